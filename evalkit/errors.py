@@ -1,0 +1,73 @@
+"""What evalkit raises, and how it says what is wrong.
+
+Every error is an `EvalkitError`. A door collects `Problem`s and raises once, so
+that a user mends everything in one go: what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class EvalkitError(ValueError):
+    """Base of all errors that evalkit raises on purpose."""
+
+
+class StudyError(EvalkitError):
+    """The register, the panel or the study file is not usable as it stands."""
+
+
+class OutcomeError(EvalkitError):
+    """An outcome column cannot be read as numbers."""
+
+
+class OptionError(EvalkitError):
+    """A choice that a design or function does not have."""
+
+
+class NotIdentifiedError(EvalkitError):
+    """The call as a whole makes no sense for these data."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong: `what` happened, `where` (column, table, rows), what to do `next`."""
+
+    what: str
+    where: str = ""
+    next: str = ""
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        advice = f" {self.next}" if self.next else ""
+        return f"{self.what}{place}.{advice}"
+
+
+def raise_problems(problems: Iterable[Problem], error: type[EvalkitError] = StudyError) -> None:
+    """Raise one `error` that lists every problem; return quietly when there is none."""
+    listed = list(problems)
+    if not listed:
+        return
+    if len(listed) == 1:
+        raise error(str(listed[0]))
+    lines = "\n".join(f"  {i}. {p}" for i, p in enumerate(listed, 1))
+    raise error(f"{len(listed)} problems:\n{lines}")
+
+
+def first_rows(rows: Iterable[object], total: int | None = None, limit: int = 5) -> str:
+    """Say the first few row labels in words: 'rows 3, 8, 11 and 40 more'."""
+    listed = list(rows)
+    count = len(listed) if total is None else total
+    shown = ", ".join(str(r) for r in listed[:limit])
+    more = count - min(limit, len(listed))
+    word = "row" if count == 1 else "rows"
+    return f"{word} {shown}" + (f" and {more} more" if more > 0 else "")
+
+
+def check_choice(name: str, value: object, allowed: Iterable[object]) -> None:
+    """Raise an `OptionError` naming the allowed values unless `value` is one of them."""
+    options = list(allowed)
+    if value not in options:
+        listed = ", ".join(repr(o) for o in options)
+        raise OptionError(f"{name}={value!r} is not a choice. Use one of: {listed}.")

@@ -1,0 +1,160 @@
+"""Exposure paths and cells: who was exposed to what, when, without any outcome.
+
+A *path* is the effective exposure (exposure times reach) of a unit to every
+component in every period. Units share paths; designs and separability see paths
+and the rows that exist, never an outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from evalkit.errors import OptionError
+
+OFF = 0
+UNKNOWN = np.int16(-32768)
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A level at which somebody decided: `codes` (n,) point into `names`."""
+
+    name: str
+    codes: np.ndarray
+    names: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Units grouped by (cluster, path) at one level.
+
+    of: (n,) cell of each unit. cluster, path, count: (C,). order: units sorted by
+    cell. start: (C,) first position of each cell in `order`.
+    """
+
+    level: str
+    of: np.ndarray
+    cluster: np.ndarray
+    path: np.ndarray
+    count: np.ndarray
+    order: np.ndarray
+    start: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Effective exposure paths of n units over T periods and K components.
+
+    units: (n,) ids (a unit that moves between clusters has one row a stay).
+    periods: (T,) values as the user knows them, in order.
+    path: (n,) index of each unit's path.
+    state: (P, T, K) int16. 0 off; 1, 2, ... on (the bin of the dose, or its rank);
+        -1, -2, ... part-way, neither off nor on, one code for each part value;
+        UNKNOWN where no row says.
+    reach: (P, K) whether the component can reach these units at all.
+    levels: every level by name; each holds one code a unit.
+    assigned_at: level at which each component was decided.
+    cluster: name of the study's cluster level.
+    seen: (n, T) whether the row exists; None when every row does.
+    weights: (n,) or None.
+    lags: (K,) periods before an effect can show.
+    always_on: (K,) registered as always on.
+    """
+
+    units: np.ndarray
+    periods: np.ndarray
+    components: tuple[str, ...]
+    path: np.ndarray
+    state: np.ndarray
+    reach: np.ndarray
+    levels: Mapping[str, Level]
+    assigned_at: Mapping[str, str]
+    cluster: str
+    cluster_given: bool = True
+    seen: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    lags: tuple[int, ...] = ()
+    always_on: tuple[bool, ...] = ()
+    _cells: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def n_units(self) -> int:
+        return len(self.path)
+
+    @property
+    def n_paths(self) -> int:
+        return self.state.shape[0]
+
+    @property
+    def n_periods(self) -> int:
+        return self.state.shape[1]
+
+    def index(self, component: str) -> int:
+        """Position of a component; raises `OptionError` with the known names."""
+        try:
+            return self.components.index(component)
+        except ValueError:
+            known = ", ".join(self.components)
+            raise OptionError(f"There is no component {component!r}. This study has: {known}.") from None
+
+    def others(self, component: str, only: tuple[int, ...] | None = None) -> np.ndarray:
+        """(P, T) one code for the joint state of every other component; -1 where any is UNKNOWN."""
+        k = self.index(component)
+        keep = [j for j in range(len(self.components)) if j != k and (only is None or j in only)]
+        code = np.zeros(self.state.shape[:2], dtype=np.int64)
+        unknown = np.zeros(self.state.shape[:2], dtype=bool)
+        for j in keep:
+            values, inverse = np.unique(self.state[:, :, j], return_inverse=True)
+            if len(values) == 1:
+                unknown |= values[0] == UNKNOWN
+                continue
+            _, code = np.unique(code * len(values) + inverse.reshape(code.shape), return_inverse=True)
+            code = code.reshape(self.state.shape[:2])
+            unknown |= self.state[:, :, j] == UNKNOWN
+        return np.where(unknown, -1, code)
+
+    def nested(self, fine: str, coarse: str) -> bool:
+        """Whether each group of level `fine` lies within one group of `coarse`."""
+        a, b = self.levels[fine].codes, self.levels[coarse].codes
+        pairs = np.unique(np.column_stack([a, b]), axis=0)
+        return len(pairs) == len(np.unique(pairs[:, 0]))
+
+    def inference_level(self, component: str) -> tuple[str, bool]:
+        """Level at which inference for a component is clustered, and whether levels cross.
+
+        The coarser of where it was decided and an explicitly given cluster, if
+        they nest; crossed levels fall back on the study's cluster (design 2.6).
+        """
+        own, study = self.assigned_at[component], self.cluster
+        if own == study or not self.cluster_given:
+            return own, False
+        if self.nested(own, study):
+            return study, False
+        if self.nested(study, own):
+            return own, False
+        return study, True
+
+    def cells(self, level: str) -> Cells:
+        """Units grouped by (cluster at `level`, path); made once a level."""
+        if level not in self._cells:
+            self._cells[level] = _group(level, self.levels[level].codes, self.path, self.n_paths)
+        return self._cells[level]
+
+    @cached_property
+    def balanced(self) -> bool:
+        return self.seen is None or bool(self.seen.all())
+
+
+def _group(level: str, clusters: np.ndarray, path: np.ndarray, n_paths: int) -> Cells:
+    key = clusters.astype(np.int64) * n_paths + path
+    keys, of, count = np.unique(key, return_inverse=True, return_counts=True)
+    order = np.argsort(of, kind="stable")
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    return Cells(level, of, keys // n_paths, keys % n_paths, count, order, start)
