@@ -1,0 +1,288 @@
+"""The plan: which adopting path is compared with which others, and when.
+
+"Clean" is defined here and nowhere else. The audit counts clusters in a plan;
+an estimator reads sums for it. Nothing here sees an outcome.
+
+A *start* is a spell of the component that begins after a period in which it was
+off. For a start of path p at position g with base b, path q may serve at period
+t when it can be reached, has not been touched by the component up to
+max(t, b) + anticipation, and agrees with p on the other components over the
+window that the choice `others` names (design 2.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from evalkit.errors import OptionError, check_choice
+from evalkit.study.paths import OFF, Paths
+
+NEVER = np.iinfo(np.int64).max // 4
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The choices of a rollout comparison; see `StaggeredRollout` for their meaning."""
+
+    comparison: str = "not_yet"
+    others: str = "same"
+    base: str = "varying"
+    base_window: int = 1
+    anticipation: int = 0
+    horizon: int | None = None
+    lookback: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("comparison", self.comparison, ("not_yet", "never"))
+        check_choice("others", self.others, ("same", "unchanged", "ignored"))
+        check_choice("base", self.base, ("varying", "universal"))
+        for name, least in (("base_window", 1), ("anticipation", 0), ("lookback", 0), ("horizon", 0)):
+            value = getattr(self, name)
+            if name == "horizon" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise OptionError(f"{name}={value!r} is not a choice. Use a whole number of periods, {least} or more.")
+
+
+@dataclass(frozen=True, eq=False)
+class Arena:
+    """What a plan is made from, for P paths and T periods.
+
+    on, off: (P, T) the component is on, or off; neither where part-way or unknown.
+    reach: (P,) whether it can reach them. others: (P, T) codes, -1 unknown.
+    clusters: (clusters x P) sparse incidence.
+    """
+
+    component: str
+    on: np.ndarray
+    off: np.ndarray
+    reach: np.ndarray
+    others: np.ndarray
+    clusters: sparse.csr_matrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.on.shape
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One start of one path against the paths that match it.
+
+    cohort: position of the first exposed period; base: last base position (T,),
+    -1 where there is no comparison to make; window: (T,) base periods averaged;
+    match: (P, T) paths that serve; path, rivals: the adopter and its cohort.
+    """
+
+    component: str
+    cohort: int
+    path: int
+    base: np.ndarray
+    window: np.ndarray
+    match: np.ndarray
+
+    @property
+    def possible(self) -> np.ndarray:
+        """(T,) periods at which the adopter itself can be read, matched or not."""
+        return self.base >= 0
+
+    @property
+    def matched(self) -> np.ndarray:
+        """(T,) periods with at least one matching path."""
+        return self.possible & self.match.any(axis=0)
+
+    def event_time(self) -> np.ndarray:
+        """(T,) periods since the start."""
+        return np.arange(len(self.base)) - self.cohort
+
+
+@dataclass(frozen=True, eq=False)
+class Plan(Sequence):
+    """All comparisons of one component, and the paths that start without a base."""
+
+    component: str
+    comparisons: tuple[Comparison, ...]
+    without_base: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.comparisons)
+
+    def __getitem__(self, item):  # noqa: ANN001, ANN204 - Sequence protocol
+        return self.comparisons[item]
+
+    def __iter__(self) -> Iterator[Comparison]:
+        return iter(self.comparisons)
+
+
+def arena(paths: Paths, component: str, others: str) -> Arena:
+    """Read one component's states and the joint state of the others from `paths`."""
+    k = paths.index(component)
+    own = paths.state[:, :, k]
+    reach = paths.reach[:, k]
+    code = np.zeros(own.shape, dtype=np.int64) if others == "ignored" else paths.others(component)
+    level, _ = paths.inference_level(component)
+    return Arena(component, (own > 0) & reach[:, None], own == OFF, reach, code, incidence(paths, level))
+
+
+def incidence(paths: Paths, level: str) -> sparse.csr_matrix:
+    """(clusters x P) which cluster of `level` holds which path."""
+    codes = paths.levels[level].codes
+    key = np.unique(codes.astype(np.int64) * paths.n_paths + paths.path)
+    shape = (int(codes.max()) + 1, paths.n_paths)
+    ones = np.ones(len(key), dtype=np.int32)
+    return sparse.csr_matrix((ones, (key // paths.n_paths, key % paths.n_paths)), shape=shape)
+
+
+def make_plan(stage: Arena, rules: Rules) -> Plan:
+    """Every start in `stage` with its matches under `rules`."""
+    touched = _first_touch(stage)
+    starts, orphans = _starts(stage)
+    first = np.full(stage.shape[0], -1)
+    for path, cohort, _ in reversed(starts):
+        first[path] = cohort
+    moved = _count(_moves(stage.others))
+    made = (_compare(stage, rules, start, (touched, first, moved)) for start in starts)
+    return Plan(stage.component, tuple(c for c in made if c is not None), tuple(orphans))
+
+
+def _first_touch(stage: Arena) -> np.ndarray:
+    """(P,) first position at which the component was not plainly off."""
+    hit = ~stage.off
+    return np.where(hit.any(axis=1), hit.argmax(axis=1), NEVER)
+
+
+def _starts(stage: Arena) -> tuple[list[tuple[int, int, int]], list[int]]:
+    """(path, cohort, last off position) of each start; and paths on before any off period."""
+    n_periods = stage.shape[1]
+    position = np.arange(n_periods)
+    last_off = np.maximum.accumulate(np.where(stage.off, position, -1), axis=1)
+    last_on = np.maximum.accumulate(np.where(stage.on, position, -1), axis=1)
+    before_on = np.concatenate([np.full((len(last_on), 1), -1), last_on[:, :-1]], axis=1)
+    begins = stage.on & (last_off > before_on)
+    begins &= stage.reach[:, None]
+    orphans = np.flatnonzero((stage.on & (last_off < 0)).any(axis=1) & stage.reach)
+    where = np.argwhere(begins)
+    return [(int(p), int(g), int(last_off[p, g])) for p, g in where], [int(p) for p in orphans]
+
+
+def _moves(code: np.ndarray) -> np.ndarray:
+    """(P, T) the others are not known to be as they were one period before."""
+    moves = np.zeros(code.shape, dtype=bool)
+    moves[:, 1:] = (code[:, 1:] != code[:, :-1]) | (code[:, 1:] < 0) | (code[:, :-1] < 0)
+    return moves
+
+
+def _compare(stage, rules, start, known) -> Comparison | None:  # noqa: ANN001
+    path, cohort, last_off = start
+    touched, first, moved = known
+    last_base = last_off - rules.anticipation
+    quiet = _quiet_from(stage.off[path], last_off) + rules.lookback
+    if last_base < quiet:
+        return None
+    base = _bases(stage, rules, start, quiet)
+    allowed = _untouched(stage, rules, base, touched)
+    allowed[first == cohort] = False
+    agree = _Agreement(stage.others, rules, path, moved)
+    match, window = _widest(stage, rules, base, quiet, allowed, agree)
+    window[base < 0] = 0
+    return Comparison(stage.component, cohort, path, base, window, match)
+
+
+def _quiet_from(off: np.ndarray, last_off: int) -> int:
+    """First position of the unbroken off stretch that ends at `last_off`."""
+    busy = np.flatnonzero(~off[: last_off + 1])
+    return int(busy[-1]) + 1 if len(busy) else 0
+
+
+def _bases(stage: Arena, rules: Rules, start: tuple[int, int, int], quiet: int) -> np.ndarray:
+    """(T,) last base position for each period, -1 where the adopter cannot be read."""
+    path, cohort, last_off = start
+    last_base = last_off - rules.anticipation
+    t = np.arange(stage.shape[1])
+    ended = np.flatnonzero(~stage.on[path, cohort:])
+    end = cohort + int(ended[0]) if len(ended) else stage.shape[1]
+    if rules.horizon is not None:
+        end = min(end, cohort + rules.horizon + 1)
+    base = np.where((t >= cohort) & (t < end), last_base, -1)
+    lead = (t >= quiet) & (t <= last_off) & stage.off[path]
+    if rules.base == "varying":
+        return np.where(lead & (t - 1 >= quiet), t - 1, base)
+    return np.where(lead & (t != last_base), last_base, base)
+
+
+def _untouched(stage: Arena, rules: Rules, base: np.ndarray, touched: np.ndarray) -> np.ndarray:
+    """(P, T) paths not yet (or never) touched by the component through max(t, b) + anticipation."""
+    if rules.comparison == "never":
+        free = np.broadcast_to((touched == NEVER)[:, None], stage.shape).copy()
+    else:
+        until = np.maximum(np.arange(stage.shape[1]), base) + rules.anticipation
+        free = touched[:, None] > until[None, :]
+    free &= stage.reach[:, None]
+    free[:, base < 0] = False
+    return free
+
+
+class _Agreement:
+    """Whether each path agrees with the adopter on the others over a window of periods."""
+
+    def __init__(self, code: np.ndarray, rules: Rules, path: int, moved: np.ndarray) -> None:
+        self.n_periods = code.shape[1]
+        self.kind, self.path, self.lookback = rules.others, path, rules.lookback
+        self.moved = moved
+        self.differs = _count((code != code[path]) | (code < 0)) if rules.others == "same" else moved
+
+    def over(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """(P, T) agreement over positions low[t] .. high[t], with `lookback` more before."""
+        low = np.maximum(low - self.lookback, 0)
+        if self.kind == "ignored":
+            return np.ones((len(self.moved), self.n_periods), dtype=bool)
+        if self.kind == "same":
+            return self.differs[:, high + 1] == self.differs[:, low]
+        quiet = self.moved[:, high + 1] == self.moved[:, low + 1]
+        return quiet & quiet[self.path]
+
+    def stands_still(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """(T,) the adopter's others do not move over low[t] .. high[t]."""
+        if self.kind == "ignored":
+            return np.ones(self.n_periods, dtype=bool)
+        return self.moved[self.path, high + 1] == self.moved[self.path, low + 1]
+
+
+def _count(flags: np.ndarray) -> np.ndarray:
+    """Running count along periods, one column longer, so that windows are differences."""
+    out = np.zeros((flags.shape[0], flags.shape[1] + 1), dtype=np.int32)
+    np.cumsum(flags, axis=1, out=out[:, 1:])
+    return out
+
+
+def _widest(stage, rules, base, quiet, allowed, agree) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
+    """Matches under the widest base window, up to `base_window`, that keeps two comparison clusters
+    (or as many as a single base period has, if that is fewer)."""
+    t = np.arange(len(base))
+    last = np.maximum(base, 0)
+    match = allowed & agree.over(np.minimum(last, t), np.maximum(last, t))
+    window = np.ones(len(base), dtype=np.int64)
+    if rules.base_window == 1:
+        return match, window
+    enough = np.minimum(_clusters(stage, match), 2)
+    match = match.copy()
+    for width in range(2, rules.base_window + 1):
+        low = last - width + 1
+        room = (low >= quiet) & (base >= 0)
+        low = np.maximum(low, 0)
+        wider = allowed & agree.over(np.minimum(low, t), np.maximum(last, t))
+        keep = room & agree.stands_still(low, last) & (_clusters(stage, wider) >= enough) & (window == width - 1)
+        if not keep.any():
+            break
+        match[:, keep] = wider[:, keep]
+        window[keep] = width
+    return match, window
+
+
+def _clusters(stage: Arena, match: np.ndarray) -> np.ndarray:
+    """(T,) distinct clusters among the matching paths."""
+    return ((stage.clusters @ match.astype(np.int32)) > 0).sum(axis=0)

@@ -1,0 +1,134 @@
+"""Sums of changes for groups of units: what every estimator without covariates reads.
+
+For a base b(t) and a window, a group's sum at period t is that of
+w_i (Y_it - mean of Y_i over the base periods seen) over its units seen at both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from evalkit.study.paths import Paths
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Reader of group sums. Groups are cells (cluster, path), or whole paths when every unit is
+    its own cluster and the panel is balanced (`by_path`).
+
+    values: (n, T), NaN where not seen. path, cluster: (G,) of each group.
+    """
+
+    paths: Paths
+    level: str
+    values: np.ndarray
+    _cache: dict = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def balanced(self) -> bool:
+        return not np.isnan(self.values).any()
+
+    @cached_property
+    def by_path(self) -> bool:
+        n = self.paths.n_units
+        alone = len(self.paths.levels[self.level].names) == n
+        return alone and self.balanced and self.paths.n_paths * 4 <= max(n, 1)
+
+    @cached_property
+    def of(self) -> np.ndarray:
+        """(n,) group of each unit."""
+        return self.paths.path if self.by_path else self.paths.cells(self.level).of
+
+    @cached_property
+    def path(self) -> np.ndarray:
+        return np.arange(self.paths.n_paths) if self.by_path else self.paths.cells(self.level).path
+
+    @cached_property
+    def cluster(self) -> np.ndarray:
+        """(G,) cluster code of each group; meaningless by path."""
+        return np.arange(self.paths.n_paths) if self.by_path else self.paths.cells(self.level).cluster
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        return np.argsort(self.of, kind="stable")
+
+    @cached_property
+    def size(self) -> np.ndarray:
+        """(G,) units in each group."""
+        return np.bincount(self.of, minlength=len(self.path))
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        w = self.paths.weights
+        return np.ones(self.paths.n_units) if w is None else w
+
+    @cached_property
+    def mass(self) -> np.ndarray:
+        """(G,) sum of weights."""
+        return np.bincount(self.of, weights=self.weights, minlength=len(self.path))
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(G, T) weighted mean of a balanced panel."""
+        with np.errstate(invalid="ignore"):
+            return self.group(self.values * self.weights[:, None]) / self.mass[:, None]
+
+    def group(self, rows: np.ndarray) -> np.ndarray:
+        """Sum (n, m) rows within groups: (G, m)."""
+        return add_by(rows, self.of, len(self.path), self.order)
+
+    def read(self, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(G, T) sum of weights and of weighted changes at each period with base[t] >= 0."""
+        key = (base.tobytes(), window.tobytes())
+        if key not in self._cache:
+            self._cache[key] = self._read(base, window)
+        return self._cache[key]
+
+    def _read(self, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.balanced:
+            change = self.mean - window_mean(self.mean, base, window)[0]
+            mass = np.where(base >= 0, self.mass[:, None], 0.0)
+            return mass, np.where(base >= 0, change, 0.0) * mass
+        change, seen = self.changes(slice(None), base, window)
+        weighted = np.where(seen, self.weights[:, None], 0.0)
+        return self.group(weighted), self.group(weighted * change)
+
+    def changes(self, units: slice | np.ndarray, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(m, T) change of each unit against its own base, and whether it was seen at both."""
+        y = self.values[units]
+        level, count = window_mean(y, base, window)
+        change = y - level
+        seen = np.isfinite(change) & (base >= 0) & (count > 0)
+        return np.where(seen, change, 0.0), seen
+
+
+def window_mean(y: np.ndarray, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(m, T) mean of the values seen over base[t]-window[t]+1 .. base[t], and how many there were."""
+    last = np.maximum(base, 0)
+    if int(window.max(initial=1)) <= 1:
+        picked = y[:, last]
+        return picked, np.isfinite(picked).astype(np.int64)
+    seen = np.isfinite(y)
+    total = np.zeros((len(y), y.shape[1] + 1))
+    count = np.zeros((len(y), y.shape[1] + 1), dtype=np.int64)
+    np.cumsum(np.where(seen, y, 0.0), axis=1, out=total[:, 1:])
+    np.cumsum(seen, axis=1, out=count[:, 1:])
+    low = np.maximum(last - np.maximum(window, 1) + 1, 0)
+    n = count[:, last + 1] - count[:, low]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (total[:, last + 1] - total[:, low]) / n, n
+
+
+def add_by(rows: np.ndarray, codes: np.ndarray, groups: int, order: np.ndarray | None = None) -> np.ndarray:
+    """Sum (n, m) rows by integer codes into (groups, m); groups without rows are zero."""
+    if len(rows) == 0 or rows.shape[1] == 0:
+        return np.zeros((groups, rows.shape[1]))
+    order = np.argsort(codes, kind="stable") if order is None else order
+    ordered = codes[order]
+    start = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    out = np.zeros((groups, rows.shape[1]))
+    out[ordered[start]] = np.add.reduceat(rows[order], start, axis=0)
+    return out
