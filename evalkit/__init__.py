@@ -1,0 +1,40 @@
+"""evalkit: several components switched on together; which of them made a difference?
+
+    import evalkit as ek
+
+    study = ek.Study.load("study.toml")     # what the components are, where and when each was switched on
+    ek.separability(study)                  # what can be told apart, before any outcome is read
+    evaluation = ek.evaluate(study)         # estimates, checks, verdicts in plain words
+    ek.report(evaluation, "reports/mine")   # a notebook and a page that anyone can make again
+
+Names are published one by one and imported when first used, so that `import evalkit` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name -> where it lives: "module:name", or "module" for a module.
+_PUBLIC = {
+    "EvalkitError": "evalkit.errors:EvalkitError",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'evalkit' has no attribute {name!r}. Public names: {', '.join(sorted(_PUBLIC))}.")
+    module, _, attribute = _PUBLIC[name].partition(":")
+    found = import_module(module)
+    value = getattr(found, attribute) if attribute else found
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
