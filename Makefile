@@ -1,0 +1,72 @@
+# Two commands do everything from nothing: `make demo` and `make test`. `make help` lists the rest.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# The first Python on the path that is new enough; another one: make PYTHON=/path/to/python install
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+
+STUDY ?= data/road_safety/study.toml
+OUT ?= reports/$(notdir $(patsubst %/,%,$(dir $(STUDY))))
+
+# One thread for linear algebra: the same bits in every run, and no quarrel between pytest's workers.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MPLBACKEND := Agg
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint report site recovery speed inventory constraints clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+install: $(READY) ## make .venv with everything that demo and test need
+
+# The mark is written last: an install that fails leaves none, and is done again next time.
+$(READY): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "evalkit needs Python 3.11 or newer, and none was found. Install one (Debian, Ubuntu: apt-get install python3 python3-venv)," >&2; \
+		echo "or name it: make PYTHON=path/to/python $(MAKECMDGOALS)" >&2; exit 1; \
+	fi && \
+	rm -f $(READY) && \
+	if [ ! -x $(BIN)/python ]; then \
+		echo "Making $(VENV) with $(PYTHON) ..." && \
+		"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+			echo "Python's venv module does not work here. Install it (Debian, Ubuntu: apt-get install python3-venv), then run make again." >&2; exit 1; }; \
+	fi && \
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(VENV) holds a Python older than 3.11: remove the folder and run make again.")' && \
+	echo "Installing (about a minute) ..." && \
+	{ test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "uv is not to be had: going on with pip."; } && \
+	{ { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,ml]'; } || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,ml]'; } && \
+	touch $(READY)
+
+demo: $(READY) ## evaluate the road-safety study and write its report
+	@$(BIN)/evalkit demo
+
+test: $(READY) ## run every test
+	@$(BIN)/python -m pytest -n 2 -q
+
+lint: $(READY) ## ruff and the type checker
+	@$(BIN)/ruff check . && $(BIN)/mypy
+
+report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=folder
+	@$(BIN)/evalkit run $(STUDY) --out $(OUT)
+
+recovery: $(READY) ## simulate studies with known truth and print how well it is found (minutes)
+	@$(BIN)/python benchmarks/recovery.py
+
+speed: $(READY) ## print times and memory (with make PEERS=1 speed: beside other packages)
+	@{ test -z "$(PEERS)" || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[peers]'; } && $(BIN)/python benchmarks/speed.py
+
+inventory: $(READY) ## write the inventory in ARCHITECTURE.md again
+	@$(BIN)/python tests/contract/test_inventory.py
+
+constraints: $(READY) ## pin the newest versions that go together
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--extra test --extra ml pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
+
+clean: ## remove what was made here, but not .venv
+	@rm -rf reports site .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
