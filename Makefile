@@ -55,6 +55,9 @@ lint: $(READY) ## ruff and the type checker
 report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=folder
 	@$(BIN)/evalkit run $(STUDY) --out $(OUT)
 
+site: $(READY) ## gather the reports that were built into site/
+	@$(BIN)/python docs/build_site.py
+
 recovery: $(READY) ## simulate studies with known truth and print how well it is found (minutes)
 	@$(BIN)/python benchmarks/recovery.py
 

@@ -17,7 +17,7 @@ HOSTS = "|".join(re.escape(".".join(parts)) for parts in (
     ("anaconda", "org"), ("crates", "io"), ("proxy", "golang", "org"),
 ))  # fmt: skip
 MACHINE = re.compile(rf"(?<![\w.~)}}\]-])/(?:{FOLDERS})/\w|\b[A-Z]:\\Users\\", re.ASCII)
-REGISTRY = re.compile(rf"(?<![\w-])(?:\w+\.)*(?:{HOSTS})\b|--(?:extra-)?index-url|--find-links", re.ASCII)
+REGISTRY = re.compile(rf"(?<![\w-])(?:\w+\.)*(?:{HOSTS})\b|--(?:extra-)?index-{'url'}", re.ASCII)
 PICTURES = {".png", ".parquet", ".gz", ".pdf", ".ico", ".woff2"}
 
 

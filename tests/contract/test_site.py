@@ -1,0 +1,24 @@
+"""`make site` lists the reports that exist and copies their pages alone."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+BUILD = runpy.run_path(str(Path(__file__).resolve().parents[2] / "docs" / "build_site.py"))["build"]
+
+
+def test_site_lists_reports_and_copies_pages_only(tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "safety"
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text("<title>Laws &amp; roads</title>", encoding="utf-8")
+    (folder / "panel.csv").write_text("a,b", encoding="utf-8")
+    assert BUILD(tmp_path / "reports", tmp_path / "site") == ["safety"]
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert '<a href="safety/">Laws &amp; roads</a>' in index
+    assert [p.name for p in (tmp_path / "site" / "safety").iterdir()] == ["index.html"]
+
+
+def test_without_reports_nothing_is_written(tmp_path: Path) -> None:
+    assert BUILD(tmp_path / "reports", tmp_path / "site") == []
+    assert not (tmp_path / "site").exists()
