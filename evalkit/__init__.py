@@ -20,6 +20,11 @@ __version__ = "0.1.0"
 # Public name -> where it lives: "module:name", or "module" for a module.
 _PUBLIC = {
     "EvalkitError": "evalkit.errors:EvalkitError",
+    "EvalkitWarning": "evalkit.errors:EvalkitWarning",
+    "Study": "evalkit.study.study:Study",
+    "Component": "evalkit.study.component:Component",
+    "Outcome": "evalkit.study.outcome:Outcome",
+    "Links": "evalkit.study.links:Links",
 }
 
 __all__ = ["__version__", *_PUBLIC]

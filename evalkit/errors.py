@@ -14,6 +14,10 @@ class EvalkitError(ValueError):
     """Base of all errors that evalkit raises on purpose."""
 
 
+class EvalkitWarning(UserWarning):
+    """Something that a careful reader should know, but that stops nothing."""
+
+
 class StudyError(EvalkitError):
     """The register, the panel or the study file is not usable as it stands."""
 

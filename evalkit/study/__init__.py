@@ -1,0 +1,1 @@
+"""The study: register, panel, the two doors, exposure paths."""

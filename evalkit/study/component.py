@@ -1,0 +1,91 @@
+"""One part of the programme: what it is called, when it was on, whom it can reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+from evalkit.errors import OptionError, Problem, raise_problems
+
+PART_PERIODS = ("exclude", "half", "full")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component of the programme, as the register describes it.
+
+    name: short name, used in every table.
+    label: words for people; the name when not given.
+    exposure: column of the panel with 0/1 or a dose, never missing in a row.
+    adoption: dated spells instead (a frame or the path of one): level_id, start and
+        optionally end (missing: still on), dose, certainty, component. Half-open
+        [start, end), so `end` is the first moment at which it is off.
+    assigned_at: column naming the level at which somebody decided; default the
+        study's cluster, or the unit when there is none.
+    reach: 0/1 column, fixed for a unit: whom the component can reach at all.
+    lag: periods before an effect can show.
+    bins: increasing cut points of a dose; below the first it counts as off.
+    always_on: registered as always on; without exposure it is on everywhere.
+    replaces: name of the component that this one takes over from.
+    unit_cost: money for one unit exposed for one period, or None.
+    part_period: how a period switched on part-way is read: "exclude" (neither off
+        nor on), "half" (on from one half), "full" (off until the first full period).
+
+    Raises `OptionError` that lists everything wrong with the choices.
+    """
+
+    name: str
+    label: str = ""
+    exposure: str | None = None
+    adoption: Any = field(default=None, compare=False, repr=False)
+    assigned_at: str | None = None
+    reach: str | None = None
+    lag: int = 0
+    bins: tuple[float, ...] | None = None
+    always_on: bool = False
+    replaces: str | None = None
+    unit_cost: float | None = None
+    part_period: str = "exclude"
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label or str(self.name))
+        if self.bins is not None and not isinstance(self.bins, str):
+            bins = self.bins if isinstance(self.bins, (list, tuple)) else tuple(self.bins)
+            object.__setattr__(self, "bins", tuple(bins))
+        raise_problems(_problems(self), OptionError)
+
+    @property
+    def by_spells(self) -> bool:
+        """Whether dated spells, not a column, say when it was on."""
+        return self.adoption is not None
+
+
+def _problems(c: Component) -> Iterator[Problem]:
+    where = f"component {c.name!r}"
+    if not isinstance(c.name, str) or not c.name.strip():
+        yield Problem(f"A component's name is {c.name!r}", next="Give each component a short name in words.")
+    if c.part_period not in PART_PERIODS:
+        allowed = ", ".join(repr(p) for p in PART_PERIODS)
+        yield Problem(f"part_period={c.part_period!r} is not a choice", where, f"Use one of: {allowed}.")
+    if not _is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
+        yield Problem(f"lag={c.lag!r}", where, "A lag is a whole number of periods, 0 or more.")
+    if c.unit_cost is not None and (not _is_number(c.unit_cost) or c.unit_cost < 0):
+        yield Problem(f"unit_cost={c.unit_cost!r}", where, "A cost is a number, 0 or more.")
+    if c.exposure is not None and c.adoption is not None:
+        yield Problem("Both exposure and adoption are given", where, "Keep the column or the dated spells, not both.")
+    if c.bins is not None and not _increasing(c.bins):
+        yield Problem(f"bins={c.bins!r} are not increasing", where, "Give cut points above 0, from low to high.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _increasing(bins: Any) -> bool:
+    if isinstance(bins, str) or not len(bins) or not all(_is_number(b) for b in bins):
+        return False
+    return bins[0] > 0 and all(a < b for a, b in zip(bins, bins[1:], strict=False))

@@ -1,0 +1,133 @@
+"""The exposure of one component: from its column or spells to state codes of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.errors import Problem
+from evalkit.study.calendar import Calendar
+from evalkit.study.component import Component
+from evalkit.study.exposure import Doses, Exposed, carry, column_table, cut_points, read_doses, read_states
+from evalkit.study.index import Index
+from evalkit.study.paths import Level
+from evalkit.study.register import Register
+from evalkit.study.spells import spell_doses
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What every component's exposure is read against."""
+
+    register: Register
+    levels: Mapping[str, Level]
+    index: Index
+    calendar: Calendar
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Units of one level and reach. of: (n,) or None when each unit is its own group."""
+
+    of: np.ndarray | None
+    level: np.ndarray
+    reach: np.ndarray | None
+
+
+def expose(
+    component: Component, setting: Setting, values: np.ndarray | None, reach: np.ndarray | None
+) -> tuple[Exposed | None, list[Problem]]:
+    """States of the groups of one component, or what is wrong with its exposure.
+
+    values: (N,) exposure column, None for spells and components that are always on.
+    reach: (n,) whether it can reach each unit, None for everybody.
+    """
+    level = setting.levels[setting.register.home_of(component)]
+    if not component.by_spells and values is None:
+        groups = _groups(np.zeros(setting.index.shape[0], dtype=np.intp), reach)
+        doses, problems = Doses.whole(np.ones((len(groups.level), setting.index.shape[1]), dtype=np.int8)), []
+    elif component.by_spells:
+        groups = _groups(level.codes, reach)
+        found, problems = spell_doses(component, setting.register, level, setting.calendar)
+        doses = None if found is None else found.at(groups.level)
+    else:
+        groups = _groups(level.codes, reach)
+        doses, problems = _column_doses(component, setting, values, groups)
+    if doses is None:
+        return None, problems
+    doses = _beyond_reach(doses, groups.reach)
+    problems += _check_always_on(component, doses, level, groups)
+    cuts = cut_points(doses, component.bins)
+    if isinstance(cuts, Problem):
+        return None, [*problems, Problem(cuts.what, f"component {component.name!r}", cuts.next)]
+    states = read_states(doses, cuts, component.part_period)
+    return Exposed(carry(states), groups.of, groups.reach), problems
+
+
+def _groups(codes: np.ndarray, reach: np.ndarray | None) -> Groups:
+    """Level x reach; when every unit is its own group nothing is looked up."""
+    n = len(codes)
+    if reach is None or reach.all():
+        own = n > 1 and codes[-1] == n - 1 and bool((codes == np.arange(n)).all())
+        return Groups(None if own else codes, np.arange(int(codes.max()) + 1), None)
+    if n and codes[-1] == n - 1 and bool((codes == np.arange(n)).all()):
+        return Groups(None, codes, reach)
+    pair = codes.astype(np.int64) * 2 + reach
+    there = np.bincount(pair, minlength=2 * (int(codes.max()) + 1)) > 0
+    number = np.cumsum(there) - 1
+    kept = np.flatnonzero(there)
+    return Groups(number[pair], kept // 2, (kept % 2).astype(bool))
+
+
+def _column_doses(
+    component: Component, setting: Setting, values: np.ndarray, groups: Groups
+) -> tuple[Doses | None, list[Problem]]:
+    table, differs = column_table(values, setting.index, groups.of, len(groups.level))
+    if groups.reach is not None and len(differs):
+        differs = differs[groups.reach[differs[:, 0]]]
+    if not len(differs):
+        return read_doses(_beyond(table, groups.reach), component.bins), []
+    name = setting.register.home_of(component)
+    level = setting.levels[name]
+    places = ", ".join(f"{level.names[groups.level[g]]} in {setting.calendar.values[t]}" for g, t in differs[:5])
+    more = f" and {len(differs) - 5} more" if len(differs) > 5 else ""
+    whom = f" among those whom {component.reach!r} marks" if component.reach else ""
+    return None, [
+        Problem(
+            f"Exposure {component.exposure or component.name!r} differs within one {name!r} and period{whom}: {places}{more}",
+            f"component {component.name!r}",
+            "Set assigned_at to the level at which it was decided, or reach to the column that says whom it can reach.",
+        )
+    ]
+
+
+def _beyond(table: np.ndarray, reach: np.ndarray | None) -> np.ndarray:
+    return table if reach is None else np.where(reach[:, None], table, np.zeros((), dtype=table.dtype))
+
+
+def _beyond_reach(doses: Doses, reach: np.ndarray | None) -> Doses:
+    """Effective exposure: exposure times reach."""
+    if reach is None:
+        return doses
+    if doses.low is doses.high:
+        return Doses.whole(_beyond(doses.low, reach))
+    return Doses(*(_beyond(d, reach) for d in (doses.low, doses.high, doses.major, doses.mean)))
+
+
+def _check_always_on(component: Component, doses: Doses, level: Level, groups: Groups) -> list[Problem]:
+    if not component.always_on or (component.exposure is None and not component.by_spells):
+        return []
+    low, high = np.fmin.reduce(doses.low, axis=1), np.fmax.reduce(doses.high, axis=1)
+    varies = np.flatnonzero(low != high)
+    if not len(varies):
+        return []
+    places = ", ".join(str(level.names[groups.level[g]]) for g in varies[:5])
+    return [
+        Problem(
+            f"It is registered as always on, but its exposure changes over time in {len(varies)} places ({places})",
+            f"component {component.name!r}",
+            "Drop always_on, or the exposure.",
+        )
+    ]

@@ -1,0 +1,208 @@
+"""Where the rows are: a frame, anything with an Arrow stream, CSV or Parquet files.
+
+A source gives its columns one at a time, so that no column is read before it is
+asked for.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evalkit.errors import StudyError, first_rows
+
+
+class Source(Protocol):
+    """Rows with named columns."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    @property
+    def n_rows(self) -> int: ...
+
+    def column(self, name: str) -> pd.Series: ...
+
+    def labels(self, rows: np.ndarray) -> list[object]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSource:
+    """Columns of a pandas frame. The frame is shared, never written to."""
+
+    frame: pd.DataFrame = field(repr=False)
+    where: str = "the panel"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.frame.columns)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.frame)
+
+    def column(self, name: str) -> pd.Series:
+        found = self.frame[name]
+        if isinstance(found, pd.DataFrame):
+            raise StudyError(f"{self.where} has {found.shape[1]} columns called {name!r}. Rename all but one.")
+        return found
+
+    def labels(self, rows: np.ndarray) -> list[object]:
+        """How the user knows these rows: their index labels."""
+        return list(self.frame.index[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class FileSource:
+    """Columns of CSV or Parquet files, each read from disk when it is first asked for."""
+
+    files: tuple[Path, ...]
+    columns: tuple[str, ...]
+    where: str
+    _read: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def n_rows(self) -> int:
+        if "n" not in self._read:
+            counted = [_parquet_rows(f) if _is_parquet(f) else len(self.column(self.columns[0])) for f in self.files[:1]]
+            more = [_parquet_rows(f) for f in self.files[1:] if _is_parquet(f)]
+            self._read["n"] = sum(counted) + sum(more)
+        return self._read["n"]
+
+    def column(self, name: str) -> pd.Series:
+        if name not in self._read:
+            parts = [_read_column(f, name) for f in self.files]
+            self._read[name] = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+        return self._read[name]
+
+    def labels(self, rows: np.ndarray) -> list[object]:
+        """Row numbers, the first row after the heading being 0."""
+        return [int(r) for r in rows]
+
+
+def open_source(panel: Any, where: str = "the panel") -> Source:
+    """A `Source` for a frame, an Arrow stream, or the path or glob of CSV or Parquet files.
+
+    Raises `StudyError` when there is nothing there or it cannot be read as a table.
+    """
+    if isinstance(panel, (FrameSource, FileSource)):
+        return panel
+    if isinstance(panel, pd.DataFrame):
+        return FrameSource(panel.copy(deep=False), where)
+    if isinstance(panel, (str, Path)):
+        return _open_files(str(panel), where)
+    if hasattr(panel, "__arrow_c_stream__"):
+        return FrameSource(pa.table(panel).to_pandas(), where)
+    raise StudyError(
+        f"{where} is a {type(panel).__name__}. Give a DataFrame (pandas, polars or another with an Arrow stream) "
+        "or the path of CSV or Parquet files."
+    )
+
+
+def read_table(table: Any, where: str) -> pd.DataFrame:
+    """A small table (spells, people, links) as a frame of its own."""
+    source = open_source(table, where)
+    if isinstance(source, FrameSource):
+        return source.frame
+    return pd.DataFrame({name: source.column(name) for name in source.columns})
+
+
+def _open_files(pattern: str, where: str) -> FileSource:
+    files = tuple(Path(p) for p in sorted(glob.glob(pattern, recursive=True))) or (Path(pattern),)
+    missing = [f for f in files if not f.is_file()]
+    if missing:
+        raise StudyError(f"{where}: there is no file {str(missing[0])!r}. Check the path; globs such as 'panel/*.parquet' are read too.")
+    columns: tuple[str, ...] | None = None
+    for file in files:
+        have = _heading(file, where)
+        if columns is not None and set(have) != set(columns):
+            odd = sorted(set(have) ^ set(columns))
+            raise StudyError(f"{where}: {file.name} does not have the same columns as {files[0].name} (differs in {', '.join(odd[:5])}).")
+        columns = columns or have
+    return FileSource(files, columns or (), where)
+
+
+def _is_parquet(file: Path) -> bool:
+    return file.suffix.lower() in (".parquet", ".pq")
+
+
+def _parquet_rows(file: Path) -> int:
+    return pq.read_metadata(file).num_rows
+
+
+def _heading(file: Path, where: str) -> tuple[str, ...]:
+    try:
+        if _is_parquet(file):
+            return tuple(pq.read_schema(file).names)
+        return tuple(str(c) for c in pd.read_csv(file, nrows=0).columns)
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise StudyError(f"{where}: {file.name} cannot be read as {'Parquet' if _is_parquet(file) else 'CSV'} ({error}).") from None
+
+
+def _read_column(file: Path, name: str) -> pd.Series:
+    if _is_parquet(file):
+        return pq.read_table(file, columns=[name]).to_pandas()[name]
+    try:
+        return pd.read_csv(file, usecols=[name])[name]
+    except (UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise StudyError(f"{file.name}, column {name!r} cannot be read ({error}).") from None
+
+
+def key_array(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
+    """A column as numbers that can be compared quickly, and what the numbers stand for.
+
+    Numbers and dates stand for themselves (second value None). Text, categories and
+    other objects become positions in an array of their distinct values.
+    """
+    if column.dtype.kind in "iufM" and isinstance(column.dtype, np.dtype):
+        return column.to_numpy(), None
+    codes, values = pd.factorize(column)
+    return codes, np.asarray(values, dtype=object)
+
+
+def missing_rows(column: pd.Series) -> np.ndarray:
+    """Positions of missing values; cheap for whole numbers, which have none."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
+        return np.empty(0, dtype=np.intp)
+    return np.flatnonzero(column.isna().to_numpy())
+
+
+def say_rows(source: Source, rows: np.ndarray) -> str:
+    """The first five rows in words."""
+    return first_rows(source.labels(rows[:5]), total=len(rows))
+
+
+def numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """A column as numbers, and the positions of entries that are text or the like.
+
+    Whole numbers and booleans keep their own type (no copy); everything else
+    becomes float64 with NaN where missing.
+    """
+    none = np.empty(0, dtype=np.intp)
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
+        return column.to_numpy(), none
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":
+        return column.to_numpy(dtype=np.float64), none
+    if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan), none
+    text = column.astype(object)
+    found = pd.to_numeric(text.where(~text.map(_is_text), np.nan), errors="coerce")
+    bad = np.flatnonzero(found.isna().to_numpy() & text.notna().to_numpy())
+    return found.to_numpy(dtype=np.float64, na_value=np.nan), bad
+
+
+def _is_text(value: object) -> bool:
+    return not isinstance(value, (bool, np.bool_)) and not hasattr(value, "__float__")
+
+
+def names_in(source: Source) -> Iterator[str]:
+    """Column names as text."""
+    return (str(c) for c in source.columns)

@@ -1,0 +1,120 @@
+"""Levels: which cluster, borough or association each unit belongs to, and movers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import Problem, first_rows
+from evalkit.study.columns import Columns
+from evalkit.study.frame import key_array
+from evalkit.study.index import Index, sorted_codes
+from evalkit.study.paths import Level
+
+
+def unit_level(name: str, index: Index) -> Level:
+    """The level at which every unit is its own cluster (the stays of a mover share one)."""
+    n = len(index.units)
+    if index.origin is None:
+        return Level(name, np.arange(n), index.units)
+    first = np.flatnonzero(np.diff(index.origin, prepend=-1))
+    return Level(name, index.origin, index.units[first])
+
+
+def read_level(name: str, columns: Columns, index: Index, unit: str) -> Level:
+    """A level from a column that is fixed within each row of the grid."""
+    if name == unit:
+        return unit_level(name, index)
+    codes, names = sorted_codes(*key_array(per_unit(name, columns, index, unit)))
+    return Level(name, codes, names)
+
+
+def per_unit(name: str, columns: Columns, index: Index, unit: str) -> pd.Series:
+    """(n,) values of a fixed column: from the unit's first row, or from the people."""
+    if columns.in_panel(name):
+        return columns.panel.column(name).iloc[index.first_row].reset_index(drop=True)
+    assert columns.people is not None
+    return columns.people[name].iloc[match(index.units, columns.people[unit].to_numpy())].reset_index(drop=True)
+
+
+def match(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Position of each wanted value among the known ones, -1 where it is not there.
+
+    Values are compared as they are; if that finds nothing, as text (1 and "1").
+    """
+    found = pd.Index(known).get_indexer(pd.Index(wanted)) if pd.Index(known).is_unique else _first(wanted, known)
+    if len(wanted) and (found < 0).all():
+        found = _first(_as_text(wanted), _as_text(known))
+    return found
+
+
+def _first(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+    place: dict[object, int] = {}
+    for i, value in enumerate(known):
+        place.setdefault(value, i)
+    return np.array([place.get(w, -1) for w in wanted], dtype=np.intp)
+
+
+def _as_text(values: np.ndarray) -> np.ndarray:
+    return np.array([str(int(v)) if isinstance(v, (float, np.floating)) and float(v).is_integer() else str(v) for v in values], dtype=object)
+
+
+def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -> list[Problem]:
+    """Every unit must be in the table of people once, if a column is taken from there."""
+    people = columns.people
+    if people is None:
+        return []
+    if unit not in people.columns:
+        return [Problem(f"The table of people has no column {unit!r}", "people", "It must name the unit as the panel does.")]
+    problems = []
+    twice = np.flatnonzero(people[unit].duplicated(keep=False).to_numpy())
+    if len(twice):
+        problems.append(Problem("People occur more than once", f"people, {first_rows(people.index[twice[:5]], len(twice))}", "Keep one row a unit."))
+    if any(columns.in_people(n) for n in needed):
+        gone = np.flatnonzero(match(index.units, people[unit].to_numpy()) < 0)
+        if len(gone):
+            listed = ", ".join(str(u) for u in index.units[gone[:5]])
+            problems.append(Problem(f"{len(gone)} units of the panel are not among the people", f"people, units {listed}", "Add their rows."))
+    return problems
+
+
+def split_stays(index: Index, codes: list[np.ndarray]) -> tuple[Index, int]:
+    """Split units whose levels change into stays; returns the new grid and the number of movers.
+
+    codes: (N,) level columns as numbers, one array a level. A stay is an unbroken run
+    of periods in the same groups; its row is unseen outside.
+    """
+    moves = np.zeros(len(index.units), dtype=bool)
+    for column in codes:
+        moves |= index.changes(column)
+    if not moves.any():
+        return index, 0
+    n, T = index.shape
+    position = np.arange(n * T).reshape(n, T) if index.position is None else index.position
+    movers = np.flatnonzero(moves)
+    held = position[movers]
+    run = _runs(held, codes)
+    kept = np.flatnonzero(~moves)
+    parts, owners, turn = [position[kept]], [kept], [np.zeros(len(kept), dtype=np.intp)]
+    for r in range(int(run.max()) + 1):
+        inside = (run == r) & (held >= 0)
+        have = inside.any(axis=1)
+        parts.append(np.where(inside, held, -1)[have])
+        owners.append(movers[have])
+        turn.append(np.full(int(have.sum()), r))
+    owner, stay = np.concatenate(owners), np.concatenate(turn)
+    order = np.lexsort((stay, owner))
+    return Index(index.units[owner[order]], index.keys, np.concatenate(parts)[order], owner[order]), len(movers)
+
+
+def _runs(held: np.ndarray, codes: list[np.ndarray]) -> np.ndarray:
+    """(m, T) number of the stay that each period belongs to, counting changes between seen rows."""
+    seen = held >= 0
+    last = np.maximum.accumulate(np.where(seen, np.arange(held.shape[1]), -1), axis=1)
+    before = np.concatenate([np.full((len(held), 1), -1), last[:, :-1]], axis=1)
+    previous = np.take_along_axis(held, np.maximum(before, 0), axis=1)
+    both = seen & (before >= 0)
+    changed = np.zeros(held.shape, dtype=bool)
+    for column in codes:
+        changed |= both & (column[held] != column[previous])
+    return np.cumsum(changed, axis=1)

@@ -1,0 +1,133 @@
+"""Dated spells: when each place had a component on, and how much of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import Problem, first_rows
+from evalkit.study.calendar import Calendar
+from evalkit.study.component import Component
+from evalkit.study.exposure import Doses
+from evalkit.study.frame import read_table
+from evalkit.study.levels import match
+from evalkit.study.links import link_weights
+from evalkit.study.paths import Level
+from evalkit.study.register import Register
+
+_TINY = 1e-9
+
+
+def spells_of(component: Component) -> pd.DataFrame:
+    """A component's own spells: the rows that name it, when the table has such a column."""
+    table = read_table(component.adoption, f"adoption of component {component.name!r}")
+    return table[table["component"] == component.name] if "component" in table.columns else table
+
+
+def spell_doses(
+    component: Component, register: Register, level: Level, calendar: Calendar
+) -> tuple[Doses | None, list[Problem]]:
+    """(L, T) doses of every group of the level from its spells, or what is wrong with them.
+
+    A period partly covered keeps the least and the most dose it had; nothing is
+    unknown, because a place without a spell was off.
+    """
+    where = f"adoption of component {component.name!r}"
+    table = spells_of(component)
+    lack = [c for c in ("level_id", "start") if c not in table.columns]
+    if lack:
+        said = ", ".join(map(repr, lack))
+        return None, [Problem(f"There is no column {said}", where, "Spells have level_id, start and optionally end, dose, certainty.")]
+    name = register.level_of(component)
+    links = register.links.get(name)
+    weights, places = link_weights(links.frame(name), level.names) if links else (None, level.names)
+    code = match(table["level_id"].to_numpy(), places)
+    start, stop, dose, problems = _read_spells(table, calendar, where)
+    problems += _check_places(table, code, name, where)
+    problems += _check_order(table, code, start, stop, where)
+    if problems:
+        return None, problems
+    doses = _cover(code, (start, stop, dose), len(places), calendar)
+    if weights is None:
+        return doses, []
+    return Doses(*(weights @ d for d in (doses.low, doses.high, doses.major, doses.mean))), []
+
+
+def _read_spells(table: pd.DataFrame, calendar: Calendar, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Problem]]:
+    problems = []
+    start = calendar.place(table["start"].to_numpy(dtype=object))
+    unread = np.flatnonzero(np.isnan(start))
+    if len(unread):
+        problems.append(
+            Problem("The start is missing or not a date of this calendar", f"{where}, {_rows(table, unread)}", f"Write it like {calendar.values[0]!s} or as a date.")
+        )
+    stop = np.full(len(table), np.inf)
+    if "end" in table.columns:
+        given = table["end"].notna().to_numpy()
+        stop[given] = calendar.place(table["end"].to_numpy(dtype=object)[given])
+        unread = np.flatnonzero(np.isnan(stop))
+        if len(unread):
+            problems.append(Problem("The end is not a date of this calendar", f"{where}, {_rows(table, unread)}", "Leave it empty while the component is still on."))
+    dose = np.ones(len(table))
+    if "dose" in table.columns:
+        given = table["dose"].notna().to_numpy()
+        dose[given] = pd.to_numeric(table["dose"], errors="coerce").to_numpy(dtype=np.float64)[given]
+        bad = np.flatnonzero(~(np.isfinite(dose) & (dose >= 0)))
+        if len(bad):
+            problems.append(Problem("The dose is negative or not a number", f"{where}, {_rows(table, bad)}", "Use 0 or more."))
+    return start, stop, dose, problems
+
+
+def _check_places(table: pd.DataFrame, code: np.ndarray, level: str, where: str) -> list[Problem]:
+    unknown = np.flatnonzero(code < 0)
+    if not len(unknown):
+        return []
+    said = ", ".join(dict.fromkeys(repr(v) for v in table["level_id"].iloc[unknown[:5]]))
+    return [Problem(f"Places that the level {level!r} does not have: {said}", f"{where}, {_rows(table, unknown)}", "Mend the names, or assigned_at.")]
+
+
+def _check_order(table: pd.DataFrame, code: np.ndarray, start: np.ndarray, stop: np.ndarray, where: str) -> list[Problem]:
+    problems = []
+    wrong = np.flatnonzero(stop <= start)
+    if len(wrong):
+        problems.append(
+            Problem("A spell ends before it starts, or as it starts", f"{where}, {_rows(table, wrong)}", "The end is the first moment at which it is off.")
+        )
+    order = np.lexsort((start, code))
+    same = (code[order][1:] == code[order][:-1]) & (code[order][1:] >= 0)
+    clash = np.flatnonzero(same & (start[order][1:] < stop[order][:-1] - _TINY))
+    if len(clash):
+        rows = np.unique(np.concatenate([order[clash], order[clash + 1]]))
+        problems.append(Problem("Spells of one place overlap", f"{where}, {_rows(table, rows)}", "End one before the next starts."))
+    return problems
+
+
+def _rows(table: pd.DataFrame, rows: np.ndarray) -> str:
+    return first_rows(table.index[rows[:5]], len(rows))
+
+
+def _cover(code: np.ndarray, spells: tuple[np.ndarray, np.ndarray, np.ndarray], n_places: int, calendar: Calendar) -> Doses:
+    """Least, most, longest and mean dose of each place and period."""
+    start, stop, dose = spells
+    shape = (n_places, len(calendar))
+    order = np.argsort(code, kind="stable")
+    length = calendar.stop - calendar.start
+    inside = np.minimum(stop[order, None], calendar.stop) - np.maximum(start[order, None], calendar.start)
+    share = np.clip(inside, 0, None) / length
+    share[share < _TINY] = 0.0
+    amount = np.where(share > 0, dose[order, None], np.nan)
+    on, mean, longest = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    low, high, major = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
+    place = code[order]
+    np.add.at(on, place, share)
+    np.add.at(mean, place, share * dose[order, None])
+    np.fmin.at(low, place, amount)
+    np.fmax.at(high, place, amount)
+    np.maximum.at(longest, place, share)
+    holds = (share > 0) & (share >= longest[place] - _TINY)
+    np.fmax.at(major, place, np.where(holds, amount, 0.0))
+    rest = on < 1 - 1e-6
+    low = np.where(rest, np.fmin(low, 0.0), low)
+    low, high = np.where(np.isnan(low), 0.0, low), np.where(np.isnan(high), 0.0, high)
+    major = np.where(1 - on > longest + _TINY, 0.0, major)
+    return Doses(low, high, major, np.where(low == high, low, mean))
