@@ -25,7 +25,12 @@ class Sums:
     paths: Paths
     level: str
     values: np.ndarray
+    whole: bool = True
     _cache: dict = field(default_factory=dict, repr=False)
+
+    def split(self) -> Sums:
+        """The same values read by cell, also where whole paths would do."""
+        return Sums(self.paths, self.level, self.values, whole=False)
 
     @cached_property
     def balanced(self) -> bool:
@@ -35,7 +40,7 @@ class Sums:
     def by_path(self) -> bool:
         n = self.paths.n_units
         alone = len(self.paths.levels[self.level].names) == n
-        return alone and self.balanced and self.paths.n_paths * 4 <= max(n, 1)
+        return self.whole and alone and self.balanced and self.paths.n_paths * 4 <= max(n, 1)
 
     @cached_property
     def of(self) -> np.ndarray:
@@ -95,6 +100,15 @@ class Sums:
         change, seen = self.changes(slice(None), base, window)
         weighted = np.where(seen, self.weights[:, None], 0.0)
         return self.group(weighted), self.group(weighted * change)
+
+    def heads(self, base: np.ndarray, window: np.ndarray) -> np.ndarray:
+        """(G, T) units, not weights, seen at both periods."""
+        if self.balanced:
+            return np.where(base >= 0, self.size[:, None], 0)
+        if self.paths.weights is None:
+            return self.read(base, window)[0].round().astype(int)
+        _, seen = self.changes(slice(None), base, window)
+        return self.group(seen.astype(float)).round().astype(int)
 
     def changes(self, units: slice | np.ndarray, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(m, T) change of each unit against its own base, and whether it was seen at both."""

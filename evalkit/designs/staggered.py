@@ -1,0 +1,88 @@
+"""Staggered rollout: each start against units not yet exposed, the other components alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evalkit.designs.contrast import Contrast
+from evalkit.designs.plan import Plan, Rules, arena, make_plan
+from evalkit.designs.rollout import Naming, assemble
+from evalkit.designs.sums import Sums
+from evalkit.errors import NotIdentifiedError
+from evalkit.inference.estimate import Estimate
+from evalkit.study import Study
+from evalkit.study.paths import Paths
+
+_OTHERS = {
+    "same": "units whose other components follow the same path",
+    "unchanged": "units whose other components do not change",
+    "ignored": "any units: other components are ignored",
+}
+
+
+@dataclass(frozen=True)
+class StaggeredRollout:
+    """Group-time effects of one component, ATT_k(g, t).
+
+    ATT_k(g, t | s) = E[Y_t - Y_b | adopters of k at g, others' path s]
+                    - E[Y_t - Y_b | comparison units, others' path s]
+
+    averaged over s with the adopters' weights, over the strata that have a comparison; b is the last
+    period before g less `anticipation` (for t < g with a varying base: t - 1). With one component the
+    point estimates and analytic standard errors are those of Callaway and Sant'Anna (2021), Journal of
+    Econometrics 225, equations 2.4 and 4.
+
+    comparison: "not_yet" exposed through max(t, b) + anticipation, or "never".
+    others: "same" path of every other component from b to t; "unchanged" others on both sides, whatever
+        their levels; "ignored", as every other package does, to show what goes wrong.
+    base: "varying" or "universal" base for the periods before g.
+    base_window: periods before g whose mean is the base, as far back as the others stand still and a
+        match remains.
+    anticipation: periods before g in which an effect may already show.
+    horizon: last event time estimated. lookback: periods before the base in which the others must also
+        agree, and an earlier spell of k must have ended.
+    outcome: name of another outcome than the study's first.
+
+    Calling raises `OptionError` for an unknown component and `NotIdentifiedError` when no unit ever
+    starts the component after a period without it.
+    """
+
+    comparison: str = "not_yet"
+    others: str = "same"
+    adjust: str | None = None
+    base: str = "varying"
+    base_window: int = 1
+    anticipation: int = 0
+    horizon: int | None = None
+    lookback: int = 0
+    compare: str = "within"
+    outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        self.rules  # noqa: B018 - an impossible option is refused when the design is made
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(
+            self.comparison, self.others, self.base, self.base_window, self.anticipation, self.horizon, self.lookback
+        )
+
+    def plan(self, paths: Paths, component: str) -> Plan:
+        """Every start of the component with its matches; sees no outcome."""
+        return make_plan(arena(paths, component, self.others), self.rules)
+
+    def __call__(self, study: Study, component: str) -> Estimate:
+        """Estimate every (cohort, period) of `component`; rows without an answer say why."""
+        plan = self.plan(study.paths, component)
+        if not len(plan):
+            raise NotIdentifiedError(
+                f"No unit starts {component!r} after a period without it, so there is no change to compare. "
+                "`separability` says what could still be told."
+            )
+        level, _ = study.paths.inference_level(component)
+        sums = study.sums(self.outcome, level) if hasattr(study, "sums") else Sums(study.paths, level, study.values(self.outcome))
+        return assemble(Contrast(plan, sums), self._naming(study, component))
+
+    def _naming(self, study: Study, component: str) -> Naming:
+        outcome = study.outcome(self.outcome)
+        return Naming(component, outcome.column, outcome.unit, f"adopters with a match among {_OTHERS[self.others]}")
