@@ -1,0 +1,16 @@
+"""Figures, public as `ek.plot`: each a pure function from tables to a matplotlib Figure.
+
+`describe` gives the same figure with its title, alt text, long description and data.
+"""
+
+from __future__ import annotations
+
+from evalkit.figures.describe import describe
+from evalkit.figures.event_study import event_study
+from evalkit.figures.forest import forest
+from evalkit.figures.leave_one_out import leave_one_out
+from evalkit.figures.matrix import separability
+from evalkit.figures.picture import Picture
+from evalkit.figures.timeline import timeline
+
+__all__ = ["Picture", "describe", "event_study", "forest", "leave_one_out", "separability", "timeline"]

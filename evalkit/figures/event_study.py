@@ -1,0 +1,182 @@
+"""How an effect grew: estimates by periods since the start, a panel a component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evalkit.errors import OptionError
+from evalkit.figures import style
+from evalkit.figures.inputs import Scale, frame_of, in_order, labels_of, scale_of
+from evalkit.figures.picture import Words
+from evalkit.show.words import count_words, join_words
+
+_COLUMNS = ("component", "event_time", "estimate", "conf_low", "conf_high", "band_low", "band_high", "reason")
+
+
+def event_study(
+    source: Any,
+    component: str | None = None,
+    *,
+    outcome: str | None = None,
+    clean_until: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+    scale: Any = None,
+    width: float = style.WIDE,
+) -> Figure:
+    """A panel a component: estimate, pointwise interval (bars) and simultaneous band (shaded) by event time.
+
+    source: an Evaluation, or a table of event-time rows. component: one of them,
+    default all. clean_until: component -> last event time with clean comparisons;
+    later ones have an open marker and lie beyond a dashed line. Rows without a number
+    are a cross at the foot of the panel.
+    """
+    tables, names, until, unit = _inputs(source, component, outcome, clean_until, labels, scale)
+    columns = 1 if style.narrow(width) or len(tables) == 1 else 2
+    rows = -(-len(tables) // columns)
+    tall = 2.6 if columns == 1 else 2.2
+    with style.theme():
+        figure = style.new_figure(width, rows * tall + 0.45)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
+            _panel(ax, table, until.get(name, np.nan), unit)
+            if len(tables) > 1:
+                ax.set_title(names.get(name, name), wrap=True)
+            ax.set_ylabel(unit.unit)
+        for ax in axes.flat[len(tables) :]:
+            ax.set_axis_off()
+        figure.supxlabel("periods since the start", fontsize=9)
+    return figure
+
+
+def event_study_words(
+    source: Any,
+    component: str | None = None,
+    *,
+    outcome: str | None = None,
+    clean_until: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+    scale: Any = None,
+) -> tuple[Words, pd.DataFrame]:
+    """The words and the data of `event_study`, from the same tables."""
+    tables, names, until, unit = _inputs(source, component, outcome, clean_until, labels, scale)
+    said = [names.get(c, c) for c in tables]
+    away = [w for w, (c, t) in zip(said, tables.items(), strict=True) if _apart(t, until.get(c, np.nan))]
+    if len(said) == 1:
+        verb = "moves away from" if away else "stays within reach of"
+        title = f"{said[0]}: the band {verb} zero after the start"
+    else:
+        title = f"{count_words(len(away), 'component')} of {len(said)} clearly moved after the start"
+    alt = f"Event study of {join_words(said)}: estimates in {unit.unit} by periods since the start, with intervals."
+    lines = [line for c, t in tables.items() for line in _lines(names.get(c, c), t, until.get(c, np.nan), unit)]
+    data = pd.concat(tables.values(), ignore_index=True)
+    return Words(title, f"{alt} {lines[0]}", "\n".join(lines)), data
+
+
+def _inputs(
+    source: Any, component: Any, outcome: Any, clean_until: Any, labels: Any, scale: Any
+) -> tuple[dict[str, pd.DataFrame], dict[str, str], dict[str, float], Scale]:
+    until = dict(clean_until or {})
+    if isinstance(source, pd.DataFrame):
+        frame = frame_of(source, "", _COLUMNS)
+        tables = {c: frame[frame["component"] == c] for c in in_order(frame["component"])}
+    else:
+        outcome = outcome if outcome is not None else source.study.outcome().column
+        tables = {c: frame_of(t, "", _COLUMNS) for (c, o), t in source.event_studies.items() if o == outcome and len(t)}
+        known = source.separability.components
+        until = {**dict(zip(known["component"], known["clean_until"], strict=True)), **until}
+    if component is not None:
+        tables = {c: t for c, t in tables.items() if c == component}
+    if not tables:
+        which = f" of {component!r}" if component is not None else ""
+        raise OptionError(f"There is no event study{which} to draw: no design could give its event times.")
+    return tables, labels_of(source, labels), until, scale_of(scale if scale is not None else source, outcome)
+
+
+def _clean(table: pd.DataFrame, until: float) -> np.ndarray:
+    times = table["event_time"].to_numpy(dtype=np.float64)
+    return np.ones(len(times), dtype=bool) if until != until else times <= until
+
+
+def _apart(table: pd.DataFrame, until: float) -> bool:
+    """Whether the simultaneous band leaves zero at any event time from 0 on, inside the clean window."""
+    after = (table["event_time"] >= 0) & _clean(table, until)
+    return bool((((table["band_low"] > 0) | (table["band_high"] < 0)) & after).any())
+
+
+def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> None:
+    table = table.sort_values("event_time", kind="stable")
+    time = table["event_time"].to_numpy(dtype=np.float64)
+    value, low, high, band_low, band_high = (
+        unit.show(table[c]) for c in ("estimate", "conf_low", "conf_high", "band_low", "band_high")
+    )
+    given, clean = np.isfinite(value), _clean(table, until)
+    band = np.isfinite(band_low) & np.isfinite(band_high)
+    ax.fill_between(time, band_low, band_high, where=band, color=style.PALE, linewidth=0, zorder=1)
+    ax.axhline(0, color=style.INK, linewidth=0.9, zorder=2)
+    if unit.matters is not None:
+        for edge in unit.show([-unit.matters, unit.matters]):
+            ax.axhline(edge, color=style.QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    ax.axvline(-0.5, color=style.RULE, linewidth=0.9, linestyle=":")
+    ax.vlines(time, low, high, color=style.BLUE, linewidth=1.6, zorder=3)
+    for mask, face in ((given & clean, style.BLUE), (given & ~clean, "white")):
+        ax.plot(time[mask], value[mask], "o", color=style.BLUE, markerfacecolor=face, markersize=5, zorder=4)
+    _limits(ax, [low, high, band_low, band_high], unit)
+    _marks(ax, time, given, clean, until)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    style.bare(ax, keep=("bottom", "left"))
+
+
+def _limits(ax: Axes, ends: list[np.ndarray], unit: Scale) -> None:
+    edge = [] if unit.matters is None else list(unit.show([-unit.matters, unit.matters]))
+    spread = np.concatenate([*(e[np.isfinite(e)] for e in ends), [0.0], edge])
+    room = (spread.max() - spread.min() or 1.0) * 0.08
+    ax.set_ylim(spread.min() - 2 * room, spread.max() + room)
+
+
+def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, until: float) -> None:
+    """Say where the comparison is no longer clean, and where there is no number."""
+    foot = ax.get_ylim()[0]
+    missing = time[~given]
+    if len(missing):
+        ax.plot(missing, np.full(len(missing), foot), "x", color=style.RUST, markersize=6, clip_on=False, zorder=5)
+    if until == until and (~clean).any():
+        ax.axvline(until + 0.5, color=style.RUST, linewidth=1.1, linestyle="--")
+        ax.annotate(
+            "not its own from here",
+            (until + 0.5, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -2),
+            textcoords="offset points",
+            va="top",
+            fontsize=8,
+            color=style.RUST,
+        )
+
+
+def _lines(label: str, table: pd.DataFrame, until: float, unit: Scale) -> list[str]:
+    after = table[(table["event_time"] >= 0) & _clean(table, until) & table["estimate"].notna()]
+    before = table[(table["event_time"] < 0) & table["estimate"].notna()]
+    out = []
+    if len(after):
+        first, last = unit.say(after["estimate"].iloc[0], after["estimate"].iloc[-1])
+        times = after["event_time"].iloc[0], after["event_time"].iloc[-1]
+        out.append(f"{label}: {first}{unit.after} at period {times[0]:.0f}, {last} at period {times[1]:.0f}.")
+    else:
+        out.append(f"{label}: no event time from the start on could be estimated with a clean comparison.")
+    if len(before):
+        low, high = unit.say(before["estimate"].min(), before["estimate"].max())
+        out.append(f"Before the start: between {low} and {high}{unit.after}.")
+    if until == until and not _clean(table, until).all():
+        out.append(f"After period {until:.0f} the effect can no longer be told from the others' (open markers).")
+    gone = table[table["estimate"].isna()]
+    if len(gone):
+        times = join_words([f"{t:.0f}" for t in gone["event_time"]])
+        reasons = join_words([r for r in in_order(gone["reason"]) if r])
+        out.append(f"No number at {times}{': ' + reasons if reasons else ''}.")
+    return out

@@ -1,0 +1,117 @@
+"""From what a caller hands over (an object or its table) to the table that a figure draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import OptionError
+from evalkit.show import numbers
+from evalkit.show.numbers import MINUS, NOT_GIVEN, decimals_for
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How effects on an outcome are drawn: "log" as per cent, "share" as people in every 100."""
+
+    kind: str = "score"
+    label: str = ""
+    better: str = ""
+    matters: float | None = None
+
+    def show(self, values: Any) -> np.ndarray:
+        """Effects in the unit drawn, from effects in the unit of the column."""
+        numbers = np.asarray(values, dtype=np.float64)
+        if self.kind == "log":
+            return 100 * np.expm1(numbers)
+        return 100 * numbers if self.kind == "share" else numbers
+
+    @property
+    def unit(self) -> str:
+        """The unit drawn, in words."""
+        units = {
+            "log": "per cent",
+            "share": "people in every 100",
+            "count": "events a unit and period",
+            "money": "pounds",
+        }
+        return units.get(self.kind, "points")
+
+    @property
+    def after(self) -> str:
+        """What follows a figure that may already carry its sign of unit: '' for per cent and pounds."""
+        return "" if self.kind in ("log", "money") else f" {self.unit}"
+
+    @property
+    def ways(self) -> tuple[str, str]:
+        """What lies to the left and to the right of zero: better or worse."""
+        return {"higher": ("worse", "better"), "lower": ("better", "worse")}.get(self.better, ("less", "more"))
+
+    def say(self, *values: float, std_error: float = np.nan) -> list[str]:
+        """Effects in the unit drawn, with signs and alike decimals: ['−6%', '−9%', '−3%'].
+
+        The first sets the precision, as in the sentences of the verdicts.
+        """
+        finite = [v for v in values if v == v] or [0.0]
+        spread = std_error if std_error == std_error else (max(finite) - min(finite)) / 4
+        edges = () if self.matters is None else (self.matters, -self.matters)
+        how = numbers.scale_for(finite, self.kind, None, spread or np.nan, apart=edges)
+        if self.kind == "share":  # the axis counts in every 100, so the labels do
+            shown = (0.0, *(100 * e for e in edges))
+            how = replace(how, factor=100.0, apart=shown, decimals=decimals_for(100 * finite[0], 100 * spread))
+        return [_signed(v, how.figure(v)) if v == v else NOT_GIVEN for v in values]
+
+    def span(self, estimate: float, low: float, high: float, std_error: float = np.nan) -> str:
+        """An effect with its interval: '−6% (−9% to −3%)'."""
+        value, first, last = self.say(estimate, low, high, std_error=std_error)
+        return f"{value} ({first} to {last})"
+
+
+def _signed(value: float, figure: str) -> str:
+    if figure.startswith(("less than", "more than")):
+        return figure
+    return figure if value == 0 else ("+" if value > 0 else MINUS) + figure
+
+
+def frame_of(source: Any, attribute: str, columns: Sequence[str]) -> pd.DataFrame:
+    """The table named `attribute` of an object, or the table itself; raises `OptionError` naming what lacks."""
+    frame = source if isinstance(source, pd.DataFrame) else getattr(source, attribute, None)
+    if not isinstance(frame, pd.DataFrame):
+        raise OptionError(f"This figure needs a table or an object with .{attribute}; it got {type(source).__name__}.")
+    lacking = [c for c in columns if c not in frame.columns]
+    if lacking:
+        raise OptionError(f"The table lacks the columns {', '.join(lacking)}. It has: {', '.join(map(str, frame))}.")
+    return frame
+
+
+def study_of(source: Any) -> Any | None:
+    """The study behind an object: itself, its `.study`, or None."""
+    if source is None or isinstance(source, pd.DataFrame):
+        return None
+    return source if hasattr(source, "components") and hasattr(source, "outcomes") else getattr(source, "study", None)
+
+
+def labels_of(source: Any, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Words for components: those given, else those of the study behind `source`."""
+    if given is not None:
+        return dict(given)
+    study = study_of(source)
+    return {} if study is None else {c.name: c.label for c in study.components}
+
+
+def scale_of(source: Any, outcome: str | None = None) -> Scale:
+    """How effects are drawn for an outcome of the study behind `source`, or for an Outcome."""
+    found = source if hasattr(source, "matters") else None
+    study = study_of(source)
+    if found is None and study is not None:
+        found = study.outcome(outcome)
+    return Scale() if found is None else Scale(found.kind, found.label, found.better, found.matters)
+
+
+def in_order(values: Sequence[str]) -> list[str]:
+    """Distinct values in the order in which they first appear."""
+    return list(dict.fromkeys(values))

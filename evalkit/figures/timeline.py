@@ -1,0 +1,187 @@
+"""What was delivered, where and when: a panel a component, a row a place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from evalkit.figures import style
+from evalkit.figures.inputs import frame_of, in_order, labels_of, study_of
+from evalkit.figures.picture import Words
+from evalkit.show.words import count_words, join_words
+
+COLUMNS = ("component", "cluster", "start", "end", "state")
+Band = tuple[str, object, object]
+_NAMED = 16
+
+
+def timeline(
+    source: Any,
+    *,
+    labels: Mapping[str, str] | None = None,
+    periods: Sequence[Any] | None = None,
+    places: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
+    bands: Sequence[Band] = (),
+    width: float = style.WIDE,
+) -> Figure:
+    """A panel a component, a row a place (earliest first), a bar a spell; part periods are hatched.
+
+    source: a Study, a Separability, an Evaluation, or the table of spells with columns
+    component, cluster, start, end (half-open), state ("part" or other). periods: all
+    periods in order. places: all places (of each component). bands: (words, start,
+    end) of background events. width: inches; below 5 it is laid out for a telephone.
+    """
+    table, names, order, where = _inputs(source, labels, periods, places)
+    shown = in_order([*names, *table["component"]]) or ["none"]
+    columns = 1 if style.narrow(width) or len(shown) == 1 else 2
+    rows = -(-len(shown) // columns)
+    tallest = max((len(where[c]) for c in shown), default=1)
+    named = tallest <= _NAMED
+    height = rows * (0.5 + tallest * (0.17 if named else 0.032 if columns == 2 else 0.026)) + 0.5
+    with style.theme():
+        figure = style.new_figure(width, height)
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+        for ax, component in zip(axes.flat, shown, strict=False):
+            lane = table[table["component"] == component]
+            _lane(ax, lane, where[component], order, bands)
+            ax.set_title(f"{names.get(component, component)}: {_reach(lane, where[component])}", wrap=True)
+            ax.tick_params(labelbottom=True)
+            if not named:
+                ax.set_yticks([])
+        for ax in axes.flat[len(shown) :]:
+            ax.set_axis_off()
+        figure.legend(
+            handles=_key(table, bands), loc="outside lower left", ncols=1 if columns == 1 else 3, frameon=False
+        )
+    return figure
+
+
+def timeline_words(
+    source: Any,
+    *,
+    labels: Mapping[str, str] | None = None,
+    periods: Sequence[Any] | None = None,
+    places: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
+    bands: Sequence[Band] = (),
+) -> tuple[Words, pd.DataFrame]:
+    """The words and the data of `timeline`, from the same table."""
+    table, names, order, where = _inputs(source, labels, periods, places)
+    shown = in_order([*names, *table["component"]])
+    never = [names.get(c, c) for c in shown if not (table["component"] == c).any()]
+    lines = [_lane_words(names.get(c, c), table[table["component"] == c], where[c]) for c in shown]
+    lines += [f"In the background: {words}, {start} to {end}." for words, start, end in bands]
+    starts = [table.loc[table["component"] == c, "start"].nunique() for c in shown]
+    staggered = sum(n > 1 for n in starts)
+    title = f"{count_words(staggered, 'component')} of {len(shown)} began at different times in different places"
+    span = f" from {order[0]} to {order[-1]}" if order else ""
+    alt = f"Timeline of {count_words(len(shown), 'component')}{span}: a panel for each, a bar for every place that had it."
+    alt += f" Never switched on or off during this time: {join_words(never)}." if never else ""
+    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+
+
+def _inputs(source: Any, labels: Any, periods: Any, places: Any) -> tuple[pd.DataFrame, dict, list, dict]:
+    if not isinstance(source, pd.DataFrame) and not hasattr(source, "timeline"):
+        source = getattr(source, "separability", source)
+    study = study_of(source)
+    if study is source and not hasattr(source, "timeline"):
+        from evalkit.components.separability import separability
+
+        source = separability(study)
+    table = frame_of(source, "timeline", COLUMNS)
+    order = list(periods) if periods is not None else _periods(study, table)
+    names = labels_of(study, labels)
+    shown = in_order([*names, *table["component"]])
+    return table, names, order, {c: _places(study, table, c, places) for c in shown}
+
+
+def _periods(study: Any, table: pd.DataFrame) -> list[Any]:
+    if study is not None:
+        return list(study.paths.periods)
+    return sorted({*table["start"].dropna(), *table["end"].dropna()})
+
+
+def _places(study: Any, table: pd.DataFrame, component: str, given: Any) -> list[Any]:
+    if given is not None:
+        return list(given[component] if isinstance(given, Mapping) else given)
+    levels = getattr(getattr(study, "paths", None), "levels", None)
+    if levels:
+        return list(levels[study.paths.assigned_at[component]].names)
+    return in_order(table["cluster"])
+
+
+def _position(values: pd.Series, order: Sequence[Any], beyond: int) -> np.ndarray:
+    at = {value: i for i, value in enumerate(order)}
+    try:
+        return np.array([at.get(v, beyond) for v in values], dtype=np.float64)
+    except TypeError:
+        return np.full(len(values), float(beyond))
+
+
+def _sorted_places(lane: pd.DataFrame, places: Sequence[Any], start: np.ndarray) -> dict[Any, int]:
+    first: dict[Any, float] = {}
+    for place, begin in zip(lane["cluster"], start, strict=True):
+        first[place] = min(begin, first.get(place, np.inf))
+    everyone = in_order([*places, *lane["cluster"]])
+    ranked = sorted(everyone, key=lambda p: (first.get(p, np.inf), str(p)))
+    return {place: row for row, place in enumerate(ranked)}
+
+
+def _lane(ax: Axes, lane: pd.DataFrame, places: Sequence[Any], order: Sequence[Any], bands: Sequence[Band]) -> None:
+    start, end = _position(lane["start"], order, 0), _position(lane["end"], order, len(order))
+    row = _sorted_places(lane, places, start)
+    y = np.array([row[p] for p in lane["cluster"]], dtype=np.float64)
+    part = (lane["state"] == "part").to_numpy()
+    ax.hlines(list(row.values()), 0, len(order), color=style.BAND, linewidth=0.6, zorder=0)
+    for mask, look in ((~part, {"color": style.BLUE}), (part, _PART)):
+        ax.barh(y[mask], (end - start)[mask], left=start[mask], height=0.78, linewidth=0.4, **look)
+    for i, (_, begin, stop) in enumerate(bands):
+        low, high = _position(pd.Series([begin, stop], dtype=object), order, len(order))
+        ax.axvspan(low, high, facecolor="none", edgecolor=style.RULE, hatch=_HATCHES[i % len(_HATCHES)], linewidth=0.5)
+    ax.set_ylim(len(row) - 0.4, -0.6)
+    ax.set_xlim(0, max(len(order), 1))
+    ticks = _ticks(len(order))
+    ax.set_xticks(ticks, [str(order[t]) for t in ticks])
+    ax.set_yticks(list(row.values()), [str(p) for p in row])
+    style.bare(ax)
+
+
+_PART: dict[str, Any] = {"facecolor": "white", "edgecolor": style.BLUE, "hatch": "//////"}
+_HATCHES = ("....", "\\\\\\\\", "xxx")
+
+
+def _ticks(n: int) -> list[int]:
+    step = max(1, -(-n // 5))
+    return list(range(0, n, step))
+
+
+def _key(table: pd.DataFrame, bands: Sequence[Band]) -> list[Patch]:
+    key = [Patch(color=style.BLUE, label="on")]
+    if (table["state"] == "part").any():
+        key.append(Patch(**_PART, label="part of the period"))
+    key.append(Patch(facecolor="white", edgecolor=style.BAND, label="a thin line: off"))
+    for i, (words, _, _) in enumerate(bands):
+        key.append(Patch(facecolor="none", edgecolor=style.RULE, hatch=_HATCHES[i % len(_HATCHES)], label=words))
+    return key
+
+
+def _reach(lane: pd.DataFrame, places: Sequence[Any]) -> str:
+    return f"{lane['cluster'].nunique()} of {len(in_order([*places, *lane['cluster']]))}"
+
+
+def _lane_words(label: str, lane: pd.DataFrame, places: Sequence[Any]) -> str:
+    if lane.empty:
+        return f"{label}: no switch on record."
+    first = lane.groupby("cluster", sort=False)["start"].min().sort_values(kind="stable")
+    span = (
+        f"first in {first.iloc[0]}" if first.nunique() == 1 else f"first in {first.iloc[0]}, last in {first.iloc[-1]}"
+    )
+    part = int((lane["state"] == "part").sum())
+    said = f"; {count_words(part, 'part period')}" if part else ""
+    where = "everywhere in the same period" if first.nunique() == 1 and len(first) == len(places) else span
+    return f"{label}: on in {_reach(lane, places)} places, {where}{said}."

@@ -1,0 +1,236 @@
+"""One table for every reader: HTML that a screen reader can walk, aligned text, CSV.
+
+A `Table` holds words, already formatted. The first column names the row. Every
+header has a scope, no header is empty, and a wide table scrolls inside a region
+that the keyboard can reach.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import textwrap
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from evalkit.errors import OptionError, check_choice
+
+Formatter = Callable[[object], str]
+UNAVAILABLE = "not available"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Words in a cell, an optional link to where they are worked out, and a trusted `mark` of HTML before them."""
+
+    text: str
+    href: str = ""
+    mark: str = ""
+
+    def to_html(self) -> str:
+        """The cell's content as HTML, escaped, with its link."""
+        words = html.escape(self.text)
+        body = f'<a href="{html.escape(self.href)}">{words}</a>' if self.href else words
+        return f"{self.mark}{body}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A captioned table. columns: (c,) headers; rows: (r, c) cells; the first column is the row's header.
+
+    numeric: (c,) columns set to the right. name: the id of the table and the start
+    of its rows' ids. keys: (r,) end of each row's id, or empty. cards: rows become
+    cards on a narrow screen. Raises `OptionError` on an empty header or a ragged row.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    numeric: tuple[bool, ...] = ()
+    name: str = ""
+    keys: tuple[str, ...] = ()
+    note: str = ""
+    cards: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.caption.strip() or any(not c.strip() for c in self.columns):
+            raise OptionError("A table needs a caption and a name for every column.")
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise OptionError(f"Every row of the table {self.caption!r} needs {len(self.columns)} cells.")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to_html(self) -> str:
+        """The table as HTML: caption, scopes, row headers, inside a focusable region."""
+        return _region(self)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def __repr__(self) -> str:
+        return f"Table({self.caption!r}, {len(self.rows)} rows, {len(self.columns)} columns)"
+
+    def to_text(self, width: int = 80) -> str:
+        """The table as aligned lines no wider than `width`, for a terminal; long cells wrap."""
+        return _text(self, width)
+
+    def to_csv(self) -> str:
+        """The words of the table as CSV with Unix line ends."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([cell.text for cell in row] for row in self.rows)
+        return out.getvalue()
+
+
+def make_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]], **options: object) -> Table:
+    """A `Table` from plain values; anything that is not a `Cell` becomes its words."""
+    cells = tuple(tuple(v if isinstance(v, Cell) else Cell(plain(v)) for v in row) for row in rows)
+    return Table(caption, tuple(columns), cells, **options)  # type: ignore[arg-type]
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    caption: str,
+    labels: Mapping[str, str] | None = None,
+    formats: Mapping[str, Formatter] | None = None,
+    **options: object,
+) -> Table:
+    """A `Table` of the columns of `frame` named in `labels` (default: all), in that order.
+
+    labels: column -> header. formats: column -> function from value to words.
+    Raises `OptionError` when a column named is not there.
+    """
+    headers = dict(labels) if labels is not None else {str(c): spoken(str(c)) for c in frame.columns}
+    for column in headers:
+        check_choice("column", column, [str(c) for c in frame.columns])
+    how = dict(formats or {})
+    chosen = [[how.get(c, plain)(value) for value in frame[c].tolist()] for c in headers]
+    numeric = tuple(pd.api.types.is_numeric_dtype(frame[c]) and frame[c].dtype != bool for c in headers)
+    return make_table(caption, list(headers.values()), list(zip(*chosen, strict=True)), numeric=numeric, **options)
+
+
+def spoken(name: str) -> str:
+    """A column name as words: 'std_error' -> 'Std error'."""
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def plain(value: object) -> str:
+    """A value as words: yes or no, four significant digits, 'not available' for a gap."""
+    if isinstance(value, Cell):
+        return value.text
+    if isinstance(value, (tuple, list)):
+        return "; ".join(plain(v) for v in value)
+    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
+        return UNAVAILABLE
+    if isinstance(value, bool) or type(value).__name__ == "bool_":
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}".replace("-", "−")
+    return str(value)
+
+
+# ------------------------------------------------------------------ HTML
+
+
+def _region(table: Table) -> str:
+    label = html.escape(table.caption, quote=True)
+    ident = f' id="{html.escape(table.name)}"' if table.name else ""
+    kind = ' class="cards"' if table.cards else ""
+    role = ' role="table"' if table.cards else ""
+    note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
+    return (
+        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">'
+        f"<table{ident}{kind}{role}><caption>{html.escape(table.caption)}</caption>"
+        f"{_head(table)}{_body(table)}</table></div>{note}"
+    )
+
+
+def _head(table: Table) -> str:
+    group, row, cell = (' role="rowgroup"', ' role="row"', ' role="columnheader"') if table.cards else ("", "", "")
+    number = _numeric(table)
+    cells = "".join(
+        f'<th scope="col"{cell}{_right(number[j])}>{html.escape(c)}</th>' for j, c in enumerate(table.columns)
+    )
+    return f"<thead{group}><tr{row}>{cells}</tr></thead>"
+
+
+def _body(table: Table) -> str:
+    group = ' role="rowgroup"' if table.cards else ""
+    rows = "".join(_row(table, i) for i in range(len(table.rows)))
+    return f"<tbody{group}>{rows}</tbody>"
+
+
+def _row(table: Table, i: int) -> str:
+    row, head, cell = (' role="row"', ' role="rowheader"', ' role="cell"') if table.cards else ("", "", "")
+    number = _numeric(table)
+    ident = f' id="{html.escape(f"{table.name}-{table.keys[i]}")}"' if table.keys and table.name else ""
+    first, *rest = table.rows[i]
+    parts = [f'<th scope="row"{head}>{first.to_html()}</th>']
+    for j, value in enumerate(rest, 1):
+        label = f' data-label="{html.escape(table.columns[j])}"' if table.cards else ""
+        parts.append(f"<td{cell}{label}{_right(number[j])}>{value.to_html()}</td>")
+    return f"<tr{row}{ident}>{''.join(parts)}</tr>"
+
+
+def _numeric(table: Table) -> tuple[bool, ...]:
+    return table.numeric or (False,) * len(table.columns)
+
+
+def _right(numeric: bool) -> str:
+    return ' class="number"' if numeric else ""
+
+
+# ------------------------------------------------------------------ text
+
+
+def display_width(text: str) -> int:
+    """Columns that `text` takes in a terminal."""
+    wide = sum(1 for c in text if unicodedata.east_asian_width(c) in "WF")
+    return len(text) + wide - sum(1 for c in text if unicodedata.combining(c))
+
+
+def column_widths(table: Table, width: int) -> list[int]:
+    """Widths of the columns that fit in `width`: the widest columns give way first."""
+    cells = [[c.text for c in row] for row in table.rows]
+    wanted = [max(display_width(t) for t in column) for column in zip(table.columns, *cells, strict=True)]
+    least = [max((display_width(w) for w in t.split()), default=1) for t in table.columns]
+    room = max(width - 2 * (len(wanted) - 1), len(wanted))
+    while sum(wanted) > room:
+        j = max(range(len(wanted)), key=lambda k: (wanted[k] > least[k], wanted[k]))
+        wanted[j] -= 1
+        if wanted[j] < 1:
+            return [max(w, 1) for w in wanted]
+    return wanted
+
+
+def _text(table: Table, width: int) -> str:
+    widths = column_widths(table, width)
+    number = _numeric(table)
+    lines = textwrap.wrap(table.caption, width)
+    rows = [list(table.columns)] + [[c.text for c in row] for row in table.rows]
+    for i, row in enumerate(rows):
+        lines += _text_row(row, widths, number)
+        if i == 0:
+            lines.append("  ".join("-" * w for w in widths))
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _text_row(row: Sequence[str], widths: Sequence[int], number: Sequence[bool]) -> list[str]:
+    wrapped = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
+    height = max(len(lines) for lines in wrapped)
+    out = []
+    for k in range(height):
+        parts = []
+        for lines, w, right in zip(wrapped, widths, number, strict=True):
+            text = lines[k] if k < len(lines) else ""
+            gap = " " * max(w - display_width(text), 0)
+            parts.append(gap + text if right else text + gap)
+        out.append("  ".join(parts))
+    return out
