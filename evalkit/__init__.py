@@ -19,12 +19,17 @@ __version__ = "0.1.0"
 
 # Public name -> where it lives: "module:name", or "module" for a module.
 _PUBLIC = {
+    "Component": "evalkit.study:Component",
+    "Estimate": "evalkit.inference:Estimate",
     "EvalkitError": "evalkit.errors:EvalkitError",
     "EvalkitWarning": "evalkit.errors:EvalkitWarning",
-    "Study": "evalkit.study.study:Study",
-    "Component": "evalkit.study.component:Component",
-    "Outcome": "evalkit.study.outcome:Outcome",
+    "Interval": "evalkit.inference:Interval",
     "Links": "evalkit.study.links:Links",
+    "Outcome": "evalkit.study:Outcome",
+    "StaggeredRollout": "evalkit.designs:StaggeredRollout",
+    "Study": "evalkit.study:Study",
+    "plot": "evalkit.figures",
+    "stack": "evalkit.inference:stack",
 }
 
 __all__ = ["__version__", *_PUBLIC]
