@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import matplotlib
+import os
+
+import hypothesis
 import numpy as np
 import pytest
 
-matplotlib.use("Agg")
+os.environ["MPLBACKEND"] = "Agg"
+
+# The same drawn cases in every run, and no clock: a slow machine fails no test.
+hypothesis.settings.register_profile("evalkit", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("evalkit")
 
 
 @pytest.fixture
