@@ -147,12 +147,14 @@ def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, unt
         ax.plot(missing, np.full(len(missing), foot), "x", color=style.RUST, markersize=6, clip_on=False, zorder=5)
     if until == until and (~clean).any():
         ax.axvline(until + 0.5, color=style.RUST, linewidth=1.1, linestyle="--")
+        right = until > time.mean()
         ax.annotate(
-            "not its own from here",
+            "not its own →" if right else "not its own from here →",
             (until + 0.5, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(3, -2),
+            xytext=(-3 if right else 3, -2),
             textcoords="offset points",
+            ha="right" if right else "left",
             va="top",
             fontsize=8,
             color=style.RUST,
@@ -176,7 +178,7 @@ def _lines(label: str, table: pd.DataFrame, until: float, unit: Scale) -> list[s
         out.append(f"After period {until:.0f} the effect can no longer be told from the others' (open markers).")
     gone = table[table["estimate"].isna()]
     if len(gone):
-        times = join_words([f"{t:.0f}" for t in gone["event_time"]])
+        when = join_words([f"{t:.0f}" for t in gone["event_time"]])
         reasons = join_words([r for r in in_order(gone["reason"]) if r])
-        out.append(f"No number at {times}{': ' + reasons if reasons else ''}.")
+        out.append(f"No number at {when}{': ' + reasons if reasons else ''}.")
     return out

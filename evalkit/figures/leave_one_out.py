@@ -36,20 +36,15 @@ def leave_one_out(
     shown = in_order(table["component"])
     phone = style.narrow(width)
     with style.theme():
-        figure = style.new_figure(width, 0.75 + max(len(shown), 1) * (0.62 if phone else 0.5))
+        figure = style.new_figure(width, 0.75 + max(len(shown), 1) * (0.74 if phone else 0.46))
         ax = figure.subplots()
         ax.axvline(0, color=style.INK, linewidth=1)
         for i, component in enumerate(shown):
             _row(ax, i, table[table["component"] == component], heads.get(component, np.nan), unit)
-        ax.set_ylim(max(len(shown), 1) - 0.4, -0.75)
-        ax.margins(x=0.24 if not phone else 0.3)
-        words = [names.get(c, c) for c in shown]
-        if phone:
-            ax.set_yticks([])
-            for i, word in enumerate(words):
-                ax.annotate(word, (0, i - 0.34), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5)
-        else:
-            ax.set_yticks(range(len(shown)), words)
+        ax.set_ylim(max(len(shown), 1) - 0.6, -0.9 if phone else -0.6)
+        ax.margins(x=0.06)
+        said = [_between(table[table["component"] == c], heads.get(c, np.nan), unit) for c in shown]
+        _labels(ax, [names.get(c, c) for c in shown], said, phone)
         ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}")
         style.bare(ax)
     return figure
@@ -117,17 +112,27 @@ def _row(ax: Axes, i: int, rows: pd.DataFrame, headline: float, unit: Scale) -> 
         ax.plot(
             [float(unit.show(headline))], [i], "o", color=style.RUST, markersize=6, markeredgecolor="white", zorder=4
         )
+
+
+def _between(rows: pd.DataFrame, headline: float, unit: Scale) -> str:
+    """'−7.4% without Ohio', 'to −5.3% without Iowa', on two lines."""
+    rows = rows.dropna(subset=["estimate"])
+    if rows.empty:
+        return "not given"
     low, high = _extremes(rows)
-    said = unit.say(headline, low["estimate"], high["estimate"])[1:]
-    for extreme, text, side, gap in zip((low, high), said, ("right", "left"), (-5, 5), strict=True):
-        ax.annotate(
-            f"{text} without {extreme['cluster']}",
-            (float(unit.show(extreme["estimate"])), i),
-            ha=side,
-            xytext=(gap, -10),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=style.QUIET,
-            bbox={"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.05"},
-        )
+    first, last = unit.say(headline, low["estimate"], high["estimate"])[1:]
+    return f"{first} without {low['cluster']}\nto {last} without {high['cluster']}"
+
+
+def _labels(ax: Axes, names: list[str], said: list[str], phone: bool) -> None:
+    if not phone:
+        ax.set_yticks(range(len(names)), names)
+        for i, text in enumerate(said):
+            where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
+            ax.annotate(text, (1, i), xytext=(6, 0), va="center", fontsize=8.5, **where)
+        return
+    ax.set_yticks([])
+    plate = {"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.1"}
+    for i, (name, text) in enumerate(zip(names, said, strict=True)):
+        both = f"{name}\n{text.replace(chr(10), ' ')}"
+        ax.annotate(both, (0, i - 0.3), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5, bbox=plate)

@@ -73,8 +73,8 @@ def separability_words(
     apart = [c for c, s in status.items() if s == "separable"]
     title = f"{count_words(len(apart), 'component')} of {len(status)} can be told apart from the others"
     told = int(table["separable"].sum())
-    alt = f"Matrix of {count_words(len(status), 'component')}: {told} of {count_words(len(table), 'pair')} can be told apart. "
-    alt += _alt_statuses(status, names)
+    alt = f"Matrix of {count_words(len(status), 'component')}: "
+    alt += f"{told} of {count_words(len(table), 'pair')} can be told apart. " + _alt_statuses(status, names)
     lines = [f"{names.get(c, c)}: {STATUS_WORDS.get(s, s)}{_because(components, c)}." for c, s in status.items()]
     lines += [_pair_words(row, names) for row in table.to_dict("records")]
     return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)

@@ -80,7 +80,8 @@ def timeline_words(
     staggered = sum(n > 1 for n in starts)
     title = f"{count_words(staggered, 'component')} of {len(shown)} began at different times in different places"
     span = f" from {order[0]} to {order[-1]}" if order else ""
-    alt = f"Timeline of {count_words(len(shown), 'component')}{span}: a panel for each, a bar for every place that had it."
+    alt = f"Timeline of {count_words(len(shown), 'component')}{span}: "
+    alt += "a panel for each, a bar for every place that had it."
     alt += f" Never switched on or off during this time: {join_words(never)}." if never else ""
     return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
 
