@@ -1,0 +1,135 @@
+"""The fixed sentences of the verdicts, one a verdict and variant. Filled in by `evaluation/words.py`.
+
+{it} is the component's label in quotation marks; {sizes} are shown by `show/numbers.py`. No template claims
+more than a comparison can: a test reads every sentence that they can make.
+"""
+
+from __future__ import annotations
+
+NAMED = "{label}: {text}"
+DIRECTIONS = {"better": "a change for the better", "worse": "a change for the worse", "": "a change"}
+
+# What was found, by kind of outcome. {effect} 'about 9 more', {tail} ' in every 100 people with both needs'.
+FOUND = {
+    "share": "{effect}{tail} {were} recorded as {outcome} than we would have expected (likely range {span})",
+    "count": "we counted {effect} {outcome}{tail} than we would have expected (likely range {span})",
+    "score": "{outcome} came out {effect} than we would have expected (likely range {span})",
+    "log": "{outcome} came out {effect} than we would have expected (likely range {span})",
+    "money": "{outcome} came to {effect}{tail} than we would have expected (likely range {span})",
+}
+WHERE = "where it was in place"
+RANGE = "for {outcome}, the likely range is {span}{tail}{window}"
+RESTS = "this rests on {exposed} with it and {comparison} without it at the time"
+RESTS_THEM = "this rests on {exposed} with them and {comparison} without them at the time"
+RESTS_SWAP = "this rests on {exposed} that changed over and {comparison} that did not at the time"
+SPEAKS = "{rests}, and speaks of {population}"
+SPEAKS_ALONE = "this speaks of {population}"
+
+SHOWN = "{direction}"
+LIKELY = "the evidence leans towards {direction}"
+POINTS = "the evidence points to {direction}, but does not carry it"
+SMALLER = "even so, the whole likely range is smaller than what matters ({margin})"
+ONE_WEAKNESS = "one weakness: {weaknesses}"
+SEVERAL_WEAKNESSES = "{count} weaknesses: {weaknesses}"
+NOT_CALLED_SHOWN = "it is not called shown because {crossed}"
+
+TOO_SMALL = "too little data to tell"
+UNDECIDED = "we cannot tell"
+UNSTATED = "nobody has said how large a change would matter, so we cannot say that one is ruled out"
+UNCARRIED = "that would leave no sign of a benefit as large as {margin}, but it is not safe to say so: {weaknesses}"
+COULD_HAVE_SEEN = (
+    "we would most likely have seen a change of {size} or more{tail}; a smaller one could easily be missed"
+)
+NO_RANGE = "no likely range can be given, because too few {places} had it, or too few were without it"
+BEST_GUESS = "the best single figure, {effect}{tail}, cannot be relied on without a range"
+
+NO_SIGN = "no sign of a benefit as large as {margin}"
+NO_SIGN_HARM = "no sign of a benefit as large as {margin}, though a harm of that size is not ruled out"
+EITHER_WAY = "if it changed anything, for better or worse, the change was likely smaller than what matters"
+CAUTION = "a caution: {weaknesses}"
+
+ONLY_IF = "it could be told apart {reason}"
+TOGETHER = "it cannot be told apart from {others}"
+SWAP = "it cannot be told apart from {others}, because one starts as the other stops"
+BUNDLE_TOGETHER = "together, {found}"
+BUNDLE_INSTEAD = "with {gained} instead of {lost}, {found}"
+BUNDLE_SUM = "with {gained} added together, {found}"
+BUNDLE_NO_RANGE = "no likely range can be given for them together either"
+SWAP_NO_RANGE = "no likely range can be given for the one instead of the other either"
+NO_BUNDLE = "no combination that includes it can be measured here either"
+EITHER = "we cannot say how much was due to either of them"
+ANY = "we cannot say how much was due to any one of them"
+ALONE = "we cannot say what either of them does alone"
+
+NOT_TESTED = "not tested"
+NO_COMPARISON = "there was nothing to compare it with"
+NOT_SEEN = "{outcome} was not seen where a comparison could be made"
+CANNOT_SHOW = "these data cannot show what it added"
+
+# What may be said aloud, and what may not.
+MAY_SHOWN = "where {it} was in place, {found}"
+MAY_LIKELY = "the evidence leans towards {direction} where {it} was in place, but it has a weakness: {weaknesses}"
+MAY_CANNOT = "these data cannot say whether {it} made a difference"
+MAY_POINTS = "there are hints of {direction} where {it} was in place, but they are not firm enough to rely on"
+MAY_NO_SIGN = "there was no sign that {it} brought a benefit as large as {margin}"
+MAY_NO_SIGN_HARM = MAY_NO_SIGN + ", though a harm of that size is not ruled out"
+MAY_APART = "{all} cannot be told apart with these data"
+MAY_APART_FOUND = "{found}; nobody can say which of them made the difference"
+MAY_SWAP_FOUND = "{found}; nobody can say what either of them does alone"
+MAY_NOT_TESTED = "these data do not test {it}"
+MAY_NOT = {
+    "shown_better": ("{label} explains most of the result", "{label} would do the same anywhere"),
+    "shown_worse": ("{label} explains most of the result", "{label} would do the same anywhere"),
+    "likely_better": ("{label} is known to work", "{label} explains most of the result"),
+    "likely_worse": ("{label} is known to do harm", "{label} should be stopped because it failed"),
+    "cannot_tell_apart": ("{label} did it", "{label} did not do it", "half of it was due to {label}"),
+    "cannot_tell": ("{label} works", "{label} does not work"),
+    "no_sign": ("{label} does nothing",),
+    "no_sign_harm": ("{label} does nothing", "{label} does no harm"),
+    "not_tested": ("{label} works", "{label} does not work", "the good result is due to {label}"),
+}
+MAY_NOT_RANK = "{label} works better than the other parts"
+MAY_NOT_LAST = "what we saw lasts beyond {periods}"
+
+# What would change our mind.
+MIND_SHOWN = (
+    "we would think again if places that start later did not show the same, or if the two groups turned out to differ"
+    " in something else that changed at the same time"
+)
+MIND_LIKELY = "we would be surer if {remedies}"
+MIND_MORE_DATA = "to see a change of {margin} we would need about {times} times as much data: more {units}, or longer"
+MIND_FAR = "to see a change of {margin} would take more than 20 times as much data: many more {units}, or far longer"
+MIND_MORE = "more {units}, or a longer time, would narrow the likely range"
+MIND_MARGIN = "say first how large a change would matter; then the likely range can be held against it"
+MIND_CLUSTERS = "at least three {places} with it, and three without it at the same time, would let us say"
+MIND_NO_SIGN = "we would think again if more data gave a likely range that includes a benefit of {margin}"
+MIND_APART = "places where one of them runs without the other, or starts some {periods} before it, would let us tell"
+MIND_NOT_TESTED = "only {places} or people without it, at a time when others have it, could show what it adds"
+MIND_NOT_SEEN = "{outcome} would have to be recorded both where it was in place and where it was not"
+REMEDIES = {
+    "pre_trend": "a comparison that moved alike beforehand gave the same answer",
+    "leave_one_cluster": "the answer held without any one {place}",
+    "rungs": "the different ways of comparing agreed",
+    "date_rule": "the exact starting dates were known",
+    "others_still_growing": "the other components had stood still for longer before it began",
+    "stayers": "as many were followed up in one group as in the other",
+    "p_adjusted": "new data, with this question asked alone, gave the same answer",
+    "p_missing": "it could be adjusted for the number of components examined",
+    "additivity": "there were places where it began while all else stood still",
+    "matching": "there were places or times that had it and lacked it by no choice of those who were reached",
+    "few_clusters": "more {places} had it, and more were without it",
+    "by_people_failed": "it began at another time than the other components",
+    "by_people_untestable": "it began at another time than the other components",
+    "crossed": "it had been decided by {place}",
+}
+
+BREATH = (
+    (("shown", "better"), "shown to make a difference for the better: {names}"),
+    (("shown", "worse"), "shown to make a difference for the worse: {names}"),
+    (("likely", "better"), "likely to make a difference for the better: {names}"),
+    (("likely", "worse"), "likely to make a difference for the worse: {names}"),
+    (("cannot_tell_apart", ""), "cannot be told apart from other parts: {names}"),
+    (("cannot_tell", ""), "cannot tell: {names}"),
+    (("no_sign", ""), "no sign of a benefit large enough to matter: {names}"),
+    (("not_tested", ""), "not tested by these data: {names}"),
+)

@@ -1,0 +1,357 @@
+"""The verdict on a component: six rules, the first that applies.
+
+Pure: a frozen `Evidence` goes in, a frozen `Verdict` comes out. Nothing here
+reads a Study, an outcome or a table. The words are in `evaluation/words.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy.special import stdtrit
+
+from evalkit.errors import check_choice
+from evalkit.show.words import plural
+
+VERDICTS = ("shown", "likely", "cannot_tell_apart", "cannot_tell", "no_sign", "not_tested")
+STATUSES = ("separable", "additive_only", "bundle_only", "swap_only", "too_few_clusters", "not_tested")
+KINDS = ("share", "count", "score", "log", "money")
+CHECK_STATUSES = ("passed", "failed", "informational")
+BY_PEOPLE_CHECKS = ("passed", "failed", "untestable", "not_needed")
+BUNDLE_KINDS = ("together", "swap", "sum")
+
+#: Failed main checks are weaknesses, in these words ({place} is the noun for a cluster).
+MAIN_CHECKS = {
+    "pre_trend": "the two groups were already moving apart before it began",
+    "leave_one_cluster": "the answer hangs on a single {place}",
+    "rungs": "other fair ways of making the comparison give a different answer",
+    "date_rule": "the answer changes when uncertain or part-way starting dates are read another way",
+    "others_still_growing": "other components that began earlier may still have been taking effect",
+    "stayers": "the two groups dropped out of the data at different rates",
+}
+OTHER_WEAKNESSES = {
+    "p_adjusted": "once the number of components examined is taken into account, it could plausibly be chance",
+    "p_missing": "it could not be adjusted for the number of components examined",
+    "additivity": "it holds only if the effects of the components simply add up",
+    "matching": "it rests on people being alike in what was recorded about them, and on nothing else",
+    "few_clusters": "it rests on too few {places}",
+    "by_people_failed": "those whom it reaches also responded differently to other components that began with it",
+    "by_people_untestable": (
+        "nobody can check whether those whom it reaches respond differently to other components that began with it"
+    ),
+}
+CROSSED = "it was decided at a level that cuts across {places}, where a likely range is less sure"
+TOO_WIDE = "the likely range includes both no change and a benefit that matters"
+UNSTATED = "nobody has said how large a change would matter"
+NO_INTERVAL = "no likely range can be given"
+SMALLER = "the whole likely range is smaller than what matters"
+
+_ALPHA = 0.05
+_FEWEST = 3
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """What one check said: its name, 'passed', 'failed' or 'informational', and its own words."""
+
+    check: str
+    status: str
+    words: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("status", self.status, CHECK_STATUSES)
+
+
+@dataclass(frozen=True)
+class BundleEvidence:
+    """The combination of components that is identified where a single one is not.
+
+    `labels` and `weights` go with `members`; positive weights are added, negative ones taken away (by default
+    all are added, or for a swap the first stands instead of the second). `reason` says why it has no interval,
+    where it has none.
+    """
+
+    members: tuple[str, ...]
+    labels: tuple[str, ...]
+    kind: str = "together"
+    estimate: float = math.nan
+    conf_low: float = math.nan
+    conf_high: float = math.nan
+    std_error: float = math.nan
+    weights: tuple[float, ...] = ()
+    design: str = ""
+    clusters_exposed: int = 0
+    clusters_comparison: int = 0
+    clean_until: float | None = None
+    lag: int = 0
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, BUNDLE_KINDS)
+
+    @property
+    def signs(self) -> tuple[float, ...]:
+        """One weight a member."""
+        if self.weights:
+            return self.weights
+        after = -1.0 if self.kind == "swap" else 1.0
+        return (1.0, *(after for _ in self.members[1:]))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a verdict on one component and one outcome may rest on.
+
+    Numbers are in the outcome's own unit; NaN where there is none. `matters` is positive or None. `clean_until`
+    is the last event time claimed, None where nothing bounds it. `population` is a plural noun phrase
+    ('people with both needs') or ''. `cure` says what rollout would have let us tell.
+    """
+
+    component: str
+    outcome: str
+    status: str
+    label: str = ""
+    outcome_label: str = ""
+    kind: str = "score"
+    better: str = "higher"
+    matters: float | None = None
+    estimate: float = math.nan
+    conf_low: float = math.nan
+    conf_high: float = math.nan
+    std_error: float = math.nan
+    df: float = math.nan
+    p_adjusted: float = math.nan
+    design: str = ""
+    clusters_exposed: int = 0
+    clusters_comparison: int = 0
+    checks: tuple[CheckOutcome, ...] = ()
+    observed: bool = True
+    rests_on_additivity: bool = False
+    rests_on_matching: bool = False
+    by_people: bool = False
+    by_people_check: str = "not_needed"
+    randomisation_p: float | None = None
+    crossed_levels: bool = False
+    reason: str = ""
+    bundle: BundleEvidence | None = None
+    clean_until: float | None = None
+    lag: int = 0
+    unit: str = ""
+    period: str = "period"
+    place: str = "place"
+    population: str = ""
+    currency: str = "£"
+    cure: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("status", self.status, STATUSES)
+        check_choice("kind", self.kind, KINDS)
+        check_choice("better", self.better, ("higher", "lower"))
+        check_choice("by_people_check", self.by_people_check, BY_PEOPLE_CHECKS)
+
+    @property
+    def name(self) -> str:
+        """What people call the component."""
+        return self.label or self.component
+
+    @property
+    def outcome_name(self) -> str:
+        """What people call the outcome."""
+        return self.outcome_label or self.outcome
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether estimate and both ends are numbers, and an arm is not too small for one."""
+        ends = (self.estimate, self.conf_low, self.conf_high)
+        return self.status != "too_few_clusters" and all(math.isfinite(v) for v in ends)
+
+    @property
+    def margin(self) -> float | None:
+        """What matters, or None where it was not stated (nothing at or below zero can matter)."""
+        usable = self.matters is not None and math.isfinite(self.matters) and self.matters > 0
+        return self.matters if usable else None
+
+    @property
+    def good(self) -> float:
+        """+1 where higher is better, -1 where lower is."""
+        return 1.0 if self.better == "higher" else -1.0
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """A named reason for trusting an answer less, in plain words without a full stop."""
+
+    name: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict, its direction ('better', 'worse' or ''), the reasons and what may be printed.
+
+    `rule` (1 to 6) is the one that applied. `estimate`, `conf_low`, `conf_high` and `p_adjusted` are NaN where
+    the verdict forbids a number; `smallest_detectable` is in the outcome's unit.
+    """
+
+    verdict: str
+    direction: str = ""
+    reasons: tuple[str, ...] = ()
+    smallest_detectable: float = math.nan
+    rule: int = 0
+    estimate: float = math.nan
+    conf_low: float = math.nan
+    conf_high: float = math.nan
+    p_adjusted: float = math.nan
+
+
+def decide(evidence: Evidence) -> Verdict:
+    """The first of the six rules that applies (see the table in the design, 2.5)."""
+    for rule in (_not_tested, _cannot_tell_apart, _no_interval, _excludes_zero, _no_sign):
+        verdict = rule(evidence)
+        if verdict is not None:
+            return verdict
+    return _cannot_tell(evidence)
+
+
+def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
+    """Everything that counts against an interval that excludes zero, each once."""
+    listed = list(failed_main_checks(evidence))
+    if math.isnan(evidence.p_adjusted):
+        listed.append(_weakness("p_missing", evidence))
+    elif evidence.p_adjusted >= _ALPHA:
+        listed.append(_weakness("p_adjusted", evidence))
+    if evidence.rests_on_additivity:
+        listed.append(_weakness("additivity", evidence))
+    if evidence.rests_on_matching:
+        listed.append(_weakness("matching", evidence))
+    if _few_clusters(evidence):
+        listed.append(_weakness("few_clusters", evidence))
+    if evidence.by_people and evidence.by_people_check in ("failed", "untestable"):
+        listed.append(_weakness(f"by_people_{evidence.by_people_check}", evidence))
+    return tuple(listed)
+
+
+def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
+    """Main checks that failed, in fixed order, each once."""
+    failed = {c.check for c in evidence.checks if c.status == "failed"}
+    return tuple(Weakness(name, _placed(MAIN_CHECKS[name], evidence)) for name in MAIN_CHECKS if name in failed)
+
+
+def crossed_words(evidence: Evidence) -> str:
+    """Why a component decided across clusters is never called shown; '' where it is not."""
+    return _placed(CROSSED, evidence) if evidence.crossed_levels else ""
+
+
+def smallest_detectable(std_error: float, df: float) -> float:
+    """Smallest effect found four times in five at the 5% level: (t.975 + t.80) x SE, t with `df`.
+
+    In the outcome's unit; NaN where either is missing. `df` may be infinite.
+    """
+    if not (math.isfinite(std_error) and df > 0):
+        return math.nan
+    usable = min(float(df), 1e10)
+    return float(stdtrit(usable, 0.975) + stdtrit(usable, 0.80)) * std_error
+
+
+def inside_margin(evidence: Evidence) -> bool:
+    """Whether the whole interval lies inside (-m, m)."""
+    m = evidence.margin
+    return m is not None and evidence.has_interval and -m < evidence.conf_low and evidence.conf_high < m
+
+
+def benefit_below_margin(evidence: Evidence) -> bool:
+    """Whether the good end of the interval is below what matters."""
+    m = evidence.margin
+    if m is None or not evidence.has_interval:
+        return False
+    return evidence.conf_high < m if evidence.better == "higher" else evidence.conf_low > -m
+
+
+def harm_not_ruled_out(evidence: Evidence) -> bool:
+    """Whether the bad end of the interval reaches a harm as large as what matters."""
+    m = evidence.margin
+    if m is None or not evidence.has_interval:
+        return False
+    return evidence.conf_low <= -m if evidence.better == "higher" else evidence.conf_high >= m
+
+
+def _not_tested(e: Evidence) -> Verdict | None:
+    if e.status == "not_tested":
+        return Verdict("not_tested", reasons=(e.reason or "there was nothing to compare it with",), rule=1)
+    if not e.observed:
+        return Verdict("not_tested", reasons=("the outcome was not seen where a comparison could be made",), rule=1)
+    return None
+
+
+def _cannot_tell_apart(e: Evidence) -> Verdict | None:
+    if e.status not in ("bundle_only", "swap_only"):
+        return None
+    plain = "one starts as another stops" if e.status == "swap_only" else "it goes together with other components"
+    return Verdict("cannot_tell_apart", reasons=(e.reason or plain,), rule=2)
+
+
+def _no_interval(e: Evidence) -> Verdict | None:
+    if e.has_interval:
+        return None
+    value = e.estimate if math.isfinite(e.estimate) else math.nan
+    sd = smallest_detectable(e.std_error, e.df)
+    return Verdict("cannot_tell", reasons=(e.reason or NO_INTERVAL,), smallest_detectable=sd, rule=3, estimate=value)
+
+
+def _excludes_zero(e: Evidence) -> Verdict | None:
+    if e.conf_low <= 0 <= e.conf_high:
+        return None
+    found = weaknesses(e)
+    crossed = crossed_words(e)
+    reasons = tuple(w.words for w in found) + ((crossed,) if crossed else ())
+    if inside_margin(e):
+        reasons += (SMALLER,)
+    direction = "better" if e.good * e.conf_low > 0 else "worse"
+    if len(found) > 1:
+        return _with_numbers(e, "cannot_tell", 4, reasons, direction)
+    return _with_numbers(e, "likely" if found or crossed else "shown", 4, reasons, direction)
+
+
+def _no_sign(e: Evidence) -> Verdict | None:
+    if not benefit_below_margin(e) or failed_main_checks(e) or e.rests_on_additivity:
+        return None
+    return _with_numbers(e, "no_sign", 5, tuple(w.words for w in cautions(e)))
+
+
+def _cannot_tell(e: Evidence) -> Verdict:
+    first = () if benefit_below_margin(e) else (TOO_WIDE if e.margin is not None else UNSTATED,)
+    return _with_numbers(e, "cannot_tell", 6, first + tuple(w.words for w in cautions(e)))
+
+
+def cautions(evidence: Evidence) -> tuple[Weakness, ...]:
+    """Weaknesses that bear on an interval that includes zero: all but those about chance."""
+    return tuple(w for w in weaknesses(evidence) if w.name not in ("p_adjusted", "p_missing"))
+
+
+def _with_numbers(e: Evidence, verdict: str, rule: int, reasons: tuple[str, ...], direction: str = "") -> Verdict:
+    return Verdict(
+        verdict=verdict,
+        direction=direction,
+        reasons=reasons,
+        smallest_detectable=smallest_detectable(e.std_error, e.df),
+        rule=rule,
+        estimate=e.estimate,
+        conf_low=e.conf_low,
+        conf_high=e.conf_high,
+        p_adjusted=e.p_adjusted,
+    )
+
+
+def _few_clusters(e: Evidence) -> bool:
+    """Fewer than three in an arm, unless a randomisation p value below .05 carries it."""
+    carried = e.randomisation_p is not None and e.randomisation_p < _ALPHA
+    return min(e.clusters_exposed, e.clusters_comparison) < _FEWEST and not carried
+
+
+def _weakness(name: str, e: Evidence) -> Weakness:
+    return Weakness(name, _placed(OTHER_WEAKNESSES[name], e))
+
+
+def _placed(template: str, e: Evidence) -> str:
+    return template.format(place=e.place, places=plural(e.place))

@@ -1,0 +1,160 @@
+"""The six rules, one by one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from evalkit.errors import OptionError
+from evalkit.evaluation.verdicts import (
+    MAIN_CHECKS,
+    BundleEvidence,
+    CheckOutcome,
+    Evidence,
+    decide,
+    smallest_detectable,
+    weaknesses,
+)
+from evalkit.inference.multiplicity import holm
+from tests.unit.evidence_cases import LAW, NURSE, TOGETHER, failed, flipped
+
+EDGE = replace(NURSE, estimate=0.0, conf_low=-0.03, conf_high=0.04, p_adjusted=0.8)
+
+
+def said(evidence: Evidence) -> tuple[str, str]:
+    verdict = decide(evidence)
+    return verdict.verdict, verdict.direction
+
+
+def test_status_comes_before_any_number() -> None:
+    assert said(replace(NURSE, status="not_tested")) == ("not_tested", "")
+    assert said(replace(NURSE, observed=False, status="bundle_only")) == ("not_tested", "")
+    for status in ("bundle_only", "swap_only"):
+        verdict = decide(replace(NURSE, status=status, bundle=TOGETHER))
+        assert verdict.verdict == "cannot_tell_apart" and verdict.rule == 2
+        printed = (verdict.estimate, verdict.conf_low, verdict.conf_high, verdict.smallest_detectable)
+        assert all(math.isnan(v) for v in printed)
+    assert math.isnan(decide(replace(NURSE, status="not_tested")).smallest_detectable)
+
+
+def test_no_interval_is_cannot_tell_with_its_reason() -> None:
+    for change in ({"conf_low": math.nan}, {"conf_high": math.inf}, {"estimate": math.nan}):
+        verdict = decide(replace(NURSE, reason="without Salford nothing is left", **change))
+        assert (verdict.verdict, verdict.rule) == ("cannot_tell", 3)
+        assert verdict.reasons == ("without Salford nothing is left",)
+        assert math.isnan(verdict.conf_low) and math.isnan(verdict.conf_high)
+    assert decide(replace(NURSE, status="too_few_clusters")).rule == 3
+
+
+def test_shown_then_likely_then_cannot_tell_as_weaknesses_mount() -> None:
+    assert said(NURSE) == ("shown", "better")
+    assert said(replace(NURSE, p_adjusted=0.05)) == ("likely", "better")
+    assert said(replace(NURSE, p_adjusted=0.049)) == ("shown", "better")
+    assert said(replace(NURSE, p_adjusted=0.05, rests_on_matching=True)) == ("cannot_tell", "better")
+    assert said(flipped(NURSE)) == ("shown", "worse")
+    assert said(LAW) == ("shown", "better")
+    assert said(flipped(LAW)) == ("shown", "worse")
+
+
+@pytest.mark.parametrize("check", MAIN_CHECKS)
+def test_each_main_check_is_one_weakness_once(check: str) -> None:
+    once = replace(NURSE, checks=failed(check))
+    twice = replace(NURSE, checks=failed(check, check))
+    assert said(once) == said(twice) == ("likely", "better")
+    informational = replace(
+        NURSE, checks=(CheckOutcome(check, "informational"), CheckOutcome("few_clusters", "failed"))
+    )
+    assert said(informational) == ("shown", "better")
+
+
+def test_few_clusters_are_a_weakness_unless_randomisation_carries_them() -> None:
+    assert said(replace(NURSE, clusters_comparison=2)) == ("likely", "better")
+    assert said(replace(NURSE, clusters_exposed=2, randomisation_p=0.05)) == ("likely", "better")
+    assert said(replace(NURSE, clusters_exposed=2, randomisation_p=0.049)) == ("shown", "better")
+
+
+def test_by_people_needs_its_check_passed_or_not_needed() -> None:
+    for check, verdict in (
+        ("passed", "shown"),
+        ("not_needed", "shown"),
+        ("failed", "likely"),
+        ("untestable", "likely"),
+    ):
+        assert said(replace(NURSE, by_people=True, by_people_check=check))[0] == verdict
+    assert said(replace(NURSE, by_people=False, by_people_check="untestable"))[0] == "shown"
+
+
+def test_crossed_levels_are_never_above_likely() -> None:
+    assert said(replace(NURSE, crossed_levels=True)) == ("likely", "better")
+    assert said(replace(NURSE, crossed_levels=True, p_adjusted=0.5)) == ("likely", "better")
+    assert said(replace(NURSE, crossed_levels=True, p_adjusted=0.5, rests_on_additivity=True))[0] == "cannot_tell"
+
+
+def test_no_sign_needs_the_good_end_below_what_matters() -> None:
+    assert said(EDGE) == ("no_sign", "")
+    assert said(replace(EDGE, conf_high=0.05))[0] == "cannot_tell"
+    assert said(replace(EDGE, matters=None))[0] == "cannot_tell"
+    assert said(replace(EDGE, matters=math.nan))[0] == "cannot_tell"
+    assert said(replace(EDGE, checks=failed("stayers")))[0] == "cannot_tell"
+    assert said(replace(EDGE, rests_on_additivity=True))[0] == "cannot_tell"
+    lower = replace(EDGE, better="lower")
+    assert said(lower) == ("no_sign", "")
+    assert said(replace(lower, conf_low=-0.05))[0] == "cannot_tell"
+    assert said(replace(lower, conf_high=0.3)) == ("no_sign", "")
+
+
+def test_an_interval_that_touches_zero_does_not_exclude_it() -> None:
+    assert said(replace(NURSE, conf_low=0.0))[0] == "cannot_tell"
+    assert said(replace(NURSE, conf_low=0.0, conf_high=0.04))[0] == "no_sign"
+
+
+def test_reasons_name_weaknesses_in_words() -> None:
+    verdict = decide(replace(NURSE, checks=failed("leave_one_cluster"), p_adjusted=0.3))
+    assert verdict.reasons[0] == "the answer hangs on a single borough"
+    assert len(verdict.reasons) == 2
+    assert [w.name for w in weaknesses(replace(NURSE, p_adjusted=math.nan))] == ["p_missing"]
+    assert "smaller than what matters" in decide(replace(NURSE, matters=0.5)).reasons[-1]
+
+
+def test_smallest_detectable() -> None:
+    assert smallest_detectable(2.0, math.inf) == pytest.approx(2 * (1.959964 + 0.841621), abs=1e-5)
+    expected = 0.03 * (stats.t.ppf(0.975, 7.5) + stats.t.ppf(0.80, 7.5))
+    assert smallest_detectable(0.03, 7.5) == pytest.approx(expected, rel=1e-10)
+    assert math.isnan(smallest_detectable(math.nan, 5)) and math.isnan(smallest_detectable(1.0, math.nan))
+
+
+def test_misspelt_choices_are_refused() -> None:
+    for change in ({"status": "seperable"}, {"better": "up"}, {"kind": "rate"}, {"by_people_check": "maybe"}):
+        with pytest.raises(OptionError, match="is not a choice"):
+            replace(NURSE, **change)
+    with pytest.raises(OptionError):
+        CheckOutcome("rungs", "maybe")
+    with pytest.raises(OptionError):
+        BundleEvidence(("a",), ("A",), kind="pair")
+
+
+def test_holm_equals_statsmodels_and_leaves_nan_out() -> None:
+    rng = np.random.default_rng(3)
+    for k in (1, 2, 5, 9):
+        p = rng.uniform(size=k) ** 3
+        np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], rtol=1e-12)
+        gaps = np.concatenate([[np.nan], p, [np.nan]])
+        adjusted = holm(gaps)
+        assert np.isnan(adjusted[[0, -1]]).all()
+        np.testing.assert_allclose(adjusted[1:-1], holm(p))
+    assert np.isnan(holm([np.nan])).all() and holm([]).shape == (0,)
+
+
+def test_holm_counts_a_family_fixed_beforehand() -> None:
+    p = np.array([0.01, np.nan, 0.04])
+    np.testing.assert_allclose(holm(p, [True, True, True]), [0.03, np.nan, 0.08])
+    np.testing.assert_allclose(holm(p, [True, True, False]), [0.02, np.nan, np.nan])
+    with pytest.raises(OptionError, match="0 to 1"):
+        holm([1.2])
+    with pytest.raises(OptionError, match="one boolean"):
+        holm([0.1, 0.2], [True])

@@ -1,0 +1,236 @@
+"""Every sentence that a verdict can produce, read; and the numbers inside them."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+
+from evalkit.evaluation.verdicts import MAIN_CHECKS, OTHER_WEAKNESSES, decide
+from evalkit.evaluation.words import (
+    bundle_sentence,
+    in_one_breath,
+    may_not_say,
+    may_say,
+    sentence,
+    what_would_change_our_mind,
+    window_words,
+)
+from evalkit.show import numbers, words
+from tests.unit.evidence_cases import COST, HBA1C, KINDS, LAW, NURSE, SUM, SWAP, TOGETHER, VISITS, all_cases, failed
+
+CASES = all_cases()
+FORBIDDEN = (
+    "proved", "proof", "prove", "caused", "no effect", "% of the success", "significant", "p-value", "p value",
+    "control group", "ranked", "best of", "treatment",
+)  # fmt: skip
+
+
+def assert_reads_well(text: str) -> None:
+    """No forbidden claim, no number that is none, no loose grammar."""
+    lower = text.lower()
+    assert not [w for w in FORBIDDEN if w in lower], text
+    assert not re.search(r"\b(nan|none|inf|infinity)\b", lower), text
+    assert not re.search(r"[-−]0(?!\d*\.?\d*[1-9])", text), text
+    assert not re.search(r"  |\.\.| [,.;:]|[{}]|\( |\(\)|, ,", text), text
+    assert not re.search(r"(?<![\d.,])1 (people|boroughs|states|places|points)\b", text), text
+    assert text[0].isupper() or text[0].isdigit() or text[0] == "“", text
+    assert text.endswith((".", ".”")), text
+    assert text.count("“") == text.count("”") and text.count("(") == text.count(")"), text
+    assert not re.search(r"[.] [a-z]", text), text
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_variant_has_its_verdict_and_reads_well(name: str) -> None:
+    evidence, expected = CASES[name]
+    verdict = decide(evidence)
+    assert verdict.verdict == expected
+    spoken = sentence(evidence, verdict)
+    assert spoken.startswith(f"{evidence.label}: ")
+    assert not re.search(r"better than|worse than|more than the other|\bworks?\b", spoken)
+    unnamed = sentence(evidence, verdict, named=False)
+    for text in (spoken, unnamed, may_say(evidence, verdict), may_not_say(evidence, verdict)):
+        assert_reads_well(text)
+    assert_reads_well(what_would_change_our_mind(evidence, verdict))
+    assert unnamed.lower() in spoken.lower()
+
+
+def test_variants_cover_every_weakness_and_give_different_sentences() -> None:
+    spoken = " ".join(sentence(e, decide(e)) for e, _ in CASES.values())
+    for template in (*MAIN_CHECKS.values(), *OTHER_WEAKNESSES.values()):
+        assert template.format(place="borough", places="boroughs") in spoken
+    without_checks = [sentence(e, decide(e)) for n, (e, _) in CASES.items() if not n.startswith("by people, passed")]
+    assert len(set(without_checks)) >= len(without_checks) - 3
+
+
+def test_shown_gives_effect_range_window_places_and_population() -> None:
+    assert sentence(NURSE, decide(NURSE)) == (
+        "Dual-diagnosis nurse: a change for the better. In its first 14 months, where it was in place, about 9 more in"
+        " every 100 people with both needs were recorded as “In a settled home” than we would have expected (likely"
+        " range 2 to 16 more). This rests on 8 boroughs with it and 14 without it at the time."
+    )
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        (LAW, "came out about 6% lower than we would have expected (likely range 2% to 10% lower)"),
+        (VISITS, "about 31 fewer “A&E visits” for every 100 people each month than we would have expected (likely"),
+        (HBA1C, "“HbA1c” came out about 0.1 points lower than we would have expected (likely range 0.03 to 0.17"),
+        (COST, "came to about £120 less for each person each month than we would have expected (likely range £20 to"),
+    ],
+)
+def test_each_kind_has_its_own_measure(evidence, expected) -> None:
+    assert expected in sentence(evidence, decide(evidence))
+
+
+def test_speaks_of_the_population_once() -> None:
+    assert sentence(HBA1C, decide(HBA1C)).count("patients") == 1
+    assert sentence(NURSE, decide(NURSE)).count("people with both needs") == 1
+
+
+def test_direction_follows_what_is_better() -> None:
+    for e in KINDS.values():
+        other = replace(e, better="lower" if e.better == "higher" else "higher")
+        assert "for the better" in sentence(e, decide(e))
+        assert "for the worse" in sentence(other, decide(other))
+
+
+def test_likely_names_its_one_weakness() -> None:
+    e = replace(NURSE, checks=failed("leave_one_cluster"))
+    assert sentence(e, decide(e)).endswith("One weakness: the answer hangs on a single borough.")
+    assert "the answer held without any one borough" in what_would_change_our_mind(e, decide(e))
+
+
+def test_bundles_and_swaps_say_their_effect() -> None:
+    policy = replace(NURSE, component="policy", label="Allocation policy", status="bundle_only", bundle=TOGETHER)
+    spoken = sentence(policy, decide(policy))
+    assert "about 10 more in every 100" in spoken and "(likely range 6 to 14 more)" in spoken
+    assert "due to either of them" in spoken and "“Allocation policy”" not in spoken
+    groups = replace(NURSE, component="groups", label="Carer-led groups", status="swap_only", bundle=SWAP)
+    spoken = sentence(groups, decide(groups))
+    assert "With “Carer-led groups” instead of “Carer education”" in spoken
+    assert "likely range 2 fewer to 8 more" in spoken
+    assert "added together" in bundle_sentence(replace(policy, bundle=SUM))
+    assert bundle_sentence(replace(policy, bundle=None)).startswith("No combination")
+
+
+def test_the_rollouts_own_cure_is_used() -> None:
+    e = replace(NURSE, status="bundle_only", cure="start the newsletter three months later in two boroughs")
+    assert what_would_change_our_mind(e, decide(e)) == "Start the newsletter three months later in two boroughs."
+
+
+def test_small_data_says_what_could_have_been_seen() -> None:
+    e = replace(NURSE, estimate=0.03, conf_low=-0.04, conf_high=0.11, std_error=0.0375, df=math.inf)
+    spoken = sentence(e, decide(e))
+    assert "4 fewer to 11 more in every 100" in spoken
+    assert "a change of 11 or more in every 100; a smaller one could easily be missed" in spoken
+
+
+def test_numbers_keep_their_side_of_zero_and_of_what_matters() -> None:
+    near = replace(NURSE, estimate=0.08, conf_low=0.0004, conf_high=0.16, std_error=0.04)
+    assert "0.04 to 16 more" in sentence(near, decide(near))
+    tiny = replace(near, conf_low=1e-9)
+    assert "less than 0.01 to 16 more" in sentence(tiny, decide(tiny))
+    below = replace(NURSE, estimate=0.0, conf_low=-0.04996, conf_high=0.04996, std_error=0.025, p_adjusted=1.0)
+    assert decide(below).verdict == "no_sign"
+    assert "just under 5 fewer to just under 5 more" in sentence(below, decide(below))
+
+
+def test_in_one_breath_keeps_the_order_of_the_register() -> None:
+    rows = [
+        {"label": "Zero tolerance under 21", "verdict": "cannot_tell", "direction": ""},
+        {"label": "Nurse", "verdict": "shown", "direction": "better"},
+        {"component": "court", "verdict": "cannot_tell", "direction": "worse"},
+        {"label": "Keyworker", "verdict": "not_tested", "direction": ""},
+        {"label": "Lights", "verdict": "shown", "direction": "better"},
+    ]
+    spoken = in_one_breath(rows)
+    assert spoken == (
+        "Shown to make a difference for the better: Nurse and Lights. Cannot tell: Zero tolerance under 21 and court."
+        " Not tested by these data: Keyworker."
+    )
+    every = [{"label": "X", "verdict": decide(e).verdict, "direction": decide(e).direction} for e, _ in CASES.values()]
+    assert_reads_well(in_one_breath(every))
+    assert in_one_breath([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("lag", "last", "expected"),
+    [
+        (0, None, ""),
+        (0, math.nan, ""),
+        (0, 0, "in its first month"),
+        (0, 3, "in its first four months"),
+        (0, 20, "in its first 21 months"),
+        (1, 3, "from its second to its fourth month"),
+        (1, 21, "from its second to its 22nd month"),
+        (2, 2, "in its third month"),
+        (1, None, "from its second month on"),
+    ],
+)
+def test_window_words(lag, last, expected) -> None:
+    assert window_words(lag, last, "month") == expected
+    assert window_words(lag, last, "") == ""
+
+
+def test_effect_words() -> None:
+    assert numbers.effect_words(0.0934, "share", std_error=0.03) == "about 9 more in every 100"
+    assert numbers.effect_words(-0.0004, "share") == "about 4 fewer in every 10,000"
+    assert numbers.effect_words(-0.06, "log") == "about 5.8% lower"
+    assert numbers.effect_words(-123.0, "money", "person", period="month") == (
+        "about £120 less for each person each month"
+    )
+    assert numbers.effect_words(-0.3, "count", "person", period="month") == (
+        "about 30 fewer for every 100 people each month"
+    )
+    assert numbers.effect_words(2.5, "count", "borough") == "about 2.5 more for each borough"
+    assert numbers.effect_words(1.0, "score") == "about 1 point higher"
+    assert numbers.effect_words(-0.0, "share") == "about 0 more in every 100"
+    assert numbers.effect_words(math.nan, "log") == numbers.NOT_GIVEN
+    assert numbers.effect_words(9.0, "log") == "more than 1,000% higher"
+    assert numbers.size_words(-0.05, "log") == "4.9%"
+    assert numbers.size_words(math.nan, "log") == numbers.NOT_GIVEN
+
+
+def test_range_words() -> None:
+    assert numbers.range_words(0.021, 0.161, "share") == "2 to 16 more in every 100"
+    assert numbers.range_words(-0.161, -0.021, "share") == "2 to 16 fewer in every 100"
+    assert numbers.range_words(-0.04, 0.11, "share") == "4 fewer to 11 more in every 100"
+    assert numbers.range_words(0.0, 0.11, "share") == "0 to 11 more in every 100"
+    assert numbers.range_words(-0.17, 0.03, "score") == "0.17 points lower to 0.03 points higher"
+    assert numbers.range_words(-230.0, -10.0, "money") == "£10 to £230 less"
+    assert numbers.range_words(0.02, math.nan, "share") == numbers.NOT_GIVEN
+
+
+def test_signs_per_cent_and_pounds() -> None:
+    assert [numbers.signed(v) for v in (9.34, -0.0342, -0.0, 0.0)] == ["+9.3", "−0.034", "0", "0"]
+    assert numbers.signed(9.34, std_error=3.1) == "+9"
+    assert [numbers.percent(v) for v in (0.123, 0.0, -0.5, 1.0, 0.004)] == ["12%", "0%", "−50%", "100%", "0.4%"]
+    assert [numbers.pounds(v) for v in (18_432, 9_900, 71_000, -250, 0)] == [
+        "£18,400", "£9,900", "£71,000", "−£250", "£0"
+    ]  # fmt: skip
+    assert {f(math.nan) for f in (numbers.signed, numbers.percent, numbers.pounds)} == {numbers.NOT_GIVEN}
+
+
+def test_plain_words() -> None:
+    assert words.join_words([]) == ""
+    assert words.join_words(["a"]) == "a"
+    assert words.join_words(["a", "b"]) == "a and b"
+    assert words.join_words(["a", "b", "c"], "or") == "a, b or c"
+    assert [words.number_in_words(n) for n in (0, 1, 12, 13, 1190)] == ["zero", "one", "twelve", "13", "1,190"]
+    assert [words.ordinal_in_words(n) for n in (1, 12, 13, 21, 22, 111)] == [
+        "first", "twelfth", "13th", "21st", "22nd", "111th"
+    ]  # fmt: skip
+    nouns = ["borough", "person", "agency", "court area", "class", "day", "local authority"]
+    assert [words.plural(n) for n in nouns] == [
+        "boroughs", "people", "agencies", "court areas", "classes", "days", "local authorities"
+    ]  # fmt: skip
+    assert [words.noun_from_column(c) for c in ("person_id", "court_area", "state", "id")] == [
+        "person", "court area", "state", "id"
+    ]  # fmt: skip
+    assert words.count_words(1, "borough") == "1 borough" and words.count_words(1190, "person") == "1,190 people"
+    assert words.with_article("association") == "an association" and words.with_article("borough") == "a borough"
+    assert words.full_stop(" said so. ") == "Said so." and words.full_stop("") == ""
