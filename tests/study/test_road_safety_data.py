@@ -10,6 +10,8 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
+import evalkit as ek
+
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "road_safety"
 
 
@@ -76,3 +78,15 @@ def test_study_file_names_columns_that_exist(maker: ModuleType, table: pd.DataFr
     used |= {component["exposure"] for component in study["components"].values()}
     assert used <= set(table.columns)
     assert study["outcomes"]["log_totfatrte"]["better"] == "lower"
+
+
+def test_study_opens_and_part_years_are_neither_on_nor_off(maker: ModuleType, table: pd.DataFrame) -> None:
+    study = ek.Study.load(FOLDER / "study.toml")
+    assert [component.name for component in study.components] == list(maker.COMPONENTS)
+    assert (study.outcome().kind, study.outcome().better, study.outcome().matters) == ("log", "lower", 0.05)
+    assert study.values().shape == (48, 25)
+    state = study.paths.state[study.paths.path]
+    for k, name in enumerate(maker.COMPONENTS):
+        wide = table.pivot(index="state", columns="year", values=name).loc[study.paths.units]
+        assert ((state[:, :, k] < 0) == wide.between(0, 1, inclusive="neither").to_numpy()).all(), name
+        assert ((state[:, :, k] > 0) == (wide == 1).to_numpy()).all(), name
