@@ -60,7 +60,9 @@ def period_order(values: np.ndarray) -> np.ndarray:
     """Positions in time of distinct period values, for sorting; NaN where unreadable."""
     kind = calendar_kind(values)
     if values.dtype.kind in "iufM":
-        return values.astype(np.float64) if values.dtype.kind != "M" else values.astype("datetime64[ns]").astype(np.int64)
+        return (
+            values.astype(np.float64) if values.dtype.kind != "M" else values.astype("datetime64[ns]").astype(np.int64)
+        )
     return np.array([_place(v, kind) for v in values], dtype=np.float64)
 
 
@@ -127,7 +129,12 @@ def _place(value: object, kind: str) -> float:
             return np.nan
     except TypeError:
         return np.nan
-    reader: dict[str, Callable[[object], float]] = {"number": _number, "month": _month, "quarter": _quarter, "day": _day}
+    reader: dict[str, Callable[[object], float]] = {
+        "number": _number,
+        "month": _month,
+        "quarter": _quarter,
+        "day": _day,
+    }
     return reader[kind](value) if kind in reader else np.nan
 
 
@@ -212,7 +219,7 @@ def _name(position: float, kind: str, like: object) -> object:
         if isinstance(like, str):
             return stamp.strftime("%Y-%m-%d")
         return pd.Period(stamp, freq=like.freq) if isinstance(like, pd.Period) else stamp.to_datetime64()
-    whole = int(round(position))
+    whole = round(position)
     if kind == "month":
         text = f"{whole // 12:04d}-{whole % 12 + 1:02d}"
         return pd.Period(text, freq="M") if isinstance(like, pd.Period) else text

@@ -55,7 +55,13 @@ def check_present(columns: Columns, name: str, role: str) -> list[Problem]:
     gone = missing_rows(columns.panel.column(name))
     if not len(gone):
         return []
-    return [Problem(f"{role} {name!r} is missing in {len(gone)} rows", say_rows(columns.panel, gone), "Fill these in or leave the rows out.")]
+    return [
+        Problem(
+            f"{role} {name!r} is missing in {len(gone)} rows",
+            say_rows(columns.panel, gone),
+            "Fill these in or leave the rows out.",
+        )
+    ]
 
 
 def check_numbers(
@@ -66,20 +72,30 @@ def check_numbers(
     problems = []
     if len(text):
         example = series.iloc[text[0]]
-        problems.append(Problem(f"{role} {name!r} holds text such as {example!r}", rows_in_words(text), "Write numbers only."))
+        problems.append(
+            Problem(f"{role} {name!r} holds text such as {example!r}", rows_in_words(text), "Write numbers only.")
+        )
     if values.dtype.kind == "f":
         gone = np.flatnonzero(np.isnan(values))
         gone = np.setdiff1d(gone, text)
         if len(gone):
             problems.append(
-                Problem(f"{role} {name!r} is missing in {len(gone)} rows", rows_in_words(gone), "Missing is not 0: fill these in or leave the rows out.")
+                Problem(
+                    f"{role} {name!r} is missing in {len(gone)} rows",
+                    rows_in_words(gone),
+                    "Missing is not 0: fill these in or leave the rows out.",
+                )
             )
         endless = np.flatnonzero(np.isinf(values))
         if len(endless):
             problems.append(Problem(f"{role} {name!r} is infinite", rows_in_words(endless), "Write finite numbers."))
     if not negative and values.dtype.kind != "b" and len(values):
         with np.errstate(invalid="ignore"):
-            low = np.flatnonzero(values < 0) if np.nanmin(np.where(np.isnan(values), 0, values) if values.dtype.kind == "f" else values) < 0 else ()
+            low = (
+                np.flatnonzero(values < 0)
+                if np.nanmin(np.where(np.isnan(values), 0, values) if values.dtype.kind == "f" else values) < 0
+                else ()
+            )
         if len(low):
             problems.append(Problem(f"{role} {name!r} is negative", rows_in_words(low), "Use 0 or more."))
     return (None if problems else values), problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from numbers import Real
 from typing import Any
 
@@ -88,4 +89,4 @@ def _is_number(value: object) -> bool:
 def _increasing(bins: Any) -> bool:
     if isinstance(bins, str) or not len(bins) or not all(_is_number(b) for b in bins):
         return False
-    return bins[0] > 0 and all(a < b for a, b in zip(bins, bins[1:], strict=False))
+    return bins[0] > 0 and all(a < b for a, b in pairwise(bins))

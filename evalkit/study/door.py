@@ -91,7 +91,9 @@ def _read_exposures(door: _Door) -> dict[str, np.ndarray]:
         name = door.register.exposure_of(c, door.columns)
         if name is None or not door.columns.in_panel(name):
             continue
-        read, found = check_numbers(panel.column(name), name, f"Component {c.name!r}: exposure", lambda r: say_rows(panel, r))
+        read, found = check_numbers(
+            panel.column(name), name, f"Component {c.name!r}: exposure", lambda r: say_rows(panel, r)
+        )
         door.problems += found
         if read is not None:
             out[c.name] = read
@@ -127,7 +129,13 @@ def _read_reaches(door: _Door) -> dict[str, np.ndarray]:
         if ((read == 0) | (read == 1)).all():
             out[name] = read
         else:
-            door.problems.append(Problem(f"reach {name!r} is not 0 or 1 everywhere", "", "Use 1 for those whom the component can reach, else 0."))
+            door.problems.append(
+                Problem(
+                    f"reach {name!r} is not 0 or 1 everywhere",
+                    "",
+                    "Use 1 for those whom the component can reach, else 0.",
+                )
+            )
     return out
 
 
@@ -148,7 +156,11 @@ def _check_keys(door: _Door) -> Index | None:
     if index is None:
         what = "unit and period" if register.period else "unit"
         door.problems.append(
-            Problem(f"{len(repeated)} rows repeat a {what}", say_rows(columns.panel, repeated), f"Keep one row for each {what}.")
+            Problem(
+                f"{len(repeated)} rows repeat a {what}",
+                say_rows(columns.panel, repeated),
+                f"Keep one row for each {what}.",
+            )
         )
         return None
     if register.every is not None and register.period is not None:
@@ -157,12 +169,16 @@ def _check_keys(door: _Door) -> Index | None:
 
 
 def _is_calendar(door: _Door, period: object) -> bool:
-    keys, stamps = key_array(period)
+    _, stamps = key_array(period)
     if stamps is None or calendar_kind(stamps):
         return True
     shown = ", ".join(repr(s) for s in stamps[:3])
     door.problems.append(
-        Problem(f"period {door.register.period!r} holds {shown}", "calendar", "Use whole numbers, months (2020-03), quarters (2020Q1) or dates, one kind throughout.")
+        Problem(
+            f"period {door.register.period!r} holds {shown}",
+            "calendar",
+            "Use whole numbers, months (2020-03), quarters (2020Q1) or dates, one kind throughout.",
+        )
     )
     return False
 
@@ -171,7 +187,13 @@ def _complete(door: _Door, index: Index) -> Index | None:
     """Put in the periods that `every` says are there, though nobody was seen in them."""
     found = complete(index.keys, float(door.register.every))
     if found is None:
-        door.problems.append(Problem(f"Periods are not whole steps of every={door.register.every!r}", "calendar", "Give the length of one period."))
+        door.problems.append(
+            Problem(
+                f"Periods are not whole steps of every={door.register.every!r}",
+                "calendar",
+                "Give the length of one period.",
+            )
+        )
         return None
     keys, place = found
     if len(keys) == len(index.keys):
@@ -188,7 +210,16 @@ def _fix_by_unit(
     """(n,) weights and reaches of the units of the grid; a change within a unit is a problem."""
     named = {door.register.weights: weights} if weights is not None else {}
     everything = {**named, **reaches}
-    fixed_names = [n for n in [*everything, *(c.assigned_at or "" for c in door.register.components), door.register.cluster or "", *door.register.covariates] if n]
+    fixed_names = [
+        n
+        for n in [
+            *everything,
+            *(c.assigned_at or "" for c in door.register.components),
+            door.register.cluster or "",
+            *door.register.covariates,
+        ]
+        if n
+    ]
     found = check_people(door.columns, base, door.register.unit, fixed_names)
     door.problems += found
     if found:
@@ -199,7 +230,13 @@ def _fix_by_unit(
             changed = np.flatnonzero(base.changes(values))
             if len(changed):
                 said = ", ".join(str(base.units[i]) for i in changed[:5])
-                door.problems.append(Problem(f"{name!r} changes within {len(changed)} units ({said})", "", "It must be the same in every row of a unit."))
+                door.problems.append(
+                    Problem(
+                        f"{name!r} changes within {len(changed)} units ({said})",
+                        "",
+                        "It must be the same in every row of a unit.",
+                    )
+                )
             out[name] = base.first(values)
         else:
             out[name] = per_unit(name, door.columns, base, door.register.unit).to_numpy(dtype=np.float64)
@@ -210,7 +247,9 @@ def _fix_by_unit(
 def _level_names(door: _Door) -> list[str]:
     register = door.register
     homes = [register.home_of(c) for c in register.components]
-    return list(dict.fromkeys([register.cluster or register.unit, *homes, *(link.to for link in register.links.values())]))
+    return list(
+        dict.fromkeys([register.cluster or register.unit, *homes, *(link.to for link in register.links.values())])
+    )
 
 
 def _levels_usable(door: _Door, base: Index) -> bool:
@@ -261,7 +300,8 @@ def _warn_of_gaps(calendar: Calendar) -> None:
     if calendar.gaps:
         said = ", ".join(str(g) for g in calendar.gaps[:5])
         warnings.warn(
-            f"The calendar has gaps after {said}: the previous period is the previous one in the panel. Set every= if the periods between belong to the study.",
+            f"The calendar has gaps after {said}: the previous period is the previous one in the panel. "
+            "Set every= if the periods between belong to the study.",
             EvalkitWarning,
             stacklevel=5,
         )

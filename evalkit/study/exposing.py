@@ -96,7 +96,8 @@ def _column_doses(
     whom = f" among those whom {component.reach!r} marks" if component.reach else ""
     return None, [
         Problem(
-            f"Exposure {component.exposure or component.name!r} differs within one {name!r} and period{whom}: {places}{more}",
+            f"Exposure {component.exposure or component.name!r} differs within one {name!r} and period{whom}: "
+            f"{places}{more}",
             f"component {component.name!r}",
             "Set assigned_at to the level at which it was decided, or reach to the column that says whom it can reach.",
         )

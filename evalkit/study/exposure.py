@@ -50,7 +50,9 @@ class States:
     part: np.ndarray | None
 
 
-def column_table(values: np.ndarray, index: Index, group: np.ndarray | None, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
+def column_table(
+    values: np.ndarray, index: Index, group: np.ndarray | None, n_groups: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(G, T) exposure of each group, and (m, 2) cells in which its units disagree.
 
     values: (N,) one a row of the panel. group: (n,) group of each unit; None when

@@ -7,7 +7,7 @@ asked for.
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,8 @@ class Source(Protocol):
     def n_rows(self) -> int: ...
 
     def column(self, name: str) -> pd.Series: ...
+
+    def prefetch(self, names: Iterable[str]) -> None: ...
 
     def labels(self, rows: np.ndarray) -> list[object]: ...
 
@@ -55,6 +57,9 @@ class FrameSource:
             raise StudyError(f"{self.where} has {found.shape[1]} columns called {name!r}. Rename all but one.")
         return found
 
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Nothing to do: the columns are in memory."""
+
     def labels(self, rows: np.ndarray) -> list[object]:
         """How the user knows these rows: their index labels."""
         return list(self.frame.index[rows])
@@ -67,20 +72,24 @@ class FileSource:
     files: tuple[Path, ...]
     columns: tuple[str, ...]
     where: str
-    _read: dict = field(default_factory=dict, repr=False)
+    _read: dict[str, pd.Series] = field(default_factory=dict, repr=False)
 
     @property
     def n_rows(self) -> int:
-        if "n" not in self._read:
-            counted = [_parquet_rows(f) if _is_parquet(f) else len(self.column(self.columns[0])) for f in self.files[:1]]
-            more = [_parquet_rows(f) for f in self.files[1:] if _is_parquet(f)]
-            self._read["n"] = sum(counted) + sum(more)
-        return self._read["n"]
+        if all(_is_parquet(f) for f in self.files):
+            return sum(pq.read_metadata(f).num_rows for f in self.files)
+        return len(self.column(self.columns[0]))
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Read several columns in one pass over the files."""
+        wanted = [n for n in dict.fromkeys(names) if n in self.columns and n not in self._read]
+        if wanted:
+            parts = [_read_columns(f, wanted, self.where) for f in self.files]
+            table = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+            self._read.update({name: table[name] for name in wanted})
 
     def column(self, name: str) -> pd.Series:
-        if name not in self._read:
-            parts = [_read_column(f, name) for f in self.files]
-            self._read[name] = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+        self.prefetch([name])
         return self._read[name]
 
     def labels(self, rows: np.ndarray) -> list[object]:
@@ -112,20 +121,26 @@ def read_table(table: Any, where: str) -> pd.DataFrame:
     source = open_source(table, where)
     if isinstance(source, FrameSource):
         return source.frame
+    source.prefetch(source.columns)
     return pd.DataFrame({name: source.column(name) for name in source.columns})
 
 
 def _open_files(pattern: str, where: str) -> FileSource:
-    files = tuple(Path(p) for p in sorted(glob.glob(pattern, recursive=True))) or (Path(pattern),)
+    found = [] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))
+    files = tuple(Path(p) for p in found) or (Path(pattern),)
     missing = [f for f in files if not f.is_file()]
     if missing:
-        raise StudyError(f"{where}: there is no file {str(missing[0])!r}. Check the path; globs such as 'panel/*.parquet' are read too.")
+        raise StudyError(
+            f"{where}: there is no file {str(missing[0])!r}. "
+            "Check the path; globs such as 'panel/*.parquet' are read too."
+        )
     columns: tuple[str, ...] | None = None
     for file in files:
         have = _heading(file, where)
         if columns is not None and set(have) != set(columns):
             odd = sorted(set(have) ^ set(columns))
-            raise StudyError(f"{where}: {file.name} does not have the same columns as {files[0].name} (differs in {', '.join(odd[:5])}).")
+            differs = f"differs in {', '.join(odd[:5])}"
+            raise StudyError(f"{where}: {file.name} does not have the columns of {files[0].name} ({differs}).")
         columns = columns or have
     return FileSource(files, columns or (), where)
 
@@ -134,26 +149,24 @@ def _is_parquet(file: Path) -> bool:
     return file.suffix.lower() in (".parquet", ".pq")
 
 
-def _parquet_rows(file: Path) -> int:
-    return pq.read_metadata(file).num_rows
-
-
 def _heading(file: Path, where: str) -> tuple[str, ...]:
     try:
         if _is_parquet(file):
             return tuple(pq.read_schema(file).names)
         return tuple(str(c) for c in pd.read_csv(file, nrows=0).columns)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise StudyError(f"{where}: {file.name} cannot be read as {'Parquet' if _is_parquet(file) else 'CSV'} ({error}).") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise StudyError(
+            f"{where}: {file.name} cannot be read as {'Parquet' if _is_parquet(file) else 'CSV'} ({error})."
+        ) from None
 
 
-def _read_column(file: Path, name: str) -> pd.Series:
-    if _is_parquet(file):
-        return pq.read_table(file, columns=[name]).to_pandas()[name]
+def _read_columns(file: Path, names: list[str], where: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(file, usecols=[name])[name]
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise StudyError(f"{file.name}, column {name!r} cannot be read ({error}).") from None
+        if _is_parquet(file):
+            return pq.read_table(file, columns=names).to_pandas()
+        return pd.read_csv(file, usecols=names, low_memory=False)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise StudyError(f"{where}: columns {', '.join(names)} of {file.name} cannot be read ({error}).") from None
 
 
 def key_array(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
@@ -201,8 +214,3 @@ def numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def _is_text(value: object) -> bool:
     return not isinstance(value, (bool, np.bool_)) and not hasattr(value, "__float__")
-
-
-def names_in(source: Source) -> Iterator[str]:
-    """Column names as text."""
-    return (str(c) for c in source.columns)

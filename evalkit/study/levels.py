@@ -56,7 +56,10 @@ def _first(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _as_text(values: np.ndarray) -> np.ndarray:
-    return np.array([str(int(v)) if isinstance(v, (float, np.floating)) and float(v).is_integer() else str(v) for v in values], dtype=object)
+    return np.array(
+        [str(int(v)) if isinstance(v, (float, np.floating)) and float(v).is_integer() else str(v) for v in values],
+        dtype=object,
+    )
 
 
 def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -> list[Problem]:
@@ -65,16 +68,30 @@ def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -
     if people is None:
         return []
     if unit not in people.columns:
-        return [Problem(f"The table of people has no column {unit!r}", "people", "It must name the unit as the panel does.")]
+        return [
+            Problem(f"The table of people has no column {unit!r}", "people", "It must name the unit as the panel does.")
+        ]
     problems = []
     twice = np.flatnonzero(people[unit].duplicated(keep=False).to_numpy())
     if len(twice):
-        problems.append(Problem("People occur more than once", f"people, {first_rows(people.index[twice[:5]], len(twice))}", "Keep one row a unit."))
+        problems.append(
+            Problem(
+                "People occur more than once",
+                f"people, {first_rows(people.index[twice[:5]], len(twice))}",
+                "Keep one row a unit.",
+            )
+        )
     if any(columns.in_people(n) for n in needed):
         gone = np.flatnonzero(match(index.units, people[unit].to_numpy()) < 0)
         if len(gone):
             listed = ", ".join(str(u) for u in index.units[gone[:5]])
-            problems.append(Problem(f"{len(gone)} units of the panel are not among the people", f"people, units {listed}", "Add their rows."))
+            problems.append(
+                Problem(
+                    f"{len(gone)} units of the panel are not among the people",
+                    f"people, units {listed}",
+                    "Add their rows.",
+                )
+            )
     return problems
 
 

@@ -34,18 +34,34 @@ def check_links(level: str, frame: pd.DataFrame, names: np.ndarray) -> list[Prob
     where = f"links of level {level!r}"
     lack = [c for c in ("from", "to", "weight") if c not in frame.columns]
     if lack:
-        return [Problem(f"There is no column {', '.join(map(repr, lack))}", where, "Links have the columns from, to, weight.")]
+        return [
+            Problem(
+                f"There is no column {', '.join(map(repr, lack))}", where, "Links have the columns from, to, weight."
+            )
+        ]
     weight = pd.to_numeric(frame["weight"], errors="coerce")
     bad = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)).to_numpy())
     if len(bad):
-        return [Problem("Weights are missing, negative or text", f"{where}, {first_rows(frame.index[bad[:5]], len(bad))}", "Use shares from 0 to 1.")]
+        return [
+            Problem(
+                "Weights are missing, negative or text",
+                f"{where}, {first_rows(frame.index[bad[:5]], len(bad))}",
+                "Use shares from 0 to 1.",
+            )
+        ]
     problems = []
     total = weight.groupby(frame["to"]).transform("sum")
     off = np.flatnonzero((total - 1).abs().to_numpy() > 1e-6)
     if len(off):
         groups = list(dict.fromkeys(frame["to"].iloc[off]))
         said = ", ".join(f"{g} sums to {total.iloc[np.flatnonzero(frame['to'] == g)[0]]:.4g}" for g in groups[:5])
-        problems.append(Problem(f"Memberships do not sum to one: {said}", f"{where}, {first_rows(frame.index[off[:5]], len(off))}", "Make the weights of each group sum to 1."))
+        problems.append(
+            Problem(
+                f"Memberships do not sum to one: {said}",
+                f"{where}, {first_rows(frame.index[off[:5]], len(off))}",
+                "Make the weights of each group sum to 1.",
+            )
+        )
     alone = np.flatnonzero(match(names, frame["to"].to_numpy()) < 0)
     if len(alone):
         said = ", ".join(str(names[i]) for i in alone[:5])

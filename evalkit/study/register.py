@@ -34,6 +34,10 @@ class Register:
         level = self.level_of(component)
         return self.links[level].to if level in self.links else level
 
+    def columns(self, columns: Columns) -> list[str]:
+        """Every column that the first door reads: no outcome and no covariate."""
+        return [name for name, _ in _columns_needed(self, columns) if name not in self.covariates]
+
     def exposure_of(self, component: Component, columns: Columns) -> str | None:
         """Column of a component's exposure: named, or the column of its own name."""
         if component.exposure is not None or component.by_spells or component.always_on:
@@ -51,7 +55,9 @@ def check_register(register: Register, columns: Columns) -> list[Problem]:
         if name is not None and columns.in_people(name) and not columns.in_panel(name):
             problems.append(columns.absent(name, role))
     if register.every is not None and not _positive(register.every):
-        problems.append(Problem(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0."))
+        problems.append(
+            Problem(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
+        )
     return problems
 
 
@@ -61,30 +67,50 @@ def _positive(value: object) -> bool:
 
 def _check_components(register: Register, columns: Columns) -> list[Problem]:
     if not register.components:
-        return [Problem("There are no components", "components", "Name at least one, for example components=['nurse'].")]
+        return [
+            Problem("There are no components", "components", "Name at least one, for example components=['nurse'].")
+        ]
     problems = []
     names = [c.name for c in register.components]
     for name in sorted({n for n in names if names.count(n) > 1}):
-        problems.append(Problem(f"Component {name!r} is there {names.count(name)} times", "components", "Give each its own name."))
+        problems.append(
+            Problem(f"Component {name!r} is there {names.count(name)} times", "components", "Give each its own name.")
+        )
     for c in register.components:
         where = f"component {c.name!r}"
         if c.replaces is not None and c.replaces not in names:
-            problems.append(Problem(f"It replaces {c.replaces!r}, which is not a component", where, suggest(str(c.replaces), names, "The components are")))
+            problems.append(
+                Problem(
+                    f"It replaces {c.replaces!r}, which is not a component",
+                    where,
+                    suggest(str(c.replaces), names, "The components are"),
+                )
+            )
         if c.replaces is not None and c.replaces == c.name:
             problems.append(Problem("It replaces itself", where, "Name the component that it takes over from."))
         if register.exposure_of(c, columns) is None and not c.by_spells and not c.always_on:
-            problems.append(Problem("It has neither exposure nor adoption", where, "Name a 0/1 column or give dated spells."))
+            problems.append(
+                Problem("It has neither exposure nor adoption", where, "Name a 0/1 column or give dated spells.")
+            )
     return problems
 
 
 def _columns_needed(register: Register, columns: Columns) -> list[tuple[str, str]]:
-    needed: list[tuple[str | None, str]] = [(register.unit, "unit"), (register.period, "period"), (register.cluster, "cluster")]
+    needed: list[tuple[str | None, str]] = [
+        (register.unit, "unit"),
+        (register.period, "period"),
+        (register.cluster, "cluster"),
+    ]
     needed += [(register.weights, "weights"), *((c, "covariates") for c in register.covariates)]
     for c in register.components:
         where = f"component {c.name!r}"
         needed.append((register.exposure_of(c, columns), f"exposure of {where}"))
         needed.append((c.reach, f"reach of {where}"))
         if c.assigned_at is not None:
-            role = f"assigned_at of {where}" if register.home_of(c) == c.assigned_at else f"level {c.assigned_at!r} leads to it"
+            role = (
+                f"assigned_at of {where}"
+                if register.home_of(c) == c.assigned_at
+                else f"level {c.assigned_at!r} leads to it"
+            )
             needed.append((register.home_of(c), role))
     return list(dict.fromkeys((name, role) for name, role in needed if name is not None))

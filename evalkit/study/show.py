@@ -32,7 +32,9 @@ def size_words(study: Study) -> str:
     paths = study.paths
     n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else _n_units(paths)
     words = [f"{n:,} units"]
-    words.append(f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})" if study.period else "one time")
+    words.append(
+        f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})" if study.period else "one time"
+    )
     if study.cluster:
         words.append(f"{len(np.unique(paths.levels[study.cluster].codes)):,} clusters ({study.cluster})")
     if paths.seen is not None:

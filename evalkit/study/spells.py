@@ -37,7 +37,11 @@ def spell_doses(
     lack = [c for c in ("level_id", "start") if c not in table.columns]
     if lack:
         said = ", ".join(map(repr, lack))
-        return None, [Problem(f"There is no column {said}", where, "Spells have level_id, start and optionally end, dose, certainty.")]
+        return None, [
+            Problem(
+                f"There is no column {said}", where, "Spells have level_id, start and optionally end, dose, certainty."
+            )
+        ]
     name = register.level_of(component)
     links = register.links.get(name)
     weights, places = link_weights(links.frame(name), level.names) if links else (None, level.names)
@@ -53,13 +57,19 @@ def spell_doses(
     return Doses(*(weights @ d for d in (doses.low, doses.high, doses.major, doses.mean))), []
 
 
-def _read_spells(table: pd.DataFrame, calendar: Calendar, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Problem]]:
+def _read_spells(
+    table: pd.DataFrame, calendar: Calendar, where: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Problem]]:
     problems = []
     start = calendar.place(table["start"].to_numpy(dtype=object))
     unread = np.flatnonzero(np.isnan(start))
     if len(unread):
         problems.append(
-            Problem("The start is missing or not a date of this calendar", f"{where}, {_rows(table, unread)}", f"Write it like {calendar.values[0]!s} or as a date.")
+            Problem(
+                "The start is missing or not a date of this calendar",
+                f"{where}, {_rows(table, unread)}",
+                f"Write it like {calendar.values[0]!s} or as a date.",
+            )
         )
     stop = np.full(len(table), np.inf)
     if "end" in table.columns:
@@ -67,14 +77,22 @@ def _read_spells(table: pd.DataFrame, calendar: Calendar, where: str) -> tuple[n
         stop[given] = calendar.place(table["end"].to_numpy(dtype=object)[given])
         unread = np.flatnonzero(np.isnan(stop))
         if len(unread):
-            problems.append(Problem("The end is not a date of this calendar", f"{where}, {_rows(table, unread)}", "Leave it empty while the component is still on."))
+            problems.append(
+                Problem(
+                    "The end is not a date of this calendar",
+                    f"{where}, {_rows(table, unread)}",
+                    "Leave it empty while the component is still on.",
+                )
+            )
     dose = np.ones(len(table))
     if "dose" in table.columns:
         given = table["dose"].notna().to_numpy()
         dose[given] = pd.to_numeric(table["dose"], errors="coerce").to_numpy(dtype=np.float64)[given]
         bad = np.flatnonzero(~(np.isfinite(dose) & (dose >= 0)))
         if len(bad):
-            problems.append(Problem("The dose is negative or not a number", f"{where}, {_rows(table, bad)}", "Use 0 or more."))
+            problems.append(
+                Problem("The dose is negative or not a number", f"{where}, {_rows(table, bad)}", "Use 0 or more.")
+            )
     return start, stop, dose, problems
 
 
@@ -83,22 +101,36 @@ def _check_places(table: pd.DataFrame, code: np.ndarray, level: str, where: str)
     if not len(unknown):
         return []
     said = ", ".join(dict.fromkeys(repr(v) for v in table["level_id"].iloc[unknown[:5]]))
-    return [Problem(f"Places that the level {level!r} does not have: {said}", f"{where}, {_rows(table, unknown)}", "Mend the names, or assigned_at.")]
+    return [
+        Problem(
+            f"Places that the level {level!r} does not have: {said}",
+            f"{where}, {_rows(table, unknown)}",
+            "Mend the names, or assigned_at.",
+        )
+    ]
 
 
-def _check_order(table: pd.DataFrame, code: np.ndarray, start: np.ndarray, stop: np.ndarray, where: str) -> list[Problem]:
+def _check_order(
+    table: pd.DataFrame, code: np.ndarray, start: np.ndarray, stop: np.ndarray, where: str
+) -> list[Problem]:
     problems = []
     wrong = np.flatnonzero(stop <= start)
     if len(wrong):
         problems.append(
-            Problem("A spell ends before it starts, or as it starts", f"{where}, {_rows(table, wrong)}", "The end is the first moment at which it is off.")
+            Problem(
+                "A spell ends before it starts, or as it starts",
+                f"{where}, {_rows(table, wrong)}",
+                "The end is the first moment at which it is off.",
+            )
         )
     order = np.lexsort((start, code))
     same = (code[order][1:] == code[order][:-1]) & (code[order][1:] >= 0)
     clash = np.flatnonzero(same & (start[order][1:] < stop[order][:-1] - _TINY))
     if len(clash):
         rows = np.unique(np.concatenate([order[clash], order[clash + 1]]))
-        problems.append(Problem("Spells of one place overlap", f"{where}, {_rows(table, rows)}", "End one before the next starts."))
+        problems.append(
+            Problem("Spells of one place overlap", f"{where}, {_rows(table, rows)}", "End one before the next starts.")
+        )
     return problems
 
 
@@ -106,7 +138,9 @@ def _rows(table: pd.DataFrame, rows: np.ndarray) -> str:
     return first_rows(table.index[rows[:5]], len(rows))
 
 
-def _cover(code: np.ndarray, spells: tuple[np.ndarray, np.ndarray, np.ndarray], n_places: int, calendar: Calendar) -> Doses:
+def _cover(
+    code: np.ndarray, spells: tuple[np.ndarray, np.ndarray, np.ndarray], n_places: int, calendar: Calendar
+) -> Doses:
     """Least, most, longest and mean dose of each place and period."""
     start, stop, dose = spells
     shape = (n_places, len(calendar))

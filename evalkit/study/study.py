@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, Problem
+from evalkit.study.calendar import Calendar
 from evalkit.study.columns import Columns, suggest
 from evalkit.study.component import Component
 from evalkit.study.door import Opened, open_door
@@ -42,6 +43,9 @@ class Study:
     every: length of a period where the calendar has gaps that belong to the study.
     settings: anything the study file says about how to evaluate.
 
+    source: where the rows are. inputs: the files that a study file named, itself first.
+    movers: units that were split into stays because a level of theirs changes.
+
     Structure and exposures are checked at once and every problem is listed in one
     `StudyError`; an outcome is checked when it is first read (`OutcomeError`).
     """
@@ -62,6 +66,7 @@ class Study:
     people: pd.DataFrame | None
     paths: Paths
     movers: int
+    inputs: tuple[Path, ...]
     _opened: Opened
     _cache: dict
     _view: tuple[Study, Any, Any] | None
@@ -112,8 +117,10 @@ class Study:
         self._open(problems, _base)
 
     def _open(self, problems: list[Problem], base: Index | None) -> None:
-        opened = open_door(self._register(), Columns(self.source, self.people), base, problems)
-        self._set(paths=opened.paths, movers=opened.movers, _opened=opened, _cache={}, _view=None)
+        columns, register = Columns(self.source, self.people), self._register()
+        self.source.prefetch(register.columns(columns))
+        opened = open_door(register, columns, base, problems)
+        self._set(paths=opened.paths, movers=opened.movers, inputs=(), _opened=opened, _cache={}, _view=None)
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():
@@ -121,8 +128,28 @@ class Study:
 
     def _register(self) -> Register:
         return Register(
-            self.unit, self.period, self.cluster, self.components, self.covariates, self.weights, self.levels, self.every
+            self.unit,
+            self.period,
+            self.cluster,
+            self.components,
+            self.covariates,
+            self.weights,
+            self.levels,
+            self.every,
         )
+
+    @property
+    def calendar(self) -> Calendar:
+        """The periods and where they lie in time."""
+        return self._opened.calendar
+
+    @property
+    def rows(self) -> np.ndarray | None:
+        """Rows of the panel that the study holds; None when it holds all of them."""
+        if self._view is None:
+            return None
+        position = self._opened.index.position
+        return None if position is None else position[position >= 0]
 
     def component(self, name: str) -> Component:
         """The component of that name; `OptionError` names the near miss."""
@@ -185,21 +212,26 @@ class Study:
         if same:
             same_grid = made._opened.index is self._opened.index or made.movers == self.movers == 0
             made._cache.update(self._cache if same_grid else {})
+            made._set(inputs=self.inputs)
         return made
 
-    def subset(self, units: np.ndarray | None = None, periods: np.ndarray | None = None) -> Study:
-        """The study of some units (mask or positions in `paths.units`) and some periods (likewise).
+    def subset(self, units: _Chosen = None, periods: _Chosen = None) -> Study:
+        """The study of some units (mask, positions or slice of `paths.units`) and some periods (likewise).
 
         Paths keep what all rows said about exposure; nothing is checked again.
         """
         whole = self if self._view is None else self._view[0]
         keep_units, keep_periods = _positions(units, self.paths.n_units), _positions(periods, self.paths.n_periods)
         made = object.__new__(Study)
-        for name in (*_FIELDS, "source", "movers"):
+        for name in (*_FIELDS, "source", "movers", "inputs"):
             object.__setattr__(made, name, getattr(self, name))
         opened = subset_opened(self._opened, keep_units, keep_periods)
         first_u, first_t = (slice(None), slice(None)) if self._view is None else self._view[1:]
-        view = (whole, np.arange(whole.paths.n_units)[first_u][keep_units], np.arange(whole.paths.n_periods)[first_t][keep_periods])
+        view = (
+            whole,
+            np.arange(whole.paths.n_units)[first_u][keep_units],
+            np.arange(whole.paths.n_periods)[first_t][keep_periods],
+        )
         made._set(paths=opened.paths, _opened=opened, _cache={}, _view=view)
         return made
 
@@ -240,9 +272,14 @@ _FIELDS = (
 )
 
 
-def _positions(chosen: np.ndarray | None, size: int) -> np.ndarray:
-    """A mask, positions or None (everything) as positions."""
-    return np.arange(size) if chosen is None else np.arange(size)[np.asarray(chosen)]
+_Chosen = np.ndarray | Sequence[int] | slice | None
+
+
+def _positions(chosen: _Chosen, size: int) -> np.ndarray:
+    """A mask, positions, a slice or None (everything) as positions."""
+    if chosen is None or isinstance(chosen, slice):
+        return np.arange(size)[chosen or slice(None)]
+    return np.arange(size)[np.asarray(chosen)]
 
 
 def _components(given: Sequence[Component | str], problems: list[Problem]) -> tuple[Component, ...]:
@@ -255,7 +292,9 @@ def _components(given: Sequence[Component | str], problems: list[Problem]) -> tu
         elif isinstance(c, str):
             out.append(Component(c, exposure=c))
         else:
-            problems.append(Problem(f"{c!r} is not a component", "components", "Give a column name or an ek.Component."))
+            problems.append(
+                Problem(f"{c!r} is not a component", "components", "Give a column name or an ek.Component.")
+            )
     return tuple(out)
 
 
@@ -271,7 +310,11 @@ def _outcomes(
         except EvalkitError as error:
             problems.append(Problem(str(error).rstrip(".")))
     names = [o.column for o in out]
-    problems += [Problem(f"Outcome {n!r} is there twice", "outcomes", "Name each once.") for n in dict.fromkeys(names) if names.count(n) > 1]
+    problems += [
+        Problem(f"Outcome {n!r} is there twice", "outcomes", "Name each once.")
+        for n in dict.fromkeys(names)
+        if names.count(n) > 1
+    ]
     return tuple(out)
 
 
@@ -283,5 +326,11 @@ def _links(given: Mapping[str, Any] | None, problems: list[Problem]) -> dict[str
         elif isinstance(link, Mapping) and {"links", "to"} <= set(link):
             out[name] = Links(link["links"], link["to"])
         else:
-            problems.append(Problem(f"Level {name!r} is {link!r}", "levels", "Give Links(table, to='column') or {'links': table, 'to': 'column'}."))
+            problems.append(
+                Problem(
+                    f"Level {name!r} is {link!r}",
+                    "levels",
+                    "Give Links(table, to='column') or {'links': table, 'to': 'column'}.",
+                )
+            )
     return out

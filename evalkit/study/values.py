@@ -35,11 +35,23 @@ def _finite(series: pd.Series, what: str, source: Source, error: type[OutcomeErr
     problems = []
     if len(text):
         where = say_rows(source, text)
-        problems.append(Problem(f"{what} holds text such as {series.iloc[text[0]]!r}", where, "Write numbers, or leave it empty where it is missing."))
+        problems.append(
+            Problem(
+                f"{what} holds text such as {series.iloc[text[0]]!r}",
+                where,
+                "Write numbers, or leave it empty where it is missing.",
+            )
+        )
     endless = np.isinf(values)
     if endless.any():
         rows = np.flatnonzero(endless)
-        problems.append(Problem(f"{what} is infinite", say_rows(source, rows), "Write finite numbers, or leave it empty where it is missing."))
+        problems.append(
+            Problem(
+                f"{what} is infinite",
+                say_rows(source, rows),
+                "Write finite numbers, or leave it empty where it is missing.",
+            )
+        )
     raise_problems(problems, error)
     return values
 
@@ -52,7 +64,9 @@ def read_covariates(names: tuple[str, ...], columns: Columns, index: Index, unit
         if not columns.has(name):
             raise_problems([columns.absent(name, "covariates")])
         if columns.in_panel(name):
-            out[:, :, j] = index.grid(_finite(columns.panel.column(name), f"covariate {name!r}", columns.panel, StudyError))
+            out[:, :, j] = index.grid(
+                _finite(columns.panel.column(name), f"covariate {name!r}", columns.panel, StudyError)
+            )
         else:
             fixed, text = numbers(per_unit(name, columns, index, unit))
             if len(text):
