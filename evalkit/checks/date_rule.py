@@ -21,7 +21,9 @@ def date_rule(headline: Estimate, readings: dict[str, Estimate | None]) -> Check
     value = float(frame["estimate"][0])
     given = {w: e for w, e in readings.items() if e is not None and np.isfinite(e.value[0])}
     if not given:
-        return CheckResult("date_rule", "informational", "The other readings of part-way dates leave nothing to compare.")
+        return CheckResult(
+            "date_rule", "informational", "The other readings of part-way dates leave nothing to compare."
+        )
     values = {w: float(e.value[0]) for w, e in given.items()}
     low, high = min([value, *values.values()]), max([value, *values.values()])
     changed = [w for w, e in given.items() if _differs(headline, e)]

@@ -26,7 +26,9 @@ def leave_one_cluster(headline: Estimate) -> CheckResult:
     lost = np.isnan(rest)
     if lost.any():
         names = ", ".join(map(str, table["cluster"][lost].head(3)))
-        return CheckResult("leave_one_cluster", "failed", f"Without {names} there is nothing left to compare.", value, low, high)
+        return CheckResult(
+            "leave_one_cluster", "failed", f"Without {names} there is nothing left to compare.", value, low, high
+        )
     worst = int(np.argmax(np.abs(rest - value)))
     name = table["cluster"].iloc[worst]
     if np.any(np.sign(rest) != np.sign(value)):

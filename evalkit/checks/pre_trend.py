@@ -13,8 +13,8 @@ import pandas as pd
 from scipy import stats
 
 from evalkit.checks.result import CheckResult
+from evalkit.inference import Estimate, stack
 from evalkit.inference.aggregate import Averaging
-from evalkit.inference.estimate import Estimate, stack
 from evalkit.inference.intervals import joint_test
 
 BINS = 4
@@ -30,18 +30,27 @@ def pre_trend(leads: Estimate, reach: float, matters: float | None) -> CheckResu
     """
     usable = leads.select(np.flatnonzero(_has_interval(leads)))
     if not len(usable):
-        return CheckResult("pre_trend", "informational", "There are no earlier periods in which to compare the two groups.")
+        return CheckResult(
+            "pre_trend", "informational", "There are no earlier periods in which to compare the two groups."
+        )
     mean = _averages(usable, [np.ones(len(usable), dtype=bool)])
     frame = mean.to_frame()
     numbers = {key: float(frame[key][0]) for key in ("estimate", "conf_low", "conf_high")}
     if not np.isfinite(frame["std_error"][0]):
-        return CheckResult("pre_trend", "informational", "The earlier periods rest on too few places to judge.", **numbers)
+        return CheckResult(
+            "pre_trend", "informational", "The earlier periods rest on too few places to judge.", **numbers
+        )
     p = _joint_p(mean, usable)
     power = _power(usable, frame, reach, matters)
     if p < ALPHA:
-        return CheckResult("pre_trend", "failed", f"Before the start the two groups were moving apart (p = {p:.3f}).", **numbers)
+        return CheckResult(
+            "pre_trend", "failed", f"Before the start the two groups were moving apart (p = {p:.3f}).", **numbers
+        )
     if power is not None and power < POWER:
-        words = f"Before the start the two groups moved alike, but a drift that matters would have been seen only {round(100 * power)} times in 100."
+        words = (
+            "Before the start the two groups moved alike, but a drift that matters "
+            f"would have been seen only {round(100 * power)} times in 100."
+        )
         return CheckResult("pre_trend", "informational", words, **numbers)
     tail = "" if power is None else f"; a drift that matters would have been seen {round(100 * power)} times in 100"
     return CheckResult("pre_trend", "passed", f"Before the start the two groups moved alike{tail}.", **numbers)

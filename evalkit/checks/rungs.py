@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evalkit.checks.result import CheckResult
-from evalkit.inference.estimate import Estimate, stack
+from evalkit.inference import Estimate, stack
 
 ALPHA = 0.05
 
@@ -23,15 +23,31 @@ def rungs(headline: Estimate, others: dict[str, Estimate]) -> CheckResult:
     name = min(tests, key=lambda n: tests[n][3])
     diff, low, high, p = tests[name]
     if not np.isfinite(p):
-        return CheckResult("rungs", "informational", "The difference from the other designs has no interval.", diff, low, high)
+        return CheckResult(
+            "rungs", "informational", "The difference from the other designs has no interval.", diff, low, high
+        )
     if p * len(tests) < ALPHA:
-        return CheckResult("rungs", "failed", f"The answer differs from that of {name} by more than chance.", diff, low, high)
+        return CheckResult(
+            "rungs", "failed", f"The answer differs from that of {name} by more than chance.", diff, low, high
+        )
     listed = ", ".join(usable)
-    return CheckResult("rungs", "passed", f"Other designs give an answer that does not differ by more than chance ({listed}).", diff, low, high)
+    return CheckResult(
+        "rungs",
+        "passed",
+        f"Other designs give an answer that does not differ by more than chance ({listed}).",
+        diff,
+        low,
+        high,
+    )
 
 
 def _difference(a: Estimate, b: Estimate) -> tuple[float, float, float, float]:
     both = stack(a, b)
     frame = both.contrast([1.0, -1.0], name="headline less the other rung").to_frame()
     p = float(frame["p_value"][0])
-    return float(frame["estimate"][0]), float(frame["conf_low"][0]), float(frame["conf_high"][0]), p if np.isfinite(p) else np.inf
+    return (
+        float(frame["estimate"][0]),
+        float(frame["conf_low"][0]),
+        float(frame["conf_high"][0]),
+        p if np.isfinite(p) else np.inf,
+    )

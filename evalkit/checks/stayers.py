@@ -9,6 +9,9 @@ APART = 0.10
 
 def stayers(exposed: float, comparison: float) -> CheckResult:
     """Failed when the two shares differ by more than ten points: those left are then no longer alike."""
-    words = f"Of those seen before the start, {round(100 * exposed)} in 100 with it and {round(100 * comparison)} in 100 without it were seen later."
+    words = (
+        f"Of those seen before the start, {round(100 * exposed)} in 100 with it "
+        f"and {round(100 * comparison)} in 100 without it were seen later."
+    )
     status = "failed" if abs(exposed - comparison) > APART else "passed"
     return CheckResult("stayers", status, words, exposed - comparison)

@@ -1,3 +1,4 @@
 """Designs: frozen choices that are called on a study and a component."""
 
+from evalkit.designs.joint import JointEventStudy as JointEventStudy
 from evalkit.designs.staggered import StaggeredRollout as StaggeredRollout

@@ -65,7 +65,7 @@ class Contrast:
         mean, mean0 = _ratio(s1, n1, ok), _ratio(s0, n0, ok)
         return Block(c, int(np.searchsorted(self.cohorts, c.cohort)), adopters, ok, n1, mean, n0, mean0)
 
-    def _collect(self, per_block) -> np.ndarray:  # noqa: ANN001
+    def _collect(self, per_block) -> np.ndarray:
         """(H, T) sums over the blocks of each cohort."""
         out = np.zeros((len(self.cohorts), self.n_periods))
         for b in self.blocks:

@@ -111,7 +111,7 @@ class Plan(Sequence):
     def __len__(self) -> int:
         return len(self.comparisons)
 
-    def __getitem__(self, item):  # noqa: ANN001, ANN204 - Sequence protocol
+    def __getitem__(self, item):
         return self.comparisons[item]
 
     def __iter__(self) -> Iterator[Comparison]:
@@ -137,15 +137,21 @@ def incidence(paths: Paths, level: str) -> sparse.csr_matrix:
     return sparse.csr_matrix((ones, (key // paths.n_paths, key % paths.n_paths)), shape=shape)
 
 
-def make_plan(stage: Arena, rules: Rules) -> Plan:
-    """Every start in `stage` with its matches under `rules`."""
+def make_plan(stage: Arena, rules: Rules, leads: bool = True) -> Plan:
+    """Every start in `stage` with its matches under `rules`.
+
+    leads=False leaves out the periods before each start, which is much quicker: only paths that agree
+    at the start itself can agree later.
+    """
     touched = _first_touch(stage)
     starts, orphans = _starts(stage)
     first = np.full(stage.shape[0], -1)
     for path, cohort, _ in reversed(starts):
         first[path] = cohort
     moved = _count(_moves(stage.others))
-    made = (_compare(stage, rules, start, (touched, first, moved)) for start in starts)
+    known = (touched, first, moved)
+    compare = _compare if leads else _compare_after
+    made = (compare(stage, rules, start, known) for start in starts)
     return Plan(stage.component, tuple(c for c in made if c is not None), tuple(orphans))
 
 
@@ -176,7 +182,7 @@ def _moves(code: np.ndarray) -> np.ndarray:
     return moves
 
 
-def _compare(stage, rules, start, known) -> Comparison | None:  # noqa: ANN001
+def _compare(stage, rules, start, known, leads=True) -> Comparison | None:
     path, cohort, last_off = start
     touched, first, moved = known
     last_base = last_off - rules.anticipation
@@ -184,12 +190,39 @@ def _compare(stage, rules, start, known) -> Comparison | None:  # noqa: ANN001
     if last_base < quiet:
         return None
     base = _bases(stage, rules, start, quiet)
+    if not leads:
+        base[:cohort] = -1
     allowed = _untouched(stage, rules, base, touched)
     allowed[first == cohort] = False
     agree = _Agreement(stage.others, rules, path, moved)
     match, window = _widest(stage, rules, base, quiet, allowed, agree)
     window[base < 0] = 0
     return Comparison(stage.component, cohort, path, base, window, match)
+
+
+def _compare_after(stage, rules, start, known) -> Comparison | None:
+    """As `_compare` for the periods from the start on, among the paths that agree over base to start."""
+    path, cohort, last_off = start
+    touched, first, moved = known
+    low = max(last_off - rules.anticipation - rules.lookback, 0)
+    may = stage.reach & (touched > cohort + rules.anticipation)
+    if rules.others == "same":
+        code = stage.others[:, low : cohort + 1]
+        may &= ((code == code[path]) & (code >= 0)).all(axis=1)
+    elif rules.others == "unchanged":
+        may &= moved[:, cohort + 1] == moved[:, low + 1]
+    may[path] = True
+    rows = np.flatnonzero(may)
+    on, off, reach, others = stage.on[rows], stage.off[rows], stage.reach[rows], stage.others[rows]
+    clusters = stage.clusters if rules.base_window == 1 else stage.clusters[:, rows]
+    part = Arena(stage.component, on, off, reach, others, clusters)
+    here = (int(np.searchsorted(rows, path)), cohort, last_off)
+    found = _compare(part, rules, here, (touched[rows], first[rows], moved[rows]), False)
+    if found is None:
+        return None
+    match = np.zeros(stage.shape, dtype=bool)
+    match[rows] = found.match
+    return Comparison(stage.component, cohort, path, found.base, found.window, match)
 
 
 def _quiet_from(off: np.ndarray, last_off: int) -> int:
@@ -259,7 +292,7 @@ def _count(flags: np.ndarray) -> np.ndarray:
     return out
 
 
-def _widest(stage, rules, base, quiet, allowed, agree) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
+def _widest(stage, rules, base, quiet, allowed, agree) -> tuple[np.ndarray, np.ndarray]:
     """Matches under the widest base window, up to `base_window`, that keeps two comparison clusters
     (or as many as a single base period has, if that is fewer)."""
     t = np.arange(len(base))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from evalkit.designs.plan import Plan
-from evalkit.inference.estimate import Estimate, Interval
+from evalkit.inference import Estimate, Interval
 from evalkit.study import Study
 from evalkit.study.paths import Paths
 

@@ -9,8 +9,9 @@ import pandas as pd
 
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.sums import Sums
+from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions, GroupSource, PathSource, Rows
-from evalkit.inference.estimate import Arms, Estimate
+from evalkit.inference.estimate import Estimate
 from evalkit.inference.jackknife import Replicates
 from evalkit.study.paths import Paths
 
@@ -112,6 +113,7 @@ def _labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFram
     cohort = contrast.cohorts[line]
     mass, left = contrast.mass.ravel()[rows], contrast.left_out.ravel()[rows]
     reason = np.where(mass > 0, "", "nobody to compare with: no unit off this component shares the others' path")
+    stay = _stay_shares(contrast)
     used, seen, missing = (x.ravel()[rows] for x in _head_counts(contrast))
     reason = np.where((mass == 0) & (seen == 0), "no adopter was observed at both periods", reason)
     frame = {
@@ -120,6 +122,7 @@ def _labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFram
         "outcome_unit": naming.outcome_unit, "inference_level": contrast.sums.level,
         "units_exposed": used, "units_comparison": contrast.comparison_heads.ravel()[rows],
         "units_left_out": seen - used, "units_not_seen": missing,
+        "stay_exposed": stay[0].ravel()[rows], "stay_comparison": stay[1].ravel()[rows],
         "share_left_out": np.divide(left, mass + left, out=np.zeros(len(rows)), where=mass + left > 0),
         "mass": mass, "reason": reason.astype(object),
     }  # fmt: skip
@@ -139,6 +142,20 @@ def _head_counts(contrast: Contrast) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return used, seen, missing
 
 
+def _stay_shares(contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
+    """(H, T) of the units seen at base, the share seen at the period too: adopters, comparison."""
+    kept, began = np.zeros((2, *contrast.mass.shape)), np.zeros((2, *contrast.mass.shape))
+    for b in contrast.blocks:
+        c = b.comparison
+        both, base = contrast.sums.heads(c.base, c.window), contrast.sums.heads_at_base(c.base, c.window)
+        serve = c.match[contrast.sums.path]
+        for into, heads in ((kept, both), (began, base)):
+            into[0, b.line] += np.where(b.ok, heads[b.adopters].sum(axis=0), 0)
+            into[1, b.line] += np.where(b.ok, (heads * serve).sum(axis=0), 0)
+    share = np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)
+    return share[0], share[1]
+
+
 def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
     """The cells each row uses: row, component, path, cluster, period, base, window, sign, weight.
 
@@ -152,12 +169,11 @@ def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
     pieces = [piece for b in whole.blocks for piece in _block_cells(whole, b, at)]
     frame = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=["row", "weight"])
     names = sums.paths.levels[sums.level].names
-    return frame.assign(
-        cluster=names[frame["cluster"]], period=sums.paths.periods[frame["period"]], base=sums.paths.periods[frame["base"]]
-    )
+    periods = sums.paths.periods
+    return frame.assign(cluster=names[frame["cluster"]], period=periods[frame["period"]], base=periods[frame["base"]])
 
 
-def _block_cells(contrast: Contrast, b, at: np.ndarray) -> list[pd.DataFrame]:  # noqa: ANN001
+def _block_cells(contrast: Contrast, b, at: np.ndarray) -> list[pd.DataFrame]:
     sums, c = contrast.sums, b.comparison
     n, _ = sums.read(c.base, c.window)
     share, share0, _ = contrast._shares(b)

@@ -80,7 +80,7 @@ class StaggeredRollout:
                 "`separability` says what could still be told."
             )
         level, _ = study.paths.inference_level(component)
-        sums = study.sums(self.outcome, level) if hasattr(study, "sums") else Sums(study.paths, level, study.values(self.outcome))
+        sums = Sums(study.paths, level, study.values(self.outcome))
         return assemble(Contrast(plan, sums), self._naming(study, component))
 
     def _naming(self, study: Study, component: str) -> Naming:

@@ -110,6 +110,16 @@ class Sums:
         _, seen = self.changes(slice(None), base, window)
         return self.group(seen.astype(float)).round().astype(int)
 
+    def heads_at_base(self, base: np.ndarray, window: np.ndarray) -> np.ndarray:
+        """(G, T) units seen at the base of each period, whether or not at the period itself."""
+        if self.balanced:
+            return self.heads(base, window)
+        key = ("base", base.tobytes(), window.tobytes())
+        if key not in self._cache:
+            _, count = window_mean(self.values, base, window)
+            self._cache[key] = self.group(((count > 0) & (base >= 0)).astype(float)).round().astype(int)
+        return self._cache[key]
+
     def changes(self, units: slice | np.ndarray, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(m, T) change of each unit against its own base, and whether it was seen at both."""
         y = self.values[units]

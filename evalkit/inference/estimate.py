@@ -15,39 +15,14 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
 from evalkit.inference.aggregate import Averaging
-from evalkit.inference.contributions import Contributions, DenseSource, Rows, join
+from evalkit.inference.arms import Arms
+from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.intervals import check_level, critical, p_values, std_errors, sup_t
 from evalkit.inference.jackknife import Replicates, Spread, jackknife
+from evalkit.inference.labels import check_alike, combine_cells, common, composition, first_reason
 
 FEW = 50
 INFERENCE = ("auto", "analytic", "jackknife")
-
-
-@dataclass(frozen=True, eq=False)
-class Arms:
-    """Which clusters carry weight in each row: (G, k) for the exposed and the comparison arm.
-    `size` (G,) is how many clusters each line stands for. At most one line a cluster, or lines
-    of clusters that never overlap."""
-
-    exposed: np.ndarray
-    comparison: np.ndarray
-    size: np.ndarray
-
-    def map(self, used: np.ndarray) -> Arms:
-        """Rows combined: used (k', k) bool."""
-        pick = used.T.astype(np.float32)
-        return Arms(
-            (self.exposed.astype(np.float32) @ pick) > 0, (self.comparison.astype(np.float32) @ pick) > 0, self.size
-        )
-
-    def counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """(k,) distinct clusters in each arm of each row."""
-        return self.size @ self.exposed, self.size @ self.comparison
-
-    def fewest(self) -> int:
-        """Distinct clusters with weight anywhere, in the smaller arm."""
-        both = [int(self.size @ arm.any(axis=1)) for arm in (self.exposed, self.comparison)]
-        return min(both)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +146,7 @@ class Estimate:
         reach = critical(spread.df, level) * se
         frame = self.labels.copy()
         exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)
-        reason = frame["reason"] if "reason" in frame else ""
+        reason = frame.get("reason", "")
         frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
             estimate=self.value, std_error=se, conf_low=self.value - reach, conf_high=self.value + reach,
             p_value=p_values(self.value, se, spread.df), df=spread.df, inference=self.resolve(inference),
@@ -208,8 +183,10 @@ class Estimate:
         times 0 and later.
         """
         check_choice("kind", kind, ("simple", "event_time", "cohort", "period"))
-        if "event_time" not in self.labels or "cohort" not in self.labels:
-            raise EvalkitError("Only rows by cohort and period can be aggregated, and these are averages already.")
+        needed = {"event_time", *_KEYS[kind]} - set(self.labels.columns)
+        if needed:
+            lack = " and ".join(sorted(needed))
+            raise EvalkitError(f"aggregate({kind!r}) needs rows by {lack}, which this estimate does not have.")
         return _grouped(self, kind)
 
     def average(self) -> Estimate:
@@ -219,7 +196,7 @@ class Estimate:
         if "event_time" in self.labels and "cohort" not in self.labels:
             keep = self.labels["event_time"].to_numpy() >= 0
         by_mass = "cohort" in self.labels and "period" not in self.labels
-        labels = _common(self.labels, keep).assign(estimand=f"average of {kind}")
+        labels = common(self.labels, keep).assign(estimand=f"average of {kind}")
         averaging = Averaging(keep[:, None], by_mass=by_mass, total_mass=True)
         return self.apply(averaging, labels)
 
@@ -234,12 +211,12 @@ class Estimate:
             parts = _add(parts, shares)
             mass_parts = self.mass_parts.map(mass_map)
         used = by_value != 0
-        labels = labels.assign(reason=["" if np.isfinite(v) else _first_reason(self.labels, averaging.member[:, j])
+        labels = labels.assign(reason=["" if np.isfinite(v) else first_reason(self.labels, averaging.member[:, j])
                                        for j, v in enumerate(value[0])])  # fmt: skip
         return Estimate(value[0], mass[0], labels, parts, mass_parts,
                         None if self.arms is None else self.arms.map(used),
                         self._refit(lambda r: _average_replicates(averaging, used, r)),
-                        None if self.cells is None else (lambda: _cells(self.cells(), by_value)))  # fmt: skip
+                        None if self.cells is None else (lambda: combine_cells(self.cells(), by_value)))  # fmt: skip
 
     def _refit(self, f: Callable[[Replicates], Replicates]) -> Callable[[], Replicates] | None:
         return None if self.replicate is None else (lambda: f(self.replicates))
@@ -272,15 +249,16 @@ class Estimate:
         if matrix.shape[1] != len(self):
             raise OptionError(f"contrast needs {len(self)} weights, one a row; {matrix.shape[1]} were given.")
         for line in matrix:
-            _check_alike(self.labels, line != 0, name)
+            check_alike(self.labels, line != 0, name)
         used = matrix != 0
         value = np.array([line[u] @ self.value[u] for line, u in zip(matrix, used, strict=True)])
-        labels = pd.concat([_common(self.labels, u) for u in used], ignore_index=True)
+        labels = pd.concat([common(self.labels, u) for u in used], ignore_index=True)
         labels["estimand"] = name or "contrast"
-        labels["reason"] = ["" if np.isfinite(v) else _first_reason(self.labels, u) for v, u in zip(value, used, strict=True)]
+        why = (first_reason(self.labels, u) for u in used)
+        labels["reason"] = ["" if np.isfinite(v) else w for v, w in zip(value, why, strict=True)]
         return Estimate(value, np.ones(len(value)), labels, self.value_parts.map(matrix), None,
                         None if self.arms is None else self.arms.map(used), self._refit(lambda r: r.map(matrix)),
-                        None if self.cells is None else (lambda: _cells(self.cells(), matrix)))  # fmt: skip
+                        None if self.cells is None else (lambda: combine_cells(self.cells(), matrix)))  # fmt: skip
 
     def select(self, keep: np.ndarray) -> Estimate:
         """The rows where `keep` (k,) is true, or at the positions it lists."""
@@ -297,7 +275,7 @@ class Estimate:
                         None if self.mass_parts is None else self.mass_parts.map(pick),
                         None if arms is None else Arms(arms.exposed[:, index], arms.comparison[:, index], arms.size),
                         self._refit(refit),
-                        None if self.cells is None else (lambda: _cells(self.cells(), pick)))  # fmt: skip
+                        None if self.cells is None else (lambda: combine_cells(self.cells(), pick)))  # fmt: skip
 
     def weights(self) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, sign, weight."""
@@ -353,145 +331,11 @@ def _grouped(est: Estimate, kind: str) -> Estimate:
     count = int(groups.max()) + 1 if len(groups) else 0
     member = np.zeros((len(labels), count), dtype=bool)
     member[np.flatnonzero(keep), groups] = True
-    out = [_common(labels, member[:, j]) for j in range(count)]
+    out = [common(labels, member[:, j]) for j in range(count)]
     frame = pd.concat(out, ignore_index=True) if out else labels.iloc[:0].copy()
     frame["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
     frame = frame.drop(columns=[c for c in ("cohort", "period", "event_time") if c not in _KEYS[kind] and c in frame])
     if kind == "event_time":
-        frame["composition"] = _composition(labels, member)
+        frame["composition"] = composition(labels, member)
     averaging = Averaging(member, by_mass=kind != "cohort", total_mass=kind != "cohort")
     return est.apply(averaging, frame)
-
-
-def _composition(labels: pd.DataFrame, member: np.ndarray) -> list[str]:
-    """ "composition changes" at event times whose cohorts are not those of event time 0."""
-    there = np.isfinite(labels["mass"]) & (labels["mass"] > 0) if "mass" in labels else np.ones(len(labels), bool)
-    event, cohort = labels["event_time"].to_numpy(), labels["cohort"].to_numpy()
-    sets = [frozenset(cohort[m & there]) for m in member.T]
-    at = [event[m][0] for m in member.T]
-    start = next((s for s, e in zip(sets, at, strict=True) if e == 0), frozenset())
-    return ["" if s == start else "composition changes" for s in sets]
-
-
-def _common(labels: pd.DataFrame, keep: np.ndarray) -> pd.DataFrame:
-    """One label row: columns on which the chosen rows agree; "several" where they do not."""
-    chosen = labels[keep]
-    row = {}
-    for column in labels.columns:
-        values = chosen[column].unique()
-        if len(values) == 1:
-            row[column] = values[0]
-        elif column in ("units_exposed", "units_comparison", "units_left_out"):
-            row[column] = chosen[column].max() if len(values) else 0
-        elif column not in ("reason", "mass"):
-            row[column] = "several" if labels[column].dtype == object or pd.api.types.is_string_dtype(labels[column]) else np.nan
-    return pd.DataFrame([row])
-
-
-def _first_reason(labels: pd.DataFrame, used: np.ndarray) -> str:
-    if "reason" not in labels:
-        return "not identified"
-    words = [w for w in labels["reason"][used] if w]
-    return words[0] if words else ("nothing to average" if not used.any() else "not identified")
-
-
-def _check_alike(labels: pd.DataFrame, used: np.ndarray, name: str | None) -> None:
-    if name is not None:
-        return
-    for column in ("estimand", "population", "outcome_unit", "outcome"):
-        if column in labels and labels[column][used].nunique(dropna=False) > 1:
-            kinds = " and ".join(sorted(map(str, labels[column][used].unique())))
-            raise EvalkitError(
-                f"These rows differ in {column} ({kinds}), so their contrast mixes unlike things. "
-                "Pass name='...' to say what the difference is."
-            )
-
-
-def _cells(frame: pd.DataFrame, matrix: np.ndarray) -> pd.DataFrame:
-    """Cell weights of linear combinations (k', k) of rows."""
-    pieces = []
-    for new in range(len(matrix)):
-        factor = matrix[new][frame["row"].to_numpy()]
-        keep = factor != 0
-        pieces.append(frame[keep].assign(row=new, weight=frame["weight"][keep] * factor[keep]))
-    return pd.concat(pieces, ignore_index=True) if pieces else frame.iloc[:0]
-
-
-def stack(*estimates: Estimate) -> Estimate:
-    """Rows of several estimates with one joint covariance, units joined by id.
-
-    Raises `EvalkitError` for anything but Estimates, and where a unit's cluster codes conflict. With
-    refits at one level the joint covariance is the jackknife's; else analytic, at the coarser level.
-    """
-    for e in estimates:
-        if not isinstance(e, Estimate):
-            raise EvalkitError(f"stack joins Estimates; {type(e).__name__} has no contributions to join.")
-    if not estimates:
-        raise EvalkitError("stack needs at least one Estimate.")
-    out = estimates[0]
-    for other in estimates[1:]:
-        out = _stack_two(out, other)
-    return out
-
-
-def _stack_two(a: Estimate, b: Estimate) -> Estimate:
-    parts = join(a.value_parts, b.value_parts)
-    masses = None
-    if a.mass_parts is not None and b.mass_parts is not None:
-        masses = join(a.mass_parts, b.mass_parts)
-    labels = pd.concat([a.labels, b.labels], ignore_index=True)
-    value, mass = np.concatenate([a.value, b.value]), np.concatenate([a.mass, b.mass])
-    same_level = a.level == b.level
-    refit = None
-    if a.replicate is not None and b.replicate is not None and same_level:
-        refit = lambda: _join_replicates(a, b)  # noqa: E731
-    arms = _join_arms(a.arms, b.arms) if a.arms is not None and b.arms is not None else None
-    pieces = () if same_level else ((a.pieces or (a,)) + (b.pieces or (b,)))
-    cells = None
-    if a.cells is not None and b.cells is not None:
-        cells = lambda: pd.concat(  # noqa: E731
-            [a.cells(), (f := b.cells()).assign(row=f["row"] + len(a))], ignore_index=True
-        )
-    return Estimate(value, mass, labels, parts, masses, arms, refit, cells, pieces)
-
-
-def _join_arms(a: Arms, b: Arms) -> Arms:
-    wide = lambda x, left, right: np.pad(x, ((0, 0), (left, right)))  # noqa: E731
-    ka, kb = a.exposed.shape[1], b.exposed.shape[1]
-    if len(a.size) == len(b.size) and np.array_equal(a.size, b.size):
-        return Arms(np.hstack([a.exposed, b.exposed]), np.hstack([a.comparison, b.comparison]), a.size)
-    return Arms(
-        np.vstack([wide(a.exposed, 0, kb), wide(b.exposed, ka, 0)]),
-        np.vstack([wide(a.comparison, 0, kb), wide(b.comparison, ka, 0)]),
-        np.concatenate([a.size, b.size]),
-    )
-
-
-def _join_replicates(a: Estimate, b: Estimate) -> Replicates:
-    """A cluster that one estimate does not use leaves that estimate as it is."""
-    ra, rb = a.replicates, b.replicates
-    names = pd.Index(ra.names).union(pd.Index(rb.names), sort=False)
-
-    def spread(r: Replicates, est: Estimate) -> tuple[np.ndarray, ...]:
-        at = names.get_indexer(pd.Index(r.names))
-        k = len(est)
-        values, masses = np.tile(est.value, (len(names), 1)), np.tile(est.mass, (len(names), 1))
-        exposed, comparison = np.zeros((len(names), k), bool), np.zeros((len(names), k), bool)
-        values[at], masses[at], exposed[at], comparison[at] = r.values, r.masses, r.exposed, r.comparison
-        return values, masses, exposed, comparison
-
-    both = [np.hstack(pair) for pair in zip(spread(ra, a), spread(rb, b), strict=True)]
-    return Replicates(names.to_numpy(), ra.level, *both)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A range with no honest contributions behind it: regression discontinuity, bounds, randomisation.
-
-    Verdicts take it; `stack` and attribution refuse it by name.
-    """
-
-    value: float
-    low: float
-    high: float
-    provenance: str

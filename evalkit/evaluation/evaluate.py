@@ -1,0 +1,135 @@
+"""Evaluate a study: separability first, then every component by the strongest design it supports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from evalkit.checks.leave_one_cluster import without_each
+from evalkit.components import Separability, separability
+from evalkit.errors import EvalkitError
+from evalkit.evaluation import tables
+from evalkit.evaluation.attack import Target, attack, readings_of
+from evalkit.evaluation.bundles import run_bundles
+from evalkit.evaluation.evidence import Finding, decide_all
+from evalkit.evaluation.headline import Run, Window, run
+from evalkit.evaluation.ladder import Choices, ladder, rule_words
+from evalkit.evaluation.verdicts import Evidence, Verdict
+from evalkit.inference.intervals import check_level
+from evalkit.study import Outcome, Study
+
+ESTIMATED = ("separable", "additive_only")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Everything `evaluate` found. Frames are described in `docs`; numbers trace to Estimates.
+
+    effects: every design tried, a row each. verdicts: one row a component and outcome. bundles:
+    identified combinations. checks: one row a check. event_studies: a frame for each (component,
+    outcome). leave_one_out: headlines without each cluster. rules: which design is the headline, why.
+    """
+
+    study: Study
+    separability: Separability
+    level: float
+    seed: int
+    plan: Mapping[str, object] | None
+    effects: pd.DataFrame
+    verdicts: pd.DataFrame
+    bundles: pd.DataFrame
+    checks: pd.DataFrame
+    event_studies: Mapping[tuple[str, str], pd.DataFrame]
+    leave_one_out: pd.DataFrame
+    rules: Mapping[str, str]
+    findings: tuple[Finding, ...]
+    decisions: tuple[tuple[Evidence, Verdict], ...]
+
+    def estimate(self, component: str, outcome: str | None = None):  # noqa: ANN201 - Estimate | None
+        """The headline Estimate behind a verdict, None where there is none."""
+        name = self.study.outcome(outcome).column
+        for f in self.findings:
+            if (f.component, f.outcome.column) == (component, name):
+                return f.headline.one if f.headline is not None and f.headline.usable else None
+        raise EvalkitError(f"There is no component {component!r} in this evaluation.")
+
+    def save(self, folder: str) -> None:
+        """Write the frames as CSV into `folder`; no unit rows."""
+        tables.write(self, folder)
+
+    def __repr__(self) -> str:
+        return tables.describe(self)
+
+    def _repr_html_(self) -> str:
+        return tables.describe_html(self)
+
+
+def evaluate(
+    study: Study, *, level: float = 0.95, plan: Mapping[str, object] | None = None, seed: int = 0
+) -> Evaluation:
+    """Which components made a difference, by how much, and how sure: design 2.5.
+
+    Both doors are opened first: an outcome that cannot be read raises `OutcomeError` here. level:
+    confidence level of printed intervals. seed: for every random step.
+    """
+    check_level(level)
+    if not study.outcomes:
+        raise EvalkitError("This study has no outcome, so nothing can be evaluated. `separability` needs none.")
+    for outcome in study.outcomes:
+        study.values(outcome)
+    sep = separability(study)
+    choices, readings = Choices.of(study.settings), readings_of(study)
+    findings = tuple(
+        _find(study, sep, component.name, outcome, choices, readings)
+        for outcome in study.outcomes
+        for component in study.components
+    )
+    bundles = tuple(b for outcome in study.outcomes for b in run_bundles(study, sep, outcome, choices, level))
+    decisions = decide_all(study, sep, findings, bundles, level)
+    return Evaluation(
+        study, sep, level, seed, plan,
+        effects=tables.effects(findings, level),
+        verdicts=tables.verdicts(decisions),
+        bundles=tables.bundles(bundles),
+        checks=tables.checks(findings),
+        event_studies={(f.component, f.outcome.column): tables.event_study(f, level) for f in findings if f.has_rows},
+        leave_one_out=tables.leave_one_out(findings),
+        rules=_rules(study, sep),
+        findings=findings,
+        decisions=decisions,
+    )  # fmt: skip
+
+
+def _rules(study: Study, sep: Separability) -> dict[str, str]:
+    best = sep.components.set_index("component")["best_design"]
+    return {c.name: rule_words(str(best[c.name]), c.label) for c in study.components}
+
+
+def _find(
+    study: Study,
+    sep: Separability,
+    component: str,
+    outcome: Outcome,
+    choices: Choices,
+    readings: Mapping[str, Study],
+) -> Finding:
+    row = sep.components.set_index("component").loc[component]
+    window = window_of(row, study.component(component).lag).within(choices.horizon)
+    if row["status"] not in ESTIMATED:
+        return Finding(component, outcome, str(row["status"]), window, (), None, (), str(row["reason"]))
+    runs = tuple(run(r, study, component, window) for r in ladder(str(row["best_design"]), choices, outcome.column))
+    headline = next((r for r in runs if r.rung.headline), None)
+    found: tuple = ()
+    if headline is not None and headline.usable:
+        target = Target(component, headline, window, outcome.matters)
+        found = attack(target, study, runs, readings)
+    return Finding(component, outcome, str(row["status"]), window, runs, headline, found, str(row["reason"]))
+
+
+def window_of(row: pd.Series, lag: int) -> Window:
+    """lag to clean_until; nothing bounds it where separability gives no end."""
+    until = row["clean_until"]
+    return Window(lag, None if pd.isna(until) else int(until))

@@ -1,0 +1,102 @@
+"""From findings to evidence to verdicts: Holm over components, then the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evalkit.checks import CheckResult
+from evalkit.components import Separability
+from evalkit.evaluation.bundles import BundleRun
+from evalkit.evaluation.headline import Run, Window
+from evalkit.evaluation.ladder import JOINT
+from evalkit.evaluation.verdicts import CheckOutcome, Evidence, Verdict, decide
+from evalkit.inference.multiplicity import holm
+from evalkit.show.words import noun_from_column, plural
+from evalkit.study import Outcome, Study
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What was found about one component on one outcome, before any verdict."""
+
+    component: str
+    outcome: Outcome
+    status: str
+    window: Window
+    runs: tuple[Run, ...]
+    headline: Run | None
+    checks: tuple[CheckResult, ...]
+    reason: str
+
+    @property
+    def has_rows(self) -> bool:
+        return self.headline is not None and self.headline.rows is not None
+
+
+def decide_all(
+    study: Study, sep: Separability, findings: Sequence[Finding], bundles: Sequence[BundleRun], level: float
+) -> tuple[tuple[Evidence, Verdict], ...]:
+    """Evidence and verdict for each finding, p adjusted within each outcome (Holm)."""
+    raw = [_evidence(study, sep, f, bundles, level) for f in findings]
+    adjusted = np.full(len(raw), np.nan)
+    for outcome in study.outcomes:
+        at = [i for i, f in enumerate(findings) if f.outcome == outcome]
+        adjusted[at] = holm(np.array([_p_value(findings[i], level) for i in at]))
+    whole = [replace(e, p_adjusted=float(p)) for e, p in zip(raw, adjusted, strict=True)]
+    return tuple((e, decide(e)) for e in whole)
+
+
+def _p_value(finding: Finding, level: float) -> float:
+    if finding.headline is None or not finding.headline.usable:
+        return float("nan")
+    return float(finding.headline.one.to_frame(level)["p_value"][0])
+
+
+def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[BundleRun], level: float) -> Evidence:
+    component = study.component(f.component)
+    place, crossed = study.paths.inference_level(f.component)
+    base = Evidence(
+        component=f.component, outcome=f.outcome.column, status=f.status, label=component.label,
+        outcome_label=f.outcome.label, kind=f.outcome.kind, better=f.outcome.better, matters=f.outcome.matters,
+        lag=component.lag, clean_until=f.window.until, period=noun_from_column(study.period or "period"),
+        place=noun_from_column(place), unit=noun_from_column(study.unit), crossed_levels=crossed,
+        population=_population(study, f.component), reason=f.reason, cure=_cure(sep, f.component),
+        bundle=_bundle(f, bundles), observed=_observed(study, f.outcome),
+    )  # fmt: skip
+    if f.headline is None:
+        return base
+    if not f.headline.usable:
+        return replace(base, reason=f.headline.reason, design=f.headline.rung.name)
+    row = f.headline.one.to_frame(level).iloc[0]
+    return replace(
+        base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
+        std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
+        clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
+        checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
+        rests_on_additivity=f.headline.rung.name == JOINT, reason=str(row["reason"]),
+    )  # fmt: skip
+
+
+def _observed(study: Study, outcome: Outcome) -> bool:
+    return bool(np.isfinite(study.values(outcome)).any())
+
+
+def _population(study: Study, component: str) -> str:
+    if study.component(component).reach is None:
+        return ""
+    return f"{plural(noun_from_column(study.unit))} whom it can reach"
+
+
+def _cure(sep: Separability, component: str) -> str:
+    mine = sep.cure[sep.cure["component"] == component] if len(sep.cure) else sep.cure
+    return str(mine["words"].iloc[0]) if len(mine) else ""
+
+
+def _bundle(f: Finding, bundles: Sequence[BundleRun]):  # noqa: ANN202 - BundleEvidence | None
+    mine = [b for b in bundles if b.outcome == f.outcome and f.component in b.members]
+    with_number = [b for b in mine if np.isfinite(b.evidence.estimate)]
+    chosen = (with_number or mine)[:1]
+    return chosen[0].evidence if chosen else None

@@ -1,0 +1,74 @@
+"""One rung run: its rows, the window that is claimed, and one number for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.designs.protocol import Design
+from evalkit.errors import NotIdentifiedError
+from evalkit.evaluation.ladder import Rung
+from evalkit.inference import Estimate
+from evalkit.study import Study
+
+
+@dataclass(frozen=True)
+class Window:
+    """Event times that are claimed: lag to `until`, None where nothing bounds it."""
+
+    lag: int = 0
+    until: int | None = None
+
+    def holds(self, event_time: np.ndarray) -> np.ndarray:
+        """Which event times lie in the window."""
+        inside = event_time >= self.lag
+        return inside if self.until is None else inside & (event_time <= self.until)
+
+    def within(self, horizon: int | None) -> Window:
+        """The window cut at `horizon`."""
+        ends = [e for e in (self.until, horizon) if e is not None]
+        return Window(self.lag, min(ends) if ends else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A rung that was run. rows: all cohorts and periods, None where it could not run. one: the
+    mass-weighted average over the window, one row; reason: why there is none."""
+
+    rung: Rung
+    rows: Estimate | None
+    one: Estimate | None
+    reason: str = ""
+
+    @property
+    def usable(self) -> bool:
+        return self.one is not None and bool(np.isfinite(self.one.value[0]))
+
+
+def run_design(design: Design, study: Study, component: str) -> tuple[Estimate | None, str]:
+    """The design's rows, or why it makes no sense here."""
+    try:
+        return design(study, component), ""
+    except NotIdentifiedError as error:
+        return None, str(error)
+
+
+def run(rung: Rung, study: Study, component: str, window: Window) -> Run:
+    """Run one rung and average it over `window`: each retained adopter and period counts once."""
+    rows, reason = run_design(rung.design, study, component)
+    if rows is None:
+        return Run(rung, None, None, reason)
+    one = average_over(rows, window)
+    if one is None:
+        return Run(rung, rows, None, "no period in the claimed window could be compared")
+    why = str(one.labels["reason"].iloc[0]) if np.isnan(one.value[0]) else ""
+    return Run(rung, rows, one, why)
+
+
+def average_over(rows: Estimate, window: Window) -> Estimate | None:
+    """Mass-weighted average of the rows in the window, None when there is none."""
+    keep = window.holds(rows.labels["event_time"].to_numpy())
+    if not keep.any():
+        return None
+    return rows.select(np.flatnonzero(keep)).aggregate("simple")

@@ -1,0 +1,79 @@
+"""The ladder: which designs are run for a component, and which one is the headline.
+
+Chosen from separability alone, before any estimate is seen (design 2.5). The designs themselves know
+nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from evalkit.designs import JointEventStudy, StaggeredRollout
+from evalkit.designs.protocol import Design
+
+BASE_WINDOW = 6
+SAME, UNCHANGED, JOINT, IGNORED = (
+    "StaggeredRollout(same)",
+    "StaggeredRollout(unchanged)",
+    "JointEventStudy",
+    "StaggeredRollout(ignored)",
+)
+SINGLE = "StaggeredRollout(same, one base period)"
+
+RULES = {
+    SAME: "{label}: places that switched it on are compared with places not yet exposed whose other components "
+    "follow the same path, because at least two places on each side allow it.",
+    UNCHANGED: "{label}: places that switched it on are compared with places whose other components stay as they "
+    "are, because no place shares the path of the others.",
+    JOINT: "{label}: one regression on all components, because no clean comparison exists. It is right only if "
+    "effects add up.",
+    "bundle": "{label}: not estimated alone, because it cannot be told apart; the bundle is run as one component.",
+    "swap": "{label}: not estimated alone, because it starts as another stops; the swap is run as one component.",
+    "": "{label}: not estimated, because nothing in the rollout can tell.",
+}
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One design tried for a component. `fair` rungs are compared with the headline; the others are
+    shown only to show what goes wrong."""
+
+    name: str
+    design: Design
+    headline: bool = False
+    fair: bool = True
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the study file may say about how to estimate."""
+
+    base_window: int = BASE_WINDOW
+    horizon: int | None = None
+    comparison: str = "not_yet"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, object]) -> Choices:
+        known = {k: settings[k] for k in ("base_window", "horizon", "comparison") if k in settings}
+        return cls(**known)
+
+
+def ladder(best_design: str, choices: Choices, outcome: str) -> tuple[Rung, ...]:
+    """Every rung that is run, in order of strength; the headline is that of `best_design`."""
+    same = StaggeredRollout(
+        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, outcome=outcome
+    )
+    rungs = (
+        Rung(SAME, same),
+        Rung(SINGLE, replace(same, base_window=1)),
+        Rung(UNCHANGED, replace(same, others="unchanged")),
+        Rung(JOINT, JointEventStudy(outcome=outcome)),
+        Rung(IGNORED, replace(same, others="ignored"), fair=False),
+    )
+    return tuple(replace(r, headline=r.name == best_design) for r in rungs)
+
+
+def rule_words(best_design: str, label: str) -> str:
+    """The rule that chose the headline, in words."""
+    return RULES.get(best_design, RULES[""]).format(label=label)

@@ -1,0 +1,140 @@
+"""Frames of an evaluation: each number comes from an Estimate, each word from the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from evalkit.checks.leave_one_cluster import without_each
+from evalkit.evaluation.bundles import BundleRun
+from evalkit.evaluation.evidence import Finding
+from evalkit.evaluation.headline import Run
+from evalkit.evaluation.verdicts import Evidence, Verdict
+from evalkit.evaluation.words import sentence
+from evalkit.show.tables import from_frame
+
+if TYPE_CHECKING:
+    from evalkit.evaluation.evaluate import Evaluation
+
+NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
+EFFECTS = ("component", "outcome", "design", "headline", *NUMBERS, "inference", "clusters_exposed",
+           "clusters_comparison", "units_exposed", "population", "reason")  # fmt: skip
+CHECKS = ("component", "outcome", "check", "status", "words", "estimate", "conf_low", "conf_high")
+BUNDLES = ("members", "kind", "weights", "outcome", "estimate", "conf_low", "conf_high", "design", "reason")
+
+
+def effects(findings: Sequence[Finding], level: float) -> pd.DataFrame:
+    """Every design tried, a row each; `reason` where it gave no number."""
+    rows = [_effect(f, r, level) for f in findings for r in f.runs]
+    return pd.DataFrame(rows, columns=list(EFFECTS))
+
+
+def _effect(f: Finding, r: Run, level: float) -> dict[str, object]:
+    out: dict[str, object] = dict.fromkeys(NUMBERS, np.nan)
+    out |= {"component": f.component, "outcome": f.outcome.column, "design": r.rung.name, "headline": r.rung.headline,
+            "reason": r.reason, "population": "", "inference": "", "clusters_exposed": 0, "clusters_comparison": 0,
+            "units_exposed": 0}  # fmt: skip
+    if r.one is None:
+        return out
+    row = r.one.to_frame(level).iloc[0]
+    out |= {k: row[k] for k in (*NUMBERS, "inference", "clusters_exposed", "clusters_comparison", "population")}
+    out["units_exposed"] = row.get("units_exposed", 0)
+    out["reason"] = row["reason"] or r.reason
+    return out
+
+
+def verdicts(decisions: Sequence[tuple[Evidence, Verdict]]) -> pd.DataFrame:
+    """One row a component and outcome, in the order of the register."""
+    rows = [
+        {
+            "component": e.component, "outcome": e.outcome, "verdict": v.verdict, "direction": v.direction,
+            "sentence": sentence(e, v), "estimate": v.estimate, "conf_low": v.conf_low, "conf_high": v.conf_high,
+            "p_adjusted": v.p_adjusted, "design": e.design, "clusters_exposed": e.clusters_exposed,
+            "clusters_comparison": e.clusters_comparison, "smallest_detectable": v.smallest_detectable,
+            "reasons": v.reasons,
+        }
+        for e, v in decisions
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def bundles(runs: Sequence[BundleRun]) -> pd.DataFrame:
+    """Identified combinations with their effect, or why it has none."""
+    rows = [
+        {
+            "members": b.members, "kind": b.evidence.kind, "weights": b.evidence.weights, "outcome": b.outcome.column,
+            "estimate": b.evidence.estimate, "conf_low": b.evidence.conf_low, "conf_high": b.evidence.conf_high,
+            "design": b.evidence.design, "reason": b.evidence.reason,
+        }
+        for b in runs
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(BUNDLES))
+
+
+def checks(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Every check of every headline, a row each."""
+    rows = [
+        (f.component, f.outcome.column, c.check, c.status, c.words, c.estimate, c.conf_low, c.conf_high)
+        for f in findings
+        for c in f.checks
+    ]
+    return pd.DataFrame(rows, columns=list(CHECKS))
+
+
+def event_study(f: Finding, level: float) -> pd.DataFrame:
+    """The headline design by event time, with pointwise intervals and a simultaneous band."""
+    by_event = f.headline.rows.aggregate("event_time")
+    frame = by_event.to_frame(level)
+    band = by_event.interval("simultaneous", level)
+    frame = frame.assign(
+        design=f.headline.rung.name, band_low=band["conf_low"], band_high=band["conf_high"],
+        claimed=f.window.holds(frame["event_time"].to_numpy()),
+    )  # fmt: skip
+    keep = ["component", "outcome", "design", "event_time", "estimate", "conf_low", "conf_high", "band_low",
+            "band_high", "claimed", "clusters_exposed", "clusters_comparison", "composition", "reason"]  # fmt: skip
+    return frame[[c for c in keep if c in frame]]
+
+
+def leave_one_out(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Headlines without each cluster: component, outcome, cluster, estimate."""
+    made = [
+        without_each(f.headline.one).assign(component=f.component, outcome=f.outcome.column)
+        for f in findings
+        if f.headline is not None and f.headline.usable and f.headline.one.replicate is not None
+    ]
+    columns = ["component", "outcome", "cluster", "estimate"]
+    return pd.concat(made, ignore_index=True)[columns] if made else pd.DataFrame(columns=columns)
+
+
+def write(evaluation: Evaluation, folder: str | Path) -> None:
+    """Every frame as CSV; values and cluster sums only, never unit rows."""
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    frames = {
+        "verdicts": evaluation.verdicts, "effects": evaluation.effects, "checks": evaluation.checks,
+        "bundles": evaluation.bundles, "separability": evaluation.separability.components,
+        "leave_one_out": evaluation.leave_one_out,
+    }  # fmt: skip
+    for name, frame in frames.items():
+        frame.to_csv(path / f"{name}.csv", index=False, lineterminator="\n")
+
+
+def _summary(evaluation: Evaluation) -> pd.DataFrame:
+    labels = {c.name: c.label for c in evaluation.study.components}
+    table = evaluation.verdicts[["component", "outcome", "verdict", "sentence"]].copy()
+    table["component"] = table["component"].map(labels)
+    return table
+
+
+def describe(evaluation: Evaluation) -> str:
+    """The verdicts as text."""
+    return from_frame(_summary(evaluation), "Verdicts").to_text()
+
+
+def describe_html(evaluation: Evaluation) -> str:
+    """The verdicts as an accessible table."""
+    return from_frame(_summary(evaluation), "Verdicts").to_html()
