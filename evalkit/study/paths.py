@@ -110,13 +110,17 @@ class Paths:
         keep = [j for j in range(len(self.components)) if j != k and (only is None or j in only)]
         code = np.zeros(self.state.shape[:2], dtype=np.int64)
         unknown = np.zeros(self.state.shape[:2], dtype=bool)
+        size = 1
         for j in keep:
             values, inverse = np.unique(self.state[:, :, j], return_inverse=True)
             if len(values) == 1:
                 unknown |= values[0] == UNKNOWN
                 continue
-            _, code = np.unique(code * len(values) + inverse.reshape(code.shape), return_inverse=True)
-            code = code.reshape(self.state.shape[:2])
+            if size * len(values) > 2**62:
+                code = np.unique(code, return_inverse=True)[1].reshape(code.shape)
+                size = int(code.max()) + 1
+            code = code * len(values) + inverse.reshape(code.shape)
+            size *= len(values)
             unknown |= self.state[:, :, j] == UNKNOWN
         return np.where(unknown, -1, code)
 

@@ -1,0 +1,322 @@
+"""The additive event-time design: unit effects, period effects for each pattern of reach, event times.
+
+    Y_it = u_i + v_{t, reach(i)} + sum over components k of d_k(t - start_k(i)) + error
+
+d_k is free at every event time and counted only while k is on; all periods off
+are the reference. Units that share a path, a cluster and the periods in which
+they are seen share a row, so that the matrix has rows by group and period. Unit
+and period effects are taken out through Gram matrices (Frisch, Waugh and Lovell);
+no dense rows by parameters matrix is ever made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from evalkit.errors import OptionError, check_choice
+from evalkit.study.exposure import row_codes
+from evalkit.study.paths import OFF, Paths
+
+_CHUNK = 4096
+_SINGULAR = 1e-10
+
+
+@dataclass(frozen=True)
+class EventTimes:
+    """The choices of an additive design.
+
+    window: None for every event time from 0 on and no leads; (lead, lag) for leads
+        -lead .. -2 (the period before the start, and those further away, are the
+        reference) and event times 0 .. lag, the last of which means "lag or later".
+    shape: "event_time", or "level" for one column a component that is 1 while it is
+        on (effects that do not grow).
+    dose: whether columns carry the rank of the dose (linear in dose) instead of 1.
+    """
+
+    window: tuple[int, int] | None = None
+    shape: str = "event_time"
+    dose: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("shape", self.shape, ("event_time", "level"))
+        if self.window is not None and (len(self.window) != 2 or min(self.window) < 0):
+            raise OptionError(f"window={self.window!r} is not a choice. Use (lead, lag), two whole numbers, or None.")
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Groups of units alike in path, cluster and periods seen, and the rows (group, period) they fill.
+
+    of: (n,) group of each unit. path, weight: (G,) of each group; the weight sums its
+    units' weights. group, period: (R,) of each row, in order. n_periods: T.
+    """
+
+    of: np.ndarray
+    path: np.ndarray
+    weight: np.ndarray
+    group: np.ndarray
+    period: np.ndarray
+    n_periods: int
+
+    @property
+    def n_groups(self) -> int:
+        return len(self.path)
+
+    def keep(self, rows: np.ndarray) -> Grid:
+        """The same groups with some of the rows."""
+        return replace(self, group=self.group[rows], period=self.period[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class AdditiveDesign:
+    """Columns of the additive design over the rows of a grid.
+
+    component: (p,) index in `components`. event_time: (p,) of each column.
+    matrix: (R, p) sparse. pattern: (G,) code of each group's period effects: whom the
+    components can reach, and which were on already when the panel begins.
+    """
+
+    components: tuple[str, ...]
+    component: np.ndarray
+    event_time: np.ndarray
+    matrix: sparse.csr_matrix
+    pattern: np.ndarray
+    grid: Grid
+
+    @property
+    def size(self) -> np.ndarray:
+        """(p,) weighted squared length of each column, before any effect is taken out."""
+        w = self.grid.weight[self.grid.group]
+        return np.asarray(self.matrix.multiply(self.matrix).T @ w).ravel()
+
+    def column(self, component: str, event_time: int) -> int:
+        """Position of one column, -1 where no row has that event time."""
+        k = self.components.index(component)
+        found = np.flatnonzero((self.component == k) & (self.event_time == event_time))
+        return int(found[0]) if len(found) else -1
+
+    def gram(self) -> np.ndarray:
+        """(p, p) cross-products after unit and period-by-pattern effects."""
+        return self.cross(self.matrix, self.matrix)
+
+    def cross(self, left: sparse.csr_matrix, right: sparse.csr_matrix) -> np.ndarray:
+        """left' W M right for (R, a) and (R, b) matrices, M taking out unit and period-by-pattern effects.
+
+        With `right` the group means of an outcome (as a sparse or dense column) this is
+        the right-hand side of the normal equations of `gram`.
+        """
+        left, right = sparse.csr_matrix(left), sparse.csr_matrix(right)
+        total = np.zeros((left.shape[1], right.shape[1]))
+        for rows, groups in _blocks(self.pattern, self.grid):
+            _add_block(total, _Block(self.grid, rows, groups), left[rows], right[rows])
+        return total
+
+
+def make_grid(paths: Paths, level: str | None = None, weighted: bool = True) -> Grid:
+    """Group units by path, by cluster of `level` where one is named, and by the periods in which they are seen."""
+    of = paths.path.astype(np.int64)
+    if level is not None:
+        of = of + paths.n_paths * paths.levels[level].codes.astype(np.int64)
+    if not paths.balanced and paths.seen is not None:
+        codes, _ = row_codes(paths.seen.astype(np.int16))
+        of = of * (int(codes.max(initial=0)) + 1) + codes
+    _, first, of = np.unique(of, return_index=True, return_inverse=True)
+    units = np.ones(len(of)) if paths.weights is None else paths.weights
+    weight = np.bincount(of, weights=units) if weighted else np.ones(len(first))
+    if paths.seen is None:
+        group, period = np.divmod(np.arange(len(first) * paths.n_periods), paths.n_periods)
+    else:
+        group, period = np.nonzero(paths.seen[first])
+    return Grid(of, paths.path[first], weight, group, period, paths.n_periods)
+
+
+def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None) -> AdditiveDesign:
+    """Columns of every component that is not registered as always on.
+
+    Rows with a component part-way or unknown are left out. So are rows in a spell that
+    was on already when the panel begins, since its event time is not known: unless it
+    lasts to the end (then its units have period effects of their own) or is for certain
+    past the last event time of `window`.
+    """
+    options = options or EventTimes()
+    known = np.ones(paths.state.shape[:2], dtype=bool)
+    parts, throughout = [], np.zeros((paths.n_paths, len(paths.components)), dtype=bool)
+    for k in varying(paths):
+        time, use, kept = _event_times(paths.state[:, :, k], options)
+        known &= use
+        throughout[:, k] = kept
+        parts.append((k, time))
+    keep = grid.keep(known[grid.path[grid.group], grid.period])
+    component, event_time, matrix = _columns(paths, keep, parts, options.dose)
+    pattern = _patterns(paths, throughout)[grid.path]
+    return AdditiveDesign(paths.components, component, event_time, matrix, pattern, keep)
+
+
+def varying(paths: Paths) -> list[int]:
+    """Components that are not registered as always on and are on somewhere."""
+    always = paths.always_on or (False,) * len(paths.components)
+    return [k for k in range(len(paths.components)) if not always[k] and (paths.state[:, :, k] > 0).any()]
+
+
+_NONE = np.iinfo(np.int32).min
+
+
+def _event_times(state: np.ndarray, options: EventTimes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(P, T) event time (`_NONE` for the reference), (P, T) rows to use, (P,) on throughout."""
+    on, off = state > 0, state == OFF
+    use = on | off
+    if options.shape == "level":
+        return np.where(on, 0, _NONE), use, np.zeros(len(state), dtype=bool)
+    begin, age = spell_ages(on, off)
+    position = np.arange(state.shape[1])
+    unknown = on & (age < 0)
+    lead, lag = options.window or (0, None)
+    time = np.where(on & ~unknown, age, _NONE)
+    throughout = np.zeros(len(state), dtype=bool)
+    if lag is None:
+        throughout = unknown.any(axis=1) & ~off.any(axis=1)
+        use &= ~unknown | throughout[:, None]
+    else:
+        time = np.where(time > lag, lag, time)
+        late = unknown & (position >= lag)
+        time[late] = lag
+        use &= ~unknown | late
+    ahead = _until_next(begin) if lead else None
+    if ahead is not None:
+        time = np.where(off & (ahead >= 2) & (ahead <= lead), -ahead, time)
+    return time, use, throughout
+
+
+def spell_ages(on: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(P, T) whether a spell begins here, and periods since the current or last one began.
+
+    As in the plan: a spell begins where the component is on for the first time since it
+    was off; -1 before the first beginning.
+    """
+    position = np.arange(on.shape[1])
+    last_off = np.maximum.accumulate(np.where(off, position, -1), axis=1)
+    last_on = np.maximum.accumulate(np.where(on, position, -1), axis=1)
+    before = np.concatenate([np.full((len(on), 1), -1), last_on[:, :-1]], axis=1)
+    begin = on & (last_off > before)
+    start = np.maximum.accumulate(np.where(begin, position, -1), axis=1)
+    return begin, np.where(start >= 0, position - start, -1)
+
+
+def _until_next(begin: np.ndarray) -> np.ndarray:
+    """(P, T) periods until the next beginning; very large where there is none."""
+    position = np.arange(begin.shape[1])
+    none = np.iinfo(np.int32).max
+    ahead = np.minimum.accumulate(np.where(begin, position, none)[:, ::-1], axis=1)[:, ::-1]
+    return ahead - position
+
+
+def _columns(
+    paths: Paths, grid: Grid, parts: list[tuple[int, np.ndarray]], dose: bool
+) -> tuple[np.ndarray, np.ndarray, sparse.csr_matrix]:
+    component, event_time, rows, columns, values = [], [], [], [], []
+    done = 0
+    for k, time in parts:
+        here = time[grid.path[grid.group], grid.period]
+        row = np.flatnonzero(here != _NONE)
+        times, column = np.unique(here[row], return_inverse=True)
+        component.append(np.full(len(times), k))
+        event_time.append(times)
+        rows.append(row)
+        columns.append(column + done)
+        rank = paths.state[grid.path[grid.group[row]], grid.period[row], k] if dose else np.ones(len(row))
+        values.append(np.where(rank > 0, rank, 1).astype(np.float64))
+        done += len(times)
+    lists = (component, event_time, rows, columns, values)
+    joined = [np.concatenate(x) if x else np.empty(0, dtype=int) for x in lists]
+    shape = (len(grid.group), done)
+    matrix = sparse.csr_matrix((joined[4].astype(np.float64), (joined[2], joined[3])), shape=shape)
+    return joined[0].astype(int), joined[1].astype(int), matrix
+
+
+def _patterns(paths: Paths, throughout: np.ndarray) -> np.ndarray:
+    """(P,) code of whom the components can reach and which were on throughout."""
+    columns = varying(paths)
+    both = np.hstack([paths.reach[:, columns], throughout[:, columns]])
+    _, code = np.unique(both, axis=0, return_inverse=True)
+    return code.reshape(-1)
+
+
+# ------------------------------------------------------------------ taking effects out
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Rows and groups of one pattern of period effects."""
+
+    grid: Grid
+    rows: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def weight(self) -> np.ndarray:
+        return self.grid.weight[self.grid.group[self.rows]]
+
+    def by_group(self) -> sparse.csr_matrix:
+        """(g, r) sums rows within groups."""
+        local = np.searchsorted(self.groups, self.grid.group[self.rows])
+        r = len(self.rows)
+        return sparse.csr_matrix((np.ones(r), (local, np.arange(r))), shape=(len(self.groups), r))
+
+    def by_period(self) -> sparse.csr_matrix:
+        """(r, T) indicators of the period."""
+        r = len(self.rows)
+        return sparse.csr_matrix((np.ones(r), (np.arange(r), self.grid.period[self.rows])), (r, self.grid.n_periods))
+
+
+def _blocks(pattern: np.ndarray, grid: Grid) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(rows, groups) of each pattern."""
+    of_row = pattern[grid.group]
+    order = np.argsort(of_row, kind="stable")
+    codes, start = np.unique(of_row[order], return_index=True)
+    for code, rows in zip(codes, np.split(order, start[1:]), strict=True):
+        groups = np.flatnonzero(pattern == code)
+        yield rows, groups
+
+
+def _add_block(total: np.ndarray, block: _Block, left: sparse.csr_matrix, right: sparse.csr_matrix) -> None:
+    """Add left' W M right of one pattern to `total`, over the columns that are not zero there."""
+    used_left, used_right = np.unique(left.indices), np.unique(right.indices)
+    if not len(used_left) or not len(used_right):
+        return
+    period = block.by_period()
+    a, b = left[:, used_left], right[:, used_right]
+    within = _within(block, [(a, b), (period, a), (period, b), (period, period)])
+    inner, to_left, to_right, periods = within
+    total[np.ix_(used_left, used_right)] += inner - to_left.T @ _solve_singular(periods, to_right)
+
+
+def _within(block: _Block, pairs: list[tuple[sparse.csr_matrix, sparse.csr_matrix]]) -> list[np.ndarray]:
+    """x' W M_unit z for each pair, M_unit subtracting group means."""
+    sums = block.by_group()
+    size = np.asarray(sums.sum(axis=1)).ravel()
+    share = block.grid.weight[block.groups] / np.maximum(size, 1)
+    out = []
+    for x, z in pairs:
+        plain = np.asarray((x.multiply(block.weight[:, None]).T @ z).todense(), dtype=np.float64)
+        out.append(plain - _chunked(sums @ x, sums @ z, share))
+    return out
+
+
+def _chunked(x: sparse.csr_matrix, z: sparse.csr_matrix, share: np.ndarray) -> np.ndarray:
+    """x' diag(share) z through dense slices of rows, which is quicker than sparse products of full rows."""
+    total = np.zeros((x.shape[1], z.shape[1]))
+    for low in range(0, x.shape[0], _CHUNK):
+        part = slice(low, low + _CHUNK)
+        total += (x[part].toarray() * share[part, None]).T @ z[part].toarray()
+    return total
+
+
+def _solve_singular(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Least-norm solution of a symmetric, positive semi-definite system."""
+    values, vectors = np.linalg.eigh(matrix)
+    keep = values > _SINGULAR * max(values[-1], 1e-300)
+    return (vectors[:, keep] / values[keep]) @ (vectors[:, keep].T @ right)
