@@ -149,7 +149,7 @@ def _number(value: object) -> float:
     if stamp is None:
         return np.nan
     length = 366 if _days.isleap(stamp.year) else 365
-    return stamp.year + (stamp.dayofyear - 1) / length
+    return stamp.year + (stamp.day_of_year - 1) / length
 
 
 def _month(value: object) -> float:

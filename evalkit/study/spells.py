@@ -42,6 +42,8 @@ def spell_doses(
                 f"There is no column {said}", where, "Spells have level_id, start and optionally end, dose, certainty."
             )
         ]
+    if not len(table):
+        return None, [_nobody(component, where)]
     name = register.level_of(component)
     links = register.links.get(name)
     weights, places = link_weights(links.frame(name), level.names) if links else (None, level.names)
@@ -55,6 +57,16 @@ def spell_doses(
     if weights is None:
         return doses, []
     return Doses(*(weights @ d for d in (doses.low, doses.high, doses.major, doses.mean))), []
+
+
+def _nobody(component: Component, where: str) -> Problem:
+    """No spell names the component: most likely a name is misspelt."""
+    table = read_table(component.adoption, where)
+    named = ", ".join(str(n) for n in table["component"].dropna().unique()[:5]) if "component" in table.columns else ""
+    other = f"; the table names {named}" if named else ""
+    return Problem(
+        f"There are no spells of component {component.name!r}{other}", where, "Mend the name, or add its spells."
+    )
 
 
 def _read_spells(

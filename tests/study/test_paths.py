@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 
-import evalkit as ek
 import numpy as np
 import pandas as pd
 import pytest
-from evalkit.study.paths import UNKNOWN
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import evalkit as ek
+from evalkit.study.paths import UNKNOWN
 
 
 def of(frame: pd.DataFrame, *components: object, **more: object) -> ek.Study:
