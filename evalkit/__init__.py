@@ -26,6 +26,7 @@ _PUBLIC = {
     "Interval": "evalkit.inference:Interval",
     "Links": "evalkit.study.links:Links",
     "Outcome": "evalkit.study:Outcome",
+    "JointEventStudy": "evalkit.designs:JointEventStudy",
     "StaggeredRollout": "evalkit.designs:StaggeredRollout",
     "Study": "evalkit.study:Study",
     "plot": "evalkit.figures",

@@ -119,15 +119,8 @@ def solve(total: np.ndarray, p: int, size: np.ndarray) -> Solution:
     schur = total[: p + 1, : p + 1] - dx.T @ (pseudo(dd) @ dx)
     gram = schur[:p, :p]
     found = span(gram, size)
-    inverse = _inverse(gram, found.rank == p)
+    inverse = found.inverse()
     return Solution(inverse @ schur[:p, p], inverse, found.free)
-
-
-def _inverse(gram: np.ndarray, full: bool) -> np.ndarray:
-    if full and len(gram):
-        half = np.linalg.inv(np.linalg.cholesky((gram + gram.T) / 2))
-        return half.T @ half
-    return pseudo(gram)
 
 
 def pseudo(matrix: np.ndarray) -> np.ndarray:

@@ -21,12 +21,26 @@ class Span:
 
     null: (p, d) coefficients that leave every fitted value as it is, each column scaled
     to a largest entry of 1. rank: p - d. condition: largest over smallest pivot of the
-    independent columns.
+    independent columns. factor, pivot, scale: the Cholesky factor behind it.
     """
 
     rank: int
     null: np.ndarray
     condition: float
+    factor: np.ndarray
+    pivot: np.ndarray
+    scale: np.ndarray
+
+    def inverse(self) -> np.ndarray:
+        """(p, p) generalised inverse: that of the independent columns, zero elsewhere.
+
+        Identified combinations of coefficients do not depend on which columns were kept.
+        """
+        p, kept = len(self.scale), self.pivot[: self.rank]
+        out = np.zeros((p, p))
+        half = solve_triangular(self.factor, np.eye(self.rank), lower=False) if self.rank else np.zeros((0, 0))
+        out[np.ix_(kept, kept)] = half @ half.T
+        return out / self.scale[:, None] / self.scale[None, :]
 
     def identified(self, weights: np.ndarray) -> np.ndarray | bool:
         """Whether the combinations in (p,) or (p, m) `weights` are identified."""
@@ -56,7 +70,7 @@ def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Sp
     scale = np.where(length > 0, length, 1.0)
     scaled = gram / scale[:, None] / scale[None, :]
     if p == 0:
-        return Span(0, np.zeros((0, 0)), 1.0)
+        return Span(0, np.zeros((0, 0)), 1.0, np.zeros((0, 0)), np.zeros(0, dtype=int), np.ones(0))
     factor, pivot, rank, _ = lapack.dpstrf(np.asfortranarray((scaled + scaled.T) / 2), tol=tolerance, lower=0)
     pivot = pivot - 1
     diagonal = np.diag(factor)[:rank]
@@ -70,4 +84,4 @@ def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Sp
     null = null / scale[:, None]
     null = null / np.maximum(np.abs(null).max(axis=0, initial=0.0), 1e-300)
     condition = float((diagonal.max() / diagonal.min()) ** 2) if rank else 1.0
-    return Span(rank, null, condition)
+    return Span(rank, null, condition, factor[:rank, :rank], pivot, scale)

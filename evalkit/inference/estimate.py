@@ -288,9 +288,9 @@ class Estimate:
             return f"Estimate of {len(self)} rows\n{_short(self)}"
 
     def _repr_html_(self) -> str:
-        from evalkit.show.tables import html_table
+        from evalkit.show.tables import from_frame
 
-        return html_table(_short(self), caption=f"Estimate of {len(self)} rows")
+        return from_frame(_short(self), f"Estimate of {len(self)} rows").to_html()
 
 
 def _short(est: Estimate) -> pd.DataFrame:
