@@ -41,7 +41,10 @@ class Calendar:
 
     def place(self, moments: np.ndarray) -> np.ndarray:
         """Positions of dates on this calendar's line; NaN where one cannot be read."""
-        return np.array([_place(m, self.kind) for m in moments], dtype=np.float64)
+        out = np.array([_place(m, self.kind) for m in moments], dtype=np.float64)
+        if self.kind == "number" and (self.start.min() < 1800 or self.start.max() > 2200):
+            out[[_stamp(m) is not None for m in moments]] = np.nan  # the numbers are not years: a date has no place
+        return out
 
 
 def calendar_kind(values: np.ndarray) -> str:

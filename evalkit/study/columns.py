@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import Problem
+from evalkit.errors import Problem, first_rows
 from evalkit.study.frame import Source, missing_rows, numbers, say_rows
 
 
@@ -50,6 +50,12 @@ def suggest(name: str, known: Iterable[str], intro: str) -> str:
 
 def check_present(columns: Columns, name: str, role: str) -> list[Problem]:
     """Every row must have a value."""
+    if columns.in_people(name) and columns.people is not None:
+        gone = missing_rows(columns.people[name])
+        if len(gone):
+            where = f"people, {first_rows(columns.people.index[gone[:5]], len(gone))}"
+            return [Problem(f"{role} {name!r} is missing in {len(gone)} rows", where, "Fill these in.")]
+        return []
     if not columns.in_panel(name):
         return []
     gone = missing_rows(columns.panel.column(name))
@@ -65,37 +71,26 @@ def check_present(columns: Columns, name: str, role: str) -> list[Problem]:
 
 
 def check_numbers(
-    series: pd.Series, name: str, role: str, rows_in_words: object, negative: bool = False
+    series: pd.Series, name: str, role: str, say: Callable[[np.ndarray], str]
 ) -> tuple[np.ndarray | None, list[Problem]]:
-    """A column as numbers that are finite, not missing and (unless allowed) not negative."""
+    """A column as numbers, if all are there, finite and not negative; else what is wrong.
+
+    say: puts positions of rows in words.
+    """
     values, text = numbers(series)
-    problems = []
+    what, problems = f"{role} {name!r}", []
     if len(text):
-        example = series.iloc[text[0]]
         problems.append(
-            Problem(f"{role} {name!r} holds text such as {example!r}", rows_in_words(text), "Write numbers only.")
+            Problem(f"{what} holds text such as {series.iloc[text[0]]!r}", say(text), "Write numbers only.")
         )
     if values.dtype.kind == "f":
-        gone = np.flatnonzero(np.isnan(values))
-        gone = np.setdiff1d(gone, text)
+        gone = np.setdiff1d(np.flatnonzero(np.isnan(values)), text)
         if len(gone):
-            problems.append(
-                Problem(
-                    f"{role} {name!r} is missing in {len(gone)} rows",
-                    rows_in_words(gone),
-                    "Missing is not 0: fill these in or leave the rows out.",
-                )
-            )
+            advice = "Missing is not 0: fill these in or leave the rows out."
+            problems.append(Problem(f"{what} is missing in {len(gone)} rows", say(gone), advice))
         endless = np.flatnonzero(np.isinf(values))
         if len(endless):
-            problems.append(Problem(f"{role} {name!r} is infinite", rows_in_words(endless), "Write finite numbers."))
-    if not negative and values.dtype.kind != "b" and len(values):
-        with np.errstate(invalid="ignore"):
-            low = (
-                np.flatnonzero(values < 0)
-                if np.nanmin(np.where(np.isnan(values), 0, values) if values.dtype.kind == "f" else values) < 0
-                else ()
-            )
-        if len(low):
-            problems.append(Problem(f"{role} {name!r} is negative", rows_in_words(low), "Use 0 or more."))
+            problems.append(Problem(f"{what} is infinite", say(endless), "Write finite numbers."))
+    if values.dtype.kind in "if" and (values < 0).any():
+        problems.append(Problem(f"{what} is negative", say(np.flatnonzero(values < 0)), "Use 0 or more."))
     return (None if problems else values), problems

@@ -17,7 +17,7 @@ from evalkit.study.exposing import Setting, expose
 from evalkit.study.exposure import Exposed, join_paths
 from evalkit.study.frame import key_array, say_rows
 from evalkit.study.index import Index, build_index
-from evalkit.study.levels import check_people, per_unit, read_level, split_stays
+from evalkit.study.levels import by_row, check_fixed, check_people, read_level, split_stays
 from evalkit.study.links import check_links
 from evalkit.study.paths import Level, Paths
 from evalkit.study.register import Register, check_register
@@ -70,17 +70,23 @@ def open_door(
     if base is None:
         door.stop_if_any()
     assert base is not None
-    weights, reaches = _fix_by_unit(door, base, weights, reaches)
+    people = check_people(columns, base, register.unit, _fixed_names(register))
+    if people:
+        door.problems += people
+        door.stop_if_any()
+    for name, read in {**reaches, **weights}.items():
+        door.problems += check_fixed(name, read, columns, base)
     if not _levels_usable(door, base):
         door.stop_if_any()
     index, levels, movers = _read_levels(door, base)
     calendar = make_calendar(index.keys, register.every)
     setting = Setting(register, levels, index, calendar)
-    exposed = _expose_all(door, setting, values, reaches)
+    fixed = {name: by_row(name, read, columns, index, register.unit) for name, read in {**reaches, **weights}.items()}
+    exposed = _expose_all(door, setting, values, fixed)
     door.stop_if_any()
     if fresh:
         _warn_of_gaps(calendar)
-    paths = _assemble(setting, join_paths(exposed, *index.shape), weights)
+    paths = _assemble(setting, join_paths(exposed, *index.shape), fixed.get(register.weights or ""))
     return Opened(base, index, calendar, paths, movers)
 
 
@@ -116,8 +122,10 @@ def _fixed(door: _Door, name: str, role: str) -> np.ndarray | None:
     return read
 
 
-def _read_weights(door: _Door) -> np.ndarray | None:
-    return None if door.register.weights is None else _fixed(door, door.register.weights, "weights")
+def _read_weights(door: _Door) -> dict[str, np.ndarray]:
+    name = door.register.weights
+    read = None if name is None else _fixed(door, name, "weights")
+    return {} if name is None or read is None else {name: read}
 
 
 def _read_reaches(door: _Door) -> dict[str, np.ndarray]:
@@ -204,44 +212,11 @@ def _complete(door: _Door, index: Index) -> Index | None:
     return Index(index.units, keys, position)
 
 
-def _fix_by_unit(
-    door: _Door, base: Index, weights: np.ndarray | None, reaches: dict[str, np.ndarray]
-) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-    """(n,) weights and reaches of the units of the grid; a change within a unit is a problem."""
-    named = {door.register.weights: weights} if weights is not None else {}
-    everything = {**named, **reaches}
-    fixed_names = [
-        n
-        for n in [
-            *everything,
-            *(c.assigned_at or "" for c in door.register.components),
-            door.register.cluster or "",
-            *door.register.covariates,
-        ]
-        if n
-    ]
-    found = check_people(door.columns, base, door.register.unit, fixed_names)
-    door.problems += found
-    if found:
-        door.stop_if_any()
-    out = {}
-    for name, values in everything.items():
-        if door.columns.in_panel(name):
-            changed = np.flatnonzero(base.changes(values))
-            if len(changed):
-                said = ", ".join(str(base.units[i]) for i in changed[:5])
-                door.problems.append(
-                    Problem(
-                        f"{name!r} changes within {len(changed)} units ({said})",
-                        "",
-                        "It must be the same in every row of a unit.",
-                    )
-                )
-            out[name] = base.first(values)
-        else:
-            out[name] = per_unit(name, door.columns, base, door.register.unit).to_numpy(dtype=np.float64)
-    fixed = {name: out[name].astype(bool) for name in reaches}
-    return (out[door.register.weights] if weights is not None else None), fixed
+def _fixed_names(register: Register) -> list[str]:
+    """Columns that may come from the table of people."""
+    names = [register.weights, register.cluster, *register.covariates]
+    names += [n for c in register.components for n in (c.reach, c.assigned_at)]
+    return [n for n in names if n is not None]
 
 
 def _level_names(door: _Door) -> list[str]:
@@ -277,13 +252,11 @@ def _read_levels(door: _Door, base: Index) -> tuple[Index, dict[str, Level], int
 
 
 def _expose_all(
-    door: _Door, setting: Setting, values: dict[str, np.ndarray], reaches: dict[str, np.ndarray]
+    door: _Door, setting: Setting, values: dict[str, np.ndarray], fixed: dict[str, np.ndarray]
 ) -> list[Exposed]:
-    out, origin = [], setting.index.origin
+    out = []
     for c in door.register.components:
-        reach = reaches.get(c.reach) if c.reach is not None else None
-        if reach is not None and origin is not None:
-            reach = reach[origin]
+        reach = fixed[c.reach].astype(bool) if c.reach in fixed else None
         named = door.register.exposure_of(c, door.columns)
         if (named is not None and c.name not in values) or (c.reach is not None and reach is None):
             continue
@@ -310,8 +283,6 @@ def _warn_of_gaps(calendar: Calendar) -> None:
 def _assemble(setting: Setting, joined: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray | None) -> Paths:
     register, index = setting.register, setting.index
     path, state, reach = joined
-    if weights is not None:
-        weights = weights.astype(np.float64) if index.origin is None else weights.astype(np.float64)[index.origin]
     return Paths(
         units=index.units,
         periods=index.keys,
@@ -324,7 +295,7 @@ def _assemble(setting: Setting, joined: tuple[np.ndarray, np.ndarray, np.ndarray
         cluster=register.cluster or register.unit,
         cluster_given=register.cluster is not None,
         seen=index.seen,
-        weights=weights,
+        weights=None if weights is None else weights.astype(np.float64),
         lags=tuple(int(c.lag) for c in register.components),
         always_on=tuple(c.always_on for c in register.components),
     )

@@ -45,16 +45,18 @@ def expose(
     reach: (n,) whether it can reach each unit, None for everybody.
     """
     level = setting.levels[setting.register.home_of(component)]
-    if not component.by_spells and values is None:
-        groups = _groups(np.zeros(setting.index.shape[0], dtype=np.intp), reach)
-        doses, problems = Doses.whole(np.ones((len(groups.level), setting.index.shape[1]), dtype=np.int8)), []
-    elif component.by_spells:
+    problems: list[Problem] = []
+    doses: Doses | None
+    if component.by_spells:
         groups = _groups(level.codes, reach)
         found, problems = spell_doses(component, setting.register, level, setting.calendar)
         doses = None if found is None else found.at(groups.level)
-    else:
+    elif values is not None:
         groups = _groups(level.codes, reach)
         doses, problems = _column_doses(component, setting, values, groups)
+    else:
+        groups = _groups(np.zeros(setting.index.shape[0], dtype=np.intp), reach)
+        doses = Doses.whole(np.ones((len(groups.level), setting.index.shape[1]), dtype=np.int8))
     if doses is None:
         return None, problems
     doses = _beyond_reach(doses, groups.reach)
@@ -121,7 +123,7 @@ def _check_always_on(component: Component, doses: Doses, level: Level, groups: G
     if not component.always_on or (component.exposure is None and not component.by_spells):
         return []
     low, high = np.fmin.reduce(doses.low, axis=1), np.fmax.reduce(doses.high, axis=1)
-    varies = np.flatnonzero(low != high)
+    varies = np.flatnonzero(low < high)
     if not len(varies):
         return []
     places = ", ".join(str(level.names[groups.level[g]]) for g in varies[:5])

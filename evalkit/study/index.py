@@ -6,12 +6,15 @@ row; all others are factorised once and scattered.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from evalkit.study.frame import key_array
+
+Order = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class Index:
         return (have & (codes[self.position] != first[:, None])).any(axis=1)
 
 
-def build_index(unit: pd.Series, period: pd.Series | None, order: object) -> tuple[Index | None, np.ndarray]:
+def build_index(unit: pd.Series, period: pd.Series | None, order: Order) -> tuple[Index | None, np.ndarray]:
     """The grid of a panel and the rows that repeat a unit and period.
 
     order: function of the distinct period values that gives their positions in time.
@@ -118,7 +121,7 @@ def _in_unit_order(ids: np.ndarray, names: np.ndarray | None, keys: np.ndarray) 
 
 
 def _scattered(
-    u: np.ndarray, names: np.ndarray | None, p: np.ndarray, stamps: np.ndarray | None, order: object
+    u: np.ndarray, names: np.ndarray | None, p: np.ndarray, stamps: np.ndarray | None, order: Order
 ) -> tuple[Index | None, np.ndarray]:
     i, units = sorted_codes(u, names)
     t, keys = sorted_codes(p, stamps)

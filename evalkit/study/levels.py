@@ -37,6 +37,26 @@ def per_unit(name: str, columns: Columns, index: Index, unit: str) -> pd.Series:
     return columns.people[name].iloc[match(index.units, columns.people[unit].to_numpy())].reset_index(drop=True)
 
 
+def check_fixed(name: str, values: np.ndarray, columns: Columns, base: Index) -> list[Problem]:
+    """A column of the panel must be the same in every row of a unit."""
+    if not columns.in_panel(name):
+        return []
+    changed = np.flatnonzero(base.changes(values))
+    if not len(changed):
+        return []
+    said = ", ".join(str(base.units[i]) for i in changed[:5])
+    what = f"{name!r} changes within {len(changed)} units ({said})"
+    return [Problem(what, next="It must be the same in every row of a unit.")]
+
+
+def by_row(name: str, values: np.ndarray, columns: Columns, index: Index, unit: str) -> np.ndarray:
+    """(n,) a fixed numeric column for each row of the grid; `values` are its own rows."""
+    if columns.in_panel(name):
+        return index.first(values)
+    assert columns.people is not None
+    return values[match(index.units, columns.people[unit].to_numpy())]
+
+
 def match(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Position of each wanted value among the known ones, -1 where it is not there.
 

@@ -18,10 +18,10 @@ def component_rows(study: Study) -> list[tuple[str, str, str, str]]:
     paths, rows = study.paths, []
     for k, c in enumerate(study.components):
         on = paths.state[:, :, k] > 0
-        ever = on.any(axis=1)[paths.path]
+        ever = np.asarray(on.any(axis=1))[paths.path]
         level = paths.levels[paths.assigned_at[c.name]]
         places = f"{len(np.unique(level.codes[ever]))} of {len(np.unique(level.codes))}"
-        when = np.flatnonzero(on.any(axis=0))
+        when = np.flatnonzero(np.asarray(on.any(axis=0)))
         first = str(paths.periods[when[0]]) if len(when) else "never"
         rows.append((c.label, "always on" if c.always_on else first, places, f"{len(np.unique(paths.units[ever])):,}"))
     return rows
@@ -54,7 +54,8 @@ def describe(study: Study) -> str:
     if study.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{o.label} ({o.better} is better)" for o in study.outcomes))
     for label, first, places, units in component_rows(study):
-        lines.append(f"  {label}: first on {first}, {places} places, {units} units")
+        when = first if first in ("always on", "never") else f"first on {first}"
+        lines.append(f"  {label}: {when}, {places} places, {units} units")
     return "\n".join(lines)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -106,9 +105,9 @@ class Study:
             "outcomes": _outcomes(outcome, outcomes, shorthand, problems),
             "covariates": (covariates,) if isinstance(covariates, str) else tuple(covariates),
             "weights": weights,
-            "levels": MappingProxyType(_links(levels, problems)),
+            "levels": _links(levels, problems),
             "every": every,
-            "settings": MappingProxyType(dict(settings or {})),
+            "settings": dict(settings or {}),
             "source": open_source(panel),
             "people": None if people is None else read_table(people, "people"),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 
 import numpy as np
@@ -242,3 +243,59 @@ def test_a_study_says_what_it_holds(panel):
     assert "nurse: first on 3, 2 of 4 places, 6 units" in repr(study)
     html = study._repr_html_()
     assert "<caption>Test &amp; try: 12 units" in html and '<th scope="row">nurse</th>' in html
+
+
+def test_a_study_can_be_copied_and_sent_to_another_process(panel):
+    study = of(panel, "nurse", outcome="settled", cluster="borough", settings={"horizon": 3})
+    other = pickle.loads(pickle.dumps(study))
+    assert (other.values() == study.values()).all() and (other.paths.state == study.paths.state).all()
+    with pytest.raises(AttributeError):
+        study.title = "Other"
+
+
+def test_movers_keep_their_weight_and_reach(panel):
+    moved = panel.copy()
+    moved.loc[(moved.person == 8) & (moved.month >= 4), "borough"] = "D"
+    moved["nurse"] = (moved.borough.isin(["A", "B"]) & (moved.month >= 3)).astype(int)
+    people = moved[["person", "both_needs"]].drop_duplicates().sample(frac=1, random_state=2)
+    study = of(
+        moved.drop(columns="both_needs"),
+        ek.Component("nurse", exposure="nurse", reach="both_needs"),
+        cluster="borough",
+        weights="weight",
+        people=people,
+    )
+    assert study.paths.units.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 11]
+    assert (study.paths.weights == 1 + study.paths.units % 3).all()
+    assert (study.paths.reach[study.paths.path, 0] == (study.paths.units >= 6)).all()
+    assert "1 units move" in repr(study)
+
+
+def test_a_stay_that_comes_back_is_another_stay(panel):
+    moved = panel.copy()
+    moved.loc[(moved.person == 3) & moved.month.isin([2, 3]), "borough"] = "C"
+    moved["court"] = (moved.borough.isin(["B", "C"]) & (moved.month >= 5)).astype(int)
+    study = of(moved, "court", cluster="borough")
+    rows = study.paths.units == 3
+    assert study.paths.seen[rows].sum(axis=1).tolist() == [2, 2, 4] and study.movers == 1
+    level = study.paths.levels["borough"]
+    assert level.names[level.codes[rows]].tolist() == ["D", "C", "D"]
+
+
+def test_without_a_cluster_the_stays_of_a_mover_share_their_unit(panel):
+    moved = panel.copy()
+    moved.loc[(moved.person == 0) & (moved.month >= 4), "borough"] = "D"
+    moved["nurse"] = (moved.borough.isin(["A", "B"]) & (moved.month >= 3)).astype(int)
+    study = of(moved, ek.Component("nurse", assigned_at="borough"), ek.Component("court", assigned_at="person"))
+    level = study.paths.levels["person"]
+    assert study.paths.cluster == "person" and not study.paths.cluster_given
+    assert level.codes[:3].tolist() == [0, 0, 1] and len(level.names) == 12
+
+
+@pytest.mark.parametrize("kind", ["panel", "people"])
+def test_a_missing_level_is_named_wherever_it_stands(panel, kind):
+    fixed = panel[["person", "borough"]].drop_duplicates().reset_index(drop=True)
+    fixed.loc[2, "borough"] = None
+    gaps = panel.drop(columns="borough").merge(fixed, on="person") if kind == "panel" else panel.drop(columns="borough")
+    with pytest.raises(ek.EvalkitError, match="level 'borough' is missing in"):
+        of(gaps, "nurse", cluster="borough", people=fixed if kind == "people" else None)

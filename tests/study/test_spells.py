@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import evalkit as ek
 from evalkit.study.calendar import make_calendar
@@ -201,3 +203,31 @@ def test_periods_come_in_order_of_time():
     panel = panel_of(["9", "10", "11"])
     study = ek.Study(panel.assign(n=1), unit="person", period="time", components=["n"])
     assert study.paths.periods.tolist() == ["9", "10", "11"]
+
+
+def test_a_date_has_no_place_among_numbers_that_are_not_years():
+    with pytest.raises(ek.EvalkitError, match="not a date of this calendar"):
+        states(panel_of([0, 1, 2]), spells(("A", "2020-03-01")))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), gaps=st.booleans())
+def test_spells_and_a_column_say_the_same(seed, gaps):
+    rng = np.random.default_rng(seed)
+    panel = panel_of(list(range(9)), "ABC")
+    starts, lengths, again = rng.integers(0, 6, 3), rng.integers(1, 4, 3), rng.integers(1, 3, 3)
+    first = [(p, s, s + n) for p, s, n in zip("ABC", starts, lengths, strict=True)]
+    second = [(p, s + n + g, None) for p, s, n, g in zip("ABC", starts, lengths, again, strict=True)]
+    table = spells(*first, *second).sample(frac=1, random_state=seed)
+    on = pd.concat([panel.borough.eq(p) & panel.time.between(s, e - 1) for p, s, e in first], axis=1).any(axis=1)
+    on |= pd.concat([panel.borough.eq(p) & panel.time.ge(s) for p, s, _ in second], axis=1).any(axis=1)
+    panel["n"] = on.astype(int)
+    panel = panel.sample(frac=0.8, random_state=seed) if gaps else panel
+    more = {"unit": "person", "period": "time", "cluster": "borough"}
+    by_spells = ek.Study(panel, components=[ek.Component("n", adoption=table)], **more)
+    by_column = ek.Study(panel, components=["n"], **more)
+    a = by_spells.paths.state[by_spells.paths.path, :, 0]
+    b = by_column.paths.state[by_column.paths.path, :, 0]
+    seen = np.ones(a.shape, dtype=bool) if by_column.paths.seen is None else by_column.paths.seen
+    assert (a[seen] == b[seen]).all()
+    assert gaps or (a == b).all()
