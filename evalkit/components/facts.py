@@ -1,0 +1,140 @@
+"""What exposures alone say about each component: its switches, and the comparisons that each plan would make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from evalkit.components.pairwise import Against, against_each
+from evalkit.components.people import pair_members, pair_plan, people_tally
+from evalkit.components.switches import Members, Sight, Tally, members_of, sight_of, tally
+from evalkit.designs.pairs import Pairs, make_pairs
+from evalkit.designs.plan import Plan, Rules, arena, make_plan
+from evalkit.study.paths import Paths
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Paths, and who lives where and is seen when at each level; made once."""
+
+    paths: Paths
+    _sights: dict[str, Sight | None] = field(default_factory=dict, repr=False)
+    _members: dict[str, Members] = field(default_factory=dict, repr=False)
+
+    def sight(self, level: str) -> Sight | None:
+        if level not in self._sights:
+            self._sights[level] = sight_of(self.paths, level)
+        return self._sights[level]
+
+    def members(self, level: str) -> Members:
+        if level not in self._members:
+            self._members[level] = members_of(self.paths, level, self.sight(level))
+        return self._members[level]
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """One component's switches and comparisons, each worked out when first asked for."""
+
+    scene: Scene
+    component: str
+
+    @property
+    def paths(self) -> Paths:
+        return self.scene.paths
+
+    @cached_property
+    def index(self) -> int:
+        return self.paths.index(self.component)
+
+    @property
+    def lag(self) -> int:
+        return int(self.paths.lags[self.index]) if self.paths.lags else 0
+
+    @property
+    def always(self) -> bool:
+        """Registered as always on."""
+        return bool(self.paths.always_on and self.paths.always_on[self.index])
+
+    @cached_property
+    def level(self) -> str:
+        return self.paths.inference_level(self.component)[0]
+
+    @property
+    def members(self) -> Members:
+        return self.scene.members(self.level)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Every start against everyone not yet exposed, whatever else goes on there."""
+        return self._plan("ignored")
+
+    def _plan(self, others: str) -> Plan:
+        return make_plan(arena(self.paths, self.component, others), Rules(others=others), leads=False)
+
+    def _tally(self, plan: Plan) -> Tally:
+        return tally(plan, self.members, self.paths.n_periods)
+
+    @cached_property
+    def usable(self) -> Tally:
+        """Clusters that switch it on, and clusters still without it, whatever else goes on there."""
+        return self._tally(self.plan)
+
+    @cached_property
+    def same(self) -> Tally:
+        return self._tally(self._plan("same")) if len(self.paths.components) > 1 else self.usable
+
+    @cached_property
+    def unchanged(self) -> Tally:
+        return self._tally(self._plan("unchanged")) if len(self.paths.components) > 1 else self.usable
+
+    @cached_property
+    def pairs(self) -> Pairs | None:
+        return make_pairs(self.paths, self.component)
+
+    @cached_property
+    def _pair_members(self) -> Members | None:
+        if self.pairs is None:
+            return None
+        return pair_members(self.pairs, self.scene.sight(self.level), len(self.paths.levels[self.level].names))
+
+    @cached_property
+    def people(self) -> Tally | None:
+        """Clusters on and off that tell it apart by people; None when it reaches everybody."""
+        if self.pairs is None or self._pair_members is None:
+            return None
+        return people_tally(self.paths, self.pairs, self._pair_members)
+
+    @cached_property
+    def against(self) -> Against:
+        """Its starts against each other component, one at a time."""
+        return against_each(self.plan, self.paths.state, self.members, self.lag)
+
+    @cached_property
+    def people_against(self) -> Against | None:
+        if self.pairs is None or self._pair_members is None:
+            return None
+        plan = pair_plan(self.paths, self.pairs, ignored=True)
+        return against_each(plan, self.pairs.gap, self._pair_members, self.lag)
+
+    @cached_property
+    def switches(self) -> int:
+        """Clusters turning it on, each spell once."""
+        found = [
+            self.members.cluster[self.members.of(np.array([c.path]))].astype(np.int64) * self.paths.n_periods + c.cohort
+            for c in self.plan
+        ]
+        return len(np.unique(np.concatenate(found))) if found else 0
+
+    @cached_property
+    def ever(self) -> np.ndarray:
+        """Codes of the clusters that ever had it."""
+        on = (self.paths.state[:, :, self.index] > 0).any(axis=1)
+        return np.unique(self.members.cluster[on[self.members.row]])
+
+    @cached_property
+    def within_reach(self) -> np.ndarray:
+        """Codes of the clusters with anybody whom it can reach."""
+        return np.unique(self.members.cluster[self.paths.reach[self.members.row, self.index]])

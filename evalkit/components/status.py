@@ -1,0 +1,195 @@
+"""The status of each component: the first rule that applies (design 2.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from evalkit.components.circuits import Dependence
+from evalkit.components.facts import Facts, Scene
+from evalkit.components.span import EventSpan, event_span, has_doses, level_dependence
+from evalkit.components.swaps import forced_swaps
+from evalkit.components.switches import ENOUGH, Tally
+from evalkit.components.wording import Names, absorbed_words, circuit_words
+from evalkit.designs.additive import make_grid
+from evalkit.study.paths import Paths
+
+SAME, UNCHANGED = "StaggeredRollout(same)", "StaggeredRollout(unchanged)"
+PEOPLE, JOINT = "TripleDifference", "JointEventStudy"
+ONLY_FLAT = "only if effects do not grow"
+
+
+@dataclass(frozen=True)
+class Status:
+    """One component's row. clean_until: -1 where nothing is claimed."""
+
+    status: str
+    reason: str
+    best_design: str = ""
+    clean_switches: int = 0
+    clean_until: int = -1
+    clusters_exposed: int = 0
+    clusters_comparison: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Everything that the rules look at, worked out from paths alone."""
+
+    paths: Paths
+    names: Names
+    facts: tuple[Facts, ...]
+
+    @cached_property
+    def grid(self):
+        return make_grid(self.paths, weighted=False)
+
+    @cached_property
+    def exact(self) -> Dependence:
+        """Loops and circuits of 0/1 columns; where there are doses, only those that hold for the doses too."""
+        plain = level_dependence(self.paths, self.grid)
+        if not has_doses(self.paths) or not (plain.loops or plain.circuits):
+            return plain
+        doses = level_dependence(self.paths, self.grid, dose=True)
+        return doses if set(doses.loops) <= set(plain.loops) else plain
+
+    @cached_property
+    def events(self) -> EventSpan:
+        return event_span(self.paths, self.grid)
+
+    @cached_property
+    def doses(self) -> EventSpan | None:
+        """Event times with effects linear in the dose; None without doses."""
+        return event_span(self.paths, self.grid, dose=True) if has_doses(self.paths) else None
+
+    @cached_property
+    def swaps(self) -> dict[int, tuple[int, ...]]:
+        return forced_swaps(self.paths, self.facts)
+
+    @cached_property
+    def statuses(self) -> tuple[Status, ...]:
+        return tuple(decide(self, k) for k in range(len(self.facts)))
+
+
+def make_audit(paths: Paths, names: Names) -> Audit:
+    """An audit of every component; nothing is worked out before it is asked for."""
+    scene = Scene(paths)
+    return Audit(paths, names, tuple(Facts(scene, c) for c in paths.components))
+
+
+def decide(audit: Audit, k: int) -> Status:
+    """The first rule that applies to component k."""
+    fact = audit.facts[k]
+    if fact.always or k in audit.exact.loops:
+        words = absorbed_words(audit.paths, k, fact.always, audit.names)
+        return Status("not_tested", words, clusters_exposed=len(fact.ever))
+    found = _exact_status(audit, k) or _swap_status(audit, k)
+    if found is not None:
+        return _with_counts(found, fact)
+    clean = _clean_status(audit, fact)
+    if clean is not None and clean.status == "separable":
+        return clean
+    other = clean or _additive_status(audit, fact)
+    if other is None and _only_flat(audit, fact):
+        return _with_counts(Status("bundle_only", ONLY_FLAT, "bundle"), fact)
+    if fact.usable.until(fact.lag) < 0:
+        return _with_counts(Status("too_few_clusters", _few_words(fact, audit.names)), fact)
+    return other or _with_counts(Status("bundle_only", ONLY_FLAT, "bundle"), fact)
+
+
+def _with_counts(status: Status, fact: Facts) -> Status:
+    exposed, comparison = fact.usable.at(fact.lag)
+    return replace(
+        status, clean_switches=fact.same.clean(fact.lag), clusters_exposed=exposed, clusters_comparison=comparison
+    )
+
+
+def _exact_status(audit: Audit, k: int) -> Status | None:
+    """Rule 2, exact part: in a circuit."""
+    mine = [c for c in audit.exact.circuits if k in c.members]
+    if not mine:
+        return None
+    short = min(mine, key=lambda c: (c.swap, len(c.members)))
+    kind = ("swap_only", "swap") if all(c.swap for c in mine) else ("bundle_only", "bundle")
+    return Status(kind[0], circuit_words(short, audit.paths, audit.names), kind[1])
+
+
+def _swap_status(audit: Audit, k: int) -> Status | None:
+    """Rule 2, swaps: wherever it starts another stops, and nowhere does that one stop alone."""
+    if k not in audit.swaps:
+        return None
+    others = audit.names.all(audit.swaps[k])
+    return Status("swap_only", f"wherever {audit.names.say(k)} starts, {others} stops", "swap")
+
+
+def _clean_status(audit: Audit, fact: Facts) -> Status | None:
+    """Rules 4 and 5: by clean comparisons, by people, or by places where the others stand still."""
+    lag = fact.lag
+    if (until := fact.same.until(lag)) >= 0:
+        return _clean("separable", SAME, _clean_words(fact, fact.same, until, audit.names), fact.same, until, lag)
+    if fact.people is not None and (until := fact.people.until(lag)) >= 0:
+        words = (
+            "people whom it can reach are compared with others in the same "
+            f"{audit.names.place} and {audit.names.period}, in {audit.names.places} with and without it"
+        )
+        return _clean("separable", PEOPLE, words, fact.people, until, lag)
+    if (until := fact.unchanged.until(lag)) >= 0:
+        words = (
+            f"only {audit.names.places} where the other components stand still can be compared, "
+            "and their other components differ"
+        )
+        return _clean("additive_only", UNCHANGED, words, fact.unchanged, until, lag)
+    return None
+
+
+def _clean(status: str, design: str, words: str, counts: Tally, until: int, lag: int) -> Status:
+    exposed, comparison = counts.at(lag)
+    return Status(status, words, design, counts.clean(lag), until, exposed, comparison)
+
+
+def _clean_words(fact: Facts, counts: Tally, until: int, names: Names) -> str:
+    exposed, comparison = counts.at(fact.lag)
+    return (
+        f"{names.count(exposed)} switched it on while {names.count(comparison)} like them did not, "
+        f"for up to {names.spell(until + 1)}"
+    )
+
+
+def _additive_status(audit: Audit, fact: Facts) -> Status | None:
+    """Rule 5: its event times are in the row space of the event-time design, or of the one linear in dose."""
+    end = fact.usable.until(fact.lag)
+    if end < 0:
+        return None
+    until = audit.events.until(fact.component, fact.lag, end)
+    if until >= 0:
+        words = "no clean comparison remains; it can be told apart only if the components' effects add up"
+        return _with_counts(Status("additive_only", words, JOINT, clean_until=until), fact)
+    until = audit.doses.until(fact.component, fact.lag, end) if audit.doses is not None else -1
+    if until >= 0:
+        words = "only its dose tells it apart: if effects add up and are in proportion to the dose"
+        return _with_counts(Status("additive_only", words, JOINT, clean_until=until), fact)
+    return None
+
+
+def _only_flat(audit: Audit, fact: Facts) -> bool:
+    """Rule 2, last part: no event time can be told from the others, though 0/1 columns can."""
+    has_column = audit.events.design.column(fact.component, fact.lag) >= 0
+    spans = [audit.events, *([audit.doses] if audit.doses is not None else [])]
+    return has_column and not any(s.holds(fact.component, fact.lag) for s in spans)
+
+
+def _few_words(fact: Facts, names: Names) -> str:
+    exposed, comparison = fact.usable.at(fact.lag)
+    started = len(fact.ever)
+    if started < ENOUGH:
+        return f"only {names.count(started)} ever had it"
+    if fact.switches < ENOUGH:
+        return f"only {names.count(fact.switches)} switched it on after a {names.period} without it"
+    after = f" for {names.spell(fact.lag)} after it began elsewhere" if fact.lag else " when it began elsewhere"
+    if comparison < ENOUGH and exposed < ENOUGH:
+        return f"too few {names.places} had it, or were still without it,{after}"
+    if comparison < ENOUGH:
+        return f"only {names.count(comparison)} within its reach stayed without it{after}"
+    return f"only {names.count(exposed)} switched it on where somewhere else was still without it"
+
+

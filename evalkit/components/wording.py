@@ -1,0 +1,124 @@
+"""Plain words for what exposures say: circuits, reasons, bundles. Clauses begin small and have no full stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evalkit.components.circuits import Circuit
+from evalkit.show.words import join_words, noun_from_column, plural, quoted
+from evalkit.study.paths import Paths
+
+
+@dataclass(frozen=True)
+class Names:
+    """Labels of the components, and the nouns for a cluster and a period."""
+
+    labels: tuple[str, ...]
+    place: str
+    period: str
+
+    def say(self, k: int) -> str:
+        """A component's label in quotation marks."""
+        return quoted(self.labels[k])
+
+    def all(self, members: Sequence[int], last: str = "and") -> str:
+        return join_words((self.say(k) for k in members), last)
+
+    @property
+    def places(self) -> str:
+        return plural(self.place)
+
+    @property
+    def periods(self) -> str:
+        return plural(self.period)
+
+    def count(self, number: int) -> str:
+        """'two boroughs'; 'only one borough' is left to the caller."""
+        return f"{number:,} {self.place if number == 1 else self.places}"
+
+    def spell(self, number: int) -> str:
+        """'1 month', '6 months'."""
+        return f"{number:,} {self.period if number == 1 else self.periods}"
+
+
+def names_of(study: Any) -> Names:
+    """Names from a study; the components' own names where the study has no labels."""
+    paths: Paths = study.paths
+    labels = {c.name: c.label for c in getattr(study, "components", ())}
+    period = getattr(study, "period", None) or "period"
+    return Names(
+        tuple(str(labels.get(name) or name) for name in paths.components),
+        noun_from_column(str(paths.cluster)) or "place",
+        noun_from_column(str(period)) or "period",
+    )
+
+
+def circuit_words(circuit: Circuit, paths: Paths, names: Names) -> str:
+    """An exact dependency as a clause."""
+    on = [(paths.state[:, :, k] > 0) for k in circuit.members]
+    if len(on) == 2:
+        return _pair_words(circuit, on, names)
+    if circuit.swap and (np.sum(on, axis=0) == 1).all():
+        return f"exactly one of {names.all(circuit.members)} is on at any time"
+    for i, k in enumerate(circuit.members):
+        rest = [x for j, x in enumerate(on) if j != i]
+        if (np.logical_or.reduce(rest) == on[i]).all():
+            others = [m for m in circuit.members if m != k]
+            return f"{names.say(k)} is on exactly when {names.all(others, 'or')} is"
+    known = [names.say(k) for k in circuit.members]
+    return (
+        f"{join_words(known)} are tied together: once what is common to each {names.place} and to each {names.period} "
+        f"is set aside, what one of them does follows from the others"
+    )
+
+
+def _pair_words(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
+    first, second = (names.say(k) for k in circuit.members)
+    moves = [np.diff(x.astype(int), axis=1) for x in on]
+    if not circuit.swap:
+        if (on[0] == on[1]).all():
+            return f"{second} is on exactly when {first} is"
+        if (moves[0] == moves[1]).all():
+            return f"{second} starts and stops exactly when {first} does"
+        how = "move as one"
+    else:
+        if (moves[0] == -moves[1]).all():
+            return f"{second} starts exactly as {first} stops, or the other way round"
+        how = "move against each other"
+    return (
+        f"once what is common to each {names.place} and to each {names.period} is set aside, {first} and {second} {how}"
+    )
+
+
+def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
+    """Why unit and period effects absorb a component."""
+    state = paths.state[:, :, k]
+    on = (state > 0)[paths.reach[:, k]]
+    if always:
+        return "it was on throughout for everybody whom it can reach"
+    if not on.any():
+        return "it was never on in these data"
+    if on.all():
+        return f"it was on from the first {names.period} to the last for everybody whom it can reach"
+    if (on == on[:, :1]).all():
+        return f"it never switched on or off: each {names.place} had it throughout or not at all"
+    rows = on[on.any(axis=1) & ~on.all(axis=1)]
+    if (on == on[0]).all() and len(rows):
+        whom = "" if paths.reach[:, k].all() else ", for everybody whom it can reach"
+        return f"it began in the same {names.period} everywhere{whom} ({paths.periods[int(rows[0].argmax())]})"
+    return f"it changes only as a whole {names.place} or a whole {names.period} does, so nothing is left to compare"
+
+
+def combination_words(members: Sequence[int], weights: Sequence[float], kind: str, names: Names) -> str:
+    """What is identified, as a clause."""
+    if kind == "together":
+        return f"only {names.all(members)} together can be judged"
+    plus = [m for m, w in zip(members, weights, strict=True) if w > 0]
+    minus = [m for m, w in zip(members, weights, strict=True) if w < 0]
+    if kind == "sum" or not minus:
+        return f"the effects of {names.all(members)} added together can be judged"
+    return f"{names.all(plus)} instead of {names.all(minus)} can be judged"
