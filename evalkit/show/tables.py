@@ -25,17 +25,18 @@ UNAVAILABLE = "not available"
 
 @dataclass(frozen=True)
 class Cell:
-    """Words in a cell, an optional link to where they are worked out, and a trusted `mark` of HTML before them."""
+    """Words in a cell, an optional link to where they are worked out, or trusted `html` that says the same."""
 
     text: str
     href: str = ""
-    mark: str = ""
+    html: str = ""
 
     def to_html(self) -> str:
         """The cell's content as HTML, escaped, with its link."""
+        if self.html:
+            return self.html
         words = html.escape(self.text)
-        body = f'<a href="{html.escape(self.href)}">{words}</a>' if self.href else words
-        return f"{self.mark}{body}"
+        return f'<a href="{html.escape(self.href)}">{words}</a>' if self.href else words
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from evalkit.evaluation.verdicts import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
+from evalkit.evaluation.words import sentence
+
 LABELS = {
     "bac08": "Blood alcohol limit of 0.08",
     "perse": "Licence suspension at the roadside",
@@ -20,13 +23,11 @@ NAMES = tuple(LABELS)
 OUTCOME = "log_fatality_rate"
 PLACES = tuple(f"S{i:02d}" for i in range(1, 49))
 PERIODS = tuple(range(1980, 2005))
-VERDICT = dict(
-    zip(NAMES, "shown likely cannot_tell_apart cannot_tell no_sign cannot_tell_apart not_tested".split(), strict=True)
-)
 STATUS = dict(
     zip(NAMES, "separable separable bundle_only separable separable swap_only not_tested".split(), strict=True)
 )
 ESTIMATE = dict(zip(NAMES, (-0.062, -0.041, np.nan, -0.018, 0.004, np.nan, np.nan), strict=True))
+P_ADJUSTED = dict(zip(NAMES, (0.01, 0.02, np.nan, 0.6, 0.6, np.nan, np.nan), strict=True))
 HALF = dict(zip(NAMES, (0.028, 0.032, np.nan, 0.071, 0.021, np.nan, np.nan), strict=True))
 
 
@@ -168,31 +169,82 @@ def event_study(name: str) -> pd.DataFrame:
     return frame
 
 
-def verdicts() -> pd.DataFrame:
-    rows = []
-    for n in NAMES:
-        est, half = ESTIMATE[n], HALF[n]
-        rows.append(
-            {
-                "component": n,
-                "outcome": OUTCOME,
-                "verdict": VERDICT[n],
-                "direction": "better" if est < 0 else "",
-                "sentence": f"{LABELS[n]}: about {abs(est) * 100:.1f} per cent (made-up sentence)."
-                if est == est
-                else "They began in the same year everywhere.",
-                "estimate": est,
-                "conf_low": est - half,
-                "conf_high": est + half,
-                "p_adjusted": 0.01 if VERDICT[n] == "shown" else 0.4,
-                "design": "StaggeredRollout(same)",
-                "clusters_exposed": 9,
-                "clusters_comparison": 20,
-                "smallest_detectable": 1.4 * half,
-                "reasons": ("pre_trend",) if VERDICT[n] == "likely" else (),
-            }
+def evidence(name: str) -> Evidence:
+    checks = tuple(CheckOutcome(row["check"], row["status"], row["words"]) for row in checks_of(name))
+    est, half = ESTIMATE[name], HALF[name]
+    bundle = None
+    if STATUS[name] in ("bundle_only", "swap_only"):
+        members = ("zerotol", "gdl") if name == "zerotol" else ("sbprim", "sbsecon")
+        kind = "together" if name == "zerotol" else "swap"
+        weights = (1.0, 1.0) if name == "zerotol" else (1.0, -1.0)
+        bundle = BundleEvidence(
+            members,
+            tuple(LABELS[m] for m in members),
+            kind,
+            -0.05,
+            -0.09,
+            -0.01,
+            0.02,
+            weights,
+            "StaggeredRollout(same)",
+            9,
+            20,
+            4,
         )
-    return pd.DataFrame(rows)
+    return Evidence(
+        name,
+        OUTCOME,
+        STATUS[name],
+        LABELS[name],
+        "Traffic deaths per 100,000 people (log)",
+        "log",
+        "lower",
+        0.05,
+        est,
+        est - half,
+        est + half,
+        half / 2,
+        9.0,
+        P_ADJUSTED[name],
+        "StaggeredRollout(same)",
+        9,
+        20,
+        checks,
+        bundle=bundle,
+        clean_until=4,
+        unit="state",
+        period="year",
+        place="state",
+        cure="Start it two years later in two states" if name == "zerotol" else "",
+    )
+
+
+def decisions() -> tuple[tuple[Evidence, Verdict], ...]:
+    return tuple((e, decide(e)) for e in map(evidence, NAMES))
+
+
+def verdicts() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "component": e.component,
+                "outcome": e.outcome,
+                "verdict": v.verdict,
+                "direction": v.direction,
+                "sentence": sentence(e, v),
+                "estimate": v.estimate,
+                "conf_low": v.conf_low,
+                "conf_high": v.conf_high,
+                "p_adjusted": v.p_adjusted,
+                "design": e.design,
+                "clusters_exposed": e.clusters_exposed,
+                "clusters_comparison": e.clusters_comparison,
+                "smallest_detectable": v.smallest_detectable,
+                "reasons": v.reasons,
+            }
+            for e, v in decisions()
+        ]
+    )
 
 
 def effects() -> pd.DataFrame:
@@ -223,28 +275,28 @@ def effects() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def checks() -> pd.DataFrame:
+def checks_of(name: str) -> list[dict[str, object]]:
     kinds = ("pre_trend", "leave_one_cluster", "few_clusters", "rungs", "date_rule")
-    rows = [
+    if ESTIMATE[name] != ESTIMATE[name]:
+        return []
+    status = {("perse", "pre_trend"): "failed", (name, "few_clusters"): "informational"}
+    return [
         {
-            "component": n,
+            "component": name,
             "outcome": OUTCOME,
             "check": c,
-            "status": "failed"
-            if (n, c) == ("perse", "pre_trend")
-            else "informational"
-            if c == "few_clusters"
-            else "passed",
-            "words": f"The {c} check in words.",
+            "status": status.get((name, c), "passed"),
+            "words": f"the {c} check in words with the figure {k + 2}",
             "estimate": -0.01,
             "conf_low": -0.03,
             "conf_high": 0.01,
         }
-        for n in NAMES
-        if ESTIMATE[n] == ESTIMATE[n]
-        for c in kinds
+        for k, c in enumerate(kinds)
     ]
-    return pd.DataFrame(rows)
+
+
+def checks() -> pd.DataFrame:
+    return pd.DataFrame([row for n in NAMES for row in checks_of(n)])
 
 
 def leave_one_out() -> pd.DataFrame:
@@ -268,7 +320,8 @@ def evaluation() -> SimpleNamespace:
             "conf_low": [-0.09],
             "conf_high": [-0.01],
             "design": ["StaggeredRollout(same)"],
-            "sentence": ["Together: about 4.9 per cent fewer."],
+            "kind": ["together"],
+            "reason": [""],
         }
     )
     return SimpleNamespace(
@@ -282,5 +335,6 @@ def evaluation() -> SimpleNamespace:
         bundles=bundles,
         checks=checks(),
         leave_one_out=leave_one_out(),
+        decisions=decisions(),
         rules={n: "Clean comparisons exist, so the like-for-like design is the headline." for n in NAMES},
     )

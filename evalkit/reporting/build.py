@@ -1,0 +1,100 @@
+"""A report: notebook, page, tables, figures and a manifest in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evalkit.errors import EvalkitError
+from evalkit.reporting.method import inputs, sha256, versions
+from evalkit.reporting.notebook import make_notebook, run_notebook, to_page, write_notebook
+from evalkit.reporting.register import period_words
+
+
+def report(evaluation: Any, folder: str | Path, *, level: float = 0.95, seed: int = 0) -> Path:
+    """Write report.html, report.ipynb, tables, figures and manifest.json into `folder`; return the page's path.
+
+    evaluation: an Evaluation, a Study, or the path of a study file. The notebook works
+    everything out again from the study file. A Study made in memory is saved first,
+    beside the folder and never in it, because it holds rows about units. level and
+    seed: used when there is no Evaluation to take them from. Raises `EvalkitError` when
+    the study file no longer gives the verdicts of the evaluation handed over.
+    """
+    place = Path(folder).resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    study, given = _study_of(evaluation)
+    level, seed = getattr(given, "level", level), getattr(given, "seed", seed)
+    file = study_file(study, place)
+    title = study.title or study.question or "Report"
+    relative = Path(os.path.relpath(file, place)).as_posix()
+    notebook = run_notebook(make_notebook(relative, level=level, seed=seed, title=title), place)
+    write_notebook(notebook, place / "report.ipynb")
+    page = place / "report.html"
+    page.write_text(to_page(notebook), encoding="utf-8")
+    verdicts = pd.read_csv(place / "verdicts.csv")
+    if given is not None:
+        _same_verdicts(given.verdicts, verdicts, file)
+    facts = {"study": relative, "title": title, "level": level, "seed": seed}
+    _write_manifest(place, study, file, facts, verdicts)
+    return page
+
+
+def study_file(study: Any, folder: Path) -> Path:
+    """The file that gives `study`: the one it was read from, else one saved beside `folder`, named by content."""
+    read = tuple(getattr(study, "inputs", ()))
+    if read:
+        return Path(read[0]).resolve()
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".study-") as draft:
+        study.save(Path(draft))
+        whole = hashlib.sha256()
+        for path in sorted(p for p in Path(draft).rglob("*") if p.is_file()):
+            whole.update(f"{path.relative_to(draft).as_posix()} {sha256(path)}\n".encode())
+        place = folder.parent / f"study-{whole.hexdigest()[:12]}"
+        shutil.copytree(draft, place, dirs_exist_ok=True)
+    return place / "study.toml"
+
+
+def _study_of(given: Any) -> tuple[Any, Any | None]:
+    """(study, evaluation or None) from whatever was handed over."""
+    from evalkit.study import Study
+
+    if isinstance(given, (str, Path)):
+        return Study.load(given), None
+    if hasattr(given, "verdicts"):
+        return given.study, given
+    return given, None
+
+
+def _same_verdicts(before: pd.DataFrame, after: pd.DataFrame, file: Path) -> None:
+    key = ["component", "outcome", "verdict"]
+    a, b = (set(map(tuple, frame[key].astype(str).to_numpy())) for frame in (before, after))
+    if a != b:
+        changed = ", ".join(sorted({row[0] for row in a ^ b}))
+        raise EvalkitError(
+            f"{file.name} does not give the verdicts of this evaluation any more (differs: {changed}). "
+            "Evaluate the study again, then write the report."
+        )
+
+
+def _write_manifest(place: Path, study: Any, file: Path, facts: dict[str, Any], verdicts: pd.DataFrame) -> None:
+    periods = study.paths.periods
+    made = sorted(p for p in place.rglob("*") if p.is_file() and p.name != "manifest.json")
+    manifest = {
+        **facts,
+        "made_at": datetime.now(UTC).replace(microsecond=0).isoformat(),
+        "time_of_data": period_words(periods[-1]) if study.period is not None and len(periods) else None,
+        "inputs": dict(inputs(study, file)),
+        "versions": versions(),
+        "verdicts": verdicts[["component", "outcome", "verdict"]].to_dict("records"),
+        "files": {p.relative_to(place).as_posix(): sha256(p) for p in made},
+    }
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
+    (place / "manifest.json").write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,116 @@
+"""From the source of the report to a notebook that was run, and from that to a page."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+from evalkit.errors import EvalkitError
+from evalkit.reporting.html import slug
+
+PAGE = files("evalkit.reporting") / "page"
+_TIMEOUT = 3600
+
+
+class ReportError(EvalkitError):
+    """A cell of the report's notebook could not be run."""
+
+
+class OwnKernel(AsyncKernelManager):
+    """A kernel in the running interpreter, whether or not one is registered."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+def make_notebook(study_file: str, *, level: float, seed: int, title: str, source: str | None = None) -> NotebookNode:
+    """The report's notebook, not yet run. study_file: path of the study file from the notebook's folder."""
+    text = source if source is not None else (PAGE / "report.py.txt").read_text(encoding="utf-8")
+    notebook = jupytext.reads(text, fmt="py:percent")
+    values = {"STUDY": repr(study_file), "LEVEL": repr(level), "SEED": repr(seed)}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = re.sub(r"\b(STUDY|LEVEL|SEED)\b", lambda found: values[found[0]], cell.source)
+    notebook.metadata = _metadata(title)
+    return notebook
+
+
+def run_notebook(notebook: NotebookNode, folder: Path) -> NotebookNode:
+    """Run every cell in `folder` with this interpreter; the same input gives the same notebook, byte for byte.
+
+    Raises `ReportError` with the words of the error when a cell fails.
+    """
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, timeout=_TIMEOUT, record_timing=False, resources=resources)
+    with tempfile.TemporaryDirectory(prefix="evalkit-") as sockets:
+        client.km = _kernel(Path(sockets))
+        try:
+            client.execute(env=_environment())
+        except CellExecutionError as error:
+            raise ReportError(f"The report's notebook stopped: {error.ename}: {error.evalue}") from None
+    return settled(notebook)
+
+
+def _kernel(sockets: Path) -> OwnKernel:
+    """A kernel reached through files where the system has them, so that no port is opened."""
+    manager = OwnKernel()
+    if os.name == "posix":
+        manager.transport, manager.ip = "ipc", str(sockets / "kernel")
+    return manager
+
+
+def settled(notebook: NotebookNode) -> NotebookNode:
+    """The notebook without what changes from run to run: random ids, times."""
+    for i, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{i:03d}"
+        cell.metadata.pop("execution", None)
+    language = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+    notebook.metadata["language_info"] = language
+    return notebook
+
+
+def to_page(notebook: NotebookNode) -> str:
+    """The notebook as one HTML page that loads nothing from outside."""
+    config = Config({"HTMLExporter": {"extra_template_basedirs": [str(PAGE.parent)]}})  # type: ignore[attr-defined]
+    exporter = HTMLExporter(template_name="page", exclude_anchor_links=True, config=config)
+    css = (PAGE / "page.css").read_text(encoding="utf-8")
+    body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css})
+    body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
+    return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
+
+
+def write_notebook(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook in the current format."""
+    path.write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
+
+
+def _metadata(title: str) -> Any:
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return nbformat.from_dict({"kernelspec": kernel, "title": title})
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, with this very evalkit, one thread and no window for figures."""
+    import evalkit
+
+    home = str(Path(evalkit.__file__).resolve().parents[1])
+    paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
+    return {**os.environ, **fixed, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}

@@ -1,0 +1,136 @@
+"""Page one: the question, one line a component, what may be said, what would change our mind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from evalkit.evaluation.words import in_one_breath
+from evalkit.figures.forest import VERDICT_WORDS
+from evalkit.figures.picture import Picture
+from evalkit.reporting.html import Html, bullets, escape, linked, paragraph, verdict_mark
+from evalkit.reporting.pictures import picture_html
+from evalkit.reporting.register import Names, names_of, spread_words
+from evalkit.reporting.spoken import spoken
+from evalkit.show.tables import Cell, Table
+from evalkit.show.words import count_words, full_stop, join_words, quoted
+
+_STRONG = ("shown", "likely", "no_sign")
+_MOST = 3
+
+
+def page_one(evaluation: Any, pictures: Mapping[str, Picture] | None = None, outcome: str | None = None) -> Html:
+    """The findings on one page, for a reader with a minute.
+
+    outcome: which one, default the first. Every figure comes from the tables of the
+    evaluation and links to the row in which it is worked out.
+    """
+    study = evaluation.study
+    chosen = study.outcome(outcome).column
+    rows = spoken(evaluation, chosen).to_dict("records")
+    names = names_of(study)
+    title = study.question or study.title or "Which components made a difference?"
+    body = (
+        f'<h1 id="question">{escape(title)}</h1>{_data_line(evaluation, chosen)}'
+        f'<div class="breath"><p><strong>In one breath.</strong> {escape(_breath(rows, names))}</p></div>'
+        f"{findings(rows, names, study, evaluation.level).to_html()}"
+        f"{picture_html(pictures or {}, 'forest')}"
+        f'<div class="say">{_say(rows, names)}</div>'
+        f'<div class="two"><div class="mind">{_mind(rows, names)}</div>'
+        f"<div>{_overturn(evaluation, chosen, names)}</div></div>"
+    )
+    return Html("page one", f'<section class="page-one" aria-labelledby="question">{body}</section>')
+
+
+def findings(rows: list[dict[str, Any]], names: Names, study: Any, level: float) -> Table:
+    """One line a component in the order of the register: verdict, what we found, what it rests on."""
+    cells = []
+    for row in rows:
+        key, places = row["component"], rests_words(row, names)
+        verdict = Cell(VERDICT_WORDS[row["verdict"]], html=verdict_mark(row["verdict"]))
+        found = Cell(row["found"], html=linked(row["found"], f"#effects-{key}"))
+        rests = Cell(places, html=linked(places, f"#effects-{key}"))
+        cells.append((Cell(names.label(key)), verdict, found, rests))
+    note = (
+        f"The likely range is the {level:.0%} interval of each component by itself, not adjusted for how many were "
+        "looked at; the verdict takes that into account."
+    )
+    head = ("Component", "Verdict", "What we found", "What it rests on")
+    keys = tuple(row["component"] for row in rows)
+    return Table("What each component did", head, tuple(cells), name="findings", keys=keys, note=note, cards=True)
+
+
+def rests_words(row: Mapping[str, Any], names: Names) -> str:
+    """'9 states with it, 20 without', or what stands in its place."""
+    exposed, others = row["clusters_exposed"], row["clusters_comparison"]
+    if not (pd.notna(exposed) and exposed > 0) or row["verdict"] == "not_tested":
+        return "Nothing to compare with" if row["verdict"] == "not_tested" else "No clean comparison of its own"
+    place = names.place(row["component"])
+    return f"{count_words(int(exposed), place)} with it, {int(others):,} without"
+
+
+def _breath(rows: list[dict[str, Any]], names: Names) -> str:
+    return in_one_breath([{**row, "label": names.label(row["component"])} for row in rows])
+
+
+def _data_line(evaluation: Any, outcome: str) -> str:
+    study = evaluation.study
+    about = study.outcome(outcome)
+    better = f"{about.better} is better"
+    parts = [study.title, spread_words(study), f"{about.label} ({better})"]
+    said = " · ".join(escape(p) for p in parts if p)
+    return f'<p class="data"><a class="worked" href="#data">{said}</a></p>'
+
+
+def _say(rows: list[dict[str, Any]], names: Names) -> str:
+    strong = [r for r in rows if r["verdict"] in _STRONG][:_MOST] or rows[:1]
+    may = [linked(r["may_say"], f"#effects-{r['component']}") for r in strong if r.get("may_say")]
+    seen: dict[str, str] = {}
+    for row in rows:
+        claim = str(row.get("may_not_say") or "").split("; ")[0]
+        if claim and row["verdict"] not in seen:
+            seen[row["verdict"]] = escape(full_stop(claim))
+    more = '<p class="note"><a href="#what-may-be-said">For every component</a></p>'
+    return (
+        f"<div><h2>You may say</h2>{bullets(may)}</div>"
+        f"<div><h2>You may not say</h2>{bullets(list(seen.values())[:_MOST])}{more}</div>"
+    )
+
+
+def _mind(rows: list[dict[str, Any]], names: Names) -> str:
+    """What would let us tell, one line for components with the same answer."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        words = str(row.get("would_change") or "")
+        if words and row["verdict"] in ("cannot_tell", "cannot_tell_apart", "not_tested"):
+            groups.setdefault(words, []).append(quoted(names.label(row["component"])))
+    items = [f"{escape(join_words(who))}: {escape(words[:1].lower() + words[1:])}" for words, who in groups.items()]
+    return f"<h2>What would let us tell</h2>{bullets(items) or paragraph('Every component has an answer.')}"
+
+
+def _overturn(evaluation: Any, outcome: str, names: Names) -> str:
+    """What could overturn the answers that were given: failed checks first, then what held."""
+    verdicts = evaluation.verdicts
+    given = verdicts[(verdicts["outcome"] == outcome) & verdicts["verdict"].isin(_STRONG)]["component"]
+    checks = evaluation.checks[(evaluation.checks["outcome"] == outcome) & evaluation.checks["component"].isin(given)]
+    failed = checks[checks["status"] == "failed"]
+    items = [
+        f"{escape(quoted(names.label(r['component'])))}: {linked(_lower(r['words']), '#check-' + _anchor(r))}"
+        for r in failed.to_dict("records")
+    ]
+    held = len(checks[checks["status"] == "passed"])
+    if held:
+        items.append(linked(f"{held} of {len(checks)} checks of these answers passed.", "#checks"))
+    if not len(given):
+        items = ["No answer was given that a check could overturn."]
+    return f"<h2>What could overturn this</h2>{bullets(items)}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _anchor(row: Mapping[str, Any]) -> str:
+    return f"{row['component']}-{row['check']}"

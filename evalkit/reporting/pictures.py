@@ -1,0 +1,34 @@
+"""Every picture of a report, made once from the tables of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.figures import describe
+from evalkit.figures.picture import Picture
+
+
+def pictures(evaluation: Any) -> dict[str, Picture]:
+    """Name -> Picture: timeline, separability, forest (one an outcome), event studies, leave one out.
+
+    A picture that nothing can be drawn in is left out; the tables say why.
+    """
+    first = evaluation.study.outcome().column
+    out = {"timeline": describe("timeline", evaluation), "separability": describe("separability", evaluation)}
+    for outcome in dict.fromkeys(evaluation.verdicts["outcome"]):
+        name = "forest" if outcome == first else f"forest_{outcome}"
+        out[name] = describe("forest", evaluation, evaluation.effects, outcome=outcome, name=name)
+    for component in evaluation.study.components:
+        table = evaluation.event_studies.get((component.name, first))
+        if table is not None and len(table):
+            name = f"event_study_{component.name}"
+            out[name] = describe("event_study", evaluation, component.name, outcome=first, name=name)
+    if len(evaluation.leave_one_out):
+        out["leave_one_out"] = describe("leave_one_out", evaluation, outcome=first)
+    return out
+
+
+def picture_html(made: Mapping[str, Picture], name: str) -> str:
+    """The picture's HTML, or nothing where it could not be drawn."""
+    return made[name].to_html() if name in made else ""

@@ -1,0 +1,237 @@
+"""The sections after page one, in the order in which a reader asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from evalkit.figures.forest import VERDICT_WORDS
+from evalkit.figures.matrix import STATUS_WORDS, WAYS
+from evalkit.figures.picture import Picture
+from evalkit.reporting.html import Html, escape, icon, paragraph, slug, verdict_mark
+from evalkit.reporting.pictures import picture_html
+from evalkit.reporting.register import Names, names_of, spread_words
+from evalkit.reporting.spoken import spoken
+from evalkit.show.numbers import signed
+from evalkit.show.tables import Cell, Table, make_table
+from evalkit.show.words import full_stop, join_words
+
+_HEADINGS = (
+    "What was delivered",
+    "What can be told apart",
+    "Estimates",
+    "Does it hold?",
+    "What may be said",
+    "Method",
+    "Where this comes from",
+)
+
+
+def contents() -> Html:
+    """Links to the sections."""
+    listed = [(slug(words), words) for words in _HEADINGS] + [("code", "The code behind this page")]
+    items = "".join(f'<li><a href="#{anchor}">{escape(words)}</a></li>' for anchor, words in listed)
+    return Html("contents", f'<nav aria-label="Sections of this report"><ol>{items}</ol></nav>')
+
+
+def delivered(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
+    """The timeline and the register."""
+    study = evaluation.study
+    names = names_of(study)
+    rows = [
+        (
+            c.label,
+            names.place(c.name),
+            _reach(c),
+            "always on" if c.always_on else _lag(c, study),
+            c.description or "none",
+        )
+        for c in study.components
+    ]
+    head = ("Component", "Decided by", "Can reach", "Can show an effect", "Notes")
+    table = make_table("The register of components", head, rows, name="register")
+    line = f'<p id="data">{escape(full_stop(spread_words(study)))}</p>'
+    return Html("delivered", line + picture_html(pictures, "timeline") + table.to_html())
+
+
+def told_apart(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
+    """The matrix, the reasons, the bundles, and what rollout would have told."""
+    sep = evaluation.separability
+    names = names_of(evaluation.study)
+    parts = [picture_html(pictures, "separability"), status_table(sep, names).to_html()]
+    if sep.aliased:
+        parts.append("".join(paragraph(full_stop(str(s))) for s in sep.aliased))
+    parts.append(pair_table(sep, names).to_html())
+    if len(evaluation.bundles):
+        parts.append(_bundle_table(evaluation.bundles, names).to_html())
+    if len(sep.cure):
+        rows = [(names.label(r["component"]), full_stop(str(r["words"]))) for r in sep.cure.to_dict("records")]
+        table = make_table("What rollout would have let us tell", ("Component", "Smallest change"), rows, name="cure")
+        parts.append(table.to_html())
+    return Html("told apart", "".join(parts))
+
+
+def status_table(sep: Any, names: Names) -> Table:
+    """Status, switches and reason of each component."""
+    rows = [
+        (
+            names.label(r["component"]),
+            STATUS_WORDS.get(r["status"], r["status"]),
+            _whole(r["switches"]),
+            _whole(r["clean_switches"]),
+            _whole(r["clean_until"]),
+            full_stop(str(r["reason"])) if isinstance(r["reason"], str) and r["reason"] else "nothing to add",
+        )
+        for r in sep.components.to_dict("records")
+    ]
+    head = ("Component", "Status", "Switches", "Clean switches", "Clean until period", "Reason")
+    right = (False, False, True, True, True, False)
+    keys = tuple(sep.components["component"])
+    caption = "What can be told apart, before any outcome was read"
+    return make_table(caption, head, rows, numeric=right, name="separability", keys=keys)
+
+
+def pair_table(sep: Any, names: Names) -> Table:
+    """By what each pair of components is told apart."""
+    rows = [
+        (
+            f"{names.label(r['a'])} and {names.label(r['b'])}",
+            "yes" if r["separable"] else "no",
+            join_words([word for column, word in WAYS.items() if r[column]]) or "nothing",
+            _whole(r["clean_switches_a"]),
+            _whole(r["clean_switches_b"]),
+        )
+        for r in sep.pairs.to_dict("records")
+    ]
+    head = ("Pair", "Told apart", "Differ by", "Clean switches of the first", "Clean switches of the second")
+    return make_table("Pairs of components", head, rows, numeric=(False, False, False, True, True), name="pairs")
+
+
+def estimates(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
+    """Every design tried for every component, other outcomes' verdicts, an event study a component."""
+    names = names_of(evaluation.study)
+    parts = []
+    for i, outcome in enumerate(evaluation.study.outcomes):
+        rows = evaluation.effects[evaluation.effects["outcome"] == outcome.column]
+        name = "effects" if i == 0 else f"effects-{outcome.column}"
+        parts.append(effects_table(rows, names, outcome, name).to_html())
+        if i:
+            parts.append(picture_html(pictures, f"forest_{outcome.column}"))
+            parts.append(_verdict_table(evaluation, outcome, names).to_html())
+    for component in evaluation.study.components:
+        drawn = picture_html(pictures, f"event_study_{component.name}")
+        note = "" if drawn else paragraph("No event study: no design could give its event times.")
+        parts.append(f'<h3 id="event-{escape(component.name)}">{escape(component.label)}</h3>{drawn}{note}')
+    return Html("estimates", "".join(parts))
+
+
+def effects_table(rows: pd.DataFrame, names: Names, outcome: Any, name: str) -> Table:
+    """Estimates in the outcome's own unit, a row a component and design; the headline is marked."""
+    cells: list[tuple[str, ...]] = []
+    keys: list[str] = []
+    seen: set[str] = set()
+    for r in rows.to_dict("records"):
+        key = r["component"]
+        error = r["std_error"]
+        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
+        given = pd.notna(r["estimate"])
+        reason = full_stop(str(r["reason"])) if r["reason"] else (str(r["inference"]) if given else "not given")
+        label = names.label(key)
+        design = f"{r['design']}{' (headline)' if r['headline'] else ''}"
+        where = f"{_whole(r['clusters_exposed'])} and {_whole(r['clusters_comparison'])}"
+        spread = signed(float(error), 2).lstrip("+") if pd.notna(error) else "not given"
+        cells.append((f"{label}: {design}", *numbers, spread, _p(r["p_value"]), where, reason))
+        keys.append(key if key not in seen else f"{key}-{len(keys)}")
+        seen.add(key)
+    head = (
+        "Component and design",
+        "Estimate",
+        "From",
+        "To",
+        "Standard error",
+        "p value",
+        "Places with and without",
+        "Inference, or why no number",
+    )
+    right = (False, True, True, True, True, True, True, False)
+    note = "Effects in the column's own unit" + (" (log points)." if outcome.kind == "log" else ".")
+    caption = f"Every design that was tried: {outcome.label}"
+    return make_table(caption, head, cells, numeric=right, name=name, keys=tuple(keys), note=note)
+
+
+def held(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
+    """Every check, and each headline with one place left out."""
+    names = names_of(evaluation.study)
+    rows, keys = [], []
+    for r in evaluation.checks.to_dict("records"):
+        status = Cell(r["status"], html=icon(r["status"]) + escape(r["status"]))
+        name = str(r["check"]).replace("_", " ")
+        rows.append((names.label(r["component"]), name, status, full_stop(str(r["words"]))))
+        keys.append(f"{r['component']}-{r['check']}")
+    unique = tuple(k if keys.index(k) == i else f"{k}-{i}" for i, k in enumerate(keys))
+    head = ("Component", "Check", "Result", "In words")
+    table = make_table("Checks", head, rows, name="check", keys=unique)
+    body = f'<div id="checks">{table.to_html()}</div>' if rows else paragraph("There was no estimate to check.")
+    return Html("held", body + picture_html(pictures, "leave_one_out"))
+
+
+def said(evaluation: Any) -> Html:
+    """For every component and outcome: may say, may not say, what would change our mind."""
+    parts = [_verdict_table(evaluation, o, names_of(evaluation.study), full=True) for o in evaluation.study.outcomes]
+    tables = "".join(t.to_html() for t in parts)
+    return Html("said", tables)
+
+
+def _verdict_table(evaluation: Any, outcome: Any, names: Names, full: bool = False) -> Table:
+    rows = []
+    for r in spoken(evaluation, outcome.column).to_dict("records"):
+        verdict = Cell(VERDICT_WORDS[r["verdict"]], html=verdict_mark(r["verdict"]))
+        words = ("may_say", "may_not_say", "would_change") if full else ("found",)
+        rows.append((names.label(r["component"]), verdict, *(str(r.get(w) or "nothing to add") for w in words)))
+    head = ("Component", "Verdict", *(_SAID if full else ("What we found",)))
+    caption = f"{'What may be said' if full else 'Verdicts'}: {outcome.label}"
+    name = f"{'said' if full else 'verdicts'}-{outcome.column}"
+    return make_table(caption, head, rows, name=name, cards=True)
+
+
+_KINDS = {"together": "together", "swap": "one in place of another", "sum": "as a sum"}
+_SAID = ("You may say", "You may not say", "What would change our mind")
+
+
+def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
+    rows = []
+    for r in bundles.to_dict("records"):
+        members = join_words([names.label(m) for m in r["members"]])
+        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
+        rows.append(
+            (
+                members,
+                *numbers,
+                str(r["design"]) or "none",
+                _KINDS.get(r["kind"], r["kind"]),
+                str(r["reason"] or "nothing to add"),
+            )
+        )
+    head = ("Components", "Estimate", "From", "To", "Design", "How they go", "Remarks")
+    right = (False, True, True, True, False, False, False)
+    return make_table("Combinations that can be judged together", head, rows, numeric=right, name="bundles")
+
+
+def _whole(value: Any) -> str:
+    return f"{int(value):,}" if pd.notna(value) else "not given"
+
+
+def _p(value: Any) -> str:
+    if pd.isna(value):
+        return "not given"
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _reach(component: Any) -> str:
+    return f"those with {component.reach}" if component.reach else "everyone"
+
+
+def _lag(component: Any, study: Any) -> str:
+    return "at once" if not component.lag else f"after {component.lag} periods"
