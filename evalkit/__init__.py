@@ -21,15 +21,19 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Component": "evalkit.study:Component",
     "Estimate": "evalkit.inference:Estimate",
+    "Evaluation": "evalkit.evaluation:Evaluation",
     "EvalkitError": "evalkit.errors:EvalkitError",
     "EvalkitWarning": "evalkit.errors:EvalkitWarning",
     "Interval": "evalkit.inference:Interval",
     "Links": "evalkit.study.links:Links",
     "Outcome": "evalkit.study:Outcome",
     "JointEventStudy": "evalkit.designs:JointEventStudy",
+    "Separability": "evalkit.components:Separability",
     "StaggeredRollout": "evalkit.designs:StaggeredRollout",
     "Study": "evalkit.study:Study",
+    "evaluate": "evalkit.evaluation:evaluate",
     "plot": "evalkit.figures",
+    "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
 }
 

@@ -7,6 +7,7 @@ adopters' mean change, C_p that of their matches, and N_p the adopters seen who 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,7 +66,7 @@ class Contrast:
         mean, mean0 = _ratio(s1, n1, ok), _ratio(s0, n0, ok)
         return Block(c, int(np.searchsorted(self.cohorts, c.cohort)), adopters, ok, n1, mean, n0, mean0)
 
-    def _collect(self, per_block) -> np.ndarray:
+    def _collect(self, per_block: Callable[[Block], np.ndarray]) -> np.ndarray:
         """(H, T) sums over the blocks of each cohort."""
         out = np.zeros((len(self.cohorts), self.n_periods))
         for b in self.blocks:
@@ -162,7 +163,7 @@ class Contrast:
         cols, k = columns[keep], out.shape[1] // 2
         for units, weight, centre, serve in (
             (np.flatnonzero(path == c.path), share, level, None),
-            (np.flatnonzero(c.match.any(axis=1)[path]), -share0, b.mean0, c.match),
+            (np.flatnonzero(np.asarray(c.match.any(axis=1))[path]), -share0, b.mean0, c.match),
         ):
             change, seen = self.sums.changes(units, c.base, c.window)
             w = np.where(seen, self.sums.weights[units, None], 0.0)
@@ -209,7 +210,7 @@ class Contrast:
             serve = b.comparison.match[self.sums.path]
             n1, s1 = (add_by(x[b.adopters], codes[b.adopters], len(names)) for x in (n, s))
             n0, s0 = (add_by(x * serve, codes, len(names), order) for x in (n, s))
-            in1, in0 = n1 > 0, n0 > 0
+            in1, in0 = np.asarray(n1 > 0), np.asarray(n0 > 0)
             left = b.comparison.possible & (in1.sum(0) - in1 > 0) & (in0.sum(0) - in0 > 0)
             m1, m0 = b.n - n1, np.where(left, b.n0 - n0, 1.0)
             change = (b.mean * b.n - s1) - m1 * (b.mean0 * b.n0 - s0) / m0

@@ -10,6 +10,7 @@ import pandas as pd
 
 from evalkit.designs.additive import AdditiveDesign, EventTimes, additive_design, make_grid
 from evalkit.designs.joint_fit import Fit, refits
+from evalkit.designs.protocol import StudyLike
 from evalkit.designs.rollout import rows_of
 from evalkit.designs.sums import add_by
 from evalkit.errors import NotIdentifiedError
@@ -17,7 +18,6 @@ from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions, GroupSource
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.jackknife import Replicates
-from evalkit.study import Study
 from evalkit.study.paths import Paths
 
 _FITS: WeakKeyDictionary = WeakKeyDictionary()
@@ -52,16 +52,16 @@ class JointEventStudy:
     def _window(self, paths: Paths) -> tuple[int, int] | None:
         return self.window
 
-    def __call__(self, study: Study, component: str) -> Estimate:
+    def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Event-time effects of `component`, from the regression on all of them."""
         study.paths.index(component)
         whole = self.fit(study, study.paths.inference_level(component)[0])
         mine = np.flatnonzero(whole.labels["component"].to_numpy() == component)
         if not len(mine):
-            raise NotIdentifiedError(f"{component!r} is never on, or on throughout, wherever a comparison could be made.")
+            raise NotIdentifiedError(f"{component!r} is never on, or on throughout, wherever it could be compared.")
         return whole.select(mine)
 
-    def fit(self, study: Study, level: str) -> Estimate:
+    def fit(self, study: StudyLike, level: str) -> Estimate:
         """All components' event-time effects with their joint covariance, clustered at `level`."""
         made = _FITS.setdefault(study, {})
         if (self, level) not in made:
@@ -69,7 +69,7 @@ class JointEventStudy:
         return made[self, level]
 
 
-def _estimate(design: JointEventStudy, study: Study, level: str) -> Estimate:
+def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate:
     values = study.values(design.outcome)
     seen = np.isfinite(values)
     paths = replace(study.paths, seen=None if seen.all() else seen, _cells={})
@@ -81,7 +81,7 @@ def _estimate(design: JointEventStudy, study: Study, level: str) -> Estimate:
     fit = Fit(columns, mean[keep.group, keep.period])
     cluster = np.zeros(grid.n_groups, dtype=int)
     cluster[grid.of] = paths.levels[level].codes
-    return _assemble(fit, study, paths, level, cluster, (values, weights))
+    return _assemble(fit, (study, paths, design.outcome), level, cluster, (values, weights))
 
 
 def _group_means(values: np.ndarray, weights: np.ndarray, of: np.ndarray, groups: int) -> np.ndarray:
@@ -91,7 +91,8 @@ def _group_means(values: np.ndarray, weights: np.ndarray, of: np.ndarray, groups
     return total / np.where(mass > 0, mass, 1.0)[:, None]
 
 
-def _assemble(fit: Fit, study: Study, paths: Paths, level: str, cluster: np.ndarray, data: tuple) -> Estimate:
+def _assemble(fit: Fit, where: tuple, level: str, cluster: np.ndarray, data: tuple) -> Estimate:
+    study, paths, name = where
     p, found = fit.n_columns, fit.solution
     rows = rows_of(study.paths)
     value = np.where(found.free, found.beta, np.nan)
@@ -103,7 +104,7 @@ def _assemble(fit: Fit, study: Study, paths: Paths, level: str, cluster: np.ndar
     second = np.vstack([np.zeros((p, p)), np.eye(p)])
     arms = _arms(fit, cluster, len(paths.levels[level].names))
     return Estimate(
-        value=value, mass=mass, labels=_labels(fit, study, level),
+        value=value, mass=mass, labels=_labels(fit, study, level, name),
         value_parts=Contributions(((source, first),), level), mass_parts=Contributions(((source, second),), level),
         arms=arms, replicate=lambda: _replicates(fit, cluster, paths, level, arms),
     )  # fmt: skip
@@ -166,9 +167,9 @@ def _replicates(fit: Fit, cluster: np.ndarray, paths: Paths, level: str, arms: A
     return Replicates(names, level, beta, masses, arms.exposed, everywhere & ~arms.exposed)
 
 
-def _labels(fit: Fit, study: Study, level: str) -> pd.DataFrame:
+def _labels(fit: Fit, study: StudyLike, level: str, name: str | None) -> pd.DataFrame:
     names = np.array(fit.design.components, dtype=object)
-    outcome = study.outcome()
+    outcome = study.outcome(name)
     reason = np.where(
         fit.solution.free, "", "the regression cannot tell this event time from other components, places and periods"
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -111,7 +112,7 @@ class Plan(Sequence):
     def __len__(self) -> int:
         return len(self.comparisons)
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: Any) -> Any:
         return self.comparisons[item]
 
     def __iter__(self) -> Iterator[Comparison]:
@@ -182,7 +183,9 @@ def _moves(code: np.ndarray) -> np.ndarray:
     return moves
 
 
-def _compare(stage, rules, start, known, leads=True) -> Comparison | None:
+def _compare(
+    stage: Arena, rules: Rules, start: tuple[int, int, int], known: tuple, leads: bool = True
+) -> Comparison | None:
     path, cohort, last_off = start
     touched, first, moved = known
     last_base = last_off - rules.anticipation
@@ -200,7 +203,7 @@ def _compare(stage, rules, start, known, leads=True) -> Comparison | None:
     return Comparison(stage.component, cohort, path, base, window, match)
 
 
-def _compare_after(stage, rules, start, known) -> Comparison | None:
+def _compare_after(stage: Arena, rules: Rules, start: tuple[int, int, int], known: tuple) -> Comparison | None:
     """As `_compare` for the periods from the start on, among the paths that agree over base to start."""
     path, cohort, last_off = start
     touched, first, moved = known
@@ -292,7 +295,9 @@ def _count(flags: np.ndarray) -> np.ndarray:
     return out
 
 
-def _widest(stage, rules, base, quiet, allowed, agree) -> tuple[np.ndarray, np.ndarray]:
+def _widest(
+    stage: Arena, rules: Rules, base: np.ndarray, quiet: int, allowed: np.ndarray, agree: _Agreement
+) -> tuple[np.ndarray, np.ndarray]:
     """Matches under the widest base window, up to `base_window`, that keeps two comparison clusters
     (or as many as a single base period has, if that is fewer)."""
     t = np.arange(len(base))

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
+from evalkit.designs.additive import AdditiveDesign
 from evalkit.designs.plan import Plan
 from evalkit.inference import Estimate, Interval
-from evalkit.study import Study
+from evalkit.study import Outcome
 from evalkit.study.paths import Paths
+
+
+class StudyLike(Protocol):
+    """What a design reads: exposure paths, and an outcome on their rows."""
+
+    @property
+    def paths(self) -> Paths:
+        """Exposure paths, no outcome."""
+
+    def values(self, outcome: str | None = None) -> np.ndarray:
+        """(n, T) outcome, NaN where not seen."""
+
+    def outcome(self, name: str | None = None) -> Outcome:
+        """The outcome's description."""
 
 
 @runtime_checkable
 class Design(Protocol):
     """A frozen value whose fields are choices; calling it is the act, and nothing is kept."""
 
-    def plan(self, paths: Paths, component: str) -> Plan:
+    def plan(self, paths: Paths, component: str) -> Plan | AdditiveDesign:
         """The comparisons it would make, from exposure paths alone."""
 
-    def __call__(self, study: Study, component: str) -> Estimate | Interval:
+    def __call__(self, study: StudyLike, component: str) -> Estimate | Interval:
         """The estimates of one component."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.contrast import Contrast
+from evalkit.designs.contrast import Block, Contrast
 from evalkit.designs.sums import Sums
 from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions, GroupSource, PathSource, Rows
@@ -173,7 +173,7 @@ def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
     return frame.assign(cluster=names[frame["cluster"]], period=periods[frame["period"]], base=periods[frame["base"]])
 
 
-def _block_cells(contrast: Contrast, b, at: np.ndarray) -> list[pd.DataFrame]:
+def _block_cells(contrast: Contrast, b: Block, at: np.ndarray) -> list[pd.DataFrame]:
     sums, c = contrast.sums, b.comparison
     n, _ = sums.read(c.base, c.window)
     share, share0, _ = contrast._shares(b)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.plan import Plan, Rules, arena, make_plan
+from evalkit.designs.protocol import StudyLike
 from evalkit.designs.rollout import Naming, assemble
 from evalkit.designs.sums import Sums
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
-from evalkit.study import Study
 from evalkit.study.paths import Paths
 
 _OTHERS = {
@@ -71,7 +71,7 @@ class StaggeredRollout:
         """Every start of the component with its matches; sees no outcome."""
         return make_plan(arena(paths, component, self.others), self.rules)
 
-    def __call__(self, study: Study, component: str) -> Estimate:
+    def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""
         plan = self.plan(study.paths, component)
         if not len(plan):
@@ -83,6 +83,6 @@ class StaggeredRollout:
         sums = Sums(study.paths, level, study.values(self.outcome))
         return assemble(Contrast(plan, sums), self._naming(study, component))
 
-    def _naming(self, study: Study, component: str) -> Naming:
+    def _naming(self, study: StudyLike, component: str) -> Naming:
         outcome = study.outcome(self.outcome)
         return Naming(component, outcome.column, outcome.unit, f"adopters with a match among {_OTHERS[self.others]}")

@@ -9,12 +9,14 @@ import numpy as np
 
 from evalkit import checks
 from evalkit.checks import CheckResult
-from evalkit.designs import StaggeredRollout
+from evalkit.designs import JointEventStudy, StaggeredRollout
+from evalkit.designs.protocol import Design
 from evalkit.evaluation.headline import Run, Window, average_over, run_design
 from evalkit.inference import Estimate
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
 
+LEADS = 4
 READINGS = {"half": "whole from one half on", "full": "off until the first full period"}
 
 
@@ -23,28 +25,29 @@ class Target:
     """What is attacked: one component's headline run, its window, and what would matter."""
 
     component: str
-    run: Run
+    design: Design
+    rows: Estimate
+    one: Estimate
     window: Window
     matters: float | None
 
-    @property
-    def one(self) -> Estimate:
-        return self.run.one
 
-
-def attack(target: Target, study: Study, others: Sequence[Run], readings: Mapping[str, Study]) -> tuple[CheckResult, ...]:
+def attack(
+    target: Target, study: Study, others: Sequence[Run], readings: Mapping[str, Study]
+) -> tuple[CheckResult, ...]:
     """Every check of design 2.5 that applies to the headline's design."""
-    fair = {r.rung.name: r.one for r in others if r.usable and r.rung.fair and not r.rung.headline}
+    fair = {r.rung.name: r.answer for r in others if r.answer is not None and r.rung.fair and not r.rung.headline}
     found = [
         checks.leave_one_cluster(target.one),
         checks.few_clusters(target.one),
         checks.rungs(target.one, fair),
         _date_rule(target, readings),
     ]
-    if isinstance(target.run.rung.design, StaggeredRollout):
-        found = [_pre_trend(target, study), *found, _growing(target, study), _stayers(target)]
-    else:
-        found = [_joint_pre_trend(target, study), *found]
+    if isinstance(target.design, StaggeredRollout):
+        design = target.design
+        found = [_pre_trend(target, design, study), *found, _growing(target, design, study), _stayers(target)]
+    elif isinstance(target.design, JointEventStudy):
+        found = [_joint_pre_trend(target, target.design, study), *found]
     return tuple(found)
 
 
@@ -64,9 +67,8 @@ def part_way(paths: Paths) -> bool:
     return bool(((paths.state < 0) & (paths.state != UNKNOWN)).any())
 
 
-def _pre_trend(target: Target, study: Study) -> CheckResult:
-    design = replace(target.run.rung.design, base="universal", base_window=1)
-    rows, _ = run_design(design, study, target.component)
+def _pre_trend(target: Target, design: StaggeredRollout, study: Study) -> CheckResult:
+    rows = replace(design, base="universal", base_window=1)(study, target.component)
     events = rows.labels["event_time"].to_numpy()
     post = np.unique(events[target.window.holds(events)])
     length = max(len(post), 4)
@@ -75,11 +77,8 @@ def _pre_trend(target: Target, study: Study) -> CheckResult:
     return checks.pre_trend(early, reach, target.matters)
 
 
-def _joint_pre_trend(target: Target, study: Study) -> CheckResult:
-    design = replace(target.run.rung.design, window=(4, None))
-    rows, reason = run_design(design, study, target.component)
-    if rows is None:
-        return CheckResult("pre_trend", "informational", reason)
+def _joint_pre_trend(target: Target, design: JointEventStudy, study: Study) -> CheckResult:
+    rows = replace(design, window=(LEADS, study.paths.n_periods))(study, target.component)
     events = rows.labels["event_time"].to_numpy()
     early = rows.select(np.flatnonzero(events < 0)).aggregate("event_time")
     post = events[target.window.holds(events)]
@@ -89,25 +88,27 @@ def _joint_pre_trend(target: Target, study: Study) -> CheckResult:
 def _date_rule(target: Target, readings: Mapping[str, Study]) -> CheckResult:
     found: dict[str, Estimate | None] = {}
     for reading, study in readings.items():
-        rows, _ = run_design(target.run.rung.design, study, target.component)
+        rows, _ = run_design(target.design, study, target.component)
         found[READINGS[reading]] = None if rows is None else average_over(rows, target.window)
     return checks.date_rule(target.one, found)
 
 
-def _growing(target: Target, study: Study) -> CheckResult:
-    events = target.run.rows.labels["event_time"].to_numpy()
-    inside = events[target.window.holds(events) & ~np.isnan(target.run.rows.value)]
+def _growing(target: Target, design: StaggeredRollout, study: Study) -> CheckResult:
+    events = target.rows.labels["event_time"].to_numpy()
+    inside = events[target.window.holds(events) & ~np.isnan(target.rows.value)]
     length = int(inside.max()) + 1 if len(inside) else 1
     if len(study.components) == 1:
         return CheckResult("others_still_growing", "passed", "There is no other component in this study.")
-    rows, _ = run_design(replace(target.run.rung.design, lookback=length), study, target.component)
+    rows, _ = run_design(replace(design, lookback=length), study, target.component)
     alike = None if rows is None else average_over(rows, target.window)
     return checks.others_still_growing(target.one, alike, target.matters)
 
 
 def _stayers(target: Target) -> CheckResult:
-    rows = target.run.rows
+    rows = target.rows
     use = target.window.holds(rows.labels["event_time"].to_numpy()) & (rows.mass > 0)
     weight = rows.mass[use]
-    shares = [float(np.average(rows.labels[c].to_numpy()[use], weights=weight)) for c in ("stay_exposed", "stay_comparison")]
+    shares = [
+        float(np.average(rows.labels[c].to_numpy()[use], weights=weight)) for c in ("stay_exposed", "stay_comparison")
+    ]
     return checks.stayers(*shares)

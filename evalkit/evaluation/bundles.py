@@ -10,7 +10,7 @@ import pandas as pd
 
 from evalkit.components import Separability, separability
 from evalkit.evaluation.headline import Run, Window, run
-from evalkit.evaluation.ladder import JOINT, Choices, ladder
+from evalkit.evaluation.ladder import Choices, ladder
 from evalkit.evaluation.verdicts import BundleEvidence
 from evalkit.evaluation.view import View, swap, together
 from evalkit.show.words import join_words
@@ -27,9 +27,7 @@ class BundleRun:
     evidence: BundleEvidence
 
 
-def run_bundles(
-    study: Study, sep: Separability, outcome: Outcome, choices: Choices, level: float
-) -> list[BundleRun]:
+def run_bundles(study: Study, sep: Separability, outcome: Outcome, choices: Choices, level: float) -> list[BundleRun]:
     """Each row of `sep.bundles`: members that go together, and swaps, as one component."""
     return [_run_bundle(study, row, outcome, choices, level) for _, row in sep.bundles.iterrows()]
 
@@ -75,9 +73,9 @@ def _with_reason(plain: BundleEvidence, reason: str) -> BundleEvidence:
 def _finish(
     members: tuple[str, ...], outcome: Outcome, done: Run, plain: BundleEvidence, window: Window, level: float
 ) -> BundleRun:
-    if not done.usable:
+    if done.answer is None:
         return BundleRun(members, outcome, done, _with_reason(plain, done.reason))
-    row = done.one.to_frame(level).iloc[0]
+    row = done.answer.to_frame(level).iloc[0]
     evidence = BundleEvidence(
         plain.members, plain.labels, plain.kind, float(row["estimate"]), float(row["conf_low"]),
         float(row["conf_high"]), float(row["std_error"]), plain.weights, done.rung.name,

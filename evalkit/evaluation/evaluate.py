@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from evalkit.checks.leave_one_cluster import without_each
 from evalkit.components import Separability, separability
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
 from evalkit.evaluation.attack import Target, attack, readings_of
 from evalkit.evaluation.bundles import run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
-from evalkit.evaluation.headline import Run, Window, run
+from evalkit.evaluation.headline import Window, run
 from evalkit.evaluation.ladder import Choices, ladder, rule_words
 from evalkit.evaluation.verdicts import Evidence, Verdict
+from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
 from evalkit.study import Outcome, Study
 
@@ -48,12 +47,12 @@ class Evaluation:
     findings: tuple[Finding, ...]
     decisions: tuple[tuple[Evidence, Verdict], ...]
 
-    def estimate(self, component: str, outcome: str | None = None):  # noqa: ANN201 - Estimate | None
+    def estimate(self, component: str, outcome: str | None = None) -> Estimate | None:
         """The headline Estimate behind a verdict, None where there is none."""
         name = self.study.outcome(outcome).column
         for f in self.findings:
             if (f.component, f.outcome.column) == (component, name):
-                return f.headline.one if f.headline is not None and f.headline.usable else None
+                return f.answer
         raise EvalkitError(f"There is no component {component!r} in this evaluation.")
 
     def save(self, folder: str) -> None:
@@ -95,7 +94,7 @@ def evaluate(
         verdicts=tables.verdicts(decisions),
         bundles=tables.bundles(bundles),
         checks=tables.checks(findings),
-        event_studies={(f.component, f.outcome.column): tables.event_study(f, level) for f in findings if f.has_rows},
+        event_studies=tables.event_studies(findings, level),
         leave_one_out=tables.leave_one_out(findings),
         rules=_rules(study, sep),
         findings=findings,
@@ -123,8 +122,8 @@ def _find(
     runs = tuple(run(r, study, component, window) for r in ladder(str(row["best_design"]), choices, outcome.column))
     headline = next((r for r in runs if r.rung.headline), None)
     found: tuple = ()
-    if headline is not None and headline.usable:
-        target = Target(component, headline, window, outcome.matters)
+    if headline is not None and headline.rows is not None and headline.answer is not None:
+        target = Target(component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters)
         found = attack(target, study, runs, readings)
     return Finding(component, outcome, str(row["status"]), window, runs, headline, found, str(row["reason"]))
 

@@ -12,7 +12,8 @@ from evalkit.components import Separability
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.headline import Run, Window
 from evalkit.evaluation.ladder import JOINT
-from evalkit.evaluation.verdicts import CheckOutcome, Evidence, Verdict, decide
+from evalkit.evaluation.verdicts import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
+from evalkit.inference import Estimate
 from evalkit.inference.multiplicity import holm
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
@@ -32,8 +33,14 @@ class Finding:
     reason: str
 
     @property
-    def has_rows(self) -> bool:
-        return self.headline is not None and self.headline.rows is not None
+    def rows(self) -> Estimate | None:
+        """The headline's rows by cohort and period, None where it could not run."""
+        return None if self.headline is None else self.headline.rows
+
+    @property
+    def answer(self) -> Estimate | None:
+        """The headline's one-row estimate when it is a number."""
+        return None if self.headline is None else self.headline.answer
 
 
 def decide_all(
@@ -50,9 +57,9 @@ def decide_all(
 
 
 def _p_value(finding: Finding, level: float) -> float:
-    if finding.headline is None or not finding.headline.usable:
+    if finding.answer is None:
         return float("nan")
-    return float(finding.headline.one.to_frame(level)["p_value"][0])
+    return float(finding.answer.to_frame(level)["p_value"][0])
 
 
 def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[BundleRun], level: float) -> Evidence:
@@ -68,9 +75,9 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
     )  # fmt: skip
     if f.headline is None:
         return base
-    if not f.headline.usable:
+    if f.answer is None:
         return replace(base, reason=f.headline.reason, design=f.headline.rung.name)
-    row = f.headline.one.to_frame(level).iloc[0]
+    row = f.answer.to_frame(level).iloc[0]
     return replace(
         base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
@@ -95,7 +102,7 @@ def _cure(sep: Separability, component: str) -> str:
     return str(mine["words"].iloc[0]) if len(mine) else ""
 
 
-def _bundle(f: Finding, bundles: Sequence[BundleRun]):  # noqa: ANN202 - BundleEvidence | None
+def _bundle(f: Finding, bundles: Sequence[BundleRun]) -> BundleEvidence | None:
     mine = [b for b in bundles if b.outcome == f.outcome and f.component in b.members]
     with_number = [b for b in mine if np.isfinite(b.evidence.estimate)]
     chosen = (with_number or mine)[:1]

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.designs.protocol import Design
+from evalkit.designs.protocol import Design, StudyLike
 from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.ladder import Rung
 from evalkit.inference import Estimate
-from evalkit.study import Study
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,26 @@ class Run:
 
     @property
     def usable(self) -> bool:
-        return self.one is not None and bool(np.isfinite(self.one.value[0]))
+        return self.answer is not None
+
+    @property
+    def answer(self) -> Estimate | None:
+        """The one-row estimate when it is a number."""
+        return self.one if self.one is not None and np.isfinite(self.one.value[0]) else None
 
 
-def run_design(design: Design, study: Study, component: str) -> tuple[Estimate | None, str]:
+def run_design(design: Design, study: StudyLike, component: str) -> tuple[Estimate | None, str]:
     """The design's rows, or why it makes no sense here."""
     try:
-        return design(study, component), ""
+        found = design(study, component)
     except NotIdentifiedError as error:
         return None, str(error)
+    if not isinstance(found, Estimate):
+        return None, "this design gives a range without contributions, so it is not averaged"
+    return found, ""
 
 
-def run(rung: Rung, study: Study, component: str, window: Window) -> Run:
+def run(rung: Rung, study: StudyLike, component: str, window: Window) -> Run:
     """Run one rung and average it over `window`: each retained adopter and period counts once."""
     rows, reason = run_design(rung.design, study, component)
     if rows is None:

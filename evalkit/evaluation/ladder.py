@@ -55,8 +55,10 @@ class Choices:
 
     @classmethod
     def of(cls, settings: Mapping[str, object]) -> Choices:
-        known = {k: settings[k] for k in ("base_window", "horizon", "comparison") if k in settings}
-        return cls(**known)
+        window, horizon = settings.get("base_window", BASE_WINDOW), settings.get("horizon")
+        return cls(
+            int(str(window)), None if horizon is None else int(str(horizon)), str(settings.get("comparison", "not_yet"))
+        )
 
 
 def ladder(best_design: str, choices: Choices, outcome: str) -> tuple[Rung, ...]:

@@ -15,6 +15,7 @@ from evalkit.evaluation.evidence import Finding
 from evalkit.evaluation.headline import Run
 from evalkit.evaluation.verdicts import Evidence, Verdict
 from evalkit.evaluation.words import sentence
+from evalkit.inference import Estimate
 from evalkit.show.tables import from_frame
 
 if TYPE_CHECKING:
@@ -85,13 +86,13 @@ def checks(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(CHECKS))
 
 
-def event_study(f: Finding, level: float) -> pd.DataFrame:
+def event_study(f: Finding, rows: Estimate, level: float) -> pd.DataFrame:
     """The headline design by event time, with pointwise intervals and a simultaneous band."""
-    by_event = f.headline.rows.aggregate("event_time")
+    by_event = rows.aggregate("event_time")
     frame = by_event.to_frame(level)
     band = by_event.interval("simultaneous", level)
     frame = frame.assign(
-        design=f.headline.rung.name, band_low=band["conf_low"], band_high=band["conf_high"],
+        design=f.headline.rung.name if f.headline else "", band_low=band["conf_low"], band_high=band["conf_high"],
         claimed=f.window.holds(frame["event_time"].to_numpy()),
     )  # fmt: skip
     keep = ["component", "outcome", "design", "event_time", "estimate", "conf_low", "conf_high", "band_low",
@@ -99,12 +100,17 @@ def event_study(f: Finding, level: float) -> pd.DataFrame:
     return frame[[c for c in keep if c in frame]]
 
 
+def event_studies(findings: Sequence[Finding], level: float) -> dict[tuple[str, str], pd.DataFrame]:
+    """An event study for each headline that ran."""
+    return {(f.component, f.outcome.column): event_study(f, f.rows, level) for f in findings if f.rows is not None}
+
+
 def leave_one_out(findings: Sequence[Finding]) -> pd.DataFrame:
     """Headlines without each cluster: component, outcome, cluster, estimate."""
     made = [
-        without_each(f.headline.one).assign(component=f.component, outcome=f.outcome.column)
+        without_each(f.answer).assign(component=f.component, outcome=f.outcome.column)
         for f in findings
-        if f.headline is not None and f.headline.usable and f.headline.one.replicate is not None
+        if f.answer is not None and f.answer.replicate is not None
     ]
     columns = ["component", "outcome", "cluster", "estimate"]
     return pd.concat(made, ignore_index=True)[columns] if made else pd.DataFrame(columns=columns)

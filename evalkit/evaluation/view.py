@@ -32,8 +32,8 @@ def together(study: Study, members: Sequence[str], name: str) -> View:
     paths = study.paths
     at = [paths.index(m) for m in members]
     states = paths.state[:, :, at]
-    state = np.where((states > 0).all(axis=2), 1, np.where((states == 0).all(axis=2), 0, -1))
-    reach = paths.reach[:, at].any(axis=1)
+    state = np.where(np.asarray((states > 0).all(axis=2)), 1, np.where((states == 0).all(axis=2), 0, -1))
+    reach = np.asarray(paths.reach[:, at].any(axis=1))
     return View(study, _with(paths, at, [(name, state, reach, members[0])]))
 
 
@@ -43,7 +43,7 @@ def swap(study: Study, old: str, new: str, name: str) -> View:
     at = [paths.index(old), paths.index(new)]
     states = paths.state[:, :, at]
     either = np.where((states > 0).any(axis=2), 1, np.where((states == 0).all(axis=2), 0, -1))
-    reach = paths.reach[:, at].any(axis=1)
+    reach = np.asarray(paths.reach[:, at].any(axis=1))
     return View(study, _with(paths, at, [(name, states[:, :, 1], reach, new), (name + EITHER, either, reach, old)]))
 
 
@@ -55,7 +55,9 @@ def _with(paths: Paths, drop: list[int], added: list[tuple[str, np.ndarray, np.n
     return replace(
         paths,
         components=(*(paths.components[k] for k in keep), *names),
-        state=np.concatenate([paths.state[:, :, keep], *(s[:, :, None].astype(np.int16) for _, s, _, _ in added)], axis=2),
+        state=np.concatenate(
+            [paths.state[:, :, keep], *(s[:, :, None].astype(np.int16) for _, s, _, _ in added)], axis=2
+        ),
         reach=np.column_stack([paths.reach[:, keep], *(r for _, _, r, _ in added)]),
         assigned_at={**{paths.components[k]: paths.assigned_at[paths.components[k]] for k in keep}, **level},
         lags=(*(paths.lags[k] for k in keep), *(lags[n] for n in names)),

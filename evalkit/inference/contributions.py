@@ -52,7 +52,9 @@ class Rows:
 class Source(Protocol):
     """Makes contribution columns for a set of rows."""
 
-    rows: Rows
+    @property
+    def rows(self) -> Rows:
+        """Ids and clusters of the units."""
 
     def dense(self, lift: np.ndarray) -> np.ndarray:
         """(n, k) unit contributions of the columns `lift` (m, k)."""

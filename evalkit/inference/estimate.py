@@ -94,9 +94,11 @@ class Estimate:
         return self.value_parts.dense()[0]
 
     @cached_property
-    def replicates(self) -> Replicates | None:
-        """Delete-one-cluster refits, or None where the design has none."""
-        return None if self.replicate is None else self.replicate()
+    def replicates(self) -> Replicates:
+        """Delete-one-cluster refits; `OptionError` where the design has none."""
+        if self.replicate is None:
+            raise OptionError("This estimate has no delete-one-cluster refits. Use inference='analytic'.")
+        return self.replicate()
 
     @property
     def level(self) -> str:
@@ -216,10 +218,14 @@ class Estimate:
         return Estimate(value[0], mass[0], labels, parts, mass_parts,
                         None if self.arms is None else self.arms.map(used),
                         self._refit(lambda r: _average_replicates(averaging, used, r)),
-                        None if self.cells is None else (lambda: combine_cells(self.cells(), by_value)))  # fmt: skip
+                        self._recell(by_value))  # fmt: skip
 
     def _refit(self, f: Callable[[Replicates], Replicates]) -> Callable[[], Replicates] | None:
         return None if self.replicate is None else (lambda: f(self.replicates))
+
+    def _recell(self, matrix: np.ndarray) -> Callable[[], pd.DataFrame] | None:
+        make = self.cells
+        return None if make is None else (lambda: combine_cells(make(), matrix))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Smooth function of the values by the delta method: f (k,) -> (k',), jacobian (k', k).
@@ -258,7 +264,7 @@ class Estimate:
         labels["reason"] = ["" if np.isfinite(v) else w for v, w in zip(value, why, strict=True)]
         return Estimate(value, np.ones(len(value)), labels, self.value_parts.map(matrix), None,
                         None if self.arms is None else self.arms.map(used), self._refit(lambda r: r.map(matrix)),
-                        None if self.cells is None else (lambda: combine_cells(self.cells(), matrix)))  # fmt: skip
+                        self._recell(matrix))  # fmt: skip
 
     def select(self, keep: np.ndarray) -> Estimate:
         """The rows where `keep` (k,) is true, or at the positions it lists."""
@@ -275,7 +281,7 @@ class Estimate:
                         None if self.mass_parts is None else self.mass_parts.map(pick),
                         None if arms is None else Arms(arms.exposed[:, index], arms.comparison[:, index], arms.size),
                         self._refit(refit),
-                        None if self.cells is None else (lambda: combine_cells(self.cells(), pick)))  # fmt: skip
+                        self._recell(pick))  # fmt: skip
 
     def weights(self) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, sign, weight."""

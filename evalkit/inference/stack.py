@@ -42,12 +42,15 @@ def _stack_two(a: Estimate, b: Estimate) -> Estimate:
         refit = lambda: _join_replicates(a, b)  # noqa: E731
     arms = _join_arms(a.arms, b.arms) if a.arms is not None and b.arms is not None else None
     pieces = () if same_level else ((a.pieces or (a,)) + (b.pieces or (b,)))
+    first, second = a.cells, b.cells
     cells = None
-    if a.cells is not None and b.cells is not None:
-        cells = lambda: pd.concat(  # noqa: E731
-            [a.cells(), (f := b.cells()).assign(row=f["row"] + len(a))], ignore_index=True
-        )
+    if first is not None and second is not None:
+        cells = lambda: _join_cells(first(), second(), len(a))  # noqa: E731
     return Estimate(value, mass, labels, parts, masses, arms, refit, cells, pieces)
+
+
+def _join_cells(first: pd.DataFrame, second: pd.DataFrame, rows: int) -> pd.DataFrame:
+    return pd.concat([first, second.assign(row=second["row"] + rows)], ignore_index=True)
 
 
 def _join_arms(a: Arms, b: Arms) -> Arms:

@@ -25,7 +25,9 @@ def consensus() -> dict:
 def study() -> ek.Study:
     frame = pd.read_csv(DATA / "mpdta.csv")
     frame["raised"] = ((frame["first_treat"] > 0) & (frame["year"] >= frame["first_treat"])).astype(int)
-    return ek.Study(frame, unit="countyreal", period="year", outcome="lemp", components=["raised"], covariates=("lpop",))
+    return ek.Study(
+        frame, unit="countyreal", period="year", outcome="lemp", components=["raised"], covariates=("lpop",)
+    )
 
 
 @pytest.mark.parametrize(("comparison", "key"), [("never", "never"), ("not_yet", "notyet")])
