@@ -33,6 +33,7 @@ _PUBLIC = {
     "Study": "evalkit.study:Study",
     "evaluate": "evalkit.evaluation:evaluate",
     "plot": "evalkit.figures",
+    "report": "evalkit.reporting:report",
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
 }

@@ -124,6 +124,13 @@ def _position(values: pd.Series, order: Sequence[Any], beyond: int) -> np.ndarra
         return np.full(len(values), float(beyond))
 
 
+def _ends(lane: pd.DataFrame, order: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of starts and ends among the periods: those in the table, else found by value."""
+    if {"start_position", "end_position"} <= set(lane.columns):
+        return lane["start_position"].to_numpy(dtype=np.float64), lane["end_position"].to_numpy(dtype=np.float64)
+    return _position(lane["start"], order, 0), _position(lane["end"], order, len(order))
+
+
 def _sorted_places(lane: pd.DataFrame, places: Sequence[Any], start: np.ndarray) -> dict[Any, int]:
     first: dict[Any, float] = {}
     for place, begin in zip(lane["cluster"], start, strict=True):
@@ -134,7 +141,7 @@ def _sorted_places(lane: pd.DataFrame, places: Sequence[Any], start: np.ndarray)
 
 
 def _lane(ax: Axes, lane: pd.DataFrame, places: Sequence[Any], order: Sequence[Any], bands: Sequence[Band]) -> None:
-    start, end = _position(lane["start"], order, 0), _position(lane["end"], order, len(order))
+    start, end = _ends(lane, order)
     row = _sorted_places(lane, places, start)
     y = np.array([row[p] for p in lane["cluster"]], dtype=np.float64)
     part = (lane["state"] == "part").to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +16,11 @@ from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import Names, names_of, spread_words
 from evalkit.reporting.spoken import spoken
 from evalkit.show.tables import Cell, Table
-from evalkit.show.words import count_words, full_stop, join_words, quoted
+from evalkit.show.words import count_words, full_stop, join_words, quoted, sentence_case, sentences
 
 _STRONG = ("shown", "likely", "no_sign")
 _MOST = 3
+_RESTS = re.compile(r"This rests on (.*?\.)(?=\s|$)")
 
 
 def page_one(evaluation: Any, pictures: Mapping[str, Picture] | None = None, outcome: str | None = None) -> Html:
@@ -48,11 +50,13 @@ def findings(rows: list[dict[str, Any]], names: Names, study: Any, level: float)
     """One line a component in the order of the register: verdict, what we found, what it rests on."""
     cells = []
     for row in rows:
-        key, places = row["component"], rests_words(row, names)
+        key = row["component"]
+        words, rests = split_rests(row["found"])
+        rests = rests or rests_words(row, names)
         verdict = Cell(VERDICT_WORDS[row["verdict"]], html=verdict_mark(row["verdict"]))
-        found = Cell(row["found"], html=linked(row["found"], f"#effects-{key}"))
-        rests = Cell(places, html=linked(places, f"#effects-{key}"))
-        cells.append((Cell(names.label(key)), verdict, found, rests))
+        found = Cell(words, html=linked(words, f"#effects-{key}"))
+        places = Cell(rests, html=linked(rests, f"#effects-{key}"))
+        cells.append((Cell(names.label(key)), verdict, found, places))
     note = (
         f"The likely range is the {level:.0%} interval of each component by itself, not adjusted for how many were "
         "looked at; the verdict takes that into account."
@@ -60,6 +64,14 @@ def findings(rows: list[dict[str, Any]], names: Names, study: Any, level: float)
     head = ("Component", "Verdict", "What we found", "What it rests on")
     keys = tuple(row["component"] for row in rows)
     return Table("What each component did", head, tuple(cells), name="findings", keys=keys, note=note, cards=True)
+
+
+def split_rests(found: str) -> tuple[str, str]:
+    """The sentence in two: what was found, and what it rests on, which has a column of its own."""
+    match = _RESTS.search(found)
+    if match is None:
+        return found, ""
+    return sentences(found[: match.start()], found[match.end() :]), sentence_case(match[1])
 
 
 def rests_words(row: Mapping[str, Any], names: Names) -> str:
