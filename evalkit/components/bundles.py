@@ -114,6 +114,8 @@ def _holds(audit: Audit, k: int, other: int) -> bool:
 def _by_dose(audit: Audit, a: int, b: int) -> bool:
     """Whether doses differ where both are on."""
     first, second = audit.paths.state[:, :, a], audit.paths.state[:, :, b]
+    if max(first.max(initial=0), second.max(initial=0)) <= 1:
+        return False
     both = (first > 0) & (second > 0)
-    doses = np.unique(np.column_stack([first[both], second[both]]), axis=0)
-    return len(doses) > 1
+    doses = first[both].astype(np.int64) * 2**16 + second[both]
+    return bool(len(doses)) and bool((doses != doses[0]).any())

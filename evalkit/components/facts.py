@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.components.pairwise import Against, against_each
+from evalkit.components.pairwise import Against, against_each, shared_tally
 from evalkit.components.people import pair_members, pair_plan, people_tally
 from evalkit.components.switches import Members, Sight, Tally, members_of, sight_of, tally
 from evalkit.designs.pairs import Pairs, make_pairs
@@ -66,11 +66,6 @@ class Facts:
     def members(self) -> Members:
         return self.scene.members(self.level)
 
-    @cached_property
-    def plan(self) -> Plan:
-        """Every start against everyone not yet exposed, whatever else goes on there."""
-        return self._plan("ignored")
-
     def _plan(self, others: str) -> Plan:
         return make_plan(arena(self.paths, self.component, others), Rules(others=others), leads=False)
 
@@ -78,9 +73,33 @@ class Facts:
         return tally(plan, self.members, self.paths.n_periods)
 
     @cached_property
+    def _survey(self) -> tuple[Tally, Against, int]:
+        """From the plan that ignores the other components, which is not kept: it is large."""
+        plan = self._plan("ignored")
+        usable = shared_tally(plan, self.members, self.paths.n_periods)
+        return usable, against_each(plan, self.paths.state, self.members, self.lag), self._count_switches(plan)
+
+    @property
     def usable(self) -> Tally:
         """Clusters that switch it on, and clusters still without it, whatever else goes on there."""
-        return self._tally(self.plan)
+        return self._survey[0]
+
+    @property
+    def against(self) -> Against:
+        """Its starts against each other component, one at a time."""
+        return self._survey[1]
+
+    @property
+    def switches(self) -> int:
+        """Clusters turning it on, each spell once."""
+        return self._survey[2]
+
+    def _count_switches(self, plan: Plan) -> int:
+        found = [
+            self.members.cluster[self.members.of(np.array([c.path]))].astype(np.int64) * self.paths.n_periods + c.cohort
+            for c in plan
+        ]
+        return len(np.unique(np.concatenate(found))) if found else 0
 
     @cached_property
     def same(self) -> Tally:
@@ -108,25 +127,11 @@ class Facts:
         return people_tally(self.paths, self.pairs, self._pair_members)
 
     @cached_property
-    def against(self) -> Against:
-        """Its starts against each other component, one at a time."""
-        return against_each(self.plan, self.paths.state, self.members, self.lag)
-
-    @cached_property
     def people_against(self) -> Against | None:
         if self.pairs is None or self._pair_members is None:
             return None
         plan = pair_plan(self.paths, self.pairs, ignored=True)
         return against_each(plan, self.pairs.gap, self._pair_members, self.lag)
-
-    @cached_property
-    def switches(self) -> int:
-        """Clusters turning it on, each spell once."""
-        found = [
-            self.members.cluster[self.members.of(np.array([c.path]))].astype(np.int64) * self.paths.n_periods + c.cohort
-            for c in self.plan
-        ]
-        return len(np.unique(np.concatenate(found))) if found else 0
 
     @cached_property
     def ever(self) -> np.ndarray:

@@ -2,18 +2,22 @@
 
 For each start of one component the plan that ignores all others says who is free of
 it; here each other component is asked, one by one, whether it goes the same way on
-both sides, stands still, or is off throughout.
+both sides, stands still, or is off throughout. Starts of the same period are asked
+together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.components.switches import Members, Tally, elsewhere, last_period
+from evalkit.components.switches import Members, Tally, last_period
 from evalkit.designs.plan import Comparison, Plan
 from evalkit.study.paths import UNKNOWN
+
+_MOST = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,53 +40,126 @@ class Against:
         return Tally(self.exposed[other], self.comparison[other])
 
 
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Starts of one period with the same base, followed up to the same period, and who is free of them."""
+
+    cohort: int
+    base: int
+    last: int
+    starts: np.ndarray
+    free: np.ndarray
+
+    @property
+    def times(self) -> int:
+        return self.last - self.cohort + 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Homes:
+    """Clusters in which rows are seen at each event time. row: (m,) position among the rows asked;
+    cluster: (m,); seen: (m, E). count, only: (rows, E) clusters, and the code of the one there is."""
+
+    row: np.ndarray
+    cluster: np.ndarray
+    seen: np.ndarray
+    count: np.ndarray
+    only: np.ndarray
+
+
 def against_each(plan: Plan, codes: np.ndarray, members: Members, lag: int) -> Against:
     """Ask every start in `plan` (others ignored) about each of the K components in (rows, T, K) `codes`; 0 is off."""
     _, n_periods, n = codes.shape
     shape = (n, min(lag + 1, n_periods), members.n_clusters)
     out = Against(np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(n, bool), np.zeros(n, bool))
     never = ~codes.any(axis=1)
-    for c in plan:
-        last = min(c.cohort + lag, last_period(c))
-        rows = np.flatnonzero(c.match[:, c.cohort]) if last >= c.cohort else np.empty(0, dtype=int)
-        if len(rows):
-            _ask(out, c, members, codes, rows, never, last)
+    for group in _groups(plan, lag):
+        _ask(out, group, codes, never, members)
     return out
 
 
-def _ask(out: Against, c: Comparison, members: Members, codes, rows, never, last: int) -> None:
-    """Enter one start: which rows agree, component by component, and in which clusters they live."""
-    alike, quiet = _agree(codes, c, rows, last)
-    alike &= c.match[rows, None, c.cohort : last + 1]
-    still = alike[:, :, -1] & quiet
-    n, times = alike.shape[1:]
-    theirs = members.of(rows)
-    local_row = np.searchsorted(rows, members.row[theirs])
-    mine = members.of(np.array([c.path]))
-    when = slice(c.cohort, last + 1)
-    base = int(c.base[c.cohort])
-    served = np.concatenate([alike, still[:, :, None], (still & never[rows] & never[c.path])[:, :, None]], axis=2)
-    served = served[local_row]
-    adopts = np.ones((len(mine), n, times + 2), dtype=bool)
-    for flags, who in ((served, theirs), (adopts, mine)):
-        seen = members.seen(who, base, when)
-        if seen is not None:
-            flags &= np.concatenate([seen, seen[:, -1:], seen[:, -1:]], axis=1)[:, None, :]
-    clusters, local = np.unique(np.concatenate([members.cluster[mine], members.cluster[theirs]]), return_inverse=True)
-    flat = (-1, n * (times + 2))
-    sides = elsewhere(adopts.reshape(flat), local[: len(mine)], served.reshape(flat), local[len(mine) :], len(clusters))
-    exposed, comparison = (x.reshape(len(clusters), n, times + 2) for x in sides)
-    out.exposed[:, :times, clusters] |= np.moveaxis(exposed[:, :, :times], 0, 2)
-    out.comparison[:, :times, clusters] |= np.moveaxis(comparison[:, :, :times], 0, 2)
-    out.still[:] |= exposed[:, :, times].any(axis=0)
-    out.absent[:] |= exposed[:, :, times + 1].any(axis=0)
+def shared_tally(plan: Plan, members: Members, n_periods: int) -> Tally:
+    """As `tally`, for a plan that ignores the other components: starts of one period share who is free of them."""
+    out = Tally(*(np.zeros((n_periods, members.n_clusters), dtype=bool) for _ in range(2)))
+    for group in _groups(plan, n_periods):
+        rows = np.flatnonzero(group.free[:, 0])
+        theirs, mine = _homes(members, rows, group), _homes(members, group.starts, group)
+        flags = np.broadcast_to(group.free[rows][None, :, None, :], (len(group.starts), len(rows), 1, group.times))
+        for target, a, b, who in (
+            (out.exposed, mine, theirs, flags),
+            (out.comparison, theirs, mine, np.swapaxes(flags, 0, 1)),
+        ):
+            member, e = np.nonzero(_elsewhere(who, a, b)[:, 0])
+            target[e, a.cluster[member]] = True
+    return out
 
 
-def _agree(codes: np.ndarray, c: Comparison, rows: np.ndarray, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, K, E) on the adopter's path from base to each event time; (rows, K) both stand still over all of it."""
-    base = int(c.base[c.cohort])
-    window, own = codes[rows, base : last + 1], codes[c.path, base : last + 1]
-    equal = (window == own) & (window != UNKNOWN)
-    alike = np.logical_and.accumulate(equal, axis=1)[:, c.cohort - base :]
-    quiet = (window == window[:, :1]).all(axis=1) & (own == own[:1]).all(axis=0)
-    return np.moveaxis(alike, 1, 2).copy(), quiet
+def _groups(plan: Plan, lag: int) -> Iterator[_Group]:
+    """Starts that share period, base and end, where anybody is free of them."""
+    found: dict[tuple[int, int, int], list[Comparison]] = {}
+    for c in plan:
+        last = min(c.cohort + lag, last_period(c))
+        if last >= c.cohort:
+            found.setdefault((c.cohort, int(c.base[c.cohort]), last), []).append(c)
+    for (cohort, base, last), starts in found.items():
+        paths = np.array([c.path for c in starts])
+        free = starts[0].match[:, cohort : last + 1]
+        if free[:, 0].any():
+            yield _Group(cohort, base, last, paths, free)
+
+
+def _ask(out: Against, group: _Group, codes: np.ndarray, never: np.ndarray, members: Members) -> None:
+    """Enter a group of starts: which rows agree, component by component, and in which clusters they live."""
+    rows = np.flatnonzero(group.free[:, 0])
+    theirs = _homes(members, rows, group, 2)
+    size = max(1, _MOST // max(1, max(len(rows), len(theirs.row)) * codes.shape[2] * (group.last - group.base + 3)))
+    for low in range(0, len(group.starts), size):
+        starts = group.starts[low : low + size]
+        mine = _homes(members, starts, group, 2)
+        flags = _agree(codes, never, group, starts, rows)
+        exposed = _elsewhere(flags, mine, theirs)
+        comparison = _elsewhere(np.swapaxes(flags, 0, 1), theirs, mine)
+        times = group.times
+        for k in range(codes.shape[2]):
+            for target, found, homes in ((out.exposed, exposed, mine), (out.comparison, comparison, theirs)):
+                member, e = np.nonzero(found[:, k, :times])
+                target[k, e, homes.cluster[member]] = True
+        out.still[:] |= exposed[:, :, times].any(axis=0)
+        out.absent[:] |= exposed[:, :, times + 1].any(axis=0)
+
+
+def _homes(members: Members, rows: np.ndarray, group: _Group, more: int = 0) -> _Homes:
+    """Where rows live and are seen; the last event time is repeated `more` times."""
+    who = members.of(rows)
+    row = np.repeat(np.arange(len(rows)), members.start[rows + 1] - members.start[rows])
+    seen = members.seen(who, group.base, slice(group.cohort, group.last + 1))
+    seen = np.ones((len(who), group.times), dtype=bool) if seen is None else seen
+    seen = np.concatenate([seen] + [seen[:, -1:]] * more, axis=1)
+    cluster = members.cluster[who]
+    first = np.searchsorted(row, np.arange(len(rows)))
+    count = np.add.reduceat(seen.astype(np.int64), first, axis=0)
+    only = np.add.reduceat(np.where(seen, cluster[:, None], 0), first, axis=0)
+    return _Homes(row, cluster, seen, count, only)
+
+
+def _agree(codes, never, group: _Group, starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(starts, rows, K, E + 2) same path from base to each event time; standing still over it; off throughout."""
+    window, own = codes[rows, group.base : group.last + 1], codes[starts, group.base : group.last + 1]
+    equal = (window == own[:, None]) & (window != UNKNOWN)
+    alike = np.logical_and.accumulate(equal, axis=2)[:, :, group.cohort - group.base :]
+    alike = np.moveaxis(alike, 2, 3) & group.free[rows][:, None, :]
+    quiet = (window == window[:, :1]).all(axis=1) & (own == own[:, :1]).all(axis=1)[:, None]
+    still = alike[..., -1] & quiet
+    absent = still & never[rows] & never[starts][:, None]
+    return np.concatenate([alike, still[..., None], absent[..., None]], axis=3)
+
+
+def _elsewhere(flags: np.ndarray, mine: _Homes, theirs: _Homes) -> np.ndarray:
+    """(members, K, E + 2) whether a member's row agrees with a row seen in another cluster than its own."""
+    out = np.empty((len(mine.row), *flags.shape[2:]), dtype=bool)
+    step = max(1, _MOST // max(1, flags[0].size))
+    for low in range(0, len(mine.row), step):
+        part = slice(low, low + step)
+        other = (theirs.count > 1) | ((theirs.count == 1) & (theirs.only != mine.cluster[part, None, None]))
+        out[part] = (flags[mine.row[part]] & other[:, :, None, :]).any(axis=1)
+    return out & mine.seen[:, None, :]

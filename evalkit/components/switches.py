@@ -135,31 +135,40 @@ def tally(plan: Plan | Sequence[Comparison], members: Members, n_periods: int, h
     last = n_periods if horizon is None else min(horizon + 1, n_periods)
     out = Tally(*(np.zeros((last, members.n_clusters), dtype=bool) for _ in range(2)))
     for c in plan:
-        add_comparison(out, c, members, c.match)
+        add_comparison(out, c, members)
     return out
 
 
-def add_comparison(out: Tally, c: Comparison, members: Members, match: np.ndarray) -> None:
-    """Enter one comparison, with the rows that match at each period, into a tally."""
+def add_comparison(out: Tally, c: Comparison, members: Members) -> None:
+    """Enter one comparison into a tally. Whoever matches later matches at the start, so only those are looked at."""
     stop = min(last_period(c) + 1, c.cohort + len(out.exposed))
-    if stop <= c.cohort:
-        return
-    when = slice(c.cohort, stop)
-    rows = np.flatnonzero(match[:, c.cohort : stop].any(axis=1))
+    rows = np.flatnonzero(c.match[:, c.cohort]) if stop > c.cohort else np.empty(0, dtype=int)
     if not len(rows):
         return
+    when = slice(c.cohort, stop)
     base = int(c.base[c.cohort])
     theirs = members.of(rows)
-    served = match[members.row[theirs], when]
+    served = c.match[members.row[theirs], when]
     seen = members.seen(theirs, base, when)
     served = served if seen is None else served & seen
     mine = members.of(np.array([c.path]))
     seen = members.seen(mine, base, when)
     adopts = np.ones((len(mine), stop - c.cohort), dtype=bool) if seen is None else seen
+    if len(mine) == 1:
+        _add_one(out, members.cluster[mine[0]], adopts[0], members.cluster[theirs], served)
+        return
     clusters, local = np.unique(np.concatenate([members.cluster[mine], members.cluster[theirs]]), return_inverse=True)
     exposed, comparison = elsewhere(adopts, local[: len(mine)], served, local[len(mine) :], len(clusters))
     out.exposed[: stop - c.cohort, clusters] |= exposed.T
     out.comparison[: stop - c.cohort, clusters] |= comparison.T
+
+
+def _add_one(out: Tally, cluster: int, adopts: np.ndarray, theirs: np.ndarray, served: np.ndarray) -> None:
+    """Enter an adopter that lives in one cluster only."""
+    served = served & adopts & (theirs != cluster)[:, None]
+    out.exposed[: len(adopts), cluster] |= served.any(axis=0)
+    member, t = np.nonzero(served)
+    out.comparison[t, theirs[member]] = True
 
 
 def last_period(c: Comparison) -> int:

@@ -205,6 +205,8 @@ def _compare(
 
 def _compare_after(stage: Arena, rules: Rules, start: tuple[int, int, int], known: tuple) -> Comparison | None:
     """As `_compare` for the periods from the start on, among the paths that agree over base to start."""
+    if rules.others == "ignored":
+        return _compare(stage, rules, start, known, False)
     path, cohort, last_off = start
     touched, first, moved = known
     low = max(last_off - rules.anticipation - rules.lookback, 0)
@@ -212,10 +214,12 @@ def _compare_after(stage: Arena, rules: Rules, start: tuple[int, int, int], know
     if rules.others == "same":
         code = stage.others[:, low : cohort + 1]
         may &= ((code == code[path]) & (code >= 0)).all(axis=1)
-    elif rules.others == "unchanged":
+    else:
         may &= moved[:, cohort + 1] == moved[:, low + 1]
     may[path] = True
     rows = np.flatnonzero(may)
+    if len(rows) == 1 and rules.base_window == 1:
+        return _unmatched(stage, rules, start)
     on, off, reach, others = stage.on[rows], stage.off[rows], stage.reach[rows], stage.others[rows]
     clusters = stage.clusters if rules.base_window == 1 else stage.clusters[:, rows]
     part = Arena(stage.component, on, off, reach, others, clusters)
@@ -226,6 +230,18 @@ def _compare_after(stage: Arena, rules: Rules, start: tuple[int, int, int], know
     match = np.zeros(stage.shape, dtype=bool)
     match[rows] = found.match
     return Comparison(stage.component, cohort, path, found.base, found.window, match)
+
+
+def _unmatched(stage: Arena, rules: Rules, start: tuple[int, int, int]) -> Comparison | None:
+    """A start that nobody matches, from the start on."""
+    path, cohort, last_off = start
+    quiet = _quiet_from(stage.off[path], last_off) + rules.lookback
+    if last_off - rules.anticipation < quiet:
+        return None
+    base = _bases(stage, rules, start, quiet)
+    base[:cohort] = -1
+    window = (base >= 0).astype(np.int64)
+    return Comparison(stage.component, cohort, path, base, window, np.zeros(stage.shape, dtype=bool))
 
 
 def _quiet_from(off: np.ndarray, last_off: int) -> int:
