@@ -19,7 +19,7 @@ from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.intervals import check_level, critical, p_values, std_errors, sup_t
 from evalkit.inference.jackknife import Replicates, Spread, jackknife
-from evalkit.inference.labels import check_alike, combine_cells, common, composition, first_reason
+from evalkit.inference.labels import check_alike, combine_cells, common, common_rows, composition, first_reason
 
 FEW = 50
 INFERENCE = ("auto", "analytic", "jackknife")
@@ -337,8 +337,7 @@ def _grouped(est: Estimate, kind: str) -> Estimate:
     count = int(groups.max()) + 1 if len(groups) else 0
     member = np.zeros((len(labels), count), dtype=bool)
     member[np.flatnonzero(keep), groups] = True
-    out = [common(labels, member[:, j]) for j in range(count)]
-    frame = pd.concat(out, ignore_index=True) if out else labels.iloc[:0].copy()
+    frame = common_rows(labels, [np.flatnonzero(m) for m in member.T])
     frame["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
     frame = frame.drop(columns=[c for c in ("cohort", "period", "event_time") if c not in _KEYS[kind] and c in frame])
     if kind == "event_time":

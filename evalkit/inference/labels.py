@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -12,18 +14,40 @@ _HEADS = ("units_exposed", "units_comparison", "units_left_out", "units_not_seen
 
 def common(labels: pd.DataFrame, keep: np.ndarray) -> pd.DataFrame:
     """One label row: columns on which the chosen rows agree; "several" where they do not."""
-    chosen = labels[keep]
-    row = {}
+    return common_rows(labels, [np.arange(len(labels))[keep]])
+
+
+def common_rows(labels: pd.DataFrame, groups: Sequence[np.ndarray]) -> pd.DataFrame:
+    """One label row for each group of row positions: columns on which its rows agree; "several", or
+    NaN for numbers, where they do not; people counted once (`heads`)."""
+    size = np.array([len(g) for g in groups], dtype=int)
+    full = np.flatnonzero(size > 0)
+    at = np.concatenate([g for g in groups if len(g)]) if len(full) else np.empty(0, dtype=int)
+    start = np.cumsum(size[full]) - size[full]
+    out = {}
     for column in labels.columns:
-        values = chosen[column].unique()
-        if len(values) == 1:
-            row[column] = values[0]
-        elif column in _HEADS:
-            row[column] = heads(chosen, column)
-        elif column not in ("reason", "mass"):
-            words = labels[column].dtype == object or pd.api.types.is_string_dtype(labels[column])
-            row[column] = "several" if words else np.nan
-    return pd.DataFrame([row])
+        alike = np.zeros(len(groups), dtype=bool)
+        if len(full):
+            codes = pd.factorize(labels[column], use_na_sentinel=False)[0][at]
+            alike[full] = np.minimum.reduceat(codes, start) == np.maximum.reduceat(codes, start)
+        made = _agreed(labels, column, groups, alike)
+        if made is not None:
+            out[column] = made
+    return pd.DataFrame(out, index=range(len(groups)))
+
+
+def _agreed(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray], alike: np.ndarray) -> object:
+    """Values of one column by group; None where no group agrees on a column that is not filled in."""
+    values = labels[column]
+    if column in _HEADS:
+        return heads(labels, column, groups)
+    if alike.all():
+        return values.array.take([g[0] for g in groups]) if len(groups) else values.array[:0]
+    if column in ("reason", "mass") and not alike.any():
+        return None
+    words = values.dtype == object or pd.api.types.is_string_dtype(values)
+    fill = "several" if words and column != "reason" else np.nan
+    return [values.iat[g[0]] if same else fill for g, same in zip(groups, alike, strict=True)]
 
 
 def first_reason(labels: pd.DataFrame, used: np.ndarray) -> str:
@@ -67,11 +91,22 @@ def combine_cells(frame: pd.DataFrame, matrix: np.ndarray) -> pd.DataFrame:
     return pd.concat(pieces, ignore_index=True) if pieces else frame.iloc[:0]
 
 
-def heads(chosen: pd.DataFrame, column: str) -> int:
-    """People behind combined rows, each once: the most in any period, summed over cohorts (adopters
-    of different cohorts are different people; comparison units may serve several, so the most)."""
-    if not len(chosen):
+def heads(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray]) -> list[int]:
+    """People behind the rows of each group, each once: the most in any period, summed over cohorts
+    (adopters of different cohorts are different people; comparison units may serve several, so the
+    most). Rows that count no people are passed over."""
+    counts = labels[column].to_numpy(dtype=float, na_value=np.nan)
+    there = ~np.isnan(counts)
+    apart = "cohort" in labels and column != "units_comparison"
+    cohort = pd.factorize(labels["cohort"])[0] if apart else np.zeros(len(labels), dtype=int)
+    there &= cohort >= 0
+    return [_most(counts[g], cohort[g]) for g in (g[there[g]] for g in groups)]
+
+
+def _most(counts: np.ndarray, cohort: np.ndarray) -> int:
+    """Sum over cohorts of the largest count."""
+    if not len(counts):
         return 0
-    if "cohort" not in chosen or column == "units_comparison":
-        return int(chosen[column].max())
-    return int(chosen.groupby("cohort")[column].max().sum())
+    order = np.argsort(cohort, kind="stable")
+    starts = np.flatnonzero(np.diff(cohort[order], prepend=-1))
+    return int(np.maximum.reduceat(counts[order], starts).sum())
