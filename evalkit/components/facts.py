@@ -9,10 +9,11 @@ import numpy as np
 
 from evalkit.components.pairwise import Against, against_each, shared_tally
 from evalkit.components.people import pair_members, pair_plan, people_tally
-from evalkit.components.switches import Members, Sight, Tally, members_of, sight_of, tally
+from evalkit.components.switches import ENOUGH, Members, Sight, Tally, members_of, sight_of, tally
+from evalkit.designs.additive import spell_ages
 from evalkit.designs.pairs import Pairs, make_pairs
 from evalkit.designs.plan import Plan, Rules, arena, make_plan
-from evalkit.study.paths import Paths
+from evalkit.study.paths import OFF, Paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,3 +144,26 @@ class Facts:
     def within_reach(self) -> np.ndarray:
         """Codes of the clusters with anybody whom it can reach."""
         return np.unique(self.members.cluster[self.paths.reach[self.members.row, self.index]])
+
+
+def dose_until(fact: Facts) -> int:
+    """Last event time from the lag on at which enough clusters that began together had each of two doses; -1 for none."""
+    state = fact.paths.state[:, :, fact.index]
+    if state.max(initial=0) <= 1:
+        return -1
+    _, age = spell_ages((state > 0) & fact.paths.reach[:, [fact.index]], state == OFF)
+    last = -1
+    for event_time in range(fact.lag, fact.paths.n_periods):
+        if not _doses_differ(fact.members, state, (age == event_time) & (state > 0)):
+            break
+        last = event_time
+    return last
+
+
+def _doses_differ(members: Members, state: np.ndarray, here: np.ndarray) -> bool:
+    member, t = np.nonzero(here[members.row])
+    dose = state[members.row[member], t]
+    found = np.unique(np.column_stack([t, dose, members.cluster[member]]), axis=0)
+    each, clusters = np.unique(found[:, :2], axis=0, return_counts=True)
+    _, doses = np.unique(each[clusters >= ENOUGH, 0], return_counts=True)
+    return bool((doses >= 2).any())

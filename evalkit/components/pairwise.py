@@ -131,12 +131,15 @@ def _ask(out: Against, group: _Group, codes: np.ndarray, never: np.ndarray, memb
 def _homes(members: Members, rows: np.ndarray, group: _Group, more: int = 0) -> _Homes:
     """Where rows live and are seen; the last event time is repeated `more` times."""
     who = members.of(rows)
-    row = np.repeat(np.arange(len(rows)), members.start[rows + 1] - members.start[rows])
+    size = members.start[rows + 1] - members.start[rows]
+    row, first = np.repeat(np.arange(len(rows)), size), np.cumsum(size) - size
+    cluster, shape = members.cluster[who], (len(who), group.times + more)
     seen = members.seen(who, group.base, slice(group.cohort, group.last + 1))
-    seen = np.ones((len(who), group.times), dtype=bool) if seen is None else seen
+    if seen is None:
+        full = (len(rows), shape[1])
+        count, only = (np.broadcast_to(x[:, None], full) for x in (size, cluster[first]))
+        return _Homes(row, cluster, np.broadcast_to(np.True_, shape), count, only)
     seen = np.concatenate([seen] + [seen[:, -1:]] * more, axis=1)
-    cluster = members.cluster[who]
-    first = np.searchsorted(row, np.arange(len(rows)))
     count = np.add.reduceat(seen.astype(np.int64), first, axis=0)
     only = np.add.reduceat(np.where(seen, cluster[:, None], 0), first, axis=0)
     return _Homes(row, cluster, seen, count, only)

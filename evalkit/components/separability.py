@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.components.bundles import aliased_words, bundle_table, pair_table
+from evalkit.components.cure import cure_table
 from evalkit.components.status import Audit, make_audit
 from evalkit.components.timeline import timeline_table
 from evalkit.components.wording import names_of
@@ -116,6 +117,3 @@ def _component_table(audit: Audit) -> pd.DataFrame:
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
-
-def cure_table(audit: Audit) -> pd.DataFrame:
-    return pd.DataFrame([], columns=["component", "words", "delayed", "clusters", "periods"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from evalkit.components.circuits import Dependence
-from evalkit.components.facts import Facts, Scene
+from evalkit.components.facts import Facts, Scene, dose_until
 from evalkit.components.span import EventSpan, event_span, has_doses, level_dependence
 from evalkit.components.swaps import forced_swaps
 from evalkit.components.switches import ENOUGH, Tally
@@ -92,7 +92,7 @@ def decide(audit: Audit, k: int) -> Status:
     other = clean or _additive_status(audit, fact)
     if other is None and _only_flat(audit, fact):
         return _with_counts(Status("bundle_only", ONLY_FLAT, "bundle"), fact)
-    if fact.usable.until(fact.lag) < 0:
+    if fact.usable.until(fact.lag) < 0 and other is None:
         return _with_counts(Status("too_few_clusters", _few_words(fact, audit.names)), fact)
     return other or _with_counts(Status("bundle_only", ONLY_FLAT, "bundle"), fact)
 
@@ -158,13 +158,13 @@ def _clean_words(fact: Facts, counts: Tally, until: int, names: Names) -> str:
 def _additive_status(audit: Audit, fact: Facts) -> Status | None:
     """Rule 5: its event times are in the row space of the event-time design, or of the one linear in dose."""
     end = fact.usable.until(fact.lag)
-    if end < 0:
-        return None
     until = audit.events.until(fact.component, fact.lag, end)
     if until >= 0:
         words = "no clean comparison remains; it can be told apart only if the components' effects add up"
         return _with_counts(Status("additive_only", words, JOINT, clean_until=until), fact)
-    until = audit.doses.until(fact.component, fact.lag, end) if audit.doses is not None else -1
+    if audit.doses is None:
+        return None
+    until = audit.doses.until(fact.component, fact.lag, max(end, dose_until(fact)))
     if until >= 0:
         words = "only its dose tells it apart: if effects add up and are in proportion to the dose"
         return _with_counts(Status("additive_only", words, JOINT, clean_until=until), fact)
