@@ -31,6 +31,7 @@ _PUBLIC = {
     "Separability": "evalkit.components:Separability",
     "StaggeredRollout": "evalkit.designs:StaggeredRollout",
     "Study": "evalkit.study:Study",
+    "TripleDifference": "evalkit.designs:TripleDifference",
     "evaluate": "evalkit.evaluation:evaluate",
     "plot": "evalkit.figures",
     "report": "evalkit.reporting:report",

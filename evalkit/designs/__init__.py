@@ -2,3 +2,4 @@
 
 from evalkit.designs.joint import JointEventStudy as JointEventStudy
 from evalkit.designs.staggered import StaggeredRollout as StaggeredRollout
+from evalkit.designs.triple import TripleDifference as TripleDifference

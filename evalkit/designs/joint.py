@@ -98,8 +98,7 @@ def _assemble(fit: Fit, where: tuple, level: str, cluster: np.ndarray, data: tup
     value = np.where(found.free, found.beta, np.nan)
     mass = np.asarray(fit.design.matrix.T @ fit.weight).ravel()
     totals = np.hstack([_group_totals(fit), _group_masses(fit)])
-    of = fit.design.grid.of
-    source = GroupSource(rows, totals, of, lambda: _unit_rows(fit, *data))
+    source = GroupSource(rows, totals, level, cluster, lambda: _unit_rows(fit, *data))
     first = np.vstack([np.eye(p), np.zeros((p, p))])
     second = np.vstack([np.zeros((p, p)), np.eye(p)])
     arms = _arms(fit, cluster, len(paths.levels[level].names))

@@ -8,7 +8,7 @@ are planned exactly as single paths are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -108,3 +108,21 @@ def pair_arena(paths: Paths, pairs: Pairs, only: tuple[int, ...] | None = None, 
     ones = np.ones(len(pairs.member_pair), dtype=np.int32)
     clusters = sparse.csr_matrix((ones, (pairs.member_cluster, pairs.member_pair)), shape=shape)
     return Arena(pairs.component, own > 0, own == OFF, np.ones(len(own), dtype=bool), code, clusters)
+
+
+def gap_arena(paths: Paths, pairs: Pairs, component: str) -> Arena:
+    """Pairs at the starts of `component`, where it treats both sides alike: `pairs.component` counts among
+    the others, which must do the same to the pairs compared."""
+    k, by = paths.index(component), paths.index(pairs.component)
+    left, right = paths.state[pairs.eligible], paths.state[pairs.ineligible]
+    alike = (left[:, :, k] == right[:, :, k]).all(axis=1)
+    whole = _gap(left, right)
+    stage = pair_arena(paths, replace(pairs, gap=_with_gap(pairs.gap, whole, by, k)))
+    own = left[:, :, k]
+    return replace(stage, component=component, on=own > 0, off=own == OFF, reach=alike)
+
+
+def _with_gap(gap: np.ndarray, whole: np.ndarray, add: int, drop: int) -> np.ndarray:
+    out = gap.copy()
+    out[:, :, add], out[:, :, drop] = whole[:, :, add], 0
+    return out

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.plan import Plan, Rules, arena, make_plan
 from evalkit.designs.protocol import StudyLike
+from evalkit.designs.readers import CrossSections, Within
 from evalkit.designs.rollout import Naming, assemble
 from evalkit.designs.sums import Sums
-from evalkit.errors import NotIdentifiedError
+from evalkit.errors import NotIdentifiedError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
 
@@ -60,6 +61,7 @@ class StaggeredRollout:
 
     def __post_init__(self) -> None:
         self.rules  # noqa: B018 - an impossible option is refused when the design is made
+        check_choice("compare", self.compare, ("within", "cross_sections"))
 
     @property
     def rules(self) -> Rules:
@@ -81,7 +83,8 @@ class StaggeredRollout:
             )
         level, _ = study.paths.inference_level(component)
         sums = Sums(study.paths, level, study.values(self.outcome))
-        return assemble(Contrast(plan, sums), self._naming(study, component))
+        reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
+        return assemble(Contrast(plan, reader), self._naming(study, component))
 
     def _naming(self, study: StudyLike, component: str) -> Naming:
         outcome = study.outcome(self.outcome)

@@ -1,7 +1,8 @@
-"""Sums of changes for groups of units: what every estimator without covariates reads.
+"""Sums for groups of units: what every estimator without covariates reads.
 
-For a base b(t) and a window, a group's sum at period t is that of
-w_i (Y_it - mean of Y_i over the base periods seen) over its units seen at both.
+For a base b(t) and a window, a group's sum of changes at period t is that of
+w_i (Y_it - mean of Y_i over the base periods seen) over its units seen at both. Cross-sections read
+sums of levels at t and over the base periods instead, over whoever was there.
 """
 
 from __future__ import annotations

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from evalkit.designs import JointEventStudy, StaggeredRollout
+from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference
 from evalkit.designs.protocol import Design
 
 BASE_WINDOW = 6
-SAME, UNCHANGED, JOINT, IGNORED = (
+SAME, UNCHANGED, TRIPLE, JOINT, IGNORED = (
     "StaggeredRollout(same)",
     "StaggeredRollout(unchanged)",
+    "TripleDifference",
     "JointEventStudy",
     "StaggeredRollout(ignored)",
 )
@@ -26,6 +27,8 @@ RULES = {
     "follow the same path, because at least two places on each side allow it.",
     UNCHANGED: "{label}: places that switched it on are compared with places whose other components stay as they "
     "are, because no place shares the path of the others.",
+    TRIPLE: "{label}: people whom it can reach are compared with people of the same place whom it cannot, against the "
+    "same difference where it is off, because no place shares the path of the others.",
     JOINT: "{label}: one regression on all components, because no clean comparison exists. It is right only if "
     "effects add up.",
     "bundle": "{label}: not estimated alone, because it cannot be told apart; the bundle is run as one component.",
@@ -66,9 +69,13 @@ def ladder(best_design: str, choices: Choices, outcome: str) -> tuple[Rung, ...]
     same = StaggeredRollout(
         comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, outcome=outcome
     )
+    triple = TripleDifference(
+        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, outcome=outcome
+    )
     rungs = (
         Rung(SAME, same),
         Rung(SINGLE, replace(same, base_window=1)),
+        Rung(TRIPLE, triple),
         Rung(UNCHANGED, replace(same, others="unchanged")),
         Rung(JOINT, JointEventStudy(outcome=outcome)),
         Rung(IGNORED, replace(same, others="ignored"), fair=False),

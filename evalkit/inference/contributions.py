@@ -96,14 +96,16 @@ class DenseSource:
 
 @dataclass(frozen=True, eq=False)
 class GroupSource:
-    """Contributions known as group totals; unit rows are made by `make` when asked for.
+    """Contributions known as totals of groups that lie within clusters of one level.
 
-    totals: (G, m). of: (n,) group of each unit. make: () -> (n, m).
+    totals: (G, m). level, cluster: the level, and the code (G,) of each group in it. make: () -> (n, m)
+    unit rows, made when asked for.
     """
 
     rows: Rows
     totals: np.ndarray
-    of: np.ndarray
+    level: str
+    cluster: np.ndarray
     make: Callable[[], np.ndarray]
 
     def dense(self, lift: np.ndarray) -> np.ndarray:
@@ -111,14 +113,19 @@ class GroupSource:
 
     def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         codes, names = self.rows.level(level)
-        of_group = np.full(len(self.totals), -1)
-        of_group[self.of] = codes
-        if not np.array_equal(of_group[self.of], codes):
+        coarser = self._coarser(codes)
+        if coarser is None:
             return _sum_dense(self.rows, level, self.dense(lift))
         out = np.zeros((len(names), lift.shape[1]))
-        used = of_group >= 0
-        np.add.at(out, of_group[used], (self.totals @ lift)[used])
+        np.add.at(out, coarser[self.cluster], self.totals @ lift)
         return names, out
+
+    def _coarser(self, codes: np.ndarray) -> np.ndarray | None:
+        """Code at another level of each cluster of this level, None when they do not nest."""
+        own, names = self.rows.level(self.level)
+        of_cluster = np.zeros(len(names), dtype=int)
+        of_cluster[own] = codes
+        return of_cluster if np.array_equal(of_cluster[own], codes) else None
 
     def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
         return None

@@ -1,0 +1,164 @@
+"""Readers: which means make up a comparison, and the sums behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from evalkit.designs.contrast import Contrast, Term
+from evalkit.designs.plan import Comparison
+from evalkit.designs.sums import Sums, window_mean
+from evalkit.study.paths import Paths
+
+
+@dataclass(frozen=True, eq=False)
+class Within:
+    """Each unit against itself: mean change of the adopters less that of their matches."""
+
+    sums: Sums
+
+    @property
+    def paths(self) -> Paths:
+        return self.sums.paths
+
+    @property
+    def level(self) -> str:
+        return self.sums.level
+
+    @property
+    def path(self) -> np.ndarray:
+        return self.sums.path
+
+    @property
+    def cluster(self) -> np.ndarray:
+        return self.sums.cluster
+
+    @property
+    def size(self) -> np.ndarray:
+        return self.sums.size
+
+    def terms(self, c: Comparison) -> tuple[Term, ...]:
+        n, s = self.sums.read(c.base, c.window)
+        mine = np.broadcast_to((self.path == c.path)[:, None], n.shape)
+        return Term(1, mine, n, s), Term(-1, c.match[self.path], n, s)
+
+    def heads(self, c: Comparison) -> np.ndarray:
+        return self.sums.heads(c.base, c.window)
+
+    def heads_at_base(self, c: Comparison) -> np.ndarray:
+        return self.sums.heads_at_base(c.base, c.window)
+
+    def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        units = np.flatnonzero(np.any(term.mask, axis=1)[self.sums.of])
+        change, seen = self.sums.changes(units, c.base, c.window)
+        mass = np.where(seen, self.sums.weights[units, None], 0.0) * term.mask[self.sums.of[units]]
+        return units, mass * (change - centre), mass
+
+
+@dataclass(frozen=True, eq=False)
+class CrossSections:
+    """Whoever was there: mean at t less mean over the base periods, adopters less matches.
+
+    Units need not be seen twice; a unit's observations are summed before they are squared, so that
+    people seen in both periods are not counted as strangers.
+    """
+
+    sums: Sums
+
+    @property
+    def paths(self) -> Paths:
+        return self.sums.paths
+
+    @property
+    def level(self) -> str:
+        return self.sums.level
+
+    @property
+    def path(self) -> np.ndarray:
+        return self.sums.path
+
+    @property
+    def cluster(self) -> np.ndarray:
+        return self.sums.cluster
+
+    @property
+    def size(self) -> np.ndarray:
+        return self.sums.size
+
+    @cached_property
+    def later(self) -> tuple[np.ndarray, np.ndarray]:
+        """(G, T) mass and sum of levels in each period."""
+        y = self.sums.values
+        seen = np.isfinite(y)
+        weighted = np.where(seen, self.sums.weights[:, None], 0.0)
+        return self.sums.group(weighted), self.sums.group(weighted * np.nan_to_num(y))
+
+    def before(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+        """(G, T) mass and sum of levels over the base periods of each period."""
+        mean, count = window_mean(self.sums.values, c.base, c.window)
+        seen = (count > 0) & (c.base >= 0)
+        weighted = np.where(seen, self.sums.weights[:, None], 0.0)
+        return self.sums.group(weighted), self.sums.group(weighted * np.where(seen, mean, 0.0))
+
+    def terms(self, c: Comparison) -> tuple[Term, ...]:
+        (n1, s1), (n0, s0) = self.later, self.before(c)
+        mine = np.broadcast_to((self.path == c.path)[:, None], n1.shape)
+        other = c.match[self.path]
+        return (
+            Term(1, mine, n1, s1, "later"),
+            Term(-1, mine, n0, s0, "base"),
+            Term(-1, other, n1, s1, "later"),
+            Term(1, other, n0, s0, "base"),
+        )
+
+    def heads(self, c: Comparison) -> np.ndarray:
+        return self.sums.group(np.isfinite(self.sums.values).astype(float)).round().astype(int) * (c.base >= 0)
+
+    def heads_at_base(self, c: Comparison) -> np.ndarray:
+        return self.sums.heads_at_base(c.base, c.window)
+
+    def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        units = np.flatnonzero(np.any(term.mask, axis=1)[self.sums.of])
+        y = self.sums.values[units]
+        if term.what == "base":
+            y, count = window_mean(y, c.base, c.window)
+            y = np.where(count > 0, y, np.nan)
+        seen = np.isfinite(y) & (c.base >= 0)
+        mass = np.where(seen, self.sums.weights[units, None], 0.0) * term.mask[self.sums.of[units]]
+        return units, mass * (np.where(seen, y, 0.0) - centre), mass
+
+
+def coefficients(contrast: Contrast, sums: Sums, rows: np.ndarray) -> np.ndarray:
+    """(P, 2k, T + 1) coefficients on (w (Y - path mean), w) when groups are whole paths of lone units."""
+    paths, periods = len(sums.path), contrast.n_periods
+    value = np.zeros((paths, *contrast.mass.shape, periods + 1))
+    mass = np.zeros((paths, *contrast.mass.shape))
+    for b in contrast.blocks:
+        c, (share, unit) = b.comparison, contrast.weights(b)
+        change = difference(c.base, c.window)
+        centre = sums.mean @ change.T
+        for term, mean in zip(b.terms, b.means, strict=True):
+            per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
+            for q in np.flatnonzero(np.any(term.mask, axis=1)):
+                weight = term.sign * per_mass * term.mask[q]
+                value[q, b.line, :, :-1] += weight[:, None] * change
+                value[q, b.line, :, -1] += weight * (centre[q] - mean)
+        value[c.path, b.line, :, -1] += unit * (b.effect - np.nan_to_num(contrast.value[b.line]))
+        mass[c.path, b.line] += b.ok
+    k = len(rows)
+    out = np.zeros((paths, 2 * k, periods + 1))
+    out[:, :k] = value.reshape(paths, -1, periods + 1)[:, rows]
+    out[:, k:, -1] = mass.reshape(paths, -1)[:, rows]
+    return out
+
+
+def difference(base: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """(T, T) matrix that takes a unit's outcomes to its changes; zero rows without a base."""
+    periods = len(base)
+    out = np.zeros((periods, periods))
+    for t in np.flatnonzero(base >= 0):
+        out[t, t] += 1.0
+        out[t, base[t] - window[t] + 1 : base[t] + 1] -= 1.0 / window[t]
+    return out

@@ -1,0 +1,122 @@
+"""Labels of rollout rows, the head counts behind them, and the cells that each row uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.contrast import Block, Contrast
+
+NO_MATCH = "nobody to compare with: no unit off this component shares the others' path"
+NOT_SEEN = "no adopter was observed at both periods"
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The words that label every row of an estimate."""
+
+    component: str
+    outcome: str
+    outcome_unit: str
+    population: str
+    estimand: str = "ATT(g,t)"
+    assumption: str = "the two groups would have moved alike"
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """(H, T) people: adopters used, adopters seen, adopters not seen, matches, and shares that stay."""
+
+    used: np.ndarray
+    seen: np.ndarray
+    missing: np.ndarray
+    matches: np.ndarray
+    stay_exposed: np.ndarray
+    stay_comparison: np.ndarray
+
+
+def labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFrame:
+    """One row of words and counts for each (cohort, period)."""
+    periods, heads = contrast.reader.paths.periods, count_heads(contrast)
+    line, t = np.divmod(rows, contrast.n_periods)
+    cohort = contrast.cohorts[line]
+    at = lambda x: x.ravel()[rows]  # noqa: E731
+    mass, left = at(contrast.mass), at(contrast.left_out)
+    reason = np.where(mass > 0, "", NO_MATCH)
+    reason = np.where((mass == 0) & (at(heads.seen) == 0), NOT_SEEN, reason)
+    return pd.DataFrame({
+        "component": naming.component, "outcome": naming.outcome, "cohort": periods[cohort], "period": periods[t],
+        "event_time": t - cohort, "estimand": naming.estimand, "population": naming.population,
+        "outcome_unit": naming.outcome_unit, "assumption": naming.assumption,
+        "inference_level": contrast.reader.level,
+        "units_exposed": at(heads.used), "units_comparison": at(heads.matches),
+        "units_left_out": at(heads.seen) - at(heads.used), "units_not_seen": at(heads.missing),
+        "stay_exposed": at(heads.stay_exposed), "stay_comparison": at(heads.stay_comparison),
+        "share_left_out": np.divide(left, mass + left, out=np.zeros(len(rows)), where=mass + left > 0),
+        "mass": mass, "reason": reason.astype(object),
+    })  # fmt: skip
+
+
+def count_heads(contrast: Contrast) -> Heads:
+    """People behind each row; a comparison unit that serves several starts of a cohort counts once."""
+    shape = contrast.mass.shape
+    used, seen, missing, matches = (np.zeros(shape, int) for _ in range(4))
+    kept, began = np.zeros((2, *shape)), np.zeros((2, *shape))
+    size = np.asarray(contrast.reader.size)
+    serving: dict[int, np.ndarray] = {}
+    for b in contrast.blocks:
+        c = b.comparison
+        heads, base = contrast.reader.heads(c), contrast.reader.heads_at_base(c)
+        mine, serve = contrast.reader.path == c.path, c.match[contrast.reader.path]
+        adopters = heads[mine].sum(axis=0)
+        used[b.line] += np.where(b.ok, adopters, 0)
+        seen[b.line] += np.where(c.possible, adopters, 0)
+        missing[b.line] += np.where(c.possible, size[mine].sum() - adopters, 0)
+        most = serving.setdefault(b.line, np.zeros(heads.shape, int))
+        np.maximum(most, heads * (serve & b.ok), out=most)
+        for into, count in ((kept, heads), (began, base)):
+            into[0, b.line] += np.where(b.ok, count[mine].sum(axis=0), 0)
+            into[1, b.line] += np.where(b.ok, (count * serve).sum(axis=0), 0)
+    for line, most in serving.items():
+        matches[line] = most.sum(axis=0)
+    share = np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)
+    return Heads(used, seen, missing, matches, share[0], share[1])
+
+
+def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
+    """The cells each row uses: row, component, path, cluster, period, base, window, sign, weight.
+
+    Adopters' weights sum to one in a row, comparison weights to minus one. `cluster` is the name at
+    the estimate's level; `path` the index in `study.paths`.
+    """
+    at = np.full(contrast.mass.size, -1)
+    at[rows] = np.arange(len(rows))
+    pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at)]
+    columns = ["row", "component", "path", "cluster", "period", "base", "window", "sign", "weight"]
+    frame = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
+    paths = contrast.reader.paths
+    names = paths.levels[contrast.reader.level].names
+    return frame.assign(
+        cluster=names[frame["cluster"].to_numpy(dtype=int)],
+        period=paths.periods[frame["period"].to_numpy(dtype=int)],
+        base=paths.periods[frame["base"].to_numpy(dtype=int)],
+    )
+
+
+def _block_cells(contrast: Contrast, b: Block, at: np.ndarray) -> list[pd.DataFrame]:
+    c, (share, _) = b.comparison, contrast.weights(b)
+    columns = at[b.line * contrast.n_periods : (b.line + 1) * contrast.n_periods]
+    out = []
+    for term in b.terms:
+        if term.what == "base":
+            continue
+        weight = term.inside[0] * np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0) * term.sign
+        g, t = np.nonzero(weight * (columns >= 0))
+        out.append(pd.DataFrame({
+            "row": columns[t], "component": c.component, "path": contrast.reader.path[g],
+            "cluster": contrast.reader.cluster[g], "period": t, "base": c.base[t], "window": c.window[t],
+            "sign": term.sign, "weight": weight[g, t],
+        }))  # fmt: skip
+    return out

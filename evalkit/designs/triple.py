@@ -1,0 +1,202 @@
+"""Triple difference: eligible against ineligible people of the same place and period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from evalkit.designs.contrast import Contrast, Term
+from evalkit.designs.pairs import Pairs, gap_arena, make_pairs, pair_arena
+from evalkit.designs.plan import Comparison, Plan, Rules, make_plan
+from evalkit.designs.protocol import StudyLike
+from evalkit.designs.rollout import Naming, assemble
+from evalkit.designs.sums import Sums, add_by
+from evalkit.errors import NotIdentifiedError
+from evalkit.inference.estimate import Estimate
+from evalkit.study.paths import Paths
+
+
+@dataclass(frozen=True)
+class TripleDifference:
+    """Effects on the people whom a component can reach, by cohort and period.
+
+    (change of eligible - change of ineligible) in clusters that switch k on at g, less the same in
+    clusters not exposed by t. Eligible and ineligible are compared within one cluster and one pattern of
+    the other components' reach, so that what a place and month do to both cancels, and so do the other
+    components that reach both kinds alike, if their effect on both is the same; those that treat the two
+    differently must do so alike in the clusters compared. Olden and Moen (2022), Econometrics Journal 25,
+    staggered as in Callaway and Sant'Anna (2021).
+
+    comparison, others, base, base_window, anticipation, horizon, lookback: as in `StaggeredRollout`.
+    outcome: name of another outcome than the study's first.
+
+    Raises `NotIdentifiedError` when the component reaches everybody, nobody, or no cluster holds both.
+    """
+
+    comparison: str = "not_yet"
+    others: str = "same"
+    adjust: str | None = None
+    base: str = "varying"
+    base_window: int = 1
+    anticipation: int = 0
+    horizon: int | None = None
+    lookback: int = 0
+    outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        self.rules  # noqa: B018 - an impossible option is refused when the design is made
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(
+            self.comparison, self.others, self.base, self.base_window, self.anticipation, self.horizon, self.lookback
+        )
+
+    def plan(self, paths: Paths, component: str) -> Plan:
+        """Every start of an (eligible, ineligible) pair with its matches; `path` counts pairs."""
+        pairs = make_pairs(paths, component)
+        if pairs is None:
+            return Plan(component, (), ())
+        return self._plan(paths, pairs)
+
+    def _plan(self, paths: Paths, pairs: Pairs) -> Plan:
+        return make_plan(pair_arena(paths, pairs, ignored=self.others == "ignored"), self.rules)
+
+    def __call__(self, study: StudyLike, component: str) -> Estimate:
+        """Estimate every (cohort, period) of `component` by eligibility."""
+        pairs = make_pairs(study.paths, component)
+        plan = None if pairs is None else self._plan(study.paths, pairs)
+        if pairs is None or plan is None or not len(plan):
+            raise NotIdentifiedError(
+                f"{component!r} has no eligible and ineligible people side by side in a place where it starts."
+            )
+        sums = Sums(study.paths, pairs.level, study.values(self.outcome)).split()
+        outcome = study.outcome(self.outcome)
+        naming = Naming(
+            component, outcome.column, outcome.unit, "people whom it can reach, beside people whom it cannot",
+            assumption="eligible and ineligible people of a place would have moved alike, as they did elsewhere",
+        )  # fmt: skip
+        return assemble(Contrast(plan, PairReader(sums, pairs)), naming)
+
+
+@dataclass(frozen=True, eq=False)
+class PairReader:
+    """Eligible less ineligible change of each pair in each cluster, weighted by the eligible.
+
+    An eligible cell with several ineligible partners in its cluster is divided among them by their size.
+    """
+
+    sums: Sums
+    pairs: Pairs
+
+    @property
+    def paths(self) -> Paths:
+        return self.sums.paths
+
+    @property
+    def level(self) -> str:
+        return self.sums.level
+
+    @property
+    def path(self) -> np.ndarray:
+        return self.pairs.member_pair
+
+    @property
+    def cluster(self) -> np.ndarray:
+        return self.pairs.member_cluster
+
+    @property
+    def size(self) -> np.ndarray:
+        return self.sums.size[self.pairs.member_eligible]
+
+    @cached_property
+    def _split(self) -> dict:
+        return {}
+
+    def _parts(self, c: Comparison) -> tuple[np.ndarray, ...]:
+        """(m, T) eligible mass given to the member, both means, and the ineligible mass."""
+        key = (c.base.tobytes(), c.window.tobytes())
+        if key not in self._split:
+            n, s = self.sums.read(c.base, c.window)
+            e, i = self.pairs.member_eligible, self.pairs.member_ineligible
+            partners = add_by(n[i], e, len(n))[e]
+            share = np.divide(n[i], partners, out=np.zeros_like(n[i]), where=partners > 0)
+            mass = n[e] * share
+            mean = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
+            self._split[key] = (mass, mean[e], mean[i], n[i])
+        return self._split[key]
+
+    def terms(self, c: Comparison) -> tuple[Term, ...]:
+        mass, eligible, ineligible, _ = self._parts(c)
+        mine = np.broadcast_to((self.path == c.path)[:, None], mass.shape)
+        s = mass * (eligible - ineligible)
+        return Term(1, mine, mass, s), Term(-1, c.match[self.path], mass, s)
+
+    def _shared(self, c: Comparison, heads: np.ndarray) -> np.ndarray:
+        mass, _, _, _ = self._parts(c)
+        n, _ = self.sums.read(c.base, c.window)
+        e = self.pairs.member_eligible
+        share = np.divide(mass, n[e], out=np.zeros_like(mass), where=n[e] > 0)
+        return (heads[e] * share).round().astype(int)
+
+    def heads(self, c: Comparison) -> np.ndarray:
+        return self._shared(c, self.sums.heads(c.base, c.window))
+
+    def heads_at_base(self, c: Comparison) -> np.ndarray:
+        return self._shared(c, self.sums.heads_at_base(c.base, c.window))
+
+    def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        mass, _, ineligible, n_ineligible = self._parts(c)
+        n, _ = self.sums.read(c.base, c.window)
+        units, away, weight = [], [], []
+        for m in np.flatnonzero(np.any(term.mask, axis=1)):
+            e, i = self.pairs.member_eligible[m], self.pairs.member_ineligible[m]
+            use = term.mask[m]
+            share = np.divide(mass[m], n[e], out=np.zeros_like(mass[m]), where=n[e] > 0) * use
+            per = np.divide(mass[m], n_ineligible[m], out=np.zeros_like(mass[m]), where=n_ineligible[m] > 0) * use
+            for cell, factor, level, sign in ((e, share, ineligible[m] + centre, 1.0), (i, per, ineligible[m], -1.0)):
+                who = np.flatnonzero(self.sums.of == cell)
+                change, seen = self.sums.changes(who, c.base, c.window)
+                w = np.where(seen, self.sums.weights[who, None], 0.0) * factor
+                units.append(who)
+                away.append(sign * w * (change - level))
+                weight.append(w if sign > 0 else np.zeros_like(w))
+        return np.concatenate(units), np.concatenate(away), np.concatenate(weight)
+
+
+@dataclass(frozen=True)
+class EffectGap:
+    """Effect of `component` on the people whom `by` can reach less its effect on those whom it cannot.
+
+    Read at the starts of `component` where it treats both kinds alike and `by` does the same to the pairs
+    compared: what a triple difference for `by` takes to be zero. Options as in `TripleDifference`.
+    """
+
+    by: str
+    base_window: int = 1
+    horizon: int | None = None
+    outcome: str | None = None
+
+    def plan(self, paths: Paths, component: str) -> Plan:
+        """Every start of `component` on pairs told apart by the reach of `by`."""
+        pairs = make_pairs(paths, self.by)
+        return Plan(component, (), ()) if pairs is None else self._plan(paths, pairs, component)
+
+    def _plan(self, paths: Paths, pairs: Pairs, component: str) -> Plan:
+        return make_plan(gap_arena(paths, pairs, component), Rules(base_window=self.base_window, horizon=self.horizon))
+
+    def __call__(self, study: StudyLike, component: str) -> Estimate:
+        """Rows by cohort and period; `NotIdentifiedError` when no start allows it."""
+        pairs = make_pairs(study.paths, self.by)
+        plan = None if pairs is None else self._plan(study.paths, pairs, component)
+        if pairs is None or plan is None or not len(plan):
+            raise NotIdentifiedError(f"{component!r} never starts where {self.by!r} stays as it is for both kinds.")
+        sums = Sums(study.paths, pairs.level, study.values(self.outcome)).split()
+        outcome = study.outcome(self.outcome)
+        naming = Naming(
+            component, outcome.column, outcome.unit, f"people whom {self.by} can reach, less those whom it cannot",
+            estimand="difference of effects(g,t)",
+        )  # fmt: skip
+        return assemble(Contrast(plan, PairReader(sums, pairs)), naming)
