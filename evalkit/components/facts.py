@@ -137,7 +137,7 @@ class Facts:
     @cached_property
     def ever(self) -> np.ndarray:
         """Codes of the clusters that ever had it."""
-        on = (self.paths.state[:, :, self.index] > 0).any(axis=1)
+        on = np.asarray((self.paths.state[:, :, self.index] > 0).any(axis=1))
         return np.unique(self.members.cluster[on[self.members.row]])
 
     @cached_property
@@ -147,7 +147,7 @@ class Facts:
 
 
 def dose_until(fact: Facts) -> int:
-    """Last event time from the lag on at which enough clusters that began together had each of two doses; -1 for none."""
+    """Last event time from the lag on at which enough clusters that began together had each of two doses; or -1."""
     state = fact.paths.state[:, :, fact.index]
     if state.max(initial=0) <= 1:
         return -1

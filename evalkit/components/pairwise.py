@@ -72,7 +72,7 @@ def against_each(plan: Plan, codes: np.ndarray, members: Members, lag: int) -> A
     _, n_periods, n = codes.shape
     shape = (n, min(lag + 1, n_periods), members.n_clusters)
     out = Against(np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(n, bool), np.zeros(n, bool))
-    never = ~codes.any(axis=1)
+    never = np.asarray(~codes.any(axis=1))
     for group in _groups(plan, lag):
         _ask(out, group, codes, never, members)
     return out
@@ -145,7 +145,9 @@ def _homes(members: Members, rows: np.ndarray, group: _Group, more: int = 0) -> 
     return _Homes(row, cluster, seen, count, only)
 
 
-def _agree(codes, never, group: _Group, starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _agree(
+    codes: np.ndarray, never: np.ndarray, group: _Group, starts: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
     """(starts, rows, K, E + 2) same path from base to each event time; standing still over it; off throughout."""
     window, own = codes[rows, group.base : group.last + 1], codes[starts, group.base : group.last + 1]
     equal = (window == own[:, None]) & (window != UNKNOWN)

@@ -7,6 +7,7 @@ import numpy as np
 from evalkit.components.switches import Members, Sight, Tally, tally
 from evalkit.designs.pairs import Pairs, pair_arena
 from evalkit.designs.plan import Plan, Rules, make_plan
+from evalkit.study.paths import Paths
 
 
 def pair_members(pairs: Pairs, sight: Sight | None, n_clusters: int) -> Members:
@@ -16,11 +17,11 @@ def pair_members(pairs: Pairs, sight: Sight | None, n_clusters: int) -> Members:
     return Members(pairs.member_cluster, pairs.member_pair, start, n_clusters, sight, left, right)
 
 
-def pair_plan(paths, pairs: Pairs, ignored: bool = False) -> Plan:
+def pair_plan(paths: Paths, pairs: Pairs, ignored: bool = False) -> Plan:
     """The four-arm plan: what a pair does not share must go the same way in the pairs compared."""
     return make_plan(pair_arena(paths, pairs, ignored=ignored), Rules(others="same"), leads=False)
 
 
-def people_tally(paths, pairs: Pairs, members: Members) -> Tally:
+def people_tally(paths: Paths, pairs: Pairs, members: Members) -> Tally:
     """Clusters on and off that tell the component apart by people, at each event time."""
     return tally(pair_plan(paths, pairs), members, paths.n_periods)

@@ -11,7 +11,7 @@ from evalkit.components.span import EventSpan, event_span, has_doses, level_depe
 from evalkit.components.swaps import forced_swaps
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words
-from evalkit.designs.additive import make_grid
+from evalkit.designs.additive import Grid, make_grid
 from evalkit.study.paths import Paths
 
 SAME, UNCHANGED = "StaggeredRollout(same)", "StaggeredRollout(unchanged)"
@@ -41,7 +41,7 @@ class Audit:
     facts: tuple[Facts, ...]
 
     @cached_property
-    def grid(self):
+    def grid(self) -> Grid:
         return make_grid(self.paths, weighted=False)
 
     @cached_property

@@ -119,7 +119,7 @@ class Tally:
 
     def until(self, lag: int) -> int:
         """Last event time up to which enough clusters remain on both sides; -1 when not even through `lag`."""
-        enough = (self.counts >= ENOUGH).all(axis=1)
+        enough = np.asarray((self.counts >= ENOUGH).all(axis=1))
         if lag >= len(enough) or not enough[: lag + 1].all():
             return -1
         short = np.flatnonzero(~enough[lag:])
@@ -177,7 +177,9 @@ def last_period(c: Comparison) -> int:
     return c.cohort + int(after[-1]) if len(after) else c.cohort - 1
 
 
-def elsewhere(adopts, mine, served, theirs, n: int) -> tuple[np.ndarray, np.ndarray]:
+def elsewhere(
+    adopts: np.ndarray, mine: np.ndarray, served: np.ndarray, theirs: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(n, t) clusters that adopt with a comparison elsewhere, and clusters that serve an adopter elsewhere."""
     exposed, comparison = _by_cluster(adopts, mine, n), _by_cluster(served, theirs, n)
     others = comparison.sum(axis=0) - comparison
