@@ -19,6 +19,9 @@ from evalkit.show.words import count_words, join_words
 _COLUMNS = ("component", "event_time", "estimate", "conf_low", "conf_high", "band_low", "band_high", "reason")
 
 
+_LEADS = 12
+
+
 def event_study(
     source: Any,
     component: str | None = None,
@@ -34,7 +37,8 @@ def event_study(
     source: an Evaluation, or a table of event-time rows. component: one of them,
     default all. clean_until: component -> last event time with clean comparisons;
     later ones have an open marker and lie beyond a dashed line. Rows without a number
-    are a cross at the foot of the panel.
+    are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow.
+    Up to twelve event times before the start are drawn.
     """
     tables, names, until, unit = _inputs(source, component, outcome, clean_until, labels, scale)
     columns = 1 if style.narrow(width) or len(tables) == 1 else 2
@@ -68,8 +72,7 @@ def event_study_words(
     said = [names.get(c, c) for c in tables]
     away = [w for w, (c, t) in zip(said, tables.items(), strict=True) if _apart(t, until.get(c, np.nan))]
     if len(said) == 1:
-        verb = "moves away from" if away else "stays within reach of"
-        title = f"{said[0]}: the band {verb} zero after the start"
+        title = f"{said[0]}: {'a' if away else 'no'} clear change after the start"
     else:
         title = f"{count_words(len(away), 'component')} of {len(said)} clearly moved after the start"
     alt = f"Event study of {join_words(said)}: estimates in {unit.unit} by periods since the start, with intervals."
@@ -110,7 +113,7 @@ def _apart(table: pd.DataFrame, until: float) -> bool:
 
 
 def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> None:
-    table = table.sort_values("event_time", kind="stable")
+    table = _near(table)
     time = table["event_time"].to_numpy(dtype=np.float64)
     value, low, high, band_low, band_high = (
         unit.show(table[c]) for c in ("estimate", "conf_low", "conf_high", "band_low", "band_high")
@@ -126,17 +129,39 @@ def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> None:
     ax.vlines(time, low, high, color=style.BLUE, linewidth=1.6, zorder=3)
     for mask, face in ((given & clean, style.BLUE), (given & ~clean, "white")):
         ax.plot(time[mask], value[mask], "o", color=style.BLUE, markerfacecolor=face, markersize=5, zorder=4)
-    _limits(ax, [low, high, band_low, band_high], unit)
+    _limits(ax, [low, high], unit)
+    _arrows(ax, time, low, high)
     _marks(ax, time, given, clean, until)
     ax.xaxis.get_major_locator().set_params(integer=True)
     style.bare(ax, keep=("bottom", "left"))
 
 
+def _near(table: pd.DataFrame) -> pd.DataFrame:
+    """The event times worth drawing: up to twelve before the start, and three beyond the last number."""
+    table = table.sort_values("event_time", kind="stable")
+    given = table.loc[table["estimate"].notna(), "event_time"]
+    first, last = (given.min(), given.max()) if len(given) else (0, 0)
+    return table[table["event_time"].between(max(first, -_LEADS), last + 3)]
+
+
 def _limits(ax: Axes, ends: list[np.ndarray], unit: Scale) -> None:
-    edge = [] if unit.matters is None else list(unit.show([-unit.matters, unit.matters]))
-    spread = np.concatenate([*(e[np.isfinite(e)] for e in ends), [0.0], edge])
-    room = (spread.max() - spread.min() or 1.0) * 0.08
-    ax.set_ylim(spread.min() - 2 * room, spread.max() + room)
+    """Limits that most intervals fit in; one far wider interval must not flatten the rest."""
+    edge = [0.0] if unit.matters is None else [0.0, *unit.show([-unit.matters, unit.matters])]
+    points = np.concatenate([e[np.isfinite(e)] for e in ends]) if len(ends) else np.zeros(0)
+    typical = 2.5 * np.quantile(np.abs(points), 0.7) if len(points) else 1.0
+    reach = max(typical, 1.2 * max(np.abs(edge)), 1e-9)
+    low, high = max(min([*points, *edge]), -reach), min(max([*points, *edge]), reach)
+    room = (high - low or 1.0) * 0.08
+    ax.set_ylim(low - 2 * room, high + room)
+
+
+def _arrows(ax: Axes, time: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """An arrow where an interval goes beyond the panel."""
+    bottom, top = ax.get_ylim()
+    for mask, edge, marker in ((high > top, top, "^"), (low < bottom, bottom, "v")):
+        if mask.any():
+            look = {"color": style.BLUE, "markersize": 5, "clip_on": False, "linestyle": "none", "zorder": 5}
+            ax.plot(time[mask], np.full(int(mask.sum()), edge), marker, **look)
 
 
 def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, until: float) -> None:
@@ -178,7 +203,18 @@ def _lines(label: str, table: pd.DataFrame, until: float, unit: Scale) -> list[s
         out.append(f"After period {until:.0f} the effect can no longer be told from the others' (open markers).")
     gone = table[table["estimate"].isna()]
     if len(gone):
-        when = join_words([f"{t:.0f}" for t in gone["event_time"]])
         reasons = join_words([r for r in in_order(gone["reason"]) if r])
-        out.append(f"No number at {when}{': ' + reasons if reasons else ''}.")
+        out.append(f"No number at {_runs(gone['event_time'])}{': ' + reasons if reasons else ''}.")
     return out
+
+
+def _runs(times: pd.Series) -> str:
+    """Event times in words, runs shortened: '3 to 21 and 24'."""
+    ordered = sorted(int(t) for t in times)
+    groups: list[list[int]] = []
+    for t in ordered:
+        if groups and t == groups[-1][-1] + 1:
+            groups[-1].append(t)
+        else:
+            groups.append([t])
+    return join_words([str(g[0]) if len(g) == 1 else f"{g[0]} to {g[-1]}" for g in groups])

@@ -82,7 +82,7 @@ def forest_words(
     rows, names, unit = _inputs(source, effects, outcome, labels, scale)
     good = [r for r in rows.to_dict("records") if r["verdict"] in ("shown", "likely")]
     refused = int((~_drawn(rows)).sum())
-    title = f"{count_words(len(good), 'component')} of {len(rows)} stood out; {refused} could not be given an effect"
+    title = _finding(len(good), refused, len(rows))
     about = f" on {unit.label[:1].lower()}{unit.label[1:]}" if unit.label else ""
     alt = f"Forest plot of {count_words(len(rows), 'component')}: effects{about}, in {unit.unit}, with likely ranges. "
     shown = [f"{names.get(r['component'], r['component'])} {_span(r, unit).partition(' (')[0]}" for r in good]
@@ -198,6 +198,11 @@ def _labels(ax: Axes, rows: pd.DataFrame, names: Mapping[str, str], phone: bool)
     for i, (word, verdict) in enumerate(zip(words, rows["verdict"], strict=True)):
         text = f"{word}: {VERDICT_WORDS.get(verdict, verdict).lower()}"
         ax.annotate(text, (0, i - 0.36), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5, bbox=_PLATE)
+
+
+def _finding(good: int, refused: int, rows: int) -> str:
+    stood = f"{good} of {rows} components stood out" if good else f"None of {rows} components stood out clearly"
+    return f"{stood}; {refused} could not be given an effect" if refused else stood
 
 
 def _row_words(row: Mapping[str, Any], names: Mapping[str, str], unit: Scale) -> str:

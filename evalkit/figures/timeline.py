@@ -87,13 +87,13 @@ def timeline_words(
 
 
 def _inputs(source: Any, labels: Any, periods: Any, places: Any) -> tuple[pd.DataFrame, dict, list, dict]:
-    if not isinstance(source, pd.DataFrame) and not hasattr(source, "timeline"):
-        source = getattr(source, "separability", source)
     study = study_of(source)
-    if study is source and not hasattr(source, "timeline"):
-        from evalkit.components.separability import separability
+    if study is not None and study is source:
+        from evalkit.components import separability
 
         source = separability(study)
+    elif not isinstance(source, pd.DataFrame) and not hasattr(source, "timeline"):
+        source = getattr(source, "separability", source)
     table = frame_of(source, "timeline", COLUMNS)
     order = list(periods) if periods is not None else _periods(study, table)
     names = labels_of(study, labels)

@@ -20,6 +20,7 @@ from evalkit.show.words import count_words, full_stop, join_words, quoted, sente
 
 _STRONG = ("shown", "likely", "no_sign")
 _MOST = 3
+_TOLD = ("leave_one_cluster", "pre_trend", "date_rule")
 _RESTS = re.compile(r"This rests on (.*?\.)(?=\s|$)")
 
 
@@ -71,7 +72,7 @@ def split_rests(found: str) -> tuple[str, str]:
     match = _RESTS.search(found)
     if match is None:
         return found, ""
-    return sentences(found[: match.start()], found[match.end() :]), sentence_case(match[1])
+    return sentences(found[: match.start()], found[match.end() :]), sentence_case(match[1].replace(" at the time", ""))
 
 
 def rests_words(row: Mapping[str, Any], names: Names) -> str:
@@ -84,14 +85,18 @@ def rests_words(row: Mapping[str, Any], names: Names) -> str:
 
 
 def _breath(rows: list[dict[str, Any]], names: Names) -> str:
-    return in_one_breath([{**row, "label": names.label(row["component"])} for row in rows])
+    labels = [names.label(row["component"]) for row in rows]
+    told = [quoted(w) for w in labels] if any("," in w or " and " in w for w in labels) else labels
+    return in_one_breath([{**row, "label": word} for row, word in zip(rows, told, strict=True)])
 
 
 def _data_line(evaluation: Any, outcome: str) -> str:
     study = evaluation.study
     about = study.outcome(outcome)
     better = f"{about.better} is better"
-    parts = [study.title, spread_words(study), f"{about.label} ({better})"]
+    spread = spread_words(study)
+    told = all(word in study.title for word in re.findall(r"\d[\d-]*", spread))
+    parts = [study.title, "" if told else spread, f"{about.label} ({better})"]
     said = " · ".join(escape(p) for p in parts if p)
     return f'<p class="data"><a class="worked" href="#data">{said}</a></p>'
 
@@ -127,17 +132,27 @@ def _overturn(evaluation: Any, outcome: str, names: Names) -> str:
     verdicts = evaluation.verdicts
     given = verdicts[(verdicts["outcome"] == outcome) & verdicts["verdict"].isin(_STRONG)]["component"]
     checks = evaluation.checks[(evaluation.checks["outcome"] == outcome) & evaluation.checks["component"].isin(given)]
-    failed = checks[checks["status"] == "failed"]
-    items = [
-        f"{escape(quoted(names.label(r['component'])))}: {linked(_lower(r['words']), '#check-' + _anchor(r))}"
-        for r in failed.to_dict("records")
-    ]
-    held = len(checks[checks["status"] == "passed"])
+    failed = [r for r in checks.to_dict("records") if r["status"] == "failed"]
+    told = [r for r in checks.to_dict("records") if r["status"] != "failed" and r["check"] in _TOLD]
+    items = _grouped([*failed, *told], names)[: _MOST + 1]
+    held = int((checks["status"] == "passed").sum())
     if held:
-        items.append(linked(f"{held} of {len(checks)} checks of these answers passed.", "#checks"))
+        items.append(linked(f"{held} of {len(checks)} checks of the answers given passed.", "#checks"))
     if not len(given):
         items = ["No answer was given that a check could overturn."]
     return f"<h2>What could overturn this</h2>{bullets(items)}"
+
+
+def _grouped(rows: list[dict[str, Any]], names: Names) -> list[str]:
+    """One line for each thing that checks said, with every component of which they said it."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(str(row["words"]), []).append(row)
+    return [
+        f"{escape(join_words([quoted(names.label(r['component'])) for r in members]))}: "
+        f"{linked(_lower(full_stop(words)), '#check-' + _anchor(members[0]))}"
+        for words, members in groups.items()
+    ]
 
 
 def _lower(text: str) -> str:

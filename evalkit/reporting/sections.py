@@ -63,7 +63,7 @@ def told_apart(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
     parts = [picture_html(pictures, "separability"), status_table(sep, names).to_html()]
     if sep.aliased:
         parts.append("".join(paragraph(full_stop(str(s))) for s in sep.aliased))
-    parts.append(pair_table(sep, names).to_html())
+    parts.append(f"<details><summary>Every pair as a table</summary>{pair_table(sep, names).to_html()}</details>")
     if len(evaluation.bundles):
         parts.append(_bundle_table(evaluation.bundles, names).to_html())
     if len(sep.cure):
@@ -110,55 +110,52 @@ def pair_table(sep: Any, names: Names) -> Table:
 
 
 def estimates(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
-    """Every design tried for every component, other outcomes' verdicts, an event study a component."""
+    """For each component: its event study and every design that was tried; then the other outcomes."""
     names = names_of(evaluation.study)
     parts = []
     for i, outcome in enumerate(evaluation.study.outcomes):
-        rows = evaluation.effects[evaluation.effects["outcome"] == outcome.column]
-        name = "effects" if i == 0 else f"effects-{outcome.column}"
-        parts.append(effects_table(rows, names, outcome, name).to_html())
         if i:
-            parts.append(picture_html(pictures, f"forest_{outcome.column}"))
+            parts.append(f"<h3>{escape(outcome.label)}</h3>{picture_html(pictures, f'forest_{outcome.column}')}")
             parts.append(_verdict_table(evaluation, outcome, names).to_html())
-    for component in evaluation.study.components:
-        drawn = picture_html(pictures, f"event_study_{component.name}")
-        note = "" if drawn else paragraph("No event study: no design could give its event times.")
-        parts.append(f'<h3 id="event-{escape(component.name)}">{escape(component.label)}</h3>{drawn}{note}')
+        for component in evaluation.study.components:
+            parts.append(_component(evaluation, pictures, component, outcome, first=i == 0))
     return Html("estimates", "".join(parts))
 
 
-def effects_table(rows: pd.DataFrame, names: Names, outcome: Any, name: str) -> Table:
-    """Estimates in the outcome's own unit, a row a component and design; the headline is marked."""
-    cells: list[tuple[str, ...]] = []
-    keys: list[str] = []
-    seen: set[str] = set()
+def _component(evaluation: Any, pictures: Mapping[str, Picture], component: Any, outcome: Any, first: bool) -> str:
+    effects = evaluation.effects
+    rows = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
+    anchor = f"effects-{component.name}" + ("" if first else f"-{outcome.column}")
+    drawn = picture_html(pictures, f"event_study_{component.name}") if first else ""
+    heading = f"<h3>{escape(component.label)}</h3>" if first else ""
+    if rows.empty:
+        why = evaluation.rules.get(component.name, "")
+        return f'<div id="{escape(anchor)}">{heading}{paragraph(full_stop(why))}</div>'
+    caption = f"{component.label}: every design that was tried ({outcome.label})"
+    return heading + drawn + effects_table(rows, outcome, caption, anchor).to_html()
+
+
+def effects_table(rows: pd.DataFrame, outcome: Any, caption: str, name: str) -> Table:
+    """Estimates of one component in the outcome's own unit, a row a design; the headline comes first."""
+    cells = []
     for r in rows.to_dict("records"):
-        key = r["component"]
-        error = r["std_error"]
-        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
         given = pd.notna(r["estimate"])
-        reason = full_stop(str(r["reason"])) if r["reason"] else (str(r["inference"]) if given else "not given")
-        label = names.label(key)
-        design = f"{r['design']}{' (headline)' if r['headline'] else ''}"
-        where = f"{_whole(r['clusters_exposed'])} and {_whole(r['clusters_comparison'])}"
-        spread = signed(float(error), 2).lstrip("+") if pd.notna(error) else "not given"
-        cells.append((f"{label}: {design}", *numbers, spread, _p(r["p_value"]), where, reason))
-        keys.append(key if key not in seen else f"{key}-{len(keys)}")
-        seen.add(key)
-    head = (
-        "Component and design",
-        "Estimate",
-        "From",
-        "To",
-        "Standard error",
-        "p value",
-        "Places with and without",
-        "Inference, or why no number",
-    )
-    right = (False, True, True, True, True, True, True, False)
-    note = "Effects in the column's own unit" + (" (log points)." if outcome.kind == "log" else ".")
-    caption = f"Every design that was tried: {outcome.label}"
-    return make_table(caption, head, cells, numeric=right, name=name, keys=tuple(keys), note=note)
+        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
+        spread = signed(float(r["std_error"]), 2).lstrip("+")
+        places = (_whole(r["clusters_exposed"]), _whole(r["clusters_comparison"]))
+        remark = full_stop(str(r["reason"])) if r["reason"] else str(r["inference"] if given else "not given")
+        design = design_words(r["design"]) + (" (headline)" if r["headline"] else "")
+        cells.append((design, *numbers, spread, _p(r["p_value"]), *places, remark))
+    head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Inference")
+    right = (False, True, True, True, True, True, True, True, False)
+    unit = "log points" if outcome.kind == "log" else "the unit of its column"
+    note = f"Effects and standard errors (SE) in {unit}; with and without: places that the answer rests on."
+    return make_table(caption, head, cells, numeric=right, name=name, note=note)
+
+
+def design_words(design: str) -> str:
+    """A design as people read it, its name when it is a new one."""
+    return _DESIGNS.get(design, design)
 
 
 def held(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
@@ -196,6 +193,13 @@ def _verdict_table(evaluation: Any, outcome: Any, names: Names, full: bool = Fal
     return make_table(caption, head, rows, name=name, cards=True)
 
 
+_DESIGNS = {
+    "StaggeredRollout(same)": "Staggered rollout, others on the same path",
+    "StaggeredRollout(same, one base period)": "The same with one base period",
+    "StaggeredRollout(unchanged)": "Staggered rollout, others unchanged",
+    "StaggeredRollout(ignored)": "Others ignored, to show what goes wrong",
+    "JointEventStudy": "Joint event study, right if effects add up",
+}
 _KINDS = {"together": "together", "swap": "one in place of another", "sum": "as a sum"}
 _SAID = ("You may say", "You may not say", "What would change our mind")
 

@@ -1,0 +1,81 @@
+"""The findings as tables for a terminal; wraps well at 80 columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from evalkit.cli.screen import output
+from evalkit.evaluation.words import in_one_breath
+from evalkit.figures.forest import VERDICT_WORDS
+from evalkit.figures.inputs import scale_of
+from evalkit.figures.matrix import STATUS_SHAPES, STATUS_WORDS
+from evalkit.show.words import count_words, full_stop, noun_from_column
+
+VERDICT_SHAPES = {
+    "shown": "●",
+    "likely": "◐",
+    "cannot_tell": "○",
+    "cannot_tell_apart": "∞",
+    "no_sign": "□",
+    "not_tested": "–",
+}
+
+
+def verdict_table(evaluation: Any, outcome: Any) -> Table:
+    """One row a component: verdict, effect with its likely range, what it rests on."""
+    study = evaluation.study
+    scale = scale_of(outcome)
+    rows = evaluation.verdicts[evaluation.verdicts["outcome"] == outcome.column]
+    decided = {(e.component, e.outcome): e for e, _ in evaluation.decisions}
+    table = _table(f"{outcome.label} ({outcome.better} is better)")
+    for words, least in (("Component", 14), ("Verdict", 13), ("Effect (likely range)", 16), ("Rests on", 12)):
+        table.add_column(words, min_width=least)
+    for r in rows.to_dict("records"):
+        verdict = f"{VERDICT_SHAPES.get(r['verdict'], '')} {VERDICT_WORDS.get(r['verdict'], r['verdict'])}"
+        effect = "none given"
+        if r["estimate"] == r["estimate"]:
+            error = decided[r["component"], r["outcome"]].std_error
+            effect = scale.span(r["estimate"], r["conf_low"], r["conf_high"], error)
+        component = study.component(r["component"])
+        place = noun_from_column(str(component.assigned_at or study.cluster or study.unit))
+        rests = "nothing"
+        if r["clusters_exposed"] and r["clusters_exposed"] > 0:
+            rests = f"{count_words(int(r['clusters_exposed']), place)} with, {int(r['clusters_comparison'])} without"
+        table.add_row(component.label, verdict, effect, rests)
+    return table
+
+
+def show_verdicts(evaluation: Any) -> None:
+    """The verdicts of every outcome, and the first outcome's in one breath."""
+    screen = output()
+    labels = {c.name: c.label for c in evaluation.study.components}
+    for outcome in evaluation.study.outcomes:
+        screen.print(verdict_table(evaluation, outcome))
+    first = evaluation.verdicts[evaluation.verdicts["outcome"] == evaluation.study.outcome().column]
+    rows = [{**r, "label": labels[r["component"]]} for r in first.to_dict("records")]
+    screen.print(f"In one breath: {in_one_breath(rows)}\n", markup=False)
+
+
+def show_separability(study: Any, sep: Any) -> None:
+    """What can be told apart, what cannot, and what rollout would have told."""
+    screen = output()
+    labels = {c.name: c.label for c in study.components}
+    table = _table("What can be told apart, from the dates alone")
+    for words, least in (("Component", 14), ("Status", 16), ("Clean switches", 8), ("Why", 24)):
+        table.add_column(words, min_width=least)
+    for r in sep.components.to_dict("records"):
+        status = f"{STATUS_SHAPES.get(r['status'], '')} {STATUS_WORDS.get(r['status'], r['status'])}"
+        clean = f"{int(r['clean_switches'])} of {int(r['switches'])}"
+        table.add_row(labels.get(r["component"], r["component"]), status, clean, full_stop(str(r["reason"] or "")))
+    screen.print(table)
+    for sentence in sep.aliased:
+        screen.print(full_stop(str(sentence)), markup=False)
+    for r in sep.cure.to_dict("records"):
+        screen.print(f"What would let us tell: {full_stop(str(r['words']))}", markup=False)
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)

@@ -1,0 +1,62 @@
+"""`evalkit run STUDY --out FOLDER`: evaluate a study and write its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from evalkit.cli.screen import output, steps
+from evalkit.errors import OptionError
+
+
+def run(
+    study: Path = typer.Argument(help="A study file, or the folder that holds study.toml."),
+    out: Path | None = typer.Option(None, "--out", help="Folder of the report. Default: reports/NAME."),
+    level: float = typer.Option(0.95, help="Confidence level of the likely ranges."),
+    seed: int = typer.Option(0, help="Seed of every random step."),
+) -> None:
+    """Evaluate a study: verdicts here, notebook, page, tables and figures in a folder."""
+    evaluate_and_report(study, out or Path("reports") / study_name(study), level, seed)
+
+
+def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 0) -> Path:
+    """Evaluate the study in `file`, print its verdicts, write its report into `out`; return the page's path."""
+    check_folder(out)
+    from evalkit.cli.findings import show_verdicts
+    from evalkit.components import separability
+    from evalkit.evaluation import evaluate
+    from evalkit.reporting import report
+    from evalkit.study import Study
+
+    with steps(4) as work:
+        work.begin("Reading the study")
+        study = Study.load(file)
+        work.begin("Working out what can be told apart")
+        separability(study)
+        work.begin("Estimating and checking")
+        evaluation = evaluate(study, level=level, seed=seed)
+        work.begin("Writing the report")
+        page = report(evaluation, out)
+        work.done("Done")
+    show_verdicts(evaluation)
+    output().print(f"The report: {_near(page)}", markup=False, soft_wrap=True)
+    return page
+
+
+def study_name(file: Path) -> str:
+    """A name for the report of a study file: that of its folder."""
+    whole = file.resolve()
+    return whole.name if whole.is_dir() else whole.parent.name
+
+
+def check_folder(out: Path) -> None:
+    """Raise `OptionError` when `out`, or anything above it, is a file."""
+    for place in (out, *out.parents):
+        if place.exists() and not place.is_dir():
+            raise OptionError(f"--out {str(out)!r} cannot be a folder: {str(place)!r} is a file. Name another folder.")
+
+
+def _near(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
