@@ -39,8 +39,8 @@ class Regression:
         They must lie within clusters, and weights may not vary within one: then the result equals that
         with a column for each. Effects that cross clusters (periods) belong into X.
     variance: (n,) working variances Phi up to scale, None for equal ones. With it each cluster makes one
-        square block of its own rows. A generalised linear model is its last weighted step: y the working
-        response, weights the working weights, variance their inverse.
+        square block of its own rows. A generalised linear model is its last weighted step on the scale of
+        the outcome: X and working response times dmu/deta, weights 1/V(mu), variance V(mu).
 
     Raises `OptionError` listing every problem at once.
     """
@@ -107,7 +107,7 @@ class Regression:
     def _size(self) -> np.ndarray:
         """(p,) weighted squared length of each column before effects are taken out."""
         w = np.ones(self.X.shape[0]) if self.weights is None else self.weights
-        squares = self.X.multiply(self.X) if sparse.issparse(self.X) else self.X**2
+        squares = self.X.power(2) if isinstance(self.X, sparse.csr_matrix) else self.X**2
         return np.asarray(squares.T @ w).ravel()
 
     @property
@@ -181,7 +181,9 @@ def cluster_covariance(
     r = regression
     C = np.eye(r.n_columns) if contrasts is None else np.atleast_2d(np.asarray(contrasts, dtype=float))
     if C.shape[1] != r.n_columns:
-        raise OptionError(f"contrasts have {C.shape[1]} columns and the regression {r.n_columns}. Give one weight each.")
+        raise OptionError(
+            f"contrasts have {C.shape[1]} columns and the regression {r.n_columns}. Give one weight each."
+        )
     if r.n_clusters < 2:
         raise OptionError("A clustered covariance needs two clusters at least; there is one.")
     scores, sums = [], []
@@ -262,7 +264,7 @@ def _factor(r: Regression, kind: str) -> float:
     if kind == "CR1":
         return G / (G - 1)
     if kind == "CR1p":
-        return G / (G - p) if G > p else float("nan")
+        return G / (G - p) if p < G else float("nan")
     if kind == "CR1S":
         return G * (n - 1) / ((G - 1) * (n - p)) if n > p else float("nan")
     return 1.0
