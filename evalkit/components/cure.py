@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.components.bundles import groups_of
-from evalkit.components.facts import Facts, Scene
+from evalkit.components.facts import Facts, Scene, in_use
 from evalkit.components.status import ONLY_FLAT, Audit
 from evalkit.components.switches import ENOUGH
 from evalkit.show.words import number_in_words
@@ -132,7 +132,7 @@ def delayed(paths: Paths, level: str, change: Change) -> Paths:
     path = paths.path.copy()
     path[rows] = paths.n_paths + np.arange(len(rows))
     reach = np.vstack([paths.reach, paths.reach[paths.path[rows]]])
-    return replace(paths, path=path, state=np.concatenate([paths.state, state]), reach=reach, _cells={})
+    return in_use(replace(paths, path=path, state=np.concatenate([paths.state, state]), reach=reach, _cells={}))
 
 
 def _tells(paths: Paths, fact: Facts) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,14 @@ class Scene:
         if level not in self._members:
             self._members[level] = members_of(self.paths, level, self.sight(level))
         return self._members[level]
+
+
+def in_use(paths: Paths) -> Paths:
+    """The same paths without those that no unit follows."""
+    used, path = np.unique(paths.path, return_inverse=True)
+    if len(used) == paths.n_paths:
+        return paths
+    return replace(paths, path=path.reshape(-1), state=paths.state[used], reach=paths.reach[used], _cells={})
 
 
 @dataclass(frozen=True, eq=False)

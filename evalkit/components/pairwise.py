@@ -27,7 +27,7 @@ class Against:
     exposed, comparison: (K, E, C) clusters with a switch at which that component goes the
     same way on both sides, at event times 0 .. lag, and clusters that serve. still,
     absent: (K,) whether there is a switch, with a comparison, at which that component
-    stands still, or is off throughout.
+    stands still through the lag on both sides, or is off throughout.
     """
 
     exposed: np.ndarray
@@ -124,8 +124,9 @@ def _ask(out: Against, group: _Group, codes: np.ndarray, never: np.ndarray, memb
             for target, found, homes in ((out.exposed, exposed, mine), (out.comparison, comparison, theirs)):
                 member, e = np.nonzero(found[:, k, :times])
                 target[k, e, homes.cluster[member]] = True
-        out.still[:] |= exposed[:, :, times].any(axis=0)
-        out.absent[:] |= exposed[:, :, times + 1].any(axis=0)
+        if times == out.exposed.shape[1]:
+            out.still[:] |= exposed[:, :, times].any(axis=0)
+            out.absent[:] |= exposed[:, :, times + 1].any(axis=0)
 
 
 def _homes(members: Members, rows: np.ndarray, group: _Group, more: int = 0) -> _Homes:
@@ -153,8 +154,9 @@ def _agree(
     equal = (window == own[:, None]) & (window != UNKNOWN)
     alike = np.logical_and.accumulate(equal, axis=2)[:, :, group.cohort - group.base :]
     alike = np.moveaxis(alike, 2, 3) & group.free[rows][:, None, :]
-    quiet = (window == window[:, :1]).all(axis=1) & (own == own[:, :1]).all(axis=1)[:, None]
-    still = alike[..., -1] & quiet
+    quiet = ((window == window[:, :1]) & (window != UNKNOWN)).all(axis=1)
+    quiet = quiet & ((own == own[:, :1]) & (own != UNKNOWN)).all(axis=1)[:, None]
+    still = quiet & group.free[rows, -1][:, None]
     absent = still & never[rows] & never[starts][:, None]
     return np.concatenate([alike, still[..., None], absent[..., None]], axis=3)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from evalkit.components.circuits import Dependence
-from evalkit.components.facts import Facts, Scene, dose_until
+from evalkit.components.facts import Facts, Scene, dose_until, in_use
 from evalkit.components.span import EventSpan, event_span, has_doses, level_dependence
 from evalkit.components.swaps import forced_swaps
 from evalkit.components.switches import ENOUGH, Tally
@@ -73,8 +73,8 @@ class Audit:
 
 def make_audit(paths: Paths, names: Names) -> Audit:
     """An audit of every component; nothing is worked out before it is asked for."""
-    scene = Scene(paths)
-    return Audit(paths, names, tuple(Facts(scene, c) for c in paths.components))
+    scene = Scene(in_use(paths))
+    return Audit(scene.paths, names, tuple(Facts(scene, c) for c in paths.components))
 
 
 def decide(audit: Audit, k: int) -> Status:
