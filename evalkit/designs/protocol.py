@@ -23,8 +23,15 @@ class StudyLike(Protocol):
     def values(self, outcome: str | None = None) -> np.ndarray:
         """(n, T) outcome, NaN where not seen."""
 
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates."""
+
     def outcome(self, name: str | None = None) -> Outcome:
         """The outcome's description."""
+
+    def covariate_values(self) -> np.ndarray:
+        """(n, T, q) covariates, NaN where missing."""
 
 
 @runtime_checkable

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evalkit.designs.adjust import ADJUSTMENTS
+from evalkit.designs.adjust.adjusted import adjusted_estimate
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.plan import Plan, Rules, arena, make_plan
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.readers import CrossSections, Within
 from evalkit.designs.rollout import Naming, assemble
 from evalkit.designs.sums import Sums
-from evalkit.errors import NotIdentifiedError, check_choice
+from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
 
@@ -36,6 +38,8 @@ class StaggeredRollout:
     comparison: "not_yet" exposed through max(t, b) + anticipation, or "never".
     others: "same" path of every other component from b to t; "unchanged" others on both sides, whatever
         their levels; "ignored", as every other package does, to show what goes wrong.
+    adjust: None, or for covariates at base "reg", "ipw" or "dr" (Sant'Anna and Zhao 2020).
+    compare: "within" each unit against itself; "cross_sections" whoever was there.
     base: "varying" or "universal" base for the periods before g.
     base_window: periods before g whose mean is the base, as far back as the others stand still and a
         match remains.
@@ -61,7 +65,10 @@ class StaggeredRollout:
 
     def __post_init__(self) -> None:
         self.rules  # noqa: B018 - an impossible option is refused when the design is made
+        check_choice("adjust", self.adjust, ADJUSTMENTS)
         check_choice("compare", self.compare, ("within", "cross_sections"))
+        if self.adjust is not None and self.compare != "within":
+            raise OptionError("adjust needs compare='within': each unit's covariates are read at its own base.")
 
     @property
     def rules(self) -> Rules:
@@ -82,9 +89,13 @@ class StaggeredRollout:
                 "`separability` says what could still be told."
             )
         level, _ = study.paths.inference_level(component)
-        sums = Sums(study.paths, level, study.values(self.outcome))
-        reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
-        return assemble(Contrast(plan, reader), self._naming(study, component))
+        values, naming = study.values(self.outcome), self._naming(study, component)
+        if self.adjust is not None:
+            return adjusted_estimate(plan, study, (level, values), self.adjust, naming)
+        sums = Sums(study.paths, level, values)
+        return assemble(
+            Contrast(plan, Within(sums) if self.compare == "within" else CrossSections(sums.split())), naming
+        )
 
     def _naming(self, study: StudyLike, component: str) -> Naming:
         outcome = study.outcome(self.outcome)

@@ -20,22 +20,24 @@ class Sums:
     """Reader of group sums. Groups are cells (cluster, path), or whole paths when every unit is
     its own cluster and the panel is balanced (`by_path`).
 
-    values: (n, T), NaN where not seen. path, cluster: (G,) of each group.
+    values: (n, T), NaN where not seen. usable: (n, T) periods that may serve as base, None for all.
+    path, cluster: (G,) of each group.
     """
 
     paths: Paths
     level: str
     values: np.ndarray
     whole: bool = True
+    usable: np.ndarray | None = None
     _cache: dict = field(default_factory=dict, repr=False)
 
     def split(self) -> Sums:
         """The same values read by cell, also where whole paths would do."""
-        return Sums(self.paths, self.level, self.values, whole=False)
+        return Sums(self.paths, self.level, self.values, whole=False, usable=self.usable)
 
     @cached_property
     def balanced(self) -> bool:
-        return not np.isnan(self.values).any()
+        return self.usable is None and not np.isnan(self.values).any()
 
     @cached_property
     def by_path(self) -> bool:
@@ -121,12 +123,23 @@ class Sums:
             self._cache[key] = self.group(((count > 0) & (base >= 0)).astype(float)).round().astype(int)
         return self._cache[key]
 
-    def changes(self, units: slice | np.ndarray, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(m, T) change of each unit against its own base, and whether it was seen at both."""
+    def changes(
+        self,
+        units: slice | np.ndarray,
+        base: np.ndarray,
+        window: np.ndarray,
+        periods: slice | np.ndarray = slice(None),
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(m, T) change of each unit against its own base, and whether it was seen at both.
+
+        `periods` names the later periods that `base` and `window` belong to; all by default.
+        """
         y = self.values[units]
         level, count = window_mean(y, base, window)
-        change = y - level
+        change = y[:, periods] - level
         seen = np.isfinite(change) & (base >= 0) & (count > 0)
+        if self.usable is not None:
+            seen &= self.usable[units][:, np.maximum(base, 0)]
         return np.where(seen, change, 0.0), seen
 
 

@@ -9,14 +9,17 @@ import numpy as np
 
 from evalkit import checks
 from evalkit.checks import CheckResult
-from evalkit.designs import JointEventStudy, StaggeredRollout
+from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference
+from evalkit.designs.plan import NEVER
 from evalkit.designs.protocol import Design
+from evalkit.designs.triple import EffectGap
 from evalkit.evaluation.headline import Run, Window, average_over, run_design
 from evalkit.inference import Estimate
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
 
 LEADS = 4
+Rollout = StaggeredRollout | TripleDifference
 READINGS = {"half": "whole from one half on", "full": "off until the first full period"}
 
 
@@ -43,11 +46,13 @@ def attack(
         checks.rungs(target.one, fair),
         _date_rule(target, readings),
     ]
-    if isinstance(target.design, StaggeredRollout):
+    if isinstance(target.design, (StaggeredRollout, TripleDifference)):
         design = target.design
         found = [_pre_trend(target, design, study), *found, _growing(target, design, study), _stayers(target)]
     elif isinstance(target.design, JointEventStudy):
         found = [_joint_pre_trend(target, target.design, study), *found]
+    if isinstance(target.design, TripleDifference):
+        found.append(_by_people(target, target.design, study))
     return tuple(found)
 
 
@@ -67,7 +72,7 @@ def part_way(paths: Paths) -> bool:
     return bool(((paths.state < 0) & (paths.state != UNKNOWN)).any())
 
 
-def _pre_trend(target: Target, design: StaggeredRollout, study: Study) -> CheckResult:
+def _pre_trend(target: Target, design: Rollout, study: Study) -> CheckResult:
     rows = replace(design, base="universal", base_window=1)(study, target.component)
     events = rows.labels["event_time"].to_numpy()
     post = np.unique(events[target.window.holds(events)])
@@ -93,7 +98,7 @@ def _date_rule(target: Target, readings: Mapping[str, Study]) -> CheckResult:
     return checks.date_rule(target.one, found)
 
 
-def _growing(target: Target, design: StaggeredRollout, study: Study) -> CheckResult:
+def _growing(target: Target, design: Rollout, study: Study) -> CheckResult:
     events = target.rows.labels["event_time"].to_numpy()
     inside = events[target.window.holds(events) & ~np.isnan(target.rows.value)]
     length = int(inside.max()) + 1 if len(inside) else 1
@@ -112,3 +117,44 @@ def _stayers(target: Target) -> CheckResult:
         float(np.average(rows.labels[c].to_numpy()[use], weights=weight)) for c in ("stay_exposed", "stay_comparison")
     ]
     return checks.stayers(*shares)
+
+
+def _by_people(target: Target, design: TripleDifference, study: Study) -> CheckResult:
+    gaps: dict[str, Estimate | None] = {}
+    for other in starting_with(study.paths, target.component, target.window):
+        gap = EffectGap(target.component, design.base_window, design.horizon, design.outcome)
+        rows, _ = run_design(gap, study, other)
+        gaps[study.component(other).label] = None if rows is None else average_over(rows, target.window)
+    return checks.by_people(gaps, target.matters)
+
+
+def starting_with(paths: Paths, component: str, window: Window) -> list[str]:
+    """Other components that reach people of both kinds and start in a place between the base and the
+    end of the claimed window after a start of `component` there."""
+    k = paths.index(component)
+    level, _ = paths.inference_level(component)
+    cells = paths.cells(level)
+    first = _first_on(paths.state)[cells.path]
+    out = []
+    for j, name in enumerate(paths.components):
+        kinds = paths.reach[paths.reach[:, j], k]
+        if j == k or not (kinds.any() and not kinds.all()):
+            continue
+        mine, other = (_earliest(first[:, i], cells.cluster) for i in (k, j))
+        last = paths.n_periods if window.until is None else window.until
+        if ((mine < NEVER) & (other >= mine) & (other <= mine + last)).any():
+            out.append(name)
+    return out
+
+
+def _first_on(state: np.ndarray) -> np.ndarray:
+    """(P, K) first position at which each component is on; NEVER where it is not."""
+    on = state > 0
+    return np.where(on.any(axis=1), on.argmax(axis=1), NEVER)
+
+
+def _earliest(first: np.ndarray, cluster: np.ndarray) -> np.ndarray:
+    """(clusters,) earliest first position among the cells of each cluster."""
+    out = np.full(int(cluster.max()) + 1, NEVER)
+    np.minimum.at(out, cluster, first)
+    return out

@@ -11,7 +11,7 @@ from evalkit.checks import CheckResult
 from evalkit.components import Separability
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.headline import Run, Window
-from evalkit.evaluation.ladder import JOINT
+from evalkit.evaluation.ladder import JOINT, TRIPLE
 from evalkit.evaluation.verdicts import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 from evalkit.inference import Estimate
 from evalkit.inference.multiplicity import holm
@@ -83,8 +83,15 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
         checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
+        by_people=f.headline.rung.name == TRIPLE, by_people_check=_people_check(f.checks),
         rests_on_additivity=f.headline.rung.name == JOINT, reason=str(row["reason"]),
     )  # fmt: skip
+
+
+def _people_check(checks: Sequence[CheckResult]) -> str:
+    """The verdict's word for the check by people."""
+    status = {c.check: c.status for c in checks}.get("by_people")
+    return {None: "not_needed", "passed": "passed", "failed": "failed"}.get(status, "untestable")
 
 
 def _observed(study: Study, outcome: Outcome) -> bool:

@@ -23,6 +23,13 @@ class View:
     def values(self, outcome: str | None = None) -> np.ndarray:
         return self.study.values(outcome)
 
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        return self.study.covariates
+
+    def covariate_values(self) -> np.ndarray:
+        return self.study.covariate_values()
+
     def outcome(self, name: str | None = None) -> Outcome:
         return self.study.outcome(name)
 

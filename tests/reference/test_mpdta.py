@@ -87,3 +87,23 @@ def test_cluster_means_would_be_wrong(study):
     se = est.to_frame(inference="analytic")["std_error"][0]
     np.testing.assert_allclose(se, np.sqrt((sums**2).sum()), rtol=1e-10)
     assert abs(np.sqrt((means**2).sum()) - se) > 1e-4
+
+
+@pytest.mark.parametrize(("comparison", "key"), [("never", "never"), ("not_yet", "notyet")])
+@pytest.mark.parametrize("adjust", ["reg", "ipw", "dr"])
+def test_covariates(study, consensus, comparison, key, adjust):
+    want = consensus[f"mpdta|lpop|{key}|{adjust}"]
+    est = ek.StaggeredRollout(comparison=comparison, adjust=adjust)(study, "raised")
+    rows = pd.DataFrame(want["att_gt"], columns=["cohort", "period", "att", "se"])
+    got = est.to_frame(inference="analytic").merge(rows, on=["cohort", "period"], how="outer")
+    assert len(got) == len(rows) == len(est)
+    np.testing.assert_allclose(got["estimate"], got["att"], **CLOSE)
+    np.testing.assert_allclose(got["std_error"], got["se"], **CLOSE)
+    for kind, name in KINDS.items():
+        by = est.aggregate(kind)
+        table = by.to_frame(inference="analytic")[[kind, "estimate", "std_error"]].astype(float)
+        np.testing.assert_allclose(table, want[name]["by"], **CLOSE)
+        overall = by.average().to_frame(inference="analytic")[["estimate", "std_error"]].to_numpy()[0]
+        np.testing.assert_allclose(overall, want[name]["overall"], **CLOSE)
+    simple = est.aggregate("simple").to_frame(inference="analytic")[["estimate", "std_error"]].to_numpy()[0]
+    np.testing.assert_allclose(simple, want["simple"]["overall"], **CLOSE)

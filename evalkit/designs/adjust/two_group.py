@@ -1,0 +1,92 @@
+"""Two groups, changes over time, covariates: ATT by outcome regression, weighting, or both.
+
+Sant'Anna and Zhao (2020), Journal of Econometrics 219: regression (their 2.2), Hajek-weighted inverse
+probability (2.4) and the doubly robust estimator for panels (2.9), with the contributions of theorem
+A.1. Columns of `delta` are periods that share groups, covariates and weights, so that the propensity
+score and the regression are factorised once for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.designs.adjust.logit import Logit, fit_logit
+
+ADJUSTMENTS = (None, "reg", "ipw", "dr")
+TRIM = 0.995
+
+
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    """att: (m,) NaN with a reason where it cannot be given. rows: (n, m) contributions."""
+
+    att: np.ndarray
+    rows: np.ndarray
+    reason: str = ""
+
+
+def two_group(delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray, how: str) -> Adjusted:
+    """ATT of d = 1 on changes `delta` (n, m) given x (n, q, with a constant) and weights (n,)."""
+    d = d.astype(float)
+    if how in ("reg", "dr") and _rank(x[d == 0], w[d == 0]) < x.shape[1]:
+        return _none(delta, "the covariates depend on each other, or are too many, among the comparison units")
+    score = fit_logit(d, x, w) if how in ("ipw", "dr") else None
+    if score is not None and score.reason:
+        return _none(delta, score.reason)
+    if score is not None and not ((score.score < TRIM) & (d == 0)).any():
+        return _none(delta, "no comparison unit is like the adopters in the covariates")
+    outcome = _regression(delta, d, x, w) if how in ("reg", "dr") else None
+    return _combine(delta, d, x, w, score, outcome)
+
+
+def _rank(x: np.ndarray, w: np.ndarray) -> int:
+    used = x[w > 0]
+    if not len(used):
+        return 0
+    scaled = used / np.maximum(np.abs(used).max(axis=0), 1e-300)
+    return int(np.linalg.matrix_rank(scaled.T @ scaled, tol=1e-10 * len(used)))
+
+
+def _none(delta: np.ndarray, reason: str) -> Adjusted:
+    return Adjusted(np.full(delta.shape[1], np.nan), np.full(delta.shape, np.nan), reason)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """Outcome regression among the comparison units: residuals of all (n, m), and (q, q) inverse."""
+
+    residual: np.ndarray
+    inverse: np.ndarray
+
+
+def _regression(delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray) -> _Fitted:
+    wx = x * (w * (1 - d))[:, None]
+    inverse = np.linalg.inv(wx.T @ x)
+    beta = inverse @ (wx.T @ delta)
+    return _Fitted(delta - x @ beta, inverse)
+
+
+def _combine(
+    delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray, score: Logit | None, outcome: _Fitted | None
+) -> Adjusted:
+    left = delta if outcome is None else outcome.residual
+    treat = w * d
+    total = treat.sum()
+    att = treat @ left / total
+    rows = treat[:, None] * (left - att) / total
+    on_beta = x.T @ treat / total
+    if score is not None:
+        kept = (score.score < TRIM) | (d == 1)
+        odds = np.where(d == 0, kept * w * score.score / (1 - score.score), 0.0)
+        below = odds.sum()
+        centre = odds @ left / below
+        rows -= odds[:, None] * (left - centre) / below
+        rows -= score.lean @ ((x * odds[:, None]).T @ (left - centre) / below)
+        on_beta = on_beta - x.T @ odds / below
+        att = att - centre
+    if outcome is not None:
+        lever = (x * (w * (1 - d))[:, None]) @ (outcome.inverse @ on_beta)
+        rows -= lever[:, None] * outcome.residual
+    return Adjusted(att, rows)
