@@ -16,6 +16,7 @@ from evalkit.study.paths import Paths
 
 SAME, UNCHANGED = "StaggeredRollout(same)", "StaggeredRollout(unchanged)"
 PEOPLE, JOINT = "TripleDifference", "JointEventStudy"
+FEW = 3
 ONLY_FLAT = "only if effects do not grow"
 
 
@@ -123,23 +124,39 @@ def _swap_status(audit: Audit, k: int) -> Status | None:
 
 
 def _clean_status(audit: Audit, fact: Facts) -> Status | None:
-    """Rules 4 and 5: by clean comparisons, by people, or by places where the others stand still."""
-    lag = fact.lag
-    if (until := fact.same.until(lag)) >= 0:
-        return _clean("separable", SAME, _clean_words(fact, fact.same, until, audit.names), fact.same, until, lag)
-    if fact.people is not None and (until := fact.people.until(lag)) >= 0:
+    """Rules 4 and 5: by clean comparisons, by people, or by places where the others stand still.
+
+    Where both clean comparisons and people tell it apart, clean comparisons come first, unless they
+    rest on much less: see `people_stronger`.
+    """
+    lag, names = fact.lag, audit.names
+    people = fact.people.until(lag) if fact.people is not None else -1
+    until = fact.same.until(lag)
+    if fact.people is not None and people >= 0 and (until < 0 or people_stronger(fact.same, fact.people, lag)):
         words = (
-            "people whom it can reach are compared with others in the same "
-            f"{audit.names.place} and {audit.names.period}, in {audit.names.places} with and without it"
+            f"people whom it can reach are compared with others in the same {names.place} and {names.period}, "
+            f"in {names.places} with and without it"
         )
-        return _clean("separable", PEOPLE, words, fact.people, until, lag)
+        return _clean("separable", PEOPLE, words, fact.people, people, lag)
+    if until >= 0:
+        return _clean("separable", SAME, _clean_words(fact, fact.same, until, names), fact.same, until, lag)
     if (until := fact.unchanged.until(lag)) >= 0:
         words = (
-            f"only {audit.names.places} where the other components stand still can be compared, "
+            f"only {names.places} where the other components stand still can be compared, "
             "and their other components differ"
         )
         return _clean("additive_only", UNCHANGED, words, fact.unchanged, until, lag)
     return None
+
+
+def people_stronger(same: Tally, people: Tally, lag: int) -> bool:
+    """Whether a comparison by people rests on clearly more clusters than clean comparisons do, at the lag.
+
+    Twice as many exposed clusters; or three and more on both sides where clean comparisons have fewer
+    than three on one, which a verdict counts as a weakness.
+    """
+    clean, others = same.at(lag), people.at(lag)
+    return others[0] >= 2 * clean[0] or min(clean) < FEW <= min(others)
 
 
 def _clean(status: str, design: str, words: str, counts: Tally, until: int, lag: int) -> Status:

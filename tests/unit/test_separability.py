@@ -183,6 +183,17 @@ def test_told_apart_only_by_reach() -> None:
     assert not found.pairs.iloc[0].by_dose
 
 
+def test_by_people_is_stronger_where_clean_comparisons_rest_on_few_clusters() -> None:
+    policy = np.array([4, 4, 4, 5, 6, 7, 8, 9, 10, 11, NEVER, NEVER])
+    nurse = policy.copy()
+    nurse[:2] = [6, 6]  # two clusters start later: clean comparisons for two others, at best
+    found = separability(people(np.column_stack([policy, nurse]), [[1, 1], [1, 0]]))
+    assert row(found, "b").best_design == "TripleDifference"
+    assert row(found, "b").clusters_exposed == 10
+    crossed = separability(people(np.column_stack([STAGGERED, CROSSED]), [[1, 1], [1, 0]]))
+    assert row(crossed, "b").best_design == "StaggeredRollout(same)"
+
+
 def test_by_people_needs_others_that_treat_both_kinds_alike_or_the_same_path() -> None:
     # A second component reaches exactly the same people and starts with it: nothing tells them apart.
     found = separability(people(np.column_stack([STAGGERED, STAGGERED]), [[1, 1], [0, 0]]))
