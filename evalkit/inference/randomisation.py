@@ -1,0 +1,353 @@
+"""Randomisation inference over rollout orders that could have happened (Fisher; Rosenbaum 2002, chapter 2).
+
+One component's starts are dealt to other clusters of the level at which it was decided: the same schedules,
+another order, clusters that never start among them. Everything else is held as it was: outcomes, which rows
+exist, whom the component can reach, and every other component's path. Under the sharp hypothesis that the
+component did nothing to anybody, outcomes would have been the same under every order, so that the headline's
+place among the headlines of other orders is a test that needs no large number of clusters. It is only as good
+as the claim that every order was equally likely; `among` says among whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import factorial, prod
+from typing import Any, Protocol
+
+import numpy as np
+
+from evalkit.errors import NotIdentifiedError, OptionError, check_choice
+from evalkit.inference.estimate import Estimate
+from evalkit.inference.interval import Interval
+from evalkit.inference.intervals import check_level
+
+AMONG = ("all", "alike")
+_TIE = 1e-10
+
+
+class Runs(Protocol):
+    """What is run: exposure paths, and an outcome on their rows (a Study, or a view of one)."""
+
+    @property
+    def paths(self) -> Any:
+        """Exposure paths."""
+
+    def values(self, outcome: Any = None) -> np.ndarray:
+        """(n, T) outcome, NaN where not seen."""
+
+    def outcome(self, name: Any = None) -> Any:
+        """The outcome's description."""
+
+
+Headline = Callable[[Runs], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Rearranged:
+    """The rows of `study` under other paths. instead: (n, T) values read in place of the outcome wherever that is
+    seen, or None."""
+
+    study: Runs
+    paths: Any
+    instead: np.ndarray | None = None
+
+    def values(self, outcome: Any = None) -> np.ndarray:
+        y = self.study.values(outcome)
+        return y if self.instead is None else np.where(np.isfinite(y), self.instead, np.nan)
+
+    def outcome(self, name: Any = None) -> Any:
+        return self.study.outcome(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Randomisation:
+    """Headlines of other orders beside the one that happened.
+
+    observed: the headline. drawn: (R,) headlines of other orders, NaN left out. slopes: (R,) and own_slope: what
+    the headline makes of exposure itself, read as the outcome; None when not asked for.
+    enumerated: whether `drawn` holds every other order once. lost: orders whose headline could not be given; the
+    test is then conditional on orders with one. clusters: how many were dealt to.
+    """
+
+    observed: float
+    drawn: np.ndarray
+    own_slope: float | None
+    slopes: np.ndarray | None
+    enumerated: bool
+    lost: int
+    clusters: int
+    words: str
+
+    @property
+    def p_value(self) -> float:
+        """(1 + orders with a headline at least as large in size) / (1 + orders)."""
+        return _share(np.abs(self.drawn) >= abs(self.observed) - _tie(self.observed))
+
+    def p(self, effect: float) -> float:
+        """p of the hypothesis that every exposed row's outcome is `effect` more than without the component."""
+        if self.slopes is None or self.own_slope is None:
+            raise OptionError("These draws carry no slopes. Call randomise(..., slopes=True).")
+        own = self.observed - effect * self.own_slope
+        return _share(np.abs(self.drawn - effect * self.slopes) >= abs(own) - _tie(own))
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """Every constant effect that is not rejected, from the smallest to the largest, by inversion of `p`.
+
+        The headline is linear in the outcome, so that an order's headline of outcomes less the effect is a
+        straight line in the effect, and p changes only where two lines cross. An end is infinite where the
+        orders are too few to reject at this level. Raises `OptionError` when the slopes were not asked for.
+        """
+        alpha = 1 - check_level(level)
+        centre = self.observed / self.own_slope if self.own_slope else float("nan")
+        self.p(0.0)
+        low, high = _ends(self.p, _crossings(self), alpha)
+        orders = (
+            f"{'all' if self.enumerated else 'random'} {len(self.drawn)} other orders over {self.clusters} clusters"
+        )
+        return Interval(
+            centre, low, high, f"randomisation by inversion under a constant effect: {orders}; {self.words}"
+        )
+
+
+def randomise(
+    study: Runs,
+    component: str,
+    headline: Headline,
+    draws: int = 999,
+    among: str = "all",
+    seed: int = 0,
+    slopes: bool = False,
+) -> Randomisation:
+    """Run `headline` again under other orders of one component's rollout.
+
+    headline: from a study to a number, NaN where there is none; `average_effect(design, component, window)` makes
+        one for any design. It is called once an order, twice with `slopes`.
+    draws: how many orders; all of them, each once, when there are no more than that.
+    among: "all" clusters of the component's level; "alike", only among clusters whose other components follow
+        the same paths.
+    slopes: whether to read exposure as the outcome too, which `interval` needs.
+
+    A cluster where nobody is reached holds what it has. Raises `NotIdentifiedError` when the component's
+    schedule varies within a cluster, when there is no other order, or when the headline itself is NaN;
+    `OptionError` for another `among`.
+    """
+    deal = make_deal(study.paths, component, among)
+    observed = headline(study)
+    if not np.isfinite(observed):
+        raise NotIdentifiedError(f"The headline of {component!r} is not a number, so there is nothing to compare.")
+    exposure = _exposure(study.paths, component) if slopes else None
+    own = headline(Rearranged(study, study.paths, exposure)) if slopes else None
+    drawn, tilt = [], []
+    orders, enumerated = _orders(deal, draws, seed)
+    for order in orders:
+        paths = rearrange(study.paths, component, deal, order)
+        found = headline(Rearranged(study, paths))
+        drawn.append(found)
+        if exposure is not None and np.isfinite(found):
+            tilt.append(headline(Rearranged(study, paths, exposure)))
+    result = np.array(drawn)
+    good = np.isfinite(result)
+    words = f"held fixed: outcomes, rows, reach and other components; dealt among {among} clusters of {deal.level}"
+    return Randomisation(
+        float(observed), result[good], None if own is None else float(own), np.array(tilt) if slopes else None,
+        enumerated, int((~good).sum()), len(deal.movable), words,
+    )  # fmt: skip
+
+
+def average_effect(design: Any, component: str, window: tuple[int, int | None] = (0, None)) -> Headline:
+    """The headline of any design: the mass-weighted average over event times in `window` (first, last or None).
+
+    A design whose rows have no event times gives its only row. NaN where the design cannot be run.
+    """
+
+    def run(study: Runs) -> float:
+        try:
+            rows = design(study, component)
+        except NotIdentifiedError:
+            return float("nan")
+        return _average(rows, window)
+
+    return run
+
+
+def _average(rows: Any, window: tuple[int, int | None]) -> float:
+    if not isinstance(rows, Estimate):
+        return float(rows.value)
+    keep = np.ones(len(rows), dtype=bool)
+    if "event_time" in rows.labels:
+        at = rows.labels["event_time"].to_numpy()
+        keep = (at >= window[0]) & (at <= (np.inf if window[1] is None else window[1]))
+    keep &= np.isfinite(rows.value) & (rows.mass > 0)
+    return float(np.average(rows.value[keep], weights=rows.mass[keep])) if keep.any() else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Deal:
+    """Who may be dealt what. schedules: (S, T) different states of the component. kind: (G,) which of them each
+    cluster holds. stratum: (G,) among whom it is dealt, -1 where it holds what it has."""
+
+    level: str
+    schedules: np.ndarray
+    kind: np.ndarray
+    stratum: np.ndarray
+
+    @property
+    def movable(self) -> np.ndarray:
+        return np.flatnonzero(self.stratum >= 0)
+
+    @property
+    def strata(self) -> list[np.ndarray]:
+        return [np.flatnonzero(self.stratum == s) for s in np.unique(self.stratum[self.movable])]
+
+    @property
+    def count(self) -> int:
+        """How many different orders there are."""
+        each = []
+        for members in self.strata:
+            _, sizes = np.unique(self.kind[members], return_counts=True)
+            each.append(factorial(len(members)) // prod(factorial(int(s)) for s in sizes))
+        return prod(each)
+
+
+def rearrange(paths: Any, component: str, deal: Deal, order: np.ndarray) -> Any:
+    """Paths with the component's schedule of cluster `order[c]` in cluster c; all else as it was.
+
+    order: (G,) clusters of the deal's level. Units that the component cannot reach stay off.
+    """
+    k, cells = paths.index(component), paths.cells(deal.level)
+    none = len(deal.schedules)
+    dealt = np.where(paths.reach[cells.path, k], deal.kind[order][cells.cluster], none)
+    found, path = np.unique(cells.path.astype(np.int64) * (none + 1) + dealt, return_inverse=True)
+    old, which = np.divmod(found, none + 1)
+    state = paths.state[old].copy()
+    mine = which < none
+    state[mine, :, k] = deal.schedules[which[mine]]
+    return replace(paths, path=path[cells.of], state=state, reach=paths.reach[old], _cells={})
+
+
+def make_deal(paths: Any, component: str, among: str = "all") -> Deal:
+    """The clusters and schedules of one component, from exposure paths alone. Raises as `randomise` does."""
+    check_choice("among", among, AMONG)
+    level, k = paths.assigned_at[component], paths.index(component)
+    cells, G = paths.cells(level), len(paths.levels[level].names)
+    kinds, kind = np.unique(_schedules(paths, component, level), axis=0, return_inverse=True)
+    reached = np.zeros(G, dtype=bool)
+    reached[cells.cluster[paths.reach[cells.path, k]]] = True
+    stratum = np.zeros(G, dtype=int)
+    if among == "alike":
+        pairs = np.unique(np.column_stack([cells.cluster, _code(paths.others(component))[cells.path]]), axis=0)
+        sets = [tuple(pairs[pairs[:, 0] == c, 1]) for c in range(G)]
+        stratum = np.array([sorted(set(sets)).index(s) for s in sets])
+    deal = Deal(level, kinds, kind.reshape(-1), np.where(reached, stratum, -1))
+    if deal.count < 2:
+        raise NotIdentifiedError(f"There is no other order in which {component!r} could have been rolled out.")
+    return deal
+
+
+def _code(rows: np.ndarray) -> np.ndarray:
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _schedules(paths: Any, component: str, level: str) -> np.ndarray:
+    """(G, T) state of the component for those it can reach, by cluster; off where nobody is reached."""
+    k, cells = paths.index(component), paths.cells(level)
+    reached = paths.reach[cells.path, k]
+    pairs = np.column_stack([cells.cluster[reached], cells.path[reached]])
+    schedule = np.zeros((len(paths.levels[level].names), paths.n_periods), dtype=paths.state.dtype)
+    schedule[pairs[:, 0]] = paths.state[pairs[:, 1], :, k]
+    differ = (paths.state[pairs[:, 1], :, k] != schedule[pairs[:, 0]]).any(axis=1)
+    if differ.any():
+        who = ", ".join(str(paths.levels[level].names[c]) for c in np.unique(pairs[differ, 0])[:5])
+        raise NotIdentifiedError(
+            f"{component!r} does not have one schedule for each {level} ({who}), so that other orders are not defined. "
+            "Set assigned_at to the level at which it was decided."
+        )
+    return schedule
+
+
+def _exposure(paths: Any, component: str) -> np.ndarray:
+    """(n, T) one where the component is on, part-way included."""
+    state = paths.state[:, :, paths.index(component)]
+    on = (state != 0) & (state != np.iinfo(np.int16).min)
+    return on[paths.path].astype(float)
+
+
+def _orders(deal: Deal, draws: int, seed: int) -> tuple[Iterator[np.ndarray], bool]:
+    """Other orders (G,), and whether these are all of them."""
+    if draws < 1:
+        raise OptionError(f"draws={draws!r} is not a choice. Use a whole number of 1 or more.")
+    if deal.count - 1 <= draws:
+        return _every(deal), True
+    return _random(deal, draws, np.random.default_rng(seed)), False
+
+
+def _random(deal: Deal, draws: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    for _ in range(draws):
+        order = np.arange(len(deal.kind))
+        for members in deal.strata:
+            order[members] = rng.permutation(members)
+        yield order
+
+
+def _every(deal: Deal) -> Iterator[np.ndarray]:
+    """Each different order once, without the one that happened."""
+    giver = {int(k): int(np.flatnonzero(deal.kind == k)[0]) for k in np.unique(deal.kind)}
+    own = tuple(deal.kind.tolist())
+
+    def fill(kinds: list[int], left: Sequence[np.ndarray]) -> Iterator[list[int]]:
+        if not left:
+            yield kinds
+            return
+        for pattern in _arrangements(sorted(deal.kind[left[0]].tolist())):
+            new = list(kinds)
+            for cluster, kind in zip(left[0], pattern, strict=True):
+                new[cluster] = kind
+            yield from fill(new, left[1:])
+
+    for kinds in fill(list(own), deal.strata):
+        if tuple(kinds) != own:
+            yield np.array([giver[k] for k in kinds])
+
+
+def _arrangements(items: list[int]) -> Iterator[tuple[int, ...]]:
+    """Different orders of a sorted list with repeats, in order (next permutation)."""
+    a = list(items)
+    while True:
+        yield tuple(a)
+        i = next((i for i in range(len(a) - 2, -1, -1) if a[i] < a[i + 1]), None)
+        if i is None:
+            return
+        j = next(j for j in range(len(a) - 1, i, -1) if a[j] > a[i])
+        a[i], a[j] = a[j], a[i]
+        a[i + 1 :] = reversed(a[i + 1 :])
+
+
+def _tie(value: float) -> float:
+    return _TIE * max(1.0, abs(value))
+
+
+def _share(extreme: np.ndarray) -> float:
+    return (1 + int(extreme.sum())) / (1 + len(extreme))
+
+
+def _crossings(r: Randomisation) -> np.ndarray:
+    """Effects at which some order's line crosses the observed one or its mirror image."""
+    slopes, own = np.asarray(r.slopes), float(r.own_slope or 0.0)
+    found = []
+    for sign in (1, -1):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found.append((r.drawn - sign * r.observed) / (slopes - sign * own))
+    at = np.concatenate(found)
+    return np.unique(at[np.isfinite(at)])
+
+
+def _ends(p: Callable[[float], float], at: np.ndarray, alpha: float) -> tuple[float, float]:
+    """Smallest and largest effect not rejected: p is constant between crossings, where ties make it largest."""
+    if not len(at):
+        return -np.inf, np.inf
+    gap = 1.0 + np.abs(at).max()
+    kept = at[[p(x) > alpha for x in at]]
+    low = -np.inf if p(at[0] - gap) > alpha else float(kept.min(initial=np.inf))
+    high = np.inf if p(at[-1] + gap) > alpha else float(kept.max(initial=-np.inf))
+    return low, high
