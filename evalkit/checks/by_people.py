@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from evalkit.checks.result import CheckResult
 from evalkit.inference.estimate import Estimate
@@ -10,11 +11,12 @@ from evalkit.show.words import join_words
 
 
 def by_people(gaps: dict[str, Estimate | None], matters: float | None) -> CheckResult:
-    """Passed when each gap between the effects on the two kinds lies inside (-matters, matters).
+    """Passed when each gap between the effects on the two kinds lies inside (-matters, matters); failed when
+    one does not and excludes zero.
 
     gaps: words for each other component that starts with this one and reaches both kinds, and the
-    one-row difference of its effects, None where no start of it allows one. Informational when any
-    cannot be tested, which counts as not passed.
+    one-row difference of its effects, None where no start of it allows one. Informational, which the
+    verdict counts as not passed, when a gap is too wide to rule out a difference, or cannot be tested.
     """
     if not gaps:
         return CheckResult(
@@ -23,19 +25,28 @@ def by_people(gaps: dict[str, Estimate | None], matters: float | None) -> CheckR
     if matters is None:
         return CheckResult("by_people", "informational", "Nobody has said how large a difference would matter.")
     rows = {w: e.to_frame().iloc[0] for w, e in gaps.items() if e is not None}
-    wide = [
-        w
-        for w, r in rows.items()
-        if np.isfinite(r["conf_low"]) and not -matters < r["conf_low"] <= r["conf_high"] < matters
-    ]
-    unknown = [w for w in gaps if w not in rows or not np.isfinite(rows[w]["conf_low"])]
+    rows = {w: r for w, r in rows.items() if np.isfinite(r["conf_low"])}
+    apart = [w for w, r in rows.items() if not _inside(r, matters) and not r["conf_low"] <= 0 <= r["conf_high"]]
+    if apart:
+        words = f"{join_words(apart)} affects the two kinds of people differently."
+        return _result("failed", words, rows[apart[0]])
+    wide = [w for w, r in rows.items() if not _inside(r, matters)]
     if wide:
-        row = rows[wide[0]]
-        words = f"{join_words(wide)} may affect the two kinds of people differently by as much as matters."
-        return CheckResult(
-            "by_people", "failed", words, float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"])
+        words = (
+            f"A difference that matters between the effects of {join_words(wide)} on the two kinds is not ruled out."
         )
-    if unknown:
-        words = f"Nowhere can be seen whether {join_words(unknown)} affects the two kinds of people alike."
+        return _result("informational", words, rows[wide[0]])
+    if len(rows) < len(gaps):
+        unseen = join_words(w for w in gaps if w not in rows)
+        words = f"Nowhere can be seen whether {unseen} affects the two kinds of people alike."
         return CheckResult("by_people", "informational", words)
     return CheckResult("by_people", "passed", f"{join_words(gaps)} affects the two kinds of people alike.")
+
+
+def _inside(row: pd.Series, matters: float) -> bool:
+    return -matters < row["conf_low"] and row["conf_high"] < matters
+
+
+def _result(status: str, words: str, row: pd.Series) -> CheckResult:
+    low, high = float(row["conf_low"]), float(row["conf_high"])
+    return CheckResult("by_people", status, words, float(row["estimate"]), low, high)

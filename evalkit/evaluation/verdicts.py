@@ -38,7 +38,7 @@ OTHER_WEAKNESSES = {
     "few_clusters": "it rests on too few {places}",
     "by_people_failed": "those whom it reaches also responded differently to other components that began with it",
     "by_people_untestable": (
-        "nobody can check whether those whom it reaches respond differently to other components that began with it"
+        "nothing rules out that those whom it reaches respond differently to other components that began with it"
     ),
 }
 CROSSED = "it was decided at a level that cuts across {places}, where a likely range is less sure"
