@@ -32,11 +32,13 @@ _PUBLIC = {
     "StaggeredRollout": "evalkit.designs:StaggeredRollout",
     "Study": "evalkit.study:Study",
     "TripleDifference": "evalkit.designs:TripleDifference",
+    "TwoWayFixedEffects": "evalkit.designs:TwoWayFixedEffects",
     "evaluate": "evalkit.evaluation:evaluate",
     "plot": "evalkit.figures",
     "report": "evalkit.reporting:report",
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
+    "synthetic": "evalkit.synthetic",
 }
 
 __all__ = ["__version__", *_PUBLIC]

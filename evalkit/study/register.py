@@ -51,7 +51,8 @@ def check_register(register: Register, columns: Columns) -> list[Problem]:
     for name, role in _columns_needed(register, columns):
         if not columns.has(name):
             problems.append(columns.absent(name, role))
-    for name, role in ((register.unit, "unit"), (register.period, "period")):
+    exposures = [(register.exposure_of(c, columns), f"exposure of component {c.name!r}") for c in register.components]
+    for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
         if name is not None and columns.in_people(name) and not columns.in_panel(name):
             problems.append(columns.absent(name, role))
     if register.every is not None and not _positive(register.every):

@@ -1,0 +1,175 @@
+"""A partnership whose truth is known: its tables, its study, and the sealed envelope."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evalkit.errors import OptionError, check_choice
+from evalkit.study import Component, Outcome, Study
+from evalkit.study.links import Links
+from evalkit.synthetic.cells import true_of_cells
+from evalkit.synthetic.score import score_table
+from evalkit.synthetic.settings import SPECS
+from evalkit.synthetic.spec import PERSON, Knobs, Part, Spec
+from evalkit.synthetic.tables import panel_frame, people_frame, small_tables
+from evalkit.synthetic.truth import effects_table, regimes_table
+from evalkit.synthetic.world import World, make_world, n_parts
+
+SETTINGS = ("clean", "realistic", "hard")
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What nobody knows in real life. effects: every estimand. regimes: mean outcomes under every regime."""
+
+    effects: pd.DataFrame
+    regimes: pd.DataFrame
+    settings: dict[str, Any]
+
+    def of(self, component: str, outcome: str, estimand: str = "last_in", population: str = "reached") -> float:
+        """One number of `effects`."""
+        e = self.effects
+        rows = e[(e["component_set"] == component) & (e["outcome"] == outcome) & (e["estimand"] == estimand)]
+        rows = rows[(rows["population"] == population) & rows["since_start"].isna()]
+        if not len(rows):
+            raise OptionError(f"The truth has no {estimand!r} of {component!r} on {outcome!r} for {population!r}.")
+        return float(rows["value"].iloc[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Partnership:
+    """A simulated partnership. `study` is what an evaluator gets; `reveal_truth()` opens the envelope."""
+
+    spec: Spec
+    setting: str
+    seed: int
+    knobs: Knobs
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @cached_property
+    def _world(self) -> World:
+        if n_parts(self.spec, self.knobs) > 1:
+            raise OptionError(f"size={self.knobs.size:g} is too large for memory. `write(folder)` makes it in parts.")
+        return make_world(self.spec, self.knobs, self.seed)
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """panel, people, sites, links, components, adoption, background."""
+        world = self._world
+        small = small_tables(self.spec, world.scene.sites, world.scene.rollout)
+        return {"panel": panel_frame(world), "people": people_frame(world), **small}
+
+    @cached_property
+    def study(self) -> Study:
+        """The study as an evaluator would set it up; nothing in it knows the truth."""
+        return make_study(self.spec, self.knobs, self.tables)
+
+    def reveal_truth(self) -> Truth:
+        """Open the envelope: every estimand, by regimes on common random numbers."""
+        said = {"partnership": self.name, "setting": self.setting, "seed": self.seed, "knobs": asdict(self.knobs)}
+        return Truth(effects_table(self._world), regimes_table(self._world), said)
+
+    def truth_for(self, weights: pd.DataFrame, outcome: str | None = None) -> pd.Series:
+        """The truth of the estimand that an estimate targets, over exactly the cells that it used.
+
+        weights: what `est.weights()` returns. For each row: the sum over adopters' cells (sign +1) of weight x the
+        true effect of the component on the people of that cell in that period, the others as they were.
+        """
+        return true_of_cells(self._world, self.study, weights, outcome)
+
+    def score(self, verdicts: Any) -> pd.DataFrame:
+        """Estimate, interval, verdict and truth side by side, one row a component and outcome.
+
+        verdicts: an evaluation, or its frame of verdicts. From an evaluation the truth is that of the cells behind
+        each headline; from a frame alone it is the effect on everybody reached.
+        """
+        return score_table(self, verdicts)
+
+    def write(self, folder: str | Path) -> Path:
+        """Write the whole folder: tables, dictionary, README, study file, and truth beside; returns the study file."""
+        from evalkit.synthetic.write import write_partnership
+
+        return write_partnership(self, Path(folder))
+
+    def __repr__(self) -> str:
+        return f"Partnership({self.name!r}, setting={self.setting!r}, seed={self.seed})"
+
+
+def partnership(name: str, setting: str = "realistic", seed: int = 1, **knobs: Any) -> Partnership:
+    """A synthetic partnership with known truth.
+
+    name: one of `names()`. setting: "clean", "realistic" or "hard". seed: the same seed gives the same bytes on
+    every machine. knobs: any field of `Knobs`, which then replaces that of the setting.
+
+    Raises `OptionError` for an unknown name, setting or knob.
+    """
+    check_choice("name", name, SPECS)
+    check_choice("setting", setting, SETTINGS)
+    known = [f.name for f in fields(Knobs)]
+    for knob in knobs:
+        check_choice("knob", knob, known)
+    if "crisis" in knobs:
+        check_choice("crisis", knobs["crisis"], (None, "one", "both"))
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise OptionError(f"seed={seed!r} is not a choice. Use a whole number, 0 or more.")
+    spec = SPECS[name]
+    return Partnership(spec, setting, seed, replace(spec.settings[setting], **knobs))
+
+
+def names() -> tuple[str, ...]:
+    """Every partnership."""
+    return tuple(SPECS)
+
+
+def make_study(spec: Spec, knobs: Knobs, tables: dict[str, pd.DataFrame]) -> Study:
+    """The study of a partnership's tables."""
+    adoption = tables.get("adoption")
+    linked = spec.places.linked
+    outcomes = [Outcome(p.name, p.label, p.study_kind, p.better, p.matters) for p in spec.processes if p.in_study]
+    return Study(
+        tables["panel"],
+        unit="person_id",
+        period=spec.clock.column,
+        cluster=spec.places.site,
+        people=tables["people"],
+        components=[_component(p, spec, knobs, adoption) for p in spec.parts],
+        outcomes=outcomes,
+        covariates=("age", "need_score"),
+        levels={linked: Links(tables["links"], to=spec.places.site)} if linked else None,
+        title=spec.title,
+        question=spec.question,
+        settings=dict(spec.evaluate),
+    )
+
+
+def _component(part: Part, spec: Spec, knobs: Knobs, adoption: pd.DataFrame | None) -> Component:
+    spells = exposure = level = None
+    if part.level == PERSON:
+        exposure, level = part.name, "person_id"
+    elif part.always_on:
+        exposure, level = (part.name, spec.places.site) if knobs.core else (None, None)
+    else:
+        assert adoption is not None
+        spells, level = adoption[adoption["component"] == part.name].reset_index(drop=True), part.level
+    return Component(
+        part.name,
+        label=part.label,
+        exposure=exposure,
+        adoption=spells,
+        assigned_at=level,
+        reach=part.reach,
+        lag=part.lag,
+        bins=part.bins,
+        always_on=part.always_on,
+        replaces=part.replaces,
+        unit_cost=part.unit_cost,
+        description=part.description,
+    )

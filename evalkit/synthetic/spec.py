@@ -1,0 +1,258 @@
+"""What a partnership is made of: places, people, components, outcomes. Values only, no behaviour.
+
+Every partnership is one `Spec`; the three settings and the knobs change values in it, never the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+PERSON = "person"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A 0/1 fact of a person, with log odds base + need x `need`.
+
+    sex: only "female" or "male". within: only people with that flag. hidden: never published.
+    """
+
+    name: str
+    base: float
+    need: float = 0.0
+    sex: str | None = None
+    within: str | None = None
+    hidden: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A linear predictor: logit for "in", "out" and "hazard", log for "rate", the outcome's own scale for "level".
+
+    flags, depends: coefficients of flags and of earlier outcomes in the same period. area_sd, person_sd: standard
+    deviation of place and person effects. season: amplitude, highest in the first period of the year. shocks:
+    (first period, last period, size). programme: added in programme places. trend: added each period.
+    """
+
+    base: float
+    need: float = 0.0
+    flags: Mapping[str, float] = field(default_factory=dict)
+    depends: Mapping[str, float] = field(default_factory=dict)
+    area_sd: float = 0.0
+    person_sd: float = 0.0
+    season: float = 0.0
+    shocks: tuple[tuple[int, int, float], ...] = ()
+    programme: float = 0.0
+    trend: float = 0.0
+
+
+@dataclass(frozen=True)
+class Process:
+    """An outcome and how it moves.
+
+    kind: "state" (in and out hazards), "count" (Poisson), "level" (autoregressive noise) or "event" (1 until it
+    happens, then 0). start: share in the state before the burn-in. noise_sd, rho: of the level's noise. every,
+    response, response_need: measured each so many periods, with that probability (logit slope on need).
+    """
+
+    name: str
+    label: str
+    kind: str
+    lines: Mapping[str, Line]
+    better: str = "higher"
+    matters: float | None = None
+    in_study: bool = True
+    start: float = 0.5
+    noise_sd: float = 1.0
+    rho: float = 0.0
+    digits: int = 2
+    bounds: tuple[float, float] | None = None
+    every: int = 1
+    response: float = 1.0
+    response_need: float = 0.0
+    closed: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def study_kind(self) -> str:
+        """The kind of outcome as `ek.Outcome` names it."""
+        return {"state": "share", "event": "share", "count": "count", "level": "score"}[self.kind]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a component does to a line of an outcome, per unit of dose.
+
+    among: only people with this flag. given: only while these components are on too. ramp: periods until it is
+    fully there (mean dose of that many periods).
+    """
+
+    outcome: str
+    line: str
+    size: float
+    among: str | None = None
+    given: tuple[str, ...] = ()
+    ramp: int = 1
+
+
+@dataclass(frozen=True)
+class Launch:
+    """When the places of a level start. offsets: periods after the launch (None: never), dealt in random order.
+
+    after: each offset counts from the start of that component in the same site instead. ends_with: stops as that
+    component starts.
+    lasts: periods until it ends again.
+    """
+
+    offsets: tuple[int | None, ...] = ()
+    after: str | None = None
+    ends_with: str | None = None
+    lasts: int | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component of the programme. level: a column of the sites, the name of a linked level, or "person" (a dose
+    that somebody chose for each person). core: on wherever the programme is. weeks: most dose of a person."""
+
+    name: str
+    label: str
+    level: str
+    launch: Launch = Launch()
+    effects: tuple[Effect, ...] = ()
+    reach: str | None = None
+    lag: int = 0
+    bins: tuple[float, ...] | None = None
+    always_on: bool = False
+    replaces: str | None = None
+    unit_cost: float | None = None
+    description: str = ""
+    weeks: int = 12
+
+
+@dataclass(frozen=True)
+class Places:
+    """Sites and what they belong to. programme, comparison: people a site. groups: sites of one group, by column.
+
+    linked: name of a level reached by links and how many groups it has; cross: share of a site's weight that
+    belongs to groups at home elsewhere. zone: the column of groups that start together when launches are close.
+    """
+
+    site: str
+    programme: tuple[int, ...]
+    comparison: tuple[int, ...]
+    groups: Mapping[str, int] = field(default_factory=dict)
+    linked: str | None = None
+    n_linked: int = 0
+    cross: float = 0.0
+    zone: str | None = None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The calendar: periods from `first` in `step`s. burn: periods run before, so that nobody starts off balance."""
+
+    first: str
+    periods: int
+    launch: int
+    step: str = "month"
+    column: str = "month"
+    burn: int = 36
+    year: int = 12
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Whom the programme takes on: of a pool, those who meet a rule on `outcome` in the `window` periods before entry.
+
+    rule: "none" (never in the state), "some" (at least `least` events) or "bottom" (the lowest share of a noisy
+    score). who: "both" sides or the programme "one".
+    """
+
+    outcome: str
+    rule: str
+    window: int = 3
+    least: int = 1
+    share: float = 0.2
+    noise: float = 0.0
+    pool: int = 4
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Why people leave: hazard a period, and how it hangs on need and on the first outcome."""
+
+    reason: str
+    hazard: float
+    need: float = 0.0
+    outcome: float = 0.0
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What may be turned, one by one (each is off by default).
+
+    gap: every component starts within this many periods of one date in each zone. order: "random", or "need" (the
+    neediest places first). crisis: enrolment at a crisis on "one" side or "both"; crisis_share: of that share of
+    the people (the others come from a list of all who are known). spillover: share of a
+    neighbouring site's dose that leaks. date_error: registered dates are wrong by up to this many periods.
+    recording: share of rows before the launch whose outcomes nobody wrote down. gaming: chance that a lost
+    outcome is still reported for one period after the launch, in programme places. attrition, late_entry, missing:
+    multiples of what the partnership has, 0 for none. need_shift: more need in programme places, in standard
+    deviations. core: programme places alone get their always-on part, at the launch. tidy: linked groups cross no
+    site's border, and those of one site move together. synergy: multiple of effects that need several components.
+    size: multiple of the people.
+    """
+
+    gap: int | None = None
+    order: str = "random"
+    crisis: str | None = None
+    crisis_share: float = 1.0
+    spillover: float = 0.0
+    date_error: int = 0
+    recording: float = 0.0
+    gaming: float = 0.0
+    attrition: float = 0.0
+    late_entry: float = 0.0
+    missing: float = 0.0
+    need_shift: float = 0.0
+    core: bool = False
+    tidy: bool = False
+    synergy: float = 1.0
+    size: float = 1.0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One partnership: everything that the engine needs to know.
+
+    arrivals: people enter at the "launch" (late ones in the year after it), or "spread" over the calendar.
+    """
+
+    name: str
+    title: str
+    question: str
+    story: str
+    places: Places
+    clock: Clock
+    processes: tuple[Process, ...]
+    parts: tuple[Part, ...]
+    flags: tuple[Flag, ...] = ()
+    selection: Selection | None = None
+    leaving: tuple[Leaving, ...] = ()
+    late: float = 0.35
+    arrivals: str = "launch"
+    missing: float = 0.03
+    ages: tuple[int, int] = (18, 75)
+    women: float = 0.5
+    settings: Mapping[str, Knobs] = field(default_factory=dict)
+    evaluate: Mapping[str, object] = field(default_factory=dict)
+
+    def part(self, name: str) -> Part:
+        """The component of that name."""
+        return next(p for p in self.parts if p.name == name)
+
+    def process(self, name: str) -> Process:
+        """The outcome of that name."""
+        return next(p for p in self.processes if p.name == name)
