@@ -3,3 +3,4 @@
 from evalkit.designs.joint import JointEventStudy as JointEventStudy
 from evalkit.designs.staggered import StaggeredRollout as StaggeredRollout
 from evalkit.designs.triple import TripleDifference as TripleDifference
+from evalkit.designs.twoway import TwoWayFixedEffects as TwoWayFixedEffects
