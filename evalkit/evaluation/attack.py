@@ -9,16 +9,20 @@ import numpy as np
 
 from evalkit import checks
 from evalkit.checks import CheckResult
+from evalkit.checks.few_clusters import FEWEST
 from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference
 from evalkit.designs.plan import NEVER
 from evalkit.designs.protocol import Design
 from evalkit.designs.triple import EffectGap
+from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.headline import Run, Window, average_over, run_design
 from evalkit.inference import Estimate
+from evalkit.inference.randomisation import average_effect, randomise
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
 
 LEADS = 4
+ORDERS = 199
 Rollout = StaggeredRollout | TripleDifference
 READINGS = {"half": "whole from one half on", "full": "off until the first full period"}
 
@@ -54,6 +58,20 @@ def attack(
     if isinstance(target.design, TripleDifference):
         found.append(_by_people(target, target.design, study))
     return tuple(found)
+
+
+def randomisation_p(target: Target, study: Study, seed: int) -> float | None:
+    """p over rollout orders that could have happened, where an arm has fewer than three clusters and the
+    interval excludes zero; None where it is not needed or there is no other order."""
+    row = target.one.to_frame().iloc[0]
+    few = min(row["clusters_exposed"], row["clusters_comparison"]) < FEWEST
+    if not few or not (row["conf_low"] > 0 or row["conf_high"] < 0):
+        return None
+    headline = average_effect(target.design, target.component, (target.window.lag, target.window.until))
+    try:
+        return randomise(study, target.component, headline, draws=ORDERS, seed=seed).p_value
+    except NotIdentifiedError:
+        return None
 
 
 def readings_of(study: Study) -> dict[str, Study]:

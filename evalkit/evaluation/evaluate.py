@@ -10,7 +10,7 @@ import pandas as pd
 from evalkit.components import Separability, separability
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
-from evalkit.evaluation.attack import Target, attack, readings_of
+from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_of
 from evalkit.evaluation.bundles import run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
 from evalkit.evaluation.headline import Window, run
@@ -82,7 +82,7 @@ def evaluate(
     sep = separability(study)
     choices, readings = Choices.of(study.settings), readings_of(study)
     findings = tuple(
-        _find(study, sep, component.name, outcome, choices, readings)
+        _find(study, sep, component.name, outcome, choices, readings, seed)
         for outcome in study.outcomes
         for component in study.components
     )
@@ -114,6 +114,7 @@ def _find(
     outcome: Outcome,
     choices: Choices,
     readings: Mapping[str, Study],
+    seed: int,
 ) -> Finding:
     row = sep.components.set_index("component").loc[component]
     window = window_of(row, study.component(component).lag).within(choices.horizon)
@@ -122,10 +123,12 @@ def _find(
     runs = tuple(run(r, study, component, window) for r in ladder(str(row["best_design"]), choices, outcome.column))
     headline = next((r for r in runs if r.rung.headline), None)
     found: tuple = ()
+    p = None
     if headline is not None and headline.rows is not None and headline.answer is not None:
         target = Target(component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters)
         found = attack(target, study, runs, readings)
-    return Finding(component, outcome, str(row["status"]), window, runs, headline, found, str(row["reason"]))
+        p = randomisation_p(target, study, seed)
+    return Finding(component, outcome, str(row["status"]), window, runs, headline, found, str(row["reason"]), p)
 
 
 def window_of(row: pd.Series, lag: int) -> Window:

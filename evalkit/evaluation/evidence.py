@@ -31,6 +31,7 @@ class Finding:
     headline: Run | None
     checks: tuple[CheckResult, ...]
     reason: str
+    randomisation_p: float | None = None
 
     @property
     def rows(self) -> Estimate | None:
@@ -83,7 +84,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
         checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
-        by_people=f.headline.rung.name == TRIPLE, by_people_check=_people_check(f.checks),
+        randomisation_p=f.randomisation_p, by_people=f.headline.rung.name == TRIPLE,
+        by_people_check=_people_check(f.checks),
         rests_on_additivity=f.headline.rung.name == JOINT, reason=str(row["reason"]),
     )  # fmt: skip
 
