@@ -55,7 +55,7 @@ class Arena:
 
     on, off: (P, T) the component is on, or off; neither where part-way or unknown.
     reach: (P,) whether it can reach them. others: (P, T) codes, -1 unknown.
-    clusters: (clusters x P) sparse incidence.
+    clusters: (clusters x P) sparse incidence; copies: how many clusters each of its lines stands for, None for one.
     """
 
     component: str
@@ -64,6 +64,7 @@ class Arena:
     reach: np.ndarray
     others: np.ndarray
     clusters: sparse.csr_matrix
+    copies: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -126,16 +127,21 @@ def arena(paths: Paths, component: str, others: str) -> Arena:
     reach = paths.reach[:, k]
     code = np.zeros(own.shape, dtype=np.int64) if others == "ignored" else paths.others(component)
     level, _ = paths.inference_level(component)
-    return Arena(component, (own > 0) & reach[:, None], own == OFF, reach, code, incidence(paths, level))
+    return Arena(component, (own > 0) & reach[:, None], own == OFF, reach, code, *incidence(paths, level))
 
 
-def incidence(paths: Paths, level: str) -> sparse.csr_matrix:
-    """(clusters x P) which cluster of `level` holds which path."""
-    codes = paths.levels[level].codes
-    key = np.unique(codes.astype(np.int64) * paths.n_paths + paths.path)
-    shape = (int(codes.max()) + 1, paths.n_paths)
-    ones = np.ones(len(key), dtype=np.int32)
-    return sparse.csr_matrix((ones, (key // paths.n_paths, key % paths.n_paths)), shape=shape)
+def incidence(paths: Paths, level: str) -> tuple[sparse.csr_matrix, np.ndarray | None]:
+    """(lines x P) which clusters of `level` hold which path, and how many clusters each line stands for.
+
+    Units that are each a cluster make one line a path; all other clusters have a line each.
+    """
+    if len(paths.levels[level].names) == paths.n_units:
+        ones = sparse.eye_array(paths.n_paths, dtype=np.int32, format="csr")
+        return sparse.csr_matrix(ones), np.bincount(paths.path, minlength=paths.n_paths)
+    cells = paths.cells(level)
+    shape = (int(cells.cluster[-1]) + 1, paths.n_paths)
+    ones = np.ones(len(cells), dtype=np.int32)
+    return sparse.csr_matrix((ones, (cells.cluster, cells.path)), shape=shape), None
 
 
 def make_plan(stage: Arena, rules: Rules, leads: bool = True) -> Plan:
@@ -222,7 +228,7 @@ def _compare_after(stage: Arena, rules: Rules, start: tuple[int, int, int], know
         return _unmatched(stage, rules, start)
     on, off, reach, others = stage.on[rows], stage.off[rows], stage.reach[rows], stage.others[rows]
     clusters = stage.clusters if rules.base_window == 1 else stage.clusters[:, rows]
-    part = Arena(stage.component, on, off, reach, others, clusters)
+    part = Arena(stage.component, on, off, reach, others, clusters, stage.copies)
     here = (int(np.searchsorted(rows, path)), cohort, last_off)
     found = _compare(part, rules, here, (touched[rows], first[rows], moved[rows]), False)
     if found is None:
@@ -339,4 +345,5 @@ def _widest(
 
 def _clusters(stage: Arena, match: np.ndarray) -> np.ndarray:
     """(T,) distinct clusters among the matching paths."""
-    return ((stage.clusters @ match.astype(np.int32)) > 0).sum(axis=0)
+    there = (stage.clusters @ match.astype(np.int32)) > 0
+    return there.sum(axis=0) if stage.copies is None else stage.copies @ there

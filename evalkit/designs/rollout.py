@@ -71,8 +71,10 @@ def _moments(sums: Sums) -> np.ndarray:
     stop = np.cumsum(sums.size)
     for p, (low, high) in enumerate(zip(stop - sums.size, stop, strict=True)):
         units = sums.order[low:high]
-        w = sums.weights[units]
-        z = (sums.values[units] - sums.mean[p]) * w[:, None]
+        z, w = np.take(sums.values, units, axis=0), sums.weights[units]
+        z -= sums.mean[p]
+        if sums.paths.weights is not None:
+            z *= w[:, None]
         out[p, :-1, :-1] = z.T @ z
         out[p, -1, :-1] = out[p, :-1, -1] = w @ z
         out[p, -1, -1] = w @ w

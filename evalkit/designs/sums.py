@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from evalkit.study.paths import Paths
 
@@ -61,7 +62,8 @@ class Sums:
 
     @cached_property
     def order(self) -> np.ndarray:
-        return np.argsort(self.of, kind="stable")
+        """(n,) units sorted by group."""
+        return self.paths.cells(self.level).order if not self.by_path else order_of(self.of, len(self.path))
 
     @cached_property
     def size(self) -> np.ndarray:
@@ -82,11 +84,16 @@ class Sums:
     def mean(self) -> np.ndarray:
         """(G, T) weighted mean of a balanced panel."""
         with np.errstate(invalid="ignore"):
-            return self.group(self.values * self.weights[:, None]) / self.mass[:, None]
+            return self._collect(self.weights) @ self.values / self.mass[:, None]
 
     def group(self, rows: np.ndarray) -> np.ndarray:
         """Sum (n, m) rows within groups: (G, m)."""
-        return add_by(rows, self.of, len(self.path), self.order)
+        return self._collect(np.ones(len(rows))) @ rows
+
+    def _collect(self, factor: np.ndarray) -> sparse.csr_matrix:
+        """(G, n) matrix that sums the units of each group, each times its factor."""
+        stops = np.concatenate([[0], np.cumsum(self.size)])
+        return sparse.csr_matrix((factor[self.order], self.order, stops), shape=(len(self.path), len(factor)))
 
     def read(self, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(G, T) sum of weights and of weighted changes at each period with base[t] >= 0."""
@@ -164,9 +171,11 @@ def add_by(rows: np.ndarray, codes: np.ndarray, groups: int, order: np.ndarray |
     """Sum (n, m) rows by integer codes into (groups, m); groups without rows are zero."""
     if len(rows) == 0 or rows.shape[1] == 0:
         return np.zeros((groups, rows.shape[1]))
-    order = np.argsort(codes, kind="stable") if order is None else order
-    ordered = codes[order]
-    start = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    out = np.zeros((groups, rows.shape[1]))
-    out[ordered[start]] = np.add.reduceat(rows[order], start, axis=0)
-    return out
+    order = order_of(codes, groups) if order is None else order
+    stops = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=groups))])
+    return sparse.csr_matrix((np.ones(len(order)), order, stops), shape=(groups, len(rows))) @ rows
+
+
+def order_of(codes: np.ndarray, groups: int) -> np.ndarray:
+    """Stable sorting order of codes below `groups`; short codes are sorted by counting."""
+    return np.argsort(codes.astype(np.int16) if groups <= 2**15 else codes, kind="stable")

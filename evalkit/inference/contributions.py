@@ -73,7 +73,7 @@ def _sum_dense(rows: Rows, level: str, matrix: np.ndarray) -> tuple[np.ndarray, 
     ordered = codes[order]
     if len(ordered):
         start = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        out[ordered[start]] = np.add.reduceat(matrix[order], start, axis=0)
+        out[ordered[start]] = np.add.reduceat(np.take(matrix, order, axis=0), start, axis=0)
     return names, out
 
 

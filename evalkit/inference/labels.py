@@ -61,7 +61,9 @@ def composition(labels: pd.DataFrame, member: np.ndarray) -> list[str]:
     """ "composition changes" at event times whose cohorts are not those of event time 0."""
     if "cohort" not in labels:
         return [""] * member.shape[1]
-    there = np.isfinite(labels["mass"]) & (labels["mass"] > 0) if "mass" in labels else np.ones(len(labels), bool)
+    there = np.ones(len(labels), dtype=bool)
+    if "mass" in labels:
+        there = labels["mass"].to_numpy(dtype=float, na_value=np.nan) > 0
     event, cohort = labels["event_time"].to_numpy(), labels["cohort"].to_numpy()
     sets = [frozenset(cohort[m & there]) for m in member.T]
     at = [event[m][0] for m in member.T]
