@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 # Public name -> where it lives: "module:name", or "module" for a module.
 _PUBLIC = {
     "Component": "evalkit.study:Component",
+    "DifferenceInDifferences": "evalkit.designs:DifferenceInDifferences",
     "Estimate": "evalkit.inference:Estimate",
     "Evaluation": "evalkit.evaluation:Evaluation",
     "EvalkitError": "evalkit.errors:EvalkitError",

@@ -1,5 +1,6 @@
 """Designs: frozen choices that are called on a study and a component."""
 
+from evalkit.designs.did import DifferenceInDifferences as DifferenceInDifferences
 from evalkit.designs.joint import JointEventStudy as JointEventStudy
 from evalkit.designs.staggered import StaggeredRollout as StaggeredRollout
 from evalkit.designs.triple import TripleDifference as TripleDifference

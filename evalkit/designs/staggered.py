@@ -16,7 +16,7 @@ from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
 
-_OTHERS = {
+OTHERS = {
     "same": "units whose other components follow the same path",
     "unchanged": "units whose other components do not change",
     "ignored": "any units: other components are ignored",
@@ -99,4 +99,4 @@ class StaggeredRollout:
 
     def _naming(self, study: StudyLike, component: str) -> Naming:
         outcome = study.outcome(self.outcome)
-        return Naming(component, outcome.column, outcome.unit, f"adopters with a match among {_OTHERS[self.others]}")
+        return Naming(component, outcome.column, outcome.unit, f"adopters with a match among {OTHERS[self.others]}")
