@@ -4,8 +4,8 @@ With b = M X'Wy, M = (X'WX)^-, H = X M X'W and e = y - Xb, the covariance of c'b
 clusters g of (u_g'e_g)^2, u_g = A_g W_g X_g M c. CR0: A_g = I. CR1: A_g = I, times G/(G-1). CR2: A_g is
 the symmetric root that makes u_g'e_g unbiased when the working variances Phi are true,
 A_g = D B^{+1/2} D with D = Phi_g^{1/2} and B = D (I-H)_g Phi (I-H)_g' D (Bell and McCaffrey 2002, Survey
-Methodology 28; generalised inverse for absorbed effects: Pustejovsky and Tipton 2018, JBES 36, equation
-10). Degrees of freedom: tr(P)^2 / tr(P^2), P_gh = u_g'(I-H)_g Phi (I-H)_h' u_h (their equation 11).
+Methodology 28; generalised inverse for absorbed effects: Pustejovsky and Tipton 2018, JBES 36).
+Degrees of freedom: tr(P)^2 / tr(P^2), P_gh = u_g'(I-H)_g Phi (I-H)_h' u_h.
 
 Under an identity working model B is the identity less a matrix of rank at most 2p, so that no block wider
 than p is made; memory grows with rows times columns.

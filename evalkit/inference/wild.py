@@ -3,7 +3,7 @@
 Under c'b = r the restricted residuals are multiplied by one random weight v_g a cluster. With a_g cluster g's
 score for c'b and S_h cluster h's move of all coefficients, the bootstrapped contrast is sum v_g a_g and
 its cluster scores are v_g a_g - q_g'sum_h v_h S_h, so that a draw costs a product with a (G, G) matrix (the
-score form of MacKinnon, Nielsen and Webb 2023, Journal of Applied Econometrics 38, section 3). Test:
+score form of MacKinnon, Nielsen and Webb 2023, Journal of Applied Econometrics 38). Test:
 Cameron, Gelbach and Miller (2008), REStat 90. Six-point weights: Webb (2023), Canadian Journal of
 Economics 56. The interval holds every r that the test does not reject.
 """
