@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit.components.circuits import Combination, combinations_of
 from evalkit.components.facts import Facts
-from evalkit.components.status import ONLY_FLAT, Audit
+from evalkit.components.status import Audit
 from evalkit.components.wording import circuit_words, combination_words
 from evalkit.show.words import full_stop
 
@@ -50,7 +50,7 @@ def _swapped(audit: Audit) -> list[int]:
 
 def _flat(audit: Audit) -> list[Combination]:
     """Sums of effects at the lag that are identified among components told apart only if effects do not grow."""
-    flat = [k for k, s in enumerate(audit.statuses) if s.reason == ONLY_FLAT]
+    flat = [k for k, s in enumerate(audit.statuses) if s.flat]
     sets = [*combinations(flat, 2), *([tuple(flat)] if len(flat) > 2 else [])]
     out = []
     for members in sets:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from evalkit.components.bundles import groups_of
 from evalkit.components.facts import Facts, Scene, in_use
-from evalkit.components.status import ONLY_FLAT, Audit
+from evalkit.components.status import Audit
 from evalkit.components.switches import ENOUGH
 from evalkit.show.words import number_in_words
 from evalkit.study.paths import OFF, Level, Paths
@@ -87,7 +87,7 @@ def _candidates(audit: Audit, k: int) -> Iterator[Change]:
 
 def _groups(audit: Audit, k: int) -> list[set[int]]:
     groups = [g for g in groups_of(audit) if k in g]
-    flat = {j for j, s in enumerate(audit.statuses) if s.reason == ONLY_FLAT}
+    flat = {j for j, s in enumerate(audit.statuses) if s.flat}
     return groups + ([flat] if k in flat else [])
 
 

@@ -75,8 +75,9 @@ class Facts:
     def members(self) -> Members:
         return self.scene.members(self.level)
 
-    def _plan(self, others: str) -> Plan:
-        return make_plan(arena(self.paths, self.component, others), Rules(others=others), leads=False)
+    def _plan(self, others: str, lookback: int = 0) -> Plan:
+        rules = Rules(others=others, lookback=lookback)
+        return make_plan(arena(self.paths, self.component, others), rules, leads=False)
 
     def _tally(self, plan: Plan) -> Tally:
         return tally(plan, self.members, self.paths.n_periods)
@@ -116,7 +117,11 @@ class Facts:
 
     @cached_property
     def unchanged(self) -> Tally:
-        return self._tally(self._plan("unchanged")) if len(self.paths.components) > 1 else self.usable
+        """Clean where the others stand still on both sides, and did for max(1, lag) periods before the base: what
+        began just then arrives together with it."""
+        if len(self.paths.components) == 1:
+            return self.usable
+        return self._tally(self._plan("unchanged", max(1, self.lag)))
 
     @cached_property
     def pairs(self) -> Pairs | None:

@@ -7,29 +7,59 @@ are those of `evalkit.designs.span`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from evalkit.components.circuits import Dependence, dependence
 from evalkit.designs.additive import AdditiveDesign, EventTimes, Grid, additive_design
 from evalkit.designs.span import Span, span
 from evalkit.study.paths import Paths
 
+LARGEST_INFLATION = 4.0
+"""Most that leaving the other components' effects free may inflate the variance of an effect: beyond this its
+standard error is more than doubled, and what is told apart on paper is not told apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class EventSpan:
-    """The event-time design, its Gram matrix, and what of it is identified."""
+    """The event-time design, its Gram matrix, and what of it is identified.
+
+    limit: largest inflation of variance with which an effect still counts as identified.
+    """
 
     design: AdditiveDesign
     gram: np.ndarray
     size: np.ndarray
     span: Span
+    limit: float = np.inf
 
-    def holds(self, component: str, event_time: int) -> bool:
-        """Whether the effect at one event time is identified, all other effects free."""
+    @cached_property
+    def inflation(self) -> np.ndarray:
+        """(p,) variance of each coefficient over its variance if the other components did nothing.
+
+        Period effects are taken as known here, so that only the components stand in each
+        other's way, and places that never have any of them change nothing.
+        """
+        whole = self.design.gram(periods=False)
+        out = _variances(span(whole, self.size))
+        for k in np.unique(self.design.component):
+            own = np.flatnonzero(self.design.component == k)
+            out[own] /= _variances(span(whole[np.ix_(own, own)], self.size[own]))
+        return out
+
+    def in_span(self, component: str, event_time: int) -> bool:
+        """Whether the effect at one event time is in the row space, all other effects free."""
         column = self.design.column(component, event_time)
         return column >= 0 and bool(self.span.free[column])
+
+    def holds(self, component: str, event_time: int) -> bool:
+        """Whether it is in the row space, and well enough conditioned."""
+        if not self.in_span(component, event_time) or self.limit == np.inf:
+            return self.in_span(component, event_time)
+        return bool(self.inflation[self.design.column(component, event_time)] <= self.limit)
 
     def until(self, component: str, lag: int, end: int) -> int:
         """Last event time from `lag` on, no later than `end`, up to which all are identified; -1 for none."""
@@ -50,19 +80,30 @@ class EventSpan:
     def only(self, *components: str) -> EventSpan:
         """The design of some components alone, the others taken to do nothing."""
         keep = np.flatnonzero(np.isin(self.design.component, [self.design.components.index(c) for c in components]))
-        part = AdditiveDesign(
-            self.design.components, self.design.component[keep], self.design.event_time[keep],
-            self.design.matrix[:, :0], self.design.pattern, self.design.grid,
+        design = replace(
+            self.design, component=self.design.component[keep], event_time=self.design.event_time[keep],
+            matrix=self.design.matrix[:, keep],
         )  # fmt: skip
         gram, size = self.gram[np.ix_(keep, keep)], self.size[keep]
-        return EventSpan(part, gram, size, span(gram, size))
+        return EventSpan(design, gram, size, span(gram, size), self.limit)
 
 
 def event_span(paths: Paths, grid: Grid, dose: bool = False) -> EventSpan:
-    """The event-time design of all components; with `dose`, linear in the rank of the dose."""
+    """The event-time design of all components; with `dose`, linear in the rank of the dose (and of any conditioning:
+    doses of one sign are always alike)."""
     design = additive_design(paths, grid, EventTimes(dose=dose))
     gram, size = design.gram(), design.size
-    return EventSpan(design, gram, size, span(gram, size))
+    return EventSpan(design, gram, size, span(gram, size), np.inf if dose else LARGEST_INFLATION)
+
+
+def _variances(found: Span) -> np.ndarray:
+    """(p,) diagonal of the generalised inverse."""
+    out = np.full(len(found.scale), np.nan)
+    kept = found.pivot[: found.rank]
+    if found.rank:
+        half = solve_triangular(found.factor, np.eye(found.rank), lower=False)
+        out[kept] = (half**2).sum(axis=1) / found.scale[kept] ** 2
+    return out
 
 
 def level_dependence(paths: Paths, grid: Grid, dose: bool = False) -> Dependence:

@@ -18,11 +18,12 @@ SAME, UNCHANGED = "StaggeredRollout(same)", "StaggeredRollout(unchanged)"
 PEOPLE, JOINT = "TripleDifference", "JointEventStudy"
 FEW = 3
 ONLY_FLAT = "only if effects do not grow"
+TOO_CLOSE = "it began so close to others that their effects, if they grow, more than double its uncertainty"
 
 
 @dataclass(frozen=True)
 class Status:
-    """One component's row. clean_until: -1 where nothing is claimed."""
+    """One component's row. clean_until: -1 where nothing is claimed. flat: told apart only if effects do not grow."""
 
     status: str
     reason: str
@@ -31,6 +32,7 @@ class Status:
     clean_until: int = -1
     clusters_exposed: int = 0
     clusters_comparison: int = 0
+    flat: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +93,11 @@ def decide(audit: Audit, k: int) -> Status:
     if clean is not None and clean.status == "separable":
         return clean
     other = clean or _additive_status(audit, fact)
-    if other is None and _only_flat(audit, fact):
-        return _with_counts(Status("bundle_only", ONLY_FLAT, "bundle"), fact)
+    if other is None and (flat := _flat_reason(audit, fact)):
+        return _with_counts(Status("bundle_only", flat, "bundle", flat=True), fact)
     if fact.usable.until(fact.lag) < 0 and other is None:
         return _with_counts(Status("too_few_clusters", _few_words(fact, audit.names)), fact)
-    return other or _with_counts(Status("bundle_only", ONLY_FLAT, "bundle"), fact)
+    return other or _with_counts(Status("bundle_only", TOO_CLOSE, "bundle", flat=True), fact)
 
 
 def _with_counts(status: Status, fact: Facts) -> Status:
@@ -188,11 +190,11 @@ def _additive_status(audit: Audit, fact: Facts) -> Status | None:
     return None
 
 
-def _only_flat(audit: Audit, fact: Facts) -> bool:
-    """Rule 2, last part: no event time can be told from the others, though 0/1 columns can."""
+def _flat_reason(audit: Audit, fact: Facts) -> str:
+    """Rule 2, last part: no event time can be told from the others, though 0/1 columns can; "" where one can."""
     has_column = audit.events.design.column(fact.component, fact.lag) >= 0
     spans = [audit.events, *([audit.doses] if audit.doses is not None else [])]
-    return has_column and not any(s.holds(fact.component, fact.lag) for s in spans)
+    return ONLY_FLAT if has_column and not any(s.in_span(fact.component, fact.lag) for s in spans) else ""
 
 
 def _few_words(fact: Facts, names: Names) -> str:

@@ -99,9 +99,16 @@ class AdditiveDesign:
         found = np.flatnonzero((self.component == k) & (self.event_time == event_time))
         return int(found[0]) if len(found) else -1
 
-    def gram(self) -> np.ndarray:
-        """(p, p) cross-products after unit and period-by-pattern effects."""
-        return self.cross(self.matrix, self.matrix)
+    def gram(self, periods: bool = True) -> np.ndarray:
+        """(p, p) products after unit and period-by-pattern effects; without `periods`, after unit effects alone."""
+        if periods:
+            return self.cross(self.matrix, self.matrix)
+        total = np.zeros((self.matrix.shape[1],) * 2)
+        for rows, groups in _blocks(self.pattern, self.grid):
+            part = self.matrix[rows]
+            used = np.unique(part.indices)
+            total[np.ix_(used, used)] += _within(_Block(self.grid, rows, groups), [(part[:, used], part[:, used])])[0]
+        return total
 
     def cross(self, left: sparse.csr_matrix, right: sparse.csr_matrix) -> np.ndarray:
         """left' W M right for (R, a) and (R, b) matrices, M taking out unit and period-by-pattern effects.

@@ -220,13 +220,22 @@ def test_unchanged_alone_is_additive_only_and_says_so() -> None:
 
 
 def test_additive_only_by_the_event_time_design() -> None:
-    # `b` follows `a` after one or two periods; with effects after three, no window holds one without the other.
+    # Three components at unlike times in every cluster that has any; none stands alone through its lag.
+    first = np.vstack([np.random.default_rng(2).integers(5, 17, (16, 3)), np.full((4, 3), NEVER)])
+    found = separability(rollout(*first.T, n_periods=30, lags=[5, 5, 5]))
+    assert statuses(found) == ["additive_only"] * 3
+    assert found.components["best_design"].tolist() == ["JointEventStudy"] * 3
+    assert (found.components["clean_until"] >= 5).all()
+    assert found.pairs["separable"].all()
+
+
+def test_starts_within_a_month_of_each_other_are_refused_for_a_late_effect() -> None:
+    # In the row space of the event-time design, yet the others' growth more than doubles the standard error.
     a = np.array([3, 4, 5, 6, 7, 8, 9, 10, 11, 12] * 2)
-    b = a + np.repeat([1, 2], 10)
-    found = separability(rollout(a, b, n_periods=24, lags=[3, 3]))
-    assert row(found, "a").status == "additive_only"
-    assert row(found, "a").best_design == "JointEventStudy"
-    assert row(found, "a").clean_until >= 3
+    b = a + np.repeat([0, 1], 10)
+    found = separability(rollout(a, b, n_periods=30, lags=[3, 3]))
+    assert statuses(found) == ["bundle_only", "bundle_only"]
+    assert "so close to others" in row(found, "a").reason
 
 
 def test_identified_only_if_effects_do_not_grow_is_a_bundle() -> None:
