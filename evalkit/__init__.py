@@ -27,6 +27,7 @@ _PUBLIC = {
     "EvalkitWarning": "evalkit.errors:EvalkitWarning",
     "Interval": "evalkit.inference:Interval",
     "Links": "evalkit.study.links:Links",
+    "MatchedComparison": "evalkit.designs:MatchedComparison",
     "Outcome": "evalkit.study:Outcome",
     "JointEventStudy": "evalkit.designs:JointEventStudy",
     "Separability": "evalkit.components:Separability",

@@ -2,6 +2,7 @@
 
 from evalkit.designs.did import DifferenceInDifferences as DifferenceInDifferences
 from evalkit.designs.joint import JointEventStudy as JointEventStudy
+from evalkit.designs.matched import MatchedComparison as MatchedComparison
 from evalkit.designs.staggered import StaggeredRollout as StaggeredRollout
 from evalkit.designs.triple import TripleDifference as TripleDifference
 from evalkit.designs.twoway import TwoWayFixedEffects as TwoWayFixedEffects

@@ -1,0 +1,250 @@
+"""Matched comparison: people who had a component beside people like them who did not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from evalkit.designs.matching.distances import DISTANCES, LINE
+from evalkit.designs.matching.estimating import (
+    Asked,
+    Naming,
+    cluster_level,
+    cluster_refits,
+    estimate,
+    observed,
+    outcome_of,
+    value_of,
+)
+from evalkit.designs.matching.matched_set import Matching
+from evalkit.designs.matching.methods import CLASSES, METHODS, ORDERS, Choices, match_people, permuted, space_of
+from evalkit.designs.matching.people import People, Who, gather
+from evalkit.designs.matching.support import Support, support_of
+from evalkit.designs.matching.ties import Ties, tie_range, tied_people
+from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, check_choice, raise_problems
+from evalkit.inference.estimate import Estimate
+from evalkit.study import Study
+from evalkit.study.paths import UNKNOWN, Paths
+
+_IGNORES = {
+    "exact": ("distance", "ratio", "caliper", "replace", "order", "distance_on"),
+    "cem": ("distance", "ratio", "caliper", "replace", "order", "distance_on"),
+    "subclass": ("ratio", "caliper", "replace", "order", "distance_on"),
+    "optimal": ("replace", "order"),
+    "full": ("replace", "order", "ratio"),
+    "nearest": (),
+}
+_ONLY = {"subclasses": "subclass", "cutpoints": "cem"}
+
+
+@dataclass(frozen=True)
+class MatchedComparison:
+    """The effect of a component on people, from people like them without it.
+
+    method: "nearest" (greedy; Rosenbaum and Rubin 1985), "optimal" (least total distance), "full" (sets of one
+        with many, Hansen 2004), "exact", "cem" (coarsened exact), "subclass" (classes of the score).
+    distance: "propensity" or its "logit"; "mahalanobis", "robust_mahalanobis" or "euclidean" (each covariate in
+        standard deviations) on the covariates, or on those in `distance_on`.
+    ratio: partners for each. caliper: largest distance, in standard deviations of the distance named; or a
+        mapping such as {"propensity": 0.2, "age": 0.5}. replace: whether a partner may serve again.
+    exact: columns (text or numbers) on which people must agree.
+    order: who chooses first: "largest" or "smallest" score, the "closest" two of all, or the "data"'s order.
+    estimand: "ATT" (those who had it), "ATC" (those who did not), "ATE" (everybody).
+    adjust: None, "reg" (regression on the covariates in the matched people), or "bias" (Abadie and Imbens
+        2011, with replacement).
+    others: "same" compares people whose other components agree; "ignored" does not look at them.
+    covariates: names, or a formula such as "age + C(tenure)"; the study's covariates when None.
+    outcome_period, covariate_period: in a panel, when the outcome and the covariates are read (default: the last
+        period, and the last before anybody started). compare: "level" of the outcome, or its "change" since then.
+    ties: with replacement, "all" equally near partners count together, or the "first" in the data.
+        tie_tolerance: on the squared distance in standard deviations.
+    std_error: "auto" is Abadie and Imbens (2006) with replacement and without clusters, else "set": clustered by
+        matched set, crossed with the study's clusters (and with persons who serve twice); HC1 for classes.
+    neighbours: 0 takes one residual variance in Abadie and Imbens; J learns it from J people of the own arm.
+    outcome: name of another outcome than the study's first.
+
+    Standard errors take the propensity score as known. Calling raises `OptionError`, `StudyError` (covariates that
+    are missing, constant, text) and `NotIdentifiedError` (an arm is empty, the arms are told apart perfectly); where
+    nobody is matched the value is NaN with its reason.
+    """
+
+    method: str = "nearest"
+    distance: str = "propensity"
+    ratio: int = 1
+    caliper: float | Mapping[str, float] | None = None
+    replace: bool = False
+    exact: tuple[str, ...] = ()
+    order: str = "largest"
+    estimand: str = "ATT"
+    adjust: str | None = None
+    others: str = "same"
+    covariates: tuple[str, ...] | str | None = None
+    outcome_period: Any = None
+    covariate_period: Any = None
+    compare: str = "level"
+    ties: str = "all"
+    tie_tolerance: float = 1e-14
+    std_error: str = "auto"
+    neighbours: int = 0
+    subclasses: int = 6
+    cutpoints: str | Mapping[str, Sequence[float]] = "sturges"
+    distance_on: tuple[str, ...] | None = None
+    outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("exact", "covariates", "distance_on"):
+            value = getattr(self, name)
+            if isinstance(value, list) or (isinstance(value, str) and name != "covariates"):
+                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        raise_problems(_problems(self), OptionError)
+        ignored = [n for n in _IGNORES[self.method] if getattr(self, n) != _default(n)]
+        ignored += [n for n, owner in _ONLY.items() if self.method != owner and getattr(self, n) != _default(n)]
+        ignored += ["order"] if self.method == "nearest" and self.replace and self.order != "largest" else []
+        if ignored:
+            listed = ", ".join(f"{n}={getattr(self, n)!r}" for n in ignored)
+            warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
+
+    @property
+    def choices(self) -> Choices:
+        """The choices that see no outcome."""
+        tolerance = self.tie_tolerance if self.ties == "all" else None
+        return Choices(
+            self.method, self.distance, self.ratio, self.caliper, self.replace and self.method == "nearest",
+            self.order, self.estimand, tolerance, self.subclasses, self.cutpoints, self.distance_on,
+        )  # fmt: skip
+
+    @property
+    def who(self) -> Who:
+        """What decides who is compared with whom."""
+        return Who(self.others, self.exact, self.covariates, self.outcome_period, self.covariate_period)
+
+    def plan(self, paths: Paths, component: str) -> Support:
+        """The combinations of other components in which both arms have people; sees no outcome."""
+        return support_of(paths, component, self.who)
+
+    def match(self, study: Study, component: str) -> Matching:
+        """Who would be compared with whom. Reads no outcome."""
+        people = gather(study, component, self.who)
+        space = space_of(people, self.choices)
+        made = match_people(people, space, self.choices)
+        return replace(made, _tie_range=lambda draws, seed: self._ties(study, made, draws, seed))
+
+    def __call__(self, study: Study, component: str) -> Estimate:
+        """The effect of `component` as an Estimate of one row."""
+        return self.estimate(study, component, self.match(study, component))
+
+    def estimate(self, study: Study, component: str, matching: Matching) -> Estimate:
+        """The effect on people matched before, by `match` of this design."""
+        people = matching.people
+        outcome = study.outcome(self.outcome)
+        y = outcome_of(study, people, self.outcome, self.compare)
+        if study.weights is not None:
+            warnings.warn("Matched comparison does not use the study's weights.", EvalkitWarning, stacklevel=2)
+        period, event = when(study, component, people)
+        naming = Naming(component, outcome, self.estimand, period, event, self.others)
+        est = estimate(matching, y, self._asked(study, component), study, naming)
+        level = cluster_level(study, component)
+        if level is None or np.isnan(est.value[0]):
+            return est
+        return cluster_refits(lambda keep: self._again(people.take(keep), y[keep]), est, study, people, level)
+
+    def _asked(self, study: Study | None, component: str) -> Asked:
+        errors = self.std_error
+        if errors == "auto":
+            alone = study is None or cluster_level(study, component) is None
+            plain = self.choices.replace and self.adjust != "reg" and (alone or self.adjust == "bias")
+            errors = "abadie_imbens" if plain else "set"
+        return Asked(self.adjust, errors, self.neighbours, self.choices.tolerance)
+
+    def _again(self, people: People, y: np.ndarray) -> float:
+        """The estimate with some people left out, matched anew."""
+        if not people.exposed.any() or people.exposed.all():
+            return float("nan")
+        try:
+            made = match_people(people, space_of(people, self.choices), self.choices)
+        except NotIdentifiedError:
+            return float("nan")
+        return value_of(observed(made, y), y, self._asked(None, people.component))
+
+    def _ties(self, study: Study, made: Matching, draws: int, seed: int) -> Ties:
+        people, space = made.people, made.space
+        y = outcome_of(study, people, self.outcome, self.compare)
+        asked = self._asked(study, people.component)
+        value = value_of(observed(made, y), y, asked)
+        points = people.x if space is None else space.points
+        if self.method in CLASSES:
+            return Ties(0, value, value, value, 0)
+        first = replace(self.choices, tolerance=None)
+
+        def again(order: np.ndarray) -> float:
+            mixed = match_people(people.take(order), permuted(space, order), first)
+            return value_of(observed(mixed, y[order]), y[order], asked)
+
+        tied = tied_people(points, people.strata, people.exposed, made.used)
+        return tie_range(again, len(people), tied, value, draws, seed)
+
+
+def when(study: Study, component: str, people: People) -> tuple[object, int]:
+    """The period of the outcome, and how many periods after the first start that is (0 in a cross-section)."""
+    paths = study.paths
+    if people.base == people.period:
+        return (paths.periods[0] if paths.n_periods > 1 else ""), 0
+    state = paths.state[np.unique(paths.path[people.rows[people.exposed]]), :, paths.index(component)]
+    on = (state > 0) & (state != UNKNOWN)
+    starts = on[:, : people.period + 1].argmax(axis=1)
+    return paths.periods[people.period], int(people.period - starts.min())
+
+
+def _default(name: str) -> object:
+    return {f.name: f.default for f in fields(MatchedComparison)}[name]
+
+
+def _problems(d: MatchedComparison) -> list[Problem]:
+    choices = {
+        "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
+        "adjust": (None, "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
+        "ties": ("all", "first"), "std_error": ("auto", "set", "abadie_imbens"),
+    }  # fmt: skip
+    out = []
+    for name, allowed in choices.items():
+        try:
+            check_choice(name, getattr(d, name), allowed)
+        except OptionError as error:
+            out.append(Problem(str(error).rstrip(".")))
+    for name in ("ratio", "subclasses"):
+        if not _whole(getattr(d, name), 1):
+            out.append(Problem(f"{name}={getattr(d, name)!r}", next="Give a whole number, 1 or more."))
+    if not _whole(d.neighbours, 0):
+        out.append(Problem(f"neighbours={d.neighbours!r}", next="Give a whole number, 0 or more."))
+    widths = list(d.caliper.values()) if isinstance(d.caliper, Mapping) else [d.caliper]
+    if any(w is not None and not (isinstance(w, (int, float)) and 0 < w < np.inf) for w in widths):
+        out.append(Problem(f"caliper={d.caliper!r}", next="Give a number of standard deviations above 0."))
+    return out + _clashes(d)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
+
+
+def _clashes(d: MatchedComparison) -> list[Problem]:
+    out = []
+    if d.estimand == "ATE" and (d.method == "optimal" or (d.method == "nearest" and not d.replace)):
+        out.append(Problem(
+            f"method={d.method!r} without replacement has no ATE", next="Use replace=True, 'full', or estimand='ATT'."
+        ))  # fmt: skip
+    if d.adjust == "bias" and not (d.replace and d.method == "nearest"):
+        out.append(Problem("adjust='bias' belongs to nearest matching with replacement", next="Use adjust='reg'."))
+    if d.adjust == "bias" and d.std_error == "set":
+        out.append(Problem("adjust='bias' has Abadie and Imbens standard errors only", next="Use std_error='auto'."))
+    if d.std_error == "abadie_imbens" and (not d.replace or d.adjust == "reg"):
+        out.append(Problem(
+            "std_error='abadie_imbens' belongs to matching with replacement, unadjusted or adjust='bias'",
+            next="Use std_error='auto'.",
+        ))  # fmt: skip
+    if d.method == "subclass" and d.distance not in LINE:
+        out.append(Problem("method='subclass' makes classes of a score", next="Use distance='propensity' or 'logit'."))
+    return out

@@ -1,0 +1,116 @@
+"""The effect on matched people: a weighted regression, and each person's part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.designs.matching.score import independent
+from evalkit.inference.contributions import Contributions, DenseSource, Rows
+
+Levels = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The coefficient of being exposed. parts: (n,) contributions; rows, columns: sizes of the regression."""
+
+    value: float
+    parts: np.ndarray
+    columns: int
+
+
+def regression(y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray) -> Fit:
+    """Weighted least squares of y on being exposed (and covariates x): weighted difference in means without x.
+
+    Contributions are (X'WX)^-1 x_i w_i e_i, so that their squares sum to the HC0 variance.
+    """
+    design = np.column_stack([np.ones(len(y)), exposed.astype(float)])
+    if x is not None and x.shape[1]:
+        centred = x - np.average(x, axis=0, weights=w)
+        scale = np.sqrt(np.average(centred**2, axis=0, weights=w))
+        design = np.column_stack([design, centred / np.where(scale > 0, scale, 1.0)])
+        scaled = design * np.sqrt(w)[:, None]
+        design = design[:, independent(scaled)]
+    scaled = design * np.sqrt(w)[:, None]
+    q, r = np.linalg.qr(scaled)
+    beta = np.linalg.solve(r, q.T @ (np.sqrt(w) * y))
+    bread = np.linalg.inv(r)
+    lever = design @ (bread @ bread[1])
+    residual = y - design @ beta
+    return Fit(float(beta[1]), lever * w * residual, design.shape[1])
+
+
+def hc1(n: int, k: int) -> float:
+    """Small-sample factor of HC1."""
+    return n / (n - k) if n > k else float("nan")
+
+
+def cluster_factor(groups: int, n: int, k: int) -> float:
+    """Small-sample factor of the cluster-robust variance: G/(G-1) (n-1)/(n-k)."""
+    return groups / (groups - 1) * (n - 1) / (n - k) if groups > 1 and n > k else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Multiway(Contributions):
+    """Contributions clustered in several ways at once (Cameron, Gelbach and Miller 2011): the sum over one
+    way at a time, less the sum over intersections, and so on. ways: (level, sign and factor)."""
+
+    ways: tuple[tuple[str, float], ...] = ()
+
+    def map(self, jacobian: np.ndarray) -> Contributions:
+        moved = super().map(jacobian)
+        return Multiway(moved.parts, moved.level, self.ways)
+
+    def gram(self, level: str | None = None) -> np.ndarray:
+        if level is not None and level != self.level:
+            return super().gram(level)
+        total = np.sum([factor * super(Multiway, self).gram(name) for name, factor in self.ways], axis=0)
+        if (np.diag(total) > 0).all():
+            return total
+        single = [factor * super(Multiway, self).gram(name) for name, factor in self.ways if factor > 0]
+        return max(single, key=lambda v: float(np.trace(v)))
+
+
+def contributions(
+    ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: tuple[str, ...]
+) -> Contributions:
+    """Contributions of one number, scaled so that clustering `by` gives the small-sample variance.
+
+    by: no level (HC1 by row), one, or several crossed ones.
+    """
+    n = len(parts)
+    if len(by) <= 1:
+        name = by[0] if by else "unit"
+        factor = cluster_factor(_groups(levels, name), n, columns) if by else hc1(n, columns)
+        rows = Rows(ids, dict(levels))
+        return Contributions(((DenseSource(rows, (np.sqrt(factor) * parts)[:, None]), np.eye(1)),), name)
+    every = dict(levels)
+    ways = []
+    for pick in range(1, 2 ** len(by)):
+        chosen = [b for i, b in enumerate(by) if pick >> i & 1]
+        name = " and ".join(chosen) if len(chosen) > 1 else chosen[0]
+        if len(chosen) > 1 and len(chosen) < len(by):
+            every[name] = _crossed(levels, chosen)
+        if len(chosen) == len(by):
+            name = "each row"
+            every[name] = _crossed(levels, chosen)
+        sign = 1.0 if len(chosen) % 2 else -1.0
+        ways.append((name, sign * cluster_factor(_groups(every, name), n, columns)))
+    label = " and ".join(by)
+    every[label] = every[by[-1]]
+    rows = Rows(ids, every)
+    return Multiway(((DenseSource(rows, parts[:, None]), np.eye(1)),), label, tuple(ways))
+
+
+def _groups(levels: Levels, name: str) -> int:
+    return len(np.unique(levels[name][0]))
+
+
+def _crossed(levels: Levels, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    codes = np.column_stack([levels[n][0] for n in names])
+    found, inverse = np.unique(codes, axis=0, return_inverse=True)
+    labels = np.array([" & ".join(map(str, row)) for row in found], dtype=object)
+    return inverse.ravel(), labels

@@ -1,0 +1,247 @@
+"""From a Matching and an outcome to an Estimate: value, contributions, arms, refits, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.matching.abadie_imbens import Reuse, own_arm_variance, reuse_effect
+from evalkit.designs.matching.effect import Fit, Levels, contributions, regression
+from evalkit.designs.matching.matched_set import PAIRED, Matching
+from evalkit.designs.matching.nearest import Links
+from evalkit.designs.matching.people import People
+from evalkit.designs.matching.strata import both_arms
+from evalkit.inference.arms import Arms
+from evalkit.inference.contributions import Contributions, DenseSource, Rows
+from evalkit.inference.estimate import Estimate
+from evalkit.inference.jackknife import Replicates
+from evalkit.study import Outcome, Study
+
+FEWEST = 2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a Matching. adjust: None, "reg" or "bias". errors: "set" or "abadie_imbens".
+    neighbours: people of the own arm from whom residual variances are learnt, 0 for one variance."""
+
+    adjust: str | None = None
+    errors: str = "set"
+    neighbours: int = 0
+    tolerance: float | None = None
+
+
+def outcome_of(study: Study, people: People, name: str | None, compare: str) -> np.ndarray:
+    """(m,) outcome of the people at the outcome's period, or its change since the covariates' period."""
+    values = study.values(name)
+    y = values[people.rows, people.period]
+    return y - values[people.rows, people.base] if compare == "change" else y
+
+
+def observed(matching: Matching, y: np.ndarray) -> Matching:
+    """The matching of those whose outcome was seen: sets that lose an arm fall away."""
+    seen = np.isfinite(y)
+    if seen.all():
+        return matching
+    sets = both_arms(np.where(seen, matching.sets, -1), matching.people.exposed)
+    links = tuple(_keep(x, seen[x.focal] & seen[x.partner]) for x in matching.links)
+    return replace(matching, sets=sets, links=links)
+
+
+def _keep(links: Links, which: np.ndarray) -> Links:
+    return Links(links.focal[which], links.partner[which], links.distance[which])
+
+
+def why_not(matching: Matching) -> str:
+    """Why no effect can be given, "" where it can."""
+    used, exposed = matching.used, matching.people.exposed
+    counts = int((used & exposed).sum()), int((used & ~exposed).sum())
+    if min(counts) == 0:
+        total = int(exposed.sum())
+        return f"nobody is matched: none of {total} exposed people has a partner within what was asked"
+    if min(counts) < FEWEST:
+        arm = "exposed" if counts[0] < FEWEST else "comparison"
+        both = f"{counts[0]} exposed, {counts[1]} comparison"
+        return f"only one {arm} person is matched ({both}): no spread to learn from"
+    return ""
+
+
+def value_of(matching: Matching, y: np.ndarray, asked: Asked) -> float:
+    """The estimate alone, NaN where there is none."""
+    if why_not(matching):
+        return float("nan")
+    return _fit(matching, y, asked).value
+
+
+def _fit(matching: Matching, y: np.ndarray, asked: Asked) -> Fit | Reuse:
+    people = matching.people
+    if matching.replace and asked.errors == "abadie_imbens":
+        own = None
+        if asked.neighbours:
+            assert matching.space is not None
+            own = own_arm_variance(matching.space, np.nan_to_num(y), people.exposed, asked.neighbours,
+                                   asked.tolerance or 0.0)  # fmt: skip
+        bias = people.x if asked.adjust == "bias" else None
+        return reuse_effect(matching.links, np.nan_to_num(y), people.exposed, bias, own)
+    who, w = _rows(matching)[:2]
+    x = people.x[who] if asked.adjust == "reg" else None
+    return regression(y[who], people.exposed[who], x, w)
+
+
+def _rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of the regression: person, weight, matched set. With replacement people stand once a set."""
+    if not matching.replace:
+        who = np.flatnonzero(matching.used)
+        return who, matching.weight[who], matching.sets[who]
+    people, weights, sets = [], [], []
+    for d, x in enumerate(matching.links):
+        count = np.bincount(x.focal, minlength=len(matching.people))
+        focal = np.flatnonzero(count)
+        people += [focal, x.partner]
+        weights += [np.ones(len(focal)), 1.0 / count[x.focal]]
+        sets += [2 * focal + d, 2 * x.focal + d]
+    return np.concatenate(people), np.concatenate(weights), np.concatenate(sets)
+
+
+def estimate(matching: Matching, y: np.ndarray, asked: Asked, study: Study, naming: Naming) -> Estimate:
+    """The effect with its contributions: clustered by matched set (and by the study's clusters), Abadie and Imbens
+    with replacement, HC1 for classes. A NaN with its reason where none can be given."""
+    whole, matching = matching, observed(matching, y)
+    reason = why_not(matching)
+    level = cluster_level(study, naming.component)
+    value, parts = float("nan"), _nothing(matching.people, study)
+    replicate = None
+    if not reason:
+        fit = _fit(matching, y, asked)
+        value = fit.value
+        parts = _parts(matching, fit, study, naming.component, level)
+        if level is None and isinstance(fit, Fit) and matching.method in PAIRED and not matching.replace:
+            replicate = lambda: _without_a_set(matching, y, asked)  # noqa: E731
+    labels = naming.labels(matching, whole, reason, parts.level)
+    mass = np.array([float((matching.used & _target(matching)).sum())])
+    return Estimate(np.array([value]), mass, labels, parts, None, _arms(matching, study, level), replicate)
+
+
+def cluster_level(study: Study, component: str) -> str | None:
+    """The level at which people hang together, None where everybody is alone."""
+    name, _ = study.paths.inference_level(component)
+    return None if len(study.paths.levels[name].names) == study.paths.n_units else name
+
+
+def _target(matching: Matching) -> np.ndarray:
+    exposed = matching.people.exposed
+    return {"ATT": exposed, "ATC": ~exposed}.get(matching.estimand, np.ones(len(exposed), bool))
+
+
+def _nothing(people: People, study: Study) -> Contributions:
+    rows = Rows(people.ids, study_levels(study, people.rows))
+    return Contributions(((DenseSource(rows, np.zeros((len(people), 1))), np.eye(1)),), "unit")
+
+
+def study_levels(study: Study, rows: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Cluster codes and names of some rows at every level of the study."""
+    return {name: (level.codes[rows], level.names) for name, level in study.paths.levels.items()}
+
+
+def _parts(matching: Matching, fit: Fit | Reuse, study: Study, component: str, level: str | None) -> Contributions:
+    people = matching.people
+    if isinstance(fit, Reuse):
+        rows = Rows(people.ids, study_levels(study, people.rows))
+        return Contributions(((DenseSource(rows, fit.parts[:, None]), np.eye(1)),), level or "unit")
+    who, _, sets = _rows(matching)
+    levels: Levels = study_levels(study, people.rows[who])
+    by: tuple[str, ...] = ()
+    if matching.method in PAIRED:
+        name = f"matched set of {component}"
+        found, codes = np.unique(sets, return_inverse=True)
+        levels = {**levels, name: (codes, found)}
+        by = (name,)
+    if matching.replace:
+        names, codes = np.unique(people.ids[who], return_inverse=True)
+        levels = {**levels, "person": (codes, names)}
+        by = (*by, "person")
+    if level is not None:
+        by = (*[b for b in by if not _nested(levels[b][0], levels[level][0])], level)
+    return contributions(people.ids[who], fit.parts, fit.columns, levels, by)
+
+
+def _nested(fine: np.ndarray, coarse: np.ndarray) -> bool:
+    pairs = np.unique(np.column_stack([fine, coarse]), axis=0)
+    return len(pairs) == len(np.unique(fine))
+
+
+def _arms(matching: Matching, study: Study, level: str | None) -> Arms:
+    used, people = matching.used, matching.people
+    if level is None:
+        size = np.array([int((used & people.exposed).sum()), int((used & ~people.exposed).sum())])
+        return Arms(np.array([[True], [False]]), np.array([[False], [True]]), size)
+    known = study.paths.levels[level]
+    codes = known.codes[people.rows]
+    sides = (people.exposed, ~people.exposed)
+    counts = [np.bincount(codes[used & side], minlength=len(known.names)) > 0 for side in sides]
+    return Arms(counts[0][:, None], counts[1][:, None], np.ones(len(known.names), dtype=int))
+
+
+def _without_a_set(matching: Matching, y: np.ndarray, asked: Asked) -> Replicates:
+    """The estimate without each matched set in turn, nobody matched again."""
+    who, w, sets = _rows(matching)
+    people = matching.people
+    x = people.x[who] if asked.adjust == "reg" else None
+    names, code = np.unique(sets, return_inverse=True)
+    values = np.full((len(names), 1), np.nan)
+    for s in range(len(names)):
+        keep = code != s
+        e = people.exposed[who][keep]
+        if e.any() and not e.all():
+            values[s] = regression(y[who][keep], e, None if x is None else x[keep], w[keep]).value
+    there = np.ones_like(values, dtype=bool)
+    masses = np.where(np.isnan(values), 0.0, 1.0)
+    return Replicates(names, "matched set", values, masses, there, ~there)
+
+
+def cluster_refits(
+    again: Callable[[np.ndarray], float], est: Estimate, study: Study, people: People, level: str
+) -> Estimate:
+    """The estimate with delete-one-cluster refits. again: (positions of the people left) -> estimate."""
+    known = study.paths.levels[level]
+    codes = known.codes[people.rows]
+    arms = est.arms
+    assert arms is not None
+
+    def make() -> Replicates:
+        used = np.flatnonzero(arms.exposed[:, 0] | arms.comparison[:, 0])
+        values = np.array([[again(np.flatnonzero(codes != c))] for c in used])
+        masses = np.where(np.isnan(values), 0.0, 1.0)
+        return Replicates(known.names[used], level, values, masses, arms.exposed[used], arms.comparison[used])
+
+    return replace(est, replicate=make)
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The words on the row of an estimate."""
+
+    component: str
+    outcome: Outcome
+    estimand: str
+    period: object
+    event_time: int
+    others: str
+
+    def labels(self, matching: Matching, whole: Matching, reason: str, level: str) -> pd.DataFrame:
+        """One row: what was compared, for whom, and what is missing."""
+        used, exposed = matching.used, matching.people.exposed
+        target = _target(matching)
+        total, kept = int(target.sum()), int((used & target).sum())
+        return pd.DataFrame([{
+            "component": self.component, "outcome": self.outcome.column, "period": self.period,
+            "event_time": self.event_time, "estimand": self.estimand, "population": matching.question,
+            "outcome_unit": self.outcome.unit, "others": self.others, "inference_level": level,
+            "units_exposed": int((used & exposed).sum()), "units_comparison": int((used & ~exposed).sum()),
+            "units_left_out": total - kept, "units_not_seen": int((whole.used & ~used).sum()),
+            "share_left_out": (total - kept) / total if total else 0.0,
+            "largest_distance": matching.largest_distance, "mass": float(kept), "reason": reason,
+        }])  # fmt: skip

@@ -1,0 +1,115 @@
+"""Full matching: everybody in a set with at least one person of each arm, at the least total distance.
+
+Rosenbaum (1991) and Hansen (2004). The sets are a minimum edge cover. An edge longer than the two
+ends' own nearest distances together is never in one, which leaves few edges; the rest is a matching
+of greatest gain.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+from scipy.spatial import cKDTree
+
+from evalkit.designs.matching.distances import Space
+from evalkit.designs.matching.nearest import Links
+from evalkit.designs.matching.optimal import DENSE, allowed
+
+
+def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
+    """The edges of a minimum edge cover of everybody who has anybody inside the caliper."""
+    if not len(focal) or not len(pool):
+        return Links.of([])
+    i, j, gap = _short_edges(space, focal, pool)
+    if not len(i):
+        return Links.of([])
+    least_i, own_i = _nearest(i, gap, len(focal))
+    least_j, own_j = _nearest(j, gap, len(pool))
+    useful = gap <= least_i[i] + least_j[j]
+    i, j, gap = i[useful], j[useful], gap[useful]
+    _, own_i = _nearest(i, gap, len(focal))
+    _, own_j = _nearest(j, gap, len(pool))
+    chosen = _greatest_gain((i, j), least_i[i] + least_j[j] - gap, (len(focal), len(pool)))
+    for end, own in ((i, own_i), (j, own_j)):
+        bare = np.ones(len(own), dtype=bool)
+        bare[end[chosen]] = False
+        chosen = np.concatenate([chosen, own[bare & (own >= 0)]])
+    chosen = _without_spare(np.unique(chosen), i, j, gap)
+    return Links(focal[i[chosen]], pool[j[chosen]], gap[chosen])
+
+
+def sets_of(links: Links, m: int) -> np.ndarray:
+    """(m,) the connected set of each person, -1 where unmatched."""
+    graph = sparse.coo_array((np.ones(len(links)), (links.focal, links.partner)), shape=(m, m))
+    _, part = connected_components(graph, directed=False)
+    used = np.zeros(m, dtype=bool)
+    used[links.focal] = used[links.partner] = True
+    return np.where(used, part, -1)
+
+
+def _nearest(end: np.ndarray, gap: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(size,) shortest edge of each person and its position; infinite and -1 without one."""
+    order = np.lexsort((np.arange(len(gap)), gap, end))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = end[order][1:] != end[order][:-1]
+    least, own = np.full(size, np.inf), np.full(size, -1, dtype=np.intp)
+    best = order[first]
+    least[end[best]], own[end[best]] = gap[best], best
+    return least, own
+
+
+def _short_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges no longer than twice the nearest distance of one of their ends."""
+    if len(focal) * len(pool) <= DENSE:
+        gap = allowed(space, focal, pool)
+        i, j = np.nonzero(np.isfinite(gap))
+        return i, j, gap[i, j]
+    a, b = space.points[focal], space.points[pool]
+    trees = cKDTree(a), cKDTree(b)
+    one = _ball(trees[1], a, space.limit)
+    two = _ball(trees[0], b, space.limit)
+    edges = np.unique(np.vstack([np.column_stack(one), np.column_stack(two[::-1])]), axis=0)
+    i, j = edges[:, 0], edges[:, 1]
+    gap = np.sqrt(((a[i] - b[j]) ** 2).sum(axis=1))
+    good = gap <= space.limit
+    for f in space.fences:
+        good &= np.abs(f.values[focal][i] - f.values[pool][j]) <= f.width
+    return i[good], j[good], gap[good]
+
+
+def _ball(tree: cKDTree, points: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    gap, _ = tree.query(points, workers=-1)
+    reach = np.minimum(2 * gap, limit) * (1 + 1e-12)
+    lists = tree.query_ball_point(points, reach, workers=-1)
+    size = np.array([len(x) for x in lists])
+    return np.repeat(np.arange(len(points)), size), np.concatenate([np.asarray(x, dtype=np.intp) for x in lists])
+
+
+def _greatest_gain(ends: tuple[np.ndarray, np.ndarray], gain: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Positions of the edges of a matching whose gains add up to the most."""
+    (i, j), (n, p) = ends, size
+    worth = gain > 0
+    top = 1.0 + (gain.max() if len(gain) else 0.0)
+    at = np.flatnonzero(worth)
+    rows = np.concatenate([i[at], np.arange(n)])
+    columns = np.concatenate([j[at], p + np.arange(n)])
+    cost = np.concatenate([top - gain[at], np.full(n, top)])
+    graph = sparse.csr_array((cost, (rows, columns)), shape=(n, p + n))
+    row, column = min_weight_full_bipartite_matching(graph)
+    real = column < p
+    number = sparse.csr_array((at + 1, (i[at], j[at])), shape=(n, p))
+    return np.asarray(number[row[real], column[real]]).ravel().astype(np.intp) - 1
+
+
+def _without_spare(chosen: np.ndarray, i: np.ndarray, j: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """Edges whose ends both have another edge are not needed; the longest go first."""
+    degree_i, degree_j = np.bincount(i[chosen], minlength=i.max() + 1), np.bincount(j[chosen], minlength=j.max() + 1)
+    keep = np.ones(len(chosen), dtype=bool)
+    for place in np.argsort(-gap[chosen], kind="stable"):
+        a, b = i[chosen[place]], j[chosen[place]]
+        if degree_i[a] > 1 and degree_j[b] > 1:
+            keep[place] = False
+            degree_i[a] -= 1
+            degree_j[b] -= 1
+    return chosen[keep]
