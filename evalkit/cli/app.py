@@ -15,6 +15,7 @@ from evalkit.cli.demo import demo
 from evalkit.cli.new import new
 from evalkit.cli.run import run
 from evalkit.cli.screen import errors
+from evalkit.cli.synth import synth
 from evalkit.errors import EvalkitError
 
 DEBUG = "--debug"
@@ -34,7 +35,7 @@ class _InWords(TyperGroup):
 
 
 app = typer.Typer(cls=_InWords, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (new, audit, run, demo):
+for command in (new, audit, run, demo, synth):
     app.command()(command)
 
 

@@ -64,7 +64,7 @@ def show_separability(study: Any, sep: Any) -> None:
     screen = output()
     labels = {c.name: c.label for c in study.components}
     table = _table("What can be told apart, from the dates alone")
-    for words, least in (("Component", 14), ("Status", 16), ("Clean switches", 8), ("Why", 24)):
+    for words, least in (("Component", 14), ("Status", 16), ("Clean switches", 8), ("Why", 20)):
         table.add_column(words, min_width=least)
     for r in sep.components.to_dict("records"):
         status = f"{STATUS_SHAPES.get(r['status'], '')} {STATUS_WORDS.get(r['status'], r['status'])}"
@@ -78,4 +78,4 @@ def show_separability(study: Any, sep: Any) -> None:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
 
 from evalkit.figures import style
 from evalkit.figures.inputs import frame_of, in_order, labels_of, study_of
@@ -49,11 +51,9 @@ def timeline(
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
         for ax, component in zip(axes.flat, shown, strict=False):
             lane = table[table["component"] == component]
-            _lane(ax, lane, where[component], order, bands)
+            _lane(ax, lane, where[component], order, bands, named)
             ax.set_title(f"{names.get(component, component)}: {_reach(lane, where[component])}", wrap=True)
             ax.tick_params(labelbottom=True)
-            if not named:
-                ax.set_yticks([])
         for ax in axes.flat[len(shown) :]:
             ax.set_axis_off()
         figure.legend(
@@ -140,14 +140,16 @@ def _sorted_places(lane: pd.DataFrame, places: Sequence[Any], start: np.ndarray)
     return {place: row for row, place in enumerate(ranked)}
 
 
-def _lane(ax: Axes, lane: pd.DataFrame, places: Sequence[Any], order: Sequence[Any], bands: Sequence[Band]) -> None:
+def _lane(
+    ax: Axes, lane: pd.DataFrame, places: Sequence[Any], order: Sequence[Any], bands: Sequence[Band], named: bool
+) -> None:
     start, end = _ends(lane, order)
     row = _sorted_places(lane, places, start)
     y = np.array([row[p] for p in lane["cluster"]], dtype=np.float64)
     part = (lane["state"] == "part").to_numpy()
     ax.hlines(list(row.values()), 0, len(order), color=style.BAND, linewidth=0.6, zorder=0)
     for mask, look in ((~part, {"color": style.BLUE}), (part, _PART)):
-        ax.barh(y[mask], (end - start)[mask], left=start[mask], height=0.78, linewidth=0.4, **look)
+        ax.add_collection(PolyCollection(_bars(start[mask], end[mask], y[mask]), linewidth=0.4, snap=False, **look))
     for i, (_, begin, stop) in enumerate(bands):
         low, high = _position(pd.Series([begin, stop], dtype=object), order, len(order))
         ax.axvspan(low, high, facecolor="none", edgecolor=style.RULE, hatch=_HATCHES[i % len(_HATCHES)], linewidth=0.5)
@@ -155,8 +157,18 @@ def _lane(ax: Axes, lane: pd.DataFrame, places: Sequence[Any], order: Sequence[A
     ax.set_xlim(0, max(len(order), 1))
     ticks = _ticks(len(order))
     ax.set_xticks(ticks, [str(order[t]) for t in ticks])
-    ax.set_yticks(list(row.values()), [str(p) for p in row])
+    if named:
+        ax.set_yticks(list(row.values()), [str(p) for p in row])
+    else:
+        ax.yaxis.set_major_locator(NullLocator())
     style.bare(ax)
+
+
+def _bars(start: np.ndarray, end: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(n, 4, 2) corners of a bar a spell."""
+    across = np.column_stack([start, end, end, start])
+    up = y[:, None] + np.array([-0.36, -0.36, 0.36, 0.36])
+    return np.stack([across, up], axis=2)
 
 
 _PART: dict[str, Any] = {"facecolor": "white", "edgecolor": style.BLUE, "hatch": "//////"}

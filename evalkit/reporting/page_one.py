@@ -39,8 +39,8 @@ def page_one(evaluation: Any, pictures: Mapping[str, Picture] | None = None, out
         f'<h1 id="question">{escape(title)}</h1>{_data_line(evaluation, chosen)}'
         f'<div class="breath"><p><strong>In one breath.</strong> {escape(_breath(rows, names))}</p></div>'
         f"{findings(rows, names, study, evaluation.level).to_html()}"
-        f"{picture_html(pictures or {}, 'forest')}"
-        f'<div class="say">{_say(rows, names)}</div>'
+        f'<div class="middle">{picture_html(pictures or {}, "forest")}'
+        f'<div class="say">{_say(rows, names)}</div></div>'
         f'<div class="two"><div class="mind">{_mind(rows, names)}</div>'
         f"<div>{_overturn(evaluation, chosen, names)}</div></div>"
     )

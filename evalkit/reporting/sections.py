@@ -51,7 +51,7 @@ def delivered(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
         for c in study.components
     ]
     head = ("Component", "Decided by", "Can reach", "Can show an effect", "Notes")
-    table = make_table("The register of components", head, rows, name="register")
+    table = make_table("The register of components", head, rows, name="register", cards=True)
     line = f'<p id="data">{escape(full_stop(spread_words(study)))}</p>'
     return Html("delivered", line + picture_html(pictures, "timeline") + table.to_html())
 
@@ -90,7 +90,7 @@ def status_table(sep: Any, names: Names) -> Table:
     right = (False, False, True, True, True, False)
     keys = tuple(sep.components["component"])
     caption = "What can be told apart, before any outcome was read"
-    return make_table(caption, head, rows, numeric=right, name="separability", keys=keys)
+    return make_table(caption, head, rows, numeric=right, name="separability", keys=keys, cards=True)
 
 
 def pair_table(sep: Any, names: Names) -> Table:
@@ -146,7 +146,7 @@ def effects_table(rows: pd.DataFrame, outcome: Any, caption: str, name: str) -> 
         remark = full_stop(str(r["reason"])) if r["reason"] else str(r["inference"] if given else "not given")
         design = design_words(r["design"]) + (" (headline)" if r["headline"] else "")
         cells.append((design, *numbers, spread, _p(r["p_value"]), *places, remark))
-    head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Inference")
+    head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Remarks")
     right = (False, True, True, True, True, True, True, True, False)
     unit = "log points" if outcome.kind == "log" else "the unit of its column"
     note = f"Effects and standard errors (SE) in {unit}; with and without: places that the answer rests on."
@@ -159,19 +159,41 @@ def design_words(design: str) -> str:
 
 
 def held(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
-    """Every check, and each headline with one place left out."""
+    """Every check at a glance and in words, and each headline with one place left out."""
+    checks = evaluation.checks
+    if checks.empty:
+        return Html("held", paragraph("There was no estimate to check."))
     names = names_of(evaluation.study)
     rows, keys = [], []
-    for r in evaluation.checks.to_dict("records"):
+    for r in checks.to_dict("records"):
         status = Cell(r["status"], html=icon(r["status"]) + escape(r["status"]))
-        name = str(r["check"]).replace("_", " ")
-        rows.append((names.label(r["component"]), name, status, full_stop(str(r["words"]))))
+        rows.append((names.label(r["component"]), _check_words(r["check"]), status, full_stop(str(r["words"]))))
         keys.append(f"{r['component']}-{r['check']}")
     unique = tuple(k if keys.index(k) == i else f"{k}-{i}" for i, k in enumerate(keys))
     head = ("Component", "Check", "Result", "In words")
-    table = make_table("Checks", head, rows, name="check", keys=unique)
-    body = f'<div id="checks">{table.to_html()}</div>' if rows else paragraph("There was no estimate to check.")
-    return Html("held", body + picture_html(pictures, "leave_one_out"))
+    table = make_table("Every check in words", head, rows, name="check", keys=unique, cards=True)
+    drawn = picture_html(pictures, "leave_one_out")
+    return Html("held", f'<div id="checks">{glance(checks, names).to_html()}</div>{drawn}{table.to_html()}')
+
+
+def glance(checks: pd.DataFrame, names: Names) -> Table:
+    """A row a component, a column a check: passed, failed, informational or not run (first outcome)."""
+    own = checks[checks["outcome"] == checks["outcome"].iloc[0]]
+    kinds = list(dict.fromkeys(own["check"]))
+    status = {(r["component"], r["check"]): r["status"] for r in own.to_dict("records")}
+    rows = []
+    for component in dict.fromkeys(own["component"]):
+        found = [status.get((component, kind), "not run") for kind in kinds]
+        marks = [Cell(_BRIEF.get(s, s), html=icon(s) + escape(_BRIEF.get(s, s))) for s in found]
+        rows.append((names.label(component), *marks))
+    head = ("Component", *(_check_words(kind) for kind in kinds))
+    note = "For information: the check has too little power here to count for or against."
+    return make_table("Checks at a glance", head, rows, name="glance", note=note)
+
+
+def _check_words(check: Any) -> str:
+    words = str(check).replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def said(evaluation: Any) -> Html:
@@ -198,8 +220,10 @@ _DESIGNS = {
     "StaggeredRollout(same, one base period)": "The same with one base period",
     "StaggeredRollout(unchanged)": "Staggered rollout, others unchanged",
     "StaggeredRollout(ignored)": "Others ignored, to show what goes wrong",
+    "TripleDifference": "Those it can reach against those it cannot",
     "JointEventStudy": "Joint event study, right if effects add up",
 }
+_BRIEF = {"informational": "for information"}
 _KINDS = {"together": "together", "swap": "one in place of another", "sum": "as a sum"}
 _SAID = ("You may say", "You may not say", "What would change our mind")
 

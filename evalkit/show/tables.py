@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError, check_choice
@@ -130,7 +131,7 @@ def plain(value: object) -> str:
         return "; ".join(plain(v) for v in value)
     if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
         return UNAVAILABLE
-    if isinstance(value, bool) or type(value).__name__ == "bool_":
+    if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}".replace("-", "−")

@@ -42,7 +42,8 @@ class Study:
     every: length of a period where the calendar has gaps that belong to the study.
     settings: anything the study file says about how to evaluate.
 
-    source: where the rows are. inputs: the files that a study file named, itself first.
+    source: where the rows are. inputs: the files that a study file named, itself first;
+        empty for a study made or changed in memory.
     movers: units that were split into stays because a level of theirs changes.
 
     Structure and exposures are checked at once and every problem is listed in one
@@ -211,7 +212,6 @@ class Study:
         if same:
             same_grid = made._opened.index is self._opened.index or made.movers == self.movers == 0
             made._cache.update(self._cache if same_grid else {})
-            made._set(inputs=self.inputs)
         return made
 
     def subset(self, units: _Chosen = None, periods: _Chosen = None) -> Study:
@@ -222,7 +222,7 @@ class Study:
         whole = self if self._view is None else self._view[0]
         keep_units, keep_periods = _positions(units, self.paths.n_units), _positions(periods, self.paths.n_periods)
         made = object.__new__(Study)
-        for name in (*_FIELDS, "source", "movers", "inputs"):
+        for name in (*_FIELDS, "source", "movers"):
             object.__setattr__(made, name, getattr(self, name))
         opened = subset_opened(self._opened, keep_units, keep_periods)
         first_u, first_t = (slice(None), slice(None)) if self._view is None else self._view[1:]
@@ -231,7 +231,7 @@ class Study:
             np.arange(whole.paths.n_units)[first_u][keep_units],
             np.arange(whole.paths.n_periods)[first_t][keep_periods],
         )
-        made._set(paths=opened.paths, _opened=opened, _cache={}, _view=view)
+        made._set(paths=opened.paths, inputs=(), _opened=opened, _cache={}, _view=view)
         return made
 
     def save(self, folder: str | Path) -> Path:

@@ -1,0 +1,119 @@
+"""The command: what it prints, where, and how it says that something cannot be used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evalkit
+from evalkit.cli import main
+from evalkit.cli.demo import find_study
+from evalkit.cli.findings import show_separability, show_verdicts
+from evalkit.show.tables import display_width
+from tests.reporting import road_fixture as road
+
+
+def call(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return int(stop.value.code or 0)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--version") == 0
+    assert capsys.readouterr().out == f"evalkit {evalkit.__version__}\n"
+
+
+def test_new_writes_a_study_that_can_be_audited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "mine"
+    assert call("new", folder) == 0
+    assert sorted(p.name for p in folder.iterdir()) == ["adoption.csv", "panel.csv", "study.toml"]
+    capsys.readouterr()
+    assert call("audit", folder / "study.toml") == 0
+    said = capsys.readouterr()
+    assert "can be told apart" in said.out and "cannot be tested" in said.out
+    assert "Traceback" not in said.err
+
+
+def test_audit_opens_no_outcome(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("new", tmp_path / "mine")
+    panel = tmp_path / "mine" / "panel.csv"
+    lines = [line.split(",") for line in panel.read_text(encoding="utf-8").splitlines()]
+    panel.write_text(
+        "\n".join(",".join([a, b, "wellbeing" if i == 0 else "text", d]) for i, (a, b, _, d) in enumerate(lines))
+    )
+    capsys.readouterr()
+    assert call("audit", tmp_path / "mine") == 0
+    assert call("run", tmp_path / "mine", "--out", tmp_path / "out") == 2
+    assert "wellbeing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["audit", "run"])
+def test_a_missing_study_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert call(command, tmp_path / "none.toml") == 2
+    said = capsys.readouterr()
+    assert "There is no study file" in " ".join(said.err.split())
+    assert "Traceback" not in said.err and said.out == ""
+
+
+def test_a_misspelt_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("new", tmp_path / "mine")
+    file = tmp_path / "mine" / "study.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("better =", "beter ="), encoding="utf-8")
+    assert call("audit", file) == 2
+    assert "beter" in capsys.readouterr().err
+
+
+def test_new_never_writes_over_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "kept.txt").write_text("kept")
+    assert call("new", tmp_path) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_out_cannot_be_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("new", tmp_path / "mine")
+    (tmp_path / "taken").write_text("")
+    assert call("run", tmp_path / "mine", "--out", tmp_path / "taken" / "deeper") == 2
+    assert "is a file" in " ".join(capsys.readouterr().err.split())
+
+
+def test_unknown_options_end_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run", "x", "--colour", "red") == 2
+    assert "--colour" in capsys.readouterr().err
+
+
+def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
+    with pytest.raises(evalkit.EvalkitError, match="no study file"):
+        main(["audit", str(tmp_path / "none.toml"), "--debug"])
+
+
+def test_verdicts_fit_eighty_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    show_verdicts(road.evaluation())
+    said = capsys.readouterr().out
+    assert max(display_width(line.rstrip()) for line in said.splitlines()) <= 80
+    for label in ("Zero tolerance", "● Shown", "∞ Cannot", "– Not tested", "In one breath:"):
+        assert label in said
+
+
+def test_separability_in_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show_separability(road.study(), road.separability())
+    said = capsys.readouterr().out
+    assert "only as a swap" in said and "What would let us tell: Start zero tolerance" in said
+
+
+def test_demo_finds_the_study_that_comes_with_evalkit() -> None:
+    file = find_study("road_safety")
+    assert file.name == "study.toml" and (file.parent / "panel.csv").is_file()
+    with pytest.raises(evalkit.EvalkitError, match="moon"):
+        find_study("moon")
+
+
+def test_the_command_starts_quickly_and_without_the_heavy_packages() -> None:
+    code = "import sys, evalkit.cli; print(sorted({'matplotlib', 'scipy', 'pandas', 'nbclient'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
