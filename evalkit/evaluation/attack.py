@@ -124,7 +124,7 @@ def _growing(target: Target, design: Rollout, study: Study) -> CheckResult:
         return CheckResult("others_still_growing", "passed", "There is no other component in this study.")
     rows, _ = run_design(replace(design, lookback=length), study, target.component)
     alike = None if rows is None else average_over(rows, target.window)
-    return checks.others_still_growing(target.one, alike, target.matters)
+    return checks.others_still_growing(target.one, alike, target.matters, design.others == "unchanged")
 
 
 def _stayers(target: Target) -> CheckResult:

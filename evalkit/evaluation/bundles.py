@@ -44,7 +44,7 @@ def _run_bundle(study: Study, row: pd.Series, outcome: Outcome, choices: Choices
     audit = separability(view).components.set_index("component").loc[name]
     best = str(audit["best_design"])
     window = Window(max(study.component(m).lag for m in members), _until(audit)).within(choices.horizon)
-    chosen = next((r for r in ladder(best, choices, outcome.column) if r.headline), None)
+    chosen = next((r for r in ladder(best, choices, outcome.column, window.lag) if r.headline), None)
     if chosen is None:
         return BundleRun(members, outcome, None, _with_reason(plain, str(audit["reason"])))
     return _finish(members, outcome, run(chosen, view, name, window), plain, window, level)

@@ -120,7 +120,8 @@ def _find(
     window = window_of(row, study.component(component).lag).within(choices.horizon)
     if row["status"] not in ESTIMATED:
         return Finding(component, outcome, str(row["status"]), window, (), None, (), str(row["reason"]))
-    runs = tuple(run(r, study, component, window) for r in ladder(str(row["best_design"]), choices, outcome.column))
+    rungs = ladder(str(row["best_design"]), choices, outcome.column, window.lag)
+    runs = tuple(run(r, study, component, window) for r in rungs)
     headline = next((r for r in runs if r.rung.headline), None)
     found: tuple = ()
     p = None

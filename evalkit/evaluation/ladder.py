@@ -64,8 +64,12 @@ class Choices:
         )
 
 
-def ladder(best_design: str, choices: Choices, outcome: str) -> tuple[Rung, ...]:
-    """Every rung that is run, in order of strength; the headline is that of `best_design`."""
+def ladder(best_design: str, choices: Choices, outcome: str, lag: int = 0) -> tuple[Rung, ...]:
+    """Every rung that is run, in order of strength; the headline is that of `best_design`.
+
+    Where the others only stand still, they must have done so for max(1, `lag`) periods before the base too, as
+    separability counts it: what began just then arrives together with the component.
+    """
     same = StaggeredRollout(
         comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, outcome=outcome
     )
@@ -76,7 +80,7 @@ def ladder(best_design: str, choices: Choices, outcome: str) -> tuple[Rung, ...]
         Rung(SAME, same),
         Rung(SINGLE, replace(same, base_window=1)),
         Rung(TRIPLE, triple),
-        Rung(UNCHANGED, replace(same, others="unchanged")),
+        Rung(UNCHANGED, replace(same, others="unchanged", lookback=max(1, lag))),
         Rung(JOINT, JointEventStudy(outcome=outcome)),
         Rung(IGNORED, replace(same, others="ignored"), fair=False),
     )
