@@ -1,0 +1,138 @@
+"""Studies with known truth: who started what when, how effects grow, and noise that is not kind.
+
+Every world is a pure function of a seed. Effects are in the outcome's unit and add up; they depend on
+the periods since the start and on nothing else, so that the truth of any estimand is a weighted sum of
+`World.effects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+import evalkit as ek
+
+NEVER = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """One simulated study.
+
+    frame: one row a site and period: site, month, one 0/1 column a component, y. starts: (S,) first
+    period of each component. growth: (T,) effect of each component by periods since its start.
+    """
+
+    frame: pd.DataFrame
+    starts: Mapping[str, np.ndarray]
+    growth: Mapping[str, np.ndarray]
+    lags: Mapping[str, int] = field(default_factory=dict)
+
+    def study(self) -> ek.Study:
+        """The study as a user would make it."""
+        components = [ek.Component(k, exposure=k, lag=self.lags.get(k, 0)) for k in self.starts]
+        return ek.Study(
+            self.frame, unit="site", period="month", cluster="site", outcome="y", better="higher", matters=0.05,
+            components=components,
+        )  # fmt: skip
+
+    def effect(self, component: str) -> np.ndarray:
+        """(S, T) true effect of a component in every site and period."""
+        return _spread(self.starts[component], self.growth[component])
+
+
+def _spread(start: np.ndarray, growth: np.ndarray) -> np.ndarray:
+    age = np.arange(len(growth))[None, :] - start[:, None]
+    return np.where(age >= 0, growth[np.clip(age, 0, len(growth) - 1)], 0.0)
+
+
+def growing(periods: int, plateau: float, reached: int = 11, first: float = 0.4, lag: int = 0) -> np.ndarray:
+    """(T,) an effect that begins at `first` of its plateau after `lag` and reaches it `reached` periods later."""
+    age = np.arange(periods) - lag
+    return np.where(age >= 0, plateau * (first + (1 - first) * np.minimum(age, reached) / reached), 0.0)
+
+
+def noise(rng: np.random.Generator, sites: int, periods: int, sd: float = 0.05, serial: float = 0.3) -> np.ndarray:
+    """(S, T) site effects, period shocks shared by all, and first-order serial correlation within sites."""
+    site = rng.normal(0.5, 0.1, sites)[:, None]
+    shock = np.cumsum(rng.normal(0, 0.02, periods))[None, :]
+    fresh = rng.normal(0, sd, (sites, periods))
+    own = np.empty_like(fresh)
+    own[:, 0] = fresh[:, 0] / np.sqrt(1 - serial**2)
+    for t in range(1, periods):
+        own[:, t] = serial * own[:, t - 1] + fresh[:, t]
+    return site + shock + own
+
+
+def build(
+    starts: Mapping[str, np.ndarray],
+    growth: Mapping[str, np.ndarray],
+    y: np.ndarray,
+    lags: Mapping[str, int] | None = None,
+) -> World:
+    """A world from starts, growth and the outcome (S, T) without any component."""
+    sites, periods = y.shape
+    frame = pd.DataFrame({
+        "site": np.repeat(np.arange(sites), periods), "month": np.tile(np.arange(periods), sites),
+    })  # fmt: skip
+    total = y.copy()
+    for name, start in starts.items():
+        frame[name] = (np.arange(periods)[None, :] >= start[:, None]).astype(int).ravel()
+        total += _spread(start, growth[name])
+    return World(frame.assign(y=total.ravel()), starts, growth, lags or {})
+
+
+def bursts(seed: int, sites: int = 48, periods: int = 36) -> World:
+    """Three components adopted in three overlapping bursts, each by about three sites in four.
+
+    Half of a site's starts fall in its own favourite burst, so that its components tend to begin within
+    months of one another. `first` grows to 0.10, `second` to 0.06, `third` does nothing.
+    """
+    rng = np.random.default_rng([2026, seed])
+    opens = {"first": np.array([9, 16, 23]), "second": np.array([11, 18, 25]), "third": np.array([10, 17, 24])}
+    favourite = rng.integers(0, 3, sites)
+    starts = {}
+    for name, dates in opens.items():
+        burst = np.where(rng.random(sites) < 0.5, favourite, rng.integers(0, 3, sites))
+        begins = dates[burst] + rng.integers(0, 3, sites)
+        starts[name] = np.where(rng.random(sites) < 0.75, begins, NEVER)
+    growth = {
+        "first": growing(periods, 0.10), "second": growing(periods, 0.06), "third": np.zeros(periods),
+    }  # fmt: skip
+    return build(starts, growth, noise(rng, sites, periods))
+
+
+def few(seed: int, clusters: int, exposed: int, periods: int = 20) -> World:
+    """One component in `exposed` of `clusters` places, started at three different dates, growing to 0.06."""
+    rng = np.random.default_rng([2027, clusters, exposed, seed])
+    start = np.full(clusters, NEVER)
+    start[:exposed] = rng.choice([7, 10, 13], exposed)
+    growth = {"only": growing(periods, 0.06)}
+    return build({"only": rng.permutation(start)}, growth, noise(rng, clusters, periods))
+
+
+def together(seed: int, sites: int = 48, periods: int = 36, one_month: bool = True) -> World:
+    """Three components that start in the same month wherever they start (six sites in ten)."""
+    rng = np.random.default_rng([2028, one_month, seed])
+    when = np.full(sites, 15) if one_month else rng.integers(9, 25, sites)
+    start = np.where(rng.random(sites) < 0.6, when, NEVER)
+    growth = {"first": growing(periods, 0.10), "second": growing(periods, 0.06), "third": np.zeros(periods)}
+    return build(dict.fromkeys(growth, start), growth, noise(rng, sites, periods))
+
+
+def close(seed: int, sites: int = 48, periods: int = 36, span: int = 2) -> World:
+    """Three components that start within `span` months of one another wherever they start.
+
+    `second` has a lag of three months, and grows only from then on.
+    """
+    rng = np.random.default_rng([2029, span, seed])
+    when = np.where(rng.random(sites) < 0.7, rng.choice([9, 16, 23], sites) + rng.integers(0, 2, sites), NEVER)
+    names = ("first", "second", "third")
+    starts = {k: np.where(when < NEVER, when + rng.integers(0, span + 1, sites), NEVER) for k in names}
+    growth = {
+        "first": growing(periods, 0.10), "second": growing(periods, 0.06, lag=3), "third": np.zeros(periods),
+    }  # fmt: skip
+    return build(starts, growth, noise(rng, sites, periods), {"second": 3})
