@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from evalkit.components import Separability, separability
+from evalkit.designs import TwoWayFixedEffects
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
 from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_of
@@ -54,6 +55,10 @@ class Evaluation:
             if (f.component, f.outcome.column) == (component, name):
                 return f.answer
         raise EvalkitError(f"There is no component {component!r} in this evaluation.")
+
+    def contamination(self, component: str, outcome: str | None = None) -> pd.DataFrame:
+        """What two-way fixed effects would hand `component` of the others' effects (weights, no outcome model)."""
+        return TwoWayFixedEffects(outcome=self.study.outcome(outcome).column).contamination(self.study, component)
 
     def save(self, folder: str) -> None:
         """Write the frames as CSV into `folder`; no unit rows."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference
+from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference, TwoWayFixedEffects
 from evalkit.designs.protocol import Design
 
 BASE_WINDOW = 6
@@ -20,6 +20,7 @@ SAME, UNCHANGED, TRIPLE, JOINT, IGNORED = (
     "JointEventStudy",
     "StaggeredRollout(ignored)",
 )
+TWO_WAY = "TwoWayFixedEffects"
 SINGLE = "StaggeredRollout(same, one base period)"
 
 RULES = {
@@ -83,6 +84,7 @@ def ladder(best_design: str, choices: Choices, outcome: str, lag: int = 0) -> tu
         Rung(UNCHANGED, replace(same, others="unchanged", lookback=max(1, lag))),
         Rung(JOINT, JointEventStudy(outcome=outcome)),
         Rung(IGNORED, replace(same, others="ignored"), fair=False),
+        Rung(TWO_WAY, TwoWayFixedEffects(outcome=outcome), fair=False),
     )
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
 
