@@ -1,0 +1,8 @@
+"""The worlds and methods of the recovery benchmark, importable as the benchmark itself imports them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
