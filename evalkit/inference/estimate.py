@@ -120,17 +120,31 @@ class Estimate:
         if cluster is not None:
             check_choice("inference", inference, ("auto", "analytic"))
             return self._analytic(cluster)
-        return self._spread(inference).vcov
+        return self._spread(inference).vcov.copy()
+
+    @cached_property
+    def _gram(self) -> np.ndarray:
+        return self.value_parts.gram()
 
     def _analytic(self, cluster: str | None) -> np.ndarray:
-        vcov = self.value_parts.gram(cluster)
+        vcov = self._gram.copy() if cluster is None else self.value_parts.gram(cluster)
         lost = np.isnan(self.value)
         vcov[lost, :] = np.nan
         vcov[:, lost] = np.nan
         return vcov
 
+    @cached_property
+    def _spreads(self) -> dict[str, Spread]:
+        return {}
+
     def _spread(self, inference: str) -> Spread:
-        if self.resolve(inference) == "jackknife":
+        kind = self.resolve(inference)
+        if kind not in self._spreads:
+            self._spreads[kind] = self._made_spread(kind)
+        return self._spreads[kind]
+
+    def _made_spread(self, kind: str) -> Spread:
+        if kind == "jackknife":
             return jackknife(self.value, self.replicates)
         df = np.where(np.isnan(self.value), np.nan, np.inf)
         return Spread(self._analytic(None), df, ("",) * len(self))
@@ -163,16 +177,20 @@ class Estimate:
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """conf_low and conf_high by row; `kind="simultaneous"` covers all rows at once (sup-t)."""
         check_choice("kind", kind, ("pointwise", "simultaneous"))
-        frame = self.to_frame(level, inference)
+        check_level(level)
         if kind == "pointwise":
-            return frame[["estimate", "conf_low", "conf_high"]]
+            return self.to_frame(level, inference)[["estimate", "conf_low", "conf_high"]]
         vcov = self._joint(inference)
         good = np.isfinite(np.diag(vcov)) & (np.diag(vcov) > 0)
         reach = np.full(len(self), np.nan)
         if good.any():
-            df = float(frame.loc[good, "df"].min())
+            df = float(np.min(self._df(inference)[good]))
             reach[good] = sup_t(vcov[np.ix_(good, good)], df, level) * np.sqrt(np.diag(vcov)[good])
         return pd.DataFrame({"estimate": self.value, "conf_low": self.value - reach, "conf_high": self.value + reach})
+
+    def _df(self, inference: str) -> np.ndarray:
+        """(k,) degrees of freedom, those of the pieces when it was stacked from several levels."""
+        return np.concatenate([p._spread(inference).df for p in self.pieces or (self,)])
 
     def _joint(self, inference: str) -> np.ndarray:
         return self._analytic(None) if self.pieces else self._spread(inference).vcov
