@@ -107,6 +107,8 @@ def _first_start(paths: Paths, k: int) -> np.ndarray:
     """(P,) first period on after a period off, -1 where there is none."""
     on = paths.state[:, :, k] > 0
     start = on[:, 1:] & ~on[:, :-1]
+    if not start.shape[1]:
+        return np.full(len(on), -1)  # a cross-section: nothing starts
     return np.where(start.any(axis=1), start.argmax(axis=1) + 1, -1)
 
 

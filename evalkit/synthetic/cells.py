@@ -7,6 +7,7 @@ import pandas as pd
 
 from evalkit.errors import OptionError
 from evalkit.study import Study
+from evalkit.synthetic.projects import project_effects
 from evalkit.synthetic.world import World
 
 NEEDED = ("row", "component", "path", "cluster", "period", "sign", "weight")
@@ -46,14 +47,12 @@ def members(study: Study, component: str) -> list[str]:
 
 def _of_component(world: World, study: Study, cells: pd.DataFrame, component: str, outcome: str) -> np.ndarray:
     """(c,) mean true effect on the people of each cell."""
-    lived, off = world.values[outcome][-1], world.without(outcome, *members(study, component))
-    if lived is off or (lived == off).all():
+    effect = _of_units(world, study, component, outcome)
+    if not effect.any():
         return np.zeros(len(cells))
-    person = np.searchsorted(world.ids, study.paths.units.astype(np.int64))
     place = pd.Index(study.paths.periods).get_indexer(pd.Index(cells["period"]))
     there = np.isfinite(study.values(outcome))
     seen = np.concatenate([np.zeros((len(there), 1), int), np.cumsum(there, axis=1)], axis=1)
-    effect = (lived.astype(np.float64) - off)[:, person].T
     out = np.empty(len(cells))
     base = _bases(cells, study)
     for (path, cluster), mine in cells.groupby(["path", "cluster"]).indices.items():
@@ -64,6 +63,15 @@ def _of_component(world: World, study: Study, cells: pd.DataFrame, component: st
         total = np.where(used, effect[units][:, place[mine]], 0.0).sum(axis=0)
         out[mine] = np.divide(total, count, out=np.zeros(len(mine)), where=count > 0)
     return out
+
+
+def _of_units(world: World, study: Study, component: str, outcome: str) -> np.ndarray:
+    """(n, T) true effect on each unit of the study."""
+    off = members(study, component)
+    if world.scene.spec.pairs:
+        return project_effects(world, outcome, off)
+    person = np.searchsorted(world.ids, study.paths.units.astype(np.int64))
+    return (world.values[outcome][-1].astype(np.float64) - world.without(outcome, *off))[:, person].T
 
 
 def _bases(cells: pd.DataFrame, study: Study) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from evalkit.errors import OptionError, check_choice
 from evalkit.study import Component, Outcome, Study
 from evalkit.study.links import Links
 from evalkit.synthetic.cells import true_of_cells
+from evalkit.synthetic.projects import projects_frame
 from evalkit.synthetic.score import score_table
 from evalkit.synthetic.settings import SPECS
 from evalkit.synthetic.spec import PERSON, Knobs, Part, Spec
@@ -60,22 +61,45 @@ class Partnership:
             raise OptionError(f"size={self.knobs.size:g} is too large for memory. `write(folder)` makes it in parts.")
         return make_world(self.spec, self.knobs, self.seed)
 
+    @property
+    def parts(self) -> int:
+        """In how many parts the people are simulated."""
+        return n_parts(self.spec, self.knobs)
+
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """panel, people, sites, links, components, adoption, background."""
         world = self._world
+        if self.spec.pairs:
+            projects = projects_frame(world)
+            return {
+                "panel": projects,
+                "components": small_tables(self.spec, world.scene.sites, world.scene.rollout)["components"],
+            }
         small = small_tables(self.spec, world.scene.sites, world.scene.rollout)
         return {"panel": panel_frame(world), "people": people_frame(world), **small}
 
     @cached_property
     def study(self) -> Study:
         """The study as an evaluator would set it up; nothing in it knows the truth."""
-        return make_study(self.spec, self.knobs, self.tables)
+        return self.study_of(self.tables)
+
+    def study_of(self, tables: dict[str, pd.DataFrame]) -> Study:
+        """The study of other tables of this partnership, such as one part of its people."""
+        return make_study(self.spec, self.knobs, tables)
 
     def reveal_truth(self) -> Truth:
         """Open the envelope: every estimand, by regimes on common random numbers."""
-        said = {"partnership": self.name, "setting": self.setting, "seed": self.seed, "knobs": asdict(self.knobs)}
-        return Truth(effects_table(self._world), regimes_table(self._world), said)
+        return self._truth
+
+    @cached_property
+    def _truth(self) -> Truth:
+        return Truth(effects_table(self._world), regimes_table(self._world), self.said)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What makes the same partnership again."""
+        return {"partnership": self.name, "setting": self.setting, "seed": self.seed, "knobs": asdict(self.knobs)}
 
     def truth_for(self, weights: pd.DataFrame, outcome: str | None = None) -> pd.Series:
         """The truth of the estimand that an estimate targets, over exactly the cells that it used.
@@ -131,6 +155,8 @@ def names() -> tuple[str, ...]:
 
 def make_study(spec: Spec, knobs: Knobs, tables: dict[str, pd.DataFrame]) -> Study:
     """The study of a partnership's tables."""
+    if spec.pairs:
+        return _portfolio_study(spec, tables)
     adoption = tables.get("adoption")
     linked = spec.places.linked
     outcomes = [Outcome(p.name, p.label, p.study_kind, p.better, p.matters) for p in spec.processes if p.in_study]
@@ -147,6 +173,21 @@ def make_study(spec: Spec, knobs: Knobs, tables: dict[str, pd.DataFrame]) -> Stu
         title=spec.title,
         question=spec.question,
         settings=dict(spec.evaluate),
+    )
+
+
+def _portfolio_study(spec: Spec, tables: dict[str, pd.DataFrame]) -> Study:
+    """A cross-section of projects, each weighted by the precision of its effect."""
+    first = spec.processes[0]
+    return Study(
+        tables["panel"],
+        unit="project",
+        period=None,
+        components=[Component(p.name, label=p.label, exposure=p.name) for p in spec.parts],
+        outcome=Outcome(first.name, first.label, "score", first.better, first.matters),
+        weights="weight",
+        title=spec.title,
+        question=spec.question,
     )
 
 

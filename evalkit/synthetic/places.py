@@ -43,7 +43,8 @@ def make_sites(places: Places, knobs: Knobs, draws: Draws) -> Sites:
     """Sites of both sides with people, groups and links; linked groups stay in one zone when launches are close."""
     counts = np.array([*places.programme, *places.comparison])
     n, n_in = len(counts), len(places.programme)
-    names = np.array([NAMES[i] for i in range(n)], dtype=object)
+    word = places.site.replace("_", " ").capitalize()
+    names = np.array([NAMES[i] if n <= len(NAMES) else f"{word} {i + 1:02d}" for i in range(n)], dtype=object)
     frame = pd.DataFrame({places.site: names, "in_programme": (np.arange(n) < n_in).astype(int)})
     for column, each in places.groups.items():
         first, second = np.arange(n_in) // each, np.arange(n - n_in) // each

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from evalkit.synthetic.clock import period_names
 from evalkit.synthetic.draws import Draws
 from evalkit.synthetic.places import Sites
-from evalkit.synthetic.spec import PERSON, Knobs, Part, Spec
+from evalkit.synthetic.spec import PERSON, Knobs, Launch, Part, Spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,13 @@ class _Spells:
 def make_rollout(spec: Spec, knobs: Knobs, sites: Sites, draws: Draws) -> Rollout:
     """Deal starts to places, as the launch rules and knobs say."""
     T = spec.clock.periods
+    if knobs.tidy:
+        spec = replace(spec, parts=tuple(_apart(p) for p in spec.parts))
     anchor = _anchors(spec, knobs, sites, draws)
     spells: dict[str, _Spells] = {}
     dose: dict[str, np.ndarray] = {}
     before: dict[str, np.ndarray] = {}
-    for part in sorted(spec.parts, key=lambda p: (p.launch.after is not None, p.launch.ends_with is not None)):
+    for part in sorted(spec.parts, key=lambda p: p.launch.after is not None):
         if part.level == PERSON:
             continue
         before[part.name] = np.full(len(sites), float(part.always_on and not knobs.core))
@@ -55,9 +57,18 @@ def make_rollout(spec: Spec, knobs: Knobs, sites: Sites, draws: Draws) -> Rollou
         made = _spells(part, spec, knobs, sites, draws, anchor, dose)
         spells[part.name] = made
         dose[part.name] = _to_sites(part, spec, sites, made.on(T))
+    for part in (p for p in spec.parts if p.launch.ends_with is not None):
+        other = dose[str(part.launch.ends_with)]
+        spells[part.name] = _ended(spells[part.name], other, _level(part, spec, sites)[1])
+        dose[part.name] = _to_sites(part, spec, sites, spells[part.name].on(T))
     if knobs.spillover:
         dose = {k: d if spec.part(k).always_on else _leak(d, knobs.spillover) for k, d in dose.items()}
     return Rollout(dose, before, _adoption(spec, knobs, spells, draws))
+
+
+def _apart(part: Part) -> Part:
+    """A component whose starts hang on no other."""
+    return replace(part, launch=Launch(part.launch.apart)) if part.launch.apart else part
 
 
 def _core(sites: Sites, spec: Spec, knobs: Knobs) -> np.ndarray:
@@ -74,7 +85,7 @@ def _anchors(spec: Spec, knobs: Knobs, sites: Sites, draws: Draws) -> np.ndarray
     zone = sites.groups(spec.places.zone or spec.places.site)[0]
     n = int(zone[sites.programme].max()) + 1
     spread = max(spec.clock.periods - spec.clock.launch - 4, 2) // 2
-    offsets = 1 + (np.arange(n) * spread) // n
+    offsets = min(1, spec.clock.periods - spec.clock.launch - 1) + (np.arange(n) * spread) // n
     dealt = offsets[draws.order("anchor", n)]
     return spec.clock.launch + np.concatenate([dealt, np.zeros(len(sites), dtype=int)])[zone]
 
@@ -93,14 +104,15 @@ def _spells(
         start[groups] = (anchor[member] + late)[groups]
     else:
         start[groups] = _dealt(part, spec, knobs, sites, draws, member[groups])
-    stop = np.full(len(names), T)
-    if launch.ends_with is not None:
-        other = dose[launch.ends_with] > 0
-        ends = np.where(other.any(axis=1), other.argmax(axis=1), T)
-        stop = np.maximum(ends[member], start + 1)
-    if launch.lasts is not None:
-        stop = np.minimum(stop, start + launch.lasts)
-    return _Spells(names, np.minimum(start, T), np.minimum(stop, T))
+    lasts = T if launch.lasts is None else launch.lasts
+    return _Spells(names, np.minimum(start, T), np.minimum(start + lasts, T))
+
+
+def _ended(spells: _Spells, other: np.ndarray, member: np.ndarray) -> _Spells:
+    """Spells that stop as another component starts in the same site, after one period at least."""
+    on = other > 0
+    first = np.where(on.any(axis=1), on.argmax(axis=1), on.shape[1])[member]
+    return replace(spells, stop=np.minimum(spells.stop, np.maximum(first, spells.start + 1)))
 
 
 def _level(part: Part, spec: Spec, sites: Sites) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

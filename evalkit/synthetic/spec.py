@@ -102,13 +102,15 @@ class Launch:
 
     after: each offset counts from the start of that component in the same site instead. ends_with: stops as that
     component starts.
-    lasts: periods until it ends again.
+    lasts: periods until it ends again. apart: dealt instead, with nothing that follows or ends another, when the
+    setting is tidy.
     """
 
     offsets: tuple[int | None, ...] = ()
     after: str | None = None
     ends_with: str | None = None
     lasts: int | None = None
+    apart: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,9 @@ class Knobs:
     recording: share of rows before the launch whose outcomes nobody wrote down. gaming: chance that a lost
     outcome is still reported for one period after the launch, in programme places. attrition, late_entry, missing:
     multiples of what the partnership has, 0 for none. need_shift: more need in programme places, in standard
-    deviations. core: programme places alone get their always-on part, at the launch. tidy: linked groups cross no
-    site's border, and those of one site move together. synergy: multiple of effects that need several components.
-    size: multiple of the people.
+    deviations. core: programme places alone get their always-on part, at the launch. tidy: no component waits for
+    another, linked groups cross no site's border, and those of one site move together. synergy: multiple of effects
+    that need several components. size: multiple of the people.
     """
 
     gap: int | None = None
@@ -227,7 +229,8 @@ class Knobs:
 class Spec:
     """One partnership: everything that the engine needs to know.
 
-    arrivals: people enter at the "launch" (late ones in the year after it), or "spread" over the calendar.
+    arrivals: people enter at the "launch" (late ones in the year after it), or "spread" over the calendar. pairs:
+    each programme site is a project with one comparison site, and the study has one row a project.
     """
 
     name: str
@@ -248,6 +251,7 @@ class Spec:
     women: float = 0.5
     settings: Mapping[str, Knobs] = field(default_factory=dict)
     evaluate: Mapping[str, object] = field(default_factory=dict)
+    pairs: bool = False
 
     def part(self, name: str) -> Part:
         """The component of that name."""

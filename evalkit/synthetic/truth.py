@@ -24,16 +24,16 @@ class _Where:
 
 
 def effects_table(world: World) -> pd.DataFrame:
-    """Every estimand of every outcome: component_set, outcome, estimand, population, month_since_start, value, mc_se.
+    """Every estimand of every outcome: component_set, outcome, estimand, population, since_start, value, mc_se.
 
     Averages over person-periods that have a row, in programme places, with the component on. mc_se: the error that
     comes from this being one population of people, clustered by person.
     """
     parts = [r for name in world.values for r in _of_outcome(world, name)]
-    names = ["component_set", "outcome", "estimand", "population", "since_start", "value", "mc_se"]
+    names = ["component_set", "outcome", "estimand", "population", "since_start", "value", "mc_se", "person_periods"]
     frame = pd.DataFrame(parts, columns=names)
     frame["since_start"] = frame["since_start"].astype("Int64")
-    return frame.assign(value=frame["value"].round(5), mc_se=frame["mc_se"].round(5))
+    return rounded(frame)
 
 
 def regimes_table(world: World) -> pd.DataFrame:
@@ -43,8 +43,29 @@ def regimes_table(world: World) -> pd.DataFrame:
     rows = []
     for r, on in enumerate(world.regimes.on):
         means = {k: round(_mean(v[r if len(v) > 1 else 0], mask), 5) for k, v in world.values.items()}
+        means["person_periods"] = int(mask.sum())
         rows.append({**{c: int(x) for c, x in zip(world.regimes.components, on, strict=True)}, **means})
     return pd.DataFrame(rows)
+
+
+def pooled(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
+    """Tables of several parts of the people as one: means weighted by person-periods."""
+    whole = pd.concat(tables, ignore_index=True)
+    n = whole["person_periods"].astype(np.float64)
+    numbers = [c for c in whole.columns if c not in (*keys, "person_periods")]
+    parts = {c: whole[c].fillna(0.0) * n if c != "mc_se" else (whole[c] * n) ** 2 for c in numbers}
+    sums = whole[keys].assign(**parts, person_periods=whole["person_periods"])
+    out = sums.groupby(keys, sort=False, dropna=False, as_index=False).sum(min_count=1)
+    total = out["person_periods"].to_numpy(dtype=np.float64)
+    for c in numbers:
+        value = out[c].to_numpy(dtype=np.float64)
+        out[c] = (np.sqrt(value) if c == "mc_se" else value) / np.where(total > 0, total, np.nan)
+    return rounded(out)
+
+
+def rounded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Five decimals, so that a last bit of arithmetic changes nothing."""
+    return frame.assign(**{c: frame[c].round(5) for c in frame.columns if frame[c].dtype.kind == "f"})
 
 
 def reached(world: World, component: str) -> _Where:
@@ -96,9 +117,8 @@ def _begun(w: _Where) -> np.ndarray:
 
 def _groups(world: World) -> Iterator[tuple[str, np.ndarray]]:
     people, flags = world.scene.people, world.scene.spec.flags
-    middle = np.median(people.need)
-    yield "need above the middle", (people.need > middle)[None, :]
-    yield "need below the middle", (people.need <= middle)[None, :]
+    yield "more need than usual", (people.need > 0)[None, :]
+    yield "less need than usual", (people.need <= 0)[None, :]
     yield "women", people.woman[None, :]
     yield "men", ~people.woman[None, :]
     for f in (f for f in flags if not f.hidden):
@@ -139,7 +159,7 @@ def _shapley(world: World, outcome: str, where: dict[str, _Where]) -> Iterator[t
             for k in range(len(rest) + 1)
             for s in itertools.combinations(rest, k)
         )
-        yield c, outcome, "shapley", "everyone", None, share, np.nan
+        yield c, outcome, "shapley", "everyone", None, share, np.nan, int(mask.sum())
     total = world.without(outcome).astype(np.float64) - world.without(outcome, *names)
     yield " + ".join(names), outcome, "total", "everyone", None, *_with_error(total, mask)
 
@@ -171,12 +191,12 @@ def _mean(values: np.ndarray, mask: np.ndarray) -> float:
     return float(values[mask].mean()) if mask.any() else float("nan")
 
 
-def _with_error(effect: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-    """Mean over the mask and its standard error, people as clusters."""
+def _with_error(effect: np.ndarray, mask: np.ndarray) -> tuple[float, float, int]:
+    """Mean over the mask, its standard error with people as clusters, and the person-periods."""
     mask = np.broadcast_to(mask, effect.shape)
     n = int(mask.sum())
     if not n:
-        return float("nan"), float("nan")
+        return float("nan"), float("nan"), 0
     mean = float(effect[mask].mean())
     by_person = np.where(mask, effect - mean, 0.0).sum(axis=0)
-    return mean, float(np.sqrt((by_person**2).sum())) / n
+    return mean, float(np.sqrt((by_person**2).sum())) / n, n

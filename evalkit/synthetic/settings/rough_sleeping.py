@@ -119,10 +119,14 @@ NEWSLETTER = Part(
     "newsletter",
     "Landlords' newsletter",
     "borough",
-    Launch((1, 2, 3, 1, 2, 3, None, None, None, None), after="policy"),
+    Launch(
+        (1, 2, 3, 1, 2, 3, None, None, None, None),
+        after="policy",
+        apart=(3, 3, 7, 7, 12, 12, None, None, None, None),
+    ),
     (),
     unit_cost=2,
-    description="A monthly newsletter to landlords. Invented for testing: it changes nothing.",
+    description="A monthly newsletter to landlords about the partnership.",
 )
 KEYWORKER = Part(
     "keyworker",

@@ -1,0 +1,112 @@
+"""Unpaid carers in twelve districts: breaks, education that stops as carer-led groups start, digital inclusion.
+
+Magnitudes are plausible, not estimates of any real project.
+"""
+
+from __future__ import annotations
+
+from evalkit.synthetic.spec import Clock, Effect, Flag, Knobs, Launch, Leaving, Line, Part, Places, Process, Spec
+
+LOCKDOWN = (3, 4, -0.5)
+
+QUALITY = Process(
+    "quality_of_life",
+    "Carer's quality of life (0 to 12)",
+    "level",
+    {"level": Line(7.5, need=-0.7, person_sd=2.2, area_sd=0.25, shocks=(LOCKDOWN,))},
+    matters=0.3,
+    noise_sd=1.6,
+    rho=0.3,
+    digits=1,
+    bounds=(0, 12),
+    response=0.45,
+    response_need=-0.2,
+)
+COPING = Process(
+    "caring_on",
+    "Still caring at home",
+    "event",
+    {"hazard": Line(-3.45, need=0.3)},
+    matters=0.03,
+)
+DIGITAL_USE = Process(
+    "digital_use",
+    "Uses the internet every week",
+    "state",
+    {"in": Line(-1.7, need=-0.2, trend=0.02), "out": Line(-1.9, need=0.1)},
+    start=0.55,
+    in_study=False,
+    response=0.45,
+)
+
+BREAKS = Part(
+    "breaks",
+    "Breaks from caring",
+    "district",
+    Launch((0, 1, 1, 2, 3, None, None)),
+    (Effect("quality_of_life", "level", 0.35), Effect("caring_on", "hazard", -0.0305)),
+    reach="heavy_caring",
+    unit_cost=160,
+    description="Somebody else takes over for some hours or days.",
+)
+EDUCATION = Part(
+    "education",
+    "Carer education",
+    "district",
+    Launch((0, 0, 1, 1, 1, 2, 2), ends_with="groups", apart=(0, 1, 2, 3, 4, None, None)),
+    (),
+    reach="wants_company",
+    unit_cost=40,
+    description="Courses on caring. Carers said that they knew how to care, and the courses stopped.",
+)
+GROUPS = Part(
+    "groups",
+    "Carer-led groups",
+    "district",
+    Launch((2, 2, 2, 3, 3, 3, 4), after="education", apart=(1, 2, 3, 4, 5, None, None)),
+    (Effect("quality_of_life", "level", 0.25),),
+    reach="wants_company",
+    replaces="education",
+    unit_cost=25,
+    description="Groups that carers run themselves around what they like, in place of the courses.",
+)
+DIGITAL = Part(
+    "digital",
+    "Digital inclusion",
+    "district",
+    Launch((0, 2, 3, 4, 5, None, None)),
+    (Effect("quality_of_life", "level", 0.15), Effect("digital_use", "in", 0.9), Effect("digital_use", "out", -0.4)),
+    reach="seldom_online",
+    unit_cost=55,
+    description="A device, a connection and somebody who shows how.",
+)
+
+CARERS = Spec(
+    name="carers",
+    title="Support for unpaid carers (synthetic)",
+    question="Which kinds of support improved carers' lives?",
+    story="Seven districts beside five of neighbouring counties. The partnership listened: its courses gave way to "
+    "groups that carers lead.",
+    places=Places(
+        site="district",
+        programme=(420, 340, 300, 260, 220, 160, 100),
+        comparison=(380, 300, 230, 170, 120),
+    ),
+    clock=Clock("2018-10", periods=10, launch=3, step="half_year", column="half_year", burn=8, year=2),
+    processes=(QUALITY, COPING, DIGITAL_USE),
+    parts=(BREAKS, EDUCATION, GROUPS, DIGITAL),
+    flags=(
+        Flag("heavy_caring", -0.4, 0.5, label="Cares for 50 hours a week or more"),
+        Flag("wants_company", -0.85, label="Would join courses or groups"),
+        Flag("seldom_online", -1.1, 0.2, label="Seldom or never online at the start"),
+    ),
+    leaving=(Leaving("bereaved", 0.05), Leaving("moved", 0.02), Leaving("withdrew", 0.03, need=0.2)),
+    late=0.25,
+    ages=(30, 85),
+    women=0.68,
+    settings={
+        "clean": Knobs(tidy=True),
+        "realistic": Knobs(attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.3),
+        "hard": Knobs(gap=1, attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.3, order="need"),
+    },
+)

@@ -1,0 +1,151 @@
+"""Social prescribing in 24 general practices: link workers, welfare advice, groups for women and for men, feedback.
+
+Magnitudes are plausible, not estimates of any real project.
+"""
+
+from __future__ import annotations
+
+from evalkit.synthetic.spec import (
+    Clock,
+    Effect,
+    Flag,
+    Knobs,
+    Launch,
+    Leaving,
+    Line,
+    Part,
+    Places,
+    Process,
+    Selection,
+    Spec,
+)
+
+SPRING_2020 = (36, 36, -0.6)
+AFTER = (37, 39, -0.25)
+
+AE_VISITS = Process(
+    "ae_visits",
+    "Visits to A&E in the quarter",
+    "count",
+    {"rate": Line(-2.55, need=0.35, person_sd=0.7, area_sd=0.1, season=0.14, shocks=(SPRING_2020, AFTER))},
+    better="lower",
+    matters=0.02,
+)
+HBA1C = Process(
+    "hba1c",
+    "Blood sugar (HbA1c, %)",
+    "level",
+    {"level": Line(7.45, need=0.35, person_sd=1.1, area_sd=0.1)},
+    better="lower",
+    matters=0.1,
+    noise_sd=0.8,
+    rho=0.5,
+    digits=1,
+    bounds=(4, 16),
+    response=0.4,
+    response_need=0.3,
+)
+EMERGENCY = Process(
+    "emergency",
+    "Emergency admissions in the quarter",
+    "count",
+    {"rate": Line(-3.3, need=0.4, person_sd=0.8, season=0.14, shocks=(SPRING_2020,))},
+    better="lower",
+    in_study=False,
+)
+STAR = Process(
+    "wellbeing_star",
+    "Wellbeing star (1 to 5)",
+    "level",
+    {"level": Line(3.1, need=-0.2, person_sd=0.5)},
+    noise_sd=0.5,
+    digits=1,
+    bounds=(1, 5),
+    every=2,
+    response=0.45,
+    response_need=-0.2,
+    in_study=False,
+)
+
+LINK_WORKER = Part(
+    "link_worker",
+    "Link worker",
+    "practice",
+    Launch((0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12)),
+    (Effect("hba1c", "level", -0.30, among="attends", ramp=6), Effect("wellbeing_star", "level", 0.3, among="attends")),
+    unit_cost=85,
+    description="A worker to whom the practice refers, who helps people to what is on offer nearby.",
+)
+WELFARE = Part(
+    "welfare",
+    "Welfare rights advice",
+    "practice",
+    Launch((0, 0, 1, 4, 5, 6, 8, None, None), after="link_worker", apart=(0, 2, 4, 6, 8, 10, 12, None, None, None)),
+    (Effect("hba1c", "level", -0.05, ramp=4), Effect("ae_visits", "rate", -0.0726)),
+    reach="money_worries",
+    unit_cost=30,
+    description="Advice on benefits and debt, in the practice.",
+)
+WOMENS = Part(
+    "womens_group",
+    "Women's knitting group",
+    "practice",
+    Launch((8, 8, 10, 12, 14, 16, None)),
+    (Effect("hba1c", "level", -0.08, among="joins_groups"),),
+    reach="woman",
+    unit_cost=6,
+    description="A group that women set up and run, added while the programme ran.",
+)
+MENS = Part(
+    "mens_group",
+    "Men's fishing group",
+    "practice",
+    Launch((8, 9, 11, 12, 15, None, None)),
+    (Effect("hba1c", "level", -0.08, among="joins_groups"),),
+    reach="man",
+    unit_cost=8,
+    description="A group that men set up and run, added while the programme ran.",
+)
+FEEDBACK = Part(
+    "feedback",
+    "Data feedback to link workers",
+    "provider",
+    Launch((5, 9, None, None)),
+    (Effect("hba1c", "level", -0.02),),
+    unit_cost=3,
+    description="Each provider's link workers see every month how their people fare.",
+)
+
+SOCIAL_PRESCRIBING = Spec(
+    name="social_prescribing",
+    title="Social prescribing in 24 practices (synthetic)",
+    question="Which parts of social prescribing helped people with long-term conditions?",
+    story="Thirteen general practices whose link workers come from four providers, beside eleven practices without. "
+    "Groups for women and for men were added by the people themselves.",
+    places=Places(
+        site="practice",
+        programme=(200, 170, 150, 140, 130, 120, 110, 100, 90, 80, 60, 45, 30),
+        comparison=(160, 140, 130, 110, 100, 90, 80, 70, 50, 40, 30),
+        groups={"provider": 4},
+        zone="provider",
+    ),
+    clock=Clock("2011Q2", periods=40, launch=16, step="quarter", column="quarter", burn=0, year=4),
+    processes=(AE_VISITS, HBA1C, EMERGENCY, STAR),
+    parts=(LINK_WORKER, WELFARE, WOMENS, MENS, FEEDBACK),
+    flags=(
+        Flag("money_worries", -0.65, 0.4, label="Has worries about money or benefits"),
+        Flag("woman", 30.0, sex="female", label="May join groups for women"),
+        Flag("man", 30.0, sex="male", label="May join groups for men"),
+        Flag("attends", -1.45, 0.3, hidden=True),
+        Flag("joins_groups", -1.2, 0.2, hidden=True),
+    ),
+    selection=Selection("ae_visits", "some", window=2, pool=8),
+    leaving=(Leaving("moved", 0.016), Leaving("death", 0.004, need=0.4)),
+    missing=0.02,
+    ages=(40, 74),
+    settings={
+        "clean": Knobs(tidy=True),
+        "realistic": Knobs(crisis="both", crisis_share=0.4, attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.4),
+        "hard": Knobs(gap=1, crisis="one", attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.4),
+    },
+)

@@ -1,0 +1,111 @@
+"""Hard-to-place young people moving from residential care to family homes: 80 of them, in four authorities.
+
+The right answer is to decline. Magnitudes are plausible, not estimates of any real project.
+"""
+
+from __future__ import annotations
+
+from evalkit.synthetic.spec import (
+    PERSON,
+    Clock,
+    Effect,
+    Flag,
+    Knobs,
+    Launch,
+    Leaving,
+    Line,
+    Part,
+    Places,
+    Process,
+    Spec,
+)
+
+PLACED = Process(
+    "in_placement",
+    "Placement in a family home holds",
+    "event",
+    {"hazard": Line(-2.75, need=0.5, area_sd=0.25)},
+    matters=0.1,
+)
+MISSING = Process(
+    "missing_episodes",
+    "Times missing from home in four weeks",
+    "count",
+    {"rate": Line(-1.15, need=0.4, person_sd=0.8)},
+    better="lower",
+    in_study=False,
+)
+SDQ = Process(
+    "sdq",
+    "Difficulties score (SDQ, 0 to 40)",
+    "level",
+    {"level": Line(19, need=3, person_sd=4)},
+    better="lower",
+    noise_sd=3,
+    digits=0,
+    bounds=(0, 40),
+    every=6,
+    response=0.65,
+    in_study=False,
+)
+
+DOUBLE_RUNNING = Part(
+    "double_running",
+    "Double running",
+    PERSON,
+    Launch(),
+    (Effect("in_placement", "hazard", -0.041),),
+    bins=(1, 6),
+    unit_cost=900,
+    description="Weeks in which both placements are paid, so that young person and family can get used to each other.",
+)
+THERAPIST = Part(
+    "therapist",
+    "Therapist",
+    "authority",
+    Launch((0, 6, 12, None)),
+    (Effect("in_placement", "hazard", -0.16),),
+    unit_cost=420,
+    description="A therapist for young person and family.",
+)
+MENTOR = Part(
+    "mentor",
+    "Mentor",
+    "authority",
+    Launch((3, 8, None, None)),
+    (),
+    unit_cost=150,
+    description="A mentor outside the family.",
+)
+MATCHING = Part(
+    "matching",
+    "Careful matching",
+    "authority",
+    Launch(),
+    (Effect("in_placement", "hazard", -0.2),),
+    always_on=True,
+    unit_cost=300,
+    description="Nobody moves before family and young person have met and agreed.",
+)
+
+YOUNG_PEOPLE = Spec(
+    name="young_people",
+    title="From residential care to family homes (synthetic)",
+    question="Which parts of the support made placements last?",
+    story="Four authorities beside six others. Eighty young people moved to families; how long both placements "
+    "were paid was a worker's choice.",
+    places=Places(site="authority", programme=(30, 24, 16, 10), comparison=(60, 50, 40, 35, 30, 25)),
+    clock=Clock("1", periods=52, launch=13, step="number", column="four_weeks", burn=0, year=13),
+    processes=(PLACED, MISSING, SDQ),
+    parts=(DOUBLE_RUNNING, THERAPIST, MENTOR, MATCHING),
+    flags=(Flag("moved_often", -0.3, 0.5, label="Had five or more placements before"),),
+    leaving=(Leaving("moved", 0.008), Leaving("came of age", 0.004)),
+    arrivals="spread",
+    ages=(10, 17),
+    women=0.45,
+    settings={
+        "clean": Knobs(),
+        "realistic": Knobs(attrition=1.0, missing=1.0, need_shift=0.3),
+        "hard": Knobs(gap=2, attrition=1.0, missing=1.0, need_shift=0.5),
+    },
+)
