@@ -33,6 +33,8 @@ ALL_DESIGNS = 200
 """Draws in which every component is estimated by every design; in the others only the true zero is asked about."""
 ZERO = "third"
 
+BURST_DESIGNS = (methods.SAME1, methods.SAME6, methods.UNCHANGED, methods.JOINT, methods.IGNORED)
+FEW_DESIGNS = (methods.SAME1, methods.SAME6, methods.JOINT, methods.IMPUTATION)
 FEW = [(n, m) for n in (10, 20, 40) for m in dict.fromkeys((2, 3, 5, n // 2))]
 
 
@@ -45,7 +47,7 @@ def draw_bursts(seed: int) -> list[dict]:
         quick = methods.headline(world, study, ZERO)
         return [quick] if quick else [a for a in methods.verdicts(world, ek.evaluate(study)) if a["component"] == ZERO]
     out = list(methods.verdicts(world, ek.evaluate(study)))
-    out += [methods.run_design(world, study, m, c) for m in methods.DESIGNS for c in world.starts]
+    out += [methods.run_design(world, study, m, c) for m in BURST_DESIGNS for c in world.starts]
     return out + list(methods.two_way(world))
 
 
@@ -53,7 +55,10 @@ def draw_few(clusters: int, exposed: int, seed: int) -> list[dict]:
     """One component in few places: the default interval of each design."""
     world = worlds.few(seed, clusters, exposed)
     study = world.study()
-    return [methods.run_design(world, study, m, "only") for m in (methods.SAME1, methods.SAME6, methods.JOINT)]
+    out = [methods.run_design(world, study, m, "only") for m in FEW_DESIGNS]
+    out.append(methods.windows(world, study, "only"))
+    people = worlds.few_people(seed, clusters, exposed)
+    return [*out, methods.run_design(people, people.study(), methods.TRIPLE, "only")]
 
 
 def draw_refused(make: Callable[[int], worlds.World], seed: int) -> list[dict]:

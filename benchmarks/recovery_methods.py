@@ -1,17 +1,16 @@
 """What is run on a world, each answer beside the truth of its own estimand.
 
-The truth of an answer is the average of the component's true effect over exactly the cells that the
-answer averages: for rollout comparisons those with sign +1 in `Estimate.weights()`, for the joint event
-study the exposed places and periods behind each event time it identifies.
+The truth of an answer is the average of the component's true effect over exactly the adopters and periods
+that the answer averages (those with sign +1 in `Estimate.weights()`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from recovery_worlds import World
+from recovery_worlds import NEVER, World
 from scipy import stats
 
 import evalkit as ek
@@ -25,11 +24,14 @@ from evalkit.inference import Estimate
 SAME1, SAME6, UNCHANGED = "others=same, one base period", "others=same, base_window=6", "others=unchanged"
 JOINT, IGNORED, TWFE, VERDICT = "joint event study", "others=ignored", "two-way fixed effects", "ek.evaluate"
 BUNDLE = "bundle"
+WINDOWS, IMPUTATION, TRIPLE = "two groups, two windows", "imputation", "triple difference"
 DESIGNS = {
     SAME1: ek.StaggeredRollout(),
     SAME6: ek.StaggeredRollout(base_window=6),
     UNCHANGED: ek.StaggeredRollout(others="unchanged", base_window=6),
     JOINT: ek.JointEventStudy(),
+    IMPUTATION: ek.Imputation(),
+    TRIPLE: ek.TripleDifference(base_window=6),
     IGNORED: ek.StaggeredRollout(others="ignored", base_window=6),
 }
 COLUMNS = ("method", "component", "estimate", "low", "high", "truth", "claimed", "note")
@@ -60,16 +62,35 @@ def _excludes(numbers: Sequence[float]) -> bool:
     return bool(numbers[1] > 0 or numbers[2] < 0)
 
 
-def truth_of(world: World, rows: Estimate, one: Estimate, members: dict[str, float]) -> float:
-    """The weighted sum of the members' true effects over the cells of `one`, an average of `rows`."""
-    if one.cells is not None:
-        used = one.weights().query("sign == 1")
-        cells = used["cluster"].to_numpy(dtype=int), used["period"].to_numpy(dtype=int)
-        return sum(w * float(used["weight"] @ world.effect(m)[cells]) for m, w in members.items())
+def truth_of(world: World, rows: Estimate, one: Estimate, members: Mapping[str, float]) -> float:
+    """The weighted sum of the members' true effects over what `one`, an average of `rows`, averages.
+
+    Effects depend on the periods since the start alone, so that a single component's truth follows from the
+    adopters behind each event time; a combination's is read from the cells themselves.
+    """
+    if len(members) > 1:
+        return sum(w * by_cells(world, one, m) for m, w in members.items())
     (component,) = members
-    there = np.isfinite(rows.value) & (rows.mass > 0) & (rows.labels["event_time"].to_numpy() >= 0)
-    grown = world.growth[component][rows.labels["event_time"].to_numpy()[there]]
-    return float(np.average(grown, weights=rows.mass[there])) if there.any() else np.nan
+    event = rows.labels["event_time"].to_numpy()
+    there = np.isfinite(rows.value) & (rows.mass > 0) & (event >= 0)
+    return float(np.average(world.growth[component][event[there]], weights=rows.mass[there])) if there.any() else np.nan
+
+
+def by_cells(world: World, one: Estimate, component: str) -> float:
+    """The same from `Estimate.weights()`: cells with sign +1 times the true effect in that place and period."""
+    used = one.weights().query("sign == 1")
+    cells = used["cluster"].to_numpy(dtype=int), used["period"].to_numpy(dtype=int)
+    return float(used["weight"] @ world.effect(component)[cells])
+
+
+def windows(world: World, study: ek.Study, component: str) -> dict:
+    """Two groups and two windows: the periods before the first start, and those after the last."""
+    start = world.starts[component][world.starts[component] < NEVER]
+    last = world.frame["month"].max()
+    design = ek.DifferenceInDifferences(before=(0, start.min() - 1), after=(start.max(), last))
+    numbers = _numbers(design(study, component))
+    on = world.effect(component)[world.starts[component] < NEVER, start.max() :]
+    return answer(WINDOWS, component, numbers, on.mean(), _excludes(numbers))
 
 
 def two_way(world: World) -> Iterator[dict]:

@@ -22,20 +22,23 @@ NEVER = 10_000
 class World:
     """One simulated study.
 
-    frame: one row a site and period: site, month, one 0/1 column a component, y. starts: (S,) first
-    period of each component. growth: (T,) effect of each component by periods since its start.
+    frame: one row a unit and period: site, month, one 0/1 column a component, y. starts: (S,) first
+    period of each component. growth: (T,) effect of each component by periods since its start. unit,
+    reach: columns where units are not sites, and for whom components can reach only some.
     """
 
     frame: pd.DataFrame
     starts: Mapping[str, np.ndarray]
     growth: Mapping[str, np.ndarray]
     lags: Mapping[str, int] = field(default_factory=dict)
+    unit: str = "site"
+    reach: str | None = None
 
     def study(self) -> ek.Study:
         """The study as a user would make it."""
-        components = [ek.Component(k, exposure=k, lag=self.lags.get(k, 0)) for k in self.starts]
+        components = [ek.Component(k, exposure=k, lag=self.lags.get(k, 0), reach=self.reach) for k in self.starts]
         return ek.Study(
-            self.frame, unit="site", period="month", cluster="site", outcome="y", better="higher", matters=0.05,
+            self.frame, unit=self.unit, period="month", cluster="site", outcome="y", better="higher", matters=0.05,
             components=components,
         )  # fmt: skip
 
@@ -112,6 +115,23 @@ def few(seed: int, clusters: int, exposed: int, periods: int = 20) -> World:
     start[:exposed] = rng.choice([7, 10, 13], exposed)
     growth = {"only": growing(periods, 0.06)}
     return build({"only": rng.permutation(start)}, growth, noise(rng, clusters, periods))
+
+
+def few_people(seed: int, clusters: int, exposed: int, periods: int = 20) -> World:
+    """As `few`, with two people a place: one whom the component can reach and one whom it cannot.
+
+    Each has noise of their own beside what their place shares. Truth is that of the person reached.
+    """
+    rng = np.random.default_rng([2030, clusters, exposed, seed])
+    start = np.full(clusters, NEVER)
+    start[:exposed] = rng.choice([7, 10, 13], exposed)
+    start = rng.permutation(start)
+    growth = {"only": growing(periods, 0.06)}
+    place = noise(rng, clusters, periods, sd=0.04)
+    eligible = build({"only": start}, growth, place + noise(rng, clusters, periods, sd=0.03)).frame
+    other = build({"only": start}, {"only": np.zeros(periods)}, place + noise(rng, clusters, periods, sd=0.03)).frame
+    both = pd.concat([f.assign(eligible=e, person=f["site"] * 2 + e) for e, f in ((1, eligible), (0, other))])
+    return World(both, {"only": start}, growth, unit="person", reach="eligible")
 
 
 def together(seed: int, sites: int = 48, periods: int = 36, one_month: bool = True) -> World:

@@ -43,6 +43,14 @@ def test_without_noise_and_growth_the_estimate_is_its_own_truth(method: str, com
     assert line["truth"] == pytest.approx(world.growth[component][0], abs=1e-10)
 
 
+@pytest.mark.parametrize("method", [methods.SAME6, methods.UNCHANGED, methods.IGNORED])
+def test_truth_by_event_time_is_the_truth_cell_by_cell(method: str):
+    world = worlds.bursts(5)
+    rows = methods.DESIGNS[method](world.study(), "first")
+    one = rows.aggregate("simple")
+    assert methods.truth_of(world, rows, one, {"first": 1.0}) == pytest.approx(methods.by_cells(world, one, "first"))
+
+
 def test_growing_others_do_not_move_a_comparison_of_places_long_alike():
     world = worlds.bursts(3)
     still = worlds.build(world.starts, world.growth, np.zeros((48, 36)))
