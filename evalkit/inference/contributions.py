@@ -95,6 +95,45 @@ class DenseSource:
 
 
 @dataclass(frozen=True, eq=False)
+class Block:
+    """Contributions of some units to some columns: matrix (m, c); and to `mass_columns` (c,) each unit's own
+    weight (m,). Elsewhere the units of the block contribute nothing."""
+
+    units: np.ndarray
+    columns: np.ndarray
+    matrix: np.ndarray
+    mass_columns: np.ndarray
+    weight: np.ndarray
+
+    def add_to(self, out: np.ndarray, lift: np.ndarray) -> None:
+        part = self.matrix @ lift[self.columns]
+        some = np.flatnonzero(self.weight)
+        part[some] += self.weight[some, None] * lift[self.mass_columns].sum(axis=0)
+        out[self.units] += part
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSource:
+    """Contributions that are zero outside a few blocks of units and columns."""
+
+    rows: Rows
+    blocks: tuple[Block, ...]
+
+    def dense(self, lift: np.ndarray) -> np.ndarray:
+        out = np.zeros((len(self.rows.ids), lift.shape[1]))
+        for block in self.blocks:
+            block.add_to(out, lift)
+        return out
+
+    def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _sum_dense(self.rows, level, self.dense(lift))
+
+    def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
+        matrix = self.dense(lift)
+        return matrix.T @ matrix
+
+
+@dataclass(frozen=True, eq=False)
 class GroupSource:
     """Contributions known as totals of groups that lie within clusters of one level.
 

@@ -16,11 +16,11 @@ from evalkit.designs.rollout import arms, cell_weights, rows_of
 from evalkit.designs.rollout_labels import Naming, labels
 from evalkit.designs.sums import Sums
 from evalkit.errors import OptionError
-from evalkit.inference.contributions import Contributions, DenseSource
+from evalkit.inference.contributions import Block, BlockSource, Contributions
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.jackknife import Replicates
 
-COLLINEAR = 1e-10
+COLLINEAR = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +32,24 @@ class Covariates:
 
     @cached_property
     def fixed(self) -> bool:
-        """Whether every unit's covariates are the same, or missing, in every period."""
-        low, high = np.fmin.reduce(self.x, axis=1), np.fmax.reduce(self.x, axis=1)
-        return bool((np.isnan(low) | (low == high)).all()) and not np.isnan(self.x).any()
+        """Whether every unit's covariates are there, and the same, in every period."""
+        first = self.x[:, 0]
+        return all(bool((self.x[:, t] == first).all()) for t in range(self.x.shape[1]))
 
     @cached_property
-    def usable(self) -> np.ndarray:
-        """(n, T) no covariate is missing."""
-        return ~np.isnan(self.x).any(axis=2)
+    def usable(self) -> np.ndarray | None:
+        """(n, T) no covariate is missing; None when none ever is."""
+        if self.fixed:
+            return None
+        there = ~np.isnan(self.x).any(axis=2)
+        return None if there.all() else there
+
+    @cached_property
+    def distinct(self) -> np.ndarray:
+        """(m, q) values to look at: one row a unit where they are fixed, else all that are whole."""
+        if self.fixed:
+            return self.x[:, 0]
+        return self.x.reshape(-1, len(self.names)) if self.usable is None else self.x[self.usable]
 
 
 def read_covariates(study: StudyLike) -> Covariates:
@@ -50,31 +60,52 @@ def read_covariates(study: StudyLike) -> Covariates:
             "This study has no covariates to adjust for. Give covariates=(...) to the Study, or adjust=None."
         )
     covariates = Covariates(study.covariate_values(), names)
-    flat = covariates.x.reshape(-1, len(names))
-    flat = flat[~np.isnan(flat).any(axis=1)]
-    constant = [n for n, c in zip(names, flat.T, strict=True) if not len(c) or c.min() == c.max()]
+    seen = covariates.distinct
+    constant = [n for n, c in zip(names, seen.T, strict=True) if not len(c) or c.min() == c.max()]
     if constant:
         raise OptionError(f"{_listed(constant)} the same for everybody, so nothing can be adjusted for. Leave it out.")
-    scaled = (flat - flat.mean(axis=0)) / flat.std(axis=0)
-    _, r = np.linalg.qr(scaled)
-    tied = [n for n, v in zip(names, np.abs(np.diag(r)), strict=True) if v < COLLINEAR * np.sqrt(len(flat)) * 1e4]
+    tied = _tied(seen)
     if tied:
-        raise OptionError(f"{_listed(tied)} a combination of the other covariates. Leave it out.")
+        raise OptionError(f"{_listed([names[j] for j in tied])} a combination of the other covariates. Leave it out.")
     return covariates
+
+
+def _tied(seen: np.ndarray) -> list[int]:
+    """Columns of (m, q) that the ones before them explain but for a share below 1e-12 of their variance."""
+    correlation = np.atleast_2d(np.corrcoef(seen, rowvar=False))
+    free: list[int] = []
+    tied = []
+    for j in range(seen.shape[1]):
+        known = correlation[np.ix_(free, free)]
+        explained = correlation[j, free] @ np.linalg.solve(known, correlation[free, j]) if free else 0.0
+        (tied if 1 - explained < COLLINEAR else free).append(j)
+    return tied
 
 
 def _listed(names: list[str]) -> str:
     return f"Covariate {names[0]!r} is" if len(names) == 1 else f"Covariates {', '.join(map(repr, names))} are"
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One adjusted stratum: units (m,) at columns `at` (c,), adopters' weights (m,), effects (c,), n times the
+    contributions (m, c)."""
+
+    units: np.ndarray
+    at: np.ndarray
+    weight: np.ndarray
+    att: np.ndarray
+    rows: np.ndarray
+
+
 @dataclass(eq=False)
 class _Totals:
-    """Running sums over strata, by cohort and period flattened."""
+    """Running sums over strata, by cohort and period flattened; the strata themselves when they are kept."""
 
     top: np.ndarray
     mass: np.ndarray
-    rows: np.ndarray | None
-    members: np.ndarray | None
+    keep: bool
+    parts: list[_Part] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
 
 
@@ -117,8 +148,9 @@ class AdjustedContrast:
         block = next(b.comparison for b in self.contrast.blocks if b.line == line and b.comparison.path == adopting[0])
         units = np.flatnonzero((mine | serve)[path] & (weights > 0))
         change, seen = self.sums.changes(units, block.base[periods], block.window[periods], periods)
-        whole = seen.all(axis=1)
-        units, change = units[whole], change[whole]
+        if not seen.all():
+            whole = seen.all(axis=1)
+            units, change = units[whole], change[whole]
         d, w = mine[path[units]], weights[units]
         at = line * self.contrast.n_periods + periods
         if not d.any() or d.all():
@@ -131,15 +163,15 @@ class AdjustedContrast:
         n = w[d].sum()
         totals.top[at] += n * done.att
         totals.mass[at] += n
-        if totals.rows is not None and totals.members is not None:
-            totals.rows[np.ix_(units, at)] += n * done.rows + np.where(d, w, 0.0)[:, None] * done.att
-            totals.members[np.ix_(units, at)] += np.where(d, w, 0.0)[:, None]
+        if totals.keep:
+            rows = done.rows
+            rows *= n
+            totals.parts.append(_Part(units, at, np.where(d, w, 0.0), done.att, rows))
 
-    def run(self, weights: np.ndarray, with_rows: bool) -> _Totals:
-        """All strata; unit rows only when asked for."""
-        size, n = self.contrast.mass.size, self.sums.paths.n_units
-        rows = np.zeros((n, size)) if with_rows else None
-        totals = _Totals(np.zeros(size), np.zeros(size), rows, np.zeros((n, size)) if with_rows else None)
+    def run(self, weights: np.ndarray, keep: bool) -> _Totals:
+        """All strata; their contributions only when asked for."""
+        size = self.contrast.mass.size
+        totals = _Totals(np.zeros(size), np.zeros(size), keep)
         for stratum in self.strata():
             self.add(totals, stratum, weights)
         return totals
@@ -150,7 +182,7 @@ class AdjustedContrast:
         values, masses = np.full(plain.values.shape, np.nan), np.zeros(plain.masses.shape)
         codes = self.sums.paths.levels[self.sums.level].codes
         for g in range(len(plain.names)):
-            totals = self.run(np.where(codes == g, 0.0, self.sums.weights), with_rows=False)
+            totals = self.run(np.where(codes == g, 0.0, self.sums.weights), keep=False)
             masses[g] = totals.mass[rows]
             values[g] = _divide(totals.top, totals.mass)[rows]
         return replace(plain, values=values, masses=masses)
@@ -167,7 +199,7 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
     """An Estimate with one row for each (cohort, period), adjusted; rows that cannot be say why."""
     contrast = found.contrast
     rows = np.flatnonzero(contrast.possible.ravel())
-    totals = found.run(found.sums.weights, with_rows=True)
+    totals = found.run(found.sums.weights, keep=True)
     value, mass = _divide(totals.top, totals.mass)[rows], totals.mass[rows]
     table = labels(contrast, naming, rows)
     table["mass"] = mass
@@ -175,10 +207,7 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
         totals.reasons.get(int(r), old) if np.isnan(v) else ""
         for r, old, v in zip(rows, table["reason"], value, strict=True)
     ]
-    assert totals.rows is not None and totals.members is not None
-    members = totals.members[:, rows]
-    matrix = (totals.rows[:, rows] - members * np.nan_to_num(value)) / np.where(mass > 0, mass, 1.0)
-    source = DenseSource(rows_of(found.sums.paths), np.hstack([matrix, members]))
+    source = BlockSource(rows_of(found.sums.paths), _blocks(totals, rows))
     k, level = len(rows), found.sums.level
     return Estimate(
         value=value, mass=mass, labels=table,
@@ -189,10 +218,25 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
     )  # fmt: skip
 
 
+def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
+    """Contributions of the strata to the values at `rows`, then to their masses, in the strata's own memory."""
+    place = np.full(len(totals.mass), -1)
+    place[rows] = np.arange(len(rows))
+    value = np.nan_to_num(_divide(totals.top, totals.mass))
+    out = []
+    for part in totals.parts:
+        some = np.flatnonzero(part.weight)
+        if (part.att != value[part.at]).any():
+            part.rows[some] += np.outer(part.weight[some], part.att - value[part.at])
+        np.divide(part.rows, totals.mass[part.at], out=part.rows)
+        columns = place[part.at]
+        out.append(Block(part.units, columns, part.rows, columns + len(rows), part.weight))
+    return tuple(out)
+
+
 def adjusted_estimate(plan: Plan, study: StudyLike, data: tuple[str, np.ndarray], how: str, naming: Naming) -> Estimate:
     """The plan's rows adjusted for the study's covariates. data: level of inference and (n, T) outcome."""
     level, values = data
     covariates = read_covariates(study)
-    usable = None if covariates.usable.all() else covariates.usable
-    contrast = Contrast(plan, Within(Sums(study.paths, level, values, usable=usable)))
+    contrast = Contrast(plan, Within(Sums(study.paths, level, values, usable=covariates.usable)))
     return assemble_adjusted(AdjustedContrast(contrast, covariates, how), naming)
