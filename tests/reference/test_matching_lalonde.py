@@ -337,3 +337,61 @@ def test_totals_are_true_minima(study, options, total):
 
 def test_full_matching_effect(study):
     assert row(design(method="full")(study, "treat"))["estimate"] == pytest.approx(1592.748, abs=1e-3)
+
+
+def weighted(**options) -> ek.WeightedComparison:
+    return ek.WeightedComparison(**{"covariates": FORMULA, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"estimand": "ATT"}, "att"),
+        ({"estimand": "ATE"}, "ate"),
+        ({"estimand": "ATO"}, "ato"),
+        ({"method": "entropy"}, "entropy_balance_att"),
+    ],
+)
+def test_weighting(study, reference, options, key):
+    want = reference["weighting"][key]
+    chosen = weighted(**options)
+    got = row(chosen(study, "treat"))
+    assert got["estimate"] == pytest.approx(want["est"], rel=CLOSE)
+    assert got["effective_comparison"] == pytest.approx(want["ess_control"], rel=CLOSE)
+    # Taking the weights as known is too wide: the estimated score is part of each contribution.
+    assert 0.9 < got["std_error"] / want["se_hc1"] < 0.98
+    if key == "att":
+        table = chosen.weigh(study, "treat").balance().set_index("covariate")
+        for name in ("age", "educ", "re74", "re75"):
+            assert table.loc[name, "smd_after"] == pytest.approx(want["smd"][name], abs=1e-6)
+
+
+def test_ipw_standard_error_is_that_of_stacked_moments(study):
+    """statsmodels' generalised method of moments gives 798.2 on the same data."""
+    assert row(weighted()(study, "treat"))["std_error"] == pytest.approx(798.2, abs=0.1)
+
+
+def test_entropy_weights_balance_exactly(study):
+    table = weighted(method="entropy").weigh(study, "treat").balance()
+    assert table["smd_after"].abs().max() < 1e-8
+
+
+def test_doubly_robust_without_folds(study, reference):
+    want = reference["weighting"]["aipw"]
+    got = row(weighted(method="aipw", folds=1)(study, "treat"))
+    assert got["estimate"] == pytest.approx(want["att"]["est"], rel=CLOSE)
+    assert got["std_error"] == pytest.approx(want["att"]["se"], rel=CLOSE)
+    got = row(weighted(method="aipw", folds=1, estimand="ATE")(study, "treat"))
+    assert got["estimate"] == pytest.approx(want["ate"]["est"], rel=CLOSE)
+    assert got["std_error"] * np.sqrt(614 / 613) == pytest.approx(want["ate"]["se"], rel=CLOSE)
+
+
+def test_cross_fitting_warns_on_few_people_and_gives_the_median(study):
+    def answer(**options) -> float:
+        with pytest.warns(ek.EvalkitWarning, match="moves with the split"):
+            return row(weighted(method="aipw", **options)(study, "treat"))["estimate"]
+
+    assert answer(repeats=3) == answer(repeats=3)
+    seeds = [answer(repeats=1, seed=s) for s in range(6)]
+    assert max(seeds) - min(seeds) > 20
+    assert 700 < answer(repeats=5) < 1600

@@ -98,8 +98,9 @@ def _greatest_gain(ends: tuple[np.ndarray, np.ndarray], gain: np.ndarray, size: 
     graph = sparse.csr_array((cost, (rows, columns)), shape=(n, p + n))
     row, column = min_weight_full_bipartite_matching(graph)
     real = column < p
-    number = sparse.csr_array((at + 1, (i[at], j[at])), shape=(n, p))
-    return np.asarray(number[row[real], column[real]]).ravel().astype(np.intp) - 1
+    key = i[at] * p + j[at]
+    order = np.argsort(key)
+    return at[order[np.searchsorted(key[order], row[real] * p + column[real])]]
 
 
 def _without_spare(chosen: np.ndarray, i: np.ndarray, j: np.ndarray, gap: np.ndarray) -> np.ndarray:

@@ -31,8 +31,20 @@ def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int)
     else:
         i, j, gap = _sparse(space, focal, pool, many)
         whole = False
+    if space.line and ratio == 1 and len(i):
+        i, j, gap = _in_line(space.points[:, 0], focal, pool, (i, j))
     order = np.lexsort((gap, many[i]))
     return Links(focal[many[i]][order], pool[j][order], gap[order]), whole
+
+
+def _in_line(
+    points: np.ndarray, focal: np.ndarray, pool: np.ndarray, found: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """On a line pairs may cross at no cost, so that many have the least total; those that do not cross are taken.
+    Neither the total nor the largest distance grows."""
+    i = found[0][np.argsort(points[focal[found[0]]], kind="stable")]
+    j = found[1][np.argsort(points[pool[found[1]]], kind="stable")]
+    return i, j, np.abs(points[focal[i]] - points[pool[j]])
 
 
 def allowed(space: Space, focal: np.ndarray, pool: np.ndarray) -> np.ndarray:

@@ -82,12 +82,15 @@ def _maximise(design: np.ndarray, y: np.ndarray, prior: np.ndarray | None) -> np
     start = np.zeros(design.shape[1])
     start[0] = special.logit(np.average(y, weights=prior))
     if prior is None and len(y) > _LARGE and 0 < y[::20].sum() < len(y[::20]):
-        thin = _newton(design[::20], y[::20], None, start)
+        thin = newton(design[::20], y[::20], None, start)
         start = thin if np.isfinite(thin).all() and np.abs(thin).max() < _FAR else start
-    return _newton(design, y, prior, start)
+    return newton(design, y, prior, start)
 
 
-def _newton(design: np.ndarray, y: np.ndarray, prior: np.ndarray | None, beta: np.ndarray) -> np.ndarray:
+def newton(
+    design: np.ndarray, y: np.ndarray, prior: np.ndarray | None, beta: np.ndarray, tight: float = _TIGHT
+) -> np.ndarray:
+    """Logit coefficients from a starting point; stops when a step is below `tight`."""
     eta = design @ beta
     for _ in range(_MOST):
         p = special.expit(eta)
@@ -101,7 +104,7 @@ def _newton(design: np.ndarray, y: np.ndarray, prior: np.ndarray | None, beta: n
         step = linalg.lstsq(gram, gap @ design)[0]
         beta = beta + step
         eta = design @ beta
-        if np.abs(step).max() <= _TIGHT * (1.0 + np.abs(beta).max()):
+        if np.abs(step).max() <= tight * (1.0 + np.abs(beta).max()):
             break
     return beta
 

@@ -77,5 +77,6 @@ def both_arms(sets: np.ndarray, exposed: np.ndarray) -> np.ndarray:
     size = np.bincount(code)
     with_it = np.bincount(code, weights=exposed)
     good = (with_it > 0) & (with_it < size)
+    good[code[sets < 0]] = False
     number = np.where(good, np.cumsum(good) - 1, -1)
     return np.where(sets < 0, -1, number[code])

@@ -1,0 +1,86 @@
+"""Entropy balancing: the weights nearest to equal ones under which covariate means agree exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evalkit.designs.matching.score import independent
+from evalkit.designs.matching.weighting import Weighed
+from evalkit.errors import NotIdentifiedError
+
+_MOST = 200
+
+
+def balance_weights(x: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(m,) weights, summing to one, with weighted means of x (m, q) equal to `target` (Hainmueller 2012).
+
+    Newton's method on the dual, with step halving. Raises `NotIdentifiedError` where no weights do it.
+    """
+    z = x - target
+    scale = x.std(axis=0)
+    z = z / np.where(scale > 0, scale, 1.0)
+    kept = independent(np.column_stack([np.ones(len(z)), z]))
+    z = z[:, kept[kept > 0] - 1]
+    lam = np.zeros(z.shape[1])
+    worth, w = _dual(z, lam)
+    for _ in range(_MOST):
+        gap = w @ z
+        if np.abs(gap).max(initial=0.0) < 1e-11:
+            break
+        hess = (z * w[:, None]).T @ z - np.outer(gap, gap)
+        step = np.linalg.lstsq(hess, gap, rcond=None)[0]
+        size = 1.0
+        new, trial = _dual(z, lam - step)
+        while new > worth - 1e-4 * size * (step @ gap) and size > 1e-8:
+            size /= 2
+            new, trial = _dual(z, lam - size * step)
+        lam, worth, w = lam - size * step, new, trial
+    full = (x - target) / np.where(scale > 0, scale, 1.0)
+    if np.abs(w @ full).max(initial=0.0) > 1e-6:
+        raise NotIdentifiedError(
+            "No weights make the two arms alike in all covariates: somebody lies outside the range of the other "
+            "arm. Use fewer covariates, or method='ipw' or MatchedComparison with a caliper."
+        )
+    return w
+
+
+def _dual(z: np.ndarray, lam: np.ndarray) -> tuple[float, np.ndarray]:
+    u = z @ lam
+    top = u.max()
+    w = np.exp(u - top)
+    total = w.sum()
+    return float(top + np.log(total)), w / total
+
+
+def entropy(y: np.ndarray, exposed: np.ndarray, x: np.ndarray, estimand: str) -> Weighed:
+    """Difference of entropy-balanced means; contributions count the weights as estimated.
+
+    Each arm is balanced to the means of the estimand's people. A contribution is the residual of the weighted
+    regression of y on x in the arm, plus what the person adds to the target means.
+    """
+    target = {"ATT": exposed, "ATC": ~exposed}.get(estimand, np.ones(len(y), bool))
+    weight, parts, means = np.zeros(len(y)), np.zeros(len(y)), []
+    for arm, sign in ((exposed, 1.0), (~exposed, -1.0)):
+        mean, part, w = _balanced_mean(y, x, arm, target)
+        weight[arm] = w * target.sum()
+        parts += sign * part
+        means.append(mean)
+    return Weighed(means[0] - means[1], parts, weight)
+
+
+def _balanced_mean(
+    y: np.ndarray, x: np.ndarray, arm: np.ndarray, target: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    parts = np.zeros(len(y))
+    if np.array_equal(arm, target):
+        mean = float(y[arm].mean())
+        parts[arm] = (y[arm] - mean) / arm.sum()
+        return mean, parts, np.full(int(arm.sum()), 1.0 / arm.sum())
+    goal = x[target].mean(axis=0)
+    w = balance_weights(x[arm], goal)
+    mean = float(w @ y[arm])
+    z = x[arm] - goal
+    slope = np.linalg.lstsq((z * w[:, None]).T @ z, (z * w[:, None]).T @ (y[arm] - mean), rcond=None)[0]
+    parts[arm] += w * (y[arm] - mean - z @ slope)
+    parts[target] += (x[target] - goal) @ slope / target.sum()
+    return mean, parts, w

@@ -1,0 +1,262 @@
+"""Weighted comparison: comparison people weighed until they look like those who had the component."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.matched import when
+from evalkit.designs.matching.doubly_robust import Models, Splits, aipw
+from evalkit.designs.matching.entropy import entropy
+from evalkit.designs.matching.estimating import cluster_level, cluster_refits, outcome_of, study_levels
+from evalkit.designs.matching.people import People, Who, gather
+from evalkit.designs.matching.support import Support, support_of
+from evalkit.designs.matching.weighing import ONE, Weighting, by_stratum
+from evalkit.designs.matching.weighting import Weighed, clipped, ipw, own_scores
+from evalkit.errors import (
+    EvalkitWarning,
+    NotIdentifiedError,
+    OptionError,
+    Problem,
+    check_choice,
+    raise_problems,
+)
+from evalkit.inference.arms import Arms
+from evalkit.inference.contributions import Contributions, DenseSource, Rows
+from evalkit.inference.estimate import Estimate
+from evalkit.study import Study
+from evalkit.study.paths import Paths
+
+SMALL = 2_000
+
+
+@dataclass(frozen=True)
+class WeightedComparison:
+    """The effect of a component on people, from weighed people without it.
+
+    method: "ipw" (inverse probability weighting, Hajek form), "entropy" (covariate means agree exactly; Hainmueller
+        2012) or "aipw" (doubly robust, cross-fitted; Chernozhukov et al. 2018).
+    estimand: "ATT", "ATC", "ATE", or "ATO" (overlap weights, "ipw" only).
+    folds, repeats: of "aipw": parts of the data that predict each other, and how often they are drawn anew (the
+        median counts). folds=1 fits on everybody.
+    clip: scores are kept between clip and 1 - clip; None leaves them.
+    propensity, outcome_model: scikit-learn estimators (predict_proba; predict) in place of logit and least squares by
+        arm. A score of your own is taken as known by "ipw".
+    exact, others, covariates, outcome_period, covariate_period, compare, outcome: as in MatchedComparison; people are
+        weighed within strata of the other components and of `exact`.
+
+    Contributions count the score or the balancing weights as estimated, and are clustered as the study is. Raises as
+    MatchedComparison does, and `NotIdentifiedError` where no weights balance the arms.
+    """
+
+    method: str = "ipw"
+    estimand: str = "ATT"
+    folds: int = 5
+    repeats: int = 5
+    clip: float | None = None
+    exact: tuple[str, ...] = ()
+    others: str = "same"
+    covariates: tuple[str, ...] | str | None = None
+    outcome_period: Any = None
+    covariate_period: Any = None
+    compare: str = "level"
+    propensity: Any = None
+    outcome_model: Any = None
+    seed: int = 0
+    outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("exact", "covariates"):
+            value = getattr(self, name)
+            if isinstance(value, list) or (isinstance(value, str) and name == "exact"):
+                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        raise_problems(_problems(self), OptionError)
+        ignored = []
+        if self.method != "aipw":
+            ignored += [n for n, d in (("folds", 5), ("repeats", 5)) if getattr(self, n) != d]
+            ignored += ["outcome_model"] if self.outcome_model is not None else []
+        if self.method == "entropy":
+            ignored += [n for n in ("clip", "propensity") if getattr(self, n) is not None]
+        if ignored:
+            listed = ", ".join(ignored)
+            warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
+
+    @property
+    def who(self) -> Who:
+        """What decides who is compared with whom."""
+        return Who(self.others, self.exact, self.covariates, self.outcome_period, self.covariate_period)
+
+    def plan(self, paths: Paths, component: str) -> Support:
+        """The combinations of other components in which both arms have people; sees no outcome."""
+        return support_of(paths, component, self.who)
+
+    def weigh(self, study: Study, component: str) -> Weighting:
+        """The weights and the balance they reach. Reads no outcome; "aipw" shows the weights of its score."""
+        people = gather(study, component, self.who)
+        nothing = np.zeros(len(people))
+        one = self._entropy if self.method == "entropy" else self._ipw
+        found = by_stratum(people, nothing, self.estimand, _least(people), one)
+        assert found.weight is not None
+        return Weighting(people, self.estimand, found.weight, _left_out(found.weight))
+
+    def __call__(self, study: Study, component: str) -> Estimate:
+        """The effect of `component` as an Estimate of one row."""
+        people = gather(study, component, self.who)
+        y = outcome_of(study, people, self.outcome, self.compare)
+        seen = np.isfinite(y)
+        unseen = int((~seen).sum())
+        people, y = (people, y) if not unseen else (people.take(seen), y[seen])
+        if study.weights is not None:
+            warnings.warn("Weighted comparison does not use the study's weights.", EvalkitWarning, stacklevel=2)
+        if self.method == "aipw" and self.folds > 1 and len(people) < SMALL:
+            warnings.warn(
+                f"With {len(people)} people the answer of cross-fitting moves with the split. The median over "
+                f"{self.repeats} splits is given; folds=1 fits on everybody.",
+                EvalkitWarning,
+                stacklevel=2,
+            )
+        level = cluster_level(study, component)
+        groups = None if level is None else study.paths.levels[level].codes[people.rows]
+        found = self._run(people, y, groups)
+        est = self._assemble(study, component, people, found, unseen)
+        if level is None or np.isnan(est.value[0]):
+            return est
+        assert groups is not None
+        return cluster_refits(
+            lambda keep: self._again(people.take(keep), y[keep], groups[keep]), est, study, people, level
+        )
+
+    def _run(self, people: People, y: np.ndarray, groups: np.ndarray | None) -> Weighed:
+        one: ONE = self._entropy if self.method == "entropy" else self._ipw
+        if self.method == "aipw":
+            models = Models(self.propensity, self.outcome_model, self.clip)
+            lookup = None if groups is None else dict(zip(people.ids.tolist(), groups.tolist(), strict=True))
+
+            def robust(some: People, values: np.ndarray) -> Weighed:
+                mine = None if lookup is None else np.array([lookup[i] for i in some.ids.tolist()])
+                few = None if mine is None or len(np.unique(mine)) < 2 * self.folds else mine
+                splits = Splits(self.folds, self.repeats, self.seed, few)
+                return aipw(values, some.exposed, some.x, self.estimand, models, splits)
+
+            one = robust
+        return by_stratum(people, y, self.estimand, _least(people), one)
+
+    def _ipw(self, people: People, y: np.ndarray) -> Weighed:
+        if self.propensity is None:
+            scores = own_scores(people.x, people.exposed, self.clip)
+        else:
+            from sklearn.base import clone
+
+            model = clone(self.propensity).fit(people.x, people.exposed)
+            scores = clipped(model.predict_proba(people.x)[:, 1], None, self.clip)
+        return ipw(y, people.exposed, scores, self.estimand)
+
+    def _entropy(self, people: People, y: np.ndarray) -> Weighed:
+        return entropy(y, people.exposed, people.x, self.estimand)
+
+    def _again(self, people: People, y: np.ndarray, groups: np.ndarray) -> float:
+        """The estimate with some people left out."""
+        if not people.exposed.any() or people.exposed.all():
+            return float("nan")
+        try:
+            return self._run(people, y, groups).value
+        except NotIdentifiedError:
+            return float("nan")
+
+    def _assemble(self, study: Study, component: str, people: People, found: Weighed, unseen: int) -> Estimate:
+        level = cluster_level(study, component)
+        rows = Rows(people.ids, study_levels(study, people.rows))
+        name = level or "unit"
+        parts = Contributions(((DenseSource(rows, found.parts[:, None]), np.eye(1)),), name)
+        assert found.weight is not None
+        used = found.weight > 0
+        arms = _arms(study, people, used, level)
+        reason = "" if used.any() else _too_few(people)
+        labels = self._labels(study, component, people, found.weight, (unseen, reason, name))
+        mass = np.array([labels["mass"].iloc[0]], dtype=float)
+        return Estimate(np.array([found.value]), mass, labels, parts, None, arms)
+
+    def _labels(
+        self, study: Study, component: str, people: People, weight: np.ndarray, said: tuple[int, str, str]
+    ) -> pd.DataFrame:
+        unseen, reason, level = said
+        outcome = study.outcome(self.outcome)
+        period, event = when(study, component, people)
+        sample = Weighting(people, self.estimand, weight).sample
+        whole, used = sample["people"].to_numpy(), sample["weighed"].to_numpy()
+        side = {"ATT": [0], "ATC": [1]}.get(self.estimand, [0, 1])
+        total, kept = int(whole[side].sum()), int(used[side].sum())
+        effective = sample["effective"] if self.method != "aipw" else [np.nan, np.nan]
+        return pd.DataFrame([{
+            "component": component, "outcome": outcome.column, "period": period, "event_time": event,
+            "estimand": self.estimand, "population": _WHOM[self.estimand], "outcome_unit": outcome.unit,
+            "others": self.others, "inference_level": level, "units_exposed": int(used[0]),
+            "units_comparison": int(used[1]), "units_left_out": total - kept, "units_not_seen": unseen,
+            "share_left_out": (total - kept) / total if total else 0.0, "effective_exposed": effective[0],
+            "effective_comparison": effective[1], "mass": float(kept), "reason": reason,
+        }])  # fmt: skip
+
+
+_WHOM = {
+    "ATT": "people who had it",
+    "ATC": "people who did not have it",
+    "ATE": "everybody",
+    "ATO": "people who might as well have had it as not",
+}
+
+
+def _least(people: People) -> int:
+    """Fewest people an arm of a stratum needs: more than there are covariates."""
+    return max(people.x.shape[1] + 2, 2)
+
+
+def _too_few(people: People) -> str:
+    need = _least(people)
+    one, zero = int(people.exposed.sum()), int((~people.exposed).sum())
+    return f"no combination of the others has {need} people in both arms ({one} exposed, {zero} comparison in all)"
+
+
+def _left_out(weight: np.ndarray) -> tuple[str, ...]:
+    out = int((weight == 0).sum())
+    return (f"{out} people stand in combinations too small to weigh.",) if out else ()
+
+
+def _arms(study: Study, people: People, used: np.ndarray, level: str | None) -> Arms:
+    sides = (used & people.exposed, used & ~people.exposed)
+    if level is None:
+        size = np.array([int(s.sum()) for s in sides])
+        return Arms(np.array([[True], [False]]), np.array([[False], [True]]), size)
+    known = study.paths.levels[level]
+    codes = known.codes[people.rows]
+    there = [np.bincount(codes[s], minlength=len(known.names)) > 0 for s in sides]
+    return Arms(there[0][:, None], there[1][:, None], np.ones(len(known.names), dtype=int))
+
+
+def _problems(d: WeightedComparison) -> list[Problem]:
+    choices = {
+        "method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
+        "others": ("same", "ignored"), "compare": ("level", "change"),
+    }  # fmt: skip
+    out = []
+    for name, allowed in choices.items():
+        try:
+            check_choice(name, getattr(d, name), allowed)
+        except OptionError as error:
+            out.append(Problem(str(error).rstrip(".")))
+    for name in ("folds", "repeats"):
+        value = getattr(d, name)
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            out.append(Problem(f"{name}={value!r}", next="Give a whole number, 1 or more."))
+    if d.clip is not None and not (isinstance(d.clip, (int, float)) and 0 < d.clip < 0.5):
+        out.append(Problem(f"clip={d.clip!r}", next="Give a number between 0 and 0.5."))
+    if d.estimand == "ATO" and d.method != "ipw":
+        out.append(Problem("estimand='ATO' belongs to method='ipw'", next="Use method='ipw'."))
+    for name, needed in (("propensity", "predict_proba"), ("outcome_model", "predict")):
+        model = getattr(d, name)
+        if model is not None and not (hasattr(model, "fit") and hasattr(model, needed)):
+            out.append(Problem(f"{name}={model!r}", next=f"Give a scikit-learn estimator with fit and {needed}."))
+    return out
