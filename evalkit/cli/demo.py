@@ -6,7 +6,6 @@ from pathlib import Path
 
 import typer
 
-import evalkit
 from evalkit.cli.run import evaluate_and_report
 from evalkit.errors import EvalkitError
 
@@ -21,7 +20,7 @@ def demo(out: Path = typer.Option(Path("reports"), "--out", help="Folder for the
 
 def find_study(name: str) -> Path:
     """The study file of that name: in the checkout's data folder, else the copy inside the installed package."""
-    package = Path(evalkit.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     places = (package.parent / "data" / name / "study.toml", package / "data" / name / "study.toml")
     for place in places:
         if place.is_file():

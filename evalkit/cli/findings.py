@@ -8,10 +8,10 @@ from rich import box
 from rich.table import Table
 
 from evalkit.cli.screen import output
-from evalkit.evaluation.words import in_one_breath
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.inputs import scale_of
 from evalkit.figures.matrix import STATUS_SHAPES, STATUS_WORDS
+from evalkit.reporting.spoken import breath
 from evalkit.show.words import count_words, full_stop, noun_from_column
 
 VERDICT_SHAPES = {
@@ -55,8 +55,7 @@ def show_verdicts(evaluation: Any) -> None:
     for outcome in evaluation.study.outcomes:
         screen.print(verdict_table(evaluation, outcome))
     first = evaluation.verdicts[evaluation.verdicts["outcome"] == evaluation.study.outcome().column]
-    rows = [{**r, "label": labels[r["component"]]} for r in first.to_dict("records")]
-    screen.print(f"In one breath: {in_one_breath(rows)}\n", markup=False)
+    screen.print(f"In one breath: {breath(first.to_dict('records'), labels)}\n", markup=False)
 
 
 def show_separability(study: Any, sep: Any) -> None:

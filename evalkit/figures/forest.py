@@ -55,7 +55,7 @@ def forest(
     rows, names, unit = _inputs(source, effects, outcome, labels, scale)
     phone = style.narrow(width)
     with style.theme():
-        figure = style.new_figure(width, 0.85 + len(rows) * (0.56 if phone else 0.36))
+        figure = style.new_figure(width, 1.0 + len(rows) * (0.56 if phone else 0.36))
         ax = figure.subplots()
         low, high = _limits(rows, unit)
         ax.set_xlim(low, high)
@@ -63,9 +63,10 @@ def forest(
         _lines(ax, unit)
         for i, row in enumerate(rows.to_dict("records")):
             _row(ax, i, row, unit, phone)
-        _ticks_of_designs(ax, rows, effects, unit)
+        others = _ticks_of_designs(ax, rows, effects, unit)
         _labels(ax, rows, names, phone)
-        ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}")
+        key = "\nshort ticks below: the answers of other designs" if others else ""
+        ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}{key}")
         style.bare(ax)
     return figure
 
@@ -174,10 +175,11 @@ def _row(ax: Axes, i: int, row: Mapping[str, Any], unit: Scale, phone: bool) -> 
     )
 
 
-def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None, unit: Scale) -> None:
-    """The answers of the other designs, as small ticks under the interval, inside the limits only."""
+def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None, unit: Scale) -> bool:
+    """The answers of the other designs, as small ticks under the interval, inside the limits only: whether any."""
+    any_drawn = False
     if effects is None or effects.empty or rows.empty:
-        return
+        return False
     low, high = ax.get_xlim()
     other = effects[(effects["outcome"] == rows["outcome"].iloc[0]) & ~effects["headline"].astype(bool)]
     drawn = _drawn(rows)
@@ -186,6 +188,8 @@ def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None
         values = values[np.isfinite(values) & (values > low) & (values < high)]
         if drawn[i] and len(values):
             ax.plot(values, np.full(len(values), i + 0.24), "|", color=style.QUIET, markersize=5, markeredgewidth=1.1)
+            any_drawn = True
+    return any_drawn
 
 
 def _labels(ax: Axes, rows: pd.DataFrame, names: Mapping[str, str], phone: bool) -> None:

@@ -17,6 +17,7 @@ from evalkit.figures import style
 from evalkit.figures.inputs import frame_of, in_order, labels_of, study_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words, join_words
+from evalkit.study.events import event_bands
 
 COLUMNS = ("component", "cluster", "start", "end", "state")
 Band = tuple[str, object, object]
@@ -29,7 +30,7 @@ def timeline(
     labels: Mapping[str, str] | None = None,
     periods: Sequence[Any] | None = None,
     places: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
-    bands: Sequence[Band] = (),
+    bands: Sequence[Band] | None = None,
     width: float = style.WIDE,
 ) -> Figure:
     """A panel a component, a row a place (earliest first), a bar a spell; part periods are hatched.
@@ -37,9 +38,10 @@ def timeline(
     source: a Study, a Separability, an Evaluation, or the table of spells with columns
     component, cluster, start, end (half-open), state ("part" or other). periods: all
     periods in order. places: all places (of each component). bands: (words, start,
-    end) of background events. width: inches; below 5 it is laid out for a telephone.
+    end) of background events, those of the study when not given. width: inches; below 5 it is laid out for a telephone.
     """
     table, names, order, where = _inputs(source, labels, periods, places)
+    bands = _bands(source) if bands is None else bands
     shown = in_order([*names, *table["component"]]) or ["none"]
     columns = 1 if style.narrow(width) or len(shown) == 1 else 2
     rows = -(-len(shown) // columns)
@@ -68,14 +70,15 @@ def timeline_words(
     labels: Mapping[str, str] | None = None,
     periods: Sequence[Any] | None = None,
     places: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
-    bands: Sequence[Band] = (),
+    bands: Sequence[Band] | None = None,
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `timeline`, from the same table."""
     table, names, order, where = _inputs(source, labels, periods, places)
+    bands = _bands(source) if bands is None else bands
     shown = in_order([*names, *table["component"]])
     never = [names.get(c, c) for c in shown if not (table["component"] == c).any()]
     lines = [_lane_words(names.get(c, c), table[table["component"] == c], where[c]) for c in shown]
-    lines += [f"In the background: {words}, {start} to {end}." for words, start, end in bands]
+    lines += [f"In the background: {words}, {_span(start, end)}." for words, start, end in bands]
     starts = [table.loc[table["component"] == c, "start"].nunique() for c in shown]
     staggered = sum(n > 1 for n in starts)
     title = f"{count_words(staggered, 'component')} of {len(shown)} began at different times in different places"
@@ -84,6 +87,16 @@ def timeline_words(
     alt += "a panel for each, a bar for every place that had it."
     alt += f" Never switched on or off during this time: {join_words(never)}." if never else ""
     return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+
+
+def _bands(source: Any) -> Sequence[Band]:
+    """Background events of the study behind `source`, as periods."""
+    study = study_of(source)
+    return event_bands(study.events, study.calendar) if getattr(study, "events", ()) else ()
+
+
+def _span(start: object, end: object) -> str:
+    return f"from {start}" if end is None else f"{start} to {end}"
 
 
 def _inputs(source: Any, labels: Any, periods: Any, places: Any) -> tuple[pd.DataFrame, dict, list, dict]:

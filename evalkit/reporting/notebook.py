@@ -108,9 +108,7 @@ def _metadata(title: str) -> Any:
 
 def _environment() -> dict[str, str]:
     """This process's environment, with this very evalkit, one thread and no window for figures."""
-    import evalkit
-
-    home = str(Path(evalkit.__file__).resolve().parents[1])
+    home = str(Path(__file__).resolve().parents[2])
     paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
     return {**os.environ, **fixed, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}

@@ -8,13 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.evaluation.words import in_one_breath
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.picture import Picture
 from evalkit.reporting.html import Html, bullets, escape, linked, paragraph, verdict_mark
 from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import Names, names_of, spread_words
-from evalkit.reporting.spoken import spoken
+from evalkit.reporting.spoken import breath, spoken
 from evalkit.show.tables import Cell, Table
 from evalkit.show.words import count_words, full_stop, join_words, quoted, sentence_case, sentences
 
@@ -37,7 +36,7 @@ def page_one(evaluation: Any, pictures: Mapping[str, Picture] | None = None, out
     title = study.question or study.title or "Which components made a difference?"
     body = (
         f'<h1 id="question">{escape(title)}</h1>{_data_line(evaluation, chosen)}'
-        f'<div class="breath"><p><strong>In one breath.</strong> {escape(_breath(rows, names))}</p></div>'
+        f'<div class="breath"><p><strong>In one breath.</strong> {escape(breath(rows, names.labels))}</p></div>'
         f"{findings(rows, names, study, evaluation.level).to_html()}"
         f'<div class="middle">{picture_html(pictures or {}, "forest")}'
         f'<div class="say">{_say(rows, names)}</div></div>'
@@ -82,12 +81,6 @@ def rests_words(row: Mapping[str, Any], names: Names) -> str:
         return "Nothing to compare with" if row["verdict"] == "not_tested" else "No clean comparison of its own"
     place = names.place(row["component"])
     return f"{count_words(int(exposed), place)} with it, {int(others):,} without"
-
-
-def _breath(rows: list[dict[str, Any]], names: Names) -> str:
-    labels = [names.label(row["component"]) for row in rows]
-    told = [quoted(w) for w in labels] if any("," in w or " and " in w for w in labels) else labels
-    return in_one_breath([{**row, "label": word} for row, word in zip(rows, told, strict=True)])
 
 
 def _data_line(evaluation: Any, outcome: str) -> str:

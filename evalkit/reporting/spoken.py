@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from evalkit.evaluation.words import may_not_say, may_say, sentence, what_would_change_our_mind
+from evalkit.evaluation.words import in_one_breath, may_not_say, may_say, sentence, what_would_change_our_mind
+from evalkit.show.words import quoted
 
 
 def spoken(evaluation: Any, outcome: str | None = None) -> pd.DataFrame:
@@ -29,3 +31,11 @@ def spoken(evaluation: Any, outcome: str | None = None) -> pd.DataFrame:
     )
     table = evaluation.verdicts.merge(words, on=["component", "outcome"], how="left", validate="one_to_one")
     return table if outcome is None else table[table["outcome"] == outcome]
+
+
+def breath(rows: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -> str:
+    """The verdicts in one breath; labels are quoted where one of them would run into the next."""
+    listed = list(rows)
+    words = [labels.get(row["component"], row["component"]) for row in listed]
+    told = [quoted(w) for w in words] if any("," in w or " and " in w for w in words) else words
+    return in_one_breath([{**row, "label": word} for row, word in zip(listed, told, strict=True)])

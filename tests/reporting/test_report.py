@@ -165,3 +165,12 @@ def test_a_cell_that_fails_says_why(tmp_path: Path) -> None:
     notebook = make_notebook("none.toml", level=0.95, seed=0, title="x", source="# %%\nraise ValueError(STUDY)\n")
     with pytest.raises(ReportError, match="ValueError: none.toml"):
         run_notebook(notebook, tmp_path)
+
+
+def test_figures_take_a_study_and_an_audit(built: Built) -> None:
+    study = ek.Study.load(built.study)
+    whole = ek.plot.describe("timeline", study)
+    assert "Helpline: on in 12 of 24 places, first in 2023-09" in whole.description
+    assert "Keyworker: on in 24 of 24 places, everywhere in the same period" in whole.description
+    assert "helpline: on in 12 of" in ek.plot.describe("timeline", ek.separability(study)).description
+    assert len(ek.plot.separability(ek.separability(study)).axes) == 2
