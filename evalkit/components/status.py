@@ -95,9 +95,7 @@ def decide(audit: Audit, k: int) -> Status:
     other = clean or _additive_status(audit, fact)
     if other is None and (flat := _flat_reason(audit, fact)):
         return _with_counts(Status("bundle_only", flat, "bundle", flat=True), fact)
-    if fact.usable.until(fact.lag) < 0 and other is None:
-        return _with_counts(Status("too_few_clusters", _few_words(fact, audit.names)), fact)
-    return other or _with_counts(Status("bundle_only", TOO_CLOSE, "bundle", flat=True), fact)
+    return other or _with_counts(Status("too_few_clusters", _few_words(fact, audit.names)), fact)
 
 
 def _with_counts(status: Status, fact: Facts) -> Status:
@@ -191,10 +189,13 @@ def _additive_status(audit: Audit, fact: Facts) -> Status | None:
 
 
 def _flat_reason(audit: Audit, fact: Facts) -> str:
-    """Rule 2, last part: no event time can be told from the others, though 0/1 columns can; "" where one can."""
-    has_column = audit.events.design.column(fact.component, fact.lag) >= 0
+    """Rule 2, last part: 0/1 columns are told apart, event times are not, or hardly; "" where they are."""
+    if audit.events.design.column(fact.component, fact.lag) < 0:
+        return ""
     spans = [audit.events, *([audit.doses] if audit.doses is not None else [])]
-    return ONLY_FLAT if has_column and not any(s.in_span(fact.component, fact.lag) for s in spans) else ""
+    if any(s.holds(fact.component, fact.lag) for s in spans):
+        return ""
+    return TOO_CLOSE if any(s.in_span(fact.component, fact.lag) for s in spans) else ONLY_FLAT
 
 
 def _few_words(fact: Facts, names: Names) -> str:

@@ -263,8 +263,11 @@ def test_lag_longer_than_the_clean_window(lag: int, status: str) -> None:
 def test_everything_within_two_months_claims_nothing_beyond_the_clean_window() -> None:
     month = np.arange(12) % 2
     found = separability(rollout(5 + month, 5 + (np.arange(12) // 2) % 2, lags=[3, 0]))
-    assert row(found, "a").status == "too_few_clusters"
+    assert row(found, "a").status == "bundle_only"
+    assert "so close to others" in row(found, "a").reason
     assert row(found, "b").clean_until == 0
+    alone = separability(rollout(5 + month, lags=[3]))
+    assert row(alone, "a").status == "too_few_clusters"
 
 
 def test_part_periods_are_neither_base_nor_exposed() -> None:
