@@ -4,7 +4,7 @@
     python benchmarks/recovery.py --scenario bursts --draws 200
 
 Answers of every draw are kept in benchmarks/results/, so that a run that was stopped goes on where it
-was; `--fresh` begins again. Scenarios: bursts, few, together, close.
+was; `--fresh` begins again. Scenarios: bursts, few, together, close, people.
 """
 
 from __future__ import annotations
@@ -76,6 +76,11 @@ def many_months(seed: int) -> worlds.World:
     return worlds.together(seed, one_month=False)
 
 
+def unequal(seed: int) -> worlds.World:
+    """The policy does 0.03 more for the people whom the nurse reaches, so that the nurse's estimate is off by that."""
+    return worlds.people(seed, extra=0.03)
+
+
 SCENARIOS: dict[str, dict[str, tuple]] = {
     "bursts": {"bursts": (draw_bursts,)},
     "few": {f"few {m} of {n}": (draw_few, n, m) for n, m in FEW},
@@ -83,6 +88,7 @@ SCENARIOS: dict[str, dict[str, tuple]] = {
         "together, one month": (draw_refused, one_month), "together, many months": (draw_refused, many_months),
     },
     "close": {"close": (draw_refused, worlds.close)},
+    "people": {"people": (draw_refused, worlds.people), "people, unequal": (draw_refused, unequal)},
 }  # fmt: skip
 
 
@@ -130,7 +136,7 @@ def simulate(scenario: str, draws: int, jobs: int, fresh: bool) -> pd.DataFrame:
 
 def main(
     draws: int = typer.Option(1000, help="draws of each scenario"),
-    scenario: str = typer.Option("all", help="bursts, few, together, close, or all"),
+    scenario: str = typer.Option("all", help="bursts, few, together, close, people, or all"),
     jobs: int = typer.Option(2, help="processes"),
     fresh: bool = typer.Option(False, help="begin again instead of adding to what is stored"),
 ) -> None:

@@ -24,7 +24,8 @@ class World:
 
     frame: one row a unit and period: site, month, one 0/1 column a component, y. starts: (S,) first
     period of each component. growth: (T,) effect of each component by periods since its start. unit,
-    reach: columns where units are not sites, and for whom components can reach only some.
+    reach: columns where units are not sites, and for components that can reach only some. always_on: parts
+    of the programme that everybody has throughout.
     """
 
     frame: pd.DataFrame
@@ -32,11 +33,15 @@ class World:
     growth: Mapping[str, np.ndarray]
     lags: Mapping[str, int] = field(default_factory=dict)
     unit: str = "site"
-    reach: str | None = None
+    reach: Mapping[str, str] = field(default_factory=dict)
+    always_on: tuple[str, ...] = ()
 
     def study(self) -> ek.Study:
         """The study as a user would make it."""
-        components = [ek.Component(k, exposure=k, lag=self.lags.get(k, 0), reach=self.reach) for k in self.starts]
+        components = [
+            ek.Component(k, exposure=k, lag=self.lags.get(k, 0), reach=self.reach.get(k)) for k in self.starts
+        ]
+        components += [ek.Component(k, always_on=True) for k in self.always_on]
         return ek.Study(
             self.frame, unit=self.unit, period="month", cluster="site", outcome="y", better="higher", matters=0.05,
             components=components,
@@ -131,7 +136,7 @@ def few_people(seed: int, clusters: int, exposed: int, periods: int = 20) -> Wor
     eligible = build({"only": start}, growth, place + noise(rng, clusters, periods, sd=0.03)).frame
     other = build({"only": start}, {"only": np.zeros(periods)}, place + noise(rng, clusters, periods, sd=0.03)).frame
     both = pd.concat([f.assign(eligible=e, person=f["site"] * 2 + e) for e, f in ((1, eligible), (0, other))])
-    return World(both, {"only": start}, growth, unit="person", reach="eligible")
+    return World(both, {"only": start}, growth, unit="person", reach={"only": "eligible"})
 
 
 def together(seed: int, sites: int = 48, periods: int = 36, one_month: bool = True) -> World:
@@ -156,3 +161,34 @@ def close(seed: int, sites: int = 48, periods: int = 36, span: int = 2) -> World
         "first": growing(periods, 0.10), "second": growing(periods, 0.06, lag=3), "third": np.zeros(periods),
     }  # fmt: skip
     return build(starts, growth, noise(rng, sites, periods), {"second": 3})
+
+
+def people(seed: int, boroughs: int = 20, persons: int = 20, periods: int = 24, extra: float = 0.0) -> World:
+    """People in boroughs: a policy and a newsletter that always go together, a nurse for half of the people who
+    starts with the policy in three boroughs of four, court liaison that does nothing, a keyworker for all.
+
+    extra: how much larger the policy's effect is on the people whom the nurse reaches.
+    """
+    rng = np.random.default_rng([2031, seed])
+    policy = np.where(rng.random(boroughs) < 0.75, rng.integers(7, 15, boroughs), NEVER)
+    apart = np.where(rng.random(boroughs) < 0.5, rng.integers(7, 18, boroughs), NEVER)
+    nurse = np.where(rng.random(boroughs) < 0.75, policy, apart)
+    court = np.where(rng.random(boroughs) < 0.6, rng.integers(7, 18, boroughs), NEVER)
+    starts = {"policy": policy, "newsletter": policy, "nurse": nurse, "court": court}
+    growth = {
+        "policy": growing(periods, 0.08), "newsletter": growing(periods, 0.02), "nurse": growing(periods, 0.10),
+        "court": np.zeros(periods),
+    }  # fmt: skip
+    place = np.repeat(noise(rng, boroughs, periods, sd=0.02), persons, axis=0)
+    y = place + noise(rng, boroughs * persons, periods, sd=0.15)
+    reached = np.tile(np.arange(persons) % 2, boroughs)
+    wide = {k: np.repeat(v, persons) for k, v in starts.items()}
+    per_person = {k: _spread(wide[k], growth[k]) for k in starts}
+    per_person["nurse"] *= reached[:, None]
+    y = y + sum(per_person.values()) + extra * reached[:, None] * (_spread(wide["policy"], np.ones(periods)))
+    frame = pd.DataFrame({
+        "person": np.repeat(np.arange(boroughs * persons), periods), "month": np.tile(np.arange(periods), len(y)),
+        "site": np.repeat(np.arange(boroughs), persons * periods), "both_needs": np.repeat(reached, periods),
+        **{k: (np.arange(periods) >= v[:, None]).astype(int).ravel() for k, v in wide.items()}, "y": y.ravel(),
+    })  # fmt: skip
+    return World(frame, starts, growth, unit="person", reach={"nurse": "both_needs"}, always_on=("keyworker",))
