@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from numbers import Real
@@ -12,6 +12,9 @@ from typing import Any
 from evalkit.errors import OptionError, Problem, raise_problems
 
 PART_PERIODS = ("exclude", "half", "full")
+CARD = ("why", "materials", "procedures", "who", "how", "where", "when", "how_much", "tailoring", "modifications",
+        "planned", "actual")  # fmt: skip
+"""Keys of a component's card: the items of TIDieR besides the name (Hoffmann and others 2014, BMJ 348)."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Component:
     unit_cost: money for one unit exposed for one period, or None.
     part_period: how a period switched on part-way is read: "exclude" (neither off
         nor on), "half" (on from one half), "full" (off until the first full period).
+    description: what is done, in a sentence.
+    card: what TIDieR asks of a description, in words, by any of the keys `CARD`.
 
     Raises `OptionError` that lists everything wrong with the choices.
     """
@@ -51,12 +56,15 @@ class Component:
     unit_cost: float | None = None
     part_period: str = "exclude"
     description: str = ""
+    card: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or str(self.name))
         if self.bins is not None and not isinstance(self.bins, str):
             bins = self.bins if isinstance(self.bins, (list, tuple)) else tuple(self.bins)
             object.__setattr__(self, "bins", tuple(bins))
+        if isinstance(self.card, Mapping):
+            object.__setattr__(self, "card", dict(self.card))
         raise_problems(_problems(self), OptionError)
 
     @property
@@ -80,6 +88,18 @@ def _problems(c: Component) -> Iterator[Problem]:
         yield Problem("Both exposure and adoption are given", where, "Keep the column or the dated spells, not both.")
     if c.bins is not None and not _increasing(c.bins):
         yield Problem(f"bins={c.bins!r} are not increasing", where, "Give cut points above 0, from low to high.")
+    yield from _card_problems(c, where)
+
+
+def _card_problems(c: Component, where: str) -> Iterator[Problem]:
+    if not isinstance(c.card, Mapping):
+        yield Problem(f"card={c.card!r} is not a mapping", where, f"Give words by any of: {', '.join(CARD)}.")
+        return
+    for key, words in c.card.items():
+        if key not in CARD:
+            yield Problem(f"The card has no item {key!r}", where, f"The items are: {', '.join(CARD)}.")
+        elif not isinstance(words, str):
+            yield Problem(f"The card's item {key!r} is {words!r}", where, "Say it in words.")
 
 
 def _is_number(value: object) -> bool:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evalkit.errors import EvalkitError, Problem, StudyError, raise_problems
 from evalkit.study.columns import suggest
-from evalkit.study.component import Component
+from evalkit.study.component import CARD, Component
 from evalkit.study.frame import FileSource, open_source, read_table
 from evalkit.study.links import Links
 from evalkit.study.outcome import Outcome
@@ -74,6 +74,23 @@ class ComponentTable(_Table):
     unit_cost: float | int | None = None
     part_period: Literal["exclude", "half", "full"] = "exclude"
     description: str = ""
+    why: str = ""
+    materials: str = ""
+    procedures: str = ""
+    who: str = ""
+    how: str = ""
+    where: str = ""
+    when: str = ""
+    how_much: str = ""
+    tailoring: str = ""
+    modifications: str = ""
+    planned: str = ""
+    actual: str = ""
+
+
+Rows = Any
+"""A small table: the file of one, rows ([[costs]]), rows by name ([costs.nurse]), or table = "costs.csv"."""
+_NAMED_BY = {"costs": "component", "rate_card": "outcome", "unit_costs": "outcome", "claims": "outcome"}
 
 
 class StudyFile(_Table):
@@ -84,6 +101,11 @@ class StudyFile(_Table):
     outcomes: dict[str, OutcomeTable] = {}
     components: dict[str, ComponentTable]
     evaluate: dict[str, Any] = {}
+    costs: Rows = None
+    rate_card: Rows = None
+    claims: Rows = None
+    unit_costs: Rows = None
+    events: Rows = None
 
 
 def load_study(path: Path) -> Study:
@@ -102,6 +124,8 @@ def load_study(path: Path) -> Study:
     outcomes = folder.outcomes(said.outcomes)
     people = folder.table(said.study.people, "study", "people")
     panel = folder.panel(said.study.panel)
+    money = {name: folder.rows(getattr(said, name), name) for name in _NAMED_BY}
+    events = folder.rows(said.events, "events")
     raise_problems(folder.problems)
     disclosure = {"disclosure": said.study.disclosure} if said.study.disclosure else {}
     names = said.study.model_dump(exclude={"panel", "people", "disclosure"})
@@ -114,6 +138,8 @@ def load_study(path: Path) -> Study:
             outcomes=outcomes,
             components=components,
             settings={**disclosure, **said.evaluate},
+            money=money if any(t is not None for t in money.values()) else None,
+            events=events,
         )
     except StudyError as error:
         raise StudyError(f"{path.name}: {error}") from None
@@ -232,6 +258,25 @@ class _Folder:
                 self._problem(table, key, error)
         return self._read[name]
 
+    def rows(self, said: Rows, name: str) -> pd.DataFrame | None:
+        """A small table from its file or from the rows written in the study file; None when there is none."""
+        if isinstance(said, dict) and set(said) == {"table"} and isinstance(said["table"], str):
+            said = said["table"]
+        if isinstance(said, str):
+            return self.table(said, name, "table")
+        if isinstance(said, dict):
+            wrong = [key for key, row in said.items() if not isinstance(row, dict)]
+            if wrong or name not in _NAMED_BY:
+                where, advice = f"{self.name}, table [{name}]", "Write table = 'file.csv', or one table a row."
+                self.problems.append(Problem(f"There is no key {(wrong or list(said))[0]!r}", where, advice))
+                return None
+            said = [{_NAMED_BY[name]: key, **row} for key, row in said.items() if isinstance(row, dict)]
+        if said is not None and not (isinstance(said, list) and all(isinstance(row, dict) for row in said)):
+            where = f"{self.name}, table [{name}]"
+            self.problems.append(Problem(f"{name} = {said!r} is not a table", where, "Write table = 'file.csv'."))
+            return None
+        return pd.DataFrame(said) if said else None
+
     def components(self, said: Mapping[str, ComponentTable]) -> list[Component]:
         """Components with their spells."""
         out = []
@@ -241,9 +286,10 @@ class _Folder:
             )
         for name, one in said.items():
             spells = self.table(one.adoption, f"components.{name}", "adoption")
-            fields = one.model_dump(exclude={"adoption"})
+            fields = one.model_dump(exclude={"adoption", *CARD})
+            card = {key: getattr(one, key) for key in CARD if getattr(one, key)}
             try:
-                out.append(Component(name, adoption=spells, **fields))
+                out.append(Component(name, adoption=spells, card=card, **fields))
             except EvalkitError as error:
                 self.problems.append(Problem(str(error).rstrip("."), f"{self.name}, table [components.{name}]"))
         for file in dict.fromkeys(one.adoption for one in said.values() if one.adoption):

@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evalkit.study.component import Component
+from evalkit.study.component import CARD, Component
+from evalkit.study.money import TABLES
 from evalkit.study.spells import spells_of
 
 if TYPE_CHECKING:
     from evalkit.study.study import Study
 
 _DEFAULTS = {f.name: f.default for f in fields(Component)}
-_COMPONENT_KEYS = [name for name in _DEFAULTS if name not in ("name", "adoption")]
+_COMPONENT_KEYS = [name for name in _DEFAULTS if name not in ("name", "adoption", "card")]
 
 
 def save_study(study: Study, folder: Path) -> Path:
@@ -42,13 +43,31 @@ def save_study(study: Study, folder: Path) -> Path:
         lines += _table(f"outcomes.{_key(o.column)}", keys)
     for c in study.components:
         keys = {k: getattr(c, k) for k in _COMPONENT_KEYS if getattr(c, k) != _DEFAULTS[k]}
+        keys |= {k: c.card[k] for k in CARD if k in c.card}
         lines += _table(f"components.{_key(c.name)}", {**keys, "adoption": adoption if c.by_spells else None})
     settings = {k: v for k, v in study.settings.items() if k != "disclosure"}
     if settings:
         lines += ["[evaluate]", *(f"{_key(k)} = {_value(v)}" for k, v in settings.items() if v is not None), ""]
+    lines += _money_and_events(study, folder)
     file = folder / "study.toml"
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return file
+
+
+def _money_and_events(study: Study, folder: Path) -> list[str]:
+    lines: list[str] = []
+    for name in TABLES if study.money is not None else ():
+        table = study.money.table(name)
+        if table is not None:
+            lines += _table(name, {"table": _write(table, folder, name)})
+    for e in study.events:
+        keys = {"label": e.label, "start": _moment(e.start), "end": _moment(e.end)}
+        lines += ["[[events]]", *_table("", keys)[1:]]
+    return lines
+
+
+def _moment(value: Any) -> Any:
+    return value if value is None or isinstance(value, (int, float)) else str(value)
 
 
 def _study_keys(study: Study) -> dict[str, Any]:

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import EvalkitError, OptionError, Problem
+from evalkit.errors import EvalkitError, OptionError, Problem, raise_problems
 from evalkit.study.calendar import Calendar
 from evalkit.study.columns import Columns, suggest
 from evalkit.study.component import Component
 from evalkit.study.door import Opened, open_door
+from evalkit.study.events import Event, event_problems, events_of
 from evalkit.study.frame import Source, open_source, read_table
 from evalkit.study.index import Index
 from evalkit.study.links import Links
+from evalkit.study.money import Money, money_of, money_problems
 from evalkit.study.outcome import Outcome
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
@@ -41,6 +43,8 @@ class Study:
     levels: for levels reached by links, `{"association": Links(table, to="borough")}`.
     every: length of a period where the calendar has gaps that belong to the study.
     settings: anything the study file says about how to evaluate.
+    money: `Money`, tables of costs, rate card, claims and unit costs.
+    events: other things that went on at the time, (label, start, end) each; drawn, never estimated.
 
     source: where the rows are. inputs: the files that a study file named, itself first;
         empty for a study made or changed in memory.
@@ -62,6 +66,8 @@ class Study:
     levels: Mapping[str, Links]
     every: Any
     settings: Mapping[str, Any]
+    money: Money | None
+    events: tuple[Event, ...]
     source: Source
     people: pd.DataFrame | None
     paths: Paths
@@ -92,6 +98,8 @@ class Study:
         title: str | None = None,
         question: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        money: Any = None,
+        events: Any = None,
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
@@ -109,12 +117,16 @@ class Study:
             "levels": _links(levels, problems),
             "every": every,
             "settings": dict(settings or {}),
+            "money": money_of(money, problems),
+            "events": events_of(events, problems),
             "source": open_source(panel),
             "people": None if people is None else read_table(people, "people"),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+        problems += money_problems(self.money, [c.name for c in self.components], [o.column for o in self.outcomes])
         self._open(problems, _base)
+        raise_problems(event_problems(self.events, self.calendar))
 
     def _open(self, problems: list[Problem], base: Index | None) -> None:
         columns, register = Columns(self.source, self.people), self._register()
@@ -208,6 +220,9 @@ class Study:
         unknown = sorted(set(changes) - set(_FIELDS) - {"panel", "outcome", "better", "matters", "kind"})
         if unknown:
             raise OptionError(f"A study has no field {unknown[0]!r}. {suggest(unknown[0], _FIELDS, 'It has')}")
+        if self.money is not None and "components" in changes and "money" not in changes:
+            left = [c if isinstance(c, str) else c.name for c in changes["components"]]
+            fields["money"] = self.money.keep(left, [o.column for o in self.outcomes])
         made = Study(**{"panel": self.source, **fields, **changes}, _base=self._opened.base if same else None)
         if same:
             same_grid = made._opened.index is self._opened.index or made.movers == self.movers == 0
@@ -268,6 +283,8 @@ _FIELDS = (
     "title",
     "question",
     "settings",
+    "money",
+    "events",
 )
 
 

@@ -1,0 +1,143 @@
+"""Component cards: the twelve TIDieR items of each component, missing items shown (Hoffmann and others 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.show.tables import Table, make_table
+from evalkit.show.words import count_words, full_stop, noun_from_column
+from evalkit.study.spells import spells_of
+
+if TYPE_CHECKING:
+    from evalkit.study import Component, Study
+
+MISSING = "not described"
+WRITTEN, REGISTER, LACKING = "written", "from the register", "missing"
+ITEMS = (
+    ("name", "Brief name"),
+    ("why", "Why"),
+    ("materials", "What: materials"),
+    ("procedures", "What: procedures"),
+    ("who", "Who provided"),
+    ("how", "How"),
+    ("where", "Where"),
+    ("when_and_how_much", "When and how much"),
+    ("tailoring", "Tailoring"),
+    ("modifications", "Modifications"),
+    ("planned", "How well: planned"),
+    ("actual", "How well: actual"),
+)
+COLUMNS = ("component", "number", "item", "text", "source")
+_CERTAIN = ("date_certainty", "certainty")
+_NOTES = ("change_note", "note", "reason")
+
+
+def cards(study: Study) -> pd.DataFrame:
+    """Twelve rows a component: component, number (1 to 12), item, text, source.
+
+    source: "written" (the study's own words), "from the register" (worked out from exposures, when nothing
+    is written), or "missing" (text: "not described"). No outcome is read.
+    """
+    rows = [(c.name, *row) for c in study.components for row in _card(study, c)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def card_table(study: Study, component: str) -> Table:
+    """One component's card as an accessible table."""
+    c = study.component(component)
+    rows = [(f"{n}. {item}", full_stop(text), source) for n, item, text, source in _card(study, c)]
+    lacking = sum(row[2] == LACKING for row in rows)
+    note = f"{count_words(lacking, 'item')} of 12 not described." if lacking else "All twelve items are described."
+    return make_table(f"{c.label}: what it is (TIDieR)", ("Item", "What is known", "Where from"), rows, note=note)
+
+
+def adoption(study: Study) -> pd.DataFrame:
+    """Where each component was on: component, place, start, end, certainty, source, one row a spell.
+
+    From the dated spells where there are some (their own dates, certainty and source; "not said" where they
+    say neither), else from the exposure column (first and last period on; certainty "observed by period").
+    """
+    parts = [_from_spells(c) if c.by_spells else _from_paths(study, c.name) for c in study.components]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _card(study: Study, c: Component) -> list[tuple[int, str, str, str]]:
+    said = {key: words.strip() for key, words in c.card.items() if words.strip()}
+    said["name"] = c.label
+    said.setdefault("procedures", c.description.strip())
+    both = [said.get("when", ""), said.get("how_much", "")]
+    said["when_and_how_much"] = "; ".join(w for w in both if w)
+    known = _known(study, c)
+    return [(i, item, *_text(said.get(key, ""), known.get(key, ""))) for i, (key, item) in enumerate(ITEMS, 1)]
+
+
+def _text(written: str, known: str) -> tuple[str, str]:
+    if written:
+        return written, WRITTEN
+    return (known, REGISTER) if known else (MISSING, LACKING)
+
+
+def _known(study: Study, c: Component) -> Mapping[str, str]:
+    """What exposures say of where, when, changes and what was delivered."""
+    found = _on_places(study, c.name)
+    level = noun_from_column(study.paths.assigned_at[c.name])
+    places, total = int(found.any(axis=1).sum()), len(found)
+    if not places:
+        return {"actual": "never on in these data"}
+    when = study.paths.periods[found.any(axis=0)]
+    span = f"on from {when[0]} to {when[-1]}"
+    where = f"{places} of {count_words(total, level)}"
+    return {"where": where, "when_and_how_much": span, "modifications": _changes(c), "actual": f"{span} in {where}"}
+
+
+def _changes(c: Component) -> str:
+    """Notes of changes in the spells, each once."""
+    if not c.by_spells:
+        return ""
+    spells = spells_of(c)
+    column = next((n for n in _NOTES if n in spells.columns), None)
+    notes = [] if column is None else [str(v).strip() for v in spells[column].dropna() if str(v).strip()]
+    return "; ".join(dict.fromkeys(notes))
+
+
+def _on_places(study: Study, component: str) -> np.ndarray:
+    """(L, T) whether any unit of a place was exposed."""
+    paths = study.paths
+    level = paths.levels[paths.assigned_at[component]]
+    on = paths.state[:, :, paths.index(component)] > 0
+    out = np.zeros((len(level.names), on.shape[1]), dtype=bool)
+    pairs = np.unique(np.column_stack([level.codes, paths.path]), axis=0)
+    np.logical_or.at(out, pairs[:, 0], on[pairs[:, 1]])
+    return out
+
+
+def _from_spells(c: Component) -> pd.DataFrame:
+    spells = spells_of(c)
+    rows = len(spells)
+    column = lambda names: next((spells[n] for n in names if n in spells.columns), pd.Series([None] * rows))  # noqa: E731
+    return pd.DataFrame({
+        "component": c.name, "place": spells["level_id"].to_numpy(), "start": column(["start"]).to_numpy(),
+        "end": column(["end"]).to_numpy(), "certainty": _or_not_said(column(_CERTAIN)),
+        "source": _or_not_said(column(["source"])),
+    }).astype(object)  # fmt: skip
+
+
+def _or_not_said(values: pd.Series) -> list[Any]:
+    return ["not said" if v is None or v != v else v for v in values.tolist()]
+
+
+def _from_paths(study: Study, component: str) -> pd.DataFrame:
+    found, periods = _on_places(study, component), study.paths.periods
+    names = study.paths.levels[study.paths.assigned_at[component]].names
+    rows = []
+    for place, line in zip(names, found, strict=True):
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(int)))
+        for begin, stop in edges.reshape(-1, 2):
+            end = periods[stop] if stop < len(periods) else None
+            rows.append((component, place, periods[begin], end, "observed by period", "exposure column"))
+    columns = ["component", "place", "start", "end", "certainty", "source"]
+    return pd.DataFrame(rows, columns=columns).astype(object)
