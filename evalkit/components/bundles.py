@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.components.circuits import Combination, combinations_of
+from evalkit.components.crosssection import enough, overlap
 from evalkit.components.facts import Facts
 from evalkit.components.status import Audit
 from evalkit.components.wording import circuit_words, combination_words
@@ -89,6 +90,8 @@ def _ways(fact: Facts, other: int) -> tuple[bool, bool, bool]:
     """By time, by place, by people: seen from one component's switches."""
     if fact.always:
         return False, False, False
+    if fact.paths.n_periods == 1:
+        return False, enough(overlap(fact, (other,))), False
     people = fact.people_against.same(other).until(fact.lag) >= 0 if fact.people_against is not None else False
     return bool(fact.against.still[other]), bool(fact.against.absent[other]), people
 
@@ -102,6 +105,8 @@ def _holds(audit: Audit, k: int, other: int) -> bool:
     fact = audit.facts[k]
     if fact.always or k in audit.exact.loops:
         return False
+    if audit.paths.n_periods == 1:
+        return enough(overlap(fact, (other,))) or audit.statuses[k].status in ("separable", "additive_only")
     if fact.against.same(other).until(fact.lag) >= 0:
         return True
     if fact.people_against is not None and fact.people_against.same(other).until(fact.lag) >= 0:

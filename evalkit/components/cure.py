@@ -37,6 +37,8 @@ class Change:
 
 def cure_table(audit: Audit) -> pd.DataFrame:
     """One row for each component that a delay would let us tell apart, or that needs one more cluster."""
+    if audit.paths.n_periods == 1:
+        return pd.DataFrame([], columns=list(COLUMNS))
     wanted = [k for k, s in enumerate(audit.statuses) if s.status not in ("separable", "additive_only")]
     wanted = [k for k in wanted if len(audit.facts[k].ever) and not audit.facts[k].always]
     rows = [row for k in wanted if (row := _row(audit, k, _BUDGET // max(len(wanted), 1))) is not None]

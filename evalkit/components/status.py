@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from evalkit.components.circuits import Dependence
+from evalkit.components.crosssection import ADJUSTED, OVERLAP, cross_dependence, enough, overlap
 from evalkit.components.facts import Facts, Scene, dose_until, in_use
 from evalkit.components.span import EventSpan, event_span, has_doses, level_dependence
 from evalkit.components.swaps import forced_swaps
@@ -50,6 +51,8 @@ class Audit:
     @cached_property
     def exact(self) -> Dependence:
         """Loops and circuits of 0/1 columns; where there are doses, only those that hold for the doses too."""
+        if self.paths.n_periods == 1:
+            return cross_dependence(self.paths)
         plain = level_dependence(self.paths, self.grid)
         if not has_doses(self.paths) or not (plain.loops or plain.circuits):
             return plain
@@ -89,6 +92,8 @@ def decide(audit: Audit, k: int) -> Status:
     found = _exact_status(audit, k) or _swap_status(audit, k)
     if found is not None:
         return _with_counts(found, fact)
+    if audit.paths.n_periods == 1:
+        return _overlap_status(audit, fact)
     clean = _clean_status(audit, fact)
     if clean is not None and clean.status == "separable":
         return clean
@@ -121,6 +126,21 @@ def _swap_status(audit: Audit, k: int) -> Status | None:
         return None
     others = audit.names.all(audit.swaps[k])
     return Status("swap_only", f"wherever {audit.names.say(k)} starts, {others} stops", "swap")
+
+
+def _overlap_status(audit: Audit, fact: Facts) -> Status:
+    """Rules 3 to 5 for a cross-section: by overlap within the values of the other components."""
+    counts, whole, names = overlap(fact), overlap(fact, ()), audit.names
+    if enough(counts):
+        exposed, comparison = counts.at(0)
+        words = f"people with and without it are found in {names.count(exposed)} and {names.count(comparison)}"
+        return Status("separable", f"{words}, with the same other components", OVERLAP, 0, 0, exposed, comparison)
+    exposed, comparison = whole.at(0)
+    if enough(whole):
+        words = "people with and without it never share their other components; it rests on effects that add up"
+        return Status("additive_only", words, ADJUSTED, 0, 0, exposed, comparison)
+    words = f"people with and without it are found in only {names.count(exposed)} and {names.count(comparison)}"
+    return Status("too_few_clusters", words, "", 0, -1, exposed, comparison)
 
 
 def _clean_status(audit: Audit, fact: Facts) -> Status | None:

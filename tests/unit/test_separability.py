@@ -334,3 +334,16 @@ def test_a_real_study_gives_labels_and_nouns() -> None:
     found = ek.separability(study)
     assert found.aliased == ("“Newsletter” is on exactly when “Allocation policy” is.",)
     assert "boroughs" in found.cure["words"][0] and "1 month" in found.cure["words"][0]
+
+
+def test_a_cross_section_is_judged_by_overlap() -> None:
+    a = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 0])
+    b = np.array([0, 0, 1, 1, 0, 0, 1, 1, 1, 0])
+    found = separability(study_of(np.column_stack([a, b, a, np.ones(10)])[:, None, :]))
+    assert statuses(found) == ["bundle_only", "separable", "bundle_only", "not_tested"]
+    assert combos(found) == {("together", ("a", "c"), (1.0, 1.0))}
+    apart = separability(study_of(np.column_stack([a, b])[:, None, :]))
+    assert statuses(apart) == ["separable", "separable"]
+    assert apart.pairs.iloc[0].by_place and apart.pairs.iloc[0].separable and not apart.pairs.iloc[0].by_time
+    one = separability(study_of(np.eye(1, 6, dtype=int).T[:, None, :]))
+    assert statuses(one) == ["too_few_clusters"]
