@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -23,13 +24,51 @@ class _Where:
     since: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class _Programme:
+    """The people of programme places: m of the world's n."""
+
+    world: World
+    who: np.ndarray
+
+    @classmethod
+    def of(cls, world: World) -> _Programme:
+        return cls(world, np.flatnonzero(world.scene.sites.programme[world.scene.people.site]))
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """(T, m) whether there is a row."""
+        return self.world.seen[:, self.who]
+
+    @cached_property
+    def where(self) -> dict[str, _Where]:
+        """Where each component was on."""
+        found = {p.name: reached(self.world, p.name) for p in self.world.scene.spec.parts}
+        return {c: _Where(w.on[:, self.who], w.since[:, self.who]) for c, w in found.items()}
+
+    @cached_property
+    def begun(self) -> np.ndarray:
+        """(T, m) rows from the first start of anything in the place."""
+        scene = self.world.scene
+        started = np.zeros((scene.spec.clock.periods, len(scene.sites)), dtype=bool)
+        for part in scene.spec.parts:
+            if part.name in scene.rollout.dose and not part.always_on:
+                started |= np.maximum.accumulate(scene.rollout.dose[part.name].T > 0, axis=0)
+        return self.seen & started[:, scene.people.site[self.who]]
+
+    def value(self, outcome: str, *off: str) -> np.ndarray:
+        """(T, m) the outcome with these components off and the others as they were."""
+        return self.world.without(outcome, *off)[:, self.who].astype(np.float64)
+
+
 def effects_table(world: World) -> pd.DataFrame:
     """Every estimand of every outcome: component_set, outcome, estimand, population, since_start, value, mc_se.
 
     Averages over person-periods that have a row, in programme places, with the component on. mc_se: the error that
     comes from this being one population of people, clustered by person.
     """
-    parts = [r for name in world.values for r in _of_outcome(world, name)]
+    people = _Programme.of(world)
+    parts = [r for name in world.values for r in _of_outcome(people, name)]
     names = ["component_set", "outcome", "estimand", "population", "since_start", "value", "mc_se", "person_periods"]
     frame = pd.DataFrame(parts, columns=names)
     frame["since_start"] = frame["since_start"].astype("Int64")
@@ -38,11 +77,10 @@ def effects_table(world: World) -> pd.DataFrame:
 
 def regimes_table(world: World) -> pd.DataFrame:
     """Mean outcome of programme people after the first start, under every regime."""
-    where = {c: reached(world, c) for c in world.regimes.components}
-    mask = _any(world, where)
-    rows = []
+    people = _Programme.of(world)
+    rows, mask = [], people.begun
     for r, on in enumerate(world.regimes.on):
-        means = {k: round(_mean(v[r if len(v) > 1 else 0], mask), 5) for k, v in world.values.items()}
+        means = {k: round(_mean(v[r if len(v) > 1 else 0][:, people.who], mask), 5) for k, v in world.values.items()}
         means["person_periods"] = int(mask.sum())
         rows.append({**{c: int(x) for c, x in zip(world.regimes.components, on, strict=True)}, **means})
     return pd.DataFrame(rows)
@@ -82,76 +120,71 @@ def reached(world: World, component: str) -> _Where:
     return _Where(on & world.seen, np.where(on, since, -1))
 
 
-def _of_outcome(world: World, outcome: str) -> Iterator[tuple]:
-    where = {p.name: reached(world, p.name) for p in world.scene.spec.parts}
-    for c, w in where.items():
-        effect = world.values[outcome][-1] - world.without(outcome, c).astype(np.float64)
-        first = _first_in(world, outcome, c)
-        everyone = world.seen & world.scene.sites.programme[world.scene.people.site] & _begun(w)
+def _of_outcome(people: _Programme, outcome: str) -> Iterator[tuple]:
+    lived = people.value(outcome)
+    for c, w in people.where.items():
+        effect = lived - people.value(outcome, c)
+        everyone = people.seen & np.maximum.accumulate(w.on.any(axis=1))[:, None]
         yield c, outcome, "last_in", "reached", None, *_with_error(effect, w.on)
         yield c, outcome, "last_in", "everyone", None, *_with_error(effect, everyone)
-        yield c, outcome, "first_in", "reached", None, *_with_error(first, w.on)
-        for e in range(GROWTH + 1):
-            at = w.on & (w.since == e)
-            if at.any():
-                yield c, outcome, "path", "reached", e, *_with_error(effect, at)
-        for label, mask in _groups(world):
+        yield c, outcome, "first_in", "reached", None, *_with_error(_first_in(people, outcome, c), w.on)
+        yield from _path(c, outcome, effect, w)
+        for label, mask in _groups(people):
             yield c, outcome, "last_in", label, None, *_with_error(effect, w.on & mask)
-    yield from _interactions(world, outcome, where)
-    yield from _shapley(world, outcome, where)
+    yield from _interactions(people, outcome)
+    yield from _shapley(people, outcome)
 
 
-def _first_in(world: World, outcome: str, component: str) -> np.ndarray:
+def _path(component: str, outcome: str, effect: np.ndarray, w: _Where) -> Iterator[tuple]:
+    """By periods since the start; nobody is there twice, so rows are people."""
+    there = w.on & (w.since <= GROWTH)
+    since, value = w.since[there], effect[there]
+    n = np.bincount(since, minlength=GROWTH + 1)
+    mean = np.bincount(since, weights=value, minlength=GROWTH + 1) / np.maximum(n, 1)
+    square = np.bincount(since, weights=(value - mean[since]) ** 2, minlength=GROWTH + 1)
+    for e in np.flatnonzero(n):
+        yield component, outcome, "path", "reached", e, float(mean[e]), float(np.sqrt(square[e])) / n[e], int(n[e])
+
+
+def _first_in(people: _Programme, outcome: str, component: str) -> np.ndarray:
     """Alone on top of whatever is always on."""
-    core = [p.name for p in world.scene.spec.parts if p.always_on]
+    world = people.world
+    core = [p.name for p in world.scene.spec.parts if p.always_on and component != p.name]
     others = [c for c in world.regimes.components if c != component and c not in core]
-    if component in core:
-        others = [c for c in world.regimes.components if c != component]
-    return world.without(outcome, *others).astype(np.float64) - world.without(outcome, *others, component)
+    return people.value(outcome, *others) - people.value(outcome, *others, component)
 
 
-def _begun(w: _Where) -> np.ndarray:
-    """(T, 1) periods from the first start anywhere."""
-    return np.maximum.accumulate(w.on.any(axis=1))[:, None]
-
-
-def _groups(world: World) -> Iterator[tuple[str, np.ndarray]]:
-    people, flags = world.scene.people, world.scene.spec.flags
-    yield "more need than usual", (people.need > 0)[None, :]
-    yield "less need than usual", (people.need <= 0)[None, :]
-    yield "women", people.woman[None, :]
-    yield "men", ~people.woman[None, :]
+def _groups(people: _Programme) -> Iterator[tuple[str, np.ndarray]]:
+    everybody, flags = people.world.scene.people, people.world.scene.spec.flags
+    need, woman = everybody.need[people.who], everybody.woman[people.who]
+    yield "more need than usual", (need > 0)[None, :]
+    yield "less need than usual", (need <= 0)[None, :]
+    yield "women", woman[None, :]
+    yield "men", ~woman[None, :]
     for f in (f for f in flags if not f.hidden):
-        yield f"{f.name} = 1", people.flags[f.name][None, :]
-        yield f"{f.name} = 0", ~people.flags[f.name][None, :]
+        yield f"{f.name} = 1", everybody.flags[f.name][people.who][None, :]
+        yield f"{f.name} = 0", ~everybody.flags[f.name][people.who][None, :]
 
 
-def _interactions(world: World, outcome: str, where: dict[str, _Where]) -> Iterator[tuple]:
+def _interactions(people: _Programme, outcome: str) -> Iterator[tuple]:
     """How much two do together beyond the sum, the others as they were, where both are on."""
-    for a, b in itertools.combinations(world.regimes.components, 2):
-        both = where[a].on & where[b].on
+    where, full = people.where, people.value(outcome)
+    for a, b in itertools.combinations(people.world.regimes.components, 2):
+        both, either = where[a].on & where[b].on, where[a].on | where[b].on
         if both.any():
-            full, none = world.without(outcome).astype(np.float64), world.without(outcome, a, b)
-            extra = full - world.without(outcome, a) - world.without(outcome, b) + none
+            none = people.value(outcome, a, b)
+            extra = full - people.value(outcome, a) - people.value(outcome, b) + none
             yield f"{a} + {b}", outcome, "interaction", "reached by both", None, *_with_error(extra, both)
-            together = full - none
-            yield (
-                f"{a} + {b}",
-                outcome,
-                "last_in",
-                "reached by either",
-                None,
-                *_with_error(together, where[a].on | where[b].on),
-            )
+            yield f"{a} + {b}", outcome, "last_in", "reached by either", None, *_with_error(full - none, either)
 
 
-def _shapley(world: World, outcome: str, where: dict[str, _Where]) -> Iterator[tuple]:
+def _shapley(people: _Programme, outcome: str) -> Iterator[tuple]:
     """A fair split of the total of everything that is not always on; a convention, not a cause."""
+    world, mask = people.world, people.begun
     names = [c for c in world.regimes.components if not world.scene.spec.part(c).always_on]
-    mask = _any(world, {c: where[c] for c in names})
     if not names or not mask.any():
         return
-    value = {s: _mean(world.without(outcome, *(set(names) - set(s))), mask) for s in _subsets(names)}
+    value = {s: _mean(people.value(outcome, *(set(names) - set(s))), mask) for s in _subsets(names)}
     for c in names:
         rest = [n for n in names if n != c]
         share = sum(
@@ -160,7 +193,7 @@ def _shapley(world: World, outcome: str, where: dict[str, _Where]) -> Iterator[t
             for s in itertools.combinations(rest, k)
         )
         yield c, outcome, "shapley", "everyone", None, share, np.nan, int(mask.sum())
-    total = world.without(outcome).astype(np.float64) - world.without(outcome, *names)
+    total = people.value(outcome) - people.value(outcome, *names)
     yield " + ".join(names), outcome, "total", "everyone", None, *_with_error(total, mask)
 
 
@@ -174,17 +207,6 @@ def _sorted(chosen: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
 
 def _share(before: int, n: int) -> float:
     return math.factorial(before) * math.factorial(n - before - 1) / math.factorial(n)
-
-
-def _any(world: World, where: dict[str, _Where]) -> np.ndarray:
-    """Programme person-periods with a row, from the first start of anything in the place."""
-    spec, people = world.scene.spec, world.scene.people
-    inside = world.scene.sites.programme[people.site]
-    begun = np.zeros((spec.clock.periods, len(world.scene.sites)), dtype=bool)
-    for c in where:
-        if c in world.scene.rollout.dose and not spec.part(c).always_on:
-            begun |= np.maximum.accumulate(world.scene.rollout.dose[c].T > 0, axis=0)
-    return world.seen & inside & begun[:, people.site]
 
 
 def _mean(values: np.ndarray, mask: np.ndarray) -> float:
