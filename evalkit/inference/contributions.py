@@ -287,9 +287,15 @@ def _check_same_clusters(a: Contributions, b: Contributions) -> None:
             )
 
 
+def _knows(parts: Contributions, level: str) -> bool:
+    """Whether every source can be clustered by a level (a matched set is known to its own estimate alone)."""
+    return level == UNIT or all(level in source.rows.levels for source, _ in parts.parts)
+
+
 def _joint_level(a: Contributions, b: Contributions) -> str:
-    if a.level == b.level:
-        return a.level
+    known = [level for level in (a.level, b.level) if _knows(a, level) and _knows(b, level)]
+    if a.level == b.level or len(known) < 2:
+        return a.level if a.level == b.level else (known or [UNIT])[0]
     rows = a.parts[0][0].rows
     for coarse, fine in ((a.level, b.level), (b.level, a.level)):
         big, small = rows.level(coarse)[0], rows.level(fine)[0]

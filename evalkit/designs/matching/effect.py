@@ -95,7 +95,7 @@ def contributions(
         if len(chosen) > 1 and len(chosen) < len(by):
             every[name] = _crossed(levels, chosen)
         if len(chosen) == len(by):
-            name = "each row"
+            name = "rows of " + " and ".join(chosen)
             every[name] = _crossed(levels, chosen)
         sign = 1.0 if len(chosen) % 2 else -1.0
         ways.append((name, sign * cluster_factor(_groups(every, name), n, columns)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -155,8 +157,8 @@ def _parts(matching: Matching, fit: Fit | Reuse, study: Study, component: str, l
     levels: Levels = study_levels(study, people.rows[who])
     by: tuple[str, ...] = ()
     if matching.method in PAIRED:
-        name = f"matched set of {component}"
         found, codes = np.unique(sets, return_inverse=True)
+        name = _set_level(component, people.ids[who], codes)
         levels = {**levels, name: (codes, found)}
         by = (name,)
     if matching.replace:
@@ -166,6 +168,17 @@ def _parts(matching: Matching, fit: Fit | Reuse, study: Study, component: str, l
     if level is not None:
         by = (*[b for b in by if not _nested(levels[b][0], levels[level][0])], level)
     return contributions(people.ids[who], fit.parts, fit.columns, levels, by)
+
+
+def _set_level(component: str, ids: np.ndarray, codes: np.ndarray) -> str:
+    """Name of the level of matched sets. Each matching has its own, so that two can be stacked."""
+    mark = zlib.crc32(codes.astype(np.int64).tobytes() + "".join(map(str, ids[:1000])).encode())
+    return f"matched set of {component} {mark:08x}"
+
+
+def said_level(level: str) -> str:
+    """A level as people read it, without the marks that keep matchings apart."""
+    return re.sub(r"(matched set) of .+? [0-9a-f]{8}", r"\1", level)
 
 
 def _nested(fine: np.ndarray, coarse: np.ndarray) -> bool:
@@ -239,7 +252,7 @@ class Naming:
         return pd.DataFrame([{
             "component": self.component, "outcome": self.outcome.column, "period": self.period,
             "event_time": self.event_time, "estimand": self.estimand, "population": matching.question,
-            "outcome_unit": self.outcome.unit, "others": self.others, "inference_level": level,
+            "outcome_unit": self.outcome.unit, "others": self.others, "inference_level": said_level(level),
             "units_exposed": int((used & exposed).sum()), "units_comparison": int((used & ~exposed).sum()),
             "units_left_out": total - kept, "units_not_seen": int((whole.used & ~used).sum()),
             "share_left_out": (total - kept) / total if total else 0.0,

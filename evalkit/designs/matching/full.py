@@ -63,7 +63,8 @@ def _short_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[np.
     """Edges no longer than twice the nearest distance of one of their ends."""
     if len(focal) * len(pool) <= DENSE:
         gap = allowed(space, focal, pool)
-        i, j = np.nonzero(np.isfinite(gap))
+        longest = gap.min(axis=1)[:, None] + gap.min(axis=0)
+        i, j = np.nonzero(np.isfinite(gap) & (gap <= longest))
         return i, j, gap[i, j]
     a, b = space.points[focal], space.points[pool]
     trees = cKDTree(a), cKDTree(b)

@@ -1,0 +1,227 @@
+"""What matched and weighted comparisons refuse, say, or leave open: never a number without saying so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evalkit as ek
+from evalkit.errors import NotIdentifiedError, OptionError, StudyError
+
+
+def table(n: int = 120, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    got = (rng.random(n) < 0.35).astype(int)
+    return pd.DataFrame({"id": np.arange(n), "x": x, "z": rng.normal(size=n), "got": got, "y": x + got})
+
+
+def study(frame: pd.DataFrame, **more) -> ek.Study:
+    options = {"components": ["got"], "covariates": ("x", "z"), "outcome": "y", **more}
+    return ek.Study(frame, unit="id", period=None, **options)
+
+
+DESIGNS = [ek.MatchedComparison(caliper=0.5), ek.WeightedComparison(), ek.WeightedComparison(method="entropy")]
+
+
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda d: f"{type(d).__name__}-{d.method}")
+class TestBadCovariates:
+    def test_missing_values_are_listed(self, design):
+        frame = table()
+        frame.loc[[3, 7], "x"] = np.nan
+        frame.loc[9, "z"] = np.nan
+        with pytest.raises(StudyError, match=r"2 problems(.|\n)*'x' is missing for 2 people.*3, 7(.|\n)*'z'") as caught:
+            design(study(frame), "got")
+        assert "Missing is not 0" in str(caught.value)
+
+    def test_constant(self, design):
+        with pytest.raises(StudyError, match="'z' is the same for everybody"):
+            design(study(table().assign(z=1.0)), "got")
+
+    def test_text(self, design):
+        with pytest.raises(StudyError, match="holds text"):
+            design(study(table().assign(z="north")), "got")
+
+    def test_infinite(self, design):
+        frame = table()
+        frame.loc[4, "z"] = np.inf
+        with pytest.raises(StudyError, match="infinite"):
+            design(study(frame), "got")
+
+    def test_one_arm_only(self, design):
+        with pytest.raises(NotIdentifiedError, match="nobody without 'got'"):
+            design(study(table().assign(got=1)), "got")
+
+    def test_unknown_component(self, design):
+        with pytest.raises(OptionError, match="There is no component 'nurse'"):
+            design(study(table()), "nurse")
+
+
+@pytest.mark.parametrize("design", [ek.MatchedComparison(), ek.WeightedComparison()])
+def test_perfect_separation(design):
+    frame = table()
+    frame["x"] = frame["got"] * 10 + frame["x"].clip(-1, 1)
+    with pytest.raises(NotIdentifiedError, match="apart perfectly"):
+        design(study(frame), "got")
+
+
+def test_all_but_perfect_separation_is_warned_of():
+    frame = table(400)
+    frame["w"] = ((frame["got"] == 1) & (frame["id"] % 2 == 0)).astype(int)
+    with pytest.warns(ek.EvalkitWarning, match="all but 0 or 1"):
+        ek.MatchedComparison().match(study(frame, covariates=("x", "w")), "got")
+
+
+def test_entropy_without_overlap():
+    frame = table()
+    frame["x"] = frame["x"].clip(-1, 1) + np.where(frame["got"] == 1, 1.5, 0)
+    with pytest.raises(NotIdentifiedError, match=r"No weights make|apart perfectly"):
+        ek.WeightedComparison(method="entropy")(study(frame), "got")
+
+
+def unavailable(est: ek.Estimate) -> str:
+    frame = est.to_frame()
+    assert np.isnan(frame[["estimate", "std_error", "conf_low", "conf_high"]].to_numpy()).all()
+    assert np.isnan(est.influence).all()
+    return frame["reason"][0]
+
+
+def test_a_caliper_that_leaves_nobody():
+    words = unavailable(ek.MatchedComparison(caliper=1e-9)(study(table()), "got"))
+    assert "nobody is matched: none of" in words
+
+
+def test_exact_with_empty_strata():
+    frame = table().assign(place=lambda f: np.where(f["got"] == 1, "north", "south"))
+    words = unavailable(ek.MatchedComparison(exact=("place",))(study(frame), "got"))
+    assert "nobody is matched" in words
+    frame.loc[frame.index[frame["got"] == 0][:15], "place"] = "north"
+    matching = ek.MatchedComparison(exact=("place",)).match(study(frame), "got")
+    assert matching.used[~matching.people.exposed].sum() == 15
+    why = matching.dropped.groupby("arm")["reason"].unique()
+    assert "nobody of the other arm is exactly alike" in why["comparison"]
+    assert matching.lost == matching.people.exposed.sum() - 15
+    assert f"for the other {matching.lost} these data cannot say" in matching.question
+
+
+def test_one_exposed_person():
+    frame = table().assign(got=lambda f: (f["id"] == 5).astype(int))
+    words = unavailable(ek.MatchedComparison(distance="mahalanobis")(study(frame), "got"))
+    assert "only one exposed person" in words
+    words = unavailable(ek.WeightedComparison(method="entropy")(study(frame), "got"))
+    assert "no combination of the others has 4 people in both arms" in words
+
+
+def test_fewer_partners_than_asked_for():
+    frame = table().assign(got=lambda f: (f["id"] < 70).astype(int))
+    matching = ek.MatchedComparison(ratio=3).match(study(frame), "got")
+    assert any("found fewer than 3 partners" in n for n in matching.notes)
+    assert matching.used[~matching.people.exposed].all()
+    assert matching.lost == 20
+
+
+def test_exact_columns_may_be_text_but_not_missing():
+    frame = table().assign(place=np.where(np.arange(120) % 2, "a", "b"))
+    assert ek.MatchedComparison(exact="place").match(study(frame), "got").used.any()
+    frame.loc[8, "place"] = None
+    with pytest.raises(StudyError, match="exact 'place' is missing for 1 people"):
+        ek.MatchedComparison(exact="place").match(study(frame), "got")
+    with pytest.raises(StudyError, match=r"no column 'plaice'.*Did you mean 'place'"):
+        ek.MatchedComparison(exact="plaice").match(study(frame), "got")
+
+
+def test_missing_outcomes_take_their_sets_with_them():
+    frame = table()
+    full = ek.MatchedComparison().match(study(frame), "got")
+    gone = full.pairs["comparison"].to_numpy()[:4]
+    frame.loc[frame["id"].isin(gone), "y"] = np.nan
+    est = ek.MatchedComparison()(study(frame), "got")
+    row = est.labels.iloc[0]
+    assert row["units_exposed"] == len(full.pairs) - 4
+    assert row["units_not_seen"] == 8
+    kept = full.pairs[~full.pairs["comparison"].isin(gone)]
+    y = frame.set_index("id")["y"]
+    assert est.value[0] == pytest.approx((y[kept["exposed"]].to_numpy() - y[kept["comparison"]].to_numpy()).mean())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "neighbour"}, "method='neighbour' is not a choice"),
+        ({"distance": "manhattan"}, "distance='manhattan'"),
+        ({"ratio": 0}, "ratio=0"),
+        ({"ratio": 1.5}, "ratio=1.5"),
+        ({"caliper": -1}, "caliper=-1"),
+        ({"caliper": {"x": 0.0}}, "caliper="),
+        ({"estimand": "ATE"}, "has no ATE"),
+        ({"adjust": "bias"}, "belongs to nearest matching with replacement"),
+        ({"std_error": "abadie_imbens"}, "belongs to matching with replacement"),
+        ({"method": "subclass", "distance": "mahalanobis"}, "classes of a score"),
+        ({"method": "x", "order": "y"}, "2 problems"),
+    ],
+)
+def test_impossible_choices(options, words):
+    with pytest.raises(OptionError, match=words):
+        ek.MatchedComparison(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "cem", "caliper": 0.2},
+        {"method": "exact", "ratio": 2},
+        {"method": "subclass", "replace": True},
+        {"method": "optimal", "order": "data"},
+        {"method": "full", "ratio": 2},
+        {"method": "nearest", "subclasses": 5},
+        {"method": "nearest", "replace": True, "order": "data"},
+    ],
+)
+def test_arguments_that_a_method_ignores_are_named(options):
+    with pytest.warns(ek.EvalkitWarning, match=rf"does not use {list(options)[-1]}="):
+        ek.MatchedComparison(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "gmm"}, "method='gmm'"),
+        ({"method": "aipw", "estimand": "ATO"}, "belongs to method='ipw'"),
+        ({"folds": 0, "method": "aipw"}, "folds=0"),
+        ({"clip": 0.7}, "clip=0.7"),
+        ({"propensity": "logit"}, "scikit-learn"),
+    ],
+)
+def test_impossible_weighting(options, words):
+    with pytest.raises(OptionError, match=words):
+        ek.WeightedComparison(**options)
+
+
+def test_weighting_names_what_it_ignores():
+    with pytest.warns(ek.EvalkitWarning, match="does not use clip"):
+        ek.WeightedComparison(method="entropy", clip=0.05)
+
+
+def test_distance_needs_covariates():
+    with pytest.raises(OptionError, match="needs covariates"):
+        ek.MatchedComparison()(study(table(), covariates=()), "got")
+
+
+def test_names_that_are_not_covariates():
+    with pytest.raises(OptionError, match=r"caliper names 'agee'"):
+        ek.MatchedComparison(caliper={"agee": 0.2}).match(study(table()), "got")
+    with pytest.raises(OptionError, match=r"distance_on names 'q'"):
+        ek.MatchedComparison(distance="mahalanobis", distance_on=("q",)).match(study(table()), "got")
+    with pytest.raises(OptionError, match=r"cutpoints name 'q'"):
+        ek.MatchedComparison(method="cem", cutpoints={"q": [1]}).match(study(table()), "got")
+
+
+def test_a_formula_that_cannot_be_read():
+    with pytest.raises(OptionError, match="cannot be read"):
+        ek.MatchedComparison(covariates="x + nothere").match(study(table()), "got")
+
+
+def test_interactions_by_formula():
+    matching = ek.MatchedComparison(covariates="x + z + x:z").match(study(table()), "got")
+    assert matching.people.names == ("x", "z", "x:z")
