@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -109,9 +110,9 @@ class Additivity:
     reason: str = ""
 
 
-def programme_level(paths: Paths) -> str:
-    """The level within which all components' levels of inference nest, the study's cluster if there is none."""
-    levels = list(dict.fromkeys(paths.inference_level(c)[0] for c in paths.components))
+def programme_level(paths: Paths, components: Sequence[str] | None = None) -> str:
+    """The level within which the levels of inference of `components` (all) nest, else the study's cluster."""
+    levels = list(dict.fromkeys(paths.inference_level(c)[0] for c in components or paths.components))
     for coarse in levels:
         if all(fine == coarse or paths.nested(fine, coarse) for fine in levels):
             return coarse

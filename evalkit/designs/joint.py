@@ -7,20 +7,28 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
-from evalkit.designs.additive import AdditiveDesign, EventTimes, additive_design, make_grid
-from evalkit.designs.joint_fit import Fit, refits
+from evalkit.designs.additive import AdditiveDesign, make_grid
+from evalkit.designs.imputation import programme_level
+from evalkit.designs.joint_columns import Shape, interaction_name, make_columns
+from evalkit.designs.joint_moments import Panel, make_cells, refits, supported
+from evalkit.designs.joint_source import JointSource
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.rollout import rows_of
-from evalkit.designs.sums import add_by
-from evalkit.errors import NotIdentifiedError
+from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.arms import Arms
-from evalkit.inference.contributions import Contributions, GroupSource
+from evalkit.inference.contributions import Contributions
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.jackknife import Replicates
 from evalkit.study.paths import Paths
 
 _FITS: WeakKeyDictionary = WeakKeyDictionary()
+_ALIKE = "everyone exposed, if effects add up"
+_COHORTS = "everyone exposed, if effects of components add up; cohorts may differ"
+ADDED, LEVEL = "additive effect by event time", "additive effect while on"
+INTERACTION = "interaction: effect beyond the sum while all are on"
+TANGLED = "the regression cannot tell this event time from other components, places and periods"
 
 
 @dataclass(frozen=True)
@@ -28,152 +36,170 @@ class JointEventStudy:
     """Event-time effects of every component at once, by weighted least squares.
 
     Y_it = u_i + v_{t, reach} + sum over components k of d_k(t - start_k(i)) + error: unit effects,
-    period effects for each pattern of reach, event-time indicators of every component (the additive
-    form of Sun and Abraham 2021 without cohorts). Effects are assumed to add up and to be the same in
-    every cohort; the labels say so. A coefficient outside the row space is NaN, with the reason.
+    period effects for each pattern of reach, event-time indicators of every component. Effects are assumed
+    to add up and to be the same in every cohort; the labels say so. A coefficient outside the row space
+    is NaN, with the reason. Exact in gapped panels; rows of people cost no more than their sums by path.
 
     window: None for every event time from 0 on; (lead, lag) for leads -lead .. -2 and event times
         0 .. lag, the last meaning "lag or later".
+    interactions: sets of components such as (("a", "b"),), each with one effect more while all of them are
+        on, called "a x b". It is identified only where every combination of them exists (for two: a only,
+        b only, both and neither), and then a component's own rows are its effects without the others.
+    saturated: event times of each cohort apart, with every lead (the period before is the reference),
+        averaged within an event time by the cohorts' shares, which count as estimated (Sun and Abraham 2021,
+        Journal of Econometrics 225). Where everybody is exposed some time, the last cohort serves as comparison
+        until it starts. `fit` gives the rows by cohort.
+    shape: "event_time", or "level" for one effect while on, whatever its age.
     outcome: name of another outcome than the study's first.
 
-    Calling gives one component's rows. Raises `NotIdentifiedError` when the component never varies.
+    Calling with a component, or with an interaction's name, gives its rows. Raises `OptionError` for
+    impossible choices and `NotIdentifiedError` when the component never varies.
     """
 
     window: tuple[int, int] | None = None
     interactions: tuple[tuple[str, ...], ...] = ()
+    saturated: bool = False
+    shape: str = "event_time"
     outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("shape", self.shape, ("event_time", "level"))
+        object.__setattr__(self, "interactions", tuple(tuple(i) for i in _listed(self.interactions)))
+        bad = [i for i in self.interactions if len(set(i)) < 2 or len(set(i)) < len(i)]
+        if bad:
+            raise OptionError(f"interactions={bad[0]!r} is not an interaction. Name two components or more, each once.")
+        if self.saturated and self.shape == "level":
+            raise OptionError("saturated=True needs shape='event_time': cohorts are told apart by event time.")
+        self._choices.times(1)
+
+    @property
+    def _choices(self) -> Shape:
+        return Shape(self.window, self.interactions, self.saturated, self.shape)
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""
-        paths.index(component)
-        level, _ = paths.inference_level(component)
-        return additive_design(paths, make_grid(paths, level), EventTimes(self._window(paths)))
+        grid = make_grid(paths, self._level(paths, component))
+        columns = make_columns(paths, self._choices)
+        there = np.zeros(columns.known.shape, dtype=bool)
+        there[grid.path[grid.group], grid.period] = True
+        return columns.keep(there & columns.known).on_grid(paths, grid)
 
-    def _window(self, paths: Paths) -> tuple[int, int] | None:
-        return self.window
+    def _level(self, paths: Paths, component: str) -> str:
+        for members in self.interactions:
+            if component == interaction_name(members):
+                return programme_level(paths, members)
+        paths.index(component)
+        return paths.inference_level(component)[0]
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Event-time effects of `component`, from the regression on all of them."""
-        study.paths.index(component)
-        whole = self.fit(study, study.paths.inference_level(component)[0])
+        whole = self.fit(study, self._level(study.paths, component))
         mine = np.flatnonzero(whole.labels["component"].to_numpy() == component)
         if not len(mine):
             raise NotIdentifiedError(f"{component!r} is never on, or on throughout, wherever it could be compared.")
-        return whole.select(mine)
+        found = whole.select(mine)
+        cohorts = self.saturated and (found.labels["estimand"] != INTERACTION).all()
+        return found.aggregate("event_time") if cohorts else found
 
     def fit(self, study: StudyLike, level: str) -> Estimate:
-        """All components' event-time effects with their joint covariance, clustered at `level`."""
+        """All rows with their joint covariance, clustered at `level`; by cohort where saturated."""
         made = _FITS.setdefault(study, {})
         if (self, level) not in made:
             made[self, level] = _estimate(self, study, level)
         return made[self, level]
 
 
+def _listed(given: object) -> tuple:
+    """The interactions as given; `OptionError` unless they are sets of names."""
+    fine = isinstance(given, (tuple, list)) and all(
+        isinstance(i, (tuple, list)) and all(isinstance(m, str) for m in i) for i in given
+    )
+    if not fine or not isinstance(given, (tuple, list)):
+        raise OptionError(f"interactions={given!r} is not a choice. Use sets of components such as (('a', 'b'),).")
+    return tuple(given)
+
+
 def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate:
-    values = study.values(design.outcome)
-    seen = np.isfinite(values)
-    paths = replace(study.paths, seen=None if seen.all() else seen, _cells={})
-    grid = make_grid(paths, level)
-    columns = additive_design(paths, grid, EventTimes(design.window))
+    panel = make_panel(study, design.outcome, design._choices)
+    columns, found = panel.columns, panel.solution
+    kinds = supported(panel, panel.mass)
+    names = np.array(columns.names, dtype=object)[columns.component]
+    outcome, interaction = study.outcome(design.outcome), columns.component >= len(study.paths.components)
+    alone = ADDED if design.shape == "event_time" else LEVEL
+    labels = pd.DataFrame({
+        "component": names, "outcome": outcome.column, "event_time": columns.event_time,
+        "estimand": np.where(interaction, INTERACTION, alone).astype(object),
+        "population": _COHORTS if design.saturated else _ALIKE,
+        "outcome_unit": outcome.unit, "inference_level": level,
+        "reason": np.where(kinds, np.where(found.free, "", TANGLED), [_lacking(n) for n in names]).astype(object),
+    })  # fmt: skip
+    if design.saturated:
+        periods = pd.Series(study.paths.periods)
+        labels["cohort"] = periods.reindex(columns.cohort).to_numpy()
+    return as_estimate(panel, study.paths, level, labels)
+
+
+def _lacking(name: str) -> str:
+    one = " only, ".join(name.split(" x "))
+    return f"this interaction needs rows of every kind: {one} only, all of them, and none"
+
+
+def make_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: bool = True) -> Panel:
+    """A study's outcome on the columns of a joint regression; columns that no row used has are left out.
+
+    by_reach: period effects for each pattern of reach, or one set for everybody.
+    """
+    paths, values = study.paths, study.values(outcome)
     weights = np.ones(paths.n_units) if paths.weights is None else paths.weights
-    mean = _group_means(values, weights, grid.of, grid.n_groups)
-    keep = columns.grid
-    fit = Fit(columns, mean[keep.group, keep.period])
-    cluster = np.zeros(grid.n_groups, dtype=int)
-    cluster[grid.of] = paths.levels[level].codes
-    return _assemble(fit, (study, paths, design.outcome), level, cluster, (values, weights))
+    columns = make_columns(paths, choices)
+    if not by_reach:
+        columns = replace(columns, pattern=np.zeros_like(columns.pattern))
+    whole = Panel(values, paths.path, weights, columns)
+    kept = columns.keep(whole.mass.reshape(columns.known.shape) > 0)
+    return whole if kept.width == columns.width else Panel(values, paths.path, weights, kept)
 
 
-def _group_means(values: np.ndarray, weights: np.ndarray, of: np.ndarray, groups: int) -> np.ndarray:
-    """(G, T) weighted means; a group's units are seen in the same periods."""
-    total = add_by(np.nan_to_num(values) * weights[:, None], of, groups)
-    mass = np.bincount(of, weights=weights, minlength=groups)
-    return total / np.where(mass > 0, mass, 1.0)[:, None]
-
-
-def _assemble(fit: Fit, where: tuple, level: str, cluster: np.ndarray, data: tuple) -> Estimate:
-    study, paths, name = where
-    p, found = fit.n_columns, fit.solution
-    rows = rows_of(study.paths)
-    value = np.where(found.free, found.beta, np.nan)
-    mass = np.asarray(fit.design.matrix.T @ fit.weight).ravel()
-    totals = np.hstack([_group_totals(fit), _group_masses(fit)])
-    source = GroupSource(rows, totals, level, cluster, lambda: _unit_rows(fit, *data))
-    first = np.vstack([np.eye(p), np.zeros((p, p))])
-    second = np.vstack([np.zeros((p, p)), np.eye(p)])
-    arms = _arms(fit, cluster, len(paths.levels[level].names))
+def as_estimate(panel: Panel, paths: Paths, level: str, labels: pd.DataFrame) -> Estimate:
+    """Coefficients as an Estimate: unit contributions, arms, refits."""
+    p, found = panel.columns.width, panel.solution
+    source, eye = JointSource(rows_of(paths), panel), np.eye(2 * p)
+    value = np.where(found.free & supported(panel, panel.mass), found.beta, np.nan)
+    arms = _arms(panel, paths, level)
     return Estimate(
-        value=value, mass=mass, labels=_labels(fit, study, level, name),
-        value_parts=Contributions(((source, first),), level), mass_parts=Contributions(((source, second),), level),
-        arms=arms, replicate=lambda: _replicates(fit, cluster, paths, level, arms),
+        value=value, mass=panel.column_mass.copy(), labels=labels,
+        value_parts=Contributions(((source, eye[:, :p]),), level),
+        mass_parts=Contributions(((source, eye[:, p:]),), level),
+        arms=arms, replicate=lambda: _replicates(panel, paths, level, arms),
     )  # fmt: skip
 
 
-def _group_totals(fit: Fit) -> np.ndarray:
-    """(G, p) contributions summed over the units of a group."""
-    grid = fit.design.grid
-    residual = fit.mean - np.average(fit.mean, weights=fit.weight) - fit.fitted
-    centred = residual - (np.bincount(grid.group, residual, grid.n_groups) / np.maximum(fit.group_size, 1))[grid.group]
-    return add_by(fit.row_coefficients * (fit.weight * centred)[:, None], grid.group, grid.n_groups)
-
-
-def _group_masses(fit: Fit) -> np.ndarray:
-    """(G, p) exposed unit-periods at each event time."""
-    grid, p = fit.design.grid, fit.n_columns
-    return fit.group_sums[:, :p].toarray() * grid.weight[:, None]
-
-
-def _unit_rows(fit: Fit, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(n, 2p) contributions of the values, then of the masses: records about people."""
-    grid, p = fit.design.grid, fit.n_columns
-    coef = np.zeros((grid.n_groups, grid.n_periods, p))
-    coef[grid.group, grid.period] = fit.row_coefficients
-    fitted, used = np.zeros((2, grid.n_groups, grid.n_periods))
-    fitted[grid.group, grid.period] = fit.fitted + np.average(fit.mean, weights=fit.weight)
-    used[grid.group, grid.period] = 1.0
-    use = used[grid.of] > 0
-    residual = np.where(use, np.nan_to_num(values) - fitted[grid.of], 0.0)
-    size = np.maximum(use.sum(axis=1), 1)
-    residual = np.where(use, residual - (residual.sum(axis=1) / size)[:, None], 0.0) * weights[:, None]
-    out = np.zeros((len(values), 2 * p))
-    order = np.argsort(grid.of, kind="stable")
-    stops = np.searchsorted(grid.of[order], np.arange(grid.n_groups + 1))
-    for g in range(grid.n_groups):
-        units = order[stops[g] : stops[g + 1]]
-        out[units, :p] = residual[units] @ coef[g]
-    out[:, p:] = fit.group_sums[:, :p].toarray()[grid.of] * weights[:, None]
-    return out
-
-
-def _arms(fit: Fit, cluster: np.ndarray, clusters: int) -> Arms:
+def _arms(panel: Panel, paths: Paths, level: str) -> Arms:
     """A cluster is exposed in a row where it has that event time, comparison where the component is off."""
-    grid = fit.design.grid
-    has = add_by((fit.group_sums[:, : fit.n_columns].toarray() > 0).astype(float), cluster, clusters) > 0
-    off = np.zeros_like(has)
-    for k in np.unique(fit.design.component):
-        mine = np.flatnonzero(fit.design.component == k)
-        on = np.asarray(fit.design.matrix[:, mine].sum(axis=1)).ravel() > 0
-        free = np.bincount(cluster[grid.group], weights=(~on).astype(float), minlength=clusters) > 0
-        off[:, mine] = free[:, None]
-    return Arms(has, off, np.ones(clusters, dtype=int))
+    codes, clusters = paths.levels[level].codes, len(paths.levels[level].names)
+    columns = panel.columns
+    if panel.whole and clusters == paths.n_units:
+        n, size = columns.known.shape[0], np.bincount(panel.path, minlength=len(columns.pattern))
+        used = sparse.block_diag([sparse.csr_matrix(k[None].astype(float)) for k in columns.known], format="csr")
+    else:
+        cells = make_cells(panel.path, codes)
+        c, t = np.nonzero(panel.masses(cells))
+        at = (codes[cells.order[cells.start[:-1]]][c], cells.path[c] * columns.known.shape[1] + t)
+        n, size = clusters, np.ones(clusters, dtype=int)
+        used = sparse.csr_matrix((np.ones(len(c)), at), shape=(n, columns.matrix.shape[0]))
+    exposed = (used @ columns.matrix).toarray() > 0
+    comparison = np.zeros_like(exposed)
+    for k in np.unique(columns.component):
+        mine = np.flatnonzero(columns.component == k)
+        off = np.asarray(columns.matrix[:, mine].sum(axis=1)).ravel() == 0
+        comparison[:, mine] = ((used @ off.astype(float)) > 0)[:, None]
+    return Arms(exposed, comparison, size)
 
 
-def _replicates(fit: Fit, cluster: np.ndarray, paths: Paths, level: str, arms: Arms) -> Replicates:
-    names = paths.levels[level].names
-    beta, left = refits(fit, cluster, len(names))
-    masses = np.where(np.isnan(beta), 0.0, left)
-    everywhere = np.ones_like(arms.exposed)
-    return Replicates(names, level, beta, masses, arms.exposed, everywhere & ~arms.exposed)
-
-
-def _labels(fit: Fit, study: StudyLike, level: str, name: str | None) -> pd.DataFrame:
-    names = np.array(fit.design.components, dtype=object)
-    outcome = study.outcome(name)
-    reason = np.where(
-        fit.solution.free, "", "the regression cannot tell this event time from other components, places and periods"
-    )
-    return pd.DataFrame({
-        "component": names[fit.design.component], "outcome": outcome.column, "event_time": fit.design.event_time,
-        "estimand": "additive effect by event time", "population": "everyone exposed, if effects add up",
-        "outcome_unit": outcome.unit, "inference_level": level, "reason": reason.astype(object),
-    })  # fmt: skip
+def _replicates(panel: Panel, paths: Paths, level: str, arms: Arms) -> Replicates:
+    codes, names = paths.levels[level].codes, paths.levels[level].names
+    beta, left = refits(panel, codes, len(names))
+    exposed = arms.exposed
+    if len(exposed) != len(names) or (arms.size != 1).any():
+        exposed = np.zeros((len(names), exposed.shape[1]), dtype=bool)
+        exposed[codes] = arms.exposed[panel.path]
+    return Replicates(names, level, beta, np.where(np.isnan(beta), 0.0, left), exposed, ~exposed)

@@ -1,9 +1,9 @@
-"""Numbers of the additive event-time regression: coefficients, contributions, delete-one refits.
+"""An additive regression on rows of groups: coefficients, and what each row weighs in them.
 
 With Z the period-by-pattern indicators and all columns demeaned within units, b solves
 S_xx b = S_xy, S = X'WX - X'WZ (Z'WZ)^- Z'WX. Unit i contributes S_xx^- (X_i - Z_i g)'w_i e_i, g the
-period coefficients of X; unit means drop out because residuals sum to zero within a unit. A deletion
-takes one cluster's cross-products away, so that no rows are read again.
+period coefficients of X; unit means drop out because residuals sum to zero within a unit. The weights
+of two-way fixed effects and its regression for CR2 are read from here; estimates come from `joint_moments`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from scipy import sparse
 
 from evalkit.designs.additive import AdditiveDesign
 from evalkit.designs.span import span
+from evalkit.designs.sums import add_by
 
 _SINGULAR = 1e-10
 
@@ -132,20 +133,8 @@ def pseudo(matrix: np.ndarray) -> np.ndarray:
     return (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
 
 
-def refits(fit: Fit, cluster: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:
-    """(K, p) coefficients without each cluster, NaN where no longer identified, and (K, p) column sizes left.
-
-    cluster: (G,) code of each group.
-    """
-    p, grid = fit.n_columns, fit.design.grid
-    of_row = cluster[grid.group]
-    beta, left = np.full((clusters, p), np.nan), np.zeros((clusters, p))
-    squares = fit.design.matrix.multiply(fit.design.matrix).tocsr()
-    for c in range(clusters):
-        rows, groups = np.flatnonzero(of_row == c), np.flatnonzero(cluster == c)
-        size = fit.design.size - squares[rows].T @ fit.weight[rows]
-        size = np.where(size > 1e-9 * np.maximum(fit.design.size, 1e-300), size, 0.0)
-        found = solve(fit.total - fit.within(rows, groups), p, size)
-        beta[c] = np.where(found.free, found.beta, np.nan)
-        left[c] = size
-    return beta, left
+def group_means(values: np.ndarray, weights: np.ndarray, of: np.ndarray, groups: int) -> np.ndarray:
+    """(G, T) weighted means; a group's units are seen in the same periods."""
+    total = add_by(np.nan_to_num(values) * weights[:, None], of, groups)
+    mass = np.bincount(of, weights=weights, minlength=groups)
+    return total / np.where(mass > 0, mass, 1.0)[:, None]

@@ -20,8 +20,9 @@ import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.additive import AdditiveDesign, EventTimes, additive_design, make_grid
-from evalkit.designs.joint import _assemble, _group_means
-from evalkit.designs.joint_fit import Fit
+from evalkit.designs.joint import as_estimate, make_panel
+from evalkit.designs.joint_columns import Shape
+from evalkit.designs.joint_fit import Fit, group_means
 from evalkit.designs.protocol import StudyLike
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
@@ -173,21 +174,25 @@ def _make(design: TwoWayFixedEffects, study: StudyLike, level: str) -> _Made:
     if not columns.matrix.shape[1] or not len(grid.group):
         raise NotIdentifiedError("No component is on in any row, so that the regression has no columns.")
     weights = np.ones(paths.n_units) if paths.weights is None else paths.weights
-    mean = _group_means(values, weights, grid.of, grid.n_groups)
+    mean = group_means(values, weights, grid.of, grid.n_groups)
     fit = Fit(columns, mean[grid.group, grid.period])
     cluster = np.zeros(grid.n_groups, dtype=int)
     cluster[grid.of] = paths.levels[level].codes
-    whole = _assemble(fit, (study, paths, design.outcome), level, cluster, (values, weights))
-    return _Made(fit, paths, level, cluster, replace(whole, labels=_labels(whole.labels, fit)))
+    panel = make_panel(study, design.outcome, Shape(shape="level"), by_reach=False)
+    whole = as_estimate(panel, study.paths, level, _labels(design, study, level, fit))
+    return _Made(fit, paths, level, cluster, whole)
 
 
-def _labels(labels: pd.DataFrame, fit: Fit) -> pd.DataFrame:
+def _labels(design: TwoWayFixedEffects, study: StudyLike, level: str, fit: Fit) -> pd.DataFrame:
+    outcome = study.outcome(design.outcome)
     reason = "the regression cannot tell this component from other components, places and periods"
-    return labels.drop(columns="event_time").assign(
-        estimand="two-way fixed effects coefficient",
-        population="for showing, never for a headline: right only if effects add up and are the same everywhere",
-        reason=np.where(fit.solution.free, "", reason).astype(object),
-    )
+    return pd.DataFrame({
+        "component": np.array(fit.design.components, dtype=object)[fit.design.component],
+        "outcome": outcome.column, "estimand": "two-way fixed effects coefficient",
+        "population": "for showing, never for a headline: right only if effects add up and are the same everywhere",
+        "outcome_unit": outcome.unit, "inference_level": level,
+        "reason": np.where(fit.solution.free, "", reason).astype(object),
+    })  # fmt: skip
 
 
 def _outcome_weights(fit: Fit) -> np.ndarray:
