@@ -39,8 +39,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(VENV) holds a Python older than 3.11: remove the folder and run make again.")' && \
 	echo "Installing (about a minute) ..." && \
 	{ test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "uv is not to be had: going on with pip."; } && \
-	{ { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,ml]'; } || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,ml]'; } && \
+	{ { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,ml,rd]'; } || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,ml,rd]'; } && \
 	touch $(READY)
 
 demo: $(READY) ## evaluate the road-safety study and write its report
@@ -69,7 +69,7 @@ inventory: $(READY) ## write the inventory in ARCHITECTURE.md again
 
 constraints: $(READY) ## pin the newest versions that go together
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--extra test --extra ml pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
+		--extra test --extra ml --extra rd pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
 
 clean: ## remove what was made here, but not .venv
 	@rm -rf reports site .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -31,6 +31,7 @@ _PUBLIC = {
     "MatchedComparison": "evalkit.designs:MatchedComparison",
     "Outcome": "evalkit.study:Outcome",
     "JointEventStudy": "evalkit.designs:JointEventStudy",
+    "RegressionDiscontinuity": "evalkit.designs:RegressionDiscontinuity",
     "Separability": "evalkit.components:Separability",
     "StaggeredRollout": "evalkit.designs:StaggeredRollout",
     "Study": "evalkit.study:Study",

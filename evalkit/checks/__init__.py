@@ -1,6 +1,7 @@
 """Checks that could sink a result; each passes, fails or only informs."""
 
 from evalkit.checks.by_people import by_people as by_people
+from evalkit.checks.cutoff import cutoff_checks as cutoff_checks
 from evalkit.checks.date_rule import date_rule as date_rule
 from evalkit.checks.few_clusters import few_clusters as few_clusters
 from evalkit.checks.leave_one_cluster import leave_one_cluster as leave_one_cluster

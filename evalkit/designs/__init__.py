@@ -1,6 +1,7 @@
 """Designs: frozen choices that are called on a study and a component."""
 
 from evalkit.designs.did import DifferenceInDifferences as DifferenceInDifferences
+from evalkit.designs.discontinuity import RegressionDiscontinuity as RegressionDiscontinuity
 from evalkit.designs.imputation import Imputation as Imputation
 from evalkit.designs.joint import JointEventStudy as JointEventStudy
 from evalkit.designs.matched import MatchedComparison as MatchedComparison
