@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,7 +14,7 @@ from evalkit.designs import TwoWayFixedEffects
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
 from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_of
-from evalkit.evaluation.bundles import run_bundles
+from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
 from evalkit.evaluation.headline import Window, run
 from evalkit.evaluation.ladder import Choices, ladder, rule_words
@@ -20,6 +22,10 @@ from evalkit.evaluation.verdicts import Evidence, Verdict
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
 from evalkit.study import Outcome, Study
+
+if TYPE_CHECKING:
+    from evalkit.evaluation.attribution import Attribution
+    from evalkit.evaluation.value import Value
 
 ESTIMATED = ("separable", "additive_only")
 
@@ -47,6 +53,7 @@ class Evaluation:
     rules: Mapping[str, str]
     findings: tuple[Finding, ...]
     decisions: tuple[tuple[Evidence, Verdict], ...]
+    bundle_runs: tuple[BundleRun, ...] = ()
 
     def estimate(self, component: str, outcome: str | None = None) -> Estimate | None:
         """The headline Estimate behind a verdict, None where there is none."""
@@ -59,6 +66,20 @@ class Evaluation:
     def contamination(self, component: str, outcome: str | None = None) -> pd.DataFrame:
         """What two-way fixed effects would hand `component` of the others' effects (weights, no outcome model)."""
         return TwoWayFixedEffects(outcome=self.study.outcome(outcome).column).contamination(self.study, component)
+
+    @cached_property
+    def attribution(self) -> Attribution:
+        """What each component can be given of the programme's total, on the first outcome; made when asked for."""
+        from evalkit.evaluation.attribution import attribute
+
+        return attribute(self)
+
+    @cached_property
+    def value(self) -> Value:
+        """Value for money on the first outcome; worked out when asked for."""
+        from evalkit.evaluation.value import value_for_money
+
+        return value_for_money(self)
 
     def save(self, folder: str) -> None:
         """Write the frames as CSV into `folder`; no unit rows."""
@@ -104,6 +125,7 @@ def evaluate(
         rules=_rules(study, sep),
         findings=findings,
         decisions=decisions,
+        bundle_runs=bundles,
     )  # fmt: skip
 
 

@@ -1,0 +1,199 @@
+"""Which people periods a headline speaks for, and which the programme's total covers: the same cells for both.
+
+A *cell* is an exposure path in a period; its mass is how many people periods (by weight) are in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.additive import spell_ages
+from evalkit.designs.imputation import programme_level
+from evalkit.designs.imputation_averages import Averages
+from evalkit.designs.imputation_fit import Imputed
+from evalkit.designs.pairs import make_pairs
+from evalkit.designs.protocol import StudyLike
+from evalkit.designs.rollout import rows_of
+from evalkit.designs.sums import add_by
+from evalkit.evaluation.headline import Run, Window
+from evalkit.evaluation.ladder import JOINT, TRIPLE
+from evalkit.inference import Estimate
+from evalkit.inference.aggregate import Averaging
+from evalkit.inference.contributions import Contributions, GroupSource
+from evalkit.inference.jackknife import Replicates
+from evalkit.inference.labels import common
+from evalkit.study.paths import OFF, Paths
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What one headline claims: members on together, rows (k,) of the design, and the adopters' cells in the
+    claimed window: row, path, period, mass, each (c,). additive: it rests on effects that add up."""
+
+    name: str
+    members: tuple[str, ...]
+    rows: Estimate
+    row: np.ndarray
+    path: np.ndarray
+    period: np.ndarray
+    mass: np.ndarray
+    additive: bool
+
+    def by_cell(self, shape: tuple[int, int]) -> np.ndarray:
+        """(P, T) people periods claimed."""
+        out = np.zeros(shape)
+        np.add.at(out, (self.path, self.period), self.mass)
+        return out
+
+    def average(self, share: np.ndarray) -> tuple[Estimate | None, float]:
+        """Average effect over a share (P, T) of the claimed cells (None where there are none), and their mass."""
+        mass = np.bincount(self.row, weights=self.mass * share[self.path, self.period], minlength=len(self.rows))
+        return averaged(self.rows, mass), float(mass.sum())
+
+
+def claim_of(study: StudyLike, name: str, members: Sequence[str], run: Run, window: Window) -> Claim | None:
+    """The claim behind a headline that gave a number; None where it has no cells."""
+    if run.rows is None or run.answer is None:
+        return None
+    found = _event_cells(study, name, run.rows) if run.rows.cells is None else _plan_cells(study.paths, name, run)
+    row, path, period, mass = found
+    inside = window.holds(run.rows.labels["event_time"].to_numpy())
+    keep = inside[row] & np.isfinite(run.rows.value[row]) & (mass > 0)
+    if not keep.any():
+        return None
+    parts = (row[keep], path[keep], period[keep], mass[keep])
+    return Claim(name, tuple(members), run.rows, *parts, additive=run.rung.name == JOINT)
+
+
+def _plan_cells(paths: Paths, name: str, run: Run) -> tuple[np.ndarray, ...]:
+    """Adopters' cells from the weights of a plan; pairs stand for their eligible path."""
+    assert run.rows is not None
+    weights = run.rows.weights()
+    frame = weights[weights["sign"] == 1]
+    row, path = frame["row"].to_numpy(dtype=int), frame["path"].to_numpy(dtype=int)
+    if run.rung.name == TRIPLE:
+        pairs = make_pairs(paths, name)
+        assert pairs is not None
+        path = pairs.eligible[path]
+    period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
+    return row, path, period, frame["weight"].to_numpy() * run.rows.mass[row]
+
+
+def _event_cells(study: StudyLike, name: str, rows: Estimate) -> tuple[np.ndarray, ...]:
+    """Every cell with an event time that a regression gives an effect for."""
+    state = study.paths.state[:, :, study.paths.index(name)]
+    on, off = state > 0, state == OFF
+    age = np.where(on, spell_ages(on, off)[1], -1)
+    outcome = str(rows.labels["outcome"].iloc[0])
+    seen = people_periods(study.paths, np.isfinite(study.values(outcome)))
+    at = {int(e): i for i, e in enumerate(rows.labels["event_time"])}
+    path, period = np.nonzero((age >= 0) & (seen > 0))
+    row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)
+    known = row >= 0
+    return row[known], path[known], period[known], seen[path, period][known]
+
+
+def people_periods(paths: Paths, seen: np.ndarray) -> np.ndarray:
+    """(P, T) weight of the units of each path seen in each period."""
+    w = np.ones(paths.n_units) if paths.weights is None else paths.weights
+    return add_by(seen * w[:, None], paths.path, paths.n_paths)
+
+
+def averaged(rows: Estimate, mass: np.ndarray) -> Estimate | None:
+    """One row: the average of rows weighted by `mass` (k,); a row's share of its own mass is kept in every refit."""
+    keep = np.flatnonzero(mass > 0)
+    if not len(keep):
+        return None
+    part = rows.select(keep)
+    share = mass[keep] / part.mass
+
+    def refit() -> Replicates:
+        r = part.replicates
+        return replace(r, masses=r.masses * share)
+
+    scaled = replace(
+        part, mass=mass[keep].astype(float), replicate=None if part.replicate is None else refit,
+        mass_parts=None if part.mass_parts is None else part.mass_parts.map(np.diag(share)),
+    )  # fmt: skip
+    member = np.ones((len(keep), 1), dtype=bool)
+    labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")
+    return scaled.apply(Averaging(member, by_mass=True, total_mass=True), labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Programme:
+    """The programme as a whole: every exposed cell whose outcome without the programme can be imputed.
+
+    Untreated outcomes as in `Imputation` (Borusyak, Jaravel and Spiess 2024). Components that are absorbed
+    (always on, everybody at once) are no part of `paths`.
+    """
+
+    paths: Paths
+    values: np.ndarray
+    words: Mapping[str, str]
+
+    @cached_property
+    def imputed(self) -> Imputed:
+        return Imputed(self.paths, self.values)
+
+    @cached_property
+    def level(self) -> str:
+        return programme_level(self.paths)
+
+    @cached_property
+    def mass(self) -> np.ndarray:
+        """(P, T) people periods that the total covers."""
+        atoms = self.imputed.atoms
+        out = np.zeros(self.paths.state.shape[:2])
+        out[atoms.path, atoms.period] = atoms.mass
+        return out
+
+    @cached_property
+    def gross(self) -> float:
+        """Sum of the outcome over the people periods covered."""
+        rows = self.imputed.rows
+        return float(self.imputed.weights[rows.unit] @ self.values[rows.unit, rows.period])
+
+    def on(self, component: str) -> np.ndarray:
+        """(P, T) where a component is on."""
+        return self.paths.state[:, :, self.paths.index(component)] > 0
+
+    def averages(self, shares: Sequence[np.ndarray], names: Sequence[str]) -> Estimate:
+        """Average effect of the programme over each of some shares (P, T) of the cells covered, a row each."""
+        atoms = self.imputed.atoms
+        share = np.column_stack([s[atoms.path, atoms.period] for s in shares])
+
+        def weigh(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            total = mass @ share
+            return share / np.where(total > 0, total, 1.0), total > 0
+
+        level = self.paths.levels[self.level]
+        found = Averages(self.imputed, weigh, share > 0, level.codes, len(level.names))
+        k = len(names)
+        source = GroupSource(
+            rows_of(self.paths), found.totals(), self.level, np.arange(found.clusters), found.unit_rows
+        )
+        labels = pd.DataFrame({"component": list(names), "estimand": "average effect of the programme",
+                               "population": "everyone exposed with an untreated past", "reason": "",
+                               "inference_level": self.level, **self.words})  # fmt: skip
+        return Estimate(
+            value=found.value, mass=atoms.mass @ share, labels=labels,
+            value_parts=Contributions(((source, np.eye(k)),), self.level), arms=found.arms,
+            replicate=lambda: found.replicates(level.names, self.level),
+        )  # fmt: skip
+
+
+def without(paths: Paths, dropped: Sequence[str]) -> Paths:
+    """The same units and paths without some components."""
+    keep = [k for k, c in enumerate(paths.components) if c not in dropped]
+    return replace(
+        paths, components=tuple(paths.components[k] for k in keep), state=paths.state[:, :, keep],
+        reach=paths.reach[:, keep], assigned_at={c: paths.assigned_at[c] for c in paths.components if c not in dropped},
+        lags=tuple(paths.lags[k] for k in keep) if paths.lags else (),
+        always_on=tuple(paths.always_on[k] for k in keep) if paths.always_on else (), _cells={},
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""Attribution: pieces add up over the same cells, the truth in mean, and the order of components is no matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evalkit as ek
+from evalkit.evaluation.attribution import Attribution, attribute
+
+EFFECT = {"a": 1.0, "b": 0.5}
+TOGETHER = 0.6
+
+
+def rollout(seed: int, sites: int = 30, periods: int = 12, noise: float = 0.4) -> pd.DataFrame:
+    """Two people a site; a and b begin at different times; together they do more than the sum. Column `none` is
+    the same outcome with both off: every regime is known."""
+    rng = np.random.default_rng(seed)
+    site = np.repeat(np.arange(sites), 2)
+    starts = {c: rng.permutation(np.resize(times, sites)) for c, times in _STARTS.items()}
+    t = np.arange(periods)
+    on = {c: (t >= s[site][:, None]).astype(int) for c, s in starts.items()}
+    none = 0.1 * t + rng.normal(size=(len(site), 1)) + noise * rng.normal(size=(len(site), periods))
+    y = none + sum(EFFECT[c] * on[c] for c in on) + TOGETHER * on["a"] * on["b"]
+    frame = {"unit": np.repeat(np.arange(len(site)), periods), "site": np.repeat(site, periods)}
+    frame |= {"t": np.tile(t, len(site)), "y": y.ravel(), "none": none.ravel(), **{c: on[c].ravel() for c in on}}
+    return pd.DataFrame(frame)
+
+
+_STARTS = {"a": [4, 6, 8, 99, 99, 99], "b": [5, 7, 99, 99, 3, 99, 99]}
+
+
+def study_of(frame: pd.DataFrame, components: tuple[str, ...] = ("a", "b"), **more: object) -> ek.Study:
+    return ek.Study(frame, unit="unit", period="t", cluster="site", outcome="y", components=list(components), **more)
+
+
+@pytest.fixture(scope="module")
+def found() -> tuple[pd.DataFrame, Attribution]:
+    frame = rollout(1)
+    return frame, attribute(study_of(frame))
+
+
+def test_pieces_add_up_and_share_one_covariance(found: tuple[pd.DataFrame, Attribution]) -> None:
+    _, made = found
+    assert abs(made.pieces["estimate"].sum() - made.total) < 1e-10
+    assert made.gross - made.expected_without == pytest.approx(made.total, abs=1e-9)
+    assert made.estimate is not None
+    lines = np.ones(len(made.estimate))
+    lines[-1] = -1
+    gap = made.estimate.contrast(lines, name="pieces less total")
+    assert abs(gap.value[0]) < 1e-10
+    assert set(made.pieces["kind"]) >= {"own", "interaction", "unexplained"}
+    given = made.pieces[made.pieces["reason"] == ""]
+    assert (given["conf_low"] < given["estimate"]).all() and (given["estimate"] < given["conf_high"]).all()
+
+
+def test_total_and_gross_are_over_the_same_cells(found: tuple[pd.DataFrame, Attribution]) -> None:
+    frame, made = found
+    treated = frame[(frame["a"] + frame["b"]) > 0]
+    assert made.people_periods == len(treated)
+    assert made.gross == pytest.approx(treated["y"].sum())
+
+
+def test_the_truth_in_mean_where_all_regimes_are_known() -> None:
+    errors = []
+    for seed in range(8):
+        frame = rollout(seed, sites=24, periods=10)
+        made = attribute(study_of(frame))
+        pieces = made.pieces.set_index("piece")
+        truth = (frame["y"] - frame["none"]).sum()
+        assert made.people_periods == ((frame["a"] + frame["b"]) > 0).sum()
+        own = {c: pieces.loc[c, "estimate"] - EFFECT[c] * pieces.loc[c, "people_periods"] for c in "ab"}
+        both = made.pieces[made.pieces["kind"] == "interaction"].iloc[0]
+        left = pieces.loc["Unexplained", "estimate"]
+        extra = both["estimate"] - TOGETHER * both["people_periods"]
+        errors.append((made.total - truth, own["a"], own["b"], extra, left))
+    table = np.array(errors)
+    mean, se = table.mean(axis=0), table.std(axis=0, ddof=1) / np.sqrt(len(table))
+    assert (np.abs(mean) < 3 * se).all()
+    assert (se < 25).all()
+
+
+def test_last_in_and_first_in_differ_by_what_is_done_together(found: tuple[pd.DataFrame, Attribution]) -> None:
+    frame, made = found
+    orders = made.orders.set_index(["component", "order"])["estimate"]
+    extra = made.pieces.loc[made.pieces["kind"] == "interaction", "estimate"].iloc[0]
+    both = made.pieces.loc[made.pieces["kind"] == "interaction", "people_periods"].iloc[0]
+    periods = {c: ((frame[c] > 0) & (frame["a"] * frame["b"] > 0)).sum() for c in "ab"}
+    assert both == periods["a"]
+    for c in "ab":
+        assert orders[c, "last_in"] - orders[c, "first_in"] == pytest.approx(extra, rel=0.35)
+    shares = made.shapley["estimate"].sum()
+    own = made.pieces.loc[made.pieces["kind"].isin(["own", "interaction"]), "estimate"].sum()
+    assert shares == pytest.approx(own, abs=1e-8)
+    assert "convention" in made.shapley["note"].iloc[0]
+
+
+def test_own_effect_is_the_headline_times_its_people_periods() -> None:
+    frame = rollout(2).assign(y=lambda f: f["none"] + f["a"])
+    evaluation = ek.evaluate(study_of(frame, ("a",)))
+    made = evaluation.attribution
+    headline = evaluation.verdicts.iloc[0]
+    own = made.pieces[made.pieces["kind"] == "own"].iloc[0]
+    for column in ("estimate", "conf_low", "conf_high"):
+        assert own[column] == pytest.approx(headline[column] * own["people_periods"], rel=1e-9)
+    assert made.interactions.empty
+    orders = made.orders.set_index("order")["estimate"]
+    assert orders["first_in"] == pytest.approx(orders["last_in"])
+
+
+def test_the_order_of_components_does_not_change_the_pieces(found: tuple[pd.DataFrame, Attribution]) -> None:
+    frame, made = found
+    other = attribute(study_of(frame, ("b", "a")))
+    assert other.total == pytest.approx(made.total, abs=1e-9)
+    columns = ["estimate", "conf_low", "conf_high", "people_periods"]
+    for c in "ab":
+        one, two = (m.pieces[m.pieces["piece"] == c][columns].iloc[0] for m in (made, other))
+        np.testing.assert_allclose(one.to_numpy(float), two.to_numpy(float), atol=1e-8)
+    for kind in ("interaction", "beyond", "unexplained"):
+        one, two = (m.pieces.loc[m.pieces["kind"] == kind, "estimate"].to_numpy() for m in (made, other))
+        np.testing.assert_allclose(one, two, atol=1e-8)
+
+
+def bundle(seed: int) -> pd.DataFrame:
+    """b goes wherever a goes; c on its own; k everywhere; half the people of a place can be reached by c."""
+    frame = rollout(seed, sites=36)
+    frame["c"] = frame["b"]
+    frame["b"] = frame["a"]
+    return frame.assign(k=1, y=frame["none"] + 1.4 * frame["a"] + 0.5 * frame["c"])
+
+
+def test_a_bundle_is_one_piece_and_what_is_always_on_lies_outside() -> None:
+    made = attribute(study_of(bundle(3), ("a", "b", "c", "k")))
+    assert abs(made.pieces["estimate"].sum() - made.total) < 1e-10
+    together = made.pieces[made.pieces["kind"] == "bundle"].iloc[0]
+    assert together["components"] == ("a", "b")
+    assert together["conf_low"] < 1.4 * together["people_periods"] < together["conf_high"]
+    outside = made.pieces[made.pieces["kind"] == "not_given"].iloc[0]
+    assert outside["piece"] == "k" and np.isnan(outside["estimate"]) and "outside the total" in outside["reason"]
+    assert any("Outside the total: k" in n for n in made.notes)
+    assert set(map(tuple, made.shapley["components"])) == {("a", "b"), ("c",)}
+
+
+def test_interactions_are_tested_or_said_to_be_untestable_pair_by_pair() -> None:
+    table = attribute(study_of(bundle(3), ("a", "b", "c"))).interactions
+    assert len(table) == 3
+    by_pair = {frozenset((r.a, r.b)): r for r in table.itertuples()}
+    assert by_pair[frozenset("ac")].testable
+    never = by_pair[frozenset("ab")]
+    assert not never.testable and np.isnan(never.estimate) and "Not testable" in never.words
+
+
+def test_what_starts_everywhere_at_once_leaves_no_total() -> None:
+    frame = rollout(4).assign(a=lambda f: (f["t"] >= 5).astype(int), b=lambda f: (f["t"] >= 5).astype(int))
+    made = attribute(study_of(frame))
+    assert np.isnan(made.total) and made.reason
+    assert made.pieces["estimate"].isna().all() and (made.pieces["reason"] != "").all()
+
+
+def test_only_a_study_or_an_evaluation_can_be_attributed() -> None:
+    with pytest.raises(ek.EvalkitError, match="needs a Study or an Evaluation"):
+        attribute("study")  # type: ignore[arg-type]
