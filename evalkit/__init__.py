@@ -29,6 +29,7 @@ _PUBLIC = {
     "Interval": "evalkit.inference:Interval",
     "Links": "evalkit.study.links:Links",
     "MatchedComparison": "evalkit.designs:MatchedComparison",
+    "Money": "evalkit.study.money:Money",
     "Outcome": "evalkit.study:Outcome",
     "JointEventStudy": "evalkit.designs:JointEventStudy",
     "RegressionDiscontinuity": "evalkit.designs:RegressionDiscontinuity",
@@ -38,12 +39,15 @@ _PUBLIC = {
     "TripleDifference": "evalkit.designs:TripleDifference",
     "TwoWayFixedEffects": "evalkit.designs:TwoWayFixedEffects",
     "WeightedComparison": "evalkit.designs:WeightedComparison",
+    "attribute": "evalkit.evaluation.attribution:attribute",
     "evaluate": "evalkit.evaluation:evaluate",
+    "for_whom": "evalkit.evaluation:for_whom",
     "plot": "evalkit.figures",
     "report": "evalkit.reporting:report",
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
     "synthetic": "evalkit.synthetic",
+    "value_for_money": "evalkit.evaluation.value:value_for_money",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -2,3 +2,4 @@
 
 from evalkit.evaluation.evaluate import Evaluation as Evaluation
 from evalkit.evaluation.evaluate import evaluate as evaluate
+from evalkit.evaluation.for_whom import for_whom as for_whom

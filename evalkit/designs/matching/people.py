@@ -205,7 +205,7 @@ def covariates_of(
     return np.ascontiguousarray(x), names
 
 
-def _column(study: Study, name: str, rows: np.ndarray, base: int) -> pd.Series:
+def read_column(study: Study, name: str, rows: np.ndarray, base: int) -> pd.Series:
     """A column of any kind, in the base period, for the people who take part."""
     columns, index = Columns(study.source, study.people), study._opened.index
     if not columns.has(name):
@@ -217,7 +217,7 @@ def _column(study: Study, name: str, rows: np.ndarray, base: int) -> pd.Series:
 
 
 def _exact(study: Study, name: str, rows: np.ndarray, base: int) -> np.ndarray:
-    series = _column(study, name, rows, base)
+    series = read_column(study, name, rows, base)
     codes, _ = pd.factorize(series, sort=False)
     gone = np.flatnonzero(codes < 0)
     if len(gone):
@@ -235,7 +235,7 @@ def _formula(study: Study, formula: str, rows: np.ndarray, base: int) -> tuple[n
     columns = Columns(study.source, study.people)
     try:
         needed = sorted(str(v) for v in Formula(formula).required_variables)
-        frame = pd.DataFrame({v: _column(study, v, rows, base) for v in needed if columns.has(v)})
+        frame = pd.DataFrame({v: read_column(study, v, rows, base) for v in needed if columns.has(v)})
         matrix = Formula(formula).get_model_matrix(frame, na_action="ignore")
     except FormulaicError as error:
         known = ", ".join(str(c) for c in columns.panel.columns)

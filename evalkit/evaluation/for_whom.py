@@ -1,0 +1,295 @@
+"""For whom: does the effect of a component differ between kinds of people? With honest intervals, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evalkit.checks.result import CheckResult
+from evalkit.designs.matching.doubly_robust import Models, Splits, aipw
+from evalkit.designs.matching.estimating import cluster_level, outcome_of
+from evalkit.designs.matching.people import People, Who, gather, read_column
+from evalkit.designs.matching.score import fit_score
+from evalkit.errors import OptionError
+from evalkit.inference.intervals import check_level
+from evalkit.inference.multiplicity import holm
+from evalkit.show.words import join_words
+from evalkit.study import Study
+
+SMALLEST = 10
+FEWEST, ARM = 400, 100
+EXTREME, MOST_EXTREME = 0.02, 0.2
+REPEATS = 3
+_COLUMNS = ["by", "group", "people", "exposed", "estimate", "std_error", "conf_low", "conf_high", "reason"]
+
+
+@dataclass(frozen=True, eq=False)
+class ForWhom:
+    """Effects by kind of people.
+
+    table: by, group, people, exposed, estimate, std_error, conf_low, conf_high, reason; NaN where a group is too
+        small to be shown. differences: by, p_value, p_adjusted (Holm over `by`) of "the effect is the same in every
+        group". calibration: are effects predicted from half the people borne out in the other half? words: what it
+        comes to. reason: why nothing is given, "" otherwise.
+    """
+
+    component: str
+    table: pd.DataFrame
+    differences: pd.DataFrame
+    calibration: CheckResult
+    words: str
+    reason: str = ""
+
+    def __repr__(self) -> str:
+        return f"For whom ({self.component}): {self.words}\n{self.table.to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        from evalkit.show.tables import from_frame
+
+        return from_frame(self.table, f"For whom: {self.words}").to_html()
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """People with doubly robust scores psi (m,), whose mean is the average effect; groups: clusters (m,) or None."""
+
+    people: People
+    x: np.ndarray
+    y: np.ndarray
+    psi: np.ndarray
+    groups: np.ndarray | None
+
+
+def for_whom(
+    study: Study,
+    component: str,
+    by: Sequence[str] | str,
+    *,
+    level: float = 0.95,
+    smallest: int = SMALLEST,
+    seed: int = 0,
+) -> ForWhom:
+    """Average effects of a component by groups of people, from cross-fitted doubly robust scores.
+
+    by: columns read when covariates are; numbers with more than six values are cut into thirds. The effect in a group
+    is the mean of its people's scores (Chernozhukov et al. 2018; Semenova and Chernozhukov 2021), of everybody in it,
+    not only those who had the component. smallest: fewest people in either arm of a group that is shown.
+
+    Predictions for the calibration check come from econml's LinearDRLearner. Refuses, with the reason, below 400
+    people or 100 in an arm, or where the score of a fifth of them is all but 0 or 1. Raises `OptionError` for unknown
+    columns or when econml is absent.
+    """
+    check_level(level)
+    names = [by] if isinstance(by, str) else list(by)
+    if not names:
+        raise OptionError("for_whom needs at least one column in by=[...].")
+    people = _supported(gather(study, component, Who()))
+    kinds = {name: _kinds(read_column(study, name, people.rows, people.base)) for name in names}
+    y = outcome_of(study, people, None, "level")
+    seen = np.isfinite(y)
+    kinds = {name: k[seen] for name, k in kinds.items()}
+    people, y = people.take(seen), y[seen]
+    x = _with_strata(people)
+    why = _why_not(people, x)
+    if why:
+        return _refusal(component, kinds, people, why)
+    level_name = cluster_level(study, component)
+    groups = None if level_name is None else study.paths.levels[level_name].codes[people.rows]
+    scored = _Scored(people, x, y, _scores(people, x, y, groups, seed), groups)
+    table = pd.concat([_rows(scored, n, k, level, smallest) for n, k in kinds.items()], ignore_index=True)
+    differences = _differences(scored, kinds, smallest)
+    calibration = _calibration(scored, {n: _shown(scored, k, smallest) for n, k in kinds.items()}, seed)
+    return ForWhom(component, table, differences, calibration, _words(differences, calibration))
+
+
+def _supported(people: People) -> People:
+    """Those whose combination of other components has people in both arms."""
+    code = np.unique(people.strata, return_inverse=True)[1]
+    size, mine = np.bincount(code), np.bincount(code, weights=people.exposed)
+    good = (np.minimum(mine, size - mine) > people.x.shape[1] + 1)[code]
+    return people.take(good)
+
+
+def _with_strata(people: People) -> np.ndarray:
+    code = np.unique(people.strata, return_inverse=True)[1]
+    dummies = (code[:, None] == np.arange(1, code.max(initial=0) + 1)).astype(float)
+    return np.hstack([people.x, dummies])
+
+
+def _kinds(series: pd.Series) -> np.ndarray:
+    """(m,) the group of each person as text; thirds of a number with many values."""
+    if pd.api.types.is_numeric_dtype(series) and series.nunique() > 6:
+        edges = np.unique(np.nanquantile(series.to_numpy(dtype=float), [0, 1 / 3, 2 / 3, 1]))
+        cut = pd.cut(series, edges, include_lowest=True)
+        low = cut.map(lambda i: f"{max(i.left, edges[0]):.3g} to {i.right:.3g}").astype(object)
+        return np.where(series.isna(), "not recorded", low.to_numpy(dtype=object)).astype(object)
+    return np.where(series.isna(), "not recorded", series.astype(str)).astype(object)
+
+
+def _why_not(people: People, x: np.ndarray) -> str:
+    arm = int(min(people.exposed.sum(), (~people.exposed).sum())) if len(people) else 0
+    if len(people) < FEWEST or arm < ARM:
+        return (
+            f"{len(people)} people, {arm} in the smaller arm: too few to tell kinds of people apart "
+            f"(it takes {FEWEST} and {ARM})"
+        )
+    e = fit_score(x, people.exposed).value
+    extreme = float(((e < EXTREME) | (e > 1 - EXTREME)).mean())
+    if extreme > MOST_EXTREME:
+        return (
+            f"{extreme:.0%} of people have nobody like them in the other arm: no overlap to compare kinds of people in"
+        )
+    return ""
+
+
+def _scores(people: People, x: np.ndarray, y: np.ndarray, groups: np.ndarray | None, seed: int) -> np.ndarray:
+    whole = None if groups is None or len(np.unique(groups)) < 10 else groups
+    total = np.zeros(len(y))
+    for r in range(REPEATS):
+        found = aipw(y, people.exposed, x, "ATE", Models(clip=0.01), Splits(5, 1, seed + 1000 * r, whole))
+        total += found.parts * len(y) + found.value
+    return total / REPEATS
+
+
+def _mean(psi: np.ndarray, mine: np.ndarray, groups: np.ndarray | None) -> tuple[float, float, float]:
+    """Mean over some people, its standard error and degrees of freedom."""
+    value = float(psi[mine].mean())
+    gap = (psi[mine] - value) / mine.sum()
+    if groups is not None:
+        gap = np.bincount(groups[mine], weights=gap)[np.unique(groups[mine])]
+    n = len(gap)
+    if n < 2:
+        return value, float("nan"), float("nan")
+    return value, float(np.sqrt(n / (n - 1) * (gap**2).sum())), float(n - 1)
+
+
+def _rows(s: _Scored, name: str, kinds: np.ndarray, level: float, smallest: int) -> pd.DataFrame:
+    rows = []
+    for kind in sorted(set(kinds)):
+        mine = kinds == kind
+        exposed = int(s.people.exposed[mine].sum())
+        if min(exposed, int(mine.sum()) - exposed) < smallest:
+            why = f"fewer than {smallest} people with it or without it"
+            rows.append((name, kind, np.nan, np.nan, *[np.nan] * 4, why))
+            continue
+        value, se, df = _mean(s.psi, mine, s.groups)
+        reach = stats.t.ppf(0.5 + level / 2, df) * se
+        rows.append((name, kind, int(mine.sum()), exposed, value, se, value - reach, value + reach, ""))
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _differences(s: _Scored, kinds: dict[str, np.ndarray], smallest: int) -> pd.DataFrame:
+    """Wald tests (F) that the groups of one column have the same mean score, on contributions summed by cluster."""
+    found = []
+    for values in kinds.values():
+        masks = [values == k for k in sorted(set(values))]
+        arms = [(int((m & s.people.exposed).sum()), int((m & ~s.people.exposed).sum())) for m in masks]
+        masks = [m for m, a in zip(masks, arms, strict=True) if min(a) >= smallest]
+        found.append(_same(s, masks) if len(masks) > 1 else np.nan)
+    p = np.array(found)
+    return pd.DataFrame({"by": list(kinds), "p_value": p, "p_adjusted": holm(p)})
+
+
+def _same(s: _Scored, masks: list[np.ndarray]) -> float:
+    means = np.array([s.psi[m].mean() for m in masks])
+    parts = np.column_stack([np.where(m, s.psi - v, 0) / m.sum() for m, v in zip(masks, means, strict=True)])
+    if s.groups is not None:
+        code = np.unique(s.groups, return_inverse=True)[1]
+        parts = np.column_stack([np.bincount(code, weights=c) for c in parts.T])
+    n, k = len(parts), len(masks) - 1
+    gap = means[1:] - means[0]
+    vcov = np.cov((parts[:, 1:] - parts[:, :1]).T * np.sqrt(n), ddof=1).reshape(k, k)
+    if n <= k + 1:
+        return float("nan")
+    wald = float(gap @ np.linalg.pinv(vcov) @ gap) / k
+    return float(stats.f.sf(wald, k, n - 1 - k))
+
+
+def _calibration(s: _Scored, kinds: dict[str, np.ndarray], seed: int) -> CheckResult:
+    """Effects predicted from one half of the people, against the scores of the other half: a slope of 1 is
+    right, above 0 in the right direction (noise in the predictions pulls it below 1)."""
+    rng = np.random.default_rng(seed)
+    unit = np.arange(len(s.psi)) if s.groups is None else np.unique(s.groups, return_inverse=True)[1]
+    first = (rng.permutation(unit.max() + 1) % 2 == 0)[unit]
+    design = _dummies(kinds)
+    predicted = _predict(s, design, first, seed)
+    held = ~first
+    centred = predicted - predicted.mean()
+    if np.std(centred) < 1e-9 * (1 + np.abs(predicted).max()):
+        return CheckResult("calibration", "informational", "No differences between people are predicted.")
+    slope = float(centred @ s.psi[held] / (centred @ centred))
+    gap = centred * (s.psi[held] - s.psi[held].mean() - slope * centred)
+    if s.groups is not None:
+        gap = np.bincount(np.unique(s.groups[held], return_inverse=True)[1], weights=gap)
+    reach = stats.t.ppf(0.975, max(len(gap) - 2, 1)) * float(np.sqrt((gap**2).sum())) / float(centred @ centred)
+    said = (slope, slope - reach, slope + reach)
+    if slope - reach > 0:
+        return CheckResult(
+            "calibration", "passed", "Differences predicted from half the people hold in the rest.", *said
+        )
+    if slope + reach < 0:
+        words = "Differences predicted from half the people turn round in the other half."
+        return CheckResult("calibration", "failed", words, *said)
+    words = "Differences predicted from half the people are not clearly borne out in the other half."
+    return CheckResult("calibration", "informational", words, *said)
+
+
+def _shown(s: _Scored, kinds: np.ndarray, smallest: int) -> np.ndarray:
+    """Groups too small to be shown are joined to the largest."""
+    names, code, size = np.unique(kinds.astype(str), return_inverse=True, return_counts=True)
+    exposed = np.bincount(code, weights=s.people.exposed)
+    small = np.minimum(exposed, size - exposed) < smallest
+    return np.where(small, names[size.argmax()], names)[code]
+
+
+def _dummies(kinds: dict[str, np.ndarray]) -> np.ndarray:
+    columns = [(k == v).astype(float) for k in kinds.values() for v in sorted(set(k))[1:]]
+    return np.column_stack(columns) if columns else np.zeros((len(next(iter(kinds.values()))), 1))
+
+
+def _predict(s: _Scored, design: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
+    """Effects of the second half by a model learnt on the first."""
+    try:
+        from econml.dr import LinearDRLearner
+    except ImportError:
+        raise OptionError(
+            "for_whom uses the package econml. Install it: pip install 'evalkit-components[ml]'."
+        ) from None
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    learner: Any = LinearDRLearner(
+        model_propensity=make_pipeline(StandardScaler(), LogisticRegression(C=1e6, max_iter=1000)),
+        model_regression=make_pipeline(FunctionTransformer(_interact), LinearRegression()),
+        min_propensity=0.01, cv=5, random_state=seed,
+    )  # fmt: skip
+    learner.fit(s.y[first], s.people.exposed[first].astype(int), X=design[first], W=s.x[first], inference=None)
+    return np.asarray(learner.effect(design[~first])).ravel()
+
+
+def _interact(features: np.ndarray) -> np.ndarray:
+    """The last column is the exposure; without its products with the others every effect would be the same."""
+    return np.hstack([features, features[:, :-1] * features[:, -1:]])
+
+
+def _refusal(component: str, kinds: dict[str, np.ndarray], people: People, why: str) -> ForWhom:
+    rows = [(n, k, np.nan, np.nan, *[np.nan] * 4, why) for n, values in kinds.items() for k in sorted(set(values))]
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    nothing = pd.DataFrame({"by": list(kinds), "p_value": np.nan, "p_adjusted": np.nan})
+    check = CheckResult("calibration", "informational", "Nothing was estimated.")
+    return ForWhom(component, table, nothing, check, f"These data cannot say for whom: {why}.", why)
+
+
+def _words(differences: pd.DataFrame, calibration: CheckResult) -> str:
+    surely = list(differences.loc[differences["p_adjusted"] < 0.05, "by"])
+    if not surely:
+        listed = join_words(list(differences["by"]))
+        return f"No clear sign that the effect differs by {listed}; that is not a sign that it is the same for all."
+    text = f"The effect differs by {join_words(surely)} by more than chance."
+    return text if calibration.status == "passed" else f"{text} {calibration.words}"
