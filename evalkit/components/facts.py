@@ -13,6 +13,7 @@ from evalkit.components.switches import ENOUGH, Members, Sight, Tally, members_o
 from evalkit.designs.additive import spell_ages
 from evalkit.designs.pairs import Pairs, make_pairs
 from evalkit.designs.plan import Plan, Rules, arena, make_plan
+from evalkit.designs.strength import expected_noise, pair_sizes, path_sizes
 from evalkit.study.paths import OFF, Paths
 
 
@@ -139,6 +140,17 @@ class Facts:
         if self.pairs is None or self._pair_members is None:
             return None
         return people_tally(self.paths, self.pairs, self._pair_members)
+
+    @cached_property
+    def noise(self) -> tuple[float, float]:
+        """Expected variance of clean comparisons, and of the comparison by people, over each one's claimed window."""
+        clean = plan_noise = float("inf")
+        if self.same.until(self.lag) >= 0:
+            clean = expected_noise(self._plan("same"), path_sizes(self.paths), self.lag, self.same.until(self.lag))
+        if self.pairs is not None and self.people is not None and self.people.until(self.lag) >= 0:
+            plan, until = pair_plan(self.paths, self.pairs), self.people.until(self.lag)
+            plan_noise = expected_noise(plan, pair_sizes(self.paths, self.pairs), self.lag, until)
+        return clean, plan_noise
 
     @cached_property
     def people_against(self) -> Against | None:

@@ -152,7 +152,7 @@ def _clean_status(audit: Audit, fact: Facts) -> Status | None:
     lag, names = fact.lag, audit.names
     people = fact.people.until(lag) if fact.people is not None else -1
     until = fact.same.until(lag)
-    if fact.people is not None and people >= 0 and (until < 0 or people_stronger(fact.same, fact.people, lag)):
+    if fact.people is not None and people >= 0 and (until < 0 or people_stronger(fact, fact.people)):
         words = (
             f"people whom it can reach are compared with others in the same {names.place} and {names.period}, "
             f"in {names.places} with and without it"
@@ -169,14 +169,17 @@ def _clean_status(audit: Audit, fact: Facts) -> Status | None:
     return None
 
 
-def people_stronger(same: Tally, people: Tally, lag: int) -> bool:
-    """Whether a comparison by people rests on clearly more clusters than clean comparisons do, at the lag.
+def people_stronger(fact: Facts, people: Tally) -> bool:
+    """Whether a comparison by people is clearly stronger than clean comparisons, from exposures alone.
 
     Twice as many exposed clusters; or three and more on both sides where clean comparisons have fewer
-    than three on one, which a verdict counts as a weakness.
+    than three on one, which a verdict counts as a weakness; or half the expected noise.
     """
-    clean, others = same.at(lag), people.at(lag)
-    return others[0] >= 2 * clean[0] or min(clean) < FEW <= min(others)
+    clean, others = fact.same.at(fact.lag), people.at(fact.lag)
+    if others[0] >= 2 * clean[0] or min(clean) < FEW <= min(others):
+        return True
+    noise, by_people = fact.noise
+    return min(others) >= FEW and 2 * by_people <= noise
 
 
 def _clean(status: str, design: str, words: str, counts: Tally, until: int, lag: int) -> Status:
@@ -231,5 +234,3 @@ def _few_words(fact: Facts, names: Names) -> str:
     if comparison < ENOUGH:
         return f"only {names.count(comparison)} within its reach stayed without it{after}"
     return f"only {names.count(exposed)} switched it on where somewhere else was still without it"
-
-

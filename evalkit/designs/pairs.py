@@ -107,7 +107,10 @@ def pair_arena(paths: Paths, pairs: Pairs, only: tuple[int, ...] | None = None, 
     shape = (int(pairs.member_cluster.max()) + 1, len(pairs))
     ones = np.ones(len(pairs.member_pair), dtype=np.int32)
     clusters = sparse.csr_matrix((ones, (pairs.member_cluster, pairs.member_pair)), shape=shape)
-    return Arena(pairs.component, own > 0, own == OFF, np.ones(len(own), dtype=bool), code, clusters)
+    count = paths.cells(pairs.level).count
+    size = np.bincount(pairs.member_pair, weights=count[pairs.member_eligible], minlength=len(pairs))
+    reach = np.ones(len(own), dtype=bool)
+    return Arena(pairs.component, own > 0, own == OFF, reach, code, clusters, size=size)
 
 
 def gap_arena(paths: Paths, pairs: Pairs, component: str) -> Arena:

@@ -56,6 +56,7 @@ class Arena:
     on, off: (P, T) the component is on, or off; neither where part-way or unknown.
     reach: (P,) whether it can reach them. others: (P, T) codes, -1 unknown.
     clusters: (clusters x P) sparse incidence; copies: how many clusters each of its lines stands for, None for one.
+    size: (P,) units of each path, None for one each.
     """
 
     component: str
@@ -65,6 +66,7 @@ class Arena:
     others: np.ndarray
     clusters: sparse.csr_matrix
     copies: np.ndarray | None = None
+    size: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -127,7 +129,8 @@ def arena(paths: Paths, component: str, others: str) -> Arena:
     reach = paths.reach[:, k]
     code = np.zeros(own.shape, dtype=np.int64) if others == "ignored" else paths.others(component)
     level, _ = paths.inference_level(component)
-    return Arena(component, (own > 0) & reach[:, None], own == OFF, reach, code, *incidence(paths, level))
+    size = np.bincount(paths.path, minlength=paths.n_paths).astype(float)
+    return Arena(component, (own > 0) & reach[:, None], own == OFF, reach, code, *incidence(paths, level), size)
 
 
 def incidence(paths: Paths, level: str) -> tuple[sparse.csr_matrix, np.ndarray | None]:
@@ -204,7 +207,7 @@ def _compare(
     allowed = _untouched(stage, rules, base, touched)
     allowed[first == cohort] = False
     agree = _Agreement(stage.others, rules, path, moved)
-    match, window = _widest(stage, rules, base, quiet, allowed, agree)
+    match, window = _widest(stage, rules, (path, base, quiet), allowed, agree)
     window[base < 0] = 0
     return Comparison(stage.component, cohort, path, base, window, match)
 
@@ -228,7 +231,8 @@ def _compare_after(stage: Arena, rules: Rules, start: tuple[int, int, int], know
         return _unmatched(stage, rules, start)
     on, off, reach, others = stage.on[rows], stage.off[rows], stage.reach[rows], stage.others[rows]
     clusters = stage.clusters if rules.base_window == 1 else stage.clusters[:, rows]
-    part = Arena(stage.component, on, off, reach, others, clusters, stage.copies)
+    size = None if stage.size is None else stage.size[rows]
+    part = Arena(stage.component, on, off, reach, others, clusters, stage.copies, size)
     here = (int(np.searchsorted(rows, path)), cohort, last_off)
     found = _compare(part, rules, here, (touched[rows], first[rows], moved[rows]), False)
     if found is None:
@@ -318,10 +322,12 @@ def _count(flags: np.ndarray) -> np.ndarray:
 
 
 def _widest(
-    stage: Arena, rules: Rules, base: np.ndarray, quiet: int, allowed: np.ndarray, agree: _Agreement
+    stage: Arena, rules: Rules, start: tuple[int, np.ndarray, int], allowed: np.ndarray, agree: _Agreement
 ) -> tuple[np.ndarray, np.ndarray]:
     """Matches under the widest base window, up to `base_window`, that keeps two comparison clusters
-    (or as many as a single base period has, if that is fewer)."""
+    (or as many as a single base period has, if that is fewer) and loses less by matches that drop out
+    than it gains by more base periods."""
+    path, base, quiet = start
     t = np.arange(len(base))
     last = np.maximum(base, 0)
     match = allowed & agree.over(np.minimum(last, t), np.maximum(last, t))
@@ -336,11 +342,20 @@ def _widest(
         low = np.maximum(low, 0)
         wider = allowed & agree.over(np.minimum(low, t), np.maximum(last, t))
         keep = room & agree.stands_still(low, last) & (_clusters(stage, wider) >= enough) & (window == width - 1)
+        keep &= _noise(stage, path, wider, width) <= _noise(stage, path, match, width - 1)
         if not keep.any():
             break
         match[:, keep] = wider[:, keep]
         window[keep] = width
     return match, window
+
+
+def _noise(stage: Arena, path: int, match: np.ndarray, width: int) -> np.ndarray:
+    """(T,) variance of a comparison if every unit's outcomes were independent with variance 1."""
+    size = np.ones(stage.shape[0]) if stage.size is None else stage.size
+    others = size @ match
+    with np.errstate(divide="ignore"):
+        return (1 + 1 / width) * (1 / max(size[path], 1.0) + 1 / others)
 
 
 def _clusters(stage: Arena, match: np.ndarray) -> np.ndarray:
