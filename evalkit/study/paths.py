@@ -136,7 +136,7 @@ class Paths:
         The coarser of where it was decided and an explicitly given cluster, if
         they nest; crossed levels fall back on the study's cluster (design 2.6).
         """
-        own, study = self.assigned_at[component], self.cluster
+        own, study = self.assigned_at[self.components[self.index(component)]], self.cluster
         if own == study or not self.cluster_given:
             return own, False
         if self.nested(own, study):
