@@ -176,16 +176,17 @@ def as_estimate(panel: Panel, paths: Paths, level: str, labels: pd.DataFrame) ->
 def _arms(panel: Panel, paths: Paths, level: str) -> Arms:
     """A cluster is exposed in a row where it has that event time, comparison where the component is off."""
     codes, clusters = paths.levels[level].codes, len(paths.levels[level].names)
-    columns = panel.columns
+    columns, T = panel.columns, panel.columns.known.shape[1]
     if panel.whole and clusters == paths.n_units:
-        n, size = columns.known.shape[0], np.bincount(panel.path, minlength=len(columns.pattern))
-        used = sparse.block_diag([sparse.csr_matrix(k[None].astype(float)) for k in columns.known], format="csr")
+        n, size = len(columns.known), np.bincount(panel.path, minlength=len(columns.known))
+        line, t = np.nonzero(columns.known)
+        row = line * T + t
     else:
         cells = make_cells(panel.path, codes)
-        c, t = np.nonzero(panel.masses(cells))
-        at = (codes[cells.order[cells.start[:-1]]][c], cells.path[c] * columns.known.shape[1] + t)
+        cell, t = np.nonzero(panel.masses(cells))
         n, size = clusters, np.ones(clusters, dtype=int)
-        used = sparse.csr_matrix((np.ones(len(c)), at), shape=(n, columns.matrix.shape[0]))
+        line, row = codes[cells.order[cells.start[:-1]]][cell], cells.path[cell] * T + t
+    used = sparse.csr_matrix((np.ones(len(row)), (line, row)), shape=(n, columns.matrix.shape[0]))
     exposed = (used @ columns.matrix).toarray() > 0
     comparison = np.zeros_like(exposed)
     for k in np.unique(columns.component):
