@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.contrast import Block, Contrast
+from evalkit.designs.pairs import Pairs
 
 NO_MATCH = "nobody to compare with: no unit off this component shares the others' path"
 NOT_SEEN = "no adopter was observed at both periods"
@@ -89,13 +90,17 @@ def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
     """The cells each row uses: row, component, path, cluster, period, base, window, sign, weight.
 
     Adopters' weights sum to one in a row, comparison weights to minus one. `cluster` is the name at
-    the estimate's level; `path` the index in `study.paths`.
+    the estimate's level; `path` the index in `study.paths`. Pairs are opened into their two paths: the
+    eligible of exposed clusters are the adopters, all others comparison.
     """
     at = np.full(contrast.mass.size, -1)
     at[rows] = np.arange(len(rows))
     pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at)]
     columns = ["row", "component", "path", "cluster", "period", "base", "window", "sign", "weight"]
     frame = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
+    pairs: Pairs | None = getattr(contrast.reader, "pairs", None)
+    if pairs is not None and len(frame):
+        frame = _open_pairs(frame, pairs)
     paths = contrast.reader.paths
     names = paths.levels[contrast.reader.level].names
     return frame.assign(
@@ -103,6 +108,14 @@ def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
         period=paths.periods[frame["period"].to_numpy(dtype=int)],
         base=paths.periods[frame["base"].to_numpy(dtype=int)],
     )
+
+
+def _open_pairs(frame: pd.DataFrame, pairs: Pairs) -> pd.DataFrame:
+    """Cells of pairs as cells of paths: the eligible as they are, the ineligible taken off."""
+    pair = frame["path"].to_numpy(dtype=int)
+    eligible = frame.assign(path=pairs.eligible[pair])
+    ineligible = frame.assign(path=pairs.ineligible[pair], sign=-1, weight=-frame["weight"])
+    return pd.concat([eligible, ineligible], ignore_index=True)
 
 
 def _block_cells(contrast: Contrast, b: Block, at: np.ndarray) -> list[pd.DataFrame]:

@@ -200,6 +200,22 @@ def test_truth_over_cells_equals_the_definition(component: str) -> None:
     np.testing.assert_allclose(truth.to_numpy(), [expected[r] for r in truth.index], atol=1e-12)
 
 
+@pytest.mark.parametrize("design", [ek.StaggeredRollout(horizon=2), ek.TripleDifference(horizon=2)])
+def test_cells_and_weights_make_the_estimate_again(design: ek.StaggeredRollout | ek.TripleDifference) -> None:
+    p = partnership("rough_sleeping", "clean", 3, size=0.3)
+    study, estimate = p.study, design(p.study, "court")
+    weights, y = estimate.weights(), study.values()
+    level = study.paths.levels["court_area"]
+    late = weights[weights["row"] >= weights["row"].max() - 2]
+    total: dict[int, float] = {}
+    for cell in late.itertuples():
+        units = (study.paths.path == cell.path) & (level.names[level.codes] == cell.cluster)
+        t, b = (list(study.paths.periods).index(x) for x in (cell.period, cell.base))
+        total[cell.row] = total.get(cell.row, 0.0) + cell.weight * (y[units, t] - y[units, b]).mean()
+    np.testing.assert_allclose(list(total.values()), estimate.value[list(total)], atol=1e-10)
+    assert (p.truth_for(late) != 0).any()
+
+
 def test_truth_over_cells_knows_no_design(tidy: Partnership) -> None:
     study = tidy.study
     unit = int(

@@ -96,7 +96,7 @@ def strings_and_names(source: str) -> set[str]:
 def reaches_truth(source: str) -> bool:
     """Whether a module could open the envelope: it imports the partnerships, or names the folder or who opens it."""
     found = strings_and_names(source)
-    opens = {"reveal_truth", "truth_for", "effects_table", "regimes_table"} & found
+    opens = {"reveal_truth", "truth_for"} & found
     named = any(s.startswith("evalkit.synthetic") or "truth/" in s or s == "truth" for s in found)
     return bool(opens) or named
 

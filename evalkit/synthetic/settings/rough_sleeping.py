@@ -174,7 +174,7 @@ ROUGH_SLEEPING = Spec(
     settings={
         "clean": Knobs(tidy=True),
         "realistic": Knobs(
-            crisis="both", crisis_share=0.35, attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.35, core=True
+            crisis="both", crisis_share=0.35, attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.35
         ),
         "hard": Knobs(
             gap=2, crisis="one", attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.35, core=True, synergy=2.0

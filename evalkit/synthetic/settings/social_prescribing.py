@@ -130,7 +130,7 @@ SOCIAL_PRESCRIBING = Spec(
         zone="provider",
     ),
     clock=Clock("2011Q2", periods=40, launch=16, step="quarter", column="quarter", burn=0, year=4),
-    processes=(AE_VISITS, HBA1C, EMERGENCY, STAR),
+    processes=(HBA1C, AE_VISITS, EMERGENCY, STAR),
     parts=(LINK_WORKER, WELFARE, WOMENS, MENS, FEEDBACK),
     flags=(
         Flag("money_worries", -0.65, 0.4, label="Has worries about money or benefits"),
