@@ -9,8 +9,20 @@ from evalkit.figures.describe import describe
 from evalkit.figures.event_study import event_study
 from evalkit.figures.forest import forest
 from evalkit.figures.leave_one_out import leave_one_out
+from evalkit.figures.love import love
 from evalkit.figures.matrix import separability
+from evalkit.figures.overlap import overlap
 from evalkit.figures.picture import Picture
 from evalkit.figures.timeline import timeline
 
-__all__ = ["Picture", "describe", "event_study", "forest", "leave_one_out", "separability", "timeline"]
+__all__ = [
+    "Picture",
+    "describe",
+    "event_study",
+    "forest",
+    "leave_one_out",
+    "love",
+    "overlap",
+    "separability",
+    "timeline",
+]

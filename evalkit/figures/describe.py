@@ -8,10 +8,13 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from evalkit.errors import check_choice
+from evalkit.figures.contamination import contamination, contamination_words
 from evalkit.figures.event_study import event_study, event_study_words
 from evalkit.figures.forest import forest, forest_words
 from evalkit.figures.leave_one_out import leave_one_out, leave_one_out_words
+from evalkit.figures.love import love, love_words
 from evalkit.figures.matrix import separability, separability_words
+from evalkit.figures.overlap import overlap, overlap_words
 from evalkit.figures.picture import Picture
 from evalkit.figures.style import NARROW
 from evalkit.figures.timeline import timeline, timeline_words
@@ -21,7 +24,10 @@ _WORDS: dict[str, tuple[Callable[..., Figure], Callable[..., Any]]] = {
     "separability": (separability, separability_words),
     "event_study": (event_study, event_study_words),
     "forest": (forest, forest_words),
+    "contamination": (contamination, contamination_words),
     "leave_one_out": (leave_one_out, leave_one_out_words),
+    "love": (love, love_words),
+    "overlap": (overlap, overlap_words),
 }
 
 

@@ -14,6 +14,7 @@ from evalkit.designs.matching.distances import Space
 from evalkit.designs.matching.nearest import Links
 from evalkit.designs.matching.people import People
 from evalkit.designs.matching.ties import Ties
+from evalkit.errors import OptionError
 
 PAIRED = ("nearest", "optimal", "full")
 
@@ -130,6 +131,17 @@ class Matching:
             f"those {whom} who have somebody like them in the other arm: {total - self.lost} of {total}; "
             f"for the other {self.lost} these data cannot say"
         )
+
+    def overlap(self, bins: int = 20) -> pd.DataFrame:
+        """People of each arm in bands of the propensity score: low, high, exposed, comparison."""
+        if self.space is None or self.space.score is None:
+            raise OptionError(
+                f"method={self.method!r} on this distance fits no propensity score, so it has no overlap."
+            )
+        edges = np.linspace(0, 1, bins + 1)
+        value, e = self.space.score.value, self.people.exposed
+        return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "exposed": np.histogram(value[e], edges)[0],
+                             "comparison": np.histogram(value[~e], edges)[0]})  # fmt: skip
 
     def ties(self, draws: int = 100, seed: int = 0) -> Ties:
         """How far the estimate hangs on ties: its range over random orders of the people.
