@@ -70,7 +70,7 @@ class JointEventStudy:
             raise OptionError(f"interactions={bad[0]!r} is not an interaction. Name two components or more, each once.")
         if self.saturated and self.shape == "level":
             raise OptionError("saturated=True needs shape='event_time': cohorts are told apart by event time.")
-        self._choices.times(1)
+        self._choices.times  # noqa: B018 - an impossible window is refused when the design is made
 
     @property
     def _choices(self) -> Shape:
@@ -121,6 +121,8 @@ def _listed(given: object) -> tuple:
 
 def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate:
     panel = make_panel(study, design.outcome, design._choices)
+    if not panel.columns.width:
+        raise NotIdentifiedError("No component is on in a row with an outcome, so that the regression has no columns.")
     columns, found = panel.columns, panel.solution
     kinds = supported(panel, panel.mass)
     names = np.array(columns.names, dtype=object)[columns.component]

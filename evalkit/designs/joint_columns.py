@@ -27,10 +27,10 @@ class Shape:
     saturated: bool = False
     shape: str = "event_time"
 
-    def times(self, periods: int) -> EventTimes:
-        """Event times of single components. Cohorts need every lead, for the period before to be the reference."""
-        whole = (periods, periods) if self.saturated and self.window is None else self.window
-        return EventTimes(whole, self.shape)
+    @property
+    def times(self) -> EventTimes:
+        """Event times of single components."""
+        return EventTimes(self.window, self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,25 +88,41 @@ def interaction_name(members: tuple[str, ...]) -> str:
 
 def make_columns(paths: Paths, choices: Shape) -> Columns:
     """Columns of every component that is not registered as always on, then of the interactions."""
-    P, T = paths.state.shape[:2]
+    T, P = paths.n_periods, paths.n_paths
     bare = replace(paths, path=np.arange(P), units=np.arange(P), seen=None, weights=None, levels={}, _cells={})
-    found = additive_design(bare, make_grid(bare), choices.times(T))
-    known = np.zeros((P, T), dtype=bool)
-    known[found.grid.group, found.grid.period] = True
-    entries = found.matrix.tocoo()
-    row = found.grid.group[entries.row] * T + found.grid.period[entries.row]
-    matrix = sparse.csr_matrix((entries.data, (row, entries.col)), shape=(P * T, found.matrix.shape[1]))
-    none = sparse.csr_matrix((P * T, 0))
-    cohort = np.full(len(found.component), NO_COHORT)
-    made = Columns(
-        paths.components, found.component, cohort, found.event_time, matrix, known, found.pattern, none,
-        np.empty(0, dtype=int),
-    )  # fmt: skip
+    made = _of_design(paths, additive_design(bare, make_grid(bare), choices.times))
+    if choices.saturated and choices.window is None:
+        made = _with_leads(made, _of_design(paths, additive_design(bare, make_grid(bare), EventTimes((T, T)))))
     if choices.saturated:
         made = _by_cohort(made, paths)
     for members in choices.interactions:
         made = _with_interaction(made, paths, members)
     return made
+
+
+def _of_design(paths: Paths, found: AdditiveDesign) -> Columns:
+    """Columns of a design that has one group a path."""
+    P, T = paths.n_paths, paths.n_periods
+    known = np.zeros((P, T), dtype=bool)
+    known[found.grid.group, found.grid.period] = True
+    entries = found.matrix.tocoo()
+    row = found.grid.group[entries.row] * T + found.grid.period[entries.row]
+    matrix = sparse.csr_matrix((entries.data, (row, entries.col)), shape=(P * T, found.matrix.shape[1]))
+    return Columns(
+        paths.components, found.component, np.full(len(found.component), NO_COHORT), found.event_time, matrix, known,
+        found.pattern, sparse.csr_matrix((P * T, 0)), np.empty(0, dtype=int),
+    )  # fmt: skip
+
+
+def _with_leads(columns: Columns, every: Columns) -> Columns:
+    """Columns with the leads of another set: the period before a start becomes the reference."""
+    leads = np.flatnonzero(every.event_time < 0)
+    return replace(
+        columns, component=np.append(columns.component, every.component[leads]),
+        cohort=np.append(columns.cohort, every.cohort[leads]),
+        event_time=np.append(columns.event_time, every.event_time[leads]),
+        matrix=sparse.hstack([columns.matrix, every.matrix[:, leads]], format="csr"),
+    )  # fmt: skip
 
 
 def _by_cohort(columns: Columns, paths: Paths) -> Columns:

@@ -83,8 +83,8 @@ class Sums:
     @cached_property
     def mean(self) -> np.ndarray:
         """(G, T) weighted mean of a balanced panel."""
-        with np.errstate(invalid="ignore"):
-            return self._collect(self.weights) @ self.values / self.mass[:, None]
+        mass = np.where(self.mass > 0, self.mass, 1.0)  # units of weight zero make no mean, and no NaN either
+        return self._collect(self.weights) @ self.values / mass[:, None]
 
     def group(self, rows: np.ndarray) -> np.ndarray:
         """Sum (n, m) rows within groups: (G, m)."""

@@ -275,3 +275,25 @@ def test_the_plan_is_what_the_call_runs():
 def test_impossible_choices_say_why(choices, words):
     with pytest.raises(ek.EvalkitError, match=words):
         ek.JointEventStudy(**choices)(study_of(panel(people=1)), "a")
+
+
+def test_no_row_with_a_component_on_says_why():
+    frame = panel(people=1)
+    for nothing in (frame.assign(a=0, b=0), frame.assign(y=np.nan)):
+        for choices in ({}, {"saturated": True}, {"window": (2, 2)}, {"shape": "level"}, {"interactions": (AB,)}):
+            with pytest.raises(ek.EvalkitError, match="no columns|never on"):
+                ek.JointEventStudy(**choices)(study_of(nothing), "a")
+
+
+def test_units_exposed_throughout_have_period_effects_of_their_own():
+    """Saturated or not, they say how other components differ among them, and nothing else."""
+    frame = panel(people=2, gaps=0.0)
+    frame.loc[frame["site"] % 5 == 0, "a"] = 1
+    for saturated in (False, True):
+        est = ek.JointEventStudy(saturated=saturated)(study_of(frame), "b")
+        moved = frame.assign(y=np.where(frame["site"] % 5 == 0, frame["y"] + 9 * frame["t"] ** 2, frame["y"]))
+        other = ek.JointEventStudy(saturated=saturated)(study_of(moved), "b")
+        np.testing.assert_allclose(est.value, other.value, atol=1e-8)
+        fewer = ek.JointEventStudy(saturated=saturated)(study_of(frame[frame["site"] % 5 > 0]), "b")
+        shared = fewer.labels["event_time"].isin(est.labels["event_time"]).to_numpy()
+        assert not np.allclose(est.value[: shared.sum()], fewer.value[shared], atol=1e-6)

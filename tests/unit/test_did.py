@@ -150,3 +150,14 @@ def test_it_stacks_with_the_rest():
     study = study_of(panel())
     both = ek.stack(ek.DifferenceInDifferences(others="ignored")(study, "a"), ek.StaggeredRollout()(study, "a"))
     assert np.isfinite(both.vcov()[0, 0]) and both.replicates.values.shape[0] == 12
+
+
+@pytest.mark.parametrize("design", [ek.DifferenceInDifferences(), ek.StaggeredRollout()])
+def test_units_of_weight_zero_change_nothing(design):
+    frame = panel(people=1)
+    without = frame[~frame["unit"].isin([0, 5, 7])]
+    frame["w"] = np.where(frame["unit"].isin([0, 5, 7]), 0.0, frame["w"])
+    got, want = (design(study_of(f, weights="w"), "a").aggregate("simple") for f in (frame, without))
+    np.testing.assert_allclose(got.value, want.value, **SAME)
+    analytic = {"inference": "analytic"}
+    np.testing.assert_allclose(got.to_frame(**analytic)["std_error"], want.to_frame(**analytic)["std_error"], **SAME)
