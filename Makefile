@@ -17,7 +17,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint report site recovery speed inventory constraints clean
+.PHONY: help install demo test lint report site picture recovery speed inventory constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -57,6 +57,9 @@ report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=fo
 
 site: $(READY) ## gather the reports that were built into site/
 	@$(BIN)/python docs/build_site.py
+
+picture: $(READY) ## draw docs/page-one.png from the road-safety report (needs Chromium)
+	@$(BIN)/python docs/make_picture.py
 
 recovery: $(READY) ## simulate studies with known truth and print how well it is found (minutes)
 	@$(BIN)/python benchmarks/recovery.py

@@ -6,6 +6,8 @@ import numpy as np
 
 from evalkit.checks.result import CheckResult
 from evalkit.inference import Estimate, stack
+from evalkit.show.designs import design_words
+from evalkit.show.words import join_words
 
 ALPHA = 0.05
 
@@ -27,14 +29,13 @@ def rungs(headline: Estimate, others: dict[str, Estimate]) -> CheckResult:
             "rungs", "informational", "The difference from the other designs has no interval.", diff, low, high
         )
     if p * len(tests) < ALPHA:
-        return CheckResult(
-            "rungs", "failed", f"The answer differs from that of {name} by more than chance.", diff, low, high
-        )
-    listed = ", ".join(usable)
+        words = f"The answer differs by more than chance from that of another comparison: {design_words(name)}."
+        return CheckResult("rungs", "failed", words, diff, low, high)
+    listed = join_words([design_words(n) for n in usable])
     return CheckResult(
         "rungs",
         "passed",
-        f"Other designs give an answer that does not differ by more than chance ({listed}).",
+        f"Other ways of comparing do not differ by more than chance: {listed}.",
         diff,
         low,
         high,

@@ -51,7 +51,7 @@ def bundle_sentence(evidence: Evidence) -> str:
     bundle = evidence.bundle
     if bundle is None:
         return full_stop(say.NO_BUNDLE)
-    if not _has_range(bundle):
+    if not has_range(bundle):
         template = say.SWAP_NO_RANGE if min(bundle.signs) < 0 else say.BUNDLE_NO_RANGE
         return sentences(template, bundle.reason)
     template = say.RESTS_SWAP if min(bundle.signs) < 0 else say.RESTS_THEM
@@ -64,11 +64,11 @@ def may_say(evidence: Evidence, verdict: Verdict) -> str:
     if verdict.verdict == "shown":
         return full_stop(say.MAY_SHOWN.format(it=it, found=_found(evidence)))
     if verdict.verdict == "likely":
-        listed = "; ".join(w.words for w in _all_weaknesses(evidence))
+        listed = "; ".join(w.words for w in all_weaknesses(evidence))
         return full_stop(say.MAY_LIKELY.format(it=it, direction=direction, weaknesses=listed))
     if verdict.verdict == "no_sign":
         template = say.MAY_NO_SIGN_HARM if harm_not_ruled_out(evidence) else say.MAY_NO_SIGN
-        return full_stop(template.format(it=it, margin=_margin(evidence)))
+        return full_stop(template.format(it=it, margin=margin_words(evidence)))
     if verdict.verdict == "not_tested":
         return full_stop(say.MAY_NOT_TESTED.format(it=it))
     if verdict.verdict == "cannot_tell_apart":
@@ -97,9 +97,9 @@ def what_would_change_our_mind(evidence: Evidence, verdict: Verdict) -> str:
     if verdict.verdict == "shown":
         return full_stop(say.MIND_SHOWN)
     if verdict.verdict == "likely" or (verdict.verdict == "cannot_tell" and verdict.direction):
-        return full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, _all_weaknesses(e))))
+        return full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, all_weaknesses(e))))
     if verdict.verdict == "no_sign":
-        return full_stop(say.MIND_NO_SIGN.format(margin=_margin(e)))
+        return full_stop(say.MIND_NO_SIGN.format(margin=margin_words(e)))
     if verdict.verdict == "cannot_tell":
         return _mind_cannot_tell(e, verdict)
     if e.cure:
@@ -161,29 +161,29 @@ def _cannot_tell(e: Evidence, v: Verdict) -> str:
         return sentences(say.UNDECIDED, reason, _best_guess(e))
     if v.direction:
         lead = say.POINTS.format(direction=say.DIRECTIONS[v.direction])
-        return sentences(lead, _found_where(e), rests, _weak(_all_weaknesses(e)))
+        return sentences(lead, _found_where(e), rests, _weak(all_weaknesses(e)))
     seen = _could_have_seen(e, v)
     if e.margin is None:
         return sentences(say.UNDECIDED, _range(e), say.UNSTATED, seen, rests, _caution(e))
     if benefit_below_margin(e):
-        blocking = _listed(_blocking(e))
-        uncarried = say.UNCARRIED.format(margin=_margin(e), weaknesses=blocking)
+        listed = _listed(blocking(e))
+        uncarried = say.UNCARRIED.format(margin=margin_words(e), weaknesses=listed)
         return sentences(say.UNDECIDED, _range(e), uncarried, seen, rests)
     return sentences(say.TOO_SMALL, _range(e), seen, rests, _caution(e))
 
 
 def _no_sign(e: Evidence, v: Verdict) -> str:
-    lead = (say.NO_SIGN_HARM if harm_not_ruled_out(e) else say.NO_SIGN).format(margin=_margin(e))
+    lead = (say.NO_SIGN_HARM if harm_not_ruled_out(e) else say.NO_SIGN).format(margin=margin_words(e))
     either = say.EITHER_WAY if inside_margin(e) else ""
     return sentences(lead, _range(e), either, _rests(e, e, say.RESTS), _caution(e))
 
 
 def _apart(e: Evidence, v: Verdict) -> str:
     swap = e.status == "swap_only"
-    names = _others(e)
+    names = other_labels(e)
     others = join_words([quoted(n) for n in names]) or ("another component" if swap else "the other components")
     lead = (say.SWAP if swap else say.TOGETHER).format(others=others)
-    measured = e.bundle is not None and _has_range(e.bundle)
+    measured = e.bundle is not None and has_range(e.bundle)
     close = "" if not measured else say.ALONE if swap else say.EITHER if len(names) == 1 else say.ANY
     reason = say.ONLY_IF.format(reason=e.reason) if e.reason.lower().startswith("only if") else e.reason
     return sentences(lead, reason, bundle_sentence(e), close)
@@ -207,7 +207,7 @@ _TEXTS = {
 # Pieces.
 
 
-def _scale(e: Evidence, x: Evidence | BundleEvidence) -> Scale:
+def scale_in(e: Evidence, x: Evidence | BundleEvidence) -> Scale:
     """One way of showing every number in a sentence about `x`: the component itself or its bundle."""
     margin = e.margin or math.nan
     ends = [v for v in (x.conf_low, x.conf_high) if math.isfinite(v)]
@@ -222,7 +222,7 @@ def _scale(e: Evidence, x: Evidence | BundleEvidence) -> Scale:
 def _found(e: Evidence, x: Evidence | BundleEvidence | None = None) -> str:
     """'about 9 more in every 100 people were recorded as ... than we would have expected (likely range ...)'."""
     x = x or e
-    scale = _scale(e, x)
+    scale = scale_in(e, x)
     effect = scale.effect(x.estimate)
     were = "was" if scale.figure(x.estimate) == "1" else "were"
     span = scale.span(x.conf_low, x.conf_high)
@@ -247,7 +247,7 @@ def _bundle_found(e: Evidence, bundle: BundleEvidence) -> str:
 
 
 def _range(e: Evidence) -> str:
-    scale = _scale(e, e)
+    scale = scale_in(e, e)
     window = window_words(e.lag, e.clean_until, e.period)
     span = scale.span(e.conf_low, e.conf_high)
     window = f", {window}" if window else ""
@@ -257,23 +257,23 @@ def _range(e: Evidence) -> str:
 def _best_guess(e: Evidence) -> str:
     if not math.isfinite(e.estimate):
         return ""
-    scale = _scale(e, e)
+    scale = scale_in(e, e)
     return say.BEST_GUESS.format(effect=scale.effect(e.estimate), tail=scale.tail)
 
 
-def _margin(e: Evidence) -> str:
+def margin_words(e: Evidence) -> str:
     """What matters, as a size in the good direction."""
-    return _scale(e, e).finely(e.good * (e.margin or 0.0))
+    return scale_in(e, e).finely(e.good * (e.margin or 0.0))
 
 
 def _smaller(e: Evidence) -> str:
-    return say.SMALLER.format(margin=_margin(e)) if inside_margin(e) else ""
+    return say.SMALLER.format(margin=margin_words(e)) if inside_margin(e) else ""
 
 
 def _could_have_seen(e: Evidence, v: Verdict) -> str:
     if not (math.isfinite(v.smallest_detectable) and v.smallest_detectable > 0):
         return ""
-    scale = _scale(e, e)
+    scale = scale_in(e, e)
     size = scale.named(scale.figure(e.good * v.smallest_detectable))
     return say.COULD_HAVE_SEEN.format(size=size, tail=scale.brief)
 
@@ -305,13 +305,13 @@ def _caution(e: Evidence) -> str:
     return say.CAUTION.format(weaknesses=_listed(cautions(e))) if cautions(e) else ""
 
 
-def _all_weaknesses(e: Evidence) -> tuple[Weakness, ...]:
+def all_weaknesses(e: Evidence) -> tuple[Weakness, ...]:
     """The weaknesses, and the crossed levels as one more."""
     crossed = crossed_words(e)
     return weaknesses(e) + ((Weakness("crossed", crossed),) if crossed else ())
 
 
-def _blocking(e: Evidence) -> tuple[Weakness, ...]:
+def blocking(e: Evidence) -> tuple[Weakness, ...]:
     """What keeps a small benefit from being called no sign of a benefit."""
     additivity = tuple(w for w in cautions(e) if w.name == "additivity")
     return failed_main_checks(e) + additivity
@@ -329,20 +329,20 @@ def _mind_cannot_tell(e: Evidence, v: Verdict) -> str:
     if e.margin is None:
         return sentences(say.MIND_MARGIN, more)
     if benefit_below_margin(e):
-        return full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, _blocking(e))))
+        return full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, blocking(e))))
     times = (v.smallest_detectable / e.margin) ** 2
     if not math.isfinite(times) or times < 1.2:
         return full_stop(more)
     if times > 20:
-        return full_stop(say.MIND_FAR.format(margin=_margin(e), units=plural(e.place)))
+        return full_stop(say.MIND_FAR.format(margin=margin_words(e), units=plural(e.place)))
     said = number_in_words(max(2, math.ceil(times)))
-    return full_stop(say.MIND_MORE_DATA.format(margin=_margin(e), times=said, units=plural(e.place)))
+    return full_stop(say.MIND_MORE_DATA.format(margin=margin_words(e), times=said, units=plural(e.place)))
 
 
 def _may_say_apart(e: Evidence) -> str:
-    names = join_words([quoted(n) for n in (e.name, *_others(e))])
-    if e.bundle is None or not _has_range(e.bundle):
-        return say.MAY_APART.format(all=names) if _others(e) else say.MAY_CANNOT.format(it=names)
+    names = join_words([quoted(n) for n in (e.name, *other_labels(e))])
+    if e.bundle is None or not has_range(e.bundle):
+        return say.MAY_APART.format(all=names) if other_labels(e) else say.MAY_CANNOT.format(it=names)
     template = say.MAY_SWAP_FOUND if min(e.bundle.signs) < 0 else say.MAY_APART_FOUND
     found = _found(e, e.bundle)
     if min(e.bundle.signs) < 0:
@@ -350,14 +350,14 @@ def _may_say_apart(e: Evidence) -> str:
     return template.format(found=f"with {names} together, {found}")
 
 
-def _others(e: Evidence) -> list[str]:
+def other_labels(e: Evidence) -> list[str]:
     """Labels of the bundle's members other than this component."""
     if e.bundle is None:
         return []
     return [n for m, n in zip(e.bundle.members, e.bundle.labels, strict=True) if m != e.component]
 
 
-def _has_range(bundle: BundleEvidence) -> bool:
+def has_range(bundle: BundleEvidence) -> bool:
     return all(math.isfinite(v) for v in (bundle.estimate, bundle.conf_low, bundle.conf_high))
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from evalkit.figures.acceptability import acceptability
+from evalkit.figures.contamination import contamination
 from evalkit.figures.describe import describe
 from evalkit.figures.event_study import event_study
 from evalkit.figures.forest import forest
@@ -14,9 +16,13 @@ from evalkit.figures.matrix import separability
 from evalkit.figures.overlap import overlap
 from evalkit.figures.picture import Picture
 from evalkit.figures.timeline import timeline
+from evalkit.figures.value_plane import value_plane
+from evalkit.figures.waterfall import waterfall
 
 __all__ = [
     "Picture",
+    "acceptability",
+    "contamination",
     "describe",
     "event_study",
     "forest",
@@ -25,4 +31,6 @@ __all__ = [
     "overlap",
     "separability",
     "timeline",
+    "value_plane",
+    "waterfall",
 ]

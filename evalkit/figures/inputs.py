@@ -54,15 +54,14 @@ class Scale:
     def say(self, *values: float, std_error: float = np.nan) -> list[str]:
         """Effects in the unit drawn, with signs and alike decimals: ['−6%', '−9%', '−3%'].
 
-        The first sets the precision, as in the sentences of the verdicts.
+        The first sets the precision, as in the sentences of the verdicts; only zero is kept apart, because the
+        figure itself shows on which side of what matters a point lies.
         """
         finite = [v for v in values if v == v] or [0.0]
         spread = std_error if std_error == std_error else (max(finite) - min(finite)) / 4
-        edges = () if self.matters is None else (self.matters, -self.matters)
-        how = numbers.scale_for(finite, self.kind, None, spread or np.nan, apart=edges)
+        how = numbers.scale_for(finite, self.kind, None, spread or np.nan)
         if self.kind == "share":  # the axis counts in every 100, so the labels do
-            shown = (0.0, *(100 * e for e in edges))
-            how = replace(how, factor=100.0, apart=shown, decimals=decimals_for(100 * finite[0], 100 * spread))
+            how = replace(how, factor=100.0, decimals=decimals_for(100 * finite[0], 100 * spread))
         return [_signed(v, how.figure(v)) if v == v else NOT_GIVEN for v in values]
 
     def span(self, estimate: float, low: float, high: float, std_error: float = np.nan) -> str:

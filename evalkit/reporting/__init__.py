@@ -8,10 +8,11 @@ from evalkit.reporting.html import Html
 from evalkit.reporting.method import method, provenance
 from evalkit.reporting.page_one import page_one
 from evalkit.reporting.pictures import pictures
-from evalkit.reporting.sections import contents, delivered, estimates, held, said, told_apart
+from evalkit.reporting.sections import borrowed, contents, delivered, estimates, held, said, told_apart
 
 __all__ = [
     "Html",
+    "borrowed",
     "contents",
     "delivered",
     "estimates",

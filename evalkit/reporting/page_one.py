@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from evalkit.evaluation import templates
+from evalkit.evaluation.brief import Brief, brief
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.picture import Picture
 from evalkit.reporting.html import Html, bullets, escape, linked, paragraph, verdict_mark
@@ -20,6 +22,9 @@ from evalkit.show.words import count_words, full_stop, join_words, quoted, sente
 _STRONG = ("shown", "likely", "no_sign")
 _MOST = 3
 _TOLD = ("leave_one_cluster", "pre_trend", "date_rule")
+_MORE_DATA = re.compile(
+    re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(sentence_case(templates.MIND_MORE_DATA))) + r"\."
+)
 _RESTS = re.compile(r"This rests on (.*?\.)(?=\s|$)")
 
 
@@ -37,33 +42,53 @@ def page_one(evaluation: Any, pictures: Mapping[str, Picture] | None = None, out
     body = (
         f'<h1 id="question">{escape(title)}</h1>{_data_line(evaluation, chosen)}'
         f'<div class="breath"><p><strong>In one breath.</strong> {escape(breath(rows, names.labels))}</p></div>'
-        f"{findings(rows, names, study, evaluation.level).to_html()}"
+        f"{findings(rows, briefs_of(evaluation, chosen), names, evaluation.level).to_html()}{_others(study, chosen)}"
         f'<div class="middle">{picture_html(pictures or {}, "forest")}'
         f'<div class="say">{_say(rows, names)}</div></div>'
         f'<div class="two"><div class="mind">{_mind(rows, names)}</div>'
         f"<div>{_overturn(evaluation, chosen, names)}</div></div>"
     )
-    return Html("page one", f'<section class="page-one" aria-labelledby="question">{body}</section>')
+    return Html("page one", f'<section class="page-one" id="page-one" aria-labelledby="question">{body}</section>')
 
 
-def findings(rows: list[dict[str, Any]], names: Names, study: Any, level: float) -> Table:
+def briefs_of(evaluation: Any, outcome: str) -> dict[str, Brief]:
+    """Component -> what was found in short."""
+    return {e.component: brief(e, v) for e, v in evaluation.decisions if e.outcome == outcome}
+
+
+def findings(rows: list[dict[str, Any]], briefs: Mapping[str, Brief], names: Names, level: float) -> Table:
     """One line a component in the order of the register: verdict, what we found, what it rests on."""
     cells = []
     for row in rows:
         key = row["component"]
-        words, rests = split_rests(row["found"])
-        rests = rests or rests_words(row, names)
+        rests = split_rests(row["found"])[1] or rests_words(row, names)
         verdict = Cell(VERDICT_WORDS[row["verdict"]], html=verdict_mark(row["verdict"]))
-        found = Cell(words, html=linked(words, f"#effects-{key}"))
-        places = Cell(rests, html=linked(rests, f"#effects-{key}"))
-        cells.append((Cell(names.label(key)), verdict, found, places))
+        found = Cell(briefs[key].text, html=_brief_html(briefs[key], f"#effects-{key}"))
+        cells.append((Cell(names.label(key)), verdict, found, Cell(rests.rstrip("."))))
     note = (
         f"The likely range is the {level:.0%} interval of each component by itself, not adjusted for how many were "
-        "looked at; the verdict takes that into account."
+        "looked at; the verdict takes that into account. Each link leads to where the line was worked out."
     )
     head = ("Component", "Verdict", "What we found", "What it rests on")
     keys = tuple(row["component"] for row in rows)
     return Table("What each component did", head, tuple(cells), name="findings", keys=keys, note=note, cards=True)
+
+
+def _brief_html(found: Brief, href: str) -> str:
+    """The finding with its figures as a link; the whole as a link where figures stand nowhere else."""
+    if found.figures:
+        link = f'<a class="worked" href="{escape(href)}">{escape(found.figures)}</a>'
+        return f"{escape(found.before)}{link}{escape(found.after)}"
+    return linked(found.text, href)
+
+
+def _others(study: Any, outcome: str) -> str:
+    """Where the other outcomes are."""
+    labels = [o.label for o in study.outcomes if o.column != outcome]
+    if not labels:
+        return ""
+    listed = escape(join_words([quoted(label) for label in labels]))
+    return f'<p class="note">Other outcomes, under <a href="#estimates">Estimates</a>: {listed}.</p>'
 
 
 def split_rests(found: str) -> tuple[str, str]:
@@ -116,8 +141,25 @@ def _mind(rows: list[dict[str, Any]], names: Names) -> str:
         words = str(row.get("would_change") or "")
         if words and row["verdict"] in ("cannot_tell", "cannot_tell_apart", "not_tested"):
             groups.setdefault(words, []).append(quoted(names.label(row["component"])))
-    items = [f"{escape(join_words(who))}: {escape(words[:1].lower() + words[1:])}" for words, who in groups.items()]
-    return f"<h2>What would let us tell</h2>{bullets(items) or paragraph('Every component has an answer.')}"
+    items = [
+        *_more_data(groups),
+        *(f"{join_words(who)}: {_lower(words)}" for words, who in groups.items() if not _MORE_DATA.fullmatch(words)),
+    ]
+    listed = bullets(map(escape, items))
+    return f"<h2>What would let us tell</h2>{listed or paragraph('Every component has an answer.')}"
+
+
+def _more_data(groups: Mapping[str, list[str]]) -> list[str]:
+    """'To see a change of 5%: about three times as much data for ..., five times for ... (more states, or longer).'"""
+    asked: dict[tuple[str, str], list[str]] = {}
+    for words, who in groups.items():
+        if found := _MORE_DATA.fullmatch(words):
+            each = asked.setdefault((found["margin"], found["units"]), [])
+            each.append(f"{found['times']} times for {join_words(who)}")
+    return [
+        f"To see a change of {margin} we would need more data ({units}, or longer): about {join_words(each)}."
+        for (margin, units), each in asked.items()
+    ]
 
 
 def _overturn(evaluation: Any, outcome: str, names: Names) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.figures import describe
+from evalkit.figures.contamination import contamination_table
+from evalkit.figures.inputs import labels_of
 from evalkit.figures.picture import Picture
 
 
 def pictures(evaluation: Any) -> dict[str, Picture]:
-    """Name -> Picture: timeline, separability, forest (one an outcome), event studies, leave one out.
+    """Name -> Picture: timeline, separability, forest (one an outcome), event studies, leave one out, contamination.
 
     A picture that nothing can be drawn in is left out; the tables say why.
     """
@@ -26,6 +28,9 @@ def pictures(evaluation: Any) -> dict[str, Picture]:
             out[name] = describe("event_study", evaluation, component.name, outcome=first, name=name)
     if len(evaluation.leave_one_out):
         out["leave_one_out"] = describe("leave_one_out", evaluation, outcome=first)
+    weights = contamination_table(evaluation)
+    if len(weights):
+        out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))
     return out
 
 

@@ -14,6 +14,7 @@ from evalkit.reporting.html import Html, escape, icon, paragraph, slug, verdict_
 from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import Names, names_of, spread_words
 from evalkit.reporting.spoken import spoken
+from evalkit.show.designs import design_title
 from evalkit.show.numbers import signed
 from evalkit.show.tables import Cell, Table, make_table
 from evalkit.show.words import full_stop, join_words
@@ -23,6 +24,7 @@ _HEADINGS = (
     "What can be told apart",
     "Estimates",
     "Does it hold?",
+    "What borrowed what",
     "What may be said",
     "Method",
     "Where this comes from",
@@ -144,18 +146,13 @@ def effects_table(rows: pd.DataFrame, outcome: Any, caption: str, name: str) -> 
         spread = signed(float(r["std_error"]), 2).lstrip("+")
         places = (_whole(r["clusters_exposed"]), _whole(r["clusters_comparison"]))
         remark = full_stop(str(r["reason"])) if r["reason"] else str(r["inference"] if given else "not given")
-        design = design_words(r["design"]) + (" (headline)" if r["headline"] else "")
+        design = design_title(r["design"]) + (" (headline)" if r["headline"] else "")
         cells.append((design, *numbers, spread, _p(r["p_value"]), *places, remark))
     head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Remarks")
     right = (False, True, True, True, True, True, True, True, False)
     unit = "log points" if outcome.kind == "log" else "the unit of its column"
     note = f"Effects and standard errors (SE) in {unit}; with and without: places that the answer rests on."
     return make_table(caption, head, cells, numeric=right, name=name, note=note)
-
-
-def design_words(design: str) -> str:
-    """A design as people read it, its name when it is a new one."""
-    return _DESIGNS.get(design, design)
 
 
 def held(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
@@ -196,6 +193,13 @@ def _check_words(check: Any) -> str:
     return words[:1].upper() + words[1:]
 
 
+def borrowed(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
+    """What the regression that everybody runs hands each component of the others' effects (first outcome)."""
+    if "contamination" not in pictures:
+        return Html("borrowed", paragraph("The regression can tell no component from the others here."))
+    return Html("borrowed", picture_html(pictures, "contamination"))
+
+
 def said(evaluation: Any) -> Html:
     """For every component and outcome: may say, may not say, what would change our mind."""
     parts = [_verdict_table(evaluation, o, names_of(evaluation.study), full=True) for o in evaluation.study.outcomes]
@@ -215,14 +219,6 @@ def _verdict_table(evaluation: Any, outcome: Any, names: Names, full: bool = Fal
     return make_table(caption, head, rows, name=name, cards=True)
 
 
-_DESIGNS = {
-    "StaggeredRollout(same)": "Staggered rollout, others on the same path",
-    "StaggeredRollout(same, one base period)": "The same with one base period",
-    "StaggeredRollout(unchanged)": "Staggered rollout, others unchanged",
-    "StaggeredRollout(ignored)": "Others ignored, to show what goes wrong",
-    "TripleDifference": "Those it can reach against those it cannot",
-    "JointEventStudy": "Joint event study, right if effects add up",
-}
 _BRIEF = {"informational": "for information"}
 _KINDS = {"together": "together", "swap": "one in place of another", "sum": "as a sum"}
 _SAID = ("You may say", "You may not say", "What would change our mind")
@@ -237,7 +233,7 @@ def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
             (
                 members,
                 *numbers,
-                str(r["design"]) or "none",
+                design_title(str(r["design"])) or "none",
                 _KINDS.get(r["kind"], r["kind"]),
                 str(r["reason"] or "nothing to add"),
             )

@@ -7,20 +7,23 @@ from typing import Any
 
 import pandas as pd
 
+from evalkit.evaluation.brief import brief
 from evalkit.evaluation.words import in_one_breath, may_not_say, may_say, sentence, what_would_change_our_mind
 from evalkit.show.words import quoted
 
 
 def spoken(evaluation: Any, outcome: str | None = None) -> pd.DataFrame:
-    """`evaluation.verdicts` with found, may_say, may_not_say and would_change, for one outcome or all.
+    """`evaluation.verdicts` with brief, found, may_say, may_not_say and would_change, for one outcome or all.
 
-    `found` is the sentence without the component's name, for tables that name it already.
+    `found` is the sentence without the component's name, for tables that name it already;
+    `brief` is what page one has room for.
     """
     words = pd.DataFrame(
         [
             {
                 "component": evidence.component,
                 "outcome": evidence.outcome,
+                "brief": brief(evidence, verdict).text,
                 "found": sentence(evidence, verdict, named=False),
                 "may_say": may_say(evidence, verdict),
                 "may_not_say": may_not_say(evidence, verdict),

@@ -310,6 +310,14 @@ def leave_one_out() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["component", "outcome", "cluster", "estimate"])
 
 
+def contamination(component: str, outcome: str | None = None) -> pd.DataFrame:
+    rows = [(component, "own", component, 30, 1.2, 1.2, 0.0)]
+    rows += [(component, "own, negative", component, 4, -0.2, 0.0, -0.2)]
+    rows += [(component, "borrowed", n, 20, 0.0, 0.3, -0.3) for n in NAMES if n != component]
+    columns = "component source from_component cells sum_of_weights positive negative".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
 def evaluation() -> SimpleNamespace:
     bundles = pd.DataFrame(
         {
@@ -336,5 +344,6 @@ def evaluation() -> SimpleNamespace:
         checks=checks(),
         leave_one_out=leave_one_out(),
         decisions=decisions(),
+        contamination=contamination,
         rules={n: "Clean comparisons exist, so the like-for-like design is the headline." for n in NAMES},
     )

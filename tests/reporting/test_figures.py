@@ -23,6 +23,7 @@ ARGUMENTS = {
     "forest": ((road.evaluation(), road.effects()), {}),
     "event_study": ((road.evaluation(),), {}),
     "leave_one_out": ((road.evaluation(),), {}),
+    "contamination": ((road.evaluation(),), {}),
 }
 
 
@@ -133,6 +134,18 @@ def test_one_wide_interval_does_not_flatten_the_rest() -> None:
     table.loc[table["event_time"] == 6, ["conf_low", "conf_high"]] = [-5.0, 5.0]
     figure = ek.plot.event_study(table, scale=road.study().outcome())
     assert np.ptp(figure.axes[0].get_ylim()) < 120
+
+
+def test_contamination_says_what_is_its_own_and_what_is_borrowed(pictures: dict[str, Picture]) -> None:
+    first = pictures["contamination"].description.splitlines()[0]
+    assert "weights that sum to 1.20, less 0.20 with the sign turned round; 1.80 is borrowed" in first
+    assert pictures["contamination"].title == "In the usual regression 7 of 7 components borrow heavily from others"
+    assert "borrowed from others" in texts(pictures["contamination"].figure)
+
+
+def test_labels_round_sensibly_beside_what_matters() -> None:
+    scale = Scale("log", matters=0.05)
+    assert scale.span(np.log(1.0513), np.log(0.999), np.log(1.11), 0.028) == "+5% (−0.1% to +11%)"
 
 
 def test_leave_one_out_names_the_extremes() -> None:

@@ -47,14 +47,25 @@ def test_every_number_is_found_in_the_verdicts(page: str) -> None:
     assert numbers(plain(page)) <= numbers(f"{known} {head} {checks}")
 
 
-def test_every_finding_with_a_number_links_to_its_row(page: str) -> None:
+def test_every_finding_leads_to_its_row_by_its_figures(page: str) -> None:
     cells = re.findall(r'<td role="cell" data-label="What we found">(.*?)</td>', page)
     assert len(cells) == len(road.NAMES)
     for name, cell in zip(road.NAMES, cells, strict=True):
-        outside = re.sub(r"<a [^>]*>.*?</a>", "", cell)
-        unlinked = numbers(plain(outside)) - numbers(" ".join(road.LABELS.values()))
-        assert unlinked == set()
-        assert set(re.findall(r'href="([^"]+)"', cell)) <= {f"#effects-{name}"}
+        links = re.findall(r'<a class="worked" href="([^"]+)">(.*?)</a>', cell)
+        assert {href for href, _ in links} <= {f"#effects-{name}"}
+        ranges = re.findall(r"likely range [^,.)]*\d", plain(cell).lower())
+        assert len(ranges) == len([words for _, words in links if "likely range" in words.lower()])
+
+
+def test_page_one_names_the_outcome_once(page: str) -> None:
+    table = page[page.index("<tbody") : page.index("</tbody>")]
+    assert "Traffic deaths" not in table and "Traffic deaths per 100,000 people" in page
+    assert max(len(plain(c).split()) for c in re.findall(r'What we found">(.*?)</td>', table)) <= 60
+
+
+def test_the_same_need_for_data_is_one_line(page: str) -> None:
+    items = re.findall(r"<li>(To see a change of .*?)</li>", page)
+    assert len(items) <= 1
 
 
 def test_it_says_what_may_not_be_said_and_what_would_tell(page: str) -> None:
