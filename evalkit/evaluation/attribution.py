@@ -114,7 +114,7 @@ def ledger_of(evaluation: Evaluation, outcome: Outcome) -> tuple[Ledger, Interac
     claims = claims_of(evaluation, outcome)
     windows = {f.component: f.window for f in evaluation.findings if f.outcome == outcome}
     tested = interaction_tests(study, outcome, windows, Choices.of(study.settings), evaluation.level)
-    programme = _programme(evaluation, outcome)
+    programme = ledger_programme(evaluation, outcome)
     plain = {c.name for c in claims if len(c.members) == 1 and not c.additive}
     usable = {pair: e for pair, e in tested.estimates.items() if set(pair) <= plain}
     inside = paths.components if programme is None else programme.paths.components
@@ -155,12 +155,12 @@ def _window(run: BundleRun) -> Window:
     return Window(run.evidence.lag, None if until is None else int(until))
 
 
-def _programme(evaluation: Evaluation, outcome: Outcome) -> Programme | None:
+def ledger_programme(evaluation: Evaluation, outcome: Outcome) -> Programme | None:
     """The programme without what is absorbed; None where no exposed cell can be imputed."""
     status = evaluation.separability.components.set_index("component")["status"]
     absorbed = [c for c in evaluation.study.paths.components if status[c] == "not_tested"]
     paths = without(evaluation.study.paths, absorbed)
-    if not paths.components:
+    if not paths.components or paths.n_periods < 2:
         return None
     words = {"outcome": outcome.column, "outcome_unit": outcome.unit}
     made = Programme(paths, evaluation.study.values(outcome), words)
@@ -337,6 +337,8 @@ def _notes(evaluation: Evaluation, ledger: Ledger) -> tuple[str, ...]:
                        "the total; for the rest nobody untreated was left to compare with.")  # fmt: skip
     always = evaluation.separability.components
     outside = always.loc[always["status"] == "not_tested", "component"].tolist()
+    if ledger.programme is not None and evaluation.study.outcome(ledger.programme.words["outcome"]).kind == "log":
+        out.append("The outcome is a logarithm: divided by people periods and times 100, a sum is about per cent.")
     if outside:
         out.append(f"Outside the total: {label_of(evaluation.study, outside)}, which nothing here can test.")
     return tuple(out)

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from evalkit.errors import check_choice
+from evalkit.figures.acceptability import acceptability, acceptability_words
 from evalkit.figures.contamination import contamination, contamination_words
 from evalkit.figures.event_study import event_study, event_study_words
 from evalkit.figures.forest import forest, forest_words
@@ -18,6 +19,8 @@ from evalkit.figures.overlap import overlap, overlap_words
 from evalkit.figures.picture import Picture
 from evalkit.figures.style import NARROW
 from evalkit.figures.timeline import timeline, timeline_words
+from evalkit.figures.value_plane import value_plane, value_plane_words
+from evalkit.figures.waterfall import waterfall, waterfall_words
 
 _WORDS: dict[str, tuple[Callable[..., Figure], Callable[..., Any]]] = {
     "timeline": (timeline, timeline_words),
@@ -26,6 +29,9 @@ _WORDS: dict[str, tuple[Callable[..., Figure], Callable[..., Any]]] = {
     "forest": (forest, forest_words),
     "contamination": (contamination, contamination_words),
     "leave_one_out": (leave_one_out, leave_one_out_words),
+    "waterfall": (waterfall, waterfall_words),
+    "value_plane": (value_plane, value_plane_words),
+    "acceptability": (acceptability, acceptability_words),
     "love": (love, love_words),
     "overlap": (overlap, overlap_words),
 }
