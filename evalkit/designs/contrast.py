@@ -67,7 +67,10 @@ class Reader(Protocol):
 
     @property
     def size(self) -> np.ndarray:
-        """(G,) units in each group."""
+        """(G,) units in each group that carry weight."""
+
+    def people(self, paths: np.ndarray) -> int:
+        """Units on some paths (pairs) that carry weight."""
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         """The means of one comparison; the first is that of the adopters later on."""
@@ -108,7 +111,7 @@ class Contrast:
     @cached_property
     def cohorts(self) -> np.ndarray:
         """(H,) positions of first exposed periods, in order."""
-        return np.unique([c.cohort for c in self.plan]).astype(int)
+        return np.unique([c.cohort for c in (*self.plan, *self.plan.baseless)]).astype(int)
 
     @property
     def n_periods(self) -> int:
@@ -143,13 +146,24 @@ class Contrast:
 
     @cached_property
     def left_out(self) -> np.ndarray:
-        """(H, T) adopters seen without a match."""
-        return self.collect(lambda b: np.where(b.comparison.possible & ~b.ok, b.n, 0.0))
+        """(H, T) adopters seen without a match, or without a base."""
+        return self.collect(lambda b: np.where(b.comparison.possible & ~b.ok, b.n, 0.0)) + self.without_base
+
+    @cached_property
+    def without_base(self) -> np.ndarray:
+        """(H, T) adopters whose base lies before the panel, or before an earlier spell has ended."""
+        out = np.zeros((len(self.cohorts), self.n_periods))
+        for lost in self.plan.baseless:
+            out[np.searchsorted(self.cohorts, lost.cohort)] += lost.asked * self.reader.people(np.array([lost.path]))
+        return out
 
     @cached_property
     def possible(self) -> np.ndarray:
         """(H, T) rows that the rollout asks for, answered or not."""
-        return self.collect(lambda b: b.comparison.possible) > 0
+        asked = self.collect(lambda b: b.comparison.possible)
+        for lost in self.plan.baseless:
+            asked[np.searchsorted(self.cohorts, lost.cohort)] += lost.asked
+        return asked > 0
 
     @cached_property
     def value(self) -> np.ndarray:

@@ -105,12 +105,24 @@ class Comparison:
 
 
 @dataclass(frozen=True, eq=False)
+class Baseless:
+    """A start whose base would lie before the panel, or before an earlier spell has ended: `asked` (T,) are
+    the periods that have no answer for it."""
+
+    cohort: int
+    path: int
+    asked: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Plan(Sequence):
-    """All comparisons of one component, and the paths that start without a base."""
+    """All comparisons of one component; the paths that have it from their first known period on; and the
+    starts without a base."""
 
     component: str
     comparisons: tuple[Comparison, ...]
     without_base: tuple[int, ...]
+    baseless: tuple[Baseless, ...] = ()
 
     def __len__(self) -> int:
         return len(self.comparisons)
@@ -161,8 +173,9 @@ def make_plan(stage: Arena, rules: Rules, leads: bool = True) -> Plan:
     moved = _count(_moves(stage.others))
     known = (touched, first, moved)
     compare = _compare if leads else _compare_after
-    made = (compare(stage, rules, start, known) for start in starts)
-    return Plan(stage.component, tuple(c for c in made if c is not None), tuple(orphans))
+    made = [compare(stage, rules, start, known) for start in starts]
+    lost = (Baseless(s[1], s[0], _spell(stage, rules, s)) for s, c in zip(starts, made, strict=True) if c is None)
+    return Plan(stage.component, tuple(c for c in made if c is not None), tuple(orphans), tuple(lost))
 
 
 def _first_touch(stage: Arena) -> np.ndarray:
@@ -262,18 +275,25 @@ def _quiet_from(off: np.ndarray, last_off: int) -> int:
 
 def _bases(stage: Arena, rules: Rules, start: tuple[int, int, int], quiet: int) -> np.ndarray:
     """(T,) last base position for each period, -1 where the adopter cannot be read."""
-    path, cohort, last_off = start
+    path, _, last_off = start
     last_base = last_off - rules.anticipation
+    t = np.arange(stage.shape[1])
+    base = np.where(_spell(stage, rules, start), last_base, -1)
+    lead = (t >= quiet) & (t <= last_off) & stage.off[path]
+    if rules.base == "varying":
+        return np.where(lead & (t - 1 >= quiet), t - 1, base)
+    return np.where(lead & (t != last_base), last_base, base)
+
+
+def _spell(stage: Arena, rules: Rules, start: tuple[int, int, int]) -> np.ndarray:
+    """(T,) periods from the start to the end of its spell, the horizon included."""
+    path, cohort, _ = start
     t = np.arange(stage.shape[1])
     ended = np.flatnonzero(~stage.on[path, cohort:])
     end = cohort + int(ended[0]) if len(ended) else stage.shape[1]
     if rules.horizon is not None:
         end = min(end, cohort + rules.horizon + 1)
-    base = np.where((t >= cohort) & (t < end), last_base, -1)
-    lead = (t >= quiet) & (t <= last_off) & stage.off[path]
-    if rules.base == "varying":
-        return np.where(lead & (t - 1 >= quiet), t - 1, base)
-    return np.where(lead & (t != last_base), last_base, base)
+    return (t >= cohort) & (t < end)
 
 
 def _untouched(stage: Arena, rules: Rules, base: np.ndarray, touched: np.ndarray) -> np.ndarray:

@@ -37,7 +37,11 @@ class Within:
 
     @property
     def size(self) -> np.ndarray:
-        return self.sums.size
+        return self.sums.people
+
+    def people(self, paths: np.ndarray) -> int:
+        """Units on some paths that carry weight."""
+        return int(self.sums.people[np.isin(self.path, paths)].sum())
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         n, s = self.sums.read(c.base, c.window)
@@ -85,7 +89,11 @@ class CrossSections:
 
     @property
     def size(self) -> np.ndarray:
-        return self.sums.size
+        return self.sums.people
+
+    def people(self, paths: np.ndarray) -> int:
+        """Units on some paths that carry weight."""
+        return int(self.sums.people[np.isin(self.path, paths)].sum())
 
     @cached_property
     def later(self) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +122,7 @@ class CrossSections:
         )
 
     def heads(self, c: Comparison) -> np.ndarray:
-        return self.sums.group(np.isfinite(self.sums.values).astype(float)).round().astype(int) * (c.base >= 0)
+        return self.sums.group(self.sums.carries * np.isfinite(self.sums.values)).round().astype(int) * (c.base >= 0)
 
     def heads_at_base(self, c: Comparison) -> np.ndarray:
         return self.sums.heads_at_base(c.base, c.window)

@@ -86,7 +86,7 @@ def arms(contrast: Contrast, rows: np.ndarray) -> Arms:
     reader, groups = contrast.reader, contrast.n_groups
     exposed, comparison = (contrast.incidence(sign).reshape(groups, -1)[:, rows] for sign in (1, -1))
     if isinstance(reader, Within) and reader.sums.by_path:
-        return Arms(exposed, comparison, reader.sums.size)
+        return Arms(exposed, comparison, reader.sums.people)
     clusters = len(reader.paths.levels[reader.level].names)
     if groups == clusters and len(np.unique(reader.cluster)) == groups:
         order = np.argsort(reader.cluster)

@@ -12,6 +12,9 @@ from evalkit.designs.pairs import Pairs
 
 NO_MATCH = "nobody to compare with: no unit off this component shares the others' path"
 NOT_SEEN = "no adopter was observed at both periods"
+NO_COVARIATES = "no adopter was observed at both periods with its covariates at base"
+NO_BASE = "no base: it would lie before the panel, or before an earlier spell has ended"
+NO_WEIGHT = "all adopters have weight 0"
 
 
 @dataclass(frozen=True)
@@ -45,25 +48,49 @@ def labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFrame
     cohort = contrast.cohorts[line]
     at = lambda x: x.ravel()[rows]  # noqa: E731
     mass, left = at(contrast.mass), at(contrast.left_out)
-    reason = np.where(mass > 0, "", NO_MATCH)
-    reason = np.where((mass == 0) & (at(heads.seen) == 0), NOT_SEEN, reason)
+    outside = _outside(contrast)
     return pd.DataFrame({
         "component": naming.component, "outcome": naming.outcome, "cohort": periods[cohort], "period": periods[t],
         "event_time": t - cohort, "estimand": naming.estimand, "population": naming.population,
         "outcome_unit": naming.outcome_unit, "assumption": naming.assumption,
         "inference_level": contrast.reader.level,
-        "units_exposed": at(heads.used), "units_comparison": at(heads.matches),
-        "units_left_out": at(heads.seen) - at(heads.used), "units_not_seen": at(heads.missing),
+        "units_exposed": whole(at(heads.used)), "units_comparison": whole(at(heads.matches)),
+        "units_left_out": whole(at(heads.seen) - at(heads.used)), "units_not_seen": whole(at(heads.missing)), **outside,
         "stay_exposed": at(heads.stay_exposed), "stay_comparison": at(heads.stay_comparison),
         "share_left_out": np.divide(left, mass + left, out=np.zeros(len(rows)), where=mass + left > 0),
-        "mass": mass, "reason": reason.astype(object),
+        "mass": mass, "reason": _reasons(contrast, heads).ravel()[rows],
     })  # fmt: skip
+
+
+def whole(heads: np.ndarray) -> np.ndarray:
+    return heads.round().astype(int)
+
+
+def _reasons(contrast: Contrast, heads: Heads) -> np.ndarray:
+    """(H, T) why a row has no number, "" where it has one."""
+    sums = getattr(contrast.reader, "sums", None)
+    unseen = NOT_SEEN if sums is None or sums.usable is None else NO_COVARIATES
+    nobody = heads.seen + heads.missing == 0
+    checks = [contrast.mass > 0, nobody, heads.seen == 0, contrast.without_base == heads.seen]
+    return np.select(checks, np.array(["", NO_WEIGHT, unseen, NO_BASE], dtype=object), NO_MATCH)
+
+
+def _outside(contrast: Contrast) -> dict[str, int]:
+    """People outside every row: those who had it from their first known period on, and those without weight."""
+    plan, paths = contrast.plan, contrast.reader.paths
+    found = {}
+    if plan.without_base:
+        found["units_exposed_throughout"] = contrast.reader.people(np.array(plan.without_base))
+    if paths.weights is not None and (paths.weights == 0).any():
+        found["units_without_weight"] = int((paths.weights == 0).sum())
+    return found
 
 
 def count_heads(contrast: Contrast) -> Heads:
     """People behind each row; a comparison unit that serves several starts of a cohort counts once."""
     shape = contrast.mass.shape
-    used, seen, missing, matches = (np.zeros(shape, int) for _ in range(4))
+    used, seen, missing, matches = (np.zeros(shape) for _ in range(4))
+    seen += contrast.without_base
     kept, began = np.zeros((2, *shape)), np.zeros((2, *shape))
     size = np.asarray(contrast.reader.size)
     serving: dict[int, np.ndarray] = {}
@@ -75,7 +102,7 @@ def count_heads(contrast: Contrast) -> Heads:
         used[b.line] += np.where(b.ok, adopters, 0)
         seen[b.line] += np.where(c.possible, adopters, 0)
         missing[b.line] += np.where(c.possible, size[mine].sum() - adopters, 0)
-        most = serving.setdefault(b.line, np.zeros(heads.shape, int))
+        most = serving.setdefault(b.line, np.zeros(heads.shape))
         np.maximum(most, heads * (serve & b.ok), out=most)
         for into, count in ((kept, heads), (began, base)):
             into[0, b.line] += np.where(b.ok, count[mine].sum(axis=0), 0)

@@ -83,6 +83,11 @@ class StaggeredRollout:
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""
         plan = self.plan(study.paths, component)
+        if not len(plan) and plan.baseless:
+            raise NotIdentifiedError(
+                f"Every start of {component!r} lacks a base: with anticipation={self.anticipation} and lookback="
+                f"{self.lookback} it would lie before the panel, or before an earlier spell has ended. Choose less."
+            )
         if not len(plan):
             raise NotIdentifiedError(
                 f"No unit starts {component!r} after a period without it, so there is no change to compare. "

@@ -71,9 +71,21 @@ class Sums:
         return np.bincount(self.of, minlength=len(self.path))
 
     @cached_property
+    def people(self) -> np.ndarray:
+        """(G,) units in each group that carry weight."""
+        if self.paths.weights is None:
+            return self.size
+        return np.bincount(self.of, weights=self.weights > 0, minlength=len(self.path)).astype(int)
+
+    @cached_property
     def weights(self) -> np.ndarray:
         w = self.paths.weights
         return np.ones(self.paths.n_units) if w is None else w
+
+    @cached_property
+    def carries(self) -> np.ndarray:
+        """(n, 1) one where a unit carries weight, else zero."""
+        return (self.weights[:, None] > 0).astype(float)
 
     @cached_property
     def mass(self) -> np.ndarray:
@@ -112,13 +124,13 @@ class Sums:
         return self.group(weighted), self.group(weighted * change)
 
     def heads(self, base: np.ndarray, window: np.ndarray) -> np.ndarray:
-        """(G, T) units, not weights, seen at both periods."""
+        """(G, T) units that carry weight (however much) and were seen at both periods."""
         if self.balanced:
-            return np.where(base >= 0, self.size[:, None], 0)
+            return np.where(base >= 0, self.people[:, None], 0)
         if self.paths.weights is None:
             return self.read(base, window)[0].round().astype(int)
         _, seen = self.changes(slice(None), base, window)
-        return self.group(seen.astype(float)).round().astype(int)
+        return self.group(self.carries * seen).round().astype(int)
 
     def heads_at_base(self, base: np.ndarray, window: np.ndarray) -> np.ndarray:
         """(G, T) units seen at the base of each period, whether or not at the period itself."""
@@ -127,7 +139,7 @@ class Sums:
         key = ("base", base.tobytes(), window.tobytes())
         if key not in self._cache:
             _, count = window_mean(self.values, base, window)
-            self._cache[key] = self.group(((count > 0) & (base >= 0)).astype(float)).round().astype(int)
+            self._cache[key] = self.group(self.carries * ((count > 0) & (base >= 0))).round().astype(int)
         return self._cache[key]
 
     def changes(

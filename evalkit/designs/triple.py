@@ -109,7 +109,15 @@ class PairReader:
 
     @property
     def size(self) -> np.ndarray:
-        return self.sums.size[self.pairs.member_eligible]
+        e, i = self.pairs.member_eligible, self.pairs.member_ineligible
+        there = self.sums.people.astype(float)
+        partners = add_by(there[i][:, None], e, len(there))[e, 0]
+        return there[e] * np.divide(there[i], partners, out=np.zeros(len(i)), where=partners > 0)
+
+    def people(self, paths: np.ndarray) -> int:
+        """Eligible units of some pairs that carry weight."""
+        cells = np.unique(self.pairs.member_eligible[np.isin(self.path, paths)])
+        return int(self.sums.people[cells].sum())
 
     @cached_property
     def _split(self) -> dict:
@@ -139,7 +147,7 @@ class PairReader:
         n, _ = self.sums.read(c.base, c.window)
         e = self.pairs.member_eligible
         share = np.divide(mass, n[e], out=np.zeros_like(mass), where=n[e] > 0)
-        return (heads[e] * share).round().astype(int)
+        return heads[e] * share
 
     def heads(self, c: Comparison) -> np.ndarray:
         return self._shared(c, self.sums.heads(c.base, c.window))

@@ -61,7 +61,12 @@ def read_covariates(study: StudyLike) -> Covariates:
         )
     covariates = Covariates(study.covariate_values(), names)
     seen = covariates.distinct
-    constant = [n for n, c in zip(names, seen.T, strict=True) if not len(c) or c.min() == c.max()]
+    absent = [n for n, x in zip(names, np.moveaxis(covariates.x, 2, 0), strict=True) if np.isnan(x).all()]
+    if absent:
+        raise OptionError(f"{_listed(absent)} missing in every row. Leave it out, or fill it in.")
+    if not len(seen):
+        raise OptionError(f"{_listed(list(names))} never all there in one row. Leave some out, or fill them in.")
+    constant = [n for n, c in zip(names, seen.T, strict=True) if c.min() == c.max()]
     if constant:
         raise OptionError(f"{_listed(constant)} the same for everybody, so nothing can be adjusted for. Leave it out.")
     tied = _tied(seen)
