@@ -30,12 +30,12 @@ _FITS: WeakKeyDictionary = WeakKeyDictionary()
 class Imputation:
     """Effects against the outcome that a unit would have had without the programme.
 
-    Untreated outcomes Y_it(0) = u_i + v_{t, reach} are fitted by weighted least squares on the rows in
-    which nothing has been on yet (after a spell a row is not untreated again) and imputed for the exposed
-    rows; effects are averaged (Borusyak, Jaravel and Spiess 2024, Review of Economic Studies 91, theorem
-    2), with their conservative standard errors (equation 8), or delete-one-cluster refits where clusters
-    are few. Period effects are one set for each pattern of reach. Exposed rows of units without an
-    untreated row, or in periods that nothing links to it, are left out and counted.
+    Untreated outcomes Y_it(0) = u_i + v_{t, reach} are fitted by weighted least squares on the rows in which
+    nothing has been on yet (after a spell a row is not untreated again) and imputed for the exposed rows;
+    effects are averaged (Borusyak, Jaravel and Spiess 2024, Review of Economic Studies 91, theorem 2), with
+    their conservative standard errors (equation 8, effects about the projection below), or delete-one-cluster
+    refits where clusters are few. Period effects are one set for each pattern of reach. Exposed rows of units
+    without an untreated row, or in periods that nothing links to it, are left out and counted.
 
     Calling gives one component's rows by event time: imputed effects projected onto event-time indicators
     of every component by minimum distance, each atom (path and period) weighing as many unit-periods as it
@@ -194,7 +194,14 @@ class Fitted:
 
     def _averages(self, weigh: Weigh, of: np.ndarray) -> Averages:
         level = self.imputed.paths.levels[self.level]
-        return Averages(self.imputed, weigh, of, level.codes, len(level.names))
+        return Averages(self.imputed, weigh, of, self.usual, level.codes, len(level.names))
+
+    @cached_property
+    def usual(self) -> np.ndarray:
+        """(a,) effect of each atom by the projection; the same whichever dependent columns are left out."""
+        atoms, im = self.imputed.atoms, self.imputed
+        lift, _ = self.projection.weights(atoms.mass)
+        return self.projection.columns @ (lift.T @ im.sums(atoms, im.periods))
 
     def _estimate(self, averages: Averages, labels: pd.DataFrame) -> Estimate:
         k, names = len(averages.value), self.imputed.paths.levels[self.level].names

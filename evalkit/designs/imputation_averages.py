@@ -1,9 +1,11 @@
 """Averages of imputed effects: which rows they weigh, their contributions, and delete-one-cluster refits.
 
 Contributions follow the conservative variance of Borusyak, Jaravel and Spiess (2024, theorem 3 and
-equation 8): untreated rows count with their residuals, exposed rows with their effect less the average
-effect of their cohort and period, taken over clusters with the weights of that equation. Where a cohort
-and period has one cluster only, which would leave nothing, it is set against wider averages.
+equation 8): untreated rows count with their residuals, exposed rows with their effect less what an
+auxiliary model expects of it: the projection on the components' event times, and beyond it the average of
+their cohort and period, taken over clusters with the weights of that equation. (With one component the
+projection is the same in a whole cohort and period, and drops out.) Where a cohort and period has one
+cluster only, which would leave nothing, it is set against wider averages.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ Weigh = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 _CHUNK = 1 << 17
 _SPARSE = 0.1
+_ROUNDING = 1e-12
 
 Matrix = Any  # (m, k), dense or sparse
 
@@ -34,17 +37,21 @@ Matrix = Any  # (m, k), dense or sparse
 @dataclass(frozen=True, eq=False)
 class Averages:
     """k weighted sums of imputed effects. cluster: (n,) code of each unit; clusters: how many codes.
-    of: (a, k) bool, the atoms that an average speaks for."""
+    of: (a, k) bool, the atoms that an average speaks for. usual: (a,) effect of each atom by the projection."""
 
     imputed: Imputed
     weigh: Weigh
     of: np.ndarray
+    usual: np.ndarray
     cluster: np.ndarray
     clusters: int
 
     @cached_property
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.weigh(self.imputed.atoms.mass)
+        """(a, k) weights, rounding errors set to zero, and (k,) which averages are identified."""
+        weight, known = self.weigh(self.imputed.atoms.mass)
+        size = np.abs(weight).max(axis=0, initial=0.0)
+        return np.where(np.abs(weight) > _ROUNDING * size, weight, 0.0), known
 
     @cached_property
     def value(self) -> np.ndarray:
@@ -86,10 +93,11 @@ class Averages:
         return group
 
     def pieces(self, code: np.ndarray, size: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-        """(size, a) mass and weighted effect of the exposed rows by `code` (n,) and atom."""
+        """(size, a) mass of the exposed rows by `code` (n,) and atom, and their weighted effect beyond the usual."""
         rows = self.imputed.rows
         w, at, shape = self.imputed.weights[rows.unit], (code[rows.unit], rows.atom), (size, len(self.group))
-        return sparse.csr_matrix((w, at), shape=shape), sparse.csr_matrix((w * rows.effect, at), shape=shape)
+        beyond = rows.effect - self.usual[rows.atom]
+        return sparse.csr_matrix((w, at), shape=shape), sparse.csr_matrix((w * beyond, at), shape=shape)
 
     @cached_property
     def by_cluster(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
@@ -97,7 +105,7 @@ class Averages:
 
     @cached_property
     def expected(self) -> np.ndarray:
-        """(g, k) average effect of each cohort and period for each average (their equation 8)."""
+        """(g, k) average effect beyond the usual of each cohort and period, for each average (their equation 8)."""
         groups = int(self.group.max(initial=-1)) + 1
         top, below, count = (np.zeros((groups, len(self.value))) for _ in range(3))
         mass, effect = self.by_cluster
@@ -116,7 +124,7 @@ class Averages:
         return np.where((count > 1) & (below > 0), top / np.where(below > 0, below, 1.0), self._wide(mass, effect))
 
     def _wide(self, mass: sparse.csr_matrix, effect: sparse.csr_matrix) -> np.ndarray:
-        """(g, 1) mean effect of each cohort and period over everybody; over all rows where it has one cluster."""
+        """(g, 1) mean effect beyond the usual over all rows of a cohort and period; of all where it has one cluster."""
         groups = _indicator(self.group, int(self.group.max(initial=-1)) + 1)
         m, e = (np.asarray(x.sum(axis=0)).ravel() for x in (mass, effect))
         clusters = ((mass @ groups.T) > 0).sum(axis=0)

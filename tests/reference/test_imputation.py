@@ -70,6 +70,11 @@ class Dense:
         y = frame["y"].to_numpy()
         self.residual = y - Z @ (self.solve @ y[free])
         self.frame, self.free, self.Z, self.w = frame, free, Z, frame["w"].to_numpy()
+        self.columns, X = event_columns(frame)
+        root = np.sqrt(self.w[self.use])
+        self.lift = np.linalg.pinv(X[self.use] * root[:, None]) * root
+        self.beta = self.lift @ self.residual[self.use]
+        self.beyond = self.residual - np.where(self.use, X @ self.beta, 0.0)
 
     def weights(self, omega: np.ndarray) -> np.ndarray:
         """v: weight of every row in an average with weights omega on the exposed rows."""
@@ -78,8 +83,8 @@ class Dense:
         return v
 
     def std_error(self, omega: np.ndarray, cluster: str) -> float:
-        """Equation 8, cohorts by period, clusters in place of units."""
-        f, v, tau = self.frame, self.weights(omega), self.residual.copy()
+        """Equation 8, cohorts by period beyond the projection on event times, clusters in place of units."""
+        f, v, tau = self.frame, self.weights(omega), self.beyond
         start = f.merge(first_start(self.frame), on="site", how="left")["start"].to_numpy()
         group = pd.DataFrame({"g": start, "t": f["t"].to_numpy(), "c": f[cluster].to_numpy(), "v": v, "vt": v * tau})
         used = group[self.use & (np.abs(v) > 0)]
@@ -88,6 +93,18 @@ class Dense:
         centre = group.merge((mean["top"] / mean["below"]).rename("m").reset_index(), on=["g", "t"], how="left")["m"]
         left = np.where(self.use, tau - centre.fillna(0.0).to_numpy(), tau)
         return float(np.sqrt((pd.Series(v * left).groupby(f[cluster].to_numpy()).sum() ** 2).sum()))
+
+
+def event_columns(frame: pd.DataFrame) -> tuple[list[tuple[str, int]], np.ndarray]:
+    """(component, event time) of each column of 0/1 indicators."""
+    names, columns = [], []
+    for k in AB:
+        start = frame[frame[k] == 1].groupby("site")["t"].min().reindex(frame["site"]).to_numpy()
+        age = frame["t"].to_numpy() - start
+        for e in range(int(np.nanmax(age)) + 1):
+            names.append((k, e))
+            columns.append((age == e).astype(float))
+    return names, np.column_stack(columns)
 
 
 def first_start(frame: pd.DataFrame) -> pd.DataFrame:
@@ -145,24 +162,28 @@ def test_components_are_a_second_stage_on_event_times(weights):
     study = study_of(frame, weights=weights)
     ordered = frame.sort_values(["unit", "t"])
     dense = Dense(ordered, np.ones(len(frame)) if weights is None else ordered["w"].to_numpy())
-    f = dense.frame[dense.use]
-    start = frame.groupby("site")[AB].apply(lambda g: g.apply(lambda c: frame.loc[g.index, "t"][c == 1].min()))
-    age = {k: f["t"].to_numpy() - start.loc[f["site"], k].to_numpy() for k in AB}
-    columns = [(k, e) for k in AB for e in range(int(np.nanmax(age[k])) + 1)]
-    X = np.column_stack([(age[k] == e).astype(float) for k, e in columns])
-    w = np.sqrt(dense.w[dense.use])
-    beta = np.linalg.lstsq(X * w[:, None], dense.residual[dense.use] * w, rcond=None)[0]
-    lift = np.linalg.pinv(X * w[:, None]) * w
     for k in AB:
         est = ek.Imputation()(study, k)
-        at = [i for i, (name, _) in enumerate(columns) if name == k]
-        assert est.labels["event_time"].tolist() == [columns[i][1] for i in at]
-        np.testing.assert_allclose(est.value, beta[at], **SAME)
+        at = [i for i, (name, _) in enumerate(dense.columns) if name == k]
+        assert est.labels["event_time"].tolist() == [dense.columns[i][1] for i in at]
+        np.testing.assert_allclose(est.value, dense.beta[at], **SAME)
         for j, i in enumerate(at[:3]):
             omega = np.zeros(len(dense.frame))
-            omega[dense.use] = lift[i]
+            omega[dense.use] = dense.lift[i]
             se = np.sqrt(est.vcov(inference="analytic")[j, j])
             np.testing.assert_allclose(se, dense.std_error(omega, "site"), **SAME)
+
+
+def test_what_components_do_is_no_noise():
+    """Wrong-formula rejection: without noise, effects that add up have standard errors of zero, not of their spread."""
+    frame = panel(gaps=0.1)
+    start = {k: frame[frame[k] == 1].groupby("site")["t"].min().reindex(frame["site"]).to_numpy() for k in AB}
+    age = {k: np.nan_to_num(frame["t"].to_numpy() - start[k], nan=-1) for k in AB}
+    frame["y"] = frame["unit"] + frame["t"] + frame["a"] * (2 + 0.3 * age["a"]) - frame["b"] * (1 + age["b"] ** 2)
+    est = ek.Imputation()(study_of(frame), "a")
+    np.testing.assert_allclose(est.value, 2 + 0.3 * est.labels["event_time"], atol=1e-8)
+    assert np.abs(est.influence).max() < 1e-8
+    assert np.abs(ek.Imputation().total(study_of(frame)).influence).max() < 1e-8
 
 
 @pytest.mark.parametrize("gaps", [0.0, 0.15])
