@@ -102,7 +102,7 @@ def keep(scenario: str, answers: pd.DataFrame) -> None:
     """Write all answers of a scenario; a run stopped in between leaves the old file whole."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{scenario}.csv"
-    answers.round(6).to_csv(path.with_suffix(".part"), index=False, lineterminator="\n")
+    answers.round(5).to_csv(path.with_suffix(".part"), index=False, lineterminator="\n")
     path.with_suffix(".part").replace(path)
 
 

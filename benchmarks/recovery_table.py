@@ -47,9 +47,9 @@ def _line(name: tuple[str, str, str], part: pd.DataFrame) -> dict[str, object]:
 
 
 def flags(line: pd.Series) -> str:
-    """Which targets a line misses: bias (unless within two Monte Carlo errors), coverage, false claims."""
+    """Which targets a line misses: bias (beyond its 99% Monte Carlo range), coverage, false claims."""
     out = []
-    if abs(line["bias_share"]) >= MOST_BIAS and abs(line["bias"]) > 2 * line["bias_error"]:
+    if abs(line["bias_share"]) >= MOST_BIAS and abs(line["bias"]) > 2.58 * line["bias_error"]:
         out.append("bias")
     if line["covered_high"] < LOW or line["covered_low"] > HIGH:
         out.append("coverage")
