@@ -79,7 +79,7 @@ def _tied(seen: np.ndarray) -> list[int]:
     """Columns of (m, q) that the ones before them explain but for a share below 1e-12 of their variance."""
     correlation = np.atleast_2d(np.corrcoef(seen, rowvar=False))
     free: list[int] = []
-    tied = []
+    tied: list[int] = []
     for j in range(seen.shape[1]):
         known = correlation[np.ix_(free, free)]
         explained = correlation[j, free] @ np.linalg.solve(known, correlation[free, j]) if free else 0.0
