@@ -192,6 +192,11 @@ class Fitted:
         })  # fmt: skip
         return _tested(self._estimate(averages, labels))
 
+    def over(self, share: np.ndarray, labels: pd.DataFrame) -> Estimate:
+        """Average imputed effect over shares (a, k) of the atoms, a row each with `labels`."""
+        averages = self._averages(_mean_of(share), share > 0)
+        return self._estimate(averages, labels.assign(reason=np.where(np.isnan(averages.value), NOTHING, "")))
+
     def _averages(self, weigh: Weigh, of: np.ndarray) -> Averages:
         level = self.imputed.paths.levels[self.level]
         return Averages(self.imputed, weigh, of, self.usual, level.codes, len(level.names))

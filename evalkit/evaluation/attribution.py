@@ -18,7 +18,8 @@ from evalkit.errors import EvalkitError
 from evalkit.evaluation.attribution_cells import Claim, Programme, claim_of, without
 from evalkit.evaluation.attribution_lines import BEYOND, JOINT_CELLS, Ledger
 from evalkit.evaluation.bundles import BundleRun
-from evalkit.evaluation.evaluate import Evaluation, evaluate
+from evalkit.evaluation.evaluate import ESTIMATED, Evaluation, evaluate
+from evalkit.evaluation.evidence import Finding
 from evalkit.evaluation.headline import Window
 from evalkit.evaluation.interactions import Interactions, interaction_tests
 from evalkit.evaluation.ladder import Choices
@@ -289,12 +290,19 @@ def _piece_table(
     named = {m for h in heads for m in h["components"]}  # type: ignore[attr-defined]
     for f in evaluation.findings:
         if f.outcome == outcome and f.component not in named:
-            reason = ("outside the total: " if f.status == "not_tested" else "") + (
-                f.reason if f.headline is None or not f.headline.reason else f.headline.reason
-            )
+            reason = ("outside the total: " if f.status == "not_tested" else "") + why_none(f)
             rows.append({"piece": evaluation.study.component(f.component).label, "kind": "not_given",
                          "components": (f.component,), "people_periods": 0.0, "reason": reason})  # fmt: skip
     return pd.DataFrame(rows, columns=list(PIECES))
+
+
+def why_none(finding: Finding) -> str:
+    """Why a component has no estimate of its own."""
+    if finding.headline is not None:
+        return finding.headline.reason or "its headline has no cells that could be added up"
+    if finding.status in ESTIMATED:
+        return "no design that an evaluation runs could estimate it here"
+    return finding.reason
 
 
 def _orders(evaluation: Evaluation, ledger: Ledger) -> pd.DataFrame:

@@ -5,7 +5,7 @@ A *cell* is an exposure path in a period; its mass is how many people periods (b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,18 +13,15 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.additive import spell_ages
-from evalkit.designs.imputation import programme_level
-from evalkit.designs.imputation_averages import Averages
+from evalkit.designs.imputation import Fitted, programme_level
 from evalkit.designs.imputation_fit import Imputed
 from evalkit.designs.pairs import make_pairs
 from evalkit.designs.protocol import StudyLike
-from evalkit.designs.rollout import rows_of
 from evalkit.designs.sums import add_by
 from evalkit.evaluation.headline import Run, Window
 from evalkit.evaluation.ladder import JOINT, TRIPLE
 from evalkit.inference import Estimate
 from evalkit.inference.aggregate import Averaging
-from evalkit.inference.contributions import Contributions, GroupSource
 from evalkit.inference.jackknife import Replicates
 from evalkit.inference.labels import common
 from evalkit.study.paths import OFF, Paths
@@ -58,7 +55,7 @@ class Claim:
 
 def claim_of(study: StudyLike, name: str, members: Sequence[str], run: Run, window: Window) -> Claim | None:
     """The claim behind a headline that gave a number; None where it has no cells."""
-    if run.rows is None or run.answer is None:
+    if run.rows is None or run.answer is None or "event_time" not in run.rows.labels:
         return None
     found = _event_cells(study, name, run.rows) if run.rows.cells is None else _plan_cells(study.paths, name, run)
     row, path, period, mass = found
@@ -135,15 +132,16 @@ class Programme:
 
     paths: Paths
     values: np.ndarray
-    words: Mapping[str, str]
+    words: dict[str, str]
 
     @cached_property
     def imputed(self) -> Imputed:
         return Imputed(self.paths, self.values)
 
     @cached_property
-    def level(self) -> str:
-        return programme_level(self.paths)
+    def fitted(self) -> Fitted:
+        level = programme_level(self.paths)
+        return Fitted(self.imputed, level, {**self.words, "inference_level": level})
 
     @cached_property
     def mass(self) -> np.ndarray:
@@ -167,25 +165,9 @@ class Programme:
         """Average effect of the programme over each of some shares (P, T) of the cells covered, a row each."""
         atoms = self.imputed.atoms
         share = np.column_stack([s[atoms.path, atoms.period] for s in shares])
-
-        def weigh(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            total = mass @ share
-            return share / np.where(total > 0, total, 1.0), total > 0
-
-        level = self.paths.levels[self.level]
-        found = Averages(self.imputed, weigh, share > 0, level.codes, len(level.names))
-        k = len(names)
-        source = GroupSource(
-            rows_of(self.paths), found.totals(), self.level, np.arange(found.clusters), found.unit_rows
-        )
         labels = pd.DataFrame({"component": list(names), "estimand": "average effect of the programme",
-                               "population": "everyone exposed with an untreated past", "reason": "",
-                               "inference_level": self.level, **self.words})  # fmt: skip
-        return Estimate(
-            value=found.value, mass=atoms.mass @ share, labels=labels,
-            value_parts=Contributions(((source, np.eye(k)),), self.level), arms=found.arms,
-            replicate=lambda: found.replicates(level.names, self.level),
-        )  # fmt: skip
+                               "population": "everyone exposed with an untreated past"})  # fmt: skip
+        return self.fitted.over(share, labels)
 
 
 def without(paths: Paths, dropped: Sequence[str]) -> Paths:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalkit.evaluation.attribution import claims_of, label_of, ledger_programme
+from evalkit.evaluation.attribution import claims_of, label_of, ledger_programme, why_none
 from evalkit.evaluation.attribution_cells import Claim, Programme
 from evalkit.evaluation.evaluate import Evaluation
 from evalkit.evaluation.value_draws import Ratio, acceptable, draw, limits, ratio
@@ -239,7 +239,7 @@ def _bare(evaluation: Evaluation, outcome: Outcome, purse: Purse, name: str) -> 
     reason = "nothing untreated is left to compare with"
     for f in evaluation.findings:
         if (f.component, f.outcome) == (name, outcome):
-            reason = f.headline.reason if f.headline is not None and f.headline.reason else f.reason
+            reason = why_none(f)
     return Line(
         name, label, "not_given", members, 0.0, nan, nan, (nan, nan), nan, np.full(1, nan),
         Amount(amount.whole, nan, nan), np.isfinite(amount.whole), nan, nan, outcome.kind != "log",
