@@ -18,6 +18,7 @@ from evalkit.designs.matching.estimating import (
     estimate,
     observed,
     outcome_of,
+    set_differences,
     value_of,
 )
 from evalkit.designs.matching.matched_set import Matching
@@ -151,6 +152,11 @@ class MatchedComparison:
         if level is None or np.isnan(est.value[0]):
             return est
         return cluster_refits(lambda keep: self._again(people.take(keep), y[keep]), est, study, people, level)
+
+    def differences(self, study: Study, matching: Matching) -> np.ndarray:
+        """(sets,) mean of the exposed less mean of the comparison people, set by set: what `hidden_bias` asks for."""
+        y = outcome_of(study, matching.people, self.outcome, self.compare)
+        return set_differences(observed(matching, y), y)
 
     def _asked(self, study: Study | None, component: str) -> Asked:
         errors = self.std_error

@@ -225,3 +225,15 @@ def test_a_formula_that_cannot_be_read():
 def test_interactions_by_formula():
     matching = ek.MatchedComparison(covariates="x + z + x:z").match(study(table()), "got")
     assert matching.people.names == ("x", "z", "x:z")
+
+
+def test_extrapolation_is_said():
+    frame = table(400)
+    frame["x"] = np.where((frame["got"] == 1) & (frame["id"] % 3 == 0), 9.0 + frame["x"] / 10, frame["x"])
+    matching = ek.MatchedComparison().match(study(frame), "got")
+    assert 0.2 < matching.outside < 0.5
+    assert "there it extrapolates" in repr(matching)
+    assert ek.MatchedComparison()(study(frame), "got").labels["share_outside"][0] == matching.outside
+    near = ek.MatchedComparison(caliper=0.2).match(study(frame), "got")
+    assert near.outside < 0.05
+    assert near.lost > 30

@@ -209,3 +209,28 @@ def test_clusters_keep_folds_together_and_scores_may_be_replaced():
     row = design(people, "nurse").to_frame(inference="analytic").iloc[0]
     assert abs(row["estimate"] - 1.0) < 4 * row["std_error"]
     assert row["clusters_exposed"] == 30
+
+
+def test_stacks_with_a_rollout_on_the_same_people():
+    people = study(panel(), components=["nurse"], period="month")
+    rollout = ek.StaggeredRollout()(people, "nurse").aggregate("simple")
+    matched = ek.MatchedComparison(compare="change", caliper=0.2)(people, "nurse").aggregate("simple")
+    both = ek.stack(matched, rollout)
+    gap = both.contrast([1.0, -1.0], name="matched less rollout").to_frame(inference="analytic")
+    assert np.isfinite(gap[["estimate", "std_error"]].to_numpy(dtype=float)).all()
+    for one, row in zip((matched, rollout), both.to_frame(inference="analytic")["std_error"], strict=True):
+        assert row == pytest.approx(one.to_frame(inference="analytic")["std_error"][0])
+
+
+@pytest.mark.parametrize("options", [{"caliper": 0.1}, {"ratio": 2}, {"replace": True}, {"method": "full"}])
+def test_differences_by_set_feed_the_bounds(options):
+    from evalkit.checks import hidden_bias
+
+    people = study(several())
+    design = ek.MatchedComparison(**options)
+    matching = design.match(people, "nurse")
+    gaps = design.differences(people, matching)
+    value = design.estimate(people, "nurse", matching).value[0]
+    if options != {"method": "full"}:
+        assert gaps.mean() == pytest.approx(value, abs=0.15 if "ratio" in options else 1e-9)
+    assert hidden_bias(gaps).estimate > 1.5

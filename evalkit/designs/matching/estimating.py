@@ -108,6 +108,18 @@ def _rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.concatenate(people), np.concatenate(weights), np.concatenate(sets)
 
 
+def set_differences(matching: Matching, y: np.ndarray) -> np.ndarray:
+    """(sets,) mean outcome of the exposed less that of the comparison people in each set (or pairing, if reused)."""
+    who, w, sets = _rows(matching)
+    code = np.unique(sets, return_inverse=True)[1]
+    exposed = matching.people.exposed[who]
+    means = [
+        np.bincount(code, weights=np.where(arm, w * y[who], 0.0)) / np.bincount(code, weights=np.where(arm, w, 0.0))
+        for arm in (exposed, ~exposed)
+    ]
+    return means[0] - means[1]
+
+
 def estimate(matching: Matching, y: np.ndarray, asked: Asked, study: Study, naming: Naming) -> Estimate:
     """The effect with its contributions: clustered by matched set (and by the study's clusters), Abadie and Imbens
     with replacement, HC1 for classes. A NaN with its reason where none can be given."""
@@ -256,5 +268,6 @@ class Naming:
             "units_exposed": int((used & exposed).sum()), "units_comparison": int((used & ~exposed).sum()),
             "units_left_out": total - kept, "units_not_seen": int((whole.used & ~used).sum()),
             "share_left_out": (total - kept) / total if total else 0.0,
-            "largest_distance": matching.largest_distance, "mass": float(kept), "reason": reason,
+            "largest_distance": matching.largest_distance, "share_outside": matching.outside,
+            "mass": float(kept), "reason": reason,
         }])  # fmt: skip

@@ -120,6 +120,20 @@ class Matching:
         """How many people the question was about and who have no partner."""
         return int((self._focal & ~self.used).sum())
 
+    @cached_property
+    def outside(self) -> float:
+        """Share of those matched for whose score no partner is as high or as low: there the comparison extrapolates.
+        NaN without a score."""
+        if self.space is None or self.space.score is None:
+            return float("nan")
+        value, exposed = self.space.score.value, self.people.exposed
+        out = total = 0
+        for side in {"ATT": [exposed], "ATC": [~exposed]}.get(self.estimand, [exposed, ~exposed]):
+            mine, pool = value[side & self.used], value[~side]
+            out += int(((mine < pool.min()) | (mine > pool.max())).sum())
+            total += len(mine)
+        return out / total if total else float("nan")
+
     @property
     def question(self) -> str:
         """Whom the answer speaks for."""
@@ -159,7 +173,8 @@ class Matching:
             f" {one['people']:,} exposed and {zero['matched']:,} of {zero['people']:,} comparison people\n"
             f"speaks for {self.question}"
         )
-        return "\n".join([text, *self.notes])
+        far = f"For {self.outside:.0%} nobody in the other arm has a score as extreme: there it extrapolates."
+        return "\n".join([text, *self.notes, *([far] if self.outside > 0 else [])])
 
 
 def _alone(strata: np.ndarray, exposed: np.ndarray) -> np.ndarray:

@@ -149,22 +149,4 @@ def _short(people: People, links: tuple[Links, ...], choices: Choices) -> tuple[
     return (f"{few} people found fewer than {choices.ratio} partners and are matched with those they found.",)
 
 
-def outside_share(matching: Matching) -> float:
-    """Share of the focal people matched whose score lies outside the partners' range: there it extrapolates."""
-    space, people = matching.space, matching.people
-    if space is None or space.score is None:
-        return float("nan")
-    value, out, total = space.score.value, 0, 0
-    for side in _focal_sides(matching.estimand, people.exposed):
-        mine, pool = value[side & matching.used], value[~side]
-        if len(mine) and len(pool):
-            out += int(((mine < pool.min()) | (mine > pool.max())).sum())
-            total += len(mine)
-    return out / total if total else float("nan")
-
-
-def _focal_sides(estimand: str, exposed: np.ndarray) -> list[np.ndarray]:
-    return {"ATT": [exposed], "ATC": [~exposed]}.get(estimand, [exposed, ~exposed])
-
-
-__all__ = ["CLASSES", "LINE", "METHODS", "ORDERS", "Choices", "match_people", "outside_share", "permuted", "space_of"]
+__all__ = ["CLASSES", "LINE", "METHODS", "ORDERS", "Choices", "match_people", "permuted", "space_of"]

@@ -189,7 +189,8 @@ def covariates_of(
         x, names = _formula(study, chosen, rows, base)
     else:
         names = tuple(study.covariates) if chosen is None else tuple(chosen)
-        x = study.covariate_values(names)[rows, base, :] if names else np.zeros((len(rows), 0))
+        grid = study.covariate_values(names)[:, base, :] if names else np.zeros((study.paths.n_units, 0))
+        x = grid if len(rows) == len(grid) else grid[rows]
     problems = []
     for j, name in enumerate(names):
         gone = np.flatnonzero(~np.isfinite(x[:, j]))
