@@ -296,6 +296,33 @@ def _with_pairs(matching, pairs: dict, frame: pd.DataFrame):
     return replace(matching, links=(links,), sets=sets)
 
 
+REUSED = (
+    "nearest_replace", "nearest_3to1_replace", "nearest_caliper_replace", "nearest_atc", "mahalanobis_replace",
+    "mahalanobis_3to1_replace", "discard_both",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REUSED)
+@pytest.mark.parametrize("adjust", [None, "reg"])
+def test_effect_on_the_reused_partners_of_matchit(study, frame, reference, name, adjust):
+    """Clustered both by pairing and by person, on one row for each time somebody serves."""
+    want = reference["matchit"][name]
+    at = dict(zip(frame["id"], frame["person"], strict=True))
+    found = [
+        (at[a], at[b], 0.0) for a, many in want["pairs"].items() for b in ([many] if isinstance(many, str) else many)
+    ]
+    chosen = design(replace=True, std_error="set", adjust=adjust, estimand=want["estimand"])
+    matching = replace(chosen.match(study, "treat"), links=(Links.of(found),))
+    got = row(chosen.estimate(study, "treat", matching))
+    said = want["effects"]["get_matches"]["adjusted" if adjust else "unadjusted"]
+    assert got["estimate"] == pytest.approx(said["est"], rel=CLOSE)
+    assert got["std_error"] == pytest.approx(said["se"], rel=CLOSE)
+    sample = matching.sample.set_index("arm")
+    assert list(sample["matched"]) == [want["n"]["treated"], want["n"]["control"]]
+    assert list(sample["effective"]) == pytest.approx([want["n"]["ess_treated"], want["n"]["ess_control"]])
+    _check_balance(replace(matching, space=None), want)
+
+
 @pytest.mark.parametrize("name", [n for n in PAIRED if n != "cem_k2k"])
 def test_totals_and_range_on_data_with_ties(study, frame, reference, name):
     want = reference["matchit"][name]

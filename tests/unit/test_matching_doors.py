@@ -237,3 +237,39 @@ def test_extrapolation_is_said():
     near = ek.MatchedComparison(caliper=0.2).match(study(frame), "got")
     assert near.outside < 0.05
     assert near.lost > 30
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 4.0, 6.0])
+def test_score_is_the_maximum_of_the_likelihood(scale):
+    """Also where a plain Newton step would overshoot: the score equations hold."""
+    from evalkit.designs.matching.score import fit_score
+
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(3000, 3)) * [1.0, 50.0, 0.001]
+    lean = scale * (x / [1.0, 50.0, 0.001]) @ [1.0, -0.5, 0.3] - 1.0
+    exposed = rng.random(3000) < 1 / (1 + np.exp(-lean))
+    score = fit_score(x, exposed)
+    gap = (exposed - score.value) @ np.column_stack([np.ones(3000), x / x.std(axis=0)])
+    np.testing.assert_allclose(gap, 0.0, atol=1e-7)
+
+
+def test_large_data_start_from_a_thinned_fit_and_end_at_the_same_maximum():
+    from evalkit.designs.matching import score as module
+
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(30_000, 4))
+    exposed = rng.random(30_000) < 1 / (1 + np.exp(2 - x @ [0.5, 0.2, -0.3, 0.1]))
+    quick = module.fit_score(x, exposed).coef
+    slow = module.newton(np.column_stack([np.ones(30_000), x]), exposed.astype(float), np.zeros(5))
+    np.testing.assert_allclose(quick, slow, atol=1e-10)
+
+
+def test_equal_rows_have_equal_scores():
+    from evalkit.designs.matching.score import fit_score
+
+    rng = np.random.default_rng(10)
+    x = rng.normal(size=(500, 7))
+    x = np.vstack([x, x[::-1]])
+    exposed = rng.random(1000) < 0.4
+    value = fit_score(x, exposed).value
+    assert (value[:500] == value[500:][::-1]).all()

@@ -122,7 +122,7 @@ def _scores(x: np.ndarray, exposed: np.ndarray, data: _Design, models: Models, f
         for f in range(folds):
             here = fold == f
             away = ~here
-            out[here] = special.expit(data.matrix[here] @ newton(data.matrix[away], t[away], None, data.start, 1e-8))
+            out[here] = special.expit(data.matrix[here] @ newton(data.matrix[away], t[away], data.start, 1e-8))
         return out
     from sklearn.base import clone
 

@@ -14,6 +14,7 @@ _MOST = 60
 _TIGHT = 1e-12
 _FAR = 30.0
 _LARGE = 20_000
+_STRIDE = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ def independent(design: np.ndarray) -> np.ndarray:
     return np.array(kept, dtype=np.intp)
 
 
-def fit_score(x: np.ndarray, exposed: np.ndarray, weights: np.ndarray | None = None) -> Score:
+def fit_score(x: np.ndarray, exposed: np.ndarray) -> Score:
     """Maximum likelihood logit of being exposed on covariates (m, q), as R's `glm`.
 
     Equal rows get exactly equal scores, so ties are ties. Raises `NotIdentifiedError` where the
@@ -59,7 +60,7 @@ def fit_score(x: np.ndarray, exposed: np.ndarray, weights: np.ndarray | None = N
     width = design.shape[1]
     kept = independent(design)
     design = design if len(kept) == width else design[:, kept]
-    beta = _maximise(design, exposed.astype(float), weights)
+    beta = _maximise(design, exposed.astype(float))
     coef = np.zeros(width)
     coef[kept] = beta
     slope = coef[1:] / scale
@@ -77,33 +78,30 @@ def _linear(x: np.ndarray, coef: np.ndarray) -> np.ndarray:
     return out
 
 
-def _maximise(design: np.ndarray, y: np.ndarray, prior: np.ndarray | None) -> np.ndarray:
+def _maximise(design: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Newton's method; large data start from the answer of every twentieth person."""
     start = np.zeros(design.shape[1])
-    start[0] = special.logit(np.average(y, weights=prior))
-    if prior is None and len(y) > _LARGE and 0 < y[::20].sum() < len(y[::20]):
-        thin = newton(design[::20], y[::20], None, start)
+    start[0] = special.logit(y.mean())
+    if len(y) > _LARGE and 0 < y[::20].sum() < len(y[::20]):
+        thin = newton(design[::20], y[::20], start)
         start = thin if np.isfinite(thin).all() and np.abs(thin).max() < _FAR else start
-    return newton(design, y, prior, start)
+    return newton(design, y, start)
 
 
-def newton(
-    design: np.ndarray, y: np.ndarray, prior: np.ndarray | None, beta: np.ndarray, tight: float = _TIGHT
-) -> np.ndarray:
+def newton(design: np.ndarray, y: np.ndarray, beta: np.ndarray, tight: float = _TIGHT) -> np.ndarray:
     """Logit coefficients from a starting point; stops when a step is below `tight`."""
     eta = design @ beta
     for _ in range(_MOST):
         p = special.expit(eta)
         w = p * (1.0 - p)
         gap = y - p
-        if prior is not None:
-            w, gap = w * prior, gap * prior
         if np.abs(eta).max() > 10 * _FAR or w.max() < 1e-300:
             break
         gram = (design * w[:, None]).T @ design
         step = linalg.lstsq(gram, gap @ design)[0]
-        beta = beta + step
-        eta = design @ beta
+        move = design @ step
+        damp = min(1.0, _STRIDE / max(np.abs(move).max(), 1e-300))  # a full step may leave the region of convergence
+        beta, eta = beta + damp * step, eta + damp * move
         if np.abs(step).max() <= tight * (1.0 + np.abs(beta).max()):
             break
     return beta
