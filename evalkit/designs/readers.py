@@ -105,10 +105,22 @@ class CrossSections:
 
     def before(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
         """(G, T) mass and sum of levels over the base periods of each period."""
-        mean, count = window_mean(self.sums.values, c.base, c.window)
-        seen = (count > 0) & (c.base >= 0)
-        weighted = np.where(seen, self.sums.weights[:, None], 0.0)
-        return self.sums.group(weighted), self.sums.group(weighted * np.where(seen, mean, 0.0))
+        key = (c.base.tobytes(), c.window.tobytes())
+        if key not in self._before:
+            mean, count = window_mean(self.sums.values, c.base, c.window)
+            seen = (count > 0) & (c.base >= 0)
+            weighted = np.where(seen, self.sums.weights[:, None], 0.0)
+            self._before[key] = self.sums.group(weighted), self.sums.group(weighted * np.where(seen, mean, 0.0))
+        return self._before[key]
+
+    @cached_property
+    def _before(self) -> dict[tuple[bytes, bytes], tuple[np.ndarray, np.ndarray]]:
+        return {}
+
+    @cached_property
+    def there(self) -> np.ndarray:
+        """(G, T) units that carry weight and were there."""
+        return self.sums.group(self.sums.carries * np.isfinite(self.sums.values)).round().astype(int)
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         (n1, s1), (n0, s0) = self.later, self.before(c)
@@ -122,7 +134,7 @@ class CrossSections:
         )
 
     def heads(self, c: Comparison) -> np.ndarray:
-        return self.sums.group(self.sums.carries * np.isfinite(self.sums.values)).round().astype(int) * (c.base >= 0)
+        return self.there * (c.base >= 0)
 
     def heads_at_base(self, c: Comparison) -> np.ndarray:
         return self.sums.heads_at_base(c.base, c.window)

@@ -119,28 +119,53 @@ class Sums:
             change = self.mean - window_mean(self.mean, base, window)[0]
             mass = np.where(base >= 0, self.mass[:, None], 0.0)
             return mass, np.where(base >= 0, change, 0.0) * mass
-        change, seen = self.changes(slice(None), base, window)
+        return self._columns(base, window, 0), self._columns(base, window, 1)
+
+    def _columns(self, base: np.ndarray, window: np.ndarray, which: int) -> np.ndarray:
+        """(G, T) of weights (0), weighted changes (1), units (2) or units at base (3), an unbalanced panel.
+
+        Columns are made once for each period, base and window, however many starts ask for them.
+        """
+        out = np.zeros((len(self.path), len(base)))
+        asked = np.flatnonzero(base >= 0)
+        pairs, of = np.unique(np.column_stack([base[asked], window[asked]]), axis=0, return_inverse=True)
+        for k, (b, w) in enumerate(pairs.tolist()):
+            periods = asked[of.ravel() == k]
+            new = np.array([t for t in periods.tolist() if (t, b, w) not in self._cache], dtype=int)
+            if len(new):
+                self._make_columns(new, b, w)
+            for t in periods.tolist():
+                out[:, t] = self._cache[t, b, w][which]
+        return out
+
+    def _make_columns(self, periods: np.ndarray, base: int, window: int) -> None:
+        """Read some periods against one base: a level a unit, then sums in groups."""
+        block = self.values[:, max(base - max(window, 1) + 1, 0) : base + 1]
+        there = np.isfinite(block)
+        count = there.sum(axis=1)
+        known = count > 0
+        level = np.where(there, block, 0.0).sum(axis=1) / np.maximum(count, 1)
+        usable = known if self.usable is None else known & self.usable[:, base]
+        change = self.values[:, periods] - level[:, None]
+        seen = np.isfinite(change) & usable[:, None]
         weighted = np.where(seen, self.weights[:, None], 0.0)
-        return self.group(weighted), self.group(weighted * change)
+        n, s = self.group(weighted), self.group(weighted * np.where(seen, change, 0.0))
+        heads = n if self.paths.weights is None else self.group(self.carries * seen)
+        before = self.group(self.carries * known[:, None])[:, 0]
+        for j, t in enumerate(periods.tolist()):
+            self._cache[t, base, window] = (n[:, j], s[:, j], heads[:, j], before)
 
     def heads(self, base: np.ndarray, window: np.ndarray) -> np.ndarray:
         """(G, T) units that carry weight (however much) and were seen at both periods."""
         if self.balanced:
             return np.where(base >= 0, self.people[:, None], 0)
-        if self.paths.weights is None:
-            return self.read(base, window)[0].round().astype(int)
-        _, seen = self.changes(slice(None), base, window)
-        return self.group(self.carries * seen).round().astype(int)
+        return self._columns(base, window, 2).round().astype(int)
 
     def heads_at_base(self, base: np.ndarray, window: np.ndarray) -> np.ndarray:
         """(G, T) units seen at the base of each period, whether or not at the period itself."""
         if self.balanced:
             return self.heads(base, window)
-        key = ("base", base.tobytes(), window.tobytes())
-        if key not in self._cache:
-            _, count = window_mean(self.values, base, window)
-            self._cache[key] = self.group(self.carries * ((count > 0) & (base >= 0))).round().astype(int)
-        return self._cache[key]
+        return self._columns(base, window, 3).round().astype(int)
 
     def changes(
         self,
