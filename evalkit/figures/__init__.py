@@ -15,6 +15,7 @@ from evalkit.figures.love import love
 from evalkit.figures.matrix import separability
 from evalkit.figures.overlap import overlap
 from evalkit.figures.picture import Picture
+from evalkit.figures.regression_to_mean import regression_to_mean
 from evalkit.figures.timeline import timeline
 from evalkit.figures.value_plane import value_plane
 from evalkit.figures.waterfall import waterfall
@@ -29,6 +30,7 @@ __all__ = [
     "leave_one_out",
     "love",
     "overlap",
+    "regression_to_mean",
     "separability",
     "timeline",
     "value_plane",

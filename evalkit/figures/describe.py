@@ -17,6 +17,7 @@ from evalkit.figures.love import love, love_words
 from evalkit.figures.matrix import separability, separability_words
 from evalkit.figures.overlap import overlap, overlap_words
 from evalkit.figures.picture import Picture
+from evalkit.figures.regression_to_mean import regression_to_mean, regression_to_mean_words
 from evalkit.figures.style import NARROW
 from evalkit.figures.timeline import timeline, timeline_words
 from evalkit.figures.value_plane import value_plane, value_plane_words
@@ -34,6 +35,7 @@ _WORDS: dict[str, tuple[Callable[..., Figure], Callable[..., Any]]] = {
     "acceptability": (acceptability, acceptability_words),
     "love": (love, love_words),
     "overlap": (overlap, overlap_words),
+    "regression_to_mean": (regression_to_mean, regression_to_mean_words),
 }
 
 

@@ -70,3 +70,21 @@ def test_overlap_along_the_score(study):
         ek.plot.overlap(ek.MatchedComparison(method="cem").match(study, "got"))
     with pytest.raises(OptionError, match="it got str"):
         ek.plot.overlap("plan")
+
+
+def test_regression_to_mean():
+    rng = np.random.default_rng(3)
+    true = rng.normal(size=3000)
+    before, after = true + rng.normal(size=(2, 3000))
+    frame = pd.DataFrame(
+        {"id": np.arange(3000), "score": before, "support": (before < -1).astype(int), "y": after - before}
+    )
+    people = ek.Study(frame, unit="id", period=None, outcome="y", components=["support"])
+    table = ek.RegressionDiscontinuity("score", -1.0).expected(people, "support")
+    picture = ek.plot.describe("regression_to_mean", table, score="first test", outcome="change")
+    assert "was to be expected without it" in picture.alt
+    assert "nobody without it has such a score" in picture.description
+    drawn = np.concatenate([line.get_ydata() for line in picture.figure.axes[0].lines[2:]])
+    np.testing.assert_allclose(np.sort(drawn), np.sort(table["outcome"]))
+    with pytest.raises(OptionError, match="lacks the columns"):
+        ek.plot.regression_to_mean(table.drop(columns="expected"))
