@@ -102,13 +102,13 @@ def heads(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray]) -> li
     apart = "cohort" in labels and column != "units_comparison"
     cohort = pd.factorize(labels["cohort"])[0] if apart else np.zeros(len(labels), dtype=int)
     there &= cohort >= 0
-    return [_most(counts[g], cohort[g]) for g in (g[there[g]] for g in groups)]
-
-
-def _most(counts: np.ndarray, cohort: np.ndarray) -> int:
-    """Sum over cohorts of the largest count."""
-    if not len(counts):
-        return 0
-    order = np.argsort(cohort, kind="stable")
-    starts = np.flatnonzero(np.diff(cohort[order], prepend=-1))
-    return int(np.maximum.reduceat(counts[order], starts).sum())
+    of = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
+    at = np.concatenate(groups) if len(of) else of
+    of, at = of[there[at]], at[there[at]]
+    if not len(of):
+        return [0] * len(groups)
+    key = of * (int(cohort.max()) + 1) + cohort[at]
+    order = np.argsort(key, kind="stable")
+    start = np.flatnonzero(np.diff(key[order], prepend=-1))
+    most = np.maximum.reduceat(counts[at][order], start)
+    return np.bincount(of[order][start], weights=most, minlength=len(groups)).astype(int).tolist()
