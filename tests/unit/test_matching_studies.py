@@ -234,3 +234,25 @@ def test_differences_by_set_feed_the_bounds(options):
     if options != {"method": "full"}:
         assert gaps.mean() == pytest.approx(value, abs=0.15 if "ratio" in options else 1e-9)
     assert hidden_bias(gaps).estimate > 1.5
+
+
+def test_people_exposed_from_the_first_month_on_do_not_move_the_base():
+    frame = panel()
+    frame.loc[frame["id"] % 50 == 0, "nurse"] = 1
+    people = ek.MatchedComparison().match(study(frame, components=["nurse"], period="month"), "nurse").people
+    assert people.base == 3
+    left = people.left_out.set_index("reason")["people"]
+    assert left["already exposed when covariates were read"] == 12
+
+
+@pytest.mark.parametrize("design", [*DESIGNS, ek.RegressionDiscontinuity("x", 0.0)], ids=lambda d: type(d).__name__)
+def test_every_design_keeps_the_protocol(design):
+    from dataclasses import FrozenInstanceError
+
+    from evalkit.designs.protocol import Design
+
+    assert isinstance(design, Design)
+    with pytest.raises(FrozenInstanceError):
+        design.outcome = "z"
+    table = design.plan(study(several(300)).paths, "nurse").table
+    assert {"exposed", "comparison", "status"} <= set(table.columns)

@@ -112,7 +112,7 @@ def _periods(paths: Paths, k: int, who: Who) -> tuple[int, int]:
         base = _at(paths, who.covariate_period, "covariate_period")
     else:
         on = (paths.state[:, :, k] > 0) & (paths.state[:, :, k] != UNKNOWN)
-        starts = np.flatnonzero(on.any(axis=0) & np.concatenate([[False], ~on[:, :-1].all(axis=0)]))
+        starts = 1 + np.flatnonzero((on[:, 1:] & ~on[:, :-1]).any(axis=0))
         base = int(starts[0]) - 1 if len(starts) else 0
     if base >= period:
         raise OptionError(
