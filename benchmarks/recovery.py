@@ -21,7 +21,7 @@ import recovery_methods as methods
 import recovery_worlds as worlds
 import typer
 from joblib import Parallel, delayed
-from recovery_table import flags, markdown, summarise
+from recovery_table import coverage_grid, flags, markdown, summarise
 from rich.console import Console
 from rich.progress import Progress
 
@@ -29,6 +29,7 @@ import evalkit as ek
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 20
+START, END = "<!-- recovery: start -->", "<!-- recovery: end -->"
 ALL_DESIGNS = 200
 """Draws in which every component is estimated by every design; in the others only the true zero is asked about."""
 ZERO = "third"
@@ -134,18 +135,35 @@ def simulate(scenario: str, draws: int, jobs: int, fresh: bool) -> pd.DataFrame:
     return answers[answers["draw"] < draws]
 
 
+def write_readme(table: pd.DataFrame) -> None:
+    """Put the table between its marks in the README; of few clusters, coverage alone."""
+    few = table["scenario"].str.startswith("few")
+    draws = int(table.loc[few, "draws"].min()) if few.any() else 0
+    text = markdown(table[~few])
+    if few.any():
+        text += f"\n\nCoverage in few places, {draws} draws each:\n\n" + coverage_grid(table[few])
+    readme = RESULTS.parent / "README.md"
+    before, rest = readme.read_text().split(START)
+    readme.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}")
+
+
 def main(
     draws: int = typer.Option(1000, help="draws of each scenario"),
     scenario: str = typer.Option("all", help="bursts, few, together, close, people, or all"),
     jobs: int = typer.Option(2, help="processes"),
     fresh: bool = typer.Option(False, help="begin again instead of adding to what is stored"),
+    stored_only: bool = typer.Option(False, help="run nothing: the table of what is stored"),
+    write: bool = typer.Option(False, help="put the table into the README"),
 ) -> None:
     """Simulate studies with known truth and print how well it is found."""
     if scenario != "all" and scenario not in SCENARIOS:
         raise typer.BadParameter(f"There is no scenario {scenario!r}. Use one of: {', '.join(SCENARIOS)}, all.")
     names = list(SCENARIOS) if scenario == "all" else [scenario]
-    table = pd.concat([summarise(simulate(n, draws, jobs, fresh)) for n in names], ignore_index=True)
+    found = [stored(n) if stored_only else simulate(n, draws, jobs, fresh) for n in names]
+    table = pd.concat([summarise(a) for a in found if len(a)], ignore_index=True)
     print(markdown(table))
+    if write:
+        write_readme(table)
     missed = [x for _, x in table.iterrows() if flags(x)]
     typer.echo(f"{len(missed)} of {len(table)} lines miss a target.", err=True)
 

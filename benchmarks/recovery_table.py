@@ -82,6 +82,22 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def coverage_grid(table: pd.DataFrame) -> str:
+    """Coverage alone: a line a scenario, a column a method; a star where it misses the target."""
+    cells = table.assign(
+        cell=[f"{100 * x['covered']:.1f}%{'*' if 'coverage' in flags(x) else ''}" for _, x in table.iterrows()]
+    )
+    grid = cells.pivot(index="scenario", columns="method", values="cell")
+    grid = grid.loc[table["scenario"].unique(), table["method"].unique()]
+    lines = ["| scenario | " + " | ".join(grid.columns) + " |", "|---|" + "---|" * len(grid.columns)]
+    return "\n".join(
+        [
+            *lines,
+            *(f"| {name} | " + " | ".join(row) + " |" for name, row in zip(grid.index, grid.to_numpy(), strict=True)),
+        ]
+    )
+
+
 def _draws(x: pd.Series) -> str:
     return f"{x['draws']}" if x["answered"] == x["draws"] else f"{x['draws']} ({x['answered']} with an interval)"
 
