@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ from evalkit.study import Outcome, Study
 PIECES = ("piece", "kind", "components", "estimate", "std_error", "conf_low", "conf_high", "people_periods", "reason")
 UNTOLD = ("bundle_only", "swap_only")
 SHAPLEY = "A Shapley share splits what was done together half and half. It is a convention, not a finding."
+_MADE: WeakKeyDictionary = WeakKeyDictionary()
 _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high")
 
 
@@ -125,7 +127,15 @@ def ledger_of(evaluation: Evaluation, outcome: Outcome) -> tuple[Ledger, Interac
 
 
 def claims_of(evaluation: Evaluation, outcome: Outcome) -> tuple[Claim, ...]:
-    """Headlines with a number, then bundles run as one component whose members have none."""
+    """Headlines with a number, then bundles run as one component whose members have none; made once."""
+    made = _MADE.setdefault(evaluation, {})
+    key = ("claims", outcome.column)
+    if key not in made:
+        made[key] = _claims(evaluation, outcome)
+    return made[key]
+
+
+def _claims(evaluation: Evaluation, outcome: Outcome) -> tuple[Claim, ...]:
     study = evaluation.study
     out = []
     for f in evaluation.findings:
@@ -157,7 +167,15 @@ def _window(run: BundleRun) -> Window:
 
 
 def ledger_programme(evaluation: Evaluation, outcome: Outcome) -> Programme | None:
-    """The programme without what is absorbed; None where no exposed cell can be imputed."""
+    """The programme without what is absorbed, made once; None where no exposed cell can be imputed."""
+    made = _MADE.setdefault(evaluation, {})
+    key = ("programme", outcome.column)
+    if key not in made:
+        made[key] = _programme(evaluation, outcome)
+    return made[key]
+
+
+def _programme(evaluation: Evaluation, outcome: Outcome) -> Programme | None:
     status = evaluation.separability.components.set_index("component")["status"]
     absorbed = [c for c in evaluation.study.paths.components if status[c] == "not_tested"]
     paths = without(evaluation.study.paths, absorbed)

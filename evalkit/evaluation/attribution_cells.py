@@ -15,11 +15,10 @@ import pandas as pd
 from evalkit.designs.additive import spell_ages
 from evalkit.designs.imputation import Fitted, programme_level
 from evalkit.designs.imputation_fit import Imputed
-from evalkit.designs.pairs import make_pairs
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.sums import add_by
 from evalkit.evaluation.headline import Run, Window
-from evalkit.evaluation.ladder import JOINT, TRIPLE
+from evalkit.evaluation.ladder import JOINT
 from evalkit.inference import Estimate
 from evalkit.inference.aggregate import Averaging
 from evalkit.inference.jackknife import Replicates
@@ -57,7 +56,7 @@ def claim_of(study: StudyLike, name: str, members: Sequence[str], run: Run, wind
     """The claim behind a headline that gave a number; None where it has no cells."""
     if run.rows is None or run.answer is None or "event_time" not in run.rows.labels:
         return None
-    found = _event_cells(study, name, run.rows) if run.rows.cells is None else _plan_cells(study.paths, name, run)
+    found = _event_cells(study, name, run.rows) if run.rows.cells is None else _plan_cells(study.paths, run.rows)
     row, path, period, mass = found
     inside = window.holds(run.rows.labels["event_time"].to_numpy())
     keep = inside[row] & np.isfinite(run.rows.value[row]) & (mass > 0)
@@ -67,18 +66,13 @@ def claim_of(study: StudyLike, name: str, members: Sequence[str], run: Run, wind
     return Claim(name, tuple(members), run.rows, *parts, additive=run.rung.name == JOINT)
 
 
-def _plan_cells(paths: Paths, name: str, run: Run) -> tuple[np.ndarray, ...]:
-    """Adopters' cells from the weights of a plan; pairs stand for their eligible path."""
-    assert run.rows is not None
-    weights = run.rows.weights()
+def _plan_cells(paths: Paths, rows: Estimate) -> tuple[np.ndarray, ...]:
+    """Adopters' cells from the weights of a plan."""
+    weights = rows.weights()
     frame = weights[weights["sign"] == 1]
     row, path = frame["row"].to_numpy(dtype=int), frame["path"].to_numpy(dtype=int)
-    if run.rung.name == TRIPLE:
-        pairs = make_pairs(paths, name)
-        assert pairs is not None
-        path = pairs.eligible[path]
     period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
-    return row, path, period, frame["weight"].to_numpy() * run.rows.mass[row]
+    return row, path, period, frame["weight"].to_numpy() * rows.mass[row]
 
 
 def _event_cells(study: StudyLike, name: str, rows: Estimate) -> tuple[np.ndarray, ...]:

@@ -91,7 +91,8 @@ def value_for_money(
         raise EvalkitError(f"value_for_money needs a Study or an Evaluation; it got {type(source).__name__}.")
     chosen = source.study.outcome(outcome)
     prices = Prices(float(discount), price_year, inflation)
-    case = make_case(source, sources_of(source, chosen), Purse(source.study, chosen, prices), draws)
+    purse = Purse(source.study, chosen, prices)
+    case = make_case(source, sources_of(source, purse, RATES), purse, draws)
     table = pd.DataFrame([_row(line, case) for line in case.lines], columns=list(TABLE))
     grid = _worth(case, worth)
     return Value(

@@ -133,11 +133,21 @@ class Sources:
 
     claims: tuple[Claim, ...]
     programme: Programme | None
+    whole: Estimate | None
+    rates: tuple[float, ...]
 
 
-def sources_of(evaluation: Evaluation, outcome: Outcome) -> Sources:
-    """Claims and programme of one outcome."""
-    return Sources(claims_of(evaluation, outcome), ledger_programme(evaluation, outcome))
+def sources_of(evaluation: Evaluation, purse: Purse, rates: Sequence[float]) -> Sources:
+    """Claims and programme of one outcome; the programme's average as it is, and discounted at each rate."""
+    programme = ledger_programme(evaluation, purse.outcome)
+    rates = tuple(dict.fromkeys([purse.prices.discount, *rates]))
+    claims = claims_of(evaluation, purse.outcome)
+    if programme is None:
+        return Sources(claims, None, None, rates)
+    there = (programme.mass > 0).astype(float)
+    fades = [replace(purse, prices=replace(purse.prices, discount=r)).fade for r in rates]
+    names = ["programme", *(f"programme, discounted at {100 * r:g}% a year" for r in rates)]
+    return Sources(claims, programme, programme.averages([there, *(there * f for f in fades)], names), rates)
 
 
 def make_case(evaluation: Evaluation, sources: Sources, purse: Purse, draws: int) -> Case:
@@ -171,7 +181,7 @@ def _parts(evaluation: Evaluation, sources: Sources, purse: Purse) -> list[_Part
     shape = purse.there.shape
     parts = [_claim_part(study_label(evaluation, c), c, shape, purse.fade) for c in sources.claims]
     if sources.programme is not None:
-        parts.append(_whole(sources.programme, purse.fade, tuple(sources.programme.paths.components)))
+        parts.append(_whole(sources, purse))
     return [p for p in parts if p is not None and np.isfinite(p.faded.value[0])]
 
 
@@ -191,14 +201,13 @@ def _claim_part(label: str, claim: Claim, shape: tuple[int, int], fade: np.ndarr
     return _Part(claim.name, label, kind, claim.members, claim.by_cell(shape), plain, faded, weight)
 
 
-def _whole(programme: Programme, fade: np.ndarray, members: tuple[str, ...]) -> _Part:
-    there = (programme.mass > 0).astype(float)
-    both = programme.averages([there, there * fade], ["programme", "programme, discounted"])
-    plain, faded = both.select(np.array([0])), both.select(np.array([1]))
-    label = "Programme as a whole"
-    return _Part(
-        PROGRAMME, label, "programme", members, programme.mass, plain, faded, float((programme.mass * fade).sum())
-    )
+def _whole(sources: Sources, purse: Purse) -> _Part:
+    programme, both = sources.programme, sources.whole
+    assert programme is not None and both is not None
+    at = 1 + sources.rates.index(purse.prices.discount)
+    plain, faded = both.select(np.array([0])), both.select(np.array([at]))
+    members, weight = tuple(programme.paths.components), float((programme.mass * purse.fade).sum())
+    return _Part(PROGRAMME, "Programme as a whole", "programme", members, programme.mass, plain, faded, weight)
 
 
 def _line(part: _Part, purse: Purse, level: float, draws: np.ndarray) -> Line:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,3 +163,68 @@ def test_what_starts_everywhere_at_once_leaves_no_total() -> None:
 def test_only_a_study_or_an_evaluation_can_be_attributed() -> None:
     with pytest.raises(ek.EvalkitError, match="needs a Study or an Evaluation"):
         attribute("study")  # type: ignore[arg-type]
+
+
+def test_a_component_for_some_people_claims_those_people_only() -> None:
+    frame = rollout(6, sites=40, noise=0.2)
+    frame["eligible"] = frame["unit"] % 2
+    frame["c"] = frame["a"] * frame["eligible"]
+    frame["y"] = frame["none"] + frame["a"] + 2.0 * frame["c"]
+    parts = [ek.Component("a", exposure="a"), ek.Component("c", exposure="c", reach="eligible")]
+    evaluation = ek.evaluate(ek.Study(frame, unit="unit", period="t", cluster="site", outcome="y", components=parts))
+    assert "TripleDifference" in evaluation.verdicts["design"].to_list()
+    made = evaluation.attribution
+    own = made.pieces.set_index("piece").loc["c"]
+    assert own["people_periods"] == (frame["c"] > 0).sum()
+    assert own["estimate"] == pytest.approx(2.0 * own["people_periods"], rel=0.15)
+    assert abs(made.pieces["estimate"].sum() - made.total) < 1e-10
+
+
+def test_gaps_in_the_panel_change_no_identity() -> None:
+    frame = rollout(7)
+    kept = frame[np.random.default_rng(1).random(len(frame)) > 0.15]
+    made = attribute(study_of(kept))
+    assert abs(made.pieces["estimate"].sum() - made.total) < 1e-10
+    assert 0.9 < made.people_periods / ((kept["a"] + kept["b"]) > 0).sum() <= 1
+    pieces = made.pieces.set_index("kind")
+    assert pieces.loc["unexplained", "people_periods"] + pieces.loc["beyond", "people_periods"] == pytest.approx(
+        made.people_periods
+    )
+
+
+def test_levels_that_nest_are_joined_at_the_coarser_one() -> None:
+    frame = rollout(8, sites=48)
+    frame["region"] = frame["site"] // 2
+    region_start = frame.loc[frame["b"] == 1].groupby("region")["t"].min()
+    frame["b"] = (frame["t"] >= frame["region"].map(region_start).fillna(99)).astype(int)
+    frame["y"] = frame["none"] + frame["a"] + 0.5 * frame["b"]
+    parts = [ek.Component("a", exposure="a"), ek.Component("b", exposure="b", assigned_at="region")]
+    made = attribute(ek.Study(frame, unit="unit", period="t", cluster="site", outcome="y", components=parts))
+    assert abs(made.pieces["estimate"].sum() - made.total) < 1e-10
+    own = made.pieces[made.pieces["kind"] == "own"]
+    assert np.isfinite(own[["conf_low", "conf_high"]].to_numpy(float)).all()
+    assert np.isfinite([made.total_low, made.total_high]).all()
+
+
+def test_a_swap_is_what_cannot_be_told_apart() -> None:
+    frame = rollout(9)
+    frame["old"] = ((frame["t"] >= 2) & (frame["a"] == 0) & (frame["site"] % 6 < 3)).astype(int)
+    frame["new"] = frame["a"] * (frame["site"] % 6 < 3)
+    made = attribute(study_of(frame.drop(columns=["a"]), ("old", "new")))
+    undivided = made.pieces[made.pieces["kind"] == "undivided"]
+    assert ["new" in c for c in undivided["components"]] == [True]
+    own = made.pieces.loc[made.pieces["kind"] == "own", "components"]
+    assert all("new" not in c for c in own)
+    assert abs(made.pieces["estimate"].sum() - made.total) < 1e-10
+
+
+def test_a_headline_without_contributions_is_refused_by_name() -> None:
+    evaluation = ek.evaluate(study_of(rollout(2)))
+    reason = "this design gives a range without contributions, so it is not averaged"
+    first, *rest = evaluation.findings
+    assert first.headline is not None
+    bare = replace(first, headline=replace(first.headline, rows=None, one=None, reason=reason))
+    made = attribute(replace(evaluation, findings=(bare, *rest)))
+    row = made.pieces.set_index("piece").loc[first.component]
+    assert row["kind"] == "not_given" and row["reason"] == reason and np.isnan(row["estimate"])
+    assert abs(made.pieces["estimate"].sum() - made.total) < 1e-10
