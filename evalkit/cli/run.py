@@ -26,7 +26,7 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
     from evalkit.cli.findings import show_verdicts
     from evalkit.components import separability
     from evalkit.evaluation import evaluate
-    from evalkit.reporting import report
+    from evalkit.reporting import report, safe
     from evalkit.study import Study
 
     with steps(4) as work:
@@ -39,7 +39,7 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
         work.begin("Writing the report")
         page = report(evaluation, out)
         work.done("Done")
-    show_verdicts(evaluation)
+    show_verdicts(safe(evaluation))
     output().print(f"The report: {_near(page)}", markup=False, soft_wrap=True)
     return page
 

@@ -9,6 +9,7 @@ from evalkit.figures.acceptability import acceptability
 from evalkit.figures.contamination import contamination
 from evalkit.figures.describe import describe
 from evalkit.figures.event_study import event_study
+from evalkit.figures.flow import flow
 from evalkit.figures.forest import forest
 from evalkit.figures.leave_one_out import leave_one_out
 from evalkit.figures.love import love
@@ -26,6 +27,7 @@ __all__ = [
     "contamination",
     "describe",
     "event_study",
+    "flow",
     "forest",
     "leave_one_out",
     "love",

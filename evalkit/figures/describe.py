@@ -11,6 +11,7 @@ from evalkit.errors import check_choice
 from evalkit.figures.acceptability import acceptability, acceptability_words
 from evalkit.figures.contamination import contamination, contamination_words
 from evalkit.figures.event_study import event_study, event_study_words
+from evalkit.figures.flow import flow, flow_words
 from evalkit.figures.forest import forest, forest_words
 from evalkit.figures.leave_one_out import leave_one_out, leave_one_out_words
 from evalkit.figures.love import love, love_words
@@ -28,6 +29,7 @@ _WORDS: dict[str, tuple[Callable[..., Figure], Callable[..., Any]]] = {
     "separability": (separability, separability_words),
     "event_study": (event_study, event_study_words),
     "forest": (forest, forest_words),
+    "flow": (flow, flow_words),
     "contamination": (contamination, contamination_words),
     "leave_one_out": (leave_one_out, leave_one_out_words),
     "waterfall": (waterfall, waterfall_words),

@@ -92,7 +92,9 @@ def timeline_words(
 def _bands(source: Any) -> Sequence[Band]:
     """Background events of the study behind `source`, as periods."""
     study = study_of(source)
-    return event_bands(study.events, study.calendar) if getattr(study, "events", ()) else ()
+    if study is None or not getattr(study, "events", ()):
+        return ()
+    return event_bands(study.events, study.calendar)
 
 
 def _span(start: object, end: object) -> str:

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from evalkit.reporting.build import report
+from evalkit.reporting.disclosure import safe
 from evalkit.reporting.export import write_pictures, write_tables
 from evalkit.reporting.html import Html
 from evalkit.reporting.method import method, provenance
 from evalkit.reporting.page_one import page_one
 from evalkit.reporting.pictures import pictures
+from evalkit.reporting.protection import held_back, who_is_in
 from evalkit.reporting.sections import borrowed, contents, delivered, estimates, held, said, told_apart
+from evalkit.reporting.worth import adds_up, money
 
 __all__ = [
     "Html",
+    "adds_up",
     "borrowed",
     "contents",
     "delivered",
     "estimates",
     "held",
+    "held_back",
     "method",
+    "money",
     "page_one",
     "pictures",
     "provenance",
     "report",
+    "safe",
     "said",
     "told_apart",
+    "who_is_in",
     "write_pictures",
     "write_tables",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from evalkit.errors import EvalkitError
+from evalkit.reporting.disclosure import safe
 from evalkit.reporting.method import inputs, sha256, versions
 from evalkit.reporting.notebook import make_notebook, run_notebook, to_page, write_notebook
 from evalkit.reporting.register import period_words
@@ -41,7 +42,7 @@ def report(evaluation: Any, folder: str | Path, *, level: float = 0.95, seed: in
     page.write_text(to_page(notebook), encoding="utf-8")
     verdicts = pd.read_csv(place / "verdicts.csv")
     if given is not None:
-        _same_verdicts(given.verdicts, verdicts, file)
+        _same_verdicts(safe(given).verdicts, verdicts, file)
     facts = {"study": relative, "title": title, "level": level, "seed": seed}
     _write_manifest(place, study, file, facts, verdicts)
     return page

@@ -9,16 +9,18 @@ from typing import Any
 import pandas as pd
 
 from evalkit.figures.picture import Picture
+from evalkit.reporting.disclosure import safe
 from evalkit.reporting.spoken import spoken
 
 
 def write_tables(evaluation: Any, folder: str | Path) -> tuple[Path, ...]:
     """Write every table of an evaluation as CSV (UTF-8, ten significant digits) into `folder`; return the paths.
 
-    Only aggregates are written, never rows about units.
+    Only aggregates are written, never rows about units, and only what disclosure control allows.
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
+    evaluation = safe(evaluation)
     sep = evaluation.separability
     tables = {
         "verdicts": spoken(evaluation),
@@ -32,6 +34,13 @@ def write_tables(evaluation: Any, folder: str | Path) -> tuple[Path, ...]:
     }
     if evaluation.event_studies:
         tables["event_studies"] = pd.concat(list(evaluation.event_studies.values()), ignore_index=True)
+    for name in ("flow", "log"):
+        if getattr(evaluation, name, None) is not None:
+            tables["disclosure" if name == "log" else name] = getattr(evaluation, name)
+    if getattr(evaluation, "attribution", None) is not None:
+        tables["attribution"] = evaluation.attribution.pieces
+    if getattr(evaluation, "value", None) is not None:
+        tables["value"] = evaluation.value.table
     return tuple(_write(table, place / f"{name}.csv") for name, table in tables.items())
 
 

@@ -12,10 +12,12 @@ from evalkit.evaluation import templates
 from evalkit.evaluation.brief import Brief, brief
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.picture import Picture
+from evalkit.reporting.disclosure import safe
 from evalkit.reporting.html import Html, bullets, escape, linked, paragraph, verdict_mark
 from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import Names, names_of, spread_words
 from evalkit.reporting.spoken import breath, spoken
+from evalkit.reporting.worth import costs_of
 from evalkit.show.tables import Cell, Table
 from evalkit.show.words import count_words, full_stop, join_words, quoted, sentence_case, sentences
 
@@ -34,15 +36,19 @@ def page_one(evaluation: Any, pictures: Mapping[str, Picture] | None = None, out
     outcome: which one, default the first. Every figure comes from the tables of the
     evaluation and links to the row in which it is worked out.
     """
+    evaluation = safe(evaluation)
     study = evaluation.study
     chosen = study.outcome(outcome).column
     rows = spoken(evaluation, chosen).to_dict("records")
     names = names_of(study)
+    verdicts = {r["component"]: r["verdict"] for r in rows}
+    costs = costs_of(evaluation, verdicts) if chosen == study.outcome().column else {}
+    table = findings(rows, briefs_of(evaluation, chosen), names, evaluation.level, costs)
     title = study.question or study.title or "Which components made a difference?"
     body = (
         f'<h1 id="question">{escape(title)}</h1>{_data_line(evaluation, chosen)}'
         f'<div class="breath"><p><strong>In one breath.</strong> {escape(breath(rows, names.labels))}</p></div>'
-        f"{findings(rows, briefs_of(evaluation, chosen), names, evaluation.level).to_html()}{_others(study, chosen)}"
+        f"{table.to_html()}{_others(study, chosen)}"
         f'<div class="middle">{picture_html(pictures or {}, "forest")}'
         f'<div class="say">{_say(rows, names)}</div></div>'
         f'<div class="two"><div class="mind">{_mind(rows, names)}</div>'
@@ -56,7 +62,9 @@ def briefs_of(evaluation: Any, outcome: str) -> dict[str, Brief]:
     return {e.component: brief(e, v) for e, v in evaluation.decisions if e.outcome == outcome}
 
 
-def findings(rows: list[dict[str, Any]], briefs: Mapping[str, Brief], names: Names, level: float) -> Table:
+def findings(
+    rows: list[dict[str, Any]], briefs: Mapping[str, Brief], names: Names, level: float, costs: Mapping[str, str]
+) -> Table:
     """One line a component in the order of the register: verdict, what we found, what it rests on."""
     cells = []
     for row in rows:
@@ -64,12 +72,13 @@ def findings(rows: list[dict[str, Any]], briefs: Mapping[str, Brief], names: Nam
         rests = split_rests(row["found"])[1] or rests_words(row, names)
         verdict = Cell(VERDICT_WORDS[row["verdict"]], html=verdict_mark(row["verdict"]))
         found = Cell(briefs[key].text, html=_brief_html(briefs[key], f"#effects-{key}"))
-        cells.append((Cell(names.label(key)), verdict, found, Cell(rests.rstrip("."))))
+        money = (Cell(costs[key], "#value" if costs[key] != "not given" else ""),) if costs else ()
+        cells.append((Cell(names.label(key)), verdict, found, Cell(rests.rstrip(".")), *money))
     note = (
         f"The likely range is the {level:.0%} interval of each component by itself, not adjusted for how many were "
         "looked at; the verdict takes that into account. Each link leads to where the line was worked out."
     )
-    head = ("Component", "Verdict", "What we found", "What it rests on")
+    head = ("Component", "Verdict", "What we found", "What it rests on", *(["Cost of one more"] if costs else []))
     keys = tuple(row["component"] for row in rows)
     return Table("What each component did", head, tuple(cells), name="findings", keys=keys, note=note, cards=True)
 

@@ -9,13 +9,16 @@ from evalkit.figures import describe
 from evalkit.figures.contamination import contamination_table
 from evalkit.figures.inputs import labels_of
 from evalkit.figures.picture import Picture
+from evalkit.reporting.disclosure import safe
 
 
 def pictures(evaluation: Any) -> dict[str, Picture]:
-    """Name -> Picture: timeline, separability, forest (one an outcome), event studies, leave one out, contamination.
+    """Name -> Picture: timeline, separability, forest (one an outcome), event studies, leave one out, flow,
+    contamination, and waterfall, value plane and acceptability where there are such numbers.
 
     A picture that nothing can be drawn in is left out; the tables say why.
     """
+    evaluation = safe(evaluation)
     first = evaluation.study.outcome().column
     out = {"timeline": describe("timeline", evaluation), "separability": describe("separability", evaluation)}
     for outcome in dict.fromkeys(evaluation.verdicts["outcome"]):
@@ -28,9 +31,25 @@ def pictures(evaluation: Any) -> dict[str, Picture]:
             out[name] = describe("event_study", evaluation, component.name, outcome=first, name=name)
     if len(evaluation.leave_one_out):
         out["leave_one_out"] = describe("leave_one_out", evaluation, outcome=first)
+    if getattr(evaluation, "flow", None) is not None:
+        out["flow"] = describe("flow", evaluation)
+    out |= _whole(evaluation)
     weights = contamination_table(evaluation)
     if len(weights):
         out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))
+    return out
+
+
+def _whole(evaluation: Any) -> dict[str, Picture]:
+    """Waterfall, plane and acceptability curve, where there is something to draw in them."""
+    out = {}
+    made, value = getattr(evaluation, "attribution", None), getattr(evaluation, "value", None)
+    if made is not None and made.pieces["estimate"].notna().any():
+        out["waterfall"] = describe("waterfall", made)
+    if value is not None and len(value.plane):
+        out["value_plane"] = describe("value_plane", value)
+    if value is not None and len(value.acceptability):
+        out["acceptability"] = describe("acceptability", value)
     return out
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.show.words import count_words, noun_from_column
+from evalkit.reporting.disclosure_rules import rules_of
+from evalkit.show.words import count_words, noun_from_column, plural
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ def spread_words(study: Any) -> str:
     """'447 people in 10 boroughs, 2015-12 to 2020-11', from the paths alone."""
     paths = study.paths
     unit = noun_from_column(str(study.unit))
-    words = count_words(len(set(paths.units.tolist())), unit)
+    counted, rules = len(set(paths.units.tolist())), rules_of(study)
+    words = count_words(rules.shown(counted), unit)
+    if rules.small(counted):
+        words = f"fewer than {rules.count} {plural(unit)}"
     levels = getattr(paths, "levels", None)
     if levels and study.cluster and study.cluster != study.unit:
         words += f" in {count_words(len(levels[paths.cluster].names), noun_from_column(str(study.cluster)))}"

@@ -10,6 +10,7 @@ import pandas as pd
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.matrix import STATUS_WORDS, WAYS
 from evalkit.figures.picture import Picture
+from evalkit.reporting.disclosure import safe
 from evalkit.reporting.html import Html, escape, icon, paragraph, slug, verdict_mark
 from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import Names, names_of, spread_words
@@ -21,13 +22,17 @@ from evalkit.show.words import full_stop, join_words
 
 _HEADINGS = (
     "What was delivered",
+    "Who is in, and who is missing",
     "What can be told apart",
     "Estimates",
     "Does it hold?",
     "What borrowed what",
+    "What it adds up to",
+    "Value for money",
     "What may be said",
     "Method",
     "Where this comes from",
+    "What was held back",
 )
 
 
@@ -40,6 +45,7 @@ def contents() -> Html:
 
 def delivered(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
     """The timeline and the register."""
+    evaluation = safe(evaluation)
     study = evaluation.study
     names = names_of(study)
     rows = [
@@ -60,6 +66,7 @@ def delivered(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
 
 def told_apart(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
     """The matrix, the reasons, the bundles, and what rollout would have told."""
+    evaluation = safe(evaluation)
     sep = evaluation.separability
     names = names_of(evaluation.study)
     parts = [picture_html(pictures, "separability"), status_table(sep, names).to_html()]
@@ -113,6 +120,7 @@ def pair_table(sep: Any, names: Names) -> Table:
 
 def estimates(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
     """For each component: its event study and every design that was tried; then the other outcomes."""
+    evaluation = safe(evaluation)
     names = names_of(evaluation.study)
     parts = []
     for i, outcome in enumerate(evaluation.study.outcomes):
@@ -157,6 +165,7 @@ def effects_table(rows: pd.DataFrame, outcome: Any, caption: str, name: str) -> 
 
 def held(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
     """Every check at a glance and in words, and each headline with one place left out."""
+    evaluation = safe(evaluation)
     checks = evaluation.checks
     if checks.empty:
         return Html("held", paragraph("There was no estimate to check."))
@@ -202,6 +211,7 @@ def borrowed(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
 
 def said(evaluation: Any) -> Html:
     """For every component and outcome: may say, may not say, what would change our mind."""
+    evaluation = safe(evaluation)
     parts = [_verdict_table(evaluation, o, names_of(evaluation.study), full=True) for o in evaluation.study.outcomes]
     tables = "".join(t.to_html() for t in parts)
     return Html("said", tables)

@@ -1,0 +1,120 @@
+"""What may be published about people: profiles of rules, and the rule that a study asks for.
+
+"acro" follows the defaults of the ACRO tools for secure data services (Green, Ritchie and Smith 2020): at least 10
+people, 10 residual degrees of freedom, no two contributors with 90% of a total, p-ratio of 0.10. "nhs" follows the
+rule of NHS England for counts: 1 to 7 hidden, all others rounded to the nearest 5.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from evalkit.errors import OptionError, check_choice
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Rules for what is said about people.
+
+    count: fewest people (or events) that a number may rest on; 0 for no rule. df: fewest residual degrees of
+    freedom of an estimate. top, share: hidden when the `top` largest contributors hold that share of a total.
+    p_ratio: hidden when the rest of a total is less than this share of its largest contributor. zeros: whether
+    nought counts as too few. round_to: counts are rounded to multiples of this; 0 for none.
+    """
+
+    name: str
+    count: int = 0
+    df: int = 0
+    top: int = 2
+    share: float = 1.0
+    p_ratio: float = 0.0
+    zeros: bool = False
+    round_to: int = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is ever hidden or rounded."""
+        return self != Rules(self.name)
+
+    def small(self, counts: Any) -> np.ndarray:
+        """Which counts are too small to be said."""
+        given = np.asarray(counts, dtype=float)
+        low = given >= 0 if self.zeros else given > 0
+        return np.asarray(low & (given < self.count))
+
+    def shown(self, count: float) -> int:
+        """A count that is not hidden, as it is said."""
+        step = self.round_to
+        return int(round(count / step) * step) if step else int(count)
+
+    def words(self) -> str:
+        """The rules in one sentence."""
+        if not self.active:
+            return "Nothing is hidden."
+        parts = [f"numbers that rest on fewer than {self.count} people are hidden"] if self.count else []
+        parts += [f"so are estimates with fewer than {self.df} residual degrees of freedom"] if self.df else []
+        parts += [f"counts are rounded to the nearest {self.round_to}"] if self.round_to else []
+        parts += [f"so are totals of which {self.top} contributors hold {self.share:.0%}"] if self.share < 1 else []
+        said = "; ".join(parts)
+        return said[:1].upper() + said[1:] + ". What would give a hidden number away is hidden too."
+
+
+PROFILES = {
+    "none": Rules("none"),
+    "acro": Rules("acro", count=10, df=10, share=0.90, p_ratio=0.10, zeros=True),
+    "nhs": Rules("nhs", count=8, df=0, round_to=5),
+    "custom": Rules("custom"),
+}
+_SETTING = re.compile(r"(\w+)\s*[= ]\s*([\d.]+)\s*(%?)")
+_NUMBERS = {"count": int, "df": int, "top": int, "share": float, "p_ratio": float, "round_to": int}
+
+
+def rules_for(words: str) -> Rules:
+    """The rules that a study file names: 'acro', 'nhs', 'none', or 'custom: count=5, df=5, round_to=5'.
+
+    Raises `OptionError` for another name, or a rule of one's own without a number.
+    """
+    name, _, more = words.partition(":")
+    name = name.strip()
+    check_choice("disclosure", name, PROFILES)
+    if name != "custom":
+        if more.strip():
+            raise OptionError(f"disclosure={words!r}: only custom takes numbers of its own.")
+        return PROFILES[name]
+    found = {key: _NUMBERS[key](float(number)) for key, number, _ in _SETTING.findall(more) if key in _NUMBERS}
+    if not found:
+        raise OptionError(f"disclosure={words!r}: say the rules, as in 'custom: count=5, df=5, round_to=5'.")
+    return replace(PROFILES["custom"], **found)
+
+
+def about_people(study: Any) -> bool:
+    """Whether the rows of a study are about members of its clusters (people, pupils), rather than whole places."""
+    levels = getattr(study.paths, "levels", None)
+    if not levels or study.paths.cluster not in levels:
+        return False
+    return bool(study.paths.n_units > len(levels[study.paths.cluster].names))
+
+
+def rules_of(study: Any) -> Rules:
+    """The rules for a study: those it names; else "acro" where its rows are about people, and "none" for places."""
+    named = study.settings.get("disclosure") if study.settings else None
+    if named:
+        return rules_for(str(named))
+    return PROFILES["acro" if about_people(study) else "none"]
+
+
+def dominated(total: Any, first: Any, second: Any, rules: Rules) -> np.ndarray:
+    """Which totals of a positive amount hang on one or two contributors.
+
+    total, first, second: sums of a cell and its largest two contributions. By the rule of shares, and by the p-ratio:
+    (total - first - second) / first below `p_ratio` means that the second could work out the first.
+    """
+    whole, top, next_ = (np.asarray(v, dtype=float) for v in (total, first, second))
+    held = top + (next_ if rules.top > 1 else 0.0)
+    by_share = (whole > 0) & (held >= rules.share * whole) & (rules.share < 1)
+    by_ratio = (top > 0) & (whole - top - next_ < rules.p_ratio * top)
+    return np.asarray(by_share | by_ratio)
