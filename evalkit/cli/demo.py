@@ -9,13 +9,14 @@ import typer
 from evalkit.cli.run import evaluate_and_report
 from evalkit.errors import EvalkitError
 
-STUDIES = ("road_safety",)
+STUDIES = ("road_safety", "synthetic/rough_sleeping")
 
 
 def demo(out: Path = typer.Option(Path("reports"), "--out", help="Folder for the reports.")) -> None:
-    """Evaluate the study that comes with evalkit: seven traffic-safety laws in 48 US states."""
+    """Evaluate the studies that come with evalkit: traffic-safety laws in 48 US states, and rough sleeping in ten
+    boroughs (synthetic, with a known truth)."""
     for name in STUDIES:
-        evaluate_and_report(find_study(name), out / name)
+        evaluate_and_report(find_study(name), out / Path(name).name)
 
 
 def find_study(name: str) -> Path:
