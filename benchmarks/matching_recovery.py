@@ -94,7 +94,7 @@ def answer(name: str, design: Callable, study: ek.Study, frame: pd.DataFrame) ->
         else:
             est = design(study, "got")
             truth = float(frame["effect"][frame["got"] == 1].mean())
-        row = est.to_frame(inference="analytic").iloc[0]
+        row = est.to_frame().iloc[0]
     return {"design": name, "estimate": row["estimate"], "se": row["std_error"], "truth": truth,
             "held": bool(row["conf_low"] <= truth <= row["conf_high"]), "left_out": row["share_left_out"]}  # fmt: skip
 

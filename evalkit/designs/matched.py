@@ -20,13 +20,14 @@ from evalkit.designs.matching.estimating import (
     outcome_of,
     set_differences,
     value_of,
+    value_without,
 )
 from evalkit.designs.matching.matched_set import Matching
 from evalkit.designs.matching.methods import CLASSES, METHODS, ORDERS, Choices, match_people, permuted, space_of
 from evalkit.designs.matching.people import People, Who, gather
 from evalkit.designs.matching.support import Support, support_of
 from evalkit.designs.matching.ties import Ties, tie_range, tied_people
-from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, check_choice, raise_problems
+from evalkit.errors import EvalkitWarning, OptionError, Problem, check_choice, raise_problems
 from evalkit.inference.estimate import Estimate
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
@@ -151,30 +152,21 @@ class MatchedComparison:
         level = cluster_level(study, component)
         if level is None or np.isnan(est.value[0]):
             return est
-        return cluster_refits(lambda keep: self._again(people.take(keep), y[keep]), est, study, people, level)
+        seen, asked = observed(matching, y), self._asked(study, component)
+        return cluster_refits(lambda keep: value_without(seen, y, asked, keep), est, study, people, level)
 
     def differences(self, study: Study, matching: Matching) -> np.ndarray:
         """(sets,) mean of the exposed less mean of the comparison people, set by set: what `hidden_bias` asks for."""
         y = outcome_of(study, matching.people, self.outcome, self.compare)
         return set_differences(observed(matching, y), y)
 
-    def _asked(self, study: Study | None, component: str) -> Asked:
+    def _asked(self, study: Study, component: str) -> Asked:
         errors = self.std_error
         if errors == "auto":
-            alone = study is None or cluster_level(study, component) is None
+            alone = cluster_level(study, component) is None
             plain = self.choices.replace and self.adjust != "reg" and (alone or self.adjust == "bias")
             errors = "abadie_imbens" if plain else "set"
         return Asked(self.adjust, errors, self.neighbours, self.choices.tolerance)
-
-    def _again(self, people: People, y: np.ndarray) -> float:
-        """The estimate with some people left out, matched anew."""
-        if not people.exposed.any() or people.exposed.all():
-            return float("nan")
-        try:
-            made = match_people(people, space_of(people, self.choices), self.choices)
-        except NotIdentifiedError:
-            return float("nan")
-        return value_of(observed(made, y), y, self._asked(None, people.component))
 
     def _ties(self, study: Study, made: Matching, draws: int, seed: int) -> Ties:
         people, space = made.people, made.space

@@ -139,15 +139,42 @@ def _two_way(est: ek.Estimate) -> float:
     return float(np.sqrt(total))
 
 
-def test_refits_leave_one_borough_out_and_match_again():
+REFITTED = [
+    *DESIGNS, ek.MatchedComparison(caliper=0.2, adjust="reg"), ek.MatchedComparison(replace=True, adjust="bias"),
+    ek.MatchedComparison(method="subclass"), ek.WeightedComparison(method="aipw"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("design", REFITTED, ids=lambda d: f"{type(d).__name__}-{d.method}-{getattr(d, 'adjust', '')}")
+def test_refits_without_a_borough_spread_as_the_estimate_does(design):
+    """Refits that match again, or split again, spread several times as far: that must not come back."""
+    frame = several(2500)
+    est = design(study(frame, cluster="borough"), "nurse")
+    assert list(est.replicates.names) == list(range(30))
+    both = [est.to_frame(inference=i)["std_error"][0] for i in ("jackknife", "analytic")]
+    assert 0.5 < both[0] / both[1] < 1.7
+    assert np.ptp(est.replicates.values) > 0
+
+
+def test_refits_keep_the_pairs():
     frame = several(400)
     frame["borough"] %= 6
     design = ek.MatchedComparison(caliper=0.2)
-    est = design(study(frame, cluster="borough"), "nurse")
-    reps = est.replicates
-    assert list(reps.names) == [0, 1, 2, 3, 4, 5]
-    without = design(study(frame[frame["borough"] != 2], cluster="borough"), "nurse")
-    assert reps.values[2, 0] == pytest.approx(without.value[0])
+    people = study(frame, cluster="borough")
+    matching = design.match(people, "nurse")
+    reps = design(people, "nurse").replicates
+    left = matching.used & (frame["borough"].to_numpy() != 2)
+    y, exposed = frame["y"].to_numpy(), matching.people.exposed
+    moved = y[left & exposed].mean() - y[left & ~exposed].mean() - design(people, "nurse").value[0]
+    others = [reps.values[c, 0] - design(people, "nurse").value[0] for c in range(6)]
+    assert others[2] / moved == pytest.approx(others[3] / _move(frame, matching, 3))
+
+
+def _move(frame: pd.DataFrame, matching, borough: int) -> float:
+    left = matching.used & (frame["borough"].to_numpy() != borough)
+    y, exposed = frame["y"].to_numpy(), matching.people.exposed
+    whole = y[matching.used & exposed].mean() - y[matching.used & ~exposed].mean()
+    return y[left & exposed].mean() - y[left & ~exposed].mean() - whole
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=lambda d: f"{type(d).__name__}-{d.method}")

@@ -56,7 +56,9 @@ def cluster_factor(groups: int, n: int, k: int) -> float:
 @dataclass(frozen=True, eq=False)
 class Multiway(Contributions):
     """Contributions clustered in several ways at once (Cameron, Gelbach and Miller 2011): the sum over one
-    way at a time, less the sum over intersections, and so on. ways: (level, sign and factor)."""
+    way at a time, less the sum over intersections, and so on. ways: (level, sign and factor).
+
+    Never below the first way alone: with few clusters the sum is noisy and may come out far too small."""
 
     ways: tuple[tuple[str, float], ...] = ()
 
@@ -68,10 +70,9 @@ class Multiway(Contributions):
         if level is not None and level != self.level:
             return super().gram(level)
         total = np.sum([factor * super(Multiway, self).gram(name) for name, factor in self.ways], axis=0)
-        if (np.diag(total) > 0).all():
-            return total
-        single = [factor * super(Multiway, self).gram(name) for name, factor in self.ways if factor > 0]
-        return max(single, key=lambda v: float(np.trace(v)))
+        first, factor = self.ways[0]
+        floor = factor * super().gram(first)
+        return total if np.trace(total) > np.trace(floor) else floor
 
 
 def contributions(

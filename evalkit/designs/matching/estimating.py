@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.matching.abadie_imbens import Reuse, own_arm_variance, reuse_effect
-from evalkit.designs.matching.effect import Fit, Levels, contributions, regression
+from evalkit.designs.matching.effect import Fit, Levels, Multiway, contributions, regression
 from evalkit.designs.matching.matched_set import PAIRED, Matching
 from evalkit.designs.matching.nearest import Links
 from evalkit.designs.matching.people import People
@@ -227,10 +227,36 @@ def _without_a_set(matching: Matching, y: np.ndarray, asked: Asked) -> Replicate
     return Replicates(names, "matched set", values, masses, there, ~there)
 
 
+def value_without(matching: Matching, y: np.ndarray, asked: Asked, keep: np.ndarray) -> float:
+    """The estimate with some people left out (keep: (m,)) and nobody matched again.
+
+    Matching is not smooth: one cluster less changes partners everywhere, and refits that match again spread four times
+    as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not.
+    """
+    people = matching.people
+    if matching.replace and asked.errors == "abadie_imbens":
+        links = tuple(_keep(x, keep[x.focal] & keep[x.partner]) for x in matching.links)
+        return value_of(replace(matching, links=links), y, asked)
+    if matching.method not in PAIRED:
+        sets = both_arms(np.where(keep, matching.sets, -1), people.exposed)
+        return value_of(replace(matching, sets=sets), y, asked)
+    who, w, _ = _rows(matching)
+    here = keep[who]
+    who, w = who[here], w[here]
+    exposed = people.exposed[who]
+    if not exposed.any() or exposed.all():
+        return float("nan")
+    return regression(y[who], exposed, people.x[who] if asked.adjust == "reg" else None, w).value
+
+
 def cluster_refits(
     again: Callable[[np.ndarray], float], est: Estimate, study: Study, people: People, level: str
 ) -> Estimate:
-    """The estimate with delete-one-cluster refits. again: (positions of the people left) -> estimate."""
+    """The estimate with delete-one-cluster refits. again: (who is left (m,)) -> estimate.
+
+    Where matched sets run across clusters, a refit that loses one of a pair moves more than the pair's difference
+    does; moves are scaled to the variance clustered in both ways.
+    """
     known = study.paths.levels[level]
     codes = known.codes[people.rows]
     arms = est.arms
@@ -238,11 +264,20 @@ def cluster_refits(
 
     def make() -> Replicates:
         used = np.flatnonzero(arms.exposed[:, 0] | arms.comparison[:, 0])
-        values = np.array([[again(np.flatnonzero(codes != c))] for c in used])
+        values = np.array([[again(codes != c)] for c in used])
+        values = est.value + _crossing(est.value_parts, level) * (values - est.value)
         masses = np.where(np.isnan(values), 0.0, 1.0)
         return Replicates(known.names[used], level, values, masses, arms.exposed[used], arms.comparison[used])
 
     return replace(est, replicate=make)
+
+
+def _crossing(parts: Contributions, level: str) -> float:
+    """Standard error clustered in all ways, over that clustered at the study's level alone."""
+    if not isinstance(parts, Multiway):
+        return 1.0
+    factor = dict(parts.ways)[level]
+    return float(np.sqrt(parts.gram()[0, 0] / (factor * parts.gram(level)[0, 0])))
 
 
 @dataclass(frozen=True)
