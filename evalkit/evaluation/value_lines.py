@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -90,13 +90,14 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Every line on one outcome under one set of prices. values: rows of the unit costs of this outcome."""
+    """Every line on one outcome under one set of prices. verdicts: by component. values: unit costs of the outcome."""
 
     outcome: Outcome
     purse: Purse
     level: float
     sources: Sources
     lines: tuple[Line, ...]
+    verdicts: Mapping[str, str]
 
     @cached_property
     def cells(self) -> dict[str, np.ndarray]:
@@ -162,7 +163,9 @@ def make_case(evaluation: Evaluation, sources: Sources, purse: Purse, draws: int
         lines.append(made.get(c.name) or _bare(evaluation, outcome, purse, c.name))
     lines += [made[p.name] for p in parts if p.kind == "bundle"]
     lines.append(made.get(PROGRAMME) or _bare(evaluation, outcome, purse, PROGRAMME))
-    return Case(outcome, purse, evaluation.level, sources, tuple(lines))
+    said = evaluation.verdicts[evaluation.verdicts["outcome"] == outcome.column]
+    verdicts = dict(zip(said["component"], said["verdict"], strict=True))
+    return Case(outcome, purse, evaluation.level, sources, tuple(lines), verdicts)
 
 
 def repriced(case: Case, purse: Purse) -> Case:

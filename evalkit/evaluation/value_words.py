@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from evalkit.evaluation.value_lines import Case, Line
 
 
+CLAIMED = ("shown", "likely")
+
+
 def line_words(line: Line, case: Case) -> str:
     """One or two sentences: cost, cost for one more outcome, or why it is not given."""
     if line.kind == "not_given":
@@ -29,6 +32,11 @@ def line_words(line: Line, case: Case) -> str:
 def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     """The ratio and its limits in a sentence."""
     one = one_more(case)
+    if ratio.kind == "bounded" and case.verdicts.get(line.name, "shown") not in CLAIMED:
+        return (
+            "Not given: the evaluation cannot tell whether it made a difference (the likely range alone would be "
+            f"{pounds(ratio.low)} to {pounds(ratio.high)} for {one})."
+        )
     if ratio.kind == "bounded":
         return f"{pounds(ratio.value)} for {one} (likely range {pounds(ratio.low)} to {pounds(ratio.high)})."
     if ratio.kind in ("unbounded", "unclear"):

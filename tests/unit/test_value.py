@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,6 +57,13 @@ def test_a_unit_cost_alone_gives_cost_over_effect_with_the_limits_of_the_interva
     assert row["gross"] - row["expected_without"] == pytest.approx(row["additional"])
     assert row["gross"] == pytest.approx(panel(1.0).query("a == 1")["y"].sum())
     assert row["words"].startswith("£") and "likely range" in row["words"]
+
+
+def test_no_ratio_is_said_where_the_verdict_claims_nothing(good: ek.Evaluation) -> None:
+    doubt = replace(good, verdicts=good.verdicts.assign(verdict="cannot_tell"))
+    row = value_for_money(doubt).table.iloc[0]
+    assert row["words"].startswith("Not given: the evaluation cannot tell")
+    assert np.isfinite(row["cost_high"])
 
 
 def test_discounting_by_hand(good: ek.Evaluation) -> None:
