@@ -43,6 +43,11 @@ def panel(name: str, sample: str = "panel") -> pd.DataFrame:
     return frame
 
 
+@cache
+def opened(name: str, sample: str, covariates: tuple[str, ...], weights: bool) -> ek.Study:
+    return study(panel(name, sample), covariates, weights)
+
+
 def study(frame: pd.DataFrame, covariates: tuple[str, ...] = (), weights: bool = False) -> ek.Study:
     """The component starts when the register says, whether or not the row of that period was kept."""
     home = "place" if "place" in frame else "unit"
@@ -70,14 +75,12 @@ def named(o: dict) -> str:
 @pytest.mark.parametrize("o", FIGURES, ids=named)
 def test_other_packages_agree(o):
     crossed = o["sample"] == "cross_sections"
-    made = study(panel(o["panel"], o["sample"]), tuple(o["covariates"]), o["weights"])
+    made = opened(o["panel"], o["sample"], tuple(o["covariates"]), o["weights"])
     est = ek.StaggeredRollout(
         comparison=o["comparison"], base=o["base"], anticipation=o["anticipation"], adjust=o["method"],
         compare="cross_sections" if crossed else "within",
     )(made, "on")  # fmt: skip
-    table = est.to_frame(inference="analytic")
-    if crossed:
-        table["std_error"] = np.sqrt(np.diag(est.vcov(cluster="unit")))
+    table = tabled(est, "unit" if crossed else None)
     want = pd.DataFrame(o["att_gt"], columns=["cohort", "period", "want", "want_se"])
     hours = "hours" in o["covariates"] and o["base"] == "universal"
     want = want[want["period"] >= want["cohort"]] if hours else want  # they read earlier covariates in leads
@@ -88,7 +91,7 @@ def test_other_packages_agree(o):
         want = pd.DataFrame(o[kind]["by"], columns=[kind, "want", "want_se"])
         want = want[want[kind] >= 0] if hours else want
         assert len(want)
-        close(by.to_frame(inference="analytic"), want, [kind], 1e-8)
+        close(tabled(by), want, [kind], 1e-8)
         np.testing.assert_allclose(numbers(by.average())[0], o[kind]["overall"], atol=1e-7)
     if not crossed:
         np.testing.assert_allclose(numbers(est.aggregate("simple"))[0], o["simple"], atol=1e-7)
@@ -100,7 +103,7 @@ def against_oracle(frame: pd.DataFrame, o: Choices, weights: bool) -> None:
         comparison=o.comparison, base=o.base, anticipation=o.anticipation, adjust=o.method, base_window=o.window,
         compare="within" if o.within else "cross_sections",
     )(study(frame, o.covariates, weights), "on")  # fmt: skip
-    table = est.to_frame(inference="analytic").dropna(subset="estimate")
+    table = tabled(est).dropna(subset="estimate")
     want = pd.DataFrame({
         "cohort": [r.cohort for r in rows], "period": [r.period for r in rows], "want": [r.att for r in rows],
         "want_se": [np.sqrt(sum(p * p for p in r.parts.values())) for r in rows],
@@ -115,9 +118,16 @@ def against_oracle(frame: pd.DataFrame, o: Choices, weights: bool) -> None:
         np.testing.assert_allclose(got[~np.isnan(got[:, 0])], np.array(list(found.values())), atol=1e-9)
 
 
-def numbers(est: ek.Estimate) -> np.ndarray:
+def numbers(est: ek.Estimate, cluster: str | None = None) -> np.ndarray:
     """(k, 2) estimates and analytic standard errors."""
-    return np.column_stack([est.value, np.sqrt(np.diag(est.vcov(inference="analytic")))])
+    vcov = est.vcov(cluster=cluster) if cluster else est.vcov(inference="analytic")
+    return np.column_stack([est.value, np.sqrt(np.diag(vcov))])
+
+
+def tabled(est: ek.Estimate, cluster: str | None = None) -> pd.DataFrame:
+    """The same beside their labels."""
+    found = numbers(est, cluster)
+    return est.labels.assign(estimate=found[:, 0], std_error=found[:, 1])
 
 
 @pytest.mark.parametrize("weights", [False, True], ids=["", "weighted"])
