@@ -109,7 +109,8 @@ class Block:
         part = self.matrix @ lift[self.columns]
         some = np.flatnonzero(self.weight)
         part[some] += self.weight[some, None] * lift[self.mass_columns].sum(axis=0)
-        out[self.units] += part
+        part += np.take(out, self.units, axis=0)
+        out[self.units] = part
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,8 +33,7 @@ class Covariates:
     @cached_property
     def fixed(self) -> bool:
         """Whether every unit's covariates are there, and the same, in every period."""
-        first = self.x[:, 0]
-        return all(bool((self.x[:, t] == first).all()) for t in range(self.x.shape[1]))
+        return bool((self.x == self.x[:, :1]).all())
 
     @cached_property
     def usable(self) -> np.ndarray | None:
@@ -61,7 +60,8 @@ def read_covariates(study: StudyLike) -> Covariates:
         )
     covariates = Covariates(study.covariate_values(), names)
     seen = covariates.distinct
-    absent = [n for n, x in zip(names, np.moveaxis(covariates.x, 2, 0), strict=True) if np.isnan(x).all()]
+    there = [True] * len(names) if covariates.usable is None else (~np.isnan(covariates.x)).any(axis=(0, 1))
+    absent = [n for n, t in zip(names, there, strict=True) if not t]
     if absent:
         raise OptionError(f"{_listed(absent)} missing in every row. Leave it out, or fill it in.")
     if not len(seen):
