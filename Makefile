@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AXE := $(VENV)/axe/.ready
 
 # The first Python on the path that is new enough; another one: make PYTHON=/path/to/python install
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -46,7 +47,12 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## evaluate the road-safety study and write its report
 	@$(BIN)/evalkit demo
 
-test: $(READY) ## run every test
+# Pages are judged by axe-core: the newest one where npm is at hand, else the one that the test extra brings.
+$(AXE): $(READY)
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/axe axe-core@4 >/dev/null 2>&1 \
+		|| echo "axe-core could not be had from npm: the older one from the test extra is used."; fi; mkdir -p $(VENV)/axe && touch $(AXE)
+
+test: $(READY) $(AXE) ## run every test
 	@$(BIN)/python -m pytest -n 2 -q
 
 lint: $(READY) ## ruff and the type checker

@@ -1,0 +1,146 @@
+"""Pages in a real browser: axe-core finds nothing, nothing scrolls sideways on a phone, the keyboard reaches all.
+
+Skipped, loudly, where Chromium is not installed; `.ci/run` installs it.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import re
+import runpy
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs import browser as chromium
+from tests.reporting.conftest import Built
+
+ROOT = Path(__file__).resolve().parents[2]
+VIEWS = [(1280, False), (1280, True), (375, False), (375, True)]
+TAB = "\ue004"
+
+
+def axe_script() -> Path | None:
+    """axe-core from npm where `make test` could fetch it, else the copy of the test extra."""
+    fetched = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+    if fetched.is_file():
+        return fetched
+    found = importlib.util.find_spec("axe_core_python")
+    bundled = Path(str(found.origin)).parent / "axe.min.js" if found and found.origin else None
+    return bundled if bundled is not None and bundled.is_file() else None
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[chromium.Browser]:
+    lacking = chromium.missing() or ("" if axe_script() else "axe-core")
+    if lacking:
+        message = f"NOBODY LOOKED AT THE PAGES: {lacking} is not installed (apt-get install chromium chromium-driver)."
+        warnings.warn(message, UserWarning, stacklevel=1)
+        pytest.skip(message)
+    with chromium.open_browser() as opened:
+        opened.driver.set_script_timeout(120)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def site(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    runpy.run_path(str(ROOT / "docs" / "build_site.py"))["build"](built.first.parent, folder)
+    return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def pages(built: Built, site: Path) -> dict[str, Path]:
+    return {"report": built.first / "report.html", "site": site}
+
+
+def violations(browser: chromium.Browser) -> list[str]:
+    """What axe-core finds on the page that is open, with everything unfolded."""
+    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    source = axe_script()
+    assert source is not None
+    browser.run(source.read_text(encoding="utf-8"))
+    found: dict[str, Any] = browser.driver.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "axe.run(document, {resultTypes: ['violations']}).then(r => done({found: r.violations.map("
+        "v => v.id + ' x' + v.nodes.length + ': ' + v.nodes[0].html.slice(0, 160)), passed: r.passes.length}))"
+        ".catch(e => done({found: [String(e)], passed: 0}))"
+    )
+    assert found["found"] or found["passed"] > 10
+    return [str(v) for v in found["found"]]
+
+
+@pytest.mark.parametrize(("width", "dark"), VIEWS)
+@pytest.mark.parametrize("name", ["report", "site"])
+def test_axe_finds_nothing(
+    browser: chromium.Browser, pages: dict[str, Path], name: str, width: int, dark: bool
+) -> None:
+    browser.size(width, dark)
+    browser.open(pages[name])
+    assert violations(browser) == []
+
+
+@pytest.mark.parametrize("name", ["report", "site"])
+def test_nothing_scrolls_sideways_on_a_phone(browser: chromium.Browser, pages: dict[str, Path], name: str) -> None:
+    browser.size(375)
+    browser.open(pages[name])
+    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert browser.run("return document.documentElement.scrollWidth") <= 375
+
+
+def test_names_of_components_are_not_squeezed_on_a_phone(browser: chromium.Browser, pages: dict[str, Path]) -> None:
+    browser.size(375)
+    browser.open(pages["report"])
+    widths = browser.run(
+        "return [...document.querySelectorAll('.page-one tbody th')].map(e => e.getBoundingClientRect().width)"
+    )
+    assert len(widths) == 3 and min(widths) > 250
+
+
+def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(
+    browser: chromium.Browser, pages: dict[str, Path]
+) -> None:
+    browser.size(1280)
+    browser.open(pages["report"])
+    browser.run(
+        "window.stops = [...document.querySelectorAll('a[href], summary, [tabindex=\"0\"]')]"
+        ".filter(e => !e.closest('details:not([open])') || e.tagName === 'SUMMARY')"
+    )
+    count = browser.run("return window.stops.length")
+    assert count > 20
+    body = browser.driver.switch_to.active_element
+    reached = []
+    for _ in range(count):
+        body.send_keys(TAB)
+        body = browser.driver.switch_to.active_element
+        where, outline = browser.run(
+            "const e = document.activeElement;"
+            "return [window.stops.indexOf(e), parseFloat(getComputedStyle(e).outlineWidth)]"
+        )
+        assert outline >= 1
+        reached.append(where)
+    assert reached == list(range(count))
+
+
+def test_page_one_prints_on_one_sheet(browser: chromium.Browser, pages: dict[str, Path]) -> None:
+    browser.size(1280)
+    browser.open(pages["report"])
+    browser.run("document.querySelectorAll('main > :not(.page-one), main ~ *').forEach(e => e.remove())")
+    sheet = {"preferCSSPageSize": True, "printBackground": False}
+    printed = browser.driver.execute_cdp_cmd("Page.printToPDF", sheet)["data"]
+    sheets = [int(n) for n in re.findall(rb"/Count (\d+)", base64.b64decode(printed))]
+    assert sheets == [1]
+
+
+def test_the_search_for_violations_sees_one(browser: chromium.Browser, tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text("<html><body><img src='x'><p style='color:#ccc'>pale</p></body></html>", encoding="utf-8")
+    browser.size(1280)
+    browser.open(page)
+    found = json.dumps(violations(browser))
+    assert "image-alt" in found and "color-contrast" in found and "html-has-lang" in found
