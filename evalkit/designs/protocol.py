@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from evalkit.designs.additive import AdditiveDesign
-from evalkit.designs.plan import Plan
 from evalkit.inference import Estimate, Interval
 from evalkit.study import Outcome
 from evalkit.study.paths import Paths
@@ -38,8 +36,8 @@ class StudyLike(Protocol):
 class Design(Protocol):
     """A frozen value whose fields are choices; calling it is the act, and nothing is kept."""
 
-    def plan(self, paths: Paths, component: str) -> Plan | AdditiveDesign:
-        """The comparisons it would make, from exposure paths alone."""
+    def plan(self, paths: Paths, component: str) -> object:
+        """The comparisons it would make, from exposure paths alone: a `Plan`, a regression or a support."""
 
-    def __call__(self, study: StudyLike, component: str) -> Estimate | Interval:
+    def __call__(self, study: Any, component: str) -> Estimate | Interval:
         """The estimates of one component."""

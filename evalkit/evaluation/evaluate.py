@@ -17,7 +17,7 @@ from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
 from evalkit.evaluation.headline import Window, run
-from evalkit.evaluation.ladder import Choices, ladder, rule_words
+from evalkit.evaluation.ladder import Choices, ladder, people_ladder, rule_words
 from evalkit.evaluation.verdicts import Evidence, Verdict
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
@@ -144,10 +144,13 @@ def _find(
     seed: int,
 ) -> Finding:
     row = sep.components.set_index("component").loc[component]
-    window = window_of(row, study.component(component).lag).within(choices.horizon)
+    window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(choices.horizon)
     if row["status"] not in ESTIMATED:
         return Finding(component, outcome, str(row["status"]), window, (), None, (), str(row["reason"]))
-    rungs = ladder(str(row["best_design"]), choices, outcome.column, window.lag)
+    if study.paths.n_periods == 1:
+        rungs = people_ladder(str(row["best_design"]), outcome.column)
+    else:
+        rungs = ladder(str(row["best_design"]), choices, outcome.column, window.lag)
     runs = tuple(run(r, study, component, window) for r in rungs)
     headline = next((r for r in runs if r.rung.headline), None)
     found: tuple = ()
@@ -159,7 +162,7 @@ def _find(
     return Finding(component, outcome, str(row["status"]), window, runs, headline, found, str(row["reason"]), p)
 
 
-def window_of(row: pd.Series, lag: int) -> Window:
-    """lag to clean_until; nothing bounds it where separability gives no end."""
+def window_of(row: pd.Series, lag: int, in_time: bool = True) -> Window:
+    """lag to clean_until; nothing bounds it where separability gives no end, or nothing is seen over time."""
     until = row["clean_until"]
-    return Window(lag, None if pd.isna(until) else int(until))
+    return Window(lag, None if pd.isna(until) or not in_time else int(until))

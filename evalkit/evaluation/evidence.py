@@ -11,7 +11,7 @@ from evalkit.checks import CheckResult
 from evalkit.components import Separability
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.headline import Run, Window
-from evalkit.evaluation.ladder import JOINT, TRIPLE, UNCHANGED
+from evalkit.evaluation.ladder import JOINT, MATCHED, TRIPLE, UNCHANGED, WEIGHTED
 from evalkit.evaluation.verdicts import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 from evalkit.inference import Estimate
 from evalkit.inference.multiplicity import holm
@@ -86,6 +86,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=f.headline.rung.name == TRIPLE,
         by_people_check=_people_check(f.checks),
+        rests_on_matching=f.headline.rung.name in (MATCHED, WEIGHTED),
         rests_on_additivity=f.headline.rung.name in (JOINT, UNCHANGED), reason=str(row["reason"]),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.designs.protocol import Design, StudyLike
-from evalkit.errors import NotIdentifiedError
+from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.evaluation.ladder import Rung
 from evalkit.inference import Estimate
 
@@ -51,10 +51,10 @@ class Run:
 
 
 def run_design(design: Design, study: StudyLike, component: str) -> tuple[Estimate | None, str]:
-    """The design's rows, or why it makes no sense here."""
+    """The design's rows, or why it makes no sense here (a matched design without covariates, say)."""
     try:
         found = design(study, component)
-    except NotIdentifiedError as error:
+    except (NotIdentifiedError, OptionError) as error:
         return None, str(error)
     if not isinstance(found, Estimate):
         return None, "this design gives a range without contributions, so it is not averaged"

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference, TwoWayFixedEffects
+from evalkit.designs import (
+    JointEventStudy,
+    MatchedComparison,
+    StaggeredRollout,
+    TripleDifference,
+    TwoWayFixedEffects,
+    WeightedComparison,
+)
 from evalkit.designs.protocol import Design
 
 BASE_WINDOW = 6
@@ -21,6 +28,8 @@ SAME, UNCHANGED, TRIPLE, JOINT, IGNORED = (
     "StaggeredRollout(ignored)",
 )
 TWO_WAY = "TwoWayFixedEffects"
+MATCHED, WEIGHTED = "MatchedComparison", "WeightedComparison"
+CALIPER = 0.2
 SINGLE = "StaggeredRollout(same, one base period)"
 
 RULES = {
@@ -32,6 +41,10 @@ RULES = {
     "same difference where it is off, because no place shares the path of the others.",
     JOINT: "{label}: one regression on all components, because no clean comparison exists. It is right only if "
     "effects add up.",
+    MATCHED: "{label}: people who had it are compared with people like them who did not, whose other components "
+    "are the same, because nobody was seen before and after.",
+    WEIGHTED: "{label}: people who had it are compared with others weighted to be like them, because nobody was seen "
+    "before and after, and too few share their other components.",
     "bundle": "{label}: not estimated alone, because it cannot be told apart; the bundle is run as one component.",
     "swap": "{label}: not estimated alone, because it starts as another stops; the swap is run as one component.",
     "": "{label}: not estimated, because nothing in the rollout can tell.",
@@ -85,6 +98,17 @@ def ladder(best_design: str, choices: Choices, outcome: str, lag: int = 0) -> tu
         Rung(JOINT, JointEventStudy(outcome=outcome)),
         Rung(IGNORED, replace(same, others="ignored"), fair=False),
         Rung(TWO_WAY, TwoWayFixedEffects(outcome=outcome), fair=False),
+    )
+    return tuple(replace(r, headline=r.name == best_design) for r in rungs)
+
+
+def people_ladder(best_design: str, outcome: str) -> tuple[Rung, ...]:
+    """The rungs of a cross-section of people: matched and regression-adjusted, weighted, and others ignored."""
+    matched = MatchedComparison(caliper=CALIPER, adjust="reg", outcome=outcome)
+    rungs = (
+        Rung(MATCHED, matched),
+        Rung(WEIGHTED, WeightedComparison(method="entropy", outcome=outcome)),
+        Rung(f"{MATCHED}(ignored)", replace(matched, others="ignored"), fair=False),
     )
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
 
