@@ -13,9 +13,12 @@ from evalkit import __version__
 from evalkit.cli.audit import audit
 from evalkit.cli.demo import demo
 from evalkit.cli.new import new
+from evalkit.cli.plan import plan
+from evalkit.cli.report import report
 from evalkit.cli.run import run
 from evalkit.cli.screen import errors
 from evalkit.cli.synth import synth
+from evalkit.cli.verify import verify
 from evalkit.errors import EvalkitError
 
 DEBUG = "--debug"
@@ -35,7 +38,7 @@ class _InWords(TyperGroup):
 
 
 app = typer.Typer(cls=_InWords, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (new, audit, run, demo, synth):
+for command in (new, audit, plan, run, report, verify, demo, synth):
     app.command()(command)
 
 

@@ -15,18 +15,26 @@ def run(
     out: Path | None = typer.Option(None, "--out", help="Folder of the report. Default: reports/NAME."),
     level: float = typer.Option(0.95, help="Confidence level of the likely ranges."),
     seed: int = typer.Option(0, help="Seed of every random step."),
+    plan: Path | None = typer.Option(None, "--plan", help="A plan made before. Default: plan.json beside the study."),
 ) -> None:
     """Evaluate a study: verdicts here, notebook, page, tables and figures in a folder."""
-    evaluate_and_report(study, out or Path("reports") / study_name(study), level, seed)
+    given = plan or beside(study)
+    evaluate_and_report(study, out or Path("reports") / study_name(study), level, seed, given)
 
 
-def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 0) -> Path:
+def beside(study: Path) -> Path | None:
+    """plan.json beside a study file, where there is one."""
+    found = (study if study.is_dir() else study.parent) / "plan.json"
+    return found if found.is_file() else None
+
+
+def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 0, plan: Path | None = None) -> Path:
     """Evaluate the study in `file`, print its verdicts, write its report into `out`; return the page's path."""
     check_folder(out)
     from evalkit.cli.findings import show_verdicts
     from evalkit.components import separability
     from evalkit.evaluation import evaluate
-    from evalkit.reporting import report, safe
+    from evalkit.reporting import read_plan, report, safe
     from evalkit.study import Study
 
     with steps(4) as work:
@@ -35,9 +43,9 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
         work.begin("Working out what can be told apart")
         separability(study)
         work.begin("Estimating and checking")
-        evaluation = evaluate(study, level=level, seed=seed)
+        evaluation = evaluate(study, level=level, seed=seed, plan=None if plan is None else read_plan(plan))
         work.begin("Writing the report")
-        page = report(evaluation, out)
+        page = report(evaluation, out, plan=plan)
         work.done("Done")
     show_verdicts(safe(evaluation))
     output().print(f"The report: {_near(page)}", markup=False, soft_wrap=True)

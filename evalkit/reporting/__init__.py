@@ -9,6 +9,7 @@ from evalkit.reporting.html import Html
 from evalkit.reporting.method import method, provenance
 from evalkit.reporting.page_one import page_one
 from evalkit.reporting.pictures import pictures
+from evalkit.reporting.plan import read_plan
 from evalkit.reporting.protection import held_back, who_is_in
 from evalkit.reporting.sections import borrowed, contents, delivered, estimates, held, said, told_apart
 from evalkit.reporting.worth import adds_up, money
@@ -27,6 +28,7 @@ __all__ = [
     "page_one",
     "pictures",
     "provenance",
+    "read_plan",
     "report",
     "safe",
     "said",

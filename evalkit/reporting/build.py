@@ -17,16 +17,20 @@ from evalkit.errors import EvalkitError
 from evalkit.reporting.disclosure import safe
 from evalkit.reporting.method import inputs, sha256, versions
 from evalkit.reporting.notebook import make_notebook, run_notebook, to_page, write_notebook
+from evalkit.reporting.plan import read_plan
 from evalkit.reporting.register import period_words
 
 
-def report(evaluation: Any, folder: str | Path, *, level: float = 0.95, seed: int = 0) -> Path:
+def report(
+    evaluation: Any, folder: str | Path, *, level: float = 0.95, seed: int = 0, plan: str | Path | None = None
+) -> Path:
     """Write report.html, report.ipynb, tables, figures and manifest.json into `folder`; return the page's path.
 
     evaluation: an Evaluation, a Study, or the path of a study file. The notebook works
     everything out again from the study file. A Study made in memory is saved first,
     beside the folder and never in it, because it holds rows about units. level and
-    seed: used when there is no Evaluation to take them from. Raises `EvalkitError` when
+    seed: used when there is no Evaluation to take them from. plan: file of a plan made
+    before the outcomes were read; each result is then tagged planned or not planned. Raises `EvalkitError` when
     the study file no longer gives the verdicts of the evaluation handed over.
     """
     place = Path(folder).resolve()
@@ -36,14 +40,17 @@ def report(evaluation: Any, folder: str | Path, *, level: float = 0.95, seed: in
     file = study_file(study, place)
     title = study.title or study.question or "Report"
     relative = Path(os.path.relpath(file, place)).as_posix()
-    notebook = run_notebook(make_notebook(relative, level=level, seed=seed, title=title), place)
+    fixed = None if plan is None else Path(os.path.relpath(Path(plan).resolve(), place)).as_posix()
+    if plan is not None:
+        read_plan(plan)
+    notebook = run_notebook(make_notebook(relative, level=level, seed=seed, title=title, plan=fixed), place)
     write_notebook(notebook, place / "report.ipynb")
     page = place / "report.html"
     page.write_text(to_page(notebook), encoding="utf-8")
     verdicts = pd.read_csv(place / "verdicts.csv")
     if given is not None:
         _same_verdicts(safe(given).verdicts, verdicts, file)
-    facts = {"study": relative, "title": title, "level": level, "seed": seed}
+    facts = {"study": relative, "title": title, "level": level, "seed": seed, "plan": fixed}
     _write_manifest(place, study, file, facts, verdicts)
     return page
 

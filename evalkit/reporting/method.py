@@ -11,7 +11,8 @@ from typing import Any
 
 from evalkit import __version__
 from evalkit.reporting.html import Html, bullets, escape, paragraph
-from evalkit.reporting.register import names_of, period_words
+from evalkit.reporting.plan import exposure_hash, plan_tags
+from evalkit.reporting.register import Names, names_of, period_words
 from evalkit.show.tables import make_table
 
 PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
@@ -43,8 +44,25 @@ def method(evaluation: Any) -> Html:
         for o in evaluation.study.outcomes
     ]
     sources = "".join(f"<li>{escape(s)}</li>" for s in _SOURCES)
-    body = f"{bullets(map(escape, _ORDER))}{table.to_html()}{bullets(matters)}<h3>Sources</h3><ul>{sources}</ul>"
+    body = f"{bullets(map(escape, _ORDER))}{table.to_html()}{_planned(evaluation, names)}{bullets(matters)}"
+    body += f"<h3>Sources</h3><ul>{sources}</ul>"
     return Html("method", body)
+
+
+def _planned(evaluation: Any, names: Names) -> str:
+    """What the plan fixed, and whether each result keeps to it."""
+    plan = getattr(evaluation, "plan", None)
+    if not plan:
+        return paragraph("No plan was fixed before the outcomes were read: evalkit plan STUDY makes one.")
+    labels = {o.column: o.label for o in evaluation.study.outcomes}
+    rows = [(names.label(c), labels[o], tag) for (c, o), tag in plan_tags(plan, evaluation).items()]
+    same = plan.get("exposures") == exposure_hash(evaluation.study.paths)
+    note = f"Plan {plan['sha256']}, made with evalkit {plan.get('evalkit', '')} before any outcome was read. "
+    note += (
+        "Units, periods and exposures are those of the plan." if same else "Units, periods or exposures changed since."
+    )
+    head = ("Component", "Outcome", "Planned")
+    return make_table("What was planned", head, rows, name="planned", note=note).to_html()
 
 
 def provenance(evaluation: Any, study_file: str | Path) -> Html:

@@ -40,14 +40,17 @@ class OwnKernel(AsyncKernelManager):
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
-def make_notebook(study_file: str, *, level: float, seed: int, title: str, source: str | None = None) -> NotebookNode:
-    """The report's notebook, not yet run. study_file: path of the study file from the notebook's folder."""
+def make_notebook(
+    study_file: str, *, level: float, seed: int, title: str, source: str | None = None, plan: str | None = None
+) -> NotebookNode:
+    """The report's notebook, not yet run. study_file, plan: paths from the notebook's folder."""
     text = source if source is not None else (PAGE / "report.py.txt").read_text(encoding="utf-8")
     notebook = jupytext.reads(text, fmt="py:percent")
-    values = {"STUDY": repr(study_file), "LEVEL": repr(level), "SEED": repr(seed)}
+    fixed = "None" if plan is None else f"reporting.read_plan({plan!r})"
+    values = {"STUDY": repr(study_file), "LEVEL": repr(level), "SEED": repr(seed), "PLAN": fixed}
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.source = re.sub(r"\b(STUDY|LEVEL|SEED)\b", lambda found: values[found[0]], cell.source)
+            cell.source = re.sub(r"\b(STUDY|LEVEL|SEED|PLAN)\b", lambda found: values[found[0]], cell.source)
     notebook.metadata = _metadata(title)
     return notebook
 

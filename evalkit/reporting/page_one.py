@@ -48,7 +48,7 @@ def page_one(evaluation: Any, pictures: Mapping[str, Picture] | None = None, out
     body = (
         f'<h1 id="question">{escape(title)}</h1>{_data_line(evaluation, chosen)}'
         f'<div class="breath"><p><strong>In one breath.</strong> {escape(breath(rows, names.labels))}</p></div>'
-        f"{table.to_html()}{_others(study, chosen)}"
+        f"{table.to_html()}{_others(study, chosen)}{_planned(evaluation, rows, names)}"
         f'<div class="middle">{picture_html(pictures or {}, "forest")}'
         f'<div class="say">{_say(rows, names)}</div></div>'
         f'<div class="two"><div class="mind">{_mind(rows, names)}</div>'
@@ -115,6 +115,17 @@ def rests_words(row: Mapping[str, Any], names: Names) -> str:
         return "Nothing to compare with" if row["verdict"] == "not_tested" else "No clean comparison of its own"
     place = names.place(row["component"])
     return f"{count_words(int(exposed), place)} with it, {int(others):,} without"
+
+
+def _planned(evaluation: Any, rows: list[dict[str, Any]], names: Names) -> str:
+    """Which answers were asked for in a plan made before the outcome was read."""
+    plan = getattr(evaluation, "plan", None)
+    if not plan:
+        return ""
+    new = [quoted(names.label(r["component"])) for r in rows if r["planned"] != "planned"]
+    first = "Every line was planned" if not new else f"Planned, but for {join_words(new)}: every line"
+    said = f"{first}, in the plan {plan['sha256'][:12]} made before any outcome was read."
+    return f'<p class="note">{escape(said)} <a href="#planned">What was planned</a></p>'
 
 
 def _data_line(evaluation: Any, outcome: str) -> str:

@@ -9,11 +9,12 @@ import pandas as pd
 
 from evalkit.evaluation.brief import brief
 from evalkit.evaluation.words import in_one_breath, may_not_say, may_say, sentence, what_would_change_our_mind
+from evalkit.reporting.plan import plan_tags
 from evalkit.show.words import quoted
 
 
 def spoken(evaluation: Any, outcome: str | None = None) -> pd.DataFrame:
-    """`evaluation.verdicts` with brief, found, may_say, may_not_say and would_change, for one outcome or all.
+    """`evaluation.verdicts` with brief, found, may_say, may_not_say, would_change and planned, for one outcome or all.
 
     `found` is the sentence without the component's name, for tables that name it already;
     `brief` is what page one has room for.
@@ -32,6 +33,8 @@ def spoken(evaluation: Any, outcome: str | None = None) -> pd.DataFrame:
             for evidence, verdict in evaluation.decisions
         ]
     )
+    tags = plan_tags(getattr(evaluation, "plan", None), evaluation)
+    words["planned"] = [tags.get(key, "no plan") for key in zip(words["component"], words["outcome"], strict=True)]
     table = evaluation.verdicts.merge(words, on=["component", "outcome"], how="left", validate="one_to_one")
     return table if outcome is None else table[table["outcome"] == outcome]
 

@@ -11,6 +11,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.cli.starter import write_starter
+from evalkit.reporting.plan import make_plan, write_plan
 
 WAIT = 300.0
 
@@ -40,8 +41,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         _wait_for(root / "done")
         return made
     write_starter(root / "study")
-    ek.report(ek.evaluate(ek.Study.load(made.study)), made.first)
-    ek.report(made.study, made.second)
+    study = ek.Study.load(made.study)
+    plan = write_plan(make_plan(study), made.study.parent / "plan.json")
+    ek.report(ek.evaluate(study), made.first, plan=plan)
+    ek.report(made.study, made.second, plan=plan)
     (root / "done").touch()
     return made
 

@@ -137,7 +137,7 @@ def test_notebook_recomputes_from_the_study_file_with_public_names(built: Built)
     nbformat.validate(notebook)
     code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
     assert "ek.Study.load('../../study/study.toml')" in code
-    assert "ek.evaluate(study, level=0.95, seed=0)" in code
+    assert "ek.evaluate(study, level=0.95, seed=0, plan=reporting.read_plan('../../study/plan.json'))" in code
     assert all(not part.startswith("_") for part in re.findall(r"reporting\.(\w+)", code))
     assert [c["id"] for c in notebook.cells] == [f"cell-{i:03d}" for i in range(len(notebook.cells))]
 

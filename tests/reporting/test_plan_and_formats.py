@@ -1,0 +1,148 @@
+"""Plans fixed before outcomes are read, reports made again, and the same report in other formats."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import evalkit as ek
+from docs import browser as chromium
+from evalkit.errors import EvalkitError
+from evalkit.reporting.formats import undated, write_formats
+from evalkit.reporting.plan import make_plan, plan_hash, plan_tags, read_plan, write_plan
+from evalkit.reporting.verify import _compare, verify
+from tests.reporting.conftest import Built
+from tests.reporting.test_cli import call
+
+
+@pytest.fixture
+def study(built: Built) -> ek.Study:
+    return ek.Study.load(built.study)
+
+
+def test_a_plan_reads_no_outcome(built: Built, study: ek.Study, tmp_path: Path) -> None:
+    plan = make_plan(study)
+    shutil.copytree(built.study.parent, tmp_path / "study")
+    panel = pd.read_csv(tmp_path / "study" / "panel.csv").assign(wellbeing="not yet known")
+    panel.to_csv(tmp_path / "study" / "panel.csv", index=False)
+    assert make_plan(ek.Study.load(tmp_path / "study" / "study.toml")) == plan
+    assert [c["design"] for c in plan["components"]][:2] == ["StaggeredRollout(same)"] * 2
+    assert plan["outcomes"][0]["matters"] == 1.5 and plan["sha256"] == plan_hash(plan)
+
+
+def test_a_plan_is_never_written_over_and_a_changed_one_is_refused(study: ek.Study, tmp_path: Path) -> None:
+    file = write_plan(make_plan(study), tmp_path / "plan.json")
+    assert read_plan(file) == make_plan(study)
+    with pytest.raises(EvalkitError, match="a plan already"):
+        write_plan(make_plan(study), file)
+    file.write_text(file.read_text(encoding="utf-8").replace("1.5", "0.5"), encoding="utf-8")
+    with pytest.raises(EvalkitError, match="changed after it was made"):
+        read_plan(file)
+    with pytest.raises(EvalkitError, match="cannot be read as a plan"):
+        read_plan(tmp_path / "none.json")
+
+
+def test_results_are_tagged_planned_or_not(study: ek.Study) -> None:
+    evaluation = ek.evaluate(study)
+    plan = make_plan(study)
+    assert set(plan_tags(plan, evaluation).values()) == {"planned"}
+    plan["components"] = [c for c in plan["components"] if c["name"] != "visits"]
+    plan["outcomes"][0]["matters"] = 3.0
+    tags = plan_tags(plan, evaluation)
+    assert tags["helpline", "wellbeing"] == "not planned: how much matters was changed"
+    assert tags["visits", "wellbeing"].startswith("not planned: the component was not in the plan")
+    assert plan_tags(None, evaluation) == {}
+
+
+def test_the_page_says_what_was_planned(built: Built) -> None:
+    assert "Every line was planned, in the plan" in built.page
+    assert 'id="planned"' in built.page
+    verdicts = pd.read_csv(built.first / "verdicts.csv")
+    assert (verdicts["planned"] == "planned").all()
+    manifest = json.loads((built.first / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["plan"] == "../../study/plan.json"
+
+
+def test_verify_finds_the_same_report_again(built: Built) -> None:
+    found = verify(built.second)
+    assert found.lines() == [] and found.same
+    assert not list(built.second.parent.glob(".verify-*"))
+
+
+def test_verify_says_what_differs(built: Built, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(built.first, old)
+    shutil.copytree(built.first, new)
+    effects = pd.read_csv(new / "effects.csv")
+    effects.loc[0, "estimate"] += 1
+    effects.to_csv(new / "effects.csv", index=False)
+    (old / "report.html").write_text("edited by hand", encoding="utf-8")
+    manifest = json.loads((old / "manifest.json").read_text(encoding="utf-8"))
+    tables, files = _compare(old, new, manifest, manifest)
+    assert files == ["report.html was changed after the report was written"]
+    assert len(tables) == 1 and "effects.csv: " in tables[0] and "estimate of helpline, wellbeing" in tables[0]
+
+
+def test_verify_needs_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("verify", tmp_path) == 2
+    assert "no manifest.json" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_plan_command(built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("plan", built.study, "--out", tmp_path / "plan.json") == 0
+    said = capsys.readouterr().out
+    assert read_plan(tmp_path / "plan.json")["sha256"] in said and "1 outcome, 3 components" in said
+    assert call("plan", built.study, "--out", tmp_path / "plan.json") == 2
+
+
+def test_word_keeps_headings_headers_and_alternative_texts(built: Built, tmp_path: Path) -> None:
+    docx = pytest.importorskip("docx")
+    folder = tmp_path / "report"
+    shutil.copytree(built.first, folder)
+    (path,) = write_formats(folder, ["docx"])
+    first = path.read_bytes()
+    write_formats(folder, ["docx"])
+    assert path.read_bytes() == first
+    document = docx.Document(str(path))
+    headings = [p.text for p in document.paragraphs if p.style.name.startswith("Heading")]
+    assert headings[0] == "Which parts of the partnership raised wellbeing?" and "Estimates" in headings
+    described = [shape._inline.docPr.get("descr") for shape in document.inline_shapes]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert len(described) == page.count("<img ") and all(len(words) > 40 for words in described)
+    assert len(document.tables) == page.count("<table")
+    with zipfile.ZipFile(path) as parts:
+        body = parts.read("word/document.xml").decode("utf-8")
+    assert body.count("w:tblHeader") == len(document.tables)
+
+
+def test_pdf_is_tagged_and_the_same_twice(built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if chromium.missing():
+        pytest.skip("NOBODY PRINTED THE PAGE: Chromium is not installed.")
+    folder = tmp_path / "report"
+    shutil.copytree(built.first, folder)
+    assert call("report", folder, "--to", "html,pdf") == 0
+    first = (folder / "report.pdf").read_bytes()
+    assert (folder / "report.html").read_bytes() == (built.first / "report.html").read_bytes()
+    write_formats(folder, ["pdf"])
+    assert (folder / "report.pdf").read_bytes() == first
+    assert b"/StructTreeRoot" in first and b"/Lang" in first and b"/MarkInfo" in first
+    assert b"D:20000101000000" in first
+
+
+def test_dates_in_a_pdf_keep_their_length() -> None:
+    before = b"/CreationDate (D:20261124130000+00'00')/ModDate (D:20261124130001Z)"
+    after = undated(before)
+    assert len(after) == len(before) and re.findall(rb"D:(\d{8})", after) == [b"20000101"] * 2
+
+
+def test_unknown_formats_and_missing_reports_are_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(EvalkitError, match="--to='odt'"):
+        write_formats(tmp_path, ["odt"])
+    with pytest.raises(EvalkitError, match=r"no report\.html"):
+        write_formats(tmp_path, ["pdf"])
