@@ -1,7 +1,8 @@
 """Times and memory of evalkit beside other packages: `python benchmarks/speed.py [--peers PYTHON] [--repeats 3]`.
 
 Every piece of work runs in a process of its own, evalkit and the others in turn, several times over; the table takes
-the least time of each, because a busy machine only ever adds. `--peers` names a Python that has the other packages;
+the least time of each, because a busy machine only ever adds. Linear algebra has one thread in all of them, as `make` sets
+it, unless OMP_NUM_THREADS and its like say otherwise. `--peers` names a Python that has the other packages;
 without it they are looked for in this one. `--write` puts the table into benchmarks/README.md.
 """
 
@@ -56,7 +57,7 @@ WORKS = (
 
 def run(python: str, *arguments: str) -> dict[str, float] | None:
     """What a child process printed last, as JSON; None when it failed, with its last words on the screen."""
-    child_env = {k: v for k, v in os.environ.items() if k not in THREADS}
+    child_env = {**dict.fromkeys(THREADS, "1"), **os.environ}
     done = subprocess.run([python, str(TASKS), *arguments], capture_output=True, text=True, env=child_env, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -71,22 +71,25 @@ def _regression(delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray) 
 def _combine(
     delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray, score: Logit | None, outcome: _Fitted | None
 ) -> Adjusted:
+    """Contributions are each unit's own change times one number, and a product of few columns: those of the two
+    means, of the score, and (inside `own`) of the regression."""
     left = delta if outcome is None else outcome.residual
-    treat = w * d
-    total = treat.sum()
-    att = treat @ left / total
-    rows = treat[:, None] * (left - att) / total
-    on_beta = x.T @ treat / total
+    treat = w * d / (w @ d)
+    att = treat @ left
+    own, lean, fall = treat, [treat[:, None]], [-att[None]]
+    on_beta = x.T @ treat
     if score is not None:
         kept = (score.score < TRIM) | (d == 1)
         odds = np.where(d == 0, kept * w * score.score / (1 - score.score), 0.0)
-        below = odds.sum()
-        centre = odds @ left / below
-        rows -= odds[:, None] * (left - centre) / below
-        rows -= score.lean @ ((x * odds[:, None]).T @ (left - centre) / below)
-        on_beta = on_beta - x.T @ odds / below
+        odds /= odds.sum()
+        centre = odds @ left
+        slope = (x * odds[:, None]).T @ left - np.outer(x.T @ odds, centre)
+        own = own - odds
+        lean, fall = [*lean, odds[:, None], score.lean], [*fall, centre[None], -slope]
+        on_beta = on_beta - x.T @ odds
         att = att - centre
     if outcome is not None:
-        lever = (x * (w * (1 - d))[:, None]) @ (outcome.inverse @ on_beta)
-        rows -= lever[:, None] * outcome.residual
+        own = own - (x * (w * (1 - d))[:, None]) @ (outcome.inverse @ on_beta)
+    rows = np.hstack(lean) @ np.vstack(fall)
+    rows += left * own[:, None]
     return Adjusted(att, rows)
