@@ -1,8 +1,8 @@
 """Times and memory of evalkit beside other packages: `python benchmarks/speed.py [--peers PYTHON] [--repeats 3]`.
 
 Every piece of work runs in a process of its own, evalkit and the others in turn, several times over; the table takes
-the least time of each, because a busy machine only ever adds. Linear algebra has one thread in all of them, as `make` sets
-it, unless OMP_NUM_THREADS and its like say otherwise. `--peers` names a Python that has the other packages;
+the least time of each, because a busy machine only ever adds. Linear algebra has one thread in all of them, as `make`
+sets it, unless OMP_NUM_THREADS and its like say otherwise. `--peers` names a Python that has the other packages;
 without it they are looked for in this one. `--write` puts the table into benchmarks/README.md.
 """
 
