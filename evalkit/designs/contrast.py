@@ -14,9 +14,10 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from scipy import sparse
 
 from evalkit.designs.plan import Comparison, Plan
-from evalkit.designs.sums import add_by
+from evalkit.designs.sums import adder
 from evalkit.inference.jackknife import Replicates
 from evalkit.study.paths import Paths
 
@@ -234,9 +235,9 @@ class Contrast:
         shape = (len(names), *self.mass.shape)
         top, below = np.zeros(shape), np.zeros(shape)
         exposed, comparison = np.zeros(shape, bool), np.zeros(shape, bool)
-        order = np.argsort(self.reader.cluster, kind="stable")
+        collect = adder(self.reader.cluster, len(names))
         for b in self.blocks:
-            effect, mass, left, arms = self._without_each(b, len(names), order)
+            effect, mass, left, arms = self._without_each(b, collect)
             top[:, b.line] += np.where(left, mass * effect, 0.0)
             below[:, b.line] += np.where(left, mass, 0.0)
             exposed[:, b.line] |= arms[0]
@@ -245,15 +246,15 @@ class Contrast:
         flat = lambda x: x.reshape(len(names), -1)[:, rows]  # noqa: E731
         return Replicates(names, self.reader.level, flat(values), flat(below), flat(exposed), flat(comparison))
 
-    def _without_each(self, b: Block, clusters: int, order: np.ndarray) -> tuple:
+    def _without_each(self, b: Block, collect: sparse.csr_matrix) -> tuple:
         """Effect and mass of a block without each cluster (K, T), where they exist, and the arms' clusters."""
-        left = np.broadcast_to(b.comparison.possible, (clusters, self.n_periods)).copy()
+        left = np.broadcast_to(b.comparison.possible, (collect.shape[0], self.n_periods)).copy()
         effect = np.zeros(left.shape)
         arms = [np.zeros(left.shape, bool), np.zeros(left.shape, bool)]
         mass = np.zeros(left.shape)
         exposed = self.exposed_groups(b)
         for i, term in enumerate(b.terms):
-            n, s = (add_by(x, self.reader.cluster, clusters, order) for x in term.inside)
+            n, s = np.split(collect @ np.hstack(term.inside), 2, axis=1)
             there = np.asarray(n > 0)
             still = there.sum(axis=0) - there > 0
             left &= still

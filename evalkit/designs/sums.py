@@ -208,9 +208,14 @@ def add_by(rows: np.ndarray, codes: np.ndarray, groups: int, order: np.ndarray |
     """Sum (n, m) rows by integer codes into (groups, m); groups without rows are zero."""
     if len(rows) == 0 or rows.shape[1] == 0:
         return np.zeros((groups, rows.shape[1]))
+    return adder(codes, groups, order) @ rows
+
+
+def adder(codes: np.ndarray, groups: int, order: np.ndarray | None = None) -> sparse.csr_matrix:
+    """(groups, n) matrix that sums rows by integer codes."""
     order = order_of(codes, groups) if order is None else order
     stops = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=groups))])
-    return sparse.csr_matrix((np.ones(len(order)), order, stops), shape=(groups, len(rows))) @ rows
+    return sparse.csr_matrix((np.ones(len(order)), order, stops), shape=(groups, len(order)))
 
 
 def order_of(codes: np.ndarray, groups: int) -> np.ndarray:
