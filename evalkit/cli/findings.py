@@ -40,7 +40,7 @@ def verdict_table(evaluation: Any, outcome: Any) -> Table:
             error = decided[r["component"], r["outcome"]].std_error
             effect = scale.span(r["estimate"], r["conf_low"], r["conf_high"], error)
         component = study.component(r["component"])
-        place = noun_from_column(str(component.assigned_at or study.cluster or study.unit))
+        place = noun_from_column(study.paths.inference_level(component.name)[0])
         rests = "nothing"
         if r["clusters_exposed"] and r["clusters_exposed"] > 0:
             rests = f"{count_words(int(r['clusters_exposed']), place)} with, {int(r['clusters_comparison'])} without"
@@ -55,7 +55,9 @@ def show_verdicts(evaluation: Any) -> None:
     for outcome in evaluation.study.outcomes:
         screen.print(verdict_table(evaluation, outcome))
     first = evaluation.verdicts[evaluation.verdicts["outcome"] == evaluation.study.outcome().column]
-    screen.print(f"In one breath: {breath(first.to_dict('records'), labels)}\n", markup=False)
+    several = len(evaluation.study.outcomes) > 1
+    about = f", on “{evaluation.study.outcome().label}”" if several else ""
+    screen.print(f"In one breath{about}: {breath(first.to_dict('records'), labels)}\n", markup=False)
 
 
 def show_separability(study: Any, sep: Any) -> None:

@@ -85,7 +85,7 @@ MAY_NOT = {
     "cannot_tell_apart": ("{label} did it", "{label} did not do it", "half of it was due to {label}"),
     "cannot_tell": ("{label} works", "{label} does not work"),
     "no_sign": ("{label} does nothing",),
-    "no_sign_harm": ("{label} does nothing", "{label} does no harm"),
+    "no_sign_harm": ("{label} does no harm", "{label} does nothing"),
     "not_tested": ("{label} works", "{label} does not work", "the good result is due to {label}"),
 }
 MAY_NOT_RANK = "{label} works better than the other parts"

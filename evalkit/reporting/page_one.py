@@ -76,7 +76,8 @@ def findings(
         cells.append((Cell(names.label(key)), verdict, found, Cell(rests.rstrip(".")), *money))
     note = (
         f"The likely range is the {level:.0%} interval of each component by itself, not adjusted for how many were "
-        "looked at; the verdict takes that into account. Each link leads to where the line was worked out."
+        "looked at; the verdict takes that into account. A place counts as without it until it starts, so the same "
+        "place can stand on both sides. Each link leads to where the line was worked out."
     )
     head = ("Component", "Verdict", "What we found", "What it rests on", *(["Cost of one more"] if costs else []))
     keys = tuple(row["component"] for row in rows)
@@ -190,9 +191,10 @@ def _overturn(evaluation: Any, outcome: str, names: Names) -> str:
     failed = [r for r in checks.to_dict("records") if r["status"] == "failed"]
     told = [r for r in checks.to_dict("records") if r["status"] != "failed" and r["check"] in _TOLD]
     items = _grouped([*failed, *told], names)[: _MOST + 1]
-    held = int((checks["status"] == "passed").sum())
+    held, told_only = (int((checks["status"] == s).sum()) for s in ("passed", "informational"))
     if held:
-        items.append(linked(f"{held} of {len(checks)} checks of the answers given passed.", "#checks"))
+        rest = f"; {told_only} cannot pass or fail and only inform" if told_only else ""
+        items.append(linked(f"{held} of {len(checks)} checks of the answers given passed{rest}.", "#checks"))
     if not len(given):
         items = ["No answer was given that a check could overturn."]
     return f"<h2>What could overturn this</h2>{bullets(items)}"

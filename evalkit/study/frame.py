@@ -209,7 +209,9 @@ def numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     text = column.astype(object)
     found = pd.to_numeric(text.where(~text.map(_is_text), np.nan), errors="coerce")
     bad = np.flatnonzero(found.isna().to_numpy() & text.notna().to_numpy())
-    return found.to_numpy(dtype=np.float64, na_value=np.nan), bad
+    # One word in a column of a CSV file makes every number in it text: name the words, not the numbers.
+    words = bad[pd.to_numeric(text.iloc[bad].map(str), errors="coerce").isna().to_numpy()] if len(bad) else bad
+    return found.to_numpy(dtype=np.float64, na_value=np.nan), words if len(words) else bad
 
 
 def _is_text(value: object) -> bool:

@@ -70,8 +70,9 @@ class Money:
         kept = {}
         for name in TABLES:
             table = self.table(name)
-            for column in known.keys() & set(() if table is None else table.columns):
-                table = table[table[column].isin(known[column])]
+            if table is not None:
+                for column in known.keys() & set(table.columns):
+                    table = table[table[column].isin(known[column])]
             kept[name] = table
         return Money(**kept)
 

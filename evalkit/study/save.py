@@ -56,8 +56,9 @@ def save_study(study: Study, folder: Path) -> Path:
 
 def _money_and_events(study: Study, folder: Path) -> list[str]:
     lines: list[str] = []
-    for name in TABLES if study.money is not None else ():
-        table = study.money.table(name)
+    money = study.money
+    for name in TABLES if money is not None else ():
+        table = money.table(name) if money is not None else None
         if table is not None:
             lines += _table(name, {"table": _write(table, folder, name)})
     for e in study.events:
