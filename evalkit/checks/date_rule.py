@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from evalkit.checks.material import moved
 from evalkit.checks.result import CheckResult
 from evalkit.inference.estimate import Estimate
 from evalkit.show.words import join_words
 
 
-def date_rule(headline: Estimate, readings: dict[str, Estimate | None]) -> CheckResult:
-    """Failed when another reading flips the sign, moves the estimate by over half, or changes
-    whether the interval excludes zero.
+def date_rule(headline: Estimate, readings: dict[str, Estimate | None], matters: float | None = None) -> CheckResult:
+    """Failed when another reading gives another answer (see `moved`), or changes whether the interval
+    excludes zero.
 
     readings: words for each other reading, and its estimate (one row; None where it has none).
     """
@@ -26,7 +27,7 @@ def date_rule(headline: Estimate, readings: dict[str, Estimate | None]) -> Check
         )
     values = {w: float(e.value[0]) for w, e in given.items()}
     low, high = min([value, *values.values()]), max([value, *values.values()])
-    changed = [w for w, e in given.items() if _differs(headline, e)]
+    changed = [w for w, e in given.items() if _differs(headline, e, matters)]
     if changed:
         words = f"The answer changes when part-way periods are read as {join_words(changed, 'or')}."
         return CheckResult("date_rule", "failed", words, value, low, high)
@@ -34,9 +35,8 @@ def date_rule(headline: Estimate, readings: dict[str, Estimate | None]) -> Check
     return CheckResult("date_rule", "passed", words, value, low, high)
 
 
-def _differs(a: Estimate, b: Estimate) -> bool:
-    value, other = float(a.value[0]), float(b.value[0])
-    return np.sign(value) != np.sign(other) or abs(other - value) > abs(value) / 2 or _side(a) != _side(b)
+def _differs(a: Estimate, b: Estimate, matters: float | None) -> bool:
+    return bool(moved(a, b.value, matters)[0]) or _side(a) != _side(b)
 
 
 def _side(est: Estimate) -> int:

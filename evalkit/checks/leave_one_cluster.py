@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalkit.checks.material import moved
 from evalkit.checks.result import CheckResult
 from evalkit.inference.estimate import Estimate
 
@@ -16,8 +17,8 @@ def without_each(headline: Estimate) -> pd.DataFrame:
     return pd.DataFrame({"cluster": reps.names[used], "estimate": reps.values[used, 0]})
 
 
-def leave_one_cluster(headline: Estimate) -> CheckResult:
-    """Failed when leaving out one cluster flips the sign or moves the estimate by over half."""
+def leave_one_cluster(headline: Estimate, matters: float | None = None) -> CheckResult:
+    """Failed when leaving out one cluster gives another answer (see `moved`) or none."""
     if headline.replicate is None:
         return CheckResult("leave_one_cluster", "informational", "This design has no estimates without each place.")
     table = without_each(headline)
@@ -31,10 +32,9 @@ def leave_one_cluster(headline: Estimate) -> CheckResult:
         )
     worst = int(np.argmax(np.abs(rest - value)))
     name = table["cluster"].iloc[worst]
-    if np.any(np.sign(rest) != np.sign(value)):
-        words = f"The sign changes when one place is left out (the largest move is without {name})."
-        return CheckResult("leave_one_cluster", "failed", words, value, low, high)
-    if abs(rest[worst] - value) > abs(value) / 2:
-        words = f"The estimate moves by over half without {name}."
+    if moved(headline, rest, matters).any():
+        flips = np.any(np.sign(rest) != np.sign(value))
+        what = "The sign changes" if flips else "The answer moves by more than is safe"
+        words = f"{what} when one place is left out (the largest move is without {name})."
         return CheckResult("leave_one_cluster", "failed", words, value, low, high)
     return CheckResult("leave_one_cluster", "passed", "It holds with any one place left out.", value, low, high)

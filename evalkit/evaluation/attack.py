@@ -45,7 +45,7 @@ def attack(
     """Every check of design 2.5 that applies to the headline's design."""
     fair = {r.rung.name: r.answer for r in others if r.answer is not None and r.rung.fair and not r.rung.headline}
     found = [
-        checks.leave_one_cluster(target.one),
+        checks.leave_one_cluster(target.one, target.matters),
         checks.few_clusters(target.one),
         checks.rungs(target.one, fair),
         _date_rule(target, readings),
@@ -113,7 +113,7 @@ def _date_rule(target: Target, readings: Mapping[str, Study]) -> CheckResult:
     for reading, study in readings.items():
         rows, _ = run_design(target.design, study, target.component)
         found[READINGS[reading]] = None if rows is None else average_over(rows, target.window)
-    return checks.date_rule(target.one, found)
+    return checks.date_rule(target.one, found, target.matters)
 
 
 def _growing(target: Target, design: Rollout, study: Study) -> CheckResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from evalkit.components import Separability, separability
@@ -15,6 +14,7 @@ from evalkit.evaluation.verdicts import BundleEvidence
 from evalkit.evaluation.view import View, swap, together
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
+from evalkit.study.paths import Paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,8 @@ def _run_bundle(study: Study, row: pd.Series, outcome: Outcome, choices: Choices
     members = tuple(row["members"])
     labels = tuple(study.component(m).label for m in members)
     weights = tuple(float(w) for w in row["weights"])
+    if str(row["kind"]) == "swap" and len(members) == 2:
+        weights = (1.0, -1.0) if newer(study.paths, *members)[0] == members[0] else (-1.0, 1.0)
     plain = BundleEvidence(members, labels, str(row["kind"]), weights=weights,
                            reason="this combination is not estimated on its own")  # fmt: skip
     view, name = _view(study, row, members)
@@ -56,10 +58,18 @@ def _view(study: Study, row: pd.Series, members: Sequence[str]) -> tuple[View | 
         name = join_words(members, "with")
         return together(study, members, name), name
     if kind == "swap" and len(members) == 2:
-        new, old = (members[i] for i in np.argsort([-w for w in row["weights"]]))
+        new, old = newer(study.paths, *members)
         name = f"{new} instead of {old}"
         return swap(study, old, new, name), name
     return None, ""
+
+
+def newer(paths: Paths, a: str, b: str) -> tuple[str, str]:
+    """The two members of a swap: the one that starts as the other stops, then the other."""
+    on_a, on_b = (paths.state[:, :, paths.index(m)] > 0 for m in (a, b))
+    forward = int((on_a[:, 1:] & ~on_a[:, :-1] & on_b[:, :-1] & ~on_b[:, 1:]).sum())
+    back = int((on_b[:, 1:] & ~on_b[:, :-1] & on_a[:, :-1] & ~on_a[:, 1:]).sum())
+    return (a, b) if forward >= back else (b, a)
 
 
 def _until(audit: pd.Series) -> int | None:

@@ -59,7 +59,7 @@ SWAP_NO_RANGE = "no likely range can be given for the one instead of the other e
 NO_BUNDLE = "no combination that includes it can be measured here either"
 EITHER = "we cannot say how much was due to either of them"
 ANY = "we cannot say how much was due to any one of them"
-ALONE = "we cannot say what either of them does alone"
+ALONE = "we cannot say from this what either of them does alone"
 
 NOT_TESTED = "not tested"
 NO_COMPARISON = "there was nothing to compare it with"

@@ -158,7 +158,7 @@ class Estimate:
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
         spread = self._spread(inference)
-        se = std_errors(spread.vcov)
+        se = std_errors(spread.vcov, self.value)
         reach = critical(spread.df, level) * se
         frame = self.labels.copy()
         exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)

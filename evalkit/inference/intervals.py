@@ -15,11 +15,15 @@ def check_level(level: float) -> float:
     return float(level)
 
 
-def std_errors(vcov: np.ndarray) -> np.ndarray:
+ROUNDING = 1e-10
+
+
+def std_errors(vcov: np.ndarray, value: np.ndarray | None = None) -> np.ndarray:
     """(k,) square roots of the diagonal; NaN stays NaN; a zero variance is not a standard error."""
     variance = np.diag(vcov)
+    floor = 0.0 if value is None else (ROUNDING * np.nan_to_num(value)) ** 2
     with np.errstate(invalid="ignore"):
-        return np.where(variance > 0, np.sqrt(variance), np.nan)
+        return np.where(variance > floor, np.sqrt(variance), np.nan)
 
 
 def critical(df: np.ndarray, level: float) -> np.ndarray:

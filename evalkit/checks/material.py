@@ -1,0 +1,22 @@
+"""When has an answer changed? One rule for every check that estimates the same thing another way."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evalkit.inference.estimate import Estimate
+
+
+def moved(headline: Estimate, others: np.ndarray, matters: float | None) -> np.ndarray:
+    """Which of `others` (m,) are another answer than the headline's.
+
+    Where the headline's interval excludes zero: the sign flips, or the estimate moves by over half. Where
+    it does not, the estimate is near zero and any sign is chance: then only a move by over half of what
+    matters counts (by over one standard error where nobody has said what matters).
+    """
+    row = headline.to_frame().iloc[0]
+    value = float(row["estimate"])
+    if row["conf_low"] > 0 or row["conf_high"] < 0:
+        return (np.sign(others) != np.sign(value)) | (np.abs(others - value) > abs(value) / 2)
+    margin = matters / 2 if matters is not None else float(row["std_error"])
+    return np.abs(others - value) > margin
