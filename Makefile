@@ -61,7 +61,7 @@ lint: $(READY) ## ruff and the type checker
 report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=folder
 	@$(BIN)/evalkit run $(STUDY) --out $(OUT)
 
-site: $(READY) ## gather the reports that were built into site/
+site: $(READY) ## gather the reports that were built and run the notebooks into site/
 	@$(BIN)/python docs/build_site.py
 
 picture: $(READY) ## draw docs/page-one.png from the road-safety report (needs Chromium)

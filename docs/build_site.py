@@ -1,6 +1,6 @@
-"""Gather the reports that were built into one folder with an index page, ready for any web server.
+"""Gather the reports that were built, and the notebooks, run, into one folder of pages that opens without a server.
 
-    python docs/build_site.py            # reports/*/report.html -> site/
+python docs/build_site.py            # reports/*/report.html and notebooks/*.py -> site/
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,15 +17,20 @@ PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>evalkit: reports</title>
+<meta name="color-scheme" content="light dark">
+<title>evalkit: reports and notebooks</title>
 <style>
-body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem }}
+:root {{ --ink: #1a1a1a; --paper: #fff; --link: #00527f }}
+@media (prefers-color-scheme: dark) {{ :root {{ --ink: #ececec; --paper: #16181a; --link: #8fc9f2 }} }}
+body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem;
+  color: var(--ink); background: var(--paper); overflow-wrap: break-word }}
+a {{ color: var(--link) }} a:focus-visible {{ outline: 3px solid var(--link); outline-offset: 2px }}
 </style>
 </head>
-<body><main><h1>Reports</h1>
-<ul>
-{items}
-</ul></main></body>
+<body><main><h1>evalkit</h1>
+<p>Several components switched on together: which of them made a difference?</p>
+{sections}
+</main></body>
 </html>
 """
 
@@ -35,27 +41,61 @@ def title_of(page: str, otherwise: str) -> str:
     return html.unescape(found[1]).strip() if found else otherwise
 
 
-def build(reports: Path, site: Path) -> list[str]:
-    """Copy every report page to `site` and write the index; returns the reports' names. Unit rows are never copied."""
-    items, names = [], []
+def build(reports: Path, site: Path, notebooks: Path | None = None) -> list[str]:
+    """Copy every report page to `site`, run every notebook into a page, write the index; returns the pages' names.
+
+    Unit rows are never copied. Nothing is written where there is neither a report nor a notebook.
+    """
+    made = {"Reports": _reports(reports, site)}
+    if notebooks is not None:
+        made |= _notebooks(notebooks, site)
+    sections = "".join(_section(heading, links) for heading, links in made.items() if links)
+    if sections:
+        (site / "index.html").write_text(PAGE.format(sections=sections), encoding="utf-8")
+    return [name for links in made.values() for name, _ in links]
+
+
+def _reports(reports: Path, site: Path) -> list[tuple[str, str]]:
+    """(name, title) of every report whose page was copied."""
+    links = []
     for page in sorted(reports.glob("*/report.html")):
         name = page.parent.name
         target = site / name
         target.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page, target / "index.html")
-        title = title_of(page.read_text(encoding="utf-8"), name)
-        items.append(f'<li><a href="{html.escape(name)}/">{html.escape(title)}</a></li>')
-        names.append(name)
-    if names:
-        (site / "index.html").write_text(PAGE.format(items="\n".join(items)), encoding="utf-8")
-    return names
+        links.append((name, title_of(page.read_text(encoding="utf-8"), name)))
+    return links
+
+
+def _notebooks(folder: Path, site: Path) -> dict[str, list[tuple[str, str]]]:
+    """Heading -> (name, title) of every notebook that was run and turned into a page."""
+    from evalkit.reporting.notebook import lesson, run_notebook, to_page
+
+    out: dict[str, list[tuple[str, str]]] = {"Notebooks on designs": [], "Notebooks on partnerships": []}
+    for path in sorted(folder.glob("*.py")):
+        notebook = lesson(path.read_text(encoding="utf-8"))
+        with tempfile.TemporaryDirectory() as place:
+            page = to_page(run_notebook(notebook, Path(place)), show_code=True)
+        name = f"notebooks/{path.stem}"
+        target = site / name
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "index.html").write_text(page, encoding="utf-8")
+        heading = f"Notebooks on {'partnerships' if path.stem.startswith('partnership') else 'designs'}"
+        out[heading].append((name, title_of(page, path.stem)))
+    return out
+
+
+def _section(heading: str, links: list[tuple[str, str]]) -> str:
+    items = "\n".join(
+        f'<li><a href="{html.escape(name)}/index.html">{html.escape(title)}</a></li>' for name, title in links
+    )
+    return f"<h2>{html.escape(heading)}</h2>\n<ul>\n{items}\n</ul>\n"
 
 
 def main() -> None:
-    """Build site/ or say what is missing."""
-    names = build(ROOT / "reports", ROOT / "site")
-    if not names:
-        raise SystemExit("No report was built yet. Run `make demo` first.")
+    """Build site/ and say what is in it."""
+    site = ROOT / "site"
+    names = build(ROOT / "reports", site, ROOT / "notebooks")
     print(f"site/index.html lists {len(names)}: {', '.join(names)}")
 
 

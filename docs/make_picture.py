@@ -1,6 +1,6 @@
 """Draw docs/page-one.png: page one of the road-safety report as a browser shows it.
 
-    make picture      # needs Chromium; writes the report first where it is missing
+make picture      # needs Chromium; writes the report first where it is missing
 """
 
 from __future__ import annotations

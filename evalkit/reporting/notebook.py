@@ -55,6 +55,14 @@ def make_notebook(
     return notebook
 
 
+def lesson(source: str) -> NotebookNode:
+    """A notebook of one's own from its py:percent source, not yet run; its first heading is its title."""
+    notebook = jupytext.reads(source, fmt="py:percent")
+    first = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "")
+    notebook.metadata = _metadata(first.partition("\n")[0].lstrip("# ") or "Notebook")
+    return notebook
+
+
 def run_notebook(notebook: NotebookNode, folder: Path) -> NotebookNode:
     """Run every cell in `folder` with this interpreter; the same input gives the same notebook, byte for byte.
 
@@ -89,12 +97,12 @@ def settled(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def to_page(notebook: NotebookNode) -> str:
-    """The notebook as one HTML page that loads nothing from outside."""
+def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
+    """The notebook as one HTML page that loads nothing from outside; show_code: each cell's code before what it gave."""
     config = Config({"HTMLExporter": {"extra_template_basedirs": [str(PAGE.parent)]}})  # type: ignore[attr-defined]
     exporter = HTMLExporter(template_name="page", exclude_anchor_links=True, config=config)
     css = (PAGE / "page.css").read_text(encoding="utf-8")
-    body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css})
+    body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css, "show_code": show_code})
     body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
 

@@ -60,13 +60,18 @@ def count_words(count: int, noun: str) -> str:
 
 
 def noun_from_column(column: str) -> str:
-    """The noun that a column name stands for: 'person_id' gives 'person', 'court_area' 'court area'."""
+    """The noun that a column name stands for: 'person_id' gives 'person', 'court_area' 'court area', 'four_weeks'
+    'four-week period'."""
     word = column
     for ending in _ID_ENDINGS:
         if word.lower().endswith(ending) and len(word) > len(ending):
             word = word[: -len(ending)]
             break
-    return word.replace("_", " ").strip()
+    words = word.replace("_", " ").strip()
+    first, _, last = words.rpartition(" ")
+    if first.lower() in (*_CARDINALS, "half") and last.lower() in ("days", "weeks", "months", "years"):
+        return f"{first}-{last[:-1]} period"
+    return words
 
 
 def with_article(noun: str) -> str:

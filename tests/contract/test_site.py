@@ -15,8 +15,20 @@ def test_site_lists_reports_and_copies_pages_only(tmp_path: Path) -> None:
     (folder / "panel.csv").write_text("a,b", encoding="utf-8")
     assert BUILD(tmp_path / "reports", tmp_path / "site") == ["safety"]
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert '<a href="safety/">Laws &amp; roads</a>' in index
+    assert '<a href="safety/index.html">Laws &amp; roads</a>' in index
     assert [p.name for p in (tmp_path / "site" / "safety").iterdir()] == ["index.html"]
+
+
+def test_notebooks_are_run_and_shown_with_their_code(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    source = "# %% [markdown]\n# # Twice two\n\n# %%\nprint(2 * 2)\n"
+    (tmp_path / "notebooks" / "design_sums.py").write_text(source, encoding="utf-8")
+    names = BUILD(tmp_path / "reports", tmp_path / "site", tmp_path / "notebooks")
+    assert names == ["notebooks/design_sums"]
+    page = (tmp_path / "site" / "notebooks" / "design_sums" / "index.html").read_text(encoding="utf-8")
+    assert "<title>Twice two</title>" in page and "print(2 * 2)" in page and '<pre class="out">4' in page
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "Notebooks on designs" in index and "notebooks/design_sums/index.html" in index
 
 
 def test_without_reports_nothing_is_written(tmp_path: Path) -> None:
