@@ -63,7 +63,9 @@ def study() -> SimpleNamespace:
         cluster="state",
         outcomes=(outcome,),
         components=components,
-        paths=SimpleNamespace(periods=np.array(PERIODS), n_units=48, units=np.array(PLACES)),
+        paths=SimpleNamespace(
+            periods=np.array(PERIODS), n_units=48, units=np.array(PLACES), inference_level=lambda _: ("state", False)
+        ),
         component=lookup.__getitem__,
         outcome=lambda name=None: outcome,
         settings={},
