@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
+from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import frame_of, in_order, labels_of, study_of
 from evalkit.figures.picture import Words
@@ -42,15 +43,17 @@ def timeline(
     """
     table, names, order, where = _inputs(source, labels, periods, places)
     bands = _bands(source) if bands is None else bands
-    shown = in_order([*names, *table["component"]]) or ["none"]
+    shown = in_order([*names, *table["component"]])
+    if not shown:
+        raise OptionError("There is no component whose dates could be drawn.")
     columns = 1 if style.narrow(width) or len(shown) == 1 else 2
     rows = -(-len(shown) // columns)
-    tallest = max((len(where[c]) for c in shown), default=1)
-    named = tallest <= _NAMED
-    height = rows * (0.5 + tallest * (0.17 if named else 0.032 if columns == 2 else 0.026)) + 0.5
+    named = max((len(where[c]) for c in shown), default=1) <= _NAMED
+    each = 0.17 if named else 0.032 if columns == 2 else 0.026
+    tall = [0.5 + each * max(len(where[c]) for c in shown[i : i + columns]) for i in range(0, len(shown), columns)]
     with style.theme():
-        figure = style.new_figure(width, height)
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+        figure = style.new_figure(width, sum(tall) + 0.5)
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": tall})
         for ax, component in zip(axes.flat, shown, strict=False):
             lane = table[table["component"] == component]
             _lane(ax, lane, where[component], order, bands, named)
@@ -78,6 +81,7 @@ def timeline_words(
     shown = in_order([*names, *table["component"]])
     never = [names.get(c, c) for c in shown if not (table["component"] == c).any()]
     lines = [_lane_words(names.get(c, c), table[table["component"] == c], where[c]) for c in shown]
+    lines += [f"{words}: decided person by person, so its dates are not shown." for words in _withheld(source, labels)]
     lines += [f"In the background: {words}, {_span(start, end)}." for words, start, end in bands]
     starts = [table.loc[table["component"] == c, "start"].nunique() for c in shown]
     staggered = sum(n > 1 for n in starts)
@@ -97,6 +101,13 @@ def _bands(source: Any) -> Sequence[Band]:
     return event_bands(study.events, study.calendar)
 
 
+def _withheld(source: Any, labels: Any) -> list[str]:
+    """Labels of components whose dates would be those of single people."""
+    names = labels_of(source, labels)
+    sep = getattr(source, "separability", source)
+    return [names.get(c, c) for c in sorted(getattr(sep, "withheld", ()))]
+
+
 def _span(start: object, end: object) -> str:
     return f"from {start}" if end is None else f"{start} to {end}"
 
@@ -110,8 +121,9 @@ def _inputs(source: Any, labels: Any, periods: Any, places: Any) -> tuple[pd.Dat
     elif not isinstance(source, pd.DataFrame) and not hasattr(source, "timeline"):
         source = getattr(source, "separability", source)
     table = frame_of(source, "timeline", COLUMNS)
+    withheld: frozenset[str] = getattr(source, "withheld", frozenset())
     order = list(periods) if periods is not None else _periods(study, table)
-    names = labels_of(study, labels)
+    names = {c: words for c, words in labels_of(study, labels).items() if c not in withheld}
     shown = in_order([*names, *table["component"]])
     return table, names, order, {c: _places(study, table, c, places) for c in shown}
 

@@ -32,7 +32,7 @@ _SAFE: WeakKeyDictionary = WeakKeyDictionary()
 
 @dataclass(frozen=True, eq=False)
 class SafeSeparability:
-    """What can be told apart, without rows about single people."""
+    """What can be told apart, without rows about single people; withheld: components decided person by person."""
 
     components: pd.DataFrame
     pairs: pd.DataFrame
@@ -40,6 +40,7 @@ class SafeSeparability:
     aliased: tuple[str, ...]
     cure: pd.DataFrame
     timeline: pd.DataFrame
+    withheld: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,7 +298,7 @@ class _Guard:
             self.note("separability", component, "counts and dates of single people", "decided person by person")
         cure = sep.cure.assign(words=sep.cure["words"].map(self.scrub)) if len(sep.cure) else sep.cure
         aliased = tuple(self.scrub(s) for s in sep.aliased)
-        return SafeSeparability(components, pairs, sep.bundles, aliased, cure, timeline)
+        return SafeSeparability(components, pairs, sep.bundles, aliased, cure, timeline, frozenset(self.fine))
 
     def scrub(self, text: Any, every: bool = False) -> Any:
         """A sentence without small numbers of people ('3 people'), or without any number of people."""

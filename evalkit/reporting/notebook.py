@@ -88,17 +88,29 @@ def _kernel(sockets: Path) -> OwnKernel:
 
 
 def settled(notebook: NotebookNode) -> NotebookNode:
-    """The notebook without what changes from run to run: random ids, times."""
+    """The notebook without what changes from run to run or names a machine: random ids, times, lines of warnings."""
+    warned: list[str] = []
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:03d}"
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            warned += _warnings(cell)
     language = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
     notebook.metadata["language_info"] = language
+    if warned:
+        notebook.metadata["warnings"] = list(dict.fromkeys(warned))
     return notebook
 
 
+def _warnings(cell: NotebookNode) -> list[str]:
+    """The words of warnings that a cell raised; its error stream, which names folders of this machine, is dropped."""
+    spoken = [o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+    cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+    return re.findall(r"^\S+:\d+: \w*Warning: (.+)$", "".join(spoken), re.MULTILINE)
+
+
 def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
-    """The notebook as one HTML page that loads nothing from outside; show_code: each cell's code before what it gave."""
+    """The notebook as one HTML page that loads nothing from outside; show_code: with each cell's code."""
     config = Config({"HTMLExporter": {"extra_template_basedirs": [str(PAGE.parent)]}})  # type: ignore[attr-defined]
     exporter = HTMLExporter(template_name="page", exclude_anchor_links=True, config=config)
     css = (PAGE / "page.css").read_text(encoding="utf-8")

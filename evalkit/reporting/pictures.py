@@ -20,7 +20,9 @@ def pictures(evaluation: Any) -> dict[str, Picture]:
     """
     evaluation = safe(evaluation)
     first = evaluation.study.outcome().column
-    out = {"timeline": describe("timeline", evaluation), "separability": describe("separability", evaluation)}
+    out = {"separability": describe("separability", evaluation)}
+    if set(getattr(evaluation.separability, "withheld", ())) < {c.name for c in evaluation.study.components}:
+        out["timeline"] = describe("timeline", evaluation)
     for outcome in dict.fromkeys(evaluation.verdicts["outcome"]):
         name = "forest" if outcome == first else f"forest_{outcome}"
         out[name] = describe("forest", evaluation, evaluation.effects, outcome=outcome, name=name)

@@ -16,7 +16,7 @@ import evalkit as ek
 from evalkit.errors import EvalkitError
 from evalkit.reporting.build import study_file
 from evalkit.reporting.method import sha256
-from evalkit.reporting.notebook import ReportError, make_notebook, run_notebook
+from evalkit.reporting.notebook import ReportError, make_notebook, run_notebook, to_page
 from tests.reporting.conftest import Built
 
 
@@ -165,6 +165,14 @@ def test_a_cell_that_fails_says_why(tmp_path: Path) -> None:
     notebook = make_notebook("none.toml", level=0.95, seed=0, title="x", source="# %%\nraise ValueError(STUDY)\n")
     with pytest.raises(ReportError, match="ValueError: none.toml"):
         run_notebook(notebook, tmp_path)
+
+
+def test_warnings_reach_the_page_without_the_folders_of_this_machine(tmp_path: Path) -> None:
+    source = "# %%\nimport warnings\nwarnings.warn('Weights are not used.')\n"
+    notebook = run_notebook(make_notebook("x.toml", level=0.95, seed=0, title="x", source=source), tmp_path)
+    page = to_page(notebook)
+    assert "<li>Weights are not used.</li>" in page
+    assert "ipykernel" not in page and "stderr" not in nbformat.writes(notebook)
 
 
 def test_figures_take_a_study_and_an_audit(built: Built) -> None:
