@@ -30,8 +30,9 @@ class EventTimes:
     """The choices of an additive design.
 
     window: None for every event time from 0 on and no leads; (lead, lag) for leads
-        -lead .. -2 (the period before the start, and those further away, are the
-        reference) and event times 0 .. lag, the last of which means "lag or later".
+        -lead .. -2, the first of which means "-lead or earlier" (the period before
+        the start is the reference), and event times 0 .. lag, the last of which
+        means "lag or later".
     shape: "event_time", or "level" for one column a component that is 1 while it is
         on (effects that do not grow).
     dose: whether columns carry the rank of the dose (linear in dose) instead of 1.
@@ -192,9 +193,9 @@ def _event_times(state: np.ndarray, options: EventTimes) -> tuple[np.ndarray, np
         late = unknown & (position >= lag)
         time[late] = lag
         use &= ~unknown | late
-    ahead = _until_next(begin) if lead else None
+    ahead = _until_next(begin) if lead >= 2 else None
     if ahead is not None:
-        time = np.where(off & (ahead >= 2) & (ahead <= lead), -ahead, time)
+        time = np.where(off & (ahead >= 2) & (ahead < state.shape[1]), -np.minimum(ahead, lead), time)
     return time, use, throughout
 
 

@@ -12,6 +12,7 @@ from scipy import sparse
 from evalkit.designs.additive import AdditiveDesign, make_grid
 from evalkit.designs.imputation import programme_level
 from evalkit.designs.joint_columns import Shape, interaction_name, make_columns
+from evalkit.designs.joint_fit import Fit, as_regression, group_means
 from evalkit.designs.joint_moments import Panel, make_cells, refits, supported
 from evalkit.designs.joint_source import JointSource
 from evalkit.designs.protocol import StudyLike
@@ -21,6 +22,7 @@ from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.jackknife import Replicates
+from evalkit.inference.regression import Regression
 from evalkit.study.paths import Paths
 
 _FITS: WeakKeyDictionary = WeakKeyDictionary()
@@ -40,7 +42,7 @@ class JointEventStudy:
     to add up and to be the same in every cohort; the labels say so. A coefficient outside the row space
     is NaN, with the reason. Exact in gapped panels; rows of people cost no more than their sums by path.
 
-    window: None for every event time from 0 on; (lead, lag) for leads -lead .. -2 and event times
+    window: None for every event time from 0 on; (lead, lag) for leads -lead (or earlier) .. -2 and event times
         0 .. lag, the last meaning "lag or later".
     interactions: sets of components such as (("a", "b"),), each with one effect more while all of them are
         on, called "a x b". It is identified only where every combination of them exists (for two: a only,
@@ -107,6 +109,31 @@ class JointEventStudy:
         if (self, level) not in made:
             made[self, level] = _estimate(self, study, level)
         return made[self, level]
+
+    def regression(
+        self, study: StudyLike, component: str, event_time: int | None = None
+    ) -> tuple[Regression, np.ndarray]:
+        """The same regression for `cluster_covariance` (CR2) and `wild_bootstrap`, and a contrast of its columns.
+
+        The contrast is one event time of `component`, or its event times 0 and later weighted by exposed rows.
+        Raises `NotIdentifiedError` where the component has no such event time.
+        """
+        values, weights = study.values(self.outcome), study.paths.weights
+        seen = np.isfinite(values)
+        paths = replace(study.paths, seen=None if seen.all() else seen, _cells={})
+        design = self.plan(paths, component)
+        grid = design.grid
+        mean = group_means(values, np.ones(len(values)) if weights is None else weights, grid.of, grid.n_groups)
+        fit = Fit(design, mean[grid.group, grid.period])
+        cluster = np.zeros(grid.n_groups, dtype=int)
+        cluster[grid.of] = paths.levels[self._level(paths, component)].codes
+        mine = np.array(design.components, dtype=object)[design.component] == component
+        mine &= design.event_time >= 0 if event_time is None else design.event_time == event_time
+        if not mine.any():
+            raise NotIdentifiedError(f"{component!r} has no row at that event time.")
+        contrast = np.zeros(fit.n_columns + fit.dummies.shape[1])
+        contrast[: fit.n_columns] = np.where(mine, design.size, 0.0) / design.size[mine].sum()
+        return as_regression(fit, cluster), contrast
 
 
 def _listed(given: object) -> tuple:

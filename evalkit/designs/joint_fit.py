@@ -17,6 +17,7 @@ from scipy import sparse
 from evalkit.designs.additive import AdditiveDesign
 from evalkit.designs.span import span
 from evalkit.designs.sums import add_by
+from evalkit.inference.regression import Regression
 
 _SINGULAR = 1e-10
 
@@ -138,3 +139,15 @@ def group_means(values: np.ndarray, weights: np.ndarray, of: np.ndarray, groups:
     total = add_by(np.nan_to_num(values) * weights[:, None], of, groups)
     mass = np.bincount(of, weights=weights, minlength=groups)
     return total / np.where(mass > 0, mass, 1.0)[:, None]
+
+
+def as_regression(fit: Fit, cluster: np.ndarray) -> Regression:
+    """An additive fit as a Regression with its columns, then period effects; unit effects taken out.
+
+    cluster: (G,) code of each group.
+    """
+    grid = fit.design.grid
+    root = np.sqrt(fit.weight)
+    X = sparse.hstack([fit.design.matrix, fit.dummies], format="csr")
+    used = fit.mean - np.average(fit.mean, weights=fit.weight)
+    return Regression(X.multiply(root[:, None]).tocsr(), root * used, cluster[grid.group], nested=grid.group)

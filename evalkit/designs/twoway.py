@@ -17,12 +17,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from evalkit.designs.additive import AdditiveDesign, EventTimes, additive_design, make_grid
 from evalkit.designs.joint import as_estimate, make_panel
 from evalkit.designs.joint_columns import Shape
-from evalkit.designs.joint_fit import Fit, group_means
+from evalkit.designs.joint_fit import Fit, as_regression, group_means
 from evalkit.designs.protocol import StudyLike
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
@@ -122,18 +121,6 @@ class TwoWayFixedEffects:
         contrast = np.zeros(made.fit.n_columns + made.fit.dummies.shape[1])
         contrast[_identified(made.fit, component)] = 1.0
         return as_regression(made.fit, made.cluster), contrast
-
-
-def as_regression(fit: Fit, cluster: np.ndarray) -> Regression:
-    """An additive fit as a Regression with its columns, then period effects; unit effects taken out.
-
-    cluster: (G,) code of each group.
-    """
-    grid = fit.design.grid
-    root = np.sqrt(fit.weight)
-    X = sparse.hstack([fit.design.matrix, fit.dummies], format="csr")
-    used = fit.mean - np.average(fit.mean, weights=fit.weight)
-    return Regression(X.multiply(root[:, None]).tocsr(), root * used, cluster[grid.group], nested=grid.group)
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,9 +56,13 @@ def study_of(frame: pd.DataFrame, **changes: object) -> ek.Study:
 
 
 def indicators(frame: pd.DataFrame, k: str, window: tuple[int, int] | None) -> dict[tuple[str, int], np.ndarray]:
+    """0/1 columns; with a window both ends are bins, and who never starts in the panel stays in the reference."""
     age = (frame["t"] - frame[f"start_{k}"]).to_numpy()
     lead, lag = window or (0, 99)
-    time = np.where(age > lag, lag, age)
+    time = np.where(age >= 0, np.minimum(age, lag), age)
+    if lead >= 2:
+        early = (age <= -2) & (frame[f"start_{k}"].to_numpy() <= frame["t"].max())
+        time = np.where(early, np.maximum(age, -lead), time)
     return {(k, e): (time == e).astype(float) for e in np.unique(time) if e >= 0 or -lead <= e <= -2}
 
 
