@@ -19,7 +19,7 @@ from evalkit.show.words import count_words
 COLUMNS = ("component", "source", "from_component", "positive", "negative")
 _OWN: dict[str, Any] = {"facecolor": style.BLUE, "edgecolor": style.BLUE}
 _TAKEN: dict[str, Any] = {"facecolor": "white", "edgecolor": style.BLUE, "hatch": "//////"}
-_LENT: dict[str, Any] = {"facecolor": "white", "edgecolor": style.RUST, "hatch": "...."}
+_LENT: dict[str, Any] = {"facecolor": "white", "edgecolor": style.RUST, "hatch": "xxxx"}
 
 
 def contamination_table(source: Any, outcome: str | None = None) -> pd.DataFrame:

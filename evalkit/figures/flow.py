@@ -21,7 +21,7 @@ _PIECES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("used", "had it, behind the answer", {"facecolor": style.BLUE, "edgecolor": style.BLUE}),
     ("left", "had it, could not be compared", {"facecolor": style.PALE, "edgecolor": style.BLUE, "hatch": "//////"}),
     ("never", "could be reached, never had it", {"facecolor": "white", "edgecolor": style.QUIET}),
-    ("outside", "cannot be reached by it", {"facecolor": style.BAND, "edgecolor": style.QUIET, "hatch": "...."}),
+    ("outside", "cannot be reached by it", {"facecolor": style.BAND, "edgecolor": style.QUIET, "hatch": "xxxx"}),
 )
 _LEAST = 0.06
 

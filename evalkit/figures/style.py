@@ -7,6 +7,7 @@ contrast on white; no meaning rests on colour alone.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,7 @@ BLUE = "#00619c"
 GREEN = "#00785a"
 RUST = "#b34a00"
 PALE = "#cfe3f1"
+_PATH, _DIGITS = re.compile(rb' d="[^"]*"'), re.compile(rb"(\.\d\d)\d+")
 WIDE, NARROW = 7.5, 3.7
 PHONE = 5.0
 
@@ -82,7 +84,12 @@ def bare(ax: Axes, keep: tuple[str, ...] = ("bottom",)) -> None:
 
 def to_svg(figure: Figure) -> bytes:
     """The figure as SVG: fonts as outlines, no date, ids that never change."""
-    return _save(figure, "svg", {"Date": None, "Creator": None})
+    return _PATH.sub(_shorter, _save(figure, "svg", {"Date": None, "Creator": None}))
+
+
+def _shorter(path: re.Match[bytes]) -> bytes:
+    """Coordinates of a path with two decimals, a hundredth of a point, on one line."""
+    return b" " + b" ".join(_DIGITS.sub(rb"\1", path[0]).split())
 
 
 def to_png(figure: Figure, dpi: int = 200) -> bytes:
