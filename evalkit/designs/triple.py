@@ -13,7 +13,7 @@ from evalkit.designs.plan import Comparison, Plan, Rules, make_plan
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.rollout import Naming, assemble
 from evalkit.designs.sums import Sums, add_by
-from evalkit.errors import NotIdentifiedError
+from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
 
@@ -47,6 +47,11 @@ class TripleDifference:
 
     def __post_init__(self) -> None:
         self.rules  # noqa: B018 - an impossible option is refused when the design is made
+        if self.adjust is not None:
+            raise OptionError(
+                f"adjust={self.adjust!r} is not a choice for TripleDifference, which compares people of one place "
+                "without covariates. Use adjust=None, or StaggeredRollout to adjust."
+            )
 
     @property
     def rules(self) -> Rules:
