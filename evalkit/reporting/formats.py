@@ -17,6 +17,7 @@ from evalkit.reporting.notebook import to_page
 FORMATS = ("html", "pdf", "docx")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _TIMEOUT = 300
+_NODES = re.compile(rb"node\d{8}")
 _DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+\-Z][^)]*)?\)")
 
 
@@ -72,7 +73,7 @@ def to_pdf(page: Path, target: Path) -> Path:
             raise EvalkitError(f"Chromium could not print {page.name}: {type(error).__name__}.") from None
         if not drawn.is_file():
             raise EvalkitError(f"Chromium could not print {page.name}: it wrote nothing.")
-        target.write_bytes(undated(drawn.read_bytes()))
+        target.write_bytes(renumbered(undated(drawn.read_bytes())))
     return target
 
 
@@ -84,3 +85,13 @@ def undated(pdf: bytes) -> bytes:
         return re.sub(rb"D:\d{14}", b"D:20000101000000", whole)
 
     return _DATES.sub(still, pdf)
+
+
+def renumbered(pdf: bytes) -> bytes:
+    """The same PDF with the ids of its structure counted from one, in their own order and at their own length.
+
+    Chromium counts on from wherever its process stands, so two prints of one page differ in these alone.
+    """
+    ids = sorted(set(_NODES.findall(pdf)))
+    fresh = {old: b"node%08d" % (i + 1) for i, old in enumerate(ids)}
+    return _NODES.sub(lambda found: fresh[found[0]], pdf)

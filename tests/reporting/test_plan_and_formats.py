@@ -14,7 +14,7 @@ import pytest
 import evalkit as ek
 from docs import browser as chromium
 from evalkit.errors import EvalkitError
-from evalkit.reporting.formats import undated, write_formats
+from evalkit.reporting.formats import renumbered, undated, write_formats
 from evalkit.reporting.plan import make_plan, plan_hash, plan_tags, read_plan, write_plan
 from evalkit.reporting.verify import _compare, verify
 from tests.reporting.conftest import Built
@@ -139,6 +139,11 @@ def test_dates_in_a_pdf_keep_their_length() -> None:
     before = b"/CreationDate (D:20261124130000+00'00')/ModDate (D:20261124130001Z)"
     after = undated(before)
     assert len(after) == len(before) and re.findall(rb"D:(\d{8})", after) == [b"20000101"] * 2
+
+
+def test_ids_in_a_pdf_are_counted_from_one_in_their_own_order() -> None:
+    before = b"/ID (node00000040) /Headers [(node00000039) (node00000040)]"
+    assert renumbered(before) == b"/ID (node00000002) /Headers [(node00000001) (node00000002)]"
 
 
 def test_unknown_formats_and_missing_reports_are_said_in_words(tmp_path: Path) -> None:
