@@ -14,8 +14,8 @@ from evalkit.study.paths import Paths
 
 
 @dataclass(frozen=True, eq=False)
-class Within:
-    """Each unit against itself: mean change of the adopters less that of their matches."""
+class _Grouped:
+    """Groups of units as `sums` has them."""
 
     sums: Sums
 
@@ -42,6 +42,11 @@ class Within:
     def people(self, paths: np.ndarray) -> int:
         """Units on some paths that carry weight."""
         return int(self.sums.people[np.isin(self.path, paths)].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Within(_Grouped):
+    """Each unit against itself: mean change of the adopters less that of their matches."""
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         n, s = self.sums.read(c.base, c.window)
@@ -62,38 +67,12 @@ class Within:
 
 
 @dataclass(frozen=True, eq=False)
-class CrossSections:
+class CrossSections(_Grouped):
     """Whoever was there: mean at t less mean over the base periods, adopters less matches.
 
     Units need not be seen twice; a unit's observations are summed before they are squared, so that
     people seen in both periods are not counted as strangers.
     """
-
-    sums: Sums
-
-    @property
-    def paths(self) -> Paths:
-        return self.sums.paths
-
-    @property
-    def level(self) -> str:
-        return self.sums.level
-
-    @property
-    def path(self) -> np.ndarray:
-        return self.sums.path
-
-    @property
-    def cluster(self) -> np.ndarray:
-        return self.sums.cluster
-
-    @property
-    def size(self) -> np.ndarray:
-        return self.sums.people
-
-    def people(self, paths: np.ndarray) -> int:
-        """Units on some paths that carry weight."""
-        return int(self.sums.people[np.isin(self.path, paths)].sum())
 
     @cached_property
     def later(self) -> tuple[np.ndarray, np.ndarray]:

@@ -32,7 +32,7 @@ ESTIMATED = ("separable", "additive_only")
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Everything `evaluate` found. Frames are described in `docs`; numbers trace to Estimates.
+    """Everything `evaluate` found; every number traces to an Estimate.
 
     effects: every design tried, a row each. verdicts: one row a component and outcome. bundles:
     identified combinations. checks: one row a check. event_studies: a frame for each (component,
