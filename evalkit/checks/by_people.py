@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from evalkit.checks.result import CheckResult
-from evalkit.inference.estimate import Estimate
+from evalkit.inference.estimate import FEWEST, Estimate
 from evalkit.show.words import join_words
 
-FEWEST = 3
 SMALL = 0.5
 """A gap counts as ruled out when it is surely below this share of what matters: a gap goes straight into the
 effect, and one of over half of what matters must not pass for none."""

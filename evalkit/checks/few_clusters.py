@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evalkit.checks.result import CheckResult
-from evalkit.inference.estimate import FEW, Estimate
-
-FEWEST = 3
+from evalkit.inference.estimate import FEW, FEWEST, Estimate
 
 
 def few_clusters(headline: Estimate) -> CheckResult:

@@ -9,7 +9,6 @@ import numpy as np
 
 from evalkit import checks
 from evalkit.checks import CheckResult
-from evalkit.checks.few_clusters import FEWEST
 from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference
 from evalkit.designs.plan import NEVER
 from evalkit.designs.protocol import Design
@@ -17,6 +16,7 @@ from evalkit.designs.triple import EffectGap
 from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.headline import Run, Window, average_over, run_design
 from evalkit.inference import Estimate
+from evalkit.inference.estimate import FEWEST
 from evalkit.inference.randomisation import average_effect, randomise
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths

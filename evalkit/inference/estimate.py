@@ -22,6 +22,7 @@ from evalkit.inference.jackknife import Replicates, Spread, jackknife
 from evalkit.inference.labels import check_alike, combine_cells, common, common_rows, composition, first_reason
 
 FEW = 50
+FEWEST = 3
 INFERENCE = ("auto", "analytic", "jackknife")
 
 
@@ -152,7 +153,8 @@ class Estimate:
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """Labels with estimate, std_error, conf_low, conf_high, p_value, df, inference, clusters.
 
-        `reason` says why a row has no number or no interval.
+        `reason` says why a row has no number or no interval; `caution` where an interval rests on fewer than
+        three clusters in an arm, where it holds the truth less often than it says (benchmarks/README.md).
         """
         check_level(level)
         if self.pieces:
@@ -172,6 +174,7 @@ class Estimate:
         extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
                  for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
         frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
+        frame["caution"] = np.where(np.isfinite(se), _few_words(frame), "")
         return frame
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
@@ -308,19 +311,38 @@ class Estimate:
         return self.cells()
 
     def __repr__(self) -> str:
+        frame = self.to_frame()
+        notes = "".join(f"\n{w[0].upper()}{w[1:]}." for w in dict.fromkeys(frame["caution"]) if w)
         with pd.option_context("display.width", 120, "display.max_columns", 20):
-            return f"Estimate of {len(self)} rows\n{_short(self)}"
+            return f"Estimate of {_rows(self)}\n{_short(frame)}{notes}"
 
     def _repr_html_(self) -> str:
         from evalkit.show.tables import from_frame
 
-        return from_frame(_short(self), f"Estimate of {len(self)} rows").to_html()
+        return from_frame(_short(self.to_frame()), f"Estimate of {_rows(self)}").to_html()
 
 
-def _short(est: Estimate) -> pd.DataFrame:
-    frame = est.to_frame()
+def _rows(est: Estimate) -> str:
+    return "1 row" if len(est) == 1 else f"{len(est)} rows"
+
+
+def _short(frame: pd.DataFrame) -> pd.DataFrame:
+    """What a reader wants first; `reason` and `caution` only where there is one."""
     keep = [c for c in ("component", "outcome", "estimand", "cohort", "period", "event_time") if c in frame]
-    return frame[[*keep, "estimate", "std_error", "conf_low", "conf_high", "p_value", "reason"]]
+    said = [c for c in ("reason", "caution") if frame[c].ne("").any()]
+    return frame[[*keep, "estimate", "std_error", "conf_low", "conf_high", "p_value", *said]]
+
+
+def _few_words(frame: pd.DataFrame) -> np.ndarray:
+    """(r,) a caution for each row with fewer than three clusters in an arm, '' elsewhere."""
+    words = np.full(len(frame), "", dtype=object)
+    for arm in ("comparison", "exposed"):
+        counts = frame[f"clusters_{arm}"].to_numpy(dtype=float)
+        for n in np.unique(counts[counts < FEWEST]):
+            words[counts == n] = (
+                f"{n:.0f} {arm} cluster{'' if n == 1 else 's'}: the interval holds the truth less often than it says"
+            )
+    return words
 
 
 def _add(a: Contributions, b: Contributions) -> Contributions:
