@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -56,9 +57,20 @@ def _flat(audit: Audit) -> list[Combination]:
     out = []
     for members in sets:
         lag = max(audit.facts[k].lag for k in members)
-        if audit.events.sum_holds(tuple(audit.paths.components[k] for k in members), lag):
-            out.append(Combination(members, (1.0,) * len(members), "sum"))
+        ones = (1.0,) * len(members)
+        if audit.events.combination_holds([audit.paths.components[k] for k in members], ones, lag):
+            out.append(Combination(members, ones, "sum"))
     return out
+
+
+def combination_until(audit: Audit, members: Sequence[str], weights: Sequence[float], lag: int) -> int:
+    """Last event time from `lag` on up to which the joint event study identifies a combination; -1 for none.
+
+    No later than enough clusters have each member, and enough are still without it.
+    """
+    index = [audit.paths.index(m) for m in members]
+    end = min(audit.facts[k].usable.until(lag) for k in index)
+    return audit.events.combination_until(members, weights, lag, end)
 
 
 def _title(names: tuple[str, ...], weights: tuple[float, ...]) -> str:

@@ -7,6 +7,7 @@ are those of `evalkit.designs.span`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -37,13 +38,18 @@ class EventSpan:
     limit: float = np.inf
 
     @cached_property
+    def unshared(self) -> np.ndarray:
+        """(p, p) Gram matrix with period effects taken as known."""
+        return self.design.gram(periods=False)
+
+    @cached_property
     def inflation(self) -> np.ndarray:
         """(p,) variance of each coefficient over its variance if the other components did nothing.
 
         Period effects are taken as known here, so that only the components stand in each
         other's way, and places that never have any of them change nothing.
         """
-        whole = self.design.gram(periods=False)
+        whole = self.unshared
         out = _variances(span(whole, self.size))
         for k in np.unique(self.design.component):
             own = np.flatnonzero(self.design.component == k)
@@ -70,12 +76,30 @@ class EventSpan:
             last = event_time
         return last
 
-    def sum_holds(self, components: tuple[str, ...], event_time: int) -> bool:
-        """Whether the sum of several components' effects at one event time is identified."""
+    def combination_holds(self, components: Sequence[str], weights: Sequence[float], event_time: int) -> bool:
+        """Whether a combination of effects at one event time is identified, and not far noisier than if the other
+        components did nothing."""
         columns = [self.design.column(c, event_time) for c in components]
-        weights = np.zeros(len(self.gram))
-        weights[columns] = 1.0
-        return min(columns) >= 0 and bool(self.span.identified(weights))
+        if min(columns) < 0:
+            return False
+        whole = np.zeros(len(self.gram))
+        whole[columns] = weights
+        if not self.span.identified(whole):
+            return False
+        if self.limit == np.inf:
+            return True
+        gram, own = self.unshared, np.isin(self.design.component, self.design.component[columns])
+        alone = span(gram[np.ix_(own, own)], self.size[own])
+        return _variance(span(gram, self.size), whole) <= self.limit * _variance(alone, whole[own])
+
+    def combination_until(self, components: Sequence[str], weights: Sequence[float], lag: int, end: int) -> int:
+        """Last event time from `lag` to `end` up to which a combination is identified throughout; -1 for none."""
+        last = -1
+        for event_time in range(lag, end + 1):
+            if not self.combination_holds(components, weights, event_time):
+                break
+            last = event_time
+        return last
 
     def only(self, *components: str) -> EventSpan:
         """The design of some components alone, the others taken to do nothing."""
@@ -104,6 +128,10 @@ def _variances(found: Span) -> np.ndarray:
         half = solve_triangular(found.factor, np.eye(found.rank), lower=False)
         out[kept] = (half**2).sum(axis=1) / found.scale[kept] ** 2
     return out
+
+
+def _variance(found: Span, weights: np.ndarray) -> float:
+    return float(weights @ found.inverse() @ weights)
 
 
 def level_dependence(paths: Paths, grid: Grid, dose: bool = False) -> Dependence:

@@ -83,6 +83,11 @@ def make_audit(paths: Paths, names: Names) -> Audit:
     return Audit(scene.paths, names, tuple(Facts(scene, c) for c in paths.components))
 
 
+def status_of(paths: Paths, names: Names, component: str) -> Status:
+    """The status of one component alone."""
+    return decide(make_audit(paths, names), paths.index(component))
+
+
 def decide(audit: Audit, k: int) -> Status:
     """The first rule that applies to component k."""
     fact = audit.facts[k]

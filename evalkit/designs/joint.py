@@ -13,7 +13,7 @@ from evalkit.designs.additive import AdditiveDesign, make_grid
 from evalkit.designs.imputation import programme_level
 from evalkit.designs.joint_columns import Shape, interaction_name, make_columns
 from evalkit.designs.joint_fit import Fit, as_regression, group_means
-from evalkit.designs.joint_moments import Panel, make_cells, refits, supported
+from evalkit.designs.joint_moments import Panel, off_at_the_time, refits, supported
 from evalkit.designs.joint_source import JointSource
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.rollout import rows_of
@@ -203,29 +203,28 @@ def as_estimate(panel: Panel, paths: Paths, level: str, labels: pd.DataFrame) ->
 
 
 def _arms(panel: Panel, paths: Paths, level: str) -> Arms:
-    """A cluster is exposed in a row where it has that event time, comparison where the component is off."""
+    """A cluster is exposed in a row where it has that event time; comparison where the component is off in it while
+    somebody has that event time. Refits count otherwise: see `_replicates`."""
     codes, clusters = paths.levels[level].codes, len(paths.levels[level].names)
     columns, T = panel.columns, panel.columns.known.shape[1]
     if panel.whole and clusters == paths.n_units:
         n, size = len(columns.known), np.bincount(panel.path, minlength=len(columns.known))
         line, t = np.nonzero(columns.known)
-        row = line * T + t
+        used = sparse.csr_matrix((np.ones(len(t)), (line, line * T + t)), shape=(n, columns.matrix.shape[0]))
     else:
-        cells = make_cells(panel.path, codes)
-        cell, t = np.nonzero(panel.masses(cells))
-        n, size = clusters, np.ones(clusters, dtype=int)
-        line, row = codes[cells.order[cells.start[:-1]]][cell], cells.path[cell] * T + t
-    used = sparse.csr_matrix((np.ones(len(row)), (line, row)), shape=(n, columns.matrix.shape[0]))
+        size, used = np.ones(clusters, dtype=int), panel.used(codes, clusters)
     exposed = (used @ columns.matrix).toarray() > 0
     comparison = np.zeros_like(exposed)
     for k in np.unique(columns.component):
         mine = np.flatnonzero(columns.component == k)
         off = np.asarray(columns.matrix[:, mine].sum(axis=1)).ravel() == 0
-        comparison[:, mine] = ((used @ off.astype(float)) > 0)[:, None]
+        comparison[:, mine] = off_at_the_time(used, off, columns.matrix[:, mine], T)
     return Arms(exposed, comparison, size)
 
 
 def _replicates(panel: Panel, paths: Paths, level: str, arms: Arms) -> Replicates:
+    """Refits without each cluster. Every cluster shapes the period effects, and so every refit; each that is not
+    exposed counts towards the spread as comparison, whether or not it is off at the time."""
     codes, names = paths.levels[level].codes, paths.levels[level].names
     beta, left = refits(panel, codes, len(names))
     exposed = arms.exposed

@@ -12,10 +12,12 @@ of one cluster away.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import solve_triangular
 
 from evalkit.designs.joint_columns import Columns
@@ -134,6 +136,13 @@ class Panel:
         out[cells.path] = sums
         return out
 
+    def used(self, group: np.ndarray, groups: int) -> sparse.csr_matrix:
+        """(groups, P T) which rows of the design the units of each group use; group: (n,) code of each unit."""
+        cells, T = make_cells(self.path, group), self.columns.known.shape[1]
+        cell, period = np.nonzero(self.masses(cells))
+        line, row = group[cells.order[cells.start[:-1]]][cell], cells.path[cell] * T + period
+        return sparse.csr_matrix((np.ones(len(row)), (line, row)), shape=(groups, self.columns.matrix.shape[0]))
+
     @cached_property
     def column_mass(self) -> np.ndarray:
         """(p,) exposed unit-periods."""
@@ -225,21 +234,42 @@ def refits(panel: Panel, cluster: np.ndarray, clusters: int) -> tuple[np.ndarray
 
     cluster: (n,) code of each unit.
     """
+    beta, left = np.full((clusters, panel.columns.width), np.nan), np.zeros((clusters, panel.columns.width))
+    for c, (gone, size, found) in enumerate(without_each(panel, cluster, clusters)):
+        beta[c] = np.where(found.free & supported(panel, panel.mass - gone), found.beta, np.nan)
+        left[c] = size
+    return beta, left
+
+
+def without_each(
+    panel: Panel, cluster: np.ndarray, clusters: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, Solution]]:
+    """Without each cluster in turn: the mass that goes (P T,), column masses left (p,), and the solution."""
     cells = make_cells(panel.path, cluster)
     of_cell = cluster[cells.order[cells.start[:-1]]]
     mass = panel.masses(cells)
     T = mass.shape[1]
     at = (cells.path[:, None] * T + np.arange(T)).ravel()
-    beta, left = np.full((clusters, panel.columns.width), np.nan), np.zeros((clusters, panel.columns.width))
     for c in range(clusters):
         mine = np.flatnonzero(of_cell == c)
         gone = np.bincount(at.reshape(-1, T)[mine].ravel(), weights=mass[mine].ravel(), minlength=len(panel.mass))
         size = panel.column_mass - panel.columns.matrix.T @ gone
         size = np.where(size > 1e-9 * np.maximum(panel.column_mass, 1e-300), size, 0.0)
-        found = solve(panel.total.less(panel.products(cells, mine)), size)
-        beta[c] = np.where(found.free & supported(panel, panel.mass - gone), found.beta, np.nan)
-        left[c] = size
-    return beta, left
+        yield gone, size, solve(panel.total.less(panel.products(cells, mine)), size)
+
+
+def off_at_the_time(
+    used: sparse.csr_matrix, off: np.ndarray, have: sparse.csr_matrix, periods: int
+) -> np.ndarray:
+    """(lines, k) lines with a row that is off in a period in which somebody has each of k things.
+
+    used: (lines, P T) rows that each line uses. off: (P T,). have: (P T, k), not zero where somebody has it.
+    """
+    period = np.arange(len(off)) % periods
+    by_period = sparse.csr_matrix((np.ones(len(off)), (np.arange(len(off)), period)), shape=(len(off), periods))
+    there = sparse.diags((np.asarray(used.sum(axis=0)).ravel() > 0).astype(float))
+    when = (by_period.T @ there @ abs(have)).toarray() > 0
+    return (used.multiply(off).tocsr() @ by_period).toarray() @ when > 0
 
 
 def supported(panel: Panel, mass: np.ndarray) -> np.ndarray:

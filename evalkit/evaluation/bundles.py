@@ -1,67 +1,169 @@
-"""Identified combinations of components that cannot be told apart, each run as one component."""
+"""Identified combinations of components that cannot be told apart, each with an effect or a reason why it has none.
+
+Three ways, the first that gives a number: the members run as one component (all on against all off); one member in
+place of another; and, where neither can be compared, the joint event study, which is right only if effects add up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-import pandas as pd
-
-from evalkit.components import Separability, separability
+from evalkit.components import Separability
+from evalkit.components.bundles import combination_until
+from evalkit.components.status import Audit, make_audit, status_of
+from evalkit.components.wording import Names, names_of
+from evalkit.designs.joint_combination import JointCombination
+from evalkit.designs.protocol import StudyLike
 from evalkit.evaluation.headline import Run, Window, run
-from evalkit.evaluation.ladder import Choices, ladder
+from evalkit.evaluation.ladder import JOINT, UNCHANGED, Choices, Rung, ladder, people_ladder
 from evalkit.evaluation.verdicts import BundleEvidence
 from evalkit.evaluation.view import View, swap, together
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths
 
+COMBINATION = "JointCombination"
+UNEVEN = "its parts do not count alike, so that it is no effect of anything that was done"
+GROWING = "it could be told apart only if effects did not grow"
+
 
 @dataclass(frozen=True, eq=False)
 class BundleRun:
-    """One identified combination and what its run gave."""
+    """One identified combination and what its run gave. source: what was run (a view of the study, or the study
+    itself); name: what the combination is called there."""
 
     members: tuple[str, ...]
     outcome: Outcome
     run: Run | None
     evidence: BundleEvidence
+    source: StudyLike | None = None
+    name: str = ""
 
 
 def run_bundles(study: Study, sep: Separability, outcome: Outcome, choices: Choices, level: float) -> list[BundleRun]:
-    """Each row of `sep.bundles`: members that go together, and swaps, as one component."""
-    return [_run_bundle(study, row, outcome, choices, level) for _, row in sep.bundles.iterrows()]
+    """Each row of `sep.bundles`, by the first way that gives a number."""
+    if not len(sep.bundles):
+        return []
+    scene = _Scene(study, make_audit(study.paths, names_of(study)), outcome, choices)
+    return [_run_bundle(scene, plain, level) for plain in _plain(study, sep)]
 
 
-def _run_bundle(study: Study, row: pd.Series, outcome: Outcome, choices: Choices, level: float) -> BundleRun:
-    members = tuple(row["members"])
-    labels = tuple(study.component(m).label for m in members)
-    weights = tuple(float(w) for w in row["weights"])
-    if str(row["kind"]) == "swap" and len(members) == 2:
-        weights = (1.0, -1.0) if newer(study.paths, *members)[0] == members[0] else (-1.0, 1.0)
-    plain = BundleEvidence(members, labels, str(row["kind"]), weights=weights,
-                           reason="this combination is not estimated on its own")  # fmt: skip
-    view, name = _view(study, row, members)
-    if view is None:
-        return BundleRun(members, outcome, None, plain)
-    audit = separability(view).components.set_index("component").loc[name]
-    best = str(audit["best_design"])
-    window = Window(max(study.component(m).lag for m in members), _until(audit)).within(choices.horizon)
-    chosen = next((r for r in ladder(best, choices, outcome.column, window.lag) if r.headline), None)
-    if chosen is None:
-        return BundleRun(members, outcome, None, _with_reason(plain, str(audit["reason"])))
-    return _finish(members, outcome, run(chosen, view, name, window), plain, window, level)
+def _plain(study: Study, sep: Separability) -> Iterator[BundleEvidence]:
+    """Identified combinations without a number yet; of a swap, what starts is gained and what stops is lost."""
+    for _, row in sep.bundles.iterrows():
+        members, weights, kind = tuple(row["members"]), tuple(float(w) for w in row["weights"]), str(row["kind"])
+        if kind == "swap" and len(members) == 2 and newer(study.paths, *members)[0] != positive(members, weights):
+            weights = tuple(-w for w in weights)
+        labels = tuple(study.component(m).label for m in members)
+        yield BundleEvidence(members, labels, kind, weights=weights)
 
 
-def _view(study: Study, row: pd.Series, members: Sequence[str]) -> tuple[View | None, str]:
-    kind = str(row["kind"])
-    if kind == "together":
+def positive(members: tuple[str, ...], weights: tuple[float, ...]) -> str:
+    """The first member with a plus."""
+    return next(m for m, w in zip(members, weights, strict=True) if w > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What every combination of one outcome is run on; the audit works out only what is asked for."""
+
+    study: Study
+    audit: Audit
+    outcome: Outcome
+    choices: Choices
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """One way to estimate a combination: a rung on a study, over a window; or the reason why there is none."""
+
+    source: StudyLike
+    name: str
+    window: Window
+    rung: Rung | None
+    reason: str = ""
+
+
+def _run_bundle(scene: _Scene, plain: BundleEvidence, level: float) -> BundleRun:
+    """The first way that gives a number; else why the first that could have done did not."""
+    reasons = []
+    for way in _ways(scene, plain):
+        done = None if way.rung is None else run(way.rung, way.source, way.name, way.window)
+        if done is not None and done.answer is not None:
+            evidence = _evidence(plain, done, way, level)
+            return BundleRun(plain.members, scene.outcome, done, evidence, way.source, way.name)
+        reasons.append(way.reason if done is None else done.reason)
+    reason = next((r for r in reasons if r), UNEVEN)
+    return BundleRun(plain.members, scene.outcome, None, replace(plain, reason=reason))
+
+
+def _ways(scene: _Scene, plain: BundleEvidence) -> Iterator[_Way]:
+    """In order of strength; each is made only when the one before gave no number."""
+    members, weights = plain.members, plain.weights
+    if {abs(w) for w in weights} != {1.0}:
+        return
+    if min(weights) > 0:
         name = join_words(members, "with")
-        return together(study, members, name), name
-    if kind == "swap" and len(members) == 2:
-        new, old = newer(study.paths, *members)
+        yield _as_one(scene, plain, together(scene.study, members, name), name)
+    elif len(members) == 2:
+        new, old = members if weights[0] > 0 else members[::-1]
         name = f"{new} instead of {old}"
-        return swap(study, old, new, name), name
-    return None, ""
+        yield _as_one(scene, plain, swap(scene.study, old, new, name), name)
+    if scene.study.paths.n_periods > 1:
+        yield _jointly(scene, plain)
+
+
+def _as_one(scene: _Scene, plain: BundleEvidence, view: View, name: str) -> _Way:
+    """As one component of a view, by the design that its own separability supports."""
+    study = scene.study
+    found = status_of(view.paths, _names(scene, view.paths, plain), name)
+    until = found.clean_until if found.clean_until >= 0 else None
+    window = Window(_lag(study, plain), until).within(scene.choices.horizon)
+    if study.paths.n_periods == 1:
+        rungs = people_ladder(found.best_design, scene.outcome.column)
+    else:
+        rungs = ladder(found.best_design, scene.choices, scene.outcome.column, window.lag)
+    reason = "" if found.status in ("bundle_only", "swap_only") else found.reason
+    return _Way(view, name, window, next((r for r in rungs if r.headline), None), reason)
+
+
+def _jointly(scene: _Scene, plain: BundleEvidence) -> _Way:
+    """By the joint event study, for as long as the combination lies in its row space."""
+    lag, name = _lag(scene.study, plain), _sum_name(plain)
+    until = combination_until(scene.audit, plain.members, plain.weights, lag)
+    window = Window(lag, until).within(scene.choices.horizon)
+    if until < lag:
+        return _Way(scene.study, name, window, None, GROWING)
+    design = JointCombination(plain.members, plain.weights, scene.outcome.column)
+    return _Way(scene.study, name, window, Rung(COMBINATION, design, headline=True))
+
+
+def _lag(study: Study, plain: BundleEvidence) -> int:
+    return max(study.component(m).lag for m in plain.members)
+
+
+def _sum_name(plain: BundleEvidence) -> str:
+    signs = ["-" if w < 0 else "+" if i else "" for i, w in enumerate(plain.weights)]
+    return " ".join(f"{s} {m}" if s else m for s, m in zip(signs, plain.members, strict=True))
+
+
+def _names(scene: _Scene, paths: Paths, plain: BundleEvidence) -> Names:
+    """Words for the components of a view: labels of the study, and for what is new those of its parts."""
+    labels = dict(zip(scene.study.paths.components, scene.audit.names.labels, strict=True))
+    new = join_words(plain.labels, "with") if min(plain.signs) > 0 else "the change from one to the other"
+    return replace(scene.audit.names, labels=tuple(labels.get(c, new) for c in paths.components))
+
+
+def _evidence(plain: BundleEvidence, done: Run, way: _Way, level: float) -> BundleEvidence:
+    assert done.answer is not None
+    row = done.answer.to_frame(level).iloc[0]
+    return replace(
+        plain, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
+        std_error=float(row["std_error"]), design=done.rung.name, clusters_exposed=int(row["clusters_exposed"]),
+        clusters_comparison=int(row["clusters_comparison"]), clean_until=way.window.until, lag=way.window.lag,
+        reason=str(row["reason"]), additive=done.rung.name in (COMBINATION, JOINT, UNCHANGED),
+    )  # fmt: skip
 
 
 def newer(paths: Paths, a: str, b: str) -> tuple[str, str]:
@@ -70,25 +172,3 @@ def newer(paths: Paths, a: str, b: str) -> tuple[str, str]:
     forward = int((on_a[:, 1:] & ~on_a[:, :-1] & on_b[:, :-1] & ~on_b[:, 1:]).sum())
     back = int((on_b[:, 1:] & ~on_b[:, :-1] & on_a[:, :-1] & ~on_a[:, 1:]).sum())
     return (a, b) if forward >= back else (b, a)
-
-
-def _until(audit: pd.Series) -> int | None:
-    return None if pd.isna(audit["clean_until"]) else int(audit["clean_until"])
-
-
-def _with_reason(plain: BundleEvidence, reason: str) -> BundleEvidence:
-    return BundleEvidence(plain.members, plain.labels, plain.kind, weights=plain.weights, reason=reason)
-
-
-def _finish(
-    members: tuple[str, ...], outcome: Outcome, done: Run, plain: BundleEvidence, window: Window, level: float
-) -> BundleRun:
-    if done.answer is None:
-        return BundleRun(members, outcome, done, _with_reason(plain, done.reason))
-    row = done.answer.to_frame(level).iloc[0]
-    evidence = BundleEvidence(
-        plain.members, plain.labels, plain.kind, float(row["estimate"]), float(row["conf_low"]),
-        float(row["conf_high"]), float(row["std_error"]), plain.weights, done.rung.name,
-        int(row["clusters_exposed"]), int(row["clusters_comparison"]), window.until, window.lag, str(row["reason"]),
-    )  # fmt: skip
-    return BundleRun(members, outcome, done, evidence)

@@ -72,7 +72,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         lag=component.lag, clean_until=f.window.until, period=noun_from_column(study.period or "period"),
         place=noun_from_column(place), unit=noun_from_column(study.unit), crossed_levels=crossed,
         population=_population(study, f.component), reason=f.reason, cure=_cure(sep, f.component),
-        bundle=_bundle(f, bundles), observed=_observed(study, f.outcome),
+        bundle=_bundle(f, bundles), tied=_tied(study, f, bundles), observed=_observed(study, f.outcome),
     )  # fmt: skip
     if f.headline is None:
         return base
@@ -114,6 +114,16 @@ def _cure(sep: Separability, component: str) -> str:
 
 def _bundle(f: Finding, bundles: Sequence[BundleRun]) -> BundleEvidence | None:
     mine = [b for b in bundles if b.outcome == f.outcome and f.component in b.members]
-    with_number = [b for b in mine if np.isfinite(b.evidence.estimate)]
-    chosen = (with_number or mine)[:1]
-    return chosen[0].evidence if chosen else None
+    return min((b.evidence for b in mine), key=_weakness_of, default=None)
+
+
+def _weakness_of(b: BundleEvidence) -> tuple[bool, bool, bool, bool]:
+    """Of several combinations, one with a range is said before one without, a clean one before one that rests on
+    additivity, and a sum before a swap."""
+    return not np.isfinite(b.conf_low), not np.isfinite(b.estimate), b.additive, min(b.signs) < 0
+
+
+def _tied(study: Study, f: Finding, bundles: Sequence[BundleRun]) -> tuple[str, ...]:
+    """Labels of every component that shares an identified combination with this one, in the register's order."""
+    mine = {m for b in bundles if b.outcome == f.outcome and f.component in b.members for m in b.members}
+    return tuple(c.label for c in study.components if c.name in mine and c.name != f.component)

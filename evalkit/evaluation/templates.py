@@ -22,6 +22,8 @@ RANGE = "for {outcome}, the likely range is {span}{tail}{window}"
 RESTS = "this rests on {exposed} with it and {comparison} without it at the time"
 RESTS_THEM = "this rests on {exposed} with them and {comparison} without them at the time"
 RESTS_SWAP = "this rests on {exposed} that changed over and {comparison} that did not at the time"
+RESTS_EITHER = "this rests on {exposed} with either of them and {comparison} with neither at the time"
+BUNDLE_ADDS = "it holds only if the effects of the components simply add up"
 SPEAKS = "{rests}, and speaks of {population}"
 SPEAKS_ALONE = "this speaks of {population}"
 
@@ -112,6 +114,7 @@ REMEDIES = {
     "rungs": "the different ways of comparing agreed",
     "date_rule": "the exact starting dates were known",
     "others_still_growing": "the other components had stood still for longer before it began",
+    "growth_taken_out": "the other components had begun at the same time in the places compared",
     "stayers": "as many were followed up in one group as in the other",
     "p_adjusted": "new data, with this question asked alone, gave the same answer",
     "p_missing": "it could be adjusted for the number of components examined",

@@ -28,6 +28,7 @@ MAIN_CHECKS = {
     "rungs": "other fair ways of making the comparison give a different answer",
     "date_rule": "the answer changes when uncertain or part-way starting dates are read another way",
     "others_still_growing": "other components that began earlier may still have been taking effect",
+    "growth_taken_out": "without the growth of the other components it could plausibly be chance",
     "stayers": "the two groups dropped out of the data at different rates",
 }
 OTHER_WEAKNESSES = {
@@ -68,8 +69,8 @@ class BundleEvidence:
     """The combination of components that is identified where a single one is not.
 
     `labels` and `weights` go with `members`; positive weights are added, negative ones taken away (by default
-    all are added, or for a swap the first stands instead of the second). `reason` says why it has no interval,
-    where it has none.
+    all are added, or for a swap the first stands instead of the second). `additive`: it holds only if effects add
+    up. `reason` says why it has no interval, where it has none.
     """
 
     members: tuple[str, ...]
@@ -86,6 +87,7 @@ class BundleEvidence:
     clean_until: float | None = None
     lag: int = 0
     reason: str = ""
+    additive: bool = False
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, BUNDLE_KINDS)
@@ -105,7 +107,8 @@ class Evidence:
 
     Numbers are in the outcome's own unit; NaN where there is none. `matters` is positive or None. `clean_until`
     is the last event time claimed, None where nothing bounds it. `population` is a plural noun phrase
-    ('people with both needs') or ''. `cure` says what rollout would have let us tell.
+    ('people with both needs') or ''. `tied`: labels of all that it cannot be told apart from. `cure` says what
+    rollout would have let us tell.
     """
 
     component: str
@@ -135,6 +138,7 @@ class Evidence:
     crossed_levels: bool = False
     reason: str = ""
     bundle: BundleEvidence | None = None
+    tied: tuple[str, ...] = ()
     clean_until: float | None = None
     lag: int = 0
     unit: str = ""

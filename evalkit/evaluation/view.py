@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalkit.designs.imputation import programme_level
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths
 
@@ -35,13 +36,13 @@ class View:
 
 
 def together(study: Study, members: Sequence[str], name: str) -> View:
-    """Members as one component: on where all are on, off where all are off, else neither."""
+    """Members as one component: on where all are on, off where all are off, else neither; for those whom all reach."""
     paths = study.paths
     at = [paths.index(m) for m in members]
     states = paths.state[:, :, at]
     state = np.where(np.asarray((states > 0).all(axis=2)), 1, np.where((states == 0).all(axis=2), 0, -1))
-    reach = np.asarray(paths.reach[:, at].any(axis=1))
-    return View(study, _with(paths, at, [(name, state, reach, members[0])]))
+    reach = np.asarray(paths.reach[:, at].all(axis=1))
+    return View(study, _with(paths, at, [(name, state, reach)]))
 
 
 def swap(study: Study, old: str, new: str, name: str) -> View:
@@ -50,22 +51,23 @@ def swap(study: Study, old: str, new: str, name: str) -> View:
     at = [paths.index(old), paths.index(new)]
     states = paths.state[:, :, at]
     either = np.where((states > 0).any(axis=2), 1, np.where((states == 0).all(axis=2), 0, -1))
-    reach = np.asarray(paths.reach[:, at].any(axis=1))
-    return View(study, _with(paths, at, [(name, states[:, :, 1], reach, new), (name + EITHER, either, reach, old)]))
+    reach = np.asarray(paths.reach[:, at].all(axis=1))
+    return View(study, _with(paths, at, [(name, states[:, :, 1], reach), (name + EITHER, either, reach)]))
 
 
-def _with(paths: Paths, drop: list[int], added: list[tuple[str, np.ndarray, np.ndarray, str]]) -> Paths:
+def _with(paths: Paths, drop: list[int], added: list[tuple[str, np.ndarray, np.ndarray]]) -> Paths:
+    """Some components replaced by others (name, state, reach), decided at the level within which those nest."""
     keep = [k for k in range(len(paths.components)) if k not in drop]
-    names = [n for n, _, _, _ in added]
-    level = {n: paths.assigned_at[member] for n, _, _, member in added}
+    names = [n for n, _, _ in added]
+    level = dict.fromkeys(names, programme_level(paths, [paths.components[k] for k in drop]))
     lags = {n: max((paths.lags[k] for k in drop), default=0) for n in names}
     return replace(
         paths,
         components=(*(paths.components[k] for k in keep), *names),
         state=np.concatenate(
-            [paths.state[:, :, keep], *(s[:, :, None].astype(np.int16) for _, s, _, _ in added)], axis=2
+            [paths.state[:, :, keep], *(s[:, :, None].astype(np.int16) for _, s, _ in added)], axis=2
         ),
-        reach=np.column_stack([paths.reach[:, keep], *(r for _, _, r, _ in added)]),
+        reach=np.column_stack([paths.reach[:, keep], *(r for _, _, r in added)]),
         assigned_at={**{paths.components[k]: paths.assigned_at[paths.components[k]] for k in keep}, **level},
         lags=(*(paths.lags[k] for k in keep), *(lags[n] for n in names)),
         always_on=(*(paths.always_on[k] for k in keep), *(False for _ in names)),

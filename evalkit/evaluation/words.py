@@ -54,8 +54,10 @@ def bundle_sentence(evidence: Evidence) -> str:
     if not has_range(bundle):
         template = say.SWAP_NO_RANGE if min(bundle.signs) < 0 else say.BUNDLE_NO_RANGE
         return sentences(template, bundle.reason)
-    template = say.RESTS_SWAP if min(bundle.signs) < 0 else say.RESTS_THEM
-    return sentences(_bundle_found(evidence, bundle), _rests(evidence, bundle, template))
+    swapped = say.RESTS_EITHER if bundle.additive else say.RESTS_SWAP
+    template = swapped if min(bundle.signs) < 0 else say.RESTS_THEM
+    adds = say.BUNDLE_ADDS if bundle.additive else ""
+    return sentences(_bundle_found(evidence, bundle), _rests(evidence, bundle, template), adds)
 
 
 def may_say(evidence: Evidence, verdict: Verdict) -> str:
@@ -181,7 +183,8 @@ def _no_sign(e: Evidence, v: Verdict) -> str:
 def _apart(e: Evidence, v: Verdict) -> str:
     swap = e.status == "swap_only"
     names = other_labels(e)
-    others = join_words([quoted(n) for n in names]) or ("another component" if swap else "the other components")
+    unnamed = "another component" if swap else "the other components"
+    others = join_words([quoted(n) for n in e.tied or names]) or unnamed
     lead = (say.SWAP if swap else say.TOGETHER).format(others=others)
     measured = e.bundle is not None and has_range(e.bundle)
     close = "" if not measured else say.ALONE if swap else say.EITHER if len(names) == 1 else say.ANY

@@ -25,6 +25,10 @@ _WORDS = {
         "People whom it can reach beside those it cannot",
     ),
     "JointEventStudy": ("one regression on all components", "One regression on all, right if effects add up"),
+    "JointCombination": (
+        "one regression on all components, effects added up",
+        "One regression on all, effects added up",
+    ),
     "TwoWayFixedEffects": (
         "the regression that everybody runs",
         "The regression everybody runs (shows what goes wrong)",
