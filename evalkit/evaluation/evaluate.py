@@ -81,9 +81,14 @@ class Evaluation:
 
         return value_for_money(self)
 
-    def save(self, folder: str) -> None:
-        """Write the frames as CSV into `folder`; no unit rows."""
-        tables.write(self, folder)
+    def save(self, folder: str, *, raw: bool = False) -> None:
+        """Write every frame as CSV into `folder`, as the study's rules of disclosure allow; never unit rows.
+
+        raw: the frames as they are, for those who may see them; small counts of people may stand in them.
+        """
+        from evalkit.evaluation.disclosure import safe
+
+        tables.write(tables.frames(self if raw else safe(self)), folder)
 
     def __repr__(self) -> str:
         return tables.describe(self)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -116,17 +116,34 @@ def leave_one_out(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.concat(made, ignore_index=True)[columns] if made else pd.DataFrame(columns=columns)
 
 
-def write(evaluation: Evaluation, folder: str | Path) -> None:
-    """Every frame as CSV; values and cluster sums only, never unit rows."""
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    frames = {
-        "verdicts": evaluation.verdicts, "effects": evaluation.effects, "checks": evaluation.checks,
-        "bundles": evaluation.bundles, "separability": evaluation.separability.components,
+def frames(evaluation: Any) -> dict[str, pd.DataFrame]:
+    """Name -> frame of everything in an Evaluation, or in what disclosure control left of one."""
+    sep = evaluation.separability
+    out = {
+        "verdicts": evaluation.verdicts, "effects": evaluation.effects, "separability": sep.components,
+        "pairs": sep.pairs, "cure": sep.cure, "checks": evaluation.checks, "bundles": evaluation.bundles,
         "leave_one_out": evaluation.leave_one_out,
     }  # fmt: skip
-    for name, frame in frames.items():
-        frame.to_csv(path / f"{name}.csv", index=False, lineterminator="\n")
+    if evaluation.event_studies:
+        out["event_studies"] = pd.concat(list(evaluation.event_studies.values()), ignore_index=True)
+    kept = {"flow": getattr(evaluation, "flow", None), "disclosure": getattr(evaluation, "log", None)}
+    return out | {name: frame for name, frame in kept.items() if frame is not None}
+
+
+def write(named: Mapping[str, pd.DataFrame], folder: str | Path) -> tuple[Path, ...]:
+    """Write each frame as NAME.csv (UTF-8, ten significant digits) into `folder`; return the paths."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    return tuple(_write(frame, place / f"{name}.csv") for name, frame in named.items())
+
+
+def _write(frame: pd.DataFrame, path: Path) -> Path:
+    flat = frame.copy()
+    for column in flat.columns:
+        if flat[column].map(lambda v: isinstance(v, (tuple, list))).any():
+            flat[column] = flat[column].map(lambda v: "; ".join(map(str, v)) if isinstance(v, (tuple, list)) else v)
+    path.write_text(flat.to_csv(index=False, lineterminator="\n", float_format="%.10g"), encoding="utf-8")
+    return path
 
 
 def _summary(evaluation: Evaluation) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from evalkit.evaluation.disclosure import safe
 from evalkit.reporting.build import report
-from evalkit.reporting.disclosure import safe
 from evalkit.reporting.export import write_pictures, write_tables
 from evalkit.reporting.html import Html
 from evalkit.reporting.method import method, provenance

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from evalkit.errors import EvalkitError
-from evalkit.reporting.disclosure import safe
+from evalkit.evaluation.disclosure import safe
 from evalkit.reporting.method import inputs, sha256, versions
 from evalkit.reporting.notebook import make_notebook, run_notebook, to_page, write_notebook
 from evalkit.reporting.plan import read_plan

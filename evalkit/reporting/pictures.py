@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.evaluation.disclosure import safe
 from evalkit.figures import describe
 from evalkit.figures.contamination import contamination_table
 from evalkit.figures.inputs import labels_of
 from evalkit.figures.picture import Picture
-from evalkit.reporting.disclosure import safe
 
 
 def pictures(evaluation: Any) -> dict[str, Picture]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.evaluation.disclosure import safe
+from evalkit.evaluation.flow import STAGES
 from evalkit.figures.picture import Picture
-from evalkit.reporting.disclosure import safe
-from evalkit.reporting.flow import STAGES
 from evalkit.reporting.html import Html, paragraph
 from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import names_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.reporting.disclosure_rules import rules_of
+from evalkit.evaluation.disclosure_rules import rules_of
 from evalkit.show.words import count_words, noun_from_column, plural
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from evalkit.evaluation.disclosure import safe
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.matrix import STATUS_WORDS, WAYS
 from evalkit.figures.picture import Picture
-from evalkit.reporting.disclosure import safe
 from evalkit.reporting.html import Html, escape, icon, paragraph, slug, verdict_mark
 from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import Names, names_of, spread_words

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalkit.evaluation.disclosure import safe
 from evalkit.figures.picture import Picture
-from evalkit.reporting.disclosure import safe
 from evalkit.reporting.html import Html, bullets, escape, paragraph
 from evalkit.reporting.pictures import picture_html
 from evalkit.show.numbers import pounds, signed

@@ -83,6 +83,18 @@ def texts(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): p.read_text(encoding="utf-8") for p in names}
 
 
+def small_counts(folder: Path) -> dict[str, str]:
+    """Table -> a column of counts of people with one below ten in it."""
+    found = {}
+    for path in sorted(folder.rglob("*.csv")):
+        table = pd.read_csv(path)
+        for column in [c for c in table if re.search(r"^count$|units|people_|gross|cells|\bn\b", c)]:
+            values = pd.to_numeric(table[column], errors="coerce").dropna()
+            if ((values > 0) & (values < 10)).any():
+                found[path.name] = column
+    return found
+
+
 def test_the_raw_evaluation_does_rest_on_a_handful(case: Case) -> None:
     rows = case.raw.effects[case.raw.effects["component"] == "nurse"]
     assert 0 < rows["units_exposed"].max() < 10 and rows["estimate"].notna().any()
@@ -108,14 +120,7 @@ def test_no_hidden_estimate_stands_in_any_file(case: Case) -> None:
 
 
 def test_no_small_count_of_people_in_any_file(case: Case) -> None:
-    found = {}
-    for path in sorted(case.folder.rglob("*.csv")):
-        table = pd.read_csv(path)
-        for column in [c for c in table if re.search(r"^count$|units|people_|gross|cells|\bn\b", c)]:
-            values = pd.to_numeric(table[column], errors="coerce").dropna()
-            if ((values > 0) & (values < 10)).any():
-                found[path.name] = column
-    assert found == {}
+    assert small_counts(case.folder) == {}
     for name, text in texts(case.folder).items():
         words = re.sub(r"<[^>]+>", " ", text)
         assert re.findall(r"(?<![\d,.])[1-9] (?:people|persons?)\b", words) == [], name
@@ -161,8 +166,17 @@ def test_safe_is_made_once_and_places_need_no_rules(case: Case) -> None:
     assert reporting.safe(same) is same
 
 
+def test_saved_frames_obey_the_rules_unless_raw_ones_are_asked_for(case: Case, tmp_path: Path) -> None:
+    case.raw.save(str(tmp_path / "safe"))
+    case.raw.save(str(tmp_path / "raw"), raw=True)
+    assert small_counts(tmp_path / "safe") == {} and small_counts(tmp_path / "raw") != {}
+    kept, raw = (pd.read_csv(tmp_path / n / "effects.csv").set_index("component") for n in ("safe", "raw"))
+    assert kept.loc["nurse", "estimate"].isna().all() and raw.loc["nurse", "estimate"].notna().any()
+    assert (tmp_path / "safe" / "disclosure.csv").is_file() and not (tmp_path / "raw" / "disclosure.csv").exists()
+
+
 def test_a_study_may_choose_its_rules(case: Case) -> None:
-    from evalkit.reporting.disclosure_rules import rules_of
+    from evalkit.evaluation.disclosure_rules import rules_of
 
     assert rules_of(case.raw.study).name == "acro"
     assert rules_of(people_study(disclosure="nhs")).round_to == 5

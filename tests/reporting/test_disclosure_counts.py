@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import linprog
 
 from evalkit.errors import OptionError
-from evalkit.reporting.disclosure_counts import apart, at_least_two, hide
-from evalkit.reporting.disclosure_rules import PROFILES, Rules, dominated, rules_for
+from evalkit.evaluation.disclosure_counts import apart, at_least_two, hide
+from evalkit.evaluation.disclosure_rules import PROFILES, Rules, dominated, rules_for
 
 ACRO, NHS = PROFILES["acro"], PROFILES["nhs"]
 

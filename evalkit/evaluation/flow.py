@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.reporting.disclosure_counts import hide
-from evalkit.reporting.disclosure_rules import Rules
+from evalkit.evaluation.disclosure_counts import hide
+from evalkit.evaluation.disclosure_rules import Rules
 from evalkit.study.paths import Paths
 
 COLUMNS = ("component", "stage", "count", "hidden")

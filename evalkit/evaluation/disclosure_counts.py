@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 
-from evalkit.reporting.disclosure_rules import Rules
+from evalkit.evaluation.disclosure_rules import Rules
 
 Sums = Sequence[tuple[int, Sequence[int]]]
 

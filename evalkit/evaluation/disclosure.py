@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from evalkit.evaluation import tables
+from evalkit.evaluation.disclosure_counts import apart, at_least_two
+from evalkit.evaluation.disclosure_rules import Rules, rules_of
+from evalkit.evaluation.flow import flow_table
 from evalkit.evaluation.verdicts import Evidence, Verdict, decide
-from evalkit.reporting.disclosure_counts import apart, at_least_two
-from evalkit.reporting.disclosure_rules import Rules, rules_of
-from evalkit.reporting.flow import flow_table
 from evalkit.show.words import noun_from_column, plural
 
 LOG = ("table", "row", "hidden", "rule")
