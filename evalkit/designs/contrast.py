@@ -70,6 +70,9 @@ class Reader(Protocol):
     def size(self) -> np.ndarray:
         """(G,) units in each group that carry weight."""
 
+    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
+        """What is read one after another for one comparison, in place of it."""
+
     def people(self, paths: np.ndarray) -> int:
         """Units on some paths (pairs) that carry weight."""
 
@@ -88,7 +91,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One start read through its terms: everything is (T,) unless said otherwise.
+    """One start, or one part of it, read through its terms: everything is (T,) unless said otherwise.
 
     line: which cohort's rows it adds to. ok: every mean has units. n: adopters' mass. effect: E_p.
     """
@@ -124,7 +127,18 @@ class Contrast:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        return tuple(self._block(c) for c in self.plan)
+        return tuple(self._block(part) for c in self.plan for part in self.reader.parts(c))
+
+    @cached_property
+    def starts(self) -> tuple[tuple[Comparison, int, np.ndarray], ...]:
+        """Each comparison as planned, its line, and the periods (T,) at which any part of it could be read."""
+        found: list[tuple[Comparison, int, np.ndarray]] = []
+        for b in self.blocks:
+            if found and found[-1][0] is b.comparison.whole:
+                found[-1][2][:] |= b.ok
+            else:
+                found.append((b.comparison.whole, b.line, b.ok.copy()))
+        return tuple(found)
 
     def _block(self, c: Comparison) -> Block:
         terms = self.reader.terms(c)

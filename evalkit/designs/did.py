@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from evalkit.designs.additive import spell_ages
 from evalkit.designs.adjust import ADJUSTMENTS
 from evalkit.designs.adjust.adjusted import adjusted_estimate
 from evalkit.designs.contrast import Contrast
@@ -17,8 +15,8 @@ from evalkit.designs.protocol import StudyLike
 from evalkit.designs.readers import Within
 from evalkit.designs.rollout import Naming, assemble
 from evalkit.designs.staggered import OTHERS
-from evalkit.designs.sums import Sums
-from evalkit.errors import NotIdentifiedError, OptionError, check_choice
+from evalkit.designs.windows import TwoWindows, Windows, find_windows, two_paths
+from evalkit.errors import NotIdentifiedError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import OFF, Paths
 
@@ -28,11 +26,12 @@ class DifferenceInDifferences:
     """Change of the adopters from one window to another, less that of the comparison units.
 
     ATT = E[mean of Y after - mean of Y before | adopters] - E[the same | comparison units], within strata
-    of the other components' paths, averaged with the adopters' weights. A unit's mean is over its periods
-    seen in a window; it needs one in each. Adopters are off throughout `before` and on throughout `after`;
-    comparison units are never touched up to the end of `after`. Units that are neither (on for part of a
-    window) are left out and counted in the label `units_outside`. With two periods and one cohort it is
-    `StaggeredRollout`.
+    of the other components' paths, averaged with the adopters' weights. A unit needs to be seen once in each
+    window; where some are not seen throughout, pairs of periods, one of each window, are compared among the
+    units seen in both, and averaged so that each adopter counts once. Adopters are off throughout `before`
+    and on throughout `after`; comparison units are never touched up to the end of `after`. Units that are
+    neither (on for part of a window) are left out and counted in the label `units_outside`. With two periods
+    and one cohort it is `StaggeredRollout`.
 
     before, after: a period, or (first, last), inclusive. Default: every period before the first start, and
         every period from then on.
@@ -66,7 +65,7 @@ class DifferenceInDifferences:
         return make_plan(_arena(paths, component, self._windows(paths, component), self.rules), self.rules)
 
     def _windows(self, paths: Paths, component: str) -> Windows:
-        return _windows(paths, component, self.before, self.after)
+        return find_windows(paths, component, self.before, self.after)
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row: the effect of `component` on those who had it throughout `after`."""
@@ -79,74 +78,16 @@ class DifferenceInDifferences:
                 f"{windows.name(study.paths.periods, 1)}, so there is no change to compare. Choose other windows."
             )
         level, _ = study.paths.inference_level(component)
-        view = TwoWindows(study, windows, _two_paths(study.paths, component, windows, stage))
-        values, outcome = view.values(self.outcome), study.outcome(self.outcome)
+        view = TwoWindows(study, windows, two_paths(study.paths, component, windows, stage))
+        sums, outcome = view.sums(level, self.outcome), study.outcome(self.outcome)
         population = f"adopters with a match among {OTHERS[self.others]}"
         naming = Naming(component, outcome.column, outcome.unit, population, estimand="ATT")
         if self.adjust is None:
-            found = assemble(Contrast(plan, Within(Sums(view.paths, level, values))), naming)
+            found = assemble(Contrast(plan, Within(sums)), naming)
         else:
-            found = adjusted_estimate(plan, view, (level, values), self.adjust, naming)
+            found = adjusted_estimate(plan, view, sums, self.adjust, naming)
         neither = stage.reach & ~(stage.off[:, 0] & (stage.on[:, 1] | stage.off[:, 1]))
         return replace(found, labels=found.labels.assign(units_outside=int(neither[study.paths.path].sum())))
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Two windows of positions, both ends inclusive: before = (first, last), after likewise."""
-
-    before: tuple[int, int]
-    after: tuple[int, int]
-
-    def name(self, periods: np.ndarray, which: int) -> Any:
-        """The period of a window, or "first to last"."""
-        low, high = (self.before, self.after)[which]
-        return periods[low] if low == high else f"{periods[low]} to {periods[high]}"
-
-
-def _windows(paths: Paths, component: str, before: Any, after: Any) -> Windows:
-    early, late = (None if w is None else _window(paths, name, w) for name, w in (("before", before), ("after", after)))
-    if early is None or late is None:
-        start = _first_start(paths, component)
-        early = early or (0, (start if late is None else min(start, late[0])) - 1)
-        late = late or (max(start, early[1] + 1), paths.n_periods - 1)
-    if early[1] < early[0] or late[1] < late[0] or late[0] <= early[1]:
-        raise OptionError(f"before={before!r} and after={after!r} leave no window before the other. Choose others.")
-    return Windows(early, late)
-
-
-def _first_start(paths: Paths, component: str) -> int:
-    """Position of the first period in which some unit begins the component after a period without it."""
-    k = paths.index(component)
-    state = paths.state[paths.reach[:, k], :, k]
-    begin, _ = spell_ages(state > 0, state == OFF)
-    begin &= np.maximum.accumulate(state == OFF, axis=1)
-    periods = np.flatnonzero(begin.any(axis=0))
-    if not len(periods):
-        raise NotIdentifiedError(f"No unit starts {component!r} after a period without it, so there are no windows.")
-    return int(periods[0])
-
-
-def _window(paths: Paths, name: str, given: Any) -> tuple[int, int]:
-    ends = given if isinstance(given, (tuple, list)) else (given, given)
-    if len(ends) != 2:
-        raise OptionError(f"{name}={given!r} is not a window. Use a period, or (first, last).")
-    known = {_key(p, paths.periods): i for i, p in enumerate(paths.periods)}
-    lost = [e for e in ends if _key(e, paths.periods) not in known]
-    if lost:
-        raise OptionError(
-            f"{name}={given!r}: there is no period {lost[0]!r}. "
-            f"The panel has {paths.periods[0]} to {paths.periods[-1]}."
-        )
-    low, high = (known[_key(e, paths.periods)] for e in ends)
-    if low > high:
-        raise OptionError(f"{name}={given!r} ends before it begins. Use (first, last).")
-    return low, high
-
-
-def _key(period: Any, periods: np.ndarray) -> str:
-    """A period as text, dates in any of their forms alike."""
-    return str(pd.to_datetime(period, errors="coerce")) if periods.dtype.kind == "M" else str(period)
 
 
 def _arena(paths: Paths, component: str, windows: Windows, rules: Rules) -> Arena:
@@ -177,51 +118,3 @@ def _others(paths: Paths, component: str, windows: Windows, kind: str) -> np.nda
         parts = (np.unique(c, axis=0, return_inverse=True)[1] for c in (code[:, :length], code[:, length:]))
         out = np.column_stack([p.reshape(-1) for p in parts])
     return np.where(unknown[:, None], -1, out)
-
-
-def _two_paths(paths: Paths, component: str, windows: Windows, stage: Arena) -> Paths:
-    """The paths with two periods, the windows; only the component itself has states."""
-    state = np.zeros((paths.n_paths, 2, len(paths.components)), dtype=np.int16)
-    state[:, :, paths.index(component)] = np.where(stage.on, 1, np.where(stage.off, OFF, -1))
-    names = [windows.name(paths.periods, which) for which in (0, 1)]
-    plain = windows.before[0] == windows.before[1] and windows.after[0] == windows.after[1]
-    periods = paths.periods[[windows.before[0], windows.after[0]]] if plain else np.array(names, dtype=object)
-    return replace(paths, periods=periods, state=state, seen=None, _cells={})
-
-
-@dataclass(frozen=True, eq=False)
-class TwoWindows:
-    """A study whose periods are two windows; outcomes are means over them."""
-
-    study: StudyLike
-    windows: Windows
-    paths: Paths
-
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        return self.study.covariates
-
-    def outcome(self, name: str | None = None) -> Any:
-        return self.study.outcome(name)
-
-    def values(self, outcome: str | None = None) -> np.ndarray:
-        """(n, 2) means over the periods seen, NaN where none was."""
-        y = self.study.values(outcome)
-        parts = (y[:, low : high + 1] for low, high in (self.windows.before, self.windows.after))
-        return np.column_stack([_mean(p) for p in parts])
-
-    def covariate_values(self) -> np.ndarray:
-        """(n, 2, q) covariates as last seen in the window before."""
-        low, high = self.windows.before
-        x = self.study.covariate_values()[:, low : high + 1]
-        for t in range(1, x.shape[1]):
-            x[:, t] = np.where(np.isnan(x[:, t]), x[:, t - 1], x[:, t])
-        return np.repeat(x[:, -1:], 2, axis=1)
-
-
-def _mean(y: np.ndarray) -> np.ndarray:
-    if y.shape[1] == 1:
-        return y[:, 0]
-    seen = np.isfinite(y)
-    count = seen.sum(axis=1)
-    return np.where(count > 0, np.where(seen, y, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)

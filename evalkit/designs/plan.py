@@ -13,7 +13,7 @@ window that the choice `others` names (design 2.3).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,8 @@ class Comparison:
 
     cohort: position of the first exposed period; base: last base position (T,),
     -1 where there is no comparison to make; window: (T,) base periods averaged;
-    match: (P, T) paths that serve; path, rivals: the adopter and its cohort.
+    match: (P, T) paths that serve; path: the adopter. parent: the comparison that this one is a
+    part of, None where it is whole; part: which part.
     """
 
     component: str
@@ -88,6 +89,22 @@ class Comparison:
     base: np.ndarray
     window: np.ndarray
     match: np.ndarray
+    parent: Comparison | None = None
+    part: int = 0
+
+    @property
+    def whole(self) -> Comparison:
+        """The comparison itself, or the one that it is a part of."""
+        return self.parent or self
+
+    def split(self) -> tuple[Comparison, ...]:
+        """The same start read against one period of the base window at a time, the last first."""
+        parts = []
+        for back in range(int(self.window.max(initial=1))):
+            there = self.possible & (back < np.maximum(self.window, 1))
+            base, window = np.where(there, self.base - back, -1), there.astype(np.int64)
+            parts.append(replace(self, base=base, window=window, parent=self, part=back))
+        return tuple(parts)
 
     @property
     def possible(self) -> np.ndarray:

@@ -11,7 +11,18 @@ from evalkit.study import Outcome
 from evalkit.study.paths import Paths
 
 
-class StudyLike(Protocol):
+class WithCovariates(Protocol):
+    """What adjustment reads: covariates of units in periods."""
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates."""
+
+    def covariate_values(self) -> np.ndarray:
+        """(n, T, q) covariates, NaN where missing."""
+
+
+class StudyLike(WithCovariates, Protocol):
     """What a design reads: exposure paths, and an outcome on their rows."""
 
     @property
@@ -21,15 +32,8 @@ class StudyLike(Protocol):
     def values(self, outcome: str | None = None) -> np.ndarray:
         """(n, T) outcome, NaN where not seen."""
 
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        """Names of the covariates."""
-
     def outcome(self, name: str | None = None) -> Outcome:
         """The outcome's description."""
-
-    def covariate_values(self) -> np.ndarray:
-        """(n, T, q) covariates, NaN where missing."""
 
 
 @runtime_checkable

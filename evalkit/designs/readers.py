@@ -39,6 +39,10 @@ class _Grouped:
     def size(self) -> np.ndarray:
         return self.sums.people
 
+    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
+        """What is read one after another for one comparison."""
+        return self.sums.parts(c)
+
     def people(self, paths: np.ndarray) -> int:
         """Units on some paths that carry weight."""
         return int(self.sums.people[np.isin(self.path, paths)].sum())
@@ -49,20 +53,23 @@ class Within(_Grouped):
     """Each unit against itself: mean change of the adopters less that of their matches."""
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
-        n, s = self.sums.read(c.base, c.window)
-        mine = np.broadcast_to((self.path == c.path)[:, None], n.shape)
-        return Term(1, mine, n, s), Term(-1, c.match[self.path], n, s)
+        n, s = self.sums.read(c)
+        mine = self.path == c.path
+        own = (n, s) if c.parent is None else self.sums.own(c, mine)
+        return Term(1, np.broadcast_to(mine[:, None], n.shape), *own), Term(-1, c.match[self.path], n, s)
 
     def heads(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads(c.base, c.window)
+        return self.sums.heads(c)
 
     def heads_at_base(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads_at_base(c.base, c.window)
+        return self.sums.heads_at_base(c)
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         units = np.flatnonzero(np.any(term.mask, axis=1)[self.sums.of])
-        change, seen = self.sums.changes(units, c.base, c.window)
+        change, seen = self.sums.changes(units, c)
         mass = np.where(seen, self.sums.weights[units, None], 0.0) * term.mask[self.sums.of[units]]
+        if term.sign > 0 and c.parent is not None:
+            mass *= self.sums.share(units, c)
         return units, mass * (change - centre), mass
 
 
@@ -71,7 +78,7 @@ class CrossSections(_Grouped):
     """Whoever was there: mean at t less mean over the base periods, adopters less matches.
 
     Units need not be seen twice; a unit's observations are summed before they are squared, so that
-    people seen in both periods are not counted as strangers.
+    people seen in both periods are not counted as strangers. Base periods count alike.
     """
 
     @cached_property
@@ -84,17 +91,8 @@ class CrossSections(_Grouped):
 
     def before(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
         """(G, T) mass and sum of levels over the base periods of each period."""
-        key = (c.base.tobytes(), c.window.tobytes())
-        if key not in self._before:
-            mean, count = window_mean(self.sums.values, c.base, c.window)
-            seen = (count > 0) & (c.base >= 0)
-            weighted = np.where(seen, self.sums.weights[:, None], 0.0)
-            self._before[key] = self.sums.group(weighted), self.sums.group(weighted * np.where(seen, mean, 0.0))
-        return self._before[key]
-
-    @cached_property
-    def _before(self) -> dict[tuple[bytes, bytes], tuple[np.ndarray, np.ndarray]]:
-        return {}
+        n, s = self.later  # a window of several periods is read whole only where everybody is seen in all of them
+        return n[:, np.maximum(c.base, 0)] * (c.base >= 0), window_mean(s, c.base, c.window)[0] * (c.base >= 0)
 
     @cached_property
     def there(self) -> np.ndarray:
@@ -104,9 +102,9 @@ class CrossSections(_Grouped):
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         (n1, s1), (n0, s0) = self.later, self.before(c)
         mine = np.broadcast_to((self.path == c.path)[:, None], n1.shape)
-        other = c.match[self.path]
+        other, each = c.match[self.path], _each(c)
         return (
-            Term(1, mine, n1, s1, "later"),
+            Term(1, mine, n1 * each, s1 * each, "later"),
             Term(-1, mine, n0, s0, "base"),
             Term(-1, other, n1, s1, "later"),
             Term(1, other, n0, s0, "base"),
@@ -116,7 +114,7 @@ class CrossSections(_Grouped):
         return self.there * (c.base >= 0)
 
     def heads_at_base(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads_at_base(c.base, c.window)
+        return self.sums.heads_at_base(c)
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         units = np.flatnonzero(np.any(term.mask, axis=1)[self.sums.of])
@@ -126,7 +124,14 @@ class CrossSections(_Grouped):
             y = np.where(count > 0, y, np.nan)
         seen = np.isfinite(y) & (c.base >= 0)
         mass = np.where(seen, self.sums.weights[units, None], 0.0) * term.mask[self.sums.of[units]]
+        if term.sign > 0 and term.what == "later":
+            mass *= _each(c)
         return units, mass * (np.where(seen, y, 0.0) - centre), mass
+
+
+def _each(c: Comparison) -> np.ndarray:
+    """(T,) share of the adopters in one part of a comparison across people: parts count alike."""
+    return 1.0 / np.maximum(c.whole.window, 1) if c.parent is not None else np.ones(len(c.base))
 
 
 def coefficients(contrast: Contrast, sums: Sums, rows: np.ndarray) -> np.ndarray:

@@ -94,19 +94,18 @@ def count_heads(contrast: Contrast) -> Heads:
     kept, began = np.zeros((2, *shape)), np.zeros((2, *shape))
     size = np.asarray(contrast.reader.size)
     serving: dict[int, np.ndarray] = {}
-    for b in contrast.blocks:
-        c = b.comparison
+    for c, line, ok in contrast.starts:
         heads, base = contrast.reader.heads(c), contrast.reader.heads_at_base(c)
         mine, serve = contrast.reader.path == c.path, c.match[contrast.reader.path]
         adopters = heads[mine].sum(axis=0)
-        used[b.line] += np.where(b.ok, adopters, 0)
-        seen[b.line] += np.where(c.possible, adopters, 0)
-        missing[b.line] += np.where(c.possible, size[mine].sum() - adopters, 0)
-        most = serving.setdefault(b.line, np.zeros(heads.shape))
-        np.maximum(most, heads * (serve & b.ok), out=most)
+        used[line] += np.where(ok, adopters, 0)
+        seen[line] += np.where(c.possible, adopters, 0)
+        missing[line] += np.where(c.possible, size[mine].sum() - adopters, 0)
+        most = serving.setdefault(line, np.zeros(heads.shape))
+        np.maximum(most, heads * (serve & ok), out=most)
         for into, count in ((kept, heads), (began, base)):
-            into[0, b.line] += np.where(b.ok, count[mine].sum(axis=0), 0)
-            into[1, b.line] += np.where(b.ok, (count * serve).sum(axis=0), 0)
+            into[0, line] += np.where(ok, count[mine].sum(axis=0), 0)
+            into[1, line] += np.where(ok, (count * serve).sum(axis=0), 0)
     for line, most in serving.items():
         matches[line] = most.sum(axis=0)
     share = np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)

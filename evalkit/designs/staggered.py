@@ -42,7 +42,8 @@ class StaggeredRollout:
     compare: "within" each unit against itself; "cross_sections" whoever was there.
     base: "varying" or "universal" base for the periods before g.
     base_window: periods before g whose mean is the base, as far back as the others stand still and a
-        match remains.
+        match remains. Where rows are missing, each base period is compared among the units seen in it, and
+        an adopter is divided among those in which it was seen.
     anticipation: periods before g in which an effect may already show.
     horizon: last event time estimated. lookback: periods before the base in which the others must also
         agree, and an earlier spell of k must have ended.
@@ -94,10 +95,9 @@ class StaggeredRollout:
                 "`separability` says what could still be told."
             )
         level, _ = study.paths.inference_level(component)
-        values, naming = study.values(self.outcome), self._naming(study, component)
+        sums, naming = Sums(study.paths, level, study.values(self.outcome)), self._naming(study, component)
         if self.adjust is not None:
-            return adjusted_estimate(plan, study, (level, values), self.adjust, naming)
-        sums = Sums(study.paths, level, values)
+            return adjusted_estimate(plan, study, sums, self.adjust, naming)
         return assemble(
             Contrast(plan, Within(sums) if self.compare == "within" else CrossSections(sums.split())), naming
         )

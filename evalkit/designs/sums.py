@@ -1,18 +1,20 @@
 """Sums for groups of units: what every estimator without covariates reads.
 
 For a base b(t) and a window, a group's sum of changes at period t is that of
-w_i (Y_it - mean of Y_i over the base periods seen) over its units seen at both. Cross-sections read
-sums of levels at t and over the base periods instead, over whoever was there.
+w_i (Y_it - mean of Y_i over the base periods) over its units seen at both. Where rows are missing a window is
+read one base period at a time, among the units seen at t and at that period on both sides: what a period does
+to everybody then cancels, whoever was seen when. Cross-sections read sums of levels instead, over whoever was there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
+from evalkit.designs.plan import Comparison
 from evalkit.study.paths import Paths
 
 
@@ -34,7 +36,11 @@ class Sums:
 
     def split(self) -> Sums:
         """The same values read by cell, also where whole paths would do."""
-        return Sums(self.paths, self.level, self.values, whole=False, usable=self.usable)
+        return replace(self, whole=False, _cache={})
+
+    def among(self, usable: np.ndarray | None) -> Sums:
+        """The same values with other periods (n, T) that may serve as base."""
+        return replace(self, usable=usable, _cache={})
 
     @cached_property
     def balanced(self) -> bool:
@@ -100,90 +106,118 @@ class Sums:
 
     def group(self, rows: np.ndarray) -> np.ndarray:
         """Sum (n, m) rows within groups: (G, m)."""
-        return self._collect(np.ones(len(rows))) @ rows
+        return self._together @ rows
+
+    @cached_property
+    def _together(self) -> sparse.csr_matrix:
+        return self._collect(np.ones(len(self.values)))
 
     def _collect(self, factor: np.ndarray) -> sparse.csr_matrix:
         """(G, n) matrix that sums the units of each group, each times its factor."""
         stops = np.concatenate([[0], np.cumsum(self.size)])
         return sparse.csr_matrix((factor[self.order], self.order, stops), shape=(len(self.path), len(factor)))
 
-    def read(self, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
+        """What is read one after another for a comparison: a base period each where rows are missing."""
+        return (c,) if self.balanced or int(c.window.max(initial=1)) <= 1 else c.split()
+
+    def read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
         """(G, T) sum of weights and of weighted changes at each period with base[t] >= 0."""
-        key = (base.tobytes(), window.tobytes())
+        key = (c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes(), c.part)
         if key not in self._cache:
-            self._cache[key] = self._read(base, window)
+            self._cache[key] = self._read(c)
         return self._cache[key]
 
-    def _read(self, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
         if self.balanced:
-            change = self.mean - window_mean(self.mean, base, window)[0]
-            mass = np.where(base >= 0, self.mass[:, None], 0.0)
-            return mass, np.where(base >= 0, change, 0.0) * mass
-        return self._columns(base, window, 0), self._columns(base, window, 1)
+            change = self.mean - window_mean(self.mean, c.base, c.window)[0]
+            mass = np.where(c.base >= 0, self.mass[:, None], 0.0)
+            return mass, np.where(c.base >= 0, change, 0.0) * mass
+        return self._columns(c, 0), self._columns(c, 1)
 
-    def _columns(self, base: np.ndarray, window: np.ndarray, which: int) -> np.ndarray:
+    def own(self, c: Comparison, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`read` for the adopters' groups (G,) of a part, each unit divided among the parts that it is in, so that
+        it counts once in all of them; zero in other groups."""
+        units = np.flatnonzero(groups[self.of])
+        change, seen = self.changes(units, c)
+        mass = np.where(seen, self.weights[units, None], 0.0) * self.share(units, c)
+        of, n = self.of[units], len(self.path)
+        return add_by(mass, of, n), add_by(mass * change, of, n)
+
+    def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """(m, T) one over the parts that each adopter is in: the base periods in which it was seen."""
+        if c.parent is None:
+            return np.ones((len(units), len(c.base[periods])))
+        count = window_count(self._seen[0][units], c.parent.base[periods], c.parent.window[periods])
+        return 1.0 / np.maximum(count, 1)
+
+    def _columns(self, c: Comparison, which: int) -> np.ndarray:
         """(G, T) of weights (0), weighted changes (1), units (2) or units at base (3), an unbalanced panel.
 
         Columns are made once for each period, base and window, however many starts ask for them.
         """
-        out = np.zeros((len(self.path), len(base)))
-        asked = np.flatnonzero(base >= 0)
-        pairs, of = np.unique(np.column_stack([base[asked], window[asked]]), axis=0, return_inverse=True)
-        for k, (b, w) in enumerate(pairs.tolist()):
+        out = np.zeros((len(self.path), len(c.base)))
+        asked = np.flatnonzero(c.base >= 0)
+        usable = c.base if self.usable is None else c.whole.base
+        keys, of = np.unique(np.column_stack([c.base, c.window, usable])[asked], axis=0, return_inverse=True)
+        for k, key in enumerate(map(tuple, keys.tolist())):
             periods = asked[of.ravel() == k]
-            new = np.array([t for t in periods.tolist() if (t, b, w) not in self._cache], dtype=int)
+            new = np.array([t for t in periods.tolist() if (t, *key) not in self._cache], dtype=int)
             if len(new):
-                self._make_columns(new, b, w)
+                self._make_columns(new, *key)
             for t in periods.tolist():
-                out[:, t] = self._cache[t, b, w][which]
+                out[:, t] = self._cache[t, *key][which]
         return out
 
-    def _make_columns(self, periods: np.ndarray, base: int, window: int) -> None:
-        """Read some periods against one base: a level a unit, then sums in groups."""
-        block = self.values[:, max(base - max(window, 1) + 1, 0) : base + 1]
-        there = np.isfinite(block)
-        count = there.sum(axis=1)
-        known = count > 0
-        level = np.where(there, block, 0.0).sum(axis=1) / np.maximum(count, 1)
-        usable = known if self.usable is None else known & self.usable[:, base]
-        change = self.values[:, periods] - level[:, None]
-        seen = np.isfinite(change) & usable[:, None]
-        weighted = np.where(seen, self.weights[:, None], 0.0)
-        n, s = self.group(weighted), self.group(weighted * np.where(seen, change, 0.0))
-        heads = n if self.paths.weights is None else self.group(self.carries * seen)
+    def _make_columns(self, periods: np.ndarray, base: int, window: int, at: int) -> None:
+        """Read some periods against one base: a level a unit, then sums in groups. Units must be usable `at`."""
+        seen, y = self._seen
+        known = np.asarray(seen[:, max(base - max(window, 1) + 1, 0) : base + 1].any(axis=1))
+        usable = known if self.usable is None else known & self.usable[:, at]
+        weighted = seen[:, periods] * np.where(usable, self.weights, 0.0)[:, None]
+        n = self.group(weighted)
+        heads = n if self.paths.weights is None else self.group((weighted > 0).astype(float))
         before = self.group(self.carries * known[:, None])[:, 0]
+        s = np.full(n.shape, np.nan)  # windows are read in parts, so that only heads are asked of several periods
+        if window <= 1:
+            change = y[:, periods]
+            change -= y[:, [base]]
+            change *= weighted
+            s = self.group(change)
         for j, t in enumerate(periods.tolist()):
-            self._cache[t, base, window] = (n[:, j], s[:, j], heads[:, j], before)
+            self._cache[t, base, window, at] = (n[:, j], s[:, j], heads[:, j], before)
 
-    def heads(self, base: np.ndarray, window: np.ndarray) -> np.ndarray:
+    @cached_property
+    def _seen(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n, T) whether each outcome is there, and outcomes with zero where none is."""
+        seen = np.isfinite(self.values)
+        return seen, np.where(seen, self.values, 0.0)
+
+    def heads(self, c: Comparison) -> np.ndarray:
         """(G, T) units that carry weight (however much) and were seen at both periods."""
         if self.balanced:
-            return np.where(base >= 0, self.people[:, None], 0)
-        return self._columns(base, window, 2).round().astype(int)
+            return np.where(c.base >= 0, self.people[:, None], 0)
+        return self._columns(c, 2).round().astype(int)
 
-    def heads_at_base(self, base: np.ndarray, window: np.ndarray) -> np.ndarray:
+    def heads_at_base(self, c: Comparison) -> np.ndarray:
         """(G, T) units seen at the base of each period, whether or not at the period itself."""
         if self.balanced:
-            return self.heads(base, window)
-        return self._columns(base, window, 3).round().astype(int)
+            return self.heads(c)
+        return self._columns(c, 3).round().astype(int)
 
     def changes(
-        self,
-        units: slice | np.ndarray,
-        base: np.ndarray,
-        window: np.ndarray,
-        periods: slice | np.ndarray = slice(None),
+        self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
         """(m, T) change of each unit against its own base, and whether it was seen at both.
 
-        `periods` names the later periods that `base` and `window` belong to; all by default.
+        `periods` names the later periods that are wanted; all by default.
         """
-        y = self.values[units]
-        level, count = window_mean(y, base, window)
+        y, base = self.values[units], c.base[periods]
+        level, count = window_mean(y, base, c.window[periods])
         change = y[:, periods] - level
         seen = np.isfinite(change) & (base >= 0) & (count > 0)
         if self.usable is not None:
-            seen &= self.usable[units][:, np.maximum(base, 0)]
+            seen &= self.usable[units][:, np.maximum(c.whole.base[periods], 0)]
         return np.where(seen, change, 0.0), seen
 
 
@@ -195,13 +229,18 @@ def window_mean(y: np.ndarray, base: np.ndarray, window: np.ndarray) -> tuple[np
         return picked, np.isfinite(picked).astype(np.int64)
     seen = np.isfinite(y)
     total = np.zeros((len(y), y.shape[1] + 1))
-    count = np.zeros((len(y), y.shape[1] + 1), dtype=np.int64)
     np.cumsum(np.where(seen, y, 0.0), axis=1, out=total[:, 1:])
-    np.cumsum(seen, axis=1, out=count[:, 1:])
-    low = np.maximum(last - np.maximum(window, 1) + 1, 0)
-    n = count[:, last + 1] - count[:, low]
+    low, n = np.maximum(last - np.maximum(window, 1) + 1, 0), window_count(seen, base, window)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (total[:, last + 1] - total[:, low]) / n, n
+
+
+def window_count(seen: np.ndarray, base: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """(m, T) how many of base[t]-window[t]+1 .. base[t] were seen, from (m, T') flags."""
+    last = np.maximum(base, 0)
+    count = np.zeros((len(seen), seen.shape[1] + 1), dtype=np.int64)
+    np.cumsum(seen, axis=1, out=count[:, 1:])
+    return count[:, last + 1] - count[:, np.maximum(last - np.maximum(window, 1) + 1, 0)]
 
 
 def add_by(rows: np.ndarray, codes: np.ndarray, groups: int, order: np.ndarray | None = None) -> np.ndarray:

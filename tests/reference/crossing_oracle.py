@@ -90,21 +90,36 @@ def serves(first: int, o: Choices, g: int, t: int, b: int) -> bool:
 
 
 def one_row(people: People, o: Choices, g: int, t: int, b: int) -> Row | None:
-    before = [s for s in range(b - o.window + 1, b + 1) if s >= people.times[0]]
     if not o.within:
         return cross_sections(people, o, g, t, b)
+    before = [s for s in range(b - o.window + 1, b + 1) if s >= people.times[0]]
+    found = [f for f in (one_base(people, o, (g, t, b), s, before) for s in before) if f is not None]
+    if not found:
+        return None
+    mass = sum(f.mass for f in found)
+    att = sum(f.mass * f.att for f in found) / mass
+    row = Row(g, t, att, {}, mass, {})
+    for f in found:
+        for u, part in f.parts.items():
+            row.parts[u] = row.parts.get(u, 0.0) + (f.mass * part + f.masses[u] * (f.att - att)) / mass
+            row.masses[u] = row.masses.get(u, 0.0) + f.masses[u]
+    return row
+
+
+def one_base(people: People, o: Choices, when: tuple[int, int, int], s: int, before: list[int]) -> Row | None:
+    """Change from base period s; an adopter is divided among the base periods in which it was seen."""
+    g, t, b = when
     units, d, change, x, w = [], [], [], [], []
     for u, first in people.first.items():
         if first != g and not serves(first, o, g, t, b):
             continue
-        level = [people.y[u, s] for s in before if (u, s) in people.y]
-        if (u, t) not in people.y or not level or (o.covariates and (u, b) not in people.x):
+        if (u, t) not in people.y or (u, s) not in people.y or (o.covariates and (u, b) not in people.x):
             continue
         units.append(u)
         d.append(float(first == g))
-        change.append(people.y[u, t] - sum(level) / len(level))
+        change.append(people.y[u, t] - people.y[u, s])
         x.append(people.x.get((u, b), [1.0]))
-        w.append(people.weight[u])
+        w.append(people.weight[u] / (sum((u, r) in people.y for r in before) if first == g else 1))
     d, w = np.array(d), np.array(w)
     if not len(d) or not d.any() or d.all():
         return None

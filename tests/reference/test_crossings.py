@@ -146,13 +146,18 @@ def test_cross_sections_of_people_seen_again(comparison, weights):
     against_oracle(panel("mpdta", "deleted"), Choices(comparison, within=False), weights)
 
 
-@pytest.mark.parametrize("sample", ["panel", "deleted"])
 @pytest.mark.parametrize(
     ("base", "weights", "comparison"), [("varying", True, "not_yet"), ("universal", False, "never")]
 )
 @pytest.mark.parametrize("window", [2, 3])
-def test_base_windows(window, base, weights, comparison, sample):
-    against_oracle(panel("mpdta", sample), Choices(comparison, base, window=window), weights)
+@pytest.mark.parametrize(("sample", "method"), [
+    ("panel", None), ("deleted", None), ("deleted", "reg"), ("deleted", "dr"),
+])  # fmt: skip
+def test_base_windows(sample, method, window, base, weights, comparison):
+    """With missing rows each base period is compared among the units seen in it."""
+    covariates = () if method is None else ("lpop",)
+    o = Choices(comparison, base, window=window, method=method, covariates=covariates)
+    against_oracle(panel("mpdta", sample), o, weights)
 
 
 @pytest.mark.parametrize(("sample", "base", "method"), [

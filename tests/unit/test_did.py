@@ -72,15 +72,61 @@ def test_two_periods_of_a_longer_panel(adjust, others):
     np.testing.assert_allclose(one[["estimate", "std_error"]], other[["estimate", "std_error"]], **SAME)
 
 
-def test_windows_are_means_of_the_periods_seen():
+def test_windows_are_means_of_their_periods():
     frame = panel()
-    frame = frame[np.random.default_rng(5).random(len(frame)) >= 0.2]
     est = ek.DifferenceInDifferences(before=(1, 3), after=(4, 7), others="ignored")(study_of(frame), "a")
     mean = lambda low, high: frame[frame["month"].between(low, high)].groupby("unit")["y"].mean()  # noqa: E731
-    change = (mean(4, 7) - mean(1, 3)).dropna()
+    change = mean(4, 7) - mean(1, 3)
     adopts = frame.groupby("unit")["a"].max()[change.index] == 1
     np.testing.assert_allclose(est.value, change[adopts].mean() - change[~adopts].mean(), **SAME)
     assert est.to_frame()["cohort"].tolist() == ["4 to 7"]
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_windows_with_missing_rows_are_pairs_of_periods(weights):
+    """By a loop over pairs: units seen in both, each adopter divided among its own pairs."""
+    frame = panel()
+    frame = frame[np.random.default_rng(5).random(len(frame)) >= 0.2]
+    made = ek.DifferenceInDifferences(before=(1, 3), after=(4, 7), others="ignored")
+    est = made(study_of(frame, weights=weights), "a")
+    wide = frame.pivot(index="unit", columns="month", values="y")
+    one = frame.groupby("unit").agg(adopts=("site", lambda s: s.iloc[0] < 5), w=("w", "first"))
+    w = one["w"] if weights else one["w"] * 0 + 1
+    pairs = wide[[1, 2, 3]].notna().sum(axis=1) * wide[[4, 5, 6, 7]].notna().sum(axis=1)
+    total = mass = 0.0
+    for b in (1, 2, 3):
+        for t in (4, 5, 6, 7):
+            change = (wide[t] - wide[b]).dropna()
+            own, rest = change[one["adopts"]], change[~one["adopts"]]
+            share = (w / pairs)[own.index]
+            effect = np.average(own, weights=share) - np.average(rest, weights=w[rest.index])
+            total, mass = total + share.sum() * effect, mass + share.sum()
+    np.testing.assert_allclose((est.value, est.mass), ([total / mass], [mass]), rtol=1e-12)
+
+
+ARRIVING = {
+    "rollout": ek.StaggeredRollout(base_window=4),
+    "adjusted": ek.StaggeredRollout(base_window=4, adjust="dr", others="ignored"),
+    "cross-sections": ek.StaggeredRollout(base_window=4, compare="cross_sections"),
+    "windows": ek.DifferenceInDifferences(),
+    "adjusted windows": ek.DifferenceInDifferences(adjust="reg", others="ignored"),
+}
+
+
+@pytest.mark.parametrize("name", ARRIVING)
+def test_people_who_arrive_at_other_times_in_the_arms_are_no_effect(name):
+    """No effect and no noise, only periods that differ for everybody: exactly zero, whoever came when."""
+    frame = panel()
+    rng = np.random.default_rng(2)
+    exposed = frame["site"] < 5
+    entry = np.where(exposed.groupby(frame["unit"]).first(), rng.integers(0, 4, 72), rng.integers(0, 2, 72))
+    frame = frame[frame["month"] >= entry[frame["unit"]]]
+    frame = frame.assign(y=(frame["month"] ** 2).astype(float))
+    means = frame[frame["month"] < 4].groupby(exposed)["y"].mean()
+    assert abs(means[True] - means[False]) > 0.5  # the trap is set: bases of those who came late lie higher
+    est = ARRIVING[name](study_of(frame), "a")
+    np.testing.assert_allclose(est.value[np.isfinite(est.value)], 0.0, atol=1e-10)
+    assert np.isfinite(est.value).any()
 
 
 def test_the_default_windows_begin_at_the_first_start():

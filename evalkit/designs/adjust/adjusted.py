@@ -9,8 +9,8 @@ import numpy as np
 
 from evalkit.designs.adjust.two_group import two_group
 from evalkit.designs.contrast import Contrast
-from evalkit.designs.plan import Plan
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.plan import Comparison, Plan
+from evalkit.designs.protocol import WithCovariates
 from evalkit.designs.readers import Within
 from evalkit.designs.rollout import arms, cell_weights, rows_of
 from evalkit.designs.rollout_labels import Naming, labels
@@ -51,7 +51,7 @@ class Covariates:
         return self.x.reshape(-1, len(self.names)) if self.usable is None else self.x[self.usable]
 
 
-def read_covariates(study: StudyLike) -> Covariates:
+def read_covariates(study: WithCovariates) -> Covariates:
     """The study's covariates; `OptionError` when there are none, or one says nothing of its own."""
     names = tuple(study.covariates)
     if not names:
@@ -126,41 +126,44 @@ class AdjustedContrast:
     def sums(self) -> Sums:
         return self.contrast.reader.sums  # type: ignore[attr-defined]
 
-    def strata(self) -> list[tuple[int, tuple[int, ...], bytes, np.ndarray]]:
-        """(line, adopting paths, matches, periods) that share groups and covariates."""
-        found: dict[tuple, list[int]] = {}
+    def strata(self) -> list[tuple[int, tuple[int, ...], bytes, Comparison, np.ndarray]]:
+        """(line, adopting paths, matches, one of their comparisons, periods) that share groups and covariates."""
+        found: dict[tuple, tuple[Comparison, list[int]]] = {}
         alone = not self.sums.balanced
         for line in range(len(self.contrast.cohorts)):
             blocks = [b for b in self.contrast.blocks if b.line == line]
             for t in range(self.contrast.n_periods):
-                at: dict[tuple, list[int]] = {}
+                at: dict[tuple, list[Comparison]] = {}
                 for b in blocks:
                     if b.ok[t]:
                         c = b.comparison
-                        at.setdefault((c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t])), []).append(c.path)
-                for (match, base, _), paths in at.items():
-                    key = (line, tuple(paths), match, None if self.covariates.fixed else base, t if alone else None)
-                    found.setdefault(key, []).append(t)
-        return [(k[0], k[1], k[2], np.array(t)) for k, t in found.items()]
+                        key = (c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part)
+                        at.setdefault(key, []).append(c)
+                for (match, base, _, part), some in at.items():
+                    paths = tuple(c.path for c in some)
+                    shared = None if self.covariates.fixed else base, t if alone else None
+                    found.setdefault((line, paths, match, part, *shared), (some[0], []))[1].append(t)
+        return [(k[0], k[1], k[2], c, np.array(t)) for k, (c, t) in found.items()]
 
     def add(self, totals: _Totals, stratum: tuple, weights: np.ndarray) -> None:
         """Adjust one stratum and add it in."""
-        line, adopting, match, periods = stratum
+        line, adopting, match, c, periods = stratum
         serve = np.frombuffer(match, dtype=bool)
         path = self.sums.paths.path
         mine = np.zeros(len(serve), dtype=bool)
         mine[list(adopting)] = True
-        block = next(b.comparison for b in self.contrast.blocks if b.line == line and b.comparison.path == adopting[0])
         units = np.flatnonzero((mine | serve)[path] & (weights > 0))
-        change, seen = self.sums.changes(units, block.base[periods], block.window[periods], periods)
+        change, seen = self.sums.changes(units, c, periods)
         if not seen.all():
             whole = seen.all(axis=1)
             units, change = units[whole], change[whole]
         d, w = mine[path[units]], weights[units]
+        if c.parent is not None:
+            w = np.where(d, w * self.sums.share(units, c, periods)[:, 0], w)
         at = line * self.contrast.n_periods + periods
         if not d.any() or d.all():
             return
-        x = self.covariates.x[units, block.base[periods[0]]]
+        x = self.covariates.x[units, c.whole.base[periods[0]]]
         done = two_group(change, d, np.column_stack([np.ones(len(x)), x]), w, self.how)
         if done.reason:
             totals.reasons |= dict.fromkeys(at.tolist(), done.reason)
@@ -239,9 +242,8 @@ def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
     return tuple(out)
 
 
-def adjusted_estimate(plan: Plan, study: StudyLike, data: tuple[str, np.ndarray], how: str, naming: Naming) -> Estimate:
-    """The plan's rows adjusted for the study's covariates. data: level of inference and (n, T) outcome."""
-    level, values = data
+def adjusted_estimate(plan: Plan, study: WithCovariates, sums: Sums, how: str, naming: Naming) -> Estimate:
+    """The plan's rows, read from `sums`, adjusted for the study's covariates."""
     covariates = read_covariates(study)
-    contrast = Contrast(plan, Within(Sums(study.paths, level, values, usable=covariates.usable)))
+    contrast = Contrast(plan, Within(sums.among(covariates.usable)))
     return assemble_adjusted(AdjustedContrast(contrast, covariates, how), naming)

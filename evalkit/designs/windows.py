@@ -1,0 +1,167 @@
+"""Two windows of periods: which they are, and a study seen through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.additive import spell_ages
+from evalkit.designs.plan import Arena, Comparison
+from evalkit.designs.protocol import StudyLike
+from evalkit.designs.sums import Sums
+from evalkit.errors import NotIdentifiedError, OptionError
+from evalkit.study.paths import OFF, Paths
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Two windows of positions, both ends inclusive: before = (first, last), after likewise."""
+
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+    def name(self, periods: np.ndarray, which: int) -> Any:
+        """The period of a window, or "first to last"."""
+        low, high = (self.before, self.after)[which]
+        return periods[low] if low == high else f"{periods[low]} to {periods[high]}"
+
+
+def find_windows(paths: Paths, component: str, before: Any, after: Any) -> Windows:
+    early, late = (None if w is None else _window(paths, name, w) for name, w in (("before", before), ("after", after)))
+    if early is None or late is None:
+        start = _first_start(paths, component)
+        early = early or (0, (start if late is None else min(start, late[0])) - 1)
+        late = late or (max(start, early[1] + 1), paths.n_periods - 1)
+    if early[1] < early[0] or late[1] < late[0] or late[0] <= early[1]:
+        raise OptionError(f"before={before!r} and after={after!r} leave no window before the other. Choose others.")
+    return Windows(early, late)
+
+
+def _first_start(paths: Paths, component: str) -> int:
+    """Position of the first period in which some unit begins the component after a period without it."""
+    k = paths.index(component)
+    state = paths.state[paths.reach[:, k], :, k]
+    begin, _ = spell_ages(state > 0, state == OFF)
+    begin &= np.maximum.accumulate(state == OFF, axis=1)
+    periods = np.flatnonzero(begin.any(axis=0))
+    if not len(periods):
+        raise NotIdentifiedError(f"No unit starts {component!r} after a period without it, so there are no windows.")
+    return int(periods[0])
+
+
+def _window(paths: Paths, name: str, given: Any) -> tuple[int, int]:
+    ends = given if isinstance(given, (tuple, list)) else (given, given)
+    if len(ends) != 2:
+        raise OptionError(f"{name}={given!r} is not a window. Use a period, or (first, last).")
+    known = {_key(p, paths.periods): i for i, p in enumerate(paths.periods)}
+    lost = [e for e in ends if _key(e, paths.periods) not in known]
+    if lost:
+        raise OptionError(
+            f"{name}={given!r}: there is no period {lost[0]!r}. "
+            f"The panel has {paths.periods[0]} to {paths.periods[-1]}."
+        )
+    low, high = (known[_key(e, paths.periods)] for e in ends)
+    if low > high:
+        raise OptionError(f"{name}={given!r} ends before it begins. Use (first, last).")
+    return low, high
+
+
+def _key(period: Any, periods: np.ndarray) -> str:
+    """A period as text, dates in any of their forms alike."""
+    return str(pd.to_datetime(period, errors="coerce")) if periods.dtype.kind == "M" else str(period)
+
+
+def two_paths(paths: Paths, component: str, windows: Windows, stage: Arena) -> Paths:
+    """The paths with two periods, the windows; only the component itself has states."""
+    state = np.zeros((paths.n_paths, 2, len(paths.components)), dtype=np.int16)
+    state[:, :, paths.index(component)] = np.where(stage.on, 1, np.where(stage.off, OFF, -1))
+    names = [windows.name(paths.periods, which) for which in (0, 1)]
+    plain = windows.before[0] == windows.before[1] and windows.after[0] == windows.after[1]
+    periods = paths.periods[[windows.before[0], windows.after[0]]] if plain else np.array(names, dtype=object)
+    return replace(paths, periods=periods, state=state, seen=None, _cells={})
+
+
+@dataclass(frozen=True, eq=False)
+class TwoWindows:
+    """A study whose periods are two windows: what outcomes sum to in them, and its covariates before."""
+
+    study: StudyLike
+    windows: Windows
+    paths: Paths
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        return self.study.covariates
+
+    def sums(self, level: str, outcome: str | None = None) -> Sums:
+        """Sums of window means, or of pairs of periods where somebody was not seen throughout both windows."""
+        y = self.study.values(outcome)
+        blocks = tuple(y[:, low : high + 1] for low, high in (self.windows.before, self.windows.after))
+        means = np.column_stack([_mean(b) for b in blocks])
+        if all(np.isfinite(b).all() for b in blocks) or all(b.shape[1] == 1 for b in blocks):
+            return Sums(self.paths, level, means)
+        return PairedSums(self.paths, level, means, blocks=blocks)
+
+    def covariate_values(self) -> np.ndarray:
+        """(n, 2, q) covariates as last seen in the window before."""
+        low, high = self.windows.before
+        x = self.study.covariate_values()[:, low : high + 1]
+        for t in range(1, x.shape[1]):
+            x[:, t] = np.where(np.isnan(x[:, t]), x[:, t - 1], x[:, t])
+        return np.repeat(x[:, -1:], 2, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedSums(Sums):
+    """Sums of two windows with missing rows, read a pair of periods at a time, one of each window, among the units
+    seen in both: what a period does to everybody cancels. blocks: outcomes (n, periods) before and after.
+
+    A unit is divided among its pairs, so that adopters count once. Positions 0 and 1 are the windows.
+    """
+
+    blocks: tuple[np.ndarray, ...] = ()
+
+    @property
+    def balanced(self) -> bool:
+        return False
+
+    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
+        """A comparison for each pair of periods."""
+        pairs = self.blocks[0].shape[1] * self.blocks[1].shape[1]
+        return tuple(replace(c, parent=c, part=i) for i in range(pairs))
+
+    def changes(
+        self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if c.parent is None:
+            return super().changes(units, c, periods)
+        early, late = np.divmod(c.part, self.blocks[1].shape[1])
+        y = self.blocks[1][units, late] - self.blocks[0][units, early]
+        seen = np.isfinite(y) if self.usable is None else np.isfinite(y) & self.usable[units, 0]
+        both = seen[:, None] & (c.base >= 0)
+        return np.where(both, y[:, None], 0.0)[:, periods], both[:, periods]
+
+    def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
+        pairs = np.ones(len(units))
+        for block in self.blocks if c.parent is not None else ():
+            pairs *= np.isfinite(block[units]).sum(axis=1)
+        each = np.divide(1.0, pairs, out=np.zeros(len(units)), where=pairs > 0)
+        return np.repeat(each[:, None], len(c.base[periods]), axis=1)
+
+    def _read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+        if c.parent is None:
+            return super()._read(c)
+        change, seen = self.changes(np.arange(len(self.values)), c)
+        mass = np.where(seen, self.weights[:, None], 0.0)
+        return self.group(mass), self.group(mass * change)
+
+
+def _mean(y: np.ndarray) -> np.ndarray:
+    if y.shape[1] == 1:
+        return y[:, 0]
+    seen = np.isfinite(y)
+    count = seen.sum(axis=1)
+    return np.where(count > 0, np.where(seen, y, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
