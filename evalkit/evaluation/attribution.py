@@ -16,15 +16,15 @@ import pandas as pd
 from scipy import stats
 
 from evalkit.errors import EvalkitError
-from evalkit.evaluation.attribution_cells import Claim, Programme, claim_of, without
+from evalkit.evaluation.attribution_cells import Claim, Programme, alike_in_age, claim_of, without
 from evalkit.evaluation.attribution_lines import BEYOND, JOINT_CELLS, Ledger
-from evalkit.evaluation.bundles import BundleRun
+from evalkit.evaluation.bundles import COMBINATION, BundleRun
 from evalkit.evaluation.evaluate import ESTIMATED, Evaluation, evaluate
 from evalkit.evaluation.evidence import Finding
 from evalkit.evaluation.headline import Window
 from evalkit.evaluation.interactions import Interactions, interaction_tests
 from evalkit.evaluation.ladder import Choices
-from evalkit.evaluation.view import View, together
+from evalkit.evaluation.view import together
 from evalkit.inference import Estimate
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, join_words
@@ -137,33 +137,39 @@ def claims_of(evaluation: Evaluation, outcome: Outcome) -> tuple[Claim, ...]:
 
 def _claims(evaluation: Evaluation, outcome: Outcome) -> tuple[Claim, ...]:
     study = evaluation.study
+    single = [
+        claim_of(study, f.component, [f.component], f.headline, f.window)
+        for f in evaluation.findings
+        if f.outcome == outcome and f.headline is not None
+    ]
+    found = [c for c in single if c is not None]
+    given = [b for b in evaluation.bundle_runs if b.outcome == outcome and b.run is not None]
+    sums = [b for b in given if min(b.evidence.signs) > 0]
+    sums.sort(key=lambda b: (b.evidence.additive, len(b.members)))
+    return _apart([*found, *(c for c in (_claim_of_sum(study, b) for b in sums) if c is not None)], study)
+
+
+def _claim_of_sum(study: Study, bundle: BundleRun) -> Claim | None:
+    """What members add together, over the cells in which all are on; by regression only where all began together."""
+    assert bundle.run is not None
+    name, until = join_words(bundle.members, "with"), bundle.evidence.clean_until
+    window = Window(bundle.evidence.lag, None if until is None else int(until))
+    alike = alike_in_age(study.paths, bundle.members) if bundle.evidence.design == COMBINATION else None
+    return claim_of(together(study, bundle.members, name), name, bundle.members, bundle.run, window, alike)
+
+
+def _apart(claims: Sequence[Claim], study: Study) -> tuple[Claim, ...]:
+    """Claims that share no member in any cell: the earlier one keeps it."""
+    shape = (study.paths.n_paths, study.paths.n_periods)
+    taken = {c: np.zeros(shape, dtype=bool) for c in study.paths.components}
     out = []
-    for f in evaluation.findings:
-        if f.outcome == outcome and f.headline is not None:
-            out.append(claim_of(study, f.component, [f.component], f.headline, f.window))
-    claims = [c for c in out if c is not None]
-    taken = {m for c in claims for m in c.members}
-    for run in evaluation.bundle_runs:
-        if run.outcome != outcome or run.run is None or run.evidence.kind != "together" or taken & set(run.members):
-            continue
-        claim = claim_of(_view(study, run), *_named(run), run.run, _window(run))
-        if claim is not None:
-            claims.append(claim)
-            taken |= set(run.members)
-    return tuple(claims)
-
-
-def _named(run: BundleRun) -> tuple[str, tuple[str, ...]]:
-    return join_words(run.members, "with"), run.members
-
-
-def _view(study: Study, run: BundleRun) -> View:
-    return together(study, run.members, join_words(run.members, "with"))
-
-
-def _window(run: BundleRun) -> Window:
-    until = run.evidence.clean_until
-    return Window(run.evidence.lag, None if until is None else int(until))
+    for claim in claims:
+        kept = claim.within(~np.any([taken[m] for m in claim.members], axis=0))
+        if kept is not None:
+            out.append(kept)
+            for m in kept.members:
+                taken[m] |= kept.by_cell(shape) > 0
+    return tuple(out)
 
 
 def ledger_programme(evaluation: Evaluation, outcome: Outcome) -> Programme | None:

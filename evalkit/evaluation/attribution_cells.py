@@ -17,6 +17,7 @@ from evalkit.designs.imputation import Fitted, programme_level
 from evalkit.designs.imputation_fit import Imputed
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.sums import add_by
+from evalkit.evaluation.bundles import COMBINATION
 from evalkit.evaluation.headline import Run, Window
 from evalkit.evaluation.ladder import JOINT
 from evalkit.inference import Estimate
@@ -46,14 +47,24 @@ class Claim:
         np.add.at(out, (self.path, self.period), self.mass)
         return out
 
+    def within(self, where: np.ndarray) -> Claim | None:
+        """The claim over some cells (P, T) only; None where none is left."""
+        keep = where[self.path, self.period]
+        if not keep.any():
+            return None
+        parts = {f: getattr(self, f)[keep] for f in ("row", "path", "period", "mass")}
+        return self if keep.all() else replace(self, **parts)
+
     def average(self, share: np.ndarray) -> tuple[Estimate | None, float]:
         """Average effect over a share (P, T) of the claimed cells (None where there are none), and their mass."""
         mass = np.bincount(self.row, weights=self.mass * share[self.path, self.period], minlength=len(self.rows))
         return averaged(self.rows, mass), float(mass.sum())
 
 
-def claim_of(study: StudyLike, name: str, members: Sequence[str], run: Run, window: Window) -> Claim | None:
-    """The claim behind a headline that gave a number; None where it has no cells."""
+def claim_of(
+    study: StudyLike, name: str, members: Sequence[str], run: Run, window: Window, where: np.ndarray | None = None
+) -> Claim | None:
+    """The claim behind a headline that gave a number, over the cells (P, T) of `where`; None where it has none."""
     if run.rows is None or run.answer is None or "event_time" not in run.rows.labels:
         return None
     found = _event_cells(study, name, run.rows) if run.rows.cells is None else _plan_cells(study.paths, run.rows)
@@ -63,7 +74,15 @@ def claim_of(study: StudyLike, name: str, members: Sequence[str], run: Run, wind
     if not keep.any():
         return None
     parts = (row[keep], path[keep], period[keep], mass[keep])
-    return Claim(name, tuple(members), run.rows, *parts, additive=run.rung.name == JOINT)
+    made = Claim(name, tuple(members), run.rows, *parts, additive=run.rung.name in (JOINT, COMBINATION))
+    return made if where is None else made.within(where)
+
+
+def alike_in_age(paths: Paths, members: Sequence[str]) -> np.ndarray:
+    """(P, T) cells in which all members are on and began together."""
+    states = [paths.state[:, :, paths.index(m)] for m in members]
+    ages = np.stack([np.where(s > 0, spell_ages(s > 0, s == OFF)[1], -1) for s in states])
+    return np.asarray((ages == ages[0]).all(axis=0) & (ages[0] >= 0))
 
 
 def _plan_cells(paths: Paths, rows: Estimate) -> tuple[np.ndarray, ...]:

@@ -55,7 +55,7 @@ class Ledger:
         """Component -> (P, T) share of the cell for which a claim speaks for it."""
         out = {c: np.zeros(self.shape) for c in self.on}
         for claim in self.claims:
-            out |= {m: self.share[claim.name] for m in claim.members}
+            out |= {m: np.maximum(out[m], self.share[claim.name]) for m in claim.members if m in out}
         return out
 
     @cached_property

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.attribution import Attribution, attribute
+from evalkit.evaluation.attribution import Attribution, attribute, claims_of
 
 EFFECT = {"a": 1.0, "b": 0.5}
 TOGETHER = 0.6
@@ -228,3 +228,38 @@ def test_a_headline_without_contributions_is_refused_by_name() -> None:
     row = made.pieces.set_index("piece").loc[first.component]
     assert row["kind"] == "not_given" and row["reason"] == reason and np.isnan(row["estimate"])
     assert abs(made.pieces["estimate"].sum() - made.total) < 1e-10
+
+
+def three_way(noise: float) -> pd.DataFrame:
+    """a is on exactly when b or c is: b in the first ten sites, c in the next ten, neither in the last ten."""
+    frame = rollout(5, noise=noise)
+    start = np.where(frame["site"] < 20, 4 + frame["site"] % 3, 99)
+    on = (frame["t"] >= start).astype(int)
+    frame = frame.assign(a=on, b=on * (frame["site"] < 10), c=on * (frame["site"] >= 10))
+    return frame.assign(y=frame["none"] + frame["a"] + 0.5 * frame["b"] - 0.3 * frame["c"])
+
+
+def test_sums_that_share_a_member_are_pieces_of_their_own_cells() -> None:
+    frame = three_way(noise=0.0)
+    made = attribute(study_of(frame, ("a", "b", "c")))
+    pieces = made.pieces[made.pieces["kind"] == "bundle"].set_index("piece")
+    for other, effect in (("b", 1.5), ("c", 0.7)):
+        piece, cells = pieces.loc[f"a with {other}, together"], int(frame[other].sum())
+        assert piece["components"] == ("a", other) and piece["people_periods"] == cells
+        assert piece["estimate"] == pytest.approx(effect * cells, abs=1e-8)
+    assert made.total == pytest.approx((frame["y"] - frame["none"]).sum(), abs=1e-8)
+    left = made.pieces[made.pieces["kind"].isin(["unexplained", "beyond", "undivided"])]
+    np.testing.assert_allclose(left["estimate"], 0.0, atol=1e-8)
+    noisy = attribute(study_of(three_way(noise=0.4), ("a", "b", "c")))
+    assert abs(noisy.pieces["estimate"].sum() - noisy.total) < 1e-10
+    assert np.isfinite(noisy.pieces.loc[noisy.pieces["kind"] == "bundle", "conf_low"].to_numpy(float)).all()
+
+
+def test_no_member_is_claimed_twice_in_a_cell() -> None:
+    """The same sum given twice is one claim: what came first keeps its cells."""
+    frame = three_way(noise=0.3)
+    evaluation = ek.evaluate(study_of(frame, ("a", "b", "c")))
+    run = next(b for b in evaluation.bundle_runs if b.members == ("a", "b"))
+    doubled = replace(evaluation, bundle_runs=(*evaluation.bundle_runs, run))
+    counts = [len(claims_of(e, e.study.outcome())) for e in (evaluation, doubled)]
+    assert counts == [2, 2]
