@@ -4,7 +4,7 @@
     python benchmarks/recovery.py --scenario bursts --draws 200
 
 Answers of every draw are kept in benchmarks/results/, so that a run that was stopped goes on where it
-was; `--fresh` begins again. Scenarios: bursts, few, together, close, people.
+was; `--fresh` begins again. Scenarios: bursts, few, together, close, followed, people.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ SCENARIOS: dict[str, dict[str, tuple]] = {
         "together, one month": (draw_refused, one_month), "together, many months": (draw_refused, many_months),
     },
     "close": {"close": (draw_refused, worlds.close)},
+    "followed": {"followed": (draw_refused, worlds.followed)},
     "people": {"people": (draw_refused, worlds.people), "people, unequal": (draw_refused, unequal)},
 }  # fmt: skip
 
@@ -149,7 +150,7 @@ def write_readme(table: pd.DataFrame) -> None:
 
 def main(
     draws: int = typer.Option(1000, help="draws of each scenario"),
-    scenario: str = typer.Option("all", help="bursts, few, together, close, people, or all"),
+    scenario: str = typer.Option("all", help="bursts, few, together, close, followed, people, or all"),
     jobs: int = typer.Option(2, help="processes"),
     fresh: bool = typer.Option(False, help="begin again instead of adding to what is stored"),
     stored_only: bool = typer.Option(False, help="run nothing: the table of what is stored"),

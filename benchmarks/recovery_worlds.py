@@ -163,6 +163,17 @@ def close(seed: int, sites: int = 48, periods: int = 36, span: int = 2) -> World
     return build(starts, growth, noise(rng, sites, periods), {"second": 3})
 
 
+def followed(seed: int, sites: int = 48, periods: int = 36, gap: int = 3) -> World:
+    """A policy that grows for a year, and a newsletter that does nothing and follows it within `gap` months in three
+    sites of four: wherever the newsletter begins, the policy is still growing, and elsewhere it is of another age."""
+    rng = np.random.default_rng([2032, seed])
+    policy = np.where(rng.random(sites) < 0.85, rng.integers(7, 22, sites), NEVER)
+    follows = (rng.random(sites) < 0.75) & (policy < NEVER)
+    newsletter = np.where(follows, policy + rng.integers(1, gap + 1, sites), NEVER)
+    growth = {"policy": growing(periods, 0.10), "newsletter": np.zeros(periods)}
+    return build({"policy": policy, "newsletter": newsletter}, growth, noise(rng, sites, periods))
+
+
 def people(seed: int, boroughs: int = 20, persons: int = 20, periods: int = 24, extra: float = 0.0) -> World:
     """People in boroughs: a policy and a newsletter that always go together, a nurse for half of the people who
     starts with the policy in three boroughs of four, court liaison that does nothing, a keyworker for all.

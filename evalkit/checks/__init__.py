@@ -4,6 +4,7 @@ from evalkit.checks.by_people import by_people as by_people
 from evalkit.checks.cutoff import cutoff_checks as cutoff_checks
 from evalkit.checks.date_rule import date_rule as date_rule
 from evalkit.checks.few_clusters import few_clusters as few_clusters
+from evalkit.checks.growth_taken_out import growth_taken_out as growth_taken_out
 from evalkit.checks.leave_one_cluster import leave_one_cluster as leave_one_cluster
 from evalkit.checks.others_still_growing import others_still_growing as others_still_growing
 from evalkit.checks.placebo import negative_control as negative_control

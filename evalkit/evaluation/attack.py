@@ -10,6 +10,7 @@ import numpy as np
 from evalkit import checks
 from evalkit.checks import CheckResult
 from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference
+from evalkit.designs.growth import growth_of_others
 from evalkit.designs.plan import NEVER
 from evalkit.designs.protocol import Design
 from evalkit.designs.triple import EffectGap
@@ -52,7 +53,7 @@ def attack(
     ]
     if isinstance(target.design, (StaggeredRollout, TripleDifference)):
         design = target.design
-        found = [_pre_trend(target, design, study), *found, _growing(target, design, study), _stayers(target)]
+        found = [_pre_trend(target, design, study), *found, *_growing(target, design, study), _stayers(target)]
     elif isinstance(target.design, JointEventStudy):
         found = [_joint_pre_trend(target, target.design, study), *found]
     if isinstance(target.design, TripleDifference):
@@ -62,7 +63,9 @@ def attack(
 
 def randomisation_p(target: Target, study: Study, seed: int) -> float | None:
     """p over rollout orders that could have happened, where an arm has fewer than three clusters and the
-    interval excludes zero; None where it is not needed or there is no other order."""
+    interval excludes zero; None where it is not needed, there is no other order, or nothing is seen over time."""
+    if study.paths.n_periods == 1:
+        return None
     row = target.one.to_frame().iloc[0]
     few = min(row["clusters_exposed"], row["clusters_comparison"]) < FEWEST
     if not few or not (row["conf_low"] > 0 or row["conf_high"] < 0):
@@ -116,15 +119,21 @@ def _date_rule(target: Target, readings: Mapping[str, Study]) -> CheckResult:
     return checks.date_rule(target.one, found, target.matters)
 
 
-def _growing(target: Target, design: Rollout, study: Study) -> CheckResult:
+def _growing(target: Target, design: Rollout, study: Study) -> list[CheckResult]:
     events = target.rows.labels["event_time"].to_numpy()
     inside = events[target.window.holds(events) & ~np.isnan(target.rows.value)]
     length = int(inside.max()) + 1 if len(inside) else 1
     if len(study.components) == 1:
-        return CheckResult("others_still_growing", "passed", "There is no other component in this study.")
+        return [CheckResult("others_still_growing", "passed", "There is no other component in this study.")]
     rows, _ = run_design(replace(design, lookback=length), study, target.component)
     alike = None if rows is None else average_over(rows, target.window)
-    return checks.others_still_growing(target.one, alike, target.matters, design.others == "unchanged")
+    growth = growth_of_others(study, target.one, target.component, design.outcome)
+    differ = design.others == "unchanged"
+    found = checks.others_still_growing(target.one, alike, target.matters, differ, growth)
+    taken = checks.growth_taken_out(target.one, growth)
+    if growth is None and found.status == "informational":
+        found = replace(found, status="passed", words=taken.words)
+    return [found, taken]
 
 
 def _stayers(target: Target) -> CheckResult:

@@ -15,15 +15,15 @@ from evalkit.evaluation.verdicts import (
     Verdict,
     benefit_below_margin,
     cautions,
-    crossed_words,
     harm_not_ruled_out,
     inside_margin,
+    weaknesses,
 )
 from evalkit.evaluation.words import (
-    all_weaknesses,
     blocking,
     has_range,
     margin_words,
+    not_called_shown,
     other_labels,
     scale_in,
     window_words,
@@ -57,8 +57,8 @@ def _shown(e: Evidence, v: Verdict) -> Brief:
 
 def _likely(e: Evidence, v: Verdict) -> Brief:
     small = say.SMALLER.format(margin=margin_words(e)) if inside_margin(e) else ""
-    crossed = say.NOT_CALLED_SHOWN.format(crossed=crossed_words(e)) if e.crossed_levels else ""
-    return Brief("", sentence_case(_effect(e, e)), _end(e, small, _weak(e), crossed))
+    limited = not_called_shown(e)
+    return Brief("", sentence_case(_effect(e, e)), _end(e, small, _weak(e), limited))
 
 
 def _cannot_tell(e: Evidence, v: Verdict) -> Brief:
@@ -140,7 +140,7 @@ def _seen(e: Evidence, v: Verdict) -> str:
 
 
 def _weak(e: Evidence) -> str:
-    found = [w.words for w in all_weaknesses(e) if w.name != "crossed"]
+    found = [w.words for w in weaknesses(e)]
     if not found:
         return ""
     count = "one weakness" if len(found) == 1 else f"{number_in_words(len(found))} weaknesses"

@@ -33,7 +33,7 @@ POINTS = "the evidence points to {direction}, but does not carry it"
 SMALLER = "even so, the whole likely range is smaller than what matters ({margin})"
 ONE_WEAKNESS = "one weakness: {weaknesses}"
 SEVERAL_WEAKNESSES = "{count} weaknesses: {weaknesses}"
-NOT_CALLED_SHOWN = "it is not called shown because {crossed}"
+NOT_CALLED_SHOWN = "it is not called shown because {limits}"
 
 TOO_SMALL = "too little data to tell"
 UNDECIDED = "we cannot tell"
@@ -124,6 +124,7 @@ REMEDIES = {
     "by_people_failed": "it began at another time than the other components",
     "by_people_untestable": "it began at another time than the other components",
     "crossed": "it had been decided by {place}",
+    "two_places": "more {places} had it, and more were without it",
 }
 
 BREATH = (

@@ -17,10 +17,10 @@ from evalkit.evaluation.verdicts import (
     Weakness,
     benefit_below_margin,
     cautions,
-    crossed_words,
     failed_main_checks,
     harm_not_ruled_out,
     inside_margin,
+    limits,
     smallest_detectable,
     weaknesses,
 )
@@ -151,9 +151,9 @@ def _shown(e: Evidence, v: Verdict) -> str:
 
 def _likely(e: Evidence, v: Verdict) -> str:
     lead = say.LIKELY.format(direction=say.DIRECTIONS[v.direction])
-    crossed = say.NOT_CALLED_SHOWN.format(crossed=crossed_words(e)) if e.crossed_levels else ""
+    limited = not_called_shown(e)
     rests = _rests(e, e, say.RESTS)
-    return sentences(lead, _found_where(e), _smaller(e), rests, _weak(weaknesses(e)), crossed)
+    return sentences(lead, _found_where(e), _smaller(e), rests, _weak(weaknesses(e)), limited)
 
 
 def _cannot_tell(e: Evidence, v: Verdict) -> str:
@@ -309,9 +309,13 @@ def _caution(e: Evidence) -> str:
 
 
 def all_weaknesses(e: Evidence) -> tuple[Weakness, ...]:
-    """The weaknesses, and the crossed levels as one more."""
-    crossed = crossed_words(e)
-    return weaknesses(e) + ((Weakness("crossed", crossed),) if crossed else ())
+    """The weaknesses, and what keeps an answer without any at likely."""
+    return weaknesses(e) + limits(e)
+
+
+def not_called_shown(e: Evidence) -> str:
+    """Why an answer is not called shown however it passed its checks; '' where nothing keeps it from that."""
+    return say.NOT_CALLED_SHOWN.format(limits=join_words([w.words for w in limits(e)])) if limits(e) else ""
 
 
 def blocking(e: Evidence) -> tuple[Weakness, ...]:

@@ -23,7 +23,7 @@ from evalkit.evaluation.verdicts import (
 from evalkit.evaluation.words import may_not_say, may_say, sentence, what_would_change_our_mind
 from tests.unit.test_words import assert_reads_well
 
-MAIN = {"pre_trend", "leave_one_cluster", "rungs", "date_rule", "others_still_growing", "stayers"}
+MAIN = {"pre_trend", "leave_one_cluster", "rungs", "date_rule", "others_still_growing", "growth_taken_out", "stayers"}
 LABELS = ("0.08 blood alcohol limit", "Dual-diagnosis nurse", "Zero tolerance under 21", "keyworker", "A & B (pilot)")
 
 sizes = st.one_of(
@@ -121,6 +121,7 @@ def restated(e: Evidence) -> list[str]:
     count += 1 if e.rests_on_matching else 0
     few = e.clusters_exposed < 3 or e.clusters_comparison < 3
     count += 1 if few and not (e.randomisation_p is not None and e.randomisation_p < 0.05) else 0
+    capped = e.crossed_levels or few
     count += 1 if e.by_people and e.by_people_check not in ("passed", "not_needed") else 0
     away = number and (low > 0 or high < 0)
     known = e.matters is not None and not math.isnan(e.matters)
@@ -129,8 +130,8 @@ def restated(e: Evidence) -> list[str]:
     allowed = {
         "not_tested": untested,
         "cannot_tell_apart": tangled,
-        "shown": free and away and count == 0 and not e.crossed_levels,
-        "likely": free and away and (count == 1 or (count == 0 and e.crossed_levels)),
+        "shown": free and away and count == 0 and not capped,
+        "likely": free and away and (count == 1 or (count == 0 and capped)),
         "no_sign": quiet and ruled_out and not failed_checks and not e.rests_on_additivity,
         "cannot_tell": free
         and (

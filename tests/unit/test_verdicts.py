@@ -72,10 +72,13 @@ def test_each_main_check_is_one_weakness_once(check: str) -> None:
     assert said(informational) == ("shown", "better")
 
 
-def test_few_clusters_are_a_weakness_unless_randomisation_carries_them() -> None:
+def test_few_clusters_are_a_weakness_unless_randomisation_carries_them_and_never_shown() -> None:
     assert said(replace(NURSE, clusters_comparison=2)) == ("likely", "better")
     assert said(replace(NURSE, clusters_exposed=2, randomisation_p=0.05)) == ("likely", "better")
-    assert said(replace(NURSE, clusters_exposed=2, randomisation_p=0.049)) == ("shown", "better")
+    assert said(replace(NURSE, clusters_exposed=2, randomisation_p=0.049)) == ("likely", "better")
+    twice = replace(NURSE, clusters_exposed=2, p_adjusted=0.5)
+    assert said(replace(twice, randomisation_p=0.05))[0] == "cannot_tell"
+    assert said(replace(twice, randomisation_p=0.049)) == ("likely", "better")
 
 
 def test_by_people_needs_its_check_passed_or_not_needed() -> None:

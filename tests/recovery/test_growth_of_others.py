@@ -1,0 +1,86 @@
+"""What other components' growth adds to an answer, and the two checks that read it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import recovery_worlds as worlds
+
+import evalkit as ek
+from evalkit import checks
+from evalkit.designs.growth import growth_of_others
+from evalkit.inference import Estimate
+
+
+def still(world: worlds.World) -> worlds.World:
+    sites, periods = len(next(iter(world.starts.values()))), len(next(iter(world.growth.values())))
+    return worlds.build(world.starts, world.growth, np.zeros((sites, periods)))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("window", [1, 6])
+@pytest.mark.parametrize("make", [worlds.followed, worlds.bursts])
+def test_without_noise_the_error_of_an_answer_is_the_growth_of_the_others(make, window, seed):
+    world = still(make(seed))
+    study = world.study()
+    for component, growth in world.growth.items():
+        one = ek.StaggeredRollout(base_window=window)(study, component).aggregate("simple")
+        used = one.weights().query("sign == 1")
+        cells = used["cluster"].to_numpy(dtype=int), used["period"].to_numpy(dtype=int)
+        own = float(used["weight"] @ world.effect(component)[cells])
+        found = growth_of_others(study, one, component)
+        added = 0.0 if found is None else float(found.value[0])
+        assert one.value[0] - added == pytest.approx(own, abs=1e-10), growth
+
+
+def test_alike_places_have_no_growth_to_take_out():
+    world = worlds.followed(4)
+    one = ek.StaggeredRollout()(world.study(), "policy").aggregate("simple")
+    assert growth_of_others(world.study(), one, "policy") is None
+    assert checks.growth_taken_out(one, None).status == "passed"
+
+
+def test_others_that_always_go_together_are_taken_out_as_one():
+    world = worlds.followed(4)
+    frame = world.frame.assign(twin=world.frame["policy"])
+    names = ("policy", "twin", "newsletter")
+    study = ek.Study(
+        frame, unit="site", period="month", outcome="y", better="higher",
+        components=[ek.Component(n, exposure=n) for n in names],
+    )  # fmt: skip
+    one = ek.StaggeredRollout()(study, "newsletter").aggregate("simple")
+    both = growth_of_others(study, one, "newsletter")
+    alone = growth_of_others(world.study(), one, "newsletter")
+    assert both.value[0] == pytest.approx(alone.value[0], abs=1e-9)
+
+
+def number(value: float, error: float, clusters: int = 40) -> Estimate:
+    pull = np.zeros((clusters, 1))
+    pull[:2, 0] = (error / np.sqrt(2), -error / np.sqrt(2))
+    return Estimate.from_influence(
+        [value], pull, pd.DataFrame({"component": ["a"], "estimand": ["ATT"], "reason": [""]})
+    )
+
+
+@pytest.mark.parametrize(
+    ("growth", "status"), [(0.01, "passed"), (0.03, "failed"), (0.06, "failed"), (-0.03, "passed")]
+)
+def test_a_claim_that_growth_explains_fails(growth, status):
+    assert checks.growth_taken_out(number(0.04, 0.01), number(growth, 0.001)).status == status
+
+
+def test_an_interval_with_zero_claims_nothing_that_growth_could_explain():
+    assert checks.growth_taken_out(number(0.01, 0.01), number(0.05, 0.001)).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("growth", "error", "status"), [(0.03, 0.02, "failed"), (0.02, 0.009, "failed"), (0.02, 0.011, "passed")]
+)
+def test_growth_counts_by_what_matters_or_by_its_own_error(growth, error, status):
+    found = checks.others_still_growing(number(0.04, 0.01), None, 0.05, growth=number(growth, error))
+    assert found.status == status
+
+
+def test_a_followed_newsletter_is_not_shown():
+    evaluation = ek.evaluate(worlds.followed(2).study())
+    verdicts = evaluation.verdicts.set_index("component")["verdict"]
+    assert verdicts["newsletter"] not in ("shown", "likely")
