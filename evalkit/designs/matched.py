@@ -41,6 +41,8 @@ _IGNORES = {
     "nearest": (),
 }
 _ONLY = {"subclasses": "subclass", "cutpoints": "cem"}
+EACH = 3
+"""Fewest matched people of an arm for each covariate, for `adjust="auto"` to adjust."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,10 @@ class MatchedComparison:
     exact: columns (text or numbers) on which people must agree.
     order: who chooses first: "largest" or "smallest" score, the "closest" two of all, or the "data"'s order.
     estimand: "ATT" (those who had it), "ATC" (those who did not), "ATE" (everybody).
-    adjust: None, "reg" (regression on the covariates in the matched people), or "bias" (Abadie and Imbens
-        2011, with replacement).
+    adjust: what near partners leave unlike: "reg" (regression on the covariates in the matched people; Abadie and
+        Spiess 2022), "bias" (the same among partners, with replacement; Abadie and Imbens 2011), None (the plain
+        difference), or "auto": "bias" with replacement, else "reg", and None where an arm has fewer than three
+        matched people for each covariate. The label `adjust` says which, `right_if` what must hold for the answer.
     others: "same" compares people whose other components agree; "ignored" does not look at them.
     covariates: names, or a formula such as "age + C(tenure)"; the study's covariates when None.
     outcome_period, covariate_period: in a panel, when the outcome and the covariates are read (default: the last
@@ -82,7 +86,7 @@ class MatchedComparison:
     exact: tuple[str, ...] = ()
     order: str = "largest"
     estimand: str = "ATT"
-    adjust: str | None = None
+    adjust: str | None = "auto"
     others: str = "same"
     covariates: tuple[str, ...] | str | None = None
     outcome_period: Any = None
@@ -144,15 +148,14 @@ class MatchedComparison:
         people = matching.people
         outcome = study.outcome(self.outcome)
         y = outcome_of(study, people, self.outcome, self.compare)
-        if study.weights is not None:
-            warnings.warn("Matched comparison does not use the study's weights.", EvalkitWarning, stacklevel=2)
         period, event = when(study, component, people)
         naming = Naming(component, outcome, self.estimand, period, event, self.others)
-        est = estimate(matching, y, self._asked(study, component), study, naming)
+        seen = observed(matching, y)
+        asked = self._asked(study, component, seen)
+        est = estimate(matching, y, asked, study, naming)
         level = cluster_level(study, component)
         if level is None or np.isnan(est.value[0]):
             return est
-        seen, asked = observed(matching, y), self._asked(study, component)
         return cluster_refits(lambda keep: value_without(seen, y, asked, keep), est, study, people, level)
 
     def differences(self, study: Study, matching: Matching) -> np.ndarray:
@@ -160,19 +163,30 @@ class MatchedComparison:
         y = outcome_of(study, matching.people, self.outcome, self.compare)
         return set_differences(observed(matching, y), y)
 
-    def _asked(self, study: Study, component: str) -> Asked:
-        errors = self.std_error
+    def _asked(self, study: Study, component: str, matching: Matching) -> Asked:
+        adjust, errors = self._adjusted(matching), self.std_error
         if errors == "auto":
             alone = cluster_level(study, component) is None
-            plain = self.choices.replace and self.adjust != "reg" and (alone or self.adjust == "bias")
+            plain = self.choices.replace and adjust != "reg" and (alone or adjust == "bias")
             errors = "abadie_imbens" if plain else "set"
-        return Asked(self.adjust, errors, self.neighbours, self.choices.tolerance)
+        return Asked(adjust, errors, self.neighbours, self.choices.tolerance)
+
+    def _adjusted(self, matching: Matching) -> str | None:
+        """What "auto" comes to for these people; sees no outcome."""
+        if self.adjust != "auto":
+            return self.adjust
+        width, used, exposed = matching.people.x.shape[1], matching.used, matching.people.exposed
+        fewest = min(int((used & exposed).sum()), int((used & ~exposed).sum()))
+        if not width or fewest < EACH * width:
+            return None
+        return "bias" if self.choices.replace and self.std_error != "set" else "reg"
 
     def _ties(self, study: Study, made: Matching, draws: int, seed: int) -> Ties:
         people, space = made.people, made.space
         y = outcome_of(study, people, self.outcome, self.compare)
-        asked = self._asked(study, people.component)
-        value = value_of(observed(made, y), y, asked)
+        seen = observed(made, y)
+        asked = self._asked(study, people.component, seen)
+        value = value_of(seen, y, asked)
         points = people.x if space is None else space.points
         if self.method in CLASSES:
             return Ties(0, value, value, value, 0)
@@ -204,7 +218,7 @@ def _default(name: str) -> object:
 def _problems(d: MatchedComparison) -> list[Problem]:
     choices = {
         "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
-        "adjust": (None, "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
+        "adjust": ("auto", None, "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
         "ties": ("all", "first"), "std_error": ("auto", "set", "abadie_imbens"),
     }  # fmt: skip
     out = []

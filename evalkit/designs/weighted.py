@@ -12,12 +12,13 @@ import pandas as pd
 
 from evalkit.designs.matched import when
 from evalkit.designs.matching.doubly_robust import Models, Splits, aipw
+from evalkit.designs.matching.doubt import Doubt, score_doubt
 from evalkit.designs.matching.entropy import entropy
 from evalkit.designs.matching.estimating import cluster_level, cluster_refits, outcome_of, study_levels
 from evalkit.designs.matching.people import People, Who, gather
 from evalkit.designs.matching.support import Support, support_of
 from evalkit.designs.matching.weighing import ONE, Weighting, by_stratum
-from evalkit.designs.matching.weighting import Weighed, clipped, ipw, own_scores
+from evalkit.designs.matching.weighting import Scores, Weighed, clipped, ipw, learn, own_scores
 from evalkit.errors import (
     EvalkitWarning,
     NotIdentifiedError,
@@ -48,9 +49,13 @@ class WeightedComparison:
     propensity, outcome_model: scikit-learn estimators (predict_proba; predict) in place of logit and least squares by
         arm. A score of your own is taken as known by "ipw".
     exact, others, covariates, outcome_period, covariate_period, compare, outcome: as in MatchedComparison; people are
-        weighed within strata of the other components and of `exact`.
+        weighed within strata of the other components and of `exact`. others="balanced" takes the others' exposures (in
+        the covariates' period) as covariates instead: right if effects add up.
 
-    Contributions count the score or the balancing weights as estimated, and are clustered as the study is. Raises as
+    Contributions count the score or the balancing weights as estimated, and are clustered as the study is. The label
+    `right_if` says what must hold for the answer to be right. "ipw" rests on the form of the score alone: `score_p`
+    tests it (see `designs/matching/doubt.py`), and `doubt` says in words what is wrong, "" where nothing is for sure.
+    The study's weights multiply everything. Raises as
     MatchedComparison does, and `NotIdentifiedError` where no weights balance the arms.
     """
 
@@ -111,8 +116,6 @@ class WeightedComparison:
         seen = np.isfinite(y)
         unseen = int((~seen).sum())
         people, y = (people, y) if not unseen else (people.take(seen), y[seen])
-        if study.weights is not None:
-            warnings.warn("Weighted comparison does not use the study's weights.", EvalkitWarning, stacklevel=2)
         if self.method == "aipw" and self.folds > 1 and len(people) < SMALL:
             warnings.warn(
                 f"With {len(people)} people the answer of cross-fitting moves with the split. The median over "
@@ -123,7 +126,8 @@ class WeightedComparison:
         level = cluster_level(study, component)
         groups = None if level is None else study.paths.levels[level].codes[people.rows]
         found = self._run(people, y, groups)
-        est = self._assemble(study, component, people, found, unseen)
+        doubt = self._doubt(people, groups)
+        est = self._assemble(study, component, people, found, (unseen, doubt))
         if level is None or np.isnan(est.value[0]):
             return est
         assert groups is not None
@@ -140,6 +144,12 @@ class WeightedComparison:
 
         return again
 
+    def _doubt(self, people: People, groups: np.ndarray | None) -> Doubt:
+        """Whether the score has the wrong form, where everything rests on it."""
+        if self.method != "ipw":
+            return Doubt()
+        return score_doubt(people, self.estimand, _least(people), self._scores, groups)
+
     def _run(self, people: People, y: np.ndarray, groups: np.ndarray | None) -> Weighed:
         one: ONE = self._entropy if self.method == "entropy" else self._ipw
         if self.method == "aipw":
@@ -150,23 +160,22 @@ class WeightedComparison:
                 mine = None if lookup is None else np.array([lookup[i] for i in some.ids.tolist()])
                 few = None if mine is None or len(np.unique(mine)) < 2 * self.folds else mine
                 splits = Splits(self.folds, self.repeats, self.seed, few)
-                return aipw(values, some.exposed, some.x, self.estimand, models, splits)
+                return aipw(values, some, self.estimand, models, splits)
 
             one = robust
         return by_stratum(people, y, self.estimand, _least(people), one)
 
-    def _ipw(self, people: People, y: np.ndarray) -> Weighed:
+    def _scores(self, people: People) -> Scores:
         if self.propensity is None:
-            scores = own_scores(people.x, people.exposed, self.clip)
-        else:
-            from sklearn.base import clone
+            return own_scores(people, self.clip)
+        model = learn(self.propensity, people, people.exposed)
+        return clipped(model.predict_proba(people.x)[:, 1], None, self.clip, people.sizes)
 
-            model = clone(self.propensity).fit(people.x, people.exposed)
-            scores = clipped(model.predict_proba(people.x)[:, 1], None, self.clip)
-        return ipw(y, people.exposed, scores, self.estimand)
+    def _ipw(self, people: People, y: np.ndarray) -> Weighed:
+        return ipw(y, people.exposed, self._scores(people), self.estimand)
 
     def _entropy(self, people: People, y: np.ndarray) -> Weighed:
-        return entropy(y, people.exposed, people.x, self.estimand)
+        return entropy(y, people, self.estimand)
 
     def _again(self, people: People, y: np.ndarray, groups: np.ndarray) -> float:
         """The estimate with some people left out."""
@@ -177,7 +186,10 @@ class WeightedComparison:
         except NotIdentifiedError:
             return float("nan")
 
-    def _assemble(self, study: Study, component: str, people: People, found: Weighed, unseen: int) -> Estimate:
+    def _assemble(
+        self, study: Study, component: str, people: People, found: Weighed, said: tuple[int, Doubt]
+    ) -> Estimate:
+        unseen, doubt = said
         level = cluster_level(study, component)
         rows = Rows(people.ids, study_levels(study, people.rows))
         name = level or "unit"
@@ -187,8 +199,14 @@ class WeightedComparison:
         arms = _arms(study, people, used, level)
         reason = "" if used.any() else _too_few(people)
         labels = self._labels(study, component, people, found.weight, (unseen, reason, name))
+        labels = labels.assign(right_if=self._right_if(people), score_p=doubt.p_value, doubt=doubt.words)
         mass = np.array([labels["mass"].iloc[0]], dtype=float)
         return Estimate(np.array([found.value]), mass, labels, parts, None, arms)
+
+    def _right_if(self, people: People) -> str:
+        if not people.x.shape[1]:
+            return "those with it and those without it differ in nothing else"
+        return _RIGHT_IF[self.method]
 
     def _labels(
         self, study: Study, component: str, people: People, weight: np.ndarray, said: tuple[int, str, str]
@@ -216,6 +234,13 @@ _WHOM = {
     "ATC": "people who did not have it",
     "ATE": "everybody",
     "ATO": "people who might as well have had it as not",
+}
+
+
+_RIGHT_IF = {
+    "ipw": "the propensity score has the right form",
+    "entropy": "the outcome, or the log odds of having it, is linear in the covariates",
+    "aipw": "the propensity score or the model of the outcome has the right form",
 }
 
 
@@ -249,7 +274,7 @@ def _arms(study: Study, people: People, used: np.ndarray, level: str | None) -> 
 def _problems(d: WeightedComparison) -> list[Problem]:
     choices = {
         "method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
-        "others": ("same", "ignored"), "compare": ("level", "change"),
+        "others": ("same", "balanced", "ignored"), "compare": ("level", "change"),
     }  # fmt: skip
     out = []
     for name, allowed in choices.items():

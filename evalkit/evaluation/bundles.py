@@ -121,7 +121,7 @@ def _as_one(scene: _Scene, plain: BundleEvidence, view: View, name: str) -> _Way
     until = found.clean_until if found.clean_until >= 0 else None
     window = Window(_lag(study, plain), until).within(scene.choices.horizon)
     if study.paths.n_periods == 1:
-        rungs = people_ladder(found.best_design, scene.outcome.column)
+        rungs = people_ladder(found.best_design, scene.outcome.column, bool(scene.study.covariates))
     else:
         rungs = ladder(found.best_design, scene.choices, scene.outcome.column, window.lag)
     reason = "" if found.status in ("bundle_only", "swap_only") else found.reason

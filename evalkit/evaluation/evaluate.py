@@ -17,7 +17,7 @@ from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
 from evalkit.evaluation.headline import Window, run
-from evalkit.evaluation.ladder import Choices, ladder, people_ladder, rule_words
+from evalkit.evaluation.ladder import MATCHED, UNRECORDED, Choices, ladder, people_ladder, rule_words
 from evalkit.evaluation.verdicts import Evidence, Verdict
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
@@ -136,7 +136,9 @@ def evaluate(
 
 def _rules(study: Study, sep: Separability) -> dict[str, str]:
     best = sep.components.set_index("component")["best_design"]
-    return {c.name: rule_words(str(best[c.name]), c.label) for c in study.components}
+    bare = study.paths.n_periods == 1 and not study.covariates
+    names = {n: UNRECORDED if bare and best[n] == MATCHED else str(best[n]) for n in best.index}
+    return {c.name: rule_words(names[c.name], c.label) for c in study.components}
 
 
 def _find(
@@ -153,7 +155,7 @@ def _find(
     if row["status"] not in ESTIMATED:
         return Finding(component, outcome, str(row["status"]), window, (), None, (), str(row["reason"]))
     if study.paths.n_periods == 1:
-        rungs = people_ladder(str(row["best_design"]), outcome.column)
+        rungs = people_ladder(str(row["best_design"]), outcome.column, bool(study.covariates))
     else:
         rungs = ladder(str(row["best_design"]), choices, outcome.column, window.lag)
     runs = tuple(run(r, study, component, window) for r in rungs)

@@ -87,7 +87,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         randomisation_p=f.randomisation_p, by_people=f.headline.rung.name == TRIPLE,
         by_people_check=_people_check(f.checks),
         rests_on_matching=f.headline.rung.name in (MATCHED, WEIGHTED),
-        rests_on_additivity=f.headline.rung.name in (JOINT, UNCHANGED), reason=str(row["reason"]),
+        unrecorded=f.headline.rung.name in (MATCHED, WEIGHTED) and not study.covariates,
+        rests_on_additivity=f.headline.rung.name in (JOINT, UNCHANGED, WEIGHTED), reason=str(row["reason"]),
     )  # fmt: skip
 
 

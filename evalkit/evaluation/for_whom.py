@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,8 @@ def for_whom(
 
     by: columns read when covariates are; numbers with more than six values are cut into thirds. The effect in a group
     is the mean of its people's scores (Chernozhukov et al. 2018; Semenova and Chernozhukov 2021), of everybody in it,
-    not only those who had the component. smallest: fewest people in either arm of a group that is shown.
+    not only those who had the component, with the study's weights. smallest: fewest people in either arm of a group
+    that is shown.
 
     Predictions for the calibration check come from econml's LinearDRLearner. Refuses, with the reason, below 400
     people or 100 in an arm, or where the score of a fifth of them is all but 0 or 1. Raises `OptionError` for unknown
@@ -149,19 +150,27 @@ def _why_not(people: People, x: np.ndarray) -> str:
 
 def _scores(people: People, x: np.ndarray, y: np.ndarray, groups: np.ndarray | None, seed: int) -> np.ndarray:
     whole = None if groups is None or len(np.unique(groups)) < 10 else groups
-    total = np.zeros(len(y))
+    known, total, share = replace(people, x=x), np.zeros(len(y)), people.sizes / people.sizes.sum()
     for r in range(REPEATS):
-        found = aipw(y, people.exposed, x, "ATE", Models(clip=0.01), Splits(5, 1, seed + 1000 * r, whole))
-        total += found.parts * len(y) + found.value
+        found = aipw(y, known, "ATE", Models(clip=0.01), Splits(5, 1, seed + 1000 * r, whole))
+        total += found.parts / share + found.value
     return total / REPEATS
 
 
-def _mean(psi: np.ndarray, mine: np.ndarray, groups: np.ndarray | None) -> tuple[float, float, float]:
+def _part(s: _Scored, mine: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean score of some people, with the study's weights, and (m,) everybody's part in it."""
+    share = np.where(mine, s.people.sizes, 0.0)
+    share /= share.sum()
+    value = float(share @ s.psi)
+    return value, share * (s.psi - value)
+
+
+def _mean(s: _Scored, mine: np.ndarray) -> tuple[float, float, float]:
     """Mean over some people, its standard error and degrees of freedom."""
-    value = float(psi[mine].mean())
-    gap = (psi[mine] - value) / mine.sum()
-    if groups is not None:
-        gap = np.bincount(groups[mine], weights=gap)[np.unique(groups[mine])]
+    value, part = _part(s, mine)
+    gap = part[mine]
+    if s.groups is not None:
+        gap = np.bincount(s.groups[mine], weights=gap)[np.unique(s.groups[mine])]
     n = len(gap)
     if n < 2:
         return value, float("nan"), float("nan")
@@ -177,7 +186,7 @@ def _rows(s: _Scored, name: str, kinds: np.ndarray, level: float, smallest: int)
             why = f"fewer than {smallest} people with it or without it"
             rows.append((name, kind, np.nan, np.nan, *[np.nan] * 4, why))
             continue
-        value, se, df = _mean(s.psi, mine, s.groups)
+        value, se, df = _mean(s, mine)
         reach = stats.t.ppf(0.5 + level / 2, df) * se
         rows.append((name, kind, int(mine.sum()), exposed, value, se, value - reach, value + reach, ""))
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -196,8 +205,8 @@ def _differences(s: _Scored, kinds: dict[str, np.ndarray], smallest: int) -> pd.
 
 
 def _same(s: _Scored, masks: list[np.ndarray]) -> float:
-    means = np.array([s.psi[m].mean() for m in masks])
-    parts = np.column_stack([np.where(m, s.psi - v, 0) / m.sum() for m, v in zip(masks, means, strict=True)])
+    found = [_part(s, m) for m in masks]
+    means, parts = np.array([v for v, _ in found]), np.column_stack([p for _, p in found])
     if s.groups is not None:
         code = np.unique(s.groups, return_inverse=True)[1]
         parts = np.column_stack([np.bincount(code, weights=c) for c in parts.T])

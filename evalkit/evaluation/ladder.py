@@ -29,6 +29,7 @@ SAME, UNCHANGED, TRIPLE, JOINT, IGNORED = (
 )
 TWO_WAY = "TwoWayFixedEffects"
 MATCHED, WEIGHTED = "MatchedComparison", "WeightedComparison"
+UNRECORDED = "MatchedComparison(nothing on record)"
 CALIPER = 0.2
 SINGLE = "StaggeredRollout(same, one base period)"
 
@@ -43,8 +44,10 @@ RULES = {
     "effects add up.",
     MATCHED: "{label}: people who had it are compared with people like them who did not, whose other components "
     "are the same, because nobody was seen before and after.",
-    WEIGHTED: "{label}: people who had it are compared with others weighted to be like them, because nobody was seen "
-    "before and after, and too few share their other components.",
+    WEIGHTED: "{label}: people who had it are compared with others weighted to be like them, also in their other "
+    "components, because nobody was seen before and after, and too few share those. Right only if effects add up.",
+    UNRECORDED: "{label}: people who had it are compared with people who did not, whose other components are the same. "
+    "Nothing else about them is on record.",
     "bundle": "{label}: not estimated alone, because it cannot be told apart; the bundle is run as one component.",
     "swap": "{label}: not estimated alone, because it starts as another stops; the swap is run as one component.",
     "": "{label}: not estimated, because nothing in the rollout can tell.",
@@ -102,12 +105,20 @@ def ladder(best_design: str, choices: Choices, outcome: str, lag: int = 0) -> tu
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
 
 
-def people_ladder(best_design: str, outcome: str) -> tuple[Rung, ...]:
-    """The rungs of a cross-section of people: matched and regression-adjusted, weighted, and others ignored."""
-    matched = MatchedComparison(caliper=CALIPER, adjust="reg", outcome=outcome)
+def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Rung, ...]:
+    """The rungs of a cross-section of people: matched and regression-adjusted, weighted, and others ignored.
+
+    Without covariates people are compared within combinations of the other components: difference in means. The
+    weighted rung balances the other components where too few people share them.
+    """
+    if covariates:
+        matched = MatchedComparison(caliper=CALIPER, adjust="reg", outcome=outcome)
+    else:
+        matched = MatchedComparison(method="exact", adjust=None, outcome=outcome)
+    others = "balanced" if best_design == WEIGHTED else "same"
     rungs = (
         Rung(MATCHED, matched),
-        Rung(WEIGHTED, WeightedComparison(method="entropy", outcome=outcome)),
+        Rung(WEIGHTED, WeightedComparison(method="entropy", others=others, outcome=outcome)),
         Rung(f"{MATCHED}(ignored)", replace(matched, others="ignored"), fair=False),
     )
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)

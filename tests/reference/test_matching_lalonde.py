@@ -69,7 +69,8 @@ def untied(frame) -> ek.Study:
 
 
 def design(**options) -> ek.MatchedComparison:
-    return ek.MatchedComparison(**{"covariates": FORMULA, **options})
+    """Plain differences unless asked otherwise, as the reference figures are."""
+    return ek.MatchedComparison(**{"covariates": FORMULA, "adjust": None, **options})
 
 
 def row(est: ek.Estimate) -> pd.Series:

@@ -45,8 +45,66 @@ def test_matched_and_weighted_rungs_stand_side_by_side(evaluation):
     assert np.isfinite(effects.loc["WeightedComparison", "estimate"])
 
 
-def test_without_covariates_the_reason_is_said():
-    frame = pd.DataFrame({"person": range(60), "advice": [0, 1] * 30, "y": np.linspace(0, 1, 60)})
+def bare(n: int = 400) -> tuple[ek.Study, pd.DataFrame]:
+    """Nothing is on record but what people had; advice does 1, and goes with the course, which does 2."""
+    rng = np.random.default_rng(5)
+    course = rng.random(n) < 0.5
+    advice = rng.random(n) < np.where(course, 0.7, 0.3)
+    frame = pd.DataFrame({"person": range(n), "advice": advice.astype(int), "course": course.astype(int)})
+    frame["y"] = frame["advice"] + 2 * frame["course"] + rng.normal(size=n)
+    return ek.Study(frame, unit="person", period=None, outcome="y", components=["advice", "course"]), frame
+
+
+class TestWithoutCovariates:
+    def test_means_differ_within_combinations_of_the_others(self):
+        study, frame = bare()
+        got = ek.evaluate(study).verdicts.set_index("component").loc["advice"]
+        means = frame.groupby(["course", "advice"])["y"].mean().unstack()
+        share = frame[frame["advice"] == 1]["course"].value_counts(normalize=True).sort_index()
+        assert got["estimate"] == pytest.approx(float(share @ (means[1] - means[0])))
+        assert got["conf_low"] < 1 < got["conf_high"]
+
+    def test_such_a_comparison_never_carries_a_claim(self):
+        row = ek.evaluate(bare()[0]).verdicts.iloc[0]
+        assert row["verdict"] == "cannot_tell" and "does not carry it" in row["sentence"]
+        assert any("nothing else about them is on record" in r for r in row["reasons"])
+        assert "covariates=" not in row["sentence"]
+
+    def test_the_rule_says_so(self):
+        assert "Nothing else about them is on record" in ek.evaluate(bare()[0]).rules["advice"]
+
+    def test_others_may_be_balanced_where_too_few_share_them(self):
+        """Balanced on the course, advice is told from it though nobody is compared within its strata."""
+        study, _ = bare()
+        got = ek.WeightedComparison(method="entropy", others="balanced")(study, "advice").to_frame().iloc[0]
+        raw = ek.WeightedComparison(method="entropy", others="ignored")(study, "advice").to_frame().iloc[0]
+        assert abs(got["estimate"] - 1) < 3 * got["std_error"]
+        assert raw["estimate"] > 1.4
+        table = ek.WeightedComparison(method="entropy", others="balanced").weigh(study, "advice").balance()
+        assert list(table["covariate"]) == ["course"]
+        assert table["smd_after"].abs().max() < 1e-8
+
+    def test_weights_are_used_without_a_word(self, recwarn):
+        study, frame = bare()
+        frame = frame.assign(times=np.arange(len(frame)) % 3 + 1)
+        weighed = ek.Study(frame, unit="person", period=None, outcome="y", components=["advice", "course"],
+                           weights="times")  # fmt: skip
+        one, other = (ek.evaluate(s).verdicts["estimate"] for s in (study, weighed))
+        assert (one != other).all() and abs(one - other).max() < 0.3
+        assert not recwarn.list
+
+
+def test_a_portfolio_is_compared_project_by_project(recwarn):
+    """Projects with weights and without covariates: a few are alike in all other components."""
+    verdicts = ek.evaluate(ek.synthetic.partnership("portfolio", "clean", seed=1).study).verdicts
+    assert verdicts["estimate"].notna().any()
+    assert not verdicts["verdict"].isin(["shown", "likely"]).any()
+    assert not recwarn.list
+
+
+def test_a_handful_of_exposed_people_asks_for_no_rollout_orders():
+    """A cross-section has no orders of a rollout to deal anew, however few had it."""
+    frame = pd.DataFrame({"person": range(60), "advice": [1, 1] + [0] * 58, "y": [5.0, 5.1] + [0.0, 0.2] * 29})
     study = ek.Study(frame, unit="person", period=None, outcome="y", components=["advice"])
     row = ek.evaluate(study).verdicts.iloc[0]
-    assert row["verdict"] == "cannot_tell" and "covariate" in row["sentence"]
+    assert row["verdict"] == "cannot_tell" and row["conf_low"] > 0

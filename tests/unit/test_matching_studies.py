@@ -116,11 +116,11 @@ def test_clusters_and_sets_are_crossed():
     rng = np.random.default_rng(5)
     frame["y"] += rng.normal(size=30)[frame["borough"]] * (1 + frame["nurse"])
     people = study(frame, cluster="borough")
-    est = ek.MatchedComparison(caliper=0.2)(people, "nurse")
+    est = ek.MatchedComparison(caliper=0.2, adjust=None)(people, "nurse")
     assert est.to_frame()["inference"][0] == "jackknife"
     by_hand = _two_way(est)
     assert est.to_frame(inference="analytic")["std_error"][0] == pytest.approx(by_hand)
-    alone = ek.MatchedComparison(caliper=0.2)(study(frame), "nurse").to_frame(inference="analytic")
+    alone = ek.MatchedComparison(caliper=0.2, adjust=None)(study(frame), "nurse").to_frame(inference="analytic")
     assert est.to_frame(inference="analytic")["std_error"][0] > 1.2 * alone["std_error"][0]
     assert est.to_frame()["clusters_exposed"][0] == 30
 
@@ -159,7 +159,7 @@ def test_refits_without_a_borough_spread_as_the_estimate_does(design):
 def test_refits_keep_the_pairs():
     frame = several(400)
     frame["borough"] %= 6
-    design = ek.MatchedComparison(caliper=0.2)
+    design = ek.MatchedComparison(caliper=0.2, adjust=None)
     people = study(frame, cluster="borough")
     matching = design.match(people, "nurse")
     reps = design(people, "nurse").replicates
@@ -217,7 +217,7 @@ def test_without_replacement_pairs_are_not_independent_people():
 
     frame = several(2000)
     frame["y"] += 3 * frame["x"]
-    est = ek.MatchedComparison(caliper=0.1)(study(frame), "nurse")
+    est = ek.MatchedComparison(caliper=0.1, adjust=None)(study(frame), "nurse")
     right = est.to_frame(inference="analytic")["std_error"][0]
     n = len(est.influence)
     wrong = np.sqrt((est.influence[:, 0] ** 2).sum() * hc1(n, 2))
@@ -254,7 +254,7 @@ def test_differences_by_set_feed_the_bounds(options):
     from evalkit.checks import hidden_bias
 
     people = study(several())
-    design = ek.MatchedComparison(**options)
+    design = ek.MatchedComparison(adjust=None, **options)
     matching = design.match(people, "nurse")
     gaps = design.differences(people, matching)
     value = design.estimate(people, "nurse", matching).value[0]

@@ -26,6 +26,7 @@ def reuse_effect(
     exposed: np.ndarray,
     bias: np.ndarray | None,
     own_arm: np.ndarray | None = None,
+    size: np.ndarray | None = None,
 ) -> Reuse:
     """Mean gap between matched people and their partners.
 
@@ -33,9 +34,11 @@ def reuse_effect(
     K and K' the sums of 1/m and 1/m^2 a person serves with, F whether they are focal themselves (both ways: ATE), s2
     half the mean over focal people of the mean over partners of (tau_ij - tau)^2 (theorem 7, one residual variance).
     bias: covariates (m, q) of the bias correction (2011), by regression among partners. own_arm: (m,) residual
-    variances from people's own arm instead of s2. Takes the propensity score, if any, as known.
+    variances from people's own arm instead of s2. size: (m,) people for whom a focal person stands, one each when None;
+    partners serve with it. Takes the propensity score, if any, as known.
     """
     m = len(y)
+    own = np.ones(m) if size is None else size
     gaps = [_gaps(x, y, exposed, bias) for x in links]
     share = [1.0 / np.bincount(x.focal, minlength=m)[x.focal] for x in links]
     tau, focal = np.zeros(m), np.zeros(m, dtype=bool)
@@ -43,18 +46,20 @@ def reuse_effect(
     for x, gap, part in zip(links, gaps, share, strict=True):
         tau += np.bincount(x.focal, weights=gap * part, minlength=m)
         focal[x.focal] = True
+        part = own[x.focal] * part
         serves += np.bincount(x.partner, weights=part, minlength=m)
         squares += np.bincount(x.partner, weights=part**2, minlength=m)
-    n = int(focal.sum())
-    value = float(tau[focal].sum() / n)
-    s2 = sum(float(((gap - value) ** 2 * part).sum()) for gap, part in zip(gaps, share, strict=True)) / (2 * n)
+    n = float(own[focal].sum())
+    value = float((own * tau)[focal].sum() / n)
+    spread = [(own[x.focal] * (g - value) ** 2 * p).sum() for x, g, p in zip(links, gaps, share, strict=True)]
+    s2 = float(sum(spread)) / (2 * n)
     residual = np.full(m, s2) if own_arm is None else own_arm
     both = focal & (serves > 0)
-    noise = residual * (serves**2 - squares + np.where(both, 2 * serves, 0.0))
-    direct = np.where(focal, tau - value, 0.0)
+    noise = residual * (serves**2 - squares + np.where(both, 2 * own * serves, 0.0))
+    direct = np.where(focal, own * (tau - value), 0.0)
     side = np.sign(np.where(focal, direct, (y - y.mean()) * np.where(exposed, 1.0, -1.0)))
-    size = np.sqrt(np.maximum(direct**2 + noise, 0.0)) / n
-    return Reuse(value, np.where(side == 0, 1.0, side) * size)
+    parts = np.sqrt(np.maximum(direct**2 + noise, 0.0)) / n
+    return Reuse(value, np.where(side == 0, 1.0, side) * parts)
 
 
 def _gaps(links: Links, y: np.ndarray, exposed: np.ndarray, bias: np.ndarray | None) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.matching.people import People
+
 
 def is_binary(x: np.ndarray) -> np.ndarray:
     """(q,) whether a column holds at most two values, 0 and 1."""
@@ -50,24 +52,24 @@ def effective_size(w: np.ndarray) -> float:
 
 
 def balance_table(
-    x: np.ndarray, names: tuple[str, ...], exposed: np.ndarray, weights: np.ndarray, estimand: str
+    people: People, x: np.ndarray, names: tuple[str, ...], weights: np.ndarray, estimand: str
 ) -> pd.DataFrame:
     """A row a covariate: means, standardised mean differences (smd), variance ratios, KS distances, before and after.
 
     The unit of the smd is a standard deviation before matching: of the exposed (ATT), of the
     comparison (ATC), or the root of the mean of both variances (ATE); sqrt(p(1 - p)) where binary.
-    weights: (m,), 0 for those left out.
+    x: (m, q) columns called `names`. weights: (m,), 0 for those left out; before, the study's own.
     """
-    ones, binary = np.ones(len(x)), is_binary(x)
-    v1, v0 = weighted_variance(x[exposed], ones[exposed]), weighted_variance(x[~exposed], ones[~exposed])
+    exposed, own, binary = people.exposed, people.sizes, is_binary(x)
+    v1, v0 = weighted_variance(x[exposed], own[exposed]), weighted_variance(x[~exposed], own[~exposed])
     unit = np.sqrt({"ATT": v1, "ATC": v0}.get(estimand, (v1 + v0) / 2))
     out: dict[str, object] = {"covariate": list(names)}
     use = weights > 0
     if not (use & exposed).any() or not (use & ~exposed).any():
-        ks = [ks_distances(x, exposed, (ones,))[0]]
+        ks = [ks_distances(x, exposed, (own,))[0]]
     else:
-        ks = ks_distances(x, exposed, (ones, weights))
-    for when, w, distance in zip(("before", "after"), (ones, weights), [*ks, None], strict=False):
+        ks = ks_distances(x, exposed, (own, weights))
+    for when, w, distance in zip(("before", "after"), (own, weights), [*ks, None], strict=False):
         if distance is None:
             out |= {f"{c}_after": np.nan for c in _COLUMNS}
             continue

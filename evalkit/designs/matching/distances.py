@@ -69,7 +69,7 @@ def make_space(
     named = dict(caliper) if isinstance(caliper, Mapping) else {}
     needs = distance in LINE or scored or bool({"propensity", "logit"} & set(named))
     _need_covariates(people, distance)
-    score = fit_score(people.x, people.exposed) if needs else None
+    score = fit_score(people.x, people.exposed, people.weight) if needs else None
     if distance in LINE:
         assert score is not None
         value = score.value if distance == "propensity" else score.logit

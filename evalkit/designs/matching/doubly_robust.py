@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from evalkit.designs.matching.people import People
 from evalkit.designs.matching.score import fit_score, newton
-from evalkit.designs.matching.weighting import Weighed
+from evalkit.designs.matching.weighting import Weighed, learn
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,18 @@ class Splits:
     groups: np.ndarray | None = None
 
 
-def aipw(y: np.ndarray, exposed: np.ndarray, x: np.ndarray, estimand: str, models: Models, splits: Splits) -> Weighed:
+def aipw(y: np.ndarray, people: People, estimand: str, models: Models, splits: Splits) -> Weighed:
     """Augmented inverse probability weighting; the median over repeated splits.
 
-    ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n.
+    ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n. The
+    study's weights go into every model and every mean.
     The variance adds each split's distance from the median (median of s^2 + (theta - median)^2).
     """
+    data = _Design.of(people)
     if splits.folds == 1:
-        return _once(y, exposed, x, estimand, models, np.zeros(len(y), dtype=int))
-    data = _Design.of(x, y, exposed)
-    runs = [_once(y, exposed, x, estimand, models, _fold_of(exposed, splits, r), data) for r in range(splits.repeats)]
+        return _once(y, people, estimand, models, np.zeros(len(y), dtype=int), data)
+    folds = [_fold_of(people.exposed, splits, r) for r in range(splits.repeats)]
+    runs = [_once(y, people, estimand, models, fold, data) for fold in folds]
     values = np.array([r.value for r in runs])
     middle = float(np.median(values))
     variances = np.array([r.parts @ r.parts for r in runs])
@@ -64,14 +67,15 @@ def _fold_of(exposed: np.ndarray, splits: Splits, repeat: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Design:
-    """[1, standardised x] without repeats, the outcome, and the logit on everybody (where folds start from)."""
+    """[1, standardised x] without repeats, and the logit on everybody (where folds start from)."""
 
     matrix: np.ndarray
     start: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, exposed: np.ndarray) -> _Design:
-        score = fit_score(x, exposed)
+    def of(cls, people: People) -> _Design:
+        x = people.x
+        score = fit_score(x, people.exposed, people.weight)
         centre, scale = x.mean(axis=0), x.std(axis=0)
         matrix = np.ones((len(x), x.shape[1] + 1))
         np.divide(x - centre, np.where(scale > 0, scale, 1.0), out=matrix[:, 1:])
@@ -81,39 +85,36 @@ class _Design:
         return cls(matrix, start)
 
 
-def _once(
-    y: np.ndarray, exposed: np.ndarray, x: np.ndarray, estimand: str, models: Models, fold: np.ndarray,
-    data: _Design | None = None,
-) -> Weighed:  # fmt: skip
-    data = _Design.of(x, y, exposed) if data is None else data
-    e = _scores(x, exposed, data, models, fold)
-    m1, m0 = _outcomes(x, y, exposed, data, models, fold)
+def _once(y: np.ndarray, people: People, estimand: str, models: Models, fold: np.ndarray, data: _Design) -> Weighed:
+    e = _scores(people, data, models, fold)
+    m1, m0 = _outcomes(people, y, data, models, fold)
     if models.clip is not None:
         e = e.clip(models.clip, 1 - models.clip)
-    return _combine(y, exposed, e, m1, m0, estimand)
+    return _combine(y, people, e, (m1, m0), estimand)
 
 
 def _combine(
-    y: np.ndarray, exposed: np.ndarray, e: np.ndarray, m1: np.ndarray, m0: np.ndarray, estimand: str
+    y: np.ndarray, people: People, e: np.ndarray, models: tuple[np.ndarray, np.ndarray], estimand: str
 ) -> Weighed:
-    t, n = exposed.astype(float), len(y)
+    exposed, size = people.exposed, people.sizes
+    t, (m1, m0) = exposed.astype(float), models
     with np.errstate(divide="ignore", invalid="ignore"):
         if estimand == "ATE":
             psi = m1 - m0 + np.where(exposed, (y - m1) / e, -(y - m0) / (1 - e))
-            value = float(psi.mean())
-            return Weighed(value, (psi - value) / n)
-        if estimand == "ATT":
+            target = np.ones(len(y))
+        elif estimand == "ATT":
             target = t
             psi = np.where(exposed, y - m0, -e / (1 - e) * (y - m0))
         else:
             target = 1 - t
             psi = np.where(exposed, (1 - e) / e * (y - m1), m1 - y)
-    value = float(psi.sum() / target.sum())
-    return Weighed(value, (psi - target * value) / target.sum())
+    total = size @ target
+    value = float(size @ psi / total)
+    return Weighed(value, size * (psi - target * value) / total)
 
 
-def _scores(x: np.ndarray, exposed: np.ndarray, data: _Design, models: Models, fold: np.ndarray) -> np.ndarray:
-    folds = int(fold.max()) + 1
+def _scores(people: People, data: _Design, models: Models, fold: np.ndarray) -> np.ndarray:
+    folds, x, exposed = int(fold.max()) + 1, people.x, people.exposed
     if models.propensity is None:
         if folds == 1:
             return special.expit(data.matrix @ data.start)
@@ -122,40 +123,42 @@ def _scores(x: np.ndarray, exposed: np.ndarray, data: _Design, models: Models, f
         for f in range(folds):
             here = fold == f
             away = ~here
-            out[here] = special.expit(data.matrix[here] @ newton(data.matrix[away], t[away], data.start, 1e-8))
+            some = None if people.weight is None else people.weight[away]
+            coef = newton(data.matrix[away], t[away], data.start, 1e-8, some)
+            out[here] = special.expit(data.matrix[here] @ coef)
         return out
-    from sklearn.base import clone
-
     out = np.empty(len(x))
     for f in range(folds):
         here = fold == f
         away = ~here if folds > 1 else here
-        out[here] = clone(models.propensity).fit(x[away], exposed[away]).predict_proba(x[here])[:, 1]
+        fitted = learn(models.propensity, people.take(away), exposed[away])
+        out[here] = fitted.predict_proba(x[here])[:, 1]
     return out
 
 
 def _outcomes(
-    x: np.ndarray, y: np.ndarray, exposed: np.ndarray, data: _Design, models: Models, fold: np.ndarray
+    people: People, y: np.ndarray, data: _Design, models: Models, fold: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(m,) outcomes expected with and without the component, from people in other folds."""
     found = []
-    for arm in (exposed, ~exposed):
+    for arm in (people.exposed, ~people.exposed):
         if models.outcome is None:
-            found.append(_least_squares(y, arm, data.matrix, fold))
+            found.append(_least_squares(y, np.where(arm, people.sizes, 0.0), data.matrix, fold))
         else:
-            found.append(_learned(x, y, arm, models.outcome, fold))
+            found.append(_learned(people, y, arm, models.outcome, fold))
     return found[0], found[1]
 
 
-def _least_squares(y: np.ndarray, arm: np.ndarray, matrix: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Each fold's cross-products are made once and taken from the whole."""
+def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Each fold's cross-products are made once and taken from the whole. size: (m,) weights, 0 outside the arm."""
     folds = int(fold.max()) + 1
     grams, rights = [], []
     for f in range(folds):
-        mine = arm & (fold == f)
+        mine = (size > 0) & (fold == f)
         a = matrix[mine]
-        grams.append(a.T @ a)
-        rights.append(a.T @ y[mine])
+        weighed = a if (size[mine] == 1).all() else a * size[mine, None]
+        grams.append(weighed.T @ a)
+        rights.append(weighed.T @ y[mine])
     gram, right = np.sum(grams, axis=0), np.sum(rights, axis=0)
     out = np.empty(len(y))
     for f in range(folds):
@@ -166,13 +169,11 @@ def _least_squares(y: np.ndarray, arm: np.ndarray, matrix: np.ndarray, fold: np.
     return out
 
 
-def _learned(x: np.ndarray, y: np.ndarray, arm: np.ndarray, model: Any, fold: np.ndarray) -> np.ndarray:
-    from sklearn.base import clone
-
+def _learned(people: People, y: np.ndarray, arm: np.ndarray, model: Any, fold: np.ndarray) -> np.ndarray:
     folds = int(fold.max()) + 1
     out = np.empty(len(y))
     for f in range(folds):
         here = fold == f
         away = arm & ~here if folds > 1 else arm
-        out[here] = clone(model).fit(x[away], y[away]).predict(x[here])
+        out[here] = learn(model, people.take(away), y[away]).predict(people.x[here])
     return out

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.matching.abadie_imbens import Reuse, own_arm_variance, reuse_effect
+from evalkit.designs.matching.distances import LINE
 from evalkit.designs.matching.effect import Fit, Levels, Multiway, contributions, regression
 from evalkit.designs.matching.matched_set import PAIRED, Matching
 from evalkit.designs.matching.nearest import Links
@@ -87,7 +88,7 @@ def _fit(matching: Matching, y: np.ndarray, asked: Asked) -> Fit | Reuse:
             own = own_arm_variance(matching.space, np.nan_to_num(y), people.exposed, asked.neighbours,
                                    asked.tolerance or 0.0)  # fmt: skip
         bias = people.x if asked.adjust == "bias" else None
-        return reuse_effect(matching.links, np.nan_to_num(y), people.exposed, bias, own)
+        return reuse_effect(matching.links, np.nan_to_num(y), people.exposed, bias, own, people.sizes)
     who, w = _rows(matching)[:2]
     x = people.x[who] if asked.adjust == "reg" else None
     return regression(y[who], people.exposed[who], x, w)
@@ -99,11 +100,12 @@ def _rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         who = np.flatnonzero(matching.used)
         return who, matching.weight[who], matching.sets[who]
     people, weights, sets = [], [], []
+    own = matching.people.sizes
     for d, x in enumerate(matching.links):
         count = np.bincount(x.focal, minlength=len(matching.people))
         focal = np.flatnonzero(count)
         people += [focal, x.partner]
-        weights += [np.ones(len(focal)), 1.0 / count[x.focal]]
+        weights += [own[focal], own[x.focal] / count[x.focal]]
         sets += [2 * focal + d, 2 * x.focal + d]
     return np.concatenate(people), np.concatenate(weights), np.concatenate(sets)
 
@@ -134,9 +136,21 @@ def estimate(matching: Matching, y: np.ndarray, asked: Asked, study: Study, nami
         parts = _parts(matching, fit, study, naming.component, level)
         if level is None and isinstance(fit, Fit) and matching.method in PAIRED and not matching.replace:
             replicate = lambda: _without_a_set(matching, y, asked)  # noqa: E731
-    labels = naming.labels(matching, whole, reason, parts.level)
+    labels = naming.labels(matching, whole, reason, parts.level).assign(
+        adjust=asked.adjust or "none", right_if=right_if(matching, asked.adjust)
+    )
     mass = np.array([float((matching.used & _target(matching)).sum())])
     return Estimate(np.array([value]), mass, labels, parts, None, _arms(matching, study, level), replicate)
+
+
+def right_if(matching: Matching, adjust: str | None) -> str:
+    """What must hold for the answer to be right, beyond everything that matters being on record."""
+    space = matching.space
+    on_score = space is not None and space.points.shape[1] == 1 and space.score is not None and space.named in LINE
+    if not matching.people.x.shape[1]:
+        return "those with it and those without it differ in nothing else"
+    near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
+    return near if adjust is None else f"{near}, or the outcome is linear in the covariates"
 
 
 def cluster_level(study: Study, component: str) -> str | None:

@@ -43,10 +43,10 @@ class Matching:
 
     @cached_property
     def weight(self) -> np.ndarray:
-        """(m,) weight of each person, 0 where unmatched; each arm's sum to the number of its people matched."""
+        """(m,) weight of each person, 0 where unmatched; an arm's sum to what its matched people weigh."""
         if self.replace:
-            return reuse_weights(self.links, len(self.people), self.people.exposed, self.estimand)
-        return set_weights(self.sets, self.people.exposed, self.estimand)
+            return reuse_weights(self.links, self.people, self.estimand)
+        return set_weights(self.sets, self.people, self.estimand)
 
     @property
     def used(self) -> np.ndarray:
@@ -86,7 +86,7 @@ class Matching:
         x, names = p.x, p.names
         if self.space is not None and self.space.score is not None:
             x, names = np.column_stack([self.space.score.value, x]), ("propensity score", *names)
-        return balance_table(x, names, p.exposed, self.weight, self.estimand)
+        return balance_table(p, x, names, self.weight, self.estimand)
 
     @property
     def sample(self) -> pd.DataFrame:
@@ -184,35 +184,39 @@ def _alone(strata: np.ndarray, exposed: np.ndarray) -> np.ndarray:
     return ((mine == 0) | (mine == size))[code]
 
 
-def set_weights(sets: np.ndarray, exposed: np.ndarray, estimand: str) -> np.ndarray:
-    """(m,) weights that make each arm look like the exposed (ATT), the comparison (ATC) or both (ATE), set by set."""
+def set_weights(sets: np.ndarray, people: People, estimand: str) -> np.ndarray:
+    """(m,) weights that make each arm look like the exposed (ATT), the comparison (ATC) or both (ATE), set by set.
+
+    The study's weights count within a set, and say how much a set counts.
+    """
     used = sets >= 0
     w = np.zeros(len(sets))
     if not used.any():
         return w
-    s, e = sets[used], exposed[used]
-    size = np.bincount(s).astype(float)
-    arm = np.bincount(s, weights=e)
+    s, e, own = sets[used], people.exposed[used], people.sizes[used]
+    size = np.bincount(s, weights=own)
+    arm = np.bincount(s, weights=own * e)
     target = {"ATT": arm, "ATC": size - arm}.get(estimand, size)
-    raw = target[s] / np.where(e, arm[s], (size - arm)[s])
+    raw = own * target[s] / np.where(e, arm[s], np.bincount(s, weights=own * ~e)[s])
     for side in (e, ~e):
-        raw[side] *= side.sum() / raw[side].sum()
+        raw[side] *= own[side].sum() / raw[side].sum()
     w[used] = raw
     return w
 
 
-def reuse_weights(links: tuple[Links, ...], m: int, exposed: np.ndarray, estimand: str) -> np.ndarray:
+def reuse_weights(links: tuple[Links, ...], people: People, estimand: str) -> np.ndarray:
     """(m,) weights of people who may serve several times: 1 for those matched, 1/(number of partners) each time
-    they serve."""
+    they serve, all times the study's weight of the person for whom they stand."""
+    m, exposed, own = len(people), people.exposed, people.sizes
     w = np.zeros(m)
     for x in links:
         count = np.bincount(x.focal, minlength=m)
-        w[count > 0] += 1.0
-        w += np.bincount(x.partner, weights=1.0 / count[x.focal], minlength=m)
+        w += np.where(count > 0, own, 0.0)
+        w += np.bincount(x.partner, weights=own[x.focal] / count[x.focal], minlength=m)
     if estimand == "ATE":
         return w
     partner = ~exposed if estimand == "ATT" else exposed
     total = w[partner].sum()
     if total > 0:
-        w[partner] *= (w[partner] > 0).sum() / total
+        w[partner] *= own[partner & (w > 0)].sum() / total
     return w

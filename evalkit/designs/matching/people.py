@@ -15,7 +15,9 @@ from evalkit.study.columns import Columns, suggest
 from evalkit.study.levels import per_unit
 from evalkit.study.paths import UNKNOWN, Paths
 
-_FURTHER = ("another component's exposure is not known", "no row in the period of the covariates")
+_FURTHER = (
+    "another component's exposure is not known", "no row in the period of the covariates", "a weight of zero",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class People:
     ids: (m,). rows: (m,) their rows in `study.paths`. exposed: (m,) bool. strata: (m,) people of
     one code may be compared: the others' path and the variables matched exactly. x: (m, q)
     covariates called `names`. base, period: positions of the periods of covariates and outcome.
-    left_out: why and how many others take no part.
+    left_out: why and how many others take no part. weight: (m,) the study's weights, None where it has none.
     """
 
     component: str
@@ -39,6 +41,7 @@ class People:
     period: int
     left_out: pd.DataFrame
     exact: tuple[str, ...] = ()
+    weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,8 +50,13 @@ class People:
         """Some of them."""
         return replace(
             self, ids=self.ids[keep], rows=self.rows[keep], exposed=self.exposed[keep], strata=self.strata[keep],
-            x=self.x[keep],
+            x=self.x[keep], weight=None if self.weight is None else self.weight[keep],
         )  # fmt: skip
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(m,) how many people each stands for: the study's weights, or ones."""
+        return np.ones(len(self)) if self.weight is None else self.weight
 
 
 @dataclass(frozen=True)
@@ -78,14 +86,22 @@ def gather(study: Study, component: str, who: Who) -> People:
     status[(others < 0)[paths.path] & (status < 2)] = len(reasons)
     if paths.seen is not None:
         status[~paths.seen[:, base] & (status < 2)] = len(reasons) + 1
+    if paths.weights is not None:
+        status[(paths.weights == 0) & (status < 2)] = len(reasons) + 2
     rows = np.flatnonzero(status < 2)
     exposed = status[rows] == 1
     left_out = _count(status, [*reasons, *_FURTHER])
     _need_both(component, exposed, left_out)
     x, names = covariates_of(study, who.covariates, rows, base)
+    if who.others == "balanced":
+        more, called = _exposures(paths, component, rows, base)
+        x, names = np.hstack([x, more]), (*names, *called)
     codes = [others[paths.path[rows]], *(_exact(study, name, rows, base) for name in who.exact)]
     strata = joint_codes(codes)
-    return People(component, paths.units[rows], rows, exposed, strata, x, names, base, period, left_out, who.exact)
+    weight = None if paths.weights is None else paths.weights[rows]
+    return People(
+        component, paths.units[rows], rows, exposed, strata, x, names, base, period, left_out, who.exact, weight
+    )
 
 
 def joint_codes(codes: Sequence[np.ndarray]) -> np.ndarray:
@@ -154,11 +170,25 @@ def _status(paths: Paths, k: int, base: int, period: int) -> tuple[np.ndarray, l
 
 def _others(paths: Paths, component: str, base: int, period: int, others: str) -> np.ndarray:
     """(P,) one code for the others' path from base to the outcome's period; -1 where not known."""
+    states = paths.others(component)[:, base : period + 1]
     if others == "ignored":
         return np.zeros(paths.n_paths, dtype=np.int64)
-    states = paths.others(component)[:, base : period + 1]
-    code = np.unique(states, axis=0, return_inverse=True)[1].ravel()
+    code = np.unique(states, axis=0, return_inverse=True)[1].ravel() if others == "same" else np.zeros(len(states), int)
     return np.where((states < 0).any(axis=1), -1, code)
+
+
+def _exposures(paths: Paths, component: str, rows: np.ndarray, period: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(m, p) a 0/1 column for every state of the other components that some of these people are in and others are not
+    (off apart)."""
+    columns, names = [], []
+    for k, name in enumerate(paths.components):
+        state = paths.state[paths.path[rows], period, k]
+        for value in [] if name == component else np.unique(state[state > 0]):
+            mine = state == value
+            if not mine.all():
+                columns.append(mine.astype(float))
+                names.append(name if (state <= value).all() else f"{name} at dose {value}")
+    return np.array(columns).reshape(-1, len(rows)).T, tuple(names)
 
 
 def _count(status: np.ndarray, reasons: list[str]) -> pd.DataFrame:

@@ -47,8 +47,8 @@ def independent(design: np.ndarray) -> np.ndarray:
     return np.array(kept, dtype=np.intp)
 
 
-def fit_score(x: np.ndarray, exposed: np.ndarray) -> Score:
-    """Maximum likelihood logit of being exposed on covariates (m, q), as R's `glm`.
+def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = None) -> Score:
+    """Maximum likelihood logit of being exposed on covariates (m, q), as R's `glm`; weight: (m,) or None.
 
     Equal rows get exactly equal scores, so ties are ties. Raises `NotIdentifiedError` where the
     covariates tell the two arms apart perfectly; warns where they nearly do.
@@ -60,7 +60,7 @@ def fit_score(x: np.ndarray, exposed: np.ndarray) -> Score:
     width = design.shape[1]
     kept = independent(design)
     design = design if len(kept) == width else design[:, kept]
-    beta = _maximise(design, exposed.astype(float))
+    beta = _maximise(design, exposed.astype(float), weight)
     coef = np.zeros(width)
     coef[kept] = beta
     slope = coef[1:] / scale
@@ -78,23 +78,27 @@ def _linear(x: np.ndarray, coef: np.ndarray) -> np.ndarray:
     return out
 
 
-def _maximise(design: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _maximise(design: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     """Newton's method; large data start from the answer of every twentieth person."""
     start = np.zeros(design.shape[1])
-    start[0] = special.logit(y.mean())
+    start[0] = special.logit(np.average(y, weights=weight))
     if len(y) > _LARGE and 0 < y[::20].sum() < len(y[::20]):
-        thin = newton(design[::20], y[::20], start)
+        thin = newton(design[::20], y[::20], start, weight=None if weight is None else weight[::20])
         start = thin if np.isfinite(thin).all() and np.abs(thin).max() < _FAR else start
-    return newton(design, y, start)
+    return newton(design, y, start, weight=weight)
 
 
-def newton(design: np.ndarray, y: np.ndarray, beta: np.ndarray, tight: float = _TIGHT) -> np.ndarray:
-    """Logit coefficients from a starting point; stops when a step is below `tight`."""
+def newton(
+    design: np.ndarray, y: np.ndarray, beta: np.ndarray, tight: float = _TIGHT, weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Logit coefficients from a starting point; stops when a step is below `tight`. weight: (m,) or None."""
     eta = design @ beta
     for _ in range(_MOST):
         p = special.expit(eta)
         w = p * (1.0 - p)
         gap = y - p
+        if weight is not None:
+            w, gap = weight * w, weight * gap
         if np.abs(eta).max() > 10 * _FAR or w.max() < 1e-300:
             break
         gram = (design * w[:, None]).T @ design

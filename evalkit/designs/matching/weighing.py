@@ -33,7 +33,7 @@ class Weighting:
     def balance(self) -> pd.DataFrame:
         """Standardised mean differences, variance ratios and KS distances, before and after."""
         kind = "ATE" if self.estimand == "ATO" else self.estimand
-        return balance_table(self.people.x, self.people.names, self.people.exposed, self.weight, kind)
+        return balance_table(self.people, self.people.x, self.people.names, self.weight, kind)
 
     @property
     def sample(self) -> pd.DataFrame:
@@ -58,8 +58,8 @@ def usable_strata(people: People, least: int) -> list[np.ndarray]:
 def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, one: ONE) -> Weighed:
     """The mean of the strata's estimates, weighed by the people whom the estimand speaks for.
 
-    The shares are estimated, so each of those people also adds (stratum's value - value) / N. NaN without a
-    stratum that can be weighed.
+    The shares are estimated, so each of those people also adds (stratum's value - value) / N, all with the study's
+    weights. NaN without a stratum that can be weighed.
     """
     strata = usable_strata(people, least)
     target = {"ATT": people.exposed, "ATC": ~people.exposed}.get(estimand, np.ones(len(people), bool))
@@ -67,13 +67,14 @@ def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, one: ON
     if not strata:
         return Weighed(float("nan"), parts, weight)
     found = [one(people.take(g), y[g]) for g in strata]
-    size = np.array([target[g].sum() for g in strata], dtype=float)
+    mass = people.sizes
+    size = np.array([mass[g[target[g]]].sum() for g in strata])
     total = size.sum()
     value = float(sum(n * f.value for n, f in zip(size, found, strict=True)) / total)
     for g, n, f in zip(strata, size, found, strict=True):
-        parts[g] = n / total * f.parts + np.where(target[g], (f.value - value) / total, 0.0)
+        parts[g] = n / total * f.parts + np.where(target[g], mass[g] * (f.value - value) / total, 0.0)
         if f.weight is None:
-            weight[g] = 1.0
+            weight[g] = mass[g]
             continue
         for arm in (people.exposed[g], ~people.exposed[g]):
             weight[g[arm]] = f.weight[arm] * n / f.weight[arm].sum()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from evalkit.designs.matching.people import People
 from evalkit.designs.matching.score import fit_score
+from evalkit.errors import OptionError
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,27 +24,46 @@ class Weighed:
 @dataclass(frozen=True, eq=False)
 class Scores:
     """Propensity scores of m people. design: (m, q) columns of the logit behind them, None when a model of
-    the user's made them (then they are taken as known). moved: whether a score was not clipped."""
+    the user's made them (then they are taken as known). moved: whether a score was not clipped. size: (m,) people
+    whom each stands for."""
 
     value: np.ndarray
     design: np.ndarray | None
     moved: np.ndarray
+    size: np.ndarray
 
 
-def own_scores(x: np.ndarray, exposed: np.ndarray, clip: float | None) -> Scores:
+def own_scores(people: People, clip: float | None) -> Scores:
     """Scores by the logit of this package."""
-    score = fit_score(x, exposed)
+    x = people.x
+    score = fit_score(x, people.exposed, people.weight)
     centre, scale = x.mean(axis=0), x.std(axis=0)
     design = np.column_stack([np.ones(len(x)), (x - centre) / np.where(scale > 0, scale, 1.0)])[:, score.kept]
-    return clipped(score.value, design, clip)
+    return clipped(score.value, design, clip, people.sizes)
 
 
-def clipped(value: np.ndarray, design: np.ndarray | None, clip: float | None) -> Scores:
+def clipped(value: np.ndarray, design: np.ndarray | None, clip: float | None, size: np.ndarray) -> Scores:
     """Scores kept away from 0 and 1 by `clip`."""
     if clip is None:
-        return Scores(value, design, np.ones(len(value), dtype=bool))
+        return Scores(value, design, np.ones(len(value), dtype=bool), size)
     inside = (value >= clip) & (value <= 1 - clip)
-    return Scores(value.clip(clip, 1 - clip), design, inside)
+    return Scores(value.clip(clip, 1 - clip), design, inside, size)
+
+
+def learn(model: Any, people: People, y: np.ndarray) -> Any:
+    """A copy of the user's estimator, fitted to some people with the study's weights. Raises `OptionError` where it
+    takes none."""
+    from sklearn.base import clone
+    from sklearn.utils.validation import has_fit_parameter
+
+    if people.weight is None:
+        return clone(model).fit(people.x, y)
+    if not has_fit_parameter(model, "sample_weight"):
+        raise OptionError(
+            f"{type(model).__name__} cannot take the study's weights (its fit has no sample_weight). Use an estimator "
+            "that can, or a study without weights."
+        )
+    return clone(model).fit(people.x, y, sample_weight=people.weight)
 
 
 def score_weights(e: np.ndarray, exposed: np.ndarray, estimand: str) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +88,7 @@ def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> We
     as known would be half as wide again in our simulations.
     """
     w, slope = score_weights(scores.value, exposed, estimand)
-    slope = np.where(scores.moved, slope, 0.0)
+    w, slope = scores.size * w, scores.size * np.where(scores.moved, slope, 0.0)
     parts = np.zeros(len(y))
     means = []
     lean = 0.0 if scores.design is None else np.zeros(scores.design.shape[1])
@@ -80,6 +102,6 @@ def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> We
             lean = lean + sign * ((slope * residual) @ scores.design) / total
     if scores.design is not None:
         e = scores.value
-        gram = (scores.design * (e * (1 - e))[:, None]).T @ scores.design
-        parts += (exposed - e) * (scores.design @ np.linalg.solve(gram, lean))
+        gram = (scores.design * (scores.size * e * (1 - e))[:, None]).T @ scores.design
+        parts += scores.size * (exposed - e) * (scores.design @ np.linalg.solve(gram, lean))
     return Weighed(means[0] - means[1], parts, w)
