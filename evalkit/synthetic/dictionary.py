@@ -1,10 +1,12 @@
-"""What every column of a partnership's folder means, and the page that says what the folder is."""
+"""What every column of a partnership's folder means."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from evalkit.synthetic.spec import PERSON, Knobs, Process, Spec
+from evalkit.synthetic.cutoff import later_period
+from evalkit.synthetic.knobs import Knobs
+from evalkit.synthetic.spec import PERSON, Process, Spec
 
 _PEOPLE = {
     "person_id": "Number of the person; nobody real",
@@ -36,11 +38,55 @@ _COMPONENTS = {
     "assigned_at": "Level at which somebody decided",
     "reaches": "Column that is 1 for those whom it can reach; empty: everybody",
     "always_on": "1 if it is on wherever and whenever the programme is",
-    "unit_cost_gbp": "Illustrative cost of one person for one period, in pounds",
+    "unit_cost_gbp": "Illustrative cost of one person for one period, in pounds; of one week where weeks differ",
     "description": "What it is",
 }
 _LINKS = {"from": "Group", "to": "Place", "weight": "Share of the place that belongs to the group"}
-_BACKGROUND = {"event": "Number", "start": "First period", "last": "Last period"}
+_BACKGROUND = {
+    "label": "What happened",
+    "start": "First period of it",
+    "end": "First period after it; empty if it lasts to the end",
+}
+_RATE_CARD = {
+    "outcome_id": "Column of the panel that is paid for",
+    "name": "Words for people",
+    "trigger_rule": "What has to be recorded for a payment",
+    "tariff_gbp": "One payment, in pounds",
+    "cap_gbp_per_person": "Most that is paid for one person, in pounds",
+    "periods": "Recorded periods that make one payment",
+    "price_year": "Year whose prices these are",
+}
+_CLAIMS = {
+    "person_id": "Number of the person, as in the panel",
+    "outcome_id": "Column of the panel that is paid for",
+    "period": "Period in which the trigger was met",
+    "amount_gbp": "Amount claimed, in pounds",
+    "validated": "1 if the claim stood when it was checked, 0 if it was turned down and not paid",
+}
+_COSTS = {
+    "component_id": "Name of the component; programme for what belongs to no single one",
+    "level_id": "Place in which the money was spent",
+    "period": "Period in which it was spent",
+    "cost_type": "running, set-up, management, or time of volunteers",
+    "amount_gbp": "Amount in pounds",
+    "bearer": "Who bears it: fiscal (public money), economic (business and workers) or social (people themselves)",
+    "price_year": "Year whose prices these are",
+}
+_UNIT_COSTS = {
+    "outcome_id": "Column of the panel",
+    "value_gbp": "Worth in pounds of one more for one person and period; of one fewer where fewer is better",
+    "bearer": "To whom it is worth that: fiscal (public money), economic or social",
+    "agency": "Whose budget, or whose life",
+    "price_year": "Year whose prices these are",
+    "grade": "A as published in the source, B worked out from a published figure, C assumed for teaching",
+    "source": "Where the figure comes from",
+}
+_CUTOFF = {
+    "person_id": "Number of the person; those who were chosen have the same number in the panel",
+    "age": _PEOPLE["age"],
+    "chosen": "1 if the score was among the lowest of the place, so that the programme took the person on; else 0",
+    "margin": "Points of the score above the line of the place; below 0 for those who were chosen",
+}
 
 
 def dictionary(spec: Spec, knobs: Knobs, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -53,6 +99,11 @@ def dictionary(spec: Spec, knobs: Knobs, tables: dict[str, pd.DataFrame]) -> pd.
         "adoption": _ADOPTION,
         "links": _LINKS,
         "background": _BACKGROUND,
+        "rate_card": _RATE_CARD,
+        "claims": _CLAIMS,
+        "costs": _COSTS,
+        "unit_costs": _UNIT_COSTS,
+        "cutoff": _cutoff_words(spec) if knobs.above_cut else {},
     }
     rows = [(f, c, known[f][c]) for f, table in tables.items() for c in table.columns]
     return pd.DataFrame(rows, columns=["table", "column", "meaning"])
@@ -67,10 +118,12 @@ def _place_words(spec: Spec) -> dict[str, str]:
 def _panel_words(spec: Spec, knobs: Knobs) -> dict[str, str]:
     words = {
         "person_id": _PEOPLE["person_id"],
-        spec.clock.column: "Period",
+        spec.clock.column: _CLOCKS[spec.clock.column],
         "observed": "1 if outcomes were written down in this row, 0 if the person was known but nobody recorded them",
     }
-    words |= {p.name: f"{p.label}: amount so far" for p in spec.parts if p.level == PERSON}
+    words |= {p.name: f"{p.label}: weeks so far" for p in spec.parts if p.level == PERSON}
+    if knobs.movers:
+        words |= {c: f"{w}, in this period" for c, w in _place_words(spec).items()}
     words |= {p.name: f"{p.label}: 1 in places that have it" for p in spec.parts if p.always_on}
     return words | {p.name: _outcome_words(p) for p in spec.processes}
 
@@ -90,53 +143,52 @@ def _project_words(spec: Spec) -> dict[str, str]:
 def _outcome_words(process: Process) -> str:
     often = "" if process.every == 1 else f"; measured every {process.every} periods"
     asked = "" if process.response >= 1 else "; many values are missing"
-    kind = {"state": "1 or 0", "event": "1 until it ends, then 0", "count": "number", "level": "score"}[process.kind]
+    kinds = {
+        "state": "1 yes, 0 no",
+        "event": "1 until it ends, then 0",
+        "count": "number in the period",
+        "level": "score",
+    }
+    kind = "percentage" if "%" in process.label else kinds[process.kind]
     return f"{process.label} ({kind}{often}{asked})"
 
 
-def readme(spec: Spec, setting: str, seed: int, tables: dict[str, pd.DataFrame]) -> str:
-    """The page beside the tables."""
-    lines = [
-        f"# {spec.title}",
-        "",
-        f"{spec.story} **Everything here is simulated: no row is about a real person or place, and no number is an "
-        "estimate of a real project.**",
-        "",
-        f"Question: {spec.question}",
-        "",
-        f"Made by `evalkit synth {spec.name} --setting {setting} --seed {seed} --out FOLDER`; the same seed gives the "
-        "same tables everywhere.",
-        "",
-        "| File | What |",
-        "|---|---|",
-        "| `study.toml` | the study, as an evaluator would set it up: `evalkit run study.toml --out report` |",
-        *(f"| `{name}` | {what} |" for name, what in _files(spec).items() if name.partition(".")[0] in tables),
-        "| `dictionary.csv` | every column of every table |",
-        "| `truth/` | the answer, in a sealed envelope: open it when you have yours |",
-        "",
-        *([] if spec.pairs else [_ROWS, ""]),
-        "The truth was made by living the whole history again for every person under every combination of components "
-        "on and off, with the same random numbers. `truth/effects.csv` has the averages: `last_in` (as it was, less "
-        "without this component), `first_in` (this one alone, less none), `interaction`, `shapley` (a convention), "
-        "`path` (by periods since the start), for those reached, everyone and groups.",
-    ]
-    return "\n".join(lines) + "\n"
+def _cutoff_words(spec: Spec) -> dict[str, str]:
+    """Words for the table of everybody from whom the lowest scores were chosen."""
+    assert spec.selection is not None
+    name = spec.process(spec.selection.outcome)
+    words = {"score": f"{name.label} in the {spec.clock.column} before joining, by which people were chosen"}
+    words |= {"later": f"{name.label} in {spec.clock.column} {later_period(spec)}; empty: not recorded"}
+    facts = {f.name: f.label or f.name for f in spec.flags if not f.hidden}
+    return {**_CUTOFF, **_place_words(spec), **facts, **words}
 
 
-def _files(spec: Spec) -> dict[str, str]:
-    return {**_FILES, "panel.parquet": "one row a project: effect and standard error"} if spec.pairs else _FILES
+_CLOCKS = {
+    "month": "Calendar month, YYYY-MM",
+    "quarter": "Quarter of a year, such as 2011Q2",
+    "half_year": "Half-year, named by its first month, YYYY-MM",
+    "term": "School term, counted from 1; three make a year",
+    "four_weeks": "Period of four weeks, counted from 1; thirteen make a year",
+    "wave": "Wave, 1 before and 2 after",
+}
 
 
-_ROWS = (
-    "No row before a person is first seen, none after the person has left. An empty outcome means that nobody wrote it "
-    "down; it never means zero."
-)
-_FILES = {
-    "panel.parquet": "one row a person and period: outcomes",
-    "people.csv": "one row a person: place, facts, whom each component can reach, when records start and end",
-    "sites.csv": "places",
-    "links.csv": "which group holds what share of which place",
-    "components.csv": "what the partnership delivers",
-    "adoption.csv": "when each was switched on, where",
-    "background.csv": "other events of the time that moved outcomes",
+def sealed_dictionary(spec: Spec, effects: pd.DataFrame, regimes: pd.DataFrame) -> pd.DataFrame:
+    """One row a column of the tables in the envelope."""
+    on = {p.name: f"1 if {p.label} is on wherever it was started, 0 if it never was" for p in spec.parts}
+    means = {p.name: f"{p.label}: mean of the people of the programme after the first start" for p in spec.processes}
+    known = {"effects": _EFFECTS, "regimes": {**_EFFECTS, **on, **means}}
+    rows = [(f, c, known[f][c]) for f, table in (("effects", effects), ("regimes", regimes)) for c in table.columns]
+    return pd.DataFrame(rows, columns=["table", "column", "meaning"])
+
+
+_EFFECTS = {
+    "component_set": "Component, or several joined by +",
+    "outcome": "Column of the panel",
+    "estimand": "Which effect; see the README beside the tables",
+    "population": "On whom it is averaged",
+    "since_start": "Periods since the component started, for the path of an effect; else empty",
+    "value": "The effect, in the outcome's own unit: a share for outcomes that are 1 or 0",
+    "mc_se": "Standard error that comes from these being so many people and no more",
+    "person_periods": "People and periods averaged over",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,15 @@ import pandas as pd
 from evalkit.errors import OptionError, check_choice
 from evalkit.study import Component, Outcome, Study
 from evalkit.study.links import Links
+from evalkit.study.money import TABLES
 from evalkit.synthetic.cells import true_of_cells
+from evalkit.synthetic.contract import Ledger
+from evalkit.synthetic.cutoff import Cutoff, cutoff_study, make_cutoff
+from evalkit.synthetic.knobs import Knobs, check_knobs
 from evalkit.synthetic.projects import projects_frame
 from evalkit.synthetic.score import score_table
 from evalkit.synthetic.settings import SPECS
-from evalkit.synthetic.spec import PERSON, Knobs, Part, Spec
+from evalkit.synthetic.spec import PERSON, Part, Spec
 from evalkit.synthetic.tables import panel_frame, people_frame, small_tables
 from evalkit.synthetic.truth import effects_table, regimes_table
 from evalkit.synthetic.world import World, make_world, n_parts
@@ -68,7 +72,7 @@ class Partnership:
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """panel, people, sites, links, components, adoption, background."""
+        """panel, people, sites, links, components, adoption, background; rate_card, claims, costs and unit_costs."""
         world = self._world
         if self.spec.pairs:
             projects = projects_frame(world)
@@ -76,8 +80,9 @@ class Partnership:
                 "panel": projects,
                 "components": small_tables(self.spec, world.scene.sites, world.scene.rollout)["components"],
             }
-        small = small_tables(self.spec, world.scene.sites, world.scene.rollout)
-        return {"panel": panel_frame(world), "people": people_frame(world), **small}
+        ground, ledger = (world.scene.sites, world.scene.rollout), Ledger.of(world)
+        money = ledger.tables(self.spec, *ground) if ledger else {}
+        return {"panel": panel_frame(world), "people": people_frame(world), **small_tables(self.spec, *ground), **money}
 
     @cached_property
     def study(self) -> Study:
@@ -88,13 +93,34 @@ class Partnership:
         """The study of other tables of this partnership, such as one part of its people."""
         return make_study(self.spec, self.knobs, tables)
 
+    @cached_property
+    def cutoff(self) -> pd.DataFrame:
+        """Everybody from whom the lowest scores were chosen, chosen or not (knob `above_cut`)."""
+        return self._cutoff.frame.copy()
+
+    @cached_property
+    def cutoff_study(self) -> Study:
+        """Being chosen as a cross-section, for `ek.RegressionDiscontinuity("margin", cutoff=0)` (knob `above_cut`)."""
+        return cutoff_study(self.spec, self.cutoff)
+
+    @cached_property
+    def _cutoff(self) -> Cutoff:
+        if not self.knobs.above_cut:
+            raise OptionError("There is no table at a cut-off. Make the partnership with above_cut=True (pupils).")
+        return make_cutoff(self.spec, self.knobs, self.seed, self._world)
+
     def reveal_truth(self) -> Truth:
         """Open the envelope: every estimand, by regimes on common random numbers."""
         return self._truth
 
     @cached_property
     def _truth(self) -> Truth:
-        return Truth(effects_table(self._world), regimes_table(self._world), self.said)
+        effects = effects_table(self._world)
+        if self.knobs.above_cut and self.spec.selection is not None:
+            at_cut = self._cutoff.truth(self.spec.selection.outcome)
+            effects = pd.concat([effects, at_cut.reindex(columns=effects.columns)], ignore_index=True)
+            effects["since_start"] = effects["since_start"].astype("Int64")
+        return Truth(effects, regimes_table(self._world), self.said)
 
     @property
     def said(self) -> dict[str, Any]:
@@ -137,15 +163,26 @@ def partnership(name: str, setting: str = "realistic", seed: int = 1, **knobs: A
     """
     check_choice("name", name, SPECS)
     check_choice("setting", setting, SETTINGS)
-    known = [f.name for f in fields(Knobs)]
-    for knob in knobs:
-        check_choice("knob", knob, known)
-    if "crisis" in knobs:
-        check_choice("crisis", knobs["crisis"], (None, "one", "both"))
+    turned = check_knobs(knobs)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise OptionError(f"seed={seed!r} is not a choice. Use a whole number, 0 or more.")
     spec = SPECS[name]
-    return Partnership(spec, setting, seed, replace(spec.settings[setting], **knobs))
+    made = replace(spec.settings[setting], **turned)
+    _check_fit(spec, made)
+    return Partnership(spec, setting, seed, made)
+
+
+def _check_fit(spec: Spec, knobs: Knobs) -> None:
+    """Knobs that this partnership has nothing to turn with."""
+    rule = None if spec.selection is None else spec.selection.rule
+    if knobs.crisis and rule is None:
+        raise OptionError(f"crisis={knobs.crisis!r} is not a choice: {spec.name} takes nobody on at a crisis.")
+    if knobs.movers and spec.pairs:
+        raise OptionError(f"movers={knobs.movers:g} is not a choice: {spec.name} has one row a project.")
+    if knobs.above_cut and n_parts(spec, knobs) > 1:
+        raise OptionError(f"above_cut is made in memory: size={knobs.size:g} is too large for it.")
+    if knobs.above_cut and (rule != "bottom" or not knobs.crisis):
+        raise OptionError("above_cut is for people chosen by a score: use it with pupils, and crisis='one' or 'both'.")
 
 
 def names() -> tuple[str, ...]:
@@ -173,6 +210,8 @@ def make_study(spec: Spec, knobs: Knobs, tables: dict[str, pd.DataFrame]) -> Stu
         title=spec.title,
         question=spec.question,
         settings=dict(spec.evaluate),
+        money={name: tables[name] for name in TABLES if name in tables} or None,
+        events=tables.get("background"),
     )
 
 

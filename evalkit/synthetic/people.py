@@ -7,13 +7,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.synthetic.draws import Draws, expit
+from evalkit.synthetic.knobs import Knobs
 from evalkit.synthetic.places import Sites
-from evalkit.synthetic.spec import Knobs, Spec
+from evalkit.synthetic.spec import Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """to: (n,) site of each person after a move, the same for those who stay. when: (n,) from which period on."""
+
+    to: np.ndarray
+    when: np.ndarray
+
+    def keep(self, rows: np.ndarray) -> Moves:
+        """Those of some of the people."""
+        return Moves(self.to[rows], self.when[rows])
 
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """n people of one part. pool: (n,) position among those drawn, which picks their random numbers."""
+    """n people of one part. pool: (n,) position among those drawn, which picks their random numbers.
+
+    site: (n,) where each lives at first.
+    """
 
     site: np.ndarray
     pool: np.ndarray
@@ -24,6 +40,7 @@ class People:
     entry: np.ndarray
     first_seen: np.ndarray
     drawn: int
+    moves: Moves | None = None
 
     def __len__(self) -> int:
         return len(self.site)
@@ -31,7 +48,16 @@ class People:
     def keep(self, rows: np.ndarray) -> People:
         """Some of the people, with the random numbers that they had."""
         picked = {n: getattr(self, n)[rows] for n in ("site", "pool", "need", "woman", "age", "entry", "first_seen")}
-        return replace(self, **picked, flags={k: v[rows] for k, v in self.flags.items()})
+        moves = None if self.moves is None else self.moves.keep(rows)
+        return replace(self, **picked, moves=moves, flags={k: v[rows] for k, v in self.flags.items()})
+
+    def at(self, t: int) -> np.ndarray:
+        """(n,) site of each person in one period."""
+        return self.site if self.moves is None else np.where(t >= self.moves.when, self.moves.to, self.site)
+
+    def sites(self, periods: int) -> np.ndarray:
+        """(T, n) site of each person in every period; (1, n) where nobody moves."""
+        return self.site[None, :] if self.moves is None else np.stack([self.at(t) for t in range(periods)])
 
     def flag(self, name: str | None) -> np.ndarray | float:
         """A flag as numbers, 1 for everybody when there is none."""
@@ -56,7 +82,17 @@ def draw_people(spec: Spec, knobs: Knobs, sites: Sites, counts: np.ndarray, draw
             has &= woman == (f.sex == "female")
         flags[f.name] = has & flags[f.within] if f.within else has
     entry, first = _arrivals(spec, knobs, n, draws)
-    return People(site, np.arange(n), need, woman, age, flags, entry, first, n)
+    moves = _moves(spec, knobs, site, len(sites), first, draws) if knobs.movers > 0 else None
+    return People(site, np.arange(n), need, woman, age, flags, entry, first, n, moves)
+
+
+def _moves(spec: Spec, knobs: Knobs, site: np.ndarray, n_sites: int, first: np.ndarray, draws: Draws) -> Moves:
+    """Where people live later, any other site alike, and from which period on: after they were first seen."""
+    n, T = len(site), spec.clock.periods
+    goes = draws.uniform("mover", n) < knobs.movers
+    later = (site + 1 + draws.pick("moves where", n_sites - 1, n)) % n_sites
+    when = np.minimum(first + 1 + np.floor(draws.uniform("moves when", n) * (T - 1 - first)), T - 1).astype(int)
+    return Moves(np.where(goes, later, site), np.where(goes, when, T))
 
 
 def _arrivals(spec: Spec, knobs: Knobs, n: int, draws: Draws) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.synthetic.draws import Draws
-from evalkit.synthetic.spec import Knobs, Places
+from evalkit.synthetic.knobs import Knobs
+from evalkit.synthetic.spec import Places
 
 # Invented names; any likeness to a real place is chance.
 NAMES = """Northmoor Ashdale Wexcombe Tarnford Bellhaven Oakridge Stonely Fernhill Larkwell Brackenside Millward

@@ -9,19 +9,22 @@ import pandas as pd
 
 from evalkit.synthetic.clock import period_names
 from evalkit.synthetic.draws import Draws
+from evalkit.synthetic.knobs import Knobs
 from evalkit.synthetic.places import Sites
-from evalkit.synthetic.spec import PERSON, Knobs, Launch, Part, Spec
+from evalkit.synthetic.spec import PERSON, Launch, Part, Spec
 
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
     """dose: component -> (S, T) true dose of each site. before: component -> (S,) dose before the first period.
 
+    own: dose without what leaks over from neighbours, which is what is paid for.
     adoption: the register's spells, one row each, which may be wrong by the date error.
     """
 
     dose: dict[str, np.ndarray]
     before: dict[str, np.ndarray]
+    own: dict[str, np.ndarray]
     adoption: pd.DataFrame
 
 
@@ -61,9 +64,10 @@ def make_rollout(spec: Spec, knobs: Knobs, sites: Sites, draws: Draws) -> Rollou
         other = dose[str(part.launch.ends_with)]
         spells[part.name] = _ended(spells[part.name], other, _level(part, spec, sites)[1])
         dose[part.name] = _to_sites(part, spec, sites, spells[part.name].on(T))
+    own = dose
     if knobs.spillover:
         dose = {k: d if spec.part(k).always_on else _leak(d, knobs.spillover) for k, d in dose.items()}
-    return Rollout(dose, before, _adoption(spec, knobs, spells, draws))
+    return Rollout(dose, before, own, _adoption(spec, knobs, spells, draws))
 
 
 def _apart(part: Part) -> Part:

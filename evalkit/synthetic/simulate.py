@@ -7,7 +7,8 @@ only where a component moved somebody across it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -39,11 +40,25 @@ class Scene:
         table, before = self.rollout.dose[component], self.rollout.before[component]
         periods = np.arange(t - ramp + 1, t + 1)
         each = [before if s < 0 else table[:, s] for s in periods]
-        return np.asarray(sum(each) / ramp)[self.people.site]
+        return np.asarray(sum(each) / ramp)[self.people.at(t)]
+
+    @cached_property
+    def inside(self) -> np.ndarray:
+        """(T, n) whether each person lives in a programme place; (1, n) where nobody moves."""
+        return self.sites.programme[self.people.sites(self.spec.clock.periods)]
+
+    def in_place(self, by_site: np.ndarray) -> np.ndarray:
+        """(T, n) what a table of sites and periods (S, T) says of each person."""
+        T = self.spec.clock.periods
+        return by_site[self.people.sites(T), np.arange(T)[:, None]]
 
     def reached(self, component: str) -> np.ndarray | float:
         """Whom a component can reach, as numbers."""
         return self.people.flag(self.spec.part(component).reach)
+
+    def keep(self, rows: np.ndarray) -> Scene:
+        """Some of the people."""
+        return replace(self, people=self.people.keep(rows), personal={k: v[:, rows] for k, v in self.personal.items()})
 
     def uniform(self, purpose: str, *shape: int) -> np.ndarray:
         """Uniforms of the people kept: they are drawn for the whole pool, so selection moves none."""
@@ -74,6 +89,12 @@ class Regimes:
         names = tuple(p.name for p in spec.parts if p.effects)
         return cls(names, np.ones((1, len(names)), dtype=bool))
 
+    @classmethod
+    def none(cls, spec: Spec) -> Regimes:
+        """The regime without any component alone."""
+        lived = cls.lived(spec)
+        return cls(lived.components, ~lived.on)
+
     def __len__(self) -> int:
         return len(self.on)
 
@@ -94,23 +115,29 @@ class _LineAt:
     def __init__(self, process: Process, name: str, scene: Scene, regimes: Regimes) -> None:
         line: Line = process.lines[name]
         self.line, self.scene, self.process = line, scene, process
-        people, draws = scene.people, scene.draws
-        fixed = line.base + line.need * people.need
-        for flag, size in line.flags.items():
-            fixed = fixed + size * people.flag(flag)
-        if line.area_sd:
-            key = f"area {process.name} {name}"
-            area = Draws(draws.seed, draws.name).normal(key, len(scene.sites))
-            fixed = fixed + line.area_sd * area[people.site]
-        if line.programme:
-            fixed = fixed + line.programme * scene.sites.programme[people.site]
-        if line.person_sd:
-            fixed = fixed + line.person_sd * scene.normal(f"person {process.name} {name}")
-        self.fixed = fixed
+        people = scene.people
+        self.fixed = self._fixed(name, people.site)
+        self.moved = self.fixed if people.moves is None else self._fixed(name, people.moves.to)
         found = effects_of(scene.spec, process.name, name)
         self.terms = [(e, _active(regimes, c, e), self._who(c, e)) for c, e in found]
         self.names = [(c, *e.given) for c, e in found]
         self.rows = len(regimes) if self.terms else 1
+
+    def _fixed(self, name: str, site: np.ndarray) -> np.ndarray:
+        """(n,) what does not change over time for people who live in these sites."""
+        line, scene, people, draws = self.line, self.scene, self.scene.people, self.scene.draws
+        fixed = line.base + line.need * people.need
+        for flag, size in line.flags.items():
+            fixed = fixed + size * people.flag(flag)
+        if line.area_sd:
+            key = f"area {self.process.name} {name}"
+            area = Draws(draws.seed, draws.name).normal(key, len(scene.sites))
+            fixed = fixed + line.area_sd * area[site]
+        if line.programme:
+            fixed = fixed + line.programme * scene.sites.programme[site]
+        if line.person_sd:
+            fixed = fixed + line.person_sd * scene.normal(f"person {self.process.name} {name}")
+        return fixed
 
     def _who(self, component: str, effect: Effect) -> np.ndarray | float:
         who = self.scene.people.flag(effect.among)
@@ -120,7 +147,9 @@ class _LineAt:
 
     def at(self, t: int, earlier: dict[str, np.ndarray]) -> np.ndarray:
         line, clock = self.line, self.scene.spec.clock
-        x = self.fixed + line.trend * max(t, 0)
+        moves = self.scene.people.moves
+        here = self.fixed if moves is None else np.where(t >= moves.when, self.moved, self.fixed)
+        x = here + line.trend * max(t, 0)
         if line.season:
             x = x + line.season * round(float(np.cos(2 * np.pi * (t % clock.year) / clock.year)), 12)
         x = x + sum(size for first, last, size in line.shocks if first <= t <= last)

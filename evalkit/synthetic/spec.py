@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from evalkit.synthetic.knobs import Knobs
+
 PERSON = "person"
 
 
@@ -192,37 +194,77 @@ class Leaving:
 
 
 @dataclass(frozen=True)
-class Knobs:
-    """What may be turned, one by one (each is off by default).
+class Payment:
+    """An outcome that is paid for, to people of the programme since they joined.
 
-    gap: every component starts within this many periods of one date in each zone. order: "random", or "need" (the
-    neediest places first). crisis: enrolment at a crisis on "one" side or "both"; crisis_share: of that share of
-    the people (the others come from a list of all who are known). spillover: share of a
-    neighbouring site's dose that leaks. date_error: registered dates are wrong by up to this many periods.
-    recording: share of rows before the launch whose outcomes nobody wrote down. gaming: chance that a lost
-    outcome is still reported for one period after the launch, in programme places. attrition, late_entry, missing:
-    multiples of what the partnership has, 0 for none. need_shift: more need in programme places, in standard
-    deviations. core: programme places alone get their always-on part, at the launch. tidy: no component waits for
-    another, linked groups cross no site's border, and those of one site move together. synergy: multiple of effects
-    that need several components. size: multiple of the people.
+    rule: "held" (every `periods` recorded periods with the outcome), "free" (`periods` recorded periods running
+    without any), "gain" (`least` better than the last value before joining) or "reaches" (`least` or better).
+    trigger: the same in words, where {periods}, {least} and {most} are filled in. most: payments for one person.
     """
 
-    gap: int | None = None
-    order: str = "random"
-    crisis: str | None = None
-    crisis_share: float = 1.0
-    spillover: float = 0.0
-    date_error: int = 0
-    recording: float = 0.0
-    gaming: float = 0.0
-    attrition: float = 0.0
-    late_entry: float = 0.0
-    missing: float = 0.0
-    need_shift: float = 0.0
-    core: bool = False
-    tidy: bool = False
-    synergy: float = 1.0
-    size: float = 1.0
+    outcome: str
+    name: str
+    trigger: str
+    tariff: int
+    rule: str = "held"
+    periods: int = 1
+    least: float = 0.0
+    most: int = 1
+
+    @property
+    def words(self) -> str:
+        """The trigger in words."""
+        return self.trigger.format(periods=self.periods, least=f"{self.least:g}", most=self.most)
+
+
+@dataclass(frozen=True)
+class Spending:
+    """Pounds beyond the unit cost of each person and period, in each place of the programme: once as the component
+    starts there, or in each period while it runs. component: "programme" for what belongs to no single one."""
+
+    component: str
+    cost_type: str
+    amount: int
+    once: bool = False
+    bearer: str = "fiscal"
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one more of an outcome for one person and period is worth. grade: "A" as published in the source, "B" worked
+    out from a published figure, "C" assumed for teaching."""
+
+    outcome: str
+    value: int
+    bearer: str
+    agency: str
+    price_year: int
+    grade: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The money of a partnership. refused: share of claims that the check of a claim turns down."""
+
+    price_year: int
+    payments: tuple[Payment, ...]
+    spending: tuple[Spending, ...]
+    worths: tuple[Worth, ...]
+    refused: float = 0.04
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something else that went on everywhere, from the first to the last period (counted from 0)."""
+
+    label: str
+    first: int
+    last: int
+
+    def moves(self, size: float) -> tuple[int, int, float]:
+        """The shock that it was to a line of an outcome."""
+        return self.first, self.last, size
 
 
 @dataclass(frozen=True)
@@ -252,6 +294,8 @@ class Spec:
     settings: Mapping[str, Knobs] = field(default_factory=dict)
     evaluate: Mapping[str, object] = field(default_factory=dict)
     pairs: bool = False
+    contract: Contract | None = None
+    happenings: tuple[Happening, ...] = ()
 
     def part(self, name: str) -> Part:
         """The component of that name."""

@@ -1,4 +1,4 @@
-"""The tables of a partnership: panel, people, sites, links, adoption, background."""
+"""The tables of a partnership: panel, people, sites, links, components, adoption, background."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pandas as pd
 from evalkit.synthetic.clock import period_names
 from evalkit.synthetic.places import Sites, links_frame
 from evalkit.synthetic.rollout import Rollout
-from evalkit.synthetic.spec import PERSON, Part, Process, Spec
-from evalkit.synthetic.world import World, measured
+from evalkit.synthetic.spec import PERSON, Process, Spec
+from evalkit.synthetic.world import World, measured, recorded_dose
 
 
 def panel_frame(world: World) -> pd.DataFrame:
@@ -20,25 +20,17 @@ def panel_frame(world: World) -> pd.DataFrame:
     columns: dict[str, np.ndarray] = {
         "person_id": world.ids[person],
         spec.clock.column: period_names(spec.clock)[t],
-        "observed": world.written[t, person].astype(np.int8),
     }
+    if scene.people.moves is not None:
+        columns |= site_columns(spec, scene.sites, scene.people.sites(spec.clock.periods)[t, person])
+    columns["observed"] = world.written[t, person].astype(np.int8)
     for part in (p for p in spec.parts if p.level == PERSON):
-        columns[part.name] = _recorded_dose(world, part)[t, person]
+        columns[part.name] = recorded_dose(world, part)[t, person]
     for part in (p for p in spec.parts if p.always_on and world.knobs.core):
-        columns[part.name] = scene.sites.programme[scene.people.site][person].astype(np.int8)
+        columns[part.name] = scene.inside[t if len(scene.inside) > 1 else 0, person].astype(np.int8)
     for process in spec.processes:
         columns[process.name] = _column(world, process, t, person)
     return pd.DataFrame(columns)
-
-
-def _recorded_dose(world: World, part: Part) -> np.ndarray:
-    """A dose stops growing when the person's first outcome has ended: time not lived cannot be used."""
-    dose = world.scene.personal[part.name]
-    first = world.scene.spec.processes[0]
-    if first.kind != "event":
-        return dose
-    alive = world.values[first.name][-1]
-    return np.maximum.accumulate(np.where(alive, dose, 0.0), axis=0)
 
 
 def _column(world: World, process: Process, t: np.ndarray, person: np.ndarray) -> np.ndarray:
@@ -78,7 +70,9 @@ def site_columns(spec: Spec, sites: Sites, site: np.ndarray) -> dict[str, np.nda
 
 def small_tables(spec: Spec, sites: Sites, rollout: Rollout) -> dict[str, pd.DataFrame]:
     """Tables about places and components, which all parts share."""
-    out = {"sites": sites.frame.copy(), "components": _components(spec), "background": _background(spec)}
+    out = {"sites": sites.frame.copy(), "components": _components(spec)}
+    if spec.happenings:
+        out["background"] = _background(spec)
     links = links_frame(sites, spec.places.site)
     if links is not None:
         out["links"] = links
@@ -94,13 +88,7 @@ def _components(spec: Spec) -> pd.DataFrame:
 
 
 def _background(spec: Spec) -> pd.DataFrame:
-    """Shocks that everybody lived through, as a register of other events would list them."""
-    names = period_names(spec.clock)
-    rows = {
-        (str(names[max(first, 0)]), str(names[min(last, len(names) - 1)]))
-        for p in spec.processes
-        for line in p.lines.values()
-        for first, last, _ in line.shocks
-    }
-    listed = [(f"E{i + 1}", a, b) for i, (a, b) in enumerate(sorted(rows))]
-    return pd.DataFrame(listed, columns=["event", "start", "last"])
+    """Other things that went on everywhere, as a study reads them: label, first period, first period after."""
+    names = [str(n) for n in period_names(spec.clock)]
+    rows = [(h.label, names[h.first], names[h.last + 1] if h.last + 1 < len(names) else None) for h in spec.happenings]
+    return pd.DataFrame(rows, columns=["label", "start", "end"])

@@ -26,19 +26,19 @@ class _Where:
 
 @dataclass(frozen=True, eq=False)
 class _Programme:
-    """The people of programme places: m of the world's n."""
+    """The people of programme places, for as long as they live there: m of the world's n."""
 
     world: World
     who: np.ndarray
 
     @classmethod
     def of(cls, world: World) -> _Programme:
-        return cls(world, np.flatnonzero(world.scene.sites.programme[world.scene.people.site]))
+        return cls(world, np.flatnonzero(world.scene.inside.any(axis=0)))
 
     @cached_property
     def seen(self) -> np.ndarray:
-        """(T, m) whether there is a row."""
-        return self.world.seen[:, self.who]
+        """(T, m) whether there is a row in a programme place."""
+        return (self.world.seen & self.world.scene.inside)[:, self.who]
 
     @cached_property
     def where(self) -> dict[str, _Where]:
@@ -54,7 +54,7 @@ class _Programme:
         for part in scene.spec.parts:
             if part.name in scene.rollout.dose and not part.always_on:
                 started |= np.maximum.accumulate(scene.rollout.dose[part.name].T > 0, axis=0)
-        return self.seen & started[:, scene.people.site[self.who]]
+        return self.seen & scene.in_place(started.T)[:, self.who]
 
     def value(self, outcome: str, *off: str) -> np.ndarray:
         """(T, m) the outcome with these components off and the others as they were."""
@@ -110,11 +110,11 @@ def reached(world: World, component: str) -> _Where:
     """Where and when a component is on for people that it can reach."""
     scene = world.scene
     part = scene.spec.part(component)
-    able = np.asarray(scene.reached(component) > 0) & scene.sites.programme[scene.people.site]
+    able = np.asarray(scene.reached(component) > 0) & scene.inside
     if component in scene.personal:
         dose = scene.personal[component]
     else:
-        dose = scene.rollout.dose[component].T[:, scene.people.site]
+        dose = scene.in_place(scene.rollout.dose[component])
     on = (dose >= part.bins[0] - 1e-9 if part.bins else dose > 0) & able
     since = np.cumsum(on, axis=0) - 1
     return _Where(on & world.seen, np.where(on, since, -1))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from evalkit.synthetic.draws import Draws, expit, logit
+from evalkit.synthetic.knobs import Knobs
 from evalkit.synthetic.people import People, draw_people
 from evalkit.synthetic.places import Sites, make_sites
 from evalkit.synthetic.rollout import Rollout, make_rollout
 from evalkit.synthetic.simulate import Regimes, Scene, run_all, run_process
-from evalkit.synthetic.spec import PERSON, Knobs, Leaving, Process, Selection, Spec
+from evalkit.synthetic.spec import PERSON, Leaving, Part, Process, Selection, Spec
 
 PART = 25_000  # people simulated at a time
 
@@ -46,6 +47,15 @@ class World:
         return rows[r] if len(rows) > 1 else rows[0]
 
 
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Everybody whom the programme looked at. chosen: rows taken on. score: (n,) by which (0 where all are)."""
+
+    scene: Scene
+    chosen: np.ndarray
+    score: np.ndarray
+
+
 def n_parts(spec: Spec, knobs: Knobs) -> int:
     """In how many parts the people are simulated; a matter of size alone."""
     total = sum(spec.places.programme) + sum(spec.places.comparison)
@@ -61,19 +71,20 @@ def make_ground(spec: Spec, knobs: Knobs, seed: int) -> tuple[Sites, Rollout]:
 
 def make_world(spec: Spec, knobs: Knobs, seed: int, part: int = 0) -> World:
     """Simulate one part of the people under every regime."""
-    sites, rollout = make_ground(spec, knobs, seed)
-    parts, draws = n_parts(spec, knobs), Draws(seed, spec.name, part)
-    counts = sites.size // parts + (part < sites.size % parts)
-    scene = _taken_on(spec, knobs, sites, rollout, counts, draws)
+    pool = make_pool(spec, knobs, seed, part)
+    scene = pool.scene.keep(pool.chosen)
     regimes = Regimes.every(spec)
     values = run_all(scene, regimes)
-    seen, exit_, reason = _presence(scene, knobs, values[spec.processes[0].name][-1])
-    written = seen & _written(scene, knobs)
+    seen, exit_, reason = presence(scene, knobs, values[spec.processes[0].name][-1])
+    written = seen & recorded(scene, knobs)
     return World(scene, knobs, regimes, values, seen, written, exit_, reason)
 
 
-def _taken_on(spec: Spec, knobs: Knobs, sites: Sites, rollout: Rollout, counts: np.ndarray, draws: Draws) -> Scene:
-    """The people, chosen at a crisis if the knob says so."""
+def make_pool(spec: Spec, knobs: Knobs, seed: int, part: int = 0) -> Pool:
+    """Everybody from whom one part of the people is taken on, and who of them is: at a crisis if the knob says so."""
+    sites, rollout = make_ground(spec, knobs, seed)
+    parts, draws = n_parts(spec, knobs), Draws(seed, spec.name, part)
+    counts = sites.size // parts + (part < sites.size % parts)
     rule = spec.selection if knobs.crisis else None
     pool = np.ones(len(sites), dtype=int)
     if rule is not None:
@@ -81,29 +92,28 @@ def _taken_on(spec: Spec, knobs: Knobs, sites: Sites, rollout: Rollout, counts: 
     people = draw_people(spec, knobs, sites, counts * pool, draws)
     scene = Scene(spec, sites, rollout, people, _personal(spec, sites, people, draws), draws, knobs.synergy)
     if rule is None:
-        return scene
+        return Pool(scene, np.arange(len(people)), np.zeros(len(people)))
     turn = np.arange(len(people)) - np.searchsorted(people.site, people.site)
     listed = turn < np.where(pool == 1, 1.0, 1 - knobs.crisis_share)[people.site] * counts[people.site]
-    chosen = _first_of_each(people.site, _meets(rule, scene) | listed, counts)
-    return replace(scene, people=people.keep(chosen), personal={k: v[:, chosen] for k, v in scene.personal.items()})
+    meets, score = _meets(rule, scene)
+    return Pool(scene, _first_of_each(people.site, meets | listed, counts), score)
 
 
-def _meets(rule: Selection, scene: Scene) -> np.ndarray:
-    """(n,) who would be taken on: the rule, read in the periods before entry."""
+def _meets(rule: Selection, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) who would be taken on, and the score by which: the rule, read in the periods before entry."""
     spec, people = scene.spec, scene.people
     lived = run_process(spec.process(rule.outcome), scene, Regimes.lived(spec), {})[0]
     t = people.entry[None, :] - 1 - np.arange(rule.window)[:, None]
     before = np.take_along_axis(lived, np.maximum(t, 0), axis=0)
-    if rule.rule == "none":
-        return before.sum(axis=0) == 0
-    if rule.rule == "some":
-        return before.sum(axis=0) >= rule.least
+    if rule.rule != "bottom":
+        events = before.sum(axis=0)
+        return events == 0 if rule.rule == "none" else events >= rule.least, events
     score = before.mean(axis=0) + rule.noise * scene.normal("score")
     place = np.empty(len(people))
     for s in range(len(scene.sites)):
         mine = np.flatnonzero(people.site == s)
         place[mine[np.argsort(score[mine], kind="stable")]] = (np.arange(len(mine)) + 0.5) / max(len(mine), 1)
-    return place < rule.share
+    return place < rule.share, score
 
 
 def _first_of_each(site: np.ndarray, fits: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -128,7 +138,7 @@ def _personal(spec: Spec, sites: Sites, people: People, draws: Draws) -> dict[st
     return out
 
 
-def _presence(scene: Scene, knobs: Knobs, first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def presence(scene: Scene, knobs: Knobs, first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(T, n) rows that exist, (n,) period of leaving and its reason."""
     spec, people = scene.spec, scene.people
     T, n = spec.clock.periods, len(people)
@@ -149,7 +159,7 @@ def _hazard(leaving: Leaving, knobs: Knobs, people: People, bad: np.ndarray) -> 
     return expit(base[None, :] + leaving.outcome * bad)
 
 
-def _written(scene: Scene, knobs: Knobs) -> np.ndarray:
+def recorded(scene: Scene, knobs: Knobs) -> np.ndarray:
     """(T, n) rows whose outcomes somebody wrote down."""
     spec = scene.spec
     shape = (spec.clock.periods, len(scene.people))
@@ -158,8 +168,7 @@ def _written(scene: Scene, knobs: Knobs) -> np.ndarray:
         written &= scene.uniform("missing", shape[0]) >= spec.missing * knobs.missing
     if knobs.recording > 0:
         early = np.arange(shape[0])[:, None] < spec.clock.launch
-        inside = scene.sites.programme[scene.people.site]
-        written &= ~((scene.uniform("recording", shape[0]) < knobs.recording) & early & inside)
+        written &= ~((scene.uniform("recording", shape[0]) < knobs.recording) & early & scene.inside)
     return written
 
 
@@ -171,8 +180,7 @@ def measured(world: World, process: Process) -> tuple[np.ndarray, np.ndarray]:
     if world.knobs.gaming and process.kind == "state":
         held = np.concatenate([value[:1], value[:-1]])
         grace = scene.uniform(f"gaming {process.name}", len(value)) < world.knobs.gaming
-        inside = scene.sites.programme[people.site]
-        value = value | (held & grace & inside & (t >= spec.clock.launch))
+        value = value | (held & grace & scene.inside & (t >= spec.clock.launch))
     there = world.written.copy()
     if process.every > 1:
         there &= t % process.every == process.every - 1
@@ -182,3 +190,13 @@ def measured(world: World, process: Process) -> tuple[np.ndarray, np.ndarray]:
     for first, last in process.closed if world.knobs.missing > 0 else ():
         there &= (t < first) | (t > last)
     return value, there
+
+
+def recorded_dose(world: World, part: Part) -> np.ndarray:
+    """(T, n) dose as written down: it stops growing when the first outcome has ended, as time not lived has no use."""
+    dose = world.scene.personal[part.name]
+    first = world.scene.spec.processes[0]
+    if first.kind != "event":
+        return dose
+    alive = world.values[first.name][-1]
+    return np.maximum.accumulate(np.where(alive, dose, 0.0), axis=0)

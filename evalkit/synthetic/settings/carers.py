@@ -5,15 +5,32 @@ Magnitudes are plausible, not estimates of any real project.
 
 from __future__ import annotations
 
-from evalkit.synthetic.spec import Clock, Effect, Flag, Knobs, Launch, Leaving, Line, Part, Places, Process, Spec
+from evalkit.synthetic.knobs import Knobs
+from evalkit.synthetic.spec import (
+    Clock,
+    Contract,
+    Effect,
+    Flag,
+    Happening,
+    Launch,
+    Leaving,
+    Line,
+    Part,
+    Payment,
+    Places,
+    Process,
+    Spec,
+    Spending,
+    Worth,
+)
 
-LOCKDOWN = (3, 4, -0.5)
+LOCKDOWN = Happening("Lockdown", 3, 4)
 
 QUALITY = Process(
     "quality_of_life",
     "Carer's quality of life (0 to 12)",
     "level",
-    {"level": Line(7.5, need=-0.7, person_sd=2.2, area_sd=0.25, shocks=(LOCKDOWN,))},
+    {"level": Line(7.5, need=-0.7, person_sd=2.2, area_sd=0.25, shocks=(LOCKDOWN.moves(-0.5),))},
     matters=0.3,
     noise_sd=1.6,
     rho=0.3,
@@ -81,6 +98,43 @@ DIGITAL = Part(
     description="A device, a connection and somebody who shows how.",
 )
 
+CONTRACT = Contract(
+    price_year=2019,
+    payments=(
+        Payment(
+            "quality_of_life",
+            "Life got better",
+            "First answer {least} point or more above the last one before joining, once",
+            300,
+            rule="gain",
+            least=1,
+        ),
+        Payment(
+            "caring_on",
+            "A year more of caring at home",
+            "Every {periods} half-years recorded as still caring at home since joining, up to {most} times",
+            400,
+            periods=2,
+            most=2,
+        ),
+    ),
+    spending=(
+        Spending("breaks", "set-up", 8_000, once=True),
+        Spending("education", "set-up", 4_000, once=True),
+        Spending("groups", "time of volunteers", 600, bearer="social"),
+        Spending("digital", "set-up", 5_000, once=True),
+        Spending("programme", "management", 6_000),
+    ),
+    worths=(
+        Worth(
+            "quality_of_life", 180, "social", "the carer", 2019, "C", "Assumed for teaching: one point for half a year"
+        ),
+        Worth(
+            "caring_on", 9_000, "fiscal", "council", 2019, "C", "Assumed for teaching: half a year of care not bought"
+        ),
+    ),
+)
+
 CARERS = Spec(
     name="carers",
     title="Support for unpaid carers (synthetic)",
@@ -104,6 +158,8 @@ CARERS = Spec(
     late=0.25,
     ages=(30, 85),
     women=0.68,
+    contract=CONTRACT,
+    happenings=(LOCKDOWN,),
     settings={
         "clean": Knobs(tidy=True),
         "realistic": Knobs(attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.3),

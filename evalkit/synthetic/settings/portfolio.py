@@ -5,7 +5,8 @@ Magnitudes are plausible, not estimates of any real project.
 
 from __future__ import annotations
 
-from evalkit.synthetic.spec import Clock, Effect, Knobs, Launch, Leaving, Line, Part, Places, Process, Spec
+from evalkit.synthetic.knobs import Knobs
+from evalkit.synthetic.spec import Clock, Effect, Launch, Leaving, Line, Part, Places, Process, Spec
 
 SIZES = (150, 140, 130, 120, 110, 100, 95, 90, 85, 80, 75, 70, 65, 60, 55, 50, 45, 40, 40, 35, 35, 30, 30, 25)
 
@@ -20,10 +21,11 @@ OUTCOME = Process(
 )
 
 
-def _part(name: str, label: str, share: int, size: float, extra: tuple[Effect, ...] = ()) -> Part:
+def _part(name: str, label: str, share: int, size: float, description: str, extra: tuple[Effect, ...] = ()) -> Part:
     """A component that `share` of the 24 partnerships have."""
     effects = (Effect("effect", "level", size), *extra) if size else ()
-    return Part(name, label, "project", Launch((*([0] * share), *([None] * (24 - share)))), effects)
+    launch = Launch((*([0] * share), *([None] * (24 - share))))
+    return Part(name, label, "project", launch, effects, description=description)
 
 
 TOGETHER = (Effect("effect", "level", 0.12, given=("key_worker",)),)
@@ -37,12 +39,12 @@ PORTFOLIO = Spec(
     clock=Clock("1", periods=2, launch=1, step="number", column="wave", burn=0, year=2),
     processes=(OUTCOME,),
     parts=(
-        _part("key_worker", "Key worker", 15, 0.15),
-        _part("peer_support", "Peer support", 10, 0.10),
-        _part("budget", "Personal budget", 8, 0.05),
-        _part("therapy", "Therapy", 9, 0.15, TOGETHER),
-        _part("training", "Training for work", 12, 0.0),
-        _part("advice", "Welfare advice", 7, 0.08),
+        _part("key_worker", "Key worker", 15, 0.15, "One named worker for each person."),
+        _part("peer_support", "Peer support", 10, 0.10, "Somebody who has been there goes along."),
+        _part("budget", "Personal budget", 8, 0.05, "Money that the person decides about."),
+        _part("therapy", "Therapy", 9, 0.15, "Talking therapy, without a waiting list.", TOGETHER),
+        _part("training", "Training for work", 12, 0.0, "Courses and placements that lead towards work."),
+        _part("advice", "Welfare advice", 7, 0.08, "Advice on benefits and debt."),
     ),
     leaving=(Leaving("lost", 0.15, need=0.3),),
     settings={

@@ -5,22 +5,28 @@ Magnitudes are plausible, not estimates of any real project.
 
 from __future__ import annotations
 
+from evalkit.synthetic.knobs import Knobs
 from evalkit.synthetic.spec import (
     Clock,
+    Contract,
     Effect,
     Flag,
-    Knobs,
+    Happening,
     Launch,
     Leaving,
     Line,
     Part,
+    Payment,
     Places,
     Process,
     Selection,
     Spec,
+    Spending,
+    Worth,
 )
 
-CLOSED = ((13, 15),)
+NO_TESTS = Happening("No tests", 13, 15)
+CLOSED = ((NO_TESTS.first, NO_TESTS.last),)
 
 READING = Process(
     "reading",
@@ -118,6 +124,48 @@ LINK_WORKER = Part(
     description="One adult who knows each pupil and brings in the rest.",
 )
 
+CONTRACT = Contract(
+    price_year=2016,
+    payments=(
+        Payment(
+            "reading",
+            "Reading no longer far behind",
+            "First recorded reading score of {least} or more since joining, once",
+            500,
+            rule="reaches",
+            least=92,
+        ),
+        Payment(
+            "maths",
+            "Maths no longer far behind",
+            "First recorded maths score of {least} or more since joining, once",
+            500,
+            rule="reaches",
+            least=92,
+        ),
+        Payment(
+            "sdq",
+            "Fewer difficulties",
+            "First recorded difficulties score of {least} or less since joining, once",
+            300,
+            rule="reaches",
+            least=13,
+        ),
+    ),
+    spending=(
+        Spending("literacy", "set-up", 2_000, once=True),
+        Spending("maths_tutoring", "set-up", 2_000, once=True),
+        Spending("counselling", "set-up", 1_500, once=True),
+        Spending("enrichment", "time of volunteers", 300, bearer="social"),
+        Spending("programme", "management", 2_500),
+    ),
+    worths=(
+        Worth("reading", 20, "economic", "the pupil later", 2016, "C", "Assumed for teaching: one point for a term"),
+        Worth("maths", 20, "economic", "the pupil later", 2016, "C", "Assumed for teaching: one point for a term"),
+        Worth("sdq", 15, "fiscal", "school and NHS", 2016, "C", "Assumed for teaching: one point less for a term"),
+    ),
+)
+
 PUPILS = Spec(
     name="pupils",
     title="The bottom fifth of pupils (synthetic)",
@@ -145,9 +193,13 @@ PUPILS = Spec(
     missing=0.02,
     ages=(7, 12),
     women=0.45,
+    contract=CONTRACT,
+    happenings=(NO_TESTS,),
     settings={
         "clean": Knobs(tidy=True),
-        "realistic": Knobs(crisis="both", attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.2, core=True),
+        "realistic": Knobs(
+            crisis="both", attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.2, core=True, above_cut=True
+        ),
         "hard": Knobs(gap=1, crisis="one", attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.2, core=True),
     },
 )

@@ -5,29 +5,35 @@ Magnitudes are plausible, not estimates of any real project.
 
 from __future__ import annotations
 
+from evalkit.synthetic.knobs import Knobs
 from evalkit.synthetic.spec import (
     Clock,
+    Contract,
     Effect,
     Flag,
-    Knobs,
+    Happening,
     Launch,
     Leaving,
     Line,
     Part,
+    Payment,
     Places,
     Process,
     Selection,
     Spec,
+    Spending,
+    Worth,
 )
 
-EVERYONE_IN = (51, 55, 0.9)
+EVERYONE_IN = Happening("Emergency rooms for everybody", 51, 55)
+KEPT_CLEAR = Happening("Hospitals kept clear", 51, 53)
 
 SETTLED = Process(
     "settled",
     "In a settled home",
     "state",
     {
-        "in": Line(-3.4, need=-0.25, area_sd=0.15, season=0.2, shocks=(EVERYONE_IN,)),
+        "in": Line(-3.4, need=-0.25, area_sd=0.15, season=0.2, shocks=(EVERYONE_IN.moves(0.9),)),
         "out": Line(-2.9, need=0.3, flags={"dual_diagnosis": 0.25, "court_matters": 0.45}),
     },
     matters=0.05,
@@ -53,7 +59,7 @@ AE_VISITS = Process(
     {
         "rate": Line(
             -1.45, need=0.25, person_sd=0.5, season=0.05, flags={"dual_diagnosis": 0.25}, depends={"settled": -0.25},
-            shocks=((51, 53, -0.5),),
+            shocks=(KEPT_CLEAR.moves(-0.5),),
         )
     },
     better="lower",
@@ -139,6 +145,43 @@ KEYWORKER = Part(
     description="A named worker and a mentor who has slept rough, in every place for as long as it takes part.",
 )
 
+SURVEY = (
+    "Rough Sleeping Questionnaire (housing ministry, December 2020): over £9,000 a year more than other people cost"
+)
+CONTRACT = Contract(
+    price_year=2018,
+    payments=(
+        Payment(
+            "settled",
+            "Six months in a settled home",
+            "Every {periods} months recorded in a settled home since joining, up to {most} times",
+            2_000,
+            periods=6,
+            most=3,
+        ),
+        Payment(
+            "ae_visits",
+            "Half a year without A&E",
+            "{periods} months running recorded without a visit to A&E since joining, once",
+            500,
+            rule="free",
+            periods=6,
+        ),
+    ),
+    spending=(
+        Spending("policy", "set-up", 4_000, once=True),
+        Spending("nurse", "set-up", 6_000, once=True),
+        Spending("court", "set-up", 3_000, once=True),
+        Spending("keyworker", "time of volunteers", 260, bearer="social"),
+        Spending("programme", "management", 2_200),
+    ),
+    worths=(
+        Worth("settled", 750, "fiscal", "councils, NHS, police and others", 2020, "B", f"{SURVEY}, a twelfth of it"),
+        Worth("settled", 300, "social", "the person", 2020, "C", "Assumed for teaching"),
+        Worth("ae_visits", 180, "fiscal", "NHS", 2020, "C", "Assumed for teaching"),
+    ),
+)
+
 ROUGH_SLEEPING = Spec(
     name="rough_sleeping",
     title="Rough sleeping in ten boroughs (synthetic)",
@@ -171,6 +214,8 @@ ROUGH_SLEEPING = Spec(
         Leaving("lost", 0.015, need=0.3, outcome=0.5),
     ),
     women=0.2,
+    contract=CONTRACT,
+    happenings=(EVERYONE_IN, KEPT_CLEAR),
     settings={
         "clean": Knobs(tidy=True),
         "realistic": Knobs(

@@ -5,29 +5,38 @@ Magnitudes are plausible, not estimates of any real project.
 
 from __future__ import annotations
 
+from evalkit.synthetic.knobs import Knobs
 from evalkit.synthetic.spec import (
     Clock,
+    Contract,
     Effect,
     Flag,
-    Knobs,
+    Happening,
     Launch,
     Leaving,
     Line,
     Part,
+    Payment,
     Places,
     Process,
     Selection,
     Spec,
+    Spending,
+    Worth,
 )
 
-SPRING_2020 = (36, 36, -0.6)
-AFTER = (37, 39, -0.25)
+SPRING = Happening("Hospitals kept clear", 36, 36)
+AFTER = Happening("Hospitals fill again", 37, 39)
 
 AE_VISITS = Process(
     "ae_visits",
     "Visits to A&E in the quarter",
     "count",
-    {"rate": Line(-2.55, need=0.35, person_sd=0.7, area_sd=0.1, season=0.14, shocks=(SPRING_2020, AFTER))},
+    {
+        "rate": Line(
+            -2.55, need=0.35, person_sd=0.7, area_sd=0.1, season=0.14, shocks=(SPRING.moves(-0.6), AFTER.moves(-0.25))
+        )
+    },
     better="lower",
     matters=0.02,
 )
@@ -49,7 +58,7 @@ EMERGENCY = Process(
     "emergency",
     "Emergency admissions in the quarter",
     "count",
-    {"rate": Line(-3.3, need=0.4, person_sd=0.8, season=0.14, shocks=(SPRING_2020,))},
+    {"rate": Line(-3.3, need=0.4, person_sd=0.8, season=0.14, shocks=(SPRING.moves(-0.6),))},
     better="lower",
     in_study=False,
 )
@@ -116,6 +125,41 @@ FEEDBACK = Part(
     description="Each provider's link workers see every month how their people fare.",
 )
 
+CONTRACT = Contract(
+    price_year=2016,
+    payments=(
+        Payment(
+            "hba1c",
+            "Blood sugar down",
+            "First test {least} points or more below the last one before joining, once",
+            250,
+            rule="gain",
+            least=0.5,
+        ),
+        Payment(
+            "ae_visits",
+            "A year without A&E",
+            "{periods} quarters running recorded without a visit to A&E since joining, up to {most} times",
+            120,
+            rule="free",
+            periods=4,
+            most=2,
+        ),
+    ),
+    spending=(
+        Spending("link_worker", "set-up", 5_000, once=True),
+        Spending("welfare", "set-up", 1_500, once=True),
+        Spending("womens_group", "time of volunteers", 150, bearer="social"),
+        Spending("mens_group", "time of volunteers", 150, bearer="social"),
+        Spending("programme", "management", 1_800),
+    ),
+    worths=(
+        Worth("hba1c", 25, "fiscal", "NHS", 2016, "C", "Assumed for teaching: one point less for a quarter"),
+        Worth("hba1c", 100, "social", "the person", 2016, "C", "Assumed for teaching: one point less for a quarter"),
+        Worth("ae_visits", 160, "fiscal", "NHS", 2016, "C", "Assumed for teaching"),
+    ),
+)
+
 SOCIAL_PRESCRIBING = Spec(
     name="social_prescribing",
     title="Social prescribing in 24 practices (synthetic)",
@@ -143,6 +187,8 @@ SOCIAL_PRESCRIBING = Spec(
     leaving=(Leaving("moved", 0.016), Leaving("death", 0.004, need=0.4)),
     missing=0.02,
     ages=(40, 74),
+    contract=CONTRACT,
+    happenings=(SPRING, AFTER),
     settings={
         "clean": Knobs(tidy=True),
         "realistic": Knobs(crisis="both", crisis_share=0.4, attrition=1.0, late_entry=1.0, missing=1.0, need_shift=0.4),

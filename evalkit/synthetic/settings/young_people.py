@@ -5,19 +5,23 @@ The right answer is to decline. Magnitudes are plausible, not estimates of any r
 
 from __future__ import annotations
 
+from evalkit.synthetic.knobs import Knobs
 from evalkit.synthetic.spec import (
     PERSON,
     Clock,
+    Contract,
     Effect,
     Flag,
-    Knobs,
     Launch,
     Leaving,
     Line,
     Part,
+    Payment,
     Places,
     Process,
     Spec,
+    Spending,
+    Worth,
 )
 
 PLACED = Process(
@@ -88,6 +92,36 @@ MATCHING = Part(
     description="Nobody moves before family and young person have met and agreed.",
 )
 
+CONTRACT = Contract(
+    price_year=2017,
+    payments=(
+        Payment(
+            "in_placement",
+            "Fifty-two weeks in a family home",
+            "{periods} periods of four weeks recorded in the family home since joining, once",
+            40_000,
+            periods=13,
+        ),
+    ),
+    spending=(
+        Spending("therapist", "set-up", 3_000, once=True),
+        Spending("mentor", "time of volunteers", 120, bearer="social"),
+        Spending("programme", "management", 4_000),
+    ),
+    worths=(
+        Worth(
+            "in_placement",
+            4_500,
+            "fiscal",
+            "children's services",
+            2017,
+            "B",
+            "£150,000 a year for residential care less £91,000 for a family placement (The Guardian, 12 October 2017), "
+            "a thirteenth of it, rounded",
+        ),
+    ),
+)
+
 YOUNG_PEOPLE = Spec(
     name="young_people",
     title="From residential care to family homes (synthetic)",
@@ -103,6 +137,7 @@ YOUNG_PEOPLE = Spec(
     arrivals="spread",
     ages=(10, 17),
     women=0.45,
+    contract=CONTRACT,
     settings={
         "clean": Knobs(),
         "realistic": Knobs(attrition=1.0, missing=1.0, need_shift=0.3),
