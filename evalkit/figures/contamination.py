@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -56,22 +55,20 @@ def contamination(
         raise OptionError("There are no weights to draw: the regression can tell no component from the others.")
     phone = style.narrow(width)
     with style.theme():
-        figure = style.new_figure(width, 0.9 + len(shown) * (0.72 if phone else 0.5))
+        words = [names.get(c, c) for c in shown]
+        figure = style.new_figure(width, 1.0 + (style.rows_height(words) if phone else len(shown) * 0.5))
         ax = figure.subplots()
-        for i, component in enumerate(shown):
+        at = style.place_rows(ax, words, phone)
+        for i, component in zip(at, shown, strict=True):
             own, taken, lent = parts(table, component)
             bar = {"height": 0.28, "linewidth": 0.8, "zorder": 2}
             ax.barh(i - 0.16, own, **bar, **_OWN)
             ax.barh(i - 0.16, -taken, **bar, **_TAKEN)
             ax.barh(i + 0.16, 2 * lent, left=-lent, **bar, **_LENT)
-            if phone:
-                _over_bar(ax, names.get(component, component), i)
         ax.axvline(0, color=style.INK, linewidth=0.9, zorder=3)
         ax.axvline(1, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         ends = [max(own, taken, lent, 1.0) for own, taken, lent in (parts(table, c) for c in shown)]
         ax.set_xlim(-1.05 * max(ends), 1.05 * max(ends))
-        ax.set_ylim(len(shown) - 0.5, -0.75 if phone else -0.5)
-        ax.set_yticks([] if phone else range(len(shown)), None if phone else [names.get(c, c) for c in shown])
         ax.set_xlabel("weight in the coefficient (its own sum to 1)")
         figure.legend(handles=_key(), loc="outside lower left", ncols=1 if phone else 3, frameon=False)
         style.bare(ax)
@@ -101,12 +98,6 @@ def parts(table: pd.DataFrame, component: str) -> tuple[float, float, float]:
         float(-rows.loc[mine, "negative"].sum()),
         float(rows.loc[~mine, "positive"].sum()),
     )
-
-
-def _over_bar(ax: Axes, words: str, row: int) -> None:
-    """The component's name above its bars, for a narrow figure."""
-    plate = {"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.1"}
-    ax.annotate(words, (0, row - 0.36), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5, bbox=plate)
 
 
 def _line(names: Mapping[str, str], table: pd.DataFrame, component: str) -> str:

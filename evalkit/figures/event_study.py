@@ -37,8 +37,8 @@ def event_study(
     source: an Evaluation, or a table of event-time rows. component: one of them,
     default all. clean_until: component -> last event time with clean comparisons;
     later ones have an open marker and lie beyond a dashed line. Rows without a number
-    are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow.
-    Up to twelve event times before the start are drawn.
+    are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is shaded
+    only where it fits in. Up to twelve event times before the start are drawn.
     """
     tables, names, until, unit = _inputs(source, component, outcome, clean_until, labels, scale)
     columns = 1 if style.narrow(width) or len(tables) == 1 else 2
@@ -54,7 +54,8 @@ def event_study(
             ax.set_ylabel(unit.unit)
         for ax in axes.flat[len(tables) :]:
             ax.set_axis_off()
-        figure.supxlabel("periods since the start", fontsize=9)
+        key = "line: likely range; shaded: all of them at once"
+        figure.supxlabel(f"periods since the start\n{key}", fontsize=9)
     return figure
 
 
@@ -119,8 +120,6 @@ def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> None:
         unit.show(table[c]) for c in ("estimate", "conf_low", "conf_high", "band_low", "band_high")
     )
     given, clean = np.isfinite(value), _clean(table, until)
-    band = np.isfinite(band_low) & np.isfinite(band_high)
-    ax.fill_between(time, band_low, band_high, where=band, color=style.PALE, linewidth=0, zorder=1)
     ax.axhline(0, color=style.INK, linewidth=0.9, zorder=2)
     if unit.matters is not None:
         for edge in unit.show([-unit.matters, unit.matters]):
@@ -130,6 +129,9 @@ def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> None:
     for mask, face in ((given & clean, style.BLUE), (given & ~clean, "white")):
         ax.plot(time[mask], value[mask], "o", color=style.BLUE, markerfacecolor=face, markersize=5, zorder=4)
     _limits(ax, [low, high], unit)
+    bottom, top = ax.get_ylim()
+    inside = (band_low >= bottom) & (band_high <= top)
+    ax.fill_between(time, band_low, band_high, where=inside, color=style.PALE, linewidth=0, zorder=1, step="mid")
     _arrows(ax, time, low, high)
     _marks(ax, time, given, clean, until)
     ax.xaxis.get_major_locator().set_params(integer=True)

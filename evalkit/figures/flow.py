@@ -37,18 +37,15 @@ def flow(source: Any, *, labels: Mapping[str, str] | None = None, noun: str = ""
     shown = in_order(table["component"])
     phone = style.narrow(width)
     with style.theme():
-        figure = style.new_figure(width, 1.15 + len(shown) * (0.62 if phone else 0.42) + (0.5 if phone else 0.0))
+        words = [names.get(c, c) for c in shown]
+        figure = style.new_figure(width, 1.65 + style.rows_height(words) if phone else 1.15 + len(shown) * 0.42)
         ax = figure.subplots()
-        for i, component in enumerate(shown):
-            _bar(ax, i, _pieces(table, component))
-            if phone:
-                ax.annotate(names.get(component, component), (0, i - 0.32), xycoords=("axes fraction", "data"),
-                            va="bottom", fontsize=8.5)  # fmt: skip
+        at = style.place_rows(ax, words, phone)
+        for y, component in zip(at, shown, strict=True):
+            _bar(ax, y, _pieces(table, component))
         ax.set_xlim(0, 1)
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
         ax.set_xlabel(f"{plural(unit)} out of every 100 in the study")
-        ax.set_ylim(len(shown) - 0.5, -0.75 if phone else -0.5)
-        ax.set_yticks([] if phone else range(len(shown)), None if phone else [names.get(c, c) for c in shown])
         figure.legend(handles=[Patch(label=words, **look) for _, words, look in _PIECES], loc="outside lower left",
                       ncols=1 if phone else 2, frameon=False)  # fmt: skip
         style.bare(ax)
@@ -94,7 +91,7 @@ def _pieces(table: pd.DataFrame, component: str) -> list[tuple[float, float, dic
     return [(n / sum(counts), n, look[s]) for s, n in zip(stages, counts, strict=True)]
 
 
-def _bar(ax: Axes, row: int, pieces: list[tuple[float, float, dict[str, Any]]]) -> None:
+def _bar(ax: Axes, row: float, pieces: list[tuple[float, float, dict[str, Any]]]) -> None:
     at = 0.0
     for width, count, look in pieces:
         ax.barh(row, width, left=at, height=0.5, linewidth=0.8, **look)

@@ -31,9 +31,7 @@ _LOOK: dict[str, dict[str, Any]] = {
     "no_sign": {"marker": "s", "color": style.INK, "fillstyle": "none"},
     "cannot_tell": {"marker": "o", "color": style.INK, "fillstyle": "none"},
 }
-
-
-_PLATE = {"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.1"}
+_FAR = 3.0  # times the middle end of the intervals: what lies beyond would flatten all the rest
 
 
 def forest(
@@ -50,21 +48,20 @@ def forest(
     source: an Evaluation or its table of verdicts. effects: the table of effects; the
     other designs' estimates are drawn as small ticks. outcome: which one, default the
     first. scale: an Outcome, when only tables are given. Lines at zero and, where the
-    outcome has one, at plus and minus what matters.
+    outcome has one, at plus and minus what matters. An interval far wider than the others ends in an arrow.
     """
     rows, names, unit = _inputs(source, effects, outcome, labels, scale)
     phone = style.narrow(width)
+    words = _labels(rows, names, unit, phone)
     with style.theme():
-        figure = style.new_figure(width, 1.0 + len(rows) * (0.56 if phone else 0.36))
+        figure = style.new_figure(width, 1.0 + (style.rows_height(words) if phone else len(rows) * 0.36))
         ax = figure.subplots()
-        low, high = _limits(rows, unit)
-        ax.set_xlim(low, high)
-        ax.set_ylim(len(rows) - 0.45, -0.75 if phone else -0.6)
+        ax.set_xlim(*_limits(rows, unit))
+        at = style.place_rows(ax, words, phone)
         _lines(ax, unit)
-        for i, row in enumerate(rows.to_dict("records")):
-            _row(ax, i, row, unit, phone)
-        others = _ticks_of_designs(ax, rows, effects, unit)
-        _labels(ax, rows, names, phone)
+        for y, row in zip(at, rows.to_dict("records"), strict=True):
+            _row(ax, y, row, unit, phone)
+        others = _ticks_of_designs(ax, rows, effects, unit, at)
         key = "\nshort ticks below: the answers of other designs" if others else ""
         ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}{key}")
         style.bare(ax)
@@ -123,8 +120,10 @@ def _drawn(rows: pd.DataFrame) -> np.ndarray:
 def _limits(rows: pd.DataFrame, unit: Scale) -> tuple[float, float]:
     ends = unit.show(rows.loc[_drawn(rows), ["conf_low", "conf_high"]].to_numpy(dtype=np.float64)).ravel()
     edge = [] if unit.matters is None else [*unit.show([unit.matters, -unit.matters])]
-    spread = np.array([0.0, *ends, *edge])
-    low, high = float(spread.min()), float(spread.max())
+    points = unit.show(rows.loc[_drawn(rows), "estimate"].to_numpy(dtype=np.float64))
+    must = np.array([0.0, *points, *edge])
+    reach = max(_FAR * float(np.median(np.abs(ends))) if len(ends) else 0.0, 1.2 * float(np.abs(must).max()))
+    low, high = max(min(0.0, *ends, *must), -reach), min(max(0.0, *ends, *must), reach)
     room = (high - low or 1.0) * 0.06
     return low - room, high + room
 
@@ -133,21 +132,21 @@ def _lines(ax: Axes, unit: Scale) -> None:
     ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
     if unit.matters is None:
         return
-    for value in unit.show([-unit.matters, unit.matters]):
+    for value, side in zip(unit.show([-unit.matters, unit.matters]), ("right", "left"), strict=True):
         ax.axvline(value, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         ax.annotate(
             "matters",
             (value, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 2),
-            ha="center",
+            xytext=(3 if side == "right" else -3, 2),
+            ha=side,
             textcoords="offset points",
             fontsize=8,
             color=style.QUIET,
         )
 
 
-def _row(ax: Axes, i: int, row: Mapping[str, Any], unit: Scale, phone: bool) -> None:
+def _row(ax: Axes, i: float, row: Mapping[str, Any], unit: Scale, phone: bool) -> None:
     frame = pd.DataFrame([row])
     if not _drawn(frame)[0]:
         low, high = ax.get_xlim()
@@ -161,6 +160,7 @@ def _row(ax: Axes, i: int, row: Mapping[str, Any], unit: Scale, phone: bool) -> 
     face = {"markerfacecolor": "white"} if look.get("fillstyle") == "none" else {"markerfacecoloralt": "white"}
     style_of = {k: v for k, v in look.items() if k != "fillstyle" or v != "none"}
     ax.plot([value], [i], markersize=8, linestyle="none", zorder=4, markeredgewidth=1.4, **style_of, **face)
+    _cut(ax, i, low, high, look["color"])
     if phone:
         return
     ax.annotate(
@@ -175,7 +175,15 @@ def _row(ax: Axes, i: int, row: Mapping[str, Any], unit: Scale, phone: bool) -> 
     )
 
 
-def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None, unit: Scale) -> bool:
+def _cut(ax: Axes, i: float, low: float, high: float, color: str) -> None:
+    """An arrow where an interval goes beyond the picture."""
+    left, right = ax.get_xlim()
+    for beyond, edge, mark in ((low < left, left, "<"), (high > right, right, ">")):
+        if beyond:
+            ax.plot([edge], [i], mark, color=color, markersize=6, clip_on=False, zorder=4)
+
+
+def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None, unit: Scale, at: list[float]) -> bool:
     """The answers of the other designs, as small ticks under the interval, inside the limits only: whether any."""
     any_drawn = False
     if effects is None or effects.empty or rows.empty:
@@ -187,21 +195,21 @@ def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None
         values = unit.show(other.loc[other["component"] == component, "estimate"])
         values = values[np.isfinite(values) & (values > low) & (values < high)]
         if drawn[i] and len(values):
-            ax.plot(values, np.full(len(values), i + 0.24), "|", color=style.QUIET, markersize=5, markeredgewidth=1.1)
+            ax.plot(
+                values, np.full(len(values), at[i] + 0.24), "|", color=style.QUIET, markersize=5, markeredgewidth=1.1
+            )
             any_drawn = True
     return any_drawn
 
 
-def _labels(ax: Axes, rows: pd.DataFrame, names: Mapping[str, str], phone: bool) -> None:
-    words = [names.get(c, c) for c in rows["component"]]
-    if not phone:
-        verdicts = [VERDICT_WORDS.get(v, v) for v in rows["verdict"]]
-        ax.set_yticks(range(len(rows)), [f"{w}\n{v}" for w, v in zip(words, verdicts, strict=True)], fontsize=8.5)
-        return
-    ax.set_yticks([])
-    for i, (word, verdict) in enumerate(zip(words, rows["verdict"], strict=True)):
-        text = f"{word}: {VERDICT_WORDS.get(verdict, verdict).lower()}"
-        ax.annotate(text, (0, i - 0.36), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5, bbox=_PLATE)
+def _labels(rows: pd.DataFrame, names: Mapping[str, str], unit: Scale, phone: bool) -> list[str]:
+    """What stands beside each row: component and verdict; in a narrow figure the figures too."""
+    words = []
+    for row, drawn in zip(rows.to_dict("records"), _drawn(rows), strict=True):
+        verdict = VERDICT_WORDS.get(row["verdict"], row["verdict"])
+        span = f": {_span(row, unit)}" if phone and drawn else ""
+        words.append(f"{names.get(row['component'], row['component'])}\n{verdict}{span}")
+    return words
 
 
 def _finding(good: int, refused: int, rows: int) -> str:

@@ -36,15 +36,18 @@ def leave_one_out(
     shown = in_order(table["component"])
     phone = style.narrow(width)
     with style.theme():
-        figure = style.new_figure(width, 0.75 + max(len(shown), 1) * (0.74 if phone else 0.46))
+        said = [_between(table[table["component"] == c], heads.get(c, np.nan), unit) for c in shown]
+        words = [names.get(c, c) for c in shown]
+        over = [f"{w}\n{s.replace(chr(10), ' ')}" for w, s in zip(words, said, strict=True)]
+        figure = style.new_figure(width, 0.75 + (style.rows_height(over) if phone else max(len(shown), 1) * 0.46))
         ax = figure.subplots()
         ax.axvline(0, color=style.INK, linewidth=1)
-        for i, component in enumerate(shown):
-            _row(ax, i, table[table["component"] == component], heads.get(component, np.nan), unit)
-        ax.set_ylim(max(len(shown), 1) - 0.6, -0.9 if phone else -0.6)
+        at = style.place_rows(ax, over if phone else words, phone)
+        if not phone:
+            _beside(ax, said)
+        for y, component in zip(at, shown, strict=True):
+            _row(ax, y, table[table["component"] == component], heads.get(component, np.nan), unit)
         ax.margins(x=0.06)
-        said = [_between(table[table["component"] == c], heads.get(c, np.nan), unit) for c in shown]
-        _labels(ax, [names.get(c, c) for c in shown], said, phone)
         ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}")
         style.bare(ax)
     return figure
@@ -101,7 +104,7 @@ def _extremes(rows: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
     return ordered[0], ordered[-1]
 
 
-def _row(ax: Axes, i: int, rows: pd.DataFrame, headline: float, unit: Scale) -> None:
+def _row(ax: Axes, i: float, rows: pd.DataFrame, headline: float, unit: Scale) -> None:
     rows = rows.dropna(subset=["estimate"])
     if rows.empty:
         return
@@ -124,15 +127,8 @@ def _between(rows: pd.DataFrame, headline: float, unit: Scale) -> str:
     return f"{first} without {low['cluster']}\nto {last} without {high['cluster']}"
 
 
-def _labels(ax: Axes, names: list[str], said: list[str], phone: bool) -> None:
-    if not phone:
-        ax.set_yticks(range(len(names)), names)
-        for i, text in enumerate(said):
-            where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
-            ax.annotate(text, (1, i), xytext=(6, 0), va="center", fontsize=8.5, **where)
-        return
-    ax.set_yticks([])
-    plate = {"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.1"}
-    for i, (name, text) in enumerate(zip(names, said, strict=True)):
-        both = f"{name}\n{text.replace(chr(10), ' ')}"
-        ax.annotate(both, (0, i - 0.3), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5, bbox=plate)
+def _beside(ax: Axes, said: list[str]) -> None:
+    """The extremes to the right of the rows."""
+    for i, text in enumerate(said):
+        where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
+        ax.annotate(text, (1, i), xytext=(6, 0), va="center", fontsize=8.5, **where)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +32,10 @@ PALE = "#cfe3f1"
 _PATH, _DIGITS = re.compile(rb' d="[^"]*"'), re.compile(rb"(\.\d\d)\d+")
 WIDE, NARROW = 7.5, 3.7
 PHONE = 5.0
+PLATE: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.1"}
+_LETTERS = 46  # of a line of words in a narrow figure
+_LINE, _ROW = 0.42, 0.95  # heights of a line of words and of what is drawn below it; a unit is _UNIT inches
+_UNIT = 0.36
 
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -73,6 +78,37 @@ def new_figure(width: float, height: float) -> Figure:
 def narrow(width: float) -> bool:
     """Whether a figure of this width (inches) is meant for a telephone."""
     return width < PHONE
+
+
+def place_rows(ax: Axes, words: Sequence[str], over: bool) -> list[float]:
+    """Where on the y axis each row is to be drawn, with its words beside it, or wrapped above it in a narrow figure."""
+    if over:
+        return _over_rows(ax, words)
+    ax.set_yticks(range(len(words)), words)
+    ax.set_ylim(max(len(words), 1) - 0.45, -0.6)
+    return [float(i) for i in range(len(words))]
+
+
+def _over_rows(ax: Axes, words: Sequence[str]) -> list[float]:
+    at, rows = 0.0, []
+    ax.set_yticks([])
+    for lines in map(_wrapped, words):
+        ax.annotate("\n".join(lines), (0, at), xycoords=("axes fraction", "data"), xytext=(0, -2), va="top",
+                    textcoords="offset points", fontsize=8.5, bbox=PLATE, zorder=6)  # fmt: skip
+        at += _LINE * len(lines)
+        rows.append(at + _ROW / 2)
+        at += _ROW
+    ax.set_ylim(max(at, _ROW), 0)
+    return rows
+
+
+def rows_height(words: Sequence[str]) -> float:
+    """Inches that rows need whose words stand above what is drawn."""
+    return _UNIT * max(sum(_LINE * len(_wrapped(w)) + _ROW for w in words), _ROW)
+
+
+def _wrapped(words: str) -> list[str]:
+    return [line for part in words.split("\n") for line in textwrap.wrap(part, _LETTERS) or [""]]
 
 
 def bare(ax: Axes, keep: tuple[str, ...] = ("bottom",)) -> None:

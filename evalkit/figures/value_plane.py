@@ -24,13 +24,15 @@ _MARKS = (
     ("v", style.QUIET),
     ("P", style.RULE),
 )
+_TALL = 0.018  # half the height of a tick, of that of the plane
 
 
 def value_plane(source: Any, *, width: float = style.WIDE) -> Figure:
     """The cost-effectiveness plane: additional outcomes across, cost upwards, discounted alike.
 
     source: a Value, an Evaluation, or its table of draws. Costs are known, so each component's draws lie on a
-    line; the thick part holds the middle 95 of 100, the mark is the middle. Left of zero the outcome is worse.
+    line: a tick for each hundredth of them, the thick part holds the middle 95, the mark is the middle. Left of
+    zero the outcome is worse.
     """
     table = _table(source)
     shown = in_order(table["name"])
@@ -38,9 +40,10 @@ def value_plane(source: Any, *, width: float = style.WIDE) -> Figure:
         figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.6)
         ax = figure.subplots()
         ax.axvline(0, color=style.INK, linewidth=1)
+        top = 1.15 * float(table["cost"].max()) if len(table) else 1.0
         for i, name in enumerate(shown):
-            _cloud(ax, table[table["name"] == name], _MARKS[i % len(_MARKS)])
-        ax.set_ylim(0, 1.15 * float(table["cost"].max()) if len(table) else 1.0)
+            _cloud(ax, table[table["name"] == name], _MARKS[i % len(_MARKS)], top)
+        ax.set_ylim(-_TALL * top, top)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v)))
         ax.set_xlabel("worse ← additional outcomes → better")
         ax.set_ylabel("cost")
@@ -56,7 +59,9 @@ def value_plane_words(source: Any) -> tuple[Words, pd.DataFrame]:
     rows = [_summary(table[table["name"] == n]) for n in in_order(table["name"])]
     sure = sum(r["chance_better"] >= 0.975 for r in rows)
     title = (
-        f"{sure} of {count_words(len(rows), 'part')} clearly bought more of the outcome" if rows else "No part has both"
+        f"{sure} of {count_words(len(rows), 'part')}: more of the outcome in nearly every draw"
+        if rows
+        else "No part has both an effect and a cost"
     )
     alt = "Cost-effectiveness plane: additional outcomes across, cost upwards, "
     alt += f"for {count_words(len(rows), 'part')} with an effect and a cost."
@@ -81,8 +86,10 @@ def _summary(rows: pd.DataFrame) -> dict[str, Any]:
             "chance_better": float((rows["additional"] > 0).mean())}  # fmt: skip
 
 
-def _cloud(ax: Any, rows: pd.DataFrame, look: tuple[str, str]) -> None:
+def _cloud(ax: Any, rows: pd.DataFrame, look: tuple[str, str], top: float) -> None:
     s, (mark, colour) = _summary(rows), look
-    ax.plot(rows["additional"], rows["cost"], "|", color=colour, markersize=9, markeredgewidth=0.5, alpha=0.35)
+    ticks = np.repeat(np.quantile(rows["additional"], (np.arange(100) + 0.5) / 100), 3)
+    tall = np.tile([-_TALL * top, _TALL * top, np.nan], 100)
+    ax.plot(ticks, s["cost"] + tall, color=colour, linewidth=0.5, alpha=0.6)
     ax.plot([s["low"], s["high"]], [s["cost"]] * 2, color=colour, linewidth=2.4, solid_capstyle="butt")
     ax.plot([s["middle"]], [s["cost"]], mark, color=colour, markersize=8, markeredgecolor="white", label=s["label"])

@@ -24,7 +24,7 @@ _LOOK: dict[str, dict[str, Any]] = {
     "bundle": {"facecolor": "white", "edgecolor": style.BLUE, "hatch": "////"},
     "undivided": {"facecolor": "white", "edgecolor": style.BLUE, "hatch": "////"},
     "beyond": {"facecolor": style.BAND, "edgecolor": style.RULE},
-    "unexplained": {"facecolor": "white", "edgecolor": style.RULE, "hatch": "...."},
+    "unexplained": {"facecolor": "white", "edgecolor": style.RULE, "hatch": "\\\\\\\\"},
     "total": {"facecolor": style.INK, "edgecolor": style.INK},
 }
 _LONG = 34
@@ -40,16 +40,16 @@ def waterfall(source: Any, *, gross: bool = False, width: float = style.WIDE) ->
     bars, _ = _bars(source, gross)
     phone = style.narrow(width)
     with style.theme():
-        figure = style.new_figure(width, 0.8 + max(len(bars), 1) * (0.56 if phone else 0.38))
+        words = [w if phone else "\n".join(textwrap.wrap(w, _LONG)) for w in bars["piece"]]
+        figure = style.new_figure(width, 0.8 + (style.rows_height(words) if phone else max(len(bars), 1) * 0.38))
         ax = figure.subplots()
-        for i, bar in enumerate(bars.to_dict("records")):
-            _draw(ax, i, bar)
-        ax.set_ylim(max(len(bars), 1) - 0.4, -0.85 if phone else -0.6)
+        at = style.place_rows(ax, words, phone)
+        for y, bar in zip(at, bars.to_dict("records"), strict=True):
+            _draw(ax, y, bar)
         ax.margins(x=0.06)
         if not gross:
             ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
-        _labels(ax, bars, phone)
-        ax.set_xlabel(_unit(source))
+        ax.set_xlabel(_unit(source), wrap=True)
         style.bare(ax)
     return figure
 
@@ -106,10 +106,11 @@ def _bars(source: Any, gross: bool) -> tuple[pd.DataFrame, float]:
     return pd.DataFrame([*rows, last]), total
 
 
-def _draw(ax: Axes, i: int, bar: dict[str, Any]) -> None:
+def _draw(ax: Axes, i: float, bar: dict[str, Any]) -> None:
     look = _LOOK.get(bar["kind"], _LOOK["total"])
     if not np.isfinite(bar["estimate"]):
-        ax.annotate("no number is given", (0.02, i), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+        where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 8.5, "bbox": style.PLATE}
+        ax.annotate("no number is given", (0.02, i), zorder=5, **where)
         return
     ax.barh(i, bar["stop"] - bar["start"], left=bar["start"], height=0.6, zorder=2, linewidth=0.9, **look)
     ends = np.array([bar.get("conf_low", np.nan), bar.get("conf_high", np.nan)], dtype=float)
@@ -117,16 +118,6 @@ def _draw(ax: Axes, i: int, bar: dict[str, Any]) -> None:
         low, high = bar["start"] + ends
         ax.plot([low, high], [i, i], color="white", linewidth=3.4, zorder=3, solid_capstyle="butt")
         ax.plot([low, high], [i, i], color=style.RUST, linewidth=1.6, zorder=4, marker="|", markersize=6)
-
-
-def _labels(ax: Axes, bars: pd.DataFrame, phone: bool) -> None:
-    words = ["\n".join(textwrap.wrap(p, _LONG)) for p in bars["piece"]]
-    if not phone:
-        ax.set_yticks(range(len(bars)), words, fontsize=8)
-        return
-    ax.set_yticks([])
-    for i, word in enumerate(bars["piece"]):
-        ax.annotate(word, (0.01, i - 0.36), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
 
 
 def _unit(source: Any) -> str:

@@ -186,11 +186,14 @@ def percent(share: float, digits: int = 2) -> str:
 
 
 def pounds(amount: float, digits: int = 3, currency: str = "£") -> str:
-    """Money with `digits` significant digits: 18,432 gives '£18,400'."""
+    """Money with `digits` significant digits: 18,432 gives '£18,400'; whole pounds from ten on, else pence."""
     if not math.isfinite(amount):
         return NOT_GIVEN
     sign = MINUS if amount < 0 else ""
-    return f"{sign}{currency}{_magnitude(amount, decimals_for(amount, digits=digits), (0.0,))}"
+    if 0.01 <= abs(amount) < 10:
+        return f"{sign}{currency}{abs(amount):.2f}"
+    decimals = decimals_for(amount, digits=digits)
+    return f"{sign}{currency}{_magnitude(amount, min(decimals, 0) if abs(amount) >= 10 else decimals, (0.0,))}"
 
 
 def _denominator(kind: str, largest: float, nouns: Nouns) -> tuple[float, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,82 @@ ARGUMENTS = {
     "leave_one_out": ((road.evaluation(),), {}),
     "contamination": ((road.evaluation(),), {}),
 }
+
+
+LONG = "Liaison with courts and probation, and a mentor who has been through it, together, beyond the sum"
+
+
+def pieces() -> pd.DataFrame:
+    """Pieces of a total, one of them with a long name."""
+    columns = ["piece", "kind", "estimate", "conf_low", "conf_high", "people_periods"]
+    rows = [
+        ("Nurse", "own", 40.0, 5.0, 75.0, 900), (LONG, "interaction", -12.0, -30.0, 6.0, 300),
+        ("Unexplained", "unexplained", 7.0, -9.0, 23.0, 500), ("Keyworker", "outside", np.nan, np.nan, np.nan, 0),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def draws() -> pd.DataFrame:
+    """A thousand draws of additional outcomes for each of five parts."""
+    spread = np.random.default_rng(4).normal(50, 20, (5, 1000))
+    rows = [{"name": f"p{i}", "label": f"Part {i}", "cost": 900.0 * (i + 1)} for i in range(5)]
+    return pd.concat([pd.DataFrame({**r, "additional": d}) for r, d in zip(rows, spread, strict=True)])
+
+
+def counts() -> pd.DataFrame:
+    """Who is in, for two components."""
+    stages = {"all": 900, "outside": 300, "reached": 600, "never": 400, "had": 200, "left": 50, "used": 150}
+    rows = [(c, s, float(n)) for c in ("nurse", LONG) for s, n in stages.items()]
+    return pd.DataFrame(rows, columns=["component", "stage", "count"])
+
+
+def crowded() -> dict[str, tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The figures with a row a component, where every label is long."""
+    labels = dict.fromkeys(road.LABELS, LONG)
+    return {
+        "forest": ((road.evaluation(), road.effects()), {"labels": labels}),
+        "leave_one_out": ((road.evaluation(),), {"labels": labels}),
+        "contamination": ((road.evaluation(),), {"labels": labels}),
+        "waterfall": ((pieces(),), {}),
+        "flow": ((counts(),), {"labels": {"nurse": LONG}}),
+    }
+
+
+@pytest.mark.parametrize("name", list(crowded()))
+def test_no_word_is_cut_on_a_narrow_screen(name: str) -> None:
+    args, options = crowded()[name]
+    figure = getattr(ek.plot, name)(*args, width=style.NARROW, **options)
+    figure.canvas.draw()
+    edge = figure.bbox
+    said = [t for ax in figure.axes for t in (*ax.texts, ax.xaxis.label)]
+    said += [t for legend in figure.legends for t in legend.get_texts()]
+    assert any(LONG[:20] in t.get_text() for t in said)
+    for text in said:
+        box = text.get_window_extent()
+        assert box.x0 >= -1 and box.x1 <= edge.x1 + 1, text.get_text()
+        assert box.y0 >= -1 and box.y1 <= edge.y1 + 1, text.get_text()
+
+
+def test_forest_on_a_narrow_screen_keeps_its_numbers() -> None:
+    args, options = ARGUMENTS["forest"]
+    wide, phone = (ek.plot.forest(*args, width=w, **options) for w in (style.WIDE, style.NARROW))
+    spans = re.findall(r"[+−][\d.]+% \([^)]+\)", texts(wide))
+    assert len(spans) == 4 and re.findall(r"[+−][\d.]+% \([^)]+\)", texts(phone)) == spans
+
+
+def test_an_interval_far_wider_than_the_rest_ends_in_an_arrow() -> None:
+    verdicts = road.verdicts()
+    usual = np.ptp(ek.plot.forest(verdicts, scale=road.study().outcome()).axes[0].get_xlim())
+    drawn = verdicts.index[verdicts["estimate"].notna()][0]
+    verdicts.loc[drawn, ["conf_low", "conf_high"]] = [-4.0, 4.0]
+    ax = ek.plot.forest(verdicts, scale=road.study().outcome()).axes[0]
+    assert np.ptp(ax.get_xlim()) < 4 * usual
+    assert [m for m in ("<", ">") if any(line.get_marker() == m for line in ax.lines)] == ["<", ">"]
+
+
+def test_a_thousand_draws_and_hatching_weigh_little() -> None:
+    assert len(ek.plot.describe("value_plane", draws()).svg) < 90_000
+    assert len(ek.plot.describe("waterfall", pieces()).svg) < 70_000
 
 
 @pytest.fixture(scope="module")

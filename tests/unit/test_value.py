@@ -219,7 +219,7 @@ def test_sensitivity_changes_one_choice_at_a_time(good: ek.Evaluation) -> None:
 
 def test_pictures_say_what_they_show(good: ek.Evaluation) -> None:
     plane, curve = (ek.plot.describe(n, good) for n in ("value_plane", "acceptability"))
-    assert "clearly bought more" in plane.title and "better in 100% of draws" in plane.description
+    assert "2 of 2 parts: more of the outcome" in plane.title and "better in 100% of draws" in plane.description
     assert "an even chance of being worth its cost from £" in curve.description
     fall = ek.plot.describe("waterfall", good)
     assert "Programme as a whole: +" in fall.description and fall.svg.startswith(b"<?xml")
