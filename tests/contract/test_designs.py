@@ -23,6 +23,7 @@ ROLLOUTS = [
     ek.StaggeredRollout(others="ignored", adjust="dr", comparison="never"),
     ek.TripleDifference(),
     ek.TripleDifference(others="ignored", base_window=2, horizon=3),
+    ek.TripleDifference(adjust="dr", base_window=2),
     ek.DifferenceInDifferences(after=(4, 6)),
     ek.DifferenceInDifferences(after=(4, 6), adjust="dr", others="ignored"),
 ]

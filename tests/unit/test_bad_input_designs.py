@@ -288,8 +288,3 @@ def test_confidence_levels(level):
     ):
         with pytest.raises(ek.EvalkitError, match="confidence level"):
             ask(level=level)
-
-
-def test_triple_difference_refuses_covariates_in_words():
-    with pytest.raises(ek.EvalkitError, match="Use adjust=None"):
-        ek.TripleDifference(adjust="dr")

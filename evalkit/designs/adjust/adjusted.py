@@ -12,7 +12,7 @@ from evalkit.designs.contrast import Contrast
 from evalkit.designs.plan import Comparison, Plan
 from evalkit.designs.protocol import WithCovariates
 from evalkit.designs.readers import Within
-from evalkit.designs.rollout import arms, cell_weights, rows_of
+from evalkit.designs.rollout import arms, by_cell, cell_weights, rows_of
 from evalkit.designs.rollout_labels import Naming, labels
 from evalkit.designs.sums import Sums
 from evalkit.errors import OptionError
@@ -92,12 +92,23 @@ def _listed(names: list[str]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """One adjusted stratum: units (m,) at columns `at` (c,), adopters' weights (m,), effects (c,), n times the
-    contributions (m, c)."""
+class Stratum:
+    """Starts of one line that share matches and covariates. adopting, serving: flags by path (pair); comparison:
+    one of theirs; periods: (c,) at which they are read alike; at: (c,) columns that they add to."""
+
+    adopting: np.ndarray
+    serving: np.ndarray
+    comparison: Comparison
+    periods: np.ndarray
+    at: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One adjusted stratum: units (m,), adopters' weights (m,), effects (c,), contributions (m, c) times the sum of
+    the weights."""
 
     units: np.ndarray
-    at: np.ndarray
     weight: np.ndarray
     att: np.ndarray
     rows: np.ndarray
@@ -109,8 +120,7 @@ class _Totals:
 
     top: np.ndarray
     mass: np.ndarray
-    keep: bool
-    parts: list[_Part] = field(default_factory=list)
+    parts: list[tuple[np.ndarray, Part]] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
 
 
@@ -126,8 +136,8 @@ class AdjustedContrast:
     def sums(self) -> Sums:
         return self.contrast.reader.sums  # type: ignore[attr-defined]
 
-    def strata(self) -> list[tuple[int, tuple[int, ...], bytes, Comparison, np.ndarray]]:
-        """(line, adopting paths, matches, one of their comparisons, periods) that share groups and covariates."""
+    def strata(self) -> list[Stratum]:
+        """Starts and periods that share groups and covariates."""
         found: dict[tuple, tuple[Comparison, list[int]]] = {}
         alone = not self.sums.balanced
         for line in range(len(self.contrast.cohorts)):
@@ -143,16 +153,19 @@ class AdjustedContrast:
                     paths = tuple(c.path for c in some)
                     shared = None if self.covariates.fixed else base, t if alone else None
                     found.setdefault((line, paths, match, part, *shared), (some[0], []))[1].append(t)
-        return [(k[0], k[1], k[2], c, np.array(t)) for k, (c, t) in found.items()]
+        made = []
+        for (line, paths, match, *_), (c, periods) in found.items():
+            serving = np.frombuffer(match, dtype=bool)
+            adopting = np.isin(np.arange(len(serving)), paths)
+            t = np.array(periods)
+            made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t))
+        return made
 
-    def add(self, totals: _Totals, stratum: tuple, weights: np.ndarray) -> None:
-        """Adjust one stratum and add it in."""
-        line, adopting, match, c, periods = stratum
-        serve = np.frombuffer(match, dtype=bool)
-        path = self.sums.paths.path
-        mine = np.zeros(len(serve), dtype=bool)
-        mine[list(adopting)] = True
-        units = np.flatnonzero((mine | serve)[path] & (weights > 0))
+    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
+        """One stratum under weights (n,); why it has no number, or None where an arm is empty."""
+        c, periods = stratum.comparison, stratum.periods
+        mine, path = stratum.adopting, self.sums.paths.path
+        units = np.flatnonzero((mine | stratum.serving)[path] & (weights > 0))
         change, seen = self.sums.changes(units, c, periods)
         if not seen.all():
             whole = seen.all(axis=1)
@@ -160,33 +173,35 @@ class AdjustedContrast:
         d, w = mine[path[units]], weights[units]
         if c.parent is not None:
             w = np.where(d, w * self.sums.share(units, c, periods)[:, 0], w)
-        at = line * self.contrast.n_periods + periods
         if not d.any() or d.all():
-            return
+            return None
         x = self.covariates.x[units, c.whole.base[periods[0]]]
         done = two_group(change, d, np.column_stack([np.ones(len(x)), x]), w, self.how)
         if done.reason:
-            totals.reasons |= dict.fromkeys(at.tolist(), done.reason)
-            return
-        n = w[d].sum()
-        totals.top[at] += n * done.att
-        totals.mass[at] += n
-        if totals.keep:
-            rows = done.rows
-            rows *= n
-            totals.parts.append(_Part(units, at, np.where(d, w, 0.0), done.att, rows))
+            return done.reason
+        rows = done.rows
+        rows *= w[d].sum()
+        return Part(units, np.where(d, w, 0.0), done.att, rows)
 
     def run(self, weights: np.ndarray, keep: bool) -> _Totals:
         """All strata; their contributions only when asked for."""
         size = self.contrast.mass.size
-        totals = _Totals(np.zeros(size), np.zeros(size), keep)
+        totals = _Totals(np.zeros(size), np.zeros(size))
         for stratum in self.strata():
-            self.add(totals, stratum, weights)
+            done = self.adjust(stratum, weights)
+            if isinstance(done, str):
+                totals.reasons |= dict.fromkeys(stratum.at.tolist(), done)
+            elif done is not None:
+                n = done.weight.sum()
+                totals.top[stratum.at] += n * done.att
+                totals.mass[stratum.at] += n
+                if keep:
+                    totals.parts.append((stratum.at, done))
         return totals
 
     def without_each(self, rows: np.ndarray) -> Replicates:
         """Refits without each cluster, one by one."""
-        plain = self.contrast.replicates(rows) if not self.sums.by_path else self._split().replicates(rows)
+        plain = by_cell(self.contrast).replicates(rows)
         values, masses = np.full(plain.values.shape, np.nan), np.zeros(plain.masses.shape)
         codes = self.sums.paths.levels[self.sums.level].codes
         for g in range(len(plain.names)):
@@ -194,9 +209,6 @@ class AdjustedContrast:
             masses[g] = totals.mass[rows]
             values[g] = _divide(totals.top, totals.mass)[rows]
         return replace(plain, values=values, masses=masses)
-
-    def _split(self) -> Contrast:
-        return Contrast(self.contrast.plan, Within(self.sums.split()))
 
 
 def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -222,7 +234,7 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
         value_parts=Contributions(((source, np.eye(2 * k)[:, :k]),), level),
         mass_parts=Contributions(((source, np.eye(2 * k)[:, k:]),), level),
         arms=arms(contrast, rows), replicate=lambda: found.without_each(rows),
-        cells=lambda: cell_weights(found._split(), rows),
+        cells=lambda: cell_weights(by_cell(contrast), rows),
     )  # fmt: skip
 
 
@@ -232,12 +244,12 @@ def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
     place[rows] = np.arange(len(rows))
     value = np.nan_to_num(_divide(totals.top, totals.mass))
     out = []
-    for part in totals.parts:
+    for at, part in totals.parts:
         some = np.flatnonzero(part.weight)
-        if (part.att != value[part.at]).any():
-            part.rows[some] += np.outer(part.weight[some], part.att - value[part.at])
-        np.divide(part.rows, totals.mass[part.at], out=part.rows)
-        columns = place[part.at]
+        if (part.att != value[at]).any():
+            part.rows[some] += np.outer(part.weight[some], part.att - value[at])
+        np.divide(part.rows, totals.mass[at], out=part.rows)
+        columns = place[at]
         out.append(Block(part.units, columns, part.rows, columns + len(rows), part.weight))
     return tuple(out)
 
