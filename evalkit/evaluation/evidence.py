@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from evalkit.checks import CheckResult
 from evalkit.components import Separability
@@ -83,6 +85,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
+        people_exposed=_people_exposed(study, row),
         checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=f.headline.rung.name == TRIPLE,
         by_people_check=_people_check(f.checks),
@@ -96,6 +99,14 @@ def _people_check(checks: Sequence[CheckResult]) -> str:
     """The verdict's word for the check by people."""
     status = {c.check: c.status for c in checks}.get("by_people")
     return {None: "not_needed", "passed": "passed", "failed": "failed"}.get(status, "untestable")
+
+
+def _people_exposed(study: Study, row: pd.Series) -> float:
+    """Exposed units behind the answer where several share a cluster; NaN where units are the clusters."""
+    paths = study.paths
+    if paths.n_units == len(paths.levels[paths.cluster].names):
+        return math.nan
+    return float(row.get("units_exposed", math.nan))
 
 
 def _observed(study: Study, outcome: Outcome) -> bool:

@@ -125,6 +125,7 @@ REMEDIES = {
     "by_people_untestable": "it began at another time than the other components",
     "crossed": "it had been decided by {place}",
     "two_places": "more {places} had it, and more were without it",
+    "few_people": "more {units} had it",
 }
 
 BREATH = (

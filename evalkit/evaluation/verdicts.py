@@ -48,6 +48,7 @@ OTHER_WEAKNESSES = {
 LIMITS = {
     "crossed": "it was decided at a level that cuts across {places}, where a likely range is less sure",
     "two_places": "it rests on so few {places} that a likely range is less sure",
+    "few_people": "it rests on fewer than 50 {units} who had it, among whom a few can make a large change",
 }
 TOO_WIDE = "the likely range includes both no change and a benefit that matters"
 UNSTATED = "nobody has said how large a change would matter"
@@ -56,6 +57,7 @@ SMALLER = "the whole likely range is smaller than what matters"
 
 _ALPHA = 0.05
 _FEWEST = 3
+_FEWEST_PEOPLE = 50
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,8 @@ class Evidence:
 
     Numbers are in the outcome's own unit; NaN where there is none. `matters` is positive or None. `clean_until`
     is the last event time claimed, None where nothing bounds it. `population` is a plural noun phrase
-    ('people with both needs') or ''. `tied`: labels of all that it cannot be told apart from. `cure` says what
-    rollout would have let us tell.
+    ('people with both needs') or ''. `people_exposed` counts exposed units where units lie in clusters, else NaN.
+    `tied`: labels of all that it cannot be told apart from. `cure` says what rollout would have let us tell.
     """
 
     component: str
@@ -134,6 +136,7 @@ class Evidence:
     design: str = ""
     clusters_exposed: int = 0
     clusters_comparison: int = 0
+    people_exposed: float = math.nan
     checks: tuple[CheckOutcome, ...] = ()
     observed: bool = True
     rests_on_additivity: bool = False
@@ -252,11 +255,14 @@ def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
 
 
 def limits(evidence: Evidence) -> tuple[Weakness, ...]:
-    """What keeps an answer at likely however it passed its checks: a level that cuts across clusters, and fewer than
-    three clusters in an arm, where intervals hold the truth about 91 times in 100 (benchmarks/README.md)."""
+    """What keeps an answer at likely however it passed its checks: a level that cuts across clusters; fewer than three
+    clusters in an arm, where intervals hold the truth about 91 times in 100 (benchmarks/README.md); fewer than 50
+    people exposed in clusters, where what is found is found because it came out large."""
     names = ["crossed"] if evidence.crossed_levels else []
     if _thin(evidence) and not _few_clusters(evidence):
         names.append("two_places")
+    if evidence.people_exposed < _FEWEST_PEOPLE:
+        names.append("few_people")
     return tuple(Weakness(name, _placed(LIMITS[name], evidence)) for name in names)
 
 
@@ -375,4 +381,4 @@ def _weakness(name: str, e: Evidence) -> Weakness:
 
 
 def _placed(template: str, e: Evidence) -> str:
-    return template.format(place=e.place, places=plural(e.place))
+    return template.format(place=e.place, places=plural(e.place), units=plural(e.unit or "unit"))

@@ -325,7 +325,10 @@ def blocking(e: Evidence) -> tuple[Weakness, ...]:
 
 
 def _remedies(e: Evidence, found: Iterable[Weakness]) -> str:
-    listed = dict.fromkeys(say.REMEDIES[w.name].format(place=e.place, places=plural(e.place)) for w in found)
+    listed = dict.fromkeys(
+        say.REMEDIES[w.name].format(place=e.place, places=plural(e.place), units=plural(e.unit or "unit"))
+        for w in found
+    )
     return join_words(list(listed))
 
 

@@ -83,6 +83,7 @@ def evidence(draw) -> Evidence:
         p_adjusted=draw(p_values),
         clusters_exposed=draw(st.integers(0, 6)),
         clusters_comparison=draw(st.integers(0, 6)),
+        people_exposed=draw(st.one_of(st.just(math.nan), st.integers(0, 200))),
         checks=draw(checks),
         observed=draw(st.sampled_from([True, True, True, False])),
         rests_on_additivity=draw(st.booleans()),
@@ -121,7 +122,7 @@ def restated(e: Evidence) -> list[str]:
     count += 1 if e.rests_on_matching else 0
     few = e.clusters_exposed < 3 or e.clusters_comparison < 3
     count += 1 if few and not (e.randomisation_p is not None and e.randomisation_p < 0.05) else 0
-    capped = e.crossed_levels or few
+    capped = e.crossed_levels or few or e.people_exposed < 50
     count += 1 if e.by_people and e.by_people_check not in ("passed", "not_needed") else 0
     away = number and (low > 0 or high < 0)
     known = e.matters is not None and not math.isnan(e.matters)

@@ -149,6 +149,7 @@ def _of_status() -> dict[str, tuple[Evidence, str]]:
         "crossed and weak": (replace(NURSE, crossed_levels=True, p_adjusted=0.3), "likely"),
         "few clusters": (replace(NURSE, clusters_exposed=2), "likely"),
         "few clusters, carried": (replace(NURSE, clusters_exposed=2, randomisation_p=0.01), "likely"),
+        "few people": (replace(NURSE, people_exposed=49), "likely"),
         "additivity": (replace(NURSE, status="additive_only", rests_on_additivity=True), "likely"),
         "no p": (replace(NURSE, p_adjusted=nan), "likely"),
         "by people, passed": (replace(NURSE, by_people=True, by_people_check="passed"), "shown"),

@@ -92,6 +92,12 @@ def test_by_people_needs_its_check_passed_or_not_needed() -> None:
     assert said(replace(NURSE, by_people=False, by_people_check="untestable"))[0] == "shown"
 
 
+def test_fewer_than_fifty_people_are_never_shown() -> None:
+    assert said(replace(NURSE, people_exposed=50)) == ("shown", "better")
+    assert said(replace(NURSE, people_exposed=49)) == ("likely", "better")
+    assert said(replace(NURSE, people_exposed=49, p_adjusted=0.5)) == ("likely", "better")
+
+
 def test_crossed_levels_are_never_above_likely() -> None:
     assert said(replace(NURSE, crossed_levels=True)) == ("likely", "better")
     assert said(replace(NURSE, crossed_levels=True, p_adjusted=0.5)) == ("likely", "better")

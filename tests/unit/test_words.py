@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.evaluation.verdicts import MAIN_CHECKS, OTHER_WEAKNESSES, decide
+from evalkit.evaluation.verdicts import LIMITS, MAIN_CHECKS, OTHER_WEAKNESSES, decide
 from evalkit.evaluation.words import (
     bundle_sentence,
     in_one_breath,
@@ -59,8 +59,8 @@ def test_every_variant_has_its_verdict_and_reads_well(name: str) -> None:
 
 def test_variants_cover_every_weakness_and_give_different_sentences() -> None:
     spoken = " ".join(sentence(e, decide(e)) for e, _ in CASES.values())
-    for template in (*MAIN_CHECKS.values(), *OTHER_WEAKNESSES.values()):
-        assert template.format(place="borough", places="boroughs") in spoken
+    for template in (*MAIN_CHECKS.values(), *OTHER_WEAKNESSES.values(), *LIMITS.values()):
+        assert template.format(place="borough", places="boroughs", units="people") in spoken
     without_checks = [sentence(e, decide(e)) for n, (e, _) in CASES.items() if not n.startswith("by people, passed")]
     assert len(set(without_checks)) >= len(without_checks) - 3
 
