@@ -38,9 +38,9 @@ class TripleDifference:
 
     comparison, others, base, base_window, anticipation, horizon, lookback: as in `StaggeredRollout`.
     adjust: None, or for covariates at base "reg", "ipw" or "dr": all comparison groups are made like the eligible
-        people where it starts (Ortiz-Villavicencio and Sant'Anna 2025, "Better understanding triple differences
-        estimators"). Pairs keep their weights in every cluster, but what covariates do is fitted on all clusters
-        of a group together.
+        people where it starts, those elsewhere apart by when they start (Ortiz-Villavicencio and Sant'Anna 2025,
+        "Better understanding triple differences estimators"). Pairs keep their weights in every cluster, but
+        what covariates do is fitted on all clusters of such a group together.
     outcome: name of another outcome than the study's first.
 
     Raises `NotIdentifiedError` when the component reaches everybody, nobody, or no cluster holds both.

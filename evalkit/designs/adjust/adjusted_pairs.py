@@ -6,26 +6,26 @@ starts instead (Ortiz-Villavicencio and Sant'Anna 2025, "Better understanding tr
 
     ATT = DiD(eligible, on | ineligible, on) + DiD(eligible, on | eligible, off) - DiD(eligible, on | ineligible, off)
 
-each DiD(. | group) by regression, weighting or both (Sant'Anna and Zhao 2020), as in `two_group`.
+each DiD(. | group) by regression, weighting or both (Sant'Anna and Zhao 2020), as in `two_group`. Places elsewhere
+are read apart by when they start: pooled, kinds made alike would not be alike in when their places start.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from evalkit.designs.adjust.adjusted import AdjustedContrast, Part, Stratum
-from evalkit.designs.adjust.two_group import two_group
+from evalkit.designs.adjust.two_group import Adjusted, two_group
 from evalkit.designs.pair_reader import PairReader
 from evalkit.designs.pairs import Pairs
 from evalkit.designs.sums import add_by
+from evalkit.study.paths import OFF
 
-ARMS = (
-    (1.0, "ineligible people where it starts"),
-    (1.0, "eligible people elsewhere"),
-    (-1.0, "ineligible people elsewhere"),
-)
+INELIGIBLE_HERE = "ineligible people where it starts"
+ELIGIBLE_ELSEWHERE, INELIGIBLE_ELSEWHERE = "eligible people elsewhere", "ineligible people elsewhere"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,13 @@ class AdjustedPairs(AdjustedContrast):
         assert isinstance(self.contrast.reader, PairReader)
         return self.contrast.reader.pairs
 
+    @cached_property
+    def begins(self) -> np.ndarray:
+        """(q,) first period in which each pair has the component, or has it in part; n_periods where never."""
+        paths = self.sums.paths
+        touched = paths.state[self.pairs.eligible, :, paths.index(self.pairs.component)] != OFF
+        return np.where(touched.any(axis=1), touched.argmax(axis=1), paths.n_periods)
+
     def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
         c, periods, pair = stratum.comparison, stratum.periods, self.pairs.member_pair
         mine, serve = stratum.adopting[pair], stratum.serving[pair]
@@ -50,23 +57,17 @@ class AdjustedPairs(AdjustedContrast):
         units, change = units[whole], change[whole]
         of, plain = self.sums.of[units], weights[units]
         here = _side(self.pairs, mine, of, (plain * self.sums.share(units, c, periods)[:, 0], plain))
-        there = _side(self.pairs, serve, of, (plain, plain))
-        arms = here.ineligible, there.eligible, there.ineligible
-        if not here.eligible.any() or not all(w.any() for w in arms):
-            return None
         x = np.column_stack([np.ones(len(units)), self.covariates.x[units, c.whole.base[periods[0]]]])
-        att, rows = np.zeros(change.shape[1]), np.zeros(change.shape)
-        for (sign, words), side, w in zip(ARMS, (here, None, there), arms, strict=True):
-            use = np.flatnonzero(here.eligible + w)
-            d = here.eligible[use] > 0
-            done = two_group(change[use], d, x[use], np.where(d, here.eligible[use], w[use]), self.how)
-            if done.reason:
-                return f"{words}: {done.reason}"
-            att += sign * done.att
-            rows[use] += sign * done.rows
-            if side is not None:
-                rows += sign * side.handed_on(use[~d], done.rows[~d])
-        return Part(units, here.eligible, att, rows * here.eligible.sum())
+        near = _Target(here.eligible, change, x, self.how)
+        begins = self.begins[pair]
+        there = [_side(self.pairs, serve & (begins == b), of, (plain, plain)) for b in np.unique(begins[serve])]
+        if not near.weight.any() or not here.ineligible.any() or not any(g.eligible.any() for g in there):
+            return None
+        first = near.less(here.ineligible, INELIGIBLE_HERE, here)
+        rest = _elsewhere(near, [g for g in there if g.eligible.any()])
+        if first.reason or rest.reason:
+            return first.reason or rest.reason
+        return Part(units, near.weight, first.att + rest.att, (first.rows + rest.rows) * near.weight.sum())
 
     def _cells(self, members: np.ndarray) -> np.ndarray:
         """(G,) cells of some members, and every ineligible cell beside their eligible ones."""
@@ -74,6 +75,49 @@ class AdjustedPairs(AdjustedContrast):
         eligible[self.pairs.member_eligible[members]] = True
         cells[self.pairs.member_ineligible[eligible[self.pairs.member_eligible]]] = True
         return eligible | cells
+
+
+def _elsewhere(near: _Target, groups: list[_Side]) -> Adjusted:
+    """Less eligible, plus ineligible people elsewhere: each group that starts together apart, then averaged by its
+    eligible people; groups that cannot be adjusted are left out unless none can."""
+    found = []
+    for g in groups:
+        eligible = near.less(g.eligible, ELIGIBLE_ELSEWHERE, None)
+        ineligible = near.less(g.ineligible, INELIGIBLE_ELSEWHERE, g)
+        reason = eligible.reason or ineligible.reason
+        found.append(Adjusted(eligible.att - ineligible.att, eligible.rows - ineligible.rows, reason))
+    good = [(f, g.eligible) for f, g in zip(found, groups, strict=True) if not f.reason]
+    if not good:
+        return found[0]
+    total = sum(w.sum() for _, w in good)
+    att = np.sum([f.att * w.sum() for f, w in good], axis=0) / total
+    rows = np.sum([f.rows * w.sum() + np.outer(w, f.att - att) for f, w in good], axis=0) / total
+    return Adjusted(att, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """The eligible where it starts: weight (u,), zero for all others; changes (u, c) and covariates (u, q) of all."""
+
+    weight: np.ndarray
+    change: np.ndarray
+    x: np.ndarray
+    how: str
+
+    def less(self, other: np.ndarray, words: str, side: _Side | None) -> Adjusted:
+        """Their change less that of `other` (u,) weights, made like them; contributions (u, c). side: the pairs by
+        which the weights of `other` are given, if they are."""
+        use = np.flatnonzero(self.weight + other)
+        d = self.weight[use] > 0
+        w = np.where(d, self.weight[use], other[use])
+        done = two_group(self.change[use], d, self.x[use], w, self.how)
+        rows = np.zeros(self.change.shape)
+        rows[use] = done.rows
+        if done.reason:
+            return Adjusted(done.att, rows, f"{words}: {done.reason}")
+        if side is not None:
+            rows += side.handed_on(use[~d], done.rows[~d])
+        return Adjusted(done.att, rows)
 
 
 @dataclass(frozen=True, eq=False)
