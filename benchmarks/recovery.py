@@ -4,7 +4,7 @@
     python benchmarks/recovery.py --scenario bursts --draws 200
 
 Answers of every draw are kept in benchmarks/results/, so that a run that was stopped goes on where it
-was; `--fresh` begins again. Scenarios: bursts, few, together, close, followed, people.
+was; `--fresh` begins again. Scenarios: bursts, few, together, close, followed, people, matched.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import matching_recovery as matched
 import pandas as pd
 import recovery_methods as methods
 import recovery_worlds as worlds
@@ -29,7 +30,8 @@ import evalkit as ek
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 20
-START, END = "<!-- recovery: start -->", "<!-- recovery: end -->"
+ROLLOUTS, MATCHED = "recovery", "matched"
+"""Names of the marks in the README between which tables go."""
 ALL_DESIGNS = 200
 """Draws in which every component is estimated by every design; in the others only the true zero is asked about."""
 ZERO = "third"
@@ -91,6 +93,7 @@ SCENARIOS: dict[str, dict[str, tuple]] = {
     "close": {"close": (draw_refused, worlds.close)},
     "followed": {"followed": (draw_refused, worlds.followed)},
     "people": {"people": (draw_refused, worlds.people), "people, unequal": (draw_refused, unequal)},
+    MATCHED: {f"{MATCHED}, {w}": (matched.answers, w) for w in matched.WORLDS},
 }  # fmt: skip
 
 
@@ -136,21 +139,27 @@ def simulate(scenario: str, draws: int, jobs: int, fresh: bool) -> pd.DataFrame:
     return answers[answers["draw"] < draws]
 
 
-def write_readme(table: pd.DataFrame) -> None:
-    """Put the table between its marks in the README; of few clusters, coverage alone."""
+def write_readme(text: str, mark: str) -> None:
+    """Put tables between their marks in the README."""
+    readme = RESULTS.parent / "README.md"
+    start, end = f"<!-- {mark}: start -->", f"<!-- {mark}: end -->"
+    before, rest = readme.read_text().split(start)
+    readme.write_text(f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}")
+
+
+def in_full(table: pd.DataFrame) -> str:
+    """Every line; of few clusters, coverage alone."""
     few = table["scenario"].str.startswith("few")
-    draws = int(table.loc[few, "draws"].min()) if few.any() else 0
     text = markdown(table[~few])
     if few.any():
+        draws = int(table.loc[few, "draws"].min())
         text += f"\n\nCoverage in few places, {draws} draws each:\n\n" + coverage_grid(table[few])
-    readme = RESULTS.parent / "README.md"
-    before, rest = readme.read_text().split(START)
-    readme.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}")
+    return text
 
 
 def main(
     draws: int = typer.Option(1000, help="draws of each scenario"),
-    scenario: str = typer.Option("all", help="bursts, few, together, close, followed, people, or all"),
+    scenario: str = typer.Option("all", help="bursts, few, together, close, followed, people, matched, or all"),
     jobs: int = typer.Option(2, help="processes"),
     fresh: bool = typer.Option(False, help="begin again instead of adding to what is stored"),
     stored_only: bool = typer.Option(False, help="run nothing: the table of what is stored"),
@@ -162,9 +171,15 @@ def main(
     names = list(SCENARIOS) if scenario == "all" else [scenario]
     found = [stored(n) if stored_only else simulate(n, draws, jobs, fresh) for n in names]
     table = pd.concat([summarise(a) for a in found if len(a)], ignore_index=True)
-    print(markdown(table))
-    if write:
-        write_readme(table)
+    people = [a for n, a in zip(names, found, strict=True) if n == MATCHED and len(a)]
+    texts = {MATCHED: matched.grid(people[0])} if people else {}
+    rollouts = ~table["scenario"].str.startswith(MATCHED)
+    if rollouts.any():
+        print(markdown(table[rollouts]))
+        texts[ROLLOUTS] = in_full(table[rollouts])
+    print(texts.get(MATCHED, ""))
+    for mark, text in texts.items() if write else ():
+        write_readme(text, mark)
     missed = [x for _, x in table.iterrows() if flags(x)]
     typer.echo(f"{len(missed)} of {len(table)} lines miss a target.", err=True)
 

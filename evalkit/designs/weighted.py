@@ -14,7 +14,7 @@ from evalkit.designs.matched import when
 from evalkit.designs.matching.doubly_robust import Models, Splits, aipw
 from evalkit.designs.matching.doubt import Doubt, score_doubt
 from evalkit.designs.matching.entropy import entropy
-from evalkit.designs.matching.estimating import cluster_level, cluster_refits, outcome_of, study_levels
+from evalkit.designs.matching.estimating import cluster_level, cluster_refits, outcome_of, steady, study_levels
 from evalkit.designs.matching.people import People, Who, gather
 from evalkit.designs.matching.support import Support, support_of
 from evalkit.designs.matching.weighing import ONE, Weighting, by_stratum
@@ -125,7 +125,7 @@ class WeightedComparison:
             )
         level = cluster_level(study, component)
         groups = None if level is None else study.paths.levels[level].codes[people.rows]
-        found = self._run(people, y, groups)
+        found = steady(self._run(people, y, groups), y)
         doubt = self._doubt(people, groups)
         est = self._assemble(study, component, people, found, (unseen, doubt))
         if level is None or np.isnan(est.value[0]):

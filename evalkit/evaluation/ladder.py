@@ -112,7 +112,7 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
     weighted rung balances the other components where too few people share them.
     """
     if covariates:
-        matched = MatchedComparison(caliper=CALIPER, adjust="reg", outcome=outcome)
+        matched = MatchedComparison(caliper=CALIPER, outcome=outcome)
     else:
         matched = MatchedComparison(method="exact", adjust=None, outcome=outcome)
     others = "balanced" if best_design == WEIGHTED else "same"

@@ -147,8 +147,16 @@ class Estimate:
     def _made_spread(self, kind: str) -> Spread:
         if kind == "jackknife":
             return jackknife(self.value, self.replicates)
-        df = np.where(np.isnan(self.value), np.nan, np.inf)
-        return Spread(self._analytic(None), df, ("",) * len(self))
+        return Spread(self._analytic(None), self._analytic_df(), ("",) * len(self))
+
+    def _analytic_df(self) -> np.ndarray:
+        """(k,) infinite, but where refits are not to be had and an arm is small: one less than its people or clusters,
+        the least that Welch's formula gives."""
+        df = np.full(len(self), np.inf)
+        if self.replicate is None and self.arms is not None:
+            fewest = np.minimum(*self.arms.counts())
+            df = np.where(fewest < FEW, np.maximum(fewest - 1.0, 1.0), df)
+        return np.where(np.isnan(self.value), np.nan, df)
 
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """Labels with estimate, std_error, conf_low, conf_high, p_value, df, inference, clusters.

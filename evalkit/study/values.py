@@ -39,7 +39,7 @@ def _finite(series: pd.Series, what: str, source: Source, error: type[OutcomeErr
             Problem(
                 f"{what} holds text such as {series.iloc[text[0]]!r}",
                 where,
-                "Write numbers, or leave it empty where it is missing.",
+                "Write numbers (a 0/1 column for each kind), or leave it empty where it is missing.",
             )
         )
     endless = np.isinf(values)

@@ -273,3 +273,70 @@ def test_equal_rows_have_equal_scores():
     exposed = rng.random(1000) < 0.4
     value = fit_score(x, exposed).value
     assert (value[:500] == value[500:][::-1]).all()
+
+
+def test_arms_far_apart_on_one_covariate_give_no_number():
+    """Mahalanobis matching finds a nearest partner however far away: nobody with it is as low as anybody without."""
+    frame = table(400)
+    frame["x"] += 20 * frame["got"]
+    design = ek.MatchedComparison(distance="mahalanobis", replace=True)
+    assert "the arms do not overlap" in unavailable(design(study(frame), "got"))
+
+
+def test_extrapolation_on_covariates_is_said():
+    frame = table(400)
+    frame["x"] += np.where((frame["got"] == 1) & (frame["id"] % 3 == 0), 9.0, 0.0)
+    design = ek.MatchedComparison(distance="mahalanobis", replace=True)
+    row = design(study(frame), "got").to_frame().iloc[0]
+    assert 0.2 < row["share_outside"] < 0.5
+    assert "there it extrapolates" in repr(design.match(study(frame), "got"))
+
+
+def test_outcomes_that_nobody_saw_are_the_reason():
+    frame = table()
+    frame.loc[frame["got"] == 1, "y"] = np.nan
+    words = unavailable(ek.MatchedComparison()(study(frame), "got"))
+    assert "the outcome was seen in no matched set" in words
+
+
+EVERY = [
+    *(ek.MatchedComparison(method=m) for m in ("nearest", "full", "cem", "subclass")),
+    ek.MatchedComparison(replace=True), *(ek.WeightedComparison(m, folds=1) for m in ("aipw",)),
+    ek.WeightedComparison(), ek.WeightedComparison(method="entropy"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("design", EVERY, ids=lambda d: f"{type(d).__name__}-{d.method}")
+def test_an_outcome_that_never_varies_has_no_interval(design):
+    """Rounding must not pass for a standard error: 1e-17 plus or minus 1e-18 excludes zero."""
+    row = design(study(table(400).assign(y=0.1)), "got").to_frame().iloc[0]
+    assert row["estimate"] == 0.0
+    assert np.isnan(row["std_error"])
+    assert "no variation" in row["reason"]
+
+
+def test_one_arm_without_variation_in_a_covariate_does_not_run_away():
+    """Only exposed people have w: what it does to the outcome cannot be learnt from the others, and is taken as 0."""
+    frame = table(1000)
+    frame["w"] = ((frame["got"] == 1) & (frame["id"] % 2 == 0)).astype(float)
+    people = study(frame, covariates=("x", "w"))
+    for folds in (1, 5):
+        with pytest.warns(ek.EvalkitWarning):
+            row = ek.WeightedComparison(method="aipw", folds=folds)(people, "got").to_frame().iloc[0]
+        assert row["estimate"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_few_people_without_refits_have_few_degrees_of_freedom():
+    frame = table().assign(got=lambda f: f["id"].isin([3, 8, 20]).astype(int), y=lambda f: f["z"])
+    for design in (ek.MatchedComparison(method="subclass"), ek.MatchedComparison(distance="mahalanobis", replace=True)):
+        row = design(study(frame), "got").to_frame().iloc[0]
+        assert row["df"] == 2
+        reach = row["conf_high"] - row["estimate"]
+        assert reach == pytest.approx(4.302653 * row["std_error"], rel=1e-6)
+
+
+def test_equally_near_partners_share_the_work():
+    """Full matching on one 0/1 covariate: one partner of everybody would carry all the weight."""
+    frame = table(400).assign(k=lambda f: f["id"] % 2)
+    sample = ek.MatchedComparison(method="full").match(study(frame, covariates=("k",)), "got").sample
+    assert (sample["effective"] > 0.9 * sample["people"]).all()

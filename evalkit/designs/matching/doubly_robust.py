@@ -9,8 +9,9 @@ import numpy as np
 from scipy import special
 
 from evalkit.designs.matching.people import People
-from evalkit.designs.matching.score import fit_score, newton
+from evalkit.designs.matching.score import fit_score, independent_columns, newton
 from evalkit.designs.matching.weighting import Weighed, learn
+from evalkit.errors import NotIdentifiedError
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,9 @@ def _outcomes(
 
 
 def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Each fold's cross-products are made once and taken from the whole. size: (m,) weights, 0 outside the arm."""
+    """Each fold's cross-products are made once and taken from the whole. size: (m,) weights, 0 outside the arm.
+
+    What does not vary within the arm has no part in its model."""
     folds = int(fold.max()) + 1
     grams, rights = [], []
     for f in range(folds):
@@ -163,7 +166,11 @@ def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np
     out = np.empty(len(y))
     for f in range(folds):
         less = (grams[f], rights[f]) if folds > 1 else (0.0, 0.0)
-        beta = np.linalg.lstsq(gram - less[0], right - less[1], rcond=None)[0]
+        beta = np.zeros(len(gram))
+        kept = independent_columns(gram - less[0])
+        if not len(kept):
+            raise NotIdentifiedError("A fold leaves an arm without anybody to learn from. Use fewer folds, or folds=1.")
+        beta[kept] = np.linalg.solve((gram - less[0])[np.ix_(kept, kept)], (right - less[1])[kept])
         here = fold == f
         out[here] = matrix[here] @ beta
     return out

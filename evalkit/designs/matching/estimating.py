@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from evalkit.designs.matching.matched_set import PAIRED, Matching
 from evalkit.designs.matching.nearest import Links
 from evalkit.designs.matching.people import People
 from evalkit.designs.matching.strata import both_arms
+from evalkit.designs.matching.weighting import Weighed
 from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.estimate import Estimate
@@ -24,6 +26,7 @@ from evalkit.inference.jackknife import Replicates
 from evalkit.study import Outcome, Study
 
 FEWEST = 2
+Found = TypeVar("Found", bound=Fit | Reuse | Weighed)
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,18 @@ def _keep(links: Links, which: np.ndarray) -> Links:
     return Links(links.focal[which], links.partner[which], links.distance[which])
 
 
-def why_not(matching: Matching) -> str:
-    """Why no effect can be given, "" where it can."""
+def why_not(matching: Matching, whole: Matching | None = None) -> str:
+    """Why no effect can be given, "" where it can. whole: the matching before those whose outcome was not seen left."""
     used, exposed = matching.used, matching.people.exposed
     counts = int((used & exposed).sum()), int((used & ~exposed).sum())
+    if whole is not None and min(counts) == 0 and whole.used.any():
+        return f"the outcome was seen in no matched set of the {int(whole.used.sum())} people matched"
     if min(counts) == 0:
         total = int(exposed.sum())
         return f"nobody is matched: none of {total} exposed people has a partner within what was asked"
+    if matching.outside == 1.0:
+        most = max(counts)
+        return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {most} people matched"
     if min(counts) < FEWEST:
         arm = "exposed" if counts[0] < FEWEST else "comparison"
         both = f"{counts[0]} exposed, {counts[1]} comparison"
@@ -92,6 +100,14 @@ def _fit(matching: Matching, y: np.ndarray, asked: Asked) -> Fit | Reuse:
     who, w = _rows(matching)[:2]
     x = people.x[who] if asked.adjust == "reg" else None
     return regression(y[who], people.exposed[who], x, w)
+
+
+def steady(fit: Found, y: np.ndarray) -> Found:
+    """The same without numbers that are rounding alone: an outcome that never varies has no effect and no error."""
+    dust = 1e-12 * float(np.abs(y).max(initial=0.0))
+    value = 0.0 if abs(fit.value) <= dust else fit.value
+    parts = np.where(np.abs(fit.parts) <= dust / len(fit.parts), 0.0, fit.parts)
+    return replace(fit, value=value, parts=parts)
 
 
 def _rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -126,12 +142,13 @@ def estimate(matching: Matching, y: np.ndarray, asked: Asked, study: Study, nami
     """The effect with its contributions: clustered by matched set (and by the study's clusters), Abadie and Imbens
     with replacement, HC1 for classes. A NaN with its reason where none can be given."""
     whole, matching = matching, observed(matching, y)
-    reason = why_not(matching)
+    reason = why_not(matching, whole)
     level = cluster_level(study, naming.component)
     value, parts = float("nan"), _nothing(matching.people, study)
     replicate = None
     if not reason:
         fit = _fit(matching, y, asked)
+        fit = steady(fit, y[matching.used])
         value = fit.value
         parts = _parts(matching, fit, study, naming.component, level)
         if level is None and isinstance(fit, Fit) and matching.method in PAIRED and not matching.replace:

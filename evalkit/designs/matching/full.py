@@ -31,12 +31,31 @@ def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
     _, own_i = _nearest(i, gap, len(focal))
     _, own_j = _nearest(j, gap, len(pool))
     chosen = _greatest_gain((i, j), least_i[i] + least_j[j] - gap, (len(focal), len(pool)))
-    for end, own in ((i, own_i), (j, own_j)):
-        bare = np.ones(len(own), dtype=bool)
+    for (end, other), own in (((i, j), own_i), ((j, i), own_j)):
+        bare = own >= 0
         bare[end[chosen]] = False
-        chosen = np.concatenate([chosen, own[bare & (own >= 0)]])
+        chosen = np.concatenate([chosen, _evenly((end, other), gap, own, bare, chosen)])
     chosen = _without_spare(np.unique(chosen), i, j, gap)
     return Links(focal[i[chosen]], pool[j[chosen]], gap[chosen])
+
+
+def _evenly(
+    ends: tuple[np.ndarray, np.ndarray], gap: np.ndarray, own: np.ndarray, bare: np.ndarray, chosen: np.ndarray
+) -> np.ndarray:
+    """Edges from each bare person to somebody nearest; of several equally near, whoever has the fewest so far.
+
+    The total distance is the same whoever it is, but one partner of everybody would carry all the weight.
+    """
+    end, other = ends
+    busy = np.bincount(other[chosen], minlength=other.max() + 1)
+    tied = np.flatnonzero(bare[end] & (gap == gap[own[end]]))
+    tied = tied[np.argsort(end[tied], kind="stable")]
+    groups = np.split(tied, np.flatnonzero(np.diff(end[tied])) + 1) if len(tied) else []
+    out = np.empty(len(groups), dtype=np.intp)
+    for place, edges in enumerate(groups):
+        out[place] = edges[0] if len(edges) == 1 else edges[busy[other[edges]].argmin()]
+        busy[other[out[place]]] += 1
+    return out
 
 
 def sets_of(links: Links, m: int) -> np.ndarray:

@@ -122,17 +122,17 @@ class Matching:
 
     @cached_property
     def outside(self) -> float:
-        """Share of those matched for whose score no partner is as high or as low: there the comparison extrapolates.
-        NaN without a score."""
-        if self.space is None or self.space.score is None:
-            return float("nan")
-        value, exposed = self.space.score.value, self.people.exposed
-        out = total = 0
+        """Share of those matched who lie outside the range of the other arm, in their score (without one, in the
+        covariate where most do): there the comparison extrapolates. NaN where nobody is matched."""
+        scored = self.space is not None and self.space.score is not None
+        value = self.space.score.value[:, None] if scored else self.people.x  # type: ignore[union-attr]
+        exposed = self.people.exposed
+        out, total = np.zeros(value.shape[1]), 0
         for side in {"ATT": [exposed], "ATC": [~exposed]}.get(self.estimand, [exposed, ~exposed]):
             mine, pool = value[side & self.used], value[~side]
-            out += int(((mine < pool.min()) | (mine > pool.max())).sum())
+            out += ((mine < pool.min(axis=0)) | (mine > pool.max(axis=0))).sum(axis=0)
             total += len(mine)
-        return out / total if total else float("nan")
+        return float(out.max(initial=0)) / total if total else float("nan")
 
     @property
     def question(self) -> str:
@@ -173,7 +173,7 @@ class Matching:
             f" {one['people']:,} exposed and {zero['matched']:,} of {zero['people']:,} comparison people\n"
             f"speaks for {self.question}"
         )
-        far = f"For {self.outside:.0%} nobody in the other arm has a score as extreme: there it extrapolates."
+        far = f"For {self.outside:.0%} nobody in the other arm is as extreme: there it extrapolates."
         return "\n".join([text, *self.notes, *([far] if self.outside > 0 else [])])
 
 

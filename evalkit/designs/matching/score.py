@@ -33,11 +33,15 @@ class Score:
 
 def independent(design: np.ndarray) -> np.ndarray:
     """Positions of columns that do not repeat those before them (pivoted from left to right)."""
-    gram = design.T @ design
+    return independent_columns(design.T @ design)
+
+
+def independent_columns(gram: np.ndarray) -> np.ndarray:
+    """The same from cross-products."""
     scale = np.sqrt(np.diag(gram))
-    gram /= np.outer(np.where(scale > 0, scale, 1.0), np.where(scale > 0, scale, 1.0))
+    gram = gram / np.outer(np.where(scale > 0, scale, 1.0), np.where(scale > 0, scale, 1.0))
     kept: list[int] = []
-    for j in range(design.shape[1]):
+    for j in range(len(gram)):
         if scale[j] == 0:
             continue
         inside = gram[np.ix_(kept, kept)]

@@ -71,13 +71,14 @@ def score_weights(e: np.ndarray, exposed: np.ndarray, estimand: str) -> tuple[np
     Zaslavsky 2018)."""
     t = exposed
     one, zero = np.ones_like(e), np.zeros_like(e)
-    odds = e / (1 - e)
-    w1, w0, d1, d0 = {
-        "ATT": (one, odds, zero, odds),
-        "ATC": (1 / odds, one, -1 / odds, zero),
-        "ATE": (1 / e, 1 / (1 - e), -1 / odds, odds),
-        "ATO": (1 - e, e, -e * (1 - e), e * (1 - e)),
-    }[estimand]
+    with np.errstate(divide="ignore"):  # a score of 0 or 1 counts in the other arm only
+        odds = e / (1 - e)
+        w1, w0, d1, d0 = {
+            "ATT": (one, odds, zero, odds),
+            "ATC": (1 / odds, one, -1 / odds, zero),
+            "ATE": (1 / e, 1 / (1 - e), -1 / odds, odds),
+            "ATO": (1 - e, e, -e * (1 - e), e * (1 - e)),
+        }[estimand]
     return np.where(t, w1, w0), np.where(t, d1, d0)
 
 
