@@ -89,6 +89,6 @@ def _components(spec: Spec) -> pd.DataFrame:
 
 def _background(spec: Spec) -> pd.DataFrame:
     """Other things that went on everywhere, as a study reads them: label, first period, first period after."""
-    names = [str(n) for n in period_names(spec.clock)]
-    rows = [(h.label, names[h.first], names[h.last + 1] if h.last + 1 < len(names) else None) for h in spec.happenings]
+    names = [*period_names(spec.clock), None]
+    rows = [(h.label, names[h.first], names[h.last + 1]) for h in spec.happenings]
     return pd.DataFrame(rows, columns=["label", "start", "end"])

@@ -14,6 +14,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.cli import main
+from evalkit.study.money import TABLES
 from evalkit.synthetic import names, partnership, world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,10 @@ def test_a_folder_gives_the_study_it_was_written_from(folders: Path, name: str) 
     np.testing.assert_array_equal(read.paths.reach[read.paths.path], made.paths.reach[made.paths.path])
     for outcome in made.outcomes:
         np.testing.assert_array_equal(read.values(outcome), made.values(outcome))
+    assert [str(e) for e in read.events] == [str(e) for e in made.events]
+    for table in TABLES if made.money else ():
+        pd.testing.assert_frame_equal(read.money.table(table), made.money.table(table), check_dtype=False)
+    assert (read.money is None) == (made.money is None) == (name == "portfolio")
 
 
 @pytest.mark.parametrize("name", names())
@@ -62,6 +67,37 @@ def test_every_column_is_in_the_dictionary(folders: Path, name: str) -> None:
     for file in (p for p in (folders / name).iterdir() if p.suffix in (".csv", ".parquet") and p.stem != "dictionary"):
         frame = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
         assert {(file.stem, c) for c in frame.columns} <= described
+
+
+@pytest.mark.parametrize("name", names())
+def test_columns_of_the_envelope_are_described_in_the_envelope(folders: Path, name: str) -> None:
+    sealed = folders / name / "truth"
+    words = pd.read_csv(sealed / "dictionary.csv")
+    for table in ("effects", "regimes"):
+        assert (
+            words[words["table"] == table]["column"].tolist() == pd.read_csv(sealed / f"{table}.csv").columns.tolist()
+        )
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_readme_names_every_file_and_the_command(folders: Path, name: str) -> None:
+    said = (folders / name / "README.md").read_text(encoding="utf-8")
+    there = [p.name for p in (folders / name).iterdir() if p.is_file() and p.name != "README.md"]
+    assert all(f"`{file}`" in said or f'"{file}"' in said for file in there)
+    assert f"evalkit synth {name} --setting realistic --seed 1 --out FOLDER" in said
+
+
+def test_the_lines_of_the_readme_run(tmp_path: Path) -> None:
+    folder = partnership("young_people", "realistic", 1).write(tmp_path / "made").parent
+    said = (folder / "README.md").read_text(encoding="utf-8")
+    lines = said.partition("```python\n")[2].partition("```")[0]
+    assert 'ek.report(evaluation, "report")' in lines  # which has tests of its own, and takes its time
+    lines = lines.replace('ek.report(evaluation, "report")', "")
+    ran = subprocess.run([sys.executable, "-c", lines], cwd=folder, capture_output=True, text=True, check=True)
+    assert "Therapist" in ran.stdout and "Value for money" in ran.stdout
+    envelope = said.partition("`ek.synthetic.")[2].partition(".score(")[0]
+    again = eval(f"ek.synthetic.{envelope}")
+    assert again.said == json.loads((folder / "truth" / "settings.json").read_text(encoding="utf-8"))
 
 
 def test_the_study_file_gives_nothing_away(folders: Path) -> None:
@@ -164,6 +200,12 @@ def test_large_partnerships_are_written_part_by_part(tmp_path: Path, monkeypatch
     assert len(list((tmp_path / "big" / "panel").iterdir())) == 5
     people = pd.read_parquet(tmp_path / "big" / "people.parquet")
     assert len(people) == study.paths.n_units == 1640 and people["person_id"].is_unique
+    claims, costs = pd.read_parquet(tmp_path / "big" / "claims.parquet"), pd.read_csv(tmp_path / "big" / "costs.csv")
+    assert claims["person_id"].isin(people["person_id"]).all() and claims["person_id"].max() > 500_000
+    once = costs.query("cost_type == 'set-up' and component_id == 'nurse'")
+    assert once["level_id"].is_unique and set(once["amount_gbp"]) == {6_000}
+    assert study.money is not None and len(study.money.claims) == len(claims)
+    assert "`people.parquet`" in (tmp_path / "big" / "README.md").read_text(encoding="utf-8")
     effects = pd.read_csv(tmp_path / "big" / "truth" / "effects.csv")
     reached = effects.query("estimand == 'last_in' and population == 'reached' and outcome == 'settled'")
     whole = reached.set_index("component_set")["value"]
@@ -187,7 +229,31 @@ def test_the_command_writes_a_folder_once(tmp_path: Path, capsys: pytest.Capture
     assert ended.value.code == 2 and "not empty" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [["atlantis"], ["carers", "--setting", "easy"], ["carers", "--size", "0"]])
+def test_the_command_turns_knobs_and_the_readme_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, again = tmp_path / "made", tmp_path / "again"
+    turned = ["--setting", "clean", "--seed", "2", "--size", "0.3", "--knob", "gap=1", "--knob", "movers=0.2"]
+    with pytest.raises(SystemExit) as ended:
+        main(["synth", "carers", *turned, "--out", str(folder)])
+    assert ended.value.code in (0, None)
+    said = (folder / "README.md").read_text(encoding="utf-8")
+    command = said.partition("Made by `evalkit ")[2].partition("`")[0]
+    with pytest.raises(SystemExit) as ended:
+        main(command.replace("FOLDER", str(again)).split())
+    assert ended.value.code in (0, None)
+    for file in (p.relative_to(folder) for p in folder.rglob("*") if p.is_file()):
+        assert (folder / file).read_bytes() == (again / file).read_bytes(), file
+    knobs = json.loads((folder / "truth" / "settings.json").read_text(encoding="utf-8"))["knobs"]
+    assert (knobs["gap"], knobs["movers"], knobs["size"], knobs["tidy"]) == (1, 0.2, 0.3, True)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["synth", "--knobs"])
+    assert ended.value.code in (0, None)
+    assert "movers: share of the people who move" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "wrong", [["atlantis"], ["carers", "--setting", "easy"], ["carers", "--size", "0"], ["carers", "--knob", "gap=-1"]]
+)
 def test_the_command_refuses_in_words(tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["synth", *wrong, "--out", str(tmp_path / "made")])
