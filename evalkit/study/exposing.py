@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.errors import Problem
+from evalkit.errors import EvalkitWarning, Problem
 from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component
-from evalkit.study.exposure import Doses, Exposed, carry, column_table, cut_points, read_doses, read_states
+from evalkit.study.exposure import Doses, Exposed, carry, column_table, cut_points, is_plain, read_doses, read_states
 from evalkit.study.index import Index
 from evalkit.study.paths import Level
 from evalkit.study.register import Register
 from evalkit.study.spells import spell_doses
+
+STRAY = 0.02
+"""Values above 1 count as strays where all but this share of a column are 0 or 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,7 @@ def expose(
     elif values is not None:
         groups = _groups(level.codes, reach)
         doses, problems = _column_doses(component, setting, values, groups)
+        _warn_of_strays(component, setting, values)
     else:
         groups = _groups(np.zeros(setting.index.shape[0], dtype=np.intp), reach)
         doses = Doses.whole(np.ones((len(groups.level), setting.index.shape[1]), dtype=np.int8))
@@ -104,6 +109,28 @@ def _column_doses(
             "Set assigned_at to the level at which it was decided, or reach to the column that says whom it can reach.",
         )
     ]
+
+
+def _warn_of_strays(component: Component, setting: Setting, values: np.ndarray) -> None:
+    """Say which rows of a column of 0 and 1 hold more: each is read as a dose of its own."""
+    if component.bins is not None or is_plain(values):
+        return
+    stray, plain = values > 1, int(((values == 0) | (values == 1)).sum())
+    count = int(stray.sum())
+    if not count or len(values) - plain > STRAY * len(values) or (values == 1).sum() <= count:
+        return
+    i, t = np.nonzero(setting.index.grid(stray.astype(np.int8), 0) > 0)
+    names, periods = setting.index.units[i[:5]], setting.calendar.values[t[:5]]
+    where = ", ".join(f"{u} in {p}" for u, p in zip(names, periods, strict=True))
+    more = f" and {count - 5} more" if count > 5 else ""
+    held = ", ".join(f"{v:g}" for v in np.unique(values[stray])[:5])
+    hold = "row, which holds" if count == 1 else "rows, which hold"
+    warnings.warn(
+        f"Exposure {component.exposure or component.name!r} is 0 or 1 but for {count} {hold} {held}: {where}{more}. "
+        "It is read as a dose of its own. Correct it, or give bins=(cut points) if it is a dose.",
+        EvalkitWarning,
+        stacklevel=7,
+    )
 
 
 def _beyond(table: np.ndarray, reach: np.ndarray | None) -> np.ndarray:

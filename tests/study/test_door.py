@@ -177,3 +177,41 @@ def test_names_that_are_not_there_are_refused(panel):
         make(panel, outcome="happy").values()
     with pytest.raises(ek.EvalkitError, match="has no outcome"):
         make(panel, outcome=None).values()
+
+
+def rolled_out(**cells: dict[int, float]) -> pd.DataFrame:
+    """Ten people in ten months, every other one with it from month 3 on; cells: values by row."""
+    panel = pd.DataFrame({"person": np.repeat(range(10), 10), "month": np.tile(range(10), 10), "settled": 0.5})
+    panel["nurse"] = ((panel["month"] >= 3) & (panel["person"] % 2 == 1)).astype(float)
+    for row, value in cells.get("nurse", {}).items():
+        panel.loc[row, "nurse"] = value
+    return panel
+
+
+def opened(panel: pd.DataFrame, **changes: object) -> ek.Study:
+    component = ek.Component("nurse", exposure="nurse", **changes)
+    shuffled = panel.sample(frac=1, random_state=1)
+    return ek.Study(shuffled, unit="person", period="month", outcome="settled", components=[component])
+
+
+def test_a_stray_number_in_a_column_of_zeros_and_ones_is_named():
+    with pytest.warns(ek.EvalkitWarning, match=r"'nurse' is 0 or 1 but for 1 row, which holds 7: 3 in 5\.") as found:
+        opened(rolled_out(nurse={35: 7}))
+    assert found[0].filename == __file__
+    with pytest.warns(ek.EvalkitWarning, match=r"2 rows, which hold 2\.5, 7: 1 in 4, 3 in 5\."):
+        opened(rolled_out(nurse={35: 7, 14: 2.5}))
+
+
+@pytest.mark.parametrize(
+    ("cells", "changes"),
+    [
+        ({}, {}),
+        ({35: 0.5}, {}),
+        ({35: 2}, {"bins": (0.5, 1.5)}),
+        (dict.fromkeys(range(33, 40), 2), {}),
+    ],
+    ids=["plain", "part of a period", "bins", "many: a dose"],
+)
+def test_doses_and_plain_columns_are_no_strays(cells, changes, recwarn):
+    opened(rolled_out(nurse=cells), **changes)
+    assert not [w for w in recwarn if issubclass(w.category, ek.EvalkitWarning)]
