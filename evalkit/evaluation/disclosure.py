@@ -7,7 +7,6 @@ the rules of their table.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from evalkit.evaluation import disclosure_people as people
 from evalkit.evaluation import tables
 from evalkit.evaluation.disclosure_counts import apart, at_least_two
 from evalkit.evaluation.disclosure_rules import Rules, rules_of
@@ -85,6 +85,12 @@ def safe(evaluation: Any) -> Any:
     return _SAFE[evaluation]
 
 
+def without_small_numbers(study: Any, text: str) -> str:
+    """A sentence as the study's rules allow it to be published."""
+    rules = rules_of(study)
+    return people.scrub(text, noun_from_column(str(study.unit)), rules) if rules.active else text
+
+
 def _make(ev: Any, rules: Rules) -> Safe:
     guard = _Guard(ev, rules)
     flow = flow_table(ev, rules)
@@ -113,6 +119,10 @@ class _Guard:
         self.noun = noun_from_column(str(ev.study.unit))
         self.log: list[tuple[str, str, str, str]] = []
         self.reason = f"not published: fewer than {max(rules.count, 1)} {plural(self.noun)} stand behind it"
+        self.cure = (
+            f"an answer that rests on at least {rules.count} {plural(self.noun)} with it, and as many without, "
+            "could be published"
+        )
         self.fine = {c for c in self.paths.components if rules.active and self._single(c)}
         self.few = {(f.component, f.outcome.column) for f in ev.findings if self._unsafe(f.answer, f.component)}
 
@@ -138,11 +148,7 @@ class _Guard:
 
     def had(self, members: Any) -> float:
         """Distinct people who had every one of `members` at some time."""
-        on = np.ones(self.paths.n_units, dtype=bool)
-        for m in members:
-            k = self.paths.index(m)
-            on &= ((self.paths.state[:, :, k] > 0).any(axis=1) & self.paths.reach[:, k])[self.paths.path]
-        return float(len(np.unique(self.paths.units[on])))
+        return float(people.distinct(self.paths, people.had(self.paths, members)))
 
     def _unsafe(self, estimate: Any, component: str) -> bool:
         return estimate is not None and bool(self._small(*self.people(estimate, component)))
@@ -162,10 +168,10 @@ class _Guard:
             self.note("verdicts", f"{e.component}, {e.outcome}", "effect and checks", "too few")
             e = replace(e, estimate=math.nan, conf_low=math.nan, conf_high=math.nan, std_error=math.nan, df=math.nan,
                         p_adjusted=math.nan, checks=(), clusters_exposed=0, clusters_comparison=0,
-                        reason=self.reason)  # fmt: skip
-        elif bundle is e.bundle:
+                        people_exposed=math.nan, reason=self.reason, cure=self.cure)  # fmt: skip
+        elif bundle is e.bundle and self.scrub(e.reason) == e.reason:
             return e, v
-        e = replace(e, bundle=bundle)
+        e = replace(e, bundle=bundle, reason=self.scrub(e.reason))
         return e, decide(e)
 
     def effects(self, flow: pd.DataFrame) -> pd.DataFrame:
@@ -181,7 +187,7 @@ class _Guard:
         self._note_rows("effects", frame[few], "effect")
         fine = frame["component"].isin(self.fine) & ~frame["headline"].astype(bool)
         frame.loc[fine, list(_CLUSTERS)] = np.nan
-        return self._counts(frame, flow)
+        return self._counts(self.worded(frame, "reason", "population"), flow)
 
     def _counts(self, frame: pd.DataFrame, flow: pd.DataFrame) -> pd.DataFrame:
         """Counts of people beside the designs: those of headlines first, none within the rule of one shown."""
@@ -211,7 +217,7 @@ class _Guard:
         few = np.array([bool(self.rules.small(self.had(m))) for m in frame["members"]])
         frame.loc[few, ["estimate", "conf_low", "conf_high"]] = np.nan
         frame.loc[few, "reason"] = self.reason
-        return frame
+        return self.worded(frame, "reason")
 
     def checks(self) -> pd.DataFrame:
         """Checks of what is published; without shares of people, and without a range that a hidden place set."""
@@ -224,17 +230,9 @@ class _Guard:
         frame.loc[seen, "words"] = frame.loc[seen, "status"].map(_STAYED)
         frame.loc[seen, ["estimate", "conf_low", "conf_high"]] = np.nan
         places = frame["check"] == "leave_one_cluster"
-        hidden = [self._few_places(c).any() for c in frame["component"]]
+        hidden = [people.few_places(self.paths, c, self.rules).any() for c in frame["component"]]
         frame.loc[places & np.array(hidden, dtype=bool), ["conf_low", "conf_high"]] = np.nan
-        frame["words"] = frame["words"].map(self.scrub)
-        return frame
-
-    def _few_places(self, component: str) -> pd.Series:
-        """Place -> whether too few people whom the component reaches live there."""
-        level = self.paths.levels[self.paths.inference_level(component)[0]]
-        reached = self.paths.reach[self.paths.path, self.paths.index(component)]
-        sizes = np.bincount(level.codes[reached], minlength=len(level.names))
-        return pd.Series((sizes < self.rules.count) & (sizes > 0), index=level.names)
+        return self.worded(frame, "words")
 
     def leave_one_out(self) -> pd.DataFrame:
         """Headlines without each place, but for places of a few people, whose share could be worked out."""
@@ -243,7 +241,7 @@ class _Guard:
             return frame
         keep = np.ones(len(frame), dtype=bool)
         for (component, outcome), rows in frame.groupby(["component", "outcome"], sort=False):
-            few = self._few_places(component)
+            few = people.few_places(self.paths, component, self.rules)
             small = np.array([bool(few.get(place, False)) for place in rows["cluster"]])
             hidden = at_least_two(small, np.arange(len(rows), dtype=float))
             if (component, outcome) in self.few or len(rows) - hidden.sum() < 2:
@@ -275,7 +273,7 @@ class _Guard:
                 self.note("event_studies", ", ".join(key), "some event times", "too few")
         if key[0] in self.fine:
             frame[list(_CLUSTERS)] = np.nan
-        return frame
+        return self.worded(frame, "reason")
 
     def separability(self) -> Any:
         """What can be told apart; for components decided person by person, without counts and lanes of people."""
@@ -301,18 +299,14 @@ class _Guard:
         return SafeSeparability(components, pairs, sep.bundles, aliased, cure, timeline, frozenset(self.fine))
 
     def scrub(self, text: Any, every: bool = False) -> Any:
-        """A sentence without small numbers of people ('3 people'), or without any number of people."""
+        """A sentence without small numbers of people, or without any; anything but a sentence as it is."""
         if not isinstance(text, str) or not self.rules.active:
             return text
-        nouns = "|".join(map(re.escape, (plural(self.noun), self.noun)))
-        few = f"fewer than {self.rules.count} {plural(self.noun)}"
+        return people.scrub(text, self.noun, self.rules, every)
 
-        def said(match: re.Match[str]) -> str:
-            if every:
-                return f"some {plural(self.noun)}"
-            return few if self.rules.small(float(match[1].replace(",", ""))) else match[0]
-
-        return re.sub(rf"\b(\d[\d,]*) (?:{nouns})\b", said, text)
+    def worded(self, frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        """A frame whose sentences in `columns` hold no small number of people."""
+        return frame.assign(**{c: frame[c].map(self.scrub) for c in columns})
 
     def attribution(self) -> Any:
         """The pieces of the total; none where a headline is hidden, because the total would give it away."""
@@ -321,11 +315,15 @@ class _Guard:
         made = self.ev.attribution
         if not self.rules.active:
             return made
-        pieces = made.pieces.copy()
+        pieces = self.worded(made.pieces, "reason")
+        made = replace(made, pieces=pieces, notes=tuple(map(self.scrub, made.notes)))
         sizes = pieces["people_periods"].to_numpy(dtype=float)
-        few = at_least_two(self.rules.small(np.nan_to_num(sizes)) & (sizes > 0), sizes)
+        behind = [people.distinct(self.paths, people.had_together(self.paths, m)) for m in pieces["components"]]
+        small = self.rules.small(np.fmin(np.nan_to_num(sizes), behind)) & (sizes > 0)
+        few = at_least_two(small, sizes)
         if not few.any():
             return made
+        pieces = pieces.copy()
         self.note("attribution", "some pieces", "effect", "too few")
         pieces.loc[few, ["estimate", "conf_low", "conf_high", "people_periods"]] = np.nan
         pieces.loc[few, "reason"] = self.reason
@@ -341,6 +339,8 @@ class _Guard:
         table = made.table
         sizes = table[["people_periods", "gross"]].to_numpy(dtype=float)
         few = ((sizes > 0) & (sizes < self.rules.count)).any(axis=1)
+        listed = [c if isinstance(c, tuple) else tuple(str(c).split("; ")) for c in table["components"]]
+        few |= [people.hangs_on_few(self.ev.study, m, self.rules) for m in listed]
         few = at_least_two(few, sizes[:, 0])
         if not few.any():
             return made

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.evaluation.disclosure_counts import hide
+from evalkit.evaluation.disclosure_people import distinct, had
 from evalkit.evaluation.disclosure_rules import Rules
 from evalkit.study.paths import Paths
 
@@ -32,28 +33,24 @@ def flow_table(evaluation: Any, rules: Rules) -> pd.DataFrame:
     """
     study = evaluation.study
     paths: Paths = study.paths
-    first = study.outcome().column
-    behind = _behind(evaluation, first)
-    rows = []
-    for component in paths.components:
-        counts = stages(paths, component, behind.get(component))
-        always = study.component(component).always_on
-        rows += _protected(component, counts, rules, always)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    behind = _behind(evaluation, study.outcome().column)
+    counts = {c: stages(paths, c, behind.get(c)) for c in paths.components}
+    if not rules.active:
+        rows = [(c, stage, float(n), "") for c, listed in counts.items() for stage, n in listed.items()]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+    always = {c for c in paths.components if study.component(c).always_on}
+    return pd.DataFrame(_protected(paths, counts, rules, always), columns=list(COLUMNS))
 
 
 def stages(paths: Paths, component: str, used: int | None) -> dict[str, int]:
     """Stage -> distinct units."""
-    k = paths.index(component)
-    reached = paths.reach[paths.path, k]
-    on = np.asarray((paths.state[:, :, k] > 0).any(axis=1))[paths.path]
     everybody = len(np.unique(paths.units))
-    can = len(np.unique(paths.units[reached]))
-    had = len(np.unique(paths.units[reached & on]))
-    out = {"all": everybody, "outside": everybody - can, "reached": can, "never": can - had, "had": had}
+    can = distinct(paths, paths.reach[paths.path, paths.index(component)])
+    on = distinct(paths, had(paths, [component]))
+    out = {"all": everybody, "outside": everybody - can, "reached": can, "never": can - on, "had": on}
     if used is not None:
-        inside = min(used, had)
-        out |= {"left": had - inside, "used": inside}
+        inside = min(used, on)
+        out |= {"left": on - inside, "used": inside}
     return out
 
 
@@ -64,18 +61,48 @@ def _behind(evaluation: Any, outcome: str) -> dict[str, int]:
     return {c: int(n) for c, n in zip(heads["component"], counts, strict=True) if n > 0}
 
 
-def _protected(component: str, counts: dict[str, int], rules: Rules, always: bool) -> list[tuple[str, str, float, str]]:
-    """The rows of one component, with what the rules hide among counts that add up."""
-    at = {stage: i for i, stage in enumerate(counts)}
-    sums = [(at[t], [at[p] for p in parts]) for t, parts in _SUMS if all(p in at for p in parts)]
-    values = list(counts.values())
-    known = [at["outside"]] if counts["outside"] == 0 else []
-    known += [at["never"]] if counts["never"] == 0 and always else []
-    if not rules.active:
-        return [(component, stage, float(n), "") for stage, n in counts.items()]
+def _protected(
+    paths: Paths, counts: dict[str, dict[str, int]], rules: Rules, always: set[str]
+) -> list[tuple[str, str, float, str]]:
+    """The rows of every component, with what the rules hide among counts that add up, within and across components."""
+    cells = {("", "all"): len(np.unique(paths.units))}
+    cells |= {(c, stage): n for c, listed in counts.items() for stage, n in listed.items() if stage != "all"}
+    at = {cell: i for i, cell in enumerate(cells)}
+    sums = [
+        (at["" if t == "all" else c, t], [at[c, p] for p in parts])
+        for c, listed in counts.items()
+        for t, parts in _SUMS
+        if all(p in listed for p in parts)
+    ]
+    values = list(cells.values())
+    for larger, smaller, few in _nested(paths, rules):
+        sums.append((at[larger], [at[smaller], len(values)]))
+        values.append(few)
+    known = [at[c, "outside"] for c, listed in counts.items() if listed["outside"] == 0]
+    known += [at[c, "never"] for c in always if counts[c]["never"] == 0]
     found = hide(values, sums, rules, known)
     rows = []
-    for stage, i in at.items():
-        why = "too few" if found.primary[i] else "would give another away" if found.secondary[i] else ""
-        rows.append((component, stage, np.nan if why else float(rules.shown(values[i])), why))
+    for component, listed in counts.items():
+        for stage, n in listed.items():
+            i = at["" if stage == "all" else component, stage]
+            why = "too few" if found.primary[i] else "would give another away" if found.secondary[i] else ""
+            rows.append((component, stage, np.nan if why else float(rules.shown(n)), why))
     return rows
+
+
+def _nested(paths: Paths, rules: Rules) -> list[tuple[tuple[str, str], tuple[str, str], int]]:
+    """(group, group within it, how many more) where a few people only are in the one and not in the other.
+
+    Two components may reach, or have reached, almost the same people: the difference of their counts is a count too.
+    """
+    groups = {}
+    for component in paths.components:
+        reached = paths.reach[paths.path, paths.index(component)]
+        groups[component, "reached"] = set(paths.units[reached].tolist())
+        groups[component, "had"] = set(paths.units[had(paths, [component])].tolist())
+    return [
+        (a, b, len(large - small))
+        for a, large in groups.items()
+        for b, small in groups.items()
+        if a[0] != b[0] and small < large and len(large - small) < rules.count
+    ]

@@ -8,13 +8,14 @@ import os
 import shutil
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from evalkit.errors import EvalkitError
-from evalkit.evaluation.disclosure import safe
+from evalkit.evaluation.disclosure import safe, without_small_numbers
 from evalkit.reporting.method import inputs, sha256, versions
 from evalkit.reporting.notebook import make_notebook, run_notebook, to_page, write_notebook
 from evalkit.reporting.plan import read_plan
@@ -28,7 +29,7 @@ def report(
 
     evaluation: an Evaluation, a Study, or the path of a study file. The notebook works
     everything out again from the study file. A Study made in memory is saved first,
-    beside the folder and never in it, because it holds rows about units. level and
+    beside the folder (or beside "reports") and never in it, because it holds rows about units. level and
     seed: used when there is no Evaluation to take them from. plan: file of a plan made
     before the outcomes were read; each result is then tagged planned or not planned. Raises `EvalkitError` when
     the study file no longer gives the verdicts of the evaluation handed over.
@@ -43,7 +44,8 @@ def report(
     fixed = None if plan is None else Path(os.path.relpath(Path(plan).resolve(), place)).as_posix()
     if plan is not None:
         read_plan(plan)
-    notebook = run_notebook(make_notebook(relative, level=level, seed=seed, title=title, plan=fixed), place)
+    made = make_notebook(relative, level=level, seed=seed, title=title, plan=fixed)
+    notebook = run_notebook(made, place, partial(without_small_numbers, study))
     write_notebook(notebook, place / "report.ipynb")
     page = place / "report.html"
     page.write_text(to_page(notebook), encoding="utf-8")
@@ -56,18 +58,30 @@ def report(
 
 
 def study_file(study: Any, folder: Path) -> Path:
-    """The file that gives `study`: the one it was read from, else one saved beside `folder`, named by content."""
+    """The file that gives `study`: the one it was read from, else one saved beside `folder`, named by content.
+
+    Never under a folder called reports, because the rows are about units.
+    """
     read = tuple(getattr(study, "inputs", ()))
     if read:
         return Path(read[0]).resolve()
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".study-") as draft:
+    base = _outside(folder)
+    with tempfile.TemporaryDirectory(dir=base, prefix=".study-") as draft:
         study.save(Path(draft))
         whole = hashlib.sha256()
         for path in sorted(p for p in Path(draft).rglob("*") if p.is_file()):
             whole.update(f"{path.relative_to(draft).as_posix()} {sha256(path)}\n".encode())
-        place = folder.parent / f"study-{whole.hexdigest()[:12]}"
+        place = base / f"study-{whole.hexdigest()[:12]}"
         shutil.copytree(draft, place, dirs_exist_ok=True)
     return place / "study.toml"
+
+
+def _outside(folder: Path) -> Path:
+    """Where rows about units may lie: beside `folder`, and outside of any folder "reports" above it."""
+    for place in reversed(folder.parents):
+        if place.name == "reports":
+            return place.parent
+    return folder.parent
 
 
 def _study_of(given: Any) -> tuple[Any, Any | None]:

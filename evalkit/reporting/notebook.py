@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,10 @@ def lesson(source: str) -> NotebookNode:
     return notebook
 
 
-def run_notebook(notebook: NotebookNode, folder: Path) -> NotebookNode:
+def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str] | None = None) -> NotebookNode:
     """Run every cell in `folder` with this interpreter; the same input gives the same notebook, byte for byte.
 
+    warn: what the words of warnings go through before they are kept, to protect people.
     Raises `ReportError` with the words of the error when a cell fails.
     """
     resources = {"metadata": {"path": str(folder)}}
@@ -76,7 +78,7 @@ def run_notebook(notebook: NotebookNode, folder: Path) -> NotebookNode:
             client.execute(env=_environment())
         except CellExecutionError as error:
             raise ReportError(f"The report's notebook stopped: {error.ename}: {error.evalue}") from None
-    return settled(notebook)
+    return settled(notebook, warn)
 
 
 def _kernel(sockets: Path) -> OwnKernel:
@@ -87,7 +89,7 @@ def _kernel(sockets: Path) -> OwnKernel:
     return manager
 
 
-def settled(notebook: NotebookNode) -> NotebookNode:
+def settled(notebook: NotebookNode, warn: Callable[[str], str] | None = None) -> NotebookNode:
     """The notebook without what changes from run to run or names a machine: random ids, times, lines of warnings."""
     warned: list[str] = []
     for i, cell in enumerate(notebook.cells):
@@ -98,7 +100,7 @@ def settled(notebook: NotebookNode) -> NotebookNode:
     language = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
     notebook.metadata["language_info"] = language
     if warned:
-        notebook.metadata["warnings"] = list(dict.fromkeys(warned))
+        notebook.metadata["warnings"] = list(dict.fromkeys(map(warn, warned) if warn else warned))
     return notebook
 
 

@@ -146,10 +146,12 @@ def test_a_study_in_memory_is_saved_beside_the_report_and_named_by_content(built
     study = ek.Study.load(built.study).replace(title="Another title")
     reports = tmp_path / "reports"
     reports.mkdir()
+    (tmp_path / "elsewhere").mkdir()
     file = study_file(study, reports / "mine")
-    assert file.parent.parent == reports and file == study_file(study, reports / "yours")
+    assert file.parent.parent == tmp_path and file == study_file(study, reports / "yours" / "second")
     assert ek.Study.load(file).title == "Another title"
-    assert [p.name for p in reports.iterdir()] == [file.parent.name]
+    assert list(reports.iterdir()) == []
+    assert study_file(study, tmp_path / "elsewhere" / "mine").parent.parent == tmp_path / "elsewhere"
 
 
 def test_a_report_of_a_changed_file_is_refused(built: Built, tmp_path: Path) -> None:
