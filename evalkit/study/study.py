@@ -220,14 +220,22 @@ class Study:
         unknown = sorted(set(changes) - set(_FIELDS) - {"panel", "outcome", "better", "matters", "kind"})
         if unknown:
             raise OptionError(f"A study has no field {unknown[0]!r}. {suggest(unknown[0], _FIELDS, 'It has')}")
-        if self.money is not None and "components" in changes and "money" not in changes:
-            left = [c if isinstance(c, str) else c.name for c in changes["components"]]
-            fields["money"] = self.money.keep(left, [o.column for o in self.outcomes])
+        if self.money is not None and "money" not in changes:
+            fields["money"] = self._money_left(changes)
         made = Study(**{"panel": self.source, **fields, **changes}, _base=self._opened.base if same else None)
         if same:
             same_grid = made._opened.index is self._opened.index or made.movers == self.movers == 0
             made._cache.update(self._cache if same_grid else {})
         return made
+
+    def _money_left(self, changes: Mapping[str, Any]) -> Money | None:
+        """Rows of the money tables about the components and outcomes that stay."""
+        if self.money is None or not {"components", "outcome", "outcomes"} & set(changes):
+            return self.money
+        components = [c if isinstance(c, str) else c.name for c in changes.get("components", self.components)]
+        one = changes.get("outcome")
+        asked = changes.get("outcomes") or ([one] if one is not None else self.outcomes)
+        return self.money.keep(components, [o if isinstance(o, str) else o.column for o in asked])
 
     def subset(self, units: _Chosen = None, periods: _Chosen = None) -> Study:
         """The study of some units (mask, positions or slice of `paths.units`) and some periods (likewise).

@@ -299,3 +299,13 @@ def test_a_missing_level_is_named_wherever_it_stands(panel, kind):
     gaps = panel.drop(columns="borough").merge(fixed, on="person") if kind == "panel" else panel.drop(columns="borough")
     with pytest.raises(ek.EvalkitError, match="level 'borough' is missing in"):
         of(gaps, "nurse", cluster="borough", people=fixed if kind == "people" else None)
+
+
+def test_a_study_with_fewer_outcomes_keeps_the_money_that_is_about_them() -> None:
+    study = ek.synthetic.partnership("rough_sleeping", "clean", seed=1).study
+    first, second = study.outcomes[:2]
+    for one in (study.replace(outcomes=[first]), study.replace(outcome=first.column)):
+        assert [o.column for o in one.outcomes] == [first.column]
+        assert set(one.money.claims["outcome"]) <= {first.column}
+        assert second.column not in set(one.money.unit_costs["outcome"].dropna())
+    assert study.replace(title="again").money is study.money
