@@ -1,9 +1,10 @@
-"""One small study, evaluated and reported once for all tests of the report."""
+"""One small study and two partnerships, evaluated and reported once for all tests of the report."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import evalkit as ek
 from evalkit.cli.starter import write_starter
 from evalkit.reporting.plan import make_plan, write_plan
 
-WAIT = 300.0
+ROOT = Path(__file__).resolve().parents[2]
+WAIT = 600.0
 
 
 @dataclass(frozen=True)
@@ -24,29 +26,57 @@ class Built:
     first: Path
     second: Path
 
+    @classmethod
+    def under(cls, root: Path) -> Built:
+        """Where they lie in `root`."""
+        return cls(root / "study" / "study.toml", root / "reports" / "first", root / "reports" / "second")
+
     @property
     def page(self) -> str:
         return (self.first / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Built by the first worker that asks; the others wait for it."""
-    base = tmp_path_factory.getbasetemp()
-    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "one-report"
-    made = Built(root / "study" / "study.toml", root / "reports" / "first", root / "reports" / "second")
+PARTNERSHIPS = ("rough_sleeping", "young_people")
+
+
+def once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
+    """A folder that `build` fills once for all workers: the first that asks builds, the others wait."""
+    base = factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     try:
         root.mkdir()
     except FileExistsError:
         _wait_for(root / "done")
-        return made
-    write_starter(root / "study")
-    study = ek.Study.load(made.study)
-    plan = write_plan(make_plan(study), made.study.parent / "plan.json")
-    ek.report(ek.evaluate(study), made.first, plan=plan)
-    ek.report(made.study, made.second, plan=plan)
+        return root
+    build(root)
     (root / "done").touch()
-    return made
+    return root
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Two reports of one small study of places."""
+
+    def build(root: Path) -> None:
+        made = Built.under(root)
+        write_starter(root / "study")
+        study = ek.Study.load(made.study)
+        plan = write_plan(make_plan(study), made.study.parent / "plan.json")
+        ek.report(ek.evaluate(study), made.first, plan=plan)
+        ek.report(made.study, made.second, plan=plan)
+
+    return Built.under(once(tmp_path_factory, "one-report", build))
+
+
+@pytest.fixture(scope="session")
+def partnerships(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Name -> the report of a partnership whose rows are about people, made from its study file."""
+    folders = {}
+    for name in PARTNERSHIPS:
+        study = ROOT / "data" / "synthetic" / name / "study.toml"
+        root = once(tmp_path_factory, name, lambda root, file=study: ek.report(file, root / "report"))  # type: ignore[misc]
+        folders[name] = root / "report"
+    return folders
 
 
 def _wait_for(mark: Path) -> None:

@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from docs import browser as chromium
-from tests.reporting.conftest import Built
+from tests.reporting.conftest import PARTNERSHIPS, Built
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWS = [(1280, False), (1280, True), (375, False), (375, True)]
+PAGES = ("report", "site", *PARTNERSHIPS)
 TAB = "\ue004"
 
 
@@ -55,8 +56,9 @@ def site(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pages(built: Built, site: Path) -> dict[str, Path]:
-    return {"report": built.first / "report.html", "site": site}
+def pages(built: Built, site: Path, partnerships: dict[str, Path]) -> dict[str, Path]:
+    people = {name: folder / "report.html" for name, folder in partnerships.items()}
+    return {"report": built.first / "report.html", "site": site, **people}
 
 
 def violations(browser: chromium.Browser) -> list[str]:
@@ -76,7 +78,7 @@ def violations(browser: chromium.Browser) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "dark"), VIEWS)
-@pytest.mark.parametrize("name", ["report", "site"])
+@pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(
     browser: chromium.Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
@@ -85,7 +87,7 @@ def test_axe_finds_nothing(
     assert violations(browser) == []
 
 
-@pytest.mark.parametrize("name", ["report", "site"])
+@pytest.mark.parametrize("name", PAGES)
 def test_nothing_scrolls_sideways_on_a_phone(browser: chromium.Browser, pages: dict[str, Path], name: str) -> None:
     browser.size(375)
     browser.open(pages[name])
@@ -102,11 +104,12 @@ def test_names_of_components_are_not_squeezed_on_a_phone(browser: chromium.Brows
     assert len(widths) == 3 and min(widths) > 250
 
 
+@pytest.mark.parametrize("name", ["report", "rough_sleeping"])
 def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(
-    browser: chromium.Browser, pages: dict[str, Path]
+    browser: chromium.Browser, pages: dict[str, Path], name: str
 ) -> None:
     browser.size(1280)
-    browser.open(pages["report"])
+    browser.open(pages[name])
     browser.run(
         "window.stops = [...document.querySelectorAll('a[href], summary, [tabindex=\"0\"]')]"
         ".filter(e => !e.closest('details:not([open])') || e.tagName === 'SUMMARY')"
@@ -127,9 +130,10 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(
     assert reached == list(range(count))
 
 
-def test_page_one_prints_on_one_sheet(browser: chromium.Browser, pages: dict[str, Path]) -> None:
+@pytest.mark.parametrize("name", ["report", *PARTNERSHIPS])
+def test_page_one_prints_on_one_sheet(browser: chromium.Browser, pages: dict[str, Path], name: str) -> None:
     browser.size(1280)
-    browser.open(pages["report"])
+    browser.open(pages[name])
     browser.run("document.querySelectorAll('main > :not(.page-one), main ~ *').forEach(e => e.remove())")
     sheet = {"preferCSSPageSize": True, "printBackground": False}
     printed = browser.driver.execute_cdp_cmd("Page.printToPDF", sheet)["data"]

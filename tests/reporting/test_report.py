@@ -17,7 +17,7 @@ from evalkit.errors import EvalkitError
 from evalkit.reporting.build import study_file
 from evalkit.reporting.method import sha256
 from evalkit.reporting.notebook import ReportError, make_notebook, run_notebook, to_page
-from tests.reporting.conftest import Built
+from tests.reporting.conftest import PARTNERSHIPS, Built
 
 
 class Reader(HTMLParser):
@@ -35,9 +35,16 @@ class Reader(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
+@pytest.fixture(scope="module", params=["places", *PARTNERSHIPS])
+def page(request: pytest.FixtureRequest, built: Built, partnerships: dict[str, Path]) -> str:
+    if request.param == "places":
+        return built.page
+    return (partnerships[request.param] / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
-def reader(built: Built) -> Reader:
-    return Reader(built.page)
+def reader(page: str) -> Reader:
+    return Reader(page)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -70,13 +77,13 @@ def test_manifest_says_what_the_numbers_rest_on(built: Built) -> None:
     assert said == {"helpline": "shown", "visits": "no_sign", "keyworker": "not_tested"}
 
 
-def test_page_loads_nothing_from_outside(built: Built, reader: Reader) -> None:
+def test_page_loads_nothing_from_outside(page: str, reader: Reader) -> None:
     for tag, attributes in reader.tags:
         for name in ("src", "srcset", "href", "data", "action", "poster"):
             value = attributes.get(name) or ""
             assert value == "" or value.startswith(("#", "data:image/svg+xml;base64,")), (tag, name, value[:80])
     assert not reader.all("script") and not reader.all("link") and not reader.all("iframe")
-    assert re.search(r"@import|url\(", built.page) is None
+    assert re.search(r"@import|url\(", page) is None
 
 
 def test_page_can_be_read_aloud_in_order(reader: Reader) -> None:
@@ -95,8 +102,8 @@ def test_every_picture_has_real_alternative_text(reader: Reader) -> None:
     assert len(set(words)) == len(words)
 
 
-def test_every_table_has_caption_scopes_and_a_region(built: Built, reader: Reader) -> None:
-    tables = re.findall(r"<table.*?</table>", built.page, re.DOTALL)
+def test_every_table_has_caption_scopes_and_a_region(page: str, reader: Reader) -> None:
+    tables = re.findall(r"<table.*?</table>", page, re.DOTALL)
     assert len(tables) >= 8
     for table in tables:
         assert re.search(r"<caption>[^<]+</caption>", table)
