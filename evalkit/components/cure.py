@@ -1,143 +1,255 @@
-"""The smallest change of the rollout that would tell: one component delayed in a few clusters.
+"""The smallest change of the rollout that would tell: one component delayed in a few places, which are named.
 
-Greedy and bounded: two clusters before three, short delays before long ones, the
-partners of a component before itself; the plan itself says whether the change
-gives two clean switches with two comparison clusters.
+Small changes come before large ones (places times periods), partners of a component before itself. Where a change
+could work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed
+rollout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice, product
 
 import numpy as np
 import pandas as pd
 
 from evalkit.components.bundles import groups_of
-from evalkit.components.facts import Facts, Scene, in_use
-from evalkit.components.status import Audit
+from evalkit.components.delay import Change, changed, condensed, first_starts, level_of_change, moved, some
+from evalkit.components.status import Audit, make_audit, separable
 from evalkit.components.switches import ENOUGH
-from evalkit.show.words import number_in_words
-from evalkit.study.paths import OFF, Level, Paths
+from evalkit.components.wording import Names
+from evalkit.show.words import full_stop, join_words, number_in_words
+from evalkit.study.paths import OFF, Paths
 
-COLUMNS = ("component", "words", "delayed", "clusters", "periods")
-_BUDGET = 6_000
-_CLUSTERS = (2, 3, 4)
-
-
-@dataclass(frozen=True)
-class Change:
-    """One component, delayed by some periods in some clusters (codes)."""
-
-    component: int
-    clusters: tuple[int, ...]
-    periods: int
+COLUMNS = ("component", "words", "delayed", "clusters", "periods", "places", "unnamed")
+_LARGEST = 4
+_SCREENS, _TRIES = 100, 60
+_BESIDE, _FEW = 10, 150
+_SEED = 2026
 
 
 def cure_table(audit: Audit) -> pd.DataFrame:
-    """One row for each component that a delay would let us tell apart, or that needs one more cluster."""
-    if audit.paths.n_periods == 1:
-        return pd.DataFrame([], columns=list(COLUMNS))
+    """One row for each component that a change would let us tell apart: component, words, delayed (the component to
+    change), clusters (how many), periods (how long), places (which), and the words without names.
+
+    Every row was tried: on the changed rollout the component is separable.
+    """
     wanted = [k for k, s in enumerate(audit.statuses) if s.status not in ("separable", "additive_only")]
     wanted = [k for k in wanted if len(audit.facts[k].ever) and not audit.facts[k].always]
-    rows = [row for k in wanted if (row := _row(audit, k, _BUDGET // max(len(wanted), 1))) is not None]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    if audit.paths.n_periods == 1 or not wanted:
+        return pd.DataFrame([], columns=list(COLUMNS))
+    search = Search(audit, condensed(audit.paths), max(_SCREENS // len(wanted), 6), max(_TRIES // len(wanted), 4))
+    found = [(k, change) for k in wanted if (change := search.find(k)) is not None]
+    return pd.DataFrame([_row(audit, k, change) for k, change in found], columns=list(COLUMNS))
 
 
-def _row(audit: Audit, k: int, budget: int) -> tuple[str, str, str, int, int] | None:
-    names, name = audit.names, audit.paths.components[k]
-    if audit.statuses[k].status == "too_few_clusters" and len(audit.facts[k].ever) < ENOUGH:
-        where = f"A second {names.place} that switches {names.say(k)} on, while others do not,"
-        words = f"{where} would let us tell what it does."
-        return name, words, "", 1, 0
-    change = find_cure(audit, k, budget)
-    if change is None:
-        return None
-    has = len(audit.facts[change.component].ever)
-    where = f"{number_in_words(len(change.clusters))} of the {number_in_words(has)} {names.places} that had it"
-    words = (
-        f"Delaying {names.say(change.component)} by {names.spell(change.periods)} in {where} "
-        f"would let us tell what {'it' if change.component == k else names.say(k)} does."
-    )
-    return name, words, audit.paths.components[change.component], len(change.clusters), change.periods
+def _row(audit: Audit, k: int, change: Change) -> tuple[object, ...]:
+    paths, j = audit.paths, change.component
+    level = level_of_change(paths, j)
+    names = audit.names.at(level.name)
+    places = tuple(level.names[list(change.clusters)].tolist())
+    said = _named(names, places)
+    if change.begin >= 0:
+        words = f"a second {names.place} that switches {names.say(k)} on, while others do not{{}}, would let us tell"
+        words, where, unnamed = f"{words} what it does", f" ({said} from {paths.periods[change.begin]} on, say)", ""
+    else:
+        on = np.asarray((paths.state[:, :, j] > 0).any(axis=1))
+        has = names.count(len(np.unique(level.codes[on[paths.path]])))
+        unnamed = f"{number_in_words(len(places))} of the {has} that had it"
+        what, where = "it" if j == k else names.say(k), f"{said} ({unnamed})"
+        words = f"delaying {names.say(j)} by {names.spell(change.periods)} in {{}} would let us tell what {what} does"
+    sentences = [full_stop(words.format(x)) for x in (where, unnamed)]
+    return paths.components[k], sentences[0], paths.components[j], len(places), change.periods, places, sentences[1]
 
 
-def find_cure(audit: Audit, k: int, budget: int = _BUDGET) -> Change | None:
-    """The first change, in order of size, with which the plan has enough clean switches of component k."""
-    fact = audit.facts[k]
-    cells = _cell_paths(audit.paths, fact.level)
-    cost = max(1, audit.paths.n_paths)
-    for change in _candidates(audit, k):
-        if budget < cost:
-            return None
-        budget -= cost
-        if _tells(delayed(cells, fact.level, change), fact):
-            return change
-    return None
+def _named(names: Names, places: Sequence[object]) -> str:
+    """'Bolton and Bury'; with the noun before names that are numbers: 'sites 3 and 7'."""
+    bare = join_words(map(str, places))
+    if all(str(p)[:1].isalpha() for p in places):
+        return bare
+    return f"{names.place if len(places) == 1 else names.places} {bare}"
 
 
-def _candidates(audit: Audit, k: int) -> Iterator[Change]:
-    fact = audit.facts[k]
-    partners = sorted({m for g in _groups(audit, k) for m in g} - {k})
-    shortest = fact.lag + 1 + (max(1, fact.lag) if audit.statuses[k].status == "swap_only" else 0)
-    for m, periods, j in product(_CLUSTERS, (shortest, 2 * shortest), [*partners, k]):
-        order = _starting_clusters(audit, j, k)
-        if len(order) > m:
-            yield from (Change(j, tuple(int(c) for c in part), periods) for part in (order[:m], order[-m:]))
+@dataclass(frozen=True, eq=False)
+class Lead:
+    """Clusters in the order in which they are tried, and for rows of theirs the rows that they would be set against."""
+
+    order: np.ndarray
+    matches: Mapping[int, np.ndarray]
+
+    def beside(self, codes: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Rows on which a change in the clusters chosen is tried: theirs, and some that each would be set against."""
+        mine = np.flatnonzero(np.isin(codes, chosen))
+        found = [self.matches[int(r)][:_BESIDE] for r in mine if int(r) in self.matches]
+        return np.unique(np.concatenate([mine, *found]))
 
 
-def _groups(audit: Audit, k: int) -> list[set[int]]:
-    groups = [g for g in groups_of(audit) if k in g]
-    flat = {j for j, s in enumerate(audit.statuses) if s.flat}
-    return groups + ([flat] if k in flat else [])
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A search on condensed rows. screens, tries: most screenings, and most trials by the rules, a component."""
 
+    audit: Audit
+    rows: Paths
+    screens: int
+    tries: int
+    _made: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
-def _starting_clusters(audit: Audit, j: int, k: int) -> np.ndarray:
-    """Codes of the clusters where both ever start, earliest first."""
-    members = audit.facts[k].members
-    first = _first_start(audit.paths, j)
-    both = (first >= 0) & (_first_start(audit.paths, k) >= 0) if j != k else first >= 0
-    here = both[members.row]
-    cluster, when = members.cluster[here], first[members.row[here]]
-    order = np.lexsort((cluster, when))
-    codes, at = np.unique(cluster[order], return_index=True)
-    return codes[np.argsort(at, kind="stable")]
+    @cached_property
+    def state(self) -> np.ndarray:
+        """(R, T, K) states, row by row."""
+        return self.rows.state[self.rows.path]
 
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """(R, K) first periods on; -1 for none."""
+        return np.column_stack([first_starts(self.state[:, :, k]) for k in range(self.state.shape[2])])
 
-def _first_start(paths: Paths, k: int) -> np.ndarray:
-    """(P,) first period on after a period off, -1 where there is none."""
-    on = paths.state[:, :, k] > 0
-    start = on[:, 1:] & ~on[:, :-1]
-    if not start.shape[1]:
-        return np.full(len(on), -1)  # a cross-section: nothing starts
-    return np.where(start.any(axis=1), start.argmax(axis=1) + 1, -1)
+    @cached_property
+    def marks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Random odd numbers for components, and for positions in a window: sums of them stand for whole paths."""
+        draw = np.random.default_rng(_SEED).integers(1, 2**62, self.state.shape[2] + self.state.shape[1] + 1)
+        draw = draw.astype(np.uint64) * np.uint64(2) + np.uint64(1)
+        return draw[: self.state.shape[2]], draw[self.state.shape[2] :]
 
+    def codes(self, j: int) -> np.ndarray:
+        """(R,) cluster of each row at the level at which component j is changed."""
+        return level_of_change(self.rows, j).codes
 
-def _cell_paths(paths: Paths, level: str) -> Paths:
-    """One row a cell of a level, everybody always seen: enough to count clusters."""
-    cells = paths.cells(level)
-    names = paths.levels[level].names
-    return replace(
-        paths, units=np.arange(len(cells)), path=cells.path, levels={level: Level(level, cells.cluster, names)},
-        assigned_at={c: level for c in paths.components}, cluster=level, seen=None, weights=None, _cells={},
-    )  # fmt: skip
+    def find(self, k: int) -> Change | None:
+        """The first change, in order of size, after which component k is separable."""
+        tried = islice(self._candidates(k), self.tries)
+        return next((change for change, beside in tried if self._cures(k, change, beside)), None)
 
+    @cached_property
+    def whole(self) -> bool:
+        """Whether changes are tried on all rows: where there are few, and where what holds among some need not hold
+        among all (doses, levels that cross)."""
+        paths = self.rows
+        return paths.n_units <= _FEW or bool((paths.state > 1).any()) or len(paths.levels) > 1
 
-def delayed(paths: Paths, level: str, change: Change) -> Paths:
-    """The same cells with one component's first spell begun later in some clusters."""
-    rows = np.flatnonzero(np.isin(paths.levels[level].codes, change.clusters))
-    state = paths.state[paths.path[rows]].copy()
-    own = state[:, :, change.component]
-    first = np.where((own != OFF).any(axis=1), (own != OFF).argmax(axis=1), own.shape[1])
-    start = np.where((own > 0).any(axis=1), (own > 0).argmax(axis=1), own.shape[1])
-    t = np.arange(own.shape[1])
-    own[(t >= first[:, None]) & (t < start[:, None] + change.periods)] = OFF
-    path = paths.path.copy()
-    path[rows] = paths.n_paths + np.arange(len(rows))
-    reach = np.vstack([paths.reach, paths.reach[paths.path[rows]]])
-    return in_use(replace(paths, path=path, state=np.concatenate([paths.state, state]), reach=reach, _cells={}))
+    def _cures(self, k: int, change: Change, beside: np.ndarray) -> bool:
+        """Whether the rules find k separable on the changed rollout; among the rows `beside`, where that is enough."""
+        paths = changed(self.rows if self.whole else some(self.rows, beside), change)
+        return separable(make_audit(paths, self.audit.names), k)
 
+    # ------------------------------------------------------------ candidates
 
-def _tells(paths: Paths, fact: Facts) -> bool:
-    return Facts(Scene(paths), fact.component).same.until(fact.lag) >= 0
+    def _candidates(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
+        if len(self.audit.facts[k].ever) < ENOUGH:
+            yield from self._second_places(k)
+            return
+        fact, swap = self.audit.facts[k], self.audit.statuses[k].status == "swap_only"
+        shortest = fact.lag + 1 + (max(1, fact.lag) if swap else 0)
+        spans = sorted({*range(shortest, shortest + 4), 2 * shortest, 3 * shortest})
+        fewest = 1 if fact.same.until(fact.lag) < 0 and min(fact.same.at(fact.lag)) > 0 else 2
+        sizes = sorted(product(range(fewest, _LARGEST + 1), spans), key=lambda s: (s[0] * s[1], s[0]))
+        made: dict[tuple[int, int], list[Lead]] = {}
+        for (m, periods), j in product(sizes, self._movable(k)):
+            if (j, periods) not in made:
+                if len(made) == self.screens:
+                    continue
+                made[j, periods] = list(self._leads(k, j, periods))
+            for lead in made[j, periods]:
+                if len(lead.order) > m:
+                    chosen = lead.order[:m]
+                    yield Change(j, tuple(sorted(int(c) for c in chosen)), periods), lead.beside(self.codes(j), chosen)
+
+    def _movable(self, k: int) -> list[int]:
+        """Components whose delay might help k: partners in every exact dependence that binds it, and k itself."""
+        circuits = [set(c.members) for c in self.audit.exact.circuits if k in c.members]
+        flat = {j for j, s in enumerate(self.audit.statuses) if s.flat}
+        near = [set.intersection(*circuits)] if circuits else [g for g in groups_of(self.audit) if k in g]
+        partners = set().union(*near, flat if k in flat else ()) - {k}
+        return [*sorted(partners), k] if len(partners) <= ENOUGH else [k, *sorted(partners)]
+
+    def _leads(self, k: int, j: int, periods: int) -> Iterator[Lead]:
+        """Where a delay of j is likely to help k."""
+        here = np.flatnonzero((self.starts[:, j] > 0) & (self.starts[:, k] > 0))
+        if not len(here):
+            return
+        lag, window = self.audit.facts[k].lag, self._windows(k)
+        late = moved(self.state[here, :, j], periods)
+        start = first_starts(late) if j == k else self.starts[here, k]
+        shift = late.astype(np.int64) - self.state[here, :, j]
+        after = window[here] + (0 if j == k else self._slide(shift.astype(np.uint64) * self.marks[0][j], lag))
+        free_until = np.where(self.rows.reach[self.rows.path, k], self._away(k), 0)
+        matches = {}
+        for row, s, code in zip(here, start, after[np.arange(len(here)), start], strict=True):
+            if s > 0 and s + lag < self.state.shape[1]:
+                matches[int(row)] = np.flatnonzero((free_until > s + lag) & (window[:, s] == code))
+        if any(len(m) for m in matches.values()):
+            order = _ordered(self.codes(j), matches)
+            done = self._clean_already(k, j)
+            yield Lead(np.concatenate([order[~np.isin(order, done)], order[np.isin(order, done)]]), matches)
+        if j == k:
+            yield from self._cohorts(k, here)
+
+    def _clean_already(self, k: int, j: int) -> np.ndarray:
+        """Clusters in which k is clean as things are: nothing is gained there."""
+        fact = self.audit.facts[k]
+        if fact.level != level_of_change(self.rows, j).name:
+            return np.empty(0, dtype=int)
+        return np.flatnonzero(fact.same.exposed[: fact.lag + 1].all(axis=0))
+
+    def _windows(self, k: int) -> np.ndarray:
+        """(R, T) a number for the others' path from one period before each period through the lag after it."""
+        if k not in self._made:
+            weight = self.marks[0].copy()
+            weight[k] = 0
+            one = self.state.astype(np.int64).astype(np.uint64) @ weight
+            self._made[k] = self._slide(one, self.audit.facts[k].lag)
+        return self._made[k]
+
+    def _slide(self, one: np.ndarray, lag: int) -> np.ndarray:
+        """(R, T) sums over windows of lag + 2 periods, each position with a mark of its own; wrapped round at 2^64."""
+        out, size = np.zeros(one.shape, dtype=np.uint64), one.shape[1]
+        if size > lag + 1:
+            at = np.arange(1, size - lag)
+            for step in range(lag + 2):
+                out[:, at] += one[:, at - 1 + step] * self.marks[1][step]
+        return out
+
+    def _away(self, k: int) -> np.ndarray:
+        """(R,) first period in which k is not off; beyond the end where it always is."""
+        begun = self.state[:, :, k] != OFF
+        return np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1])
+
+    def _cohorts(self, k: int, here: np.ndarray) -> Iterator[Lead]:
+        """Clusters that start k together while the others go the same way: some, delayed, serve the rest."""
+        start = self.starts[here, k]
+        key = np.column_stack([start.astype(np.uint64), self._windows(k)[here, start]])
+        _, of, count = np.unique(key, axis=0, return_inverse=True, return_counts=True)
+        for group in np.argsort(-count, kind="stable")[:2]:
+            rows = here[of.reshape(-1) == group]
+            clusters = np.unique(self.codes(k)[rows])
+            if len(clusters) > ENOUGH:
+                yield Lead(clusters, {int(r): rows for r in rows})
+
+    def _second_places(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
+        """Clusters that never had k, from the period in which the one that had it began."""
+        codes = self.codes(k)
+        begun = np.flatnonzero(self.starts[:, k] > 0)
+        if not len(begun):
+            return
+        able = self.rows.reach[self.rows.path, k]
+        never = np.setdiff1d(np.unique(codes[able]), np.unique(codes[(self.state[:, :, k] != OFF).any(axis=1)]))
+        start = int(self.starts[begun, k].min())
+        window, free = self._windows(k), able & (self._away(k) > start + self.audit.facts[k].lag)
+        matches = {
+            int(row): np.flatnonzero(free & (window[:, start] == window[row, start]))
+            for row in np.flatnonzero(np.isin(codes, [*never, *codes[begun]]))
+        }
+        lead = Lead(_ordered(codes, matches), matches)
+        for cluster in lead.order[np.isin(lead.order, never)]:
+            chosen = np.array([cluster, *codes[begun]])
+            yield Change(k, (int(cluster),), begin=start), lead.beside(codes, chosen)
+
+def _ordered(codes: np.ndarray, matches: Mapping[int, np.ndarray]) -> np.ndarray:
+    """Clusters with any match, those with most first."""
+    best = np.zeros(int(codes.max(initial=0)) + 1, dtype=int)
+    for row, found in matches.items():
+        best[codes[row]] = max(best[codes[row]], len(found))
+    order = np.argsort(-best, kind="stable")
+    return order[best[order] > 0]

@@ -105,6 +105,13 @@ class Facts:
         """Clusters turning it on, each spell once."""
         return self._survey[2]
 
+    @property
+    def too_late(self) -> bool:
+        """Whether every start lies so late that its lag ends after the panel."""
+        state = self.paths.state[:, :, self.index]
+        starts = np.flatnonzero(spell_ages(state > 0, state == OFF)[0].any(axis=0))
+        return bool(len(starts)) and int(starts[0]) + self.lag >= self.paths.n_periods
+
     def _count_switches(self, plan: Plan) -> int:
         found = [
             self.members.cluster[self.members.of(np.array([c.path]))].astype(np.int64) * self.paths.n_periods + c.cohort

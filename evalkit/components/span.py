@@ -43,6 +43,10 @@ class EventSpan:
         return self.design.gram(periods=False)
 
     @cached_property
+    def unshared_span(self) -> Span:
+        return span(self.unshared, self.size)
+
+    @cached_property
     def inflation(self) -> np.ndarray:
         """(p,) variance of each coefficient over its variance if the other components did nothing.
 
@@ -50,7 +54,7 @@ class EventSpan:
         other's way, and places that never have any of them change nothing.
         """
         whole = self.unshared
-        out = _variances(span(whole, self.size))
+        out = _variances(self.unshared_span)
         for k in np.unique(self.design.component):
             own = np.flatnonzero(self.design.component == k)
             out[own] /= _variances(span(whole[np.ix_(own, own)], self.size[own]))
@@ -90,7 +94,7 @@ class EventSpan:
             return True
         gram, own = self.unshared, np.isin(self.design.component, self.design.component[columns])
         alone = span(gram[np.ix_(own, own)], self.size[own])
-        return _variance(span(gram, self.size), whole) <= self.limit * _variance(alone, whole[own])
+        return _variance(self.unshared_span, whole) <= self.limit * _variance(alone, whole[own])
 
     def combination_until(self, components: Sequence[str], weights: Sequence[float], lag: int, end: int) -> int:
         """Last event time from `lag` to `end` up to which a combination is identified throughout; -1 for none."""
@@ -113,7 +117,7 @@ class EventSpan:
 
 
 def event_span(paths: Paths, grid: Grid, dose: bool = False) -> EventSpan:
-    """The event-time design of all components; with `dose`, linear in the rank of the dose (and of any conditioning:
+    """The event-time design of all components; with `dose`, linear in the dose (and of any conditioning:
     doses of one sign are always alike)."""
     design = additive_design(paths, grid, EventTimes(dose=dose))
     gram, size = design.gram(), design.size
@@ -131,7 +135,10 @@ def _variances(found: Span) -> np.ndarray:
 
 
 def _variance(found: Span, weights: np.ndarray) -> float:
-    return float(weights @ found.inverse() @ weights)
+    """weights' generalised inverse weights, for an identified combination."""
+    kept = found.pivot[: found.rank]
+    half = solve_triangular(found.factor, weights[kept] / found.scale[kept], lower=False, trans="T")
+    return float(half @ half)
 
 
 def level_dependence(paths: Paths, grid: Grid, dose: bool = False) -> Dependence:
@@ -139,12 +146,17 @@ def level_dependence(paths: Paths, grid: Grid, dose: bool = False) -> Dependence
 
     A component that is registered as always on, or never on, is a loop.
     """
+    return dependence(*level_gram(paths, grid, dose))
+
+
+def level_gram(paths: Paths, grid: Grid, dose: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """(K, K) products of the components' level columns after unit and period effects, and (K,) lengths before."""
     design = additive_design(paths, grid, EventTimes(shape="level", dose=dose))
     n = len(paths.components)
     gram, size = np.zeros((n, n)), np.zeros(n)
     gram[np.ix_(design.component, design.component)] = design.gram()
     size[design.component] = design.size
-    return dependence(gram, size)
+    return gram, size
 
 
 def has_doses(paths: Paths) -> bool:

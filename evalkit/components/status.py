@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from evalkit.components.circuits import Dependence
 from evalkit.components.crosssection import ADJUSTED, OVERLAP, cross_dependence, enough, overlap
 from evalkit.components.facts import Facts, Scene, dose_until, in_use
-from evalkit.components.span import EventSpan, event_span, has_doses, level_dependence
+from evalkit.components.span import EventSpan, event_span, has_doses, level_dependence, level_gram
 from evalkit.components.swaps import forced_swaps
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words
 from evalkit.designs.additive import Grid, make_grid
+from evalkit.designs.span import span
 from evalkit.study.paths import Paths
 
 SAME, UNCHANGED = "StaggeredRollout(same)", "StaggeredRollout(unchanged)"
-PEOPLE, JOINT = "TripleDifference", "JointEventStudy"
+PEOPLE, JOINT, DOSE = "TripleDifference", "JointEventStudy", "JointEventStudy(dose)"
 FEW = 3
 ONLY_FLAT = "only if effects do not grow"
-TOO_CLOSE = "it began so close to others that their effects, if they grow, more than double its uncertainty"
+TOO_CLOSE = "it began so close to others that room for their effects to grow makes its own more than twice as uncertain"
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,18 @@ def decide(audit: Audit, k: int) -> Status:
     other = clean or _additive_status(audit, fact)
     if other is None and (flat := _flat_reason(audit, fact)):
         return _with_counts(Status("bundle_only", flat, "bundle", flat=True), fact)
-    return other or _with_counts(Status("too_few_clusters", _few_words(fact, audit.names)), fact)
+    return other or _with_counts(Status("too_few_clusters", _few_words(fact, audit.names.at(fact.level))), fact)
+
+
+def separable(audit: Audit, k: int) -> bool:
+    """Whether component k is separable, without the search for circuits that the words of other statuses need."""
+    fact = audit.facts[k]
+    clean = None if fact.always else _clean_status(audit, fact)
+    if clean is None or clean.status != "separable" or k in audit.swaps:
+        return False
+    if has_doses(audit.paths):
+        return decide(audit, k).status == "separable"
+    return bool(span(*level_gram(audit.paths, audit.grid)).free[k])
 
 
 def _with_counts(status: Status, fact: Facts) -> Status:
@@ -129,23 +143,25 @@ def _swap_status(audit: Audit, k: int) -> Status | None:
     """Rule 2, swaps: wherever it starts another stops, and nowhere does that one stop alone."""
     if k not in audit.swaps:
         return None
-    others = audit.names.all(audit.swaps[k])
-    return Status("swap_only", f"wherever {audit.names.say(k)} starts, {others} stops", "swap")
+    others, stop = audit.names.all(audit.swaps[k]), "stops" if len(audit.swaps[k]) == 1 else "stop"
+    return Status("swap_only", f"wherever {audit.names.say(k)} starts, {others} {stop}", "swap")
 
 
 def _overlap_status(audit: Audit, fact: Facts) -> Status:
     """Rules 3 to 5 for a cross-section: by overlap within the values of the other components."""
-    counts, whole, names = overlap(fact), overlap(fact, ()), audit.names
+    counts, whole, names = overlap(fact), overlap(fact, ()), audit.names.at(fact.level)
     if enough(counts):
-        exposed, comparison = counts.at(0)
-        words = f"people with and without it are found in {names.count(exposed)} and {names.count(comparison)}"
-        return Status("separable", f"{words}, with the same other components", OVERLAP, 0, 0, exposed, comparison)
+        words = f"among people alike in their other components, {_found_in(*counts.at(0), names)}"
+        return Status("separable", words, OVERLAP, 0, 0, *counts.at(0))
     exposed, comparison = whole.at(0)
     if enough(whole):
         words = "people with and without it never share their other components; it rests on effects that add up"
         return Status("additive_only", words, ADJUSTED, 0, 0, exposed, comparison)
-    words = f"people with and without it are found in only {names.count(exposed)} and {names.count(comparison)}"
-    return Status("too_few_clusters", words, "", 0, -1, exposed, comparison)
+    return Status("too_few_clusters", _found_in(exposed, comparison, names), "", 0, -1, exposed, comparison)
+
+
+def _found_in(exposed: int, comparison: int, names: Names) -> str:
+    return f"those with it are found in {names.count(exposed)}, those without it in {names.count(comparison)}"
 
 
 def _clean_status(audit: Audit, fact: Facts) -> Status | None:
@@ -154,12 +170,12 @@ def _clean_status(audit: Audit, fact: Facts) -> Status | None:
     Where both clean comparisons and people tell it apart, clean comparisons come first, unless they
     rest on much less: see `people_stronger`.
     """
-    lag, names = fact.lag, audit.names
+    lag, names = fact.lag, audit.names.at(fact.level)
     people = fact.people.until(lag) if fact.people is not None else -1
     until = fact.same.until(lag)
     if fact.people is not None and people >= 0 and (until < 0 or people_stronger(fact, fact.people)):
         words = (
-            f"people whom it can reach are compared with others in the same {names.place} and {names.period}, "
+            f"those whom it can reach are compared with others in the same {names.place} and {names.period}, "
             f"in {names.places} with and without it"
         )
         return _clean("separable", PEOPLE, words, fact.people, people, lag)
@@ -193,11 +209,9 @@ def _clean(status: str, design: str, words: str, counts: Tally, until: int, lag:
 
 
 def _clean_words(fact: Facts, counts: Tally, until: int, names: Names) -> str:
-    exposed, comparison = counts.at(fact.lag)
-    return (
-        f"{names.count(exposed)} switched it on while {names.count(comparison)} like them did not, "
-        f"for up to {names.spell(until + 1)}"
-    )
+    exposed, comparison = map(names.count, counts.at(fact.lag))
+    first = names.period if until == 0 else names.spell(until + 1)
+    return f"{exposed} switched it on while {comparison} like them had not, in its first {first}"
 
 
 def _additive_status(audit: Audit, fact: Facts) -> Status | None:
@@ -212,7 +226,7 @@ def _additive_status(audit: Audit, fact: Facts) -> Status | None:
     until = audit.doses.until(fact.component, fact.lag, max(end, dose_until(fact)))
     if until >= 0:
         words = "only its dose tells it apart: if effects add up and are in proportion to the dose"
-        return _with_counts(Status("additive_only", words, JOINT, clean_until=until), fact)
+        return _with_counts(Status("additive_only", words, DOSE, clean_until=until), fact)
     return None
 
 
@@ -223,19 +237,34 @@ def _flat_reason(audit: Audit, fact: Facts) -> str:
     spans = [audit.events, *([audit.doses] if audit.doses is not None else [])]
     if any(s.holds(fact.component, fact.lag) for s in spans):
         return ""
+    if alone := _all_but_one(audit, fact):
+        return alone
     return TOO_CLOSE if any(s.in_span(fact.component, fact.lag) for s in spans) else ONLY_FLAT
+
+
+def _all_but_one(audit: Audit, fact: Facts) -> str:
+    """Words where only one cluster sets the component apart from another; "" where more do."""
+    paths, names = audit.paths, audit.names.at(fact.level)
+    for j in range(len(audit.facts)):
+        both = paths.reach[:, fact.index] & paths.reach[:, j]
+        differ = ((paths.state[:, :, fact.index] > 0) != (paths.state[:, :, j] > 0)).any(axis=1) & both
+        if j != fact.index and len(np.unique(fact.members.cluster[differ[fact.members.row]])) == 1:
+            return f"only one {names.place} tells it from {names.say(j)}; everywhere else they go together"
+    return ""
 
 
 def _few_words(fact: Facts, names: Names) -> str:
     exposed, comparison = fact.usable.at(fact.lag)
     started = len(fact.ever)
     if started < ENOUGH:
-        return f"only {names.count(started)} ever had it"
+        return f"{names.few(started)} ever had it"
     if fact.switches < ENOUGH:
-        return f"only {names.count(fact.switches)} switched it on after a {names.period} without it"
+        return f"{names.few(fact.switches)} switched it on after a {names.period} without it"
+    if fact.too_late:
+        return f"nowhere was it followed long enough: its effect takes {names.spell(fact.lag)} to show"
     after = f" for {names.spell(fact.lag)} after it began elsewhere" if fact.lag else " when it began elsewhere"
     if comparison < ENOUGH and exposed < ENOUGH:
-        return f"too few {names.places} had it, or were still without it,{after}"
+        return f"fewer than two {names.places} had it, and fewer than two were still without it,{after}"
     if comparison < ENOUGH:
-        return f"only {names.count(comparison)} within its reach stayed without it{after}"
-    return f"only {names.count(exposed)} switched it on where somewhere else was still without it"
+        return f"{names.few(comparison)} within its reach stayed without it{after}"
+    return f"{names.few(exposed)} switched it on while another was still without it"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from evalkit.components.circuits import Circuit
-from evalkit.show.words import join_words, noun_from_column, plural, quoted
+from evalkit.show.words import join_words, noun_from_column, number_in_words, plural, quoted
 from evalkit.study.paths import Paths
 
 
@@ -28,6 +28,10 @@ class Names:
     def all(self, members: Sequence[int], last: str = "and") -> str:
         return join_words((self.say(k) for k in members), last)
 
+    def at(self, level: str) -> Names:
+        """The same names, with the noun for the places of another level."""
+        return replace(self, place=noun_from_column(level) or self.place)
+
     @property
     def places(self) -> str:
         return plural(self.place)
@@ -37,8 +41,15 @@ class Names:
         return plural(self.period)
 
     def count(self, number: int) -> str:
-        """'two boroughs'; 'only one borough' is left to the caller."""
-        return f"{number:,} {self.place if number == 1 else self.places}"
+        """'1 borough', '8 boroughs'."""
+        return f"{number:,} {self._many(number)}"
+
+    def few(self, number: int) -> str:
+        """'no borough', 'only 1 borough', 'only 2 boroughs'."""
+        return f"only {self.count(number)}" if number else f"no {self.place}"
+
+    def _many(self, number: int) -> str:
+        return self.place if number == 1 else self.places
 
     def spell(self, number: int) -> str:
         """'1 month', '6 months'."""
@@ -62,18 +73,35 @@ def circuit_words(circuit: Circuit, paths: Paths, names: Names) -> str:
     on = [(paths.state[:, :, k] > 0) for k in circuit.members]
     if len(on) == 2:
         return _pair_words(circuit, on, names)
-    if circuit.swap and (np.sum(on, axis=0) == 1).all():
-        return f"exactly one of {names.all(circuit.members)} is on at any time"
+    total = np.sum(on, axis=0)
+    if circuit.swap and len(set(circuit.weights)) == 1 and (total == total.flat[0]).all():
+        size = int(total.flat[0])
+        are = "is" if size == 1 else "are"
+        return f"exactly {number_in_words(size)} of {names.all(circuit.members)} {are} on at any time"
     for i, k in enumerate(circuit.members):
         rest = [x for j, x in enumerate(on) if j != i]
         if (np.logical_or.reduce(rest) == on[i]).all():
             others = [m for m in circuit.members if m != k]
             return f"{names.say(k)} is on exactly when {names.all(others, 'or')} is"
-    known = [names.say(k) for k in circuit.members]
-    return (
-        f"{join_words(known)} are tied together: once what is common to each {names.place} and to each {names.period} "
-        f"is set aside, what one of them does follows from the others"
+    return _sides(circuit, on, names) or (
+        f"{names.all(circuit.members)} are tied together: once what is common to each {names.place} and to each "
+        f"{names.period} is set aside, what one of them does follows from the others"
     )
+
+
+def _sides(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
+    """Words for as many on of some as of the others, always; "" where that is not so."""
+    if {abs(w) for w in circuit.weights} != {1.0}:
+        return ""
+    sides = [[i for i, w in enumerate(circuit.weights) if w * sign > 0] for sign in (1, -1)]
+    counts = [np.sum([on[i] for i in side], axis=0) for side in sides]
+    if not all(sides) or (counts[0] != counts[1]).any():
+        return ""
+    one, two = (names.all([circuit.members[i] for i in side], "or") for side in sides)
+    if counts[0].max(initial=0) <= 1:
+        return f"{one} is on exactly when {two} is"
+    one, two = (names.all([circuit.members[i] for i in side]) for side in sides)
+    return f"as many of {one} are on as of {two}, at any time"
 
 
 def _pair_words(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
@@ -100,6 +128,8 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
     on = (state > 0)[paths.reach[:, k]]
     if always:
         return "it was on throughout for everybody whom it can reach"
+    if not len(on):
+        return "nobody whom it can reach is in these data"
     if not on.any():
         return "it was never on in these data"
     if on.all():

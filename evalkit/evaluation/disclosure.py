@@ -124,6 +124,8 @@ class _Guard:
             "could be published"
         )
         self.fine = {c for c in self.paths.components if rules.active and self._single(c)}
+        cure = self._cure(ev.separability.cure)
+        self.unnamed = {r["component"]: r["words"] for r in cure.to_dict("records") if not r["places"]}
         self.few = {(f.component, f.outcome.column) for f in ev.findings if self._unsafe(f.answer, f.component)}
 
     def note(self, table: str, row: str, hidden: str, rule: str) -> None:
@@ -159,7 +161,7 @@ class _Guard:
 
     def decision(self, e: Evidence, v: Verdict) -> tuple[Evidence, Verdict]:
         """The evidence without numbers that may not be said, and the verdict that follows from it."""
-        bundle = e.bundle
+        e, bundle = replace(e, cure=self.unnamed.get(e.component, e.cure)), e.bundle
         if bundle is not None and self.rules.active and self.rules.small(self.had(bundle.members)):
             bundle = replace(bundle, estimate=math.nan, conf_low=math.nan, conf_high=math.nan, std_error=math.nan,
                              reason=self.reason)  # fmt: skip
@@ -294,9 +296,18 @@ class _Guard:
         timeline = sep.timeline[~sep.timeline["component"].isin(self.fine)].reset_index(drop=True)
         for component in sorted(self.fine):
             self.note("separability", component, "counts and dates of single people", "decided person by person")
-        cure = sep.cure.assign(words=sep.cure["words"].map(self.scrub)) if len(sep.cure) else sep.cure
+        cure = self._cure(sep.cure)
         aliased = tuple(self.scrub(s) for s in sep.aliased)
         return SafeSeparability(components, pairs, sep.bundles, aliased, cure, timeline, frozenset(self.fine))
+
+    def _cure(self, cure: pd.DataFrame) -> pd.DataFrame:
+        """What would have let us tell, without the names of single people."""
+        if not len(cure):
+            return cure
+        mine = (cure["component"].isin(self.fine) | cure["delayed"].isin(self.fine)).to_numpy()
+        places = [() if m else p for m, p in zip(mine, cure["places"], strict=True)]
+        words = cure["words"].where(~mine, cure["unnamed"]).map(self.scrub)
+        return cure.assign(words=words, unnamed=cure["unnamed"].map(self.scrub), places=places)
 
     def scrub(self, text: Any, every: bool = False) -> Any:
         """A sentence without small numbers of people, or without any; anything but a sentence as it is."""

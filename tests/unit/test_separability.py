@@ -205,7 +205,7 @@ def test_told_apart_only_by_dose() -> None:
     state[::2, :, 0] *= 2
     found = separability(study_of(state))
     assert statuses(found) == ["additive_only", "additive_only"]
-    assert found.components["best_design"].tolist() == ["JointEventStudy"] * 2
+    assert found.components["best_design"].tolist() == ["JointEventStudy(dose)"] * 2
     assert "dose" in row(found, "a").reason
     assert found.pairs.iloc[0].by_dose and found.pairs.iloc[0].separable
 
@@ -295,9 +295,12 @@ def test_cure_names_a_delay_that_the_plan_confirms() -> None:
     found = separability(rollout(STAGGERED, STAGGERED, names=("policy", "letter")))
     cure = found.cure.set_index("component")
     assert cure.loc["policy", "delayed"] == "letter" and cure.loc["policy", "clusters"] == 2
-    assert "Delaying “letter” by 1 period in two of the eight sites" in cure.loc["policy", "words"]
+    places = list(cure.loc["policy", "places"])
+    named = f"sites {places[0]} and {places[1]} (two of the 8 sites that had it)"
+    assert cure.loc["policy", "words"] == f"Delaying “letter” by 1 period in {named} would let us tell what “policy” does."
+    assert "Delaying “letter” by 1 period in two of the 8 sites that had it" in cure.loc["policy", "unnamed"]
     late = STAGGERED.copy()
-    late[[0, 8]] += 1  # the two earliest
+    late[places] += 1
     after = separability(rollout(STAGGERED, late, names=("policy", "letter")))
     assert row(after, "policy").status == "separable"
 
