@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
-from evalkit.designs.contrast import Block, Contrast
+from evalkit.designs.contrast import Block, Contrast, Reader
 from evalkit.designs.pairs import Pairs
 
 NO_MATCH = "nobody to compare with: no unit off this component shares the others' path"
@@ -121,12 +122,10 @@ def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
     """
     at = np.full(contrast.mass.size, -1)
     at[rows] = np.arange(len(rows))
-    pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at)]
+    sides = _sides(contrast.reader)
+    pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at, sides)]
     columns = ["row", "component", "path", "cluster", "period", "base", "window", "sign", "weight"]
     frame = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
-    pairs: Pairs | None = getattr(contrast.reader, "pairs", None)
-    if pairs is not None and len(frame):
-        frame = _open_pairs(frame, pairs)
     paths = contrast.reader.paths
     names = paths.levels[contrast.reader.level].names
     return frame.assign(
@@ -136,15 +135,33 @@ def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _open_pairs(frame: pd.DataFrame, pairs: Pairs) -> pd.DataFrame:
-    """Cells of pairs as cells of paths: the eligible as they are, the ineligible taken off."""
-    pair = frame["path"].to_numpy(dtype=int)
-    eligible = frame.assign(path=pairs.eligible[pair])
-    ineligible = frame.assign(path=pairs.ineligible[pair], sign=-1, weight=-frame["weight"])
-    return pd.concat([eligible, ineligible], ignore_index=True)
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Lines of a reader as cells of paths. path, cluster: (c,) of each cell; gather: (c, lines) which lines a cell
+    sums; taken_off: whether it is the ineligible of pairs, who are taken off the eligible."""
+
+    path: np.ndarray
+    cluster: np.ndarray
+    gather: sparse.csr_array
+    taken_off: bool = False
 
 
-def _block_cells(contrast: Contrast, b: Block, at: np.ndarray) -> list[pd.DataFrame]:
+def _sides(reader: Reader) -> list[_Side]:
+    """Cells as they are, or pairs as the eligible and the ineligible: many pairs share a path, and add up."""
+    pairs: Pairs | None = getattr(reader, "pairs", None)
+    if pairs is None:
+        return [_Side(reader.path, reader.cluster, sparse.eye_array(len(reader.path), format="csr"))]
+    out = []
+    for of, taken_off in ((pairs.eligible, False), (pairs.ineligible, True)):
+        both = np.stack([of[reader.path], reader.cluster])
+        (path, cluster), code = np.unique(both, axis=1, return_inverse=True)
+        lines = np.arange(both.shape[1])
+        gather = sparse.csr_array((np.ones(len(lines)), (code.ravel(), lines)), shape=(len(path), len(lines)))
+        out.append(_Side(path, cluster, gather, taken_off))
+    return out
+
+
+def _block_cells(contrast: Contrast, b: Block, at: np.ndarray, sides: list[_Side]) -> list[pd.DataFrame]:
     c, (share, _) = b.comparison, contrast.weights(b)
     columns = at[b.line * contrast.n_periods : (b.line + 1) * contrast.n_periods]
     out = []
@@ -152,10 +169,13 @@ def _block_cells(contrast: Contrast, b: Block, at: np.ndarray) -> list[pd.DataFr
         if term.what == "base":
             continue
         weight = term.inside[0] * np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0) * term.sign
-        g, t = np.nonzero(weight * (columns >= 0))
-        out.append(pd.DataFrame({
-            "row": columns[t], "component": c.component, "path": contrast.reader.path[g],
-            "cluster": contrast.reader.cluster[g], "period": t, "base": c.base[t], "window": c.window[t],
-            "sign": term.sign, "weight": weight[g, t],
-        }))  # fmt: skip
+        weight = weight * (columns >= 0)
+        for side in sides:
+            sums = side.gather @ weight * (-1 if side.taken_off else 1)
+            g, t = np.nonzero(sums)
+            out.append(pd.DataFrame({
+                "row": columns[t], "component": c.component, "path": side.path[g], "cluster": side.cluster[g],
+                "period": t, "base": c.base[t], "window": c.window[t],
+                "sign": -1 if side.taken_off else term.sign, "weight": sums[g, t],
+            }))  # fmt: skip
     return out
