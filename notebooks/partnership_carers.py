@@ -82,10 +82,10 @@ print(
 # %% [markdown]
 # ## Turn one knob until it breaks
 #
-# `tidy` keeps each component from waiting for another.
+# `tidy` keeps each component from waiting for another; `movers` lets people move between districts.
 
 # %%
-for knob in ({}, {"tidy": True}):
+for knob in ({}, {"tidy": True}, {"tidy": True, "movers": 0.2}):
     turned = ek.synthetic.partnership("carers", "realistic", seed=1, size=0.5, **knob)
     statuses = ek.separability(turned.study).components["status"].value_counts()
     print(knob, statuses.to_dict())

@@ -69,6 +69,13 @@ for sentence in evaluation.verdicts["sentence"]:
 ek.plot.describe("forest", evaluation)
 
 # %% [markdown]
+# What did one more month in a settled home cost? Costs, rate card, claims and what outcomes are worth lie beside the
+# panel.
+
+# %%
+evaluation.value
+
+# %% [markdown]
 # ## Open the envelope
 
 # %%
@@ -82,13 +89,13 @@ print(
 # %% [markdown]
 # ## Turn one knob until it breaks
 #
-# `gap` pushes the starts together.
+# `gap` pushes the starts together; with `movers`, a fifth of the people move to another borough.
 
 # %%
-for knob in ({}, {"gap": 6}, {"gap": 1}):
+for knob in ({}, {"movers": 0.2}, {"gap": 6}, {"gap": 1}):
     turned = ek.synthetic.partnership("rough_sleeping", "realistic", seed=1, **knob)
     statuses = ek.separability(turned.study).components["status"].value_counts()
-    print(knob, statuses.to_dict())
+    print(knob, statuses.to_dict(), f"{turned.study.movers} people moved")
 
 # %% [markdown]
 # With few boroughs, honest ranges are wide. *Cannot tell* is the right answer here, and it comes with what would let

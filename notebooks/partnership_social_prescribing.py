@@ -42,6 +42,18 @@ print(audit.components[["component", "status", "clean_switches", "reason"]].to_s
 # %% [markdown]
 # ## Do it wrong
 #
+# Count what was paid for: a first test half a point below the last one before joining. Nobody paid for the comparison
+# practices; how many there would have met the same trigger?
+
+# %%
+people, panel = partnership.tables["people"], partnership.tables["panel"]
+tests = panel.merge(people[["person_id", "in_programme", "entry"]], on="person_id").dropna(subset="hba1c")
+before = tests[tests["quarter"] < tests["entry"]].groupby("person_id")["hba1c"].last()
+best = tests[tests["quarter"] >= tests["entry"]].groupby("person_id")["hba1c"].min()
+met = (before - best >= 0.5).groupby(people.set_index("person_id")["in_programme"]).mean()
+print(f"met the trigger: {met[1]:.0%} in the programme, {met[0]:.0%} without it")
+
+# %% [markdown]
 # The regression that everybody runs: one 0/1 column a component, effects of people and periods.
 
 # %%

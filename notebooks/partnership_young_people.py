@@ -70,6 +70,15 @@ for sentence in evaluation.verdicts["sentence"]:
 ek.plot.describe("forest", evaluation)
 
 # %% [markdown]
+# Each placement that held for 52 weeks was paid for. How much of that would have been paid for anyway is what such
+# small numbers cannot say.
+
+# %%
+print(partnership.tables["claims"].groupby("outcome_id")["amount_gbp"].agg(["size", "sum"]))
+for line in evaluation.value.table.itertuples():
+    print("-", f"{line.label}: {line.words}")
+
+# %% [markdown]
 # ## Open the envelope
 
 # %%
