@@ -8,11 +8,11 @@ from evalkit.checks.result import CheckResult
 from evalkit.inference.estimate import FEW, FEWEST, Estimate
 
 
-def few_clusters(headline: Estimate) -> CheckResult:
-    """Informational: counts of clusters by arm, and which inference that calls for."""
+def few_clusters(headline: Estimate, arms: tuple[str, str] = ("with it", "without")) -> CheckResult:
+    """Informational: counts of clusters by arm, and which inference that calls for. arms: what each is called."""
     frame = headline.to_frame()
     exposed, comparison = int(frame["clusters_exposed"][0]), int(frame["clusters_comparison"][0])
-    counts = f"{exposed} places with it and {comparison} without"
+    counts = f"{exposed} places {arms[0]} and {comparison} {arms[1]}"
     if min(exposed, comparison) < FEWEST:
         words = f"Only {counts}: too few for an interval to be trusted alone."
     elif min(exposed, comparison) < FEW:

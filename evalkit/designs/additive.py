@@ -35,7 +35,7 @@ class EventTimes:
         means "lag or later".
     shape: "event_time", or "level" for one column a component that is 1 while it is
         on (effects that do not grow).
-    dose: whether columns carry the rank of the dose (linear in dose) instead of 1.
+    dose: whether columns carry the dose (linear in dose) instead of 1; leads carry that of their start.
     """
 
     window: tuple[int, int] | None = None
@@ -235,14 +235,21 @@ def _columns(
         event_time.append(times)
         rows.append(row)
         columns.append(column + done)
-        rank = paths.state[grid.path[grid.group[row]], grid.period[row], k] if dose else np.ones(len(row))
-        values.append(np.where(rank > 0, rank, 1).astype(np.float64))
+        values.append(_doses(paths, k)[grid.path[grid.group[row]], grid.period[row]] if dose else np.ones(len(row)))
         done += len(times)
     lists = (component, event_time, rows, columns, values)
     joined = [np.concatenate(x) if x else np.empty(0, dtype=int) for x in lists]
     shape = (len(grid.group), done)
     matrix = sparse.csr_matrix((joined[4].astype(np.float64), (joined[2], joined[3])), shape=shape)
     return joined[0].astype(int), joined[1].astype(int), matrix
+
+
+def _doses(paths: Paths, k: int) -> np.ndarray:
+    """(P, T) dose while component k is on, and before then that of the next period in which it is."""
+    state = paths.state[:, :, k]
+    position = np.arange(paths.n_periods)
+    ahead = np.minimum.accumulate(np.where(state > 0, position, position[-1])[:, ::-1], axis=1)[:, ::-1]
+    return paths.dose(k)[np.maximum(np.take_along_axis(state, ahead, axis=1), OFF)]
 
 
 def _patterns(paths: Paths, throughout: np.ndarray) -> np.ndarray:

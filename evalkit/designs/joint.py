@@ -25,10 +25,15 @@ from evalkit.inference.jackknife import Replicates
 from evalkit.inference.regression import Regression
 from evalkit.study.paths import Paths
 
+_ALIKE_DOSES = 1e-9
 _FITS: WeakKeyDictionary = WeakKeyDictionary()
 _ALIKE = "everyone exposed, if effects add up"
 _COHORTS = "everyone exposed, if effects of components add up; cohorts may differ"
 ADDED, LEVEL = "additive effect by event time", "additive effect while on"
+DOSED = {
+    "unit": "{0} for one unit of dose, if in proportion to it",
+    "average": "{0} of the dose as given on average, if in proportion to it",
+}
 INTERACTION = "interaction: effect beyond the sum while all are on"
 TANGLED = "the regression cannot tell this event time from other components, places and periods"
 
@@ -52,6 +57,10 @@ class JointEventStudy:
         Journal of Econometrics 225). Where everybody is exposed some time, the last cohort serves as comparison
         until it starts. `fit` gives the rows by cohort.
     shape: "event_time", or "level" for one effect while on, whatever its age.
+    dose: effects are linear in the dose where exposure is one (of a bin, its average dose): that too is assumed,
+        and said in the labels. Without it any dose counts as on.
+    per: "unit" gives the effect of one unit of dose, and masses in units of dose; "average" the effect of the dose
+        as given on average at each event time, and masses in people.
     outcome: name of another outcome than the study's first.
 
     Calling with a component, or with an interaction's name, gives its rows. Raises `OptionError` for
@@ -62,29 +71,39 @@ class JointEventStudy:
     interactions: tuple[tuple[str, ...], ...] = ()
     saturated: bool = False
     shape: str = "event_time"
+    dose: bool = False
+    per: str = "unit"
     outcome: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("shape", self.shape, ("event_time", "level"))
+        check_choice("dose", self.dose, (False, True))
+        check_choice("per", self.per, tuple(DOSED))
         object.__setattr__(self, "interactions", tuple(tuple(i) for i in _listed(self.interactions)))
         bad = [i for i in self.interactions if len(set(i)) < 2 or len(set(i)) < len(i)]
         if bad:
             raise OptionError(f"interactions={bad[0]!r} is not an interaction. Name two components or more, each once.")
         if self.saturated and self.shape == "level":
             raise OptionError("saturated=True needs shape='event_time': cohorts are told apart by event time.")
+        if self.dose and self.interactions:
+            raise OptionError(
+                "dose=True needs interactions=(): whether doses do more together is not linear in either."
+            )
         self._choices.times  # noqa: B018 - an impossible window is refused when the design is made
 
     @property
     def _choices(self) -> Shape:
-        return Shape(self.window, self.interactions, self.saturated, self.shape)
+        return Shape(self.window, self.interactions, self.saturated, self.shape, self.dose, self.per)
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""
         grid = make_grid(paths, self._level(paths, component))
         columns = make_columns(paths, self._choices)
-        there = np.zeros(columns.known.shape, dtype=bool)
+        there, weight = np.zeros(columns.known.shape, dtype=bool), np.zeros(columns.known.shape)
         there[grid.path[grid.group], grid.period] = True
-        return columns.keep(there & columns.known).on_grid(paths, grid)
+        np.add.at(weight, (grid.path[grid.group], grid.period), grid.weight[grid.group])
+        columns = columns.keep(there & columns.known)
+        return (columns.at_average_dose(weight) if self._choices.averages else columns).on_grid(paths, grid)
 
     def _level(self, paths: Paths, component: str) -> str:
         for members in self.interactions:
@@ -132,7 +151,8 @@ class JointEventStudy:
         if not mine.any():
             raise NotIdentifiedError(f"{component!r} has no row at that event time.")
         contrast = np.zeros(fit.n_columns + fit.dummies.shape[1])
-        contrast[: fit.n_columns] = np.where(mine, design.size, 0.0) / design.size[mine].sum()
+        mass = np.asarray(design.matrix.T @ fit.weight).ravel()
+        contrast[: fit.n_columns] = np.where(mine, mass, 0.0) / mass[mine].sum()
         return as_regression(fit, cluster), contrast
 
 
@@ -155,6 +175,9 @@ def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate
     names = np.array(columns.names, dtype=object)[columns.component]
     outcome, interaction = study.outcome(design.outcome), columns.component >= len(study.paths.components)
     alone = ADDED if design.shape == "event_time" else LEVEL
+    if design.dose:
+        dosed = np.array([set(study.paths.dose(k)[1:]) != {1.0} for k in range(len(study.paths.components))])
+        alone = np.where(dosed[np.minimum(columns.component, len(dosed) - 1)], DOSED[design.per].format(alone), alone)
     labels = pd.DataFrame({
         "component": names, "outcome": outcome.column, "event_time": columns.event_time,
         "estimand": np.where(interaction, INTERACTION, alone).astype(object),
@@ -184,7 +207,10 @@ def make_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: 
     if not by_reach:
         columns = replace(columns, pattern=np.zeros_like(columns.pattern))
     whole = Panel(values, paths.path, weights, columns)
-    kept = columns.keep(whole.mass.reshape(columns.known.shape) > 0)
+    mass = whole.mass.reshape(columns.known.shape)
+    kept = columns.keep(mass > 0)
+    if choices.averages:
+        return Panel(values, paths.path, weights, kept.at_average_dose(mass))
     return whole if kept.width == columns.width else Panel(values, paths.path, weights, kept)
 
 
@@ -204,7 +230,8 @@ def as_estimate(panel: Panel, paths: Paths, level: str, labels: pd.DataFrame) ->
 
 def _arms(panel: Panel, paths: Paths, level: str) -> Arms:
     """A cluster is exposed in a row where it has that event time; comparison where the component is off in it while
-    somebody has that event time. Refits count otherwise: see `_replicates`."""
+    somebody has that event time. Of doses, the lesser half is comparison: exposed are those of the mean dose or more.
+    Refits count otherwise: see `_replicates`."""
     codes, clusters = paths.levels[level].codes, len(paths.levels[level].names)
     columns, T = panel.columns, panel.columns.known.shape[1]
     if panel.whole and clusters == paths.n_units:
@@ -213,12 +240,15 @@ def _arms(panel: Panel, paths: Paths, level: str) -> Arms:
         used = sparse.csr_matrix((np.ones(len(t)), (line, line * T + t)), shape=(n, columns.matrix.shape[0]))
     else:
         size, used = np.ones(clusters, dtype=int), panel.used(codes, clusters)
-    exposed = (used @ columns.matrix).toarray() > 0
-    comparison = np.zeros_like(exposed)
+    less = columns.matrix.copy()
+    mean = columns.mean_dose(panel.mass.reshape(columns.known.shape))
+    less.data = (less.data < (1 - _ALIKE_DOSES) * mean[less.indices]).astype(float)
+    exposed = (used @ ((columns.matrix > 0).astype(float) - less)).toarray() > 0
+    comparison = (used @ less).toarray() > 0
     for k in np.unique(columns.component):
         mine = np.flatnonzero(columns.component == k)
         off = np.asarray(columns.matrix[:, mine].sum(axis=1)).ravel() == 0
-        comparison[:, mine] = off_at_the_time(used, off, columns.matrix[:, mine], T)
+        comparison[:, mine] |= off_at_the_time(used, off, columns.matrix[:, mine], T)
     return Arms(exposed, comparison, size)
 
 

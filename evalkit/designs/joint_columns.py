@@ -26,11 +26,18 @@ class Shape:
     interactions: tuple[tuple[str, ...], ...] = ()
     saturated: bool = False
     shape: str = "event_time"
+    dose: bool = False
+    per: str = "unit"
 
     @property
     def times(self) -> EventTimes:
         """Event times of single components."""
-        return EventTimes(self.window, self.shape)
+        return EventTimes(self.window, self.shape, self.dose)
+
+    @property
+    def averages(self) -> bool:
+        """Whether columns are read at their average dose."""
+        return self.dose and self.per == "average"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +76,16 @@ class Columns:
             matrix=self.matrix[:, chosen], needed=self.needed[:, asks], needs=at[self.needs[asks]],
         )  # fmt: skip
 
+    def at_average_dose(self, mass: np.ndarray) -> Columns:
+        """Columns over their mean dose, rows counted by `mass` (P, T): one stands for the dose as given on average."""
+        return replace(self, matrix=sparse.csr_matrix(self.matrix @ sparse.diags_array(1.0 / self.mean_dose(mass))))
+
+    def mean_dose(self, mass: np.ndarray) -> np.ndarray:
+        """(p,) mean of the entries of each column, rows counted by `mass` (P, T); one where there are none."""
+        weight = mass.ravel() * self.known.ravel()
+        people = (self.matrix > 0).T @ weight
+        return np.divide(self.matrix.T @ weight, people, out=np.ones(self.width), where=people > 0)
+
     def rows(self, paths: np.ndarray) -> sparse.csr_matrix:
         """Rows of some paths, period by period."""
         T = self.known.shape[1]
@@ -92,7 +109,9 @@ def make_columns(paths: Paths, choices: Shape) -> Columns:
     bare = replace(paths, path=np.arange(P), units=np.arange(P), seen=None, weights=None, levels={}, _cells={})
     made = _of_design(paths, additive_design(bare, make_grid(bare), choices.times))
     if choices.saturated and choices.window is None:
-        made = _with_leads(made, _of_design(paths, additive_design(bare, make_grid(bare), EventTimes((T, T)))))
+        made = _with_leads(
+            made, _of_design(paths, additive_design(bare, make_grid(bare), EventTimes((T, T), dose=choices.dose)))
+        )
     if choices.saturated:
         made = _by_cohort(made, paths)
     for members in choices.interactions:

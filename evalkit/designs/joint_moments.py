@@ -145,8 +145,14 @@ class Panel:
 
     @cached_property
     def column_mass(self) -> np.ndarray:
-        """(p,) exposed unit-periods."""
+        """(p,) exposed unit-periods, times their dose where columns carry doses."""
         return np.asarray(self.columns.matrix.T @ self.mass).ravel()
+
+    @cached_property
+    def stretch(self) -> np.ndarray:
+        """(p,) squared length of each column over its mass: one unless columns carry doses."""
+        squared = np.asarray(self.columns.matrix.power(2).T @ self.mass).ravel()
+        return np.divide(squared, self.column_mass, out=np.ones(len(squared)), where=self.column_mass > 0)
 
     @cached_property
     def total(self) -> Products:
@@ -154,7 +160,7 @@ class Panel:
 
     @cached_property
     def solution(self) -> Solution:
-        return solve(self.total, self.column_mass)
+        return solve(self.total, self.column_mass * self.stretch)
 
     def products(self, cells: Cells, chosen: np.ndarray) -> Products:
         """Cross-products of some cells."""
@@ -241,9 +247,7 @@ def refits(panel: Panel, cluster: np.ndarray, clusters: int) -> tuple[np.ndarray
     return beta, left
 
 
-def without_each(
-    panel: Panel, cluster: np.ndarray, clusters: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, Solution]]:
+def without_each(panel: Panel, cluster: np.ndarray, clusters: int) -> Iterator[tuple[np.ndarray, np.ndarray, Solution]]:
     """Without each cluster in turn: the mass that goes (P T,), column masses left (p,), and the solution."""
     cells = make_cells(panel.path, cluster)
     of_cell = cluster[cells.order[cells.start[:-1]]]
@@ -255,12 +259,10 @@ def without_each(
         gone = np.bincount(at.reshape(-1, T)[mine].ravel(), weights=mass[mine].ravel(), minlength=len(panel.mass))
         size = panel.column_mass - panel.columns.matrix.T @ gone
         size = np.where(size > 1e-9 * np.maximum(panel.column_mass, 1e-300), size, 0.0)
-        yield gone, size, solve(panel.total.less(panel.products(cells, mine)), size)
+        yield gone, size, solve(panel.total.less(panel.products(cells, mine)), size * panel.stretch)
 
 
-def off_at_the_time(
-    used: sparse.csr_matrix, off: np.ndarray, have: sparse.csr_matrix, periods: int
-) -> np.ndarray:
+def off_at_the_time(used: sparse.csr_matrix, off: np.ndarray, have: sparse.csr_matrix, periods: int) -> np.ndarray:
     """(lines, k) lines with a row that is off in a period in which somebody has each of k things.
 
     used: (lines, P T) rows that each line uses. off: (P T,). have: (P T, k), not zero where somebody has it.

@@ -22,6 +22,7 @@ from evalkit.inference.randomisation import average_effect, randomise
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
 
+WITH_IT, BY_DOSE = ("with it", "without"), ("with more of it", "with less or without it")
 LEADS = 4
 ORDERS = 199
 Rollout = StaggeredRollout | TripleDifference
@@ -47,7 +48,7 @@ def attack(
     fair = {r.rung.name: r.answer for r in others if r.answer is not None and r.rung.fair and not r.rung.headline}
     found = [
         checks.leave_one_cluster(target.one, target.matters),
-        checks.few_clusters(target.one),
+        checks.few_clusters(target.one, BY_DOSE if getattr(target.design, "dose", False) else WITH_IT),
         checks.rungs(target.one, fair),
         _date_rule(target, readings),
     ]

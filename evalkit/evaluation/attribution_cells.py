@@ -19,7 +19,7 @@ from evalkit.designs.protocol import StudyLike
 from evalkit.designs.sums import add_by
 from evalkit.evaluation.bundles import COMBINATION
 from evalkit.evaluation.headline import Run, Window
-from evalkit.evaluation.ladder import JOINT
+from evalkit.evaluation.ladder import DOSE, JOINT
 from evalkit.inference import Estimate
 from evalkit.inference.aggregate import Averaging
 from evalkit.inference.jackknife import Replicates
@@ -74,7 +74,7 @@ def claim_of(
     if not keep.any():
         return None
     parts = (row[keep], path[keep], period[keep], mass[keep])
-    made = Claim(name, tuple(members), run.rows, *parts, additive=run.rung.name in (JOINT, COMBINATION))
+    made = Claim(name, tuple(members), run.rows, *parts, additive=run.rung.name in (JOINT, DOSE, COMBINATION))
     return made if where is None else made.within(where)
 
 

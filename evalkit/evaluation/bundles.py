@@ -16,7 +16,7 @@ from evalkit.components.wording import Names, names_of
 from evalkit.designs.joint_combination import JointCombination
 from evalkit.designs.protocol import StudyLike
 from evalkit.evaluation.headline import Run, Window, run
-from evalkit.evaluation.ladder import JOINT, UNCHANGED, Choices, Rung, ladder, people_ladder
+from evalkit.evaluation.ladder import DOSE, JOINT, UNCHANGED, Choices, Rung, ladder, people_ladder
 from evalkit.evaluation.verdicts import BundleEvidence
 from evalkit.evaluation.view import View, swap, together
 from evalkit.show.words import join_words
@@ -162,7 +162,7 @@ def _evidence(plain: BundleEvidence, done: Run, way: _Way, level: float) -> Bund
         plain, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), design=done.rung.name, clusters_exposed=int(row["clusters_exposed"]),
         clusters_comparison=int(row["clusters_comparison"]), clean_until=way.window.until, lag=way.window.lag,
-        reason=str(row["reason"]), additive=done.rung.name in (COMBINATION, JOINT, UNCHANGED),
+        reason=str(row["reason"]), additive=done.rung.name in (COMBINATION, DOSE, JOINT, UNCHANGED),
     )  # fmt: skip
 
 

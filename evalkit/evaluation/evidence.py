@@ -13,7 +13,7 @@ from evalkit.checks import CheckResult
 from evalkit.components import Separability
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.headline import Run, Window
-from evalkit.evaluation.ladder import JOINT, MATCHED, TRIPLE, UNCHANGED, WEIGHTED
+from evalkit.evaluation.ladder import DOSE, JOINT, MATCHED, TRIPLE, UNCHANGED, WEIGHTED
 from evalkit.evaluation.verdicts import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 from evalkit.inference import Estimate
 from evalkit.inference.multiplicity import holm
@@ -91,7 +91,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         by_people_check=_people_check(f.checks),
         rests_on_matching=f.headline.rung.name in (MATCHED, WEIGHTED),
         unrecorded=f.headline.rung.name in (MATCHED, WEIGHTED) and not study.covariates,
-        rests_on_additivity=f.headline.rung.name in (JOINT, UNCHANGED, WEIGHTED), reason=str(row["reason"]),
+        rests_on_additivity=f.headline.rung.name in (JOINT, DOSE, UNCHANGED, WEIGHTED),
+        rests_on_dose=f.headline.rung.name == DOSE, reason=str(row["reason"]),
     )  # fmt: skip
 
 

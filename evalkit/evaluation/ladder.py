@@ -27,6 +27,7 @@ SAME, UNCHANGED, TRIPLE, JOINT, IGNORED = (
     "JointEventStudy",
     "StaggeredRollout(ignored)",
 )
+DOSE = "JointEventStudy(dose)"
 TWO_WAY = "TwoWayFixedEffects"
 MATCHED, WEIGHTED = "MatchedComparison", "WeightedComparison"
 UNRECORDED = "MatchedComparison(nothing on record)"
@@ -42,6 +43,8 @@ RULES = {
     "same difference where it is off, because no place shares the path of the others.",
     JOINT: "{label}: one regression on all components, because no clean comparison exists. It is right only if "
     "effects add up.",
+    DOSE: "{label}: one regression on all components, because only doses tell it apart. It is right only if "
+    "effects add up and grow in proportion to the dose.",
     MATCHED: "{label}: people who had it are compared with people like them who did not, whose other components "
     "are the same, because nobody was seen before and after.",
     WEIGHTED: "{label}: people who had it are compared with others weighted to be like them, also in their other "
@@ -93,12 +96,15 @@ def ladder(best_design: str, choices: Choices, outcome: str, lag: int = 0) -> tu
     triple = TripleDifference(
         comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, outcome=outcome
     )
+    joint = Rung(JOINT, JointEventStudy(outcome=outcome))
+    if best_design == DOSE:
+        joint = Rung(DOSE, JointEventStudy(dose=True, per="average", outcome=outcome))
     rungs = (
         Rung(SAME, same),
         Rung(SINGLE, replace(same, base_window=1)),
         Rung(TRIPLE, triple),
         Rung(UNCHANGED, replace(same, others="unchanged", lookback=max(1, lag))),
-        Rung(JOINT, JointEventStudy(outcome=outcome)),
+        joint,
         Rung(IGNORED, replace(same, others="ignored"), fair=False),
         Rung(TWO_WAY, TwoWayFixedEffects(outcome=outcome), fair=False),
     )

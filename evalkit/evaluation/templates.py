@@ -20,6 +20,7 @@ FOUND = {
 WHERE = "where it was in place"
 RANGE = "for {outcome}, the likely range is {span}{tail}{window}"
 RESTS = "this rests on {exposed} with it and {comparison} without it at the time"
+RESTS_DOSE = "this rests on {exposed} with more of it and {comparison} with less or without it at the time"
 RESTS_THEM = "this rests on {exposed} with them and {comparison} without them at the time"
 RESTS_SWAP = "this rests on {exposed} that changed over and {comparison} that did not at the time"
 RESTS_EITHER = "this rests on {exposed} with either of them and {comparison} with neither at the time"

@@ -35,6 +35,7 @@ OTHER_WEAKNESSES = {
     "p_adjusted": "once the number of components examined is taken into account, it could plausibly be chance",
     "p_missing": "it could not be adjusted for the number of components examined",
     "additivity": "it holds only if the effects of the components simply add up",
+    "dose": "it holds only if the effects of the components simply add up, and grow in proportion to the dose",
     "matching": "it rests on people being alike in what was recorded about them, and on nothing else",
     "raw": "it rests on those with it and those without it being alike",
     "unrecorded": "nothing else about them is on record that could show whether they are alike",
@@ -140,6 +141,7 @@ class Evidence:
     checks: tuple[CheckOutcome, ...] = ()
     observed: bool = True
     rests_on_additivity: bool = False
+    rests_on_dose: bool = False
     rests_on_matching: bool = False
     unrecorded: bool = False
     by_people: bool = False
@@ -236,7 +238,8 @@ def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
     elif evidence.p_adjusted >= _ALPHA:
         listed.append(_weakness("p_adjusted", evidence))
     if evidence.rests_on_additivity:
-        listed.append(_weakness("additivity", evidence))
+        words = _weakness("dose" if evidence.rests_on_dose else "additivity", evidence).words
+        listed.append(Weakness("additivity", words))
     if evidence.rests_on_matching and evidence.unrecorded:
         listed += [_weakness("raw", evidence), _weakness("unrecorded", evidence)]
     elif evidence.rests_on_matching:

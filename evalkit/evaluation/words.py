@@ -146,18 +146,18 @@ def window_words(lag: int, clean_until: float | None, period: str, its: str = "i
 
 def _shown(e: Evidence, v: Verdict) -> str:
     lead = say.SHOWN.format(direction=say.DIRECTIONS[v.direction])
-    return sentences(lead, _found_where(e), _smaller(e), _rests(e, e, say.RESTS))
+    return sentences(lead, _found_where(e), _smaller(e), _rests_itself(e))
 
 
 def _likely(e: Evidence, v: Verdict) -> str:
     lead = say.LIKELY.format(direction=say.DIRECTIONS[v.direction])
     limited = not_called_shown(e)
-    rests = _rests(e, e, say.RESTS)
+    rests = _rests_itself(e)
     return sentences(lead, _found_where(e), _smaller(e), rests, _weak(weaknesses(e)), limited)
 
 
 def _cannot_tell(e: Evidence, v: Verdict) -> str:
-    rests = _rests(e, e, say.RESTS)
+    rests = _rests_itself(e)
     if v.rule == 3:
         reason = e.reason or say.NO_RANGE.format(places=plural(e.place))
         return sentences(say.UNDECIDED, reason, _best_guess(e))
@@ -177,7 +177,7 @@ def _cannot_tell(e: Evidence, v: Verdict) -> str:
 def _no_sign(e: Evidence, v: Verdict) -> str:
     lead = (say.NO_SIGN_HARM if harm_not_ruled_out(e) else say.NO_SIGN).format(margin=margin_words(e))
     either = say.EITHER_WAY if inside_margin(e) else ""
-    return sentences(lead, _range(e), either, _rests(e, e, say.RESTS), _caution(e))
+    return sentences(lead, _range(e), either, _rests_itself(e), _caution(e))
 
 
 def _apart(e: Evidence, v: Verdict) -> str:
@@ -279,6 +279,10 @@ def _could_have_seen(e: Evidence, v: Verdict) -> str:
     scale = scale_in(e, e)
     size = scale.named(scale.figure(e.good * v.smallest_detectable))
     return say.COULD_HAVE_SEEN.format(size=size, tail=scale.brief)
+
+
+def _rests_itself(e: Evidence) -> str:
+    return _rests(e, e, say.RESTS_DOSE if e.rests_on_dose else say.RESTS)
 
 
 def _rests(e: Evidence, x: Evidence | BundleEvidence, template: str) -> str:

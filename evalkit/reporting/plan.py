@@ -69,6 +69,8 @@ def exposure_hash(paths: Paths) -> str:
         whole.update("\n".join(part.tolist()).encode("utf-8"))
     whole.update(np.ascontiguousarray(paths.state[paths.path]).astype("<i2").tobytes())
     whole.update(np.ascontiguousarray(paths.reach[paths.path]).tobytes())
+    if any(d != (1.0,) for d in paths.doses):
+        whole.update("\n".join(" ".join(f"{v:.9g}" for v in d) for d in paths.doses).encode("utf-8"))
     return whole.hexdigest()
 
 

@@ -25,6 +25,10 @@ _WORDS = {
         "People whom it can reach beside those it cannot",
     ),
     "JointEventStudy": ("one regression on all components", "One regression on all, right if effects add up"),
+    "JointEventStudy(dose)": (
+        "one regression on all components, by dose",
+        "One regression on all, right if effects add up and grow with the dose",
+    ),
     "JointCombination": (
         "one regression on all components, effects added up",
         "One regression on all, effects added up",

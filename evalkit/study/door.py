@@ -86,7 +86,7 @@ def open_door(
     door.stop_if_any()
     if fresh:
         _warn_of_gaps(calendar)
-    paths = _assemble(setting, join_paths(exposed, *index.shape), fixed.get(register.weights or ""))
+    paths = _assemble(setting, exposed, fixed.get(register.weights or ""))
     return Opened(base, index, calendar, paths, movers)
 
 
@@ -280,9 +280,9 @@ def _warn_of_gaps(calendar: Calendar) -> None:
         )
 
 
-def _assemble(setting: Setting, joined: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray | None) -> Paths:
+def _assemble(setting: Setting, exposed: list[Exposed], weights: np.ndarray | None) -> Paths:
     register, index = setting.register, setting.index
-    path, state, reach = joined
+    path, state, reach = join_paths(exposed, *index.shape)
     return Paths(
         units=index.units,
         periods=index.keys,
@@ -298,4 +298,5 @@ def _assemble(setting: Setting, joined: tuple[np.ndarray, np.ndarray, np.ndarray
         weights=None if weights is None else weights.astype(np.float64),
         lags=tuple(int(c.lag) for c in register.components),
         always_on=tuple(c.always_on for c in register.components),
+        doses=tuple(e.doses for e in exposed),
     )

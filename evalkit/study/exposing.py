@@ -11,7 +11,17 @@ import numpy as np
 from evalkit.errors import EvalkitWarning, Problem
 from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component
-from evalkit.study.exposure import Doses, Exposed, carry, column_table, cut_points, is_plain, read_doses, read_states
+from evalkit.study.exposure import (
+    Doses,
+    Exposed,
+    carry,
+    column_table,
+    cut_points,
+    doses_of_states,
+    is_plain,
+    read_doses,
+    read_states,
+)
 from evalkit.study.index import Index
 from evalkit.study.paths import Level
 from evalkit.study.register import Register
@@ -70,7 +80,7 @@ def expose(
     if isinstance(cuts, Problem):
         return None, [*problems, Problem(cuts.what, f"component {component.name!r}", cuts.next)]
     states = read_states(doses, cuts, component.part_period)
-    return Exposed(carry(states), groups.of, groups.reach), problems
+    return Exposed(carry(states), groups.of, groups.reach, doses_of_states(doses, cuts, states.state)), problems
 
 
 def _groups(codes: np.ndarray, reach: np.ndarray | None) -> Groups:

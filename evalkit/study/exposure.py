@@ -153,6 +153,16 @@ def read_states(doses: Doses, cuts: np.ndarray, part_period: str) -> States:
     return States(state.astype(np.int16), part if part.any() else None)
 
 
+def doses_of_states(doses: Doses, cuts: np.ndarray, state: np.ndarray) -> tuple[float, ...]:
+    """Average dose of the groups and periods in each state from 1 on; its cut point where there are none."""
+    if len(cuts) == 1 and is_plain(doses.major):
+        return (1.0,)
+    on = state > 0
+    count = np.bincount(state[on], minlength=len(cuts) + 1)[1:]
+    total = np.bincount(state[on], weights=doses.major[on], minlength=len(cuts) + 1)[1:]
+    return tuple(np.where(count > 0, total / np.maximum(count, 1), cuts).tolist())
+
+
 def _codes(dose: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     if len(cuts) == 1 and cuts[0] == 1 and is_plain(dose):
         return dose.astype(np.int16)
@@ -191,11 +201,13 @@ def carry(states: States) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Exposed:
-    """One component's exposure: states (G, T) of groups, group (n,) of each unit, reach (G,) of each group."""
+    """One component's exposure: states (G, T) of groups, group (n,) of each unit, reach (G,) of each group, and the
+    dose of each state from 1 on."""
 
     state: np.ndarray
     group: np.ndarray | None
     reach: np.ndarray | None
+    doses: tuple[float, ...] = (1.0,)
 
 
 def join_paths(exposed: list[Exposed], n: int, T: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

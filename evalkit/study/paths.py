@@ -66,6 +66,8 @@ class Paths:
     weights: (n,) or None.
     lags: (K,) periods before an effect can show.
     always_on: (K,) registered as always on.
+    doses: (K,) the dose of each component's states 1, 2, ..., averaged where a bin holds several;
+        their ranks where nothing is given.
     """
 
     units: np.ndarray
@@ -82,6 +84,7 @@ class Paths:
     weights: np.ndarray | None = None
     lags: tuple[int, ...] = ()
     always_on: tuple[bool, ...] = ()
+    doses: tuple[tuple[float, ...], ...] = ()
     _cells: dict = field(default_factory=dict, repr=False)
 
     @property
@@ -103,6 +106,11 @@ class Paths:
         except ValueError:
             known = ", ".join(self.components)
             raise OptionError(f"There is no component {component!r}. This study has: {known}.") from None
+
+    def dose(self, k: int) -> np.ndarray:
+        """Dose of each state of component k from 0 on."""
+        most = int(self.state[:, :, k].max(initial=0))
+        return np.array([0.0, *self.doses[k]]) if self.doses else np.arange(most + 1.0)
 
     def others(self, component: str, only: tuple[int, ...] | None = None) -> np.ndarray:
         """(P, T) one code for the joint state of every other component; -1 where any is UNKNOWN."""

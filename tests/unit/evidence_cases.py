@@ -151,6 +151,7 @@ def _of_status() -> dict[str, tuple[Evidence, str]]:
         "few clusters, carried": (replace(NURSE, clusters_exposed=2, randomisation_p=0.01), "likely"),
         "few people": (replace(NURSE, people_exposed=49), "likely"),
         "additivity": (replace(NURSE, status="additive_only", rests_on_additivity=True), "likely"),
+        "dose": (replace(NURSE, status="additive_only", rests_on_additivity=True, rests_on_dose=True), "likely"),
         "no p": (replace(NURSE, p_adjusted=nan), "likely"),
         "by people, passed": (replace(NURSE, by_people=True, by_people_check="passed"), "shown"),
         "by people, failed": (replace(NURSE, by_people=True, by_people_check="failed"), "likely"),
