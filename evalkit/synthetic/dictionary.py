@@ -40,6 +40,10 @@ _COMPONENTS = {
     "always_on": "1 if it is on wherever and whenever the programme is",
     "unit_cost_gbp": "Illustrative cost of one person for one period, in pounds; of one week where weeks differ",
     "description": "What it is",
+    "why": "Why it should help",
+    "who": "Who provides it",
+    "how": "How it is provided",
+    "how_much": "How often, how long",
 }
 _LINKS = {"from": "Group", "to": "Place", "weight": "Share of the place that belongs to the group"}
 _BACKGROUND = {

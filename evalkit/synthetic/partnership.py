@@ -252,4 +252,5 @@ def _component(part: Part, spec: Spec, knobs: Knobs, adoption: pd.DataFrame | No
         replaces=part.replaces,
         unit_cost=part.unit_cost,
         description=part.description,
+        card=part.card,
     )

@@ -118,7 +118,8 @@ class Launch:
 @dataclass(frozen=True)
 class Part:
     """A component of the programme. level: a column of the sites, the name of a linked level, or "person" (a dose
-    that somebody chose for each person). core: on wherever the programme is. weeks: most dose of a person."""
+    that somebody chose for each person). always_on: wherever the programme is. card: what TIDieR asks of a description.
+    weeks: most dose of a person."""
 
     name: str
     label: str
@@ -132,6 +133,7 @@ class Part:
     replaces: str | None = None
     unit_cost: float | None = None
     description: str = ""
+    card: Mapping[str, str] = field(default_factory=dict)
     weeks: int = 12
 
 

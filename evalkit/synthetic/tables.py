@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalkit.study.component import CARD
 from evalkit.synthetic.clock import period_names
 from evalkit.synthetic.places import Sites, links_frame
 from evalkit.synthetic.rollout import Rollout
@@ -84,7 +85,8 @@ def small_tables(spec: Spec, sites: Sites, rollout: Rollout) -> dict[str, pd.Dat
 def _components(spec: Spec) -> pd.DataFrame:
     rows = [(p.name, p.label, p.level, p.reach or "", int(p.always_on), p.unit_cost, p.description) for p in spec.parts]
     names = ["component_id", "name", "assigned_at", "reaches", "always_on", "unit_cost_gbp", "description"]
-    return pd.DataFrame(rows, columns=names)
+    said = [key for key in CARD if any(key in p.card for p in spec.parts)]
+    return pd.DataFrame(rows, columns=names).assign(**{key: [p.card.get(key, "") for p in spec.parts] for key in said})
 
 
 def _background(spec: Spec) -> pd.DataFrame:

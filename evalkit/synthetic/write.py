@@ -139,7 +139,7 @@ def _component_keys(c: Component) -> dict[str, Any]:
     keys: dict[str, Any] = {"label": c.label, "description": c.description or None, "exposure": c.exposure}
     keys |= {"adoption": "adoption.csv" if c.by_spells else None, "assigned_at": c.assigned_at, "reach": c.reach}
     keys |= {"bins": None if c.bins is None else list(c.bins), "lag": c.lag or None, "replaces": c.replaces}
-    return keys | {"always_on": c.always_on or None, "unit_cost": c.unit_cost}
+    return {**keys, "always_on": c.always_on or None, "unit_cost": c.unit_cost, **c.card}
 
 
 def _table(name: str, keys: dict[str, Any]) -> list[str]:

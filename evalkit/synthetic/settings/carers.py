@@ -65,6 +65,12 @@ BREAKS = Part(
     reach="heavy_caring",
     unit_cost=160,
     description="Somebody else takes over for some hours or days.",
+    card={
+        "why": "Rest keeps people able to care",
+        "who": "Paid care workers of a local charity",
+        "how": "At home or at a day centre",
+        "how_much": "Some hours a week or some days a year",
+    },
 )
 EDUCATION = Part(
     "education",
@@ -75,6 +81,12 @@ EDUCATION = Part(
     reach="wants_company",
     unit_cost=40,
     description="Courses on caring. Carers said that they knew how to care, and the courses stopped.",
+    card={
+        "why": "Those who know more about caring may find it easier",
+        "who": "Trainers of a charity",
+        "how": "In a course for a group",
+        "how_much": "Six half-days",
+    },
 )
 GROUPS = Part(
     "groups",
@@ -86,6 +98,12 @@ GROUPS = Part(
     replaces="education",
     unit_cost=25,
     description="Groups that carers run themselves around what they like, in place of the courses.",
+    card={
+        "why": "Carers said that what they lacked was each other",
+        "who": "Carers themselves, with a small budget",
+        "how": "In a group",
+        "how_much": "Every week or two",
+    },
 )
 DIGITAL = Part(
     "digital",
@@ -96,6 +114,12 @@ DIGITAL = Part(
     reach="seldom_online",
     unit_cost=55,
     description="A device, a connection and somebody who shows how.",
+    card={
+        "why": "Much of help and company is online",
+        "who": "Volunteers with time to explain",
+        "how": "At home, with a device to keep",
+        "how_much": "Until it works, about four visits",
+    },
 )
 
 CONTRACT = Contract(

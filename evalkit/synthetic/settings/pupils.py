@@ -82,6 +82,12 @@ LITERACY = Part(
     reach="needs_literacy",
     unit_cost=140,
     description="A charity's reading help in school, as far as it had places that year.",
+    card={
+        "why": "Those who read badly fall behind in everything",
+        "who": "Reading teachers and volunteers of a charity",
+        "how": "Alone or in pairs, in school",
+        "how_much": "Three half-hours a week",
+    },
 )
 MATHS_TUTORING = Part(
     "maths_tutoring",
@@ -92,6 +98,12 @@ MATHS_TUTORING = Part(
     reach="needs_maths",
     unit_cost=160,
     description="Small groups with a tutor, as far as the charity had places that year.",
+    card={
+        "why": "Gaps in the basics do not close by themselves",
+        "who": "Tutors of a charity",
+        "how": "In groups of three, in school",
+        "how_much": "Once a week",
+    },
 )
 COUNSELLING = Part(
     "counselling",
@@ -102,6 +114,12 @@ COUNSELLING = Part(
     reach="needs_counselling",
     unit_cost=220,
     description="A counsellor in school.",
+    card={
+        "why": "Who is troubled does not learn",
+        "who": "A counsellor of a charity",
+        "how": "Alone, in a quiet room at school",
+        "how_much": "Once a week for two terms or more",
+    },
 )
 ENRICHMENT = Part(
     "enrichment",
@@ -112,6 +130,12 @@ ENRICHMENT = Part(
     reach="likes_clubs",
     unit_cost=60,
     description="Clubs and outings, some at weekends.",
+    card={
+        "why": "Clubs make school a place to be",
+        "who": "Coaches and artists of local groups",
+        "how": "In groups, after school and at weekends",
+        "how_much": "Once or twice a week",
+    },
 )
 LINK_WORKER = Part(
     "link_worker",
@@ -122,6 +146,12 @@ LINK_WORKER = Part(
     always_on=True,
     unit_cost=190,
     description="One adult who knows each pupil and brings in the rest.",
+    card={
+        "why": "Help that is brought together is used",
+        "who": "A link worker with about forty pupils",
+        "how": "In school and by visits to families",
+        "how_much": "Throughout, for two years",
+    },
 )
 
 CONTRACT = Contract(

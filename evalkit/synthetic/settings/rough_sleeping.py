@@ -96,6 +96,12 @@ POLICY = Part(
     bins=(0.25, 0.75),
     unit_cost=35,
     description="Housing associations stop barring people once evicted, and offer a move when a tenancy fails.",
+    card={
+        "why": "Nobody can settle where every landlord bars them",
+        "who": "Lettings officers of the association",
+        "how": "In each letting and each failing tenancy",
+        "how_much": "As often as a home falls free",
+    },
 )
 NURSE = Part(
     "nurse",
@@ -110,6 +116,12 @@ NURSE = Part(
     reach="dual_diagnosis",
     unit_cost=210,
     description="A nurse who may treat mental health and addiction together, for people who need both.",
+    card={
+        "why": "Mental health services wait for sobriety, and drug services for calm: people with both fall between",
+        "who": "One nurse who is trained in both, for each borough",
+        "how": "Face to face, on the street or at home",
+        "how_much": "About once a week",
+    },
 )
 COURT = Part(
     "court",
@@ -120,6 +132,12 @@ COURT = Part(
     reach="court_matters",
     unit_cost=120,
     description="Staying with the partnership is accepted instead of custody for earlier minor matters.",
+    card={
+        "why": "A week in custody for an old fine loses a tenancy",
+        "who": "A liaison worker in the magistrates' court and probation",
+        "how": "In court, by a letter to the bench and in person",
+        "how_much": "At each hearing",
+    },
 )
 NEWSLETTER = Part(
     "newsletter",
@@ -133,6 +151,12 @@ NEWSLETTER = Part(
     (),
     unit_cost=2,
     description="A monthly newsletter to landlords about the partnership.",
+    card={
+        "why": "Landlords who know of the partnership may let to its people",
+        "who": "The partnership's office",
+        "how": "By e-mail to landlords",
+        "how_much": "Once a month",
+    },
 )
 KEYWORKER = Part(
     "keyworker",
@@ -143,6 +167,12 @@ KEYWORKER = Part(
     always_on=True,
     unit_cost=420,
     description="A named worker and a mentor who has slept rough, in every place for as long as it takes part.",
+    card={
+        "why": "One person who stays is worth more than many who change",
+        "who": "A keyworker with about ten people, and a mentor who has slept rough",
+        "how": "Face to face and by telephone",
+        "how_much": "Several times a week at first, then as wished",
+    },
 )
 
 SURVEY = (

@@ -84,6 +84,12 @@ LINK_WORKER = Part(
     (Effect("hba1c", "level", -0.30, among="attends", ramp=6), Effect("wellbeing_star", "level", 0.3, among="attends")),
     unit_cost=85,
     description="A worker to whom the practice refers, who helps people to what is on offer nearby.",
+    card={
+        "why": "Much of what ails people with long-term conditions is not medical",
+        "who": "A worker of a local charity, on referral by the practice",
+        "how": "In talks, at the practice or at home, and by going along",
+        "how_much": "About eight meetings over a year or two",
+    },
 )
 WELFARE = Part(
     "welfare",
@@ -94,6 +100,12 @@ WELFARE = Part(
     reach="money_worries",
     unit_cost=30,
     description="Advice on benefits and debt, in the practice.",
+    card={
+        "why": "Money worries come before diet",
+        "who": "An adviser of an advice charity",
+        "how": "In the practice, by appointment",
+        "how_much": "As long as a claim or a debt takes",
+    },
 )
 WOMENS = Part(
     "womens_group",
@@ -104,6 +116,12 @@ WOMENS = Part(
     reach="woman",
     unit_cost=6,
     description="A group that women set up and run, added while the programme ran.",
+    card={
+        "why": "Company keeps people coming",
+        "who": "Women who use the service, with a room and wool paid for",
+        "how": "In a group",
+        "how_much": "Once a week",
+    },
 )
 MENS = Part(
     "mens_group",
@@ -114,6 +132,12 @@ MENS = Part(
     reach="man",
     unit_cost=8,
     description="A group that men set up and run, added while the programme ran.",
+    card={
+        "why": "Men come for something to do",
+        "who": "Men who use the service, with rods and permits paid for",
+        "how": "In a group, outdoors",
+        "how_much": "Once a week in season",
+    },
 )
 FEEDBACK = Part(
     "feedback",
@@ -123,6 +147,12 @@ FEEDBACK = Part(
     (Effect("hba1c", "level", -0.02),),
     unit_cost=3,
     description="Each provider's link workers see every month how their people fare.",
+    card={
+        "why": "Who sees the figures can act on them",
+        "who": "An analyst of the partnership",
+        "how": "On a screen, with a talk about it",
+        "how_much": "Once a month",
+    },
 )
 
 CONTRACT = Contract(

@@ -62,6 +62,12 @@ DOUBLE_RUNNING = Part(
     bins=(1, 6),
     unit_cost=900,
     description="Weeks in which both placements are paid, so that young person and family can get used to each other.",
+    card={
+        "why": "A move that can be tried does not have to be fled from",
+        "who": "The authority, which pays for both placements",
+        "how": "By visits and nights in both homes",
+        "how_much": "Nought to twelve weeks, as the worker thinks fit",
+    },
 )
 THERAPIST = Part(
     "therapist",
@@ -71,6 +77,12 @@ THERAPIST = Part(
     (Effect("in_placement", "hazard", -0.16),),
     unit_cost=420,
     description="A therapist for young person and family.",
+    card={
+        "why": "What happened before goes along into the new home",
+        "who": "A therapist who is trained in trauma",
+        "how": "With young person and family, apart and together",
+        "how_much": "Once a week",
+    },
 )
 MENTOR = Part(
     "mentor",
@@ -80,6 +92,12 @@ MENTOR = Part(
     (),
     unit_cost=150,
     description="A mentor outside the family.",
+    card={
+        "why": "Somebody who belongs to neither home",
+        "who": "A trained adult, often care-experienced",
+        "how": "In outings",
+        "how_much": "Once a week",
+    },
 )
 MATCHING = Part(
     "matching",
@@ -90,6 +108,12 @@ MATCHING = Part(
     always_on=True,
     unit_cost=300,
     description="Nobody moves before family and young person have met and agreed.",
+    card={
+        "why": "A family that fits keeps",
+        "who": "A social worker of the partnership",
+        "how": "By talks, visits and a weekend",
+        "how_much": "Over some weeks before the move",
+    },
 )
 
 CONTRACT = Contract(
