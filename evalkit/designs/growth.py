@@ -63,9 +63,9 @@ def _panel(study: StudyLike, outcome: str | None) -> Panel:
 
 
 def _other_columns(columns: Columns, paths: Paths, cells: pd.DataFrame, component: str) -> np.ndarray:
-    """(p,) how often each event time of the other components enters a weighted sum of cells."""
+    """(p,) how often each event time of the other components enters a sum of cells with signed weights."""
     T = paths.n_periods
-    weight = (cells["sign"] * cells["weight"].abs()).to_numpy()
+    weight = cells["weight"].to_numpy()
     path = cells["path"].to_numpy()
     at, base = (pd.Index(paths.periods).get_indexer(cells[c]) for c in ("period", "base"))
     rows, share = [path * T + at], [weight]

@@ -39,6 +39,12 @@ def test_alike_places_have_no_growth_to_take_out():
     assert checks.growth_taken_out(one, None).status == "passed"
 
 
+def test_eligible_and_ineligible_people_of_a_place_share_the_growth_of_others():
+    study = worlds.people(3).study()
+    one = ek.TripleDifference(base_window=6)(study, "nurse").aggregate("simple")
+    assert growth_of_others(study, one, "nurse") is None
+
+
 def test_others_that_always_go_together_are_taken_out_as_one():
     world = worlds.followed(4)
     frame = world.frame.assign(twin=world.frame["policy"])
