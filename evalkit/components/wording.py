@@ -44,6 +44,10 @@ class Names:
         """'1 borough', '8 boroughs'."""
         return f"{number:,} {self._many(number)}"
 
+    def when(self, value: object) -> str:
+        """A value of the calendar; with the noun where it is a bare number: 'month 3'."""
+        return f"{self.period} {value}" if isinstance(value, (int, float, np.number)) else str(value)
+
     def few(self, number: int) -> str:
         """'no borough', 'only 1 borough', 'only 2 boroughs'."""
         return f"only {self.count(number)}" if number else f"no {self.place}"
@@ -139,7 +143,7 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
     rows = on[on.any(axis=1) & ~on.all(axis=1)]
     if (on == on[0]).all() and len(rows):
         whom = "" if paths.reach[:, k].all() else ", for everybody whom it can reach"
-        return f"it began in the same {names.period} everywhere{whom} ({paths.periods[int(rows[0].argmax())]})"
+        return f"it began in the same {names.period} everywhere{whom} ({names.when(paths.periods[int(rows[0].argmax())])})"
     return f"it changes only as a whole {names.place} or a whole {names.period} does, so nothing is left to compare"
 
 

@@ -121,9 +121,11 @@ def in_one_breath(rows: Iterable[Mapping[str, object]]) -> str:
     groups: dict[tuple[str, str], list[str]] = {key: [] for key, _ in say.BREATH}
     for row in rows:
         verdict = str(row["verdict"])
-        direction = str(row.get("direction") or "") if verdict in ("shown", "likely") else ""
+        direction = str(row.get("direction") or "") if verdict in ("shown", "likely", "cannot_tell") else ""
         groups[verdict, direction].append(str(row.get("label") or row["component"]))
-    return sentences(*(t.format(names=join_words(groups[key])) for key, t in say.BREATH if groups[key]))
+    found = any(names for (verdict, _), names in groups.items() if verdict in ("shown", "likely"))
+    lead = "" if found or not any(groups.values()) else say.BREATH_NONE
+    return sentences(lead, *(t.format(names=join_words(groups[key])) for key, t in say.BREATH if groups[key]))
 
 
 def window_words(lag: int, clean_until: float | None, period: str, its: str = "its") -> str:
@@ -187,7 +189,8 @@ def _apart(e: Evidence, v: Verdict) -> str:
     others = join_words([quoted(n) for n in e.tied or names]) or unnamed
     lead = (say.SWAP if swap else say.TOGETHER).format(others=others)
     measured = e.bundle is not None and has_range(e.bundle)
-    close = "" if not measured else say.ALONE if swap else say.EITHER if len(names) == 1 else say.ANY
+    instead = swap or (e.bundle is not None and min(e.bundle.signs) < 0)
+    close = "" if not measured else say.ALONE if instead else say.EITHER if len(names) == 1 else say.ANY
     reason = say.ONLY_IF.format(reason=e.reason) if e.reason.lower().startswith("only if") else e.reason
     return sentences(lead, reason, bundle_sentence(e), close)
 
