@@ -141,8 +141,8 @@ class Sums:
         units = np.flatnonzero(groups[self.of])
         change, seen = self.changes(units, c)
         mass = np.where(seen, self.weights[units, None], 0.0) * self.share(units, c)
-        of, n = self.of[units], len(self.path)
-        return add_by(mass, of, n), add_by(mass * change, of, n)
+        both = add_by(np.hstack([mass, mass * change]), self.of[units], len(self.path))
+        return both[:, : len(c.base)], both[:, len(c.base) :]
 
     def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
         """(m, T) one over the parts that each adopter is in: the base periods in which it was seen."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -141,22 +142,27 @@ class PairedSums(Sums):
         early, late = np.divmod(c.part, self.blocks[1].shape[1])
         y = self.blocks[1][units, late] - self.blocks[0][units, early]
         seen = np.isfinite(y) if self.usable is None else np.isfinite(y) & self.usable[units, 0]
-        both = seen[:, None] & (c.base >= 0)
-        return np.where(both, y[:, None], 0.0)[:, periods], both[:, periods]
+        both = seen[:, None] & (c.base[periods] >= 0)
+        return np.where(both, y[:, None], 0.0), both
 
     def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
-        pairs = np.ones(len(units))
-        for block in self.blocks if c.parent is not None else ():
-            pairs *= np.isfinite(block[units]).sum(axis=1)
-        each = np.divide(1.0, pairs, out=np.zeros(len(units)), where=pairs > 0)
+        each = np.ones(len(units)) if c.parent is None else self._each[units]
         return np.repeat(each[:, None], len(c.base[periods]), axis=1)
+
+    @cached_property
+    def _each(self) -> np.ndarray:
+        """(n,) one over the pairs of periods in which each unit was seen."""
+        early, late = (np.isfinite(block).sum(axis=1) for block in self.blocks)
+        return 1.0 / np.maximum(early * late, 1)
 
     def _read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
         if c.parent is None:
             return super()._read(c)
-        change, seen = self.changes(np.arange(len(self.values)), c)
+        change, seen = self.changes(np.arange(len(self.values)), c, slice(1, 2))
         mass = np.where(seen, self.weights[:, None], 0.0)
-        return self.group(mass), self.group(mass * change)
+        both = np.zeros((2, len(self.path), 2))
+        both[:, :, 1] = self.group(np.hstack([mass, mass * change])).T
+        return both[0], both[1]
 
 
 def _mean(y: np.ndarray) -> np.ndarray:
