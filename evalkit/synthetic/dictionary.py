@@ -27,6 +27,8 @@ _ADOPTION = {
     "dose": "How much of it, 1 for all",
     "planned_start": "Start according to the plan",
     "certainty": "How sure the date is",
+    "source": "Who said so",
+    "change_note": "Why it ended, where it did and the register says so",
 }
 _SITES = {
     "in_programme": "1 for places that take part",

@@ -193,6 +193,13 @@ def _adoption(spec: Spec, knobs: Knobs, spells: dict[str, _Spells], draws: Draws
             "end": [None if e >= T else names[e] for e in ends], "dose": 1.0,
             "planned_start": names[np.clip(one.start[rows] - 1, 0, T - 1)],
             "certainty": "month" if not knobs.date_error else "guessed",
+            "source": "returns of the places" if not knobs.date_error else "asked afterwards",
+            "change_note": [_why_ended(part, spec) if e < T else "" for e in ends],
         }))  # fmt: skip
-    columns = ["component", "level_id", "start", "end", "dose", "planned_start", "certainty"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _why_ended(part: Part, spec: Spec) -> str:
+    """What the register says of a spell that has ended."""
+    other = part.launch.ends_with
+    return "" if other is None else f"Gave way to {spec.part(other).label.lower()}"

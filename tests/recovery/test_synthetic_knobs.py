@@ -143,6 +143,47 @@ def test_the_table_at_the_line_changes_nothing_else() -> None:
     assert len(both[1]) == len(both[0]) + 1
 
 
+# --- the others that had no test of their own ------------------------------------------------------------------------
+
+
+def test_a_share_is_taken_on_at_the_crisis_and_the_rest_from_a_list() -> None:
+    found = []
+    for share in (1.0, 0.4):
+        p = partnership("rough_sleeping", "clean", 2, crisis="both", crisis_share=share)
+        found.append((lived(p)[21:24].max(axis=0) == 0).mean())
+    everybody = (lived(partnership("rough_sleeping", "clean", 2))[21:24].max(axis=0) == 0).mean()
+    assert found[0] == 1
+    assert found[1] == pytest.approx(0.4 + 0.6 * everybody, abs=0.03)
+
+
+def test_recording_that_starts_with_payment_hides_rows_of_the_programme_before_the_launch_alone() -> None:
+    plain, late = (partnership("carers", "clean", 2, recording=r) for r in (0.0, 0.7))
+    assert (lived(plain, "quality_of_life") == lived(late, "quality_of_life")).all()
+    people, panel = late.tables["people"][["person_id", "in_programme"]], late.tables["panel"]
+    rows = panel.merge(people, on="person_id")
+    hidden = (rows["observed"] == 0).groupby([rows["in_programme"], rows["half_year"] < "2020-04"]).mean()
+    assert hidden[1, True] == pytest.approx(0.7, abs=0.02)
+    assert hidden[1, False] == hidden[0, True] == hidden[0, False] == 0
+    assert (plain.tables["panel"]["observed"] == 1).all()
+
+
+def test_attrition_and_missing_rows_come_one_by_one() -> None:
+    plain, left, gaps = (partnership("carers", "clean", 2, **k) for k in ({}, {"attrition": 1.0}, {"missing": 1.0}))
+    assert plain.tables["people"]["exit_reason"].eq("").all() and plain.tables["panel"]["quality_of_life"].notna().all()
+    assert 0.3 < left.tables["people"]["exit_reason"].ne("").mean() < 0.7
+    assert left.tables["panel"]["quality_of_life"].notna().all()
+    assert gaps.tables["panel"]["quality_of_life"].isna().mean() == pytest.approx(0.56, abs=0.03)
+    assert len(gaps.tables["panel"]) == len(plain.tables["panel"])
+
+
+def test_the_register_says_why_something_ended_and_how_sure_its_dates_are() -> None:
+    sure, unsure = (partnership("carers", "realistic", 1, date_error=e).tables["adoption"] for e in (0, 1))
+    ended = sure["end"].notna()
+    assert (sure["change_note"] == "Gave way to carer-led groups").equals(ended) and ended.sum() == 7
+    assert set(sure["source"]) == {"returns of the places"} and set(unsure["source"]) == {"asked afterwards"}
+    assert set(unsure["certainty"]) == {"guessed"}
+
+
 # --- knobs in words ------------------------------------------------------------------------------------------------
 
 
