@@ -14,10 +14,8 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from scipy import sparse
 
 from evalkit.designs.plan import Comparison, Plan
-from evalkit.designs.sums import adder
 from evalkit.inference.jackknife import Replicates
 from evalkit.study.paths import Paths
 
@@ -36,9 +34,15 @@ class Term:
     what: str = "change"
 
     @cached_property
+    def at(self) -> np.ndarray:
+        """(g,) groups that take part in any period: often few of all."""
+        return np.flatnonzero(self.mask.any(axis=1))
+
+    @cached_property
     def inside(self) -> tuple[np.ndarray, np.ndarray]:
-        """(G, T) mass and sum of the groups that take part, zero elsewhere."""
-        return self.n * self.mask, self.s * self.mask
+        """(g, T) mass and sum of the groups `at`, zero in periods in which they take no part."""
+        mask = self.mask[self.at]
+        return self.n[self.at] * mask, self.s[self.at] * mask
 
     @cached_property
     def total(self) -> tuple[np.ndarray, np.ndarray]:
@@ -197,8 +201,8 @@ class Contrast:
         for b in self.blocks:
             exposed = self.exposed_groups(b)
             for term in b.terms:
-                there = (term.n > 0) & term.mask & b.ok
-                out[:, b.line] |= there & exposed if sign > 0 else there & ~exposed
+                there, mine = (term.inside[0] > 0) & b.ok, exposed[term.at]
+                out[term.at, b.line] |= there & mine if sign > 0 else there & ~mine
         return out
 
     def exposed_groups(self, b: Block) -> np.ndarray:
@@ -214,10 +218,10 @@ class Contrast:
             for term, mean in zip(b.terms, b.means, strict=True):
                 n, s = term.inside
                 per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
-                value[:, b.line] += term.sign * per_mass * (s - n * mean)
-            n = b.terms[0].inside[0] * b.ok
-            value[:, b.line] += unit * n * (b.effect - np.nan_to_num(self.value[b.line]))
-            mass[:, b.line] += n
+                value[term.at, b.line] += term.sign * per_mass * (s - n * mean)
+            at, n = b.terms[0].at, b.terms[0].inside[0] * b.ok
+            value[at, b.line] += unit * n * (b.effect - np.nan_to_num(self.value[b.line]))
+            mass[at, b.line] += n
         flat = lambda x: x.reshape(self.n_groups, -1)[:, rows]  # noqa: E731
         return np.hstack([flat(value), flat(mass)])
 
@@ -249,9 +253,8 @@ class Contrast:
         shape = (len(names), *self.mass.shape)
         top, below = np.zeros(shape), np.zeros(shape)
         exposed, comparison = np.zeros(shape, bool), np.zeros(shape, bool)
-        collect = adder(self.reader.cluster, len(names))
         for b in self.blocks:
-            effect, mass, left, arms = self._without_each(b, collect)
+            effect, mass, left, arms = self._without_each(b, len(names))
             top[:, b.line] += np.where(left, mass * effect, 0.0)
             below[:, b.line] += np.where(left, mass, 0.0)
             exposed[:, b.line] |= arms[0]
@@ -260,25 +263,31 @@ class Contrast:
         flat = lambda x: x.reshape(len(names), -1)[:, rows]  # noqa: E731
         return Replicates(names, self.reader.level, flat(values), flat(below), flat(exposed), flat(comparison))
 
-    def _without_each(self, b: Block, collect: sparse.csr_matrix) -> tuple:
+    def _without_each(self, b: Block, clusters: int) -> tuple:
         """Effect and mass of a block without each cluster (K, T), where they exist, and the arms' clusters."""
-        left = np.broadcast_to(b.comparison.possible, (collect.shape[0], self.n_periods)).copy()
+        left = np.broadcast_to(b.comparison.possible, (clusters, self.n_periods)).copy()
         effect = np.zeros(left.shape)
         arms = [np.zeros(left.shape, bool), np.zeros(left.shape, bool)]
         mass = np.zeros(left.shape)
         exposed = self.exposed_groups(b)
         for i, term in enumerate(b.terms):
-            n, s = np.split(collect @ np.hstack(term.inside), 2, axis=1)
-            there = np.asarray(n > 0)
+            n, s = (_sum_by(x, self.reader.cluster[term.at], clusters) for x in term.inside)
+            there = n > 0
             still = there.sum(axis=0) - there > 0
             left &= still
             rest = np.where(still, term.total[0] - n, 1.0)
             effect += term.sign * (term.total[1] - s) / rest
             if i == 0:
                 mass = rest
-            side = 0 if (term.mask & exposed).any() else 1
+            side = 0 if (term.mask[term.at] & exposed[term.at]).any() else 1
             arms[side] |= there & b.ok
         return effect, mass, left, arms
+
+
+def _sum_by(x: np.ndarray, code: np.ndarray, size: int) -> np.ndarray:
+    """(size, T) sums of the rows of x (g, T) by their code."""
+    cell = (code[:, None] * x.shape[1] + np.arange(x.shape[1])).ravel()
+    return np.bincount(cell, weights=x.ravel(), minlength=size * x.shape[1]).reshape(size, -1)
 
 
 def ratio(top: np.ndarray, below: np.ndarray, ok: np.ndarray) -> np.ndarray:

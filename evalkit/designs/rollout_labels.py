@@ -102,11 +102,13 @@ def count_heads(contrast: Contrast) -> Heads:
         used[line] += np.where(ok, adopters, 0)
         seen[line] += np.where(c.possible, adopters, 0)
         missing[line] += np.where(c.possible, size[mine].sum() - adopters, 0)
+        at = np.flatnonzero(serve.any(axis=1))
+        serve = serve[at]
         most = serving.setdefault(line, np.zeros(heads.shape))
-        np.maximum(most, heads * (serve & ok), out=most)
+        most[at] = np.maximum(most[at], heads[at] * (serve & ok))
         for into, count in ((kept, heads), (began, base)):
             into[0, line] += np.where(ok, count[mine].sum(axis=0), 0)
-            into[1, line] += np.where(ok, (count * serve).sum(axis=0), 0)
+            into[1, line] += np.where(ok, (count[at] * serve).sum(axis=0), 0)
     for line, most in serving.items():
         matches[line] = most.sum(axis=0)
     share = np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)
@@ -124,8 +126,10 @@ def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
     at[rows] = np.arange(len(rows))
     sides = _sides(contrast.reader)
     pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at, sides)]
-    columns = ["row", "component", "path", "cluster", "period", "base", "window", "sign", "weight"]
-    frame = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
+    columns = ["row", "path", "cluster", "period", "base", "window", "sign", "weight"]
+    joined = [np.concatenate(x) for x in zip(*pieces, strict=True)] if pieces else [np.empty(0)] * len(columns)
+    frame = pd.DataFrame(dict(zip(columns, joined, strict=True)))
+    frame.insert(1, "component", contrast.plan.component)
     paths = contrast.reader.paths
     names = paths.levels[contrast.reader.level].names
     return frame.assign(
@@ -142,7 +146,7 @@ class _Side:
 
     path: np.ndarray
     cluster: np.ndarray
-    gather: sparse.csr_array
+    gather: sparse.csc_array
     taken_off: bool = False
 
 
@@ -150,18 +154,19 @@ def _sides(reader: Reader) -> list[_Side]:
     """Cells as they are, or pairs as the eligible and the ineligible: many pairs share a path, and add up."""
     pairs: Pairs | None = getattr(reader, "pairs", None)
     if pairs is None:
-        return [_Side(reader.path, reader.cluster, sparse.eye_array(len(reader.path), format="csr"))]
+        return [_Side(reader.path, reader.cluster, sparse.eye_array(len(reader.path), format="csc"))]
     out = []
     for of, taken_off in ((pairs.eligible, False), (pairs.ineligible, True)):
         both = np.stack([of[reader.path], reader.cluster])
         (path, cluster), code = np.unique(both, axis=1, return_inverse=True)
         lines = np.arange(both.shape[1])
-        gather = sparse.csr_array((np.ones(len(lines)), (code.ravel(), lines)), shape=(len(path), len(lines)))
+        gather = sparse.csc_array((np.ones(len(lines)), (code.ravel(), lines)), shape=(len(path), len(lines)))
         out.append(_Side(path, cluster, gather, taken_off))
     return out
 
 
-def _block_cells(contrast: Contrast, b: Block, at: np.ndarray, sides: list[_Side]) -> list[pd.DataFrame]:
+def _block_cells(contrast: Contrast, b: Block, at: np.ndarray, sides: list[_Side]) -> list[tuple]:
+    """Columns of the cells of one block: row, path, cluster, period, base, window, sign, weight."""
     c, (share, _) = b.comparison, contrast.weights(b)
     columns = at[b.line * contrast.n_periods : (b.line + 1) * contrast.n_periods]
     out = []
@@ -171,11 +176,8 @@ def _block_cells(contrast: Contrast, b: Block, at: np.ndarray, sides: list[_Side
         weight = term.inside[0] * np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0) * term.sign
         weight = weight * (columns >= 0)
         for side in sides:
-            sums = side.gather @ weight * (-1 if side.taken_off else 1)
+            sums = side.gather[:, term.at] @ weight * (-1 if side.taken_off else 1)
             g, t = np.nonzero(sums)
-            out.append(pd.DataFrame({
-                "row": columns[t], "component": c.component, "path": side.path[g], "cluster": side.cluster[g],
-                "period": t, "base": c.base[t], "window": c.window[t],
-                "sign": -1 if side.taken_off else term.sign, "weight": sums[g, t],
-            }))  # fmt: skip
+            sign = np.full(len(g), -1 if side.taken_off else term.sign)
+            out.append((columns[t], side.path[g], side.cluster[g], t, c.base[t], c.window[t], sign, sums[g, t]))
     return out

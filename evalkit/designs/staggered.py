@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from evalkit.designs.adjust import ADJUSTMENTS
 from evalkit.designs.adjust.adjusted import adjusted_estimate
 from evalkit.designs.contrast import Contrast
+from evalkit.designs.kept import kept_plan
 from evalkit.designs.plan import Plan, Rules, arena, make_plan
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.readers import CrossSections, Within
@@ -79,7 +80,8 @@ class StaggeredRollout:
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of the component with its matches; sees no outcome."""
-        return make_plan(arena(paths, component, self.others), self.rules)
+        key = ("rollout", component, self.others, self.rules)
+        return kept_plan(paths, key, lambda: make_plan(arena(paths, component, self.others), self.rules))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""

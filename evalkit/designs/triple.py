@@ -8,6 +8,7 @@ from evalkit.designs.adjust import ADJUSTMENTS
 from evalkit.designs.adjust.adjusted import assemble_adjusted, read_covariates
 from evalkit.designs.adjust.adjusted_pairs import AdjustedPairs
 from evalkit.designs.contrast import Contrast
+from evalkit.designs.kept import kept_plan
 from evalkit.designs.pair_reader import PairReader
 from evalkit.designs.pairs import Pairs, gap_arena, make_pairs, pair_arena
 from evalkit.designs.plan import Plan, Rules, make_plan
@@ -74,7 +75,9 @@ class TripleDifference:
         return self._plan(paths, pairs)
 
     def _plan(self, paths: Paths, pairs: Pairs) -> Plan:
-        return make_plan(pair_arena(paths, pairs, ignored=self.others == "ignored"), self.rules)
+        ignored = self.others == "ignored"
+        key = ("pairs", pairs.component, ignored, self.rules)
+        return kept_plan(paths, key, lambda: make_plan(pair_arena(paths, pairs, ignored=ignored), self.rules))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
@@ -116,7 +119,9 @@ class EffectGap:
         return Plan(component, (), ()) if pairs is None else self._plan(paths, pairs, component)
 
     def _plan(self, paths: Paths, pairs: Pairs, component: str) -> Plan:
-        return make_plan(gap_arena(paths, pairs, component), Rules(base_window=self.base_window, horizon=self.horizon))
+        rules = Rules(base_window=self.base_window, horizon=self.horizon)
+        key = ("gap", self.by, component, rules)
+        return kept_plan(paths, key, lambda: make_plan(gap_arena(paths, pairs, component), rules))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Rows by cohort and period; `NotIdentifiedError` when no start allows it."""
