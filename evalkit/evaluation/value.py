@@ -16,6 +16,7 @@ from evalkit.evaluation.value_money import Prices, Purse
 from evalkit.evaluation.value_words import line_words, ratio_words
 from evalkit.show.numbers import pounds
 from evalkit.show.tables import Table, from_frame
+from evalkit.show.words import count_words
 from evalkit.study import Outcome, Study
 from evalkit.study.money import BEARERS, PROGRAMME
 
@@ -224,6 +225,9 @@ def _notes(case: Case) -> tuple[str, ...]:
         out.append("Payments are not divided among components that were on together.")
     if np.isfinite(purse.paid[1]):
         out.append(f"Payments: {pounds(purse.paid[1])} in all, from {purse.paid[2]}.")
+    if lost := purse.outside:
+        out.append(f"In {count_words(lost, 'row')} of the costs nothing was on in the period named: that money is "
+                   "shared out over all people periods exposed.")  # fmt: skip
     years = sorted(_years(purse))
     if len(years) > 1 and purse.prices.price_year is None:
         said = ", ".join(map(str, years))

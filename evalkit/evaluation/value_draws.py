@@ -13,7 +13,8 @@ from evalkit.inference import Estimate
 @dataclass(frozen=True, eq=False)
 class Ratio:
     """Money for one more outcome. low, high: limits; high is infinite where the effect may be zero. kind:
-    "bounded", "unbounded", "worse" (the interval lies below zero), "unclear" (the estimate does), "none"."""
+    "bounded", "unbounded", "worse" (the interval lies below zero), "unclear" (the estimate does), "nothing" (both are
+    zero), "none"."""
 
     value: float
     low: float
@@ -56,7 +57,7 @@ def ratio(money: float, gain: float, draws: np.ndarray, level: float) -> Ratio:
     if not np.isfinite(money) or not np.isfinite(gain) or not np.isfinite(low):
         return Ratio(nan, nan, nan, "none")
     if high <= 0:
-        return Ratio(nan, nan, nan, "worse")
+        return Ratio(nan, nan, nan, "worse" if low < 0 else "nothing")
     least = money / high
     if low > 0:
         return Ratio(money / gain, least, money / low, "bounded")

@@ -28,7 +28,9 @@ class Line:
 
     kind: component, bundle, programme or not_given. additional: towards what is better, over the people periods
     compared; spread: limits of `additional`. gain, gains: additional outcomes, discounted, and their draws.
-    paid, paid_discounted: payments for the people periods compared. reason: why there is no effect.
+    paid, paid_discounted: payments for the people periods compared. good: outcomes that can be paid for: those
+    recorded, or for a share that should be lower the people periods without it; NaN for what is not counted.
+    reason: why there is no effect.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Line:
     paid_discounted: float
     countable: bool
     higher: bool
+    good: float
     reason: str = ""
 
     @property
@@ -75,11 +78,11 @@ class Line:
 
     @property
     def paid_anyway(self) -> tuple[float, float, float]:
-        """Payments for outcomes that would have happened anyway, with limits: the share of the outcomes that was
-        expected without it, every outcome paid alike."""
-        if not self.higher or not self.gross > 0 or not self.countable:
+        """Payments for outcomes that would have happened anyway, with limits: the share of the good outcomes that was
+        expected without it, every one of them paid alike."""
+        if not self.good > 0:
             return float("nan"), float("nan"), float("nan")
-        share = 1.0 - np.array([self.additional, self.spread[1], self.spread[0]]) / self.gross
+        share = 1.0 - np.array([self.additional, self.spread[1], self.spread[0]]) / self.good
         value, low, high = self.paid * np.clip(share, 0.0, 1.0)
         return float(value), float(low), float(high)
 
@@ -111,7 +114,8 @@ class Case:
         table = self.purse.money.unit_costs
         if table is None:
             return pd.DataFrame({"outcome": [], "value": []})
-        return table[table["outcome"] == self.outcome.column].assign(value=lambda t: t["value"].astype(float))
+        mine = table[table["outcome"] == self.outcome.column]
+        return mine.assign(value=mine["value"].astype(float) * self.purse.at_prices(mine))
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,12 +225,20 @@ def _line(part: _Part, purse: Purse, level: float, draws: np.ndarray) -> Line:
     ends = np.sort(sign * n * np.array([row["conf_low"], row["conf_high"]], dtype=float))
     paid, discounted = purse.payments(part.cells)
     cost, priced = _cost(purse, part.members, part.cells, part.kind)
+    gross = float((part.cells * purse.mean).sum())
     return Line(
-        part.name, part.label, part.kind, part.members, n, float((part.cells * purse.mean).sum()),
+        part.name, part.label, part.kind, part.members, n, gross,
         sign * n * float(row["estimate"]), (float(ends[0]), float(ends[1])),
         sign * part.weight * float(part.faded.value[0]), sign * part.weight * draws, cost, priced, paid, discounted,
-        purse.outcome.kind != "log", higher, str(row["reason"]),
+        purse.outcome.kind != "log", higher, _good(purse.outcome, gross, n), str(row["reason"]),
     )  # fmt: skip
+
+
+def _good(outcome: Outcome, gross: float, people_periods: float) -> float:
+    """Outcomes that can be paid for."""
+    if outcome.better == "higher":
+        return gross if outcome.kind in ("share", "count") else float("nan")
+    return people_periods - gross if outcome.kind == "share" else float("nan")
 
 
 def _cost(purse: Purse, members: Sequence[str], cells: np.ndarray, kind: str) -> tuple[Amount, bool]:
@@ -255,5 +267,5 @@ def _bare(evaluation: Evaluation, outcome: Outcome, purse: Purse, name: str) -> 
     return Line(
         name, label, "not_given", members, 0.0, nan, nan, (nan, nan), nan, np.full(1, nan),
         Amount(amount.whole, nan, nan), np.isfinite(amount.whole), nan, nan, outcome.kind != "log",
-        outcome.better == "higher", reason,
+        outcome.better == "higher", nan, reason,
     )  # fmt: skip

@@ -105,7 +105,7 @@ class Purse:
         Rows of the table of costs are shared out over the people periods exposed (in their own period where
         they name one); without rows, the unit cost for each unit exposed and period.
         """
-        exposed = self.there * (self.anything if component == PROGRAMME else self.on(component))
+        exposed = self.there * self.exposed(component)
         each, used = exposed.sum(axis=0), np.minimum(cells, exposed).sum(axis=0)
         rows = self._rows(component)
         if not len(rows):
@@ -122,14 +122,30 @@ class Purse:
             amount = np.where(rows["bearer"].fillna("fiscal").isin(self.prices.bearers), amount, 0.0)
         elif "fiscal" not in self.prices.bearers:
             amount = np.zeros(len(rows))
-        return amount * self._at_prices(rows)
+        return amount * self.at_prices(rows)
 
-    def _at_prices(self, rows: pd.DataFrame) -> np.ndarray:
+    def at_prices(self, rows: pd.DataFrame) -> np.ndarray:
+        """(r,) what brings each row's money to the price year; 1 where none was chosen."""
         p = self.prices
         if p.price_year is None or p.inflation is None or "price_year" not in rows.columns:
             return np.ones(len(rows))
         year = rows["price_year"].astype(float).fillna(p.price_year).to_numpy()
         return (1.0 + p.inflation) ** (p.price_year - year)
+
+    @property
+    def outside(self) -> int:
+        """Rows of the costs that name a period in which nothing of theirs was on, or which the panel does not have."""
+        count = 0
+        for c in [*self.study.paths.components, PROGRAMME]:
+            rows = self._rows(c)
+            if len(rows) and "period" in rows.columns:
+                at, each = self._when(rows), (self.there * self.exposed(c)).sum(axis=0)
+                count += int(((at < 0) | (each[np.maximum(at, 0)] <= 0))[rows["period"].notna().to_numpy()].sum())
+        return count
+
+    def exposed(self, component: str) -> np.ndarray:
+        """(P, T) where a component is on; for the programme, where anything is."""
+        return self.anything if component == PROGRAMME else self.on(component)
 
     def _when(self, rows: pd.DataFrame) -> np.ndarray:
         """(r,) position of each row's period, -1 where it names none of the calendar's."""
@@ -174,10 +190,20 @@ class Purse:
         claims, card = self._of_outcome("claims"), self._of_outcome("rate_card")
         if len(claims):
             return self._claimed(claims)
-        if len(card) and self.outcome.kind in ("share", "count"):
-            grid = self._by_card(card)
+        if len(card) and self.paid_for is not None:
+            grid = self._by_card(card, self.paid_for)
             return self._cells(grid), float(grid.sum()), "rate card times outcomes recorded while anything was on"
         return None, float("nan"), "no claims, and no rate card that can be counted"
+
+    @property
+    def paid_for(self) -> np.ndarray | None:
+        """(n, T) what a rate card pays for: the outcome, or a period without it where lower is better; None where that
+        cannot be counted (a lower count has nothing to count)."""
+        kind, higher = self.outcome.kind, self.outcome.better == "higher"
+        if kind != "share" and not (kind == "count" and higher):
+            return None
+        values = self.study.values(self.outcome)
+        return np.nan_to_num(values if higher else 1.0 - values)
 
     def _of_outcome(self, name: str) -> pd.DataFrame:
         table = self.money.table(name)
@@ -188,7 +214,7 @@ class Purse:
         if "validated" in claims.columns:
             refused = claims["validated"].astype(float).fillna(1.0).to_numpy() == 0
             claims, words = claims[~refused], f"claims validated; {int(refused.sum()):,} were not, and are left out"
-        amount = claims["amount"].to_numpy(dtype=float) * self._at_prices(claims)
+        amount = claims["amount"].to_numpy(dtype=float) * self.at_prices(claims)
         unit = next((c for c in (self.study.unit, "unit", "person_id", "unit_id") if c in claims.columns), None)
         when = self._when(claims)
         if unit is None or (when < 0).all():
@@ -198,12 +224,14 @@ class Purse:
         good = (at >= 0) & (when >= 0)
         grid = np.zeros((self.study.paths.n_units, self.study.paths.n_periods))
         np.add.at(grid, (at[good], when[good]), amount[good])
+        lost = int((~good).sum())
+        if lost:
+            words = f"{words}; {lost:,} of them name no unit and period of the panel, and count in this sum only"
         return self._cells(grid), float(amount.sum()), words
 
-    def _by_card(self, card: pd.DataFrame) -> np.ndarray:
+    def _by_card(self, card: pd.DataFrame, good: np.ndarray) -> np.ndarray:
         """(n, T) a payment for every so many periods with the outcome while anything is on, up to the cap."""
-        paths = self.study.paths
-        y = np.nan_to_num(self.study.values(self.outcome)) * self.anything[paths.path]
+        y = good * self.anything[self.study.paths.path]
         run = np.cumsum(y, axis=1)
         out = np.zeros(y.shape)
         for _, row in card.iterrows():

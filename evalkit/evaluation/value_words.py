@@ -46,6 +46,8 @@ def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
         )
     if ratio.kind == "worse":
         return "The outcome is worse with it, so no cost for one more is given."
+    if ratio.kind == "nothing":
+        return "Nothing was added, so no cost for one more is given."
     return full_stop(f"no cost for one more is given: {line.reason or 'its effect has no interval'}")
 
 

@@ -144,14 +144,20 @@ def _check(
                            "Say what the payment is for, such as 'six months in a settled home'.")  # fmt: skip
     if "periods" in table.columns and name == "rate_card":
         number = pd.to_numeric(table["periods"], errors="coerce")
-        wrong = (table["periods"].notna() & ~(number >= 1)).to_numpy()
+        wrong = (table["periods"].notna() & ~((number >= 1) & (number == number.round()))).to_numpy()
         if wrong.any():
-            yield _problem("The periods of a payment are not 1 or more", name, table, "periods", wrong,
+            yield _problem("The periods of a payment are not a whole number, 1 or more", name, table, "periods", wrong,
                            "Give a whole number of periods.")  # fmt: skip
     yield from _words(name, table)
 
 
 def _words(name: str, table: pd.DataFrame) -> Iterator[Problem]:
+    if name == "claims" and "validated" in table.columns:
+        number = pd.to_numeric(table["validated"], errors="coerce")
+        wrong = (table["validated"].notna() & ~number.isin([0, 1])).to_numpy()
+        if wrong.any():
+            yield _problem("Whether a claim was validated is not 0 or 1", name, table, "validated", wrong,
+                           "Write 1 for validated, 0 for refused, and nothing where nobody has looked.")  # fmt: skip
     if "bearer" in table.columns:
         wrong = (table["bearer"].notna() & ~table["bearer"].isin(BEARERS)).to_numpy()
         if wrong.any():

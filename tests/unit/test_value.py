@@ -239,3 +239,75 @@ def test_pictures_say_what_they_show(good: ek.Evaluation) -> None:
 def test_choices_that_make_no_sense_are_refused(good: ek.Evaluation, options: dict, said: str) -> None:
     with pytest.raises(ek.EvalkitError, match=said):
         value_for_money(good, **options)
+
+
+def rough(effect: float) -> pd.DataFrame:
+    """A share that should be lower: six in ten without the component."""
+    frame = panel(0.0)
+    rng = np.random.default_rng(2)
+    return frame.assign(y=(rng.random(len(frame)) < 0.6 - effect * frame["a"]).astype(int))
+
+
+def test_a_rate_card_pays_for_periods_without_what_should_be_lower() -> None:
+    frame = rough(0.3)
+    card = pd.DataFrame({"outcome": ["y"], "trigger": ["a year off the street"], "tariff": [100.0]})
+    study = study_of(frame, kind="share", better="lower", money={"rate_card": card})
+    row = value_for_money(ek.evaluate(study), discount=0.0).table.set_index("name").loc["a"]
+    good = (1 - frame.loc[frame["a"] == 1, "y"]).sum()
+    assert row["paid"] == pytest.approx(100.0 * good)
+    assert row["paid_anyway"] == pytest.approx(100.0 * (good - row["additional"]))
+    assert 0 < row["paid_anyway_low"] < row["paid_anyway"] < row["paid_anyway_high"] < row["paid"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "better"), [("count", "lower"), ("score", "higher"), ("money", "higher"), ("log", "lower")]
+)
+def test_what_cannot_be_counted_is_not_paid_by_a_rate_card(kind: str, better: str) -> None:
+    card = pd.DataFrame({"outcome": ["y"], "trigger": ["each"], "tariff": [100.0]})
+    study = study_of(panel(1.0), kind=kind, better=better, money={"rate_card": card})
+    row = value_for_money(ek.evaluate(study), discount=0.0).table.iloc[0]
+    assert np.isnan([row["paid"], row["paid_per_outcome"], row["paid_anyway"]]).all()
+
+
+def test_nothing_added_is_no_harm() -> None:
+    assert ratio(100.0, 0.0, np.zeros(500), 0.95).kind == "nothing"
+    frame = panel(0.0).assign(y=1.0)
+    words = ek.evaluate(study_of(frame, unit_cost=300.0)).value.table.set_index("name").loc["a", "words"]
+    assert "worse" not in words and "£300" not in words
+
+
+def test_worth_of_another_price_year_is_brought_to_the_year_chosen(good: ek.Evaluation) -> None:
+    worth = pd.DataFrame({"outcome": ["y", "y"], "value": [200.0, 200.0], "price_year": [2008, 2010]})
+    evaluation = ek.evaluate(study_of(panel(1.0), unit_cost=300.0, money={"unit_costs": worth}))
+    made = value_for_money(evaluation, discount=0.0, price_year=2010, inflation=0.1)
+    mine = made.benefits[made.benefits["name"] == "a"]["value"].tolist()
+    assert mine == pytest.approx([242.0, 200.0])
+
+
+def test_money_without_a_place_in_the_panel_is_said() -> None:
+    claims = pd.DataFrame({"person": [0, 0, 9999], "year": [2005, 1990, 2005], "outcome": "y", "amount": 10.0})
+    costs = pd.DataFrame({"component": "a", "amount": [90.0, 10.0], "period": [2004, 1990]})
+    evaluation = ek.evaluate(study_of(panel(1.0), money={"claims": claims, "costs": costs}))
+    made = value_for_money(evaluation, discount=0.0)
+    notes = " ".join(made.notes)
+    assert "2 of them name no unit and period of the panel" in notes and "£30 in all" in notes
+    assert "In 1 row of the costs nothing was on in the period named" in notes
+    assert made.table.set_index("name").loc["a", "cost"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "said"),
+    [
+        ("costs", {"component": ["a", "a"], "amount": [5.0, -2.0]}, r"Money is negative \(table costs, .*row 1"),
+        ("costs", {"component": ["a", "nurze"], "amount": [5.0, 2.0]}, r"Unknown .*'nurze' \(table costs, .*row 1"),
+        ("costs", {"component": ["a"], "amount": ["12k"]}, r"not a number \(table costs, .*row 0"),
+        ("rate_card", {"outcome": ["y"], "tariff": [5.0]}, r"no column 'trigger' \(table rate_card"),
+        ("rate_card", {"outcome": ["y", "y"], "tariff": [5.0, 6.0], "trigger": ["x", " "]}, r"no trigger \(.*row 1"),
+        ("rate_card", {"outcome": ["y"], "tariff": [5.0], "trigger": ["x"], "periods": [1.5]}, "whole number"),
+        ("claims", {"outcome": ["y", "y"], "amount": [1.0, 1.0], "validated": [1, "yes"]}, r"validated is not .*row 1"),
+        ("unit_costs", {"outcome": ["y"], "value": [1.0], "bearer": ["council"]}, r"'council' .*unit_costs, .*row 0"),
+    ],
+)
+def test_bad_money_names_the_table_and_the_rows(table: str, rows: dict, said: str) -> None:
+    with pytest.raises(ek.EvalkitError, match=said):
+        study_of(panel(1.0), money={table: pd.DataFrame(rows)})
