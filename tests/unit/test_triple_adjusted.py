@@ -213,3 +213,17 @@ def test_covariates_that_cannot_serve_say_why():
         ek.TripleDifference(adjust="dr")(study(frame, ()), "a")
     with pytest.raises(ek.EvalkitError, match="adjust"):
         ek.TripleDifference(adjust="match")
+
+
+@pytest.mark.parametrize("adjust", METHODS)
+def test_covariates_are_read_at_the_base_alone(adjust):
+    """What they are at other times does not matter, and who lacks them at the base takes no part."""
+    frame = noisy(panel(24))
+    frame = frame[(frame["start"] != 5) & (frame["month"] >= 3)].reset_index(drop=True)
+    gone, base = frame["person"] % 7 == 0, frame["month"] == 3
+    moved = frame["z"] + np.where(base, 0.0, 5.0 * frame["month"])
+    changing = frame.assign(z=moved.where(~(gone & base)))
+    design = ek.TripleDifference(adjust=adjust)
+    est, want = (design(study(f, ("x", "z")), "a") for f in (changing, frame[~gone]))
+    np.testing.assert_allclose(later(est), later(want), rtol=1e-9)
+    assert (est.labels["mass"].to_numpy() == want.labels["mass"].to_numpy()).all()
