@@ -65,7 +65,8 @@ def make_cutoff(spec: Spec, knobs: Knobs, seed: int, world: World) -> Cutoff:
     ids[pool.chosen] = world.ids
     others = np.setdiff1d(np.arange(len(ids)), pool.chosen)
     ids[others] = world.ids[-1] + 1 + np.arange(len(others))
-    frame = _frame(scene, ids[listed], chosen, pool.score[listed])
+    frame = _frame(scene, ids[listed], pool.score[listed], pool.meets[listed])
+    frame["chosen"] = chosen.astype(np.int8)
     frame["later"] = np.where(there[t], np.round(value[t], process.digits), np.nan)
     return Cutoff(frame, (with_it - without)[t])
 
@@ -91,16 +92,16 @@ def _by(spec: Spec) -> Process:
     return spec.process(spec.selection.outcome)
 
 
-def _frame(scene: Scene, ids: np.ndarray, chosen: np.ndarray, score: np.ndarray) -> pd.DataFrame:
-    """Who they are, their score, and how far it lies from the line of their place."""
+def _frame(scene: Scene, ids: np.ndarray, score: np.ndarray, meets: np.ndarray) -> pd.DataFrame:
+    """Who they are, their score, and how far it lies from the line of their place, half-way between the highest score
+    that meets the rule and the lowest that does not."""
     people = scene.people
     line = np.zeros(len(scene.sites))
     for s in np.unique(people.site):
         mine = people.site == s
-        line[s] = (score[mine & chosen].max() + score[mine & ~chosen].min()) / 2
+        line[s] = (score[mine & meets].max() + score[mine & ~meets].min()) / 2
     margin = np.round(score - line[people.site], 2)
-    margin = np.where(chosen, np.minimum(margin, -0.01), np.maximum(margin, 0.01))
+    margin = np.where(meets, np.minimum(margin, -0.01), np.maximum(margin, 0.01))
     frame = {"person_id": ids, **site_columns(scene.spec, scene.sites, people.site), "age": people.age}
     frame |= {f.name: people.flags[f.name].astype(np.int8) for f in scene.spec.flags if not f.hidden}
-    frame |= {"score": np.round(score, 2), "margin": margin, "chosen": chosen.astype(np.int8)}
-    return pd.DataFrame(frame)
+    return pd.DataFrame({**frame, "score": np.round(score, 2), "margin": margin})

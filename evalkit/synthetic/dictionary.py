@@ -90,8 +90,8 @@ _UNIT_COSTS = {
 _CUTOFF = {
     "person_id": "Number of the person; those who were chosen have the same number in the panel",
     "age": _PEOPLE["age"],
-    "chosen": "1 if the score was among the lowest of the place, so that the programme took the person on; else 0",
-    "margin": "Points of the score above the line of the place; below 0 for those who were chosen",
+    "chosen": "1 if the programme took the person on, else 0",
+    "margin": "Points of the score above the line of the place; below 0 for the lowest, who were to be taken on",
 }
 
 

@@ -114,7 +114,7 @@ def _python(paid: bool) -> str:
 def _at_the_line(made: Partnership) -> str:
     return (
         f"`cutoff.csv` holds everybody in programme places, chosen or not; `later` is the score in period "
-        f"{later_period(made.spec)}. `margin` is below 0 for those who were chosen. What being chosen did at the line: "
+        f"{later_period(made.spec)}. `margin` is below 0 for the lowest scores. What being chosen did at the line: "
         '`ek.RegressionDiscontinuity("margin", cutoff=0)(ek.Study.load("cutoff.toml"), "support")`.'
     )
 

@@ -49,11 +49,13 @@ class World:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Everybody whom the programme looked at. chosen: rows taken on. score: (n,) by which (0 where all are)."""
+    """Everybody whom the programme looked at. chosen: rows taken on. score, meets: (n,) by what people are chosen, and
+    who meets the rule (everybody where there is none)."""
 
     scene: Scene
     chosen: np.ndarray
     score: np.ndarray
+    meets: np.ndarray
 
 
 def n_parts(spec: Spec, knobs: Knobs) -> int:
@@ -92,11 +94,11 @@ def make_pool(spec: Spec, knobs: Knobs, seed: int, part: int = 0) -> Pool:
     people = draw_people(spec, knobs, sites, counts * pool, draws)
     scene = Scene(spec, sites, rollout, people, _personal(spec, sites, people, draws), draws, knobs.synergy)
     if rule is None:
-        return Pool(scene, np.arange(len(people)), np.zeros(len(people)))
+        return Pool(scene, np.arange(len(people)), np.zeros(len(people)), np.ones(len(people), dtype=bool))
     turn = np.arange(len(people)) - np.searchsorted(people.site, people.site)
     listed = turn < np.where(pool == 1, 1.0, 1 - knobs.crisis_share)[people.site] * counts[people.site]
     meets, score = _meets(rule, scene)
-    return Pool(scene, _first_of_each(people.site, meets | listed, counts), score)
+    return Pool(scene, _first_of_each(people.site, meets | listed, counts), score, meets)
 
 
 def _meets(rule: Selection, scene: Scene) -> tuple[np.ndarray, np.ndarray]:

@@ -133,6 +133,15 @@ def test_those_chosen_come_up_by_themselves(pupils: Partnership) -> None:
     assert abs(lowest["outcome"] - lowest["expected"]) < 3
 
 
+def test_where_a_list_is_taken_on_too_the_line_only_shifts_the_chance() -> None:
+    p = partnership("pupils", "realistic", 2, size=3, crisis_share=0.6)
+    share = p.cutoff.groupby(p.cutoff["margin"] < 0)["chosen"].mean()
+    assert 0.5 < share[True] < 0.9 and 0.02 < share[False] < 0.2
+    found = ek.RegressionDiscontinuity("margin", cutoff=0)(p.cutoff_study, "support")
+    assert found.provenance.startswith("fuzzy")
+    assert found.low < p.reveal_truth().of("support", "reading", "at_cut", "within 5 points") < found.high
+
+
 def test_the_table_at_the_line_changes_nothing_else() -> None:
     plain, more = (partnership("pupils", "hard", 2, size=0.3, above_cut=a) for a in (False, True))
     for name in plain.tables:
