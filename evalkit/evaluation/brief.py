@@ -30,6 +30,8 @@ from evalkit.evaluation.words import (
 )
 from evalkit.show.words import full_stop, join_words, number_in_words, quoted, sentence_case, sentences
 
+_TOLD = 2
+
 
 @dataclass(frozen=True)
 class Brief:
@@ -144,6 +146,8 @@ def _weak(e: Evidence) -> str:
     if not found:
         return ""
     count = "one weakness" if len(found) == 1 else f"{number_in_words(len(found))} weaknesses"
+    if len(found) > _TOLD:
+        return f"{count}, the first of them: {found[0]}"
     return f"{count}: {'; '.join(found)}"
 
 

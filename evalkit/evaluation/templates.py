@@ -100,8 +100,14 @@ MIND_SHOWN = (
     " in something else that changed at the same time"
 )
 MIND_LIKELY = "we would be surer if {remedies}"
-MIND_MORE_DATA = "to see a change of {margin} we would need about {times} times as much data: more {units}, or longer"
-MIND_FAR = "to see a change of {margin} would take more than 20 times as much data: many more {units}, or far longer"
+MIND_MORE_DATA = (
+    "to see a change of {margin} we would need about {times} times as many {units}, with it and without it, or an"
+    " outcome that varies less"
+)
+MIND_FAR = (
+    "a change of {margin} is too small for a rollout of this size, which would need more than 20 times as many {units}:"
+    " ask it of several partnerships together, or of an outcome that varies less"
+)
 MIND_MORE = "more {units}, or a longer time, would narrow the likely range"
 MIND_MARGIN = "say first how large a change would matter; then the likely range can be held against it"
 MIND_CLUSTERS = "at least three {places} with it, and three without it at the same time, would let us say"
@@ -117,7 +123,7 @@ REMEDIES = {
     "others_still_growing": "the other components had stood still for longer before it began",
     "growth_taken_out": "the other components had begun at the same time in the places compared",
     "stayers": "as many were followed up in one group as in the other",
-    "p_adjusted": "new data, with this question asked alone, gave the same answer",
+    "p_adjusted": "new data gave the same answer to this question alone",
     "p_missing": "it could be adjusted for the number of components examined",
     "additivity": "there were places where it began while all else stood still",
     "matching": "there were places or times that had it and lacked it by no choice of those who were reached",
@@ -129,12 +135,15 @@ REMEDIES = {
     "few_people": "more {units} had it",
 }
 
+BREATH_NONE = "no part has been shown to make a difference, which does not mean that none did"
 BREATH = (
     (("shown", "better"), "shown to make a difference for the better: {names}"),
     (("shown", "worse"), "shown to make a difference for the worse: {names}"),
     (("likely", "better"), "likely to make a difference for the better: {names}"),
     (("likely", "worse"), "likely to make a difference for the worse: {names}"),
     (("cannot_tell_apart", ""), "cannot be told apart from other parts: {names}"),
+    (("cannot_tell", "better"), "hints of a change for the better, not firm enough to rely on: {names}"),
+    (("cannot_tell", "worse"), "hints of a change for the worse, not firm enough to rely on: {names}"),
     (("cannot_tell", ""), "cannot tell: {names}"),
     (("no_sign", ""), "no sign of a benefit large enough to matter: {names}"),
     (("not_tested", ""), "not tested by these data: {names}"),

@@ -12,18 +12,34 @@ from typing import Any
 from evalkit import __version__
 from evalkit.reporting.html import Html, bullets, escape, paragraph
 from evalkit.reporting.plan import exposure_hash, plan_tags
-from evalkit.reporting.register import Names, names_of, period_words
+from evalkit.reporting.register import Names, names_of, spoken_period
+from evalkit.show.numbers import size_words
 from evalkit.show.tables import make_table
 
 PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
-_SOURCES = (
-    "Callaway, B. and Sant'Anna, P. (2021). Difference-in-differences with multiple time periods. Journal of "
-    "Econometrics 225(2), 200–230. Estimates by cohort and period, with places not yet exposed to compare with.",
+_ALWAYS = (
     "Bell, R. and McCaffrey, D. (2002). Bias reduction in standard errors for linear regression with multi-stage "
     "samples. Survey Methodology 28(2), 169–181. The delete-one-cluster jackknife.",
     "Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics "
     "6(2), 65–70. The adjustment for the number of components.",
 )
+_SOURCES = {
+    "StaggeredRollout": "Callaway, B. and Sant'Anna, P. (2021). Difference-in-differences with multiple time periods. "
+    "Journal of Econometrics 225(2), 200–230. Estimates by cohort and period, with places not yet exposed to compare "
+    "with.",
+    "TripleDifference": "Olden, A. and Møen, J. (2022). The triple difference estimator. The Econometrics Journal "
+    "25(3), 531–553. People whom a component can reach beside people whom it cannot.",
+    "JointEventStudy": "Sun, L. and Abraham, S. (2021). Estimating dynamic treatment effects in event studies with "
+    "heterogeneous treatment effects. Journal of Econometrics 225(2), 175–199. What a regression on event times needs.",
+    "TwoWayFixedEffects": "Goldsmith-Pinkham, P., Hull, P. and Kolesár, M. (2024). Contamination bias in linear "
+    "regressions. American Economic Review 114(12), 4015–4051. What the usual regression borrows.",
+    "Imputation": "Borusyak, K., Jaravel, X. and Spiess, J. (2024). Revisiting event-study designs: robust and "
+    "efficient estimation. Review of Economic Studies 91(6), 3253–3285. The total of the programme.",
+    "MatchedComparison": "Abadie, A. and Imbens, G. (2006). Large sample properties of matching estimators for average "
+    "treatment effects. Econometrica 74(1), 235–267. People beside people.",
+    "WeightedComparison": "Hirano, K., Imbens, G. and Ridder, G. (2003). Efficient estimation of average treatment "
+    "effects using the estimated propensity score. Econometrica 71(4), 1161–1189. People weighed until they are alike.",
+}
 _ORDER = (
     "The register of components, their dates and levels was read first.",
     "What can be told apart was worked out from dates alone.",
@@ -37,16 +53,27 @@ def method(evaluation: Any) -> Html:
     names = names_of(evaluation.study)
     rows = [(names.label(k), rule) for k, rule in evaluation.rules.items()]
     table = make_table("Which design is the headline, and why", ("Component", "Rule"), rows, name="rules")
-    matters = [
-        f"{escape(o.label)}: an effect smaller than {o.matters:g} (in the column's own unit) does not matter."
-        if o.matters is not None
-        else f"{escape(o.label)}: how much would matter was not stated, so an absence of effect is never claimed."
-        for o in evaluation.study.outcomes
-    ]
-    sources = "".join(f"<li>{escape(s)}</li>" for s in _SOURCES)
+    matters = [escape(_matters(o)) for o in evaluation.study.outcomes]
+    sources = "".join(f"<li>{escape(s)}</li>" for s in sources_of(evaluation))
     body = f"{bullets(map(escape, _ORDER))}{table.to_html()}{_planned(evaluation, names)}{bullets(matters)}"
     body += f"<h3>Sources</h3><ul>{sources}</ul>"
     return Html("method", body)
+
+
+def _matters(outcome: Any) -> str:
+    """How large an effect would matter, as somebody said before."""
+    if outcome.matters is None:
+        return f"{outcome.label}: how much would matter was not stated, so an absence of effect is never claimed."
+    signed = outcome.matters if outcome.better == "higher" else -outcome.matters
+    return f"{outcome.label}: an effect smaller than {size_words(signed, outcome.kind)} does not matter."
+
+
+def sources_of(evaluation: Any) -> list[str]:
+    """The papers behind the designs that were run, and behind every interval and verdict."""
+    run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])
+    if getattr(evaluation, "attribution", None) is not None:
+        run += " Imputation"
+    return [*(paper for design, paper in _SOURCES.items() if design in run), *_ALWAYS]
 
 
 def _planned(evaluation: Any, names: Names) -> str:
@@ -86,7 +113,7 @@ def inputs(study: Any, study_file: str | Path) -> list[tuple[str, str]]:
 def settings(evaluation: Any) -> dict[str, str]:
     """What the numbers depend on besides the inputs, as words."""
     periods = evaluation.study.paths.periods
-    last = period_words(periods[-1]) if evaluation.study.period is not None and len(periods) else "no periods"
+    last = spoken_period(periods[-1]) if evaluation.study.period is not None and len(periods) else "no periods"
     return {
         "Last period of the data": last,
         "Level": f"{evaluation.level:g}",

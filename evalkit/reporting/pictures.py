@@ -21,7 +21,8 @@ def pictures(evaluation: Any) -> dict[str, Picture]:
     evaluation = safe(evaluation)
     first = evaluation.study.outcome().column
     out = {"separability": describe("separability", evaluation)}
-    if set(getattr(evaluation.separability, "withheld", ())) < {c.name for c in evaluation.study.components}:
+    named = {c.name for c in evaluation.study.components}
+    if evaluation.study.paths.n_periods > 1 and set(getattr(evaluation.separability, "withheld", ())) < named:
         out["timeline"] = describe("timeline", evaluation)
     for outcome in dict.fromkeys(evaluation.verdicts["outcome"]):
         name = "forest" if outcome == first else f"forest_{outcome}"

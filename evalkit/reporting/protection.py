@@ -11,6 +11,7 @@ from evalkit.figures.picture import Picture
 from evalkit.reporting.html import Html, paragraph
 from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import names_of
+from evalkit.show.designs import design_title
 from evalkit.show.tables import make_table
 from evalkit.show.words import noun_from_column, plural
 
@@ -26,7 +27,7 @@ def who_is_in(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
     rows = []
     for component, mine in made.flow.groupby("component", sort=False):
         said = {r["stage"]: _count(r["count"]) for r in mine.to_dict("records")}
-        rows.append((names.label(component), *(said.get(stage, "none") for stage in STAGES)))
+        rows.append((names.label(component), *(said.get(stage, "no answer") for stage in STAGES)))
     head = ("Component", *(words[:1].upper() + words[1:] for words in STAGES.values()))
     right = (False, *(True,) * len(STAGES))
     table = make_table(f"Numbers of {unit}", head, rows, numeric=right, name="flow", cards=True)
@@ -47,11 +48,14 @@ def held_back(evaluation: Any) -> Html:
     if made.log.empty:
         return Html("held back", intro + paragraph("Nothing had to be hidden."))
     names = names_of(made.study)
-    rows = [(r["table"], _named(r["row"], names.labels), r["hidden"], r["rule"]) for r in made.log.to_dict("records")]
+    labels = {**STAGES, **names.labels, **{o.column: o.label for o in made.study.outcomes}}
+    rows = [(r["table"], _named(r["row"], labels), r["hidden"], r["rule"]) for r in made.log.to_dict("records")]
     head = ("Table", "Row", "Hidden", "Why")
     return Html("held back", intro + make_table("What was held back", head, rows, name="held-back").to_html())
 
 
 def _named(row: str, labels: Mapping[str, str]) -> str:
-    first, comma, rest = row.partition(", ")
-    return f"{labels.get(first, first)}{comma}{rest}"
+    """'nurse, settled, StaggeredRollout(same)' as people say it."""
+    words = row.split(", ", 2)
+    design = design_title(words[2]) if len(words) > 2 else ""
+    return ", ".join([*(labels.get(w, w) for w in words[:2]), *([design or words[2]] if len(words) > 2 else [])])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import calendar
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from evalkit.evaluation.disclosure_rules import rules_of
 from evalkit.show.words import count_words, noun_from_column, plural
+
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+_YEAR = 4  # digits of a year, which needs no noun
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ def names_of(study: Any) -> Names:
 
 
 def spread_words(study: Any) -> str:
-    """'447 people in 10 boroughs, 2015-12 to 2020-11', from the paths alone."""
+    """'447 people in 10 boroughs, December 2015 to November 2020', from the paths alone."""
     paths = study.paths
     unit = noun_from_column(str(study.unit))
     counted, rules = len(set(paths.units.tolist())), rules_of(study)
@@ -46,7 +51,17 @@ def spread_words(study: Any) -> str:
         words += f" in {count_words(len(levels[paths.cluster].names), noun_from_column(str(study.cluster)))}"
     if study.period is None or not len(paths.periods):
         return words
-    return f"{words}, {period_words(paths.periods[0])} to {period_words(paths.periods[-1])}"
+    first, last = (spoken_period(paths.periods[i]) for i in (0, -1))
+    noun = plural(noun_from_column(str(study.period)))
+    which = f"{noun} " if first.isdigit() and len(first) < _YEAR else ""
+    return f"{words}, {which}{first} to {last}"
+
+
+def spoken_period(value: Any) -> str:
+    """A period as people say it: 'December 2015' for an ISO month, else as it is written."""
+    text = period_words(value)
+    month = _MONTH.fullmatch(text)
+    return f"{calendar.month_name[int(month[2])]} {month[1]}" if month else text
 
 
 def period_words(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evalkit.evaluation.disclosure import safe
@@ -16,9 +17,9 @@ from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import Names, names_of, spread_words
 from evalkit.reporting.spoken import spoken
 from evalkit.show.designs import design_title
-from evalkit.show.numbers import signed
+from evalkit.show.numbers import MINUS, decimals_for, signed
 from evalkit.show.tables import Cell, Table, make_table
-from evalkit.show.words import full_stop, join_words
+from evalkit.show.words import count_words, full_stop, join_words, noun_from_column, quoted, sentence_case
 
 _HEADINGS = (
     "What was delivered",
@@ -137,29 +138,36 @@ def _component(evaluation: Any, pictures: Mapping[str, Picture], component: Any,
     rows = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
     anchor = f"effects-{component.name}" + ("" if first else f"-{outcome.column}")
     drawn = picture_html(pictures, f"event_study_{component.name}") if first else ""
-    heading = f"<h3>{escape(component.label)}</h3>" if first else ""
+    heading = f"<h3>{escape(component.label)}</h3>{paragraph(_found(evaluation, component, outcome))}" if first else ""
     if rows.empty:
         why = evaluation.rules.get(component.name, "")
         return f'<div id="{escape(anchor)}">{heading}{paragraph(full_stop(why))}</div>'
-    caption = f"{component.label}: every design that was tried ({outcome.label})"
-    return heading + drawn + effects_table(rows, outcome, caption, anchor).to_html()
+    return heading + drawn + effects_table(rows, outcome, component.label, anchor).to_html()
 
 
-def effects_table(rows: pd.DataFrame, outcome: Any, caption: str, name: str) -> Table:
+def _found(evaluation: Any, component: Any, outcome: Any) -> str:
+    """The verdict on a component in full."""
+    rows = spoken(evaluation, outcome.column).set_index("component")["found"]
+    return str(rows[component.name]) if component.name in rows else ""
+
+
+def effects_table(rows: pd.DataFrame, outcome: Any, label: str, name: str) -> Table:
     """Estimates of one component in the outcome's own unit, a row a design; the headline comes first."""
     cells = []
     for r in rows.to_dict("records"):
         given = pd.notna(r["estimate"])
-        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
-        spread = signed(float(r["std_error"]), 2).lstrip("+")
+        error = float(r["std_error"])
+        numbers = [_alike(float(r[c]), error) for c in ("estimate", "conf_low", "conf_high")]
+        spread = _alike(error, error).lstrip("+")
         places = (_whole(r["clusters_exposed"]), _whole(r["clusters_comparison"]))
-        remark = full_stop(str(r["reason"])) if r["reason"] else str(r["inference"] if given else "not given")
+        reason = str(r["reason"]).replace(f"'{r['component']}'", quoted(label))
+        remark = full_stop(sentence_case(reason)) if r["reason"] else str(r["inference"] if given else "not given")
         design = design_title(r["design"]) + (" (headline)" if r["headline"] else "")
         cells.append((design, *numbers, spread, _p(r["p_value"]), *places, remark))
     head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Remarks")
     right = (False, True, True, True, True, True, True, True, False)
-    unit = "log points" if outcome.kind == "log" else "the unit of its column"
-    note = f"Effects and standard errors (SE) in {unit}; with and without: places that the answer rests on."
+    note = f"Effects and standard errors (SE) in {_UNITS[outcome.kind]}. With, without: places that it rests on."
+    caption = f"{label}: every design that was tried ({outcome.label})"
     return make_table(caption, head, cells, numeric=right, name=name, note=note)
 
 
@@ -170,16 +178,31 @@ def held(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
     if checks.empty:
         return Html("held", paragraph("There was no estimate to check."))
     names = names_of(evaluation.study)
-    rows, keys = [], []
-    for r in checks.to_dict("records"):
-        status = Cell(r["status"], html=icon(r["status"]) + escape(r["status"]))
-        rows.append((names.label(r["component"]), _check_words(r["check"]), status, full_stop(str(r["words"]))))
-        keys.append(f"{r['component']}-{r['check']}")
-    unique = tuple(k if keys.index(k) == i else f"{k}-{i}" for i, k in enumerate(keys))
-    head = ("Component", "Check", "Result", "In words")
-    table = make_table("Every check in words", head, rows, name="check", keys=unique, cards=True)
     drawn = picture_html(pictures, "leave_one_out")
-    return Html("held", f'<div id="checks">{glance(checks, names).to_html()}</div>{drawn}{table.to_html()}')
+    tables = "".join(
+        check_table(checks[checks["outcome"] == o.column], names, o, first=i == 0).to_html()
+        for i, o in enumerate(evaluation.study.outcomes)
+        if (checks["outcome"] == o.column).any()
+    )
+    return Html("held", f'<div id="checks">{glance(checks, names).to_html()}</div>{drawn}{tables}')
+
+
+def check_table(checks: pd.DataFrame, names: Names, outcome: Any, first: bool) -> Table:
+    """Every check of the answers on one outcome, in words. first: whether page one links to its rows."""
+    rows = [
+        (names.label(r["component"]), _check_words(r["check"]), _status(r["status"]), full_stop(str(r["words"])))
+        for r in checks.to_dict("records")
+    ]
+    keys = tuple(f"{r['component']}-{r['check']}" for r in checks.to_dict("records"))
+    head = ("Component", "Check", "Result", "In words")
+    name = "check" if first else f"check-{outcome.column}"
+    return make_table(f"Every check in words: {outcome.label}", head, rows, name=name, keys=keys, cards=True)
+
+
+def _status(status: str) -> Cell:
+    """The word for a check's result and its shape, kept on one line."""
+    words = _BRIEF.get(status, status)
+    return Cell(words, html=f'<span class="result">{icon(status)}{escape(words)}</span>')
 
 
 def glance(checks: pd.DataFrame, names: Names) -> Table:
@@ -190,16 +213,14 @@ def glance(checks: pd.DataFrame, names: Names) -> Table:
     rows = []
     for component in dict.fromkeys(own["component"]):
         found = [status.get((component, kind), "not run") for kind in kinds]
-        marks = [Cell(_BRIEF.get(s, s), html=icon(s) + escape(_BRIEF.get(s, s))) for s in found]
-        rows.append((names.label(component), *marks))
+        rows.append((names.label(component), *map(_status, found)))
     head = ("Component", *(_check_words(kind) for kind in kinds))
-    note = "For information: the check has too little power here to count for or against."
+    note = "Only informs: the check cannot count for or against here, mostly because it has too little power."
     return make_table("Checks at a glance", head, rows, name="glance", note=note)
 
 
 def _check_words(check: Any) -> str:
-    words = str(check).replace("_", " ")
-    return words[:1].upper() + words[1:]
+    return _CHECKS.get(str(check)) or sentence_case(str(check).replace("_", " "))
 
 
 def borrowed(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
@@ -229,7 +250,25 @@ def _verdict_table(evaluation: Any, outcome: Any, names: Names, full: bool = Fal
     return make_table(caption, head, rows, name=name, cards=True)
 
 
-_BRIEF = {"informational": "for information"}
+_BRIEF = {"informational": "only informs"}
+_CHECKS = {
+    "pre_trend": "Alike beforehand",
+    "leave_one_cluster": "One place left out",
+    "few_clusters": "How many places",
+    "rungs": "Other ways of comparing",
+    "date_rule": "Other readings of dates",
+    "others_still_growing": "Others still growing",
+    "growth_taken_out": "Growth taken out",
+    "stayers": "Who was seen later",
+    "by_people": "Both kinds of people",
+}
+_UNITS = {
+    "share": "shares of one: 0.05 is 5 people in every 100",
+    "log": "log points: −0.05 is about 5% lower",
+    "count": "events for each unit and period",
+    "score": "points",
+    "money": "pounds",
+}
 _KINDS = {"together": "together", "swap": "one in place of another", "sum": "as a sum"}
 _SAID = ("You may say", "You may not say", "What would change our mind")
 
@@ -253,6 +292,13 @@ def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
     return make_table("Combinations that can be judged together", head, rows, numeric=right, name="bundles")
 
 
+def _alike(value: float, error: float) -> str:
+    """A number with its sign, to the second digit of the standard error."""
+    if not (np.isfinite(value) and np.isfinite(error) and error > 0):
+        return signed(value, 3)
+    return f"{value:+,.{max(decimals_for(error), 0)}f}".replace("-", MINUS)
+
+
 def _whole(value: Any) -> str:
     return f"{int(value):,}" if pd.notna(value) else "not given"
 
@@ -264,8 +310,8 @@ def _p(value: Any) -> str:
 
 
 def _reach(component: Any) -> str:
-    return f"those with {component.reach}" if component.reach else "everyone"
+    return f"those with “{noun_from_column(component.reach)}”" if component.reach else "everyone"
 
 
 def _lag(component: Any, study: Any) -> str:
-    return "at once" if not component.lag else f"after {component.lag} periods"
+    return f"after {count_words(component.lag, noun_from_column(str(study.period)))}" if component.lag else "at once"

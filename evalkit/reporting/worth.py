@@ -49,12 +49,29 @@ def money(evaluation: Any, pictures: Mapping[str, Picture]) -> Html:
     if made is None:
         return Html("money", paragraph("The register holds no costs, or they were held back: see the end."))
     lines = made.table.to_dict("records")
-    rows = [(r["label"], _pounds(r["cost"]), cost_words(r), full_stop(str(r["words"]))) for r in lines]
+    stands = _standing(evaluation, made.outcome.column)
+    rows = [
+        (
+            r["label"],
+            _pounds(r["cost"]),
+            cost_words(r) if r["name"] in stands else "not given",
+            full_stop(str(r["words"])),
+        )
+        for r in lines
+    ]
     head = ("Part", "Cost", "One more outcome", "In words")
     table = make_table(f"Value for money: {made.outcome.label}", head, rows, name="value", cards=True)
     drawn = picture_html(pictures, "value_plane") + picture_html(pictures, "acceptability")
     notes = bullets(escape(full_stop(n)) for n in made.notes)
     return Html("money", table.to_html() + drawn + notes)
+
+
+def _standing(evaluation: Any, outcome: str) -> set[str]:
+    """Lines whose cost of one more outcome may be given: components whose effect stands, and all that is not one."""
+    own = safe(evaluation).verdicts
+    own = own[own["outcome"] == outcome]
+    lines = safe(evaluation).value.table["name"]
+    return (set(lines) - set(own["component"])) | set(own.loc[own["verdict"].isin(_PRICED), "component"])
 
 
 def cost_words(row: Mapping[str, Any]) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from evalkit import reporting
+from evalkit.evaluation import tables
+from evalkit.evaluation.verdicts import decide
 from evalkit.reporting.html import linked
-from evalkit.reporting.page_one import split_rests
+from evalkit.reporting.page_one import _with_range, briefs_of, findings, split_rests
+from evalkit.reporting.register import names_of, spoken_period
 from evalkit.reporting.spoken import spoken
 from tests.reporting import road_fixture as road
 
@@ -97,3 +102,44 @@ def test_sections_show_every_component_even_when_refused() -> None:
     page = reporting.estimates(evaluation, pictures)._repr_html_()
     assert all(f'id="effects-{name}"' in page for name in road.NAMES)
     assert "nothing to compare with" in page.lower()
+
+
+def unsure(**changes: str) -> SimpleNamespace:
+    """The road evaluation with intervals far too wide, for every component, and checks changed."""
+    made = road.evaluation()
+    wide = {"status": "separable", "estimate": 0.01, "conf_low": -0.99, "conf_high": 1.01, "std_error": 0.5}
+    found = [replace(e, **wide, bundle=None, checks=()) for e, _ in made.decisions]
+    decisions = tuple((e, decide(e)) for e in found)
+    return SimpleNamespace(**{**vars(made), "decisions": decisions, "verdicts": tables.verdicts(decisions),
+                              "checks": made.checks.assign(**changes)})  # fmt: skip
+
+
+def test_where_nothing_was_found_it_says_so_once_and_what_failed() -> None:
+    words = f"{next(iter(road.LABELS.values()))} moved before the start (p = 0.018)."
+    page = plain(reporting.page_one(unsure(status="failed", words=words))._repr_html_())
+    assert "No part has been shown to make a difference, which does not mean that none did." in page
+    assert page.count("These data cannot say whether any of them made a difference") == 1
+    assert page.count("nor this of any other") == 1
+    assert "No answer was given, so nothing can be overturned. These checks of the likely ranges failed:" in page
+    assert f": {words.removesuffix(' (p = 0.018).')}." in page and "p =" not in page
+
+
+def test_what_one_place_left_out_gives_stands_beside_it() -> None:
+    row = {"words": "It holds with any one place left out.", "check": "leave_one_cluster", "status": "passed"}
+    said = _with_range({**row, "conf_low": 0.041, "conf_high": 0.062}, "share")
+    assert said == "It holds with any one place left out (4.1 to 6.2 more in every 100)."
+    assert _with_range({**row, "status": "failed", "conf_low": 0.0, "conf_high": 1.0}, "share") == row["words"]
+
+
+def test_a_cost_of_one_more_is_a_column_only_where_one_is_given() -> None:
+    rows, names = spoken(road.evaluation()).to_dict("records")[:1], names_of(road.study())
+    briefs = briefs_of(road.evaluation(), rows[0]["outcome"])
+    some = findings(rows, briefs, names, 0.95, {rows[0]["component"]: "£10"})
+    assert (
+        some.columns[-1] == "Cost of one more"
+        and findings(rows, briefs, names, 0.95, {}).columns[-1] != some.columns[-1]
+    )
+
+
+def test_months_are_said_in_words() -> None:
+    assert [spoken_period(p) for p in ("2015-12", "2004", "2011Q2", 7)] == ["December 2015", "2004", "2011Q2", "7"]

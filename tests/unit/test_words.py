@@ -149,9 +149,11 @@ def test_in_one_breath_keeps_the_order_of_the_register() -> None:
     ]
     spoken = in_one_breath(rows)
     assert spoken == (
-        "Shown to make a difference for the better: Nurse and Lights. Cannot tell: Zero tolerance under 21 and court."
-        " Not tested by these data: Keyworker."
+        "Shown to make a difference for the better: Nurse and Lights. Hints of a change for the worse, not firm enough to"
+        " rely on: court. Cannot tell: Zero tolerance under 21. Not tested by these data: Keyworker."
     )
+    unsure = in_one_breath([r for r in rows if r["verdict"] in ("cannot_tell", "not_tested")])
+    assert unsure.startswith("No part has been shown to make a difference, which does not mean that none did.")
     every = [{"label": "X", "verdict": decide(e).verdict, "direction": decide(e).direction} for e, _ in CASES.values()]
     assert_reads_well(in_one_breath(every))
     assert in_one_breath([]) == ""
