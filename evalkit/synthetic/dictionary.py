@@ -153,10 +153,10 @@ def _outcome_words(process: Process) -> str:
         "state": "1 yes, 0 no",
         "event": "1 until it ends, then 0",
         "count": "number in the period",
-        "level": "score",
+        "level": "points",
     }
     kind = "percentage" if "%" in process.label else kinds[process.kind]
-    return f"{process.label} ({kind}{often}{asked})"
+    return f"{process.label} ({kind}; {process.better} is better{often}{asked})"
 
 
 def _cutoff_words(spec: Spec) -> dict[str, str]:
