@@ -53,7 +53,8 @@ def _row(audit: Audit, k: int, change: Change) -> tuple[object, ...]:
     said = _named(names, places)
     if change.begin >= 0:
         words = f"a second {names.place} that switches {names.say(k)} on, while others do not{{}}, would let us tell"
-        words, where, unnamed = f"{words} what it does", f" ({said} from {names.when(paths.periods[change.begin])} on, say)", ""
+        words, unnamed = f"{words} what it does", ""
+        where = f" ({said} from {names.when(paths.periods[change.begin])} on, say)"
     else:
         on = np.asarray((paths.state[:, :, j] > 0).any(axis=1))
         has = names.count(len(np.unique(level.codes[on[paths.path]])))

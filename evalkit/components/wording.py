@@ -130,12 +130,12 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
     """Why unit and period effects absorb a component."""
     state = paths.state[:, :, k]
     on = (state > 0)[paths.reach[:, k]]
-    if always:
+    if always and on.size and on.all():
         return "it was on throughout for everybody whom it can reach"
     if not len(on):
         return "nobody whom it can reach is in these data"
     if not on.any():
-        return "it was never on in these data"
+        return f"it was {'registered as always on, but ' if always else ''}never on in these data"
     if on.all():
         return f"it was on from the first {names.period} to the last for everybody whom it can reach"
     if (on == on[:, :1]).all():
@@ -143,7 +143,8 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
     rows = on[on.any(axis=1) & ~on.all(axis=1)]
     if (on == on[0]).all() and len(rows):
         whom = "" if paths.reach[:, k].all() else ", for everybody whom it can reach"
-        return f"it began in the same {names.period} everywhere{whom} ({names.when(paths.periods[int(rows[0].argmax())])})"
+        when = names.when(paths.periods[int(rows[0].argmax())])
+        return f"it began in the same {names.period} everywhere{whom} ({when})"
     return f"it changes only as a whole {names.place} or a whole {names.period} does, so nothing is left to compare"
 
 

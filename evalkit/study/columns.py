@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import Problem, first_rows
+from evalkit.show.words import count_words
 from evalkit.study.frame import Source, missing_rows, numbers, say_rows
 
 
@@ -54,7 +55,7 @@ def check_present(columns: Columns, name: str, role: str) -> list[Problem]:
         gone = missing_rows(columns.people[name])
         if len(gone):
             where = f"people, {first_rows(columns.people.index[gone[:5]], len(gone))}"
-            return [Problem(f"{role} {name!r} is missing in {len(gone)} rows", where, "Fill these in.")]
+            return [Problem(f"{role} {name!r} is missing in {count_words(len(gone), 'row')}", where, "Fill these in.")]
         return []
     if not columns.in_panel(name):
         return []
@@ -63,7 +64,7 @@ def check_present(columns: Columns, name: str, role: str) -> list[Problem]:
         return []
     return [
         Problem(
-            f"{role} {name!r} is missing in {len(gone)} rows",
+            f"{role} {name!r} is missing in {count_words(len(gone), 'row')}",
             say_rows(columns.panel, gone),
             "Fill these in or leave the rows out.",
         )
@@ -87,7 +88,7 @@ def check_numbers(
         gone = np.setdiff1d(np.flatnonzero(np.isnan(values)), text)
         if len(gone):
             advice = "Missing is not 0: fill these in or leave the rows out."
-            problems.append(Problem(f"{what} is missing in {len(gone)} rows", say(gone), advice))
+            problems.append(Problem(f"{what} is missing in {count_words(len(gone), 'row')}", say(gone), advice))
         endless = np.flatnonzero(np.isinf(values))
         if len(endless):
             problems.append(Problem(f"{what} is infinite", say(endless), "Write finite numbers."))

@@ -6,11 +6,12 @@ Everything wrong is collected and raised at once. No outcome column is read here
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from evalkit.errors import EvalkitWarning, Problem, raise_problems
+from evalkit.errors import EvalkitWarning, Problem, first_rows, raise_problems
 from evalkit.study.calendar import Calendar, calendar_kind, complete, make_calendar, period_order
 from evalkit.study.columns import Columns, check_numbers, check_present
 from evalkit.study.exposing import Setting, expose
@@ -110,16 +111,23 @@ def _fixed(door: _Door, name: str, role: str) -> np.ndarray | None:
     """A column that is fixed for a unit, as numbers, in its own rows (panel or people)."""
     if not door.usable(name):
         return None
+    people = door.columns.people
     if door.columns.in_panel(name):
-        panel = door.columns.panel
-        series, say = panel.column(name), lambda r: say_rows(panel, r)
+        series = door.columns.panel.column(name)
     else:
-        people = door.columns.people
         assert people is not None
-        series, say = people[name], lambda r: f"people, rows {', '.join(str(i) for i in people.index[r[:5]])}"
-    read, found = check_numbers(series, name, role, say)
+        series = people[name]
+    read, found = check_numbers(series, name, role, _where_fixed(door, name))
     door.problems += found
     return read
+
+
+def _where_fixed(door: _Door, name: str) -> Callable[[np.ndarray], str]:
+    """Says rows of a column that is fixed for a unit, in the table that holds it."""
+    panel, people = door.columns.panel, door.columns.people
+    if door.columns.in_panel(name) or people is None:
+        return lambda rows: f"panel, {say_rows(panel, rows)}"
+    return lambda rows: f"people, {first_rows(people.index[rows[:5]], len(rows))}"
 
 
 def _read_weights(door: _Door) -> dict[str, np.ndarray]:
@@ -134,13 +142,14 @@ def _read_reaches(door: _Door) -> dict[str, np.ndarray]:
         read = _fixed(door, name, "reach")
         if read is None:
             continue
-        if ((read == 0) | (read == 1)).all():
+        wrong = np.flatnonzero(~((read == 0) | (read == 1)))
+        if not len(wrong):
             out[name] = read
         else:
             door.problems.append(
                 Problem(
                     f"reach {name!r} is not 0 or 1 everywhere",
-                    "",
+                    _where_fixed(door, name)(wrong),
                     "Use 1 for those whom the component can reach, else 0.",
                 )
             )

@@ -66,6 +66,14 @@ class Index:
             return np.arange(n) * T
         return self.position[np.arange(n), (self.position >= 0).argmax(axis=1)]
 
+    def changed_rows(self, codes: np.ndarray) -> np.ndarray:
+        """Positions of the rows in which a column of codes differs from the first row of their unit."""
+        if self.position is None:
+            grid = codes.reshape(self.shape)
+            return np.flatnonzero((grid != grid[:, :1]).ravel())
+        differ = (self.position >= 0) & (codes[self.position] != self.first(codes)[:, None])
+        return np.sort(self.position[differ])
+
     def changes(self, codes: np.ndarray) -> np.ndarray:
         """(n,) whether a column of codes changes within a unit."""
         if self.position is None:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import Problem, first_rows
+from evalkit.show.words import count_words
 from evalkit.study.columns import Columns
-from evalkit.study.frame import key_array
+from evalkit.study.frame import key_array, say_rows
 from evalkit.study.index import Index, sorted_codes
 from evalkit.study.paths import Level
 
@@ -45,8 +46,9 @@ def check_fixed(name: str, values: np.ndarray, columns: Columns, base: Index) ->
     if not len(changed):
         return []
     said = ", ".join(str(base.units[i]) for i in changed[:5])
-    what = f"{name!r} changes within {len(changed)} units ({said})"
-    return [Problem(what, next="It must be the same in every row of a unit.")]
+    what = f"{name!r} changes within {count_words(len(changed), 'unit')} ({said})"
+    where = f"panel, {say_rows(columns.panel, base.changed_rows(values))}"
+    return [Problem(what, where, "It must be the same in every row of a unit.")]
 
 
 def by_row(name: str, values: np.ndarray, columns: Columns, index: Index, unit: str) -> np.ndarray:
@@ -107,7 +109,7 @@ def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -
             listed = ", ".join(str(u) for u in index.units[gone[:5]])
             problems.append(
                 Problem(
-                    f"{len(gone)} units of the panel are not among the people",
+                    f"Units of the panel that are not among the people: {len(gone):,}",
                     f"people, units {listed}",
                     "Add their rows.",
                 )

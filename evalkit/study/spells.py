@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import numpy as np
 import pandas as pd
 
@@ -44,6 +46,8 @@ def spell_doses(
         ]
     if not len(table):
         return None, [_nobody(component, where)]
+    if near := _near_misses(component, register, where):
+        return None, near
     name = register.level_of(component)
     links = register.links.get(name)
     weights, places = link_weights(links.frame(name), level.names) if links else (None, level.names)
@@ -67,6 +71,21 @@ def _nobody(component: Component, where: str) -> Problem:
     return Problem(
         f"There are no spells of component {component.name!r}{other}", where, "Mend the name, or add its spells."
     )
+
+
+def _near_misses(component: Component, register: Register, where: str) -> list[Problem]:
+    """Rows that name no component of the study, but nearly this one: spells that would go missing in silence."""
+    table = read_table(component.adoption, where)
+    if "component" not in table.columns:
+        return []
+    known = [c.name for c in register.components]
+    names = [str(n) for n in table["component"].dropna().unique()]
+    near = [n for n in names if n not in known and difflib.get_close_matches(n, known, 1, 0.8) == [component.name]]
+    rows = np.flatnonzero(table["component"].astype(str).isin(near).to_numpy())
+    if not len(rows):
+        return []
+    said = ", ".join(map(repr, near))
+    return [Problem(f"Unknown component {said}", f"{where}, {_rows(table, rows)}", f"Did you mean {component.name!r}?")]
 
 
 def _read_spells(

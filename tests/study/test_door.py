@@ -52,19 +52,28 @@ CASES: dict[str, tuple[Callable[[pd.DataFrame], object], Callable[[], dict], lis
         dict,
         ["2 rows repeat a unit and period (rows 3, 96)", "Keep one row"],
     ),
-    "missing unit": (put("person", 5, None), dict, ["unit 'person' is missing in 1 rows (row 5)"]),
-    "missing period": (put("month", 6, None), dict, ["period 'month' is missing in 1 rows (row 6)"]),
-    "missing cluster": (put("borough", 7, None), dict, ["level 'borough' is missing in 1 rows (row 7)"]),
-    "missing exposure": (put("nurse", 8, None), dict, ["exposure 'nurse' is missing in 1 rows (row 8)", "not 0"]),
+    "missing unit": (put("person", 5, None), dict, ["unit 'person' is missing in 1 row (row 5)"]),
+    "missing period": (put("month", 6, None), dict, ["period 'month' is missing in 1 row (row 6)"]),
+    "missing cluster": (put("borough", 7, None), dict, ["level 'borough' is missing in 1 row (row 7)"]),
+    "missing exposure": (put("nurse", 8, None), dict, ["exposure 'nurse' is missing in 1 row (row 8)", "not 0"]),
     "negative exposure": (put("nurse", 9, -1), dict, ["exposure 'nurse' is negative (row 9)"]),
     "text exposure": (put("nurse", 10, "yes"), dict, ["exposure 'nurse' holds text such as 'yes' (row 10)"]),
     "infinite exposure": (put("nurse", 10, np.inf), dict, ["exposure 'nurse' is infinite (row 10)"]),
     "negative weights": (
         put("weight", 11, -2),
         lambda: {"weights": "weight"},
-        ["weights 'weight' is negative (row 11)"],
+        ["weights 'weight' is negative (panel, row 11)"],
     ),
-    "weights that vary": (put("weight", 0, 9), lambda: {"weights": "weight"}, ["'weight' changes within 1 units (0)"]),
+    "reach beyond 0 and 1": (
+        put("both_needs", 3, 2),
+        lambda: {"components": [ek.Component("nurse", exposure="nurse", reach="both_needs")]},
+        ["reach 'both_needs' is not 0 or 1 everywhere (panel, row 3)"],
+    ),
+    "weights that vary": (
+        put("weight", 3, 9),
+        lambda: {"weights": "weight"},
+        ["'weight' changes within 1 unit (0) (panel, row 3)"],
+    ),
     "reach not 0 or 1": (
         lambda p: p.assign(both_needs=p.both_needs * 2),
         lambda: {"components": [C("nurse", reach="both_needs")]},
@@ -73,7 +82,7 @@ CASES: dict[str, tuple[Callable[[pd.DataFrame], object], Callable[[], dict], lis
     "reach that changes": (
         put("both_needs", 0, 1),
         lambda: {"components": [C("nurse", reach="both_needs")]},
-        ["'both_needs' changes within 1 units (0)"],
+        ["'both_needs' changes within 1 unit (0) (panel, rows "],
     ),
     "exposure within a level": (put("nurse", 0, 1), dict, ["within one 'borough' and period: A in 0"]),
     "empty frame": (lambda p: p.iloc[:0], dict, ["The panel has no rows"]),
@@ -106,7 +115,7 @@ CASES: dict[str, tuple[Callable[[pd.DataFrame], object], Callable[[], dict], lis
     "people": (
         same,
         lambda: {"people": pd.DataFrame({"person": [0, 0, 1], "sex": 1}), "covariates": ["sex"]},
-        ["People occur more than once (people, rows 0, 1)", "10 units of the panel are not among the people"],
+        ["People occur more than once (people, rows 0, 1)", "Units of the panel that are not among the people: 10"],
     ),
 }
 

@@ -231,3 +231,10 @@ def test_spells_and_a_column_say_the_same(seed, gaps):
     seen = np.ones(a.shape, dtype=bool) if by_column.paths.seen is None else by_column.paths.seen
     assert (a[seen] == b[seen]).all()
     assert gaps or (a == b).all()
+
+
+def test_spells_that_nearly_name_the_component_are_not_lost_in_silence():
+    table = pd.DataFrame({"component": ["nurse", "nurze", "court"], "level_id": ["A", "B", "B"], "start": [2, 3, 4]})
+    with pytest.raises(ek.EvalkitError, match=r"Unknown component 'nurze' \(adoption of .*row 1\). Did you mean"):
+        states(panel_of([0, 1, 2, 3, 4, 5]), table)
+    assert states(panel_of([0, 1, 2, 3, 4, 5]), table[table["component"] != "nurze"])[1] == [0] * 6
