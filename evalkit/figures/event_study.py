@@ -20,6 +20,7 @@ _COLUMNS = ("component", "event_time", "estimate", "conf_low", "conf_high", "ban
 
 
 _LEADS = 12
+_MOSTLY = 0.7  # of the event times must have their band inside the picture for it to be shaded
 
 
 def event_study(
@@ -38,7 +39,7 @@ def event_study(
     default all. clean_until: component -> last event time with clean comparisons;
     later ones have an open marker and lie beyond a dashed line. Rows without a number
     are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is shaded
-    only where it fits in. Up to twelve event times before the start are drawn.
+    only if it mostly fits in. Up to twelve event times before the start are drawn.
     """
     tables, names, until, unit = _inputs(source, component, outcome, clean_until, labels, scale)
     columns = 1 if style.narrow(width) or len(tables) == 1 else 2
@@ -47,14 +48,15 @@ def event_study(
     with style.theme():
         figure = style.new_figure(width, rows * tall + 0.45)
         axes = figure.subplots(rows, columns, squeeze=False)
+        shaded = False
         for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
-            _panel(ax, table, until.get(name, np.nan), unit)
+            shaded |= _panel(ax, table, until.get(name, np.nan), unit)
             if len(tables) > 1:
                 ax.set_title(names.get(name, name), wrap=True)
             ax.set_ylabel(unit.unit)
         for ax in axes.flat[len(tables) :]:
             ax.set_axis_off()
-        key = "line: likely range; shaded: all of them at once"
+        key = "line: likely range" + ("; shaded: all of them at once" if shaded else "")
         figure.supxlabel(f"periods since the start\n{key}", fontsize=9)
     return figure
 
@@ -113,7 +115,8 @@ def _apart(table: pd.DataFrame, until: float) -> bool:
     return bool((((table["band_low"] > 0) | (table["band_high"] < 0)) & after).any())
 
 
-def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> None:
+def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> bool:
+    """Draw one component; whether its simultaneous band fits in and is shaded."""
     table = _near(table)
     time = table["event_time"].to_numpy(dtype=np.float64)
     value, low, high, band_low, band_high = (
@@ -130,12 +133,15 @@ def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> None:
         ax.plot(time[mask], value[mask], "o", color=style.BLUE, markerfacecolor=face, markersize=5, zorder=4)
     _limits(ax, [low, high], unit)
     bottom, top = ax.get_ylim()
-    inside = (band_low >= bottom) & (band_high <= top)
-    ax.fill_between(time, band_low, band_high, where=inside, color=style.PALE, linewidth=0, zorder=1, step="mid")
+    band = np.isfinite(band_low) & np.isfinite(band_high)
+    fits = bool(band.any() and ((band_low >= bottom) & (band_high <= top))[band].mean() >= _MOSTLY)
+    if fits:
+        ax.fill_between(time, band_low, band_high, where=band, color=style.PALE, linewidth=0, zorder=1)
     _arrows(ax, time, low, high)
     _marks(ax, time, given, clean, until)
     ax.xaxis.get_major_locator().set_params(integer=True)
     style.bare(ax, keep=("bottom", "left"))
+    return fits
 
 
 def _near(table: pd.DataFrame) -> pd.DataFrame:
@@ -203,6 +209,9 @@ def _lines(label: str, table: pd.DataFrame, until: float, unit: Scale) -> list[s
         out.append(f"Before the start: between {low} and {high}{unit.after}.")
     if until == until and not _clean(table, until).all():
         out.append(f"After period {until:.0f} the effect can no longer be told from the others' (open markers).")
+    if len(after) and after[["band_low", "band_high"]].notna().all(axis=None):
+        low, high = unit.say(after["band_low"].median(), after["band_high"].median())
+        out.append(f"All event times from the start on at once: typically between {low} and {high}{unit.after}.")
     gone = table[table["estimate"].isna()]
     if len(gone):
         reasons = join_words([r for r in in_order(gone["reason"]) if r])

@@ -15,6 +15,7 @@ from evalkit.reporting.plan import exposure_hash, plan_tags
 from evalkit.reporting.register import Names, names_of, spoken_period
 from evalkit.show.numbers import size_words
 from evalkit.show.tables import make_table
+from evalkit.show.words import noun_from_column, sentence_case
 
 PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
 _ALWAYS = (
@@ -51,21 +52,24 @@ _ORDER = (
 def method(evaluation: Any) -> Html:
     """The order of work, which design is the headline of each component and why, and the papers behind them."""
     names = names_of(evaluation.study)
-    rows = [(names.label(k), rule) for k, rule in evaluation.rules.items()]
+    labels = {k: names.label(k) for k in evaluation.rules}
+    rows = [(labels[k], sentence_case(r.removeprefix(f"{labels[k]}: "))) for k, r in evaluation.rules.items()]
     table = make_table("Which design is the headline, and why", ("Component", "Rule"), rows, name="rules")
-    matters = [escape(_matters(o)) for o in evaluation.study.outcomes]
+    matters = [escape(_matters(o, evaluation.study)) for o in evaluation.study.outcomes]
     sources = "".join(f"<li>{escape(s)}</li>" for s in sources_of(evaluation))
     body = f"{bullets(map(escape, _ORDER))}{table.to_html()}{_planned(evaluation, names)}{bullets(matters)}"
     body += f"<h3>Sources</h3><ul>{sources}</ul>"
     return Html("method", body)
 
 
-def _matters(outcome: Any) -> str:
+def _matters(outcome: Any, study: Any) -> str:
     """How large an effect would matter, as somebody said before."""
     if outcome.matters is None:
         return f"{outcome.label}: how much would matter was not stated, so an absence of effect is never claimed."
     signed = outcome.matters if outcome.better == "higher" else -outcome.matters
-    return f"{outcome.label}: an effect smaller than {size_words(signed, outcome.kind)} does not matter."
+    unit, period = (noun_from_column(str(c)) if c else "" for c in (study.unit, study.period))
+    size = size_words(signed, outcome.kind, unit, period=period)
+    return f"{outcome.label}: an effect smaller than {size} does not matter."
 
 
 def sources_of(evaluation: Any) -> list[str]:

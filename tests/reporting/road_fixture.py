@@ -64,7 +64,11 @@ def study() -> SimpleNamespace:
         outcomes=(outcome,),
         components=components,
         paths=SimpleNamespace(
-            periods=np.array(PERIODS), n_units=48, units=np.array(PLACES), inference_level=lambda _: ("state", False)
+            periods=np.array(PERIODS),
+            n_periods=len(PERIODS),
+            n_units=48,
+            units=np.array(PLACES),
+            inference_level=lambda _: ("state", False),
         ),
         component=lookup.__getitem__,
         outcome=lambda name=None: outcome,
