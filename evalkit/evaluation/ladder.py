@@ -114,14 +114,14 @@ def ladder(best_design: str, choices: Choices, outcome: str, lag: int = 0) -> tu
 def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Rung, ...]:
     """The rungs of a cross-section of people: matched and regression-adjusted, weighted, and others ignored.
 
-    Without covariates people are compared within combinations of the other components: difference in means. The
-    weighted rung balances the other components where too few people share them.
+    Without covariates people are compared within combinations of the other components: difference in means. There, and
+    where too few people share the other components, the weighted rung balances those.
     """
     if covariates:
         matched = MatchedComparison(caliper=CALIPER, outcome=outcome)
     else:
         matched = MatchedComparison(method="exact", adjust=None, outcome=outcome)
-    others = "balanced" if best_design == WEIGHTED else "same"
+    others = "balanced" if best_design == WEIGHTED or not covariates else "same"
     rungs = (
         Rung(MATCHED, matched),
         Rung(WEIGHTED, WeightedComparison(method="entropy", others=others, outcome=outcome)),

@@ -101,8 +101,12 @@ def event_study(f: Finding, rows: Estimate, level: float) -> pd.DataFrame:
 
 
 def event_studies(findings: Sequence[Finding], level: float) -> dict[tuple[str, str], pd.DataFrame]:
-    """An event study for each headline that ran."""
-    return {(f.component, f.outcome.column): event_study(f, f.rows, level) for f in findings if f.rows is not None}
+    """An event study for each headline that ran; none where nothing is seen over time."""
+    return {
+        (f.component, f.outcome.column): event_study(f, f.rows, level)
+        for f in findings
+        if f.rows is not None and "" not in f.rows.labels.get("period", pd.Series()).tolist()
+    }
 
 
 def leave_one_out(findings: Sequence[Finding]) -> pd.DataFrame:

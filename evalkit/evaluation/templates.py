@@ -127,6 +127,8 @@ REMEDIES = {
     "p_missing": "it could be adjusted for the number of components examined",
     "additivity": "there were places where it began while all else stood still",
     "matching": "there were places or times that had it and lacked it by no choice of those who were reached",
+    "raw": "there were places or times that had it and lacked it by no choice of those who were reached",
+    "unrecorded": "it were on record how those with it and those without it differed beforehand",
     "few_clusters": "more {places} had it, and more were without it",
     "by_people_failed": "it began at another time than the other components",
     "by_people_untestable": "it began at another time than the other components",

@@ -42,6 +42,10 @@ _WORDS = {
         "What places without any component would predict",
     ),
     "MatchedComparison": ("people matched on what is recorded", "People matched on what is recorded"),
+    "MatchedComparison(ignored)": (
+        "people matched whatever else they had",
+        "People matched, whatever else they had (shows what goes wrong)",
+    ),
     "WeightedComparison": ("people weighted to be alike on record", "People weighted to be alike on record"),
     "DifferenceInDifferences": ("two groups before and after", "Two groups before and after"),
     "RegressionDiscontinuity": ("people just above and just below the line", "People just above and below the line"),

@@ -88,6 +88,7 @@ def evidence(draw) -> Evidence:
         observed=draw(st.sampled_from([True, True, True, False])),
         rests_on_additivity=draw(st.booleans()),
         rests_on_matching=draw(st.booleans()),
+        unrecorded=draw(st.booleans()),
         by_people=draw(st.booleans()),
         by_people_check=draw(st.sampled_from(BY_PEOPLE_CHECKS)),
         randomisation_p=draw(st.one_of(st.none(), st.floats(0, 1))),
@@ -120,6 +121,7 @@ def restated(e: Evidence) -> list[str]:
     count += 0 if e.p_adjusted < 0.05 else 1
     count += 1 if e.rests_on_additivity else 0
     count += 1 if e.rests_on_matching else 0
+    count += 1 if e.unrecorded else 0
     few = e.clusters_exposed < 3 or e.clusters_comparison < 3
     count += 1 if few and not (e.randomisation_p is not None and e.randomisation_p < 0.05) else 0
     capped = e.crossed_levels or few or e.people_exposed < 50

@@ -115,6 +115,7 @@ def _of_kind(kind: str, e: Evidence) -> dict[str, tuple[Evidence, str]]:
         f"{kind} no sign, harm open": (harm, "no_sign"),
         f"{kind} no sign, small": (_around_zero(e, -0.8, 0.7), "no_sign"),
         f"{kind} no sign, caution": (replace(harm, rests_on_matching=True), "no_sign"),
+        f"{kind} nothing on record": (replace(e, rests_on_matching=True, unrecorded=True), "cannot_tell"),
     }
 
 

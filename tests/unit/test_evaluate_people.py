@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
+from evalkit.reporting.pictures import pictures
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,22 @@ class TestWithoutCovariates:
         table = ek.WeightedComparison(method="entropy", others="balanced").weigh(study, "advice").balance()
         assert list(table["covariate"]) == ["course"]
         assert table["smd_after"].abs().max() < 1e-8
+
+    def test_balanced_others_stand_beside_it(self):
+        """A second fair answer: the difference in means once the course is as frequent in both arms."""
+        study, frame = bare()
+        effects = ek.evaluate(study).effects.set_index(["component", "design"])["estimate"]
+        mine = effects["advice", "WeightedComparison"]
+        share = frame.groupby("advice")["course"].mean()
+        weight = np.where(frame["course"] == 1, share[1] / share[0], (1 - share[1]) / (1 - share[0]))
+        arm = frame["advice"] == 1
+        want = frame.loc[arm, "y"].mean() - np.average(frame.loc[~arm, "y"], weights=weight[~arm])
+        assert mine == pytest.approx(want)
+
+    def test_nothing_is_drawn_over_time(self):
+        evaluation = ek.evaluate(bare()[0])
+        assert not evaluation.event_studies
+        assert {"timeline", "event_study_advice"}.isdisjoint(pictures(evaluation))
 
     def test_weights_are_used_without_a_word(self, recwarn):
         study, frame = bare()
