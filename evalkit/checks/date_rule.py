@@ -23,15 +23,15 @@ def date_rule(headline: Estimate, readings: dict[str, Estimate | None], matters:
     given = {w: e for w, e in readings.items() if e is not None and np.isfinite(e.value[0])}
     if not given:
         return CheckResult(
-            "date_rule", "informational", "The other readings of part-way dates leave nothing to compare."
+            "date_rule", "informational", "The other readings of dates leave nothing to compare."
         )
     values = {w: float(e.value[0]) for w, e in given.items()}
     low, high = min([value, *values.values()]), max([value, *values.values()])
     changed = [w for w, e in given.items() if _differs(headline, e, matters)]
     if changed:
-        words = f"The answer changes when part-way periods are read as {join_words(changed, 'or')}."
+        words = f"The answer changes with {join_words(changed, 'or')}."
         return CheckResult("date_rule", "failed", words, value, low, high)
-    words = f"The answer is much the same when part-way periods are read as {join_words(given, 'or')}."
+    words = f"The answer is much the same with {join_words(given, 'or')}."
     return CheckResult("date_rule", "passed", words, value, low, high)
 
 

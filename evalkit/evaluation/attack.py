@@ -21,12 +21,18 @@ from evalkit.inference.estimate import FEWEST
 from evalkit.inference.randomisation import average_effect, randomise
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
+from evalkit.study.spells import spells_of, unsure
 
 WITH_IT, BY_DOSE = ("with it", "without"), ("with more of it", "with less or without it")
 LEADS = 4
 ORDERS = 199
 Rollout = StaggeredRollout | TripleDifference
-READINGS = {"half": "whole from one half on", "full": "off until the first full period"}
+READINGS = {
+    "half": "part-way periods read as whole from one half on",
+    "full": "part-way periods read as off until the first full one",
+    "early": "uncertain dates read early",
+    "late": "uncertain dates read late",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +85,16 @@ def randomisation_p(target: Target, study: Study, seed: int) -> float | None:
 
 
 def readings_of(study: Study) -> dict[str, Study]:
-    """The study under the other readings of part-way periods; empty when no period is part-way."""
-    if not part_way(study.paths):
-        return {}
-    out = {}
-    for reading in READINGS:
-        components = [replace(c, part_period=reading) for c in study.components]
-        out[reading] = study.with_components(components)
-    return out
+    """The study under the other readings of part-way periods and of uncertain dates; empty when there are none."""
+    found: dict[str, dict[str, str]] = {}
+    if part_way(study.paths):
+        found |= {r: {"part_period": r} for r in ("half", "full")}
+    if any(c.by_spells and unsure(spells_of(c)).any() for c in study.components):
+        found |= {r: {"dates": r} for r in ("early", "late")}
+    return {
+        r: study.with_components([replace(c, **how) for c in study.components])  # type: ignore[arg-type]
+        for r, how in found.items()
+    }
 
 
 def part_way(paths: Paths) -> bool:

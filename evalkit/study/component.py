@@ -12,6 +12,7 @@ from typing import Any
 from evalkit.errors import OptionError, Problem, raise_problems
 
 PART_PERIODS = ("exclude", "half", "full")
+DATES = ("as_given", "early", "late")
 CARD = ("why", "materials", "procedures", "who", "how", "where", "when", "how_much", "tailoring", "modifications",
         "planned", "actual")  # fmt: skip
 """Keys of a component's card: the items of TIDieR besides the name (Hoffmann and others 2014, BMJ 348)."""
@@ -37,6 +38,8 @@ class Component:
     unit_cost: money for one unit exposed for one period, or None.
     part_period: how a period switched on part-way is read: "exclude" (neither off
         nor on), "half" (on from one half), "full" (off until the first full period).
+    dates: how spells whose date is no surer than a quarter are read: "as_given", "early" or "late" (to the ends of
+        that quarter; by a quarter of a year where it was guessed).
     description: what is done, in a sentence.
     card: what TIDieR asks of a description, in words, by any of the keys `CARD`.
 
@@ -55,6 +58,7 @@ class Component:
     replaces: str | None = None
     unit_cost: float | None = None
     part_period: str = "exclude"
+    dates: str = "as_given"
     description: str = ""
     card: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
 
@@ -80,6 +84,8 @@ def _problems(c: Component) -> Iterator[Problem]:
     if c.part_period not in PART_PERIODS:
         allowed = ", ".join(repr(p) for p in PART_PERIODS)
         yield Problem(f"part_period={c.part_period!r} is not a choice", where, f"Use one of: {allowed}.")
+    if c.dates not in DATES:
+        yield Problem(f"dates={c.dates!r} is not a choice", where, f"Use one of: {', '.join(map(repr, DATES))}.")
     if not _is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
         yield Problem(f"lag={c.lag!r}", where, "A lag is a whole number of periods, 0 or more.")
     if c.unit_cost is not None and (not _is_number(c.unit_cost) or c.unit_cost < 0):

@@ -73,6 +73,7 @@ class ComponentTable(_Table):
     replaces: str | None = None
     unit_cost: float | int | None = None
     part_period: Literal["exclude", "half", "full"] = "exclude"
+    dates: Literal["as_given", "early", "late"] = "as_given"
     description: str = ""
     why: str = ""
     materials: str = ""

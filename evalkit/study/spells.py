@@ -18,6 +18,10 @@ from evalkit.study.paths import Level
 from evalkit.study.register import Register
 
 _TINY = 1e-9
+CERTAINTIES = ("day", "month", "quarter", "guessed")
+UNSURE = CERTAINTIES[2:]
+_QUARTER = {"month": 3.0, "quarter": 1.0, "day": 91.0}
+"""A quarter of a year in the units of each calendar; one period where the calendar has no dates."""
 
 
 def spells_of(component: Component) -> pd.DataFrame:
@@ -55,8 +59,10 @@ def spell_doses(
     start, stop, dose, problems = _read_spells(table, calendar, where)
     problems += _check_places(table, code, name, where)
     problems += _check_order(table, code, start, stop, where)
+    problems += _check_certainty(table, where)
     if problems:
         return None, problems
+    start, stop = _reread(component.dates, table, calendar.kind, code, (start, stop))
     doses = _cover(code, (start, stop, dose), len(places), calendar)
     if weights is None:
         return doses, []
@@ -163,6 +169,47 @@ def _check_order(
             Problem("Spells of one place overlap", f"{where}, {_rows(table, rows)}", "End one before the next starts.")
         )
     return problems
+
+
+def unsure(table: pd.DataFrame) -> np.ndarray:
+    """(r,) whether the date of a spell is no surer than a quarter of a year."""
+    if "certainty" not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return table["certainty"].isin(UNSURE).to_numpy()
+
+
+def _check_certainty(table: pd.DataFrame, where: str) -> list[Problem]:
+    if "certainty" not in table.columns:
+        return []
+    wrong = np.flatnonzero((table["certainty"].notna() & ~table["certainty"].isin(CERTAINTIES)).to_numpy())
+    if not len(wrong):
+        return []
+    said = ", ".join(dict.fromkeys(repr(v) for v in table["certainty"].iloc[wrong[:5]]))
+    advice = f"Use one of: {', '.join(CERTAINTIES)}; or leave it empty."
+    return [Problem(f"The certainty {said} is not a choice", f"{where}, {_rows(table, wrong)}", advice)]
+
+
+def _reread(
+    dates: str, table: pd.DataFrame, kind: str, code: np.ndarray, spells: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and stops with uncertain dates read early or late; a spell ends where the next one of its place begins."""
+    start, stop = spells
+    if dates == "as_given" or not unsure(table).any():
+        return start, stop
+    sign, quarter = (-1.0 if dates == "early" else 1.0), _QUARTER.get(kind, 1.0)
+    by = np.where((table["certainty"] == "guessed").to_numpy(), sign * quarter, 0.0)
+    within = (table["certainty"] == "quarter").to_numpy()
+    if kind == "month":
+        first = np.floor(start / quarter) * quarter
+        by = np.where(within, first - start if sign < 0 else np.maximum(first + quarter - 1 - start, 0.0), by)
+    elif kind == "day":
+        by = np.where(within, sign * quarter / 2, by)
+    start, stop = start + by, stop + by
+    order = np.lexsort((start, code))
+    follows = np.append(code[order][1:] == code[order][:-1], False)
+    ahead = np.append(start[order][1:], np.inf)
+    stop[order] = np.where(follows, np.minimum(stop[order], ahead), stop[order])
+    return start, stop
 
 
 def _rows(table: pd.DataFrame, rows: np.ndarray) -> str:

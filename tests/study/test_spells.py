@@ -238,3 +238,21 @@ def test_spells_that_nearly_name_the_component_are_not_lost_in_silence():
     with pytest.raises(ek.EvalkitError, match=r"Unknown component 'nurze' \(adoption of .*row 1\). Did you mean"):
         states(panel_of([0, 1, 2, 3, 4, 5]), table)
     assert states(panel_of([0, 1, 2, 3, 4, 5]), table[table["component"] != "nurze"])[1] == [0] * 6
+
+
+def test_uncertain_dates_are_read_early_or_late():
+    rows = [("A", "2020-05", None, "quarter"), ("B", "2020-05", "2020-08", "guessed"), ("B", "2020-09", None, "month")]
+    table = pd.DataFrame(rows, columns=["level_id", "start", "end", "certainty"])
+    months = [f"2020-{m:02d}" for m in range(1, 13)]
+    on = lambda how: [np.flatnonzero(row).tolist() for row in states(panel_of(months), table, dates=how)]  # noqa: E731
+    assert on("as_given") == [[*range(4, 12)], [4, 5, 6, *range(8, 12)]]
+    assert on("early") == [[*range(3, 12)], [1, 2, 3, *range(8, 12)]]
+    assert on("late") == [[*range(5, 12)], [7, *range(8, 12)]]  # the second spell of B is sure, and ends the first
+
+
+def test_an_unknown_certainty_names_its_row():
+    table = pd.DataFrame({"level_id": ["A", "B"], "start": [2, 3], "certainty": ["month", "gessed"]})
+    with pytest.raises(ek.EvalkitError, match=r"certainty 'gessed' is not a choice \(adoption of .*row 1\)"):
+        states(panel_of([0, 1, 2, 3, 4, 5]), table)
+    with pytest.raises(ek.EvalkitError, match="dates='soon' is not a choice"):
+        ek.Component("nurse", adoption=table, dates="soon")
