@@ -53,8 +53,9 @@ class WeightedComparison:
         the covariates' period) as covariates instead: right if effects add up.
 
     Contributions count the score or the balancing weights as estimated, and are clustered as the study is. The label
-    `right_if` says what must hold for the answer to be right. "ipw" rests on the form of the score alone: `score_p`
-    tests it (see `designs/matching/doubt.py`), and `doubt` says in words what is wrong, "" where nothing is for sure.
+    `right_if` says what must hold for the answer to be right. "ipw" rests on the form of the score alone, "entropy" on
+    it or on a linear outcome: `score_p` tests the score (see `designs/matching/doubt.py`), and `doubt` says in words
+    what is wrong, "" where nothing is for sure.
     The study's weights multiply everything. Raises as
     MatchedComparison does, and `NotIdentifiedError` where no weights balance the arms.
     """
@@ -145,8 +146,8 @@ class WeightedComparison:
         return again
 
     def _doubt(self, people: People, groups: np.ndarray | None) -> Doubt:
-        """Whether the score has the wrong form, where everything rests on it."""
-        if self.method != "ipw":
+        """Whether the score has the wrong form. Entropy balance rests on it too, unless the outcome is linear."""
+        if self.method == "aipw":
             return Doubt()
         return score_doubt(people, self.estimand, _least(people), self._scores, groups)
 
@@ -199,9 +200,13 @@ class WeightedComparison:
         arms = _arms(study, people, used, level)
         reason = "" if used.any() else _too_few(people)
         labels = self._labels(study, component, people, found.weight, (unseen, reason, name))
-        labels = labels.assign(right_if=self._right_if(people), score_p=doubt.p_value, doubt=doubt.words)
+        labels = labels.assign(right_if=self._right_if(people), score_p=doubt.p_value, doubt=self._doubt_words(doubt))
         mass = np.array([labels["mass"].iloc[0]], dtype=float)
         return Estimate(np.array([found.value]), mass, labels, parts, None, arms)
+
+    def _doubt_words(self, doubt: Doubt) -> str:
+        saved = self.method == "entropy" and doubt.words
+        return f"{doubt.words}; so the outcome must be linear in the covariates" if saved else doubt.words
 
     def _right_if(self, people: People) -> str:
         if not people.x.shape[1]:

@@ -78,6 +78,11 @@ class TestWhatItRestsOn:
         assert row["score_p"] < 1e-3
         assert "x squared still differs between the arms" in row["doubt"]
 
+    def test_entropy_balance_then_needs_a_linear_outcome(self):
+        row = answer(ek.WeightedComparison(method="entropy"), study(table(1500, bend=0.5)))
+        assert row["doubt"].endswith("so the outcome must be linear in the covariates")
+        assert answer(ek.WeightedComparison(method="entropy"), study(table(1500)))["doubt"] == ""
+
     def test_doubt_leaves_no_trace_where_the_score_is_right(self):
         p = np.array([answer(ek.WeightedComparison(), study(table(seed=s)))["score_p"] for s in range(60)])
         assert (p < 0.05).mean() < 0.15  # 5% expected, in terms corrected for their number
