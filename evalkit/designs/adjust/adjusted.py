@@ -183,32 +183,37 @@ class AdjustedContrast:
         rows *= w[d].sum()
         return Part(units, np.where(d, w, 0.0), done.att, rows)
 
-    def run(self, weights: np.ndarray, keep: bool) -> _Totals:
-        """All strata; their contributions only when asked for."""
+    def run(self) -> _Totals:
+        """All strata."""
         size = self.contrast.mass.size
         totals = _Totals(np.zeros(size), np.zeros(size))
         for stratum in self.strata():
-            done = self.adjust(stratum, weights)
+            done = self.adjust(stratum, self.sums.weights)
             if isinstance(done, str):
                 totals.reasons |= dict.fromkeys(stratum.at.tolist(), done)
             elif done is not None:
                 n = done.weight.sum()
                 totals.top[stratum.at] += n * done.att
                 totals.mass[stratum.at] += n
-                if keep:
-                    totals.parts.append((stratum.at, done))
+                totals.parts.append((stratum.at, done))
         return totals
 
     def without_each(self, rows: np.ndarray) -> Replicates:
-        """Refits without each cluster, one by one."""
+        """Refits without each cluster, one by one; a stratum is fitted again without clusters of its own only."""
         plain = by_cell(self.contrast).replicates(rows)
-        values, masses = np.full(plain.values.shape, np.nan), np.zeros(plain.masses.shape)
-        codes = self.sums.paths.levels[self.sums.level].codes
-        for g in range(len(plain.names)):
-            totals = self.run(np.where(codes == g, 0.0, self.sums.weights), keep=False)
-            masses[g] = totals.mass[rows]
-            values[g] = _divide(totals.top, totals.mass)[rows]
-        return replace(plain, values=values, masses=masses)
+        weights, codes = self.sums.weights, self.sums.paths.levels[self.sums.level].codes
+        every = np.arange(len(plain.names))
+        top, mass = np.zeros((2, len(every), self.contrast.mass.size))
+        for stratum in self.strata():
+            whole = self.adjust(stratum, weights)
+            own = np.unique(codes[whole.units]) if isinstance(whole, Part) else every
+            refits = ((np.array([g]), self.adjust(stratum, np.where(codes == g, 0.0, weights))) for g in own)
+            for who, found in ((np.setdiff1d(every, own), whole), *refits):
+                if isinstance(found, Part):
+                    n = found.weight.sum()
+                    top[np.ix_(who, stratum.at)] += n * found.att
+                    mass[np.ix_(who, stratum.at)] += n
+        return replace(plain, values=_divide(top, mass)[:, rows], masses=mass[:, rows])
 
 
 def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -219,7 +224,7 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
     """An Estimate with one row for each (cohort, period), adjusted; rows that cannot be say why."""
     contrast = found.contrast
     rows = np.flatnonzero(contrast.possible.ravel())
-    totals = found.run(found.sums.weights, keep=True)
+    totals = found.run()
     value, mass = _divide(totals.top, totals.mass)[rows], totals.mass[rows]
     table = labels(contrast, naming, rows)
     table["mass"] = mass
