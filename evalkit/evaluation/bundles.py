@@ -118,7 +118,7 @@ def _as_one(scene: _Scene, plain: BundleEvidence, view: View, name: str) -> _Way
     """As one component of a view, by the design that its own separability supports."""
     study = scene.study
     found = status_of(view.paths, _names(scene, view.paths, plain), name)
-    until = found.clean_until if found.clean_until >= 0 else None
+    until = found.clean_until if found.clean_until >= 0 and study.paths.n_periods > 1 else None
     window = Window(_lag(study, plain), until).within(scene.choices.horizon)
     if study.paths.n_periods == 1:
         rungs = people_ladder(found.best_design, scene.outcome.column, bool(scene.study.covariates))

@@ -28,8 +28,12 @@ class View:
     def covariates(self) -> tuple[str, ...]:
         return self.study.covariates
 
-    def covariate_values(self) -> np.ndarray:
-        return self.study.covariate_values()
+    def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
+        return self.study.covariate_values(names)
+
+    @property
+    def unit(self) -> str:
+        return self.study.unit
 
     def outcome(self, name: str | None = None) -> Outcome:
         return self.study.outcome(name)

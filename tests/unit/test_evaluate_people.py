@@ -125,3 +125,24 @@ def test_a_handful_of_exposed_people_asks_for_no_rollout_orders():
     study = ek.Study(frame, unit="person", period=None, outcome="y", components=["advice"])
     row = ek.evaluate(study).verdicts.iloc[0]
     assert row["verdict"] == "cannot_tell" and row["conf_low"] > 0
+
+
+@pytest.mark.parametrize("covariates", [(), ("need",)])
+def test_two_components_that_everybody_had_together_are_compared_as_one(covariates):
+    """With covariates too, and without a word about periods that nobody saw."""
+    frame = bare()[1]
+    rng = np.random.default_rng(8)
+    frame = frame.assign(course=frame["advice"], need=rng.normal(size=len(frame)))
+    parts = ["advice", "course"]
+    study = ek.Study(frame, unit="person", period=None, outcome="y", components=parts, covariates=covariates)
+    found = ek.evaluate(study)
+    assert set(found.verdicts["verdict"]) == {"cannot_tell_apart"}
+    assert np.isfinite(found.bundles["estimate"]).all()
+    assert not found.verdicts["sentence"].str.contains("first period").any()
+
+
+def test_components_that_nobody_shares_are_the_reason():
+    frame = bare()[1].assign(course=lambda f: f["advice"], x=lambda f: np.arange(len(f)) % 7)
+    study = ek.Study(frame, unit="person", period=None, outcome="y", components=["advice", "course"], covariates=("x",))
+    row = ek.MatchedComparison()(study, "advice").to_frame().iloc[0]
+    assert "has the same other components as any of" in row["reason"]

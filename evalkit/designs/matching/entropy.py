@@ -40,8 +40,8 @@ def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.n
     full = (x - target) / np.where(scale > 0, scale, 1.0)
     if np.abs(w @ full).max(initial=0.0) > 1e-6:
         raise NotIdentifiedError(
-            "No weights make the two arms alike in all covariates: somebody lies outside the range of the other "
-            "arm. Use fewer covariates, or method='ipw' or MatchedComparison with a caliper."
+            "No weights make those with it and those without it alike in all that is recorded: the ones lie outside "
+            "the range of the others. Fewer covariates, or matching within a caliper, may still compare some of them."
         )
     return w
 

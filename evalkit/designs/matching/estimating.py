@@ -14,7 +14,7 @@ import pandas as pd
 from evalkit.designs.matching.abadie_imbens import Reuse, own_arm_variance, reuse_effect
 from evalkit.designs.matching.distances import LINE
 from evalkit.designs.matching.effect import Fit, Levels, Multiway, contributions, regression
-from evalkit.designs.matching.matched_set import PAIRED, Matching
+from evalkit.designs.matching.matched_set import PAIRED, Matching, alone
 from evalkit.designs.matching.nearest import Links
 from evalkit.designs.matching.people import People
 from evalkit.designs.matching.strata import both_arms
@@ -23,6 +23,7 @@ from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.jackknife import Replicates
+from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 
 FEWEST = 2
@@ -67,6 +68,10 @@ def why_not(matching: Matching, whole: Matching | None = None) -> str:
     counts = int((used & exposed).sum()), int((used & ~exposed).sum())
     if whole is not None and min(counts) == 0 and whole.used.any():
         return f"the outcome was seen in no matched set of the {int(whole.used.sum())} people matched"
+    if min(counts) == 0 and alone(matching.people.strata, exposed).all():
+        what = join_words(["other components", *matching.people.exact])
+        with_it, without = int(exposed.sum()), int((~exposed).sum())
+        return f"nobody is matched: none of {with_it} people with it has the same {what} as any of {without} without it"
     if min(counts) == 0:
         total = int(exposed.sum())
         return f"nobody is matched: none of {total} exposed people has a partner within what was asked"

@@ -103,7 +103,7 @@ class Matching:
         out = ~self.used
         exposed = self.people.exposed[out]
         why = np.full(int(out.sum()), "nobody near enough was free", dtype=object)
-        lonely = _alone(self.people.strata, self.people.exposed)[out]
+        lonely = alone(self.people.strata, self.people.exposed)[out]
         why[~self._focal[out]] = "not needed: others were nearer"
         why[lonely] = "nobody of the other arm is exactly alike"
         arm = np.where(exposed, "exposed", "comparison")
@@ -177,7 +177,7 @@ class Matching:
         return "\n".join([text, *self.notes, *([far] if self.outside > 0 else [])])
 
 
-def _alone(strata: np.ndarray, exposed: np.ndarray) -> np.ndarray:
+def alone(strata: np.ndarray, exposed: np.ndarray) -> np.ndarray:
     """(m,) people in a stratum that has only their own arm."""
     code = np.unique(strata, return_inverse=True)[1]
     size, mine = np.bincount(code), np.bincount(code, weights=exposed)
