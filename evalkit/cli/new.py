@@ -20,5 +20,6 @@ def new(folder: Path = typer.Argument(help="A new folder for the study.")) -> No
     screen = output()
     screen.print(f"Wrote {file} and its tables. They run as they are; put your own in their place.", soft_wrap=True)
     screen.print("Next:", soft_wrap=True)
-    screen.print(f"  evalkit audit {file}", soft_wrap=True)
+    screen.print(f"  evalkit audit {file}    (what can be told apart; reads no outcome)", soft_wrap=True)
+    screen.print(f"  evalkit plan {file}    (fixes what will be asked, before outcomes are read)", soft_wrap=True)
     screen.print(f"  evalkit run {file} --out reports/{folder.resolve().name}", soft_wrap=True)

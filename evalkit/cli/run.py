@@ -48,6 +48,8 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
         page = report(evaluation, out, plan=plan)
         work.done("Done")
     show_verdicts(safe(evaluation))
+    if plan is not None:
+        output().print(f"Held against the plan in {_near(plan.resolve())}", markup=False, soft_wrap=True)
     output().print(f"The report: {_near(page)}", markup=False, soft_wrap=True)
     return page
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError
 from evalkit.reporting.build import report
+from evalkit.reporting.formats import FORMATS, write_formats
 from evalkit.reporting.method import inputs, sha256, versions
 from evalkit.study import Study
 
@@ -44,7 +45,7 @@ class Verification:
 
 
 def verify(folder: str | Path) -> Verification:
-    """Make a report again beside itself, compare every file, and remove the copy.
+    """Make a report again beside itself, compare every file (PDF and Word too, where there are), and remove the copy.
 
     Raises `EvalkitError` where there is no manifest or the study file is gone.
     """
@@ -62,6 +63,7 @@ def verify(folder: str | Path) -> Verification:
         report(Study.load(file), again, **given, plan=None if plan is None else place / plan)
         made = json.loads((again / "manifest.json").read_text(encoding="utf-8"))
         tables, files = _compare(place, again, manifest, made)
+        files += _other_formats(place, again)
     finally:
         shutil.rmtree(again)
     return Verification(
@@ -70,6 +72,20 @@ def verify(folder: str | Path) -> Verification:
               if versions().get(n) != v),
         tuple(tables), tuple(files),
     )  # fmt: skip
+
+
+def _other_formats(old: Path, new: Path) -> list[str]:
+    """PDF and Word that lie beside the page, made again from it."""
+    found = []
+    for name in (n for n in FORMATS if n != "html" and (old / f"report.{n}").is_file()):
+        try:
+            (made,) = write_formats(new, [name])
+        except EvalkitError as error:
+            found.append(f"report.{name} could not be made again: {error}")
+            continue
+        if sha256(made) != sha256(old / made.name):
+            found.append(f"{made.name} differs from what the page gives now")
+    return found
 
 
 def _manifest(place: Path) -> dict[str, Any]:

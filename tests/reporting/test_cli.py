@@ -31,7 +31,8 @@ def test_new_writes_a_study_that_can_be_audited(tmp_path: Path, capsys: pytest.C
     folder = tmp_path / "mine"
     assert call("new", folder) == 0
     assert sorted(p.name for p in folder.iterdir()) == ["adoption.csv", "panel.csv", "study.toml"]
-    capsys.readouterr()
+    said = capsys.readouterr().out
+    assert all(f"evalkit {word} {folder}" in said for word in ("audit", "plan", "run"))
     assert call("audit", folder / "study.toml") == 0
     said = capsys.readouterr()
     assert "can be told apart" in said.out and "cannot be tested" in said.out

@@ -16,7 +16,7 @@ from docs import browser as chromium
 from evalkit.errors import EvalkitError
 from evalkit.reporting.formats import renumbered, undated, write_formats
 from evalkit.reporting.plan import make_plan, plan_hash, plan_tags, read_plan, write_plan
-from evalkit.reporting.verify import _compare, verify
+from evalkit.reporting.verify import _compare, _other_formats, verify
 from tests.reporting.conftest import Built
 from tests.reporting.test_cli import call
 
@@ -87,6 +87,21 @@ def test_verify_says_what_differs(built: Built, tmp_path: Path) -> None:
     tables, files = _compare(old, new, manifest, manifest)
     assert files == ["report.html was changed after the report was written"]
     assert len(tables) == 1 and "effects.csv: " in tables[0] and "estimate of helpline, wellbeing" in tables[0]
+
+
+def test_verify_looks_at_the_other_formats_too(built: Built, tmp_path: Path) -> None:
+    pytest.importorskip("docx")
+    old, new = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(built.first, old)
+    shutil.copytree(built.first, new)
+    assert _other_formats(old, new) == []
+    write_formats(old, ["docx"])
+    assert _other_formats(old, new) == []
+    page = new / "report.html"
+    page.write_text(page.read_text(encoding="utf-8").replace("Helpline", "Phone line"), encoding="utf-8")
+    assert _other_formats(old, new) == ["report.docx differs from what the page gives now"]
+    page.unlink()
+    assert _other_formats(old, new)[0].startswith("report.docx could not be made again: There is no report.html")
 
 
 def test_verify_needs_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
