@@ -34,7 +34,7 @@ def assemble(contrast: Contrast, naming: Naming) -> Estimate:
         mass_parts=Contributions(((source, np.eye(2 * k)[:, k:]),), level),
         arms=arms(contrast, rows),
         replicate=lambda: by_cell(contrast).replicates(rows),
-        cells=lambda: cell_weights(by_cell(contrast), rows),
+        cells=lambda matrix=None: cell_weights(by_cell(contrast), rows, matrix),
     )
 
 

@@ -115,28 +115,50 @@ def count_heads(contrast: Contrast) -> Heads:
     return Heads(used, seen, missing, matches, share[0], share[1])
 
 
-def cell_weights(contrast: Contrast, rows: np.ndarray) -> pd.DataFrame:
+_CELL = ("row", "path", "cluster", "period", "base", "window", "sign")
+
+
+def cell_weights(contrast: Contrast, rows: np.ndarray, matrix: np.ndarray | None = None) -> pd.DataFrame:
     """The cells each row uses: row, component, path, cluster, period, base, window, sign, weight.
 
     Adopters' weights sum to one in a row, comparison weights to minus one. `cluster` is the name at
     the estimate's level; `path` the index in `study.paths`. Pairs are opened into their two paths: the
-    eligible of exposed clusters are the adopters, all others comparison.
+    eligible of exposed clusters are the adopters, all others comparison. matrix: (k', k) combinations of the rows
+    in their place, with each cell once.
     """
     at = np.full(contrast.mass.size, -1)
     at[rows] = np.arange(len(rows))
     sides = _sides(contrast.reader)
     pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at, sides)]
-    columns = ["row", "path", "cluster", "period", "base", "window", "sign", "weight"]
-    joined = [np.concatenate(x) for x in zip(*pieces, strict=True)] if pieces else [np.empty(0)] * len(columns)
-    frame = pd.DataFrame(dict(zip(columns, joined, strict=True)))
+    joined = [np.concatenate(x) for x in zip(*pieces, strict=True)] if pieces else [np.empty(0, int)] * 8
+    keys, weight = np.stack(joined[:-1]).astype(np.int64), joined[-1].astype(float)
+    if matrix is not None:
+        keys, weight = _combined(keys, weight, matrix)
+    frame = pd.DataFrame(dict(zip(_CELL, keys, strict=True))).assign(weight=weight)
     frame.insert(1, "component", contrast.plan.component)
     paths = contrast.reader.paths
     names = paths.levels[contrast.reader.level].names
     return frame.assign(
-        cluster=names[frame["cluster"].to_numpy(dtype=int)],
-        period=paths.periods[frame["period"].to_numpy(dtype=int)],
-        base=paths.periods[frame["base"].to_numpy(dtype=int)],
-    )
+        cluster=names[frame["cluster"].to_numpy()], period=paths.periods[frame["period"].to_numpy()],
+        base=paths.periods[frame["base"].to_numpy()],
+    )  # fmt: skip
+
+
+def _combined(keys: np.ndarray, weight: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keys (7, n) and weights of cells, for rows of `matrix` (k', k) in place of the k rows; each cell once."""
+    low = keys.min(axis=1, initial=0)[:, None]
+    shape = tuple(int(x) for x in keys.max(axis=1, initial=0) - low[:, 0] + 1)
+    out: list[tuple[np.ndarray, np.ndarray]] = []
+    for new, line in enumerate(matrix):
+        factor = line[keys[0]]
+        use = factor != 0
+        cell = keys[:, use] - low
+        cell[0] = 0
+        codes, of = np.unique(np.ravel_multi_index(tuple(cell), shape), return_inverse=True)
+        found = np.stack(np.unravel_index(codes, shape)) + low
+        found[0] = new
+        out.append((found, np.bincount(of, weights=(weight * factor)[use], minlength=len(codes))))
+    return np.concatenate([k for k, _ in out], axis=1), np.concatenate([w for _, w in out])
 
 
 @dataclass(frozen=True, eq=False)

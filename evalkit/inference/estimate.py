@@ -19,7 +19,7 @@ from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.intervals import check_level, critical, p_values, std_errors, sup_t
 from evalkit.inference.jackknife import Replicates, Spread, jackknife
-from evalkit.inference.labels import check_alike, combine_cells, common, common_rows, composition, first_reason
+from evalkit.inference.labels import check_alike, common, common_rows, composition, first_reason
 
 FEW = 50
 FEWEST = 3
@@ -42,7 +42,7 @@ class Estimate:
     mass_parts: Contributions | None = None
     arms: Arms | None = None
     replicate: Callable[[], Replicates] | None = None
-    cells: Callable[[], pd.DataFrame] | None = None
+    cells: Callable[..., pd.DataFrame] | None = None
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -252,9 +252,9 @@ class Estimate:
     def _refit(self, f: Callable[[Replicates], Replicates]) -> Callable[[], Replicates] | None:
         return None if self.replicate is None else (lambda: f(self.replicates))
 
-    def _recell(self, matrix: np.ndarray) -> Callable[[], pd.DataFrame] | None:
+    def _recell(self, matrix: np.ndarray) -> Callable[..., pd.DataFrame] | None:
         make = self.cells
-        return None if make is None else (lambda: combine_cells(make(), matrix))
+        return None if make is None else (lambda after=None: make(matrix if after is None else after @ matrix))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Smooth function of the values by the delta method: f (k,) -> (k',), jacobian (k', k).

@@ -10,6 +10,7 @@ from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import join
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.jackknife import Replicates
+from evalkit.inference.labels import combine_cells
 
 
 def stack(*estimates: Estimate) -> Estimate:
@@ -45,12 +46,13 @@ def _stack_two(a: Estimate, b: Estimate) -> Estimate:
     first, second = a.cells, b.cells
     cells = None
     if first is not None and second is not None:
-        cells = lambda: _join_cells(first(), second(), len(a))  # noqa: E731
+        cells = lambda matrix=None: _join_cells(first(), second(), len(a), matrix)  # noqa: E731
     return Estimate(value, mass, labels, parts, masses, arms, refit, cells, pieces)
 
 
-def _join_cells(first: pd.DataFrame, second: pd.DataFrame, rows: int) -> pd.DataFrame:
-    return pd.concat([first, second.assign(row=second["row"] + rows)], ignore_index=True)
+def _join_cells(first: pd.DataFrame, second: pd.DataFrame, rows: int, matrix: np.ndarray | None) -> pd.DataFrame:
+    both = pd.concat([first, second.assign(row=second["row"] + rows)], ignore_index=True)
+    return both if matrix is None else combine_cells(both, matrix)
 
 
 def _join_arms(a: Arms, b: Arms) -> Arms:

@@ -239,7 +239,7 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
         value_parts=Contributions(((source, np.eye(2 * k)[:, :k]),), level),
         mass_parts=Contributions(((source, np.eye(2 * k)[:, k:]),), level),
         arms=arms(contrast, rows), replicate=lambda: found.without_each(rows),
-        cells=lambda: cell_weights(by_cell(contrast), rows),
+        cells=lambda matrix=None: cell_weights(by_cell(contrast), rows, matrix),
     )  # fmt: skip
 
 
