@@ -219,8 +219,7 @@ class Purse:
         when = self._when(claims)
         if unit is None or (when < 0).all():
             return None, float(amount.sum()), words
-        at = pd.Index(self.study.paths.units)
-        at = at.get_indexer(pd.Index(claims[unit])) if at.is_unique else np.full(len(claims), -1)
+        at = self._rows_of_units(claims[unit], when)
         good = (at >= 0) & (when >= 0)
         grid = np.zeros((self.study.paths.n_units, self.study.paths.n_periods))
         np.add.at(grid, (at[good], when[good]), amount[good])
@@ -228,6 +227,16 @@ class Purse:
         if lost:
             words = f"{words}; {lost:,} of them name no unit and period of the panel, and count in this sum only"
         return self._cells(grid), float(amount.sum()), words
+
+    def _rows_of_units(self, units: pd.Series, when: np.ndarray) -> np.ndarray:
+        """(r,) row of each unit; of people who moved, the one seen in that period. -1 where there is none."""
+        rows, seen = pd.Index(self.study.paths.units), self.study.paths.seen
+        if rows.is_unique or seen is None:
+            return rows.get_indexer(pd.Index(units)) if rows.is_unique else np.full(len(units), -1)
+        row, period = np.nonzero(seen)
+        known = pd.MultiIndex.from_arrays([rows[row], period])
+        found = known.get_indexer(pd.MultiIndex.from_arrays([units, when]))
+        return np.where(found >= 0, row[found], -1)
 
     def _by_card(self, card: pd.DataFrame, good: np.ndarray) -> np.ndarray:
         """(n, T) a payment for every so many periods with the outcome while anything is on, up to the cap."""

@@ -157,6 +157,18 @@ def test_value_for_money_works_from_the_folder(tmp_path: Path) -> None:
     assert "fiscal costs only" in set(value.sensitivity["scenario"])
 
 
+def test_claims_of_people_who_moved_are_paid_where_they_lived_then() -> None:
+    p = partnership("carers", "realistic", 1, size=0.3, movers=0.5)
+    assert p.study.movers > 100
+    grid, total, words = Purse(p.study, p.study.outcomes[0], Prices()).paid
+    assert grid is not None and grid.sum() == total > 0 and "name no unit" not in words
+    claims = p.tables["claims"].query("outcome_id == 'quality_of_life' and validated == 1")
+    assert total == claims["amount_gbp"].sum()
+    rows = p.tables["panel"].merge(claims, left_on=["person_id", "half_year"], right_on=["person_id", "period"])
+    inside = p.tables["sites"].query("in_programme == 1")["district"]
+    assert len(rows) == len(claims) and rows["district"].isin(inside).all()
+
+
 def test_money_does_not_touch_people_outcomes_or_exposures() -> None:
     p = partnership("rough_sleeping", "realistic", 4, size=0.2)
     without = p.study_of({k: v for k, v in p.tables.items() if k not in ("costs", "claims", "rate_card", "unit_costs")})
