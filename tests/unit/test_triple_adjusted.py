@@ -227,3 +227,22 @@ def test_covariates_are_read_at_the_base_alone(adjust):
     est, want = (design(study(f, ("x", "z")), "a") for f in (changing, frame[~gone]))
     np.testing.assert_allclose(later(est), later(want), rtol=1e-9)
     assert (est.labels["mass"].to_numpy() == want.labels["mass"].to_numpy()).all()
+
+
+@pytest.mark.parametrize("adjust", METHODS)
+def test_several_kinds_of_people_beside_each_other(adjust):
+    """Another component that reaches some of both kinds makes four kinds: the eligible of one are divided among the
+    ineligible of both by their size, and a covariate that is alike in all of them changes nothing."""
+    frame = noisy(panel(24))
+    rank = np.tile(np.arange(24) // 2, 10)[frame["person"]]
+    frame = frame.assign(even=rank % 2, veteran=(rank // 2 % 3 == 0).astype(int))
+    frame["c"] = ((frame["month"] >= 6) & (frame["site"] % 2 == 0)).astype(int)
+    components = [
+        ek.Component("a", exposure="a", reach="eligible", assigned_at="site"),
+        ek.Component("c", exposure="c", reach="veteran", assigned_at="site"),
+    ]
+    made = study(frame, ("even",), components=components)
+    plain, est = ek.TripleDifference()(made, "a"), ek.TripleDifference(adjust=adjust)(made, "a")
+    assert np.isfinite(later(plain)).sum() >= 6
+    np.testing.assert_allclose(est.value, plain.value, atol=1e-9)
+    np.testing.assert_allclose(est.mass, plain.mass, atol=1e-9)
