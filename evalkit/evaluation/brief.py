@@ -95,7 +95,8 @@ def _apart(e: Evidence, v: Verdict) -> Brief:
     swap = min(bundle.signs) < 0
     close = "nobody can say what either does alone" if swap else "nobody can say which of them did it"
     window = window_words(bundle.lag, bundle.clean_until, e.period, "their")
-    return Brief(f"{_together(bundle, others)}, ", _effect(e, bundle), _tail(window, close))
+    adds = say.BUNDLE_ADDS if bundle.additive else ""
+    return Brief(f"{_together(bundle, others)}, ", _effect(e, bundle), _tail(window, adds, close))
 
 
 def _not_tested(e: Evidence, v: Verdict) -> Brief:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError
+from evalkit.evaluation.attribution import label_of
 from evalkit.evaluation.evaluate import Evaluation, evaluate
 from evalkit.evaluation.value_lines import Case, Line, make_case, repriced, sources_of
 from evalkit.evaluation.value_money import Prices, Purse
@@ -228,6 +229,12 @@ def _notes(case: Case) -> tuple[str, ...]:
     if lost := purse.outside:
         out.append(f"In {count_words(lost, 'row')} of the costs nothing was on in the period named: that money is "
                    "shared out over all people periods exposed.")  # fmt: skip
+    sums = [x.members for x in case.lines if x.kind == "bundle"]
+    in_two = [m for m in purse.study.paths.components if sum(m in s for s in sums) > 1]
+    if in_two:
+        label = label_of(purse.study, in_two)
+        out.append(f"{label} is part of several lines, each of which shows all of its cost." if len(in_two) == 1 else
+                   f"{label} are parts of several lines, each of which shows all of their cost.")  # fmt: skip
     years = sorted(_years(purse))
     if len(years) > 1 and purse.prices.price_year is None:
         said = ", ".join(map(str, years))

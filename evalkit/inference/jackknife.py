@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.show.words import noun_from_column
+
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
@@ -77,6 +79,7 @@ def _reasons(value: np.ndarray, reps: Replicates, lost: np.ndarray) -> tuple[str
             words.append("")
             continue
         breaking = np.isnan(reps.values[:, j]) & (reps.exposed | reps.comparison)[:, j]
-        name = reps.names[np.flatnonzero(breaking)[0]]
+        name = str(reps.names[np.flatnonzero(breaking)[0]])
+        name = name if name[:1].isalpha() else f"{noun_from_column(reps.level)} {name}"
         words.append(f"no interval: without {name} there is nothing left to compare")
     return tuple(words)

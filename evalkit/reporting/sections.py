@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -276,7 +276,7 @@ _SAID = ("You may say", "You may not say", "What would change our mind")
 def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
     rows = []
     for r in bundles.to_dict("records"):
-        members = join_words([names.label(m) for m in r["members"]])
+        members = _combined(r["members"], r["weights"], names)
         numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
         rows.append(
             (
@@ -290,6 +290,14 @@ def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
     head = ("Components", "Estimate", "From", "To", "Design", "How they go", "Remarks")
     right = (False, True, True, True, False, False, False)
     return make_table("Combinations that can be judged together", head, rows, numeric=right, name="bundles")
+
+
+def _combined(members: Sequence[str], weights: Sequence[float], names: Names) -> str:
+    """'Policy and Newsletter'; 'Groups instead of Education' where the second is taken away."""
+    signs = [w > 0 for w in weights] or [True] * len(members)
+    both = list(zip(members, signs, strict=True))
+    gained, lost = ([names.label(m) for m, sign in both if sign == plus] for plus in (True, False))
+    return join_words(gained) + (f" instead of {join_words(lost)}" if lost else "")
 
 
 def _alike(value: float, error: float) -> str:

@@ -111,7 +111,7 @@ def test_two_clusters_have_a_value_and_no_interval(design):
     frame = people()
     table = design(study(frame[frame["site"].isin([1, 4])]), "a").to_frame()
     assert table["estimate"].notna().all() and table["std_error"].isna().all()
-    assert table["reason"].str.match("no interval: without [14] there is nothing left to compare").all()
+    assert table["reason"].str.match(r"no interval: without \w+ [14] there is nothing left to compare").all()
 
 
 def test_nobody_eligible_beside_somebody_ineligible():

@@ -297,7 +297,8 @@ def test_cure_names_a_delay_that_the_plan_confirms() -> None:
     assert cure.loc["policy", "delayed"] == "letter" and cure.loc["policy", "clusters"] == 2
     places = list(cure.loc["policy", "places"])
     named = f"sites {places[0]} and {places[1]} (two of the 8 sites that had it)"
-    assert cure.loc["policy", "words"] == f"Delaying “letter” by 1 period in {named} would let us tell what “policy” does."
+    said = f"Delaying “letter” by 1 period in {named} would let us tell what “policy” does."
+    assert cure.loc["policy", "words"] == said
     assert "Delaying “letter” by 1 period in two of the 8 sites that had it" in cure.loc["policy", "unnamed"]
     late = STAGGERED.copy()
     late[places] += 1

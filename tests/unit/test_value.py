@@ -311,3 +311,15 @@ def test_money_without_a_place_in_the_panel_is_said() -> None:
 def test_bad_money_names_the_table_and_the_rows(table: str, rows: dict, said: str) -> None:
     with pytest.raises(ek.EvalkitError, match=said):
         study_of(panel(1.0), money={table: pd.DataFrame(rows)})
+
+
+def test_a_cost_that_stands_in_two_lines_is_said_to() -> None:
+    """a is on exactly when b or c is: a + b and a + c are lines of their own, each with all of what a cost."""
+    frame = panel(1.0)
+    frame = frame.assign(b=frame["a"] * (frame["site"] % 4 < 2), c=frame["a"] * (frame["site"] % 4 >= 2))
+    parts = [ek.Component(c, exposure=c, unit_cost=100.0) for c in "abc"]
+    made = ek.evaluate(study_of(frame, components=parts)).value
+    lines = made.table[made.table["kind"] == "bundle"].set_index("name")
+    assert len(lines) == 2
+    assert lines.loc["a with b", "cost_compared"] == pytest.approx(200.0 * lines.loc["a with b", "people_periods"])
+    assert "a is part of several lines, each of which shows all of its cost." in made.notes
