@@ -225,7 +225,8 @@ def _additive_status(audit: Audit, fact: Facts) -> Status | None:
         return None
     until = audit.doses.until(fact.component, fact.lag, max(end, dose_until(fact)))
     if until >= 0:
-        words = "only its dose tells it apart: if effects add up and are in proportion to the dose"
+        dose = "its dose" if audit.paths.state[:, :, fact.index].max() > 1 else "the dose of others"
+        words = f"only {dose} tells it apart: if effects add up and are in proportion to the dose"
         return _with_counts(Status("additive_only", words, DOSE, clean_until=until), fact)
     return None
 

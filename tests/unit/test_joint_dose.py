@@ -169,3 +169,14 @@ def test_a_plan_fixes_the_doses():
     larger = frame.assign(a=frame["a"].replace(0.9, 0.8))
     plans = [make_plan(study(f))["exposures"] for f in (frame, larger, frame.sample(frac=1, random_state=0))]
     assert plans[0] != plans[1] and plans[0] == plans[2]
+
+
+def test_a_component_beside_a_dose_is_told_apart_by_the_dose_of_the_other():
+    """Both start together everywhere, one at three doses: what is left at dose zero belongs to the other."""
+    frame = rollout().assign(b=lambda d: (d["a"] > 0).astype(int))
+    frame["month"] += frame["site"] // 8  # three starting dates, so that periods are not all that changed
+    made = study(frame.assign(y=0.3 * frame["month"] + EFFECT * frame["a"] - 0.5 * frame["b"]))
+    reasons = ek.separability(made).components.set_index("component")["reason"]
+    assert "only its dose" in reasons["a"] and "only the dose of others" in reasons["b"]
+    np.testing.assert_allclose(ek.JointEventStudy(dose=True)(made, "a").value, EFFECT, atol=1e-8)
+    np.testing.assert_allclose(ek.JointEventStudy(dose=True)(made, "b").value, -0.5, atol=1e-8)
