@@ -154,6 +154,8 @@ def _summary(evaluation: Evaluation) -> pd.DataFrame:
     labels = {c.name: c.label for c in evaluation.study.components}
     table = evaluation.verdicts[["component", "outcome", "verdict", "sentence"]].copy()
     table["component"] = table["component"].map(labels)
+    table["outcome"] = table["outcome"].map({o.column: o.label for o in evaluation.study.outcomes})
+    table["verdict"] = table["verdict"].str.replace("_", " ")
     return table
 
 

@@ -23,6 +23,7 @@ from evalkit.inference.labels import check_alike, common, common_rows, compositi
 
 FEW = 50
 FEWEST = 3
+_LISTED = 6  # rows named beside a reason
 INFERENCE = ("auto", "analytic", "jackknife")
 
 
@@ -320,9 +321,9 @@ class Estimate:
 
     def __repr__(self) -> str:
         frame = self.to_frame()
-        notes = "".join(f"\n{w[0].upper()}{w[1:]}." for w in dict.fromkeys(frame["caution"]) if w)
+        shown = _short(frame).drop(columns=["reason", "caution"], errors="ignore")
         with pd.option_context("display.width", 120, "display.max_columns", 20):
-            return f"Estimate of {_rows(self)}\n{_short(frame)}{notes}"
+            return "\n".join([f"Estimate of {_rows(self)}", str(shown), *_notes(frame)])
 
     def _repr_html_(self) -> str:
         from evalkit.show.tables import from_frame
@@ -332,6 +333,17 @@ class Estimate:
 
 def _rows(est: Estimate) -> str:
     return "1 row" if len(est) == 1 else f"{len(est)} rows"
+
+
+def _notes(frame: pd.DataFrame) -> list[str]:
+    """Every reason and caution in full, with the rows that it is about."""
+    notes = []
+    for column in ("reason", "caution"):
+        for words in dict.fromkeys(w for w in frame[column] if w):
+            rows = np.flatnonzero(frame[column] == words)
+            listed = ", ".join(map(str, rows[:_LISTED])) + (", ..." if len(rows) > _LISTED else "")
+            notes.append(f"{'Row' if len(rows) == 1 else 'Rows'} {listed}: {words}.")
+    return notes
 
 
 def _short(frame: pd.DataFrame) -> pd.DataFrame:

@@ -139,6 +139,12 @@ def test_headline_on_the_page_is_the_estimate(built: Built) -> None:
     assert f"about {value:.1f} points higher" in built.page
 
 
+def test_an_evaluation_shows_itself_in_the_words_of_its_register(built: Built) -> None:
+    evaluation = ek.evaluate(ek.Study.load(built.study))
+    for shown in (repr(evaluation), evaluation._repr_html_()):
+        assert "Home visits" in shown and "no sign" in shown and "no_sign" not in shown
+
+
 def test_notebook_recomputes_from_the_study_file_with_public_names(built: Built) -> None:
     notebook = nbformat.read(built.first / "report.ipynb", as_version=4)
     nbformat.validate(notebook)

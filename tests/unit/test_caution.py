@@ -39,3 +39,11 @@ def test_a_row_without_interval_gives_its_reason_alone():
     assert np.isnan(row["conf_low"])
     assert row["caution"] == ""
     assert row["reason"]
+
+
+def test_printed_reasons_are_whole_and_name_their_rows():
+    rows = ek.StaggeredRollout()(study(1), "a")
+    reason = rows.to_frame()["reason"][0]
+    assert len(reason) > 30
+    assert f"{reason}." in repr(rows) and repr(rows).count(reason) == 1
+    assert repr(rows).splitlines()[-1].startswith("Rows 0, 1, 2")
