@@ -264,8 +264,6 @@ def _few_words(fact: Facts, names: Names) -> str:
     if fact.too_late:
         return f"nowhere was it followed long enough: its effect takes {names.spell(fact.lag)} to show"
     after = f" for {names.spell(fact.lag)} after it began elsewhere" if fact.lag else " when it began elsewhere"
-    if comparison < ENOUGH and exposed < ENOUGH:
-        return f"fewer than two {names.places} had it, and fewer than two were still without it,{after}"
     if comparison < ENOUGH:
         return f"{names.few(comparison)} within its reach stayed without it{after}"
     return f"{names.few(exposed)} switched it on while another was still without it"

@@ -152,6 +152,8 @@ def combination_words(members: Sequence[int], weights: Sequence[float], kind: st
     """What is identified, as a clause."""
     if kind == "together":
         return f"only {names.all(members)} together can be judged"
+    if {abs(w) for w in weights} != {1.0}:
+        return f"only a mixture of the effects of {names.all(members)}, which do not count alike in it, can be judged"
     plus = [m for m, w in zip(members, weights, strict=True) if w > 0]
     minus = [m for m, w in zip(members, weights, strict=True) if w < 0]
     if kind == "sum" or not minus:
