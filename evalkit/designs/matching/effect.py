@@ -27,13 +27,7 @@ def regression(y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.n
 
     Contributions are (X'WX)^-1 x_i w_i e_i, so that their squares sum to the HC0 variance.
     """
-    design = np.column_stack([np.ones(len(y)), exposed.astype(float)])
-    if x is not None and x.shape[1]:
-        centred = x - np.average(x, axis=0, weights=w)
-        scale = np.sqrt(np.average(centred**2, axis=0, weights=w))
-        design = np.column_stack([design, centred / np.where(scale > 0, scale, 1.0)])
-        scaled = design * np.sqrt(w)[:, None]
-        design = design[:, independent(scaled)]
+    design = _columns(exposed, x, w)
     scaled = design * np.sqrt(w)[:, None]
     q, r = np.linalg.qr(scaled)
     beta = np.linalg.solve(r, q.T @ (np.sqrt(w) * y))
@@ -41,6 +35,38 @@ def regression(y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.n
     lever = design @ (bread @ bread[1])
     residual = y - design @ beta
     return Fit(float(beta[1]), lever * w * residual, design.shape[1])
+
+
+def _columns(exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray) -> np.ndarray:
+    """(n, k) [1, exposed, standardised covariates] without columns that repeat others."""
+    design = np.column_stack([np.ones(len(exposed)), exposed.astype(float)])
+    if x is None or not x.shape[1]:
+        return design
+    centred = x - np.average(x, axis=0, weights=w)
+    scale = np.sqrt(np.average(centred**2, axis=0, weights=w))
+    design = np.column_stack([design, centred / np.where(scale > 0, scale, 1.0)])
+    return design[:, independent(design * np.sqrt(w)[:, None])]
+
+
+def without_each(
+    y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray, code: np.ndarray
+) -> np.ndarray:
+    """(S,) the coefficient of `regression` without the rows of each code 0 to S - 1, in closed form.
+
+    The normal equations less each code's own part; NaN where no row of an arm is left.
+    """
+    design, size = _columns(exposed, x, w), int(code.max()) + 1
+    k = design.shape[1]
+    gram, right = np.empty((size, k, k)), np.empty((size, k))
+    for i in range(k):
+        weighed = w * design[:, i]
+        right[:, i] = weighed @ y - np.bincount(code, weights=weighed * y, minlength=size)
+        for j in range(i, k):
+            own = np.bincount(code, weights=weighed * design[:, j], minlength=size)
+            gram[:, i, j] = gram[:, j, i] = weighed @ design[:, j] - own
+    value = (np.linalg.pinv(gram, rcond=1e-10, hermitian=True)[:, 1] * right).sum(axis=1)
+    left = [np.bincount(code, weights=arm, minlength=size) < arm.sum() for arm in (exposed, ~exposed)]
+    return np.where(left[0] & left[1], value, np.nan)
 
 
 def hc1(n: int, k: int) -> float:

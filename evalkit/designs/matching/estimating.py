@@ -13,7 +13,7 @@ import pandas as pd
 
 from evalkit.designs.matching.abadie_imbens import Reuse, own_arm_variance, reuse_effect
 from evalkit.designs.matching.distances import LINE
-from evalkit.designs.matching.effect import Fit, Levels, Multiway, contributions, regression
+from evalkit.designs.matching.effect import Fit, Levels, Multiway, contributions, regression, without_each
 from evalkit.designs.matching.matched_set import PAIRED, Matching, alone
 from evalkit.designs.matching.nearest import Links
 from evalkit.designs.matching.people import People
@@ -252,12 +252,7 @@ def _without_a_set(matching: Matching, y: np.ndarray, asked: Asked) -> Replicate
     people = matching.people
     x = people.x[who] if asked.adjust == "reg" else None
     names, code = np.unique(sets, return_inverse=True)
-    values = np.full((len(names), 1), np.nan)
-    for s in range(len(names)):
-        keep = code != s
-        e = people.exposed[who][keep]
-        if e.any() and not e.all():
-            values[s] = regression(y[who][keep], e, None if x is None else x[keep], w[keep]).value
+    values = without_each(y[who], people.exposed[who], x, w, code)[:, None]
     there = np.ones_like(values, dtype=bool)
     masses = np.where(np.isnan(values), 0.0, 1.0)
     return Replicates(names, "matched set", values, masses, there, ~there)
