@@ -71,7 +71,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
     base = Evidence(
         component=f.component, outcome=f.outcome.column, status=f.status, label=component.label,
         outcome_label=f.outcome.label, kind=f.outcome.kind, better=f.outcome.better, matters=f.outcome.matters,
-        lag=component.lag, clean_until=f.window.until, period=noun_from_column(study.period or "period"),
+        lag=component.lag, clean_until=f.window.until,
+        period=noun_from_column(study.period or "period") if study.paths.n_periods > 1 else "",
         place=noun_from_column(place), unit=noun_from_column(study.unit), crossed_levels=crossed,
         population=_population(study, f.component), reason=f.reason, cure=_cure(sep, f.component),
         bundle=_bundle(f, bundles), tied=_tied(study, f, bundles), observed=_observed(study, f.outcome),

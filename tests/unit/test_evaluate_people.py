@@ -146,3 +146,10 @@ def test_components_that_nobody_shares_are_the_reason():
     study = ek.Study(frame, unit="person", period=None, outcome="y", components=["advice", "course"], covariates=("x",))
     row = ek.MatchedComparison()(study, "advice").to_frame().iloc[0]
     assert "has the same other components as any of" in row["reason"]
+
+
+def test_money_is_for_each_person_and_not_each_period():
+    frame = bare()[1]
+    study = ek.Study(frame, unit="person", period=None, outcome=ek.Outcome("y", kind="money"), components=["advice"])
+    sentence = ek.evaluate(study).verdicts["sentence"][0]
+    assert "for each person" in sentence and "period" not in sentence
