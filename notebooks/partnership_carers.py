@@ -35,8 +35,7 @@ ek.plot.describe("timeline", study)
 # ## What can be told apart, before any outcome is read
 
 # %%
-audit = ek.separability(study)
-print(audit.components[["component", "status", "clean_switches", "reason"]].to_string(index=False))
+ek.separability(study)
 
 # %% [markdown]
 # ## Do it wrong
@@ -62,8 +61,7 @@ for component in study.components:
 
 # %%
 evaluation = ek.evaluate(study)
-for sentence in evaluation.verdicts["sentence"]:
-    print("-", sentence)
+evaluation
 
 # %%
 ek.plot.describe("forest", evaluation)
@@ -88,7 +86,7 @@ print(
 for knob in ({}, {"tidy": True}, {"tidy": True, "movers": 0.2}):
     turned = ek.synthetic.partnership("carers", "realistic", seed=1, size=0.5, **knob)
     statuses = ek.separability(turned.study).components["status"].value_counts()
-    print(knob, statuses.to_dict())
+    print(knob or "as it was", "->", ", ".join(f"{n} {status}" for status, n in statuses.items()))
 
 # %% [markdown]
 # One component in place of another is a question of its own: *is B better than A?* It is not *does B work?*

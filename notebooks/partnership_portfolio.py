@@ -35,8 +35,7 @@ print(partnership.tables["panel"].head(8).to_string(index=False))
 # ## What can be told apart, before any outcome is read
 
 # %%
-audit = ek.separability(study)
-print(audit.components[["component", "status", "clean_switches", "reason"]].to_string(index=False))
+ek.separability(study)
 
 # %% [markdown]
 # ## Do it wrong
@@ -56,8 +55,7 @@ for component in study.components:
 
 # %%
 evaluation = ek.evaluate(study)
-for sentence in evaluation.verdicts["sentence"]:
-    print("-", sentence)
+evaluation
 
 # %%
 ek.plot.describe("forest", evaluation)
@@ -82,7 +80,7 @@ print(
 for knob in ({}, {"size": 4}):
     turned = ek.synthetic.partnership("portfolio", "realistic", seed=1, **knob)
     statuses = ek.separability(turned.study).components["status"].value_counts()
-    print(knob, statuses.to_dict())
+    print(knob or "as it was", "->", ", ".join(f"{n} {status}" for status, n in statuses.items()))
 
 # %% [markdown]
 # What would let us tell: ten more projects whose mixes differ in one component at a time.

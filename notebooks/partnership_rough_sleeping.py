@@ -35,8 +35,7 @@ ek.plot.describe("timeline", study)
 # ## What can be told apart, before any outcome is read
 
 # %%
-audit = ek.separability(study)
-print(audit.components[["component", "status", "clean_switches", "reason"]].to_string(index=False))
+ek.separability(study)
 
 # %% [markdown]
 # ## Do it wrong
@@ -62,8 +61,7 @@ for component in study.components:
 
 # %%
 evaluation = ek.evaluate(study)
-for sentence in evaluation.verdicts["sentence"]:
-    print("-", sentence)
+evaluation
 
 # %%
 ek.plot.describe("forest", evaluation)
@@ -95,7 +93,12 @@ print(
 for knob in ({}, {"movers": 0.2}, {"gap": 6}, {"gap": 1}):
     turned = ek.synthetic.partnership("rough_sleeping", "realistic", seed=1, **knob)
     statuses = ek.separability(turned.study).components["status"].value_counts()
-    print(knob, statuses.to_dict(), f"{turned.study.movers} people moved")
+    print(
+        knob or "as it was",
+        "->",
+        ", ".join(f"{n} {status}" for status, n in statuses.items()),
+        f"{turned.study.movers} people moved",
+    )
 
 # %% [markdown]
 # With few boroughs, honest ranges are wide. *Cannot tell* is the right answer here, and it comes with what would let

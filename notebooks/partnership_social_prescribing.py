@@ -36,8 +36,7 @@ ek.plot.describe("timeline", study)
 # ## What can be told apart, before any outcome is read
 
 # %%
-audit = ek.separability(study)
-print(audit.components[["component", "status", "clean_switches", "reason"]].to_string(index=False))
+ek.separability(study)
 
 # %% [markdown]
 # ## Do it wrong
@@ -75,8 +74,7 @@ for component in study.components:
 
 # %%
 evaluation = ek.evaluate(study)
-for sentence in evaluation.verdicts["sentence"]:
-    print("-", sentence)
+evaluation
 
 # %%
 ek.plot.describe("forest", evaluation)
@@ -101,7 +99,7 @@ print(
 for knob in ({}, {"gap": 4}, {"gap": 1}):
     turned = ek.synthetic.partnership("social_prescribing", "realistic", seed=1, size=0.5, **knob)
     statuses = ek.separability(turned.study).components["status"].value_counts()
-    print(knob, statuses.to_dict())
+    print(knob or "as it was", "->", ", ".join(f"{n} {status}" for status, n in statuses.items()))
 
 # %% [markdown]
 # Reach tells components apart that start on the same day. Register who can be reached by what.

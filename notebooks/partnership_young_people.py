@@ -36,8 +36,7 @@ ek.plot.describe("timeline", study)
 # ## What can be told apart, before any outcome is read
 
 # %%
-audit = ek.separability(study)
-print(audit.components[["component", "status", "clean_switches", "reason"]].to_string(index=False))
+ek.separability(study)
 
 # %% [markdown]
 # ## Do it wrong
@@ -63,8 +62,7 @@ for component in study.components:
 
 # %%
 evaluation = ek.evaluate(study)
-for sentence in evaluation.verdicts["sentence"]:
-    print("-", sentence)
+evaluation
 
 # %%
 ek.plot.describe("forest", evaluation)
@@ -98,7 +96,7 @@ print(
 for knob in ({}, {"size": 3}):
     turned = ek.synthetic.partnership("young_people", "realistic", seed=1, **knob)
     statuses = ek.separability(turned.study).components["status"].value_counts()
-    print(knob, statuses.to_dict())
+    print(knob or "as it was", "->", ", ".join(f"{n} {status}" for status, n in statuses.items()))
 
 # %% [markdown]
 # More people in the same four authorities do not make more authorities. Decisions are counted, not people.

@@ -23,6 +23,7 @@ from evalkit.study.events import event_bands
 COLUMNS = ("component", "cluster", "start", "end", "state")
 Band = tuple[str, object, object]
 _NAMED = 16
+_TALLEST = 2.6  # inches of a lane, however many places or people are in it
 
 
 def timeline(
@@ -50,7 +51,8 @@ def timeline(
     rows = -(-len(shown) // columns)
     named = max((len(where[c]) for c in shown), default=1) <= _NAMED
     each = 0.17 if named else 0.032 if columns == 2 else 0.026
-    tall = [0.5 + each * max(len(where[c]) for c in shown[i : i + columns]) for i in range(0, len(shown), columns)]
+    lanes = [max(len(where[c]) for c in shown[i : i + columns]) for i in range(0, len(shown), columns)]
+    tall = [0.5 + min(each * n, _TALLEST) for n in lanes]
     with style.theme():
         figure = style.new_figure(width, sum(tall) + 0.5)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": tall})

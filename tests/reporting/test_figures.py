@@ -175,6 +175,13 @@ def test_timeline_words_count_places(pictures: dict[str, Picture]) -> None:
     assert "Blood alcohol limit of 0.08: on in 17 of 48 places" in pictures["timeline"].description
 
 
+def test_timeline_of_hundreds_of_people_is_no_taller_than_a_page() -> None:
+    many = [f"person {i}" for i in range(400)]
+    lane = pd.DataFrame({"component": "nurse", "cluster": many, "start": 3, "end": np.nan, "state": "on"})
+    figure = ek.plot.timeline(lane, periods=range(10), places=many)
+    assert figure.get_size_inches()[1] < 4
+
+
 def test_timeline_marks_background_bands() -> None:
     options = {
         "labels": road.LABELS,
