@@ -10,13 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice, product
+from itertools import chain, combinations, islice, product
 
 import numpy as np
 import pandas as pd
 
 from evalkit.components.bundles import groups_of
-from evalkit.components.delay import Change, changed, condensed, first_starts, level_of_change, moved, some
+from evalkit.components.delay import (
+    Change,
+    changed,
+    condensed,
+    first_lengths,
+    first_starts,
+    level_of_change,
+    moved,
+    some,
+)
 from evalkit.components.status import Audit, make_audit, separable
 from evalkit.components.switches import ENOUGH
 from evalkit.components.wording import Names
@@ -25,7 +34,8 @@ from evalkit.study.paths import OFF, Paths
 
 COLUMNS = ("component", "words", "delayed", "clusters", "periods", "places", "unnamed")
 _LARGEST = 4
-_SCREENS, _TRIES = 100, 60
+_SCREENS, _TRIES, _TRIES_OF_FEW = 100, 60, 240
+_WIDE = 5
 _BESIDE, _FEW = 10, 150
 _SEED = 2026
 
@@ -40,7 +50,9 @@ def cure_table(audit: Audit) -> pd.DataFrame:
     wanted = [k for k in wanted if len(audit.facts[k].ever) and not audit.facts[k].always]
     if audit.paths.n_periods == 1 or not wanted:
         return pd.DataFrame([], columns=list(COLUMNS))
-    search = Search(audit, condensed(audit.paths), max(_SCREENS // len(wanted), 6), max(_TRIES // len(wanted), 4))
+    rows = condensed(audit.paths)
+    tries = _TRIES if rows.n_units > _FEW else _TRIES_OF_FEW
+    search = Search(audit, rows, max(_SCREENS // len(wanted), 6), max(tries // len(wanted), 4))
     found = [(k, change) for k in wanted if (change := search.find(k)) is not None]
     return pd.DataFrame([_row(audit, k, change) for k, change in found], columns=list(COLUMNS))
 
@@ -121,14 +133,21 @@ class Search:
     def find(self, k: int) -> Change | None:
         """The first change, in order of size, after which component k is separable."""
         tried = islice(self._candidates(k), self.tries)
+        if self.audit.statuses[k].status == "swap_only":
+            tried = chain(tried, islice(self._staggered(k), self.tries))
         return next((change for change, beside in tried if self._cures(k, change, beside)), None)
+
+    @property
+    def few(self) -> bool:
+        """Whether there are so few rows that several choices of clusters can be tried."""
+        return self.rows.n_units <= _FEW
 
     @cached_property
     def whole(self) -> bool:
         """Whether changes are tried on all rows: where there are few, and where what holds among some need not hold
         among all (doses, levels that cross)."""
         paths = self.rows
-        return paths.n_units <= _FEW or bool((paths.state > 1).any()) or len(paths.levels) > 1
+        return self.few or bool((paths.state > 1).any()) or len(paths.levels) > 1
 
     def _cures(self, k: int, change: Change, beside: np.ndarray) -> bool:
         """Whether the rules find k separable on the changed rollout; among the rows `beside`, where that is enough."""
@@ -144,7 +163,7 @@ class Search:
         fact, swap = self.audit.facts[k], self.audit.statuses[k].status == "swap_only"
         shortest = fact.lag + 1 + (max(1, fact.lag) if swap else 0)
         spans = sorted({*range(shortest, shortest + 4), 2 * shortest, 3 * shortest})
-        fewest = 1 if fact.same.until(fact.lag) < 0 and min(fact.same.at(fact.lag)) > 0 else 2
+        fewest = 1 if self.few or min(fact.same.at(fact.lag)) > 0 else 2
         sizes = sorted(product(range(fewest, _LARGEST + 1), spans), key=lambda s: (s[0] * s[1], s[0]))
         made: dict[tuple[int, int], list[Lead]] = {}
         for (m, periods), j in product(sizes, self._movable(k)):
@@ -153,9 +172,9 @@ class Search:
                     continue
                 made[j, periods] = list(self._leads(k, j, periods))
             for lead in made[j, periods]:
-                if len(lead.order) > m:
-                    chosen = lead.order[:m]
-                    yield Change(j, tuple(sorted(int(c) for c in chosen)), periods), lead.beside(self.codes(j), chosen)
+                for chosen in combinations(lead.order[: _WIDE if self.few else m].tolist(), m):
+                    if m < len(lead.order) or self.few:
+                        yield Change(j, tuple(sorted(chosen)), periods), lead.beside(self.codes(j), np.array(chosen))
 
     def _movable(self, k: int) -> list[int]:
         """Components whose delay might help k: partners in every exact dependence that binds it, and k itself."""
@@ -166,8 +185,9 @@ class Search:
         return [*sorted(partners), k] if len(partners) <= ENOUGH else [k, *sorted(partners)]
 
     def _leads(self, k: int, j: int, periods: int) -> Iterator[Lead]:
-        """Where a delay of j is likely to help k."""
-        here = np.flatnonzero((self.starts[:, j] > 0) & (self.starts[:, k] > 0))
+        """Where a delay of j, which still leaves some of it, is likely to help k."""
+        lasts = first_lengths(self.state[:, :, j]) > periods
+        here = np.flatnonzero((self.starts[:, j] > 0) & (self.starts[:, k] > 0) & lasts)
         if not len(here):
             return
         lag, window = self.audit.facts[k].lag, self._windows(k)
@@ -186,6 +206,8 @@ class Search:
             yield Lead(np.concatenate([order[~np.isin(order, done)], order[np.isin(order, done)]]), matches)
         if j == k:
             yield from self._cohorts(k, here)
+            if self.few:
+                yield Lead(self._by_start(k, here), {})
 
     def _clean_already(self, k: int, j: int) -> np.ndarray:
         """Clusters in which k is clean as things are: nothing is gained there."""
@@ -216,6 +238,26 @@ class Search:
         """(R,) first period in which k is not off; beyond the end where it always is."""
         begun = self.state[:, :, k] != OFF
         return np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1])
+
+    def _by_start(self, k: int, here: np.ndarray) -> np.ndarray:
+        """Clusters of k from the first to start to the last."""
+        codes, start = self.codes(k)[here], self.starts[here, k]
+        first = np.full(int(codes.max()) + 1, self.state.shape[1])
+        np.minimum.at(first, codes, start)
+        order = np.argsort(first, kind="stable")
+        return order[first[order] < self.state.shape[1]]
+
+    def _staggered(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
+        """Four clusters, two early and two late, in which a swap comes so late that what it replaces has stopped in
+        all: the early ones are then set against the late ones."""
+        here = np.flatnonzero(self.starts[:, k] > 0)
+        order = self._by_start(k, here) if len(here) else here
+        for low in range(len(order) - 3):
+            chosen = order[low : low + 4]
+            mine = here[np.isin(self.codes(k)[here], chosen)]
+            periods = int(np.ptp(self.starts[mine, k])) + max(1, self.audit.facts[k].lag) + 1
+            if first_lengths(self.state[mine, :, k]).min() > periods:
+                yield Change(k, tuple(sorted(chosen.tolist())), periods), mine
 
     def _cohorts(self, k: int, here: np.ndarray) -> Iterator[Lead]:
         """Clusters that start k together while the others go the same way: some, delayed, serve the rest."""

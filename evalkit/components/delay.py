@@ -10,7 +10,7 @@ from evalkit.components.facts import in_use
 from evalkit.study.exposure import row_codes
 from evalkit.study.paths import OFF, Level, Paths
 
-_MOST = 20_000
+_MOST = 1_000
 
 
 @dataclass(frozen=True)
@@ -104,3 +104,12 @@ def first_starts(state: np.ndarray) -> np.ndarray:
     if not start.shape[1]:
         return np.full(len(on), -1)  # a cross-section: nothing starts
     return np.where(start.any(axis=1), start.argmax(axis=1) + 1, -1)
+
+
+def first_lengths(state: np.ndarray) -> np.ndarray:
+    """(P,) periods of the first spell that starts within the panel, from (P, T) states; 0 where there is none."""
+    start = first_starts(state)
+    t = np.arange(state.shape[1])
+    over = (state <= 0) & (t > start[:, None])
+    end = np.where(over.any(axis=1), over.argmax(axis=1), state.shape[1])
+    return np.where(start > 0, end - start, 0)
