@@ -80,6 +80,26 @@ for estimand in ("ATT", "ATE", "ATO"):
     line(estimand, ek.WeightedComparison(method="ipw", estimand=estimand))
 
 # %% [markdown]
+# ## What must be right?
+#
+# Every answer says what it rests on. Let need count by its square: weights of a straight score leave the square unlike,
+# so weighting by the score alone is off. The answer says so itself, without having seen the outcome.
+
+# %%
+need = rng.normal(size=3000)
+chance = 1 / (1 + np.exp(-(0.5 * need + 0.6 * (need**2 - 1) - 1.0)))
+support = (rng.uniform(size=3000) < chance).astype(int)
+score = 50 - 3 * need + 2.0 * support + rng.normal(0, 3, 3000)
+curved = ek.Study(
+    pd.DataFrame({"person": range(3000), "need": need, "support": support, "score": score}),
+    unit="person", period=None, outcome="score", components=["support"], covariates=("need",),
+)  # fmt: skip
+for method in ("ipw", "entropy"):
+    line(method, ek.WeightedComparison(method=method), curved)
+    labels = ek.WeightedComparison(method=method)(curved, "support").labels.iloc[0]
+    print(f"  right if {labels['right_if']}\n  doubt: {labels['doubt']}")
+
+# %% [markdown]
 # ## Turn one knob until it breaks
 
 # %%

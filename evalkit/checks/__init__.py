@@ -12,5 +12,6 @@ from evalkit.checks.placebo import placebo_outcome as placebo_outcome
 from evalkit.checks.pre_trend import pre_trend as pre_trend
 from evalkit.checks.result import CheckResult as CheckResult
 from evalkit.checks.rungs import rungs as rungs
+from evalkit.checks.score_form import score_form as score_form
 from evalkit.checks.sensitivity import hidden_bias as hidden_bias
 from evalkit.checks.stayers import stayers as stayers

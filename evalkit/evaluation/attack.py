@@ -9,7 +9,7 @@ import numpy as np
 
 from evalkit import checks
 from evalkit.checks import CheckResult
-from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference
+from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference, WeightedComparison
 from evalkit.designs.growth import growth_of_others
 from evalkit.designs.plan import NEVER
 from evalkit.designs.protocol import Design
@@ -65,6 +65,8 @@ def attack(
         found = [_joint_pre_trend(target, target.design, study), *found]
     if isinstance(target.design, TripleDifference):
         found.append(_by_people(target, target.design, study))
+    weighted = [r.rows for r in others if isinstance(r.rung.design, WeightedComparison) and r.answer is not None]
+    found += [checks.score_form(rows) for rows in weighted if rows is not None and study.covariates]
     return tuple(found)
 
 

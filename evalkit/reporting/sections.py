@@ -259,6 +259,7 @@ _CHECKS = {
     "date_rule": "Other readings of dates",
     "others_still_growing": "Others still growing",
     "growth_taken_out": "Growth taken out",
+    "score_form": "Squares and products of what is recorded",
     "stayers": "Who was seen later",
     "by_people": "Both kinds of people",
 }

@@ -153,3 +153,18 @@ def test_money_is_for_each_person_and_not_each_period():
     study = ek.Study(frame, unit="person", period=None, outcome=ek.Outcome("y", kind="money"), components=["advice"])
     sentence = ek.evaluate(study).verdicts["sentence"][0]
     assert "for each person" in sentence and "period" not in sentence
+
+
+@pytest.mark.parametrize(("bend", "status"), [(0.0, "passed"), (0.6, "informational")])
+def test_a_score_of_the_wrong_form_is_a_check_that_informs(bend, status):
+    rng = np.random.default_rng(2)
+    need = rng.normal(size=1500)
+    got = rng.random(1500) < 1 / (1 + np.exp(-(0.5 * need + bend * (need**2 - 1) - 1)))
+    frame = pd.DataFrame({"person": range(1500), "need": need, "got": got.astype(int)})
+    frame["y"] = need + got + rng.normal(size=1500)
+    study = ek.Study(frame, unit="person", period=None, outcome="y", components=["got"], covariates=("need",))
+    found = ek.evaluate(study)
+    row = found.checks.set_index("check").loc["score_form"]
+    assert row["status"] == status
+    assert ("along straight lines" in row["words"]) == (status == "informational")
+    assert found.verdicts["verdict"][0] == "likely"
