@@ -29,12 +29,12 @@ def placebo_outcome(
         words = f"The design also finds an effect on {what}, which cannot be one: the people compared are not alike."
         return CheckResult("placebo_outcome", "failed", words, *said)
     if margin is None:
-        words = f"No effect shows on {what}; nothing says how large a false one would matter."
+        words = f"Nothing shows on {what}; nobody has said how large a false effect would matter."
         return CheckResult("placebo_outcome", "informational", words, *said)
     if -margin < low and high < margin:
         words = f"On {what} the design finds nothing as large as what matters, as it should."
         return CheckResult("placebo_outcome", "passed", words, *said)
-    words = f"No effect shows on {what}, but one as large as what matters could have been missed."
+    words = f"Nothing shows on {what}, but an effect as large as what matters could have been missed."
     return CheckResult("placebo_outcome", "informational", words, *said)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from evalkit.evaluation.brief import brief
 from evalkit.evaluation.verdicts import LIMITS, MAIN_CHECKS, OTHER_WEAKNESSES, decide
 from evalkit.evaluation.words import (
     bundle_sentence,
@@ -54,6 +55,7 @@ def test_every_variant_has_its_verdict_and_reads_well(name: str) -> None:
     for text in (spoken, unnamed, may_say(evidence, verdict), may_not_say(evidence, verdict)):
         assert_reads_well(text)
     assert_reads_well(what_would_change_our_mind(evidence, verdict))
+    assert_reads_well(brief(evidence, verdict).text)
     assert unnamed.lower() in spoken.lower()
 
 
@@ -149,8 +151,8 @@ def test_in_one_breath_keeps_the_order_of_the_register() -> None:
     ]
     spoken = in_one_breath(rows)
     assert spoken == (
-        "Shown to make a difference for the better: Nurse and Lights. Hints of a change for the worse, not firm enough to"
-        " rely on: court. Cannot tell: Zero tolerance under 21. Not tested by these data: Keyworker."
+        "Shown to make a difference for the better: Nurse and Lights. Hints of a change for the worse, not firm enough"
+        " to rely on: court. Cannot tell: Zero tolerance under 21. Not tested by these data: Keyworker."
     )
     unsure = in_one_breath([r for r in rows if r["verdict"] in ("cannot_tell", "not_tested")])
     assert unsure.startswith("No part has been shown to make a difference, which does not mean that none did.")
