@@ -53,7 +53,7 @@ print(f"with less without: {means[1] - means[0]:+.2f}   (those with support were
 # %%
 design = ek.MatchedComparison(method="nearest", caliper=0.2)
 matching = design.match(study, "support")
-print(matching.balance().round(2).to_string())
+print(matching.balance()[["covariate", "smd_before", "smd_after"]].round(2).to_string(index=False))
 
 # %%
 ek.plot.describe("love", matching)
