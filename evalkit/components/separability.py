@@ -38,8 +38,8 @@ class Separability:
     bundles: bundle, kind ("together", "sum", "swap"), members, weights, words; one row for
         each combination that is identified where its members are not.
     aliased: exact dependencies as sentences.
-    cure: component, words, delayed, clusters, periods; the smallest change found of the
-        rollout that would tell.
+    cure: component, words, delayed, clusters, periods, places, unnamed; the smallest change found of the
+        rollout that would tell, with the places named in `words` and not in `unnamed`.
     timeline: component, cluster, start, end (half-open), state; and positions of both.
     """
 
