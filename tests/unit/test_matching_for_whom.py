@@ -70,3 +70,25 @@ def test_unknown_columns():
         ek.for_whom(people(n=500), "got", "sexx")
     with pytest.raises(OptionError, match="at least one column"):
         ek.for_whom(people(n=500), "got", [])
+
+
+def test_weights_say_whom_a_mean_speaks_for():
+    """Effects are 0.5 for men and 1.5 for women: where women count three times, the mean moves towards theirs."""
+    rng = np.random.default_rng(3)
+    x, women = rng.normal(size=4000), rng.random(4000) < 0.5
+    got = rng.random(4000) < 1 / (1 + np.exp(-0.7 * x))
+    y = x + got * np.where(women, 1.5, 0.5) + rng.normal(size=4000)
+    frame = pd.DataFrame({"id": range(4000), "x": x, "got": got.astype(int), "y": y})
+    frame["side"] = np.where(frame["id"] % 2, "left", "right")
+    parts = [ek.Component("got", exposure="got", assigned_at="id")]
+
+    def mean(**more) -> pd.Series:
+        study = ek.Study(frame.assign(**more), unit="id", period=None, outcome="y", components=parts,
+                         covariates=("x",), weights=next(iter(more), None))  # fmt: skip
+        return ek.for_whom(study, "got", ["side"]).table.iloc[0]
+
+    want, same = mean(), mean(weight=2.5)
+    assert (same["estimate"], same["std_error"]) == pytest.approx((want["estimate"], want["std_error"]))
+    tilted = mean(weight=np.where(women, 3.0, 1.0))
+    assert tilted["estimate"] == pytest.approx(1.25, abs=3 * tilted["std_error"])
+    assert tilted["estimate"] - want["estimate"] > 0.15
