@@ -40,7 +40,7 @@ def words_of(path: Path) -> str:
     if path.suffix == ".ipynb":
         text = "\n".join(_strings(json.loads(text)))
     text = re.sub(r"data:image[^\"' ]+", "", text)
-    return re.sub(r"<[^>]+>", " ", text)
+    return re.sub(r"[ \t]+", " ", re.sub(r"<[^>]+>", " ", text))
 
 
 def _strings(part: object) -> list[str]:
