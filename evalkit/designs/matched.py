@@ -13,6 +13,7 @@ from evalkit.designs.matching.distances import DISTANCES, LINE
 from evalkit.designs.matching.estimating import (
     Asked,
     Naming,
+    arms,
     cluster_level,
     cluster_refits,
     estimate,
@@ -41,6 +42,8 @@ _IGNORES = {
     "nearest": (),
 }
 _ONLY = {"subclasses": "subclass", "cutpoints": "cem"}
+FEW_PEOPLE = 300
+"""Most people in classes whom refits leave out one by one: where an arm is small, intervals come from those."""
 EACH = 3
 """Fewest matched people of an arm for each covariate, for `adjust="auto"` to adjust."""
 
@@ -154,6 +157,9 @@ class MatchedComparison:
         asked = self._asked(study, component, seen)
         est = estimate(matching, y, asked, study, naming)
         level = cluster_level(study, component)
+        if level is None and self.method in CLASSES and int(seen.used.sum()) <= FEW_PEOPLE:
+            level, _ = study.paths.inference_level(component)  # each person alone
+            est = replace(est, arms=arms(seen, study, level))
         if level is None or np.isnan(est.value[0]):
             return est
         return cluster_refits(lambda keep: value_without(seen, y, asked, keep), est, study, people, level)

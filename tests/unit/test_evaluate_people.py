@@ -120,11 +120,19 @@ def test_a_portfolio_is_compared_project_by_project(recwarn):
 
 
 def test_a_handful_of_exposed_people_asks_for_no_rollout_orders():
-    """A cross-section has no orders of a rollout to deal anew, however few had it."""
+    """A cross-section has no orders of a rollout to deal anew, however few had it and however sure it looks."""
+    frame = pd.DataFrame({"person": range(60), "advice": [1, 1] + [0] * 58, "y": [500.0, 501.0] + [0.0, 0.2] * 29})
+    frame["need"] = np.arange(60) % 11
+    study = ek.Study(frame, unit="person", period=None, outcome="y", components=["advice"], covariates=("need",))
+    row = ek.evaluate(study).verdicts.iloc[0]
+    assert row["verdict"] == "cannot_tell" and row["conf_low"] > 0
+
+
+def test_no_interval_hangs_on_one_person():
     frame = pd.DataFrame({"person": range(60), "advice": [1, 1] + [0] * 58, "y": [5.0, 5.1] + [0.0, 0.2] * 29})
     study = ek.Study(frame, unit="person", period=None, outcome="y", components=["advice"])
     row = ek.evaluate(study).verdicts.iloc[0]
-    assert row["verdict"] == "cannot_tell" and row["conf_low"] > 0
+    assert row["verdict"] == "cannot_tell" and "nothing left to compare" in row["sentence"]
 
 
 @pytest.mark.parametrize("covariates", [(), ("need",)])

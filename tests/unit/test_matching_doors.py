@@ -328,11 +328,26 @@ def test_one_arm_without_variation_in_a_covariate_does_not_run_away():
 
 def test_few_people_without_refits_have_few_degrees_of_freedom():
     frame = table().assign(got=lambda f: f["id"].isin([3, 8, 20]).astype(int), y=lambda f: f["z"])
-    for design in (ek.MatchedComparison(method="subclass"), ek.MatchedComparison(distance="mahalanobis", replace=True)):
-        row = design(study(frame), "got").to_frame().iloc[0]
-        assert row["df"] == 2
-        reach = row["conf_high"] - row["estimate"]
-        assert reach == pytest.approx(4.302653 * row["std_error"], rel=1e-6)
+    row = ek.MatchedComparison(distance="mahalanobis", replace=True)(study(frame), "got").to_frame().iloc[0]
+    assert (row["df"], row["inference"]) == (2, "analytic")
+    reach = row["conf_high"] - row["estimate"]
+    assert reach == pytest.approx(4.302653 * row["std_error"], rel=1e-6)
+
+
+def test_classes_of_few_people_leave_each_out_in_turn():
+    """As everywhere: the jackknife where an arm is small, and no interval that hangs on one person."""
+    frame = table().assign(got=lambda f: (f["id"] % 4 == 0).astype(int), half=lambda f: f["id"] // 60)
+    people = study(frame)
+    design = ek.MatchedComparison(method="exact", exact=("half",), adjust=None)
+    est = design(people, "got")
+    assert est.to_frame()["inference"][0] == "jackknife"
+    assert len(est.replicates.names) == 120
+    gone = study(frame[frame["id"] != 7])
+    assert est.replicates.values[7, 0] == pytest.approx(design(gone, "got").value[0])
+    lonely = study(frame[(frame["got"] == 0) | frame["id"].isin([0, 60])])
+    row = design(lonely, "got").to_frame().iloc[0]
+    assert np.isfinite(row["estimate"])
+    assert row["clusters_exposed"] == 2
 
 
 def test_equally_near_partners_share_the_work():

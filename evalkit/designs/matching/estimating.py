@@ -162,7 +162,7 @@ def estimate(matching: Matching, y: np.ndarray, asked: Asked, study: Study, nami
         adjust=asked.adjust or "none", right_if=right_if(matching, asked.adjust)
     )
     mass = np.array([float((matching.used & _target(matching)).sum())])
-    return Estimate(np.array([value]), mass, labels, parts, None, _arms(matching, study, level), replicate)
+    return Estimate(np.array([value]), mass, labels, parts, None, arms(matching, study, level), replicate)
 
 
 def right_if(matching: Matching, adjust: str | None) -> str:
@@ -234,7 +234,8 @@ def _nested(fine: np.ndarray, coarse: np.ndarray) -> bool:
     return len(pairs) == len(np.unique(fine))
 
 
-def _arms(matching: Matching, study: Study, level: str | None) -> Arms:
+def arms(matching: Matching, study: Study, level: str | None) -> Arms:
+    """Who stands behind the estimate: the clusters of a level in each arm, or people counted when None."""
     used, people = matching.used, matching.people
     if level is None:
         size = np.array([int((used & people.exposed).sum()), int((used & ~people.exposed).sum())])
