@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich import box
 from rich.table import Table
 
@@ -24,12 +28,29 @@ VERDICT_SHAPES = {
 }
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a report's folder says of its study: the verdicts and every design tried, as they may be published."""
+
+    study: Any
+    verdicts: pd.DataFrame
+    effects: pd.DataFrame
+
+    @classmethod
+    def read(cls, study: Any, folder: Path) -> Written:
+        """From verdicts.csv and effects.csv in `folder`."""
+        verdicts, effects = (pd.read_csv(folder / f"{name}.csv") for name in ("verdicts", "effects"))
+        return cls(study, verdicts.fillna({"direction": ""}), effects)
+
+
 def verdict_table(evaluation: Any, outcome: Any) -> Table:
     """One row a component: verdict, effect with its likely range, what it rests on."""
     study = evaluation.study
     scale = scale_of(outcome)
     rows = evaluation.verdicts[evaluation.verdicts["outcome"] == outcome.column]
-    decided = {(e.component, e.outcome): e for e, _ in evaluation.decisions}
+    tried = evaluation.effects
+    heads = tried[tried["headline"].astype(bool) & (tried["outcome"] == outcome.column)]
+    errors = dict(zip(heads["component"], heads["std_error"], strict=True))
     table = _table(f"{outcome.label} ({outcome.better} is better)")
     for words, least in (("Component", 14), ("Verdict", 13), ("Effect (likely range)", 16), ("Rests on", 12)):
         table.add_column(words, min_width=least)
@@ -37,8 +58,7 @@ def verdict_table(evaluation: Any, outcome: Any) -> Table:
         verdict = f"{VERDICT_SHAPES.get(r['verdict'], '')} {VERDICT_WORDS.get(r['verdict'], r['verdict'])}"
         effect = "none given"
         if r["estimate"] == r["estimate"]:
-            error = decided[r["component"], r["outcome"]].std_error
-            effect = scale.span(r["estimate"], r["conf_low"], r["conf_high"], error)
+            effect = scale.span(r["estimate"], r["conf_low"], r["conf_high"], errors.get(r["component"], math.nan))
         component = study.component(r["component"])
         place = noun_from_column(study.paths.inference_level(component.name)[0])
         rests = "nothing"

@@ -31,23 +31,19 @@ def beside(study: Path) -> Path | None:
 def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 0, plan: Path | None = None) -> Path:
     """Evaluate the study in `file`, print its verdicts, write its report into `out`; return the page's path."""
     check_folder(out)
-    from evalkit.cli.findings import show_verdicts
-    from evalkit.components import separability
-    from evalkit.evaluation import evaluate
-    from evalkit.reporting import read_plan, report, safe
+    from evalkit.cli.findings import Written, show_verdicts
+    from evalkit.reporting import report
     from evalkit.study import Study
 
-    with steps(4) as work:
+    with steps(2) as work:
         work.begin("Reading the study")
         study = Study.load(file)
-        work.begin("Working out what can be told apart")
-        separability(study)
-        work.begin("Estimating and checking")
-        evaluation = evaluate(study, level=level, seed=seed, plan=None if plan is None else read_plan(plan))
-        work.begin("Writing the report")
-        page = report(evaluation, out, plan=plan)
+        for outcome in study.outcomes:
+            study.values(outcome)
+        work.begin("Estimating, checking and writing the report")
+        page = report(study, out, level=level, seed=seed, plan=plan)
         work.done("Done")
-    show_verdicts(safe(evaluation))
+    show_verdicts(Written.read(study, page.parent))
     if plan is not None:
         output().print(f"Held against the plan in {_near(plan.resolve())}", markup=False, soft_wrap=True)
     output().print(f"The report: {_near(page)}", markup=False, soft_wrap=True)

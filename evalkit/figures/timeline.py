@@ -201,7 +201,7 @@ def _bars(start: np.ndarray, end: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 _PART: dict[str, Any] = {"facecolor": "white", "edgecolor": style.BLUE, "hatch": "//////"}
-_HATCHES = ("....", "\\\\\\\\", "xxx")
+_HATCHES = ("////", "\\\\\\\\", "xxx")
 
 
 def _ticks(n: int) -> list[int]:
