@@ -24,7 +24,7 @@ NAMES = ("x1", "x2", "x3")
 WORLDS = ("plain", "bent score", "thin", "places", "bent both")
 PEOPLE = 1000
 Design = ek.MatchedComparison | ek.WeightedComparison
-DOUBTED = "doubted"
+DOUBTED, ADJUSTED = "doubted", "adjusted"
 
 
 def draw(world: str, seed: int, people: int = PEOPLE) -> pd.DataFrame:
@@ -58,24 +58,17 @@ def study_of(frame: pd.DataFrame, world: str) -> ek.Study:
 
 
 def designs() -> Mapping[str, Design]:
-    """Every method with its defaults, and last the plain difference of matched people beside them."""
-    m, w = ek.MatchedComparison, ek.WeightedComparison
-    return {
-        "nearest": m(),
-        "nearest, caliper 0.2": m(caliper=0.2),
-        "nearest, replace": m(replace=True),
-        "mahalanobis": m(distance="mahalanobis"),
-        "optimal": m(method="optimal"),
-        "full": m(method="full"),
-        "exact bands": m(method="exact", exact=("band",)),
-        "cem": m(method="cem"),
-        "subclass": m(method="subclass"),
-        "entropy": w(method="entropy"),
-        "aipw": w(method="aipw"),
-        "ipw": w(),
-        "nearest, adjust=None": m(adjust=None),
-        "full, adjust=None": m(method="full", adjust=None),
-    }
+    """Every method with its defaults; then with what near partners leave unlike taken out, as `ek.evaluate` does."""
+    w = ek.WeightedComparison
+    plain = {
+        "nearest": {}, "nearest, caliper 0.2": {"caliper": 0.2}, "nearest, replace": {"replace": True},
+        "mahalanobis": {"distance": "mahalanobis"}, "optimal": {"method": "optimal"}, "full": {"method": "full"},
+        "exact bands": {"method": "exact", "exact": ("band",)}, "cem": {"method": "cem"},
+        "subclass": {"method": "subclass"},
+    }  # fmt: skip
+    weighted = {"entropy": w(method="entropy"), "aipw": w(method="aipw"), "ipw": w()}
+    adjusted = {f"{k}, {ADJUSTED}": ek.MatchedComparison(**o, adjust="auto") for k, o in plain.items()}
+    return {k: ek.MatchedComparison(**o) for k, o in plain.items()} | weighted | adjusted
 
 
 def answers(world: str, seed: int) -> list[dict]:

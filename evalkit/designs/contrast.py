@@ -22,33 +22,47 @@ from evalkit.study.paths import Paths
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """One mean of a comparison: sign, the groups in it at each period (G, T), their mass and sum (G, T).
+    """One mean of a comparison, over few of all groups.
 
+    at: (g,) the groups that take part in any period. mask: (g, T) when they do. n, s: (g, T) their mass and sum.
     what: which outcome it averages, for readers that know several ("change", "later", "base").
     """
 
     sign: int
+    at: np.ndarray
     mask: np.ndarray
     n: np.ndarray
     s: np.ndarray
     what: str = "change"
 
-    @cached_property
-    def at(self) -> np.ndarray:
-        """(g,) groups that take part in any period: often few of all."""
-        return np.flatnonzero(self.mask.any(axis=1))
-
-    @cached_property
+    @property
     def inside(self) -> tuple[np.ndarray, np.ndarray]:
-        """(g, T) mass and sum of the groups `at`, zero in periods in which they take no part."""
-        mask = self.mask[self.at]
-        return self.n[self.at] * mask, self.s[self.at] * mask
+        """(g, T) mass and sum, zero in periods in which a group takes no part."""
+        return self.n * self.mask, self.s * self.mask
 
     @cached_property
     def total(self) -> tuple[np.ndarray, np.ndarray]:
         """(T,) mass and sum."""
         n, s = self.inside
         return n.sum(axis=0), s.sum(axis=0)
+
+    def of_units(self, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Units (m,) whose group (n,) takes part, and the row of each in `at`."""
+        row = np.full(int(max(group.max(initial=0), self.at.max(initial=0))) + 1, -1)
+        row[self.at] = np.arange(len(self.at))
+        units = np.flatnonzero(row[group] >= 0)
+        return units, row[group[units]]
+
+
+def adopters(sign: int, at: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
+    """A term of groups that take part throughout."""
+    return Term(sign, at, np.ones(n.shape, dtype=bool), n, s, what)
+
+
+def matches(sign: int, mask: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
+    """A term of the groups that `mask` (G, T) picks out of all (G, T)."""
+    at = np.flatnonzero(mask.any(axis=1))
+    return Term(sign, at, mask[at], n[at], s[at], what)
 
 
 class Reader(Protocol):
@@ -97,16 +111,22 @@ class Reader(Protocol):
 class Block:
     """One start, or one part of it, read through its terms: everything is (T,) unless said otherwise.
 
-    line: which cohort's rows it adds to. ok: every mean has units. n: adopters' mass. effect: E_p.
+    line: which cohort's rows it adds to. ok: every mean has units. n: adopters' mass. effect: E_p. Terms are made
+    when asked for: all of them together would take a starts by groups by periods array.
     """
 
     comparison: Comparison
     line: int
-    terms: tuple[Term, ...]
+    reader: Reader
     ok: np.ndarray
     n: np.ndarray
     effect: np.ndarray
     means: tuple[np.ndarray, ...]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The means that it is made of."""
+        return self.reader.terms(self.comparison)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +169,8 @@ class Contrast:
         ok = c.possible & np.all([t.total[0] > 0 for t in terms], axis=0)
         means = tuple(ratio(t.total[1], t.total[0], ok) for t in terms)
         effect = np.sum([t.sign * m for t, m in zip(terms, means, strict=True)], axis=0)
-        return Block(c, int(np.searchsorted(self.cohorts, c.cohort)), terms, ok, terms[0].total[0], effect, means)
+        line = int(np.searchsorted(self.cohorts, c.cohort))
+        return Block(c, line, self.reader, ok, terms[0].total[0], effect, means)
 
     def collect(self, per_block: Callable[[Block], np.ndarray]) -> np.ndarray:
         """(H, T) sums over the blocks of each cohort."""
@@ -215,11 +236,12 @@ class Contrast:
         value, mass = np.zeros(shape), np.zeros(shape)
         for b in self.blocks:
             share, unit = self.weights(b)
-            for term, mean in zip(b.terms, b.means, strict=True):
+            terms = b.terms
+            for term, mean in zip(terms, b.means, strict=True):
                 n, s = term.inside
                 per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
                 value[term.at, b.line] += term.sign * per_mass * (s - n * mean)
-            at, n = b.terms[0].at, b.terms[0].inside[0] * b.ok
+            at, n = terms[0].at, terms[0].inside[0] * b.ok
             value[at, b.line] += unit * n * (b.effect - np.nan_to_num(self.value[b.line]))
             mass[at, b.line] += n
         flat = lambda x: x.reshape(self.n_groups, -1)[:, rows]  # noqa: E731
@@ -279,7 +301,7 @@ class Contrast:
             effect += term.sign * (term.total[1] - s) / rest
             if i == 0:
                 mass = rest
-            side = 0 if (term.mask[term.at] & exposed[term.at]).any() else 1
+            side = 0 if (term.mask & exposed[term.at]).any() else 1
             arms[side] |= there & b.ok
         return effect, mass, left, arms
 

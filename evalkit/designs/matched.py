@@ -89,7 +89,7 @@ class MatchedComparison:
     exact: tuple[str, ...] = ()
     order: str = "largest"
     estimand: str = "ATT"
-    adjust: str | None = "auto"
+    adjust: str | None = None
     others: str = "same"
     covariates: tuple[str, ...] | str | None = None
     outcome_period: Any = None
@@ -224,7 +224,7 @@ def _default(name: str) -> object:
 def _problems(d: MatchedComparison) -> list[Problem]:
     choices = {
         "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
-        "adjust": ("auto", None, "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
+        "adjust": (None, "auto", "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
         "ties": ("all", "first"), "std_error": ("auto", "set", "abadie_imbens"),
     }  # fmt: skip
     out = []

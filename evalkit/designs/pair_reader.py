@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.designs.contrast import Term
+from evalkit.designs.contrast import Term, adopters, matches
 from evalkit.designs.pairs import Pairs
 from evalkit.designs.plan import Comparison
 from evalkit.designs.sums import Sums, add_by
@@ -61,7 +61,8 @@ class PairReader:
         return {}
 
     def _parts(self, c: Comparison) -> tuple[np.ndarray, ...]:
-        """(m, T) eligible mass given to the member, both means, the ineligible mass, and the share of the eligible."""
+        """(m, T) eligible mass given to the member, both means, the ineligible mass, the share of the eligible, and the
+        mass times the gap between the means."""
         key = (c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes())
         if key not in self._split:
             n, s = self.sums.read(c)  # of a whole window with missing rows only n is known, and only shares are used
@@ -69,25 +70,22 @@ class PairReader:
             partners = add_by(n[i], e, len(n))[e]
             share = _divide(n[i], partners)
             mean = _divide(s, n)
-            self._split[key] = (n[e] * share, mean[e], mean[i], n[i], share)
+            mass = n[e] * share
+            self._split[key] = (mass, mean[e], mean[i], n[i], share, mass * (mean[e] - mean[i]))
         return self._split[key]
 
-    def _own(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
-        """(m, T) mass and mean of the eligible of the adopting pair, in a part of a comparison."""
-        e, mine = self.pairs.member_eligible, self.path == c.path
-        n, s = self.sums.own(c, np.isin(np.arange(len(self.sums.path)), e[mine]))
-        return (n[e] * self._parts(c)[4])[mine], _divide(s, n)[e][mine]
+    def _own(self, c: Comparison, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(g, T) mass and mean of the eligible of the adopting pair, in a part of a comparison."""
+        groups, of = np.unique(self.pairs.member_eligible[mine], return_inverse=True)
+        n, s = self.sums.own(c, groups)
+        return n[of] * self._parts(c)[4][mine], _divide(s, n)[of]
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
-        mass, eligible, ineligible, _, _ = self._parts(c)
-        mine = self.path == c.path
-        s = mass * (eligible - ineligible)
-        own = mass, s
-        if c.parent is not None:
-            own = np.zeros(mass.shape), np.zeros(mass.shape)
-            own[0][mine], mean = self._own(c)
-            own[1][mine] = own[0][mine] * (mean - ineligible[mine])
-        return Term(1, np.broadcast_to(mine[:, None], mass.shape), *own), Term(-1, c.match[self.path], mass, s)
+        mass, eligible, ineligible, _, _, gap = self._parts(c)
+        mine = np.flatnonzero(self.path == c.path)
+        own, mean = (mass[mine], eligible[mine]) if c.parent is None else self._own(c, mine)
+        mine_term = adopters(1, mine, own, own * (mean - ineligible[mine]))
+        return mine_term, matches(-1, c.match[self.path], mass, gap)
 
     def heads(self, c: Comparison) -> np.ndarray:
         return self.sums.heads(c)[self.pairs.member_eligible] * self._parts(c)[4]
@@ -96,12 +94,12 @@ class PairReader:
         return self.sums.heads_at_base(c)[self.pairs.member_eligible] * self._parts(c)[4]
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        _, _, ineligible, n_ineligible, shares = self._parts(c)
+        _, _, ineligible, n_ineligible, shares, _ = self._parts(c)
         units, away, weight = [], [], []
-        for m in np.flatnonzero(np.any(term.mask, axis=1)):
+        for m, there, mass in zip(term.at, term.mask, term.n, strict=True):
             e, i = self.pairs.member_eligible[m], self.pairs.member_ineligible[m]
-            share = shares[m] * term.mask[m]
-            per = _divide(term.n[m], n_ineligible[m]) * term.mask[m]
+            share = shares[m] * there
+            per = _divide(mass, n_ineligible[m]) * there
             for cell, factor, level, sign in ((e, share, ineligible[m] + centre, 1.0), (i, per, ineligible[m], -1.0)):
                 who = np.flatnonzero(self.sums.of == cell)
                 change, seen = self.sums.changes(who, c)

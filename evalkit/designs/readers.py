@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.designs.contrast import Contrast, Term
+from evalkit.designs.contrast import Contrast, Term, adopters, matches
 from evalkit.designs.plan import Comparison
 from evalkit.designs.sums import Sums, window_mean
 from evalkit.study.paths import Paths
@@ -54,9 +54,9 @@ class Within(_Grouped):
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         n, s = self.sums.read(c)
-        mine = self.path == c.path
-        own = (n, s) if c.parent is None else self.sums.own(c, mine)
-        return Term(1, np.broadcast_to(mine[:, None], n.shape), *own), Term(-1, c.match[self.path], n, s)
+        mine = np.flatnonzero(self.path == c.path)
+        own = (n[mine], s[mine]) if c.parent is None else self.sums.own(c, mine)
+        return adopters(1, mine, *own), matches(-1, c.match[self.path], n, s)
 
     def heads(self, c: Comparison) -> np.ndarray:
         return self.sums.heads(c)
@@ -65,9 +65,9 @@ class Within(_Grouped):
         return self.sums.heads_at_base(c)
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        units = np.flatnonzero(np.any(term.mask, axis=1)[self.sums.of])
+        units, row = term.of_units(self.sums.of)
         change, seen = self.sums.changes(units, c)
-        mass = np.where(seen, self.sums.weights[units, None], 0.0) * term.mask[self.sums.of[units]]
+        mass = np.where(seen, self.sums.weights[units, None], 0.0) * term.mask[row]
         if term.sign > 0 and c.parent is not None:
             mass *= self.sums.share(units, c)
         return units, mass * (change - centre), mass
@@ -101,13 +101,13 @@ class CrossSections(_Grouped):
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         (n1, s1), (n0, s0) = self.later, self.before(c)
-        mine = np.broadcast_to((self.path == c.path)[:, None], n1.shape)
+        mine = np.flatnonzero(self.path == c.path)
         other, each = c.match[self.path], _each(c)
         return (
-            Term(1, mine, n1 * each, s1 * each, "later"),
-            Term(-1, mine, n0, s0, "base"),
-            Term(-1, other, n1, s1, "later"),
-            Term(1, other, n0, s0, "base"),
+            adopters(1, mine, n1[mine] * each, s1[mine] * each, "later"),
+            adopters(-1, mine, n0[mine], s0[mine], "base"),
+            matches(-1, other, n1, s1, "later"),
+            matches(1, other, n0, s0, "base"),
         )
 
     def heads(self, c: Comparison) -> np.ndarray:
@@ -117,13 +117,13 @@ class CrossSections(_Grouped):
         return self.sums.heads_at_base(c)
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        units = np.flatnonzero(np.any(term.mask, axis=1)[self.sums.of])
+        units, row = term.of_units(self.sums.of)
         y = self.sums.values[units]
         if term.what == "base":
             y, count = window_mean(y, c.base, c.window)
             y = np.where(count > 0, y, np.nan)
         seen = np.isfinite(y) & (c.base >= 0)
-        mass = np.where(seen, self.sums.weights[units, None], 0.0) * term.mask[self.sums.of[units]]
+        mass = np.where(seen, self.sums.weights[units, None], 0.0) * term.mask[row]
         if term.sign > 0 and term.what == "later":
             mass *= _each(c)
         return units, mass * (np.where(seen, y, 0.0) - centre), mass
@@ -145,8 +145,8 @@ def coefficients(contrast: Contrast, sums: Sums, rows: np.ndarray) -> np.ndarray
         centre = sums.mean @ change.T
         for term, mean in zip(b.terms, b.means, strict=True):
             per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
-            for q in np.flatnonzero(np.any(term.mask, axis=1)):
-                weight = term.sign * per_mass * term.mask[q]
+            for q, there in zip(term.at, term.mask, strict=True):
+                weight = term.sign * per_mass * there
                 value[q, b.line, :, :-1] += weight[:, None] * change
                 value[q, b.line, :, -1] += weight * (centre[q] - mean)
         value[c.path, b.line, :, -1] += unit * (b.effect - np.nan_to_num(contrast.value[b.line]))

@@ -136,13 +136,18 @@ class Sums:
         return self._columns(c, 0), self._columns(c, 1)
 
     def own(self, c: Comparison, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`read` for the adopters' groups (G,) of a part, each unit divided among the parts that it is in, so that
-        it counts once in all of them; zero in other groups."""
-        units = np.flatnonzero(groups[self.of])
-        change, seen = self.changes(units, c)
-        mass = np.where(seen, self.weights[units, None], 0.0) * self.share(units, c)
-        both = add_by(np.hstack([mass, mass * change]), self.of[units], len(self.path))
-        return both[:, : len(c.base)], both[:, len(c.base) :]
+        """`read` for the adopters' groups (g,) of a part, each unit divided among the parts that it is in, so that
+        it counts once in all of them: (g, T) mass and sum."""
+        key = ("own", groups.tobytes(), c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes(), c.part)
+        if key not in self._cache:
+            row = np.full(len(self.path), -1)
+            row[groups] = np.arange(len(groups))
+            units = np.flatnonzero(row[self.of] >= 0)
+            change, seen = self.changes(units, c)
+            mass = np.where(seen, self.weights[units, None], 0.0) * self.share(units, c)
+            of = row[self.of[units]]
+            self._cache[key] = add_by(mass, of, len(groups)), add_by(mass * change, of, len(groups))
+        return self._cache[key]
 
     def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
         """(m, T) one over the parts that each adopter is in: the base periods in which it was seen."""

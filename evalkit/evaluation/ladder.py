@@ -118,7 +118,7 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
     where too few people share the other components, the weighted rung balances those.
     """
     if covariates:
-        matched = MatchedComparison(caliper=CALIPER, outcome=outcome)
+        matched = MatchedComparison(caliper=CALIPER, adjust="auto", outcome=outcome)
     else:
         matched = MatchedComparison(method="exact", adjust=None, outcome=outcome)
     others = "balanced" if best_design == WEIGHTED or not covariates else "same"

@@ -269,7 +269,7 @@ def test_a_path_with_one_cluster_has_no_interval():
     est = ek.Imputation().total(study_of(frame)).to_frame()
     alone = est[est["path"] == "a from 7"]
     assert len(alone) == 1 and alone["std_error"].isna().all()
-    assert alone["reason"].str.contains("without 5").all()
+    assert alone["reason"].str.contains("without site 5").all()
 
 
 def test_ineligible_people_are_no_comparison():

@@ -34,36 +34,39 @@ class TestAdjusting:
     @pytest.mark.parametrize("method", ["nearest", "optimal", "full", "cem", "subclass"])
     def test_regression_without_replacement(self, method):
         people = study(table())
-        got = answer(ek.MatchedComparison(method=method), people)
+        got = answer(ek.MatchedComparison(method=method, adjust="auto"), people)
         want = answer(ek.MatchedComparison(method=method, adjust="reg"), people)
-        plain = answer(ek.MatchedComparison(method=method, adjust=None), people)
+        plain = answer(ek.MatchedComparison(method=method), people)
         assert (got["estimate"], got["std_error"]) == (want["estimate"], want["std_error"])
         assert got["std_error"] < 0.85 * plain["std_error"]
         assert (got["adjust"], plain["adjust"]) == ("reg", "none")
 
     def test_bias_correction_with_replacement(self):
         people = study(table())
-        got = answer(ek.MatchedComparison(replace=True), people)
+        got = answer(ek.MatchedComparison(replace=True, adjust="auto"), people)
         want = answer(ek.MatchedComparison(replace=True, adjust="bias"), people)
         assert (got["estimate"], got["std_error"], got["adjust"]) == (want["estimate"], want["std_error"], "bias")
-        assert answer(ek.MatchedComparison(replace=True, std_error="set"), people)["adjust"] == "reg"
+        assert answer(ek.MatchedComparison(replace=True, adjust="auto", std_error="set"), people)["adjust"] == "reg"
 
     def test_nothing_where_people_are_few(self):
         """Two covariates need six matched people in each arm."""
         frame = table(80)
         few = frame[(frame["got"] == 0) | (frame["id"].isin(frame.loc[frame["got"] == 1, "id"].head(5)))]
-        assert answer(ek.MatchedComparison(), study(few))["adjust"] == "none"
+        assert answer(ek.MatchedComparison(adjust="auto"), study(few))["adjust"] == "none"
         some = frame[(frame["got"] == 0) | (frame["id"].isin(frame.loc[frame["got"] == 1, "id"].head(6)))]
-        assert answer(ek.MatchedComparison(), study(some))["adjust"] == "reg"
+        assert answer(ek.MatchedComparison(adjust="auto"), study(some))["adjust"] == "reg"
 
 
 class TestWhatItRestsOn:
     @pytest.mark.parametrize(
         ("design", "words"),
         [
-            (ek.MatchedComparison(adjust=None), "the propensity score has the right form"),
-            (ek.MatchedComparison(), "the propensity score has the right form, or the outcome is linear"),
-            (ek.MatchedComparison(distance="mahalanobis"), "matched people are alike in the covariates, or"),
+            (ek.MatchedComparison(), "the propensity score has the right form"),
+            (ek.MatchedComparison(adjust="auto"), "the propensity score has the right form, or the outcome is linear"),
+            (
+                ek.MatchedComparison(distance="mahalanobis", adjust="reg"),
+                "matched people are alike in the covariates, or",
+            ),
             (ek.WeightedComparison(), "the propensity score has the right form"),
             (ek.WeightedComparison(method="entropy"), "the outcome, or the log odds"),
             (ek.WeightedComparison(method="aipw", folds=1), "or the model of the outcome has the right form"),
@@ -177,7 +180,10 @@ def test_models_that_take_no_weights_are_refused():
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"ratio": 2}, {"method": "full", "caliper": 0.2}, {"adjust": None}])
+@pytest.mark.parametrize(
+    "options",
+    [{"adjust": "reg"}, {"ratio": 2, "adjust": "reg"}, {"method": "full", "caliper": 0.2, "adjust": "auto"}, {}],
+)
 def test_refits_without_each_set_are_regressions_without_its_people(options):
     from evalkit.designs.matching.effect import regression
 
@@ -189,7 +195,7 @@ def test_refits_without_each_set_are_regressions_without_its_people(options):
     assert len(reps.names) == len(np.unique(matching.sets[matching.used]))
     for s in (0, 1, len(reps.names) - 1):
         keep = matching.used & (matching.sets != reps.names[s])
-        x = None if "adjust" in options else matching.people.x[keep]
+        x = matching.people.x[keep] if "adjust" in options else None
         want = regression(frame["y"].to_numpy()[keep], matching.people.exposed[keep], x, matching.weight[keep]).value
         assert reps.values[s, 0] == pytest.approx(want, rel=1e-10)
 
