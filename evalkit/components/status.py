@@ -20,6 +20,11 @@ from evalkit.study.paths import Paths
 
 SAME, UNCHANGED = "StaggeredRollout(same)", "StaggeredRollout(unchanged)"
 PEOPLE, JOINT, DOSE = "TripleDifference", "JointEventStudy", "JointEventStudy(dose)"
+OWN_DOSE = "only its dose tells it apart: if effects add up and are in proportion to the dose"
+DOSE_OF_OTHERS = (
+    "only the dose of others tells it apart: its effect would be what is left if theirs grew in exact proportion to the"
+    " dose, which is too little to go by"
+)
 FEW = 3
 ONLY_FLAT = "only if effects do not grow"
 TOO_CLOSE = "it began so close to others that room for their effects to grow makes its own more than twice as uncertain"
@@ -225,9 +230,9 @@ def _additive_status(audit: Audit, fact: Facts) -> Status | None:
         return None
     until = audit.doses.until(fact.component, fact.lag, max(end, dose_until(fact)))
     if until >= 0:
-        dose = "its dose" if audit.paths.state[:, :, fact.index].max() > 1 else "the dose of others"
-        words = f"only {dose} tells it apart: if effects add up and are in proportion to the dose"
-        return _with_counts(Status("additive_only", words, DOSE, clean_until=until), fact)
+        own = audit.paths.state[:, :, fact.index].max() > 1
+        words = OWN_DOSE if own else DOSE_OF_OTHERS
+        return _with_counts(Status("additive_only", words, DOSE if own else "", clean_until=until), fact)
     return None
 
 

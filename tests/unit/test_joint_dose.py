@@ -180,3 +180,6 @@ def test_a_component_beside_a_dose_is_told_apart_by_the_dose_of_the_other():
     assert "only its dose" in reasons["a"] and "only the dose of others" in reasons["b"]
     np.testing.assert_allclose(ek.JointEventStudy(dose=True)(made, "a").value, EFFECT, atol=1e-8)
     np.testing.assert_allclose(ek.JointEventStudy(dose=True)(made, "b").value, -0.5, atol=1e-8)
+    verdict = ek.evaluate(made).verdicts.set_index("component").loc["b"]
+    assert verdict["verdict"] == "cannot_tell" and np.isnan(verdict["conf_low"])
+    assert "the dose of others" in verdict["sentence"]
