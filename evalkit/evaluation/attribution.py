@@ -216,7 +216,7 @@ def _finish(evaluation: Evaluation, outcome: Outcome, ledger: Ledger, tested: In
         labels = [str(heads[i]["piece"]) for i in given] + (["total"] if whole is not None else [])
         matrix = np.array([*(lines[i] for i in given), *([whole] if whole is not None else [])])
         estimate = _added_up(_contrast(ledger, matrix, labels), whole is not None)
-        frame = numbers(estimate, ledger, evaluation.level)
+        frame = numbers(ledger, matrix, estimate, evaluation.level)
     pieces = _piece_table(evaluation, outcome, heads, frame, given)
     total = dict(frame.iloc[-1]) if whole is not None else {}
     gross = ledger.programme.gross if ledger.programme is not None else np.nan
@@ -291,14 +291,37 @@ def _added_up(made: Estimate, with_total: bool) -> Estimate:
     return replace(made, value=value)
 
 
-def numbers(estimate: Estimate, ledger: Ledger, level: float) -> pd.DataFrame:
-    """estimate, std_error, conf_low, conf_high, reason; across levels analytic with the smallest df (design 2.6)."""
+def numbers(ledger: Ledger, matrix: np.ndarray, estimate: Estimate, level: float) -> pd.DataFrame:
+    """estimate, std_error, conf_low, conf_high, df, reason of each line.
+
+    Across levels each row keeps its own standard error, so that a piece that is one headline has that headline's
+    interval; rows are joined by their analytic correlation, with the smallest df of the rows in a line (design 2.6).
+    """
     frame = estimate.to_frame(level)
     if ledger.stacked.pieces:
-        df = float(np.nanmin(ledger.stacked.to_frame(level)["df"].to_numpy(dtype=float)))
-        reach = stats.t.ppf(0.5 + level / 2, df) * frame["std_error"]
-        frame = frame.assign(conf_low=frame["estimate"] - reach, conf_high=frame["estimate"] + reach, df=df)
+        rows = ledger.stacked.to_frame(level)
+        own, each = (rows[c].to_numpy(dtype=float) for c in ("std_error", "df"))
+        se = _joined_errors(matrix, own, ledger.stacked.vcov())
+        df = np.where((matrix != 0) & ~np.isnan(each), each, np.inf).min(axis=1)
+        reach = stats.t.ppf(0.5 + level / 2, df) * se
+        lost = [next((str(r) for r in rows["reason"][(line != 0) & np.isnan(own)]), "") for line in matrix]
+        frame = frame.assign(
+            std_error=se, conf_low=frame["estimate"] - reach, conf_high=frame["estimate"] + reach, df=df,
+            reason=[a or b for a, b in zip(frame["reason"], lost, strict=True)],
+        )  # fmt: skip
     return frame[[*_NUMBERS, "df", "reason"]]
+
+
+def _joined_errors(matrix: np.ndarray, own: np.ndarray, vcov: np.ndarray) -> np.ndarray:
+    """(m,) standard errors of lines (m, k) of rows with standard errors `own` (k,) and the correlation of `vcov`."""
+    root = np.sqrt(np.diag(vcov))
+    scale = np.divide(own, root, out=np.ones(len(own)), where=root > 0)
+    scaled = np.where(matrix != 0, matrix * scale, 0.0)
+    out = np.empty(len(matrix))
+    for i, line in enumerate(scaled):
+        used = np.flatnonzero(matrix[i])
+        out[i] = np.sqrt(max(line[used] @ vcov[np.ix_(used, used)] @ line[used], 0.0)) if len(used) else 0.0
+    return out
 
 
 def _piece_table(
@@ -345,7 +368,7 @@ def _orders(evaluation: Evaluation, ledger: Ledger) -> pd.DataFrame:
 
 
 def _one(ledger: Ledger, line: np.ndarray, level: float) -> dict[str, object]:
-    return dict(numbers(_contrast(ledger, line[None], ["one"]), ledger, level).iloc[0])
+    return dict(numbers(ledger, line[None], _contrast(ledger, line[None], ["one"]), level).iloc[0])
 
 
 def _shapley(evaluation: Evaluation, ledger: Ledger) -> pd.DataFrame:

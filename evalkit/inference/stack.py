@@ -17,7 +17,8 @@ def stack(*estimates: Estimate) -> Estimate:
     """Rows of several estimates with one joint covariance, units joined by id.
 
     Raises `EvalkitError` for anything but Estimates, and where a unit's cluster codes conflict. With
-    refits at one level the joint covariance is the jackknife's; else analytic, at the coarser level.
+    refits at one level the joint covariance is the jackknife's; else analytic, at the coarser level, and each row
+    keeps its own interval.
     """
     for e in estimates:
         if not isinstance(e, Estimate):
@@ -42,7 +43,8 @@ def _stack_two(a: Estimate, b: Estimate) -> Estimate:
     if a.replicate is not None and b.replicate is not None and same_level:
         refit = lambda: _join_replicates(a, b)  # noqa: E731
     arms = _join_arms(a.arms, b.arms) if a.arms is not None and b.arms is not None else None
-    pieces = () if same_level else ((a.pieces or (a,)) + (b.pieces or (b,)))
+    alike = same_level and (a.replicate is None) == (b.replicate is None) and not (a.pieces or b.pieces)
+    pieces = () if alike else ((a.pieces or (a,)) + (b.pieces or (b,)))
     first, second = a.cells, b.cells
     cells = None
     if first is not None and second is not None:

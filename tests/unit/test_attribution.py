@@ -263,3 +263,19 @@ def test_no_member_is_claimed_twice_in_a_cell() -> None:
     doubled = replace(evaluation, bundle_runs=(*evaluation.bundle_runs, run))
     counts = [len(claims_of(e, e.study.outcome())) for e in (evaluation, doubled)]
     assert counts == [2, 2]
+
+
+def test_a_piece_that_is_one_headline_has_its_interval_also_across_levels():
+    evaluation = ek.evaluate(ek.synthetic.partnership("rough_sleeping", "realistic", seed=1).study)
+    pieces = ek.attribute(evaluation).pieces.set_index("piece")
+    verdicts = evaluation.verdicts.query("outcome == 'settled'").set_index("component")
+    labels = {"policy": "Allocation policy", "newsletter": "Landlords' newsletter"}
+    for component, label in labels.items():
+        piece, row = pieces.loc[label], verdicts.loc[component]
+        width = (piece["conf_high"] - piece["conf_low"]) / piece["people_periods"]
+        assert width == pytest.approx(row["conf_high"] - row["conf_low"], rel=0.5)
+        assert (piece["conf_low"] > 0) == (row["conf_low"] > 0)
+    total = ek.value_for_money(evaluation).table.set_index("name").loc["programme"]
+    attribution = ek.attribute(evaluation)
+    assert attribution.total_low == pytest.approx(total["additional_low"], rel=0.02)
+    assert attribution.total_high == pytest.approx(total["additional_high"], rel=0.02)
