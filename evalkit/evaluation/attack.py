@@ -63,7 +63,7 @@ def attack(
         found = [_pre_trend(target, design, study), *found, *_growing(target, design, study), _stayers(target)]
     elif isinstance(target.design, JointEventStudy):
         found = [_joint_pre_trend(target, target.design, study), *found]
-    if isinstance(target.design, TripleDifference):
+    if isinstance(target.design, (StaggeredRollout, TripleDifference)) and _asks_by_people(target, study):
         found.append(_by_people(target, target.design, study))
     weighted = [r.rows for r in others if isinstance(r.rung.design, WeightedComparison) and r.answer is not None]
     found += [checks.score_form(rows) for rows in weighted if rows is not None and study.covariates]
@@ -157,7 +157,19 @@ def _stayers(target: Target) -> CheckResult:
     return checks.stayers(*shares)
 
 
-def _by_people(target: Target, design: TripleDifference, study: Study) -> CheckResult:
+def _asks_by_people(target: Target, study: Study) -> bool:
+    """Whether the answer could be another component's that does more for those whom this one reaches: people of both
+    kinds are compared, or it reaches only some and another starts with it. Alike places share the level of the
+    other's effect, not what it still adds among those reached."""
+    if isinstance(target.design, TripleDifference):
+        return True
+    reach = study.paths.reach[:, study.paths.index(target.component)]
+    if reach.all() or not isinstance(target.design, StaggeredRollout):
+        return False
+    return bool(starting_with(study.paths, target.component, target.window))
+
+
+def _by_people(target: Target, design: Rollout, study: Study) -> CheckResult:
     gaps: dict[str, Estimate | None] = {}
     for other in starting_with(study.paths, target.component, target.window):
         gap = EffectGap(target.component, design.base_window, design.horizon, design.outcome)

@@ -13,7 +13,7 @@ from evalkit.checks import CheckResult
 from evalkit.components import Separability
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.headline import Run, Window
-from evalkit.evaluation.ladder import DOSE, JOINT, MATCHED, TRIPLE, UNCHANGED, WEIGHTED
+from evalkit.evaluation.ladder import DOSE, JOINT, MATCHED, UNCHANGED, WEIGHTED
 from evalkit.evaluation.verdicts import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 from evalkit.inference import Estimate
 from evalkit.inference.multiplicity import holm
@@ -88,7 +88,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
         people_exposed=_people_exposed(study, row),
         checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
-        randomisation_p=f.randomisation_p, by_people=f.headline.rung.name == TRIPLE,
+        randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks),
         rests_on_matching=f.headline.rung.name in (MATCHED, WEIGHTED),
         unrecorded=f.headline.rung.name in (MATCHED, WEIGHTED) and not study.covariates,
