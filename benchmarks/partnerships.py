@@ -3,6 +3,7 @@
     python benchmarks/partnerships.py                                        everything, 200 draws each
     python benchmarks/partnerships.py --name rough_sleeping --setting clean --draws 20
     python benchmarks/partnerships.py --quick                                without evalkit, seconds a draw
+    python benchmarks/partnerships.py --stored-only --write                  run nothing: the table of what is stored
 
 Methods: before and after; one component at a time and all together by two-way fixed effects; `ek.evaluate`. Each
 answer stands beside the truth of what it averages: for evalkit over exactly the cells of its headline, for the others
@@ -38,6 +39,7 @@ METHODS = (BEFORE_AFTER, ALONE, TOGETHER, EVALKIT)
 VERDICTS = ("shown", "likely", "no_sign", "cannot_tell", "cannot_tell_apart", "not_tested")
 COLUMNS = ("partnership", "setting", "draw", "method", "component", "estimate", "low", "high", "truth", "verdict")
 BATCH = 4
+START, END = "<!-- partnerships: start -->", "<!-- partnerships: end -->"
 
 
 class Grid:
@@ -215,6 +217,13 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def write_readme(table: str) -> None:
+    """Put the table between its marks in the README."""
+    readme = RESULTS.parent / "README.md"
+    before, rest = readme.read_text().split(START)
+    readme.write_text(f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}")
+
+
 def _number(x: float) -> str:
     return f"{x:+.4f}" if np.isfinite(x) else "–"
 
@@ -226,15 +235,23 @@ def main(
     jobs: int = typer.Option(2, help="processes"),
     fresh: bool = typer.Option(False, help="begin again instead of adding to what is stored"),
     quick: bool = typer.Option(False, help="leave evalkit out"),
+    stored_only: bool = typer.Option(False, help="run nothing: the table of what is stored"),
+    write: bool = typer.Option(False, help="put the table into the README"),
 ) -> None:
     """Simulate partnerships and print how well each method finds the truth."""
     for given, known in ((name, names()), (setting, SETTINGS)):
         if given != "all" and given not in known:
             raise typer.BadParameter(f"{given!r} is not a choice. Use one of: {', '.join(known)}, all.")
     wanted = [(n, s) for n in names() for s in SETTINGS if name in ("all", n) and setting in ("all", s)]
-    answers = pd.concat([simulate(n, s, draws, jobs, fresh, quick) for n, s in wanted], ignore_index=True)
+    found = [
+        stored(RESULTS / f"partnerships_{n}_{s}.csv") if stored_only else simulate(n, s, draws, jobs, fresh, quick)
+        for n, s in wanted
+    ]
+    answers = pd.concat([f for f in found if len(f)], ignore_index=True)
     table = summarise(answers)
     print(markdown(table))
+    if write:
+        write_readme(markdown(table))
     mine = table[table["method"] == EVALKIT]
     typer.echo(_targets(mine, answers[answers["method"] == EVALKIT]), err=True)
 
