@@ -19,7 +19,7 @@ from evalkit.designs.additive import AdditiveDesign, EventTimes, Grid, additive_
 from evalkit.designs.span import Span, span
 from evalkit.study.paths import Paths
 
-LARGEST_INFLATION = 4.0
+LARGEST_INFLATION = 3.5
 """Most that leaving the other components' effects free may inflate the variance of an effect: beyond this its
 standard error is more than doubled, and what is told apart on paper is not told apart."""
 
