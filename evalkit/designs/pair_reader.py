@@ -10,27 +10,18 @@ import numpy as np
 from evalkit.designs.contrast import Term, adopters, matches
 from evalkit.designs.pairs import Pairs
 from evalkit.designs.plan import Comparison
-from evalkit.designs.sums import Sums, add_by
-from evalkit.study.paths import Paths
+from evalkit.designs.readers import Grouped
+from evalkit.designs.sums import add_by
 
 
 @dataclass(frozen=True, eq=False)
-class PairReader:
+class PairReader(Grouped):
     """Eligible less ineligible change of each pair in each cluster, weighted by the eligible.
 
     An eligible cell with several ineligible partners in its cluster is divided among them by their size.
     """
 
-    sums: Sums
     pairs: Pairs
-
-    @property
-    def paths(self) -> Paths:
-        return self.sums.paths
-
-    @property
-    def level(self) -> str:
-        return self.sums.level
 
     @property
     def path(self) -> np.ndarray:
@@ -46,10 +37,6 @@ class PairReader:
         there = self.sums.people.astype(float)
         partners = add_by(there[i][:, None], e, len(there))[e, 0]
         return there[e] * np.divide(there[i], partners, out=np.zeros(len(i)), where=partners > 0)
-
-    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
-        """What is read one after another for one comparison."""
-        return self.sums.parts(c)
 
     def people(self, paths: np.ndarray) -> int:
         """Eligible units of some pairs that carry weight."""

@@ -14,7 +14,7 @@ from evalkit.study.paths import Paths
 
 
 @dataclass(frozen=True, eq=False)
-class _Grouped:
+class Grouped:
     """Groups of units as `sums` has them."""
 
     sums: Sums
@@ -49,7 +49,7 @@ class _Grouped:
 
 
 @dataclass(frozen=True, eq=False)
-class Within(_Grouped):
+class Within(Grouped):
     """Each unit against itself: mean change of the adopters less that of their matches."""
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
@@ -74,7 +74,7 @@ class Within(_Grouped):
 
 
 @dataclass(frozen=True, eq=False)
-class CrossSections(_Grouped):
+class CrossSections(Grouped):
     """Whoever was there: mean at t less mean over the base periods, adopters less matches.
 
     Units need not be seen twice; a unit's observations are summed before they are squared, so that

@@ -83,16 +83,6 @@ def check_alike(labels: pd.DataFrame, used: np.ndarray, name: str | None) -> Non
             )
 
 
-def combine_cells(frame: pd.DataFrame, matrix: np.ndarray) -> pd.DataFrame:
-    """Cell weights of linear combinations (k', k) of rows."""
-    pieces = []
-    for new in range(len(matrix)):
-        factor = matrix[new][frame["row"].to_numpy()]
-        keep = factor != 0
-        pieces.append(frame[keep].assign(row=new, weight=frame["weight"][keep] * factor[keep]))
-    return pd.concat(pieces, ignore_index=True) if pieces else frame.iloc[:0]
-
-
 def heads(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray]) -> list[int]:
     """People behind the rows of each group, each once: the most in any period, summed over cohorts
     (adopters of different cohorts are different people; comparison units may serve several, so the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -10,7 +12,6 @@ from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import join
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.jackknife import Replicates
-from evalkit.inference.labels import combine_cells
 
 
 def stack(*estimates: Estimate) -> Estimate:
@@ -48,13 +49,18 @@ def _stack_two(a: Estimate, b: Estimate) -> Estimate:
     first, second = a.cells, b.cells
     cells = None
     if first is not None and second is not None:
-        cells = lambda matrix=None: _join_cells(first(), second(), len(a), matrix)  # noqa: E731
+        cells = lambda matrix=None: _join_cells(first, second, len(a), matrix)  # noqa: E731
     return Estimate(value, mass, labels, parts, masses, arms, refit, cells, pieces)
 
 
-def _join_cells(first: pd.DataFrame, second: pd.DataFrame, rows: int, matrix: np.ndarray | None) -> pd.DataFrame:
-    both = pd.concat([first, second.assign(row=second["row"] + rows)], ignore_index=True)
-    return both if matrix is None else combine_cells(both, matrix)
+def _join_cells(
+    first: Callable[..., pd.DataFrame], second: Callable[..., pd.DataFrame], rows: int, matrix: np.ndarray | None
+) -> pd.DataFrame:
+    """Cells of both, or of combinations (k', k) of their rows."""
+    if matrix is not None:
+        return pd.concat([first(matrix[:, :rows]), second(matrix[:, rows:])], ignore_index=True)
+    later = second()
+    return pd.concat([first(), later.assign(row=later["row"] + rows)], ignore_index=True)
 
 
 def _join_arms(a: Arms, b: Arms) -> Arms:
