@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.checks.result import CheckResult
-from evalkit.inference.estimate import FEWEST, Estimate
+from evalkit.inference.arms import FEWEST
+from evalkit.inference.estimate import Estimate
 from evalkit.show.words import join_words
 
 SMALL = 0.5

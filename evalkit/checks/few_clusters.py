@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from evalkit.checks.result import CheckResult
-from evalkit.inference.estimate import FEW, FEWEST, Estimate
+from evalkit.inference.arms import FEW, FEWEST
+from evalkit.inference.estimate import Estimate
 
 
 def few_clusters(headline: Estimate, arms: tuple[str, str] = ("with it", "without")) -> CheckResult:

@@ -17,7 +17,7 @@ from evalkit.designs.triple import EffectGap
 from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.headline import Run, Window, average_over, run_design
 from evalkit.inference import Estimate
-from evalkit.inference.estimate import FEWEST
+from evalkit.inference.arms import FEWEST
 from evalkit.inference.randomisation import average_effect, randomise
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths

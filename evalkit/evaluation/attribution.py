@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from evalkit.errors import EvalkitError
 from evalkit.evaluation.attribution_cells import Claim, Programme, alike_in_age, claim_of, without
@@ -26,6 +25,7 @@ from evalkit.evaluation.interactions import Interactions, interaction_tests
 from evalkit.evaluation.ladder import Choices
 from evalkit.evaluation.view import together
 from evalkit.inference import Estimate
+from evalkit.inference.intervals import critical
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, join_words
 from evalkit.study import Outcome, Study
@@ -300,28 +300,15 @@ def numbers(ledger: Ledger, matrix: np.ndarray, estimate: Estimate, level: float
     frame = estimate.to_frame(level)
     if ledger.stacked.pieces:
         rows = ledger.stacked.to_frame(level)
-        own, each = (rows[c].to_numpy(dtype=float) for c in ("std_error", "df"))
-        se = _joined_errors(matrix, own, ledger.stacked.vcov())
-        df = np.where((matrix != 0) & ~np.isnan(each), each, np.inf).min(axis=1)
-        reach = stats.t.ppf(0.5 + level / 2, df) * se
+        own = rows["std_error"].to_numpy(dtype=float)
+        se, df = ledger.stacked.joint().of_sums(matrix)
+        reach = critical(df, level) * se
         lost = [next((str(r) for r in rows["reason"][(line != 0) & np.isnan(own)]), "") for line in matrix]
         frame = frame.assign(
             std_error=se, conf_low=frame["estimate"] - reach, conf_high=frame["estimate"] + reach, df=df,
             reason=[a or b for a, b in zip(frame["reason"], lost, strict=True)],
         )  # fmt: skip
     return frame[[*_NUMBERS, "df", "reason"]]
-
-
-def _joined_errors(matrix: np.ndarray, own: np.ndarray, vcov: np.ndarray) -> np.ndarray:
-    """(m,) standard errors of lines (m, k) of rows with standard errors `own` (k,) and the correlation of `vcov`."""
-    root = np.sqrt(np.diag(vcov))
-    scale = np.divide(own, root, out=np.ones(len(own)), where=root > 0)
-    scaled = np.where(matrix != 0, matrix * scale, 0.0)
-    out = np.empty(len(matrix))
-    for i, line in enumerate(scaled):
-        used = np.flatnonzero(matrix[i])
-        out[i] = np.sqrt(max(line[used] @ vcov[np.ix_(used, used)] @ line[used], 0.0)) if len(used) else 0.0
-    return out
 
 
 def _piece_table(

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from evalkit.inference import Estimate
+from evalkit.inference.intervals import correlation, std_errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +27,13 @@ def draw(joint: Estimate, size: int, level: float, seed: int) -> np.ndarray:
     """(size, k) draws: each column t about its estimate with its own standard error and degrees of freedom, joined
     by the joint correlation. Ranks are spread evenly, so that the quantiles of a column are those of its interval
     (Iman and Conover 1982, Communications in Statistics 11). NaN for a row without an interval."""
-    frame = joint.to_frame(level)
-    se, df = frame["std_error"].to_numpy(dtype=float), frame["df"].to_numpy(dtype=float)
+    spread = joint.joint()
+    vcov, df, se = spread.vcov, spread.df, std_errors(spread.vcov, joint.value)
     out = np.full((size, len(joint)), np.nan)
-    vcov = joint.vcov()
-    good = np.flatnonzero(np.isfinite(se) & np.isfinite(np.diag(vcov)) & (np.diag(vcov) > 0))
+    good = np.flatnonzero(np.isfinite(se))
     if not len(good):
         return out
-    scale = np.sqrt(np.diag(vcov)[good])
-    values, vectors = np.linalg.eigh(vcov[np.ix_(good, good)] / np.outer(scale, scale))
+    values, vectors = np.linalg.eigh(correlation(vcov[np.ix_(good, good)]))
     z = np.random.default_rng(seed).standard_normal((size, len(good))) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
     even = (np.argsort(np.argsort(z, axis=0), axis=0) + 0.5) / size
     out[:, good] = joint.value[good] + se[good] * stats.t.ppf(even, np.where(np.isnan(df[good]), np.inf, df[good]))

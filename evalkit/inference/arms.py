@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FEW = 50  # clusters in an arm below which inference is by delete-one-cluster refits
+FEWEST = 3  # clusters in an arm below which an interval holds the truth less often than it says
+
 
 @dataclass(frozen=True, eq=False)
 class Arms:

@@ -15,15 +15,14 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
 from evalkit.inference.aggregate import Averaging
-from evalkit.inference.arms import Arms
+from evalkit.inference.arms import FEW, Arms
 from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.intervals import check_level, critical, p_values, std_errors, sup_t
-from evalkit.inference.jackknife import Replicates, Spread, jackknife
+from evalkit.inference.jackknife import Replicates, jackknife
 from evalkit.inference.labels import check_alike, common, common_rows, composition, first_reason
+from evalkit.inference.shown import cautions, reasons_in_words, rows_in_words, short
+from evalkit.inference.spread import Spread, joined
 
-FEW = 50
-FEWEST = 3
-_LISTED = 6  # rows named beside a reason
 INFERENCE = ("auto", "analytic", "jackknife")
 
 
@@ -183,7 +182,7 @@ class Estimate:
         extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
                  for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
         frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
-        frame["caution"] = np.where(np.isfinite(se), _few_words(frame), "")
+        frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
         return frame
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
@@ -192,20 +191,26 @@ class Estimate:
         check_level(level)
         if kind == "pointwise":
             return self.to_frame(level, inference)[["estimate", "conf_low", "conf_high"]]
-        vcov = self._joint(inference)
+        joint = self.joint(inference)
+        vcov = joint.vcov
         good = np.isfinite(np.diag(vcov)) & (np.diag(vcov) > 0)
         reach = np.full(len(self), np.nan)
         if good.any():
-            df = float(np.min(self._df(inference)[good]))
+            df = float(np.min(joint.df[good]))
             reach[good] = sup_t(vcov[np.ix_(good, good)], df, level) * np.sqrt(np.diag(vcov)[good])
         return pd.DataFrame({"estimate": self.value, "conf_low": self.value - reach, "conf_high": self.value + reach})
 
-    def _df(self, inference: str) -> np.ndarray:
-        """(k,) degrees of freedom, those of the pieces when it was stacked from several levels."""
-        return np.concatenate([p._spread(inference).df for p in self.pieces or (self,)])
+    def joint(self, inference: str = "auto") -> Spread:
+        """Covariance, degrees of freedom and reasons of all rows at once, as `to_frame` gives them one by one.
 
-    def _joint(self, inference: str) -> np.ndarray:
-        return self._analytic(None) if self.pieces else self._spread(inference).vcov
+        Rows stacked from estimates whose inference differs keep their own standard errors and degrees of freedom, and
+        are joined by their analytic correlation.
+        """
+        if not self.pieces:
+            return self._spread(inference)
+        spreads = [p._spread(inference) for p in self.pieces]
+        own = [std_errors(s.vcov, p.value) for s, p in zip(spreads, self.pieces, strict=True)]
+        return joined(spreads, np.concatenate(own), self._analytic(None))
 
     def aggregate(self, kind: str) -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.
@@ -321,48 +326,14 @@ class Estimate:
 
     def __repr__(self) -> str:
         frame = self.to_frame()
-        shown = _short(frame).drop(columns=["reason", "caution"], errors="ignore")
+        shown = short(frame).drop(columns=["reason", "caution"], errors="ignore")
         with pd.option_context("display.width", 120, "display.max_columns", 20):
-            return "\n".join([f"Estimate of {_rows(self)}", str(shown), *_notes(frame)])
+            return "\n".join([f"Estimate of {rows_in_words(len(self))}", str(shown), *reasons_in_words(frame)])
 
     def _repr_html_(self) -> str:
         from evalkit.show.tables import from_frame
 
-        return from_frame(_short(self.to_frame()), f"Estimate of {_rows(self)}").to_html()
-
-
-def _rows(est: Estimate) -> str:
-    return "1 row" if len(est) == 1 else f"{len(est)} rows"
-
-
-def _notes(frame: pd.DataFrame) -> list[str]:
-    """Every reason and caution in full, with the rows that it is about."""
-    notes = []
-    for column in ("reason", "caution"):
-        for words in dict.fromkeys(w for w in frame[column] if w):
-            rows = np.flatnonzero(frame[column] == words)
-            listed = ", ".join(map(str, rows[:_LISTED])) + (", ..." if len(rows) > _LISTED else "")
-            notes.append(f"{'Row' if len(rows) == 1 else 'Rows'} {listed}: {words}.")
-    return notes
-
-
-def _short(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a reader wants first; `reason` and `caution` only where there is one."""
-    keep = [c for c in ("component", "outcome", "estimand", "cohort", "period", "event_time") if c in frame]
-    said = [c for c in ("reason", "caution") if frame[c].ne("").any()]
-    return frame[[*keep, "estimate", "std_error", "conf_low", "conf_high", "p_value", *said]]
-
-
-def _few_words(frame: pd.DataFrame) -> np.ndarray:
-    """(r,) a caution for each row with fewer than three clusters in an arm, '' elsewhere."""
-    words = np.full(len(frame), "", dtype=object)
-    for arm in ("comparison", "exposed"):
-        counts = frame[f"clusters_{arm}"].to_numpy(dtype=float)
-        for n in np.unique(counts[counts < FEWEST]):
-            words[counts == n] = (
-                f"{n:.0f} {arm} cluster{'' if n == 1 else 's'}: the interval holds the truth less often than it says"
-            )
-    return words
+        return from_frame(short(self.to_frame()), f"Estimate of {rows_in_words(len(self))}").to_html()
 
 
 def _add(a: Contributions, b: Contributions) -> Contributions:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.inference.spread import Spread
 from evalkit.show.words import noun_from_column
 
 
@@ -37,15 +38,6 @@ class Replicates:
             self.names, self.level, np.where(lost, np.nan, values), np.where(lost, 0.0, 1.0),
             self.exposed @ used.T, self.comparison @ used.T,
         )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Spread:
-    """Covariance (k, k), degrees of freedom (k,), and why a row has none ("" when it has)."""
-
-    vcov: np.ndarray
-    df: np.ndarray
-    reason: tuple[str, ...]
 
 
 def jackknife(value: np.ndarray, reps: Replicates) -> Spread:

@@ -1,0 +1,45 @@
+"""How rows of an Estimate are shown: what a reader wants first, and in words why or with what caution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evalkit.inference.arms import FEWEST
+
+_LISTED = 6  # rows named beside a reason
+
+
+def rows_in_words(count: int) -> str:
+    """How many rows there are."""
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def reasons_in_words(frame: pd.DataFrame) -> list[str]:
+    """Every reason and caution in full, with the rows that it is about."""
+    notes = []
+    for column in ("reason", "caution"):
+        for words in dict.fromkeys(w for w in frame[column] if w):
+            rows = np.flatnonzero(frame[column] == words)
+            listed = ", ".join(map(str, rows[:_LISTED])) + (", ..." if len(rows) > _LISTED else "")
+            notes.append(f"{'Row' if len(rows) == 1 else 'Rows'} {listed}: {words}.")
+    return notes
+
+
+def short(frame: pd.DataFrame) -> pd.DataFrame:
+    """What a reader wants first; `reason` and `caution` only where there is one."""
+    keep = [c for c in ("component", "outcome", "estimand", "cohort", "period", "event_time") if c in frame]
+    said = [c for c in ("reason", "caution") if frame[c].ne("").any()]
+    return frame[[*keep, "estimate", "std_error", "conf_low", "conf_high", "p_value", *said]]
+
+
+def cautions(frame: pd.DataFrame) -> np.ndarray:
+    """(r,) a caution for each row with fewer than three clusters in an arm, '' elsewhere."""
+    words = np.full(len(frame), "", dtype=object)
+    for arm in ("comparison", "exposed"):
+        counts = frame[f"clusters_{arm}"].to_numpy(dtype=float)
+        for n in np.unique(counts[counts < FEWEST]):
+            words[counts == n] = (
+                f"{n:.0f} {arm} cluster{'' if n == 1 else 's'}: the interval holds the truth less often than it says"
+            )
+    return words
