@@ -11,8 +11,9 @@ from evalkit.components.pairwise import Against, against_each, shared_tally
 from evalkit.components.people import pair_members, pair_plan, people_tally
 from evalkit.components.switches import ENOUGH, Members, Sight, Tally, members_of, sight_of, tally
 from evalkit.designs.additive import spell_ages
+from evalkit.designs.arena import arena
 from evalkit.designs.pairs import Pairs, make_pairs
-from evalkit.designs.plan import Plan, Rules, arena, make_plan
+from evalkit.designs.plan import Plan, Rules, make_plan
 from evalkit.designs.strength import expected_noise, pair_sizes, path_sizes
 from evalkit.study.paths import OFF, Paths
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from evalkit.designs.adjust import ADJUSTMENTS
 from evalkit.designs.adjust.adjusted import adjusted_estimate
+from evalkit.designs.arena import Arena, incidence
 from evalkit.designs.contrast import Contrast
-from evalkit.designs.plan import Arena, Plan, Rules, incidence, make_plan
+from evalkit.designs.plan import Plan, Rules, make_plan
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.readers import Within
 from evalkit.designs.rollout import Naming, assemble
@@ -101,7 +102,7 @@ def _arena(paths: Paths, component: str, windows: Windows, rules: Rules) -> Aren
     two_off = np.column_stack([off[:, b0 : b1 + 1].all(axis=1), clear.all(axis=1)])
     level, _ = paths.inference_level(component)
     code = _others(paths, component, windows, rules.others)
-    return Arena(component, two_on, two_off, reach, code, incidence(paths, level))
+    return Arena(component, two_on, two_off, reach, code, *incidence(paths, level))
 
 
 def _others(paths: Paths, component: str, windows: Windows, kind: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 
-from evalkit.designs.plan import Arena
+from evalkit.designs.arena import Arena
 from evalkit.study.paths import OFF, UNKNOWN, Paths
 
 MOST = 20_000

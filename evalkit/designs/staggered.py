@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from evalkit.designs.adjust import ADJUSTMENTS
 from evalkit.designs.adjust.adjusted import adjusted_estimate
+from evalkit.designs.arena import arena
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.kept import kept_plan
-from evalkit.designs.plan import Plan, Rules, arena, make_plan
+from evalkit.designs.plan import Plan, Rules, make_plan
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.readers import CrossSections, Within
 from evalkit.designs.rollout import Naming, assemble

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.additive import spell_ages
-from evalkit.designs.plan import Arena, Comparison
+from evalkit.designs.arena import Arena
+from evalkit.designs.plan import Comparison
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.sums import Sums
 from evalkit.errors import NotIdentifiedError, OptionError

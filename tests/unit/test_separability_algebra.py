@@ -9,7 +9,8 @@ import pytest
 
 from evalkit.components.circuits import combinations_of, dependence
 from evalkit.designs.additive import EventTimes, additive_design, make_grid, spell_ages
-from evalkit.designs.plan import Rules, arena, make_plan
+from evalkit.designs.arena import arena
+from evalkit.designs.plan import Rules, make_plan
 from evalkit.designs.span import span
 from evalkit.study.paths import Level, Paths
 
