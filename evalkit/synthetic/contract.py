@@ -14,7 +14,7 @@ from evalkit.study.money import PROGRAMME
 from evalkit.synthetic.clock import period_names
 from evalkit.synthetic.places import Sites
 from evalkit.synthetic.rollout import Rollout
-from evalkit.synthetic.spec import PERSON, Contract, Part, Payment, Spec, Spending
+from evalkit.synthetic.spec import PERSON, Contract, Part, Payment, Spec
 from evalkit.synthetic.world import World, measured, recorded_dose
 
 COSTS = ["component_id", "level_id", "period", "cost_type", "amount_gbp", "bearer", "price_year"]
@@ -32,7 +32,10 @@ def rate_card(contract: Contract) -> pd.DataFrame:
 
 def unit_costs(contract: Contract) -> pd.DataFrame:
     """What one more of an outcome is worth, and to whom."""
-    rows = [(w.outcome, w.value, w.bearer, w.agency, w.price_year, w.grade, w.source) for w in contract.worths]
+    rows = [
+        (w.outcome, w.value, w.bearer, w.agency, w.price_year or contract.price_year, w.grade, w.words)
+        for w in contract.worths
+    ]
     names = ["outcome_id", "value_gbp", "bearer", "agency", "price_year", "grade", "source"]
     return pd.DataFrame(rows, columns=names)
 
@@ -62,9 +65,14 @@ def _given(world: World, part: Part) -> np.ndarray:
 
 
 def _paid_for(part: Part, spec: Spec, sites: Sites, rollout: Rollout) -> np.ndarray:
-    """(S, T) dose that the programme pays for: in its own places, from the launch on."""
-    there = sites.programme[:, None] & (np.arange(spec.clock.periods) >= spec.clock.launch)
+    """(S, T) dose that the programme pays for."""
+    there = _under_way(spec, sites)
     return rollout.own[part.name] * there if not part.always_on else there.astype(np.float64)
+
+
+def _under_way(spec: Spec, sites: Sites) -> np.ndarray:
+    """(S, T) where and when the programme is: in its own places, from the launch on."""
+    return sites.programme[:, None] & (np.arange(spec.clock.periods) >= spec.clock.launch)
 
 
 def costs(spec: Spec, contract: Contract, sites: Sites, rollout: Rollout, used: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -73,20 +81,14 @@ def costs(spec: Spec, contract: Contract, sites: Sites, rollout: Rollout, used: 
     for part in spec.parts:
         if part.unit_cost is not None:
             parts.append(_rows(spec, sites, part.name, "running", "fiscal", part.unit_cost * used[part.name]))
-    for one in contract.spending:
-        spent = _when(one, spec, sites, rollout).astype(np.float64) * one.amount
-        parts.append(_rows(spec, sites, one.component, one.cost_type, one.bearer, spent))
+    for part in (p for p in spec.parts if p.set_up or p.volunteers):
+        runs = _paid_for(part, spec, sites, rollout) > 0
+        starts = runs & (np.cumsum(runs, axis=1) == 1)
+        parts.append(_rows(spec, sites, part.name, "set-up", "fiscal", part.set_up * starts))
+        parts.append(_rows(spec, sites, part.name, "time of volunteers", "social", part.volunteers * runs))
+    parts.append(_rows(spec, sites, PROGRAMME, "management", "fiscal", contract.management * _under_way(spec, sites)))
     frame = pd.concat([p for p in parts if len(p)], ignore_index=True)
     return frame.assign(price_year=contract.price_year)[COSTS]
-
-
-def _when(one: Spending, spec: Spec, sites: Sites, rollout: Rollout) -> np.ndarray:
-    """(S, T) where and when something is spent: once as it starts in a place, or in each period while it runs."""
-    if one.component == PROGRAMME:
-        runs = sites.programme[:, None] & (np.arange(spec.clock.periods) >= spec.clock.launch)
-    else:
-        runs = _paid_for(spec.part(one.component), spec, sites, rollout) > 0
-    return runs & (np.cumsum(runs, axis=1) == 1) if one.once else runs
 
 
 def _rows(spec: Spec, sites: Sites, component: str, kind: str, bearer: str, amount: np.ndarray) -> pd.DataFrame:

@@ -118,8 +118,11 @@ class Launch:
 @dataclass(frozen=True)
 class Part:
     """A component of the programme. level: a column of the sites, the name of a linked level, or "person" (a dose
-    that somebody chose for each person). always_on: wherever the programme is. card: what TIDieR asks of a description.
-    weeks: most dose of a person."""
+    that somebody chose for each person). always_on: wherever the programme is. weeks: most dose of a person.
+
+    description, why, who, how, how_much: what TIDieR asks. unit_cost: pounds a person and period. set_up: pounds once,
+    as it starts in a place. volunteers: pounds that the time of volunteers would cost, a place and period while it
+    runs."""
 
     name: str
     label: str
@@ -132,9 +135,20 @@ class Part:
     always_on: bool = False
     replaces: str | None = None
     unit_cost: float | None = None
+    set_up: int = 0
+    volunteers: int = 0
     description: str = ""
-    card: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+    who: str = ""
+    how: str = ""
+    how_much: str = ""
     weeks: int = 12
+
+    @property
+    def card(self) -> dict[str, str]:
+        """What is said of it beyond its description, by item of TIDieR."""
+        items = {"why": self.why, "who": self.who, "how": self.how, "how_much": self.how_much}
+        return {item: words for item, words in items.items() if words}
 
 
 @dataclass(frozen=True)
@@ -220,39 +234,36 @@ class Payment:
 
 
 @dataclass(frozen=True)
-class Spending:
-    """Pounds beyond the unit cost of each person and period, in each place of the programme: once as the component
-    starts there, or in each period while it runs. component: "programme" for what belongs to no single one."""
-
-    component: str
-    cost_type: str
-    amount: int
-    once: bool = False
-    bearer: str = "fiscal"
-
-
-@dataclass(frozen=True)
 class Worth:
-    """What one more of an outcome for one person and period is worth. grade: "A" as published in the source, "B" worked
-    out from a published figure, "C" assumed for teaching."""
+    """What one more of an outcome for one person and period is worth. each: one more of what, where that needs saying.
+
+    grade: "A" as published in the source, "B" worked out from a published figure, "C" assumed for teaching.
+    price_year: None for that of the contract."""
 
     outcome: str
     value: int
     bearer: str
     agency: str
-    price_year: int
-    grade: str
-    source: str
+    each: str = ""
+    grade: str = "C"
+    source: str = "Assumed for teaching"
+    price_year: int | None = None
+
+    @property
+    def words(self) -> str:
+        """Where the value comes from."""
+        return f"{self.source}: {self.each}" if self.each else self.source
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The money of a partnership. refused: share of claims that the check of a claim turns down."""
+    """The money of a partnership. management: pounds a place and period that belong to no single component. refused:
+    share of claims that the check of a claim turns down."""
 
     price_year: int
     payments: tuple[Payment, ...]
-    spending: tuple[Spending, ...]
     worths: tuple[Worth, ...]
+    management: int
     refused: float = 0.04
 
 

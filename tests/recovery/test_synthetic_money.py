@@ -11,6 +11,7 @@ import pytest
 import evalkit as ek
 from evalkit.evaluation.value_money import Prices, Purse
 from evalkit.synthetic import partnership
+from evalkit.synthetic.contract import unit_costs
 from evalkit.synthetic.partnership import Partnership
 from evalkit.synthetic.settings import SPECS
 
@@ -138,7 +139,7 @@ def test_every_value_says_where_it_comes_from() -> None:
     for name in PAID:
         contract = SPECS[name].contract
         assert contract is not None and 2000 < contract.price_year < 2026
-        for worth in contract.worths:
+        for worth in unit_costs(contract).itertuples():
             assert worth.grade in "ABC" and worth.price_year > 2000 and worth.bearer in ("fiscal", "economic", "social")
             assert worth.source.startswith("Assumed") == (worth.grade == "C")
     assert SPECS["portfolio"].contract is None

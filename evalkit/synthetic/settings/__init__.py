@@ -1,4 +1,9 @@
-"""The partnerships: values for the engine, one file each."""
+"""The partnerships: values for the engine, one file each.
+
+Magnitudes are plausible, not estimates of any real project. To add one: copy the file nearest to it, fill in its
+outcomes, components, money and `Spec` (`evalkit/synthetic/spec.py` says what each value means), name it below, and
+run `data/synthetic/make.py`.
+"""
 
 from __future__ import annotations
 
