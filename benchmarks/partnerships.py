@@ -3,6 +3,7 @@
     python benchmarks/partnerships.py                                        everything, 200 draws each
     python benchmarks/partnerships.py --name rough_sleeping --setting clean --draws 20
     python benchmarks/partnerships.py --quick                                without evalkit, seconds a draw
+    python benchmarks/partnerships.py --quick --fresh                        the other methods again, evalkit's kept
     python benchmarks/partnerships.py --stored-only --write                  run nothing: the table of what is stored
 
 Methods: before and after; one component at a time and all together by two-way fixed effects; `ek.evaluate`. Each
@@ -30,6 +31,7 @@ from rich.progress import Progress
 from scipy import stats
 
 import evalkit as ek
+from evalkit.evaluation.ladder import BASE_WINDOW
 from evalkit.synthetic import names, partnership
 from evalkit.synthetic.partnership import SETTINGS, Partnership
 
@@ -70,10 +72,10 @@ class Grid:
 
 
 def before_after(grid: Grid, component: str) -> tuple[float, float, float]:
-    """Mean once it was on less mean before, among those reached in places that ever had it; t over places."""
+    """Mean since it began less mean of the six periods before, among those who ever had it; t over places."""
     on = grid.on[component]
-    mine = on.any(axis=1)[:, None] & grid.there
-    ever, before = mine & on, mine & ~on
+    ever = on & grid.there
+    before = _just_before(on) & grid.there
     places = np.unique(grid.cluster[on.any(axis=1)])
     rows = [(_mean(grid.y, ever, grid.cluster == g), _mean(grid.y, before, grid.cluster == g)) for g in places]
     change = np.array([a - b for a, b in rows if np.isfinite(a - b)])
@@ -82,6 +84,12 @@ def before_after(grid: Grid, component: str) -> tuple[float, float, float]:
     value = grid.y[ever].mean() - grid.y[before].mean()
     half = stats.t.ppf(0.975, len(change) - 1) * change.std(ddof=1) / np.sqrt(len(change))
     return float(value), float(value - half), float(value + half)
+
+
+def _just_before(on: np.ndarray) -> np.ndarray:
+    """(n, T) the periods before each unit's first, as many as the base of evalkit's own comparisons has."""
+    since = np.arange(on.shape[1]) - on.argmax(axis=1)[:, None]
+    return on.any(axis=1)[:, None] & (since < 0) & (since >= -BASE_WINDOW)
 
 
 def _mean(y: np.ndarray, mask: np.ndarray, units: np.ndarray) -> float:
@@ -164,8 +172,8 @@ def simulate(name: str, setting: str, draws: int, jobs: int, fresh: bool, quick:
     path = RESULTS / f"partnerships_{name}_{setting}.csv"
     have = stored(path)
     if fresh:
-        have = have.iloc[:0]
-    done = have if quick or not len(have) else have[have["method"] == EVALKIT]
+        have = have[(have["method"] == EVALKIT) & quick]
+    done = have[(have["method"] != EVALKIT) == quick]
     todo = sorted(set(range(1, draws + 1)) - set(done["draw"]))
     RESULTS.mkdir(exist_ok=True)
     with Progress(console=Console(stderr=True), transient=True) as bar, Parallel(n_jobs=jobs) as pool:
@@ -173,7 +181,8 @@ def simulate(name: str, setting: str, draws: int, jobs: int, fresh: bool, quick:
         for low in range(0, len(todo), BATCH):
             batch = todo[low : low + BATCH]
             made = pool(delayed(one_draw)(name, setting, seed, quick) for seed in batch)
-            have = pd.concat([have[~have["draw"].isin(batch)], *made], ignore_index=True)
+            stays = ~have["draw"].isin(batch) | ((have["method"] == EVALKIT) & quick)
+            have = pd.concat([have[stays], *made], ignore_index=True)
             have.round(6).to_csv(path.with_suffix(".part"), index=False, lineterminator="\n")
             path.with_suffix(".part").replace(path)
             bar.advance(line, len(batch))

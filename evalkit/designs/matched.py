@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from evalkit.designs.matching.distances import DISTANCES, LINE
+from evalkit.designs.matching.doubt import left_unlike
 from evalkit.designs.matching.estimating import (
+    HC1,
     Asked,
     Naming,
     arms,
@@ -44,6 +46,8 @@ _IGNORES = {
 _ONLY = {"subclasses": "subclass", "cutpoints": "cem"}
 FEW_PEOPLE = 300
 """Most people in classes whom refits leave out one by one: where an arm is small, intervals come from those."""
+MANY_CLASSES = 20
+"""Fewest coarsened classes by which standard errors are clustered: with fewer they would be too small."""
 EACH = 3
 """Fewest matched people of an arm for each covariate, for `adjust="auto"` to adjust."""
 
@@ -64,15 +68,18 @@ class MatchedComparison:
     adjust: what near partners leave unlike: "reg" (regression on the covariates in the matched people; Abadie and
         Spiess 2022), "bias" (the same among partners, with replacement; Abadie and Imbens 2011), None (the plain
         difference), or "auto": "bias" with replacement, else "reg", and None where an arm has fewer than three
-        matched people for each covariate. The label `adjust` says which, `right_if` what must hold for the answer.
+        matched people for each covariate. The label `adjust` says which, `right_if` what must hold for the answer,
+        and `doubt` where a plain difference would move by more than half a standard error if it were adjusted: its
+        interval then holds the truth less often than it says.
     others: "same" compares people whose other components agree; "ignored" does not look at them.
     covariates: names, or a formula such as "age + C(tenure)"; the study's covariates when None.
     outcome_period, covariate_period: in a panel, when the outcome and the covariates are read (default: the last
         period, and the last before anybody started). compare: "level" of the outcome, or its "change" since then.
     ties: with replacement, "all" equally near partners count together, or the "first" in the data.
         tie_tolerance: on the squared distance in standard deviations.
-    std_error: "auto" is Abadie and Imbens (2006) with replacement and without clusters, else "set": clustered by
-        matched set, crossed with the study's clusters (and with persons who serve twice); HC1 for classes.
+    std_error: "abadie_imbens" (2006, with replacement and without clusters); "set", clustered by matched set, crossed
+        with the study's clusters (and with persons who serve twice); "hc1", for classes. "auto" is the first where it
+        can be; "hc1" for "exact", "subclass" and fewer than twenty classes of "cem"; else "set".
     neighbours: 0 takes one residual variance in Abadie and Imbens; J learns it from J people of the own arm.
     outcome: name of another outcome than the study's first.
 
@@ -156,8 +163,9 @@ class MatchedComparison:
         seen = observed(matching, y)
         asked = self._asked(study, component, seen)
         est = estimate(matching, y, asked, study, naming)
+        est = replace(est, labels=est.labels.assign(doubt=self._doubt(est, seen, y, asked)))
         level = cluster_level(study, component)
-        if level is None and self.method in CLASSES and int(seen.used.sum()) <= FEW_PEOPLE:
+        if level is None and asked.errors == HC1 and int(seen.used.sum()) <= FEW_PEOPLE:
             level, _ = study.paths.inference_level(component)  # each person alone
             est = replace(est, arms=arms(seen, study, level))
         if level is None or np.isnan(est.value[0]):
@@ -174,18 +182,27 @@ class MatchedComparison:
         if errors == "auto":
             alone = cluster_level(study, component) is None
             plain = self.choices.replace and adjust != "reg" and (alone or adjust == "bias")
-            errors = "abadie_imbens" if plain else "set"
+            errors = "abadie_imbens" if plain else _clustered(matching)
         return Asked(adjust, errors, self.neighbours, self.choices.tolerance)
 
     def _adjusted(self, matching: Matching) -> str | None:
+        return self._auto(matching) if self.adjust == "auto" else self.adjust
+
+    def _auto(self, matching: Matching) -> str | None:
         """What "auto" comes to for these people; sees no outcome."""
-        if self.adjust != "auto":
-            return self.adjust
         width, used, exposed = matching.people.x.shape[1], matching.used, matching.people.exposed
         fewest = min(int((used & exposed).sum()), int((used & ~exposed).sum()))
         if not width or fewest < EACH * width:
             return None
-        return "bias" if self.choices.replace and self.std_error != "set" else "reg"
+        return "bias" if self.choices.replace and self.std_error not in ("set", HC1) else "reg"
+
+    def _doubt(self, est: Estimate, matching: Matching, y: np.ndarray, asked: Asked) -> str:
+        """Words where a plain difference would move by much if what partners leave unlike were taken out."""
+        how = None if asked.adjust else self._auto(matching)
+        if how is None or np.isnan(est.value[0]):
+            return ""
+        adjusted = value_of(matching, y, Asked(how, "abadie_imbens" if how == "bias" else "set"))
+        return left_unlike(float(est.value[0]), adjusted, float(est.to_frame()["std_error"].iloc[0]))
 
     def _ties(self, study: Study, made: Matching, draws: int, seed: int) -> Ties:
         people, space = made.people, made.space
@@ -204,6 +221,12 @@ class MatchedComparison:
 
         tied = tied_people(points, people.strata, people.exposed, made.used)
         return tie_range(again, len(people), tied, value, draws, seed)
+
+
+def _clustered(matching: Matching) -> str:
+    """By matched set; the classes of "cem" are such sets where they are many, those of other methods are large."""
+    many = matching.method == "cem" and len(np.unique(matching.sets[matching.used])) >= MANY_CLASSES
+    return "set" if many or matching.method not in CLASSES else HC1
 
 
 def when(study: Study, component: str, people: People) -> tuple[object, int]:
@@ -225,7 +248,7 @@ def _problems(d: MatchedComparison) -> list[Problem]:
     choices = {
         "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
         "adjust": (None, "auto", "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
-        "ties": ("all", "first"), "std_error": ("auto", "set", "abadie_imbens"),
+        "ties": ("all", "first"), "std_error": ("auto", "set", "abadie_imbens", HC1),
     }  # fmt: skip
     out = []
     for name, allowed in choices.items():
@@ -256,13 +279,15 @@ def _clashes(d: MatchedComparison) -> list[Problem]:
         ))  # fmt: skip
     if d.adjust == "bias" and not (d.replace and d.method == "nearest"):
         out.append(Problem("adjust='bias' belongs to nearest matching with replacement", next="Use adjust='reg'."))
-    if d.adjust == "bias" and d.std_error == "set":
+    if d.adjust == "bias" and d.std_error in ("set", HC1):
         out.append(Problem("adjust='bias' has Abadie and Imbens standard errors only", next="Use std_error='auto'."))
     if d.std_error == "abadie_imbens" and (not d.replace or d.adjust == "reg"):
         out.append(Problem(
             "std_error='abadie_imbens' belongs to matching with replacement, unadjusted or adjust='bias'",
             next="Use std_error='auto'.",
         ))  # fmt: skip
+    if d.std_error == HC1 and d.method not in CLASSES:
+        out.append(Problem("std_error='hc1' belongs to classes", next="Use std_error='auto'."))
     if d.method == "subclass" and d.distance not in LINE:
         out.append(Problem("method='subclass' makes classes of a score", next="Use distance='propensity' or 'logit'."))
     return out

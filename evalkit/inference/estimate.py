@@ -20,7 +20,7 @@ from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.intervals import check_level, critical, p_values, std_errors, sup_t
 from evalkit.inference.jackknife import Replicates, jackknife
 from evalkit.inference.labels import check_alike, common, common_rows, composition, first_reason
-from evalkit.inference.shown import cautions, reasons_in_words, rows_in_words, short
+from evalkit.inference.shown import SAID, cautions, reasons_in_words, rows_in_words, short
 from evalkit.inference.spread import Spread, joined
 
 INFERENCE = ("auto", "analytic", "jackknife")
@@ -326,7 +326,7 @@ class Estimate:
 
     def __repr__(self) -> str:
         frame = self.to_frame()
-        shown = short(frame).drop(columns=["reason", "caution"], errors="ignore")
+        shown = short(frame).drop(columns=list(SAID), errors="ignore")
         with pd.option_context("display.width", 120, "display.max_columns", 20):
             return "\n".join([f"Estimate of {rows_in_words(len(self))}", str(shown), *reasons_in_words(frame)])
 

@@ -8,6 +8,7 @@ import pandas as pd
 from evalkit.inference.arms import FEWEST
 
 _LISTED = 6  # rows named beside a reason
+SAID = ("reason", "caution", "doubt")
 
 
 def rows_in_words(count: int) -> str:
@@ -16,10 +17,10 @@ def rows_in_words(count: int) -> str:
 
 
 def reasons_in_words(frame: pd.DataFrame) -> list[str]:
-    """Every reason and caution in full, with the rows that it is about."""
+    """Every reason, caution and doubt in full, with the rows that it is about."""
     notes = []
-    for column in ("reason", "caution"):
-        for words in dict.fromkeys(w for w in frame[column] if w):
+    for column in _said(frame):
+        for words in dict.fromkeys(w for w in frame[column].fillna("") if w):
             rows = np.flatnonzero(frame[column] == words)
             listed = ", ".join(map(str, rows[:_LISTED])) + (", ..." if len(rows) > _LISTED else "")
             notes.append(f"{'Row' if len(rows) == 1 else 'Rows'} {listed}: {words}.")
@@ -27,10 +28,13 @@ def reasons_in_words(frame: pd.DataFrame) -> list[str]:
 
 
 def short(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a reader wants first; `reason` and `caution` only where there is one."""
+    """What a reader wants first; `reason`, `caution` and `doubt` only where there is one."""
     keep = [c for c in ("component", "outcome", "estimand", "cohort", "period", "event_time") if c in frame]
-    said = [c for c in ("reason", "caution") if frame[c].ne("").any()]
-    return frame[[*keep, "estimate", "std_error", "conf_low", "conf_high", "p_value", *said]]
+    return frame[[*keep, "estimate", "std_error", "conf_low", "conf_high", "p_value", *_said(frame)]]
+
+
+def _said(frame: pd.DataFrame) -> list[str]:
+    return [c for c in SAID if c in frame and frame[c].fillna("").ne("").any()]
 
 
 def cautions(frame: pd.DataFrame) -> np.ndarray:

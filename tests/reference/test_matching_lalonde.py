@@ -232,7 +232,7 @@ CLASSES = {
 @pytest.mark.parametrize("adjust", [None, "reg"])
 def test_classes(study, reference, name, adjust):
     want = reference["matchit"][name]
-    chosen = design(adjust=adjust, **CLASSES[name])
+    chosen = design(adjust=adjust, std_error="hc1", **CLASSES[name])
     matching = chosen.match(study, "treat")
     got = row(chosen.estimate(study, "treat", matching))
     said = want["effects"]["adjusted" if adjust else "unadjusted"]["hc1"]
@@ -242,6 +242,15 @@ def test_classes(study, reference, name, adjust):
     assert list(sample["matched"]) == [want["n"]["treated"], want["n"]["control"]]
     assert list(sample["effective"]) == pytest.approx([want["n"]["ess_treated"], want["n"]["ess_control"]])
     _check_balance(matching, want)
+
+
+@pytest.mark.parametrize("name", ["cem", "cem_cutpoints", "subclass", "exact"])
+@pytest.mark.parametrize("adjust", [None, "reg"])
+def test_many_classes_are_clustered_by_and_few_are_not(study, reference, name, adjust):
+    got = row(design(adjust=adjust, **CLASSES[name])(study, "treat"))
+    said = reference["matchit"][name]["effects"]["adjusted" if adjust else "unadjusted"]
+    key = "cluster_subclass" if name.startswith("cem") else "hc1"
+    assert got["std_error"] == pytest.approx(said[key]["se"], rel=CLOSE)
 
 
 def _check_balance(matching, want: dict) -> None:

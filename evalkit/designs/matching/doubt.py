@@ -1,4 +1,4 @@
-"""Does a propensity score have the right form? Squares and products of covariates are asked, and no outcome."""
+"""What speaks against a comparison of people: a score of the wrong form, or partners who are left unlike."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from evalkit.designs.matching.weighting import Scores, Weighed, ipw
 
 MOST = 30
 SURE = 0.01
+FAR = 0.5
+"""Standard errors by which a matched estimate may lean on unlike partners: at half of one, an interval said to hold the
+truth in 95 of 100 draws still holds it in 92."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,20 @@ class Doubt:
             f"the propensity score does not have the right form: after weighting, {self.term} still differs between "
             f"the arms by {abs(self.gap):.2g} standard deviations (adjusted p {self.p_value:.1g})"
         )
+
+
+def left_unlike(plain: float, adjusted: float, error: float) -> str:
+    """Words where taking out what matching left unlike moves an estimate by more than half its standard error, or "".
+
+    plain, adjusted: the estimate on the same matched people without and with the covariates' part (Abadie and Imbens
+    2011: the bias of matching on several covariates does not vanish as fast as the standard error does).
+    """
+    if not abs(plain - adjusted) > FAR * error:
+        return ""
+    return (
+        f"matched people are left unlike in the covariates: taking that out moves the estimate from {plain:.3g} to "
+        f"{adjusted:.3g}, {abs(plain - adjusted) / error:.1f} standard errors (adjust='auto' does it)"
+    )
 
 
 def score_doubt(

@@ -27,12 +27,13 @@ from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 
 FEWEST = 2
+HC1 = "hc1"
 Found = TypeVar("Found", bound=Fit | Reuse | Weighed)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of a Matching. adjust: None, "reg" or "bias". errors: "set" or "abadie_imbens".
+    """What is asked of a Matching. adjust: None, "reg" or "bias". errors: "set", "hc1" or "abadie_imbens".
     neighbours: people of the own arm from whom residual variances are learnt, 0 for one variance."""
 
     adjust: str | None = None
@@ -145,7 +146,7 @@ def set_differences(matching: Matching, y: np.ndarray) -> np.ndarray:
 
 def estimate(matching: Matching, y: np.ndarray, asked: Asked, study: Study, naming: Naming) -> Estimate:
     """The effect with its contributions: clustered by matched set (and by the study's clusters), Abadie and Imbens
-    with replacement, HC1 for classes. A NaN with its reason where none can be given."""
+    with replacement, HC1 for few classes. A NaN with its reason where none can be given."""
     whole, matching = matching, observed(matching, y)
     reason = why_not(matching, whole)
     level = cluster_level(study, naming.component)
@@ -155,8 +156,8 @@ def estimate(matching: Matching, y: np.ndarray, asked: Asked, study: Study, nami
         fit = _fit(matching, y, asked)
         fit = steady(fit, y[matching.used])
         value = fit.value
-        parts = _parts(matching, fit, study, naming.component, level)
-        if level is None and isinstance(fit, Fit) and matching.method in PAIRED and not matching.replace:
+        parts = _parts(matching, fit, study, naming.component, level, asked.errors == "set")
+        if level is None and isinstance(fit, Fit) and asked.errors == "set" and not matching.replace:
             replicate = lambda: _without_a_set(matching, y, asked)  # noqa: E731
     labels = naming.labels(matching, whole, reason, parts.level).assign(
         adjust=asked.adjust or "none", right_if=right_if(matching, asked.adjust)
@@ -196,7 +197,9 @@ def study_levels(study: Study, rows: np.ndarray) -> dict[str, tuple[np.ndarray, 
     return {name: (level.codes[rows], level.names) for name, level in study.paths.levels.items()}
 
 
-def _parts(matching: Matching, fit: Fit | Reuse, study: Study, component: str, level: str | None) -> Contributions:
+def _parts(
+    matching: Matching, fit: Fit | Reuse, study: Study, component: str, level: str | None, by_set: bool
+) -> Contributions:
     people = matching.people
     if isinstance(fit, Reuse):
         rows = Rows(people.ids, study_levels(study, people.rows))
@@ -204,7 +207,7 @@ def _parts(matching: Matching, fit: Fit | Reuse, study: Study, component: str, l
     who, _, sets = _rows(matching)
     levels: Levels = study_levels(study, people.rows[who])
     by: tuple[str, ...] = ()
-    if matching.method in PAIRED:
+    if by_set:
         found, codes = np.unique(sets, return_inverse=True)
         name = _set_level(component, people.ids[who], codes)
         levels = {**levels, name: (codes, found)}
