@@ -19,6 +19,9 @@ from evalkit.designs.plan import Comparison, Plan
 from evalkit.inference.jackknife import Replicates
 from evalkit.study.paths import Paths
 
+SMALL = 10_000_000
+"""Starts x groups x periods up to which the means of all comparisons are kept (at most 32 bytes each)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Term:
@@ -35,7 +38,7 @@ class Term:
     s: np.ndarray
     what: str = "change"
 
-    @property
+    @cached_property
     def inside(self) -> tuple[np.ndarray, np.ndarray]:
         """(g, T) mass and sum, zero in periods in which a group takes no part."""
         return self.n * self.mask, self.s * self.mask
@@ -111,8 +114,8 @@ class Reader(Protocol):
 class Block:
     """One start, or one part of it, read through its terms: everything is (T,) unless said otherwise.
 
-    line: which cohort's rows it adds to. ok: every mean has units. n: adopters' mass. effect: E_p. Terms are made
-    when asked for: all of them together would take a starts by groups by periods array.
+    line: which cohort's rows it adds to. ok: every mean has units. n: adopters' mass. effect: E_p. kept: its terms
+    where all of them together, a starts by groups by periods array, are small; else they are made when asked for.
     """
 
     comparison: Comparison
@@ -122,11 +125,12 @@ class Block:
     n: np.ndarray
     effect: np.ndarray
     means: tuple[np.ndarray, ...]
+    kept: tuple[Term, ...]
 
     @property
     def terms(self) -> tuple[Term, ...]:
         """The means that it is made of."""
-        return self.reader.terms(self.comparison)
+        return self.kept or self.reader.terms(self.comparison)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +155,9 @@ class Contrast:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        return tuple(self._block(part) for c in self.plan for part in self.reader.parts(c))
+        parts = [part for c in self.plan for part in self.reader.parts(c)]
+        small = len(parts) * self.n_groups * self.n_periods <= SMALL
+        return tuple(self._block(part, small) for part in parts)
 
     @cached_property
     def starts(self) -> tuple[tuple[Comparison, int, np.ndarray], ...]:
@@ -164,13 +170,13 @@ class Contrast:
                 found.append((b.comparison.whole, b.line, b.ok.copy()))
         return tuple(found)
 
-    def _block(self, c: Comparison) -> Block:
+    def _block(self, c: Comparison, keep: bool) -> Block:
         terms = self.reader.terms(c)
         ok = c.possible & np.all([t.total[0] > 0 for t in terms], axis=0)
         means = tuple(ratio(t.total[1], t.total[0], ok) for t in terms)
         effect = np.sum([t.sign * m for t, m in zip(terms, means, strict=True)], axis=0)
         line = int(np.searchsorted(self.cohorts, c.cohort))
-        return Block(c, line, self.reader, ok, terms[0].total[0], effect, means)
+        return Block(c, line, self.reader, ok, terms[0].total[0], effect, means, terms if keep else ())
 
     def collect(self, per_block: Callable[[Block], np.ndarray]) -> np.ndarray:
         """(H, T) sums over the blocks of each cohort."""

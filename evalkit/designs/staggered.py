@@ -98,7 +98,7 @@ class StaggeredRollout:
                 "`separability` says what could still be told."
             )
         level, _ = study.paths.inference_level(component)
-        sums, naming = Sums(study.paths, level, study.values(self.outcome)), self._naming(study, component)
+        sums, naming = Sums.of_outcome(study.paths, level, study.values(self.outcome)), self._naming(study, component)
         if self.adjust is not None:
             return adjusted_estimate(plan, study, sums, self.adjust, naming)
         return assemble(

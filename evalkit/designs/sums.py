@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from evalkit.designs.kept import kept_sums
 from evalkit.designs.plan import Comparison
 from evalkit.study.paths import Paths
 
@@ -34,9 +35,15 @@ class Sums:
     usable: np.ndarray | None = None
     _cache: dict = field(default_factory=dict, repr=False)
 
+    @classmethod
+    def of_outcome(cls, paths: Paths, level: str, values: np.ndarray) -> Sums:
+        """Sums of a study's outcome, added up once for all designs that read it at this level."""
+        made = cls(paths, level, values)
+        return made if made.by_path else replace(made, _cache=kept_sums(paths, level, values))
+
     def split(self) -> Sums:
         """The same values read by cell, also where whole paths would do."""
-        return replace(self, whole=False, _cache={})
+        return replace(self, whole=False, _cache={}) if self.by_path else self
 
     def among(self, usable: np.ndarray | None) -> Sums:
         """The same values with other periods (n, T) that may serve as base."""
@@ -138,7 +145,8 @@ class Sums:
     def own(self, c: Comparison, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`read` for the adopters' groups (g,) of a part, each unit divided among the parts that it is in, so that
         it counts once in all of them: (g, T) mass and sum."""
-        key = ("own", groups.tobytes(), c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes(), c.part)
+        whole = c.whole
+        key = ("own", *(x.tobytes() for x in (groups, c.base, c.window, whole.base, whole.window)), c.part)
         if key not in self._cache:
             row = np.full(len(self.path), -1)
             row[groups] = np.arange(len(groups))
@@ -162,16 +170,17 @@ class Sums:
         Columns are made once for each period, base and window, however many starts ask for them.
         """
         out = np.zeros((len(self.path), len(c.base)))
-        asked = np.flatnonzero(c.base >= 0)
         usable = c.base if self.usable is None else c.whole.base
-        keys, of = np.unique(np.column_stack([c.base, c.window, usable])[asked], axis=0, return_inverse=True)
-        for k, key in enumerate(map(tuple, keys.tolist())):
-            periods = asked[of.ravel() == k]
-            new = np.array([t for t in periods.tolist() if (t, *key) not in self._cache], dtype=int)
-            if len(new):
-                self._make_columns(new, *key)
-            for t in periods.tolist():
-                out[:, t] = self._cache[t, *key][which]
+        keys = list(enumerate(zip(c.base.tolist(), c.window.tolist(), usable.tolist(), strict=True)))
+        asked = [(t, *key) for t, key in keys if key[0] >= 0]
+        new: dict[tuple[int, int, int], list[int]] = {}
+        for t, *key in asked:
+            if (t, *key) not in self._cache:
+                new.setdefault(tuple(key), []).append(t)
+        for key, periods in new.items():
+            self._make_columns(np.array(periods), *key)
+        if asked:
+            out[:, [t for t, *_ in asked]] = np.column_stack([self._cache[key][which] for key in asked])
         return out
 
     def _make_columns(self, periods: np.ndarray, base: int, window: int, at: int) -> None:

@@ -87,7 +87,7 @@ class TripleDifference:
             raise NotIdentifiedError(
                 f"{component!r} has no eligible and ineligible people side by side in a place where it starts."
             )
-        sums = Sums(study.paths, pairs.level, study.values(self.outcome)).split()
+        sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
         outcome = study.outcome(self.outcome)
         naming = Naming(
             component, outcome.column, outcome.unit, "people whom it can reach, beside people whom it cannot",
@@ -129,7 +129,7 @@ class EffectGap:
         plan = None if pairs is None else self._plan(study.paths, pairs, component)
         if pairs is None or plan is None or not len(plan):
             raise NotIdentifiedError(f"{component!r} never starts where {self.by!r} stays as it is for both kinds.")
-        sums = Sums(study.paths, pairs.level, study.values(self.outcome)).split()
+        sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
         outcome = study.outcome(self.outcome)
         naming = Naming(
             component, outcome.column, outcome.unit, f"people whom {self.by} can reach, less those whom it cannot",

@@ -144,7 +144,7 @@ def _keep(c: Comparison, wanted: np.ndarray, window: Window) -> Comparison | Non
 def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window) -> Estimate | None:
     """Effect of a with b on less with b off, event times alike on both sides."""
     level, _ = study.paths.inference_level(pair.a)
-    reader = Within(Sums(study.paths, level, study.values(outcome)))
+    reader = Within(Sums.of_outcome(study.paths, level, study.values(outcome)))
     sides = [
         assemble(Contrast(side.plan, reader), Naming(pair.a, outcome.column, outcome.unit, "adopters with a match"))
         for side in (pair.on, pair.off)

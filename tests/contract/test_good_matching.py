@@ -7,10 +7,14 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 import evalkit as ek
+from evalkit.designs.matching.distances import Fence, Space
+from evalkit.designs.matching.nearest import greedy
 
 
 def people(seed: int, n: int = 160, ties: bool = False) -> ek.Study:
@@ -266,3 +270,22 @@ def test_outcomes_may_be_moved_and_scaled(options):
     after = design.estimate(moved, "got", matching).to_frame(inference="analytic")
     assert after["estimate"][0] == pytest.approx(-3 * plain["estimate"][0])
     assert after["std_error"][0] == pytest.approx(3 * plain["std_error"][0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), dims=st.integers(1, 3), closest=st.booleans(), fenced=st.booleans())
+def test_rounding_decides_nothing(seed, dims, closest, fenced):
+    """On whole numbers people a year older and a year younger are as near: the first in the data is taken, whatever
+    the last digits of the distances are."""
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, 7, (60, dims)).astype(float)
+    exposed = rng.random(60) < 0.4
+    focal, pool = np.flatnonzero(exposed), np.flatnonzero(~exposed)
+    order = None if closest else np.arange(len(focal))
+    found = []
+    for noise in (0.0, 1e-14):
+        moved = points * 1.1 + noise * np.sin(points * 9.7 + seed)  # who are equal stay equal
+        fences = (Fence("near", points[:, 0], 4.0, 1.0),) if fenced else ()
+        found.append(greedy(Space(moved, fences=fences), focal, pool, order, 2))
+    np.testing.assert_array_equal(found[0].partner, found[1].partner)
+    np.testing.assert_array_equal(found[0].focal, found[1].focal)

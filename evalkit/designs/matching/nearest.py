@@ -17,6 +17,9 @@ from scipy.spatial import cKDTree
 
 from evalkit.designs.matching.distances import Space
 
+ROUNDING, DIGITS = 1e-12, 12
+"""Distances that differ by less are equal: who is taken must not hang on a machine's rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class Links:
@@ -48,6 +51,18 @@ def sorted_stably(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if (ordered[1:] == ordered[:-1]).any():
         order = np.argsort(values, kind="stable")
     return order, ordered
+
+
+def as_near(distance: float) -> float:
+    """Largest distance that counts as equal."""
+    return distance + ROUNDING * (1 + distance)
+
+
+def _first(who: np.ndarray, gap: np.ndarray, limit: float) -> tuple[int, float]:
+    """The first in the data of the nearest of some people, -1 when all are too far, and the distance."""
+    tied = np.flatnonzero(gap <= as_near(gap.min()))
+    at = tied[who[tied].argmin()]
+    return (int(who[at]) if gap[at] <= limit else -1), float(gap[at])
 
 
 class Seeker(Protocol):
@@ -97,7 +112,7 @@ class LineSeeker:
         up, down = self._up(at), self._down(at) - 1
         above = self.slots[up] - here if up < self.size else np.inf
         below = here - self.slots[down] if down >= 0 else np.inf
-        if above < below or (above == below and up < self.size and self._first(up) < self._first(down)):
+        if above < below - ROUNDING or (above <= below + ROUNDING and self._earlier(up, down)):
             slot, gap = up, above
         else:
             slot, gap = down, below
@@ -108,6 +123,10 @@ class LineSeeker:
 
     def _first(self, slot: int) -> int:
         return self.member[self.next[slot]]
+
+    def _earlier(self, up: int, down: int) -> bool:
+        """Whether the data have somebody of the slot above before all of the slot below."""
+        return up < self.size and (down < 0 or self._first(up) < self._first(down))
 
     def take(self, i: int, j: int) -> None:
         slot = self.found
@@ -131,12 +150,10 @@ class TreeSeeker:
         while True:
             gap, who = self.gap[i], self.who[i]
             open_ = np.flatnonzero(self.free[who])
-            if len(open_):
-                best = gap[open_[0]]
-                tied = who[open_][gap[open_] <= best]
-                j = int(tied.min())
-                return (j, float(best)) if best <= self.limit else (-1, float(best))
-            if len(who) == len(self.free) or gap[-1] > self.limit:
+            whole = len(who) == len(self.free)
+            if len(open_) and (whole or gap[-1] > as_near(gap[open_[0]])):
+                return _first(who[open_], gap[open_], self.limit)
+            if whole or gap[-1] > self.limit:
                 return -1, np.inf
             k = min(4 * len(who), len(self.free))
             self.gap[i], self.who[i] = self.tree.query(self.focal[i], k=np.arange(1, k + 1))
@@ -170,8 +187,7 @@ class FencedSeeker:
         if not len(who):
             return -1, np.inf
         gap = np.sqrt(((self.pool[who] - self.focal[i]) ** 2).sum(axis=1))
-        best = int(gap.argmin())
-        return (int(who[best]), float(gap[best])) if gap[best] <= self.limit else (-1, float(gap[best]))
+        return _first(who, gap, self.limit)
 
     def take(self, i: int, j: int) -> None:
         self.free[j] = False
@@ -216,15 +232,15 @@ def _in_order(find: Seeker, turn: np.ndarray) -> Iterator[tuple[int, int, float]
 
 
 def _closest(find: Seeker, turn: np.ndarray) -> Iterator[tuple[int, int, float]]:
-    heap = [(find.nearest(i)[1], i) for i in turn.tolist()]
+    heap = [(round(find.nearest(i)[1], DIGITS), i) for i in turn.tolist()]
     heapq.heapify(heap)
     while heap:
         gap, i = heapq.heappop(heap)
         j, now = find.nearest(i)
         if j < 0:
             continue
-        if now > gap:
-            heapq.heappush(heap, (now, i))
+        if round(now, DIGITS) > gap:
+            heapq.heappush(heap, (round(now, DIGITS), i))
             continue
         find.take(i, j)
         yield i, j, now

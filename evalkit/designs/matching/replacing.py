@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from evalkit.designs.matching.distances import Space
-from evalkit.designs.matching.nearest import FencedSeeker, Links, sorted_stably
+from evalkit.designs.matching.nearest import DIGITS, FencedSeeker, Links, sorted_stably
 from evalkit.errors import OptionError
 
 _ROUND = 1e-14
@@ -42,7 +42,7 @@ def _keep(links: Links, which: np.ndarray) -> Links:
 
 def _first(links: Links, k: int) -> Links:
     """At most k each: nearest first, then the order of the data. Distances equal up to rounding tie."""
-    order = np.lexsort((links.partner, np.round(links.distance, 12), links.focal))
+    order = np.lexsort((links.partner, np.round(links.distance, DIGITS), links.focal))
     links = _keep(links, order)
     if not len(links):
         return links
