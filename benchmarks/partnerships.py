@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import typer
 from joblib import Parallel, delayed
+from partnership_targets import BEFORE_AFTER, EVALKIT, targets
 from recovery_table import binomial
 from rich.console import Console
 from rich.progress import Progress
@@ -36,11 +37,12 @@ from evalkit.synthetic import names, partnership
 from evalkit.synthetic.partnership import SETTINGS, Partnership
 
 RESULTS = Path(__file__).parent / "results"
-BEFORE_AFTER, ALONE, TOGETHER, EVALKIT = "before/after", "one at a time", "two-way fixed effects", "evalkit"
+ALONE, TOGETHER = "one at a time", "two-way fixed effects"
 METHODS = (BEFORE_AFTER, ALONE, TOGETHER, EVALKIT)
 VERDICTS = ("shown", "likely", "no_sign", "cannot_tell", "cannot_tell_apart", "not_tested")
 COLUMNS = ("partnership", "setting", "draw", "method", "component", "estimate", "low", "high", "truth", "verdict")
 BATCH = 4
+DRAWS = 200
 START, END = "<!-- partnerships: start -->", "<!-- partnerships: end -->"
 
 
@@ -240,7 +242,7 @@ def _number(x: float) -> str:
 def main(
     name: str = typer.Option("all", help="a partnership, or all"),
     setting: str = typer.Option("all", help="clean, realistic, hard, or all"),
-    draws: int = typer.Option(200, help="draws of each partnership and setting"),
+    draws: int = typer.Option(DRAWS, help="draws of each partnership and setting"),
     jobs: int = typer.Option(2, help="processes"),
     fresh: bool = typer.Option(False, help="begin again instead of adding to what is stored"),
     quick: bool = typer.Option(False, help="leave evalkit out"),
@@ -251,31 +253,33 @@ def main(
     for given, known in ((name, names()), (setting, SETTINGS)):
         if given != "all" and given not in known:
             raise typer.BadParameter(f"{given!r} is not a choice. Use one of: {', '.join(known)}, all.")
-    wanted = [(n, s) for n in names() for s in SETTINGS if name in ("all", n) and setting in ("all", s)]
+    wanted = [(n, s) for n, s in every() if name in ("all", n) and setting in ("all", s)]
+    answers = all_answers(wanted, draws, jobs, fresh, quick, stored_only)
+    tell(answers, write)
+
+
+def every() -> list[tuple[str, str]]:
+    """Every partnership in every setting."""
+    return [(n, s) for n in names() for s in SETTINGS]
+
+
+def all_answers(
+    wanted: list[tuple[str, str]], draws: int, jobs: int, fresh: bool, quick: bool, stored_only: bool
+) -> pd.DataFrame:
+    """Answers of partnerships in settings, run where they are missing or only read."""
     found = [
         stored(RESULTS / f"partnerships_{n}_{s}.csv") if stored_only else simulate(n, s, draws, jobs, fresh, quick)
         for n, s in wanted
     ]
-    answers = pd.concat([f for f in found if len(f)], ignore_index=True)
-    table = summarise(answers)
-    print(markdown(table))
+    return pd.concat([f for f in found if len(f)], ignore_index=True)
+
+
+def tell(answers: pd.DataFrame, write: bool) -> None:
+    """Print the targets and the table, and put them into the README where asked."""
+    text = f"{targets(answers)}\n\n{markdown(summarise(answers))}"
+    print(text)
     if write:
-        write_readme(markdown(table))
-    mine = table[table["method"] == EVALKIT]
-    typer.echo(_targets(mine, answers[answers["method"] == EVALKIT]), err=True)
-
-
-def _targets(table: pd.DataFrame, answers: pd.DataFrame) -> str:
-    """What the score says of evalkit's own targets."""
-    clean = table[(table["setting"] == "clean") & (table["answered"] > 0)]
-    off = clean[clean["bias"].abs() > 3 * clean["bias_error"]]
-    missed = clean[(clean["covered_high"] < 0.92) | (clean["covered_low"] > 0.98)]
-    zero = answers[(answers["truth"] == 0) & answers["estimate"].notna()]
-    claimed = zero["verdict"].isin(["shown", "likely"]).mean() if len(zero) else float("nan")
-    return (
-        f"clean: {len(off)} of {len(clean)} lines biased beyond three Monte Carlo errors, {len(missed)} with coverage "
-        f"outside 92 to 98%. True zeros: {claimed:.1%} of {len(zero)} claimed."
-    )
+        write_readme(text)
 
 
 if __name__ == "__main__":

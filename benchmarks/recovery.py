@@ -4,7 +4,8 @@
     python benchmarks/recovery.py --scenario bursts --draws 200
 
 Answers of every draw are kept in benchmarks/results/, so that a run that was stopped goes on where it
-was; `--fresh` begins again. Scenarios: bursts, few, together, close, followed, people, matched.
+was; `--fresh` begins again. Scenarios: bursts, few, together, close, followed, people, matched, and partnerships:
+every synthetic partnership in every setting (partnerships.py has more choices), at most 200 draws each.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import matching_recovery as matched
 import pandas as pd
+import partnerships
 import recovery_methods as methods
 import recovery_worlds as worlds
 import typer
@@ -30,7 +32,7 @@ import evalkit as ek
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 20
-ROLLOUTS, MATCHED = "recovery", "matched"
+ROLLOUTS, MATCHED, PARTNERSHIPS = "recovery", "matched", "partnerships"
 """Names of the marks in the README between which tables go."""
 ALL_DESIGNS = 200
 """Draws in which every component is estimated by every design; in the others only the true zero is asked about."""
@@ -159,20 +161,29 @@ def in_full(table: pd.DataFrame) -> str:
 
 def main(
     draws: int = typer.Option(1000, help="draws of each scenario"),
-    scenario: str = typer.Option("all", help="bursts, few, together, close, followed, people, matched, or all"),
+    scenario: str = typer.Option("all", help=f"{', '.join(SCENARIOS)}, {PARTNERSHIPS}, or all"),
     jobs: int = typer.Option(2, help="processes"),
     fresh: bool = typer.Option(False, help="begin again instead of adding to what is stored"),
     stored_only: bool = typer.Option(False, help="run nothing: the table of what is stored"),
     write: bool = typer.Option(False, help="put the table into the README"),
 ) -> None:
     """Simulate studies with known truth and print how well it is found."""
-    if scenario != "all" and scenario not in SCENARIOS:
-        raise typer.BadParameter(f"There is no scenario {scenario!r}. Use one of: {', '.join(SCENARIOS)}, all.")
-    names = list(SCENARIOS) if scenario == "all" else [scenario]
-    found = [stored(n) if stored_only else simulate(n, draws, jobs, fresh) for n in names]
-    table = pd.concat([summarise(a) for a in found if len(a)], ignore_index=True)
-    people = [a for n, a in zip(names, found, strict=True) if n == MATCHED and len(a)]
-    texts = {MATCHED: matched.grid(people[0])} if people else {}
+    known = (*SCENARIOS, PARTNERSHIPS)
+    if scenario != "all" and scenario not in known:
+        raise typer.BadParameter(f"There is no scenario {scenario!r}. Use one of: {', '.join(known)}, all.")
+    if scenario in ("all", PARTNERSHIPS):
+        few = min(draws, partnerships.DRAWS)
+        partnerships.tell(partnerships.all_answers(partnerships.every(), few, jobs, fresh, False, stored_only), write)
+    if scenario != PARTNERSHIPS:
+        wanted = [n for n in SCENARIOS if scenario in ("all", n)]
+        tell({n: stored(n) if stored_only else simulate(n, draws, jobs, fresh) for n in wanted}, write)
+
+
+def tell(found: dict[str, pd.DataFrame], write: bool) -> None:
+    """Print the tables of what was found, and put them into the README where asked."""
+    found = {n: a for n, a in found.items() if len(a)}
+    table = pd.concat([summarise(a) for a in found.values()], ignore_index=True)
+    texts = {MATCHED: matched.grid(found[MATCHED])} if MATCHED in found else {}
     rollouts = ~table["scenario"].str.startswith(MATCHED)
     if rollouts.any():
         print(markdown(table[rollouts]))

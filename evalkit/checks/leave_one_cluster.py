@@ -23,8 +23,8 @@ def leave_one_cluster(headline: Estimate, matters: float | None = None) -> Check
         return CheckResult("leave_one_cluster", "informational", "This design has no estimates without each place.")
     table = without_each(headline)
     value, rest = float(headline.value[0]), table["estimate"].to_numpy()
-    low, high = float(np.nanmin(rest)), float(np.nanmax(rest))
     lost = np.isnan(rest)
+    low, high = (np.nan, np.nan) if lost.all() else (float(np.nanmin(rest)), float(np.nanmax(rest)))
     if lost.any():
         names = ", ".join(map(str, table["cluster"][lost].head(3)))
         return CheckResult(

@@ -373,7 +373,7 @@ def _notes(evaluation: Evaluation, ledger: Ledger) -> tuple[str, ...]:
     out = []
     for c in ledger.claims:
         whole = float(c.mass.sum())
-        if ledger.programme is not None and ledger.claimed(c.name) < whole * (1 - 1e-9):
+        if ledger.programme is not None and round(ledger.claimed(c.name)) < round(whole):
             label = label_of(evaluation.study, c.members)
             out.append(f"{label}: {ledger.claimed(c.name):,.0f} of {count_words(round(whole), 'people period')} lie in "
                        "the total; for the rest nobody untreated was left to compare with.")  # fmt: skip

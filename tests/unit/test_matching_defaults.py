@@ -10,10 +10,10 @@ import evalkit as ek
 from evalkit.errors import OptionError
 
 
-def table(n: int = 600, seed: int = 0, bend: float = 0.0) -> pd.DataFrame:
+def table(n: int = 600, seed: int = 0, bend: float = 0.0, steep: float = 1.0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     x, z = rng.normal(size=(2, n))
-    lean = 0.6 * x - 0.4 * z + bend * (x**2 - 1) - 1.2
+    lean = steep * (0.6 * x - 0.4 * z) + bend * (x**2 - 1) - 1.2
     got = (rng.random(n) < 1 / (1 + np.exp(-lean))).astype(int)
     y = x + 0.5 * z + got + rng.normal(size=n)
     times = rng.integers(1, 4, n)
@@ -213,7 +213,7 @@ def test_refits_of_many_sets_take_no_time():
 class TestDoubts:
     def test_a_plain_difference_says_what_partners_leave_unlike(self):
         """On two covariates without a caliper the last partners taken are far away."""
-        people = study(table(bend=0.4))
+        people = study(table(steep=2.0))
         plain = ek.MatchedComparison(distance="mahalanobis")(people, "got")
         got, want = (
             answer(ek.MatchedComparison(distance="mahalanobis", adjust="auto"), people),
