@@ -229,6 +229,11 @@ def _notes(case: Case) -> tuple[str, ...]:
     if lost := purse.outside:
         out.append(f"In {count_words(lost, 'row')} of the costs nothing was on in the period named: that money is "
                    "shared out over all people periods exposed.")  # fmt: skip
+    counted = {m for x in case.lines if x.kind == "programme" for m in x.members}
+    left_out = [c for c in purse.study.paths.components if counted and c not in counted and purse.has_cost(c)]
+    if left_out:
+        out.append(f"The programme as a whole is what was compared: the cost of {label_of(purse.study, left_out)} is "
+                   "not in its line, because nobody here was without it.")  # fmt: skip
     sums = [x.members for x in case.lines if x.kind == "bundle"]
     in_two = [m for m in purse.study.paths.components if sum(m in s for s in sums) > 1]
     if in_two:

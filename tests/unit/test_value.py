@@ -323,3 +323,12 @@ def test_a_cost_that_stands_in_two_lines_is_said_to() -> None:
     assert len(lines) == 2
     assert lines.loc["a with b", "cost_compared"] == pytest.approx(200.0 * lines.loc["a with b", "people_periods"])
     assert "a is part of several lines, each of which shows all of its cost." in made.notes
+
+
+@pytest.mark.parametrize(("cost", "said"), [(40.0, True), (None, False)])
+def test_the_cost_of_what_nobody_was_without_is_said_to_be_left_out(cost: float | None, said: bool) -> None:
+    parts = [ek.Component("a", exposure="a", unit_cost=100.0), ek.Component("b", exposure="b", unit_cost=cost)]
+    made = ek.evaluate(study_of(panel(1.0).assign(b=1), components=parts)).value
+    line = made.table.set_index("name").loc["programme"]
+    assert line["cost"] == pytest.approx(100 * panel(1.0)["a"].sum())
+    assert any("the cost of b is not in its line" in n for n in made.notes) is said
