@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from evalkit.designs.plan import Comparison, Plan
+from evalkit.designs.plan import Comparison, Plan, read_together
 from evalkit.inference.jackknife import Replicates
 from evalkit.study.paths import Paths
 
@@ -155,7 +155,7 @@ class Contrast:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        parts = [part for c in self.plan for part in self.reader.parts(c)]
+        parts = [part for c in read_together(self.plan) for part in self.reader.parts(c)]
         small = len(parts) * self.n_groups * self.n_periods <= SMALL
         return tuple(self._block(part, small) for part in parts)
 
@@ -234,7 +234,7 @@ class Contrast:
 
     def exposed_groups(self, b: Block) -> np.ndarray:
         """(G, 1) groups on the side of the adopters."""
-        return (self.reader.path == b.comparison.path)[:, None]
+        return np.isin(self.reader.path, b.comparison.adopters)[:, None]
 
     def totals(self, rows: np.ndarray) -> np.ndarray:
         """(G, 2k) contributions summed in groups: of the values, then of the masses, at `rows`."""

@@ -69,7 +69,7 @@ class PairReader(Grouped):
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         mass, eligible, ineligible, _, _, gap = self._parts(c)
-        mine = np.flatnonzero(self.path == c.path)
+        mine = np.flatnonzero(np.isin(self.path, c.adopters))
         own, mean = (mass[mine], eligible[mine]) if c.parent is None else self._own(c, mine)
         mine_term = adopters(1, mine, own, own * (mean - ineligible[mine]))
         return mine_term, matches(-1, c.match[self.path], mass, gap)

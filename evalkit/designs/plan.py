@@ -12,7 +12,7 @@ window that the choice `others` names (design 2.3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,7 +55,7 @@ class Comparison:
     cohort: position of the first exposed period; base: last base position (T,),
     -1 where there is no comparison to make; window: (T,) base periods averaged;
     match: (P, T) paths that serve; path: the adopter. parent: the comparison that this one is a
-    part of, None where it is whole; part: which part.
+    part of, None where it is whole; part: which part. also: further adopters that are read together with it.
     """
 
     component: str
@@ -66,6 +66,12 @@ class Comparison:
     match: np.ndarray
     parent: Comparison | None = None
     part: int = 0
+    also: tuple[int, ...] = ()
+
+    @property
+    def adopters(self) -> np.ndarray:
+        """Paths of all that start here."""
+        return np.array([self.path, *self.also])
 
     @property
     def whole(self) -> Comparison:
@@ -94,6 +100,16 @@ class Comparison:
     def event_time(self) -> np.ndarray:
         """(T,) periods since the start."""
         return np.arange(len(self.base)) - self.cohort
+
+
+def read_together(comparisons: Iterable[Comparison]) -> list[Comparison]:
+    """Starts against the same matches over the same periods as one: their mean, each adopter counting once, less that of
+    the matches is what averaging them by their adopters gives."""
+    found: dict[tuple, list[Comparison]] = {}
+    for c in comparisons:
+        key = (c.cohort, c.base.tobytes(), c.window.tobytes(), c.match.tobytes())
+        found.setdefault(key, []).append(c)
+    return [replace(first, also=tuple(c.path for c in rest)) for first, *rest in found.values()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,7 +54,7 @@ class Within(Grouped):
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         n, s = self.sums.read(c)
-        mine = np.flatnonzero(self.path == c.path)
+        mine = np.flatnonzero(np.isin(self.path, c.adopters))
         own = (n[mine], s[mine]) if c.parent is None else self.sums.own(c, mine)
         return adopters(1, mine, *own), matches(-1, c.match[self.path], n, s)
 
@@ -101,7 +101,7 @@ class CrossSections(Grouped):
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         (n1, s1), (n0, s0) = self.later, self.before(c)
-        mine = np.flatnonzero(self.path == c.path)
+        mine = np.flatnonzero(np.isin(self.path, c.adopters))
         other, each = c.match[self.path], _each(c)
         return (
             adopters(1, mine, n1[mine] * each, s1[mine] * each, "later"),
@@ -149,8 +149,8 @@ def coefficients(contrast: Contrast, sums: Sums, rows: np.ndarray) -> np.ndarray
                 weight = term.sign * per_mass * there
                 value[q, b.line, :, :-1] += weight[:, None] * change
                 value[q, b.line, :, -1] += weight * (centre[q] - mean)
-        value[c.path, b.line, :, -1] += unit * (b.effect - np.nan_to_num(contrast.value[b.line]))
-        mass[c.path, b.line] += b.ok
+        value[c.adopters, b.line, :, -1] += unit * (b.effect - np.nan_to_num(contrast.value[b.line]))
+        mass[c.adopters, b.line] += b.ok
     k = len(rows)
     out = np.zeros((paths, 2 * k, periods + 1))
     out[:, :k] = value.reshape(paths, -1, periods + 1)[:, rows]

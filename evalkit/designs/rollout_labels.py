@@ -97,7 +97,7 @@ def count_heads(contrast: Contrast) -> Heads:
     serving: dict[int, np.ndarray] = {}
     for c, line, ok in contrast.starts:
         heads, base = contrast.reader.heads(c), contrast.reader.heads_at_base(c)
-        mine, serve = contrast.reader.path == c.path, c.match[contrast.reader.path]
+        mine, serve = np.isin(contrast.reader.path, c.adopters), c.match[contrast.reader.path]
         adopters = heads[mine].sum(axis=0)
         used[line] += np.where(ok, adopters, 0)
         seen[line] += np.where(c.possible, adopters, 0)
@@ -108,7 +108,7 @@ def count_heads(contrast: Contrast) -> Heads:
         most[at] = np.maximum(most[at], heads[at] * (serve & ok))
         for into, count in ((kept, heads), (began, base)):
             into[0, line] += np.where(ok, count[mine].sum(axis=0), 0)
-            into[1, line] += np.where(ok, (count[at] * serve).sum(axis=0), 0)
+            into[1, line] += np.where(ok, (count[at] * serve).sum(axis=0), 0) * len(c.adopters)
     for line, most in serving.items():
         matches[line] = most.sum(axis=0)
     share = np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)

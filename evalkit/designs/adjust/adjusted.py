@@ -150,7 +150,7 @@ class AdjustedContrast:
                         key = (c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part)
                         at.setdefault(key, []).append(c)
                 for (match, base, _, part), some in at.items():
-                    paths = tuple(c.path for c in some)
+                    paths = tuple(p for c in some for p in (c.path, *c.also))
                     shared = None if self.covariates.fixed else base, t if alone else None
                     found.setdefault((line, paths, match, part, *shared), (some[0], []))[1].append(t)
         made = []
