@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 from recovery_table import binomial
 
@@ -39,17 +40,19 @@ def _clean(mine: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
         f"{len(far) - len(off)} of {len(far)} components; the farthest {far.max():.1f}{_named(off)}",
         not len(off),
     )
-    yield _coverage("*clean*: 95% intervals, whatever the verdict, hold the truth in 92 to 98%", told)
+    yield from _coverage("*clean*: 95% intervals, whatever the verdict, hold the truth in 92 to 98%", told)
 
 
-def _coverage(what: str, told: pd.DataFrame) -> tuple[str, str, bool]:
+def _coverage(what: str, told: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
     """Coverage of each component: missed only where its 99% binomial interval lies outside 92 to 98%."""
     told = told.dropna(subset=["low", "high"])
+    if not len(told):
+        return
     hit = ((told["low"] <= told["truth"]) & (told["truth"] <= told["high"])).groupby([told[k] for k in KEYS])
     spans = pd.DataFrame([binomial(int(h.sum()), len(h)) for _, h in hit], index=hit.mean().index)
     off = hit.mean()[(spans[1] < LOW) | (spans[0] > HIGH)]
     found = f"{len(spans) - len(off)} of {len(spans)} components; {hit.mean().min():.0%} to {hit.mean().max():.0%}"
-    return what, f"{found}, {told.eval('low <= truth <= high').mean():.1%} of all{_named(off)}", not len(off)
+    yield what, f"{found}, {told.eval('low <= truth <= high').mean():.1%} of all{_named(off)}", not len(off)
 
 
 def _zeros(mine: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
@@ -64,29 +67,33 @@ def _hard(mine: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
     if not len(hard):
         return
     told = hard["estimate"].notna().groupby([hard[k] for k in KEYS]).mean()
-    apart = hard.set_index(KEYS).loc[told.index[told < 0.5]]
-    share = apart["verdict"].isin(REFUSED).groupby(level=KEYS).mean()
-    off = share[share < REFUSALS]
-    named = ", ".join(f"{c} ({p})" for p, _, c in share.index)
-    yield (
-        "*hard*: refused in at least 95% of draws where components cannot be told apart",
-        f"{share.min():.0%} or more: {named}{_named(off)}",
-        not len(off),
-    )
+    apart = told.index[told < 0.5]
+    if len(apart):
+        share = hard.set_index(KEYS).loc[apart, "verdict"].isin(REFUSED).groupby(level=KEYS).mean()
+        off = share[share < REFUSALS]
+        named = ", ".join(f"{c} ({p})" for p, _, c in share.index)
+        yield (
+            "*hard*: refused in at least 95% of draws where components cannot be told apart",
+            f"{share.min():.0%} or more: {named}{_named(off)}",
+            not len(off),
+        )
     rest = hard.dropna(subset=["estimate", "truth"])
-    yield _coverage("*hard*: intervals given hold the truth of their window in 92 to 98%", rest)
+    yield from _coverage("*hard*: intervals given hold the truth of their window in 92 to 98%", rest)
 
 
 def _silence(mine: pd.DataFrame, answers: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
     others = answers[answers["method"] == BEFORE_AFTER]
     known = set(zip(others["partnership"], others["component"], strict=True))
     always = mine[mine["partnership"].isin(others["partnership"].unique())]
-    always = always[[p not in known for p in zip(always["partnership"], always["component"], strict=True)]]
+    pairs = zip(always["partnership"], always["component"], strict=True)
+    always = always[np.array([p not in known for p in pairs], dtype=bool)]
     numbers = int(always["estimate"].notna().sum())
-    yield "always-on components never get a number", f"{numbers} numbers in {len(always):,} draws", not numbers
+    if len(always):
+        yield "always-on components never get a number", f"{numbers} numbers in {len(always):,} draws", not numbers
     young = mine[mine["partnership"] == "young_people"]
     shown = int((young["verdict"] == "shown").sum())
-    yield "young_people never gets a *shown*", f"{shown} in {len(young):,} component-draws", not shown
+    if len(young):
+        yield "young_people never gets a *shown*", f"{shown} in {len(young):,} component-draws", not shown
 
 
 def _trap(answers: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:

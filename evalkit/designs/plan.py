@@ -103,8 +103,8 @@ class Comparison:
 
 
 def read_together(comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """Starts against the same matches over the same periods as one: their mean, each adopter counting once, less that of
-    the matches is what averaging them by their adopters gives."""
+    """Starts against the same matches over the same periods as one: the mean of all their adopters less that of the
+    matches is what their effects average to, weighted by adopters."""
     found: dict[tuple, list[Comparison]] = {}
     for c in comparisons:
         key = (c.cohort, c.base.tobytes(), c.window.tobytes(), c.match.tobytes())
