@@ -1,5 +1,4 @@
-"""What was worked out once, kept as long as the study's paths live: plans, which serve every outcome, and the sums of
-an outcome, which serve every design."""
+"""What was worked out once, kept as long as the study's paths live: plans, and the sums of an outcome."""
 
 from __future__ import annotations
 
