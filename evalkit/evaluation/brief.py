@@ -21,6 +21,7 @@ from evalkit.evaluation.verdicts import (
 )
 from evalkit.evaluation.words import (
     blocking,
+    for_some,
     has_range,
     margin_words,
     not_called_shown,
@@ -153,7 +154,8 @@ def _weak(e: Evidence) -> str:
 
 
 def _end(e: Evidence, *more: str) -> str:
-    return _tail(window_words(e.lag, e.clean_until, e.period), *more)
+    window = window_words(e.lag, e.clean_until, e.period)
+    return _tail(", ".join(part for part in (window, for_some(e)) if part), *more)
 
 
 def _tail(window: str, *more: str) -> str:

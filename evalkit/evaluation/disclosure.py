@@ -19,7 +19,7 @@ from evalkit.evaluation import disclosure_people as people
 from evalkit.evaluation import tables
 from evalkit.evaluation.disclosure_counts import apart, at_least_two
 from evalkit.evaluation.disclosure_rules import Rules, rules_of
-from evalkit.evaluation.flow import flow_table
+from evalkit.evaluation.flow import flow_table, with_counts
 from evalkit.evaluation.verdicts import Evidence, Verdict, decide
 from evalkit.show.words import noun_from_column, plural
 
@@ -96,9 +96,12 @@ def _make(ev: Any, rules: Rules) -> Safe:
     flow = flow_table(ev, rules)
     guard.note_flow(flow)
     decisions = tuple(guard.decision(e, v) for e, v in ev.decisions)
+    separability, effects = guard.separability(), guard.effects(flow)
+    if rules.active:
+        decisions = tuple((with_counts(e, effects, flow), v) for e, v in decisions)
     return Safe(
-        ev.study, guard.separability(), ev.level, ev.seed, ev.plan,
-        effects=guard.effects(flow),
+        ev.study, separability, ev.level, ev.seed, ev.plan,
+        effects=effects,
         verdicts=tables.verdicts(decisions),
         bundles=guard.bundles(),
         checks=guard.checks(),

@@ -12,6 +12,7 @@ import pandas as pd
 from evalkit.checks import CheckResult
 from evalkit.components import Separability
 from evalkit.evaluation.bundles import BundleRun
+from evalkit.evaluation.disclosure_people import distinct, had
 from evalkit.evaluation.headline import Run, Window
 from evalkit.evaluation.ladder import DOSE, JOINT, MATCHED, UNCHANGED, WEIGHTED
 from evalkit.evaluation.verdicts import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
@@ -86,7 +87,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
-        people_exposed=_people_exposed(study, row),
+        people_exposed=_people_exposed(study, row), units_behind=float(row.get("units_exposed", math.nan)),
+        units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
         checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pandas as pd
 from evalkit.evaluation.disclosure_counts import hide
 from evalkit.evaluation.disclosure_people import distinct, had
 from evalkit.evaluation.disclosure_rules import Rules
+from evalkit.evaluation.verdicts import Evidence
 from evalkit.study.paths import Paths
 
 COLUMNS = ("component", "stage", "count", "hidden")
@@ -52,6 +55,19 @@ def stages(paths: Paths, component: str, used: int | None) -> dict[str, int]:
         inside = min(used, on)
         out |= {"left": on - inside, "used": inside}
     return out
+
+
+def with_counts(e: Evidence, effects: pd.DataFrame, flow: pd.DataFrame) -> Evidence:
+    """The evidence with the counts of people that its tables publish: how many had it, and stand behind the answer.
+
+    NaN where a table hides either count, or how many had it and could not be compared.
+    """
+    mine = flow[flow["component"] == e.component].set_index("stage")["count"]
+    head = (effects["component"] == e.component) & (effects["outcome"] == e.outcome) & effects["headline"].astype(bool)
+    behind = float(effects.loc[head, "units_exposed"].sum(min_count=1))
+    counts = behind, float(mine.get("had", math.nan))
+    told = np.isfinite([*counts, mine.get("left", 0.0)]).all()
+    return replace(e, units_behind=counts[0] if told else math.nan, units_had=counts[1] if told else math.nan)
 
 
 def _behind(evaluation: Any, outcome: str) -> dict[str, int]:

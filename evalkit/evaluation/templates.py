@@ -27,6 +27,8 @@ RESTS_EITHER = "this rests on {exposed} with either of them and {comparison} wit
 BUNDLE_ADDS = "it holds only if the effects of the components simply add up"
 SPEAKS = "{rests}, and speaks of {population}"
 SPEAKS_ALONE = "this speaks of {population}"
+SPEAKS_FOR = "it speaks {some}; of the {others} these data cannot speak"
+FOR_SOME = "for {behind} of {had} with it"
 
 SHOWN = "{direction}"
 LIKELY = "the evidence leans towards {direction}"

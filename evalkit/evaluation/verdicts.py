@@ -117,6 +117,7 @@ class Evidence:
     Numbers are in the outcome's own unit; NaN where there is none. `matters` is positive or None. `clean_until`
     is the last event time claimed, None where nothing bounds it. `population` is a plural noun phrase
     ('people with both needs') or ''. `people_exposed` counts exposed units where units lie in clusters, else NaN.
+    `units_behind` of the `units_had` that had it stand behind the answer; NaN where they are not counted.
     `tied`: labels of all that it cannot be told apart from. `cure` says what rollout would have let us tell.
     """
 
@@ -138,6 +139,8 @@ class Evidence:
     clusters_exposed: int = 0
     clusters_comparison: int = 0
     people_exposed: float = math.nan
+    units_behind: float = math.nan
+    units_had: float = math.nan
     checks: tuple[CheckOutcome, ...] = ()
     observed: bool = True
     rests_on_additivity: bool = False

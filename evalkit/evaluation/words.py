@@ -38,6 +38,10 @@ from evalkit.show.words import (
 )
 
 
+#: From this share of those who had it on, the words say that they are not behind the answer.
+MATERIAL = 0.1
+
+
 def sentence(evidence: Evidence, verdict: Verdict, *, named: bool = True) -> str:
     """The verdict in plain words, one to six short sentences; `named=False` leaves the label out."""
     text = _TEXTS[verdict.verdict](evidence, verdict)
@@ -64,7 +68,8 @@ def may_say(evidence: Evidence, verdict: Verdict) -> str:
     """One sentence that a careful speaker may say aloud."""
     it, direction = quoted(evidence.name), say.DIRECTIONS[verdict.direction]
     if verdict.verdict == "shown":
-        return full_stop(say.MAY_SHOWN.format(it=it, found=_found(evidence)))
+        found = ", ".join(part for part in (_found(evidence), for_some(evidence)) if part)
+        return full_stop(say.MAY_SHOWN.format(it=it, found=found))
     if verdict.verdict == "likely":
         listed = "; ".join(w.words for w in all_weaknesses(evidence))
         return full_stop(say.MAY_LIKELY.format(it=it, direction=direction, weaknesses=listed))
@@ -285,7 +290,19 @@ def _could_have_seen(e: Evidence, v: Verdict) -> str:
 
 
 def _rests_itself(e: Evidence) -> str:
-    return _rests(e, e, say.RESTS_DOSE if e.rests_on_dose else say.RESTS)
+    return sentences(_rests(e, e, say.RESTS_DOSE if e.rests_on_dose else say.RESTS), _speaks_for(e))
+
+
+def for_some(e: Evidence) -> str:
+    """'for 217 of 608 people with it', '' where all but a few of those who had it stand behind the answer."""
+    if not 0 < e.units_behind <= (1 - MATERIAL) * e.units_had:
+        return ""
+    return say.FOR_SOME.format(behind=f"{int(e.units_behind):,}", had=count_words(int(e.units_had), e.unit or "unit"))
+
+
+def _speaks_for(e: Evidence) -> str:
+    others = "other" if e.units_had - e.units_behind == 1 else "others"
+    return say.SPEAKS_FOR.format(some=for_some(e), others=others) if for_some(e) else ""
 
 
 def _rests(e: Evidence, x: Evidence | BundleEvidence, template: str) -> str:

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
+from evalkit.evaluation.flow import with_counts
+from evalkit.evaluation.verdicts import Evidence
 from evalkit.reporting.pictures import pictures
 
 
@@ -176,3 +178,26 @@ def test_a_score_of_the_wrong_form_is_a_check_that_informs(bend, status):
     assert row["status"] == status
     assert ("along straight lines" in row["words"]) == (status == "informational")
     assert found.verdicts["verdict"][0] == "likely"
+
+
+def test_the_sentence_says_how_many_of_those_who_had_it_it_speaks_for():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=300)
+    advice = rng.random(300) < 1 / (1 + np.exp(-3 * x))
+    frame = pd.DataFrame({"person": range(300), "x": x, "advice": advice.astype(int), "y": x + rng.normal(size=300)})
+    study = ek.Study(frame, unit="person", period=None, outcome="y", covariates=["x"], components=["advice"])
+    found = ek.evaluate(study)
+    behind = int(found.estimate("advice").labels["units_exposed"][0])
+    said = f"It speaks for {behind} of {advice.sum()} people with it; of the others these data cannot speak."
+    assert behind < 0.9 * advice.sum() and said in found.verdicts["sentence"][0]
+
+
+@pytest.mark.parametrize(("hidden", "expected"), [((), (40.0, 90.0)), (("left",), None), (("had",), None)])
+def test_the_counts_in_a_sentence_are_those_that_its_tables_publish(hidden, expected):
+    flow = pd.DataFrame({"component": "advice", "stage": ["had", "left", "used"], "count": [90.0, 50.0, 40.0]})
+    flow.loc[flow["stage"].isin(hidden), "count"] = np.nan
+    head = {"component": "advice", "outcome": "y", "headline": True, "units_exposed": 40.0}
+    effects = pd.DataFrame([head, head | {"headline": False, "units_exposed": 3.0}])
+    told = with_counts(Evidence("advice", "y", "separable", units_behind=41.0, units_had=93.0), effects, flow)
+    counts = (told.units_behind, told.units_had)
+    assert counts == expected if expected else np.isnan(counts).all()

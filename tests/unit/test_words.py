@@ -238,3 +238,23 @@ def test_plain_words() -> None:
     assert words.count_words(1, "borough") == "1 borough" and words.count_words(1190, "person") == "1,190 people"
     assert words.with_article("association") == "an association" and words.with_article("borough") == "a borough"
     assert words.full_stop(" said so. ") == "Said so." and words.full_stop("") == ""
+
+
+class TestForWhomItSpeaks:
+    SOME = replace(NURSE, unit="person", units_behind=217.0, units_had=608.0)
+
+    def test_a_material_share_that_is_not_behind_the_answer_is_said(self) -> None:
+        spoken = sentence(self.SOME, decide(self.SOME))
+        assert spoken.endswith("It speaks for 217 of 608 people with it; of the others these data cannot speak.")
+        assert ", for 217 of 608 people with it." in brief(self.SOME, decide(self.SOME)).text
+        assert may_say(self.SOME, decide(self.SOME)).endswith(", for 217 of 608 people with it.")
+        assert_reads_well(spoken)
+
+    def test_nothing_is_said_of_a_few_or_where_nobody_counted(self) -> None:
+        for behind, had in ((548.0, 608.0), (608.0, 608.0), (math.nan, 608.0), (217.0, math.nan), (0.0, 608.0)):
+            e = replace(self.SOME, units_behind=behind, units_had=had)
+            assert sentence(e, decide(e)) == sentence(NURSE, decide(NURSE))
+
+    def test_one_other(self) -> None:
+        e = replace(self.SOME, unit="borough", units_behind=4.0, units_had=5.0)
+        assert "for 4 of 5 boroughs with it; of the other these data cannot speak" in sentence(e, decide(e))
