@@ -47,7 +47,8 @@ _ONLY = {"subclasses": "subclass", "cutpoints": "cem"}
 FEW_PEOPLE = 300
 """Most people in classes whom refits leave out one by one: where an arm is small, intervals come from those."""
 MANY_CLASSES = 20
-"""Fewest coarsened classes by which standard errors are clustered: with fewer they would be too small."""
+"""Fewest coarsened classes (as many as count, `effective_classes`) by which standard errors are clustered: with fewer
+they would be too small."""
 EACH = 3
 """Fewest matched people of an arm for each covariate, for `adjust="auto"` to adjust."""
 
@@ -63,14 +64,16 @@ class MatchedComparison:
     ratio: partners for each. caliper: largest distance, in standard deviations of the distance named; or a
         mapping such as {"propensity": 0.2, "age": 0.5}. replace: whether a partner may serve again.
     exact: columns (text or numbers) on which people must agree.
-    order: who chooses first: "largest" or "smallest" score, the "closest" two of all, or the "data"'s order.
+    order: who chooses first: "largest" or "smallest" score, the "closest" two of all, or the "data"'s order
+        (that of the ids).
     estimand: "ATT" (those who had it), "ATC" (those who did not), "ATE" (everybody).
     adjust: what near partners leave unlike: "reg" (regression on the covariates in the matched people; Abadie and
         Spiess 2022), "bias" (the same among partners, with replacement; Abadie and Imbens 2011), None (the plain
         difference), or "auto": "bias" with replacement, else "reg", and None where an arm has fewer than three
-        matched people for each covariate. The label `adjust` says which, `right_if` what must hold for the answer,
-        and `doubt` where a plain difference would move by more than half a standard error if it were adjusted: its
-        interval then holds the truth less often than it says.
+        matched people for each covariate (and combination of other components); people in clusters are never adjusted
+        by "bias". The label `adjust` says which, `right_if` what must hold for the answer, and `doubt` where a plain
+        difference would move by more than half a standard error if it were adjusted: partners are unlike then, by
+        chance or because there are no better ones, and its interval may hold the truth less often than it says.
     others: "same" compares people whose other components agree; "ignored" does not look at them.
     covariates: names, or a formula such as "age + C(tenure)"; the study's covariates when None.
     outcome_period, covariate_period: in a panel, when the outcome and the covariates are read (default: the last
@@ -79,7 +82,7 @@ class MatchedComparison:
         tie_tolerance: on the squared distance in standard deviations.
     std_error: "abadie_imbens" (2006, with replacement and without clusters); "set", clustered by matched set, crossed
         with the study's clusters (and with persons who serve twice); "hc1", for classes. "auto" is the first where it
-        can be; "hc1" for "exact", "subclass" and fewer than twenty classes of "cem"; else "set".
+        can be; "hc1" for "exact", "subclass" and "cem" where fewer than twenty classes carry weight; else "set".
     neighbours: 0 takes one residual variance in Abadie and Imbens; J learns it from J people of the own arm.
     outcome: name of another outcome than the study's first.
 
@@ -170,7 +173,8 @@ class MatchedComparison:
             est = replace(est, arms=arms(seen, study, level))
         if level is None or np.isnan(est.value[0]):
             return est
-        return cluster_refits(lambda keep: value_without(seen, y, asked, keep), est, study, people, level)
+        pairs = self.method not in CLASSES
+        return cluster_refits(lambda keep: value_without(seen, y, asked, keep), est, study, people, level, pairs)
 
     def differences(self, study: Study, matching: Matching) -> np.ndarray:
         """(sets,) mean of the exposed less mean of the comparison people, set by set: what `hidden_bias` asks for."""
@@ -178,27 +182,32 @@ class MatchedComparison:
         return set_differences(observed(matching, y), y)
 
     def _asked(self, study: Study, component: str, matching: Matching) -> Asked:
-        adjust, errors = self._adjusted(matching), self.std_error
+        alone = cluster_level(study, component) is None
+        adjust, errors = self._auto(matching, alone) if self.adjust == "auto" else self.adjust, self.std_error
+        if adjust == "bias" and not alone:
+            raise OptionError(
+                f"adjust='bias' has standard errors of people one by one, and here they stand and fall with their "
+                f"{cluster_level(study, component)}. Use adjust='reg' or 'auto'."
+            )
         if errors == "auto":
-            alone = cluster_level(study, component) is None
-            plain = self.choices.replace and adjust != "reg" and (alone or adjust == "bias")
+            plain = self.choices.replace and adjust != "reg" and alone
             errors = "abadie_imbens" if plain else _clustered(matching)
+        if errors == "set" and self.method in CLASSES and effective_classes(matching) < MANY_CLASSES:
+            warnings.warn("Standard errors clustered by few classes are too small. Use std_error='hc1'.",
+                          EvalkitWarning, stacklevel=4)  # fmt: skip
         return Asked(adjust, errors, self.neighbours, self.choices.tolerance)
 
-    def _adjusted(self, matching: Matching) -> str | None:
-        return self._auto(matching) if self.adjust == "auto" else self.adjust
-
-    def _auto(self, matching: Matching) -> str | None:
-        """What "auto" comes to for these people; sees no outcome."""
-        width, used, exposed = matching.people.x.shape[1], matching.used, matching.people.exposed
-        fewest = min(int((used & exposed).sum()), int((used & ~exposed).sum()))
-        if not width or fewest < EACH * width:
+    def _auto(self, matching: Matching, alone: bool) -> str | None:
+        """What "auto" comes to for these people; sees no outcome. alone: nobody shares a cluster."""
+        people, used = matching.people, matching.used
+        fewest = min(int((used & people.exposed).sum()), int((used & ~people.exposed).sum()))
+        if not people.x.shape[1] or fewest < EACH * people.regressors[used].any(axis=0).sum():
             return None
-        return "bias" if self.choices.replace and self.std_error not in ("set", HC1) else "reg"
+        return "bias" if self.choices.replace and alone and self.std_error not in ("set", HC1) else "reg"
 
     def _doubt(self, est: Estimate, matching: Matching, y: np.ndarray, asked: Asked) -> str:
         """Words where a plain difference would move by much if what partners leave unlike were taken out."""
-        how = None if asked.adjust else self._auto(matching)
+        how = None if asked.adjust else self._auto(matching, asked.errors == "abadie_imbens")
         if how is None or np.isnan(est.value[0]):
             return ""
         adjusted = value_of(matching, y, Asked(how, "abadie_imbens" if how == "bias" else "set"))
@@ -225,8 +234,15 @@ class MatchedComparison:
 
 def _clustered(matching: Matching) -> str:
     """By matched set; the classes of "cem" are such sets where they are many, those of other methods are large."""
-    many = matching.method == "cem" and len(np.unique(matching.sets[matching.used])) >= MANY_CLASSES
+    many = matching.method == "cem" and effective_classes(matching) >= MANY_CLASSES
     return "set" if many or matching.method not in CLASSES else HC1
+
+
+def effective_classes(matching: Matching) -> float:
+    """How many classes of equal size carry as much as these: one that holds most people leaves few others."""
+    used = matching.used
+    size = np.bincount(matching.sets[used], weights=matching.weight[used])
+    return float(size.sum() ** 2 / (size**2).sum()) if size.sum() > 0 else 0.0
 
 
 def when(study: Study, component: str, people: People) -> tuple[object, int]:

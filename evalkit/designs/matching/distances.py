@@ -20,6 +20,13 @@ from evalkit.study.columns import suggest
 LINE = ("propensity", "logit")
 JOINT = ("mahalanobis", "robust_mahalanobis", "euclidean")
 DISTANCES = LINE + JOINT
+ROUNDING, DIGITS = 1e-12, 12
+"""Distances that differ by less are equal: who is taken must not hang on a machine's rounding."""
+
+
+def as_near(distance: float) -> float:
+    """Largest distance that counts as equal."""
+    return distance + ROUNDING * (1 + distance)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def make_space(
     named = dict(caliper) if isinstance(caliper, Mapping) else {}
     needs = distance in LINE or scored or bool({"propensity", "logit"} & set(named))
     _need_covariates(people, distance)
-    score = fit_score(people.x, people.exposed, people.weight) if needs else None
+    score = score_of(people) if needs else None
     if distance in LINE:
         assert score is not None
         value = score.value if distance == "propensity" else score.logit
@@ -80,7 +87,17 @@ def make_space(
     if distance in named:
         limit = named.pop(distance) * unit
     fences = tuple(_fence(people, score, name, width) for name, width in named.items())
-    return Space(points, limit, fences, score, unit, distance)
+    return Space(points, as_near(limit), fences, score, unit, distance)
+
+
+def score_of(people: People) -> Score:
+    """The propensity score on covariates and the combination of other components, learnt from combinations that have
+    both arms."""
+    x, here = people.regressors, people.comparable
+    if here.all():
+        return fit_score(x, people.exposed, people.weight)
+    weight = None if people.weight is None else people.weight[here]
+    return fit_score(x[here], people.exposed[here], weight).over(x)
 
 
 def spread(values: np.ndarray) -> float:
@@ -105,7 +122,7 @@ def _fence(people: People, score: Score | None, name: str, width: float) -> Fenc
     else:
         raise OptionError(f"caliper names {name!r}. {suggest(name, [*LINE, *people.names], 'It can name')}")
     sd = spread(values)
-    return Fence(name, values, width * sd, sd)
+    return Fence(name, values, as_near(width * sd), sd)
 
 
 def _joint(people: People, distance: str, columns: tuple[str, ...] | None) -> np.ndarray:

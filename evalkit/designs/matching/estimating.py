@@ -101,10 +101,10 @@ def _fit(matching: Matching, y: np.ndarray, asked: Asked) -> Fit | Reuse:
             assert matching.space is not None
             own = own_arm_variance(matching.space, np.nan_to_num(y), people.exposed, asked.neighbours,
                                    asked.tolerance or 0.0)  # fmt: skip
-        bias = people.x if asked.adjust == "bias" else None
+        bias = people.regressors if asked.adjust == "bias" else None
         return reuse_effect(matching.links, np.nan_to_num(y), people.exposed, bias, own, people.sizes)
     who, w = _rows(matching)[:2]
-    x = people.x[who] if asked.adjust == "reg" else None
+    x = people.regressors[who] if asked.adjust == "reg" else None
     return regression(y[who], people.exposed[who], x, w)
 
 
@@ -254,7 +254,7 @@ def _without_a_set(matching: Matching, y: np.ndarray, asked: Asked) -> Replicate
     """The estimate without each matched set in turn, nobody matched again."""
     who, w, sets = _rows(matching)
     people = matching.people
-    x = people.x[who] if asked.adjust == "reg" else None
+    x = people.regressors[who] if asked.adjust == "reg" else None
     names, code = np.unique(sets, return_inverse=True)
     values = without_each(y[who], people.exposed[who], x, w, code)[:, None]
     there = np.ones_like(values, dtype=bool)
@@ -281,16 +281,17 @@ def value_without(matching: Matching, y: np.ndarray, asked: Asked, keep: np.ndar
     exposed = people.exposed[who]
     if not exposed.any() or exposed.all():
         return float("nan")
-    return regression(y[who], exposed, people.x[who] if asked.adjust == "reg" else None, w).value
+    return regression(y[who], exposed, people.regressors[who] if asked.adjust == "reg" else None, w).value
 
 
 def cluster_refits(
-    again: Callable[[np.ndarray], float], est: Estimate, study: Study, people: People, level: str
+    again: Callable[[np.ndarray], float], est: Estimate, study: Study, people: People, level: str, pairs: bool = True
 ) -> Estimate:
     """The estimate with delete-one-cluster refits. again: (who is left (m,)) -> estimate.
 
     Where matched sets run across clusters, a refit that loses one of a pair moves more than the pair's difference
-    does; moves are scaled to the variance clustered in both ways.
+    does; moves are scaled to the variance clustered in both ways. Refits of classes weigh them anew and need none.
+    pairs: whether matched sets are pairs.
     """
     known = study.paths.levels[level]
     codes = known.codes[people.rows]
@@ -300,7 +301,7 @@ def cluster_refits(
     def make() -> Replicates:
         used = np.flatnonzero(arms.exposed[:, 0] | arms.comparison[:, 0])
         values = np.array([[again(codes != c)] for c in used])
-        values = est.value + _crossing(est.value_parts, level) * (values - est.value)
+        values = est.value + (_crossing(est.value_parts, level) if pairs else 1.0) * (values - est.value)
         masses = np.where(np.isnan(values), 0.0, 1.0)
         return Replicates(known.names[used], level, values, masses, arms.exposed[used], arms.comparison[used])
 

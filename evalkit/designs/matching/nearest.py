@@ -15,10 +15,7 @@ from typing import Protocol
 import numpy as np
 from scipy.spatial import cKDTree
 
-from evalkit.designs.matching.distances import Space
-
-ROUNDING, DIGITS = 1e-12, 12
-"""Distances that differ by less are equal: who is taken must not hang on a machine's rounding."""
+from evalkit.designs.matching.distances import DIGITS, ROUNDING, Space, as_near
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +50,6 @@ def sorted_stably(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order, ordered
 
 
-def as_near(distance: float) -> float:
-    """Largest distance that counts as equal."""
-    return distance + ROUNDING * (1 + distance)
-
-
 def _first(who: np.ndarray, gap: np.ndarray, limit: float) -> tuple[int, float]:
     """The first in the data of the nearest of some people, -1 when all are too far, and the distance."""
     tied = np.flatnonzero(gap <= as_near(gap.min()))
@@ -79,6 +71,7 @@ class LineSeeker:
     """Free people on a line. Equal scores form one slot, used up in the order of the data."""
 
     def __init__(self, focal: np.ndarray, pool: np.ndarray, limit: float) -> None:
+        focal, pool = np.round(focal, DIGITS), np.round(pool, DIGITS)
         order, ordered = sorted_stably(pool)
         first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
         self.slots = ordered[first].tolist()
@@ -137,13 +130,17 @@ class LineSeeker:
 
 
 class TreeSeeker:
-    """Free people in several dimensions, by a k-d tree that is asked for more when needed."""
+    """Free people in several dimensions, by a k-d tree that is asked for more when needed. Equal points form one slot,
+    used up in the order of the data."""
 
     def __init__(self, focal: np.ndarray, pool: np.ndarray, limit: float, first: int = 8) -> None:
-        self.tree, self.focal, self.limit = cKDTree(pool), focal, limit
-        self.free = np.ones(len(pool), dtype=bool)
-        k = min(first, len(pool))
-        gap, who = self.tree.query(focal, k=np.arange(1, k + 1), workers=-1)
+        points, self.slot = slots_of(pool)
+        self.member = np.argsort(self.slot, kind="stable")
+        stops = np.cumsum(np.bincount(self.slot, minlength=len(points)))
+        self.next, self.stop = np.concatenate([[0], stops[:-1]]), stops
+        self.tree, self.focal, self.limit = cKDTree(points), focal, limit
+        self.free = np.ones(len(points), dtype=bool)
+        gap, who = self.tree.query(focal, k=np.arange(1, min(first, len(points)) + 1), workers=-1)
         self.gap, self.who = list(gap), list(who)
 
     def nearest(self, i: int) -> tuple[int, float]:
@@ -152,14 +149,25 @@ class TreeSeeker:
             open_ = np.flatnonzero(self.free[who])
             whole = len(who) == len(self.free)
             if len(open_) and (whole or gap[-1] > as_near(gap[open_[0]])):
-                return _first(who[open_], gap[open_], self.limit)
+                return _first(self.member[self.next[who[open_]]], gap[open_], self.limit)
             if whole or gap[-1] > self.limit:
                 return -1, np.inf
             k = min(4 * len(who), len(self.free))
             self.gap[i], self.who[i] = self.tree.query(self.focal[i], k=np.arange(1, k + 1))
 
     def take(self, i: int, j: int) -> None:
-        self.free[j] = False
+        slot = self.slot[j]
+        self.next[slot] += 1
+        self.free[slot] = self.next[slot] < self.stop[slot]
+
+
+def slots_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Different points among (n, d), and (n,) which of them each is."""
+    first = np.sort(points[:, 0])
+    if (first[1:] > first[:-1]).all():
+        return points, np.arange(len(points))
+    different, which = np.unique(points, axis=0, return_inverse=True)
+    return different, which.ravel()
 
 
 class FencedSeeker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class People:
     one code may be compared: the others' path and the variables matched exactly. x: (m, q)
     covariates called `names`. base, period: positions of the periods of covariates and outcome.
     left_out: why and how many others take no part. weight: (m,) the study's weights, None where it has none.
+    combination: (m,) code of the other components that they had, where people are compared within those.
     """
 
     component: str
@@ -42,6 +44,7 @@ class People:
     left_out: pd.DataFrame
     exact: tuple[str, ...] = ()
     weight: np.ndarray | None = None
+    combination: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,7 +54,26 @@ class People:
         return replace(
             self, ids=self.ids[keep], rows=self.rows[keep], exposed=self.exposed[keep], strata=self.strata[keep],
             x=self.x[keep], weight=None if self.weight is None else self.weight[keep],
+            combination=None if self.combination is None else self.combination[keep],
         )  # fmt: skip
+
+    @cached_property
+    def comparable(self) -> np.ndarray:
+        """(m,) people of whose combination of other components there are some with it and some without."""
+        if self.combination is None:
+            return np.ones(len(self), dtype=bool)
+        both = [np.bincount(self.combination[a], minlength=self.combination.max() + 1) > 0
+                for a in (self.exposed, ~self.exposed)]  # fmt: skip
+        return (both[0] & both[1])[self.combination]
+
+    @cached_property
+    def regressors(self) -> np.ndarray:
+        """(m, q + s) covariates, and a 0/1 column for each combination but one that has both arms: others' effects
+        that go with the covariates are not theirs."""
+        if self.combination is None:
+            return self.x
+        codes = np.unique(self.combination[self.comparable])[1:]
+        return np.hstack([self.x, (self.combination[:, None] == codes).astype(float)]) if len(codes) else self.x
 
     @property
     def sizes(self) -> np.ndarray:
@@ -100,8 +122,9 @@ def gather(study: Study, component: str, who: Who) -> People:
     strata = joint_codes(codes)
     weight = None if paths.weights is None else paths.weights[rows]
     return People(
-        component, paths.units[rows], rows, exposed, strata, x, names, base, period, left_out, who.exact, weight
-    )
+        component, paths.units[rows], rows, exposed, strata, x, names, base, period, left_out, who.exact, weight,
+        joint_codes(codes[:1]) if who.others == "same" else None,
+    )  # fmt: skip
 
 
 def joint_codes(codes: Sequence[np.ndarray]) -> np.ndarray:

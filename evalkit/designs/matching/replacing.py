@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from evalkit.designs.matching.distances import Space
-from evalkit.designs.matching.nearest import DIGITS, FencedSeeker, Links, sorted_stably
+from evalkit.designs.matching.distances import DIGITS, Space
+from evalkit.designs.matching.nearest import FencedSeeker, Links, sorted_stably
 from evalkit.errors import OptionError
 
 _ROUND = 1e-14

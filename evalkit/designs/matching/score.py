@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg, special
@@ -29,6 +29,11 @@ class Score:
     value: np.ndarray
     coef: np.ndarray
     kept: np.ndarray
+
+    def over(self, x: np.ndarray) -> Score:
+        """The same score for other people (m, q)."""
+        logit = _linear(x, self.coef)
+        return replace(self, logit=logit, value=special.expit(logit))
 
 
 def independent(design: np.ndarray) -> np.ndarray:
