@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from evalkit.designs.matching.estimating import cluster_level, outcome_of
 from evalkit.designs.matching.people import People, Who, gather, read_column
 from evalkit.designs.matching.score import fit_score
 from evalkit.errors import OptionError
+from evalkit.evaluation.disclosure_rules import Rules, rules_of
 from evalkit.inference.intervals import check_level
 from evalkit.inference.multiplicity import holm
 from evalkit.show.words import join_words
@@ -25,6 +27,7 @@ SMALLEST = 10
 FEWEST, ARM = 400, 100
 EXTREME, MOST_EXTREME = 0.02, 0.2
 REPEATS = 3
+ROUNDING = 1e-12
 _COLUMNS = ["by", "group", "people", "exposed", "estimate", "std_error", "conf_low", "conf_high", "reason"]
 
 
@@ -33,9 +36,10 @@ class ForWhom:
     """Effects by kind of people.
 
     table: by, group, people, exposed, estimate, std_error, conf_low, conf_high, reason; NaN where a group is too
-        small to be shown. differences: by, p_value, p_adjusted (Holm over `by`) of "the effect is the same in every
-        group". calibration: are effects predicted from half the people borne out in the other half? words: what it
-        comes to. reason: why nothing is given, "" otherwise.
+        small to be shown, by `smallest` or the study's disclosure rule. differences: by, p_value, p_adjusted (Holm
+        over `by`) of "the effect is the same in every group", NaN where nobody was compared. calibration: are effects
+        predicted from half the people borne out in the other half? words: what it comes to. reason: why nothing is
+        given, "" otherwise.
     """
 
     component: str
@@ -79,33 +83,57 @@ def for_whom(
     by: columns read when covariates are; numbers with more than six values are cut into thirds. The effect in a group
     is the mean of its people's scores (Chernozhukov et al. 2018; Semenova and Chernozhukov 2021), of everybody in it,
     not only those who had the component, with the study's weights. smallest: fewest people in either arm of a group
-    that is shown.
+    that is shown; the study's own disclosure rule holds where it asks for more.
 
     Predictions for the calibration check come from econml's LinearDRLearner. Refuses, with the reason, below 400
-    people or 100 in an arm, or where the score of a fifth of them is all but 0 or 1. Raises `OptionError` for unknown
-    columns or when econml is absent.
+    people or 100 in an arm, where the score of a fifth of them is all but 0 or 1, or where the outcome does not vary.
+    Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent.
     """
     check_level(level)
-    names = [by] if isinstance(by, str) else list(by)
+    rules = rules_of(study)
+    names, smallest = [by] if isinstance(by, str) else list(by), _smallest(smallest, rules)
     if not names:
         raise OptionError("for_whom needs at least one column in by=[...].")
     people = _supported(gather(study, component, Who()))
+    _check_columns(study, people, names)
     kinds = {name: _kinds(read_column(study, name, people.rows, people.base)) for name in names}
     y = outcome_of(study, people, None, "level")
     seen = np.isfinite(y)
     kinds = {name: k[seen] for name, k in kinds.items()}
     people, y = people.take(seen), y[seen]
     x = _with_strata(people)
-    why = _why_not(people, x)
+    why = _why_not(people, x, y, rules)
     if why:
         return _refusal(component, kinds, people, why)
     level_name = cluster_level(study, component)
     groups = None if level_name is None else study.paths.levels[level_name].codes[people.rows]
     scored = _Scored(people, x, y, _scores(people, x, y, groups, seed), groups)
-    table = pd.concat([_rows(scored, n, k, level, smallest) for n, k in kinds.items()], ignore_index=True)
+    table = pd.concat([_rows(scored, n, k, level, smallest, rules) for n, k in kinds.items()], ignore_index=True)
     differences = _differences(scored, kinds, smallest)
     calibration = _calibration(scored, {n: _shown(scored, k, smallest) for n, k in kinds.items()}, seed)
-    return ForWhom(component, table, differences, calibration, _words(differences, calibration))
+    return ForWhom(component, table, differences, calibration, _words(table, differences, calibration))
+
+
+def _smallest(asked: int, rules: Rules) -> int:
+    """The fewest people in an arm: what is asked for, or what the study's disclosure rule asks for if that is more."""
+    if isinstance(asked, bool) or not isinstance(asked, Integral) or asked < 1:
+        raise OptionError(f"smallest={asked!r} is not a number of people. Give a whole number from 1.")
+    return max(int(asked), rules.count)
+
+
+def _check_columns(study: Study, people: People, names: list[str]) -> None:
+    if not people.names:
+        raise OptionError(
+            "for_whom compares people who are alike, and this study names no covariates by which to tell. "
+            "Name them: Study(..., covariates=[...])."
+        )
+    outcomes = {o.column for o in study.outcomes}
+    after = [n for n in names if n in outcomes] if people.base == people.period else []
+    if after:
+        raise OptionError(
+            f"by={after[0]!r} is an outcome, read when the component may already have changed it. "
+            "Group people by what was so before."
+        )
 
 
 def _supported(people: People) -> People:
@@ -132,13 +160,16 @@ def _kinds(series: pd.Series) -> np.ndarray:
     return np.where(series.isna(), "not recorded", series.astype(str)).astype(object)
 
 
-def _why_not(people: People, x: np.ndarray) -> str:
+def _why_not(people: People, x: np.ndarray, y: np.ndarray, rules: Rules) -> str:
     arm = int(min(people.exposed.sum(), (~people.exposed).sum())) if len(people) else 0
     if len(people) < FEWEST or arm < ARM:
+        counts = [f"fewer than {rules.count}" if rules.small(n) else str(rules.shown(n)) for n in (len(people), arm)]
         return (
-            f"{len(people)} people, {arm} in the smaller arm: too few to tell kinds of people apart "
+            f"{counts[0]} people, {counts[1]} in the smaller arm: too few to tell kinds of people apart "
             f"(it takes {FEWEST} and {ARM})"
         )
+    if np.ptp(y) == 0:
+        return "the outcome is the same for everybody"
     e = fit_score(x, people.exposed).value
     extreme = float(((e < EXTREME) | (e > 1 - EXTREME)).mean())
     if extreme > MOST_EXTREME:
@@ -177,8 +208,8 @@ def _mean(s: _Scored, mine: np.ndarray) -> tuple[float, float, float]:
     return value, float(np.sqrt(n / (n - 1) * (gap**2).sum())), float(n - 1)
 
 
-def _rows(s: _Scored, name: str, kinds: np.ndarray, level: float, smallest: int) -> pd.DataFrame:
-    rows = []
+def _rows(s: _Scored, name: str, kinds: np.ndarray, level: float, smallest: int, rules: Rules) -> pd.DataFrame:
+    rows: list[tuple[Any, ...]] = []
     for kind in sorted(set(kinds)):
         mine = kinds == kind
         exposed = int(s.people.exposed[mine].sum())
@@ -187,8 +218,13 @@ def _rows(s: _Scored, name: str, kinds: np.ndarray, level: float, smallest: int)
             rows.append((name, kind, np.nan, np.nan, *[np.nan] * 4, why))
             continue
         value, se, df = _mean(s, mine)
+        counts = rules.shown(int(mine.sum())), rules.shown(exposed)
+        if not se > ROUNDING * np.abs(s.y).max():
+            why = "all in one cluster: no standard error" if np.isnan(se) else "nothing varies: no standard error"
+            rows.append((name, kind, *counts, *[np.nan] * 4, why))
+            continue
         reach = stats.t.ppf(0.5 + level / 2, df) * se
-        rows.append((name, kind, int(mine.sum()), exposed, value, se, value - reach, value + reach, ""))
+        rows.append((name, kind, *counts, value, se, value - reach, value + reach, ""))
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
@@ -222,6 +258,8 @@ def _same(s: _Scored, masks: list[np.ndarray]) -> float:
 def _calibration(s: _Scored, kinds: dict[str, np.ndarray], seed: int) -> CheckResult:
     """Effects predicted from one half of the people, against the scores of the other half: a slope of 1 is
     right, above 0 in the right direction (noise in the predictions pulls it below 1)."""
+    if all(len(set(k)) < 2 for k in kinds.values()):
+        return CheckResult("calibration", "informational", "No groups were compared.")
     rng = np.random.default_rng(seed)
     unit = np.arange(len(s.psi)) if s.groups is None else np.unique(s.groups, return_inverse=True)[1]
     first = (rng.permutation(unit.max() + 1) % 2 == 0)[unit]
@@ -258,7 +296,7 @@ def _shown(s: _Scored, kinds: np.ndarray, smallest: int) -> np.ndarray:
 
 def _dummies(kinds: dict[str, np.ndarray]) -> np.ndarray:
     columns = [(k == v).astype(float) for k in kinds.values() for v in sorted(set(k))[1:]]
-    return np.column_stack(columns) if columns else np.zeros((len(next(iter(kinds.values()))), 1))
+    return np.column_stack(columns)
 
 
 def _predict(s: _Scored, design: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
@@ -295,10 +333,29 @@ def _refusal(component: str, kinds: dict[str, np.ndarray], people: People, why: 
     return ForWhom(component, table, nothing, check, f"These data cannot say for whom: {why}.", why)
 
 
-def _words(differences: pd.DataFrame, calibration: CheckResult) -> str:
+def _words(table: pd.DataFrame, differences: pd.DataFrame, calibration: CheckResult) -> str:
+    compared = differences["p_value"].notna()
     surely = list(differences.loc[differences["p_adjusted"] < 0.05, "by"])
-    if not surely:
-        listed = join_words(list(differences["by"]))
-        return f"No clear sign that the effect differs by {listed}; that is not a sign that it is the same for all."
-    text = f"The effect differs by {join_words(surely)} by more than chance."
-    return text if calibration.status == "passed" else f"{text} {calibration.words}"
+    said = []
+    if surely:
+        said.append(f"The effect differs by {join_words(surely)} by more than chance.")
+        said += [] if calibration.status == "passed" else [calibration.words]
+    elif compared.any():
+        listed = join_words(list(differences.loc[compared, "by"]))
+        said.append(
+            f"No clear sign that the effect differs by {listed}; that is not a sign that it is the same for all."
+        )
+    return " ".join([*said, *(_not_compared(table, name) for name in differences.loc[~compared, "by"])])
+
+
+def _not_compared(table: pd.DataFrame, name: str) -> str:
+    """Why nothing is said of one column: a test that was not made is no sign of anything."""
+    mine = table[table["by"] == name]
+    shown = int(mine["estimate"].notna().sum())
+    if len(mine) == 1:
+        why = "it puts everybody in one group"
+    elif shown > 1:
+        why = "there are too few clusters"
+    else:
+        why = "only one of its groups can be shown" if shown else "none of its groups can be shown"
+    return f"Nobody was compared by {name}: {why}."

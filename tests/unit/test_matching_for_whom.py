@@ -92,3 +92,90 @@ def test_weights_say_whom_a_mean_speaks_for():
     tilted = mean(weight=np.where(women, 3.0, 1.0))
     assert tilted["estimate"] == pytest.approx(1.25, abs=3 * tilted["std_error"])
     assert tilted["estimate"] - want["estimate"] > 0.15
+
+
+def frame_of(n: int = 1200, seed: int = 5, **more) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x, got = rng.normal(size=n), (rng.random(n) < 0.4).astype(int)
+    return pd.DataFrame({"id": np.arange(n), "x": x, "got": got, "y": x + got + rng.normal(size=n),
+                         "kind": np.where(np.arange(n) < 60, "rare", "usual"), **more})  # fmt: skip
+
+
+def study_of(frame: pd.DataFrame, **more) -> ek.Study:
+    given = {"unit": "id", "period": None, "outcome": "y", "components": ["got"], "covariates": ["x"], **more}
+    return ek.Study(frame, **given)
+
+
+def test_what_it_cannot_be_asked():
+    people = study_of(frame_of())
+    for smallest in (0, -1, 2.5, True):
+        with pytest.raises(OptionError, match="smallest=.*whole number from 1"):
+            ek.for_whom(people, "got", "kind", smallest=smallest)
+    with pytest.raises(OptionError, match="'y' is an outcome"):
+        ek.for_whom(people, "got", ["kind", "y"])
+    with pytest.raises(OptionError, match="names no covariates"):
+        ek.for_whom(study_of(frame_of(), covariates=[]), "got", "kind")
+
+
+def test_an_outcome_before_the_start_is_a_fair_group():
+    """In a panel the column is read before anybody started."""
+    wide = frame_of(500)
+    before = wide.assign(month=1, y=wide["x"], got=0)
+    people = ek.Study(pd.concat([before, wide.assign(month=2)]), unit="id", period="month", outcome="y",
+                      components=["got"], covariates=["x"])  # fmt: skip
+    assert len(ek.for_whom(people, "got", "y").table) == 3
+
+
+@pytest.mark.parametrize(("rule", "smallest", "least"), [("count=50", 10, 50), ("count=5", 12, 12)])
+def test_the_study_s_disclosure_rule_holds_where_it_asks_for_more(rule, smallest, least):
+    people = study_of(frame_of(), settings={"disclosure": f"custom: {rule}"})
+    row = ek.for_whom(people, "got", "kind", smallest=smallest).table.set_index("group").loc["rare"]
+    if least == 50:
+        assert row["reason"] == "fewer than 50 people with it or without it"
+        assert row[["people", "exposed", "estimate"]].isna().all()
+    else:
+        assert row["reason"] == "" and row["exposed"] >= least
+
+
+def test_counts_are_rounded_and_small_ones_are_not_said_where_the_rule_asks():
+    frame = frame_of()
+    table = ek.for_whom(study_of(frame, settings={"disclosure": "nhs"}), "got", "kind").table
+    assert (table[["people", "exposed"]].to_numpy() % 5 == 0).all()
+    few = frame.assign(got=(frame["id"] < 5).astype(int))
+    assert (
+        "fewer than 8 in the smaller arm"
+        in ek.for_whom(study_of(few, settings={"disclosure": "nhs"}), "got", "kind").reason
+    )
+
+
+def test_no_comparison_is_no_sign():
+    frame = frame_of()
+    rng = np.random.default_rng(2)
+    frame["prior"] = np.where(rng.random(len(frame)) < 0.7, 0, rng.integers(1, 20, len(frame)))
+    frame["half"] = np.where(frame["id"] % 2, "left", "right")
+    alone = ek.for_whom(study_of(frame), "got", "prior")
+    assert alone.words == "Nobody was compared by prior: it puts everybody in one group."
+    assert alone.calibration.words == "No groups were compared."
+    both = ek.for_whom(study_of(frame), "got", ["half", "prior"]).words
+    assert both.startswith("No clear sign that the effect differs by half;")
+    assert both.endswith("Nobody was compared by prior: it puts everybody in one group.")
+    none = ek.for_whom(study_of(frame), "got", "kind", smallest=1000).words
+    assert none == "Nobody was compared by kind: none of its groups can be shown."
+    one = ek.for_whom(study_of(frame), "got", "kind", smallest=100).words
+    assert one == "Nobody was compared by kind: only one of its groups can be shown."
+
+
+def test_an_outcome_that_does_not_vary_has_no_effect_to_show():
+    found = ek.for_whom(study_of(frame_of().assign(y=0.0)), "got", "kind")
+    assert found.reason == "the outcome is the same for everybody"
+    assert found.table[["estimate", "std_error", "conf_low"]].isna().all().all()
+
+
+def test_a_group_in_one_cluster_has_no_standard_error():
+    frame = frame_of(place=np.where(np.arange(1200) < 100, "a", np.arange(1200) % 30))
+    frame["kind"] = np.where(frame["place"] == "a", "one place", "other places")
+    parts = [ek.Component("got", exposure="got", assigned_at="id")]
+    table = ek.for_whom(study_of(frame, components=parts, cluster="place"), "got", "kind").table.set_index("group")
+    assert table.loc["one place", "reason"] == "all in one cluster: no standard error"
+    assert np.isnan(table.loc["one place", "estimate"])
+    assert table.loc["other places", "reason"] == ""
