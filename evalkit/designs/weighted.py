@@ -17,7 +17,7 @@ from evalkit.designs.matching.entropy import entropy
 from evalkit.designs.matching.estimating import cluster_level, cluster_refits, outcome_of, steady, study_levels
 from evalkit.designs.matching.people import People, Who, gather
 from evalkit.designs.matching.support import Support, support_of
-from evalkit.designs.matching.weighing import ONE, Weighting, by_stratum
+from evalkit.designs.matching.weighing import ONE, Weighting, by_stratum, left_out_words
 from evalkit.designs.matching.weighting import Scores, Weighed, clipped, ipw, learn, own_scores
 from evalkit.errors import (
     EvalkitWarning,
@@ -56,8 +56,9 @@ class WeightedComparison:
     `right_if` says what must hold for the answer to be right. "ipw" rests on the form of the score alone, "entropy" on
     it or on a linear outcome: `score_p` tests the score (see `designs/matching/doubt.py`), and `doubt` says in words
     what is wrong, "" where nothing is for sure.
-    The study's weights multiply everything. Raises as
-    MatchedComparison does, and `NotIdentifiedError` where no weights balance the arms.
+    Combinations of other components that cannot be weighed are left out: the labels count the people and
+    `not_weighed` says why. The study's weights multiply everything. Raises as MatchedComparison does, and
+    `NotIdentifiedError` where no weights balance the arms in any.
     """
 
     method: str = "ipw"
@@ -107,8 +108,10 @@ class WeightedComparison:
         nothing = np.zeros(len(people))
         one = self._entropy if self.method == "entropy" else self._ipw
         found = by_stratum(people, nothing, self.estimand, _least(people), one)
-        assert found.weight is not None
-        return Weighting(people, self.estimand, found.weight, _left_out(found.weight))
+        assert found.weight is not None and found.left_out is not None
+        words = left_out_words(people, found.left_out)
+        notes = (f"Not weighed: {words}.",) if words else ()
+        return Weighting(people, self.estimand, found.weight, notes, found.left_out)
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
@@ -195,11 +198,12 @@ class WeightedComparison:
         rows = Rows(people.ids, study_levels(study, people.rows))
         name = level or "unit"
         parts = Contributions(((DenseSource(rows, found.parts[:, None]), np.eye(1)),), name)
-        assert found.weight is not None
+        assert found.weight is not None and found.left_out is not None
         used = found.weight > 0
         arms = _arms(study, people, used, level)
-        reason = "" if used.any() else _too_few(people)
+        reason = "" if used.any() else found.reason or _too_few(people)
         labels = self._labels(study, component, people, found.weight, (unseen, reason, name))
+        labels = labels.assign(not_weighed=left_out_words(people, found.left_out))
         labels = labels.assign(right_if=self._right_if(people), score_p=doubt.p_value, doubt=self._doubt_words(doubt))
         mass = np.array([labels["mass"].iloc[0]], dtype=float)
         return Estimate(np.array([found.value]), mass, labels, parts, None, arms)
@@ -226,7 +230,7 @@ class WeightedComparison:
         effective = sample["effective"] if self.method != "aipw" else [np.nan, np.nan]
         return pd.DataFrame([{
             "component": component, "outcome": outcome.column, "period": period, "event_time": event,
-            "estimand": self.estimand, "population": _WHOM[self.estimand], "outcome_unit": outcome.unit,
+            "estimand": self.estimand, "population": _whom(self.estimand, kept, total), "outcome_unit": outcome.unit,
             "others": self.others, "inference_level": level, "units_exposed": int(used[0]),
             "units_comparison": int(used[1]), "units_left_out": total - kept, "units_not_seen": unseen,
             "share_left_out": (total - kept) / total if total else 0.0, "effective_exposed": effective[0],
@@ -260,9 +264,14 @@ def _too_few(people: People) -> str:
     return f"no combination of the others has {need} people in both arms ({one} exposed, {zero} comparison in all)"
 
 
-def _left_out(weight: np.ndarray) -> tuple[str, ...]:
-    out = int((weight == 0).sum())
-    return (f"{out} people stand in combinations too small to weigh.",) if out else ()
+def _whom(estimand: str, kept: int, total: int) -> str:
+    """Whom the answer speaks for, with counts where some cannot be weighed."""
+    whom = _WHOM[estimand]
+    if kept == total:
+        return whom
+    some = "people" if estimand == "ATE" else whom
+    lost = total - kept
+    return f"those {some} who can be weighed: {kept} of {total}; for the other {lost} these data cannot say"
 
 
 def _arms(study: Study, people: People, used: np.ndarray, level: str | None) -> Arms:

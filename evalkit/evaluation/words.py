@@ -37,7 +37,6 @@ from evalkit.show.words import (
     sentences,
 )
 
-
 #: From this share of those who had it on, the words say that they are not behind the answer.
 MATERIAL = 0.1
 

@@ -10,7 +10,7 @@ from scipy import special
 
 from evalkit.designs.matching.people import People
 from evalkit.designs.matching.score import fit_score, independent_columns, newton
-from evalkit.designs.matching.weighting import Weighed, learn
+from evalkit.designs.matching.weighting import Weighed, learn, too_sure
 from evalkit.errors import NotIdentifiedError
 
 
@@ -38,6 +38,7 @@ def aipw(y: np.ndarray, people: People, estimand: str, models: Models, splits: S
 
     ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n. The
     study's weights go into every model and every mean.
+    NaN with its reason where scores are 0 or 1.
     The variance adds each split's distance from the median (median of s^2 + (theta - median)^2).
     """
     data = _Design.of(people)
@@ -45,6 +46,8 @@ def aipw(y: np.ndarray, people: People, estimand: str, models: Models, splits: S
         return _once(y, people, estimand, models, np.zeros(len(y), dtype=int), data)
     folds = [_fold_of(people.exposed, splits, r) for r in range(splits.repeats)]
     runs = [_once(y, people, estimand, models, fold, data) for fold in folds]
+    if reason := next((r.reason for r in runs if r.reason), ""):
+        return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
     values = np.array([r.value for r in runs])
     middle = float(np.median(values))
     variances = np.array([r.parts @ r.parts for r in runs])
@@ -88,9 +91,11 @@ class _Design:
 
 def _once(y: np.ndarray, people: People, estimand: str, models: Models, fold: np.ndarray, data: _Design) -> Weighed:
     e = _scores(people, data, models, fold)
-    m1, m0 = _outcomes(people, y, data, models, fold)
     if models.clip is not None:
         e = e.clip(models.clip, 1 - models.clip)
+    if reason := too_sure(e, people.exposed, estimand):
+        return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
+    m1, m0 = _outcomes(people, y, data, models, fold)
     return _combine(y, people, e, (m1, m0), estimand)
 
 
