@@ -120,12 +120,17 @@ class MatchedComparison:
             if isinstance(value, list) or (isinstance(value, str) and name != "covariates"):
                 object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         raise_problems(_problems(self), OptionError)
-        ignored = [n for n in _IGNORES[self.method] if getattr(self, n) != _default(n)]
-        ignored += [n for n, owner in _ONLY.items() if self.method != owner and getattr(self, n) != _default(n)]
-        ignored += ["order"] if self.method == "nearest" and self.replace and self.order != "largest" else []
+        ignored = [n for n in self._not_used() if getattr(self, n) != _default(n)]
         if ignored:
             listed = ", ".join(f"{n}={getattr(self, n)!r}" for n in ignored)
             warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
+
+    def _not_used(self) -> dict[str, None]:
+        """Fields that these choices do not look at."""
+        out = [*_IGNORES[self.method], *(n for n, owner in _ONLY.items() if self.method != owner)]
+        out += ["distance_on"] if self.distance in LINE else []
+        reuse = self.replace and self.method == "nearest"
+        return dict.fromkeys([*out, *(["order"] if reuse else ["ties", "tie_tolerance", "neighbours"])])
 
     @property
     def choices(self) -> Choices:
@@ -278,9 +283,18 @@ def _problems(d: MatchedComparison) -> list[Problem]:
     if not _whole(d.neighbours, 0):
         out.append(Problem(f"neighbours={d.neighbours!r}", next="Give a whole number, 0 or more."))
     widths = list(d.caliper.values()) if isinstance(d.caliper, Mapping) else [d.caliper]
-    if any(w is not None and not (isinstance(w, (int, float)) and 0 < w < np.inf) for w in widths):
+    if any(w is not None and not (_number(w) and 0 < w < np.inf) for w in widths):
         out.append(Problem(f"caliper={d.caliper!r}", next="Give a number of standard deviations above 0."))
+    if d.distance_on == ():
+        out.append(Problem("distance_on=() names nothing", next="Name covariates, or leave it out for all of them."))
+    lists = d.cutpoints.values() if isinstance(d.cutpoints, Mapping) else ()
+    if any(np.ndim(c) != 1 or not all(map(_number, c)) for c in lists):
+        out.append(Problem(f"cutpoints={d.cutpoints!r}", next="Give a list of numbers for each covariate."))
     return out + _clashes(d)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _whole(value: object, least: int) -> bool:

@@ -121,3 +121,25 @@ def test_a_caliper_of_whole_steps_holds_those_at_its_edge():
         calipers = ({"age": 2 / frame["age"].std() * more} for more in (1, 1 + 1e-9))
         found = [ek.MatchedComparison(distance="mahalanobis", caliper=c).match(study, "a").pairs for c in calipers]
         pd.testing.assert_frame_equal(*found)
+
+
+@pytest.mark.parametrize("options", [
+    {"neighbours": 2}, {"ties": "first"}, {"distance_on": ("x0",)}, {"method": "full", "tie_tolerance": 0.1},
+])  # fmt: skip
+def test_what_is_not_used_is_named(options):
+    with pytest.warns(ek.EvalkitWarning, match=f"does not use {[*options][-1]}="):
+        ek.MatchedComparison(**options)
+
+
+@pytest.mark.parametrize("options", [
+    {"caliper": True}, {"distance_on": (), "distance": "mahalanobis"}, {"method": "cem", "cutpoints": {"x0": 0.0}},
+])  # fmt: skip
+def test_what_cannot_be_is_refused(options):
+    with pytest.raises(OptionError):
+        ek.MatchedComparison(**options)
+    assert ek.MatchedComparison(caliper=np.float32(0.2)).caliper == np.float32(0.2)
+
+
+def test_a_change_needs_two_times():
+    with pytest.raises(OptionError, match="needs a panel"):
+        ek.MatchedComparison(compare="change")(clustered(20), "a")

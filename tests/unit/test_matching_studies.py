@@ -140,7 +140,7 @@ def _two_way(est: ek.Estimate) -> float:
 
 
 REFITTED = [
-    *DESIGNS, ek.MatchedComparison(caliper=0.2, adjust="reg"), ek.MatchedComparison(replace=True, adjust="bias"),
+    *DESIGNS, ek.MatchedComparison(caliper=0.2, adjust="reg"), ek.MatchedComparison(replace=True, adjust="reg"),
     ek.MatchedComparison(method="subclass"), ek.WeightedComparison(method="aipw"),
 ]  # fmt: skip
 

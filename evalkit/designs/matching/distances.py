@@ -94,7 +94,7 @@ def score_of(people: People) -> Score:
     """The propensity score on covariates and the combination of other components, learnt from combinations that have
     both arms."""
     x, here = people.regressors, people.comparable
-    if here.all():
+    if here.all() or not here.any():
         return fit_score(x, people.exposed, people.weight)
     weight = None if people.weight is None else people.weight[here]
     return fit_score(x[here], people.exposed[here], weight).over(x)

@@ -19,6 +19,7 @@ from evalkit.designs.matching.nearest import Links
 from evalkit.designs.matching.people import People
 from evalkit.designs.matching.strata import both_arms
 from evalkit.designs.matching.weighting import Weighed
+from evalkit.errors import OptionError
 from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.estimate import Estimate
@@ -44,6 +45,8 @@ class Asked:
 
 def outcome_of(study: Study, people: People, name: str | None, compare: str) -> np.ndarray:
     """(m,) outcome of the people at the outcome's period, or its change since the covariates' period."""
+    if compare == "change" and people.base == people.period:
+        raise OptionError("compare='change' needs a panel; this study sees people once. Use compare='level'.")
     values = study.values(name)
     y = values[people.rows, people.period]
     return y - values[people.rows, people.base] if compare == "change" else y
