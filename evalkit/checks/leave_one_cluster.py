@@ -17,16 +17,18 @@ def without_each(headline: Estimate) -> pd.DataFrame:
     return pd.DataFrame({"cluster": reps.names[used], "estimate": reps.values[used, 0]})
 
 
-def leave_one_cluster(headline: Estimate, matters: float | None = None) -> CheckResult:
-    """Failed when leaving out one cluster gives another answer (see `moved`) or none."""
+def leave_one_cluster(headline: Estimate, matters: float | None = None, person: str = "") -> CheckResult:
+    """Failed when leaving out one cluster gives another answer (see `moved`) or none. person: what one is called where
+    everybody is alone, and is left out with those matched to them; they are not named."""
+    one = person or "place"
     if headline.replicate is None:
-        return CheckResult("leave_one_cluster", "informational", "This design has no estimates without each place.")
+        return CheckResult("leave_one_cluster", "informational", f"This design has no estimates without each {one}.")
     table = without_each(headline)
     value, rest = float(headline.value[0]), table["estimate"].to_numpy()
     lost = np.isnan(rest)
     low, high = (np.nan, np.nan) if lost.all() else (float(np.nanmin(rest)), float(np.nanmax(rest)))
     if lost.any():
-        names = ", ".join(map(str, table["cluster"][lost].head(3)))
+        names = f"some {person}" if person else ", ".join(map(str, table["cluster"][lost].head(3)))
         return CheckResult(
             "leave_one_cluster", "failed", f"Without {names} there is nothing left to compare.", value, low, high
         )
@@ -35,6 +37,7 @@ def leave_one_cluster(headline: Estimate, matters: float | None = None) -> Check
     if moved(headline, rest, matters).any():
         flips = np.any(np.sign(rest) != np.sign(value))
         what = "The sign changes" if flips else "The answer moves by more than is safe"
-        words = f"{what} when one place is left out (the largest move is without {name})."
+        whom = "with those matched to them" if person else f"the largest move is without {name}"
+        words = f"{what} when one {one} is left out ({whom})."
         return CheckResult("leave_one_cluster", "failed", words, value, low, high)
-    return CheckResult("leave_one_cluster", "passed", "It holds with any one place left out.", value, low, high)
+    return CheckResult("leave_one_cluster", "passed", f"It holds with any one {one} left out.", value, low, high)

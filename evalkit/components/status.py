@@ -13,7 +13,7 @@ from evalkit.components.facts import Facts, Scene, dose_until, in_use
 from evalkit.components.span import EventSpan, event_span, has_doses, level_dependence, level_gram
 from evalkit.components.swaps import forced_swaps
 from evalkit.components.switches import ENOUGH, Tally
-from evalkit.components.wording import Names, absorbed_words, circuit_words
+from evalkit.components.wording import Names, absorbed_words, circuit_words, lone_person
 from evalkit.designs.additive import Grid, make_grid
 from evalkit.designs.span import span
 from evalkit.study.paths import Paths
@@ -155,18 +155,25 @@ def _swap_status(audit: Audit, k: int) -> Status | None:
 def _overlap_status(audit: Audit, fact: Facts) -> Status:
     """Rules 3 to 5 for a cross-section: by overlap within the values of the other components."""
     counts, whole, names = overlap(fact), overlap(fact, ()), audit.names.at(fact.level)
+    person = lone_person(audit.paths, fact.level)
+    found_in = _had_it if person else _found_in
+    names = replace(names, place=person or names.place)
     if enough(counts):
-        words = f"among people alike in their other components, {_found_in(*counts.at(0), names)}"
+        words = f"among people alike in their other components, {found_in(*counts.at(0), names)}"
         return Status("separable", words, OVERLAP, 0, 0, *counts.at(0))
     exposed, comparison = whole.at(0)
     if enough(whole):
         words = "people with and without it never share their other components; it rests on effects that add up"
         return Status("additive_only", words, ADJUSTED, 0, 0, exposed, comparison)
-    return Status("too_few_clusters", _found_in(exposed, comparison, names), "", 0, -1, exposed, comparison)
+    return Status("too_few_clusters", found_in(exposed, comparison, names), "", 0, -1, exposed, comparison)
 
 
 def _found_in(exposed: int, comparison: int, names: Names) -> str:
     return f"those with it are found in {names.count(exposed)}, those without it in {names.count(comparison)}"
+
+
+def _had_it(exposed: int, comparison: int, names: Names) -> str:
+    return f"{names.count(exposed)} had it and {names.count(comparison)} did not"
 
 
 def _clean_status(audit: Audit, fact: Facts) -> Status | None:

@@ -12,6 +12,8 @@ from evalkit.components.circuits import Circuit
 from evalkit.show.words import join_words, noun_from_column, number_in_words, plural, quoted
 from evalkit.study.paths import Paths
 
+_NAMELESS = ("id", "unit", "row", "index", "key", "")
+
 
 @dataclass(frozen=True)
 class Names:
@@ -72,9 +74,20 @@ def names_of(study: Any) -> Names:
     )
 
 
+def lone_person(paths: Paths, level: str) -> str:
+    """What one of the people of a cross-section is called where each is alone at a level; "" elsewhere."""
+    known = paths.levels.get(level)
+    if paths.n_periods > 1 or known is None or len(known.names) < paths.n_units:
+        return ""
+    noun = noun_from_column(level)
+    return "person" if noun.lower() in _NAMELESS else noun
+
+
 def circuit_words(circuit: Circuit, paths: Paths, names: Names) -> str:
     """An exact dependency as a clause."""
     on = [(paths.state[:, :, k] > 0) for k in circuit.members]
+    if paths.n_periods == 1:
+        return at_one_time(circuit, on, names)
     if len(on) == 2:
         return _pair_words(circuit, on, names)
     total = np.sum(on, axis=0)
@@ -90,6 +103,21 @@ def circuit_words(circuit: Circuit, paths: Paths, names: Names) -> str:
     return _sides(circuit, on, names) or (
         f"{names.all(circuit.members)} are tied together: once what is common to each {names.place} and to each "
         f"{names.period} is set aside, what one of them does follows from the others"
+    )
+
+
+def at_one_time(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
+    """An exact dependency among people seen at one time: who had which components together."""
+    total = np.sum(on, axis=0)
+    if circuit.swap and len(set(circuit.weights)) == 1 and (total == total.flat[0]).all():
+        return f"everybody had exactly {number_in_words(int(total.flat[0]))} of {names.all(circuit.members)}"
+    for i, k in enumerate(circuit.members):
+        if (np.logical_or.reduce([x for j, x in enumerate(on) if j != i]) == on[i]).all():
+            others = [m for m in circuit.members if m != k]
+            return f"those who had {names.say(k)} are exactly those who had {names.all(others, 'or')}"
+    return (
+        f"{names.all(circuit.members)} are tied together: among people whom the same components can reach, who had one "
+        "of them follows from who had the others"
     )
 
 
@@ -130,6 +158,8 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
     """Why unit and period effects absorb a component."""
     state = paths.state[:, :, k]
     on = (state > 0)[paths.reach[:, k]]
+    if paths.n_periods == 1 and len(on) and (on.any() or not always):
+        return _absorbed_at_one_time(on)
     if always and on.size and on.all():
         return "it was on throughout for everybody whom it can reach"
     if not len(on):
@@ -146,6 +176,14 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
         when = names.when(paths.periods[int(rows[0].argmax())])
         return f"it began in the same {names.period} everywhere{whom} ({when})"
     return f"it changes only as a whole {names.place} or a whole {names.period} does, so nothing is left to compare"
+
+
+def _absorbed_at_one_time(on: np.ndarray) -> str:
+    if on.all():
+        return "everybody whom it can reach had it"
+    if not on.any():
+        return "nobody had it in these data"
+    return "people whom the same components can reach all had it, or all did not"
 
 
 def combination_words(members: Sequence[int], weights: Sequence[float], kind: str, names: Names) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from evalkit import checks
 from evalkit.checks import CheckResult
+from evalkit.components.wording import lone_person
 from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference, WeightedComparison
 from evalkit.designs.growth import growth_of_others
 from evalkit.designs.plan import NEVER
@@ -52,9 +53,11 @@ def attack(
 ) -> tuple[CheckResult, ...]:
     """Every check of design 2.5 that applies to the headline's design."""
     fair = {r.rung.name: r.answer for r in others if r.answer is not None and r.rung.fair and not r.rung.headline}
+    person = lone_person(study.paths, study.paths.inference_level(target.component)[0])
+    arms = BY_DOSE if getattr(target.design, "dose", False) else WITH_IT
     found = [
-        checks.leave_one_cluster(target.one, target.matters),
-        checks.few_clusters(target.one, BY_DOSE if getattr(target.design, "dose", False) else WITH_IT),
+        checks.leave_one_cluster(target.one, target.matters, person),
+        checks.few_clusters(target.one, arms, person or "place"),
         checks.rungs(target.one, fair),
         _date_rule(target, readings),
     ]

@@ -316,7 +316,8 @@ def _not_tested(e: Evidence) -> Verdict | None:
 def _cannot_tell_apart(e: Evidence) -> Verdict | None:
     if e.status not in ("bundle_only", "swap_only"):
         return None
-    plain = "one starts as another stops" if e.status == "swap_only" else "it goes together with other components"
+    swap = "one starts as another stops" if e.period else "people had the one or the other"
+    plain = swap if e.status == "swap_only" else "it goes together with other components"
     return Verdict("cannot_tell_apart", reasons=(e.reason or plain,), rule=2)
 
 

@@ -57,7 +57,8 @@ def bundle_sentence(evidence: Evidence) -> str:
     if not has_range(bundle):
         template = say.SWAP_NO_RANGE if min(bundle.signs) < 0 else say.BUNDLE_NO_RANGE
         return sentences(template, bundle.reason)
-    swapped = say.RESTS_EITHER if bundle.additive else say.RESTS_SWAP
+    changed = say.RESTS_SWAP if evidence.period else say.RESTS_SWAP_AT_ONE_TIME
+    swapped = say.RESTS_EITHER if bundle.additive else changed
     template = swapped if min(bundle.signs) < 0 else say.RESTS_THEM
     adds = say.BUNDLE_ADDS if bundle.additive else ""
     return sentences(_bundle_found(evidence, bundle), _rests(evidence, bundle, template), adds)
@@ -111,10 +112,11 @@ def what_would_change_our_mind(evidence: Evidence, verdict: Verdict) -> str:
     if e.cure:
         return full_stop(e.cure)
     if verdict.verdict == "cannot_tell_apart":
-        return full_stop(say.MIND_APART.format(periods=plural(e.period or "period")))
+        return full_stop(say.MIND_APART.format(periods=plural(e.period)) if e.period else say.MIND_APART_AT_ONE_TIME)
     if e.status != "not_tested":
         return full_stop(say.MIND_NOT_SEEN.format(outcome=quoted(e.outcome_name)))
-    return full_stop(say.MIND_NOT_TESTED.format(places=plural(e.place)))
+    untested = say.MIND_NOT_TESTED if e.period else say.MIND_NOT_TESTED_AT_ONE_TIME
+    return full_stop(untested.format(places=plural(e.place), units=plural(e.unit or "unit")))
 
 
 def in_one_breath(rows: Iterable[Mapping[str, object]]) -> str:
@@ -191,7 +193,8 @@ def _apart(e: Evidence, v: Verdict) -> str:
     names = other_labels(e)
     unnamed = "another component" if swap else "the other components"
     others = join_words([quoted(n) for n in e.tied or names]) or unnamed
-    lead = (say.SWAP if swap else say.TOGETHER).format(others=others)
+    swapped = say.SWAP if e.period else say.SWAP_AT_ONE_TIME
+    lead = (swapped if swap else say.TOGETHER).format(others=others)
     measured = e.bundle is not None and has_range(e.bundle)
     instead = swap or (e.bundle is not None and min(e.bundle.signs) < 0)
     close = "" if not measured else say.ALONE if instead else say.EITHER if len(names) == 1 else say.ANY
@@ -358,7 +361,7 @@ def _remedies(e: Evidence, found: Iterable[Weakness]) -> str:
 def _mind_cannot_tell(e: Evidence, v: Verdict) -> str:
     if v.rule == 3:
         return full_stop(e.cure or say.MIND_CLUSTERS.format(places=plural(e.place)))
-    more = say.MIND_MORE.format(units=plural(e.place))
+    more = (say.MIND_MORE if e.period else say.MIND_MORE_AT_ONE_TIME).format(units=plural(e.place))
     if e.margin is None:
         return sentences(say.MIND_MARGIN, more)
     if benefit_below_margin(e):

@@ -8,6 +8,7 @@ import pandas as pd
 from evalkit.inference.arms import FEWEST
 
 _LISTED = 6  # rows named beside a reason
+_ALONE = {"unit", "matched set", "person"}
 SAID = ("reason", "caution", "doubt")
 
 
@@ -39,11 +40,21 @@ def _said(frame: pd.DataFrame) -> list[str]:
 
 def cautions(frame: pd.DataFrame) -> np.ndarray:
     """(r,) a caution for each row with fewer than three clusters in an arm, '' elsewhere."""
-    words = np.full(len(frame), "", dtype=object)
+    words, people = np.full(len(frame), "", dtype=object), _of_people(frame)
     for arm in ("comparison", "exposed"):
         counts = frame[f"clusters_{arm}"].to_numpy(dtype=float)
         for n in np.unique(counts[counts < FEWEST]):
-            words[counts == n] = (
-                f"{n:.0f} {arm} cluster{'' if n == 1 else 's'}: the interval holds the truth less often than it says"
-            )
+            for alone in (False, True):
+                one, many = ("person", "people") if alone else ("cluster", "clusters")
+                words[(counts == n) & (people == alone)] = (
+                    f"{n:.0f} {arm} {one if n == 1 else many}: the interval holds the truth less often than it says"
+                )
     return words
+
+
+def _of_people(frame: pd.DataFrame) -> np.ndarray:
+    """(r,) which rows compare people who are each alone, in no cluster."""
+    if not {"right_if", "inference_level"} <= set(frame):
+        return np.zeros(len(frame), dtype=bool)
+    alone = [set(str(level).split(" and ")) <= _ALONE for level in frame["inference_level"]]
+    return np.array(alone, dtype=bool)

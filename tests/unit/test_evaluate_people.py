@@ -9,6 +9,7 @@ import pytest
 import evalkit as ek
 from evalkit.evaluation.flow import with_counts
 from evalkit.evaluation.verdicts import Evidence
+from evalkit.evaluation.words import what_would_change_our_mind
 from evalkit.reporting.pictures import pictures
 
 
@@ -201,3 +202,50 @@ def test_the_counts_in_a_sentence_are_those_that_its_tables_publish(hidden, expe
     told = with_counts(Evidence("advice", "y", "separable", units_behind=41.0, units_had=93.0), effects, flow)
     counts = (told.units_behind, told.units_had)
     assert counts == expected if expected else np.isnan(counts).all()
+
+
+class TestWordsAtOneTime:
+    """Nothing starts, stops or lies in a place where people are seen once."""
+
+    OVER_TIME = ("period", "starts", "stops", "any time", "places", "one place", "changed over", "found in", "longer", "cluster")
+
+    def said(self, components=("a", "b"), unit="person", **columns) -> str:
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({unit: range(120), "x": rng.normal(size=120), "a": (rng.random(120) < 0.5).astype(int)})
+        frame = frame.assign(**columns)
+        frame["y"] = frame["x"] + frame["a"] + rng.normal(size=120)
+        study = ek.Study(frame, unit=unit, period=None, outcome="y", covariates=["x"], components=list(components))
+        found = ek.evaluate(study)
+        minds = [what_would_change_our_mind(e, v) for e, v in found.decisions if v.verdict != "likely"]
+        reasons = [r for _, v in found.decisions for r in v.reasons]
+        words = [*found.verdicts["sentence"], *found.checks["words"], *found.separability.components["reason"]]
+        text = " ".join([*words, *found.separability.aliased, *minds, *reasons])
+        assert not [w for w in self.OVER_TIME if w in text], text
+        return text
+
+    def test_checks_leave_out_people(self):
+        text = self.said(("a",))
+        assert "It holds with any one person left out." in text and "people with it and" in text
+        assert "any one school left out" in self.said(("a",), unit="school")
+        assert "any one person left out" in self.said(("a",), unit="id")
+
+    def test_everybody_had_it(self):
+        assert "Everybody whom it can reach had it." in self.said(b=1)
+
+    def test_always_together_and_never_together(self):
+        assert "those who had “a” are exactly those who had “b”" in self.said(b=lambda d: d["a"])
+        text = self.said(b=lambda d: 1 - d["a"])
+        assert "because people had the one or the other" in text and "everybody had exactly one of “a” and “b”" in text
+        assert "with the one and" in text and "People who had one of them without the other would let us tell." in text
+
+    def test_one_person_alone(self):
+        text = self.said(("a",), a=lambda d: (d["person"] == 0) * 1)
+        assert "1 person had it and 119 people did not" in text
+
+    def test_a_caution_counts_people(self):
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({"id": range(40), "x": rng.normal(size=40), "y": rng.normal(size=40)})
+        study = ek.Study(frame.assign(a=(frame.id < 2) * 1), unit="id", period=None, outcome="y", covariates=["x"],
+                         components=["a"])  # fmt: skip
+        caution = ek.MatchedComparison()(study, "a").to_frame()["caution"][0]
+        assert caution.startswith("2 exposed people: ")
