@@ -207,7 +207,9 @@ def test_the_counts_in_a_sentence_are_those_that_its_tables_publish(hidden, expe
 class TestWordsAtOneTime:
     """Nothing starts, stops or lies in a place where people are seen once."""
 
-    OVER_TIME = ("period", "starts", "stops", "any time", "places", "one place", "changed over", "found in", "longer", "cluster")
+    OVER_TIME = (
+        "period", "starts", "stops", "any time", "places", "one place", "changed over", "found in", "longer", "cluster",
+    )  # fmt: skip
 
     def said(self, components=("a", "b"), unit="person", **columns) -> str:
         rng = np.random.default_rng(0)
