@@ -121,7 +121,7 @@ def restated(e: Evidence) -> list[str]:
     count += 0 if e.p_adjusted < 0.05 else 1
     count += 1 if e.rests_on_additivity else 0
     count += 1 if e.rests_on_matching else 0
-    count += 1 if e.unrecorded else 0
+    count += 1 if e.rests_on_matching and e.unrecorded else 0
     few = e.clusters_exposed < 3 or e.clusters_comparison < 3
     count += 1 if few and not (e.randomisation_p is not None and e.randomisation_p < 0.05) else 0
     capped = e.crossed_levels or few or e.people_exposed < 50
