@@ -16,8 +16,8 @@ LOW, HIGH = 0.92, 0.98
 FAR = 3
 """Monte Carlo errors by which a mean may miss its truth."""
 ZEROS, REFUSALS = 0.07, 0.95
-TRAP = {"policy": (0.19, 0.23), "nurse": (0.19, 0.23), "court": (0.19, 0.23)}
-"""What before and after says at Manchester, of components worth about 0.10, 0.09 and 0.05."""
+TRAP, POINTS = ("policy", "nurse", "court"), (19, 23)
+"""What before and after says at Manchester, in whole points, of components worth about 10, 9 and 5."""
 
 
 def targets(answers: pd.DataFrame) -> str:
@@ -100,9 +100,10 @@ def _trap(answers: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
     named = (answers["partnership"] == "rough_sleeping") & (answers["setting"] == "realistic")
     trap = answers[named & (answers["method"] == BEFORE_AFTER)].groupby("component")[["estimate", "truth"]].mean()
     if len(trap):
-        said = [f"{c} {100 * trap.loc[c, 'estimate']:+.1f} ({100 * trap.loc[c, 'truth']:+.1f})" for c in TRAP]
-        good = all(low <= trap.loc[c, "estimate"] <= high for c, (low, high) in TRAP.items())
-        yield "Manchester, *realistic*: before/after says +19 to +23 points (truth)", ", ".join(said), good
+        points = 100 * trap.loc[list(TRAP)]
+        said = [f"{c} {x:+.1f} ({t:+.1f})" for c, x, t in points.itertuples()]
+        good = points["estimate"].round().between(*POINTS).all()
+        yield "Manchester, *realistic*: before/after says +19 to +23 points (truth)", ", ".join(said), bool(good)
 
 
 def _named(off: pd.Series) -> str:
