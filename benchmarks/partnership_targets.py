@@ -17,7 +17,7 @@ FAR = 3
 """Monte Carlo errors by which a mean may miss its truth."""
 ZEROS, REFUSALS = 0.07, 0.95
 TRAP, POINTS = ("policy", "nurse", "court"), (19, 23)
-"""What before and after says at Manchester, in whole points, of components worth about 10, 9 and 5."""
+"""What before and after says at Manchester, of components worth about 10, 9 and 5, within its own Monte Carlo error."""
 
 
 def targets(answers: pd.DataFrame) -> str:
@@ -98,12 +98,13 @@ def _silence(mine: pd.DataFrame, answers: pd.DataFrame) -> Iterator[tuple[str, s
 
 def _trap(answers: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
     named = (answers["partnership"] == "rough_sleeping") & (answers["setting"] == "realistic")
-    trap = answers[named & (answers["method"] == BEFORE_AFTER)].groupby("component")[["estimate", "truth"]].mean()
-    if len(trap):
-        points = 100 * trap.loc[list(TRAP)]
-        said = [f"{c} {x:+.1f} ({t:+.1f})" for c, x, t in points.itertuples()]
-        good = points["estimate"].round().between(*POINTS).all()
-        yield "Manchester, *realistic*: before/after says +19 to +23 points (truth)", ", ".join(said), bool(good)
+    told = answers[named & (answers["method"] == BEFORE_AFTER)].groupby("component")[["estimate", "truth"]]
+    if len(told):
+        points, error = 100 * told.mean().loc[list(TRAP)], 100 * told.sem().loc[list(TRAP), "estimate"]
+        said = [f"{c} {x:+.1f} (error {error[c]:.1f}, truth {t:+.1f})" for c, x, t in points.itertuples()]
+        low, high = points["estimate"] + FAR * error, points["estimate"] - FAR * error
+        good = ((low >= POINTS[0]) & (high <= POINTS[1])).all()
+        yield "Manchester, *realistic*: before/after says +19 to +23 points", ", ".join(said), bool(good)
 
 
 def _named(off: pd.Series) -> str:
