@@ -17,7 +17,13 @@ FAR = 3
 """Monte Carlo errors by which a mean may miss its truth."""
 ZEROS, REFUSALS = 0.07, 0.95
 TRAP, POINTS = ("policy", "nurse", "court"), (19, 23)
-"""What before and after says at Manchester, of components worth about 10, 9 and 5, within its own Monte Carlo error."""
+"""What before and after says at Manchester, of components worth about 10, 9 and 5."""
+TIED = {
+    "rough_sleeping": ("newsletter",),  # it starts with the policy
+    "carers": ("groups",),  # they start as the education stops
+    "portfolio": ("key_worker", "peer_support", "budget", "therapy", "training", "advice"),  # all six or none
+}
+"""What the settings of `hard` tie together, so that no data of theirs tell it apart; always-on components aside."""
 
 
 def targets(answers: pd.DataFrame) -> str:
@@ -66,10 +72,9 @@ def _hard(mine: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
     hard = mine[mine["setting"] == "hard"]
     if not len(hard):
         return
-    told = hard["estimate"].notna().groupby([hard[k] for k in KEYS]).mean()
-    apart = told.index[told < 0.5]
-    if len(apart):
-        share = hard.set_index(KEYS).loc[apart, "verdict"].isin(REFUSED).groupby(level=KEYS).mean()
+    tied = hard[[c in TIED.get(p, ()) for p, c in zip(hard["partnership"], hard["component"], strict=True)]]
+    if len(tied):
+        share = tied["verdict"].isin(REFUSED).groupby([tied[k] for k in KEYS]).mean()
         off = share[share < REFUSALS]
         named = ", ".join(f"{c} ({p})" for p, _, c in share.index)
         yield (
@@ -102,8 +107,7 @@ def _trap(answers: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
     if len(told):
         points, error = 100 * told.mean().loc[list(TRAP)], 100 * told.sem().loc[list(TRAP), "estimate"]
         said = [f"{c} {x:+.1f} (error {error[c]:.1f}, truth {t:+.1f})" for c, x, t in points.itertuples()]
-        low, high = points["estimate"] + FAR * error, points["estimate"] - FAR * error
-        good = ((low >= POINTS[0]) & (high <= POINTS[1])).all()
+        good = points["estimate"].between(*POINTS).all()
         yield "Manchester, *realistic*: before/after says +19 to +23 points", ", ".join(said), bool(good)
 
 
