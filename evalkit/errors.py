@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 
 
 class EvalkitError(ValueError):
@@ -75,3 +76,9 @@ def check_choice(name: str, value: object, allowed: Iterable[object]) -> None:
     if value not in options:
         listed = ", ".join(repr(o) for o in options)
         raise OptionError(f"{name}={value!r} is not a choice. Use one of: {listed}.")
+
+
+def check_periods(name: str, value: object, least: int) -> None:
+    """Raise an `OptionError` unless `value` is a whole number of periods, `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise OptionError(f"{name}={value!r} is not a choice. Use a whole number of periods, {least} or more.")

@@ -17,7 +17,8 @@ class Arena:
     on, off: (P, T) the component is on, or off; neither where part-way or unknown.
     reach: (P,) whether it can reach them. others: (P, T) codes, -1 unknown.
     clusters: (clusters x P) sparse incidence; copies: how many clusters each of its lines stands for, None for one.
-    size: (P,) units of each path, None for one each.
+    size: (P,) units of each path, None for one each. kind: (P,) only paths of the same kind are compared; None where
+    all may be.
     """
 
     component: str
@@ -28,21 +29,26 @@ class Arena:
     clusters: sparse.csr_matrix
     copies: np.ndarray | None = None
     size: np.ndarray | None = None
+    kind: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.on.shape
 
+    def like(self, path: int) -> np.ndarray:
+        """(P,) which paths are of the same kind as one."""
+        return np.ones(self.shape[0], dtype=bool) if self.kind is None else self.kind == self.kind[path]
 
-def arena(paths: Paths, component: str, others: str) -> Arena:
-    """Read one component's states and the joint state of the others from `paths`."""
+
+def arena(paths: Paths, component: str, others: str, kind: np.ndarray | None = None) -> Arena:
+    """Read one component's states and the joint state of the others from `paths`; `kind` as in `Arena`."""
     k = paths.index(component)
     own = paths.state[:, :, k]
     reach = paths.reach[:, k]
     code = np.zeros(own.shape, dtype=np.int64) if others == "ignored" else paths.others(component)
     level, _ = paths.inference_level(component)
     size = np.bincount(paths.path, minlength=paths.n_paths).astype(float)
-    return Arena(component, (own > 0) & reach[:, None], own == OFF, reach, code, *incidence(paths, level), size)
+    return Arena(component, (own > 0) & reach[:, None], own == OFF, reach, code, *incidence(paths, level), size, kind)
 
 
 def incidence(paths: Paths, level: str) -> tuple[sparse.csr_matrix, np.ndarray | None]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from evalkit.designs.arena import Arena
-from evalkit.errors import OptionError, check_choice
+from evalkit.errors import check_choice, check_periods
 
 NEVER = np.iinfo(np.int64).max // 4
 
@@ -40,12 +40,10 @@ class Rules:
         check_choice("comparison", self.comparison, ("not_yet", "never"))
         check_choice("others", self.others, ("same", "unchanged", "ignored"))
         check_choice("base", self.base, ("varying", "universal"))
-        for name, least in (("base_window", 1), ("anticipation", 0), ("lookback", 0), ("horizon", 0)):
-            value = getattr(self, name)
-            if name == "horizon" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise OptionError(f"{name}={value!r} is not a choice. Use a whole number of periods, {least} or more.")
+        for name, least in (("base_window", 1), ("anticipation", 0), ("lookback", 0)):
+            check_periods(name, getattr(self, name), least)
+        if self.horizon is not None:
+            check_periods("horizon", self.horizon, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +199,7 @@ def _compare(
     if not leads:
         base[:cohort] = -1
     allowed = _untouched(stage, rules, base, touched)
-    allowed[first == cohort] = False
+    allowed[(first == cohort) | ~stage.like(path)] = False
     agree = _Agreement(stage.others, rules, path, moved)
     match, window = _widest(stage, rules, (path, base, quiet), allowed, agree)
     window[base < 0] = 0
@@ -215,7 +213,7 @@ def _compare_after(stage: Arena, rules: Rules, start: tuple[int, int, int], know
     path, cohort, last_off = start
     touched, first, moved = known
     low = max(last_off - rules.anticipation - rules.lookback, 0)
-    may = stage.reach & (touched > cohort + rules.anticipation)
+    may = stage.reach & (touched > cohort + rules.anticipation) & stage.like(path)
     if rules.others == "same":
         code = stage.others[:, low : cohort + 1]
         may &= ((code == code[path]) & (code >= 0)).all(axis=1)
@@ -228,7 +226,8 @@ def _compare_after(stage: Arena, rules: Rules, start: tuple[int, int, int], know
     on, off, reach, others = stage.on[rows], stage.off[rows], stage.reach[rows], stage.others[rows]
     clusters = stage.clusters if rules.base_window == 1 else stage.clusters[:, rows]
     size = None if stage.size is None else stage.size[rows]
-    part = Arena(stage.component, on, off, reach, others, clusters, stage.copies, size)
+    kind = None if stage.kind is None else stage.kind[rows]
+    part = Arena(stage.component, on, off, reach, others, clusters, stage.copies, size, kind)
     here = (int(np.searchsorted(rows, path)), cohort, last_off)
     found = _compare(part, rules, here, (touched[rows], first[rows], moved[rows]), False)
     if found is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.designs.adjust import ADJUSTMENTS
 from evalkit.designs.adjust.adjusted import adjusted_estimate
 from evalkit.designs.arena import arena
+from evalkit.designs.arrivals import by_arrival
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.kept import kept_plan
 from evalkit.designs.plan import Plan, Rules, make_plan
@@ -14,7 +15,7 @@ from evalkit.designs.protocol import StudyLike
 from evalkit.designs.readers import CrossSections, Within
 from evalkit.designs.rollout import Naming, assemble
 from evalkit.designs.sums import Sums
-from evalkit.errors import NotIdentifiedError, OptionError, check_choice
+from evalkit.errors import NotIdentifiedError, OptionError, check_choice, check_periods
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
 
@@ -50,6 +51,9 @@ class StaggeredRollout:
     horizon: last event time estimated. lookback: periods before the base in which the others must also
         agree, and an earlier spell of k must have ended.
     outcome: name of another outcome than the study's first.
+    arrival: None, or within how many periods of each other units must have come onto the record to be compared, where
+        they came one after another; those there from the first period on are compared among themselves. Cells of
+        `weights()` then say between which periods their units came.
 
     Calling raises `OptionError` for an unknown component and `NotIdentifiedError` when no unit ever
     starts the component after a period without it.
@@ -65,9 +69,12 @@ class StaggeredRollout:
     lookback: int = 0
     compare: str = "within"
     outcome: str | None = None
+    arrival: int | None = None
 
     def __post_init__(self) -> None:
         self.rules  # noqa: B018 - an impossible option is refused when the design is made
+        if self.arrival is not None:
+            check_periods("arrival", self.arrival, 1)
         check_choice("adjust", self.adjust, ADJUSTMENTS)
         check_choice("compare", self.compare, ("within", "cross_sections"))
         if self.adjust is not None and self.compare != "within":
@@ -80,9 +87,13 @@ class StaggeredRollout:
         )
 
     def plan(self, paths: Paths, component: str) -> Plan:
-        """Every start of the component with its matches; sees no outcome."""
+        """Every start of the component with its matches, on paths split by `arrival` where asked; sees no outcome."""
         key = ("rollout", component, self.others, self.rules)
-        return kept_plan(paths, key, lambda: make_plan(arena(paths, component, self.others), self.rules))
+        if self.arrival is None:
+            return kept_plan(paths, key, lambda: make_plan(arena(paths, component, self.others), self.rules))
+        split = by_arrival(paths, self.arrival)
+        stage = lambda: arena(split.paths, component, self.others, split.kind)  # noqa: E731
+        return kept_plan(split.paths, key, lambda: make_plan(stage(), self.rules))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""
@@ -97,8 +108,15 @@ class StaggeredRollout:
                 f"No unit starts {component!r} after a period without it, so there is no change to compare. "
                 "`separability` says what could still be told."
             )
-        level, _ = study.paths.inference_level(component)
-        sums, naming = Sums.of_outcome(study.paths, level, study.values(self.outcome)), self._naming(study, component)
+        if self.arrival is None:
+            return self._read(plan, study, study.paths, component)
+        split = by_arrival(study.paths, self.arrival)
+        found = self._read(plan, study, split.paths, component)
+        return replace(found, cells=split.named(found.cells))
+
+    def _read(self, plan: Plan, study: StudyLike, paths: Paths, component: str) -> Estimate:
+        level, _ = paths.inference_level(component)
+        sums, naming = Sums.of_outcome(paths, level, study.values(self.outcome)), self._naming(study, component)
         if self.adjust is not None:
             return adjusted_estimate(plan, study, sums, self.adjust, naming)
         return assemble(
@@ -107,4 +125,6 @@ class StaggeredRollout:
 
     def _naming(self, study: StudyLike, component: str) -> Naming:
         outcome = study.outcome(self.outcome)
-        return Naming(component, outcome.column, outcome.unit, f"adopters with a match among {OTHERS[self.others]}")
+        alike = "" if self.arrival is None else ", among those who came onto the record at about the same time"
+        population = f"adopters with a match among {OTHERS[self.others]}{alike}"
+        return Naming(component, outcome.column, outcome.unit, population)

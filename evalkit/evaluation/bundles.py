@@ -15,8 +15,9 @@ from evalkit.components.status import Audit, make_audit, status_of
 from evalkit.components.wording import Names, names_of
 from evalkit.designs.joint_combination import JointCombination
 from evalkit.designs.protocol import StudyLike
+from evalkit.evaluation.arrivals import rungs_for
 from evalkit.evaluation.headline import Run, Window, run
-from evalkit.evaluation.ladder import DOSE, JOINT, UNCHANGED, Choices, Rung, ladder, people_ladder
+from evalkit.evaluation.ladder import DOSE, JOINT, UNCHANGED, Choices, Rung, people_ladder
 from evalkit.evaluation.verdicts import BundleEvidence
 from evalkit.evaluation.view import View, swap, together
 from evalkit.show.words import join_words
@@ -123,7 +124,7 @@ def _as_one(scene: _Scene, plain: BundleEvidence, view: View, name: str) -> _Way
     if study.paths.n_periods == 1:
         rungs = people_ladder(found.best_design, scene.outcome.column, bool(scene.study.covariates))
     else:
-        rungs = ladder(found.best_design, scene.choices, scene.outcome.column, window.lag)
+        rungs = rungs_for(view.paths, name, found.best_design, scene.choices, window, scene.outcome.column)
     reason = "" if found.status in ("bundle_only", "swap_only") else found.reason
     return _Way(view, name, window, next((r for r in rungs if r.headline), None), reason)
 

@@ -13,11 +13,12 @@ from evalkit.components import Separability, separability
 from evalkit.designs import TwoWayFixedEffects
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
+from evalkit.evaluation.arrivals import rule_for, rungs_for
 from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_of
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
 from evalkit.evaluation.headline import Window, run
-from evalkit.evaluation.ladder import MATCHED, UNRECORDED, Choices, ladder, people_ladder, rule_words
+from evalkit.evaluation.ladder import MATCHED, UNRECORDED, Choices, people_ladder
 from evalkit.evaluation.verdicts import Evidence, Verdict
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
@@ -127,18 +128,28 @@ def evaluate(
         checks=tables.checks(findings),
         event_studies=tables.event_studies(findings, level),
         leave_one_out=tables.leave_one_out(findings),
-        rules=_rules(study, sep),
+        rules=_rules(study, sep, choices),
         findings=findings,
         decisions=decisions,
         bundle_runs=bundles,
     )  # fmt: skip
 
 
-def _rules(study: Study, sep: Separability) -> dict[str, str]:
-    best = sep.components.set_index("component")["best_design"]
+def _rules(study: Study, sep: Separability, choices: Choices) -> dict[str, str]:
+    rows = sep.components.set_index("component")
     bare = study.paths.n_periods == 1 and not study.covariates
-    names = {n: UNRECORDED if bare and best[n] == MATCHED else str(best[n]) for n in best.index}
-    return {c.name: rule_words(names[c.name], c.label) for c in study.components}
+    found = {}
+    for c in study.components:
+        best, window = str(rows.loc[c.name, "best_design"]), _claimed(study, rows.loc[c.name], choices)
+        best = UNRECORDED if bare and best == MATCHED else best
+        found[c.name] = rule_for(study.paths, c.name, best, choices, window, c.label)
+    return found
+
+
+def _claimed(study: Study, row: pd.Series, choices: Choices) -> Window:
+    """The window claimed for the component of a row of separability."""
+    lag = study.component(str(row.name)).lag
+    return window_of(row, lag, study.paths.n_periods > 1).within(choices.horizon)
 
 
 def _find(
@@ -151,13 +162,13 @@ def _find(
     seed: int,
 ) -> Finding:
     row = sep.components.set_index("component").loc[component]
-    window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(choices.horizon)
+    window = _claimed(study, row, choices)
     if row["status"] not in ESTIMATED:
         return Finding(component, outcome, str(row["status"]), window, (), None, (), str(row["reason"]))
     if study.paths.n_periods == 1:
         rungs = people_ladder(str(row["best_design"]), outcome.column, bool(study.covariates))
     else:
-        rungs = ladder(str(row["best_design"]), choices, outcome.column, window.lag)
+        rungs = rungs_for(study.paths, component, str(row["best_design"]), choices, window, outcome.column)
     runs = tuple(run(r, study, component, window) for r in rungs)
     headline = next((r for r in runs if r.rung.headline), None)
     found: tuple = ()

@@ -57,6 +57,12 @@ RULES = {
 }
 
 
+CAME_APART = (
+    "Only those who came onto the record within the same {periods} are compared, because those with it had come at "
+    "other times than those without."
+)
+
+
 @dataclass(frozen=True)
 class Rung:
     """One design tried for a component. `fair` rungs are compared with the headline; the others are
@@ -84,7 +90,7 @@ class Choices:
         )
 
 
-def ladder(best_design: str, choices: Choices, outcome: str, lag: int = 0) -> tuple[Rung, ...]:
+def ladder(best_design: str, choices: Choices, outcome: str | None = None, lag: int = 0) -> tuple[Rung, ...]:
     """Every rung that is run, in order of strength; the headline is that of `best_design`.
 
     Where the others only stand still, they must have done so for max(1, `lag`) periods before the base too, as
@@ -130,6 +136,11 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
 
 
-def rule_words(best_design: str, label: str) -> str:
-    """The rule that chose the headline, in words."""
-    return RULES.get(best_design, RULES[""]).format(label=label)
+def rule_words(best_design: str, label: str, apart: int | None = None) -> str:
+    """The rule that chose the headline, in words. apart: within how many periods of each other people must have come
+    to be compared, None where that was not asked."""
+    words = RULES.get(best_design, RULES[""]).format(label=label)
+    if apart is None:
+        return words
+    periods = "period" if apart == 1 else f"{apart} periods"
+    return f"{words} {CAME_APART.format(periods=periods)}"

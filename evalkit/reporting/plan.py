@@ -16,8 +16,9 @@ import numpy as np
 from evalkit import __version__
 from evalkit.components import separability
 from evalkit.errors import EvalkitError
+from evalkit.evaluation.arrivals import rule_for
 from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, rule_words
+from evalkit.evaluation.ladder import Choices
 from evalkit.study import Study
 from evalkit.study.paths import Paths
 
@@ -40,10 +41,11 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
     for c in study.components:
         window = window_of(rows.loc[c.name], c.lag).within(choices.horizon)
         best = str(rows.loc[c.name, "best_design"])
+        rule = rule_for(study.paths, c.name, best, choices, window, c.label)
         fixed = {name: _plain(getattr(c, name)) for name in _COMPONENT}
         components.append(
             {"name": c.name, "label": c.label, **fixed, "status": str(rows.loc[c.name, "status"]), "design": best,
-             "window": [window.lag, window.until], "rule": rule_words(best, c.label)}
+             "window": [window.lag, window.until], "rule": rule}
         )  # fmt: skip
     body = {
         "evalkit": __version__, "title": study.title, "question": study.question, "level": level,

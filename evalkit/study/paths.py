@@ -160,6 +160,11 @@ class Paths:
         return self._cells[level]
 
     @cached_property
+    def came(self) -> np.ndarray:
+        """(n,) position of the first row of each unit."""
+        return np.zeros(self.n_units, dtype=np.int64) if self.seen is None else self.seen.argmax(axis=1)
+
+    @cached_property
     def balanced(self) -> bool:
         return self.seen is None or bool(self.seen.all())
 

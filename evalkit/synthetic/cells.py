@@ -10,14 +10,16 @@ from evalkit.study import Study
 from evalkit.synthetic.projects import project_effects
 from evalkit.synthetic.world import World
 
+CAME = ("came_from", "came_to")
 NEEDED = ("row", "component", "path", "cluster", "period", "sign", "weight")
 
 
 def true_of_cells(world: World, study: Study, weights: pd.DataFrame, outcome: str | None) -> pd.Series:
     """For each row: the sum over adopters' cells (sign +1) of weight x the true effect of the component there.
 
-    The true effect of a cell is the mean, over its people who were seen at the period (and at the base, if the frame
-    names one), of the outcome as it was less the outcome with the component off and the others as they were.
+    The true effect of a cell is the mean, over its people who were seen at the period (and at the base, and who came
+    between two periods, if the frame names them), of the outcome as it was less the outcome with the component off
+    and the others as they were.
     """
     lack = [c for c in NEEDED if c not in weights.columns]
     if lack:
@@ -55,8 +57,9 @@ def _of_component(world: World, study: Study, cells: pd.DataFrame, component: st
     seen = np.concatenate([np.zeros((len(there), 1), int), np.cumsum(there, axis=1)], axis=1)
     out = np.empty(len(cells))
     base = _bases(cells, study)
-    for (path, cluster), mine in cells.groupby(["path", "cluster"]).indices.items():
-        units = np.flatnonzero((study.paths.path == path) & _in_cluster(study, cluster))
+    keys = ["path", "cluster", *(c for c in CAME if c in cells.columns)]
+    for (path, cluster, *between), mine in cells.groupby(keys, dropna=False).indices.items():
+        units = np.flatnonzero((study.paths.path == path) & _in_cluster(study, cluster) & _came(study, between))
         last, first = base[0][mine], base[1][mine]
         used = there[units][:, place[mine]] & (seen[units][:, last + 1] > seen[units][:, first])
         count = used.sum(axis=0)
@@ -82,6 +85,15 @@ def _bases(cells: pd.DataFrame, study: Study) -> tuple[np.ndarray, np.ndarray]:
     last = np.maximum(pd.Index(study.paths.periods).get_indexer(pd.Index(cells["base"])), 0)
     window = cells["window"].to_numpy() if "window" in cells.columns else np.ones(len(cells), dtype=int)
     return last, np.maximum(last - np.maximum(window, 1) + 1, 0)
+
+
+def _came(study: Study, between: list) -> np.ndarray:
+    """(n,) units whose first row lies between two periods; all where none are named."""
+    if not between or pd.isna(between).any():
+        return np.ones(len(study.paths.path), dtype=bool)
+    first = study.paths.came
+    low, high = pd.Index(study.paths.periods).get_indexer(pd.Index(between))
+    return (first >= low) & (first <= high)
 
 
 def _in_cluster(study: Study, cluster: object) -> np.ndarray:

@@ -1,0 +1,115 @@
+"""When units came onto the record: who came at about the same time, and whether both sides came alike.
+
+Where people join one after another, an outcome that moves with time since joining (a placement that holds, a waiting
+list) makes those who joined early move apart from those who joined late, whatever was done for them. A component
+given to all who join from some date on sorts them so: those without it, who are compared, joined earlier where it
+was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.plan import Comparison, Plan, read_together
+from evalkit.designs.sums import add_by
+from evalkit.study.paths import Paths
+
+ALIKE = 0.1
+"""Standard deviations by which two sides may differ and still count as alike (Austin 2009, Statistics in Medicine
+28: 3083-3107)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arrivals:
+    """The paths of a study, split by when their units came.
+
+    paths: the same units on split paths. origin: (P',) the path that each was. kind: (P',) which time of coming, in
+    order. first, last: (P',) positions between which its units came.
+    """
+
+    paths: Paths
+    origin: np.ndarray
+    kind: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    def named(self, cells: Callable[..., pd.DataFrame] | None) -> Callable[..., pd.DataFrame] | None:
+        """What makes cells of the study's paths, with the periods between which their units came, of one that makes
+        cells of the split ones."""
+        return None if cells is None else lambda matrix=None: self._named(cells(matrix))
+
+    def _named(self, cells: pd.DataFrame) -> pd.DataFrame:
+        at, periods = cells["path"].to_numpy(), self.paths.periods
+        return cells.assign(path=self.origin[at], came_from=periods[self.first[at]], came_to=periods[self.last[at]])
+
+
+_KEPT: WeakKeyDictionary[Paths, dict[int, Arrivals]] = WeakKeyDictionary()
+
+
+def by_arrival(paths: Paths, width: int) -> Arrivals:
+    """The paths split by when units came: from the first period on, or within the same `width` periods after it.
+
+    Those who are there from the first period on may have come long before, and are a kind of their own.
+    """
+    mine = _KEPT.setdefault(paths, {})
+    if width not in mine:
+        mine[width] = _split(paths, width)
+    return mine[width]
+
+
+def _split(paths: Paths, width: int) -> Arrivals:
+    kind = -(-paths.came // width)
+    kinds = int(kind.max(initial=0)) + 1
+    codes, path = np.unique(paths.path * kinds + kind, return_inverse=True)
+    origin, kind = np.divmod(codes, kinds)
+    split = replace(paths, path=path.reshape(-1), state=paths.state[origin], reach=paths.reach[origin], _cells={})
+    last = np.minimum(kind * width, paths.n_periods - 1)
+    return Arrivals(split, origin, kind, np.where(kind > 0, (kind - 1) * width + 1, 0), last)
+
+
+def arrival_gap(paths: Paths, plan: Plan, lag: int = 0, until: int | None = None) -> float:
+    """Standard deviations by which adopters had come earlier (negative) or later than their matches.
+
+    Means over the units seen at the base of each comparison with `lag` <= event time <= `until`, weighted by
+    adopters; the standard deviation is the root of the mean of the two sides' variances. 0 where all came together.
+    """
+    when = paths.came.astype(np.float64)
+    if paths.seen is None or not len(plan) or when.min() == when.max():
+        return 0.0
+    moments = _moments(paths, when)
+    found = [part for c in read_together(plan) for part in _gaps(c, moments, lag, until)]
+    weight, gap, spread = np.array(found).reshape(-1, 3).T
+    if not weight.sum():
+        return 0.0
+    mean, variance = np.average(gap, weights=weight), np.average(spread, weights=weight)
+    if variance <= 0:
+        return 0.0 if mean == 0 else float(np.sign(mean) * np.inf)
+    return float(mean / np.sqrt(variance))
+
+
+def _moments(paths: Paths, when: np.ndarray) -> np.ndarray:
+    """(3, P, T) weights of the units of each path seen in each period, times 1, their coming, and its square."""
+    weight = np.asarray(paths.seen) * (np.ones(len(when)) if paths.weights is None else paths.weights)[:, None]
+    return np.stack([add_by(weight * x[:, None], paths.path, paths.n_paths) for x in (when**0, when, when**2)])
+
+
+def _gaps(c: Comparison, moments: np.ndarray, lag: int, until: int | None) -> list[tuple[float, float, float]]:
+    """Adopters, their gap to the matches, and the mean of both variances, for each period of one comparison."""
+    event = c.event_time()
+    t = np.flatnonzero(c.matched & (event >= lag) & (event <= (len(event) if until is None else until)))
+    at_base = moments[:, :, c.base[t]]
+    mine = at_base[:, c.adopters].sum(axis=1)
+    other = np.einsum("kpt,pt->kt", at_base, c.match[:, t].astype(float))
+    ok = (mine[0] > 0) & (other[0] > 0)
+    (m1, v1), (m2, v2) = _mean_and_variance(mine[:, ok]), _mean_and_variance(other[:, ok])
+    return list(zip(mine[0, ok], m1 - m2, (v1 + v2) / 2, strict=True))
+
+
+def _mean_and_variance(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean = moments[1] / moments[0]
+    return mean, np.maximum(moments[2] / moments[0] - mean**2, 0.0)
