@@ -17,7 +17,7 @@ FAR = 3
 """Monte Carlo errors by which a mean may miss its truth."""
 ZEROS, REFUSALS = 0.07, 0.95
 TRAP, POINTS = ("policy", "nurse", "court"), (19, 23)
-"""What before and after says at Manchester, of components worth about 10, 9 and 5."""
+"""What before and after says at Manchester, in whole points, of components worth about 10, 9 and 5."""
 TIED = {
     "rough_sleeping": ("newsletter",),  # it starts with the policy
     "carers": ("groups",),  # they start as the education stops
@@ -107,8 +107,8 @@ def _trap(answers: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
     if len(told):
         points, error = 100 * told.mean().loc[list(TRAP)], 100 * told.sem().loc[list(TRAP), "estimate"]
         said = [f"{c} {x:+.1f} (error {error[c]:.1f}, truth {t:+.1f})" for c, x, t in points.itertuples()]
-        good = points["estimate"].between(*POINTS).all()
-        yield "Manchester, *realistic*: before/after says +19 to +23 points", ", ".join(said), bool(good)
+        good = bool(points["estimate"].round().between(*POINTS).all())
+        yield "Manchester, *realistic*: before/after says +19 to +23 points, in whole points", ", ".join(said), good
 
 
 def _named(off: pd.Series) -> str:

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.plan import Comparison, Plan, read_together
-from evalkit.designs.sums import add_by
 from evalkit.study.paths import Paths
 
 ALIKE = 0.1
@@ -49,6 +48,7 @@ class Arrivals:
 
 
 _KEPT: WeakKeyDictionary[Paths, dict[int, Arrivals]] = WeakKeyDictionary()
+_MOMENTS: WeakKeyDictionary[Paths, np.ndarray] = WeakKeyDictionary()
 
 
 def by_arrival(paths: Paths, width: int) -> Arrivals:
@@ -78,11 +78,9 @@ def arrival_gap(paths: Paths, plan: Plan, lag: int = 0, until: int | None = None
     Means over the units seen at the base of each comparison with `lag` <= event time <= `until`, weighted by
     adopters; the standard deviation is the root of the mean of the two sides' variances. 0 where all came together.
     """
-    when = paths.came.astype(np.float64)
-    if paths.seen is None or not len(plan) or when.min() == when.max():
+    if not len(plan) or (paths.came == paths.came[0]).all():
         return 0.0
-    moments = _moments(paths, when)
-    found = [part for c in read_together(plan) for part in _gaps(c, moments, lag, until)]
+    found = [part for c in read_together(plan) for part in _gaps(c, _moments(paths), lag, until)]
     weight, gap, spread = np.array(found).reshape(-1, 3).T
     if not weight.sum():
         return 0.0
@@ -92,10 +90,17 @@ def arrival_gap(paths: Paths, plan: Plan, lag: int = 0, until: int | None = None
     return float(mean / np.sqrt(variance))
 
 
-def _moments(paths: Paths, when: np.ndarray) -> np.ndarray:
+def _moments(paths: Paths) -> np.ndarray:
     """(3, P, T) weights of the units of each path seen in each period, times 1, their coming, and its square."""
-    weight = np.asarray(paths.seen) * (np.ones(len(when)) if paths.weights is None else paths.weights)[:, None]
-    return np.stack([add_by(weight * x[:, None], paths.path, paths.n_paths) for x in (when**0, when, when**2)])
+    if paths not in _MOMENTS:
+        weight = np.ones(paths.n_units) if paths.weights is None else paths.weights
+        found = np.empty((3, paths.n_paths, paths.n_periods))
+        for power in range(3):
+            each = weight * paths.came.astype(np.float64) ** power
+            for t, seen in enumerate(np.asarray(paths.seen).T):  # a period at a time: people may be a million
+                found[power, :, t] = np.bincount(paths.path, weights=each * seen, minlength=paths.n_paths)
+        _MOMENTS[paths] = found
+    return _MOMENTS[paths]
 
 
 def _gaps(c: Comparison, moments: np.ndarray, lag: int, until: int | None) -> list[tuple[float, float, float]]:
