@@ -8,7 +8,6 @@ was given.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -16,11 +15,14 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.plan import Comparison, Plan, read_together
+from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
 
 ALIKE = 0.1
 """Standard deviations by which two sides may differ and still count as alike (Austin 2009, Statistics in Medicine
 28: 3083-3107)."""
+
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,8 @@ class Arrivals:
     first: np.ndarray
     last: np.ndarray
 
-    def named(self, cells: Callable[..., pd.DataFrame] | None) -> Callable[..., pd.DataFrame] | None:
-        """What makes cells of the study's paths, with the periods between which their units came, of one that makes
-        cells of the split ones."""
-        return None if cells is None else lambda matrix=None: self._named(cells(matrix))
-
-    def _named(self, cells: pd.DataFrame) -> pd.DataFrame:
+    def named(self, cells: pd.DataFrame) -> pd.DataFrame:
+        """Cells of split paths as cells of the study's, with the periods between which their units came."""
         at, periods = cells["path"].to_numpy(), self.paths.periods
         return cells.assign(path=self.origin[at], came_from=periods[self.first[at]], came_to=periods[self.last[at]])
 
@@ -54,12 +52,26 @@ _MOMENTS: WeakKeyDictionary[Paths, np.ndarray] = WeakKeyDictionary()
 def by_arrival(paths: Paths, width: int) -> Arrivals:
     """The paths split by when units came: from the first period on, or within the same `width` periods after it.
 
-    Those who are there from the first period on may have come long before, and are a kind of their own.
+    Those who are there from the first period on may have come long before, and are a kind of their own. A unit that
+    moved came with its first stay.
     """
     mine = _KEPT.setdefault(paths, {})
     if width not in mine:
         mine[width] = _split(paths, width)
     return mine[width]
+
+
+def named(paths: Paths, width: int, found: Estimate) -> Estimate:
+    """An estimate that was read on split paths, with cells that name those of the study."""
+    split, cells = by_arrival(paths, width), found.cells
+    if cells is None:
+        return found
+    return replace(found, cells=lambda matrix=None: split.named(cells(matrix)))
+
+
+def among(paths: Paths, width: int | None) -> Paths:
+    """The paths as they are, or split by `by_arrival`."""
+    return paths if width is None else by_arrival(paths, width).paths
 
 
 def _split(paths: Paths, width: int) -> Arrivals:
@@ -72,31 +84,36 @@ def _split(paths: Paths, width: int) -> Arrivals:
     return Arrivals(split, origin, kind, np.where(kind > 0, (kind - 1) * width + 1, 0), last)
 
 
-def arrival_gap(paths: Paths, plan: Plan, lag: int = 0, until: int | None = None) -> float:
-    """Standard deviations by which adopters had come earlier (negative) or later than their matches.
+def arrival_gap(paths: Paths, plan: Plan, lag: int = 0, until: int | None = None) -> tuple[float, float]:
+    """Periods by which adopters had come earlier (negative) or later than their matches, and a standard deviation.
 
     Means over the units seen at the base of each comparison with `lag` <= event time <= `until`, weighted by
-    adopters; the standard deviation is the root of the mean of the two sides' variances. 0 where all came together.
+    adopters; the standard deviation is the root of the mean of the two sides' variances. (0, 0) where all came
+    together, or nobody is compared.
     """
     if not len(plan) or (paths.came == paths.came[0]).all():
-        return 0.0
+        return 0.0, 0.0
     found = [part for c in read_together(plan) for part in _gaps(c, _moments(paths), lag, until)]
     weight, gap, spread = np.array(found).reshape(-1, 3).T
     if not weight.sum():
-        return 0.0
-    mean, variance = np.average(gap, weights=weight), np.average(spread, weights=weight)
-    if variance <= 0:
-        return 0.0 if mean == 0 else float(np.sign(mean) * np.inf)
-    return float(mean / np.sqrt(variance))
+        return 0.0, 0.0
+    return float(np.average(gap, weights=weight)), float(np.sqrt(np.average(spread, weights=weight)))
+
+
+def apart(gap: float, spread: float) -> bool:
+    """Whether two sides differ by over a tenth of a standard deviation; rounding is no difference."""
+    return abs(gap) > max(ALIKE * spread, ROUNDING)
 
 
 def _moments(paths: Paths) -> np.ndarray:
-    """(3, P, T) weights of the units of each path seen in each period, times 1, their coming, and its square."""
+    """(3, P, T) weights of the units of each path seen in each period, times 1, their coming (from the mean), and
+    its square."""
     if paths not in _MOMENTS:
         weight = np.ones(paths.n_units) if paths.weights is None else paths.weights
+        when = paths.came - paths.came.mean()
         found = np.empty((3, paths.n_paths, paths.n_periods))
         for power in range(3):
-            each = weight * paths.came.astype(np.float64) ** power
+            each = weight * when**power
             for t, seen in enumerate(np.asarray(paths.seen).T):  # a period at a time: people may be a million
                 found[power, :, t] = np.bincount(paths.path, weights=each * seen, minlength=paths.n_paths)
         _MOMENTS[paths] = found

@@ -30,7 +30,7 @@ class Split:
 
     untreated: (P, T) nothing has been on, part-way or unknown so far. exposed: (P, T) something is on and
     everything is known. age: (P, T, k) periods since each varying component began, -1 where it is off.
-    pattern: (P,) code of whom the components can reach. members: (k,) indices of the components.
+    pattern: (P,) code of whom the components can reach, and of what kind. members: (k,) indices of the components.
     """
 
     members: tuple[int, ...]
@@ -45,8 +45,9 @@ class Split:
         return np.asarray(self.untreated.sum(axis=1))
 
 
-def split(paths: Paths) -> Split:
-    """Read the paths; components registered as always on are part of the unit effects."""
+def split(paths: Paths, kind: np.ndarray | None = None) -> Split:
+    """Read the paths; components registered as always on are part of the unit effects. kind: (P,) paths of unlike
+    kinds have period effects of their own."""
     members = varying(paths)
     state = paths.state[:, :, members]
     on, off = state > 0, state == OFF
@@ -54,7 +55,9 @@ def split(paths: Paths) -> Split:
     exposed = on.any(axis=2) & (on | off).all(axis=2)
     ages = [np.where(on[:, :, j], spell_ages(on[:, :, j], off[:, :, j])[1], -1) for j in range(len(members))]
     age = np.stack(ages, axis=2) if ages else np.zeros((*untreated.shape, 0), dtype=int)
-    _, pattern = np.unique(paths.reach[:, members], axis=0, return_inverse=True)
+    whom = paths.reach[:, members].astype(np.int64)
+    whom = whom if kind is None else np.column_stack([whom, kind])
+    _, pattern = np.unique(whom, axis=0, return_inverse=True)
     return Split(tuple(members), untreated, exposed, age, pattern.reshape(-1))
 
 
@@ -108,14 +111,15 @@ class Atoms:
 
 @dataclass(frozen=True, eq=False)
 class Imputed:
-    """A panel with its untreated rows fitted. values: (n, T), NaN where not seen."""
+    """A panel with its untreated rows fitted. values: (n, T), NaN where not seen. kind: (P,) as `split` takes it."""
 
     paths: Paths
     values: np.ndarray
+    kind: np.ndarray | None = None
 
     @cached_property
     def split(self) -> Split:
-        return split(self.paths)
+        return split(self.paths, self.kind)
 
     @cached_property
     def weights(self) -> np.ndarray:

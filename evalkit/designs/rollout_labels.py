@@ -20,7 +20,7 @@ NO_WEIGHT = "all adopters have weight 0"
 
 @dataclass(frozen=True)
 class Naming:
-    """The words that label every row of an estimate."""
+    """The words that label every row of an estimate. nobody: why adopters without a match have no number."""
 
     component: str
     outcome: str
@@ -28,6 +28,7 @@ class Naming:
     population: str
     estimand: str = "ATT(g,t)"
     assumption: str = "the two groups would have moved alike"
+    nobody: str = NO_MATCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ def labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFrame
         "units_left_out": whole(at(heads.seen) - at(heads.used)), "units_not_seen": whole(at(heads.missing)), **outside,
         "stay_exposed": at(heads.stay_exposed), "stay_comparison": at(heads.stay_comparison),
         "share_left_out": np.divide(left, mass + left, out=np.zeros(len(rows)), where=mass + left > 0),
-        "mass": mass, "reason": _reasons(contrast, heads).ravel()[rows],
+        "mass": mass, "reason": _reasons(contrast, heads, naming.nobody).ravel()[rows],
     })  # fmt: skip
 
 
@@ -67,13 +68,13 @@ def whole(heads: np.ndarray) -> np.ndarray:
     return heads.round().astype(int)
 
 
-def _reasons(contrast: Contrast, heads: Heads) -> np.ndarray:
-    """(H, T) why a row has no number, "" where it has one."""
+def _reasons(contrast: Contrast, heads: Heads, nobody_like: str) -> np.ndarray:
+    """(H, T) why a row has no number, "" where it has one. nobody_like: words for adopters without a match."""
     sums = getattr(contrast.reader, "sums", None)
     unseen = NOT_SEEN if sums is None or sums.usable is None else NO_COVARIATES
     nobody = heads.seen + heads.missing == 0
     checks = [contrast.mass > 0, nobody, heads.seen == 0, contrast.without_base == heads.seen]
-    return np.select(checks, np.array(["", NO_WEIGHT, unseen, NO_BASE], dtype=object), NO_MATCH)
+    return np.select(checks, np.array(["", NO_WEIGHT, unseen, NO_BASE], dtype=object), nobody_like)
 
 
 def _outside(contrast: Contrast) -> dict[str, int]:

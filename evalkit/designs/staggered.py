@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from evalkit.designs.adjust import ADJUSTMENTS
 from evalkit.designs.adjust.adjusted import adjusted_estimate
 from evalkit.designs.arena import arena
-from evalkit.designs.arrivals import by_arrival
+from evalkit.designs.arrivals import among, by_arrival, named
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.kept import kept_plan
 from evalkit.designs.plan import Plan, Rules, make_plan
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.readers import CrossSections, Within
 from evalkit.designs.rollout import Naming, assemble
+from evalkit.designs.rollout_labels import NO_MATCH
 from evalkit.designs.sums import Sums
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice, check_periods
 from evalkit.inference.estimate import Estimate
@@ -108,11 +109,8 @@ class StaggeredRollout:
                 f"No unit starts {component!r} after a period without it, so there is no change to compare. "
                 "`separability` says what could still be told."
             )
-        if self.arrival is None:
-            return self._read(plan, study, study.paths, component)
-        split = by_arrival(study.paths, self.arrival)
-        found = self._read(plan, study, split.paths, component)
-        return replace(found, cells=split.named(found.cells))
+        found = self._read(plan, study, among(study.paths, self.arrival), component)
+        return found if self.arrival is None else named(study.paths, self.arrival, found)
 
     def _read(self, plan: Plan, study: StudyLike, paths: Paths, component: str) -> Estimate:
         level, _ = paths.inference_level(component)
@@ -125,6 +123,11 @@ class StaggeredRollout:
 
     def _naming(self, study: StudyLike, component: str) -> Naming:
         outcome = study.outcome(self.outcome)
-        alike = "" if self.arrival is None else ", among those who came onto the record at about the same time"
-        population = f"adopters with a match among {OTHERS[self.others]}{alike}"
-        return Naming(component, outcome.column, outcome.unit, population)
+        population = f"adopters with a match among {OTHERS[self.others]}"
+        if self.arrival is None:
+            return Naming(component, outcome.column, outcome.unit, population)
+        together = "came onto the record at about the same time"
+        return Naming(
+            component, outcome.column, outcome.unit, f"{population}, among those who {together}",
+            nobody=f"{NO_MATCH}, and {together}",
+        )  # fmt: skip

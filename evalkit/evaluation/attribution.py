@@ -14,7 +14,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
+from evalkit.evaluation.arrivals import width_of, within_words
 from evalkit.evaluation.attribution_cells import Claim, Programme, alike_in_age, claim_of, without
 from evalkit.evaluation.attribution_lines import BEYOND, JOINT_CELLS, Ledger
 from evalkit.evaluation.bundles import COMBINATION, BundleRun
@@ -116,7 +118,8 @@ def ledger_of(evaluation: Evaluation, outcome: Outcome) -> tuple[Ledger, Interac
     study, paths = evaluation.study, evaluation.study.paths
     claims = claims_of(evaluation, outcome)
     windows = {f.component: f.window for f in evaluation.findings if f.outcome == outcome}
-    tested = interaction_tests(study, outcome, windows, Choices.of(study.settings), evaluation.level)
+    width = 1 if _came_apart(evaluation, outcome) else None
+    tested = interaction_tests(study, outcome, windows, Choices.of(study.settings), evaluation.level, width)
     programme = ledger_programme(evaluation, outcome)
     plain = {c.name for c in claims if len(c.members) == 1 and not c.additive}
     usable = {pair: e for pair, e in tested.estimates.items() if set(pair) <= plain}
@@ -188,8 +191,16 @@ def _programme(evaluation: Evaluation, outcome: Outcome) -> Programme | None:
     if not paths.components or paths.n_periods < 2:
         return None
     words = {"outcome": outcome.column, "outcome_unit": outcome.unit}
-    made = Programme(paths, evaluation.study.values(outcome), words)
+    made = Programme(paths, evaluation.study.values(outcome), words, 1 if _came_apart(evaluation, outcome) else None)
     return made if len(made.imputed.atoms.mass) else None
+
+
+def _came_apart(evaluation: Evaluation, outcome: Outcome) -> bool:
+    """Whether any answer compares only those who came onto the record together. The total, whose two sides no rule
+    has looked at, is then read among those who came in the same period: that leaves no gap, and few out."""
+    runs = [f.headline for f in evaluation.findings if f.outcome == outcome]
+    runs += [b.run for b in evaluation.bundle_runs if b.outcome == outcome]
+    return any(width_of(r) is not None for r in runs)
 
 
 def _groups(evaluation: Evaluation, claimed: set[str]) -> tuple[tuple[str, ...], ...]:
@@ -377,6 +388,9 @@ def _notes(evaluation: Evaluation, ledger: Ledger) -> tuple[str, ...]:
             label = label_of(evaluation.study, c.members)
             out.append(f"{label}: {ledger.claimed(c.name):,.0f} of {count_words(round(whole), 'people period')} lie in "
                        "the total; for the rest nobody untreated was left to compare with.")  # fmt: skip
+    if ledger.programme is not None and ledger.programme.arrival is not None:
+        within = within_words(names_of(evaluation.study), ledger.programme.arrival)
+        out.append(f"What would have been without the programme is read among those who came onto the record {within}.")
     always = evaluation.separability.components
     outside = always.loc[always["status"] == "not_tested", "component"].tolist()
     if ledger.programme is not None and evaluation.study.outcome(ledger.programme.words["outcome"]).kind == "log":

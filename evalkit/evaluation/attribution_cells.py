@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.additive import spell_ages
+from evalkit.designs.arrivals import by_arrival
 from evalkit.designs.imputation import Fitted, programme_level
 from evalkit.designs.imputation_fit import Imputed
 from evalkit.designs.protocol import StudyLike
@@ -140,16 +141,28 @@ class Programme:
     """The programme as a whole: every exposed cell whose outcome without the programme can be imputed.
 
     Untreated outcomes as in `Imputation` (Borusyak, Jaravel and Spiess 2024). Components that are absorbed
-    (always on, everybody at once) are no part of `paths`.
+    (always on, everybody at once) are no part of `paths`. arrival: within how many periods people must have come onto
+    the record to share period effects, as `StaggeredRollout` has it; None for all.
     """
 
     paths: Paths
     values: np.ndarray
     words: dict[str, str]
+    arrival: int | None = None
 
     @cached_property
     def imputed(self) -> Imputed:
-        return Imputed(self.paths, self.values)
+        if self.arrival is None:
+            return Imputed(self.paths, self.values)
+        alike = by_arrival(self.paths, self.arrival)
+        return Imputed(alike.paths, self.values, alike.kind)
+
+    @cached_property
+    def at(self) -> tuple[np.ndarray, np.ndarray]:
+        """(a,) path and period of each atom, the path as the study has it."""
+        atoms = self.imputed.atoms
+        path = atoms.path if self.arrival is None else by_arrival(self.paths, self.arrival).origin[atoms.path]
+        return path, atoms.period
 
     @cached_property
     def fitted(self) -> Fitted:
@@ -159,9 +172,8 @@ class Programme:
     @cached_property
     def mass(self) -> np.ndarray:
         """(P, T) people periods that the total covers."""
-        atoms = self.imputed.atoms
         out = np.zeros(self.paths.state.shape[:2])
-        out[atoms.path, atoms.period] = atoms.mass
+        np.add.at(out, self.at, self.imputed.atoms.mass)
         return out
 
     @cached_property
@@ -176,8 +188,7 @@ class Programme:
 
     def averages(self, shares: Sequence[np.ndarray], names: Sequence[str]) -> Estimate:
         """Average effect of the programme over each of some shares (P, T) of the cells covered, a row each."""
-        atoms = self.imputed.atoms
-        share = np.column_stack([s[atoms.path, atoms.period] for s in shares])
+        share = np.column_stack([s[self.at] for s in shares])
         labels = pd.DataFrame({"component": list(names), "estimand": "average effect of the programme",
                                "population": "everyone exposed with an untreated past"})  # fmt: skip
         return self.fitted.over(share, labels)

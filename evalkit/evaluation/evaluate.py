@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from evalkit.components import Separability, separability
+from evalkit.components.wording import names_of
 from evalkit.designs import TwoWayFixedEffects
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
-from evalkit.evaluation.arrivals import rule_for, rungs_for
+from evalkit.evaluation.arrivals import came_words, rule_for, rungs_for, width_of
 from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_of
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
@@ -128,21 +129,23 @@ def evaluate(
         checks=tables.checks(findings),
         event_studies=tables.event_studies(findings, level),
         leave_one_out=tables.leave_one_out(findings),
-        rules=_rules(study, sep, choices),
+        rules=_rules(study, sep, choices, bundles),
         findings=findings,
         decisions=decisions,
         bundle_runs=bundles,
     )  # fmt: skip
 
 
-def _rules(study: Study, sep: Separability, choices: Choices) -> dict[str, str]:
-    rows = sep.components.set_index("component")
+def _rules(study: Study, sep: Separability, choices: Choices, bundles: tuple[BundleRun, ...]) -> dict[str, str]:
+    rows, names = sep.components.set_index("component"), names_of(study)
     bare = study.paths.n_periods == 1 and not study.covariates
     found = {}
     for c in study.components:
         best, window = str(rows.loc[c.name, "best_design"]), _claimed(study, rows.loc[c.name], choices)
         best = UNRECORDED if bare and best == MATCHED else best
-        found[c.name] = rule_for(study.paths, c.name, best, choices, window, c.label)
+        rule = rule_for(names, study.paths, c.name, best, choices, window)
+        as_one = next((w for b in bundles if c.name in b.members and (w := width_of(b.run)) is not None), None)
+        found[c.name] = rule + came_words(names, as_one)
     return found
 
 

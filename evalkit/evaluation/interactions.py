@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs import StaggeredRollout
+from evalkit.designs.arrivals import among, named
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.plan import Comparison, Plan
 from evalkit.designs.readers import Within
@@ -75,30 +76,38 @@ class Interactions:
     estimates: Mapping[tuple[str, str], Estimate]
 
 
-def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices) -> list[Pair]:
+def pairs_of(
+    paths: Paths, windows: Mapping[str, Window], choices: Choices, width: int | None = None
+) -> list[Pair]:
     """Each pair of components, the way round in which the smallest of its four groups of places is largest.
 
-    windows: event times that count, by component; components without one are not tested. Sees no outcome.
+    windows: event times that count, by component; components without one are not tested. width: within how many
+    periods people must have come onto the record to be compared, None for all. Sees no outcome.
     """
-    plans = {c: _design(choices, None).plan(paths, c) for c in windows}
+    plans = {c: _design(choices, width).plan(paths, c) for c in windows}
     best = []
     for a, b in combinations(windows, 2):
-        ways = [_pair(paths, plans[x], x, y, windows[x]) for x, y in ((a, b), (b, a))]
+        ways = [_pair(among(paths, width), plans[x], x, y, windows[x]) for x, y in ((a, b), (b, a))]
         best.append(max(ways, key=lambda p: (p.testable, p.weakest)))
     return best
 
 
 def interaction_tests(
-    study: Study, outcome: Outcome, windows: Mapping[str, Window], choices: Choices, level: float = 0.95
+    study: Study,
+    outcome: Outcome,
+    windows: Mapping[str, Window],
+    choices: Choices,
+    level: float = 0.95,
+    width: int | None = None,
 ) -> Interactions:
-    """Every pair's interaction where it can be tested, and why not elsewhere."""
-    found = pairs_of(study.paths, windows, choices)
+    """Every pair's interaction where it can be tested, and why not elsewhere; `width` as in `pairs_of`."""
+    found = pairs_of(study.paths, windows, choices, width)
     estimates = {}
     reasons: dict[tuple[str, str], str] = {}
     order = list(study.paths.components)
     for pair in found:
         first, second = sorted((pair.a, pair.b), key=order.index)
-        made = _estimate(study, outcome, pair, windows[pair.a]) if pair.testable else None
+        made = _estimate(study, outcome, pair, windows[pair.a], width) if pair.testable else None
         if made is not None and np.isfinite(made.value[0]):
             estimates[first, second] = made
         elif pair.testable:
@@ -109,9 +118,9 @@ def interaction_tests(
     return Interactions(table[list(COLUMNS)], estimates)
 
 
-def _design(choices: Choices, outcome: str | None) -> StaggeredRollout:
+def _design(choices: Choices, width: int | None) -> StaggeredRollout:
     return StaggeredRollout(
-        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, outcome=outcome
+        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, arrival=width
     )
 
 
@@ -141,14 +150,14 @@ def _keep(c: Comparison, wanted: np.ndarray, window: Window) -> Comparison | Non
     return replace(c, base=np.where(good, c.base, -1), window=np.where(good, c.window, 0), match=c.match & good)
 
 
-def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window) -> Estimate | None:
+def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window, width: int | None) -> Estimate | None:
     """Effect of a with b on less with b off, event times alike on both sides."""
     level, _ = study.paths.inference_level(pair.a)
-    reader = Within(Sums.of_outcome(study.paths, level, study.values(outcome)))
-    sides = [
-        assemble(Contrast(side.plan, reader), Naming(pair.a, outcome.column, outcome.unit, "adopters with a match"))
-        for side in (pair.on, pair.off)
-    ]
+    reader = Within(Sums.of_outcome(among(study.paths, width), level, study.values(outcome)))
+    naming = Naming(pair.a, outcome.column, outcome.unit, "adopters with a match")
+    sides = [assemble(Contrast(side.plan, reader), naming) for side in (pair.on, pair.off)]
+    if width is not None:
+        sides = [named(study.paths, width, side) for side in sides]
     times = [e.labels["event_time"].to_numpy()[np.isfinite(e.value)] for e in sides]
     both = np.intersect1d(*times)
     if not len(both):

@@ -57,12 +57,6 @@ RULES = {
 }
 
 
-CAME_APART = (
-    "Only those who came onto the record within the same {periods} are compared, because those with it had come at "
-    "other times than those without."
-)
-
-
 @dataclass(frozen=True)
 class Rung:
     """One design tried for a component. `fair` rungs are compared with the headline; the others are
@@ -136,11 +130,6 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
 
 
-def rule_words(best_design: str, label: str, apart: int | None = None) -> str:
-    """The rule that chose the headline, in words. apart: within how many periods of each other people must have come
-    to be compared, None where that was not asked."""
-    words = RULES.get(best_design, RULES[""]).format(label=label)
-    if apart is None:
-        return words
-    periods = "period" if apart == 1 else f"{apart} periods"
-    return f"{words} {CAME_APART.format(periods=periods)}"
+def rule_words(best_design: str, label: str) -> str:
+    """The rule that chose the headline, in words."""
+    return RULES.get(best_design, RULES[""]).format(label=label)

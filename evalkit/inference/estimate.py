@@ -319,7 +319,13 @@ class Estimate:
                         self._recell(pick))  # fmt: skip
 
     def weights(self) -> pd.DataFrame:
-        """The cells each row uses: row, path, cluster, period, base, sign, weight."""
+        """The cells each row uses: row, path, cluster, period, base, window, sign, weight; and came_from, came_to where
+        only those were compared who came onto the record between two periods.
+
+        Sums of weight times a cell's mean change give the row back, but for base windows of panels with gaps, or of
+        units that came within them: an adopter is divided among the base periods in which it was seen, so that the
+        people of a cell do not all weigh alike.
+        """
         if self.cells is None:
             raise EvalkitError("This estimate is not a weighted sum of cells, so it has no cell weights.")
         return self.cells()

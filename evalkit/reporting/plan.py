@@ -15,8 +15,9 @@ import numpy as np
 
 from evalkit import __version__
 from evalkit.components import separability
+from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
-from evalkit.evaluation.arrivals import rule_for
+from evalkit.evaluation.arrivals import arrival_width, rule_for
 from evalkit.evaluation.evaluate import window_of
 from evalkit.evaluation.ladder import Choices
 from evalkit.study import Study
@@ -28,6 +29,7 @@ _COMPONENT = ("assigned_at", "reach", "lag", "always_on")
 _WORDS = {
     "design": "the design",
     "window": "the window",
+    "arrival": "who is compared with whom",
     "matters": "how much matters",
     "better": "which way is better",
 }
@@ -36,16 +38,17 @@ _WORDS = {
 def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
     """What will be asked of a study and how, from its register and exposures alone. Opens no outcome."""
     rows = separability(study).components.set_index("component")
-    choices = Choices.of(study.settings)
+    choices, names = Choices.of(study.settings), names_of(study)
     components = []
     for c in study.components:
         window = window_of(rows.loc[c.name], c.lag).within(choices.horizon)
         best = str(rows.loc[c.name, "best_design"])
-        rule = rule_for(study.paths, c.name, best, choices, window, c.label)
+        rule = rule_for(names, study.paths, c.name, best, choices, window)
+        arrival = arrival_width(study.paths, c.name, best, choices, window)
         fixed = {name: _plain(getattr(c, name)) for name in _COMPONENT}
         components.append(
             {"name": c.name, "label": c.label, **fixed, "status": str(rows.loc[c.name, "status"]), "design": best,
-             "window": [window.lag, window.until], "rule": rule}
+             "window": [window.lag, window.until], "arrival": arrival, "rule": rule}
         )  # fmt: skip
     body = {
         "evalkit": __version__, "title": study.title, "question": study.question, "level": level,
@@ -112,7 +115,8 @@ def plan_tags(plan: Mapping[str, Any] | None, evaluation: Any) -> dict[tuple[str
     out = {}
     for component in now["components"]:
         for outcome in now["outcomes"]:
-            why = _changes(before.get(component["name"]), component, "the component", ("design", "window", *_COMPONENT))
+            fixed = ("design", "window", "arrival", *_COMPONENT)
+            why = _changes(before.get(component["name"]), component, "the component", fixed)
             why += _changes(asked.get(outcome["column"]), outcome, "the outcome", ("kind", "better", "matters"))
             why += [] if plan.get("level") == now["level"] else ["the level was changed"]
             key = (component["name"], outcome["column"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from evalkit.errors import OptionError
 
@@ -161,8 +162,14 @@ class Paths:
 
     @cached_property
     def came(self) -> np.ndarray:
-        """(n,) position of the first row of each unit."""
-        return np.zeros(self.n_units, dtype=np.int64) if self.seen is None else self.seen.argmax(axis=1)
+        """(n,) position of the first row of each unit; of its first stay where it moved."""
+        first = np.zeros(self.n_units, dtype=np.int64)
+        if self.seen is None:
+            return first
+        who = pd.factorize(self.units)[0]
+        first[:] = self.n_periods
+        np.minimum.at(first, who, self.seen.argmax(axis=1))
+        return np.asarray(first[who])
 
     @cached_property
     def balanced(self) -> bool:

@@ -6,7 +6,12 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.designs.arrivals import arrival_gap, by_arrival
+from evalkit.designs.arrivals import apart, arrival_gap, by_arrival
+from evalkit.evaluation.arrivals import arrival_width
+from evalkit.evaluation.headline import Window
+from evalkit.evaluation.interactions import interaction_tests
+from evalkit.evaluation.ladder import Choices
+from evalkit.reporting.plan import make_plan, plan_tags
 from evalkit.synthetic import partnership
 
 PLACES, PERIODS, LAUNCH = 8, 30, 12
@@ -112,9 +117,9 @@ def test_the_truth_is_that_of_those_who_came_then():
     made = partnership("young_people", "clean", 1)
     one = after(ek.StaggeredRollout(base_window=6, arrival=6)(made.study, "therapist")).aggregate("simple")
     cells = one.weights()
-    apart, whole = made.truth_for(cells)[0], made.truth_for(cells.drop(columns=["came_from", "came_to"]))[0]
-    assert apart != whole
-    assert abs(apart - whole) < 0.1
+    split, whole = made.truth_for(cells)[0], made.truth_for(cells.drop(columns=["came_from", "came_to"]))[0]
+    assert split != whole
+    assert abs(split - whole) < 0.1
 
 
 class TestGap:
@@ -134,25 +139,48 @@ class TestGap:
                         weight += len(mine)
                         gap += len(mine) * (mine.mean() - other.mean())
                         spread += len(mine) * (mine.var(ddof=0) + other.var(ddof=0)) / 2
-        expected = gap / weight / np.sqrt(spread / weight)
-        assert expected < -0.1
-        assert arrival_gap(study.paths, plan) == pytest.approx(expected)
-        assert arrival_gap(study.paths, plan, lag=99) == 0.0
+        found = arrival_gap(study.paths, plan)
+        assert found == pytest.approx((gap / weight, np.sqrt(spread / weight)))
+        assert found[0] < -0.1 * found[1]
+        assert arrival_gap(study.paths, plan, lag=99) == (0.0, 0.0)
 
     def test_none_where_all_came_together(self):
         frame = panel()
         study = study_of(frame[frame.groupby("person")["t"].transform("min") == 0])
-        assert arrival_gap(study.paths, ek.StaggeredRollout().plan(study.paths, "therapist")) == 0.0
+        assert arrival_gap(study.paths, ek.StaggeredRollout().plan(study.paths, "therapist")) == (0.0, 0.0)
 
     def test_little_is_left_once_those_who_came_together_are_compared(self):
         study = study_of(panel())
         gaps = [
             arrival_gap(
-                by_arrival(study.paths, width).paths, ek.StaggeredRollout(arrival=width).plan(study.paths, "therapist")
-            )
-            for width in (PERIODS, 3, 1)
+                by_arrival(study.paths, w).paths, ek.StaggeredRollout(arrival=w).plan(study.paths, "therapist")
+            )[0]
+            for w in (PERIODS, 3, 1)
         ]
-        assert abs(gaps[0]) > abs(gaps[1]) > gaps[2] == 0
+        assert abs(gaps[0]) > abs(gaps[1]) > abs(gaps[2])
+        assert gaps[2] == pytest.approx(0.0, abs=1e-12)
+
+    def test_rounding_is_no_gap(self):
+        """Weighted means of equal numbers differ in their last digit."""
+        weight = np.random.default_rng(5).uniform(0.3, 3, 40).round(2)
+        rows = [(i, t, i % 8, int(i % 8 < 4 and t >= 8), weight[i], 0.0) for i in range(40) for t in range(5, 14)]
+        rows += [(99, t, 7, 0, 1.0, 0.0) for t in range(5)]
+        study = ek.Study(
+            pd.DataFrame(rows, columns=["i", "t", "place", "k", "w", "y"]), unit="i", period="t", cluster="place",
+            components=[ek.Component("k", assigned_at="place")], outcome="y", weights="w",
+        )  # fmt: skip
+        gap, spread = arrival_gap(study.paths, ek.StaggeredRollout().plan(study.paths, "k"))
+        assert abs(gap) < 1e-12
+        assert not apart(gap, spread)
+
+    def test_who_moves_came_with_the_first_stay(self):
+        frame = panel()
+        frame = frame[frame.groupby("person")["t"].transform("min") == 0]
+        frame = frame.assign(place=np.where((frame["person"] % 5 == 0) & (frame["t"] >= 4), 7, frame["place"]))
+        frame["therapist"] = (frame["t"] >= frame["place"].map(STARTS).fillna(99)).astype(int)
+        study = study_of(frame.assign(kit=0))
+        assert len(study.paths.units) > frame["person"].nunique()
+        assert not study.paths.came.any()
 
 
 @pytest.fixture(scope="module")
@@ -164,22 +192,71 @@ def evaluation():
 
 class TestEvaluate:
     def test_the_headline_compares_those_who_came_together(self, evaluation):
-        runs = {r.rung.name: r.rung.design for r in evaluation.findings[0].runs}
-        assert runs["StaggeredRollout(same)"].arrival == 6
-        assert runs["StaggeredRollout(ignored)"].arrival is None
+        runs = {r.rung.name: r.rung for r in evaluation.findings[0].runs}
+        assert runs["StaggeredRollout(same)"].design.arrival in (1, 3, 6)
+        assert runs["StaggeredRollout(ignored)"].design.arrival is None
+        assert not runs["JointEventStudy"].fair
         low, high = evaluation.verdicts.loc[0, ["conf_low", "conf_high"]]
         assert low < 0 < high
 
     def test_the_rule_and_the_plan_say_so(self, evaluation):
-        said = "Only those who came onto the record within the same 6 periods are compared"
+        said = "Only those who came onto the record"
         assert said in evaluation.rules["therapist"]
         assert said not in evaluation.rules["kit"]
-        assert said in ek.evaluation.arrivals.rule_words("StaggeredRollout(same)", "Therapist", 6)
+        fixed = make_plan(evaluation.study)
+        assert {c["name"]: c["arrival"] is None for c in fixed["components"]} == {"therapist": False, "kit": True}
+        assert plan_tags(fixed, evaluation)["therapist", "y"] == "planned"
+        before = {**fixed, "components": [{**c, "arrival": None} for c in fixed["components"]]}
+        assert "who is compared with whom was changed" in plan_tags(before, evaluation)["therapist", "y"]
+
+    def test_the_programme_as_a_whole_does_not_take_it_for_an_effect(self, evaluation):
+        """Nothing does anything here: compared with whoever was there, the programme seems to do harm."""
+        found = evaluation.attribution
+        assert found.total_low < 0 < found.total_high
+        assert any("came onto the record" in note for note in found.notes)
 
     def test_it_is_not_asked_where_both_sides_came_alike(self):
         frame = panel().assign(kit=0)
         found = ek.evaluate(study_of(frame))
         assert all(getattr(r.rung.design, "arrival", None) is None for r in found.findings[0].runs)
+        assert not any("came onto the record" in note for note in found.attribution.notes)
+
+
+def test_interactions_compare_those_whom_the_headlines_compare():
+    """Both components do nothing; b is for those who joined late in some of the places with a."""
+    rng = np.random.default_rng(4)
+    places, people = 16, 40
+    unit, t = (x.ravel() for x in np.indices((places * people, PERIODS)))
+    place, came = unit // people, rng.integers(0, PERIODS - 6, places * people)[unit]
+    came = np.where((place % 4 == 0) & (came > 6), came // 3, came)
+    frame = pd.DataFrame({
+        "person": unit, "t": t, "place": place, "y": np.exp(-0.08 * np.maximum(t - came, 0)),
+        "a": ((place % 2 == 0) & (t >= 14 + place % 3)).astype(int), "b": ((place % 8 < 4) & (t >= 4)).astype(int),
+    })[t >= came]  # fmt: skip
+    components = [ek.Component(c, assigned_at="place") for c in "ab"]
+    study = ek.Study(frame, unit="person", period="t", components=components, outcome="y", cluster="place")
+    choices, outcome = Choices(), study.outcome()
+    windows = {"a": Window(0, 6), "b": Window(0, 6)}
+    plain, alike = (interaction_tests(study, outcome, windows, choices, width=w).estimates["a", "b"] for w in (None, 1))
+    assert abs(plain.value[0]) > 0.002
+    assert alike.value[0] == pytest.approx(0.0, abs=1e-12)
+    assert {"came_from", "came_to"} <= set(alike.weights())
+
+
+def test_bands_narrow_until_little_is_left():
+    """Those with it came in the last period of a band, those without in its first: only the same period will do."""
+    frame = panel().assign(kit=0)
+    frame = frame[~frame["place"].isin([0, 3])]  # the two that are left start together
+    here = frame["place"] < 4
+    first = frame.groupby("person")["t"].transform("min")
+    frame = frame[np.where(here, first % 6 == 0, first % 6 == 1)]
+    study = study_of(frame)
+    width = arrival_width(study.paths, "therapist", "StaggeredRollout(same)", Choices(), Window(0, None))
+    assert width == 3
+    row = ek.evaluate(study).verdicts.iloc[0]
+    assert row["verdict"] == "cannot_tell"
+    assert np.isnan(row["estimate"])
+    assert "came onto the record at about the same time" in row["sentence"]
 
 
 @pytest.mark.parametrize("arrival", [0, -1, True, 1.5, "6"])
