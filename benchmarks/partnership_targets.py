@@ -79,7 +79,7 @@ def _hard(mine: pd.DataFrame) -> Iterator[tuple[str, str, bool]]:
         named = ", ".join(f"{c} ({p})" for p, _, c in share.index)
         yield (
             "*hard*: refused in at least 95% of draws where components cannot be told apart",
-            f"{share.min():.0%} or more: {named}{_named(off)}",
+            f"at least {share.min():.0%}: {named}{_named(off)}",
             not len(off),
         )
     rest = hard.dropna(subset=["estimate", "truth"])
