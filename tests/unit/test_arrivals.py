@@ -222,6 +222,18 @@ class TestEvaluate:
         assert not any("came onto the record" in note for note in found.attribution.notes)
 
 
+def test_what_is_compared_as_one_says_so_too():
+    """Two that always go together are run as one component; who is compared stands in the rule of both."""
+    frame = panel().rename(columns={"therapist": "one"})
+    frame = frame.assign(two=frame["one"], y=frame["y"] + np.random.default_rng(5).normal(0, 0.1, len(frame)))
+    components = [ek.Component(c, assigned_at="place") for c in ("one", "two")]
+    components.append(ek.Component("kit", assigned_at="person"))
+    study = ek.Study(frame, unit="person", period="t", components=components, outcome="y", cluster="place")
+    found = ek.evaluate(study)
+    assert found.bundle_runs[0].run.rung.design.arrival is not None
+    assert all("Only those who came onto the record" in found.rules[c] for c in ("one", "two"))
+
+
 def test_interactions_compare_those_whom_the_headlines_compare():
     """Both components do nothing; b is for those who joined late in some of the places with a."""
     rng = np.random.default_rng(4)
