@@ -23,6 +23,7 @@ ALIKE = 0.1
 28: 3083-3107)."""
 
 ROUNDING = 1e-9
+"""Periods that weighted means of equal numbers may differ by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +31,12 @@ class Arrivals:
     """The paths of a study, split by when their units came.
 
     paths: the same units on split paths. origin: (P',) the path that each was. kind: (P',) which time of coming, in
-    order. first, last: (P',) positions between which its units came.
+    order; None where they were not split. first, last: (P',) positions between which its units came.
     """
 
     paths: Paths
     origin: np.ndarray
-    kind: np.ndarray
+    kind: np.ndarray | None
     first: np.ndarray
     last: np.ndarray
 
@@ -49,29 +50,28 @@ _KEPT: WeakKeyDictionary[Paths, dict[int, Arrivals]] = WeakKeyDictionary()
 _MOMENTS: WeakKeyDictionary[Paths, np.ndarray] = WeakKeyDictionary()
 
 
-def by_arrival(paths: Paths, width: int) -> Arrivals:
-    """The paths split by when units came: from the first period on, or within the same `width` periods after it.
+def by_arrival(paths: Paths, width: int | None) -> Arrivals:
+    """The paths split by when units came: from the first period on, or within the same `width` periods after it;
+    the paths as they are where `width` is None.
 
     Those who are there from the first period on may have come long before, and are a kind of their own. A unit that
     moved came with its first stay.
     """
+    if width is None:
+        each = np.arange(paths.n_paths)
+        return Arrivals(paths, each, None, np.zeros_like(each), np.full_like(each, paths.n_periods - 1))
     mine = _KEPT.setdefault(paths, {})
     if width not in mine:
         mine[width] = _split(paths, width)
     return mine[width]
 
 
-def named(paths: Paths, width: int, found: Estimate) -> Estimate:
+def named(split: Arrivals, found: Estimate) -> Estimate:
     """An estimate that was read on split paths, with cells that name those of the study."""
-    split, cells = by_arrival(paths, width), found.cells
-    if cells is None:
+    cells = found.cells
+    if cells is None or split.kind is None:
         return found
     return replace(found, cells=lambda matrix=None: split.named(cells(matrix)))
-
-
-def among(paths: Paths, width: int | None) -> Paths:
-    """The paths as they are, or split by `by_arrival`."""
-    return paths if width is None else by_arrival(paths, width).paths
 
 
 def _split(paths: Paths, width: int) -> Arrivals:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from evalkit.designs.adjust import ADJUSTMENTS
 from evalkit.designs.adjust.adjusted import adjusted_estimate
 from evalkit.designs.arena import arena
-from evalkit.designs.arrivals import among, by_arrival, named
+from evalkit.designs.arrivals import by_arrival, named
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.kept import kept_plan
 from evalkit.designs.plan import Plan, Rules, make_plan
@@ -52,8 +52,8 @@ class StaggeredRollout:
     horizon: last event time estimated. lookback: periods before the base in which the others must also
         agree, and an earlier spell of k must have ended.
     outcome: name of another outcome than the study's first.
-    arrival: None, or within how many periods of each other units must have come onto the record to be compared, where
-        they came one after another; those there from the first period on are compared among themselves. Cells of
+    arrival: None, or the width in periods of the bands in which units came onto the record: each is compared with those
+        of its own band only. Bands are counted from the second period; those there from the first on are one. Cells of
         `weights()` then say between which periods their units came.
 
     Calling raises `OptionError` for an unknown component and `NotIdentifiedError` when no unit ever
@@ -90,11 +90,9 @@ class StaggeredRollout:
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of the component with its matches, on paths split by `arrival` where asked; sees no outcome."""
         key = ("rollout", component, self.others, self.rules)
-        if self.arrival is None:
-            return kept_plan(paths, key, lambda: make_plan(arena(paths, component, self.others), self.rules))
         split = by_arrival(paths, self.arrival)
-        stage = lambda: arena(split.paths, component, self.others, split.kind)  # noqa: E731
-        return kept_plan(split.paths, key, lambda: make_plan(stage(), self.rules))
+        make = lambda: make_plan(arena(split.paths, component, self.others, split.kind), self.rules)  # noqa: E731
+        return kept_plan(split.paths, key, make)
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""
@@ -109,8 +107,8 @@ class StaggeredRollout:
                 f"No unit starts {component!r} after a period without it, so there is no change to compare. "
                 "`separability` says what could still be told."
             )
-        found = self._read(plan, study, among(study.paths, self.arrival), component)
-        return found if self.arrival is None else named(study.paths, self.arrival, found)
+        split = by_arrival(study.paths, self.arrival)
+        return named(split, self._read(plan, study, split.paths, component))
 
     def _read(self, plan: Plan, study: StudyLike, paths: Paths, component: str) -> Estimate:
         level, _ = paths.inference_level(component)

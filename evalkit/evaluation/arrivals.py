@@ -11,7 +11,7 @@ from evalkit.components.wording import Names
 from evalkit.designs import StaggeredRollout
 from evalkit.designs.arrivals import apart, arrival_gap, by_arrival
 from evalkit.evaluation.headline import Run, Window
-from evalkit.evaluation.ladder import Choices, Rung, ladder, rule_words
+from evalkit.evaluation.ladder import Choices, Rung, ladder
 from evalkit.study.paths import Paths
 
 CAME_APART = (
@@ -59,13 +59,6 @@ def rungs_for(
 def width_of(run: Run | None) -> int | None:
     """Within how many periods those whom a run compares came onto the record; None where it takes whoever was there."""
     return None if run is None else getattr(run.rung.design, "arrival", None)
-
-
-def rule_for(names: Names, paths: Paths, component: str, best_design: str, choices: Choices, window: Window) -> str:
-    """The rule that chose the headline, in words, with who is compared where people came apart."""
-    label = names.labels[paths.index(component)]
-    width = arrival_width(paths, component, best_design, choices, window)
-    return rule_words(best_design, label) + came_words(names, width)
 
 
 def came_words(names: Names, width: int | None) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.additive import spell_ages
-from evalkit.designs.arrivals import by_arrival
+from evalkit.designs.arrivals import Arrivals, by_arrival
 from evalkit.designs.imputation import Fitted, programme_level
 from evalkit.designs.imputation_fit import Imputed
 from evalkit.designs.protocol import StudyLike
@@ -151,18 +151,18 @@ class Programme:
     arrival: int | None = None
 
     @cached_property
+    def alike(self) -> Arrivals:
+        return by_arrival(self.paths, self.arrival)
+
+    @cached_property
     def imputed(self) -> Imputed:
-        if self.arrival is None:
-            return Imputed(self.paths, self.values)
-        alike = by_arrival(self.paths, self.arrival)
-        return Imputed(alike.paths, self.values, alike.kind)
+        return Imputed(self.alike.paths, self.values, self.alike.kind)
 
     @cached_property
     def at(self) -> tuple[np.ndarray, np.ndarray]:
         """(a,) path and period of each atom, the path as the study has it."""
         atoms = self.imputed.atoms
-        path = atoms.path if self.arrival is None else by_arrival(self.paths, self.arrival).origin[atoms.path]
-        return path, atoms.period
+        return self.alike.origin[atoms.path], atoms.period
 
     @cached_property
     def fitted(self) -> Fitted:

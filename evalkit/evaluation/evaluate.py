@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ from evalkit.components.wording import names_of
 from evalkit.designs import TwoWayFixedEffects
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
-from evalkit.evaluation.arrivals import came_words, rule_for, rungs_for, width_of
+from evalkit.evaluation.arrivals import came_words, rungs_for, width_of
 from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_of
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
 from evalkit.evaluation.headline import Window, run
-from evalkit.evaluation.ladder import MATCHED, UNRECORDED, Choices, people_ladder
+from evalkit.evaluation.ladder import MATCHED, UNRECORDED, Choices, people_ladder, rule_words
 from evalkit.evaluation.verdicts import Evidence, Verdict
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
@@ -129,30 +129,26 @@ def evaluate(
         checks=tables.checks(findings),
         event_studies=tables.event_studies(findings, level),
         leave_one_out=tables.leave_one_out(findings),
-        rules=_rules(study, sep, choices, bundles),
+        rules=_rules(study, sep, findings, bundles),
         findings=findings,
         decisions=decisions,
         bundle_runs=bundles,
     )  # fmt: skip
 
 
-def _rules(study: Study, sep: Separability, choices: Choices, bundles: tuple[BundleRun, ...]) -> dict[str, str]:
-    rows, names = sep.components.set_index("component"), names_of(study)
+def _rules(
+    study: Study, sep: Separability, findings: Sequence[Finding], bundles: Sequence[BundleRun]
+) -> dict[str, str]:
+    """The rule that chose each headline, in words, with whom it (or the bundle it is run in) compares."""
+    best, names = sep.components.set_index("component")["best_design"], names_of(study)
     bare = study.paths.n_periods == 1 and not study.covariates
+    runs = [((f.component,), f.headline) for f in findings] + [(b.members, b.run) for b in bundles]
     found = {}
     for c in study.components:
-        best, window = str(rows.loc[c.name, "best_design"]), _claimed(study, rows.loc[c.name], choices)
-        best = UNRECORDED if bare and best == MATCHED else best
-        rule = rule_for(names, study.paths, c.name, best, choices, window)
-        as_one = next((w for b in bundles if c.name in b.members and (w := width_of(b.run)) is not None), None)
-        found[c.name] = rule + came_words(names, as_one)
+        design = UNRECORDED if bare and best[c.name] == MATCHED else str(best[c.name])
+        width = next((w for members, r in runs if c.name in members and (w := width_of(r)) is not None), None)
+        found[c.name] = rule_words(design, c.label) + came_words(names, width)
     return found
-
-
-def _claimed(study: Study, row: pd.Series, choices: Choices) -> Window:
-    """The window claimed for the component of a row of separability."""
-    lag = study.component(str(row.name)).lag
-    return window_of(row, lag, study.paths.n_periods > 1).within(choices.horizon)
 
 
 def _find(
@@ -165,7 +161,7 @@ def _find(
     seed: int,
 ) -> Finding:
     row = sep.components.set_index("component").loc[component]
-    window = _claimed(study, row, choices)
+    window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(choices.horizon)
     if row["status"] not in ESTIMATED:
         return Finding(component, outcome, str(row["status"]), window, (), None, (), str(row["reason"]))
     if study.paths.n_periods == 1:

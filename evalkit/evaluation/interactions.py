@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs import StaggeredRollout
-from evalkit.designs.arrivals import among, named
+from evalkit.designs.arrivals import by_arrival, named
 from evalkit.designs.contrast import Contrast
 from evalkit.designs.plan import Comparison, Plan
 from evalkit.designs.readers import Within
@@ -84,10 +84,11 @@ def pairs_of(
     windows: event times that count, by component; components without one are not tested. width: within how many
     periods people must have come onto the record to be compared, None for all. Sees no outcome.
     """
+    split = by_arrival(paths, width).paths
     plans = {c: _design(choices, width).plan(paths, c) for c in windows}
     best = []
     for a, b in combinations(windows, 2):
-        ways = [_pair(among(paths, width), plans[x], x, y, windows[x]) for x, y in ((a, b), (b, a))]
+        ways = [_pair(split, plans[x], x, y, windows[x]) for x, y in ((a, b), (b, a))]
         best.append(max(ways, key=lambda p: (p.testable, p.weakest)))
     return best
 
@@ -153,11 +154,10 @@ def _keep(c: Comparison, wanted: np.ndarray, window: Window) -> Comparison | Non
 def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window, width: int | None) -> Estimate | None:
     """Effect of a with b on less with b off, event times alike on both sides."""
     level, _ = study.paths.inference_level(pair.a)
-    reader = Within(Sums.of_outcome(among(study.paths, width), level, study.values(outcome)))
+    split = by_arrival(study.paths, width)
+    reader = Within(Sums.of_outcome(split.paths, level, study.values(outcome)))
     naming = Naming(pair.a, outcome.column, outcome.unit, "adopters with a match")
-    sides = [assemble(Contrast(side.plan, reader), naming) for side in (pair.on, pair.off)]
-    if width is not None:
-        sides = [named(study.paths, width, side) for side in sides]
+    sides = [named(split, assemble(Contrast(side.plan, reader), naming)) for side in (pair.on, pair.off)]
     times = [e.labels["event_time"].to_numpy()[np.isfinite(e.value)] for e in sides]
     both = np.intersect1d(*times)
     if not len(both):

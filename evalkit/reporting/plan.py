@@ -17,9 +17,9 @@ from evalkit import __version__
 from evalkit.components import separability
 from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
-from evalkit.evaluation.arrivals import arrival_width, rule_for
+from evalkit.evaluation.arrivals import arrival_width, came_words
 from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices
+from evalkit.evaluation.ladder import Choices, rule_words
 from evalkit.study import Study
 from evalkit.study.paths import Paths
 
@@ -43,8 +43,8 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
     for c in study.components:
         window = window_of(rows.loc[c.name], c.lag).within(choices.horizon)
         best = str(rows.loc[c.name, "best_design"])
-        rule = rule_for(names, study.paths, c.name, best, choices, window)
         arrival = arrival_width(study.paths, c.name, best, choices, window)
+        rule = rule_words(best, c.label) + came_words(names, arrival)
         fixed = {name: _plain(getattr(c, name)) for name in _COMPONENT}
         components.append(
             {"name": c.name, "label": c.label, **fixed, "status": str(rows.loc[c.name, "status"]), "design": best,
