@@ -17,8 +17,7 @@ import evalkit as ek
 from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.bundles import run_bundles
 from evalkit.evaluation.evaluate import ESTIMATED, Evaluation, window_of
-from evalkit.evaluation.headline import run
-from evalkit.evaluation.ladder import Choices, ladder
+from evalkit.evaluation.ladder import Choices, ladder, run
 from evalkit.inference import Estimate
 
 SAME1, SAME6, UNCHANGED = "others=same, one base period", "others=same, base_window=6", "others=unchanged"

@@ -27,7 +27,7 @@ _PUBLIC = {
     "EvalkitWarning": "evalkit.errors:EvalkitWarning",
     "Imputation": "evalkit.designs:Imputation",
     "Interval": "evalkit.inference:Interval",
-    "Links": "evalkit.study.links:Links",
+    "Links": "evalkit.study.levels:Links",
     "MatchedComparison": "evalkit.designs:MatchedComparison",
     "Money": "evalkit.study.money:Money",
     "Outcome": "evalkit.study:Outcome",
@@ -39,7 +39,7 @@ _PUBLIC = {
     "TripleDifference": "evalkit.designs:TripleDifference",
     "TwoWayFixedEffects": "evalkit.designs:TwoWayFixedEffects",
     "WeightedComparison": "evalkit.designs:WeightedComparison",
-    "attribute": "evalkit.evaluation.attribution:attribute",
+    "attribute": "evalkit.evaluation.decomposition.attribute:attribute",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation:for_whom",
     "plot": "evalkit.figures",
@@ -47,7 +47,7 @@ _PUBLIC = {
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
     "synthetic": "evalkit.synthetic",
-    "value_for_money": "evalkit.evaluation.value:value_for_money",
+    "value_for_money": "evalkit.evaluation.value.money:value_for_money",
 }
 
 __all__ = ["__version__", *_PUBLIC]

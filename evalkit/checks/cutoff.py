@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from evalkit.checks.result import CheckResult
-from evalkit.designs.discontinuity import FEWEST, Jump, RegressionDiscontinuity, Sample
+from evalkit.designs.people.cutoff import FEWEST, Jump, RegressionDiscontinuity, Sample
 from evalkit.errors import NotIdentifiedError
 from evalkit.show.words import join_words
 from evalkit.study import Study

@@ -1,11 +1,14 @@
-"""What a check says: passed, failed, or informational, in words, with its own numbers."""
+"""What a check says: passed, failed, or informational, in words; and when an answer has changed."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from evalkit.errors import check_choice
+from evalkit.inference.estimate import Estimate
 
 STATUSES = ("passed", "failed", "informational")
 
@@ -23,3 +26,18 @@ class CheckResult:
 
     def __post_init__(self) -> None:
         check_choice("status", self.status, STATUSES)
+
+
+def moved(headline: Estimate, others: np.ndarray, matters: float | None) -> np.ndarray:
+    """Which of `others` (m,) are another answer than the headline's.
+
+    Where the headline's interval excludes zero: the sign flips, or the estimate moves by over half. Where
+    it does not, the estimate is near zero and any sign is chance: then only a move by over half of what
+    matters counts (by over one standard error where nobody has said what matters).
+    """
+    row = headline.to_frame().iloc[0]
+    value = float(row["estimate"])
+    if row["conf_low"] > 0 or row["conf_high"] < 0:
+        return (np.sign(others) != np.sign(value)) | (np.abs(others - value) > abs(value) / 2)
+    margin = matters / 2 if matters is not None else float(row["std_error"])
+    return np.abs(others - value) > margin

@@ -14,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
-from evalkit.designs.span import TOLERANCE, Span, span
+from evalkit.designs.regression.estimable import TOLERANCE, Span, span
 
 _MOST = 14
 _ZERO = 1e-6

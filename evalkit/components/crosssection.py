@@ -11,7 +11,7 @@ import numpy as np
 from evalkit.components.circuits import Dependence, dependence
 from evalkit.components.facts import Facts
 from evalkit.components.switches import ENOUGH, Tally
-from evalkit.designs.additive import varying
+from evalkit.designs.regression.additive import varying
 from evalkit.study.paths import Paths
 
 OVERLAP, ADJUSTED = "MatchedComparison", "WeightedComparison"

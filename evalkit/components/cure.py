@@ -289,6 +289,7 @@ class Search:
             chosen = np.array([cluster, *codes[begun]])
             yield Change(k, (int(cluster),), begin=start), lead.beside(codes, chosen)
 
+
 def _ordered(codes: np.ndarray, matches: Mapping[int, np.ndarray]) -> np.ndarray:
     """Clusters with any match, those with most first."""
     best = np.zeros(int(codes.max(initial=0)) + 1, dtype=int)

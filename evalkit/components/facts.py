@@ -8,14 +8,29 @@ from functools import cached_property
 import numpy as np
 
 from evalkit.components.pairwise import Against, against_each, shared_tally
-from evalkit.components.people import pair_members, pair_plan, people_tally
 from evalkit.components.switches import ENOUGH, Members, Sight, Tally, members_of, sight_of, tally
-from evalkit.designs.additive import spell_ages
-from evalkit.designs.arena import arena
-from evalkit.designs.pairs import Pairs, make_pairs
-from evalkit.designs.plan import Plan, Rules, make_plan
-from evalkit.designs.strength import expected_noise, pair_sizes, path_sizes
+from evalkit.designs.regression.additive import spell_ages
+from evalkit.designs.rollout.pairs import Pairs, expected_noise, make_pairs, pair_arena, pair_sizes, path_sizes
+from evalkit.designs.rollout.plan import Plan, Rules, make_plan
+from evalkit.designs.rollout.states import arena
 from evalkit.study.paths import OFF, Paths
+
+
+def pair_members(pairs: Pairs, sight: Sight | None, n_clusters: int) -> Members:
+    """Members for plans over pairs: one for each pair in each cluster; both people must be seen."""
+    start = np.concatenate([[0], np.cumsum(np.bincount(pairs.member_pair, minlength=len(pairs)))])
+    left, right = pairs.member_eligible, pairs.member_ineligible
+    return Members(pairs.member_cluster, pairs.member_pair, start, n_clusters, sight, left, right)
+
+
+def pair_plan(paths: Paths, pairs: Pairs, ignored: bool = False) -> Plan:
+    """The four-arm plan: what a pair does not share must go the same way in the pairs compared."""
+    return make_plan(pair_arena(paths, pairs, ignored=ignored), Rules(others="same"), leads=False)
+
+
+def people_tally(paths: Paths, pairs: Pairs, members: Members) -> Tally:
+    """Clusters on and off that tell the component apart by people, at each event time."""
+    return tally(pair_plan(paths, pairs), members, paths.n_periods)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.components.switches import Members, Tally, last_period
-from evalkit.designs.plan import Comparison, Plan
+from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.study.paths import UNKNOWN
 
 _MOST = 4_000_000
@@ -146,9 +146,7 @@ def _homes(members: Members, rows: np.ndarray, group: _Group, more: int = 0) -> 
     return _Homes(row, cluster, seen, count, only)
 
 
-def _agree(
-    codes: np.ndarray, never: np.ndarray, group: _Group, starts: np.ndarray, rows: np.ndarray
-) -> np.ndarray:
+def _agree(codes: np.ndarray, never: np.ndarray, group: _Group, starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """(starts, rows, K, E + 2) same path from base to each event time; standing still over it; off throughout."""
     window, own = codes[rows, group.base : group.last + 1], codes[starts, group.base : group.last + 1]
     equal = (window == own[:, None]) & (window != UNKNOWN)

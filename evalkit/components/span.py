@@ -2,7 +2,7 @@
 
 Two readings are kept apart: event-time columns (effects may grow) and level columns
 (effects may not). Ranks are by pivoted Cholesky of scaled Gram matrices; tolerances
-are those of `evalkit.designs.span`.
+are those of `evalkit.designs.regression.estimable`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from evalkit.components.circuits import Dependence, dependence
-from evalkit.designs.additive import AdditiveDesign, EventTimes, Grid, additive_design
-from evalkit.designs.span import Span, span
+from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, Grid, additive_design
+from evalkit.designs.regression.estimable import Span, span
 from evalkit.study.paths import Paths
 
 LARGEST_INFLATION = 3.5

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evalkit.designs.plan import Comparison, Plan
+from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.study.exposure import row_codes
 from evalkit.study.paths import Paths
 

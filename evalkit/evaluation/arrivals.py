@@ -9,9 +9,8 @@ from dataclasses import replace
 
 from evalkit.components.wording import Names
 from evalkit.designs import StaggeredRollout
-from evalkit.designs.arrivals import apart, arrival_gap, by_arrival
-from evalkit.evaluation.headline import Run, Window
-from evalkit.evaluation.ladder import Choices, Rung, ladder
+from evalkit.designs.rollout.entry import apart, arrival_gap, by_arrival
+from evalkit.evaluation.ladder import Choices, Run, Rung, Window, ladder
 from evalkit.study.paths import Paths
 
 CAME_APART = (

@@ -11,12 +11,12 @@ from evalkit import checks
 from evalkit.checks import CheckResult
 from evalkit.components.wording import lone_person
 from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference, WeightedComparison
-from evalkit.designs.growth import growth_of_others
-from evalkit.designs.plan import NEVER
 from evalkit.designs.protocol import Design
-from evalkit.designs.triple import EffectGap
+from evalkit.designs.regression.growth import growth_of_others
+from evalkit.designs.rollout.plan import NEVER
+from evalkit.designs.rollout.triple import EffectGap
 from evalkit.errors import NotIdentifiedError
-from evalkit.evaluation.headline import Run, Window, average_over, run_design
+from evalkit.evaluation.ladder import Run, Window, average_over, run_design
 from evalkit.inference import Estimate
 from evalkit.inference.arms import FEWEST
 from evalkit.inference.randomisation import average_effect, randomise

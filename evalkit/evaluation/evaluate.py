@@ -18,16 +18,15 @@ from evalkit.evaluation.arrivals import came_words, rungs_for, width_of
 from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_of
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
-from evalkit.evaluation.headline import Window, run
-from evalkit.evaluation.ladder import MATCHED, UNRECORDED, Choices, people_ladder, rule_words
-from evalkit.evaluation.verdicts import Evidence, Verdict
+from evalkit.evaluation.ladder import MATCHED, UNRECORDED, Choices, Window, people_ladder, rule_words, run
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
 from evalkit.study import Outcome, Study
+from evalkit.verdicts.rules import Evidence, Verdict
 
 if TYPE_CHECKING:
-    from evalkit.evaluation.attribution import Attribution
-    from evalkit.evaluation.value import Value
+    from evalkit.evaluation.decomposition.attribute import Attribution
+    from evalkit.evaluation.value.money import Value
 
 ESTIMATED = ("separable", "additive_only")
 
@@ -72,14 +71,14 @@ class Evaluation:
     @cached_property
     def attribution(self) -> Attribution:
         """What each component can be given of the programme's total, on the first outcome; made when asked for."""
-        from evalkit.evaluation.attribution import attribute
+        from evalkit.evaluation.decomposition.attribute import attribute
 
         return attribute(self)
 
     @cached_property
     def value(self) -> Value:
         """Value for money on the first outcome; worked out when asked for."""
-        from evalkit.evaluation.value import value_for_money
+        from evalkit.evaluation.value.money import value_for_money
 
         return value_for_money(self)
 
@@ -88,7 +87,7 @@ class Evaluation:
 
         raw: the frames as they are, for those who may see them; small counts of people may stand in them.
         """
-        from evalkit.evaluation.disclosure import safe
+        from evalkit.evaluation.safe import safe
 
         tables.write(tables.frames(self if raw else safe(self)), folder)
 

@@ -11,15 +11,14 @@ import pandas as pd
 
 from evalkit.checks import CheckResult
 from evalkit.components import Separability
+from evalkit.disclosure.people import distinct, had
 from evalkit.evaluation.bundles import BundleRun
-from evalkit.evaluation.disclosure_people import distinct, had
-from evalkit.evaluation.headline import Run, Window
-from evalkit.evaluation.ladder import DOSE, JOINT, MATCHED, UNCHANGED, WEIGHTED
-from evalkit.evaluation.verdicts import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
+from evalkit.evaluation.ladder import DOSE, JOINT, MATCHED, UNCHANGED, WEIGHTED, Run, Window
 from evalkit.inference import Estimate
 from evalkit.inference.multiplicity import holm
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
+from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.evaluation.disclosure_counts import hide
-from evalkit.evaluation.disclosure_people import distinct, had
-from evalkit.evaluation.disclosure_rules import Rules
-from evalkit.evaluation.verdicts import Evidence
+from evalkit.disclosure.counts import hide
+from evalkit.disclosure.people import distinct, had
+from evalkit.disclosure.rules import Rules
 from evalkit.study.paths import Paths
+from evalkit.verdicts.rules import Evidence
 
 COLUMNS = ("component", "stage", "count", "hidden")
 STAGES = {

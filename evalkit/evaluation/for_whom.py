@@ -12,12 +12,12 @@ import pandas as pd
 from scipy import stats
 
 from evalkit.checks.result import CheckResult
-from evalkit.designs.matching.doubly_robust import Models, Splits, aipw
-from evalkit.designs.matching.estimating import cluster_level, outcome_of
-from evalkit.designs.matching.people import People, Who, gather, read_column
-from evalkit.designs.matching.score import fit_score
+from evalkit.designs.people.doubly_robust import Models, Splits, aipw
+from evalkit.designs.people.estimating import cluster_level, outcome_of
+from evalkit.designs.people.people import People, Who, gather, read_column
+from evalkit.designs.people.score import fit_score
+from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import OptionError
-from evalkit.evaluation.disclosure_rules import Rules, rules_of
 from evalkit.inference.intervals import check_level
 from evalkit.inference.multiplicity import holm
 from evalkit.show.words import join_words

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from evalkit.checks.leave_one_cluster import without_each
+from evalkit.checks.places import without_each
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.evidence import Finding
-from evalkit.evaluation.headline import Run
-from evalkit.evaluation.verdicts import Evidence, Verdict
-from evalkit.evaluation.words import sentence
+from evalkit.evaluation.ladder import Run
 from evalkit.inference import Estimate
+from evalkit.language.verdicts import sentence
 from evalkit.show.tables import from_frame
+from evalkit.verdicts.rules import Evidence, Verdict
 
 if TYPE_CHECKING:
     from evalkit.evaluation.evaluate import Evaluation

@@ -14,9 +14,8 @@ from evalkit.figures.forest import forest
 from evalkit.figures.leave_one_out import leave_one_out
 from evalkit.figures.love import love
 from evalkit.figures.matrix import separability
-from evalkit.figures.overlap import overlap
+from evalkit.figures.overlap import overlap, regression_to_mean
 from evalkit.figures.picture import Picture
-from evalkit.figures.regression_to_mean import regression_to_mean
 from evalkit.figures.timeline import timeline
 from evalkit.figures.value_plane import value_plane
 from evalkit.figures.waterfall import waterfall

@@ -16,9 +16,8 @@ from evalkit.figures.forest import forest, forest_words
 from evalkit.figures.leave_one_out import leave_one_out, leave_one_out_words
 from evalkit.figures.love import love, love_words
 from evalkit.figures.matrix import separability, separability_words
-from evalkit.figures.overlap import overlap, overlap_words
+from evalkit.figures.overlap import overlap, overlap_words, regression_to_mean, regression_to_mean_words
 from evalkit.figures.picture import Picture
-from evalkit.figures.regression_to_mean import regression_to_mean, regression_to_mean_words
 from evalkit.figures.style import NARROW
 from evalkit.figures.timeline import timeline, timeline_words
 from evalkit.figures.value_plane import value_plane, value_plane_words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalkit.evaluation.disclosure import safe
+from evalkit.evaluation.safe import safe
 from evalkit.reporting.build import report
 from evalkit.reporting.export import write_pictures, write_tables
 from evalkit.reporting.html import Html

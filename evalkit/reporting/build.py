@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from evalkit.errors import EvalkitError
-from evalkit.evaluation.disclosure import safe, without_small_numbers
+from evalkit.evaluation.safe import safe, without_small_numbers
 from evalkit.reporting.method import inputs, sha256, versions
 from evalkit.reporting.notebook import make_notebook, run_notebook, to_page, write_notebook
 from evalkit.reporting.plan import read_plan

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.evaluation import tables
-from evalkit.evaluation.disclosure import safe
+from evalkit.evaluation.safe import safe
 from evalkit.figures.picture import Picture
 from evalkit.reporting.spoken import spoken
 

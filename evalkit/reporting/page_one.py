@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.evaluation import templates
-from evalkit.evaluation.brief import Brief, brief
-from evalkit.evaluation.disclosure import safe
+from evalkit.evaluation.safe import safe
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.picture import Picture
+from evalkit.language import templates
+from evalkit.language.brief import Brief, brief
 from evalkit.reporting.html import Html, bullets, escape, linked, paragraph, verdict_mark
 from evalkit.reporting.pictures import picture_html
 from evalkit.reporting.register import Names, names_of, spread_words

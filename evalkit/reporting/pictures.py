@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.evaluation.disclosure import safe
+from evalkit.evaluation.safe import safe
 from evalkit.figures import describe
 from evalkit.figures.contamination import contamination_table
 from evalkit.figures.inputs import labels_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.evaluation.disclosure import safe
 from evalkit.evaluation.flow import STAGES
+from evalkit.evaluation.safe import safe
 from evalkit.figures.picture import Picture
 from evalkit.reporting.html import Html, paragraph
 from evalkit.reporting.pictures import picture_html

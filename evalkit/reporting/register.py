@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.evaluation.disclosure_rules import rules_of
+from evalkit.disclosure.rules import rules_of
 from evalkit.show.words import count_words, noun_from_column, plural
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")

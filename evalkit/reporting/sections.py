@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.evaluation.disclosure import safe
+from evalkit.evaluation.safe import safe
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.matrix import STATUS_WORDS, WAYS
 from evalkit.figures.picture import Picture

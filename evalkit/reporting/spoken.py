@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.evaluation.brief import brief
-from evalkit.evaluation.words import in_one_breath, may_not_say, may_say, sentence, what_would_change_our_mind
+from evalkit.language.brief import brief
+from evalkit.language.verdicts import in_one_breath, may_not_say, may_say, sentence, what_would_change_our_mind
 from evalkit.reporting.plan import plan_tags
 from evalkit.show.words import quoted
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.evaluation.disclosure import safe
+from evalkit.evaluation.safe import safe
 from evalkit.figures.picture import Picture
 from evalkit.reporting.html import Html, bullets, escape, paragraph
 from evalkit.reporting.pictures import picture_html

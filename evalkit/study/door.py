@@ -18,8 +18,7 @@ from evalkit.study.exposing import Setting, expose
 from evalkit.study.exposure import Exposed, join_paths
 from evalkit.study.frame import key_array, say_rows
 from evalkit.study.index import Index, build_index
-from evalkit.study.levels import by_row, check_fixed, check_people, read_level, split_stays
-from evalkit.study.links import check_links
+from evalkit.study.levels import by_row, check_fixed, check_links, check_people, read_level, split_stays
 from evalkit.study.paths import Level, Paths
 from evalkit.study.register import Register, check_register
 

@@ -15,7 +15,7 @@ from evalkit.errors import EvalkitError, Problem, StudyError, raise_problems
 from evalkit.study.columns import suggest
 from evalkit.study.component import CARD, Component
 from evalkit.study.frame import FileSource, open_source, read_table
-from evalkit.study.links import Links
+from evalkit.study.levels import Links
 from evalkit.study.outcome import Outcome
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 from evalkit.errors import Problem
 from evalkit.study.columns import Columns, suggest
 from evalkit.study.component import Component
-from evalkit.study.links import Links
+from evalkit.study.levels import Links
 
 
 @dataclass(frozen=True, eq=False)

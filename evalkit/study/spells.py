@@ -12,8 +12,7 @@ from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component
 from evalkit.study.exposure import Doses
 from evalkit.study.frame import read_table
-from evalkit.study.levels import match
-from evalkit.study.links import link_weights
+from evalkit.study.levels import link_weights, match
 from evalkit.study.paths import Level
 from evalkit.study.register import Register
 

@@ -18,12 +18,12 @@ from evalkit.study.door import Opened, open_door
 from evalkit.study.events import Event, event_problems, events_of
 from evalkit.study.frame import Source, open_source, read_table
 from evalkit.study.index import Index
-from evalkit.study.links import Links
+from evalkit.study.levels import Links
 from evalkit.study.money import Money, money_of, money_problems
 from evalkit.study.outcome import Outcome
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
-from evalkit.study.show import describe, describe_html
+from evalkit.study.save import describe, describe_html
 from evalkit.study.subset import subset_opened
 from evalkit.study.values import read_covariates, read_outcome
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evalkit.errors import OptionError, check_choice
 from evalkit.study import Component, Outcome, Study
-from evalkit.study.links import Links
+from evalkit.study.levels import Links
 from evalkit.study.money import TABLES
 from evalkit.synthetic.cells import true_of_cells
 from evalkit.synthetic.contract import Ledger

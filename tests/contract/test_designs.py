@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.designs.plan import Plan
+from evalkit.designs.rollout.plan import Plan
 
 ROLLOUTS = [
     ek.StaggeredRollout(),

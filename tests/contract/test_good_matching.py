@@ -13,8 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 import evalkit as ek
-from evalkit.designs.matching.distances import Fence, Space
-from evalkit.designs.matching.nearest import greedy
+from evalkit.designs.people.distances import Fence, Space
+from evalkit.designs.people.nearest import greedy
 
 
 def people(seed: int, n: int = 160, ties: bool = False) -> ek.Study:
@@ -166,8 +166,7 @@ def test_full_total_is_the_least_edge_cover(seed):
 def test_sparse_searches_agree_with_dense_ones(monkeypatch):
     study = people(10)
     dense = {m: ek.MatchedComparison(method=m).match(study, "got").pairs["distance"].sum() for m in ("optimal", "full")}
-    for module in ("optimal", "full"):
-        monkeypatch.setattr(f"evalkit.designs.matching.{module}.DENSE", 2_000)
+    monkeypatch.setattr("evalkit.designs.people.sets.DENSE", 2_000)
     for m, total in dense.items():
         matching = ek.MatchedComparison(method=m).match(study, "got")
         assert matching.pairs["distance"].sum() == pytest.approx(total, abs=1e-9)

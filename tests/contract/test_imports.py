@@ -87,7 +87,7 @@ def test_imports_point_upwards() -> None:
 @pytest.mark.parametrize(
     ("part", "source", "found"),
     [
-        ("study", "from evalkit.designs.plan import Plan", {"designs"}),
+        ("study", "from evalkit.designs.rollout.plan import Plan", {"designs"}),
         ("study", "def f():\n    import evalkit.figures", {"figures"}),
         ("study", "from evalkit import reporting", {"reporting"}),
         ("study", "from ..show import tables", set()),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.value_draws import draw
+from evalkit.evaluation.value.draws import draw
 from evalkit.inference.spread import Spread, joined
 from tests.laws.rollouts import rollout, study_of
 

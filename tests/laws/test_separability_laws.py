@@ -15,8 +15,8 @@ from evalkit.components import separability
 from evalkit.components.facts import Facts, Scene
 from evalkit.components.pairwise import against_each
 from evalkit.components.switches import Tally, tally
-from evalkit.designs.arena import arena
-from evalkit.designs.plan import Rules, make_plan
+from evalkit.designs.rollout.plan import Rules, make_plan
+from evalkit.designs.rollout.states import arena
 from evalkit.study.paths import Level, Paths
 
 RANK = {"not_tested": 0, "bundle_only": 1, "swap_only": 1, "too_few_clusters": 2, "additive_only": 3, "separable": 4}

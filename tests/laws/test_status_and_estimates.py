@@ -12,8 +12,7 @@ import pytest
 import evalkit as ek
 from evalkit.evaluation.bundles import run_bundles
 from evalkit.evaluation.evaluate import ESTIMATED, window_of
-from evalkit.evaluation.headline import run
-from evalkit.evaluation.ladder import Choices, ladder
+from evalkit.evaluation.ladder import Choices, ladder, run
 from tests.laws.kinds import KINDS, Known, known
 
 EXACT = 1e-8

@@ -9,7 +9,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.evaluation.verdicts import (
+from evalkit.language.verdicts import may_not_say, may_say, sentence, what_would_change_our_mind
+from evalkit.verdicts.rules import (
     BY_PEOPLE_CHECKS,
     CHECK_STATUSES,
     KINDS,
@@ -20,7 +21,6 @@ from evalkit.evaluation.verdicts import (
     Evidence,
     decide,
 )
-from evalkit.evaluation.words import may_not_say, may_say, sentence, what_would_change_our_mind
 from tests.unit.test_words import assert_reads_well
 
 MAIN = {"pre_trend", "leave_one_cluster", "rungs", "date_rule", "others_still_growing", "growth_taken_out", "stayers"}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.value_money import Prices, Purse
+from evalkit.evaluation.value.costs import Prices, Purse
 from evalkit.synthetic import partnership
 from evalkit.synthetic.contract import unit_costs
 from evalkit.synthetic.partnership import Partnership

@@ -11,12 +11,11 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.designs.matching.abadie_imbens import own_arm_variance, reuse_effect
-from evalkit.designs.matching.distances import Space, whiten
-from evalkit.designs.matching.effect import regression
-from evalkit.designs.matching.nearest import Links
-from evalkit.designs.matching.replacing import with_replacement
-from evalkit.designs.matching.score import fit_score
+from evalkit.designs.people.distances import Space, whiten
+from evalkit.designs.people.effect import own_arm_variance, regression, reuse_effect
+from evalkit.designs.people.nearest import Links
+from evalkit.designs.people.replacing import with_replacement
+from evalkit.designs.people.score import fit_score
 
 DATA = Path(__file__).parent / "data"
 FORMULA = "age + educ + race + married + nodegree + re74 + re75"

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from evalkit.evaluation.verdicts import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
-from evalkit.evaluation.words import sentence
+from evalkit.language.verdicts import sentence
+from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 
 LABELS = {
     "bac08": "Blood alcohol limit of 0.08",

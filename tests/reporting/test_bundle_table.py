@@ -6,7 +6,7 @@ import numpy as np
 
 import evalkit as ek
 from evalkit import reporting
-from evalkit.evaluation.brief import brief
+from evalkit.language.brief import brief
 from tests.laws.kinds import known
 
 

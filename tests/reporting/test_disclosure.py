@@ -176,7 +176,7 @@ def test_saved_frames_obey_the_rules_unless_raw_ones_are_asked_for(case: Case, t
 
 
 def test_a_study_may_choose_its_rules(case: Case) -> None:
-    from evalkit.evaluation.disclosure_rules import rules_of
+    from evalkit.disclosure.rules import rules_of
 
     assert rules_of(case.raw.study).name == "acro"
     assert rules_of(people_study(disclosure="nhs")).round_to == 5

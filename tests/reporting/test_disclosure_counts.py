@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from evalkit.disclosure.counts import apart, at_least_two, hide
+from evalkit.disclosure.rules import PROFILES, Rules, dominated, rules_for
 from evalkit.errors import OptionError
-from evalkit.evaluation.disclosure_counts import apart, at_least_two, hide
-from evalkit.evaluation.disclosure_rules import PROFILES, Rules, dominated, rules_for
 
 ACRO, NHS = PROFILES["acro"], PROFILES["nhs"]
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation import disclosure_people as people
-from evalkit.evaluation.disclosure import without_small_numbers
-from evalkit.evaluation.disclosure_rules import PROFILES
+from evalkit.disclosure import people
+from evalkit.disclosure.rules import PROFILES
 from evalkit.evaluation.flow import flow_table
+from evalkit.evaluation.safe import without_small_numbers
 from evalkit.reporting.notebook import make_notebook, run_notebook
 
 ACRO = PROFILES["acro"]

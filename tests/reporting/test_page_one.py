@@ -10,11 +10,11 @@ import pytest
 
 from evalkit import reporting
 from evalkit.evaluation import tables
-from evalkit.evaluation.verdicts import decide
 from evalkit.reporting.html import linked
 from evalkit.reporting.page_one import _with_range, briefs_of, findings, split_rests
 from evalkit.reporting.register import names_of, spoken_period
 from evalkit.reporting.spoken import spoken
+from evalkit.verdicts.rules import decide
 from tests.reporting import road_fixture as road
 
 

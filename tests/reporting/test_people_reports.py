@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.disclosure_people import had
+from evalkit.disclosure.people import had
 from tests.reporting.conftest import PARTNERSHIPS, ROOT
 
 LEAST = 10

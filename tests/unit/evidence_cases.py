@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evalkit.evaluation.verdicts import MAIN_CHECKS, BundleEvidence, CheckOutcome, Evidence
+from evalkit.verdicts.rules import MAIN_CHECKS, BundleEvidence, CheckOutcome, Evidence
 
 NURSE = Evidence(
     component="nurse",

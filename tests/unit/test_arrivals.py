@@ -6,11 +6,10 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.designs.arrivals import apart, arrival_gap, by_arrival
+from evalkit.designs.rollout.entry import apart, arrival_gap, by_arrival
 from evalkit.evaluation.arrivals import arrival_width
-from evalkit.evaluation.headline import Window
-from evalkit.evaluation.interactions import interaction_tests
-from evalkit.evaluation.ladder import Choices
+from evalkit.evaluation.decomposition.interactions import interaction_tests
+from evalkit.evaluation.ladder import Choices, Window
 from evalkit.reporting.plan import make_plan, plan_tags
 from evalkit.synthetic import partnership
 

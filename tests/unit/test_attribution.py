@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.attribution import Attribution, attribute, claims_of
+from evalkit.evaluation.decomposition.attribute import Attribution, attribute, claims_of
 
 EFFECT = {"a": 1.0, "b": 0.5}
 TOGETHER = 0.6

@@ -8,9 +8,9 @@ import pytest
 
 import evalkit as ek
 from evalkit.evaluation.flow import with_counts
-from evalkit.evaluation.verdicts import Evidence
-from evalkit.evaluation.words import what_would_change_our_mind
+from evalkit.language.verdicts import what_would_change_our_mind
 from evalkit.reporting.pictures import pictures
+from evalkit.verdicts.rules import Evidence
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.designs.joint_combination import JointCombination
+from evalkit.designs.regression.combination import JointCombination
 from evalkit.errors import NotIdentifiedError, OptionError
 
 EFFECT = {"a": 1.0, "b": -0.4, "c": 0.7}

@@ -11,7 +11,7 @@ import pytest
 
 import evalkit as ek
 from evalkit import checks
-from evalkit.checks.sensitivity import e_value, e_value_of_difference, rosenbaum_bounds, tipping_gamma
+from evalkit.checks.people import e_value, e_value_of_difference, rosenbaum_bounds, tipping_gamma
 from evalkit.errors import OptionError
 
 DATA = Path(__file__).parents[1] / "reference" / "data"

@@ -185,7 +185,7 @@ def test_models_that_take_no_weights_are_refused():
     [{"adjust": "reg"}, {"ratio": 2, "adjust": "reg"}, {"method": "full", "caliper": 0.2, "adjust": "auto"}, {}],
 )
 def test_refits_without_each_set_are_regressions_without_its_people(options):
-    from evalkit.designs.matching.effect import regression
+    from evalkit.designs.people.effect import regression
 
     frame = table(260, seed=6)
     people = study(frame)

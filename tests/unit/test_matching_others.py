@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.designs.matching.distances import Space
-from evalkit.designs.matching.nearest import TreeSeeker, greedy
+from evalkit.designs.people.distances import Space
+from evalkit.designs.people.nearest import TreeSeeker, greedy
 from evalkit.errors import OptionError
 
 

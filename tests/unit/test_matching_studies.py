@@ -213,7 +213,7 @@ def test_few_sets_have_few_degrees_of_freedom():
 
 def test_without_replacement_pairs_are_not_independent_people():
     """Matched on a strong covariate, ignoring the pairs gives a plausible, wrong standard error."""
-    from evalkit.designs.matching.effect import hc1
+    from evalkit.designs.people.effect import hc1
 
     frame = several(2000)
     frame["y"] += 3 * frame["x"]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from evalkit.components.circuits import combinations_of, dependence
-from evalkit.designs.additive import EventTimes, additive_design, make_grid, spell_ages
-from evalkit.designs.arena import arena
-from evalkit.designs.plan import Rules, make_plan
-from evalkit.designs.span import span
+from evalkit.designs.regression.additive import EventTimes, additive_design, make_grid, spell_ages
+from evalkit.designs.regression.estimable import span
+from evalkit.designs.rollout.plan import Rules, make_plan
+from evalkit.designs.rollout.states import arena
 from evalkit.study.paths import Level, Paths
 
 

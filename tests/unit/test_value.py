@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.value import value_for_money
-from evalkit.evaluation.value_draws import acceptable, draw, ratio
-from evalkit.evaluation.value_money import Prices, Purse
+from evalkit.evaluation.value.costs import Prices, Purse
+from evalkit.evaluation.value.draws import acceptable, draw, ratio
+from evalkit.evaluation.value.money import value_for_money
 from evalkit.inference import stack
 
 RATE = 0.035

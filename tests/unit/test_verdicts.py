@@ -11,7 +11,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from evalkit.errors import OptionError
-from evalkit.evaluation.verdicts import (
+from evalkit.inference.multiplicity import holm
+from evalkit.verdicts.rules import (
     MAIN_CHECKS,
     BundleEvidence,
     CheckOutcome,
@@ -20,7 +21,6 @@ from evalkit.evaluation.verdicts import (
     smallest_detectable,
     weaknesses,
 )
-from evalkit.inference.multiplicity import holm
 from tests.unit.evidence_cases import LAW, NURSE, TOGETHER, failed, flipped
 
 EDGE = replace(NURSE, estimate=0.0, conf_low=-0.03, conf_high=0.04, p_adjusted=0.8)

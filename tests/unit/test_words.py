@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.evaluation.brief import brief
-from evalkit.evaluation.verdicts import LIMITS, MAIN_CHECKS, OTHER_WEAKNESSES, decide
-from evalkit.evaluation.words import (
+from evalkit.language.brief import brief
+from evalkit.language.verdicts import (
     bundle_sentence,
     in_one_breath,
     may_not_say,
@@ -20,6 +19,7 @@ from evalkit.evaluation.words import (
     window_words,
 )
 from evalkit.show import numbers, words
+from evalkit.verdicts.rules import LIMITS, MAIN_CHECKS, OTHER_WEAKNESSES, decide
 from tests.unit.evidence_cases import COST, HBA1C, KINDS, LAW, NURSE, SUM, SWAP, TOGETHER, VISITS, all_cases, failed
 
 CASES = all_cases()

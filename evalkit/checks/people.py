@@ -1,0 +1,120 @@
+"""People: is the score of the right form, and how strong would something unrecorded have to be?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evalkit.checks.result import CheckResult
+from evalkit.errors import OptionError
+from evalkit.inference import Estimate
+
+CHECK = "score_form"
+ALIKE = "Weighted to be alike in what is recorded, people are alike in its squares and products too."
+UNLIKE = (
+    "Weighted to be alike in what is recorded, people stay unlike in its squares or products. The answer is right only "
+    "if the outcome follows what is recorded along straight lines."
+)
+
+
+def score_form(weighted: Estimate) -> CheckResult:
+    """Passed where nothing doubts the form of the propensity score behind `weighted`, a weighted comparison.
+
+    Informational where something does (its label `doubt`; adjusted p below 1%): regression and balance hold
+    while the outcome is linear, which this cannot see.
+    """
+    doubted = str(weighted.labels["doubt"].iloc[0]) != ""
+    return CheckResult(CHECK, "informational" if doubted else "passed", UNLIKE if doubted else ALIKE)
+
+
+GAMMAS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0)
+ALPHA = 0.05
+
+
+def rosenbaum_bounds(differences: np.ndarray, gammas: tuple[float, ...] = GAMMAS) -> pd.DataFrame:
+    """Bounds on the one-sided p value of the signed-rank test (treated greater) under hidden bias.
+
+    differences: (pairs,) exposed less comparison; zeros are set aside. gamma: how many times likelier one of two
+    matched people may have been to be exposed. Rosenbaum (2002, section 4.3), normal approximation. Columns: gamma,
+    p_low, p_high. Raises `OptionError` for gammas below 1 or fewer than two differences that are not zero.
+    """
+    if any(not np.isfinite(g) or g < 1 for g in gammas):
+        raise OptionError(f"gammas={gammas!r}: each is 1 (no hidden bias) or more.")
+    values = np.asarray(differences, dtype=float)
+    values = values[np.isfinite(values) & (values != 0)]
+    if len(values) < 2:
+        raise OptionError("Rosenbaum bounds need at least two pairs whose outcomes differ.")
+    ranks = stats.rankdata(np.abs(values))
+    positive = ranks[values > 0].sum()
+    rows = []
+    for gamma in gammas:
+        low, high = (_signed_rank(positive, ranks, p) for p in (1 / (1 + gamma), gamma / (1 + gamma)))
+        rows.append((gamma, low, high))
+    return pd.DataFrame(rows, columns=["gamma", "p_low", "p_high"])
+
+
+def _signed_rank(positive: float, ranks: np.ndarray, share: float) -> float:
+    mean = share * ranks.sum()
+    spread = np.sqrt(share * (1 - share) * (ranks**2).sum())
+    return float(stats.norm.sf((positive - mean) / spread))
+
+
+def tipping_gamma(differences: np.ndarray, alpha: float = ALPHA, most: float = 20.0) -> float:
+    """The gamma at which the upper bound of the one-sided p value passes `alpha` (sign as the data point to).
+
+    1 when there is nothing to explain away; `most` when even that much would not do.
+    """
+    values = np.asarray(differences, dtype=float)
+    values = values[np.isfinite(values) & (values != 0)]
+    if len(values) < 2:
+        return 1.0
+    ranks = stats.rankdata(np.abs(values))
+    if ranks[values > 0].sum() < ranks[values < 0].sum():
+        values = -values
+    upper = lambda g: float(rosenbaum_bounds(values, (g,))["p_high"].iloc[0])  # noqa: E731
+    if upper(1.0) >= alpha:
+        return 1.0
+    if upper(most) < alpha:
+        return most
+    low, high = 1.0, most
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if upper(middle) < alpha else (low, middle)
+    return low
+
+
+def e_value(risk_ratio: float) -> float:
+    """How strongly (as a risk ratio) something unrecorded must go with exposure and with the outcome to explain a
+    risk ratio away: RR + sqrt(RR (RR - 1)), RR inverted below 1 (VanderWeele and Ding 2017)."""
+    if not np.isfinite(risk_ratio) or risk_ratio <= 0:
+        raise OptionError(f"risk_ratio={risk_ratio!r} is not a positive number.")
+    ratio = risk_ratio if risk_ratio >= 1 else 1 / risk_ratio
+    return float(ratio + np.sqrt(ratio * (ratio - 1)))
+
+
+def e_value_of_difference(estimate: float, conf_low: float, conf_high: float, spread: float) -> tuple[float, float]:
+    """E-values of a difference in means and of the end of its interval nearest zero, by way of the approximate risk
+    ratio exp(0.91 d), d in standard deviations of the outcome (`spread`); 1 where the interval holds zero."""
+    if not spread > 0:
+        raise OptionError(f"spread={spread!r}: give the outcome's standard deviation, above 0.")
+    nearest = 0.0 if conf_low <= 0 <= conf_high else min(conf_low, conf_high, key=abs)
+    return tuple(e_value(float(np.exp(0.91 * v / spread))) for v in (estimate, nearest))  # type: ignore[return-value]
+
+
+def hidden_bias(differences: np.ndarray, alpha: float = ALPHA) -> CheckResult:
+    """Informational: how much hidden bias between matched people would explain the result away."""
+    values = np.asarray(differences, dtype=float)
+    gamma = tipping_gamma(values, alpha)
+    if gamma <= 1.0:
+        words = "Matched people differ by no more than chance would allow, so there is nothing to explain away."
+    elif gamma >= 20.0:
+        words = (
+            "Even somebody 20 times likelier to have had it for reasons nobody recorded would not explain this away."
+        )
+    else:
+        words = (
+            "Among people alike on record, something unrecorded that made some of them "
+            f"{gamma:.2f} times likelier to have it, and decided the outcome, would explain the result away."
+        )
+    return CheckResult("hidden_bias", "informational", words, gamma)

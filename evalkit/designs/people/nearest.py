@@ -1,0 +1,254 @@
+"""Nearest partners without replacement: greedy, in a stated order, nobody used twice.
+
+On a line the search is two lookups in sorted slots with union-find pointers to the nearest free
+one (Tarjan 1975), so memory and time grow with n log n; with several covariates a k-d tree is asked for
+more neighbours only when all those known are taken.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from evalkit.designs.people.distances import DIGITS, ROUNDING, Space, as_near
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """Who is matched with whom: positions of the focal person and the partner, and their distance."""
+
+    focal: np.ndarray
+    partner: np.ndarray
+    distance: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.focal)
+
+    @classmethod
+    def of(cls, rows: list[tuple[int, int, float]]) -> Links:
+        focal, partner, distance = zip(*rows, strict=True) if rows else ((), (), ())
+        return cls(np.array(focal, dtype=np.intp), np.array(partner, dtype=np.intp), np.array(distance, dtype=float))
+
+    @classmethod
+    def join(cls, parts: list[Links]) -> Links:
+        if not parts:
+            return cls.of([])
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("focal", "partner", "distance")))
+
+
+def sorted_stably(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Stable sorting order and the sorted values; the quick unstable sort will do where nothing ties."""
+    order = np.argsort(values)
+    ordered = values[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.argsort(values, kind="stable")
+    return order, ordered
+
+
+def _first(who: np.ndarray, gap: np.ndarray, limit: float) -> tuple[int, float]:
+    """The first in the data of the nearest of some people, -1 when all are too far, and the distance."""
+    tied = np.flatnonzero(gap <= as_near(gap.min()))
+    at = tied[who[tied].argmin()]
+    return (int(who[at]) if gap[at] <= limit else -1), float(gap[at])
+
+
+class Seeker(Protocol):
+    """Finds the nearest free partner of focal person i, and marks partners as taken."""
+
+    def nearest(self, i: int) -> tuple[int, float]:
+        """Partner (-1 when nobody is near enough) and distance."""
+
+    def take(self, i: int, j: int) -> None:
+        """Partner j is no longer free."""
+
+
+class LineSeeker:
+    """Free people on a line. Equal scores form one slot, used up in the order of the data."""
+
+    def __init__(self, focal: np.ndarray, pool: np.ndarray, limit: float) -> None:
+        focal, pool = np.round(focal, DIGITS), np.round(pool, DIGITS)
+        order, ordered = sorted_stably(pool)
+        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        self.slots = ordered[first].tolist()
+        self.member = order.tolist()
+        self.next = first.tolist()
+        self.stop = [*first[1:].tolist(), len(pool)]
+        self.size = len(self.slots)
+        self.right = list(range(self.size + 1))
+        self.left = list(range(self.size + 1))
+        self.focal = focal.tolist()
+        self.place = np.searchsorted(ordered[first], focal).tolist()
+        self.limit = limit
+        self.found = 0
+
+    def _up(self, s: int) -> int:
+        """Nearest free slot at or above s; `size` when there is none."""
+        parent = self.right
+        while parent[s] != s:
+            parent[s] = s = parent[parent[s]]
+        return s
+
+    def _down(self, s: int) -> int:
+        """Nearest free slot below s, counted from one; 0 when there is none."""
+        parent = self.left
+        while parent[s] != s:
+            parent[s] = s = parent[parent[s]]
+        return s
+
+    def nearest(self, i: int) -> tuple[int, float]:
+        at, here = self.place[i], self.focal[i]
+        up, down = self._up(at), self._down(at) - 1
+        above = self.slots[up] - here if up < self.size else np.inf
+        below = here - self.slots[down] if down >= 0 else np.inf
+        if above < below - ROUNDING or (above <= below + ROUNDING and self._earlier(up, down)):
+            slot, gap = up, above
+        else:
+            slot, gap = down, below
+        if not gap <= self.limit or gap == np.inf:
+            return -1, gap
+        self.found = slot
+        return self._first(slot), gap
+
+    def _first(self, slot: int) -> int:
+        return self.member[self.next[slot]]
+
+    def _earlier(self, up: int, down: int) -> bool:
+        """Whether the data have somebody of the slot above before all of the slot below."""
+        return up < self.size and (down < 0 or self._first(up) < self._first(down))
+
+    def take(self, i: int, j: int) -> None:
+        slot = self.found
+        self.next[slot] += 1
+        if self.next[slot] == self.stop[slot]:
+            self.right[slot] = slot + 1
+            self.left[slot + 1] = slot
+
+
+class TreeSeeker:
+    """Free people in several dimensions, by a k-d tree that is asked for more when needed. Equal points form one slot,
+    used up in the order of the data."""
+
+    def __init__(self, focal: np.ndarray, pool: np.ndarray, limit: float, first: int = 8) -> None:
+        points, self.slot = slots_of(pool)
+        self.member = np.argsort(self.slot, kind="stable")
+        stops = np.cumsum(np.bincount(self.slot, minlength=len(points)))
+        self.next, self.stop = np.concatenate([[0], stops[:-1]]), stops
+        self.tree, self.focal, self.limit = cKDTree(points), focal, limit
+        self.free = np.ones(len(points), dtype=bool)
+        gap, who = self.tree.query(focal, k=np.arange(1, min(first, len(points)) + 1), workers=-1)
+        self.gap, self.who = list(gap), list(who)
+
+    def nearest(self, i: int) -> tuple[int, float]:
+        while True:
+            gap, who = self.gap[i], self.who[i]
+            open_ = np.flatnonzero(self.free[who])
+            whole = len(who) == len(self.free)
+            if len(open_) and (whole or gap[-1] > as_near(gap[open_[0]])):
+                return _first(self.member[self.next[who[open_]]], gap[open_], self.limit)
+            if whole or gap[-1] > self.limit:
+                return -1, np.inf
+            k = min(4 * len(who), len(self.free))
+            self.gap[i], self.who[i] = self.tree.query(self.focal[i], k=np.arange(1, k + 1))
+
+    def take(self, i: int, j: int) -> None:
+        slot = self.slot[j]
+        self.next[slot] += 1
+        self.free[slot] = self.next[slot] < self.stop[slot]
+
+
+def slots_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Different points among (n, d), and (n,) which of them each is."""
+    first = np.sort(points[:, 0])
+    if (first[1:] > first[:-1]).all():
+        return points, np.arange(len(points))
+    different, which = np.unique(points, axis=0, return_inverse=True)
+    return different, which.ravel()
+
+
+class FencedSeeker:
+    """Free people inside calipers on single variables: all inside the first are measured."""
+
+    def __init__(self, focal: np.ndarray, pool: np.ndarray, limit: float, fences: list[tuple]) -> None:
+        self.focal, self.pool, self.limit, self.fences = focal, pool, limit, fences
+        self.free = np.ones(len(pool), dtype=bool)
+        _, values, width = fences[0]
+        self.order = np.argsort(values, kind="stable")
+        ordered = values[self.order]
+        slack = 1e-12 * (1 + width)
+        self.low = np.searchsorted(ordered, fences[0][0] - width - slack)
+        self.high = np.searchsorted(ordered, fences[0][0] + width + slack, side="right")
+
+    def inside(self, i: int) -> np.ndarray:
+        who = np.sort(self.order[self.low[i] : self.high[i]])
+        for mine, values, width in self.fences:
+            who = who[np.abs(values[who] - mine[i]) <= width]
+        return who
+
+    def nearest(self, i: int) -> tuple[int, float]:
+        who = self.inside(i)
+        who = who[self.free[who]]
+        if not len(who):
+            return -1, np.inf
+        gap = np.sqrt(((self.pool[who] - self.focal[i]) ** 2).sum(axis=1))
+        return _first(who, gap, self.limit)
+
+    def take(self, i: int, j: int) -> None:
+        self.free[j] = False
+
+
+def seeker(space: Space, focal: np.ndarray, pool: np.ndarray) -> Seeker:
+    """The way of searching that suits the space; focal and pool are positions."""
+    if space.line:
+        points = space.points[:, 0]
+        return LineSeeker(points[focal], points[pool], space.limit)
+    if space.fences:
+        fences = [(f.values[focal], f.values[pool], f.width) for f in space.fences]
+        return FencedSeeker(space.points[focal], space.points[pool], space.limit, fences)
+    return TreeSeeker(space.points[focal], space.points[pool], space.limit)
+
+
+def greedy(space: Space, focal: np.ndarray, pool: np.ndarray, order: np.ndarray | None, ratio: int) -> Links:
+    """Partners taken one round at a time, up to `ratio` each. order: (f,) who chooses first; None: the
+    closest two people of all are matched first. Ties go to the first in the data."""
+    if not len(focal) or not len(pool):
+        return Links.of([])
+    find = seeker(space, focal, pool)
+    rows: list[tuple[int, int, float]] = []
+    turn = np.arange(len(focal)) if order is None else order
+    for _ in range(ratio):
+        walk = _closest(find, turn) if order is None else _in_order(find, turn)
+        found = list(walk)
+        rows += found
+        turn = np.array([i for i, _, _ in found], dtype=np.intp)
+        if order is None:
+            turn.sort()
+    links = Links.of(rows)
+    return Links(focal[links.focal], pool[links.partner], links.distance)
+
+
+def _in_order(find: Seeker, turn: np.ndarray) -> Iterator[tuple[int, int, float]]:
+    for i in turn.tolist():
+        j, gap = find.nearest(i)
+        if j >= 0:
+            find.take(i, j)
+            yield i, j, gap
+
+
+def _closest(find: Seeker, turn: np.ndarray) -> Iterator[tuple[int, int, float]]:
+    heap = [(round(find.nearest(i)[1], DIGITS), i) for i in turn.tolist()]
+    heapq.heapify(heap)
+    while heap:
+        gap, i = heapq.heappop(heap)
+        j, now = find.nearest(i)
+        if j < 0:
+            continue
+        if round(now, DIGITS) > gap:
+            heapq.heappush(heap, (round(now, DIGITS), i))
+            continue
+        find.take(i, j)
+        yield i, j, now

@@ -1,0 +1,351 @@
+"""Who takes part in a comparison of people: exposed, comparison, strata, covariates. No outcome is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import NotIdentifiedError, OptionError, Problem, StudyError, raise_problems
+from evalkit.study import Study
+from evalkit.study.columns import Columns, suggest
+from evalkit.study.levels import per_unit
+from evalkit.study.paths import UNKNOWN, Paths
+
+_FURTHER = (
+    "another component's exposure is not known", "no row in the period of the covariates", "a weight of zero",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """m people who may be compared, in the order of the study.
+
+    ids: (m,). rows: (m,) their rows in `study.paths`. exposed: (m,) bool. strata: (m,) people of
+    one code may be compared: the others' path and the variables matched exactly. x: (m, q)
+    covariates called `names`. base, period: positions of the periods of covariates and outcome.
+    left_out: why and how many others take no part. weight: (m,) the study's weights, None where it has none.
+    combination: (m,) code of the other components that they had, where people are compared within those.
+    """
+
+    component: str
+    ids: np.ndarray
+    rows: np.ndarray
+    exposed: np.ndarray
+    strata: np.ndarray
+    x: np.ndarray
+    names: tuple[str, ...]
+    base: int
+    period: int
+    left_out: pd.DataFrame
+    exact: tuple[str, ...] = ()
+    weight: np.ndarray | None = None
+    combination: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, keep: np.ndarray) -> People:
+        """Some of them."""
+        return replace(
+            self, ids=self.ids[keep], rows=self.rows[keep], exposed=self.exposed[keep], strata=self.strata[keep],
+            x=self.x[keep], weight=None if self.weight is None else self.weight[keep],
+            combination=None if self.combination is None else self.combination[keep],
+        )  # fmt: skip
+
+    @cached_property
+    def comparable(self) -> np.ndarray:
+        """(m,) people of whose combination of other components there are some with it and some without."""
+        if self.combination is None:
+            return np.ones(len(self), dtype=bool)
+        both = [np.bincount(self.combination[a], minlength=self.combination.max() + 1) > 0
+                for a in (self.exposed, ~self.exposed)]  # fmt: skip
+        return (both[0] & both[1])[self.combination]
+
+    @cached_property
+    def regressors(self) -> np.ndarray:
+        """(m, q + s) covariates, and a 0/1 column for each combination but one that has both arms: others' effects
+        that go with the covariates are not theirs."""
+        if self.combination is None:
+            return self.x
+        codes = np.unique(self.combination[self.comparable])[1:]
+        return np.hstack([self.x, (self.combination[:, None] == codes).astype(float)]) if len(codes) else self.x
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(m,) how many people each stands for: the study's weights, or ones."""
+        return np.ones(len(self)) if self.weight is None else self.weight
+
+
+@dataclass(frozen=True)
+class Who:
+    """What decides who is compared with whom, and on what."""
+
+    others: str = "same"
+    exact: tuple[str, ...] = ()
+    covariates: tuple[str, ...] | str | None = None
+    outcome_period: Any = None
+    covariate_period: Any = None
+
+
+def gather(study: Study, component: str, who: Who) -> People:
+    """The people of a study who had `component` and those who did not, with covariates from before.
+
+    A cross-section compares people by what they had; a panel those who started after the covariate
+    period (default: the last period before anybody started) with those still without it at the
+    outcome period (default: the last). Raises `OptionError`, `StudyError` (missing, text or infinite
+    covariates) and `NotIdentifiedError` where an arm is empty.
+    """
+    paths = study.paths
+    k = paths.index(component)
+    base, period = _periods(paths, k, who)
+    status, reasons = _status(paths, k, base, period)
+    others = _others(paths, component, base, period, who.others)
+    status[(others < 0)[paths.path] & (status < 2)] = len(reasons)
+    if paths.seen is not None:
+        status[~paths.seen[:, base] & (status < 2)] = len(reasons) + 1
+    if paths.weights is not None:
+        status[(paths.weights == 0) & (status < 2)] = len(reasons) + 2
+    rows = np.flatnonzero(status < 2)
+    exposed = status[rows] == 1
+    left_out = _count(status, [*reasons, *_FURTHER])
+    _need_both(component, exposed, left_out)
+    x, names = covariates_of(study, who.covariates, rows, base)
+    if who.others == "balanced":
+        more, called = _exposures(paths, component, rows, base)
+        x, names = np.hstack([x, more]), (*names, *called)
+    codes = [others[paths.path[rows]], *(_exact(study, name, rows, base) for name in who.exact)]
+    strata = joint_codes(codes)
+    weight = None if paths.weights is None else paths.weights[rows]
+    return People(
+        component, paths.units[rows], rows, exposed, strata, x, names, base, period, left_out, who.exact, weight,
+        joint_codes(codes[:1]) if who.others == "same" else None,
+    )  # fmt: skip
+
+
+def joint_codes(codes: Sequence[np.ndarray]) -> np.ndarray:
+    """One code for several."""
+    out = np.zeros(len(codes[0]), dtype=np.int64)
+    for c in codes:
+        if (c == c[:1]).all():
+            continue
+        values, inverse = np.unique(c, return_inverse=True)
+        out = out * len(values) + inverse
+        if len(values) > 1:
+            out = np.unique(out, return_inverse=True)[1]
+    return out
+
+
+def _periods(paths: Paths, k: int, who: Who) -> tuple[int, int]:
+    if paths.n_periods == 1:
+        for name, value in (("outcome_period", who.outcome_period), ("covariate_period", who.covariate_period)):
+            if value is not None:
+                raise OptionError(f"{name}={value!r} is for a panel; this study is a cross-section of people.")
+        return 0, 0
+    period = paths.n_periods - 1 if who.outcome_period is None else _at(paths, who.outcome_period, "outcome_period")
+    if who.covariate_period is not None:
+        base = _at(paths, who.covariate_period, "covariate_period")
+    else:
+        on = (paths.state[:, :, k] > 0) & (paths.state[:, :, k] != UNKNOWN)
+        starts = 1 + np.flatnonzero((on[:, 1:] & ~on[:, :-1]).any(axis=0))
+        base = int(starts[0]) - 1 if len(starts) else 0
+    if base >= period:
+        raise OptionError(
+            f"The covariates' period {paths.periods[base]} does not lie before the outcome's {paths.periods[period]}. "
+            "Name covariate_period= and outcome_period=."
+        )
+    return base, period
+
+
+def _at(paths: Paths, value: Any, name: str) -> int:
+    there = [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]
+    if not there:
+        known = suggest(str(value), [str(p) for p in paths.periods], "The periods are")
+        raise OptionError(f"{name}={value!r} is not a period of this study. {known}")
+    return there[0]
+
+
+def _status(paths: Paths, k: int, base: int, period: int) -> tuple[np.ndarray, list[str]]:
+    """(n,) 0 comparison, 1 exposed, above 1 out; and the reasons that go with the codes."""
+    state = paths.state[:, :, k].astype(int)
+    window = state[:, base : period + 1]
+    on = window > 0
+    code = np.full(len(state), 2)
+    if base == period:
+        code[on[:, 0]] = 1
+        code[window[:, 0] == 0] = 0
+    else:
+        code[~on[:, 0] & on[:, 1:].any(axis=1) & (window[:, 0] == 0)] = 1
+        code[(state[:, : period + 1] == 0).all(axis=1)] = 0
+        code[on[:, 0]] = 3
+    code[(window == UNKNOWN).any(axis=1)] = 4
+    code[~paths.reach[:, k]] = 5
+    reasons = [
+        "", "", "part-way on, or on before: neither with nor without", "already exposed when covariates were read",
+        "exposure not known", "the component cannot reach them",
+    ]  # fmt: skip
+    return code[paths.path], reasons
+
+
+def _others(paths: Paths, component: str, base: int, period: int, others: str) -> np.ndarray:
+    """(P,) one code for the others' path from base to the outcome's period; -1 where not known."""
+    states = paths.others(component)[:, base : period + 1]
+    if others == "ignored":
+        return np.zeros(paths.n_paths, dtype=np.int64)
+    code = np.unique(states, axis=0, return_inverse=True)[1].ravel() if others == "same" else np.zeros(len(states), int)
+    return np.where((states < 0).any(axis=1), -1, code)
+
+
+def _exposures(paths: Paths, component: str, rows: np.ndarray, period: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(m, p) a 0/1 column for every state of the other components that some of these people are in and others are not
+    (off apart)."""
+    columns, names = [], []
+    for k, name in enumerate(paths.components):
+        state = paths.state[paths.path[rows], period, k]
+        for value in [] if name == component else np.unique(state[state > 0]):
+            mine = state == value
+            if not mine.all():
+                columns.append(mine.astype(float))
+                names.append(name if (state <= value).all() else f"{name} at dose {value}")
+    return np.array(columns).reshape(-1, len(rows)).T, tuple(names)
+
+
+def _count(status: np.ndarray, reasons: list[str]) -> pd.DataFrame:
+    count = np.bincount(status, minlength=len(reasons))
+    rows = [(why, int(n)) for why, n in zip(reasons, count, strict=True) if why and n]
+    return pd.DataFrame(rows, columns=["reason", "people"])
+
+
+def _need_both(component: str, exposed: np.ndarray, left_out: pd.DataFrame) -> None:
+    if exposed.any() and not exposed.all():
+        return
+    lacking = "without" if exposed.any() else "with"
+    why = "; ".join(f"{n} left out: {r}" for r, n in zip(left_out["reason"], left_out["people"], strict=True))
+    raise NotIdentifiedError(
+        f"There is nobody {lacking} {component!r} to compare" + (f" ({why})." if why else ".") + " "
+        "Matching needs people with it and people without it in the same study."
+    )
+
+
+def covariates_of(
+    study: Study, chosen: tuple[str, ...] | str | None, rows: np.ndarray, base: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(m, q) covariates at the base period and their names; a text is a formula for formulaic.
+
+    Raises `StudyError` for text, infinite, missing or constant covariates, all at once.
+    """
+    if isinstance(chosen, str):
+        x, names = _formula(study, chosen, rows, base)
+    else:
+        names = tuple(study.covariates) if chosen is None else tuple(chosen)
+        grid = study.covariate_values(names)[:, base, :] if names else np.zeros((study.paths.n_units, 0))
+        x = grid if len(rows) == len(grid) else grid[rows]
+    problems = []
+    for j, name in enumerate(names):
+        gone = np.flatnonzero(~np.isfinite(x[:, j]))
+        if len(gone):
+            listed = ", ".join(str(u) for u in study.paths.units[rows[gone[:5]]])
+            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+            what = f"covariate {name!r} is missing for {len(gone)} people"
+            where = f"{study.unit} {listed}{more}"
+            problems.append(Problem(what, where, "Missing is not 0: fill in or leave them out."))
+        elif len(x) and (x[:, j] == x[0, j]).all():
+            problems.append(Problem(f"covariate {name!r} is the same for everybody", "covariates", "Leave it out."))
+    raise_problems(problems, StudyError)
+    return np.ascontiguousarray(x), names
+
+
+def read_column(study: Study, name: str, rows: np.ndarray, base: int) -> pd.Series:
+    """A column of any kind, in the base period, for the people who take part."""
+    columns, index = Columns(study.source, study.people), study._opened.index
+    if not columns.has(name):
+        raise_problems([columns.absent(name, "matching")])
+    if not columns.in_panel(name):
+        return per_unit(name, columns, index, study.unit).iloc[rows].reset_index(drop=True)
+    at = rows * index.shape[1] + base if index.position is None else index.position[rows, base]
+    return columns.panel.column(name).iloc[at].reset_index(drop=True)
+
+
+def _exact(study: Study, name: str, rows: np.ndarray, base: int) -> np.ndarray:
+    series = read_column(study, name, rows, base)
+    codes, _ = pd.factorize(series, sort=False)
+    gone = np.flatnonzero(codes < 0)
+    if len(gone):
+        listed = ", ".join(str(u) for u in study.paths.units[rows[gone[:5]]])
+        raise_problems([
+            Problem(f"exact {name!r} is missing for {len(gone)} people", f"{study.unit} {listed}", "Fill these in.")
+        ])  # fmt: skip
+    return codes
+
+
+def _formula(study: Study, formula: str, rows: np.ndarray, base: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    columns = Columns(study.source, study.people)
+    try:
+        needed = sorted(str(v) for v in Formula(formula).required_variables)
+        frame = pd.DataFrame({v: read_column(study, v, rows, base) for v in needed if columns.has(v)})
+        matrix = Formula(formula).get_model_matrix(frame, na_action="ignore")
+    except FormulaicError as error:
+        known = ", ".join(str(c) for c in columns.panel.columns)
+        raise OptionError(f"covariates={formula!r} cannot be read ({error}). The columns are: {known}.") from None
+    names = tuple(str(c) for c in matrix.columns if c != "Intercept")
+    return np.asarray(matrix[list(names)], dtype=float), names
+
+
+THIN = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Which combinations of the other components can be compared.
+
+    table: a row a combination: others (words), one 0/1 column a component, exposed, comparison (people), and
+    status "both arms", "thin" (fewer than 20 people in an arm), "exposed only" or "comparison only".
+    """
+
+    component: str
+    table: pd.DataFrame
+
+    @property
+    def share(self) -> float:
+        """Share of the exposed who live in a combination with comparison people."""
+        t = self.table
+        total = t["exposed"].sum()
+        return float(t.loc[t["comparison"] > 0, "exposed"].sum() / total) if total else 0.0
+
+    def __len__(self) -> int:
+        return int(((self.table["exposed"] > 0) & (self.table["comparison"] > 0)).sum())
+
+
+def support_of(paths: Paths, component: str, who: Who) -> Support:
+    """Count people of each arm in every combination (their path from the covariates' to the outcome's period)."""
+    k = paths.index(component)
+    base, period = _periods(paths, k, who)
+    status, _ = _status(paths, k, base, period)
+    codes = _others(paths, component, base, period, replace(who).others)
+    mine = codes[paths.path]
+    other = [j for j in range(len(paths.components)) if j != k]
+    rows = []
+    for code in np.unique(mine[(status < 2) & (mine >= 0)]):
+        here = mine == code
+        path = int(np.flatnonzero(codes == code)[0])
+        on = {paths.components[j]: int((paths.state[path, base : period + 1, j] > 0).any()) for j in other}
+        words = " and ".join(n for n, v in on.items() if v) or "none of the others"
+        exposed, comparison = int((here & (status == 1)).sum()), int((here & (status == 0)).sum())
+        rows.append({"others": words if who.others == "same" else "ignored", **on,
+                     "exposed": exposed, "comparison": comparison, "status": _say(exposed, comparison)})  # fmt: skip
+    columns = ["others", *(paths.components[j] for j in other), "exposed", "comparison", "status"]
+    table = pd.DataFrame(rows, columns=columns)
+    return Support(component, table.sort_values("exposed", ascending=False, kind="stable", ignore_index=True))
+
+
+def _say(exposed: int, comparison: int) -> str:
+    if min(exposed, comparison) == 0:
+        return "exposed only" if exposed else "comparison only"
+    return "thin" if min(exposed, comparison) < THIN else "both arms"

@@ -1,0 +1,226 @@
+"""Matched sets at the least total distance: optimal pairs, and full matching."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+
+from evalkit.designs.people.distances import Space
+from evalkit.designs.people.nearest import Links
+
+DENSE = 30_000_000
+NEAREST = 40
+
+
+def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int) -> tuple[Links, bool]:
+    """Up to `ratio` partners each, nobody twice: most people matched first, then the least total distance.
+
+    Exact (the second value is True) up to 30 million distances, by the Hungarian method (scipy);
+    beyond that only each person's nearest are candidates and the answer is the best among those.
+    """
+    if not len(focal) or not len(pool):
+        return Links.of([]), True
+    many = np.repeat(np.arange(len(focal)), ratio)
+    if len(many) * len(pool) <= DENSE:
+        i, j, gap = _dense(space, focal, pool, many)
+        whole = True
+    else:
+        i, j, gap = _sparse(space, focal, pool, many)
+        whole = False
+    if space.line and ratio == 1 and len(i):
+        i, j, gap = _in_line(space.points[:, 0], focal, pool, (i, j))
+    order = np.lexsort((gap, many[i]))
+    return Links(focal[many[i]][order], pool[j][order], gap[order]), whole
+
+
+def _in_line(
+    points: np.ndarray, focal: np.ndarray, pool: np.ndarray, found: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """On a line pairs may cross at no cost, so that many have the least total; those that do not cross are taken.
+    Neither the total nor the largest distance grows."""
+    i = found[0][np.argsort(points[focal[found[0]]], kind="stable")]
+    j = found[1][np.argsort(points[pool[found[1]]], kind="stable")]
+    return i, j, np.abs(points[focal[i]] - points[pool[j]])
+
+
+def allowed(space: Space, focal: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    """(f, p) distances, infinite beyond a caliper."""
+    gap = cdist(space.points[focal], space.points[pool])
+    gap[gap > space.limit] = np.inf
+    for f in space.fences:
+        gap[np.abs(f.values[focal][:, None] - f.values[pool]) > f.width] = np.inf
+    return gap
+
+
+def _dense(
+    space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    gap = allowed(space, focal, pool)[many]
+    good = np.isfinite(gap)
+    if not good.any():
+        none = np.array([], dtype=np.intp)
+        return none, none, np.array([])
+    far = 1.0 + 2.0 * gap[good].max() * min(gap.shape)
+    i, j = linear_sum_assignment(np.where(good, gap, far))
+    kept = good[i, j]
+    return i[kept], j[kept], gap[i[kept], j[kept]]
+
+
+def _sparse(
+    space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    tree = cKDTree(space.points[pool])
+    near = min(NEAREST, len(pool))
+    while True:
+        gap, who = tree.query(space.points[focal], k=np.arange(1, near + 1), workers=-1)
+        found = _assign(space, (focal, pool, many), gap, who)
+        lost = np.setdiff1d(np.arange(len(many)), found[0])
+        cut_short = (gap[many[lost], -1] <= space.limit).any()
+        if not cut_short or near == len(pool) or near * len(many) > DENSE:
+            return found
+        near = min(4 * near, len(pool))
+
+
+def _assign(
+    space: Space, people: tuple[np.ndarray, np.ndarray, np.ndarray], gap: np.ndarray, who: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    focal, pool, many = people
+    good = gap <= space.limit
+    for f in space.fences:
+        good &= np.abs(f.values[focal][:, None] - f.values[pool][who]) <= f.width
+    gap, who, good = gap[many], who[many], good[many]
+    row, column = np.nonzero(good)
+    cost = gap[row, column] + 1.0
+    far = 2.0 * (cost.max() if len(cost) else 1.0) * (len(many) + 1)
+    rows = np.concatenate([row, np.arange(len(many))])
+    columns = np.concatenate([who[row, column], len(pool) + np.arange(len(many))])
+    costs = np.concatenate([cost, np.full(len(many), far)])
+    graph = sparse.csr_array((costs, (rows, columns)), shape=(len(many), len(pool) + len(many)))
+    i, j = min_weight_full_bipartite_matching(graph)
+    real = j < len(pool)
+    i, j = i[real], j[real]
+    back = np.sqrt(((space.points[focal][many[i]] - space.points[pool][j]) ** 2).sum(axis=1))
+    return i, j, back
+
+
+def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
+    """The edges of a minimum edge cover of everybody who has anybody inside the caliper."""
+    if not len(focal) or not len(pool):
+        return Links.of([])
+    i, j, gap = _short_edges(space, focal, pool)
+    if not len(i):
+        return Links.of([])
+    least_i, own_i = _nearest(i, gap, len(focal))
+    least_j, own_j = _nearest(j, gap, len(pool))
+    useful = gap <= least_i[i] + least_j[j]
+    i, j, gap = i[useful], j[useful], gap[useful]
+    _, own_i = _nearest(i, gap, len(focal))
+    _, own_j = _nearest(j, gap, len(pool))
+    chosen = _greatest_gain((i, j), least_i[i] + least_j[j] - gap, (len(focal), len(pool)))
+    for (end, other), own in (((i, j), own_i), ((j, i), own_j)):
+        bare = own >= 0
+        bare[end[chosen]] = False
+        chosen = np.concatenate([chosen, _evenly((end, other), gap, own, bare, chosen)])
+    chosen = _without_spare(np.unique(chosen), i, j, gap)
+    return Links(focal[i[chosen]], pool[j[chosen]], gap[chosen])
+
+
+def _evenly(
+    ends: tuple[np.ndarray, np.ndarray], gap: np.ndarray, own: np.ndarray, bare: np.ndarray, chosen: np.ndarray
+) -> np.ndarray:
+    """Edges from each bare person to somebody nearest; of several equally near, whoever has the fewest so far.
+
+    The total distance is the same whoever it is, but one partner of everybody would carry all the weight.
+    """
+    end, other = ends
+    busy = np.bincount(other[chosen], minlength=other.max() + 1)
+    tied = np.flatnonzero(bare[end] & (gap == gap[own[end]]))
+    tied = tied[np.argsort(end[tied], kind="stable")]
+    groups = np.split(tied, np.flatnonzero(np.diff(end[tied])) + 1) if len(tied) else []
+    out = np.empty(len(groups), dtype=np.intp)
+    for place, edges in enumerate(groups):
+        out[place] = edges[0] if len(edges) == 1 else edges[busy[other[edges]].argmin()]
+        busy[other[out[place]]] += 1
+    return out
+
+
+def sets_of(links: Links, m: int) -> np.ndarray:
+    """(m,) the connected set of each person, -1 where unmatched."""
+    graph = sparse.coo_array((np.ones(len(links)), (links.focal, links.partner)), shape=(m, m))
+    _, part = connected_components(graph, directed=False)
+    used = np.zeros(m, dtype=bool)
+    used[links.focal] = used[links.partner] = True
+    return np.where(used, part, -1)
+
+
+def _nearest(end: np.ndarray, gap: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(size,) shortest edge of each person and its position; infinite and -1 without one."""
+    order = np.lexsort((np.arange(len(gap)), gap, end))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = end[order][1:] != end[order][:-1]
+    least, own = np.full(size, np.inf), np.full(size, -1, dtype=np.intp)
+    best = order[first]
+    least[end[best]], own[end[best]] = gap[best], best
+    return least, own
+
+
+def _short_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges no longer than twice the nearest distance of one of their ends."""
+    if len(focal) * len(pool) <= DENSE:
+        gap = allowed(space, focal, pool)
+        longest = gap.min(axis=1)[:, None] + gap.min(axis=0)
+        i, j = np.nonzero(np.isfinite(gap) & (gap <= longest))
+        return i, j, gap[i, j]
+    a, b = space.points[focal], space.points[pool]
+    trees = cKDTree(a), cKDTree(b)
+    one = _ball(trees[1], a, space.limit)
+    two = _ball(trees[0], b, space.limit)
+    edges = np.unique(np.vstack([np.column_stack(one), np.column_stack(two[::-1])]), axis=0)
+    i, j = edges[:, 0], edges[:, 1]
+    gap = np.sqrt(((a[i] - b[j]) ** 2).sum(axis=1))
+    good = gap <= space.limit
+    for f in space.fences:
+        good &= np.abs(f.values[focal][i] - f.values[pool][j]) <= f.width
+    return i[good], j[good], gap[good]
+
+
+def _ball(tree: cKDTree, points: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    gap, _ = tree.query(points, workers=-1)
+    reach = np.minimum(2 * gap, limit) * (1 + 1e-12)
+    lists = tree.query_ball_point(points, reach, workers=-1)
+    size = np.array([len(x) for x in lists])
+    return np.repeat(np.arange(len(points)), size), np.concatenate([np.asarray(x, dtype=np.intp) for x in lists])
+
+
+def _greatest_gain(ends: tuple[np.ndarray, np.ndarray], gain: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Positions of the edges of a matching whose gains add up to the most."""
+    (i, j), (n, p) = ends, size
+    worth = gain > 0
+    top = 1.0 + (gain.max() if len(gain) else 0.0)
+    at = np.flatnonzero(worth)
+    rows = np.concatenate([i[at], np.arange(n)])
+    columns = np.concatenate([j[at], p + np.arange(n)])
+    cost = np.concatenate([top - gain[at], np.full(n, top)])
+    graph = sparse.csr_array((cost, (rows, columns)), shape=(n, p + n))
+    row, column = min_weight_full_bipartite_matching(graph)
+    real = column < p
+    key = i[at] * p + j[at]
+    order = np.argsort(key)
+    return at[order[np.searchsorted(key[order], row[real] * p + column[real])]]
+
+
+def _without_spare(chosen: np.ndarray, i: np.ndarray, j: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """Edges whose ends both have another edge are not needed; the longest go first."""
+    degree_i, degree_j = np.bincount(i[chosen], minlength=i.max() + 1), np.bincount(j[chosen], minlength=j.max() + 1)
+    keep = np.ones(len(chosen), dtype=bool)
+    for place in np.argsort(-gap[chosen], kind="stable"):
+        a, b = i[chosen[place]], j[chosen[place]]
+        if degree_i[a] > 1 and degree_j[b] > 1:
+            keep[place] = False
+            degree_i[a] -= 1
+            degree_j[b] -= 1
+    return chosen[keep]

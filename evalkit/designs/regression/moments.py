@@ -1,0 +1,282 @@
+"""Least squares on unit effects, period effects by pattern, and columns shared by paths, from moments of cells.
+
+With everything demeaned within units, b solves S b = s,
+
+    S = X'WX - X'WZ (Z'WZ)^- Z'WX,    s = X'Wy - X'WZ (Z'WZ)^- Z'Wy   (Frisch, Waugh and Lovell),
+
+Z the period-by-pattern indicators. Units of a cell share X and Z, so that all that is needed of them is
+V = sum of w (diag(r) - r r'/m) and g = sum of w r (y - mean), r the periods seen and m their number: exact
+in gapped panels, with T x T numbers a cell and never a row by parameter matrix. A deletion takes the cells
+of one cluster away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import solve_triangular
+
+from evalkit.designs.regression.columns import Columns
+from evalkit.designs.regression.estimable import Span, span
+from evalkit.designs.rollout.sums import add_by
+
+_SINGULAR = 1e-10
+_NUMBERS = 4_000_000
+"""Numbers in one dense block of columns."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Units grouped by path and something finer or not. of: (n,) cell of each unit. path: (C,). order: units
+    sorted by cell. start: (C + 1,) first position of each cell in `order`."""
+
+    of: np.ndarray
+    path: np.ndarray
+    order: np.ndarray
+    start: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+
+def make_cells(path: np.ndarray, group: np.ndarray | None = None) -> Cells:
+    """Cells of units by path, and by `group` (n,) where there is one; sorted by path."""
+    groups = 1 if group is None else int(group.max(initial=0)) + 1
+    code = path.astype(np.int64) * groups + (0 if group is None else group)
+    codes, of, count = np.unique(code, return_inverse=True, return_counts=True)
+    return Cells(of, codes // groups, np.argsort(of, kind="stable"), np.concatenate([[0], np.cumsum(count)]))
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """Cross-products after unit effects: xx (p, p), xy (p,), and by pattern zx (q, T, p), zz (q, T, T), zy (q, T)."""
+
+    xx: np.ndarray
+    xy: np.ndarray
+    zx: np.ndarray
+    zz: np.ndarray
+    zy: np.ndarray
+
+    def less(self, other: Products) -> Products:
+        """What is left without another sample's."""
+        pairs = ((getattr(self, f), getattr(other, f)) for f in ("xx", "xy", "zx", "zz", "zy"))
+        return Products(*(a - b for a, b in pairs))
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """beta: (p,). span: what is identified. lift: (q, T, p) period coefficients of each column; effects: (q, T)
+    period effects."""
+
+    beta: np.ndarray
+    span: Span
+    lift: np.ndarray
+    effects: np.ndarray
+
+    @property
+    def free(self) -> np.ndarray:
+        """(p,) coefficients identified one by one."""
+        return np.asarray(self.span.free)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Outcomes of units on the columns of their paths.
+
+    values: (n, T), NaN where not seen. path: (n,) of each unit. weights: (n,).
+    """
+
+    values: np.ndarray
+    path: np.ndarray
+    weights: np.ndarray
+    columns: Columns
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """(n, T) rows that are used."""
+        return np.isfinite(self.values) & self.columns.known[self.path] & (self.weights > 0)[:, None]
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every unit is seen wherever its path may be used."""
+        return int(self.seen.sum()) == int(self.columns.known.sum(axis=1)[self.path].sum())
+
+    @cached_property
+    def size(self) -> np.ndarray:
+        """(n,) rows of each unit, at least one."""
+        return np.maximum(self.seen.sum(axis=1), 1)
+
+    @cached_property
+    def change(self) -> np.ndarray:
+        """(n, T) weighted outcome less the unit's mean, zero where not used."""
+        y = np.where(self.seen, self.values, 0.0)
+        y -= (y.sum(axis=1) / self.size)[:, None]
+        y *= self.weights[:, None]
+        return y if self.whole and self.columns.known.all() else np.where(self.seen, y, 0.0)
+
+    @cached_property
+    def by_path(self) -> Cells:
+        return make_cells(self.path)
+
+    @cached_property
+    def mass(self) -> np.ndarray:
+        """(P T,) sum of weights of each path and period."""
+        return self.masses(self.by_path, len(self.columns.pattern)).ravel()
+
+    def masses(self, cells: Cells, paths: int = 0) -> np.ndarray:
+        """(C, T) sum of weights of each cell and period; over all paths when `paths` says how many."""
+        sums = add_by(self.seen * self.weights[:, None], cells.of, len(cells), cells.order)
+        if not paths:
+            return sums
+        out = np.zeros((paths, sums.shape[1]))
+        out[cells.path] = sums
+        return out
+
+    def used(self, group: np.ndarray, groups: int) -> sparse.csr_matrix:
+        """(groups, P T) which rows of the design the units of each group use; group: (n,) code of each unit."""
+        cells, T = make_cells(self.path, group), self.columns.known.shape[1]
+        cell, period = np.nonzero(self.masses(cells))
+        line, row = group[cells.order[cells.start[:-1]]][cell], cells.path[cell] * T + period
+        return sparse.csr_matrix((np.ones(len(row)), (line, row)), shape=(groups, self.columns.matrix.shape[0]))
+
+    @cached_property
+    def column_mass(self) -> np.ndarray:
+        """(p,) exposed unit-periods, times their dose where columns carry doses."""
+        return np.asarray(self.columns.matrix.T @ self.mass).ravel()
+
+    @cached_property
+    def stretch(self) -> np.ndarray:
+        """(p,) squared length of each column over its mass: one unless columns carry doses."""
+        squared = np.asarray(self.columns.matrix.power(2).T @ self.mass).ravel()
+        return np.divide(squared, self.column_mass, out=np.ones(len(squared)), where=self.column_mass > 0)
+
+    @cached_property
+    def total(self) -> Products:
+        return self.products(self.by_path, np.arange(len(self.by_path)))
+
+    @cached_property
+    def solution(self) -> Solution:
+        return solve(self.total, self.column_mass * self.stretch)
+
+    def products(self, cells: Cells, chosen: np.ndarray) -> Products:
+        """Cross-products of some cells."""
+        T, p, q = self.values.shape[1], self.columns.width, int(self.columns.pattern.max(initial=0)) + 1
+        out = Products(np.zeros((p, p)), np.zeros(p), np.zeros((q, T, p)), np.zeros((q, T, T)), np.zeros((q, T)))
+        step = max(_NUMBERS // (T * max(p, T)), 1)
+        for low in range(0, len(chosen), step):
+            self._add(out, cells, chosen[low : low + step])
+        return out
+
+    def _add(self, out: Products, cells: Cells, chosen: np.ndarray) -> None:
+        paths, T = cells.path[chosen], self.values.shape[1]
+        V, g = self._moments(cells, chosen)
+        X = self.columns.rows(paths).toarray().reshape(len(paths), T, -1)
+        VX, flat = V @ X, X.reshape(len(paths) * T, -1)
+        out.xx[:] += flat.T @ VX.reshape(flat.shape)
+        out.xy[:] += flat.T @ g.ravel()
+        pattern = self.columns.pattern[paths]
+        for one in np.unique(pattern):
+            mine = pattern == one
+            out.zx[one] += VX[mine].sum(axis=0)
+            out.zz[one] += V[mine].sum(axis=0)
+            out.zy[one] += g[mine].sum(axis=0)
+
+    def _moments(self, cells: Cells, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """V (c, T, T) and g (c, T) of some cells."""
+        T = self.values.shape[1]
+        V, g = np.zeros((len(chosen), T, T)), np.zeros((len(chosen), T))
+        diagonal = np.arange(T)
+        for i, c in enumerate(chosen):
+            units = cells.order[cells.start[c] : cells.start[c + 1]]
+            w = self.weights[units]
+            g[i] = self.change[units].sum(axis=0)
+            if self.whole:
+                r = self.seen[units[0]].astype(float)
+                V[i] = -np.outer(r, r) * (w.sum() / max(r.sum(), 1.0))
+                V[i, diagonal, diagonal] += w.sum() * r
+            else:
+                r = self.seen[units].astype(float)
+                V[i] = -(r * (w / self.size[units])[:, None]).T @ r
+                V[i, diagonal, diagonal] += w @ r
+        return V, g
+
+
+def solve(products: Products, size: np.ndarray) -> Solution:
+    """Coefficients from cross-products; size (p,) of each column before any effect is taken out."""
+    inverse = pseudo(products.zz)
+    lift = inverse @ products.zx
+    effects = np.einsum("qst,qt->qs", inverse, products.zy)
+    flat = products.zx.reshape(-1, len(products.xy))
+    gram = products.xx - flat.T @ lift.reshape(flat.shape)
+    right = products.xy - flat.T @ effects.ravel()
+    found = span(gram, size)
+    beta = _coefficients(found, right)
+    return Solution(beta, found, lift, effects - lift @ beta)
+
+
+def _coefficients(found: Span, right: np.ndarray) -> np.ndarray:
+    """One solution: that with the dependent columns at zero."""
+    beta, kept = np.zeros(len(right)), found.pivot[: found.rank]
+    if len(kept):
+        half = solve_triangular(found.factor, (right / found.scale)[kept], lower=False, trans="T")
+        beta[kept] = solve_triangular(found.factor, half, lower=False) / found.scale[kept]
+    return beta
+
+
+def pseudo(matrices: np.ndarray) -> np.ndarray:
+    """Pseudo-inverses of symmetric, positive semi-definite (q, T, T) matrices."""
+    values, vectors = np.linalg.eigh((matrices + matrices.transpose(0, 2, 1)) / 2)
+    keep = values > _SINGULAR * max(values.max(initial=0.0), 1e-300)
+    scaled = vectors * np.where(keep, 1.0 / np.where(keep, values, 1.0), 0.0)[:, None, :]
+    return scaled @ vectors.transpose(0, 2, 1)
+
+
+def refits(panel: Panel, cluster: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:
+    """(K, p) coefficients without each cluster, NaN where no longer identified, and (K, p) column masses left.
+
+    cluster: (n,) code of each unit.
+    """
+    beta, left = np.full((clusters, panel.columns.width), np.nan), np.zeros((clusters, panel.columns.width))
+    for c, (gone, size, found) in enumerate(without_each(panel, cluster, clusters)):
+        beta[c] = np.where(found.free & supported(panel, panel.mass - gone), found.beta, np.nan)
+        left[c] = size
+    return beta, left
+
+
+def without_each(panel: Panel, cluster: np.ndarray, clusters: int) -> Iterator[tuple[np.ndarray, np.ndarray, Solution]]:
+    """Without each cluster in turn: the mass that goes (P T,), column masses left (p,), and the solution."""
+    cells = make_cells(panel.path, cluster)
+    of_cell = cluster[cells.order[cells.start[:-1]]]
+    mass = panel.masses(cells)
+    T = mass.shape[1]
+    at = (cells.path[:, None] * T + np.arange(T)).ravel()
+    for c in range(clusters):
+        mine = np.flatnonzero(of_cell == c)
+        gone = np.bincount(at.reshape(-1, T)[mine].ravel(), weights=mass[mine].ravel(), minlength=len(panel.mass))
+        size = panel.column_mass - panel.columns.matrix.T @ gone
+        size = np.where(size > 1e-9 * np.maximum(panel.column_mass, 1e-300), size, 0.0)
+        yield gone, size, solve(panel.total.less(panel.products(cells, mine)), size * panel.stretch)
+
+
+def off_at_the_time(used: sparse.csr_matrix, off: np.ndarray, have: sparse.csr_matrix, periods: int) -> np.ndarray:
+    """(lines, k) lines with a row that is off in a period in which somebody has each of k things.
+
+    used: (lines, P T) rows that each line uses. off: (P T,). have: (P T, k), not zero where somebody has it.
+    """
+    period = np.arange(len(off)) % periods
+    by_period = sparse.csr_matrix((np.ones(len(off)), (np.arange(len(off)), period)), shape=(len(off), periods))
+    there = sparse.diags((np.asarray(used.sum(axis=0)).ravel() > 0).astype(float))
+    when = (by_period.T @ there @ abs(have)).toarray() > 0
+    return (used.multiply(off).tocsr() @ by_period).toarray() @ when > 0
+
+
+def supported(panel: Panel, mass: np.ndarray) -> np.ndarray:
+    """(p,) whether the rows that a column asks for are all there; mass: (P T,)."""
+    out = np.ones(panel.columns.width, dtype=bool)
+    there = panel.columns.needed.T @ mass
+    out[panel.columns.needs[there <= 1e-9 * max(panel.mass.max(initial=0.0), 1e-300)]] = False
+    return out

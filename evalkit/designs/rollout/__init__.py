@@ -1,0 +1,1 @@
+"""Rollouts: each start beside units not yet exposed, the other components alike."""

@@ -1,0 +1,265 @@
+"""A rollout contrast with covariates: every stratum by `two_group`, averaged like the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from evalkit.designs.protocol import WithCovariates
+from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.plan import Comparison, Plan
+from evalkit.designs.rollout.readers import Within
+from evalkit.designs.rollout.rows import Naming, arms, by_cell, cell_weights, labels, rows_of
+from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.rollout.two_group import two_group
+from evalkit.errors import OptionError
+from evalkit.inference.contributions import Block, BlockSource, Contributions
+from evalkit.inference.estimate import Estimate
+from evalkit.inference.jackknife import Replicates
+
+COLLINEAR = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Covariates:
+    """x: (n, T, q) in the row order of the paths, NaN where missing; names: (q,)."""
+
+    x: np.ndarray
+    names: tuple[str, ...]
+
+    @cached_property
+    def fixed(self) -> bool:
+        """Whether every unit's covariates are there, and the same, in every period."""
+        return bool((self.x == self.x[:, :1]).all())
+
+    @cached_property
+    def usable(self) -> np.ndarray | None:
+        """(n, T) no covariate is missing; None when none ever is."""
+        if self.fixed:
+            return None
+        there = ~np.isnan(self.x).any(axis=2)
+        return None if there.all() else there
+
+    @cached_property
+    def distinct(self) -> np.ndarray:
+        """(m, q) values to look at: one row a unit where they are fixed, else all that are whole."""
+        if self.fixed:
+            return self.x[:, 0]
+        return self.x.reshape(-1, len(self.names)) if self.usable is None else self.x[self.usable]
+
+
+def read_covariates(study: WithCovariates) -> Covariates:
+    """The study's covariates; `OptionError` when there are none, or one says nothing of its own."""
+    names = tuple(study.covariates)
+    if not names:
+        raise OptionError(
+            "This study has no covariates to adjust for. Give covariates=(...) to the Study, or adjust=None."
+        )
+    covariates = Covariates(study.covariate_values(), names)
+    seen = covariates.distinct
+    there = [True] * len(names) if covariates.usable is None else (~np.isnan(covariates.x)).any(axis=(0, 1))
+    absent = [n for n, t in zip(names, there, strict=True) if not t]
+    if absent:
+        raise OptionError(f"{_listed(absent)} missing in every row. Leave it out, or fill it in.")
+    if not len(seen):
+        raise OptionError(f"{_listed(list(names))} never all there in one row. Leave some out, or fill them in.")
+    constant = [n for n, c in zip(names, seen.T, strict=True) if c.min() == c.max()]
+    if constant:
+        raise OptionError(f"{_listed(constant)} the same for everybody, so nothing can be adjusted for. Leave it out.")
+    tied = _tied(seen)
+    if tied:
+        raise OptionError(f"{_listed([names[j] for j in tied])} a combination of the other covariates. Leave it out.")
+    return covariates
+
+
+def _tied(seen: np.ndarray) -> list[int]:
+    """Columns of (m, q) that the ones before them explain but for a share below 1e-12 of their variance."""
+    correlation = np.atleast_2d(np.corrcoef(seen, rowvar=False))
+    free: list[int] = []
+    tied: list[int] = []
+    for j in range(seen.shape[1]):
+        known = correlation[np.ix_(free, free)]
+        explained = correlation[j, free] @ np.linalg.solve(known, correlation[free, j]) if free else 0.0
+        (tied if 1 - explained < COLLINEAR else free).append(j)
+    return tied
+
+
+def _listed(names: list[str]) -> str:
+    return f"Covariate {names[0]!r} is" if len(names) == 1 else f"Covariates {', '.join(map(repr, names))} are"
+
+
+@dataclass(frozen=True, eq=False)
+class Stratum:
+    """Starts of one line that share matches and covariates. adopting, serving: flags by path (pair); comparison:
+    one of theirs; periods: (c,) at which they are read alike; at: (c,) columns that they add to."""
+
+    adopting: np.ndarray
+    serving: np.ndarray
+    comparison: Comparison
+    periods: np.ndarray
+    at: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One adjusted stratum: units (m,), adopters' weights (m,), effects (c,), contributions (m, c) times the sum of
+    the weights."""
+
+    units: np.ndarray
+    weight: np.ndarray
+    att: np.ndarray
+    rows: np.ndarray
+
+
+@dataclass(eq=False)
+class _Totals:
+    """Running sums over strata, by cohort and period flattened; the strata themselves when they are kept."""
+
+    top: np.ndarray
+    mass: np.ndarray
+    parts: list[tuple[np.ndarray, Part]] = field(default_factory=list)
+    reasons: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class AdjustedContrast:
+    """A contrast whose strata are adjusted for covariates at base. contrast reads `Within`."""
+
+    contrast: Contrast
+    covariates: Covariates
+    how: str
+
+    @property
+    def sums(self) -> Sums:
+        return self.contrast.reader.sums  # type: ignore[attr-defined]
+
+    def strata(self) -> list[Stratum]:
+        """Starts and periods that share groups and covariates."""
+        found: dict[tuple, tuple[Comparison, list[int]]] = {}
+        alone = not self.sums.balanced
+        for line in range(len(self.contrast.cohorts)):
+            blocks = [b for b in self.contrast.blocks if b.line == line]
+            for t in range(self.contrast.n_periods):
+                at: dict[tuple, list[Comparison]] = {}
+                for b in blocks:
+                    if b.ok[t]:
+                        c = b.comparison
+                        key = (c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part)
+                        at.setdefault(key, []).append(c)
+                for (match, base, _, part), some in at.items():
+                    paths = tuple(p for c in some for p in (c.path, *c.also))
+                    shared = None if self.covariates.fixed else base, t if alone else None
+                    found.setdefault((line, paths, match, part, *shared), (some[0], []))[1].append(t)
+        made = []
+        for (line, paths, match, *_), (c, periods) in found.items():
+            serving = np.frombuffer(match, dtype=bool)
+            adopting = np.isin(np.arange(len(serving)), paths)
+            t = np.array(periods)
+            made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t))
+        return made
+
+    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
+        """One stratum under weights (n,); why it has no number, or None where an arm is empty."""
+        c, periods = stratum.comparison, stratum.periods
+        mine, path = stratum.adopting, self.sums.paths.path
+        units = np.flatnonzero((mine | stratum.serving)[path] & (weights > 0))
+        change, seen = self.sums.changes(units, c, periods)
+        if not seen.all():
+            whole = seen.all(axis=1)
+            units, change = units[whole], change[whole]
+        d, w = mine[path[units]], weights[units]
+        if c.parent is not None:
+            w = np.where(d, w * self.sums.share(units, c, periods)[:, 0], w)
+        if not d.any() or d.all():
+            return None
+        x = self.covariates.x[units, c.whole.base[periods[0]]]
+        done = two_group(change, d, np.column_stack([np.ones(len(x)), x]), w, self.how)
+        if done.reason:
+            return done.reason
+        rows = done.rows
+        rows *= w[d].sum()
+        return Part(units, np.where(d, w, 0.0), done.att, rows)
+
+    def run(self) -> _Totals:
+        """All strata."""
+        size = self.contrast.mass.size
+        totals = _Totals(np.zeros(size), np.zeros(size))
+        for stratum in self.strata():
+            done = self.adjust(stratum, self.sums.weights)
+            if isinstance(done, str):
+                totals.reasons |= dict.fromkeys(stratum.at.tolist(), done)
+            elif done is not None:
+                n = done.weight.sum()
+                totals.top[stratum.at] += n * done.att
+                totals.mass[stratum.at] += n
+                totals.parts.append((stratum.at, done))
+        return totals
+
+    def without_each(self, rows: np.ndarray) -> Replicates:
+        """Refits without each cluster, one by one; a stratum is fitted again without clusters of its own only."""
+        plain = by_cell(self.contrast).replicates(rows)
+        weights, codes = self.sums.weights, self.sums.paths.levels[self.sums.level].codes
+        every = np.arange(len(plain.names))
+        top, mass = np.zeros((2, len(every), self.contrast.mass.size))
+        for stratum in self.strata():
+            whole = self.adjust(stratum, weights)
+            own = np.unique(codes[whole.units]) if isinstance(whole, Part) else every
+            refits = ((np.array([g]), self.adjust(stratum, np.where(codes == g, 0.0, weights))) for g in own)
+            for who, found in ((np.setdiff1d(every, own), whole), *refits):
+                if isinstance(found, Part):
+                    n = found.weight.sum()
+                    top[np.ix_(who, stratum.at)] += n * found.att
+                    mass[np.ix_(who, stratum.at)] += n
+        return replace(plain, values=_divide(top, mass)[:, rows], masses=mass[:, rows])
+
+
+def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.where(below > 0, top / np.where(below > 0, below, 1.0), np.nan)
+
+
+def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
+    """An Estimate with one row for each (cohort, period), adjusted; rows that cannot be say why."""
+    contrast = found.contrast
+    rows = np.flatnonzero(contrast.possible.ravel())
+    totals = found.run()
+    value, mass = _divide(totals.top, totals.mass)[rows], totals.mass[rows]
+    table = labels(contrast, naming, rows)
+    table["mass"] = mass
+    table["reason"] = [
+        totals.reasons.get(int(r), old) if np.isnan(v) else ""
+        for r, old, v in zip(rows, table["reason"], value, strict=True)
+    ]
+    source = BlockSource(rows_of(found.sums.paths), _blocks(totals, rows))
+    k, level = len(rows), found.sums.level
+    return Estimate(
+        value=value, mass=mass, labels=table,
+        value_parts=Contributions(((source, np.eye(2 * k)[:, :k]),), level),
+        mass_parts=Contributions(((source, np.eye(2 * k)[:, k:]),), level),
+        arms=arms(contrast, rows), replicate=lambda: found.without_each(rows),
+        cells=lambda matrix=None: cell_weights(by_cell(contrast), rows, matrix),
+    )  # fmt: skip
+
+
+def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
+    """Contributions of the strata to the values at `rows`, then to their masses, in the strata's own memory."""
+    place = np.full(len(totals.mass), -1)
+    place[rows] = np.arange(len(rows))
+    value = np.nan_to_num(_divide(totals.top, totals.mass))
+    out = []
+    for at, part in totals.parts:
+        some = np.flatnonzero(part.weight)
+        if (part.att != value[at]).any():
+            part.rows[some] += np.outer(part.weight[some], part.att - value[at])
+        np.divide(part.rows, totals.mass[at], out=part.rows)
+        columns = place[at]
+        out.append(Block(part.units, columns, part.rows, columns + len(rows), part.weight))
+    return tuple(out)
+
+
+def adjusted_estimate(plan: Plan, study: WithCovariates, sums: Sums, how: str, naming: Naming) -> Estimate:
+    """The plan's rows, read from `sums`, adjusted for the study's covariates."""
+    covariates = read_covariates(study)
+    contrast = Contrast(plan, Within(sums.among(covariates.usable)))
+    return assemble_adjusted(AdjustedContrast(contrast, covariates, how), naming)

@@ -1,0 +1,323 @@
+"""From a plan and a reader to rows: the one place where rollout comparisons become numbers.
+
+Row (g, t) = sum over starting paths p of cohort g of N_p E_p / sum of N_p, where E_p is the adopters'
+mean change less that of their matches, and N_p the adopters seen who have a match (Callaway and
+Sant'Anna 2021, equation 2.4, within strata of the other components' paths). E_p is a signed sum of
+means; a reader says which means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from evalkit.designs.rollout.plan import Comparison, Plan, read_together
+from evalkit.inference.jackknife import Replicates
+from evalkit.study.paths import Paths
+
+SMALL = 10_000_000
+"""Starts x groups x periods up to which the means of all comparisons are kept (at most 32 bytes each)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One mean of a comparison, over few of all groups.
+
+    at: (g,) the groups that take part in any period. mask: (g, T) when they do. n, s: (g, T) their mass and sum.
+    what: which outcome it averages, for readers that know several ("change", "later", "base").
+    """
+
+    sign: int
+    at: np.ndarray
+    mask: np.ndarray
+    n: np.ndarray
+    s: np.ndarray
+    what: str = "change"
+
+    @cached_property
+    def inside(self) -> tuple[np.ndarray, np.ndarray]:
+        """(g, T) mass and sum, zero in periods in which a group takes no part."""
+        return self.n * self.mask, self.s * self.mask
+
+    @cached_property
+    def total(self) -> tuple[np.ndarray, np.ndarray]:
+        """(T,) mass and sum."""
+        n, s = self.inside
+        return n.sum(axis=0), s.sum(axis=0)
+
+    def of_units(self, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Units (m,) whose group (n,) takes part, and the row of each in `at`."""
+        row = np.full(int(max(group.max(initial=0), self.at.max(initial=0))) + 1, -1)
+        row[self.at] = np.arange(len(self.at))
+        units = np.flatnonzero(row[group] >= 0)
+        return units, row[group[units]]
+
+
+def adopters(sign: int, at: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
+    """A term of groups that take part throughout."""
+    return Term(sign, at, np.ones(n.shape, dtype=bool), n, s, what)
+
+
+def matches(sign: int, mask: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
+    """A term of the groups that `mask` (G, T) picks out of all (G, T)."""
+    at = np.flatnonzero(mask.any(axis=1))
+    return Term(sign, at, mask[at], n[at], s[at], what)
+
+
+class Reader(Protocol):
+    """Sums of groups of units, and the means that make up one comparison."""
+
+    @property
+    def paths(self) -> Paths:
+        """The study's paths."""
+
+    @property
+    def level(self) -> str:
+        """Level of the clusters."""
+
+    @property
+    def path(self) -> np.ndarray:
+        """(G,) path of each group."""
+
+    @property
+    def cluster(self) -> np.ndarray:
+        """(G,) cluster of each group."""
+
+    @property
+    def size(self) -> np.ndarray:
+        """(G,) units in each group that carry weight."""
+
+    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
+        """What is read one after another for one comparison, in place of it."""
+
+    def people(self, paths: np.ndarray) -> int:
+        """Units on some paths (pairs) that carry weight."""
+
+    def terms(self, c: Comparison) -> tuple[Term, ...]:
+        """The means of one comparison; the first is that of the adopters later on."""
+
+    def heads(self, c: Comparison) -> np.ndarray:
+        """(G, T) units read."""
+
+    def heads_at_base(self, c: Comparison) -> np.ndarray:
+        """(G, T) units seen at the base."""
+
+    def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Units (m,), their weighted deviations from `centre` (m, T), and their mass in the term (m, T)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One start, or one part of it, read through its terms: everything is (T,) unless said otherwise.
+
+    line: which cohort's rows it adds to. ok: every mean has units. n: adopters' mass. effect: E_p. kept: its terms
+    where all of them together, a starts by groups by periods array, are small; else they are made when asked for.
+    """
+
+    comparison: Comparison
+    line: int
+    reader: Reader
+    ok: np.ndarray
+    n: np.ndarray
+    effect: np.ndarray
+    means: tuple[np.ndarray, ...]
+    kept: tuple[Term, ...]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The means that it is made of."""
+        return self.kept or self.reader.terms(self.comparison)
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """Rows (cohort x period, flattened) of one plan read through one reader."""
+
+    plan: Plan
+    reader: Reader
+
+    @cached_property
+    def cohorts(self) -> np.ndarray:
+        """(H,) positions of first exposed periods, in order."""
+        return np.unique([c.cohort for c in (*self.plan, *self.plan.baseless)]).astype(int)
+
+    @property
+    def n_periods(self) -> int:
+        return self.reader.paths.n_periods
+
+    @property
+    def n_groups(self) -> int:
+        return len(self.reader.path)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        parts = [part for c in read_together(self.plan) for part in self.reader.parts(c)]
+        small = len(parts) * self.n_groups * self.n_periods <= SMALL
+        return tuple(self._block(part, small) for part in parts)
+
+    @cached_property
+    def starts(self) -> tuple[tuple[Comparison, int, np.ndarray], ...]:
+        """Each comparison as planned, its line, and the periods (T,) at which any part of it could be read."""
+        found: list[tuple[Comparison, int, np.ndarray]] = []
+        for b in self.blocks:
+            if found and found[-1][0] is b.comparison.whole:
+                found[-1][2][:] |= b.ok
+            else:
+                found.append((b.comparison.whole, b.line, b.ok.copy()))
+        return tuple(found)
+
+    def _block(self, c: Comparison, keep: bool) -> Block:
+        terms = self.reader.terms(c)
+        ok = c.possible & np.all([t.total[0] > 0 for t in terms], axis=0)
+        means = tuple(ratio(t.total[1], t.total[0], ok) for t in terms)
+        effect = np.sum([t.sign * m for t, m in zip(terms, means, strict=True)], axis=0)
+        line = int(np.searchsorted(self.cohorts, c.cohort))
+        return Block(c, line, self.reader, ok, terms[0].total[0], effect, means, terms if keep else ())
+
+    def collect(self, per_block: Callable[[Block], np.ndarray]) -> np.ndarray:
+        """(H, T) sums over the blocks of each cohort."""
+        out = np.zeros((len(self.cohorts), self.n_periods))
+        for b in self.blocks:
+            out[b.line] += per_block(b)
+        return out
+
+    @cached_property
+    def mass(self) -> np.ndarray:
+        """(H, T) adopters retained."""
+        return self.collect(lambda b: np.where(b.ok, b.n, 0.0))
+
+    @cached_property
+    def left_out(self) -> np.ndarray:
+        """(H, T) adopters seen without a match, or without a base."""
+        return self.collect(lambda b: np.where(b.comparison.possible & ~b.ok, b.n, 0.0)) + self.without_base
+
+    @cached_property
+    def without_base(self) -> np.ndarray:
+        """(H, T) adopters whose base lies before the panel, or before an earlier spell has ended."""
+        out = np.zeros((len(self.cohorts), self.n_periods))
+        for lost in self.plan.baseless:
+            out[np.searchsorted(self.cohorts, lost.cohort)] += lost.asked * self.reader.people(np.array([lost.path]))
+        return out
+
+    @cached_property
+    def possible(self) -> np.ndarray:
+        """(H, T) rows that the rollout asks for, answered or not."""
+        asked = self.collect(lambda b: b.comparison.possible)
+        for lost in self.plan.baseless:
+            asked[np.searchsorted(self.cohorts, lost.cohort)] += lost.asked
+        return asked > 0
+
+    @cached_property
+    def value(self) -> np.ndarray:
+        """(H, T) estimates, NaN where no adopter has a match."""
+        total = self.collect(lambda b: np.where(b.ok, b.n * b.effect, 0.0))
+        return np.where(self.mass > 0, total / np.where(self.mass > 0, self.mass, 1.0), np.nan)
+
+    def weights(self, b: Block) -> tuple[np.ndarray, np.ndarray]:
+        """(T,) weight of the block in its row, and of one unit of its adopters' mass."""
+        below = np.where(b.ok, self.mass[b.line], 1.0)
+        return np.where(b.ok, b.n / below, 0.0), np.where(b.ok, 1.0 / below, 0.0)
+
+    def incidence(self, sign: int) -> np.ndarray:
+        """(G, H, T) groups that carry weight as exposed (+1) or as comparison (-1) in each row."""
+        out = np.zeros((self.n_groups, len(self.cohorts), self.n_periods), dtype=bool)
+        for b in self.blocks:
+            exposed = self.exposed_groups(b)
+            for term in b.terms:
+                there, mine = (term.inside[0] > 0) & b.ok, exposed[term.at]
+                out[term.at, b.line] |= there & mine if sign > 0 else there & ~mine
+        return out
+
+    def exposed_groups(self, b: Block) -> np.ndarray:
+        """(G, 1) groups on the side of the adopters."""
+        return np.isin(self.reader.path, b.comparison.adopters)[:, None]
+
+    def totals(self, rows: np.ndarray) -> np.ndarray:
+        """(G, 2k) contributions summed in groups: of the values, then of the masses, at `rows`."""
+        shape = (self.n_groups, *self.mass.shape)
+        value, mass = np.zeros(shape), np.zeros(shape)
+        for b in self.blocks:
+            share, unit = self.weights(b)
+            terms = b.terms
+            for term, mean in zip(terms, b.means, strict=True):
+                n, s = term.inside
+                per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
+                value[term.at, b.line] += term.sign * per_mass * (s - n * mean)
+            at, n = terms[0].at, terms[0].inside[0] * b.ok
+            value[at, b.line] += unit * n * (b.effect - np.nan_to_num(self.value[b.line]))
+            mass[at, b.line] += n
+        flat = lambda x: x.reshape(self.n_groups, -1)[:, rows]  # noqa: E731
+        return np.hstack([flat(value), flat(mass)])
+
+    def unit_rows(self, rows: np.ndarray) -> np.ndarray:
+        """(n, 2k) contributions by unit: records about people."""
+        at = np.full(self.mass.size, -1)
+        at[rows] = np.arange(len(rows))
+        out = np.zeros((self.reader.paths.n_units, 2 * len(rows)))
+        for b in self.blocks:
+            self._add_units(b, at[b.line * self.n_periods : (b.line + 1) * self.n_periods], out)
+        return out
+
+    def _add_units(self, b: Block, columns: np.ndarray, out: np.ndarray) -> None:
+        keep = (columns >= 0) & b.ok
+        cols, k = columns[keep], out.shape[1] // 2
+        share, unit = self.weights(b)
+        for i, (term, mean) in enumerate(zip(b.terms, b.means, strict=True)):
+            units, away, mass = self.reader.unit_rows(b.comparison, term, mean)
+            per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
+            np.add.at(out, np.ix_(units, cols), (term.sign * per_mass * away)[:, keep])
+            if i == 0:
+                level = unit * (b.effect - np.nan_to_num(self.value[b.line]))
+                np.add.at(out, np.ix_(units, cols), (mass * level)[:, keep])
+                np.add.at(out, np.ix_(units, cols + k), mass[:, keep])
+
+    def replicates(self, rows: np.ndarray) -> Replicates:
+        """Delete-one-cluster refits in closed form: sums less the cluster's own."""
+        names = self.reader.paths.levels[self.reader.level].names
+        shape = (len(names), *self.mass.shape)
+        top, below = np.zeros(shape), np.zeros(shape)
+        exposed, comparison = np.zeros(shape, bool), np.zeros(shape, bool)
+        for b in self.blocks:
+            effect, mass, left, arms = self._without_each(b, len(names))
+            top[:, b.line] += np.where(left, mass * effect, 0.0)
+            below[:, b.line] += np.where(left, mass, 0.0)
+            exposed[:, b.line] |= arms[0]
+            comparison[:, b.line] |= arms[1]
+        values = np.where(below > 0, top / np.where(below > 0, below, 1.0), np.nan)
+        flat = lambda x: x.reshape(len(names), -1)[:, rows]  # noqa: E731
+        return Replicates(names, self.reader.level, flat(values), flat(below), flat(exposed), flat(comparison))
+
+    def _without_each(self, b: Block, clusters: int) -> tuple:
+        """Effect and mass of a block without each cluster (K, T), where they exist, and the arms' clusters."""
+        left = np.broadcast_to(b.comparison.possible, (clusters, self.n_periods)).copy()
+        effect = np.zeros(left.shape)
+        arms = [np.zeros(left.shape, bool), np.zeros(left.shape, bool)]
+        mass = np.zeros(left.shape)
+        exposed = self.exposed_groups(b)
+        for i, term in enumerate(b.terms):
+            n, s = (_sum_by(x, self.reader.cluster[term.at], clusters) for x in term.inside)
+            there = n > 0
+            still = there.sum(axis=0) - there > 0
+            left &= still
+            rest = np.where(still, term.total[0] - n, 1.0)
+            effect += term.sign * (term.total[1] - s) / rest
+            if i == 0:
+                mass = rest
+            side = 0 if (term.mask & exposed[term.at]).any() else 1
+            arms[side] |= there & b.ok
+        return effect, mass, left, arms
+
+
+def _sum_by(x: np.ndarray, code: np.ndarray, size: int) -> np.ndarray:
+    """(size, T) sums of the rows of x (g, T) by their code."""
+    cell = (code[:, None] * x.shape[1] + np.arange(x.shape[1])).ravel()
+    return np.bincount(cell, weights=x.ravel(), minlength=size * x.shape[1]).reshape(size, -1)
+
+
+def ratio(top: np.ndarray, below: np.ndarray, ok: np.ndarray) -> np.ndarray:
+    """top / below where ok, else zero."""
+    return np.where(ok, top / np.where(ok, below, 1.0), 0.0)

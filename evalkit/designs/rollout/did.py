@@ -1,0 +1,280 @@
+"""Difference-in-differences: two groups, two windows of periods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.protocol import StudyLike
+from evalkit.designs.regression.additive import spell_ages
+from evalkit.designs.rollout.adjusted import adjusted_estimate
+from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.plan import Comparison, Plan, Rules, make_plan
+from evalkit.designs.rollout.readers import Within
+from evalkit.designs.rollout.rows import Naming, assemble
+from evalkit.designs.rollout.staggered import OTHERS
+from evalkit.designs.rollout.states import Arena, incidence
+from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.rollout.two_group import ADJUSTMENTS
+from evalkit.errors import NotIdentifiedError, OptionError, check_choice
+from evalkit.inference.estimate import Estimate
+from evalkit.study.paths import OFF, Paths
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Two windows of positions, both ends inclusive: before = (first, last), after likewise."""
+
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+    def name(self, periods: np.ndarray, which: int) -> Any:
+        """The period of a window, or "first to last"."""
+        low, high = (self.before, self.after)[which]
+        return periods[low] if low == high else f"{periods[low]} to {periods[high]}"
+
+
+def find_windows(paths: Paths, component: str, before: Any, after: Any) -> Windows:
+    early, late = (None if w is None else _window(paths, name, w) for name, w in (("before", before), ("after", after)))
+    if early is None or late is None:
+        start = _first_start(paths, component)
+        early = early or (0, (start if late is None else min(start, late[0])) - 1)
+        late = late or (max(start, early[1] + 1), paths.n_periods - 1)
+    if early[1] < early[0] or late[1] < late[0] or late[0] <= early[1]:
+        raise OptionError(f"before={before!r} and after={after!r} leave no window before the other. Choose others.")
+    return Windows(early, late)
+
+
+def _first_start(paths: Paths, component: str) -> int:
+    """Position of the first period in which some unit begins the component after a period without it."""
+    k = paths.index(component)
+    state = paths.state[paths.reach[:, k], :, k]
+    begin, _ = spell_ages(state > 0, state == OFF)
+    begin &= np.maximum.accumulate(state == OFF, axis=1)
+    periods = np.flatnonzero(begin.any(axis=0))
+    if not len(periods):
+        raise NotIdentifiedError(f"No unit starts {component!r} after a period without it, so there are no windows.")
+    return int(periods[0])
+
+
+def _window(paths: Paths, name: str, given: Any) -> tuple[int, int]:
+    ends = given if isinstance(given, (tuple, list)) else (given, given)
+    if len(ends) != 2:
+        raise OptionError(f"{name}={given!r} is not a window. Use a period, or (first, last).")
+    known = {_key(p, paths.periods): i for i, p in enumerate(paths.periods)}
+    lost = [e for e in ends if _key(e, paths.periods) not in known]
+    if lost:
+        raise OptionError(
+            f"{name}={given!r}: there is no period {lost[0]!r}. "
+            f"The panel has {paths.periods[0]} to {paths.periods[-1]}."
+        )
+    low, high = (known[_key(e, paths.periods)] for e in ends)
+    if low > high:
+        raise OptionError(f"{name}={given!r} ends before it begins. Use (first, last).")
+    return low, high
+
+
+def _key(period: Any, periods: np.ndarray) -> str:
+    """A period as text, dates in any of their forms alike."""
+    return str(pd.to_datetime(period, errors="coerce")) if periods.dtype.kind == "M" else str(period)
+
+
+def two_paths(paths: Paths, component: str, windows: Windows, stage: Arena) -> Paths:
+    """The paths with two periods, the windows; only the component itself has states."""
+    state = np.zeros((paths.n_paths, 2, len(paths.components)), dtype=np.int16)
+    state[:, :, paths.index(component)] = np.where(stage.on, 1, np.where(stage.off, OFF, -1))
+    names = [windows.name(paths.periods, which) for which in (0, 1)]
+    plain = windows.before[0] == windows.before[1] and windows.after[0] == windows.after[1]
+    periods = paths.periods[[windows.before[0], windows.after[0]]] if plain else np.array(names, dtype=object)
+    return replace(paths, periods=periods, state=state, seen=None, _cells={})
+
+
+@dataclass(frozen=True, eq=False)
+class TwoWindows:
+    """A study whose periods are two windows: what outcomes sum to in them, and its covariates before."""
+
+    study: StudyLike
+    windows: Windows
+    paths: Paths
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        return self.study.covariates
+
+    def sums(self, level: str, outcome: str | None = None) -> Sums:
+        """Sums of window means, or of pairs of periods where somebody was not seen throughout both windows."""
+        y = self.study.values(outcome)
+        blocks = tuple(y[:, low : high + 1] for low, high in (self.windows.before, self.windows.after))
+        means = np.column_stack([_mean(b) for b in blocks])
+        if all(np.isfinite(b).all() for b in blocks) or all(b.shape[1] == 1 for b in blocks):
+            return Sums(self.paths, level, means)
+        return PairedSums(self.paths, level, means, blocks=blocks)
+
+    def covariate_values(self) -> np.ndarray:
+        """(n, 2, q) covariates as last seen in the window before."""
+        low, high = self.windows.before
+        x = self.study.covariate_values()[:, low : high + 1]
+        for t in range(1, x.shape[1]):
+            x[:, t] = np.where(np.isnan(x[:, t]), x[:, t - 1], x[:, t])
+        return np.repeat(x[:, -1:], 2, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedSums(Sums):
+    """Sums of two windows with missing rows, read a pair of periods at a time, one of each window, among the units
+    seen in both: what a period does to everybody cancels. blocks: outcomes (n, periods) before and after.
+
+    A unit is divided among its pairs, so that adopters count once. Positions 0 and 1 are the windows.
+    """
+
+    blocks: tuple[np.ndarray, ...] = ()
+
+    @property
+    def balanced(self) -> bool:
+        return False
+
+    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
+        """A comparison for each pair of periods."""
+        pairs = self.blocks[0].shape[1] * self.blocks[1].shape[1]
+        return tuple(replace(c, parent=c, part=i) for i in range(pairs))
+
+    def changes(
+        self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if c.parent is None:
+            return super().changes(units, c, periods)
+        early, late = np.divmod(c.part, self.blocks[1].shape[1])
+        y = self.blocks[1][units, late] - self.blocks[0][units, early]
+        seen = np.isfinite(y) if self.usable is None else np.isfinite(y) & self.usable[units, 0]
+        both = seen[:, None] & (c.base[periods] >= 0)
+        return np.where(both, y[:, None], 0.0), both
+
+    def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
+        each = np.ones(len(units)) if c.parent is None else self._each[units]
+        return np.repeat(each[:, None], len(c.base[periods]), axis=1)
+
+    @cached_property
+    def _each(self) -> np.ndarray:
+        """(n,) one over the pairs of periods in which each unit was seen."""
+        early, late = (np.isfinite(block).sum(axis=1) for block in self.blocks)
+        return 1.0 / np.maximum(early * late, 1)
+
+    def _read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+        if c.parent is None:
+            return super()._read(c)
+        change, seen = self.changes(np.arange(len(self.values)), c, slice(1, 2))
+        mass = np.where(seen, self.weights[:, None], 0.0)
+        both = np.zeros((2, len(self.path), 2))
+        both[:, :, 1] = self.group(np.hstack([mass, mass * change])).T
+        return both[0], both[1]
+
+
+def _mean(y: np.ndarray) -> np.ndarray:
+    if y.shape[1] == 1:
+        return y[:, 0]
+    seen = np.isfinite(y)
+    count = seen.sum(axis=1)
+    return np.where(count > 0, np.where(seen, y, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class DifferenceInDifferences:
+    """Change of the adopters from one window to another, less that of the comparison units.
+
+    ATT = E[mean of Y after - mean of Y before | adopters] - E[the same | comparison units], within strata
+    of the other components' paths, averaged with the adopters' weights. A unit needs to be seen once in each
+    window; where some are not seen throughout, pairs of periods, one of each window, are compared among the
+    units seen in both, and averaged so that each adopter counts once. Adopters are off throughout `before`
+    and on throughout `after`; comparison units are never touched up to the end of `after`. Units that are
+    neither (on for part of a window) are left out and counted in the label `units_outside`. With two periods
+    and one cohort it is `StaggeredRollout`.
+
+    before, after: a period, or (first, last), inclusive. Default: every period before the first start, and
+        every period from then on.
+    comparison: "not_yet" exposed by the end of `after`, or "never" in the panel.
+    others: "same" path of every other component from the beginning of `before` to the end of `after`;
+        "unchanged" others on both sides; "ignored".
+    adjust: None, or "reg", "ipw" or "dr" for covariates as last seen in `before` (Sant'Anna and Zhao 2020).
+    outcome: name of another outcome than the study's first.
+
+    Raises `OptionError` for windows that overlap or are not in the panel, `NotIdentifiedError` when nobody
+    is off before and on after.
+    """
+
+    before: Any = None
+    after: Any = None
+    comparison: str = "not_yet"
+    others: str = "same"
+    adjust: str | None = None
+    outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        self.rules  # noqa: B018 - an impossible option is refused when the design is made
+        check_choice("adjust", self.adjust, ADJUSTMENTS)
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.comparison, self.others)
+
+    def plan(self, paths: Paths, component: str) -> Plan:
+        """The comparison it would make; positions 0 and 1 are the windows before and after."""
+        return make_plan(_arena(paths, component, self._windows(paths, component), self.rules), self.rules)
+
+    def _windows(self, paths: Paths, component: str) -> Windows:
+        return find_windows(paths, component, self.before, self.after)
+
+    def __call__(self, study: StudyLike, component: str) -> Estimate:
+        """One row: the effect of `component` on those who had it throughout `after`."""
+        windows = self._windows(study.paths, component)
+        stage = _arena(study.paths, component, windows, self.rules)
+        plan = make_plan(stage, self.rules)
+        if not len(plan):
+            raise NotIdentifiedError(
+                f"No unit has {component!r} off throughout {windows.name(study.paths.periods, 0)} and on throughout "
+                f"{windows.name(study.paths.periods, 1)}, so there is no change to compare. Choose other windows."
+            )
+        level, _ = study.paths.inference_level(component)
+        view = TwoWindows(study, windows, two_paths(study.paths, component, windows, stage))
+        sums, outcome = view.sums(level, self.outcome), study.outcome(self.outcome)
+        population = f"adopters with a match among {OTHERS[self.others]}"
+        naming = Naming(component, outcome.column, outcome.unit, population, estimand="ATT")
+        if self.adjust is None:
+            found = assemble(Contrast(plan, Within(sums)), naming)
+        else:
+            found = adjusted_estimate(plan, view, sums, self.adjust, naming)
+        neither = stage.reach & ~(stage.off[:, 0] & (stage.on[:, 1] | stage.off[:, 1]))
+        return replace(found, labels=found.labels.assign(units_outside=int(neither[study.paths.path].sum())))
+
+
+def _arena(paths: Paths, component: str, windows: Windows, rules: Rules) -> Arena:
+    """What the plan is made from: each window as one period."""
+    k = paths.index(component)
+    state, reach = paths.state[:, :, k], paths.reach[:, k]
+    (b0, b1), (a0, a1) = windows.before, windows.after
+    on, off = state > 0, state == OFF
+    clear = off if rules.comparison == "never" else off[:, : a1 + 1]
+    two_on = np.column_stack([on[:, b0 : b1 + 1].all(axis=1), on[:, a0 : a1 + 1].all(axis=1)]) & reach[:, None]
+    two_off = np.column_stack([off[:, b0 : b1 + 1].all(axis=1), clear.all(axis=1)])
+    level, _ = paths.inference_level(component)
+    code = _others(paths, component, windows, rules.others)
+    return Arena(component, two_on, two_off, reach, code, *incidence(paths, level))
+
+
+def _others(paths: Paths, component: str, windows: Windows, kind: str) -> np.ndarray:
+    """(P, 2) codes of the others' path over `before`, and from there to the end of `after`."""
+    if kind == "ignored":
+        return np.zeros((paths.n_paths, 2), dtype=np.int64)
+    code = paths.others(component)[:, windows.before[0] : windows.after[1] + 1]
+    unknown = np.asarray((code < 0).any(axis=1))
+    length = windows.before[1] - windows.before[0] + 1
+    if kind == "unchanged":
+        moves = (code != code[:, :1]).any(axis=1)
+        out = np.column_stack([np.zeros(len(code), dtype=np.int64), moves.astype(np.int64)])
+    else:
+        parts = (np.unique(c, axis=0, return_inverse=True)[1] for c in (code[:, :length], code[:, length:]))
+        out = np.column_stack([p.reshape(-1) for p in parts])
+    return np.where(unknown[:, None], -1, out)

@@ -1,0 +1,276 @@
+"""Sums for groups of units: what every estimator without covariates reads.
+
+For a base b(t) and a window, a group's sum of changes at period t is that of
+w_i (Y_it - mean of Y_i over the base periods) over its units seen at both. Where rows are missing a window is
+read one base period at a time, among the units seen at t and at that period on both sides: what a period does
+to everybody then cancels, whoever was seen when. Cross-sections read sums of levels instead, over whoever was there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from evalkit.designs.rollout.kept import kept_sums
+from evalkit.designs.rollout.plan import Comparison
+from evalkit.study.paths import Paths
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Reader of group sums. Groups are cells (cluster, path), or whole paths when every unit is
+    its own cluster and the panel is balanced (`by_path`).
+
+    values: (n, T), NaN where not seen. usable: (n, T) periods that may serve as base, None for all.
+    path, cluster: (G,) of each group.
+    """
+
+    paths: Paths
+    level: str
+    values: np.ndarray
+    whole: bool = True
+    usable: np.ndarray | None = None
+    _cache: dict = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_outcome(cls, paths: Paths, level: str, values: np.ndarray) -> Sums:
+        """Sums of a study's outcome, added up once for all designs that read it at this level."""
+        made = cls(paths, level, values)
+        return made if made.by_path else replace(made, _cache=kept_sums(paths, level, values))
+
+    def split(self) -> Sums:
+        """The same values read by cell, also where whole paths would do."""
+        return replace(self, whole=False, _cache={}) if self.by_path else self
+
+    def among(self, usable: np.ndarray | None) -> Sums:
+        """The same values with other periods (n, T) that may serve as base."""
+        return replace(self, usable=usable, _cache={})
+
+    @cached_property
+    def balanced(self) -> bool:
+        return self.usable is None and not np.isnan(self.values).any()
+
+    @cached_property
+    def by_path(self) -> bool:
+        n = self.paths.n_units
+        alone = len(self.paths.levels[self.level].names) == n
+        return self.whole and alone and self.balanced and self.paths.n_paths * 4 <= max(n, 1)
+
+    @cached_property
+    def of(self) -> np.ndarray:
+        """(n,) group of each unit."""
+        return self.paths.path if self.by_path else self.paths.cells(self.level).of
+
+    @cached_property
+    def path(self) -> np.ndarray:
+        return np.arange(self.paths.n_paths) if self.by_path else self.paths.cells(self.level).path
+
+    @cached_property
+    def cluster(self) -> np.ndarray:
+        """(G,) cluster code of each group; meaningless by path."""
+        return np.arange(self.paths.n_paths) if self.by_path else self.paths.cells(self.level).cluster
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """(n,) units sorted by group."""
+        return self.paths.cells(self.level).order if not self.by_path else order_of(self.of, len(self.path))
+
+    @cached_property
+    def size(self) -> np.ndarray:
+        """(G,) units in each group."""
+        return np.bincount(self.of, minlength=len(self.path))
+
+    @cached_property
+    def people(self) -> np.ndarray:
+        """(G,) units in each group that carry weight."""
+        if self.paths.weights is None:
+            return self.size
+        return np.bincount(self.of, weights=self.weights > 0, minlength=len(self.path)).astype(int)
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        w = self.paths.weights
+        return np.ones(self.paths.n_units) if w is None else w
+
+    @cached_property
+    def carries(self) -> np.ndarray:
+        """(n, 1) one where a unit carries weight, else zero."""
+        return (self.weights[:, None] > 0).astype(float)
+
+    @cached_property
+    def mass(self) -> np.ndarray:
+        """(G,) sum of weights."""
+        return np.bincount(self.of, weights=self.weights, minlength=len(self.path))
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(G, T) weighted mean of a balanced panel."""
+        mass = np.where(self.mass > 0, self.mass, 1.0)  # units of weight zero make no mean, and no NaN either
+        return self._collect(self.weights) @ self.values / mass[:, None]
+
+    def group(self, rows: np.ndarray) -> np.ndarray:
+        """Sum (n, m) rows within groups: (G, m)."""
+        return self._together @ rows
+
+    @cached_property
+    def _together(self) -> sparse.csr_matrix:
+        return self._collect(np.ones(len(self.values)))
+
+    def _collect(self, factor: np.ndarray) -> sparse.csr_matrix:
+        """(G, n) matrix that sums the units of each group, each times its factor."""
+        stops = np.concatenate([[0], np.cumsum(self.size)])
+        return sparse.csr_matrix((factor[self.order], self.order, stops), shape=(len(self.path), len(factor)))
+
+    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
+        """What is read one after another for a comparison: a base period each where rows are missing."""
+        return (c,) if self.balanced or int(c.window.max(initial=1)) <= 1 else c.split()
+
+    def read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+        """(G, T) sum of weights and of weighted changes at each period with base[t] >= 0."""
+        key = (c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes(), c.part)
+        if key not in self._cache:
+            self._cache[key] = self._read(c)
+        return self._cache[key]
+
+    def _read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+        if self.balanced:
+            change = self.mean - window_mean(self.mean, c.base, c.window)[0]
+            mass = np.where(c.base >= 0, self.mass[:, None], 0.0)
+            return mass, np.where(c.base >= 0, change, 0.0) * mass
+        return self._columns(c, 0), self._columns(c, 1)
+
+    def own(self, c: Comparison, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`read` for the adopters' groups (g,) of a part, each unit divided among the parts that it is in, so that
+        it counts once in all of them: (g, T) mass and sum."""
+        whole = c.whole
+        key = ("own", *(x.tobytes() for x in (groups, c.base, c.window, whole.base, whole.window)), c.part)
+        if key not in self._cache:
+            row = np.full(len(self.path), -1)
+            row[groups] = np.arange(len(groups))
+            units = np.flatnonzero(row[self.of] >= 0)
+            change, seen = self.changes(units, c)
+            mass = np.where(seen, self.weights[units, None], 0.0) * self.share(units, c)
+            of = row[self.of[units]]
+            self._cache[key] = add_by(mass, of, len(groups)), add_by(mass * change, of, len(groups))
+        return self._cache[key]
+
+    def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """(m, T) one over the parts that each adopter is in: the base periods in which it was seen."""
+        if c.parent is None:
+            return np.ones((len(units), len(c.base[periods])))
+        count = window_count(self._seen[0][units], c.parent.base[periods], c.parent.window[periods])
+        return 1.0 / np.maximum(count, 1)
+
+    def _columns(self, c: Comparison, which: int) -> np.ndarray:
+        """(G, T) of weights (0), weighted changes (1), units (2) or units at base (3), an unbalanced panel.
+
+        Columns are made once for each period, base and window, however many starts ask for them.
+        """
+        out = np.zeros((len(self.path), len(c.base)))
+        usable = c.base if self.usable is None else c.whole.base
+        keys = list(enumerate(zip(c.base.tolist(), c.window.tolist(), usable.tolist(), strict=True)))
+        asked = [(t, *key) for t, key in keys if key[0] >= 0]
+        new: dict[tuple[int, int, int], list[int]] = {}
+        for t, *key in asked:
+            if (t, *key) not in self._cache:
+                new.setdefault(tuple(key), []).append(t)
+        for key, periods in new.items():
+            self._make_columns(np.array(periods), *key)
+        if asked:
+            out[:, [t for t, *_ in asked]] = np.column_stack([self._cache[key][which] for key in asked])
+        return out
+
+    def _make_columns(self, periods: np.ndarray, base: int, window: int, at: int) -> None:
+        """Read some periods against one base: a level a unit, then sums in groups. Units must be usable `at`."""
+        seen, y = self._seen
+        known = np.asarray(seen[:, max(base - max(window, 1) + 1, 0) : base + 1].any(axis=1))
+        usable = known if self.usable is None else known & self.usable[:, at]
+        weighted = seen[:, periods] * np.where(usable, self.weights, 0.0)[:, None]
+        n = self.group(weighted)
+        heads = n if self.paths.weights is None else self.group((weighted > 0).astype(float))
+        before = self.group(self.carries * known[:, None])[:, 0]
+        s = np.full(n.shape, np.nan)  # windows are read in parts, so that only heads are asked of several periods
+        if window <= 1:
+            change = y[:, periods]
+            change -= y[:, [base]]
+            change *= weighted
+            s = self.group(change)
+        for j, t in enumerate(periods.tolist()):
+            self._cache[t, base, window, at] = (n[:, j], s[:, j], heads[:, j], before)
+
+    @cached_property
+    def _seen(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n, T) whether each outcome is there, and outcomes with zero where none is."""
+        seen = np.isfinite(self.values)
+        return seen, np.where(seen, self.values, 0.0)
+
+    def heads(self, c: Comparison) -> np.ndarray:
+        """(G, T) units that carry weight (however much) and were seen at both periods."""
+        if self.balanced:
+            return np.where(c.base >= 0, self.people[:, None], 0)
+        return self._columns(c, 2).round().astype(int)
+
+    def heads_at_base(self, c: Comparison) -> np.ndarray:
+        """(G, T) units seen at the base of each period, whether or not at the period itself."""
+        if self.balanced:
+            return self.heads(c)
+        return self._columns(c, 3).round().astype(int)
+
+    def changes(
+        self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(m, T) change of each unit against its own base, and whether it was seen at both.
+
+        `periods` names the later periods that are wanted; all by default.
+        """
+        y, base = self.values[units], c.base[periods]
+        level, count = window_mean(y, base, c.window[periods])
+        change = y[:, periods] - level
+        seen = np.isfinite(change) & (base >= 0) & (count > 0)
+        if self.usable is not None:
+            seen &= self.usable[units][:, np.maximum(c.whole.base[periods], 0)]
+        return np.where(seen, change, 0.0), seen
+
+
+def window_mean(y: np.ndarray, base: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(m, T) mean of the values seen over base[t]-window[t]+1 .. base[t], and how many there were."""
+    last = np.maximum(base, 0)
+    if int(window.max(initial=1)) <= 1:
+        picked = y[:, last]
+        return picked, np.isfinite(picked).astype(np.int64)
+    seen = np.isfinite(y)
+    total = np.zeros((len(y), y.shape[1] + 1))
+    np.cumsum(np.where(seen, y, 0.0), axis=1, out=total[:, 1:])
+    low, n = np.maximum(last - np.maximum(window, 1) + 1, 0), window_count(seen, base, window)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (total[:, last + 1] - total[:, low]) / n, n
+
+
+def window_count(seen: np.ndarray, base: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """(m, T) how many of base[t]-window[t]+1 .. base[t] were seen, from (m, T') flags."""
+    last = np.maximum(base, 0)
+    count = np.zeros((len(seen), seen.shape[1] + 1), dtype=np.int64)
+    np.cumsum(seen, axis=1, out=count[:, 1:])
+    return count[:, last + 1] - count[:, np.maximum(last - np.maximum(window, 1) + 1, 0)]
+
+
+def add_by(rows: np.ndarray, codes: np.ndarray, groups: int, order: np.ndarray | None = None) -> np.ndarray:
+    """Sum (n, m) rows by integer codes into (groups, m); groups without rows are zero."""
+    if len(rows) == 0 or rows.shape[1] == 0:
+        return np.zeros((groups, rows.shape[1]))
+    return adder(codes, groups, order) @ rows
+
+
+def adder(codes: np.ndarray, groups: int, order: np.ndarray | None = None) -> sparse.csr_matrix:
+    """(groups, n) matrix that sums rows by integer codes."""
+    order = order_of(codes, groups) if order is None else order
+    stops = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=groups))])
+    return sparse.csr_matrix((np.ones(len(order)), order, stops), shape=(groups, len(order)))
+
+
+def order_of(codes: np.ndarray, groups: int) -> np.ndarray:
+    """Stable sorting order of codes below `groups`; short codes are sorted by counting."""
+    return np.argsort(codes.astype(np.int16) if groups <= 2**15 else codes, kind="stable")

@@ -1,0 +1,1 @@
+"""Disclosure control: which counts and people may be published."""

@@ -1,0 +1,1 @@
+"""Decomposition: the programme's total and what each component adds to it."""

@@ -1,0 +1,204 @@
+"""Which people periods a headline speaks for, and which the programme's total covers: the same cells for both.
+
+A *cell* is an exposure path in a period; its mass is how many people periods (by weight) are in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.protocol import StudyLike
+from evalkit.designs.regression.additive import spell_ages
+from evalkit.designs.regression.imputation import Fitted, programme_level
+from evalkit.designs.regression.imputation_fit import Imputed
+from evalkit.designs.rollout.entry import Arrivals, by_arrival
+from evalkit.designs.rollout.sums import add_by
+from evalkit.evaluation.bundles import COMBINATION
+from evalkit.evaluation.ladder import DOSE, JOINT, Run, Window
+from evalkit.inference import Estimate
+from evalkit.inference.aggregate import Averaging
+from evalkit.inference.jackknife import Replicates
+from evalkit.inference.labels import common
+from evalkit.study.paths import OFF, Paths
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What one headline claims: members on together, rows (k,) of the design, and the adopters' cells in the
+    claimed window: row, path, period, mass, each (c,). additive: it rests on effects that add up."""
+
+    name: str
+    members: tuple[str, ...]
+    rows: Estimate
+    row: np.ndarray
+    path: np.ndarray
+    period: np.ndarray
+    mass: np.ndarray
+    additive: bool
+
+    def by_cell(self, shape: tuple[int, int]) -> np.ndarray:
+        """(P, T) people periods claimed."""
+        out = np.zeros(shape)
+        np.add.at(out, (self.path, self.period), self.mass)
+        return out
+
+    def within(self, where: np.ndarray) -> Claim | None:
+        """The claim over some cells (P, T) only; None where none is left."""
+        keep = where[self.path, self.period]
+        if not keep.any():
+            return None
+        parts = {f: getattr(self, f)[keep] for f in ("row", "path", "period", "mass")}
+        return self if keep.all() else replace(self, **parts)
+
+    def average(self, share: np.ndarray) -> tuple[Estimate | None, float]:
+        """Average effect over a share (P, T) of the claimed cells (None where there are none), and their mass."""
+        mass = np.bincount(self.row, weights=self.mass * share[self.path, self.period], minlength=len(self.rows))
+        return averaged(self.rows, mass), float(mass.sum())
+
+
+def claim_of(
+    study: StudyLike, name: str, members: Sequence[str], run: Run, window: Window, where: np.ndarray | None = None
+) -> Claim | None:
+    """The claim behind a headline that gave a number, over the cells (P, T) of `where`; None where it has none."""
+    if run.rows is None or run.answer is None or "event_time" not in run.rows.labels:
+        return None
+    found = _event_cells(study, name, run.rows) if run.rows.cells is None else _plan_cells(study.paths, run.rows)
+    row, path, period, mass = found
+    inside = window.holds(run.rows.labels["event_time"].to_numpy())
+    keep = inside[row] & np.isfinite(run.rows.value[row]) & (mass > 0)
+    if not keep.any():
+        return None
+    parts = (row[keep], path[keep], period[keep], mass[keep])
+    made = Claim(name, tuple(members), run.rows, *parts, additive=run.rung.name in (JOINT, DOSE, COMBINATION))
+    return made if where is None else made.within(where)
+
+
+def alike_in_age(paths: Paths, members: Sequence[str]) -> np.ndarray:
+    """(P, T) cells in which all members are on and began together."""
+    states = [paths.state[:, :, paths.index(m)] for m in members]
+    ages = np.stack([np.where(s > 0, spell_ages(s > 0, s == OFF)[1], -1) for s in states])
+    return np.asarray((ages == ages[0]).all(axis=0) & (ages[0] >= 0))
+
+
+def _plan_cells(paths: Paths, rows: Estimate) -> tuple[np.ndarray, ...]:
+    """Adopters' cells from the weights of a plan."""
+    weights = rows.weights()
+    frame = weights[weights["sign"] == 1]
+    row, path = frame["row"].to_numpy(dtype=int), frame["path"].to_numpy(dtype=int)
+    period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
+    return row, path, period, frame["weight"].to_numpy() * rows.mass[row]
+
+
+def _event_cells(study: StudyLike, name: str, rows: Estimate) -> tuple[np.ndarray, ...]:
+    """Every cell with an event time that a regression gives an effect for."""
+    state = study.paths.state[:, :, study.paths.index(name)]
+    on, off = state > 0, state == OFF
+    age = np.where(on, spell_ages(on, off)[1], -1)
+    outcome = str(rows.labels["outcome"].iloc[0])
+    seen = people_periods(study.paths, np.isfinite(study.values(outcome)))
+    at = {int(e): i for i, e in enumerate(rows.labels["event_time"])}
+    path, period = np.nonzero((age >= 0) & (seen > 0))
+    row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)
+    known = row >= 0
+    return row[known], path[known], period[known], seen[path, period][known]
+
+
+def people_periods(paths: Paths, seen: np.ndarray) -> np.ndarray:
+    """(P, T) weight of the units of each path seen in each period."""
+    w = np.ones(paths.n_units) if paths.weights is None else paths.weights
+    return add_by(seen * w[:, None], paths.path, paths.n_paths)
+
+
+def averaged(rows: Estimate, mass: np.ndarray) -> Estimate | None:
+    """One row: the average of rows weighted by `mass` (k,); a row's share of its own mass is kept in every refit."""
+    keep = np.flatnonzero(mass > 0)
+    if not len(keep):
+        return None
+    part = rows.select(keep)
+    share = mass[keep] / part.mass
+
+    def refit() -> Replicates:
+        r = part.replicates
+        return replace(r, masses=r.masses * share)
+
+    scaled = replace(
+        part, mass=mass[keep].astype(float), replicate=None if part.replicate is None else refit,
+        mass_parts=None if part.mass_parts is None else part.mass_parts.map(np.diag(share)),
+    )  # fmt: skip
+    member = np.ones((len(keep), 1), dtype=bool)
+    labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")
+    return scaled.apply(Averaging(member, by_mass=True, total_mass=True), labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Programme:
+    """The programme as a whole: every exposed cell whose outcome without the programme can be imputed.
+
+    Untreated outcomes as in `Imputation` (Borusyak, Jaravel and Spiess 2024). Components that are absorbed
+    (always on, everybody at once) are no part of `paths`. arrival: within how many periods people must have come onto
+    the record to share period effects, as `StaggeredRollout` has it; None for all.
+    """
+
+    paths: Paths
+    values: np.ndarray
+    words: dict[str, str]
+    arrival: int | None = None
+
+    @cached_property
+    def alike(self) -> Arrivals:
+        return by_arrival(self.paths, self.arrival)
+
+    @cached_property
+    def imputed(self) -> Imputed:
+        return Imputed(self.alike.paths, self.values, self.alike.kind)
+
+    @cached_property
+    def at(self) -> tuple[np.ndarray, np.ndarray]:
+        """(a,) path and period of each atom, the path as the study has it."""
+        atoms = self.imputed.atoms
+        return self.alike.origin[atoms.path], atoms.period
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        level = programme_level(self.paths)
+        return Fitted(self.imputed, level, {**self.words, "inference_level": level})
+
+    @cached_property
+    def mass(self) -> np.ndarray:
+        """(P, T) people periods that the total covers."""
+        out = np.zeros(self.paths.state.shape[:2])
+        np.add.at(out, self.at, self.imputed.atoms.mass)
+        return out
+
+    @cached_property
+    def gross(self) -> float:
+        """Sum of the outcome over the people periods covered."""
+        rows = self.imputed.rows
+        return float(self.imputed.weights[rows.unit] @ self.values[rows.unit, rows.period])
+
+    def on(self, component: str) -> np.ndarray:
+        """(P, T) where a component is on."""
+        return self.paths.state[:, :, self.paths.index(component)] > 0
+
+    def averages(self, shares: Sequence[np.ndarray], names: Sequence[str]) -> Estimate:
+        """Average effect of the programme over each of some shares (P, T) of the cells covered, a row each."""
+        share = np.column_stack([s[self.at] for s in shares])
+        labels = pd.DataFrame({"component": list(names), "estimand": "average effect of the programme",
+                               "population": "everyone exposed with an untreated past"})  # fmt: skip
+        return self.fitted.over(share, labels)
+
+
+def without(paths: Paths, dropped: Sequence[str]) -> Paths:
+    """The same units and paths without some components."""
+    keep = [k for k, c in enumerate(paths.components) if c not in dropped]
+    return replace(
+        paths, components=tuple(paths.components[k] for k in keep), state=paths.state[:, :, keep],
+        reach=paths.reach[:, keep], assigned_at={c: paths.assigned_at[c] for c in paths.components if c not in dropped},
+        lags=tuple(paths.lags[k] for k in keep) if paths.lags else (),
+        always_on=tuple(paths.always_on[k] for k in keep) if paths.always_on else (), _cells={},
+    )  # fmt: skip

@@ -1,0 +1,214 @@
+"""Interactions: whether two components do more, or less, together than the sum of the two, pair by pair.
+
+Testable only where a switches on in places that have b and in places that do not, each beside places
+without a: both, b only, a only, neither. Then the effect of a with b on less that with b off is the
+interaction, by two staggered rollouts with one joint covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs import StaggeredRollout
+from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.entry import by_arrival, named
+from evalkit.designs.rollout.plan import Comparison, Plan
+from evalkit.designs.rollout.readers import Within
+from evalkit.designs.rollout.rows import Naming, assemble
+from evalkit.designs.rollout.sums import Sums
+from evalkit.evaluation.ladder import Choices, Window
+from evalkit.inference import Estimate, stack
+from evalkit.inference.aggregate import Averaging
+from evalkit.inference.labels import common
+from evalkit.inference.multiplicity import holm
+from evalkit.show.words import count_words, noun_from_column
+from evalkit.study import Outcome, Study
+from evalkit.study.paths import OFF, Paths
+
+ENOUGH = 2
+COLUMNS = ("a", "b", "testable", "both", "b_only", "a_only", "neither", "estimate", "std_error", "conf_low",
+           "conf_high", "p_value", "p_adjusted", "design", "words")  # fmt: skip
+DESIGN = "StaggeredRollout(same), {b} on less {b} off"
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Starts of a while b stays on, or stays off: their plan, and clusters in each arm."""
+
+    plan: Plan
+    exposed: int
+    comparison: int
+
+    @property
+    def enough(self) -> bool:
+        return min(self.exposed, self.comparison) >= ENOUGH
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One pair as it can be tested: effect of a with b on, and with b off. Decided without any outcome."""
+
+    a: str
+    b: str
+    on: Side
+    off: Side
+
+    @property
+    def testable(self) -> bool:
+        return self.on.enough and self.off.enough
+
+    @property
+    def weakest(self) -> int:
+        return min(self.on.exposed, self.on.comparison, self.off.exposed, self.off.comparison)
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """table: one row a pair. estimates: (a, b) in the register's order -> one row, by unit and period."""
+
+    table: pd.DataFrame
+    estimates: Mapping[tuple[str, str], Estimate]
+
+
+def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, width: int | None = None) -> list[Pair]:
+    """Each pair of components, the way round in which the smallest of its four groups of places is largest.
+
+    windows: event times that count, by component; components without one are not tested. width: within how many
+    periods people must have come onto the record to be compared, None for all. Sees no outcome.
+    """
+    split = by_arrival(paths, width).paths
+    plans = {c: _design(choices, width).plan(paths, c) for c in windows}
+    best = []
+    for a, b in combinations(windows, 2):
+        ways = [_pair(split, plans[x], x, y, windows[x]) for x, y in ((a, b), (b, a))]
+        best.append(max(ways, key=lambda p: (p.testable, p.weakest)))
+    return best
+
+
+def interaction_tests(
+    study: Study,
+    outcome: Outcome,
+    windows: Mapping[str, Window],
+    choices: Choices,
+    level: float = 0.95,
+    width: int | None = None,
+) -> Interactions:
+    """Every pair's interaction where it can be tested, and why not elsewhere; `width` as in `pairs_of`."""
+    found = pairs_of(study.paths, windows, choices, width)
+    estimates = {}
+    reasons: dict[tuple[str, str], str] = {}
+    order = list(study.paths.components)
+    for pair in found:
+        first, second = sorted((pair.a, pair.b), key=order.index)
+        made = _estimate(study, outcome, pair, windows[pair.a], width) if pair.testable else None
+        if made is not None and np.isfinite(made.value[0]):
+            estimates[first, second] = made
+        elif pair.testable:
+            reasons[first, second] = "no event time could be compared in both groups of places"
+    rows = list(_rows(study, found, estimates, reasons, level))
+    table = pd.DataFrame(rows, columns=[c for c in COLUMNS if c != "p_adjusted"])
+    table["p_adjusted"] = holm(table["p_value"].to_numpy(dtype=float)) if len(table) else []
+    return Interactions(table[list(COLUMNS)], estimates)
+
+
+def _design(choices: Choices, width: int | None) -> StaggeredRollout:
+    return StaggeredRollout(
+        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, arrival=width
+    )
+
+
+def _pair(paths: Paths, plan: Plan, a: str, b: str, window: Window) -> Pair:
+    state = paths.state[:, :, paths.index(b)]
+    return Pair(a, b, _side(paths, plan, state > 0, window), _side(paths, plan, state == OFF, window))
+
+
+def _side(paths: Paths, plan: Plan, wanted: np.ndarray, window: Window) -> Side:
+    kept = tuple(c for c in (_keep(one, wanted[one.path], window) for one in plan) if c is not None)
+    cells = paths.cells(paths.inference_level(plan.component)[0])
+    exposed, comparison = set(), set()
+    for c in kept:
+        exposed.update(cells.cluster[cells.path == c.path].tolist())
+        comparison.update(cells.cluster[np.asarray(c.match.any(axis=1))[cells.path]].tolist())
+    return Side(Plan(plan.component, kept, ()), len(exposed), len(comparison))
+
+
+def _keep(c: Comparison, wanted: np.ndarray, window: Window) -> Comparison | None:
+    """The comparison at the event times of the window in which b stays as wanted from the base on."""
+    count = np.concatenate([[0], np.cumsum(~wanted)])
+    low = np.maximum(c.base - np.maximum(c.window, 1) + 1, 0)
+    steady = count[np.arange(len(wanted)) + 1] == count[low]
+    good = c.matched & steady & window.holds(c.event_time()) & (c.event_time() >= 0)
+    if not good.any():
+        return None
+    return replace(c, base=np.where(good, c.base, -1), window=np.where(good, c.window, 0), match=c.match & good)
+
+
+def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window, width: int | None) -> Estimate | None:
+    """Effect of a with b on less with b off, event times alike on both sides."""
+    level, _ = study.paths.inference_level(pair.a)
+    split = by_arrival(study.paths, width)
+    reader = Within(Sums.of_outcome(split.paths, level, study.values(outcome)))
+    naming = Naming(pair.a, outcome.column, outcome.unit, "adopters with a match")
+    sides = [named(split, assemble(Contrast(side.plan, reader), naming)) for side in (pair.on, pair.off)]
+    times = [e.labels["event_time"].to_numpy()[np.isfinite(e.value)] for e in sides]
+    both = np.intersect1d(*times)
+    if not len(both):
+        return None
+    means = [_over(side, both) for side in sides]
+    name = f"effect of {pair.a} with {pair.b} on less with {pair.b} off"
+    return stack(*means).contrast([1.0, -1.0], name=name)
+
+
+def _over(side: Estimate, times: np.ndarray) -> Estimate:
+    """Event times alike, cohorts by their adopters."""
+    keep = np.isin(side.labels["event_time"].to_numpy(), times) & np.isfinite(side.value)
+    by_event = side.select(np.flatnonzero(keep)).aggregate("event_time")
+    member = np.ones((len(by_event), 1), dtype=bool)
+    labels = common(by_event.labels, member[:, 0]).drop(columns=["event_time"], errors="ignore")
+    return by_event.apply(Averaging(member, by_mass=False, total_mass=True), labels)
+
+
+def _rows(
+    study: Study, found: list[Pair], estimates: Mapping, reasons: Mapping, level: float
+) -> Iterator[tuple[object, ...]]:
+    order = list(study.paths.components)
+    for p in found:
+        key = tuple(sorted((p.a, p.b), key=order.index))
+        counts = (p.on.exposed, p.on.comparison, p.off.exposed, p.off.comparison)
+        one = estimates.get(key)
+        if one is None:
+            numbers: tuple[object, ...] = (np.nan,) * 5
+            design, words = "", reasons.get(key) or _why(study, p)
+        else:
+            row = one.to_frame(level).iloc[0]
+            numbers = tuple(float(row[c]) for c in ("estimate", "std_error", "conf_low", "conf_high", "p_value"))
+            design, words = DESIGN.format(b=p.b), _tested(study, p)
+        yield (p.a, p.b, one is not None, *counts, *numbers, design, words)
+
+
+def _tested(study: Study, p: Pair) -> str:
+    a, b = (study.component(c).label for c in (p.a, p.b))
+    place = noun_from_column(study.paths.inference_level(p.a)[0])
+    return (
+        f"Tested: “{a}” begins in {count_words(p.on.exposed, place)} that have “{b}” and in "
+        f"{p.off.exposed} that do not, each beside places without it."
+    )
+
+
+def _why(study: Study, p: Pair) -> str:
+    """Which of the four kinds of place lacks."""
+    a, b = (study.component(c).label for c in (p.a, p.b))
+    lacks = {
+        f"with both “{a}” and “{b}”": p.on.exposed, f"with “{b}” only": p.on.comparison,
+        f"with “{a}” only": p.off.exposed, "with neither": p.off.comparison,
+    }  # fmt: skip
+    few = [words for words, count in lacks.items() if count < ENOUGH]
+    return (
+        f"Not testable: whether “{a}” and “{b}” do more together than apart needs two places of each kind that can "
+        f"be compared, and there are not two {', nor two '.join(few)}."
+    )

@@ -1,0 +1,1 @@
+"""Value for money: costs, payments and outcomes of components."""

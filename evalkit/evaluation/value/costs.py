@@ -1,0 +1,276 @@
+"""Costs and payments in cells (path by period), discounted, so that they cover the same people periods as effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalkit.evaluation.decomposition.cells import people_periods
+from evalkit.study import Outcome, Study
+from evalkit.study.money import BEARERS, PROGRAMME, Money
+
+_YEAR = {"month": 12.0, "quarter": 4.0, "day": 365.25}
+
+
+@dataclass(frozen=True)
+class Prices:
+    """discount: yearly rate, to the first period with anything on. price_year: year to which amounts are brought
+    with `inflation` (yearly rate), None to leave them as they stand. factor: all costs times this."""
+
+    discount: float = 0.035
+    price_year: int | None = None
+    inflation: float | None = None
+    factor: float = 1.0
+    bearers: tuple[str, ...] = BEARERS
+
+
+@dataclass(frozen=True, eq=False)
+class Amount:
+    """Money of one component: all of it, and what falls on some cells, as paid and discounted."""
+
+    whole: float
+    compared: float
+    discounted: float
+
+
+@dataclass(frozen=True, eq=False)
+class Purse:
+    """Everything about money and exposure that one study holds, on one outcome."""
+
+    study: Study
+    outcome: Outcome
+    prices: Prices
+
+    @property
+    def money(self) -> Money:
+        return self.study.money or Money()
+
+    @cached_property
+    def there(self) -> np.ndarray:
+        """(P, T) people periods with a row."""
+        paths = self.study.paths
+        seen = np.ones((paths.n_units, paths.n_periods), bool) if paths.seen is None else paths.seen
+        return people_periods(paths, seen)
+
+    def on(self, component: str) -> np.ndarray:
+        """(P, T) where a component is on."""
+        paths = self.study.paths
+        return paths.state[:, :, paths.index(component)] > 0
+
+    @cached_property
+    def anything(self) -> np.ndarray:
+        """(P, T) where any component is on."""
+        return np.any([self.on(c) for c in self.study.paths.components], axis=0)
+
+    @cached_property
+    def years(self) -> np.ndarray | None:
+        """(T,) years since the first period with anything on; None where periods have no place in time."""
+        calendar = self.study.calendar
+        per_year = _YEAR.get(calendar.kind)
+        if calendar.kind == "number" and calendar.start.min() >= 1800 and calendar.start.max() <= 2200:
+            per_year = 1.0
+        if per_year is None:
+            return None
+        begun = np.flatnonzero(self.anything.any(axis=0))
+        first = calendar.start[begun[0]] if len(begun) else calendar.start[0]
+        return np.maximum(calendar.start - first, 0.0) / per_year
+
+    @cached_property
+    def fade(self) -> np.ndarray:
+        """(T,) what one pound, or one outcome, of each period counts for."""
+        if self.years is None:
+            return np.ones(self.study.paths.n_periods)
+        return (1.0 + self.prices.discount) ** -self.years
+
+    # ------------------------------------------------------------ costs
+
+    def has_cost(self, component: str) -> bool:
+        """Whether anything says what it costs."""
+        return len(self._rows(component)) > 0 or self._unit_cost(component) is not None
+
+    def _rows(self, component: str) -> pd.DataFrame:
+        costs = self.money.costs
+        return pd.DataFrame() if costs is None else costs[costs["component"] == component]
+
+    def _unit_cost(self, component: str) -> float | None:
+        return None if component == PROGRAMME else self.study.component(component).unit_cost
+
+    def cost(self, component: str, cells: np.ndarray) -> Amount:
+        """Cost of a component; `compared` is the share that falls on `cells` (P, T) of people periods.
+
+        Rows of the table of costs are shared out over the people periods exposed (in their own period where
+        they name one); without rows, the unit cost for each unit exposed and period.
+        """
+        exposed = self.there * self.exposed(component)
+        each, used = exposed.sum(axis=0), np.minimum(cells, exposed).sum(axis=0)
+        rows = self._rows(component)
+        if not len(rows):
+            unit = (self._unit_cost(component) or 0.0) * self.prices.factor
+            unit = unit if "fiscal" in self.prices.bearers else 0.0
+            return Amount(unit * each.sum(), unit * used.sum(), unit * float(used @ self.fade))
+        parts = [self._row(a, t, each, used) for a, t in zip(self.amounts(rows), self._when(rows), strict=True)]
+        return Amount(*(float(x) for x in np.sum(parts, axis=0)))
+
+    def amounts(self, rows: pd.DataFrame) -> np.ndarray:
+        """Costs that count, in the prices chosen."""
+        amount = rows["amount"].to_numpy(dtype=float) * self.prices.factor
+        if "bearer" in rows.columns:
+            amount = np.where(rows["bearer"].fillna("fiscal").isin(self.prices.bearers), amount, 0.0)
+        elif "fiscal" not in self.prices.bearers:
+            amount = np.zeros(len(rows))
+        return amount * self.at_prices(rows)
+
+    def at_prices(self, rows: pd.DataFrame) -> np.ndarray:
+        """(r,) what brings each row's money to the price year; 1 where none was chosen."""
+        p = self.prices
+        if p.price_year is None or p.inflation is None or "price_year" not in rows.columns:
+            return np.ones(len(rows))
+        year = rows["price_year"].astype(float).fillna(p.price_year).to_numpy()
+        return (1.0 + p.inflation) ** (p.price_year - year)
+
+    @property
+    def outside(self) -> int:
+        """Rows of the costs that name a period in which nothing of theirs was on, or which the panel does not have."""
+        count = 0
+        for c in [*self.study.paths.components, PROGRAMME]:
+            rows = self._rows(c)
+            if len(rows) and "period" in rows.columns:
+                at, each = self._when(rows), (self.there * self.exposed(c)).sum(axis=0)
+                count += int(((at < 0) | (each[np.maximum(at, 0)] <= 0))[rows["period"].notna().to_numpy()].sum())
+        return count
+
+    def exposed(self, component: str) -> np.ndarray:
+        """(P, T) where a component is on; for the programme, where anything is."""
+        return self.anything if component == PROGRAMME else self.on(component)
+
+    def _when(self, rows: pd.DataFrame) -> np.ndarray:
+        """(r,) position of each row's period, -1 where it names none of the calendar's."""
+        if "period" not in rows.columns:
+            return np.full(len(rows), -1)
+        calendar = self.study.calendar
+        place = calendar.place(rows["period"].to_numpy(dtype=object))
+        at = np.searchsorted(calendar.start, np.nan_to_num(place, nan=-np.inf), side="right") - 1
+        inside = (at >= 0) & (place < calendar.stop[np.maximum(at, 0)])
+        return np.where(inside, at, -1)
+
+    def _row(self, amount: float, t: int, each: np.ndarray, used: np.ndarray) -> tuple[float, float, float]:
+        if t >= 0 and each[t] > 0:
+            share = used[t] / each[t]
+            return amount, amount * share, amount * share * self.fade[t]
+        total = each.sum()
+        share = used.sum() / total if total else 0.0
+        fade = used @ self.fade / used.sum() if used.sum() else 1.0
+        return amount, amount * share, amount * share * fade
+
+    def by_bearer(self, components: Sequence[str]) -> pd.DataFrame:
+        """component, bearer, amount, from: every cost as it was given."""
+        out = []
+        for c in components:
+            rows = self._rows(c)
+            if len(rows):
+                bearer = (
+                    rows["bearer"].fillna("fiscal") if "bearer" in rows.columns else pd.Series("fiscal", rows.index)
+                )
+                amount = pd.Series(self.amounts(rows), index=rows.index)
+                out += [(c, b, float(a), "table of costs") for b, a in amount.groupby(bearer, sort=True).sum().items()]
+            elif self._unit_cost(c) is not None:
+                nothing = np.zeros(self.there.shape)
+                out.append((c, "fiscal", self.cost(c, nothing).whole, "unit cost times units exposed and periods"))
+        return pd.DataFrame(out, columns=["component", "bearer", "amount", "from"])
+
+    # ------------------------------------------------------------ payments
+
+    @cached_property
+    def paid(self) -> tuple[np.ndarray | None, float, str]:
+        """(P, T) payments for the outcome by cell (None where they cannot be placed), their total, and where from."""
+        claims, card = self._of_outcome("claims"), self._of_outcome("rate_card")
+        if len(claims):
+            return self._claimed(claims)
+        if len(card) and self.paid_for is not None:
+            grid = self._by_card(card, self.paid_for)
+            return self._cells(grid), float(grid.sum()), "rate card times outcomes recorded while anything was on"
+        return None, float("nan"), "no claims, and no rate card that can be counted"
+
+    @property
+    def paid_for(self) -> np.ndarray | None:
+        """(n, T) what a rate card pays for: the outcome, or a period without it where lower is better; None where that
+        cannot be counted (a lower count has nothing to count)."""
+        kind, higher = self.outcome.kind, self.outcome.better == "higher"
+        if kind != "share" and not (kind == "count" and higher):
+            return None
+        values = self.study.values(self.outcome)
+        return np.nan_to_num(values if higher else 1.0 - values)
+
+    def _of_outcome(self, name: str) -> pd.DataFrame:
+        table = self.money.table(name)
+        return pd.DataFrame() if table is None else table[table["outcome"] == self.outcome.column]
+
+    def _claimed(self, claims: pd.DataFrame) -> tuple[np.ndarray | None, float, str]:
+        words = "claims"
+        if "validated" in claims.columns:
+            refused = claims["validated"].astype(float).fillna(1.0).to_numpy() == 0
+            claims, words = claims[~refused], f"claims validated; {int(refused.sum()):,} were not, and are left out"
+        amount = claims["amount"].to_numpy(dtype=float) * self.at_prices(claims)
+        unit = next((c for c in (self.study.unit, "unit", "person_id", "unit_id") if c in claims.columns), None)
+        when = self._when(claims)
+        if unit is None or (when < 0).all():
+            return None, float(amount.sum()), words
+        at = self._rows_of_units(claims[unit], when)
+        good = (at >= 0) & (when >= 0)
+        grid = np.zeros((self.study.paths.n_units, self.study.paths.n_periods))
+        np.add.at(grid, (at[good], when[good]), amount[good])
+        lost = int((~good).sum())
+        if lost:
+            words = f"{words}; {lost:,} of them name no unit and period of the panel, and count in this sum only"
+        return self._cells(grid), float(amount.sum()), words
+
+    def _rows_of_units(self, units: pd.Series, when: np.ndarray) -> np.ndarray:
+        """(r,) row of each unit; of people who moved, the one seen in that period. -1 where there is none."""
+        rows, seen = pd.Index(self.study.paths.units), self.study.paths.seen
+        if rows.is_unique or seen is None:
+            return rows.get_indexer(pd.Index(units)) if rows.is_unique else np.full(len(units), -1)
+        row, period = np.nonzero(seen)
+        known = pd.MultiIndex.from_arrays([rows[row], period])
+        found = known.get_indexer(pd.MultiIndex.from_arrays([units, when]))
+        return np.where(found >= 0, row[found], -1)
+
+    def _by_card(self, card: pd.DataFrame, good: np.ndarray) -> np.ndarray:
+        """(n, T) a payment for every so many periods with the outcome while anything is on, up to the cap."""
+        y = good * self.anything[self.study.paths.path]
+        run = np.cumsum(y, axis=1)
+        out = np.zeros(y.shape)
+        for _, row in card.iterrows():
+            every = float(row["periods"]) if "periods" in card.columns and pd.notna(row["periods"]) else 1.0
+            money = float(row["tariff"]) * (np.floor(run / every + 1e-9) if every > 1 else run)
+            if "cap" in card.columns and pd.notna(row["cap"]):
+                money = np.minimum(money, float(row["cap"]))
+            out += np.diff(money, axis=1, prepend=0.0)
+        return out
+
+    def _cells(self, grid: np.ndarray) -> np.ndarray:
+        out = np.zeros(self.there.shape)
+        np.add.at(out, self.study.paths.path, grid)
+        return out
+
+    def payments(self, cells: np.ndarray) -> tuple[float, float]:
+        """Payments for the people periods of `cells` (P, T), as paid and discounted; NaN where they have no place."""
+        if self.paid[0] is None:
+            return float("nan"), float("nan")
+        share = np.divide(np.minimum(cells, self.there), self.there, out=np.zeros(cells.shape), where=self.there > 0)
+        money = (self.paid[0] * share).sum(axis=0)
+        return float(money.sum()), float(money @ self.fade)
+
+    # ------------------------------------------------------------ outcomes
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(P, T) mean outcome of those seen."""
+        values, paths = self.study.values(self.outcome), self.study.paths
+        w = np.ones(paths.n_units) if paths.weights is None else paths.weights
+        total = self._cells(np.nan_to_num(values) * w[:, None])
+        seen = people_periods(paths, np.isfinite(values))
+        return np.divide(total, seen, out=np.zeros(total.shape), where=seen > 0)

@@ -1,0 +1,1 @@
+"""Language: fixed sentences for verdicts and findings."""
