@@ -1,7 +1,7 @@
 """Freeze what evalkit answers today, and say whether anything moved.
 
-    python tests/frozen/make.py --check                  evaluations of all studies: about DUR_EVAL
-    python tests/frozen/make.py --check --reports        also pages and tables of reports: about DUR_ALL, two at a time
+    python tests/frozen/make.py --check                  evaluations of all studies: about 2 CPU minutes
+    python tests/frozen/make.py --check --reports        also pages and tables of reports: about 7 CPU minutes
     python tests/frozen/make.py --check pupils carers    these studies only
     python tests/frozen/make.py --write [--reports]      write the records again (look at the diff before you commit)
 

@@ -1,7 +1,7 @@
 """Records of studies, made through evalkit's public names only, so that moving its insides touches nothing here.
 
 Left out: `value.plane` (raw draws), covariances, pictures other than their data and words, and any table above
-200 kB, of which only the shape is kept. Masked in the text of a page: SHA-256 hashes, times of day, durations,
+200 kB, of which only the shape is kept (none today). Masked in texts: SHA-256 hashes, times of day, durations,
 versions of packages, and folders (a file's name stays); calendar dates of the data are not masked.
 """
 
