@@ -1,7 +1,7 @@
 """Freeze what evalkit answers today, and say whether anything moved.
 
-    python tests/frozen/make.py --check                  evaluations of all studies: about 2 CPU minutes
-    python tests/frozen/make.py --check --reports        also pages and tables of reports: about 7 CPU minutes
+    python tests/frozen/make.py --check                  evaluations of all studies: 3 to 6 minutes
+    python tests/frozen/make.py --check --reports        also the reports: 10 minutes with --jobs 2, busy machine
     python tests/frozen/make.py --check pupils carers    these studies only
     python tests/frozen/make.py --write [--reports]      write the records again (look at the diff before you commit)
 
@@ -63,7 +63,7 @@ def run(names: list[str], kinds: list[str], *, writing: bool, jobs: int) -> int:
         for done in as_completed(asked):
             found, seconds = done.result()
             moved += bool(found)
-            word = "written" if writing else f"{len(found)} differences" if found else "same"
+            word = "written" if writing else f"differences: {len(found)}" if found else "same"
             print(f"{asked[done]}: {word} ({seconds:.0f} s)", flush=True)
             for line in islice(found, MOST):
                 print(f"  {line}", flush=True)
@@ -78,7 +78,7 @@ def main() -> int:
     what.add_argument("--check", action="store_true", help="compare with the records; exit 1 where anything differs")
     what.add_argument("--write", action="store_true", help="write the records again")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"studies (default: all): {', '.join(NAMES)}")
-    parser.add_argument("--reports", action="store_true", help="also the reports (a notebook is run: 20-60 s a study)")
+    parser.add_argument("--reports", action="store_true", help="also the reports (a notebook each, 45 to 210 s)")
     parser.add_argument("--jobs", type=int, default=1, help="how many at a time (default 1)")
     asked = parser.parse_args()
     unknown = set(asked.names) - set(NAMES)
@@ -91,7 +91,7 @@ def main() -> int:
         held = {tolerance(read(record_file(name, kind))) for name in names for kind in kinds}
         print(f"Numbers are held to {' or '.join(f'{tol:g}' for tol in sorted(held))}.", flush=True)
     moved = run(names, kinds, writing=asked.write, jobs=asked.jobs)
-    done = "All written" if asked.write else f"{moved} records moved" if moved else "Nothing moved"
+    done = "All written" if asked.write else f"records moved: {moved}" if moved else "Nothing moved"
     print(f"{done} ({time.perf_counter() - start:.0f} s).")
     return int(moved > 0)
 
