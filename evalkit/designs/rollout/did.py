@@ -90,7 +90,7 @@ def two_paths(paths: Paths, component: str, windows: Windows, stage: Arena) -> P
     names = [windows.name(paths.periods, which) for which in (0, 1)]
     plain = windows.before[0] == windows.before[1] and windows.after[0] == windows.after[1]
     periods = paths.periods[[windows.before[0], windows.after[0]]] if plain else np.array(names, dtype=object)
-    return replace(paths, periods=periods, state=state, seen=None, _cells={})
+    return replace(paths, periods=periods, state=state, seen=None)
 
 
 @dataclass(frozen=True, eq=False)
