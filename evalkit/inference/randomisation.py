@@ -223,7 +223,7 @@ def rearrange(paths: Any, component: str, deal: Deal, order: np.ndarray) -> Any:
     state = paths.state[old].copy()
     mine = which < none
     state[mine, :, k] = deal.schedules[which[mine]]
-    return replace(paths, path=path[cells.of], state=state, reach=paths.reach[old], _cells={})
+    return replace(paths, path=path[cells.of], state=state, reach=paths.reach[old])
 
 
 def make_deal(paths: Any, component: str, among: str = "all") -> Deal:

@@ -139,7 +139,7 @@ class JointEventStudy:
         """
         values, weights = study.values(self.outcome), study.paths.weights
         seen = np.isfinite(values)
-        paths = replace(study.paths, seen=None if seen.all() else seen, _cells={})
+        paths = replace(study.paths, seen=None if seen.all() else seen)
         design = self.plan(paths, component)
         grid = design.grid
         mean = group_means(values, np.ones(len(values)) if weights is None else weights, grid.of, grid.n_groups)
