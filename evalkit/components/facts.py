@@ -57,7 +57,7 @@ def in_use(paths: Paths) -> Paths:
     used, path = np.unique(paths.path, return_inverse=True)
     if len(used) == paths.n_paths:
         return paths
-    return replace(paths, path=path.reshape(-1), state=paths.state[used], reach=paths.reach[used], _cells={})
+    return replace(paths, path=path.reshape(-1), state=paths.state[used], reach=paths.reach[used])
 
 
 @dataclass(frozen=True, eq=False)

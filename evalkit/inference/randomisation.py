@@ -280,7 +280,7 @@ def rearrange(paths: AnyPaths, component: str, deal: Deal, order: np.ndarray) ->
     state = paths.state[old].copy()
     mine = which < none
     state[mine, :, k] = deal.schedules[which[mine]]
-    return replace(paths, path=path[cells.of], state=state, reach=paths.reach[old], _cells={})
+    return replace(paths, path=path[cells.of], state=state, reach=paths.reach[old])
 
 
 def make_deal(paths: Paths, component: str, among: str = "all") -> Deal:

@@ -71,7 +71,6 @@ def test_order_of_units_and_names_of_clusters_do_not_matter(paths: Paths, seed: 
     moved = replace(
         paths, units=np.arange(paths.n_units), path=relabel[paths.path[order]], state=paths.state[back],
         reach=paths.reach[back], levels={"site": renamed}, seen=None if paths.seen is None else paths.seen[order],
-        _cells={},
     )  # fmt: skip
     for one, two in zip(frames(paths), frames(moved), strict=True):
         pd.testing.assert_frame_equal(one, two)
@@ -91,7 +90,7 @@ def test_clusters_never_exposed_never_make_a_status_worse(paths: Paths, more: in
         paths, units=np.arange(paths.n_units + n), state=state, reach=np.vstack([paths.reach, kinds]),
         path=np.concatenate([paths.path, paths.n_paths + np.tile(np.arange(len(kinds)), more)]),
         levels={"site": Level("site", codes, np.arange(len(level.names) + more))},
-        seen=seen, _cells={},
+        seen=seen,
     )  # fmt: skip
     after = separability(SimpleNamespace(paths=wider)).components
     assert (after["status"].map(RANK) >= before["status"].map(RANK)).all(), (before["status"], after["status"])

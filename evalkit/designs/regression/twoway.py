@@ -142,7 +142,7 @@ def _design(paths: Paths, level: str) -> AdditiveDesign:
 def _make(design: TwoWayFixedEffects, study: StudyLike, level: str) -> _Made:
     values = study.values(design.outcome)
     seen = np.isfinite(values)
-    paths = replace(study.paths, seen=None if seen.all() else seen, _cells={})
+    paths = replace(study.paths, seen=None if seen.all() else seen)
     columns = _design(paths, level)
     grid = columns.grid
     if not columns.matrix.shape[1] or not len(grid.group):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
@@ -90,7 +90,7 @@ def two_paths(paths: Paths, component: str, windows: Windows, stage: Arena) -> P
     names = [windows.name(paths.periods, which) for which in (0, 1)]
     plain = windows.before[0] == windows.before[1] and windows.after[0] == windows.after[1]
     periods = paths.periods[[windows.before[0], windows.after[0]]] if plain else np.array(names, dtype=object)
-    return replace(paths, periods=periods, state=state, seen=None, _cells={})
+    return replace(paths, periods=periods, state=state, seen=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +215,11 @@ class DifferenceInDifferences:
     def __post_init__(self) -> None:
         self.rules  # noqa: B018 - an impossible option is refused when the design is made
         check_choice("adjust", self.adjust, ADJUSTMENTS)
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on under these options, and the checks that they invite."""
+        return self.rules.traits("parallel trends")
 
     @property
     def rules(self) -> Rules:

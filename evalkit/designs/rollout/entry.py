@@ -79,7 +79,7 @@ def _split(paths: Paths, width: int) -> Arrivals:
     kinds = int(kind.max(initial=0)) + 1
     codes, path = np.unique(paths.path * kinds + kind, return_inverse=True)
     origin, kind = np.divmod(codes, kinds)
-    split = replace(paths, path=path.reshape(-1), state=paths.state[origin], reach=paths.reach[origin], _cells={})
+    split = replace(paths, path=path.reshape(-1), state=paths.state[origin], reach=paths.reach[origin])
     last = np.minimum(kind * width, paths.n_periods - 1)
     return Arrivals(split, origin, kind, np.where(kind > 0, (kind - 1) * width + 1, 0), last)
 

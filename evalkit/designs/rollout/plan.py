@@ -18,10 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from evalkit.designs.protocol import Basis, Check, Traits
 from evalkit.designs.rollout.states import Arena
 from evalkit.errors import check_choice, check_periods
 
 NEVER = np.iinfo(np.int64).max // 4
+LEADS_AND_OTHERS: tuple[Check, ...] = (
+    "pre_trend", "others_still_growing", "growth_taken_out", "stayers", "by_people"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Rules:
             check_periods(name, getattr(self, name), least)
         if self.horizon is not None:
             check_periods("horizon", self.horizon, 0)
+
+    def traits(self, basis: Basis, checks: tuple[Check, ...] = ()) -> Traits:
+        """What answers rest on: others that only stand still may have any level, so that effects must add up too."""
+        more: tuple[Basis, ...] = ("additivity",) if self.others == "unchanged" else ()
+        return Traits(frozenset((basis, *more)), checks=checks)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.entry import by_arrival, named
 from evalkit.designs.rollout.kept import kept_plan
-from evalkit.designs.rollout.plan import Plan, Rules, make_plan
+from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, make_plan
 from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import NO_MATCH, Naming, assemble
 from evalkit.designs.rollout.states import arena
@@ -79,6 +79,11 @@ class StaggeredRollout:
         check_choice("compare", self.compare, ("within", "cross_sections"))
         if self.adjust is not None and self.compare != "within":
             raise OptionError("adjust needs compare='within': each unit's covariates are read at its own base.")
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on under these options, and the checks that they invite."""
+        return self.rules.traits("parallel trends", LEADS_AND_OTHERS)
 
     @property
     def rules(self) -> Rules:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import assemble_adjusted, read_covariates
 from evalkit.designs.rollout.adjusted_pairs import AdjustedPairs
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.kept import kept_plan
 from evalkit.designs.rollout.pairs import Pairs, gap_arena, make_pairs, pair_arena
-from evalkit.designs.rollout.plan import Plan, Rules, make_plan
+from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, make_plan
 from evalkit.designs.rollout.readers import PairReader
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.sums import Sums
@@ -60,6 +60,11 @@ class TripleDifference:
     def __post_init__(self) -> None:
         self.rules  # noqa: B018 - an impossible option is refused when the design is made
         check_choice("adjust", self.adjust, ADJUSTMENTS)
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on under these options, and the checks that they invite."""
+        return self.rules.traits("kinds alike", LEADS_AND_OTHERS)
 
     @property
     def rules(self) -> Rules:
