@@ -122,18 +122,18 @@ def mean(numbers: list[Fraction]) -> Fraction:
     return sum(numbers, Fraction(0)) / len(numbers)
 
 
+def effect(left: dict[tuple[str, int], tuple[int, ...]], cohort: int, month: int) -> tuple[int, Fraction]:
+    """How many adopters, and their mean change less that of people not yet exposed; (0, 0) where either is missing."""
+    change = {key: Fraction(line[month] - line[cohort - 1]) for key, line in left.items()}
+    adopters = [c for (site, _), c in change.items() if SITES[site][0] == cohort]
+    others = [c for (site, _), c in change.items() if SITES[site][0] > month]
+    return (len(adopters), mean(adopters) - mean(others)) if adopters and others else (0, Fraction(0))
+
+
 def simple_average(left: dict[tuple[str, int], tuple[int, ...]]) -> Fraction:
-    """Mean over (adopter, month since the start) of the adopters' change less that of people not yet exposed."""
-    above, below = Fraction(0), 0
-    for cohort in (2, 3):
-        for month in range(cohort, 4):
-            change = {key: Fraction(line[month] - line[cohort - 1]) for key, line in left.items()}
-            adopters = [c for (site, _), c in change.items() if SITES[site][0] == cohort]
-            others = [c for (site, _), c in change.items() if SITES[site][0] > month]
-            if adopters and others:
-                above += len(adopters) * (mean(adopters) - mean(others))
-                below += len(adopters)
-    return above / below
+    """Every adopter and month since its start counts once."""
+    rows = [effect(left, *row) for row in ((2, 2), (2, 3), (3, 3))]
+    return sum(n * value for n, value in rows) / sum(n for n, _ in rows)
 
 
 def without(site: str) -> dict[tuple[str, int], tuple[int, ...]]:
@@ -170,6 +170,27 @@ def test_a_row_that_rests_on_one_site_has_no_interval_but_its_average_has():
     at = list(frame.index).index((3, 3))
     np.testing.assert_array_equal(np.isnan(rows.replicates.values[:, at]), [False, False, True, False, False])
     np.testing.assert_array_equal(rows.replicates.masses[:, at], [1, 1, 0, 1, 1])
+
+
+def test_an_event_time_that_a_refit_loses_leaves_the_average_of_event_times(monkeypatch):
+    """B starts in month 3 instead: only A is seen a month after its start, and without A the average is of month 0."""
+    monkeypatch.setitem(SITES, "B", (3, 2))
+
+    def by_event_time(left: dict[tuple[str, int], tuple[int, ...]]) -> Fraction:
+        means = []
+        for since in (0, 1):
+            rows = [effect(left, cohort, cohort + since) for cohort in (2, 3) if cohort + since < 4]
+            there = [(number, value) for number, value in rows if number]
+            if there:
+                means.append(sum(n * v for n, v in there) / sum(n for n, _ in there))
+        return mean(means)
+
+    squares = {site: (by_event_time(without(site)) - by_event_time(OUTCOMES)) ** 2 for site in SITES}
+    assert len({site for site in squares if squares[site]}) == 5
+    est = ek.StaggeredRollout()(study_of(OUTCOMES), "a").aggregate("event_time").average()
+    got = est.to_frame(inference="jackknife").iloc[0]
+    np.testing.assert_allclose(got["estimate"], float(by_event_time(OUTCOMES)), **CLOSE)
+    np.testing.assert_allclose(got["std_error"], np.sqrt(float(Fraction(4, 5) * sum(squares.values()))), **CLOSE)
 
 
 def test_an_effect_that_no_refit_moves_has_no_interval():
