@@ -22,7 +22,8 @@ from docs import browser as chromium
 from tests.reporting.conftest import PARTNERSHIPS, Built
 
 ROOT = Path(__file__).resolve().parents[2]
-VIEWS = [(1280, False), (1280, True), (375, False), (375, True)]
+# Each width and each scheme of colours once; the other two pairs are looked at by `make test-slow`.
+VIEWS = [(1280, False), (375, True)] + [pytest.param(*v, marks=pytest.mark.slow) for v in ((1280, True), (375, False))]
 PAGES = ("report", "site", *PARTNERSHIPS)
 TAB = "\ue004"
 
