@@ -53,10 +53,10 @@ $(AXE): $(READY)
 		|| echo "axe-core could not be had from npm: the older one from the test extra is used."; fi; mkdir -p $(VENV)/axe && touch $(AXE)
 
 test: $(READY) $(AXE) ## run every test but the slow ones
-	@$(BIN)/python -m pytest -n 2 -q -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow"
 
 test-slow: $(READY) $(AXE) ## run the slow tests (listed in CONTRIBUTING.md)
-	@$(BIN)/python -m pytest -n 2 -q -m slow
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m slow
 
 lint: $(READY) ## ruff and the type checker
 	@$(BIN)/ruff check . && $(BIN)/mypy
