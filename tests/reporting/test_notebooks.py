@@ -13,7 +13,7 @@ from evalkit import designs
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.py"))
-SMALL = 0.4
+SMALL = 0.2
 STEPS = ("wrong", "right", "open the envelope", "turn one knob until it breaks")
 
 
