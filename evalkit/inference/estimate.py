@@ -74,19 +74,16 @@ class Estimate:
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        self._freeze()
+        for array in (self.value, self.mass):
+            array.flags.writeable = False
         if self.replicate is not None and not isinstance(self.replicate, Refits):
             object.__setattr__(self, "replicate", Refits(Once(self.replicate)))
         if not len(self.value) == len(self.mass) == len(self.labels) == self.value_parts.width:
             raise EvalkitError("An Estimate needs one label, one mass and one contribution column for each value.")
 
-    def _freeze(self) -> None:
-        for array in (self.value, self.mass):
-            array.flags.writeable = False
-
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
-        self._freeze()
+        self.__post_init__()
 
     @classmethod
     def from_influence(
@@ -156,19 +153,8 @@ class Estimate:
         """(k, k) covariance. `cluster` names another level ("unit" for none) and means analytic."""
         if cluster is not None:
             check_choice("inference", inference, ("auto", "analytic"))
-            return self._analytic(cluster)
+            return _without_lost(self, self.value_parts.gram(cluster))
         return self._spread(inference).vcov.copy()
-
-    @cached_property
-    def _gram(self) -> np.ndarray:
-        return self.value_parts.gram()
-
-    def _analytic(self, cluster: str | None) -> np.ndarray:
-        vcov = self._gram.copy() if cluster is None else self.value_parts.gram(cluster)
-        lost = np.isnan(self.value)
-        vcov[lost, :] = np.nan
-        vcov[:, lost] = np.nan
-        return vcov
 
     @cached_property
     def _spreads(self) -> dict[str, Spread]:
@@ -189,23 +175,7 @@ class Estimate:
         check_level(level)
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
-        spread = self._spread(inference)
-        se = std_errors(spread.vcov, self.value)
-        reach = critical(spread.df, level) * se
-        frame = self.labels.copy()
-        exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)
-        reason = frame.get("reason", "")
-        frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
-            estimate=self.value, std_error=se, conf_low=self.value - reach, conf_high=self.value + reach,
-            p_value=p_values(self.value, se, spread.df), df=spread.df, inference=self.resolve(inference),
-            clusters_exposed=exposed, clusters_comparison=comparison, mass=self.mass,
-        )  # fmt: skip
-        frame["reason"] = reason
-        extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
-                 for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
-        frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
-        frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
-        return frame
+        return _table(self, self._spread(inference), level, self.resolve(inference))
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """conf_low and conf_high by row; `kind="simultaneous"` covers all rows at once (sup-t)."""
@@ -232,7 +202,7 @@ class Estimate:
             return self._spread(inference)
         spreads = [p._spread(inference) for p in self.pieces]
         own = [std_errors(s.vcov, p.value) for s, p in zip(spreads, self.pieces, strict=True)]
-        return joined(spreads, np.concatenate(own), self._analytic(None))
+        return joined(spreads, np.concatenate(own), self._spread("analytic").vcov)
 
     def aggregate(self, kind: str) -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.
@@ -279,17 +249,8 @@ class Estimate:
         labels = labels.assign(reason=["" if np.isfinite(v) else first_reason(self.labels, averaging.member[:, j])
                                        for j, v in enumerate(value)])  # fmt: skip
         arms = None if self.arms is None else self.arms.map(used)
-        refits = self._then(methodcaller("average", averaging, used))
-        return Estimate(value, mass, labels, parts, mass_parts, arms, refits, self._cells_of(by_value))
-
-    def _then(self, step: Callable[[Replicates], Replicates]) -> Refits | None:
-        return self.replicate.then(step) if isinstance(self.replicate, Refits) else None
-
-    def _cells_of(self, matrix: np.ndarray) -> CellWeights | None:
-        """Cells of linear combinations (k', k) of the rows."""
-        if isinstance(self.cells, CellWeights):
-            return CellWeights(self.cells.make, (*self.cells.maps, matrix))
-        return None if self.cells is None else CellWeights(self.cells, (matrix,))
+        step = methodcaller("average", averaging, used)
+        return Estimate(value, mass, labels, parts, mass_parts, arms, *_carried(self, step, by_value))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Smooth function of the values by the delta method: f (k,) -> (k',), jacobian (k', k).
@@ -323,20 +284,18 @@ class Estimate:
         labels["estimand"] = name or "contrast"
         why = (first_reason(self.labels, u) for u in used)
         labels["reason"] = ["" if np.isfinite(v) else w for v, w in zip(value, why, strict=True)]
-        arms = None if self.arms is None else self.arms.map(used)
-        parts, refits = self.value_parts.map(matrix), self._then(methodcaller("map", matrix))
-        return Estimate(value, np.ones(len(value)), labels, parts, None, arms, refits, self._cells_of(matrix))
+        parts, arms = self.value_parts.map(matrix), None if self.arms is None else self.arms.map(used)
+        carried = _carried(self, methodcaller("map", matrix), matrix)
+        return Estimate(value, np.ones(len(value)), labels, parts, None, arms, *carried)
 
     def select(self, keep: np.ndarray) -> Estimate:
         """The rows where `keep` (k,) is true, or at the positions it lists."""
         index = np.arange(len(self))[keep]
-        pick = np.eye(len(self))[index]
         labels = self.labels.iloc[index].reset_index(drop=True)
-        mass_parts = None if self.mass_parts is None else self.mass_parts.map(pick)
-        arms = None if self.arms is None else self.arms.select(index)
-        refits = self._then(methodcaller("select", index))
-        return Estimate(self.value[index], self.mass[index], labels, self.value_parts.map(pick), mass_parts, arms,
-                        refits, self._cells_of(pick))  # fmt: skip
+        mass_parts = None if self.mass_parts is None else self.mass_parts.select(index)
+        parts, arms = self.value_parts.select(index), None if self.arms is None else self.arms.select(index)
+        carried = _carried(self, methodcaller("select", index), np.eye(len(self))[index])
+        return Estimate(self.value[index], self.mass[index], labels, parts, mass_parts, arms, *carried)
 
     def weights(self) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, window, sign, weight; and came_from, came_to where
@@ -362,6 +321,45 @@ class Estimate:
         return from_frame(short(self.to_frame()), f"Estimate of {rows_in_words(len(self))}").to_html()
 
 
+def _carried(
+    est: Estimate, step: Callable[[Replicates], Replicates], matrix: np.ndarray
+) -> tuple[Refits | None, CellWeights | None]:
+    """Refits and cells of rows that are made of those of an estimate: by one more step, and linearly (k', k)."""
+    refits = est.replicate.then(step) if isinstance(est.replicate, Refits) else None
+    if est.cells is None:
+        return refits, None
+    known = est.cells if isinstance(est.cells, CellWeights) else CellWeights(est.cells, ())
+    return refits, CellWeights(known.make, (*known.maps, matrix))
+
+
+def _table(est: Estimate, spread: Spread, level: float, inference: str) -> pd.DataFrame:
+    """Labels and what is known of each row."""
+    se = std_errors(spread.vcov, est.value)
+    reach = critical(spread.df, level) * se
+    frame = est.labels.copy()
+    exposed, comparison = est.arms.counts() if est.arms is not None else (np.nan, np.nan)
+    reason = frame.get("reason", "")
+    frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
+        estimate=est.value, std_error=se, conf_low=est.value - reach, conf_high=est.value + reach,
+        p_value=p_values(est.value, se, spread.df), df=spread.df, inference=inference,
+        clusters_exposed=exposed, clusters_comparison=comparison, mass=est.mass,
+    )  # fmt: skip
+    frame["reason"] = reason
+    extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
+             for r, s, v in zip(spread.reason, se, est.value, strict=True)]  # fmt: skip
+    frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
+    frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
+    return frame
+
+
+def _without_lost(est: Estimate, vcov: np.ndarray) -> np.ndarray:
+    """A covariance with NaN for rows that are not identified."""
+    lost = np.isnan(est.value)
+    vcov[lost, :] = np.nan
+    vcov[:, lost] = np.nan
+    return vcov
+
+
 def _analytic(est: Estimate) -> Spread:
     """Covariance of the influence. Degrees of freedom are infinite, but where refits are not to be had and an arm is
     small: one less than its people or clusters, the least that Welch's formula gives."""
@@ -369,7 +367,8 @@ def _analytic(est: Estimate) -> Spread:
     if est.replicate is None and est.arms is not None:
         fewest = np.minimum(*est.arms.counts())
         df = np.where(fewest < FEW, np.maximum(fewest - 1.0, 1.0), df)
-    return Spread(est._analytic(None), np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
+    vcov = _without_lost(est, est.value_parts.gram())
+    return Spread(vcov, np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
 
 
 def _from_refits(est: Estimate) -> Spread:
