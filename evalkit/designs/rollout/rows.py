@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.rollout.contrast import Block, Contrast, Reader
-from evalkit.designs.rollout.pairs import Pairs
 from evalkit.designs.rollout.readers import Within, coefficients
+from evalkit.designs.rollout.states import Pairs
 from evalkit.designs.rollout.sums import Sums
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
