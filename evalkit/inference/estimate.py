@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
-from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors, sup_t
+from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
 from evalkit.inference.labels import (
     SAID,
     cautions,
@@ -23,7 +23,7 @@ from evalkit.inference.labels import (
     common,
     common_rows,
     composition,
-    first_reason,
+    reasons,
     reasons_in_words,
     rows_in_words,
     short,
@@ -60,7 +60,6 @@ class Estimate:
     value_parts, mass_parts: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
     cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows.
-    An Estimate is data: it pickles where `replicate`, `cells` and the sources of influence do.
     """
 
     value: np.ndarray
@@ -72,6 +71,7 @@ class Estimate:
     replicate: Callable[[], Replicates] | None = None
     cells: Callable[..., pd.DataFrame] | None = None
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
+    _spreads: dict[str, Spread] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for array in (self.value, self.mass):
@@ -107,8 +107,7 @@ class Estimate:
             levels["cluster"] = (codes, names)
         parts = ((DenseSource(Rows(ids, levels), matrix), np.eye(matrix.shape[1])),)
         made = Influence(parts, "cluster" if clusters is not None else "unit")
-        value = np.array(value, dtype=float)
-        return cls(value, np.ones(len(value)), labels.reset_index(drop=True), made)
+        return cls(np.array(value, dtype=float), np.ones(len(value)), labels.reset_index(drop=True), made)
 
     def __len__(self) -> int:
         return len(self.value)
@@ -119,8 +118,7 @@ class Estimate:
 
         A row that is not identified is a column of NaN.
         """
-        _, matrix = self.value_parts.dense()
-        return np.where(np.isnan(self.value), np.nan, matrix)
+        return np.where(np.isnan(self.value), np.nan, self.value_parts.dense()[1])
 
     @property
     def units(self) -> np.ndarray:
@@ -156,10 +154,6 @@ class Estimate:
             return _without_lost(self, self.value_parts.gram(cluster))
         return self._spread(inference).vcov.copy()
 
-    @cached_property
-    def _spreads(self) -> dict[str, Spread]:
-        return {}
-
     def _spread(self, inference: str) -> Spread:
         kind = self.resolve(inference)
         if kind not in self._spreads:
@@ -180,16 +174,9 @@ class Estimate:
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """conf_low and conf_high by row; `kind="simultaneous"` covers all rows at once (sup-t)."""
         check_choice("kind", kind, ("pointwise", "simultaneous"))
-        check_level(level)
         if kind == "pointwise":
             return self.to_frame(level, inference)[["estimate", "conf_low", "conf_high"]]
-        joint = self.joint(inference)
-        vcov = joint.vcov
-        good = np.isfinite(np.diag(vcov)) & (np.diag(vcov) > 0)
-        reach = np.full(len(self), np.nan)
-        if good.any():
-            df = float(np.min(joint.df[good]))
-            reach[good] = sup_t(vcov[np.ix_(good, good)], df, level) * np.sqrt(np.diag(vcov)[good])
+        reach = self.joint(inference).band(level)
         return pd.DataFrame({"estimate": self.value, "conf_low": self.value - reach, "conf_high": self.value + reach})
 
     def joint(self, inference: str = "auto") -> Spread:
@@ -222,9 +209,8 @@ class Estimate:
     def average(self) -> Estimate:
         """One number: event times 0 and later and periods alike, cohorts by their shares."""
         kind = self.labels["estimand"].iloc[0] if len(self) else "ATT"
-        keep = np.ones(len(self), dtype=bool)
-        if "event_time" in self.labels and "cohort" not in self.labels:
-            keep = self.labels["event_time"].to_numpy() >= 0
+        by_event = "event_time" in self.labels and "cohort" not in self.labels
+        keep = self.labels["event_time"].to_numpy() >= 0 if by_event else np.ones(len(self), dtype=bool)
         by_mass = "cohort" in self.labels and "period" not in self.labels
         labels = common(self.labels, keep).assign(estimand=f"average of {kind}")
         return self.apply(Averaging(keep[:, None], by_mass=by_mass, total_mass=True), labels)
@@ -246,8 +232,7 @@ class Estimate:
         if self.mass_parts is not None:
             parts = parts.plus(self.mass_parts.map(by_mass))
             mass_parts = self.mass_parts.map(mass_map)
-        labels = labels.assign(reason=["" if np.isfinite(v) else first_reason(self.labels, averaging.member[:, j])
-                                       for j, v in enumerate(value)])  # fmt: skip
+        labels = labels.assign(reason=reasons(value, self.labels, averaging.member.T))
         arms = None if self.arms is None else self.arms.map(used)
         step = methodcaller("average", averaging, used)
         return Estimate(value, mass, labels, parts, mass_parts, arms, *_carried(self, step, by_value))
@@ -281,9 +266,7 @@ class Estimate:
         used = matrix != 0
         value = np.array([line[u] @ self.value[u] for line, u in zip(matrix, used, strict=True)])
         labels = pd.concat([common(self.labels, u) for u in used], ignore_index=True)
-        labels["estimand"] = name or "contrast"
-        why = (first_reason(self.labels, u) for u in used)
-        labels["reason"] = ["" if np.isfinite(v) else w for v, w in zip(value, why, strict=True)]
+        labels = labels.assign(estimand=name or "contrast", reason=reasons(value, self.labels, used))
         parts, arms = self.value_parts.map(matrix), None if self.arms is None else self.arms.map(used)
         carried = _carried(self, methodcaller("map", matrix), matrix)
         return Estimate(value, np.ones(len(value)), labels, parts, None, arms, *carried)
