@@ -140,13 +140,13 @@ def _check(
     if name == "rate_card" and "trigger" in table.columns:
         empty = table["trigger"].isna() | (table["trigger"].astype(str).str.strip() == "")
         if empty.any():
-            yield _problem("A tariff has no trigger", name, table, "trigger", empty.to_numpy(),
+            yield from _problem("A tariff has no trigger", name, table, "trigger", empty.to_numpy(),
                            "Say what the payment is for, such as 'six months in a settled home'.")  # fmt: skip
     if "periods" in table.columns and name == "rate_card":
         number = pd.to_numeric(table["periods"], errors="coerce")
         wrong = (table["periods"].notna() & ~((number >= 1) & (number == number.round()))).to_numpy()
         if wrong.any():
-            yield _problem("The periods of a payment are not a whole number, 1 or more", name, table, "periods", wrong,
+            yield from _problem("The periods of a payment are not a whole number, 1 or more", name, table, "periods", wrong,
                            "Give a whole number of periods.")  # fmt: skip
     yield from _words(name, table)
 
@@ -156,19 +156,19 @@ def _words(name: str, table: pd.DataFrame) -> Iterator[Problem]:
         number = pd.to_numeric(table["validated"], errors="coerce")
         wrong = (table["validated"].notna() & ~number.isin([0, 1])).to_numpy()
         if wrong.any():
-            yield _problem("Whether a claim was validated is not 0 or 1", name, table, "validated", wrong,
+            yield from _problem("Whether a claim was validated is not 0 or 1", name, table, "validated", wrong,
                            "Write 1 for validated, 0 for refused, and nothing where nobody has looked.")  # fmt: skip
     if "bearer" in table.columns:
         wrong = (table["bearer"].notna() & ~table["bearer"].isin(BEARERS)).to_numpy()
         if wrong.any():
             said = repr(table["bearer"].to_numpy()[wrong][0])
-            yield _problem(f"The bearer {said} is not a choice", name, table, "bearer", wrong,
+            yield from _problem(f"The bearer {said} is not a choice", name, table, "bearer", wrong,
                            f"Use one of: {', '.join(BEARERS)}.")  # fmt: skip
     if "price_year" in table.columns:
         year = pd.to_numeric(table["price_year"], errors="coerce")
         wrong = (table["price_year"].notna() & ~year.between(1900, 2200)).to_numpy()
         if wrong.any():
-            yield _problem("The price year is not a year", name, table, "price_year", wrong, "Write it like 2024.")
+            yield from _problem("The price year is not a year", name, table, "price_year", wrong, "Write it like 2024.")
 
 
 def _unknown(name: str, table: pd.DataFrame, column: str, known: Sequence[str]) -> Iterator[Problem]:
@@ -176,10 +176,10 @@ def _unknown(name: str, table: pd.DataFrame, column: str, known: Sequence[str]) 
         if value not in known:
             wrong = (table[column] == value).to_numpy()
             advice = suggest(str(value), [str(k) for k in known], f"The {column}s are")
-            yield _problem(f"Unknown {column} {value!r}", name, table, column, wrong, advice)
+            yield from _problem(f"Unknown {column} {value!r}", name, table, column, wrong, advice)
     missing = table[column].isna().to_numpy()
     if missing.any():
-        yield _problem(f"The {column} is missing", name, table, column, missing, "Name it in every row.")
+        yield from _problem(f"The {column} is missing", name, table, column, missing, "Name it in every row.")
 
 
 def _amounts(name: str, table: pd.DataFrame, column: str) -> Iterator[Problem]:
@@ -188,10 +188,10 @@ def _amounts(name: str, table: pd.DataFrame, column: str) -> Iterator[Problem]:
     if column in _OPTIONAL:
         unread &= table[column].notna().to_numpy()
     if unread.any():
-        yield _problem("Money is missing or not a number", name, table, column, unread, "Write plain numbers.")
+        yield from _problem("Money is missing or not a number", name, table, column, unread, "Write plain numbers.")
     negative = np.nan_to_num(number) < 0
     if negative.any():
-        yield _problem("Money is negative", name, table, column, negative,
+        yield from _problem("Money is negative", name, table, column, negative,
                        "Write 0 or more; take what was paid back off the row it belongs to.")  # fmt: skip
 
 
