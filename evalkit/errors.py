@@ -7,9 +7,10 @@ that a user mends everything in one go: what is wrong, where, and what to do.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 
 class EvalkitError(ValueError):
@@ -80,6 +81,11 @@ def suggest(name: str, known: Iterable[str], intro: str) -> str:
         return f"Did you mean {lower[near[0]]!r}?"
     more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
     return f"{intro}: {', '.join(listed[:12])}{more}."
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number, and not True or False."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_choice(name: str, value: object, allowed: Iterable[object]) -> None:

@@ -10,7 +10,7 @@ import glob
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ class ArrowTable(Protocol):
     def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
 
-Table = pd.DataFrame | ArrowTable | str | Path
+Table: TypeAlias = pd.DataFrame | ArrowTable | str | Path
 """What users give as a table: a frame, anything with an Arrow stream, or the path of CSV or Parquet files."""
 
 

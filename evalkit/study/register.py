@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -21,20 +21,20 @@ class Register:
     """The fields of a study, as `Study` describes them."""
 
     unit: str
-    period: str | None
-    components: tuple[Component, ...]
-    outcomes: tuple[Outcome, ...]
-    cluster: str | None
-    covariates: tuple[str, ...]
-    weights: str | None
-    people: pd.DataFrame | None
-    levels: Mapping[str, Links]
-    every: float | None
-    title: str
-    question: str
-    settings: Mapping[str, object]
-    money: Money | None
-    events: tuple[Event, ...]
+    period: str | None = None
+    components: tuple[Component, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    cluster: str | None = None
+    covariates: tuple[str, ...] = ()
+    weights: str | None = None
+    people: pd.DataFrame | None = None
+    levels: Mapping[str, Links] = field(default_factory=dict)
+    every: float | None = None
+    title: str = ""
+    question: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    money: Money | None = None
+    events: tuple[Event, ...] = ()
 
     def component(self, name: str) -> Component:
         """The component of that name; `OptionError` names the near miss."""
@@ -86,16 +86,6 @@ class Register:
         needed += [(link.to, f"level {name!r} leads to it") for name, link in self.levels.items()]
         return list(dict.fromkeys((name, role) for name, role in needed if name is not None))
 
-    def money_left(self, changes: Mapping[str, object]) -> Money | None:
-        """Rows of the money tables about the components and outcomes that stay when fields are changed."""
-        if self.money is None or not {"components", "outcome", "outcomes"} & set(changes):
-            return self.money
-        ignored: list[Problem] = []
-        components = components_of(changes.get("components", self.components), ignored)
-        single, several = changes.get("outcome"), changes.get("outcomes")
-        outcomes = several or ([single] if single is not None else self.outcomes)
-        return self.money.keep([c.name for c in components], [o if isinstance(o, str) else o.column for o in outcomes])
-
 
 def components_of(given: Component | str | Iterable[Component | str], problems: list[Problem]) -> tuple[Component, ...]:
     """Components from `Component`s and names of columns; what is neither piles up in `problems`."""
@@ -112,16 +102,16 @@ def components_of(given: Component | str | Iterable[Component | str], problems: 
 def outcomes_of(
     single: str | Outcome | None,
     several: str | Outcome | Sequence[Outcome | str] | None,
-    shorthand: Mapping[str, object],
+    make: Callable[[str], Outcome],
     problems: list[Problem],
 ) -> tuple[Outcome, ...]:
-    """Outcomes from the one with its shorthand and the list of several; problems pile up."""
+    """Outcomes from the first, which `make` makes of its column, and the list of several; problems pile up."""
     given = [] if single is None else [single]
     given += [several] if isinstance(several, str | Outcome) else list(several or ())
     made: list[Outcome] = []
     for o in given:
         try:
-            made.append(o if isinstance(o, Outcome) else Outcome(o, **(shorthand if o is single else {})))
+            made.append(o if isinstance(o, Outcome) else make(o) if o is single else Outcome(o))
         except EvalkitError as error:
             problems.append(Problem(str(error).rstrip(".")))
     names = [o.column for o in made]

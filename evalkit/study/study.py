@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from evalkit.study.paths import Memo, Paths
 from evalkit.study.register import Register, components_of, links_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study
 from evalkit.study.validation import Opened, open_study
+from evalkit.vocabulary import Better, OutcomeKind
 
 _Chosen = np.ndarray | Sequence[int] | slice | None
 
@@ -52,14 +55,14 @@ class Study(Register):
     `StudyError`; an outcome is checked when it is first read (`OutcomeError`).
     """
 
-    source: Source
-    paths: Paths
-    movers: int
-    inputs: tuple[Path, ...]
-    memo: Memo
-    _opened: Opened
-    _values: Memo
-    _view: tuple[Study, np.ndarray, np.ndarray] | None
+    source: Source = field(init=False)
+    paths: Paths = field(init=False)
+    movers: int = field(init=False)
+    inputs: tuple[Path, ...] = field(init=False)
+    memo: Memo = field(init=False)
+    _opened: Opened = field(init=False)
+    _values: Memo = field(init=False)
+    _view: tuple[Study, np.ndarray, np.ndarray] | None = field(init=False)
 
     def __init__(
         self,
@@ -70,9 +73,9 @@ class Study(Register):
         components: Sequence[Component | str],
         outcome: str | Outcome | None = None,
         outcomes: Sequence[Outcome | str] | None = None,
-        better: str = "higher",
+        better: Better = "higher",
         matters: float | None = None,
-        kind: str = "score",
+        kind: OutcomeKind = "score",
         cluster: str | None = None,
         covariates: Sequence[str] = (),
         weights: str | None = None,
@@ -87,11 +90,12 @@ class Study(Register):
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
+        first = partial(Outcome, better=better, matters=matters, kind=kind)
         self._set(
             unit=unit,
             period=period,
             components=components_of(components, problems),
-            outcomes=outcomes_of(outcome, outcomes, {"better": better, "matters": matters, "kind": kind}, problems),
+            outcomes=outcomes_of(outcome, outcomes, first, problems),
             cluster=cluster,
             covariates=(covariates,) if isinstance(covariates, str) else tuple(covariates),
             weights=weights,
@@ -151,17 +155,20 @@ class Study(Register):
         if self._view is not None:
             whole, units, periods = self._view
             return whole.replace(**changes).subset(units, periods)
-        said = {f.name: getattr(self, f.name) for f in fields(Register)}
-        known, shorthand = list(said), {"better", "matters", "kind"}
-        unknown = sorted(set(changes) - set(known) - {"panel", "outcome"} - shorthand)
+        said: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Register)}
+        shorthand = {"outcome", "better", "matters", "kind"}
+        unknown = sorted(set(changes) - set(said) - {"panel"} - shorthand)
         if unknown:
-            raise OptionError(f"A study has no field {unknown[0]!r}. {suggest(unknown[0], known, 'It has')}")
-        if {"outcome", *shorthand} & set(changes):
+            raise OptionError(f"A study has no field {unknown[0]!r}. {suggest(unknown[0], said, 'It has')}")
+        if shorthand & set(changes):
             said.pop("outcomes")
-        if "money" not in changes:
-            said["money"] = self.money_left(changes)
+        said = {"panel": self.source, **said, **changes}
+        if self.money is not None and "money" not in changes and {"components", "outcome", "outcomes"} & set(changes):
+            outcomes = outcomes_of(said.get("outcome"), said.get("outcomes"), Outcome, [])
+            components = [c.name for c in components_of(said["components"], [])]
+            said["money"] = self.money.keep(components, [o.column for o in outcomes])
         same = not {"panel", "unit", "period", "every"} & set(changes)
-        made = Study(**{"panel": self.source, **said, **changes}, _base=self._opened.base if same else None)
+        made = Study(**said, _base=self._opened.base if same else None)
         if same and (made._opened.index is self._opened.index or made.movers == self.movers == 0):
             made._set(_values=self._values)
         return made

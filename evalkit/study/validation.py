@@ -164,7 +164,7 @@ def _read_fixed(reading: _Reading) -> dict[str, np.ndarray]:
         series, say = _fixed_column(reading.columns, name)
         read, found = check_numbers(series, name, role, say)
         reading.problems.extend(found)
-        wrong = () if read is None or role == "weights" else np.flatnonzero((read != 0) & (read != 1))
+        wrong = np.flatnonzero(~np.isin(read, (0, 1))) if read is not None and role == "reach" else np.zeros(0)
         if len(wrong):
             advice = "Use 1 for those whom the component can reach, else 0."
             reading.add(f"reach {name!r} is not 0 or 1 everywhere", say(wrong), advice)
