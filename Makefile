@@ -18,10 +18,10 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test frozen lint report site picture recovery speed inventory constraints clean
+.PHONY: help install demo test test-slow frozen lint report site picture recovery speed inventory constraints clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 install: $(READY) ## make .venv with everything that demo and test need
 
@@ -52,8 +52,11 @@ $(AXE): $(READY)
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/axe axe-core@4 >/dev/null 2>&1 \
 		|| echo "axe-core could not be had from npm: the older one from the test extra is used."; fi; mkdir -p $(VENV)/axe && touch $(AXE)
 
-test: $(READY) $(AXE) ## run every test
-	@$(BIN)/python -m pytest -n 2 -q
+test: $(READY) $(AXE) ## run every test but the slow ones
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow"
+
+test-slow: $(READY) $(AXE) ## run the slow tests (listed in CONTRIBUTING.md)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m slow
 
 frozen: $(READY) ## compare every study's answers and reports with tests/frozen (minutes); exit 1 if any moved
 	@$(BIN)/python tests/frozen/make.py --check --reports --jobs 2

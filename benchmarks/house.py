@@ -1,4 +1,4 @@
-"""The house in numbers: size, circles, walks, types and processor time. `python benchmarks/house.py [--time] [--write]`.
+"""The house in numbers: size, circles, walks, types and processor time. `python benchmarks/house.py [--time]`.
 
 Lines and files are those of `evalkit/` without `synthetic/`. A walk counts the files of evalkit that one call on the
 study of `evalkit new` enters, their functions, and how many frames of evalkit lie on top of each other at most;
