@@ -18,7 +18,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint report site picture recovery speed inventory constraints clean
+.PHONY: help install demo test lint mutants report site picture recovery speed inventory constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -57,6 +57,9 @@ test: $(READY) $(AXE) ## run every test
 
 lint: $(READY) ## ruff and the type checker
 	@$(BIN)/ruff check . && $(BIN)/mypy
+
+mutants: $(READY) ## seed faults one at a time and see that the tests catch them (minutes)
+	@$(BIN)/python tests/mutants/run.py
 
 report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=folder
 	@$(BIN)/evalkit run $(STUDY) --out $(OUT)
