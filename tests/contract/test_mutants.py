@@ -19,7 +19,7 @@ def package() -> list[str]:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)
 def test_the_source_of_every_fault_occurs_once(fault: Fault, package: list[str]) -> None:
     found = sum(len(fault.pattern.findall(text)) for text in package)
-    assert found == 1, f"{fault.find!r} occurs {found} times: change `find` in tests/mutants/faults.toml with the source"
+    assert found == 1, f"{fault.find!r} occurs {found} times: change tests/mutants/faults.toml with the source"
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)

@@ -6,18 +6,21 @@ arguments run some and write nothing. Ends with 1 when fewer than 95% are caught
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import importlib
+import multiprocessing
 import os
-import re
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -26,15 +29,13 @@ from tests.mutants.faults import Fault, read_faults  # noqa: E402
 
 RESULT = Path(__file__).with_name("result.csv")
 ENOUGH = 0.95
-SECONDS = 300
+SECONDS = 900
 #: Where a fault that its own tests pass over is looked for next.
 WIDER = ("unit", "laws", "reference", "contract")
 LEFT_OUT = ("mutants", "matching", "tracked", "inventory", "readme", "site", "imports", "claims")
-GUARD = """
-import pathlib
-import evalkit
-assert pathlib.Path(evalkit.__file__).parents[1] == pathlib.Path(__file__).parent, evalkit.__file__
-"""
+#: Imported once, before the processes that run the faults are forked: most of a short test's time.
+SLOW_TO_IMPORT = ("numpy", "pandas", "scipy.stats", "scipy.sparse", "scipy.linalg", "statsmodels.api", "hypothesis")
+SETTINGS = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,36 @@ class Outcome:
     seconds: float
 
 
+@dataclass(eq=False)
+class Watch:
+    """A pytest plugin: the first test that failed, and the first file that could not be read."""
+
+    scratch: Path
+    failed: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+    def pytest_collection(self) -> None:
+        for name in ("evalkit", "evalkit.errors"):
+            source = importlib.import_module(name).__file__
+            if source is None or not Path(source).is_relative_to(self.scratch):
+                raise pytest.UsageError(f"{source} is not the copy that holds the fault")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.unread.append(f"{report.nodeid}: {report.longreprtext[-200:]!r}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid.removeprefix("tests/").partition("[")[0])
+
+
 def try_fault(fault: Fault) -> Outcome:
     """Apply one fault to a copy of its own and run its tests, then, if they pass, the wider set."""
     began = time.monotonic()
+    end, by = "survived", ""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder).resolve()
         shutil.copytree(ROOT / "evalkit", scratch / "evalkit")
-        (scratch / "guard.py").write_text(GUARD, encoding="utf-8")
         try:
             path = fault.apply(scratch / "evalkit")
         except ValueError as error:
@@ -83,21 +107,26 @@ def run_tests(scratch: Path, files: Sequence[str]) -> tuple[str, str]:
     """The end, and the first test that failed, of test files run on the package in `scratch`."""
     if not files:
         return "survived", ""
-    paths = os.pathsep.join([str(scratch), str(ROOT)])
-    env = {**os.environ, "PYTHONPATH": paths, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    # The copy must come before the folder in which this runs, and before what pytest puts first itself.
-    command = [sys.executable, "-P", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "guard"]
-    command += ["-o", f"pythonpath={scratch} {ROOT}", *files]
-    try:
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return "caught", f"no end within {SECONDS} seconds"
-    if done.returncode == 0:
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(scratch), str(ROOT)])
+    # Imported before pytest puts the working tree first: all that is below the package then comes from the copy.
+    sys.path.insert(0, str(scratch))
+    importlib.import_module("evalkit")
+    options = ["-x", "-q", "-p", "no:cacheprovider"]
+    watch = Watch(scratch)
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(SECONDS)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        code = pytest.main([*options, f"--rootdir={ROOT}", *files], plugins=[watch])
+    signal.alarm(0)
+    if watch.failed:
+        return "caught", watch.failed[0]
+    if code == pytest.ExitCode.OK:
         return "survived", ""
-    failed = re.search(r"^(?:FAILED|ERROR) (tests/\S+::\S+)", done.stdout, re.MULTILINE)
-    if done.returncode == 1 and failed:
-        return "caught", failed.group(1).removeprefix("tests/").partition("[")[0]
-    return "could not be applied", (done.stdout + done.stderr).strip().replace("\n", " ")[-300:]
+    return "could not be applied", (watch.unread or [f"pytest ended with {code!r}"])[0]
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError(f"no end within {SECONDS} seconds")
 
 
 def write(outcomes: Sequence[Outcome]) -> None:
@@ -111,9 +140,13 @@ def write(outcomes: Sequence[Outcome]) -> None:
 def main(words: Sequence[str]) -> int:
     """Run the faults whose names hold one of `words`, or all, and print a table."""
     faults = [f for f in read_faults() if not words or any(word in f.name for word in words)]
+    os.environ.update(SETTINGS)
+    os.chdir(ROOT)
+    for module in SLOW_TO_IMPORT:
+        importlib.import_module(module)
     outcomes = []
-    with ThreadPoolExecutor(2) as pool:
-        for o in pool.map(try_fault, faults):
+    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+        for o in pool.imap(try_fault, faults, chunksize=1):
             print(f"{o.end:20} {o.seconds:4.0f} s  {o.fault.room:16} {o.fault.name:50} {o.by}", flush=True)
             outcomes.append(o)
     if not words:

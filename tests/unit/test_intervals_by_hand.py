@@ -131,3 +131,18 @@ def test_without_refits_a_small_arm_leaves_one_degree_of_freedom_less_than_its_c
     made = Estimate.from_influence([1.0], np.ones((60, 1)), labels(1))
     est = Estimate(made.value, made.mass, made.labels, made.value_parts, arms=Arms(mine, ~mine, np.ones(60, dtype=int)))
     assert est.to_frame()["df"].tolist() == [4.0]
+
+
+def test_periods_of_a_cohort_weigh_alike_and_cohorts_by_their_adopters() -> None:
+    """Cohort 4: 2 of 1 adopter, then 6 of 3; cohort 5: 9 of 2; before the start 100. By cohort 4 and 9, of 2 and 2.
+
+    All together (2 + 18 + 18) / 6; at the start (2 + 18) / 3, one period on 6.
+    """
+    frame = labels(4).assign(cohort=[4, 4, 5, 4], period=[4, 5, 5, 3], event_time=[0, 1, 0, -1])
+    made = Estimate.from_influence([2.0, 6.0, 9.0, 100.0], np.zeros((2, 4)), frame)
+    est = Estimate(made.value, np.array([1.0, 3.0, 2.0, 5.0]), frame, made.value_parts)
+    by_cohort = est.aggregate("cohort")
+    np.testing.assert_allclose((by_cohort.value, by_cohort.mass), ([4.0, 9.0], [2.0, 2.0]))
+    np.testing.assert_allclose(est.aggregate("simple").value, [38 / 6])
+    np.testing.assert_allclose(est.aggregate("event_time").value, [100.0, 20 / 3, 6.0])
+    np.testing.assert_allclose(est.aggregate("period").value, [2.0, 36 / 5])
