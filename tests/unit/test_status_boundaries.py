@@ -10,7 +10,7 @@ import pytest
 from evalkit.components import separability
 from evalkit.components.status import people_stronger
 from evalkit.components.switches import Tally
-from tests.unit.separability_cases import NEVER, starts, study_of
+from tests.unit.separability_cases import NEVER, people, starts, study_of
 
 STAGGERED = np.array([4, 4, 5, 6, 7, 8, 9, 10, NEVER, NEVER, NEVER, NEVER])
 
@@ -42,6 +42,17 @@ def test_people_are_stronger_from_here_on(
     clean: tuple[int, int], people: tuple[int, int], noise: tuple[float, float], expected: bool
 ) -> None:
     assert stronger(clean, people, noise) is expected
+
+
+def test_people_come_first_where_they_are_stronger_even_if_clean_comparisons_hold() -> None:
+    """b alone in sites 0 and 1, with a in sites 4 to 7, never elsewhere: two clean starts, six by people."""
+    a = np.array([NEVER, NEVER, NEVER, NEVER, 6, 6, 6, 6, NEVER, NEVER])
+    b = np.array([5, 5, NEVER, NEVER, 6, 6, 6, 6, NEVER, NEVER])
+    row = separability(people(np.column_stack([a, b]), [[1, 1], [1, 0]])).components.set_index("component").loc["b"]
+    assert (row["status"], row["best_design"], row["clusters_exposed"]) == ("separable", "TripleDifference", 6)
+    alone = np.where(np.arange(10) < 2, b, NEVER)
+    row = separability(people(np.column_stack([a, alone]), [[1, 1], [1, 0]])).components.set_index("component").loc["b"]
+    assert (row["best_design"], row["clusters_exposed"]) == ("StaggeredRollout(same)", 2)
 
 
 def test_in_a_swap_and_in_a_bundle_is_a_bundle() -> None:
@@ -77,3 +88,13 @@ def test_people_of_one_cluster_do_not_overlap_with_each_other() -> None:
     assert apart.status("a") == "separable"
     row = apart.components.set_index("component").loc["a"]
     assert (row["clusters_exposed"], row["clusters_comparison"]) == (4, 4)
+
+
+@pytest.mark.parametrize(("lag", "swap"), [(0, False), (1, False), (2, True), (3, True)])
+def test_a_stop_within_the_lag_of_a_start_makes_a_swap(lag: int, swap: bool) -> None:
+    """Education stops two periods before groups start, everywhere."""
+    first = np.column_stack([STAGGERED - 2 - np.arange(12) % 2, STAGGERED + 2])
+    state = starts(first, 20)
+    state[:, :, 0] &= 1 - starts(STAGGERED[:, None], 20)[:, :, 0]
+    found = separability(study_of(state, names=("education", "groups"), lags=[0, lag]))
+    assert (found.status("groups") == "swap_only") is swap
