@@ -170,3 +170,11 @@ def test_a_wider_base_window_asks_for_agreement_over_what_it_reads() -> None:
     paths = paths_of(np.stack([a, b], axis=2))
     c = only(paths, Rules(base_window=3))
     assert c.window[4] == 2 and np.flatnonzero(c.match[:, 4]).tolist() == [1, 3]
+
+
+def test_nobody_is_alike_where_nobody_knows_what_else_went_on() -> None:
+    """b of unit 0, which starts a at 4, and of unit 1 are both unknown at 5: alike before, not from 5 on."""
+    a, b = on_from(4, 99, 99), on_from(99, 99, 99)
+    b[:2, 5] = UNKNOWN
+    c = only(paths_of(np.stack([a, b], axis=2)), Rules())
+    assert [np.flatnonzero(c.match[:, t]).tolist() for t in (4, 5, 6)] == [[1, 2], [], []]
