@@ -60,3 +60,21 @@ def test_people_beside_people_of_their_place() -> None:
                      components=[ek.Component("a", exposure="a", reach="eligible")])  # fmt: skip
     est = ek.TripleDifference()(study, "a")
     np.testing.assert_allclose((est.value, est.mass), ([6.0], [2.0]))
+
+
+def test_an_eligible_person_is_divided_among_unlike_partners() -> None:
+    """Place A: an eligible change of 10 beside 1 (one person) and, where b came too, 4 (two people); B: 2 beside 3.
+
+    Gaps 9 of a third of a person and 6 of two thirds, less 2 - 3 = -1: 10/3 + 14/3 = 8, of one eligible person.
+    """
+    people = {"A1": ("A", 1, 0, 10), "A2": ("A", 0, 0, 1), "A3": ("A", 0, 1, 4), "A4": ("A", 0, 1, 4),
+              "B1": ("B", 1, 0, 2), "B2": ("B", 0, 0, 3)}  # fmt: skip
+    frame = pd.DataFrame([
+        {"person": who, "site": site, "month": t, "yes": yes, "odd": odd, "a": int(site == "A") * t,
+         "b": int(site == "A") * t, "y": change * float(t)}
+        for who, (site, yes, odd, change) in people.items() for t in (0, 1)
+    ])  # fmt: skip
+    both = [ek.Component("a", exposure="a", reach="yes"), ek.Component("b", exposure="b", reach="odd")]
+    study = ek.Study(frame, unit="person", period="month", cluster="site", outcome="y", components=both)
+    est = ek.TripleDifference(others="ignored")(study, "a")
+    np.testing.assert_allclose((est.value, est.mass), ([8.0], [1.0]))
