@@ -1,0 +1,134 @@
+"""A working covariance of cell means: what people add, from deviations within cells, and what places add.
+
+No effect of any component enters: people are seen beside others of their own cell and period, places before exposure.
+Weights made with a working covariance are unbiased whatever the true one is; what is lost where it is wrong is width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from evalkit.designs.noise.untreated import Untreated
+
+DECAYS = np.concatenate([np.arange(0.0, 0.9, 0.1), np.arange(0.9, 0.995, 0.01)])
+"""Correlations of neighbouring periods that are tried."""
+SHOCKS = ((0.95, False), (0.5, False), (0.9, True), (0.0, True))
+"""Shocks of places: correlation of neighbouring periods, and whether they are a cell's own or common to a place."""
+
+
+LEAST = 1e-6
+"""Least share of a person's variance that is a period's own, so that the covariance can be inverted."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Covariance of one person about the mean of the cell: level + fading x decay^|lag| + own [lag = 0]."""
+
+    level: float
+    fading: float
+    decay: float
+    own: float
+
+    def matrix(self, periods: int) -> np.ndarray:
+        """(T, T) covariance."""
+        lag = _lags(np.arange(periods))
+        own = max(self.own, LEAST * self.variance)
+        return self.level + self.fading * self.decay**lag + own * (lag == 0)
+
+    @property
+    def variance(self) -> float:
+        return self.level + self.fading + self.own
+
+
+PLANNED = Person(0.3, 0.4, 0.9, 0.3)
+"""What is assumed before any outcome is read: half of what lasts is there for good, the rest fades by a tenth a period."""
+
+
+def _lags(t: np.ndarray) -> np.ndarray:
+    return np.abs(np.subtract.outer(t, t))
+
+
+def autocovariance(values: np.ndarray, of: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums (T,) by lag of products of people's deviations from the mean of their cell and period, and how many.
+
+    values: (n, T), NaN where not seen. of: (n,) cell. Deviations are scaled by n / (n - 1), so that a product is
+    unbiased for the covariance of one person; cells with one person in a period say nothing there.
+    """
+    seen = np.isfinite(values)
+    count, total = np.zeros((cells, values.shape[1])), np.zeros((cells, values.shape[1]))
+    np.add.at(count, of, seen)
+    np.add.at(total, of, np.where(seen, values, 0.0))
+    mean = total / np.maximum(count, 1)
+    n = count[of]
+    there = seen & (n > 1)
+    away = np.where(there, (values - mean[of]) * np.sqrt(n / np.maximum(n - 1, 1)), 0.0)
+    product, pairs = away.T @ away, there.astype(float).T @ there
+    lag = _lags(np.arange(values.shape[1])).ravel()
+    return np.bincount(lag, product.ravel()), np.bincount(lag, pairs.ravel())
+
+
+def fit_person(product: np.ndarray, pairs: np.ndarray) -> Person | None:
+    """The person's covariance nearest to the autocovariances, none of its parts negative; None without pairs."""
+    lag = np.flatnonzero(pairs > 0)
+    if len(lag) < 2 or pairs[0] < 2:
+        return None
+    root, found = np.sqrt(pairs[lag]), product[lag] / pairs[lag]
+    if not found[0] > 0:
+        return None
+    best = None
+    for decay in DECAYS:
+        X = np.column_stack([np.ones(len(lag)), decay**lag, lag == 0])
+        part, miss = nnls(X * root[:, None], found * root)
+        if best is None or miss < best[0]:
+            best = (miss, Person(part[0], part[1], float(decay), part[2]))
+    assert best is not None
+    person = best[1]
+    return person if person.variance > 0 else None
+
+
+def kernels(cell: np.ndarray, t: np.ndarray) -> list[np.ndarray]:
+    """Covariances (m, m) of cell-periods for each kind of shock with variance one."""
+    lag, same = _lags(t), np.equal.outer(cell, cell)
+    return [np.where(same, decay**lag, 0.0) if own else decay**lag for decay, own in SHOCKS]
+
+
+def shock_variances(model: Untreated, shocks: Sequence[Sequence[np.ndarray]], known: bool) -> np.ndarray:
+    """Variances of the shocks of places, by minimum norm quadratic estimation, none negative (Rao 1971).
+
+    shocks: for each place the `kernels` of its cell-periods before exposure. The model's own covariance is the norm;
+    known: whether it is noise that is there beside the shocks (people's), and not the norm alone.
+    """
+    k, inverse = len(SHOCKS), model.solver.solve(np.eye(model.columns))
+    seen, trace, gram = np.zeros(k), np.zeros(k), np.zeros((k, k))
+    through = np.zeros((k, model.columns, model.columns))
+    for place, own in zip(model.places, shocks, strict=True):
+        O, OZ = place.precision(np.eye(place.u)), place.whitened
+        residual = place.precision(place.y[: place.u] - place.steps[: place.u] @ model.gamma[place.at])
+        near = inverse[np.ix_(place.at, place.at)]
+        B = OZ @ near
+        OK, KZ = [O @ K for K in own], [K @ OZ for K in own]
+        for i in range(k):
+            seen[i] += residual @ own[i] @ residual
+            trace[i] += (np.trace(OK[i]) - (B * KZ[i]).sum()) * known
+            through[i][np.ix_(place.at, place.at)] += OZ.T @ KZ[i]
+            for j in range(k):
+                cross = ((own[i] @ B) * (O @ KZ[j])).sum()
+                gram[i, j] += (OK[i] * OK[j].T).sum() - cross
+                gram[j, i] -= cross
+    back = [inverse @ m for m in through]
+    gram += np.array([[(a * b.T).sum() for b in back] for a in back])
+    return _nonnegative(gram, seen - trace)
+
+
+def _nonnegative(gram: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The non-negative solution of gram s = right in the norm of gram."""
+    size = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
+    scaled = gram * np.outer(scale, scale) + 1e-9 * np.eye(len(gram))
+    root = np.linalg.cholesky(scaled)
+    found, _ = nnls(root.T, np.linalg.solve(root, right * scale))
+    return found * scale

@@ -1,0 +1,192 @@
+"""From cells of units and what their paths did to places of the untreated model: columns, levels, means, noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from evalkit.designs.noise.untreated import Place
+from evalkit.designs.rollout.plan import Rules
+from evalkit.designs.rollout.states import ExposureStates
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What an untreated path passes. step: (P, T) the column that is passed on the way to each period, -1 for none.
+    level: (P, T) which level of its cell a period belongs to. free: (P, T) before exposure. count: columns."""
+
+    step: np.ndarray
+    level: np.ndarray
+    free: np.ndarray
+    count: int
+
+    def passed(self, path: int, t: np.ndarray) -> list[np.ndarray]:
+        """For each period the columns that were passed since its level began."""
+        step, level = self.step[path], self.level[path]
+        mine = [np.flatnonzero((level[: x + 1] == level[x]) & (step[: x + 1] >= 0)) for x in t]
+        return [step[m] for m in mine]
+
+
+def untreated_columns(states: ExposureStates, rules: Rules) -> Columns:
+    """One column for each period and what the others did up to it (`lookback` periods more); a level begins anew where
+    that is unknown or, under others="unchanged", where the others change."""
+    on_before = np.maximum.accumulate(~states.off, axis=1)
+    coming = np.zeros(states.shape, dtype=bool)
+    for ahead in range(rules.anticipation + 1):
+        coming[:, : states.shape[1] - ahead] |= on_before[:, ahead:]
+    others = states.others
+    known = others >= 0
+    table: dict[tuple, int] = {}
+    step, level = np.full(states.shape, -1), np.zeros(states.shape, dtype=np.int64)
+    kind = np.zeros(states.shape[0], dtype=np.int64) if states.kind is None else states.kind
+    for p in range(states.shape[0]):
+        for t in range(1, states.shape[1]):
+            back = others[p, max(t - 1 - rules.lookback, 0) : t + 1]
+            still = known[p, t] and known[p, t - 1]
+            if rules.others == "unchanged":
+                still = still and others[p, t] == others[p, t - 1]
+            level[p, t] = level[p, t - 1] + (not still)
+            if still:
+                key = (t, int(kind[p]), *(back.tolist() if rules.others == "same" else ()))
+                step[p, t] = table.setdefault(key, len(table))
+    return Columns(step, level, ~coming & known & states.reach[:, None], len(table))
+
+
+@dataclass(frozen=True, eq=False)
+class CellMeans:
+    """Means of C cells and the covariance of each about its expectation, given one person's covariance.
+
+    path, cluster: (C,). mean: (C, T), NaN where nobody is seen. noise: (C,) matrices (T, T).
+    """
+
+    path: np.ndarray
+    cluster: np.ndarray
+    mean: np.ndarray
+    noise: tuple[np.ndarray, ...]
+
+
+def cell_means(
+    values: np.ndarray, of: np.ndarray, order: np.ndarray, weights: np.ndarray, R: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """(C, T) means by generalised least squares over the people of each cell, and their covariances.
+
+    Where everybody is seen throughout these are plain means and R / n. order: units sorted by cell.
+    """
+    cells = int(of.max()) + 1
+    stops = np.searchsorted(of[order], np.arange(cells + 1))
+    mean, noise = np.full((cells, values.shape[1]), np.nan), []
+    for c, (low, high) in enumerate(pairwise(stops)):
+        units = order[low:high][weights[order[low:high]] > 0]
+        y, w = values[units], weights[units]
+        seen = np.isfinite(y)
+        if seen.all() and len(units):
+            mean[c] = w @ y / w.sum()
+            noise.append(R * (w @ w) / w.sum() ** 2)
+        else:
+            made = _gapped(y, seen, w, R)
+            mean[c] = made[0]
+            noise.append(made[1])
+    return mean, tuple(noise)
+
+
+def _gapped(y: np.ndarray, seen: np.ndarray, w: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T,) mean and (T, T) covariance of a cell in which rows are missing: (sum of S' R^-1 S)^-1 over its people."""
+    T = y.shape[1]
+    mean, V, W, M, v = np.full(T, np.nan), np.zeros((T, T)), np.zeros((T, T)), np.zeros((T, T)), np.zeros(T)
+    patterns, of = np.unique(seen, axis=0, return_inverse=True)
+    for j, pattern in enumerate(patterns):
+        at = np.flatnonzero(pattern)
+        if not len(at):
+            continue
+        mine = of.ravel() == j
+        Q = np.linalg.inv(R[np.ix_(at, at)])
+        W[np.ix_(at, at)] += w[mine].sum() * Q
+        M[np.ix_(at, at)] += (w[mine] ** 2).sum() * Q
+        v[at] += Q @ (w[mine] @ y[np.ix_(mine, at)])
+    there = np.flatnonzero(np.diag(W) > 0)
+    inverse = np.linalg.inv(W[np.ix_(there, there)])
+    mean[there] = inverse @ v[there]
+    V[np.ix_(there, there)] = inverse @ M[np.ix_(there, there)] @ inverse
+    return mean, V
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Weights of exposed cell-periods in rows: row, cell, period, weight, (m,) each."""
+
+    row: np.ndarray
+    cell: np.ndarray
+    period: np.ndarray
+    weight: np.ndarray
+
+
+def make_places(cells: CellMeans, columns: Columns, targets: Targets) -> tuple[list[Place], list[tuple]]:
+    """Places with the covariance that people alone give, and the cells and periods of what each holds."""
+    by_cluster = np.argsort(cells.cluster, kind="stable")
+    target_of = np.argsort(targets.cell, kind="stable")
+    starts = np.searchsorted(targets.cell[target_of], np.arange(len(cells.path) + 1))
+    places, where = [], []
+    edges = np.flatnonzero(np.diff(cells.cluster[by_cluster], prepend=-1, append=-1))
+    for low, high in pairwise(edges):
+        mine = by_cluster[low:high]
+        asked = np.concatenate([target_of[starts[c] : starts[c + 1]] for c in mine])
+        made = _place(cells, columns, mine, targets, asked)
+        if made is not None:
+            places.append(made[0])
+            where.append(made[1])
+    return places, where
+
+
+def _place(
+    cells: CellMeans, columns: Columns, mine: np.ndarray, targets: Targets, asked: np.ndarray
+) -> tuple[Place, tuple[np.ndarray, np.ndarray]] | None:
+    path = cells.path[mine]
+    free = columns.free[path] & np.isfinite(cells.mean[mine])
+    cell, t = np.nonzero(free)
+    if not len(cell):
+        return None
+    T = free.shape[1]
+    level = mine[cell] * T + columns.level[path[cell], t]
+    exposed = np.unique(targets.cell[asked] * T + targets.period[asked])
+    of, at = np.divmod(exposed, T)
+    line = np.searchsorted(mine, of)
+    told = np.isfinite(cells.mean[of, at]) & np.isin(of * T + columns.level[cells.path[of], at], level)
+    of, at, line, exposed = of[told], at[told], line[told], exposed[told]
+    rows, weight = _weights(targets, asked, exposed, T)
+    cell_all, t_all = np.concatenate([cell, line]), np.concatenate([t, at])
+    first = np.array([cells.mean[mine[c], t[cell == c][0]] if (cell == c).any() else 0.0 for c in range(len(mine))])
+    y = cells.mean[mine[cell_all], t_all] - first[cell_all]
+    passed = [columns.passed(int(path[c]), np.array([x]))[0] for c, x in zip(cell_all, t_all, strict=True)]
+    used = np.unique(np.concatenate(passed)) if len(passed) else np.empty(0, dtype=int)
+    steps = np.zeros((len(y), len(used)))
+    for i, columns_passed in enumerate(passed):
+        steps[i, np.searchsorted(used, columns_passed)] = 1.0
+    V = np.zeros((len(y), len(y)))
+    for c in range(len(mine)):
+        here = np.flatnonzero(cell_all == c)
+        V[np.ix_(here, here)] = cells.noise[mine[c]][np.ix_(t_all[here], t_all[here])]
+    levels = np.concatenate([level, of * T + columns.level[cells.path[of], at]])
+    place = Place(int(cells.cluster[mine[0]]), len(cell), y, steps, used, levels, V, weight, rows)
+    return place, (mine[cell_all], t_all)
+
+
+def _weights(targets: Targets, asked: np.ndarray, exposed: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (r,) that the place has a part in, and (e, r) weights of its exposed cell-periods."""
+    key = targets.cell[asked] * T + targets.period[asked]
+    there = np.isin(key, exposed)
+    asked, key = asked[there], key[there]
+    rows, column = np.unique(targets.row[asked], return_inverse=True)
+    weight = np.zeros((len(exposed), len(rows)))
+    np.add.at(weight, (np.searchsorted(exposed, key), column), targets.weight[asked])
+    return rows, weight
+
+
+def with_noise(places: Sequence[Place], noise: Sequence[np.ndarray]) -> tuple[Place, ...]:
+    """The same places under other covariances."""
+    return tuple(
+        Place(p.cluster, p.u, p.y, p.steps, p.at, p.level, V, p.weight, p.rows)
+        for p, V in zip(places, noise, strict=True)
+    )

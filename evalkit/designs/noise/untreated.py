@@ -1,0 +1,276 @@
+"""The untreated model by generalised least squares, and exposed cell-periods against their best linear prediction.
+
+Without the component, a cell (cluster x path) has a level of its own and changes from one period to the next by
+h(period, what the others do then and before), the same for all cells whose others do the same. Exposed cell-periods
+have free effects. With a covariance V within clusters, the best linear unbiased estimate of a weighted sum of effects
+(weights w on exposed cell-periods E, observations U before exposure) is
+
+    A_U = -V_UU^-1 V_UE w, levels taken out exactly,      g = Z_E' w + Z_U' A_U,
+    estimate = w' y_E + A_U' y_U - g' gamma,              gamma by generalised least squares on U,
+
+(Goldberger 1962, JASA 57, on prediction; Borusyak, Jaravel and Spiess 2024, Review of Economic Studies 91, for V = I).
+Rows that are asked for together share everything but w.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky
+from scipy.linalg.lapack import dpstrf
+
+RANK = 1e-9
+"""Relative size of what is left of a column below which it is a combination of others."""
+KNOWN = 1e-6
+"""Relative size below which a combination that cannot be told takes no part in a row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Cell-periods of one cluster. u: (m,) those before exposure, first; the rest are exposed and asked for.
+
+    y: (m + e,) cell means, each cell's less one of its own. steps: (m + e, p) how often each column of the model has
+    been passed since the cell's level began, for the columns `at` (p,). level: (m + e,) which level each belongs to.
+    V: covariance of all of them. weight: (e, r) of exposed cell-periods in the rows `rows` (r,), of the whole study.
+    """
+
+    cluster: int
+    u: int
+    y: np.ndarray
+    steps: np.ndarray
+    at: np.ndarray
+    level: np.ndarray
+    V: np.ndarray
+    weight: np.ndarray
+    rows: np.ndarray
+
+    @cached_property
+    def root(self) -> np.ndarray:
+        """Lower Cholesky root of the covariance before exposure."""
+        return np.asarray(cholesky(self.V[: self.u, : self.u], lower=True, check_finite=False))
+
+    @cached_property
+    def _levels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Indicators (m, q) of the levels, V^-1 times them, and the root of their information."""
+        D = (self.level[: self.u, None] == np.unique(self.level[: self.u])).astype(float)
+        VD = cho_solve((self.root, True), D, check_finite=False)
+        return D, VD, np.asarray(cholesky(D.T @ VD, lower=True, check_finite=False))
+
+    def precision(self, x: np.ndarray) -> np.ndarray:
+        """Omega x: V^-1 x with the levels taken out."""
+        _, VD, M = self._levels
+        Vx = cho_solve((self.root, True), x, check_finite=False)
+        return np.asarray(Vx - VD @ cho_solve((M, True), VD.T @ x, check_finite=False))
+
+    @cached_property
+    def whitened(self) -> np.ndarray:
+        """(m, p) Omega Z."""
+        return self.precision(self.steps[: self.u])
+
+    @cached_property
+    def information(self) -> tuple[np.ndarray, np.ndarray]:
+        """Z' Omega Z (p, p) and Z' Omega y (p,)."""
+        return self.whitened.T @ self.steps[: self.u], self.whitened.T @ self.y[: self.u]
+
+    @cached_property
+    def A(self) -> np.ndarray:
+        """(m + e, r) weights of each row on this place if the model's columns were known."""
+        if not len(self.rows):
+            return np.zeros((len(self.y), 0))
+        D, VD, M = self._levels
+        across = self.V[: self.u, self.u :] @ self.weight
+        own = (self.level[self.u :, None] == np.unique(self.level[: self.u])).astype(float).T @ self.weight
+        inner = cho_solve((M, True), own - VD.T @ across, check_finite=False)
+        before = -(cho_solve((self.root, True), across, check_finite=False) + VD @ inner)
+        return np.vstack([before, self.weight])
+
+    @cached_property
+    def g(self) -> np.ndarray:
+        """(p, r) what the model's columns add to A' y."""
+        return self.steps.T @ self.A
+
+
+@dataclass(frozen=True, eq=False)
+class Solver:
+    """Solutions of N x = b for a positive semi-definite N (P, P), and which combinations N knows of."""
+
+    N: np.ndarray
+
+    @cached_property
+    def _factor(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        scale = np.sqrt(np.diag(self.N))
+        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        C = self.N * np.outer(inverse, inverse)
+        R, order, rank, _ = dpstrf(C, lower=1, tol=RANK)
+        keep, drop = order[:rank] - 1, order[rank:] - 1
+        return np.tril(R[:rank, :rank]), keep, drop, inverse
+
+    @property
+    def full(self) -> bool:
+        return not len(self._factor[2])
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """(P,) or (P, k) one solution; columns that are combinations of others are zero in it."""
+        L, keep, _, inverse = self._factor
+        out = np.zeros_like(b, dtype=float)
+        scaled = (b.T * inverse).T
+        out[keep] = cho_solve((L, True), scaled[keep], check_finite=False)
+        return np.asarray((out.T * inverse).T)
+
+    def knows(self, G: np.ndarray) -> np.ndarray:
+        """(k,) whether every solution gives the same G' x (P, k): Searle (1971), Linear Models, section 5.4."""
+        L, keep, drop, inverse = self._factor
+        if not len(drop):
+            return np.ones(G.shape[1], dtype=bool)
+        scaled = (G.T * inverse).T
+        C = self.N[np.ix_(keep, drop)] * np.outer(inverse[keep], inverse[drop])
+        left = scaled[drop] - C.T @ cho_solve((L, True), scaled[keep], check_finite=False)
+        dead = np.abs(np.where(inverse[:, None] > 0, 0.0, G)).max(axis=0, initial=0.0)
+        size = np.maximum(np.abs(scaled).max(axis=0, initial=0.0), 1.0)
+        return np.asarray((np.abs(left).max(axis=0, initial=0.0) <= KNOWN * size) & (dead <= KNOWN))
+
+
+@dataclass(frozen=True, eq=False)
+class Untreated:
+    """k weighted sums of effects from all places of a study. columns: P, how many columns the model has."""
+
+    places: tuple[Place, ...]
+    columns: int
+    k: int
+
+    @cached_property
+    def information(self) -> tuple[np.ndarray, np.ndarray]:
+        """N (P, P) and v (P,), summed over places."""
+        N, v = np.zeros((self.columns, self.columns)), np.zeros(self.columns)
+        for place in self.places:
+            n, own = place.information
+            N[np.ix_(place.at, place.at)] += n
+            v[place.at] += own
+        return N, v
+
+    @cached_property
+    def solver(self) -> Solver:
+        return Solver(self.information[0])
+
+    @cached_property
+    def kept(self) -> tuple[np.ndarray, ...]:
+        """For each place (r,) the rows in which its exposed cell-periods can be told."""
+        return tuple(self._told(self.solver, place) for place in self.places)
+
+    def _told(self, solver: Solver, place: Place) -> np.ndarray:
+        return np.ones(len(place.rows), dtype=bool) if solver.full else solver.knows(self._wide(place))
+
+    def _wide(self, place: Place) -> np.ndarray:
+        G = np.zeros((self.columns, len(place.rows)))
+        G[place.at] = place.g
+        return G
+
+    def _sums(self, places: Sequence[Place], kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A'y (k,), G (P, k) and weights (k,) of what can be told."""
+        Ay, G, weight = np.zeros(self.k), np.zeros((self.columns, self.k)), np.zeros(self.k)
+        for place, told in zip(places, kept, strict=True):
+            rows = place.rows[told]
+            Ay[rows] += place.y @ place.A[:, told]
+            G[np.ix_(place.at, rows)] += place.g[:, told]
+            weight[rows] += place.weight[:, told].sum(axis=0)
+        return Ay, G, weight
+
+    @cached_property
+    def sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._sums(self.places, self.kept)
+
+    @cached_property
+    def gamma(self) -> np.ndarray:
+        """(P,) columns of the model by generalised least squares."""
+        return self.solver.solve(self.information[1])
+
+    @cached_property
+    def value(self) -> np.ndarray:
+        """(k,) estimates, NaN where nothing can be told."""
+        Ay, G, weight = self.sums
+        return _divided(Ay - G.T @ self.gamma, weight)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(k,) share of each row's weights that can be told."""
+        return self.sums[2]
+
+    @cached_property
+    def _back(self) -> np.ndarray:
+        """(P, k) N^- G."""
+        return self.solver.solve(self.sums[1])
+
+    def linear(self) -> Iterator[tuple[Place, np.ndarray, np.ndarray]]:
+        """For each place, the rows (r',) that it has a part in and the weights (m + e, r') of its cell-periods in them,
+        those of the model's columns included, not yet divided by `weight`."""
+        for place, told in zip(self.places, self.kept, strict=True):
+            L = np.zeros((len(place.y), self.k))
+            L[:, place.rows[told]] = place.A[:, told]
+            L[: place.u] -= place.whitened @ self._back[place.at]
+            rows = np.flatnonzero(np.abs(L).max(axis=0, initial=0.0) > 0)
+            yield place, rows, L[:, rows]
+
+    def vcov(self) -> np.ndarray:
+        """(k, k) covariance of the estimates if V is right."""
+        Q = self.sums[1].T @ self._back
+        for place, told in zip(self.places, self.kept, strict=True):
+            rows = place.rows[told]
+            A = place.A[:, told]
+            Q[np.ix_(rows, rows)] += A.T @ place.V @ A
+        return np.asarray(_divided(_divided(Q, self.weight).T, self.weight).T)
+
+    def totals(self) -> tuple[np.ndarray, np.ndarray]:
+        """Clusters (G,) of the places and the influence (G, k) of each: what it adds to estimate less truth."""
+        out = np.zeros((len(self.places), self.k))
+        for i, (place, rows, L) in enumerate(self.linear()):
+            out[i, rows] = (place.y - place.steps @ self.gamma[place.at]) @ L
+            own = np.zeros(self.k)
+            told = self.kept[i]
+            own[place.rows[told]] = place.weight[:, told].sum(axis=0)
+            out[i] -= own * np.nan_to_num(self.value)
+        return np.array([p.cluster for p in self.places]), _divided(out, self.weight)
+
+    def refits(self, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates and weights (K, k) with each cluster left out, its exposed cell-periods too; solved again."""
+        N, v = self.information
+        values, weights = np.full((len(clusters), self.k), np.nan), np.zeros((len(clusters), self.k))
+        for i, cluster in enumerate(clusters):
+            gone = [j for j, p in enumerate(self.places) if p.cluster == cluster]
+            n, left = N.copy(), v.copy()
+            for j in gone:
+                place = self.places[j]
+                own = place.information
+                n[np.ix_(place.at, place.at)] -= own[0]
+                left[place.at] -= own[1]
+            values[i], weights[i] = self._without(gone, Solver(_cleaned(n, N)), left)
+        return values, weights
+
+    def _without(self, gone: Sequence[int], solver: Solver, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if len(solver._factor[2]) == len(self.solver._factor[2]):
+            Ay, G, weight = (a - b for a, b in zip(self.sums, self._sums(*self._some(gone)), strict=True))
+        else:
+            rest = [j for j in range(len(self.places)) if j not in gone]
+            places = [self.places[j] for j in rest]
+            told = [self.kept[j] & self._told(solver, self.places[j]) for j in rest]
+            Ay, G, weight = self._sums(places, told)
+        weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
+        return _divided(Ay - G.T @ solver.solve(v), weight), weight
+
+    def _some(self, which: Sequence[int]) -> tuple[list[Place], list[np.ndarray]]:
+        return [self.places[j] for j in which], [self.kept[j] for j in which]
+
+
+def _cleaned(n: np.ndarray, N: np.ndarray) -> np.ndarray:
+    """N less a cluster's own, with columns that only the cluster knew set to nothing instead of to rounding."""
+    dead = np.diag(n) <= RANK * np.diag(N)
+    n[dead] = 0.0
+    n[:, dead] = 0.0
+    return n
+
+
+def _divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """x / by along the last axis, NaN where `by` is zero."""
+    return np.where(by > 0, x / np.where(by > 0, by, 1.0), np.nan)
