@@ -14,6 +14,7 @@ import pandas as pd
 
 from evalkit.designs.people.estimating import cluster_level, outcome_of
 from evalkit.designs.people.people import People, Support, Who, gather, support_of
+from evalkit.designs.protocol import Traits
 from evalkit.errors import NotIdentifiedError, OptionError, Problem, check_choice, raise_problems
 from evalkit.inference.interval import Interval
 from evalkit.inference.intervals import check_level
@@ -105,6 +106,11 @@ class RegressionDiscontinuity:
         except OptionError as error:
             problems.append(Problem(str(error).rstrip(".")))
         raise_problems(problems, OptionError)
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on, and the checks that they invite."""
+        return Traits(frozenset({"cutoff"}))
 
     def plan(self, paths: Paths, component: str) -> Support:
         """Counts of people with and without it; sees no outcome."""

@@ -28,6 +28,7 @@ from evalkit.designs.people.estimating import (
 from evalkit.designs.people.matching import Matching, Ties, tie_range, tied_people
 from evalkit.designs.people.methods import CLASSES, METHODS, ORDERS, Choices, match_people, permuted, space_of
 from evalkit.designs.people.people import People, Support, Who, gather, support_of
+from evalkit.designs.protocol import Traits
 from evalkit.errors import EvalkitWarning, OptionError, Problem, check_choice, raise_problems
 from evalkit.inference.estimate import Estimate
 from evalkit.study import Study
@@ -143,6 +144,11 @@ class MatchedComparison:
     def who(self) -> Who:
         """What decides who is compared with whom."""
         return Who(self.others, self.exact, self.covariates, self.outcome_period, self.covariate_period)
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on, and the checks that they invite."""
+        return Traits(frozenset({"matching"}))
 
     def plan(self, paths: Paths, component: str) -> Support:
         """The combinations of other components in which both arms have people; sees no outcome."""

@@ -28,6 +28,7 @@ from evalkit.designs.people.weighting import (
     left_out_words,
     own_scores,
 )
+from evalkit.designs.protocol import Basis, Traits
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, check_choice, raise_problems
 from evalkit.inference.arms import Arms
 from evalkit.inference.contributions import Contributions, DenseSource, Rows
@@ -99,6 +100,12 @@ class WeightedComparison:
     def who(self) -> Who:
         """What decides who is compared with whom."""
         return Who(self.others, self.exact, self.covariates, self.outcome_period, self.covariate_period)
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on, and the checks that they invite."""
+        more: tuple[Basis, ...] = ("additivity",) if self.others == "balanced" else ()
+        return Traits(frozenset({"weighting", *more}), checks=("score_form",))
 
     def plan(self, paths: Paths, component: str) -> Support:
         """The combinations of other components in which both arms have people; sees no outcome."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate
@@ -83,7 +83,7 @@ class StaggeredRollout:
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return self.rules.traits("parallel trends", LEADS_AND_OTHERS)
+        return replace(self.rules.traits("parallel trends", LEADS_AND_OTHERS), by_arrival=True)
 
     @property
     def rules(self) -> Rules:
