@@ -15,6 +15,7 @@ from evalkit.components.wording import names_of
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import full_stop
 from evalkit.study.paths import UNKNOWN, Paths
+from evalkit.vocabulary import Status
 
 COLUMNS = ("component", "cluster", "start", "end", "state", "start_position", "end_position")
 
@@ -99,9 +100,10 @@ class Separability:
     timeline: pd.DataFrame
     labels: dict[str, str] = field(default_factory=dict)
 
-    def status(self, component: str) -> str:
+    def status(self, component: str) -> Status:
         """The status of one component; KeyError for an unknown name."""
-        return str(self.components.set_index("component").loc[component, "status"])
+        found: Status = self.components.set_index("component").loc[component, "status"]
+        return found
 
     def table(self) -> Table:
         """What can be told apart, as a table for people."""
