@@ -7,8 +7,17 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.components.pairwise import Against, against_each, shared_tally
-from evalkit.components.switches import ENOUGH, Members, Sight, Tally, members_of, sight_of, tally
+from evalkit.components.switches import (
+    ENOUGH,
+    Against,
+    Members,
+    Sight,
+    Tally,
+    against_each,
+    members_of,
+    sight_of,
+    tally,
+)
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.pairs import Pairs, expected_noise, make_pairs, pair_arena, pair_sizes, path_sizes
 from evalkit.designs.rollout.plan import Plan, Rules, make_plan
@@ -103,7 +112,7 @@ class Facts:
     def _survey(self) -> tuple[Tally, Against, int]:
         """From the plan that ignores the other components, which is not kept: it is large."""
         plan = self._plan("ignored")
-        usable = shared_tally(plan, self.members, self.paths.n_periods)
+        usable = self._tally(plan)
         return usable, against_each(plan, self.paths.state, self.members, self.lag), self._count_switches(plan)
 
     @property

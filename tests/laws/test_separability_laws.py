@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from evalkit.components import separability
 from evalkit.components.facts import Facts, Scene
-from evalkit.components.pairwise import against_each
-from evalkit.components.switches import Tally, tally
+from evalkit.components.switches import Tally, against_each, tally
 from evalkit.designs.rollout.plan import Rules, make_plan
 from evalkit.designs.rollout.states import arena
 from evalkit.study.paths import Level, Paths
