@@ -1,4 +1,4 @@
-"""What exposures alone say about each component: its switches, and the comparisons that each plan would make."""
+"""What exposures alone say about each component: its switches, the comparisons of each plan, its overlap."""
 
 from __future__ import annotations
 
@@ -224,3 +224,27 @@ def _doses_differ(members: Members, state: np.ndarray, here: np.ndarray) -> bool
     each, clusters = np.unique(found[:, :2], axis=0, return_counts=True)
     _, doses = np.unique(each[clusters >= ENOUGH, 0], return_counts=True)
     return bool((doses >= 2).any())
+
+
+def overlap(fact: Facts, only: tuple[int, ...] | None = None) -> Tally:
+    """Clusters with it, and clusters without it, in strata where the other lives in another cluster.
+
+    only: components that make the strata; all others when None.
+    """
+    paths, members = fact.paths, fact.members
+    state = paths.state[:, 0, fact.index]
+    strata = paths.others(fact.component, only)[:, 0]
+    can = paths.reach[:, fact.index] & (strata >= 0)
+    out = Tally(*(np.zeros((1, members.n_clusters), dtype=bool) for _ in range(2)))
+    for stratum in np.unique(strata[can]):
+        here = can & (strata == stratum)
+        on = np.unique(members.cluster[(here & (state > 0))[members.row]])
+        off = np.unique(members.cluster[(here & (state == 0))[members.row]])
+        out.exposed[0, on] |= _elsewhere(on, off)
+        out.comparison[0, off] |= _elsewhere(off, on)
+    return out
+
+
+def _elsewhere(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Whether there is a cluster of the other kind besides one's own."""
+    return len(theirs) - np.isin(mine, theirs) > 0

@@ -123,6 +123,11 @@ class Tally:
         exposed, comparison = self.counts[event_time]
         return int(exposed), int(comparison)
 
+    @property
+    def enough(self) -> bool:
+        """Whether both sides have enough clusters at event time 0."""
+        return min(self.at(0)) >= ENOUGH
+
     def until(self, lag: int) -> int:
         """Last event time up to which enough clusters remain on both sides; -1 when not even through `lag`."""
         enough = np.asarray((self.counts >= ENOUGH).all(axis=1))

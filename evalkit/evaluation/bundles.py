@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.components import Separability
-from evalkit.components.bundles import combination_until
 from evalkit.components.status import Audit, make_audit, status_of
 from evalkit.components.wording import Names, names_of
 from evalkit.designs.protocol import StudyLike
@@ -190,7 +189,7 @@ def _as_one(scene: _Scene, plain: BundleEvidence, view: View, name: str) -> _Way
 def _jointly(scene: _Scene, plain: BundleEvidence) -> _Way:
     """By the joint event study, for as long as the combination lies in its row space."""
     lag, name = _lag(scene.study, plain), _sum_name(plain)
-    until = combination_until(scene.audit, plain.members, plain.weights, lag)
+    until = scene.audit.combination_until(plain.members, plain.weights, lag)
     window = Window(lag, until).within(scene.choices.horizon)
     if until < lag:
         return _Way(scene.study, name, window, None, GROWING)
