@@ -11,7 +11,7 @@ from scipy import stats
 from evalkit.checks.result import CheckResult, excludes_zero, first_row, numbers
 from evalkit.errors import OptionError
 from evalkit.inference import Estimate
-from evalkit.inference.arms import FEWEST
+from evalkit.inference.replicates import FEWEST
 from evalkit.show.words import join_words
 
 ALIKE = "Weighted to be alike in what is recorded, people are alike in its squares and products too."

@@ -7,7 +7,7 @@ import pandas as pd
 
 from evalkit.checks.result import CheckResult, excludes_zero, first_row, moved, numbers
 from evalkit.inference import Estimate, stack
-from evalkit.inference.arms import FEW, FEWEST
+from evalkit.inference.replicates import FEW, FEWEST
 from evalkit.show.designs import design_words
 from evalkit.show.words import join_words, plural
 

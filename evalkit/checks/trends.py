@@ -8,8 +8,8 @@ from scipy import stats
 
 from evalkit.checks.result import CheckResult, excludes_zero, first_row, numbers
 from evalkit.inference import Estimate, stack
-from evalkit.inference.aggregate import Averaging
 from evalkit.inference.intervals import joint_test
+from evalkit.inference.replicates import Averaging
 
 BINS = 4
 ALPHA = 0.05

@@ -20,8 +20,7 @@ from evalkit.components.status import Audit, make_audit, separable
 from evalkit.components.switches import ENOUGH
 from evalkit.components.wording import Names
 from evalkit.show.words import full_stop, join_words, number_in_words
-from evalkit.study.exposure import row_codes
-from evalkit.study.paths import OFF, Level, Paths
+from evalkit.study.paths import OFF, Level, Paths, row_codes
 from evalkit.vocabulary import ESTIMATED
 
 COLUMNS = ("component", "words", "delayed", "clusters", "periods", "places", "unnamed")

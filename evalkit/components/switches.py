@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evalkit.designs.rollout.plan import Comparison, Plan
-from evalkit.study.exposure import row_codes
-from evalkit.study.paths import UNKNOWN, Paths
+from evalkit.study.paths import UNKNOWN, Paths, row_codes
 
 _MOST = 4_000_000
 ENOUGH = 2

@@ -1,29 +1,55 @@
 """Estimate: one immutable value under everything (design 2.4).
 
-Values, masses, labels and contributions; standard errors, p-values and intervals are functions of
+Values, masses, labels and influence; standard errors, p-values and intervals are functions of
 them and are never stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import methodcaller
 
 import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
-from evalkit.inference.aggregate import Averaging
-from evalkit.inference.arms import FEW, Arms
-from evalkit.inference.contributions import Contributions, DenseSource, Rows
-from evalkit.inference.intervals import check_level, critical, p_values, std_errors, sup_t
-from evalkit.inference.jackknife import Replicates, jackknife
-from evalkit.inference.labels import check_alike, common, common_rows, composition, first_reason
-from evalkit.inference.shown import SAID, cautions, reasons_in_words, rows_in_words, short
-from evalkit.inference.spread import Spread, joined
+from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
+from evalkit.inference.labels import (
+    SAID,
+    cautions,
+    check_alike,
+    common,
+    common_rows,
+    composition,
+    reasons,
+    reasons_in_words,
+    rows_in_words,
+    short,
+)
+from evalkit.inference.replicates import FEW, Arms, Averaging, GivenRefits, Once, Refits, Replicates, jackknife
+from evalkit.inference.sources import DenseSource, Influence, Rows
 
-INFERENCE = ("auto", "analytic", "jackknife")
+_KEYS: dict[str, tuple[str, ...]] = {
+    "simple": (),
+    "event_time": ("event_time",),
+    "cohort": ("cohort",),
+    "period": ("period",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CellWeights:
+    """Cells of a design, for the rows that linear maps (each (k', k)) have made of its own rows."""
+
+    make: Callable[..., pd.DataFrame]
+    maps: tuple[np.ndarray, ...]
+
+    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+        for step in reversed(self.maps):
+            matrix = step if matrix is None else matrix @ step
+        return self.make(matrix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,25 +57,33 @@ class Estimate:
     """Estimates of k numbers that share units.
 
     value: (k,) NaN where not identified. mass: (k,) adopters a row speaks for. labels: k rows.
-    value_parts, mass_parts: contributions of the values, and of the masses that average them.
+    value_parts, mass_parts: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
+    cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows.
     """
 
     value: np.ndarray
     mass: np.ndarray
     labels: pd.DataFrame
-    value_parts: Contributions
-    mass_parts: Contributions | None = None
+    value_parts: Influence
+    mass_parts: Influence | None = None
     arms: Arms | None = None
     replicate: Callable[[], Replicates] | None = None
     cells: Callable[..., pd.DataFrame] | None = None
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
+    _spreads: dict[str, Spread] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for array in (self.value, self.mass):
             array.flags.writeable = False
+        if self.replicate is not None and not isinstance(self.replicate, Refits):
+            object.__setattr__(self, "replicate", Refits(Once(self.replicate)))
         if not len(self.value) == len(self.mass) == len(self.labels) == self.value_parts.width:
             raise EvalkitError("An Estimate needs one label, one mass and one contribution column for each value.")
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
 
     @classmethod
     def from_influence(
@@ -61,7 +95,7 @@ class Estimate:
         ids: Sequence[object] | None = None,
         clusters: Sequence[object] | None = None,
     ) -> Estimate:
-        """An Estimate from contributions (n, k) made elsewhere: `estimate - truth ~ influence.sum(0)`.
+        """An Estimate from influence (n, k) made elsewhere: `estimate - truth ~ influence.sum(0)`.
 
         ids: (n,) unit ids; clusters: (n,) names, or None for one cluster a unit.
         """
@@ -71,23 +105,20 @@ class Estimate:
         if clusters is not None:
             names, codes = np.unique(np.asarray(clusters), return_inverse=True)
             levels["cluster"] = (codes, names)
-        rows = Rows(ids, levels)
-        parts = ((DenseSource(rows, matrix), np.eye(matrix.shape[1])),)
-        contributions = Contributions(parts, "cluster" if clusters is not None else "unit")
-        value = np.array(value, dtype=float)
-        return cls(value, np.ones(len(value)), labels.reset_index(drop=True), contributions)
+        parts = ((DenseSource(Rows(ids, levels), matrix), np.eye(matrix.shape[1])),)
+        made = Influence(parts, "cluster" if clusters is not None else "unit")
+        return cls(np.array(value, dtype=float), np.ones(len(value)), labels.reset_index(drop=True), made)
 
     def __len__(self) -> int:
         return len(self.value)
 
     @property
     def influence(self) -> np.ndarray:
-        """(n, k) contributions by unit: records about people, made when asked for.
+        """(n, k) influence by unit: records about people, made when asked for.
 
         A row that is not identified is a column of NaN.
         """
-        _, matrix = self.value_parts.dense()
-        return np.where(np.isnan(self.value), np.nan, matrix)
+        return np.where(np.isnan(self.value), np.nan, self.value_parts.dense()[1])
 
     @property
     def units(self) -> np.ndarray:
@@ -103,7 +134,7 @@ class Estimate:
 
     @property
     def level(self) -> str:
-        """Level at which contributions are clustered by default."""
+        """Level at which influence is clustered by default."""
         return self.value_parts.level
 
     def resolve(self, inference: str = "auto") -> str:
@@ -120,43 +151,14 @@ class Estimate:
         """(k, k) covariance. `cluster` names another level ("unit" for none) and means analytic."""
         if cluster is not None:
             check_choice("inference", inference, ("auto", "analytic"))
-            return self._analytic(cluster)
+            return _without_lost(self, self.value_parts.gram(cluster))
         return self._spread(inference).vcov.copy()
-
-    @cached_property
-    def _gram(self) -> np.ndarray:
-        return self.value_parts.gram()
-
-    def _analytic(self, cluster: str | None) -> np.ndarray:
-        vcov = self._gram.copy() if cluster is None else self.value_parts.gram(cluster)
-        lost = np.isnan(self.value)
-        vcov[lost, :] = np.nan
-        vcov[:, lost] = np.nan
-        return vcov
-
-    @cached_property
-    def _spreads(self) -> dict[str, Spread]:
-        return {}
 
     def _spread(self, inference: str) -> Spread:
         kind = self.resolve(inference)
         if kind not in self._spreads:
-            self._spreads[kind] = self._made_spread(kind)
+            self._spreads[kind] = KINDS[kind](self)
         return self._spreads[kind]
-
-    def _made_spread(self, kind: str) -> Spread:
-        if kind == "jackknife":
-            return jackknife(self.value, self.replicates)
-        return Spread(self._analytic(None), self._analytic_df(), ("",) * len(self))
-
-    def _analytic_df(self) -> np.ndarray:
-        """(k,) infinite, but where refits are not to be had and an arm is small: one less than its people or clusters,
-        the least that Welch's formula gives."""
-        df = np.full(len(self), np.inf)
-        if self.replicate is None and self.arms is not None:
-            fewest = np.minimum(*self.arms.counts())
-            df = np.where(fewest < FEW, np.maximum(fewest - 1.0, 1.0), df)
-        return np.where(np.isnan(self.value), np.nan, df)
 
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """Labels with estimate, std_error, conf_low, conf_high, p_value, df, inference, clusters.
@@ -167,37 +169,14 @@ class Estimate:
         check_level(level)
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
-        spread = self._spread(inference)
-        se = std_errors(spread.vcov, self.value)
-        reach = critical(spread.df, level) * se
-        frame = self.labels.copy()
-        exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)
-        reason = frame.get("reason", "")
-        frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
-            estimate=self.value, std_error=se, conf_low=self.value - reach, conf_high=self.value + reach,
-            p_value=p_values(self.value, se, spread.df), df=spread.df, inference=self.resolve(inference),
-            clusters_exposed=exposed, clusters_comparison=comparison, mass=self.mass,
-        )  # fmt: skip
-        frame["reason"] = reason
-        extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
-                 for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
-        frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
-        frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
-        return frame
+        return _table(self, self._spread(inference), level, self.resolve(inference))
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """conf_low and conf_high by row; `kind="simultaneous"` covers all rows at once (sup-t)."""
         check_choice("kind", kind, ("pointwise", "simultaneous"))
-        check_level(level)
         if kind == "pointwise":
             return self.to_frame(level, inference)[["estimate", "conf_low", "conf_high"]]
-        joint = self.joint(inference)
-        vcov = joint.vcov
-        good = np.isfinite(np.diag(vcov)) & (np.diag(vcov) > 0)
-        reach = np.full(len(self), np.nan)
-        if good.any():
-            df = float(np.min(joint.df[good]))
-            reach[good] = sup_t(vcov[np.ix_(good, good)], df, level) * np.sqrt(np.diag(vcov)[good])
+        reach = self.joint(inference).band(level)
         return pd.DataFrame({"estimate": self.value, "conf_low": self.value - reach, "conf_high": self.value + reach})
 
     def joint(self, inference: str = "auto") -> Spread:
@@ -210,7 +189,7 @@ class Estimate:
             return self._spread(inference)
         spreads = [p._spread(inference) for p in self.pieces]
         own = [std_errors(s.vcov, p.value) for s, p in zip(spreads, self.pieces, strict=True)]
-        return joined(spreads, np.concatenate(own), self._analytic(None))
+        return joined(spreads, np.concatenate(own), self._spread("analytic").vcov)
 
     def aggregate(self, kind: str) -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.
@@ -219,66 +198,59 @@ class Estimate:
         section 3.3); within a cohort periods weigh alike. "simple", "cohort" and "period" use event
         times 0 and later.
         """
-        check_choice("kind", kind, ("simple", "event_time", "cohort", "period"))
+        check_choice("kind", kind, tuple(_KEYS))
         needed = {"event_time", *_KEYS[kind]} - set(self.labels.columns)
         if needed:
             lack = " and ".join(sorted(needed))
             raise EvalkitError(f"aggregate({kind!r}) needs rows by {lack}, which this estimate does not have.")
-        return _grouped(self, kind)
+        member, labels = _groups(self.labels, kind)
+        return self.apply(Averaging(member, by_mass=kind != "cohort", total_mass=kind != "cohort"), labels)
 
     def average(self) -> Estimate:
         """One number: event times 0 and later and periods alike, cohorts by their shares."""
         kind = self.labels["estimand"].iloc[0] if len(self) else "ATT"
-        keep = np.ones(len(self), dtype=bool)
-        if "event_time" in self.labels and "cohort" not in self.labels:
-            keep = self.labels["event_time"].to_numpy() >= 0
+        by_event = "event_time" in self.labels and "cohort" not in self.labels
+        keep = self.labels["event_time"].to_numpy() >= 0 if by_event else np.ones(len(self), dtype=bool)
         by_mass = "cohort" in self.labels and "period" not in self.labels
         labels = common(self.labels, keep).assign(estimand=f"average of {kind}")
-        averaging = Averaging(keep[:, None], by_mass=by_mass, total_mass=True)
-        return self.apply(averaging, labels)
+        return self.apply(Averaging(keep[:, None], by_mass=by_mass, total_mass=True), labels)
+
+    def over(self, first: int, last: int | None = None) -> Estimate | None:
+        """Average over event times `first` to `last`, each retained adopter and period once; None where no row is of
+        those times. An estimate of one number without event times keeps its number."""
+        if "event_time" not in self.labels:
+            return self if len(self) == 1 else None
+        time = self.labels["event_time"].to_numpy()
+        keep = (time >= first) & (time <= (np.inf if last is None else last))
+        return self.select(np.flatnonzero(keep)).aggregate("simple") if keep.any() else None
 
     def apply(self, averaging: Averaging, labels: pd.DataFrame) -> Estimate:
-        """Averages of rows, with contributions, estimated shares and refits carried along."""
-        value, mass = averaging(self.value[None], self.mass[None])
+        """Averages of rows, with influence, estimated shares and refits carried along."""
+        value, mass = (x[0] for x in averaging(self.value[None], self.mass[None]))
         by_value, by_mass, mass_map = averaging.jacobians(self.value, self.mass)
-        parts = self.value_parts.map(by_value)
-        mass_parts = None
+        parts, mass_parts, used = self.value_parts.map(by_value), None, by_value != 0
         if self.mass_parts is not None:
-            shares = self.mass_parts.map(by_mass)
-            parts = _add(parts, shares)
+            parts = parts.plus(self.mass_parts.map(by_mass))
             mass_parts = self.mass_parts.map(mass_map)
-        used = by_value != 0
-        labels = labels.assign(reason=["" if np.isfinite(v) else first_reason(self.labels, averaging.member[:, j])
-                                       for j, v in enumerate(value[0])])  # fmt: skip
-        return Estimate(value[0], mass[0], labels, parts, mass_parts,
-                        None if self.arms is None else self.arms.map(used),
-                        self._refit(lambda r: _average_replicates(averaging, used, r)),
-                        self._recell(by_value))  # fmt: skip
-
-    def _refit(self, f: Callable[[Replicates], Replicates]) -> Callable[[], Replicates] | None:
-        return None if self.replicate is None else (lambda: f(self.replicates))
-
-    def _recell(self, matrix: np.ndarray) -> Callable[..., pd.DataFrame] | None:
-        make = self.cells
-        return None if make is None else (lambda after=None: make(matrix if after is None else after @ matrix))
+        labels = labels.assign(reason=reasons(value, self.labels, averaging.member.T))
+        arms = None if self.arms is None else self.arms.map(used)
+        step = methodcaller("average", averaging, used)
+        return Estimate(value, mass, labels, parts, mass_parts, arms, *_carried(self, step, by_value))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Smooth function of the values by the delta method: f (k,) -> (k',), jacobian (k', k).
 
-        Refits are passed through `f` itself.
+        Refits are passed through `f` itself, at once.
         """
         matrix = np.atleast_2d(np.asarray(jacobian, dtype=float))
         value = np.atleast_1d(np.asarray(f(self.value), dtype=float))
-        used = matrix != 0
-        arms = None if self.arms is None else self.arms.map(used)
-
-        def refit(r: Replicates) -> Replicates:
-            values = np.array([np.atleast_1d(f(row)) for row in r.values])
-            mapped = r.map(matrix)
-            return Replicates(r.names, r.level, values, mapped.masses, mapped.exposed, mapped.comparison)
-
-        return Estimate(value, np.ones(len(value)), labels.reset_index(drop=True), self.value_parts.map(matrix),
-                        None, arms, self._refit(refit))  # fmt: skip
+        arms = None if self.arms is None else self.arms.map(matrix != 0)
+        refits = None
+        if self.replicate is not None:
+            values = np.array([np.atleast_1d(f(row)) for row in self.replicates.values])
+            refits = GivenRefits(replace(self.replicates.map(matrix), values=values))
+        parts = self.value_parts.map(matrix)
+        return Estimate(value, np.ones(len(value)), labels.reset_index(drop=True), parts, None, arms, refits)
 
     def contrast(self, weights: Sequence[float] | np.ndarray, name: str | None = None) -> Estimate:
         """A weighted sum of rows, such as a difference. `weights`: (k,) or (k', k).
@@ -294,29 +266,19 @@ class Estimate:
         used = matrix != 0
         value = np.array([line[u] @ self.value[u] for line, u in zip(matrix, used, strict=True)])
         labels = pd.concat([common(self.labels, u) for u in used], ignore_index=True)
-        labels["estimand"] = name or "contrast"
-        why = (first_reason(self.labels, u) for u in used)
-        labels["reason"] = ["" if np.isfinite(v) else w for v, w in zip(value, why, strict=True)]
-        return Estimate(value, np.ones(len(value)), labels, self.value_parts.map(matrix), None,
-                        None if self.arms is None else self.arms.map(used), self._refit(lambda r: r.map(matrix)),
-                        self._recell(matrix))  # fmt: skip
+        labels = labels.assign(estimand=name or "contrast", reason=reasons(value, self.labels, used))
+        parts, arms = self.value_parts.map(matrix), None if self.arms is None else self.arms.map(used)
+        carried = _carried(self, methodcaller("map", matrix), matrix)
+        return Estimate(value, np.ones(len(value)), labels, parts, None, arms, *carried)
 
     def select(self, keep: np.ndarray) -> Estimate:
         """The rows where `keep` (k,) is true, or at the positions it lists."""
         index = np.arange(len(self))[keep]
-        pick = np.eye(len(self))[index]
         labels = self.labels.iloc[index].reset_index(drop=True)
-
-        def refit(r: Replicates) -> Replicates:
-            return Replicates(r.names, r.level, r.values[:, index], r.masses[:, index],
-                              r.exposed[:, index], r.comparison[:, index])  # fmt: skip
-
-        arms = self.arms
-        return Estimate(self.value[index], self.mass[index], labels, self.value_parts.map(pick),
-                        None if self.mass_parts is None else self.mass_parts.map(pick),
-                        None if arms is None else Arms(arms.exposed[:, index], arms.comparison[:, index], arms.size),
-                        self._refit(refit),
-                        self._recell(pick))  # fmt: skip
+        mass_parts = None if self.mass_parts is None else self.mass_parts.select(index)
+        parts, arms = self.value_parts.select(index), None if self.arms is None else self.arms.select(index)
+        carried = _carried(self, methodcaller("select", index), np.eye(len(self))[index])
+        return Estimate(self.value[index], self.mass[index], labels, parts, mass_parts, arms, *carried)
 
     def weights(self) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, window, sign, weight; and came_from, came_to where
@@ -342,31 +304,66 @@ class Estimate:
         return from_frame(short(self.to_frame()), f"Estimate of {rows_in_words(len(self))}").to_html()
 
 
-def _add(a: Contributions, b: Contributions) -> Contributions:
-    """Sum of two contribution matrices with the same columns; one source's lifts are merged."""
-    parts = list(a.parts)
-    for source, lift in b.parts:
-        for i, (mine, own) in enumerate(parts):
-            if mine is source:
-                parts[i] = (mine, own + lift)
-                break
-        else:
-            parts.append((source, lift))
-    return Contributions(tuple(parts), a.level)
+def _carried(
+    est: Estimate, step: Callable[[Replicates], Replicates], matrix: np.ndarray
+) -> tuple[Refits | None, CellWeights | None]:
+    """Refits and cells of rows that are made of those of an estimate: by one more step, and linearly (k', k)."""
+    refits = est.replicate.then(step) if isinstance(est.replicate, Refits) else None
+    if est.cells is None:
+        return refits, None
+    known = est.cells if isinstance(est.cells, CellWeights) else CellWeights(est.cells, ())
+    return refits, CellWeights(known.make, (*known.maps, matrix))
 
 
-def _average_replicates(averaging: Averaging, used: np.ndarray, r: Replicates) -> Replicates:
-    values, masses = averaging(r.values, r.masses)
-    pick = used.T.astype(np.float32)
-    return Replicates(r.names, r.level, values, masses, (r.exposed.astype(np.float32) @ pick) > 0,
-                      (r.comparison.astype(np.float32) @ pick) > 0)  # fmt: skip
+def _table(est: Estimate, spread: Spread, level: float, inference: str) -> pd.DataFrame:
+    """Labels and what is known of each row."""
+    se = std_errors(spread.vcov, est.value)
+    reach = critical(spread.df, level) * se
+    frame = est.labels.copy()
+    exposed, comparison = est.arms.counts() if est.arms is not None else (np.nan, np.nan)
+    reason = frame.get("reason", "")
+    frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
+        estimate=est.value, std_error=se, conf_low=est.value - reach, conf_high=est.value + reach,
+        p_value=p_values(est.value, se, spread.df), df=spread.df, inference=inference,
+        clusters_exposed=exposed, clusters_comparison=comparison, mass=est.mass,
+    )  # fmt: skip
+    frame["reason"] = reason
+    extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
+             for r, s, v in zip(spread.reason, se, est.value, strict=True)]  # fmt: skip
+    frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
+    frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
+    return frame
 
 
-_KEYS = {"simple": (), "event_time": ("event_time",), "cohort": ("cohort",), "period": ("period",)}
+def _without_lost(est: Estimate, vcov: np.ndarray) -> np.ndarray:
+    """A covariance with NaN for rows that are not identified."""
+    lost = np.isnan(est.value)
+    vcov[lost, :] = np.nan
+    vcov[:, lost] = np.nan
+    return vcov
 
 
-def _grouped(est: Estimate, kind: str) -> Estimate:
-    labels = est.labels
+def _analytic(est: Estimate) -> Spread:
+    """Covariance of the influence. Degrees of freedom are infinite, but where refits are not to be had and an arm is
+    small: one less than its people or clusters, the least that Welch's formula gives."""
+    df = np.full(len(est), np.inf)
+    if est.replicate is None and est.arms is not None:
+        fewest = np.minimum(*est.arms.counts())
+        df = np.where(fewest < FEW, np.maximum(fewest - 1.0, 1.0), df)
+    vcov = _without_lost(est, est.value_parts.gram())
+    return Spread(vcov, np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
+
+
+def _from_refits(est: Estimate) -> Spread:
+    return jackknife(est.value, est.replicates)
+
+
+KINDS: dict[str, Callable[[Estimate], Spread]] = {"analytic": _analytic, "jackknife": _from_refits}
+INFERENCE = ("auto", *KINDS)
+
+
+def _groups(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Which rows (k, k') are averaged together, and the labels of the averages."""
     keep = np.ones(len(labels), dtype=bool) if kind == "event_time" else labels["event_time"].to_numpy() >= 0
     names = [c for c in ("component", "outcome", *_KEYS[kind]) if c in labels]
     chosen = labels[keep]
@@ -379,5 +376,4 @@ def _grouped(est: Estimate, kind: str) -> Estimate:
     frame = frame.drop(columns=[c for c in ("cohort", "period", "event_time") if c not in _KEYS[kind] and c in frame])
     if kind == "event_time":
         frame["composition"] = composition(labels, member)
-    averaging = Averaging(member, by_mass=kind != "cohort", total_mass=kind != "cohort")
-    return est.apply(averaging, frame)
+    return member, frame

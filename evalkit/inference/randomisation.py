@@ -10,36 +10,70 @@ as the claim that every order was equally likely; `among` says among whom.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, replace
+from itertools import product
 from math import factorial, prod
-from typing import Any, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.interval import Interval
-from evalkit.inference.intervals import check_level
+from evalkit.inference.intervals import Interval, check_level
 
 AMONG = ("all", "alike")
 _TIE = 1e-10
+
+
+class Level(Protocol):
+    """A level at which somebody decided: names (G,) of its clusters."""
+
+    @property
+    def names(self) -> np.ndarray: ...
+
+
+class Cells(Protocol):
+    """Units grouped by cluster and path: the cell (n,) of each unit, the cluster and the path (C,) of each cell."""
+
+    @property
+    def of(self) -> np.ndarray: ...
+    @property
+    def cluster(self) -> np.ndarray: ...
+    @property
+    def path(self) -> np.ndarray: ...
+
+
+class Paths(Protocol):
+    """What is read of the exposure paths of a study, which this part may not import (`evalkit.study.Paths`)."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
+
+    @property
+    def path(self) -> np.ndarray: ...
+    @property
+    def state(self) -> np.ndarray: ...
+    @property
+    def reach(self) -> np.ndarray: ...
+    @property
+    def levels(self) -> Mapping[str, Level]: ...
+    @property
+    def assigned_at(self) -> Mapping[str, str]: ...
+    def index(self, component: str) -> int: ...
+    def others(self, component: str) -> np.ndarray: ...
+    def cells(self, level: str) -> Cells: ...
 
 
 class Runs(Protocol):
     """What is run: exposure paths, and an outcome on their rows (a Study, or a view of one)."""
 
     @property
-    def paths(self) -> Any:
-        """Exposure paths."""
-
-    def values(self, outcome: Any = None) -> np.ndarray:
-        """(n, T) outcome, NaN where not seen."""
-
-    def outcome(self, name: Any = None) -> Any:
-        """The outcome's description."""
+    def paths(self) -> Paths: ...
+    def values(self, outcome: str | None = None) -> np.ndarray: ...
+    def outcome(self, name: str | None = None) -> object: ...
 
 
+AnyPaths = TypeVar("AnyPaths", bound=Paths)
 Headline = Callable[[Runs], float]
 
 
@@ -49,14 +83,14 @@ class Rearranged:
     seen, or None."""
 
     study: Runs
-    paths: Any
+    paths: Paths
     instead: np.ndarray | None = None
 
-    def values(self, outcome: Any = None) -> np.ndarray:
+    def values(self, outcome: str | None = None) -> np.ndarray:
         y = self.study.values(outcome)
         return y if self.instead is None else np.where(np.isfinite(y), self.instead, np.nan)
 
-    def outcome(self, name: Any = None) -> Any:
+    def outcome(self, name: str | None = None) -> object:
         return self.study.outcome(name)
 
 
@@ -155,7 +189,9 @@ def randomise(
     )  # fmt: skip
 
 
-def average_effect(design: Any, component: str, window: tuple[int, int | None] = (0, None)) -> Headline:
+def average_effect(
+    design: Callable[[Runs, str], Estimate | Interval], component: str, window: tuple[int, int | None] = (0, None)
+) -> Headline:
     """The headline of any design: the mass-weighted average over event times in `window` (first, last or None).
 
     A design whose rows have no event times gives its only row. NaN where the design cannot be run.
@@ -166,20 +202,10 @@ def average_effect(design: Any, component: str, window: tuple[int, int | None] =
             rows = design(study, component)
         except NotIdentifiedError:
             return float("nan")
-        return _average(rows, window)
+        one = rows.over(*window) if isinstance(rows, Estimate) else rows
+        return float("nan") if one is None else float(np.ravel(one.value)[0])
 
     return run
-
-
-def _average(rows: Any, window: tuple[int, int | None]) -> float:
-    if not isinstance(rows, Estimate):
-        return float(rows.value)
-    keep = np.ones(len(rows), dtype=bool)
-    if "event_time" in rows.labels:
-        at = rows.labels["event_time"].to_numpy()
-        keep = (at >= window[0]) & (at <= (np.inf if window[1] is None else window[1]))
-    keep &= np.isfinite(rows.value) & (rows.mass > 0)
-    return float(np.average(rows.value[keep], weights=rows.mass[keep])) if keep.any() else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +236,7 @@ class Deal:
         return prod(each)
 
 
-def rearrange(paths: Any, component: str, deal: Deal, order: np.ndarray) -> Any:
+def rearrange(paths: AnyPaths, component: str, deal: Deal, order: np.ndarray) -> AnyPaths:
     """Paths with the component's schedule of cluster `order[c]` in cluster c; all else as it was.
 
     order: (G,) clusters of the deal's level. Units that the component cannot reach stay off.
@@ -226,7 +252,7 @@ def rearrange(paths: Any, component: str, deal: Deal, order: np.ndarray) -> Any:
     return replace(paths, path=path[cells.of], state=state, reach=paths.reach[old])
 
 
-def make_deal(paths: Any, component: str, among: str = "all") -> Deal:
+def make_deal(paths: Paths, component: str, among: str = "all") -> Deal:
     """The clusters and schedules of one component, from exposure paths alone. Raises as `randomise` does."""
     check_choice("among", among, AMONG)
     level, k = paths.assigned_at[component], paths.index(component)
@@ -249,12 +275,12 @@ def _code(rows: np.ndarray) -> np.ndarray:
     return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _schedules(paths: Any, component: str, level: str) -> np.ndarray:
+def _schedules(paths: Paths, component: str, level: str) -> np.ndarray:
     """(G, T) state of the component for those it can reach, by cluster; off where nobody is reached."""
     k, cells = paths.index(component), paths.cells(level)
     reached = paths.reach[cells.path, k]
     pairs = np.column_stack([cells.cluster[reached], cells.path[reached]])
-    schedule = np.zeros((len(paths.levels[level].names), paths.n_periods), dtype=paths.state.dtype)
+    schedule = np.zeros((len(paths.levels[level].names), paths.state.shape[1]), dtype=paths.state.dtype)
     schedule[pairs[:, 0]] = paths.state[pairs[:, 1], :, k]
     differ = (paths.state[pairs[:, 1], :, k] != schedule[pairs[:, 0]]).any(axis=1)
     if differ.any():
@@ -266,11 +292,11 @@ def _schedules(paths: Any, component: str, level: str) -> np.ndarray:
     return schedule
 
 
-def _exposure(paths: Any, component: str) -> np.ndarray:
+def _exposure(paths: Paths, component: str) -> np.ndarray:
     """(n, T) one where the component is on, part-way included."""
     state = paths.state[:, :, paths.index(component)]
     on = (state != 0) & (state != np.iinfo(np.int16).min)
-    return on[paths.path].astype(float)
+    return np.asarray(on[paths.path], dtype=float)
 
 
 def _orders(deal: Deal, draws: int, seed: int) -> tuple[Iterator[np.ndarray], bool]:
@@ -293,21 +319,13 @@ def _random(deal: Deal, draws: int, rng: np.random.Generator) -> Iterator[np.nda
 def _every(deal: Deal) -> Iterator[np.ndarray]:
     """Each different order once, without the one that happened."""
     giver = {int(k): int(np.flatnonzero(deal.kind == k)[0]) for k in np.unique(deal.kind)}
-    own = tuple(deal.kind.tolist())
-
-    def fill(kinds: list[int], left: Sequence[np.ndarray]) -> Iterator[list[int]]:
-        if not left:
-            yield kinds
-            return
-        for pattern in _arrangements(sorted(deal.kind[left[0]].tolist())):
-            new = list(kinds)
-            for cluster, kind in zip(left[0], pattern, strict=True):
-                new[cluster] = kind
-            yield from fill(new, left[1:])
-
-    for kinds in fill(list(own), deal.strata):
-        if tuple(kinds) != own:
-            yield np.array([giver[k] for k in kinds])
+    patterns = [list(_arrangements(sorted(deal.kind[members].tolist()))) for members in deal.strata]
+    for chosen in product(*patterns):
+        kinds = deal.kind.copy()
+        for members, pattern in zip(deal.strata, chosen, strict=True):
+            kinds[members] = pattern
+        if not np.array_equal(kinds, deal.kind):
+            yield np.array([giver[int(k)] for k in kinds])
 
 
 def _arrangements(items: list[int]) -> Iterator[tuple[int, ...]]:

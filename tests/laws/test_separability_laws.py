@@ -15,7 +15,7 @@ from evalkit.components import separability
 from evalkit.components.facts import Facts, Scene
 from evalkit.components.switches import Tally, against_each, tally
 from evalkit.designs.rollout.plan import Rules, make_plan
-from evalkit.designs.rollout.states import arena
+from evalkit.designs.rollout.states import exposure_states
 from evalkit.study.paths import Level, Paths
 
 RANK = {"not_tested": 0, "bundle_only": 1, "swap_only": 1, "too_few_clusters": 2, "additive_only": 3, "separable": 4}
@@ -103,7 +103,7 @@ def test_counts_are_those_of_the_plan_by_plain_loops(paths: Paths) -> None:
     for name in paths.components:
         fact = Facts(scene, name)
         for others in ("same", "unchanged", "ignored"):
-            plan = make_plan(arena(paths, name, others), Rules(others=others))
+            plan = make_plan(exposure_states(paths, name, others), Rules(others=others))
             expected = loops(paths, plan)
             for got in [tally(plan, fact.members, paths.n_periods)] + [fact.usable] * (others == "ignored"):
                 np.testing.assert_array_equal(got.exposed, expected.exposed)
@@ -134,12 +134,12 @@ def test_pairs_are_the_plan_with_one_other_component(paths: Paths) -> None:
     scene = Scene(paths)
     for k, name in enumerate(paths.components):
         fact = Facts(scene, name)
-        plan = make_plan(arena(paths, name, "ignored"), Rules(others="ignored"), leads=False)
+        plan = make_plan(exposure_states(paths, name, "ignored"), Rules(others="ignored"), leads=False)
         found = against_each(plan, paths.state, fact.members, fact.lag)
         for j in range(len(paths.components)):
             if j == k:
                 continue
-            stage = replace(arena(paths, name, "same"), others=paths.others(name, only=(j,)))
+            stage = replace(exposure_states(paths, name, "same"), others=paths.others(name, only=(j,)))
             expected = tally(make_plan(stage, Rules(others="same")), fact.members, paths.n_periods, fact.lag)
             np.testing.assert_array_equal(found.same(j).exposed, expected.exposed)
             np.testing.assert_array_equal(found.same(j).comparison, expected.comparison)

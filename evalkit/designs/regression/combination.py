@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,9 @@ from evalkit.designs.regression.moments import Panel, off_at_the_time, without_e
 from evalkit.designs.regression.source import JointSource
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.errors import NotIdentifiedError, OptionError
-from evalkit.inference.arms import Arms
-from evalkit.inference.contributions import Contributions
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Arms, Replicates
+from evalkit.inference.sources import Influence
 from evalkit.study.paths import Paths
 
 ADDED = "combination of additive effects by event time"
@@ -81,9 +81,9 @@ class JointCombination:
         nothing = np.zeros_like(lift)
         return Estimate(
             value=np.where(known, panel.solution.beta @ lift, np.nan), mass=panel.column_mass @ mass, labels=labels,
-            value_parts=Contributions(((source, np.vstack([lift, nothing])),), level),
-            mass_parts=Contributions(((source, np.vstack([nothing, mass])),), level),
-            arms=arms, replicate=lambda: _replicates(panel, lift, mass, study.paths, level, arms),
+            value_parts=Influence(((source, np.vstack([lift, nothing])),), level),
+            mass_parts=Influence(((source, np.vstack([nothing, mass])),), level),
+            arms=arms, replicate=partial(_replicates, panel, lift, mass, study.paths, level, arms),
         )  # fmt: skip
 
     def _lift(self, columns: Columns, paths: Paths) -> tuple[np.ndarray, np.ndarray]:

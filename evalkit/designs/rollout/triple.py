@@ -8,11 +8,10 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import assemble_adjusted, read_covariates
 from evalkit.designs.rollout.adjusted_pairs import AdjustedPairs
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.kept import kept_plan
-from evalkit.designs.rollout.pairs import Pairs, gap_arena, make_pairs, pair_arena
-from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, make_plan
+from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, is_small, make_plan
 from evalkit.designs.rollout.readers import PairReader
 from evalkit.designs.rollout.rows import Naming, assemble
+from evalkit.designs.rollout.states import Pairs, gap_states, make_pairs, pair_states
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.two_group import ADJUSTMENTS
 from evalkit.errors import NotIdentifiedError, check_choice
@@ -82,7 +81,8 @@ class TripleDifference:
     def _plan(self, paths: Paths, pairs: Pairs) -> Plan:
         ignored = self.others == "ignored"
         key = ("pairs", pairs.component, ignored, self.rules)
-        return kept_plan(paths, key, lambda: make_plan(pair_arena(paths, pairs, ignored=ignored), self.rules))
+        make = lambda: make_plan(pair_states(paths, pairs, ignored), self.rules)  # noqa: E731
+        return paths.memo.get(key, make, keep=is_small)
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
@@ -131,7 +131,7 @@ class EffectGap:
     def _plan(self, paths: Paths, pairs: Pairs, component: str) -> Plan:
         rules = Rules(base_window=self.base_window, horizon=self.horizon)
         key = ("gap", self.by, component, rules)
-        return kept_plan(paths, key, lambda: make_plan(gap_arena(paths, pairs, component), rules))
+        return paths.memo.get(key, lambda: make_plan(gap_states(paths, pairs, component), rules), keep=is_small)
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Rows by cohort and period; `NotIdentifiedError` when no start allows it."""

@@ -20,9 +20,8 @@ from evalkit.designs.rollout.entry import Arrivals, by_arrival
 from evalkit.designs.rollout.sums import add_by
 from evalkit.evaluation.ladder import Run, Window
 from evalkit.inference import Estimate
-from evalkit.inference.aggregate import Averaging
-from evalkit.inference.jackknife import Replicates
 from evalkit.inference.labels import common
+from evalkit.inference.replicates import Averaging, Replicates
 from evalkit.study.paths import OFF, Paths
 from evalkit.vocabulary import COMBINATION, DOSE, JOINT
 
