@@ -13,7 +13,6 @@ from functools import cached_property
 from itertools import chain, combinations, islice, product
 
 import numpy as np
-import pandas as pd
 
 from evalkit.components.facts import in_use
 from evalkit.components.status import Audit, make_audit, separable
@@ -21,9 +20,8 @@ from evalkit.components.switches import ENOUGH
 from evalkit.components.wording import Names
 from evalkit.show.words import full_stop, join_words, number_in_words
 from evalkit.study.paths import OFF, Level, Paths, row_codes
-from evalkit.vocabulary import ESTIMATED
 
-COLUMNS = ("component", "words", "delayed", "clusters", "periods", "places", "unnamed")
+CURES = ("component", "words", "delayed", "clusters", "periods", "places", "unnamed")
 _LARGEST = 4
 _SCREENS, _TRIES, _TRIES_OF_FEW = 100, 60, 240
 _WIDE = 5
@@ -32,21 +30,17 @@ _SEED = 2026
 _MOST = 1_000
 
 
-def cure_table(audit: Audit) -> pd.DataFrame:
-    """One row for each component that a change would let us tell apart: component, words, delayed (the component to
-    change), clusters (how many), periods (how long), places (which), and the words without names.
+def cures(audit: Audit) -> list[tuple[object, ...]]:
+    """A row of CURES for each component that a change would let us tell apart: component, words, delayed (the component
+    to change), clusters (how many), periods (how long), places (which), and the words without names.
 
     Every row was tried: on the changed rollout the component is separable.
     """
-    wanted = [k for k, s in enumerate(audit.statuses) if s.status not in ESTIMATED]
-    wanted = [k for k in wanted if len(audit.facts[k].ever) and not audit.facts[k].always]
-    if audit.paths.n_periods == 1 or not wanted:
-        return pd.DataFrame([], columns=list(COLUMNS))
-    rows = condensed(audit.paths)
+    rows, wanted = condensed(audit.paths), audit.curable
     tries = _TRIES if rows.n_units > _FEW else _TRIES_OF_FEW
     search = Search(audit, rows, max(_SCREENS // len(wanted), 6), max(tries // len(wanted), 4))
     found = [(k, change) for k in wanted if (change := search.find(k)) is not None]
-    return pd.DataFrame([_row(audit, k, change) for k, change in found], columns=list(COLUMNS))
+    return [_row(audit, k, change) for k, change in found]
 
 
 def _row(audit: Audit, k: int, change: Change) -> tuple[object, ...]:
@@ -104,7 +98,8 @@ class Search:
     @cached_property
     def state(self) -> np.ndarray:
         """(R, T, K) states, row by row."""
-        return self.rows.state[self.rows.path]
+        state: np.ndarray = self.rows.state[self.rows.path]
+        return state
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -229,7 +224,8 @@ class Search:
     def _away(self, k: int) -> np.ndarray:
         """(R,) first period in which k is not off; beyond the end where it always is."""
         begun = self.state[:, :, k] != OFF
-        return np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1])
+        first: np.ndarray = np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1])
+        return first
 
     def _by_start(self, k: int, here: np.ndarray) -> np.ndarray:
         """Clusters of k from the first to start to the last."""
@@ -237,7 +233,8 @@ class Search:
         first = np.full(int(codes.max()) + 1, self.state.shape[1])
         np.minimum.at(first, codes, start)
         order = np.argsort(first, kind="stable")
-        return order[first[order] < self.state.shape[1]]
+        started: np.ndarray = order[first[order] < self.state.shape[1]]
+        return started
 
     def _staggered(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
         """Four clusters, two early and two late, in which a swap comes so late that what it replaces has stopped in

@@ -10,10 +10,10 @@ of the linear matroid; Oxley, Matroid Theory, 2011, chapter 1). Circuits say in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, takewhile
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -213,6 +213,11 @@ def _reduced(rows: np.ndarray) -> np.ndarray:
     return out
 
 
+def last_that(holds: Callable[[int], bool], lag: int, end: int) -> int:
+    """Last event time from `lag` to `end` up to which something holds throughout; -1 for none."""
+    return max(takewhile(holds, range(lag, end + 1)), default=-1)
+
+
 def level_dependence(paths: Paths, grid: Grid, dose: bool = False) -> Dependence:
     """Loops and circuits of the components' level columns; indices are those of `paths.components`.
 
@@ -301,12 +306,7 @@ class EstimableEvents:
 
     def until(self, component: str, lag: int, end: int) -> int:
         """Last event time from `lag` on, no later than `end`, up to which all are identified; -1 for none."""
-        last = -1
-        for event_time in range(lag, end + 1):
-            if not self.holds(component, event_time):
-                break
-            last = event_time
-        return last
+        return last_that(lambda event_time: self.holds(component, event_time), lag, end)
 
     def combination_holds(self, components: Sequence[str], weights: Sequence[float], event_time: int) -> bool:
         """Whether a combination of effects at one event time is identified, and not far noisier than if the other
@@ -326,12 +326,7 @@ class EstimableEvents:
 
     def combination_until(self, components: Sequence[str], weights: Sequence[float], lag: int, end: int) -> int:
         """Last event time from `lag` to `end` up to which a combination is identified throughout; -1 for none."""
-        last = -1
-        for event_time in range(lag, end + 1):
-            if not self.combination_holds(components, weights, event_time):
-                break
-            last = event_time
-        return last
+        return last_that(lambda event_time: self.combination_holds(components, weights, event_time), lag, end)
 
     def only(self, *components: str) -> EstimableEvents:
         """The design of some components alone, the others taken to do nothing."""

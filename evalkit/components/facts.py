@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from evalkit.components.estimable import last_that
 from evalkit.components.switches import (
     ENOUGH,
     Against,
     Members,
-    Sight,
     Tally,
     against_each,
     members_of,
@@ -24,40 +24,16 @@ from evalkit.designs.rollout.states import Pairs, exposure_states, make_pairs, p
 from evalkit.study.paths import OFF, Paths
 
 
-def pair_members(pairs: Pairs, sight: Sight | None, n_clusters: int) -> Members:
+def pair_members(paths: Paths, pairs: Pairs, level: str) -> Members:
     """Members for plans over pairs: one for each pair in each cluster; both people must be seen."""
     start = np.concatenate([[0], np.cumsum(np.bincount(pairs.member_pair, minlength=len(pairs)))])
-    left, right = pairs.member_eligible, pairs.member_ineligible
-    return Members(pairs.member_cluster, pairs.member_pair, start, n_clusters, sight, left, right)
+    left, right, size = pairs.member_eligible, pairs.member_ineligible, len(paths.levels[level].names)
+    return Members(pairs.member_cluster, pairs.member_pair, start, size, sight_of(paths, level), left, right)
 
 
 def pair_plan(paths: Paths, pairs: Pairs, ignored: bool = False) -> Plan:
     """The four-arm plan: what a pair does not share must go the same way in the pairs compared."""
     return make_plan(pair_states(paths, pairs, ignored), Rules(others="same"), leads=False)
-
-
-def people_tally(paths: Paths, pairs: Pairs, members: Members) -> Tally:
-    """Clusters on and off that tell the component apart by people, at each event time."""
-    return tally(pair_plan(paths, pairs), members, paths.n_periods)
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """Paths, and who lives where and is seen when at each level; made once."""
-
-    paths: Paths
-    _sights: dict[str, Sight | None] = field(default_factory=dict, repr=False)
-    _members: dict[str, Members] = field(default_factory=dict, repr=False)
-
-    def sight(self, level: str) -> Sight | None:
-        if level not in self._sights:
-            self._sights[level] = sight_of(self.paths, level)
-        return self._sights[level]
-
-    def members(self, level: str) -> Members:
-        if level not in self._members:
-            self._members[level] = members_of(self.paths, level, self.sight(level))
-        return self._members[level]
 
 
 def in_use(paths: Paths) -> Paths:
@@ -72,12 +48,8 @@ def in_use(paths: Paths) -> Paths:
 class Facts:
     """One component's switches and comparisons, each worked out when first asked for."""
 
-    scene: Scene
+    paths: Paths
     component: str
-
-    @property
-    def paths(self) -> Paths:
-        return self.scene.paths
 
     @cached_property
     def index(self) -> int:
@@ -98,7 +70,7 @@ class Facts:
 
     @property
     def members(self) -> Members:
-        return self.scene.members(self.level)
+        return members_of(self.paths, self.level)
 
     def _plan(self, others: str, lookback: int = 0) -> Plan:
         rules = Rules(others=others, lookback=lookback)
@@ -161,16 +133,14 @@ class Facts:
 
     @cached_property
     def _pair_members(self) -> Members | None:
-        if self.pairs is None:
-            return None
-        return pair_members(self.pairs, self.scene.sight(self.level), len(self.paths.levels[self.level].names))
+        return None if self.pairs is None else pair_members(self.paths, self.pairs, self.level)
 
     @cached_property
     def people(self) -> Tally | None:
         """Clusters on and off that tell it apart by people; None when it reaches everybody."""
         if self.pairs is None or self._pair_members is None:
             return None
-        return people_tally(self.paths, self.pairs, self._pair_members)
+        return tally(pair_plan(self.paths, self.pairs), self._pair_members, self.paths.n_periods)
 
     @cached_property
     def noise(self) -> tuple[float, float]:
@@ -208,12 +178,8 @@ def dose_until(fact: Facts) -> int:
     if state.max(initial=0) <= 1:
         return -1
     _, age = spell_ages((state > 0) & fact.paths.reach[:, [fact.index]], state == OFF)
-    last = -1
-    for event_time in range(fact.lag, fact.paths.n_periods):
-        if not _doses_differ(fact.members, state, (age == event_time) & (state > 0)):
-            break
-        last = event_time
-    return last
+    differ = lambda t: _doses_differ(fact.members, state, (age == t) & (state > 0))  # noqa: E731
+    return last_that(differ, fact.lag, fact.paths.n_periods - 1)
 
 
 def _doses_differ(members: Members, state: np.ndarray, here: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.components.cure import cure_table
+from evalkit.components.cure import CURES, cures
 from evalkit.components.estimable import Combination, combinations_of
 from evalkit.components.facts import Facts, overlap
 from evalkit.components.status import Audit, make_audit
@@ -154,7 +154,7 @@ def separability(study: Any) -> Separability:
         pairs=pair_table(audit),
         bundles=bundle_table(audit),
         aliased=aliased_words(audit),
-        cure=cure_table(audit),
+        cure=pd.DataFrame(cures(audit) if audit.curable else [], columns=list(CURES)),
         timeline=timeline_table(study.paths),
         labels=labels,
     )

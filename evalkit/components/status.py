@@ -17,13 +17,13 @@ from evalkit.components.estimable import (
     level_dependence,
     level_gram,
 )
-from evalkit.components.facts import Facts, Scene, dose_until, in_use, overlap
+from evalkit.components.facts import Facts, dose_until, in_use, overlap
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words, lone_person
 from evalkit.designs.regression.additive import Grid, make_grid, spell_ages
 from evalkit.designs.regression.estimable import span
 from evalkit.study.paths import OFF, Paths
-from evalkit.vocabulary import DOSE, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WEIGHTED, BestDesign, Status
+from evalkit.vocabulary import DOSE, ESTIMATED, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WEIGHTED, BestDesign, Status
 
 
 def forced_swaps(paths: Paths, facts: Sequence[Facts]) -> dict[int, tuple[int, ...]]:
@@ -138,6 +138,13 @@ class Audit:
         return tuple(decide(self, k) for k in range(len(self.facts)))
 
     @property
+    def curable(self) -> list[int]:
+        """Components that cannot be told apart, were on in several periods, and might be after another rollout."""
+        told = [s.status in ESTIMATED for s in self.statuses]
+        wanted = [k for k, fact in enumerate(self.facts) if not told[k] and len(fact.ever) and not fact.always]
+        return wanted if self.paths.n_periods > 1 else []
+
+    @property
     def swapped(self) -> list[int]:
         """Components whose status is a swap by rule, not by an exact circuit."""
         bound = {m for group in self.exact.groups for m in group}
@@ -164,8 +171,8 @@ class Audit:
 
 def make_audit(paths: Paths, names: Names) -> Audit:
     """An audit of every component; nothing is worked out before it is asked for."""
-    scene = Scene(in_use(paths))
-    return Audit(scene.paths, names, tuple(Facts(scene, c) for c in paths.components))
+    used = in_use(paths)
+    return Audit(used, names, tuple(Facts(used, c) for c in paths.components))
 
 
 def status_of(paths: Paths, names: Names, component: str) -> Ruling:

@@ -39,7 +39,8 @@ class Members:
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Positions of the members of some rows."""
-        low, high = self.start[rows], self.start[rows + 1]
+        low: np.ndarray = self.start[rows]
+        high = self.start[rows + 1]
         if (high - low == 1).all():
             return low
         return np.concatenate([np.arange(a, b) for a, b in zip(low, high, strict=True)])
@@ -60,7 +61,7 @@ class Sight:
     cell: np.ndarray
     seen: np.ndarray
     n_cells: int
-    _cache: dict = field(default_factory=dict, repr=False)
+    _cache: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     def at(self, base: int) -> np.ndarray:
         """(cells, T) whether any unit is seen both at `base` and at each period."""
@@ -76,7 +77,11 @@ class Sight:
 
 
 def sight_of(paths: Paths, level: str) -> Sight | None:
-    """Who is seen when in each cell of a level; None for a balanced panel."""
+    """Who is seen when in each cell of a level, worked out once; None for a balanced panel."""
+    return paths.memo.get(("sight", level), lambda: _sight(paths, level))
+
+
+def _sight(paths: Paths, level: str) -> Sight | None:
     if paths.balanced or paths.seen is None:
         return None
     cells = paths.cells(level)
@@ -85,12 +90,16 @@ def sight_of(paths: Paths, level: str) -> Sight | None:
     return Sight(key // len(patterns), patterns[key % len(patterns)].astype(bool), len(cells))
 
 
-def members_of(paths: Paths, level: str, sight: Sight | None = None) -> Members:
-    """Members for plans over single paths: one a cell of the level."""
+def members_of(paths: Paths, level: str) -> Members:
+    """Members for plans over single paths: one a cell of the level; worked out once."""
+    return paths.memo.get(("members", level), lambda: _members(paths, level))
+
+
+def _members(paths: Paths, level: str) -> Members:
     cells = paths.cells(level)
     order = np.argsort(cells.path, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(cells.path, minlength=paths.n_paths))])
-    n = len(paths.levels[level].names)
+    n, sight = len(paths.levels[level].names), sight_of(paths, level)
     return Members(cells.cluster[order], cells.path[order], start, n, sight, order, order)
 
 
@@ -284,10 +293,11 @@ def _agree(codes: np.ndarray, never: np.ndarray, group: _Group, starts: np.ndarr
 
 def _elsewhere(flags: np.ndarray, mine: _Homes, theirs: _Homes) -> np.ndarray:
     """(members, K, E + 2) whether a member's row agrees with a row seen in another cluster than its own."""
-    out = np.empty((len(mine.row), *flags.shape[2:]), dtype=bool)
+    out: np.ndarray = np.empty((len(mine.row), *flags.shape[2:]), dtype=bool)
     step = max(1, _MOST // max(1, flags[0].size))
     for low in range(0, len(mine.row), step):
         part = slice(low, low + step)
         other = (theirs.count > 1) | ((theirs.count == 1) & (theirs.only != mine.cluster[part, None, None]))
         out[part] = (flags[mine.row[part]] & other[:, :, None, :]).any(axis=1)
-    return out & mine.seen[:, None, :]
+    out &= mine.seen[:, None, :]
+    return out
