@@ -11,11 +11,11 @@ from evalkit.designs.protocol import WithCovariates
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.readers import Within
-from evalkit.designs.rollout.rows import Naming, arms, by_cell, cell_weights, labels, rows_of
+from evalkit.designs.rollout.rows import Naming, by_cell, estimate_of, labels, rows_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.two_group import two_group
 from evalkit.errors import OptionError
-from evalkit.inference.contributions import Block, BlockSource, Contributions
+from evalkit.inference.contributions import Block, BlockSource
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.jackknife import Replicates
 
@@ -133,7 +133,7 @@ class AdjustedContrast:
 
     @property
     def sums(self) -> Sums:
-        return self.contrast.reader.sums  # type: ignore[attr-defined]
+        return self.contrast.reader.sums
 
     def strata(self) -> list[Stratum]:
         """Starts and periods that share groups and covariates."""
@@ -160,22 +160,28 @@ class AdjustedContrast:
             made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t))
         return made
 
-    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
-        """One stratum under weights (n,); why it has no number, or None where an arm is empty."""
+    def read(self, stratum: Stratum, among: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Units (m,) `among` (n,) whom all periods saw, their changes (m, c), a constant and covariates at base
+        (m, q), and the share (m,) of each that a part of a comparison has."""
         c, periods = stratum.comparison, stratum.periods
-        mine, path = stratum.adopting, self.sums.paths.path
-        units = np.flatnonzero((mine | stratum.serving)[path] & (weights > 0))
+        units = np.flatnonzero(among)
         change, seen = self.sums.changes(units, c, periods)
         if not seen.all():
             whole = seen.all(axis=1)
             units, change = units[whole], change[whole]
-        d, w = mine[path[units]], weights[units]
-        if c.parent is not None:
-            w = np.where(d, w * self.sums.share(units, c, periods)[:, 0], w)
+        x = np.column_stack([np.ones(len(units)), self.covariates.x[units, c.whole.base[periods[0]]]])
+        return units, change, x, self.sums.share(units, c, periods[:1])[:, 0]
+
+    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
+        """One stratum under weights (n,); why it has no number, or None where an arm is empty."""
+        path = self.sums.paths.path
+        among = (stratum.adopting | stratum.serving)[path] & (weights > 0)
+        units, change, x, share = self.read(stratum, among)
+        d = stratum.adopting[path[units]]
         if not d.any() or d.all():
             return None
-        x = self.covariates.x[units, c.whole.base[periods[0]]]
-        done = two_group(change, d, np.column_stack([np.ones(len(x)), x]), w, self.how)
+        w = np.where(d, weights[units] * share, weights[units])
+        done = two_group(change, d, x, w, self.how)
         if done.reason:
             return done.reason
         rows = done.rows
@@ -219,27 +225,31 @@ def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.where(below > 0, top / np.where(below > 0, below, 1.0), np.nan)
 
 
+@dataclass(frozen=True, eq=False)
+class AdjustedWithoutEach:
+    """Refits of some adjusted rows without each cluster, made when called."""
+
+    found: AdjustedContrast
+    rows: np.ndarray
+
+    def __call__(self) -> Replicates:
+        return self.found.without_each(self.rows)
+
+
 def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
     """An Estimate with one row for each (cohort, period), adjusted; rows that cannot be say why."""
     contrast = found.contrast
     rows = np.flatnonzero(contrast.possible.ravel())
     totals = found.run()
-    value, mass = _divide(totals.top, totals.mass)[rows], totals.mass[rows]
+    value = _divide(totals.top, totals.mass)[rows]
     table = labels(contrast, naming, rows)
-    table["mass"] = mass
+    table["mass"] = totals.mass[rows]
     table["reason"] = [
         totals.reasons.get(int(r), old) if np.isnan(v) else ""
         for r, old, v in zip(rows, table["reason"], value, strict=True)
     ]
     source = BlockSource(rows_of(found.sums.paths), _blocks(totals, rows))
-    k, level = len(rows), found.sums.level
-    return Estimate(
-        value=value, mass=mass, labels=table,
-        value_parts=Contributions(((source, np.eye(2 * k)[:, :k]),), level),
-        mass_parts=Contributions(((source, np.eye(2 * k)[:, k:]),), level),
-        arms=arms(contrast, rows), replicate=lambda: found.without_each(rows),
-        cells=lambda matrix=None: cell_weights(by_cell(contrast), rows, matrix),
-    )  # fmt: skip
+    return estimate_of(contrast, rows, value, table, source, AdjustedWithoutEach(found, rows))
 
 
 def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:

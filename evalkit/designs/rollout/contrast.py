@@ -11,103 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
 from evalkit.designs.rollout.plan import Comparison, Plan, read_together
+from evalkit.designs.rollout.readers import Reader, Term
 from evalkit.inference.jackknife import Replicates
-from evalkit.study.paths import Paths
 
 SMALL = 10_000_000
 """Starts x groups x periods up to which the means of all comparisons are kept (at most 32 bytes each)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Term:
-    """One mean of a comparison, over few of all groups.
-
-    at: (g,) the groups that take part in any period. mask: (g, T) when they do. n, s: (g, T) their mass and sum.
-    what: which outcome it averages, for readers that know several ("change", "later", "base").
-    """
-
-    sign: int
-    at: np.ndarray
-    mask: np.ndarray
-    n: np.ndarray
-    s: np.ndarray
-    what: str = "change"
-
-    @cached_property
-    def inside(self) -> tuple[np.ndarray, np.ndarray]:
-        """(g, T) mass and sum, zero in periods in which a group takes no part."""
-        return self.n * self.mask, self.s * self.mask
-
-    @cached_property
-    def total(self) -> tuple[np.ndarray, np.ndarray]:
-        """(T,) mass and sum."""
-        n, s = self.inside
-        return n.sum(axis=0), s.sum(axis=0)
-
-    def of_units(self, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Units (m,) whose group (n,) takes part, and the row of each in `at`."""
-        row = np.full(int(max(group.max(initial=0), self.at.max(initial=0))) + 1, -1)
-        row[self.at] = np.arange(len(self.at))
-        units = np.flatnonzero(row[group] >= 0)
-        return units, row[group[units]]
-
-
-def adopters(sign: int, at: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
-    """A term of groups that take part throughout."""
-    return Term(sign, at, np.ones(n.shape, dtype=bool), n, s, what)
-
-
-def matches(sign: int, mask: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
-    """A term of the groups that `mask` (G, T) picks out of all (G, T)."""
-    at = np.flatnonzero(mask.any(axis=1))
-    return Term(sign, at, mask[at], n[at], s[at], what)
-
-
-class Reader(Protocol):
-    """Sums of groups of units, and the means that make up one comparison."""
-
-    @property
-    def paths(self) -> Paths:
-        """The study's paths."""
-
-    @property
-    def level(self) -> str:
-        """Level of the clusters."""
-
-    @property
-    def path(self) -> np.ndarray:
-        """(G,) path of each group."""
-
-    @property
-    def cluster(self) -> np.ndarray:
-        """(G,) cluster of each group."""
-
-    @property
-    def size(self) -> np.ndarray:
-        """(G,) units in each group that carry weight."""
-
-    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
-        """What is read one after another for one comparison, in place of it."""
-
-    def people(self, paths: np.ndarray) -> int:
-        """Units on some paths (pairs) that carry weight."""
-
-    def terms(self, c: Comparison) -> tuple[Term, ...]:
-        """The means of one comparison; the first is that of the adopters later on."""
-
-    def heads(self, c: Comparison) -> np.ndarray:
-        """(G, T) units read."""
-
-    def heads_at_base(self, c: Comparison) -> np.ndarray:
-        """(G, T) units seen at the base."""
-
-    def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Units (m,), their weighted deviations from `centre` (m, T), and their mass in the term (m, T)."""
 
 
 @dataclass(frozen=True, eq=False)

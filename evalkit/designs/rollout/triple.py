@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import assemble_adjusted, read_covariates
-from evalkit.designs.rollout.adjusted_pairs import AdjustedPairs
 from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.pairs import AdjustedPairs, PairReader
 from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, is_small, make_plan
-from evalkit.designs.rollout.readers import PairReader
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.states import Pairs, gap_states, make_pairs, pair_states
 from evalkit.designs.rollout.sums import Sums
