@@ -15,9 +15,9 @@ from evalkit.designs.rollout.rows import Naming, by_cell, estimate_of, labels, r
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.two_group import two_group
 from evalkit.errors import OptionError
-from evalkit.inference.contributions import Block, BlockSource
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Replicates
+from evalkit.inference.sources import Block, BlockSource
 
 COLLINEAR = 1e-12
 

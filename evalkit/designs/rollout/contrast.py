@@ -16,7 +16,7 @@ import numpy as np
 
 from evalkit.designs.rollout.plan import Comparison, Plan, read_together
 from evalkit.designs.rollout.readers import Reader, Term
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Replicates
 
 SMALL = 10_000_000
 """Starts x groups x periods up to which the means of all comparisons are kept (at most 32 bytes each)."""

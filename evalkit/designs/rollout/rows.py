@@ -11,10 +11,9 @@ import pandas as pd
 from evalkit.designs.rollout.contrast import Block, Contrast
 from evalkit.designs.rollout.readers import Side
 from evalkit.designs.rollout.sums import Sums
-from evalkit.inference.arms import Arms
-from evalkit.inference.contributions import Contributions, GroupSource, PathSource, Rows, Source
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Arms, Replicates
+from evalkit.inference.sources import GroupSource, Influence, PathSource, Rows, Source
 from evalkit.study.paths import Paths
 
 NO_MATCH = "nobody to compare with: no unit off this component shares the others' path"
@@ -255,8 +254,8 @@ def estimate_of(
     k, level = len(rows), contrast.reader.level
     return Estimate(
         value=value, mass=table["mass"].to_numpy(copy=True), labels=table,
-        value_parts=Contributions(((source, np.eye(2 * k)[:, :k]),), level),
-        mass_parts=Contributions(((source, np.eye(2 * k)[:, k:]),), level),
+        value_parts=Influence(((source, np.eye(2 * k)[:, :k]),), level),
+        mass_parts=Influence(((source, np.eye(2 * k)[:, k:]),), level),
         arms=arms(contrast, rows), replicate=replicate, cells=CellsOf(contrast, rows),
     )  # fmt: skip
 

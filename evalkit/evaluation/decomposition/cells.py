@@ -21,9 +21,8 @@ from evalkit.designs.rollout.sums import add_by
 from evalkit.evaluation.bundles import COMBINATION
 from evalkit.evaluation.ladder import DOSE, JOINT, Run, Window
 from evalkit.inference import Estimate
-from evalkit.inference.aggregate import Averaging
-from evalkit.inference.jackknife import Replicates
 from evalkit.inference.labels import common
+from evalkit.inference.replicates import Averaging, Replicates
 from evalkit.study.paths import OFF, Paths
 
 
