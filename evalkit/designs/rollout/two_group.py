@@ -9,7 +9,6 @@ from scipy.special import expit
 
 from evalkit.designs.logit import maximise
 
-ADJUSTMENTS = (None, "reg", "ipw", "dr")
 CLOSE = 1e-10
 LARGEST = 1 - 1e-6
 TRIM = 0.995
