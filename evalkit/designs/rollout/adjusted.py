@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from evalkit.designs.protocol import WithCovariates
-from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.contrast import Block, Contrast
 from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, by_cell, estimate_of, labels, rows_of
@@ -17,7 +18,8 @@ from evalkit.designs.rollout.two_group import two_group
 from evalkit.errors import OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Replicates
-from evalkit.inference.sources import Block, BlockSource
+from evalkit.inference.sources import Block as InfluenceBlock
+from evalkit.inference.sources import BlockSource
 
 COLLINEAR = 1e-12
 
@@ -93,13 +95,15 @@ def _listed(names: list[str]) -> str:
 @dataclass(frozen=True, eq=False)
 class Stratum:
     """Starts of one line that share matches and covariates. adopting, serving: flags by path (pair); comparison:
-    one of theirs; periods: (c,) at which they are read alike; at: (c,) columns that they add to."""
+    one of theirs; periods: (c,) at which they are read alike; at: (c,) columns that they add to; used: (K,) whether
+    the refit without each cluster uses it, None for all."""
 
     adopting: np.ndarray
     serving: np.ndarray
     comparison: Comparison
     periods: np.ndarray
     at: np.ndarray
+    used: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,29 +139,28 @@ class AdjustedContrast:
     def sums(self) -> Sums:
         return self.contrast.reader.sums
 
-    def strata(self) -> list[Stratum]:
-        """Starts and periods that share groups and covariates."""
-        found: dict[tuple, tuple[Comparison, list[int]]] = {}
+    def strata(self, blocks: Iterable[tuple[Block, np.ndarray | None]]) -> list[Stratum]:
+        """Starts and periods that share groups, covariates and refits; blocks as in `Contrast.refitted`."""
         alone = not self.sums.balanced
-        for line in range(len(self.contrast.cohorts)):
-            blocks = [b for b in self.contrast.blocks if b.line == line]
-            for t in range(self.contrast.n_periods):
-                at: dict[tuple, list[Comparison]] = {}
-                for b in blocks:
-                    if b.ok[t]:
-                        c = b.comparison
-                        key = (c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part)
-                        at.setdefault(key, []).append(c)
-                for (match, base, _, part), some in at.items():
-                    paths = tuple(p for c in some for p in (c.path, *c.also))
-                    shared = None if self.covariates.fixed else base, t if alone else None
-                    found.setdefault((line, paths, match, part, *shared), (some[0], []))[1].append(t)
+        together: dict[tuple, list[Comparison]] = {}
+        for b, used in blocks:
+            c = b.comparison
+            for t in np.flatnonzero(b.ok).tolist():
+                refits = None if used is None else used[:, t].tobytes()
+                key = (b.line, t, c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part, refits)
+                together.setdefault(key, []).append(c)
+        found: dict[tuple, tuple[Comparison, list[int]]] = {}
+        for (line, t, match, base, _, part, refits), some in sorted(together.items(), key=_line_and_period):
+            paths = tuple(p for c in some for p in (c.path, *c.also))
+            shared = None if self.covariates.fixed else base, t if alone else None
+            found.setdefault((line, paths, match, part, refits, *shared), (some[0], []))[1].append(t)
         made = []
-        for (line, paths, match, *_), (c, periods) in found.items():
+        for (line, paths, match, _, refits, *_), (c, periods) in found.items():
             serving = np.frombuffer(match, dtype=bool)
             adopting = np.isin(np.arange(len(serving)), paths)
             t = np.array(periods)
-            made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t))
+            used = None if refits is None else np.frombuffer(refits, dtype=bool)
+            made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t, used))
         return made
 
     def read(self, stratum: Stratum, among: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -192,7 +195,7 @@ class AdjustedContrast:
         """All strata."""
         size = self.contrast.mass.size
         totals = _Totals(np.zeros(size), np.zeros(size))
-        for stratum in self.strata():
+        for stratum in self.strata((b, None) for b in self.contrast.blocks):
             done = self.adjust(stratum, self.sums.weights)
             if isinstance(done, str):
                 totals.reasons |= dict.fromkeys(stratum.at.tolist(), done)
@@ -209,16 +212,21 @@ class AdjustedContrast:
         weights, codes = self.sums.weights, self.sums.paths.levels[self.sums.level].codes
         every = np.arange(len(plain.names))
         top, mass = np.zeros((2, len(every), self.contrast.mass.size))
-        for stratum in self.strata():
+        for stratum in self.strata(self.contrast.refitted):
             whole = self.adjust(stratum, weights)
-            own = np.unique(codes[whole.units]) if isinstance(whole, Part) else every
+            users = every if stratum.used is None else np.flatnonzero(stratum.used)
+            own = np.intersect1d(codes[whole.units], users) if isinstance(whole, Part) else users
             refits = ((np.array([g]), self.adjust(stratum, np.where(codes == g, 0.0, weights))) for g in own)
-            for who, found in ((np.setdiff1d(every, own), whole), *refits):
+            for who, found in ((np.setdiff1d(users, own), whole), *refits):
                 if isinstance(found, Part):
                     n = found.weight.sum()
                     top[np.ix_(who, stratum.at)] += n * found.att
                     mass[np.ix_(who, stratum.at)] += n
         return replace(plain, values=_divide(top, mass)[:, rows], masses=mass[:, rows])
+
+
+def _line_and_period(item: tuple[tuple, list[Comparison]]) -> tuple[int, int]:
+    return item[0][:2]
 
 
 def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -252,7 +260,7 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
     return estimate_of(contrast, rows, value, table, source, AdjustedWithoutEach(found, rows))
 
 
-def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
+def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[InfluenceBlock, ...]:
     """Contributions of the strata to the values at `rows`, then to their masses, in the strata's own memory."""
     place = np.full(len(totals.mass), -1)
     place[rows] = np.arange(len(rows))
@@ -264,7 +272,7 @@ def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
             part.rows[some] += np.outer(part.weight[some], part.att - value[at])
         np.divide(part.rows, totals.mass[at], out=part.rows)
         columns = place[at]
-        out.append(Block(part.units, columns, part.rows, columns + len(rows), part.weight))
+        out.append(InfluenceBlock(part.units, columns, part.rows, columns + len(rows), part.weight))
     return tuple(out)
 
 

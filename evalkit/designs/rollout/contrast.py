@@ -14,8 +14,9 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.designs.rollout.plan import Comparison, Plan, read_together
+from evalkit.designs.rollout.plan import Comparison, Plan, Use, is_small, read_together, together
 from evalkit.designs.rollout.readers import Reader, Term
+from evalkit.designs.rollout.starts import windows_without_each
 from evalkit.inference.replicates import Replicates
 
 SMALL = 10_000_000
@@ -67,9 +68,41 @@ class Contrast:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        parts = [part for c in read_together(self.plan) for part in self.reader.parts(c)]
+        return tuple(b for b, _ in self._read([(c, None) for c in read_together(self.plan)]))
+
+    def _read(self, uses: list[Use]) -> list[tuple[Block, np.ndarray | None]]:
+        parts = [(part, used) for c, used in uses for part in self.reader.parts(c)]
         small = len(parts) * self.n_groups * self.n_periods <= SMALL
-        return tuple(self._block(part, small) for part in parts)
+        return [(self._block(part, small), used) for part, used in parts]
+
+    @cached_property
+    def refitted(self) -> list[tuple[Block, np.ndarray | None]]:
+        """Blocks, and in which periods the refit without each cluster uses them, (K, T), None for all: the base
+        window of a start is chosen again in each, and read only where it is another one."""
+        plan, memo = self.plan, self.reader.paths.memo
+        windows = memo.get(("windows", plan), lambda: windows_without_each(plan), keep=lambda _: is_small(plan))
+        starts = [{(p, b.comparison.cohort) for p in b.comparison.adopters} for b in self.blocks]
+        again = set().union(*(s for s in starts if s & windows.keys()))
+        uses: list[Use] = []
+        for c in plan:
+            key = (c.path, c.cohort)
+            if key in windows:
+                uses += [(other, self._in_clusters(used, other is c)) for other, used in windows[key]]
+            elif key in again:
+                uses.append((c, None))
+        kept = [(b, None) for b, s in zip(self.blocks, starts, strict=True) if not s & again]
+        return [*kept, *self._read(together(uses))]
+
+    def _in_clusters(self, used: np.ndarray, planned: bool) -> np.ndarray:
+        """(K, T) from (lines, T) of the plan's states; clusters without a line have the windows as `planned`."""
+        paths, level = self.reader.paths, self.reader.paths.levels[self.reader.level]
+        if self.plan.states is not None and self.plan.states.copies is not None:
+            line = np.zeros(len(level.names), dtype=np.int64)
+            line[level.codes] = paths.path
+            return used[line]
+        out = np.full((len(level.names), self.n_periods), planned)
+        out[: len(used)] = used
+        return out
 
     @cached_property
     def starts(self) -> tuple[tuple[Comparison, int, np.ndarray], ...]:
@@ -188,13 +221,14 @@ class Contrast:
                 np.add.at(out, np.ix_(units, cols + k), mass[:, keep])
 
     def replicates(self, rows: np.ndarray) -> Replicates:
-        """Delete-one-cluster refits in closed form: sums less the cluster's own."""
+        """Delete-one-cluster refits in closed form: sums less the cluster's own, over base windows chosen again."""
         names = self.reader.paths.levels[self.reader.level].names
         shape = (len(names), *self.mass.shape)
         top, below = np.zeros(shape), np.zeros(shape)
         exposed, comparison = np.zeros(shape, bool), np.zeros(shape, bool)
-        for b in self.blocks:
+        for b, used in self.refitted:
             effect, mass, left, arms = self._without_each(b, len(names))
+            left &= True if used is None else used
             top[:, b.line] += np.where(left, mass * effect, 0.0)
             below[:, b.line] += np.where(left, mass, 0.0)
             exposed[:, b.line] |= arms[0]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.designs.protocol import Basis, Check, Traits
-from evalkit.designs.rollout.states import inverse
+from evalkit.designs.rollout.states import ExposureStates, inverse
 from evalkit.errors import check_choice, check_periods
 
 ADJUSTMENTS = (None, "reg", "ipw", "dr")
@@ -130,11 +130,20 @@ class Comparison:
 def read_together(comparisons: Iterable[Comparison]) -> list[Comparison]:
     """Starts against the same matches over the same periods as one: the mean of all their adopters less that of the
     matches is what their effects average to, weighted by adopters."""
-    found: dict[tuple, list[Comparison]] = {}
-    for c in comparisons:
-        key = (c.cohort, c.base.tobytes(), c.window.tobytes(), c.match.tobytes())
-        found.setdefault(key, []).append(c)
-    return [replace(first, also=tuple(c.path for c in rest)) for first, *rest in found.values()]
+    return [c for c, _ in together([(c, None) for c in comparisons])]
+
+
+Use = tuple[Comparison, np.ndarray | None]
+"""A comparison and in which periods the refit without each cluster uses it, (clusters x T); None for all."""
+
+
+def together(uses: Iterable[Use]) -> list[Use]:
+    """`read_together` for comparisons that the same refits use."""
+    found: dict[tuple, list[Use]] = {}
+    for c, used in uses:
+        key = (c.cohort, c.base.tobytes(), c.window.tobytes(), c.match.tobytes(), used is not None and used.tobytes())
+        found.setdefault(key, []).append((c, used))
+    return [(replace(c, also=tuple(o.path for o, _ in rest)), used) for (c, used), *rest in found.values()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +159,15 @@ class Baseless:
 @dataclass(frozen=True, eq=False)
 class Plan:
     """All comparisons of one component; the paths that have it from their first known period on; and the
-    starts without a base."""
+    starts without a base. states, rules: what it was made from, None where comparisons were chosen by hand, whose
+    base windows are then kept in refits."""
 
     component: str
     comparisons: tuple[Comparison, ...]
     without_base: tuple[int, ...]
     baseless: tuple[Baseless, ...] = ()
+    states: ExposureStates | None = None
+    rules: Rules | None = None
 
     def __len__(self) -> int:
         return len(self.comparisons)

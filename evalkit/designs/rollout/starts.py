@@ -51,15 +51,48 @@ def make_plan(states: ExposureStates, rules: Rules, leads: bool = True) -> Plan:
     at the start itself can agree later.
     """
     starts, orphans = _starts(states, rules)
-    first = np.full(states.shape[0], -1)
-    for start in reversed(starts):
-        first[start.path] = start.cohort
-    history = History(_first_touch(states), first, _count(_moves(states.others)))
+    history = _history(states, starts)
     made = [_compare(states, rules, start, history, leads) for start in starts]
     lost = (
         Baseless(s.cohort, s.path, _spell(states, rules, s)) for s, c in zip(starts, made, strict=True) if c is None
     )
-    return Plan(states.component, tuple(c for c in made if c is not None), tuple(orphans), tuple(lost))
+    whole = tuple(c for c in made if c is not None)
+    return Plan(states.component, whole, tuple(orphans), tuple(lost), states, rules)
+
+
+def _history(states: ExposureStates, starts: list[Start]) -> History:
+    first = np.full(states.shape[0], -1)
+    for start in reversed(starts):
+        first[start.path] = start.cohort
+    return History(_first_touch(states), first, _count(_moves(states.others)))
+
+
+def windows_without_each(plan: Plan) -> dict[tuple[int, int], tuple[tuple[Comparison, np.ndarray], ...]]:
+    """Comparisons, by path and cohort, whose base window is another one without some cluster: as planned, then with
+    each other window; which clusters (lines of `states.people`) use which."""
+    states, rules = plan.states, plan.rules
+    if states is None or rules is None or rules.base_window == 1:
+        return {}
+    starts = _starts(states, rules)[0]
+    history, planned = _history(states, starts), {(c.path, c.cohort): c for c in plan}
+    found = {}
+    for start in starts:
+        c = planned.get((start.path, start.cohort))
+        if c is not None:
+            window, matches = _choose(states, c.path, _widths(states, rules, start, history, c.base), each=True)
+            window = np.where(c.possible, window, 0)
+            if (window != c.window).any():
+                found[c.path, c.cohort] = tuple(_uses(c, window, matches))
+    return found
+
+
+def _uses(c: Comparison, window: np.ndarray, matches: list[np.ndarray]) -> Iterator[tuple[Comparison, np.ndarray]]:
+    yield c, window == c.window
+    for width, match in enumerate(matches, 1):
+        used = (window == width) & (c.window != width)
+        at = used.any(axis=0)
+        if at.any():
+            yield replace(c, base=np.where(at, c.base, -1), window=np.where(at, width, 0), match=match & at), used
 
 
 def _first_touch(states: ExposureStates) -> np.ndarray:
@@ -175,16 +208,16 @@ def _widths(
 
 
 def _choose(
-    states: ExposureStates, path: int, widths: Iterable[tuple[np.ndarray, np.ndarray]]
+    states: ExposureStates, path: int, widths: Iterable[tuple[np.ndarray, np.ndarray]], each: bool = False
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """(1, T) the widest base window that keeps two comparison clusters (or as many as a single base period has, if
     that is fewer) and loses less by matches that drop out than it gains by more base periods; and the matches of
-    every width that is used."""
-    own = _arm(states, states.people[:, [path]].toarray())[1]
+    every width that is used. each: (lines, T) without each cluster in turn."""
+    own = _arm(states, states.people[:, [path]].toarray(), each)[1]
     window, enough, before = np.ones(1), np.zeros(1), np.zeros(1)
     matches: list[np.ndarray] = []
     for width, (match, room) in enumerate(widths, 1):
-        clusters, people = _arm(states, states.people @ match.astype(np.int32))
+        clusters, people = _arm(states, states.people @ match.astype(np.int32), each)
         noise = _noise(own, people, width)
         if width == 1:
             window, enough = np.ones(clusters.shape, dtype=np.int64), np.minimum(clusters, 2)
@@ -198,9 +231,11 @@ def _choose(
     return window, matches
 
 
-def _arm(states: ExposureStates, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Clusters and units, (1, T) each, of an arm with (lines, T) `people`."""
-    return states.total(people > 0)[None], states.total(people)[None]
+def _arm(states: ExposureStates, people: np.ndarray, each: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters and units, (1, T) each, of an arm with (lines, T) `people`; (lines, T) where `each` is left out."""
+    there = people > 0
+    clusters, units = states.total(there), states.total(people)
+    return (clusters - there, units - people) if each else (clusters[None], units[None])
 
 
 def _noise(own: np.ndarray, people: np.ndarray, width: int) -> np.ndarray:
