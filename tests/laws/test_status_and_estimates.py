@@ -11,8 +11,9 @@ import pytest
 
 import evalkit as ek
 from evalkit.evaluation.bundles import run_bundles
-from evalkit.evaluation.evaluate import ESTIMATED, window_of
+from evalkit.evaluation.evaluate import window_of
 from evalkit.evaluation.ladder import Choices, ladder, run
+from evalkit.vocabulary import ESTIMATED
 from tests.laws.kinds import KINDS, Known, known
 
 EXACT = 1e-8

@@ -14,8 +14,7 @@ import pandas as pd
 from evalkit.designs.people.estimating import AmongPeople, as_tuples, cluster_level, is_number, wrong_choices
 from evalkit.designs.people.people import People, Who
 from evalkit.errors import NotIdentifiedError, OptionError, Problem, raise_problems
-from evalkit.inference.interval import Interval
-from evalkit.inference.intervals import check_level
+from evalkit.inference.intervals import Interval, check_level
 from evalkit.study import Study
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from evalkit.designs.people.distances import Space
 from evalkit.designs.people.matching import Matching, alone, both_arms
 from evalkit.designs.people.methods import ABADIE_IMBENS
 from evalkit.designs.people.nearest import Links, with_replacement
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Replicates
 from evalkit.show.words import join_words
 
 FEWEST = 2

@@ -12,10 +12,9 @@ import pandas as pd
 
 from evalkit.designs.people.people import People, Support, Who, gather, support_of
 from evalkit.errors import OptionError, Problem, check_choice
-from evalkit.inference.arms import Arms
-from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Arms, Replicates
+from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
 
@@ -118,10 +117,10 @@ def study_levels(study: Study, rows: np.ndarray) -> dict[str, tuple[np.ndarray, 
     return {name: (level.codes[rows], level.names) for name, level in study.paths.levels.items()}
 
 
-def by_person(study: Study, people: People, parts: np.ndarray, level: str | None) -> Contributions:
+def by_person(study: Study, people: People, parts: np.ndarray, level: str | None) -> Influence:
     """Contributions (m,) of people one by one, clustered at a level, or not when None."""
     rows = Rows(people.ids, study_levels(study, people.rows))
-    return Contributions(((DenseSource(rows, parts[:, None]), np.eye(1)),), level or "unit")
+    return Influence(((DenseSource(rows, parts[:, None]), np.eye(1)),), level or "unit")
 
 
 def hc1(n: int, k: int) -> float:
@@ -135,7 +134,7 @@ def cluster_factor(groups: int, n: int, k: int) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Multiway(Contributions):
+class Multiway(Influence):
     """Contributions clustered in several ways at once (Cameron, Gelbach and Miller 2011): the sum over one
     way at a time, less the sum over intersections, and so on. ways: (level, sign and factor).
 
@@ -143,7 +142,7 @@ class Multiway(Contributions):
 
     ways: tuple[tuple[str, float], ...] = ()
 
-    def map(self, jacobian: np.ndarray) -> Contributions:
+    def map(self, jacobian: np.ndarray) -> Influence:
         moved = super().map(jacobian)
         return Multiway(moved.parts, moved.level, self.ways)
 
@@ -156,9 +155,9 @@ class Multiway(Contributions):
         return total if np.trace(total) > np.trace(floor) else floor
 
 
-def contributions(
+def clustered(
     ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: tuple[str, ...]
-) -> Contributions:
+) -> Influence:
     """Contributions of one number, scaled so that clustering `by` gives the small-sample variance.
 
     by: no level (HC1 by row), one, or several crossed ones.
@@ -168,7 +167,7 @@ def contributions(
         name = by[0] if by else "unit"
         factor = cluster_factor(_groups(levels, name), n, columns) if by else hc1(n, columns)
         rows = Rows(ids, dict(levels))
-        return Contributions(((DenseSource(rows, (np.sqrt(factor) * parts)[:, None]), np.eye(1)),), name)
+        return Influence(((DenseSource(rows, (np.sqrt(factor) * parts)[:, None]), np.eye(1)),), name)
     every = dict(levels)
     ways = []
     for pick in range(1, 2 ** len(by)):
@@ -259,7 +258,7 @@ def cluster_refits(
     return replace(est, replicate=refits)
 
 
-def _crossing(parts: Contributions, level: str) -> float:
+def _crossing(parts: Influence, level: str) -> float:
     """Standard error clustered in all ways, over that clustered at the study's level alone."""
     if not isinstance(parts, Multiway):
         return 1.0

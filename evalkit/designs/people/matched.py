@@ -31,7 +31,7 @@ from evalkit.designs.people.estimating import (
     by_person,
     cluster_level,
     cluster_refits,
-    contributions,
+    clustered,
     is_number,
     nested,
     steady,
@@ -42,8 +42,8 @@ from evalkit.designs.people.estimating import (
 from evalkit.designs.people.matching import Matching, Ties, tied_people
 from evalkit.designs.people.methods import ABADIE_IMBENS, HC1, METHODS, OPTIONS, ORDERS, Method, Reused, method_of
 from evalkit.errors import EvalkitWarning, OptionError, Problem, raise_problems
-from evalkit.inference.contributions import Contributions
 from evalkit.inference.estimate import Estimate
+from evalkit.inference.sources import Influence
 from evalkit.study import Study
 
 FEW_PEOPLE = 300
@@ -274,7 +274,7 @@ def _right_if(matching: Matching, adjust: str | None) -> str:
     return near if adjust is None else f"{near}, or the outcome is linear in the covariates"
 
 
-def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set: bool) -> Contributions:
+def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set: bool) -> Influence:
     people = matching.people
     if not fit.columns:
         return by_person(study, people, fit.parts, level)
@@ -292,7 +292,7 @@ def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set
         by = (*by, "person")
     if level is not None:
         by = (*[b for b in by if not nested(levels[b][0], levels[level][0])], level)
-    return contributions(people.ids[who], fit.parts, fit.columns, levels, by)
+    return clustered(people.ids[who], fit.parts, fit.columns, levels, by)
 
 
 def _set_level(component: str, ids: np.ndarray, codes: np.ndarray) -> str:

@@ -297,7 +297,7 @@ def _short(people: People, links: tuple[Links, ...], ratio: int) -> tuple[str, .
 
 _KINDS: tuple[type[Method], ...] = (Nearest, Optimal, Full, Exact, CoarsenedExact, Subclasses)
 METHODS = tuple(kind.name for kind in _KINDS)
-OPTIONS = {f.name for kind in (*_KINDS, Reused) for f in fields(kind)}
+OPTIONS = {f.name for kind in _KINDS for f in fields(kind)} | {f.name for f in fields(Reused)}
 """Options that only some methods take, and the estimand, which all do."""
 
 
