@@ -13,6 +13,7 @@ import pandas as pd
 
 from evalkit.designs.people.estimating import AmongPeople, as_tuples, cluster_level, is_number, wrong_choices
 from evalkit.designs.people.people import People, Who
+from evalkit.designs.protocol import Traits
 from evalkit.errors import NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.intervals import Interval, check_level
 from evalkit.study import Study
@@ -98,6 +99,11 @@ class RegressionDiscontinuity(AmongPeople):
         except OptionError as error:
             problems.append(Problem(str(error).rstrip(".")))
         raise_problems(problems, OptionError)
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on."""
+        return Traits(frozenset({"cutoff"}))
 
     @property
     def who(self) -> Who:

@@ -41,6 +41,7 @@ from evalkit.designs.people.estimating import (
 )
 from evalkit.designs.people.matching import Matching, Ties, tied_people
 from evalkit.designs.people.methods import ABADIE_IMBENS, HC1, METHODS, OPTIONS, ORDERS, Method, Reused, method_of
+from evalkit.designs.protocol import Traits
 from evalkit.errors import EvalkitWarning, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.sources import Influence
@@ -127,6 +128,11 @@ class MatchedComparison(AmongPeople):
         if ignored:
             listed = ", ".join(f"{n}={getattr(self, n)!r}" for n in ignored)
             warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on."""
+        return Traits(frozenset({"matching"}))
 
     @property
     def how(self) -> Method:

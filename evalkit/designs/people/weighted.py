@@ -35,6 +35,7 @@ from evalkit.designs.people.weighting import (
     left_out_words,
     score_doubt,
 )
+from evalkit.designs.protocol import Basis, Traits
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
 from evalkit.study import Study
@@ -94,6 +95,12 @@ class WeightedComparison(AmongPeople):
         if ignored:
             listed = ", ".join(ignored)
             warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on under these options, and the check that they invite."""
+        basis: set[Basis] = {"weighting", "additivity"} if self.others == "balanced" else {"weighting"}
+        return Traits(frozenset(basis), checks=("score_form",))
 
     def weigh(self, study: Study, component: str) -> Weighting:
         """The weights and the balance they reach. Reads no outcome; "aipw" shows the weights of its score."""
