@@ -10,7 +10,7 @@ from scipy import special
 
 from evalkit.designs.logit import independent_columns, newton
 from evalkit.designs.people.people import People
-from evalkit.designs.people.score import fit_score, sample_weights, too_sure
+from evalkit.designs.people.score import fit_score, learn, too_sure
 from evalkit.designs.people.weighting import Weighed
 from evalkit.errors import NotIdentifiedError
 
@@ -173,14 +173,13 @@ def _predicted(
     model: BaseEstimator, people: People, y: np.ndarray, fold: np.ndarray, arm: np.ndarray | None
 ) -> np.ndarray:
     """(m,) what a scikit-learn estimator expects in each fold, learnt from the others (from everybody where there is
-    one fold). arm: (m,) of whom it learns outcomes; None: it learns who is exposed, and gives chances."""
-    from sklearn.model_selection import cross_val_predict
+    one fold). arm: (m,) of whom it learns outcomes; None: it learns who is exposed, and gives chances.
 
-    learn = np.ones(len(y), dtype=bool) if arm is None else arm
-    splits = [(fold != f) | (not fold.any()) for f in range(int(fold.max()) + 1)]
-    found = cross_val_predict(
-        model, people.x, y, cv=[(np.flatnonzero(learn & away), np.flatnonzero(fold == f))
-                                for f, away in enumerate(splits)],
-        method="predict_proba" if arm is None else "predict", params=sample_weights(model, people),
-    )  # fmt: skip
-    return found[:, 1] if arm is None else found
+    Not by `cross_val_predict`, which takes no model of chances alone (one without `predict`)."""
+    of, out = np.ones(len(y), dtype=bool) if arm is None else arm, np.empty(len(y))
+    for f in range(int(fold.max()) + 1):
+        here = fold == f
+        away = of & ~here if fold.any() else of
+        fitted = learn(model, people.take(away), y[away])
+        out[here] = fitted.predict_proba(people.x[here])[:, 1] if arm is None else fitted.predict(people.x[here])
+    return out

@@ -139,10 +139,7 @@ def logit_scores(people: People, clip: float | None) -> Scores:
 
 def model_scores(model: BaseEstimator, people: People, clip: float | None) -> Scores:
     """Scores by a scikit-learn estimator of the user's."""
-    from sklearn.base import clone
-
-    fitted = clone(model).fit(people.x, people.exposed, **sample_weights(model, people))
-    return clipped(fitted.predict_proba(people.x)[:, 1], None, clip, people.sizes)
+    return clipped(learn(model, people, people.exposed).predict_proba(people.x)[:, 1], None, clip, people.sizes)
 
 
 def clipped(value: np.ndarray, design: np.ndarray | None, clip: float | None, size: np.ndarray) -> Scores:
@@ -153,18 +150,20 @@ def clipped(value: np.ndarray, design: np.ndarray | None, clip: float | None, si
     return Scores(value.clip(clip, 1 - clip), design, inside, size, value)
 
 
-def sample_weights(model: BaseEstimator, people: People) -> dict[str, np.ndarray]:
-    """The study's weights as an option of the model's `fit`. Raises `OptionError` where it takes none."""
+def learn(model: BaseEstimator, people: People, y: np.ndarray) -> BaseEstimator:
+    """A copy of the user's estimator, fitted to some people with the study's weights. Raises `OptionError` where it
+    takes none."""
+    from sklearn.base import clone
     from sklearn.utils.validation import has_fit_parameter
 
     if people.weight is None:
-        return {}
+        return clone(model).fit(people.x, y)
     if not has_fit_parameter(model, "sample_weight"):
         raise OptionError(
             f"{type(model).__name__} cannot take the study's weights (its fit has no sample_weight). Use an estimator "
             "that can, or a study without weights."
         )
-    return {"sample_weight": people.weight}
+    return clone(model).fit(people.x, y, sample_weight=people.weight)
 
 
 def too_sure(e: np.ndarray, exposed: np.ndarray, estimand: str) -> str:
