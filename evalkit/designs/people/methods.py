@@ -14,8 +14,7 @@ from evalkit.designs.people.matching import Matching, both_arms
 from evalkit.designs.people.nearest import Links, greedy, with_replacement
 from evalkit.designs.people.people import People, joint_codes
 from evalkit.designs.people.sets import full_edges, optimal_pairs, sets_of
-from evalkit.errors import OptionError, check_choice
-from evalkit.study.columns import suggest
+from evalkit.errors import OptionError, check_choice, suggest
 
 CUTS = ("sturges", "scott", "fd")
 ORDERS = ("largest", "smallest", "closest", "data")
