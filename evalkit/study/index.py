@@ -87,20 +87,17 @@ class Index:
 
     def changed_rows(self, codes: np.ndarray) -> np.ndarray:
         """Positions of the rows in which a column of codes differs from the first row of their unit."""
-        if self.position is None:
-            grid = codes.reshape(self.shape)
-            return np.flatnonzero((grid != grid[:, :1]).ravel())
-        differ = (self.position >= 0) & (codes[self.position] != self.first(codes)[:, None])
-        return np.sort(self.position[differ])
+        return np.sort(self.rows[self._differs(codes)])
 
     def changes(self, codes: np.ndarray) -> np.ndarray:
         """(n,) whether a column of codes changes within a unit."""
+        return self._differs(codes).any(axis=1)
+
+    def _differs(self, codes: np.ndarray) -> np.ndarray:
         if self.position is None:
             grid = codes.reshape(self.shape)
-            return (grid != grid[:, :1]).any(axis=1)
-        first = self.first(codes)
-        have = self.position >= 0
-        return (have & (codes[self.position] != first[:, None])).any(axis=1)
+            return grid != grid[:, :1]
+        return (self.position >= 0) & (codes[self.position] != self.first(codes)[:, None])
 
 
 def build_index(unit: pd.Series, period: pd.Series | None, order: Order) -> tuple[Index | None, np.ndarray]:
@@ -228,24 +225,21 @@ def match(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
 
     Values are compared as they are; if that finds nothing, as text (1 and "1").
     """
-    found = pd.Index(known).get_indexer(pd.Index(wanted)) if pd.Index(known).is_unique else _first(wanted, known)
+    found = _first(pd.Index(wanted), pd.Index(known))
     if len(wanted) and (found < 0).all():
         found = _first(_as_text(wanted), _as_text(known))
     return found
 
 
-def _first(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
-    place: dict[object, int] = {}
-    for i, value in enumerate(known):
-        place.setdefault(value, i)
-    return np.array([place.get(w, -1) for w in wanted], dtype=np.intp)
+def _first(wanted: pd.Index, known: pd.Index) -> np.ndarray:
+    first = np.flatnonzero(~known.duplicated())
+    found = known[first].get_indexer(wanted)
+    return np.where(found >= 0, first[found], -1) if len(first) else found
 
 
-def _as_text(values: np.ndarray) -> np.ndarray:
-    return np.array(
-        [str(int(v)) if isinstance(v, (float, np.floating)) and float(v).is_integer() else str(v) for v in values],
-        dtype=object,
-    )
+def _as_text(values: np.ndarray) -> pd.Index:
+    whole = (isinstance(v, (float, np.floating)) and float(v).is_integer() for v in values)
+    return pd.Index([str(int(v)) if w else str(v) for v, w in zip(values, whole, strict=True)], dtype=object)
 
 
 def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -> list[Problem]:

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evalkit.study.component import CARD, Component
+from evalkit.study.component import CARD, Component, Outcome
 from evalkit.study.frame import Columns, Source
 from evalkit.study.money import TABLES
-from evalkit.study.outcome import Outcome
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
 from evalkit.study.spells import spells_of

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitWarning, Problem, first_rows, raise_problems, suggest
-from evalkit.study.calendar import Calendar, calendar_kind, complete, event_problems, make_calendar, period_order
+from evalkit.study.calendar import Calendar, calendar_kind, complete, event_problems, make_calendar, period_positions
 from evalkit.study.exposure import Setting, expose
 from evalkit.study.frame import Columns, check_numbers, check_present, key_array, say_rows
 from evalkit.study.index import Index, build_index, by_row, check_fixed, check_people
@@ -193,7 +193,7 @@ def _check_keys(reading: _Reading) -> Index | None:
     period = columns.panel.column(register.period) if register.period else None
     if period is not None and not _is_calendar(reading, period):
         return None
-    index, repeated = build_index(columns.panel.column(register.unit), period, period_order)
+    index, repeated = build_index(columns.panel.column(register.unit), period, period_positions)
     if index is None:
         what = " and ".join(keys.values())
         where, advice = say_rows(columns.panel, repeated), f"Keep one row for each {what}."
