@@ -91,7 +91,7 @@ class Index:
 
     def changes(self, codes: np.ndarray) -> np.ndarray:
         """(n,) whether a column of codes changes within a unit."""
-        return self._differs(codes).any(axis=1)
+        return np.asarray(self._differs(codes).any(axis=1))
 
     def _differs(self, codes: np.ndarray) -> np.ndarray:
         if self.position is None:
