@@ -9,7 +9,7 @@ import numpy as np
 import evalkit as ek
 from tests.laws.rollouts import rollout, study_of
 
-MEGABYTES = 200
+MEGABYTES = 10
 ROWS = 300
 
 
