@@ -98,11 +98,11 @@ def _python(paid: bool) -> str:
         "import evalkit as ek",
         "",
         'study = ek.Study.load("study.toml")',
-        "print(ek.separability(study))             # which components can be told apart",
-        "evaluation = ek.evaluate(study)           # each by the strongest design that the rollout supports",
+        "print(ek.separability(study))  # which components can be told apart",
+        "evaluation = ek.evaluate(study)  # each by the strongest design that the rollout supports",
         'for sentence in evaluation.verdicts["sentence"]:',
         '    print("-", sentence)',
-        *(["print(evaluation.value)                   # what one more outcome cost"] if paid else []),
+        *(["print(evaluation.value)  # what one more outcome cost"] if paid else []),
         'ek.report(evaluation, "report")',
     ]
     return "\n".join(["```python", *lines, "```"])
