@@ -6,7 +6,6 @@ row; all others are factorised once and scattered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +13,8 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError, OutcomeError, Problem, StudyError, raise_problems, suggest
 from evalkit.show.words import count_words
+from evalkit.study.calendar import period_positions
 from evalkit.study.frame import Columns, Source, key_array, numbers, say_rows, wrong_rows
-
-Order = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,21 +98,16 @@ class Index:
         return (self.position >= 0) & (codes[self.position] != self.first(codes)[:, None])
 
 
-def build_index(unit: pd.Series, period: pd.Series | None, order: Order) -> tuple[Index | None, np.ndarray]:
-    """The grid of a panel and the rows that repeat a unit and period.
-
-    order: function of the distinct period values that gives their positions in time.
-    Returns (None, rows) when any row is a duplicate.
-    """
+def build_index(unit: pd.Series, period: pd.Series | None) -> tuple[Index | None, np.ndarray]:
+    """The grid of a panel and the rows that repeat a unit and period; (None, rows) when any row is a duplicate."""
     u, names = key_array(unit)
     p, stamps = (np.zeros(len(u), dtype=np.int8), np.array([0])) if period is None else key_array(period)
     grid = _sorted_grid(u, p)
     if grid is not None:
-        ids, keys = grid
-        rank = order(stamps[keys] if stamps is not None else keys)
-        if (np.diff(rank) > 0).all():
-            return _in_unit_order(ids, names, stamps[keys] if stamps is not None else keys)
-    return _scattered(u, names, p, stamps, order)
+        ids, keys = grid[0], grid[1] if stamps is None else stamps[grid[1]]
+        if (np.diff(period_positions(keys)) > 0).all():
+            return _in_unit_order(ids, names, keys)
+    return _scattered(u, names, p, stamps)
 
 
 def _sorted_grid(u: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -133,23 +126,19 @@ def _sorted_grid(u: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] 
 
 
 def _in_unit_order(ids: np.ndarray, names: np.ndarray | None, keys: np.ndarray) -> tuple[Index, np.ndarray]:
-    none = np.empty(0, dtype=np.intp)
-    units = ids if names is None else names[ids]
-    if names is None and (ids[1:] > ids[:-1]).all():
-        return Index(units.copy(), keys.copy(), None), none
-    order = stable_order(units)
-    if (order == np.arange(len(order))).all():
-        return Index(units.copy(), keys.copy(), None), none
-    T = len(keys)
-    return Index(units[order], keys.copy(), order[:, None] * T + np.arange(T)), none
+    units = (ids if names is None else names[ids]).copy()
+    order, position = stable_order(units), None
+    if (np.diff(order) != 1).any():
+        units, position = units[order], order[:, None] * len(keys) + np.arange(len(keys))
+    return Index(units, keys.copy(), position), np.empty(0, dtype=np.intp)
 
 
 def _scattered(
-    u: np.ndarray, names: np.ndarray | None, p: np.ndarray, stamps: np.ndarray | None, order: Order
+    u: np.ndarray, names: np.ndarray | None, p: np.ndarray, stamps: np.ndarray | None
 ) -> tuple[Index | None, np.ndarray]:
     i, units = sorted_codes(u, names)
     t, keys = sorted_codes(p, stamps)
-    rank = np.argsort(order(keys), kind="stable")
+    rank = np.argsort(period_positions(keys), kind="stable")
     back = np.empty_like(rank)
     back[rank] = np.arange(len(rank))
     flat = i.astype(np.int64) * len(keys) + back[t]
