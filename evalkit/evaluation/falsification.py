@@ -14,7 +14,7 @@ from evalkit.checks.result import excludes_zero, first_row
 from evalkit.components.wording import lone_person
 from evalkit.designs.protocol import Check, Design
 from evalkit.designs.regression.growth import growth_of_others
-from evalkit.designs.rollout.plan import NEVER
+from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap
 from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.ladder import Run, Window, average_over, run_design, with_options

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from evalkit.components import separability
 from evalkit.components.facts import Facts
 from evalkit.components.switches import Tally, against_each, tally
-from evalkit.designs.rollout.plan import Rules, make_plan
+from evalkit.designs.rollout.plan import Rules
+from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.states import exposure_states
 from evalkit.study.paths import Level, Paths
 
