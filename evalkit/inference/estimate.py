@@ -60,6 +60,7 @@ class Estimate:
     value_parts, mass_parts: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
     cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows.
+    working: (k, k) covariance under the model that the weights were made with, None where they need none.
     """
 
     value: np.ndarray
@@ -70,6 +71,7 @@ class Estimate:
     arms: Arms | None = None
     replicate: Callable[[], Replicates] | None = None
     cells: Callable[..., pd.DataFrame] | None = None
+    working: np.ndarray | None = None
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
     _spreads: dict[str, Spread] = field(default_factory=dict, init=False, repr=False)
 
@@ -138,14 +140,19 @@ class Estimate:
         return self.value_parts.level
 
     def resolve(self, inference: str = "auto") -> str:
-        """The kind of inference in use: jackknife where an arm has fewer than 50 clusters."""
+        """The kind of inference in use where an arm has fewer than 50 clusters: moderated where there is a working
+        covariance, else jackknife."""
         check_choice("inference", inference, INFERENCE)
-        if inference == "jackknife" and self.replicate is None:
+        if inference in ("jackknife", "moderated") and self.replicate is None:
             raise OptionError("This estimate has no delete-one-cluster refits. Use inference='analytic'.")
+        if inference == "moderated" and self.working is None:
+            raise OptionError("inference='moderated' needs weights='least_noise', which have a working covariance.")
         if inference != "auto":
             return inference
         few = self.arms is not None and self.arms.fewest() < FEW
-        return "jackknife" if few and self.replicate is not None else "analytic"
+        if not few or self.replicate is None:
+            return "analytic"
+        return "jackknife" if self.working is None else "moderated"
 
     def vcov(self, cluster: str | None = None, inference: str = "auto") -> np.ndarray:
         """(k, k) covariance. `cluster` names another level ("unit" for none) and means analytic."""
@@ -249,8 +256,9 @@ class Estimate:
         if self.replicate is not None:
             values = np.array([np.atleast_1d(f(row)) for row in self.replicates.values])
             refits = GivenRefits(replace(self.replicates.map(matrix), values=values))
-        parts = self.value_parts.map(matrix)
-        return Estimate(value, np.ones(len(value)), labels.reset_index(drop=True), parts, None, arms, refits)
+        parts, working = self.value_parts.map(matrix), _working(self, matrix)
+        frame = labels.reset_index(drop=True)
+        return Estimate(value, np.ones(len(value)), frame, parts, None, arms, refits, working=working)
 
     def contrast(self, weights: Sequence[float] | np.ndarray, name: str | None = None) -> Estimate:
         """A weighted sum of rows, such as a difference. `weights`: (k,) or (k', k).
@@ -306,13 +314,18 @@ class Estimate:
 
 def _carried(
     est: Estimate, step: Callable[[Replicates], Replicates], matrix: np.ndarray
-) -> tuple[Refits | None, CellWeights | None]:
-    """Refits and cells of rows that are made of those of an estimate: by one more step, and linearly (k', k)."""
+) -> tuple[Refits | None, CellWeights | None, np.ndarray | None]:
+    """Refits, cells and working covariance of rows that are made of those of an estimate: by one more step, and
+    linearly (k', k)."""
     refits = est.replicate.then(step) if isinstance(est.replicate, Refits) else None
     if est.cells is None:
-        return refits, None
+        return refits, None, _working(est, matrix)
     known = est.cells if isinstance(est.cells, CellWeights) else CellWeights(est.cells, ())
-    return refits, CellWeights(known.make, (*known.maps, matrix))
+    return refits, CellWeights(known.make, (*known.maps, matrix)), _working(est, matrix)
+
+
+def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
+    return None if est.working is None else matrix @ np.nan_to_num(est.working) @ matrix.T
 
 
 def _table(est: Estimate, spread: Spread, level: float, inference: str) -> pd.DataFrame:
@@ -358,7 +371,24 @@ def _from_refits(est: Estimate) -> Spread:
     return jackknife(est.value, est.replicates)
 
 
-KINDS: dict[str, Callable[[Estimate], Spread]] = {"analytic": _analytic, "jackknife": _from_refits}
+PRIOR_DF = 10.0
+"""Degrees of freedom that a working covariance is worth beside those of the refits (Smyth 2004, on moderated t)."""
+
+
+def _moderated(est: Estimate) -> Spread:
+    """Variance of the working covariance and of the refits, weighed by their degrees of freedom, which add up:
+    (d0 V_working + d V_refits) / (d0 + d) with d0 + d degrees of freedom. Where a row has no refits it has neither."""
+    refits, working = jackknife(est.value, est.replicates), est.working
+    assert working is not None
+    mine = np.sqrt(PRIOR_DF / (PRIOR_DF + refits.df))
+    theirs = np.sqrt(refits.df / (PRIOR_DF + refits.df))
+    vcov = np.outer(mine, mine) * np.nan_to_num(working) + np.outer(theirs, theirs) * refits.vcov
+    return Spread(vcov, PRIOR_DF + refits.df, refits.reason)
+
+
+KINDS: dict[str, Callable[[Estimate], Spread]] = {
+    "analytic": _analytic, "jackknife": _from_refits, "moderated": _moderated
+}  # fmt: skip
 INFERENCE = ("auto", *KINDS)
 
 

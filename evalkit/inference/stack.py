@@ -36,7 +36,7 @@ def stack(*estimates: Estimate) -> Estimate:
         pd.concat([e.labels for e in estimates], ignore_index=True), stacked([e.value_parts for e in estimates]),
         stacked(masses) if len(masses) == len(estimates) else None,
         stacked_arms(arms) if len(arms) == len(estimates) else None,
-        _refits(estimates), _cells(estimates), _pieces(estimates),
+        _refits(estimates), _cells(estimates), pieces=_pieces(estimates),
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class Person:
 
 
 PLANNED = Person(0.3, 0.4, 0.9, 0.3)
-"""What is assumed before any outcome is read: half of what lasts is there for good, the rest fades by a tenth a period."""
+"""What is assumed before any outcome is read: three parts in ten for good, four that fade by a tenth a period."""
 
 
 def _lags(t: np.ndarray) -> np.ndarray:

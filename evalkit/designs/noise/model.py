@@ -190,3 +190,32 @@ def with_noise(places: Sequence[Place], noise: Sequence[np.ndarray]) -> tuple[Pl
         Place(p.cluster, p.u, p.y, p.steps, p.at, p.level, V, p.weight, p.rows)
         for p, V in zip(places, noise, strict=True)
     )
+
+
+def unit_influence(
+    values: np.ndarray, of: np.ndarray, weights: np.ndarray, R: np.ndarray, cells: CellMeans, L: np.ndarray
+) -> np.ndarray:
+    """(n, k) what each person moves through the mean of the cell: L (C, T, k) weights of cell-periods in k rows."""
+    out, T = np.zeros((len(values), L.shape[2])), values.shape[1]
+    seen = np.isfinite(values)
+    away = np.where(seen, values - cells.mean[of], 0.0) * weights[:, None]
+    patterns, kind = np.unique(seen, axis=0, return_inverse=True)
+    inverses = [_padded_inverse(R, pattern) for pattern in patterns]
+    total = np.zeros((len(cells.path), T, T))
+    for j, Q in enumerate(inverses):
+        count = np.bincount(of[kind.ravel() == j], weights[kind.ravel() == j], minlength=len(total))
+        total += count[:, None, None] * Q
+    for c in np.flatnonzero(np.abs(L).any(axis=(1, 2))):
+        back = np.linalg.pinv(total[c], hermitian=True) @ L[c]
+        units = np.flatnonzero(of == c)
+        for j in np.unique(kind.ravel()[units]):
+            mine = units[kind.ravel()[units] == j]
+            out[mine] = away[mine] @ (inverses[j] @ back)
+    return out
+
+
+def _padded_inverse(R: np.ndarray, pattern: np.ndarray) -> np.ndarray:
+    out, at = np.zeros(R.shape), np.flatnonzero(pattern)
+    if len(at):
+        out[np.ix_(at, at)] = np.linalg.inv(R[np.ix_(at, at)])
+    return out

@@ -80,7 +80,7 @@ class Place:
         """(m + e, r) weights of each row on this place if the model's columns were known."""
         if not len(self.rows):
             return np.zeros((len(self.y), 0))
-        D, VD, M = self._levels
+        _, VD, M = self._levels
         across = self.V[: self.u, self.u :] @ self.weight
         own = (self.level[self.u :, None] == np.unique(self.level[: self.u])).astype(float).T @ self.weight
         inner = cho_solve((M, True), own - VD.T @ across, check_finite=False)

@@ -8,6 +8,7 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.entry import by_arrival, named
+from evalkit.designs.rollout.least_noise import least_noise_estimate
 from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, StartOptions, is_small
 from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import NO_MATCH, Naming, assemble
@@ -53,6 +54,10 @@ class StaggeredRollout(StartOptions):
     arrival: None, or the width in periods of the bands in which units came onto the record: each is compared with those
         of its own band only. Bands are counted from the second period; those there from the first on are one. Cells of
         `weights()` then say between which periods their units came.
+    weights: "equal" for the mean of the base window, the published method; "least_noise" for weights of least variance
+        over the same clean comparisons: every period before exposure weighs by a working covariance of people and
+        places that no effect enters, and a change between two periods counts as alike wherever the others do the
+        same. Rows are then those from the start on, and below 50 clusters inference is "moderated".
 
     Calling raises `OptionError` for an unknown component and `NotIdentifiedError` when no unit ever
     starts the component after a period without it.
@@ -61,6 +66,7 @@ class StaggeredRollout(StartOptions):
     compare: str = "within"
     outcome: str | None = None
     arrival: int | None = None
+    weights: str = "equal"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +75,12 @@ class StaggeredRollout(StartOptions):
         check_choice("compare", self.compare, ("within", "cross_sections"))
         if self.adjust is not None and self.compare != "within":
             raise OptionError("adjust needs compare='within': each unit's covariates are read at its own base.")
+        check_choice("weights", self.weights, ("equal", "least_noise"))
+        if self.weights == "least_noise":
+            plain = {"compare": "within", "adjust": None, "comparison": "not_yet"}
+            for name, only in plain.items():
+                if getattr(self, name) != only:
+                    raise OptionError(f"weights='least_noise' needs {name}={only!r}; it has {getattr(self, name)!r}.")
 
     @property
     def traits(self) -> Traits:
@@ -106,9 +118,13 @@ class StaggeredRollout(StartOptions):
         sums, naming = Sums.of_outcome(paths, level, study.values(self.outcome)), self._naming(study, component)
         if self.adjust is not None:
             return adjusted_estimate(plan, study, sums, self.adjust, naming)
-        return assemble(
-            Contrast(plan, Within(sums) if self.compare == "within" else CrossSections(sums.split())), naming
-        )
+        contrast = Contrast(plan, Within(sums) if self.compare == "within" else CrossSections(sums.split()))
+        if self.weights == "least_noise":
+            kind = by_arrival(study.paths, self.arrival).kind
+            return least_noise_estimate(
+                contrast, exposure_states(paths, component, self.others, kind), self.rules, naming
+            )
+        return assemble(contrast, naming)
 
     def _naming(self, study: StudyLike, component: str) -> Naming:
         outcome = study.outcome(self.outcome)
