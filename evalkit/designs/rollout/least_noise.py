@@ -199,8 +199,10 @@ class CellsUsed:
 
 
 def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rules, naming: Naming) -> Estimate:
-    """Rows of a contrast with weights of least noise: labels, masses and adopters as published. The label `weights` says
-    which they are: equal, and why, where nothing gives a working covariance."""
+    """Rows of a contrast with weights of least noise: labels, masses and adopters as published.
+
+    The label `weights` says which they are: equal, and why, where nothing gives a working covariance.
+    """
     published, contrast = contrast, by_cell(contrast)
     later = np.arange(contrast.n_periods) >= contrast.cohorts[:, None]
     rows = np.flatnonzero((contrast.possible & later).ravel())
