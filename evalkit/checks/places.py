@@ -8,7 +8,7 @@ import pandas as pd
 from evalkit.checks.result import CheckResult, moved
 from evalkit.inference.arms import FEW, FEWEST
 from evalkit.inference.estimate import Estimate
-from evalkit.show.words import plural
+from evalkit.show.words import of_people, plural
 
 
 def without_each(headline: Estimate) -> pd.DataFrame:
@@ -51,7 +51,10 @@ def few_clusters(
     cluster is called."""
     frame = headline.to_frame()
     exposed, comparison = int(frame["clusters_exposed"][0]), int(frame["clusters_comparison"][0])
-    counts = f"{exposed} {plural(place)} {arms[0]} and {comparison} {arms[1]}"
+    if place == "place":
+        counts = f"{exposed} {plural(place)} {arms[0]} and {comparison} {arms[1]}"
+    else:  # each cluster is a person
+        counts = f"{of_people(exposed, plural(place))} {arms[0]} and {of_people(comparison, arms[1])}"
     if min(exposed, comparison) < FEWEST:
         words = f"Only {counts}: too few for an interval to be trusted alone."
     elif min(exposed, comparison) < FEW:

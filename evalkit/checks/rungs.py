@@ -6,8 +6,7 @@ import numpy as np
 
 from evalkit.checks.result import CheckResult
 from evalkit.inference import Estimate, stack
-from evalkit.show.designs import design_words
-from evalkit.show.words import join_words
+from evalkit.show.words import design_words, join_words
 
 ALPHA = 0.05
 

@@ -30,25 +30,24 @@ def pre_trend(leads: Estimate, reach: float, matters: float | None) -> CheckResu
         )
     mean = _averages(usable, [np.ones(len(usable), dtype=bool)])
     frame = mean.to_frame()
-    numbers = {key: float(frame[key][0]) for key in ("estimate", "conf_low", "conf_high")}
+    numbers = [float(frame[key][0]) for key in ("estimate", "conf_low", "conf_high")]
     if not np.isfinite(frame["std_error"][0]):
         return CheckResult(
-            "pre_trend", "informational", "The earlier periods rest on too few places to judge.", **numbers
+            "pre_trend", "informational", "The earlier periods rest on too few places to judge.", *numbers
         )
     p = _joint_p(mean, usable)
     power = _power(usable, frame, reach, matters)
     if p < ALPHA:
-        return CheckResult(
-            "pre_trend", "failed", f"Before the start the two groups were moving apart (p = {p:.3f}).", **numbers
-        )
+        brief = "Before the start the two groups were moving apart"
+        return CheckResult("pre_trend", "failed", f"{brief} (p = {p:.3f}).", *numbers, brief=f"{brief}.")
     if power is not None and power < POWER:
         words = (
             "Before the start the two groups moved alike, but a drift that matters "
             f"would have been seen only {round(100 * power)} times in 100."
         )
-        return CheckResult("pre_trend", "informational", words, **numbers)
+        return CheckResult("pre_trend", "informational", words, *numbers)
     tail = "" if power is None else f"; a drift that matters would have been seen {round(100 * power)} times in 100"
-    return CheckResult("pre_trend", "passed", f"Before the start the two groups moved alike{tail}.", **numbers)
+    return CheckResult("pre_trend", "passed", f"Before the start the two groups moved alike{tail}.", *numbers)
 
 
 def _has_interval(est: Estimate) -> np.ndarray:

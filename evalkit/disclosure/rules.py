@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from evalkit.errors import OptionError, check_choice
+from evalkit.show.words import Count
+from evalkit.study import Study
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,17 @@ class Rules:
         """Whether anything is ever hidden or rounded."""
         return self != Rules(self.name)
 
-    def small(self, counts: Any) -> np.ndarray:
+    def small(self, counts: ArrayLike) -> np.ndarray:
         """Which counts are too small to be said."""
         given = np.asarray(counts, dtype=float)
         low = given >= 0 if self.zeros else given > 0
         return np.asarray(low & (given < self.count))
+
+    def publish(self, count: Count) -> Count:
+        """A number of people as it may be said: withheld where too small, else rounded."""
+        if count.value is None or count.withheld:
+            return count
+        return Count(self.count, withheld=True) if self.small(count.value) else Count(self.shown(count.value))
 
     def shown(self, count: float) -> int:
         """A count that is not hidden, as it is said."""
@@ -91,7 +99,7 @@ def rules_for(words: str) -> Rules:
     return replace(PROFILES["custom"], **found)
 
 
-def about_people(study: Any) -> bool:
+def about_people(study: Study) -> bool:
     """Whether the rows of a study are about members of its clusters (people, pupils), rather than whole places."""
     levels = getattr(study.paths, "levels", None)
     if not levels or study.paths.cluster not in levels:
@@ -99,7 +107,7 @@ def about_people(study: Any) -> bool:
     return bool(study.paths.n_units > len(levels[study.paths.cluster].names))
 
 
-def rules_of(study: Any) -> Rules:
+def rules_of(study: Study) -> Rules:
     """The rules for a study: those it names; else "acro" where its rows are about people, and "none" for places."""
     named = study.settings.get("disclosure") if study.settings else None
     if named:
@@ -107,7 +115,7 @@ def rules_of(study: Any) -> Rules:
     return PROFILES["acro" if about_people(study) else "none"]
 
 
-def dominated(total: Any, first: Any, second: Any, rules: Rules) -> np.ndarray:
+def dominated(total: ArrayLike, first: ArrayLike, second: ArrayLike, rules: Rules) -> np.ndarray:
     """Which totals of a positive amount hang on one or two contributors.
 
     total, first, second: sums of a cell and its largest two contributions. By the rule of shares, and by the p-ratio:

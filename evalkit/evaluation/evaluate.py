@@ -12,6 +12,7 @@ import pandas as pd
 from evalkit.components import Separability, separability
 from evalkit.components.wording import names_of
 from evalkit.designs import TwoWayFixedEffects
+from evalkit.disclosure.rules import Rules
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
 from evalkit.evaluation.arrivals import came_words, rungs_for, width_of
@@ -21,6 +22,7 @@ from evalkit.evaluation.evidence import Finding, decide_all
 from evalkit.evaluation.ladder import MATCHED, UNRECORDED, Choices, Window, people_ladder, rule_words, run
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
+from evalkit.language.statement import Statement, statement
 from evalkit.study import Outcome, Study
 from evalkit.verdicts.rules import Evidence, Verdict
 
@@ -32,12 +34,30 @@ ESTIMATED = ("separable", "additive_only")
 
 
 @dataclass(frozen=True, eq=False)
+class Protection:
+    """What disclosure control left of a study about people, under which rules.
+
+    flow: who is in and who is missing. log: what was hidden and why, never the number. attribution, value: what is left
+    of the whole, None where it would give a hidden effect away.
+    """
+
+    rules: Rules
+    flow: pd.DataFrame
+    log: pd.DataFrame
+    attribution: Attribution | None
+    value: Value | None
+
+
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """Everything `evaluate` found; every number traces to an Estimate.
 
     effects: every design tried, a row each. verdicts: one row a component and outcome. bundles:
     identified combinations. checks: one row a check. event_studies: a frame for each (component,
     outcome). leave_one_out: headlines without each cluster. rules: which design is the headline, why.
+    decisions, statements: evidence, verdict and what may be said, of each component and outcome.
+    protection: None but for what `reporting.safe` returns, whose evidence and tables are as they may be
+    published and which holds no findings.
     """
 
     study: Study
@@ -54,7 +74,9 @@ class Evaluation:
     rules: Mapping[str, str]
     findings: tuple[Finding, ...]
     decisions: tuple[tuple[Evidence, Verdict], ...]
+    statements: tuple[Statement, ...]
     bundle_runs: tuple[BundleRun, ...] = ()
+    protection: Protection | None = None
 
     def estimate(self, component: str, outcome: str | None = None) -> Estimate | None:
         """The headline Estimate behind a verdict, None where there is none."""
@@ -66,18 +88,31 @@ class Evaluation:
 
     def contamination(self, component: str, outcome: str | None = None) -> pd.DataFrame:
         """What two-way fixed effects would hand `component` of the others' effects (weights, no outcome model)."""
-        return TwoWayFixedEffects(outcome=self.study.outcome(outcome).column).contamination(self.study, component)
+        weights = TwoWayFixedEffects(outcome=self.study.outcome(outcome).column).contamination(self.study, component)
+        hidden = self.protection is not None and self.protection.rules.active
+        return weights.drop(columns="cells", errors="ignore") if hidden else weights
+
+    @property
+    def flow(self) -> pd.DataFrame | None:
+        """Who is in and who is missing, as it may be published; None before disclosure control."""
+        return None if self.protection is None else self.protection.flow
 
     @cached_property
-    def attribution(self) -> Attribution:
-        """What each component can be given of the programme's total, on the first outcome; made when asked for."""
+    def attribution(self) -> Attribution | None:
+        """What each component can be given of the programme's total, on the first outcome; made when asked for.
+        None where disclosure control holds it back."""
+        if self.protection is not None:
+            return self.protection.attribution
         from evalkit.evaluation.decomposition.attribute import attribute
 
         return attribute(self)
 
     @cached_property
-    def value(self) -> Value:
-        """Value for money on the first outcome; worked out when asked for."""
+    def value(self) -> Value | None:
+        """Value for money on the first outcome; worked out when asked for. None where disclosure control holds it
+        back, or nothing has a cost."""
+        if self.protection is not None:
+            return self.protection.value
         from evalkit.evaluation.value.money import value_for_money
 
         return value_for_money(self)
@@ -120,17 +155,19 @@ def evaluate(
     )
     bundles = tuple(b for outcome in study.outcomes for b in run_bundles(study, sep, outcome, choices, level))
     decisions = decide_all(study, sep, findings, bundles, level)
+    statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
         study, sep, level, seed, plan,
         effects=tables.effects(findings, level),
-        verdicts=tables.verdicts(decisions),
+        verdicts=tables.verdicts(decisions, statements),
         bundles=tables.bundles(bundles),
-        checks=tables.checks(findings),
+        checks=tables.checks(decisions),
         event_studies=tables.event_studies(findings, level),
         leave_one_out=tables.leave_one_out(findings),
         rules=_rules(study, sep, findings, bundles),
         findings=findings,
         decisions=decisions,
+        statements=statements,
         bundle_runs=bundles,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The fixed sentences of the verdicts, one a verdict and variant. Filled in by `evaluation/words.py`.
+"""The fixed sentences of the verdicts, one a verdict and variant. Filled in by the other files of this part.
 
 {it} is the component's label in quotation marks; {sizes} are shown by `show/numbers.py`. No template claims
 more than a comparison can: a test reads every sentence that they can make.
@@ -19,12 +19,14 @@ FOUND = {
 }
 WHERE = "where it was in place"
 RANGE = "for {outcome}, the likely range is {span}{tail}{window}"
-RESTS = "this rests on {exposed} with it and {comparison} without it at the time"
-RESTS_DOSE = "this rests on {exposed} with more of it and {comparison} with less or without it at the time"
-RESTS_THEM = "this rests on {exposed} with them and {comparison} without them at the time"
-RESTS_SWAP = "this rests on {exposed} that changed over and {comparison} that did not at the time"
-RESTS_SWAP_AT_ONE_TIME = "this rests on {exposed} with the one and {comparison} with the other"
-RESTS_EITHER = "this rests on {exposed} with either of them and {comparison} with neither at the time"
+# What it rests on, and when: 'this rests on 9 states with it and 20 without it at the time'.
+RESTS_ON = "this rests on {rests}"
+RESTS = ("{exposed} with it and {comparison} without it", " at the time")
+RESTS_DOSE = ("{exposed} with more of it and {comparison} with less or without it", " at the time")
+RESTS_THEM = ("{exposed} with them and {comparison} without them", " at the time")
+RESTS_SWAP = ("{exposed} that changed over and {comparison} that did not", " at the time")
+RESTS_SWAP_AT_ONE_TIME = ("{exposed} with the one and {comparison} with the other", "")
+RESTS_EITHER = ("{exposed} with either of them and {comparison} with neither", " at the time")
 BUNDLE_ADDS = "it holds only if the effects of the components simply add up"
 SPEAKS = "{rests}, and speaks of {population}"
 SPEAKS_ALONE = "this speaks of {population}"

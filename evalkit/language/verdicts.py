@@ -1,13 +1,13 @@
 """What a verdict says to people: one fixed sentence for each verdict and variant.
 
-Every public function is pure: evidence and verdict in, words out. The templates stand in
-`evaluation/templates.py`, the numbers are shown by `show/numbers.py`.
+Every function is pure: evidence and verdict in, words out. The templates stand in `language/templates.py`, the
+numbers are shown by `show/numbers.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from evalkit.language import templates as say
 from evalkit.show.numbers import Nouns, Scale, scale_for
@@ -19,7 +19,6 @@ from evalkit.show.words import (
     ordinal_in_words,
     plural,
     quoted,
-    sentence_case,
     sentences,
 )
 from evalkit.verdicts.rules import (
@@ -41,12 +40,18 @@ from evalkit.verdicts.rules import (
 MATERIAL = 0.1
 
 
-def sentence(evidence: Evidence, verdict: Verdict, *, named: bool = True) -> str:
-    """The verdict in plain words, one to six short sentences; `named=False` leaves the label out."""
-    text = _TEXTS[verdict.verdict](evidence, verdict)
-    if not named:
-        return text
-    return full_stop(say.NAMED.format(label=evidence.name, text=text[:1].lower() + text[1:]))
+def found_in_full(evidence: Evidence, verdict: Verdict) -> str:
+    """The verdict in plain words without the component's name, one to six short sentences."""
+    return _TEXTS[verdict.verdict](evidence, verdict)
+
+
+def rests_on(evidence: Evidence, verdict: Verdict) -> str:
+    """What the sentence says that it rests on: '9 states with it and 20 without it'; '' where it says nothing."""
+    if verdict.verdict == "cannot_tell_apart" and evidence.bundle is not None and has_range(evidence.bundle):
+        return _places(evidence, evidence.bundle, _bundle_rests(evidence, evidence.bundle))
+    if verdict.verdict in ("cannot_tell_apart", "not_tested") or verdict.rule == 3:
+        return ""
+    return _places(evidence, evidence, say.RESTS_DOSE if evidence.rests_on_dose else say.RESTS)
 
 
 def bundle_sentence(evidence: Evidence) -> str:
@@ -57,86 +62,22 @@ def bundle_sentence(evidence: Evidence) -> str:
     if not has_range(bundle):
         template = say.SWAP_NO_RANGE if min(bundle.signs) < 0 else say.BUNDLE_NO_RANGE
         return sentences(template, bundle.reason)
-    changed = say.RESTS_SWAP if evidence.period else say.RESTS_SWAP_AT_ONE_TIME
-    swapped = say.RESTS_EITHER if bundle.additive else changed
-    template = swapped if min(bundle.signs) < 0 else say.RESTS_THEM
     adds = say.BUNDLE_ADDS if bundle.additive else ""
-    return sentences(_bundle_found(evidence, bundle), _rests(evidence, bundle, template), adds)
+    rests = _rests(evidence, bundle, _bundle_rests(evidence, bundle))
+    return sentences(bundle_found(evidence, bundle), rests, adds)
 
 
-def may_say(evidence: Evidence, verdict: Verdict) -> str:
-    """One sentence that a careful speaker may say aloud."""
-    it, direction = quoted(evidence.name), say.DIRECTIONS[verdict.direction]
-    if verdict.verdict == "shown":
-        found = ", ".join(part for part in (_found(evidence), for_some(evidence)) if part)
-        return full_stop(say.MAY_SHOWN.format(it=it, found=found))
-    if verdict.verdict == "likely":
-        listed = "; ".join(w.words for w in all_weaknesses(evidence))
-        return full_stop(say.MAY_LIKELY.format(it=it, direction=direction, weaknesses=listed))
-    if verdict.verdict == "no_sign":
-        template = say.MAY_NO_SIGN_HARM if harm_not_ruled_out(evidence) else say.MAY_NO_SIGN
-        return full_stop(template.format(it=it, margin=margin_words(evidence)))
-    if verdict.verdict == "not_tested":
-        return full_stop(say.MAY_NOT_TESTED.format(it=it))
-    if verdict.verdict == "cannot_tell_apart":
-        return full_stop(_may_say_apart(evidence))
-    template = say.MAY_POINTS if verdict.direction else say.MAY_CANNOT
-    return full_stop(template.format(it=it, direction=direction))
-
-
-def may_not_say(evidence: Evidence, verdict: Verdict) -> str:
-    """Claims that these data do not carry, each in quotation marks, separated by semicolons."""
-    key = verdict.verdict + (f"_{verdict.direction}" if verdict.verdict in ("shown", "likely") else "")
-    if verdict.verdict == "no_sign" and not inside_margin(evidence):
-        key = "no_sign_harm"
-    claims = [c.format(label=evidence.name) for c in say.MAY_NOT[key]]
-    if verdict.verdict in ("shown", "likely"):
-        claims.append(say.MAY_NOT_RANK.format(label=evidence.name))
-        last = _last(evidence.clean_until)
-        if last is not None and evidence.period:
-            claims.append(say.MAY_NOT_LAST.format(periods=count_words(last + 1, evidence.period)))
-    return full_stop("; ".join(quoted(sentence_case(c)) for c in claims))
-
-
-def what_would_change_our_mind(evidence: Evidence, verdict: Verdict) -> str:
-    """What data, place or date would move the verdict. The rollout's own cure is used where there is one."""
-    e = evidence
-    if verdict.verdict == "shown":
-        return full_stop(say.MIND_SHOWN)
-    if verdict.verdict == "likely" or (verdict.verdict == "cannot_tell" and verdict.direction):
-        return full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, all_weaknesses(e))))
-    if verdict.verdict == "no_sign":
-        return full_stop(say.MIND_NO_SIGN.format(margin=margin_words(e)))
-    if verdict.verdict == "cannot_tell":
-        return _mind_cannot_tell(e, verdict)
-    if e.cure:
-        return full_stop(e.cure)
-    if verdict.verdict == "cannot_tell_apart":
-        return full_stop(say.MIND_APART.format(periods=plural(e.period)) if e.period else say.MIND_APART_AT_ONE_TIME)
-    if e.status != "not_tested":
-        return full_stop(say.MIND_NOT_SEEN.format(outcome=quoted(e.outcome_name)))
-    untested = say.MIND_NOT_TESTED if e.period else say.MIND_NOT_TESTED_AT_ONE_TIME
-    return full_stop(untested.format(places=plural(e.place), units=plural(e.unit or "unit")))
-
-
-def in_one_breath(rows: Iterable[Mapping[str, object]]) -> str:
-    """A short paragraph naming the components by verdict, in the order of `rows` (the register's, never of size).
-
-    Each row has `verdict`, `direction` and `label` (or `component`).
-    """
-    groups: dict[tuple[str, str], list[str]] = {key: [] for key, _ in say.BREATH}
-    for row in rows:
-        verdict = str(row["verdict"])
-        direction = str(row.get("direction") or "") if verdict in ("shown", "likely", "cannot_tell") else ""
-        groups[verdict, direction].append(str(row.get("label") or row["component"]))
-    found = any(names for (verdict, _), names in groups.items() if verdict in ("shown", "likely"))
-    lead = "" if found or not any(groups.values()) else say.BREATH_NONE
-    return sentences(lead, *(t.format(names=join_words(groups[key])) for key, t in say.BREATH if groups[key]))
+def _bundle_rests(evidence: Evidence, bundle: BundleEvidence) -> tuple[str, str]:
+    if min(bundle.signs) >= 0:
+        return say.RESTS_THEM
+    if bundle.additive:
+        return say.RESTS_EITHER
+    return say.RESTS_SWAP if evidence.period else say.RESTS_SWAP_AT_ONE_TIME
 
 
 def window_words(lag: int, clean_until: float | None, period: str, its: str = "its") -> str:
     """'in its first four months', 'from its second to its fourth month', '' where nothing bounds it."""
-    last = _last(clean_until)
+    last = last_period(clean_until)
     if not period or (last is None and lag <= 0):
         return ""
     first = ordinal_in_words(lag + 1)
@@ -232,7 +173,7 @@ def scale_in(e: Evidence, x: Evidence | BundleEvidence) -> Scale:
     return scale_for(values, e.kind, nouns, spread, apart=(margin, -margin))
 
 
-def _found(e: Evidence, x: Evidence | BundleEvidence | None = None) -> str:
+def found_words(e: Evidence, x: Evidence | BundleEvidence | None = None) -> str:
     """'about 9 more in every 100 people were recorded as ... than we would have expected (likely range ...)'."""
     x = x or e
     scale = scale_in(e, x)
@@ -245,14 +186,14 @@ def _found(e: Evidence, x: Evidence | BundleEvidence | None = None) -> str:
 
 def _found_where(e: Evidence) -> str:
     window = window_words(e.lag, e.clean_until, e.period)
-    return ", ".join(part for part in (window, say.WHERE, _found(e)) if part)
+    return ", ".join(part for part in (window, say.WHERE, found_words(e)) if part)
 
 
-def _bundle_found(e: Evidence, bundle: BundleEvidence) -> str:
+def bundle_found(e: Evidence, bundle: BundleEvidence) -> str:
     gained = [quoted(n) for n, w in zip(bundle.labels, bundle.signs, strict=True) if w > 0]
     lost = [quoted(n) for n, w in zip(bundle.labels, bundle.signs, strict=True) if w < 0]
     window = window_words(bundle.lag, bundle.clean_until, e.period, "their")
-    found = ", ".join(part for part in (window, _found(e, bundle)) if part)
+    found = ", ".join(part for part in (window, found_words(e, bundle)) if part)
     if lost:
         return say.BUNDLE_INSTEAD.format(gained=join_words(gained), lost=join_words(lost), found=found)
     template = say.BUNDLE_SUM if bundle.kind == "sum" else say.BUNDLE_TOGETHER
@@ -307,14 +248,20 @@ def _speaks_for(e: Evidence) -> str:
     return say.SPEAKS_FOR.format(some=for_some(e), others=others) if for_some(e) else ""
 
 
-def _rests(e: Evidence, x: Evidence | BundleEvidence, template: str) -> str:
+def _rests(e: Evidence, x: Evidence | BundleEvidence, template: tuple[str, str]) -> str:
     """Places with and without, and whom it speaks of unless the natural frequency has already said so."""
-    population = "" if e.kind == "share" else e.population
+    if places := _places(e, x, template, template[1]):
+        return say.RESTS_ON.format(rests=places)
+    return say.SPEAKS_ALONE.format(population=e.population) if e.population and e.kind != "share" else ""
+
+
+def _places(e: Evidence, x: Evidence | BundleEvidence, template: tuple[str, str], when: str = "") -> str:
     if x.clusters_exposed <= 0:
-        return say.SPEAKS_ALONE.format(population=population) if population else ""
+        return ""
     exposed = count_words(x.clusters_exposed, e.place)
-    rests = template.format(exposed=exposed, comparison=f"{x.clusters_comparison:,}")
-    return say.SPEAKS.format(rests=rests, population=population) if population else rests
+    places = template[0].format(exposed=exposed, comparison=f"{x.clusters_comparison:,}") + when
+    population = "" if e.kind == "share" else e.population
+    return say.SPEAKS.format(rests=places, population=population) if population else places
 
 
 def _listed(found: Iterable[Weakness]) -> str:
@@ -350,42 +297,6 @@ def blocking(e: Evidence) -> tuple[Weakness, ...]:
     return failed_main_checks(e) + additivity
 
 
-def _remedies(e: Evidence, found: Iterable[Weakness]) -> str:
-    listed = dict.fromkeys(
-        say.REMEDIES[w.name].format(place=e.place, places=plural(e.place), units=plural(e.unit or "unit"))
-        for w in found
-    )
-    return join_words(list(listed))
-
-
-def _mind_cannot_tell(e: Evidence, v: Verdict) -> str:
-    if v.rule == 3:
-        return full_stop(e.cure or say.MIND_CLUSTERS.format(places=plural(e.place)))
-    more = (say.MIND_MORE if e.period else say.MIND_MORE_AT_ONE_TIME).format(units=plural(e.place))
-    if e.margin is None:
-        return sentences(say.MIND_MARGIN, more)
-    if benefit_below_margin(e):
-        return full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, blocking(e))))
-    times = (v.smallest_detectable / e.margin) ** 2
-    if not math.isfinite(times) or times < 1.2:
-        return full_stop(more)
-    if times > 20:
-        return full_stop(say.MIND_FAR.format(margin=margin_words(e), units=plural(e.place)))
-    said = number_in_words(max(2, math.ceil(times)))
-    return full_stop(say.MIND_MORE_DATA.format(margin=margin_words(e), times=said, units=plural(e.place)))
-
-
-def _may_say_apart(e: Evidence) -> str:
-    names = join_words([quoted(n) for n in (e.name, *other_labels(e))])
-    if e.bundle is None or not has_range(e.bundle):
-        return say.MAY_APART.format(all=names) if other_labels(e) else say.MAY_CANNOT.format(it=names)
-    template = say.MAY_SWAP_FOUND if min(e.bundle.signs) < 0 else say.MAY_APART_FOUND
-    found = _found(e, e.bundle)
-    if min(e.bundle.signs) < 0:
-        return template.format(found=_bundle_found(e, e.bundle))
-    return template.format(found=f"with {names} together, {found}")
-
-
 def other_labels(e: Evidence) -> list[str]:
     """Labels of the bundle's members other than this component."""
     if e.bundle is None:
@@ -397,6 +308,6 @@ def has_range(bundle: BundleEvidence) -> bool:
     return all(math.isfinite(v) for v in (bundle.estimate, bundle.conf_low, bundle.conf_high))
 
 
-def _last(clean_until: float | None) -> int | None:
+def last_period(clean_until: float | None) -> int | None:
     """The last event time claimed as a whole number, None where nothing bounds it."""
     return int(clean_until) if clean_until is not None and math.isfinite(clean_until) else None

@@ -10,20 +10,26 @@ import tempfile
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from evalkit.errors import EvalkitError
+from evalkit.evaluation import Evaluation
 from evalkit.evaluation.safe import safe, without_small_numbers
 from evalkit.reporting.method import inputs, sha256, versions
+from evalkit.reporting.names import period_words
 from evalkit.reporting.notebook import make_notebook, run_notebook, to_page, write_notebook
 from evalkit.reporting.plan import read_plan
-from evalkit.reporting.register import period_words
+from evalkit.study import Study
 
 
 def report(
-    evaluation: Any, folder: str | Path, *, level: float = 0.95, seed: int = 0, plan: str | Path | None = None
+    evaluation: Evaluation | Study | str | Path,
+    folder: str | Path,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    plan: str | Path | None = None,
 ) -> Path:
     """Write report.html, report.ipynb, tables, figures and manifest.json into `folder`; return the page's path.
 
@@ -37,7 +43,8 @@ def report(
     place = Path(folder).resolve()
     place.mkdir(parents=True, exist_ok=True)
     study, given = _study_of(evaluation)
-    level, seed = getattr(given, "level", level), getattr(given, "seed", seed)
+    if given is not None:
+        level, seed = given.level, given.seed
     file = study_file(study, place)
     title = study.title or study.question or "Report"
     relative = Path(os.path.relpath(file, place)).as_posix()
@@ -57,14 +64,13 @@ def report(
     return page
 
 
-def study_file(study: Any, folder: Path) -> Path:
+def study_file(study: Study, folder: Path) -> Path:
     """The file that gives `study`: the one it was read from, else one saved beside `folder`, named by content.
 
     Never under a folder called reports, because the rows are about units.
     """
-    read = tuple(getattr(study, "inputs", ()))
-    if read:
-        return Path(read[0]).resolve()
+    if study.inputs:
+        return Path(study.inputs[0]).resolve()
     base = _outside(folder)
     with tempfile.TemporaryDirectory(dir=base, prefix=".study-") as draft:
         study.save(Path(draft))
@@ -84,15 +90,11 @@ def _outside(folder: Path) -> Path:
     return folder.parent
 
 
-def _study_of(given: Any) -> tuple[Any, Any | None]:
+def _study_of(given: Evaluation | Study | str | Path) -> tuple[Study, Evaluation | None]:
     """(study, evaluation or None) from whatever was handed over."""
-    from evalkit.study import Study
-
     if isinstance(given, (str, Path)):
         return Study.load(given), None
-    if hasattr(given, "verdicts"):
-        return given.study, given
-    return given, None
+    return (given.study, given) if isinstance(given, Evaluation) else (given, None)
 
 
 def _same_verdicts(before: pd.DataFrame, after: pd.DataFrame, file: Path) -> None:
@@ -106,7 +108,7 @@ def _same_verdicts(before: pd.DataFrame, after: pd.DataFrame, file: Path) -> Non
         )
 
 
-def _write_manifest(place: Path, study: Any, file: Path, facts: dict[str, Any], verdicts: pd.DataFrame) -> None:
+def _write_manifest(place: Path, study: Study, file: Path, facts: dict[str, object], verdicts: pd.DataFrame) -> None:
     periods = study.paths.periods
     made = sorted(p for p in place.rglob("*") if p.is_file() and p.name != "manifest.json")
     manifest = {

@@ -1,4 +1,4 @@
-"""A report in other formats, all from the one page: HTML again, tagged PDF by Chromium, Word."""
+"""A report in other formats: HTML again and Word from its notebook, tagged PDF from its page by Chromium."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 from evalkit.errors import EvalkitError, check_choice
 from evalkit.reporting.notebook import to_page
@@ -24,7 +25,7 @@ _DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+\-Z][^)]*)?\)")
 def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tuple[Path, ...]:
     """Write report.html, report.pdf or report.docx into a report's folder; return their paths.
 
-    The page is made from the notebook that was run, the others from the page, so that all say the same. Raises
+    Page and Word are made from the notebook that was run, the PDF from the page, so that all say the same. Raises
     `EvalkitError` where there is no report, and where what a format needs is not installed.
     """
     place = Path(folder)
@@ -33,9 +34,13 @@ def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tup
         check_choice("--to", name, FORMATS)
     page = place / "report.html"
     if "html" in wanted:
-        page.write_text(to_page(nbformat.read(_there(place / "report.ipynb"), as_version=4)), encoding="utf-8")
+        page.write_text(to_page(_notebook(place)), encoding="utf-8")
     _there(page)
     return tuple(_write(page, name) for name in wanted)
+
+
+def _notebook(place: Path) -> NotebookNode:
+    return nbformat.read(_there(place / "report.ipynb"), as_version=4)
 
 
 def _there(path: Path) -> Path:
@@ -50,7 +55,7 @@ def _write(page: Path, name: str) -> Path:
     if name == "docx":
         from evalkit.reporting.word import to_word
 
-        return to_word(page, page.with_suffix(".docx"))
+        return to_word(_notebook(page.parent), page.with_suffix(".docx"))
     return page
 
 

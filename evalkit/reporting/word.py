@@ -1,4 +1,5 @@
-"""A report as a Word document: headings, lists, tables with header rows, pictures with their alternative texts."""
+"""A report as a Word document, from the blocks that its notebook holds: headings, lists, tables with header rows,
+pictures with their alternative texts."""
 
 from __future__ import annotations
 
@@ -6,20 +7,24 @@ import io
 import zipfile
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from bs4 import BeautifulSoup, Tag
+from nbformat import NotebookNode
 
 from evalkit.errors import EvalkitError
+from evalkit.reporting.blocks import BLOCKS, Block, Heading, Listing, Paragraph, PictureWords, from_data, words
+from evalkit.show.tables import Table
+
+if TYPE_CHECKING:
+    from docx.document import Document
 
 _WIDTH_CM = 16.5
 _FIXED = datetime(2000, 1, 1)
-_SKIP = {"nav", "script", "style", "svg"}
 _LANGUAGE = "en-GB"
 
 
-def to_word(page: Path, target: Path) -> Path:
-    """Write a report's page as .docx beside its figures; the same page gives the same bytes.
+def to_word(notebook: NotebookNode, target: Path) -> Path:
+    """Write a report's notebook as .docx beside its figures; the same notebook gives the same bytes.
 
     Pictures are the PNG files that the report wrote into figures/. Raises `EvalkitError` where python-docx is not
     installed.
@@ -28,20 +33,23 @@ def to_word(page: Path, target: Path) -> Path:
         import docx
     except ImportError:
         raise EvalkitError("Word needs the package python-docx: install evalkit with its extra [word].") from None
-    soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
     document = docx.Document()
-    _prepare(document, soup.title.get_text() if soup.title else "Report")
-    main = soup.find("main") or soup
-    for section in main.find_all("section", id="code"):
-        section.decompose()
-    _blocks(document, main, page.parent / "figures")
+    _prepare(document, str(notebook.metadata.get("title", "Report")))
+    for block in blocks_of(notebook):
+        _write(document, block, target.parent / "figures")
     held = io.BytesIO()
     document.save(held)
     target.write_bytes(_settled(held.getvalue()))
     return target
 
 
-def _prepare(document: Any, title: str) -> None:
+def blocks_of(notebook: NotebookNode) -> list[Block]:
+    """The blocks of every section that a notebook shows, in order."""
+    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
+    return [b for o in outputs if "data" in o and BLOCKS in o.data for b in from_data(o.data[BLOCKS])]
+
+
+def _prepare(document: Document, title: str) -> None:
     from docx.oxml.ns import qn
     from docx.shared import Cm, Pt
 
@@ -58,76 +66,52 @@ def _prepare(document: Any, title: str) -> None:
         section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
 
 
-def _blocks(document: Any, parent: Tag, figures: Path) -> None:
-    """Every block of the page in order."""
-    for child in parent.children:
-        if not isinstance(child, Tag) or child.name in _SKIP:
-            continue
-        if child.name in ("h1", "h2", "h3", "h4"):
-            document.add_heading(_words(child), int(child.name[1]))
-        elif child.name == "p":
-            _paragraph(document, child)
-        elif child.name in ("ul", "ol"):
-            for item in child.find_all("li", recursive=False):
-                document.add_paragraph(_words(item), style="List Bullet" if child.name == "ul" else "List Number")
-        elif child.name == "table":
-            _table(document, child)
-        elif child.name == "figure":
-            _figure(document, child, figures)
-        elif child.name == "summary":
-            continue
-        else:
-            _blocks(document, child, figures)
+def _write(document: Document, block: Block, figures: Path) -> None:
+    match block:
+        case Heading(level, text):
+            document.add_heading(text, level)
+        case Paragraph(text):
+            document.add_paragraph(words(text))
+        case Listing(items, numbered):
+            for item in items:
+                document.add_paragraph(words(item), style="List Number" if numbered else "List Bullet")
+        case Table():
+            _table(document, block)
+        case PictureWords():
+            _picture(document, block, figures / f"{block.name}.png")
+        case _:
+            raise TypeError(f"{type(block).__name__} has no place in a Word document.")
 
 
-def _words(tag: Tag) -> str:
-    return " ".join(tag.get_text(" ", strip=False).split()).replace(" .", ".").replace(" ,", ",").replace(" ;", ";")
-
-
-def _paragraph(document: Any, tag: Tag) -> None:
-    if words := _words(tag):
-        document.add_paragraph(words)
-
-
-def _table(document: Any, tag: Tag) -> None:
+def _table(document: Document, block: Table) -> None:
     """A table with its caption above, a header row that repeats, and row headers in bold."""
     from docx.oxml.ns import qn
 
-    caption = tag.find("caption")
-    if caption:
-        document.add_paragraph(_words(caption), style="Caption")
-    rows = [[c for c in row.find_all(["th", "td"], recursive=False)] for row in tag.find_all("tr")]
-    if not rows:
-        return
-    table = document.add_table(rows=len(rows), cols=len(rows[0]), style="Light Grid")
+    document.add_paragraph(block.caption, style="Caption")
+    rows = [block.columns, *(tuple(c.text for c in row) for row in block.rows)]
+    table = document.add_table(rows=len(rows), cols=len(block.columns), style="Light Grid")
     properties = table.rows[0]._tr.get_or_add_trPr()
     properties.append(properties.makeelement(qn("w:tblHeader"), {qn("w:val"): "true"}))
-    if caption:
-        described = table._tbl.tblPr
-        described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): _words(caption)}))
-    for cells, made in zip(rows, table.rows, strict=True):
-        for cell, place in zip(cells, made.cells, strict=True):
-            run = place.paragraphs[0].add_run(_words(cell))
-            run.bold = cell.name == "th"
-    document.add_paragraph()
+    described = table._tbl.tblPr
+    described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): block.caption}))
+    for i, (row, made) in enumerate(zip(rows, table.rows, strict=True)):
+        for j, (text, place) in enumerate(zip(row, made.cells, strict=True)):
+            place.paragraphs[0].add_run(text).bold = i == 0 or j == 0
+    document.add_paragraph(block.note)
 
 
-def _figure(document: Any, tag: Tag, figures: Path) -> None:
+def _picture(document: Document, block: PictureWords, file: Path) -> None:
     """A picture with its alternative text, its caption, and the long description as text."""
     from docx.shared import Cm
 
-    name = str(tag.get("id", "")).removeprefix("figure-")
-    file = figures / f"{name}.png"
-    image, caption = tag.find("img"), tag.find("figcaption")
-    if file.is_file() and isinstance(image, Tag):
+    if file.is_file():
         shape = document.add_picture(str(file), width=Cm(_WIDTH_CM))
         drawn = shape._inline.docPr
-        drawn.set("descr", str(image.get("alt", "")))
-        drawn.set("name", name)
-    if caption:
-        document.add_paragraph(_words(caption), style="Caption")
-    for paragraph in tag.select("details p"):
-        _paragraph(document, paragraph)
+        drawn.set("descr", block.alt)
+        drawn.set("name", block.name)
+    document.add_paragraph(block.title, style="Caption")
+    for line in filter(str.strip, block.description.split("\n")):
+        document.add_paragraph(line)
 
 
 def _settled(document: bytes) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg, special
 
 from evalkit.errors import EvalkitWarning, NotIdentifiedError
+from evalkit.show.words import of_people
 
 _MOST = 60
 _TIGHT = 1e-12
@@ -129,7 +130,7 @@ def _check_overlap(logit: np.ndarray, exposed: np.ndarray) -> None:
     extreme = int((np.abs(logit) > _FAR).sum())
     if extreme:
         warnings.warn(
-            f"The propensity score of {extreme} people is all but 0 or 1: a covariate nearly decides who was "
+            f"The propensity score of {of_people(extreme)} is all but 0 or 1: a covariate nearly decides who was "
             "exposed. These people have nobody like them in the other arm.",
             EvalkitWarning,
             stacklevel=2,

@@ -27,7 +27,7 @@ from evalkit.evaluation.ladder import Choices, Window
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import critical
 from evalkit.show.tables import Table, from_frame
-from evalkit.show.words import count_words, join_words
+from evalkit.show.words import join_words, of_people
 from evalkit.study import Outcome, Study
 
 PIECES = ("piece", "kind", "components", "estimate", "std_error", "conf_low", "conf_high", "people_periods", "reason")
@@ -384,8 +384,10 @@ def _notes(evaluation: Evaluation, ledger: Ledger) -> tuple[str, ...]:
         whole = float(c.mass.sum())
         if ledger.programme is not None and round(ledger.claimed(c.name)) < round(whole):
             label = label_of(evaluation.study, c.members)
-            out.append(f"{label}: {ledger.claimed(c.name):,.0f} of {count_words(round(whole), 'people period')} lie in "
-                       "the total; for the rest nobody untreated was left to compare with.")  # fmt: skip
+            size = round(whole)
+            periods = of_people(f"{size:,}", "people period" if size == 1 else "people periods")
+            out.append(f"{label}: {of_people(f'{ledger.claimed(c.name):,.0f}', 'of')} {periods} lie in the total; "
+                       "for the rest nobody untreated was left to compare with.")  # fmt: skip
     if ledger.programme is not None and ledger.programme.arrival is not None:
         within = within_words(names_of(evaluation.study), ledger.programme.arrival)
         out.append(f"What would have been without the programme is read among those who came onto the record {within}.")
