@@ -18,7 +18,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint report site picture recovery speed inventory constraints clean
+.PHONY: help install demo test frozen lint report site picture recovery speed inventory constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -54,6 +54,9 @@ $(AXE): $(READY)
 
 test: $(READY) $(AXE) ## run every test
 	@$(BIN)/python -m pytest -n 2 -q
+
+frozen: $(READY) ## compare every study's answers and reports with tests/frozen (minutes); exit 1 if any moved
+	@$(BIN)/python tests/frozen/make.py --check --reports --jobs 2
 
 lint: $(READY) ## ruff and the type checker
 	@$(BIN)/ruff check . && $(BIN)/mypy

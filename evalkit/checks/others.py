@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit.checks.result import CheckResult
 from evalkit.inference import Estimate, stack
-from evalkit.inference.arms import FEWEST
+from evalkit.inference.replicates import FEWEST
 from evalkit.show.words import join_words
 
 STILL_GROWING = "others_still_growing"

@@ -6,7 +6,7 @@ import numpy as np
 
 from evalkit.checks.result import CheckResult
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.multiplicity import holm
+from evalkit.inference.intervals import holm
 
 ALPHA = 0.05
 

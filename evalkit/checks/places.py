@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.checks.result import CheckResult, moved
-from evalkit.inference.arms import FEW, FEWEST
 from evalkit.inference.estimate import Estimate
+from evalkit.inference.replicates import FEW, FEWEST
 from evalkit.show.words import of_people, plural
 
 

@@ -8,8 +8,8 @@ from scipy import stats
 
 from evalkit.checks.result import CheckResult, moved
 from evalkit.inference import Estimate, stack
-from evalkit.inference.aggregate import Averaging
 from evalkit.inference.intervals import joint_test
+from evalkit.inference.replicates import Averaging
 from evalkit.show.words import join_words
 
 BINS = 4

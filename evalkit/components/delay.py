@@ -51,7 +51,6 @@ def condensed(paths: Paths) -> Paths:
     return replace(
         paths, units=np.arange(len(first)), path=paths.path[first], seen=None if seen is None else seen[first],
         levels={name: replace(level, codes=level.codes[first]) for name, level in levels.items()}, weights=None,
-        _cells={},
     )  # fmt: skip
 
 
@@ -63,7 +62,7 @@ def some(paths: Paths, rows: np.ndarray) -> Paths:
     """Some rows of condensed paths. What can be told apart among some can be told apart among all."""
     return in_use(replace(
         paths, units=np.arange(len(rows)), path=paths.path[rows], seen=None if paths.seen is None else paths.seen[rows],
-        levels={name: replace(level, codes=level.codes[rows]) for name, level in paths.levels.items()}, _cells={},
+        levels={name: replace(level, codes=level.codes[rows]) for name, level in paths.levels.items()},
     ))  # fmt: skip
 
 
@@ -79,7 +78,6 @@ def changed(paths: Paths, change: Change) -> Paths:
     path[rows] = paths.n_paths + np.arange(len(rows))
     return in_use(replace(
         paths, path=path, state=np.concatenate([paths.state, state]), reach=np.vstack([paths.reach, paths.reach[old]]),
-        _cells={},
     ))  # fmt: skip
 
 

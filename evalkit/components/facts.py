@@ -10,9 +10,8 @@ import numpy as np
 from evalkit.components.pairwise import Against, against_each, shared_tally
 from evalkit.components.switches import ENOUGH, Members, Sight, Tally, members_of, sight_of, tally
 from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.rollout.pairs import Pairs, expected_noise, make_pairs, pair_arena, pair_sizes, path_sizes
-from evalkit.designs.rollout.plan import Plan, Rules, make_plan
-from evalkit.designs.rollout.states import arena
+from evalkit.designs.rollout.plan import Plan, Rules, expected_noise, make_plan
+from evalkit.designs.rollout.states import Pairs, exposure_states, make_pairs, pair_sizes, pair_states, path_sizes
 from evalkit.study.paths import OFF, Paths
 
 
@@ -25,7 +24,7 @@ def pair_members(pairs: Pairs, sight: Sight | None, n_clusters: int) -> Members:
 
 def pair_plan(paths: Paths, pairs: Pairs, ignored: bool = False) -> Plan:
     """The four-arm plan: what a pair does not share must go the same way in the pairs compared."""
-    return make_plan(pair_arena(paths, pairs, ignored=ignored), Rules(others="same"), leads=False)
+    return make_plan(pair_states(paths, pairs, ignored), Rules(others="same"), leads=False)
 
 
 def people_tally(paths: Paths, pairs: Pairs, members: Members) -> Tally:
@@ -57,7 +56,7 @@ def in_use(paths: Paths) -> Paths:
     used, path = np.unique(paths.path, return_inverse=True)
     if len(used) == paths.n_paths:
         return paths
-    return replace(paths, path=path.reshape(-1), state=paths.state[used], reach=paths.reach[used], _cells={})
+    return replace(paths, path=path.reshape(-1), state=paths.state[used], reach=paths.reach[used])
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,7 @@ class Facts:
 
     def _plan(self, others: str, lookback: int = 0) -> Plan:
         rules = Rules(others=others, lookback=lookback)
-        return make_plan(arena(self.paths, self.component, others), rules, leads=False)
+        return make_plan(exposure_states(self.paths, self.component, others), rules, leads=False)
 
     def _tally(self, plan: Plan) -> Tally:
         return tally(plan, self.members, self.paths.n_periods)

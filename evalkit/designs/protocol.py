@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from evalkit.inference import Estimate, Interval
 from evalkit.study import Outcome
 from evalkit.study.paths import Paths
+
+Basis = Literal[
+    "parallel trends", "kinds alike", "additivity", "dose", "matching", "weighting", "cutoff", "randomisation"
+]  # fmt: skip
+"""What an answer may rest on. "kinds alike": eligible and ineligible people of a place would have moved alike."""
+
+Check = Literal[
+    "pre_trend", "pre_trend_by_leads", "others_still_growing", "growth_taken_out", "stayers", "by_people", "score_form"
+]  # fmt: skip
+"""Checks that some designs invite; those of one place, few places, other designs and other dates are for every one."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a design's answer rests on, whom it compares, and what speaks for or against it.
+
+    rests_on: assumptions that carry the answer, under the options chosen. arms: words for exposed and comparison
+    units. checks: names of the checks that it invites beyond those of every answer, in the order in which they are
+    shown.
+    """
+
+    rests_on: frozenset[Basis]
+    arms: tuple[str, str] = ("with it", "without")
+    checks: tuple[Check, ...] = ()
 
 
 class WithCovariates(Protocol):

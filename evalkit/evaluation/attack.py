@@ -18,8 +18,8 @@ from evalkit.designs.rollout.triple import EffectGap
 from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.ladder import Run, Window, average_over, run_design
 from evalkit.inference import Estimate
-from evalkit.inference.arms import FEWEST
 from evalkit.inference.randomisation import average_effect, randomise
+from evalkit.inference.replicates import FEWEST
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
 from evalkit.study.spells import spells_of, unsure

@@ -83,7 +83,6 @@ def _with(paths: Paths, drop: list[int], added: list[tuple[str, np.ndarray, np.n
         assigned_at={**{paths.components[k]: paths.assigned_at[paths.components[k]] for k in keep}, **level},
         lags=(*(paths.lags[k] for k in keep), *(lags[n] for n in names)),
         always_on=(*(paths.always_on[k] for k in keep), *(False for _ in names)),
-        _cells={},
     )
 
 

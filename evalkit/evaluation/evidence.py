@@ -15,7 +15,7 @@ from evalkit.disclosure.people import distinct, had
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.ladder import DOSE, JOINT, MATCHED, UNCHANGED, WEIGHTED, Run, Window
 from evalkit.inference import Estimate
-from evalkit.inference.multiplicity import holm
+from evalkit.inference.intervals import holm
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide

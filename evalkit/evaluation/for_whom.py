@@ -18,8 +18,7 @@ from evalkit.designs.people.people import People, Who, gather, read_column
 from evalkit.designs.people.score import fit_score
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import OptionError
-from evalkit.inference.intervals import check_level
-from evalkit.inference.multiplicity import holm
+from evalkit.inference.intervals import check_level, holm
 from evalkit.show.words import join_words
 from evalkit.study import Study
 

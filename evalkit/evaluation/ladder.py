@@ -197,13 +197,5 @@ def run(rung: Rung, study: StudyLike, component: str, window: Window) -> Run:
 
 
 def average_over(rows: Estimate, window: Window) -> Estimate | None:
-    """Mass-weighted average of the rows in the window, None when there is none.
-
-    A design that gives one number without event times has no window, and keeps its number.
-    """
-    if "event_time" not in rows.labels:
-        return rows if len(rows) == 1 else None
-    keep = window.holds(rows.labels["event_time"].to_numpy())
-    if not keep.any():
-        return None
-    return rows.select(np.flatnonzero(keep)).aggregate("simple")
+    """Mass-weighted average of the rows in the window, None when there is none."""
+    return rows.over(window.lag, window.until)

@@ -1,5 +1,5 @@
-"""Estimates and their uncertainty: contributions, covariance, jackknife, intervals."""
+"""Estimates and their uncertainty: influence, covariance, refits, intervals."""
 
 from evalkit.inference.estimate import Estimate as Estimate
-from evalkit.inference.interval import Interval as Interval
+from evalkit.inference.intervals import Interval as Interval
 from evalkit.inference.stack import stack as stack

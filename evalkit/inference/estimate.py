@@ -1,29 +1,55 @@
 """Estimate: one immutable value under everything (design 2.4).
 
-Values, masses, labels and contributions; standard errors, p-values and intervals are functions of
+Values, masses, labels and influence; standard errors, p-values and intervals are functions of
 them and are never stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import methodcaller
 
 import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
-from evalkit.inference.aggregate import Averaging
-from evalkit.inference.arms import FEW, Arms
-from evalkit.inference.contributions import Contributions, DenseSource, Rows
-from evalkit.inference.intervals import check_level, critical, p_values, std_errors, sup_t
-from evalkit.inference.jackknife import Replicates, jackknife
-from evalkit.inference.labels import check_alike, common, common_rows, composition, first_reason
-from evalkit.inference.shown import SAID, cautions, reasons_in_words, rows_in_words, short
-from evalkit.inference.spread import Spread, joined
+from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors, sup_t
+from evalkit.inference.labels import (
+    SAID,
+    cautions,
+    check_alike,
+    common,
+    common_rows,
+    composition,
+    first_reason,
+    reasons_in_words,
+    rows_in_words,
+    short,
+)
+from evalkit.inference.replicates import FEW, Arms, Averaging, GivenRefits, Once, Refits, Replicates, jackknife
+from evalkit.inference.sources import DenseSource, Influence, Rows
 
-INFERENCE = ("auto", "analytic", "jackknife")
+_KEYS: dict[str, tuple[str, ...]] = {
+    "simple": (),
+    "event_time": ("event_time",),
+    "cohort": ("cohort",),
+    "period": ("period",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CellWeights:
+    """Cells of a design, for the rows that linear maps (each (k', k)) have made of its own rows."""
+
+    make: Callable[..., pd.DataFrame]
+    maps: tuple[np.ndarray, ...]
+
+    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+        for step in reversed(self.maps):
+            matrix = step if matrix is None else matrix @ step
+        return self.make(matrix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,25 +57,36 @@ class Estimate:
     """Estimates of k numbers that share units.
 
     value: (k,) NaN where not identified. mass: (k,) adopters a row speaks for. labels: k rows.
-    value_parts, mass_parts: contributions of the values, and of the masses that average them.
+    value_parts, mass_parts: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
+    cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows.
+    An Estimate is data: it pickles where `replicate`, `cells` and the sources of influence do.
     """
 
     value: np.ndarray
     mass: np.ndarray
     labels: pd.DataFrame
-    value_parts: Contributions
-    mass_parts: Contributions | None = None
+    value_parts: Influence
+    mass_parts: Influence | None = None
     arms: Arms | None = None
     replicate: Callable[[], Replicates] | None = None
     cells: Callable[..., pd.DataFrame] | None = None
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        for array in (self.value, self.mass):
-            array.flags.writeable = False
+        self._freeze()
+        if self.replicate is not None and not isinstance(self.replicate, Refits):
+            object.__setattr__(self, "replicate", Refits(Once(self.replicate)))
         if not len(self.value) == len(self.mass) == len(self.labels) == self.value_parts.width:
             raise EvalkitError("An Estimate needs one label, one mass and one contribution column for each value.")
+
+    def _freeze(self) -> None:
+        for array in (self.value, self.mass):
+            array.flags.writeable = False
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._freeze()
 
     @classmethod
     def from_influence(
@@ -61,7 +98,7 @@ class Estimate:
         ids: Sequence[object] | None = None,
         clusters: Sequence[object] | None = None,
     ) -> Estimate:
-        """An Estimate from contributions (n, k) made elsewhere: `estimate - truth ~ influence.sum(0)`.
+        """An Estimate from influence (n, k) made elsewhere: `estimate - truth ~ influence.sum(0)`.
 
         ids: (n,) unit ids; clusters: (n,) names, or None for one cluster a unit.
         """
@@ -71,18 +108,17 @@ class Estimate:
         if clusters is not None:
             names, codes = np.unique(np.asarray(clusters), return_inverse=True)
             levels["cluster"] = (codes, names)
-        rows = Rows(ids, levels)
-        parts = ((DenseSource(rows, matrix), np.eye(matrix.shape[1])),)
-        contributions = Contributions(parts, "cluster" if clusters is not None else "unit")
+        parts = ((DenseSource(Rows(ids, levels), matrix), np.eye(matrix.shape[1])),)
+        made = Influence(parts, "cluster" if clusters is not None else "unit")
         value = np.array(value, dtype=float)
-        return cls(value, np.ones(len(value)), labels.reset_index(drop=True), contributions)
+        return cls(value, np.ones(len(value)), labels.reset_index(drop=True), made)
 
     def __len__(self) -> int:
         return len(self.value)
 
     @property
     def influence(self) -> np.ndarray:
-        """(n, k) contributions by unit: records about people, made when asked for.
+        """(n, k) influence by unit: records about people, made when asked for.
 
         A row that is not identified is a column of NaN.
         """
@@ -103,7 +139,7 @@ class Estimate:
 
     @property
     def level(self) -> str:
-        """Level at which contributions are clustered by default."""
+        """Level at which influence is clustered by default."""
         return self.value_parts.level
 
     def resolve(self, inference: str = "auto") -> str:
@@ -141,22 +177,8 @@ class Estimate:
     def _spread(self, inference: str) -> Spread:
         kind = self.resolve(inference)
         if kind not in self._spreads:
-            self._spreads[kind] = self._made_spread(kind)
+            self._spreads[kind] = KINDS[kind](self)
         return self._spreads[kind]
-
-    def _made_spread(self, kind: str) -> Spread:
-        if kind == "jackknife":
-            return jackknife(self.value, self.replicates)
-        return Spread(self._analytic(None), self._analytic_df(), ("",) * len(self))
-
-    def _analytic_df(self) -> np.ndarray:
-        """(k,) infinite, but where refits are not to be had and an arm is small: one less than its people or clusters,
-        the least that Welch's formula gives."""
-        df = np.full(len(self), np.inf)
-        if self.replicate is None and self.arms is not None:
-            fewest = np.minimum(*self.arms.counts())
-            df = np.where(fewest < FEW, np.maximum(fewest - 1.0, 1.0), df)
-        return np.where(np.isnan(self.value), np.nan, df)
 
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """Labels with estimate, std_error, conf_low, conf_high, p_value, df, inference, clusters.
@@ -219,12 +241,13 @@ class Estimate:
         section 3.3); within a cohort periods weigh alike. "simple", "cohort" and "period" use event
         times 0 and later.
         """
-        check_choice("kind", kind, ("simple", "event_time", "cohort", "period"))
+        check_choice("kind", kind, tuple(_KEYS))
         needed = {"event_time", *_KEYS[kind]} - set(self.labels.columns)
         if needed:
             lack = " and ".join(sorted(needed))
             raise EvalkitError(f"aggregate({kind!r}) needs rows by {lack}, which this estimate does not have.")
-        return _grouped(self, kind)
+        member, labels = _groups(self.labels, kind)
+        return self.apply(Averaging(member, by_mass=kind != "cohort", total_mass=kind != "cohort"), labels)
 
     def average(self) -> Estimate:
         """One number: event times 0 and later and periods alike, cohorts by their shares."""
@@ -234,51 +257,54 @@ class Estimate:
             keep = self.labels["event_time"].to_numpy() >= 0
         by_mass = "cohort" in self.labels and "period" not in self.labels
         labels = common(self.labels, keep).assign(estimand=f"average of {kind}")
-        averaging = Averaging(keep[:, None], by_mass=by_mass, total_mass=True)
-        return self.apply(averaging, labels)
+        return self.apply(Averaging(keep[:, None], by_mass=by_mass, total_mass=True), labels)
+
+    def over(self, first: int, last: int | None = None) -> Estimate | None:
+        """Average over event times `first` to `last`, each retained adopter and period once; None where no row is of
+        those times. An estimate of one number without event times keeps its number."""
+        if "event_time" not in self.labels:
+            return self if len(self) == 1 else None
+        time = self.labels["event_time"].to_numpy()
+        keep = (time >= first) & (time <= (np.inf if last is None else last))
+        return self.select(np.flatnonzero(keep)).aggregate("simple") if keep.any() else None
 
     def apply(self, averaging: Averaging, labels: pd.DataFrame) -> Estimate:
-        """Averages of rows, with contributions, estimated shares and refits carried along."""
-        value, mass = averaging(self.value[None], self.mass[None])
+        """Averages of rows, with influence, estimated shares and refits carried along."""
+        value, mass = (x[0] for x in averaging(self.value[None], self.mass[None]))
         by_value, by_mass, mass_map = averaging.jacobians(self.value, self.mass)
-        parts = self.value_parts.map(by_value)
-        mass_parts = None
+        parts, mass_parts, used = self.value_parts.map(by_value), None, by_value != 0
         if self.mass_parts is not None:
-            shares = self.mass_parts.map(by_mass)
-            parts = _add(parts, shares)
+            parts = parts.plus(self.mass_parts.map(by_mass))
             mass_parts = self.mass_parts.map(mass_map)
-        used = by_value != 0
         labels = labels.assign(reason=["" if np.isfinite(v) else first_reason(self.labels, averaging.member[:, j])
-                                       for j, v in enumerate(value[0])])  # fmt: skip
-        return Estimate(value[0], mass[0], labels, parts, mass_parts,
-                        None if self.arms is None else self.arms.map(used),
-                        self._refit(lambda r: _average_replicates(averaging, used, r)),
-                        self._recell(by_value))  # fmt: skip
+                                       for j, v in enumerate(value)])  # fmt: skip
+        arms = None if self.arms is None else self.arms.map(used)
+        refits = self._then(methodcaller("average", averaging, used))
+        return Estimate(value, mass, labels, parts, mass_parts, arms, refits, self._cells_of(by_value))
 
-    def _refit(self, f: Callable[[Replicates], Replicates]) -> Callable[[], Replicates] | None:
-        return None if self.replicate is None else (lambda: f(self.replicates))
+    def _then(self, step: Callable[[Replicates], Replicates]) -> Refits | None:
+        return self.replicate.then(step) if isinstance(self.replicate, Refits) else None
 
-    def _recell(self, matrix: np.ndarray) -> Callable[..., pd.DataFrame] | None:
-        make = self.cells
-        return None if make is None else (lambda after=None: make(matrix if after is None else after @ matrix))
+    def _cells_of(self, matrix: np.ndarray) -> CellWeights | None:
+        """Cells of linear combinations (k', k) of the rows."""
+        if isinstance(self.cells, CellWeights):
+            return CellWeights(self.cells.make, (*self.cells.maps, matrix))
+        return None if self.cells is None else CellWeights(self.cells, (matrix,))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Smooth function of the values by the delta method: f (k,) -> (k',), jacobian (k', k).
 
-        Refits are passed through `f` itself.
+        Refits are passed through `f` itself, at once.
         """
         matrix = np.atleast_2d(np.asarray(jacobian, dtype=float))
         value = np.atleast_1d(np.asarray(f(self.value), dtype=float))
-        used = matrix != 0
-        arms = None if self.arms is None else self.arms.map(used)
-
-        def refit(r: Replicates) -> Replicates:
-            values = np.array([np.atleast_1d(f(row)) for row in r.values])
-            mapped = r.map(matrix)
-            return Replicates(r.names, r.level, values, mapped.masses, mapped.exposed, mapped.comparison)
-
-        return Estimate(value, np.ones(len(value)), labels.reset_index(drop=True), self.value_parts.map(matrix),
-                        None, arms, self._refit(refit))  # fmt: skip
+        arms = None if self.arms is None else self.arms.map(matrix != 0)
+        refits = None
+        if self.replicate is not None:
+            values = np.array([np.atleast_1d(f(row)) for row in self.replicates.values])
+            refits = GivenRefits(replace(self.replicates.map(matrix), values=values))
+        parts = self.value_parts.map(matrix)
+        return Estimate(value, np.ones(len(value)), labels.reset_index(drop=True), parts, None, arms, refits)
 
     def contrast(self, weights: Sequence[float] | np.ndarray, name: str | None = None) -> Estimate:
         """A weighted sum of rows, such as a difference. `weights`: (k,) or (k', k).
@@ -297,26 +323,20 @@ class Estimate:
         labels["estimand"] = name or "contrast"
         why = (first_reason(self.labels, u) for u in used)
         labels["reason"] = ["" if np.isfinite(v) else w for v, w in zip(value, why, strict=True)]
-        return Estimate(value, np.ones(len(value)), labels, self.value_parts.map(matrix), None,
-                        None if self.arms is None else self.arms.map(used), self._refit(lambda r: r.map(matrix)),
-                        self._recell(matrix))  # fmt: skip
+        arms = None if self.arms is None else self.arms.map(used)
+        parts, refits = self.value_parts.map(matrix), self._then(methodcaller("map", matrix))
+        return Estimate(value, np.ones(len(value)), labels, parts, None, arms, refits, self._cells_of(matrix))
 
     def select(self, keep: np.ndarray) -> Estimate:
         """The rows where `keep` (k,) is true, or at the positions it lists."""
         index = np.arange(len(self))[keep]
         pick = np.eye(len(self))[index]
         labels = self.labels.iloc[index].reset_index(drop=True)
-
-        def refit(r: Replicates) -> Replicates:
-            return Replicates(r.names, r.level, r.values[:, index], r.masses[:, index],
-                              r.exposed[:, index], r.comparison[:, index])  # fmt: skip
-
-        arms = self.arms
-        return Estimate(self.value[index], self.mass[index], labels, self.value_parts.map(pick),
-                        None if self.mass_parts is None else self.mass_parts.map(pick),
-                        None if arms is None else Arms(arms.exposed[:, index], arms.comparison[:, index], arms.size),
-                        self._refit(refit),
-                        self._recell(pick))  # fmt: skip
+        mass_parts = None if self.mass_parts is None else self.mass_parts.map(pick)
+        arms = None if self.arms is None else self.arms.select(index)
+        refits = self._then(methodcaller("select", index))
+        return Estimate(self.value[index], self.mass[index], labels, self.value_parts.map(pick), mass_parts, arms,
+                        refits, self._cells_of(pick))  # fmt: skip
 
     def weights(self) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, window, sign, weight; and came_from, came_to where
@@ -342,31 +362,26 @@ class Estimate:
         return from_frame(short(self.to_frame()), f"Estimate of {rows_in_words(len(self))}").to_html()
 
 
-def _add(a: Contributions, b: Contributions) -> Contributions:
-    """Sum of two contribution matrices with the same columns; one source's lifts are merged."""
-    parts = list(a.parts)
-    for source, lift in b.parts:
-        for i, (mine, own) in enumerate(parts):
-            if mine is source:
-                parts[i] = (mine, own + lift)
-                break
-        else:
-            parts.append((source, lift))
-    return Contributions(tuple(parts), a.level)
+def _analytic(est: Estimate) -> Spread:
+    """Covariance of the influence. Degrees of freedom are infinite, but where refits are not to be had and an arm is
+    small: one less than its people or clusters, the least that Welch's formula gives."""
+    df = np.full(len(est), np.inf)
+    if est.replicate is None and est.arms is not None:
+        fewest = np.minimum(*est.arms.counts())
+        df = np.where(fewest < FEW, np.maximum(fewest - 1.0, 1.0), df)
+    return Spread(est._analytic(None), np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
 
 
-def _average_replicates(averaging: Averaging, used: np.ndarray, r: Replicates) -> Replicates:
-    values, masses = averaging(r.values, r.masses)
-    pick = used.T.astype(np.float32)
-    return Replicates(r.names, r.level, values, masses, (r.exposed.astype(np.float32) @ pick) > 0,
-                      (r.comparison.astype(np.float32) @ pick) > 0)  # fmt: skip
+def _from_refits(est: Estimate) -> Spread:
+    return jackknife(est.value, est.replicates)
 
 
-_KEYS = {"simple": (), "event_time": ("event_time",), "cohort": ("cohort",), "period": ("period",)}
+KINDS: dict[str, Callable[[Estimate], Spread]] = {"analytic": _analytic, "jackknife": _from_refits}
+INFERENCE = ("auto", *KINDS)
 
 
-def _grouped(est: Estimate, kind: str) -> Estimate:
-    labels = est.labels
+def _groups(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Which rows (k, k') are averaged together, and the labels of the averages."""
     keep = np.ones(len(labels), dtype=bool) if kind == "event_time" else labels["event_time"].to_numpy() >= 0
     names = [c for c in ("component", "outcome", *_KEYS[kind]) if c in labels]
     chosen = labels[keep]
@@ -379,5 +394,4 @@ def _grouped(est: Estimate, kind: str) -> Estimate:
     frame = frame.drop(columns=[c for c in ("cohort", "period", "event_time") if c not in _KEYS[kind] and c in frame])
     if kind == "event_time":
         frame["composition"] = composition(labels, member)
-    averaging = Averaging(member, by_mass=kind != "cohort", total_mass=kind != "cohort")
-    return est.apply(averaging, frame)
+    return member, frame

@@ -1,11 +1,61 @@
-"""Pointwise intervals, simultaneous bands and tests: pure functions of a covariance."""
+"""Pointwise intervals, simultaneous bands, tests and adjusted p values: pure functions of a covariance."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from evalkit.errors import OptionError
+
+ROUNDING = 1e-10
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range with no honest influence behind it: regression discontinuity, bounds, randomisation.
+
+    Verdicts take it; `stack` and attribution refuse it by name.
+    """
+
+    value: float
+    low: float
+    high: float
+    provenance: str
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Covariance (k, k), degrees of freedom (k,), and why a row has none ("" when it has)."""
+
+    vcov: np.ndarray
+    df: np.ndarray
+    reason: tuple[str, ...]
+
+    def of_sums(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Standard errors and degrees of freedom, (m,) each, of weighted sums (m, k) of the rows.
+
+        A row counts where its weight is not 0: there a row without a variance leaves NaN. Degrees of freedom are the
+        smallest of the rows that count, infinite where none does.
+        """
+        se = np.zeros(len(matrix))
+        for i, line in enumerate(matrix):
+            used = np.flatnonzero(line)
+            se[i] = np.sqrt(np.maximum(line[used] @ self.vcov[np.ix_(used, used)] @ line[used], 0.0))
+        return se, np.where((matrix != 0) & ~np.isnan(self.df), self.df, np.inf).min(axis=1)
+
+
+def joined(parts: Sequence[Spread], own: np.ndarray, vcov: np.ndarray) -> Spread:
+    """One spread of the rows of `parts`: their own standard errors `own` (k,), joined by the correlation of `vcov`
+    (k, k), each with its own degrees of freedom and reason (design 2.6). A row that has no variance in `vcov` has
+    none here."""
+    root = np.sqrt(np.diag(vcov))
+    scale = np.divide(own, root, out=np.ones(len(own)), where=root > 0)
+    reasons = tuple(r for p in parts for r in p.reason)
+    return Spread(vcov * np.outer(scale, scale), np.concatenate([p.df for p in parts]), reasons)
 
 
 def check_level(level: float) -> float:
@@ -13,9 +63,6 @@ def check_level(level: float) -> float:
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
         raise OptionError(f"level={level!r} is not a confidence level. Use a number between 0 and 1, such as 0.95.")
     return float(level)
-
-
-ROUNDING = 1e-10
 
 
 def std_errors(vcov: np.ndarray, value: np.ndarray | None = None) -> np.ndarray:
@@ -28,19 +75,30 @@ def std_errors(vcov: np.ndarray, value: np.ndarray | None = None) -> np.ndarray:
 
 def critical(df: np.ndarray, level: float) -> np.ndarray:
     """Two-sided quantile of t(df); normal where df is infinite."""
-    return stats.t.ppf(0.5 + level / 2, np.where(np.isnan(df), np.inf, df))
+    return np.asarray(stats.t.ppf(0.5 + level / 2, np.where(np.isnan(df), np.inf, df)))
 
 
 def p_values(value: np.ndarray, se: np.ndarray, df: np.ndarray) -> np.ndarray:
     """Two-sided p of value = 0 under t(df)."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return 2 * stats.t.sf(np.abs(value / se), np.where(np.isnan(df), np.inf, df))
+        return np.asarray(2 * stats.t.sf(np.abs(value / se), np.where(np.isnan(df), np.inf, df)))
 
 
 def correlation(vcov: np.ndarray) -> np.ndarray:
     """Correlation matrix of the rows with a variance."""
     se = np.sqrt(np.diag(vcov))
-    return vcov / np.outer(se, se)
+    return np.asarray(vcov / np.outer(se, se))
+
+
+def _largest_t(vcov: np.ndarray, df: float, draws: int, seed: int) -> np.ndarray:
+    """(draws,) max |t| over jointly estimated rows, by seeded draws, with a chi-square divisor for few clusters."""
+    values, vectors = np.linalg.eigh(correlation(vcov))
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    rng = np.random.default_rng(seed)
+    z = np.abs(rng.standard_normal((draws, len(vcov))) @ root.T).max(axis=1)
+    if np.isfinite(df):
+        z = z / np.sqrt(rng.chisquare(df, draws) / df)
+    return np.asarray(z)
 
 
 def sup_t(vcov: np.ndarray, df: float, level: float, draws: int = 4000, seed: int = 20210901) -> float:
@@ -49,26 +107,39 @@ def sup_t(vcov: np.ndarray, df: float, level: float, draws: int = 4000, seed: in
     Montiel Olea and Plagborg-Moller (2019), algorithm 1 (plug-in sup-t), with a chi-square divisor
     for few clusters. vcov: (k, k) with positive diagonal. Never below the pointwise quantile.
     """
-    k = len(vcov)
     pointwise = float(critical(np.array([df]), level)[0])
-    if k == 1:
+    if len(vcov) == 1:
         return pointwise
-    values, vectors = np.linalg.eigh(correlation(vcov))
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    rng = np.random.default_rng(seed)
-    z = np.abs(rng.standard_normal((draws, k)) @ root.T).max(axis=1)
-    if np.isfinite(df):
-        z = z / np.sqrt(rng.chisquare(df, draws) / df)
-    return max(float(np.quantile(z, level)), pointwise)
+    return max(float(np.quantile(_largest_t(vcov, df, draws, seed), level)), pointwise)
 
 
 def joint_test(value: np.ndarray, vcov: np.ndarray, df: float, draws: int = 4000, seed: int = 20210901) -> float:
     """p of all rows zero by the sup-t statistic (few clusters: never a Wald test)."""
     t = float(np.max(np.abs(value / np.sqrt(np.diag(vcov)))))
-    values, vectors = np.linalg.eigh(correlation(vcov))
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    rng = np.random.default_rng(seed)
-    z = np.abs(rng.standard_normal((draws, len(value))) @ root.T).max(axis=1)
-    if np.isfinite(df):
-        z = z / np.sqrt(rng.chisquare(df, draws) / df)
+    z = _largest_t(vcov, df, draws, seed)
     return float((np.sum(z >= t) + 1) / (draws + 1))
+
+
+def holm(p: ArrayLike, family: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Adjust p values by Holm's step-down rule (Holm 1979, Scandinavian Journal of Statistics 6, 65-70).
+
+    `p` (k,): p values, NaN where there is none. `family` (k,) of booleans: members of the family, fixed before
+    outcomes were read; a member whose p value is NaN still counts towards its size. By default the family is
+    the p values that are not NaN. Returns (k,): adjusted values in [0, 1], NaN for NaN and for non-members.
+    Raises OptionError for values outside [0, 1] or a family of another length.
+    """
+    values = np.atleast_1d(np.asarray(p, dtype=float))
+    seen = ~np.isnan(values)
+    if np.any((values[seen] < 0) | (values[seen] > 1)):
+        raise OptionError("p has values outside 0 to 1. Pass p values, with NaN where there is none.")
+    member = seen if family is None else np.atleast_1d(np.asarray(family, dtype=bool))
+    if member.shape != values.shape:
+        raise OptionError(f"family has {member.size} entries and p has {values.size}. Pass one boolean a p value.")
+    adjusted = np.full(values.shape, np.nan)
+    if (seen & member).any():
+        from statsmodels.stats.multitest import multipletests  # importing statsmodels takes longer than an audit
+
+        # Members without a p value stand last, so that they count towards the size of the family and change no other.
+        found = multipletests(np.where(seen, values, 1.0)[member], method="holm")[1]
+        adjusted[member] = np.where(seen[member], found, np.nan)
+    return adjusted

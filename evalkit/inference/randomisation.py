@@ -10,33 +10,98 @@ as the claim that every order was equally likely; `among` says among whom.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, replace
 from math import factorial, prod
-from typing import Any, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.interval import Interval
-from evalkit.inference.intervals import check_level
+from evalkit.inference.intervals import Interval, check_level
 
 AMONG = ("all", "alike")
 _TIE = 1e-10
+
+
+class Level(Protocol):
+    """A level at which somebody decided."""
+
+    @property
+    def names(self) -> np.ndarray:
+        """(G,) names of its clusters."""
+
+
+class Cells(Protocol):
+    """Units grouped by cluster and path: the cell of each unit, and the cluster and path of each cell."""
+
+    @property
+    def of(self) -> np.ndarray:
+        """(n,) cell of each unit."""
+
+    @property
+    def cluster(self) -> np.ndarray:
+        """(C,) cluster of each cell."""
+
+    @property
+    def path(self) -> np.ndarray:
+        """(C,) path of each cell."""
+
+
+class Paths(Protocol):
+    """Exposure paths: what is read of `evalkit.study.Paths`, which this part may not import."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
+
+    @property
+    def path(self) -> np.ndarray:
+        """(n,) index of each unit's path."""
+
+    @property
+    def state(self) -> np.ndarray:
+        """(P, T, K) int16 state of each component."""
+
+    @property
+    def reach(self) -> np.ndarray:
+        """(P, K) whether the component can reach these units at all."""
+
+    @property
+    def levels(self) -> Mapping[str, Level]:
+        """Every level by name."""
+
+    @property
+    def assigned_at(self) -> Mapping[str, str]:
+        """Level at which each component was decided."""
+
+    @property
+    def n_periods(self) -> int:
+        """How many periods there are."""
+
+    def index(self, component: str) -> int:
+        """Position of a component."""
+
+    def others(self, component: str) -> np.ndarray:
+        """(P, T) one code for the joint state of every other component."""
+
+    def cells(self, level: str) -> Cells:
+        """Units grouped by cluster and path at one level."""
+
+
+AnyPaths = TypeVar("AnyPaths", bound=Paths)
 
 
 class Runs(Protocol):
     """What is run: exposure paths, and an outcome on their rows (a Study, or a view of one)."""
 
     @property
-    def paths(self) -> Any:
+    def paths(self) -> Paths:
         """Exposure paths."""
 
-    def values(self, outcome: Any = None) -> np.ndarray:
+    def values(self, outcome: str | None = None) -> np.ndarray:
         """(n, T) outcome, NaN where not seen."""
 
-    def outcome(self, name: Any = None) -> Any:
+    def outcome(self, name: str | None = None) -> object:
         """The outcome's description."""
 
 
@@ -49,14 +114,14 @@ class Rearranged:
     seen, or None."""
 
     study: Runs
-    paths: Any
+    paths: Paths
     instead: np.ndarray | None = None
 
-    def values(self, outcome: Any = None) -> np.ndarray:
+    def values(self, outcome: str | None = None) -> np.ndarray:
         y = self.study.values(outcome)
         return y if self.instead is None else np.where(np.isfinite(y), self.instead, np.nan)
 
-    def outcome(self, name: Any = None) -> Any:
+    def outcome(self, name: str | None = None) -> object:
         return self.study.outcome(name)
 
 
@@ -155,7 +220,9 @@ def randomise(
     )  # fmt: skip
 
 
-def average_effect(design: Any, component: str, window: tuple[int, int | None] = (0, None)) -> Headline:
+def average_effect(
+    design: Callable[[Runs, str], Estimate | Interval], component: str, window: tuple[int, int | None] = (0, None)
+) -> Headline:
     """The headline of any design: the mass-weighted average over event times in `window` (first, last or None).
 
     A design whose rows have no event times gives its only row. NaN where the design cannot be run.
@@ -166,20 +233,10 @@ def average_effect(design: Any, component: str, window: tuple[int, int | None] =
             rows = design(study, component)
         except NotIdentifiedError:
             return float("nan")
-        return _average(rows, window)
+        one = rows.over(*window) if isinstance(rows, Estimate) else rows
+        return float("nan") if one is None else float(np.ravel(one.value)[0])
 
     return run
-
-
-def _average(rows: Any, window: tuple[int, int | None]) -> float:
-    if not isinstance(rows, Estimate):
-        return float(rows.value)
-    keep = np.ones(len(rows), dtype=bool)
-    if "event_time" in rows.labels:
-        at = rows.labels["event_time"].to_numpy()
-        keep = (at >= window[0]) & (at <= (np.inf if window[1] is None else window[1]))
-    keep &= np.isfinite(rows.value) & (rows.mass > 0)
-    return float(np.average(rows.value[keep], weights=rows.mass[keep])) if keep.any() else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +267,7 @@ class Deal:
         return prod(each)
 
 
-def rearrange(paths: Any, component: str, deal: Deal, order: np.ndarray) -> Any:
+def rearrange(paths: AnyPaths, component: str, deal: Deal, order: np.ndarray) -> AnyPaths:
     """Paths with the component's schedule of cluster `order[c]` in cluster c; all else as it was.
 
     order: (G,) clusters of the deal's level. Units that the component cannot reach stay off.
@@ -223,10 +280,10 @@ def rearrange(paths: Any, component: str, deal: Deal, order: np.ndarray) -> Any:
     state = paths.state[old].copy()
     mine = which < none
     state[mine, :, k] = deal.schedules[which[mine]]
-    return replace(paths, path=path[cells.of], state=state, reach=paths.reach[old], _cells={})
+    return replace(paths, path=path[cells.of], state=state, reach=paths.reach[old])
 
 
-def make_deal(paths: Any, component: str, among: str = "all") -> Deal:
+def make_deal(paths: Paths, component: str, among: str = "all") -> Deal:
     """The clusters and schedules of one component, from exposure paths alone. Raises as `randomise` does."""
     check_choice("among", among, AMONG)
     level, k = paths.assigned_at[component], paths.index(component)
@@ -249,7 +306,7 @@ def _code(rows: np.ndarray) -> np.ndarray:
     return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _schedules(paths: Any, component: str, level: str) -> np.ndarray:
+def _schedules(paths: Paths, component: str, level: str) -> np.ndarray:
     """(G, T) state of the component for those it can reach, by cluster; off where nobody is reached."""
     k, cells = paths.index(component), paths.cells(level)
     reached = paths.reach[cells.path, k]
@@ -266,11 +323,11 @@ def _schedules(paths: Any, component: str, level: str) -> np.ndarray:
     return schedule
 
 
-def _exposure(paths: Any, component: str) -> np.ndarray:
+def _exposure(paths: Paths, component: str) -> np.ndarray:
     """(n, T) one where the component is on, part-way included."""
     state = paths.state[:, :, paths.index(component)]
     on = (state != 0) & (state != np.iinfo(np.int16).min)
-    return on[paths.path].astype(float)
+    return np.asarray(on[paths.path], dtype=float)
 
 
 def _orders(deal: Deal, draws: int, seed: int) -> tuple[Iterator[np.ndarray], bool]:

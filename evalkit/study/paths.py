@@ -7,9 +7,11 @@ and the rows that exist, never an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
+from weakref import ref
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,45 @@ from evalkit.errors import OptionError
 
 OFF = 0
 UNKNOWN = np.int16(-32768)
+_T = TypeVar("_T")
+
+
+class Memo:
+    """What was worked out once for an object, by a key, kept as long as the object lives.
+
+    `dataclasses.replace`, copies and pickles begin with an empty one. Threads may ask at the same time: both may
+    work a value out, and both are given the one that was put in first.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, tuple[Any, ref | None]] = {}
+
+    def get(
+        self,
+        key: Hashable,
+        make: Callable[[], _T],
+        about: np.ndarray | None = None,
+        keep: Callable[[_T], bool] | None = None,
+    ) -> _T:
+        """The value under `key`: what `make` gave when it was first asked for.
+
+        about: an array that the value belongs to; another array has its own, and the value goes when the array does.
+        keep: says of a value just made whether to keep it, by its size for example.
+        """
+        place = (key, None if about is None else id(about))
+        if place in self._kept:
+            return self._kept[place][0]
+        value = make()
+        if keep is not None and not keep(value):
+            return value
+        watch = None if about is None else ref(about, lambda _: self._kept.pop(place, None))
+        return self._kept.setdefault(place, (value, watch))[0]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __reduce__(self) -> tuple[type[Memo], tuple[()]]:
+        return Memo, ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +110,7 @@ class Paths:
     always_on: (K,) registered as always on.
     doses: (K,) the dose of each component's states 1, 2, ..., averaged where a bin holds several;
         their ranks where nothing is given.
+    memo: what was worked out from these paths; kept as long as they live.
     """
 
     units: np.ndarray
@@ -86,7 +128,7 @@ class Paths:
     lags: tuple[int, ...] = ()
     always_on: tuple[bool, ...] = ()
     doses: tuple[tuple[float, ...], ...] = ()
-    _cells: dict = field(default_factory=dict, repr=False)
+    memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
     @property
     def n_units(self) -> int:
@@ -156,9 +198,7 @@ class Paths:
 
     def cells(self, level: str) -> Cells:
         """Units grouped by (cluster at `level`, path); made once a level."""
-        if level not in self._cells:
-            self._cells[level] = _group(level, self.levels[level].codes, self.path, self.n_paths)
-        return self._cells[level]
+        return self.memo.get(("cells", level), lambda: _group(level, self.levels[level].codes, self.path, self.n_paths))
 
     @cached_property
     def came(self) -> np.ndarray:

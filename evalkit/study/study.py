@@ -21,7 +21,7 @@ from evalkit.study.index import Index
 from evalkit.study.levels import Links
 from evalkit.study.money import Money, money_of, money_problems
 from evalkit.study.outcome import Outcome
-from evalkit.study.paths import Paths
+from evalkit.study.paths import Memo, Paths
 from evalkit.study.register import Register
 from evalkit.study.save import describe, describe_html
 from evalkit.study.subset import subset_opened
@@ -49,6 +49,7 @@ class Study:
     source: where the rows are. inputs: the files that a study file named, itself first;
         empty for a study made or changed in memory.
     movers: units that were split into stays because a level of theirs changes.
+    memo: what was worked out from this study; kept as long as it lives.
 
     Structure and exposures are checked at once and every problem is listed in one
     `StudyError`; an outcome is checked when it is first read (`OutcomeError`).
@@ -74,7 +75,8 @@ class Study:
     movers: int
     inputs: tuple[Path, ...]
     _opened: Opened
-    _cache: dict
+    memo: Memo
+    _values: Memo
     _view: tuple[Study, Any, Any] | None
 
     def __init__(
@@ -132,7 +134,8 @@ class Study:
         columns, register = Columns(self.source, self.people), self._register()
         self.source.prefetch(register.columns(columns))
         opened = open_door(register, columns, base, problems)
-        self._set(paths=opened.paths, movers=opened.movers, inputs=(), _opened=opened, _cache={}, _view=None)
+        self._set(paths=opened.paths, movers=opened.movers, inputs=(), _opened=opened)
+        self._set(memo=Memo(), _values=Memo(), _view=None)
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():
@@ -190,9 +193,7 @@ class Study:
         holds text or is infinite. Read-only; read once.
         """
         column = self.outcome(outcome).column
-        if column not in self._cache:
-            self._cache[column] = read_outcome(column, self.source, self._opened.index)
-        return self._cache[column]
+        return self._values.get(column, lambda: read_outcome(column, self.source, self._opened.index))
 
     def covariate_values(self, names: Iterable[str] | None = None) -> np.ndarray:
         """(n, T, q) covariates in the row order of `paths`, NaN where not seen.
@@ -223,9 +224,8 @@ class Study:
         if self.money is not None and "money" not in changes:
             fields["money"] = self._money_left(changes)
         made = Study(**{"panel": self.source, **fields, **changes}, _base=self._opened.base if same else None)
-        if same:
-            same_grid = made._opened.index is self._opened.index or made.movers == self.movers == 0
-            made._cache.update(self._cache if same_grid else {})
+        if same and (made._opened.index is self._opened.index or made.movers == self.movers == 0):
+            made._set(_values=self._values)
         return made
 
     def _money_left(self, changes: Mapping[str, Any]) -> Money | None:
@@ -254,7 +254,7 @@ class Study:
             np.arange(whole.paths.n_units)[first_u][keep_units],
             np.arange(whole.paths.n_periods)[first_t][keep_periods],
         )
-        made._set(paths=opened.paths, inputs=(), _opened=opened, _cache={}, _view=view)
+        made._set(paths=opened.paths, inputs=(), _opened=opened, memo=Memo(), _values=Memo(), _view=view)
         return made
 
     def save(self, folder: str | Path) -> Path:

@@ -39,5 +39,4 @@ def _subset_paths(paths: Paths, index: Index, units: np.ndarray, periods: np.nda
         levels={name: Level(name, level.codes[units], level.names) for name, level in paths.levels.items()},
         seen=None if paths.seen is None else np.ascontiguousarray(paths.seen[np.ix_(units, periods)]),
         weights=None if paths.weights is None else paths.weights[units],
-        _cells={},
     )

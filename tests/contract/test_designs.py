@@ -266,3 +266,11 @@ def test_intervals_of_every_kind_are_around_the_estimate(made, design):
     assert good.any()
     assert (wide["conf_low"] <= narrow["conf_low"] + 1e-12)[good].all() or len(est) == 1
     assert ((wide["conf_low"] <= wide["estimate"]) & (wide["estimate"] <= wide["conf_high"]))[good].all()
+
+
+@pytest.mark.parametrize("design", ROLLOUTS, ids=short)
+def test_traits_say_what_the_options_make_an_answer_rest_on(design):
+    first = "kinds alike" if isinstance(design, ek.TripleDifference) else "parallel trends"
+    more = {"additivity"} if design.others == "unchanged" else set()
+    assert design.traits.rests_on == {first, *more}
+    assert ("pre_trend" in design.traits.checks) == (not isinstance(design, ek.DifferenceInDifferences))

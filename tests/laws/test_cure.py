@@ -63,7 +63,7 @@ def as_told(paths: Paths, row: pd.Series) -> Paths:
     else:
         begin = int(row["words"].split(" from period ")[1].split(" ")[0])
         state[np.ix_(here & paths.reach[paths.path, k], np.arange(begin, paths.n_periods), [k])] = 1
-    return replace(paths, path=np.arange(paths.n_units), state=state, reach=paths.reach[paths.path], _cells={})
+    return replace(paths, path=np.arange(paths.n_units), state=state, reach=paths.reach[paths.path])
 
 
 @pytest.mark.parametrize("start", range(0, 60, 12))

@@ -7,7 +7,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.evaluation.value.draws import draw
-from evalkit.inference.spread import Spread, joined
+from evalkit.inference.intervals import Spread, joined
 from tests.laws.rollouts import rollout, study_of
 
 

@@ -16,7 +16,7 @@ from evalkit.components.facts import Facts, Scene
 from evalkit.components.pairwise import against_each
 from evalkit.components.switches import Tally, tally
 from evalkit.designs.rollout.plan import Rules, make_plan
-from evalkit.designs.rollout.states import arena
+from evalkit.designs.rollout.states import exposure_states
 from evalkit.study.paths import Level, Paths
 
 RANK = {"not_tested": 0, "bundle_only": 1, "swap_only": 1, "too_few_clusters": 2, "additive_only": 3, "separable": 4}
@@ -71,7 +71,6 @@ def test_order_of_units_and_names_of_clusters_do_not_matter(paths: Paths, seed: 
     moved = replace(
         paths, units=np.arange(paths.n_units), path=relabel[paths.path[order]], state=paths.state[back],
         reach=paths.reach[back], levels={"site": renamed}, seen=None if paths.seen is None else paths.seen[order],
-        _cells={},
     )  # fmt: skip
     for one, two in zip(frames(paths), frames(moved), strict=True):
         pd.testing.assert_frame_equal(one, two)
@@ -91,7 +90,7 @@ def test_clusters_never_exposed_never_make_a_status_worse(paths: Paths, more: in
         paths, units=np.arange(paths.n_units + n), state=state, reach=np.vstack([paths.reach, kinds]),
         path=np.concatenate([paths.path, paths.n_paths + np.tile(np.arange(len(kinds)), more)]),
         levels={"site": Level("site", codes, np.arange(len(level.names) + more))},
-        seen=seen, _cells={},
+        seen=seen,
     )  # fmt: skip
     after = separability(SimpleNamespace(paths=wider)).components
     assert (after["status"].map(RANK) >= before["status"].map(RANK)).all(), (before["status"], after["status"])
@@ -105,7 +104,7 @@ def test_counts_are_those_of_the_plan_by_plain_loops(paths: Paths) -> None:
     for name in paths.components:
         fact = Facts(scene, name)
         for others in ("same", "unchanged", "ignored"):
-            plan = make_plan(arena(paths, name, others), Rules(others=others))
+            plan = make_plan(exposure_states(paths, name, others), Rules(others=others))
             expected = loops(paths, plan)
             for got in [tally(plan, fact.members, paths.n_periods)] + [fact.usable] * (others == "ignored"):
                 np.testing.assert_array_equal(got.exposed, expected.exposed)
@@ -136,12 +135,12 @@ def test_pairs_are_the_plan_with_one_other_component(paths: Paths) -> None:
     scene = Scene(paths)
     for k, name in enumerate(paths.components):
         fact = Facts(scene, name)
-        plan = make_plan(arena(paths, name, "ignored"), Rules(others="ignored"), leads=False)
+        plan = make_plan(exposure_states(paths, name, "ignored"), Rules(others="ignored"), leads=False)
         found = against_each(plan, paths.state, fact.members, fact.lag)
         for j in range(len(paths.components)):
             if j == k:
                 continue
-            stage = replace(arena(paths, name, "same"), others=paths.others(name, only=(j,)))
+            stage = replace(exposure_states(paths, name, "same"), others=paths.others(name, only=(j,)))
             expected = tally(make_plan(stage, Rules(others="same")), fact.members, paths.n_periods, fact.lag)
             np.testing.assert_array_equal(found.same(j).exposed, expected.exposed)
             np.testing.assert_array_equal(found.same(j).comparison, expected.comparison)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -309,3 +311,32 @@ def test_a_study_with_fewer_outcomes_keeps_the_money_that_is_about_them() -> Non
         assert set(one.money.claims["outcome"]) <= {first.column}
         assert second.column not in set(one.money.unit_costs["outcome"].dropna())
     assert study.replace(title="again").money is study.money
+
+
+def test_what_was_worked_out_once_lives_as_long_as_its_paths_and_its_array(panel):
+    paths = of(panel, "nurse", "court", cluster="borough").paths
+    assert paths.cells("borough") is paths.cells("borough")
+    assert paths.memo.get("sum", lambda: 1) == paths.memo.get("sum", lambda: 2) == 1
+    assert paths.memo.get("big", lambda: 1, keep=lambda v: False) == 1 and paths.memo.get("big", lambda: 2) == 2
+    first, second = np.arange(3.0), np.arange(3.0)
+    assert paths.memo.get("mean", lambda: 1, about=first) == paths.memo.get("mean", lambda: 2, about=first) == 1
+    assert paths.memo.get("mean", lambda: 3, about=second) == 3
+    held = len(paths.memo)
+    del first
+    assert len(paths.memo) == held - 1 and paths.memo.get("mean", lambda: 4, about=second) == 3
+    assert len(replace(paths, cluster_given=False).memo) == 0
+
+
+def test_study_and_paths_can_be_pickled(panel):
+    study = of(panel, "nurse", "court", cluster="borough", outcome="settled", weights="weight")
+    values, cells = study.values(), study.paths.cells("borough")
+    for again in (pickle.loads(pickle.dumps(study)), copy.deepcopy(study)):
+        assert (again.values() == values).all() and not again.values().flags.writeable
+        assert (again.paths.cells("borough").count == cells.count).all() and len(again.paths.memo) == 1
+        assert (again.paths.state == study.paths.state).all() and again.components == study.components
+        assert (again.subset(periods=slice(0, 3)).values() == values[:, :3]).all()
+        assert repr(again) == repr(study)
+    part = pickle.loads(pickle.dumps(study.subset(np.arange(12) >= 6)))
+    assert (part.values() == values[6:]).all() and len(part.rows) == 48
+    paths = pickle.loads(pickle.dumps(study.paths))
+    assert (paths.path == study.paths.path).all() and paths.levels.keys() == study.paths.levels.keys()

@@ -11,6 +11,7 @@ import pytest
 import evalkit as ek
 from evalkit.designs.regression.combination import JointCombination
 from evalkit.errors import NotIdentifiedError, OptionError
+from tests.laws import rollouts
 
 EFFECT = {"a": 1.0, "b": -0.4, "c": 0.7}
 B_STARTS = [3, 4, 5, 6, 7, 99, 99, 99, 99, 99, 99, 99]
@@ -112,3 +113,13 @@ def test_no_event_time_in_common() -> None:
     frame = frame_of().assign(a=0)
     with pytest.raises(NotIdentifiedError, match="no event time in common"):
         JointCombination(("a", "b"), (1.0, 1.0))(study_of(frame), "x")
+
+
+def test_far_leads_share_an_endpoint_bin():
+    study = rollouts.study_of(rollouts.rollout(13))
+    est = ek.JointEventStudy(window=(3, 5))(study, "a")
+    assert est.labels["event_time"].min() == -3 and est.labels["event_time"].max() == 5
+    starts = study.paths.state[:, :, 0].argmax(axis=1)[study.paths.path]
+    ever = (study.paths.state[:, :, 0] > 0).any(axis=1)[study.paths.path]
+    binned = sum(max(int(s) - 2, 0) for s in starts[ever])
+    assert est.mass[int(np.flatnonzero(est.labels["event_time"] == -3)[0])] == binned

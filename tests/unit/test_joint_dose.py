@@ -117,15 +117,6 @@ def test_contributions_and_refits():
         np.testing.assert_allclose(est.replicates.values[list(est.replicates.names).index(site)], without, atol=1e-9)
 
 
-def test_the_same_regression_for_few_clusters():
-    made = study(rollout(noise=0.2))
-    for per in ("unit", "average"):
-        design = ek.JointEventStudy(dose=True, per=per)
-        regression, contrast = design.regression(made, "a")
-        want = design(made, "a").aggregate("simple").value[0]
-        np.testing.assert_allclose(regression.coefficients @ contrast, want, atol=1e-9)
-
-
 def test_an_evaluation_answers_by_dose_and_never_says_shown():
     evaluation = ek.evaluate(study(rollout(noise=0.1)))
     row = evaluation.separability.components.set_index("component").loc["a"]

@@ -11,7 +11,7 @@ from evalkit.components.circuits import combinations_of, dependence
 from evalkit.designs.regression.additive import EventTimes, additive_design, make_grid, spell_ages
 from evalkit.designs.regression.estimable import span
 from evalkit.designs.rollout.plan import Rules, make_plan
-from evalkit.designs.rollout.states import arena
+from evalkit.designs.rollout.states import exposure_states
 from evalkit.study.paths import Level, Paths
 
 
@@ -151,7 +151,7 @@ def test_plans_without_leads_are_plans_from_the_start_on(others: str, seed: int)
     paths = random_paths(np.random.default_rng(seed), n=30)
     for base_window, lookback, anticipation in ((1, 0, 0), (1, 1, 0), (2, 0, 1)):
         rules = Rules(others=others, base_window=base_window, lookback=lookback, anticipation=anticipation)
-        stage = arena(paths, "a", others)
+        stage = exposure_states(paths, "a", others)
         whole, quick = make_plan(stage, rules), make_plan(stage, rules, leads=False)
         assert len(whole) == len(quick)
         for one, two in zip(whole, quick, strict=True):

@@ -13,8 +13,6 @@ from linearmodels.panel import PanelOLS
 
 import evalkit as ek
 from evalkit.errors import NotIdentifiedError
-from evalkit.inference.regression import Regression, cluster_covariance
-from evalkit.inference.wild import wild_bootstrap
 from tests.laws.rollouts import rollout, study_of
 
 DATA = Path(__file__).parents[1] / "reference" / "data"
@@ -115,25 +113,6 @@ def test_contamination_equals_two_packages(peer: str, own: str, other: str) -> N
     peers = pd.DataFrame(want["cells"], columns=["cluster", "period", own, other]).set_index(["cluster", "period"])
     peers = peers[(peers != 0).any(axis=1)]
     np.testing.assert_allclose(cells.fillna(0)[[own, other]], peers.reindex(cells.index)[[own, other]], atol=1e-10)
-
-
-def test_cr2_and_wild_bootstrap_equal_those_of_unit_rows() -> None:
-    frame = rollout(9, sites=9, people=3, missing=0.05)
-    study = study_of(frame)
-    grouped, contrast = TWFE.regression(study, "b")
-    X = np.column_stack([frame[ABC], pd.get_dummies(frame["month"]).to_numpy(float)])
-    rows = Regression(X, frame["y"], frame["site"], nested=frame["unit"])
-    c = np.eye(X.shape[1])[1]
-    for kind in ("CR0", "CR2"):
-        a, b = cluster_covariance(grouped, kind, contrast), cluster_covariance(rows, kind, c)
-        np.testing.assert_allclose(a.estimate, b.estimate, rtol=1e-9)
-        np.testing.assert_allclose(a.vcov, b.vcov, rtol=1e-8)
-        np.testing.assert_allclose(a.df, b.df, rtol=1e-8)
-    assert wild_bootstrap(grouped, contrast).p_value == wild_bootstrap(rows, c).p_value
-    assert TWFE(study, "b").value[0] == pytest.approx(a.estimate[0])
-    np.testing.assert_allclose(
-        TWFE(study, "b").vcov(inference="analytic"), cluster_covariance(grouped, "CR0", contrast).vcov
-    )
 
 
 def test_plan_reads_no_outcome_and_twins_have_no_number() -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from evalkit.errors import OptionError
-from evalkit.inference.multiplicity import holm
+from evalkit.inference.intervals import holm
 from evalkit.verdicts.rules import (
     MAIN_CHECKS,
     BundleEvidence,

@@ -15,8 +15,7 @@ import pandas as pd
 from evalkit.designs.people.estimating import cluster_level, outcome_of
 from evalkit.designs.people.people import People, Support, Who, gather, support_of
 from evalkit.errors import NotIdentifiedError, OptionError, Problem, check_choice, raise_problems
-from evalkit.inference.interval import Interval
-from evalkit.inference.intervals import check_level
+from evalkit.inference.intervals import Interval, check_level
 from evalkit.study import Study
 from evalkit.study.paths import Paths
 

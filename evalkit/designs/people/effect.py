@@ -11,7 +11,7 @@ from evalkit.designs.people.distances import Space
 from evalkit.designs.people.nearest import Links
 from evalkit.designs.people.replacing import with_replacement
 from evalkit.designs.people.score import independent
-from evalkit.inference.contributions import Contributions, DenseSource, Rows
+from evalkit.inference.sources import DenseSource, Influence, Rows
 
 Levels = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -83,7 +83,7 @@ def cluster_factor(groups: int, n: int, k: int) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Multiway(Contributions):
+class Multiway(Influence):
     """Contributions clustered in several ways at once (Cameron, Gelbach and Miller 2011): the sum over one
     way at a time, less the sum over intersections, and so on. ways: (level, sign and factor).
 
@@ -91,7 +91,7 @@ class Multiway(Contributions):
 
     ways: tuple[tuple[str, float], ...] = ()
 
-    def map(self, jacobian: np.ndarray) -> Contributions:
+    def map(self, jacobian: np.ndarray) -> Influence:
         moved = super().map(jacobian)
         return Multiway(moved.parts, moved.level, self.ways)
 
@@ -106,7 +106,7 @@ class Multiway(Contributions):
 
 def contributions(
     ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: tuple[str, ...]
-) -> Contributions:
+) -> Influence:
     """Contributions of one number, scaled so that clustering `by` gives the small-sample variance.
 
     by: no level (HC1 by row), one, or several crossed ones.
@@ -116,7 +116,7 @@ def contributions(
         name = by[0] if by else "unit"
         factor = cluster_factor(_groups(levels, name), n, columns) if by else hc1(n, columns)
         rows = Rows(ids, dict(levels))
-        return Contributions(((DenseSource(rows, (np.sqrt(factor) * parts)[:, None]), np.eye(1)),), name)
+        return Influence(((DenseSource(rows, (np.sqrt(factor) * parts)[:, None]), np.eye(1)),), name)
     every = dict(levels)
     ways = []
     for pick in range(1, 2 ** len(by)):

@@ -29,10 +29,9 @@ from evalkit.designs.people.nearest import Links
 from evalkit.designs.people.people import People
 from evalkit.designs.people.weighting import Weighed
 from evalkit.errors import OptionError
-from evalkit.inference.arms import Arms
-from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Arms, Replicates
+from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.show.words import join_words, of_people
 from evalkit.study import Outcome, Study
 
@@ -202,9 +201,9 @@ def _target(matching: Matching) -> np.ndarray:
     return {"ATT": exposed, "ATC": ~exposed}.get(matching.estimand, np.ones(len(exposed), bool))
 
 
-def _nothing(people: People, study: Study) -> Contributions:
+def _nothing(people: People, study: Study) -> Influence:
     rows = Rows(people.ids, study_levels(study, people.rows))
-    return Contributions(((DenseSource(rows, np.zeros((len(people), 1))), np.eye(1)),), "unit")
+    return Influence(((DenseSource(rows, np.zeros((len(people), 1))), np.eye(1)),), "unit")
 
 
 def study_levels(study: Study, rows: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -214,11 +213,11 @@ def study_levels(study: Study, rows: np.ndarray) -> dict[str, tuple[np.ndarray, 
 
 def _parts(
     matching: Matching, fit: Fit | Reuse, study: Study, component: str, level: str | None, by_set: bool
-) -> Contributions:
+) -> Influence:
     people = matching.people
     if isinstance(fit, Reuse):
         rows = Rows(people.ids, study_levels(study, people.rows))
-        return Contributions(((DenseSource(rows, fit.parts[:, None]), np.eye(1)),), level or "unit")
+        return Influence(((DenseSource(rows, fit.parts[:, None]), np.eye(1)),), level or "unit")
     who, _, sets = _rows(matching)
     levels: Levels = study_levels(study, people.rows[who])
     by: tuple[str, ...] = ()
@@ -323,7 +322,7 @@ def cluster_refits(
     return replace(est, replicate=make)
 
 
-def _crossing(parts: Contributions, level: str) -> float:
+def _crossing(parts: Influence, level: str) -> float:
     """Standard error clustered in all ways, over that clustered at the study's level alone."""
     if not isinstance(parts, Multiway):
         return 1.0

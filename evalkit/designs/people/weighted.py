@@ -29,9 +29,9 @@ from evalkit.designs.people.weighting import (
     own_scores,
 )
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, check_choice, raise_problems
-from evalkit.inference.arms import Arms
-from evalkit.inference.contributions import Contributions, DenseSource, Rows
 from evalkit.inference.estimate import Estimate
+from evalkit.inference.replicates import Arms
+from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.show.words import of_people
 from evalkit.study import Study
 from evalkit.study.paths import Paths
@@ -200,7 +200,7 @@ class WeightedComparison:
         level = cluster_level(study, component)
         rows = Rows(people.ids, study_levels(study, people.rows))
         name = level or "unit"
-        parts = Contributions(((DenseSource(rows, found.parts[:, None]), np.eye(1)),), name)
+        parts = Influence(((DenseSource(rows, found.parts[:, None]), np.eye(1)),), name)
         assert found.weight is not None and found.left_out is not None
         used = found.weight > 0
         arms = _arms(study, people, used, level)

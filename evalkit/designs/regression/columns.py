@@ -113,7 +113,7 @@ def interaction_name(members: tuple[str, ...]) -> str:
 def make_columns(paths: Paths, choices: Shape) -> Columns:
     """Columns of every component that is not registered as always on, then of the interactions."""
     T, P = paths.n_periods, paths.n_paths
-    bare = replace(paths, path=np.arange(P), units=np.arange(P), seen=None, weights=None, levels={}, _cells={})
+    bare = replace(paths, path=np.arange(P), units=np.arange(P), seen=None, weights=None, levels={})
     made = _of_design(paths, additive_design(bare, make_grid(bare), choices.times))
     if choices.saturated and choices.window is None:
         made = _with_leads(

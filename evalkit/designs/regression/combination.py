@@ -17,10 +17,9 @@ from evalkit.designs.regression.moments import Panel, off_at_the_time, without_e
 from evalkit.designs.regression.source import JointSource
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.errors import NotIdentifiedError, OptionError
-from evalkit.inference.arms import Arms
-from evalkit.inference.contributions import Contributions
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Arms, Replicates
+from evalkit.inference.sources import Influence
 from evalkit.study.paths import Paths
 
 ADDED = "combination of additive effects by event time"
@@ -76,8 +75,8 @@ class JointCombination:
         nothing = np.zeros_like(lift)
         return Estimate(
             value=np.where(known, panel.solution.beta @ lift, np.nan), mass=panel.column_mass @ mass, labels=labels,
-            value_parts=Contributions(((source, np.vstack([lift, nothing])),), level),
-            mass_parts=Contributions(((source, np.vstack([nothing, mass])),), level),
+            value_parts=Influence(((source, np.vstack([lift, nothing])),), level),
+            mass_parts=Influence(((source, np.vstack([nothing, mass])),), level),
             arms=arms, replicate=lambda: _replicates(panel, lift, mass, study.paths, level, arms),
         )  # fmt: skip
 

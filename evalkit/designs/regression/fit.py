@@ -3,7 +3,7 @@
 With Z the period-by-pattern indicators and all columns demeaned within units, b solves
 S_xx b = S_xy, S = X'WX - X'WZ (Z'WZ)^- Z'WX. Unit i contributes S_xx^- (X_i - Z_i g)'w_i e_i, g the
 period coefficients of X; unit means drop out because residuals sum to zero within a unit. The weights
-of two-way fixed effects and its regression for CR2 are read from here; estimates come from `joint_moments`.
+of two-way fixed effects are read from here; estimates come from `joint_moments`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from scipy import sparse
 from evalkit.designs.regression.additive import AdditiveDesign
 from evalkit.designs.regression.estimable import span
 from evalkit.designs.rollout.sums import add_by
-from evalkit.inference.regression import Regression
 
 _SINGULAR = 1e-10
 
@@ -139,15 +138,3 @@ def group_means(values: np.ndarray, weights: np.ndarray, of: np.ndarray, groups:
     total = add_by(np.nan_to_num(values) * weights[:, None], of, groups)
     mass = np.bincount(of, weights=weights, minlength=groups)
     return total / np.where(mass > 0, mass, 1.0)[:, None]
-
-
-def as_regression(fit: Fit, cluster: np.ndarray) -> Regression:
-    """An additive fit as a Regression with its columns, then period effects; unit effects taken out.
-
-    cluster: (G,) code of each group.
-    """
-    grid = fit.design.grid
-    root = np.sqrt(fit.weight)
-    X = sparse.hstack([fit.design.matrix, fit.dummies], format="csr")
-    used = fit.mean - np.average(fit.mean, weights=fit.weight)
-    return Regression(X.multiply(root[:, None]).tocsr(), root * used, cluster[grid.group], nested=grid.group)

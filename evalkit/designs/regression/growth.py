@@ -14,8 +14,8 @@ from evalkit.designs.regression.joint import make_panel
 from evalkit.designs.regression.moments import Panel
 from evalkit.designs.regression.source import JointSource
 from evalkit.designs.rollout.rows import rows_of
-from evalkit.inference.contributions import Contributions
 from evalkit.inference.estimate import Estimate
+from evalkit.inference.sources import Influence
 from evalkit.study.paths import Paths
 
 ESTIMAND = "growth of other components inside the answer, if effects add up"
@@ -44,10 +44,10 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
         return _row(component, np.nan, UNTOLD)
     source = JointSource(rows_of(study.paths), panel)
     parts = ((source, np.append(lift, np.zeros_like(lift))[:, None]),)
-    return _row(component, float(panel.solution.beta @ lift), "", Contributions(parts, one.value_parts.level))
+    return _row(component, float(panel.solution.beta @ lift), "", Influence(parts, one.value_parts.level))
 
 
-def _row(component: str, value: float, reason: str, parts: Contributions | None = None) -> Estimate:
+def _row(component: str, value: float, reason: str, parts: Influence | None = None) -> Estimate:
     labels = pd.DataFrame({"component": [component], "estimand": [ESTIMAND], "reason": [reason]})
     if parts is None:
         return Estimate.from_influence([value], np.zeros((1, 1)), labels)

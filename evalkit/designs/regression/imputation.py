@@ -17,9 +17,9 @@ from evalkit.designs.regression.imputation_averages import Averages, Weigh
 from evalkit.designs.regression.imputation_fit import Imputed, Projection, Split, project
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.errors import NotIdentifiedError
-from evalkit.inference.contributions import Contributions, GroupSource
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import joint_test
+from evalkit.inference.sources import GroupSource, Influence
 from evalkit.study.paths import Paths
 
 ASSUMPTION = "without the programme everyone of the same reach would have moved alike"
@@ -264,7 +264,7 @@ class Fitted:
         return Estimate(
             value=averages.value, mass=averages.mass,
             labels=labels.assign(assumption=ASSUMPTION, **self.words, mass=averages.mass),
-            value_parts=Contributions(((source, np.eye(k)),), self.level), arms=averages.arms,
+            value_parts=Influence(((source, np.eye(k)),), self.level), arms=averages.arms,
             replicate=lambda: averages.replicates(names, self.level),
         )  # fmt: skip
 

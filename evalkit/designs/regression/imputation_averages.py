@@ -20,8 +20,7 @@ from scipy import sparse
 
 from evalkit.designs.regression.imputation_fit import Atoms, Imputed, solve_periods
 from evalkit.designs.rollout.sums import add_by
-from evalkit.inference.arms import Arms
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Arms, Replicates
 
 Weigh = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """mass (a,) of the atoms -> (a, k) weight of a unit of mass in each average, (k,) whether it is identified."""

@@ -12,17 +12,14 @@ from scipy import sparse
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.regression.additive import AdditiveDesign, make_grid
 from evalkit.designs.regression.columns import Shape, interaction_name, make_columns
-from evalkit.designs.regression.fit import Fit, as_regression, group_means
 from evalkit.designs.regression.imputation import programme_level
 from evalkit.designs.regression.moments import Panel, off_at_the_time, refits, supported
 from evalkit.designs.regression.source import JointSource
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
-from evalkit.inference.arms import Arms
-from evalkit.inference.contributions import Contributions
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.jackknife import Replicates
-from evalkit.inference.regression import Regression
+from evalkit.inference.replicates import Arms, Replicates
+from evalkit.inference.sources import Influence
 from evalkit.study.paths import Paths
 
 _ALIKE_DOSES = 1e-9
@@ -129,32 +126,6 @@ class JointEventStudy:
             made[self, level] = _estimate(self, study, level)
         return made[self, level]
 
-    def regression(
-        self, study: StudyLike, component: str, event_time: int | None = None
-    ) -> tuple[Regression, np.ndarray]:
-        """The same regression for `cluster_covariance` (CR2) and `wild_bootstrap`, and a contrast of its columns.
-
-        The contrast is one event time of `component`, or its event times 0 and later weighted by exposed rows.
-        Raises `NotIdentifiedError` where the component has no such event time.
-        """
-        values, weights = study.values(self.outcome), study.paths.weights
-        seen = np.isfinite(values)
-        paths = replace(study.paths, seen=None if seen.all() else seen, _cells={})
-        design = self.plan(paths, component)
-        grid = design.grid
-        mean = group_means(values, np.ones(len(values)) if weights is None else weights, grid.of, grid.n_groups)
-        fit = Fit(design, mean[grid.group, grid.period])
-        cluster = np.zeros(grid.n_groups, dtype=int)
-        cluster[grid.of] = paths.levels[self._level(paths, component)].codes
-        mine = np.array(design.components, dtype=object)[design.component] == component
-        mine &= design.event_time >= 0 if event_time is None else design.event_time == event_time
-        if not mine.any():
-            raise NotIdentifiedError(f"{component!r} has no row at that event time.")
-        contrast = np.zeros(fit.n_columns + fit.dummies.shape[1])
-        mass = np.asarray(design.matrix.T @ fit.weight).ravel()
-        contrast[: fit.n_columns] = np.where(mine, mass, 0.0) / mass[mine].sum()
-        return as_regression(fit, cluster), contrast
-
 
 def _listed(given: object) -> tuple:
     """The interactions as given; `OptionError` unless they are sets of names."""
@@ -222,8 +193,8 @@ def as_estimate(panel: Panel, paths: Paths, level: str, labels: pd.DataFrame) ->
     arms = _arms(panel, paths, level)
     return Estimate(
         value=value, mass=panel.column_mass.copy(), labels=labels,
-        value_parts=Contributions(((source, eye[:, :p]),), level),
-        mass_parts=Contributions(((source, eye[:, p:]),), level),
+        value_parts=Influence(((source, eye[:, :p]),), level),
+        mass_parts=Influence(((source, eye[:, p:]),), level),
         arms=arms, replicate=lambda: _replicates(panel, paths, level, arms),
     )  # fmt: skip
 

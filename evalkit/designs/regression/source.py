@@ -14,7 +14,7 @@ import numpy as np
 
 from evalkit.designs.regression.moments import Cells, Panel, make_cells
 from evalkit.designs.rollout.sums import add_by
-from evalkit.inference.contributions import Rows
+from evalkit.inference.sources import Rows
 
 _NUMBERS = 2_000_000
 

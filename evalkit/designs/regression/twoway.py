@@ -21,11 +21,10 @@ import pandas as pd
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
 from evalkit.designs.regression.columns import Shape
-from evalkit.designs.regression.fit import Fit, as_regression, group_means
+from evalkit.designs.regression.fit import Fit, group_means
 from evalkit.designs.regression.joint import as_estimate, make_panel
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.regression import Regression
 from evalkit.study.paths import Paths
 
 OWN, NEGATIVE, BORROWED = "own", "own, negative", "borrowed"
@@ -42,9 +41,8 @@ class TwoWayFixedEffects:
 
     Rows with a component part-way or unknown are left out. Analytic standard errors are clustered by
     contributions, with no small-sample factor, as everywhere in evalkit (pyfixest and Stata multiply
-    by sqrt(G/(G-1) (n-1)/(n-p))); with few clusters the jackknife is used. `regression` gives CR2 and the
-    wild cluster bootstrap. Calling gives one component's row. Raises `NotIdentifiedError` when the component
-    never varies.
+    by sqrt(G/(G-1) (n-1)/(n-p))); with few clusters the jackknife is used. Calling gives one
+    component's row. Raises `NotIdentifiedError` when the component never varies.
     """
 
     outcome: str | None = None
@@ -111,17 +109,6 @@ class TwoWayFixedEffects:
         frame.insert(0, "component", component)
         return frame
 
-    def regression(self, study: StudyLike, component: str) -> tuple[Regression, np.ndarray]:
-        """The same regression for `cluster_covariance` and `wild_bootstrap`, and the contrast of `component`.
-
-        Units alike in path, cluster and periods seen are one row a period, scaled by the root of their weight: CR0
-        and CR2 equal those of unit rows with weights read as inverse variances.
-        """
-        made = _fit(self, study, component)
-        contrast = np.zeros(made.fit.n_columns + made.fit.dummies.shape[1])
-        contrast[_identified(made.fit, component)] = 1.0
-        return as_regression(made.fit, made.cluster), contrast
-
 
 @dataclass(frozen=True, eq=False)
 class _Made:
@@ -155,7 +142,7 @@ def _design(paths: Paths, level: str) -> AdditiveDesign:
 def _make(design: TwoWayFixedEffects, study: StudyLike, level: str) -> _Made:
     values = study.values(design.outcome)
     seen = np.isfinite(values)
-    paths = replace(study.paths, seen=None if seen.all() else seen, _cells={})
+    paths = replace(study.paths, seen=None if seen.all() else seen)
     columns = _design(paths, level)
     grid = columns.grid
     if not columns.matrix.shape[1] or not len(grid.group):

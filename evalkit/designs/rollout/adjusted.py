@@ -15,9 +15,9 @@ from evalkit.designs.rollout.rows import Naming, arms, by_cell, cell_weights, la
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.two_group import two_group
 from evalkit.errors import OptionError
-from evalkit.inference.contributions import Block, BlockSource, Contributions
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Replicates
+from evalkit.inference.sources import Block, BlockSource, Influence
 
 COLLINEAR = 1e-12
 
@@ -235,8 +235,8 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
     k, level = len(rows), found.sums.level
     return Estimate(
         value=value, mass=mass, labels=table,
-        value_parts=Contributions(((source, np.eye(2 * k)[:, :k]),), level),
-        mass_parts=Contributions(((source, np.eye(2 * k)[:, k:]),), level),
+        value_parts=Influence(((source, np.eye(2 * k)[:, :k]),), level),
+        mass_parts=Influence(((source, np.eye(2 * k)[:, k:]),), level),
         arms=arms(contrast, rows), replicate=lambda: found.without_each(rows),
         cells=lambda matrix=None: cell_weights(by_cell(contrast), rows, matrix),
     )  # fmt: skip

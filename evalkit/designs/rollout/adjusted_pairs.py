@@ -18,8 +18,8 @@ from functools import cached_property
 import numpy as np
 
 from evalkit.designs.rollout.adjusted import AdjustedContrast, Part, Stratum
-from evalkit.designs.rollout.pairs import Pairs
 from evalkit.designs.rollout.readers import PairReader
+from evalkit.designs.rollout.states import Pairs
 from evalkit.designs.rollout.sums import add_by
 from evalkit.designs.rollout.two_group import Adjusted, two_group
 from evalkit.study.paths import OFF

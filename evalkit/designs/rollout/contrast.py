@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from evalkit.designs.rollout.plan import Comparison, Plan, read_together
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Replicates
 from evalkit.study.paths import Paths
 
 SMALL = 10_000_000

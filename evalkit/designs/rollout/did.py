@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
@@ -17,7 +17,7 @@ from evalkit.designs.rollout.plan import Comparison, Plan, Rules, make_plan
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import OTHERS
-from evalkit.designs.rollout.states import Arena, incidence
+from evalkit.designs.rollout.states import ExposureStates, people_in_clusters
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.two_group import ADJUSTMENTS
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
@@ -83,14 +83,14 @@ def _key(period: Any, periods: np.ndarray) -> str:
     return str(pd.to_datetime(period, errors="coerce")) if periods.dtype.kind == "M" else str(period)
 
 
-def two_paths(paths: Paths, component: str, windows: Windows, stage: Arena) -> Paths:
+def two_paths(paths: Paths, component: str, windows: Windows, states: ExposureStates) -> Paths:
     """The paths with two periods, the windows; only the component itself has states."""
     state = np.zeros((paths.n_paths, 2, len(paths.components)), dtype=np.int16)
-    state[:, :, paths.index(component)] = np.where(stage.on, 1, np.where(stage.off, OFF, -1))
+    state[:, :, paths.index(component)] = np.where(states.on, 1, np.where(states.off, OFF, -1))
     names = [windows.name(paths.periods, which) for which in (0, 1)]
     plain = windows.before[0] == windows.before[1] and windows.after[0] == windows.after[1]
     periods = paths.periods[[windows.before[0], windows.after[0]]] if plain else np.array(names, dtype=object)
-    return replace(paths, periods=periods, state=state, seen=None, _cells={})
+    return replace(paths, periods=periods, state=state, seen=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,12 +217,17 @@ class DifferenceInDifferences:
         check_choice("adjust", self.adjust, ADJUSTMENTS)
 
     @property
+    def traits(self) -> Traits:
+        """What its answers rest on under these options, and the checks that they invite."""
+        return self.rules.traits("parallel trends")
+
+    @property
     def rules(self) -> Rules:
         return Rules(self.comparison, self.others)
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """The comparison it would make; positions 0 and 1 are the windows before and after."""
-        return make_plan(_arena(paths, component, self._windows(paths, component), self.rules), self.rules)
+        return make_plan(_states(paths, component, self._windows(paths, component), self.rules), self.rules)
 
     def _windows(self, paths: Paths, component: str) -> Windows:
         return find_windows(paths, component, self.before, self.after)
@@ -230,15 +235,15 @@ class DifferenceInDifferences:
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row: the effect of `component` on those who had it throughout `after`."""
         windows = self._windows(study.paths, component)
-        stage = _arena(study.paths, component, windows, self.rules)
-        plan = make_plan(stage, self.rules)
+        states = _states(study.paths, component, windows, self.rules)
+        plan = make_plan(states, self.rules)
         if not len(plan):
             raise NotIdentifiedError(
                 f"No unit has {component!r} off throughout {windows.name(study.paths.periods, 0)} and on throughout "
                 f"{windows.name(study.paths.periods, 1)}, so there is no change to compare. Choose other windows."
             )
         level, _ = study.paths.inference_level(component)
-        view = TwoWindows(study, windows, two_paths(study.paths, component, windows, stage))
+        view = TwoWindows(study, windows, two_paths(study.paths, component, windows, states))
         sums, outcome = view.sums(level, self.outcome), study.outcome(self.outcome)
         population = f"adopters with a match among {OTHERS[self.others]}"
         naming = Naming(component, outcome.column, outcome.unit, population, estimand="ATT")
@@ -246,11 +251,11 @@ class DifferenceInDifferences:
             found = assemble(Contrast(plan, Within(sums)), naming)
         else:
             found = adjusted_estimate(plan, view, sums, self.adjust, naming)
-        neither = stage.reach & ~(stage.off[:, 0] & (stage.on[:, 1] | stage.off[:, 1]))
+        neither = states.reach & ~(states.off[:, 0] & (states.on[:, 1] | states.off[:, 1]))
         return replace(found, labels=found.labels.assign(units_outside=int(neither[study.paths.path].sum())))
 
 
-def _arena(paths: Paths, component: str, windows: Windows, rules: Rules) -> Arena:
+def _states(paths: Paths, component: str, windows: Windows, rules: Rules) -> ExposureStates:
     """What the plan is made from: each window as one period."""
     k = paths.index(component)
     state, reach = paths.state[:, :, k], paths.reach[:, k]
@@ -261,7 +266,7 @@ def _arena(paths: Paths, component: str, windows: Windows, rules: Rules) -> Aren
     two_off = np.column_stack([off[:, b0 : b1 + 1].all(axis=1), clear.all(axis=1)])
     level, _ = paths.inference_level(component)
     code = _others(paths, component, windows, rules.others)
-    return Arena(component, two_on, two_off, reach, code, *incidence(paths, level))
+    return ExposureStates(component, two_on, two_off, reach, code, *people_in_clusters(paths, level))
 
 
 def _others(paths: Paths, component: str, windows: Windows, kind: str) -> np.ndarray:

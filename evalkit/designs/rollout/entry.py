@@ -8,8 +8,8 @@ was given.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -46,10 +46,6 @@ class Arrivals:
         return cells.assign(path=self.origin[at], came_from=periods[self.first[at]], came_to=periods[self.last[at]])
 
 
-_KEPT: WeakKeyDictionary[Paths, dict[int, Arrivals]] = WeakKeyDictionary()
-_MOMENTS: WeakKeyDictionary[Paths, np.ndarray] = WeakKeyDictionary()
-
-
 def by_arrival(paths: Paths, width: int | None) -> Arrivals:
     """The paths split by when units came: from the first period on, or within the same `width` periods after it;
     the paths as they are where `width` is None.
@@ -60,18 +56,25 @@ def by_arrival(paths: Paths, width: int | None) -> Arrivals:
     if width is None:
         each = np.arange(paths.n_paths)
         return Arrivals(paths, each, None, np.zeros_like(each), np.full_like(each, paths.n_periods - 1))
-    mine = _KEPT.setdefault(paths, {})
-    if width not in mine:
-        mine[width] = _split(paths, width)
-    return mine[width]
+    return paths.memo.get(("arrivals", width), lambda: _split(paths, width))
+
+
+@dataclass(frozen=True, eq=False)
+class NamedCells:
+    """Cells of an estimate that was read on split paths, under the names of the study's."""
+
+    split: Arrivals
+    cells: Callable[..., pd.DataFrame]
+
+    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+        return self.split.named(self.cells(matrix))
 
 
 def named(split: Arrivals, found: Estimate) -> Estimate:
     """An estimate that was read on split paths, with cells that name those of the study."""
-    cells = found.cells
-    if cells is None or split.kind is None:
+    if found.cells is None or split.kind is None:
         return found
-    return replace(found, cells=lambda matrix=None: split.named(cells(matrix)))
+    return replace(found, cells=NamedCells(split, found.cells))
 
 
 def _split(paths: Paths, width: int) -> Arrivals:
@@ -79,7 +82,7 @@ def _split(paths: Paths, width: int) -> Arrivals:
     kinds = int(kind.max(initial=0)) + 1
     codes, path = np.unique(paths.path * kinds + kind, return_inverse=True)
     origin, kind = np.divmod(codes, kinds)
-    split = replace(paths, path=path.reshape(-1), state=paths.state[origin], reach=paths.reach[origin], _cells={})
+    split = replace(paths, path=path.reshape(-1), state=paths.state[origin], reach=paths.reach[origin])
     last = np.minimum(kind * width, paths.n_periods - 1)
     return Arrivals(split, origin, kind, np.where(kind > 0, (kind - 1) * width + 1, 0), last)
 
@@ -93,7 +96,8 @@ def arrival_gap(paths: Paths, plan: Plan, lag: int = 0, until: int | None = None
     """
     if not len(plan) or (paths.came == paths.came[0]).all():
         return 0.0, 0.0
-    found = [part for c in read_together(plan) for part in _gaps(c, _moments(paths), lag, until)]
+    moments = paths.memo.get("moments of arrivals", lambda: _moments(paths))
+    found = [part for c in read_together(plan) for part in _gaps(c, moments, lag, until)]
     weight, gap, spread = np.array(found).reshape(-1, 3).T
     if not weight.sum():
         return 0.0, 0.0
@@ -108,16 +112,14 @@ def apart(gap: float, spread: float) -> bool:
 def _moments(paths: Paths) -> np.ndarray:
     """(3, P, T) weights of the units of each path seen in each period, times 1, their coming (from the mean), and
     its square."""
-    if paths not in _MOMENTS:
-        weight = np.ones(paths.n_units) if paths.weights is None else paths.weights
-        when = paths.came - paths.came.mean()
-        found = np.empty((3, paths.n_paths, paths.n_periods))
-        for power in range(3):
-            each = weight * when**power
-            for t, seen in enumerate(np.asarray(paths.seen).T):  # a period at a time: people may be a million
-                found[power, :, t] = np.bincount(paths.path, weights=each * seen, minlength=paths.n_paths)
-        _MOMENTS[paths] = found
-    return _MOMENTS[paths]
+    weight = np.ones(paths.n_units) if paths.weights is None else paths.weights
+    when = paths.came - paths.came.mean()
+    found = np.empty((3, paths.n_paths, paths.n_periods))
+    for power in range(3):
+        each = weight * when**power
+        for t, seen in enumerate(np.asarray(paths.seen).T):  # a period at a time: people may be a million
+            found[power, :, t] = np.bincount(paths.path, weights=each * seen, minlength=paths.n_paths)
+    return found
 
 
 def _gaps(c: Comparison, moments: np.ndarray, lag: int, until: int | None) -> list[tuple[float, float, float]]:

@@ -12,16 +12,21 @@ window that the choice `others` names (design 2.3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from evalkit.designs.rollout.states import Arena
+from evalkit.designs.protocol import Basis, Check, Traits
+from evalkit.designs.rollout.states import ExposureStates, inverse
 from evalkit.errors import check_choice, check_periods
 
 NEVER = np.iinfo(np.int64).max // 4
+LEADS_AND_OTHERS: tuple[Check, ...] = (
+    "pre_trend", "others_still_growing", "growth_taken_out", "stayers", "by_people"
+)  # fmt: skip
+MOST_KEPT = 16_000_000
+"""Bytes of matches above which a plan is made anew each time."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class Rules:
             check_periods(name, getattr(self, name), least)
         if self.horizon is not None:
             check_periods("horizon", self.horizon, 0)
+
+    def traits(self, basis: Basis, checks: tuple[Check, ...] = ()) -> Traits:
+        """What answers rest on: others that only stand still may have any level, so that effects must add up too."""
+        more: tuple[Basis, ...] = ("additivity",) if self.others == "unchanged" else ()
+        return Traits(frozenset((basis, *more)), checks=checks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +131,7 @@ class Baseless:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan(Sequence):
+class Plan:
     """All comparisons of one component; the paths that have it from their first known period on; and the
     starts without a base."""
 
@@ -133,50 +143,77 @@ class Plan(Sequence):
     def __len__(self) -> int:
         return len(self.comparisons)
 
-    def __getitem__(self, item: Any) -> Any:
-        return self.comparisons[item]
-
     def __iter__(self) -> Iterator[Comparison]:
         return iter(self.comparisons)
 
 
-def make_plan(stage: Arena, rules: Rules, leads: bool = True) -> Plan:
-    """Every start in `stage` with its matches under `rules`.
+def is_small(plan: Plan) -> bool:
+    """Whether a plan takes so little memory that it is kept with the paths it was made from."""
+    return sum(c.match.nbytes for c in plan) <= MOST_KEPT
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start: its path, the first period with the component, the last one without, and the first of the unbroken
+    stretch without it, `lookback` later."""
+
+    path: int
+    cohort: int
+    last_off: int
+    quiet: int
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What every path did. touched: (P,) first position at which the component was not plainly off. first: (P,) its
+    first start, -1 for none. moved: (P, T + 1) running count of changes of the others."""
+
+    touched: np.ndarray
+    first: np.ndarray
+    moved: np.ndarray
+
+    def only(self, rows: np.ndarray) -> History:
+        return History(self.touched[rows], self.first[rows], self.moved[rows])
+
+
+def make_plan(states: ExposureStates, rules: Rules, leads: bool = True) -> Plan:
+    """Every start in `states` with its matches under `rules`.
 
     leads=False leaves out the periods before each start, which is much quicker: only paths that agree
     at the start itself can agree later.
     """
-    touched = _first_touch(stage)
-    starts, orphans = _starts(stage)
-    first = np.full(stage.shape[0], -1)
-    for path, cohort, _ in reversed(starts):
-        first[path] = cohort
-    moved = _count(_moves(stage.others))
-    known = (touched, first, moved)
-    compare = _compare if leads else _compare_after
-    made = [compare(stage, rules, start, known) for start in starts]
-    lost = (Baseless(s[1], s[0], _spell(stage, rules, s)) for s, c in zip(starts, made, strict=True) if c is None)
-    return Plan(stage.component, tuple(c for c in made if c is not None), tuple(orphans), tuple(lost))
+    starts, orphans = _starts(states, rules)
+    first = np.full(states.shape[0], -1)
+    for start in reversed(starts):
+        first[start.path] = start.cohort
+    history = History(_first_touch(states), first, _count(_moves(states.others)))
+    made = [_compare(states, rules, start, history, leads) for start in starts]
+    lost = (
+        Baseless(s.cohort, s.path, _spell(states, rules, s)) for s, c in zip(starts, made, strict=True) if c is None
+    )
+    return Plan(states.component, tuple(c for c in made if c is not None), tuple(orphans), tuple(lost))
 
 
-def _first_touch(stage: Arena) -> np.ndarray:
+def _first_touch(states: ExposureStates) -> np.ndarray:
     """(P,) first position at which the component was not plainly off."""
-    hit = ~stage.off
+    hit = ~states.off
     return np.where(hit.any(axis=1), hit.argmax(axis=1), NEVER)
 
 
-def _starts(stage: Arena) -> tuple[list[tuple[int, int, int]], list[int]]:
-    """(path, cohort, last off position) of each start; and paths on before any off period."""
-    n_periods = stage.shape[1]
-    position = np.arange(n_periods)
-    last_off = np.maximum.accumulate(np.where(stage.off, position, -1), axis=1)
-    last_on = np.maximum.accumulate(np.where(stage.on, position, -1), axis=1)
+def _starts(states: ExposureStates, rules: Rules) -> tuple[list[Start], list[int]]:
+    """Every start; and paths on before any off period."""
+    position = np.arange(states.shape[1])
+    last_off = np.maximum.accumulate(np.where(states.off, position, -1), axis=1)
+    last_busy = np.maximum.accumulate(np.where(states.off, -1, position), axis=1)
+    last_on = np.maximum.accumulate(np.where(states.on, position, -1), axis=1)
     before_on = np.concatenate([np.full((len(last_on), 1), -1), last_on[:, :-1]], axis=1)
-    begins = stage.on & (last_off > before_on)
-    begins &= stage.reach[:, None]
-    orphans = np.flatnonzero((stage.on & (last_off < 0)).any(axis=1) & stage.reach)
-    where = np.argwhere(begins)
-    return [(int(p), int(g), int(last_off[p, g])) for p, g in where], [int(p) for p in orphans]
+    begins = states.on & (last_off > before_on) & states.reach[:, None]
+    orphans = np.flatnonzero((states.on & (last_off < 0)).any(axis=1) & states.reach)
+    starts = []
+    for p, g in np.argwhere(begins).tolist():
+        off = int(last_off[p, g])
+        starts.append(Start(p, g, off, int(last_busy[p, off]) + 1 + rules.lookback))
+    return starts, orphans.tolist()
 
 
 def _moves(code: np.ndarray) -> np.ndarray:
@@ -186,106 +223,132 @@ def _moves(code: np.ndarray) -> np.ndarray:
     return moves
 
 
-def _compare(
-    stage: Arena, rules: Rules, start: tuple[int, int, int], known: tuple, leads: bool = True
-) -> Comparison | None:
-    path, cohort, last_off = start
-    touched, first, moved = known
-    last_base = last_off - rules.anticipation
-    quiet = _quiet_from(stage.off[path], last_off) + rules.lookback
-    if last_base < quiet:
+def _compare(states: ExposureStates, rules: Rules, start: Start, history: History, leads: bool) -> Comparison | None:
+    """A start with its matches, None where it has no base."""
+    if start.last_off - rules.anticipation < start.quiet:
         return None
-    base = _bases(stage, rules, start, quiet)
+    base = _bases(states, rules, start)
     if not leads:
-        base[:cohort] = -1
-    allowed = _untouched(stage, rules, base, touched)
-    allowed[(first == cohort) | ~stage.like(path)] = False
-    agree = _Agreement(stage.others, rules, path, moved)
-    match, window = _widest(stage, rules, (path, base, quiet), allowed, agree)
-    window[base < 0] = 0
-    return Comparison(stage.component, cohort, path, base, window, match)
-
-
-def _compare_after(stage: Arena, rules: Rules, start: tuple[int, int, int], known: tuple) -> Comparison | None:
-    """As `_compare` for the periods from the start on, among the paths that agree over base to start."""
-    if rules.others == "ignored":
-        return _compare(stage, rules, start, known, False)
-    path, cohort, last_off = start
-    touched, first, moved = known
-    low = max(last_off - rules.anticipation - rules.lookback, 0)
-    may = stage.reach & (touched > cohort + rules.anticipation) & stage.like(path)
-    if rules.others == "same":
-        code = stage.others[:, low : cohort + 1]
-        may &= ((code == code[path]) & (code >= 0)).all(axis=1)
+        base[: start.cohort] = -1
+    if leads or rules.others == "ignored" or rules.base_window > 1:
+        match, window = _matches(states, rules, start, history, base)
     else:
-        may &= moved[:, cohort + 1] == moved[:, low + 1]
-    may[path] = True
-    rows = np.flatnonzero(may)
-    if len(rows) == 1 and rules.base_window == 1:
-        return _unmatched(stage, rules, start)
-    on, off, reach, others = stage.on[rows], stage.off[rows], stage.reach[rows], stage.others[rows]
-    clusters = stage.clusters if rules.base_window == 1 else stage.clusters[:, rows]
-    size = None if stage.size is None else stage.size[rows]
-    kind = None if stage.kind is None else stage.kind[rows]
-    part = Arena(stage.component, on, off, reach, others, clusters, stage.copies, size, kind)
-    here = (int(np.searchsorted(rows, path)), cohort, last_off)
-    found = _compare(part, rules, here, (touched[rows], first[rows], moved[rows]), False)
-    if found is None:
-        return None
-    match = np.zeros(stage.shape, dtype=bool)
-    match[rows] = found.match
-    return Comparison(stage.component, cohort, path, found.base, found.window, match)
+        match, window = np.zeros(states.shape, dtype=bool), np.ones(states.shape[1], dtype=np.int64)
+        rows = _may_match(states, rules, start, history)
+        if len(rows) > 1:
+            here = replace(start, path=int(np.searchsorted(rows, start.path)))
+            match[rows] = _matches(states.only(rows), rules, here, history.only(rows), base)[0]
+    window[base < 0] = 0
+    return Comparison(states.component, start.cohort, start.path, base, window, match)
 
 
-def _unmatched(stage: Arena, rules: Rules, start: tuple[int, int, int]) -> Comparison | None:
-    """A start that nobody matches, from the start on."""
-    path, cohort, last_off = start
-    quiet = _quiet_from(stage.off[path], last_off) + rules.lookback
-    if last_off - rules.anticipation < quiet:
-        return None
-    base = _bases(stage, rules, start, quiet)
-    base[:cohort] = -1
-    window = (base >= 0).astype(np.int64)
-    return Comparison(stage.component, cohort, path, base, window, np.zeros(stage.shape, dtype=bool))
+def _may_match(states: ExposureStates, rules: Rules, start: Start, history: History) -> np.ndarray:
+    """Paths that agree with the adopter from its base to its start, itself among them: no other can match later."""
+    low = max(start.last_off - rules.anticipation - rules.lookback, 0)
+    high = start.cohort + 1
+    may = states.reach & (history.touched > start.cohort + rules.anticipation) & states.like(start.path)
+    if rules.others == "same":
+        code = states.others[:, low:high]
+        may &= ((code == code[start.path]) & (code >= 0)).all(axis=1)
+    else:
+        may &= history.moved[:, high] == history.moved[:, low + 1]
+    may[start.path] = True
+    return np.flatnonzero(may)
 
 
-def _quiet_from(off: np.ndarray, last_off: int) -> int:
-    """First position of the unbroken off stretch that ends at `last_off`."""
-    busy = np.flatnonzero(~off[: last_off + 1])
-    return int(busy[-1]) + 1 if len(busy) else 0
-
-
-def _bases(stage: Arena, rules: Rules, start: tuple[int, int, int], quiet: int) -> np.ndarray:
+def _bases(states: ExposureStates, rules: Rules, start: Start) -> np.ndarray:
     """(T,) last base position for each period, -1 where the adopter cannot be read."""
-    path, _, last_off = start
-    last_base = last_off - rules.anticipation
-    t = np.arange(stage.shape[1])
-    base = np.where(_spell(stage, rules, start), last_base, -1)
-    lead = (t >= quiet) & (t <= last_off) & stage.off[path]
+    last_base = start.last_off - rules.anticipation
+    t = np.arange(states.shape[1])
+    base = np.where(_spell(states, rules, start), last_base, -1)
+    lead = (t >= start.quiet) & (t <= start.last_off) & states.off[start.path]
     if rules.base == "varying":
-        return np.where(lead & (t - 1 >= quiet), t - 1, base)
+        return np.where(lead & (t - 1 >= start.quiet), t - 1, base)
     return np.where(lead & (t != last_base), last_base, base)
 
 
-def _spell(stage: Arena, rules: Rules, start: tuple[int, int, int]) -> np.ndarray:
+def _spell(states: ExposureStates, rules: Rules, start: Start) -> np.ndarray:
     """(T,) periods from the start to the end of its spell, the horizon included."""
-    path, cohort, _ = start
-    t = np.arange(stage.shape[1])
-    ended = np.flatnonzero(~stage.on[path, cohort:])
-    end = cohort + int(ended[0]) if len(ended) else stage.shape[1]
+    t = np.arange(states.shape[1])
+    ended = np.flatnonzero(~states.on[start.path, start.cohort :])
+    end = start.cohort + int(ended[0]) if len(ended) else states.shape[1]
     if rules.horizon is not None:
-        end = min(end, cohort + rules.horizon + 1)
-    return (t >= cohort) & (t < end)
+        end = min(end, start.cohort + rules.horizon + 1)
+    return (t >= start.cohort) & (t < end)
 
 
-def _untouched(stage: Arena, rules: Rules, base: np.ndarray, touched: np.ndarray) -> np.ndarray:
+def _matches(
+    states: ExposureStates, rules: Rules, start: Start, history: History, base: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(P, T) matches under the widest base window that is worth it, and its length (T,)."""
+    widths = _widths(states, rules, start, history, base)
+    if rules.base_window == 1:
+        return next(widths)[0], np.ones(len(base), dtype=np.int64)
+    window, matches = _choose(states, start.path, widths)
+    match = matches[0].copy()
+    for width, wider in enumerate(matches[1:], 2):
+        match[:, window[0] == width] = wider[:, window[0] == width]
+    return match, window[0]
+
+
+def _widths(
+    states: ExposureStates, rules: Rules, start: Start, history: History, base: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(P, T) matches, and the periods (T,) in which the adopter allows it, for base windows of 1, 2, ... periods."""
+    allowed = _untouched(states, rules, base, history.touched)
+    allowed[(history.first == start.cohort) | ~states.like(start.path)] = False
+    agree = _Agreement(states.others, rules, start.path, history.moved)
+    t, last = np.arange(len(base)), np.maximum(base, 0)
+    for width in range(1, rules.base_window + 1):
+        low = last - width + 1
+        room = (low >= start.quiet) & (base >= 0)
+        low = np.maximum(low, 0)
+        yield allowed & agree.over(np.minimum(low, t), np.maximum(last, t)), room & agree.stands_still(low, last)
+
+
+def _choose(
+    states: ExposureStates, path: int, widths: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(1, T) the widest base window that keeps two comparison clusters (or as many as a single base period has, if
+    that is fewer) and loses less by matches that drop out than it gains by more base periods; and the matches of
+    every width that is used."""
+    own = _arm(states, states.people[:, [path]].toarray())[1]
+    window, enough, before = np.ones(1), np.zeros(1), np.zeros(1)
+    matches: list[np.ndarray] = []
+    for width, (match, room) in enumerate(widths, 1):
+        clusters, people = _arm(states, states.people @ match.astype(np.int32))
+        noise = _noise(own, people, width)
+        if width == 1:
+            window, enough = np.ones(clusters.shape, dtype=np.int64), np.minimum(clusters, 2)
+        else:
+            keep = room & (clusters >= enough) & (window == width - 1) & (noise <= before)
+            if not keep.any():
+                break
+            window = np.where(keep, width, window)
+        before = noise
+        matches.append(match)
+    return window, matches
+
+
+def _arm(states: ExposureStates, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters and units, (1, T) each, of an arm with (lines, T) `people`."""
+    return states.total(people > 0)[None], states.total(people)[None]
+
+
+def _noise(own: np.ndarray, people: np.ndarray, width: int) -> np.ndarray:
+    """Variance of a comparison if every unit's outcomes were independent with variance 1."""
+    with np.errstate(divide="ignore"):
+        return (1 + 1 / width) * (1 / np.maximum(own, 1.0) + 1 / people)
+
+
+def _untouched(states: ExposureStates, rules: Rules, base: np.ndarray, touched: np.ndarray) -> np.ndarray:
     """(P, T) paths not yet (or never) touched by the component through max(t, b) + anticipation."""
     if rules.comparison == "never":
-        free = np.broadcast_to((touched == NEVER)[:, None], stage.shape).copy()
+        free = np.broadcast_to((touched == NEVER)[:, None], states.shape).copy()
     else:
-        until = np.maximum(np.arange(stage.shape[1]), base) + rules.anticipation
+        until = np.maximum(np.arange(states.shape[1]), base) + rules.anticipation
         free = touched[:, None] > until[None, :]
-    free &= stage.reach[:, None]
+    free &= states.reach[:, None]
     free[:, base < 0] = False
     return free
 
@@ -323,44 +386,16 @@ def _count(flags: np.ndarray) -> np.ndarray:
     return out
 
 
-def _widest(
-    stage: Arena, rules: Rules, start: tuple[int, np.ndarray, int], allowed: np.ndarray, agree: _Agreement
-) -> tuple[np.ndarray, np.ndarray]:
-    """Matches under the widest base window, up to `base_window`, that keeps two comparison clusters
-    (or as many as a single base period has, if that is fewer) and loses less by matches that drop out
-    than it gains by more base periods."""
-    path, base, quiet = start
-    t = np.arange(len(base))
-    last = np.maximum(base, 0)
-    match = allowed & agree.over(np.minimum(last, t), np.maximum(last, t))
-    window = np.ones(len(base), dtype=np.int64)
-    if rules.base_window == 1:
-        return match, window
-    enough = np.minimum(_clusters(stage, match), 2)
-    match = match.copy()
-    for width in range(2, rules.base_window + 1):
-        low = last - width + 1
-        room = (low >= quiet) & (base >= 0)
-        low = np.maximum(low, 0)
-        wider = allowed & agree.over(np.minimum(low, t), np.maximum(last, t))
-        keep = room & agree.stands_still(low, last) & (_clusters(stage, wider) >= enough) & (window == width - 1)
-        keep &= _noise(stage, path, wider, width) <= _noise(stage, path, match, width - 1)
-        if not keep.any():
-            break
-        match[:, keep] = wider[:, keep]
-        window[keep] = width
-    return match, window
-
-
-def _noise(stage: Arena, path: int, match: np.ndarray, width: int) -> np.ndarray:
-    """(T,) variance of a comparison if every unit's outcomes were independent with variance 1."""
-    size = np.ones(stage.shape[0]) if stage.size is None else stage.size
-    others = size @ match
-    with np.errstate(divide="ignore"):
-        return (1 + 1 / width) * (1 / max(size[path], 1.0) + 1 / others)
-
-
-def _clusters(stage: Arena, match: np.ndarray) -> np.ndarray:
-    """(T,) distinct clusters among the matching paths."""
-    there = (stage.clusters @ match.astype(np.int32)) > 0
-    return there.sum(axis=0) if stage.copies is None else stage.copies @ there
+def expected_noise(plan: Plan, sizes: tuple[np.ndarray, np.ndarray], lag: int, until: int) -> float:
+    """Variance of the average over event times lag .. until; infinite where nothing is compared."""
+    size, spread = sizes
+    weight, total = np.zeros(len(size)), 0.0
+    for c in plan:
+        event = c.event_time()
+        use = np.flatnonzero(c.matched & (event >= lag) & (event <= until))
+        match = c.match[:, use] * size[:, None]
+        share = size[c.path] * inverse(match.sum(axis=0))
+        weight[c.path] += size[c.path] * len(use)
+        weight += match @ share
+        total += size[c.path] * len(use)
+    return float((weight / total) ** 2 @ spread) if total > 0 else float("inf")

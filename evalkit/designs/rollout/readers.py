@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from evalkit.designs.rollout.contrast import Contrast, Term, adopters, matches
-from evalkit.designs.rollout.pairs import Pairs
 from evalkit.designs.rollout.plan import Comparison
+from evalkit.designs.rollout.states import Pairs
 from evalkit.designs.rollout.sums import Sums, add_by, window_mean
 from evalkit.study.paths import Paths
 

@@ -9,13 +9,12 @@ import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.rollout.contrast import Block, Contrast, Reader
-from evalkit.designs.rollout.pairs import Pairs
 from evalkit.designs.rollout.readers import Within, coefficients
+from evalkit.designs.rollout.states import Pairs
 from evalkit.designs.rollout.sums import Sums
-from evalkit.inference.arms import Arms
-from evalkit.inference.contributions import Contributions, GroupSource, PathSource, Rows, Source
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.jackknife import Replicates
+from evalkit.inference.replicates import Arms, Replicates
+from evalkit.inference.sources import GroupSource, Influence, PathSource, Rows, Source
 from evalkit.study.paths import Paths
 
 NO_MATCH = "nobody to compare with: no unit off this component shares the others' path"
@@ -228,8 +227,8 @@ def assemble(contrast: Contrast, naming: Naming) -> Estimate:
         value=contrast.value.ravel()[rows],
         mass=contrast.mass.ravel()[rows],
         labels=labels(contrast, naming, rows),
-        value_parts=Contributions(((source, np.eye(2 * k)[:, :k]),), level),
-        mass_parts=Contributions(((source, np.eye(2 * k)[:, k:]),), level),
+        value_parts=Influence(((source, np.eye(2 * k)[:, :k]),), level),
+        mass_parts=Influence(((source, np.eye(2 * k)[:, k:]),), level),
         arms=arms(contrast, rows),
         replicate=lambda: by_cell(contrast).replicates(rows),
         cells=lambda matrix=None: cell_weights(by_cell(contrast), rows, matrix),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.entry import by_arrival, named
-from evalkit.designs.rollout.kept import kept_plan
-from evalkit.designs.rollout.plan import Plan, Rules, make_plan
+from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, is_small, make_plan
 from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import NO_MATCH, Naming, assemble
-from evalkit.designs.rollout.states import arena
+from evalkit.designs.rollout.states import exposure_states
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.two_group import ADJUSTMENTS
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice, check_periods
@@ -81,6 +80,11 @@ class StaggeredRollout:
             raise OptionError("adjust needs compare='within': each unit's covariates are read at its own base.")
 
     @property
+    def traits(self) -> Traits:
+        """What its answers rest on under these options, and the checks that they invite."""
+        return self.rules.traits("parallel trends", LEADS_AND_OTHERS)
+
+    @property
     def rules(self) -> Rules:
         return Rules(
             self.comparison, self.others, self.base, self.base_window, self.anticipation, self.horizon, self.lookback
@@ -90,8 +94,11 @@ class StaggeredRollout:
         """Every start of the component with its matches, on paths split by `arrival` where asked; sees no outcome."""
         key = ("rollout", component, self.others, self.rules)
         split = by_arrival(paths, self.arrival)
-        make = lambda: make_plan(arena(split.paths, component, self.others, split.kind), self.rules)  # noqa: E731
-        return kept_plan(split.paths, key, make)
+        return split.paths.memo.get(
+            key,
+            lambda: make_plan(exposure_states(split.paths, component, self.others, split.kind), self.rules),
+            keep=is_small,
+        )
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""

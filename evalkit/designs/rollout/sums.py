@@ -8,15 +8,18 @@ to everybody then cancels, whoever was seen when. Cross-sections read sums of le
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
-from evalkit.designs.rollout.kept import kept_sums
 from evalkit.designs.rollout.plan import Comparison
 from evalkit.study.paths import Paths
+
+MOST_KEPT = 64_000_000
+"""Bytes of a group's sums, against every base period, above which each design adds up for itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +42,13 @@ class Sums:
     def of_outcome(cls, paths: Paths, level: str, values: np.ndarray) -> Sums:
         """Sums of a study's outcome, added up once for all designs that read it at this level."""
         made = cls(paths, level, values)
-        return made if made.by_path else replace(made, _cache=kept_sums(paths, level, values))
+        bytes_of_all = 4 * values.itemsize * len(paths.cells(level)) * paths.n_periods**2
+        if made.by_path or values.flags.writeable or bytes_of_all > MOST_KEPT:
+            return made
+        return replace(made, _cache=paths.memo.get(("sums", level), dict[Hashable, tuple[np.ndarray, ...]], values))
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_cache": {}}
 
     def split(self) -> Sums:
         """The same values read by cell, also where whole paths would do."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import assemble_adjusted, read_covariates
 from evalkit.designs.rollout.adjusted_pairs import AdjustedPairs
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.kept import kept_plan
-from evalkit.designs.rollout.pairs import Pairs, gap_arena, make_pairs, pair_arena
-from evalkit.designs.rollout.plan import Plan, Rules, make_plan
+from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, is_small, make_plan
 from evalkit.designs.rollout.readers import PairReader
 from evalkit.designs.rollout.rows import Naming, assemble
+from evalkit.designs.rollout.states import Pairs, gap_states, make_pairs, pair_states
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.two_group import ADJUSTMENTS
 from evalkit.errors import NotIdentifiedError, check_choice
@@ -62,6 +61,11 @@ class TripleDifference:
         check_choice("adjust", self.adjust, ADJUSTMENTS)
 
     @property
+    def traits(self) -> Traits:
+        """What its answers rest on under these options, and the checks that they invite."""
+        return self.rules.traits("kinds alike", LEADS_AND_OTHERS)
+
+    @property
     def rules(self) -> Rules:
         return Rules(
             self.comparison, self.others, self.base, self.base_window, self.anticipation, self.horizon, self.lookback
@@ -77,7 +81,8 @@ class TripleDifference:
     def _plan(self, paths: Paths, pairs: Pairs) -> Plan:
         ignored = self.others == "ignored"
         key = ("pairs", pairs.component, ignored, self.rules)
-        return kept_plan(paths, key, lambda: make_plan(pair_arena(paths, pairs, ignored=ignored), self.rules))
+        make = lambda: make_plan(pair_states(paths, pairs, ignored), self.rules)  # noqa: E731
+        return paths.memo.get(key, make, keep=is_small)
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
@@ -121,7 +126,7 @@ class EffectGap:
     def _plan(self, paths: Paths, pairs: Pairs, component: str) -> Plan:
         rules = Rules(base_window=self.base_window, horizon=self.horizon)
         key = ("gap", self.by, component, rules)
-        return kept_plan(paths, key, lambda: make_plan(gap_arena(paths, pairs, component), rules))
+        return paths.memo.get(key, lambda: make_plan(gap_states(paths, pairs, component), rules), keep=is_small)
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Rows by cohort and period; `NotIdentifiedError` when no start allows it."""

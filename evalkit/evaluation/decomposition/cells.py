@@ -21,9 +21,8 @@ from evalkit.designs.rollout.sums import add_by
 from evalkit.evaluation.bundles import COMBINATION
 from evalkit.evaluation.ladder import DOSE, JOINT, Run, Window
 from evalkit.inference import Estimate
-from evalkit.inference.aggregate import Averaging
-from evalkit.inference.jackknife import Replicates
 from evalkit.inference.labels import common
+from evalkit.inference.replicates import Averaging, Replicates
 from evalkit.study.paths import OFF, Paths
 
 
@@ -200,5 +199,5 @@ def without(paths: Paths, dropped: Sequence[str]) -> Paths:
         paths, components=tuple(paths.components[k] for k in keep), state=paths.state[:, :, keep],
         reach=paths.reach[:, keep], assigned_at={c: paths.assigned_at[c] for c in paths.components if c not in dropped},
         lags=tuple(paths.lags[k] for k in keep) if paths.lags else (),
-        always_on=tuple(paths.always_on[k] for k in keep) if paths.always_on else (), _cells={},
+        always_on=tuple(paths.always_on[k] for k in keep) if paths.always_on else (),
     )  # fmt: skip

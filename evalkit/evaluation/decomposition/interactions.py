@@ -23,9 +23,9 @@ from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.sums import Sums
 from evalkit.evaluation.ladder import Choices, Window
 from evalkit.inference import Estimate, stack
-from evalkit.inference.aggregate import Averaging
+from evalkit.inference.intervals import holm
 from evalkit.inference.labels import common
-from evalkit.inference.multiplicity import holm
+from evalkit.inference.replicates import Averaging
 from evalkit.show.words import count_words, noun_from_column
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import OFF, Paths

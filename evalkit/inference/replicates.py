@@ -1,0 +1,252 @@
+"""Delete-one-cluster refits (CV3), kept as values and masses, and the clusters behind each row (design 2.6).
+
+Variance = (G-1)/G times the sum over deleted clusters of (refit - estimate)^2, G the clusters with
+weight in the row. Degrees of freedom: (V1+V0)^2 / (V1^2/(n1-1) + V0^2/max(n0-1, 1)), V1 over the
+clusters that serve as exposed and V0 over those that serve only as comparison. CV3: MacKinnon,
+Nielsen and Webb (2023), Fast and reliable jackknife and bootstrap methods; the degrees of freedom
+are the project's, with simulated coverage in the design.
+
+Averages are applied alike to the full sample and to every refit, so that a row lost in a refit leaves
+its average, which is renormalised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from evalkit.inference.intervals import Spread
+from evalkit.inference.sources import joined_names
+from evalkit.show.words import noun_from_column
+
+FEW = 50  # clusters in an arm below which inference is by delete-one-cluster refits
+FEWEST = 3  # clusters in an arm below which an interval holds the truth less often than it says
+
+
+@dataclass(frozen=True, eq=False)
+class Arms:
+    """Which clusters carry weight in each row: (G, k) for the exposed and the comparison arm.
+    `size` (G,) is how many clusters each line stands for. At most one line a cluster, or lines
+    of clusters that never overlap."""
+
+    exposed: np.ndarray
+    comparison: np.ndarray
+    size: np.ndarray
+
+    def map(self, used: np.ndarray) -> Arms:
+        """Rows combined: used (k', k) bool."""
+        return Arms(_any(self.exposed, used), _any(self.comparison, used), self.size)
+
+    def select(self, index: np.ndarray) -> Arms:
+        """The rows at some positions."""
+        return Arms(self.exposed[:, index], self.comparison[:, index], self.size)
+
+    def counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """(k,) distinct clusters in each arm of each row."""
+        return self.size @ self.exposed, self.size @ self.comparison
+
+    def fewest(self) -> int:
+        """Distinct clusters with weight anywhere, in the smaller arm."""
+        both = [int(self.size @ arm.any(axis=1)) for arm in (self.exposed, self.comparison)]
+        return min(both)
+
+
+def _any(serves: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """(G, k') whether a cluster serves (G, k) in any of the rows that are used (k', k)."""
+    return np.asarray((serves.astype(np.float32) @ used.T.astype(np.float32)) > 0)
+
+
+def stacked_arms(arms: Sequence[Arms]) -> Arms:
+    """Rows side by side. Lines of the same sizes are taken for the same clusters, others for clusters of their own."""
+    size, lines = arms[0].size, [slice(0, len(arms[0].size))]
+    for other in arms[1:]:
+        alike = np.array_equal(size, other.size)
+        lines.append(slice(0 if alike else len(size), len(size) + (0 if alike else len(other.size))))
+        size = size if alike else np.concatenate([size, other.size])
+    shape = (len(size), sum(a.exposed.shape[1] for a in arms))
+    exposed, comparison, start = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), 0
+    for a, own in zip(arms, lines, strict=True):
+        rows = slice(start, start + a.exposed.shape[1])
+        exposed[own, rows], comparison[own, rows] = a.exposed, a.comparison
+        start = rows.stop
+    return Arms(exposed, comparison, size)
+
+
+@dataclass(frozen=True, eq=False)
+class Averaging:
+    """k rows into k' groups. member: (k, k') bool. by_mass: weights are the masses, else equal.
+    total_mass: a group's mass is the sum of its rows' masses, else their mean."""
+
+    member: np.ndarray
+    by_mass: bool
+    total_mass: bool
+
+    def weights(self, masses: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """(R, k) weight of each row before normalising; zero for a lost row."""
+        there = (masses > 0) & ~np.isnan(values)
+        return np.where(there, masses if self.by_mass else 1.0, 0.0)
+
+    def __call__(self, values: np.ndarray, masses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Averages and masses (R, k') of R samples."""
+        member = self.member.astype(float)
+        w = self.weights(masses, values)
+        below = w @ member
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = (w * np.nan_to_num(values)) @ member / below
+            there = (w > 0).astype(float) @ member
+            mass = np.where(w > 0, masses, 0.0) @ member
+            mass = mass if self.total_mass else np.where(there > 0, mass / there, 0.0)
+        return np.where(below > 0, mean, np.nan), mass
+
+    def jacobians(self, value: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """d average / d value, d average / d mass, d mass' / d mass: each (k', k)."""
+        member = self.member.astype(float)
+        w = self.weights(mass[None], value[None])[0]
+        below = w @ member
+        scale = np.divide(1.0, below, out=np.zeros_like(below), where=below > 0)
+        by_value = (w[:, None] * member * scale).T
+        there = ((w > 0)[:, None] * member).T
+        mean = by_value @ np.nan_to_num(value)
+        by_mass = np.zeros_like(by_value)
+        if self.by_mass:
+            by_mass = there * (np.nan_to_num(value)[None, :] - mean[:, None]) * scale[:, None]
+        count = there.sum(axis=1, keepdims=True)
+        mass_map = there if self.total_mass else np.divide(there, count, out=np.zeros_like(there), where=count > 0)
+        return by_value, by_mass, mass_map
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """K deleted clusters by k rows. names: (K,). values: NaN where a row is lost. masses: zero
+    there. exposed, comparison: (K, k) whether the cluster serves in that arm of the row."""
+
+    names: np.ndarray
+    level: str
+    values: np.ndarray
+    masses: np.ndarray
+    exposed: np.ndarray
+    comparison: np.ndarray
+
+    def map(self, matrix: np.ndarray) -> Replicates:
+        """Replicates of fixed linear combinations (k', k) of the rows."""
+        used = matrix != 0
+        lost = np.isnan(self.values).astype(float) @ used.T.astype(float) > 0
+        values = np.where(np.isnan(self.values), 0.0, self.values) @ matrix.T
+        return Replicates(
+            self.names, self.level, np.where(lost, np.nan, values), np.where(lost, 0.0, 1.0),
+            self.exposed @ used.T, self.comparison @ used.T,
+        )  # fmt: skip
+
+    def select(self, index: np.ndarray) -> Replicates:
+        """The rows at some positions."""
+        picked = (x[:, index] for x in (self.values, self.masses, self.exposed, self.comparison))
+        return Replicates(self.names, self.level, *picked)
+
+    def average(self, averaging: Averaging, used: np.ndarray) -> Replicates:
+        """Averages of rows; used: (k', k) rows that weigh in the full sample."""
+        values, masses = averaging(self.values, self.masses)
+        return Replicates(self.names, self.level, values, masses, _any(self.exposed, used), _any(self.comparison, used))
+
+
+@dataclass(frozen=True, eq=False)
+class Once:
+    """Refits of a design, made the first time that they are asked for."""
+
+    make: Callable[[], Replicates]
+
+    @cached_property
+    def made(self) -> Replicates:
+        return self.make()
+
+
+@dataclass(frozen=True, eq=False)
+class GivenRefits:
+    """Refits that are known already."""
+
+    refits: Replicates
+
+    def __call__(self) -> Replicates:
+        return self.refits
+
+
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """Where an Estimate's refits come from: a source shared by all that is derived from it, and the steps since then.
+
+    Steps are data (`operator.methodcaller`), so that an Estimate pickles and no derived one keeps those before it.
+    """
+
+    source: Once
+    steps: tuple[Callable[[Replicates], Replicates], ...] = ()
+
+    def then(self, step: Callable[[Replicates], Replicates]) -> Refits:
+        return Refits(self.source, (*self.steps, step))
+
+    def __call__(self) -> Replicates:
+        refits = self.source.made
+        for step in self.steps:
+            refits = step(refits)
+        return refits
+
+
+@dataclass(frozen=True, eq=False)
+class StackedRefits:
+    """Refits of several estimates of one level, side by side. values, masses: of each in the full sample."""
+
+    refits: tuple[Refits, ...]
+    values: tuple[np.ndarray, ...]
+    masses: tuple[np.ndarray, ...]
+
+    def __call__(self) -> Replicates:
+        """A cluster that one estimate does not use leaves that estimate as it is."""
+        made = [refits() for refits in self.refits]
+        names, codes = joined_names([r.names for r in made])
+        shape = (len(names), sum(map(len, self.values)))
+        values, masses = (np.tile(np.concatenate(full), (len(names), 1)) for full in (self.values, self.masses))
+        exposed, comparison, start = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), 0
+        for r, at in zip(made, codes, strict=True):
+            rows = slice(start, start + r.values.shape[1])
+            values[at, rows], masses[at, rows] = r.values, r.masses
+            exposed[at, rows], comparison[at, rows] = r.exposed, r.comparison
+            start = rows.stop
+        return Replicates(names, made[0].level, values, masses, exposed, comparison)
+
+
+def jackknife(value: np.ndarray, reps: Replicates) -> Spread:
+    """CV3 covariance and degrees of freedom of k rows."""
+    used = reps.exposed | reps.comparison
+    lost = (np.isnan(reps.values) & used).any(axis=0) | np.isnan(value)
+    shift = np.where(used & ~np.isnan(reps.values), reps.values - value, 0.0)
+    clusters = used.sum(axis=0)
+    factor = np.sqrt(np.where(clusters > 0, (clusters - 1) / np.maximum(clusters, 1), 0.0))
+    scaled = shift * factor
+    vcov = scaled.T @ scaled
+    exposed, only = reps.exposed, reps.comparison & ~reps.exposed
+    v1, v0 = (scaled**2 * exposed).sum(axis=0), (scaled**2 * only).sum(axis=0)
+    df = satterthwaite(v1, v0, exposed.sum(axis=0), only.sum(axis=0))
+    vcov[lost, :] = np.nan
+    vcov[:, lost] = np.nan
+    return Spread(vcov, np.where(lost, np.nan, df), _reasons(value, reps, lost))
+
+
+def satterthwaite(v1: np.ndarray, v0: np.ndarray, n1: np.ndarray, n0: np.ndarray) -> np.ndarray:
+    """Degrees of freedom of design 2.6, at least 1."""
+    below = v1**2 / np.maximum(n1 - 1, 1) + v0**2 / np.maximum(n0 - 1, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.maximum(np.where(below > 0, (v1 + v0) ** 2 / below, 1.0), 1.0)
+
+
+def _reasons(value: np.ndarray, reps: Replicates, lost: np.ndarray) -> tuple[str, ...]:
+    words = []
+    for j in range(len(value)):
+        if not lost[j] or np.isnan(value[j]):
+            words.append("")
+            continue
+        breaking = np.isnan(reps.values[:, j]) & (reps.exposed | reps.comparison)[:, j]
+        name = str(reps.names[np.flatnonzero(breaking)[0]])
+        name = name if name[:1].isalpha() else f"{noun_from_column(reps.level)} {name}"
+        words.append(f"no interval: without {name} there is nothing left to compare")
+    return tuple(words)

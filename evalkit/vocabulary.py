@@ -1,0 +1,56 @@
+"""Words of the domain as types, and their values in order: verdicts, statuses, kinds, what a check says, options.
+
+Where an argument has one of these types, mypy refuses a word that is misspelt or that means something else.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+VerdictName = Literal["shown", "likely", "cannot_tell_apart", "cannot_tell", "no_sign", "not_tested"]
+Direction = Literal["better", "worse", ""]
+Status = Literal["separable", "additive_only", "bundle_only", "swap_only", "too_few_clusters", "not_tested"]
+"""What exposures allow of one component: see `Separability`."""
+
+CombinationKind = Literal["together", "sum", "swap"]
+"""How components that are only identified together stand in it: all at once, added, or one instead of another."""
+
+OutcomeKind = Literal["share", "count", "score", "log", "money"]
+Better = Literal["higher", "lower"]
+
+CheckStatus = Literal["passed", "failed", "informational"]
+PeopleCheck = Literal["passed", "failed", "untestable", "not_needed"]
+"""What a verdict makes of the check by people."""
+
+ComparisonGroup = Literal["not_yet", "never"]
+Others = Literal["same", "unchanged", "ignored"]
+"""What must hold of the other components where starts are compared."""
+PeopleOthers = Literal["same", "balanced", "ignored"]
+"""What must hold of the other components where people are compared."""
+Adjust = Literal["reg", "ipw", "dr"]
+PartPeriod = Literal["exclude", "half", "full"]
+Dates = Literal["as_given", "early", "late"]
+
+BestDesign = Literal[
+    "StaggeredRollout(same)", "StaggeredRollout(unchanged)", "TripleDifference", "JointEventStudy",
+    "JointEventStudy(dose)", "MatchedComparison", "WeightedComparison", "bundle", "swap", "",
+]  # fmt: skip
+"""The strongest way to estimate one component: a rung of the ladder, with others, or none."""
+
+SAME: Final = "StaggeredRollout(same)"
+UNCHANGED: Final = "StaggeredRollout(unchanged)"
+TRIPLE: Final = "TripleDifference"
+JOINT: Final = "JointEventStudy"
+DOSE: Final = "JointEventStudy(dose)"
+MATCHED: Final = "MatchedComparison"
+WEIGHTED: Final = "WeightedComparison"
+COMBINATION: Final = "JointCombination"
+
+VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
+STATUSES: tuple[Status, ...] = get_args(Status)
+ESTIMATED: tuple[Status, ...] = ("separable", "additive_only")
+"""Statuses of components that have a number of their own."""
+COMBINATION_KINDS: tuple[CombinationKind, ...] = get_args(CombinationKind)
+OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
+CHECK_STATUSES: tuple[CheckStatus, ...] = get_args(CheckStatus)
+PEOPLE_CHECKS: tuple[PeopleCheck, ...] = get_args(PeopleCheck)
