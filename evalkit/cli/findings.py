@@ -14,7 +14,7 @@ from rich.table import Table
 from evalkit.cli.screen import output
 from evalkit.components import Separability
 from evalkit.figures.forest import VERDICT_WORDS
-from evalkit.figures.inputs import scale_of
+from evalkit.figures.inputs import axis_of
 from evalkit.figures.matrix import STATUS_SHAPES, STATUS_WORDS
 from evalkit.language.statement import in_one_breath
 from evalkit.show.words import count_words, full_stop, noun_from_column
@@ -61,7 +61,7 @@ class Written:
 def verdict_table(evaluation: Judged, outcome: Outcome) -> Table:
     """One row a component: verdict, effect with its likely range, what it rests on."""
     study = evaluation.study
-    scale = scale_of(outcome)
+    scale = axis_of(outcome)
     rows = evaluation.verdicts[evaluation.verdicts["outcome"] == outcome.column]
     tried = evaluation.effects
     heads = tried[tried["headline"].astype(bool) & (tried["outcome"] == outcome.column)]

@@ -83,7 +83,7 @@ def report(
 
 def verify(folder: Path = typer.Argument(help="The folder of a report.")) -> None:
     """Run a report again from its study file; exit code 1 where anything differs."""
-    from evalkit.reporting.verify import verify as run_again
+    from evalkit.reporting.build import verify as run_again
 
     with steps(1) as work:
         work.begin("Making the report again")

@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from evalkit.disclosure.counts import hide
-from evalkit.disclosure.rules import Rules, dominated
+from evalkit.disclosure.rules import Rules, dominated, hide
 from evalkit.study import Study
 from evalkit.study.paths import Paths
 from evalkit.verdicts.rules import Evidence

@@ -15,8 +15,7 @@ import pandas as pd
 
 from evalkit.components import Separability
 from evalkit.disclosure import people
-from evalkit.disclosure.counts import apart, at_least_two
-from evalkit.disclosure.rules import Rules
+from evalkit.disclosure.rules import Rules, apart, at_least_two
 from evalkit.inference import Estimate
 from evalkit.show.words import Count, noun_from_column, plural, retold
 from evalkit.study import Study

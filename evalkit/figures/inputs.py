@@ -15,7 +15,7 @@ from evalkit.show.numbers import MINUS, NOT_GIVEN, decimals_for
 
 
 @dataclass(frozen=True)
-class Scale:
+class Axis:
     """How effects on an outcome are drawn: "log" as per cent, "share" as people in every 100."""
 
     kind: str = "score"
@@ -102,13 +102,13 @@ def labels_of(source: Any, given: Mapping[str, str] | None = None) -> dict[str, 
     return {} if study is None else {c.name: c.label for c in study.components}
 
 
-def scale_of(source: Any, outcome: str | None = None) -> Scale:
+def axis_of(source: Any, outcome: str | None = None) -> Axis:
     """How effects are drawn for an outcome of the study behind `source`, or for an Outcome."""
     found = source if hasattr(source, "matters") else None
     study = study_of(source)
     if found is None and study is not None:
         found = study.outcome(outcome)
-    return Scale() if found is None else Scale(found.kind, found.label, found.better, found.matters)
+    return Axis() if found is None else Axis(found.kind, found.label, found.better, found.matters)
 
 
 def in_order(values: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import Scale, frame_of
+from evalkit.figures.inputs import Axis, frame_of
 from evalkit.figures.picture import Words
 from evalkit.show.numbers import signed
 from evalkit.show.words import count_words, full_stop
@@ -127,7 +127,7 @@ def _unit(source: Any) -> str:
         return "people periods in the outcome's unit"
     if outcome.kind == "share":
         return f"people periods with: {outcome.label}"
-    unit = "logs" if outcome.kind == "log" else Scale(outcome.kind).unit
+    unit = "logs" if outcome.kind == "log" else Axis(outcome.kind).unit
     return f"{outcome.label}, summed over people periods ({unit})"
 
 

@@ -111,11 +111,6 @@ def noun_from_column(column: str) -> str:
     return words
 
 
-def with_article(noun: str) -> str:
-    """'a borough', 'an association' (by the first letter)."""
-    return f"{'an' if noun[:1].lower() in 'aeiou' and noun else 'a'} {noun}"
-
-
 def sentence_case(text: str) -> str:
     """The text with its first letter raised and the rest left alone."""
     return text[:1].upper() + text[1:]

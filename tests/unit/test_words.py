@@ -229,7 +229,6 @@ def test_plain_words() -> None:
         "person", "court area", "state", "id"
     ]  # fmt: skip
     assert words.count_words(1, "borough") == "1 borough" and words.count_words(1190, "person") == "1,190 people"
-    assert words.with_article("association") == "an association" and words.with_article("borough") == "a borough"
     assert words.full_stop(" said so. ") == "Said so." and words.full_stop("") == ""
 
 
