@@ -18,10 +18,10 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test frozen lint report site picture recovery speed inventory constraints clean
+.PHONY: help install demo test test-slow mutants frozen lint report site picture recovery speed house inventory constraints clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 install: $(READY) ## make .venv with everything that demo and test need
 
@@ -52,14 +52,20 @@ $(AXE): $(READY)
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/axe axe-core@4 >/dev/null 2>&1 \
 		|| echo "axe-core could not be had from npm: the older one from the test extra is used."; fi; mkdir -p $(VENV)/axe && touch $(AXE)
 
-test: $(READY) $(AXE) ## run every test
-	@$(BIN)/python -m pytest -n 2 -q
+test: $(READY) $(AXE) ## run every test but the slow ones
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow"
+
+test-slow: $(READY) $(AXE) ## run the slow tests (listed in CONTRIBUTING.md)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m slow
 
 frozen: $(READY) ## compare every study's answers and reports with tests/frozen (minutes); exit 1 if any moved
 	@$(BIN)/python tests/frozen/make.py --check --reports --jobs 2
 
-lint: $(READY) ## ruff and the type checker
-	@$(BIN)/ruff check . && $(BIN)/mypy
+lint: $(READY) ## ruff (lint and format) and the type checker
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
+
+mutants: $(READY) ## seed faults one at a time and see that the tests catch them (minutes)
+	@$(BIN)/python tests/mutants/run.py
 
 report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=folder
 	@$(BIN)/evalkit run $(STUDY) --out $(OUT)
@@ -76,7 +82,10 @@ recovery: $(READY) ## simulate studies with known truth and print how well it is
 speed: $(READY) ## print times and memory (with make PEERS=1 speed: beside other packages)
 	@{ test -z "$(PEERS)" || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[peers]'; } && $(BIN)/python benchmarks/speed.py
 
-inventory: $(READY) ## write the inventory in ARCHITECTURE.md again
+house: $(READY) ## size, circles, walks, types and processor time of the package
+	@$(BIN)/python benchmarks/house.py --time
+
+inventory: $(READY) ## write docs/modules.md again
 	@$(BIN)/python tests/contract/test_inventory.py
 
 constraints: $(READY) ## pin the newest versions that go together
@@ -84,4 +93,4 @@ constraints: $(READY) ## pin the newest versions that go together
 		--extra test --extra ml --extra rd pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
 
 clean: ## remove what was made here, but not .venv
-	@rm -rf reports site .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@find reports -mindepth 1 -not -name README.md -delete 2>/dev/null; rm -rf site .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

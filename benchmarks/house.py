@@ -1,4 +1,4 @@
-"""The house in numbers: size, circles, walks, types and processor time. `python benchmarks/house.py [--time] [--write]`.
+"""The house in numbers: size, circles, walks, types and processor time. `python benchmarks/house.py [--time]`.
 
 Lines and files are those of `evalkit/` without `synthetic/`. A walk counts the files of evalkit that one call on the
 study of `evalkit new` enters, their functions, and how many frames of evalkit lie on top of each other at most;
@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -51,18 +51,22 @@ def imported(path: Path) -> set[Path]:
 
 
 def circles() -> list[set[Path]]:
-    """Sets of modules of one folder that import each other in a circle (strongly connected components)."""
-    reach: dict[Path, set[Path]] = {}
-    edges = {p: imported(p) for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"}
+    """Sets of modules of one folder that import each other in a circle."""
+    files = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
+    beside = {p: {q for q in imported(p) if q.parent == p.parent and q.name != "__init__.py"} for p in files}
+    return circles_among(beside)
+
+
+def circles_among(edges: Mapping[Path, set[Path]]) -> list[set[Path]]:
+    """Strongly connected components of more than one module."""
+    reach = {}
     for start in edges:
         reach[start], todo = set(), [start]
         while todo:
-            for other in edges.get(todo.pop(), set()) - reach[start]:
-                if other.parent == start.parent and other.name != "__init__.py":
-                    reach[start].add(other)
-                    todo.append(other)
-    groups = {frozenset(q for q in reach[p] if p in reach[q]) for p in edges if p in reach[p]}
-    return [set(g) for g in groups]
+            new = edges.get(todo.pop(), set()) - reach[start]
+            reach[start] |= new
+            todo += new
+    return [set(g) for g in {frozenset(q for q in reach[p] if p in reach[q]) for p in edges if p in reach[p]}]
 
 
 def typed_any() -> Iterator[str]:

@@ -16,9 +16,11 @@ from scipy import stats
 import evalkit as ek
 from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.bundles import run_bundles
-from evalkit.evaluation.evaluate import ESTIMATED, Evaluation, window_of
+from evalkit.evaluation.evaluate import window_of
 from evalkit.evaluation.ladder import Choices, ladder, run
+from evalkit.evaluation.results import Evaluation
 from evalkit.inference import Estimate
+from evalkit.vocabulary import ESTIMATED
 
 SAME1, SAME6, UNCHANGED = "others=same, one base period", "others=same, base_window=6", "others=unchanged"
 JOINT, IGNORED, TWFE, VERDICT = "joint event study", "others=ignored", "two-way fixed effects", "ek.evaluate"

@@ -41,7 +41,7 @@ _PUBLIC = {
     "WeightedComparison": "evalkit.designs:WeightedComparison",
     "attribute": "evalkit.evaluation.decomposition.attribute:attribute",
     "evaluate": "evalkit.evaluation:evaluate",
-    "for_whom": "evalkit.evaluation:for_whom",
+    "for_whom": "evalkit.evaluation.for_whom:for_whom",
     "plot": "evalkit.figures",
     "report": "evalkit.reporting:report",
     "separability": "evalkit.components:separability",

@@ -6,9 +6,11 @@ that a user mends everything in one go: what is wrong, where, and what to do.
 
 from __future__ import annotations
 
+import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 
 class EvalkitError(ValueError):
@@ -68,6 +70,22 @@ def first_rows(rows: Iterable[object], total: int | None = None, limit: int = 5)
     more = count - min(limit, len(listed))
     word = "row" if count == 1 else "rows"
     return f"{word} {shown}" + (f" and {more} more" if more > 0 else "")
+
+
+def suggest(name: str, known: Iterable[str], intro: str) -> str:
+    """'Did you mean ...?' for a near miss, else the known names."""
+    listed = list(known)
+    lower = {k.lower(): k for k in reversed(listed)}
+    near = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {lower[near[0]]!r}?"
+    more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
+    return f"{intro}: {', '.join(listed[:12])}{more}."
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number, and not True or False."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_choice(name: str, value: object, allowed: Iterable[object]) -> None:

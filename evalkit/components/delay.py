@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.components.facts import in_use
-from evalkit.study.exposure import row_codes
-from evalkit.study.paths import OFF, Level, Paths
+from evalkit.study.paths import OFF, Level, Paths, row_codes
 
 _MOST = 1_000
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evalkit.designs.rollout.plan import Comparison, Plan
-from evalkit.study.exposure import row_codes
-from evalkit.study.paths import Paths
+from evalkit.study.paths import Paths, row_codes
 
 ENOUGH = 2
 """Exposed clusters, and comparison clusters, that a component needs to be told apart."""

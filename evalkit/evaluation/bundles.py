@@ -14,8 +14,7 @@ from evalkit.components.wording import Names, names_of
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.regression.combination import JointCombination
 from evalkit.designs.regression.imputation import programme_level
-from evalkit.evaluation.arrivals import rungs_for
-from evalkit.evaluation.ladder import DOSE, JOINT, UNCHANGED, Choices, Run, Rung, Window, people_ladder, run
+from evalkit.evaluation.ladder import DOSE, JOINT, UNCHANGED, Choices, Run, Rung, Window, people_ladder, run, rungs_for
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths

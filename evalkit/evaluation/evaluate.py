@@ -3,134 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from evalkit.components import Separability, separability
 from evalkit.components.wording import names_of
-from evalkit.designs import TwoWayFixedEffects
-from evalkit.disclosure.rules import Rules
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
-from evalkit.evaluation.arrivals import came_words, rungs_for, width_of
 from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_of
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
-from evalkit.evaluation.ladder import MATCHED, UNRECORDED, Choices, Window, people_ladder, rule_words, run
-from evalkit.inference import Estimate
+from evalkit.evaluation.ladder import (
+    MATCHED,
+    UNRECORDED,
+    Choices,
+    Window,
+    came_words,
+    people_ladder,
+    rule_words,
+    run,
+    rungs_for,
+    width_of,
+)
+from evalkit.evaluation.results import Evaluation
 from evalkit.inference.intervals import check_level
-from evalkit.language.statement import Statement, statement
+from evalkit.language.statement import statement
 from evalkit.study import Outcome, Study
-from evalkit.verdicts.rules import Evidence, Verdict
-
-if TYPE_CHECKING:
-    from evalkit.evaluation.decomposition.attribute import Attribution
-    from evalkit.evaluation.value.money import Value
-
-ESTIMATED = ("separable", "additive_only")
-
-
-@dataclass(frozen=True, eq=False)
-class Protection:
-    """What disclosure control left of a study about people, under which rules.
-
-    flow: who is in and who is missing. log: what was hidden and why, never the number. attribution, value: what is left
-    of the whole, None where it would give a hidden effect away.
-    """
-
-    rules: Rules
-    flow: pd.DataFrame
-    log: pd.DataFrame
-    attribution: Attribution | None
-    value: Value | None
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Everything `evaluate` found; every number traces to an Estimate.
-
-    effects: every design tried, a row each. verdicts: one row a component and outcome. bundles:
-    identified combinations. checks: one row a check. event_studies: a frame for each (component,
-    outcome). leave_one_out: headlines without each cluster. rules: which design is the headline, why.
-    decisions, statements: evidence, verdict and what may be said, of each component and outcome.
-    protection: None but for what `reporting.safe` returns, whose evidence and tables are as they may be
-    published and which holds no findings.
-    """
-
-    study: Study
-    separability: Separability
-    level: float
-    seed: int
-    plan: Mapping[str, object] | None
-    effects: pd.DataFrame
-    verdicts: pd.DataFrame
-    bundles: pd.DataFrame
-    checks: pd.DataFrame
-    event_studies: Mapping[tuple[str, str], pd.DataFrame]
-    leave_one_out: pd.DataFrame
-    rules: Mapping[str, str]
-    findings: tuple[Finding, ...]
-    decisions: tuple[tuple[Evidence, Verdict], ...]
-    statements: tuple[Statement, ...]
-    bundle_runs: tuple[BundleRun, ...] = ()
-    protection: Protection | None = None
-
-    def estimate(self, component: str, outcome: str | None = None) -> Estimate | None:
-        """The headline Estimate behind a verdict, None where there is none."""
-        name = self.study.outcome(outcome).column
-        for f in self.findings:
-            if (f.component, f.outcome.column) == (component, name):
-                return f.answer
-        raise EvalkitError(f"There is no component {component!r} in this evaluation.")
-
-    def contamination(self, component: str, outcome: str | None = None) -> pd.DataFrame:
-        """What two-way fixed effects would hand `component` of the others' effects (weights, no outcome model)."""
-        weights = TwoWayFixedEffects(outcome=self.study.outcome(outcome).column).contamination(self.study, component)
-        hidden = self.protection is not None and self.protection.rules.active
-        return weights.drop(columns="cells", errors="ignore") if hidden else weights
-
-    @property
-    def flow(self) -> pd.DataFrame | None:
-        """Who is in and who is missing, as it may be published; None before disclosure control."""
-        return None if self.protection is None else self.protection.flow
-
-    @cached_property
-    def attribution(self) -> Attribution | None:
-        """What each component can be given of the programme's total, on the first outcome; made when asked for.
-        None where disclosure control holds it back."""
-        if self.protection is not None:
-            return self.protection.attribution
-        from evalkit.evaluation.decomposition.attribute import attribute
-
-        return attribute(self)
-
-    @cached_property
-    def value(self) -> Value | None:
-        """Value for money on the first outcome; worked out when asked for. None where disclosure control holds it
-        back, or nothing has a cost."""
-        if self.protection is not None:
-            return self.protection.value
-        from evalkit.evaluation.value.money import value_for_money
-
-        return value_for_money(self)
-
-    def save(self, folder: str, *, raw: bool = False) -> None:
-        """Write every frame as CSV into `folder`, as the study's rules of disclosure allow; never unit rows.
-
-        raw: the frames as they are, for those who may see them; small counts of people may stand in them.
-        """
-        from evalkit.evaluation.safe import safe
-
-        tables.write(tables.frames(self if raw else safe(self)), folder)
-
-    def __repr__(self) -> str:
-        return tables.describe(self)
-
-    def _repr_html_(self) -> str:
-        return tables.describe_html(self)
+from evalkit.vocabulary import ESTIMATED
 
 
 def evaluate(

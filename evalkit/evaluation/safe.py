@@ -17,7 +17,7 @@ from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.evaluation import tables
 from evalkit.evaluation.decomposition.attribute import Attribution
-from evalkit.evaluation.evaluate import Evaluation, Protection
+from evalkit.evaluation.results import Evaluation, Protection
 from evalkit.evaluation.value.money import Value
 from evalkit.language.statement import statement
 from evalkit.show.words import retold

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,9 @@ from evalkit.evaluation.evidence import Finding
 from evalkit.evaluation.ladder import Run
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement
-from evalkit.show.tables import from_frame
+from evalkit.show.tables import Table, from_frame
+from evalkit.study import Study
 from evalkit.verdicts.rules import Evidence, Verdict
-
-if TYPE_CHECKING:
-    from evalkit.evaluation.evaluate import Evaluation
 
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
 EFFECTS = ("component", "outcome", "design", "headline", *NUMBERS, "inference", "clusters_exposed",
@@ -120,21 +117,6 @@ def leave_one_out(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.concat(made, ignore_index=True)[columns] if made else pd.DataFrame(columns=columns)
 
 
-def frames(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
-    """Name -> frame of everything in an Evaluation, or in what disclosure control left of one."""
-    sep = evaluation.separability
-    out = {
-        "verdicts": evaluation.verdicts, "effects": evaluation.effects, "separability": sep.components,
-        "pairs": sep.pairs, "cure": sep.cure, "checks": evaluation.checks, "bundles": evaluation.bundles,
-        "leave_one_out": evaluation.leave_one_out,
-    }  # fmt: skip
-    if evaluation.event_studies:
-        out["event_studies"] = pd.concat(list(evaluation.event_studies.values()), ignore_index=True)
-    if evaluation.protection is not None:
-        out |= {"flow": evaluation.protection.flow, "disclosure": evaluation.protection.log}
-    return out
-
-
 def write(named: Mapping[str, pd.DataFrame], folder: str | Path) -> tuple[Path, ...]:
     """Write each frame as NAME.csv (UTF-8, ten significant digits) into `folder`; return the paths."""
     place = Path(folder)
@@ -151,20 +133,10 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def _summary(evaluation: Evaluation) -> pd.DataFrame:
-    labels = {c.name: c.label for c in evaluation.study.components}
-    table = evaluation.verdicts[["component", "outcome", "verdict", "sentence"]].copy()
-    table["component"] = table["component"].map(labels)
-    table["outcome"] = table["outcome"].map({o.column: o.label for o in evaluation.study.outcomes})
+def summary(study: Study, verdicts: pd.DataFrame) -> Table:
+    """The verdicts as a table for people, components and outcomes by their labels."""
+    table = verdicts[["component", "outcome", "verdict", "sentence"]].copy()
+    table["component"] = table["component"].map({c.name: c.label for c in study.components})
+    table["outcome"] = table["outcome"].map({o.column: o.label for o in study.outcomes})
     table["verdict"] = table["verdict"].str.replace("_", " ")
-    return table
-
-
-def describe(evaluation: Evaluation) -> str:
-    """The verdicts as text."""
-    return from_frame(_summary(evaluation), "Verdicts").to_text()
-
-
-def describe_html(evaluation: Evaluation) -> str:
-    """The verdicts as an accessible table."""
-    return from_frame(_summary(evaluation), "Verdicts").to_html()
+    return from_frame(table, "Verdicts")

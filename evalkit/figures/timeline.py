@@ -18,7 +18,7 @@ from evalkit.figures import style
 from evalkit.figures.inputs import frame_of, in_order, labels_of, study_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words, join_words
-from evalkit.study.events import event_bands
+from evalkit.study.calendar import event_bands
 
 COLUMNS = ("component", "cluster", "start", "end", "state")
 Band = tuple[str, object, object]

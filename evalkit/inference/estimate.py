@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
-from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors, sup_t
+from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
 from evalkit.inference.labels import (
     SAID,
     cautions,
@@ -23,7 +23,7 @@ from evalkit.inference.labels import (
     common,
     common_rows,
     composition,
-    first_reason,
+    reasons,
     reasons_in_words,
     rows_in_words,
     short,
@@ -60,7 +60,6 @@ class Estimate:
     value_parts, mass_parts: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
     cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows.
-    An Estimate is data: it pickles where `replicate`, `cells` and the sources of influence do.
     """
 
     value: np.ndarray
@@ -72,21 +71,19 @@ class Estimate:
     replicate: Callable[[], Replicates] | None = None
     cells: Callable[..., pd.DataFrame] | None = None
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
+    _spreads: dict[str, Spread] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._freeze()
+        for array in (self.value, self.mass):
+            array.flags.writeable = False
         if self.replicate is not None and not isinstance(self.replicate, Refits):
             object.__setattr__(self, "replicate", Refits(Once(self.replicate)))
         if not len(self.value) == len(self.mass) == len(self.labels) == self.value_parts.width:
             raise EvalkitError("An Estimate needs one label, one mass and one contribution column for each value.")
 
-    def _freeze(self) -> None:
-        for array in (self.value, self.mass):
-            array.flags.writeable = False
-
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
-        self._freeze()
+        self.__post_init__()
 
     @classmethod
     def from_influence(
@@ -110,8 +107,7 @@ class Estimate:
             levels["cluster"] = (codes, names)
         parts = ((DenseSource(Rows(ids, levels), matrix), np.eye(matrix.shape[1])),)
         made = Influence(parts, "cluster" if clusters is not None else "unit")
-        value = np.array(value, dtype=float)
-        return cls(value, np.ones(len(value)), labels.reset_index(drop=True), made)
+        return cls(np.array(value, dtype=float), np.ones(len(value)), labels.reset_index(drop=True), made)
 
     def __len__(self) -> int:
         return len(self.value)
@@ -122,8 +118,7 @@ class Estimate:
 
         A row that is not identified is a column of NaN.
         """
-        _, matrix = self.value_parts.dense()
-        return np.where(np.isnan(self.value), np.nan, matrix)
+        return np.where(np.isnan(self.value), np.nan, self.value_parts.dense()[1])
 
     @property
     def units(self) -> np.ndarray:
@@ -156,23 +151,8 @@ class Estimate:
         """(k, k) covariance. `cluster` names another level ("unit" for none) and means analytic."""
         if cluster is not None:
             check_choice("inference", inference, ("auto", "analytic"))
-            return self._analytic(cluster)
+            return _without_lost(self, self.value_parts.gram(cluster))
         return self._spread(inference).vcov.copy()
-
-    @cached_property
-    def _gram(self) -> np.ndarray:
-        return self.value_parts.gram()
-
-    def _analytic(self, cluster: str | None) -> np.ndarray:
-        vcov = self._gram.copy() if cluster is None else self.value_parts.gram(cluster)
-        lost = np.isnan(self.value)
-        vcov[lost, :] = np.nan
-        vcov[:, lost] = np.nan
-        return vcov
-
-    @cached_property
-    def _spreads(self) -> dict[str, Spread]:
-        return {}
 
     def _spread(self, inference: str) -> Spread:
         kind = self.resolve(inference)
@@ -189,37 +169,14 @@ class Estimate:
         check_level(level)
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
-        spread = self._spread(inference)
-        se = std_errors(spread.vcov, self.value)
-        reach = critical(spread.df, level) * se
-        frame = self.labels.copy()
-        exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)
-        reason = frame.get("reason", "")
-        frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
-            estimate=self.value, std_error=se, conf_low=self.value - reach, conf_high=self.value + reach,
-            p_value=p_values(self.value, se, spread.df), df=spread.df, inference=self.resolve(inference),
-            clusters_exposed=exposed, clusters_comparison=comparison, mass=self.mass,
-        )  # fmt: skip
-        frame["reason"] = reason
-        extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
-                 for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
-        frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
-        frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
-        return frame
+        return _table(self, self._spread(inference), level, self.resolve(inference))
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """conf_low and conf_high by row; `kind="simultaneous"` covers all rows at once (sup-t)."""
         check_choice("kind", kind, ("pointwise", "simultaneous"))
-        check_level(level)
         if kind == "pointwise":
             return self.to_frame(level, inference)[["estimate", "conf_low", "conf_high"]]
-        joint = self.joint(inference)
-        vcov = joint.vcov
-        good = np.isfinite(np.diag(vcov)) & (np.diag(vcov) > 0)
-        reach = np.full(len(self), np.nan)
-        if good.any():
-            df = float(np.min(joint.df[good]))
-            reach[good] = sup_t(vcov[np.ix_(good, good)], df, level) * np.sqrt(np.diag(vcov)[good])
+        reach = self.joint(inference).band(level)
         return pd.DataFrame({"estimate": self.value, "conf_low": self.value - reach, "conf_high": self.value + reach})
 
     def joint(self, inference: str = "auto") -> Spread:
@@ -232,7 +189,7 @@ class Estimate:
             return self._spread(inference)
         spreads = [p._spread(inference) for p in self.pieces]
         own = [std_errors(s.vcov, p.value) for s, p in zip(spreads, self.pieces, strict=True)]
-        return joined(spreads, np.concatenate(own), self._analytic(None))
+        return joined(spreads, np.concatenate(own), self._spread("analytic").vcov)
 
     def aggregate(self, kind: str) -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.
@@ -252,9 +209,8 @@ class Estimate:
     def average(self) -> Estimate:
         """One number: event times 0 and later and periods alike, cohorts by their shares."""
         kind = self.labels["estimand"].iloc[0] if len(self) else "ATT"
-        keep = np.ones(len(self), dtype=bool)
-        if "event_time" in self.labels and "cohort" not in self.labels:
-            keep = self.labels["event_time"].to_numpy() >= 0
+        by_event = "event_time" in self.labels and "cohort" not in self.labels
+        keep = self.labels["event_time"].to_numpy() >= 0 if by_event else np.ones(len(self), dtype=bool)
         by_mass = "cohort" in self.labels and "period" not in self.labels
         labels = common(self.labels, keep).assign(estimand=f"average of {kind}")
         return self.apply(Averaging(keep[:, None], by_mass=by_mass, total_mass=True), labels)
@@ -276,20 +232,10 @@ class Estimate:
         if self.mass_parts is not None:
             parts = parts.plus(self.mass_parts.map(by_mass))
             mass_parts = self.mass_parts.map(mass_map)
-        labels = labels.assign(reason=["" if np.isfinite(v) else first_reason(self.labels, averaging.member[:, j])
-                                       for j, v in enumerate(value)])  # fmt: skip
+        labels = labels.assign(reason=reasons(value, self.labels, averaging.member.T))
         arms = None if self.arms is None else self.arms.map(used)
-        refits = self._then(methodcaller("average", averaging, used))
-        return Estimate(value, mass, labels, parts, mass_parts, arms, refits, self._cells_of(by_value))
-
-    def _then(self, step: Callable[[Replicates], Replicates]) -> Refits | None:
-        return self.replicate.then(step) if isinstance(self.replicate, Refits) else None
-
-    def _cells_of(self, matrix: np.ndarray) -> CellWeights | None:
-        """Cells of linear combinations (k', k) of the rows."""
-        if isinstance(self.cells, CellWeights):
-            return CellWeights(self.cells.make, (*self.cells.maps, matrix))
-        return None if self.cells is None else CellWeights(self.cells, (matrix,))
+        step = methodcaller("average", averaging, used)
+        return Estimate(value, mass, labels, parts, mass_parts, arms, *_carried(self, step, by_value))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Smooth function of the values by the delta method: f (k,) -> (k',), jacobian (k', k).
@@ -320,23 +266,19 @@ class Estimate:
         used = matrix != 0
         value = np.array([line[u] @ self.value[u] for line, u in zip(matrix, used, strict=True)])
         labels = pd.concat([common(self.labels, u) for u in used], ignore_index=True)
-        labels["estimand"] = name or "contrast"
-        why = (first_reason(self.labels, u) for u in used)
-        labels["reason"] = ["" if np.isfinite(v) else w for v, w in zip(value, why, strict=True)]
-        arms = None if self.arms is None else self.arms.map(used)
-        parts, refits = self.value_parts.map(matrix), self._then(methodcaller("map", matrix))
-        return Estimate(value, np.ones(len(value)), labels, parts, None, arms, refits, self._cells_of(matrix))
+        labels = labels.assign(estimand=name or "contrast", reason=reasons(value, self.labels, used))
+        parts, arms = self.value_parts.map(matrix), None if self.arms is None else self.arms.map(used)
+        carried = _carried(self, methodcaller("map", matrix), matrix)
+        return Estimate(value, np.ones(len(value)), labels, parts, None, arms, *carried)
 
     def select(self, keep: np.ndarray) -> Estimate:
         """The rows where `keep` (k,) is true, or at the positions it lists."""
         index = np.arange(len(self))[keep]
-        pick = np.eye(len(self))[index]
         labels = self.labels.iloc[index].reset_index(drop=True)
-        mass_parts = None if self.mass_parts is None else self.mass_parts.map(pick)
-        arms = None if self.arms is None else self.arms.select(index)
-        refits = self._then(methodcaller("select", index))
-        return Estimate(self.value[index], self.mass[index], labels, self.value_parts.map(pick), mass_parts, arms,
-                        refits, self._cells_of(pick))  # fmt: skip
+        mass_parts = None if self.mass_parts is None else self.mass_parts.select(index)
+        parts, arms = self.value_parts.select(index), None if self.arms is None else self.arms.select(index)
+        carried = _carried(self, methodcaller("select", index), np.eye(len(self))[index])
+        return Estimate(self.value[index], self.mass[index], labels, parts, mass_parts, arms, *carried)
 
     def weights(self) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, window, sign, weight; and came_from, came_to where
@@ -362,6 +304,45 @@ class Estimate:
         return from_frame(short(self.to_frame()), f"Estimate of {rows_in_words(len(self))}").to_html()
 
 
+def _carried(
+    est: Estimate, step: Callable[[Replicates], Replicates], matrix: np.ndarray
+) -> tuple[Refits | None, CellWeights | None]:
+    """Refits and cells of rows that are made of those of an estimate: by one more step, and linearly (k', k)."""
+    refits = est.replicate.then(step) if isinstance(est.replicate, Refits) else None
+    if est.cells is None:
+        return refits, None
+    known = est.cells if isinstance(est.cells, CellWeights) else CellWeights(est.cells, ())
+    return refits, CellWeights(known.make, (*known.maps, matrix))
+
+
+def _table(est: Estimate, spread: Spread, level: float, inference: str) -> pd.DataFrame:
+    """Labels and what is known of each row."""
+    se = std_errors(spread.vcov, est.value)
+    reach = critical(spread.df, level) * se
+    frame = est.labels.copy()
+    exposed, comparison = est.arms.counts() if est.arms is not None else (np.nan, np.nan)
+    reason = frame.get("reason", "")
+    frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
+        estimate=est.value, std_error=se, conf_low=est.value - reach, conf_high=est.value + reach,
+        p_value=p_values(est.value, se, spread.df), df=spread.df, inference=inference,
+        clusters_exposed=exposed, clusters_comparison=comparison, mass=est.mass,
+    )  # fmt: skip
+    frame["reason"] = reason
+    extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
+             for r, s, v in zip(spread.reason, se, est.value, strict=True)]  # fmt: skip
+    frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
+    frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
+    return frame
+
+
+def _without_lost(est: Estimate, vcov: np.ndarray) -> np.ndarray:
+    """A covariance with NaN for rows that are not identified."""
+    lost = np.isnan(est.value)
+    vcov[lost, :] = np.nan
+    vcov[:, lost] = np.nan
+    return vcov
+
+
 def _analytic(est: Estimate) -> Spread:
     """Covariance of the influence. Degrees of freedom are infinite, but where refits are not to be had and an arm is
     small: one less than its people or clusters, the least that Welch's formula gives."""
@@ -369,7 +350,8 @@ def _analytic(est: Estimate) -> Spread:
     if est.replicate is None and est.arms is not None:
         fewest = np.minimum(*est.arms.counts())
         df = np.where(fewest < FEW, np.maximum(fewest - 1.0, 1.0), df)
-    return Spread(est._analytic(None), np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
+    vcov = _without_lost(est, est.value_parts.gram())
+    return Spread(vcov, np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
 
 
 def _from_refits(est: Estimate) -> Spread:

@@ -47,6 +47,17 @@ class Spread:
             se[i] = np.sqrt(np.maximum(line[used] @ self.vcov[np.ix_(used, used)] @ line[used], 0.0))
         return se, np.where((matrix != 0) & ~np.isnan(self.df), self.df, np.inf).min(axis=1)
 
+    def band(self, level: float) -> np.ndarray:
+        """(k,) half-widths of intervals that cover all rows at once (sup-t); NaN where a row has no variance."""
+        check_level(level)
+        variance = np.diag(self.vcov)
+        good = np.isfinite(variance) & (variance > 0)
+        reach = np.full(len(variance), np.nan)
+        if good.any():
+            df = float(np.min(self.df[good]))
+            reach[good] = sup_t(self.vcov[np.ix_(good, good)], df, level) * np.sqrt(variance[good])
+        return reach
+
 
 def joined(parts: Sequence[Spread], own: np.ndarray, vcov: np.ndarray) -> Spread:
     """One spread of the rows of `parts`: their own standard errors `own` (k,), joined by the correlation of `vcov`

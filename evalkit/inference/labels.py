@@ -54,7 +54,15 @@ def _agreed(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray], ali
     return [values.iat[g[0]] if same else fill for g, same in zip(groups, alike, strict=True)]
 
 
-def first_reason(labels: pd.DataFrame, used: np.ndarray) -> str:
+def reasons(value: np.ndarray, labels: pd.DataFrame, used: np.ndarray) -> list[str]:
+    """Why each of some combinations has no number ("" where it has): the first reason of the rows that it uses.
+
+    value: (m,) combinations. used: (m, k) bool.
+    """
+    return ["" if np.isfinite(v) else _first_reason(labels, u) for v, u in zip(value, used, strict=True)]
+
+
+def _first_reason(labels: pd.DataFrame, used: np.ndarray) -> str:
     if "reason" not in labels:
         return "not identified"
     words = [w for w in labels["reason"][used] if w]

@@ -10,8 +10,9 @@ as the claim that every order was equally likely; `among` says among whom.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, replace
+from itertools import product
 from math import factorial, prod
 from typing import ClassVar, Protocol, TypeVar
 
@@ -26,85 +27,53 @@ _TIE = 1e-10
 
 
 class Level(Protocol):
-    """A level at which somebody decided."""
+    """A level at which somebody decided: names (G,) of its clusters."""
 
     @property
-    def names(self) -> np.ndarray:
-        """(G,) names of its clusters."""
+    def names(self) -> np.ndarray: ...
 
 
 class Cells(Protocol):
-    """Units grouped by cluster and path: the cell of each unit, and the cluster and path of each cell."""
+    """Units grouped by cluster and path: the cell (n,) of each unit, the cluster and the path (C,) of each cell."""
 
     @property
-    def of(self) -> np.ndarray:
-        """(n,) cell of each unit."""
-
+    def of(self) -> np.ndarray: ...
     @property
-    def cluster(self) -> np.ndarray:
-        """(C,) cluster of each cell."""
-
+    def cluster(self) -> np.ndarray: ...
     @property
-    def path(self) -> np.ndarray:
-        """(C,) path of each cell."""
+    def path(self) -> np.ndarray: ...
 
 
 class Paths(Protocol):
-    """Exposure paths: what is read of `evalkit.study.Paths`, which this part may not import."""
+    """What is read of the exposure paths of a study, which this part may not import (`evalkit.study.Paths`)."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
     @property
-    def path(self) -> np.ndarray:
-        """(n,) index of each unit's path."""
-
+    def path(self) -> np.ndarray: ...
     @property
-    def state(self) -> np.ndarray:
-        """(P, T, K) int16 state of each component."""
-
+    def state(self) -> np.ndarray: ...
     @property
-    def reach(self) -> np.ndarray:
-        """(P, K) whether the component can reach these units at all."""
-
+    def reach(self) -> np.ndarray: ...
     @property
-    def levels(self) -> Mapping[str, Level]:
-        """Every level by name."""
-
+    def levels(self) -> Mapping[str, Level]: ...
     @property
-    def assigned_at(self) -> Mapping[str, str]:
-        """Level at which each component was decided."""
-
-    @property
-    def n_periods(self) -> int:
-        """How many periods there are."""
-
-    def index(self, component: str) -> int:
-        """Position of a component."""
-
-    def others(self, component: str) -> np.ndarray:
-        """(P, T) one code for the joint state of every other component."""
-
-    def cells(self, level: str) -> Cells:
-        """Units grouped by cluster and path at one level."""
-
-
-AnyPaths = TypeVar("AnyPaths", bound=Paths)
+    def assigned_at(self) -> Mapping[str, str]: ...
+    def index(self, component: str) -> int: ...
+    def others(self, component: str) -> np.ndarray: ...
+    def cells(self, level: str) -> Cells: ...
 
 
 class Runs(Protocol):
     """What is run: exposure paths, and an outcome on their rows (a Study, or a view of one)."""
 
     @property
-    def paths(self) -> Paths:
-        """Exposure paths."""
-
-    def values(self, outcome: str | None = None) -> np.ndarray:
-        """(n, T) outcome, NaN where not seen."""
-
-    def outcome(self, name: str | None = None) -> object:
-        """The outcome's description."""
+    def paths(self) -> Paths: ...
+    def values(self, outcome: str | None = None) -> np.ndarray: ...
+    def outcome(self, name: str | None = None) -> object: ...
 
 
+AnyPaths = TypeVar("AnyPaths", bound=Paths)
 Headline = Callable[[Runs], float]
 
 
@@ -311,7 +280,7 @@ def _schedules(paths: Paths, component: str, level: str) -> np.ndarray:
     k, cells = paths.index(component), paths.cells(level)
     reached = paths.reach[cells.path, k]
     pairs = np.column_stack([cells.cluster[reached], cells.path[reached]])
-    schedule = np.zeros((len(paths.levels[level].names), paths.n_periods), dtype=paths.state.dtype)
+    schedule = np.zeros((len(paths.levels[level].names), paths.state.shape[1]), dtype=paths.state.dtype)
     schedule[pairs[:, 0]] = paths.state[pairs[:, 1], :, k]
     differ = (paths.state[pairs[:, 1], :, k] != schedule[pairs[:, 0]]).any(axis=1)
     if differ.any():
@@ -350,21 +319,13 @@ def _random(deal: Deal, draws: int, rng: np.random.Generator) -> Iterator[np.nda
 def _every(deal: Deal) -> Iterator[np.ndarray]:
     """Each different order once, without the one that happened."""
     giver = {int(k): int(np.flatnonzero(deal.kind == k)[0]) for k in np.unique(deal.kind)}
-    own = tuple(deal.kind.tolist())
-
-    def fill(kinds: list[int], left: Sequence[np.ndarray]) -> Iterator[list[int]]:
-        if not left:
-            yield kinds
-            return
-        for pattern in _arrangements(sorted(deal.kind[left[0]].tolist())):
-            new = list(kinds)
-            for cluster, kind in zip(left[0], pattern, strict=True):
-                new[cluster] = kind
-            yield from fill(new, left[1:])
-
-    for kinds in fill(list(own), deal.strata):
-        if tuple(kinds) != own:
-            yield np.array([giver[k] for k in kinds])
+    patterns = [list(_arrangements(sorted(deal.kind[members].tolist()))) for members in deal.strata]
+    for chosen in product(*patterns):
+        kinds = deal.kind.copy()
+        for members, pattern in zip(deal.strata, chosen, strict=True):
+            kinds[members] = pattern
+        if not np.array_equal(kinds, deal.kind):
+            yield np.array([giver[int(k)] for k in kinds])
 
 
 def _arrangements(items: list[int]) -> Iterator[tuple[int, ...]]:

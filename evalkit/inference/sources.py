@@ -9,8 +9,9 @@ cost a small matrix product and unit rows (records about people) are made only w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -64,6 +65,23 @@ class Source(Protocol):
         """(k, k) I'I by unit row when that needs no unit rows, else None."""
 
 
+class _UnitRows(ABC):
+    """What a source does that makes its cluster sums from its unit rows."""
+
+    rows: Rows
+
+    @abstractmethod
+    def dense(self, lift: np.ndarray) -> np.ndarray:
+        """(n, k) unit influence."""
+
+    def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        codes, names = self.rows.level(level)
+        return names, _totals(codes, len(names), self.dense(lift))
+
+    def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
+        return None
+
+
 def _totals(codes: np.ndarray, groups: int, matrix: np.ndarray) -> np.ndarray:
     """(groups, k) sums of the rows of `matrix` (n, k) that share a code."""
     out = np.zeros((groups, matrix.shape[1]))
@@ -75,13 +93,8 @@ def _totals(codes: np.ndarray, groups: int, matrix: np.ndarray) -> np.ndarray:
     return out
 
 
-def _sum_dense(rows: Rows, level: str, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    codes, names = rows.level(level)
-    return names, _totals(codes, len(names), matrix)
-
-
 @dataclass(frozen=True, eq=False)
-class DenseSource:
+class DenseSource(_UnitRows):
     """Influence held as it is: matrix (n, m)."""
 
     rows: Rows
@@ -89,12 +102,6 @@ class DenseSource:
 
     def dense(self, lift: np.ndarray) -> np.ndarray:
         return np.asarray(self.matrix @ lift)
-
-    def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _sum_dense(self.rows, level, self.dense(lift))
-
-    def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
-        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +124,7 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class BlockSource:
+class BlockSource(_UnitRows):
     """Influence that is zero outside a few blocks of units and columns."""
 
     rows: Rows
@@ -129,16 +136,13 @@ class BlockSource:
             block.add_to(out, lift)
         return out
 
-    def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _sum_dense(self.rows, level, self.dense(lift))
-
     def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
         matrix = self.dense(lift)
         return np.asarray(matrix.T @ matrix)
 
 
 @dataclass(frozen=True, eq=False)
-class GroupSource:
+class GroupSource(_UnitRows):
     """Influence known as totals of groups that lie within clusters of one level.
 
     totals: (G, m). level, cluster: the level, and the code (G,) of each group in it. make: () -> (n, m)
@@ -158,7 +162,7 @@ class GroupSource:
         codes, names = self.rows.level(level)
         coarser = self._coarser(codes)
         if coarser is None:
-            return _sum_dense(self.rows, level, self.dense(lift))
+            return super().sums(level, lift)
         out = np.zeros((len(names), lift.shape[1]))
         np.add.at(out, coarser[self.cluster], self.totals @ lift)
         return names, out
@@ -170,12 +174,9 @@ class GroupSource:
         of_cluster[own] = codes
         return of_cluster if np.array_equal(of_cluster[own], codes) else None
 
-    def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
-        return None
-
 
 @dataclass(frozen=True, eq=False)
-class PathSource:
+class PathSource(_UnitRows):
     """Influence linear in a unit's own outcomes, with coefficients shared by its path.
 
     Unit i of path p adds `coef[p] @ z_i`, z_i = w_i (Y_i - mean of path, 1): coef (P, m, T + 1).
@@ -196,9 +197,6 @@ class PathSource:
             mine = self.path == p
             out[mine] = z[mine] @ coef[p].T
         return out
-
-    def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _sum_dense(self.rows, level, self.dense(lift))
 
     def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
         coef = np.einsum("pmt,mk->pkt", self.coef, lift)
@@ -230,7 +228,13 @@ class Influence:
     def map(self, jacobian: np.ndarray) -> Influence:
         """Influence on numbers f of these numbers, for a Jacobian (k', k)."""
         pairs = zip(self.parts, self._moved(), strict=True)
-        return Influence(tuple((s, lift @ jacobian[:, moved].T) for (s, lift), moved in pairs), self.level)
+        return replace(self, parts=tuple((s, lift @ jacobian[:, moved].T) for (s, lift), moved in pairs), columns=None)
+
+    def select(self, index: np.ndarray) -> Influence:
+        """Influence on the numbers at some positions."""
+        if self.columns is not None:
+            return self.map(np.eye(self.width)[index])
+        return replace(self, parts=tuple((source, lift[:, index]) for source, lift in self.parts))
 
     def plus(self, other: Influence) -> Influence:
         """Sum of two influences on the same numbers, neither of them stacked; one source's lifts are merged."""
@@ -261,13 +265,7 @@ class Influence:
         """Names (G,) and cluster sums (G, k), clusters of all sources joined by name."""
         level = level or self.level
         pieces = [source.sums(level, lift) for source, lift in self.parts]
-        if len(pieces) == 1:
-            return pieces[0]
-        names, codes = joined_names([names for names, _ in pieces])
-        out = np.zeros((len(names), self.width))
-        for (_, sums), at, moved in zip(pieces, codes, self._moved(), strict=True):
-            out[_cells(at, moved)] += sums
-        return names, out
+        return pieces[0] if len(pieces) == 1 else self._joined(pieces)
 
     def dense(self) -> tuple[np.ndarray, np.ndarray]:
         """Row ids (n,) and influence (n, k): records about people."""
@@ -277,16 +275,15 @@ class Influence:
             for (source, lift), moved in zip(self.parts, self._moved(), strict=True):
                 out[:, moved] += source.dense(lift)
             return rows.ids, out
-        names, codes = joined_names([s.rows.ids for s, _ in self.parts])
+        return self._joined([(source.rows.ids, source.dense(lift)) for source, lift in self.parts])
+
+    def _joined(self, pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        """Names and sums of what every part says (names, matrix), rows joined by name."""
+        names, codes = joined_names([names for names, _ in pieces])
         out = np.zeros((len(names), self.width))
-        for (source, lift), at, moved in zip(self.parts, codes, self._moved(), strict=True):
-            out[:, moved] += _totals(at, len(names), source.dense(lift))
+        for (_, matrix), at, moved in zip(pieces, codes, self._moved(), strict=True):
+            out[:, moved] += _totals(at, len(names), matrix)
         return names, out
-
-
-def _cells(rows: np.ndarray, columns: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray | slice]:
-    """Index of the crossings of some rows and columns."""
-    return (rows, columns) if isinstance(columns, slice) else (rows[:, None], columns)
 
 
 def joined_names(names: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -66,7 +66,7 @@ def write_tables(evaluation: Evaluation, folder: str | Path) -> tuple[Path, ...]
     Only aggregates are written, never rows about units, and only what disclosure control allows.
     """
     evaluation = safe(evaluation)
-    named = {**tables.frames(evaluation), "verdicts": stated(evaluation)}
+    named = {**evaluation.frames(), "verdicts": stated(evaluation)}
     if evaluation.attribution is not None:
         named["attribution"] = evaluation.attribution.pieces
     if evaluation.value is not None:

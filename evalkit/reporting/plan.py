@@ -17,9 +17,9 @@ from evalkit import __version__
 from evalkit.components import separability
 from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
-from evalkit.evaluation.arrivals import arrival_width, came_words
-from evalkit.evaluation.evaluate import Evaluation, window_of
-from evalkit.evaluation.ladder import Choices, rule_words
+from evalkit.evaluation import Evaluation
+from evalkit.evaluation.evaluate import window_of
+from evalkit.evaluation.ladder import Choices, arrival_width, came_words, rule_words
 from evalkit.study import Study
 from evalkit.study.paths import Paths
 

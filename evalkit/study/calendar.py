@@ -1,4 +1,4 @@
-"""Periods in order: whole numbers, months, quarters, dates.
+"""Periods in order (whole numbers, months, quarters, dates), and what else went on at the time.
 
 Every calendar places its periods on a line: `start` and `stop` of a period are
 positions on it, so that dated spells can be compared with periods of any kind.
@@ -6,18 +6,19 @@ positions on it, so that dated spells can be compared with periods of any kind.
 
 from __future__ import annotations
 
-import calendar as _days
 import re
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
-_MONTH = re.compile(r"^\s*(\d{4})-(\d{1,2})\s*$")
-_QUARTER = re.compile(r"^\s*(\d{4})\s*-?[qQ]([1-4])\s*$")
-_NUMBER = re.compile(r"^\s*-?\d+(\.0*)?\s*$")
+from evalkit.errors import Problem
+
+_TEXT = re.compile(r"\s*(?:(?P<number>-?\d+(?:\.0*)?)|(?P<month>\d{4}-\d{1,2})|(?P<quarter>\d{4}\s*-?[qQ][1-4]))\s*")
+_FREQUENCY = {"number": ("Y", 1), "quarter": ("Q", 4), "month": ("M", 12)}
+"""pandas' frequency of a calendar of years, quarters or months, and how many make a year."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,10 @@ class Calendar:
             out[[_stamp(m) is not None for m in moments]] = np.nan  # the numbers are not years: a date has no place
         return out
 
+    def subset(self, periods: np.ndarray) -> Calendar:
+        """The calendar of some periods (positions)."""
+        return Calendar(self.kind, self.values[periods], self.start[periods], self.stop[periods])
+
 
 def calendar_kind(values: np.ndarray) -> str:
     """Which kind of calendar distinct period values make; "" when they make none."""
@@ -53,10 +58,11 @@ def calendar_kind(values: np.ndarray) -> str:
         return "number"
     if values.dtype.kind == "M":
         return "day"
-    for kind in ("number", "month", "quarter", "day"):
-        if all(_own_kind(v, kind) for v in values):
-            return kind
-    return ""
+    kinds = {_own_kind(v) for v in values}
+    if len(kinds) == 1:
+        return kinds.pop()
+    days = all(_own_kind(v) == "day" or (isinstance(v, str) and _stamp(v) is not None) for v in values)
+    return "day" if days else ""
 
 
 def period_order(values: np.ndarray) -> np.ndarray:
@@ -104,91 +110,54 @@ def _positions(values: np.ndarray, kind: str) -> np.ndarray:
     return np.array([_place(v, kind) for v in values], dtype=np.float64)
 
 
-def _own_kind(value: object, kind: str) -> bool:
-    """Whether one period value is of a kind: a plain date is a day, never a month."""
+def _own_kind(value: object) -> str:
+    """The kind of one period value, "" when it is none: a plain date is a day, never a month."""
     if isinstance(value, pd.Period):
-        return kind == _period_kind(value)
-    if isinstance(value, str):
-        pattern = {"number": _NUMBER, "month": _MONTH, "quarter": _QUARTER}.get(kind)
-        return bool(pattern.match(value)) if pattern else kind == "day" and not np.isnan(_day(value))
-    if isinstance(value, (date, datetime, np.datetime64)):
-        return kind == "day"
-    return kind == "number" and isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
-def _period_kind(value: pd.Period) -> str:
-    name = value.freqstr
-    if name.startswith("M"):
-        return "month"
-    if name.startswith("Q"):
-        return "quarter"
-    return "number" if name.startswith(("Y", "A")) else "day"
-
-
-def _place(value: object, kind: str) -> float:
-    """Position of a moment on the line of a kind of calendar; NaN when it cannot be read."""
-    try:
-        if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
-            return np.nan
-    except TypeError:
-        return np.nan
-    reader: dict[str, Callable[[object], float]] = {
-        "number": _number,
-        "month": _month,
-        "quarter": _quarter,
-        "day": _day,
-    }
-    return reader[kind](value) if kind in reader else np.nan
-
-
-def _number(value: object) -> float:
-    if isinstance(value, pd.Period):
-        return float(value.year)
+        return {"M": "month", "Q": "quarter", "Y": "number", "A": "number"}.get(value.freqstr[0], "day")
+    if isinstance(value, str) and (found := _TEXT.fullmatch(value)):
+        return str(found.lastgroup)
     if isinstance(value, (int, float, np.integer, np.floating)):
-        return float(value)
-    if isinstance(value, str) and _NUMBER.match(value):
-        return float(value)
-    stamp = _stamp(value)
-    if stamp is None:
+        return "" if isinstance(value, bool) else "number"
+    return "" if _stamp(value) is None else "day"
+
+
+def _place(moment: object, kind: str) -> float:
+    """Position of a moment on the line of a kind of calendar; NaN when it cannot be read.
+
+    Years, quarters and months since year 0, with the share of it that is over; days since 1970.
+    """
+    if kind == "number":
+        if isinstance(moment, pd.Period):
+            return float(moment.year)
+        if isinstance(moment, (int, float, np.integer, np.floating)):
+            return float(moment)
+        if isinstance(moment, str) and _own_kind(moment) == "number":
+            return float(moment)
+    stamp = _stamp(moment)
+    if stamp is None or kind not in ("day", *_FREQUENCY):
         return np.nan
-    length = 366 if _days.isleap(stamp.year) else 365
-    return stamp.year + (stamp.day_of_year - 1) / length
+    if kind == "day":
+        return stamp.value / 86_400e9
+    frequency, a_year = _FREQUENCY[kind]
+    period = stamp.to_period(frequency)
+    over, length = (stamp - period.start_time).days, ((period + 1).start_time - period.start_time).days
+    return 1970 * a_year + period.ordinal + over / length
 
 
-def _month(value: object) -> float:
-    stamp = _stamp(value)
-    if stamp is None:
-        return np.nan
-    return 12 * stamp.year + stamp.month - 1 + (stamp.day - 1) / stamp.days_in_month
-
-
-def _quarter(value: object) -> float:
-    stamp = _stamp(value)
-    if stamp is None:
-        return np.nan
-    first = pd.Timestamp(stamp.year, 3 * (stamp.quarter - 1) + 1, 1)
-    length = (first + pd.DateOffset(months=3) - first).days
-    return 4 * stamp.year + stamp.quarter - 1 + (stamp - first).days / length
-
-
-def _day(value: object) -> float:
-    stamp = _stamp(value)
-    return np.nan if stamp is None else stamp.value / 86_400e9
-
-
-def _stamp(value: object) -> pd.Timestamp | None:
-    if isinstance(value, pd.Period):
-        return value.start_time
-    if isinstance(value, str):
-        quarter = _QUARTER.match(value)
-        if quarter:
-            return pd.Timestamp(int(quarter[1]), 3 * int(quarter[2]) - 2, 1)
-        if not re.match(r"^\s*\d{4}-\d{1,2}", value):
+def _stamp(moment: object) -> pd.Timestamp | None:
+    """The first instant of a moment with a date; None where there is no date in it."""
+    if isinstance(moment, pd.Period):
+        return moment.start_time
+    if isinstance(moment, str):
+        found = _TEXT.fullmatch(moment)
+        if found and found["quarter"]:
+            return pd.Period("".join(moment.split())).start_time
+        if not re.match(r"\s*\d{4}-\d{1,2}", moment):
             return None
-    elif not isinstance(value, (date, datetime, np.datetime64)):
+    elif not isinstance(moment, (date, np.datetime64)):
         return None
     try:
-        stamp = pd.Timestamp(value)
+        stamp = pd.Timestamp(moment)
     except (ValueError, TypeError):
         return None
     if stamp is pd.NaT:
@@ -222,13 +191,72 @@ def _name(position: float, kind: str, like: object) -> object:
         if isinstance(like, str):
             return stamp.strftime("%Y-%m-%d")
         return pd.Period(stamp, freq=like.freq) if isinstance(like, pd.Period) else stamp.to_datetime64()
-    whole = round(position)
-    if kind == "month":
-        text = f"{whole // 12:04d}-{whole % 12 + 1:02d}"
-        return pd.Period(text, freq="M") if isinstance(like, pd.Period) else text
-    if kind == "quarter":
-        text = f"{whole // 4:04d}Q{whole % 4 + 1}"
-        return pd.Period(text, freq=like.freq) if isinstance(like, pd.Period) else text
-    if isinstance(like, str):
-        return f"{position:g}"
-    return pd.Period(year=whole, freq="Y") if isinstance(like, pd.Period) else position
+    frequency, a_year = _FREQUENCY[kind]
+    if kind == "number" and not isinstance(like, pd.Period):
+        return f"{position:g}" if isinstance(like, str) else position
+    period = pd.Period(ordinal=round(position) - 1970 * a_year, freq=frequency)
+    if isinstance(like, pd.Period):
+        return pd.Period(period.start_time, freq=like.freq)
+    return f"{period.year:04d}-{period.month:02d}" if kind == "month" else f"{period.year:04d}Q{period.quarter}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that went on in the background, drawn and never estimated: words, first moment, and first moment
+    after it (None: still going on)."""
+
+    label: str
+    start: object
+    end: object = None
+
+
+def events_of(given: pd.DataFrame | Iterable[object] | None, problems: list[Problem]) -> tuple[Event, ...]:
+    """Events from Events, (label, start, end) tuples or mappings; others pile up in `problems`."""
+    if isinstance(given, pd.DataFrame):
+        given = given.astype(object).where(given.notna(), None).to_dict("records")
+    out = []
+    for i, row in enumerate([] if given is None else given, 1):
+        event = _event(row)
+        if event is None:
+            problems.append(Problem(f"{row!r} is not an event", f"table events, row {i}", "Give label, start and end."))
+        else:
+            out.append(event)
+    return tuple(out)
+
+
+def _event(row: object) -> Event | None:
+    if isinstance(row, Event):
+        return row
+    if isinstance(row, Mapping):
+        if not {"label", "start"} <= set(row) or not set(row) <= {"label", "start", "end"}:
+            return None
+        row = (row["label"], row["start"], row.get("end"))
+    if not isinstance(row, (tuple, list)) or len(row) not in (2, 3) or not str(row[0]).strip():
+        return None
+    return Event(str(row[0]), row[1], row[2] if len(row) == 3 else None)
+
+
+def event_problems(events: Iterable[Event], calendar: Calendar) -> list[Problem]:
+    """Events whose dates this calendar cannot read, or that end before they start."""
+    problems = []
+    for i, e in enumerate(events, 1):
+        start, end = calendar.place(np.array([e.start, e.end], dtype=object))
+        where = f"table events, row {i} ({e.label})"
+        if np.isnan(start) or (e.end is not None and np.isnan(end)):
+            problems.append(Problem("A date cannot be read", where, f"Write it like {calendar.values[0]!s}."))
+        elif e.end is not None and end <= start:
+            problems.append(Problem("An event ends before it starts", where, "The end is the first moment after it."))
+    return problems
+
+
+def event_bands(events: Iterable[Event], calendar: Calendar) -> list[tuple[str, object, object]]:
+    """(label, first period, first period after it) of each event that touches the calendar."""
+    out = []
+    for e in events:
+        start, end = calendar.place(np.array([e.start, e.end], dtype=object))
+        inside = (calendar.stop > start) & (calendar.start < (np.inf if e.end is None else end))
+        found = np.flatnonzero(inside)
+        if len(found):
+            after = found[-1] + 1
+            out.append((e.label, calendar.values[found[0]], calendar.values[after] if after < len(calendar) else None))
+    return out

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from numbers import Real
-from typing import Any
+from typing import get_args
 
-from evalkit.errors import OptionError, Problem, raise_problems
+from evalkit.errors import OptionError, Problem, is_number, raise_problems
+from evalkit.study.frame import Table
+from evalkit.vocabulary import Dates, PartPeriod
 
-PART_PERIODS = ("exclude", "half", "full")
-DATES = ("as_given", "early", "late")
 CARD = ("why", "materials", "procedures", "who", "how", "where", "when", "how_much", "tailoring", "modifications",
         "planned", "actual")  # fmt: skip
 """Keys of a component's card: the items of TIDieR besides the name (Hoffmann and others 2014, BMJ 348)."""
@@ -49,7 +47,7 @@ class Component:
     name: str
     label: str = ""
     exposure: str | None = None
-    adoption: Any = field(default=None, compare=False, repr=False)
+    adoption: Table | None = field(default=None, compare=False, repr=False)
     assigned_at: str | None = None
     reach: str | None = None
     lag: int = 0
@@ -57,16 +55,15 @@ class Component:
     always_on: bool = False
     replaces: str | None = None
     unit_cost: float | None = None
-    part_period: str = "exclude"
-    dates: str = "as_given"
+    part_period: PartPeriod = "exclude"
+    dates: Dates = "as_given"
     description: str = ""
     card: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or str(self.name))
         if self.bins is not None and not isinstance(self.bins, str):
-            bins = self.bins if isinstance(self.bins, (list, tuple)) else tuple(self.bins)
-            object.__setattr__(self, "bins", tuple(bins))
+            object.__setattr__(self, "bins", tuple(self.bins))
         if isinstance(self.card, Mapping):
             object.__setattr__(self, "card", dict(self.card))
         raise_problems(_problems(self), OptionError)
@@ -81,14 +78,16 @@ def _problems(c: Component) -> Iterator[Problem]:
     where = f"component {c.name!r}"
     if not isinstance(c.name, str) or not c.name.strip():
         yield Problem(f"A component's name is {c.name!r}", next="Give each component a short name in words.")
-    if c.part_period not in PART_PERIODS:
-        allowed = ", ".join(repr(p) for p in PART_PERIODS)
-        yield Problem(f"part_period={c.part_period!r} is not a choice", where, f"Use one of: {allowed}.")
-    if c.dates not in DATES:
-        yield Problem(f"dates={c.dates!r} is not a choice", where, f"Use one of: {', '.join(map(repr, DATES))}.")
-    if not _is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
+    for name, value, allowed in (
+        ("part_period", c.part_period, get_args(PartPeriod)),
+        ("dates", c.dates, get_args(Dates)),
+    ):
+        if value not in allowed:
+            listed = ", ".join(map(repr, allowed))
+            yield Problem(f"{name}={value!r} is not a choice", where, f"Use one of: {listed}.")
+    if not is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
         yield Problem(f"lag={c.lag!r}", where, "A lag is a whole number of periods, 0 or more.")
-    if c.unit_cost is not None and (not _is_number(c.unit_cost) or c.unit_cost < 0):
+    if c.unit_cost is not None and (not is_number(c.unit_cost) or c.unit_cost < 0):
         yield Problem(f"unit_cost={c.unit_cost!r}", where, "A cost is a number, 0 or more.")
     if c.exposure is not None and c.adoption is not None:
         yield Problem("Both exposure and adoption are given", where, "Keep the column or the dated spells, not both.")
@@ -108,11 +107,7 @@ def _card_problems(c: Component, where: str) -> Iterator[Problem]:
             yield Problem(f"The card's item {key!r} is {words!r}", where, "Say it in words.")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _increasing(bins: Any) -> bool:
-    if isinstance(bins, str) or not len(bins) or not all(_is_number(b) for b in bins):
+def _increasing(bins: object) -> bool:
+    if not isinstance(bins, tuple) or not bins or not all(is_number(b) for b in bins):
         return False
     return bins[0] > 0 and all(a < b for a, b in pairwise(bins))

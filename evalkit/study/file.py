@@ -1,157 +1,122 @@
-"""The study file: TOML in, a Study out, and messages that name file, table and key."""
+"""The study file: TOML in, the arguments of a Study out, and messages that name file, table and key.
+
+The keys of a table are the fields of the dataclass that it becomes; pydantic checks names and types, the
+dataclass itself what its values mean.
+"""
 
 from __future__ import annotations
 
 import glob
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from evalkit.errors import EvalkitError, Problem, StudyError, raise_problems
-from evalkit.study.columns import suggest
+from evalkit.errors import EvalkitError, Problem, StudyError, raise_problems, suggest
 from evalkit.study.component import CARD, Component
 from evalkit.study.frame import FileSource, open_source, read_table
 from evalkit.study.levels import Links
+from evalkit.study.money import TABLES
 from evalkit.study.outcome import Outcome
+from evalkit.study.register import Register
 
-if TYPE_CHECKING:
-    from evalkit.study.study import Study
+_TEXT, _FILE = (str, ""), (str | None, None)
 
 
-class _Table(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class StudyTable(_Table):
-    """[study]"""
-
-    title: str = ""
-    question: str = ""
-    panel: str
-    people: str | None = None
-    unit: str
-    period: str | None = None
-    cluster: str | None = None
-    covariates: list[str] = []
-    weights: str | None = None
-    every: int | float | None = None
-    disclosure: str | None = None
+def _section(of: type, keys: Iterable[str], **own: tuple[object, object]) -> type[_Section]:
+    """The keys of a table of the file: fields of the dataclass that it becomes, and `own` ones, (type, default)."""
+    hints, declared = get_type_hints(of), {f.name: f for f in fields(of)}
+    found: dict[str, Any] = dict(own)
+    for name in set(keys) - set(own):
+        required = declared[name].default is MISSING and declared[name].default_factory is MISSING
+        found[name] = (_as_written(hints[name]), ... if required else None)
+    return create_model(f"{of.__name__}Section", __base__=_Section, **{key: found[key] for key in keys})
 
 
-class LevelTable(_Table):
-    """[levels.NAME]"""
-
-    links: str
-    to: str
-
-
-class OutcomeTable(_Table):
-    """[outcomes.NAME]"""
-
-    column: str | None = None
-    label: str = ""
-    kind: Literal["share", "count", "score", "log", "money"] = "score"
-    better: Literal["higher", "lower"] = "higher"
-    matters: float | int | None = None
+def _as_written(hint: object) -> object:
+    """A type as TOML writes it: a list for a tuple."""
+    if get_origin(hint) is tuple:
+        return list[get_args(hint)[0]]  # type: ignore[misc]
+    if type(None) in get_args(hint):
+        first = next(a for a in get_args(hint) if a is not type(None))
+        return _as_written(first) | None  # type: ignore[operator]
+    return hint
 
 
-class ComponentTable(_Table):
-    """[components.NAME]"""
-
-    label: str = ""
-    exposure: str | None = None
-    adoption: str | None = None
-    assigned_at: str | None = None
-    reach: str | None = None
-    lag: int = 0
-    bins: list[float | int] | None = None
-    always_on: bool = False
-    replaces: str | None = None
-    unit_cost: float | int | None = None
-    part_period: Literal["exclude", "half", "full"] = "exclude"
-    dates: Literal["as_given", "early", "late"] = "as_given"
-    description: str = ""
-    why: str = ""
-    materials: str = ""
-    procedures: str = ""
-    who: str = ""
-    how: str = ""
-    where: str = ""
-    when: str = ""
-    how_much: str = ""
-    tailoring: str = ""
-    modifications: str = ""
-    planned: str = ""
-    actual: str = ""
+_STUDY_KEYS = "title question panel people unit period cluster covariates weights every disclosure".split()
+_COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "card")]
+_SECTIONS = {
+    "study": _section(Register, _STUDY_KEYS, panel=(str, ...), people=_FILE, disclosure=(str | None, None)),
+    "levels": _section(Links, ("links", "to"), links=(str, ...)),
+    "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
+    "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),
+}
+_NAMED_BY = {name: "component" if name == "costs" else "outcome" for name in TABLES}
+"""What the key of a row in a table of money is: [costs.nurse] is a cost of the component nurse."""
 
 
-Rows = Any
-"""A small table: the file of one, rows ([[costs]]), rows by name ([costs.nurse]), or table = "costs.csv"."""
-_NAMED_BY = {"costs": "component", "rate_card": "outcome", "unit_costs": "outcome", "claims": "outcome"}
+def _by_name(section: str) -> object:
+    """Tables of one kind, each under its name: [components.nurse]."""
+    return dict.__class_getitem__((str, _SECTIONS[section]))
 
 
-class StudyFile(_Table):
-    """The whole file."""
-
-    study: StudyTable
-    levels: dict[str, LevelTable] = {}
-    outcomes: dict[str, OutcomeTable] = {}
-    components: dict[str, ComponentTable]
-    evaluate: dict[str, Any] = {}
-    costs: Rows = None
-    rate_card: Rows = None
-    claims: Rows = None
-    unit_costs: Rows = None
-    events: Rows = None
+_TABLES: dict[str, Any] = {
+    "study": (_SECTIONS["study"], ...),
+    "levels": (_by_name("levels"), {}),
+    "outcomes": (_by_name("outcomes"), {}),
+    "components": (_by_name("components"), ...),
+    "evaluate": (dict[str, Any], {}),
+    **{name: (Any, None) for name in (*TABLES, "events")},
+}
+_StudyFile = create_model("StudyFile", __base__=_Section, **_TABLES)
 
 
-def load_study(path: Path) -> Study:
+@dataclass(frozen=True, eq=False)
+class StudyArguments:
+    """What a study file says: arguments of `Study`, and the files that it names, itself first."""
+
+    fields: dict[str, Any]
+    files: tuple[Path, ...]
+
+
+def read_study(path: Path) -> StudyArguments:
     """The study that a TOML file describes; paths in it are relative to its folder.
 
-    Raises `StudyError` for a missing or broken file, a misspelt key, a missing table
-    or anything that the first door refuses. No outcome column is read.
+    Raises `StudyError` for a missing or broken file, a misspelt key or a missing table. No outcome column is read.
     """
-    from evalkit.study.study import Study
-
     path = path / "study.toml" if path.is_dir() else path
-    said = read_file(path)
-    folder = _Folder(path)
-    components = folder.components(said.components)
-    levels = folder.levels(said.levels)
-    outcomes = folder.outcomes(said.outcomes)
-    people = folder.table(said.study.people, "study", "people")
-    panel = folder.panel(said.study.panel)
-    money = {name: folder.rows(getattr(said, name), name) for name in _NAMED_BY}
-    events = folder.rows(said.events, "events")
+    said, folder = _read_file(path), _Folder(path)
+    study = dict(said["study"])
+    settings = said.get("evaluate", {})
+    if disclosure := study.pop("disclosure", None):
+        settings = {"disclosure": disclosure, **settings}
+    given = {
+        "components": folder.components(said["components"]),
+        "levels": folder.levels(said.get("levels", {})),
+        "outcomes": folder.outcomes(said.get("outcomes", {})),
+        "people": folder.table(study.get("people"), "study", "people"),
+        "panel": folder.panel(study["panel"]),
+        "settings": settings,
+    }
+    money = {name: folder.rows(said.get(name), name) for name in TABLES}
+    given["money"] = money if any(table is not None for table in money.values()) else None
+    given["events"] = folder.rows(said.get("events"), "events")
     raise_problems(folder.problems)
-    disclosure = {"disclosure": said.study.disclosure} if said.study.disclosure else {}
-    names = said.study.model_dump(exclude={"panel", "people", "disclosure"})
-    try:
-        made = Study(
-            panel,
-            **names,
-            people=people,
-            levels=levels,
-            outcomes=outcomes,
-            components=components,
-            settings={**disclosure, **said.evaluate},
-            money=money if any(t is not None for t in money.values()) else None,
-            events=events,
-        )
-    except StudyError as error:
-        raise StudyError(f"{path.name}: {error}") from None
-    object.__setattr__(made, "inputs", (path, *folder.files))
-    return made
+    return StudyArguments({"period": None, **study, **given}, (path, *folder.files))
 
 
-def read_file(path: Path) -> StudyFile:
+def _read_file(path: Path) -> dict[str, Any]:
     """The file's tables, checked key by key."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudyError(
             f"There is no study file {str(path)!r}. `evalkit new FOLDER` writes one to start from."
@@ -161,13 +126,14 @@ def read_file(path: Path) -> StudyFile:
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path.name} is not valid TOML: {error}.") from None
     try:
-        return StudyFile.model_validate(raw)
+        _StudyFile.model_validate(said)
     except ValidationError as error:
-        raise_problems(_explain(error, path.name, raw))
+        raise_problems(_explain(error, path.name))
         raise
+    return said
 
 
-def _explain(error: ValidationError, file: str, raw: Mapping[str, Any]) -> Iterator[Problem]:
+def _explain(error: ValidationError, file: str) -> Iterator[Problem]:
     """pydantic's findings in words: file, table, key, and the near miss."""
     seen = set()
     for found in error.errors():
@@ -177,45 +143,28 @@ def _explain(error: ValidationError, file: str, raw: Mapping[str, Any]) -> Itera
         seen.add((table, key))
         where = f"{file}, table [{table}]" if table else file
         if found["type"] == "extra_forbidden":
-            known = _keys(table)
+            model = _SECTIONS[table.partition(".")[0]] if table else _StudyFile
             what = f"There is no key {key!r}" if table else f"There is no table [{key}]"
-            yield Problem(what, where, suggest(key, known, "The keys are" if table else "The tables are"))
+            yield Problem(what, where, suggest(key, model.model_fields, "The keys are" if table else "The tables are"))
         elif found["type"] == "missing":
-            yield Problem(
-                f"The {'key' if table else 'table'} {key!r} is missing" if table else f"The table [{key}] is missing",
-                where,
-                "Add it.",
-            )
+            yield Problem(f"The key {key!r} is missing" if table else f"The table [{key}] is missing", where, "Add it.")
+        elif found["type"] == "literal_error":
+            allowed = found["ctx"]["expected"].replace(" or ", ", ")
+            yield Problem(f"{key} = {found['input']!r} cannot be used", where, f"Use one of: {allowed}.")
+        elif found["type"] in ("model_type", "dict_type"):
+            yield Problem(f"{key} = {found['input']!r} cannot be used", where, "It should be a table.")
         else:
-            yield Problem(f"{key} = {found['input']!r} cannot be used", where, _wanted(found))
-
-
-def _wanted(found: Mapping[str, Any]) -> str:
-    if found["type"] == "literal_error":
-        return f"Use one of: {found['ctx']['expected'].replace(' or ', ', ')}."
-    return found["msg"].replace("Input should be", "It should be") + "."
+            wanted = found["msg"].replace("Input should be", "It should be")
+            yield Problem(f"{key} = {found['input']!r} cannot be used", where, f"{wanted}.")
 
 
 def _place(location: tuple[int | str, ...]) -> tuple[str, str]:
     """The table and key of a finding."""
     names = [str(p) for p in location]
     depth = 2 if names[0] in ("levels", "outcomes", "components") else 1
-    if len(names) <= 1:
-        return "", names[0]
-    if len(names) == depth:
-        return names[0], names[1]
+    if len(names) <= depth:
+        return ".".join(names[:-1]), names[-1]
     return ".".join(names[:depth]), names[depth]
-
-
-def _keys(table: str) -> list[str]:
-    models: dict[str, type[BaseModel]] = {
-        "": StudyFile,
-        "study": StudyTable,
-        "levels": LevelTable,
-        "outcomes": OutcomeTable,
-        "components": ComponentTable,
-    }
-    return list(models[table.split(".")[0]].model_fields)
 
 
 class _Folder:
@@ -227,15 +176,15 @@ class _Folder:
         self.files: list[Path] = []
         self._read: dict[str, pd.DataFrame | None] = {}
 
-    def _problem(self, table: str, key: str, error: EvalkitError) -> None:
-        self.problems.append(Problem(str(error).rstrip("."), f"{self.name}, table [{table}], key {key!r}"))
+    def _add(self, error: EvalkitError | str, where: str, advice: str = "") -> None:
+        self.problems.append(Problem(str(error).rstrip("."), f"{self.name}, {where}", advice))
 
     def panel(self, pattern: str) -> FileSource | None:
         """The panel's files; no row is read."""
         try:
             source = open_source(self._full(pattern), f"panel = {pattern!r}")
         except StudyError as error:
-            self._problem("study", "panel", error)
+            self._add(error, "table [study], key 'panel'")
             return None
         assert isinstance(source, FileSource)
         self.files += source.files
@@ -256,11 +205,11 @@ class _Folder:
                 self._read[name] = read_table(source, name)
                 self.files += source.files if isinstance(source, FileSource) else ()
             except StudyError as error:
-                self._problem(table, key, error)
+                self._add(error, f"table [{table}], key {key!r}")
         return self._read[name]
 
-    def rows(self, said: Rows, name: str) -> pd.DataFrame | None:
-        """A small table from its file or from the rows written in the study file; None when there is none."""
+    def rows(self, said: object, name: str) -> pd.DataFrame | None:
+        """A small table: the file of one, rows ([[costs]]), rows by name ([costs.nurse]), or table = "costs.csv"."""
         if isinstance(said, dict) and set(said) == {"table"} and isinstance(said["table"], str):
             said = said["table"]
         if isinstance(said, str):
@@ -268,62 +217,54 @@ class _Folder:
         if isinstance(said, dict):
             wrong = [key for key, row in said.items() if not isinstance(row, dict)]
             if wrong or name not in _NAMED_BY:
-                where, advice = f"{self.name}, table [{name}]", "Write table = 'file.csv', or one table a row."
-                self.problems.append(Problem(f"There is no key {(wrong or list(said))[0]!r}", where, advice))
+                advice = "Write table = 'file.csv', or one table a row."
+                self._add(f"There is no key {(wrong or list(said))[0]!r}", f"table [{name}]", advice)
                 return None
-            said = [{_NAMED_BY[name]: key, **row} for key, row in said.items() if isinstance(row, dict)]
+            said = [{_NAMED_BY[name]: key, **row} for key, row in said.items()]
         if said is not None and not (isinstance(said, list) and all(isinstance(row, dict) for row in said)):
-            where = f"{self.name}, table [{name}]"
-            self.problems.append(Problem(f"{name} = {said!r} is not a table", where, "Write table = 'file.csv'."))
+            self._add(f"{name} = {said!r} is not a table", f"table [{name}]", "Write table = 'file.csv'.")
             return None
         return pd.DataFrame(said) if said else None
 
-    def components(self, said: Mapping[str, ComponentTable]) -> list[Component]:
+    def components(self, said: Mapping[str, Mapping[str, Any]]) -> list[Component]:
         """Components with their spells."""
-        out = []
+        made = []
         if not said:
-            self.problems.append(
-                Problem("The table [components] is empty", self.name, "Describe at least one component.")
-            )
-        for name, one in said.items():
-            spells = self.table(one.adoption, f"components.{name}", "adoption")
-            fields = one.model_dump(exclude={"adoption", *CARD})
-            card = {key: getattr(one, key) for key in CARD if getattr(one, key)}
+            problem = Problem("The table [components] is empty", self.name, "Describe at least one component.")
+            self.problems.append(problem)
+        for name, keys in said.items():
+            spells = self.table(keys.get("adoption"), f"components.{name}", "adoption")
+            card = {key: keys[key] for key in CARD if keys.get(key)}
+            own = {key: value for key, value in keys.items() if key not in ("adoption", *CARD)}
             try:
-                out.append(Component(name, adoption=spells, card=card, **fields))
+                made.append(Component(name, adoption=spells, card=card, **own))
             except EvalkitError as error:
-                self.problems.append(Problem(str(error).rstrip("."), f"{self.name}, table [components.{name}]"))
-        for file in dict.fromkeys(one.adoption for one in said.values() if one.adoption):
+                self._add(error, f"table [components.{name}]")
+        for file in dict.fromkeys(keys["adoption"] for keys in said.values() if keys.get("adoption")):
             self._check_named(self._read[file], file, list(said))
-        return out
+        return made
 
     def _check_named(self, spells: pd.DataFrame | None, file: str, known: list[str]) -> None:
         if spells is None or "component" not in spells.columns:
             return
         for name in spells["component"].dropna().unique():
             if name not in known:
-                rows = spells.index[spells["component"] == name][:5]
-                listed = ", ".join(str(r) for r in rows)
-                self.problems.append(
-                    Problem(
-                        f"Unknown component {name!r}",
-                        f"{file}, rows {listed}",
-                        suggest(str(name), known, "The components are"),
-                    )
-                )
+                rows = ", ".join(str(r) for r in spells.index[spells["component"] == name][:5])
+                advice = suggest(str(name), known, "The components are")
+                self.problems.append(Problem(f"Unknown component {name!r}", f"{file}, rows {rows}", advice))
 
-    def levels(self, said: Mapping[str, LevelTable]) -> dict[str, Links]:
+    def levels(self, said: Mapping[str, Mapping[str, str]]) -> dict[str, Links]:
         """Levels reached by links."""
-        read = {name: (self.table(one.links, f"levels.{name}", "links"), one.to) for name, one in said.items()}
-        return {name: Links(table, to) for name, (table, to) in read.items() if table is not None}
+        read = {name: self.table(keys["links"], f"levels.{name}", "links") for name, keys in said.items()}
+        return {name: Links(table, said[name]["to"]) for name, table in read.items() if table is not None}
 
-    def outcomes(self, said: Mapping[str, OutcomeTable]) -> list[Outcome]:
+    def outcomes(self, said: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
         """Outcomes; a table's name is the column unless it says otherwise."""
-        out = []
-        for name, one in said.items():
-            fields = one.model_dump(exclude={"column"})
+        made = []
+        for name, keys in said.items():
+            own = {"column": name, **keys}
             try:
-                out.append(Outcome(one.column or name, **{**fields, "label": one.label or name}))
+                made.append(Outcome(**{**own, "column": own["column"] or name, "label": own.get("label") or name}))
             except EvalkitError as error:
-                self.problems.append(Problem(str(error).rstrip("."), f"{self.name}, table [outcomes.{name}]"))
-        return out
+                self._add(error, f"table [outcomes.{name}]")
+        return made

@@ -7,33 +7,27 @@ asked for.
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from evalkit.errors import StudyError, first_rows
+from evalkit.errors import Problem, StudyError, first_rows, suggest
+from evalkit.show.words import count_words
 
 
-class Source(Protocol):
-    """Rows with named columns."""
+class ArrowTable(Protocol):
+    """A table of another library, such as polars, that can be read as an Arrow stream."""
 
-    @property
-    def columns(self) -> tuple[str, ...]: ...
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
-    @property
-    def n_rows(self) -> int: ...
 
-    def column(self, name: str) -> pd.Series: ...
-
-    def prefetch(self, names: Iterable[str]) -> None: ...
-
-    def labels(self, rows: np.ndarray) -> list[object]: ...
+Table: TypeAlias = pd.DataFrame | ArrowTable | str | Path
+"""What users give as a table: a frame, anything with an Arrow stream, or the path of CSV or Parquet files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +71,8 @@ class FileSource:
     @property
     def n_rows(self) -> int:
         if all(_is_parquet(f) for f in self.files):
+            import pyarrow.parquet as pq
+
             return sum(pq.read_metadata(f).num_rows for f in self.files)
         return len(self.column(self.columns[0]))
 
@@ -97,12 +93,15 @@ class FileSource:
         return [int(r) for r in rows]
 
 
-def open_source(panel: Any, where: str = "the panel") -> Source:
+Source = FrameSource | FileSource
+
+
+def open_source(panel: Table | Source, where: str = "the panel") -> Source:
     """A `Source` for a frame, an Arrow stream, or the path or glob of CSV or Parquet files.
 
     Raises `StudyError` when there is nothing there or it cannot be read as a table.
     """
-    if isinstance(panel, (FrameSource, FileSource)):
+    if isinstance(panel, FrameSource | FileSource):
         return panel
     if isinstance(panel, pd.DataFrame):
         return FrameSource(panel.copy(deep=False), where)
@@ -116,7 +115,7 @@ def open_source(panel: Any, where: str = "the panel") -> Source:
     )
 
 
-def read_table(table: Any, where: str) -> pd.DataFrame:
+def read_table(table: Table | Source, where: str) -> pd.DataFrame:
     """A small table (spells, people, links) as a frame of its own."""
     source = open_source(table, where)
     if isinstance(source, FrameSource):
@@ -152,6 +151,8 @@ def _is_parquet(file: Path) -> bool:
 def _heading(file: Path, where: str) -> tuple[str, ...]:
     try:
         if _is_parquet(file):
+            import pyarrow.parquet as pq
+
             return tuple(pq.read_schema(file).names)
         return tuple(str(c) for c in pd.read_csv(file, nrows=0).columns)
     except (pa.ArrowException, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -163,6 +164,8 @@ def _heading(file: Path, where: str) -> tuple[str, ...]:
 def _read_columns(file: Path, names: list[str], where: str) -> pd.DataFrame:
     try:
         if _is_parquet(file):
+            import pyarrow.parquet as pq
+
             return pq.read_table(file, columns=names).to_pandas()
         return pd.read_csv(file, usecols=names, low_memory=False)
     except (pa.ArrowException, OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
@@ -216,3 +219,74 @@ def numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def _is_text(value: object) -> bool:
     return not isinstance(value, (bool, np.bool_)) and not hasattr(value, "__float__")
+
+
+def wrong_rows(table: pd.DataFrame, wrong: np.ndarray, what: str, where: str, advice: str) -> list[Problem]:
+    """The problem with the rows of a small table where `wrong`, named by their labels; none when there are none."""
+    rows = np.flatnonzero(wrong)
+    return [Problem(what, f"{where}, {first_rows(table.index[rows[:5]], len(rows))}", advice)] if len(rows) else []
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The panel's columns, and those of `people` that are fixed for a unit."""
+
+    panel: Source
+    people: pd.DataFrame | None = None
+
+    def in_panel(self, name: str) -> bool:
+        return name in self.panel.columns
+
+    def in_people(self, name: str) -> bool:
+        return not self.in_panel(name) and self.people is not None and name in self.people.columns
+
+    def has(self, name: str) -> bool:
+        return self.in_panel(name) or self.in_people(name)
+
+    def absent(self, name: str, role: str) -> Problem:
+        """The problem that there is no such column, with the nearest names."""
+        known = [str(c) for c in self.panel.columns]
+        if self.people is not None:
+            known += [str(c) for c in self.people.columns if c not in known]
+        return Problem(f"There is no column {name!r}", role, suggest(str(name), known, "The columns are"))
+
+
+def check_present(columns: Columns, name: str, role: str) -> list[Problem]:
+    """Every row must have a value."""
+    if not columns.has(name):
+        return []
+    inside = columns.in_panel(name)
+    series = columns.panel.column(name) if inside or columns.people is None else columns.people[name]
+    gone = missing_rows(series)
+    what = f"{role} {name!r} is missing in {count_words(len(gone), 'row')}"
+    if not inside and columns.people is not None:
+        return wrong_rows(columns.people, series.isna().to_numpy(), what, "people", "Fill these in.")
+    if not len(gone):
+        return []
+    return [Problem(what, say_rows(columns.panel, gone), "Fill these in or leave the rows out.")]
+
+
+def check_numbers(
+    series: pd.Series, name: str, role: str, say: Callable[[np.ndarray], str]
+) -> tuple[np.ndarray | None, list[Problem]]:
+    """A column as numbers, if all are there, finite and not negative; else what is wrong.
+
+    say: puts positions of rows in words.
+    """
+    values, text = numbers(series)
+    what, problems = f"{role} {name!r}", []
+    if len(text):
+        problems.append(
+            Problem(f"{what} holds text such as {series.iloc[text[0]]!r}", say(text), "Write numbers only.")
+        )
+    if values.dtype.kind == "f":
+        gone = np.setdiff1d(np.flatnonzero(np.isnan(values)), text)
+        if len(gone):
+            advice = "Missing is not 0: fill these in or leave the rows out."
+            problems.append(Problem(f"{what} is missing in {count_words(len(gone), 'row')}", say(gone), advice))
+        endless = np.flatnonzero(np.isinf(values))
+        if len(endless):
+            problems.append(Problem(f"{what} is infinite", say(endless), "Write finite numbers."))
+    if values.dtype.kind in "if" and (values < 0).any():
+        problems.append(Problem(f"{what} is negative", say(np.flatnonzero(values < 0)), "Use 0 or more."))
+    return (None if problems else values), problems

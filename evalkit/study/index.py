@@ -1,4 +1,4 @@
-"""Rows of the panel as a grid of units and periods.
+"""Rows of the panel as a grid of units and periods, and columns read on it.
 
 Sorted balanced panels are recognised by reshaping, without sorting or hashing a
 row; all others are factorised once and scattered.
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalkit.study.frame import key_array
+from evalkit.errors import EvalkitError, OutcomeError, Problem, StudyError, raise_problems, suggest
+from evalkit.show.words import count_words
+from evalkit.study.frame import Columns, Source, key_array, numbers, say_rows, wrong_rows
 
 Order = Callable[[np.ndarray], np.ndarray]
 
@@ -65,6 +67,23 @@ class Index:
         if self.position is None:
             return np.arange(n) * T
         return self.position[np.arange(n), (self.position >= 0).argmax(axis=1)]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n, T) row of the panel, -1 where there is none."""
+        n, T = self.shape
+        return np.arange(n * T).reshape(n, T) if self.position is None else self.position
+
+    def subset(self, units: np.ndarray, periods: np.ndarray) -> Index:
+        """The grid of some units and some periods (positions)."""
+        origin = None if self.origin is None else self.origin[units]
+        return Index(self.units[units], self.keys[periods], self.rows[np.ix_(units, periods)], origin)
+
+    def widened(self, keys: np.ndarray, place: np.ndarray) -> Index:
+        """The grid with more periods, in which nobody was seen; the present ones stand at `place` among `keys`."""
+        position = np.full((len(self.units), len(keys)), -1, dtype=np.int64)
+        position[:, place] = self.rows
+        return Index(self.units, keys, position)
 
     def changed_rows(self, codes: np.ndarray) -> np.ndarray:
         """Positions of the rows in which a column of codes differs from the first row of their unit."""
@@ -173,3 +192,126 @@ def stable_order(values: np.ndarray) -> np.ndarray:
         return np.argsort(values, kind="stable")
     except TypeError:
         return np.argsort(np.array([str(v) for v in values]), kind="stable")
+
+
+def per_unit(name: str, columns: Columns, index: Index, unit: str) -> pd.Series:
+    """(n,) values of a fixed column: from the unit's first row, or from the people."""
+    if columns.in_panel(name):
+        return columns.panel.column(name).iloc[index.first_row].reset_index(drop=True)
+    assert columns.people is not None
+    return columns.people[name].iloc[match(index.units, columns.people[unit].to_numpy())].reset_index(drop=True)
+
+
+def check_fixed(name: str, values: np.ndarray, columns: Columns, base: Index) -> list[Problem]:
+    """A column of the panel must be the same in every row of a unit."""
+    if not columns.in_panel(name):
+        return []
+    changed = np.flatnonzero(base.changes(values))
+    if not len(changed):
+        return []
+    said = ", ".join(str(base.units[i]) for i in changed[:5])
+    what = f"{name!r} changes within {count_words(len(changed), 'unit')} ({said})"
+    where = f"panel, {say_rows(columns.panel, base.changed_rows(values))}"
+    return [Problem(what, where, "It must be the same in every row of a unit.")]
+
+
+def by_row(name: str, values: np.ndarray, columns: Columns, index: Index, unit: str) -> np.ndarray:
+    """(n,) a fixed numeric column for each row of the grid; `values` are its own rows."""
+    if columns.in_panel(name):
+        return index.first(values)
+    assert columns.people is not None
+    return values[match(index.units, columns.people[unit].to_numpy())]
+
+
+def match(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Position of each wanted value among the known ones, -1 where it is not there.
+
+    Values are compared as they are; if that finds nothing, as text (1 and "1").
+    """
+    found = pd.Index(known).get_indexer(pd.Index(wanted)) if pd.Index(known).is_unique else _first(wanted, known)
+    if len(wanted) and (found < 0).all():
+        found = _first(_as_text(wanted), _as_text(known))
+    return found
+
+
+def _first(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+    place: dict[object, int] = {}
+    for i, value in enumerate(known):
+        place.setdefault(value, i)
+    return np.array([place.get(w, -1) for w in wanted], dtype=np.intp)
+
+
+def _as_text(values: np.ndarray) -> np.ndarray:
+    return np.array(
+        [str(int(v)) if isinstance(v, (float, np.floating)) and float(v).is_integer() else str(v) for v in values],
+        dtype=object,
+    )
+
+
+def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -> list[Problem]:
+    """Every unit must be in the table of people once, if a column is taken from there."""
+    people = columns.people
+    if people is None:
+        return []
+    if unit not in people.columns:
+        advice = "It must name the unit as the panel does."
+        return [Problem(f"The table of people has no column {unit!r}", "people", advice)]
+    twice = people[unit].duplicated(keep=False).to_numpy()
+    problems = wrong_rows(people, twice, "People occur more than once", "people", "Keep one row a unit.")
+    if any(columns.in_people(n) for n in needed):
+        gone = np.flatnonzero(match(index.units, people[unit].to_numpy()) < 0)
+        if len(gone):
+            listed = ", ".join(str(u) for u in index.units[gone[:5]])
+            what = f"Units of the panel that are not among the people: {len(gone):,}"
+            problems.append(Problem(what, f"people, units {listed}", "Add their rows."))
+    return problems
+
+
+def read_outcome(column: str, source: Source, index: Index) -> np.ndarray:
+    """(n, T) float64 values of an outcome, NaN where missing or not seen; read-only.
+
+    Raises `OutcomeError` naming the column and the first five rows that are text or
+    infinite.
+    """
+    if column not in source.columns:
+        known = suggest(column, [str(c) for c in source.columns], "The columns are")
+        raise OutcomeError(f"There is no outcome column {column!r}. {known}")
+    values = _finite(source.column(column), f"outcome {column!r}", source, OutcomeError)
+    grid = index.grid(values)
+    out = grid if grid is not values and grid.base is None else grid.view()
+    out.flags.writeable = False
+    return out
+
+
+def _finite(series: pd.Series, what: str, source: Source, error: type[EvalkitError]) -> np.ndarray:
+    """A column as float64: finite or missing, else everything wrong with it is raised."""
+    values, text = numbers(series)
+    values = values.astype(np.float64, copy=False)
+    problems = []
+    if len(text):
+        advice = "Write numbers (a 0/1 column for each kind), or leave it empty where it is missing."
+        problems.append(Problem(f"{what} holds text such as {series.iloc[text[0]]!r}", say_rows(source, text), advice))
+    endless = np.flatnonzero(np.isinf(values))
+    if len(endless):
+        advice = "Write finite numbers, or leave it empty where it is missing."
+        problems.append(Problem(f"{what} is infinite", say_rows(source, endless), advice))
+    raise_problems(problems, error)
+    return values
+
+
+def read_covariates(names: tuple[str, ...], columns: Columns, index: Index, unit: str) -> np.ndarray:
+    """(n, T, q) float64 covariates, NaN where missing or not seen."""
+    n, T = index.shape
+    out = np.empty((n, T, len(names)))
+    for j, name in enumerate(names):
+        if not columns.has(name):
+            raise_problems([columns.absent(name, "covariates")])
+        if columns.in_panel(name):
+            series = columns.panel.column(name)
+            out[:, :, j] = index.grid(_finite(series, f"covariate {name!r}", columns.panel, StudyError))
+        else:
+            fixed, text = numbers(per_unit(name, columns, index, unit))
+            if len(text):
+                raise_problems([Problem(f"covariate {name!r} holds text", "people", "Write numbers only.")])
+            out[:, :, j] = fixed[:, None]
+    return out

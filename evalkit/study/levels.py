@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import Problem, first_rows
-from evalkit.show.words import count_words
-from evalkit.study.columns import Columns
-from evalkit.study.frame import key_array, read_table, say_rows
-from evalkit.study.index import Index, sorted_codes
+from evalkit.errors import Problem
+from evalkit.study.frame import Columns, Table, key_array, read_table, wrong_rows
+from evalkit.study.index import Index, match, per_unit, sorted_codes
 from evalkit.study.paths import Level
 
 
@@ -33,93 +30,6 @@ def read_level(name: str, columns: Columns, index: Index, unit: str) -> Level:
     return Level(name, codes, names)
 
 
-def per_unit(name: str, columns: Columns, index: Index, unit: str) -> pd.Series:
-    """(n,) values of a fixed column: from the unit's first row, or from the people."""
-    if columns.in_panel(name):
-        return columns.panel.column(name).iloc[index.first_row].reset_index(drop=True)
-    assert columns.people is not None
-    return columns.people[name].iloc[match(index.units, columns.people[unit].to_numpy())].reset_index(drop=True)
-
-
-def check_fixed(name: str, values: np.ndarray, columns: Columns, base: Index) -> list[Problem]:
-    """A column of the panel must be the same in every row of a unit."""
-    if not columns.in_panel(name):
-        return []
-    changed = np.flatnonzero(base.changes(values))
-    if not len(changed):
-        return []
-    said = ", ".join(str(base.units[i]) for i in changed[:5])
-    what = f"{name!r} changes within {count_words(len(changed), 'unit')} ({said})"
-    where = f"panel, {say_rows(columns.panel, base.changed_rows(values))}"
-    return [Problem(what, where, "It must be the same in every row of a unit.")]
-
-
-def by_row(name: str, values: np.ndarray, columns: Columns, index: Index, unit: str) -> np.ndarray:
-    """(n,) a fixed numeric column for each row of the grid; `values` are its own rows."""
-    if columns.in_panel(name):
-        return index.first(values)
-    assert columns.people is not None
-    return values[match(index.units, columns.people[unit].to_numpy())]
-
-
-def match(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Position of each wanted value among the known ones, -1 where it is not there.
-
-    Values are compared as they are; if that finds nothing, as text (1 and "1").
-    """
-    found = pd.Index(known).get_indexer(pd.Index(wanted)) if pd.Index(known).is_unique else _first(wanted, known)
-    if len(wanted) and (found < 0).all():
-        found = _first(_as_text(wanted), _as_text(known))
-    return found
-
-
-def _first(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
-    place: dict[object, int] = {}
-    for i, value in enumerate(known):
-        place.setdefault(value, i)
-    return np.array([place.get(w, -1) for w in wanted], dtype=np.intp)
-
-
-def _as_text(values: np.ndarray) -> np.ndarray:
-    return np.array(
-        [str(int(v)) if isinstance(v, (float, np.floating)) and float(v).is_integer() else str(v) for v in values],
-        dtype=object,
-    )
-
-
-def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -> list[Problem]:
-    """Every unit must be in the table of people once, if a column is taken from there."""
-    people = columns.people
-    if people is None:
-        return []
-    if unit not in people.columns:
-        return [
-            Problem(f"The table of people has no column {unit!r}", "people", "It must name the unit as the panel does.")
-        ]
-    problems = []
-    twice = np.flatnonzero(people[unit].duplicated(keep=False).to_numpy())
-    if len(twice):
-        problems.append(
-            Problem(
-                "People occur more than once",
-                f"people, {first_rows(people.index[twice[:5]], len(twice))}",
-                "Keep one row a unit.",
-            )
-        )
-    if any(columns.in_people(n) for n in needed):
-        gone = np.flatnonzero(match(index.units, people[unit].to_numpy()) < 0)
-        if len(gone):
-            listed = ", ".join(str(u) for u in index.units[gone[:5]])
-            problems.append(
-                Problem(
-                    f"Units of the panel that are not among the people: {len(gone):,}",
-                    f"people, units {listed}",
-                    "Add their rows.",
-                )
-            )
-    return problems
-
-
 def split_stays(index: Index, codes: list[np.ndarray]) -> tuple[Index, int]:
     """Split units whose levels change into stays; returns the new grid and the number of movers.
 
@@ -131,8 +41,7 @@ def split_stays(index: Index, codes: list[np.ndarray]) -> tuple[Index, int]:
         moves |= index.changes(column)
     if not moves.any():
         return index, 0
-    n, T = index.shape
-    position = np.arange(n * T).reshape(n, T) if index.position is None else index.position
+    position = index.rows
     movers = np.flatnonzero(moves)
     held = position[movers]
     run = _runs(held, codes)
@@ -170,7 +79,7 @@ class Links:
     sum to one. to: column of the panel that holds the second level.
     """
 
-    table: Any
+    table: Table
     to: str
 
     def frame(self, level: str) -> pd.DataFrame:
@@ -183,38 +92,22 @@ def check_links(level: str, frame: pd.DataFrame, names: np.ndarray) -> list[Prob
     where = f"links of level {level!r}"
     lack = [c for c in ("from", "to", "weight") if c not in frame.columns]
     if lack:
-        return [
-            Problem(
-                f"There is no column {', '.join(map(repr, lack))}", where, "Links have the columns from, to, weight."
-            )
-        ]
+        what = f"There is no column {', '.join(map(repr, lack))}"
+        return [Problem(what, where, "Links have the columns from, to, weight.")]
     weight = pd.to_numeric(frame["weight"], errors="coerce")
-    bad = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)).to_numpy())
-    if len(bad):
-        return [
-            Problem(
-                "Weights are missing, negative or text",
-                f"{where}, {first_rows(frame.index[bad[:5]], len(bad))}",
-                "Use shares from 0 to 1.",
-            )
-        ]
-    problems = []
+    unread = ~((weight >= 0) & np.isfinite(weight)).to_numpy()
+    if unread.any():
+        return wrong_rows(frame, unread, "Weights are missing, negative or text", where, "Use shares from 0 to 1.")
     total = weight.groupby(frame["to"]).transform("sum")
-    off = np.flatnonzero((total - 1).abs().to_numpy() > 1e-6)
-    if len(off):
-        groups = list(dict.fromkeys(frame["to"].iloc[off]))
-        said = ", ".join(f"{g} sums to {total.iloc[np.flatnonzero(frame['to'] == g)[0]]:.4g}" for g in groups[:5])
-        problems.append(
-            Problem(
-                f"Memberships do not sum to one: {said}",
-                f"{where}, {first_rows(frame.index[off[:5]], len(off))}",
-                "Make the weights of each group sum to 1.",
-            )
-        )
+    off = (total - 1).abs().to_numpy() > 1e-6
+    sums = dict(zip(frame["to"][off], total[off], strict=True))
+    listed = ", ".join(f"{group} sums to {value:.4g}" for group, value in list(sums.items())[:5])
+    what = f"Memberships do not sum to one: {listed}"
+    problems = wrong_rows(frame, off, what, where, "Make the weights of each group sum to 1.")
     alone = np.flatnonzero(match(names, frame["to"].to_numpy()) < 0)
     if len(alone):
-        said = ", ".join(str(names[i]) for i in alone[:5])
-        problems.append(Problem(f"Groups of the panel without links: {said}", where, "Add their rows."))
+        listed = ", ".join(str(names[i]) for i in alone[:5])
+        problems.append(Problem(f"Groups of the panel without links: {listed}", where, "Add their rows."))
     return problems
 
 

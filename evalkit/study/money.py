@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import Problem, StudyError, first_rows, raise_problems
-from evalkit.study.columns import suggest
-from evalkit.study.frame import read_table
+from evalkit.errors import Problem, StudyError, suggest
+from evalkit.study.frame import Table, read_table, wrong_rows
 
 BEARERS = ("fiscal", "economic", "social")
 PROGRAMME = "programme"
@@ -30,7 +28,6 @@ _REQUIRED = {
 }
 _MONEY = {"costs": ("amount",), "rate_card": ("tariff", "cap"), "claims": ("amount",), "unit_costs": ("value",)}
 _OPTIONAL = ("cap",)
-TABLES = tuple(_REQUIRED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +46,10 @@ class Money:
     are read under these names. Study checks the tables; see `money_problems`.
     """
 
-    costs: Any = None
-    rate_card: Any = None
-    claims: Any = None
-    unit_costs: Any = None
+    costs: pd.DataFrame | None = None
+    rate_card: pd.DataFrame | None = None
+    claims: pd.DataFrame | None = None
+    unit_costs: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         for name in TABLES:
@@ -80,7 +77,10 @@ class Money:
         return any(getattr(self, name) is not None for name in TABLES)
 
 
-def money_of(given: Any, problems: list[Problem]) -> Money | None:
+TABLES = tuple(f.name for f in fields(Money))
+
+
+def money_of(given: Money | Mapping[str, Table] | None, problems: list[Problem]) -> Money | None:
     """A `Money` from one, a mapping of its tables, or None; what cannot be read piles up in `problems`."""
     if given is None or isinstance(given, Money):
         return given
@@ -104,14 +104,20 @@ def money_problems(money: Money | None, components: Sequence[str], outcomes: Seq
     Columns that lack; names that the study does not have; amounts that are missing, text, infinite or
     negative; a tariff without a trigger; bearers that are none of the three.
     """
-    if money is None:
-        return []
-    return [p for name in TABLES for p in _check(name, money.table(name), components, outcomes)]
-
-
-def require(money: Money | None, components: Sequence[str], outcomes: Sequence[str]) -> None:
-    """Raise one `StudyError` that lists every problem of the tables."""
-    raise_problems(money_problems(money, components, outcomes))
+    known = {"component": [*components, PROGRAMME], "outcome": list(outcomes)}
+    problems = []
+    for name in TABLES if money is not None else ():
+        table = money.table(name) if money is not None else None
+        if table is None:
+            continue
+        lack = ", ".join(repr(c) for c in _REQUIRED[name] if c not in table.columns)
+        if lack:
+            advice = f"It needs {', '.join(_REQUIRED[name])}."
+            problems.append(Problem(f"There is no column {lack}", f"table {name}", advice))
+        names = (found for column in known for found in _wrong_names(table, column, known[column]))
+        for column, wrong, what, advice in (*names, *_wrong_amounts(name, table), *_wrong_words(name, table)):
+            problems += wrong_rows(table, wrong, what, f"table {name}, column {column!r}", advice)
+    return problems
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
@@ -121,80 +127,51 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename(columns=once)
 
 
-def _check(
-    name: str, table: pd.DataFrame | None, components: Sequence[str], outcomes: Sequence[str]
-) -> Iterator[Problem]:
-    if table is None:
+_Wrong = tuple[str, np.ndarray, str, str]
+"""A column, whether each row is wrong in it, what is wrong, and what to do."""
+
+
+def _wrong_names(table: pd.DataFrame, column: str, known: Sequence[str]) -> Iterator[_Wrong]:
+    if column not in table.columns:
         return
-    lack = [c for c in _REQUIRED[name] if c not in table.columns]
-    if lack:
-        advice = f"It needs {', '.join(_REQUIRED[name])}."
-        yield Problem(f"There is no column {', '.join(map(repr, lack))}", f"table {name}", advice)
-    if "component" in table.columns:
-        yield from _unknown(name, table, "component", [*components, PROGRAMME])
-    if "outcome" in table.columns:
-        yield from _unknown(name, table, "outcome", outcomes)
-    for column in _MONEY[name]:
-        if column in table.columns:
-            yield from _amounts(name, table, column)
-    if name == "rate_card" and "trigger" in table.columns:
-        empty = table["trigger"].isna() | (table["trigger"].astype(str).str.strip() == "")
-        if empty.any():
-            yield _problem("A tariff has no trigger", name, table, "trigger", empty.to_numpy(),
-                           "Say what the payment is for, such as 'six months in a settled home'.")  # fmt: skip
-    if "periods" in table.columns and name == "rate_card":
-        number = pd.to_numeric(table["periods"], errors="coerce")
-        wrong = (table["periods"].notna() & ~((number >= 1) & (number == number.round()))).to_numpy()
-        if wrong.any():
-            yield _problem("The periods of a payment are not a whole number, 1 or more", name, table, "periods", wrong,
-                           "Give a whole number of periods.")  # fmt: skip
-    yield from _words(name, table)
-
-
-def _words(name: str, table: pd.DataFrame) -> Iterator[Problem]:
-    if name == "claims" and "validated" in table.columns:
-        number = pd.to_numeric(table["validated"], errors="coerce")
-        wrong = (table["validated"].notna() & ~number.isin([0, 1])).to_numpy()
-        if wrong.any():
-            yield _problem("Whether a claim was validated is not 0 or 1", name, table, "validated", wrong,
-                           "Write 1 for validated, 0 for refused, and nothing where nobody has looked.")  # fmt: skip
-    if "bearer" in table.columns:
-        wrong = (table["bearer"].notna() & ~table["bearer"].isin(BEARERS)).to_numpy()
-        if wrong.any():
-            said = repr(table["bearer"].to_numpy()[wrong][0])
-            yield _problem(f"The bearer {said} is not a choice", name, table, "bearer", wrong,
-                           f"Use one of: {', '.join(BEARERS)}.")  # fmt: skip
-    if "price_year" in table.columns:
-        year = pd.to_numeric(table["price_year"], errors="coerce")
-        wrong = (table["price_year"].notna() & ~year.between(1900, 2200)).to_numpy()
-        if wrong.any():
-            yield _problem("The price year is not a year", name, table, "price_year", wrong, "Write it like 2024.")
-
-
-def _unknown(name: str, table: pd.DataFrame, column: str, known: Sequence[str]) -> Iterator[Problem]:
     for value in table[column].dropna().unique():
         if value not in known:
-            wrong = (table[column] == value).to_numpy()
             advice = suggest(str(value), [str(k) for k in known], f"The {column}s are")
-            yield _problem(f"Unknown {column} {value!r}", name, table, column, wrong, advice)
-    missing = table[column].isna().to_numpy()
-    if missing.any():
-        yield _problem(f"The {column} is missing", name, table, column, missing, "Name it in every row.")
+            yield column, (table[column] == value).to_numpy(), f"Unknown {column} {value!r}", advice
+    yield column, table[column].isna().to_numpy(), f"The {column} is missing", "Name it in every row."
 
 
-def _amounts(name: str, table: pd.DataFrame, column: str) -> Iterator[Problem]:
-    number = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
-    unread = ~np.isfinite(number)
-    if column in _OPTIONAL:
-        unread &= table[column].notna().to_numpy()
-    if unread.any():
-        yield _problem("Money is missing or not a number", name, table, column, unread, "Write plain numbers.")
-    negative = np.nan_to_num(number) < 0
-    if negative.any():
-        yield _problem("Money is negative", name, table, column, negative,
-                       "Write 0 or more; take what was paid back off the row it belongs to.")  # fmt: skip
+def _wrong_amounts(name: str, table: pd.DataFrame) -> Iterator[_Wrong]:
+    for column in _MONEY[name]:
+        if column not in table.columns:
+            continue
+        number = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
+        given = table[column].notna().to_numpy() if column in _OPTIONAL else np.ones(len(table), dtype=bool)
+        yield column, ~np.isfinite(number) & given, "Money is missing or not a number", "Write plain numbers."
+        advice = "Write 0 or more; take what was paid back off the row it belongs to."
+        yield column, np.nan_to_num(number) < 0, "Money is negative", advice
 
 
-def _problem(what: str, name: str, table: pd.DataFrame, column: str, wrong: np.ndarray, advice: str) -> Problem:
-    rows = np.flatnonzero(wrong)
-    return Problem(what, f"table {name}, column {column!r}, {first_rows(table.index[rows[:5]], len(rows))}", advice)
+def _wrong_words(name: str, table: pd.DataFrame) -> Iterator[_Wrong]:
+    given = {column: table[column].notna().to_numpy() for column in table.columns}
+    if name == "rate_card" and "trigger" in given:
+        empty = ~given["trigger"] | (table["trigger"].astype(str).str.strip() == "").to_numpy()
+        advice = "Say what the payment is for, such as 'six months in a settled home'."
+        yield "trigger", empty, "A tariff has no trigger", advice
+    if name == "rate_card" and "periods" in given:
+        number = pd.to_numeric(table["periods"], errors="coerce")
+        whole = ((number >= 1) & (number == number.round())).to_numpy()
+        what = "The periods of a payment are not a whole number, 1 or more"
+        yield "periods", given["periods"] & ~whole, what, "Give a whole number of periods."
+    if name == "claims" and "validated" in given:
+        known = pd.to_numeric(table["validated"], errors="coerce").isin([0, 1]).to_numpy()
+        advice = "Write 1 for validated, 0 for refused, and nothing where nobody has looked."
+        yield "validated", given["validated"] & ~known, "Whether a claim was validated is not 0 or 1", advice
+    if "bearer" in given:
+        wrong = given["bearer"] & ~table["bearer"].isin(BEARERS).to_numpy()
+        named = table["bearer"].to_numpy()[wrong]
+        what = f"The bearer {named[0]!r} is not a choice" if len(named) else ""
+        yield "bearer", wrong, what, f"Use one of: {', '.join(BEARERS)}."
+    if "price_year" in given:
+        likely = pd.to_numeric(table["price_year"], errors="coerce").between(1900, 2200).to_numpy()
+        yield "price_year", given["price_year"] & ~likely, "The price year is not a year", "Write it like 2024."

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Real
+from typing import get_args
 
-from evalkit.errors import OptionError, Problem, raise_problems
+from evalkit.errors import OptionError, Problem, is_number, raise_problems
+from evalkit.vocabulary import OUTCOME_KINDS, Better, OutcomeKind
 
-KINDS = ("share", "count", "score", "log", "money")
-BETTER = ("higher", "lower")
 _UNITS = {
     "share": "percentage points",
     "count": "events for each unit and period",
@@ -35,8 +33,8 @@ class Outcome:
 
     column: str
     label: str = ""
-    kind: str = "score"
-    better: str = "higher"
+    kind: OutcomeKind = "score"
+    better: Better = "higher"
     matters: float | None = None
 
     def __post_init__(self) -> None:
@@ -51,11 +49,9 @@ class Outcome:
 
 def _problems(o: Outcome) -> Iterator[Problem]:
     where = f"outcome {o.column!r}"
-    for name, value, allowed in (("kind", o.kind, KINDS), ("better", o.better, BETTER)):
+    for name, value, allowed in (("kind", o.kind, OUTCOME_KINDS), ("better", o.better, get_args(Better))):
         if value not in allowed:
-            listed = ", ".join(repr(a) for a in allowed)
+            listed = ", ".join(map(repr, allowed))
             yield Problem(f"{name}={value!r} is not a choice", where, f"Use one of: {listed}.")
-    if o.matters is not None:
-        number = isinstance(o.matters, Real) and not isinstance(o.matters, bool)
-        if not number or not math.isfinite(o.matters) or o.matters <= 0:
-            yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
+    if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
+        yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")

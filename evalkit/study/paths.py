@@ -8,7 +8,7 @@ and the rows that exist, never an outcome.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 from weakref import ref
@@ -200,6 +200,21 @@ class Paths:
         """Units grouped by (cluster at `level`, path); made once a level."""
         return self.memo.get(("cells", level), lambda: _group(level, self.levels[level].codes, self.path, self.n_paths))
 
+    def subset(self, units: np.ndarray, periods: np.ndarray) -> Paths:
+        """The paths of some units and some periods (positions); group names and codes stay as they are."""
+        used, path = np.unique(self.path[units], return_inverse=True)
+        return replace(
+            self,
+            units=self.units[units],
+            periods=self.periods[periods],
+            path=path,
+            state=np.ascontiguousarray(self.state[used][:, periods]),
+            reach=self.reach[used],
+            levels={name: replace(level, codes=level.codes[units]) for name, level in self.levels.items()},
+            seen=None if self.seen is None else np.ascontiguousarray(self.seen[np.ix_(units, periods)]),
+            weights=None if self.weights is None else self.weights[units],
+        )
+
     @cached_property
     def came(self) -> np.ndarray:
         """(n,) position of the first row of each unit; of its first stay where it moved."""
@@ -222,3 +237,35 @@ def _group(level: str, clusters: np.ndarray, path: np.ndarray, n_paths: int) -> 
     order = np.argsort(of, kind="stable")
     start = np.concatenate([[0], np.cumsum(count)[:-1]])
     return Cells(level, of, keys // n_paths, keys % n_paths, count, order, start)
+
+
+def recode(code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes 0, 1, ... in order of first appearance, and where each first appears."""
+    codes, distinct = pd.factorize(code)
+    first = np.full(len(distinct), len(codes), dtype=np.intp)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return codes, first
+
+
+def row_codes(state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows of an integer table are alike: (G,) codes and the distinct rows.
+
+    Rows are hashed to 64 bits and each is compared with its representative; only if
+    two different rows ever share a hash are all rows sorted.
+    """
+    if not len(state):
+        return np.empty(0, dtype=np.intp), state
+    codes, first = recode(_hash(state))
+    distinct = state[first]
+    if (distinct[codes] != state).any():
+        distinct, codes = np.unique(state, axis=0, return_inverse=True)
+        codes = codes.reshape(-1)
+    return codes, distinct
+
+
+def _hash(state: np.ndarray) -> np.ndarray:
+    T = state.shape[1]
+    if T <= 63 and state.min() >= OFF and state.max() <= 1:
+        return state @ (np.int64(1) << np.arange(T, dtype=np.int64))
+    odd = np.random.default_rng(20_200_301).integers(1, 2**62, size=T, dtype=np.int64) * 2 + 1
+    return state.astype(np.int64) @ odd

@@ -1,29 +1,60 @@
-"""What the user said about a study, before any row is read."""
+"""What the user says of a study, before any row is read: names of columns, components, outcomes, money."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from evalkit.errors import Problem
-from evalkit.study.columns import Columns, suggest
+import pandas as pd
+
+from evalkit.errors import EvalkitError, OptionError, Problem, suggest
+from evalkit.study.calendar import Event
 from evalkit.study.component import Component
+from evalkit.study.frame import Columns
 from evalkit.study.levels import Links
+from evalkit.study.money import Money
+from evalkit.study.outcome import Outcome
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Register:
-    """Column names and components, as given."""
+    """The fields of a study, as `Study` describes them."""
 
     unit: str
-    period: str | None
-    cluster: str | None
-    components: tuple[Component, ...]
-    covariates: tuple[str, ...]
-    weights: str | None
-    links: Mapping[str, Links]
-    every: Any
+    period: str | None = None
+    components: tuple[Component, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    cluster: str | None = None
+    covariates: tuple[str, ...] = ()
+    weights: str | None = None
+    people: pd.DataFrame | None = None
+    levels: Mapping[str, Links] = field(default_factory=dict)
+    every: float | None = None
+    title: str = ""
+    question: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    money: Money | None = None
+    events: tuple[Event, ...] = ()
+
+    def component(self, name: str) -> Component:
+        """The component of that name; `OptionError` names the near miss."""
+        for c in self.components:
+            if c.name == name:
+                return c
+        known = suggest(str(name), [c.name for c in self.components], "This study has")
+        raise OptionError(f"There is no component {name!r}. {known}")
+
+    def outcome(self, name: str | Outcome | None = None) -> Outcome:
+        """The outcome of that column, the first one when no name is given."""
+        if not self.outcomes:
+            raise OptionError("This study has no outcome. Give outcome='column' or outcomes=[...].")
+        if name is None:
+            return self.outcomes[0]
+        for o in self.outcomes:
+            if name in (o, o.column):
+                return o
+        known = suggest(str(name), [o.column for o in self.outcomes], "This study has")
+        raise OptionError(f"There is no outcome {name!r}. {known}")
 
     def level_of(self, component: Component) -> str:
         """Name of the level at which a component was decided."""
@@ -32,11 +63,7 @@ class Register:
     def home_of(self, component: Component) -> str:
         """The column that tells which group of that level (or which group linked to it) a unit is in."""
         level = self.level_of(component)
-        return self.links[level].to if level in self.links else level
-
-    def columns(self, columns: Columns) -> list[str]:
-        """Every column that the first door reads: no outcome and no covariate."""
-        return [name for name, _ in _columns_needed(self, columns) if name not in self.covariates]
+        return self.levels[level].to if level in self.levels else level
 
     def exposure_of(self, component: Component, columns: Columns) -> str | None:
         """Column of a component's exposure: named, or the column of its own name."""
@@ -44,74 +71,64 @@ class Register:
             return component.exposure
         return component.name if columns.in_panel(component.name) else None
 
-
-def check_register(register: Register, columns: Columns) -> list[Problem]:
-    """Problems that can be seen without reading a row: names, columns, contradictions."""
-    problems = _check_components(register, columns)
-    for name, role in _columns_needed(register, columns):
-        if not columns.has(name):
-            problems.append(columns.absent(name, role))
-    exposures = [(register.exposure_of(c, columns), f"exposure of component {c.name!r}") for c in register.components]
-    for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
-        if name is not None and columns.in_people(name) and not columns.in_panel(name):
-            problems.append(columns.absent(name, role))
-    if register.every is not None and not _positive(register.every):
-        problems.append(
-            Problem(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
-        )
-    return problems
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-
-
-def _check_components(register: Register, columns: Columns) -> list[Problem]:
-    if not register.components:
-        return [
-            Problem("There are no components", "components", "Name at least one, for example components=['nurse'].")
-        ]
-    problems = []
-    names = [c.name for c in register.components]
-    for name in sorted({n for n in names if names.count(n) > 1}):
-        problems.append(
-            Problem(f"Component {name!r} is there {names.count(name)} times", "components", "Give each its own name.")
-        )
-    for c in register.components:
-        where = f"component {c.name!r}"
-        if c.replaces is not None and c.replaces not in names:
-            problems.append(
-                Problem(
-                    f"It replaces {c.replaces!r}, which is not a component",
-                    where,
-                    suggest(str(c.replaces), names, "The components are"),
+    def columns_needed(self, columns: Columns) -> list[tuple[str, str]]:
+        """(name, what it is for) of each column that must be there for the study to be made."""
+        needed = [(self.unit, "unit"), (self.period, "period"), (self.cluster, "cluster"), (self.weights, "weights")]
+        needed += [(name, "covariates") for name in self.covariates]
+        for c in self.components:
+            where = f"component {c.name!r}"
+            needed += [(self.exposure_of(c, columns), f"exposure of {where}"), (c.reach, f"reach of {where}")]
+            if c.assigned_at is not None:
+                own = self.home_of(c) == c.assigned_at
+                needed.append(
+                    (self.home_of(c), f"assigned_at of {where}" if own else f"level {c.assigned_at!r} leads to it")
                 )
-            )
-        if c.replaces is not None and c.replaces == c.name:
-            problems.append(Problem("It replaces itself", where, "Name the component that it takes over from."))
-        if register.exposure_of(c, columns) is None and not c.by_spells and not c.always_on:
-            problems.append(
-                Problem("It has neither exposure nor adoption", where, "Name a 0/1 column or give dated spells.")
-            )
-    return problems
+        needed += [(link.to, f"level {name!r} leads to it") for name, link in self.levels.items()]
+        return list(dict.fromkeys((name, role) for name, role in needed if name is not None))
 
 
-def _columns_needed(register: Register, columns: Columns) -> list[tuple[str, str]]:
-    needed: list[tuple[str | None, str]] = [
-        (register.unit, "unit"),
-        (register.period, "period"),
-        (register.cluster, "cluster"),
-    ]
-    needed += [(register.weights, "weights"), *((c, "covariates") for c in register.covariates)]
-    for c in register.components:
-        where = f"component {c.name!r}"
-        needed.append((register.exposure_of(c, columns), f"exposure of {where}"))
-        needed.append((c.reach, f"reach of {where}"))
-        if c.assigned_at is not None:
-            role = (
-                f"assigned_at of {where}"
-                if register.home_of(c) == c.assigned_at
-                else f"level {c.assigned_at!r} leads to it"
-            )
-            needed.append((register.home_of(c), role))
-    return list(dict.fromkeys((name, role) for name, role in needed if name is not None))
+def components_of(given: Component | str | Iterable[Component | str], problems: list[Problem]) -> tuple[Component, ...]:
+    """Components from `Component`s and names of columns; what is neither piles up in `problems`."""
+    made = []
+    for c in [given] if isinstance(given, str | Component) else given:
+        if isinstance(c, str | Component):
+            made.append(Component(c, exposure=c) if isinstance(c, str) else c)
+        else:
+            advice = "Give a column name or an ek.Component."
+            problems.append(Problem(f"{c!r} is not a component", "components", advice))
+    return tuple(made)
+
+
+def outcomes_of(
+    single: str | Outcome | None,
+    several: str | Outcome | Sequence[Outcome | str] | None,
+    make: Callable[[str], Outcome],
+    problems: list[Problem],
+) -> tuple[Outcome, ...]:
+    """Outcomes from the first, which `make` makes of its column, and the list of several; problems pile up."""
+    given = [] if single is None else [single]
+    given += [several] if isinstance(several, str | Outcome) else list(several or ())
+    made: list[Outcome] = []
+    for o in given:
+        try:
+            made.append(o if isinstance(o, Outcome) else make(o) if o is single else Outcome(o))
+        except EvalkitError as error:
+            problems.append(Problem(str(error).rstrip(".")))
+    names = [o.column for o in made]
+    twice = [n for n in dict.fromkeys(names) if names.count(n) > 1]
+    problems += [Problem(f"Outcome {n!r} is there twice", "outcomes", "Name each once.") for n in twice]
+    return tuple(made)
+
+
+def links_of(given: Mapping[str, Links | Mapping] | None, problems: list[Problem]) -> dict[str, Links]:
+    """Levels reached by links, from `Links` or mappings; problems pile up."""
+    made = {}
+    for name, link in (given or {}).items():
+        if isinstance(link, Links):
+            made[name] = link
+        elif isinstance(link, Mapping) and {"links", "to"} <= set(link):
+            made[name] = Links(link["links"], link["to"])
+        else:
+            advice = "Give Links(table, to='column') or {'links': table, 'to': 'column'}."
+            problems.append(Problem(f"Level {name!r} is {link!r}", "levels", advice))
+    return made

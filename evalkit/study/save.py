@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from evalkit.study.component import CARD, Component
+from evalkit.study.frame import Columns, Source
 from evalkit.study.money import TABLES
+from evalkit.study.outcome import Outcome
 from evalkit.study.paths import Paths
+from evalkit.study.register import Register
 from evalkit.study.spells import spells_of
 
-if TYPE_CHECKING:
-    from evalkit.study.study import Study
 
-
-def component_rows(study: Study) -> list[tuple[str, str, str, str]]:
+def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, str]]:
     """For each component: label, first start, clusters ever exposed, units ever exposed."""
-    paths, rows = study.paths, []
+    rows = []
     for k, c in enumerate(study.components):
         on = paths.state[:, :, k] > 0
         ever = np.asarray(on.any(axis=1))[paths.path]
@@ -36,89 +36,82 @@ def component_rows(study: Study) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def size_words(study: Study) -> str:
+def _size(study: Register, paths: Paths, movers: int) -> str:
     """Units, periods and clusters in words."""
-    paths = study.paths
-    n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else _n_units(paths)
-    words = [f"{n:,} units"]
-    words.append(
-        f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})" if study.period else "one time"
-    )
+    runs = 1 + int((paths.units[1:] != paths.units[:-1]).sum())
+    n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else runs
+    periods = f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})"
+    words = [f"{n:,} units", periods if study.period else "one time"]
     if study.cluster:
         words.append(f"{len(np.unique(paths.levels[study.cluster].codes)):,} clusters ({study.cluster})")
     if paths.seen is not None:
         words.append(f"{1 - paths.seen.mean():.0%} of rows not seen")
-    if study.movers:
-        words.append(f"{study.movers:,} units move between groups")
+    if movers:
+        words.append(f"{movers:,} units move between groups")
     return ", ".join(words)
 
 
-def _n_units(paths: Paths) -> int:
-    return 1 + int((paths.units[1:] != paths.units[:-1]).sum())
-
-
-def describe(study: Study) -> str:
+def describe(study: Register, paths: Paths, movers: int) -> str:
     """A few lines of plain text."""
-    lines = [f"Study: {study.title or 'untitled'}", f"  {size_words(study)}"]
+    lines = [f"Study: {study.title or 'untitled'}", f"  {_size(study, paths, movers)}"]
     if study.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{o.label} ({o.better} is better)" for o in study.outcomes))
-    for label, first, places, units in component_rows(study):
+    for label, first, places, units in _component_rows(study, paths):
         when = first if first in ("always on", "never") else f"first on {first}"
         lines.append(f"  {label}: {when}, {places} places, {units} units")
     return "\n".join(lines)
 
 
-def describe_html(study: Study) -> str:
+def describe_html(study: Register, paths: Paths, movers: int) -> str:
     """A table with caption and scoped headings."""
     head = "".join(f'<th scope="col">{h}</th>' for h in ("Component", "First on", "Places exposed", "Units exposed"))
     body = "".join(
         f'<tr><th scope="row">{escape(label)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-        for label, *cells in component_rows(study)
+        for label, *cells in _component_rows(study, paths)
     )
-    caption = escape(f"{study.title or 'Study'}: {size_words(study)}")
+    caption = escape(f"{study.title or 'Study'}: {_size(study, paths, movers)}")
     return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-_DEFAULTS = {f.name: f.default for f in fields(Component)}
-_COMPONENT_KEYS = [name for name in _DEFAULTS if name not in ("name", "adoption", "card")]
+_CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
+_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every")
 
 
-def save_study(study: Study, folder: Path) -> Path:
+def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> Path:
     """Write study.toml, the panel's used columns and the small tables; returns the study file.
 
-    Rows of a subset are the rows kept. Paths in the file are relative to the folder.
+    rows: the rows to write, None for all. Paths in the file are relative to the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written: dict[str, Any] = {"panel": _write(_used_columns(study), folder, "panel", parquet=True)}
+    keys: dict[str, object] = {"panel": _write(_used_columns(study, source, rows), folder, "panel", parquet=True)}
     if study.people is not None:
-        written["people"] = _write(study.people, folder, "people")
+        keys["people"] = _write(study.people, folder, "people")
     spells = _all_spells(study)
     adoption = _write(spells, folder, "adoption") if spells is not None else None
-    lines = _table("study", {**written, **_study_keys(study)})
+    keys |= {k: getattr(study, k) for k in _STUDY_KEYS}
+    lines = _table("study", {**keys, "disclosure": study.settings.get("disclosure")})
     for name, link in study.levels.items():
-        file = _write(link.frame(name), folder, f"links_{_file_name(name)}")
+        file = _write(link.frame(name), folder, f"links_{re.sub('[^A-Za-z0-9_-]', '_', name)}")
         lines += _table(f"levels.{_key(name)}", {"links": file, "to": link.to})
     for o in study.outcomes:
-        keys = {"label": o.label, "kind": o.kind, "better": o.better, "matters": o.matters}
-        lines += _table(f"outcomes.{_key(o.column)}", keys)
+        lines += _table(f"outcomes.{_key(o.column)}", {f.name: getattr(o, f.name) for f in fields(Outcome)[1:]})
     for c in study.components:
-        keys = {k: getattr(c, k) for k in _COMPONENT_KEYS if getattr(c, k) != _DEFAULTS[k]}
-        keys |= {k: c.card[k] for k in CARD if k in c.card}
-        lines += _table(f"components.{_key(c.name)}", {**keys, "adoption": adoption if c.by_spells else None})
+        own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
+        own |= {k: c.card[k] for k in CARD if k in c.card}
+        lines += _table(f"components.{_key(c.name)}", {**own, "adoption": adoption if c.by_spells else None})
     settings = {k: v for k, v in study.settings.items() if k != "disclosure"}
     if settings:
         lines += ["[evaluate]", *(f"{_key(k)} = {_value(v)}" for k, v in settings.items() if v is not None), ""]
-    lines += _money_and_events(study, folder)
     file = folder / "study.toml"
+    lines += _money_and_events(study, folder)
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return file
 
 
-def _money_and_events(study: Study, folder: Path) -> list[str]:
+def _money_and_events(study: Register, folder: Path) -> list[str]:
     lines: list[str] = []
-    money = study.money
-    for name in TABLES if money is not None else ():
-        table = money.table(name) if money is not None else None
+    for name in TABLES:
+        table = None if study.money is None else study.money.table(name)
         if table is not None:
             lines += _table(name, {"table": _write(table, folder, name)})
     for e in study.events:
@@ -127,30 +120,21 @@ def _money_and_events(study: Study, folder: Path) -> list[str]:
     return lines
 
 
-def _moment(value: Any) -> Any:
+def _moment(value: object) -> object:
     return value if value is None or isinstance(value, (int, float)) else str(value)
 
 
-def _study_keys(study: Study) -> dict[str, Any]:
-    keys = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every")
-    return {**{k: getattr(study, k) for k in keys}, "disclosure": study.settings.get("disclosure")}
-
-
-def _used_columns(study: Study) -> pd.DataFrame:
+def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> pd.DataFrame:
     """The columns that the study names, for the rows that it holds."""
-    names = [study.unit, study.period, study.cluster, study.weights, *study.covariates]
-    names += [o.column for o in study.outcomes]
-    for c in study.components:
-        names += [c.exposure or (None if c.by_spells or c.always_on else c.name), c.reach, c.assigned_at]
-    names += [link.to for link in study.levels.values()]
-    have = [n for n in dict.fromkeys(names) if n is not None and n in study.source.columns]
-    study.source.prefetch(have)
-    frame = pd.DataFrame({n: study.source.column(n).reset_index(drop=True) for n in have})
-    position = study.rows
-    return frame if position is None else frame.iloc[np.sort(position)].reset_index(drop=True)
+    needed = [name for name, _ in study.columns_needed(Columns(source, study.people))]
+    names = [*needed, *(o.column for o in study.outcomes)]
+    have = [n for n in dict.fromkeys(names) if n in source.columns]
+    source.prefetch(have)
+    frame = pd.DataFrame({n: source.column(n).reset_index(drop=True) for n in have})
+    return frame if rows is None else frame.iloc[np.sort(rows)].reset_index(drop=True)
 
 
-def _all_spells(study: Study) -> pd.DataFrame | None:
+def _all_spells(study: Register) -> pd.DataFrame | None:
     parts = [spells_of(c).assign(component=c.name) for c in study.components if c.by_spells]
     if not parts:
         return None
@@ -184,7 +168,7 @@ def _digits_as_text(frame: pd.DataFrame) -> bool:
     return False
 
 
-def _table(name: str, keys: dict[str, Any]) -> list[str]:
+def _table(name: str, keys: Mapping[str, object]) -> list[str]:
     lines = [f"[{name}]"]
     for key, value in keys.items():
         if value is None or value == "" or value == ():
@@ -193,7 +177,7 @@ def _table(name: str, keys: dict[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_value(v) for v in value)}]"
     if isinstance(value, dict):
@@ -209,7 +193,3 @@ def _value(value: Any) -> str:
 
 def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name)

@@ -7,14 +7,15 @@ import difflib
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import Problem, first_rows
+from evalkit.errors import Problem
 from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component
-from evalkit.study.exposure import Doses
-from evalkit.study.frame import read_table
-from evalkit.study.levels import link_weights, match
+from evalkit.study.frame import read_table, wrong_rows
+from evalkit.study.index import match
+from evalkit.study.levels import link_weights
 from evalkit.study.paths import Level
 from evalkit.study.register import Register
+from evalkit.study.states import Doses
 
 _TINY = 1e-9
 CERTAINTIES = ("day", "month", "quarter", "guessed")
@@ -41,18 +42,14 @@ def spell_doses(
     table = spells_of(component)
     lack = [c for c in ("level_id", "start") if c not in table.columns]
     if lack:
-        said = ", ".join(map(repr, lack))
-        return None, [
-            Problem(
-                f"There is no column {said}", where, "Spells have level_id, start and optionally end, dose, certainty."
-            )
-        ]
+        what = f"There is no column {', '.join(map(repr, lack))}"
+        return None, [Problem(what, where, "Spells have level_id, start and optionally end, dose, certainty.")]
     if not len(table):
         return None, [_nobody(component, where)]
     if near := _near_misses(component, register, where):
         return None, near
     name = register.level_of(component)
-    links = register.links.get(name)
+    links = register.levels.get(name)
     weights, places = link_weights(links.frame(name), level.names) if links else (None, level.names)
     code = match(table["level_id"].to_numpy(), places)
     start, stop, dose, problems = _read_spells(table, calendar, where)
@@ -65,7 +62,7 @@ def spell_doses(
     doses = _cover(code, (start, stop, dose), len(places), calendar)
     if weights is None:
         return doses, []
-    return Doses(*(weights @ d for d in (doses.low, doses.high, doses.major, doses.mean))), []
+    return doses.each(lambda table: weights @ table), []
 
 
 def _nobody(component: Component, where: str) -> Problem:
@@ -73,9 +70,8 @@ def _nobody(component: Component, where: str) -> Problem:
     table = read_table(component.adoption, where)
     named = ", ".join(str(n) for n in table["component"].dropna().unique()[:5]) if "component" in table.columns else ""
     other = f"; the table names {named}" if named else ""
-    return Problem(
-        f"There are no spells of component {component.name!r}{other}", where, "Mend the name, or add its spells."
-    )
+    what = f"There are no spells of component {component.name!r}{other}"
+    return Problem(what, where, "Mend the name, or add its spells.")
 
 
 def _near_misses(component: Component, register: Register, where: str) -> list[Problem]:
@@ -86,88 +82,47 @@ def _near_misses(component: Component, register: Register, where: str) -> list[P
     known = [c.name for c in register.components]
     names = [str(n) for n in table["component"].dropna().unique()]
     near = [n for n in names if n not in known and difflib.get_close_matches(n, known, 1, 0.8) == [component.name]]
-    rows = np.flatnonzero(table["component"].astype(str).isin(near).to_numpy())
-    if not len(rows):
-        return []
-    said = ", ".join(map(repr, near))
-    return [Problem(f"Unknown component {said}", f"{where}, {_rows(table, rows)}", f"Did you mean {component.name!r}?")]
+    rows = table["component"].astype(str).isin(near).to_numpy()
+    what = f"Unknown component {', '.join(map(repr, near))}"
+    return wrong_rows(table, rows, what, where, f"Did you mean {component.name!r}?")
 
 
 def _read_spells(
     table: pd.DataFrame, calendar: Calendar, where: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Problem]]:
-    problems = []
-    start = calendar.place(table["start"].to_numpy(dtype=object))
-    unread = np.flatnonzero(np.isnan(start))
-    if len(unread):
-        problems.append(
-            Problem(
-                "The start is missing or not a date of this calendar",
-                f"{where}, {_rows(table, unread)}",
-                f"Write it like {calendar.values[0]!s} or as a date.",
-            )
-        )
-    stop = np.full(len(table), np.inf)
+    start, stop = calendar.place(table["start"].to_numpy(dtype=object)), np.full(len(table), np.inf)
+    what, advice = "The start is missing or not a date of this calendar", f"{calendar.values[0]!s} or as a date."
+    problems = wrong_rows(table, np.isnan(start), what, where, f"Write it like {advice}")
     if "end" in table.columns:
         given = table["end"].notna().to_numpy()
         stop[given] = calendar.place(table["end"].to_numpy(dtype=object)[given])
-        unread = np.flatnonzero(np.isnan(stop))
-        if len(unread):
-            problems.append(
-                Problem(
-                    "The end is not a date of this calendar",
-                    f"{where}, {_rows(table, unread)}",
-                    "Leave it empty while the component is still on.",
-                )
-            )
+        what, advice = "The end is not a date of this calendar", "Leave it empty while the component is still on."
+        problems += wrong_rows(table, np.isnan(stop), what, where, advice)
     dose = np.ones(len(table))
     if "dose" in table.columns:
         given = table["dose"].notna().to_numpy()
         dose[given] = pd.to_numeric(table["dose"], errors="coerce").to_numpy(dtype=np.float64)[given]
-        bad = np.flatnonzero(~(np.isfinite(dose) & (dose >= 0)))
-        if len(bad):
-            problems.append(
-                Problem("The dose is negative or not a number", f"{where}, {_rows(table, bad)}", "Use 0 or more.")
-            )
+        wrong = ~(np.isfinite(dose) & (dose >= 0))
+        problems += wrong_rows(table, wrong, "The dose is negative or not a number", where, "Use 0 or more.")
     return start, stop, dose, problems
 
 
 def _check_places(table: pd.DataFrame, code: np.ndarray, level: str, where: str) -> list[Problem]:
-    unknown = np.flatnonzero(code < 0)
-    if not len(unknown):
-        return []
-    said = ", ".join(dict.fromkeys(repr(v) for v in table["level_id"].iloc[unknown[:5]]))
-    return [
-        Problem(
-            f"Places that the level {level!r} does not have: {said}",
-            f"{where}, {_rows(table, unknown)}",
-            "Mend the names, or assigned_at.",
-        )
-    ]
+    listed = ", ".join(dict.fromkeys(repr(v) for v in table["level_id"][code < 0].iloc[:5]))
+    what = f"Places that the level {level!r} does not have: {listed}"
+    return wrong_rows(table, code < 0, what, where, "Mend the names, or assigned_at.")
 
 
 def _check_order(
     table: pd.DataFrame, code: np.ndarray, start: np.ndarray, stop: np.ndarray, where: str
 ) -> list[Problem]:
-    problems = []
-    wrong = np.flatnonzero(stop <= start)
-    if len(wrong):
-        problems.append(
-            Problem(
-                "A spell ends before it starts, or as it starts",
-                f"{where}, {_rows(table, wrong)}",
-                "The end is the first moment at which it is off.",
-            )
-        )
+    what, advice = "A spell ends before it starts, or as it starts", "The end is the first moment at which it is off."
+    problems = wrong_rows(table, stop <= start, what, where, advice)
     order = np.lexsort((start, code))
     same = (code[order][1:] == code[order][:-1]) & (code[order][1:] >= 0)
     clash = np.flatnonzero(same & (start[order][1:] < stop[order][:-1] - _TINY))
-    if len(clash):
-        rows = np.unique(np.concatenate([order[clash], order[clash + 1]]))
-        problems.append(
-            Problem("Spells of one place overlap", f"{where}, {_rows(table, rows)}", "End one before the next starts.")
-        )
-    return problems
+    both = np.isin(np.arange(len(table)), np.concatenate([order[clash], order[clash + 1]]))
+    return problems + wrong_rows(table, both, "Spells of one place overlap", where, "End one before the next starts.")
 
 
 def unsure(table: pd.DataFrame) -> np.ndarray:
@@ -180,12 +135,10 @@ def unsure(table: pd.DataFrame) -> np.ndarray:
 def _check_certainty(table: pd.DataFrame, where: str) -> list[Problem]:
     if "certainty" not in table.columns:
         return []
-    wrong = np.flatnonzero((table["certainty"].notna() & ~table["certainty"].isin(CERTAINTIES)).to_numpy())
-    if not len(wrong):
-        return []
-    said = ", ".join(dict.fromkeys(repr(v) for v in table["certainty"].iloc[wrong[:5]]))
+    wrong = (table["certainty"].notna() & ~table["certainty"].isin(CERTAINTIES)).to_numpy()
+    listed = ", ".join(dict.fromkeys(repr(v) for v in table["certainty"][wrong].iloc[:5]))
     advice = f"Use one of: {', '.join(CERTAINTIES)}; or leave it empty."
-    return [Problem(f"The certainty {said} is not a choice", f"{where}, {_rows(table, wrong)}", advice)]
+    return wrong_rows(table, wrong, f"The certainty {listed} is not a choice", where, advice)
 
 
 def _reread(
@@ -209,10 +162,6 @@ def _reread(
     ahead = np.append(start[order][1:], np.inf)
     stop[order] = np.where(follows, np.minimum(stop[order], ahead), stop[order])
     return start, stop
-
-
-def _rows(table: pd.DataFrame, rows: np.ndarray) -> str:
-    return first_rows(table.index[rows[:5]], len(rows))
 
 
 def _cover(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from evalkit.study.outcome import Better, OutcomeKind
 from evalkit.synthetic.knobs import Knobs
 
 PERSON = "person"
@@ -63,7 +64,7 @@ class Process:
     label: str
     kind: str
     lines: Mapping[str, Line]
-    better: str = "higher"
+    better: Better = "higher"
     matters: float | None = None
     in_study: bool = True
     start: float = 0.5
@@ -77,9 +78,10 @@ class Process:
     closed: tuple[tuple[int, int], ...] = ()
 
     @property
-    def study_kind(self) -> str:
+    def study_kind(self) -> OutcomeKind:
         """The kind of outcome as `ek.Outcome` names it."""
-        return {"state": "share", "event": "share", "count": "count", "level": "score"}[self.kind]
+        kinds: dict[str, OutcomeKind] = {"state": "share", "event": "share", "count": "count", "level": "score"}
+        return kinds[self.kind]
 
 
 @dataclass(frozen=True)

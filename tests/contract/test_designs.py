@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,12 @@ def made() -> ek.Study:
     return study(people())
 
 
+@cache
+def usual(design: Any) -> ek.Estimate:
+    """What a design makes of "a" among these people, once for all tests of it."""
+    return design(study(people()), "a")
+
+
 KEYS = ("component", "cohort", "period", "event_time")
 
 
@@ -106,7 +113,7 @@ def alike(one: ek.Estimate, two: ek.Estimate, columns: tuple[str, ...] = ("value
 
 @every
 def test_lengths_agree_and_labels_say_what_a_row_is(made, design):
-    est = design(made, "a")
+    est = usual(design)
     k = len(est)
     assert k and len(est.mass) == len(est.labels) == len(est.to_frame()) == k
     assert est.influence.shape == (len(est.units), k)
@@ -119,7 +126,7 @@ def test_lengths_agree_and_labels_say_what_a_row_is(made, design):
 
 @every
 def test_contributions_sum_to_the_covariance(made, design):
-    est = design(made, "a")
+    est = usual(design)
     good = np.isfinite(est.value)
     site = pd.Series(made.paths.levels["site"].codes, index=made.paths.units).reindex(est.units).to_numpy()
     sums = pd.DataFrame(est.influence[:, good]).groupby(site).sum().to_numpy()
@@ -131,8 +138,8 @@ def test_contributions_sum_to_the_covariance(made, design):
 
 
 @every
-def test_rows_without_a_number_say_why(made, design):
-    table = design(made, "a").to_frame()
+def test_rows_without_a_number_say_why(design):
+    table = usual(design).to_frame()
     without = table["estimate"].isna() | table["std_error"].isna()
     assert (table.loc[without, "reason"].str.len() > 10).all()
     assert (table.loc[~without, "reason"] == "").all()
@@ -215,7 +222,7 @@ def test_order_and_names_do_not_matter(design):
     for name in ("cohort", "period"):
         if name in two.labels and two.labels[name].dtype.kind in "iuf":
             two.labels[name] = two.labels[name] - 2000
-    one = design(study(frame), "a")
+    one = usual(design)
     if type(design) is ek.DifferenceInDifferences:
         np.testing.assert_allclose([one.value, one.vcov()[0]], [two.value, two.vcov()[0]], atol=1e-9)
     else:
@@ -225,7 +232,7 @@ def test_order_and_names_do_not_matter(design):
 @differences
 def test_equal_weights_are_no_weights(design):
     frame = people().assign(w=2.0)
-    one, two = design(study(frame), "a"), design(study(frame, weights="w"), "a")
+    one, two = usual(design), design(study(frame, weights="w"), "a")
     alike(one, two, atol=1e-8)
 
 
@@ -233,7 +240,7 @@ def test_equal_weights_are_no_weights(design):
 def test_doubling_every_unit_leaves_estimates_alone(design):
     frame = people()
     twins = pd.concat([frame, frame.assign(person=frame["person"] + 10_000)], ignore_index=True)
-    one, two = design(study(frame), "a"), design(study(twins), "a")
+    one, two = usual(design), design(study(twins), "a")
     alike(one, two, atol=1e-8)
     np.testing.assert_allclose(2 * one.mass, two.mass, atol=1e-9)
 
@@ -241,15 +248,15 @@ def test_doubling_every_unit_leaves_estimates_alone(design):
 @differences
 def test_scale_and_shift_of_the_outcome(design):
     frame = people()
-    one = design(study(frame), "a")
+    one = usual(design)
     two = design(study(frame.assign(y=3 * frame["y"] - 50)), "a")
     np.testing.assert_allclose(two.value, 3 * one.value, atol=1e-8)
     np.testing.assert_allclose(two.vcov(), 9 * one.vcov(), atol=1e-8)
 
 
 @pytest.mark.parametrize("design", ROLLOUTS, ids=short)
-def test_head_counts_add_up(made, design):
-    table = design(made, "a").to_frame()
+def test_head_counts_add_up(design):
+    table = usual(design).to_frame()
     counts = table[["units_exposed", "units_comparison", "units_left_out", "units_not_seen"]]
     assert (counts >= 0).all(axis=None) and (counts.sum(axis=1) > 0).all()
     answered = table["estimate"].notna()
@@ -259,8 +266,8 @@ def test_head_counts_add_up(made, design):
 
 
 @pytest.mark.parametrize("design", ROLLOUTS, ids=short)
-def test_intervals_of_every_kind_are_around_the_estimate(made, design):
-    est = design(made, "a")
+def test_intervals_of_every_kind_are_around_the_estimate(design):
+    est = usual(design)
     wide, narrow = est.interval("simultaneous"), est.interval("pointwise")
     good = narrow["conf_low"].notna() & wide["conf_low"].notna()
     assert good.any()

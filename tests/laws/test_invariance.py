@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from tests.contract.test_designs import REGRESSIONS, ROLLOUTS, alike, people, short, study
+from tests.contract.test_designs import REGRESSIONS, ROLLOUTS, alike, people, short, study, usual
 from tests.laws.rollouts import rollout, study_of
 
 rollouts = pytest.mark.parametrize("design", ROLLOUTS, ids=short)
@@ -25,7 +25,7 @@ def test_units_exposed_from_the_first_period_change_nothing(design):
     """Nobody can be compared with them, and they are never a comparison for the component."""
     frame = people()
     always = frame[frame["site"] < 3].assign(a=1, y=lambda d: d["y"] + 5)
-    one, two = design(study(frame), "a"), design(study(beside(frame, always)), "a")
+    one, two = usual(design), design(study(beside(frame, always)), "a")
     alike(one, two, ("value", "se", "mass"))
     np.testing.assert_allclose(one.vcov(inference="jackknife"), two.vcov(inference="jackknife"), atol=1e-9)
 
@@ -34,7 +34,7 @@ def test_units_exposed_from_the_first_period_change_nothing(design):
 def test_units_whom_the_component_cannot_reach_change_nothing(design):
     frame = people()
     beyond = frame.assign(eligible=0, y=lambda d: d["y"] ** 2)
-    one, two = design(study(frame), "a"), design(study(beside(frame, beyond, new_sites=False)), "a")
+    one, two = usual(design), design(study(beside(frame, beyond, new_sites=False)), "a")
     alike(one, two, ("value", "se", "mass"))
 
 
@@ -44,7 +44,7 @@ def test_units_on_a_path_of_their_own_change_nothing(others):
     frame = people()
     odd = frame[frame["site"] < 4].assign(b=lambda d: d["month"] % 2, a=0, y=lambda d: d["y"] - 9)
     design = ek.StaggeredRollout(others=others)
-    one, two = design(study(frame), "a"), design(study(beside(frame, odd)), "a")
+    one, two = usual(design), design(study(beside(frame, odd)), "a")
     alike(one, two, ("value", "se", "mass"))
 
 
@@ -62,7 +62,7 @@ def test_constant_shifts_of_a_unit_change_nothing(design):
     """A unit is compared with itself; across people a shift does matter, and cross-sections are left out."""
     frame = people()
     shift = np.random.default_rng(4).normal(scale=20, size=frame["person"].max() + 1)[frame["person"]]
-    alike(design(study(frame), "a"), design(study(frame.assign(y=frame["y"] + shift)), "a"), atol=1e-8)
+    alike(usual(design), design(study(frame.assign(y=frame["y"] + shift)), "a"), atol=1e-8)
 
 
 @every
@@ -78,7 +78,7 @@ def test_an_effect_that_is_added_is_found(design):
     """Raising every exposed outcome by one raises every later effect by one, and no earlier one."""
     frame = people()
     raised = frame.assign(y=frame["y"] + frame["a"] * frame["eligible"])
-    one, two = design(study(frame), "a"), design(study(raised), "a")
+    one, two = usual(design), design(study(raised), "a")
     event = one.labels["event_time"].to_numpy() if "event_time" in one.labels else np.zeros(len(one))
     moved = two.value - one.value
     good = np.isfinite(moved) & (
@@ -112,7 +112,7 @@ def test_linear_changes_of_covariates_change_nothing(adjust):
 
 
 def test_adjusting_for_pure_noise_by_regression_keeps_contributions_centred():
-    est = ek.StaggeredRollout(others="ignored", adjust="dr")(study(people()), "a")
+    est = usual(ek.StaggeredRollout(others="ignored", adjust="dr"))
     good = np.isfinite(est.value)
     np.testing.assert_allclose(est.influence[:, good].sum(axis=0), 0, atol=1e-9)
 

@@ -5,14 +5,17 @@ Noise-free outcomes with known, additive and constant effects, over rollouts of 
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import evalkit as ek
 from evalkit.evaluation.bundles import run_bundles
-from evalkit.evaluation.evaluate import ESTIMATED, window_of
+from evalkit.evaluation.evaluate import window_of
 from evalkit.evaluation.ladder import Choices, ladder, run
+from evalkit.vocabulary import ESTIMATED
 from tests.laws.kinds import KINDS, Known, known
 
 EXACT = 1e-8
@@ -21,8 +24,14 @@ CASES = [(kind, 1 + i, i) for kind in KINDS for i in range(len(VARIANTS))]
 NOTHING_REFUSED = ("crossed", "bursts", "stopping", "on_off_on")
 
 
+@cache
 def case(kind: str, seed: int, variant: int) -> Known:
     return known(kind, seed, **VARIANTS[variant])
+
+
+@cache
+def told(kind: str, seed: int, variant: int) -> ek.Separability:
+    return ek.separability(case(kind, seed, variant).study)
 
 
 def outcome_for(design: str) -> str:
@@ -47,8 +56,7 @@ def null_space(case: Known) -> np.ndarray:
 
 @pytest.mark.parametrize(("kind", "seed", "variant"), CASES)
 def test_what_can_be_told_apart_is_recovered_exactly(kind: str, seed: int, variant: int) -> None:
-    c = case(kind, seed, variant)
-    found = ek.separability(c.study)
+    c, found = case(kind, seed, variant), told(kind, seed, variant)
     for row in found.components.to_dict("records"):
         if row["status"] not in ESTIMATED:
             continue
@@ -62,7 +70,7 @@ def test_what_can_be_told_apart_is_recovered_exactly(kind: str, seed: int, varia
 @pytest.mark.parametrize(("kind", "seed", "variant"), CASES)
 def test_what_is_refused_is_what_algebra_refuses(kind: str, seed: int, variant: int) -> None:
     c = case(kind, seed, variant)
-    found, null = ek.separability(c.study), null_space(c)
+    found, null = told(kind, seed, variant), null_space(c)
     alone = [np.linalg.norm(np.eye(len(c.effect))[i] @ null) for i in range(len(c.effect))]
     for row, moves in zip(found.components.to_dict("records"), alone, strict=True):
         status, reason = row["status"], row["reason"]
@@ -82,8 +90,7 @@ def test_what_is_refused_is_what_algebra_refuses(kind: str, seed: int, variant: 
 
 @pytest.mark.parametrize(("kind", "seed", "variant"), CASES)
 def test_every_combination_given_is_exact_and_the_rest_have_a_reason(kind: str, seed: int, variant: int) -> None:
-    c = case(kind, seed, variant)
-    found = ek.separability(c.study)
+    c, found = case(kind, seed, variant), told(kind, seed, variant)
     runs = {o: run_bundles(c.study, found, c.study.outcome(o), Choices(), 0.95) for o in "yz"}
     assert len(runs["y"]) == len(found.bundles)
     for one, other in zip(runs["y"], runs["z"], strict=True):

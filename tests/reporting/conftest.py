@@ -36,7 +36,8 @@ class Built:
         return (self.first / "report.html").read_text(encoding="utf-8")
 
 
-PARTNERSHIPS = ("rough_sleeping", "young_people")
+# The pages of both go through the same lines; the larger one is built and read by `make test-slow`.
+PARTNERSHIPS = (pytest.param("rough_sleeping", marks=pytest.mark.slow), "young_people")
 
 
 def once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
@@ -69,14 +70,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="session")
-def partnerships(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Name -> the report of a partnership whose rows are about people, made from its study file."""
-    folders = {}
-    for name in PARTNERSHIPS:
+def partnership_report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The report of a partnership whose rows are about people, made from its study file when first asked for."""
+
+    def find(name: str) -> Path:
         study = ROOT / "data" / "synthetic" / name / "study.toml"
-        root = once(tmp_path_factory, name, lambda root, file=study: ek.report(file, root / "report"))  # type: ignore[misc]
-        folders[name] = root / "report"
-    return folders
+        return once(tmp_path_factory, name, lambda root: ek.report(study, root / "report")) / "report"
+
+    return find
 
 
 def _wait_for(mark: Path) -> None:

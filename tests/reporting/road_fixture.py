@@ -10,7 +10,7 @@ import pandas as pd
 from evalkit.disclosure.people import FLOW
 from evalkit.disclosure.publish import LOG
 from evalkit.disclosure.rules import PROFILES
-from evalkit.evaluation.evaluate import Evaluation, Protection
+from evalkit.evaluation.results import Evaluation, Protection
 from evalkit.language.statement import Statement, statement
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 

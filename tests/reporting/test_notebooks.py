@@ -13,6 +13,7 @@ from evalkit import designs
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.py"))
+SMALL = 0.2
 STEPS = ("wrong", "right", "open the envelope", "turn one knob until it breaks")
 
 
@@ -41,8 +42,13 @@ def test_it_is_written_for_the_student(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("size", [SMALL, pytest.param(1.0, marks=pytest.mark.slow)], ids=["small", "whole"])
 @pytest.mark.filterwarnings("ignore::evalkit.errors.EvalkitWarning")
-def test_it_runs(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs(path: Path, size: float, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line, with partnerships of fewer people than the notebook asks for, and as it stands."""
+    whole = ek.synthetic.partnership
+    shrunk = lambda *a, **options: whole(*a, **{**options, "size": size * options.get("size", 1.0)})  # noqa: E731
+    monkeypatch.setattr(ek.synthetic, "partnership", shrunk)
     names: dict[str, object] = {"__name__": path.stem}
     for source in cells(path, "code"):
         exec(compile(ast.parse(source), str(path), "exec"), names)

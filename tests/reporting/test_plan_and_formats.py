@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -69,6 +70,32 @@ def test_the_page_says_what_was_planned(built: Built) -> None:
     assert manifest["plan"] == "../../study/plan.json"
 
 
+def test_verify_makes_the_report_again_as_it_was_made(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made again is put there by hand; that it would be the same is held by the two reports of `built`."""
+    given: list[dict[str, object]] = []
+    edited = ""
+
+    def again(study: ek.Study, folder: Path, **options: object) -> None:
+        given.append(options)
+        shutil.copytree(built.second, folder, dirs_exist_ok=True)
+        page = folder / "report.html"
+        page.write_text(page.read_text(encoding="utf-8") + edited, encoding="utf-8")
+
+    monkeypatch.setattr(sys.modules["evalkit.reporting.verify"], "report", again)
+    found = verify(built.second)
+    assert found.lines() == [] and found.same
+    assert not list(built.second.parent.glob(".verify-*"))
+    edited = "one line more"
+    found = verify(built.second)
+    assert not found.same and any("report.html" in line for line in found.files)
+    assert not list(built.second.parent.glob(".verify-*"))
+    plan = given[0].pop("plan")
+    assert isinstance(plan, Path) and plan.resolve() == (built.study.parent / "plan.json").resolve()
+    manifest = json.loads((built.second / "manifest.json").read_text(encoding="utf-8"))
+    assert given[0] == {"level": manifest["level"], "seed": manifest["seed"]} and len(given) == 2
+
+
+@pytest.mark.slow
 def test_verify_finds_the_same_report_again(built: Built) -> None:
     found = verify(built.second)
     assert found.lines() == [] and found.same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -36,10 +37,10 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module", params=["places", *PARTNERSHIPS])
-def page(request: pytest.FixtureRequest, built: Built, partnerships: dict[str, Path]) -> str:
+def page(request: pytest.FixtureRequest, built: Built, partnership_report: Callable[[str], Path]) -> str:
     if request.param == "places":
         return built.page
-    return (partnerships[request.param] / "report.html").read_text(encoding="utf-8")
+    return (partnership_report(request.param) / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

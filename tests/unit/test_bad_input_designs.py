@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from tests.contract.test_designs import ROLLOUTS, people, short, study
+from tests.contract.test_designs import ROLLOUTS, people, short, study, usual
 
 DIFFERENCES = [d for d in ROLLOUTS if isinstance(d, (ek.StaggeredRollout, ek.TripleDifference))]
 rollouts = pytest.mark.parametrize("design", DIFFERENCES, ids=short)
@@ -243,7 +243,7 @@ def test_an_outcome_without_variation_has_no_interval(design):
 @rollouts
 def test_everybody_is_used_left_out_or_not_seen(design):
     """In every row the adopters of a cohort add up, whoever they are compared with."""
-    table = design(study(people()), "a").to_frame()
+    table = usual(design).to_frame()
     mine = table[table["event_time"] >= 0]
     total = mine["units_exposed"] + mine["units_left_out"] + mine["units_not_seen"]
     assert (total == 20).all()

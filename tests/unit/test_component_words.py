@@ -23,12 +23,12 @@ def sentences(found: ek.Separability) -> list[str]:
             *found.cure["unnamed"]]  # fmt: skip
 
 
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_sentence_is_awkward(kind: str) -> None:
-    for seed in range(3):
-        for lags in ((), (1, 2, 0, 3)):
-            for said in sentences(ek.separability(known(kind, seed, lags=lags).study)):
-                assert said.strip() and not any(re.search(p, said) for p in AWKWARD), said
+def test_no_sentence_is_awkward(kind: str, seed: int) -> None:
+    for lags in ((), (1, 2, 0, 3)):
+        for said in sentences(ek.separability(known(kind, seed, lags=lags).study)):
+            assert said.strip() and not any(re.search(p, said) for p in AWKWARD), said
 
 
 def frame(first: list[int], periods: int = 10) -> dict[str, object]:

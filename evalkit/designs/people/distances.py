@@ -14,8 +14,7 @@ from scipy import stats
 
 from evalkit.designs.people.people import People
 from evalkit.designs.people.score import Score, fit_score
-from evalkit.errors import OptionError
-from evalkit.study.columns import suggest
+from evalkit.errors import OptionError, suggest
 
 LINE = ("propensity", "logit")
 JOINT = ("mahalanobis", "robust_mahalanobis", "euclidean")

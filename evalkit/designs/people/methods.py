@@ -13,8 +13,7 @@ from evalkit.designs.people.nearest import Links, greedy
 from evalkit.designs.people.people import People, joint_codes
 from evalkit.designs.people.replacing import with_replacement
 from evalkit.designs.people.sets import full_edges, optimal_pairs, sets_of
-from evalkit.errors import OptionError, check_choice
-from evalkit.study.columns import suggest
+from evalkit.errors import OptionError, check_choice, suggest
 
 CUTS = ("sturges", "scott", "fd")
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import NotIdentifiedError, OptionError, Problem, StudyError, raise_problems
+from evalkit.errors import NotIdentifiedError, OptionError, Problem, StudyError, raise_problems, suggest
 from evalkit.study import Study
-from evalkit.study.columns import Columns, suggest
-from evalkit.study.levels import per_unit
+from evalkit.study.frame import Columns
+from evalkit.study.index import per_unit
 from evalkit.study.paths import UNKNOWN, Paths
 
 _FURTHER = (

@@ -18,8 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from evalkit.errors import OptionError, check_choice
-from evalkit.study.exposure import row_codes
-from evalkit.study.paths import OFF, Paths
+from evalkit.study.paths import OFF, Paths, row_codes
 
 _CHUNK = 4096
 _SINGULAR = 1e-10

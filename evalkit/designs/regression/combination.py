@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ class JointCombination:
             value=np.where(known, panel.solution.beta @ lift, np.nan), mass=panel.column_mass @ mass, labels=labels,
             value_parts=Influence(((source, np.vstack([lift, nothing])),), level),
             mass_parts=Influence(((source, np.vstack([nothing, mass])),), level),
-            arms=arms, replicate=lambda: _replicates(panel, lift, mass, study.paths, level, arms),
+            arms=arms, replicate=partial(_replicates, panel, lift, mass, study.paths, level, arms),
         )  # fmt: skip
 
     def _lift(self, columns: Columns, paths: Paths) -> tuple[np.ndarray, np.ndarray]:

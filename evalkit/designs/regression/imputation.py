@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -265,7 +265,7 @@ class Fitted:
             value=averages.value, mass=averages.mass,
             labels=labels.assign(assumption=ASSUMPTION, **self.words, mass=averages.mass),
             value_parts=Influence(((source, np.eye(k)),), self.level), arms=averages.arms,
-            replicate=lambda: averages.replicates(names, self.level),
+            replicate=partial(averages.replicates, names, self.level),
         )  # fmt: skip
 
 

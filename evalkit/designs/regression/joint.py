@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -195,7 +196,7 @@ def as_estimate(panel: Panel, paths: Paths, level: str, labels: pd.DataFrame) ->
         value=value, mass=panel.column_mass.copy(), labels=labels,
         value_parts=Influence(((source, eye[:, :p]),), level),
         mass_parts=Influence(((source, eye[:, p:]),), level),
-        arms=arms, replicate=lambda: _replicates(panel, paths, level, arms),
+        arms=arms, replicate=partial(_replicates, panel, paths, level, arms),
     )  # fmt: skip
 
 

@@ -16,19 +16,20 @@ import pandas as pd
 
 from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
-from evalkit.evaluation.arrivals import width_of, within_words
 from evalkit.evaluation.bundles import COMBINATION, BundleRun, together
 from evalkit.evaluation.decomposition.cells import Claim, Programme, alike_in_age, claim_of, without
 from evalkit.evaluation.decomposition.interactions import Interactions, interaction_tests
 from evalkit.evaluation.decomposition.lines import BEYOND, JOINT_CELLS, Ledger
-from evalkit.evaluation.evaluate import ESTIMATED, Evaluation, evaluate
+from evalkit.evaluation.evaluate import evaluate
 from evalkit.evaluation.evidence import Finding
-from evalkit.evaluation.ladder import Choices, Window
+from evalkit.evaluation.ladder import Choices, Window, width_of, within_words
+from evalkit.evaluation.results import Evaluation
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import critical
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import join_words, of_people
 from evalkit.study import Outcome, Study
+from evalkit.vocabulary import ESTIMATED
 
 PIECES = ("piece", "kind", "components", "estimate", "std_error", "conf_low", "conf_high", "people_periods", "reason")
 UNTOLD = ("bundle_only", "swap_only")

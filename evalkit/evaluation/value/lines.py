@@ -11,7 +11,7 @@ import pandas as pd
 
 from evalkit.evaluation.decomposition.attribute import claims_of, label_of, ledger_programme, why_none
 from evalkit.evaluation.decomposition.cells import Claim, Programme
-from evalkit.evaluation.evaluate import Evaluation
+from evalkit.evaluation.results import Evaluation
 from evalkit.evaluation.value.costs import Amount, Purse
 from evalkit.evaluation.value.draws import Ratio, acceptable, draw, limits, ratio
 from evalkit.inference import Estimate, stack

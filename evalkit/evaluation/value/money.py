@@ -11,7 +11,8 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError
 from evalkit.evaluation.decomposition.attribute import label_of
-from evalkit.evaluation.evaluate import Evaluation, evaluate
+from evalkit.evaluation.evaluate import evaluate
+from evalkit.evaluation.results import Evaluation
 from evalkit.evaluation.value.costs import Prices, Purse
 from evalkit.evaluation.value.lines import Case, Line, make_case, repriced, sources_of
 from evalkit.evaluation.value.words import line_words, ratio_words

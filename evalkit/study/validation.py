@@ -1,0 +1,314 @@
+"""Structure and exposures are checked when a Study is made; everything wrong is collected and raised at once.
+
+No outcome column is read here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import EvalkitWarning, Problem, first_rows, raise_problems, suggest
+from evalkit.study.calendar import Calendar, calendar_kind, complete, event_problems, make_calendar, period_order
+from evalkit.study.exposure import Setting, expose
+from evalkit.study.frame import Columns, check_numbers, check_present, key_array, say_rows
+from evalkit.study.index import Index, build_index, by_row, check_fixed, check_people
+from evalkit.study.levels import check_links, read_level, split_stays
+from evalkit.study.money import money_problems
+from evalkit.study.paths import Level, Paths
+from evalkit.study.register import Register
+from evalkit.study.states import Exposed, join_paths
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A study whose structure and exposures are in order. base: the grid before units were split into stays."""
+
+    base: Index
+    index: Index
+    calendar: Calendar
+    paths: Paths
+    movers: int
+
+    def subset(self, units: np.ndarray, periods: np.ndarray) -> Opened:
+        """The same study for positions of units and periods; nothing is checked again."""
+        return replace(
+            self,
+            index=self.index.subset(units, periods),
+            calendar=self.calendar.subset(periods),
+            paths=self.paths.subset(units, periods),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """A study while it is being opened: problems pile up and are raised together."""
+
+    register: Register
+    columns: Columns
+    problems: list[Problem]
+
+    def add(self, what: str, where: str, advice: str) -> None:
+        self.problems.append(Problem(what, where, advice))
+
+    def stop_if_any(self) -> None:
+        raise_problems(self.problems)
+
+
+def open_study(register: Register, columns: Columns, base: Index | None, problems: list[Problem]) -> Opened:
+    """Check everything but outcomes, and work out the paths.
+
+    base: the grid, when the same rows were opened before. problems: found already.
+    Raises `StudyError` that lists every problem; warns of gaps in the calendar.
+    """
+    needed = register.columns_needed(columns)
+    columns.panel.prefetch([name for name, _ in needed if name not in register.covariates])
+    outcomes = [o.column for o in register.outcomes]
+    found = money_problems(register.money, [c.name for c in register.components], outcomes)
+    reading = _Reading(register, columns, [*problems, *found, *_check_register(register, columns, needed)])
+    if not columns.panel.n_rows:
+        reading.add("The panel has no rows", "panel", "Give one row for each unit and period.")
+        reading.stop_if_any()
+    values, fixed = _read_exposures(reading), _read_fixed(reading)
+    grid = _check_keys(reading) if base is None else base
+    if grid is None:
+        reading.stop_if_any()
+    assert grid is not None
+    not_matched = check_people(columns, grid, register.unit, _fixed_names(register))
+    reading.problems.extend(not_matched)
+    if not_matched:
+        reading.stop_if_any()
+    for name, read in fixed.items():
+        reading.problems.extend(check_fixed(name, read, columns, grid))
+    if not _levels_usable(reading, grid):
+        reading.stop_if_any()
+    index, levels, movers = _read_levels(reading, grid)
+    setting = Setting(register, levels, index, make_calendar(index.keys, register.every))
+    by_unit = {name: by_row(name, read, columns, index, register.unit) for name, read in fixed.items()}
+    exposed = _expose_all(reading, setting, values, by_unit)
+    reading.stop_if_any()
+    if base is None:
+        _warn_of_gaps(setting.calendar)
+    raise_problems(event_problems(register.events, setting.calendar))
+    paths = _assemble(setting, exposed, by_unit.get(register.weights or ""))
+    return Opened(grid, index, setting.calendar, paths, movers)
+
+
+def _check_register(register: Register, columns: Columns, needed: list[tuple[str, str]]) -> list[Problem]:
+    """Problems that can be seen without reading a row: names, columns, contradictions."""
+    problems = _check_components(register, columns)
+    problems += [columns.absent(name, role) for name, role in needed if not columns.has(name)]
+    exposures = [(register.exposure_of(c, columns), f"exposure of component {c.name!r}") for c in register.components]
+    for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
+        if name is not None and columns.in_people(name):
+            problems.append(columns.absent(name, role))
+    if register.every is not None and not _is_step(register.every):
+        advice = "Give the number of steps between periods, above 0."
+        problems.append(Problem(f"every={register.every!r}", "calendar", advice))
+    return problems
+
+
+def _is_step(every: object) -> bool:
+    return isinstance(every, int | float) and not isinstance(every, bool) and every > 0
+
+
+def _check_components(register: Register, columns: Columns) -> list[Problem]:
+    if not register.components:
+        return [
+            Problem("There are no components", "components", "Name at least one, for example components=['nurse'].")
+        ]
+    names = [c.name for c in register.components]
+    problems = [
+        Problem(f"Component {name!r} is there {names.count(name)} times", "components", "Give each its own name.")
+        for name in sorted({n for n in names if names.count(n) > 1})
+    ]
+    for c in register.components:
+        where = f"component {c.name!r}"
+        if c.replaces is not None and c.replaces not in names:
+            known = suggest(str(c.replaces), names, "The components are")
+            problems.append(Problem(f"It replaces {c.replaces!r}, which is not a component", where, known))
+        if c.replaces is not None and c.replaces == c.name:
+            problems.append(Problem("It replaces itself", where, "Name the component that it takes over from."))
+        if register.exposure_of(c, columns) is None and not c.by_spells and not c.always_on:
+            advice = "Name a 0/1 column or give dated spells."
+            problems.append(Problem("It has neither exposure nor adoption", where, advice))
+    return problems
+
+
+def _read_exposures(reading: _Reading) -> dict[str, np.ndarray]:
+    """(N,) exposure columns by component, as far as they are numbers."""
+    panel, values = reading.columns.panel, {}
+    for c in reading.register.components:
+        name = reading.register.exposure_of(c, reading.columns)
+        if name is None or not reading.columns.in_panel(name):
+            continue
+        role = f"Component {c.name!r}: exposure"
+        read, found = check_numbers(panel.column(name), name, role, lambda rows: say_rows(panel, rows))
+        reading.problems.extend(found)
+        if read is not None:
+            values[c.name] = read
+    return values
+
+
+def _read_fixed(reading: _Reading) -> dict[str, np.ndarray]:
+    """Weights, then reaches: columns that are fixed for a unit, as numbers in their own rows (panel or people)."""
+    values, weights = {}, reading.register.weights
+    reaches = dict.fromkeys(c.reach for c in reading.register.components if c.reach is not None)
+    for name, role in [*([(weights, "weights")] if weights else []), *((name, "reach") for name in reaches)]:
+        if not reading.columns.has(name):
+            continue
+        series, say = _fixed_column(reading.columns, name)
+        read, found = check_numbers(series, name, role, say)
+        reading.problems.extend(found)
+        wrong = np.flatnonzero(~np.isin(read, (0, 1))) if read is not None and role == "reach" else np.zeros(0)
+        if len(wrong):
+            advice = "Use 1 for those whom the component can reach, else 0."
+            reading.add(f"reach {name!r} is not 0 or 1 everywhere", say(wrong), advice)
+        elif read is not None:
+            values[name] = read
+    return values
+
+
+def _fixed_column(columns: Columns, name: str) -> tuple[pd.Series, Callable[[np.ndarray], str]]:
+    """A column that is fixed for a unit, and what says rows of the table that holds it."""
+    panel, people = columns.panel, columns.people
+    if columns.in_panel(name) or people is None:
+        return panel.column(name), lambda rows: f"panel, {say_rows(panel, rows)}"
+    return people[name], lambda rows: f"people, {first_rows(people.index[rows[:5]], len(rows))}"
+
+
+def _check_keys(reading: _Reading) -> Index | None:
+    """The grid of units and periods, if unit and period are there and complete."""
+    register, columns = reading.register, reading.columns
+    before = len(reading.problems)
+    keys = {register.unit: "unit", **({register.period: "period"} if register.period else {})}
+    for name, role in keys.items():
+        reading.problems.extend(check_present(columns, name, role))
+    if len(reading.problems) > before or not all(columns.in_panel(name) for name in keys):
+        return None
+    period = columns.panel.column(register.period) if register.period else None
+    if period is not None and not _is_calendar(reading, period):
+        return None
+    index, repeated = build_index(columns.panel.column(register.unit), period, period_order)
+    if index is None:
+        what = " and ".join(keys.values())
+        where, advice = say_rows(columns.panel, repeated), f"Keep one row for each {what}."
+        reading.add(f"{len(repeated)} rows repeat a {what}", where, advice)
+        return None
+    return index if register.every is None or register.period is None else _complete(reading, index, register.every)
+
+
+def _is_calendar(reading: _Reading, period: pd.Series) -> bool:
+    _, stamps = key_array(period)
+    if stamps is None or calendar_kind(stamps):
+        return True
+    shown = ", ".join(repr(s) for s in stamps[:3])
+    advice = "Use whole numbers, months (2020-03), quarters (2020Q1) or dates, one kind throughout."
+    reading.add(f"period {reading.register.period!r} holds {shown}", "calendar", advice)
+    return False
+
+
+def _complete(reading: _Reading, index: Index, every: float) -> Index | None:
+    """Put in the periods that `every` says are there, though nobody was seen in them."""
+    if not _is_step(every):
+        return None
+    found = complete(index.keys, float(every))
+    if found is None:
+        what = f"Periods are not whole steps of every={every!r}"
+        reading.add(what, "calendar", "Give the length of one period.")
+        return None
+    keys, place = found
+    return index if len(keys) == len(index.keys) else index.widened(keys, place)
+
+
+def _fixed_names(register: Register) -> list[str]:
+    """Columns that may come from the table of people."""
+    names = [register.weights, register.cluster, *register.covariates]
+    names += [n for c in register.components for n in (c.reach, c.assigned_at)]
+    return [n for n in names if n is not None]
+
+
+def _level_names(register: Register) -> list[str]:
+    homes = [register.home_of(c) for c in register.components]
+    links = [link.to for link in register.levels.values()]
+    return list(dict.fromkeys([register.cluster or register.unit, *homes, *links]))
+
+
+def _levels_usable(reading: _Reading, base: Index) -> bool:
+    """Every level column is there and complete, and its links make sense."""
+    register, before = reading.register, len(reading.problems)
+    for name in _level_names(register):
+        if name == register.unit:
+            continue
+        if not reading.columns.has(name):
+            return False
+        reading.problems.extend(check_present(reading.columns, name, "level"))
+    if len(reading.problems) > before:
+        return False
+    for name, link in register.levels.items():
+        level = read_level(link.to, reading.columns, base, register.unit)
+        reading.problems.extend(check_links(name, link.frame(name), level.names))
+    return len(reading.problems) == before
+
+
+def _read_levels(reading: _Reading, base: Index) -> tuple[Index, dict[str, Level], int]:
+    columns, unit = reading.columns, reading.register.unit
+    names = _level_names(reading.register)
+    moving = [key_array(columns.panel.column(n))[0] for n in names if n != unit and columns.in_panel(n)]
+    index, movers = split_stays(base, moving)
+    return index, {n: read_level(n, columns, index, unit) for n in names}, movers
+
+
+def _expose_all(
+    reading: _Reading, setting: Setting, values: dict[str, np.ndarray], fixed: dict[str, np.ndarray]
+) -> list[Exposed]:
+    made = []
+    for c in reading.register.components:
+        reach = fixed[c.reach].astype(bool) if c.reach in fixed else None
+        named = reading.register.exposure_of(c, reading.columns)
+        if (named is not None and c.name not in values) or (c.reach is not None and reach is None):
+            continue
+        if named is None and not c.by_spells and not c.always_on:
+            continue
+        exposed, found = expose(c, setting, values.get(c.name), reach)
+        reading.problems.extend(found)
+        if exposed is not None:
+            made.append(exposed)
+    return made
+
+
+def _warn_of_gaps(calendar: Calendar) -> None:
+    if calendar.gaps:
+        listed = ", ".join(str(g) for g in calendar.gaps[:5])
+        warnings.warn(
+            f"The calendar has gaps after {listed}: the previous period is the previous one in the panel. "
+            "Set every= if the periods between belong to the study.",
+            EvalkitWarning,
+            stacklevel=4,
+        )
+
+
+def _assemble(setting: Setting, exposed: list[Exposed], weights: np.ndarray | None) -> Paths:
+    register, index = setting.register, setting.index
+    path, state, reach = join_paths(exposed, *index.shape)
+    return Paths(
+        units=index.units,
+        periods=index.keys,
+        components=tuple(c.name for c in register.components),
+        path=path,
+        state=state,
+        reach=reach,
+        levels=dict(setting.levels),
+        assigned_at={c.name: register.home_of(c) for c in register.components},
+        cluster=register.cluster or register.unit,
+        cluster_given=register.cluster is not None,
+        seen=index.seen,
+        weights=None if weights is None else weights.astype(np.float64),
+        lags=tuple(int(c.lag) for c in register.components),
+        always_on=tuple(c.always_on for c in register.components),
+        doses=tuple(e.doses for e in exposed),
+    )
