@@ -14,5 +14,5 @@ How words are made, in this order and no other:
    fields; no regular expression reads prose of ours (`tests/contract/test_prose.py`).
 5. `reporting/blocks.py`: sections are typed blocks; `html.py` renders them for the page, `formats.py` for Word.
 
-`templates.py` holds every fixed sentence; `verdicts.py` the finding in full, `brief.py` in short.
+`templates.py` holds every fixed sentence; `findings.py` makes the finding in full and in short.
 """

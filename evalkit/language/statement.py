@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from evalkit.language import templates as say
-from evalkit.language.brief import Brief, brief
-from evalkit.language.verdicts import (
+from evalkit.language.findings import (
+    Brief,
     all_weaknesses,
     blocking,
     bundle_found,
+    finding,
     for_some,
-    found_in_full,
     found_words,
     has_range,
     last_period,
@@ -126,8 +126,9 @@ class Statement:
 def statement(evidence: Evidence, verdict: Verdict) -> Statement:
     """Everything that may be said of the evidence and its verdict."""
     e, v = evidence, verdict
+    full, short = finding(e, v)
     return Statement(
-        e.component, e.outcome, e.name, v.verdict, v.direction, brief(e, v), found_in_full(e, v),
+        e.component, e.outcome, e.name, v.verdict, v.direction, short, full,
         rests=sentence_case(rests_on(e, v)), clusters=(e.clusters_exposed, e.clusters_comparison),
         window=window_words(e.lag, e.clean_until, e.period), may_say=_may_say(e, v), may_not_say=_may_not_say(e, v),
         would_change=_would_change(e, v), warnings=tuple(w.words for w in all_weaknesses(e)), checks=e.checks,

@@ -37,8 +37,6 @@ SHOWN = "{direction}"
 LIKELY = "the evidence leans towards {direction}"
 POINTS = "the evidence points to {direction}, but does not carry it"
 SMALLER = "even so, the whole likely range is smaller than what matters ({margin})"
-ONE_WEAKNESS = "one weakness: {weaknesses}"
-SEVERAL_WEAKNESSES = "{count} weaknesses: {weaknesses}"
 NOT_CALLED_SHOWN = "it is not called shown because {limits}"
 
 TOO_SMALL = "too little data to tell"
@@ -50,6 +48,15 @@ COULD_HAVE_SEEN = (
 )
 NO_RANGE = "no likely range can be given, because too few {places} had it, or too few were without it"
 BEST_GUESS = "the best single figure, {effect}{tail}, cannot be relied on without a range"
+
+# In short, where the outcome stands above the table.
+NO_RANGE_BRIEF = "no likely range can be given"
+UNSTATED_BRIEF = "nobody has said how large a change would matter"
+UNCARRIED_BRIEF = "that would rule out a benefit of {margin}, but {first}{others}"
+SEEN_BRIEF = "we would most likely have seen a change of {size} or more"
+HARM_BRIEF = "a harm of that size is not ruled out"
+NOBODY_ALONE = "nobody can say what either does alone"
+NOBODY_WHICH = "nobody can say which of them did it"
 
 NO_SIGN = "no sign of a benefit as large as {margin}"
 NO_SIGN_HARM = "no sign of a benefit as large as {margin}, though a harm of that size is not ruled out"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.safe import safe
 from evalkit.figures.picture import Picture
-from evalkit.language.brief import Brief
+from evalkit.language.findings import Brief
 from evalkit.language.statement import MoreData, Statement
 from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run, Text
 from evalkit.reporting.html import Section, cell, linked, section, verdict_cell

@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.language.brief import brief
+from evalkit.language.findings import bundle_sentence, window_words
 from evalkit.language.statement import in_one_breath, statement
-from evalkit.language.verdicts import bundle_sentence, window_words
 from evalkit.show import numbers, words
 from evalkit.verdicts.rules import LIMITS, MAIN_CHECKS, OTHER_WEAKNESSES, decide
 from tests.unit.evidence_cases import COST, HBA1C, KINDS, LAW, NURSE, SUM, SWAP, TOGETHER, VISITS, all_cases, failed
@@ -238,7 +237,7 @@ class TestForWhomItSpeaks:
     def test_a_material_share_that_is_not_behind_the_answer_is_said(self) -> None:
         spoken = statement(self.SOME, decide(self.SOME)).sentence
         assert spoken.endswith("It speaks for 217 of 608 people with it; of the others these data cannot speak.")
-        assert ", for 217 of 608 people with it." in brief(self.SOME, decide(self.SOME)).text
+        assert ", for 217 of 608 people with it." in statement(self.SOME, decide(self.SOME)).brief.text
         assert statement(self.SOME, decide(self.SOME)).may_say.text.endswith(", for 217 of 608 people with it.")
         assert_reads_well(spoken)
 
