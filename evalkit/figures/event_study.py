@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
+from evalkit.evaluation import Evaluation
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, axis_of, frame_of, in_order, labels_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words, join_words
+from evalkit.study import Outcome
 
 _COLUMNS = ("component", "event_time", "estimate", "conf_low", "conf_high", "band_low", "band_high", "reason")
 
@@ -24,13 +25,13 @@ _MOSTLY = 0.7  # of the event times must have their band inside the picture for 
 
 
 def event_study(
-    source: Any,
+    source: Evaluation | pd.DataFrame,
     component: str | None = None,
     *,
     outcome: str | None = None,
     clean_until: Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
     width: float = style.WIDE,
 ) -> Figure:
     """A panel a component: estimate, pointwise interval (bars) and simultaneous band (shaded) by event time.
@@ -62,13 +63,13 @@ def event_study(
 
 
 def event_study_words(
-    source: Any,
+    source: Evaluation | pd.DataFrame,
     component: str | None = None,
     *,
     outcome: str | None = None,
     clean_until: Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `event_study`, from the same tables."""
     tables, names, until, unit = _inputs(source, component, outcome, clean_until, labels, scale)
@@ -85,7 +86,12 @@ def event_study_words(
 
 
 def _inputs(
-    source: Any, component: Any, outcome: Any, clean_until: Any, labels: Any, scale: Any
+    source: Evaluation | pd.DataFrame,
+    component: str | None,
+    outcome: str | None,
+    clean_until: Mapping[str, float] | None,
+    labels: Mapping[str, str] | None,
+    scale: Outcome | None,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, str], dict[str, float], Axis]:
     until = dict(clean_until or {})
     if isinstance(source, pd.DataFrame):

@@ -15,6 +15,7 @@ from evalkit.figures import style
 from evalkit.figures.inputs import Axis, axis_of, frame_of, labels_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words, join_words
+from evalkit.study import Outcome
 
 VERDICT_WORDS = {
     "shown": "Shown",
@@ -35,12 +36,12 @@ _FAR = 3.0  # times the middle end of the intervals: what lies beyond would flat
 
 
 def forest(
-    source: Any,
+    source: object,
     effects: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
     width: float = style.WIDE,
 ) -> Figure:
     """One row a component: estimate, interval, verdict; refused ones are a grey band with the words in it.
@@ -69,12 +70,12 @@ def forest(
 
 
 def forest_words(
-    source: Any,
+    source: object,
     effects: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `forest`, from the same table."""
     rows, names, unit = _inputs(source, effects, outcome, labels, scale)
@@ -92,7 +93,11 @@ def forest_words(
 
 
 def _inputs(
-    source: Any, effects: pd.DataFrame | None, outcome: str | None, labels: Any, scale: Any
+    source: object,
+    effects: pd.DataFrame | None,
+    outcome: str | None,
+    labels: Mapping[str, str] | None,
+    scale: Outcome | None,
 ) -> tuple[pd.DataFrame, dict[str, str], Axis]:
     table = frame_of(source, "verdicts", _COLUMNS)
     chosen = outcome if outcome is not None else (table["outcome"].iloc[0] if len(table) else None)

@@ -14,17 +14,18 @@ from evalkit.figures import style
 from evalkit.figures.inputs import Axis, axis_of, frame_of, in_order, labels_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words
+from evalkit.study import Outcome
 
 _COLUMNS = ("component", "outcome", "cluster", "estimate")
 
 
 def leave_one_out(
-    source: Any,
+    source: object,
     verdicts: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
     width: float = style.WIDE,
 ) -> Figure:
     """A row a component: a tick for each place left out, the headline as a dot, the extremes named.
@@ -54,12 +55,12 @@ def leave_one_out(
 
 
 def leave_one_out_words(
-    source: Any,
+    source: object,
     verdicts: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `leave_one_out`, from the same table."""
     table, heads, names, unit = _inputs(source, verdicts, outcome, labels, scale)
@@ -86,7 +87,7 @@ def leave_one_out_words(
 
 
 def _inputs(
-    source: Any, verdicts: Any, outcome: Any, labels: Any, scale: Any
+    source: object, verdicts: Any, outcome: str | None, labels: Mapping[str, str] | None, scale: Outcome | None
 ) -> tuple[pd.DataFrame, dict[str, float], dict[str, str], Axis]:
     table = frame_of(source, "leave_one_out", _COLUMNS)
     chosen = outcome if outcome is not None else (table["outcome"].iloc[0] if len(table) else None)

@@ -81,7 +81,7 @@ def test_verify_makes_the_report_again_as_it_was_made(built: Built, monkeypatch:
         page = folder / "report.html"
         page.write_text(page.read_text(encoding="utf-8") + edited, encoding="utf-8")
 
-    monkeypatch.setattr(sys.modules["evalkit.reporting.verify"], "report", again)
+    monkeypatch.setattr(sys.modules["evalkit.reporting.build"], "report", again)
     found = verify(built.second)
     assert found.lines() == [] and found.same
     assert not list(built.second.parent.glob(".verify-*"))
