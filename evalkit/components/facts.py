@@ -10,7 +10,8 @@ import numpy as np
 from evalkit.components.pairwise import Against, against_each, shared_tally
 from evalkit.components.switches import ENOUGH, Members, Sight, Tally, members_of, sight_of, tally
 from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.rollout.plan import Plan, Rules, expected_noise, make_plan
+from evalkit.designs.rollout.plan import Plan, Rules, expected_noise
+from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.states import Pairs, exposure_states, make_pairs, pair_sizes, pair_states, path_sizes
 from evalkit.study.paths import OFF, Paths
 

@@ -13,7 +13,7 @@ from evalkit.components.wording import lone_person
 from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference, WeightedComparison
 from evalkit.designs.protocol import Design
 from evalkit.designs.regression.growth import growth_of_others
-from evalkit.designs.rollout.plan import NEVER
+from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap
 from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.ladder import Run, Window, average_over, run_design

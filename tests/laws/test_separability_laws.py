@@ -15,7 +15,8 @@ from evalkit.components import separability
 from evalkit.components.facts import Facts, Scene
 from evalkit.components.pairwise import against_each
 from evalkit.components.switches import Tally, tally
-from evalkit.designs.rollout.plan import Rules, make_plan
+from evalkit.designs.rollout.plan import Rules
+from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.states import exposure_states
 from evalkit.study.paths import Level, Paths
 

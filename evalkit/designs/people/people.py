@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,6 +79,18 @@ class People:
         """(m,) how many people each stands for: the study's weights, or ones."""
         return np.ones(len(self)) if self.weight is None else self.weight
 
+    def target(self, estimand: str) -> np.ndarray:
+        """(m,) those for whom an estimand speaks: the exposed (ATT), the comparison people (ATC), or everybody."""
+        return {"ATT": self.exposed, "ATC": ~self.exposed}.get(estimand, np.ones(len(self), bool))
+
+    def by_stratum(self) -> list[np.ndarray]:
+        """Positions of the people of each stratum."""
+        if (self.strata == self.strata[:1]).all():
+            return [np.arange(len(self))]
+        code = np.unique(self.strata, return_inverse=True)[1]
+        order = np.argsort(code, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
+
 
 @dataclass(frozen=True)
 class Who:
@@ -88,8 +99,8 @@ class Who:
     others: str = "same"
     exact: tuple[str, ...] = ()
     covariates: tuple[str, ...] | str | None = None
-    outcome_period: Any = None
-    covariate_period: Any = None
+    outcome_period: object = None
+    covariate_period: object = None
 
 
 def gather(study: Study, component: str, who: Who) -> People:
@@ -161,7 +172,7 @@ def _periods(paths: Paths, k: int, who: Who) -> tuple[int, int]:
     return base, period
 
 
-def _at(paths: Paths, value: Any, name: str) -> int:
+def _at(paths: Paths, value: object, name: str) -> int:
     there = [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]
     if not there:
         known = suggest(str(value), [str(p) for p in paths.periods], "The periods are")
@@ -248,10 +259,9 @@ def covariates_of(
     for j, name in enumerate(names):
         gone = np.flatnonzero(~np.isfinite(x[:, j]))
         if len(gone):
-            listed = ", ".join(str(u) for u in study.paths.units[rows[gone[:5]]])
             more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             what = f"covariate {name!r} is missing for {len(gone)} people"
-            where = f"{study.unit} {listed}{more}"
+            where = f"{_first_ids(study, rows[gone])}{more}"
             problems.append(Problem(what, where, "Missing is not 0: fill in or leave them out."))
         elif len(x) and (x[:, j] == x[0, j]).all():
             problems.append(Problem(f"covariate {name!r} is the same for everybody", "covariates", "Leave it out."))
@@ -275,11 +285,13 @@ def _exact(study: Study, name: str, rows: np.ndarray, base: int) -> np.ndarray:
     codes, _ = pd.factorize(series, sort=False)
     gone = np.flatnonzero(codes < 0)
     if len(gone):
-        listed = ", ".join(str(u) for u in study.paths.units[rows[gone[:5]]])
-        raise_problems([
-            Problem(f"exact {name!r} is missing for {len(gone)} people", f"{study.unit} {listed}", "Fill these in.")
-        ])  # fmt: skip
+        what = f"exact {name!r} is missing for {len(gone)} people"
+        raise_problems([Problem(what, _first_ids(study, rows[gone]), "Fill these in.")])
     return codes
+
+
+def _first_ids(study: Study, rows: np.ndarray) -> str:
+    return f"{study.unit} " + ", ".join(str(u) for u in study.paths.units[rows[:5]])
 
 
 def _formula(study: Study, formula: str, rows: np.ndarray, base: int) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -328,7 +340,7 @@ def support_of(paths: Paths, component: str, who: Who) -> Support:
     k = paths.index(component)
     base, period = _periods(paths, k, who)
     status, _ = _status(paths, k, base, period)
-    codes = _others(paths, component, base, period, replace(who).others)
+    codes = _others(paths, component, base, period, who.others)
     mine = codes[paths.path]
     other = [j for j in range(len(paths.components)) if j != k]
     rows = []

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from evalkit.designs.protocol import WithCovariates
-from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.contrast import Block, Contrast
 from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.readers import Within
-from evalkit.designs.rollout.rows import Naming, arms, by_cell, cell_weights, labels, rows_of
+from evalkit.designs.rollout.rows import Naming, by_cell, estimate_of, labels, rows_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.two_group import two_group
 from evalkit.errors import OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Replicates
-from evalkit.inference.sources import Block, BlockSource, Influence
+from evalkit.inference.sources import Block as InfluenceBlock
+from evalkit.inference.sources import BlockSource
 
 COLLINEAR = 1e-12
 
@@ -93,13 +95,15 @@ def _listed(names: list[str]) -> str:
 @dataclass(frozen=True, eq=False)
 class Stratum:
     """Starts of one line that share matches and covariates. adopting, serving: flags by path (pair); comparison:
-    one of theirs; periods: (c,) at which they are read alike; at: (c,) columns that they add to."""
+    one of theirs; periods: (c,) at which they are read alike; at: (c,) columns that they add to; used: (K,) whether
+    the refit without each cluster uses it, None for all."""
 
     adopting: np.ndarray
     serving: np.ndarray
     comparison: Comparison
     periods: np.ndarray
     at: np.ndarray
+    used: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,49 +137,54 @@ class AdjustedContrast:
 
     @property
     def sums(self) -> Sums:
-        return self.contrast.reader.sums  # type: ignore[attr-defined]
+        return self.contrast.reader.sums
 
-    def strata(self) -> list[Stratum]:
-        """Starts and periods that share groups and covariates."""
-        found: dict[tuple, tuple[Comparison, list[int]]] = {}
+    def strata(self, blocks: Iterable[tuple[Block, np.ndarray | None]]) -> list[Stratum]:
+        """Starts and periods that share groups, covariates and refits; blocks as in `Contrast.refitted`."""
         alone = not self.sums.balanced
-        for line in range(len(self.contrast.cohorts)):
-            blocks = [b for b in self.contrast.blocks if b.line == line]
-            for t in range(self.contrast.n_periods):
-                at: dict[tuple, list[Comparison]] = {}
-                for b in blocks:
-                    if b.ok[t]:
-                        c = b.comparison
-                        key = (c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part)
-                        at.setdefault(key, []).append(c)
-                for (match, base, _, part), some in at.items():
-                    paths = tuple(p for c in some for p in (c.path, *c.also))
-                    shared = None if self.covariates.fixed else base, t if alone else None
-                    found.setdefault((line, paths, match, part, *shared), (some[0], []))[1].append(t)
+        together: dict[tuple, list[Comparison]] = {}
+        for b, used in blocks:
+            c = b.comparison
+            for t in np.flatnonzero(b.ok).tolist():
+                refits = None if used is None else used[:, t].tobytes()
+                key = (b.line, t, c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part, refits)
+                together.setdefault(key, []).append(c)
+        found: dict[tuple, tuple[Comparison, list[int]]] = {}
+        for (line, t, match, base, _, part, refits), some in sorted(together.items(), key=_line_and_period):
+            paths = tuple(p for c in some for p in (c.path, *c.also))
+            shared = None if self.covariates.fixed else base, t if alone else None
+            found.setdefault((line, paths, match, part, refits, *shared), (some[0], []))[1].append(t)
         made = []
-        for (line, paths, match, *_), (c, periods) in found.items():
+        for (line, paths, match, _, refits, *_), (c, periods) in found.items():
             serving = np.frombuffer(match, dtype=bool)
             adopting = np.isin(np.arange(len(serving)), paths)
             t = np.array(periods)
-            made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t))
+            used = None if refits is None else np.frombuffer(refits, dtype=bool)
+            made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t, used))
         return made
 
-    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
-        """One stratum under weights (n,); why it has no number, or None where an arm is empty."""
+    def read(self, stratum: Stratum, among: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Units (m,) `among` (n,) whom all periods saw, their changes (m, c), a constant and covariates at base
+        (m, q), and the share (m,) of each that a part of a comparison has."""
         c, periods = stratum.comparison, stratum.periods
-        mine, path = stratum.adopting, self.sums.paths.path
-        units = np.flatnonzero((mine | stratum.serving)[path] & (weights > 0))
+        units = np.flatnonzero(among)
         change, seen = self.sums.changes(units, c, periods)
         if not seen.all():
             whole = seen.all(axis=1)
             units, change = units[whole], change[whole]
-        d, w = mine[path[units]], weights[units]
-        if c.parent is not None:
-            w = np.where(d, w * self.sums.share(units, c, periods)[:, 0], w)
+        x = np.column_stack([np.ones(len(units)), self.covariates.x[units, c.whole.base[periods[0]]]])
+        return units, change, x, self.sums.share(units, c, periods[:1])[:, 0]
+
+    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
+        """One stratum under weights (n,); why it has no number, or None where an arm is empty."""
+        path = self.sums.paths.path
+        among = (stratum.adopting | stratum.serving)[path] & (weights > 0)
+        units, change, x, share = self.read(stratum, among)
+        d = stratum.adopting[path[units]]
         if not d.any() or d.all():
             return None
-        x = self.covariates.x[units, c.whole.base[periods[0]]]
-        done = two_group(change, d, np.column_stack([np.ones(len(x)), x]), w, self.how)
+        w = np.where(d, weights[units] * share, weights[units])
+        done = two_group(change, d, x, w, self.how)
         if done.reason:
             return done.reason
         rows = done.rows
@@ -186,7 +195,7 @@ class AdjustedContrast:
         """All strata."""
         size = self.contrast.mass.size
         totals = _Totals(np.zeros(size), np.zeros(size))
-        for stratum in self.strata():
+        for stratum in self.strata((b, None) for b in self.contrast.blocks):
             done = self.adjust(stratum, self.sums.weights)
             if isinstance(done, str):
                 totals.reasons |= dict.fromkeys(stratum.at.tolist(), done)
@@ -203,11 +212,12 @@ class AdjustedContrast:
         weights, codes = self.sums.weights, self.sums.paths.levels[self.sums.level].codes
         every = np.arange(len(plain.names))
         top, mass = np.zeros((2, len(every), self.contrast.mass.size))
-        for stratum in self.strata():
+        for stratum in self.strata(self.contrast.refitted):
             whole = self.adjust(stratum, weights)
-            own = np.unique(codes[whole.units]) if isinstance(whole, Part) else every
+            users = every if stratum.used is None else np.flatnonzero(stratum.used)
+            own = np.intersect1d(codes[whole.units], users) if isinstance(whole, Part) else users
             refits = ((np.array([g]), self.adjust(stratum, np.where(codes == g, 0.0, weights))) for g in own)
-            for who, found in ((np.setdiff1d(every, own), whole), *refits):
+            for who, found in ((np.setdiff1d(users, own), whole), *refits):
                 if isinstance(found, Part):
                     n = found.weight.sum()
                     top[np.ix_(who, stratum.at)] += n * found.att
@@ -215,8 +225,23 @@ class AdjustedContrast:
         return replace(plain, values=_divide(top, mass)[:, rows], masses=mass[:, rows])
 
 
+def _line_and_period(item: tuple[tuple, list[Comparison]]) -> tuple[int, int]:
+    return item[0][:2]
+
+
 def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.where(below > 0, top / np.where(below > 0, below, 1.0), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class AdjustedWithoutEach:
+    """Refits of some adjusted rows without each cluster, made when called."""
+
+    found: AdjustedContrast
+    rows: np.ndarray
+
+    def __call__(self) -> Replicates:
+        return self.found.without_each(self.rows)
 
 
 def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
@@ -224,25 +249,18 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
     contrast = found.contrast
     rows = np.flatnonzero(contrast.possible.ravel())
     totals = found.run()
-    value, mass = _divide(totals.top, totals.mass)[rows], totals.mass[rows]
+    value = _divide(totals.top, totals.mass)[rows]
     table = labels(contrast, naming, rows)
-    table["mass"] = mass
+    table["mass"] = totals.mass[rows]
     table["reason"] = [
         totals.reasons.get(int(r), old) if np.isnan(v) else ""
         for r, old, v in zip(rows, table["reason"], value, strict=True)
     ]
     source = BlockSource(rows_of(found.sums.paths), _blocks(totals, rows))
-    k, level = len(rows), found.sums.level
-    return Estimate(
-        value=value, mass=mass, labels=table,
-        value_parts=Influence(((source, np.eye(2 * k)[:, :k]),), level),
-        mass_parts=Influence(((source, np.eye(2 * k)[:, k:]),), level),
-        arms=arms(contrast, rows), replicate=lambda: found.without_each(rows),
-        cells=lambda matrix=None: cell_weights(by_cell(contrast), rows, matrix),
-    )  # fmt: skip
+    return estimate_of(contrast, rows, value, table, source, AdjustedWithoutEach(found, rows))
 
 
-def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
+def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[InfluenceBlock, ...]:
     """Contributions of the strata to the values at `rows`, then to their masses, in the strata's own memory."""
     place = np.full(len(totals.mass), -1)
     place[rows] = np.arange(len(rows))
@@ -254,7 +272,7 @@ def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
             part.rows[some] += np.outer(part.weight[some], part.att - value[at])
         np.divide(part.rows, totals.mass[at], out=part.rows)
         columns = place[at]
-        out.append(Block(part.units, columns, part.rows, columns + len(rows), part.weight))
+        out.append(InfluenceBlock(part.units, columns, part.rows, columns + len(rows), part.weight))
     return tuple(out)
 
 

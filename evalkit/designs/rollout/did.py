@@ -13,13 +13,13 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import Comparison, Plan, Rules, make_plan
+from evalkit.designs.rollout.plan import ADJUSTMENTS, Comparison, Plan, Rules
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import OTHERS
+from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.states import ExposureStates, people_in_clusters
 from evalkit.designs.rollout.sums import Sums
-from evalkit.designs.rollout.two_group import ADJUSTMENTS
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import OFF, Paths

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import assemble_adjusted, read_covariates
-from evalkit.designs.rollout.adjusted_pairs import AdjustedPairs
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, is_small, make_plan
-from evalkit.designs.rollout.readers import PairReader
+from evalkit.designs.rollout.pairs import AdjustedPairs, PairReader
+from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, StartOptions, is_small
 from evalkit.designs.rollout.rows import Naming, assemble
+from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.states import Pairs, gap_states, make_pairs, pair_states
 from evalkit.designs.rollout.sums import Sums
-from evalkit.designs.rollout.two_group import ADJUSTMENTS
-from evalkit.errors import NotIdentifiedError, check_choice
+from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
 
@@ -26,7 +25,7 @@ ALIKE_GIVEN = (
 
 
 @dataclass(frozen=True)
-class TripleDifference:
+class TripleDifference(StartOptions):
     """Effects on the people whom a component can reach, by cohort and period.
 
     (change of eligible - change of ineligible) in clusters that switch k on at g, less the same in
@@ -46,30 +45,12 @@ class TripleDifference:
     Raises `NotIdentifiedError` when the component reaches everybody, nobody, or no cluster holds both.
     """
 
-    comparison: str = "not_yet"
-    others: str = "same"
-    adjust: str | None = None
-    base: str = "varying"
-    base_window: int = 1
-    anticipation: int = 0
-    horizon: int | None = None
-    lookback: int = 0
     outcome: str | None = None
-
-    def __post_init__(self) -> None:
-        self.rules  # noqa: B018 - an impossible option is refused when the design is made
-        check_choice("adjust", self.adjust, ADJUSTMENTS)
 
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
         return self.rules.traits("kinds alike", LEADS_AND_OTHERS)
-
-    @property
-    def rules(self) -> Rules:
-        return Rules(
-            self.comparison, self.others, self.base, self.base_window, self.anticipation, self.horizon, self.lookback
-        )
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of an (eligible, ineligible) pair with its matches; `path` counts pairs."""

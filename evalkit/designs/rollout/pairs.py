@@ -1,4 +1,4 @@
-"""A triple difference with covariates: three adjusted comparisons with the eligible people where it starts.
+"""Pairs of eligible and ineligible people, read as differences: plainly, and adjusted for covariates.
 
 With covariates, the difference of two adjusted differences is not the triple difference: each would be averaged
 over covariates of its own people. All three comparison groups are made like the eligible people where the component
@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from evalkit.designs.rollout.adjusted import AdjustedContrast, Part, Stratum
-from evalkit.designs.rollout.readers import PairReader
+from evalkit.designs.rollout.plan import Comparison
+from evalkit.designs.rollout.readers import Reader, Side, Term, adopters, matches
 from evalkit.designs.rollout.states import Pairs
 from evalkit.designs.rollout.sums import add_by
 from evalkit.designs.rollout.two_group import Adjusted, two_group
@@ -26,6 +28,106 @@ from evalkit.study.paths import OFF
 
 INELIGIBLE_HERE = "ineligible people where it starts"
 ELIGIBLE_ELSEWHERE, INELIGIBLE_ELSEWHERE = "eligible people elsewhere", "ineligible people elsewhere"
+
+
+@dataclass(frozen=True, eq=False)
+class PairReader(Reader):
+    """Eligible less ineligible change of each pair in each cluster, weighted by the eligible.
+
+    An eligible cell with several ineligible partners in its cluster is divided among them by their size.
+    """
+
+    pairs: Pairs
+
+    @property
+    def path(self) -> np.ndarray:
+        return self.pairs.member_pair
+
+    @property
+    def cluster(self) -> np.ndarray:
+        return self.pairs.member_cluster
+
+    @property
+    def size(self) -> np.ndarray:
+        e, i = self.pairs.member_eligible, self.pairs.member_ineligible
+        there = self.sums.people.astype(float)
+        partners = add_by(there[i][:, None], e, len(there))[e, 0]
+        return there[e] * np.divide(there[i], partners, out=np.zeros(len(i)), where=partners > 0)
+
+    def people(self, paths: np.ndarray) -> int:
+        """Eligible units of some pairs that carry weight."""
+        cells = np.unique(self.pairs.member_eligible[np.isin(self.path, paths)])
+        return int(self.sums.people[cells].sum())
+
+    def sides(self) -> list[Side]:
+        """The eligible and the ineligible: many pairs share a path, and add up."""
+        out = []
+        for of, taken_off in ((self.pairs.eligible, False), (self.pairs.ineligible, True)):
+            both = np.stack([of[self.path], self.cluster])
+            (path, cluster), code = np.unique(both, axis=1, return_inverse=True)
+            lines = np.arange(both.shape[1])
+            gather = sparse.csc_array((np.ones(len(lines)), (code.ravel(), lines)), shape=(len(path), len(lines)))
+            out.append(Side(path, cluster, gather, taken_off))
+        return out
+
+    @cached_property
+    def _split(self) -> dict:
+        return {}
+
+    def _parts(self, c: Comparison) -> tuple[np.ndarray, ...]:
+        """(m, T) eligible mass given to the member, both means, the ineligible mass, the share of the eligible, and the
+        mass times the gap between the means."""
+        key = (c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes())
+        if key not in self._split:
+            n, s = self.sums.read(c)  # of a whole window with missing rows only n is known, and only shares are used
+            e, i = self.pairs.member_eligible, self.pairs.member_ineligible
+            partners = add_by(n[i], e, len(n))[e]
+            share = _divide(n[i], partners)
+            mean = _divide(s, n)
+            mass = n[e] * share
+            self._split[key] = (mass, mean[e], mean[i], n[i], share, mass * (mean[e] - mean[i]))
+        return self._split[key]
+
+    def _own(self, c: Comparison, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(g, T) mass and mean of the eligible of the adopting pair, in a part of a comparison."""
+        groups, of = np.unique(self.pairs.member_eligible[mine], return_inverse=True)
+        n, s = self.sums.own(c, groups)
+        return n[of] * self._parts(c)[4][mine], _divide(s, n)[of]
+
+    def terms(self, c: Comparison) -> tuple[Term, ...]:
+        mass, eligible, ineligible, _, _, gap = self._parts(c)
+        mine = np.flatnonzero(np.isin(self.path, c.adopters))
+        own, mean = (mass[mine], eligible[mine]) if c.parent is None else self._own(c, mine)
+        mine_term = adopters(1, mine, own, own * (mean - ineligible[mine]))
+        return mine_term, matches(-1, c.match[self.path], mass, gap)
+
+    def heads(self, c: Comparison) -> np.ndarray:
+        return self.sums.heads(c)[self.pairs.member_eligible] * self._parts(c)[4]
+
+    def heads_at_base(self, c: Comparison) -> np.ndarray:
+        return self.sums.heads_at_base(c)[self.pairs.member_eligible] * self._parts(c)[4]
+
+    def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        _, _, ineligible, n_ineligible, shares, _ = self._parts(c)
+        units, away, weight = [], [], []
+        for m, there, mass in zip(term.at, term.mask, term.n, strict=True):
+            e, i = self.pairs.member_eligible[m], self.pairs.member_ineligible[m]
+            share = shares[m] * there
+            per = _divide(mass, n_ineligible[m]) * there
+            for cell, factor, level, sign in ((e, share, ineligible[m] + centre, 1.0), (i, per, ineligible[m], -1.0)):
+                who = np.flatnonzero(self.sums.of == cell)
+                change, seen = self.sums.changes(who, c)
+                w = np.where(seen, self.sums.weights[who, None], 0.0) * factor
+                if sign > 0 and term.sign > 0:
+                    w *= self.sums.share(who, c)
+                units.append(who)
+                away.append(sign * w * (change - level))
+                weight.append(w if sign > 0 else np.zeros_like(w))
+        return np.concatenate(units), np.concatenate(away), np.concatenate(weight)
+
+
+def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(top, below, out=np.zeros_like(top), where=below > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,18 +151,14 @@ class AdjustedPairs(AdjustedContrast):
         return np.where(touched.any(axis=1), touched.argmax(axis=1), paths.n_periods)
 
     def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
-        c, periods, pair = stratum.comparison, stratum.periods, self.pairs.member_pair
+        pair = self.pairs.member_pair
         mine, serve = stratum.adopting[pair], stratum.serving[pair]
-        units = np.flatnonzero(self._cells(mine | serve)[self.sums.of] & (weights > 0))
-        change, seen = self.sums.changes(units, c, periods)
-        whole = seen.all(axis=1)
-        units, change = units[whole], change[whole]
+        units, change, x, share = self.read(stratum, self._cells(mine | serve)[self.sums.of] & (weights > 0))
         of, plain = self.sums.of[units], weights[units]
-        here = _side(self.pairs, mine, of, (plain * self.sums.share(units, c, periods)[:, 0], plain))
-        x = np.column_stack([np.ones(len(units)), self.covariates.x[units, c.whole.base[periods[0]]]])
+        here = _members(self.pairs, mine, of, (plain * share, plain))
         near = _Target(here.eligible, change, x, self.how)
         begins = self.begins[pair]
-        there = [_side(self.pairs, serve & (begins == b), of, (plain, plain)) for b in np.unique(begins[serve])]
+        there = [_members(self.pairs, serve & (begins == b), of, (plain, plain)) for b in np.unique(begins[serve])]
         if not near.weight.any() or not here.ineligible.any() or not any(g.eligible.any() for g in there):
             return None
         first = near.less(here.ineligible, INELIGIBLE_HERE, here)
@@ -77,7 +175,7 @@ class AdjustedPairs(AdjustedContrast):
         return eligible | cells
 
 
-def _elsewhere(near: _Target, groups: list[_Side]) -> Adjusted:
+def _elsewhere(near: _Target, groups: list[_Members]) -> Adjusted:
     """Less eligible, plus ineligible people elsewhere: each group that starts together apart, then averaged by its
     eligible people; groups that cannot be adjusted are left out unless none can."""
     found = []
@@ -104,7 +202,7 @@ class _Target:
     x: np.ndarray
     how: str
 
-    def less(self, other: np.ndarray, words: str, side: _Side | None) -> Adjusted:
+    def less(self, other: np.ndarray, words: str, side: _Members | None) -> Adjusted:
         """Their change less that of `other` (u,) weights, made like them; contributions (u, c). side: the pairs by
         which the weights of `other` are given, if they are."""
         use = np.flatnonzero(self.weight + other)
@@ -121,7 +219,7 @@ class _Target:
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
+class _Members:
     """Some pairs with their units (u,), whose cell is `of`. own, plain: weights as eligible, and as they are.
 
     e, i: (m,) cells of the members; per: (m,) what a member adds to the weight of its ineligible, so that they weigh
@@ -160,7 +258,7 @@ class _Side:
         return out
 
 
-def _side(pairs: Pairs, members: np.ndarray, of: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> _Side:
+def _members(pairs: Pairs, members: np.ndarray, of: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> _Members:
     """The units of some members. As in `PairReader`, an eligible cell is divided among its ineligible partners by
     their size."""
     own, plain = weights
@@ -175,4 +273,4 @@ def _side(pairs: Pairs, members: np.ndarray, of: np.ndarray, weights: tuple[np.n
     e, i = e[use], i[use]
     share = size[i] / partners[use]
     per = np.divide(mass[e] * share, size[i], out=np.zeros(len(i)), where=size[i] > 0)
-    return _Side(of, own, plain, e, i, share, per, mass, size)
+    return _Members(of, own, plain, e, i, share, per, mass, size)
