@@ -73,6 +73,7 @@ class Evaluation:
 
     def estimate(self, component: str, outcome: str | None = None) -> Estimate | None:
         """The headline Estimate behind a verdict, None where there is none."""
+        self.check_whole("estimate")
         name = self.study.outcome(outcome).column
         for f in self.findings:
             if (f.component, f.outcome.column) == (component, name):
@@ -84,6 +85,11 @@ class Evaluation:
         weights = TwoWayFixedEffects(outcome=self.study.outcome(outcome).column).contamination(self.study, component)
         hidden = self.protection is not None and self.protection.rules.active
         return weights.drop(columns="cells", errors="ignore") if hidden else weights
+
+    def check_whole(self, what: str) -> None:
+        """Raise `EvalkitError` where disclosure control took out what `what` is worked out from."""
+        if self.protection is not None:
+            raise EvalkitError(f"{what} needs the Evaluation that `evaluate` gave, not what may be published of it.")
 
     @property
     def flow(self) -> pd.DataFrame | None:
