@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalkit.evaluation.safe import safe
+from evalkit.evaluation.results import safe
 from evalkit.reporting.build import report
 from evalkit.reporting.html import Section
 from evalkit.reporting.method import method, provenance

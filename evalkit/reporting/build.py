@@ -18,7 +18,7 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
-from evalkit.evaluation.safe import safe, without_small_numbers
+from evalkit.evaluation.results import safe, without_small_numbers
 from evalkit.reporting.formats import FORMATS, write_formats
 from evalkit.reporting.method import inputs, sha256, versions
 from evalkit.reporting.names import period_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evalkit.evaluation import Evaluation
-from evalkit.evaluation.safe import safe
+from evalkit.evaluation.results import safe
 from evalkit.figures.picture import Picture
 from evalkit.language.findings import Brief
 from evalkit.language.statement import MoreData, Statement

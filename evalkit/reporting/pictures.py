@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from evalkit.evaluation import Evaluation, tables
-from evalkit.evaluation.safe import safe
+from evalkit.evaluation.results import safe
 from evalkit.figures import describe
 from evalkit.figures.contamination import contamination_table
 from evalkit.figures.inputs import labels_of

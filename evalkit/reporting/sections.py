@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit.components import Separability
 from evalkit.evaluation import Evaluation
-from evalkit.evaluation.safe import safe
+from evalkit.evaluation.results import safe
 from evalkit.figures.matrix import STATUS_WORDS, WAYS
 from evalkit.figures.picture import Picture
 from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run

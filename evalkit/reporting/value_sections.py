@@ -10,7 +10,7 @@ import pandas as pd
 
 from evalkit.disclosure.people import STAGES
 from evalkit.evaluation import Evaluation
-from evalkit.evaluation.safe import safe
+from evalkit.evaluation.results import safe
 from evalkit.figures.picture import Picture
 from evalkit.reporting.blocks import Listing, Paragraph
 from evalkit.reporting.html import Section
