@@ -12,7 +12,7 @@ from evalkit.checks import CheckResult
 from evalkit.components.wording import lone_person
 from evalkit.designs import JointEventStudy, StaggeredRollout, TripleDifference, WeightedComparison
 from evalkit.designs.protocol import Design
-from evalkit.designs.regression.growth import growth_of_others
+from evalkit.designs.regression.joint import growth_of_others
 from evalkit.designs.rollout.plan import NEVER
 from evalkit.designs.rollout.triple import EffectGap
 from evalkit.errors import NotIdentifiedError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from weakref import WeakKeyDictionary
@@ -12,7 +11,13 @@ import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.protocol import StudyLike
-from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
+from evalkit.designs.regression.additive import (
+    AdditiveDesign,
+    EventTimes,
+    additive_design,
+    make_grid,
+    programme_level,
+)
 from evalkit.designs.regression.imputation_averages import Averages, Weigh
 from evalkit.designs.regression.imputation_fit import Imputed, Projection, Split, project
 from evalkit.designs.rollout.rows import rows_of
@@ -157,15 +162,6 @@ class Additivity:
     p_value: float
     rows: Estimate | None
     reason: str = ""
-
-
-def programme_level(paths: Paths, components: Sequence[str] | None = None) -> str:
-    """The level within which the levels of inference of `components` (all) nest, else the study's cluster."""
-    levels = list(dict.fromkeys(paths.inference_level(c)[0] for c in components or paths.components))
-    for coarse in levels:
-        if all(fine == coarse or paths.nested(fine, coarse) for fine in levels):
-            return coarse
-    return paths.cluster
 
 
 @dataclass(frozen=True, eq=False)
