@@ -18,7 +18,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow frozen lint report site picture recovery speed house inventory constraints clean
+.PHONY: help install demo test test-slow mutants frozen lint report site picture recovery speed house inventory constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -63,6 +63,9 @@ frozen: $(READY) ## compare every study's answers and reports with tests/frozen 
 
 lint: $(READY) ## ruff (lint and format) and the type checker
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
+
+mutants: $(READY) ## seed faults one at a time and see that the tests catch them (minutes)
+	@$(BIN)/python tests/mutants/run.py
 
 report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=folder
 	@$(BIN)/evalkit run $(STUDY) --out $(OUT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from functools import cache
 from typing import Any
 
@@ -281,3 +282,20 @@ def test_traits_say_what_the_options_make_an_answer_rest_on(design):
     more = {"additivity"} if design.others == "unchanged" else set()
     assert design.traits.rests_on == {first, *more}
     assert ("pre_trend" in design.traits.checks) == (not isinstance(design, ek.DifferenceInDifferences))
+
+
+@pytest.mark.parametrize("design", ROLLOUTS, ids=short)
+def test_an_estimate_is_data_and_comes_back_from_a_pickle(made, design):
+    est = design(made, "a")
+    again = pickle.loads(pickle.dumps(est))
+    np.testing.assert_array_equal(again.value, est.value)
+    np.testing.assert_array_equal(again.influence, est.influence)
+    for inference in ("auto", "analytic", "jackknife"):
+        pd.testing.assert_frame_equal(again.to_frame(inference=inference), est.to_frame(inference=inference))
+        simple = [e.aggregate("simple").to_frame(inference=inference) for e in (again, est)]
+        pd.testing.assert_frame_equal(*simple)
+    pd.testing.assert_frame_equal(again.weights(), est.weights())
+    assert (
+        pickle.loads(pickle.dumps(est.aggregate("event_time"))).mass.tolist()
+        == est.aggregate("event_time").mass.tolist()
+    )

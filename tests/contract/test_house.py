@@ -1,4 +1,4 @@
-"""The house stays in order: no circle of imports inside a folder; what is declared is used, and what is used declared."""
+"""No circle of imports inside a folder; what is declared is used, and what is used declared."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ DESIGNS = [
     ek.StaggeredRollout(others="unchanged", comparison="never"),
     ek.StaggeredRollout(others="ignored", base="universal", anticipation=1),
     ek.StaggeredRollout(lookback=1),
+    ek.StaggeredRollout(base_window=6),
+    ek.StaggeredRollout(base_window=3, others="unchanged", lookback=1),
     ek.JointEventStudy(),
 ]
 SHAPES = [{"people": 1}, {"people": 3}, {"people": 3, "missing": 0.1}]

@@ -1,25 +1,31 @@
-"""A rollout contrast with covariates: every stratum by `two_group`, averaged like the rest."""
+"""A rollout contrast with covariates: every stratum by regression, weighting, or both, averaged like the rest."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.special import expit
 
+from evalkit.designs.logit import maximise
 from evalkit.designs.protocol import WithCovariates
-from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.contrast import Block, Contrast
 from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.readers import Within
-from evalkit.designs.rollout.rows import Naming, arms, by_cell, cell_weights, labels, rows_of
+from evalkit.designs.rollout.rows import Naming, by_cell, estimate_of, labels, rows_of
 from evalkit.designs.rollout.sums import Sums
-from evalkit.designs.rollout.two_group import two_group
 from evalkit.errors import OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Replicates
-from evalkit.inference.sources import Block, BlockSource, Influence
+from evalkit.inference.sources import Block as InfluenceBlock
+from evalkit.inference.sources import BlockSource
 
 COLLINEAR = 1e-12
+CLOSE = 1e-10
+LARGEST = 1 - 1e-6
+TRIM = 0.995
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +99,15 @@ def _listed(names: list[str]) -> str:
 @dataclass(frozen=True, eq=False)
 class Stratum:
     """Starts of one line that share matches and covariates. adopting, serving: flags by path (pair); comparison:
-    one of theirs; periods: (c,) at which they are read alike; at: (c,) columns that they add to."""
+    one of theirs; periods: (c,) at which they are read alike; at: (c,) columns that they add to; used: (K,) whether
+    the refit without each cluster uses it, None for all."""
 
     adopting: np.ndarray
     serving: np.ndarray
     comparison: Comparison
     periods: np.ndarray
     at: np.ndarray
+    used: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,49 +141,54 @@ class AdjustedContrast:
 
     @property
     def sums(self) -> Sums:
-        return self.contrast.reader.sums  # type: ignore[attr-defined]
+        return self.contrast.reader.sums
 
-    def strata(self) -> list[Stratum]:
-        """Starts and periods that share groups and covariates."""
-        found: dict[tuple, tuple[Comparison, list[int]]] = {}
+    def strata(self, blocks: Iterable[tuple[Block, np.ndarray | None]]) -> list[Stratum]:
+        """Starts and periods that share groups, covariates and refits; blocks as in `Contrast.refitted`."""
         alone = not self.sums.balanced
-        for line in range(len(self.contrast.cohorts)):
-            blocks = [b for b in self.contrast.blocks if b.line == line]
-            for t in range(self.contrast.n_periods):
-                at: dict[tuple, list[Comparison]] = {}
-                for b in blocks:
-                    if b.ok[t]:
-                        c = b.comparison
-                        key = (c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part)
-                        at.setdefault(key, []).append(c)
-                for (match, base, _, part), some in at.items():
-                    paths = tuple(p for c in some for p in (c.path, *c.also))
-                    shared = None if self.covariates.fixed else base, t if alone else None
-                    found.setdefault((line, paths, match, part, *shared), (some[0], []))[1].append(t)
+        together: dict[tuple, list[Comparison]] = {}
+        for b, used in blocks:
+            c = b.comparison
+            for t in np.flatnonzero(b.ok).tolist():
+                refits = None if used is None else used[:, t].tobytes()
+                key = (b.line, t, c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part, refits)
+                together.setdefault(key, []).append(c)
+        found: dict[tuple, tuple[Comparison, list[int]]] = {}
+        for (line, t, match, base, _, part, refits), some in sorted(together.items(), key=_line_and_period):
+            paths = tuple(p for c in some for p in (c.path, *c.also))
+            shared = None if self.covariates.fixed else base, t if alone else None
+            found.setdefault((line, paths, match, part, refits, *shared), (some[0], []))[1].append(t)
         made = []
-        for (line, paths, match, *_), (c, periods) in found.items():
+        for (line, paths, match, _, refits, *_), (c, periods) in found.items():
             serving = np.frombuffer(match, dtype=bool)
             adopting = np.isin(np.arange(len(serving)), paths)
             t = np.array(periods)
-            made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t))
+            used = None if refits is None else np.frombuffer(refits, dtype=bool)
+            made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t, used))
         return made
 
-    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
-        """One stratum under weights (n,); why it has no number, or None where an arm is empty."""
+    def read(self, stratum: Stratum, among: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Units (m,) `among` (n,) whom all periods saw, their changes (m, c), a constant and covariates at base
+        (m, q), and the share (m,) of each that a part of a comparison has."""
         c, periods = stratum.comparison, stratum.periods
-        mine, path = stratum.adopting, self.sums.paths.path
-        units = np.flatnonzero((mine | stratum.serving)[path] & (weights > 0))
+        units = np.flatnonzero(among)
         change, seen = self.sums.changes(units, c, periods)
         if not seen.all():
             whole = seen.all(axis=1)
             units, change = units[whole], change[whole]
-        d, w = mine[path[units]], weights[units]
-        if c.parent is not None:
-            w = np.where(d, w * self.sums.share(units, c, periods)[:, 0], w)
+        x = np.column_stack([np.ones(len(units)), self.covariates.x[units, c.whole.base[periods[0]]]])
+        return units, change, x, self.sums.share(units, c, periods[:1])[:, 0]
+
+    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
+        """One stratum under weights (n,); why it has no number, or None where an arm is empty."""
+        path = self.sums.paths.path
+        among = (stratum.adopting | stratum.serving)[path] & (weights > 0)
+        units, change, x, share = self.read(stratum, among)
+        d = stratum.adopting[path[units]]
         if not d.any() or d.all():
             return None
-        x = self.covariates.x[units, c.whole.base[periods[0]]]
-        done = two_group(change, d, np.column_stack([np.ones(len(x)), x]), w, self.how)
+        w = np.where(d, weights[units] * share, weights[units])
+        done = two_group(change, d, x, w, self.how)
         if done.reason:
             return done.reason
         rows = done.rows
@@ -186,7 +199,7 @@ class AdjustedContrast:
         """All strata."""
         size = self.contrast.mass.size
         totals = _Totals(np.zeros(size), np.zeros(size))
-        for stratum in self.strata():
+        for stratum in self.strata((b, None) for b in self.contrast.blocks):
             done = self.adjust(stratum, self.sums.weights)
             if isinstance(done, str):
                 totals.reasons |= dict.fromkeys(stratum.at.tolist(), done)
@@ -203,11 +216,12 @@ class AdjustedContrast:
         weights, codes = self.sums.weights, self.sums.paths.levels[self.sums.level].codes
         every = np.arange(len(plain.names))
         top, mass = np.zeros((2, len(every), self.contrast.mass.size))
-        for stratum in self.strata():
+        for stratum in self.strata(self.contrast.refitted):
             whole = self.adjust(stratum, weights)
-            own = np.unique(codes[whole.units]) if isinstance(whole, Part) else every
+            users = every if stratum.used is None else np.flatnonzero(stratum.used)
+            own = np.intersect1d(codes[whole.units], users) if isinstance(whole, Part) else users
             refits = ((np.array([g]), self.adjust(stratum, np.where(codes == g, 0.0, weights))) for g in own)
-            for who, found in ((np.setdiff1d(every, own), whole), *refits):
+            for who, found in ((np.setdiff1d(users, own), whole), *refits):
                 if isinstance(found, Part):
                     n = found.weight.sum()
                     top[np.ix_(who, stratum.at)] += n * found.att
@@ -215,8 +229,23 @@ class AdjustedContrast:
         return replace(plain, values=_divide(top, mass)[:, rows], masses=mass[:, rows])
 
 
+def _line_and_period(item: tuple[tuple, list[Comparison]]) -> tuple[int, int]:
+    return item[0][:2]
+
+
 def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.where(below > 0, top / np.where(below > 0, below, 1.0), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class AdjustedWithoutEach:
+    """Refits of some adjusted rows without each cluster, made when called."""
+
+    found: AdjustedContrast
+    rows: np.ndarray
+
+    def __call__(self) -> Replicates:
+        return self.found.without_each(self.rows)
 
 
 def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
@@ -224,25 +253,18 @@ def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
     contrast = found.contrast
     rows = np.flatnonzero(contrast.possible.ravel())
     totals = found.run()
-    value, mass = _divide(totals.top, totals.mass)[rows], totals.mass[rows]
+    value = _divide(totals.top, totals.mass)[rows]
     table = labels(contrast, naming, rows)
-    table["mass"] = mass
+    table["mass"] = totals.mass[rows]
     table["reason"] = [
         totals.reasons.get(int(r), old) if np.isnan(v) else ""
         for r, old, v in zip(rows, table["reason"], value, strict=True)
     ]
     source = BlockSource(rows_of(found.sums.paths), _blocks(totals, rows))
-    k, level = len(rows), found.sums.level
-    return Estimate(
-        value=value, mass=mass, labels=table,
-        value_parts=Influence(((source, np.eye(2 * k)[:, :k]),), level),
-        mass_parts=Influence(((source, np.eye(2 * k)[:, k:]),), level),
-        arms=arms(contrast, rows), replicate=lambda: found.without_each(rows),
-        cells=lambda matrix=None: cell_weights(by_cell(contrast), rows, matrix),
-    )  # fmt: skip
+    return estimate_of(contrast, rows, value, table, source, AdjustedWithoutEach(found, rows))
 
 
-def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
+def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[InfluenceBlock, ...]:
     """Contributions of the strata to the values at `rows`, then to their masses, in the strata's own memory."""
     place = np.full(len(totals.mass), -1)
     place[rows] = np.arange(len(rows))
@@ -254,7 +276,7 @@ def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[Block, ...]:
             part.rows[some] += np.outer(part.weight[some], part.att - value[at])
         np.divide(part.rows, totals.mass[at], out=part.rows)
         columns = place[at]
-        out.append(Block(part.units, columns, part.rows, columns + len(rows), part.weight))
+        out.append(InfluenceBlock(part.units, columns, part.rows, columns + len(rows), part.weight))
     return tuple(out)
 
 
@@ -263,3 +285,107 @@ def adjusted_estimate(plan: Plan, study: WithCovariates, sums: Sums, how: str, n
     covariates = read_covariates(study)
     contrast = Contrast(plan, Within(sums.among(covariates.usable)))
     return assemble_adjusted(AdjustedContrast(contrast, covariates, how), naming)
+
+
+@dataclass(frozen=True, eq=False)
+class Logit:
+    """score: (n,) fitted probabilities. lean: (n, q) influence on the coefficients. reason: why it
+    could not be fitted, "" when it was."""
+
+    score: np.ndarray
+    lean: np.ndarray
+    reason: str = ""
+
+
+def fit_logit(d: np.ndarray, x: np.ndarray, w: np.ndarray) -> Logit:
+    """Weighted maximum likelihood of d (n,) on x (n, q); unit i has the influence H^-1 x_i w_i (d_i - p_i)."""
+    beta = maximise(x, d, w, CLOSE)
+    p = expit(x @ beta)
+    hessian = (x * (w * p * (1 - p))[:, None]).T @ x
+    if np.linalg.cond(hessian) > 1e14:
+        return _failed(x, "the covariates separate the two groups or depend on each other")
+    lean = np.linalg.solve(hessian, (x * (w * (d - p))[:, None]).T).T
+    if np.abs(lean.sum(axis=0)).max() > CLOSE * (1 + np.abs(beta).max()):  # the step that Newton would take next
+        return _failed(x, "the covariates separate the two groups perfectly")
+    return Logit(np.minimum(p, LARGEST), lean)
+
+
+def _failed(x: np.ndarray, reason: str) -> Logit:
+    return Logit(np.full(len(x), np.nan), np.full(x.shape, np.nan), reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    """att: (m,) NaN with a reason where it cannot be given. rows: (n, m) contributions."""
+
+    att: np.ndarray
+    rows: np.ndarray
+    reason: str = ""
+
+
+def two_group(delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray, how: str) -> Adjusted:
+    """ATT of d = 1 on changes `delta` (n, m) given x (n, q, with a constant) and weights (n,)."""
+    d = d.astype(float)
+    if how in ("reg", "dr") and _rank(x[d == 0], w[d == 0]) < x.shape[1]:
+        return _none(delta, "the covariates depend on each other, or are too many, among the comparison units")
+    score = fit_logit(d, x, w) if how in ("ipw", "dr") else None
+    if score is not None and score.reason:
+        return _none(delta, score.reason)
+    if score is not None and not ((score.score < TRIM) & (d == 0)).any():
+        return _none(delta, "no comparison unit is like the adopters in the covariates")
+    outcome = _regression(delta, d, x, w) if how in ("reg", "dr") else None
+    return _combine(delta, d, x, w, score, outcome)
+
+
+def _rank(x: np.ndarray, w: np.ndarray) -> int:
+    used = x[w > 0]
+    if not len(used):
+        return 0
+    scaled = used / np.maximum(np.abs(used).max(axis=0), 1e-300)
+    return int(np.linalg.matrix_rank(scaled.T @ scaled, tol=1e-10 * len(used)))
+
+
+def _none(delta: np.ndarray, reason: str) -> Adjusted:
+    return Adjusted(np.full(delta.shape[1], np.nan), np.full(delta.shape, np.nan), reason)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """Outcome regression among the comparison units: residuals of all (n, m), and (q, q) inverse."""
+
+    residual: np.ndarray
+    inverse: np.ndarray
+
+
+def _regression(delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray) -> _Fitted:
+    wx = x * (w * (1 - d))[:, None]
+    inverse = np.linalg.inv(wx.T @ x)
+    beta = inverse @ (wx.T @ delta)
+    return _Fitted(delta - x @ beta, inverse)
+
+
+def _combine(
+    delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray, score: Logit | None, outcome: _Fitted | None
+) -> Adjusted:
+    """Contributions are each unit's own change times one number, and a product of few columns: those of the two
+    means, of the score, and (inside `own`) of the regression."""
+    left = delta if outcome is None else outcome.residual
+    treat = w * d / (w @ d)
+    att = treat @ left
+    own, lean, fall = treat, [treat[:, None]], [-att[None]]
+    on_beta = x.T @ treat
+    if score is not None:
+        kept = (score.score < TRIM) | (d == 1)
+        odds = np.where(d == 0, kept * w * score.score / (1 - score.score), 0.0)
+        odds /= odds.sum()
+        centre = odds @ left
+        slope = (x * odds[:, None]).T @ left - np.outer(x.T @ odds, centre)
+        own = own - odds
+        lean, fall = [*lean, odds[:, None], score.lean], [*fall, centre[None], -slope]
+        on_beta = on_beta - x.T @ odds
+        att = att - centre
+    if outcome is not None:
+        own = own - (x * (w * (1 - d))[:, None]) @ (outcome.inverse @ on_beta)
+    rows = np.hstack(lean) @ np.vstack(fall)
+    rows += left * own[:, None]
+    return Adjusted(att, rows)

@@ -11,103 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
-from evalkit.designs.rollout.plan import Comparison, Plan, read_together
+from evalkit.designs.rollout.plan import Comparison, Plan, Use, is_small, read_together, together
+from evalkit.designs.rollout.readers import Reader, Term
+from evalkit.designs.rollout.starts import windows_without_each
 from evalkit.inference.replicates import Replicates
-from evalkit.study.paths import Paths
 
 SMALL = 10_000_000
 """Starts x groups x periods up to which the means of all comparisons are kept (at most 32 bytes each)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Term:
-    """One mean of a comparison, over few of all groups.
-
-    at: (g,) the groups that take part in any period. mask: (g, T) when they do. n, s: (g, T) their mass and sum.
-    what: which outcome it averages, for readers that know several ("change", "later", "base").
-    """
-
-    sign: int
-    at: np.ndarray
-    mask: np.ndarray
-    n: np.ndarray
-    s: np.ndarray
-    what: str = "change"
-
-    @cached_property
-    def inside(self) -> tuple[np.ndarray, np.ndarray]:
-        """(g, T) mass and sum, zero in periods in which a group takes no part."""
-        return self.n * self.mask, self.s * self.mask
-
-    @cached_property
-    def total(self) -> tuple[np.ndarray, np.ndarray]:
-        """(T,) mass and sum."""
-        n, s = self.inside
-        return n.sum(axis=0), s.sum(axis=0)
-
-    def of_units(self, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Units (m,) whose group (n,) takes part, and the row of each in `at`."""
-        row = np.full(int(max(group.max(initial=0), self.at.max(initial=0))) + 1, -1)
-        row[self.at] = np.arange(len(self.at))
-        units = np.flatnonzero(row[group] >= 0)
-        return units, row[group[units]]
-
-
-def adopters(sign: int, at: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
-    """A term of groups that take part throughout."""
-    return Term(sign, at, np.ones(n.shape, dtype=bool), n, s, what)
-
-
-def matches(sign: int, mask: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
-    """A term of the groups that `mask` (G, T) picks out of all (G, T)."""
-    at = np.flatnonzero(mask.any(axis=1))
-    return Term(sign, at, mask[at], n[at], s[at], what)
-
-
-class Reader(Protocol):
-    """Sums of groups of units, and the means that make up one comparison."""
-
-    @property
-    def paths(self) -> Paths:
-        """The study's paths."""
-
-    @property
-    def level(self) -> str:
-        """Level of the clusters."""
-
-    @property
-    def path(self) -> np.ndarray:
-        """(G,) path of each group."""
-
-    @property
-    def cluster(self) -> np.ndarray:
-        """(G,) cluster of each group."""
-
-    @property
-    def size(self) -> np.ndarray:
-        """(G,) units in each group that carry weight."""
-
-    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
-        """What is read one after another for one comparison, in place of it."""
-
-    def people(self, paths: np.ndarray) -> int:
-        """Units on some paths (pairs) that carry weight."""
-
-    def terms(self, c: Comparison) -> tuple[Term, ...]:
-        """The means of one comparison; the first is that of the adopters later on."""
-
-    def heads(self, c: Comparison) -> np.ndarray:
-        """(G, T) units read."""
-
-    def heads_at_base(self, c: Comparison) -> np.ndarray:
-        """(G, T) units seen at the base."""
-
-    def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Units (m,), their weighted deviations from `centre` (m, T), and their mass in the term (m, T)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +68,41 @@ class Contrast:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        parts = [part for c in read_together(self.plan) for part in self.reader.parts(c)]
+        return tuple(b for b, _ in self._read([(c, None) for c in read_together(self.plan)]))
+
+    def _read(self, uses: list[Use]) -> list[tuple[Block, np.ndarray | None]]:
+        parts = [(part, used) for c, used in uses for part in self.reader.parts(c)]
         small = len(parts) * self.n_groups * self.n_periods <= SMALL
-        return tuple(self._block(part, small) for part in parts)
+        return [(self._block(part, small), used) for part, used in parts]
+
+    @cached_property
+    def refitted(self) -> list[tuple[Block, np.ndarray | None]]:
+        """Blocks, and in which periods the refit without each cluster uses them, (K, T), None for all: the base
+        window of a start is chosen again in each, and read only where it is another one."""
+        plan, memo = self.plan, self.reader.paths.memo
+        windows = memo.get(("windows", plan), lambda: windows_without_each(plan), keep=lambda _: is_small(plan))
+        starts = [{(p, b.comparison.cohort) for p in b.comparison.adopters} for b in self.blocks]
+        again = set().union(*(s for s in starts if s & windows.keys()))
+        uses: list[Use] = []
+        for c in plan:
+            key = (c.path, c.cohort)
+            if key in windows:
+                uses += [(other, self._in_clusters(used, other is c)) for other, used in windows[key]]
+            elif key in again:
+                uses.append((c, None))
+        kept = [(b, None) for b, s in zip(self.blocks, starts, strict=True) if not s & again]
+        return [*kept, *self._read(together(uses))]
+
+    def _in_clusters(self, used: np.ndarray, planned: bool) -> np.ndarray:
+        """(K, T) from (lines, T) of the plan's states; clusters without a line have the windows as `planned`."""
+        paths, level = self.reader.paths, self.reader.paths.levels[self.reader.level]
+        if self.plan.states is not None and self.plan.states.copies is not None:
+            line = np.zeros(len(level.names), dtype=np.int64)
+            line[level.codes] = paths.path
+            return used[line]
+        out = np.full((len(level.names), self.n_periods), planned)
+        out[: len(used)] = used
+        return out
 
     @cached_property
     def starts(self) -> tuple[tuple[Comparison, int, np.ndarray], ...]:
@@ -276,13 +221,14 @@ class Contrast:
                 np.add.at(out, np.ix_(units, cols + k), mass[:, keep])
 
     def replicates(self, rows: np.ndarray) -> Replicates:
-        """Delete-one-cluster refits in closed form: sums less the cluster's own."""
+        """Delete-one-cluster refits in closed form: sums less the cluster's own, over base windows chosen again."""
         names = self.reader.paths.levels[self.reader.level].names
         shape = (len(names), *self.mass.shape)
         top, below = np.zeros(shape), np.zeros(shape)
         exposed, comparison = np.zeros(shape, bool), np.zeros(shape, bool)
-        for b in self.blocks:
+        for b, used in self.refitted:
             effect, mass, left, arms = self._without_each(b, len(names))
+            left &= True if used is None else used
             top[:, b.line] += np.where(left, mass * effect, 0.0)
             below[:, b.line] += np.where(left, mass, 0.0)
             exposed[:, b.line] |= arms[0]

@@ -1,22 +1,78 @@
-"""Readers: changes within each unit, cross-sections, or pairs of eligible and ineligible people, as means of sums."""
+"""Readers: what a comparison reads, changes within each unit or cross-sections, as means of sums."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
-from evalkit.designs.rollout.contrast import Contrast, Term, adopters, matches
 from evalkit.designs.rollout.plan import Comparison
-from evalkit.designs.rollout.states import Pairs
-from evalkit.designs.rollout.sums import Sums, add_by, window_mean
+from evalkit.designs.rollout.sums import Sums, window_mean
 from evalkit.study.paths import Paths
 
 
 @dataclass(frozen=True, eq=False)
-class Grouped:
-    """Groups of units as `sums` has them."""
+class Term:
+    """One mean of a comparison, over few of all groups.
+
+    at: (g,) the groups that take part in any period. mask: (g, T) when they do. n, s: (g, T) their mass and sum.
+    what: which outcome it averages, for readers that know several ("change", "later", "base").
+    """
+
+    sign: int
+    at: np.ndarray
+    mask: np.ndarray
+    n: np.ndarray
+    s: np.ndarray
+    what: str = "change"
+
+    @cached_property
+    def inside(self) -> tuple[np.ndarray, np.ndarray]:
+        """(g, T) mass and sum, zero in periods in which a group takes no part."""
+        return self.n * self.mask, self.s * self.mask
+
+    @cached_property
+    def total(self) -> tuple[np.ndarray, np.ndarray]:
+        """(T,) mass and sum."""
+        n, s = self.inside
+        return n.sum(axis=0), s.sum(axis=0)
+
+    def of_units(self, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Units (m,) whose group (n,) takes part, and the row of each in `at`."""
+        row = np.full(int(max(group.max(initial=0), self.at.max(initial=0))) + 1, -1)
+        row[self.at] = np.arange(len(self.at))
+        units = np.flatnonzero(row[group] >= 0)
+        return units, row[group[units]]
+
+
+def adopters(sign: int, at: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
+    """A term of groups that take part throughout."""
+    return Term(sign, at, np.ones(n.shape, dtype=bool), n, s, what)
+
+
+def matches(sign: int, mask: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
+    """A term of the groups that `mask` (G, T) picks out of all (G, T)."""
+    at = np.flatnonzero(mask.any(axis=1))
+    return Term(sign, at, mask[at], n[at], s[at], what)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Groups of a reader as cells of paths. path, cluster: (c,) of each cell; gather: (c, G) which groups a cell
+    sums; taken_off: whether it is the ineligible of pairs, who are taken off the eligible."""
+
+    path: np.ndarray
+    cluster: np.ndarray
+    gather: sparse.csc_array
+    taken_off: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Reader(ABC):
+    """Sums of groups of units, and the means that make up one comparison. Groups are those of `sums`."""
 
     sums: Sums
 
@@ -26,44 +82,78 @@ class Grouped:
 
     @property
     def level(self) -> str:
+        """Level of the clusters."""
         return self.sums.level
 
     @property
     def path(self) -> np.ndarray:
+        """(G,) path (pair) of each group."""
         return self.sums.path
 
     @property
     def cluster(self) -> np.ndarray:
+        """(G,) cluster of each group."""
         return self.sums.cluster
 
     @property
     def size(self) -> np.ndarray:
+        """(G,) units in each group that carry weight."""
         return self.sums.people
 
+    @property
+    def by_path(self) -> bool:
+        """Whether groups are whole paths of units that are each a cluster."""
+        return False
+
+    def by_cell(self) -> Reader:
+        """The same with groups no larger than clusters, as refits and weights of cells need."""
+        return self
+
+    def sides(self) -> list[Side]:
+        """Its groups as cells of paths."""
+        return [Side(self.path, self.cluster, sparse.eye_array(len(self.path), format="csc"))]
+
     def parts(self, c: Comparison) -> tuple[Comparison, ...]:
-        """What is read one after another for one comparison."""
+        """What is read one after another for one comparison, in place of it."""
         return self.sums.parts(c)
 
     def people(self, paths: np.ndarray) -> int:
-        """Units on some paths that carry weight."""
+        """Units on some paths (pairs) that carry weight."""
         return int(self.sums.people[np.isin(self.path, paths)].sum())
+
+    def heads_at_base(self, c: Comparison) -> np.ndarray:
+        """(G, T) units seen at the base."""
+        return self.sums.heads_at_base(c)
+
+    def heads(self, c: Comparison) -> np.ndarray:
+        """(G, T) units read."""
+        return self.sums.heads(c)
+
+    @abstractmethod
+    def terms(self, c: Comparison) -> tuple[Term, ...]:
+        """The means of one comparison; the first is that of the adopters later on."""
+
+    @abstractmethod
+    def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Units (m,), their weighted deviations from `centre` (m, T), and their mass in the term (m, T)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Within(Grouped):
+class Within(Reader):
     """Each unit against itself: mean change of the adopters less that of their matches."""
+
+    @property
+    def by_path(self) -> bool:
+        return self.sums.by_path
+
+    def by_cell(self) -> Reader:
+        return Within(self.sums.split()) if self.by_path else self
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         n, s = self.sums.read(c)
         mine = np.flatnonzero(np.isin(self.path, c.adopters))
         own = (n[mine], s[mine]) if c.parent is None else self.sums.own(c, mine)
         return adopters(1, mine, *own), matches(-1, c.match[self.path], n, s)
-
-    def heads(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads(c)
-
-    def heads_at_base(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads_at_base(c)
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         units, row = term.of_units(self.sums.of)
@@ -75,7 +165,7 @@ class Within(Grouped):
 
 
 @dataclass(frozen=True, eq=False)
-class CrossSections(Grouped):
+class CrossSections(Reader):
     """Whoever was there: mean at t less mean over the base periods, adopters less matches.
 
     Units need not be seen twice; a unit's observations are summed before they are squared, so that
@@ -114,9 +204,6 @@ class CrossSections(Grouped):
     def heads(self, c: Comparison) -> np.ndarray:
         return self.there * (c.base >= 0)
 
-    def heads_at_base(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads_at_base(c)
-
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         units, row = term.of_units(self.sums.of)
         y = self.sums.values[units]
@@ -133,126 +220,3 @@ class CrossSections(Grouped):
 def _each(c: Comparison) -> np.ndarray:
     """(T,) share of the adopters in one part of a comparison across people: parts count alike."""
     return 1.0 / np.maximum(c.whole.window, 1) if c.parent is not None else np.ones(len(c.base))
-
-
-def coefficients(contrast: Contrast, sums: Sums, rows: np.ndarray) -> np.ndarray:
-    """(P, 2k, T + 1) coefficients on (w (Y - path mean), w) when groups are whole paths of lone units."""
-    paths, periods = len(sums.path), contrast.n_periods
-    value = np.zeros((paths, *contrast.mass.shape, periods + 1))
-    mass = np.zeros((paths, *contrast.mass.shape))
-    for b in contrast.blocks:
-        c, (share, unit) = b.comparison, contrast.weights(b)
-        change = difference(c.base, c.window)
-        centre = sums.mean @ change.T
-        for term, mean in zip(b.terms, b.means, strict=True):
-            per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
-            for q, there in zip(term.at, term.mask, strict=True):
-                weight = term.sign * per_mass * there
-                value[q, b.line, :, :-1] += weight[:, None] * change
-                value[q, b.line, :, -1] += weight * (centre[q] - mean)
-        value[c.adopters, b.line, :, -1] += unit * (b.effect - np.nan_to_num(contrast.value[b.line]))
-        mass[c.adopters, b.line] += b.ok
-    k = len(rows)
-    out = np.zeros((paths, 2 * k, periods + 1))
-    out[:, :k] = value.reshape(paths, -1, periods + 1)[:, rows]
-    out[:, k:, -1] = mass.reshape(paths, -1)[:, rows]
-    return out
-
-
-def difference(base: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """(T, T) matrix that takes a unit's outcomes to its changes; zero rows without a base."""
-    periods = len(base)
-    out = np.zeros((periods, periods))
-    for t in np.flatnonzero(base >= 0):
-        out[t, t] += 1.0
-        out[t, base[t] - window[t] + 1 : base[t] + 1] -= 1.0 / window[t]
-    return out
-
-
-@dataclass(frozen=True, eq=False)
-class PairReader(Grouped):
-    """Eligible less ineligible change of each pair in each cluster, weighted by the eligible.
-
-    An eligible cell with several ineligible partners in its cluster is divided among them by their size.
-    """
-
-    pairs: Pairs
-
-    @property
-    def path(self) -> np.ndarray:
-        return self.pairs.member_pair
-
-    @property
-    def cluster(self) -> np.ndarray:
-        return self.pairs.member_cluster
-
-    @property
-    def size(self) -> np.ndarray:
-        e, i = self.pairs.member_eligible, self.pairs.member_ineligible
-        there = self.sums.people.astype(float)
-        partners = add_by(there[i][:, None], e, len(there))[e, 0]
-        return there[e] * np.divide(there[i], partners, out=np.zeros(len(i)), where=partners > 0)
-
-    def people(self, paths: np.ndarray) -> int:
-        """Eligible units of some pairs that carry weight."""
-        cells = np.unique(self.pairs.member_eligible[np.isin(self.path, paths)])
-        return int(self.sums.people[cells].sum())
-
-    @cached_property
-    def _split(self) -> dict:
-        return {}
-
-    def _parts(self, c: Comparison) -> tuple[np.ndarray, ...]:
-        """(m, T) eligible mass given to the member, both means, the ineligible mass, the share of the eligible, and the
-        mass times the gap between the means."""
-        key = (c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes())
-        if key not in self._split:
-            n, s = self.sums.read(c)  # of a whole window with missing rows only n is known, and only shares are used
-            e, i = self.pairs.member_eligible, self.pairs.member_ineligible
-            partners = add_by(n[i], e, len(n))[e]
-            share = _divide(n[i], partners)
-            mean = _divide(s, n)
-            mass = n[e] * share
-            self._split[key] = (mass, mean[e], mean[i], n[i], share, mass * (mean[e] - mean[i]))
-        return self._split[key]
-
-    def _own(self, c: Comparison, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(g, T) mass and mean of the eligible of the adopting pair, in a part of a comparison."""
-        groups, of = np.unique(self.pairs.member_eligible[mine], return_inverse=True)
-        n, s = self.sums.own(c, groups)
-        return n[of] * self._parts(c)[4][mine], _divide(s, n)[of]
-
-    def terms(self, c: Comparison) -> tuple[Term, ...]:
-        mass, eligible, ineligible, _, _, gap = self._parts(c)
-        mine = np.flatnonzero(np.isin(self.path, c.adopters))
-        own, mean = (mass[mine], eligible[mine]) if c.parent is None else self._own(c, mine)
-        mine_term = adopters(1, mine, own, own * (mean - ineligible[mine]))
-        return mine_term, matches(-1, c.match[self.path], mass, gap)
-
-    def heads(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads(c)[self.pairs.member_eligible] * self._parts(c)[4]
-
-    def heads_at_base(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads_at_base(c)[self.pairs.member_eligible] * self._parts(c)[4]
-
-    def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        _, _, ineligible, n_ineligible, shares, _ = self._parts(c)
-        units, away, weight = [], [], []
-        for m, there, mass in zip(term.at, term.mask, term.n, strict=True):
-            e, i = self.pairs.member_eligible[m], self.pairs.member_ineligible[m]
-            share = shares[m] * there
-            per = _divide(mass, n_ineligible[m]) * there
-            for cell, factor, level, sign in ((e, share, ineligible[m] + centre, 1.0), (i, per, ineligible[m], -1.0)):
-                who = np.flatnonzero(self.sums.of == cell)
-                change, seen = self.sums.changes(who, c)
-                w = np.where(seen, self.sums.weights[who, None], 0.0) * factor
-                if sign > 0 and term.sign > 0:
-                    w *= self.sums.share(who, c)
-                units.append(who)
-                away.append(sign * w * (change - level))
-                weight.append(w if sign > 0 else np.zeros_like(w))
-        return np.concatenate(units), np.concatenate(away), np.concatenate(weight)
-
-
-def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(top, below, out=np.zeros_like(top), where=below > 0)

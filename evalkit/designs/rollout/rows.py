@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from evalkit.designs.rollout.contrast import Block, Contrast, Reader
-from evalkit.designs.rollout.readers import Within, coefficients
-from evalkit.designs.rollout.states import Pairs
+from evalkit.designs.rollout.contrast import Block, Contrast
+from evalkit.designs.rollout.readers import Side
 from evalkit.designs.rollout.sums import Sums
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
@@ -76,8 +75,7 @@ def whole(heads: np.ndarray) -> np.ndarray:
 
 def _reasons(contrast: Contrast, heads: Heads, nobody_like: str) -> np.ndarray:
     """(H, T) why a row has no number, "" where it has one. nobody_like: words for adopters without a match."""
-    sums = getattr(contrast.reader, "sums", None)
-    unseen = NOT_SEEN if sums is None or sums.usable is None else NO_COVARIATES
+    unseen = NOT_SEEN if contrast.reader.sums.usable is None else NO_COVARIATES
     nobody = heads.seen + heads.missing == 0
     checks = [contrast.mass > 0, nobody, heads.seen == 0, contrast.without_base == heads.seen]
     return np.select(checks, np.array(["", NO_WEIGHT, unseen, NO_BASE], dtype=object), nobody_like)
@@ -135,7 +133,7 @@ def cell_weights(contrast: Contrast, rows: np.ndarray, matrix: np.ndarray | None
     """
     at = np.full(contrast.mass.size, -1)
     at[rows] = np.arange(len(rows))
-    sides = _sides(contrast.reader)
+    sides = contrast.reader.sides()
     pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at, sides)]
     joined = [np.concatenate(x) for x in zip(*pieces, strict=True)] if pieces else [np.empty(0, int)] * 8
     keys, weight = np.stack(joined[:-1]).astype(np.int64), joined[-1].astype(float)
@@ -168,33 +166,7 @@ def _combined(keys: np.ndarray, weight: np.ndarray, matrix: np.ndarray) -> tuple
     return np.concatenate([k for k, _ in out], axis=1), np.concatenate([w for _, w in out])
 
 
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """Lines of a reader as cells of paths. path, cluster: (c,) of each cell; gather: (c, lines) which lines a cell
-    sums; taken_off: whether it is the ineligible of pairs, who are taken off the eligible."""
-
-    path: np.ndarray
-    cluster: np.ndarray
-    gather: sparse.csc_array
-    taken_off: bool = False
-
-
-def _sides(reader: Reader) -> list[_Side]:
-    """Cells as they are, or pairs as the eligible and the ineligible: many pairs share a path, and add up."""
-    pairs: Pairs | None = getattr(reader, "pairs", None)
-    if pairs is None:
-        return [_Side(reader.path, reader.cluster, sparse.eye_array(len(reader.path), format="csc"))]
-    out = []
-    for of, taken_off in ((pairs.eligible, False), (pairs.ineligible, True)):
-        both = np.stack([of[reader.path], reader.cluster])
-        (path, cluster), code = np.unique(both, axis=1, return_inverse=True)
-        lines = np.arange(both.shape[1])
-        gather = sparse.csc_array((np.ones(len(lines)), (code.ravel(), lines)), shape=(len(path), len(lines)))
-        out.append(_Side(path, cluster, gather, taken_off))
-    return out
-
-
-def _block_cells(contrast: Contrast, b: Block, at: np.ndarray, sides: list[_Side]) -> list[tuple]:
+def _block_cells(contrast: Contrast, b: Block, at: np.ndarray, sides: list[Side]) -> list[tuple]:
     """Columns of the cells of one block: row, path, cluster, period, base, window, sign, weight."""
     c, (share, _) = b.comparison, contrast.weights(b)
     columns = at[b.line * contrast.n_periods : (b.line + 1) * contrast.n_periods]
@@ -217,48 +189,123 @@ def rows_of(paths: Paths) -> Rows:
     return Rows(paths.units, {name: (level.codes, level.names) for name, level in paths.levels.items()})
 
 
+@dataclass(frozen=True, eq=False)
+class WithoutEach:
+    """Refits of some rows of a contrast without each cluster, made when called."""
+
+    contrast: Contrast
+    rows: np.ndarray
+
+    def __call__(self) -> Replicates:
+        return by_cell(self.contrast).replicates(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class CellsOf:
+    """Cells that some rows of a contrast use, or combinations of them, made when called; see `cell_weights`."""
+
+    contrast: Contrast
+    rows: np.ndarray
+
+    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+        return cell_weights(by_cell(self.contrast), self.rows, matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitRows:
+    """Influence of units on some rows of a contrast, made when called."""
+
+    contrast: Contrast
+    rows: np.ndarray
+
+    def __call__(self) -> np.ndarray:
+        return self.contrast.unit_rows(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """(n, T + 1) weighted deviations of units from the mean of their path, and their weights, made when called."""
+
+    sums: Sums
+
+    def __call__(self) -> np.ndarray:
+        w = self.sums.weights[:, None]
+        return np.hstack([w * (self.sums.values - self.sums.mean[self.sums.of]), w])
+
+
 def assemble(contrast: Contrast, naming: Naming) -> Estimate:
     """An Estimate with one row for each (cohort, period) that the rollout asks for."""
     rows = np.flatnonzero(contrast.possible.ravel())
-    k = len(rows)
-    source = _source(contrast, rows)
-    level = contrast.reader.level
+    return estimate_of(
+        contrast, rows, contrast.value.ravel()[rows], labels(contrast, naming, rows), _source(contrast, rows),
+        WithoutEach(contrast, rows),
+    )  # fmt: skip
+
+
+def estimate_of(
+    contrast: Contrast,
+    rows: np.ndarray,
+    value: np.ndarray,
+    table: pd.DataFrame,
+    source: Source,
+    replicate: Callable[[], Replicates],
+) -> Estimate:
+    """An Estimate of `rows`; source: influence on their values, then on their masses, which are in the table."""
+    k, level = len(rows), contrast.reader.level
     return Estimate(
-        value=contrast.value.ravel()[rows],
-        mass=contrast.mass.ravel()[rows],
-        labels=labels(contrast, naming, rows),
+        value=value, mass=table["mass"].to_numpy(copy=True), labels=table,
         value_parts=Influence(((source, np.eye(2 * k)[:, :k]),), level),
         mass_parts=Influence(((source, np.eye(2 * k)[:, k:]),), level),
-        arms=arms(contrast, rows),
-        replicate=lambda: by_cell(contrast).replicates(rows),
-        cells=lambda matrix=None: cell_weights(by_cell(contrast), rows, matrix),
-    )
-
-
-def by_path(contrast: Contrast) -> bool:
-    """Whether groups are whole paths of units that are each a cluster."""
-    return isinstance(contrast.reader, Within) and contrast.reader.sums.by_path
+        arms=arms(contrast, rows), replicate=replicate, cells=CellsOf(contrast, rows),
+    )  # fmt: skip
 
 
 def by_cell(contrast: Contrast) -> Contrast:
     """The same contrast with groups no larger than clusters, as refits and cell weights need."""
-    if not isinstance(contrast.reader, Within) or not contrast.reader.sums.by_path:
-        return contrast
-    return Contrast(contrast.plan, Within(contrast.reader.sums.split()))
+    return Contrast(contrast.plan, contrast.reader.by_cell()) if contrast.reader.by_path else contrast
 
 
 def _source(contrast: Contrast, rows: np.ndarray) -> Source:
-    table = rows_of(contrast.reader.paths)
-    if isinstance(contrast.reader, Within) and contrast.reader.sums.by_path:
-        sums = contrast.reader.sums
-        return PathSource(table, sums.paths.path, coefficients(contrast, sums, rows), _moments(sums), lambda: _z(sums))
-    reader = contrast.reader
-    return GroupSource(table, contrast.totals(rows), reader.level, reader.cluster, lambda: contrast.unit_rows(rows))
+    table, reader = rows_of(contrast.reader.paths), contrast.reader
+    if not reader.by_path:
+        return GroupSource(table, contrast.totals(rows), reader.level, reader.cluster, UnitRows(contrast, rows))
+    sums = reader.sums
+    return PathSource(table, sums.paths.path, _coefficients(contrast, rows), _moments(sums), Deviations(sums))
 
 
-def _z(sums: Sums) -> np.ndarray:
-    w = sums.weights[:, None]
-    return np.hstack([w * (sums.values - sums.mean[sums.of]), w])
+def _coefficients(contrast: Contrast, rows: np.ndarray) -> np.ndarray:
+    """(P, 2k, T + 1) coefficients on (w (Y - path mean), w) when groups are whole paths of lone units."""
+    sums = contrast.reader.sums
+    paths, periods = len(sums.path), contrast.n_periods
+    value = np.zeros((paths, *contrast.mass.shape, periods + 1))
+    mass = np.zeros((paths, *contrast.mass.shape))
+    for b in contrast.blocks:
+        c, (share, unit) = b.comparison, contrast.weights(b)
+        change = _difference(c.base, c.window)
+        centre = sums.mean @ change.T
+        for term, mean in zip(b.terms, b.means, strict=True):
+            per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
+            for q, there in zip(term.at, term.mask, strict=True):
+                weight = term.sign * per_mass * there
+                value[q, b.line, :, :-1] += weight[:, None] * change
+                value[q, b.line, :, -1] += weight * (centre[q] - mean)
+        value[c.adopters, b.line, :, -1] += unit * (b.effect - np.nan_to_num(contrast.value[b.line]))
+        mass[c.adopters, b.line] += b.ok
+    k = len(rows)
+    out = np.zeros((paths, 2 * k, periods + 1))
+    out[:, :k] = value.reshape(paths, -1, periods + 1)[:, rows]
+    out[:, k:, -1] = mass.reshape(paths, -1)[:, rows]
+    return out
+
+
+def _difference(base: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """(T, T) matrix that takes a unit's outcomes to its changes; zero rows without a base."""
+    periods = len(base)
+    out = np.zeros((periods, periods))
+    for t in np.flatnonzero(base >= 0):
+        out[t, t] += 1.0
+        out[t, base[t] - window[t] + 1 : base[t] + 1] -= 1.0 / window[t]
+    return out
 
 
 def _moments(sums: Sums) -> np.ndarray:
@@ -282,7 +329,7 @@ def arms(contrast: Contrast, rows: np.ndarray) -> Arms:
     """Clusters with weight in each row; whole paths stand for as many clusters as they have units."""
     reader, groups = contrast.reader, contrast.n_groups
     exposed, comparison = (contrast.incidence(sign).reshape(groups, -1)[:, rows] for sign in (1, -1))
-    if isinstance(reader, Within) and reader.sums.by_path:
+    if reader.by_path:
         return Arms(exposed, comparison, reader.sums.people)
     clusters = len(reader.paths.levels[reader.level].names)
     if groups == clusters and len(np.unique(reader.cluster)) == groups:
@@ -292,6 +339,3 @@ def arms(contrast: Contrast, rows: np.ndarray) -> Arms:
     for arm, incidence in zip(both, (exposed, comparison), strict=True):
         np.logical_or.at(arm, reader.cluster, incidence)
     return Arms(both[0], both[1], np.ones(clusters, dtype=int))
-
-
-__all__ = ["Naming", "Replicates", "arms", "assemble", "by_cell", "by_path", "rows_of"]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.entry import by_arrival, named
-from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, is_small, make_plan
+from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, StartOptions, is_small
 from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import NO_MATCH, Naming, assemble
+from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.states import exposure_states
 from evalkit.designs.rollout.sums import Sums
-from evalkit.designs.rollout.two_group import ADJUSTMENTS
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice, check_periods
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
@@ -26,7 +26,7 @@ OTHERS = {
 
 
 @dataclass(frozen=True)
-class StaggeredRollout:
+class StaggeredRollout(StartOptions):
     """Group-time effects of one component, ATT_k(g, t).
 
     ATT_k(g, t | s) = E[Y_t - Y_b | adopters of k at g, others' path s]
@@ -58,23 +58,14 @@ class StaggeredRollout:
     starts the component after a period without it.
     """
 
-    comparison: str = "not_yet"
-    others: str = "same"
-    adjust: str | None = None
-    base: str = "varying"
-    base_window: int = 1
-    anticipation: int = 0
-    horizon: int | None = None
-    lookback: int = 0
     compare: str = "within"
     outcome: str | None = None
     arrival: int | None = None
 
     def __post_init__(self) -> None:
-        self.rules  # noqa: B018 - an impossible option is refused when the design is made
+        super().__post_init__()
         if self.arrival is not None:
             check_periods("arrival", self.arrival, 1)
-        check_choice("adjust", self.adjust, ADJUSTMENTS)
         check_choice("compare", self.compare, ("within", "cross_sections"))
         if self.adjust is not None and self.compare != "within":
             raise OptionError("adjust needs compare='within': each unit's covariates are read at its own base.")
@@ -82,13 +73,7 @@ class StaggeredRollout:
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return self.rules.traits("parallel trends", LEADS_AND_OTHERS)
-
-    @property
-    def rules(self) -> Rules:
-        return Rules(
-            self.comparison, self.others, self.base, self.base_window, self.anticipation, self.horizon, self.lookback
-        )
+        return replace(self.rules.traits("parallel trends", LEADS_AND_OTHERS), by_arrival=True)
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of the component with its matches, on paths split by `arrival` where asked; sees no outcome."""
