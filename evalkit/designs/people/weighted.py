@@ -39,6 +39,7 @@ from evalkit.designs.people.weighting import (
 from evalkit.designs.protocol import Basis, Traits
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
+from evalkit.show.words import of_people
 from evalkit.study import Study
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class WeightedComparison(AmongPeople):
         people, y = (people, y) if not unseen else (people.take(seen), y[seen])
         if self.method == "aipw" and self.folds > 1 and len(people) < SMALL:
             warnings.warn(
-                f"With {len(people)} people the answer of cross-fitting moves with the split. The median over "
+                f"With {of_people(len(people))} the answer of cross-fitting moves with the split. The median over "
                 f"{self.repeats} splits is given; folds=1 fits on everybody.",
                 EvalkitWarning,
                 stacklevel=2,
@@ -245,7 +246,8 @@ def _least(people: People) -> int:
 def _too_few(people: People) -> str:
     need = _least(people)
     one, zero = int(people.exposed.sum()), int((~people.exposed).sum())
-    return f"no combination of the others has {need} people in both arms ({one} exposed, {zero} comparison in all)"
+    both = f"{of_people(one, 'exposed')}, {of_people(zero, 'comparison')}"
+    return f"no combination of the others has {need} people in both arms ({both} in all)"
 
 
 def _problems(d: WeightedComparison) -> list[Problem]:
