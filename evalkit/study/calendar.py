@@ -65,13 +65,13 @@ def calendar_kind(values: np.ndarray) -> str:
     return "day" if days else ""
 
 
-def period_order(values: np.ndarray) -> np.ndarray:
-    """Positions in time of distinct period values, for sorting; NaN where unreadable."""
+def period_positions(values: np.ndarray) -> np.ndarray:
+    """Positions of distinct period values on the line of the calendar that they make; NaN where unreadable."""
+    if values.dtype.kind in "iuf":
+        return values.astype(np.float64)
+    if values.dtype.kind == "M":
+        return values.astype("datetime64[ns]").astype(np.int64) / 86_400e9
     kind = calendar_kind(values)
-    if values.dtype.kind in "iufM":
-        return (
-            values.astype(np.float64) if values.dtype.kind != "M" else values.astype("datetime64[ns]").astype(np.int64)
-        )
     return np.array([_place(v, kind) for v in values], dtype=np.float64)
 
 
@@ -81,7 +81,7 @@ def make_calendar(values: np.ndarray, every: float | None = None) -> Calendar:
     every: length of a period; default is the usual step between periods.
     """
     kind = calendar_kind(values)
-    start = _positions(values, kind)
+    start = period_positions(values)
     steps = np.diff(start)
     step = float(every) if every else _usual_step(steps, kind)
     last = start[-1] + (step if step else 1.0)
@@ -100,14 +100,6 @@ def _usual_step(steps: np.ndarray, kind: str) -> float:
     if not len(steps):
         return 1.0
     return float(np.median(steps)) if kind == "day" else float(steps.min())
-
-
-def _positions(values: np.ndarray, kind: str) -> np.ndarray:
-    if values.dtype.kind in "iuf":
-        return values.astype(np.float64)
-    if values.dtype.kind == "M":
-        return values.astype("datetime64[ns]").astype(np.int64) / 86_400e9
-    return np.array([_place(v, kind) for v in values], dtype=np.float64)
 
 
 def _own_kind(value: object) -> str:
@@ -171,7 +163,7 @@ def complete(values: np.ndarray, every: float) -> tuple[np.ndarray, np.ndarray] 
     None when the given periods are not a whole number of steps apart.
     """
     kind = calendar_kind(values)
-    start = _positions(values, kind)
+    start = period_positions(values)
     steps = (start - start[0]) / every
     place = np.round(steps).astype(np.intp)
     if np.abs(steps - place).max() > 1e-6 or len(np.unique(place)) < len(place):

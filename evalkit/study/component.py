@@ -1,4 +1,4 @@
-"""One part of the programme: what it is called, when it was on, whom it can reach."""
+"""Components (what they are called, when they were on, whom they can reach) and outcomes (what is hoped to change)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import get_args
 
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
 from evalkit.study.frame import Table
-from evalkit.vocabulary import Dates, PartPeriod
+from evalkit.vocabulary import OUTCOME_KINDS, Better, Dates, OutcomeKind, PartPeriod
 
+_UNITS = {
+    "share": "percentage points",
+    "count": "events for each unit and period",
+    "score": "points",
+    "log": "per cent",
+    "money": "pounds",
+}
 CARD = ("why", "materials", "procedures", "who", "how", "where", "when", "how_much", "tailoring", "modifications",
         "planned", "actual")  # fmt: skip
 """Keys of a component's card: the items of TIDieR besides the name (Hoffmann and others 2014, BMJ 348)."""
@@ -66,7 +73,7 @@ class Component:
             object.__setattr__(self, "bins", tuple(self.bins))
         if isinstance(self.card, Mapping):
             object.__setattr__(self, "card", dict(self.card))
-        raise_problems(_problems(self), OptionError)
+        raise_problems(_component_problems(self), OptionError)
 
     @property
     def by_spells(self) -> bool:
@@ -74,17 +81,12 @@ class Component:
         return self.adoption is not None
 
 
-def _problems(c: Component) -> Iterator[Problem]:
+def _component_problems(c: Component) -> Iterator[Problem]:
     where = f"component {c.name!r}"
     if not isinstance(c.name, str) or not c.name.strip():
         yield Problem(f"A component's name is {c.name!r}", next="Give each component a short name in words.")
-    for name, value, allowed in (
-        ("part_period", c.part_period, get_args(PartPeriod)),
-        ("dates", c.dates, get_args(Dates)),
-    ):
-        if value not in allowed:
-            listed = ", ".join(map(repr, allowed))
-            yield Problem(f"{name}={value!r} is not a choice", where, f"Use one of: {listed}.")
+    yield from _wrong_choice("part_period", c.part_period, get_args(PartPeriod), where)
+    yield from _wrong_choice("dates", c.dates, get_args(Dates), where)
     if not is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
         yield Problem(f"lag={c.lag!r}", where, "A lag is a whole number of periods, 0 or more.")
     if c.unit_cost is not None and (not is_number(c.unit_cost) or c.unit_cost < 0):
@@ -111,3 +113,45 @@ def _increasing(bins: object) -> bool:
     if not isinstance(bins, tuple) or not bins or not all(is_number(b) for b in bins):
         return False
     return bins[0] > 0 and all(a < b for a, b in pairwise(bins))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An outcome column of the panel.
+
+    label: words for people; the column when not given.
+    kind: how its effects are said: "share" (0 to 1), "count", "score", "log" or "money".
+    better: "higher" or "lower".
+    matters: the smallest effect worth having, in the column's own unit; without it
+        a lack of effect is never claimed.
+
+    Raises `OptionError` that lists everything wrong with the choices.
+    """
+
+    column: str
+    label: str = ""
+    kind: OutcomeKind = "score"
+    better: Better = "higher"
+    matters: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label or str(self.column))
+        raise_problems(_outcome_problems(self), OptionError)
+
+    @property
+    def unit(self) -> str:
+        """The unit of an effect, in words."""
+        return _UNITS[self.kind]
+
+
+def _outcome_problems(o: Outcome) -> Iterator[Problem]:
+    where = f"outcome {o.column!r}"
+    yield from _wrong_choice("kind", o.kind, OUTCOME_KINDS, where)
+    yield from _wrong_choice("better", o.better, get_args(Better), where)
+    if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
+        yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
+
+
+def _wrong_choice(name: str, value: object, allowed: tuple[str, ...], where: str) -> Iterator[Problem]:
+    if value not in allowed:
+        yield Problem(f"{name}={value!r} is not a choice", where, f"Use one of: {', '.join(map(repr, allowed))}.")

@@ -76,10 +76,10 @@ def expose(
 def _groups(codes: np.ndarray, reach: np.ndarray | None) -> Groups:
     """Level x reach; when every unit is its own group nothing is looked up."""
     n = len(codes)
+    own = n > 0 and codes[-1] == n - 1 and bool((codes == np.arange(n)).all())
     if reach is None or reach.all():
-        own = n > 1 and codes[-1] == n - 1 and bool((codes == np.arange(n)).all())
-        return Groups(None if own else codes, np.arange(int(codes.max()) + 1), None)
-    if n and codes[-1] == n - 1 and bool((codes == np.arange(n)).all()):
+        return Groups(None if own and n > 1 else codes, np.arange(int(codes.max()) + 1), None)
+    if own:
         return Groups(None, codes, reach)
     pair = codes.astype(np.int64) * 2 + reach
     there = np.bincount(pair, minlength=2 * (int(codes.max()) + 1)) > 0
@@ -101,14 +101,10 @@ def _column_doses(
     places = ", ".join(f"{level.names[groups.level[g]]} in {setting.calendar.values[t]}" for g, t in differs[:5])
     more = f" and {len(differs) - 5} more" if len(differs) > 5 else ""
     whom = f" among those whom {component.reach!r} marks" if component.reach else ""
-    return None, [
-        Problem(
-            f"Exposure {component.exposure or component.name!r} differs within one {name!r} and period{whom}: "
-            f"{places}{more}",
-            f"component {component.name!r}",
-            "Set assigned_at to the level at which it was decided, or reach to the column that says whom it can reach.",
-        )
-    ]
+    exposure = component.exposure or component.name
+    what = f"Exposure {exposure!r} differs within one {name!r} and period{whom}: {places}{more}"
+    advice = "Set assigned_at to the level at which it was decided, or reach to the column that says whom it can reach."
+    return None, [Problem(what, f"component {component.name!r}", advice)]
 
 
 def _column_table(
@@ -119,48 +115,31 @@ def _column_table(
     values: (N,) one a row of the panel. group: (n,) group of each unit; None when
     each unit is its own.
     """
-    none = np.empty((0, 2), dtype=np.intp)
+    grid, seen = index.grid(values), index.seen
     if group is None:
-        return index.grid(values), none
-    if index.seen is None:
-        grid = index.grid(values)
+        return grid, np.empty((0, 2), dtype=np.intp)
+    if seen is None:
         member = np.zeros(n_groups, dtype=np.intp)
         member[group[::-1]] = np.arange(len(group))[::-1]
         table = grid[member]
         differs = grid != table[group]
     else:
-        grid = index.grid(values)
-        have = index.seen
-        i, t = np.nonzero(have)
+        i, t = np.nonzero(seen)
         table = np.full((n_groups, grid.shape[1]), np.nan)
         table[group[i], t] = grid[i, t]
-        differs = have & (grid != table[group])
-    if not differs.any():
-        return table, none
+        differs = seen & (grid != table[group])
     i, t = np.nonzero(differs)
     return table, np.unique(np.column_stack([group[i], t]), axis=0)
 
 
 def _read_doses(table: np.ndarray, bins: tuple[float, ...] | None) -> Doses:
     """Doses of a column: fractions that stand alone in an on-off series are part periods."""
-    if bins is None and _isolated_fractions(table):
-        part = (table > 0) & (table < 1)
-        return Doses(
-            np.where(part, 0.0, table),
-            np.where(part, 1.0, table),
-            np.where(part, table >= 0.5, table),
-            table,
-        )
-    return Doses.whole(table)
-
-
-def _isolated_fractions(table: np.ndarray) -> bool:
-    if table.dtype.kind != "f" or table.shape[1] < 2:
-        return False
+    if bins is not None or table.dtype.kind != "f" or table.shape[1] < 2:
+        return Doses.whole(table)
     part = (table > 0) & (table < 1)
-    if not part.any() or np.nanmax(table) > 1:
-        return False
-    return not (part[:, 1:] & part[:, :-1]).any()
+    if not part.any() or np.nanmax(table) > 1 or (part[:, 1:] & part[:, :-1]).any():
+        return Doses.whole(table)
+    return Doses(np.where(part, 0.0, table), np.where(part, 1.0, table), np.where(part, table >= 0.5, table), table)
 
 
 def _warn_of_strays(component: Component, setting: Setting, values: np.ndarray) -> None:
@@ -198,10 +177,5 @@ def _check_always_on(component: Component, doses: Doses, level: Level, groups: G
     if not len(varies):
         return []
     places = ", ".join(str(level.names[groups.level[g]]) for g in varies[:5])
-    return [
-        Problem(
-            f"It is registered as always on, but its exposure changes over time in {len(varies)} places ({places})",
-            f"component {component.name!r}",
-            "Drop always_on, or the exposure.",
-        )
-    ]
+    what = f"It is registered as always on, but its exposure changes over time in {len(varies)} places ({places})"
+    return [Problem(what, f"component {component.name!r}", "Drop always_on, or the exposure.")]

@@ -10,6 +10,7 @@ import glob
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -71,9 +72,7 @@ class FileSource:
     @property
     def n_rows(self) -> int:
         if all(_is_parquet(f) for f in self.files):
-            import pyarrow.parquet as pq
-
-            return sum(pq.read_metadata(f).num_rows for f in self.files)
+            return sum(_parquet().read_metadata(f).num_rows for f in self.files)
         return len(self.column(self.columns[0]))
 
     def prefetch(self, names: Iterable[str]) -> None:
@@ -148,12 +147,17 @@ def _is_parquet(file: Path) -> bool:
     return file.suffix.lower() in (".parquet", ".pq")
 
 
+def _parquet() -> ModuleType:
+    """pyarrow's reader of Parquet files, imported when the first one is read."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet
+
+
 def _heading(file: Path, where: str) -> tuple[str, ...]:
     try:
         if _is_parquet(file):
-            import pyarrow.parquet as pq
-
-            return tuple(pq.read_schema(file).names)
+            return tuple(_parquet().read_schema(file).names)
         return tuple(str(c) for c in pd.read_csv(file, nrows=0).columns)
     except (pa.ArrowException, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise StudyError(
@@ -164,9 +168,7 @@ def _heading(file: Path, where: str) -> tuple[str, ...]:
 def _read_columns(file: Path, names: list[str], where: str) -> pd.DataFrame:
     try:
         if _is_parquet(file):
-            import pyarrow.parquet as pq
-
-            return pq.read_table(file, columns=names).to_pandas()
+            return _parquet().read_table(file, columns=names).to_pandas()
         return pd.read_csv(file, usecols=names, low_memory=False)
     except (pa.ArrowException, OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
         raise StudyError(f"{where}: columns {', '.join(names)} of {file.name} cannot be read ({error}).") from None

@@ -6,7 +6,6 @@ row; all others are factorised once and scattered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +13,8 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError, OutcomeError, Problem, StudyError, raise_problems, suggest
 from evalkit.show.words import count_words
+from evalkit.study.calendar import period_positions
 from evalkit.study.frame import Columns, Source, key_array, numbers, say_rows, wrong_rows
-
-Order = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,37 +85,29 @@ class Index:
 
     def changed_rows(self, codes: np.ndarray) -> np.ndarray:
         """Positions of the rows in which a column of codes differs from the first row of their unit."""
-        if self.position is None:
-            grid = codes.reshape(self.shape)
-            return np.flatnonzero((grid != grid[:, :1]).ravel())
-        differ = (self.position >= 0) & (codes[self.position] != self.first(codes)[:, None])
-        return np.sort(self.position[differ])
+        return np.sort(self.rows[self._differs(codes)])
 
     def changes(self, codes: np.ndarray) -> np.ndarray:
         """(n,) whether a column of codes changes within a unit."""
+        return np.asarray(self._differs(codes).any(axis=1))
+
+    def _differs(self, codes: np.ndarray) -> np.ndarray:
         if self.position is None:
             grid = codes.reshape(self.shape)
-            return (grid != grid[:, :1]).any(axis=1)
-        first = self.first(codes)
-        have = self.position >= 0
-        return (have & (codes[self.position] != first[:, None])).any(axis=1)
+            return grid != grid[:, :1]
+        return (self.position >= 0) & (codes[self.position] != self.first(codes)[:, None])
 
 
-def build_index(unit: pd.Series, period: pd.Series | None, order: Order) -> tuple[Index | None, np.ndarray]:
-    """The grid of a panel and the rows that repeat a unit and period.
-
-    order: function of the distinct period values that gives their positions in time.
-    Returns (None, rows) when any row is a duplicate.
-    """
+def build_index(unit: pd.Series, period: pd.Series | None) -> tuple[Index | None, np.ndarray]:
+    """The grid of a panel and the rows that repeat a unit and period; (None, rows) when any row is a duplicate."""
     u, names = key_array(unit)
     p, stamps = (np.zeros(len(u), dtype=np.int8), np.array([0])) if period is None else key_array(period)
     grid = _sorted_grid(u, p)
     if grid is not None:
-        ids, keys = grid
-        rank = order(stamps[keys] if stamps is not None else keys)
-        if (np.diff(rank) > 0).all():
-            return _in_unit_order(ids, names, stamps[keys] if stamps is not None else keys)
-    return _scattered(u, names, p, stamps, order)
+        ids, keys = grid[0], grid[1] if stamps is None else stamps[grid[1]]
+        if (np.diff(period_positions(keys)) > 0).all():
+            return _in_unit_order(ids, names, keys)
+    return _scattered(u, names, p, stamps)
 
 
 def _sorted_grid(u: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -136,23 +126,19 @@ def _sorted_grid(u: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] 
 
 
 def _in_unit_order(ids: np.ndarray, names: np.ndarray | None, keys: np.ndarray) -> tuple[Index, np.ndarray]:
-    none = np.empty(0, dtype=np.intp)
-    units = ids if names is None else names[ids]
-    if names is None and (ids[1:] > ids[:-1]).all():
-        return Index(units.copy(), keys.copy(), None), none
-    order = stable_order(units)
-    if (order == np.arange(len(order))).all():
-        return Index(units.copy(), keys.copy(), None), none
-    T = len(keys)
-    return Index(units[order], keys.copy(), order[:, None] * T + np.arange(T)), none
+    units = (ids if names is None else names[ids]).copy()
+    order, position = stable_order(units), None
+    if (np.diff(order) != 1).any():
+        units, position = units[order], order[:, None] * len(keys) + np.arange(len(keys))
+    return Index(units, keys.copy(), position), np.empty(0, dtype=np.intp)
 
 
 def _scattered(
-    u: np.ndarray, names: np.ndarray | None, p: np.ndarray, stamps: np.ndarray | None, order: Order
+    u: np.ndarray, names: np.ndarray | None, p: np.ndarray, stamps: np.ndarray | None
 ) -> tuple[Index | None, np.ndarray]:
     i, units = sorted_codes(u, names)
     t, keys = sorted_codes(p, stamps)
-    rank = np.argsort(order(keys), kind="stable")
+    rank = np.argsort(period_positions(keys), kind="stable")
     back = np.empty_like(rank)
     back[rank] = np.arange(len(rank))
     flat = i.astype(np.int64) * len(keys) + back[t]
@@ -228,24 +214,21 @@ def match(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
 
     Values are compared as they are; if that finds nothing, as text (1 and "1").
     """
-    found = pd.Index(known).get_indexer(pd.Index(wanted)) if pd.Index(known).is_unique else _first(wanted, known)
+    found = _first(pd.Index(wanted), pd.Index(known))
     if len(wanted) and (found < 0).all():
         found = _first(_as_text(wanted), _as_text(known))
     return found
 
 
-def _first(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
-    place: dict[object, int] = {}
-    for i, value in enumerate(known):
-        place.setdefault(value, i)
-    return np.array([place.get(w, -1) for w in wanted], dtype=np.intp)
+def _first(wanted: pd.Index, known: pd.Index) -> np.ndarray:
+    first = np.flatnonzero(~known.duplicated())
+    found = known[first].get_indexer(wanted)
+    return np.where(found >= 0, first[found], -1) if len(first) else found
 
 
-def _as_text(values: np.ndarray) -> np.ndarray:
-    return np.array(
-        [str(int(v)) if isinstance(v, (float, np.floating)) and float(v).is_integer() else str(v) for v in values],
-        dtype=object,
-    )
+def _as_text(values: np.ndarray) -> pd.Index:
+    whole = (isinstance(v, (float, np.floating)) and float(v).is_integer() for v in values)
+    return pd.Index([str(int(v)) if w else str(v) for v, w in zip(values, whole, strict=True)], dtype=object)
 
 
 def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -> list[Problem]:

@@ -9,11 +9,10 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, Problem, suggest
 from evalkit.study.calendar import Event
-from evalkit.study.component import Component
+from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns
 from evalkit.study.levels import Links
 from evalkit.study.money import Money
-from evalkit.study.outcome import Outcome
 
 
 @dataclass(frozen=True, eq=False, repr=False)

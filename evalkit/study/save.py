@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from html import escape
 from pathlib import Path
 
@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evalkit.study.component import CARD, Component
+from evalkit.study.component import CARD, Component, Outcome
 from evalkit.study.frame import Columns, Source
 from evalkit.study.money import TABLES
-from evalkit.study.outcome import Outcome
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
 from evalkit.study.spells import spells_of
@@ -115,13 +114,8 @@ def _money_and_events(study: Register, folder: Path) -> list[str]:
         if table is not None:
             lines += _table(name, {"table": _write(table, folder, name)})
     for e in study.events:
-        keys = {"label": e.label, "start": _moment(e.start), "end": _moment(e.end)}
-        lines += ["[[events]]", *_table("", keys)[1:]]
+        lines += ["[[events]]", *_table("", asdict(e))[1:]]
     return lines
-
-
-def _moment(value: object) -> object:
-    return value if value is None or isinstance(value, (int, float)) else str(value)
 
 
 def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> pd.DataFrame:

@@ -74,9 +74,7 @@ def cut_points(doses: Doses, bins: tuple[float, ...] | None) -> np.ndarray | Pro
 
 def is_plain(table: np.ndarray) -> bool:
     """Whether every value is 0 or 1."""
-    if table.dtype.kind == "b":
-        return True
-    if not table.size:
+    if table.dtype.kind == "b" or not table.size:
         return True
     if table.dtype.kind in "iu":
         return bool(table.min() >= 0 and table.max() <= 1)

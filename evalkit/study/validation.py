@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitWarning, Problem, first_rows, raise_problems, suggest
-from evalkit.study.calendar import Calendar, calendar_kind, complete, event_problems, make_calendar, period_order
+from evalkit.study.calendar import Calendar, calendar_kind, complete, event_problems, make_calendar
 from evalkit.study.exposure import Setting, expose
 from evalkit.study.frame import Columns, check_numbers, check_present, key_array, say_rows
 from evalkit.study.index import Index, build_index, by_row, check_fixed, check_people
@@ -74,18 +74,7 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
         reading.add("The panel has no rows", "panel", "Give one row for each unit and period.")
         reading.stop_if_any()
     values, fixed = _read_exposures(reading), _read_fixed(reading)
-    grid = _check_keys(reading) if base is None else base
-    if grid is None:
-        reading.stop_if_any()
-    assert grid is not None
-    not_matched = check_people(columns, grid, register.unit, _fixed_names(register))
-    reading.problems.extend(not_matched)
-    if not_matched:
-        reading.stop_if_any()
-    for name, read in fixed.items():
-        reading.problems.extend(check_fixed(name, read, columns, grid))
-    if not _levels_usable(reading, grid):
-        reading.stop_if_any()
+    grid = _check_grid(reading, fixed, _check_keys(reading) if base is None else base)
     index, levels, movers = _read_levels(reading, grid)
     setting = Setting(register, levels, index, make_calendar(index.keys, register.every))
     by_unit = {name: by_row(name, read, columns, index, register.unit) for name, read in fixed.items()}
@@ -96,6 +85,23 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     raise_problems(event_problems(register.events, setting.calendar))
     paths = _assemble(setting, exposed, by_unit.get(register.weights or ""))
     return Opened(grid, index, setting.calendar, paths, movers)
+
+
+def _check_grid(reading: _Reading, fixed: dict[str, np.ndarray], grid: Index | None) -> Index:
+    """The grid, with people, fixed columns and levels in order on it; else everything wrong so far is raised."""
+    if grid is None:
+        reading.stop_if_any()
+    assert grid is not None
+    register, columns = reading.register, reading.columns
+    not_matched = check_people(columns, grid, register.unit, _fixed_names(register))
+    reading.problems.extend(not_matched)
+    if not_matched:
+        reading.stop_if_any()
+    for name, read in fixed.items():
+        reading.problems.extend(check_fixed(name, read, columns, grid))
+    if not _levels_usable(reading, grid):
+        reading.stop_if_any()
+    return grid
 
 
 def _check_register(register: Register, columns: Columns, needed: list[tuple[str, str]]) -> list[Problem]:
@@ -193,7 +199,7 @@ def _check_keys(reading: _Reading) -> Index | None:
     period = columns.panel.column(register.period) if register.period else None
     if period is not None and not _is_calendar(reading, period):
         return None
-    index, repeated = build_index(columns.panel.column(register.unit), period, period_order)
+    index, repeated = build_index(columns.panel.column(register.unit), period)
     if index is None:
         what = " and ".join(keys.values())
         where, advice = say_rows(columns.panel, repeated), f"Keep one row for each {what}."

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from evalkit.synthetic.cutoff import later_period
 from evalkit.synthetic.knobs import turned
-
-if TYPE_CHECKING:
-    from evalkit.synthetic.partnership import Partnership
+from evalkit.synthetic.simulated import Simulated
 
 _WHAT = {
     "panel": "one row a person and period: outcomes",
@@ -35,7 +32,7 @@ _MONEY = (
 )
 
 
-def readme(made: Partnership, files: Mapping[str, str]) -> str:
+def readme(made: Simulated, files: Mapping[str, str]) -> str:
     """The page. files: table -> the file that holds it."""
     spec = made.spec
     sections = [
@@ -72,7 +69,7 @@ def readme(made: Partnership, files: Mapping[str, str]) -> str:
 _PROJECTS = "one row a project: effect and standard error"
 
 
-def command(made: Partnership) -> str:
+def command(made: Simulated) -> str:
     """The command that makes the same folder again."""
     knobs = turned(made.knobs, made.spec.settings[made.setting])
     size = f" --size {knobs.pop('size'):g}" if "size" in knobs else ""
@@ -80,7 +77,7 @@ def command(made: Partnership) -> str:
     return f"evalkit synth {made.name} --setting {made.setting} --seed {made.seed}{size}{words} --out FOLDER"
 
 
-def call(made: Partnership) -> str:
+def call(made: Simulated) -> str:
     """The call that makes the same partnership again."""
     knobs = turned(made.knobs, made.spec.settings[made.setting])
     words = "".join(f", {name}={value!r}" for name, value in knobs.items())
@@ -101,17 +98,17 @@ def _python(paid: bool) -> str:
         "import evalkit as ek",
         "",
         'study = ek.Study.load("study.toml")',
-        "print(ek.separability(study))             # which components can be told apart",
-        "evaluation = ek.evaluate(study)           # each by the strongest design that the rollout supports",
+        "print(ek.separability(study))  # which components can be told apart",
+        "evaluation = ek.evaluate(study)  # each by the strongest design that the rollout supports",
         'for sentence in evaluation.verdicts["sentence"]:',
         '    print("-", sentence)',
-        *(["print(evaluation.value)                   # what one more outcome cost"] if paid else []),
+        *(["print(evaluation.value)  # what one more outcome cost"] if paid else []),
         'ek.report(evaluation, "report")',
     ]
     return "\n".join(["```python", *lines, "```"])
 
 
-def _at_the_line(made: Partnership) -> str:
+def _at_the_line(made: Simulated) -> str:
     return (
         f"`cutoff.csv` holds everybody in programme places, chosen or not; `later` is the score in period "
         f"{later_period(made.spec)}. `margin` is below 0 for the lowest scores. What being chosen did at the line: "
@@ -119,7 +116,7 @@ def _at_the_line(made: Partnership) -> str:
     )
 
 
-def _envelope(made: Partnership) -> str:
+def _envelope(made: Simulated) -> str:
     return (
         "The truth was made by living the whole history again for every person under every combination of components "
         "on and off, with the same random numbers. `truth/effects.csv` has the averages: `last_in` (as it was, less "

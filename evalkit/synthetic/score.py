@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError
-
-if TYPE_CHECKING:
-    from evalkit.synthetic.partnership import Partnership
+from evalkit.synthetic.simulated import Simulated
 
 KEEP = ["component", "outcome", "verdict", "direction", "estimate", "conf_low", "conf_high", "design"]
 
 
-def score_table(partnership: Partnership, verdicts: Any) -> pd.DataFrame:
+def score_table(partnership: Simulated, verdicts: Any) -> pd.DataFrame:
     """One row a component and outcome, with `truth`, `truth_of`, `error`, `covered` and `claimed`.
 
     covered is missing where there is no interval. claimed: the verdict says that it made a difference.
@@ -32,7 +30,7 @@ def score_table(partnership: Partnership, verdicts: Any) -> pd.DataFrame:
     return out
 
 
-def _truth(partnership: Partnership, verdicts: Any, component: str, outcome: str) -> tuple[float, str]:
+def _truth(partnership: Simulated, verdicts: Any, component: str, outcome: str) -> tuple[float, str]:
     """The truth of the headline's own cells where there are any, else the effect on everybody reached."""
     if not isinstance(verdicts, pd.DataFrame):
         answer = verdicts.estimate(component, outcome)

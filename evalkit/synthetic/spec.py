@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evalkit.study.outcome import Better, OutcomeKind
+from evalkit.study.component import Better, OutcomeKind
 from evalkit.synthetic.knobs import Knobs
 
 PERSON = "person"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,12 +14,10 @@ from evalkit.study.money import TABLES
 from evalkit.synthetic.contract import Ledger
 from evalkit.synthetic.dictionary import dictionary, sealed_dictionary
 from evalkit.synthetic.readme import readme
+from evalkit.synthetic.simulated import Simulated
 from evalkit.synthetic.tables import panel_frame, people_frame, small_tables
 from evalkit.synthetic.truth import effects_table, pooled, regimes_table
 from evalkit.synthetic.world import make_world
-
-if TYPE_CHECKING:
-    from evalkit.synthetic.partnership import Partnership
 
 TRUTH = "truth"
 Tables = dict[str, pd.DataFrame]
@@ -27,7 +25,7 @@ TruthTables = tuple[pd.DataFrame, pd.DataFrame]
 EFFECT_KEYS = ["component_set", "outcome", "estimand", "population", "since_start"]
 
 
-def write_partnership(partnership: Partnership, folder: Path) -> Path:
+def write_partnership(partnership: Simulated, folder: Path) -> Path:
     """Write everything into `folder` (made if need be); returns the study file.
 
     Up to 25,000 people: `panel.parquet`, `people.csv`. More: `panel/`, `people.parquet` and `claims.parquet`, simulated
@@ -50,7 +48,7 @@ def write_partnership(partnership: Partnership, folder: Path) -> Path:
 _IN_PARTS = {"panel": "/*.parquet", "people": ".parquet", "claims": ".parquet"}
 
 
-def _write_whole(partnership: Partnership, folder: Path) -> tuple[Tables, TruthTables]:
+def _write_whole(partnership: Simulated, folder: Path) -> tuple[Tables, TruthTables]:
     """Write all tables of a partnership that fits into memory."""
     tables = dict(partnership.tables)
     if partnership.knobs.above_cut:
@@ -62,7 +60,7 @@ def _write_whole(partnership: Partnership, folder: Path) -> tuple[Tables, TruthT
     return tables, (truth.effects, truth.regimes)
 
 
-def _write_parts(partnership: Partnership, folder: Path) -> tuple[Tables, TruthTables]:
+def _write_parts(partnership: Simulated, folder: Path) -> tuple[Tables, TruthTables]:
     """Simulate and write one part after another; returns the tables (of the last part) and the pooled truth."""
     spec, knobs = partnership.spec, partnership.knobs
     (folder / "panel").mkdir(exist_ok=True)

@@ -13,8 +13,7 @@ import pytest
 import evalkit as ek
 from evalkit.designs.people.distances import Space, whiten
 from evalkit.designs.people.effect import own_arm_variance, regression, reuse_effect
-from evalkit.designs.people.nearest import Links
-from evalkit.designs.people.replacing import with_replacement
+from evalkit.designs.people.nearest import Links, with_replacement
 from evalkit.designs.people.score import fit_score
 
 DATA = Path(__file__).parent / "data"

@@ -224,3 +224,16 @@ def test_a_stray_number_in_a_column_of_zeros_and_ones_is_named():
 def test_doses_and_plain_columns_are_no_strays(cells, changes, recwarn):
     opened(rolled_out(nurse=cells), **changes)
     assert not [w for w in recwarn if issubclass(w.category, ek.EvalkitWarning)]
+
+
+def test_a_step_between_periods_is_a_number_above_0(panel):
+    for every in ("x", 0, -1):
+        with pytest.raises(ek.EvalkitError) as caught:
+            ek.Study(panel, unit="person", period="month", components=["nurse"], every=every)
+        assert str(caught.value) == f"every={every!r} (calendar). Give the number of steps between periods, above 0."
+
+
+def test_links_must_lead_to_a_column(panel):
+    links = ek.Links(pd.DataFrame({"from": ["a"], "to": ["A"], "weight": [1.0]}), to="boro")
+    with pytest.raises(ek.EvalkitError, match=r"no column 'boro' \(level 'x' leads to it\). Did you mean 'borough'"):
+        ek.Study(panel, unit="person", period="month", components=["nurse"], levels={"x": links})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +224,32 @@ def test_a_table_that_is_not_one_is_refused(folder):
     assert "one.parquet cannot be read as Parquet" in str(caught.value) and "people.csv cannot be read as CSV" in str(
         caught.value
     )
+
+
+def test_every_key_of_the_file_is_a_field_of_what_it_becomes(folder):
+    keys = {"zzz": "[study]", "zzy": "[components.nurse]", "zzx": "[outcomes.settled]", "zzw": "[levels.association]"}
+    text = TOML
+    for key, table in keys.items():
+        text = text.replace(f"{table}\n", f'{table}\n{key} = "a"\n')
+    (folder / "study.toml").write_text(text)
+    with pytest.raises(ek.EvalkitError) as caught:
+        ek.Study.load(folder)
+    listed = {line.split("'")[1]: line for line in str(caught.value).splitlines()[1:]}
+    assert listed.keys() == keys.keys() and all(f"table {table})" in listed[key] for key, table in keys.items())
+    assert listed["zzx"].endswith("The keys are: column, label, kind, better, matters.")
+    assert listed["zzw"].endswith("The keys are: links, to.")
+    assert "unit, period, cluster, covariates" in listed["zzz"] and "lag, bins, always_on" in listed["zzy"]
+
+
+def test_a_table_that_is_a_value_is_refused_in_words(folder):
+    (folder / "study.toml").write_text(TOML.replace("[components.keyworker]\nalways_on = true", "[components]\na = 3"))
+    with pytest.raises(
+        ek.EvalkitError, match=r"a = 3 cannot be used \(study.toml, table \[components\]\). It should be"
+    ):
+        ek.Study.load(folder)
+
+
+def test_nothing_heavy_is_imported_for_a_study():
+    heavy = ("scipy", "sklearn", "statsmodels", "matplotlib", "pydantic", "pyarrow.parquet")
+    program = f"import sys, evalkit; evalkit.Study; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"

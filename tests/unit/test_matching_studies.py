@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import evalkit as ek
+from evalkit.designs.people.methods import METHODS
 from evalkit.errors import NotIdentifiedError, OptionError
 
 
@@ -213,7 +216,7 @@ def test_few_sets_have_few_degrees_of_freedom():
 
 def test_without_replacement_pairs_are_not_independent_people():
     """Matched on a strong covariate, ignoring the pairs gives a plausible, wrong standard error."""
-    from evalkit.designs.people.effect import hc1
+    from evalkit.designs.people.estimating import hc1
 
     frame = several(2000)
     frame["y"] += 3 * frame["x"]
@@ -283,3 +286,45 @@ def test_every_design_keeps_the_protocol(design):
         design.outcome = "z"
     table = design.plan(study(several(300)).paths, "nurse").table
     assert {"exposed", "comparison", "status"} <= set(table.columns)
+
+
+PICKLED = [
+    *(ek.MatchedComparison(method=m, adjust="auto") for m in METHODS),
+    ek.MatchedComparison(replace=True), ek.MatchedComparison(replace=True, adjust="reg"),
+    *(ek.WeightedComparison(method=m, folds=1 if m == "aipw" else 5) for m in ("ipw", "entropy", "aipw")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cluster", [None, "borough"])
+@pytest.mark.parametrize("design", PICKLED, ids=lambda d: f"{type(d).__name__}-{d.method}")
+def test_estimates_pickle_with_their_refits(design, cluster):
+    frame = several(200).assign(x=lambda f: np.round(f["x"]))
+    people = study(frame, cluster=cluster) if cluster else study(frame)
+    est = design(people, "nurse")
+    back = pickle.loads(pickle.dumps(est))
+    assert est.replicate is not None or cluster is None
+    for kind in ("auto", "analytic"):
+        pd.testing.assert_frame_equal(back.to_frame(inference=kind), est.to_frame(inference=kind))
+    if est.replicate is not None:
+        np.testing.assert_array_equal(back.replicates.values, est.replicates.values)
+
+
+def test_a_matching_pickles_with_its_ties():
+    people = study(several(200).assign(x=lambda f: np.round(f["x"])))
+    matching = ek.MatchedComparison(replace=True).match(people, "nurse")
+    back = pickle.loads(pickle.dumps(matching))
+    pd.testing.assert_frame_equal(back.pairs, matching.pairs)
+    assert back.ties(draws=3) == matching.ties(draws=3)
+
+
+@pytest.mark.parametrize(
+    ("design", "rests_on", "checks"),
+    [
+        (ek.MatchedComparison(), {"matching"}, ()),
+        (ek.WeightedComparison(), {"weighting"}, ("score_form",)),
+        (ek.WeightedComparison(others="balanced"), {"weighting", "additivity"}, ("score_form",)),
+        (ek.RegressionDiscontinuity("x", 0.0), {"cutoff"}, ()),
+    ],
+)
+def test_traits_say_what_an_answer_rests_on(design, rests_on, checks):
+    assert (design.traits.rests_on, design.traits.checks) == (rests_on, checks)

@@ -51,6 +51,45 @@ def effective_size(w: np.ndarray) -> float:
     return float(w.sum() ** 2 / total) if total > 0 else 0.0
 
 
+def by_id(people: People, weight: np.ndarray) -> pd.Series:
+    """Weight of each person, by id."""
+    return pd.Series(weight, index=pd.Index(people.ids, name="id"), name="weight")
+
+
+def sample_table(people: People, weight: np.ndarray, used: str) -> pd.DataFrame:
+    """People, people with a weight (in a column called `used`) and effective sample size, by arm."""
+    rows = []
+    for arm, mine in (("exposed", people.exposed), ("comparison", ~people.exposed)):
+        w = weight[mine]
+        rows.append((arm, int(mine.sum()), int((w > 0).sum()), effective_size(w)))
+    return pd.DataFrame(rows, columns=["arm", "people", used, "effective"])
+
+
+def dropped_table(people: People, why: np.ndarray) -> pd.DataFrame:
+    """Who could have taken part and does not: id, arm, reason. why: (m,) texts, "" for those who do."""
+    out = why != ""
+    arm = np.where(people.exposed[out], "exposed", "comparison")
+    return pd.DataFrame({"id": people.ids[out], "arm": arm, "reason": why[out]})
+
+
+_WHOM = {
+    "ATT": "people who had it",
+    "ATC": "people who did not have it",
+    "ATE": "everybody",
+    "ATO": "people who might as well have had it as not",
+}
+
+
+def speaks_for(estimand: str, kept: int, total: int, who: str) -> str:
+    """Whom an answer speaks for, with counts where not all of them can be compared. who: what is so of those who can
+    be."""
+    whom = _WHOM[estimand]
+    if kept == total:
+        return whom
+    some, lost = "people" if estimand == "ATE" else whom, total - kept
+    return f"those {some} who {who}: {kept} of {total}; for the other {lost} these data cannot say"
+
+
 def balance_table(
     people: People, x: np.ndarray, names: tuple[str, ...], weights: np.ndarray, estimand: str
 ) -> pd.DataFrame:

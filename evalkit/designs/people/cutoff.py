@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
-import numbers
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.people.estimating import cluster_level, outcome_of
-from evalkit.designs.people.people import People, Support, Who, gather, support_of
-from evalkit.errors import NotIdentifiedError, OptionError, Problem, check_choice, raise_problems
+from evalkit.designs.people.estimating import AmongPeople, as_tuples, cluster_level, is_number, wrong_choices
+from evalkit.designs.people.people import People, Who
+from evalkit.designs.protocol import Traits
+from evalkit.errors import NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.intervals import Interval, check_level
 from evalkit.study import Study
-from evalkit.study.paths import Paths
+
+if TYPE_CHECKING:
+    from rdrobust.funs import rdrobust_output as RDRobust
 
 KERNELS = {"triangular": "tri", "epanechnikov": "epa", "uniform": "uni"}
 FEWEST = 20
@@ -54,7 +56,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class RegressionDiscontinuity:
+class RegressionDiscontinuity(AmongPeople):
     """The effect at a cut-off of a score, by local polynomials on either side (the package rdrobust).
 
     score: column, read when covariates are. cutoff: its value at which the component switches.
@@ -75,27 +77,20 @@ class RegressionDiscontinuity:
     kernel: str = "triangular"
     degree: int = 1
     covariates: tuple[str, ...] = ()
-    outcome_period: Any = None
-    covariate_period: Any = None
+    outcome_period: object = None
+    covariate_period: object = None
     compare: str = "level"
     level: float = 0.95
     outcome: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.covariates, (list, str)):
-            chosen = (self.covariates,) if isinstance(self.covariates, str) else tuple(self.covariates)
-            object.__setattr__(self, "covariates", chosen)
-        problems = []
-        for name, allowed in (("kernel", KERNELS), ("compare", ("level", "change"))):
-            try:
-                check_choice(name, getattr(self, name), allowed)
-            except OptionError as error:
-                problems.append(Problem(str(error).rstrip(".")))
-        if not (_is_number(self.cutoff) and np.isfinite(self.cutoff)):
+        as_tuples(self, ("covariates",), ("covariates",))
+        problems = wrong_choices(self, {"kernel": KERNELS, "compare": ("level", "change")})
+        if not (is_number(self.cutoff) and np.isfinite(self.cutoff)):
             problems.append(
                 Problem(f"cutoff={self.cutoff!r}", next="Give the value of the score at which it switches.")
             )
-        if self.bandwidth is not None and not (_is_number(self.bandwidth) and 0 < self.bandwidth < np.inf):
+        if self.bandwidth is not None and not (is_number(self.bandwidth) and 0 < self.bandwidth < np.inf):
             problems.append(Problem(f"bandwidth={self.bandwidth!r}", next="Give a number above 0, or None."))
         if self.degree not in (0, 1, 2, 3):
             problems.append(Problem(f"degree={self.degree!r}", next="Give 0, 1, 2 or 3."))
@@ -105,12 +100,14 @@ class RegressionDiscontinuity:
             problems.append(Problem(str(error).rstrip(".")))
         raise_problems(problems, OptionError)
 
-    def plan(self, paths: Paths, component: str) -> Support:
-        """Counts of people with and without it; sees no outcome."""
-        return support_of(paths, component, self._who)
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on."""
+        return Traits(frozenset({"cutoff"}))
 
     @property
-    def _who(self) -> Who:
+    def who(self) -> Who:
+        """Everybody with a score, whatever else they had."""
         return Who("ignored", (), (self.score, *self.covariates), self.outcome_period, self.covariate_period)
 
     def __call__(self, study: Study, component: str) -> Interval:
@@ -125,9 +122,8 @@ class RegressionDiscontinuity:
 
     def fit(self, study: Study, component: str) -> Jump:
         """The jump of the outcome at the cut-off, as an effect of having the component."""
-        people = gather(study, component, self._who)
-        y = outcome_of(study, people, self.outcome, self.compare)
-        return self._effect(people, y, _clusters(study, component, people))
+        found = self.sample(study, component)
+        return self._effect(found.people, found.y, found.clusters)
 
     def _effect(self, people: People, y: np.ndarray, clusters: np.ndarray | None) -> Jump:
         score, t, z, weight = people.x[:, 0], people.exposed.astype(float), people.x[:, 1:], people.weight
@@ -181,9 +177,8 @@ class RegressionDiscontinuity:
             raise NotIdentifiedError(
                 f"The outcome at {self.score} = {c:g} is the same for everybody: nothing can jump."
             )
-        options: dict[str, Any] = {
-            "c": c, "p": self.degree, "kernel": KERNELS[self.kernel], "level": 100 * self.level,
-        }  # fmt: skip
+        options: dict[str, object] = {"c": c, "p": self.degree}
+        options |= {"kernel": KERNELS[self.kernel], "level": 100 * self.level}
         if self.bandwidth is not None:
             options["h"] = self.bandwidth
         if z.shape[1]:
@@ -191,7 +186,7 @@ class RegressionDiscontinuity:
         if clusters is not None:
             options |= {"cluster": clusters[seen], "vce": "hc1"}
         options |= {k: v[seen] for k, v in (("fuzzy", taken), ("weights", weight)) if v is not None}
-        jump = _read(_run(self.score, y[seen], score[seen], options), taken is not None)
+        jump = _run(self.score, y[seen], score[seen], options)
         self._sound(jump, c, float(np.abs(y[seen]).max()))
         return jump
 
@@ -210,8 +205,8 @@ class RegressionDiscontinuity:
 
     def sample(self, study: Study, component: str) -> Sample:
         """The people, their scores, outcomes and clusters: what checks of a cut-off look at."""
-        people = gather(study, component, self._who)
-        y = outcome_of(study, people, self.outcome, self.compare)
+        people = self.people(study, component)
+        y = self.read(study, people)
         return Sample(people, people.x[:, 0], y, _clusters(study, component, people))
 
     def jump(
@@ -228,8 +223,8 @@ class RegressionDiscontinuity:
         extreme scores would have done anyway is not taken for an effect. Columns: score, people, share_with, outcome,
         expected, extrapolated (no one without it has such a score).
         """
-        people = gather(study, component, self._who)
-        y = outcome_of(study, people, self.outcome, self.compare)
+        people = self.people(study, component)
+        y = self.read(study, people)
         seen = np.isfinite(y)
         score, y, t, weight = people.x[seen, 0], y[seen], people.exposed[seen], people.sizes[seen]
         if not t.any() or len(np.unique(score[~t])) < 2:
@@ -249,10 +244,6 @@ class RegressionDiscontinuity:
         return pd.DataFrame(rows, columns=["score", "people", "share_with", "outcome", "expected", "extrapolated"])
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
 def _switch(t: np.ndarray, above: np.ndarray) -> int:
     """1 where (all but) everybody above has it and nobody below, -1 the other way round, 0 otherwise."""
     return int(np.mean(t == above) > SHARP) - int(np.mean(t != above) > SHARP)
@@ -267,28 +258,36 @@ def _enough(above: np.ndarray, seen: np.ndarray, score: str, cutoff: float) -> N
         )
 
 
-def _run(name: str, y: np.ndarray, score: np.ndarray, options: dict[str, Any]) -> Any:
+def _run(name: str, y: np.ndarray, score: np.ndarray, options: dict[str, object]) -> Jump:
     """What rdrobust finds. What it says of data that it cannot use becomes a `NotIdentifiedError`."""
-    run = _rdrobust()
+    try:
+        from rdrobust import rdrobust
+    except ImportError:
+        raise OptionError(
+            "RegressionDiscontinuity uses the package rdrobust. Install it: pip install 'evalkit-components[rd]'."
+        ) from None
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
-            return run(y, score, **options)
+            return _read(rdrobust(y, score, **options), "fuzzy" in options)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            raise _unusable(name, options["c"], error) from error
         except Exception as error:
-            # It raises these very classes for such data; any other is a fault and stays one.
-            if type(error) not in (Exception, ValueError, np.linalg.LinAlgError):
+            if type(error) is not Exception:  # of that very class where no bandwidth can be chosen; else a fault
                 raise
-            raise NotIdentifiedError(
-                f"The jump at {name} = {options['c']:g} cannot be worked out: "
-                f"rdrobust says {str(error).rstrip('.')!r}. "
-                "Look at the cut-off, the bandwidth, and how many different scores there are on a side."
-            ) from error
+            raise _unusable(name, options["c"], error) from error
 
 
-def _read(found: Any, fuzzy: bool) -> Jump:
+def _unusable(name: str, cutoff: object, error: Exception) -> NotIdentifiedError:
+    return NotIdentifiedError(
+        f"The jump at {name} = {cutoff:g} cannot be worked out: rdrobust says {str(error).rstrip('.')!r}. "
+        "Look at the cut-off, the bandwidth, and how many different scores there are on a side."
+    )
+
+
+def _read(found: RDRobust, fuzzy: bool) -> Jump:
     low, high = (float(v) for v in np.asarray(found.ci.loc["Robust"], dtype=float))
-    value = float(np.asarray(found.coef.loc["Robust"]).ravel()[0])
-    p = float(np.asarray(found.pv.loc["Robust"]).ravel()[0])
+    value, p = (float(np.asarray(table.loc["Robust"]).ravel()[0]) for table in (found.coef, found.pv))
     width = float(np.asarray(found.bws.loc["h"], dtype=float).max())
     below, above = (int(n) for n in found.N_h)
     return Jump(value, low, high, p, width, below, above, fuzzy)
@@ -296,21 +295,9 @@ def _read(found: Any, fuzzy: bool) -> Jump:
 
 def _turned(j: Jump, turn: int) -> Jump:
     """The effect of having it: the jump itself where it is had above (turn 1), its opposite where below (-1)."""
-    if turn > 0:
-        return j
-    return Jump(-j.value, -j.high, -j.low, j.p_value, j.bandwidth, j.below, j.above, j.fuzzy)
+    return j if turn > 0 else replace(j, value=-j.value, low=-j.high, high=-j.low)
 
 
 def _clusters(study: Study, component: str, people: People) -> np.ndarray | None:
     level = cluster_level(study, component)
     return None if level is None else study.paths.levels[level].codes[people.rows]
-
-
-def _rdrobust() -> Any:
-    try:
-        from rdrobust import rdrobust
-    except ImportError:
-        raise OptionError(
-            "RegressionDiscontinuity uses the package rdrobust. Install it: pip install 'evalkit-components[rd]'."
-        ) from None
-    return rdrobust

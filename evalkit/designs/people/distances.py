@@ -7,13 +7,13 @@ their points, and says how far is too far.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from evalkit.designs.people.people import People
-from evalkit.designs.people.score import Score, fit_score
+from evalkit.designs.people.score import Score, score_of
 from evalkit.errors import OptionError, suggest
 
 LINE = ("propensity", "logit")
@@ -58,6 +58,14 @@ class Space:
         """Whether everybody stands on one line."""
         return self.points.shape[1] == 1 and not self.fences
 
+    def take(self, order: np.ndarray) -> Space:
+        """The same space with its people in another order."""
+        fences = tuple(replace(f, values=f.values[order]) for f in self.fences)
+        score = self.score
+        if score is not None:
+            score = replace(score, logit=score.logit[order], value=score.value[order])
+        return replace(self, points=self.points[order], score=score, fences=fences)
+
 
 def make_space(
     people: People,
@@ -77,8 +85,7 @@ def make_space(
     _need_covariates(people, distance)
     score = score_of(people) if needs else None
     if distance in LINE:
-        assert score is not None
-        value = score.value if distance == "propensity" else score.logit
+        value = on_line(score, distance)
         points, unit = value[:, None], spread(value)
     else:
         points, unit = _joint(people, distance, columns), 1.0
@@ -89,14 +96,10 @@ def make_space(
     return Space(points, as_near(limit), fences, score, unit, distance)
 
 
-def score_of(people: People) -> Score:
-    """The propensity score on covariates and the combination of other components, learnt from combinations that have
-    both arms."""
-    x, here = people.regressors, people.comparable
-    if here.all() or not here.any():
-        return fit_score(x, people.exposed, people.weight)
-    weight = None if people.weight is None else people.weight[here]
-    return fit_score(x[here], people.exposed[here], weight).over(x)
+def on_line(score: Score | None, name: str) -> np.ndarray:
+    """(m,) the propensity score, or its logit."""
+    assert score is not None
+    return score.logit if name == "logit" else score.value
 
 
 def spread(values: np.ndarray) -> float:
@@ -114,8 +117,7 @@ def _need_covariates(people: People, distance: str) -> None:
 
 def _fence(people: People, score: Score | None, name: str, width: float) -> Fence:
     if name in LINE:
-        assert score is not None
-        values = score.value if name == "propensity" else score.logit
+        values = on_line(score, name)
     elif name in people.names:
         values = people.x[:, people.names.index(name)]
     else:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
+from evalkit.designs.logit import independent_columns, newton
 from evalkit.designs.people.people import People
-from evalkit.designs.people.score import fit_score, independent_columns, newton
-from evalkit.designs.people.weighting import Weighed, learn, too_sure
+from evalkit.designs.people.score import fit_score, learn, too_sure
+from evalkit.designs.people.weighting import Weighed
 from evalkit.errors import NotIdentifiedError
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 
 @dataclass(frozen=True)
 class Models:
     """Models of the score and the outcome: scikit-learn estimators, or None for logit and least squares by arm."""
 
-    propensity: Any = None
-    outcome: Any = None
+    propensity: BaseEstimator | None = None
+    outcome: BaseEstimator | None = None
     clip: float | None = None
 
 
@@ -41,7 +45,8 @@ def aipw(y: np.ndarray, people: People, estimand: str, models: Models, splits: S
     NaN with its reason where scores are 0 or 1.
     The variance adds each split's distance from the median (median of s^2 + (theta - median)^2).
     """
-    data = _Design.of(people)
+    score = fit_score(people.x, people.exposed, people.weight)
+    data = _Design(score.design(people.x), score.beta)
     if splits.folds == 1:
         return _once(y, people, estimand, models, np.zeros(len(y), dtype=int), data)
     folds = [_fold_of(people.exposed, splits, r) for r in range(splits.repeats)]
@@ -76,18 +81,6 @@ class _Design:
     matrix: np.ndarray
     start: np.ndarray
 
-    @classmethod
-    def of(cls, people: People) -> _Design:
-        x = people.x
-        score = fit_score(x, people.exposed, people.weight)
-        centre, scale = x.mean(axis=0), x.std(axis=0)
-        matrix = np.ones((len(x), x.shape[1] + 1))
-        np.divide(x - centre, np.where(scale > 0, scale, 1.0), out=matrix[:, 1:])
-        matrix = matrix if len(score.kept) == matrix.shape[1] else matrix[:, score.kept]
-        slope = score.coef[1:] * np.where(scale > 0, scale, 1.0)
-        start = np.concatenate([[score.coef[0] + score.coef[1:] @ centre], slope])[score.kept]
-        return cls(matrix, start)
-
 
 def _once(y: np.ndarray, people: People, estimand: str, models: Models, fold: np.ndarray, data: _Design) -> Weighed:
     e = _scores(people, data, models, fold)
@@ -120,25 +113,16 @@ def _combine(
 
 
 def _scores(people: People, data: _Design, models: Models, fold: np.ndarray) -> np.ndarray:
-    folds, x, exposed = int(fold.max()) + 1, people.x, people.exposed
-    if models.propensity is None:
-        if folds == 1:
-            return special.expit(data.matrix @ data.start)
-        out = np.empty(len(x))
-        t = exposed.astype(float)
-        for f in range(folds):
-            here = fold == f
-            away = ~here
-            some = None if people.weight is None else people.weight[away]
-            coef = newton(data.matrix[away], t[away], data.start, 1e-8, some)
-            out[here] = special.expit(data.matrix[here] @ coef)
-        return out
-    out = np.empty(len(x))
-    for f in range(folds):
+    if models.propensity is not None:
+        return _predicted(models.propensity, people, people.exposed, fold, None)
+    if not fold.any():
+        return special.expit(data.matrix @ data.start)
+    out, t = np.empty(len(people)), people.exposed.astype(float)
+    for f in range(int(fold.max()) + 1):
         here = fold == f
-        away = ~here if folds > 1 else here
-        fitted = learn(models.propensity, people.take(away), exposed[away])
-        out[here] = fitted.predict_proba(x[here])[:, 1]
+        some = None if people.weight is None else people.weight[~here]
+        coef = newton(data.matrix[~here], t[~here], data.start, 1e-8, some)
+        out[here] = special.expit(data.matrix[here] @ coef)
     return out
 
 
@@ -151,7 +135,7 @@ def _outcomes(
         if models.outcome is None:
             found.append(_least_squares(y, np.where(arm, people.sizes, 0.0), data.matrix, fold))
         else:
-            found.append(_learned(people, y, arm, models.outcome, fold))
+            found.append(_predicted(models.outcome, people, y, fold, arm))
     return found[0], found[1]
 
 
@@ -181,11 +165,17 @@ def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np
     return out
 
 
-def _learned(people: People, y: np.ndarray, arm: np.ndarray, model: Any, fold: np.ndarray) -> np.ndarray:
-    folds = int(fold.max()) + 1
-    out = np.empty(len(y))
-    for f in range(folds):
+def _predicted(
+    model: BaseEstimator, people: People, y: np.ndarray, fold: np.ndarray, arm: np.ndarray | None
+) -> np.ndarray:
+    """(m,) what a scikit-learn estimator expects in each fold, learnt from the others (from everybody where there is
+    one fold). arm: (m,) of whom it learns outcomes; None: it learns who is exposed, and gives chances.
+
+    Not by `cross_val_predict`, which takes no model of chances alone (one without `predict`)."""
+    of, out = np.ones(len(y), dtype=bool) if arm is None else arm, np.empty(len(y))
+    for f in range(int(fold.max()) + 1):
         here = fold == f
-        away = arm & ~here if folds > 1 else arm
-        out[here] = learn(model, people.take(away), y[away]).predict(people.x[here])
+        away = of & ~here if fold.any() else of
+        fitted = learn(model, people.take(away), y[away])
+        out[here] = fitted.predict_proba(people.x[here])[:, 1] if arm is None else fitted.predict(people.x[here])
     return out

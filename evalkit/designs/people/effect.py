@@ -1,28 +1,30 @@
-"""The effect on matched people: a weighted regression or matching estimator, and each person's part in it."""
+"""The effect on matched people: a weighted regression or matching estimator, each person's part, and refits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalkit.designs.logit import independent
 from evalkit.designs.people.distances import Space
-from evalkit.designs.people.nearest import Links
-from evalkit.designs.people.replacing import with_replacement
-from evalkit.designs.people.score import independent
-from evalkit.inference.sources import DenseSource, Influence, Rows
+from evalkit.designs.people.matching import Matching, alone, both_arms
+from evalkit.designs.people.methods import ABADIE_IMBENS
+from evalkit.designs.people.nearest import Links, with_replacement
+from evalkit.inference.replicates import Replicates
+from evalkit.show.words import join_words
 
-Levels = Mapping[str, tuple[np.ndarray, np.ndarray]]
+FEWEST = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The coefficient of being exposed. parts: (n,) contributions; rows, columns: sizes of the regression."""
+    """An effect. parts: (n,) contributions. columns: of the regression, by which they are scaled; 0 where the squares
+    of (m,) people's parts sum to the variance as they are (Abadie and Imbens)."""
 
     value: float
     parts: np.ndarray
-    columns: int
+    columns: int = 0
 
 
 def regression(y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray) -> Fit:
@@ -72,86 +74,6 @@ def without_each(
     return np.where(left[0] & left[1], value, np.nan)
 
 
-def hc1(n: int, k: int) -> float:
-    """Small-sample factor of HC1."""
-    return n / (n - k) if n > k else float("nan")
-
-
-def cluster_factor(groups: int, n: int, k: int) -> float:
-    """Small-sample factor of the cluster-robust variance: G/(G-1) (n-1)/(n-k)."""
-    return groups / (groups - 1) * (n - 1) / (n - k) if groups > 1 and n > k else float("nan")
-
-
-@dataclass(frozen=True, eq=False)
-class Multiway(Influence):
-    """Contributions clustered in several ways at once (Cameron, Gelbach and Miller 2011): the sum over one
-    way at a time, less the sum over intersections, and so on. ways: (level, sign and factor).
-
-    Never below the first way alone: with few clusters the sum is noisy and may come out far too small."""
-
-    ways: tuple[tuple[str, float], ...] = ()
-
-    def map(self, jacobian: np.ndarray) -> Influence:
-        moved = super().map(jacobian)
-        return Multiway(moved.parts, moved.level, self.ways)
-
-    def gram(self, level: str | None = None) -> np.ndarray:
-        if level is not None and level != self.level:
-            return super().gram(level)
-        total = np.sum([factor * super(Multiway, self).gram(name) for name, factor in self.ways], axis=0)
-        first, factor = self.ways[0]
-        floor = factor * super().gram(first)
-        return total if np.trace(total) > np.trace(floor) else floor
-
-
-def contributions(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: tuple[str, ...]) -> Influence:
-    """Contributions of one number, scaled so that clustering `by` gives the small-sample variance.
-
-    by: no level (HC1 by row), one, or several crossed ones.
-    """
-    n = len(parts)
-    if len(by) <= 1:
-        name = by[0] if by else "unit"
-        factor = cluster_factor(_groups(levels, name), n, columns) if by else hc1(n, columns)
-        rows = Rows(ids, dict(levels))
-        return Influence(((DenseSource(rows, (np.sqrt(factor) * parts)[:, None]), np.eye(1)),), name)
-    every = dict(levels)
-    ways = []
-    for pick in range(1, 2 ** len(by)):
-        chosen = [b for i, b in enumerate(by) if pick >> i & 1]
-        name = " and ".join(chosen) if len(chosen) > 1 else chosen[0]
-        if len(chosen) > 1 and len(chosen) < len(by):
-            every[name] = _crossed(levels, chosen)
-        if len(chosen) == len(by):
-            name = "rows of " + " and ".join(chosen)
-            every[name] = _crossed(levels, chosen)
-        sign = 1.0 if len(chosen) % 2 else -1.0
-        ways.append((name, sign * cluster_factor(_groups(every, name), n, columns)))
-    label = " and ".join(by)
-    every[label] = every[by[-1]]
-    rows = Rows(ids, every)
-    return Multiway(((DenseSource(rows, parts[:, None]), np.eye(1)),), label, tuple(ways))
-
-
-def _groups(levels: Levels, name: str) -> int:
-    return len(np.unique(levels[name][0]))
-
-
-def _crossed(levels: Levels, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    codes = np.column_stack([levels[n][0] for n in names])
-    found, inverse = np.unique(codes, axis=0, return_inverse=True)
-    labels = np.array([" & ".join(map(str, row)) for row in found], dtype=object)
-    return inverse.ravel(), labels
-
-
-@dataclass(frozen=True, eq=False)
-class Reuse:
-    """An estimate and (m,) contributions whose squares sum to the Abadie-Imbens variance."""
-
-    value: float
-    parts: np.ndarray
-
-
 def reuse_effect(
     links: tuple[Links, ...],
     y: np.ndarray,
@@ -159,7 +81,7 @@ def reuse_effect(
     bias: np.ndarray | None,
     own_arm: np.ndarray | None = None,
     size: np.ndarray | None = None,
-) -> Reuse:
+) -> Fit:
     """Mean gap between matched people and their partners.
 
     V = [sum over focal people of (tau_i - tau)^2 + sum over everybody of s2 (K^2 + 2 K F - K')] / N^2, with
@@ -191,7 +113,7 @@ def reuse_effect(
     direct = np.where(focal, own * (tau - value), 0.0)
     side = np.sign(np.where(focal, direct, (y - y.mean()) * np.where(exposed, 1.0, -1.0)))
     parts = np.sqrt(np.maximum(direct**2 + noise, 0.0)) / n
-    return Reuse(value, np.where(side == 0, 1.0, side) * parts)
+    return Fit(value, np.where(side == 0, 1.0, side) * parts)
 
 
 def _gaps(links: Links, y: np.ndarray, exposed: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -230,3 +152,148 @@ def own_arm_variance(space: Space, y: np.ndarray, exposed: np.ndarray, neighbour
         square = np.bincount(links.focal, weights=(y[links.partner] - mean[links.focal]) ** 2, minlength=m)
         out[who] = (square / np.maximum(count - 1, 1))[who]
     return out
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a Matching. adjust: None, "reg" or "bias". errors: "set", "hc1" or "abadie_imbens".
+    neighbours: people of the own arm from whom residual variances are learnt, 0 for one variance."""
+
+    adjust: str | None = None
+    errors: str = "set"
+    neighbours: int = 0
+    tolerance: float | None = None
+
+
+def observed(matching: Matching, y: np.ndarray) -> Matching:
+    """The matching of those whose outcome was seen: sets that lose an arm fall away."""
+    seen = np.isfinite(y)
+    if seen.all():
+        return matching
+    sets = both_arms(np.where(seen, matching.sets, -1), matching.people.exposed)
+    return replace(matching, sets=sets, links=_between(matching.links, seen))
+
+
+def _between(links: tuple[Links, ...], some: np.ndarray) -> tuple[Links, ...]:
+    """Links of which both ends are among `some` (m,)."""
+    return tuple(x.keep(some[x.focal] & some[x.partner]) for x in links)
+
+
+def why_not(matching: Matching, whole: Matching | None = None) -> str:
+    """Why no effect can be given, "" where it can. whole: the matching before those whose outcome was not seen left."""
+    used, exposed = matching.used, matching.people.exposed
+    counts = int((used & exposed).sum()), int((used & ~exposed).sum())
+    if whole is not None and min(counts) == 0 and whole.used.any():
+        return f"the outcome was seen in no matched set of the {int(whole.used.sum())} people matched"
+    if min(counts) == 0 and alone(matching.people).all():
+        what = join_words(["other components", *matching.people.exact])
+        with_it, without = int(exposed.sum()), int((~exposed).sum())
+        return f"nobody is matched: none of {with_it} people with it has the same {what} as any of {without} without it"
+    if min(counts) == 0:
+        total = int(exposed.sum())
+        return f"nobody is matched: none of {total} exposed people has a partner within what was asked"
+    if matching.outside == 1.0:
+        most = max(counts)
+        return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {most} people matched"
+    if min(counts) < FEWEST:
+        arm = "exposed" if counts[0] < FEWEST else "comparison"
+        both = f"{counts[0]} exposed, {counts[1]} comparison"
+        return f"only one {arm} person is matched ({both}): no spread to learn from"
+    return ""
+
+
+def value_of(matching: Matching, y: np.ndarray, asked: Asked) -> float:
+    """The estimate alone, NaN where there is none."""
+    if why_not(matching):
+        return float("nan")
+    return fit_matched(matching, y, asked).value
+
+
+def fit_matched(matching: Matching, y: np.ndarray, asked: Asked) -> Fit:
+    """The effect as it is asked for."""
+    people = matching.people
+    if matching.replace and asked.errors == ABADIE_IMBENS:
+        own = None
+        if asked.neighbours:
+            assert matching.space is not None
+            own = own_arm_variance(matching.space, np.nan_to_num(y), people.exposed, asked.neighbours,
+                                   asked.tolerance or 0.0)  # fmt: skip
+        bias = people.regressors if asked.adjust == "bias" else None
+        return reuse_effect(matching.links, np.nan_to_num(y), people.exposed, bias, own, people.sizes)
+    who, w, _ = regression_rows(matching)
+    return regression(y[who], people.exposed[who], _covariates(matching, asked, who), w)
+
+
+def _covariates(matching: Matching, asked: Asked, who: np.ndarray) -> np.ndarray | None:
+    return matching.people.regressors[who] if asked.adjust == "reg" else None
+
+
+def regression_rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of the regression: person, weight, matched set. With replacement people stand once a set."""
+    if not matching.replace:
+        who = np.flatnonzero(matching.used)
+        return who, matching.weight[who], matching.sets[who]
+    people, weights, sets = [], [], []
+    own = matching.people.sizes
+    for d, x in enumerate(matching.links):
+        count = np.bincount(x.focal, minlength=len(matching.people))
+        focal = np.flatnonzero(count)
+        people += [focal, x.partner]
+        weights += [own[focal], own[x.focal] / count[x.focal]]
+        sets += [2 * focal + d, 2 * x.focal + d]
+    return np.concatenate(people), np.concatenate(weights), np.concatenate(sets)
+
+
+def set_differences(matching: Matching, y: np.ndarray) -> np.ndarray:
+    """(sets,) mean outcome of the exposed less that of the comparison people in each set (or pairing, if reused)."""
+    who, w, sets = regression_rows(matching)
+    code = np.unique(sets, return_inverse=True)[1]
+    exposed = matching.people.exposed[who]
+    means = [
+        np.bincount(code, weights=np.where(arm, w * y[who], 0.0)) / np.bincount(code, weights=np.where(arm, w, 0.0))
+        for arm in (exposed, ~exposed)
+    ]
+    return means[0] - means[1]
+
+
+@dataclass(frozen=True, eq=False)
+class SetsLeftOut:
+    """Refits without each matched set in turn, nobody matched again."""
+
+    matching: Matching
+    y: np.ndarray
+    asked: Asked
+
+    def __call__(self) -> Replicates:
+        who, w, sets = regression_rows(self.matching)
+        names, code = np.unique(sets, return_inverse=True)
+        x = _covariates(self.matching, self.asked, who)
+        values = without_each(self.y[who], self.matching.people.exposed[who], x, w, code)[:, None]
+        serves = np.ones_like(values, dtype=bool)
+        return Replicates(names, "matched set", values, np.where(np.isnan(values), 0.0, 1.0), serves, ~serves)
+
+
+@dataclass(frozen=True, eq=False)
+class PeopleLeftOut:
+    """The estimate with some people left out (keep: (m,)) and nobody matched again.
+
+    Matching is not smooth: one cluster less changes partners everywhere, and refits that match again spread four times
+    as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not.
+    """
+
+    matching: Matching
+    y: np.ndarray
+    asked: Asked
+
+    def __call__(self, keep: np.ndarray) -> float:
+        matching, exposed = self.matching, self.matching.people.exposed
+        if matching.replace and self.asked.errors == ABADIE_IMBENS:
+            return value_of(replace(matching, links=_between(matching.links, keep)), self.y, self.asked)
+        if not matching.links:
+            sets = both_arms(np.where(keep, matching.sets, -1), exposed)
+            return value_of(replace(matching, sets=sets), self.y, self.asked)
+        who, w, _ = regression_rows(matching)
+        who, w = who[keep[who]], w[keep[who]]
+        if not exposed[who].any() or exposed[who].all():
+            return float("nan")
+        return regression(self.y[who], exposed[who], _covariates(matching, self.asked, who), w).value

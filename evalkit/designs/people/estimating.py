@@ -1,54 +1,84 @@
-"""From a Matching and an outcome to an Estimate: value, contributions, arms, refits, labels."""
+"""From a comparison of people and an outcome to an Estimate: choices, contributions, arms, refits, labels."""
 
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.people.distances import LINE
-from evalkit.designs.people.effect import (
-    Fit,
-    Levels,
-    Multiway,
-    Reuse,
-    contributions,
-    own_arm_variance,
-    regression,
-    reuse_effect,
-    without_each,
-)
-from evalkit.designs.people.matching import PAIRED, Matching, alone
-from evalkit.designs.people.methods import both_arms
-from evalkit.designs.people.nearest import Links
-from evalkit.designs.people.people import People
-from evalkit.designs.people.weighting import Weighed
-from evalkit.errors import OptionError
+from evalkit.designs.people.people import People, Support, Who, gather, support_of
+from evalkit.errors import OptionError, Problem, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import DenseSource, Influence, Rows
-from evalkit.show.words import join_words
-from evalkit.study import Outcome, Study
+from evalkit.study import Study
+from evalkit.study.paths import UNKNOWN, Paths
 
-FEWEST = 2
-HC1 = "hc1"
-Found = TypeVar("Found", bound=Fit | Reuse | Weighed)
+NOTHING_ELSE = "those with it and those without it differ in nothing else"
+Levels = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of a Matching. adjust: None, "reg" or "bias". errors: "set", "hc1" or "abadie_imbens".
-    neighbours: people of the own arm from whom residual variances are learnt, 0 for one variance."""
+class AmongPeople:
+    """What designs that compare people with people share, by their fields."""
 
-    adjust: str | None = None
-    errors: str = "set"
-    neighbours: int = 0
-    tolerance: float | None = None
+    estimand: str
+    exact: tuple[str, ...]
+    others: str
+    covariates: tuple[str, ...] | str | None
+    outcome_period: object
+    covariate_period: object
+    compare: str
+    outcome: str | None
+
+    @property
+    def who(self) -> Who:
+        """What decides who is compared with whom."""
+        return Who(self.others, self.exact, self.covariates, self.outcome_period, self.covariate_period)
+
+    def plan(self, paths: Paths, component: str) -> Support:
+        """The combinations of other components in which both arms have people; sees no outcome."""
+        return support_of(paths, component, self.who)
+
+    def people(self, study: Study, component: str) -> People:
+        """Who takes part; no outcome is read."""
+        return gather(study, component, self.who)
+
+    def read(self, study: Study, people: People) -> np.ndarray:
+        """(m,) their outcome."""
+        return outcome_of(study, people, self.outcome, self.compare)
+
+
+def as_tuples(design: object, names: Sequence[str], one: Sequence[str]) -> None:
+    """Fields of a frozen design that hold lists of columns become tuples; so does a single text in fields in `one`."""
+    for name in names:
+        value = getattr(design, name)
+        if isinstance(value, list) or (isinstance(value, str) and name in one):
+            object.__setattr__(design, name, (value,) if isinstance(value, str) else tuple(value))
+
+
+def wrong_choices(design: object, allowed: Mapping[str, Iterable[object]]) -> list[Problem]:
+    """Fields of a design that are not among the choices there are."""
+    out = []
+    for name, choices in allowed.items():
+        try:
+            check_choice(name, getattr(design, name), choices)
+        except OptionError as error:
+            out.append(Problem(str(error).rstrip(".")))
+    return out
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def whole_number(value: object, least: int) -> bool:
+    """Whether a value is a whole number, `least` or more."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def outcome_of(study: Study, people: People, name: str | None, compare: str) -> np.ndarray:
@@ -60,131 +90,21 @@ def outcome_of(study: Study, people: People, name: str | None, compare: str) -> 
     return y - values[people.rows, people.base] if compare == "change" else y
 
 
-def observed(matching: Matching, y: np.ndarray) -> Matching:
-    """The matching of those whose outcome was seen: sets that lose an arm fall away."""
-    seen = np.isfinite(y)
-    if seen.all():
-        return matching
-    sets = both_arms(np.where(seen, matching.sets, -1), matching.people.exposed)
-    links = tuple(_keep(x, seen[x.focal] & seen[x.partner]) for x in matching.links)
-    return replace(matching, sets=sets, links=links)
-
-
-def _keep(links: Links, which: np.ndarray) -> Links:
-    return Links(links.focal[which], links.partner[which], links.distance[which])
-
-
-def why_not(matching: Matching, whole: Matching | None = None) -> str:
-    """Why no effect can be given, "" where it can. whole: the matching before those whose outcome was not seen left."""
-    used, exposed = matching.used, matching.people.exposed
-    counts = int((used & exposed).sum()), int((used & ~exposed).sum())
-    if whole is not None and min(counts) == 0 and whole.used.any():
-        return f"the outcome was seen in no matched set of the {int(whole.used.sum())} people matched"
-    if min(counts) == 0 and alone(matching.people.strata, exposed).all():
-        what = join_words(["other components", *matching.people.exact])
-        with_it, without = int(exposed.sum()), int((~exposed).sum())
-        return f"nobody is matched: none of {with_it} people with it has the same {what} as any of {without} without it"
-    if min(counts) == 0:
-        total = int(exposed.sum())
-        return f"nobody is matched: none of {total} exposed people has a partner within what was asked"
-    if matching.outside == 1.0:
-        most = max(counts)
-        return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {most} people matched"
-    if min(counts) < FEWEST:
-        arm = "exposed" if counts[0] < FEWEST else "comparison"
-        both = f"{counts[0]} exposed, {counts[1]} comparison"
-        return f"only one {arm} person is matched ({both}): no spread to learn from"
-    return ""
-
-
-def value_of(matching: Matching, y: np.ndarray, asked: Asked) -> float:
-    """The estimate alone, NaN where there is none."""
-    if why_not(matching):
-        return float("nan")
-    return _fit(matching, y, asked).value
-
-
-def _fit(matching: Matching, y: np.ndarray, asked: Asked) -> Fit | Reuse:
-    people = matching.people
-    if matching.replace and asked.errors == "abadie_imbens":
-        own = None
-        if asked.neighbours:
-            assert matching.space is not None
-            own = own_arm_variance(matching.space, np.nan_to_num(y), people.exposed, asked.neighbours,
-                                   asked.tolerance or 0.0)  # fmt: skip
-        bias = people.regressors if asked.adjust == "bias" else None
-        return reuse_effect(matching.links, np.nan_to_num(y), people.exposed, bias, own, people.sizes)
-    who, w = _rows(matching)[:2]
-    x = people.regressors[who] if asked.adjust == "reg" else None
-    return regression(y[who], people.exposed[who], x, w)
-
-
-def steady(fit: Found, y: np.ndarray) -> Found:
+def steady(value: float, parts: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     """The same without numbers that are rounding alone: an outcome that never varies has no effect and no error."""
     dust = 1e-12 * float(np.abs(y).max(initial=0.0))
-    value = 0.0 if abs(fit.value) <= dust else fit.value
-    parts = np.where(np.abs(fit.parts) <= dust / len(fit.parts), 0.0, fit.parts)
-    return replace(fit, value=value, parts=parts)
+    return 0.0 if abs(value) <= dust else value, np.where(np.abs(parts) <= dust / len(parts), 0.0, parts)
 
 
-def _rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the regression: person, weight, matched set. With replacement people stand once a set."""
-    if not matching.replace:
-        who = np.flatnonzero(matching.used)
-        return who, matching.weight[who], matching.sets[who]
-    people, weights, sets = [], [], []
-    own = matching.people.sizes
-    for d, x in enumerate(matching.links):
-        count = np.bincount(x.focal, minlength=len(matching.people))
-        focal = np.flatnonzero(count)
-        people += [focal, x.partner]
-        weights += [own[focal], own[x.focal] / count[x.focal]]
-        sets += [2 * focal + d, 2 * x.focal + d]
-    return np.concatenate(people), np.concatenate(weights), np.concatenate(sets)
-
-
-def set_differences(matching: Matching, y: np.ndarray) -> np.ndarray:
-    """(sets,) mean outcome of the exposed less that of the comparison people in each set (or pairing, if reused)."""
-    who, w, sets = _rows(matching)
-    code = np.unique(sets, return_inverse=True)[1]
-    exposed = matching.people.exposed[who]
-    means = [
-        np.bincount(code, weights=np.where(arm, w * y[who], 0.0)) / np.bincount(code, weights=np.where(arm, w, 0.0))
-        for arm in (exposed, ~exposed)
-    ]
-    return means[0] - means[1]
-
-
-def estimate(matching: Matching, y: np.ndarray, asked: Asked, study: Study, naming: Naming) -> Estimate:
-    """The effect with its contributions: clustered by matched set (and by the study's clusters), Abadie and Imbens
-    with replacement, HC1 for few classes. A NaN with its reason where none can be given."""
-    whole, matching = matching, observed(matching, y)
-    reason = why_not(matching, whole)
-    level = cluster_level(study, naming.component)
-    value, parts = float("nan"), _nothing(matching.people, study)
-    replicate = None
-    if not reason:
-        fit = _fit(matching, y, asked)
-        fit = steady(fit, y[matching.used])
-        value = fit.value
-        parts = _parts(matching, fit, study, naming.component, level, asked.errors == "set")
-        if level is None and isinstance(fit, Fit) and asked.errors == "set" and not matching.replace:
-            replicate = lambda: _without_a_set(matching, y, asked)  # noqa: E731
-    labels = naming.labels(matching, whole, reason, parts.level).assign(
-        adjust=asked.adjust or "none", right_if=right_if(matching, asked.adjust)
-    )
-    mass = np.array([float((matching.used & _target(matching)).sum())])
-    return Estimate(np.array([value]), mass, labels, parts, None, arms(matching, study, level), replicate)
-
-
-def right_if(matching: Matching, adjust: str | None) -> str:
-    """What must hold for the answer to be right, beyond everything that matters being on record."""
-    space = matching.space
-    on_score = space is not None and space.points.shape[1] == 1 and space.score is not None and space.named in LINE
-    if not matching.people.x.shape[1]:
-        return "those with it and those without it differ in nothing else"
-    near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
-    return near if adjust is None else f"{near}, or the outcome is linear in the covariates"
+def when(study: Study, people: People) -> tuple[object, int]:
+    """The period of the outcome, and how many periods after the first start that is (0 in a cross-section)."""
+    paths = study.paths
+    if people.base == people.period:
+        return (paths.periods[0] if paths.n_periods > 1 else ""), 0
+    state = paths.state[np.unique(paths.path[people.rows[people.exposed]]), :, paths.index(people.component)]
+    on = (state > 0) & (state != UNKNOWN)
+    starts = on[:, : people.period + 1].argmax(axis=1)
+    return paths.periods[people.period], int(people.period - starts.min())
 
 
 def cluster_level(study: Study, component: str) -> str | None:
@@ -193,49 +113,89 @@ def cluster_level(study: Study, component: str) -> str | None:
     return None if len(study.paths.levels[name].names) == study.paths.n_units else name
 
 
-def _target(matching: Matching) -> np.ndarray:
-    exposed = matching.people.exposed
-    return {"ATT": exposed, "ATC": ~exposed}.get(matching.estimand, np.ones(len(exposed), bool))
-
-
-def _nothing(people: People, study: Study) -> Influence:
-    rows = Rows(people.ids, study_levels(study, people.rows))
-    return Influence(((DenseSource(rows, np.zeros((len(people), 1))), np.eye(1)),), "unit")
-
-
 def study_levels(study: Study, rows: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Cluster codes and names of some rows at every level of the study."""
     return {name: (level.codes[rows], level.names) for name, level in study.paths.levels.items()}
 
 
-def _parts(
-    matching: Matching, fit: Fit | Reuse, study: Study, component: str, level: str | None, by_set: bool
+def by_person(study: Study, people: People, parts: np.ndarray, level: str | None) -> Influence:
+    """Contributions (m,) of people one by one, clustered at a level, or not when None."""
+    rows = Rows(people.ids, study_levels(study, people.rows))
+    return Influence(((DenseSource(rows, parts[:, None]), np.eye(1)),), level or "unit")
+
+
+def hc1(n: int, k: int) -> float:
+    """Small-sample factor of HC1."""
+    return n / (n - k) if n > k else float("nan")
+
+
+def cluster_factor(groups: int, n: int, k: int) -> float:
+    """Small-sample factor of the cluster-robust variance: G/(G-1) (n-1)/(n-k)."""
+    return groups / (groups - 1) * (n - 1) / (n - k) if groups > 1 and n > k else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Multiway(Influence):
+    """Contributions clustered in several ways at once (Cameron, Gelbach and Miller 2011): the sum over one
+    way at a time, less the sum over intersections, and so on. ways: (level, sign and factor).
+
+    Never below the first way alone: with few clusters the sum is noisy and may come out far too small."""
+
+    ways: tuple[tuple[str, float], ...] = ()
+
+    def map(self, jacobian: np.ndarray) -> Influence:
+        moved = super().map(jacobian)
+        return Multiway(moved.parts, moved.level, self.ways)
+
+    def gram(self, level: str | None = None) -> np.ndarray:
+        if level is not None and level != self.level:
+            return super().gram(level)
+        total = np.sum([factor * super(Multiway, self).gram(name) for name, factor in self.ways], axis=0)
+        first, factor = self.ways[0]
+        floor = factor * super().gram(first)
+        return total if np.trace(total) > np.trace(floor) else floor
+
+
+def clustered(
+    ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: tuple[str, ...]
 ) -> Influence:
-    people = matching.people
-    if isinstance(fit, Reuse):
-        rows = Rows(people.ids, study_levels(study, people.rows))
-        return Influence(((DenseSource(rows, fit.parts[:, None]), np.eye(1)),), level or "unit")
-    who, _, sets = _rows(matching)
-    levels: Levels = study_levels(study, people.rows[who])
-    by: tuple[str, ...] = ()
-    if by_set:
-        found, codes = np.unique(sets, return_inverse=True)
-        name = _set_level(component, people.ids[who], codes)
-        levels = {**levels, name: (codes, found)}
-        by = (name,)
-    if matching.replace:
-        names, codes = np.unique(people.ids[who], return_inverse=True)
-        levels = {**levels, "person": (codes, names)}
-        by = (*by, "person")
-    if level is not None:
-        by = (*[b for b in by if not _nested(levels[b][0], levels[level][0])], level)
-    return contributions(people.ids[who], fit.parts, fit.columns, levels, by)
+    """Contributions of one number, scaled so that clustering `by` gives the small-sample variance.
+
+    by: no level (HC1 by row), one, or several crossed ones.
+    """
+    n = len(parts)
+    if len(by) <= 1:
+        name = by[0] if by else "unit"
+        factor = cluster_factor(_groups(levels, name), n, columns) if by else hc1(n, columns)
+        rows = Rows(ids, dict(levels))
+        return Influence(((DenseSource(rows, (np.sqrt(factor) * parts)[:, None]), np.eye(1)),), name)
+    every = dict(levels)
+    ways = []
+    for pick in range(1, 2 ** len(by)):
+        chosen = [b for i, b in enumerate(by) if pick >> i & 1]
+        name = " and ".join(chosen) if len(chosen) > 1 else chosen[0]
+        if len(chosen) > 1 and len(chosen) < len(by):
+            every[name] = _crossed(levels, chosen)
+        if len(chosen) == len(by):
+            name = "rows of " + " and ".join(chosen)
+            every[name] = _crossed(levels, chosen)
+        sign = 1.0 if len(chosen) % 2 else -1.0
+        ways.append((name, sign * cluster_factor(_groups(every, name), n, columns)))
+    label = " and ".join(by)
+    every[label] = every[by[-1]]
+    rows = Rows(ids, every)
+    return Multiway(((DenseSource(rows, parts[:, None]), np.eye(1)),), label, tuple(ways))
 
 
-def _set_level(component: str, ids: np.ndarray, codes: np.ndarray) -> str:
-    """Name of the level of matched sets. Each matching has its own, so that two can be stacked."""
-    mark = zlib.crc32(codes.astype(np.int64).tobytes() + "".join(map(str, ids[:1000])).encode())
-    return f"matched set of {component} {mark:08x}"
+def _groups(levels: Levels, name: str) -> int:
+    return len(np.unique(levels[name][0]))
+
+
+def _crossed(levels: Levels, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    codes = np.column_stack([levels[n][0] for n in names])
+    found, inverse = np.unique(codes, axis=0, return_inverse=True)
+    labels = np.array([" & ".join(map(str, row)) for row in found], dtype=object)
+    return inverse.ravel(), labels
 
 
 def said_level(level: str) -> str:
@@ -243,56 +203,44 @@ def said_level(level: str) -> str:
     return re.sub(r"(matched set) of .+? [0-9a-f]{8}", r"\1", level)
 
 
-def _nested(fine: np.ndarray, coarse: np.ndarray) -> bool:
+def nested(fine: np.ndarray, coarse: np.ndarray) -> bool:
+    """Whether each group of the fine codes lies in one group of the coarse."""
     pairs = np.unique(np.column_stack([fine, coarse]), axis=0)
     return len(pairs) == len(np.unique(fine))
 
 
-def arms(matching: Matching, study: Study, level: str | None) -> Arms:
-    """Who stands behind the estimate: the clusters of a level in each arm, or people counted when None."""
-    used, people = matching.used, matching.people
+def arms(used: np.ndarray, people: People, study: Study, level: str | None) -> Arms:
+    """Who stands behind an estimate on those `used` (m,): the clusters of a level in each arm, or people counted when
+    None."""
+    sides = (used & people.exposed, used & ~people.exposed)
     if level is None:
-        size = np.array([int((used & people.exposed).sum()), int((used & ~people.exposed).sum())])
+        size = np.array([int(side.sum()) for side in sides])
         return Arms(np.array([[True], [False]]), np.array([[False], [True]]), size)
     known = study.paths.levels[level]
     codes = known.codes[people.rows]
-    sides = (people.exposed, ~people.exposed)
-    counts = [np.bincount(codes[used & side], minlength=len(known.names)) > 0 for side in sides]
+    counts = [np.bincount(codes[side], minlength=len(known.names)) > 0 for side in sides]
     return Arms(counts[0][:, None], counts[1][:, None], np.ones(len(known.names), dtype=int))
 
 
-def _without_a_set(matching: Matching, y: np.ndarray, asked: Asked) -> Replicates:
-    """The estimate without each matched set in turn, nobody matched again."""
-    who, w, sets = _rows(matching)
-    people = matching.people
-    x = people.regressors[who] if asked.adjust == "reg" else None
-    names, code = np.unique(sets, return_inverse=True)
-    values = without_each(y[who], people.exposed[who], x, w, code)[:, None]
-    there = np.ones_like(values, dtype=bool)
-    masses = np.where(np.isnan(values), 0.0, 1.0)
-    return Replicates(names, "matched set", values, masses, there, ~there)
+@dataclass(frozen=True, eq=False)
+class ClustersLeftOut:
+    """Refits without each cluster in turn. again: (who is left (m,)) -> estimate. codes: (m,) clusters, called `names`,
+    of the people. spread: by how much moves are scaled."""
 
+    again: Callable[[np.ndarray], float]
+    value: np.ndarray
+    arms: Arms
+    codes: np.ndarray
+    names: np.ndarray
+    level: str
+    spread: float
 
-def value_without(matching: Matching, y: np.ndarray, asked: Asked, keep: np.ndarray) -> float:
-    """The estimate with some people left out (keep: (m,)) and nobody matched again.
-
-    Matching is not smooth: one cluster less changes partners everywhere, and refits that match again spread four times
-    as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not.
-    """
-    people = matching.people
-    if matching.replace and asked.errors == "abadie_imbens":
-        links = tuple(_keep(x, keep[x.focal] & keep[x.partner]) for x in matching.links)
-        return value_of(replace(matching, links=links), y, asked)
-    if matching.method not in PAIRED:
-        sets = both_arms(np.where(keep, matching.sets, -1), people.exposed)
-        return value_of(replace(matching, sets=sets), y, asked)
-    who, w, _ = _rows(matching)
-    here = keep[who]
-    who, w = who[here], w[here]
-    exposed = people.exposed[who]
-    if not exposed.any() or exposed.all():
-        return float("nan")
-    return regression(y[who], exposed, people.regressors[who] if asked.adjust == "reg" else None, w).value
+    def __call__(self) -> Replicates:
+        arms, used = self.arms, np.flatnonzero(self.arms.exposed[:, 0] | self.arms.comparison[:, 0])
+        values = np.array([[self.again(self.codes != c)] for c in used])
+        values = self.value + self.spread * (values - self.value)
+        masses = np.where(np.isnan(values), 0.0, 1.0)
+        return Replicates(self.names[used], self.level, values, masses, arms.exposed[used], arms.comparison[used])
 
 
 def cluster_refits(
@@ -305,18 +253,10 @@ def cluster_refits(
     pairs: whether matched sets are pairs.
     """
     known = study.paths.levels[level]
-    codes = known.codes[people.rows]
-    arms = est.arms
-    assert arms is not None
-
-    def make() -> Replicates:
-        used = np.flatnonzero(arms.exposed[:, 0] | arms.comparison[:, 0])
-        values = np.array([[again(codes != c)] for c in used])
-        values = est.value + (_crossing(est.value_parts, level) if pairs else 1.0) * (values - est.value)
-        masses = np.where(np.isnan(values), 0.0, 1.0)
-        return Replicates(known.names[used], level, values, masses, arms.exposed[used], arms.comparison[used])
-
-    return replace(est, replicate=make)
+    assert est.arms is not None
+    spread = _crossing(est.value_parts, level) if pairs else 1.0
+    refits = ClustersLeftOut(again, est.value, est.arms, known.codes[people.rows], known.names, level, spread)
+    return replace(est, replicate=refits)
 
 
 def _crossing(parts: Influence, level: str) -> float:
@@ -327,29 +267,30 @@ def _crossing(parts: Influence, level: str) -> float:
     return float(np.sqrt(parts.gram()[0, 0] / (factor * parts.gram(level)[0, 0])))
 
 
-@dataclass(frozen=True)
-class Naming:
-    """The words on the row of an estimate."""
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What is said of one estimate. used: (m,) who is compared. unseen: how many people's outcomes were not seen.
+    level: at which errors are clustered. reason: why there is no number, "" where there is one."""
 
-    component: str
-    outcome: Outcome
-    estimand: str
-    period: object
-    event_time: int
-    others: str
+    used: np.ndarray
+    population: str
+    unseen: int
+    level: str
+    reason: str
 
-    def labels(self, matching: Matching, whole: Matching, reason: str, level: str) -> pd.DataFrame:
-        """One row: what was compared, for whom, and what is missing."""
-        used, exposed = matching.used, matching.people.exposed
-        target = _target(matching)
-        total, kept = int(target.sum()), int((used & target).sum())
+    def labels(self, design: AmongPeople, study: Study, people: People, **more: object) -> pd.DataFrame:
+        """One row: what was compared, for whom, and what is missing; `more` stands before the mass."""
+        outcome = study.outcome(design.outcome)
+        period, event = when(study, people)
+        target = people.target(design.estimand)
+        total, kept = int(target.sum()), int((self.used & target).sum())
         return pd.DataFrame([{
-            "component": self.component, "outcome": self.outcome.column, "period": self.period,
-            "event_time": self.event_time, "estimand": self.estimand, "population": matching.question,
-            "outcome_unit": self.outcome.unit, "others": self.others, "inference_level": said_level(level),
-            "units_exposed": int((used & exposed).sum()), "units_comparison": int((used & ~exposed).sum()),
-            "units_left_out": total - kept, "units_not_seen": int((whole.used & ~used).sum()),
+            "component": people.component, "outcome": outcome.column, "period": period, "event_time": event,
+            "estimand": design.estimand, "population": self.population, "outcome_unit": outcome.unit,
+            "others": design.others, "inference_level": said_level(self.level),
+            "units_exposed": int((self.used & people.exposed).sum()),
+            "units_comparison": int((self.used & ~people.exposed).sum()),
+            "units_left_out": total - kept, "units_not_seen": self.unseen,
             "share_left_out": (total - kept) / total if total else 0.0,
-            "largest_distance": matching.largest_distance, "share_outside": matching.outside,
-            "mass": float(kept), "reason": reason,
+            **more, "mass": float(kept), "reason": self.reason,
         }])  # fmt: skip

@@ -3,45 +3,51 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 
 from evalkit.designs.people.distances import DISTANCES, LINE
-from evalkit.designs.people.doubt import left_unlike
-from evalkit.designs.people.estimating import (
-    HC1,
+from evalkit.designs.people.effect import (
     Asked,
-    Naming,
-    arms,
-    cluster_level,
-    cluster_refits,
-    estimate,
+    Fit,
+    PeopleLeftOut,
+    SetsLeftOut,
+    fit_matched,
     observed,
-    outcome_of,
+    regression_rows,
     set_differences,
     value_of,
-    value_without,
+    why_not,
 )
-from evalkit.designs.people.matching import Matching, Ties, tie_range, tied_people
-from evalkit.designs.people.methods import CLASSES, METHODS, ORDERS, Choices, match_people, permuted, space_of
-from evalkit.designs.people.people import People, Support, Who, gather, support_of
-from evalkit.errors import EvalkitWarning, OptionError, Problem, check_choice, raise_problems
+from evalkit.designs.people.estimating import (
+    NOTHING_ELSE,
+    AmongPeople,
+    Levels,
+    Row,
+    arms,
+    as_tuples,
+    by_person,
+    cluster_level,
+    cluster_refits,
+    clustered,
+    is_number,
+    nested,
+    steady,
+    study_levels,
+    whole_number,
+    wrong_choices,
+)
+from evalkit.designs.people.matching import Matching, Ties, tied_people
+from evalkit.designs.people.methods import ABADIE_IMBENS, HC1, METHODS, OPTIONS, ORDERS, Method, Reused, method_of
+from evalkit.designs.protocol import Traits
+from evalkit.errors import EvalkitWarning, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
+from evalkit.inference.sources import Influence
 from evalkit.study import Study
-from evalkit.study.paths import UNKNOWN, Paths
 
-_IGNORES = {
-    "exact": ("distance", "ratio", "caliper", "replace", "order", "distance_on"),
-    "cem": ("distance", "ratio", "caliper", "replace", "order", "distance_on"),
-    "subclass": ("ratio", "caliper", "replace", "order", "distance_on"),
-    "optimal": ("replace", "order"),
-    "full": ("replace", "order", "ratio"),
-    "nearest": (),
-}
-_ONLY = {"subclasses": "subclass", "cutpoints": "cem"}
 FEW_PEOPLE = 300
 """Most people in classes whom refits leave out one by one: where an arm is small, intervals come from those."""
 MANY_CLASSES = 20
@@ -49,10 +55,13 @@ MANY_CLASSES = 20
 they would be too small."""
 EACH = 3
 """Fewest matched people of an arm for each covariate, for `adjust="auto"` to adjust."""
+FAR = 0.5
+"""Standard errors by which a matched estimate may lean on unlike partners: at half of one, an interval said to hold the
+truth in 95 of 100 draws still holds it in 92."""
 
 
 @dataclass(frozen=True)
-class MatchedComparison:
+class MatchedComparison(AmongPeople):
     """The effect of a component on people, from people like them without it.
 
     method: "nearest" (greedy; Rosenbaum and Rubin 1985), "optimal" (least total distance), "full" (sets of one
@@ -100,8 +109,8 @@ class MatchedComparison:
     adjust: str | None = None
     others: str = "same"
     covariates: tuple[str, ...] | str | None = None
-    outcome_period: Any = None
-    covariate_period: Any = None
+    outcome_period: object = None
+    covariate_period: object = None
     compare: str = "level"
     ties: str = "all"
     tie_tolerance: float = 1e-14
@@ -113,47 +122,30 @@ class MatchedComparison:
     outcome: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("exact", "covariates", "distance_on"):
-            value = getattr(self, name)
-            if isinstance(value, list) or (isinstance(value, str) and name != "covariates"):
-                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
-        raise_problems(_problems(self), OptionError)
-        ignored = [n for n in self._not_used() if getattr(self, n) != _default(n)]
+        as_tuples(self, ("exact", "covariates", "distance_on"), ("exact", "distance_on"))
+        raise_problems([*_problems(self), *_clashes(self)], OptionError)
+        unused = OPTIONS - self.how.used()
+        ignored = [f.name for f in fields(self) if f.name in unused and getattr(self, f.name) != f.default]
         if ignored:
             listed = ", ".join(f"{n}={getattr(self, n)!r}" for n in ignored)
             warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
 
-    def _not_used(self) -> dict[str, None]:
-        """Fields that these choices do not look at."""
-        out = [*_IGNORES[self.method], *(n for n, owner in _ONLY.items() if self.method != owner)]
-        out += ["distance_on"] if self.distance in LINE else []
-        reuse = self.replace and self.method == "nearest"
-        return dict.fromkeys([*out, *(["order"] if reuse else ["ties", "tie_tolerance", "neighbours"])])
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on."""
+        return Traits(frozenset({"matching"}))
 
     @property
-    def choices(self) -> Choices:
-        """The choices that see no outcome."""
-        tolerance = self.tie_tolerance if self.ties == "all" else None
-        return Choices(
-            self.method, self.distance, self.ratio, self.caliper, self.replace and self.method == "nearest",
-            self.order, self.estimand, tolerance, self.subclasses, self.cutpoints, self.distance_on,
-        )  # fmt: skip
-
-    @property
-    def who(self) -> Who:
-        """What decides who is compared with whom."""
-        return Who(self.others, self.exact, self.covariates, self.outcome_period, self.covariate_period)
-
-    def plan(self, paths: Paths, component: str) -> Support:
-        """The combinations of other components in which both arms have people; sees no outcome."""
-        return support_of(paths, component, self.who)
+    def how(self) -> Method:
+        """The method with those options that it takes."""
+        kind = method_of(self.method, self.replace)
+        return kind(**{f.name: getattr(self, f.name) for f in fields(kind)})
 
     def match(self, study: Study, component: str) -> Matching:
         """Who would be compared with whom. Reads no outcome."""
-        people = gather(study, component, self.who)
-        space = space_of(people, self.choices)
-        made = match_people(people, space, self.choices)
-        return replace(made, _tie_range=lambda draws, seed: self._ties(study, made, draws, seed))
+        people = self.people(study, component)
+        made = self.how.match(people, self.how.space(people))
+        return replace(made, _tie_range=_TieRange(self, study, made))
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
@@ -161,44 +153,65 @@ class MatchedComparison:
 
     def estimate(self, study: Study, component: str, matching: Matching) -> Estimate:
         """The effect on people matched before, by `match` of this design."""
-        people = matching.people
-        outcome = study.outcome(self.outcome)
-        y = outcome_of(study, people, self.outcome, self.compare)
-        period, event = when(study, component, people)
-        naming = Naming(component, outcome, self.estimand, period, event, self.others)
-        seen = observed(matching, y)
+        whole, people = replace(matching, _tie_range=None), matching.people
+        y = self.read(study, people)
+        seen = observed(whole, y)
         asked = self._asked(study, component, seen)
-        est = estimate(matching, y, asked, study, naming)
-        est = replace(est, labels=est.labels.assign(doubt=self._doubt(est, seen, y, asked)))
         level = cluster_level(study, component)
+        est = self._assemble(study, (whole, seen), y, asked, level)
+        est = replace(est, labels=est.labels.assign(doubt=self._doubt(est, seen, y, asked)))
         if level is None and asked.errors == HC1 and int(seen.used.sum()) <= FEW_PEOPLE:
             level, _ = study.paths.inference_level(component)  # each person alone
-            est = replace(est, arms=arms(seen, study, level))
+            est = replace(est, arms=arms(seen.used, people, study, level))
         if level is None or np.isnan(est.value[0]):
             return est
-        pairs = self.method not in CLASSES
-        return cluster_refits(lambda keep: value_without(seen, y, asked, keep), est, study, people, level, pairs)
+        return cluster_refits(PeopleLeftOut(seen, y, asked), est, study, people, level, not self.how.by_class)
 
     def differences(self, study: Study, matching: Matching) -> np.ndarray:
         """(sets,) mean of the exposed less mean of the comparison people, set by set: what `hidden_bias` asks for."""
-        y = outcome_of(study, matching.people, self.outcome, self.compare)
+        y = self.read(study, matching.people)
         return set_differences(observed(matching, y), y)
 
+    def _assemble(
+        self, study: Study, matchings: tuple[Matching, Matching], y: np.ndarray, asked: Asked, level: str | None
+    ) -> Estimate:
+        """The effect with its contributions: clustered by matched set (and by the study's clusters), Abadie and Imbens
+        with replacement, HC1 for few classes. A NaN with its reason where none can be given. matchings: of all, and of
+        those whose outcome was seen."""
+        whole, seen = matchings
+        people, value, replicate, reason = seen.people, float("nan"), None, why_not(seen, whole)
+        parts = by_person(study, people, np.zeros(len(people)), None)
+        if not reason:
+            fit = fit_matched(seen, y, asked)
+            value, steadied = steady(fit.value, fit.parts, y[seen.used])
+            parts = _parts(seen, replace(fit, parts=steadied), study, level, asked.errors == "set")
+            if level is None and asked.errors == "set" and not seen.replace:
+                replicate = SetsLeftOut(seen, y, asked)
+        unseen = int((whole.used & ~seen.used).sum())
+        labels = Row(seen.used, seen.question, unseen, parts.level, reason).labels(
+            self, study, people, largest_distance=seen.largest_distance, share_outside=seen.outside
+        )
+        labels = labels.assign(adjust=asked.adjust or "none", right_if=_right_if(seen, asked.adjust))
+        mass = labels["mass"].to_numpy(dtype=float)
+        return Estimate(np.array([value]), mass, labels, parts, None, arms(seen.used, people, study, level), replicate)
+
     def _asked(self, study: Study, component: str, matching: Matching) -> Asked:
-        alone = cluster_level(study, component) is None
-        adjust, errors = self._auto(matching, alone) if self.adjust == "auto" else self.adjust, self.std_error
-        if adjust == "bias" and not alone:
+        level, how = cluster_level(study, component), self.how
+        adjust, errors = self._auto(matching, level is None) if self.adjust == "auto" else self.adjust, self.std_error
+        if adjust == "bias" and level is not None:
             raise OptionError(
                 f"adjust='bias' has standard errors of people one by one, and here they stand and fall with their "
-                f"{cluster_level(study, component)}. Use adjust='reg' or 'auto'."
+                f"{level}. Use adjust='reg' or 'auto'."
             )
-        if errors == "auto":
-            plain = self.choices.replace and adjust != "reg" and alone
-            errors = "abadie_imbens" if plain else _clustered(matching)
-        if errors == "set" and self.method in CLASSES and effective_classes(matching) < MANY_CLASSES:
+        many = effective_classes(matching) >= MANY_CLASSES if how.by_class else True
+        if errors == "auto" and matching.replace and adjust != "reg" and level is None:
+            errors = ABADIE_IMBENS
+        elif errors == "auto":  # the classes of "cem" are matched sets where they are many, those of others are large
+            errors = "set" if not how.by_class or (many and how.name == "cem") else HC1
+        if errors == "set" and not many:
             warnings.warn("Standard errors clustered by few classes are too small. Use std_error='hc1'.",
                           EvalkitWarning, stacklevel=4)  # fmt: skip
-        return Asked(adjust, errors, self.neighbours, self.choices.tolerance)
+        return Asked(adjust, errors, self.neighbours, how.tolerance if isinstance(how, Reused) else None)
 
     def _auto(self, matching: Matching, alone: bool) -> str | None:
         """What "auto" comes to for these people; sees no outcome. alone: nobody shares a cluster."""
@@ -206,39 +219,50 @@ class MatchedComparison:
         fewest = min(int((used & people.exposed).sum()), int((used & ~people.exposed).sum()))
         if not people.x.shape[1] or fewest < EACH * people.regressors[used].any(axis=0).sum():
             return None
-        return "bias" if self.choices.replace and alone and self.std_error not in ("set", HC1) else "reg"
+        return "bias" if matching.replace and alone and self.std_error not in ("set", HC1) else "reg"
 
     def _doubt(self, est: Estimate, matching: Matching, y: np.ndarray, asked: Asked) -> str:
-        """Words where a plain difference would move by much if what partners leave unlike were taken out."""
-        how = None if asked.adjust else self._auto(matching, asked.errors == "abadie_imbens")
-        if how is None or np.isnan(est.value[0]):
+        """Words where a plain difference would move by more than half its standard error if what partners leave unlike
+        were taken out (Abadie and Imbens 2011: the bias of matching on several covariates does not vanish as fast as
+        the standard error does)."""
+        how = None if asked.adjust else self._auto(matching, asked.errors == ABADIE_IMBENS)
+        plain = float(est.value[0])
+        if how is None or np.isnan(plain):
             return ""
-        adjusted = value_of(matching, y, Asked(how, "abadie_imbens" if how == "bias" else "set"))
-        return left_unlike(float(est.value[0]), adjusted, float(est.to_frame()["std_error"].iloc[0]))
+        adjusted = value_of(matching, y, Asked(how, ABADIE_IMBENS if how == "bias" else "set"))
+        moved, error = abs(plain - adjusted), float(est.to_frame()["std_error"].iloc[0])
+        if not moved > FAR * error:
+            return ""
+        return (
+            f"matched people are left unlike in the covariates: taking that out moves the estimate from {plain:.3g} to "
+            f"{adjusted:.3g}, {moved / error:.1f} standard errors (adjust='auto' does it)"
+        )
 
-    def _ties(self, study: Study, made: Matching, draws: int, seed: int) -> Ties:
-        people, space = made.people, made.space
-        y = outcome_of(study, people, self.outcome, self.compare)
+
+@dataclass(frozen=True, eq=False)
+class _TieRange:
+    """The estimate of a design on people matched again in random orders."""
+
+    design: MatchedComparison
+    study: Study
+    made: Matching
+
+    def __call__(self, draws: int, seed: int) -> Ties:
+        design, made, people, space = self.design, self.made, self.made.people, self.made.space
+        y = design.read(self.study, people)
         seen = observed(made, y)
-        asked = self._asked(study, people.component, seen)
+        asked = design._asked(self.study, people.component, seen)
         value = value_of(seen, y, asked)
-        points = people.x if space is None else space.points
-        if self.method in CLASSES:
+        if design.how.by_class:
             return Ties(0, value, value, value, 0)
-        first = replace(self.choices, tolerance=None)
-
-        def again(order: np.ndarray) -> float:
-            mixed = match_people(people.take(order), permuted(space, order), first)
-            return value_of(observed(mixed, y[order]), y[order], asked)
-
-        tied = tied_people(points, people.strata, people.exposed, made.used)
-        return tie_range(again, len(people), tied, value, draws, seed)
-
-
-def _clustered(matching: Matching) -> str:
-    """By matched set; the classes of "cem" are such sets where they are many, those of other methods are large."""
-    many = matching.method == "cem" and effective_classes(matching) >= MANY_CLASSES
-    return "set" if many or matching.method not in CLASSES else HC1
+        how, rng, found = design.how.untied(), np.random.default_rng(seed), [value]
+        for _ in range(draws):
+            order = rng.permutation(len(people))
+            mixed = how.match(people.take(order), None if space is None else space.take(order))
+            found.append(value_of(observed(mixed, y[order]), y[order], asked))
+        known = np.array(found)[np.isfinite(found)]
+        low, high = (float(known.min()), float(known.max())) if len(known) else (float("nan"), float("nan"))
+        return Ties(tied_people(made), value, low, high, draws)
 
 
 def effective_classes(matching: Matching) -> float:
@@ -248,74 +272,83 @@ def effective_classes(matching: Matching) -> float:
     return float(size.sum() ** 2 / (size**2).sum()) if size.sum() > 0 else 0.0
 
 
-def when(study: Study, component: str, people: People) -> tuple[object, int]:
-    """The period of the outcome, and how many periods after the first start that is (0 in a cross-section)."""
-    paths = study.paths
-    if people.base == people.period:
-        return (paths.periods[0] if paths.n_periods > 1 else ""), 0
-    state = paths.state[np.unique(paths.path[people.rows[people.exposed]]), :, paths.index(component)]
-    on = (state > 0) & (state != UNKNOWN)
-    starts = on[:, : people.period + 1].argmax(axis=1)
-    return paths.periods[people.period], int(people.period - starts.min())
+def _right_if(matching: Matching, adjust: str | None) -> str:
+    """What must hold for the answer to be right, beyond everything that matters being on record."""
+    if not matching.people.x.shape[1]:
+        return NOTHING_ELSE
+    on_score = matching.space is not None and matching.space.named in LINE
+    near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
+    return near if adjust is None else f"{near}, or the outcome is linear in the covariates"
 
 
-def _default(name: str) -> object:
-    return {f.name: f.default for f in fields(MatchedComparison)}[name]
+def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set: bool) -> Influence:
+    people = matching.people
+    if not fit.columns:
+        return by_person(study, people, fit.parts, level)
+    who, _, sets = regression_rows(matching)
+    levels: Levels = study_levels(study, people.rows[who])
+    by: tuple[str, ...] = ()
+    if by_set:
+        found, codes = np.unique(sets, return_inverse=True)
+        name = _set_level(people.component, people.ids[who], codes)
+        levels = {**levels, name: (codes, found)}
+        by = (name,)
+    if matching.replace:
+        names, codes = np.unique(people.ids[who], return_inverse=True)
+        levels = {**levels, "person": (codes, names)}
+        by = (*by, "person")
+    if level is not None:
+        by = (*[b for b in by if not nested(levels[b][0], levels[level][0])], level)
+    return clustered(people.ids[who], fit.parts, fit.columns, levels, by)
+
+
+def _set_level(component: str, ids: np.ndarray, codes: np.ndarray) -> str:
+    """Name of the level of matched sets. Each matching has its own, so that two can be stacked."""
+    mark = zlib.crc32(codes.astype(np.int64).tobytes() + "".join(map(str, ids[:1000])).encode())
+    return f"matched set of {component} {mark:08x}"
 
 
 def _problems(d: MatchedComparison) -> list[Problem]:
     choices = {
         "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
         "adjust": (None, "auto", "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
-        "ties": ("all", "first"), "std_error": ("auto", "set", "abadie_imbens", HC1),
+        "ties": ("all", "first"), "std_error": ("auto", "set", ABADIE_IMBENS, HC1),
     }  # fmt: skip
-    out = []
-    for name, allowed in choices.items():
-        try:
-            check_choice(name, getattr(d, name), allowed)
-        except OptionError as error:
-            out.append(Problem(str(error).rstrip(".")))
+    out = wrong_choices(d, choices)
     for name in ("ratio", "subclasses"):
-        if not _whole(getattr(d, name), 1):
+        if not whole_number(getattr(d, name), 1):
             out.append(Problem(f"{name}={getattr(d, name)!r}", next="Give a whole number, 1 or more."))
-    if not _whole(d.neighbours, 0):
+    if not whole_number(d.neighbours, 0):
         out.append(Problem(f"neighbours={d.neighbours!r}", next="Give a whole number, 0 or more."))
     widths = list(d.caliper.values()) if isinstance(d.caliper, Mapping) else [d.caliper]
-    if any(w is not None and not (_number(w) and 0 < w < np.inf) for w in widths):
+    if any(w is not None and not (is_number(w) and 0 < w < np.inf) for w in widths):
         out.append(Problem(f"caliper={d.caliper!r}", next="Give a number of standard deviations above 0."))
     if d.distance_on == ():
         out.append(Problem("distance_on=() names nothing", next="Name covariates, or leave it out for all of them."))
     lists = d.cutpoints.values() if isinstance(d.cutpoints, Mapping) else ()
-    if any(np.ndim(c) != 1 or not all(map(_number, c)) for c in lists):
+    if any(np.ndim(c) != 1 or not all(map(is_number, c)) for c in lists):
         out.append(Problem(f"cutpoints={d.cutpoints!r}", next="Give a list of numbers for each covariate."))
-    return out + _clashes(d)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
-def _whole(value: object, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
+    return out
 
 
 def _clashes(d: MatchedComparison) -> list[Problem]:
-    out = []
-    if d.estimand == "ATE" and (d.method == "optimal" or (d.method == "nearest" and not d.replace)):
-        out.append(Problem(
-            f"method={d.method!r} without replacement has no ATE", next="Use replace=True, 'full', or estimand='ATT'."
-        ))  # fmt: skip
-    if d.adjust == "bias" and not (d.replace and d.method == "nearest"):
-        out.append(Problem("adjust='bias' belongs to nearest matching with replacement", next="Use adjust='reg'."))
-    if d.adjust == "bias" and d.std_error in ("set", HC1):
-        out.append(Problem("adjust='bias' has Abadie and Imbens standard errors only", next="Use std_error='auto'."))
-    if d.std_error == "abadie_imbens" and (not d.replace or d.adjust == "reg"):
-        out.append(Problem(
-            "std_error='abadie_imbens' belongs to matching with replacement, unadjusted or adjust='bias'",
-            next="Use std_error='auto'.",
-        ))  # fmt: skip
-    if d.std_error == HC1 and d.method not in CLASSES:
-        out.append(Problem("std_error='hc1' belongs to classes", next="Use std_error='auto'."))
-    if d.method == "subclass" and d.distance not in LINE:
-        out.append(Problem("method='subclass' makes classes of a score", next="Use distance='propensity' or 'logit'."))
-    return out
+    """Choices that the method does not have, or that do not go together."""
+    if d.method not in METHODS:
+        return []
+    how, bias = method_of(d.method, d.replace), d.adjust == "bias"
+    rules = (
+        (d.estimand == "ATE" and "ATE" not in how.estimands,
+         f"method={d.method!r} without replacement has no ATE", "Use replace=True, 'full', or estimand='ATT'."),
+        (bias and "bias" not in how.adjustments,
+         "adjust='bias' belongs to nearest matching with replacement", "Use adjust='reg'."),
+        (bias and d.std_error in ("set", HC1),
+         "adjust='bias' has Abadie and Imbens standard errors only", "Use std_error='auto'."),
+        (d.std_error == ABADIE_IMBENS and (ABADIE_IMBENS not in how.errors or d.adjust == "reg"),
+         "std_error='abadie_imbens' belongs to matching with replacement, unadjusted or adjust='bias'",
+         "Use std_error='auto'."),
+        (d.std_error == HC1 and HC1 not in how.errors,
+         "std_error='hc1' belongs to classes", "Use std_error='auto'."),
+        (d.distance in DISTANCES and d.distance not in how.distances,
+         f"method={d.method!r} makes classes of a score", "Use distance='propensity' or 'logit'."),
+    )  # fmt: skip
+    return [Problem(what, next=advice) for wrong, what, advice in rules if wrong]

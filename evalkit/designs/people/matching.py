@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.people.balance import balance_table, effective_size
+from evalkit.designs.people.balance import balance_table, by_id, dropped_table, sample_table, speaks_for
 from evalkit.designs.people.distances import Space
 from evalkit.designs.people.nearest import Links
 from evalkit.designs.people.people import People
@@ -38,31 +38,19 @@ class Ties:
         )
 
 
-def tie_range(again: Callable[[np.ndarray], float], m: int, tied: int, value: float, draws: int, seed: int) -> Ties:
-    """Match again in `draws` random orders. again: (order (m,)) -> estimate."""
-    rng = np.random.default_rng(seed)
-    found = np.array([value, *(again(rng.permutation(m)) for _ in range(draws))])
-    found = found[np.isfinite(found)]
-    if not len(found):
-        return Ties(tied, value, float("nan"), float("nan"), draws)
-    return Ties(tied, value, float(found.min()), float(found.max()), draws)
-
-
-def tied_people(points: np.ndarray, strata: np.ndarray, exposed: np.ndarray, used: np.ndarray) -> int:
-    """Matched people who share point, stratum and arm with somebody."""
-    key = np.column_stack([points, strata, exposed])
+def tied_people(matching: Matching) -> int:
+    """Matched people who share point (or covariates), stratum and arm with somebody."""
+    people, space = matching.people, matching.space
+    key = np.column_stack([people.x if space is None else space.points, people.strata, people.exposed])
     _, code, count = np.unique(key, axis=0, return_inverse=True, return_counts=True)
-    return int((used & (count[code.ravel()] > 1)).sum())
-
-
-PAIRED = ("nearest", "optimal", "full")
+    return int((matching.used & (count[code.ravel()] > 1)).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class Matching:
     """People matched with people.
 
-    people: everybody who could take part. sets: (m,) matched set of each, -1 where unmatched or where
+    people: everybody who could take part. method: its name. sets: (m,) matched set of each, -1 where unmatched or where
     partners are used again. links: one for each direction (two for an ATE with replacement), none
     where sets are classes. notes: what a reader should know.
 
@@ -95,7 +83,7 @@ class Matching:
     @property
     def weights(self) -> pd.Series:
         """Weight of each person, by id."""
-        return pd.Series(self.weight, index=pd.Index(self.people.ids, name="id"), name="weight")
+        return by_id(self.people, self.weight)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
@@ -130,34 +118,26 @@ class Matching:
     @property
     def sample(self) -> pd.DataFrame:
         """People, people matched and effective sample size, by arm."""
-        rows = []
-        for arm, mine in (("exposed", self.people.exposed), ("comparison", ~self.people.exposed)):
-            w = self.weight[mine]
-            rows.append((arm, int(mine.sum()), int((w > 0).sum()), effective_size(w)))
-        return pd.DataFrame(rows, columns=["arm", "people", "matched", "effective"])
+        return sample_table(self.people, self.weight, "matched")
 
     @cached_property
     def dropped(self) -> pd.DataFrame:
         """Who could have taken part and is not matched: id, arm, reason."""
-        out = ~self.used
-        exposed = self.people.exposed[out]
-        why = np.full(int(out.sum()), "nobody near enough was free", dtype=object)
-        lonely = alone(self.people.strata, self.people.exposed)[out]
-        why[~self._focal[out]] = "not needed: others were nearer"
-        why[lonely] = "nobody of the other arm is exactly alike"
-        arm = np.where(exposed, "exposed", "comparison")
-        return pd.DataFrame({"id": self.people.ids[out], "arm": arm, "reason": why})
+        why = np.full(len(self.people), "nobody near enough was free", dtype=object)
+        why[~self.target] = "not needed: others were nearer"
+        why[alone(self.people)] = "nobody of the other arm is exactly alike"
+        why[self.used] = ""
+        return dropped_table(self.people, why)
 
     @property
-    def _focal(self) -> np.ndarray:
+    def target(self) -> np.ndarray:
         """(m,) for whom a partner was looked for."""
-        p = self.people
-        return {"ATT": p.exposed, "ATC": ~p.exposed}.get(self.estimand, np.ones(len(p), bool))
+        return self.people.target(self.estimand)
 
     @property
     def lost(self) -> int:
         """How many people the question was about and who have no partner."""
-        return int((self._focal & ~self.used).sum())
+        return int((self.target & ~self.used).sum())
 
     @cached_property
     def outside(self) -> float:
@@ -176,14 +156,9 @@ class Matching:
     @property
     def question(self) -> str:
         """Whom the answer speaks for."""
-        whom = {"ATT": "people who had it", "ATC": "people who did not have it"}.get(self.estimand, "everybody")
-        if not self.lost:
-            return f"all {whom}" if self.estimand != "ATE" else whom
-        total = int(self._focal.sum())
-        return (
-            f"those {whom} who have somebody like them in the other arm: {total - self.lost} of {total}; "
-            f"for the other {self.lost} these data cannot say"
-        )
+        total = int(self.target.sum())
+        words = speaks_for(self.estimand, total - self.lost, total, "have somebody like them in the other arm")
+        return words if self.lost or self.estimand == "ATE" else f"all {words}"
 
     def overlap(self, bins: int = 20) -> pd.DataFrame:
         """People of each arm in bands of the propensity score: low, high, exposed, comparison."""
@@ -216,11 +191,23 @@ class Matching:
         return "\n".join([text, *self.notes, *([far] if self.outside > 0 else [])])
 
 
-def alone(strata: np.ndarray, exposed: np.ndarray) -> np.ndarray:
+def alone(people: People) -> np.ndarray:
     """(m,) people in a stratum that has only their own arm."""
-    code = np.unique(strata, return_inverse=True)[1]
-    size, mine = np.bincount(code), np.bincount(code, weights=exposed)
-    return ((mine == 0) | (mine == size))[code]
+    return both_arms(people.strata, people.exposed) < 0
+
+
+def both_arms(sets: np.ndarray, exposed: np.ndarray) -> np.ndarray:
+    """(m,) the sets with somebody in each arm, numbered from 0; -1 elsewhere."""
+    if len(sets) and sets.min() >= -1 and sets.max() < 4 * len(sets):
+        code = sets + 1
+    else:
+        code = np.unique(sets, return_inverse=True)[1]
+    size = np.bincount(code)
+    with_it = np.bincount(code, weights=exposed)
+    good = (with_it > 0) & (with_it < size)
+    good[code[sets < 0]] = False
+    number = np.where(good, np.cumsum(good) - 1, -1)
+    return np.where(sets < 0, -1, number[code])
 
 
 def set_weights(sets: np.ndarray, people: People, estimand: str) -> np.ndarray:

@@ -1,47 +1,109 @@
-"""From people and choices to a Matching: one function a method."""
+"""Methods of matching, one class each: its fields are the options that it takes; `match` sees no outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 import numpy as np
 
-from evalkit.designs.people.distances import LINE, Fence, Space, make_space
-from evalkit.designs.people.matching import Matching
-from evalkit.designs.people.nearest import Links, greedy
+from evalkit.designs.people.distances import DISTANCES, LINE, Space, make_space, on_line
+from evalkit.designs.people.matching import Matching, both_arms
+from evalkit.designs.people.nearest import Links, greedy, with_replacement
 from evalkit.designs.people.people import People, joint_codes
-from evalkit.designs.people.replacing import with_replacement
 from evalkit.designs.people.sets import full_edges, optimal_pairs, sets_of
 from evalkit.errors import OptionError, check_choice, suggest
 
 CUTS = ("sturges", "scott", "fd")
+ORDERS = ("largest", "smallest", "closest", "data")
+HC1, ABADIE_IMBENS = "hc1", "abadie_imbens"
 
 
-def exact_sets(people: People) -> np.ndarray:
-    """(m,) one code for each combination of the variables named in `exact`; of every covariate when none is."""
-    if people.exact:
-        return people.strata
-    return joint_codes([people.strata, *people.x.T])
+@dataclass(frozen=True)
+class Method(ABC):
+    """One way of matching. Fields: the options of `MatchedComparison` that it takes.
+
+    estimands, adjustments, errors, distances: the choices of further options that go with it. by_class: whether sets
+    are classes of many people, reweighed when somebody leaves, rather than partners.
+    """
+
+    name: ClassVar[str]
+    estimands: ClassVar[tuple[str, ...]] = ("ATT", "ATC", "ATE")
+    adjustments: ClassVar[tuple[str | None, ...]] = (None, "auto", "reg")
+    errors: ClassVar[tuple[str, ...]] = ("auto", "set")
+    distances: ClassVar[tuple[str, ...]] = DISTANCES
+    by_class: ClassVar[bool] = False
+
+    estimand: str = "ATT"
+
+    @abstractmethod
+    def match(self, people: People, space: Space | None) -> Matching:
+        """Match them."""
+
+    def space(self, people: People) -> Space | None:
+        """Where distances are measured; None where nothing is."""
+        return None
+
+    def used(self) -> set[str]:
+        """Options that it looks at, given the others."""
+        return {f.name for f in fields(self)}
+
+    def untied(self) -> Method:
+        """The same, with ties broken by the order of the data."""
+        return self
 
 
-def coarsened_sets(people: People, cutpoints: str | Mapping[str, Sequence[float]]) -> np.ndarray:
-    """(m,) coarsened exact matching (Iacus, King and Porro 2012): one code for each box of covariates.
+class ByClass(Method):
+    """Sets are classes of people alike in something."""
+
+    errors = (*Method.errors, HC1)
+    by_class = True
+
+    @abstractmethod
+    def classes(self, people: People, space: Space | None) -> np.ndarray:
+        """(m,) code of the class of each."""
+
+    def match(self, people: People, space: Space | None) -> Matching:
+        sets = both_arms(self.classes(people, space), people.exposed)
+        return Matching(people, self.name, self.estimand, sets, space=space)
+
+
+@dataclass(frozen=True)
+class Exact(ByClass):
+    """Classes of people alike in the variables named in `exact`; in every covariate when none is."""
+
+    name = "exact"
+
+    def classes(self, people: People, space: Space | None) -> np.ndarray:
+        return people.strata if people.exact else joint_codes([people.strata, *people.x.T])
+
+
+@dataclass(frozen=True)
+class CoarsenedExact(ByClass):
+    """Boxes of covariates (Iacus, King and Porro 2012).
 
     cutpoints: rule for equal bins ("sturges", "scott", "fd"), or cut points by covariate; a value
     equal to a cut point falls above it. Covariates without cut points keep their values.
     """
-    if isinstance(cutpoints, str):
-        check_choice("cutpoints", cutpoints, CUTS)
-        return joint_codes([people.strata, *(_equal_bins(x, cutpoints) for x in people.x.T)])
-    lost = [c for c in cutpoints if c not in people.names]
-    if lost:
-        raise OptionError(f"cutpoints name {lost[0]!r}. {suggest(lost[0], people.names, 'The covariates are')}")
-    coded = [
-        np.searchsorted(np.sort(cutpoints[name]), x, side="right") if name in cutpoints else x
-        for name, x in zip(people.names, people.x.T, strict=True)
-    ]
-    return joint_codes([people.strata, *coded])
+
+    name = "cem"
+    cutpoints: str | Mapping[str, Sequence[float]] = "sturges"
+
+    def classes(self, people: People, space: Space | None) -> np.ndarray:
+        cuts = self.cutpoints
+        if isinstance(cuts, str):
+            check_choice("cutpoints", cuts, CUTS)
+            return joint_codes([people.strata, *(_equal_bins(x, cuts) for x in people.x.T)])
+        lost = [c for c in cuts if c not in people.names]
+        if lost:
+            raise OptionError(f"cutpoints name {lost[0]!r}. {suggest(lost[0], people.names, 'The covariates are')}")
+        coded = [
+            np.searchsorted(np.sort(cuts[name]), x, side="right") if name in cuts else x
+            for name, x in zip(people.names, people.x.T, strict=True)
+        ]
+        return joint_codes([people.strata, *coded])
 
 
 def _equal_bins(x: np.ndarray, rule: str) -> np.ndarray:
@@ -62,162 +124,182 @@ def _bin_count(x: np.ndarray, rule: str) -> int:
     return max(int(np.ceil(span / width)), 1) if width > 0 else int(np.ceil(np.log2(n) + 1))
 
 
-def score_sets(people: People, score: np.ndarray, count: int, estimand: str) -> np.ndarray:
-    """(m,) classes between quantiles of the score: of the exposed for ATT, of the comparison for ATC, of all for ATE.
+@dataclass(frozen=True)
+class Subclasses(ByClass):
+    """Classes between quantiles of the score: of the exposed for ATT, of the comparison for ATC, of all for ATE.
 
     Rosenbaum and Rubin (1984). Quantiles interpolate linearly; a class starts at its lower edge.
     """
-    of = {"ATT": people.exposed, "ATC": ~people.exposed, "ATE": np.ones(len(people), bool)}[estimand]
-    edges = np.quantile(score[of], np.linspace(0, 1, count + 1))
-    classes = np.searchsorted(edges, score, side="right").clip(1, count)
-    return joint_codes([people.strata, classes])
 
+    name = "subclass"
+    distances = LINE
+    distance: str = "propensity"
+    subclasses: int = 6
 
-def both_arms(sets: np.ndarray, exposed: np.ndarray) -> np.ndarray:
-    """(m,) the sets with somebody in each arm, numbered from 0; -1 elsewhere."""
-    if len(sets) and sets.min() >= -1 and sets.max() < 4 * len(sets):
-        code = sets + 1
-    else:
-        code = np.unique(sets, return_inverse=True)[1]
-    size = np.bincount(code)
-    with_it = np.bincount(code, weights=exposed)
-    good = (with_it > 0) & (with_it < size)
-    good[code[sets < 0]] = False
-    number = np.where(good, np.cumsum(good) - 1, -1)
-    return np.where(sets < 0, -1, number[code])
+    def space(self, people: People) -> Space:
+        return make_space(people, self.distance, None, None, False)
 
-
-METHODS = ("nearest", "optimal", "full", "exact", "cem", "subclass")
-ORDERS = ("largest", "smallest", "closest", "data")
-CLASSES = ("exact", "cem", "subclass")
+    def classes(self, people: People, space: Space | None) -> np.ndarray:
+        assert space is not None
+        score = on_line(space.score, self.distance)
+        edges = np.quantile(score[people.target(self.estimand)], np.linspace(0, 1, self.subclasses + 1))
+        return joint_codes([people.strata, np.searchsorted(edges, score, side="right").clip(1, self.subclasses)])
 
 
 @dataclass(frozen=True)
-class Choices:
-    """How people are matched (the fields of MatchedComparison that see no outcome)."""
+class ByDistance(Method):
+    """Partners near each other."""
 
-    method: str = "nearest"
     distance: str = "propensity"
-    ratio: int = 1
     caliper: float | Mapping[str, float] | None = None
-    replace: bool = False
-    order: str = "largest"
-    estimand: str = "ATT"
-    tolerance: float | None = None
-    subclasses: int = 6
-    cutpoints: str | Mapping[str, Sequence[float]] = "sturges"
     distance_on: tuple[str, ...] | None = None
 
+    def space(self, people: People) -> Space:
+        return make_space(people, self.distance, self.caliper, self.distance_on, self.by_score)
 
-def space_of(people: People, choices: Choices) -> Space | None:
-    """The space in which the method measures, None where it needs none."""
-    if choices.method in ("exact", "cem"):
-        return None
-    scored = choices.method == "nearest" and not choices.replace and choices.order in ("largest", "smallest")
-    return make_space(people, choices.distance, choices.caliper, choices.distance_on, scored)
+    @property
+    def by_score(self) -> bool:
+        """Whether the propensity score is needed whatever the distance."""
+        return False
 
+    def used(self) -> set[str]:
+        return super().used() - ({"distance_on"} if self.distance in LINE else set())
 
-def permuted(space: Space | None, order: np.ndarray) -> Space | None:
-    """The same space with its people in another order."""
-    if space is None:
-        return None
-    score = space.score
-    if score is not None:
-        score = replace(score, logit=score.logit[order], value=score.value[order])
-    fences = tuple(Fence(f.name, f.values[order], f.width, f.sd) for f in space.fences)
-    return replace(space, points=space.points[order], score=score, fences=fences)
+    def match(self, people: People, space: Space | None) -> Matching:
+        assert space is not None
+        return self.partners(people, space)
 
-
-def match_people(people: People, space: Space | None, choices: Choices) -> Matching:
-    """Match them by the method chosen. Sees no outcome."""
-    if choices.method in CLASSES:
-        return _classes(people, space, choices)
-    assert space is not None
-    if choices.method == "full":
-        return _full(people, space, choices)
-    if choices.replace and choices.method == "nearest":
-        return _reusing(people, space, choices)
-    return _pairs(people, space, choices)
+    @abstractmethod
+    def partners(self, people: People, space: Space) -> Matching:
+        """Match them by distance."""
 
 
-def _classes(people: People, space: Space | None, choices: Choices) -> Matching:
-    if choices.method == "exact":
-        sets = exact_sets(people)
-    elif choices.method == "cem":
-        sets = coarsened_sets(people, choices.cutpoints)
-    else:
-        assert space is not None and space.score is not None
-        value = space.score.value if choices.distance == "propensity" else space.score.logit
-        sets = score_sets(people, value, choices.subclasses, choices.estimand)
-    return Matching(people, choices.method, choices.estimand, both_arms(sets, people.exposed), space=space)
+@dataclass(frozen=True)
+class Full(ByDistance):
+    """Sets of one with many, everybody within the caliper in one of them (Hansen 2004)."""
+
+    name = "full"
+
+    def partners(self, people: People, space: Space) -> Matching:
+        links = Links.join([full_edges(space, i, j) for i, j in _arms(people, people.exposed)])
+        sets = both_arms(sets_of(links, len(people)), people.exposed)
+        return Matching(people, self.name, self.estimand, sets, (links,), space=space)
 
 
-def _full(people: People, space: Space, choices: Choices) -> Matching:
-    links = Links.join([full_edges(space, i, j) for i, j in _arms(people, people.exposed)])
-    sets = both_arms(sets_of(links, len(people)), people.exposed)
-    return Matching(people, "full", choices.estimand, sets, (links,), space=space)
+@dataclass(frozen=True)
+class Pairs(ByDistance):
+    """Up to `ratio` partners each, nobody twice."""
+
+    estimands = ("ATT", "ATC")
+    ratio: int = 1
+
+    @abstractmethod
+    def links(self, space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[Links, bool]:
+        """Partners of some people among others, and whether the search was whole."""
+
+    def partners(self, people: People, space: Space) -> Matching:
+        found = [self.links(space, i, j) for i, j in _arms(people, people.target(self.estimand))]
+        links = Links.join([f for f, _ in found])
+        sets = np.full(len(people), -1)
+        sets[links.partner] = links.focal
+        sets[links.focal] = links.focal
+        sets = both_arms(sets, people.exposed)
+        notes = _short(people, (links,), self.ratio)
+        if not all(whole for _, whole in found):
+            notes += ("The least total distance among each person's nearest partners; not searched beyond them.",)
+        return Matching(people, self.name, self.estimand, sets, (links,), False, self.ratio, space, notes)
 
 
-def _reusing(people: People, space: Space, choices: Choices) -> Matching:
-    sides = {"ATT": [people.exposed], "ATC": [~people.exposed], "ATE": [people.exposed, ~people.exposed]}
-    seek: Callable = lambda i, j: with_replacement(space, i, j, choices.ratio, choices.tolerance)  # noqa: E731
-    links = tuple(Links.join([seek(i, j) for i, j in _arms(people, side)]) for side in sides[choices.estimand])
-    none = np.full(len(people), -1)
-    return Matching(people, "nearest", choices.estimand, none, links, True, choices.ratio, space,
-                    _short(people, links, choices))  # fmt: skip
+@dataclass(frozen=True)
+class Optimal(Pairs):
+    """The least total distance."""
+
+    name = "optimal"
+
+    def links(self, space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[Links, bool]:
+        return optimal_pairs(space, focal, pool, self.ratio)
 
 
-def _pairs(people: People, space: Space, choices: Choices) -> Matching:
-    side = people.exposed if choices.estimand == "ATT" else ~people.exposed
-    parts, whole = [], True
-    for i, j in _arms(people, side):
-        if choices.method == "optimal":
-            found, exact = optimal_pairs(space, i, j, choices.ratio)
-            whole &= exact
-        else:
-            found = greedy(space, i, j, _turn(space, i, choices), choices.ratio)
-        parts.append(found)
-    links = Links.join(parts)
-    sets = np.full(len(people), -1)
-    sets[links.partner] = links.focal
-    sets[links.focal] = links.focal
-    sets = both_arms(sets, people.exposed)
-    notes = _short(people, (links,), choices)
-    if not whole:
-        notes += ("The least total distance among each person's nearest partners; not searched beyond them.",)
-    return Matching(people, choices.method, choices.estimand, sets, (links,), False, choices.ratio, space, notes)
+@dataclass(frozen=True)
+class Nearest(Pairs):
+    """Greedy, in a stated order (Rosenbaum and Rubin 1985)."""
+
+    name = "nearest"
+    replace: bool = False
+    order: str = "largest"
+
+    @property
+    def by_score(self) -> bool:
+        return self.order in ("largest", "smallest")
+
+    def links(self, space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[Links, bool]:
+        return greedy(space, focal, pool, self._turn(space, focal), self.ratio), True
+
+    def _turn(self, space: Space, focal: np.ndarray) -> np.ndarray | None:
+        """Who chooses first; None for the closest two of all."""
+        if self.order == "closest":
+            return None
+        if self.order == "data":
+            return np.arange(len(focal))
+        value = on_line(space.score, self.distance)[focal]
+        return np.argsort(-value if self.order == "largest" else value, kind="stable")
 
 
-def _turn(space: Space, focal: np.ndarray, choices: Choices) -> np.ndarray | None:
-    """Who chooses first; None for the closest two of all."""
-    if choices.order == "closest":
-        return None
-    if choices.order == "data":
-        return np.arange(len(focal))
-    assert space.score is not None
-    value = (space.score.value if choices.distance != "logit" else space.score.logit)[focal]
-    return np.argsort(-value if choices.order == "largest" else value, kind="stable")
+@dataclass(frozen=True)
+class Reused(ByDistance):
+    """The nearest, who may serve again (Abadie and Imbens 2006)."""
+
+    name = "nearest"
+    adjustments = (*Method.adjustments, "bias")
+    errors = (*Method.errors, ABADIE_IMBENS)
+    ratio: int = 1
+    replace: bool = True
+    ties: str = "all"
+    tie_tolerance: float = 1e-14
+    neighbours: int = 0
+
+    @property
+    def tolerance(self) -> float | None:
+        """Up to where partners tie; None where the first in the data is taken."""
+        return self.tie_tolerance if self.ties == "all" else None
+
+    def untied(self) -> Reused:
+        return replace(self, ties="first")
+
+    def partners(self, people: People, space: Space) -> Matching:
+        t = people.exposed
+        sides = [t, ~t] if self.estimand == "ATE" else [people.target(self.estimand)]
+        links = tuple(
+            Links.join([with_replacement(space, i, j, self.ratio, self.tolerance) for i, j in _arms(people, side)])
+            for side in sides
+        )
+        notes = _short(people, links, self.ratio)
+        nobody = np.full(len(people), -1)
+        return Matching(people, self.name, self.estimand, nobody, links, True, self.ratio, space, notes)
 
 
 def _arms(people: People, side: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Positions of focal people and of possible partners, stratum by stratum."""
-    if (people.strata == people.strata[0]).all():
-        return [(np.flatnonzero(side), np.flatnonzero(~side))]
-    code = np.unique(people.strata, return_inverse=True)[1]
-    order = np.argsort(code, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
-    return [(g[side[g]], g[~side[g]]) for g in groups if side[g].any() and not side[g].all()]
+    return [(g[side[g]], g[~side[g]]) for g in people.by_stratum() if side[g].any() and not side[g].all()]
 
 
-def _short(people: People, links: tuple[Links, ...], choices: Choices) -> tuple[str, ...]:
+def _short(people: People, links: tuple[Links, ...], ratio: int) -> tuple[str, ...]:
     """A note on those who found fewer partners than asked for."""
-    if choices.ratio == 1:
+    if ratio == 1:
         return ()
     m = len(people)
-    few = sum(int(((c := np.bincount(x.focal, minlength=m)) > 0).sum() - (c >= choices.ratio).sum()) for x in links)
+    few = sum(int(((c := np.bincount(x.focal, minlength=m)) > 0).sum() - (c >= ratio).sum()) for x in links)
     if not few:
         return ()
-    return (f"{few} people found fewer than {choices.ratio} partners and are matched with those they found.",)
+    return (f"{few} people found fewer than {ratio} partners and are matched with those they found.",)
 
 
-__all__ = ["CLASSES", "LINE", "METHODS", "ORDERS", "Choices", "match_people", "permuted", "space_of"]
+_KINDS: tuple[type[Method], ...] = (Nearest, Optimal, Full, Exact, CoarsenedExact, Subclasses)
+METHODS = tuple(kind.name for kind in _KINDS)
+OPTIONS = {f.name for kind in _KINDS for f in fields(kind)} | {f.name for f in fields(Reused)}
+"""Options that only some methods take, and the estimand, which all do."""
+
+
+def method_of(name: str, replace: bool) -> type[Method]:
+    """The class of a method; nearest partners with replacement have their own."""
+    return Reused if replace and name == Reused.name else _KINDS[METHODS.index(name)]

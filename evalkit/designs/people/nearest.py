@@ -1,4 +1,4 @@
-"""Nearest partners without replacement: greedy, in a stated order, nobody used twice.
+"""Nearest partners: greedy in a stated order with nobody used twice, or with replacement.
 
 On a line the search is two lookups in sorted slots with union-find pointers to the nearest free
 one (Tarjan 1975), so memory and time grow with n log n; with several covariates a k-d tree is asked for
@@ -16,6 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from evalkit.designs.people.distances import DIGITS, ROUNDING, Space, as_near
+from evalkit.errors import OptionError
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,14 @@ class Links:
     def __len__(self) -> int:
         return len(self.focal)
 
+    def keep(self, which: np.ndarray) -> Links:
+        """Some of them."""
+        return Links(self.focal[which], self.partner[which], self.distance[which])
+
+    def people(self, focal: np.ndarray, pool: np.ndarray) -> Links:
+        """The same where positions count within `focal` and `pool`."""
+        return Links(focal[self.focal], pool[self.partner], self.distance)
+
     @classmethod
     def of(cls, rows: list[tuple[int, int, float]]) -> Links:
         focal, partner, distance = zip(*rows, strict=True) if rows else ((), (), ())
@@ -39,6 +48,10 @@ class Links:
         if not parts:
             return cls.of([])
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("focal", "partner", "distance")))
+
+
+ROUND_SQUARE = 1e-14
+MOST_PAIRS = 50_000_000
 
 
 def sorted_stably(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -173,29 +186,28 @@ def slots_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class FencedSeeker:
     """Free people inside calipers on single variables: all inside the first are measured."""
 
-    def __init__(self, focal: np.ndarray, pool: np.ndarray, limit: float, fences: list[tuple]) -> None:
-        self.focal, self.pool, self.limit, self.fences = focal, pool, limit, fences
+    def __init__(self, space: Space, focal: np.ndarray, pool: np.ndarray) -> None:
+        self.focal, self.pool, self.limit = space.points[focal], space.points[pool], space.limit
+        self.fences = [(f.values[focal], f.values[pool], f.width) for f in space.fences]
         self.free = np.ones(len(pool), dtype=bool)
-        _, values, width = fences[0]
+        mine, values, width = self.fences[0]
         self.order = np.argsort(values, kind="stable")
         ordered = values[self.order]
         slack = 1e-12 * (1 + width)
-        self.low = np.searchsorted(ordered, fences[0][0] - width - slack)
-        self.high = np.searchsorted(ordered, fences[0][0] + width + slack, side="right")
+        self.low = np.searchsorted(ordered, mine - width - slack)
+        self.high = np.searchsorted(ordered, mine + width + slack, side="right")
 
-    def inside(self, i: int) -> np.ndarray:
+    def inside(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Free people within every caliper of focal person i, and their distances."""
         who = np.sort(self.order[self.low[i] : self.high[i]])
         for mine, values, width in self.fences:
             who = who[np.abs(values[who] - mine[i]) <= width]
-        return who
+        who = who[self.free[who]]
+        return who, np.sqrt(((self.pool[who] - self.focal[i]) ** 2).sum(axis=1))
 
     def nearest(self, i: int) -> tuple[int, float]:
-        who = self.inside(i)
-        who = who[self.free[who]]
-        if not len(who):
-            return -1, np.inf
-        gap = np.sqrt(((self.pool[who] - self.focal[i]) ** 2).sum(axis=1))
-        return _first(who, gap, self.limit)
+        who, gap = self.inside(i)
+        return _first(who, gap, self.limit) if len(who) else (-1, np.inf)
 
     def take(self, i: int, j: int) -> None:
         self.free[j] = False
@@ -207,8 +219,7 @@ def seeker(space: Space, focal: np.ndarray, pool: np.ndarray) -> Seeker:
         points = space.points[:, 0]
         return LineSeeker(points[focal], points[pool], space.limit)
     if space.fences:
-        fences = [(f.values[focal], f.values[pool], f.width) for f in space.fences]
-        return FencedSeeker(space.points[focal], space.points[pool], space.limit, fences)
+        return FencedSeeker(space, focal, pool)
     return TreeSeeker(space.points[focal], space.points[pool], space.limit)
 
 
@@ -227,8 +238,7 @@ def greedy(space: Space, focal: np.ndarray, pool: np.ndarray, order: np.ndarray 
         turn = np.array([i for i, _, _ in found], dtype=np.intp)
         if order is None:
             turn.sort()
-    links = Links.of(rows)
-    return Links(focal[links.focal], pool[links.partner], links.distance)
+    return Links.of(rows).people(focal, pool)
 
 
 def _in_order(find: Seeker, turn: np.ndarray) -> Iterator[tuple[int, int, float]]:
@@ -252,3 +262,102 @@ def _closest(find: Seeker, turn: np.ndarray) -> Iterator[tuple[int, int, float]]
             continue
         find.take(i, j)
         yield i, j, now
+
+
+def with_replacement(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int, tolerance: float | None) -> Links:
+    """The `ratio` nearest partners of each focal person within the caliper.
+
+    tolerance: None breaks ties by the order of the data; a number keeps everybody whose squared
+    distance (in standard deviations) is at most the k-th's plus it, as Abadie and Imbens (2006) and R's
+    Matching do.
+    """
+    if not len(focal) or not len(pool):
+        return Links.of([])
+    k = min(ratio, len(pool))
+    slack = ROUND_SQUARE if tolerance is None else tolerance
+    if space.fences:
+        links = _fenced(space, focal, pool, k, slack)
+    elif space.line:
+        links = _on_line(space, focal, pool, k, slack)
+    else:
+        links = _in_tree(space, focal, pool, k, slack)
+    links = links.keep(links.distance <= space.limit)
+    if tolerance is None:
+        links = _at_most(links, k)
+    return links.people(focal, pool)
+
+
+def _at_most(links: Links, k: int) -> Links:
+    """At most k each: nearest first, then the order of the data. Distances equal up to rounding tie."""
+    order = np.lexsort((links.partner, np.round(links.distance, DIGITS), links.focal))
+    links = links.keep(order)
+    if not len(links):
+        return links
+    start = np.flatnonzero(np.concatenate([[True], links.focal[1:] != links.focal[:-1]]))
+    size = np.diff(np.append(start, len(links)))
+    rank = np.arange(len(links)) - np.repeat(start, size)
+    return links.keep(rank < k)
+
+
+def _reach(kth: np.ndarray, unit: float, slack: float) -> np.ndarray:
+    """Distance up to which partners tie with the k-th."""
+    return np.sqrt(kth**2 + slack * unit**2)
+
+
+def _on_line(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: float) -> Links:
+    points = space.points[:, 0]
+    mine, theirs = points[focal], points[pool]
+    order, ordered = sorted_stably(theirs)
+    at = np.searchsorted(ordered, mine)
+    near = at[:, None] + np.arange(-k, k)
+    gaps = np.abs(ordered[near.clip(0, len(pool) - 1)] - mine[:, None])
+    gaps[(near < 0) | (near >= len(pool))] = np.inf
+    kth = np.partition(gaps, k - 1, axis=1)[:, k - 1]
+    reach = np.minimum(_reach(kth, space.unit, slack), space.limit)
+    wide = reach * (1 + 1e-12) + 1e-15
+    low, high = np.searchsorted(ordered, mine - wide), np.searchsorted(ordered, mine + wide, side="right")
+    size = np.maximum(high - low, 0)
+    _check_size(int(size.sum()))
+    who = np.repeat(np.arange(len(focal)), size)
+    place = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size) + np.repeat(low, size)
+    gap = np.abs(ordered[place] - mine[who])
+    return Links(who, order[place], gap).keep(gap <= reach[who])
+
+
+def _in_tree(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: float) -> Links:
+    tree = cKDTree(space.points[pool])
+    mine = space.points[focal]
+    ask = min(k + 1, len(pool))
+    gap, who = tree.query(mine, k=np.arange(1, ask + 1), workers=-1)
+    reach = _reach(gap[:, k - 1], 1.0, slack) * (1 + 1e-12)
+    tied = np.flatnonzero(gap[:, -1] <= reach) if ask > k else np.array([], dtype=np.intp)
+    clear = np.setdiff1d(np.arange(len(focal)), tied, assume_unique=True)
+    parts = [Links(np.repeat(clear, k), who[clear, :k].ravel(), gap[clear, :k].ravel())]
+    if len(tied):
+        lists = tree.query_ball_point(mine[tied], reach[tied], workers=-1, return_sorted=True)
+        size = np.array([len(x) for x in lists])
+        _check_size(int(size.sum()))
+        i, j = np.repeat(tied, size), np.concatenate([np.asarray(x, dtype=np.intp) for x in lists])
+        parts.append(Links(i, j, np.sqrt(((tree.data[j] - mine[i]) ** 2).sum(axis=1))))
+    links = Links.join(parts)
+    return links.keep(np.argsort(links.focal, kind="stable"))
+
+
+def _fenced(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: float) -> Links:
+    find = FencedSeeker(space, focal, pool)
+    parts = []
+    for i in range(len(focal)):
+        who, gap = find.inside(i)
+        if not len(who):
+            continue
+        kth = np.partition(gap, min(k, len(gap)) - 1)[min(k, len(gap)) - 1]
+        near = gap <= _reach(kth, 1.0, slack) * (1 + 1e-12)
+        parts.append(Links(np.full(int(near.sum()), i), who[near], gap[near]))
+    return Links.join(parts)
+
+
+def _check_size(rows: int) -> None:
+    if rows > MOST_PAIRS:
+        raise OptionError(
+            f"Ties are so many that there would be {rows:,} pairs. Use method='exact' or 'cem', or ties='first'."
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,6 +79,18 @@ class People:
         """(m,) how many people each stands for: the study's weights, or ones."""
         return np.ones(len(self)) if self.weight is None else self.weight
 
+    def target(self, estimand: str) -> np.ndarray:
+        """(m,) those for whom an estimand speaks: the exposed (ATT), the comparison people (ATC), or everybody."""
+        return {"ATT": self.exposed, "ATC": ~self.exposed}.get(estimand, np.ones(len(self), bool))
+
+    def by_stratum(self) -> list[np.ndarray]:
+        """Positions of the people of each stratum."""
+        if (self.strata == self.strata[:1]).all():
+            return [np.arange(len(self))]
+        code = np.unique(self.strata, return_inverse=True)[1]
+        order = np.argsort(code, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
+
 
 @dataclass(frozen=True)
 class Who:
@@ -88,8 +99,8 @@ class Who:
     others: str = "same"
     exact: tuple[str, ...] = ()
     covariates: tuple[str, ...] | str | None = None
-    outcome_period: Any = None
-    covariate_period: Any = None
+    outcome_period: object = None
+    covariate_period: object = None
 
 
 def gather(study: Study, component: str, who: Who) -> People:
@@ -146,9 +157,9 @@ def _periods(paths: Paths, k: int, who: Who) -> tuple[int, int]:
             if value is not None:
                 raise OptionError(f"{name}={value!r} is for a panel; this study is a cross-section of people.")
         return 0, 0
-    period = paths.n_periods - 1 if who.outcome_period is None else _at(paths, who.outcome_period, "outcome_period")
+    period = paths.n_periods - 1 if who.outcome_period is None else _period(paths, who.outcome_period, "outcome_period")
     if who.covariate_period is not None:
-        base = _at(paths, who.covariate_period, "covariate_period")
+        base = _period(paths, who.covariate_period, "covariate_period")
     else:
         on = (paths.state[:, :, k] > 0) & (paths.state[:, :, k] != UNKNOWN)
         starts = 1 + np.flatnonzero((on[:, 1:] & ~on[:, :-1]).any(axis=0))
@@ -161,12 +172,12 @@ def _periods(paths: Paths, k: int, who: Who) -> tuple[int, int]:
     return base, period
 
 
-def _at(paths: Paths, value: Any, name: str) -> int:
-    there = [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]
-    if not there:
+def _period(paths: Paths, value: object, name: str) -> int:
+    found = [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]
+    if not found:
         known = suggest(str(value), [str(p) for p in paths.periods], "The periods are")
         raise OptionError(f"{name}={value!r} is not a period of this study. {known}")
-    return there[0]
+    return found[0]
 
 
 def _status(paths: Paths, k: int, base: int, period: int) -> tuple[np.ndarray, list[str]]:
@@ -248,10 +259,9 @@ def covariates_of(
     for j, name in enumerate(names):
         gone = np.flatnonzero(~np.isfinite(x[:, j]))
         if len(gone):
-            listed = ", ".join(str(u) for u in study.paths.units[rows[gone[:5]]])
             more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             what = f"covariate {name!r} is missing for {len(gone)} people"
-            where = f"{study.unit} {listed}{more}"
+            where = f"{_first_ids(study, rows[gone])}{more}"
             problems.append(Problem(what, where, "Missing is not 0: fill in or leave them out."))
         elif len(x) and (x[:, j] == x[0, j]).all():
             problems.append(Problem(f"covariate {name!r} is the same for everybody", "covariates", "Leave it out."))
@@ -275,11 +285,13 @@ def _exact(study: Study, name: str, rows: np.ndarray, base: int) -> np.ndarray:
     codes, _ = pd.factorize(series, sort=False)
     gone = np.flatnonzero(codes < 0)
     if len(gone):
-        listed = ", ".join(str(u) for u in study.paths.units[rows[gone[:5]]])
-        raise_problems([
-            Problem(f"exact {name!r} is missing for {len(gone)} people", f"{study.unit} {listed}", "Fill these in.")
-        ])  # fmt: skip
+        what = f"exact {name!r} is missing for {len(gone)} people"
+        raise_problems([Problem(what, _first_ids(study, rows[gone]), "Fill these in.")])
     return codes
+
+
+def _first_ids(study: Study, rows: np.ndarray) -> str:
+    return f"{study.unit} " + ", ".join(str(u) for u in study.paths.units[rows[:5]])
 
 
 def _formula(study: Study, formula: str, rows: np.ndarray, base: int) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -328,7 +340,7 @@ def support_of(paths: Paths, component: str, who: Who) -> Support:
     k = paths.index(component)
     base, period = _periods(paths, k, who)
     status, _ = _status(paths, k, base, period)
-    codes = _others(paths, component, base, period, replace(who).others)
+    codes = _others(paths, component, base, period, who.others)
     mine = codes[paths.path]
     other = [j for j in range(len(paths.components)) if j != k]
     rows = []
@@ -339,13 +351,13 @@ def support_of(paths: Paths, component: str, who: Who) -> Support:
         words = " and ".join(n for n, v in on.items() if v) or "none of the others"
         exposed, comparison = int((here & (status == 1)).sum()), int((here & (status == 0)).sum())
         rows.append({"others": words if who.others == "same" else "ignored", **on,
-                     "exposed": exposed, "comparison": comparison, "status": _say(exposed, comparison)})  # fmt: skip
+                     "exposed": exposed, "comparison": comparison, "status": _words(exposed, comparison)})  # fmt: skip
     columns = ["others", *(paths.components[j] for j in other), "exposed", "comparison", "status"]
     table = pd.DataFrame(rows, columns=columns)
     return Support(component, table.sort_values("exposed", ascending=False, kind="stable", ignore_index=True))
 
 
-def _say(exposed: int, comparison: int) -> str:
+def _words(exposed: int, comparison: int) -> str:
     if min(exposed, comparison) == 0:
         return "exposed only" if exposed else "comparison only"
     return "thin" if min(exposed, comparison) < THIN else "both arms"

@@ -1,20 +1,20 @@
-"""The propensity score: a logistic regression by iterated weighted least squares."""
+"""The propensity score: a logistic regression, or a model of the user's, and what each person adds through it."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import linalg, special
+from scipy import special
 
-from evalkit.errors import EvalkitWarning, NotIdentifiedError
+from evalkit.designs.logit import FAR, independent, influence, maximise
+from evalkit.designs.people.people import People
+from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError
 
-_MOST = 60
-_TIGHT = 1e-12
-_FAR = 30.0
-_LARGE = 20_000
-_STRIDE = 10.0
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,38 +22,39 @@ class Score:
     """A fitted propensity score.
 
     logit, value: (m,) linear predictor and probability. coef: (q + 1,) intercept first, in the
-    covariates' own units; 0 for columns that repeat others. kept: columns of [1, x] in the fit.
+    covariates' own units; 0 for columns that repeat others. kept: columns of [1, x] in the fit. beta: their
+    coefficients where x is standardised.
     """
 
     logit: np.ndarray
     value: np.ndarray
     coef: np.ndarray
     kept: np.ndarray
+    beta: np.ndarray
 
     def over(self, x: np.ndarray) -> Score:
         """The same score for other people (m, q)."""
         logit = _linear(x, self.coef)
         return replace(self, logit=logit, value=special.expit(logit))
 
+    def design(self, x: np.ndarray) -> np.ndarray:
+        """(m, len(kept)) the columns of the fit, for the people on whom it was made."""
+        whole = standardised(x)
+        return whole if len(self.kept) == whole.shape[1] else whole[:, self.kept]
 
-def independent(design: np.ndarray) -> np.ndarray:
-    """Positions of columns that do not repeat those before them (pivoted from left to right)."""
-    return independent_columns(design.T @ design)
+
+def standardised(x: np.ndarray) -> np.ndarray:
+    """(m, q + 1) a constant, and columns in standard deviations from their means."""
+    return _standardised(x)[0]
 
 
-def independent_columns(gram: np.ndarray) -> np.ndarray:
-    """The same from cross-products."""
-    scale = np.sqrt(np.diag(gram))
-    gram = gram / np.outer(np.where(scale > 0, scale, 1.0), np.where(scale > 0, scale, 1.0))
-    kept: list[int] = []
-    for j in range(len(gram)):
-        if scale[j] == 0:
-            continue
-        inside = gram[np.ix_(kept, kept)]
-        rest = 1.0 - (gram[j, kept] @ linalg.lstsq(inside, gram[kept, j])[0] if kept else 0.0)
-        if rest > 1e-9:
-            kept.append(j)
-    return np.array(kept, dtype=np.intp)
+def _standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same, with the means and standard deviations (1 where nothing varies)."""
+    centre, scale = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    out = np.ones((len(x), x.shape[1] + 1))
+    np.divide(x - centre, scale, out=out[:, 1:])
+    return out, centre, scale
 
 
 def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = None) -> Score:
@@ -62,21 +63,18 @@ def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = No
     Equal rows get exactly equal scores, so ties are ties. Raises `NotIdentifiedError` where the
     covariates tell the two arms apart perfectly; warns where they nearly do.
     """
-    centre, scale = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    design = np.ones((len(x), x.shape[1] + 1))
-    np.divide(x - centre, scale, out=design[:, 1:])
+    design, centre, scale = _standardised(x)
     width = design.shape[1]
     kept = independent(design)
     design = design if len(kept) == width else design[:, kept]
-    beta = _maximise(design, exposed.astype(float), weight)
+    beta = maximise(design, exposed.astype(float), weight)
     coef = np.zeros(width)
     coef[kept] = beta
     slope = coef[1:] / scale
     coef = np.concatenate([[coef[0] - slope @ centre], slope])
     logit = _linear(x, coef)
     _check_overlap(logit, exposed)
-    return Score(logit, special.expit(logit), coef, kept)
+    return Score(logit, special.expit(logit), coef, kept, beta)
 
 
 def _linear(x: np.ndarray, coef: np.ndarray) -> np.ndarray:
@@ -87,46 +85,13 @@ def _linear(x: np.ndarray, coef: np.ndarray) -> np.ndarray:
     return out
 
 
-def _maximise(design: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """Newton's method; large data start from the answer of every twentieth person."""
-    start = np.zeros(design.shape[1])
-    start[0] = special.logit(np.average(y, weights=weight))
-    if len(y) > _LARGE and 0 < y[::20].sum() < len(y[::20]):
-        thin = newton(design[::20], y[::20], start, weight=None if weight is None else weight[::20])
-        start = thin if np.isfinite(thin).all() and np.abs(thin).max() < _FAR else start
-    return newton(design, y, start, weight=weight)
-
-
-def newton(
-    design: np.ndarray, y: np.ndarray, beta: np.ndarray, tight: float = _TIGHT, weight: np.ndarray | None = None
-) -> np.ndarray:
-    """Logit coefficients from a starting point; stops when a step is below `tight`. weight: (m,) or None."""
-    eta = design @ beta
-    for _ in range(_MOST):
-        p = special.expit(eta)
-        w = p * (1.0 - p)
-        gap = y - p
-        if weight is not None:
-            w, gap = weight * w, weight * gap
-        if np.abs(eta).max() > 10 * _FAR or w.max() < 1e-300:
-            break
-        gram = (design * w[:, None]).T @ design
-        step = linalg.lstsq(gram, gap @ design)[0]
-        move = design @ step
-        damp = min(1.0, _STRIDE / max(np.abs(move).max(), 1e-300))  # a full step may leave the region of convergence
-        beta, eta = beta + damp * step, eta + damp * move
-        if np.abs(step).max() <= tight * (1.0 + np.abs(beta).max()):
-            break
-    return beta
-
-
 def _check_overlap(logit: np.ndarray, exposed: np.ndarray) -> None:
     if logit[exposed].min() > logit[~exposed].max():
         raise NotIdentifiedError(
             "The covariates tell exposed and comparison people apart perfectly, so nobody can stand for anybody. "
             "Leave out the covariate that decides who was exposed, or compare other people."
         )
-    extreme = int((np.abs(logit) > _FAR).sum())
+    extreme = int((np.abs(logit) > FAR).sum())
     if extreme:
         warnings.warn(
             f"The propensity score of {extreme} people is all but 0 or 1: a covariate nearly decides who was "
@@ -134,3 +99,86 @@ def _check_overlap(logit: np.ndarray, exposed: np.ndarray) -> None:
             EvalkitWarning,
             stacklevel=2,
         )
+
+
+def score_of(people: People) -> Score:
+    """The propensity score on covariates and the combination of other components, learnt from combinations that have
+    both arms."""
+    x, here = people.regressors, people.comparable
+    if here.all() or not here.any():
+        return fit_score(x, people.exposed, people.weight)
+    weight = None if people.weight is None else people.weight[here]
+    return fit_score(x[here], people.exposed[here], weight).over(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores by which m people are weighted. design: (m, q) columns of the logit behind them, None when a model of
+    the user's made them (then they are taken as known). moved: whether a score was not clipped. size: (m,) people
+    whom each stands for. fitted: (m,) scores before they were clipped."""
+
+    value: np.ndarray
+    design: np.ndarray | None
+    moved: np.ndarray
+    size: np.ndarray
+    fitted: np.ndarray
+
+    def through(self, slope: np.ndarray, exposed: np.ndarray) -> np.ndarray:
+        """(m,) what each person adds, through the score, to a sum whose terms have the derivatives `slope` (m,) by the
+        logit; zeros where the scores are taken as known."""
+        if self.design is None:
+            return np.zeros(len(self.value))
+        e = self.fitted
+        return influence(self.design, self.size * (exposed - e), self.size * e * (1 - e), slope @ self.design)
+
+
+def logit_scores(people: People, clip: float | None) -> Scores:
+    """Scores by the logit of this package."""
+    score = fit_score(people.x, people.exposed, people.weight)
+    return clipped(score.value, score.design(people.x), clip, people.sizes)
+
+
+def model_scores(model: BaseEstimator, people: People, clip: float | None) -> Scores:
+    """Scores by a scikit-learn estimator of the user's."""
+    return clipped(learn(model, people, people.exposed).predict_proba(people.x)[:, 1], None, clip, people.sizes)
+
+
+def clipped(value: np.ndarray, design: np.ndarray | None, clip: float | None, size: np.ndarray) -> Scores:
+    """Scores kept away from 0 and 1 by `clip`."""
+    if clip is None:
+        return Scores(value, design, np.ones(len(value), dtype=bool), size, value)
+    inside = (value >= clip) & (value <= 1 - clip)
+    return Scores(value.clip(clip, 1 - clip), design, inside, size, value)
+
+
+def learn(model: BaseEstimator, people: People, y: np.ndarray) -> BaseEstimator:
+    """A copy of the user's estimator, fitted to some people with the study's weights. Raises `OptionError` where it
+    takes none."""
+    from sklearn.base import clone
+    from sklearn.utils.validation import has_fit_parameter
+
+    if people.weight is None:
+        return clone(model).fit(people.x, y)
+    if not has_fit_parameter(model, "sample_weight"):
+        raise OptionError(
+            f"{type(model).__name__} cannot take the study's weights (its fit has no sample_weight). Use an estimator "
+            "that can, or a study without weights."
+        )
+    return clone(model).fit(people.x, y, sample_weight=people.weight)
+
+
+def too_sure(e: np.ndarray, exposed: np.ndarray, estimand: str) -> str:
+    """Why scores of exactly 0 or 1 leave nothing to weigh: a weight without end, or an arm without weight; else ""."""
+    no, yes = e == 0, e == 1
+    endless = {"ATT": yes & ~exposed, "ATC": no & exposed, "ATE": np.where(exposed, no, yes)}
+    nobody = {"ATT": no[~exposed].all(), "ATC": yes[exposed].all()}
+    nobody["ATO"] = nobody["ATT"] or nobody["ATC"]
+    over = int(endless[estimand].sum()) if estimand in endless else 0
+    if not over and not nobody.get(estimand, False):
+        return ""
+    counts = [f"{int(no[a].sum())} of 0 and {int(yes[a].sum())} of 1 among {int(a.sum())}" for a in (exposed, ~exposed)]
+    why = f"the weight of {over} would have no end" if over else "nobody in one arm can stand for the other"
+    return (
+        f"scores of exactly 0 or 1 ({counts[0]} people with it, {counts[1]} without): {why}. Use a model that is less "
+        "sure of people, or clip the scores"
+    )

@@ -34,7 +34,7 @@ def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int)
     if space.line and ratio == 1 and len(i):
         i, j, gap = _in_line(space.points[:, 0], focal, pool, (i, j))
     order = np.lexsort((gap, many[i]))
-    return Links(focal[many[i]][order], pool[j][order], gap[order]), whole
+    return Links(many[i][order], j[order], gap[order]).people(focal, pool), whole
 
 
 def _in_line(
@@ -126,7 +126,7 @@ def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
         bare[end[chosen]] = False
         chosen = np.concatenate([chosen, _evenly((end, other), gap, own, bare, chosen)])
     chosen = _without_spare(np.unique(chosen), i, j, gap)
-    return Links(focal[i[chosen]], pool[j[chosen]], gap[chosen])
+    return Links(i, j, gap).keep(chosen).people(focal, pool)
 
 
 def _evenly(

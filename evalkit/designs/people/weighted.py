@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
+from evalkit.designs.people.balance import speaks_for
 from evalkit.designs.people.doubly_robust import Models, Splits, aipw
-from evalkit.designs.people.doubt import Doubt, score_doubt
-from evalkit.designs.people.entropy import entropy
-from evalkit.designs.people.estimating import cluster_level, cluster_refits, outcome_of, steady, study_levels
-from evalkit.designs.people.matched import when
-from evalkit.designs.people.people import People, Support, Who, gather, support_of
+from evalkit.designs.people.estimating import (
+    NOTHING_ELSE,
+    AmongPeople,
+    Row,
+    arms,
+    as_tuples,
+    by_person,
+    cluster_level,
+    cluster_refits,
+    steady,
+    whole_number,
+    wrong_choices,
+)
+from evalkit.designs.people.people import People
+from evalkit.designs.people.score import Scores, logit_scores, model_scores
 from evalkit.designs.people.weighting import (
-    ONE,
-    Scores,
+    Doubt,
+    One,
     Weighed,
     Weighting,
     by_stratum,
-    clipped,
+    entropy,
     ipw,
-    learn,
     left_out_words,
-    own_scores,
+    score_doubt,
 )
-from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, check_choice, raise_problems
+from evalkit.designs.protocol import Basis, Traits
+from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.replicates import Arms
-from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.study import Study
-from evalkit.study.paths import Paths
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 SMALL = 2_000
 
 
 @dataclass(frozen=True)
-class WeightedComparison:
+class WeightedComparison(AmongPeople):
     """The effect of a component on people, from weighed people without it.
 
     method: "ipw" (inverse probability weighting, Hajek form), "entropy" (covariate means agree exactly; Hainmueller
@@ -56,7 +65,7 @@ class WeightedComparison:
 
     Contributions count the score or the balancing weights as estimated, and are clustered as the study is. The label
     `right_if` says what must hold for the answer to be right. "ipw" rests on the form of the score alone, "entropy" on
-    it or on a linear outcome: `score_p` tests the score (see `designs/matching/doubt.py`), and `doubt` says in words
+    it or on a linear outcome: `score_p` tests the score (see `score_doubt`), and `doubt` says in words
     what is wrong, "" where nothing is for sure.
     Combinations of other components that cannot be weighed are left out: the labels count the people and
     `not_weighed` says why. The study's weights multiply everything. Raises as MatchedComparison does, and
@@ -71,45 +80,33 @@ class WeightedComparison:
     exact: tuple[str, ...] = ()
     others: str = "same"
     covariates: tuple[str, ...] | str | None = None
-    outcome_period: Any = None
-    covariate_period: Any = None
+    outcome_period: object = None
+    covariate_period: object = None
     compare: str = "level"
-    propensity: Any = None
-    outcome_model: Any = None
+    propensity: BaseEstimator | None = None
+    outcome_model: BaseEstimator | None = None
     seed: int = 0
     outcome: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("exact", "covariates"):
-            value = getattr(self, name)
-            if isinstance(value, list) or (isinstance(value, str) and name == "exact"):
-                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        as_tuples(self, ("exact", "covariates"), ("exact",))
         raise_problems(_problems(self), OptionError)
-        ignored = []
-        if self.method != "aipw":
-            ignored += [n for n, d in (("folds", 5), ("repeats", 5)) if getattr(self, n) != d]
-            ignored += ["outcome_model"] if self.outcome_model is not None else []
-        if self.method == "entropy":
-            ignored += [n for n in ("clip", "propensity") if getattr(self, n) is not None]
+        defaults = {f.name: f.default for f in fields(self)}
+        ignored = [n for n in _IGNORES[self.method] if getattr(self, n) != defaults[n]]
         if ignored:
             listed = ", ".join(ignored)
             warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
 
     @property
-    def who(self) -> Who:
-        """What decides who is compared with whom."""
-        return Who(self.others, self.exact, self.covariates, self.outcome_period, self.covariate_period)
-
-    def plan(self, paths: Paths, component: str) -> Support:
-        """The combinations of other components in which both arms have people; sees no outcome."""
-        return support_of(paths, component, self.who)
+    def traits(self) -> Traits:
+        """What its answers rest on under these options, and the check that they invite."""
+        basis: set[Basis] = {"weighting", "additivity"} if self.others == "balanced" else {"weighting"}
+        return Traits(frozenset(basis), checks=("score_form",))
 
     def weigh(self, study: Study, component: str) -> Weighting:
         """The weights and the balance they reach. Reads no outcome; "aipw" shows the weights of its score."""
-        people = gather(study, component, self.who)
-        nothing = np.zeros(len(people))
-        one = self._entropy if self.method == "entropy" else self._ipw
-        found = by_stratum(people, nothing, self.estimand, _least(people), one)
+        people = self.people(study, component)
+        found = by_stratum(people, np.zeros(len(people)), self.estimand, _least(people), self._plain())
         assert found.weight is not None and found.left_out is not None
         words = left_out_words(people, found.left_out)
         notes = (f"Not weighed: {words}.",) if words else ()
@@ -117,8 +114,8 @@ class WeightedComparison:
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
-        people = gather(study, component, self.who)
-        y = outcome_of(study, people, self.outcome, self.compare)
+        people = self.people(study, component)
+        y = self.read(study, people)
         seen = np.isfinite(y)
         unseen = int((~seen).sum())
         people, y = (people, y) if not unseen else (people.take(seen), y[seen])
@@ -131,24 +128,13 @@ class WeightedComparison:
             )
         level = cluster_level(study, component)
         groups = None if level is None else study.paths.levels[level].codes[people.rows]
-        found = steady(self._run(people, y, groups), y)
-        doubt = self._doubt(people, groups)
-        est = self._assemble(study, component, people, found, (unseen, doubt))
-        if level is None or np.isnan(est.value[0]):
+        found = self._run(people, y, groups)
+        value, parts = steady(found.value, found.parts, y)
+        found = replace(found, value=value, parts=parts)
+        est = self._assemble(study, people, found, (level, unseen, self._doubt(people, groups)))
+        if level is None or groups is None or np.isnan(value):
             return est
-        assert groups is not None
-        return cluster_refits(self._refit(people, y, groups, est), est, study, people, level)
-
-    def _refit(self, people: People, y: np.ndarray, groups: np.ndarray, est: Estimate) -> Callable[[np.ndarray], float]:
-        """The estimate with some people left out and weights made anew. Cross-fitted estimates move by what they would
-        move without folds: new splits would add noise of their own to every refit."""
-        plain = replace(self, folds=1) if self.method == "aipw" else self
-        shift = float(est.value[0]) - plain._again(people, y, groups)
-
-        def again(keep: np.ndarray) -> float:
-            return shift + plain._again(people.take(keep), y[keep], groups[keep])
-
-        return again
+        return cluster_refits(_Refit.of(self, people, y, groups, value), est, study, people, level)
 
     def _doubt(self, people: People, groups: np.ndarray | None) -> Doubt:
         """Whether the score has the wrong form. Entropy balance rests on it too, unless the outcome is linear."""
@@ -157,34 +143,34 @@ class WeightedComparison:
         return score_doubt(people, self.estimand, _least(people), self._scores, groups)
 
     def _run(self, people: People, y: np.ndarray, groups: np.ndarray | None) -> Weighed:
-        one: ONE = self._entropy if self.method == "entropy" else self._ipw
         if self.method == "aipw":
-            models = Models(self.propensity, self.outcome_model, self.clip)
-            lookup = None if groups is None else dict(zip(people.ids.tolist(), groups.tolist(), strict=True))
+            return by_stratum(people, y, self.estimand, _least(people), self._robust(people, groups))
+        return by_stratum(people, y, self.estimand, _least(people), self._plain())
 
-            def robust(some: People, values: np.ndarray) -> Weighed:
-                mine = None if lookup is None else np.array([lookup[i] for i in some.ids.tolist()])
-                few = None if mine is None or len(np.unique(mine)) < 2 * self.folds else mine
-                splits = Splits(self.folds, self.repeats, self.seed, few)
-                return aipw(values, some, self.estimand, models, splits)
+    def _robust(self, people: People, groups: np.ndarray | None) -> One:
+        models = Models(self.propensity, self.outcome_model, self.clip)
+        lookup = None if groups is None else dict(zip(people.ids.tolist(), groups.tolist(), strict=True))
 
-            one = robust
-        return by_stratum(people, y, self.estimand, _least(people), one)
+        def one(some: People, y: np.ndarray) -> Weighed:
+            mine = None if lookup is None else np.array([lookup[i] for i in some.ids.tolist()])
+            few = None if mine is None or len(np.unique(mine)) < 2 * self.folds else mine
+            return aipw(y, some, self.estimand, models, Splits(self.folds, self.repeats, self.seed, few))
+
+        return one
 
     def _scores(self, people: People) -> Scores:
         if self.propensity is None:
-            return own_scores(people, self.clip)
-        model = learn(self.propensity, people, people.exposed)
-        return clipped(model.predict_proba(people.x)[:, 1], None, self.clip, people.sizes)
+            return logit_scores(people, self.clip)
+        return model_scores(self.propensity, people, self.clip)
 
-    def _ipw(self, people: People, y: np.ndarray) -> Weighed:
-        return ipw(y, people.exposed, self._scores(people), self.estimand)
+    def _plain(self) -> One:
+        """How one stratum is weighed without models of the outcome."""
+        if self.method == "entropy":
+            return lambda people, y: entropy(y, people, self.estimand)
+        return lambda people, y: ipw(y, people.exposed, self._scores(people), self.estimand)
 
-    def _entropy(self, people: People, y: np.ndarray) -> Weighed:
-        return entropy(y, people, self.estimand)
-
-    def _again(self, people: People, y: np.ndarray, groups: np.ndarray) -> float:
-        """The estimate with some people left out."""
+    def value(self, people: People, y: np.ndarray, groups: np.ndarray) -> float:
+        """The estimate alone, NaN where there is none. groups: (m,) codes of clusters."""
         if not people.exposed.any() or people.exposed.all():
             return float("nan")
         try:
@@ -193,61 +179,57 @@ class WeightedComparison:
             return float("nan")
 
     def _assemble(
-        self, study: Study, component: str, people: People, found: Weighed, said: tuple[int, Doubt]
+        self, study: Study, people: People, found: Weighed, said: tuple[str | None, int, Doubt]
     ) -> Estimate:
-        unseen, doubt = said
-        level = cluster_level(study, component)
-        rows = Rows(people.ids, study_levels(study, people.rows))
-        name = level or "unit"
-        parts = Influence(((DenseSource(rows, found.parts[:, None]), np.eye(1)),), name)
+        level, unseen, doubt = said
         assert found.weight is not None and found.left_out is not None
-        used = found.weight > 0
-        arms = _arms(study, people, used, level)
+        used, target = found.weight > 0, people.target(self.estimand)
+        kept, total = int((used & target).sum()), int(target.sum())
+        population = speaks_for(self.estimand, kept, total, "can be weighed")
         reason = "" if used.any() else found.reason or _too_few(people)
-        labels = self._labels(study, component, people, found.weight, (unseen, reason, name))
-        labels = labels.assign(not_weighed=left_out_words(people, found.left_out))
-        labels = labels.assign(right_if=self._right_if(people), score_p=doubt.p_value, doubt=self._doubt_words(doubt))
-        mass = np.array([labels["mass"].iloc[0]], dtype=float)
-        return Estimate(np.array([found.value]), mass, labels, parts, None, arms)
-
-    def _doubt_words(self, doubt: Doubt) -> str:
-        saved = self.method == "entropy" and doubt.words
-        return f"{doubt.words}; so the outcome must be linear in the covariates" if saved else doubt.words
-
-    def _right_if(self, people: People) -> str:
-        if not people.x.shape[1]:
-            return "those with it and those without it differ in nothing else"
-        return _RIGHT_IF[self.method]
-
-    def _labels(
-        self, study: Study, component: str, people: People, weight: np.ndarray, said: tuple[int, str, str]
-    ) -> pd.DataFrame:
-        unseen, reason, level = said
-        outcome = study.outcome(self.outcome)
-        period, event = when(study, component, people)
-        sample = Weighting(people, self.estimand, weight).sample
-        whole, used = sample["people"].to_numpy(), sample["weighed"].to_numpy()
-        side = {"ATT": [0], "ATC": [1]}.get(self.estimand, [0, 1])
-        total, kept = int(whole[side].sum()), int(used[side].sum())
+        sample = Weighting(people, self.estimand, found.weight).sample
         effective = sample["effective"] if self.method != "aipw" else [np.nan, np.nan]
-        return pd.DataFrame([{
-            "component": component, "outcome": outcome.column, "period": period, "event_time": event,
-            "estimand": self.estimand, "population": _whom(self.estimand, kept, total), "outcome_unit": outcome.unit,
-            "others": self.others, "inference_level": level, "units_exposed": int(used[0]),
-            "units_comparison": int(used[1]), "units_left_out": total - kept, "units_not_seen": unseen,
-            "share_left_out": (total - kept) / total if total else 0.0, "effective_exposed": effective[0],
-            "effective_comparison": effective[1], "mass": float(kept), "reason": reason,
-        }])  # fmt: skip
+        labels = Row(used, population, unseen, level or "unit", reason).labels(
+            self, study, people, effective_exposed=effective[0], effective_comparison=effective[1]
+        )
+        labels = labels.assign(
+            not_weighed=left_out_words(people, found.left_out),
+            right_if=_RIGHT_IF[self.method] if people.x.shape[1] else NOTHING_ELSE,
+            score_p=doubt.p_value,
+            doubt=doubt.words + (_SAVED if self.method == "entropy" and doubt.words else ""),
+        )
+        parts, mass = by_person(study, people, found.parts, level), labels["mass"].to_numpy(dtype=float)
+        return Estimate(np.array([found.value]), mass, labels, parts, None, arms(used, people, study, level))
 
 
-_WHOM = {
-    "ATT": "people who had it",
-    "ATC": "people who did not have it",
-    "ATE": "everybody",
-    "ATO": "people who might as well have had it as not",
+@dataclass(frozen=True, eq=False)
+class _Refit:
+    """The estimate of some people with weights made anew, moved by `shift`: cross-fitted estimates move by what they
+    would move without folds, as new splits would add noise of their own to every refit."""
+
+    design: WeightedComparison
+    people: People
+    y: np.ndarray
+    groups: np.ndarray
+    shift: float
+
+    @classmethod
+    def of(
+        cls, design: WeightedComparison, people: People, y: np.ndarray, groups: np.ndarray, value: float
+    ) -> _Refit:
+        plain = replace(design, folds=1) if design.method == "aipw" else design
+        return cls(plain, people, y, groups, value - plain.value(people, y, groups))
+
+    def __call__(self, keep: np.ndarray) -> float:
+        return self.shift + self.design.value(self.people.take(keep), self.y[keep], self.groups[keep])
+
+
+_IGNORES = {
+    "ipw": ("folds", "repeats", "outcome_model"),
+    "entropy": ("folds", "repeats", "outcome_model", "clip", "propensity"),
+    "aipw": (),
 }
-
-
+_SAVED = "; so the outcome must be linear in the covariates"
 _RIGHT_IF = {
     "ipw": "the propensity score has the right form",
     "entropy": "the outcome, or the log odds of having it, is linear in the covariates",
@@ -266,42 +248,15 @@ def _too_few(people: People) -> str:
     return f"no combination of the others has {need} people in both arms ({one} exposed, {zero} comparison in all)"
 
 
-def _whom(estimand: str, kept: int, total: int) -> str:
-    """Whom the answer speaks for, with counts where some cannot be weighed."""
-    whom = _WHOM[estimand]
-    if kept == total:
-        return whom
-    some = "people" if estimand == "ATE" else whom
-    lost = total - kept
-    return f"those {some} who can be weighed: {kept} of {total}; for the other {lost} these data cannot say"
-
-
-def _arms(study: Study, people: People, used: np.ndarray, level: str | None) -> Arms:
-    sides = (used & people.exposed, used & ~people.exposed)
-    if level is None:
-        size = np.array([int(s.sum()) for s in sides])
-        return Arms(np.array([[True], [False]]), np.array([[False], [True]]), size)
-    known = study.paths.levels[level]
-    codes = known.codes[people.rows]
-    there = [np.bincount(codes[s], minlength=len(known.names)) > 0 for s in sides]
-    return Arms(there[0][:, None], there[1][:, None], np.ones(len(known.names), dtype=int))
-
-
 def _problems(d: WeightedComparison) -> list[Problem]:
     choices = {
         "method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
         "others": ("same", "balanced", "ignored"), "compare": ("level", "change"),
     }  # fmt: skip
-    out = []
-    for name, allowed in choices.items():
-        try:
-            check_choice(name, getattr(d, name), allowed)
-        except OptionError as error:
-            out.append(Problem(str(error).rstrip(".")))
+    out = wrong_choices(d, choices)
     for name in ("folds", "repeats"):
-        value = getattr(d, name)
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            out.append(Problem(f"{name}={value!r}", next="Give a whole number, 1 or more."))
+        if not whole_number(getattr(d, name), 1):
+            out.append(Problem(f"{name}={getattr(d, name)!r}", next="Give a whole number, 1 or more."))
     if d.clip is not None and not (isinstance(d.clip, (int, float)) and 0 < d.clip < 0.5):
         out.append(Problem(f"clip={d.clip!r}", next="Give a number between 0 and 0.5."))
     if d.estimand == "ATO" and d.method != "ipw":

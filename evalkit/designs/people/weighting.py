@@ -1,18 +1,23 @@
-"""Weights from a propensity score, stratum by stratum, and the weighted difference."""
+"""Weights of people, by a propensity score or by balance of covariates, and the weighted difference, by stratum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
-from evalkit.designs.people.balance import balance_table, effective_size
+from evalkit.designs.logit import independent
+from evalkit.designs.people.balance import balance_table, by_id, dropped_table, is_binary, sample_table
 from evalkit.designs.people.people import People
-from evalkit.designs.people.score import fit_score
-from evalkit.errors import NotIdentifiedError, OptionError
+from evalkit.designs.people.score import Scores, standardised, too_sure
+from evalkit.errors import NotIdentifiedError
+
+MOST_STEPS = 200
+MOST_TERMS = 30
+SURE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,66 +37,6 @@ class Weighed:
     left_out: np.ndarray | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """Propensity scores of m people. design: (m, q) columns of the logit behind them, None when a model of
-    the user's made them (then they are taken as known). moved: whether a score was not clipped. size: (m,) people
-    whom each stands for. fitted: (m,) scores before they were clipped."""
-
-    value: np.ndarray
-    design: np.ndarray | None
-    moved: np.ndarray
-    size: np.ndarray
-    fitted: np.ndarray
-
-    def drag(self, lean: np.ndarray, exposed: np.ndarray) -> np.ndarray:
-        """(m,) what each person adds to a number through the score. lean: (q,) the number by the score's coefficients;
-        zeros where the scores are taken as known."""
-        if self.design is None:
-            return np.zeros(len(self.value))
-        e = self.fitted
-        gram = (self.design * (self.size * e * (1 - e))[:, None]).T @ self.design
-        return np.asarray(self.size * (exposed - e) * (self.design @ np.linalg.solve(gram, lean)))
-
-    def lean(self, slope: np.ndarray) -> np.ndarray:
-        """(q,) the derivative by the coefficients of a sum whose terms have the derivatives `slope` (m,) by the
-        logit."""
-        return np.zeros(0) if self.design is None else slope @ self.design
-
-
-def own_scores(people: People, clip: float | None) -> Scores:
-    """Scores by the logit of this package."""
-    x = people.x
-    score = fit_score(x, people.exposed, people.weight)
-    centre, scale = x.mean(axis=0), x.std(axis=0)
-    design = np.column_stack([np.ones(len(x)), (x - centre) / np.where(scale > 0, scale, 1.0)])[:, score.kept]
-    return clipped(score.value, design, clip, people.sizes)
-
-
-def clipped(value: np.ndarray, design: np.ndarray | None, clip: float | None, size: np.ndarray) -> Scores:
-    """Scores kept away from 0 and 1 by `clip`."""
-    if clip is None:
-        return Scores(value, design, np.ones(len(value), dtype=bool), size, value)
-    inside = (value >= clip) & (value <= 1 - clip)
-    return Scores(value.clip(clip, 1 - clip), design, inside, size, value)
-
-
-def learn(model: Any, people: People, y: np.ndarray) -> Any:
-    """A copy of the user's estimator, fitted to some people with the study's weights. Raises `OptionError` where it
-    takes none."""
-    from sklearn.base import clone
-    from sklearn.utils.validation import has_fit_parameter
-
-    if people.weight is None:
-        return clone(model).fit(people.x, y)
-    if not has_fit_parameter(model, "sample_weight"):
-        raise OptionError(
-            f"{type(model).__name__} cannot take the study's weights (its fit has no sample_weight). Use an estimator "
-            "that can, or a study without weights."
-        )
-    return clone(model).fit(people.x, y, sample_weight=people.weight)
-
-
 def score_weights(e: np.ndarray, exposed: np.ndarray, estimand: str) -> tuple[np.ndarray, np.ndarray]:
     """(m,) weights and their derivatives by the logit: ATT, ATC, ATE, or ATO (overlap weights; Li, Morgan and
     Zaslavsky 2018)."""
@@ -106,23 +51,6 @@ def score_weights(e: np.ndarray, exposed: np.ndarray, estimand: str) -> tuple[np
             "ATO": (1 - e, e, -e * (1 - e), e * (1 - e)),
         }[estimand]
     return np.where(t, w1, w0), np.where(t, d1, d0)
-
-
-def too_sure(e: np.ndarray, exposed: np.ndarray, estimand: str) -> str:
-    """Why scores of exactly 0 or 1 leave nothing to weigh: a weight without end, or an arm without weight; else ""."""
-    no, yes = e == 0, e == 1
-    endless = {"ATT": yes & ~exposed, "ATC": no & exposed, "ATE": np.where(exposed, no, yes)}
-    nobody = {"ATT": no[~exposed].all(), "ATC": yes[exposed].all()}
-    nobody["ATO"] = nobody["ATT"] or nobody["ATC"]
-    over = int(endless[estimand].sum()) if estimand in endless else 0
-    if not over and not nobody.get(estimand, False):
-        return ""
-    counts = [f"{int(no[a].sum())} of 0 and {int(yes[a].sum())} of 1 among {int(a.sum())}" for a in (exposed, ~exposed)]
-    why = f"the weight of {over} would have no end" if over else "nobody in one arm can stand for the other"
-    return (
-        f"scores of exactly 0 or 1 ({counts[0]} people with it, {counts[1]} without): {why}. Use a model that is less "
-        "sure of people, or clip the scores"
-    )
 
 
 def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> Weighed:
@@ -144,7 +72,7 @@ def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> We
         parts += sign * w * residual / total
         pull += sign * slope * residual / total
         means.append(mean)
-    parts += scores.drag(scores.lean(pull), exposed)
+    parts += scores.through(pull, exposed)
     stands = _overlapping(scores, exposed) if estimand == "ATO" else None
     return Weighed(means[0] - means[1], parts, w, stands_for=stands)
 
@@ -154,11 +82,89 @@ def _overlapping(scores: Scores, exposed: np.ndarray) -> tuple[np.ndarray, np.nd
     e = scores.value
     share = scores.size * e * (1 - e)
     slope = np.where(scores.moved, share * (1 - 2 * e), 0.0)
-    return share, scores.drag(scores.lean(slope), exposed)
+    return share, scores.through(slope, exposed)
+
+
+def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(m,) weights, summing to one and nearest to `size` (m,), with weighted means of x (m, q) equal to `target`
+    (Hainmueller 2012).
+
+    Newton's method on the dual, with step halving. Raises `NotIdentifiedError` where no weights do it.
+    """
+    z = x - target
+    scale = x.std(axis=0)
+    z = z / np.where(scale > 0, scale, 1.0)
+    kept = independent(np.column_stack([np.ones(len(z)), z]))
+    z = z[:, kept[kept > 0] - 1]
+    lam, base = np.zeros(z.shape[1]), np.log(size)
+    dual, w = _dual(z, lam, base)
+    for _ in range(MOST_STEPS):
+        gap = w @ z
+        if np.abs(gap).max(initial=0.0) < 1e-11:
+            break
+        hess = (z * w[:, None]).T @ z - np.outer(gap, gap)
+        step = np.linalg.lstsq(hess, gap, rcond=None)[0]
+        stride = 1.0
+        new, trial = _dual(z, lam - step, base)
+        while new > dual - 1e-4 * stride * (step @ gap) and stride > 1e-8:
+            stride /= 2
+            new, trial = _dual(z, lam - stride * step, base)
+        lam, dual, w = lam - stride * step, new, trial
+    full = (x - target) / np.where(scale > 0, scale, 1.0)
+    if np.abs(w @ full).max(initial=0.0) > 1e-6:
+        raise NotIdentifiedError(
+            "No weights make those with it and those without it alike in all that is recorded: the ones lie outside "
+            "the range of the others. Fewer covariates, or matching within a caliper, may still compare some of them."
+        )
+    return w
+
+
+def _dual(z: np.ndarray, lam: np.ndarray, base: np.ndarray) -> tuple[float, np.ndarray]:
+    u = z @ lam + base
+    top = u.max()
+    w = np.exp(u - top)
+    total = w.sum()
+    return float(top + np.log(total)), w / total
+
+
+def entropy(y: np.ndarray, people: People, estimand: str) -> Weighed:
+    """Difference of entropy-balanced means; contributions count the weights as estimated.
+
+    Each arm is balanced to the means of the estimand's people. A contribution is the residual of the weighted
+    regression of y on x in the arm, plus what the person adds to the target means.
+    """
+    exposed = people.exposed
+    target = people.target(estimand)
+    weight, parts, means = np.zeros(len(y)), np.zeros(len(y)), []
+    for arm, sign in ((exposed, 1.0), (~exposed, -1.0)):
+        mean, part, w = _balanced_mean(y, people, arm, target)
+        weight[arm] = w * people.sizes[target].sum()
+        parts += sign * part
+        means.append(mean)
+    return Weighed(means[0] - means[1], parts, weight)
+
+
+def _balanced_mean(
+    y: np.ndarray, people: People, arm: np.ndarray, target: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    parts, x, size = np.zeros(len(y)), people.x, people.sizes
+    share = size / size[target].sum()
+    if np.array_equal(arm, target):
+        mean = float(share[arm] @ y[arm])
+        parts[arm] = share[arm] * (y[arm] - mean)
+        return mean, parts, share[arm]
+    goal = share[target] @ x[target]
+    w = balance_weights(x[arm], goal, size[arm])
+    mean = float(w @ y[arm])
+    z = x[arm] - goal
+    slope = np.linalg.lstsq((z * w[:, None]).T @ z, (z * w[:, None]).T @ (y[arm] - mean), rcond=None)[0]
+    parts[arm] += w * (y[arm] - mean - z @ slope)
+    parts[target] += share[target] * ((x[target] - goal) @ slope)
+    return mean, parts, w
 
 
 SMALL = "their combination of other components has fewer than {least} people in an arm"
-ONE = Callable[[People, np.ndarray], Weighed]
+One = Callable[[People, np.ndarray], Weighed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,14 +182,12 @@ class Weighting:
     def dropped(self) -> pd.DataFrame:
         """Who could have taken part and is not weighed: id, arm, reason."""
         why = np.full(len(self.people), "", dtype=object) if self.left_out is None else self.left_out
-        out = why != ""
-        arm = np.where(self.people.exposed[out], "exposed", "comparison")
-        return pd.DataFrame({"id": self.people.ids[out], "arm": arm, "reason": why[out]})
+        return dropped_table(self.people, why)
 
     @property
     def weights(self) -> pd.Series:
         """Weight of each person, by id."""
-        return pd.Series(self.weight, index=pd.Index(self.people.ids, name="id"), name="weight")
+        return by_id(self.people, self.weight)
 
     def balance(self) -> pd.DataFrame:
         """Standardised mean differences, variance ratios and KS distances, before and after."""
@@ -193,24 +197,18 @@ class Weighting:
     @property
     def sample(self) -> pd.DataFrame:
         """People, people weighed, effective sample size and the largest share one person has, by arm."""
-        rows = []
-        for arm, mine in (("exposed", self.people.exposed), ("comparison", ~self.people.exposed)):
-            w = self.weight[mine]
-            top = float(w.max() / w.sum()) if w.sum() > 0 else 0.0
-            rows.append((arm, int(mine.sum()), int((w > 0).sum()), effective_size(w), top))
-        return pd.DataFrame(rows, columns=["arm", "people", "weighed", "effective", "largest_share"])
+        arms = (self.weight[self.people.exposed], self.weight[~self.people.exposed])
+        share = [float(w.max() / w.sum()) if w.sum() > 0 else 0.0 for w in arms]
+        return sample_table(self.people, self.weight, "weighed").assign(largest_share=share)
 
 
 def usable_strata(people: People, least: int) -> list[np.ndarray]:
     """Positions of the strata with at least `least` people in each arm."""
-    _, code = np.unique(people.strata, return_inverse=True)
-    order = np.argsort(code, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
-    enough = lambda g: min(people.exposed[g].sum(), (~people.exposed[g]).sum()) >= least  # noqa: E731
-    return [np.sort(g) for g in groups if enough(g)]
+    t = people.exposed
+    return [g for g in people.by_stratum() if min(t[g].sum(), (~t[g]).sum()) >= least]
 
 
-def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, one: ONE) -> Weighed:
+def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, one: One) -> Weighed:
     """The mean of the strata's estimates, weighed by the people whom the estimand speaks for.
 
     The shares are estimated, so each of those people also adds (stratum's value - value) / N, all with the study's
@@ -226,7 +224,7 @@ def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, one: ON
 
 
 def _each(
-    people: People, y: np.ndarray, least: int, one: ONE
+    people: People, y: np.ndarray, least: int, one: One
 ) -> tuple[list[tuple[np.ndarray, Weighed]], np.ndarray, list[str]]:
     """Each stratum that can be weighed with its estimate, why everybody else is left out, and why strata that are
     large enough are."""
@@ -256,7 +254,7 @@ def _reason(failed: list[str]) -> str:
 
 
 def _together(people: People, estimand: str, found: list[tuple[np.ndarray, Weighed]]) -> Weighed:
-    target = {"ATT": people.exposed, "ATC": ~people.exposed}.get(estimand, np.ones(len(people), bool))
+    target = people.target(estimand)
     parts, weight = np.zeros(len(people)), np.zeros(len(people))
     mass = np.where(target, people.sizes, 0.0)
     none = np.zeros(len(people))
@@ -264,8 +262,8 @@ def _together(people: People, estimand: str, found: list[tuple[np.ndarray, Weigh
     size = np.array([share.sum() for share, _ in stands])
     total = size.sum()
     value = float(sum(n * f.value for n, (_, f) in zip(size, found, strict=True)) / total)
-    for (g, f), n, (share, drag) in zip(found, size, stands, strict=True):
-        parts[g] = n / total * f.parts + (share + drag) * (f.value - value) / total
+    for (g, f), n, (share, moved) in zip(found, size, stands, strict=True):
+        parts[g] = n / total * f.parts + (share + moved) * (f.value - value) / total
         if f.weight is None:
             weight[g] = people.sizes[g]
             continue
@@ -276,9 +274,78 @@ def _together(people: People, estimand: str, found: list[tuple[np.ndarray, Weigh
 
 def left_out_words(people: People, left_out: np.ndarray) -> str:
     """How many of each arm are not weighed, reason by reason; "" where everybody is."""
-    said = []
+    words = []
     for why in dict.fromkeys(str(w) for w in left_out if w):
         mine = left_out == why
         with_it = int((mine & people.exposed).sum())
-        said.append(f"{with_it} exposed and {int(mine.sum()) - with_it} comparison people: {why}")
-    return "; ".join(said)
+        words.append(f"{with_it} exposed and {int(mine.sum()) - with_it} comparison people: {why}")
+    return "; ".join(words)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """The square or product of covariates that weighting leaves most surely unlike.
+
+    gap: its difference between the weighted arms, in standard deviations. p_value: two-sided, times the number of
+    terms asked. NaN where there is nothing to ask.
+    """
+
+    term: str = ""
+    gap: float = float("nan")
+    p_value: float = float("nan")
+
+    @property
+    def words(self) -> str:
+        """What is wrong, "" where nothing is for sure."""
+        if not self.p_value < SURE:
+            return ""
+        return (
+            f"the propensity score does not have the right form: after weighting, {self.term} still differs between "
+            f"the arms by {abs(self.gap):.2g} standard deviations (adjusted p {self.p_value:.1g})"
+        )
+
+
+def score_doubt(
+    people: People, estimand: str, least: int, scores: Callable[[People], Scores], groups: np.ndarray | None
+) -> Doubt:
+    """Weigh squares and products of the covariates as if each were an outcome that the component cannot have moved.
+
+    A right score makes them alike on average, so each is a test of the score's form (an over-identified moment, as in
+    Imai and Ratkovic 2014), with the estimated score's part in its standard error. At most 30 terms are asked:
+    products fall away first. groups: (m,) codes of clusters.
+    """
+    known: dict[int, Scores] = {}
+
+    def one(some: People, values: np.ndarray) -> Weighed:
+        first = int(some.rows[0])
+        if first not in known:
+            known[first] = scores(some)
+        return ipw(values, some.exposed, known[first], estimand)
+
+    found = []
+    for term, values in _terms(people):
+        got = by_stratum(people, values, estimand, least, one)
+        sums = got.parts if groups is None else np.bincount(groups, weights=got.parts)
+        error = float(np.sqrt((sums**2).sum()))
+        if error > 0 and np.isfinite(got.value):
+            found.append((2 * special.ndtr(-abs(got.value) / error), term, got.value / values.std()))
+    if not found:
+        return Doubt()
+    p, term, gap = min(found)
+    return Doubt(term, float(gap), float(min(1.0, len(found) * p)))
+
+
+def _terms(people: People) -> Iterator[tuple[str, np.ndarray]]:
+    """Squares of covariates that are not 0/1, then products of two, as far as there is room for all of a kind."""
+    x, names = people.x, people.names
+    if not x.shape[1]:
+        return
+    z = standardised(x)[:, 1:]
+    squares = np.flatnonzero(~is_binary(x))[:MOST_TERMS]
+    for j in squares:
+        yield f"{names[j]} squared", z[:, j] ** 2
+    pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
+    if len(pairs) + len(squares) > MOST_TERMS:
+        return
+    for i, j in pairs:
+        yield f"{names[i]} times {names[j]}", z[:, i] * z[:, j]

@@ -123,6 +123,11 @@ class EffectGap:
     horizon: int | None = None
     outcome: str | None = None
 
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on, and the checks that they invite."""
+        return Traits(frozenset({"kinds alike"}))
+
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of `component` on pairs told apart by the reach of `by`."""
         pairs = make_pairs(paths, self.by)
