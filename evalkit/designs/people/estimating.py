@@ -18,6 +18,7 @@ from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
 
+NOTHING_ELSE = "those with it and those without it differ in nothing else"
 Levels = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
