@@ -179,9 +179,7 @@ class WeightedComparison(AmongPeople):
         except NotIdentifiedError:
             return float("nan")
 
-    def _assemble(
-        self, study: Study, people: People, found: Weighed, said: tuple[str | None, int, Doubt]
-    ) -> Estimate:
+    def _assemble(self, study: Study, people: People, found: Weighed, said: tuple[str | None, int, Doubt]) -> Estimate:
         level, unseen, doubt = said
         assert found.weight is not None and found.left_out is not None
         used, target = found.weight > 0, people.target(self.estimand)
@@ -215,9 +213,7 @@ class _Refit:
     shift: float
 
     @classmethod
-    def of(
-        cls, design: WeightedComparison, people: People, y: np.ndarray, groups: np.ndarray, value: float
-    ) -> _Refit:
+    def of(cls, design: WeightedComparison, people: People, y: np.ndarray, groups: np.ndarray, value: float) -> _Refit:
         plain = replace(design, folds=1) if design.method == "aipw" else design
         return cls(plain, people, y, groups, value - plain.value(people, y, groups))
 
