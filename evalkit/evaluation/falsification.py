@@ -13,7 +13,7 @@ from evalkit.checks import CheckResult
 from evalkit.checks.result import excludes_zero, first_row
 from evalkit.components.wording import lone_person
 from evalkit.designs.protocol import Check, Design
-from evalkit.designs.regression.growth import growth_of_others
+from evalkit.designs.regression.joint import growth_of_others
 from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap
 from evalkit.errors import NotIdentifiedError

@@ -51,7 +51,8 @@ class Memo:
         value = make()
         if keep is not None and not keep(value):
             return value
-        watch = None if about is None else ref(about, lambda _: self._kept.pop(place, None))
+        own = ref(self)  # a memo that its own watch held would outlive the object it belongs to
+        watch = None if about is None else ref(about, lambda _: _forget(own(), place))
         return self._kept.setdefault(place, (value, watch))[0]
 
     def __len__(self) -> int:
@@ -59,6 +60,11 @@ class Memo:
 
     def __reduce__(self) -> tuple[type[Memo], tuple[()]]:
         return Memo, ()
+
+
+def _forget(memo: Memo | None, place: tuple[Hashable, int | None]) -> None:
+    if memo is not None:
+        memo._kept.pop(place, None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import recovery_worlds as worlds
 
 import evalkit as ek
 from evalkit import checks
-from evalkit.designs.regression.growth import growth_of_others
+from evalkit.designs.regression.joint import growth_of_others
 from evalkit.inference import Estimate
 
 

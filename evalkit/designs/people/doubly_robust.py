@@ -45,7 +45,8 @@ def aipw(y: np.ndarray, people: People, estimand: str, models: Models, splits: S
     NaN with its reason where scores are 0 or 1.
     The variance adds each split's distance from the median (median of s^2 + (theta - median)^2).
     """
-    data = _Design.of(people)
+    score = fit_score(people.x, people.exposed, people.weight)
+    data = _Design(score.design(people.x), score.beta)
     if splits.folds == 1:
         return _once(y, people, estimand, models, np.zeros(len(y), dtype=int), data)
     folds = [_fold_of(people.exposed, splits, r) for r in range(splits.repeats)]
@@ -79,11 +80,6 @@ class _Design:
 
     matrix: np.ndarray
     start: np.ndarray
-
-    @classmethod
-    def of(cls, people: People) -> _Design:
-        score = fit_score(people.x, people.exposed, people.weight)
-        return cls(score.design(people.x), score.beta)
 
 
 def _once(y: np.ndarray, people: People, estimand: str, models: Models, fold: np.ndarray, data: _Design) -> Weighed:

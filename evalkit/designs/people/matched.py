@@ -23,6 +23,7 @@ from evalkit.designs.people.effect import (
     why_not,
 )
 from evalkit.designs.people.estimating import (
+    NOTHING_ELSE,
     AmongPeople,
     Levels,
     Row,
@@ -274,7 +275,7 @@ def effective_classes(matching: Matching) -> float:
 def _right_if(matching: Matching, adjust: str | None) -> str:
     """What must hold for the answer to be right, beyond everything that matters being on record."""
     if not matching.people.x.shape[1]:
-        return "those with it and those without it differ in nothing else"
+        return NOTHING_ELSE
     on_score = matching.space is not None and matching.space.named in LINE
     near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
     return near if adjust is None else f"{near}, or the outcome is linear in the covariates"

@@ -157,9 +157,9 @@ def _periods(paths: Paths, k: int, who: Who) -> tuple[int, int]:
             if value is not None:
                 raise OptionError(f"{name}={value!r} is for a panel; this study is a cross-section of people.")
         return 0, 0
-    period = paths.n_periods - 1 if who.outcome_period is None else _at(paths, who.outcome_period, "outcome_period")
+    period = paths.n_periods - 1 if who.outcome_period is None else _period(paths, who.outcome_period, "outcome_period")
     if who.covariate_period is not None:
-        base = _at(paths, who.covariate_period, "covariate_period")
+        base = _period(paths, who.covariate_period, "covariate_period")
     else:
         on = (paths.state[:, :, k] > 0) & (paths.state[:, :, k] != UNKNOWN)
         starts = 1 + np.flatnonzero((on[:, 1:] & ~on[:, :-1]).any(axis=0))
@@ -172,12 +172,12 @@ def _periods(paths: Paths, k: int, who: Who) -> tuple[int, int]:
     return base, period
 
 
-def _at(paths: Paths, value: object, name: str) -> int:
-    there = [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]
-    if not there:
+def _period(paths: Paths, value: object, name: str) -> int:
+    found = [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]
+    if not found:
         known = suggest(str(value), [str(p) for p in paths.periods], "The periods are")
         raise OptionError(f"{name}={value!r} is not a period of this study. {known}")
-    return there[0]
+    return found[0]
 
 
 def _status(paths: Paths, k: int, base: int, period: int) -> tuple[np.ndarray, list[str]]:
@@ -351,13 +351,13 @@ def support_of(paths: Paths, component: str, who: Who) -> Support:
         words = " and ".join(n for n, v in on.items() if v) or "none of the others"
         exposed, comparison = int((here & (status == 1)).sum()), int((here & (status == 0)).sum())
         rows.append({"others": words if who.others == "same" else "ignored", **on,
-                     "exposed": exposed, "comparison": comparison, "status": _say(exposed, comparison)})  # fmt: skip
+                     "exposed": exposed, "comparison": comparison, "status": _words(exposed, comparison)})  # fmt: skip
     columns = ["others", *(paths.components[j] for j in other), "exposed", "comparison", "status"]
     table = pd.DataFrame(rows, columns=columns)
     return Support(component, table.sort_values("exposed", ascending=False, kind="stable", ignore_index=True))
 
 
-def _say(exposed: int, comparison: int) -> str:
+def _words(exposed: int, comparison: int) -> str:
     if min(exposed, comparison) == 0:
         return "exposed only" if exposed else "comparison only"
     return "thin" if min(exposed, comparison) < THIN else "both arms"

@@ -46,15 +46,16 @@ class Score:
 
 def standardised(x: np.ndarray) -> np.ndarray:
     """(m, q + 1) a constant, and columns in standard deviations from their means."""
+    return _standardised(x)[0]
+
+
+def _standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same, with the means and standard deviations (1 where nothing varies)."""
+    centre, scale = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
     out = np.ones((len(x), x.shape[1] + 1))
-    np.divide(x - x.mean(axis=0), _spread(x), out=out[:, 1:])
-    return out
-
-
-def _spread(x: np.ndarray) -> np.ndarray:
-    """(q,) standard deviations, 1 where nothing varies."""
-    scale = x.std(axis=0)
-    return np.where(scale > 0, scale, 1.0)
+    np.divide(x - centre, scale, out=out[:, 1:])
+    return out, centre, scale
 
 
 def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = None) -> Score:
@@ -63,15 +64,15 @@ def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = No
     Equal rows get exactly equal scores, so ties are ties. Raises `NotIdentifiedError` where the
     covariates tell the two arms apart perfectly; warns where they nearly do.
     """
-    design = standardised(x)
+    design, centre, scale = _standardised(x)
     width = design.shape[1]
     kept = independent(design)
     design = design if len(kept) == width else design[:, kept]
     beta = maximise(design, exposed.astype(float), weight)
     coef = np.zeros(width)
     coef[kept] = beta
-    slope = coef[1:] / _spread(x)
-    coef = np.concatenate([[coef[0] - slope @ x.mean(axis=0)], slope])
+    slope = coef[1:] / scale
+    coef = np.concatenate([[coef[0] - slope @ centre], slope])
     logit = _linear(x, coef)
     _check_overlap(logit, exposed)
     return Score(logit, special.expit(logit), coef, kept, beta)

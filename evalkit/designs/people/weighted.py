@@ -11,6 +11,7 @@ import numpy as np
 from evalkit.designs.people.balance import speaks_for
 from evalkit.designs.people.doubly_robust import Models, Splits, aipw
 from evalkit.designs.people.estimating import (
+    NOTHING_ELSE,
     AmongPeople,
     Row,
     arms,
@@ -106,8 +107,7 @@ class WeightedComparison(AmongPeople):
     def weigh(self, study: Study, component: str) -> Weighting:
         """The weights and the balance they reach. Reads no outcome; "aipw" shows the weights of its score."""
         people = self.people(study, component)
-        one = self._entropy if self.method == "entropy" else self._ipw
-        found = by_stratum(people, np.zeros(len(people)), self.estimand, _least(people), one)
+        found = by_stratum(people, np.zeros(len(people)), self.estimand, _least(people), self._plain())
         assert found.weight is not None and found.left_out is not None
         words = left_out_words(people, found.left_out)
         notes = (f"Not weighed: {words}.",) if words else ()
@@ -144,8 +144,9 @@ class WeightedComparison(AmongPeople):
         return score_doubt(people, self.estimand, _least(people), self._scores, groups)
 
     def _run(self, people: People, y: np.ndarray, groups: np.ndarray | None) -> Weighed:
-        one: One = {"ipw": self._ipw, "entropy": self._entropy, "aipw": self._robust(people, groups)}[self.method]
-        return by_stratum(people, y, self.estimand, _least(people), one)
+        if self.method == "aipw":
+            return by_stratum(people, y, self.estimand, _least(people), self._robust(people, groups))
+        return by_stratum(people, y, self.estimand, _least(people), self._plain())
 
     def _robust(self, people: People, groups: np.ndarray | None) -> One:
         models = Models(self.propensity, self.outcome_model, self.clip)
@@ -163,11 +164,11 @@ class WeightedComparison(AmongPeople):
             return logit_scores(people, self.clip)
         return model_scores(self.propensity, people, self.clip)
 
-    def _ipw(self, people: People, y: np.ndarray) -> Weighed:
-        return ipw(y, people.exposed, self._scores(people), self.estimand)
-
-    def _entropy(self, people: People, y: np.ndarray) -> Weighed:
-        return entropy(y, people, self.estimand)
+    def _plain(self) -> One:
+        """How one stratum is weighed without models of the outcome."""
+        if self.method == "entropy":
+            return lambda people, y: entropy(y, people, self.estimand)
+        return lambda people, y: ipw(y, people.exposed, self._scores(people), self.estimand)
 
     def value(self, people: People, y: np.ndarray, groups: np.ndarray) -> float:
         """The estimate alone, NaN where there is none. groups: (m,) codes of clusters."""
@@ -178,9 +179,7 @@ class WeightedComparison(AmongPeople):
         except NotIdentifiedError:
             return float("nan")
 
-    def _assemble(
-        self, study: Study, people: People, found: Weighed, said: tuple[str | None, int, Doubt]
-    ) -> Estimate:
+    def _assemble(self, study: Study, people: People, found: Weighed, said: tuple[str | None, int, Doubt]) -> Estimate:
         level, unseen, doubt = said
         assert found.weight is not None and found.left_out is not None
         used, target = found.weight > 0, people.target(self.estimand)
@@ -193,20 +192,13 @@ class WeightedComparison(AmongPeople):
             self, study, people, effective_exposed=effective[0], effective_comparison=effective[1]
         )
         labels = labels.assign(
-            not_weighed=left_out_words(people, found.left_out), right_if=self._right_if(people),
-            score_p=doubt.p_value, doubt=self._doubt_words(doubt),
-        )  # fmt: skip
+            not_weighed=left_out_words(people, found.left_out),
+            right_if=_RIGHT_IF[self.method] if people.x.shape[1] else NOTHING_ELSE,
+            score_p=doubt.p_value,
+            doubt=doubt.words + (_SAVED if self.method == "entropy" and doubt.words else ""),
+        )
         parts, mass = by_person(study, people, found.parts, level), labels["mass"].to_numpy(dtype=float)
         return Estimate(np.array([found.value]), mass, labels, parts, None, arms(used, people, study, level))
-
-    def _doubt_words(self, doubt: Doubt) -> str:
-        saved = self.method == "entropy" and doubt.words
-        return f"{doubt.words}; so the outcome must be linear in the covariates" if saved else doubt.words
-
-    def _right_if(self, people: People) -> str:
-        if not people.x.shape[1]:
-            return "those with it and those without it differ in nothing else"
-        return _RIGHT_IF[self.method]
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,9 +213,7 @@ class _Refit:
     shift: float
 
     @classmethod
-    def of(
-        cls, design: WeightedComparison, people: People, y: np.ndarray, groups: np.ndarray, value: float
-    ) -> _Refit:
+    def of(cls, design: WeightedComparison, people: People, y: np.ndarray, groups: np.ndarray, value: float) -> _Refit:
         plain = replace(design, folds=1) if design.method == "aipw" else design
         return cls(plain, people, y, groups, value - plain.value(people, y, groups))
 
@@ -236,6 +226,7 @@ _IGNORES = {
     "entropy": ("folds", "repeats", "outcome_model", "clip", "propensity"),
     "aipw": (),
 }
+_SAVED = "; so the outcome must be linear in the covariates"
 _RIGHT_IF = {
     "ipw": "the propensity score has the right form",
     "entropy": "the outcome, or the log odds of having it, is linear in the covariates",

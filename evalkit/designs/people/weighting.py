@@ -97,7 +97,7 @@ def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.n
     kept = independent(np.column_stack([np.ones(len(z)), z]))
     z = z[:, kept[kept > 0] - 1]
     lam, base = np.zeros(z.shape[1]), np.log(size)
-    worth, w = _dual(z, lam, base)
+    dual, w = _dual(z, lam, base)
     for _ in range(MOST_STEPS):
         gap = w @ z
         if np.abs(gap).max(initial=0.0) < 1e-11:
@@ -106,10 +106,10 @@ def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.n
         step = np.linalg.lstsq(hess, gap, rcond=None)[0]
         stride = 1.0
         new, trial = _dual(z, lam - step, base)
-        while new > worth - 1e-4 * stride * (step @ gap) and stride > 1e-8:
+        while new > dual - 1e-4 * stride * (step @ gap) and stride > 1e-8:
             stride /= 2
             new, trial = _dual(z, lam - stride * step, base)
-        lam, worth, w = lam - stride * step, new, trial
+        lam, dual, w = lam - stride * step, new, trial
     full = (x - target) / np.where(scale > 0, scale, 1.0)
     if np.abs(w @ full).max(initial=0.0) > 1e-6:
         raise NotIdentifiedError(
@@ -262,8 +262,8 @@ def _together(people: People, estimand: str, found: list[tuple[np.ndarray, Weigh
     size = np.array([share.sum() for share, _ in stands])
     total = size.sum()
     value = float(sum(n * f.value for n, (_, f) in zip(size, found, strict=True)) / total)
-    for (g, f), n, (share, drag) in zip(found, size, stands, strict=True):
-        parts[g] = n / total * f.parts + (share + drag) * (f.value - value) / total
+    for (g, f), n, (share, moved) in zip(found, size, stands, strict=True):
+        parts[g] = n / total * f.parts + (share + moved) * (f.value - value) / total
         if f.weight is None:
             weight[g] = people.sizes[g]
             continue
@@ -274,12 +274,12 @@ def _together(people: People, estimand: str, found: list[tuple[np.ndarray, Weigh
 
 def left_out_words(people: People, left_out: np.ndarray) -> str:
     """How many of each arm are not weighed, reason by reason; "" where everybody is."""
-    said = []
+    words = []
     for why in dict.fromkeys(str(w) for w in left_out if w):
         mine = left_out == why
         with_it = int((mine & people.exposed).sum())
-        said.append(f"{with_it} exposed and {int(mine.sum()) - with_it} comparison people: {why}")
-    return "; ".join(said)
+        words.append(f"{with_it} exposed and {int(mine.sum()) - with_it} comparison people: {why}")
+    return "; ".join(words)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ no dense rows by parameters matrix is ever made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -139,6 +139,15 @@ def make_grid(paths: Paths, level: str | None = None, weighted: bool = True) -> 
     else:
         group, period = np.nonzero(paths.seen[first])
     return Grid(of, paths.path[first], weight, group, period, paths.n_periods)
+
+
+def programme_level(paths: Paths, components: Sequence[str] | None = None) -> str:
+    """The level within which the levels of inference of `components` (all) nest, else the study's cluster."""
+    levels = list(dict.fromkeys(paths.inference_level(c)[0] for c in components or paths.components))
+    for coarse in levels:
+        if all(fine == coarse or paths.nested(fine, coarse) for fine in levels):
+            return coarse
+    return paths.cluster
 
 
 def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None) -> AdditiveDesign:

@@ -71,6 +71,11 @@ class Columns:
     def width(self) -> int:
         return len(self.component)
 
+    @property
+    def labels(self) -> np.ndarray:
+        """(p,) name of each column's component or interaction."""
+        return np.array(self.names, dtype=object)[self.component]
+
     def keep(self, rows: np.ndarray) -> Columns:
         """Only the columns with a row among `rows` (P, T), used or seen."""
         there = np.asarray(self.matrix.T @ rows.ravel().astype(float)).ravel() > 0

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from evalkit.designs.protocol import StudyLike, Traits
-from evalkit.designs.regression.additive import AdditiveDesign, make_grid
-from evalkit.designs.regression.columns import Columns, Shape, make_columns
-from evalkit.designs.regression.imputation import programme_level
-from evalkit.designs.regression.joint import make_panel
-from evalkit.designs.regression.moments import Panel, off_at_the_time, without_each
-from evalkit.designs.regression.source import JointSource
-from evalkit.designs.rollout.rows import rows_of
+from evalkit.designs.regression.additive import AdditiveDesign, programme_level
+from evalkit.designs.regression.columns import Columns, Shape
+from evalkit.designs.regression.joint import combined, joint_panel, joint_plan
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.replicates import Arms, Replicates
-from evalkit.inference.sources import Influence
 from evalkit.study.paths import Paths
 
 ADDED = "combination of additive effects by event time"
@@ -53,38 +45,26 @@ class JointCombination:
 
     @property
     def traits(self) -> Traits:
-        """What its answers rest on, and the checks that they invite."""
-        return Traits(frozenset({"additivity"}))
+        """What its answers rest on."""
+        return Traits(frozenset(("parallel trends", "additivity")))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""
-        grid = make_grid(paths, programme_level(paths, self.members))
-        columns = make_columns(paths, Shape())
-        there = np.zeros(columns.known.shape, dtype=bool)
-        there[grid.path[grid.group], grid.period] = True
-        return columns.keep(there & columns.known).on_grid(paths, grid)
+        return joint_plan(paths, programme_level(paths, self.members), Shape())
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row an event time that all members have; `component` is what the combination is called."""
-        panel, level = make_panel(study, self.outcome, Shape()), programme_level(study.paths, self.members)
+        panel, level = joint_panel(study, self.outcome, Shape()), programme_level(study.paths, self.members)
         times, lift = self._lift(panel.columns, study.paths)
         if not len(times):
             raise NotIdentifiedError(f"The parts of {component!r} have no event time in common.")
-        outcome, known = study.outcome(self.outcome), self._known(panel, lift)
+        outcome, found = study.outcome(self.outcome), combined(panel, study.paths, level, lift)
         labels = pd.DataFrame({
             "component": component, "outcome": outcome.column, "event_time": times, "estimand": ADDED,
             "population": POPULATION, "outcome_unit": outcome.unit, "inference_level": level,
-            "reason": np.where(known, "", UNTOLD).astype(object),
+            "reason": np.where(found.identified, "", UNTOLD).astype(object),
         })  # fmt: skip
-        mass = _lightest(lift, panel.column_mass)
-        source, arms = JointSource(rows_of(study.paths), panel), _arms(panel, lift, study.paths, level)
-        nothing = np.zeros_like(lift)
-        return Estimate(
-            value=np.where(known, panel.solution.beta @ lift, np.nan), mass=panel.column_mass @ mass, labels=labels,
-            value_parts=Influence(((source, np.vstack([lift, nothing])),), level),
-            mass_parts=Influence(((source, np.vstack([nothing, mass])),), level),
-            arms=arms, replicate=partial(_replicates, panel, lift, mass, study.paths, level, arms),
-        )  # fmt: skip
+        return found.estimate(labels)
 
     def _lift(self, columns: Columns, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
         """(m,) event times that every member has, and (p, m) weights of the columns."""
@@ -95,40 +75,3 @@ class JointCombination:
         for k, weight in zip(index, self.weights, strict=True):
             lift += weight * ((columns.component == k)[:, None] & (columns.event_time[:, None] == times))
         return times, lift
-
-    def _known(self, panel: Panel, lift: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(panel.solution.span.identified(lift), lift.shape[1:])
-
-
-def _lightest(lift: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """(p, m) picks, for each combination, the member with the fewest exposed rows: that many it speaks for."""
-    out = np.zeros_like(lift)
-    out[np.where(lift != 0, mass[:, None], np.inf).argmin(axis=0), np.arange(lift.shape[1])] = 1.0
-    return out
-
-
-def _arms(panel: Panel, lift: np.ndarray, paths: Paths, level: str) -> Arms:
-    """A cluster is exposed where it has every part of a sum, or any part of a difference, at that event time;
-    comparison where, at the time, all parts are off."""
-    codes, names = paths.levels[level].codes, paths.levels[level].names
-    used, matrix = panel.used(codes, len(names)), panel.columns.matrix
-    parts = (lift != 0).astype(float)
-    found = ((used @ matrix).toarray() > 0).astype(float) @ parts
-    members = np.isin(panel.columns.component, panel.columns.component[parts.any(axis=1)])
-    off = np.asarray(matrix[:, np.flatnonzero(members)].sum(axis=1)).ravel() == 0
-    comparison = off_at_the_time(used, off, sparse.csr_matrix(matrix @ sparse.csr_matrix(parts)), paths.n_periods)
-    enough = parts.sum(axis=0) if lift.min(initial=0.0) >= 0 else 1.0
-    return Arms(found >= enough, comparison, np.ones(len(names), dtype=int))
-
-
-def _replicates(panel: Panel, lift: np.ndarray, mass: np.ndarray, paths: Paths, level: str, arms: Arms) -> Replicates:
-    """Refits without each cluster. Every cluster shapes the period effects, so that all those that are not exposed
-    count as comparison."""
-    codes, names = paths.levels[level].codes, paths.levels[level].names
-    values, left = np.full((len(names), lift.shape[1]), np.nan), np.zeros((len(names), lift.shape[1]))
-    for c, (_, size, found) in enumerate(without_each(panel, codes, len(names))):
-        gone = ((lift != 0) & (size <= 0)[:, None]).any(axis=0)
-        known = np.broadcast_to(found.span.identified(lift), lift.shape[1:]) & ~gone
-        values[c] = np.where(known, found.beta @ lift, np.nan)
-        left[c] = np.where(known, size @ mass, 0.0)
-    return Replicates(names, level, values, left, arms.exposed, ~arms.exposed)

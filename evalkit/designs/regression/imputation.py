@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from weakref import WeakKeyDictionary
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from evalkit.designs.protocol import StudyLike, Traits
-from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
-from evalkit.designs.regression.imputation_averages import Averages, Weigh
+from evalkit.designs.protocol import StudyLike, Traits, once
+from evalkit.designs.regression.additive import (
+    AdditiveDesign,
+    EventTimes,
+    additive_design,
+    make_grid,
+    programme_level,
+)
+from evalkit.designs.regression.imputation_averages import Averages, BeyondTheSum, Means, Weigh
 from evalkit.designs.regression.imputation_fit import Imputed, Projection, Split, project
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.errors import NotIdentifiedError
@@ -25,26 +29,18 @@ from evalkit.study.paths import Paths
 ASSUMPTION = "without the programme everyone of the same reach would have moved alike"
 NOTHING = "no exposed row can be imputed: no earlier untreated period, or nobody untreated at the same time"
 NOT_ALONE = "imputed effects cannot tell this event time from those of other components"
-ALONE = NOTHING
 
 
-def path_words(paths: Paths, split: Split, chosen: np.ndarray) -> list[str]:
-    """Each path in words: "nurse from 2005, court from 2007 to 2009"."""
-    return [_one_path(paths, split, p) for p in chosen]
-
-
-def _one_path(paths: Paths, split: Split, path: int) -> str:
+def path_words(paths: Paths, split: Split, path: int) -> str:
+    """A path in words: "nurse from 2005, court from 2007 to 2009"."""
     spells = []
     for k in split.members:
         on = np.flatnonzero(paths.state[path, :, k] > 0)
         for run in np.split(on, np.flatnonzero(np.diff(on) > 1) + 1):
             if len(run):
-                spells.append((run[0], f"{paths.components[k]} from {paths.periods[run[0]]}" + _end(paths, run[-1])))
+                end = "" if run[-1] == paths.n_periods - 1 else f" to {paths.periods[run[-1]]}"
+                spells.append((run[0], f"{paths.components[k]} from {paths.periods[run[0]]}{end}"))
     return ", ".join(words for _, words in sorted(spells))
-
-
-def _end(paths: Paths, last: int) -> str:
-    return "" if last == paths.n_periods - 1 else f" to {paths.periods[last]}"
 
 
 def head_counts(
@@ -72,7 +68,6 @@ def _distinct(unit: np.ndarray, cell: np.ndarray, of: sparse.csr_matrix, n: int)
 
 
 MOST_PATHS = 200
-_FITS: WeakKeyDictionary = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -101,12 +96,11 @@ class Imputation:
 
     @property
     def traits(self) -> Traits:
-        """What its answers rest on, and the checks that they invite."""
-        return Traits(frozenset({"additivity"}))
+        """What the answers about components rest on; that about the programme needs no additivity."""
+        return Traits(frozenset(("parallel trends", "additivity")))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The event-time columns of its projection, on unit and period effects."""
-        paths.index(component)
         level, _ = paths.inference_level(component)
         return additive_design(paths, make_grid(paths, level), EventTimes())
 
@@ -140,17 +134,16 @@ class Imputation:
 
     def additivity(self, study: StudyLike, level: str | None = None) -> Additivity:
         """Whether components that are on together do what the sum of their effects says."""
-        fitted = self._fit(study, level or programme_level(study.paths))
-        return fitted.additivity
+        return self._fit(study, level or programme_level(study.paths)).additivity
 
     def _fit(self, study: StudyLike, level: str) -> Fitted:
-        made = _FITS.setdefault(study, {})
-        key = (self.outcome, level)
-        if key not in made:
+        def fit() -> Fitted:
             outcome = study.outcome(self.outcome)
             words = {"outcome": outcome.column, "outcome_unit": outcome.unit, "inference_level": level}
-            made[key] = Fitted(Imputed(study.paths, study.values(self.outcome)), level, words)
-        return made[key]
+            # Paths of its own, so that what their memo keeps does not keep them.
+            return Fitted(Imputed(replace(study.paths), study.values(self.outcome)), level, words)
+
+        return once(study, self.outcome, ("imputation", self, level), fit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,15 +155,6 @@ class Additivity:
     p_value: float
     rows: Estimate | None
     reason: str = ""
-
-
-def programme_level(paths: Paths, components: Sequence[str] | None = None) -> str:
-    """The level within which the levels of inference of `components` (all) nest, else the study's cluster."""
-    levels = list(dict.fromkeys(paths.inference_level(c)[0] for c in components or paths.components))
-    for coarse in levels:
-        if all(fine == coarse or paths.nested(fine, coarse) for fine in levels):
-            return coarse
-    return paths.cluster
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +186,7 @@ class Fitted:
             estimand="imputed effect by event time",
             population="everyone exposed with an untreated past" + (", if effects add up" if several else ""),
             **head_counts(self.imputed, self.projection),
-            reason=np.where(np.isnan(averages.value), NOT_ALONE if several else ALONE, "").astype(object),
+            reason=np.where(np.isnan(averages.value), NOT_ALONE if several else NOTHING, "").astype(object),
         )
         return self._estimate(averages, labels)
 
@@ -215,8 +199,8 @@ class Fitted:
             mass = np.bincount(im.atoms.path, weights=im.atoms.mass, minlength=im.paths.n_paths)
             used = np.sort(used[np.argsort(-mass[used], kind="stable")[:MOST_PATHS]])
         of = np.column_stack([np.ones(len(im.atoms.mass), bool), *(im.atoms.path == p for p in used)])
-        averages = self._averages(_mean_of(of), of)
-        words = path_words(im.paths, im.split, used)
+        averages = self._averages(Means(of), of)
+        words = [path_words(im.paths, im.split, path) for path in used]
         estimand = ["average effect of the programme"] + ["average effect of an exposure path"] * len(used)
         labels = pd.DataFrame({
             "component": "programme", "path": ["every path", *words], "estimand": estimand,
@@ -233,11 +217,10 @@ class Fitted:
         if not len(together):
             return Additivity(np.nan, None, "no two components are on together in a row that can be imputed")
         of = which.reshape(-1)[:, None] == together
-        weigh = _beyond_the_sum(self.projection, of)
-        free = np.flatnonzero(weigh(im.atoms.mass)[1])
+        free = np.flatnonzero(BeyondTheSum(self.projection, of)(im.atoms.mass)[1])
         if not len(free):
             return Additivity(np.nan, None, "effects of components that are on together take up every comparison")
-        averages = self._averages(_beyond_the_sum(self.projection, of[:, free]), of[:, free])
+        averages = self._averages(BeyondTheSum(self.projection, of[:, free]), of[:, free])
         names = np.array([im.paths.components[k] for k in im.split.members], dtype=object)
         labels = pd.DataFrame({
             "component": [" with ".join(names[sets[s]]) for s in together[free]],
@@ -248,12 +231,11 @@ class Fitted:
 
     def over(self, share: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Average imputed effect over shares (a, k) of the atoms, a row each with `labels`."""
-        averages = self._averages(_mean_of(share), share > 0)
+        averages = self._averages(Means(share), share > 0)
         return self._estimate(averages, labels.assign(reason=np.where(np.isnan(averages.value), NOTHING, "")))
 
     def _averages(self, weigh: Weigh, of: np.ndarray) -> Averages:
-        level = self.imputed.paths.levels[self.level]
-        return Averages(self.imputed, weigh, of, self.usual, level.codes, len(level.names))
+        return Averages(self.imputed, weigh, of, self.usual, self.level)
 
     @cached_property
     def usual(self) -> np.ndarray:
@@ -263,38 +245,14 @@ class Fitted:
         return self.projection.columns @ (lift.T @ im.sums(atoms, im.periods))
 
     def _estimate(self, averages: Averages, labels: pd.DataFrame) -> Estimate:
-        k, names = len(averages.value), self.imputed.paths.levels[self.level].names
-        codes = np.arange(averages.clusters)
-        source = GroupSource(rows_of(self.imputed.paths), averages.totals(), self.level, codes, averages.unit_rows)
+        rows, codes = rows_of(self.imputed.paths), np.arange(averages.clusters)
+        source = GroupSource(rows, averages.totals(), self.level, codes, averages.unit_rows)
         return Estimate(
             value=averages.value, mass=averages.mass,
             labels=labels.assign(assumption=ASSUMPTION, **self.words, mass=averages.mass),
-            value_parts=Influence(((source, np.eye(k)),), self.level), arms=averages.arms,
-            replicate=partial(averages.replicates, names, self.level),
+            value_parts=Influence(((source, np.eye(len(averages.value))),), self.level),
+            arms=averages.arms, replicate=averages,
         )  # fmt: skip
-
-
-def _mean_of(of: np.ndarray) -> Weigh:
-    """Weights of plain means over the atoms of each column."""
-
-    def weigh(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        total = mass @ of
-        return of / np.where(total > 0, total, 1.0), total > 0
-
-    return weigh
-
-
-def _beyond_the_sum(projection: Projection, of: np.ndarray) -> Weigh:
-    """Weights of the mean over the atoms of each column less what the projection says of them."""
-
-    def weigh(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean, there = _mean_of(of)(mass)
-        lift, _ = projection.weights(mass)
-        usual = projection.columns.T @ (mean * mass[:, None])
-        weight = mean - lift @ usual
-        return weight, there & (np.abs(weight * mass[:, None]).sum(axis=0) > 1e-8)
-
-    return weigh
 
 
 def _tested(rows: Estimate) -> Additivity:

@@ -1,6 +1,6 @@
-"""Averages of imputed effects: which rows they weigh, their contributions, and delete-one-cluster refits.
+"""Averages of imputed effects: which rows they weigh, their influence, and delete-one-cluster refits.
 
-Contributions follow the conservative variance of Borusyak, Jaravel and Spiess (2024, theorem 3 and
+Influence follows the conservative variance of Borusyak, Jaravel and Spiess (2024, theorem 3 and
 equation 8): untreated rows count with their residuals, exposed rows with their effect less what an
 auxiliary model expects of it: the projection on the components' event times, and beyond it the average of
 their cohort and period, taken over clusters with the weights of that equation. (With one component the
@@ -13,37 +13,70 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from scipy import sparse
 
-from evalkit.designs.regression.imputation_fit import Atoms, Imputed, solve_periods
+from evalkit.designs.regression.imputation_fit import Atoms, Imputed, Projection, solve_periods
+from evalkit.designs.regression.moments import Lean
 from evalkit.designs.rollout.sums import add_by
 from evalkit.inference.replicates import Arms, Replicates
 
 Weigh = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """mass (a,) of the atoms -> (a, k) weight of a unit of mass in each average, (k,) whether it is identified."""
 
-
+Matrix: TypeAlias = np.ndarray | sparse.csr_matrix
 _CHUNK = 1 << 17
 _SPARSE = 0.1
 _ROUNDING = 1e-12
 
-Matrix = Any  # (m, k), dense or sparse
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """Weights of plain means over shares (a, k) of the atoms."""
+
+    share: np.ndarray
+
+    def __call__(self, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        total = mass @ self.share
+        return self.share / np.where(total > 0, total, 1.0), total > 0
 
 
 @dataclass(frozen=True, eq=False)
-class Averages:
-    """k weighted sums of imputed effects. cluster: (n,) code of each unit; clusters: how many codes.
+class BeyondTheSum:
+    """Weights of the mean over the atoms of each column of `of` (a, k) less what the projection says of them."""
+
+    projection: Projection
+    of: np.ndarray
+
+    def __call__(self, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, any_mass = Means(self.of)(mass)
+        lift, _ = self.projection.weights(mass)
+        usual = self.projection.columns.T @ (mean * mass[:, None])
+        weight = mean - lift @ usual
+        return weight, any_mass & (np.abs(weight * mass[:, None]).sum(axis=0) > 1e-8)
+
+
+@dataclass(frozen=True, eq=False)
+class Averages(Lean):
+    """k weighted sums of imputed effects; called, their refits without each cluster of `level`.
     of: (a, k) bool, the atoms that an average speaks for. usual: (a,) effect of each atom by the projection."""
 
     imputed: Imputed
     weigh: Weigh
     of: np.ndarray
     usual: np.ndarray
-    cluster: np.ndarray
-    clusters: int
+    level: str
+
+    @property
+    def cluster(self) -> np.ndarray:
+        """(n,) code of each unit."""
+        return self.imputed.paths.levels[self.level].codes
+
+    @property
+    def clusters(self) -> int:
+        return len(self.imputed.paths.levels[self.level].names)
 
     @cached_property
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
@@ -63,10 +96,10 @@ class Averages:
         """(k,) exposed unit-periods."""
         return self.imputed.atoms.mass @ self.of
 
-    # ------------------------------------------------------------ contributions
+    # ------------------------------------------------------------ influence
 
     @cached_property
-    def lean(self) -> np.ndarray:
+    def on_residual(self) -> np.ndarray:
         """(q, T, k) what a residual of an untreated row in a period adds to each average."""
         im, (weight, _) = self.imputed, self.weights
         inverse = im.periods.inverse
@@ -118,7 +151,7 @@ class Averages:
             part = slice(low, low + _CHUNK)
             a, b = (_dense_or_sparse(x[part], self.weights[0]) for x in by_pair)
             collect = _indicator(of_pair[part], groups)
-            for into, what in ((top, _times(a, b)), (below, _times(a, a)), (count, _there(a))):
+            for into, what in ((top, _times(a, b)), (below, _times(a, a)), (count, (a != 0).astype(float))):
                 into += _as_array(collect @ what)
         return np.where((count > 1) & (below > 0), top / np.where(below > 0, below, 1.0), self._wide(mass, effect))
 
@@ -132,21 +165,21 @@ class Averages:
         return np.where(np.asarray(clusters).ravel() > 1, mean, overall)[:, None]
 
     def totals(self) -> np.ndarray:
-        """(clusters, k) contributions summed in clusters."""
+        """(clusters, k) influence summed in clusters."""
         return self._collect(self.cluster, self.clusters)
 
     def unit_rows(self) -> np.ndarray:
-        """(n, k) contributions by unit: records about people."""
+        """(n, k) influence by unit: records about people."""
         n = self.imputed.paths.n_units
         return self._collect(np.arange(n), n)
 
     def _collect(self, code: np.ndarray, size: int) -> np.ndarray:
         im = self.imputed
         out = np.zeros((size, len(self.value)))
-        for q, lean in enumerate(self.lean):
+        for q, on_residual in enumerate(self.on_residual):
             mine = np.flatnonzero(im.pattern == q)
             if len(mine):
-                out += add_by(self.residual[mine], code[mine], size) @ lean
+                out += add_by(self.residual[mine], code[mine], size) @ on_residual
         mass, effect = self.by_cluster if code is self.cluster else self.pieces(code, size)
         weight = self.weights[0]
         out += _as_array(_dense_or_sparse(effect, weight))
@@ -168,7 +201,7 @@ class Averages:
         comparison = (free.astype(np.float32) @ when.T.astype(np.float32)) > 0
         return Arms(exposed, comparison, np.ones(self.clusters, dtype=int))
 
-    def replicates(self, names: np.ndarray, level: str) -> Replicates:
+    def __call__(self) -> Replicates:
         """Refits without each cluster: sums less its own, in closed form."""
         atoms = self.imputed.collect(self.cluster)
         order = np.argsort(self.cluster, kind="stable")
@@ -178,7 +211,8 @@ class Averages:
             values[c], masses[c] = self._without(c, order[stops[c] : stops[c + 1]], atoms)
         free = (add_by(self.imputed.untreated.astype(float), self.cluster, self.clusters).sum(axis=1) > 0)[:, None]
         exposed = self.arms.exposed
-        return Replicates(names, level, values, masses, exposed, free & ~exposed)
+        names = self.imputed.paths.levels[self.level].names
+        return Replicates(names, self.level, values, masses, exposed, free & ~exposed)
 
     def _without(self, cluster: int, units: np.ndarray, atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
         im = self.imputed
@@ -203,15 +237,11 @@ def _dense_or_sparse(left: sparse.csr_matrix, right: np.ndarray) -> Matrix:
 
 
 def _as_array(x: Matrix) -> np.ndarray:
-    return x.toarray() if sparse.issparse(x) else np.asarray(x)
+    return x if isinstance(x, np.ndarray) else np.asarray(x.toarray())
 
 
 def _times(a: Matrix, b: Matrix) -> Matrix:
-    return a.multiply(b) if sparse.issparse(a) else a * b
-
-
-def _there(a: Matrix) -> Matrix:
-    return (a != 0).astype(float)
+    return a * b if isinstance(a, np.ndarray) else a.multiply(b)
 
 
 def _indicator(code: np.ndarray, size: int) -> sparse.csr_matrix:

@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from evalkit.designs.regression.additive import spell_ages, varying
 from evalkit.designs.regression.estimable import Span, span
+from evalkit.designs.regression.moments import Lean
 from evalkit.study.paths import OFF, Paths
 
 
@@ -110,7 +111,7 @@ class Atoms:
 
 
 @dataclass(frozen=True, eq=False)
-class Imputed:
+class Imputed(Lean):
     """A panel with its untreated rows fitted. values: (n, T), NaN where not seen. kind: (P,) as `split` takes it."""
 
     paths: Paths

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +12,14 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import ADJUSTMENTS, Comparison, Plan, Rules
+from evalkit.designs.rollout.plan import Comparison, Plan, Rules, rollout_traits
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import OTHERS
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.states import ExposureStates, people_in_clusters
 from evalkit.designs.rollout.sums import Sums
-from evalkit.errors import NotIdentifiedError, OptionError, check_choice
+from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import OFF, Paths
 
@@ -32,13 +31,13 @@ class Windows:
     before: tuple[int, int]
     after: tuple[int, int]
 
-    def name(self, periods: np.ndarray, which: int) -> Any:
+    def name(self, periods: np.ndarray, which: int) -> object:
         """The period of a window, or "first to last"."""
         low, high = (self.before, self.after)[which]
         return periods[low] if low == high else f"{periods[low]} to {periods[high]}"
 
 
-def find_windows(paths: Paths, component: str, before: Any, after: Any) -> Windows:
+def find_windows(paths: Paths, component: str, before: object, after: object) -> Windows:
     early, late = (None if w is None else _window(paths, name, w) for name, w in (("before", before), ("after", after)))
     if early is None or late is None:
         start = _first_start(paths, component)
@@ -61,7 +60,7 @@ def _first_start(paths: Paths, component: str) -> int:
     return int(periods[0])
 
 
-def _window(paths: Paths, name: str, given: Any) -> tuple[int, int]:
+def _window(paths: Paths, name: str, given: object) -> tuple[int, int]:
     ends = given if isinstance(given, (tuple, list)) else (given, given)
     if len(ends) != 2:
         raise OptionError(f"{name}={given!r} is not a window. Use a period, or (first, last).")
@@ -78,7 +77,7 @@ def _window(paths: Paths, name: str, given: Any) -> tuple[int, int]:
     return low, high
 
 
-def _key(period: Any, periods: np.ndarray) -> str:
+def _key(period: object, periods: np.ndarray) -> str:
     """A period as text, dates in any of their forms alike."""
     return str(pd.to_datetime(period, errors="coerce")) if periods.dtype.kind == "M" else str(period)
 
@@ -205,21 +204,20 @@ class DifferenceInDifferences:
     is off before and on after.
     """
 
-    before: Any = None
-    after: Any = None
+    before: object = None
+    after: object = None
     comparison: str = "not_yet"
     others: str = "same"
     adjust: str | None = None
     outcome: str | None = None
 
     def __post_init__(self) -> None:
-        self.rules  # noqa: B018 - an impossible option is refused when the design is made
-        check_choice("adjust", self.adjust, ADJUSTMENTS)
+        Rules(self.comparison, self.others, self.adjust)  # an impossible option is refused when the design is made
 
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return self.rules.traits("parallel trends")
+        return rollout_traits(self.others, "parallel trends")
 
     @property
     def rules(self) -> Rules:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.protocol import StudyLike
-from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.regression.imputation import Fitted, programme_level
+from evalkit.designs.regression.additive import programme_level, spell_ages
+from evalkit.designs.regression.imputation import Fitted
 from evalkit.designs.regression.imputation_fit import Imputed
 from evalkit.designs.rollout.entry import Arrivals, by_arrival
 from evalkit.designs.rollout.sums import add_by
