@@ -105,9 +105,8 @@ def placebo_cutoffs(design: RegressionDiscontinuity, sample: Sample, margin: flo
     tried = {name: _placebo(design, sample, side) for name, side in sides}
     found = {name: j for name, j in tried.items() if j is not None}
     if not found:
-        return CheckResult(
-            "placebo_cutoffs", "informational", "Too few people, or people too alike, to try other cut-offs."
-        )
+        words = "Too few people, or people too alike, to try other cut-offs."
+        return CheckResult("placebo_cutoffs", "informational", words)
     said = _worst(found)
     if any(j.p_value * len(found) < ALPHA for j in found.values()):
         words = "The outcome also jumps at a cut-off where nothing switches."

@@ -1,16 +1,19 @@
-"""People: is the score of the right form, and how strong would something unrecorded have to be?"""
+"""People: do others affect both kinds alike, is the score of the right form, how much would have to be unrecorded?"""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evalkit.checks.result import CheckResult
+from evalkit.checks.result import CheckResult, excludes_zero, first_row, numbers
 from evalkit.errors import OptionError
 from evalkit.inference import Estimate
+from evalkit.inference.replicates import FEWEST
+from evalkit.show.words import join_words
 
-CHECK = "score_form"
 ALIKE = "Weighted to be alike in what is recorded, people are alike in its squares and products too."
 UNLIKE = (
     "Weighted to be alike in what is recorded, people stay unlike in its squares or products. The answer is right only "
@@ -25,7 +28,7 @@ def score_form(weighted: Estimate) -> CheckResult:
     while the outcome is linear, which this cannot see.
     """
     doubted = str(weighted.labels["doubt"].iloc[0]) != ""
-    return CheckResult(CHECK, "informational" if doubted else "passed", UNLIKE if doubted else ALIKE)
+    return CheckResult("score_form", "informational" if doubted else "passed", UNLIKE if doubted else ALIKE)
 
 
 GAMMAS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0)
@@ -118,3 +121,50 @@ def hidden_bias(differences: np.ndarray, alpha: float = ALPHA) -> CheckResult:
             f"{gamma:.2f} times likelier to have it, and decided the outcome, would explain the result away."
         )
     return CheckResult("hidden_bias", "informational", words, gamma)
+
+
+SMALL = 0.5
+"""A gap counts as ruled out when it is surely below this share of what matters: a gap goes straight into the
+effect, and one of over half of what matters must not pass for none."""
+
+
+def by_people(gaps: dict[str, Estimate | None], matters: float | None) -> CheckResult:
+    """Passed when each gap between the effects on the two kinds lies inside half of (-matters, matters), seen
+    in three places at least on either side; failed when one does not and excludes zero.
+
+    gaps: words for each other component that starts with this one and reaches both kinds, and the
+    one-row difference of its effects, None where no start of it allows one. Informational, which the
+    verdict counts as not passed, when a gap is too wide to rule out a difference, or cannot be tested.
+    """
+    if not gaps:
+        words = "No other component that reaches both kinds of people starts with it."
+        return CheckResult("by_people", "passed", words)
+    if matters is None:
+        return CheckResult("by_people", "informational", "Nobody has said how large a difference would matter.")
+    rows = {w: first_row(e) for w, e in gaps.items() if e is not None}
+    rows = {w: r for w, r in rows.items() if np.isfinite(r["conf_low"])}
+    apart = [w for w, r in rows.items() if not _inside(r, matters) and excludes_zero(r)]
+    if apart:
+        words = f"{join_words(apart)} {_affect(apart)} the two kinds of people differently."
+        return CheckResult("by_people", "failed", words, *numbers(rows[apart[0]]))
+    wide = [w for w, r in rows.items() if not _inside(r, matters)]
+    if wide:
+        words = (
+            f"A difference that matters between the effects of {join_words(wide)} on the two kinds is not ruled out."
+        )
+        return CheckResult("by_people", "informational", words, *numbers(rows[wide[0]]))
+    if len(rows) < len(gaps):
+        unseen = join_words(w for w in gaps if w not in rows)
+        words = f"Nowhere can be seen whether the effects of {unseen} on the two kinds of people are alike."
+        return CheckResult("by_people", "informational", words)
+    return CheckResult("by_people", "passed", f"{join_words(gaps)} {_affect(gaps)} the two kinds of people alike.")
+
+
+def _inside(row: pd.Series, matters: float) -> bool:
+    """Whether the interval rules out a gap that could turn the answer, and rests on enough places to be trusted."""
+    margin, fewest = SMALL * matters, min(row["clusters_exposed"], row["clusters_comparison"])
+    return bool(-margin < row["conf_low"] and row["conf_high"] < margin and fewest >= FEWEST)
+
+
+def _affect(several: Collection[str]) -> str:
+    return "affects" if len(several) == 1 else "affect"

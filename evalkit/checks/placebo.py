@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evalkit.checks.result import CheckResult
+from evalkit.checks.result import CheckResult, first_row, numbers
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import holm
 
@@ -20,9 +20,8 @@ def placebo_outcome(
     Failed: the interval excludes zero. Passed: it lies inside (-margin, margin). Informational: neither, or no margin:
     nothing was found, but something as large as what matters could have been missed.
     """
-    row = placebo.to_frame().iloc[0]
-    value, low, high = (float(row[c]) for c in ("estimate", "conf_low", "conf_high"))
-    said = (value, low, high)
+    said = numbers(first_row(placebo))
+    _, low, high = said
     if not np.isfinite(low):
         return CheckResult("placebo_outcome", "informational", f"No interval could be given for {what}.", *said)
     if low > 0 or high < 0:
@@ -44,16 +43,15 @@ def negative_control(controls: dict[str, Estimate], margin: float | None = None)
     controls: one row each. Failed when any adjusted p is below .05; passed when none is and, with a margin, every
     interval lies inside it.
     """
-    rows = {name: est.to_frame().iloc[0] for name, est in controls.items()}
+    rows = {name: first_row(est) for name, est in controls.items()}
     usable = {n: r for n, r in rows.items() if np.isfinite(r["p_value"])}
     if not usable:
-        return CheckResult(
-            "negative_control", "informational", "No outcome that should show nothing could be estimated."
-        )
+        words = "No outcome that should show nothing could be estimated."
+        return CheckResult("negative_control", "informational", words)
     adjusted = holm(np.array([float(r["p_value"]) for r in usable.values()]))
     worst = int(np.argmin(adjusted))
     name, row = list(usable.items())[worst]
-    said = tuple(float(row[c]) for c in ("estimate", "conf_low", "conf_high"))
+    said = numbers(row)
     if adjusted[worst] < ALPHA:
         words = f"The design finds an effect on {name}, where there can be none: the people compared are not alike."
         return CheckResult("negative_control", "failed", words, *said)

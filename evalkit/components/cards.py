@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -117,16 +117,20 @@ def _on_places(study: Study, component: str) -> np.ndarray:
 
 def _from_spells(c: Component) -> pd.DataFrame:
     spells = spells_of(c)
-    rows = len(spells)
-    column = lambda names: next((spells[n] for n in names if n in spells.columns), pd.Series([None] * rows))  # noqa: E731
     return pd.DataFrame({
-        "component": c.name, "place": spells["level_id"].to_numpy(), "start": column(["start"]).to_numpy(),
-        "end": column(["end"]).to_numpy(), "certainty": _or_not_said(column(_CERTAIN)),
-        "source": _or_not_said(column(["source"])),
+        "component": c.name, "place": spells["level_id"].to_numpy(), "start": _column(spells, "start"),
+        "end": _column(spells, "end"), "certainty": _or_not_said(_column(spells, *_CERTAIN)),
+        "source": _or_not_said(_column(spells, "source")),
     }).astype(object)  # fmt: skip
 
 
-def _or_not_said(values: pd.Series) -> list[Any]:
+def _column(spells: pd.DataFrame, *names: str) -> np.ndarray:
+    """The first of the columns that there is; None throughout where there is none."""
+    found: np.ndarray = next((spells[n].to_numpy() for n in names if n in spells.columns), np.full(len(spells), None))
+    return found
+
+
+def _or_not_said(values: np.ndarray) -> list[object]:
     return ["not said" if v is None or v != v else v for v in values.tolist()]
 
 

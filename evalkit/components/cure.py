@@ -8,53 +8,39 @@ rollout.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, combinations, islice, product
 
 import numpy as np
-import pandas as pd
 
-from evalkit.components.bundles import groups_of
-from evalkit.components.delay import (
-    Change,
-    changed,
-    condensed,
-    first_lengths,
-    first_starts,
-    level_of_change,
-    moved,
-    some,
-)
+from evalkit.components.facts import in_use
 from evalkit.components.status import Audit, make_audit, separable
 from evalkit.components.switches import ENOUGH
 from evalkit.components.wording import Names
 from evalkit.show.words import full_stop, join_words, number_in_words
-from evalkit.study.paths import OFF, Paths
+from evalkit.study.paths import OFF, Level, Paths, row_codes
 
-COLUMNS = ("component", "words", "delayed", "clusters", "periods", "places", "unnamed")
+CURES = ("component", "words", "delayed", "clusters", "periods", "places", "unnamed")
 _LARGEST = 4
 _SCREENS, _TRIES, _TRIES_OF_FEW = 100, 60, 240
 _WIDE = 5
 _BESIDE, _FEW = 10, 150
 _SEED = 2026
+_MOST = 1_000
 
 
-def cure_table(audit: Audit) -> pd.DataFrame:
-    """One row for each component that a change would let us tell apart: component, words, delayed (the component to
-    change), clusters (how many), periods (how long), places (which), and the words without names.
+def cures(audit: Audit) -> list[tuple[object, ...]]:
+    """A row of CURES for each component that a change would let us tell apart: component, words, delayed (the component
+    to change), clusters (how many), periods (how long), places (which), and the words without names.
 
     Every row was tried: on the changed rollout the component is separable.
     """
-    wanted = [k for k, s in enumerate(audit.statuses) if s.status not in ("separable", "additive_only")]
-    wanted = [k for k in wanted if len(audit.facts[k].ever) and not audit.facts[k].always]
-    if audit.paths.n_periods == 1 or not wanted:
-        return pd.DataFrame([], columns=list(COLUMNS))
-    rows = condensed(audit.paths)
+    rows, wanted = condensed(audit.paths), audit.curable
     tries = _TRIES if rows.n_units > _FEW else _TRIES_OF_FEW
     search = Search(audit, rows, max(_SCREENS // len(wanted), 6), max(tries // len(wanted), 4))
     found = [(k, change) for k in wanted if (change := search.find(k)) is not None]
-    return pd.DataFrame([_row(audit, k, change) for k, change in found], columns=list(COLUMNS))
+    return [_row(audit, k, change) for k, change in found]
 
 
 def _row(audit: Audit, k: int, change: Change) -> tuple[object, ...]:
@@ -112,7 +98,8 @@ class Search:
     @cached_property
     def state(self) -> np.ndarray:
         """(R, T, K) states, row by row."""
-        return self.rows.state[self.rows.path]
+        state: np.ndarray = self.rows.state[self.rows.path]
+        return state
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -180,7 +167,7 @@ class Search:
         """Components whose delay might help k: partners in every exact dependence that binds it, and k itself."""
         circuits = [set(c.members) for c in self.audit.exact.circuits if k in c.members]
         flat = {j for j, s in enumerate(self.audit.statuses) if s.flat}
-        near = [set.intersection(*circuits)] if circuits else [g for g in groups_of(self.audit) if k in g]
+        near = [set.intersection(*circuits)] if circuits else [g for g in self.audit.inseparable if k in g]
         partners = set().union(*near, flat if k in flat else ()) - {k}
         return [*sorted(partners), k] if len(partners) <= ENOUGH else [k, *sorted(partners)]
 
@@ -237,7 +224,8 @@ class Search:
     def _away(self, k: int) -> np.ndarray:
         """(R,) first period in which k is not off; beyond the end where it always is."""
         begun = self.state[:, :, k] != OFF
-        return np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1])
+        first: np.ndarray = np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1])
+        return first
 
     def _by_start(self, k: int, here: np.ndarray) -> np.ndarray:
         """Clusters of k from the first to start to the last."""
@@ -245,7 +233,8 @@ class Search:
         first = np.full(int(codes.max()) + 1, self.state.shape[1])
         np.minimum.at(first, codes, start)
         order = np.argsort(first, kind="stable")
-        return order[first[order] < self.state.shape[1]]
+        started: np.ndarray = order[first[order] < self.state.shape[1]]
+        return started
 
     def _staggered(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
         """Four clusters, two early and two late, in which a swap comes so late that what it replaces has stopped in
@@ -297,3 +286,106 @@ def _ordered(codes: np.ndarray, matches: Mapping[int, np.ndarray]) -> np.ndarray
         best[codes[row]] = max(best[codes[row]], len(found))
     order = np.argsort(-best, kind="stable")
     return order[best[order] > 0]
+
+
+# ---------------------------------------------------------------- a rollout changed in a few places
+
+
+@dataclass(frozen=True)
+class Change:
+    """One component, in some clusters (codes) of the level at which it is changed: see `level_of_change`.
+
+    periods: by how many its first spell begins later. begin: the period from which it is on where it never was; -1
+    for a delay.
+    """
+
+    component: int
+    clusters: tuple[int, ...]
+    periods: int = 0
+    begin: int = -1
+
+
+def level_of_change(paths: Paths, component: int) -> Level:
+    """Where the component was decided; the level of inference where that is coarser and holds it whole."""
+    name = paths.components[component]
+    own, (coarse, crossed) = paths.assigned_at[name], paths.inference_level(name)
+    return paths.levels[own if crossed else coarse]
+
+
+def condensed(paths: Paths) -> Paths:
+    """One row for all units alike in path, in cluster at every level that counts, and in when they are seen.
+
+    Enough for every count of clusters. Where so many differ in when they are seen that nothing would be gained,
+    everybody counts as always seen.
+    """
+    levels = {name: paths.levels[name] for name in {*paths.assigned_at.values(), paths.cluster}}
+    columns = [paths.path, *(level.codes for level in levels.values())]
+    of = _rows(columns)
+    seen = None if paths.balanced or paths.seen is None else paths.seen
+    if seen is not None:
+        finer = _rows([of, row_codes(seen.astype(np.int16))[0]])
+        of, seen = (finer, seen) if finer.max(initial=0) < _MOST else (of, None)
+    _, first = np.unique(of, return_index=True)
+    return replace(
+        paths, units=np.arange(len(first)), path=paths.path[first], seen=None if seen is None else seen[first],
+        levels={name: replace(level, codes=level.codes[first]) for name, level in levels.items()}, weights=None,
+    )  # fmt: skip
+
+
+def _rows(columns: list[np.ndarray]) -> np.ndarray:
+    return np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def some(paths: Paths, rows: np.ndarray) -> Paths:
+    """Some rows of condensed paths. What can be told apart among some can be told apart among all."""
+    return in_use(replace(
+        paths, units=np.arange(len(rows)), path=paths.path[rows], seen=None if paths.seen is None else paths.seen[rows],
+        levels={name: replace(level, codes=level.codes[rows]) for name, level in paths.levels.items()},
+    ))  # fmt: skip
+
+
+def changed(paths: Paths, change: Change) -> Paths:
+    """The same units, after a change."""
+    level = level_of_change(paths, change.component)
+    rows = np.flatnonzero(np.isin(level.codes, change.clusters))
+    old = paths.path[rows]
+    state = paths.state[old].copy()
+    own = state[:, :, change.component]
+    state[:, :, change.component] = moved(own, change.periods) if change.begin < 0 else _begun(paths, old, own, change)
+    path = paths.path.copy()
+    path[rows] = paths.n_paths + np.arange(len(rows))
+    return in_use(replace(
+        paths, path=path, state=np.concatenate([paths.state, state]), reach=np.vstack([paths.reach, paths.reach[old]]),
+    ))  # fmt: skip
+
+
+def moved(own: np.ndarray, periods: int) -> np.ndarray:
+    """(n, T) states of one component with the first spell begun `periods` later."""
+    size = own.shape[1]
+    first = np.where((own != OFF).any(axis=1), (own != OFF).argmax(axis=1), size)[:, None]
+    start = np.where((own > 0).any(axis=1), (own > 0).argmax(axis=1), size)[:, None]
+    t = np.arange(size)
+    return np.where((t >= first) & (t < start + periods), OFF, own)
+
+
+def _begun(paths: Paths, old: np.ndarray, own: np.ndarray, change: Change) -> np.ndarray:
+    on = (np.arange(own.shape[1]) >= change.begin) & paths.reach[old, change.component][:, None]
+    return np.where(on, 1, own)
+
+
+def first_starts(state: np.ndarray) -> np.ndarray:
+    """(P,) first period on after a period that was not, from (P, T) states; -1 where there is none."""
+    on = state > 0
+    start = on[:, 1:] & ~on[:, :-1]
+    if not start.shape[1]:
+        return np.full(len(on), -1)  # a cross-section: nothing starts
+    return np.where(start.any(axis=1), start.argmax(axis=1) + 1, -1)
+
+
+def first_lengths(state: np.ndarray) -> np.ndarray:
+    """(P,) periods of the first spell that starts within the panel, from (P, T) states; 0 where there is none."""
+    start = first_starts(state)
+    t = np.arange(state.shape[1])
+    over = (state <= 0) & (t > start[:, None])
+    end = np.where(over.any(axis=1), over.argmax(axis=1), state.shape[1])
+    return np.where(start > 0, end - start, 0)

@@ -1,14 +1,23 @@
-"""What exposures alone say about each component: its switches, and the comparisons that each plan would make."""
+"""What exposures alone say about each component: its switches, the comparisons of each plan, its overlap."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from evalkit.components.pairwise import Against, against_each, shared_tally
-from evalkit.components.switches import ENOUGH, Members, Sight, Tally, members_of, sight_of, tally
+from evalkit.components.estimable import last_that
+from evalkit.components.switches import (
+    ENOUGH,
+    Against,
+    Members,
+    Tally,
+    against_each,
+    members_of,
+    sight_of,
+    tally,
+)
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.plan import Plan, Rules, expected_noise
 from evalkit.designs.rollout.starts import make_plan
@@ -16,40 +25,16 @@ from evalkit.designs.rollout.states import Pairs, exposure_states, make_pairs, p
 from evalkit.study.paths import OFF, Paths
 
 
-def pair_members(pairs: Pairs, sight: Sight | None, n_clusters: int) -> Members:
+def pair_members(paths: Paths, pairs: Pairs, level: str) -> Members:
     """Members for plans over pairs: one for each pair in each cluster; both people must be seen."""
     start = np.concatenate([[0], np.cumsum(np.bincount(pairs.member_pair, minlength=len(pairs)))])
-    left, right = pairs.member_eligible, pairs.member_ineligible
-    return Members(pairs.member_cluster, pairs.member_pair, start, n_clusters, sight, left, right)
+    left, right, size = pairs.member_eligible, pairs.member_ineligible, len(paths.levels[level].names)
+    return Members(pairs.member_cluster, pairs.member_pair, start, size, sight_of(paths, level), left, right)
 
 
 def pair_plan(paths: Paths, pairs: Pairs, ignored: bool = False) -> Plan:
     """The four-arm plan: what a pair does not share must go the same way in the pairs compared."""
     return make_plan(pair_states(paths, pairs, ignored), Rules(others="same"), leads=False)
-
-
-def people_tally(paths: Paths, pairs: Pairs, members: Members) -> Tally:
-    """Clusters on and off that tell the component apart by people, at each event time."""
-    return tally(pair_plan(paths, pairs), members, paths.n_periods)
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """Paths, and who lives where and is seen when at each level; made once."""
-
-    paths: Paths
-    _sights: dict[str, Sight | None] = field(default_factory=dict, repr=False)
-    _members: dict[str, Members] = field(default_factory=dict, repr=False)
-
-    def sight(self, level: str) -> Sight | None:
-        if level not in self._sights:
-            self._sights[level] = sight_of(self.paths, level)
-        return self._sights[level]
-
-    def members(self, level: str) -> Members:
-        if level not in self._members:
-            self._members[level] = members_of(self.paths, level, self.sight(level))
-        return self._members[level]
 
 
 def in_use(paths: Paths) -> Paths:
@@ -64,12 +49,8 @@ def in_use(paths: Paths) -> Paths:
 class Facts:
     """One component's switches and comparisons, each worked out when first asked for."""
 
-    scene: Scene
+    paths: Paths
     component: str
-
-    @property
-    def paths(self) -> Paths:
-        return self.scene.paths
 
     @cached_property
     def index(self) -> int:
@@ -90,7 +71,7 @@ class Facts:
 
     @property
     def members(self) -> Members:
-        return self.scene.members(self.level)
+        return members_of(self.paths, self.level)
 
     def _plan(self, others: str, lookback: int = 0) -> Plan:
         rules = Rules(others=others, lookback=lookback)
@@ -103,7 +84,7 @@ class Facts:
     def _survey(self) -> tuple[Tally, Against, int]:
         """From the plan that ignores the other components, which is not kept: it is large."""
         plan = self._plan("ignored")
-        usable = shared_tally(plan, self.members, self.paths.n_periods)
+        usable = self._tally(plan)
         return usable, against_each(plan, self.paths.state, self.members, self.lag), self._count_switches(plan)
 
     @property
@@ -153,16 +134,14 @@ class Facts:
 
     @cached_property
     def _pair_members(self) -> Members | None:
-        if self.pairs is None:
-            return None
-        return pair_members(self.pairs, self.scene.sight(self.level), len(self.paths.levels[self.level].names))
+        return None if self.pairs is None else pair_members(self.paths, self.pairs, self.level)
 
     @cached_property
     def people(self) -> Tally | None:
         """Clusters on and off that tell it apart by people; None when it reaches everybody."""
         if self.pairs is None or self._pair_members is None:
             return None
-        return people_tally(self.paths, self.pairs, self._pair_members)
+        return tally(pair_plan(self.paths, self.pairs), self._pair_members, self.paths.n_periods)
 
     @cached_property
     def noise(self) -> tuple[float, float]:
@@ -200,12 +179,8 @@ def dose_until(fact: Facts) -> int:
     if state.max(initial=0) <= 1:
         return -1
     _, age = spell_ages((state > 0) & fact.paths.reach[:, [fact.index]], state == OFF)
-    last = -1
-    for event_time in range(fact.lag, fact.paths.n_periods):
-        if not _doses_differ(fact.members, state, (age == event_time) & (state > 0)):
-            break
-        last = event_time
-    return last
+    differ = lambda t: _doses_differ(fact.members, state, (age == t) & (state > 0))  # noqa: E731
+    return last_that(differ, fact.lag, fact.paths.n_periods - 1)
 
 
 def _doses_differ(members: Members, state: np.ndarray, here: np.ndarray) -> bool:
@@ -215,3 +190,27 @@ def _doses_differ(members: Members, state: np.ndarray, here: np.ndarray) -> bool
     each, clusters = np.unique(found[:, :2], axis=0, return_counts=True)
     _, doses = np.unique(each[clusters >= ENOUGH, 0], return_counts=True)
     return bool((doses >= 2).any())
+
+
+def overlap(fact: Facts, only: tuple[int, ...] | None = None) -> Tally:
+    """Clusters with it, and clusters without it, in strata where the other lives in another cluster.
+
+    only: components that make the strata; all others when None.
+    """
+    paths, members = fact.paths, fact.members
+    state = paths.state[:, 0, fact.index]
+    strata = paths.others(fact.component, only)[:, 0]
+    can = paths.reach[:, fact.index] & (strata >= 0)
+    out = Tally(*(np.zeros((1, members.n_clusters), dtype=bool) for _ in range(2)))
+    for stratum in np.unique(strata[can]):
+        here = can & (strata == stratum)
+        on = np.unique(members.cluster[(here & (state > 0))[members.row]])
+        off = np.unique(members.cluster[(here & (state == 0))[members.row]])
+        out.exposed[0, on] |= _elsewhere(on, off)
+        out.comparison[0, off] |= _elsewhere(off, on)
+    return out
+
+
+def _elsewhere(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Whether there is a cluster of the other kind besides one's own."""
+    return len(theirs) - np.isin(mine, theirs) > 0

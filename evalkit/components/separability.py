@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evalkit.components.bundles import aliased_words, bundle_table, pair_table
-from evalkit.components.cure import cure_table
+from evalkit.components.cure import CURES, cures
+from evalkit.components.estimable import Combination, combinations_of
+from evalkit.components.facts import Facts, overlap
 from evalkit.components.status import Audit, make_audit
-from evalkit.components.wording import names_of
+from evalkit.components.wording import circuit_words, combination_words, names_of
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import full_stop
 from evalkit.study.paths import UNKNOWN, Paths
+from evalkit.vocabulary import ESTIMATED, Status
 
-COLUMNS = ("component", "cluster", "start", "end", "state", "start_position", "end_position")
+PAIR_COLUMNS = (
+    "a", "b", "by_time", "by_place", "by_people", "by_dose", "separable", "clean_switches_a", "clean_switches_b",
+)  # fmt: skip
+TIMELINE_COLUMNS = ("component", "cluster", "start", "end", "state", "start_position", "end_position")
 
 
 def timeline_table(paths: Paths) -> pd.DataFrame:
@@ -27,7 +33,7 @@ def timeline_table(paths: Paths) -> pd.DataFrame:
     Positions are those in `paths.periods`.
     """
     rows = [row for name in paths.components for row in _spells(paths, name)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(TIMELINE_COLUMNS))
 
 
 def _spells(paths: Paths, component: str) -> list[tuple[Any, ...]]:
@@ -64,7 +70,7 @@ def _after(periods: np.ndarray, position: int) -> Any:
     return None
 
 
-STATUS_WORDS = {
+STATUS_WORDS: dict[Status, str] = {
     "separable": "can be told apart",
     "additive_only": "only if effects add up",
     "bundle_only": "only as a bundle",
@@ -99,9 +105,10 @@ class Separability:
     timeline: pd.DataFrame
     labels: dict[str, str] = field(default_factory=dict)
 
-    def status(self, component: str) -> str:
+    def status(self, component: str) -> Status:
         """The status of one component; KeyError for an unknown name."""
-        return str(self.components.set_index("component").loc[component, "status"])
+        found: Status = self.components.set_index("component").loc[component, "status"]
+        return found
 
     def table(self) -> Table:
         """What can be told apart, as a table for people."""
@@ -147,7 +154,7 @@ def separability(study: Any) -> Separability:
         pairs=pair_table(audit),
         bundles=bundle_table(audit),
         aliased=aliased_words(audit),
-        cure=cure_table(audit),
+        cure=pd.DataFrame(cures(audit) if audit.curable else [], columns=list(CURES)),
         timeline=timeline_table(study.paths),
         labels=labels,
     )
@@ -164,3 +171,101 @@ def _component_table(audit: Audit) -> pd.DataFrame:
         for fact, s in zip(audit.facts, audit.statuses, strict=True)
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+# ---------------------------------------------------------------- combinations and pairs
+
+
+def bundle_table(audit: Audit) -> pd.DataFrame:
+    """One row for each identified combination: bundle, kind, members, weights, words."""
+    rows = []
+    for found in _all(audit):
+        names = tuple(audit.paths.components[m] for m in found.members)
+        rows.append((
+            _title(names, found.weights), found.kind, names, found.weights,
+            full_stop(combination_words(found.members, found.weights, found.kind, audit.names)),
+        ))  # fmt: skip
+    return pd.DataFrame(rows, columns=["bundle", "kind", "members", "weights", "words"])
+
+
+def _all(audit: Audit) -> list[Combination]:
+    found = [c for group in audit.exact.groups for c in combinations_of(audit.exact, group)]
+    found += [Combination((k, a), (1.0, -1.0), "swap") for k in audit.swapped for a in audit.swaps[k]]
+    return found + _flat(audit)
+
+
+def _flat(audit: Audit) -> list[Combination]:
+    """Sums of effects at the lag that are identified among components told apart only if effects do not grow."""
+    flat = [k for k, s in enumerate(audit.statuses) if s.flat]
+    sets = [*combinations(flat, 2), *([tuple(flat)] if len(flat) > 2 else [])]
+    out = []
+    for members in sets:
+        lag = max(audit.facts[k].lag for k in members)
+        ones = (1.0,) * len(members)
+        if audit.events.combination_holds([audit.paths.components[k] for k in members], ones, lag):
+            out.append(Combination(members, ones, "sum"))
+    return out
+
+
+def _title(names: tuple[str, ...], weights: tuple[float, ...]) -> str:
+    signs = ["" if i == 0 and w > 0 else "+" if w > 0 else "-" for i, w in enumerate(weights)]
+    return "".join(f"{s}{n}" for s, n in zip(signs, names, strict=True))
+
+
+def aliased_words(audit: Audit) -> tuple[str, ...]:
+    """Exact dependencies, and swaps, as sentences."""
+    exact = [circuit_words(c, audit.paths, audit.names) for c in audit.exact.circuits]
+    return tuple(full_stop(w) for w in [*exact, *(audit.statuses[k].reason for k in audit.swapped)])
+
+
+def pair_table(audit: Audit) -> pd.DataFrame:
+    """For every two components: how they are told apart, and whether they are."""
+    together = audit.inseparable
+    rows = []
+    for a, b in combinations(range(len(audit.facts)), 2):
+        first, second = audit.facts[a], audit.facts[b]
+        ways = [bool(x) for x in np.logical_or(_ways(first, b), _ways(second, a))]
+        by_dose = _by_dose(audit, a, b)
+        apart = not any({a, b} <= group for group in together) and _holds(audit, a, b) and _holds(audit, b, a)
+        counts = [_clean(first, b), _clean(second, a)]
+        rows.append((first.component, second.component, *ways, by_dose, apart, *counts))
+    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+
+
+def _ways(fact: Facts, other: int) -> tuple[bool, bool, bool]:
+    """By time, by place, by people: seen from one component's switches."""
+    if fact.always:
+        return False, False, False
+    if fact.paths.n_periods == 1:
+        return False, overlap(fact, (other,)).enough, False
+    people = fact.people_against.same(other).until(fact.lag) >= 0 if fact.people_against is not None else False
+    return bool(fact.against.still[other]), bool(fact.against.absent[other]), people
+
+
+def _clean(fact: Facts, other: int) -> int:
+    return 0 if fact.always else fact.against.same(other).clean(fact.lag)
+
+
+def _holds(audit: Audit, k: int, other: int) -> bool:
+    """Whether component k is identified with the effect of `other` free and nothing else in the way."""
+    fact = audit.facts[k]
+    if fact.always or k in audit.exact.loops:
+        return False
+    if audit.paths.n_periods == 1:
+        return overlap(fact, (other,)).enough or audit.statuses[k].status in ESTIMATED
+    if fact.against.same(other).until(fact.lag) >= 0:
+        return True
+    if fact.people_against is not None and fact.people_against.same(other).until(fact.lag) >= 0:
+        return True
+    mine, theirs = audit.paths.components[k], audit.paths.components[other]
+    return any(s.holds(mine, fact.lag) or s.only(mine, theirs).holds(mine, fact.lag) for s in audit.readings)
+
+
+def _by_dose(audit: Audit, a: int, b: int) -> bool:
+    """Whether doses differ where both are on."""
+    first, second = audit.paths.state[:, :, a], audit.paths.state[:, :, b]
+    if max(first.max(initial=0), second.max(initial=0)) <= 1:
+        return False
+    both = (first > 0) & (second > 0)
+    doses = first[both].astype(np.int64) * 2**16 + second[both]
+    return bool(len(doses)) and bool((doses != doses[0]).any())

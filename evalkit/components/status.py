@@ -8,15 +8,22 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.components.circuits import Dependence
-from evalkit.components.crosssection import ADJUSTED, OVERLAP, cross_dependence, enough, overlap
-from evalkit.components.facts import Facts, Scene, dose_until, in_use
-from evalkit.components.span import EventSpan, event_span, has_doses, level_dependence, level_gram
+from evalkit.components.estimable import (
+    Dependence,
+    EstimableEvents,
+    cross_dependence,
+    estimable_events,
+    has_doses,
+    level_dependence,
+    level_gram,
+)
+from evalkit.components.facts import Facts, dose_until, in_use, overlap
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words, lone_person
 from evalkit.designs.regression.additive import Grid, make_grid, spell_ages
 from evalkit.designs.regression.estimable import span
 from evalkit.study.paths import OFF, Paths
+from evalkit.vocabulary import DOSE, ESTIMATED, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WEIGHTED, BestDesign, Status
 
 
 def forced_swaps(paths: Paths, facts: Sequence[Facts]) -> dict[int, tuple[int, ...]]:
@@ -66,8 +73,6 @@ def _near(flags: np.ndarray, margin: int) -> np.ndarray:
     return out
 
 
-SAME, UNCHANGED = "StaggeredRollout(same)", "StaggeredRollout(unchanged)"
-PEOPLE, JOINT, DOSE = "TripleDifference", "JointEventStudy", "JointEventStudy(dose)"
 OWN_DOSE = "only its dose tells it apart: if effects add up and are in proportion to the dose"
 DOSE_OF_OTHERS = (
     "only the dose of others tells it apart: its effect would be what is left if theirs grew in exact proportion to the"
@@ -79,12 +84,12 @@ TOO_CLOSE = "it began so close to others that room for their effects to grow mak
 
 
 @dataclass(frozen=True)
-class Status:
+class Ruling:
     """One component's row. clean_until: -1 where nothing is claimed. flat: told apart only if effects do not grow."""
 
-    status: str
+    status: Status
     reason: str
-    best_design: str = ""
+    best_design: BestDesign = ""
     clean_switches: int = 0
     clean_until: int = -1
     clusters_exposed: int = 0
@@ -116,40 +121,71 @@ class Audit:
         return doses if set(doses.loops) <= set(plain.loops) else plain
 
     @cached_property
-    def events(self) -> EventSpan:
-        return event_span(self.paths, self.grid)
+    def events(self) -> EstimableEvents:
+        return estimable_events(self.paths, self.grid)
 
     @cached_property
-    def doses(self) -> EventSpan | None:
+    def doses(self) -> EstimableEvents | None:
         """Event times with effects linear in the dose; None without doses."""
-        return event_span(self.paths, self.grid, dose=True) if has_doses(self.paths) else None
+        return estimable_events(self.paths, self.grid, dose=True) if has_doses(self.paths) else None
 
     @cached_property
     def swaps(self) -> dict[int, tuple[int, ...]]:
         return forced_swaps(self.paths, self.facts)
 
     @cached_property
-    def statuses(self) -> tuple[Status, ...]:
+    def statuses(self) -> tuple[Ruling, ...]:
         return tuple(decide(self, k) for k in range(len(self.facts)))
+
+    @property
+    def curable(self) -> list[int]:
+        """Components that cannot be told apart, were on in several periods, and might be after another rollout."""
+        told = [s.status in ESTIMATED for s in self.statuses]
+        wanted = [k for k, fact in enumerate(self.facts) if not told[k] and len(fact.ever) and not fact.always]
+        return wanted if self.paths.n_periods > 1 else []
+
+    @property
+    def swapped(self) -> list[int]:
+        """Components whose status is a swap by rule, not by an exact circuit."""
+        bound = {m for group in self.exact.groups for m in group}
+        return [k for k in self.swaps if k not in bound and self.statuses[k].status == "swap_only"]
+
+    @property
+    def inseparable(self) -> list[set[int]]:
+        """Groups of components that are not told apart from each other: circuits that overlap, and swaps."""
+        return [set(g) for g in self.exact.groups] + [{k, *self.swaps[k]} for k in self.swapped]
+
+    @property
+    def readings(self) -> list[EstimableEvents]:
+        """The event-time designs: of exposures, and of doses where there are some."""
+        return [self.events, *([self.doses] if self.doses is not None else [])]
+
+    def combination_until(self, members: Sequence[str], weights: Sequence[float], lag: int) -> int:
+        """Last event time from `lag` on up to which the joint event study identifies a combination; -1 for none.
+
+        No later than enough clusters have each member, and enough are still without it.
+        """
+        end = min(self.facts[self.paths.index(m)].usable.until(lag) for m in members)
+        return self.events.combination_until(members, weights, lag, end)
 
 
 def make_audit(paths: Paths, names: Names) -> Audit:
     """An audit of every component; nothing is worked out before it is asked for."""
-    scene = Scene(in_use(paths))
-    return Audit(scene.paths, names, tuple(Facts(scene, c) for c in paths.components))
+    used = in_use(paths)
+    return Audit(used, names, tuple(Facts(used, c) for c in paths.components))
 
 
-def status_of(paths: Paths, names: Names, component: str) -> Status:
+def status_of(paths: Paths, names: Names, component: str) -> Ruling:
     """The status of one component alone."""
     return decide(make_audit(paths, names), paths.index(component))
 
 
-def decide(audit: Audit, k: int) -> Status:
+def decide(audit: Audit, k: int) -> Ruling:
     """The first rule that applies to component k."""
     fact = audit.facts[k]
     if fact.always or k in audit.exact.loops:
         words = absorbed_words(audit.paths, k, fact.always, audit.names)
-        return Status("not_tested", words, clusters_exposed=len(fact.ever))
+        return Ruling("not_tested", words, clusters_exposed=len(fact.ever))
     found = _exact_status(audit, k) or _swap_status(audit, k)
     if found is not None:
         return _with_counts(found, fact)
@@ -160,8 +196,8 @@ def decide(audit: Audit, k: int) -> Status:
         return clean
     other = clean or _additive_status(audit, fact)
     if other is None and (flat := _flat_reason(audit, fact)):
-        return _with_counts(Status("bundle_only", flat, "bundle", flat=True), fact)
-    return other or _with_counts(Status("too_few_clusters", _few_words(fact, audit.names.at(fact.level))), fact)
+        return _with_counts(Ruling("bundle_only", flat, "bundle", flat=True), fact)
+    return other or _with_counts(Ruling("too_few_clusters", _few_words(fact, audit.names.at(fact.level))), fact)
 
 
 def separable(audit: Audit, k: int) -> bool:
@@ -175,45 +211,45 @@ def separable(audit: Audit, k: int) -> bool:
     return bool(span(*level_gram(audit.paths, audit.grid)).free[k])
 
 
-def _with_counts(status: Status, fact: Facts) -> Status:
+def _with_counts(ruling: Ruling, fact: Facts) -> Ruling:
     exposed, comparison = fact.usable.at(fact.lag)
     return replace(
-        status, clean_switches=fact.same.clean(fact.lag), clusters_exposed=exposed, clusters_comparison=comparison
+        ruling, clean_switches=fact.same.clean(fact.lag), clusters_exposed=exposed, clusters_comparison=comparison
     )
 
 
-def _exact_status(audit: Audit, k: int) -> Status | None:
+def _exact_status(audit: Audit, k: int) -> Ruling | None:
     """Rule 2, exact part: in a circuit."""
     mine = [c for c in audit.exact.circuits if k in c.members]
     if not mine:
         return None
     short = min(mine, key=lambda c: (c.swap, len(c.members)))
-    kind = ("swap_only", "swap") if all(c.swap for c in mine) else ("bundle_only", "bundle")
-    return Status(kind[0], circuit_words(short, audit.paths, audit.names), kind[1])
+    words = circuit_words(short, audit.paths, audit.names)
+    return Ruling("swap_only", words, "swap") if all(c.swap for c in mine) else Ruling("bundle_only", words, "bundle")
 
 
-def _swap_status(audit: Audit, k: int) -> Status | None:
+def _swap_status(audit: Audit, k: int) -> Ruling | None:
     """Rule 2, swaps: wherever it starts another stops, and nowhere does that one stop alone."""
     if k not in audit.swaps:
         return None
     others, stop = audit.names.all(audit.swaps[k]), "stops" if len(audit.swaps[k]) == 1 else "stop"
-    return Status("swap_only", f"wherever {audit.names.say(k)} starts, {others} {stop}", "swap")
+    return Ruling("swap_only", f"wherever {audit.names.say(k)} starts, {others} {stop}", "swap")
 
 
-def _overlap_status(audit: Audit, fact: Facts) -> Status:
+def _overlap_status(audit: Audit, fact: Facts) -> Ruling:
     """Rules 3 to 5 for a cross-section: by overlap within the values of the other components."""
     counts, whole, names = overlap(fact), overlap(fact, ()), audit.names.at(fact.level)
     person = lone_person(audit.paths, fact.level)
     found_in = _had_it if person else _found_in
     names = replace(names, place=person or names.place)
-    if enough(counts):
+    if counts.enough:
         words = f"among people alike in their other components, {found_in(*counts.at(0), names)}"
-        return Status("separable", words, OVERLAP, 0, 0, *counts.at(0))
+        return Ruling("separable", words, MATCHED, 0, 0, *counts.at(0))
     exposed, comparison = whole.at(0)
-    if enough(whole):
+    if whole.enough:
         words = "people with and without it never share their other components; it rests on effects that add up"
-        return Status("additive_only", words, ADJUSTED, 0, 0, exposed, comparison)
-    return Status("too_few_clusters", found_in(exposed, comparison, names), "", 0, -1, exposed, comparison)
+        return Ruling("additive_only", words, WEIGHTED, 0, 0, exposed, comparison)
+    return Ruling("too_few_clusters", found_in(exposed, comparison, names), "", 0, -1, exposed, comparison)
 
 
 def _found_in(exposed: int, comparison: int, names: Names) -> str:
@@ -224,7 +260,7 @@ def _had_it(exposed: int, comparison: int, names: Names) -> str:
     return f"{names.count(exposed)} had it and {names.count(comparison)} did not"
 
 
-def _clean_status(audit: Audit, fact: Facts) -> Status | None:
+def _clean_status(audit: Audit, fact: Facts) -> Ruling | None:
     """Rules 4 and 5: by clean comparisons, by people, or by places where the others stand still.
 
     Where both clean comparisons and people tell it apart, clean comparisons come first, unless they
@@ -238,7 +274,7 @@ def _clean_status(audit: Audit, fact: Facts) -> Status | None:
             f"those whom it can reach are compared with others in the same {names.place} and {names.period}, "
             f"in {names.places} with and without it"
         )
-        return _clean("separable", PEOPLE, words, fact.people, people, lag)
+        return _clean("separable", TRIPLE, words, fact.people, people, lag)
     if until >= 0:
         return _clean("separable", SAME, _clean_words(fact, fact.same, until, names), fact.same, until, lag)
     if (until := fact.unchanged.until(lag)) >= 0:
@@ -263,9 +299,9 @@ def people_stronger(fact: Facts, people: Tally) -> bool:
     return min(others) >= FEW and 2 * by_people <= noise
 
 
-def _clean(status: str, design: str, words: str, counts: Tally, until: int, lag: int) -> Status:
+def _clean(status: Status, design: BestDesign, words: str, counts: Tally, until: int, lag: int) -> Ruling:
     exposed, comparison = counts.at(lag)
-    return Status(status, words, design, counts.clean(lag), until, exposed, comparison)
+    return Ruling(status, words, design, counts.clean(lag), until, exposed, comparison)
 
 
 def _clean_words(fact: Facts, counts: Tally, until: int, names: Names) -> str:
@@ -274,20 +310,20 @@ def _clean_words(fact: Facts, counts: Tally, until: int, names: Names) -> str:
     return f"{exposed} switched it on while {comparison} like them had not, in its first {first}"
 
 
-def _additive_status(audit: Audit, fact: Facts) -> Status | None:
+def _additive_status(audit: Audit, fact: Facts) -> Ruling | None:
     """Rule 5: its event times are in the row space of the event-time design, or of the one linear in dose."""
     end = fact.usable.until(fact.lag)
     until = audit.events.until(fact.component, fact.lag, end)
     if until >= 0:
         words = "no clean comparison remains; it can be told apart only if the components' effects add up"
-        return _with_counts(Status("additive_only", words, JOINT, clean_until=until), fact)
+        return _with_counts(Ruling("additive_only", words, JOINT, clean_until=until), fact)
     if audit.doses is None:
         return None
     until = audit.doses.until(fact.component, fact.lag, max(end, dose_until(fact)))
     if until >= 0:
         own = audit.paths.state[:, :, fact.index].max() > 1
         words = OWN_DOSE if own else DOSE_OF_OTHERS
-        return _with_counts(Status("additive_only", words, DOSE if own else "", clean_until=until), fact)
+        return _with_counts(Ruling("additive_only", words, DOSE if own else "", clean_until=until), fact)
     return None
 
 
@@ -295,12 +331,11 @@ def _flat_reason(audit: Audit, fact: Facts) -> str:
     """Rule 2, last part: 0/1 columns are told apart, event times are not, or hardly; "" where they are."""
     if audit.events.design.column(fact.component, fact.lag) < 0:
         return ""
-    spans = [audit.events, *([audit.doses] if audit.doses is not None else [])]
-    if any(s.holds(fact.component, fact.lag) for s in spans):
+    if any(s.holds(fact.component, fact.lag) for s in audit.readings):
         return ""
     if alone := _all_but_one(audit, fact):
         return alone
-    return TOO_CLOSE if any(s.in_span(fact.component, fact.lag) for s in spans) else ONLY_FLAT
+    return TOO_CLOSE if any(s.is_estimable(fact.component, fact.lag) for s in audit.readings) else ONLY_FLAT
 
 
 def _all_but_one(audit: Audit, fact: Facts) -> str:

@@ -1,15 +1,21 @@
-"""Counts of clean switches: clusters in a plan, at the component's own level, among units that are seen."""
+"""Clean switches: which clusters start a component beside which others, in a plan and against each other component.
+
+Starts of one period that look back to the same base and are free to be set against the same rows are counted
+together. For each start the plan that ignores all others says who is free of it; each other component is then asked,
+one by one, whether it goes the same way on both sides, stands still, or is off throughout.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from evalkit.designs.rollout.plan import Comparison, Plan
-from evalkit.study.paths import Paths, row_codes
+from evalkit.study.paths import UNKNOWN, Paths, row_codes
 
+_MOST = 4_000_000
 ENOUGH = 2
 """Exposed clusters, and comparison clusters, that a component needs to be told apart."""
 
@@ -33,7 +39,8 @@ class Members:
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Positions of the members of some rows."""
-        low, high = self.start[rows], self.start[rows + 1]
+        low: np.ndarray = self.start[rows]
+        high = self.start[rows + 1]
         if (high - low == 1).all():
             return low
         return np.concatenate([np.arange(a, b) for a, b in zip(low, high, strict=True)])
@@ -54,7 +61,7 @@ class Sight:
     cell: np.ndarray
     seen: np.ndarray
     n_cells: int
-    _cache: dict = field(default_factory=dict, repr=False)
+    _cache: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     def at(self, base: int) -> np.ndarray:
         """(cells, T) whether any unit is seen both at `base` and at each period."""
@@ -70,7 +77,11 @@ class Sight:
 
 
 def sight_of(paths: Paths, level: str) -> Sight | None:
-    """Who is seen when in each cell of a level; None for a balanced panel."""
+    """Who is seen when in each cell of a level, worked out once; None for a balanced panel."""
+    return paths.memo.get(("sight", level), lambda: _sight(paths, level))
+
+
+def _sight(paths: Paths, level: str) -> Sight | None:
     if paths.balanced or paths.seen is None:
         return None
     cells = paths.cells(level)
@@ -79,12 +90,16 @@ def sight_of(paths: Paths, level: str) -> Sight | None:
     return Sight(key // len(patterns), patterns[key % len(patterns)].astype(bool), len(cells))
 
 
-def members_of(paths: Paths, level: str, sight: Sight | None = None) -> Members:
-    """Members for plans over single paths: one a cell of the level."""
+def members_of(paths: Paths, level: str) -> Members:
+    """Members for plans over single paths: one a cell of the level; worked out once."""
+    return paths.memo.get(("members", level), lambda: _members(paths, level))
+
+
+def _members(paths: Paths, level: str) -> Members:
     cells = paths.cells(level)
     order = np.argsort(cells.path, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(cells.path, minlength=paths.n_paths))])
-    n = len(paths.levels[level].names)
+    n, sight = len(paths.levels[level].names), sight_of(paths, level)
     return Members(cells.cluster[order], cells.path[order], start, n, sight, order, order)
 
 
@@ -116,6 +131,11 @@ class Tally:
         exposed, comparison = self.counts[event_time]
         return int(exposed), int(comparison)
 
+    @property
+    def enough(self) -> bool:
+        """Whether both sides have enough clusters at event time 0."""
+        return min(self.at(0)) >= ENOUGH
+
     def until(self, lag: int) -> int:
         """Last event time up to which enough clusters remain on both sides; -1 when not even through `lag`."""
         enough = np.asarray((self.counts >= ENOUGH).all(axis=1))
@@ -125,49 +145,23 @@ class Tally:
         return lag + int(short[0]) - 1 if len(short) else len(enough) - 1
 
 
-def tally(plan: Plan | Sequence[Comparison], members: Members, n_periods: int, horizon: int | None = None) -> Tally:
-    """Count each cluster once at each event time.
-
-    A comparison counts only in another cluster than the adopter's. horizon: last event
-    time counted.
-    """
+def tally(plan: Iterable[Comparison], members: Members, n_periods: int, horizon: int | None = None) -> Tally:
+    """Count each cluster once at each event time, in another cluster than the adopter's. horizon: last event time."""
     last = n_periods if horizon is None else min(horizon + 1, n_periods)
     out = Tally(*(np.zeros((last, members.n_clusters), dtype=bool) for _ in range(2)))
-    for c in plan:
-        add_comparison(out, c, members)
+    for group in _groups(plan, last - 1):
+        rows = np.flatnonzero(group.free[:, 0])
+        theirs, mine = _homes(members, rows, group), _homes(members, group.starts, group)
+        flags = np.broadcast_to(group.free[rows][None, :, None, :], (len(group.starts), len(rows), 1, group.times))
+        _enter(out.exposed, _elsewhere(flags, mine, theirs)[:, 0], mine)
+        _enter(out.comparison, _elsewhere(np.swapaxes(flags, 0, 1), theirs, mine)[:, 0], theirs)
     return out
 
 
-def add_comparison(out: Tally, c: Comparison, members: Members) -> None:
-    """Enter one comparison into a tally. Whoever matches later matches at the start, so only those are looked at."""
-    stop = min(last_period(c) + 1, c.cohort + len(out.exposed))
-    rows = np.flatnonzero(c.match[:, c.cohort]) if stop > c.cohort else np.empty(0, dtype=int)
-    if not len(rows):
-        return
-    when = slice(c.cohort, stop)
-    base = int(c.base[c.cohort])
-    theirs = members.of(rows)
-    served = c.match[members.row[theirs], when]
-    seen = members.seen(theirs, base, when)
-    served = served if seen is None else served & seen
-    mine = members.of(np.array([c.path]))
-    seen = members.seen(mine, base, when)
-    adopts = np.ones((len(mine), stop - c.cohort), dtype=bool) if seen is None else seen
-    if len(mine) == 1:
-        _add_one(out, members.cluster[mine[0]], adopts[0], members.cluster[theirs], served)
-        return
-    clusters, local = np.unique(np.concatenate([members.cluster[mine], members.cluster[theirs]]), return_inverse=True)
-    exposed, comparison = elsewhere(adopts, local[: len(mine)], served, local[len(mine) :], len(clusters))
-    out.exposed[: stop - c.cohort, clusters] |= exposed.T
-    out.comparison[: stop - c.cohort, clusters] |= comparison.T
-
-
-def _add_one(out: Tally, cluster: int, adopts: np.ndarray, theirs: np.ndarray, served: np.ndarray) -> None:
-    """Enter an adopter that lives in one cluster only."""
-    served = served & adopts & (theirs != cluster)[:, None]
-    out.exposed[: len(adopts), cluster] |= served.any(axis=0)
-    member, t = np.nonzero(served)
-    out.comparison[t, theirs[member]] = True
+def _enter(target: np.ndarray, found: np.ndarray, homes: _Homes) -> None:
+    """Mark the clusters of the members found, (members, E), in (E, C) `target`."""
+    member, e = np.nonzero(found)
+    target[e, homes.cluster[member]] = True
 
 
 def last_period(c: Comparison) -> int:
@@ -176,22 +170,134 @@ def last_period(c: Comparison) -> int:
     return c.cohort + int(after[-1]) if len(after) else c.cohort - 1
 
 
-def elsewhere(
-    adopts: np.ndarray, mine: np.ndarray, served: np.ndarray, theirs: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(n, t) clusters that adopt with a comparison elsewhere, and clusters that serve an adopter elsewhere."""
-    exposed, comparison = _by_cluster(adopts, mine, n), _by_cluster(served, theirs, n)
-    others = comparison.sum(axis=0) - comparison
-    exposed &= others > 0
-    comparison &= exposed.sum(axis=0) - exposed > 0
-    return exposed, comparison
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Starts of one period with the same base, followed up to the same period, and who is free of them."""
+
+    cohort: int
+    base: int
+    last: int
+    starts: np.ndarray
+    free: np.ndarray
+
+    @property
+    def times(self) -> int:
+        return self.last - self.cohort + 1
 
 
-def _by_cluster(flags: np.ndarray, cluster: np.ndarray, n: int) -> np.ndarray:
-    out = np.zeros((n, flags.shape[1]), dtype=bool)
-    if len(cluster) == 1:
-        out[cluster[0]] = flags[0]
-        return out
-    member, t = np.nonzero(flags)
-    out[cluster[member], t] = True
+@dataclass(frozen=True, eq=False)
+class _Homes:
+    """Clusters in which rows are seen at each event time. row: (m,) position among the rows asked;
+    cluster: (m,); seen: (m, E). count, only: (rows, E) clusters, and the code of the one there is."""
+
+    row: np.ndarray
+    cluster: np.ndarray
+    seen: np.ndarray
+    count: np.ndarray
+    only: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Against:
+    """How one component's starts look against each other component.
+
+    exposed, comparison: (K, E, C) clusters with a switch at which that component goes the
+    same way on both sides, at event times 0 .. lag, and clusters that serve. still,
+    absent: (K,) whether there is a switch, with a comparison, at which that component
+    stands still through the lag on both sides, or is off throughout.
+    """
+
+    exposed: np.ndarray
+    comparison: np.ndarray
+    still: np.ndarray
+    absent: np.ndarray
+
+    def same(self, other: int) -> Tally:
+        """The tally in which only one other component must go the same way."""
+        return Tally(self.exposed[other], self.comparison[other])
+
+
+def against_each(plan: Plan, codes: np.ndarray, members: Members, lag: int) -> Against:
+    """Ask every start in `plan` (others ignored) about each of the K components in (rows, T, K) `codes`; 0 is off."""
+    _, n_periods, n = codes.shape
+    shape = (n, min(lag + 1, n_periods), members.n_clusters)
+    out = Against(np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(n, bool), np.zeros(n, bool))
+    never = np.asarray(~codes.any(axis=1))
+    for group in _groups(plan, lag):
+        _ask(out, group, codes, never, members)
+    return out
+
+
+def _groups(plan: Iterable[Comparison], lag: int) -> Iterator[_Group]:
+    """Starts that share period, base, end and who is free of them, where anybody is."""
+    found: dict[tuple[int, int, int, bytes], tuple[np.ndarray, list[int]]] = {}
+    for c in plan:
+        last = min(c.cohort + lag, last_period(c))
+        if last >= c.cohort and c.match[:, c.cohort].any():
+            free = c.match[:, c.cohort : last + 1]
+            key = (c.cohort, int(c.base[c.cohort]), last, free.tobytes())
+            found.setdefault(key, (free, []))[1].append(c.path)
+    for (cohort, base, last, _), (free, paths) in found.items():
+        yield _Group(cohort, base, last, np.array(paths), free)
+
+
+def _ask(out: Against, group: _Group, codes: np.ndarray, never: np.ndarray, members: Members) -> None:
+    """Enter a group of starts: which rows agree, component by component, and in which clusters they live."""
+    rows = np.flatnonzero(group.free[:, 0])
+    theirs = _homes(members, rows, group, 2)
+    size = max(1, _MOST // max(1, max(len(rows), len(theirs.row)) * codes.shape[2] * (group.last - group.base + 3)))
+    for low in range(0, len(group.starts), size):
+        starts = group.starts[low : low + size]
+        mine = _homes(members, starts, group, 2)
+        flags = _agree(codes, never, group, starts, rows)
+        exposed = _elsewhere(flags, mine, theirs)
+        comparison = _elsewhere(np.swapaxes(flags, 0, 1), theirs, mine)
+        times = group.times
+        for k in range(codes.shape[2]):
+            _enter(out.exposed[k], exposed[:, k, :times], mine)
+            _enter(out.comparison[k], comparison[:, k, :times], theirs)
+        if times == out.exposed.shape[1]:
+            out.still[:] |= exposed[:, :, times].any(axis=0)
+            out.absent[:] |= exposed[:, :, times + 1].any(axis=0)
+
+
+def _homes(members: Members, rows: np.ndarray, group: _Group, more: int = 0) -> _Homes:
+    """Where rows live and are seen; the last event time is repeated `more` times."""
+    who = members.of(rows)
+    size = members.start[rows + 1] - members.start[rows]
+    row, first = np.repeat(np.arange(len(rows)), size), np.cumsum(size) - size
+    cluster, shape = members.cluster[who], (len(who), group.times + more)
+    seen = members.seen(who, group.base, slice(group.cohort, group.last + 1))
+    if seen is None:
+        full = (len(rows), shape[1])
+        count, only = (np.broadcast_to(x[:, None], full) for x in (size, cluster[first]))
+        return _Homes(row, cluster, np.broadcast_to(np.True_, shape), count, only)
+    seen = np.concatenate([seen] + [seen[:, -1:]] * more, axis=1)
+    count = np.add.reduceat(seen.astype(np.int64), first, axis=0)
+    only = np.add.reduceat(np.where(seen, cluster[:, None], 0), first, axis=0)
+    return _Homes(row, cluster, seen, count, only)
+
+
+def _agree(codes: np.ndarray, never: np.ndarray, group: _Group, starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(starts, rows, K, E + 2) same path from base to each event time; standing still over it; off throughout."""
+    window, own = codes[rows, group.base : group.last + 1], codes[starts, group.base : group.last + 1]
+    equal = (window == own[:, None]) & (window != UNKNOWN)
+    alike = np.logical_and.accumulate(equal, axis=2)[:, :, group.cohort - group.base :]
+    alike = np.moveaxis(alike, 2, 3) & group.free[rows][:, None, :]
+    quiet = ((window == window[:, :1]) & (window != UNKNOWN)).all(axis=1)
+    quiet = quiet & ((own == own[:, :1]) & (own != UNKNOWN)).all(axis=1)[:, None]
+    still = quiet & group.free[rows, -1][:, None]
+    absent = still & never[rows] & never[starts][:, None]
+    return np.concatenate([alike, still[..., None], absent[..., None]], axis=3)
+
+
+def _elsewhere(flags: np.ndarray, mine: _Homes, theirs: _Homes) -> np.ndarray:
+    """(members, K, E + 2) whether a member's row agrees with a row seen in another cluster than its own."""
+    out: np.ndarray = np.empty((len(mine.row), *flags.shape[2:]), dtype=bool)
+    step = max(1, _MOST // max(1, flags[0].size))
+    for low in range(0, len(mine.row), step):
+        part = slice(low, low + step)
+        other = (theirs.count > 1) | ((theirs.count == 1) & (theirs.only != mine.cluster[part, None, None]))
+        out[part] = (flags[mine.row[part]] & other[:, :, None, :]).any(axis=1)
+    out &= mine.seen[:, None, :]
     return out

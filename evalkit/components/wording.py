@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.components.circuits import Circuit
+from evalkit.components.estimable import Circuit
 from evalkit.show.words import join_words, noun_from_column, number_in_words, plural, quoted
 from evalkit.study.paths import Paths
 

@@ -28,12 +28,13 @@ class Traits:
 
     rests_on: assumptions that carry the answer, under the options chosen. arms: words for exposed and comparison
     units. checks: names of the checks that it invites beyond those of every answer, in the order in which they are
-    shown.
+    shown. by_arrival: whether its option `arrival` compares only those who came onto the record together.
     """
 
     rests_on: frozenset[Basis]
     arms: tuple[str, str] = ("with it", "without")
     checks: tuple[Check, ...] = ()
+    by_arrival: bool = False
 
 
 class WithCovariates(Protocol):
@@ -64,6 +65,10 @@ class StudyLike(WithCovariates, Protocol):
 @runtime_checkable
 class Design(Protocol):
     """A frozen value whose fields are choices; calling it is the act, and nothing is kept."""
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on, whom it compares, and the checks that they invite."""
 
     def plan(self, paths: Paths, component: str) -> object:
         """The comparisons it would make, from exposure paths alone: a `Plan`, a regression or a support."""

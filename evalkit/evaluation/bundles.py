@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.components import Separability
-from evalkit.components.bundles import combination_until
 from evalkit.components.status import Audit, make_audit, status_of
 from evalkit.components.wording import Names, names_of
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.regression.combination import JointCombination
 from evalkit.designs.regression.imputation import programme_level
-from evalkit.evaluation.ladder import DOSE, JOINT, UNCHANGED, Choices, Run, Rung, Window, people_ladder, run, rungs_for
+from evalkit.evaluation.ladder import Choices, Run, Rung, Window, run, rungs_for
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths
 from evalkit.verdicts.rules import BundleEvidence
+from evalkit.vocabulary import COMBINATION
 
 EITHER = " (either)"
 
@@ -85,7 +85,6 @@ def _with(paths: Paths, drop: list[int], added: list[tuple[str, np.ndarray, np.n
     )
 
 
-COMBINATION = "JointCombination"
 UNEVEN = "its parts do not count alike, so that it is no effect of anything that was done"
 GROWING = "it could be told apart only if effects did not grow"
 
@@ -182,10 +181,7 @@ def _as_one(scene: _Scene, plain: BundleEvidence, view: View, name: str) -> _Way
     found = status_of(view.paths, _names(scene, view.paths, plain), name)
     until = found.clean_until if found.clean_until >= 0 and study.paths.n_periods > 1 else None
     window = Window(_lag(study, plain), until).within(scene.choices.horizon)
-    if study.paths.n_periods == 1:
-        rungs = people_ladder(found.best_design, scene.outcome.column, bool(scene.study.covariates))
-    else:
-        rungs = rungs_for(view.paths, name, found.best_design, scene.choices, window, scene.outcome.column)
+    rungs = rungs_for(view, name, found.best_design, scene.choices, window, scene.outcome.column)
     reason = "" if found.status in ("bundle_only", "swap_only") else found.reason
     return _Way(view, name, window, next((r for r in rungs if r.headline), None), reason)
 
@@ -193,7 +189,7 @@ def _as_one(scene: _Scene, plain: BundleEvidence, view: View, name: str) -> _Way
 def _jointly(scene: _Scene, plain: BundleEvidence) -> _Way:
     """By the joint event study, for as long as the combination lies in its row space."""
     lag, name = _lag(scene.study, plain), _sum_name(plain)
-    until = combination_until(scene.audit, plain.members, plain.weights, lag)
+    until = scene.audit.combination_until(plain.members, plain.weights, lag)
     window = Window(lag, until).within(scene.choices.horizon)
     if until < lag:
         return _Way(scene.study, name, window, None, GROWING)
@@ -219,12 +215,12 @@ def _names(scene: _Scene, paths: Paths, plain: BundleEvidence) -> Names:
 
 def _evidence(plain: BundleEvidence, done: Run, way: _Way, level: float) -> BundleEvidence:
     assert done.answer is not None
-    row = done.answer.to_frame(level).iloc[0]
+    row, basis = done.answer.to_frame(level).iloc[0], done.rung.design.traits.rests_on
     return replace(
         plain, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), design=done.rung.name, clusters_exposed=int(row["clusters_exposed"]),
         clusters_comparison=int(row["clusters_comparison"]), clean_until=way.window.until, lag=way.window.lag,
-        reason=str(row["reason"]), additive=done.rung.name in (COMBINATION, DOSE, JOINT, UNCHANGED),
+        reason=str(row["reason"]), additive="additivity" in basis and "weighting" not in basis,
     )  # fmt: skip
 
 

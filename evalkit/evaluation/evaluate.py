@@ -10,16 +10,14 @@ from evalkit.components import Separability, separability
 from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
-from evalkit.evaluation.attack import Target, attack, randomisation_p, readings_of
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import Finding, decide_all
+from evalkit.evaluation.falsification import Target, falsify, randomisation_p, readings_of
 from evalkit.evaluation.ladder import (
-    MATCHED,
     UNRECORDED,
     Choices,
     Window,
     came_words,
-    people_ladder,
     rule_words,
     run,
     rungs_for,
@@ -28,7 +26,7 @@ from evalkit.evaluation.ladder import (
 from evalkit.evaluation.results import Evaluation
 from evalkit.inference.intervals import check_level
 from evalkit.study import Outcome, Study
-from evalkit.vocabulary import ESTIMATED
+from evalkit.vocabulary import ESTIMATED, MATCHED
 
 
 def evaluate(
@@ -94,21 +92,19 @@ def _find(
 ) -> Finding:
     row = sep.components.set_index("component").loc[component]
     window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(choices.horizon)
-    if row["status"] not in ESTIMATED:
-        return Finding(component, outcome, str(row["status"]), window, (), None, (), str(row["reason"]))
-    if study.paths.n_periods == 1:
-        rungs = people_ladder(str(row["best_design"]), outcome.column, bool(study.covariates))
-    else:
-        rungs = rungs_for(study.paths, component, str(row["best_design"]), choices, window, outcome.column)
+    status, reason = sep.status(component), str(row["reason"])
+    if status not in ESTIMATED:
+        return Finding(component, outcome, status, window, (), None, (), reason)
+    rungs = rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column)
     runs = tuple(run(r, study, component, window) for r in rungs)
     headline = next((r for r in runs if r.rung.headline), None)
-    found: tuple = ()
-    p = None
-    if headline is not None and headline.rows is not None and headline.answer is not None:
-        target = Target(component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters)
-        found = attack(target, study, runs, readings)
-        p = randomisation_p(target, study, seed)
-    return Finding(component, outcome, str(row["status"]), window, runs, headline, found, str(row["reason"]), p)
+    if headline is None or headline.rows is None or headline.answer is None:
+        return Finding(component, outcome, status, window, runs, headline, (), reason)
+    target = Target(
+        study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings
+    )
+    p = randomisation_p(target, seed)
+    return Finding(component, outcome, status, window, runs, headline, falsify(target), reason, p)
 
 
 def window_of(row: pd.Series, lag: int, in_time: bool = True) -> Window:

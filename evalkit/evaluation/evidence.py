@@ -13,12 +13,13 @@ from evalkit.checks import CheckResult
 from evalkit.components import Separability
 from evalkit.disclosure.people import distinct, had
 from evalkit.evaluation.bundles import BundleRun
-from evalkit.evaluation.ladder import DOSE, JOINT, MATCHED, UNCHANGED, WEIGHTED, Run, Window
+from evalkit.evaluation.ladder import Run, Window
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import holm
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
+from evalkit.vocabulary import PeopleCheck, Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Finding:
 
     component: str
     outcome: Outcome
-    status: str
+    status: Status
     window: Window
     runs: tuple[Run, ...]
     headline: Run | None
@@ -81,7 +82,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         return base
     if f.answer is None:
         return replace(base, reason=f.headline.reason, design=f.headline.rung.name)
-    row = f.answer.to_frame(level).iloc[0]
+    row, basis = f.answer.to_frame(level).iloc[0], f.headline.rung.design.traits.rests_on
+    matched = not basis.isdisjoint({"matching", "weighting"})
     return replace(
         base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
@@ -91,17 +93,17 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks),
-        rests_on_matching=f.headline.rung.name in (MATCHED, WEIGHTED),
-        unrecorded=f.headline.rung.name in (MATCHED, WEIGHTED) and not study.covariates,
-        rests_on_additivity=f.headline.rung.name in (JOINT, DOSE, UNCHANGED, WEIGHTED),
-        rests_on_dose=f.headline.rung.name == DOSE, reason=str(row["reason"]),
+        rests_on_matching=matched, unrecorded=matched and not study.covariates,
+        rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis, reason=str(row["reason"]),
     )  # fmt: skip
 
 
-def _people_check(checks: Sequence[CheckResult]) -> str:
+def _people_check(checks: Sequence[CheckResult]) -> PeopleCheck:
     """The verdict's word for the check by people."""
     status = {c.check: c.status for c in checks}.get("by_people")
-    return {None: "not_needed", "passed": "passed", "failed": "failed"}.get(status, "untestable")
+    if status is None:
+        return "not_needed"
+    return "untestable" if status == "informational" else status
 
 
 def _people_exposed(study: Study, row: pd.Series) -> float:

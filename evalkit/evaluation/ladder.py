@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,24 +19,18 @@ from evalkit.designs import (
 )
 from evalkit.designs.protocol import Design, StudyLike
 from evalkit.designs.rollout.entry import apart, arrival_gap, by_arrival
+from evalkit.designs.rollout.plan import Plan
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
 from evalkit.study.paths import Paths
+from evalkit.vocabulary import DOSE, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WEIGHTED
 
 BASE_WINDOW = 6
-SAME, UNCHANGED, TRIPLE, JOINT, IGNORED = (
-    "StaggeredRollout(same)",
-    "StaggeredRollout(unchanged)",
-    "TripleDifference",
-    "JointEventStudy",
-    "StaggeredRollout(ignored)",
-)
-DOSE = "JointEventStudy(dose)"
-TWO_WAY = "TwoWayFixedEffects"
-MATCHED, WEIGHTED = "MatchedComparison", "WeightedComparison"
-UNRECORDED = "MatchedComparison(nothing on record)"
 CALIPER = 0.2
 SINGLE = "StaggeredRollout(same, one base period)"
+IGNORED = "StaggeredRollout(ignored)"
+TWO_WAY = "TwoWayFixedEffects"
+UNRECORDED = "MatchedComparison(nothing on record)"
 
 RULES = {
     SAME: "{label}: places that switched it on are compared with places not yet exposed whose other components "
@@ -93,12 +88,9 @@ def ladder(best_design: str, choices: Choices, outcome: str | None = None, lag: 
     Where the others only stand still, they must have done so for max(1, `lag`) periods before the base too, as
     separability counts it: what began just then arrives together with the component.
     """
-    same = StaggeredRollout(
-        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, outcome=outcome
-    )
-    triple = TripleDifference(
-        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, outcome=outcome
-    )
+    window, horizon, comparison = choices.base_window, choices.horizon, choices.comparison
+    same = StaggeredRollout(comparison=comparison, base_window=window, horizon=horizon, outcome=outcome)
+    triple = TripleDifference(comparison=comparison, base_window=window, horizon=horizon, outcome=outcome)
     joint = Rung(JOINT, JointEventStudy(outcome=outcome))
     if best_design == DOSE:
         joint = Rung(DOSE, JointEventStudy(dose=True, per="average", outcome=outcome))
@@ -176,6 +168,12 @@ class Run:
         return self.one if self.one is not None and np.isfinite(self.one.value[0]) else None
 
 
+def with_options(design: Any, **options: object) -> Design:
+    """A design with some of its options changed; `TypeError` for those that it does not have."""
+    changed: Design = replace(design, **options)
+    return changed
+
+
 def run_design(design: Design, study: StudyLike, component: str) -> tuple[Estimate | None, str]:
     """The design's rows, or why it makes no sense here (a matched design without covariates, say)."""
     try:
@@ -213,39 +211,55 @@ CAME_APART = (
 
 
 def arrival_width(paths: Paths, component: str, best_design: str, choices: Choices, window: Window) -> int | None:
-    """Within how many periods of each other people must have come to be compared; None where all may be.
+    """Within how many periods of each other people must have come onto the record to be compared; None: all may be.
 
-    None where the headline's adopters had come when their matches had, but for a tenth of a standard deviation on
-    average over the claimed window, and for designs that compare no starts. Else the widest of `base_window`, half
-    of it, and so on to one period at which no more of a gap is left.
+    Read from rows and exposures alone, before any outcome. None where the headline's adopters had come when their
+    matches had, but for a tenth of a standard deviation on average over the claimed window, and for designs that cannot
+    compare by arrival. Else the widest of `base_window`, half of it, and so on to one period at which no more of a gap
+    is left.
     """
     design = next((r.design for r in ladder(best_design, choices, lag=window.lag) if r.headline), None)
-    if not isinstance(design, StaggeredRollout):
+    if design is None or not design.traits.by_arrival:
         return None
-    gap, spread = arrival_gap(paths, design.plan(paths, component), window.lag, window.until)
+    gap, spread = _gap(paths, paths, component, design, window)
     if not apart(gap, spread):
         return None
     width = choices.base_window
-    while width > 1 and apart(_left(paths, component, replace(design, arrival=width), window), spread):
+    while width > 1 and apart(_left(paths, component, design, width, window), spread):
         width //= 2
     return width
 
 
-def _left(paths: Paths, component: str, design: StaggeredRollout, window: Window) -> float:
-    """The gap in periods that is left among those who came within the design's `arrival`."""
-    assert design.arrival is not None
-    split = by_arrival(paths, design.arrival).paths
-    return arrival_gap(split, design.plan(paths, component), window.lag, window.until)[0]
+def _left(paths: Paths, component: str, design: Design, width: int, window: Window) -> float:
+    """The gap in periods that is left among those who came within `width` periods of each other."""
+    alike = with_options(design, arrival=width)
+    return _gap(by_arrival(paths, width).paths, paths, component, alike, window)[0]
+
+
+def _gap(split: Paths, paths: Paths, component: str, design: Design, window: Window) -> tuple[float, float]:
+    plan = design.plan(paths, component)
+    assert isinstance(plan, Plan)
+    return arrival_gap(split, plan, window.lag, window.until)
 
 
 def rungs_for(
-    paths: Paths, component: str, best_design: str, choices: Choices, window: Window, outcome: str
+    study: StudyLike, component: str, best_design: str, choices: Choices, window: Window, outcome: str
 ) -> tuple[Rung, ...]:
-    """The ladder; where people came apart, its comparisons of starts are among those who came together, and what
-    compares whoever was there is shown only to show what goes wrong."""
+    """The ladder, that of people where nothing is seen over time; where people came apart, its comparisons of starts
+    are among those who came together, and what compares whoever was there is shown only to show what goes wrong."""
+    if study.paths.n_periods == 1:
+        return people_ladder(best_design, outcome, bool(study.covariates))
     rungs = ladder(best_design, choices, outcome, window.lag)
-    width = arrival_width(paths, component, best_design, choices, window)
+    width = arrival_width(study.paths, component, best_design, choices, window)
     return rungs if width is None else tuple(_alike(r, width) for r in rungs)
+
+
+def _alike(rung: Rung, width: int) -> Rung:
+    if not rung.fair:
+        return rung
+    if not rung.design.traits.by_arrival:
+        return replace(rung, fair=False)
+    return replace(rung, design=with_options(rung.design, arrival=width))
 
 
 def width_of(run: Run | None) -> int | None:
@@ -255,19 +269,9 @@ def width_of(run: Run | None) -> int | None:
 
 def came_words(names: Names, width: int | None) -> str:
     """Who is compared where people came apart, as a further sentence; "" where all may be."""
-    if width is None:
-        return ""
-    return " " + CAME_APART.format(within=within_words(names, width))
+    return "" if width is None else " " + CAME_APART.format(within=within_words(names, width))
 
 
 def within_words(names: Names, width: int) -> str:
     """'in the same month', 'within the same 6 months'."""
     return f"in the same {names.period}" if width == 1 else f"within the same {names.spell(width)}"
-
-
-def _alike(rung: Rung, width: int) -> Rung:
-    if not rung.fair:
-        return rung
-    if not isinstance(rung.design, StaggeredRollout):
-        return replace(rung, fair=False)
-    return replace(rung, design=replace(rung.design, arrival=width))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.checks.places import without_each
+from evalkit.checks.stability import without_each
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.evidence import Finding
 from evalkit.evaluation.ladder import Run

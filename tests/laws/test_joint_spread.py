@@ -32,6 +32,12 @@ def test_the_joint_covariance_has_each_rows_own_error_and_the_analytic_correlati
     assert 0.1 < joint.vcov[0, 1] / np.prod(own) < 0.999
 
 
+def test_a_difference_of_stacked_rows_has_the_variance_that_their_covariance_gives(mixed):
+    weights = np.array([1.0, -1.0])
+    difference = mixed.contrast(weights, name="one less the other").vcov(inference="analytic")
+    np.testing.assert_allclose(difference, weights @ mixed.vcov(inference="analytic") @ weights, rtol=1e-9)
+
+
 def test_a_band_over_all_rows_is_nowhere_narrower_than_their_own_intervals(mixed):
     band, alone = mixed.interval("simultaneous"), mixed.interval()
     assert (band["conf_low"] < alone["conf_low"]).all() and (band["conf_high"] > alone["conf_high"]).all()

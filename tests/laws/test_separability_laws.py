@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.components import separability
-from evalkit.components.facts import Facts, Scene
-from evalkit.components.pairwise import against_each
-from evalkit.components.switches import Tally, tally
+from evalkit.components.facts import Facts
+from evalkit.components.switches import Tally, against_each, tally
 from evalkit.designs.rollout.plan import Rules
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.states import exposure_states
@@ -101,9 +100,8 @@ def test_clusters_never_exposed_never_make_a_status_worse(paths: Paths, more: in
 @QUICK
 @given(rollouts())
 def test_counts_are_those_of_the_plan_by_plain_loops(paths: Paths) -> None:
-    scene = Scene(paths)
     for name in paths.components:
-        fact = Facts(scene, name)
+        fact = Facts(paths, name)
         for others in ("same", "unchanged", "ignored"):
             plan = make_plan(exposure_states(paths, name, others), Rules(others=others))
             expected = loops(paths, plan)
@@ -133,9 +131,8 @@ def loops(paths: Paths, plan) -> Tally:
 @QUICK
 @given(rollouts())
 def test_pairs_are_the_plan_with_one_other_component(paths: Paths) -> None:
-    scene = Scene(paths)
     for k, name in enumerate(paths.components):
-        fact = Facts(scene, name)
+        fact = Facts(paths, name)
         plan = make_plan(exposure_states(paths, name, "ignored"), Rules(others="ignored"), leads=False)
         found = against_each(plan, paths.state, fact.members, fact.lag)
         for j in range(len(paths.components)):

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from evalkit.components.circuits import combinations_of, dependence
+from evalkit.components.estimable import combinations_of, dependence
 from evalkit.designs.regression.additive import EventTimes, additive_design, make_grid, spell_ages
 from evalkit.designs.regression.estimable import span
 from evalkit.designs.rollout.plan import Rules

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, make_grid
 from evalkit.designs.regression.columns import Columns, Shape, make_columns
 from evalkit.designs.regression.imputation import programme_level
@@ -50,6 +50,11 @@ class JointCombination:
     def __post_init__(self) -> None:
         if len(self.members) != len(self.weights) or not self.members or not all(self.weights):
             raise OptionError("A combination needs a weight, other than zero, for each of its members.")
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on, and the checks that they invite."""
+        return Traits(frozenset({"additivity"}))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
 from evalkit.designs.regression.imputation_averages import Averages, Weigh
 from evalkit.designs.regression.imputation_fit import Imputed, Projection, Split, project
@@ -98,6 +98,11 @@ class Imputation:
     """
 
     outcome: str | None = None
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on, and the checks that they invite."""
+        return Traits(frozenset({"additivity"}))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The event-time columns of its projection, on unit and period effects."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, make_grid
 from evalkit.designs.regression.columns import Shape, interaction_name, make_columns
 from evalkit.designs.regression.imputation import programme_level
@@ -92,6 +92,14 @@ class JointEventStudy:
     @property
     def _choices(self) -> Shape:
         return Shape(self.window, self.interactions, self.saturated, self.shape, self.dose, self.per)
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on, and the checks that they invite."""
+        if self.dose:
+            arms = ("with more of it", "with less or without it")
+            return Traits(frozenset({"additivity", "dose"}), arms, ("pre_trend_by_leads",))
+        return Traits(frozenset({"additivity"}), checks=("pre_trend_by_leads",))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""

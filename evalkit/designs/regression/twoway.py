@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
 from evalkit.designs.regression.columns import Shape
 from evalkit.designs.regression.fit import Fit, group_means
@@ -46,6 +46,11 @@ class TwoWayFixedEffects:
     """
 
     outcome: str | None = None
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on, and the checks that they invite."""
+        return Traits(frozenset({"additivity"}))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,13 +31,13 @@ class Windows:
     before: tuple[int, int]
     after: tuple[int, int]
 
-    def name(self, periods: np.ndarray, which: int) -> Any:
+    def name(self, periods: np.ndarray, which: int) -> object:
         """The period of a window, or "first to last"."""
         low, high = (self.before, self.after)[which]
         return periods[low] if low == high else f"{periods[low]} to {periods[high]}"
 
 
-def find_windows(paths: Paths, component: str, before: Any, after: Any) -> Windows:
+def find_windows(paths: Paths, component: str, before: object, after: object) -> Windows:
     early, late = (None if w is None else _window(paths, name, w) for name, w in (("before", before), ("after", after)))
     if early is None or late is None:
         start = _first_start(paths, component)
@@ -61,7 +60,7 @@ def _first_start(paths: Paths, component: str) -> int:
     return int(periods[0])
 
 
-def _window(paths: Paths, name: str, given: Any) -> tuple[int, int]:
+def _window(paths: Paths, name: str, given: object) -> tuple[int, int]:
     ends = given if isinstance(given, (tuple, list)) else (given, given)
     if len(ends) != 2:
         raise OptionError(f"{name}={given!r} is not a window. Use a period, or (first, last).")
@@ -78,7 +77,7 @@ def _window(paths: Paths, name: str, given: Any) -> tuple[int, int]:
     return low, high
 
 
-def _key(period: Any, periods: np.ndarray) -> str:
+def _key(period: object, periods: np.ndarray) -> str:
     """A period as text, dates in any of their forms alike."""
     return str(pd.to_datetime(period, errors="coerce")) if periods.dtype.kind == "M" else str(period)
 
@@ -205,8 +204,8 @@ class DifferenceInDifferences:
     is off before and on after.
     """
 
-    before: Any = None
-    after: Any = None
+    before: object = None
+    after: object = None
     comparison: str = "not_yet"
     others: str = "same"
     adjust: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate
@@ -73,7 +73,7 @@ class StaggeredRollout(StartOptions):
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return self.rules.traits("parallel trends", LEADS_AND_OTHERS)
+        return replace(self.rules.traits("parallel trends", LEADS_AND_OTHERS), by_arrival=True)
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of the component with its matches, on paths split by `arrival` where asked; sees no outcome."""

@@ -16,7 +16,7 @@ import pandas as pd
 
 from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
-from evalkit.evaluation.bundles import COMBINATION, BundleRun, together
+from evalkit.evaluation.bundles import BundleRun, together
 from evalkit.evaluation.decomposition.cells import Claim, Programme, alike_in_age, claim_of, without
 from evalkit.evaluation.decomposition.interactions import Interactions, interaction_tests
 from evalkit.evaluation.decomposition.lines import BEYOND, JOINT_CELLS, Ledger
@@ -29,7 +29,7 @@ from evalkit.inference.intervals import critical
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, join_words
 from evalkit.study import Outcome, Study
-from evalkit.vocabulary import ESTIMATED
+from evalkit.vocabulary import COMBINATION, ESTIMATED
 
 PIECES = ("piece", "kind", "components", "estimate", "std_error", "conf_low", "conf_high", "people_periods", "reason")
 UNTOLD = ("bundle_only", "swap_only")

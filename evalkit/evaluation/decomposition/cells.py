@@ -18,12 +18,12 @@ from evalkit.designs.regression.imputation import Fitted, programme_level
 from evalkit.designs.regression.imputation_fit import Imputed
 from evalkit.designs.rollout.entry import Arrivals, by_arrival
 from evalkit.designs.rollout.sums import add_by
-from evalkit.evaluation.bundles import COMBINATION
-from evalkit.evaluation.ladder import DOSE, JOINT, Run, Window
+from evalkit.evaluation.ladder import Run, Window
 from evalkit.inference import Estimate
 from evalkit.inference.labels import common
 from evalkit.inference.replicates import Averaging, Replicates
 from evalkit.study.paths import OFF, Paths
+from evalkit.vocabulary import COMBINATION, DOSE, JOINT
 
 
 @dataclass(frozen=True, eq=False)
