@@ -40,6 +40,7 @@ _PUBLIC = {
     "TwoWayFixedEffects": "evalkit.designs:TwoWayFixedEffects",
     "WeightedComparison": "evalkit.designs:WeightedComparison",
     "attribute": "evalkit.evaluation.decomposition.attribute:attribute",
+    "checks": "evalkit.checks",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
     "plot": "evalkit.figures",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -214,3 +215,17 @@ def overlap(fact: Facts, only: tuple[int, ...] | None = None) -> Tally:
 def _elsewhere(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Whether there is a cluster of the other kind besides one's own."""
     return len(theirs) - np.isin(mine, theirs) > 0
+
+
+def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
+    """(n,) whether a row's unit had every one of `members` at some time."""
+    rows = np.ones(len(paths.path), dtype=bool)
+    for m in members:
+        k = paths.index(m)
+        rows &= ((paths.state[:, :, k] > 0).any(axis=1) & paths.reach[:, k])[paths.path]
+    return rows
+
+
+def distinct(paths: Paths, rows: np.ndarray) -> int:
+    """How many units the rows are about (one that moved has a row a stay)."""
+    return len(np.unique(paths.units[rows]))

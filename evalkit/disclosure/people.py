@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from evalkit.components.facts import distinct, had
 from evalkit.disclosure.rules import Rules, dominated, hide
 from evalkit.study import Study
 from evalkit.study.paths import Paths
@@ -28,26 +29,12 @@ STAGES = {
 _SUMS = (("all", ("outside", "reached")), ("reached", ("never", "had")), ("had", ("left", "used")))
 
 
-def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
-    """(n,) whether a row's unit had every one of `members` at some time."""
-    rows = np.ones(len(paths.path), dtype=bool)
-    for m in members:
-        k = paths.index(m)
-        rows &= ((paths.state[:, :, k] > 0).any(axis=1) & paths.reach[:, k])[paths.path]
-    return rows
-
-
 def had_together(paths: Paths, members: Iterable[str]) -> np.ndarray:
     """(n,) whether a row's unit had all of `members` in one and the same period."""
     on = np.ones(paths.state.shape[:2], dtype=bool)
     for m in members:
         on &= paths.state[:, :, paths.index(m)] > 0
     return np.asarray(on.any(axis=1))[paths.path]
-
-
-def distinct(paths: Paths, rows: np.ndarray) -> int:
-    """How many units the rows are about (one that moved has a row a stay)."""
-    return len(np.unique(paths.units[rows]))
 
 
 def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evalkit.checks.result import CheckResult
+from evalkit.checks.headline import CheckResult
 from evalkit.designs.people.doubly_robust import Models, Splits, aipw
 from evalkit.designs.people.estimating import cluster_level, outcome_of
 from evalkit.designs.people.people import People, Who, gather, read_column

@@ -197,8 +197,9 @@ def run(rung: Rung, study: StudyLike, component: str, window: Window) -> Run:
 
 
 def average_over(rows: Estimate, window: Window) -> Estimate | None:
-    """Mass-weighted average of the rows in the window, None when there is none."""
-    return rows.over(window.lag, window.until)
+    """Mass-weighted average of the rows in the window with its refits, None when there is none."""
+    one = rows.over(window.lag, window.until)
+    return None if one is None else one.prepared()
 
 
 # ---------------------------------------------------------------- who had come onto the record when

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalkit.evaluation import Evaluation, tables
+from evalkit.evaluation import Evaluation
+from evalkit.evaluation.evidence import write_frames
 from evalkit.evaluation.results import safe
 from evalkit.figures import describe
 from evalkit.figures.contamination import contamination_table
@@ -71,7 +72,7 @@ def write_tables(evaluation: Evaluation, folder: str | Path) -> tuple[Path, ...]
         named["attribution"] = evaluation.attribution.pieces
     if evaluation.value is not None:
         named["value"] = evaluation.value.table
-    return tables.write(named, folder)
+    return write_frames(named, folder)
 
 
 def stated(evaluation: Evaluation) -> pd.DataFrame:

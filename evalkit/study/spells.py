@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit.errors import Problem
 from evalkit.study.calendar import Calendar
-from evalkit.study.component import Component
+from evalkit.study.component import CERTAINTIES, Component, spells_of, unsure
 from evalkit.study.frame import read_table, wrong_rows
 from evalkit.study.index import match
 from evalkit.study.levels import link_weights
@@ -18,16 +18,8 @@ from evalkit.study.register import Register
 from evalkit.study.states import Doses
 
 _TINY = 1e-9
-CERTAINTIES = ("day", "month", "quarter", "guessed")
-UNSURE = CERTAINTIES[2:]
 _QUARTER = {"month": 3.0, "quarter": 1.0, "day": 91.0}
 """A quarter of a year in the units of each calendar; one period where the calendar has no dates."""
-
-
-def spells_of(component: Component) -> pd.DataFrame:
-    """A component's own spells: the rows that name it, when the table has such a column."""
-    table = read_table(component.adoption, f"adoption of component {component.name!r}")
-    return table[table["component"] == component.name] if "component" in table.columns else table
 
 
 def spell_doses(
@@ -123,13 +115,6 @@ def _check_order(
     clash = np.flatnonzero(same & (start[order][1:] < stop[order][:-1] - _TINY))
     both = np.isin(np.arange(len(table)), np.concatenate([order[clash], order[clash + 1]]))
     return problems + wrong_rows(table, both, "Spells of one place overlap", where, "End one before the next starts.")
-
-
-def unsure(table: pd.DataFrame) -> np.ndarray:
-    """(r,) whether the date of a spell is no surer than a quarter of a year."""
-    if "certainty" not in table.columns:
-        return np.zeros(len(table), dtype=bool)
-    return table["certainty"].isin(UNSURE).to_numpy()
 
 
 def _check_certainty(table: pd.DataFrame, where: str) -> list[Problem]:

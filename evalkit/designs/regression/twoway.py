@@ -13,14 +13,15 @@ effects differ between cells.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.protocol import StudyLike, Traits, once
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
 from evalkit.designs.regression.columns import Shape
-from evalkit.designs.regression.joint import combined, joint_panel
+from evalkit.designs.regression.joint import combined, joint_panel, once
 from evalkit.designs.regression.moments import Panel, make_cells
 from evalkit.designs.rollout.sums import add_by
 from evalkit.errors import NotIdentifiedError
@@ -65,7 +66,7 @@ class TwoWayFixedEffects:
 
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All components' coefficients with their joint covariance, clustered at `level`."""
-        return once(study, self.outcome, ("two-way fixed effects", self, level), lambda: _estimate(self, study, level))
+        return once(study, self.outcome, ("two-way fixed effects", self, level), partial(_estimate, self, study, level))
 
     def weights(self, study: StudyLike, component: str) -> pd.DataFrame:
         """Weight of every cell's effect in the coefficient of `component`.
