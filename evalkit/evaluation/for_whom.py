@@ -12,10 +12,10 @@ import pandas as pd
 from scipy import stats
 
 from evalkit.checks.result import CheckResult
-from evalkit.designs.people.doubly_robust import Models, Splits, aipw
+from evalkit.designs.people.distances import fit_score
 from evalkit.designs.people.estimating import cluster_level, outcome_of
 from evalkit.designs.people.people import People, Who, gather, read_column
-from evalkit.designs.people.score import fit_score
+from evalkit.designs.people.weighting import Models, Splits, aipw
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import OptionError
 from evalkit.inference.intervals import check_level, holm
