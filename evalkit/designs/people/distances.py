@@ -43,11 +43,6 @@ class Score:
     kept: np.ndarray
     beta: np.ndarray
 
-    def over(self, x: np.ndarray) -> Score:
-        """The same score for other people (m, q)."""
-        logit = _linear(x, self.coef)
-        return replace(self, logit=logit, value=special.expit(logit))
-
     def design(self, x: np.ndarray) -> np.ndarray:
         """(m, len(kept)) the columns of the fit, for the people on whom it was made."""
         whole = standardised(x)[0]
@@ -111,7 +106,9 @@ def score_of(people: People) -> Score:
     if here.all() or not here.any():
         return fit_score(x, people.exposed, people.weight)
     weight = None if people.weight is None else people.weight[here]
-    return fit_score(x[here], people.exposed[here], weight).over(x)
+    score = fit_score(x[here], people.exposed[here], weight)
+    logit = _linear(x, score.coef)
+    return replace(score, logit=logit, value=special.expit(logit))
 
 
 def as_near(distance: float) -> float:
@@ -121,15 +118,10 @@ def as_near(distance: float) -> float:
 
 @dataclass(frozen=True)
 class Fence:
-    """A caliper on one variable: people further apart than `width` on `values` are not matched.
+    """A caliper on one variable: people further apart than `width` on `values` are not matched."""
 
-    sd: standard deviation of the values over everybody.
-    """
-
-    name: str
     values: np.ndarray
     width: float
-    sd: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,8 +203,7 @@ def _fence(people: People, score: Score | None, name: str, width: float) -> Fenc
         values = people.x[:, people.names.index(name)]
     else:
         raise OptionError(f"caliper names {name!r}. {suggest(name, [*LINE, *people.names], 'It can name')}")
-    sd = float(values.std(ddof=1))
-    return Fence(name, values, as_near(width * sd), sd)
+    return Fence(values, as_near(width * float(values.std(ddof=1))))
 
 
 def _joint(people: People, distance: str, columns: tuple[str, ...] | None) -> np.ndarray:

@@ -183,21 +183,21 @@ def why_not(matching: Matching, whole: Matching | None = None) -> str:
     """Why no effect can be given, "" where it can. whole: the matching before those whose outcome was not seen left."""
     used, exposed = matching.used, matching.people.exposed
     counts = int((used & exposed).sum()), int((used & ~exposed).sum())
-    if whole is not None and min(counts) == 0 and whole.used.any():
-        return f"the outcome was seen in no matched set of the {of_people(int(whole.used.sum()))} matched"
-    if min(counts) == 0 and alone(matching.people).all():
-        what = join_words(["other components", *matching.people.exact])
+    if min(counts) == 0:
+        if whole is not None and whole.used.any():
+            return f"the outcome was seen in no matched set of the {of_people(int(whole.used.sum()))} matched"
         with_it, without = int(exposed.sum()), int((~exposed).sum())
+        if not alone(matching.people).all():
+            who = of_people(with_it, "exposed")
+            return f"nobody is matched: none of {who} people has a partner within what was asked"
+        what = join_words(["other components", *matching.people.exact])
         return (
             f"nobody is matched: none of {of_people(with_it)} with it has the same {what} as any of "
             f"{of_people(without, 'without')} it"
         )
-    if min(counts) == 0:
-        total = int(exposed.sum())
-        return f"nobody is matched: none of {of_people(total, 'exposed')} people has a partner within what was asked"
     if matching.outside == 1.0:
-        most = max(counts)
-        return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {of_people(most)} matched"
+        most = of_people(max(counts))
+        return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {most} matched"
     if min(counts) < FEWEST:
         arm = "exposed" if counts[0] < FEWEST else "comparison"
         both = f"{of_people(counts[0], 'exposed')}, {of_people(counts[1], 'comparison')}"

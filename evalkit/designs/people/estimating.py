@@ -96,8 +96,12 @@ class AmongPeople:
         return gather(study, component, self.who)
 
     def read(self, study: Study, people: People) -> np.ndarray:
-        """(m,) their outcome."""
-        return outcome_of(study, people, self.outcome, self.compare)
+        """(m,) their outcome at the outcome's period, or its change since the covariates' period."""
+        if self.compare == "change" and people.base == people.period:
+            raise OptionError("compare='change' needs a panel; this study sees people once. Use compare='level'.")
+        values = study.values(self.outcome)
+        y = values[people.rows, people.period]
+        return y - values[people.rows, people.base] if self.compare == "change" else y
 
 
 def as_tuples(design: object, names: Sequence[str], one: Sequence[str]) -> None:
@@ -132,15 +136,6 @@ def wrong_numbers(design: object, least: Mapping[str, int]) -> list[Problem]:
         for name, value in values.items()
         if not (is_number(value) and isinstance(value, Integral) and int(value) >= least[name])
     ]
-
-
-def outcome_of(study: Study, people: People, name: str | None, compare: str) -> np.ndarray:
-    """(m,) outcome of the people at the outcome's period, or its change since the covariates' period."""
-    if compare == "change" and people.base == people.period:
-        raise OptionError("compare='change' needs a panel; this study sees people once. Use compare='level'.")
-    values = study.values(name)
-    y = values[people.rows, people.period]
-    return y - values[people.rows, people.base] if compare == "change" else y
 
 
 def steady(value: float, parts: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

@@ -254,7 +254,9 @@ class _TieRange:
         value = value_of(seen, y, asked)
         if design.how.by_class:
             return Ties(0, value, value, value, 0)
-        how, rng, found = design.how.untied(), np.random.default_rng(seed), [value]
+        how, rng, found = design.how, np.random.default_rng(seed), [value]
+        if isinstance(how, Reused):
+            how = replace(how, ties="first")
         for _ in range(draws):
             order = rng.permutation(len(people))
             mixed = how.match(people.take(order), None if space is None else space.take(order))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -49,10 +49,6 @@ class Method(ABC):
     def used(self) -> set[str]:
         """Options that it looks at, given the others."""
         return {f.name for f in fields(self)}
-
-    def untied(self) -> Method:
-        """The same, with ties broken by the order of the data."""
-        return self
 
 
 class ByClass(Method):
@@ -240,9 +236,6 @@ class Reused(ByDistance):
     def tolerance(self) -> float | None:
         """Up to where partners tie; None where the first in the data is taken."""
         return self.tie_tolerance if self.ties == "all" else None
-
-    def untied(self) -> Reused:
-        return replace(self, ties="first")
 
     def match(self, people: People, space: Space | None) -> Matching:
         assert space is not None

@@ -1,8 +1,6 @@
 """Nearest partners: greedy in a stated order with nobody used twice, or with replacement.
 
-On a line the search is two lookups in sorted slots with union-find pointers to the nearest free
-one (Tarjan 1975), so memory and time grow with n log n; with several covariates a k-d tree is asked for
-more neighbours only when all those known are taken.
+On a line sorted slots point to the nearest free one (union-find, Tarjan 1975), in time and memory of order n log n.
 """
 
 from __future__ import annotations
@@ -251,12 +249,8 @@ def with_replacement(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: i
         return Links.of([])
     k = min(ratio, len(pool))
     slack = ROUND_SQUARE if tolerance is None else tolerance
-    if space.fences:
-        links = _fenced(space, focal, pool, k, slack)
-    elif space.line:
-        links = _on_line(space, focal, pool, k, slack)
-    else:
-        links = _in_tree(space, focal, pool, k, slack)
+    search = _fenced if space.fences else _on_line if space.line else _in_tree
+    links = search(space, focal, pool, k, slack)
     links = links.keep(links.distance <= space.limit)
     if tolerance is None and len(links):  # at most k each: nearest first, then the order of the data
         links = links.keep(np.lexsort((links.partner, np.round(links.distance, DIGITS), links.focal)))

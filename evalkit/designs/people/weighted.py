@@ -25,7 +25,7 @@ from evalkit.designs.people.estimating import (
     wrong_numbers,
 )
 from evalkit.designs.people.people import People, balance_table, dropped_table, is_binary, sample_table, speaks_for
-from evalkit.designs.people.weighting import Models, One, Splits, Weighed, aipw, by_stratum, entropy, ipw
+from evalkit.designs.people.weighting import CrossFit, One, Weighed, aipw, by_stratum, entropy, ipw
 from evalkit.designs.protocol import Basis, Traits
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
@@ -173,12 +173,12 @@ class WeightedComparison(AmongPeople):
 
     def _run(self, people: People, y: np.ndarray, clusters: np.ndarray | None) -> Weighed:
         """clusters: codes of everybody in the study, None where nobody shares one."""
-        models = Models(self.propensity, self.outcome_model, self.clip)
 
         def robust(some: People, y: np.ndarray) -> Weighed:
             groups = None if clusters is None else clusters[some.rows]
             whole = groups if groups is not None and len(np.unique(groups)) >= 2 * self.folds else None
-            return aipw(y, some, self.estimand, models, Splits(self.folds, self.repeats, self.seed, whole))
+            models = self.propensity, self.outcome_model, self.clip
+            return aipw(y, some, self.estimand, CrossFit(self.folds, self.repeats, self.seed, whole, *models))
 
         weigh = robust if self.method == "aipw" else self._plain()
         return by_stratum(people, y, self.estimand, _least(people), weigh)

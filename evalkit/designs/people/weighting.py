@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from evalkit.designs.logit import independent, independent_columns, newton
-from evalkit.designs.people.distances import Scores, fit_score, learn, too_sure
+from evalkit.designs.people.distances import Score, Scores, fit_score, learn, too_sure
 from evalkit.designs.people.people import People
 from evalkit.errors import NotIdentifiedError
 
@@ -161,25 +161,20 @@ def _balanced_mean(
 
 
 @dataclass(frozen=True)
-class Models:
-    """Models of the score and the outcome: scikit-learn estimators, or None for logit and least squares by arm."""
-
-    propensity: BaseEstimator | None = None
-    outcome: BaseEstimator | None = None
-    clip: float | None = None
-
-
-@dataclass(frozen=True)
-class Splits:
-    """folds: 1 for none. repeats of the split; groups: (m,) people who stay in one fold together."""
+class CrossFit:
+    """folds: 1 for none. repeats of the split; groups: (m,) people who stay in one fold together. propensity, outcome:
+    scikit-learn estimators, or None for logit and least squares by arm."""
 
     folds: int
     repeats: int
     seed: int
     groups: np.ndarray | None = None
+    propensity: BaseEstimator | None = None
+    outcome: BaseEstimator | None = None
+    clip: float | None = None
 
 
-def aipw(y: np.ndarray, people: People, estimand: str, models: Models, splits: Splits) -> Weighed:
+def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed:
     """Augmented inverse probability weighting; the median over repeated splits.
 
     ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n. The
@@ -188,11 +183,9 @@ def aipw(y: np.ndarray, people: People, estimand: str, models: Models, splits: S
     The variance adds each split's distance from the median (median of s^2 + (theta - median)^2).
     """
     score = fit_score(people.x, people.exposed, people.weight)
-    data = _Logit(score.design(people.x), score.beta)
-    if splits.folds == 1:
-        return _once(y, people, estimand, models, np.zeros(len(y), dtype=int), data)
-    folds = [_fold_of(people.exposed, splits, r) for r in range(splits.repeats)]
-    runs = [_once(y, people, estimand, models, fold, data) for fold in folds]
+    if how.folds == 1:
+        return _once(y, people, estimand, how, np.zeros(len(y), dtype=int), score)
+    runs = [_once(y, people, estimand, how, _fold_of(people.exposed, how, r), score) for r in range(how.repeats)]
     if reason := next((r.reason for r in runs if r.reason), ""):
         return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
     values = np.array([r.value for r in runs])
@@ -204,38 +197,30 @@ def aipw(y: np.ndarray, people: People, estimand: str, models: Models, splits: S
     return Weighed(middle, runs[chosen].parts * grow)
 
 
-def _fold_of(exposed: np.ndarray, splits: Splits, repeat: int) -> np.ndarray:
+def _fold_of(exposed: np.ndarray, how: CrossFit, repeat: int) -> np.ndarray:
     """(m,) fold of each person; alike shares of the exposed in each fold, groups whole."""
-    rng = np.random.default_rng([splits.seed, repeat])
-    if splits.groups is not None:
-        _, code = np.unique(splits.groups, return_inverse=True)
-        return rng.permutation(np.arange(code.max() + 1) % splits.folds)[code]
+    rng = np.random.default_rng([how.seed, repeat])
+    if how.groups is not None:
+        _, code = np.unique(how.groups, return_inverse=True)
+        return rng.permutation(np.arange(code.max() + 1) % how.folds)[code]
     out = np.empty(len(exposed), dtype=int)
     for arm in (exposed, ~exposed):
-        out[arm] = rng.permutation(np.arange(arm.sum()) % splits.folds)
+        out[arm] = rng.permutation(np.arange(arm.sum()) % how.folds)
     return out
 
 
-@dataclass(frozen=True, eq=False)
-class _Logit:
-    """[1, standardised x] without repeats, and the logit on everybody (where folds start from)."""
-
-    matrix: np.ndarray
-    start: np.ndarray
-
-
-def _once(y: np.ndarray, people: People, estimand: str, models: Models, fold: np.ndarray, data: _Logit) -> Weighed:
-    """The estimate of one split, each fold's scores and expected outcomes from people in the others."""
-    exposed, size = people.exposed, people.sizes
-    e = _scores(people, data, models, fold)
-    if models.clip is not None:
-        e = e.clip(models.clip, 1 - models.clip)
+def _once(y: np.ndarray, people: People, estimand: str, how: CrossFit, fold: np.ndarray, score: Score) -> Weighed:
+    """The estimate of one split. score: the logit of everybody, where those of the folds start from."""
+    exposed, size, matrix = people.exposed, people.sizes, score.design(people.x)
+    e = _chances(people, how, matrix, score.beta, fold)
+    if how.clip is not None:
+        e = e.clip(how.clip, 1 - how.clip)
     if reason := too_sure(e, exposed, estimand):
         return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
-    if models.outcome is None:
-        m1, m0 = (_least_squares(y, np.where(arm, size, 0.0), data.matrix, fold) for arm in (exposed, ~exposed))
+    if how.outcome is None:
+        m1, m0 = (_least_squares(y, np.where(arm, size, 0.0), matrix, fold) for arm in (exposed, ~exposed))
     else:
-        m1, m0 = (_predicted(models.outcome, people, y, fold, arm) for arm in (exposed, ~exposed))
+        m1, m0 = (_predicted(how.outcome, people, y, fold, arm) for arm in (exposed, ~exposed))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # those of the other estimands too
         psi = {
             "ATE": m1 - m0 + np.where(exposed, (y - m1) / e, -(y - m0) / (1 - e)),
@@ -248,17 +233,16 @@ def _once(y: np.ndarray, people: People, estimand: str, models: Models, fold: np
     return Weighed(value, size * (psi - target * value) / total)
 
 
-def _scores(people: People, data: _Logit, models: Models, fold: np.ndarray) -> np.ndarray:
-    if models.propensity is not None:
-        return _predicted(models.propensity, people, people.exposed, fold, None)
+def _chances(people: People, how: CrossFit, matrix: np.ndarray, start: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    if how.propensity is not None:
+        return _predicted(how.propensity, people, people.exposed, fold, None)
     if not fold.any():
-        return special.expit(data.matrix @ data.start)
+        return special.expit(matrix @ start)
     out, t = np.empty(len(people)), people.exposed.astype(float)
     for f in range(int(fold.max()) + 1):
         here = fold == f
         some = None if people.weight is None else people.weight[~here]
-        coef = newton(data.matrix[~here], t[~here], data.start, 1e-8, some)
-        out[here] = special.expit(data.matrix[here] @ coef)
+        out[here] = special.expit(matrix[here] @ newton(matrix[~here], t[~here], start, 1e-8, some))
     return out
 
 
