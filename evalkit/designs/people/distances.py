@@ -30,12 +30,9 @@ ROUNDING, DIGITS = 1e-12, 12
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A fitted propensity score.
-
-    logit, value: (m,) linear predictor and probability. coef: (q + 1,) intercept first, in the
-    covariates' own units; 0 for columns that repeat others. kept: columns of [1, x] in the fit. beta: their
-    coefficients where x is standardised.
-    """
+    """logit, value: (m,) linear predictor and propensity score. coef: (q + 1,) intercept first, in the covariates' own
+    units; 0 for columns that repeat others. kept: columns of [1, x] in the fit. beta: their coefficients where x is
+    standardised."""
 
     logit: np.ndarray
     value: np.ndarray
@@ -60,11 +57,9 @@ def standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = None) -> Score:
-    """Maximum likelihood logit of being exposed on covariates (m, q), as R's `glm`; weight: (m,) or None.
-
-    Equal rows get exactly equal scores, so ties are ties. Raises `NotIdentifiedError` where the
-    covariates tell the two arms apart perfectly; warns where they nearly do.
-    """
+    """Maximum likelihood logit of being exposed on covariates (m, q), as R's `glm`; weight: (m,) or None. Equal rows
+    get exactly equal scores, so ties are ties. Raises `NotIdentifiedError` where the covariates tell the two arms
+    apart perfectly; warns where they nearly do."""
     design, centre, scale = standardised(x)
     width = design.shape[1]
     kept = independent(design)
@@ -164,12 +159,9 @@ def make_space(
     columns: tuple[str, ...] | None,
     scored: bool,
 ) -> Space:
-    """The space of a named distance. columns: covariates of a joint distance, all when None.
-
-    scored: whether the propensity score is wanted for the order even so. A number as caliper counts
-    standard deviations of the distance (of the covariates, for joint distances); a mapping names
-    "propensity", "logit" or covariates.
-    """
+    """The space of a named distance. columns: covariates of a joint distance, all when None. A number as caliper counts
+    standard deviations of the distance (of the covariates, for joint distances); a mapping names "propensity", "logit"
+    or covariates. scored: whether the propensity score is wanted for the order even so."""
     named = dict(caliper) if isinstance(caliper, Mapping) else {}
     needs = distance in LINE or scored or bool({"propensity", "logit"} & set(named))
     if not people.x.shape[1]:
@@ -226,10 +218,8 @@ def _joint(people: People, distance: str, columns: tuple[str, ...] | None) -> np
 
 
 def whiten(x: np.ndarray, cov: np.ndarray) -> np.ndarray:
-    """(m, d) points whose Euclidean distance is the Mahalanobis distance for `cov` (generalised inverse).
-
-    Equal rows get exactly equal points.
-    """
+    """(m, d) points whose Euclidean distance is the Mahalanobis distance for `cov` (generalised inverse). Equal rows
+    get exactly equal points."""
     scale = np.sqrt(np.diag(cov))
     scale = np.where(scale > 0, scale, 1.0)
     values, vectors = np.linalg.eigh(cov / np.outer(scale, scale))

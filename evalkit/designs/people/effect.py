@@ -28,10 +28,8 @@ class Fit:
 
 
 def regression(y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray) -> Fit:
-    """Weighted least squares of y on being exposed (and covariates x): weighted difference in means without x.
-
-    Contributions are (X'WX)^-1 x_i w_i e_i, so that their squares sum to the HC0 variance.
-    """
+    """Weighted least squares of y on being exposed (and covariates x). Contributions are (X'WX)^-1 x_i w_i e_i, so that
+    their squares sum to the HC0 variance."""
     design = _columns(exposed, x, w)
     scaled = design * np.sqrt(w)[:, None]
     q, r = np.linalg.qr(scaled)
@@ -56,10 +54,8 @@ def _columns(exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray) -> np.nda
 def without_each(
     y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray, code: np.ndarray
 ) -> np.ndarray:
-    """(S,) the coefficient of `regression` without the rows of each code 0 to S - 1, in closed form.
-
-    The normal equations less each code's own part; NaN where no row of an arm is left.
-    """
+    """(S,) the coefficient of `regression` without the rows of each code 0 to S - 1: the normal equations less the
+    code's own part; NaN where no row of an arm is left."""
     design, size = _columns(exposed, x, w), int(code.max()) + 1
     k = design.shape[1]
     gram, right = np.empty((size, k, k)), np.empty((size, k))
@@ -134,11 +130,8 @@ def _gaps(links: Links, y: np.ndarray, exposed: np.ndarray, bias: np.ndarray | N
 
 
 def own_arm_variance(space: Space, y: np.ndarray, exposed: np.ndarray, neighbours: int, tolerance: float) -> np.ndarray:
-    """(m,) residual variance of each person: the sample variance of them and the nearest of their own arm.
-
-    Equal to J/(J+1) (Y - mean of the J nearest)^2 for one neighbour; ties within `tolerance` join in, as in R's
-    Matching.
-    """
+    """(m,) residual variance of each person: the sample variance of them and the nearest of their own arm; ties within
+    `tolerance` join in, as in R's Matching."""
     m = len(y)
     out = np.zeros(m)
     free = Space(space.points, np.inf, (), space.score, space.unit)

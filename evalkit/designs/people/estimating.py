@@ -206,10 +206,8 @@ class Multiway(Influence):
 
 
 def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: Sequence[str]) -> Influence:
-    """Contributions of one number, scaled so that clustering `by` gives the small-sample variance.
-
-    by: no level (HC1 by row), one, or several crossed ones.
-    """
+    """Contributions of one number, scaled so that clustering `by` gives the small-sample variance. by: no level (HC1 by
+    row), one, or several crossed ones."""
     if len(by) <= 1:
         name = by[0] if by else "unit"
         factor = cluster_factor(levels[name][0], columns) if by else hc1(len(parts), columns)
@@ -276,12 +274,9 @@ class ClustersLeftOut:
 def cluster_refits(
     again: Callable[[np.ndarray], float], est: Estimate, study: Study, people: People, level: str, pairs: bool = True
 ) -> Estimate:
-    """The estimate with delete-one-cluster refits. again: (who is left (m,)) -> estimate.
-
-    Where matched sets run across clusters, a refit that loses one of a pair moves more than the pair's difference
-    does; moves are scaled to the variance clustered in both ways. Refits of classes weigh them anew and need none.
-    pairs: whether matched sets are pairs.
-    """
+    """The estimate with delete-one-cluster refits. again: (who is left (m,)) -> estimate. pairs: whether matched sets
+    are pairs: where those run across clusters, a refit that loses one of a pair moves more than the pair's difference
+    does, and moves are scaled to the variance clustered in both ways."""
     known, parts, spread = study.paths.levels[level], est.value_parts, 1.0
     assert est.arms is not None
     if pairs and isinstance(parts, Multiway):  # standard error clustered in all ways, over that at this level alone

@@ -212,10 +212,8 @@ def both_arms(sets: np.ndarray, exposed: np.ndarray) -> np.ndarray:
 
 
 def set_weights(sets: np.ndarray, people: People, estimand: str) -> np.ndarray:
-    """(m,) weights that make each arm look like the exposed (ATT), the comparison (ATC) or both (ATE), set by set.
-
-    The study's weights count within a set, and say how much a set counts.
-    """
+    """(m,) weights that make each arm look like the exposed (ATT), the comparison (ATC) or both (ATE), set by set. The
+    study's weights count within a set, and say how much a set counts."""
     used = sets >= 0
     w = np.zeros(len(sets))
     if not used.any():

@@ -51,15 +51,6 @@ ROUND_SQUARE = 1e-14
 MOST_PAIRS = 50_000_000
 
 
-def sorted_stably(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Stable sorting order and the sorted values; the quick unstable sort will do where nothing ties."""
-    order = np.argsort(values)
-    ordered = values[order]
-    if (ordered[1:] == ordered[:-1]).any():
-        order = np.argsort(values, kind="stable")
-    return order, ordered
-
-
 def _first(who: np.ndarray, gap: np.ndarray, limit: float) -> tuple[int, float]:
     """The first in the data of the nearest of some people, -1 when all are too far, and the distance."""
     tied = np.flatnonzero(gap <= as_near(gap.min()))
@@ -79,7 +70,8 @@ class LineSeeker:
 
     def __init__(self, focal: np.ndarray, pool: np.ndarray, limit: float) -> None:
         focal, pool = np.round(focal, DIGITS), np.round(pool, DIGITS)
-        order, ordered = sorted_stably(pool)
+        order = np.argsort(pool, kind="stable")
+        ordered = pool[order]
         first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
         self.slots = ordered[first].tolist()
         self.member = order.tolist()
@@ -239,12 +231,9 @@ def _closest(find: Seeker, turn: np.ndarray) -> Iterator[tuple[int, int, float]]
 
 
 def with_replacement(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int, tolerance: float | None) -> Links:
-    """The `ratio` nearest partners of each focal person within the caliper.
-
-    tolerance: None breaks ties by the order of the data; a number keeps everybody whose squared
-    distance (in standard deviations) is at most the k-th's plus it, as Abadie and Imbens (2006) and R's
-    Matching do.
-    """
+    """The `ratio` nearest partners of each focal person within the caliper. tolerance: None breaks ties by the order of
+    the data; a number keeps everybody whose squared distance (in standard deviations) is at most the k-th's plus it, as
+    Abadie and Imbens (2006) and R's Matching do."""
     if not len(focal) or not len(pool):
         return Links.of([])
     k = min(ratio, len(pool))
@@ -263,9 +252,9 @@ def with_replacement(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: i
 def _on_line(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: float) -> Links:
     points = space.points[:, 0]
     mine, theirs = points[focal], points[pool]
-    order, ordered = sorted_stably(theirs)
-    at = np.searchsorted(ordered, mine)
-    near = at[:, None] + np.arange(-k, k)
+    order = np.argsort(theirs, kind="stable")
+    ordered = theirs[order]
+    near = np.searchsorted(ordered, mine)[:, None] + np.arange(-k, k)
     gaps = np.abs(ordered[near.clip(0, len(pool) - 1)] - mine[:, None])
     gaps[(near < 0) | (near >= len(pool))] = np.inf
     kth = np.partition(gaps, k - 1, axis=1)[:, k - 1]

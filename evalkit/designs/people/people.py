@@ -239,10 +239,8 @@ def _left_out(component: str, status: np.ndarray) -> pd.DataFrame:
 def covariates_of(
     study: Study, chosen: tuple[str, ...] | str | None, rows: np.ndarray, base: int
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(m, q) covariates at the base period and their names; a text is a formula for formulaic.
-
-    Raises `StudyError` for text, infinite, missing or constant covariates, all at once.
-    """
+    """(m, q) covariates at the base period and their names; a text is a formula for formulaic. Raises `StudyError` for
+    text, infinite, missing or constant covariates, all at once."""
     if isinstance(chosen, str):
         x, names = _formula(study, chosen, rows, base)
     else:
@@ -379,9 +377,8 @@ def balance_table(
 ) -> pd.DataFrame:
     """A row a covariate: means, standardised mean differences (smd), variance ratios, KS distances, before and after.
 
-    The unit of the smd is a standard deviation before matching: of the exposed (ATT), of the
-    comparison (ATC), or the root of the mean of both variances (ATE); sqrt(p(1 - p)) where binary.
-    x: (m, q) columns called `names`. weights: (m,), 0 for those left out; before, the study's own.
+    The unit of the smd is a standard deviation before matching: of the exposed (ATT), of the comparison (ATC), or the
+    root of the mean of both variances (ATE). x: (m, q) columns called `names`. weights: (m,), 0 for those left out.
     """
     exposed, own, binary = people.exposed, people.sizes, is_binary(x)
     v1, v0 = weighted_variance(x[exposed], own[exposed]), weighted_variance(x[~exposed], own[~exposed])

@@ -111,10 +111,8 @@ def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
 def _evenly(
     ends: tuple[np.ndarray, np.ndarray], gap: np.ndarray, own: np.ndarray, bare: np.ndarray, chosen: np.ndarray
 ) -> np.ndarray:
-    """Edges from each bare person to somebody nearest; of several equally near, whoever has the fewest so far.
-
-    The total distance is the same whoever it is, but one partner of everybody would carry all the weight.
-    """
+    """Edges from each bare person to somebody nearest; of several equally near, whoever has the fewest so far: one
+    partner of everybody would carry all the weight."""
     end, other = ends
     busy = np.bincount(other[chosen], minlength=other.max() + 1)
     tied = np.flatnonzero(bare[end] & (gap == gap[own[end]]))

@@ -25,7 +25,7 @@ from evalkit.designs.people.estimating import (
     wrong_numbers,
 )
 from evalkit.designs.people.people import People, balance_table, dropped_table, is_binary, sample_table, speaks_for
-from evalkit.designs.people.weighting import CrossFit, One, Weighed, aipw, by_stratum, entropy, ipw
+from evalkit.designs.people.weighting import CrossFit, Weighed, aipw, by_stratum, entropy, ipw
 from evalkit.designs.protocol import Basis, Traits
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
@@ -133,7 +133,7 @@ class WeightedComparison(AmongPeople):
     def weigh(self, study: Study, component: str) -> Weighting:
         """The weights and the balance they reach. Reads no outcome; "aipw" shows the weights of its score."""
         people = self.people(study, component)
-        found = by_stratum(people, np.zeros(len(people)), self.estimand, _least(people), self._plain())
+        found = by_stratum(people, np.zeros(len(people)), self.estimand, _least(people), self._plain)
         assert found.weight is not None and found.left_out is not None
         words = left_out_words(people, found.left_out)
         notes = (f"Not weighed: {words}.",) if words else ()
@@ -180,17 +180,17 @@ class WeightedComparison(AmongPeople):
             models = self.propensity, self.outcome_model, self.clip
             return aipw(y, some, self.estimand, CrossFit(self.folds, self.repeats, self.seed, whole, *models))
 
-        weigh = robust if self.method == "aipw" else self._plain()
+        weigh = robust if self.method == "aipw" else self._plain
         return by_stratum(people, y, self.estimand, _least(people), weigh)
 
     def _scores(self, people: People) -> Scores:
         return scores_by(people, self.propensity, self.clip)
 
-    def _plain(self) -> One:
-        """How one stratum is weighed without models of the outcome."""
+    def _plain(self, people: People, y: np.ndarray) -> Weighed:
+        """One stratum, weighed without models of the outcome."""
         if self.method == "entropy":
-            return lambda people, y: entropy(y, people, self.estimand)
-        return lambda people, y: ipw(y, people.exposed, self._scores(people), self.estimand)
+            return entropy(y, people, self.estimand)
+        return ipw(y, people.exposed, self._scores(people), self.estimand)
 
     def value(self, people: People, y: np.ndarray, clusters: np.ndarray) -> float:
         """The estimate alone, NaN where there is none. clusters: codes of everybody in the study."""
@@ -287,11 +287,9 @@ def left_out_words(people: People, left_out: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class Doubt:
-    """The square or product of covariates that weighting leaves most surely unlike.
-
-    gap: its difference between the weighted arms, in standard deviations. p_value: two-sided, times the number of
-    terms asked. NaN where there is nothing to ask.
-    """
+    """The square or product of covariates that weighting leaves most surely unlike. gap: its difference between the
+    weighted arms, in standard deviations. p_value: two-sided, times the number of terms asked. NaN where there is
+    nothing to ask."""
 
     term: str = ""
     gap: float = float("nan")
@@ -311,12 +309,10 @@ class Doubt:
 def score_doubt(
     people: People, estimand: str, least: int, scores: Callable[[People], Scores], groups: np.ndarray | None
 ) -> Doubt:
-    """Weigh squares and products of the covariates as if each were an outcome that the component cannot have moved.
-
-    A right score makes them alike on average, so each is a test of the score's form (an over-identified moment, as in
-    Imai and Ratkovic 2014), with the estimated score's part in its standard error. At most 30 terms are asked:
-    products fall away first. groups: (m,) codes of clusters.
-    """
+    """Weigh squares and products of the covariates as if each were an outcome that the component cannot have moved: a
+    right score makes them alike on average, so each tests its form (an over-identified moment, as in Imai and Ratkovic
+    2014), with the estimated score's part in its standard error. At most 30 terms are asked, squares first. groups:
+    (m,) codes of clusters."""
     known: dict[int, Scores] = {}
 
     def fit(some: People, values: np.ndarray) -> Weighed:

@@ -55,11 +55,9 @@ def score_weights(e: np.ndarray, exposed: np.ndarray, estimand: str) -> tuple[np
 
 
 def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> Weighed:
-    """Difference of weighted means (Hajek), the estimated score's part in each contribution included.
-
-    Stacked moments of the logit and of the two means (Lunceford and Davidian 2004, section 2.4): taking the weights
-    as known would be half as wide again in our simulations. NaN with its reason where scores are 0 or 1.
-    """
+    """Difference of weighted means (Hajek), from stacked moments of the logit and of the two means (Lunceford and
+    Davidian 2004, section 2.4): taking the weights as known would be half as wide again in our simulations. NaN with
+    its reason where scores are 0 or 1."""
     if reason := too_sure(scores.value, exposed, estimand):
         return Weighed(float("nan"), np.zeros(len(y)), np.zeros(len(y)), reason)
     w, slope = score_weights(scores.value, exposed, estimand)
@@ -84,10 +82,7 @@ def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> We
 
 def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.ndarray:
     """(m,) weights, summing to one and nearest to `size` (m,), with weighted means of x (m, q) equal to `target`
-    (Hainmueller 2012).
-
-    Newton's method on the dual, with step halving. Raises `NotIdentifiedError` where no weights do it.
-    """
+    (Hainmueller 2012): Newton's method on the dual, with step halving. Raises `NotIdentifiedError` where none do it."""
     z = x - target
     scale = x.std(axis=0)
     z = z / np.where(scale > 0, scale, 1.0)
@@ -125,11 +120,9 @@ def _dual(z: np.ndarray, lam: np.ndarray, base: np.ndarray) -> tuple[float, np.n
 
 
 def entropy(y: np.ndarray, people: People, estimand: str) -> Weighed:
-    """Difference of entropy-balanced means; contributions count the weights as estimated.
-
-    Each arm is balanced to the means of the estimand's people. A contribution is the residual of the weighted
-    regression of y on x in the arm, plus what the person adds to the target means.
-    """
+    """Difference of means, each arm balanced to the means of the estimand's people. A contribution counts the weights
+    as estimated: the residual of the weighted regression of y on x in the arm, plus what the person adds to those
+    means."""
     exposed = people.exposed
     target = people.target(estimand)
     weight, parts, means = np.zeros(len(y)), np.zeros(len(y)), []
@@ -175,12 +168,11 @@ class CrossFit:
 
 
 def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed:
-    """Augmented inverse probability weighting; the median over repeated splits.
+    """Augmented inverse probability weighting; the median over repeated splits, whose variance adds each split's
+    distance from it (median of s^2 + (theta - median)^2). NaN with its reason where scores are 0 or 1.
 
     ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n. The
     study's weights go into every model and every mean.
-    NaN with its reason where scores are 0 or 1.
-    The variance adds each split's distance from the median (median of s^2 + (theta - median)^2).
     """
     score = fit_score(people.x, people.exposed, people.weight)
     if how.folds == 1:
@@ -247,9 +239,8 @@ def _chances(people: People, how: CrossFit, matrix: np.ndarray, start: np.ndarra
 
 
 def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Each fold's cross-products are made once and taken from the whole. size: (m,) weights, 0 outside the arm.
-
-    What does not vary within the arm has no part in its model."""
+    """Each fold's cross-products are made once and taken from the whole. size: (m,) weights, 0 outside the arm. What
+    does not vary within the arm has no part in its model."""
     folds = int(fold.max()) + 1
     grams, rights = [], []
     for f in range(folds):
@@ -276,9 +267,8 @@ def _predicted(
     model: BaseEstimator, people: People, y: np.ndarray, fold: np.ndarray, arm: np.ndarray | None
 ) -> np.ndarray:
     """(m,) what a scikit-learn estimator expects in each fold, learnt from the others (from everybody where there is
-    one fold). arm: (m,) of whom it learns outcomes; None: it learns who is exposed, and gives chances.
-
-    Not by `cross_val_predict`, which takes no model of chances alone (one without `predict`)."""
+    one fold). arm: (m,) of whom it learns outcomes; None: it learns who is exposed, and gives chances (which
+    `cross_val_predict` does not take from a model without `predict`)."""
     of, out = np.ones(len(y), dtype=bool) if arm is None else arm, np.empty(len(y))
     for f in range(int(fold.max()) + 1):
         here = fold == f
@@ -289,12 +279,11 @@ def _predicted(
 
 
 def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, fit: One) -> Weighed:
-    """The mean of the strata's estimates, weighed by the people whom the estimand speaks for.
+    """The mean of the strata's estimates, weighed by the people whom the estimand speaks for (for overlap weights a
+    person is e(1 - e) of those): shares are estimated, so each of them also adds (stratum's value - value) / N.
 
-    The shares are estimated, so each of those people also adds (stratum's value - value) / N, all with the study's
-    weights. For overlap weights a person is e(1 - e) of those people. Strata that cannot be weighed are left out, with
-    the reason (`left_out`). NaN without a stratum that can be weighed; raises `NotIdentifiedError` where no weights
-    balance any.
+    Strata that cannot be weighed are left out, with the reason (`left_out`). NaN without a stratum that can be weighed;
+    raises `NotIdentifiedError` where no weights balance any.
     """
     found, left_out, failed = _each(people, y, least, fit)
     parts, weight, none = (np.zeros(len(people)) for _ in range(3))
