@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,8 @@ from evalkit.vocabulary import CHECK_STATUSES, CheckStatus
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check of one component's headline. `estimate` and its range are the check's own number."""
+    """One check of one component's headline. `estimate` and its range are the check's own number; `brief` is what it
+    says without a p value, where `words` hold one."""
 
     check: str
     status: CheckStatus
@@ -23,6 +24,7 @@ class CheckResult:
     estimate: float = math.nan
     conf_low: float = math.nan
     conf_high: float = math.nan
+    brief: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("status", self.status, CHECK_STATUSES)

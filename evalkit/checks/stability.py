@@ -8,8 +8,7 @@ import pandas as pd
 from evalkit.checks.result import CheckResult, excludes_zero, first_row, moved, numbers
 from evalkit.inference import Estimate, stack
 from evalkit.inference.replicates import FEW, FEWEST
-from evalkit.show.designs import design_words
-from evalkit.show.words import join_words, plural
+from evalkit.show.words import design_words, join_words, of_people, plural
 
 ALPHA = 0.05
 APART = 0.10
@@ -54,7 +53,10 @@ def few_clusters(
     cluster is called."""
     row = first_row(headline)
     exposed, comparison = int(row["clusters_exposed"]), int(row["clusters_comparison"])
-    counts = f"{exposed} {plural(place)} {arms[0]} and {comparison} {arms[1]}"
+    if place == "place":
+        counts = f"{exposed} {plural(place)} {arms[0]} and {comparison} {arms[1]}"
+    else:  # each cluster is a person
+        counts = f"{of_people(exposed, plural(place))} {arms[0]} and {of_people(comparison, arms[1])}"
     if min(exposed, comparison) < FEWEST:
         words = f"Only {counts}: too few for an interval to be trusted alone."
     elif min(exposed, comparison) < FEW:

@@ -40,8 +40,8 @@ def pre_trend(leads: Estimate, reach: float, matters: float | None) -> CheckResu
     p = _joint_p(mean, usable)
     power = _power(usable, row, reach, matters)
     if p < ALPHA:
-        words = f"Before the start the two groups were moving apart (p = {p:.3f})."
-        return CheckResult("pre_trend", "failed", words, *said)
+        brief = "Before the start the two groups were moving apart"
+        return CheckResult("pre_trend", "failed", f"{brief} (p = {p:.3f}).", *said, brief=f"{brief}.")
     if power is not None and power < POWER:
         words = (
             "Before the start the two groups moved alike, but a drift that matters "

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pandas as pd
 from rich import box
 from rich.table import Table
 
 from evalkit.cli.screen import output
+from evalkit.components import Separability
 from evalkit.figures.forest import VERDICT_WORDS
-from evalkit.figures.inputs import scale_of
+from evalkit.figures.inputs import axis_of
 from evalkit.figures.matrix import STATUS_SHAPES, STATUS_WORDS
-from evalkit.reporting.spoken import breath
+from evalkit.language.statement import in_one_breath
 from evalkit.show.words import count_words, full_stop, noun_from_column
+from evalkit.study import Outcome, Study
 
 VERDICT_SHAPES = {
     "shown": "●",
@@ -28,25 +30,38 @@ VERDICT_SHAPES = {
 }
 
 
+class Judged(Protocol):
+    """A study with its verdicts and every design tried: an Evaluation, or what a report's folder says."""
+
+    @property
+    def study(self) -> Study: ...
+
+    @property
+    def verdicts(self) -> pd.DataFrame: ...
+
+    @property
+    def effects(self) -> pd.DataFrame: ...
+
+
 @dataclass(frozen=True)
 class Written:
     """What a report's folder says of its study: the verdicts and every design tried, as they may be published."""
 
-    study: Any
+    study: Study
     verdicts: pd.DataFrame
     effects: pd.DataFrame
 
     @classmethod
-    def read(cls, study: Any, folder: Path) -> Written:
+    def read(cls, study: Study, folder: Path) -> Written:
         """From verdicts.csv and effects.csv in `folder`."""
         verdicts, effects = (pd.read_csv(folder / f"{name}.csv") for name in ("verdicts", "effects"))
         return cls(study, verdicts.fillna({"direction": ""}), effects)
 
 
-def verdict_table(evaluation: Any, outcome: Any) -> Table:
+def verdict_table(evaluation: Judged, outcome: Outcome) -> Table:
     """One row a component: verdict, effect with its likely range, what it rests on."""
     study = evaluation.study
-    scale = scale_of(outcome)
+    scale = axis_of(outcome)
     rows = evaluation.verdicts[evaluation.verdicts["outcome"] == outcome.column]
     tried = evaluation.effects
     heads = tried[tried["headline"].astype(bool) & (tried["outcome"] == outcome.column)]
@@ -68,7 +83,7 @@ def verdict_table(evaluation: Any, outcome: Any) -> Table:
     return table
 
 
-def show_verdicts(evaluation: Any) -> None:
+def show_verdicts(evaluation: Judged) -> None:
     """The verdicts of every outcome, and the first outcome's in one breath."""
     screen = output()
     labels = {c.name: c.label for c in evaluation.study.components}
@@ -77,10 +92,11 @@ def show_verdicts(evaluation: Any) -> None:
     first = evaluation.verdicts[evaluation.verdicts["outcome"] == evaluation.study.outcome().column]
     several = len(evaluation.study.outcomes) > 1
     about = f", on “{evaluation.study.outcome().label}”" if several else ""
-    screen.print(f"In one breath{about}: {breath(first.to_dict('records'), labels)}\n", markup=False)
+    rows = [(r["verdict"], r["direction"], labels[r["component"]]) for r in first.to_dict("records")]
+    screen.print(f"In one breath{about}: {in_one_breath(rows)}\n", markup=False)
 
 
-def show_separability(study: Any, sep: Any) -> None:
+def show_separability(study: Study, sep: Separability) -> None:
     """What can be told apart, what cannot, and what rollout would have told."""
     screen = output()
     labels = {c.name: c.label for c in study.components}

@@ -95,6 +95,7 @@ class Separability:
     cure: component, words, delayed, clusters, periods, places, unnamed; the smallest change found of the
         rollout that would tell, with the places named in `words` and not in `unnamed`.
     timeline: component, cluster, start, end (half-open), state; and positions of both.
+    withheld: components decided person by person, whose counts and dates disclosure control took out.
     """
 
     components: pd.DataFrame
@@ -104,6 +105,7 @@ class Separability:
     cure: pd.DataFrame
     timeline: pd.DataFrame
     labels: dict[str, str] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
 
     def status(self, component: str) -> Status:
         """The status of one component; KeyError for an unknown name."""

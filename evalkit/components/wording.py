@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evalkit.components.estimable import Circuit
-from evalkit.show.words import join_words, noun_from_column, number_in_words, plural, quoted
+from evalkit.show.words import join_words, noun_from_column, number_in_words, of_people, plural, quoted
 from evalkit.study.paths import Paths
 
 _NAMELESS = ("id", "unit", "row", "index", "key", "")
@@ -17,11 +17,13 @@ _NAMELESS = ("id", "unit", "row", "index", "key", "")
 
 @dataclass(frozen=True)
 class Names:
-    """Labels of the components, and the nouns for a cluster and a period."""
+    """Labels of the components, and the nouns for a cluster and a period. person: that for one of the people whom the
+    rows are about, '' where they are about places."""
 
     labels: tuple[str, ...]
     place: str
     period: str
+    person: str = ""
 
     def say(self, k: int) -> str:
         """A component's label in quotation marks."""
@@ -44,7 +46,8 @@ class Names:
 
     def count(self, number: int) -> str:
         """'1 borough', '8 boroughs'."""
-        return f"{number:,} {self._many(number)}"
+        noun = self.place if number == 1 else self.places
+        return of_people(f"{number:,}", noun) if self.place == self.person else f"{number:,} {noun}"
 
     def when(self, value: object) -> str:
         """A value of the calendar; with the noun where it is a bare number: 'month 3'."""
@@ -53,9 +56,6 @@ class Names:
     def few(self, number: int) -> str:
         """'no borough', 'only 1 borough', 'only 2 boroughs'."""
         return f"only {self.count(number)}" if number else f"no {self.place}"
-
-    def _many(self, number: int) -> str:
-        return self.place if number == 1 else self.places
 
     def spell(self, number: int) -> str:
         """'1 month', '6 months'."""
@@ -71,7 +71,17 @@ def names_of(study: Any) -> Names:
         tuple(str(labels.get(name) or name) for name in paths.components),
         noun_from_column(str(paths.cluster)) or "place",
         noun_from_column(str(period)) or "period",
+        _person(study, paths),
     )
+
+
+def _person(study: Any, paths: Paths) -> str:
+    """What one of the people is called whom the rows are about; '' where no rule protects them."""
+    level = paths.levels.get(paths.cluster)
+    protected = (getattr(study, "settings", None) or {}).get("disclosure")
+    if not protected and (level is None or paths.n_units <= len(level.names)):
+        return ""
+    return noun_from_column(str(getattr(study, "unit", "")))
 
 
 def lone_person(paths: Paths, level: str) -> str:

@@ -25,6 +25,7 @@ from evalkit.evaluation.ladder import (
 )
 from evalkit.evaluation.results import Evaluation
 from evalkit.inference.intervals import check_level
+from evalkit.language.statement import statement
 from evalkit.study import Outcome, Study
 from evalkit.vocabulary import ESTIMATED, MATCHED
 
@@ -51,17 +52,19 @@ def evaluate(
     )
     bundles = tuple(b for outcome in study.outcomes for b in run_bundles(study, sep, outcome, choices, level))
     decisions = decide_all(study, sep, findings, bundles, level)
+    statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
         study, sep, level, seed, plan,
         effects=tables.effects(findings, level),
-        verdicts=tables.verdicts(decisions),
+        verdicts=tables.verdicts(decisions, statements),
         bundles=tables.bundles(bundles),
-        checks=tables.checks(findings),
+        checks=tables.checks(decisions),
         event_studies=tables.event_studies(findings, level),
         leave_one_out=tables.leave_one_out(findings),
         rules=_rules(study, sep, findings, bundles),
         findings=findings,
         decisions=decisions,
+        statements=statements,
         bundle_runs=bundles,
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
         people_exposed=_people_exposed(study, row), units_behind=float(row.get("units_exposed", math.nan)),
         units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
-        checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
+        checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks),
         rests_on_matching=matched, unrecorded=matched and not study.covariates,

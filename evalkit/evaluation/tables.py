@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.evidence import Finding
 from evalkit.evaluation.ladder import Run
 from evalkit.inference import Estimate
-from evalkit.language.verdicts import sentence
+from evalkit.language.statement import Statement
 from evalkit.show.tables import Table, from_frame
 from evalkit.study import Study
 from evalkit.verdicts.rules import Evidence, Verdict
@@ -46,17 +45,17 @@ def _effect(f: Finding, r: Run, level: float) -> dict[str, object]:
     return out
 
 
-def verdicts(decisions: Sequence[tuple[Evidence, Verdict]]) -> pd.DataFrame:
+def verdicts(decisions: Sequence[tuple[Evidence, Verdict]], statements: Sequence[Statement]) -> pd.DataFrame:
     """One row a component and outcome, in the order of the register."""
     rows = [
         {
             "component": e.component, "outcome": e.outcome, "verdict": v.verdict, "direction": v.direction,
-            "sentence": sentence(e, v), "estimate": v.estimate, "conf_low": v.conf_low, "conf_high": v.conf_high,
+            "sentence": s.sentence, "estimate": v.estimate, "conf_low": v.conf_low, "conf_high": v.conf_high,
             "p_adjusted": v.p_adjusted, "design": e.design, "clusters_exposed": e.clusters_exposed,
             "clusters_comparison": e.clusters_comparison, "smallest_detectable": v.smallest_detectable,
             "reasons": v.reasons,
         }
-        for e, v in decisions
+        for (e, v), s in zip(decisions, statements, strict=True)
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -74,12 +73,12 @@ def bundles(runs: Sequence[BundleRun]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(BUNDLES))
 
 
-def checks(findings: Sequence[Finding]) -> pd.DataFrame:
+def checks(decisions: Sequence[tuple[Evidence, Verdict]]) -> pd.DataFrame:
     """Every check of every headline, a row each."""
     rows = [
-        (f.component, f.outcome.column, c.check, c.status, c.words, c.estimate, c.conf_low, c.conf_high)
-        for f in findings
-        for c in f.checks
+        (e.component, e.outcome, c.check, c.status, c.words, c.estimate, c.conf_low, c.conf_high)
+        for e, _ in decisions
+        for c in e.checks
     ]
     return pd.DataFrame(rows, columns=list(CHECKS))
 
@@ -116,20 +115,6 @@ def leave_one_out(findings: Sequence[Finding]) -> pd.DataFrame:
     ]
     columns = ["component", "outcome", "cluster", "estimate"]
     return pd.concat(made, ignore_index=True)[columns] if made else pd.DataFrame(columns=columns)
-
-
-def frames(evaluation: Any) -> dict[str, pd.DataFrame]:
-    """Name -> frame of everything in an Evaluation, or in what disclosure control left of one."""
-    sep = evaluation.separability
-    out = {
-        "verdicts": evaluation.verdicts, "effects": evaluation.effects, "separability": sep.components,
-        "pairs": sep.pairs, "cure": sep.cure, "checks": evaluation.checks, "bundles": evaluation.bundles,
-        "leave_one_out": evaluation.leave_one_out,
-    }  # fmt: skip
-    if evaluation.event_studies:
-        out["event_studies"] = pd.concat(list(evaluation.event_studies.values()), ignore_index=True)
-    kept = {"flow": getattr(evaluation, "flow", None), "disclosure": getattr(evaluation, "log", None)}
-    return out | {name: frame for name, frame in kept.items() if frame is not None}
 
 
 def write(named: Mapping[str, pd.DataFrame], folder: str | Path) -> tuple[Path, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -19,7 +17,7 @@ _LINES = (("-", style.BLUE), ("--", style.GREEN), ("-.", style.RUST), (":", styl
           ((0, (1, 1)), style.RULE))  # fmt: skip
 
 
-def acceptability(source: Any, *, width: float = style.WIDE) -> Figure:
+def acceptability(source: object, *, width: float = style.WIDE) -> Figure:
     """A curve a part: what one more outcome is worth across, the chance that it is worth its cost upwards.
 
     source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour.
@@ -46,7 +44,7 @@ def acceptability(source: Any, *, width: float = style.WIDE) -> Figure:
     return figure
 
 
-def acceptability_words(source: Any) -> tuple[Words, pd.DataFrame]:
+def acceptability_words(source: object) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `acceptability`."""
     table = _table(source)
     names = in_order(table["name"])
@@ -60,7 +58,7 @@ def acceptability_words(source: Any) -> tuple[Words, pd.DataFrame]:
     return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
 
 
-def _table(source: Any) -> pd.DataFrame:
+def _table(source: object) -> pd.DataFrame:
     own = isinstance(source, pd.DataFrame) or hasattr(source, "acceptability")
     return frame_of(source if own else getattr(source, "value", source), "acceptability", _COLUMNS)
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from evalkit.errors import NotIdentifiedError, OptionError
+from evalkit.evaluation import Evaluation
 from evalkit.figures import style
 from evalkit.figures.inputs import in_order, labels_of
 from evalkit.figures.picture import Words
@@ -21,7 +22,7 @@ _TAKEN: dict[str, Any] = {"facecolor": "white", "edgecolor": style.BLUE, "hatch"
 _LENT: dict[str, Any] = {"facecolor": "white", "edgecolor": style.RUST, "hatch": "xxxx"}
 
 
-def contamination_table(source: Any, outcome: str | None = None) -> pd.DataFrame:
+def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None = None) -> pd.DataFrame:
     """The weights of every component that the regression can tell from the others (see TwoWayFixedEffects).
 
     source: an Evaluation, or the table itself. Components without a coefficient have no row.
@@ -41,7 +42,11 @@ def contamination_table(source: Any, outcome: str | None = None) -> pd.DataFrame
 
 
 def contamination(
-    source: Any, *, outcome: str | None = None, labels: Mapping[str, str] | None = None, width: float = style.WIDE
+    source: Evaluation | pd.DataFrame,
+    *,
+    outcome: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    width: float = style.WIDE,
 ) -> Figure:
     """Two bars a component: the weights of its own effects, and those borrowed from other components.
 
@@ -76,7 +81,7 @@ def contamination(
 
 
 def contamination_words(
-    source: Any, *, outcome: str | None = None, labels: Mapping[str, str] | None = None
+    source: Evaluation | pd.DataFrame, *, outcome: str | None = None, labels: Mapping[str, str] | None = None
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `contamination`, from the same table."""
     table, names = contamination_table(source, outcome), labels_of(source, labels)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
+from evalkit.evaluation import Evaluation
 from evalkit.figures import style
-from evalkit.figures.inputs import Scale, frame_of, in_order, labels_of, scale_of
+from evalkit.figures.inputs import Axis, axis_of, frame_of, in_order, labels_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words, join_words
+from evalkit.study import Outcome
 
 _COLUMNS = ("component", "event_time", "estimate", "conf_low", "conf_high", "band_low", "band_high", "reason")
 
@@ -24,13 +25,13 @@ _MOSTLY = 0.7  # of the event times must have their band inside the picture for 
 
 
 def event_study(
-    source: Any,
+    source: Evaluation | pd.DataFrame,
     component: str | None = None,
     *,
     outcome: str | None = None,
     clean_until: Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
     width: float = style.WIDE,
 ) -> Figure:
     """A panel a component: estimate, pointwise interval (bars) and simultaneous band (shaded) by event time.
@@ -62,13 +63,13 @@ def event_study(
 
 
 def event_study_words(
-    source: Any,
+    source: Evaluation | pd.DataFrame,
     component: str | None = None,
     *,
     outcome: str | None = None,
     clean_until: Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `event_study`, from the same tables."""
     tables, names, until, unit = _inputs(source, component, outcome, clean_until, labels, scale)
@@ -85,8 +86,13 @@ def event_study_words(
 
 
 def _inputs(
-    source: Any, component: Any, outcome: Any, clean_until: Any, labels: Any, scale: Any
-) -> tuple[dict[str, pd.DataFrame], dict[str, str], dict[str, float], Scale]:
+    source: Evaluation | pd.DataFrame,
+    component: str | None,
+    outcome: str | None,
+    clean_until: Mapping[str, float] | None,
+    labels: Mapping[str, str] | None,
+    scale: Outcome | None,
+) -> tuple[dict[str, pd.DataFrame], dict[str, str], dict[str, float], Axis]:
     until = dict(clean_until or {})
     if isinstance(source, pd.DataFrame):
         frame = frame_of(source, "", _COLUMNS)
@@ -101,7 +107,7 @@ def _inputs(
     if not tables:
         which = f" of {component!r}" if component is not None else ""
         raise OptionError(f"There is no event study{which} to draw: no design could give its event times.")
-    return tables, labels_of(source, labels), until, scale_of(scale if scale is not None else source, outcome)
+    return tables, labels_of(source, labels), until, axis_of(scale if scale is not None else source, outcome)
 
 
 def _clean(table: pd.DataFrame, until: float) -> np.ndarray:
@@ -115,7 +121,7 @@ def _apart(table: pd.DataFrame, until: float) -> bool:
     return bool((((table["band_low"] > 0) | (table["band_high"] < 0)) & after).any())
 
 
-def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> bool:
+def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Axis) -> bool:
     """Draw one component; whether its simultaneous band fits in and is shaded."""
     table = _near(table)
     time = table["event_time"].to_numpy(dtype=np.float64)
@@ -152,7 +158,7 @@ def _near(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["event_time"].between(max(first, -_LEADS), last + 3)]
 
 
-def _limits(ax: Axes, ends: list[np.ndarray], unit: Scale) -> None:
+def _limits(ax: Axes, ends: list[np.ndarray], unit: Axis) -> None:
     """Limits that most intervals fit in; one far wider interval must not flatten the rest."""
     edge = [0.0] if unit.matters is None else [0.0, *unit.show([-unit.matters, unit.matters])]
     points = np.concatenate([e[np.isfinite(e)] for e in ends]) if len(ends) else np.zeros(0)
@@ -194,7 +200,7 @@ def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, unt
         )
 
 
-def _lines(label: str, table: pd.DataFrame, until: float, unit: Scale) -> list[str]:
+def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[str]:
     after = table[(table["event_time"] >= 0) & _clean(table, until) & table["estimate"].notna()]
     before = table[(table["event_time"] < 0) & table["estimate"].notna()]
     out = []

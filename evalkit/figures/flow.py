@@ -26,7 +26,9 @@ _PIECES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 _LEAST = 0.06
 
 
-def flow(source: Any, *, labels: Mapping[str, str] | None = None, noun: str = "", width: float = style.WIDE) -> Figure:
+def flow(
+    source: object, *, labels: Mapping[str, str] | None = None, noun: str = "", width: float = style.WIDE
+) -> Figure:
     """One bar a component, split into those behind its answer, those left out of it, those who never had it and
     those whom it cannot reach.
 
@@ -52,7 +54,9 @@ def flow(source: Any, *, labels: Mapping[str, str] | None = None, noun: str = ""
     return figure
 
 
-def flow_words(source: Any, *, labels: Mapping[str, str] | None = None, noun: str = "") -> tuple[Words, pd.DataFrame]:
+def flow_words(
+    source: object, *, labels: Mapping[str, str] | None = None, noun: str = ""
+) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `flow`, from the same table."""
     table, names, unit = _inputs(source, labels, noun)
     shown = in_order(table["component"])
@@ -65,7 +69,7 @@ def flow_words(source: Any, *, labels: Mapping[str, str] | None = None, noun: st
     return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
 
 
-def _inputs(source: Any, labels: Any, noun: str) -> tuple[pd.DataFrame, dict[str, str], str]:
+def _inputs(source: object, labels: Mapping[str, str] | None, noun: str) -> tuple[pd.DataFrame, dict[str, str], str]:
     table = frame_of(source, "flow", COLUMNS)
     study = getattr(source, "study", None)
     unit = noun or (noun_from_column(str(study.unit)) if study is not None else "unit")

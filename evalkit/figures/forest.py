@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from evalkit.figures import style
-from evalkit.figures.inputs import Scale, frame_of, labels_of, scale_of
+from evalkit.figures.inputs import Axis, axis_of, frame_of, labels_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words, join_words
+from evalkit.study import Outcome
 
 VERDICT_WORDS = {
     "shown": "Shown",
@@ -35,12 +36,12 @@ _FAR = 3.0  # times the middle end of the intervals: what lies beyond would flat
 
 
 def forest(
-    source: Any,
+    source: object,
     effects: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
     width: float = style.WIDE,
 ) -> Figure:
     """One row a component: estimate, interval, verdict; refused ones are a grey band with the words in it.
@@ -69,12 +70,12 @@ def forest(
 
 
 def forest_words(
-    source: Any,
+    source: object,
     effects: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `forest`, from the same table."""
     rows, names, unit = _inputs(source, effects, outcome, labels, scale)
@@ -92,11 +93,15 @@ def forest_words(
 
 
 def _inputs(
-    source: Any, effects: pd.DataFrame | None, outcome: str | None, labels: Any, scale: Any
-) -> tuple[pd.DataFrame, dict[str, str], Scale]:
+    source: object,
+    effects: pd.DataFrame | None,
+    outcome: str | None,
+    labels: Mapping[str, str] | None,
+    scale: Outcome | None,
+) -> tuple[pd.DataFrame, dict[str, str], Axis]:
     table = frame_of(source, "verdicts", _COLUMNS)
     chosen = outcome if outcome is not None else (table["outcome"].iloc[0] if len(table) else None)
-    unit = scale_of(scale if scale is not None else source, chosen)
+    unit = axis_of(scale if scale is not None else source, chosen)
     keep = [c for c in (*_COLUMNS, "direction", "clusters_exposed", "clusters_comparison") if c in table]
     rows = table.loc[table["outcome"] == chosen, keep]
     found = effects if effects is not None else getattr(source, "effects", None)
@@ -117,7 +122,7 @@ def _drawn(rows: pd.DataFrame) -> np.ndarray:
     return (rows[["estimate", "conf_low", "conf_high"]].notna().all(axis=1) & ~refused).to_numpy()
 
 
-def _limits(rows: pd.DataFrame, unit: Scale) -> tuple[float, float]:
+def _limits(rows: pd.DataFrame, unit: Axis) -> tuple[float, float]:
     ends = unit.show(rows.loc[_drawn(rows), ["conf_low", "conf_high"]].to_numpy(dtype=np.float64)).ravel()
     edge = [] if unit.matters is None else [*unit.show([unit.matters, -unit.matters])]
     points = unit.show(rows.loc[_drawn(rows), "estimate"].to_numpy(dtype=np.float64))
@@ -128,7 +133,7 @@ def _limits(rows: pd.DataFrame, unit: Scale) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _lines(ax: Axes, unit: Scale) -> None:
+def _lines(ax: Axes, unit: Axis) -> None:
     ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
     if unit.matters is None:
         return
@@ -146,7 +151,7 @@ def _lines(ax: Axes, unit: Scale) -> None:
         )
 
 
-def _row(ax: Axes, i: float, row: Mapping[str, Any], unit: Scale, phone: bool) -> None:
+def _row(ax: Axes, i: float, row: Mapping[str, Any], unit: Axis, phone: bool) -> None:
     frame = pd.DataFrame([row])
     if not _drawn(frame)[0]:
         low, high = ax.get_xlim()
@@ -183,7 +188,7 @@ def _cut(ax: Axes, i: float, low: float, high: float, color: str) -> None:
             ax.plot([edge], [i], mark, color=color, markersize=6, clip_on=False, zorder=4)
 
 
-def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None, unit: Scale, at: list[float]) -> bool:
+def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None, unit: Axis, at: list[float]) -> bool:
     """The answers of the other designs, as small ticks under the interval, inside the limits only: whether any."""
     any_drawn = False
     if effects is None or effects.empty or rows.empty:
@@ -202,7 +207,7 @@ def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None
     return any_drawn
 
 
-def _labels(rows: pd.DataFrame, names: Mapping[str, str], unit: Scale, phone: bool) -> list[str]:
+def _labels(rows: pd.DataFrame, names: Mapping[str, str], unit: Axis, phone: bool) -> list[str]:
     """What stands beside each row: component and verdict; in a narrow figure the figures too."""
     words = []
     for row, drawn in zip(rows.to_dict("records"), _drawn(rows), strict=True):
@@ -217,7 +222,7 @@ def _finding(good: int, refused: int, rows: int) -> str:
     return f"{stood}; {refused} could not be given an effect" if refused else stood
 
 
-def _row_words(row: Mapping[str, Any], names: Mapping[str, str], unit: Scale) -> str:
+def _row_words(row: Mapping[str, Any], names: Mapping[str, str], unit: Axis) -> str:
     start = (
         f"{names.get(row['component'], row['component'])}: {VERDICT_WORDS.get(row['verdict'], row['verdict']).lower()}"
     )
@@ -226,6 +231,6 @@ def _row_words(row: Mapping[str, Any], names: Mapping[str, str], unit: Scale) ->
     return f"{start}; {_span(row, unit)}{unit.after}, with the likely range in brackets."
 
 
-def _span(row: Mapping[str, Any], unit: Scale) -> str:
+def _span(row: Mapping[str, Any], unit: Axis) -> str:
     error = row.get("std_error", np.nan)
     return unit.span(row["estimate"], row["conf_low"], row["conf_high"], error)

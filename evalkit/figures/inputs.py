@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from evalkit.errors import OptionError
 from evalkit.show import numbers
@@ -15,7 +16,7 @@ from evalkit.show.numbers import MINUS, NOT_GIVEN, decimals_for
 
 
 @dataclass(frozen=True)
-class Scale:
+class Axis:
     """How effects on an outcome are drawn: "log" as per cent, "share" as people in every 100."""
 
     kind: str = "score"
@@ -23,7 +24,7 @@ class Scale:
     better: str = ""
     matters: float | None = None
 
-    def show(self, values: Any) -> np.ndarray:
+    def show(self, values: ArrayLike) -> np.ndarray:
         """Effects in the unit drawn, from effects in the unit of the column."""
         numbers = np.asarray(values, dtype=np.float64)
         if self.kind == "log":
@@ -76,7 +77,7 @@ def _signed(value: float, figure: str) -> str:
     return figure if value == 0 else ("+" if value > 0 else MINUS) + figure
 
 
-def frame_of(source: Any, attribute: str, columns: Sequence[str]) -> pd.DataFrame:
+def frame_of(source: object, attribute: str, columns: Sequence[str]) -> pd.DataFrame:
     """The table named `attribute` of an object, or the table itself; raises `OptionError` naming what lacks."""
     frame = source if isinstance(source, pd.DataFrame) else getattr(source, attribute, None)
     if not isinstance(frame, pd.DataFrame):
@@ -87,14 +88,14 @@ def frame_of(source: Any, attribute: str, columns: Sequence[str]) -> pd.DataFram
     return frame
 
 
-def study_of(source: Any) -> Any | None:
+def study_of(source: object) -> Any | None:
     """The study behind an object: itself, its `.study`, or None."""
     if source is None or isinstance(source, pd.DataFrame):
         return None
     return source if hasattr(source, "components") and hasattr(source, "outcomes") else getattr(source, "study", None)
 
 
-def labels_of(source: Any, given: Mapping[str, str] | None = None) -> dict[str, str]:
+def labels_of(source: object, given: Mapping[str, str] | None = None) -> dict[str, str]:
     """Words for components: those given, else those of the study behind `source`."""
     if given is not None:
         return dict(given)
@@ -102,13 +103,13 @@ def labels_of(source: Any, given: Mapping[str, str] | None = None) -> dict[str, 
     return {} if study is None else {c.name: c.label for c in study.components}
 
 
-def scale_of(source: Any, outcome: str | None = None) -> Scale:
+def axis_of(source: object, outcome: str | None = None) -> Axis:
     """How effects are drawn for an outcome of the study behind `source`, or for an Outcome."""
-    found = source if hasattr(source, "matters") else None
+    found: Any = source if hasattr(source, "matters") else None
     study = study_of(source)
     if found is None and study is not None:
         found = study.outcome(outcome)
-    return Scale() if found is None else Scale(found.kind, found.label, found.better, found.matters)
+    return Axis() if found is None else Axis(found.kind, found.label, found.better, found.matters)
 
 
 def in_order(values: Sequence[str]) -> list[str]:

@@ -11,20 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.figures import style
-from evalkit.figures.inputs import Scale, frame_of, in_order, labels_of, scale_of
+from evalkit.figures.inputs import Axis, axis_of, frame_of, in_order, labels_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words
+from evalkit.study import Outcome
 
 _COLUMNS = ("component", "outcome", "cluster", "estimate")
 
 
 def leave_one_out(
-    source: Any,
+    source: object,
     verdicts: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
     width: float = style.WIDE,
 ) -> Figure:
     """A row a component: a tick for each place left out, the headline as a dot, the extremes named.
@@ -54,12 +55,12 @@ def leave_one_out(
 
 
 def leave_one_out_words(
-    source: Any,
+    source: object,
     verdicts: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    scale: Outcome | None = None,
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `leave_one_out`, from the same table."""
     table, heads, names, unit = _inputs(source, verdicts, outcome, labels, scale)
@@ -86,8 +87,8 @@ def leave_one_out_words(
 
 
 def _inputs(
-    source: Any, verdicts: Any, outcome: Any, labels: Any, scale: Any
-) -> tuple[pd.DataFrame, dict[str, float], dict[str, str], Scale]:
+    source: object, verdicts: Any, outcome: str | None, labels: Mapping[str, str] | None, scale: Outcome | None
+) -> tuple[pd.DataFrame, dict[str, float], dict[str, str], Axis]:
     table = frame_of(source, "leave_one_out", _COLUMNS)
     chosen = outcome if outcome is not None else (table["outcome"].iloc[0] if len(table) else None)
     found = verdicts if verdicts is not None else getattr(source, "verdicts", None)
@@ -95,7 +96,7 @@ def _inputs(
     if isinstance(found, pd.DataFrame):
         own = found[found["outcome"] == chosen]
         heads = dict(zip(own["component"], own["estimate"].astype(float), strict=True))
-    unit = scale_of(scale if scale is not None else source, chosen)
+    unit = axis_of(scale if scale is not None else source, chosen)
     return table[table["outcome"] == chosen], heads, labels_of(source, labels), unit
 
 
@@ -104,7 +105,7 @@ def _extremes(rows: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
     return ordered[0], ordered[-1]
 
 
-def _row(ax: Axes, i: float, rows: pd.DataFrame, headline: float, unit: Scale) -> None:
+def _row(ax: Axes, i: float, rows: pd.DataFrame, headline: float, unit: Axis) -> None:
     rows = rows.dropna(subset=["estimate"])
     if rows.empty:
         return
@@ -117,7 +118,7 @@ def _row(ax: Axes, i: float, rows: pd.DataFrame, headline: float, unit: Scale) -
         )
 
 
-def _between(rows: pd.DataFrame, headline: float, unit: Scale) -> str:
+def _between(rows: pd.DataFrame, headline: float, unit: Axis) -> str:
     """'−7.4% without Ohio', 'to −5.3% without Iowa', on two lines."""
     rows = rows.dropna(subset=["estimate"])
     if rows.empty:

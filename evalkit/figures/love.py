@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ _COLUMNS = ("covariate", "smd_before", "smd_after")
 
 
 def love(
-    source: Any,
+    source: object,
     *,
     labels: Mapping[str, str] | None = None,
     threshold: float = THRESHOLD,
@@ -50,7 +49,7 @@ def love(
 
 
 def love_words(
-    source: Any, *, labels: Mapping[str, str] | None = None, threshold: float = THRESHOLD
+    source: object, *, labels: Mapping[str, str] | None = None, threshold: float = THRESHOLD
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `love`, from the same table."""
     table = _table(source)
@@ -69,8 +68,9 @@ def love_words(
     return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
 
 
-def _table(source: Any) -> pd.DataFrame:
-    found = source.balance() if callable(getattr(source, "balance", None)) else source
+def _table(source: object) -> pd.DataFrame:
+    balance = getattr(source, "balance", None)
+    found = balance() if callable(balance) else source
     if not isinstance(found, pd.DataFrame):
         raise OptionError(f"love needs a Matching, a Weighting or a table of balance; it got {type(source).__name__}.")
     table = frame_of(found, "", _COLUMNS)

@@ -37,7 +37,7 @@ _PAIRS = ("a", "b", *WAYS, "separable")
 
 
 def separability(
-    source: Any,
+    source: object,
     pairs: pd.DataFrame | None = None,
     *,
     labels: Mapping[str, str] | None = None,
@@ -65,7 +65,7 @@ def separability(
 
 
 def separability_words(
-    source: Any, pairs: pd.DataFrame | None = None, *, labels: Mapping[str, str] | None = None
+    source: object, pairs: pd.DataFrame | None = None, *, labels: Mapping[str, str] | None = None
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `separability`, from the same tables."""
     components, table, names = _inputs(source, pairs, labels)
@@ -108,10 +108,13 @@ def _pair_words(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
     )
 
 
-def _inputs(source: Any, pairs: Any, labels: Any) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
+def _inputs(
+    source: object, pairs: pd.DataFrame | None, labels: Mapping[str, str] | None
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
     names = labels_of(source, labels)
     if not isinstance(source, pd.DataFrame):
-        found = source if isinstance(getattr(source, "pairs", None), pd.DataFrame) else source.separability
+        own = isinstance(getattr(source, "pairs", None), pd.DataFrame)
+        found: Any = source if own else getattr(source, "separability", source)
         names = names or labels_of(found)
         source, pairs = found.components, found.pairs
     components = frame_of(source, "components", ("component", "status", "reason"))

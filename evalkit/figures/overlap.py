@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ _SCORE = ("low", "high", "exposed", "comparison")
 _KNOWN = {*_SUPPORT, *_SCORE}
 
 
-def overlap(source: Any, *, labels: Mapping[str, str] | None = None, width: float = style.WIDE) -> Figure:
+def overlap(source: object, *, labels: Mapping[str, str] | None = None, width: float = style.WIDE) -> Figure:
     """People of both arms in every combination of the other components, or in every band of the propensity score.
 
     source: the plan of a matched or weighted comparison (or its table): a row a combination, dots name what it holds,
@@ -34,14 +33,15 @@ def overlap(source: Any, *, labels: Mapping[str, str] | None = None, width: floa
         return _combinations(table, dict(labels or {}), width)
 
 
-def overlap_words(source: Any, *, labels: Mapping[str, str] | None = None) -> tuple[Words, pd.DataFrame]:
+def overlap_words(source: object, *, labels: Mapping[str, str] | None = None) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `overlap`, from the same table."""
     table = _table(source)
     return _mirror_words(table) if "low" in table else _combination_words(table, dict(labels or {}))
 
 
-def _table(source: Any) -> pd.DataFrame:
-    found = source.overlap() if callable(getattr(source, "overlap", None)) else getattr(source, "table", source)
+def _table(source: object) -> pd.DataFrame:
+    overlap = getattr(source, "overlap", None)
+    found = overlap() if callable(overlap) else getattr(source, "table", source)
     if not isinstance(found, pd.DataFrame):
         raise OptionError(f"overlap needs a plan, a Matching or their table; it got {type(source).__name__}.")
     return frame_of(found, "", _SCORE if "low" in found else _SUPPORT).reset_index(drop=True)
@@ -148,7 +148,7 @@ _COLUMNS = ("score", "people", "share_with", "outcome", "expected", "extrapolate
 
 
 def regression_to_mean(
-    source: Any, *, score: str = "score", outcome: str = "outcome", width: float = style.WIDE
+    source: object, *, score: str = "score", outcome: str = "outcome", width: float = style.WIDE
 ) -> Figure:
     """Mean outcome in each band of the score: filled where most had the component, open where most did not; the line is
     what people without it point to, broken where nobody without it has such a score.
@@ -175,7 +175,7 @@ def regression_to_mean(
 
 
 def regression_to_mean_words(
-    source: Any, *, score: str = "score", outcome: str = "outcome"
+    source: object, *, score: str = "score", outcome: str = "outcome"
 ) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `regression_to_mean`, from the same table."""
     table = frame_of(source, "expected", _COLUMNS).sort_values("score", ignore_index=True)

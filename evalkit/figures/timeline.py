@@ -27,7 +27,7 @@ _TALLEST = 2.6  # inches of a lane, however many places or people are in it
 
 
 def timeline(
-    source: Any,
+    source: object,
     *,
     labels: Mapping[str, str] | None = None,
     periods: Sequence[Any] | None = None,
@@ -70,7 +70,7 @@ def timeline(
 
 
 def timeline_words(
-    source: Any,
+    source: object,
     *,
     labels: Mapping[str, str] | None = None,
     periods: Sequence[Any] | None = None,
@@ -95,7 +95,7 @@ def timeline_words(
     return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
 
 
-def _bands(source: Any) -> Sequence[Band]:
+def _bands(source: object) -> Sequence[Band]:
     """Background events of the study behind `source`, as periods."""
     study = study_of(source)
     if study is None or not getattr(study, "events", ()):
@@ -103,7 +103,7 @@ def _bands(source: Any) -> Sequence[Band]:
     return event_bands(study.events, study.calendar)
 
 
-def _withheld(source: Any, labels: Any) -> list[str]:
+def _withheld(source: object, labels: Mapping[str, str] | None) -> list[str]:
     """Labels of components whose dates would be those of single people."""
     names = labels_of(source, labels)
     sep = getattr(source, "separability", source)
@@ -114,7 +114,9 @@ def _span(start: object, end: object) -> str:
     return f"from {start}" if end is None else f"{start} to {end}"
 
 
-def _inputs(source: Any, labels: Any, periods: Any, places: Any) -> tuple[pd.DataFrame, dict, list, dict]:
+def _inputs(
+    source: object, labels: Mapping[str, str] | None, periods: Any, places: Any
+) -> tuple[pd.DataFrame, dict, list, dict]:
     study = study_of(source)
     if study is not None and study is source:
         from evalkit.components import separability

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -27,7 +28,7 @@ _MARKS = (
 _TALL = 0.018  # half the height of a tick, of that of the plane
 
 
-def value_plane(source: Any, *, width: float = style.WIDE) -> Figure:
+def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
     """The cost-effectiveness plane: additional outcomes across, cost upwards, discounted alike.
 
     source: a Value, an Evaluation, or its table of draws. Costs are known, so each component's draws lie on a
@@ -53,7 +54,7 @@ def value_plane(source: Any, *, width: float = style.WIDE) -> Figure:
     return figure
 
 
-def value_plane_words(source: Any) -> tuple[Words, pd.DataFrame]:
+def value_plane_words(source: object) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `value_plane`: a row a component."""
     table = _table(source)
     rows = [_summary(table[table["name"] == n]) for n in in_order(table["name"])]
@@ -74,7 +75,7 @@ def value_plane_words(source: Any) -> tuple[Words, pd.DataFrame]:
     return Words(title, alt, "\n".join(lines)), pd.DataFrame(rows, columns=columns)
 
 
-def _table(source: Any) -> pd.DataFrame:
+def _table(source: object) -> pd.DataFrame:
     made = source if isinstance(source, pd.DataFrame) or hasattr(source, "plane") else getattr(source, "value", source)
     return frame_of(made, "plane", _COLUMNS)
 
@@ -86,7 +87,7 @@ def _summary(rows: pd.DataFrame) -> dict[str, Any]:
             "chance_better": float((rows["additional"] > 0).mean())}  # fmt: skip
 
 
-def _cloud(ax: Any, rows: pd.DataFrame, look: tuple[str, str], top: float) -> None:
+def _cloud(ax: Axes, rows: pd.DataFrame, look: tuple[str, str], top: float) -> None:
     s, (mark, colour) = _summary(rows), look
     ticks = np.repeat(np.quantile(rows["additional"], (np.arange(100) + 0.5) / 100), 3)
     tall = np.tile([-_TALL * top, _TALL * top, np.nan], 100)

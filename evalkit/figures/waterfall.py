@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import Scale, frame_of
+from evalkit.figures.inputs import Axis, frame_of
 from evalkit.figures.picture import Words
 from evalkit.show.numbers import signed
 from evalkit.show.words import count_words, full_stop
@@ -30,7 +30,7 @@ _LOOK: dict[str, dict[str, Any]] = {
 _LONG = 34
 
 
-def waterfall(source: Any, *, gross: bool = False, width: float = style.WIDE) -> Figure:
+def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE) -> Figure:
     """A bar a piece, each from where the last one ended, with its likely range; at the end the programme as a whole.
 
     source: an Attribution, an Evaluation, or the table of pieces. gross: begin at the outcome expected without
@@ -54,7 +54,7 @@ def waterfall(source: Any, *, gross: bool = False, width: float = style.WIDE) ->
     return figure
 
 
-def waterfall_words(source: Any, *, gross: bool = False) -> tuple[Words, pd.DataFrame]:
+def waterfall_words(source: object, *, gross: bool = False) -> tuple[Words, pd.DataFrame]:
     """The words and the data of `waterfall`."""
     bars, total = _bars(source, gross)
     pieces = bars[~bars["kind"].isin(["total", "gross", "without"])]
@@ -67,9 +67,9 @@ def waterfall_words(source: Any, *, gross: bool = False) -> tuple[Words, pd.Data
     return Words(title, alt, "\n".join(lines)), bars.reset_index(drop=True)
 
 
-def _bars(source: Any, gross: bool) -> tuple[pd.DataFrame, float]:
+def _bars(source: object, gross: bool) -> tuple[pd.DataFrame, float]:
     """Pieces with the start and stop of each bar, then the total; and the total."""
-    made = source if hasattr(source, "pieces") else getattr(source, "attribution", source)
+    made: Any = source if hasattr(source, "pieces") else getattr(source, "attribution", source)
     table = frame_of(made, "pieces", _COLUMNS)
     total = float(getattr(made, "total", table["estimate"].sum(min_count=1)))
     first = 0.0
@@ -120,14 +120,14 @@ def _draw(ax: Axes, i: float, bar: dict[str, Any]) -> None:
         ax.plot([low, high], [i, i], color=style.RUST, linewidth=1.6, zorder=4, marker="|", markersize=6)
 
 
-def _unit(source: Any) -> str:
-    made = source if hasattr(source, "pieces") else getattr(source, "attribution", source)
+def _unit(source: object) -> str:
+    made: Any = source if hasattr(source, "pieces") else getattr(source, "attribution", source)
     outcome = getattr(made, "outcome", None)
     if outcome is None:
         return "people periods in the outcome's unit"
     if outcome.kind == "share":
         return f"people periods with: {outcome.label}"
-    unit = "logs" if outcome.kind == "log" else Scale(outcome.kind).unit
+    unit = "logs" if outcome.kind == "log" else Axis(outcome.kind).unit
     return f"{outcome.label}, summed over people periods ({unit})"
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from evalkit.evaluation.safe import safe
+from evalkit.evaluation.results import safe
 from evalkit.reporting.build import report
-from evalkit.reporting.export import write_pictures, write_tables
-from evalkit.reporting.html import Html
+from evalkit.reporting.html import Section
 from evalkit.reporting.method import method, provenance
 from evalkit.reporting.page_one import page_one
-from evalkit.reporting.pictures import pictures
+from evalkit.reporting.pictures import pictures, write_pictures, write_tables
 from evalkit.reporting.plan import read_plan
-from evalkit.reporting.protection import held_back, who_is_in
 from evalkit.reporting.sections import borrowed, contents, delivered, estimates, held, said, told_apart
-from evalkit.reporting.worth import adds_up, money
+from evalkit.reporting.value_sections import adds_up, held_back, money, who_is_in
 
 __all__ = [
-    "Html",
+    "Section",
     "adds_up",
     "borrowed",
     "contents",

@@ -1,18 +1,28 @@
-"""A report in other formats, all from the one page: HTML again, tagged PDF by Chromium, Word."""
+"""A report in other formats: HTML again and Word from its notebook, tagged PDF from its page by Chromium."""
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
+from nbformat import NotebookNode
 
 from evalkit.errors import EvalkitError, check_choice
+from evalkit.reporting.blocks import BLOCKS, Block, Heading, Listing, Paragraph, PictureWords, from_data, words
 from evalkit.reporting.notebook import to_page
+from evalkit.show.tables import Table
+
+if TYPE_CHECKING:
+    from docx.document import Document
 
 FORMATS = ("html", "pdf", "docx")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -24,7 +34,7 @@ _DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+\-Z][^)]*)?\)")
 def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tuple[Path, ...]:
     """Write report.html, report.pdf or report.docx into a report's folder; return their paths.
 
-    The page is made from the notebook that was run, the others from the page, so that all say the same. Raises
+    Page and Word are made from the notebook that was run, the PDF from the page, so that all say the same. Raises
     `EvalkitError` where there is no report, and where what a format needs is not installed.
     """
     place = Path(folder)
@@ -33,9 +43,14 @@ def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tup
         check_choice("--to", name, FORMATS)
     page = place / "report.html"
     if "html" in wanted:
-        page.write_text(to_page(nbformat.read(_there(place / "report.ipynb"), as_version=4)), encoding="utf-8")
-    _there(page)
+        page.write_text(to_page(_notebook(place)), encoding="utf-8")
+    if "pdf" in wanted:
+        _there(page)
     return tuple(_write(page, name) for name in wanted)
+
+
+def _notebook(place: Path) -> NotebookNode:
+    return nbformat.read(_there(place / "report.ipynb"), as_version=4)
 
 
 def _there(path: Path) -> Path:
@@ -48,9 +63,7 @@ def _write(page: Path, name: str) -> Path:
     if name == "pdf":
         return to_pdf(page, page.with_suffix(".pdf"))
     if name == "docx":
-        from evalkit.reporting.word import to_word
-
-        return to_word(page, page.with_suffix(".docx"))
+        return to_word(_notebook(page.parent), page.with_suffix(".docx"))
     return page
 
 
@@ -95,3 +108,110 @@ def renumbered(pdf: bytes) -> bytes:
     ids = sorted(set(_NODES.findall(pdf)))
     fresh = {old: b"node%08d" % (i + 1) for i, old in enumerate(ids)}
     return _NODES.sub(lambda found: fresh[found[0]], pdf)
+
+
+_WIDTH_CM = 16.5
+_FIXED = datetime(2000, 1, 1)
+_LANGUAGE = "en-GB"
+
+
+def to_word(notebook: NotebookNode, target: Path) -> Path:
+    """Write a report's notebook as .docx beside its figures; the same notebook gives the same bytes.
+
+    Pictures are the PNG files that the report wrote into figures/. Raises `EvalkitError` where python-docx is not
+    installed.
+    """
+    try:
+        import docx
+    except ImportError:
+        raise EvalkitError("Word needs the package python-docx: install evalkit with its extra [word].") from None
+    document = docx.Document()
+    _prepare(document, str(notebook.metadata.get("title", "Report")))
+    for block in blocks_of(notebook):
+        _put(document, block, target.parent / "figures")
+    held = io.BytesIO()
+    document.save(held)
+    target.write_bytes(_settled(held.getvalue()))
+    return target
+
+
+def blocks_of(notebook: NotebookNode) -> list[Block]:
+    """The blocks of every section that a notebook shows, in order."""
+    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
+    return [b for o in outputs if "data" in o and BLOCKS in o.data for b in from_data(o.data[BLOCKS])]
+
+
+def _prepare(document: Document, title: str) -> None:
+    from docx.oxml.ns import qn
+    from docx.shared import Cm, Pt
+
+    core = document.core_properties
+    core.title, core.author, core.comments, core.language = title, "", "", _LANGUAGE
+    core.created = core.modified = _FIXED
+    normal = document.styles["Normal"]
+    normal.font.name, normal.font.size = "Calibri", Pt(10.5)
+    fonts = normal.element.get_or_add_rPr()
+    language = fonts.makeelement(qn("w:lang"), {qn("w:val"): _LANGUAGE})
+    fonts.append(language)
+    for section in document.sections:
+        section.page_width, section.page_height = Cm(21.0), Cm(29.7)
+        section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
+
+
+def _put(document: Document, block: Block, figures: Path) -> None:
+    match block:
+        case Heading(level, text):
+            document.add_heading(text, level)
+        case Paragraph(text):
+            document.add_paragraph(words(text))
+        case Listing(items, numbered):
+            for item in items:
+                document.add_paragraph(words(item), style="List Number" if numbered else "List Bullet")
+        case Table():
+            _table(document, block)
+        case PictureWords():
+            _picture(document, block, figures / f"{block.name}.png")
+        case _:
+            raise TypeError(f"{type(block).__name__} has no place in a Word document.")
+
+
+def _table(document: Document, block: Table) -> None:
+    """A table with its caption above, a header row that repeats, and row headers in bold."""
+    from docx.oxml.ns import qn
+
+    document.add_paragraph(block.caption, style="Caption")
+    rows = [block.columns, *(tuple(c.text for c in row) for row in block.rows)]
+    table = document.add_table(rows=len(rows), cols=len(block.columns), style="Light Grid")
+    properties = table.rows[0]._tr.get_or_add_trPr()
+    properties.append(properties.makeelement(qn("w:tblHeader"), {qn("w:val"): "true"}))
+    described = table._tbl.tblPr
+    described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): block.caption}))
+    for i, (row, made) in enumerate(zip(rows, table.rows, strict=True)):
+        for j, (text, place) in enumerate(zip(row, made.cells, strict=True)):
+            place.paragraphs[0].add_run(text).bold = i == 0 or j == 0
+    document.add_paragraph(block.note)
+
+
+def _picture(document: Document, block: PictureWords, file: Path) -> None:
+    """A picture with its alternative text, its caption, and the long description as text."""
+    from docx.shared import Cm
+
+    if file.is_file():
+        shape = document.add_picture(str(file), width=Cm(_WIDTH_CM))
+        drawn = shape._inline.docPr
+        drawn.set("descr", block.alt)
+        drawn.set("name", block.name)
+    document.add_paragraph(block.title, style="Caption")
+    for line in filter(str.strip, block.description.split("\n")):
+        document.add_paragraph(line)
+
+
+def _settled(document: bytes) -> bytes:
+    """The same document without the time at which its parts were packed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(document)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for part in sorted(old.namelist()):
+            info = zipfile.ZipInfo(part, date_time=(2000, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            new.writestr(info, old.read(part))
+    return out.getvalue()

@@ -1,15 +1,29 @@
-"""Pieces of HTML that a notebook shows and the page keeps."""
+"""Blocks as the HTML that a notebook shows and the page keeps."""
 
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from evalkit.figures.forest import VERDICT_WORDS
+from evalkit.figures.picture import Picture
+from evalkit.reporting.blocks import (
+    BLOCKS,
+    Block,
+    Group,
+    Heading,
+    Listing,
+    Paragraph,
+    Run,
+    Text,
+    runs,
+    to_data,
+    words,
+)
+from evalkit.show.tables import Cell, Table
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“])")
 _SHAPES = {
     "shown": '<circle cx="8" cy="8" r="6.2" fill="currentColor"/>',
     "likely": '<path d="M8 1.8a6.2 6.2 0 0 0 0 12.4z" fill="currentColor"/>'
@@ -26,25 +40,106 @@ _CHECK_SHAPES = {
     "failed": '<path d="M4 4l8 8M12 4l-8 8" stroke="currentColor" stroke-width="2"/>',
     "informational": '<circle cx="8" cy="8" r="2.4" fill="currentColor"/>',
 }
+_TAGS = {"strong": "strong", "em": "em"}
 
 
 @dataclass(frozen=True)
-class Html:
-    """A piece of the report: shown as HTML by a notebook, named by its `name` elsewhere."""
+class Section:
+    """A piece of the report: blocks, shown as HTML by a notebook, named by its `name` elsewhere."""
 
     name: str
-    body: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def body(self) -> str:
+        """The blocks as HTML."""
+        return to_html(self.blocks)
 
     def _repr_html_(self) -> str:
         return self.body
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {BLOCKS: to_data(self.blocks)}
+
     def __repr__(self) -> str:
-        return f"Html({self.name})"
+        return f"Section({self.name})"
+
+
+def section(name: str, *blocks: Block | None) -> Section:
+    """A section of the blocks that are there."""
+    return Section(name, tuple(b for b in blocks if b is not None))
 
 
 def escape(text: object) -> str:
     """Text as HTML."""
     return html.escape(str(text), quote=True)
+
+
+def to_html(blocks: Iterable[Block]) -> str:
+    """Blocks as HTML, one after another."""
+    return "".join(map(_block, blocks))
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading(level, text, anchor):
+            ident = anchor or (slug(text) if level == 2 else "")
+            return f"<h{level}{_attribute('id', ident)}>{escape(text)}</h{level}>"
+        case Paragraph(text, look, anchor):
+            inside = inline(text)
+            return f"<p{_attribute('id', anchor)}{_attribute('class', look)}>{inside}</p>" if inside else ""
+        case Listing(items, numbered):
+            tag = "ol" if numbered else "ul"
+            listed = "".join(f"<li>{inline(i)}</li>" for i in items)
+            return f"<{tag}>{listed}</{tag}>" if items else ""
+        case Group():
+            return _group(block)
+        case Table() | Picture():
+            return block.to_html()
+        case _:
+            raise TypeError(f"{type(block).__name__} has no picture to show.")
+
+
+def _group(group: Group) -> str:
+    inside = to_html(group.blocks)
+    if group.summary:
+        return f"<details><summary>{escape(group.summary)}</summary>{inside}</details>"
+    if group.guide:
+        return f"<nav{_attribute('aria-label', group.label)}>{inside}</nav>"
+    tag, named = ("section", "aria-labelledby") if group.label else ("div", "")
+    about = _attribute("class", group.look) + _attribute("id", group.anchor) + _attribute(named, group.label)
+    return f"<{tag}{about}>{inside}</{tag}>"
+
+
+def _attribute(name: str, value: str) -> str:
+    return f' {name}="{escape(value)}"' if value else ""
+
+
+def inline(text: Text) -> str:
+    """Runs of text as HTML: links, looks, and the shapes of marks."""
+    return "".join(map(_run, runs(text)))
+
+
+def _run(run: Run) -> str:
+    if run.look in _SHAPES:
+        return f'<span class="verdict {run.look}">{icon(run.look)}{escape(run.text)}</span>'
+    if run.look in _CHECK_SHAPES:
+        return f'<span class="result">{icon(run.look)}{escape(run.text)}</span>'
+    if run.href:
+        worked = ' class="worked"' if run.look == "worked" else ""
+        return f'<a{worked} href="{escape(run.href)}">{escape(run.text)}</a>'
+    tag = _TAGS.get(run.look)
+    return f"<{tag}>{escape(run.text)}</{tag}>" if tag else escape(run.text)
+
+
+def cell(text: Text) -> Cell:
+    """A cell of a table from runs of text."""
+    return Cell(words(text), html=inline(text))
+
+
+def verdict_cell(verdict: str) -> Cell:
+    """Word and shape of a verdict, marked for colour."""
+    return cell(Run(VERDICT_WORDS.get(verdict, verdict), look=verdict))
 
 
 def icon(kind: str) -> str:
@@ -53,32 +148,11 @@ def icon(kind: str) -> str:
     return f'<svg class="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false">{shape}</svg> '
 
 
-def verdict_mark(verdict: str) -> str:
-    """Shape and word of a verdict, marked for colour."""
-    words = escape(VERDICT_WORDS.get(verdict, verdict))
-    return f'<span class="verdict {escape(verdict)}">{icon(verdict)}{words}</span>'
+def linked(text: str, href: str) -> Run:
+    """The text as a link to where its figures are worked out; without figures just the text."""
+    return Run(text, href, "worked") if any(c.isdigit() for c in text) else Run(text)
 
 
-def linked(text: str, href: str) -> str:
-    """The text with every sentence that holds a figure linked to where the figure is worked out."""
-    parts = _SENTENCE.split(text)
-    return " ".join(
-        f'<a class="worked" href="{escape(href)}">{escape(p)}</a>' if re.search(r"\d", p) else escape(p) for p in parts
-    )
-
-
-def paragraph(text: str, css: str = "") -> str:
-    """A paragraph of plain text, or nothing."""
-    kind = f' class="{css}"' if css else ""
-    return f"<p{kind}>{escape(text)}</p>" if text else ""
-
-
-def bullets(items: Iterable[str]) -> str:
-    """A list of HTML items, or nothing."""
-    listed = "".join(f"<li>{item}</li>" for item in items)
-    return f"<ul>{listed}</ul>" if listed else ""
-
-
-def slug(words: str) -> str:
+def slug(heading: str) -> str:
     """A heading as an anchor: 'Does it hold?' gives 'does-it-hold'."""
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+    return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in heading.lower()).split())

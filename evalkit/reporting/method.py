@@ -7,15 +7,18 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from evalkit import __version__
-from evalkit.reporting.html import Html, bullets, escape, paragraph
-from evalkit.reporting.plan import exposure_hash, plan_tags
-from evalkit.reporting.register import Names, names_of, spoken_period
+from evalkit.evaluation import Evaluation
+from evalkit.reporting.blocks import Block, Heading, Listing, Paragraph
+from evalkit.reporting.html import Section
+from evalkit.reporting.names import names_of, spoken_period, statements_of
+from evalkit.reporting.plan import exposure_hash
+from evalkit.reporting.sections import headed
 from evalkit.show.numbers import size_words
 from evalkit.show.tables import make_table
 from evalkit.show.words import noun_from_column, sentence_case
+from evalkit.study import Outcome, Study
 
 PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
 _ALWAYS = (
@@ -49,20 +52,18 @@ _ORDER = (
 )
 
 
-def method(evaluation: Any) -> Html:
+def method(evaluation: Evaluation) -> Section:
     """The order of work, which design is the headline of each component and why, and the papers behind them."""
     names = names_of(evaluation.study)
     labels = {k: names.label(k) for k in evaluation.rules}
     rows = [(labels[k], sentence_case(r.removeprefix(f"{labels[k]}: "))) for k, r in evaluation.rules.items()]
     table = make_table("Which design is the headline, and why", ("Component", "Rule"), rows, name="rules")
-    matters = [escape(_matters(o, evaluation.study)) for o in evaluation.study.outcomes]
-    sources = "".join(f"<li>{escape(s)}</li>" for s in sources_of(evaluation))
-    body = f"{bullets(map(escape, _ORDER))}{table.to_html()}{_planned(evaluation, names)}{bullets(matters)}"
-    body += f"<h3>Sources</h3><ul>{sources}</ul>"
-    return Html("method", body)
+    matters = Listing(tuple(_matters(o, evaluation.study) for o in evaluation.study.outcomes))
+    sources = (Heading(3, "Sources"), Listing(tuple(sources_of(evaluation))))
+    return headed("method", Listing(_ORDER), table, _planned(evaluation), matters, *sources)
 
 
-def _matters(outcome: Any, study: Any) -> str:
+def _matters(outcome: Outcome, study: Study) -> str:
     """How large an effect would matter, as somebody said before."""
     if outcome.matters is None:
         return f"{outcome.label}: how much would matter was not stated, so an absence of effect is never claimed."
@@ -72,49 +73,50 @@ def _matters(outcome: Any, study: Any) -> str:
     return f"{outcome.label}: an effect smaller than {size} does not matter."
 
 
-def sources_of(evaluation: Any) -> list[str]:
+def sources_of(evaluation: Evaluation) -> list[str]:
     """The papers behind the designs that were run, and behind every interval and verdict."""
     run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])
-    if getattr(evaluation, "attribution", None) is not None:
+    if evaluation.attribution is not None:
         run += " Imputation"
     return [*(paper for design, paper in _SOURCES.items() if design in run), *_ALWAYS]
 
 
-def _planned(evaluation: Any, names: Names) -> str:
+def _planned(evaluation: Evaluation) -> Block:
     """What the plan fixed, and whether each result keeps to it."""
-    plan = getattr(evaluation, "plan", None)
+    plan = evaluation.plan
     if not plan:
-        return paragraph("No plan was fixed before the outcomes were read: evalkit plan STUDY makes one.")
-    labels = {o.column: o.label for o in evaluation.study.outcomes}
-    rows = [(names.label(c), labels[o], tag) for (c, o), tag in plan_tags(plan, evaluation).items()]
+        return Paragraph("No plan was fixed before the outcomes were read: evalkit plan STUDY makes one.")
+    stated = {o: statements_of(evaluation, o.column) for o in evaluation.study.outcomes}
+    rows = [(mine[k].label, o.label, mine[k].planned)
+            for k in range(len(evaluation.study.components)) for o, mine in stated.items()]  # fmt: skip
     same = plan.get("exposures") == exposure_hash(evaluation.study.paths)
     note = f"Plan {plan['sha256']}, made with evalkit {plan.get('evalkit', '')} before any outcome was read. "
     note += (
         "Units, periods and exposures are those of the plan." if same else "Units, periods or exposures changed since."
     )
     head = ("Component", "Outcome", "Planned")
-    return make_table("What was planned", head, rows, name="planned", note=note).to_html()
+    return make_table("What was planned", head, rows, name="planned", note=note)
 
 
-def provenance(evaluation: Any, study_file: str | Path) -> Html:
+def provenance(evaluation: Evaluation, study_file: str | Path) -> Section:
     """Every input with its hash, versions, seed, level, and the last period of the data."""
     files = make_table("Inputs", ("File", "SHA-256"), inputs(evaluation.study, study_file), name="inputs")
     facts = make_table("Settings and versions", ("What", "Value"), list(settings(evaluation).items()), name="settings")
-    how = paragraph("To make this page again, run the notebook report.ipynb, or: evalkit run STUDY --out FOLDER")
-    return Html("provenance", files.to_html() + facts.to_html() + how)
+    how = Paragraph("To make this page again, run the notebook report.ipynb, or: evalkit run STUDY --out FOLDER")
+    return headed("provenance", files, facts, how)
 
 
-def inputs(study: Any, study_file: str | Path) -> list[tuple[str, str]]:
+def inputs(study: Study, study_file: str | Path) -> list[tuple[str, str]]:
     """(file, SHA-256) of the study file and of each file that it names, by name within the study's folder."""
     file = Path(study_file)
     file = file / "study.toml" if file.is_dir() else file
-    listed: Sequence[Path] = tuple(getattr(study, "inputs", ())) or (file,)
+    listed: Sequence[Path] = tuple(study.inputs) or (file,)
     base = file.resolve().parent
     named = {_inside(Path(p).resolve(), base): Path(p) for p in listed}
     return [(name, sha256(path)) for name, path in sorted(named.items())]
 
 
-def settings(evaluation: Any) -> dict[str, str]:
+def settings(evaluation: Evaluation) -> dict[str, str]:
     """What the numbers depend on besides the inputs, as words."""
     periods = evaluation.study.paths.periods
     last = spoken_period(periods[-1]) if evaluation.study.period is not None and len(periods) else "no periods"

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jupytext
 import nbformat
@@ -126,7 +125,7 @@ def write_notebook(notebook: NotebookNode, path: Path) -> None:
     path.write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
 
 
-def _metadata(title: str) -> Any:
+def _metadata(title: str) -> NotebookNode:
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return nbformat.from_dict({"kernelspec": kernel, "title": title})
 

@@ -1,7 +1,7 @@
 """The verdict on a component: six rules, the first that applies.
 
-Pure: a frozen `Evidence` goes in, a frozen `Verdict` comes out. Nothing here
-reads a Study, an outcome or a table. The words are in `evaluation/words.py`.
+Pure: a frozen `Evidence` goes in, a frozen `Verdict` comes out. Nothing here reads a Study, an outcome or a table.
+What is said of both is made in `language/statement.py`.
 """
 
 from __future__ import annotations
@@ -63,11 +63,18 @@ _FEWEST_PEOPLE = 50
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What one check said: its name, 'passed', 'failed' or 'informational', and its own words."""
+    """What one check said: its name, 'passed', 'failed' or 'informational', its words, and its number with a range.
+
+    `brief`: the words without a p value, where they hold one.
+    """
 
     check: str
     status: str
     words: str = ""
+    estimate: float = math.nan
+    conf_low: float = math.nan
+    conf_high: float = math.nan
+    brief: str = ""
 
     def __post_init__(self) -> None:
         check_choice("status", self.status, CHECK_STATUSES)

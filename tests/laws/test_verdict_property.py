@@ -9,7 +9,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.language.verdicts import may_not_say, may_say, sentence, what_would_change_our_mind
+from evalkit.language.statement import statement
 from evalkit.verdicts.rules import (
     BY_PEOPLE_CHECKS,
     CHECK_STATUSES,
@@ -169,10 +169,10 @@ def test_exactly_one_verdict_and_it_follows_the_rules(e: Evidence) -> None:
 @given(evidence())
 def test_every_sentence_reads_well(e: Evidence) -> None:
     verdict = decide(e)
-    for text in (sentence(e, verdict), may_say(e, verdict), may_not_say(e, verdict)):
+    said = statement(e, verdict)
+    for text in (said.sentence, said.may_say.text, said.not_to_be_said, said.would_change.text):
         assert_reads_well(text[:1].upper() + text[1:])
-    assert_reads_well(what_would_change_our_mind(e, verdict))
-    spoken = sentence(e, verdict)
+    spoken = said.sentence
     mixed = re.search(r"likely range (?:is )?[^()]*(fewer|lower|less) to [^()]*(more|higher)", spoken)
     if verdict.rule == 4:
         assert not mixed, spoken

@@ -10,8 +10,8 @@ import pytest
 
 import evalkit
 from evalkit.cli import main
-from evalkit.cli.demo import find_study
 from evalkit.cli.findings import show_separability, show_verdicts
+from evalkit.cli.reports import find_study
 from evalkit.show.tables import display_width
 from tests.reporting import road_fixture as road
 

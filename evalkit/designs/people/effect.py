@@ -12,7 +12,7 @@ from evalkit.designs.people.matching import Matching, alone, both_arms
 from evalkit.designs.people.methods import ABADIE_IMBENS
 from evalkit.designs.people.nearest import Links, with_replacement
 from evalkit.inference.replicates import Replicates
-from evalkit.show.words import join_words
+from evalkit.show.words import join_words, of_people
 
 FEWEST = 2
 
@@ -184,20 +184,23 @@ def why_not(matching: Matching, whole: Matching | None = None) -> str:
     used, exposed = matching.used, matching.people.exposed
     counts = int((used & exposed).sum()), int((used & ~exposed).sum())
     if whole is not None and min(counts) == 0 and whole.used.any():
-        return f"the outcome was seen in no matched set of the {int(whole.used.sum())} people matched"
+        return f"the outcome was seen in no matched set of the {of_people(int(whole.used.sum()))} matched"
     if min(counts) == 0 and alone(matching.people).all():
         what = join_words(["other components", *matching.people.exact])
         with_it, without = int(exposed.sum()), int((~exposed).sum())
-        return f"nobody is matched: none of {with_it} people with it has the same {what} as any of {without} without it"
+        return (
+            f"nobody is matched: none of {of_people(with_it)} with it has the same {what} as any of "
+            f"{of_people(without, 'without')} it"
+        )
     if min(counts) == 0:
         total = int(exposed.sum())
-        return f"nobody is matched: none of {total} exposed people has a partner within what was asked"
+        return f"nobody is matched: none of {of_people(total, 'exposed')} people has a partner within what was asked"
     if matching.outside == 1.0:
         most = max(counts)
-        return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {most} people matched"
+        return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {of_people(most)} matched"
     if min(counts) < FEWEST:
         arm = "exposed" if counts[0] < FEWEST else "comparison"
-        both = f"{counts[0]} exposed, {counts[1]} comparison"
+        both = f"{of_people(counts[0], 'exposed')}, {of_people(counts[1], 'comparison')}"
         return f"only one {arm} person is matched ({both}): no spread to learn from"
     return ""
 

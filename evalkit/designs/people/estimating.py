@@ -156,9 +156,7 @@ class Multiway(Influence):
         return total if np.trace(total) > np.trace(floor) else floor
 
 
-def clustered(
-    ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: tuple[str, ...]
-) -> Influence:
+def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: tuple[str, ...]) -> Influence:
     """Contributions of one number, scaled so that clustering `by` gives the small-sample variance.
 
     by: no level (HC1 by row), one, or several crossed ones.

@@ -12,6 +12,7 @@ from scipy import special
 from evalkit.designs.logit import FAR, independent, influence, maximise
 from evalkit.designs.people.people import People
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError
+from evalkit.show.words import of_people
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -94,7 +95,7 @@ def _check_overlap(logit: np.ndarray, exposed: np.ndarray) -> None:
     extreme = int((np.abs(logit) > FAR).sum())
     if extreme:
         warnings.warn(
-            f"The propensity score of {extreme} people is all but 0 or 1: a covariate nearly decides who was "
+            f"The propensity score of {of_people(extreme)} is all but 0 or 1: a covariate nearly decides who was "
             "exposed. These people have nobody like them in the other arm.",
             EvalkitWarning,
             stacklevel=2,
@@ -176,9 +177,13 @@ def too_sure(e: np.ndarray, exposed: np.ndarray, estimand: str) -> str:
     over = int(endless[estimand].sum()) if estimand in endless else 0
     if not over and not nobody.get(estimand, False):
         return ""
-    counts = [f"{int(no[a].sum())} of 0 and {int(yes[a].sum())} of 1 among {int(a.sum())}" for a in (exposed, ~exposed)]
-    why = f"the weight of {over} would have no end" if over else "nobody in one arm can stand for the other"
+    counts = [
+        f"{of_people(int(no[a].sum()), 'of 0')} and {of_people(int(yes[a].sum()), 'of 1')} among {int(a.sum())}"
+        for a in (exposed, ~exposed)
+    ]
+    endless_words = f"the weight of {of_people(over, 'would')} have no end"
+    why = endless_words if over else "nobody in one arm can stand for the other"
     return (
-        f"scores of exactly 0 or 1 ({counts[0]} people with it, {counts[1]} without): {why}. Use a model that is less "
-        "sure of people, or clip the scores"
+        f"scores of exactly 0 or 1 ({of_people(counts[0])} with it, {of_people(counts[1], 'without')}): {why}. "
+        "Use a model that is less sure of people, or clip the scores"
     )

@@ -127,36 +127,35 @@ class WeightedComparison(AmongPeople):
                 stacklevel=2,
             )
         level = cluster_level(study, component)
-        groups = None if level is None else study.paths.levels[level].codes[people.rows]
-        found = self._run(people, y, groups)
+        clusters = None if level is None else study.paths.levels[level].codes
+        found = self._run(people, y, clusters)
         value, parts = steady(found.value, found.parts, y)
         found = replace(found, value=value, parts=parts)
-        est = self._assemble(study, people, found, (level, unseen, self._doubt(people, groups)))
-        if level is None or groups is None or np.isnan(value):
+        est = self._assemble(study, people, found, (level, unseen, self._doubt(people, clusters)))
+        if level is None or clusters is None or np.isnan(value):
             return est
-        return cluster_refits(_Refit.of(self, people, y, groups, value), est, study, people, level)
+        plain = replace(self, folds=1) if self.method == "aipw" else self
+        refit = _Refit(plain, people, y, clusters, value - plain.value(people, y, clusters))
+        return cluster_refits(refit, est, study, people, level)
 
-    def _doubt(self, people: People, groups: np.ndarray | None) -> Doubt:
+    def _doubt(self, people: People, clusters: np.ndarray | None) -> Doubt:
         """Whether the score has the wrong form. Entropy balance rests on it too, unless the outcome is linear."""
         if self.method == "aipw":
             return Doubt()
+        groups = None if clusters is None else clusters[people.rows]
         return score_doubt(people, self.estimand, _least(people), self._scores, groups)
 
-    def _run(self, people: People, y: np.ndarray, groups: np.ndarray | None) -> Weighed:
-        if self.method == "aipw":
-            return by_stratum(people, y, self.estimand, _least(people), self._robust(people, groups))
-        return by_stratum(people, y, self.estimand, _least(people), self._plain())
-
-    def _robust(self, people: People, groups: np.ndarray | None) -> One:
+    def _run(self, people: People, y: np.ndarray, clusters: np.ndarray | None) -> Weighed:
+        """clusters: codes of everybody in the study, None where nobody shares one."""
         models = Models(self.propensity, self.outcome_model, self.clip)
-        lookup = None if groups is None else dict(zip(people.ids.tolist(), groups.tolist(), strict=True))
 
-        def one(some: People, y: np.ndarray) -> Weighed:
-            mine = None if lookup is None else np.array([lookup[i] for i in some.ids.tolist()])
-            few = None if mine is None or len(np.unique(mine)) < 2 * self.folds else mine
-            return aipw(y, some, self.estimand, models, Splits(self.folds, self.repeats, self.seed, few))
+        def robust(some: People, y: np.ndarray) -> Weighed:
+            groups = None if clusters is None else clusters[some.rows]
+            whole = groups if groups is not None and len(np.unique(groups)) >= 2 * self.folds else None
+            return aipw(y, some, self.estimand, models, Splits(self.folds, self.repeats, self.seed, whole))
 
-        return one
+        weigh = robust if self.method == "aipw" else self._plain()
+        return by_stratum(people, y, self.estimand, _least(people), weigh)
 
     def _scores(self, people: People) -> Scores:
         if self.propensity is None:
@@ -169,19 +168,19 @@ class WeightedComparison(AmongPeople):
             return lambda people, y: entropy(y, people, self.estimand)
         return lambda people, y: ipw(y, people.exposed, self._scores(people), self.estimand)
 
-    def value(self, people: People, y: np.ndarray, groups: np.ndarray) -> float:
-        """The estimate alone, NaN where there is none. groups: (m,) codes of clusters."""
+    def value(self, people: People, y: np.ndarray, clusters: np.ndarray) -> float:
+        """The estimate alone, NaN where there is none. clusters: codes of everybody in the study."""
         if not people.exposed.any() or people.exposed.all():
             return float("nan")
         try:
-            return self._run(people, y, groups).value
+            return self._run(people, y, clusters).value
         except NotIdentifiedError:
             return float("nan")
 
     def _assemble(
-        self, study: Study, people: People, found: Weighed, said: tuple[str | None, int, Doubt]
+        self, study: Study, people: People, found: Weighed, known: tuple[str | None, int, Doubt]
     ) -> Estimate:
-        level, unseen, doubt = said
+        level, unseen, doubt = known
         assert found.weight is not None and found.left_out is not None
         used, target = found.weight > 0, people.target(self.estimand)
         kept, total = int((used & target).sum()), int(target.sum())
@@ -210,18 +209,11 @@ class _Refit:
     design: WeightedComparison
     people: People
     y: np.ndarray
-    groups: np.ndarray
+    clusters: np.ndarray
     shift: float
 
-    @classmethod
-    def of(
-        cls, design: WeightedComparison, people: People, y: np.ndarray, groups: np.ndarray, value: float
-    ) -> _Refit:
-        plain = replace(design, folds=1) if design.method == "aipw" else design
-        return cls(plain, people, y, groups, value - plain.value(people, y, groups))
-
     def __call__(self, keep: np.ndarray) -> float:
-        return self.shift + self.design.value(self.people.take(keep), self.y[keep], self.groups[keep])
+        return self.shift + self.design.value(self.people.take(keep), self.y[keep], self.clusters)
 
 
 _IGNORES = {

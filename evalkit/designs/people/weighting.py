@@ -208,7 +208,7 @@ def usable_strata(people: People, least: int) -> list[np.ndarray]:
     return [g for g in people.by_stratum() if min(t[g].sum(), (~t[g]).sum()) >= least]
 
 
-def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, one: One) -> Weighed:
+def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, fit: One) -> Weighed:
     """The mean of the strata's estimates, weighed by the people whom the estimand speaks for.
 
     The shares are estimated, so each of those people also adds (stratum's value - value) / N, all with the study's
@@ -216,7 +216,7 @@ def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, one: On
     the reason (`left_out`). NaN without a stratum that can be weighed; raises `NotIdentifiedError` where no weights
     balance any.
     """
-    found, left_out, failed = _each(people, y, least, one)
+    found, left_out, failed = _each(people, y, least, fit)
     if not found:
         nothing = np.zeros(len(people))
         return Weighed(float("nan"), nothing, nothing.copy(), _reason(failed), left_out=left_out)
@@ -224,7 +224,7 @@ def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, one: On
 
 
 def _each(
-    people: People, y: np.ndarray, least: int, one: One
+    people: People, y: np.ndarray, least: int, fit: One
 ) -> tuple[list[tuple[np.ndarray, Weighed]], np.ndarray, list[str]]:
     """Each stratum that can be weighed with its estimate, why everybody else is left out, and why strata that are
     large enough are."""
@@ -232,7 +232,7 @@ def _each(
     found, failed, errors = [], [], 0
     for g in usable_strata(people, least):
         try:
-            got = one(people.take(g), y[g])
+            got = fit(people.take(g), y[g])
             why = got.reason
         except NotIdentifiedError as error:
             got, why, errors = None, str(error), errors + 1
@@ -316,7 +316,7 @@ def score_doubt(
     """
     known: dict[int, Scores] = {}
 
-    def one(some: People, values: np.ndarray) -> Weighed:
+    def fit(some: People, values: np.ndarray) -> Weighed:
         first = int(some.rows[0])
         if first not in known:
             known[first] = scores(some)
@@ -324,7 +324,7 @@ def score_doubt(
 
     found = []
     for term, values in _terms(people):
-        got = by_stratum(people, values, estimand, least, one)
+        got = by_stratum(people, values, estimand, least, fit)
         sums = got.parts if groups is None else np.bincount(groups, weights=got.parts)
         error = float(np.sqrt((sums**2).sum()))
         if error > 0 and np.isfinite(got.value):

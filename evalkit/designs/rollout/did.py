@@ -12,14 +12,14 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import ADJUSTMENTS, Comparison, Plan, Rules
+from evalkit.designs.rollout.plan import Comparison, Plan, Rules, rollout_traits
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import OTHERS
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.states import ExposureStates, people_in_clusters
 from evalkit.designs.rollout.sums import Sums
-from evalkit.errors import NotIdentifiedError, OptionError, check_choice
+from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import OFF, Paths
 
@@ -212,13 +212,12 @@ class DifferenceInDifferences:
     outcome: str | None = None
 
     def __post_init__(self) -> None:
-        self.rules  # noqa: B018 - an impossible option is refused when the design is made
-        check_choice("adjust", self.adjust, ADJUSTMENTS)
+        Rules(self.comparison, self.others, self.adjust)  # an impossible option is refused when the design is made
 
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return self.rules.traits("parallel trends")
+        return rollout_traits(self.others, "parallel trends")
 
     @property
     def rules(self) -> Rules:

@@ -6,7 +6,7 @@ The audit counts clusters in a plan; an estimator reads sums for it. Nothing her
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -24,10 +24,11 @@ MOST_KEPT = 16_000_000
 
 @dataclass(frozen=True)
 class Rules:
-    """The choices of a rollout comparison; see `StaggeredRollout` for their meaning."""
+    """The choices of a comparison of starts; `StaggeredRollout` says what they mean."""
 
     comparison: str = "not_yet"
     others: str = "same"
+    adjust: str | None = None
     base: str = "varying"
     base_window: int = 1
     anticipation: int = 0
@@ -42,35 +43,18 @@ class Rules:
             check_periods(name, getattr(self, name), least)
         if self.horizon is not None:
             check_periods("horizon", self.horizon, 0)
-
-    def traits(self, basis: Basis, checks: tuple[Check, ...] = ()) -> Traits:
-        """What answers rest on: others that only stand still may have any level, so that effects must add up too."""
-        more: tuple[Basis, ...] = ("additivity",) if self.others == "unchanged" else ()
-        return Traits(frozenset((basis, *more)), checks=checks)
-
-
-@dataclass(frozen=True)
-class StartOptions:
-    """The options of designs that compare starts; `StaggeredRollout` says what they mean."""
-
-    comparison: str = "not_yet"
-    others: str = "same"
-    adjust: str | None = None
-    base: str = "varying"
-    base_window: int = 1
-    anticipation: int = 0
-    horizon: int | None = None
-    lookback: int = 0
-
-    def __post_init__(self) -> None:
-        self.rules  # noqa: B018 - an impossible option is refused when the design is made
         check_choice("adjust", self.adjust, ADJUSTMENTS)
 
     @property
     def rules(self) -> Rules:
-        return Rules(
-            self.comparison, self.others, self.base, self.base_window, self.anticipation, self.horizon, self.lookback
-        )
+        """What a plan depends on: everything but the adjustment."""
+        return Rules(**{f.name: getattr(self, f.name) for f in fields(Rules) if f.name != "adjust"})
+
+
+def rollout_traits(others: str, basis: Basis, checks: tuple[Check, ...] = ()) -> Traits:
+    """What answers rest on: others that only stand still may have any level, so that effects must add up too."""
+    more: tuple[Basis, ...] = ("additivity",) if others == "unchanged" else ()
+    return Traits(frozenset((basis, *more)), checks=checks)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.entry import by_arrival, named
-from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, StartOptions, is_small
+from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, is_small, rollout_traits
 from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import NO_MATCH, Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
@@ -26,7 +26,7 @@ OTHERS = {
 
 
 @dataclass(frozen=True)
-class StaggeredRollout(StartOptions):
+class StaggeredRollout(Rules):
     """Group-time effects of one component, ATT_k(g, t).
 
     ATT_k(g, t | s) = E[Y_t - Y_b | adopters of k at g, others' path s]
@@ -73,7 +73,7 @@ class StaggeredRollout(StartOptions):
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return replace(self.rules.traits("parallel trends", LEADS_AND_OTHERS), by_arrival=True)
+        return replace(rollout_traits(self.others, "parallel trends", LEADS_AND_OTHERS), by_arrival=True)
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of the component with its matches, on paths split by `arrival` where asked; sees no outcome."""

@@ -29,7 +29,7 @@ from evalkit.designs.rollout.adjusted import (
     two_group,
 )
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Comparison, Plan, Rules, StartOptions, is_small
+from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Comparison, Plan, Rules, is_small, rollout_traits
 from evalkit.designs.rollout.readers import Reader, Side, Term, adopters, matches
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
@@ -49,7 +49,7 @@ ELIGIBLE_ELSEWHERE, INELIGIBLE_ELSEWHERE = "eligible people elsewhere", "ineligi
 
 
 @dataclass(frozen=True)
-class TripleDifference(StartOptions):
+class TripleDifference(Rules):
     """Effects on the people whom a component can reach, by cohort and period.
 
     (change of eligible - change of ineligible) in clusters that switch k on at g, less the same in
@@ -74,7 +74,7 @@ class TripleDifference(StartOptions):
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return self.rules.traits("kinds alike", LEADS_AND_OTHERS)
+        return rollout_traits(self.others, "kinds alike", LEADS_AND_OTHERS)
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of an (eligible, ineligible) pair with its matches; `path` counts pairs."""

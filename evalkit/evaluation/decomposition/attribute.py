@@ -27,7 +27,7 @@ from evalkit.evaluation.results import Evaluation
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import critical
 from evalkit.show.tables import Table, from_frame
-from evalkit.show.words import count_words, join_words
+from evalkit.show.words import TIE, count_words, join_words, of_people
 from evalkit.study import Outcome, Study
 from evalkit.vocabulary import COMBINATION, ESTIMATED
 
@@ -107,6 +107,7 @@ def attribute(source: Study | Evaluation, outcome: str | Outcome | None = None) 
         source = evaluate(source)
     if not isinstance(source, Evaluation):
         raise EvalkitError(f"attribute needs a Study or an Evaluation; it got {type(source).__name__}.")
+    source.check_whole("attribute")
     chosen = source.study.outcome(outcome)
     ledger, tested = ledger_of(source, chosen)
     return _finish(source, chosen, ledger, tested)
@@ -385,8 +386,9 @@ def _notes(evaluation: Evaluation, ledger: Ledger) -> tuple[str, ...]:
         whole = float(c.mass.sum())
         if ledger.programme is not None and round(ledger.claimed(c.name)) < round(whole):
             label = label_of(evaluation.study, c.members)
-            out.append(f"{label}: {ledger.claimed(c.name):,.0f} of {count_words(round(whole), 'people period')} lie in "
-                       "the total; for the rest nobody untreated was left to compare with.")  # fmt: skip
+            periods = count_words(round(whole), "people period").replace(" ", TIE, 1)
+            out.append(f"{label}: {of_people(f'{ledger.claimed(c.name):,.0f}', 'of')} {periods} lie in the total; "
+                       "for the rest nobody untreated was left to compare with.")  # fmt: skip
     if ledger.programme is not None and ledger.programme.arrival is not None:
         within = within_words(names_of(evaluation.study), ledger.programme.arrival)
         out.append(f"What would have been without the programme is read among those who came onto the record {within}.")

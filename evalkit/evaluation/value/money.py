@@ -92,6 +92,7 @@ def value_for_money(
         source = evaluate(source)
     if not isinstance(source, Evaluation):
         raise EvalkitError(f"value_for_money needs a Study or an Evaluation; it got {type(source).__name__}.")
+    source.check_whole("value_for_money")
     chosen = source.study.outcome(outcome)
     prices = Prices(float(discount), price_year, inflation)
     purse = Purse(source.study, chosen, prices)

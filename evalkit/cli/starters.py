@@ -1,4 +1,4 @@
-"""`evalkit new FOLDER`: a commented study file and small tables that run."""
+"""`evalkit new FOLDER` and `evalkit synth NAME`: a study to start from, and one whose truth is known."""
 
 from __future__ import annotations
 
@@ -95,10 +95,7 @@ def starter_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def new(folder: Path = typer.Argument(help="A new folder for the study.")) -> None:
     """Write a commented study.toml and small made-up tables to start from."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OptionError(f"{str(folder)!r} is there already and is not empty. Name a new folder.")
-    from evalkit.cli.new import write_starter
-
+    _check_new(folder)
     file = write_starter(folder)
     screen = output()
     screen.print(f"Wrote {file} and its tables. They run as they are; put your own in their place.", soft_wrap=True)
@@ -106,3 +103,40 @@ def new(folder: Path = typer.Argument(help="A new folder for the study.")) -> No
     screen.print(f"  evalkit audit {file}    (what can be told apart; reads no outcome)", soft_wrap=True)
     screen.print(f"  evalkit plan {file}    (fixes what will be asked, before outcomes are read)", soft_wrap=True)
     screen.print(f"  evalkit run {file} --out reports/{folder.resolve().name}", soft_wrap=True)
+
+
+def _list_knobs(wanted: bool) -> None:
+    if wanted:
+        from evalkit.synthetic.knobs import knob_words
+
+        for name, words in knob_words().items():
+            output().print(f"{name}: {words}", highlight=False)
+        raise typer.Exit
+
+
+def synth(
+    name: str = typer.Argument(help="rough_sleeping, social_prescribing, carers, young_people, pupils or portfolio."),
+    setting: str = typer.Option("realistic", "--setting", help="clean, realistic or hard."),
+    seed: int = typer.Option(1, "--seed", help="The same seed gives the same tables everywhere."),
+    size: float = typer.Option(1.0, "--size", help="Multiple of the people."),
+    knob: list[str] = typer.Option([], "--knob", help="NAME=VALUE, once for each: --knob gap=2 --knob movers=0.1."),
+    knobs: bool = typer.Option(False, "--knobs", callback=_list_knobs, is_eager=True, help="List the knobs and stop."),
+    out: Path = typer.Option(..., "--out", help="A new folder for the study and, beside it, the truth."),
+) -> None:
+    """Write a made-up partnership whose true effects are known."""
+    _check_new(out)
+    from evalkit.synthetic import partnership
+    from evalkit.synthetic.knobs import read_knobs
+
+    made = partnership(name, setting, seed, **read_knobs([*knob, *([] if size == 1 else [f"size={size}"])]))
+    file = made.write(out)
+    screen = output()
+    screen.print(f"Wrote {file} and its tables. The truth lies sealed in {out / 'truth'}.", soft_wrap=True)
+    screen.print("Next:", soft_wrap=True)
+    screen.print(f"  evalkit audit {file}", soft_wrap=True)
+    screen.print(f"  evalkit run {file} --out reports/{out.resolve().name}", soft_wrap=True)
+
+
+def _check_new(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OptionError(f"{str(folder)!r} is there already and is not empty. Name a new folder.")

@@ -1,4 +1,4 @@
-"""`evalkit run STUDY --out FOLDER`: evaluate a study and write its report."""
+"""`evalkit run`, `report`, `verify` and `demo`: from a study file to a report, to other formats, and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 import typer
 
 from evalkit.cli.screen import output, steps
-from evalkit.errors import OptionError
+from evalkit.errors import EvalkitError, OptionError
+
+STUDIES = ("road_safety", "synthetic/rough_sleeping")
 
 
 def run(
@@ -66,3 +68,49 @@ def check_folder(out: Path) -> None:
 def _near(path: Path) -> str:
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def report(
+    folder: Path = typer.Argument(help="The folder of a report."),
+    to: str = typer.Option("html,pdf,docx", "--to", help="Formats, separated by commas: html, pdf, docx."),
+) -> None:
+    """Write a report that was made already as HTML, PDF or Word."""
+    from evalkit.reporting.formats import write_formats
+
+    for path in write_formats(folder, [name.strip() for name in to.split(",") if name.strip()]):
+        output().print(f"Wrote {path}", markup=False, soft_wrap=True)
+
+
+def verify(folder: Path = typer.Argument(help="The folder of a report.")) -> None:
+    """Run a report again from its study file; exit code 1 where anything differs."""
+    from evalkit.reporting.build import verify as run_again
+
+    with steps(1) as work:
+        work.begin("Making the report again")
+        found = run_again(folder)
+        work.done("Done")
+    screen = output()
+    for line in found.lines():
+        screen.print(line, markup=False, soft_wrap=True)
+    if found.same:
+        screen.print("The same, byte for byte, but for the time at which it was made.")
+        return
+    screen.print("This is not the report that the study file gives now.")
+    raise typer.Exit(1)
+
+
+def demo(out: Path = typer.Option(Path("reports"), "--out", help="Folder for the reports.")) -> None:
+    """Evaluate the studies that come with evalkit: traffic-safety laws in 48 US states, and rough sleeping in ten
+    boroughs (synthetic, with a known truth)."""
+    for name in STUDIES:
+        evaluate_and_report(find_study(name), out / Path(name).name)
+
+
+def find_study(name: str) -> Path:
+    """The study file of that name: in the checkout's data folder, else the copy inside the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    places = (package.parent / "data" / name / "study.toml", package / "data" / name / "study.toml")
+    for place in places:
+        if place.is_file():
+            return place
+    raise EvalkitError(f"The demonstration study {name!r} is not there. Looked for {' and '.join(map(str, places))}.")

@@ -1,4 +1,4 @@
-"""`evalkit plan STUDY`: fix what will be asked, and how, before any outcome is read."""
+"""`evalkit audit STUDY` and `evalkit plan STUDY`: what can be said and fixed before any outcome is read."""
 
 from __future__ import annotations
 
@@ -6,8 +6,23 @@ from pathlib import Path
 
 import typer
 
-from evalkit.cli.screen import output
+from evalkit.cli.screen import output, steps
 from evalkit.show.words import count_words
+
+
+def audit(study: Path = typer.Argument(help="A study file, or the folder that holds study.toml.")) -> None:
+    """Say what can be told apart from the dates alone. No outcome is read."""
+    from evalkit.cli.findings import show_separability
+    from evalkit.components import separability
+    from evalkit.study import Study
+
+    with steps(2) as work:
+        work.begin("Reading the study")
+        read = Study.load(study)
+        work.begin("Working out what can be told apart")
+        found = separability(read)
+        work.done("Done")
+    show_separability(read, found)
 
 
 def plan(
