@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from evalkit.figures.inputs import frame_of, in_order, labels_of, study_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words, join_words
 from evalkit.study.calendar import event_bands
+
+if TYPE_CHECKING:
+    from evalkit.study import Study
 
 COLUMNS = ("component", "cluster", "start", "end", "state")
 Band = tuple[str, object, object]
@@ -121,7 +124,7 @@ def _inputs(
     if study is not None and study is source:
         from evalkit.components import separability
 
-        source = separability(study)
+        source = separability(cast("Study", study))
     elif not isinstance(source, pd.DataFrame) and not hasattr(source, "timeline"):
         source = getattr(source, "separability", source)
     table = frame_of(source, "timeline", COLUMNS)
