@@ -13,13 +13,21 @@ from scipy.special import stdtrit
 
 from evalkit.errors import check_choice
 from evalkit.show.words import plural
-
-VERDICTS = ("shown", "likely", "cannot_tell_apart", "cannot_tell", "no_sign", "not_tested")
-STATUSES = ("separable", "additive_only", "bundle_only", "swap_only", "too_few_clusters", "not_tested")
-KINDS = ("share", "count", "score", "log", "money")
-CHECK_STATUSES = ("passed", "failed", "informational")
-BY_PEOPLE_CHECKS = ("passed", "failed", "untestable", "not_needed")
-BUNDLE_KINDS = ("together", "swap", "sum")
+from evalkit.vocabulary import (
+    CHECK_STATUSES,
+    COMBINATION_KINDS,
+    OUTCOME_KINDS,
+    PEOPLE_CHECKS,
+    STATUSES,
+    Better,
+    CheckStatus,
+    CombinationKind,
+    Direction,
+    OutcomeKind,
+    PeopleCheck,
+    Status,
+    VerdictName,
+)
 
 #: Failed main checks are weaknesses, in these words ({place} is the noun for a cluster).
 MAIN_CHECKS = {
@@ -69,7 +77,7 @@ class CheckOutcome:
     """
 
     check: str
-    status: str
+    status: CheckStatus
     words: str = ""
     estimate: float = math.nan
     conf_low: float = math.nan
@@ -91,7 +99,7 @@ class BundleEvidence:
 
     members: tuple[str, ...]
     labels: tuple[str, ...]
-    kind: str = "together"
+    kind: CombinationKind = "together"
     estimate: float = math.nan
     conf_low: float = math.nan
     conf_high: float = math.nan
@@ -106,7 +114,7 @@ class BundleEvidence:
     additive: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("kind", self.kind, BUNDLE_KINDS)
+        check_choice("kind", self.kind, COMBINATION_KINDS)
 
     @property
     def signs(self) -> tuple[float, ...]:
@@ -130,11 +138,11 @@ class Evidence:
 
     component: str
     outcome: str
-    status: str
+    status: Status
     label: str = ""
     outcome_label: str = ""
-    kind: str = "score"
-    better: str = "higher"
+    kind: OutcomeKind = "score"
+    better: Better = "higher"
     matters: float | None = None
     estimate: float = math.nan
     conf_low: float = math.nan
@@ -155,7 +163,7 @@ class Evidence:
     rests_on_matching: bool = False
     unrecorded: bool = False
     by_people: bool = False
-    by_people_check: str = "not_needed"
+    by_people_check: PeopleCheck = "not_needed"
     randomisation_p: float | None = None
     crossed_levels: bool = False
     reason: str = ""
@@ -172,9 +180,9 @@ class Evidence:
 
     def __post_init__(self) -> None:
         check_choice("status", self.status, STATUSES)
-        check_choice("kind", self.kind, KINDS)
+        check_choice("kind", self.kind, OUTCOME_KINDS)
         check_choice("better", self.better, ("higher", "lower"))
-        check_choice("by_people_check", self.by_people_check, BY_PEOPLE_CHECKS)
+        check_choice("by_people_check", self.by_people_check, PEOPLE_CHECKS)
 
     @property
     def name(self) -> str:
@@ -220,8 +228,8 @@ class Verdict:
     the verdict forbids a number; `smallest_detectable` is in the outcome's unit.
     """
 
-    verdict: str
-    direction: str = ""
+    verdict: VerdictName
+    direction: Direction = ""
     reasons: tuple[str, ...] = ()
     smallest_detectable: float = math.nan
     rule: int = 0
@@ -344,7 +352,7 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
     reasons = tuple(w.words for w in (*found, *limited))
     if inside_margin(e):
         reasons += (SMALLER,)
-    direction = "better" if e.good * e.conf_low > 0 else "worse"
+    direction: Direction = "better" if e.good * e.conf_low > 0 else "worse"
     if len(found) > 1:
         return _with_numbers(e, "cannot_tell", 4, reasons, direction)
     return _with_numbers(e, "likely" if found or limited else "shown", 4, reasons, direction)
@@ -366,7 +374,9 @@ def cautions(evidence: Evidence) -> tuple[Weakness, ...]:
     return tuple(w for w in weaknesses(evidence) if w.name not in ("p_adjusted", "p_missing"))
 
 
-def _with_numbers(e: Evidence, verdict: str, rule: int, reasons: tuple[str, ...], direction: str = "") -> Verdict:
+def _with_numbers(
+    e: Evidence, verdict: VerdictName, rule: int, reasons: tuple[str, ...], direction: Direction = ""
+) -> Verdict:
     return Verdict(
         verdict=verdict,
         direction=direction,
