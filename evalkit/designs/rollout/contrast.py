@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.designs.rollout.plan import Comparison, Plan, Use, is_small, read_together, together
+from evalkit.designs.rollout.plan import Comparison, Plan, Use, is_small, together
 from evalkit.designs.rollout.readers import Reader, Term
 from evalkit.designs.rollout.starts import windows_without_each
 from evalkit.inference.replicates import Replicates
@@ -68,10 +68,11 @@ class Contrast:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        return tuple(b for b, _ in self._read([(c, None) for c in read_together(self.plan)]))
+        return tuple(b for b, _ in self._read([(c, None) for c in self.plan]))
 
     def _read(self, uses: list[Use]) -> list[tuple[Block, np.ndarray | None]]:
-        parts = [(part, used) for c, used in uses for part in self.reader.parts(c)]
+        pooled = together(uses) if self.reader.pooled else uses
+        parts = [(part, used) for c, used in pooled for part in self.reader.parts(c)]
         small = len(parts) * self.n_groups * self.n_periods <= SMALL
         return [(self._block(part, small), used) for part, used in parts]
 
@@ -91,7 +92,7 @@ class Contrast:
             elif key in again:
                 uses.append((c, None))
         kept = [(b, None) for b, s in zip(self.blocks, starts, strict=True) if not s & again]
-        return [*kept, *self._read(together(uses))]
+        return [*kept, *self._read(uses)]
 
     def _in_clusters(self, used: np.ndarray, planned: bool) -> np.ndarray:
         """(K, T) from (lines, T) of the plan's states; clusters without a line have the windows as `planned`."""

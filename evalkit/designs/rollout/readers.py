@@ -105,6 +105,11 @@ class Reader(ABC):
         """Whether groups are whole paths of units that are each a cluster."""
         return False
 
+    @property
+    def pooled(self) -> bool:
+        """Whether starts against the same matches may be read as one: the weights of all their means are alike."""
+        return True
+
     def by_cell(self) -> Reader:
         """The same with groups no larger than clusters, as refits and weights of cells need."""
         return self
@@ -171,6 +176,10 @@ class CrossSections(Reader):
     Units need not be seen twice; a unit's observations are summed before they are squared, so that
     people seen in both periods are not counted as strangers. Base periods count alike.
     """
+
+    @property
+    def pooled(self) -> bool:
+        return self.sums.balanced  # else paths have other shares at the base than later, by which effects are averaged
 
     @cached_property
     def later(self) -> tuple[np.ndarray, np.ndarray]:
