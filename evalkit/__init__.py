@@ -39,7 +39,7 @@ _PUBLIC = {
     "TripleDifference": "evalkit.designs:TripleDifference",
     "TwoWayFixedEffects": "evalkit.designs:TwoWayFixedEffects",
     "WeightedComparison": "evalkit.designs:WeightedComparison",
-    "attribute": "evalkit.evaluation.decomposition.attribute:attribute",
+    "attribute": "evalkit.evaluation.programme:attribute",
     "checks": "evalkit.checks",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
@@ -48,7 +48,7 @@ _PUBLIC = {
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
     "synthetic": "evalkit.synthetic",
-    "value_for_money": "evalkit.evaluation.value.money:value_for_money",
+    "value_for_money": "evalkit.evaluation.programme:value_for_money",
 }
 
 __all__ = ["__version__", *_PUBLIC]

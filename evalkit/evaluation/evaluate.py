@@ -91,7 +91,7 @@ def evaluate(
     decisions = decide_all(study, sep, findings, bundles, level)
     statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
-        study, sep, level, seed, plan,
+        study=study, separability=sep, level=level, seed=seed, plan=plan,
         effects=effect_table(findings, level),
         verdicts=verdict_table(decisions, statements),
         bundles=bundle_table(bundles),
