@@ -20,9 +20,18 @@ from evalkit.components.switches import (
     tally,
 )
 from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.rollout.plan import Plan, Rules, expected_noise
+from evalkit.designs.rollout.plan import (
+    Pairs,
+    Plan,
+    Rules,
+    expected_noise,
+    exposure_states,
+    make_pairs,
+    pair_sizes,
+    pair_states,
+    path_sizes,
+)
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import Pairs, exposure_states, make_pairs, pair_sizes, pair_states, path_sizes
 from evalkit.study.paths import OFF, Paths
 
 

@@ -18,8 +18,8 @@ from evalkit.designs import (
     WeightedComparison,
 )
 from evalkit.designs.protocol import Design, StudyLike
-from evalkit.designs.rollout.entry import apart, arrival_gap, by_arrival
 from evalkit.designs.rollout.plan import Plan
+from evalkit.designs.rollout.staggered import apart, arrival_gap, by_arrival
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
 from evalkit.study.paths import Paths
