@@ -11,28 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from evalkit.components.separability import STATUS_SHAPES, STATUS_WORDS
 from evalkit.figures import style
 from evalkit.figures.inputs import frame_of, labels_of
 from evalkit.figures.picture import Words
 from evalkit.show.words import count_words, join_words
 
 WAYS = {"by_time": "time", "by_place": "place", "by_people": "people", "by_dose": "dose"}
-STATUS_WORDS = {
-    "separable": "can be told apart",
-    "additive_only": "only if effects add up",
-    "bundle_only": "only as a bundle",
-    "swap_only": "only as a swap",
-    "too_few_clusters": "too few places",
-    "not_tested": "cannot be tested",
-}
-STATUS_SHAPES = {
-    "separable": "●",
-    "additive_only": "◐",
-    "bundle_only": "∞",
-    "swap_only": "⇄",
-    "too_few_clusters": "○",
-    "not_tested": "–",
-}
 _PAIRS = ("a", "b", *WAYS, "separable")
 
 
