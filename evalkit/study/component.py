@@ -93,12 +93,9 @@ def _component_problems(c: Component) -> Iterator[Problem]:
         yield Problem(f"unit_cost={c.unit_cost!r}", where, "A cost is a number, 0 or more.")
     if c.exposure is not None and c.adoption is not None:
         yield Problem("Both exposure and adoption are given", where, "Keep the column or the dated spells, not both.")
-    if c.bins is not None and not _increasing(c.bins):
+    rising = isinstance(c.bins, tuple) and len(c.bins) > 0 and all(is_number(b) for b in c.bins)
+    if c.bins is not None and not (rising and all(a < b for a, b in pairwise((0, *c.bins)))):
         yield Problem(f"bins={c.bins!r} are not increasing", where, "Give cut points above 0, from low to high.")
-    yield from _card_problems(c, where)
-
-
-def _card_problems(c: Component, where: str) -> Iterator[Problem]:
     if not isinstance(c.card, Mapping):
         yield Problem(f"card={c.card!r} is not a mapping", where, f"Give words by any of: {', '.join(CARD)}.")
         return
@@ -107,12 +104,6 @@ def _card_problems(c: Component, where: str) -> Iterator[Problem]:
             yield Problem(f"The card has no item {key!r}", where, f"The items are: {', '.join(CARD)}.")
         elif not isinstance(words, str):
             yield Problem(f"The card's item {key!r} is {words!r}", where, "Say it in words.")
-
-
-def _increasing(bins: object) -> bool:
-    if not isinstance(bins, tuple) or not bins or not all(is_number(b) for b in bins):
-        return False
-    return bins[0] > 0 and all(a < b for a, b in pairwise(bins))
 
 
 @dataclass(frozen=True)

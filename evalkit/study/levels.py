@@ -13,21 +13,13 @@ from evalkit.study.index import Index, match, per_unit, sorted_codes
 from evalkit.study.paths import Level
 
 
-def unit_level(name: str, index: Index) -> Level:
-    """The level at which every unit is its own cluster (the stays of a mover share one)."""
-    n = len(index.units)
-    if index.origin is None:
-        return Level(name, np.arange(n), index.units)
-    first = np.flatnonzero(np.diff(index.origin, prepend=-1))
-    return Level(name, index.origin, index.units[first])
-
-
 def read_level(name: str, columns: Columns, index: Index, unit: str) -> Level:
-    """A level from a column that is fixed within each row of the grid."""
-    if name == unit:
-        return unit_level(name, index)
-    codes, names = sorted_codes(*key_array(per_unit(name, columns, index, unit)))
-    return Level(name, codes, names)
+    """A level from a column that is fixed within each row of the grid; the stays of a mover share their unit's code."""
+    if name != unit:
+        return Level(name, *sorted_codes(*key_array(per_unit(name, columns, index, unit))))
+    if index.origin is None:
+        return Level(name, np.arange(len(index.units)), index.units)
+    return Level(name, index.origin, index.units[np.flatnonzero(np.diff(index.origin, prepend=-1))])
 
 
 def split_stays(index: Index, codes: list[np.ndarray]) -> tuple[Index, int]:
@@ -38,23 +30,20 @@ def split_stays(index: Index, codes: list[np.ndarray]) -> tuple[Index, int]:
     """
     moves = np.zeros(len(index.units), dtype=bool)
     for column in codes:
-        moves |= index.changes(column)
+        moves |= index.changes(column).any(axis=1)
     if not moves.any():
         return index, 0
-    position = index.rows
-    movers = np.flatnonzero(moves)
-    held = position[movers]
+    movers, kept = np.flatnonzero(moves), np.flatnonzero(~moves)
+    held = index.rows[movers]
     run = _runs(held, codes)
-    kept = np.flatnonzero(~moves)
-    parts, owners, turn = [position[kept]], [kept], [np.zeros(len(kept), dtype=np.intp)]
+    parts, owners = [index.rows[kept]], [kept]
     for r in range(int(run.max()) + 1):
         inside = (run == r) & (held >= 0)
         have = inside.any(axis=1)
         parts.append(np.where(inside, held, -1)[have])
         owners.append(movers[have])
-        turn.append(np.full(int(have.sum()), r))
-    owner, stay = np.concatenate(owners), np.concatenate(turn)
-    order = np.lexsort((stay, owner))
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")  # the stays of a unit come in the order of their runs
     return Index(index.units[owner[order]], index.keys, np.concatenate(parts)[order], owner[order]), len(movers)
 
 

@@ -78,10 +78,9 @@ class Register:
             where = f"component {c.name!r}"
             needed += [(self.exposure_of(c, columns), f"exposure of {where}"), (c.reach, f"reach of {where}")]
             if c.assigned_at is not None:
-                own = self.home_of(c) == c.assigned_at
-                needed.append(
-                    (self.home_of(c), f"assigned_at of {where}" if own else f"level {c.assigned_at!r} leads to it")
-                )
+                home = self.home_of(c)
+                role = f"assigned_at of {where}" if home == c.assigned_at else f"level {c.assigned_at!r} leads to it"
+                needed.append((home, role))
         needed += [(link.to, f"level {name!r} leads to it") for name, link in self.levels.items()]
         return list(dict.fromkeys((name, role) for name, role in needed if name is not None))
 
@@ -123,10 +122,10 @@ def links_of(given: Mapping[str, Links | Mapping] | None, problems: list[Problem
     """Levels reached by links, from `Links` or mappings; problems pile up."""
     made = {}
     for name, link in (given or {}).items():
+        if isinstance(link, Mapping) and {"links", "to"} <= set(link):
+            link = Links(link["links"], link["to"])
         if isinstance(link, Links):
             made[name] = link
-        elif isinstance(link, Mapping) and {"links", "to"} <= set(link):
-            made[name] = Links(link["links"], link["to"])
         else:
             advice = "Give Links(table, to='column') or {'links': table, 'to': 'column'}."
             problems.append(Problem(f"Level {name!r} is {link!r}", "levels", advice))
