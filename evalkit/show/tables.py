@@ -1,8 +1,7 @@
 """One table for every reader: HTML that a screen reader can walk, aligned text, CSV.
 
-A `Table` holds words, already formatted. The first column names the row. Every
-header has a scope, no header is empty, and a wide table scrolls inside a region
-that the keyboard can reach.
+A `Table` holds words, already formatted. The first column names the row. Every header has a scope, no header is empty,
+and a wide table scrolls inside a region that the keyboard can reach.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import textwrap
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ class Table:
 
     def to_html(self) -> str:
         """The table as HTML: caption, scopes, row headers, inside a focusable region."""
-        return _region(self)
+        return _html(self)
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -138,58 +138,34 @@ def plain(value: object) -> str:
     return str(value)
 
 
-# ------------------------------------------------------------------ HTML
+def _html(table: Table) -> str:
+    """The table inside its region; where rows become cards, roles and labels say what the look no longer does."""
 
+    def role(name: str) -> str:
+        return f' role="{name}"' if table.cards else ""
 
-def _region(table: Table) -> str:
-    label = html.escape(table.caption, quote=True)
+    right = [' class="number"' if n else "" for n in table.numeric or (False,) * len(table.columns)]
+    heads = [html.escape(c) for c in table.columns]
+    labels = [f' data-label="{c}"' if table.cards else "" for c in heads]
+    head = "".join(f'<th scope="col"{role("columnheader")}{n}>{c}</th>' for c, n in zip(heads, right, strict=True))
+    body = []
+    for i, (first, *rest) in enumerate(table.rows):
+        ident = f' id="{html.escape(f"{table.name}-{table.keys[i]}")}"' if table.keys and table.name else ""
+        cells = "".join(
+            f"<td{role('cell')}{label}{n}>{value.to_html()}</td>"
+            for value, label, n in zip(rest, labels[1:], right[1:], strict=True)
+        )
+        named = f'<th scope="row"{role("rowheader")}>{first.to_html()}</th>'
+        body.append(f"<tr{role('row')}{ident}>{named}{cells}</tr>")
     ident = f' id="{html.escape(table.name)}"' if table.name else ""
     kind = ' class="cards"' if table.cards else ""
-    role = ' role="table"' if table.cards else ""
     note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
     return (
-        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">'
-        f"<table{ident}{kind}{role}><caption>{html.escape(table.caption)}</caption>"
-        f"{_head(table)}{_body(table)}</table></div>{note}"
+        f'<div class="scroll" role="region" aria-label="{html.escape(table.caption)}" tabindex="0">'
+        f"<table{ident}{kind}{role('table')}><caption>{html.escape(table.caption)}</caption>"
+        f"<thead{role('rowgroup')}><tr{role('row')}>{head}</tr></thead>"
+        f"<tbody{role('rowgroup')}>{''.join(body)}</tbody></table></div>{note}"
     )
-
-
-def _head(table: Table) -> str:
-    group, row, cell = (' role="rowgroup"', ' role="row"', ' role="columnheader"') if table.cards else ("", "", "")
-    number = _numeric(table)
-    cells = "".join(
-        f'<th scope="col"{cell}{_right(number[j])}>{html.escape(c)}</th>' for j, c in enumerate(table.columns)
-    )
-    return f"<thead{group}><tr{row}>{cells}</tr></thead>"
-
-
-def _body(table: Table) -> str:
-    group = ' role="rowgroup"' if table.cards else ""
-    rows = "".join(_row(table, i) for i in range(len(table.rows)))
-    return f"<tbody{group}>{rows}</tbody>"
-
-
-def _row(table: Table, i: int) -> str:
-    row, head, cell = (' role="row"', ' role="rowheader"', ' role="cell"') if table.cards else ("", "", "")
-    number = _numeric(table)
-    ident = f' id="{html.escape(f"{table.name}-{table.keys[i]}")}"' if table.keys and table.name else ""
-    first, *rest = table.rows[i]
-    parts = [f'<th scope="row"{head}>{first.to_html()}</th>']
-    for j, value in enumerate(rest, 1):
-        label = f' data-label="{html.escape(table.columns[j])}"' if table.cards else ""
-        parts.append(f"<td{cell}{label}{_right(number[j])}>{value.to_html()}</td>")
-    return f"<tr{row}{ident}>{''.join(parts)}</tr>"
-
-
-def _numeric(table: Table) -> tuple[bool, ...]:
-    return table.numeric or (False,) * len(table.columns)
-
-
-def _right(numeric: bool) -> str:
-    return ' class="number"' if numeric else ""
-
-
-# ------------------------------------------------------------------ text
 
 
 def display_width(text: str) -> int:
@@ -214,25 +190,13 @@ def column_widths(table: Table, width: int) -> list[int]:
 
 def _text(table: Table, width: int) -> str:
     widths = column_widths(table, width)
-    number = _numeric(table)
     lines = textwrap.wrap(table.caption, width)
-    rows = [list(table.columns)] + [[c.text for c in row] for row in table.rows]
-    for i, row in enumerate(rows):
-        lines += _text_row(row, widths, number)
-        if i == 0:
+    for row in (table.columns, *([c.text for c in cells] for cells in table.rows)):
+        wrapped = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
+        for parts in zip_longest(*wrapped, fillvalue=""):
+            gaps = [" " * max(w - display_width(text), 0) for text, w in zip(parts, widths, strict=True)]
+            right = table.numeric or (False,) * len(parts)
+            lines.append("  ".join(g + t if n else t + g for t, g, n in zip(parts, gaps, right, strict=True)))
+        if row is table.columns:
             lines.append("  ".join("-" * w for w in widths))
     return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
-def _text_row(row: Sequence[str], widths: Sequence[int], number: Sequence[bool]) -> list[str]:
-    wrapped = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
-    height = max(len(lines) for lines in wrapped)
-    out = []
-    for k in range(height):
-        parts = []
-        for lines, w, right in zip(wrapped, widths, number, strict=True):
-            text = lines[k] if k < len(lines) else ""
-            gap = " " * max(w - display_width(text), 0)
-            parts.append(gap + text if right else text + gap)
-        out.append("  ".join(parts))
-    return out

@@ -151,34 +151,33 @@ def complete(values: np.ndarray, every: float) -> tuple[np.ndarray, np.ndarray] 
 
     None when the given periods are not a whole number of steps apart.
     """
-    kind = calendar_kind(values)
-    start = period_positions(values)
+    kind, start = calendar_kind(values), period_positions(values)
     steps = (start - start[0]) / every
     place = np.round(steps).astype(np.intp)
     if np.abs(steps - place).max() > 1e-6 or len(np.unique(place)) < len(place):
         return None
     if len(place) == place[-1] + 1:
         return values, place
-    line = start[0] + every * np.arange(place[-1] + 1)
-    made = np.array([_name(x, kind, values[0]) for x in line], dtype=object)
+    made = np.empty(place[-1] + 1, dtype=object)
+    made[:] = [_name(start[0] + every * i, kind, values[0]) for i in range(len(made))]
     made[place] = values
     return (made.astype(values.dtype) if values.dtype != object else made), place
 
 
 def _name(position: float, kind: str, like: object) -> object:
     """The period at a position, written like the others."""
-    if kind == "day":
-        stamp = pd.Timestamp("1970-01-01") + pd.Timedelta(days=position)
-        if isinstance(like, str):
-            return stamp.strftime("%Y-%m-%d")
-        return pd.Period(stamp, freq=like.freq) if isinstance(like, pd.Period) else stamp.to_datetime64()
-    frequency, a_year = _FREQUENCY[kind]
     if kind == "number" and not isinstance(like, pd.Period):
         return f"{position:g}" if isinstance(like, str) else position
-    period = pd.Period(ordinal=round(position) - 1970 * a_year, freq=frequency)
+    if kind == "day":
+        stamp = pd.Timestamp("1970-01-01") + pd.Timedelta(days=position)
+        form = "%Y-%m-%d"
+    else:
+        frequency, a_year = _FREQUENCY[kind]
+        stamp = pd.Period(ordinal=round(position) - 1970 * a_year, freq=frequency).start_time
+        form = "%Y-%m" if kind == "month" else f"%YQ{stamp.quarter}"
     if isinstance(like, pd.Period):
-        return pd.Period(period.start_time, freq=like.freq)
-    return f"{period.year:04d}-{period.month:02d}" if kind == "month" else f"{period.year:04d}Q{period.quarter}"
+        return pd.Period(stamp, freq=like.freq)
+    return stamp.strftime(form) if isinstance(like, str) or kind != "day" else stamp.to_datetime64()
 
 
 @dataclass(frozen=True)

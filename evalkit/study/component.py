@@ -30,9 +30,8 @@ class Component:
     name: short name, used in every table.
     label: words for people; the name when not given.
     exposure: column of the panel with 0/1 or a dose, never missing in a row.
-    adoption: dated spells instead (a frame or the path of one): level_id, start and
-        optionally end (missing: still on), dose, certainty, component. Half-open
-        [start, end), so `end` is the first moment at which it is off.
+    adoption: dated spells instead (a frame or the path of one): level_id, start and optionally end (missing: still on),
+        dose, certainty, component. Half-open [start, end), so `end` is the first moment at which it is off.
     assigned_at: column naming the level at which somebody decided; default the
         study's cluster, or the unit when there is none.
     reach: 0/1 column, fixed for a unit: whom the component can reach at all.
@@ -113,8 +112,7 @@ class Outcome:
     label: words for people; the column when not given.
     kind: how its effects are said: "share" (0 to 1), "count", "score", "log" or "money".
     better: "higher" or "lower".
-    matters: the smallest effect worth having, in the column's own unit; without it
-        a lack of effect is never claimed.
+    matters: the smallest effect worth having, in the column's own unit; without it a lack of effect is never claimed.
 
     Raises `OptionError` that lists everything wrong with the choices.
     """

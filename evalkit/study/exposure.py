@@ -139,8 +139,7 @@ def _column_table(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(G, T) exposure of each group, and (m, 2) cells in which its units disagree.
 
-    values: (N,) one a row of the panel. group: (n,) group of each unit; None when
-    each unit is its own.
+    values: (N,) one a row of the panel. group: (n,) group of each unit; None when each unit is its own.
     """
     grid, seen = index.grid(values), index.seen
     if group is None:

@@ -1,7 +1,6 @@
 """Where the rows are: a frame, anything with an Arrow stream, CSV or Parquet files.
 
-A source gives its columns one at a time, so that no column is read before it is
-asked for.
+A source gives its columns one at a time, so that no column is read before it is asked for.
 """
 
 from __future__ import annotations
@@ -108,10 +107,8 @@ def open_source(panel: Table | Source, where: str = "the panel") -> Source:
         return _open_files(str(panel), where)
     if hasattr(panel, "__arrow_c_stream__"):
         return FrameSource(pa.table(panel).to_pandas(), where)
-    raise StudyError(
-        f"{where} is a {type(panel).__name__}. Give a DataFrame (pandas, polars or another with an Arrow stream) "
-        "or the path of CSV or Parquet files."
-    )
+    advice = "Give a DataFrame (pandas, polars or another with an Arrow stream) or the path of CSV or Parquet files."
+    raise StudyError(f"{where} is a {type(panel).__name__}. {advice}")
 
 
 def read_table(table: Table | Source, where: str) -> pd.DataFrame:
@@ -126,12 +123,9 @@ def read_table(table: Table | Source, where: str) -> pd.DataFrame:
 def _open_files(pattern: str, where: str) -> FileSource:
     found = [] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))
     files = tuple(Path(p) for p in found) or (Path(pattern),)
-    missing = [f for f in files if not f.is_file()]
-    if missing:
-        raise StudyError(
-            f"{where}: there is no file {str(missing[0])!r}. "
-            "Check the path; globs such as 'panel/*.parquet' are read too."
-        )
+    if missing := [f for f in files if not f.is_file()]:
+        advice = "Check the path; globs such as 'panel/*.parquet' are read too."
+        raise StudyError(f"{where}: there is no file {str(missing[0])!r}. {advice}")
     columns, *others = (_read_columns(file, None, where) for file in files)
     for file, have in zip(files[1:], others, strict=True):
         if odd := sorted(set(have.columns) ^ set(columns.columns)):
@@ -186,8 +180,7 @@ def say_rows(source: Source, rows: np.ndarray) -> str:
 def numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """A column as numbers, and the positions of entries that are text or the like.
 
-    Whole numbers and booleans keep their own type (no copy); everything else
-    becomes float64 with NaN where missing.
+    Whole numbers and booleans keep their own type (no copy); everything else becomes float64 with NaN where missing.
     """
     none = np.empty(0, dtype=np.intp)
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iubf":

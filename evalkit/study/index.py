@@ -21,10 +21,9 @@ from evalkit.study.frame import Columns, Source, key_array, numbers, say_rows, w
 class Index:
     """Which row holds which unit and period.
 
-    units: (n,) unit ids in order. keys: (T,) distinct period values as they stand in
-    the panel, in order. position: (n, T) row of the panel, -1 where there is none;
-    None when row i * T + t is simply the (i, t)-th. origin: (n,) number of the unit,
-    when units were split into stays.
+    units: (n,) unit ids in order. keys: (T,) distinct period values as they stand in the panel, in order. position: (n,
+    T) row of the panel, -1 where there is none; None when row i * T + t is simply the (i, t)-th. origin: (n,) number of
+    the unit, when units were split into stays.
     """
 
     units: np.ndarray
@@ -227,8 +226,7 @@ def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -
 def read_outcome(column: str, source: Source, index: Index) -> np.ndarray:
     """(n, T) float64 values of an outcome, NaN where missing or not seen; read-only.
 
-    Raises `OutcomeError` naming the column and the first five rows that are text or
-    infinite.
+    Raises `OutcomeError` naming the column and the first five rows that are text or infinite.
     """
     if column not in source.columns:
         known = suggest(column, [str(c) for c in source.columns], "The columns are")

@@ -1,8 +1,7 @@
 """Exposure paths and cells: who was exposed to what, when, without any outcome.
 
-A *path* is the effective exposure (exposure times reach) of a unit to every
-component in every period. Units share paths; designs and separability see paths
-and the rows that exist, never an outcome.
+A *path* is the effective exposure (exposure times reach) of a unit to every component in every period. Units share
+paths; designs and separability see paths and the rows that exist, never an outcome.
 """
 
 from __future__ import annotations
@@ -103,9 +102,8 @@ class Paths:
     units: (n,) ids (a unit that moves between clusters has one row a stay).
     periods: (T,) values as the user knows them, in order.
     path: (n,) index of each unit's path.
-    state: (P, T, K) int16. 0 off; 1, 2, ... on (the bin of the dose, or its rank);
-        -1, -2, ... part-way, neither off nor on, one code for each part value;
-        UNKNOWN where no row says.
+    state: (P, T, K) int16. 0 off; 1, 2, ... on (the bin of the dose, or its rank); -1, -2, ... part-way, neither off
+        nor on, one code for each part value; UNKNOWN where no row says.
     reach: (P, K) whether the component can reach these units at all.
     levels: every level by name; each holds one code a unit.
     assigned_at: level at which each component was decided.

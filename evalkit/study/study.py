@@ -139,8 +139,7 @@ class Study(Register):
     def covariate_values(self, names: Iterable[str] | None = None) -> np.ndarray:
         """(n, T, q) covariates in the row order of `paths`, NaN where not seen.
 
-        Columns of the people are repeated over the periods. Raises `StudyError` for
-        text or infinite values.
+        Columns of the people are repeated over the periods. Raises `StudyError` for text or infinite values.
         """
         wanted = self.covariates if names is None else tuple(names)
         return read_covariates(wanted, Columns(self.source, self.people), self._opened.index, self.unit)
