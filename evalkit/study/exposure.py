@@ -145,16 +145,13 @@ def _column_table(
     if group is None:
         return grid, np.empty((0, 2), dtype=np.intp)
     if seen is None:
-        member = np.zeros(n_groups, dtype=np.intp)
-        member[group[::-1]] = np.arange(len(group))[::-1]
-        table = grid[member]
-        differs = grid != table[group]
+        table = grid[np.unique(group, return_index=True)[1]]
     else:
         i, t = np.nonzero(seen)
         table = np.full((n_groups, grid.shape[1]), np.nan)
         table[group[i], t] = grid[i, t]
-        differs = seen & (grid != table[group])
-    i, t = np.nonzero(differs)
+    differs = grid != table[group]
+    i, t = np.nonzero(differs if seen is None else seen & differs)
     return table, np.unique(np.column_stack([group[i], t]), axis=0)
 
 

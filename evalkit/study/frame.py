@@ -260,15 +260,14 @@ def check_numbers(
     """
     values, text = numbers(series)
     gone = np.setdiff1d(np.flatnonzero(np.isnan(values)), text) if values.dtype.kind == "f" else text[:0]
+    advice = "Missing is not 0: fill these in or leave the rows out."
     wrong = (
         (text, f"holds text such as {series.iloc[text[0]]!r}" if len(text) else "", "Write numbers only."),
-        (
-            gone,
-            f"is missing in {count_words(len(gone), 'row')}",
-            "Missing is not 0: fill these in or leave the rows out.",
-        ),
+        (gone, f"is missing in {count_words(len(gone), 'row')}", advice),
         (np.flatnonzero(np.isinf(values)), "is infinite", "Write finite numbers."),
         (np.flatnonzero(values < 0), "is negative", "Use 0 or more."),
     )
-    problems = [Problem(f"{role} {name!r} {what}", say(rows), advice) for rows, what, advice in wrong if len(rows)]
+    problems = [
+        Problem(f"{role} {name!r} {what}", say(rows), next_step) for rows, what, next_step in wrong if len(rows)
+    ]
     return (None if problems else values), problems

@@ -142,9 +142,7 @@ def _check_order(
 
 def unsure(table: pd.DataFrame) -> np.ndarray:
     """(r,) whether the date of a spell is no surer than a quarter of a year."""
-    if "certainty" not in table.columns:
-        return np.zeros(len(table), dtype=bool)
-    return table["certainty"].isin(("quarter", "guessed")).to_numpy()
+    return table.get("certainty", pd.Series("", table.index)).isin(("quarter", "guessed")).to_numpy()
 
 
 def _reread(

@@ -213,6 +213,5 @@ class Study(Register):
 
 def _positions(chosen: _Chosen, size: int) -> np.ndarray:
     """A mask, positions, a slice or None (everything) as positions."""
-    if chosen is None or isinstance(chosen, slice):
-        return np.arange(size)[chosen or slice(None)]
-    return np.arange(size)[np.asarray(chosen)]
+    whole = slice(None) if chosen is None else chosen
+    return np.arange(size)[whole if isinstance(whole, slice) else np.asarray(whole)]

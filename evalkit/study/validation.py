@@ -88,7 +88,20 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
 def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
     """Problems that can be seen without reading a row: names, columns, contradictions."""
     register, columns = reading.register, reading.columns
-    _check_components(reading)
+    names = [c.name for c in register.components]
+    if not names:
+        reading.add("There are no components", "components", "Name at least one, for example components=['nurse'].")
+    for name in sorted({n for n in names if names.count(n) > 1}):
+        reading.add(f"Component {name!r} is there {names.count(name)} times", "components", "Give each its own name.")
+    for c in register.components:
+        where = f"component {c.name!r}"
+        if c.replaces is not None and c.replaces not in names:
+            known = suggest(str(c.replaces), names, "The components are")
+            reading.add(f"It replaces {c.replaces!r}, which is not a component", where, known)
+        if c.replaces is not None and c.replaces == c.name:
+            reading.add("It replaces itself", where, "Name the component that it takes over from.")
+        if register.exposure_of(c, columns) is None and not c.by_spells and not c.always_on:
+            reading.add("It has neither exposure nor adoption", where, "Name a 0/1 column or give dated spells.")
     reading.problems.extend(columns.absent(name, role) for name, role in needed if not columns.has(name))
     exposures = [(register.exposure_of(c, columns), f"exposure of component {c.name!r}") for c in register.components]
     for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
@@ -100,23 +113,6 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
 
 def _is_step(every: object) -> bool:
     return isinstance(every, int | float) and not isinstance(every, bool) and every > 0
-
-
-def _check_components(reading: _Reading) -> None:
-    names = [c.name for c in reading.register.components]
-    if not names:
-        reading.add("There are no components", "components", "Name at least one, for example components=['nurse'].")
-    for name in sorted({n for n in names if names.count(n) > 1}):
-        reading.add(f"Component {name!r} is there {names.count(name)} times", "components", "Give each its own name.")
-    for c in reading.register.components:
-        where = f"component {c.name!r}"
-        if c.replaces is not None and c.replaces not in names:
-            known = suggest(str(c.replaces), names, "The components are")
-            reading.add(f"It replaces {c.replaces!r}, which is not a component", where, known)
-        if c.replaces is not None and c.replaces == c.name:
-            reading.add("It replaces itself", where, "Name the component that it takes over from.")
-        if reading.register.exposure_of(c, reading.columns) is None and not c.by_spells and not c.always_on:
-            reading.add("It has neither exposure nor adoption", where, "Name a 0/1 column or give dated spells.")
 
 
 def _check_grid(reading: _Reading, fixed: dict[str, np.ndarray], grid: Index | None) -> Index:
