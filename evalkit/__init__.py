@@ -39,7 +39,7 @@ _PUBLIC = {
     "TripleDifference": "evalkit.designs.rollout.triple:TripleDifference",
     "TwoWayFixedEffects": "evalkit.designs.regression.twoway:TwoWayFixedEffects",
     "WeightedComparison": "evalkit.designs.people.weighted:WeightedComparison",
-    "attribute": "evalkit.evaluation.decomposition.attribute:attribute",
+    "attribute": "evalkit.evaluation.programme:attribute",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
     "plot": "evalkit.figures",
@@ -47,7 +47,7 @@ _PUBLIC = {
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
     "synthetic": "evalkit.synthetic",
-    "value_for_money": "evalkit.evaluation.value.money:value_for_money",
+    "value_for_money": "evalkit.evaluation.programme:value_for_money",
 }
 
 __all__ = ["__version__", *_PUBLIC]

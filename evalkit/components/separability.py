@@ -13,7 +13,7 @@ from evalkit.components.cure import CURES, cures
 from evalkit.components.estimable import Combination, combinations_of
 from evalkit.components.facts import Facts, overlap
 from evalkit.components.status import Audit, make_audit
-from evalkit.components.wording import circuit_words, combination_words, names_of
+from evalkit.components.wording import WithPaths, circuit_words, combination_words, names_of
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import full_stop
 from evalkit.study.paths import UNKNOWN, Paths
@@ -149,7 +149,7 @@ class Separability:
         return [quote(n) for n in notes] if escape else notes
 
 
-def separability(study: Any) -> Separability:
+def separability(study: WithPaths) -> Separability:
     """What can be told apart in `study`, from exposures and from which rows exist; no outcome is read.
 
     study: anything with `paths` (and, for words, `components`, `period`). See design

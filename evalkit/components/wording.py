@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from evalkit.components.estimable import Circuit
 from evalkit.show.words import join_words, noun_from_column, number_in_words, of_people, plural, quoted
 from evalkit.study.paths import Paths
+from evalkit.vocabulary import CombinationKind
 
 _NAMELESS = ("id", "unit", "row", "index", "key", "")
 
@@ -62,9 +63,17 @@ class Names:
         return f"{number:,} {self.period if number == 1 else self.periods}"
 
 
-def names_of(study: Any) -> Names:
+class WithPaths(Protocol):
+    """What can be audited: exposure paths; for words also the components, period, unit and settings of a Study."""
+
+    @property
+    def paths(self) -> Paths:
+        """Exposure paths, no outcome."""
+
+
+def names_of(study: WithPaths) -> Names:
     """Names from a study; the components' own names where the study has no labels."""
-    paths: Paths = study.paths
+    paths = study.paths
     labels = {c.name: c.label for c in getattr(study, "components", ())}
     period = getattr(study, "period", None) or "period"
     return Names(
@@ -75,7 +84,7 @@ def names_of(study: Any) -> Names:
     )
 
 
-def _person(study: Any, paths: Paths) -> str:
+def _person(study: WithPaths, paths: Paths) -> str:
     """What one of the people is called whom the rows are about; '' where no rule protects them."""
     level = paths.levels.get(paths.cluster)
     protected = (getattr(study, "settings", None) or {}).get("disclosure")
@@ -196,7 +205,7 @@ def _absorbed_at_one_time(on: np.ndarray) -> str:
     return "people whom the same components can reach all had it, or all did not"
 
 
-def combination_words(members: Sequence[int], weights: Sequence[float], kind: str, names: Names) -> str:
+def combination_words(members: Sequence[int], weights: Sequence[float], kind: CombinationKind, names: Names) -> str:
     """What is identified, as a clause."""
     if kind == "together":
         return f"only {names.all(members)} together can be judged"

@@ -18,7 +18,7 @@ from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths
 from evalkit.verdicts.rules import BundleEvidence
-from evalkit.vocabulary import COMBINATION
+from evalkit.vocabulary import COMBINATION, CombinationKind
 
 EITHER = " (either)"
 
@@ -104,8 +104,6 @@ class BundleRun:
 
 def run_bundles(study: Study, sep: Separability, outcome: Outcome, choices: Choices, level: float) -> list[BundleRun]:
     """Each row of `sep.bundles`, by the first way that gives a number."""
-    if not len(sep.bundles):
-        return []
     scene = _Scene(study, make_audit(study.paths, names_of(study)), outcome, choices)
     return [_run_bundle(scene, plain, level) for plain in _plain(study, sep)]
 
@@ -113,7 +111,8 @@ def run_bundles(study: Study, sep: Separability, outcome: Outcome, choices: Choi
 def _plain(study: Study, sep: Separability) -> Iterator[BundleEvidence]:
     """Identified combinations without a number yet; of a swap, what starts is gained and what stops is lost."""
     for _, row in sep.bundles.iterrows():
-        members, weights, kind = tuple(row["members"]), tuple(float(w) for w in row["weights"]), str(row["kind"])
+        members, weights = tuple(row["members"]), tuple(float(w) for w in row["weights"])
+        kind: CombinationKind = row["kind"]
         if kind == "swap" and len(members) == 2 and newer(study.paths, *members)[0] != positive(members, weights):
             weights = tuple(-w for w in weights)
         labels = tuple(study.component(m).label for m in members)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -166,10 +166,9 @@ class Run:
         return self.one if self.one is not None and np.isfinite(self.one.value[0]) else None
 
 
-def with_options(design: Any, **options: object) -> Design:
+def with_options(design: Design, **options: object) -> Design:
     """A design with some of its options changed; `TypeError` for those that it does not have."""
-    changed: Design = replace(design, **options)
-    return changed
+    return cast(Design, replace(cast(Any, design), **options))
 
 
 def run_design(design: Design, study: StudyLike, component: str) -> tuple[Estimate | None, str]:
