@@ -27,7 +27,7 @@ _PUBLIC = {
     "EvalkitWarning": "evalkit.errors:EvalkitWarning",
     "Imputation": "evalkit.designs.regression.imputation:Imputation",
     "Interval": "evalkit.inference:Interval",
-    "Links": "evalkit.study.levels:Links",
+    "Links": "evalkit.study.register:Links",
     "MatchedComparison": "evalkit.designs.people.matched:MatchedComparison",
     "Money": "evalkit.study.money:Money",
     "Outcome": "evalkit.study:Outcome",

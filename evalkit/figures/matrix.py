@@ -81,7 +81,7 @@ def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
     alt = f"Matrix of {count_words(len(status), 'component')}: "
     alt += f"{int(table['separable'].sum())} of {count_words(len(table), 'pair')} can be told apart."
     for kind, words in STATUS_WORDS.items():
-        members = [names.get(c, c) for c, s in status.items() if s == kind]
+        members = [names.get(c, str(c)) for c, s in status.items() if s == kind]
         alt += f" {words[:1].upper()}{words[1:]}: {join_words(members)}." if members else ""
     reasons = dict(zip(components["component"], components["reason"], strict=True))
     lines = []

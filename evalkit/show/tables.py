@@ -69,7 +69,32 @@ class Table:
 
     def to_html(self) -> str:
         """The table as HTML: caption, scopes, row headers, inside a focusable region."""
-        return _html(self)
+
+        def role(name: str) -> str:
+            return f' role="{name}"' if self.cards else ""
+
+        right = [' class="number"' if n else "" for n in self.numeric or (False,) * len(self.columns)]
+        heads = [html.escape(c) for c in self.columns]
+        labels = [f' data-label="{c}"' if self.cards else "" for c in heads]
+        head = "".join(f'<th scope="col"{role("columnheader")}{n}>{c}</th>' for c, n in zip(heads, right, strict=True))
+        body = []
+        for i, (first, *rest) in enumerate(self.rows):
+            ident = f' id="{html.escape(f"{self.name}-{self.keys[i]}")}"' if self.keys and self.name else ""
+            cells = "".join(
+                f"<td{role('cell')}{label}{n}>{value.to_html()}</td>"
+                for value, label, n in zip(rest, labels[1:], right[1:], strict=True)
+            )
+            named = f'<th scope="row"{role("rowheader")}>{first.to_html()}</th>'
+            body.append(f"<tr{role('row')}{ident}>{named}{cells}</tr>")
+        ident = f' id="{html.escape(self.name)}"' if self.name else ""
+        kind = ' class="cards"' if self.cards else ""
+        note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
+        return (
+            f'<div class="scroll" role="region" aria-label="{html.escape(self.caption)}" tabindex="0">'
+            f"<table{ident}{kind}{role('table')}><caption>{html.escape(self.caption)}</caption>"
+            f"<thead{role('rowgroup')}><tr{role('row')}>{head}</tr></thead>"
+            f"<tbody{role('rowgroup')}>{''.join(body)}</tbody></table></div>{note}"
+        )
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -79,7 +104,17 @@ class Table:
 
     def to_text(self, width: int = 80) -> str:
         """The table as aligned lines no wider than `width`, for a terminal; long cells wrap."""
-        return _text(self, width)
+        widths = column_widths(self, width)
+        lines = textwrap.wrap(self.caption, width)
+        for row in (self.columns, *([c.text for c in cells] for cells in self.rows)):
+            wrapped = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
+            for parts in zip_longest(*wrapped, fillvalue=""):
+                gaps = [" " * max(w - display_width(text), 0) for text, w in zip(parts, widths, strict=True)]
+                right = self.numeric or (False,) * len(parts)
+                lines.append("  ".join(g + t if n else t + g for t, g, n in zip(parts, gaps, right, strict=True)))
+            if row is self.columns:
+                lines.append("  ".join("-" * w for w in widths))
+        return "\n".join(line.rstrip() for line in lines) + "\n"
 
     def to_csv(self) -> str:
         """The words of the table as CSV with Unix line ends."""
@@ -138,36 +173,6 @@ def plain(value: object) -> str:
     return str(value)
 
 
-def _html(table: Table) -> str:
-    """The table inside its region; where rows become cards, roles and labels say what the look no longer does."""
-
-    def role(name: str) -> str:
-        return f' role="{name}"' if table.cards else ""
-
-    right = [' class="number"' if n else "" for n in table.numeric or (False,) * len(table.columns)]
-    heads = [html.escape(c) for c in table.columns]
-    labels = [f' data-label="{c}"' if table.cards else "" for c in heads]
-    head = "".join(f'<th scope="col"{role("columnheader")}{n}>{c}</th>' for c, n in zip(heads, right, strict=True))
-    body = []
-    for i, (first, *rest) in enumerate(table.rows):
-        ident = f' id="{html.escape(f"{table.name}-{table.keys[i]}")}"' if table.keys and table.name else ""
-        cells = "".join(
-            f"<td{role('cell')}{label}{n}>{value.to_html()}</td>"
-            for value, label, n in zip(rest, labels[1:], right[1:], strict=True)
-        )
-        named = f'<th scope="row"{role("rowheader")}>{first.to_html()}</th>'
-        body.append(f"<tr{role('row')}{ident}>{named}{cells}</tr>")
-    ident = f' id="{html.escape(table.name)}"' if table.name else ""
-    kind = ' class="cards"' if table.cards else ""
-    note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
-    return (
-        f'<div class="scroll" role="region" aria-label="{html.escape(table.caption)}" tabindex="0">'
-        f"<table{ident}{kind}{role('table')}><caption>{html.escape(table.caption)}</caption>"
-        f"<thead{role('rowgroup')}><tr{role('row')}>{head}</tr></thead>"
-        f"<tbody{role('rowgroup')}>{''.join(body)}</tbody></table></div>{note}"
-    )
-
-
 def display_width(text: str) -> int:
     """Columns that `text` takes in a terminal."""
     wide = sum(1 for c in text if unicodedata.east_asian_width(c) in "WF")
@@ -186,17 +191,3 @@ def column_widths(table: Table, width: int) -> list[int]:
         if wanted[j] < 1:
             return [max(w, 1) for w in wanted]
     return wanted
-
-
-def _text(table: Table, width: int) -> str:
-    widths = column_widths(table, width)
-    lines = textwrap.wrap(table.caption, width)
-    for row in (table.columns, *([c.text for c in cells] for cells in table.rows)):
-        wrapped = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
-        for parts in zip_longest(*wrapped, fillvalue=""):
-            gaps = [" " * max(w - display_width(text), 0) for text, w in zip(parts, widths, strict=True)]
-            right = table.numeric or (False,) * len(parts)
-            lines.append("  ".join(g + t if n else t + g for t, g, n in zip(parts, gaps, right, strict=True)))
-        if row is table.columns:
-            lines.append("  ".join("-" * w for w in widths))
-    return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -19,9 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from evalkit.errors import EvalkitError, Problem, StudyError, raise_problems, suggest
 from evalkit.study.component import CARD, Component, Outcome
 from evalkit.study.frame import FileSource, open_source, read_table
-from evalkit.study.levels import Links
 from evalkit.study.money import TABLES
-from evalkit.study.register import Register
+from evalkit.study.register import Links, Register
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 

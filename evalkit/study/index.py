@@ -15,6 +15,7 @@ from evalkit.errors import EvalkitError, OutcomeError, Problem, StudyError, rais
 from evalkit.show.words import count_words
 from evalkit.study.calendar import period_positions
 from evalkit.study.frame import Columns, Source, key_array, numbers, say_rows, wrong_rows
+from evalkit.study.paths import Level
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +203,53 @@ def _first(wanted: pd.Index, known: pd.Index) -> np.ndarray:
 
 def _as_text(value: object) -> str:
     return str(int(value)) if isinstance(value, (float, np.floating)) and float(value).is_integer() else str(value)
+
+
+def read_level(name: str, columns: Columns, index: Index, unit: str) -> Level:
+    """A level from a column that is fixed within each row of the grid; the stays of a mover share their unit's code."""
+    if name != unit:
+        return Level(name, *sorted_codes(*key_array(per_unit(name, columns, index, unit))))
+    if index.origin is None:
+        return Level(name, np.arange(len(index.units)), index.units)
+    return Level(name, index.origin, index.units[np.flatnonzero(np.diff(index.origin, prepend=-1))])
+
+
+def split_stays(index: Index, codes: list[np.ndarray]) -> tuple[Index, int]:
+    """Split units whose levels change into stays; returns the new grid and the number of movers.
+
+    codes: (N,) level columns as numbers, one array a level. A stay is an unbroken run
+    of periods in the same groups; its row is unseen outside.
+    """
+    moves = np.zeros(len(index.units), dtype=bool)
+    for column in codes:
+        moves |= index.changes(column).any(axis=1)
+    if not moves.any():
+        return index, 0
+    movers, kept = np.flatnonzero(moves), np.flatnonzero(~moves)
+    held = index.rows[movers]
+    run = _runs(held, codes)
+    parts, owners = [index.rows[kept]], [kept]
+    for r in range(int(run.max()) + 1):
+        inside = (run == r) & (held >= 0)
+        have = inside.any(axis=1)
+        parts.append(np.where(inside, held, -1)[have])
+        owners.append(movers[have])
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")  # the stays of a unit come in the order of their runs
+    return Index(index.units[owner[order]], index.keys, np.concatenate(parts)[order], owner[order]), len(movers)
+
+
+def _runs(held: np.ndarray, codes: list[np.ndarray]) -> np.ndarray:
+    """(m, T) number of the stay that each period belongs to, counting changes between seen rows."""
+    seen = held >= 0
+    last = np.maximum.accumulate(np.where(seen, np.arange(held.shape[1]), -1), axis=1)
+    before = np.concatenate([np.full((len(held), 1), -1), last[:, :-1]], axis=1)
+    previous = np.take_along_axis(held, np.maximum(before, 0), axis=1)
+    both = seen & (before >= 0)
+    changed = np.zeros(held.shape, dtype=bool)
+    for column in codes:
+        changed |= both & (column[held] != column[previous])
+    return np.cumsum(changed, axis=1)
 
 
 def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -> list[Problem]:

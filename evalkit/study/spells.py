@@ -14,9 +14,8 @@ from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component
 from evalkit.study.frame import read_table, wrong_rows
 from evalkit.study.index import match
-from evalkit.study.levels import link_weights
 from evalkit.study.paths import Level
-from evalkit.study.register import Register
+from evalkit.study.register import Register, link_weights
 
 _TINY = 1e-9
 CERTAINTIES = ("day", "month", "quarter", "guessed")

@@ -16,10 +16,9 @@ from evalkit.study.calendar import Calendar, Event, events_of
 from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns, Source, Table, open_source, read_table
 from evalkit.study.index import Index, read_covariates, read_outcome
-from evalkit.study.levels import Links
 from evalkit.study.money import Money, money_of
 from evalkit.study.paths import Memo, Paths
-from evalkit.study.register import Register, components_of, links_of, outcomes_of
+from evalkit.study.register import Links, Register, components_of, links_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study
 from evalkit.study.validation import Opened, open_study
 from evalkit.vocabulary import Better, OutcomeKind

@@ -15,11 +15,10 @@ from evalkit.errors import EvalkitWarning, Problem, raise_problems, suggest
 from evalkit.study.calendar import Calendar, calendar_kind, complete, event_problems, make_calendar
 from evalkit.study.exposure import Exposed, Setting, expose, join_paths
 from evalkit.study.frame import Columns, check_numbers, check_present, key_array, say_rows
-from evalkit.study.index import Index, build_index, check_fixed, check_people, own_rows
-from evalkit.study.levels import check_links, read_level, split_stays
+from evalkit.study.index import Index, build_index, check_fixed, check_people, own_rows, read_level, split_stays
 from evalkit.study.money import money_problems
 from evalkit.study.paths import Paths
-from evalkit.study.register import Register
+from evalkit.study.register import Register, check_links
 
 
 @dataclass(frozen=True, eq=False)
