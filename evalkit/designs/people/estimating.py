@@ -218,17 +218,12 @@ def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, 
         chosen = [b for i, b in enumerate(by) if pick >> i & 1]
         name = " and ".join(chosen) if len(chosen) < len(by) else f"rows of {label}"
         if len(chosen) > 1:
-            every[name] = _crossed(levels, chosen)
+            found, codes = np.unique(np.column_stack([levels[b][0] for b in chosen]), axis=0, return_inverse=True)
+            every[name] = codes.ravel(), np.array([" & ".join(map(str, row)) for row in found], dtype=object)
         sign = 1.0 if len(chosen) % 2 else -1.0
         ways.append((name, sign * cluster_factor(every[name][0], columns)))
     every[label] = every[by[-1]]
     return Multiway(((DenseSource(Rows(ids, every), parts[:, None]), np.eye(1)),), label, tuple(ways))
-
-
-def _crossed(levels: Levels, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    codes = np.column_stack([levels[n][0] for n in names])
-    found, inverse = np.unique(codes, axis=0, return_inverse=True)
-    return inverse.ravel(), np.array([" & ".join(map(str, row)) for row in found], dtype=object)
 
 
 def nested(fine: np.ndarray, coarse: np.ndarray) -> bool:

@@ -50,8 +50,8 @@ from evalkit.study import Study
 FEW_PEOPLE = 300
 """Most people in classes whom refits leave out one by one: where an arm is small, intervals come from those."""
 MANY_CLASSES = 20
-"""Fewest coarsened classes (as many as count, `effective_classes`) by which standard errors are clustered: with fewer
-they would be too small."""
+"""Fewest coarsened classes by which standard errors are clustered: with fewer they would be too small. Counted as
+classes of equal size that carry as much: one that holds most people leaves few others."""
 EACH = 3
 """Fewest matched people of an arm for each covariate, for `adjust="auto"` to adjust."""
 FAR = 0.5
@@ -122,7 +122,22 @@ class MatchedComparison(AmongPeople):
 
     def __post_init__(self) -> None:
         as_tuples(self, ("exact", "covariates", "distance_on"), ("exact", "distance_on"))
-        raise_problems([*_problems(self), *_clashes(self)], OptionError)
+        choices = {
+            "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
+            "adjust": (None, "auto", "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
+            "ties": ("all", "first"), "std_error": ("auto", "set", ABADIE_IMBENS, HC1),
+        }  # fmt: skip
+        problems = [*wrong_choices(self, choices), *wrong_numbers(self, {"ratio": 1, "subclasses": 1, "neighbours": 0})]
+        widths = list(self.caliper.values()) if isinstance(self.caliper, Mapping) else [self.caliper]
+        if any(w is not None and not (is_number(w) and 0 < w < np.inf) for w in widths):
+            problems.append(Problem(f"caliper={self.caliper!r}", next="Give a number of standard deviations above 0."))
+        if self.distance_on == ():
+            advice = "Name covariates, or leave it out for all of them."
+            problems.append(Problem("distance_on=() names nothing", next=advice))
+        lists = self.cutpoints.values() if isinstance(self.cutpoints, Mapping) else ()
+        if any(np.ndim(c) != 1 or not all(map(is_number, c)) for c in lists):
+            problems.append(Problem(f"cutpoints={self.cutpoints!r}", next="Give a list of numbers for each covariate."))
+        raise_problems([*problems, *_clashes(self)], OptionError)
         unused = OPTIONS - self.how.used()
         ignored = [f.name for f in fields(self) if f.name in unused and getattr(self, f.name) != f.default]
         if ignored:
@@ -202,7 +217,10 @@ class MatchedComparison(AmongPeople):
                 f"adjust='bias' has standard errors of people one by one, and here they stand and fall with their "
                 f"{level}. Use adjust='reg' or 'auto'."
             )
-        many = effective_classes(matching) >= MANY_CLASSES if how.by_class else True
+        many = True
+        if how.by_class:
+            size = np.bincount(matching.sets[matching.used], weights=matching.weight[matching.used])
+            many = bool(size.sum() > 0 and size.sum() ** 2 / (size**2).sum() >= MANY_CLASSES)
         if errors == "auto" and matching.replace and adjust != "reg" and level is None:
             errors = ABADIE_IMBENS
         elif errors == "auto":  # the classes of "cem" are matched sets where they are many, those of others are large
@@ -266,13 +284,6 @@ class _TieRange:
         return Ties(made.tied, value, low, high, draws)
 
 
-def effective_classes(matching: Matching) -> float:
-    """How many classes of equal size carry as much as these: one that holds most people leaves few others."""
-    used = matching.used
-    size = np.bincount(matching.sets[used], weights=matching.weight[used])
-    return float(size.sum() ** 2 / (size**2).sum()) if size.sum() > 0 else 0.0
-
-
 def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set: bool) -> Influence:
     people = matching.people
     if not fit.columns:
@@ -292,24 +303,6 @@ def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set
     if level is not None:
         by = [*(b for b in by if not nested(levels[b][0], levels[level][0])), level]
     return clustered(ids, fit.parts, fit.columns, levels, by)
-
-
-def _problems(d: MatchedComparison) -> list[Problem]:
-    choices = {
-        "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
-        "adjust": (None, "auto", "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
-        "ties": ("all", "first"), "std_error": ("auto", "set", ABADIE_IMBENS, HC1),
-    }  # fmt: skip
-    out = [*wrong_choices(d, choices), *wrong_numbers(d, {"ratio": 1, "subclasses": 1, "neighbours": 0})]
-    widths = list(d.caliper.values()) if isinstance(d.caliper, Mapping) else [d.caliper]
-    if any(w is not None and not (is_number(w) and 0 < w < np.inf) for w in widths):
-        out.append(Problem(f"caliper={d.caliper!r}", next="Give a number of standard deviations above 0."))
-    if d.distance_on == ():
-        out.append(Problem("distance_on=() names nothing", next="Name covariates, or leave it out for all of them."))
-    lists = d.cutpoints.values() if isinstance(d.cutpoints, Mapping) else ()
-    if any(np.ndim(c) != 1 or not all(map(is_number, c)) for c in lists):
-        out.append(Problem(f"cutpoints={d.cutpoints!r}", next="Give a list of numbers for each covariate."))
-    return out
 
 
 def _clashes(d: MatchedComparison) -> list[Problem]:
