@@ -6,6 +6,7 @@ import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 
@@ -13,14 +14,14 @@ from evalkit.designs.people.distances import DISTANCES, LINE
 from evalkit.designs.people.effect import (
     Asked,
     Fit,
-    PeopleLeftOut,
-    SetsLeftOut,
     fit_matched,
     observed,
     regression_rows,
     set_differences,
     value_of,
     why_not,
+    without_people,
+    without_sets,
 )
 from evalkit.designs.people.estimating import (
     NOTHING_ELSE,
@@ -159,7 +160,7 @@ class MatchedComparison(AmongPeople):
         """Who would be compared with whom. Reads no outcome."""
         people = self.people(study, component)
         made = self.how.match(people, self.how.space(people))
-        return replace(made, _tie_range=_TieRange(self, study, made))
+        return replace(made, _tie_range=partial(_tie_range, self, study, made))
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
@@ -178,7 +179,8 @@ class MatchedComparison(AmongPeople):
             est = replace(est, arms=arms(seen.used, people, study, level))
         if level is None or np.isnan(est.value[0]):
             return est
-        return cluster_refits(PeopleLeftOut(seen, y, asked), est, study, people, level, not self.how.by_class)
+        again = partial(without_people, seen, y, asked)
+        return cluster_refits(again, est, study, people, level, not self.how.by_class)
 
     def differences(self, study: Study, matching: Matching) -> np.ndarray:
         """(sets,) mean of the exposed less mean of the comparison people, set by set: what `hidden_bias` asks for."""
@@ -199,7 +201,7 @@ class MatchedComparison(AmongPeople):
             value, steadied = steady(fit.value, fit.parts, y[seen.used])
             parts = _parts(seen, replace(fit, parts=steadied), study, level, asked.errors == "set")
             if level is None and asked.errors == "set" and not seen.replace:
-                replicate = SetsLeftOut(seen, y, asked)
+                replicate = partial(without_sets, seen, y, asked)
         on_score = seen.space is not None and seen.space.named in LINE
         near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
         linear = ", or the outcome is linear in the covariates" if asked.adjust else ""
@@ -256,32 +258,24 @@ class MatchedComparison(AmongPeople):
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _TieRange:
+def _tie_range(design: MatchedComparison, study: Study, made: Matching, draws: int, seed: int) -> Ties:
     """The estimate of a design on people matched again in random orders."""
-
-    design: MatchedComparison
-    study: Study
-    made: Matching
-
-    def __call__(self, draws: int, seed: int) -> Ties:
-        design, made, people, space = self.design, self.made, self.made.people, self.made.space
-        y = design.read(self.study, people)
-        seen = observed(made, y)
-        asked = design._asked(self.study, people.component, seen)
-        value = value_of(seen, y, asked)
-        if design.how.by_class:
-            return Ties(0, value, value, value, 0)
-        how, rng, found = design.how, np.random.default_rng(seed), [value]
-        if isinstance(how, Reused):
-            how = replace(how, ties="first")
-        for _ in range(draws):
-            order = rng.permutation(len(people))
-            mixed = how.match(people.take(order), None if space is None else space.take(order))
-            found.append(value_of(observed(mixed, y[order]), y[order], asked))
-        known = np.array(found)[np.isfinite(found)]
-        low, high = (float(known.min()), float(known.max())) if len(known) else (float("nan"), float("nan"))
-        return Ties(made.tied, value, low, high, draws)
+    people, space, how = made.people, made.space, design.how
+    y = design.read(study, people)
+    seen = observed(made, y)
+    asked = design._asked(study, people.component, seen)
+    value = value_of(seen, y, asked)
+    if how.by_class:
+        return Ties(0, value, value, value, 0)
+    how = replace(how, ties="first") if isinstance(how, Reused) else how
+    rng, found = np.random.default_rng(seed), [value]
+    for _ in range(draws):
+        order = rng.permutation(len(people))
+        mixed = how.match(people.take(order), None if space is None else space.take(order))
+        found.append(value_of(observed(mixed, y[order]), y[order], asked))
+    known = np.array(found)[np.isfinite(found)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (float("nan"), float("nan"))
+    return Ties(made.tied, value, low, high, draws)
 
 
 def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set: bool) -> Influence:

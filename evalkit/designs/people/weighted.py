@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -182,7 +183,7 @@ class WeightedComparison(AmongPeople):
         if level is None or clusters is None or np.isnan(value):
             return est
         plain = replace(self, folds=1) if self.method == "aipw" else self
-        refit = _Refit(plain, people, y, clusters, value - plain.value(people, y, clusters))
+        refit = partial(_refit, plain, people, y, clusters, value - plain.value(people, y, clusters))
         return cluster_refits(refit, est, study, people, level)
 
     def _run(self, people: People, y: np.ndarray, clusters: np.ndarray | None) -> Weighed:
@@ -239,19 +240,12 @@ class WeightedComparison(AmongPeople):
         return Row(found.value, parts, used, population, unseen, reason, before, after)
 
 
-@dataclass(frozen=True, eq=False)
-class _Refit:
+def _refit(
+    design: WeightedComparison, people: People, y: np.ndarray, clusters: np.ndarray, shift: float, keep: np.ndarray
+) -> float:
     """The estimate of some people with weights made anew, moved by `shift`: cross-fitted estimates move by what they
     would move without folds, as new splits would add noise of their own to every refit."""
-
-    design: WeightedComparison
-    people: People
-    y: np.ndarray
-    clusters: np.ndarray
-    shift: float
-
-    def __call__(self, keep: np.ndarray) -> float:
-        return self.shift + self.design.value(self.people.take(keep), self.y[keep], self.clusters)
+    return shift + design.value(people.take(keep), y[keep], clusters)
 
 
 _IGNORES = {
