@@ -13,10 +13,10 @@ import pandas as pd
 from scipy import stats
 
 from evalkit.checks.result import CheckResult
-from evalkit.designs.people.doubly_robust import Models, Splits, aipw
-from evalkit.designs.people.estimating import cluster_level, outcome_of
+from evalkit.designs.people.distances import fit_score
+from evalkit.designs.people.estimating import cluster_level
 from evalkit.designs.people.people import People, Who, gather, read_column
-from evalkit.designs.people.score import fit_score
+from evalkit.designs.people.weighting import CrossFit, aipw
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import OptionError
 from evalkit.inference.intervals import check_level, holm
@@ -99,7 +99,7 @@ def for_whom(
     people = _supported(gather(study, component, Who()))
     _check_columns(study, people, names)
     kinds = {name: _kinds(read_column(study, name, people.rows, people.base)) for name in names}
-    y = outcome_of(study, people, None, "level")
+    y = study.values()[people.rows, people.period]
     seen = np.isfinite(y)
     kinds = {name: k[seen] for name, k in kinds.items()}
     people, y = people.take(seen), y[seen]
@@ -173,7 +173,7 @@ def _scores(people: People, x: np.ndarray, y: np.ndarray, groups: np.ndarray | N
     whole = None if groups is None or len(np.unique(groups)) < 10 else groups
     known, total, share = replace(people, x=x), np.zeros(len(y)), people.sizes / people.sizes.sum()
     for r in range(REPEATS):
-        found = aipw(y, known, "ATE", Models(clip=0.01), Splits(5, 1, seed + 1000 * r, whole))
+        found = aipw(y, known, "ATE", CrossFit(5, 1, seed + 1000 * r, whole, clip=0.01))
         total += found.parts / share + found.value
     return total / REPEATS
 

@@ -25,7 +25,6 @@ from evalkit.designs.people.effect import (
 from evalkit.designs.people.estimating import (
     NOTHING_ELSE,
     AmongPeople,
-    Levels,
     Row,
     arms,
     as_tuples,
@@ -37,10 +36,10 @@ from evalkit.designs.people.estimating import (
     nested,
     steady,
     study_levels,
-    whole_number,
     wrong_choices,
+    wrong_numbers,
 )
-from evalkit.designs.people.matching import Matching, Ties, tied_people
+from evalkit.designs.people.matching import Matching, Ties
 from evalkit.designs.people.methods import ABADIE_IMBENS, HC1, METHODS, OPTIONS, ORDERS, Method, Reused, method_of
 from evalkit.designs.protocol import Traits
 from evalkit.errors import EvalkitWarning, OptionError, Problem, raise_problems
@@ -153,11 +152,10 @@ class MatchedComparison(AmongPeople):
 
     def estimate(self, study: Study, component: str, matching: Matching) -> Estimate:
         """The effect on people matched before, by `match` of this design."""
-        whole, people = replace(matching, _tie_range=None), matching.people
+        whole, people, level = replace(matching, _tie_range=None), matching.people, cluster_level(study, component)
         y = self.read(study, people)
         seen = observed(whole, y)
         asked = self._asked(study, component, seen)
-        level = cluster_level(study, component)
         est = self._assemble(study, (whole, seen), y, asked, level)
         est = replace(est, labels=est.labels.assign(doubt=self._doubt(est, seen, y, asked)))
         if level is None and asked.errors == HC1 and int(seen.used.sum()) <= FEW_PEOPLE:
@@ -187,13 +185,14 @@ class MatchedComparison(AmongPeople):
             parts = _parts(seen, replace(fit, parts=steadied), study, level, asked.errors == "set")
             if level is None and asked.errors == "set" and not seen.replace:
                 replicate = SetsLeftOut(seen, y, asked)
+        on_score = seen.space is not None and seen.space.named in LINE
+        near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
+        linear = ", or the outcome is linear in the covariates" if asked.adjust else ""
+        before = {"largest_distance": seen.largest_distance, "share_outside": seen.outside}
+        after = {"adjust": asked.adjust or "none", "right_if": near + linear if people.x.shape[1] else NOTHING_ELSE}
         unseen = int((whole.used & ~seen.used).sum())
-        labels = Row(seen.used, seen.question, unseen, parts.level, reason).labels(
-            self, study, people, largest_distance=seen.largest_distance, share_outside=seen.outside
-        )
-        labels = labels.assign(adjust=asked.adjust or "none", right_if=_right_if(seen, asked.adjust))
-        mass = labels["mass"].to_numpy(dtype=float)
-        return Estimate(np.array([value]), mass, labels, parts, None, arms(seen.used, people, study, level), replicate)
+        row = Row(value, parts, seen.used, seen.question, unseen, reason, before, after)
+        return replace(row.estimate(self, study, people, level), replicate=replicate)
 
     def _asked(self, study: Study, component: str, matching: Matching) -> Asked:
         level, how = cluster_level(study, component), self.how
@@ -255,14 +254,16 @@ class _TieRange:
         value = value_of(seen, y, asked)
         if design.how.by_class:
             return Ties(0, value, value, value, 0)
-        how, rng, found = design.how.untied(), np.random.default_rng(seed), [value]
+        how, rng, found = design.how, np.random.default_rng(seed), [value]
+        if isinstance(how, Reused):
+            how = replace(how, ties="first")
         for _ in range(draws):
             order = rng.permutation(len(people))
             mixed = how.match(people.take(order), None if space is None else space.take(order))
             found.append(value_of(observed(mixed, y[order]), y[order], asked))
         known = np.array(found)[np.isfinite(found)]
         low, high = (float(known.min()), float(known.max())) if len(known) else (float("nan"), float("nan"))
-        return Ties(tied_people(made), value, low, high, draws)
+        return Ties(made.tied, value, low, high, draws)
 
 
 def effective_classes(matching: Matching) -> float:
@@ -272,40 +273,25 @@ def effective_classes(matching: Matching) -> float:
     return float(size.sum() ** 2 / (size**2).sum()) if size.sum() > 0 else 0.0
 
 
-def _right_if(matching: Matching, adjust: str | None) -> str:
-    """What must hold for the answer to be right, beyond everything that matters being on record."""
-    if not matching.people.x.shape[1]:
-        return NOTHING_ELSE
-    on_score = matching.space is not None and matching.space.named in LINE
-    near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
-    return near if adjust is None else f"{near}, or the outcome is linear in the covariates"
-
-
 def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set: bool) -> Influence:
     people = matching.people
     if not fit.columns:
         return by_person(study, people, fit.parts, level)
     who, _, sets = regression_rows(matching)
-    levels: Levels = study_levels(study, people.rows[who])
-    by: tuple[str, ...] = ()
+    ids, levels, by = people.ids[who], study_levels(study, people.rows[who]), []
     if by_set:
         found, codes = np.unique(sets, return_inverse=True)
-        name = _set_level(people.component, people.ids[who], codes)
-        levels = {**levels, name: (codes, found)}
-        by = (name,)
+        # Each matching has its own name for its sets, so that two can be stacked.
+        mark = zlib.crc32(codes.astype(np.int64).tobytes() + "".join(map(str, ids[:1000])).encode())
+        by.append(f"matched set of {people.component} {mark:08x}")
+        levels[by[0]] = codes, found
     if matching.replace:
-        names, codes = np.unique(people.ids[who], return_inverse=True)
-        levels = {**levels, "person": (codes, names)}
-        by = (*by, "person")
+        by.append("person")
+        names, codes = np.unique(ids, return_inverse=True)
+        levels["person"] = codes, names
     if level is not None:
-        by = (*[b for b in by if not nested(levels[b][0], levels[level][0])], level)
-    return clustered(people.ids[who], fit.parts, fit.columns, levels, by)
-
-
-def _set_level(component: str, ids: np.ndarray, codes: np.ndarray) -> str:
-    """Name of the level of matched sets. Each matching has its own, so that two can be stacked."""
-    mark = zlib.crc32(codes.astype(np.int64).tobytes() + "".join(map(str, ids[:1000])).encode())
-    return f"matched set of {component} {mark:08x}"
+        by = [*(b for b in by if not nested(levels[b][0], levels[level][0])), level]
+    return clustered(ids, fit.parts, fit.columns, levels, by)
 
 
 def _problems(d: MatchedComparison) -> list[Problem]:
@@ -314,12 +300,7 @@ def _problems(d: MatchedComparison) -> list[Problem]:
         "adjust": (None, "auto", "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
         "ties": ("all", "first"), "std_error": ("auto", "set", ABADIE_IMBENS, HC1),
     }  # fmt: skip
-    out = wrong_choices(d, choices)
-    for name in ("ratio", "subclasses"):
-        if not whole_number(getattr(d, name), 1):
-            out.append(Problem(f"{name}={getattr(d, name)!r}", next="Give a whole number, 1 or more."))
-    if not whole_number(d.neighbours, 0):
-        out.append(Problem(f"neighbours={d.neighbours!r}", next="Give a whole number, 0 or more."))
+    out = [*wrong_choices(d, choices), *wrong_numbers(d, {"ratio": 1, "subclasses": 1, "neighbours": 0})]
     widths = list(d.caliper.values()) if isinstance(d.caliper, Mapping) else [d.caliper]
     if any(w is not None and not (is_number(w) and 0 < w < np.inf) for w in widths):
         out.append(Problem(f"caliper={d.caliper!r}", next="Give a number of standard deviations above 0."))
