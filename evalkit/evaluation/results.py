@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from evalkit.designs import TwoWayFixedEffects
+from evalkit.designs.regression.twoway import TwoWayFixedEffects
 from evalkit.disclosure.people import flow_table, with_counts
 from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of

@@ -11,21 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from evalkit.components.separability import STATUS_WORDS
+from evalkit.components.separability import STATUS_SHAPES, STATUS_WORDS
 from evalkit.figures import style
 from evalkit.figures.inputs import Labels, frame_of, labels_of
 from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
 
 WAYS = {"by_time": "time", "by_place": "place", "by_people": "people", "by_dose": "dose"}
-STATUS_SHAPES = {
-    "separable": "●",
-    "additive_only": "◐",
-    "bundle_only": "∞",
-    "swap_only": "⇄",
-    "too_few_clusters": "○",
-    "not_tested": "–",
-}
 _PAIRS = ("a", "b", *WAYS, "separable")
 
 Shown = tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]
@@ -89,7 +81,7 @@ def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
     alt = f"Matrix of {count_words(len(status), 'component')}: "
     alt += f"{int(table['separable'].sum())} of {count_words(len(table), 'pair')} can be told apart."
     for kind, words in STATUS_WORDS.items():
-        members = [names.get(c, c) for c, s in status.items() if s == kind]
+        members = [names.get(c, str(c)) for c, s in status.items() if s == kind]
         alt += f" {words[:1].upper()}{words[1:]}: {join_words(members)}." if members else ""
     reasons = dict(zip(components["component"], components["reason"], strict=True))
     lines = []
