@@ -75,7 +75,7 @@ def _draw(shown: Shown, width: float) -> Figure:
 
 def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
     components, table, names = shown
-    status = dict(zip(components["component"], components["status"], strict=True))
+    status: dict[str, Any] = dict(zip(components["component"], components["status"], strict=True))
     apart = sum(s == "separable" for s in status.values())
     title = f"{count_words(apart, 'component')} of {len(status)} can be told apart from the others"
     alt = f"Matrix of {count_words(len(status), 'component')}: "

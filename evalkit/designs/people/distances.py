@@ -178,24 +178,22 @@ def make_space(
     limit = np.inf if caliper is None or named else float(caliper) * unit  # type: ignore[arg-type]
     if distance in named:
         limit = named.pop(distance) * unit
-    fences = tuple(_fence(people, score, name, width) for name, width in named.items())
-    return Space(points, as_near(limit), fences, score, unit, distance)
+    fences = []
+    for name, width in named.items():
+        if name in LINE:
+            values = on_line(score, name)
+        elif name in people.names:
+            values = people.x[:, people.names.index(name)]
+        else:
+            raise OptionError(f"caliper names {name!r}. {suggest(name, [*LINE, *people.names], 'It can name')}")
+        fences.append(Fence(values, as_near(width * float(values.std(ddof=1)))))
+    return Space(points, as_near(limit), tuple(fences), score, unit, distance)
 
 
 def on_line(score: Score | None, name: str) -> np.ndarray:
     """(m,) the propensity score, or its logit."""
     assert score is not None
     return score.logit if name == "logit" else score.value
-
-
-def _fence(people: People, score: Score | None, name: str, width: float) -> Fence:
-    if name in LINE:
-        values = on_line(score, name)
-    elif name in people.names:
-        values = people.x[:, people.names.index(name)]
-    else:
-        raise OptionError(f"caliper names {name!r}. {suggest(name, [*LINE, *people.names], 'It can name')}")
-    return Fence(values, as_near(width * float(values.std(ddof=1))))
 
 
 def _joint(people: People, distance: str, columns: tuple[str, ...] | None) -> np.ndarray:

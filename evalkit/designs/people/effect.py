@@ -252,44 +252,28 @@ def set_differences(matching: Matching, y: np.ndarray) -> np.ndarray:
     return means[0] - means[1]
 
 
-@dataclass(frozen=True, eq=False)
-class SetsLeftOut:
+def without_sets(matching: Matching, y: np.ndarray, asked: Asked) -> Replicates:
     """Refits without each matched set in turn, nobody matched again."""
-
-    matching: Matching
-    y: np.ndarray
-    asked: Asked
-
-    def __call__(self) -> Replicates:
-        who, w, sets = regression_rows(self.matching)
-        names, code = np.unique(sets, return_inverse=True)
-        x = _covariates(self.matching, self.asked, who)
-        values = without_each(self.y[who], self.matching.people.exposed[who], x, w, code)[:, None]
-        serves = np.ones_like(values, dtype=bool)
-        return Replicates(names, "matched set", values, np.where(np.isnan(values), 0.0, 1.0), serves, ~serves)
+    who, w, sets = regression_rows(matching)
+    names, code = np.unique(sets, return_inverse=True)
+    values = without_each(y[who], matching.people.exposed[who], _covariates(matching, asked, who), w, code)[:, None]
+    serves = np.ones_like(values, dtype=bool)
+    return Replicates(names, "matched set", values, np.where(np.isnan(values), 0.0, 1.0), serves, ~serves)
 
 
-@dataclass(frozen=True, eq=False)
-class PeopleLeftOut:
+def without_people(matching: Matching, y: np.ndarray, asked: Asked, keep: np.ndarray) -> float:
     """The estimate with some people left out (keep: (m,)) and nobody matched again.
 
     Matching is not smooth: one cluster less changes partners everywhere, and refits that match again spread four times
     as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not.
     """
-
-    matching: Matching
-    y: np.ndarray
-    asked: Asked
-
-    def __call__(self, keep: np.ndarray) -> float:
-        matching, exposed = self.matching, self.matching.people.exposed
-        if matching.replace and self.asked.errors == ABADIE_IMBENS:
-            return value_of(replace(matching, links=_between(matching.links, keep)), self.y, self.asked)
-        if not matching.links:
-            sets = both_arms(np.where(keep, matching.sets, -1), exposed)
-            return value_of(replace(matching, sets=sets), self.y, self.asked)
-        who, w, _ = regression_rows(matching)
-        who, w = who[keep[who]], w[keep[who]]
-        if not exposed[who].any() or exposed[who].all():
-            return float("nan")
-        return regression(self.y[who], exposed[who], _covariates(matching, self.asked, who), w).value
+    exposed = matching.people.exposed
+    if matching.replace and asked.errors == ABADIE_IMBENS:
+        return value_of(replace(matching, links=_between(matching.links, keep)), y, asked)
+    if not matching.links:
+        return value_of(replace(matching, sets=both_arms(np.where(keep, matching.sets, -1), exposed)), y, asked)
+    who, w, _ = regression_rows(matching)
+    who, w = who[keep[who]], w[keep[who]]
+    if not exposed[who].any() or exposed[who].all():
+        return float("nan")
+    return regression(y[who], exposed[who], _covariates(matching, asked, who), w).value

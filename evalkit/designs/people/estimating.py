@@ -45,31 +45,6 @@ class Support:
         return int(((self.table["exposed"] > 0) & (self.table["comparison"] > 0)).sum())
 
 
-def support_of(paths: Paths, component: str, who: Who) -> Support:
-    """Count people of each arm in every combination (their path from the covariates' to the outcome's period)."""
-    k = paths.index(component)
-    base, period = periods_of(paths, k, who)
-    status = status_of(paths, k, base, period)
-    codes = others_of(paths, component, base, period, who.others)
-    mine = codes[paths.path]
-    other = [j for j in range(len(paths.components)) if j != k]
-    rows = []
-    for code in np.unique(mine[(status < 2) & (mine >= 0)]):
-        here = mine == code
-        path = int(np.flatnonzero(codes == code)[0])
-        on = {paths.components[j]: int((paths.state[path, base : period + 1, j] > 0).any()) for j in other}
-        words = " and ".join(n for n, v in on.items() if v) or "none of the others"
-        exposed, comparison = int((here & (status == 1)).sum()), int((here & (status == 0)).sum())
-        enough = "thin" if min(exposed, comparison) < THIN else "both arms"
-        rows.append({
-            "others": words if who.others == "same" else "ignored", **on, "exposed": exposed, "comparison": comparison,
-            "status": enough if exposed and comparison else "exposed only" if exposed else "comparison only",
-        })  # fmt: skip
-    columns = ["others", *(paths.components[j] for j in other), "exposed", "comparison", "status"]
-    table = pd.DataFrame(rows, columns=columns)
-    return Support(component, table.sort_values("exposed", ascending=False, kind="stable", ignore_index=True))
-
-
 class AmongPeople:
     """What designs that compare people with people share, by their fields."""
 
@@ -88,8 +63,30 @@ class AmongPeople:
         return Who(self.others, self.exact, self.covariates, self.outcome_period, self.covariate_period)
 
     def plan(self, paths: Paths, component: str) -> Support:
-        """The combinations of other components in which both arms have people; sees no outcome."""
-        return support_of(paths, component, self.who)
+        """How many people of each arm have each combination of the other components (their path from the covariates' to
+        the outcome's period); sees no outcome."""
+        k, who = paths.index(component), self.who
+        base, period = periods_of(paths, k, who)
+        status = status_of(paths, k, base, period)
+        codes = others_of(paths, component, base, period, who.others)
+        mine = codes[paths.path]
+        other = [j for j in range(len(paths.components)) if j != k]
+        rows = []
+        for code in np.unique(mine[(status < 2) & (mine >= 0)]):
+            here = mine == code
+            path = int(np.flatnonzero(codes == code)[0])
+            on = {paths.components[j]: int((paths.state[path, base : period + 1, j] > 0).any()) for j in other}
+            words = " and ".join(n for n, v in on.items() if v) or "none of the others"
+            exposed, comparison = int((here & (status == 1)).sum()), int((here & (status == 0)).sum())
+            enough = "thin" if min(exposed, comparison) < THIN else "both arms"
+            rows.append({
+                "others": words if who.others == "same" else "ignored", **on,
+                "exposed": exposed, "comparison": comparison,
+                "status": enough if exposed and comparison else "exposed only" if exposed else "comparison only",
+            })  # fmt: skip
+        columns = ["others", *(paths.components[j] for j in other), "exposed", "comparison", "status"]
+        table = pd.DataFrame(rows, columns=columns)
+        return Support(component, table.sort_values("exposed", ascending=False, kind="stable", ignore_index=True))
 
     def people(self, study: Study, component: str) -> People:
         """Who takes part; no outcome is read."""
@@ -218,17 +215,12 @@ def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, 
         chosen = [b for i, b in enumerate(by) if pick >> i & 1]
         name = " and ".join(chosen) if len(chosen) < len(by) else f"rows of {label}"
         if len(chosen) > 1:
-            every[name] = _crossed(levels, chosen)
+            found, codes = np.unique(np.column_stack([levels[b][0] for b in chosen]), axis=0, return_inverse=True)
+            every[name] = codes.ravel(), np.array([" & ".join(map(str, row)) for row in found], dtype=object)
         sign = 1.0 if len(chosen) % 2 else -1.0
         ways.append((name, sign * cluster_factor(every[name][0], columns)))
     every[label] = every[by[-1]]
     return Multiway(((DenseSource(Rows(ids, every), parts[:, None]), np.eye(1)),), label, tuple(ways))
-
-
-def _crossed(levels: Levels, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    codes = np.column_stack([levels[n][0] for n in names])
-    found, inverse = np.unique(codes, axis=0, return_inverse=True)
-    return inverse.ravel(), np.array([" & ".join(map(str, row)) for row in found], dtype=object)
 
 
 def nested(fine: np.ndarray, coarse: np.ndarray) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ from evalkit.designs.people.estimating import (
     wrong_numbers,
 )
 from evalkit.designs.people.people import People, balance_table, dropped_table, is_binary, sample_table, speaks_for
-from evalkit.designs.people.weighting import CrossFit, Weighed, aipw, by_stratum, entropy, ipw
+from evalkit.designs.people.weighting import CrossFit, Weighed, aipw, by_stratum, entropy, fewest_of, ipw
 from evalkit.designs.protocol import Basis, Traits
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
@@ -117,7 +118,21 @@ class WeightedComparison(AmongPeople):
 
     def __post_init__(self) -> None:
         as_tuples(self, ("exact", "covariates"), ("exact",))
-        raise_problems(_problems(self), OptionError)
+        choices = {
+            "method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
+            "others": ("same", "balanced", "ignored"), "compare": ("level", "change"),
+        }  # fmt: skip
+        problems = [*wrong_choices(self, choices), *wrong_numbers(self, {"folds": 1, "repeats": 1})]
+        if self.clip is not None and not (isinstance(self.clip, (int, float)) and 0 < self.clip < 0.5):
+            problems.append(Problem(f"clip={self.clip!r}", next="Give a number between 0 and 0.5."))
+        if self.estimand == "ATO" and self.method != "ipw":
+            problems.append(Problem("estimand='ATO' belongs to method='ipw'", next="Use method='ipw'."))
+        for name, needed in (("propensity", "predict_proba"), ("outcome_model", "predict")):
+            model = getattr(self, name)
+            if model is not None and not (hasattr(model, "fit") and hasattr(model, needed)):
+                advice = f"Give a scikit-learn estimator with fit and {needed}."
+                problems.append(Problem(f"{name}={model!r}", next=advice))
+        raise_problems(problems, OptionError)
         defaults = {f.name: f.default for f in fields(self)}
         ignored = [n for n in _IGNORES[self.method] if getattr(self, n) != defaults[n]]
         if ignored:
@@ -133,7 +148,7 @@ class WeightedComparison(AmongPeople):
     def weigh(self, study: Study, component: str) -> Weighting:
         """The weights and the balance they reach. Reads no outcome; "aipw" shows the weights of its score."""
         people = self.people(study, component)
-        found = by_stratum(people, np.zeros(len(people)), self.estimand, _least(people), self._plain)
+        found = by_stratum(people, np.zeros(len(people)), self.estimand, self._plain)
         assert found.weight is not None and found.left_out is not None
         words = left_out_words(people, found.left_out)
         notes = (f"Not weighed: {words}.",) if words else ()
@@ -162,13 +177,13 @@ class WeightedComparison(AmongPeople):
         est = row.estimate(self, study, people, level)
         if self.method != "aipw":  # entropy balance rests on the score too, unless the outcome is linear
             groups = None if clusters is None else clusters[people.rows]
-            doubt = score_doubt(people, self.estimand, _least(people), self._scores, groups)
+            doubt = score_doubt(people, self.estimand, self._scores, groups)
             linear = _SAVED if self.method == "entropy" and doubt.words else ""
             est = replace(est, labels=est.labels.assign(score_p=doubt.p_value, doubt=doubt.words + linear))
         if level is None or clusters is None or np.isnan(value):
             return est
         plain = replace(self, folds=1) if self.method == "aipw" else self
-        refit = _Refit(plain, people, y, clusters, value - plain.value(people, y, clusters))
+        refit = partial(_refit, plain, people, y, clusters, value - plain.value(people, y, clusters))
         return cluster_refits(refit, est, study, people, level)
 
     def _run(self, people: People, y: np.ndarray, clusters: np.ndarray | None) -> Weighed:
@@ -181,7 +196,7 @@ class WeightedComparison(AmongPeople):
             return aipw(y, some, self.estimand, CrossFit(self.folds, self.repeats, self.seed, whole, *models))
 
         weigh = robust if self.method == "aipw" else self._plain
-        return by_stratum(people, y, self.estimand, _least(people), weigh)
+        return by_stratum(people, y, self.estimand, weigh)
 
     def _scores(self, people: People) -> Scores:
         return scores_by(people, self.propensity, self.clip)
@@ -209,7 +224,7 @@ class WeightedComparison(AmongPeople):
         if not reason and not used.any():
             one, zero = int(people.exposed.sum()), int((~people.exposed).sum())
             reason = (
-                f"no combination of the others has {_least(people)} people in both arms ({one} exposed, {zero} "
+                f"no combination of the others has {fewest_of(people)} people in both arms ({one} exposed, {zero} "
                 "comparison in all)"
             )
         sample = Weighting(people, self.estimand, found.weight).sample
@@ -225,19 +240,12 @@ class WeightedComparison(AmongPeople):
         return Row(found.value, parts, used, population, unseen, reason, before, after)
 
 
-@dataclass(frozen=True, eq=False)
-class _Refit:
+def _refit(
+    design: WeightedComparison, people: People, y: np.ndarray, clusters: np.ndarray, shift: float, keep: np.ndarray
+) -> float:
     """The estimate of some people with weights made anew, moved by `shift`: cross-fitted estimates move by what they
     would move without folds, as new splits would add noise of their own to every refit."""
-
-    design: WeightedComparison
-    people: People
-    y: np.ndarray
-    clusters: np.ndarray
-    shift: float
-
-    def __call__(self, keep: np.ndarray) -> float:
-        return self.shift + self.design.value(self.people.take(keep), self.y[keep], self.clusters)
+    return shift + design.value(people.take(keep), y[keep], clusters)
 
 
 _IGNORES = {
@@ -251,28 +259,6 @@ _RIGHT_IF = {
     "entropy": "the outcome, or the log odds of having it, is linear in the covariates",
     "aipw": "the propensity score or the model of the outcome has the right form",
 }
-
-
-def _least(people: People) -> int:
-    """Fewest people an arm of a stratum needs: more than there are covariates."""
-    return max(people.x.shape[1] + 2, 2)
-
-
-def _problems(d: WeightedComparison) -> list[Problem]:
-    choices = {
-        "method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
-        "others": ("same", "balanced", "ignored"), "compare": ("level", "change"),
-    }  # fmt: skip
-    out = [*wrong_choices(d, choices), *wrong_numbers(d, {"folds": 1, "repeats": 1})]
-    if d.clip is not None and not (isinstance(d.clip, (int, float)) and 0 < d.clip < 0.5):
-        out.append(Problem(f"clip={d.clip!r}", next="Give a number between 0 and 0.5."))
-    if d.estimand == "ATO" and d.method != "ipw":
-        out.append(Problem("estimand='ATO' belongs to method='ipw'", next="Use method='ipw'."))
-    for name, needed in (("propensity", "predict_proba"), ("outcome_model", "predict")):
-        model = getattr(d, name)
-        if model is not None and not (hasattr(model, "fit") and hasattr(model, needed)):
-            out.append(Problem(f"{name}={model!r}", next=f"Give a scikit-learn estimator with fit and {needed}."))
-    return out
 
 
 def left_out_words(people: People, left_out: np.ndarray) -> str:
@@ -306,9 +292,7 @@ class Doubt:
         )
 
 
-def score_doubt(
-    people: People, estimand: str, least: int, scores: Callable[[People], Scores], groups: np.ndarray | None
-) -> Doubt:
+def score_doubt(people: People, estimand: str, scores: Callable[[People], Scores], groups: np.ndarray | None) -> Doubt:
     """Weigh squares and products of the covariates as if each were an outcome that the component cannot have moved: a
     right score makes them alike on average, so each tests its form (an over-identified moment, as in Imai and Ratkovic
     2014), with the estimated score's part in its standard error. At most 30 terms are asked, squares first. groups:
@@ -323,7 +307,7 @@ def score_doubt(
 
     found = []
     for term, values in _terms(people):
-        got = by_stratum(people, values, estimand, least, fit)
+        got = by_stratum(people, values, estimand, fit)
         sums = got.parts if groups is None else np.bincount(groups, weights=got.parts)
         error = float(np.sqrt((sums**2).sum()))
         if error > 0 and np.isfinite(got.value):

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 MOST_STEPS = 200
-SMALL = "their combination of other components has fewer than {least} people in an arm"
 One = Callable[[People, np.ndarray], "Weighed"]
 
 
@@ -278,14 +277,19 @@ def _predicted(
     return out
 
 
-def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, fit: One) -> Weighed:
+def fewest_of(people: People) -> int:
+    """Fewest people an arm of a stratum needs: more than there are covariates."""
+    return people.x.shape[1] + 2
+
+
+def by_stratum(people: People, y: np.ndarray, estimand: str, fit: One) -> Weighed:
     """The mean of the strata's estimates, weighed by the people whom the estimand speaks for (for overlap weights a
     person is e(1 - e) of those): shares are estimated, so each of them also adds (stratum's value - value) / N.
 
     Strata that cannot be weighed are left out, with the reason (`left_out`). NaN without a stratum that can be weighed;
     raises `NotIdentifiedError` where no weights balance any.
     """
-    found, left_out, failed = _each(people, y, least, fit)
+    found, left_out, failed = _each(people, y, fit)
     parts, weight, none = (np.zeros(len(people)) for _ in range(3))
     if not found:
         return Weighed(float("nan"), parts, weight, failed, left_out=left_out)
@@ -304,12 +308,12 @@ def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, fit: On
     return Weighed(value, parts, weight, left_out=left_out)
 
 
-def _each(
-    people: People, y: np.ndarray, least: int, fit: One
-) -> tuple[list[tuple[np.ndarray, Weighed]], np.ndarray, str]:
+def _each(people: People, y: np.ndarray, fit: One) -> tuple[list[tuple[np.ndarray, Weighed]], np.ndarray, str]:
     """Each stratum that can be weighed with its estimate, why everybody else is left out, and why strata that are
     large enough are, "" where none is."""
-    left_out, t = np.full(len(people), SMALL.format(least=least), dtype=object), people.exposed
+    least, t = fewest_of(people), people.exposed
+    small = f"their combination of other components has fewer than {least} people in an arm"
+    left_out = np.full(len(people), small, dtype=object)
     found, failed, errors = [], [], 0
     for g in people.by_stratum():
         if min(t[g].sum(), (~t[g]).sum()) < least:
