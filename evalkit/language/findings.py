@@ -73,14 +73,19 @@ def _given(e: Evidence, v: Verdict) -> tuple[str, Brief]:
 
 
 def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
+    scale = scale_in(e, e)
     if v.rule == 3:
-        full = sentences(say.UNDECIDED, e.reason or say.NO_RANGE.format(places=plural(e.place)), _best_guess(e))
+        told = math.isfinite(e.estimate)
+        guess = say.BEST_GUESS.format(effect=scale.effect(e.estimate), tail=scale.tail) if told else ""
+        full = sentences(say.UNDECIDED, e.reason or say.NO_RANGE.format(places=plural(e.place)), guess)
         return full, Brief(full_stop(e.reason or say.NO_RANGE_BRIEF))
     if v.direction:
-        return _pointing(e, v)
+        lead = say.POINTS.format(direction=say.DIRECTIONS[v.direction])
+        full = sentences(lead, _found_where(e), _rests_itself(e), _weak(all_weaknesses(e)))
+        return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), _end(e, _weak(weaknesses(e), _TOLD)))
     rests, seen = _rests_itself(e), _seen(e, v)
     ranged = sentence_case(_range(e))
-    could = say.COULD_HAVE_SEEN.format(size=seen, tail=scale_in(e, e).brief) if seen else ""
+    could = say.COULD_HAVE_SEEN.format(size=seen, tail=scale.brief) if seen else ""
     if e.margin is None:
         full = sentences(say.UNDECIDED, _range_of(e), say.UNSTATED, could, rests, _caution(e))
         return full, Brief("", ranged, _end(e, say.UNSTATED_BRIEF))
@@ -94,12 +99,6 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     short = say.SEEN_BRIEF.format(size=seen) if seen else ""
     full = sentences(say.TOO_SMALL, _range_of(e), could, rests, _caution(e))
     return full, Brief("", ranged, _end(e, short))
-
-
-def _pointing(e: Evidence, v: Verdict) -> tuple[str, Brief]:
-    lead = say.POINTS.format(direction=say.DIRECTIONS[v.direction])
-    full = sentences(lead, _found_where(e), _rests_itself(e), _weak(all_weaknesses(e)))
-    return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), _end(e, _weak(weaknesses(e), _TOLD)))
 
 
 def _no_sign(e: Evidence, v: Verdict) -> tuple[str, Brief]:
@@ -124,18 +123,14 @@ def _apart(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     if bundle is None or not has_range(bundle):
         full = sentences(lead, reason, bundle_sentence(e))
         return full, Brief(sentences(say.TOGETHER.format(others=own), e.reason))
-    return sentences(lead, reason, bundle_sentence(e), close), _bundle_brief(e, bundle, own)
-
-
-def _bundle_brief(e: Evidence, bundle: BundleEvidence, others: str) -> Brief:
+    full = sentences(lead, reason, bundle_sentence(e), close)
     gained, lost = _sides(bundle)
-    lead = f"Together with {others}"
-    if lost or bundle.kind == "sum":
-        lead = f"With {gained} instead of {lost}" if lost else f"With {gained} added together"
+    short = f"With {gained} added together" if bundle.kind == "sum" else f"Together with {own}"
+    short = f"With {gained} instead of {lost}" if lost else short
     window = window_words(bundle.lag, bundle.clean_until, e.period, "their")
     adds = say.BUNDLE_ADDS if bundle.additive else ""
-    close = say.NOBODY_ALONE if lost else say.NOBODY_WHICH
-    return Brief(f"{lead}, ", _effect(e, bundle), _tail(window, adds, close))
+    end = _tail(window, adds, say.NOBODY_ALONE if lost else say.NOBODY_WHICH)
+    return full, Brief(f"{short}, ", _effect(e, bundle), end)
 
 
 def _not_tested(e: Evidence, v: Verdict) -> tuple[str, Brief]:
@@ -173,10 +168,8 @@ def found_words(e: Evidence, x: Evidence | BundleEvidence | None = None) -> str:
     """'about 9 more in every 100 people were recorded as ... than we would have expected (likely range ...)'."""
     x = x or e
     scale = scale_in(e, x)
-    effect = scale.effect(x.estimate)
-    were = "was" if scale.figure(x.estimate) == "1" else "were"
-    span = scale.span(x.conf_low, x.conf_high)
-    outcome = quoted(e.outcome_name)
+    effect, span = scale.effect(x.estimate), scale.span(x.conf_low, x.conf_high)
+    were, outcome = "was" if scale.figure(x.estimate) == "1" else "were", quoted(e.outcome_name)
     return say.FOUND[e.kind].format(effect=effect, tail=scale.tail, were=were, outcome=outcome, span=span)
 
 
@@ -195,17 +188,9 @@ def _range(e: Evidence) -> str:
 
 
 def _range_of(e: Evidence) -> str:
-    scale, window = scale_in(e, e), _window(e)
+    scale, window = scale_in(e, e), f", {_window(e)}" if _window(e) else ""
     span = scale.span(e.conf_low, e.conf_high)
-    window = f", {window}" if window else ""
     return say.RANGE.format(outcome=quoted(e.outcome_name), span=span, tail=scale.tail, window=window)
-
-
-def _best_guess(e: Evidence) -> str:
-    if not math.isfinite(e.estimate):
-        return ""
-    scale = scale_in(e, e)
-    return say.BEST_GUESS.format(effect=scale.effect(e.estimate), tail=scale.tail)
 
 
 def _seen(e: Evidence, v: Verdict) -> str:
@@ -241,9 +226,8 @@ def bundle_found(e: Evidence, bundle: BundleEvidence) -> str:
     """The effect of a combination, and of what in place of what."""
     gained, lost = _sides(bundle)
     found = _joined(window_words(bundle.lag, bundle.clean_until, e.period, "their"), found_words(e, bundle))
-    if lost:
-        return say.BUNDLE_INSTEAD.format(gained=gained, lost=lost, found=found)
-    return (say.BUNDLE_SUM if bundle.kind == "sum" else say.BUNDLE_TOGETHER).format(gained=gained, found=found)
+    template = say.BUNDLE_SUM if bundle.kind == "sum" else say.BUNDLE_TOGETHER
+    return (say.BUNDLE_INSTEAD if lost else template).format(gained=gained, lost=lost, found=found)
 
 
 def _sides(bundle: BundleEvidence) -> tuple[str, str]:
@@ -263,9 +247,8 @@ def _bundle_rests(evidence: Evidence, bundle: BundleEvidence) -> tuple[str, str]
 
 def other_labels(e: Evidence) -> list[str]:
     """Labels of the bundle's members other than this component."""
-    if e.bundle is None:
-        return []
-    return [n for m, n in zip(e.bundle.members, e.bundle.labels, strict=True) if m != e.component]
+    both = zip(e.bundle.members, e.bundle.labels, strict=True) if e.bundle else ()
+    return [label for member, label in both if member != e.component]
 
 
 def has_range(bundle: BundleEvidence) -> bool:
@@ -286,9 +269,8 @@ def rests_on(evidence: Evidence, verdict: Verdict) -> str:
 
 
 def _rests_itself(e: Evidence) -> str:
-    some = for_some(e)
     others = "other" if e.units_had - e.units_behind == 1 else "others"
-    speaks = say.SPEAKS_FOR.format(some=some, others=others) if some else ""
+    speaks = say.SPEAKS_FOR.format(some=for_some(e), others=others) if for_some(e) else ""
     return sentences(_rests(e, e, say.RESTS_DOSE if e.rests_on_dose else say.RESTS), speaks)
 
 

@@ -169,12 +169,8 @@ def _may_say(e: Evidence, v: Verdict) -> Saying:
         return _saying(template, it, margin=margin_words(e))
     if v.verdict == "not_tested":
         return _saying(say.MAY_NOT_TESTED, it)
-    if v.verdict == "cannot_tell_apart":
-        return _may_say_apart(e, it)
-    return _saying(say.MAY_POINTS if v.direction else say.MAY_CANNOT, it, direction=direction)
-
-
-def _may_say_apart(e: Evidence, it: str) -> Saying:
+    if v.verdict != "cannot_tell_apart":
+        return _saying(say.MAY_POINTS if v.direction else say.MAY_CANNOT, it, direction=direction)
     names = join_words([it, *(quoted(n) for n in other_labels(e))])
     if e.bundle is None or not has_range(e.bundle):
         return Saying(say.MAY_APART.format(all=names)) if other_labels(e) else _saying(say.MAY_CANNOT, it)
@@ -197,10 +193,24 @@ def _may_not_say(e: Evidence, v: Verdict) -> tuple[str, ...]:
 
 
 def _would_change(e: Evidence, v: Verdict) -> Change:
-    """What data, place or date would move the verdict. The rollout's own cure is used where there is one."""
-    if v.verdict == "cannot_tell" and not v.direction and v.rule != 3:
-        return _more_data(e, v)
-    return Change(full_stop(_remedy(e, v)))
+    """What data, place or date would move the verdict: the rollout's own cure where there is one; where the range is
+    too wide, how much more data, or what has to be said first."""
+    if v.verdict != "cannot_tell" or v.direction or v.rule == 3:
+        return Change(full_stop(_remedy(e, v)))
+    units = plural(e.place)
+    more = (say.MIND_MORE if e.period else say.MIND_MORE_AT_ONE_TIME).format(units=units)
+    if e.margin is None:
+        return Change(sentences(say.MIND_MARGIN, more))
+    if benefit_below_margin(e):
+        return Change(full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, blocking(e)))))
+    times = (v.smallest_detectable / e.margin) ** 2
+    if not math.isfinite(times) or times < 1.2:
+        return Change(full_stop(more))
+    if times > 20:
+        return Change(full_stop(say.MIND_FAR.format(margin=margin_words(e), units=units)))
+    wanted = MoreData(margin_words(e), number_in_words(max(2, math.ceil(times))), units)
+    text = say.MIND_MORE_DATA.format(margin=wanted.margin, times=wanted.times, units=wanted.units)
+    return Change(full_stop(text), wanted)
 
 
 def _remedy(e: Evidence, v: Verdict) -> str:
@@ -227,21 +237,3 @@ def _remedies(e: Evidence, found: Iterable[Weakness]) -> str:
         REMEDIES[w.name].format(place=e.place, places=plural(e.place), units=plural(e.unit or "unit")) for w in found
     )
     return join_words(list(listed))
-
-
-def _more_data(e: Evidence, v: Verdict) -> Change:
-    """What would let us tell where the range is too wide: how much more data, or what has to be said first."""
-    units = plural(e.place)
-    more = (say.MIND_MORE if e.period else say.MIND_MORE_AT_ONE_TIME).format(units=units)
-    if e.margin is None:
-        return Change(sentences(say.MIND_MARGIN, more))
-    if benefit_below_margin(e):
-        return Change(full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, blocking(e)))))
-    times = (v.smallest_detectable / e.margin) ** 2
-    if not math.isfinite(times) or times < 1.2:
-        return Change(full_stop(more))
-    if times > 20:
-        return Change(full_stop(say.MIND_FAR.format(margin=margin_words(e), units=units)))
-    wanted = MoreData(margin_words(e), number_in_words(max(2, math.ceil(times))), units)
-    text = say.MIND_MORE_DATA.format(margin=wanted.margin, times=wanted.times, units=wanted.units)
-    return Change(full_stop(text), wanted)

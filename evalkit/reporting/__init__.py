@@ -5,12 +5,11 @@ from __future__ import annotations
 from evalkit.evaluation.results import safe
 from evalkit.reporting.blocks import Section
 from evalkit.reporting.build import report
-from evalkit.reporting.method import method, provenance
+from evalkit.reporting.more_sections import adds_up, held_back, method, money, provenance, who_is_in
 from evalkit.reporting.page_one import page_one
 from evalkit.reporting.pictures import pictures, write_pictures, write_tables
 from evalkit.reporting.plan import read_plan
 from evalkit.reporting.sections import borrowed, contents, delivered, estimates, held, said, told_apart
-from evalkit.reporting.value_sections import adds_up, held_back, money, who_is_in
 
 __all__ = [
     "Section",

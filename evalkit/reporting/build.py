@@ -20,7 +20,7 @@ from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe, without_small_numbers
 from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats, write_notebook
-from evalkit.reporting.method import inputs, sha256, versions
+from evalkit.reporting.more_sections import inputs, sha256, versions
 from evalkit.reporting.names import period_words
 from evalkit.reporting.plan import read_plan
 from evalkit.study import Study
@@ -45,9 +45,11 @@ def report(
     """
     place = Path(folder).resolve()
     place.mkdir(parents=True, exist_ok=True)
-    study, given = _study_of(evaluation)
-    if given is not None:
-        level, seed = given.level, given.seed
+    given = evaluation if isinstance(evaluation, Evaluation) else None
+    if isinstance(evaluation, Evaluation):
+        study, level, seed = evaluation.study, evaluation.level, evaluation.seed
+    else:
+        study = evaluation if isinstance(evaluation, Study) else Study.load(evaluation)
     file = study_file(study, place)
     title = study.title or study.question or "Report"
     relative = Path(os.path.relpath(file, place)).as_posix()
@@ -74,7 +76,7 @@ def study_file(study: Study, folder: Path) -> Path:
     """
     if study.inputs:
         return Path(study.inputs[0]).resolve()
-    base = _outside(folder)
+    base = next((place.parent for place in reversed(folder.parents) if place.name == "reports"), folder.parent)
     with tempfile.TemporaryDirectory(dir=base, prefix=".study-") as draft:
         study.save(Path(draft))
         whole = hashlib.sha256()
@@ -83,21 +85,6 @@ def study_file(study: Study, folder: Path) -> Path:
         place = base / f"study-{whole.hexdigest()[:12]}"
         shutil.copytree(draft, place, dirs_exist_ok=True)
     return place / "study.toml"
-
-
-def _outside(folder: Path) -> Path:
-    """Where rows about units may lie: beside `folder`, and outside of any folder "reports" above it."""
-    for place in reversed(folder.parents):
-        if place.name == "reports":
-            return place.parent
-    return folder.parent
-
-
-def _study_of(given: Evaluation | Study | str | Path) -> tuple[Study, Evaluation | None]:
-    """(study, evaluation or None) from whatever was handed over."""
-    if isinstance(given, (str, Path)):
-        return Study.load(given), None
-    return (given.study, given) if isinstance(given, Evaluation) else (given, None)
 
 
 def _same_verdicts(before: pd.DataFrame, after: pd.DataFrame, file: Path) -> None:
@@ -159,28 +146,26 @@ def verify(folder: str | Path) -> Verification:
     Raises `EvalkitError` where there is no manifest or the study file is gone.
     """
     place = Path(folder).resolve()
-    manifest = _manifest(place)
+    if not (place / "manifest.json").is_file():
+        raise EvalkitError(f"There is no manifest.json in {str(place)!r}. Name the folder of a report.")
+    manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
     file = (place / manifest["study"]).resolve()
     if not file.is_file():
-        raise EvalkitError(
-            f"The study file of this report is not there any more: {manifest['study']} (from its folder)."
-        )
+        gone = f"The study file of this report is not there any more: {manifest['study']} (from its folder)."
+        raise EvalkitError(gone)
     again = Path(tempfile.mkdtemp(dir=place.parent, prefix=".verify-"))
     try:
-        given = {"level": manifest["level"], "seed": manifest["seed"]}
-        plan = manifest.get("plan")
-        report(Study.load(file), again, **given, plan=None if plan is None else place / plan)
+        plan = None if manifest.get("plan") is None else place / manifest["plan"]
+        report(Study.load(file), again, level=manifest["level"], seed=manifest["seed"], plan=plan)
         made = json.loads((again / "manifest.json").read_text(encoding="utf-8"))
         tables, files = _compare(place, again, manifest, made)
         files += _other_formats(place, again)
     finally:
         shutil.rmtree(again)
-    return Verification(
-        tuple(_inputs(manifest, dict(inputs(Study.load(file), file)))),
-        tuple(f"{n}: was {v}, is {versions().get(n, 'not there')}" for n, v in manifest["versions"].items()
-              if versions().get(n) != v),
-        tuple(tables), tuple(files),
-    )  # fmt: skip
+    changed = _inputs(manifest["inputs"], dict(inputs(Study.load(file), file)))
+    is_now = {n: versions().get(n, "not there") for n in manifest["versions"]}
+    packages = [f"{n}: was {v}, is {is_now[n]}" for n, v in manifest["versions"].items() if is_now[n] != v]
+    return Verification(tuple(changed), tuple(packages), tuple(tables), tuple(files))
 
 
 def _other_formats(old: Path, new: Path) -> list[str]:
@@ -197,16 +182,7 @@ def _other_formats(old: Path, new: Path) -> list[str]:
     return found
 
 
-def _manifest(place: Path) -> dict[str, Any]:
-    path = place / "manifest.json"
-    if not path.is_file():
-        raise EvalkitError(f"There is no manifest.json in {str(place)!r}. Name the folder of a report.")
-    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return read
-
-
-def _inputs(manifest: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
-    before = manifest["inputs"]
+def _inputs(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     changed = [f"input {n} was changed" for n in before if n in now and now[n] != before[n]]
     changed += [f"input {n} is not named any more" for n in before if n not in now]
     return changed + [f"input {n} is new" for n in now if n not in before]

@@ -40,16 +40,6 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
         out["leave_one_out"] = describe("leave_one_out", evaluation, outcome=first)
     if evaluation.flow is not None and len(evaluation.flow):
         out["flow"] = describe("flow", evaluation)
-    out |= _whole(evaluation)
-    weights = contamination_table(evaluation)
-    if len(weights):
-        out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))
-    return out
-
-
-def _whole(evaluation: Evaluation) -> dict[str, Picture]:
-    """Waterfall, plane and acceptability curve, where there is something to draw in them."""
-    out = {}
     made, value = evaluation.attribution, evaluation.value
     if made is not None and made.pieces["estimate"].notna().any():
         out["waterfall"] = describe("waterfall", made)
@@ -57,6 +47,9 @@ def _whole(evaluation: Evaluation) -> dict[str, Picture]:
         out["value_plane"] = describe("value_plane", value)
     if value is not None and len(value.acceptability):
         out["acceptability"] = describe("acceptability", value)
+    weights = contamination_table(evaluation)
+    if len(weights):
+        out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))
     return out
 
 
