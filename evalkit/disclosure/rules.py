@@ -163,10 +163,9 @@ def hide(counts: Sequence[float], sums: Sums, rules: Rules, structural: Sequence
     primary = rules.small(values) & ~known
     hidden = primary.copy()
     for _ in range(len(values)):
-        bare = [i for i in np.flatnonzero(primary).tolist() if not covered(values, hidden, sums, rules, i)]
-        if not bare:
-            break
-        more = _next(values, hidden, sums, rules, bare[0], known)
+        small = np.flatnonzero(primary).tolist()
+        bare = next((i for i in small if not covered(values, hidden, sums, rules, i)), None)
+        more = None if bare is None else _next(values, hidden, sums, rules, bare, known)
         if more is None:
             break
         hidden[more] = True
@@ -182,7 +181,8 @@ def covered(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, ce
 def attack(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, cell: int) -> tuple[float, float]:
     """Least and most that a count could be, given the sums and the counts shown (as rounded)."""
     half = rules.round_to / 2
-    bounds = [(0.0, None) if hidden[i] else _known(v, half, rules) for i, v in enumerate(values)]
+    published = [rules.shown(v) if half else v for v in values]
+    bounds = [(0.0, None) if h else (max(v - half, 0.0), v + half) for h, v in zip(hidden, published, strict=True)]
     matrix = np.zeros((len(sums), len(values)))
     for row, (total, parts) in enumerate(sums):
         matrix[row, total] -= 1.0
@@ -194,13 +194,6 @@ def attack(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, cel
         found = linprog(goal, A_eq=matrix, b_eq=np.zeros(len(sums)), bounds=bounds, method="highs")
         ends.append(sign * found.fun if found.status == 0 else (0.0 if sign > 0 else np.inf))
     return float(ends[0]), float(ends[1])
-
-
-def _known(value: float, half: float, rules: Rules) -> tuple[float, float]:
-    if not half:
-        return value, value
-    near = rules.shown(value)
-    return max(near - half, 0.0), near + half
 
 
 def _next(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, cell: int, known: np.ndarray) -> int | None:

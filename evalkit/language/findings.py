@@ -23,20 +23,8 @@ from evalkit.show.words import (
     sentence_case,
     sentences,
 )
-from evalkit.verdicts.rules import (
-    BundleEvidence,
-    Evidence,
-    Verdict,
-    Weakness,
-    benefit_below_margin,
-    cautions,
-    failed_main_checks,
-    harm_not_ruled_out,
-    inside_margin,
-    limits,
-    smallest_detectable,
-    weaknesses,
-)
+from evalkit.verdicts import rules
+from evalkit.verdicts.rules import BundleEvidence, Evidence, Verdict, Weakness
 
 #: From this share of those who had it on, the words say that they are not behind the answer.
 MATERIAL = 0.1
@@ -65,9 +53,9 @@ def finding(evidence: Evidence, verdict: Verdict) -> tuple[str, Brief]:
 def _given(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     """Shown, or likely: then with the weaknesses, and what keeps it from being called shown."""
     lead = (say.SHOWN if v.verdict == "shown" else say.LIKELY).format(direction=say.DIRECTIONS[v.direction])
-    small = say.SMALLER.format(margin=margin_words(e)) if inside_margin(e) else ""
-    limited = say.NOT_CALLED_SHOWN.format(limits=_listed(limits(e))) if limits(e) else ""
-    weak = weaknesses(e)
+    small = say.SMALLER.format(margin=margin_words(e)) if rules.inside_margin(e) else ""
+    limited = say.NOT_CALLED_SHOWN.format(limits=_listed(rules.limits(e))) if rules.limits(e) else ""
+    weak = rules.weaknesses(e)
     full = sentences(lead, _found_where(e), small, _rests_itself(e), _weak(weak), limited)
     return full, Brief("", sentence_case(_effect(e, e)), _end(e, small, _weak(weak, _TOLD), limited))
 
@@ -82,14 +70,16 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     if v.direction:
         lead = say.POINTS.format(direction=say.DIRECTIONS[v.direction])
         full = sentences(lead, _found_where(e), _rests_itself(e), _weak(all_weaknesses(e)))
-        return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), _end(e, _weak(weaknesses(e), _TOLD)))
+        return full, Brief(
+            f"{full_stop(lead)} ", sentence_case(_effect(e, e)), _end(e, _weak(rules.weaknesses(e), _TOLD))
+        )
     rests, seen = _rests_itself(e), _seen(e, v)
     ranged = sentence_case(_range(e))
     could = say.COULD_HAVE_SEEN.format(size=seen, tail=scale.brief) if seen else ""
     if e.margin is None:
         full = sentences(say.UNDECIDED, _range_of(e), say.UNSTATED, could, rests, _caution(e))
         return full, Brief("", ranged, _end(e, say.UNSTATED_BRIEF))
-    if benefit_below_margin(e):
+    if rules.benefit_below_margin(e):
         margin, found = margin_words(e), blocking(e)
         uncarried = say.UNCARRIED.format(margin=margin, weaknesses=_listed(found))
         first, more = found[0].words, number_in_words(len(found) - 1)
@@ -102,9 +92,9 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
 
 
 def _no_sign(e: Evidence, v: Verdict) -> tuple[str, Brief]:
-    margin, harm = margin_words(e), harm_not_ruled_out(e)
+    margin, harm = margin_words(e), rules.harm_not_ruled_out(e)
     lead = (say.NO_SIGN_HARM if harm else say.NO_SIGN).format(margin=margin)
-    either = say.EITHER_WAY if inside_margin(e) else ""
+    either = say.EITHER_WAY if rules.inside_margin(e) else ""
     full = sentences(lead, _range_of(e), either, _rests_itself(e), _caution(e))
     short = f"{sentence_case(say.NO_SIGN.format(margin=margin))}: "
     return full, Brief(short, _range(e), _end(e, say.HARM_BRIEF if harm else "", _caution(e)))
@@ -159,7 +149,7 @@ def scale_in(e: Evidence, x: Evidence | BundleEvidence) -> Scale:
     spread = x.std_error if math.isfinite(x.std_error) else (ends[1] - ends[0]) / 4.0 if len(ends) == 2 else math.nan
     whom = e.population if e.kind == "share" else ""
     nouns = Nouns(unit=e.unit, whom=whom, period=e.period if e.unit else "", currency=e.currency)
-    seen = smallest_detectable(e.std_error, e.df) if x is e else math.nan
+    seen = rules.smallest_detectable(e.std_error, e.df) if x is e else math.nan
     values = [x.estimate, *ends, margin, seen]
     return scale_for(values, e.kind, nouns, spread, apart=(margin, -margin))
 
@@ -339,12 +329,12 @@ def _joined(*parts: str) -> str:
 
 def all_weaknesses(e: Evidence) -> tuple[Weakness, ...]:
     """The weaknesses, and what keeps an answer without any at likely."""
-    return weaknesses(e) + limits(e)
+    return rules.weaknesses(e) + rules.limits(e)
 
 
 def blocking(e: Evidence) -> tuple[Weakness, ...]:
     """What keeps a small benefit from being called no sign of a benefit."""
-    return failed_main_checks(e) + tuple(w for w in cautions(e) if w.name == "additivity")
+    return rules.failed_main_checks(e) + tuple(w for w in rules.cautions(e) if w.name == "additivity")
 
 
 def _listed(found: tuple[Weakness, ...]) -> str:
@@ -362,4 +352,4 @@ def _weak(found: tuple[Weakness, ...], most: int = 99) -> str:
 
 
 def _caution(e: Evidence) -> str:
-    return say.CAUTION.format(weaknesses=_listed(cautions(e))) if cautions(e) else ""
+    return say.CAUTION.format(weaknesses=_listed(rules.cautions(e))) if rules.cautions(e) else ""

@@ -143,22 +143,22 @@ def method(evaluation: Evaluation) -> Section:
     labels = {k: names.label(k) for k in evaluation.rules}
     rows = [(labels[k], sentence_case(r.removeprefix(f"{labels[k]}: "))) for k, r in evaluation.rules.items()]
     table = make_table("Which design is the headline, and why", ("Component", "Rule"), rows, name="rules")
-    matters = Listing(tuple(_matters(o, evaluation.study) for o in evaluation.study.outcomes))
+    matters = [f"{outcome.label}: {_matters(outcome, evaluation.study)}." for outcome in evaluation.study.outcomes]
     run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])
     if evaluation.attribution is not None:
         run += " Imputation"
     papers = (*(paper for design, paper in _SOURCES["designs"].items() if design in run), *_SOURCES["every"])
     sources = (Heading(3, "Sources"), Listing(papers))
-    return headed("method", Listing(_ORDER), table, _planned(evaluation), matters, *sources)
+    return headed("method", Listing(_ORDER), table, _planned(evaluation), Listing(tuple(matters)), *sources)
 
 
 def _matters(outcome: Outcome, study: Study) -> str:
     """How large an effect would matter, as somebody said before."""
     if outcome.matters is None:
-        return f"{outcome.label}: how much would matter was not stated, so an absence of effect is never claimed."
+        return "how much would matter was not stated, so an absence of effect is never claimed"
     unit, period = (noun_from_column(str(c)) if c else "" for c in (study.unit, study.period))
     size = size_words(outcome.matters * (1 if outcome.better == "higher" else -1), outcome.kind, unit, period=period)
-    return f"{outcome.label}: an effect smaller than {size} does not matter."
+    return f"an effect smaller than {size} does not matter"
 
 
 def _planned(evaluation: Evaluation) -> Block:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +13,19 @@ from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
 from evalkit.figures.matrix import STATUS_WORDS, WAYS
 from evalkit.figures.picture import Picture
-from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run, Section, cell, slug, verdict_cell
+from evalkit.reporting.blocks import (
+    PAGE,
+    Block,
+    Group,
+    Heading,
+    Listing,
+    Paragraph,
+    Run,
+    Section,
+    cell,
+    slug,
+    verdict_cell,
+)
 from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.show.numbers import MINUS, decimals_for, signed
 from evalkit.show.tables import Cell, Table, make_table
@@ -27,67 +40,21 @@ from evalkit.show.words import (
 )
 from evalkit.study import Component, Outcome
 
-# Name of a section -> its heading, and what stands below it.
-_SECTIONS: dict[str, tuple[str, tuple[str | Run, ...]]] = {
-    "delivered": (
-        "What was delivered",
-        ("Each component, where and when it was on. Rows are ordered by when they began. No outcome was read for this "
-         "section.",),
-    ),
-    "who is in": (
-        "Who is in, and who is missing",
-        ("How many could be reached by each component, had it, and stand behind its answer on the first outcome.",),
-    ),
-    "told apart": (
-        "What can be told apart",
-        ("Worked out from the dates alone, before any outcome was read. Two components are told apart ",
-         Run("by time", look="em"), " when one began while the other stood still, ", Run("by place", look="em"),
-         " when one began where the other never was, ", Run("by people", look="em"), " when one reaches only some of "
-         "them, ", Run("by dose", look="em"), " when their strengths differ; each time with others to compare with."),
-    ),
-    "estimates": (
-        "Estimates",
-        ("One headline a component, by a rule fixed before the outcome was read, and every other design that could be "
-         "tried. Intervals are not adjusted for the number of components; the verdicts are.",),
-    ),
-    "held": (
-        "Does it hold?",
-        ("Checks that could sink a result. One that fails is a weakness and is named in the verdict.",),
-    ),
-    "borrowed": (
-        "What borrowed what",
-        ("Most analyses put one 0/1 column a component into a regression with effects of places and periods. Its "
-         "coefficients mix components wherever an effect grows with time or differs between places. No headline here "
-         "rests on it.",),
-    ),
-    "adds up": (
-        "What it adds up to",
-        ("The programme's total on the first outcome, over the people and periods that could be compared, and its "
-         "pieces: what each component added by itself, what could not be divided, and what nothing explains.",),
-    ),
-    "money": ("Value for money", ()),
-    "said": (
-        "What may be said",
-        ("For every component: what a careful speaker may say, what these data do not carry, and what would change our "
-         "mind.",),
-    ),
-    "method": ("Method", ()),
-    "provenance": ("Where this comes from", ()),
-    "held back": ("What was held back", ()),
-}  # fmt: skip
+_SECTIONS = tomllib.loads((PAGE / "sections.toml").read_text(encoding="utf-8"))
 
 
 def headed(name: str, *blocks: Block | None) -> Section:
     """A section of the blocks that are there, under its heading."""
-    heading, intro = _SECTIONS[name]
-    words: tuple[Block, ...] = (Heading(2, heading), Paragraph(intro)) if intro else (Heading(2, heading),)
-    return Section(name, (Group(words, "words"), *(b for b in blocks if b is not None)))
+    heading = Heading(2, _SECTIONS[name]["heading"])
+    intro = tuple(Run(text, look="em") if i % 2 else text for i, text in enumerate(_SECTIONS[name]["intro"]))
+    words = Group((heading, Paragraph(intro)) if intro else (heading,), "words")
+    return Section(name, (words, *(b for b in blocks if b is not None)))
 
 
 def contents() -> Section:
     """Links to the sections."""
-    headings = [heading for heading, _ in _SECTIONS.values()]
-    links = [(slug(words), words) for words in headings] + [("code", "The code behind this page")]
+    links = [(slug(about["heading"]), about["heading"]) for about in _SECTIONS.values()]
+    links.append(("code", "The code behind this page"))
     listed = Listing(tuple(Run(words, f"#{anchor}") for anchor, words in links), numbered=True)
     return Section("contents", (Group((listed,), label="Sections of this report", guide=True),))
 
@@ -232,7 +199,7 @@ def check_table(checks: pd.DataFrame, names: Names, outcome: Outcome, first: boo
 
 def _status(status: str) -> Cell:
     """The word for a check's result and its shape, kept on one line."""
-    return cell(Run(_BRIEF.get(status, status), look=status))
+    return cell(Run("only informs" if status == "informational" else status, look=status))
 
 
 def glance(checks: pd.DataFrame, names: Names) -> Table:
@@ -277,7 +244,6 @@ def _verdict_table(evaluation: Evaluation, outcome: Outcome, columns: tuple[str,
     return make_table(caption, ("Component", "Verdict", *columns), rows, name=name, cards=True)
 
 
-_BRIEF = {"informational": "only informs"}
 _CHECKS = {
     "pre_trend": "Alike beforehand",
     "leave_one_cluster": "One place left out",
