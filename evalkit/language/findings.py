@@ -70,9 +70,8 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     if v.direction:
         lead = say.POINTS.format(direction=say.DIRECTIONS[v.direction])
         full = sentences(lead, _found_where(e), _rests_itself(e), _weak(all_weaknesses(e)))
-        return full, Brief(
-            f"{full_stop(lead)} ", sentence_case(_effect(e, e)), _end(e, _weak(rules.weaknesses(e), _TOLD))
-        )
+        end = _end(e, _weak(rules.weaknesses(e), _TOLD))
+        return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), end)
     rests, seen = _rests_itself(e), _seen(e, v)
     ranged = sentence_case(_range(e))
     could = say.COULD_HAVE_SEEN.format(size=seen, tail=scale.brief) if seen else ""

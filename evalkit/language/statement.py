@@ -109,8 +109,9 @@ def statement(evidence: Evidence, verdict: Verdict) -> Statement:
     return Statement(
         e.component, e.outcome, e.name, v.verdict, v.direction, short, full,
         rests=sentence_case(findings.rests_on(e, v)), clusters=(e.clusters_exposed, e.clusters_comparison),
-        window=findings.window_words(e.lag, e.clean_until, e.period), may_say=_may_say(e, v), may_not_say=_may_not_say(e, v),
-        would_change=_would_change(e, v), warnings=tuple(w.words for w in findings.all_weaknesses(e)), checks=e.checks,
+        window=findings.window_words(e.lag, e.clean_until, e.period), may_say=_may_say(e, v),
+        may_not_say=_may_not_say(e, v), would_change=_would_change(e, v),
+        warnings=tuple(w.words for w in findings.all_weaknesses(e)), checks=e.checks,
     )  # fmt: skip
 
 
@@ -137,9 +138,8 @@ def _saying(template: str, it: str, **words: str) -> Saying:
 def _may_say(e: Evidence, v: Verdict) -> Saying:
     it, direction = quoted(e.name), say.DIRECTIONS[v.direction]
     if v.verdict == "shown":
-        return _saying(
-            say.MAY_SHOWN, it, found=", ".join(filter(None, (findings.found_words(e), findings.for_some(e))))
-        )
+        found = ", ".join(filter(None, (findings.found_words(e), findings.for_some(e))))
+        return _saying(say.MAY_SHOWN, it, found=found)
     if v.verdict == "likely":
         listed = "; ".join(w.words for w in findings.all_weaknesses(e))
         return _saying(say.MAY_LIKELY, it, direction=direction, weaknesses=listed)

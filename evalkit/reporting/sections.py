@@ -29,15 +29,7 @@ from evalkit.reporting.blocks import (
 from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.show.numbers import MINUS, decimals_for, signed
 from evalkit.show.tables import Cell, Table, make_table
-from evalkit.show.words import (
-    count_words,
-    design_title,
-    full_stop,
-    join_words,
-    noun_from_column,
-    quoted,
-    sentence_case,
-)
+from evalkit.show.words import count_words, design_title, full_stop, join_words, noun_from_column, quoted, sentence_case
 from evalkit.study import Component, Outcome
 
 _SECTIONS = tomllib.loads((PAGE / "sections.toml").read_text(encoding="utf-8"))
