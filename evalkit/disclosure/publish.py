@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,7 @@ _STAYED = {
 class Guard:
     """The rules of one study, applied to evidence and to tables.
 
-    few: (component, outcome) whose answer rests on too few. lone: components decided by places that are mostly single
-    people, or a handful. log: rows of
+    few: (component, outcome) whose answer rests on too few. log: rows of
     LOG, what was hidden and why, never the number.
     """
 
@@ -46,15 +46,16 @@ class Guard:
     rules: Rules
     few: frozenset[tuple[str, str]] = frozenset()
     log: list[tuple[str, str, str, str]] = field(default_factory=list)
-    lone: frozenset[str] = field(init=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def lone(self) -> frozenset[str]:
+        """Components decided by places that are mostly single people, or a handful."""
         lone = []
         for component in self.paths.components if self.rules.active else ():
             sizes = np.bincount(self.paths.levels[self.paths.assigned_at[component]].codes)
             if np.median(sizes[sizes > 0]) < self.rules.count:
                 lone.append(component)
-        object.__setattr__(self, "lone", frozenset(lone))
+        return frozenset(lone)
 
     @property
     def paths(self) -> Paths:

@@ -44,22 +44,19 @@ def adds_up(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     made = safe(evaluation).attribution
     if made is None:
         return headed("adds up", Paragraph("No total is given: see what was held back, at the end."))
-    rows = [_piece(r) for r in made.pieces.to_dict("records")]
     total = {"piece": "Programme as a whole", "estimate": made.total, "conf_low": made.total_low,
              "conf_high": made.total_high, "people_periods": made.people_periods, "reason": made.reason}  # fmt: skip
+    rows = []
+    for r in [*made.pieces.to_dict("records"), total]:
+        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
+        periods = "not given" if np.isnan(float(r["people_periods"])) else f"{float(r['people_periods']):,.0f}"
+        reason = full_stop(r["reason"]) if isinstance(r["reason"], str) else ""
+        rows.append((str(r["piece"]), *numbers, periods, reason or "nothing to add"))
     head = ("Piece", "Added", "From", "To", "People periods", "Remarks")
     right = (False, True, True, True, True, False)
     caption = f"Where the result came from: {made.outcome.label}"
-    table = make_table(caption, head, [*rows, _piece(total)], numeric=right, name="attribution", cards=True)
+    table = make_table(caption, head, rows, numeric=right, name="attribution", cards=True)
     return headed("adds up", pictures.get("waterfall"), table, Listing(tuple(map(full_stop, made.notes))))
-
-
-def _piece(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    numbers = [signed(float(row[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
-    size = float(row["people_periods"])
-    reason = row["reason"] if isinstance(row["reason"], str) else ""
-    periods = "not given" if np.isnan(size) else f"{size:,.0f}"
-    return (str(row["piece"]), *numbers, periods, full_stop(reason) or "nothing to add")
 
 
 def money(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
