@@ -32,13 +32,13 @@ def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
     """(n,) whether a row's unit had every one of `members` at some time."""
     at = [paths.index(m) for m in members]
     ever = (paths.state[:, :, at] > 0).any(axis=1) & paths.reach[:, at]
-    return np.asarray(ever.all(axis=1)[paths.path])
+    return np.asarray(ever.all(axis=1))[paths.path]
 
 
 def had_together(paths: Paths, members: Iterable[str]) -> np.ndarray:
     """(n,) whether a row's unit had all of `members` in one and the same period."""
-    on = paths.state[:, :, [paths.index(m) for m in members]] > 0
-    return np.asarray(on.all(axis=2).any(axis=1))[paths.path]
+    on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).all(axis=2))
+    return np.asarray(on.any(axis=1))[paths.path]
 
 
 def distinct(paths: Paths, rows: np.ndarray) -> int:
@@ -62,7 +62,7 @@ def hangs_on_few(study: Study, members: Iterable[str], rules: Rules) -> bool:
     outcome, paths = study.outcome(), study.paths
     if outcome.kind not in _ADDED:
         return False
-    on = (paths.state[:, :, [paths.index(m) for m in members]] > 0).any(axis=2)
+    on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).any(axis=2))
     amounts = np.where(on[paths.path], np.nan_to_num(np.abs(study.values(outcome))), 0.0).sum(axis=1)
     _, person = np.unique(paths.units, return_inverse=True)
     each = np.sort(np.bincount(person, weights=amounts))[::-1]

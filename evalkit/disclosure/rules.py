@@ -106,20 +106,14 @@ def rules_for(words: str) -> Rules:
     return replace(PROFILES["custom"], **found)
 
 
-def about_people(study: Study) -> bool:
-    """Whether the rows of a study are about members of its clusters (people, pupils), rather than whole places."""
-    levels = getattr(study.paths, "levels", None)
-    if not levels or study.paths.cluster not in levels:
-        return False
-    return bool(study.paths.n_units > len(levels[study.paths.cluster].names))
-
-
 def rules_of(study: Study) -> Rules:
-    """The rules for a study: those it names; else "acro" where its rows are about people, and "none" for places."""
+    """The rules for a study: those it names; else "acro" where its rows are about people (or pupils: members of its
+    clusters), and "none" where they are about whole places."""
     named = study.settings.get("disclosure") if study.settings else None
     if named:
         return rules_for(str(named))
-    return PROFILES["acro" if about_people(study) else "none"]
+    places = (getattr(study.paths, "levels", None) or {}).get(study.paths.cluster)
+    return PROFILES["acro" if places is not None and study.paths.n_units > len(places.names) else "none"]
 
 
 def dominated(total: ArrayLike, first: ArrayLike, second: ArrayLike, rules: Rules) -> np.ndarray:

@@ -83,7 +83,8 @@ def lesson(source: str) -> NotebookNode:
 
 
 def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str] | None = None) -> NotebookNode:
-    """Run every cell in `folder` with this interpreter; the same input gives the same notebook, byte for byte.
+    """Run every cell in `folder` with this interpreter; the same input gives the same notebook, byte for byte, without
+    what changes from run to run or names a machine: random ids, times, lines of warnings.
 
     warn: what the words of warnings go through before they are kept, to protect people.
     Raises `ReportError` with the words of the error when a cell fails.
@@ -98,11 +99,6 @@ def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str
             client.execute(env=_environment())
         except CellExecutionError as error:
             raise ReportError(f"The report's notebook stopped: {error.ename}: {error.evalue}") from None
-    return settled(notebook, warn)
-
-
-def settled(notebook: NotebookNode, warn: Callable[[str], str] | None = None) -> NotebookNode:
-    """The notebook without what changes from run to run or names a machine: random ids, times, lines of warnings."""
     spoken: list[str] = []
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:03d}"

@@ -51,6 +51,7 @@ def page_one(
     priced = any(words != "not given" for words in costs.values())
     title = study.question or study.title or "Which components made a difference?"
     breath = in_one_breath((s.verdict, s.direction, s.label) for s in rows)
+    others = join_words([quoted(o.label) for o in study.outcomes if o.column != chosen])
     forest = (pictures or {}).get("forest")
     parts = (
         Heading(1, title, "question"),
@@ -58,7 +59,9 @@ def page_one(
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         findings(rows, names, evaluation.level, costs if priced else {}),
         Paragraph(_NO_COST, "note") if costs and not priced else None,
-        _others(study, chosen),
+        Paragraph(("Other outcomes, under ", Run("Estimates", "#estimates"), f": {others}."), "note")
+        if others
+        else None,
         _planned(evaluation, rows),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
         Group((_mind(rows, names), _overturn(rows, names, study.outcome(chosen).kind)), "two"),
@@ -105,14 +108,6 @@ def _data_line(study: Study, outcome: str) -> Paragraph:
     told = all(figure in study.title for figure in figures)
     parts = [study.title, "" if told else words, f"{about.label} ({about.better} is better)"]
     return Paragraph(Run(" · ".join(p for p in parts if p), "#data", "worked"), "data")
-
-
-def _others(study: Study, outcome: str) -> Paragraph | None:
-    """Where the other outcomes are."""
-    labels = [quoted(o.label) for o in study.outcomes if o.column != outcome]
-    if not labels:
-        return None
-    return Paragraph(("Other outcomes, under ", Run("Estimates", "#estimates"), f": {join_words(labels)}."), "note")
 
 
 def _planned(evaluation: Evaluation, statements: Sequence[Statement]) -> Paragraph | None:

@@ -30,7 +30,7 @@ from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.show.numbers import MINUS, decimals_for, signed
 from evalkit.show.tables import Cell, Table, make_table
 from evalkit.show.words import count_words, design_title, full_stop, join_words, noun_from_column, quoted, sentence_case
-from evalkit.study import Component, Outcome
+from evalkit.study import Outcome
 
 _SECTIONS = tomllib.loads((PAGE / "sections.toml").read_text(encoding="utf-8"))
 
@@ -113,6 +113,7 @@ def pair_table(sep: Separability, names: Names) -> Table:
 def estimates(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     """For each component: its event study and every design that was tried; then the other outcomes."""
     evaluation = safe(evaluation)
+    effects = evaluation.effects
     parts: list[Block | None] = []
     for i, outcome in enumerate(evaluation.study.outcomes):
         if i:
@@ -122,21 +123,14 @@ def estimates(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Sectio
         for component in evaluation.study.components:
             words = (Heading(3, component.label), Paragraph(found.get(component.name, ""))) if i == 0 else ()
             drawn = pictures.get(f"event_study_{component.name}") if i == 0 else None
-            parts += _tried(evaluation, component, outcome, words, drawn)
+            tried = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
+            anchor = f"effects-{component.name}" + (f"-{outcome.column}" if i else "")
+            if tried.empty:  # then the rule that left none
+                why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
+                parts.append(Group((*words, why), anchor=anchor))
+            else:
+                parts += [*words, drawn, effects_table(tried, outcome, component.label, anchor)]
     return headed("estimates", *parts)
-
-
-def _tried(
-    evaluation: Evaluation, component: Component, outcome: Outcome, heading: tuple[Block, ...], drawn: Block | None
-) -> list[Block | None]:
-    """A component's heading, its event study and every design tried; without one, the rule that left none."""
-    effects = evaluation.effects
-    rows = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
-    anchor = f"effects-{component.name}" + ("" if heading else f"-{outcome.column}")
-    if rows.empty:
-        why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
-        return [Group((*heading, why), anchor=anchor)]
-    return [*heading, drawn, effects_table(rows, outcome, component.label, anchor)]
 
 
 def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -> Table:
