@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 
 from evalkit.errors import EvalkitError
@@ -24,7 +25,7 @@ from evalkit.figures import describe
 from evalkit.figures.contamination import contamination_table
 from evalkit.figures.inputs import labels_of
 from evalkit.figures.picture import Picture
-from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats, write_notebook
+from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats
 from evalkit.reporting.more_sections import inputs, sha256, versions
 from evalkit.reporting.names import period_words, statements_of
 from evalkit.reporting.plan import read_plan
@@ -63,7 +64,7 @@ def report(
         read_plan(plan)
     made = make_notebook(relative, level=level, seed=seed, title=title, plan=fixed)
     notebook = run_notebook(made, place, partial(without_small_numbers, study))
-    write_notebook(notebook, place / "report.ipynb")
+    (place / "report.ipynb").write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
     page = place / "report.html"
     page.write_text(to_page(notebook), encoding="utf-8")
     verdicts = pd.read_csv(place / "verdicts.csv")

@@ -124,11 +124,6 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
 
 
-def write_notebook(notebook: NotebookNode, path: Path) -> None:
-    """Write a notebook in the current format."""
-    path.write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
-
-
 def _metadata(title: str) -> NotebookNode:
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return nbformat.from_dict({"kernelspec": kernel, "title": title})

@@ -51,6 +51,7 @@ def page_one(
     priced = any(words != "not given" for words in costs.values())
     title = study.question or study.title or "Which components made a difference?"
     breath = in_one_breath((s.verdict, s.direction, s.label) for s in rows)
+    link = Run("Estimates", "#estimates")
     others = join_words([quoted(o.label) for o in study.outcomes if o.column != chosen])
     forest = (pictures or {}).get("forest")
     parts = (
@@ -59,9 +60,7 @@ def page_one(
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         findings(rows, names, evaluation.level, costs if priced else {}),
         Paragraph(_NO_COST, "note") if costs and not priced else None,
-        Paragraph(("Other outcomes, under ", Run("Estimates", "#estimates"), f": {others}."), "note")
-        if others
-        else None,
+        Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
         _planned(evaluation, rows),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
         Group((_mind(rows, names), _overturn(rows, names, study.outcome(chosen).kind)), "two"),
