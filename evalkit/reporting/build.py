@@ -22,7 +22,7 @@ from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe, without_small_numbers
 from evalkit.evaluation.tables import write
 from evalkit.figures import describe
-from evalkit.figures.contamination import contamination_table
+from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
 from evalkit.figures.picture import Picture
 from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from evalkit.components import Separability
+from evalkit.components.separability import STATUS_WORDS
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
-from evalkit.figures.matrix import STATUS_WORDS, WAYS
+from evalkit.figures.matrix import WAYS
 from evalkit.figures.picture import Picture
 from evalkit.reporting.blocks import (
     PAGE,
