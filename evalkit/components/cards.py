@@ -10,7 +10,7 @@ import pandas as pd
 
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import count_words, full_stop, noun_from_column
-from evalkit.study.spells import spells_of
+from evalkit.study.component import spells_of
 
 if TYPE_CHECKING:
     from evalkit.study import Component, Study

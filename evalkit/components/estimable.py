@@ -5,7 +5,7 @@ A circuit is a minimal set of columns that are dependent once unit and period-by
 of the linear matroid; Oxley, Matroid Theory, 2011, chapter 1). Circuits say in words what a singular vector does not:
 "A is on exactly when B or C is". Two readings are kept apart: event-time columns (effects may grow) and level columns
 (effects may not). Ranks are by pivoted Cholesky of scaled Gram matrices, with the tolerances of
-`evalkit.designs.regression.estimable`.
+`evalkit.designs.regression.columns`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, Grid, additive_design, varying
-from evalkit.designs.regression.estimable import TOLERANCE, Span, span
+from evalkit.designs.regression.columns import TOLERANCE, Span, span
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import CombinationKind
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,9 +20,18 @@ from evalkit.components.switches import (
     tally,
 )
 from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.rollout.plan import Plan, Rules, expected_noise
+from evalkit.designs.rollout.plan import (
+    Pairs,
+    Plan,
+    Rules,
+    expected_noise,
+    exposure_states,
+    make_pairs,
+    pair_sizes,
+    pair_states,
+    path_sizes,
+)
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import Pairs, exposure_states, make_pairs, pair_sizes, pair_states, path_sizes
 from evalkit.study.paths import OFF, Paths
 
 
@@ -214,3 +224,17 @@ def overlap(fact: Facts, only: tuple[int, ...] | None = None) -> Tally:
 def _elsewhere(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Whether there is a cluster of the other kind besides one's own."""
     return len(theirs) - np.isin(mine, theirs) > 0
+
+
+def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
+    """(n,) whether a row's unit had every one of `members` at some time."""
+    rows = np.ones(len(paths.path), dtype=bool)
+    for m in members:
+        k = paths.index(m)
+        rows &= ((paths.state[:, :, k] > 0).any(axis=1) & paths.reach[:, k])[paths.path]
+    return rows
+
+
+def distinct(paths: Paths, rows: np.ndarray) -> int:
+    """How many units the rows are about (one that moved has a row a stay)."""
+    return len(np.unique(paths.units[rows]))

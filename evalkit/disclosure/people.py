@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from evalkit.components.facts import distinct, had
 from evalkit.disclosure.rules import Rules, dominated, hide
 from evalkit.study import Study
 from evalkit.study.paths import Paths
@@ -28,22 +29,10 @@ STAGES = {
 _SUMS = (("all", ("outside", "reached")), ("reached", ("never", "had")), ("had", ("left", "used")))
 
 
-def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
-    """(n,) whether a row's unit had every one of `members` at some time."""
-    at = [paths.index(m) for m in members]
-    ever = (paths.state[:, :, at] > 0).any(axis=1) & paths.reach[:, at]
-    return np.asarray(ever.all(axis=1))[paths.path]
-
-
 def had_together(paths: Paths, members: Iterable[str]) -> np.ndarray:
     """(n,) whether a row's unit had all of `members` in one and the same period."""
     on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).all(axis=2))
     return np.asarray(on.any(axis=1))[paths.path]
-
-
-def distinct(paths: Paths, rows: np.ndarray) -> int:
-    """How many units the rows are about (one that moved has a row a stay)."""
-    return len(np.unique(paths.units[rows]))
 
 
 def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:

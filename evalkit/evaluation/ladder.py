@@ -14,9 +14,8 @@ from evalkit.designs.people.weighted import WeightedComparison
 from evalkit.designs.protocol import Design, StudyLike
 from evalkit.designs.regression.joint import JointEventStudy
 from evalkit.designs.regression.twoway import TwoWayFixedEffects
-from evalkit.designs.rollout.entry import apart, arrival_gap, by_arrival
 from evalkit.designs.rollout.plan import Plan
-from evalkit.designs.rollout.staggered import StaggeredRollout
+from evalkit.designs.rollout.staggered import StaggeredRollout, apart, arrival_gap, by_arrival
 from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
@@ -195,8 +194,9 @@ def run(rung: Rung, study: StudyLike, component: str, window: Window) -> Run:
 
 
 def average_over(rows: Estimate, window: Window) -> Estimate | None:
-    """Mass-weighted average of the rows in the window, None when there is none."""
-    return rows.over(window.lag, window.until)
+    """Mass-weighted average of the rows in the window with its refits, None when there is none."""
+    one = rows.over(window.lag, window.until)
+    return None if one is None else one.prepared()
 
 
 # ---------------------------------------------------------------- who had come onto the record when

@@ -19,8 +19,8 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
+from evalkit.evaluation.evidence import write_frames
 from evalkit.evaluation.results import safe, without_small_numbers
-from evalkit.evaluation.tables import write
 from evalkit.figures import describe
 from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
@@ -275,7 +275,7 @@ def write_tables(evaluation: Evaluation, folder: str | Path) -> tuple[Path, ...]
         named["attribution"] = evaluation.attribution.pieces
     if evaluation.value is not None:
         named["value"] = evaluation.value.table
-    return write(named, folder)
+    return write_frames(named, folder)
 
 
 def stated(evaluation: Evaluation) -> pd.DataFrame:

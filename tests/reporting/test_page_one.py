@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from evalkit import reporting
-from evalkit.evaluation import tables
+from evalkit.evaluation.evidence import verdict_table
 from evalkit.language.statement import statement
 from evalkit.reporting.blocks import inline, linked
 from evalkit.reporting.build import stated
@@ -115,7 +115,7 @@ def unsure(**changes: str) -> road.Road:
              for e, _ in made.decisions]  # fmt: skip
     decisions = tuple((e, decide(e)) for e in found)
     statements = tuple(statement(e, v) for e, v in decisions)
-    return replace(made, decisions=decisions, statements=statements, verdicts=tables.verdicts(decisions, statements))
+    return replace(made, decisions=decisions, statements=statements, verdicts=verdict_table(decisions, statements))
 
 
 def test_where_nothing_was_found_it_says_so_once_and_what_failed() -> None:
