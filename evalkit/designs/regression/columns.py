@@ -208,3 +208,13 @@ def _with_interaction(columns: Columns, paths: Paths, members: tuple[str, ...]) 
         needed=sparse.hstack([columns.needed, asked], format="csr"),
         needs=np.concatenate([columns.needs, np.full(len(kinds), new)]),
     )  # fmt: skip
+
+
+def joint_plan(paths: Paths, level: str, choices: Shape) -> AdditiveDesign:
+    """The regression on all components over groups of units alike in path, cluster and periods seen."""
+    grid, columns = make_grid(paths, level), make_columns(paths, choices)
+    seen, weight = np.zeros(columns.known.shape, dtype=bool), np.zeros(columns.known.shape)
+    seen[grid.path[grid.group], grid.period] = True
+    np.add.at(weight, (grid.path[grid.group], grid.period), grid.weight[grid.group])
+    columns = columns.keep(seen & columns.known)
+    return (columns.at_average_dose(weight) if choices.averages else columns).on_grid(paths, grid)

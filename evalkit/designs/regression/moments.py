@@ -188,22 +188,19 @@ class Panel(Lean):
         out = Products(np.zeros((p, p)), np.zeros(p), np.zeros((q, T, p)), np.zeros((q, T, T)), np.zeros((q, T)))
         step = max(_NUMBERS // (T * max(p, T)), 1)
         for low in range(0, len(chosen), step):
-            self._add(out, cells, chosen[low : low + step])
+            some = chosen[low : low + step]
+            paths, (V, g) = cells.path[some], self._moments(cells, some)
+            X = self.columns.rows(paths).toarray().reshape(len(paths), T, -1)
+            VX, flat = V @ X, X.reshape(len(paths) * T, -1)
+            out.xx[:] += flat.T @ VX.reshape(flat.shape)
+            out.xy[:] += flat.T @ g.ravel()
+            pattern = self.columns.pattern[paths]
+            for code in np.unique(pattern):
+                mine = pattern == code
+                out.zx[code] += VX[mine].sum(axis=0)
+                out.zz[code] += V[mine].sum(axis=0)
+                out.zy[code] += g[mine].sum(axis=0)
         return out
-
-    def _add(self, out: Products, cells: Cells, chosen: np.ndarray) -> None:
-        paths, T = cells.path[chosen], self.values.shape[1]
-        V, g = self._moments(cells, chosen)
-        X = self.columns.rows(paths).toarray().reshape(len(paths), T, -1)
-        VX, flat = V @ X, X.reshape(len(paths) * T, -1)
-        out.xx[:] += flat.T @ VX.reshape(flat.shape)
-        out.xy[:] += flat.T @ g.ravel()
-        pattern = self.columns.pattern[paths]
-        for one in np.unique(pattern):
-            mine = pattern == one
-            out.zx[one] += VX[mine].sum(axis=0)
-            out.zz[one] += V[mine].sum(axis=0)
-            out.zy[one] += g[mine].sum(axis=0)
 
     def _moments(self, cells: Cells, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """V (c, T, T) and g (c, T) of some cells."""
@@ -226,7 +223,7 @@ class Panel(Lean):
 
 
 def solve(products: Products, size: np.ndarray) -> Solution:
-    """Coefficients from cross-products; size (p,) of each column before any effect is taken out."""
+    """Coefficients from cross-products, those of dependent columns zero; size (p,) of each column before it all."""
     inverse = pseudo(products.zz)
     lift = inverse @ products.zx
     effects = np.einsum("qst,qt->qs", inverse, products.zy)
@@ -234,17 +231,11 @@ def solve(products: Products, size: np.ndarray) -> Solution:
     gram = products.xx - flat.T @ lift.reshape(flat.shape)
     right = products.xy - flat.T @ effects.ravel()
     found = span(gram, size)
-    beta = _coefficients(found, right)
-    return Solution(beta, found, lift, effects - lift @ beta)
-
-
-def _coefficients(found: Span, right: np.ndarray) -> np.ndarray:
-    """One solution: that with the dependent columns at zero."""
     beta, kept = np.zeros(len(right)), found.pivot[: found.rank]
     if len(kept):
         half = solve_triangular(found.factor, (right / found.scale)[kept], lower=False, trans="T")
         beta[kept] = solve_triangular(found.factor, half, lower=False) / found.scale[kept]
-    return beta
+    return Solution(beta, found, lift, effects - lift @ beta)
 
 
 def pseudo(matrices: np.ndarray) -> np.ndarray:
