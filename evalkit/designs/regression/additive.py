@@ -62,10 +62,6 @@ class Grid:
     period: np.ndarray
     n_periods: int
 
-    @property
-    def n_groups(self) -> int:
-        return len(self.path)
-
     def keep(self, rows: np.ndarray) -> Grid:
         """The same groups with some of the rows."""
         return replace(self, group=self.group[rows], period=self.period[rows])

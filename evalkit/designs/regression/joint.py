@@ -15,7 +15,7 @@ from scipy import sparse
 
 from evalkit.designs.protocol import Basis, StudyLike, Traits, once
 from evalkit.designs.regression.additive import AdditiveDesign, programme_level
-from evalkit.designs.regression.columns import Columns, Shape, interaction_name, joint_plan, make_columns
+from evalkit.designs.regression.columns import Columns, Shape, joint_plan, make_columns
 from evalkit.designs.regression.moments import (
     JointSource,
     Lean,
@@ -126,7 +126,7 @@ class JointEventStudy:
 
     def _level(self, paths: Paths, component: str) -> str:
         for members in self.interactions:
-            if component == interaction_name(members):
+            if component == " x ".join(members):
                 return programme_level(paths, members)
         paths.index(component)
         return paths.inference_level(component)[0]
@@ -158,7 +158,7 @@ def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate
         alone = np.where(dosed[np.minimum(columns.component, len(dosed) - 1)], DOSED[design.per].format(alone), alone)
     kinds = [f"{name.replace(' x ', ' only, ')} only, all of them, and none" for name in names]
     lacking = [f"this interaction needs rows of every kind: {kind}" for kind in kinds]
-    why = np.where(panel.solution.free, "", TANGLED)
+    why = np.where(panel.solution.span.free, "", TANGLED)
     labels = pd.DataFrame({
         "component": names, "outcome": outcome.column, "event_time": columns.event_time,
         "estimand": np.where(interaction, INTERACTION, alone).astype(object),
@@ -373,7 +373,8 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
     if one.cells is None:
         return Estimate.from_influence([np.nan], unknown, labels.assign(reason=CELLLESS))
     panel = joint_panel(study, outcome, Shape())
-    lift = _other_columns(panel.columns, study.paths, one.weights(), component)
+    lift = np.asarray(panel.columns.matrix.T @ _cell_sums(study.paths, one.weights()))
+    lift[panel.columns.component == study.paths.index(component)] = 0.0
     if np.abs(lift).max(initial=0.0) <= _ALIKE_AGES:
         return None
     found = combined(panel, study.paths, one.level, lift[:, None])
@@ -382,8 +383,8 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
     return Estimate(found.value, np.ones(1), labels, found.influence()[0])
 
 
-def _other_columns(columns: Columns, paths: Paths, cells: pd.DataFrame, component: str) -> np.ndarray:
-    """(p,) how often each event time of the other components enters a sum of cells with signed weights."""
+def _cell_sums(paths: Paths, cells: pd.DataFrame) -> np.ndarray:
+    """(P T,) how often each path and period enters a sum of cells with signed weights."""
     T = paths.n_periods
     weight, path, window = (cells[c].to_numpy() for c in ("weight", "path", "window"))
     at, base = (pd.Index(paths.periods).get_indexer(cells[c]) for c in ("period", "base"))
@@ -392,7 +393,4 @@ def _other_columns(columns: Columns, paths: Paths, cells: pd.DataFrame, componen
         use = (back < window) & (base - back >= 0)
         rows.append((path * T + base - back)[use])
         share.append((-weight / np.minimum(window, base + 1))[use])
-    total = np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=columns.matrix.shape[0])
-    lift = np.asarray(columns.matrix.T @ total)
-    lift[columns.component == paths.index(component)] = 0.0
-    return lift
+    return np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=paths.n_paths * T)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -65,8 +66,7 @@ def make_cells(path: np.ndarray, group: np.ndarray | None = None) -> Cells:
     return Cells(of, codes // groups, np.argsort(of, kind="stable"), np.concatenate([[0], np.cumsum(count)]))
 
 
-@dataclass(frozen=True, eq=False)
-class Products:
+class Products(NamedTuple):
     """Cross-products after unit effects: xx (p, p), xy (p,), and by pattern zx (q, T, p), zz (q, T, T), zy (q, T)."""
 
     xx: np.ndarray
@@ -74,11 +74,6 @@ class Products:
     zx: np.ndarray
     zz: np.ndarray
     zy: np.ndarray
-
-    def less(self, other: Products) -> Products:
-        """What is left without another sample's."""
-        pairs = ((getattr(self, f), getattr(other, f)) for f in ("xx", "xy", "zx", "zz", "zy"))
-        return Products(*(a - b for a, b in pairs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +85,6 @@ class Solution:
     span: Span
     lift: np.ndarray
     effects: np.ndarray
-
-    @property
-    def free(self) -> np.ndarray:
-        """(p,) coefficients identified one by one."""
-        return np.asarray(self.span.free)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,16 +129,13 @@ class Panel(Lean):
     @cached_property
     def mass(self) -> np.ndarray:
         """(P T,) sum of weights of each path and period."""
-        return self.masses(self.by_path, len(self.columns.pattern)).ravel()
+        out = np.zeros(self.columns.known.shape)
+        out[self.by_path.path] = self.masses(self.by_path)
+        return out.ravel()
 
-    def masses(self, cells: Cells, paths: int = 0) -> np.ndarray:
-        """(C, T) sum of weights of each cell and period; over all paths when `paths` says how many."""
-        sums = add_by(self.seen * self.weights[:, None], cells.of, len(cells), cells.order)
-        if not paths:
-            return sums
-        out = np.zeros((paths, sums.shape[1]))
-        out[cells.path] = sums
-        return out
+    def masses(self, cells: Cells) -> np.ndarray:
+        """(C, T) sum of weights of each cell and period."""
+        return add_by(self.seen * self.weights[:, None], cells.of, len(cells), cells.order)
 
     def used(self, group: np.ndarray, groups: int) -> sparse.csr_matrix:
         """(groups, P T) which rows of the design the units of each group use; group: (n,) code of each unit."""
@@ -251,14 +238,15 @@ def without_each(panel: Panel, cluster: np.ndarray, clusters: int) -> Iterator[t
     cells = make_cells(panel.path, cluster)
     of_cell = cluster[cells.order[cells.start[:-1]]]
     mass = panel.masses(cells)
-    T = mass.shape[1]
-    at = (cells.path[:, None] * T + np.arange(T)).ravel()
     for c in range(clusters):
         mine = np.flatnonzero(of_cell == c)
-        gone = np.bincount(at.reshape(-1, T)[mine].ravel(), weights=mass[mine].ravel(), minlength=len(panel.mass))
+        gone = np.zeros(panel.columns.known.shape)
+        gone[cells.path[mine]] = mass[mine]
+        gone = gone.ravel()
         size = panel.column_mass - panel.columns.matrix.T @ gone
         size = np.where(size > 1e-9 * np.maximum(panel.column_mass, 1e-300), size, 0.0)
-        yield gone, size, solve(panel.total.less(panel.products(cells, mine)), size * panel.stretch)
+        left = Products(*map(np.subtract, panel.total, panel.products(cells, mine)))
+        yield gone, size, solve(left, size * panel.stretch)
 
 
 def off_at_the_time(used: sparse.csr_matrix, off: np.ndarray, have: sparse.csr_matrix, periods: int) -> np.ndarray:

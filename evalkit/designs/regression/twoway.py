@@ -81,7 +81,7 @@ class TwoWayFixedEffects:
             labels = pd.DataFrame({
                 "component": panel.columns.labels, "outcome": outcome.column, "estimand": ESTIMAND, "population": SHOWN,
                 "outcome_unit": outcome.unit, "inference_level": level,
-                "reason": np.where(panel.solution.free, "", TANGLED).astype(object),
+                "reason": np.where(panel.solution.span.free, "", TANGLED).astype(object),
             })  # fmt: skip
             return combined(panel, study.paths, level).estimate(labels)
 
@@ -121,7 +121,7 @@ class TwoWayFixedEffects:
         """
         level, panel = study.paths.levels[study.paths.inference_level(component)[0]], _panel(self, study)
         k = _column(panel, component)
-        if not panel.solution.free[k]:
+        if not panel.solution.span.free[k]:
             raise NotIdentifiedError(
                 f"The regression cannot tell {component!r} from other components, places and periods, so its "
                 "coefficient has no weights. See ek.separability(study).aliased."
@@ -153,13 +153,17 @@ class TwoWayFixedEffects:
         that its positive part is the share of one that is borrowed and given back elsewhere.
         """
         cells = self.weights(study, component)
-        mine = cells["from_component"] == component
-        rows = [
-            _summary(OWN, component, cells[mine & (cells["weight"] > _ZERO)]),
-            _summary(NEGATIVE, component, cells[mine & (cells["weight"] < -_ZERO)]),
-        ]
-        others = cells.loc[~mine, "from_component"].unique()
-        rows += [_summary(BORROWED, other, cells[cells["from_component"] == other]) for other in others]
+        source, weight = cells["from_component"], cells["weight"]
+        mine = source == component
+        parts = [(OWN, component, mine & (weight > _ZERO)), (NEGATIVE, component, mine & (weight < -_ZERO))]
+        parts += [(BORROWED, other, source == other) for other in source[~mine].unique()]
+        rows = []
+        for kind, name, chosen in parts:
+            w = weight[chosen].to_numpy()
+            rows.append({
+                "source": kind, "from_component": name, "cells": int((np.abs(w) > _ZERO).sum()),
+                "sum_of_weights": float(w.sum()), "positive": float(w[w > 0].sum()), "negative": float(w[w < 0].sum()),
+            })  # fmt: skip
         frame = pd.DataFrame(rows)
         frame.insert(0, "component", component)
         return frame
@@ -178,12 +182,3 @@ def _column(panel: Panel, component: str) -> int:
     if not len(found):
         raise NotIdentifiedError(f"{component!r} is never on, or registered as always on, so it has no column.")
     return int(found[0])
-
-
-def _summary(source: str, other: str, cells: pd.DataFrame) -> dict[str, object]:
-    weight = cells["weight"].to_numpy()
-    return {
-        "source": source, "from_component": other, "cells": int((np.abs(weight) > _ZERO).sum()),
-        "sum_of_weights": float(weight.sum()), "positive": float(weight[weight > 0].sum()),
-        "negative": float(weight[weight < 0].sum()),
-    }  # fmt: skip
