@@ -55,7 +55,7 @@ def evaluate(
     decisions = decide_all(study, sep, findings, bundles, level)
     statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
-        study, sep, level, seed, plan,
+        study=study, separability=sep, level=level, seed=seed, plan=plan,
         effects=tables.effects(findings, level),
         verdicts=tables.verdicts(decisions, statements),
         bundles=tables.bundles(bundles),

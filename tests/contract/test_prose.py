@@ -16,8 +16,7 @@ PARTS = ("verdicts", "disclosure", "language", "evaluation", "show", "reporting"
 # File -> what its regular expressions read, which is no prose.
 READS = {
     "disclosure/rules.py": "the numbers of a setting in a study file, 'count=5'",
-    "reporting/notebook.py": "placeholders in code, the kernel's lines of warnings, tags of a page",
-    "reporting/formats.py": "dates and ids in the bytes of a PDF",
+    "reporting/formats.py": "placeholders in code, the kernel's warnings, tags of a page, dates and ids in a PDF",
 }
 PARSERS = {"bs4", "lxml", "html.parser", "html5lib"}
 

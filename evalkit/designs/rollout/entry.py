@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -59,22 +60,15 @@ def by_arrival(paths: Paths, width: int | None) -> Arrivals:
     return paths.memo.get(("arrivals", width), lambda: _split(paths, width))
 
 
-@dataclass(frozen=True, eq=False)
-class NamedCells:
-    """Cells of an estimate that was read on split paths, under the names of the study's."""
-
-    split: Arrivals
-    cells: Callable[..., pd.DataFrame]
-
-    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
-        return self.split.named(self.cells(matrix))
-
-
 def named(split: Arrivals, found: Estimate) -> Estimate:
     """An estimate that was read on split paths, with cells that name those of the study."""
     if found.cells is None or split.kind is None:
         return found
-    return replace(found, cells=NamedCells(split, found.cells))
+    return replace(found, cells=partial(_named_cells, split, found.cells))
+
+
+def _named_cells(split: Arrivals, cells: Callable[..., pd.DataFrame], matrix: np.ndarray | None = None) -> pd.DataFrame:
+    return split.named(cells(matrix))
 
 
 def _split(paths: Paths, width: int) -> Arrivals:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from evalkit.designs.protocol import StudyLike, Traits
-from evalkit.designs.rollout.adjusted import adjusted_estimate
+from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.entry import by_arrival, named
 from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, Rules, is_small, rollout_traits
@@ -103,20 +103,13 @@ class StaggeredRollout(Rules):
 
     def _read(self, plan: Plan, study: StudyLike, paths: Paths, component: str) -> Estimate:
         level, _ = paths.inference_level(component)
-        sums, naming = Sums.of_outcome(paths, level, study.values(self.outcome)), self._naming(study, component)
+        sums, outcome = Sums.of_outcome(paths, level, study.values(self.outcome)), study.outcome(self.outcome)
+        population, nobody = f"adopters with a match among {OTHERS[self.others]}", NO_MATCH
+        if self.arrival is not None:
+            together = "came onto the record at about the same time"
+            population, nobody = f"{population}, among those who {together}", f"{NO_MATCH}, and {together}"
+        naming = Naming(component, outcome.column, outcome.unit, population, nobody=nobody)
         if self.adjust is not None:
-            return adjusted_estimate(plan, study, sums, self.adjust, naming)
-        return assemble(
-            Contrast(plan, Within(sums) if self.compare == "within" else CrossSections(sums.split())), naming
-        )
-
-    def _naming(self, study: StudyLike, component: str) -> Naming:
-        outcome = study.outcome(self.outcome)
-        population = f"adopters with a match among {OTHERS[self.others]}"
-        if self.arrival is None:
-            return Naming(component, outcome.column, outcome.unit, population)
-        together = "came onto the record at about the same time"
-        return Naming(
-            component, outcome.column, outcome.unit, f"{population}, among those who {together}",
-            nobody=f"{NO_MATCH}, and {together}",
-        )  # fmt: skip
+            return adjusted_estimate(plan, read_covariates(study), sums, self.adjust, naming)
+        reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
+        return assemble(Contrast(plan, reader), naming)
