@@ -15,7 +15,7 @@ from scipy import sparse
 
 from evalkit.designs.protocol import Basis, StudyLike, Traits, once
 from evalkit.designs.regression.additive import AdditiveDesign, programme_level
-from evalkit.designs.regression.columns import Columns, Shape, joint_plan, make_columns
+from evalkit.designs.regression.columns import Shape, joint_plan, make_columns
 from evalkit.designs.regression.moments import (
     JointSource,
     Lean,

@@ -298,10 +298,9 @@ class JointSource(Lean):
         return self.panel.seen * self.panel.weights[:, None]
 
     def dense(self, lift: np.ndarray) -> np.ndarray:
-        sums = self._of_cells(make_cells(self.panel.path, np.arange(len(self.panel.path))), lift)
-        order = np.argsort(self.panel.path, kind="stable")
-        out = np.empty_like(sums)
-        out[order] = sums
+        alone = make_cells(self.panel.path, np.arange(len(self.panel.path)))
+        out = np.empty((len(alone), lift.shape[1]))
+        out[alone.order] = self._of_cells(alone, lift)
         return out
 
     def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
