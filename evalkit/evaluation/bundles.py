@@ -12,7 +12,7 @@ from evalkit.components.status import Audit, make_audit, status_of
 from evalkit.components.wording import Names, names_of
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.regression.additive import programme_level
-from evalkit.designs.regression.combination import JointCombination
+from evalkit.designs.regression.joint import JointCombination
 from evalkit.evaluation.ladder import Choices, Run, Rung, Window, run, rungs_for
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study

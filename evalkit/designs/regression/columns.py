@@ -1,8 +1,5 @@
 """Columns of the joint event study, for each path and period: event times, cohorts, interactions; and which
 combinations of coefficients a Gram matrix of columns identifies (rank, null space, row space).
-
-Units of a path share their columns, so that the matrix has one row a path and period however many people
-there are, and however many of their rows are missing.
 """
 
 from __future__ import annotations
@@ -24,14 +21,14 @@ from evalkit.designs.regression.additive import (
 )
 from evalkit.study.paths import OFF, Paths
 
-NO_COHORT = -1
-
 TOLERANCE = 1e-9
 """A column counts as dependent when its squared length, after the columns before it and all unit and period
 effects are taken out, is below this share of its squared length before."""
 
 IN_SPAN = 1e-6
 """A combination counts as identified when it changes by less than this share along every null vector."""
+
+NO_COHORT = -1
 
 
 @dataclass(frozen=True)
@@ -119,20 +116,21 @@ class Columns:
         return AdditiveDesign(self.names, self.component, self.event_time, matrix, self.pattern[grid.path], kept)
 
 
-def interaction_name(members: tuple[str, ...]) -> str:
-    """What an interaction is called."""
-    return " x ".join(members)
-
-
 def make_columns(paths: Paths, choices: Shape) -> Columns:
     """Columns of every component that is not registered as always on, then of the interactions."""
     T, P = paths.n_periods, paths.n_paths
     bare = replace(paths, path=np.arange(P), units=np.arange(P), seen=None, weights=None, levels={})
     made = _of_design(paths, additive_design(bare, make_grid(bare), choices.times))
     if choices.saturated and choices.window is None:
-        made = _with_leads(
-            made, _of_design(paths, additive_design(bare, make_grid(bare), EventTimes((T, T), dose=choices.dose)))
-        )
+        # with the leads of every start, so that the period before it becomes the reference
+        every = _of_design(paths, additive_design(bare, make_grid(bare), EventTimes((T, T), dose=choices.dose)))
+        leads = np.flatnonzero(every.event_time < 0)
+        made = replace(
+            made, component=np.append(made.component, every.component[leads]),
+            cohort=np.append(made.cohort, every.cohort[leads]),
+            event_time=np.append(made.event_time, every.event_time[leads]),
+            matrix=sparse.hstack([made.matrix, every.matrix[:, leads]], format="csr"),
+        )  # fmt: skip
     if choices.saturated:
         made = _by_cohort(made, paths)
     for members in choices.interactions:
@@ -151,17 +149,6 @@ def _of_design(paths: Paths, found: AdditiveDesign) -> Columns:
     return Columns(
         paths.components, found.component, np.full(len(found.component), NO_COHORT), found.event_time, matrix, known,
         found.pattern, sparse.csr_matrix((P * T, 0)), np.empty(0, dtype=int),
-    )  # fmt: skip
-
-
-def _with_leads(columns: Columns, every: Columns) -> Columns:
-    """Columns with the leads of another set: the period before a start becomes the reference."""
-    leads = np.flatnonzero(every.event_time < 0)
-    return replace(
-        columns, component=np.append(columns.component, every.component[leads]),
-        cohort=np.append(columns.cohort, every.cohort[leads]),
-        event_time=np.append(columns.event_time, every.event_time[leads]),
-        matrix=sparse.hstack([columns.matrix, every.matrix[:, leads]], format="csr"),
     )  # fmt: skip
 
 
@@ -210,13 +197,23 @@ def _with_interaction(columns: Columns, paths: Paths, members: tuple[str, ...]) 
     asked = sparse.csr_matrix(np.array([k.ravel() for k in kinds], dtype=float).T)
     new = len(columns.component)
     return replace(
-        columns, names=(*columns.names, interaction_name(members)),
+        columns, names=(*columns.names, " x ".join(members)),
         component=np.append(columns.component, len(columns.names)), cohort=np.append(columns.cohort, NO_COHORT),
         event_time=np.append(columns.event_time, 0),
         matrix=sparse.hstack([columns.matrix, sparse.csr_matrix(one.astype(float)[:, None])], format="csr"),
         needed=sparse.hstack([columns.needed, asked], format="csr"),
         needs=np.concatenate([columns.needs, np.full(len(kinds), new)]),
     )  # fmt: skip
+
+
+def joint_plan(paths: Paths, level: str, choices: Shape) -> AdditiveDesign:
+    """The regression on all components over groups of units alike in path, cluster and periods seen."""
+    grid, columns = make_grid(paths, level), make_columns(paths, choices)
+    seen, weight = np.zeros(columns.known.shape, dtype=bool), np.zeros(columns.known.shape)
+    seen[grid.path[grid.group], grid.period] = True
+    np.add.at(weight, (grid.path[grid.group], grid.period), grid.weight[grid.group])
+    columns = columns.keep(seen & columns.known)
+    return (columns.at_average_dose(weight) if choices.averages else columns).on_grid(paths, grid)
 
 
 @dataclass(frozen=True, eq=False)

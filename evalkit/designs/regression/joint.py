@@ -16,8 +16,8 @@ import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.protocol import Basis, StudyLike, Traits
-from evalkit.designs.regression.additive import AdditiveDesign, make_grid, programme_level
-from evalkit.designs.regression.columns import Columns, Shape, interaction_name, make_columns
+from evalkit.designs.regression.additive import AdditiveDesign, programme_level
+from evalkit.designs.regression.columns import Shape, joint_plan, make_columns
 from evalkit.designs.regression.moments import (
     JointSource,
     Lean,
@@ -42,12 +42,15 @@ DOSED = {
     "unit": "{0} for one unit of dose, if in proportion to it",
     "average": "{0} of the dose as given on average, if in proportion to it",
 }
+COMBINED = "combination of additive effects by event time"
 INTERACTION = "interaction: effect beyond the sum while all are on"
 TANGLED = "the regression cannot tell this event time from other components, places and periods"
+UNTOLD = "the regression cannot tell this combination from other components, places and periods"
 BY_DOSE = ("with more of it", "with less or without it")
 GROWTH = "growth of other components inside the answer, if effects add up"
 UNTOLD_GROWTH = "the regression cannot tell the growth of the other components from places and periods"
 CELLLESS = "the answer is adjusted, and so no weighted sum of places and periods"
+
 
 _T = TypeVar("_T")
 
@@ -99,7 +102,12 @@ class JointEventStudy:
         check_choice("shape", self.shape, ("event_time", "level"))
         check_choice("dose", self.dose, (False, True))
         check_choice("per", self.per, tuple(DOSED))
-        object.__setattr__(self, "interactions", tuple(tuple(i) for i in _listed(self.interactions)))
+        given: object = self.interactions
+        if not isinstance(given, (tuple, list)) or not all(
+            isinstance(i, (tuple, list)) and all(isinstance(m, str) for m in i) for i in given
+        ):
+            raise OptionError(f"interactions={given!r} is not a choice. Use sets of components such as (('a', 'b'),).")
+        object.__setattr__(self, "interactions", tuple(tuple(i) for i in given))
         bad = [i for i in self.interactions if len(set(i)) < 2 or len(set(i)) < len(i)]
         if bad:
             raise OptionError(f"interactions={bad[0]!r} is not an interaction. Name two components or more, each once.")
@@ -129,7 +137,7 @@ class JointEventStudy:
 
     def _level(self, paths: Paths, component: str) -> str:
         for members in self.interactions:
-            if component == interaction_name(members):
+            if component == " x ".join(members):
                 return programme_level(paths, members)
         paths.index(component)
         return paths.inference_level(component)[0]
@@ -149,26 +157,6 @@ class JointEventStudy:
         return once(study, self.outcome, ("joint event study", self, level), partial(_estimate, self, study, level))
 
 
-def _listed(given: object) -> tuple:
-    """The interactions as given; `OptionError` unless they are sets of names."""
-    fine = isinstance(given, (tuple, list)) and all(
-        isinstance(i, (tuple, list)) and all(isinstance(m, str) for m in i) for i in given
-    )
-    if not fine or not isinstance(given, (tuple, list)):
-        raise OptionError(f"interactions={given!r} is not a choice. Use sets of components such as (('a', 'b'),).")
-    return tuple(given)
-
-
-def joint_plan(paths: Paths, level: str, choices: Shape) -> AdditiveDesign:
-    """The regression on all components over groups of units alike in path, cluster and periods seen."""
-    grid, columns = make_grid(paths, level), make_columns(paths, choices)
-    seen, weight = np.zeros(columns.known.shape, dtype=bool), np.zeros(columns.known.shape)
-    seen[grid.path[grid.group], grid.period] = True
-    np.add.at(weight, (grid.path[grid.group], grid.period), grid.weight[grid.group])
-    columns = columns.keep(seen & columns.known)
-    return (columns.at_average_dose(weight) if choices.averages else columns).on_grid(paths, grid)
-
-
 def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate:
     panel, paths = joint_panel(study, design.outcome, design._choices), study.paths
     if not panel.columns.width:
@@ -179,23 +167,19 @@ def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate
     if design.dose:
         dosed = np.array([set(paths.dose(k)[1:]) != {1.0} for k in range(len(paths.components))])
         alone = np.where(dosed[np.minimum(columns.component, len(dosed) - 1)], DOSED[design.per].format(alone), alone)
-    lacking = supported(panel, panel.mass)
-    why = np.where(panel.solution.free, "", TANGLED)
+    kinds = [f"{name.replace(' x ', ' only, ')} only, all of them, and none" for name in names]
+    lacking = [f"this interaction needs rows of every kind: {kind}" for kind in kinds]
+    why = np.where(panel.solution.span.free, "", TANGLED)
     labels = pd.DataFrame({
         "component": names, "outcome": outcome.column, "event_time": columns.event_time,
         "estimand": np.where(interaction, INTERACTION, alone).astype(object),
         "population": _COHORTS if design.saturated else _ALIKE,
         "outcome_unit": outcome.unit, "inference_level": level,
-        "reason": np.where(lacking, why, [_lacking(n) for n in names]).astype(object),
+        "reason": np.where(supported(panel, panel.mass), why, lacking).astype(object),
     })  # fmt: skip
     if design.saturated:
         labels["cohort"] = pd.Series(paths.periods).reindex(columns.cohort).to_numpy()
     return combined(panel, paths, level).estimate(labels)
-
-
-def _lacking(name: str) -> str:
-    one = " only, ".join(name.split(" x "))
-    return f"this interaction needs rows of every kind: {one} only, all of them, and none"
 
 
 def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: bool = True) -> Panel:
@@ -203,22 +187,21 @@ def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach:
 
     by_reach: period effects for each pattern of reach, or one set for everybody.
     """
-    make = partial(_panel, study, outcome, choices, by_reach)
+
+    def make() -> Panel:
+        paths, values = study.paths, study.values(outcome)
+        weights = np.ones(paths.n_units) if paths.weights is None else paths.weights
+        columns = make_columns(paths, choices)
+        if not by_reach:
+            columns = replace(columns, pattern=np.zeros_like(columns.pattern))
+        whole = Panel(values, paths.path, weights, columns)
+        mass = whole.mass.reshape(columns.known.shape)
+        kept = columns.keep(mass > 0)
+        if choices.averages:
+            return replace(whole, columns=kept.at_average_dose(mass))
+        return whole if kept.width == columns.width else replace(whole, columns=kept)
+
     return once(study, outcome, ("joint panel", choices, by_reach), make)
-
-
-def _panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: bool) -> Panel:
-    paths, values = study.paths, study.values(outcome)
-    weights = np.ones(paths.n_units) if paths.weights is None else paths.weights
-    columns = make_columns(paths, choices)
-    if not by_reach:
-        columns = replace(columns, pattern=np.zeros_like(columns.pattern))
-    whole = Panel(values, paths.path, weights, columns)
-    mass = whole.mass.reshape(columns.known.shape)
-    kept = columns.keep(mass > 0)
-    if choices.averages:
-        return Panel(values, paths.path, weights, kept.at_average_dose(mass))
-    return whole if kept.width == columns.width else Panel(values, paths.path, weights, kept)
 
 
 # ------------------------------------------------------------------ combinations of coefficients
@@ -233,8 +216,6 @@ def combined(panel: Panel, paths: Paths, level: str, lift: np.ndarray | None = N
 class Combinations(Lean):
     """m weighted sums of the coefficients of a panel; called, it refits them without each cluster.
 
-    A sum is identified where every vector that leaves the fitted values alone leaves it alone too (Searle, Linear
-    Models, 1971, section 5.4); it does not depend on which solution of the normal equations is taken.
     lift: (p, m) weight of each coefficient. level: where inference is clustered.
     """
 
@@ -334,7 +315,59 @@ class Combinations(Lean):
         return Replicates(names, self.level, values, masses, exposed, ~exposed)
 
 
-# ------------------------------------------------------------------ growth of other components
+# ------------------------------------------------------------------ designs and checks made of them
+
+
+@dataclass(frozen=True)
+class JointCombination:
+    """weights' (effects of members) at each event time, from one regression on all components.
+
+    Where A is on exactly when B or C is, no single effect is identified, but A + B, A + C and B - C are: a
+    combination is identified when every vector that leaves the fitted values alone leaves it alone too (Searle,
+    Linear Models, 1971, section 5.4). Values do not depend on which solution of the normal equations is taken.
+    Effects are assumed to add up and to be alike in every cohort, as in `JointEventStudy`.
+
+    members, weights: as many of each. outcome: name of another outcome than the study's first.
+
+    Raises `OptionError` unless members and weights go together and are not zero, and `NotIdentifiedError` where
+    the members share no event time.
+    """
+
+    members: tuple[str, ...]
+    weights: tuple[float, ...]
+    outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.members) != len(self.weights) or not self.members or not all(self.weights):
+            raise OptionError("A combination needs a weight, other than zero, for each of its members.")
+
+    @property
+    def traits(self) -> Traits:
+        """What its answers rest on."""
+        return Traits(frozenset(("parallel trends", "additivity")))
+
+    def plan(self, paths: Paths, component: str) -> AdditiveDesign:
+        """The regression it would run, from exposure paths alone."""
+        return joint_plan(paths, programme_level(paths, self.members), Shape())
+
+    def __call__(self, study: StudyLike, component: str) -> Estimate:
+        """One row an event time that all members have; `component` is what the combination is called."""
+        panel, level = joint_panel(study, self.outcome, Shape()), programme_level(study.paths, self.members)
+        columns, index = panel.columns, [study.paths.index(c) for c in self.members]
+        shared = [set(columns.event_time[columns.component == k].tolist()) for k in index]
+        times = np.array(sorted(set.intersection(*shared)), dtype=int)
+        if not len(times):
+            raise NotIdentifiedError(f"The parts of {component!r} have no event time in common.")
+        lift = np.zeros((columns.width, len(times)))
+        for k, weight in zip(index, self.weights, strict=True):
+            lift += weight * ((columns.component == k)[:, None] & (columns.event_time[:, None] == times))
+        outcome, found = study.outcome(self.outcome), combined(panel, study.paths, level, lift)
+        labels = pd.DataFrame({
+            "component": component, "outcome": outcome.column, "event_time": times, "estimand": COMBINED,
+            "population": _ALIKE, "outcome_unit": outcome.unit, "inference_level": level,
+            "reason": np.where(found.identified, "", UNTOLD).astype(object),
+        })  # fmt: skip
+        return found.estimate(labels)
 
 
 def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: str | None = None) -> Estimate | None:
@@ -351,7 +384,8 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
     if one.cells is None:
         return Estimate.from_influence([np.nan], unknown, labels.assign(reason=CELLLESS))
     panel = joint_panel(study, outcome, Shape())
-    lift = _other_columns(panel.columns, study.paths, one.weights(), component)
+    lift = np.asarray(panel.columns.matrix.T @ _cell_sums(study.paths, one.weights()))
+    lift[panel.columns.component == study.paths.index(component)] = 0.0
     if np.abs(lift).max(initial=0.0) <= _ALIKE_AGES:
         return None
     found = combined(panel, study.paths, one.level, lift[:, None])
@@ -360,8 +394,8 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
     return Estimate(found.value, np.ones(1), labels, found.influence()[0])
 
 
-def _other_columns(columns: Columns, paths: Paths, cells: pd.DataFrame, component: str) -> np.ndarray:
-    """(p,) how often each event time of the other components enters a sum of cells with signed weights."""
+def _cell_sums(paths: Paths, cells: pd.DataFrame) -> np.ndarray:
+    """(P T,) how often each path and period enters a sum of cells with signed weights."""
     T = paths.n_periods
     weight, path, window = (cells[c].to_numpy() for c in ("weight", "path", "window"))
     at, base = (pd.Index(paths.periods).get_indexer(cells[c]) for c in ("period", "base"))
@@ -370,7 +404,4 @@ def _other_columns(columns: Columns, paths: Paths, cells: pd.DataFrame, componen
         use = (back < window) & (base - back >= 0)
         rows.append((path * T + base - back)[use])
         share.append((-weight / np.minimum(window, base + 1))[use])
-    total = np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=columns.matrix.shape[0])
-    lift = np.asarray(columns.matrix.T @ total)
-    lift[columns.component == paths.index(component)] = 0.0
-    return lift
+    return np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=paths.n_paths * T)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -64,8 +65,7 @@ def make_cells(path: np.ndarray, group: np.ndarray | None = None) -> Cells:
     return Cells(of, codes // groups, np.argsort(of, kind="stable"), np.concatenate([[0], np.cumsum(count)]))
 
 
-@dataclass(frozen=True, eq=False)
-class Products:
+class Products(NamedTuple):
     """Cross-products after unit effects: xx (p, p), xy (p,), and by pattern zx (q, T, p), zz (q, T, T), zy (q, T)."""
 
     xx: np.ndarray
@@ -73,11 +73,6 @@ class Products:
     zx: np.ndarray
     zz: np.ndarray
     zy: np.ndarray
-
-    def less(self, other: Products) -> Products:
-        """What is left without another sample's."""
-        pairs = ((getattr(self, f), getattr(other, f)) for f in ("xx", "xy", "zx", "zz", "zy"))
-        return Products(*(a - b for a, b in pairs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +84,6 @@ class Solution:
     span: Span
     lift: np.ndarray
     effects: np.ndarray
-
-    @property
-    def free(self) -> np.ndarray:
-        """(p,) coefficients identified one by one."""
-        return np.asarray(self.span.free)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +128,13 @@ class Panel(Lean):
     @cached_property
     def mass(self) -> np.ndarray:
         """(P T,) sum of weights of each path and period."""
-        return self.masses(self.by_path, len(self.columns.pattern)).ravel()
+        out = np.zeros(self.columns.known.shape)
+        out[self.by_path.path] = self.masses(self.by_path)
+        return out.ravel()
 
-    def masses(self, cells: Cells, paths: int = 0) -> np.ndarray:
-        """(C, T) sum of weights of each cell and period; over all paths when `paths` says how many."""
-        sums = add_by(self.seen * self.weights[:, None], cells.of, len(cells), cells.order)
-        if not paths:
-            return sums
-        out = np.zeros((paths, sums.shape[1]))
-        out[cells.path] = sums
-        return out
+    def masses(self, cells: Cells) -> np.ndarray:
+        """(C, T) sum of weights of each cell and period."""
+        return add_by(self.seen * self.weights[:, None], cells.of, len(cells), cells.order)
 
     def used(self, group: np.ndarray, groups: int) -> sparse.csr_matrix:
         """(groups, P T) which rows of the design the units of each group use; group: (n,) code of each unit."""
@@ -187,22 +174,19 @@ class Panel(Lean):
         out = Products(np.zeros((p, p)), np.zeros(p), np.zeros((q, T, p)), np.zeros((q, T, T)), np.zeros((q, T)))
         step = max(_NUMBERS // (T * max(p, T)), 1)
         for low in range(0, len(chosen), step):
-            self._add(out, cells, chosen[low : low + step])
+            some = chosen[low : low + step]
+            paths, (V, g) = cells.path[some], self._moments(cells, some)
+            X = self.columns.rows(paths).toarray().reshape(len(paths), T, -1)
+            VX, flat = V @ X, X.reshape(len(paths) * T, -1)
+            out.xx[:] += flat.T @ VX.reshape(flat.shape)
+            out.xy[:] += flat.T @ g.ravel()
+            pattern = self.columns.pattern[paths]
+            for code in np.unique(pattern):
+                mine = pattern == code
+                out.zx[code] += VX[mine].sum(axis=0)
+                out.zz[code] += V[mine].sum(axis=0)
+                out.zy[code] += g[mine].sum(axis=0)
         return out
-
-    def _add(self, out: Products, cells: Cells, chosen: np.ndarray) -> None:
-        paths, T = cells.path[chosen], self.values.shape[1]
-        V, g = self._moments(cells, chosen)
-        X = self.columns.rows(paths).toarray().reshape(len(paths), T, -1)
-        VX, flat = V @ X, X.reshape(len(paths) * T, -1)
-        out.xx[:] += flat.T @ VX.reshape(flat.shape)
-        out.xy[:] += flat.T @ g.ravel()
-        pattern = self.columns.pattern[paths]
-        for one in np.unique(pattern):
-            mine = pattern == one
-            out.zx[one] += VX[mine].sum(axis=0)
-            out.zz[one] += V[mine].sum(axis=0)
-            out.zy[one] += g[mine].sum(axis=0)
 
     def _moments(self, cells: Cells, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """V (c, T, T) and g (c, T) of some cells."""
@@ -225,7 +209,7 @@ class Panel(Lean):
 
 
 def solve(products: Products, size: np.ndarray) -> Solution:
-    """Coefficients from cross-products; size (p,) of each column before any effect is taken out."""
+    """Coefficients from cross-products, those of dependent columns zero; size (p,) of each column before it all."""
     inverse = pseudo(products.zz)
     lift = inverse @ products.zx
     effects = np.einsum("qst,qt->qs", inverse, products.zy)
@@ -233,17 +217,11 @@ def solve(products: Products, size: np.ndarray) -> Solution:
     gram = products.xx - flat.T @ lift.reshape(flat.shape)
     right = products.xy - flat.T @ effects.ravel()
     found = span(gram, size)
-    beta = _coefficients(found, right)
-    return Solution(beta, found, lift, effects - lift @ beta)
-
-
-def _coefficients(found: Span, right: np.ndarray) -> np.ndarray:
-    """One solution: that with the dependent columns at zero."""
     beta, kept = np.zeros(len(right)), found.pivot[: found.rank]
     if len(kept):
         half = solve_triangular(found.factor, (right / found.scale)[kept], lower=False, trans="T")
         beta[kept] = solve_triangular(found.factor, half, lower=False) / found.scale[kept]
-    return beta
+    return Solution(beta, found, lift, effects - lift @ beta)
 
 
 def pseudo(matrices: np.ndarray) -> np.ndarray:
@@ -259,14 +237,15 @@ def without_each(panel: Panel, cluster: np.ndarray, clusters: int) -> Iterator[t
     cells = make_cells(panel.path, cluster)
     of_cell = cluster[cells.order[cells.start[:-1]]]
     mass = panel.masses(cells)
-    T = mass.shape[1]
-    at = (cells.path[:, None] * T + np.arange(T)).ravel()
     for c in range(clusters):
         mine = np.flatnonzero(of_cell == c)
-        gone = np.bincount(at.reshape(-1, T)[mine].ravel(), weights=mass[mine].ravel(), minlength=len(panel.mass))
+        gone = np.zeros(panel.columns.known.shape)
+        gone[cells.path[mine]] = mass[mine]
+        gone = gone.ravel()
         size = panel.column_mass - panel.columns.matrix.T @ gone
         size = np.where(size > 1e-9 * np.maximum(panel.column_mass, 1e-300), size, 0.0)
-        yield gone, size, solve(panel.total.less(panel.products(cells, mine)), size * panel.stretch)
+        left = Products(*map(np.subtract, panel.total, panel.products(cells, mine)))
+        yield gone, size, solve(left, size * panel.stretch)
 
 
 def off_at_the_time(used: sparse.csr_matrix, off: np.ndarray, have: sparse.csr_matrix, periods: int) -> np.ndarray:
@@ -318,10 +297,9 @@ class JointSource(Lean):
         return self.panel.seen * self.panel.weights[:, None]
 
     def dense(self, lift: np.ndarray) -> np.ndarray:
-        sums = self._of_cells(make_cells(self.panel.path, np.arange(len(self.panel.path))), lift)
-        order = np.argsort(self.panel.path, kind="stable")
-        out = np.empty_like(sums)
-        out[order] = sums
+        alone = make_cells(self.panel.path, np.arange(len(self.panel.path)))
+        out = np.empty((len(alone), lift.shape[1]))
+        out[alone.order] = self._of_cells(alone, lift)
         return out
 
     def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

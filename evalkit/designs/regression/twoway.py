@@ -17,7 +17,6 @@ to 0.13 s to fit, 13% of an evaluation of road safety and 39% of one of young pe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +35,8 @@ from evalkit.study.paths import Paths
 if TYPE_CHECKING:
     from linearmodels.panel.results import PanelEffectsResults
 
+ESTIMAND = "two-way fixed effects coefficient"
+SHOWN = "for showing, never for a headline: right only if effects add up and are the same everywhere"
 OWN, NEGATIVE, BORROWED = "own", "own, negative", "borrowed"
 TANGLED = "the regression cannot tell this component from other components, places and periods"
 _ZERO = 1e-12
@@ -74,7 +75,17 @@ class TwoWayFixedEffects:
 
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All components' coefficients with their joint covariance, clustered at `level`."""
-        return once(study, self.outcome, ("two-way fixed effects", self, level), partial(_estimate, self, study, level))
+
+        def estimate() -> Estimate:
+            panel, outcome = _panel(self, study), study.outcome(self.outcome)
+            labels = pd.DataFrame({
+                "component": panel.columns.labels, "outcome": outcome.column, "estimand": ESTIMAND, "population": SHOWN,
+                "outcome_unit": outcome.unit, "inference_level": level,
+                "reason": np.where(panel.solution.span.free, "", TANGLED).astype(object),
+            })  # fmt: skip
+            return combined(panel, study.paths, level).estimate(labels)
+
+        return once(study, self.outcome, ("two-way fixed effects", self, level), estimate)
 
     def panel_ols(self, study: StudyLike, level: str) -> PanelEffectsResults:
         """The same regression by linearmodels' `PanelOLS`, as its own result, to set beside other software.
@@ -109,7 +120,13 @@ class TwoWayFixedEffects:
         weight times effect. Raises `NotIdentifiedError` when the coefficient is not identified.
         """
         level, panel = study.paths.levels[study.paths.inference_level(component)[0]], _panel(self, study)
-        by_unit = np.where(panel.seen, panel.on_outcome(_identified(panel, component))[panel.path], 0.0)
+        k = _column(panel, component)
+        if not panel.solution.span.free[k]:
+            raise NotIdentifiedError(
+                f"The regression cannot tell {component!r} from other components, places and periods, so its "
+                "coefficient has no weights. See ek.separability(study).aliased."
+            )
+        by_unit = np.where(panel.seen, panel.on_outcome(k)[panel.path], 0.0)
         by_unit -= np.where(panel.seen, (by_unit.sum(axis=1) / panel.size)[:, None], 0.0)
         cells = make_cells(panel.path, level.codes)
         weight = add_by(by_unit * panel.weights[:, None], cells.of, len(cells), cells.order)
@@ -136,13 +153,17 @@ class TwoWayFixedEffects:
         that its positive part is the share of one that is borrowed and given back elsewhere.
         """
         cells = self.weights(study, component)
-        mine = cells["from_component"] == component
-        rows = [
-            _summary(OWN, component, cells[mine & (cells["weight"] > _ZERO)]),
-            _summary(NEGATIVE, component, cells[mine & (cells["weight"] < -_ZERO)]),
-        ]
-        others = cells.loc[~mine, "from_component"].unique()
-        rows += [_summary(BORROWED, other, cells[cells["from_component"] == other]) for other in others]
+        source, weight = cells["from_component"], cells["weight"]
+        mine = source == component
+        parts = [(OWN, component, mine & (weight > _ZERO)), (NEGATIVE, component, mine & (weight < -_ZERO))]
+        parts += [(BORROWED, other, source == other) for other in source[~mine].unique()]
+        rows = []
+        for kind, name, chosen in parts:
+            w = weight[chosen].to_numpy()
+            rows.append({
+                "source": kind, "from_component": name, "cells": int((np.abs(w) > _ZERO).sum()),
+                "sum_of_weights": float(w.sum()), "positive": float(w[w > 0].sum()), "negative": float(w[w < 0].sum()),
+            })  # fmt: skip
         frame = pd.DataFrame(rows)
         frame.insert(0, "component", component)
         return frame
@@ -156,39 +177,8 @@ def _panel(design: TwoWayFixedEffects, study: StudyLike) -> Panel:
     return panel
 
 
-def _estimate(design: TwoWayFixedEffects, study: StudyLike, level: str) -> Estimate:
-    panel, outcome = _panel(design, study), study.outcome(design.outcome)
-    labels = pd.DataFrame({
-        "component": panel.columns.labels, "outcome": outcome.column,
-        "estimand": "two-way fixed effects coefficient",
-        "population": "for showing, never for a headline: right only if effects add up and are the same everywhere",
-        "outcome_unit": outcome.unit, "inference_level": level,
-        "reason": np.where(panel.solution.free, "", TANGLED).astype(object),
-    })  # fmt: skip
-    return combined(panel, study.paths, level).estimate(labels)
-
-
 def _column(panel: Panel, component: str) -> int:
     found = np.flatnonzero(panel.columns.labels == component)
     if not len(found):
         raise NotIdentifiedError(f"{component!r} is never on, or registered as always on, so it has no column.")
     return int(found[0])
-
-
-def _identified(panel: Panel, component: str) -> int:
-    k = _column(panel, component)
-    if not panel.solution.free[k]:
-        raise NotIdentifiedError(
-            f"The regression cannot tell {component!r} from other components, places and periods, so its "
-            "coefficient has no weights. See ek.separability(study).aliased."
-        )
-    return k
-
-
-def _summary(source: str, other: str, cells: pd.DataFrame) -> dict[str, object]:
-    weight = cells["weight"].to_numpy()
-    return {
-        "source": source, "from_component": other, "cells": int((np.abs(weight) > _ZERO).sum()),
-        "sum_of_weights": float(weight.sum()), "positive": float(weight[weight > 0].sum()),
-        "negative": float(weight[weight < 0].sum()),
-    }  # fmt: skip
