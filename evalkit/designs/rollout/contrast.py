@@ -76,7 +76,8 @@ class Contrast:
         return tuple(b for b, _ in self._read([(c, None) for c in self.plan]))
 
     def _read(self, uses: list[Use]) -> list[tuple[Block, np.ndarray | None]]:
-        pooled = together(uses) if self.reader.pooled else uses
+        ignored = self.plan.rules is not None and self.plan.rules.others == "ignored"
+        pooled = together(uses) if self.reader.pooled or ignored else uses
         parts = [(part, used) for c, used in pooled for part in self.reader.sums.parts(c)]
         small = len(parts) * self.n_groups * self.n_periods <= SMALL
         found = []
