@@ -177,9 +177,7 @@ class WeightedComparison(AmongPeople):
         except NotIdentifiedError:
             return float("nan")
 
-    def _assemble(
-        self, study: Study, people: People, found: Weighed, known: tuple[str | None, int, Doubt]
-    ) -> Estimate:
+    def _assemble(self, study: Study, people: People, found: Weighed, known: tuple[str | None, int, Doubt]) -> Estimate:
         level, unseen, doubt = known
         assert found.weight is not None and found.left_out is not None
         used, target = found.weight > 0, people.target(self.estimand)

@@ -112,44 +112,34 @@ def _compare(states: ExposureStates, rules: Rules, start: Start, history: Histor
     """A start with its matches, None where it has no base."""
     if start.last_off - rules.anticipation < start.quiet:
         return None
-    base = _bases(states, rules, start)
+    last_base = start.last_off - rules.anticipation
+    t = np.arange(states.shape[1])
+    base = np.where(_spell(states, rules, start), last_base, -1)
+    lead = (t >= start.quiet) & (t <= start.last_off) & states.off[start.path]
+    if rules.base == "varying":
+        base = np.where(lead & (t - 1 >= start.quiet), t - 1, base)
+    else:
+        base = np.where(lead & (t != last_base), last_base, base)
     if not leads:
         base[: start.cohort] = -1
     if leads or rules.others == "ignored" or rules.base_window > 1:
         match, window = _matches(states, rules, start, history, base)
     else:
         match, window = np.zeros(states.shape, dtype=bool), np.ones(states.shape[1], dtype=np.int64)
-        rows = _may_match(states, rules, start, history)
+        may = states.reach & (history.touched > start.cohort + rules.anticipation) & states.like(start.path)
+        low, high = max(start.last_off - rules.anticipation - rules.lookback, 0), start.cohort + 1
+        if rules.others == "same":
+            code = states.others[:, low:high]
+            may &= ((code == code[start.path]) & (code >= 0)).all(axis=1)
+        else:
+            may &= history.moved[:, high] == history.moved[:, low + 1]
+        may[start.path] = True
+        rows = np.flatnonzero(may)  # who agrees from the base to the start, the adopter among them: no other can later
         if len(rows) > 1:
             here = replace(start, path=int(np.searchsorted(rows, start.path)))
             match[rows] = _matches(states.only(rows), rules, here, history.only(rows), base)[0]
     window[base < 0] = 0
     return Comparison(states.component, start.cohort, start.path, base, window, match)
-
-
-def _may_match(states: ExposureStates, rules: Rules, start: Start, history: History) -> np.ndarray:
-    """Paths that agree with the adopter from its base to its start, itself among them: no other can match later."""
-    low = max(start.last_off - rules.anticipation - rules.lookback, 0)
-    high = start.cohort + 1
-    may = states.reach & (history.touched > start.cohort + rules.anticipation) & states.like(start.path)
-    if rules.others == "same":
-        code = states.others[:, low:high]
-        may &= ((code == code[start.path]) & (code >= 0)).all(axis=1)
-    else:
-        may &= history.moved[:, high] == history.moved[:, low + 1]
-    may[start.path] = True
-    return np.flatnonzero(may)
-
-
-def _bases(states: ExposureStates, rules: Rules, start: Start) -> np.ndarray:
-    """(T,) last base position for each period, -1 where the adopter cannot be read."""
-    last_base = start.last_off - rules.anticipation
-    t = np.arange(states.shape[1])
-    base = np.where(_spell(states, rules, start), last_base, -1)
-    lead = (t >= start.quiet) & (t <= start.last_off) & states.off[start.path]
-    if rules.base == "varying":
-        return np.where(lead & (t - 1 >= start.quiet), t - 1, base)
-    return np.where(lead & (t != last_base), last_base, base)
 
 
 def _spell(states: ExposureStates, rules: Rules, start: Start) -> np.ndarray:
