@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from evalkit.cli.screen import output, steps
+from evalkit.cli.screen import say, steps
 from evalkit.errors import EvalkitError, OptionError
 
 STUDIES = ("road_safety", "synthetic/rough_sleeping")
@@ -33,22 +33,24 @@ def beside(study: Path) -> Path | None:
 def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 0, plan: Path | None = None) -> Path:
     """Evaluate the study in `file`, print its verdicts, write its report into `out`; return the page's path."""
     check_folder(out)
-    from evalkit.cli.findings import Written, show_verdicts
+    import pandas as pd
+
+    from evalkit.cli.findings import show_verdicts
     from evalkit.reporting import report
     from evalkit.study import Study
 
-    with steps(2) as work:
-        work.begin("Reading the study")
+    with steps(2) as begin:
+        begin("Reading the study")
         study = Study.load(file)
         for outcome in study.outcomes:
             study.values(outcome)
-        work.begin("Estimating, checking and writing the report")
+        begin("Estimating, checking and writing the report")
         page = report(study, out, level=level, seed=seed, plan=plan)
-        work.done("Done")
-    show_verdicts(Written.read(study, page.parent))
+    verdicts, tried = (pd.read_csv(page.parent / f"{name}.csv") for name in ("verdicts", "effects"))
+    show_verdicts(study, verdicts.fillna({"direction": ""}), tried)
     if plan is not None:
-        output().print(f"Held against the plan in {_near(plan.resolve())}", markup=False, soft_wrap=True)
-    output().print(f"The report: {_near(page)}", markup=False, soft_wrap=True)
+        say(f"Held against the plan in {_near(plan.resolve())}")
+    say(f"The report: {_near(page)}")
     return page
 
 
@@ -78,24 +80,21 @@ def report(
     from evalkit.reporting.formats import write_formats
 
     for path in write_formats(folder, [name.strip() for name in to.split(",") if name.strip()]):
-        output().print(f"Wrote {path}", markup=False, soft_wrap=True)
+        say(f"Wrote {path}")
 
 
 def verify(folder: Path = typer.Argument(help="The folder of a report.")) -> None:
     """Run a report again from its study file; exit code 1 where anything differs."""
     from evalkit.reporting.build import verify as run_again
 
-    with steps(1) as work:
-        work.begin("Making the report again")
+    with steps(1) as begin:
+        begin("Making the report again")
         found = run_again(folder)
-        work.done("Done")
-    screen = output()
-    for line in found.lines():
-        screen.print(line, markup=False, soft_wrap=True)
+    say(*found.lines())
     if found.same:
-        screen.print("The same, byte for byte, but for the time at which it was made.")
+        say("The same, byte for byte, but for the time at which it was made.")
         return
-    screen.print("This is not the report that the study file gives now.")
+    say("This is not the report that the study file gives now.")
     raise typer.Exit(1)
 
 

@@ -3,70 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shutil import copyfile
 
 import typer
 
-from evalkit.cli.screen import output
+from evalkit.cli.screen import say
 from evalkit.errors import OptionError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SEED = 7
 _BOROUGHS, _MONTHS = 24, 24
 _NEVER = 99
 
-STUDY_FILE = """\
-# A study file: what is in the table, what is hoped to change, and which components were switched on.
-# The numbers are made up. Put your own tables in place of panel.csv and adoption.csv, then mend the names below.
-
-[study]
-title = "A partnership in 24 boroughs (made-up numbers)"
-question = "Which parts of the partnership raised wellbeing?"
-panel = "panel.csv"        # one row a unit and period; CSV or Parquet
-unit = "borough"           # who or what is followed: a person, a school, a borough
-period = "month"           # whole numbers, 2024-01, 2024-01-31 or quarters
-cluster = "borough"        # the groups in which people or decisions hang together
-
-[outcomes.wellbeing]
-label = "Wellbeing score"
-kind = "score"             # share (0 to 1), count, score, log or money
-better = "higher"
-matters = 1.5              # the smallest effect worth having, set before anything is estimated
-
-# A component that is a column of the panel: 0 while off, 1 while on.
-[components.helpline]
-label = "Helpline"
-exposure = "helpline"
-assigned_at = "borough"    # the level at which somebody decided
-
-# A component that is a table of dates: start is the first month on, end the first month off again (empty: still on).
-[components.visits]
-label = "Home visits"
-adoption = "adoption.csv"
-assigned_at = "borough"
-
-# Everybody had it from the first day: evalkit says that these data cannot test it.
-[components.keyworker]
-label = "Keyworker"
-always_on = true
-"""
-
 
 def write_starter(folder: Path) -> Path:
-    """Write study.toml, panel.csv and adoption.csv into `folder`; return the study file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    panel, adoption = starter_tables()
-    panel.to_csv(folder / "panel.csv", index=False, lineterminator="\n")
-    adoption.to_csv(folder / "adoption.csv", index=False, lineterminator="\n")
-    file = folder / "study.toml"
-    file.write_text(STUDY_FILE, encoding="utf-8")
-    return file
+    """Write study.toml, panel.csv and adoption.csv into `folder`; return the study file.
 
-
-def starter_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(panel, adoption): the helpline adds 3 points from its first month, the visits add nothing."""
+    The helpline adds 3 points from its first month, the visits add nothing.
+    """
     import numpy as np
     import pandas as pd
 
@@ -90,27 +43,30 @@ def starter_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     begun = visits < _NEVER
     adoption = pd.DataFrame({"level_id": names[begun], "start": months[visits[begun]], "end": ""})
-    return panel, adoption
+    folder.mkdir(parents=True, exist_ok=True)
+    panel.to_csv(folder / "panel.csv", index=False, lineterminator="\n")
+    adoption.to_csv(folder / "adoption.csv", index=False, lineterminator="\n")
+    return Path(copyfile(Path(__file__).with_name("starter.toml"), folder / "study.toml"))
 
 
 def new(folder: Path = typer.Argument(help="A new folder for the study.")) -> None:
     """Write a commented study.toml and small made-up tables to start from."""
     _check_new(folder)
     file = write_starter(folder)
-    screen = output()
-    screen.print(f"Wrote {file} and its tables. They run as they are; put your own in their place.", soft_wrap=True)
-    screen.print("Next:", soft_wrap=True)
-    screen.print(f"  evalkit audit {file}    (what can be told apart; reads no outcome)", soft_wrap=True)
-    screen.print(f"  evalkit plan {file}    (fixes what will be asked, before outcomes are read)", soft_wrap=True)
-    screen.print(f"  evalkit run {file} --out reports/{folder.resolve().name}", soft_wrap=True)
+    say(
+        f"Wrote {file} and its tables. They run as they are; put your own in their place.",
+        "Next:",
+        f"  evalkit audit {file}    (what can be told apart; reads no outcome)",
+        f"  evalkit plan {file}    (fixes what will be asked, before outcomes are read)",
+        f"  evalkit run {file} --out reports/{folder.resolve().name}",
+    )
 
 
 def _list_knobs(wanted: bool) -> None:
     if wanted:
         from evalkit.synthetic.knobs import knob_words
 
-        for name, words in knob_words().items():
-            output().print(f"{name}: {words}", highlight=False)
+        say(*(f"{name}: {words}" for name, words in knob_words().items()))
         raise typer.Exit
 
 
@@ -130,11 +86,12 @@ def synth(
 
     made = partnership(name, setting, seed, **read_knobs([*knob, *([] if size == 1 else [f"size={size}"])]))
     file = made.write(out)
-    screen = output()
-    screen.print(f"Wrote {file} and its tables. The truth lies sealed in {out / 'truth'}.", soft_wrap=True)
-    screen.print("Next:", soft_wrap=True)
-    screen.print(f"  evalkit audit {file}", soft_wrap=True)
-    screen.print(f"  evalkit run {file} --out reports/{out.resolve().name}", soft_wrap=True)
+    say(
+        f"Wrote {file} and its tables. The truth lies sealed in {out / 'truth'}.",
+        "Next:",
+        f"  evalkit audit {file}",
+        f"  evalkit run {file} --out reports/{out.resolve().name}",
+    )
 
 
 def _check_new(folder: Path) -> None:

@@ -78,6 +78,14 @@ STATUS_WORDS: dict[Status, str] = {
     "too_few_clusters": "too few places",
     "not_tested": "cannot be tested",
 }
+STATUS_SHAPES: dict[Status, str] = {
+    "separable": "●",
+    "additive_only": "◐",
+    "bundle_only": "∞",
+    "swap_only": "⇄",
+    "too_few_clusters": "○",
+    "not_tested": "–",
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,8 +104,6 @@ class BundleRun:
 
 def run_bundles(study: Study, sep: Separability, outcome: Outcome, choices: Choices, level: float) -> list[BundleRun]:
     """Each row of `sep.bundles`, by the first way that gives a number."""
-    if not len(sep.bundles):
-        return []
     scene = _Scene(study, make_audit(study.paths, names_of(study)), outcome, choices)
     return [_run_bundle(scene, plain, level) for plain in _plain(study, sep)]
 

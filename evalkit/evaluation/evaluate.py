@@ -50,11 +50,12 @@ def evaluate(
         for outcome in study.outcomes
         for component in study.components
     )
-    bundles = tuple(b for outcome in study.outcomes for b in run_bundles(study, sep, outcome, choices, level))
+    told = study.outcomes if len(sep.bundles) else ()
+    bundles = tuple(b for outcome in told for b in run_bundles(study, sep, outcome, choices, level))
     decisions = decide_all(study, sep, findings, bundles, level)
     statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
-        study, sep, level, seed, plan,
+        study=study, separability=sep, level=level, seed=seed, plan=plan,
         effects=tables.effects(findings, level),
         verdicts=tables.verdicts(decisions, statements),
         bundles=tables.bundles(bundles),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from evalkit.inference import Estimate
 from evalkit.inference.intervals import holm
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
+from evalkit.study.paths import Memo
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 from evalkit.vocabulary import PeopleCheck, Status
 
@@ -45,6 +46,23 @@ class Finding:
     def answer(self) -> Estimate | None:
         """The headline's one-row estimate when it is a number."""
         return None if self.headline is None else self.headline.answer
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluated:
+    """What an evaluation found, before any table: from this its total, the pieces of it and value for money follow.
+
+    decisions: evidence and verdict of each component and outcome. memo: what was worked out from all this.
+    """
+
+    study: Study
+    separability: Separability
+    level: float
+    seed: int
+    findings: tuple[Finding, ...]
+    decisions: tuple[tuple[Evidence, Verdict], ...]
+    bundle_runs: tuple[BundleRun, ...] = ()
+    memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
 
 def decide_all(

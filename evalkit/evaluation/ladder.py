@@ -9,17 +9,15 @@ from typing import Any, cast
 import numpy as np
 
 from evalkit.components.wording import Names
-from evalkit.designs import (
-    JointEventStudy,
-    MatchedComparison,
-    StaggeredRollout,
-    TripleDifference,
-    TwoWayFixedEffects,
-    WeightedComparison,
-)
+from evalkit.designs.people.matched import MatchedComparison
+from evalkit.designs.people.weighted import WeightedComparison
 from evalkit.designs.protocol import Design, StudyLike
+from evalkit.designs.regression.joint import JointEventStudy
+from evalkit.designs.regression.twoway import TwoWayFixedEffects
 from evalkit.designs.rollout.entry import apart, arrival_gap, by_arrival
 from evalkit.designs.rollout.plan import Plan
+from evalkit.designs.rollout.staggered import StaggeredRollout
+from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
 from evalkit.study.paths import Paths

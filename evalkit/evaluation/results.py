@@ -15,20 +15,18 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from evalkit.components import Separability
-from evalkit.designs import TwoWayFixedEffects
+from evalkit.designs.regression.twoway import TwoWayFixedEffects
 from evalkit.disclosure.people import flow_table, with_counts
 from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import tables
-from evalkit.evaluation.bundles import BundleRun
-from evalkit.evaluation.evidence import Finding
+from evalkit.evaluation.evidence import Evaluated
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
 from evalkit.show.words import retold
 from evalkit.study import Study
-from evalkit.verdicts.rules import Evidence, Verdict, decide
+from evalkit.verdicts.rules import decide
 
 if TYPE_CHECKING:
     from evalkit.evaluation.decomposition.attribute import Attribution
@@ -50,8 +48,8 @@ class Protection:
     value: Value | None
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation(Evaluated):
     """Everything `evaluate` found; every number traces to an Estimate.
 
     effects: every design tried, a row each. verdicts: one row a component and outcome. bundles:
@@ -62,10 +60,6 @@ class Evaluation:
     published and which holds no findings.
     """
 
-    study: Study
-    separability: Separability
-    level: float
-    seed: int
     plan: Mapping[str, object] | None
     effects: pd.DataFrame
     verdicts: pd.DataFrame
@@ -74,10 +68,7 @@ class Evaluation:
     event_studies: Mapping[tuple[str, str], pd.DataFrame]
     leave_one_out: pd.DataFrame
     rules: Mapping[str, str]
-    findings: tuple[Finding, ...]
-    decisions: tuple[tuple[Evidence, Verdict], ...]
     statements: tuple[Statement, ...]
-    bundle_runs: tuple[BundleRun, ...] = ()
     protection: Protection | None = None
 
     def estimate(self, component: str, outcome: str | None = None) -> Estimate | None:
@@ -124,9 +115,9 @@ class Evaluation:
         None where disclosure control holds it back."""
         if self.protection is not None:
             return self.protection.attribution
-        from evalkit.evaluation.decomposition.attribute import attribute
+        from evalkit.evaluation.decomposition.attribute import attribution_of
 
-        return attribute(self)
+        return attribution_of(self, self.study.outcome())
 
     @cached_property
     def value(self) -> Value | None:
@@ -134,9 +125,9 @@ class Evaluation:
         back, or nothing has a cost."""
         if self.protection is not None:
             return self.protection.value
-        from evalkit.evaluation.value.money import value_for_money
+        from evalkit.evaluation.value.money import value_of
 
-        return value_for_money(self)
+        return value_of(self, self.study.outcome())
 
     def save(self, folder: str, *, raw: bool = False) -> None:
         """Write every frame as CSV into `folder`, as the study's rules of disclosure allow; never unit rows.

@@ -38,6 +38,7 @@ from evalkit.show.words import (
     sentences,
 )
 from evalkit.verdicts.rules import (
+    REMEDIES,
     CheckOutcome,
     Evidence,
     Verdict,
@@ -223,8 +224,7 @@ def _remedy(e: Evidence, v: Verdict) -> str:
 
 def _remedies(e: Evidence, found: Iterable[Weakness]) -> str:
     listed = dict.fromkeys(
-        say.REMEDIES[w.name].format(place=e.place, places=plural(e.place), units=plural(e.unit or "unit"))
-        for w in found
+        REMEDIES[w.name].format(place=e.place, places=plural(e.place), units=plural(e.unit or "unit")) for w in found
     )
     return join_words(list(listed))
 

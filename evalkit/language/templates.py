@@ -131,27 +131,6 @@ MIND_NOT_TESTED_AT_ONE_TIME = "only {units} without it, beside others who have i
 MIND_MORE_AT_ONE_TIME = "more {units} would narrow the likely range"
 MIND_NOT_TESTED = "only {places} or people without it, at a time when others have it, could show what it adds"
 MIND_NOT_SEEN = "{outcome} would have to be recorded both where it was in place and where it was not"
-REMEDIES = {
-    "pre_trend": "a comparison that moved alike beforehand gave the same answer",
-    "leave_one_cluster": "the answer held without any one {place}",
-    "rungs": "the different ways of comparing agreed",
-    "date_rule": "the exact starting dates were known",
-    "others_still_growing": "the other components had stood still for longer before it began",
-    "growth_taken_out": "the other components had begun at the same time in the places compared",
-    "stayers": "as many were followed up in one group as in the other",
-    "p_adjusted": "new data gave the same answer to this question alone",
-    "p_missing": "it could be adjusted for the number of components examined",
-    "additivity": "there were places where it began while all else stood still",
-    "matching": "there were places or times that had it and lacked it by no choice of those who were reached",
-    "raw": "there were places or times that had it and lacked it by no choice of those who were reached",
-    "unrecorded": "it were on record how those with it and those without it differed beforehand",
-    "few_clusters": "more {places} had it, and more were without it",
-    "by_people_failed": "it began at another time than the other components",
-    "by_people_untestable": "it began at another time than the other components",
-    "crossed": "it had been decided by {place}",
-    "two_places": "more {places} had it, and more were without it",
-    "few_people": "more {units} had it",
-}
 
 BREATH_NONE = "no part has been shown to make a difference, which does not mean that none did"
 BREATH = (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from evalkit.evaluation.results import safe
+from evalkit.reporting.blocks import Section
 from evalkit.reporting.build import report
-from evalkit.reporting.html import Section
 from evalkit.reporting.method import method, provenance
 from evalkit.reporting.page_one import page_one
 from evalkit.reporting.pictures import pictures, write_pictures, write_tables

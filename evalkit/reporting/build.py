@@ -19,10 +19,9 @@ import pandas as pd
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe, without_small_numbers
-from evalkit.reporting.formats import FORMATS, write_formats
+from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats, write_notebook
 from evalkit.reporting.method import inputs, sha256, versions
 from evalkit.reporting.names import period_words
-from evalkit.reporting.notebook import make_notebook, run_notebook, to_page, write_notebook
 from evalkit.reporting.plan import read_plan
 from evalkit.study import Study
 

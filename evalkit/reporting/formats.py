@@ -1,32 +1,154 @@
-"""A report in other formats: HTML again and Word from its notebook, tagged PDF from its page by Chromium."""
+"""From the source of the report to a notebook that was run, and from that to a page, tagged PDF and Word."""
 
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jupytext
 import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, check_choice
-from evalkit.reporting.blocks import BLOCKS, Block, Heading, Listing, Paragraph, PictureWords, from_data, words
-from evalkit.reporting.notebook import to_page
+from evalkit.reporting.blocks import (
+    BLOCKS,
+    PAGE,
+    Block,
+    Heading,
+    Listing,
+    Paragraph,
+    PictureWords,
+    from_data,
+    slug,
+    words,
+)
 from evalkit.show.tables import Table
 
 if TYPE_CHECKING:
     from docx.document import Document
 
+_RUN_TIMEOUT = 3600
+
+
+class ReportError(EvalkitError):
+    """A cell of the report's notebook could not be run."""
+
+
+class OwnKernel(AsyncKernelManager):
+    """A kernel in the running interpreter, whether or not one is registered."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+def make_notebook(
+    study_file: str, *, level: float, seed: int, title: str, source: str | None = None, plan: str | None = None
+) -> NotebookNode:
+    """The report's notebook, not yet run. study_file, plan: paths from the notebook's folder."""
+    text = source if source is not None else (PAGE / "report.py.txt").read_text(encoding="utf-8")
+    notebook = jupytext.reads(text, fmt="py:percent")
+    fixed = "None" if plan is None else f"reporting.read_plan({plan!r})"
+    values = {"STUDY": repr(study_file), "LEVEL": repr(level), "SEED": repr(seed), "PLAN": fixed}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = re.sub(r"\b(STUDY|LEVEL|SEED|PLAN)\b", lambda found: values[found[0]], cell.source)
+    notebook.metadata = _metadata(title)
+    return notebook
+
+
+def lesson(source: str) -> NotebookNode:
+    """A notebook of one's own from its py:percent source, not yet run; its first heading is its title."""
+    notebook = jupytext.reads(source, fmt="py:percent")
+    first = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "")
+    notebook.metadata = _metadata(first.partition("\n")[0].lstrip("# ") or "Notebook")
+    return notebook
+
+
+def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str] | None = None) -> NotebookNode:
+    """Run every cell in `folder` with this interpreter; the same input gives the same notebook, byte for byte.
+
+    warn: what the words of warnings go through before they are kept, to protect people.
+    Raises `ReportError` with the words of the error when a cell fails.
+    """
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, timeout=_RUN_TIMEOUT, record_timing=False, resources=resources)
+    with tempfile.TemporaryDirectory(prefix="evalkit-") as sockets:
+        client.km = OwnKernel()
+        if os.name == "posix":  # reached through files, so that no port is opened
+            client.km.transport, client.km.ip = "ipc", str(Path(sockets) / "kernel")
+        try:
+            client.execute(env=_environment())
+        except CellExecutionError as error:
+            raise ReportError(f"The report's notebook stopped: {error.ename}: {error.evalue}") from None
+    return settled(notebook, warn)
+
+
+def settled(notebook: NotebookNode, warn: Callable[[str], str] | None = None) -> NotebookNode:
+    """The notebook without what changes from run to run or names a machine: random ids, times, lines of warnings."""
+    spoken: list[str] = []
+    for i, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{i:03d}"
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":  # its error stream names folders of this machine
+            streams = [o for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+            cell.outputs = [o for o in cell.outputs if o not in streams]
+            spoken.append("".join(o.text for o in streams))
+    notebook.metadata["language_info"] = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+    warned = [w for text in spoken for w in re.findall(r"^\S+:\d+: \w*Warning: (.+)$", text, re.MULTILINE)]
+    if warned:
+        notebook.metadata["warnings"] = list(dict.fromkeys(map(warn, warned) if warn else warned))
+    return notebook
+
+
+def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
+    """The notebook as one HTML page that loads nothing from outside; show_code: with each cell's code."""
+    config = Config({"HTMLExporter": {"extra_template_basedirs": [str(PAGE.parent)]}})  # type: ignore[attr-defined]
+    exporter = HTMLExporter(template_name="page", exclude_anchor_links=True, config=config)
+    css = (PAGE / "page.css").read_text(encoding="utf-8")
+    body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css, "show_code": show_code})
+    body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
+    return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
+
+
+def write_notebook(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook in the current format."""
+    path.write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
+
+
+def _metadata(title: str) -> NotebookNode:
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return nbformat.from_dict({"kernelspec": kernel, "title": title})
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, with this very evalkit, one thread and no window for figures."""
+    home = str(Path(__file__).resolve().parents[2])
+    paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
+    return {**os.environ, **fixed, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
 FORMATS = ("html", "pdf", "docx")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_TIMEOUT = 300
+_PRINT_TIMEOUT = 300
 _NODES = re.compile(rb"node\d{8}")
 _DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+\-Z][^)]*)?\)")
 
@@ -46,7 +168,12 @@ def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tup
         page.write_text(to_page(_notebook(place)), encoding="utf-8")
     if "pdf" in wanted:
         _there(page)
-    return tuple(_write(page, name) for name in wanted)
+    written = {
+        "html": lambda: page,
+        "pdf": lambda: to_pdf(page, page.with_suffix(".pdf")),
+        "docx": lambda: to_word(_notebook(place), page.with_suffix(".docx")),
+    }
+    return tuple(written[name]() for name in wanted)
 
 
 def _notebook(place: Path) -> NotebookNode:
@@ -57,14 +184,6 @@ def _there(path: Path) -> Path:
     if not path.is_file():
         raise EvalkitError(f"There is no {path.name} in {str(path.parent)!r}. Write it first: evalkit run STUDY.")
     return path
-
-
-def _write(page: Path, name: str) -> Path:
-    if name == "pdf":
-        return to_pdf(page, page.with_suffix(".pdf"))
-    if name == "docx":
-        return to_word(_notebook(page.parent), page.with_suffix(".docx"))
-    return page
 
 
 def to_pdf(page: Path, target: Path) -> Path:
@@ -81,7 +200,7 @@ def to_pdf(page: Path, target: Path) -> Path:
         command = [browser, *flags, "--export-tagged-pdf", "--generate-pdf-document-outline"]
         command += [f"--user-data-dir={profile}", f"--print-to-pdf={drawn}", page.resolve().as_uri()]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT)
+            subprocess.run(command, check=True, capture_output=True, timeout=_PRINT_TIMEOUT)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             raise EvalkitError(f"Chromium could not print {page.name}: {type(error).__name__}.") from None
         if not drawn.is_file():
@@ -93,11 +212,7 @@ def to_pdf(page: Path, target: Path) -> Path:
 def undated(pdf: bytes) -> bytes:
     """The same PDF with its two dates set to one that never changes; the length stays, so that its index holds."""
 
-    def still(found: re.Match[bytes]) -> bytes:
-        whole = found[0]
-        return re.sub(rb"D:\d{14}", b"D:20000101000000", whole)
-
-    return _DATES.sub(still, pdf)
+    return _DATES.sub(lambda found: re.sub(rb"D:\d{14}", b"D:20000101000000", found[0]), pdf)
 
 
 def renumbered(pdf: bytes) -> bytes:
@@ -129,9 +244,13 @@ def to_word(notebook: NotebookNode, target: Path) -> Path:
     _prepare(document, str(notebook.metadata.get("title", "Report")))
     for block in blocks_of(notebook):
         _put(document, block, target.parent / "figures")
-    held = io.BytesIO()
-    document.save(held)
-    target.write_bytes(_settled(held.getvalue()))
+    saved = io.BytesIO()
+    document.save(saved)
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for part in sorted(old.namelist()):  # without the time at which its parts were packed
+            info = zipfile.ZipInfo(part, date_time=(2000, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            new.writestr(info, old.read(part))
     return target
 
 
@@ -151,8 +270,7 @@ def _prepare(document: Document, title: str) -> None:
     normal = document.styles["Normal"]
     normal.font.name, normal.font.size = "Calibri", Pt(10.5)
     fonts = normal.element.get_or_add_rPr()
-    language = fonts.makeelement(qn("w:lang"), {qn("w:val"): _LANGUAGE})
-    fonts.append(language)
+    fonts.append(fonts.makeelement(qn("w:lang"), {qn("w:val"): _LANGUAGE}))
     for section in document.sections:
         section.page_width, section.page_height = Cm(21.0), Cm(29.7)
         section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
@@ -198,20 +316,8 @@ def _picture(document: Document, block: PictureWords, file: Path) -> None:
 
     if file.is_file():
         shape = document.add_picture(str(file), width=Cm(_WIDTH_CM))
-        drawn = shape._inline.docPr
-        drawn.set("descr", block.alt)
-        drawn.set("name", block.name)
+        shape._inline.docPr.set("descr", block.alt)
+        shape._inline.docPr.set("name", block.name)
     document.add_paragraph(block.title, style="Caption")
     for line in filter(str.strip, block.description.split("\n")):
         document.add_paragraph(line)
-
-
-def _settled(document: bytes) -> bytes:
-    """The same document without the time at which its parts were packed."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(document)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for part in sorted(old.namelist()):
-            info = zipfile.ZipInfo(part, date_time=(2000, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
-            new.writestr(info, old.read(part))
-    return out.getvalue()

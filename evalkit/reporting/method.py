@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import tomllib
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from evalkit import __version__
 from evalkit.evaluation import Evaluation
-from evalkit.reporting.blocks import Block, Heading, Listing, Paragraph
-from evalkit.reporting.html import Section
+from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, Section
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.plan import exposure_hash
 from evalkit.reporting.sections import headed
@@ -21,29 +21,7 @@ from evalkit.show.words import noun_from_column, sentence_case
 from evalkit.study import Outcome, Study
 
 PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
-_ALWAYS = (
-    "Bell, R. and McCaffrey, D. (2002). Bias reduction in standard errors for linear regression with multi-stage "
-    "samples. Survey Methodology 28(2), 169–181. The delete-one-cluster jackknife.",
-    "Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics "
-    "6(2), 65–70. The adjustment for the number of components.",
-)
-_SOURCES = {
-    "StaggeredRollout": "Callaway, B. and Sant'Anna, P. (2021). Difference-in-differences with multiple time periods. "
-    "Journal of Econometrics 225(2), 200–230. Estimates by cohort and period, with places not yet exposed to compare "
-    "with.",
-    "TripleDifference": "Olden, A. and Møen, J. (2022). The triple difference estimator. The Econometrics Journal "
-    "25(3), 531–553. People whom a component can reach beside people whom it cannot.",
-    "JointEventStudy": "Sun, L. and Abraham, S. (2021). Estimating dynamic treatment effects in event studies with "
-    "heterogeneous treatment effects. Journal of Econometrics 225(2), 175–199. What a regression on event times needs.",
-    "TwoWayFixedEffects": "Goldsmith-Pinkham, P., Hull, P. and Kolesár, M. (2024). Contamination bias in linear "
-    "regressions. American Economic Review 114(12), 4015–4051. What the usual regression borrows.",
-    "Imputation": "Borusyak, K., Jaravel, X. and Spiess, J. (2024). Revisiting event-study designs: robust and "
-    "efficient estimation. Review of Economic Studies 91(6), 3253–3285. The total of the programme.",
-    "MatchedComparison": "Abadie, A. and Imbens, G. (2006). Large sample properties of matching estimators for average "
-    "treatment effects. Econometrica 74(1), 235–267. People beside people.",
-    "WeightedComparison": "Hirano, K., Imbens, G. and Ridder, G. (2003). Efficient estimation of average treatment "
-    "effects using the estimated propensity score. Econometrica 71(4), 1161–1189. People weighed until they are alike.",
-}
+_SOURCES = tomllib.loads((PAGE / "sources.toml").read_text(encoding="utf-8"))
 _ORDER = (
     "The register of components, their dates and levels was read first.",
     "What can be told apart was worked out from dates alone.",
@@ -78,7 +56,7 @@ def sources_of(evaluation: Evaluation) -> list[str]:
     run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])
     if evaluation.attribution is not None:
         run += " Imputation"
-    return [*(paper for design, paper in _SOURCES.items() if design in run), *_ALWAYS]
+    return [*(paper for design, paper in _SOURCES["designs"].items() if design in run), *_SOURCES["every"]]
 
 
 def _planned(evaluation: Evaluation) -> Block:
@@ -112,7 +90,8 @@ def inputs(study: Study, study_file: str | Path) -> list[tuple[str, str]]:
     file = file / "study.toml" if file.is_dir() else file
     listed: Sequence[Path] = tuple(study.inputs) or (file,)
     base = file.resolve().parent
-    named = {_inside(Path(p).resolve(), base): Path(p) for p in listed}
+    named = {p.relative_to(base).as_posix() if p.is_relative_to(base) else p.name: p
+             for p in (Path(given).resolve() for given in listed)}  # fmt: skip
     return [(name, sha256(path)) for name, path in sorted(named.items())]
 
 
@@ -120,12 +99,8 @@ def settings(evaluation: Evaluation) -> dict[str, str]:
     """What the numbers depend on besides the inputs, as words."""
     periods = evaluation.study.paths.periods
     last = spoken_period(periods[-1]) if evaluation.study.period is not None and len(periods) else "no periods"
-    return {
-        "Last period of the data": last,
-        "Level": f"{evaluation.level:g}",
-        "Seed": str(evaluation.seed),
-        **{name: found for name, found in versions().items()},
-    }
+    level, seed = f"{evaluation.level:g}", str(evaluation.seed)
+    return {"Last period of the data": last, "Level": level, "Seed": seed, **versions()}
 
 
 def versions() -> dict[str, str]:
@@ -137,10 +112,6 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _inside(path: Path, base: Path) -> str:
-    return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.name
 
 
 def _version(package: str) -> str:

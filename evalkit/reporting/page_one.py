@@ -9,8 +9,20 @@ from evalkit.evaluation.results import safe
 from evalkit.figures.picture import Picture
 from evalkit.language.findings import Brief
 from evalkit.language.statement import MoreData, Statement
-from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run, Text
-from evalkit.reporting.html import Section, cell, linked, section, verdict_cell
+from evalkit.reporting.blocks import (
+    Block,
+    Group,
+    Heading,
+    Listing,
+    Paragraph,
+    Run,
+    Section,
+    Text,
+    cell,
+    linked,
+    section,
+    verdict_cell,
+)
 from evalkit.reporting.names import Names, breath, names_of, spread, statements_of
 from evalkit.reporting.value_sections import costs_of
 from evalkit.show.numbers import range_words

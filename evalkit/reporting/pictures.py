@@ -10,7 +10,7 @@ import pandas as pd
 from evalkit.evaluation import Evaluation, tables
 from evalkit.evaluation.results import safe
 from evalkit.figures import describe
-from evalkit.figures.contamination import contamination_table
+from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
 from evalkit.figures.picture import Picture
 from evalkit.reporting.names import statements_of

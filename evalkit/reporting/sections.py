@@ -8,12 +8,24 @@ import numpy as np
 import pandas as pd
 
 from evalkit.components import Separability
+from evalkit.components.separability import STATUS_WORDS
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
-from evalkit.figures.matrix import STATUS_WORDS, WAYS
+from evalkit.figures.matrix import WAYS
 from evalkit.figures.picture import Picture
-from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run
-from evalkit.reporting.html import Section, cell, section, slug, verdict_cell
+from evalkit.reporting.blocks import (
+    Block,
+    Group,
+    Heading,
+    Listing,
+    Paragraph,
+    Run,
+    Section,
+    cell,
+    section,
+    slug,
+    verdict_cell,
+)
 from evalkit.reporting.names import Names, names_of, spread_words, statements_of
 from evalkit.show.numbers import MINUS, decimals_for, signed
 from evalkit.show.tables import Cell, Table, make_table

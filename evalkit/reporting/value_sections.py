@@ -12,8 +12,7 @@ from evalkit.disclosure.people import STAGES
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
 from evalkit.figures.picture import Picture
-from evalkit.reporting.blocks import Listing, Paragraph
-from evalkit.reporting.html import Section
+from evalkit.reporting.blocks import Listing, Paragraph, Section
 from evalkit.reporting.names import names_of
 from evalkit.reporting.sections import headed
 from evalkit.show.numbers import pounds, signed

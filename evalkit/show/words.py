@@ -99,12 +99,8 @@ def count_words(count: int, noun: str) -> str:
 def noun_from_column(column: str) -> str:
     """The noun that a column name stands for: 'person_id' gives 'person', 'court_area' 'court area', 'four_weeks'
     'four-week period'."""
-    word = column
-    for ending in _ID_ENDINGS:
-        if word.lower().endswith(ending) and len(word) > len(ending):
-            word = word[: -len(ending)]
-            break
-    words = word.replace("_", " ").strip()
+    ending = next((e for e in _ID_ENDINGS if column.lower().endswith(e) and len(column) > len(e)), "")
+    words = column[: len(column) - len(ending)].replace("_", " ").strip()
     first, _, last = words.rpartition(" ")
     if first.lower() in (*_CARDINALS, "half") and last.lower() in ("days", "weeks", "months", "years"):
         return f"{first}-{last[:-1]} period"
@@ -134,61 +130,41 @@ def sentences(*parts: str) -> str:
     return " ".join(full_stop(part) for part in parts if part.strip())
 
 
-# name -> (as part of a sentence, as the title of a row)
+# What each design compares, as part of a sentence; and as the title of a row, where that is not the same.
 _DESIGNS = {
-    "StaggeredRollout(same)": (
-        "places whose other components follow the same path",
-        "Places whose other components follow the same path",
-    ),
-    "StaggeredRollout(same, one base period)": (
-        "the same places, measured from one period before the start",
-        "The same, measured from one period before",
-    ),
-    "StaggeredRollout(unchanged)": (
-        "places whose other components stand still",
-        "Places whose other components stand still",
-    ),
-    "StaggeredRollout(ignored)": (
-        "places not yet exposed, whatever else went on there",
-        "Whatever else went on there (shows what goes wrong)",
-    ),
-    "TripleDifference": (
-        "people whom it can reach beside those it cannot",
-        "People whom it can reach beside those it cannot",
-    ),
-    "JointEventStudy": ("one regression on all components", "One regression on all, right if effects add up"),
-    "JointEventStudy(dose)": (
-        "one regression on all components, by dose",
-        "One regression on all, right if effects add up and grow with the dose",
-    ),
-    "JointCombination": (
-        "one regression on all components, effects added up",
-        "One regression on all, effects added up",
-    ),
-    "TwoWayFixedEffects": (
-        "the regression that everybody runs",
-        "The regression everybody runs (shows what goes wrong)",
-    ),
-    "Imputation": (
-        "what places without any component would predict",
-        "What places without any component would predict",
-    ),
-    "MatchedComparison": ("people matched on what is recorded", "People matched on what is recorded"),
-    "MatchedComparison(ignored)": (
-        "people matched whatever else they had",
-        "People matched, whatever else they had (shows what goes wrong)",
-    ),
-    "WeightedComparison": ("people weighted to be alike on record", "People weighted to be alike on record"),
-    "DifferenceInDifferences": ("two groups before and after", "Two groups before and after"),
-    "RegressionDiscontinuity": ("people just above and just below the line", "People just above and below the line"),
+    "StaggeredRollout(same)": "places whose other components follow the same path",
+    "StaggeredRollout(same, one base period)": "the same places, measured from one period before the start",
+    "StaggeredRollout(unchanged)": "places whose other components stand still",
+    "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
+    "TripleDifference": "people whom it can reach beside those it cannot",
+    "JointEventStudy": "one regression on all components",
+    "JointEventStudy(dose)": "one regression on all components, by dose",
+    "JointCombination": "one regression on all components, effects added up",
+    "TwoWayFixedEffects": "the regression that everybody runs",
+    "Imputation": "what places without any component would predict",
+    "MatchedComparison": "people matched on what is recorded",
+    "MatchedComparison(ignored)": "people matched whatever else they had",
+    "WeightedComparison": "people weighted to be alike on record",
+    "DifferenceInDifferences": "two groups before and after",
+    "RegressionDiscontinuity": "people just above and just below the line",
+}
+_TITLES = {
+    "StaggeredRollout(same, one base period)": "The same, measured from one period before",
+    "StaggeredRollout(ignored)": "Whatever else went on there (shows what goes wrong)",
+    "JointEventStudy": "One regression on all, right if effects add up",
+    "JointEventStudy(dose)": "One regression on all, right if effects add up and grow with the dose",
+    "JointCombination": "One regression on all, effects added up",
+    "TwoWayFixedEffects": "The regression everybody runs (shows what goes wrong)",
+    "MatchedComparison(ignored)": "People matched, whatever else they had (shows what goes wrong)",
+    "RegressionDiscontinuity": "People just above and below the line",
 }
 
 
 def design_words(design: str) -> str:
     """What a design compares, as part of a sentence; the name itself when it is a new one."""
-    return _DESIGNS.get(design, (design, design))[0]
+    return _DESIGNS.get(design, design)
 
 
 def design_title(design: str) -> str:
     """What a design compares, as the title of a row; the name itself when it is a new one."""
-    return _DESIGNS.get(design, (design, design))[1]
+    return _TITLES.get(design) or sentence_case(design_words(design))

@@ -7,7 +7,9 @@ What is said of both is made in `language/statement.py`.
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import dataclass
+from importlib.resources import files
 
 from scipy.special import stdtrit
 
@@ -29,36 +31,13 @@ from evalkit.vocabulary import (
     VerdictName,
 )
 
-#: Failed main checks are weaknesses, in these words ({place} is the noun for a cluster).
-MAIN_CHECKS = {
-    "pre_trend": "the two groups were already moving apart before it began",
-    "leave_one_cluster": "the answer hangs on a single {place}",
-    "rungs": "other fair ways of making the comparison give a different answer",
-    "date_rule": "the answer changes when uncertain or part-way starting dates are read another way",
-    "others_still_growing": "other components that began earlier may still have been taking effect",
-    "growth_taken_out": "without the growth of the other components it could plausibly be chance",
-    "stayers": "the two groups dropped out of the data at different rates",
-}
-OTHER_WEAKNESSES = {
-    "p_adjusted": "once the number of components examined is taken into account, it could plausibly be chance",
-    "p_missing": "it could not be adjusted for the number of components examined",
-    "additivity": "it holds only if the effects of the components simply add up",
-    "dose": "it holds only if the effects of the components simply add up, and grow in proportion to the dose",
-    "matching": "it rests on people being alike in what was recorded about them, and on nothing else",
-    "raw": "it rests on those with it and those without it being alike",
-    "unrecorded": "nothing else about them is on record that could show whether they are alike",
-    "few_clusters": "it rests on too few {places}",
-    "by_people_failed": "those whom it reaches also responded differently to other components that began with it",
-    "by_people_untestable": (
-        "nothing rules out that those whom it reaches respond differently to other components that began with it"
-    ),
-}
-#: What keeps an answer without any weakness from being called shown.
-LIMITS = {
-    "crossed": "it was decided at a level that cuts across {places}, where a likely range is less sure",
-    "two_places": "it rests on so few {places} that a likely range is less sure",
-    "few_people": "it rests on fewer than 50 {units} who had it, among whom a few can make a large change",
-}
+_WORDS = tomllib.loads((files("evalkit.verdicts") / "weaknesses.toml").read_text(encoding="utf-8"))
+#: Failed main checks are weaknesses, and there are others; limits keep an answer without any from being called shown.
+MAIN_CHECKS, OTHER_WEAKNESSES, LIMITS = (
+    {name: words["words"] for name, words in _WORDS[kind].items()} for kind in ("main", "other", "limits")
+)
+#: What would take each of them away.
+REMEDIES = {n: w["remedy"] for kind in _WORDS.values() for n, w in kind.items() if "remedy" in w}
 TOO_WIDE = "the likely range includes both no change and a benefit that matters"
 UNSTATED = "nobody has said how large a change would matter"
 NO_INTERVAL = "no likely range can be given"
@@ -119,10 +98,8 @@ class BundleEvidence:
     @property
     def signs(self) -> tuple[float, ...]:
         """One weight a member."""
-        if self.weights:
-            return self.weights
         after = -1.0 if self.kind == "swap" else 1.0
-        return (1.0, *(after for _ in self.members[1:]))
+        return self.weights or (1.0, *(after for _ in self.members[1:]))
 
 
 @dataclass(frozen=True)
@@ -250,23 +227,21 @@ def decide(evidence: Evidence) -> Verdict:
 
 def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
     """Everything that counts against an interval that excludes zero, each once."""
-    listed = list(failed_main_checks(evidence))
+    names = []
     if math.isnan(evidence.p_adjusted):
-        listed.append(_weakness("p_missing", evidence))
+        names.append("p_missing")
     elif evidence.p_adjusted >= _ALPHA:
-        listed.append(_weakness("p_adjusted", evidence))
+        names.append("p_adjusted")
     if evidence.rests_on_additivity:
-        words = _weakness("dose" if evidence.rests_on_dose else "additivity", evidence).words
-        listed.append(Weakness("additivity", words))
-    if evidence.rests_on_matching and evidence.unrecorded:
-        listed += [_weakness("raw", evidence), _weakness("unrecorded", evidence)]
-    elif evidence.rests_on_matching:
-        listed.append(_weakness("matching", evidence))
+        names.append("dose" if evidence.rests_on_dose else "additivity")
+    if evidence.rests_on_matching:
+        names += ["raw", "unrecorded"] if evidence.unrecorded else ["matching"]
     if _few_clusters(evidence):
-        listed.append(_weakness("few_clusters", evidence))
+        names.append("few_clusters")
     if evidence.by_people and evidence.by_people_check in ("failed", "untestable"):
-        listed.append(_weakness(f"by_people_{evidence.by_people_check}", evidence))
-    return tuple(listed)
+        names.append(f"by_people_{evidence.by_people_check}")
+    others = ((n if n != "dose" else "additivity", OTHER_WEAKNESSES[n]) for n in names)
+    return failed_main_checks(evidence) + tuple(Weakness(n, _placed(words, evidence)) for n, words in others)
 
 
 def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
@@ -279,12 +254,12 @@ def limits(evidence: Evidence) -> tuple[Weakness, ...]:
     """What keeps an answer at likely however it passed its checks: a level that cuts across clusters; fewer than three
     clusters in an arm, where intervals hold the truth about 91 times in 100 (benchmarks/README.md); fewer than 50
     people exposed in clusters, where what is found is found because it came out large."""
-    names = ["crossed"] if evidence.crossed_levels else []
-    if _thin(evidence) and not _few_clusters(evidence):
-        names.append("two_places")
-    if evidence.people_exposed < _FEWEST_PEOPLE:
-        names.append("few_people")
-    return tuple(Weakness(name, _placed(LIMITS[name], evidence)) for name in names)
+    limited = {
+        "crossed": evidence.crossed_levels,
+        "two_places": _thin(evidence) and not _few_clusters(evidence),
+        "few_people": evidence.people_exposed < _FEWEST_PEOPLE,
+    }
+    return tuple(Weakness(name, _placed(LIMITS[name], evidence)) for name, holds in limited.items() if holds)
 
 
 def smallest_detectable(std_error: float, df: float) -> float:
@@ -300,24 +275,25 @@ def smallest_detectable(std_error: float, df: float) -> float:
 
 def inside_margin(evidence: Evidence) -> bool:
     """Whether the whole interval lies inside (-m, m)."""
-    m = evidence.margin
-    return m is not None and evidence.has_interval and -m < evidence.conf_low and evidence.conf_high < m
+    m = _margin_of_range(evidence)
+    return -m < evidence.conf_low and evidence.conf_high < m
 
 
 def benefit_below_margin(evidence: Evidence) -> bool:
     """Whether the good end of the interval is below what matters."""
-    m = evidence.margin
-    if m is None or not evidence.has_interval:
-        return False
+    m = _margin_of_range(evidence)
     return evidence.conf_high < m if evidence.better == "higher" else evidence.conf_low > -m
 
 
 def harm_not_ruled_out(evidence: Evidence) -> bool:
     """Whether the bad end of the interval reaches a harm as large as what matters."""
-    m = evidence.margin
-    if m is None or not evidence.has_interval:
-        return False
+    m = _margin_of_range(evidence)
     return evidence.conf_low <= -m if evidence.better == "higher" else evidence.conf_high >= m
+
+
+def _margin_of_range(e: Evidence) -> float:
+    """What matters, held against the range; NaN, with which every comparison fails, where either is missing."""
+    return e.margin if e.margin is not None and e.has_interval else math.nan
 
 
 def _not_tested(e: Evidence) -> Verdict | None:
@@ -377,17 +353,8 @@ def cautions(evidence: Evidence) -> tuple[Weakness, ...]:
 def _with_numbers(
     e: Evidence, verdict: VerdictName, rule: int, reasons: tuple[str, ...], direction: Direction = ""
 ) -> Verdict:
-    return Verdict(
-        verdict=verdict,
-        direction=direction,
-        reasons=reasons,
-        smallest_detectable=smallest_detectable(e.std_error, e.df),
-        rule=rule,
-        estimate=e.estimate,
-        conf_low=e.conf_low,
-        conf_high=e.conf_high,
-        p_adjusted=e.p_adjusted,
-    )
+    seen = smallest_detectable(e.std_error, e.df)
+    return Verdict(verdict, direction, reasons, seen, rule, e.estimate, e.conf_low, e.conf_high, e.p_adjusted)
 
 
 def _few_clusters(e: Evidence) -> bool:
@@ -398,10 +365,6 @@ def _few_clusters(e: Evidence) -> bool:
 
 def _thin(e: Evidence) -> bool:
     return min(e.clusters_exposed, e.clusters_comparison) < _FEWEST
-
-
-def _weakness(name: str, e: Evidence) -> Weakness:
-    return Weakness(name, _placed(OTHER_WEAKNESSES[name], e))
 
 
 def _placed(template: str, e: Evidence) -> str:

@@ -18,11 +18,12 @@ from evalkit.reporting.blocks import (
     Run,
     flat,
     from_data,
+    section,
     to_data,
+    to_html,
     words,
 )
 from evalkit.reporting.formats import blocks_of
-from evalkit.reporting.html import section, to_html
 from evalkit.show.tables import Table, make_table
 from tests.reporting import road_fixture as road
 

@@ -10,7 +10,7 @@ import pytest
 from evalkit import reporting
 from evalkit.evaluation import tables
 from evalkit.language.statement import statement
-from evalkit.reporting.html import inline, linked
+from evalkit.reporting.blocks import inline, linked
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.page_one import check_words, findings
 from evalkit.reporting.pictures import stated

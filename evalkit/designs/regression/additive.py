@@ -101,25 +101,12 @@ class AdditiveDesign:
 
     def gram(self, periods: bool = True) -> np.ndarray:
         """(p, p) products after unit and period-by-pattern effects; without `periods`, after unit effects alone."""
-        if periods:
-            return self.cross(self.matrix, self.matrix)
         total = np.zeros((self.matrix.shape[1],) * 2)
         for rows, groups in _blocks(self.pattern, self.grid):
             part = self.matrix[rows]
             used = np.unique(part.indices)
-            total[np.ix_(used, used)] += _within(_Block(self.grid, rows, groups), [(part[:, used], part[:, used])])[0]
-        return total
-
-    def cross(self, left: sparse.csr_matrix, right: sparse.csr_matrix) -> np.ndarray:
-        """left' W M right for (R, a) and (R, b) matrices, M taking out unit and period-by-pattern effects.
-
-        With `right` the group means of an outcome (as a sparse or dense column) this is
-        the right-hand side of the normal equations of `gram`.
-        """
-        left, right = sparse.csr_matrix(left), sparse.csr_matrix(right)
-        total = np.zeros((left.shape[1], right.shape[1]))
-        for rows, groups in _blocks(self.pattern, self.grid):
-            _add_block(total, _Block(self.grid, rows, groups), left[rows], right[rows])
+            if len(used):
+                total[np.ix_(used, used)] += _block_gram(_Block(self.grid, rows, groups), part[:, used], periods)
         return total
 
 
@@ -305,16 +292,13 @@ def _blocks(pattern: np.ndarray, grid: Grid) -> Iterator[tuple[np.ndarray, np.nd
         yield rows, groups
 
 
-def _add_block(total: np.ndarray, block: _Block, left: sparse.csr_matrix, right: sparse.csr_matrix) -> None:
-    """Add left' W M right of one pattern to `total`, over the columns that are not zero there."""
-    used_left, used_right = np.unique(left.indices), np.unique(right.indices)
-    if not len(used_left) or not len(used_right):
-        return
+def _block_gram(block: _Block, columns: sparse.csr_matrix, periods: bool) -> np.ndarray:
+    """Products of columns of one pattern after unit effects, and after those of its periods."""
+    if not periods:
+        return _within(block, [(columns, columns)])[0]
     period = block.by_period()
-    a, b = left[:, used_left], right[:, used_right]
-    within = _within(block, [(a, b), (period, a), (period, b), (period, period)])
-    inner, to_left, to_right, periods = within
-    total[np.ix_(used_left, used_right)] += inner - to_left.T @ _solve_singular(periods, to_right)
+    inner, by_period, both = _within(block, [(columns, columns), (period, columns), (period, period)])
+    return np.asarray(inner - by_period.T @ _solve_singular(both, by_period))
 
 
 def _within(block: _Block, pairs: list[tuple[sparse.csr_matrix, sparse.csr_matrix]]) -> list[np.ndarray]:

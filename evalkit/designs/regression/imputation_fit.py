@@ -20,7 +20,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.csgraph import connected_components
 
 from evalkit.designs.regression.additive import spell_ages, varying
-from evalkit.designs.regression.estimable import Span, span
+from evalkit.designs.regression.estimable import span
 from evalkit.designs.regression.moments import Lean
 from evalkit.study.paths import OFF, Paths
 
@@ -249,14 +249,10 @@ class Projection:
     event_time: np.ndarray
     columns: np.ndarray
 
-    def fit(self, mass: np.ndarray) -> Span:
-        """Row space of the columns under the weights `mass` (a,)."""
-        gram = self.columns.T @ (self.columns * mass[:, None])
-        return span(gram, self.columns.T @ mass)
-
     def weights(self, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(a, p) weight of a unit of mass in each coefficient, and (p,) which are identified."""
-        found = self.fit(mass)
+        gram = self.columns.T @ (self.columns * mass[:, None])
+        found = span(gram, self.columns.T @ mass)
         return self.columns @ found.inverse(), np.asarray(found.free)
 
 

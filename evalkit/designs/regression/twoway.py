@@ -8,11 +8,16 @@ untreated outcomes follow unit and period effects and effects add up (de Chaisem
 AER 110, theorem 1; 2023, Journal of Econometrics 236, theorem 1). Weights of k's own effects sum to one and
 may be negative; weights of another component's effects sum to zero, and borrow from it wherever these
 effects differ between cells.
+
+Coefficients are read from the moments that refits, influence and weights need anyway: 0.01 to 0.03 s of processor time
+on the studies of the repository. linearmodels gives the same coefficients to 5e-14, but takes 0.65 s to import and 0.07
+to 0.13 s to fit, 13% of an evaluation of road safety and 39% of one of young people. So it runs where it is asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -26,6 +31,9 @@ from evalkit.designs.rollout.sums import add_by
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
+
+if TYPE_CHECKING:
+    from linearmodels.panel.results import PanelEffectsResults
 
 OWN, NEGATIVE, BORROWED = "own", "own, negative", "borrowed"
 TANGLED = "the regression cannot tell this component from other components, places and periods"
@@ -66,6 +74,31 @@ class TwoWayFixedEffects:
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All components' coefficients with their joint covariance, clustered at `level`."""
         return once(study, self.outcome, ("two-way fixed effects", self, level), lambda: _estimate(self, study, level))
+
+    def panel_ols(self, study: StudyLike, level: str) -> PanelEffectsResults:
+        """The same regression by linearmodels' `PanelOLS`, as its own result, to set beside other software.
+
+        Clustered at `level`, no small-sample factor. Of columns that depend on each other, as many are left out as
+        it takes. Raises `NotIdentifiedError` when there is no column.
+        """
+        from linearmodels.panel import PanelOLS
+
+        panel = _panel(self, study)
+        kept = np.sort(panel.solution.span.pivot[: panel.solution.span.rank])
+        if not len(kept):
+            raise NotIdentifiedError("The regression can tell no component from places and periods.")
+        unit, period = np.nonzero(panel.seen)
+        index = pd.MultiIndex.from_arrays([unit, period], names=["unit", "period"])
+        columns = panel.columns.matrix[panel.path[unit] * study.paths.n_periods + period][:, kept].toarray()
+        model = PanelOLS(
+            pd.Series(panel.values[unit, period], index, name=study.outcome(self.outcome).column),
+            pd.DataFrame(columns, index, columns=panel.columns.labels[kept]),
+            weights=None if study.paths.weights is None else pd.Series(panel.weights[unit], index),
+            entity_effects=True, time_effects=True,
+        )  # fmt: skip
+        clusters = pd.Series(study.paths.levels[level].codes[unit], index)
+        plain = {"debiased": False, "auto_df": False, "count_effects": False}
+        return model.fit(cov_type="clustered", clusters=clusters, **plain)
 
     def weights(self, study: StudyLike, component: str) -> pd.DataFrame:
         """Weight of every cell's effect in the coefficient of `component`.

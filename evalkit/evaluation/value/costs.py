@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from evalkit.errors import OptionError
 from evalkit.evaluation.decomposition.cells import people_periods
 from evalkit.study import Outcome, Study
 from evalkit.study.money import BEARERS, PROGRAMME, Money
@@ -27,6 +28,13 @@ class Prices:
     factor: float = 1.0
     bearers: tuple[str, ...] = BEARERS
 
+    def __post_init__(self) -> None:
+        for name, rate in (("discount", self.discount), ("inflation", self.inflation)):
+            if rate is not None and not (isinstance(rate, (int, float)) and 0 <= rate < 1):
+                raise OptionError(f"{name}={rate!r} is not a yearly rate. Use a number from 0 to 1, such as 0.035.")
+        if (self.price_year is None) != (self.inflation is None):
+            raise OptionError("price_year and inflation go together: the year, and the yearly rate that leads to it.")
+
 
 @dataclass(frozen=True, eq=False)
 class Amount:
@@ -38,7 +46,7 @@ class Amount:
 
 
 @dataclass(frozen=True, eq=False)
-class Purse:
+class Costs:
     """Everything about money and exposure that one study holds, on one outcome."""
 
     study: Study
