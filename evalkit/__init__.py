@@ -40,6 +40,7 @@ _PUBLIC = {
     "TwoWayFixedEffects": "evalkit.designs.regression.twoway:TwoWayFixedEffects",
     "WeightedComparison": "evalkit.designs.people.weighted:WeightedComparison",
     "attribute": "evalkit.evaluation.programme:attribute",
+    "checks": "evalkit.checks",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
     "plot": "evalkit.figures",

@@ -7,13 +7,11 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from evalkit.checks.result import CheckResult
+from evalkit.checks.headline import ALPHA, CheckResult
 from evalkit.designs.people.cutoff import FEWEST, Jump, RegressionDiscontinuity, Sample
 from evalkit.errors import NotIdentifiedError
 from evalkit.show.words import join_words, of_people
 from evalkit.study import Study
-
-ALPHA = 0.05
 
 
 def cutoff_checks(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from evalkit.inference import Estimate, Interval
 from evalkit.study import Outcome
 from evalkit.study.paths import Paths
-
-_T = TypeVar("_T")
 
 Basis = Literal[
     "parallel trends", "kinds alike", "additivity", "dose", "matching", "weighting", "cutoff", "randomisation"
@@ -74,9 +71,3 @@ class Design(Protocol):
 
     def __call__(self, study: Any, component: str) -> Estimate | Interval:
         """The estimates of one component."""
-
-
-def once(study: StudyLike, outcome: str | None, key: Hashable, make: Callable[[], _T]) -> _T:
-    """What `make` gives for an outcome, made once for its paths; made anew where the values are not a study's own."""
-    values = study.values(outcome)
-    return make() if values.flags.writeable else study.paths.memo.get(key, make, about=values)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from evalkit.components.facts import distinct, had
 from evalkit.disclosure.rules import Rules, dominated, hide
 from evalkit.study import Study
 from evalkit.study.paths import Paths
@@ -28,26 +29,10 @@ STAGES = {
 _SUMS = (("all", ("outside", "reached")), ("reached", ("never", "had")), ("had", ("left", "used")))
 
 
-def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
-    """(n,) whether a row's unit had every one of `members` at some time."""
-    rows = np.ones(len(paths.path), dtype=bool)
-    for m in members:
-        k = paths.index(m)
-        rows &= ((paths.state[:, :, k] > 0).any(axis=1) & paths.reach[:, k])[paths.path]
-    return rows
-
-
 def had_together(paths: Paths, members: Iterable[str]) -> np.ndarray:
     """(n,) whether a row's unit had all of `members` in one and the same period."""
-    on = np.ones(paths.state.shape[:2], dtype=bool)
-    for m in members:
-        on &= paths.state[:, :, paths.index(m)] > 0
+    on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).all(axis=2))
     return np.asarray(on.any(axis=1))[paths.path]
-
-
-def distinct(paths: Paths, rows: np.ndarray) -> int:
-    """How many units the rows are about (one that moved has a row a stay)."""
-    return len(np.unique(paths.units[rows]))
 
 
 def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
@@ -66,9 +51,7 @@ def hangs_on_few(study: Study, members: Iterable[str], rules: Rules) -> bool:
     outcome, paths = study.outcome(), study.paths
     if outcome.kind not in _ADDED:
         return False
-    on = np.zeros(paths.state.shape[:2], dtype=bool)
-    for m in members:
-        on |= paths.state[:, :, paths.index(m)] > 0
+    on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).any(axis=2))
     amounts = np.where(on[paths.path], np.nan_to_num(np.abs(study.values(outcome))), 0.0).sum(axis=1)
     _, person = np.unique(paths.units, return_inverse=True)
     each = np.sort(np.bincount(person, weights=amounts))[::-1]
@@ -84,7 +67,10 @@ def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFram
     the first outcome's headline + behind it (only where there is a headline). Counts are distinct units.
     """
     paths = study.paths
-    behind = _behind(effects, study.outcome().column)
+    first = effects["outcome"] == study.outcome().column
+    heads = effects[first & effects["headline"].astype(bool) & effects["estimate"].notna()]
+    exposed = pd.to_numeric(heads["units_exposed"], errors="coerce")
+    behind = {c: int(n) for c, n in zip(heads["component"], exposed, strict=True) if n > 0}
     counts = {c: stages(paths, c, behind.get(c)) for c in paths.components}
     if not rules.active:
         rows = [(c, stage, float(n), "") for c, listed in counts.items() for stage, n in listed.items()]
@@ -118,12 +104,6 @@ def with_counts(e: Evidence, effects: pd.DataFrame, flow: pd.DataFrame) -> Evide
     return replace(e, units_behind=counts[0] if told else math.nan, units_had=counts[1] if told else math.nan)
 
 
-def _behind(effects: pd.DataFrame, outcome: str) -> dict[str, int]:
-    heads = effects[effects["headline"].astype(bool) & (effects["outcome"] == outcome) & effects["estimate"].notna()]
-    counts = pd.to_numeric(heads["units_exposed"], errors="coerce")
-    return {c: int(n) for c, n in zip(heads["component"], counts, strict=True) if n > 0}
-
-
 def _protected(
     paths: Paths, counts: dict[str, dict[str, int]], rules: Rules, always: set[str]
 ) -> list[tuple[str, str, float, str]]:
@@ -144,13 +124,9 @@ def _protected(
     known = [at[c, "outside"] for c, listed in counts.items() if listed["outside"] == 0]
     known += [at[c, "never"] for c in always if counts[c]["never"] == 0]
     found = hide(values, sums, rules, known)
-    rows = []
-    for component, listed in counts.items():
-        for stage, n in listed.items():
-            i = at["" if stage == "all" else component, stage]
-            why = "too few" if found.primary[i] else "would give another away" if found.secondary[i] else ""
-            rows.append((component, stage, np.nan if why else float(rules.shown(n)), why))
-    return rows
+    reasons = np.select([found.primary, found.secondary], ["too few", "would give another away"], "").tolist()
+    why = {(c, s): reasons[at["" if s == "all" else c, s]] for c, listed in counts.items() for s in listed}
+    return [(c, s, np.nan if why[c, s] else float(rules.shown(counts[c][s])), why[c, s]) for c, s in why]
 
 
 def _nested(paths: Paths, rules: Rules) -> list[tuple[tuple[str, str], tuple[str, str], int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from evalkit.inference import Estimate
 from evalkit.show.words import Count, noun_from_column, plural, retold
 from evalkit.study import Study
 from evalkit.study.paths import Paths
-from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence
+from evalkit.verdicts.rules import CheckOutcome, Evidence
 
 LOG = ("table", "row", "hidden", "rule")
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
@@ -37,7 +38,7 @@ _STAYED = {
 class Guard:
     """The rules of one study, applied to evidence and to tables.
 
-    few: (component, outcome) whose answer rests on too few. lone: components decided person by person. log: rows of
+    few: (component, outcome) whose answer rests on too few. log: rows of
     LOG, what was hidden and why, never the number.
     """
 
@@ -45,11 +46,16 @@ class Guard:
     rules: Rules
     few: frozenset[tuple[str, str]] = frozenset()
     log: list[tuple[str, str, str, str]] = field(default_factory=list)
-    lone: frozenset[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        found = (c for c in self.paths.components if self.rules.active and self._person_by_person(c))
-        object.__setattr__(self, "lone", frozenset(found))
+    @cached_property
+    def lone(self) -> frozenset[str]:
+        """Components decided by places that are mostly single people, or a handful."""
+        lone = []
+        for component in self.paths.components if self.rules.active else ():
+            sizes = np.bincount(self.paths.levels[self.paths.assigned_at[component]].codes)
+            if np.median(sizes[sizes > 0]) < self.rules.count:
+                lone.append(component)
+        return frozenset(lone)
 
     @property
     def paths(self) -> Paths:
@@ -105,24 +111,23 @@ class Guard:
     def evidence(self, e: Evidence, unnamed: str) -> Evidence:
         """The evidence without numbers that may not be published. unnamed: what would have let us tell, where it may
         name nobody."""
-        bundle = None if e.bundle is None else self._bundle(e.bundle)
+        nan, bundle = math.nan, e.bundle
+        if bundle is not None:
+            bundle = replace(bundle, reason=self.told(bundle.reason))
+            if self._few_had(bundle.members):
+                self.note("bundles", ", ".join(bundle.members), "effect", "too few")
+                bundle = replace(bundle, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, reason=self.reason)
         e = replace(e, cure=unnamed or self.told(e.cure), reason=self.told(e.reason), bundle=bundle)
         if (e.component, e.outcome) not in self.few:
             return replace(e, checks=tuple(self._check(c, e.component) for c in e.checks))
         self.note("verdicts", f"{e.component}, {e.outcome}", "effect and checks", "too few")
-        nan = math.nan
         return replace(
             e, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, df=nan, p_adjusted=nan, people_exposed=nan,
             clusters_exposed=0, clusters_comparison=0, checks=(), reason=self.reason, cure=self.cure,
         )  # fmt: skip
 
-    def _bundle(self, bundle: BundleEvidence) -> BundleEvidence:
-        bundle = replace(bundle, reason=self.told(bundle.reason))
-        if not (self.rules.active and self.rules.small(self.had(bundle.members))):
-            return bundle
-        self.note("bundles", ", ".join(bundle.members), "effect", "too few")
-        nan = math.nan
-        return replace(bundle, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, reason=self.reason)
+    def _few_had(self, members: Iterable[str]) -> bool:
+        return self.rules.active and bool(self.rules.small(self.had(members)))
 
     def _check(self, check: CheckOutcome, component: str) -> CheckOutcome:
         """A check without shares of people, and without a range that a place of a few may have set."""
@@ -151,21 +156,16 @@ class Guard:
         lone = frame["component"].isin(self.lone) & ~frame["headline"].astype(bool)
         frame.loc[lone, list(_CLUSTERS)] = np.nan
         for component, rows in frame.groupby("component", sort=False):
+            mine = flow[flow["component"] == component]
+            shown = [float(n) for n in mine["count"] if n == n and n > 0]
             order = rows.sort_values("headline", ascending=False, kind="stable").index
-            self._counts(frame, order, flow[flow["component"] == component])
+            counts = frame.loc[order, "units_exposed"].to_numpy(dtype=float)
+            keep = apart([*shown, *counts], self.rules)[len(shown) :]
+            keep &= not (mine["hidden"][mine["stage"] == "used"] != "").any()
+            published = [float(self.rules.shown(n)) if k else np.nan for n, k in zip(counts, keep, strict=True)]
+            frame.loc[order, "units_exposed"] = published
+            self._note_rows(frame.loc[order[~keep & (counts > 0)]], "count of people")
         return frame
-
-    def _counts(self, frame: pd.DataFrame, order: pd.Index, flow: pd.DataFrame) -> None:
-        """Hide counts of people in the rows `order`, first those of headlines, that lie too near to one shown."""
-        shown = [float(n) for n in flow["count"] if n == n and n > 0]
-        counts = frame.loc[order, "units_exposed"].to_numpy(dtype=float)
-        keep = apart([*shown, *counts], self.rules)[len(shown) :]
-        if (flow["hidden"][flow["stage"] == "used"] != "").any():
-            keep[:] = False
-        hidden = ~keep & (counts > 0)
-        published = [float(self.rules.shown(n)) if k else np.nan for n, k in zip(counts, keep, strict=True)]
-        frame.loc[order, "units_exposed"] = published
-        self._note_rows(frame.loc[order[hidden]], "count of people")
 
     def _note_rows(self, rows: pd.DataFrame, what: str) -> None:
         for r in rows.to_dict("records"):
@@ -177,7 +177,7 @@ class Guard:
         frame = self.told_in(frame, "reason")
         if not self.rules.active or frame.empty:
             return frame
-        few = np.array([bool(self.rules.small(self.had(m))) for m in frame["members"]])
+        few = np.array([self._few_had(m) for m in frame["members"]])
         frame.loc[few, ["estimate", "conf_low", "conf_high"]] = np.nan
         frame.loc[few, "reason"] = self.reason
         return frame
@@ -248,7 +248,7 @@ class Guard:
         """What would have let us tell, without the names of single people."""
         if not len(cure):
             return cure
-        mine = (cure["component"].isin(self.lone) | cure["delayed"].isin(self.lone)).to_numpy()
+        mine = cure["component"].isin(self.lone) | cure["delayed"].isin(self.lone)
         places = [() if m else p for m, p in zip(mine, cure["places"], strict=True)]
         unnamed = cure.assign(words=cure["words"].where(~mine, cure["unnamed"]), places=places)
         return self.told_in(unnamed, "words", "unnamed")
@@ -279,8 +279,3 @@ class Guard:
         if few.any():
             self.note("value", ", ".join(table["name"][few]), "outcomes and their cost", "too few")
         return set(table["name"][few])
-
-    def _person_by_person(self, component: str) -> bool:
-        """Whether the places that decided on a component are mostly single people, or a handful."""
-        sizes = np.bincount(self.paths.levels[self.paths.assigned_at[component]].codes)
-        return bool(np.median(sizes[sizes > 0]) < self.rules.count)

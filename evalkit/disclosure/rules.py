@@ -106,20 +106,14 @@ def rules_for(words: str) -> Rules:
     return replace(PROFILES["custom"], **found)
 
 
-def about_people(study: Study) -> bool:
-    """Whether the rows of a study are about members of its clusters (people, pupils), rather than whole places."""
-    levels = getattr(study.paths, "levels", None)
-    if not levels or study.paths.cluster not in levels:
-        return False
-    return bool(study.paths.n_units > len(levels[study.paths.cluster].names))
-
-
 def rules_of(study: Study) -> Rules:
-    """The rules for a study: those it names; else "acro" where its rows are about people, and "none" for places."""
+    """The rules for a study: those it names; else "acro" where its rows are about people (or pupils: members of its
+    clusters), and "none" where they are about whole places."""
     named = study.settings.get("disclosure") if study.settings else None
     if named:
         return rules_for(str(named))
-    return PROFILES["acro" if about_people(study) else "none"]
+    places = (getattr(study.paths, "levels", None) or {}).get(study.paths.cluster)
+    return PROFILES["acro" if places is not None and study.paths.n_units > len(places.names) else "none"]
 
 
 def dominated(total: ArrayLike, first: ArrayLike, second: ArrayLike, rules: Rules) -> np.ndarray:
@@ -163,10 +157,9 @@ def hide(counts: Sequence[float], sums: Sums, rules: Rules, structural: Sequence
     primary = rules.small(values) & ~known
     hidden = primary.copy()
     for _ in range(len(values)):
-        bare = [i for i in np.flatnonzero(primary).tolist() if not covered(values, hidden, sums, rules, i)]
-        if not bare:
-            break
-        more = _next(values, hidden, sums, rules, bare[0], known)
+        small = np.flatnonzero(primary).tolist()
+        bare = next((i for i in small if not covered(values, hidden, sums, rules, i)), None)
+        more = None if bare is None else _next(values, hidden, sums, rules, bare, known)
         if more is None:
             break
         hidden[more] = True
@@ -182,7 +175,8 @@ def covered(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, ce
 def attack(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, cell: int) -> tuple[float, float]:
     """Least and most that a count could be, given the sums and the counts shown (as rounded)."""
     half = rules.round_to / 2
-    bounds = [(0.0, None) if hidden[i] else _known(v, half, rules) for i, v in enumerate(values)]
+    published = [rules.shown(v) if half else v for v in values]
+    bounds = [(0.0, None) if h else (max(v - half, 0.0), v + half) for h, v in zip(hidden, published, strict=True)]
     matrix = np.zeros((len(sums), len(values)))
     for row, (total, parts) in enumerate(sums):
         matrix[row, total] -= 1.0
@@ -194,13 +188,6 @@ def attack(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, cel
         found = linprog(goal, A_eq=matrix, b_eq=np.zeros(len(sums)), bounds=bounds, method="highs")
         ends.append(sign * found.fun if found.status == 0 else (0.0 if sign > 0 else np.inf))
     return float(ends[0]), float(ends[1])
-
-
-def _known(value: float, half: float, rules: Rules) -> tuple[float, float]:
-    if not half:
-        return value, value
-    near = rules.shown(value)
-    return max(near - half, 0.0), near + half
 
 
 def _next(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, cell: int, known: np.ndarray) -> int | None:

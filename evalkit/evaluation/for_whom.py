@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evalkit.checks.result import CheckResult
+from evalkit.checks.headline import CheckResult
 from evalkit.designs.people.distances import fit_score
 from evalkit.designs.people.estimating import cluster_level
 from evalkit.designs.people.people import People, Who, gather, read_column

@@ -20,8 +20,7 @@ from evalkit.disclosure.people import flow_table, with_counts
 from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
-from evalkit.evaluation import tables
-from evalkit.evaluation.evidence import Evaluated
+from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
 from evalkit.show.words import retold
@@ -134,13 +133,13 @@ class Evaluation(Evaluated):
 
         raw: the frames as they are, for those who may see them; small counts of people may stand in them.
         """
-        tables.write((self if raw else safe(self)).frames(), folder)
+        write_frames((self if raw else safe(self)).frames(), folder)
 
     def __repr__(self) -> str:
-        return tables.summary(self.study, self.verdicts).to_text()
+        return summary_table(self.study, self.verdicts).to_text()
 
     def _repr_html_(self) -> str:
-        return tables.summary(self.study, self.verdicts).to_html()
+        return summary_table(self.study, self.verdicts).to_html()
 
 
 # ---------------------------------------------------------------- as it may be published
@@ -186,9 +185,9 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         ev,
         separability=separability,
         effects=effects,
-        verdicts=tables.verdicts(redacted, statements),
+        verdicts=verdict_table(redacted, statements),
         bundles=guard.bundles(ev.bundles),
-        checks=tables.checks(redacted),
+        checks=check_table(redacted),
         event_studies=event_studies,
         leave_one_out=left_out,
         findings=(),

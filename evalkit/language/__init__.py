@@ -9,10 +9,10 @@ How words are made, in this order and no other:
 3. `language/statement.py`: one `Statement` for each component and outcome, made once from what is left: the finding in
    short (in three pieces, of which the middle one leads to where it is worked out) and in full, what it rests on, what
    may and may not be said, what would change our mind and how much more data that is, warnings, checks.
-4. `evaluation/tables.py`, `reporting/`, `cli/`: the sentence of the table of verdicts, page one, sections, Word and
+4. `evaluation/evidence.py`, `reporting/`, `cli/`: the sentence of the table of verdicts, page one, sections, Word and
    terminal are laid out from statements. Where they group components of which the same may be said, they compare
    fields; no regular expression reads prose of ours (`tests/contract/test_prose.py`).
-5. `reporting/blocks.py`: sections are typed blocks; `html.py` renders them for the page, `formats.py` for Word.
+5. `reporting/blocks.py`: sections are typed blocks, and their HTML; `formats.py` makes page, PDF and Word of them.
 
 `templates.py` holds every fixed sentence; `findings.py` makes the finding in full and in short.
 """

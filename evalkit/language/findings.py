@@ -23,20 +23,8 @@ from evalkit.show.words import (
     sentence_case,
     sentences,
 )
-from evalkit.verdicts.rules import (
-    BundleEvidence,
-    Evidence,
-    Verdict,
-    Weakness,
-    benefit_below_margin,
-    cautions,
-    failed_main_checks,
-    harm_not_ruled_out,
-    inside_margin,
-    limits,
-    smallest_detectable,
-    weaknesses,
-)
+from evalkit.verdicts import rules
+from evalkit.verdicts.rules import BundleEvidence, Evidence, Verdict, Weakness
 
 #: From this share of those who had it on, the words say that they are not behind the answer.
 MATERIAL = 0.1
@@ -65,26 +53,32 @@ def finding(evidence: Evidence, verdict: Verdict) -> tuple[str, Brief]:
 def _given(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     """Shown, or likely: then with the weaknesses, and what keeps it from being called shown."""
     lead = (say.SHOWN if v.verdict == "shown" else say.LIKELY).format(direction=say.DIRECTIONS[v.direction])
-    small = say.SMALLER.format(margin=margin_words(e)) if inside_margin(e) else ""
-    limited = say.NOT_CALLED_SHOWN.format(limits=_listed(limits(e))) if limits(e) else ""
-    weak = weaknesses(e)
+    small = say.SMALLER.format(margin=margin_words(e)) if rules.inside_margin(e) else ""
+    limited = say.NOT_CALLED_SHOWN.format(limits=_listed(rules.limits(e))) if rules.limits(e) else ""
+    weak = rules.weaknesses(e)
     full = sentences(lead, _found_where(e), small, _rests_itself(e), _weak(weak), limited)
     return full, Brief("", sentence_case(_effect(e, e)), _end(e, small, _weak(weak, _TOLD), limited))
 
 
 def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
+    scale = scale_in(e, e)
     if v.rule == 3:
-        full = sentences(say.UNDECIDED, e.reason or say.NO_RANGE.format(places=plural(e.place)), _best_guess(e))
+        told = math.isfinite(e.estimate)
+        guess = say.BEST_GUESS.format(effect=scale.effect(e.estimate), tail=scale.tail) if told else ""
+        full = sentences(say.UNDECIDED, e.reason or say.NO_RANGE.format(places=plural(e.place)), guess)
         return full, Brief(full_stop(e.reason or say.NO_RANGE_BRIEF))
     if v.direction:
-        return _pointing(e, v)
+        lead = say.POINTS.format(direction=say.DIRECTIONS[v.direction])
+        full = sentences(lead, _found_where(e), _rests_itself(e), _weak(all_weaknesses(e)))
+        end = _end(e, _weak(rules.weaknesses(e), _TOLD))
+        return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), end)
     rests, seen = _rests_itself(e), _seen(e, v)
     ranged = sentence_case(_range(e))
-    could = say.COULD_HAVE_SEEN.format(size=seen, tail=scale_in(e, e).brief) if seen else ""
+    could = say.COULD_HAVE_SEEN.format(size=seen, tail=scale.brief) if seen else ""
     if e.margin is None:
         full = sentences(say.UNDECIDED, _range_of(e), say.UNSTATED, could, rests, _caution(e))
         return full, Brief("", ranged, _end(e, say.UNSTATED_BRIEF))
-    if benefit_below_margin(e):
+    if rules.benefit_below_margin(e):
         margin, found = margin_words(e), blocking(e)
         uncarried = say.UNCARRIED.format(margin=margin, weaknesses=_listed(found))
         first, more = found[0].words, number_in_words(len(found) - 1)
@@ -96,16 +90,10 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     return full, Brief("", ranged, _end(e, short))
 
 
-def _pointing(e: Evidence, v: Verdict) -> tuple[str, Brief]:
-    lead = say.POINTS.format(direction=say.DIRECTIONS[v.direction])
-    full = sentences(lead, _found_where(e), _rests_itself(e), _weak(all_weaknesses(e)))
-    return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), _end(e, _weak(weaknesses(e), _TOLD)))
-
-
 def _no_sign(e: Evidence, v: Verdict) -> tuple[str, Brief]:
-    margin, harm = margin_words(e), harm_not_ruled_out(e)
+    margin, harm = margin_words(e), rules.harm_not_ruled_out(e)
     lead = (say.NO_SIGN_HARM if harm else say.NO_SIGN).format(margin=margin)
-    either = say.EITHER_WAY if inside_margin(e) else ""
+    either = say.EITHER_WAY if rules.inside_margin(e) else ""
     full = sentences(lead, _range_of(e), either, _rests_itself(e), _caution(e))
     short = f"{sentence_case(say.NO_SIGN.format(margin=margin))}: "
     return full, Brief(short, _range(e), _end(e, say.HARM_BRIEF if harm else "", _caution(e)))
@@ -124,18 +112,14 @@ def _apart(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     if bundle is None or not has_range(bundle):
         full = sentences(lead, reason, bundle_sentence(e))
         return full, Brief(sentences(say.TOGETHER.format(others=own), e.reason))
-    return sentences(lead, reason, bundle_sentence(e), close), _bundle_brief(e, bundle, own)
-
-
-def _bundle_brief(e: Evidence, bundle: BundleEvidence, others: str) -> Brief:
+    full = sentences(lead, reason, bundle_sentence(e), close)
     gained, lost = _sides(bundle)
-    lead = f"Together with {others}"
-    if lost or bundle.kind == "sum":
-        lead = f"With {gained} instead of {lost}" if lost else f"With {gained} added together"
+    short = f"With {gained} added together" if bundle.kind == "sum" else f"Together with {own}"
+    short = f"With {gained} instead of {lost}" if lost else short
     window = window_words(bundle.lag, bundle.clean_until, e.period, "their")
     adds = say.BUNDLE_ADDS if bundle.additive else ""
-    close = say.NOBODY_ALONE if lost else say.NOBODY_WHICH
-    return Brief(f"{lead}, ", _effect(e, bundle), _tail(window, adds, close))
+    end = _tail(window, adds, say.NOBODY_ALONE if lost else say.NOBODY_WHICH)
+    return full, Brief(f"{short}, ", _effect(e, bundle), end)
 
 
 def _not_tested(e: Evidence, v: Verdict) -> tuple[str, Brief]:
@@ -164,7 +148,7 @@ def scale_in(e: Evidence, x: Evidence | BundleEvidence) -> Scale:
     spread = x.std_error if math.isfinite(x.std_error) else (ends[1] - ends[0]) / 4.0 if len(ends) == 2 else math.nan
     whom = e.population if e.kind == "share" else ""
     nouns = Nouns(unit=e.unit, whom=whom, period=e.period if e.unit else "", currency=e.currency)
-    seen = smallest_detectable(e.std_error, e.df) if x is e else math.nan
+    seen = rules.smallest_detectable(e.std_error, e.df) if x is e else math.nan
     values = [x.estimate, *ends, margin, seen]
     return scale_for(values, e.kind, nouns, spread, apart=(margin, -margin))
 
@@ -173,10 +157,8 @@ def found_words(e: Evidence, x: Evidence | BundleEvidence | None = None) -> str:
     """'about 9 more in every 100 people were recorded as ... than we would have expected (likely range ...)'."""
     x = x or e
     scale = scale_in(e, x)
-    effect = scale.effect(x.estimate)
-    were = "was" if scale.figure(x.estimate) == "1" else "were"
-    span = scale.span(x.conf_low, x.conf_high)
-    outcome = quoted(e.outcome_name)
+    effect, span = scale.effect(x.estimate), scale.span(x.conf_low, x.conf_high)
+    were, outcome = "was" if scale.figure(x.estimate) == "1" else "were", quoted(e.outcome_name)
     return say.FOUND[e.kind].format(effect=effect, tail=scale.tail, were=were, outcome=outcome, span=span)
 
 
@@ -195,17 +177,9 @@ def _range(e: Evidence) -> str:
 
 
 def _range_of(e: Evidence) -> str:
-    scale, window = scale_in(e, e), _window(e)
+    scale, window = scale_in(e, e), f", {_window(e)}" if _window(e) else ""
     span = scale.span(e.conf_low, e.conf_high)
-    window = f", {window}" if window else ""
     return say.RANGE.format(outcome=quoted(e.outcome_name), span=span, tail=scale.tail, window=window)
-
-
-def _best_guess(e: Evidence) -> str:
-    if not math.isfinite(e.estimate):
-        return ""
-    scale = scale_in(e, e)
-    return say.BEST_GUESS.format(effect=scale.effect(e.estimate), tail=scale.tail)
 
 
 def _seen(e: Evidence, v: Verdict) -> str:
@@ -241,9 +215,8 @@ def bundle_found(e: Evidence, bundle: BundleEvidence) -> str:
     """The effect of a combination, and of what in place of what."""
     gained, lost = _sides(bundle)
     found = _joined(window_words(bundle.lag, bundle.clean_until, e.period, "their"), found_words(e, bundle))
-    if lost:
-        return say.BUNDLE_INSTEAD.format(gained=gained, lost=lost, found=found)
-    return (say.BUNDLE_SUM if bundle.kind == "sum" else say.BUNDLE_TOGETHER).format(gained=gained, found=found)
+    template = say.BUNDLE_SUM if bundle.kind == "sum" else say.BUNDLE_TOGETHER
+    return (say.BUNDLE_INSTEAD if lost else template).format(gained=gained, lost=lost, found=found)
 
 
 def _sides(bundle: BundleEvidence) -> tuple[str, str]:
@@ -263,9 +236,8 @@ def _bundle_rests(evidence: Evidence, bundle: BundleEvidence) -> tuple[str, str]
 
 def other_labels(e: Evidence) -> list[str]:
     """Labels of the bundle's members other than this component."""
-    if e.bundle is None:
-        return []
-    return [n for m, n in zip(e.bundle.members, e.bundle.labels, strict=True) if m != e.component]
+    both = zip(e.bundle.members, e.bundle.labels, strict=True) if e.bundle else ()
+    return [label for member, label in both if member != e.component]
 
 
 def has_range(bundle: BundleEvidence) -> bool:
@@ -286,9 +258,8 @@ def rests_on(evidence: Evidence, verdict: Verdict) -> str:
 
 
 def _rests_itself(e: Evidence) -> str:
-    some = for_some(e)
     others = "other" if e.units_had - e.units_behind == 1 else "others"
-    speaks = say.SPEAKS_FOR.format(some=some, others=others) if some else ""
+    speaks = say.SPEAKS_FOR.format(some=for_some(e), others=others) if for_some(e) else ""
     return sentences(_rests(e, e, say.RESTS_DOSE if e.rests_on_dose else say.RESTS), speaks)
 
 
@@ -357,12 +328,12 @@ def _joined(*parts: str) -> str:
 
 def all_weaknesses(e: Evidence) -> tuple[Weakness, ...]:
     """The weaknesses, and what keeps an answer without any at likely."""
-    return weaknesses(e) + limits(e)
+    return rules.weaknesses(e) + rules.limits(e)
 
 
 def blocking(e: Evidence) -> tuple[Weakness, ...]:
     """What keeps a small benefit from being called no sign of a benefit."""
-    return failed_main_checks(e) + tuple(w for w in cautions(e) if w.name == "additivity")
+    return rules.failed_main_checks(e) + tuple(w for w in rules.cautions(e) if w.name == "additivity")
 
 
 def _listed(found: tuple[Weakness, ...]) -> str:
@@ -380,4 +351,4 @@ def _weak(found: tuple[Weakness, ...], most: int = 99) -> str:
 
 
 def _caution(e: Evidence) -> str:
-    return say.CAUTION.format(weaknesses=_listed(cautions(e))) if cautions(e) else ""
+    return say.CAUTION.format(weaknesses=_listed(rules.cautions(e))) if rules.cautions(e) else ""

@@ -11,22 +11,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from evalkit.language import findings
 from evalkit.language import templates as say
-from evalkit.language.findings import (
-    Brief,
-    all_weaknesses,
-    blocking,
-    bundle_found,
-    finding,
-    for_some,
-    found_words,
-    has_range,
-    last_period,
-    margin_words,
-    other_labels,
-    rests_on,
-    window_words,
-)
 from evalkit.show.words import (
     count_words,
     full_stop,
@@ -37,16 +23,8 @@ from evalkit.show.words import (
     sentence_case,
     sentences,
 )
-from evalkit.verdicts.rules import (
-    REMEDIES,
-    CheckOutcome,
-    Evidence,
-    Verdict,
-    Weakness,
-    benefit_below_margin,
-    harm_not_ruled_out,
-    inside_margin,
-)
+from evalkit.verdicts import rules
+from evalkit.verdicts.rules import CheckOutcome, Evidence, Verdict, Weakness
 
 _DIRECTED = ("shown", "likely", "cannot_tell")
 
@@ -101,7 +79,7 @@ class Statement:
     label: str
     verdict: str
     direction: str
-    brief: Brief
+    brief: findings.Brief
     found: str
     rests: str
     clusters: tuple[int, int]
@@ -127,12 +105,13 @@ class Statement:
 def statement(evidence: Evidence, verdict: Verdict) -> Statement:
     """Everything that may be said of the evidence and its verdict."""
     e, v = evidence, verdict
-    full, short = finding(e, v)
+    full, short = findings.finding(e, v)
     return Statement(
         e.component, e.outcome, e.name, v.verdict, v.direction, short, full,
-        rests=sentence_case(rests_on(e, v)), clusters=(e.clusters_exposed, e.clusters_comparison),
-        window=window_words(e.lag, e.clean_until, e.period), may_say=_may_say(e, v), may_not_say=_may_not_say(e, v),
-        would_change=_would_change(e, v), warnings=tuple(w.words for w in all_weaknesses(e)), checks=e.checks,
+        rests=sentence_case(findings.rests_on(e, v)), clusters=(e.clusters_exposed, e.clusters_comparison),
+        window=findings.window_words(e.lag, e.clean_until, e.period), may_say=_may_say(e, v),
+        may_not_say=_may_not_say(e, v), would_change=_would_change(e, v),
+        warnings=tuple(w.words for w in findings.all_weaknesses(e)), checks=e.checks,
     )  # fmt: skip
 
 
@@ -159,57 +138,67 @@ def _saying(template: str, it: str, **words: str) -> Saying:
 def _may_say(e: Evidence, v: Verdict) -> Saying:
     it, direction = quoted(e.name), say.DIRECTIONS[v.direction]
     if v.verdict == "shown":
-        found = ", ".join(part for part in (found_words(e), for_some(e)) if part)
+        found = ", ".join(filter(None, (findings.found_words(e), findings.for_some(e))))
         return _saying(say.MAY_SHOWN, it, found=found)
     if v.verdict == "likely":
-        listed = "; ".join(w.words for w in all_weaknesses(e))
+        listed = "; ".join(w.words for w in findings.all_weaknesses(e))
         return _saying(say.MAY_LIKELY, it, direction=direction, weaknesses=listed)
     if v.verdict == "no_sign":
-        template = say.MAY_NO_SIGN_HARM if harm_not_ruled_out(e) else say.MAY_NO_SIGN
-        return _saying(template, it, margin=margin_words(e))
+        template = say.MAY_NO_SIGN_HARM if rules.harm_not_ruled_out(e) else say.MAY_NO_SIGN
+        return _saying(template, it, margin=findings.margin_words(e))
     if v.verdict == "not_tested":
         return _saying(say.MAY_NOT_TESTED, it)
-    if v.verdict == "cannot_tell_apart":
-        return _may_say_apart(e, it)
-    return _saying(say.MAY_POINTS if v.direction else say.MAY_CANNOT, it, direction=direction)
-
-
-def _may_say_apart(e: Evidence, it: str) -> Saying:
-    names = join_words([it, *(quoted(n) for n in other_labels(e))])
-    if e.bundle is None or not has_range(e.bundle):
-        return Saying(say.MAY_APART.format(all=names)) if other_labels(e) else _saying(say.MAY_CANNOT, it)
+    if v.verdict != "cannot_tell_apart":
+        return _saying(say.MAY_POINTS if v.direction else say.MAY_CANNOT, it, direction=direction)
+    names = join_words([it, *(quoted(n) for n in findings.other_labels(e))])
+    if e.bundle is None or not findings.has_range(e.bundle):
+        return Saying(say.MAY_APART.format(all=names)) if findings.other_labels(e) else _saying(say.MAY_CANNOT, it)
     if min(e.bundle.signs) < 0:
-        return Saying(say.MAY_SWAP_FOUND.format(found=bundle_found(e, e.bundle)))
-    return Saying(say.MAY_APART_FOUND.format(found=f"with {names} together, {found_words(e, e.bundle)}"))
+        return Saying(say.MAY_SWAP_FOUND.format(found=findings.bundle_found(e, e.bundle)))
+    return Saying(say.MAY_APART_FOUND.format(found=f"with {names} together, {findings.found_words(e, e.bundle)}"))
 
 
 def _may_not_say(e: Evidence, v: Verdict) -> tuple[str, ...]:
     key = v.verdict + (f"_{v.direction}" if v.verdict in ("shown", "likely") else "")
-    if v.verdict == "no_sign" and not inside_margin(e):
+    if v.verdict == "no_sign" and not rules.inside_margin(e):
         key = "no_sign_harm"
     claims = [c.format(label=e.name) for c in say.MAY_NOT[key]]
     if v.verdict in ("shown", "likely"):
         claims.append(say.MAY_NOT_RANK.format(label=e.name))
-        last = last_period(e.clean_until)
+        last = findings.last_period(e.clean_until)
         if last is not None and e.period:
             claims.append(say.MAY_NOT_LAST.format(periods=count_words(last + 1, e.period)))
     return tuple(quoted(sentence_case(c)) for c in claims)
 
 
 def _would_change(e: Evidence, v: Verdict) -> Change:
-    """What data, place or date would move the verdict. The rollout's own cure is used where there is one."""
-    if v.verdict == "cannot_tell" and not v.direction and v.rule != 3:
-        return _more_data(e, v)
-    return Change(full_stop(_remedy(e, v)))
+    """What data, place or date would move the verdict: the rollout's own cure where there is one; where the range is
+    too wide, how much more data, or what has to be said first."""
+    if v.verdict != "cannot_tell" or v.direction or v.rule == 3:
+        return Change(full_stop(_remedy(e, v)))
+    units = plural(e.place)
+    more = (say.MIND_MORE if e.period else say.MIND_MORE_AT_ONE_TIME).format(units=units)
+    if e.margin is None:
+        return Change(sentences(say.MIND_MARGIN, more))
+    if rules.benefit_below_margin(e):
+        return Change(full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, findings.blocking(e)))))
+    times = (v.smallest_detectable / e.margin) ** 2
+    if not math.isfinite(times) or times < 1.2:
+        return Change(full_stop(more))
+    if times > 20:
+        return Change(full_stop(say.MIND_FAR.format(margin=findings.margin_words(e), units=units)))
+    wanted = MoreData(findings.margin_words(e), number_in_words(max(2, math.ceil(times))), units)
+    text = say.MIND_MORE_DATA.format(margin=wanted.margin, times=wanted.times, units=wanted.units)
+    return Change(full_stop(text), wanted)
 
 
 def _remedy(e: Evidence, v: Verdict) -> str:
     if v.verdict == "shown":
         return say.MIND_SHOWN
     if v.verdict == "likely" or (v.verdict == "cannot_tell" and v.rule != 3):
-        return say.MIND_LIKELY.format(remedies=_remedies(e, all_weaknesses(e)))
+        return say.MIND_LIKELY.format(remedies=_remedies(e, findings.all_weaknesses(e)))
     if v.verdict == "no_sign":
-        return say.MIND_NO_SIGN.format(margin=margin_words(e))
+        return say.MIND_NO_SIGN.format(margin=findings.margin_words(e))
     if e.cure:
         return e.cure
     if v.verdict == "cannot_tell":
@@ -223,25 +212,5 @@ def _remedy(e: Evidence, v: Verdict) -> str:
 
 
 def _remedies(e: Evidence, found: Iterable[Weakness]) -> str:
-    listed = dict.fromkeys(
-        REMEDIES[w.name].format(place=e.place, places=plural(e.place), units=plural(e.unit or "unit")) for w in found
-    )
-    return join_words(list(listed))
-
-
-def _more_data(e: Evidence, v: Verdict) -> Change:
-    """What would let us tell where the range is too wide: how much more data, or what has to be said first."""
-    units = plural(e.place)
-    more = (say.MIND_MORE if e.period else say.MIND_MORE_AT_ONE_TIME).format(units=units)
-    if e.margin is None:
-        return Change(sentences(say.MIND_MARGIN, more))
-    if benefit_below_margin(e):
-        return Change(full_stop(say.MIND_LIKELY.format(remedies=_remedies(e, blocking(e)))))
-    times = (v.smallest_detectable / e.margin) ** 2
-    if not math.isfinite(times) or times < 1.2:
-        return Change(full_stop(more))
-    if times > 20:
-        return Change(full_stop(say.MIND_FAR.format(margin=margin_words(e), units=units)))
-    wanted = MoreData(margin_words(e), number_in_words(max(2, math.ceil(times))), units)
-    text = say.MIND_MORE_DATA.format(margin=wanted.margin, times=wanted.times, units=wanted.units)
-    return Change(full_stop(text), wanted)
+    nouns = {"place": e.place, "places": plural(e.place), "units": plural(e.unit or "unit")}
+    return join_words(list(dict.fromkeys(rules.REMEDIES[w.name].format(**nouns) for w in found)))

@@ -170,11 +170,6 @@ class Section:
         return f"Section({self.name})"
 
 
-def section(name: str, *blocks: Block | None) -> Section:
-    """A section of the blocks that are there."""
-    return Section(name, tuple(b for b in blocks if b is not None))
-
-
 def to_html(blocks: Iterable[Block]) -> str:
     """Blocks as HTML, one after another."""
     return "".join(map(_as_html, blocks))

@@ -1,4 +1,4 @@
-"""A report: notebook, page, tables, figures and a manifest in one folder; made again, to say what differs."""
+"""A report: notebook, page, tables, pictures and a manifest in one folder; made again, to say what differs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
+from evalkit.evaluation.evidence import write_frames
 from evalkit.evaluation.results import safe, without_small_numbers
-from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats, write_notebook
-from evalkit.reporting.method import inputs, sha256, versions
-from evalkit.reporting.names import period_words
+from evalkit.figures import describe
+from evalkit.figures.bars import contamination_table
+from evalkit.figures.inputs import labels_of
+from evalkit.figures.picture import Picture
+from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats
+from evalkit.reporting.more_sections import inputs, sha256, versions
+from evalkit.reporting.names import period_words, statements_of
 from evalkit.reporting.plan import read_plan
 from evalkit.study import Study
 
@@ -45,9 +51,11 @@ def report(
     """
     place = Path(folder).resolve()
     place.mkdir(parents=True, exist_ok=True)
-    study, given = _study_of(evaluation)
-    if given is not None:
-        level, seed = given.level, given.seed
+    given = evaluation if isinstance(evaluation, Evaluation) else None
+    if isinstance(evaluation, Evaluation):
+        study, level, seed = evaluation.study, evaluation.level, evaluation.seed
+    else:
+        study = evaluation if isinstance(evaluation, Study) else Study.load(evaluation)
     file = study_file(study, place)
     title = study.title or study.question or "Report"
     relative = Path(os.path.relpath(file, place)).as_posix()
@@ -56,7 +64,7 @@ def report(
         read_plan(plan)
     made = make_notebook(relative, level=level, seed=seed, title=title, plan=fixed)
     notebook = run_notebook(made, place, partial(without_small_numbers, study))
-    write_notebook(notebook, place / "report.ipynb")
+    (place / "report.ipynb").write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
     page = place / "report.html"
     page.write_text(to_page(notebook), encoding="utf-8")
     verdicts = pd.read_csv(place / "verdicts.csv")
@@ -74,7 +82,7 @@ def study_file(study: Study, folder: Path) -> Path:
     """
     if study.inputs:
         return Path(study.inputs[0]).resolve()
-    base = _outside(folder)
+    base = next((place.parent for place in reversed(folder.parents) if place.name == "reports"), folder.parent)
     with tempfile.TemporaryDirectory(dir=base, prefix=".study-") as draft:
         study.save(Path(draft))
         whole = hashlib.sha256()
@@ -83,21 +91,6 @@ def study_file(study: Study, folder: Path) -> Path:
         place = base / f"study-{whole.hexdigest()[:12]}"
         shutil.copytree(draft, place, dirs_exist_ok=True)
     return place / "study.toml"
-
-
-def _outside(folder: Path) -> Path:
-    """Where rows about units may lie: beside `folder`, and outside of any folder "reports" above it."""
-    for place in reversed(folder.parents):
-        if place.name == "reports":
-            return place.parent
-    return folder.parent
-
-
-def _study_of(given: Evaluation | Study | str | Path) -> tuple[Study, Evaluation | None]:
-    """(study, evaluation or None) from whatever was handed over."""
-    if isinstance(given, (str, Path)):
-        return Study.load(given), None
-    return (given.study, given) if isinstance(given, Evaluation) else (given, None)
 
 
 def _same_verdicts(before: pd.DataFrame, after: pd.DataFrame, file: Path) -> None:
@@ -159,28 +152,26 @@ def verify(folder: str | Path) -> Verification:
     Raises `EvalkitError` where there is no manifest or the study file is gone.
     """
     place = Path(folder).resolve()
-    manifest = _manifest(place)
+    if not (place / "manifest.json").is_file():
+        raise EvalkitError(f"There is no manifest.json in {str(place)!r}. Name the folder of a report.")
+    manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
     file = (place / manifest["study"]).resolve()
     if not file.is_file():
-        raise EvalkitError(
-            f"The study file of this report is not there any more: {manifest['study']} (from its folder)."
-        )
+        gone = f"The study file of this report is not there any more: {manifest['study']} (from its folder)."
+        raise EvalkitError(gone)
     again = Path(tempfile.mkdtemp(dir=place.parent, prefix=".verify-"))
     try:
-        given = {"level": manifest["level"], "seed": manifest["seed"]}
-        plan = manifest.get("plan")
-        report(Study.load(file), again, **given, plan=None if plan is None else place / plan)
+        plan = None if manifest.get("plan") is None else place / manifest["plan"]
+        report(Study.load(file), again, level=manifest["level"], seed=manifest["seed"], plan=plan)
         made = json.loads((again / "manifest.json").read_text(encoding="utf-8"))
         tables, files = _compare(place, again, manifest, made)
         files += _other_formats(place, again)
     finally:
         shutil.rmtree(again)
-    return Verification(
-        tuple(_inputs(manifest, dict(inputs(Study.load(file), file)))),
-        tuple(f"{n}: was {v}, is {versions().get(n, 'not there')}" for n, v in manifest["versions"].items()
-              if versions().get(n) != v),
-        tuple(tables), tuple(files),
-    )  # fmt: skip
+    changed = _inputs(manifest["inputs"], dict(inputs(Study.load(file), file)))
+    is_now = {n: versions().get(n, "not there") for n in manifest["versions"]}
+    packages = [f"{n}: was {v}, is {is_now[n]}" for n, v in manifest["versions"].items() if is_now[n] != v]
+    return Verification(tuple(changed), tuple(packages), tuple(tables), tuple(files))
 
 
 def _other_formats(old: Path, new: Path) -> list[str]:
@@ -197,16 +188,7 @@ def _other_formats(old: Path, new: Path) -> list[str]:
     return found
 
 
-def _manifest(place: Path) -> dict[str, Any]:
-    path = place / "manifest.json"
-    if not path.is_file():
-        raise EvalkitError(f"There is no manifest.json in {str(place)!r}. Name the folder of a report.")
-    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return read
-
-
-def _inputs(manifest: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
-    before = manifest["inputs"]
+def _inputs(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     changed = [f"input {n} was changed" for n in before if n in now and now[n] != before[n]]
     changed += [f"input {n} is not named any more" for n in before if n not in now]
     return changed + [f"input {n} is new" for n in now if n not in before]
@@ -243,3 +225,75 @@ def _difference(name: str, a: Path, b: Path) -> str:
     cells = int(apart.to_numpy().sum())
     was, now_is = before[column].iloc[row], now[column].iloc[row]
     return f"{name}: {cells} cells differ, first {column} of {which} (was {was}, is {now_is})"
+
+
+def pictures(evaluation: Evaluation) -> dict[str, Picture]:
+    """Name -> Picture: timeline, separability, forest (one an outcome), event studies, leave one out, flow,
+    contamination, and waterfall, value plane and acceptability where there are such numbers.
+
+    A picture that nothing can be drawn in is left out; the tables say why.
+    """
+    evaluation = safe(evaluation)
+    first = evaluation.study.outcome().column
+    out = {"separability": describe("separability", evaluation)}
+    named = {c.name for c in evaluation.study.components}
+    if evaluation.study.paths.n_periods > 1 and evaluation.separability.withheld < named:
+        out["timeline"] = describe("timeline", evaluation)
+    for outcome in dict.fromkeys(evaluation.verdicts["outcome"]):
+        name = "forest" if outcome == first else f"forest_{outcome}"
+        out[name] = describe("forest", evaluation, evaluation.effects, outcome=outcome, name=name)
+    for component in evaluation.study.components:
+        table = evaluation.event_studies.get((component.name, first))
+        if table is not None and len(table):
+            name = f"event_study_{component.name}"
+            out[name] = describe("event_study", evaluation, component.name, outcome=first, name=name)
+    if len(evaluation.leave_one_out):
+        out["leave_one_out"] = describe("leave_one_out", evaluation, outcome=first)
+    if evaluation.flow is not None and len(evaluation.flow):
+        out["flow"] = describe("flow", evaluation)
+    made, value = evaluation.attribution, evaluation.value
+    if made is not None and made.pieces["estimate"].notna().any():
+        out["waterfall"] = describe("waterfall", made)
+    if value is not None and len(value.plane):
+        out["value_plane"] = describe("value_plane", value)
+    if value is not None and len(value.acceptability):
+        out["acceptability"] = describe("acceptability", value)
+    weights = contamination_table(evaluation)
+    if len(weights):
+        out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))
+    return out
+
+
+def write_tables(evaluation: Evaluation, folder: str | Path) -> tuple[Path, ...]:
+    """Write every table of an evaluation as CSV (UTF-8, ten significant digits) into `folder`; return the paths.
+
+    Only aggregates are written, never rows about units, and only what disclosure control allows.
+    """
+    evaluation = safe(evaluation)
+    named = {**evaluation.frames(), "verdicts": stated(evaluation)}
+    if evaluation.attribution is not None:
+        named["attribution"] = evaluation.attribution.pieces
+    if evaluation.value is not None:
+        named["value"] = evaluation.value.table
+    return write_frames(named, folder)
+
+
+def stated(evaluation: Evaluation) -> pd.DataFrame:
+    """The verdicts with everything that may be said about each: brief, found, may_say, may_not_say, would_change,
+    planned."""
+    rows = [
+        {
+            "component": s.component, "outcome": s.outcome, "brief": s.brief.text, "found": s.found,
+            "may_say": s.may_say.text, "may_not_say": s.not_to_be_said, "would_change": s.would_change.text,
+            "planned": s.planned,
+        }
+        for outcome in dict.fromkeys(evaluation.verdicts["outcome"])
+        for s in statements_of(evaluation, outcome)
+    ]  # fmt: skip
+    return evaluation.verdicts.merge(pd.DataFrame(rows), on=["component", "outcome"], validate="one_to_one")
+
+
+def write_pictures(pictures: Mapping[str, Picture], folder: str | Path) -> None:
+    """Write every picture as SVG, PNG, CSV (its data) and TXT (its words) into `folder`."""
+    for picture in pictures.values():
+        picture.save(folder)

@@ -83,7 +83,8 @@ def lesson(source: str) -> NotebookNode:
 
 
 def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str] | None = None) -> NotebookNode:
-    """Run every cell in `folder` with this interpreter; the same input gives the same notebook, byte for byte.
+    """Run every cell in `folder` with this interpreter; the same input gives the same notebook, byte for byte, without
+    what changes from run to run or names a machine: random ids, times, lines of warnings.
 
     warn: what the words of warnings go through before they are kept, to protect people.
     Raises `ReportError` with the words of the error when a cell fails.
@@ -98,11 +99,6 @@ def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str
             client.execute(env=_environment())
         except CellExecutionError as error:
             raise ReportError(f"The report's notebook stopped: {error.ename}: {error.evalue}") from None
-    return settled(notebook, warn)
-
-
-def settled(notebook: NotebookNode, warn: Callable[[str], str] | None = None) -> NotebookNode:
-    """The notebook without what changes from run to run or names a machine: random ids, times, lines of warnings."""
     spoken: list[str] = []
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:03d}"
@@ -126,11 +122,6 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css, "show_code": show_code})
     body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
-
-
-def write_notebook(notebook: NotebookNode, path: Path) -> None:
-    """Write a notebook in the current format."""
-    path.write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
 
 
 def _metadata(title: str) -> NotebookNode:

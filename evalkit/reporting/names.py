@@ -4,12 +4,12 @@ whether each was planned."""
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from evalkit.disclosure.rules import rules_of
 from evalkit.evaluation import Evaluation
-from evalkit.language.statement import Statement, in_one_breath
+from evalkit.language.statement import Statement
 from evalkit.reporting.plan import plan_tags
 from evalkit.show.words import Count, count_words, noun_from_column, plural
 from evalkit.study import Study
@@ -47,11 +47,6 @@ def statements_of(evaluation: Evaluation, outcome: str) -> list[Statement]:
     return [replace(s, planned=tags.get((s.component, outcome), s.planned)) for s in mine]
 
 
-def breath(statements: Iterable[Statement]) -> str:
-    """The verdicts in one breath."""
-    return in_one_breath((s.verdict, s.direction, s.label) for s in statements)
-
-
 def spread(study: Study) -> tuple[str, tuple[str, ...]]:
     """('447 people in 10 boroughs, December 2015 to November 2020', its figures), from the paths alone."""
     paths, rules = study.paths, rules_of(study)
@@ -68,14 +63,8 @@ def spread(study: Study) -> tuple[str, tuple[str, ...]]:
         return words, tuple(figures)
     first, last = (period_words(paths.periods[i]) for i in (0, -1))
     figures += [p.partition("-")[0] if _month(p) else p for p in (first, last)]
-    noun = plural(noun_from_column(str(study.period)))
-    which = f"{noun} " if first.isdigit() and len(first) < _YEAR else ""
+    which = f"{plural(noun_from_column(str(study.period)))} " if first.isdigit() and len(first) < _YEAR else ""
     return f"{words}, {which}{spoken_period(first)} to {spoken_period(last)}", tuple(figures)
-
-
-def spread_words(study: Study) -> str:
-    """Who and when the study is about, in words."""
-    return spread(study)[0]
 
 
 def spoken_period(value: object) -> str:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
 from evalkit.figures.picture import Picture
-from evalkit.language.findings import Brief
-from evalkit.language.statement import MoreData, Statement
-from evalkit.reporting.blocks import (
-    Block,
-    Group,
-    Heading,
-    Listing,
-    Paragraph,
-    Run,
-    Section,
-    Text,
-    cell,
-    linked,
-    section,
-    verdict_cell,
-)
-from evalkit.reporting.names import Names, breath, names_of, spread, statements_of
-from evalkit.reporting.value_sections import costs_of
+from evalkit.language.statement import Statement, in_one_breath
+from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
+from evalkit.reporting.more_sections import costs_of
+from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.show.numbers import range_words
 from evalkit.show.tables import Cell, Table
 from evalkit.show.words import count_words, full_stop, join_words, quoted
 from evalkit.study import Study
 from evalkit.verdicts.rules import CheckOutcome
+from evalkit.vocabulary import OutcomeKind
+
+T = TypeVar("T")
 
 _STRONG = ("shown", "likely", "no_sign")
 _EITHER_WAY = ("cannot_tell", "not_tested")
@@ -60,31 +50,37 @@ def page_one(
     costs = costs_of(evaluation, {s.component: s.verdict for s in rows}) if chosen == study.outcome().column else {}
     priced = any(words != "not given" for words in costs.values())
     title = study.question or study.title or "Which components made a difference?"
+    breath = in_one_breath((s.verdict, s.direction, s.label) for s in rows)
+    link = Run("Estimates", "#estimates")
+    others = join_words([quoted(o.label) for o in study.outcomes if o.column != chosen])
     forest = (pictures or {}).get("forest")
-    parts: list[Block | None] = [
+    parts = (
         Heading(1, title, "question"),
         _data_line(study, chosen),
-        Group((Paragraph((Run("In one breath.", look="strong"), f" {breath(rows)}")),), "breath"),
+        Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         findings(rows, names, evaluation.level, costs if priced else {}),
         Paragraph(_NO_COST, "note") if costs and not priced else None,
-        _others(study, chosen),
+        Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
         _planned(evaluation, rows),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
-        Group((Group(_mind(rows, names), "mind"), Group(_overturn(rows, names, study, chosen))), "two"),
-    ]
+        Group((_mind(rows, names), _overturn(rows, names, study.outcome(chosen).kind)), "two"),
+    )
     whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
-    return section("page one", whole)
+    return Section("page one", (whole,))
 
 
 def findings(statements: Sequence[Statement], names: Names, level: float, costs: Mapping[str, str]) -> Table:
     """One line a component in the order of the register: verdict, what we found, what it rests on."""
     rows = []
     for s in statements:
-        found = cell(_brief(s.brief, f"#effects-{s.component}"))
+        brief, worked = s.brief, f"#effects-{s.component}"
+        found: Text = (brief.before, Run(brief.figures, worked, "worked"), brief.after)
+        if not brief.figures:  # then the whole is the link
+            found = linked(brief.text, worked)
         cost = costs.get(s.component, "")
         money = (Cell(cost, "#value" if cost != "not given" else ""),) if costs else ()
         rests = s.rests or rests_words(s, names.place(s.component))
-        rows.append((Cell(s.label), verdict_cell(s.verdict), found, Cell(rests), *money))
+        rows.append((Cell(s.label), verdict_cell(s.verdict), cell(found), Cell(rests), *money))
     note = (
         f"The likely range is the {level:.0%} interval of each component by itself, not adjusted for how many were "
         "looked at; the verdict takes that into account. A place counts as without it until it starts, so the same "
@@ -93,13 +89,6 @@ def findings(statements: Sequence[Statement], names: Names, level: float, costs:
     head = ("Component", "Verdict", "What we found", "What it rests on", *(["Cost of one more"] if costs else []))
     keys = tuple(s.component for s in statements)
     return Table("What each component did", head, tuple(rows), name="findings", keys=keys, note=note, cards=True)
-
-
-def _brief(found: Brief, href: str) -> Text:
-    """The finding with its figures as a link; the whole as a link where figures stand nowhere else."""
-    if found.figures:
-        return (found.before, Run(found.figures, href, "worked"), found.after)
-    return linked(found.text, href)
 
 
 def rests_words(statement: Statement, place: str) -> str:
@@ -120,122 +109,92 @@ def _data_line(study: Study, outcome: str) -> Paragraph:
     return Paragraph(Run(" · ".join(p for p in parts if p), "#data", "worked"), "data")
 
 
-def _others(study: Study, outcome: str) -> Paragraph | None:
-    """Where the other outcomes are."""
-    labels = [quoted(o.label) for o in study.outcomes if o.column != outcome]
-    if not labels:
-        return None
-    return Paragraph(
-        ("Other outcomes, under ", Run("Estimates", "#estimates"), f": {join_words(labels)}."), look="note"
-    )
-
-
 def _planned(evaluation: Evaluation, statements: Sequence[Statement]) -> Paragraph | None:
     """Which answers were asked for in a plan made before the outcome was read."""
     if not evaluation.plan:
         return None
-    new = [quoted(s.label) for s in statements if s.planned != "planned"]
-    first = "Every line was planned" if not new else f"Planned, but for {join_words(new)}: every line"
+    new = _labels(s for s in statements if s.planned != "planned")
+    first = "Every line was planned" if not new else f"Planned, but for {new}: every line"
     words = f"{first}, in the plan {str(evaluation.plan['sha256'])[:12]} made before any outcome was read. "
     return Paragraph((words, Run("What was planned", "#planned")), "note")
 
 
-def _say(statements: Sequence[Statement], names: Names) -> tuple[Block, ...]:
+def _say(statements: Sequence[Statement], names: Names) -> tuple[Group, Group]:
+    """What may be said: of each component with an answer, and once for all others of which the same may be said; what
+    may not: of the first component with a verdict, and of which others neither."""
     strong = [s for s in statements if s.verdict in _STRONG][:_MOST]
     may: list[Text] = [linked(s.may_say.text, f"#effects-{s.component}") for s in strong]
-    may += _alike([s for s in statements if s.verdict not in _STRONG], names)[:_MOST]
-    groups: dict[str, list[Statement]] = {}
-    for s in statements:
-        groups.setdefault(s.verdict, []).append(s)
-    not_may = tuple(_claims(mine, names) for mine in groups.values())[:_MOST]
+    unsure = (s for s in statements if s.verdict not in _STRONG)
+    for mine in _grouped(unsure, lambda s: (s.may_say.before, s.may_say.after))[:_MOST]:
+        every = len(mine) == len(names.labels) > 2
+        may.append(mine[0].may_say.of("any of them" if every else join_words([s.may_say.name for s in mine], "or")))
+    not_may = []
+    for first, *rest in _grouped(statements, lambda s: s.verdict)[:_MOST]:
+        claims = join_words(first.may_not_say[: 2 if first.verdict in _EITHER_WAY else 1], "or")
+        which = "any other" if 1 + len(rest) == len(names.labels) > 2 else _labels(rest, "or")
+        not_may.append(full_stop(f"{claims}; nor this of {which}" if rest else claims))
     more = Paragraph(Run("For every component", "#what-may-be-said"), "note")
     return (
         Group((Heading(2, "You may say"), Listing(tuple(may)))),
-        Group((Heading(2, "You may not say"), Listing(not_may), more)),
+        Group((Heading(2, "You may not say"), Listing(tuple(not_may)), more)),
     )
 
 
-def _alike(statements: Sequence[Statement], names: Names) -> list[str]:
-    """What may be said, once for all components of which the same may be said."""
-    groups: dict[tuple[str, str], list[Statement]] = {}
-    for s in statements:
-        groups.setdefault((s.may_say.before, s.may_say.after), []).append(s)
-    told = []
-    for mine in groups.values():
-        saying = mine[0].may_say
-        every = len(mine) == len(names.labels) > 2
-        told.append(saying.of("any of them" if every else join_words([s.may_say.name for s in mine], "or")))
-    return told
+def _grouped(items: Iterable[T], key: Callable[[T], object]) -> list[list[T]]:
+    """Items with the same key together, in the order in which each key comes first."""
+    groups: dict[object, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
 
 
-def _claims(statements: Sequence[Statement], names: Names) -> str:
-    """What may not be said of the first component with a verdict, and of which others neither."""
-    first, *rest = statements
-    most = 2 if first.verdict in _EITHER_WAY else 1
-    claims = join_words(first.may_not_say[:most], "or")
-    every = len(statements) == len(names.labels) > 2
-    which = "any other" if every else join_words([quoted(s.label) for s in rest], "or")
-    return full_stop(f"{claims}; nor this of {which}" if rest else claims)
+def _labels(statements: Iterable[Statement], last: str = "and") -> str:
+    return join_words([quoted(s.label) for s in statements], last)
 
 
-def _mind(statements: Sequence[Statement], names: Names) -> tuple[Block, ...]:
-    """What would let us tell, one line for components with the same answer."""
-    groups: dict[str, list[Statement]] = {}
-    for s in statements:
-        if s.verdict in _UNANSWERED:
-            groups.setdefault(s.would_change.text, []).append(s)
-    items = _more_data([(m, mine) for mine in groups.values() if (m := mine[0].would_change.more)])
-    items += [
-        f"{join_words([quoted(s.label) for s in mine])}: {_lower(text, names)}"
-        for text, mine in groups.items()
-        if mine[0].would_change.more is None
-    ]
-    listed = Listing(tuple(items)) if items else Paragraph("Every component has an answer.")
-    return Heading(2, "What would let us tell"), listed
-
-
-def _more_data(wanted: Sequence[tuple[MoreData, Sequence[Statement]]]) -> list[str]:
-    """'To see a change of 5% we would need more states, or ...: about three times as many for ...'"""
+def _mind(statements: Sequence[Statement], names: Names) -> Group:
+    """What would let us tell, one line for components with the same answer; first those that need more of the same:
+    'To see a change of 5% we would need more states, or ...: about three times as many for ...'"""
     asked: dict[tuple[str, str], list[str]] = {}
-    for more, mine in wanted:
-        each = asked.setdefault((more.margin, more.units), [])
-        each.append(f"{more.times} times as many for {join_words([quoted(s.label) for s in mine])}")
-    return [
+    others = []
+    unanswered = (s for s in statements if s.verdict in _UNANSWERED)
+    for mine in _grouped(unanswered, lambda s: s.would_change.text):
+        change = mine[0].would_change
+        if more := change.more:
+            each = asked.setdefault((more.margin, more.units), [])
+            each.append(f"{more.times} times as many for {_labels(mine)}")
+        else:
+            others.append(f"{_labels(mine)}: {_lower(change.text, names)}")
+    items = [
         f"To see a change of {margin} we would need more {units}, with it and without it, or an outcome that varies "
         f"less: about {join_words(each)}."
         for (margin, units), each in asked.items()
     ]
+    listed = Listing((*items, *others)) if items or others else Paragraph("Every component has an answer.")
+    return Group((Heading(2, "What would let us tell"), listed), "mind")
 
 
-def _overturn(statements: Sequence[Statement], names: Names, study: Study, outcome: str) -> tuple[Block, ...]:
-    """What could overturn the answers that were given: failed checks first, then what held."""
+def _overturn(statements: Sequence[Statement], names: Names, kind: OutcomeKind) -> Group:
+    """What could overturn the answers that were given: failed checks first, then what held; one line for each thing
+    that checks said, with every component of which they said it."""
     given = [s for s in statements if s.verdict in _STRONG]
     checks = [(s, c) for s in given or statements for c in s.checks]
     ordered = sorted(checks, key=lambda pair: (*_TOLD, pair[1].check).index(pair[1].check))
     failed = [pair for pair in ordered if pair[1].status == "failed"]
     held = [(s, c) for s, c in ordered if c.status != "failed" and c.check in _TOLD and c.estimate == c.estimate]
-    kind = study.outcome(outcome).kind
-    items = _grouped([*failed, *(held if given else [])], names, kind)[: _MOST + 1]
+    items: list[Text] = []
+    for mine in _grouped([*failed, *(held if given else [])], lambda pair: check_words(pair[1], kind))[: _MOST + 1]:
+        first, check = mine[0]
+        words = _lower(full_stop(check_words(check, kind)), names)
+        anchor = f"#check-{first.component}-{check.check}"
+        items.append((f"{_labels(s for s, _ in mine)}: ", linked(words, anchor)))
     passed, only = (sum(c.status == status for _, c in checks) for status in ("passed", "informational"))
     if checks:
         what = "the answers given" if given else "the likely ranges above"
         rest = f"; {only} cannot pass or fail and only inform" if only else ""
         items.append(linked(f"{passed} of {len(checks)} checks of {what} passed{rest}.", "#checks"))
     lead = [] if given else [Paragraph(_NO_ANSWER + _BUT * bool(failed))]
-    return Heading(2, "What could overturn this"), *lead, Listing(tuple(items))
-
-
-def _grouped(checks: Sequence[tuple[Statement, CheckOutcome]], names: Names, kind: str) -> list[Text]:
-    """One line for each thing that checks said, with every component of which they said it."""
-    groups: dict[str, list[tuple[Statement, CheckOutcome]]] = {}
-    for s, c in checks:
-        groups.setdefault(check_words(c, kind), []).append((s, c))
-    items: list[Text] = []
-    for text, mine in groups.items():
-        (first, check), who = mine[0], join_words([quoted(s.label) for s, _ in mine])
-        said = linked(_lower(full_stop(text), names), f"#check-{first.component}-{check.check}")
-        items.append((f"{who}: ", said))
-    return items
+    return Group((Heading(2, "What could overturn this"), *lead, Listing(tuple(items))))
 
 
 def check_words(check: CheckOutcome, kind: str) -> str:

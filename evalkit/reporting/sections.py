@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from evalkit.evaluation.results import safe
 from evalkit.figures.matrix import WAYS
 from evalkit.figures.picture import Picture
 from evalkit.reporting.blocks import (
+    PAGE,
     Block,
     Group,
     Heading,
@@ -22,87 +24,32 @@ from evalkit.reporting.blocks import (
     Run,
     Section,
     cell,
-    section,
     slug,
     verdict_cell,
 )
-from evalkit.reporting.names import Names, names_of, spread_words, statements_of
+from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.show.numbers import MINUS, decimals_for, signed
 from evalkit.show.tables import Cell, Table, make_table
-from evalkit.show.words import (
-    count_words,
-    design_title,
-    full_stop,
-    join_words,
-    noun_from_column,
-    quoted,
-    sentence_case,
-)
-from evalkit.study import Component, Outcome, Study
+from evalkit.show.words import count_words, design_title, full_stop, join_words, noun_from_column, quoted, sentence_case
+from evalkit.study import Outcome
 
-# Name of a section -> its heading, and what stands below it.
-_SECTIONS: dict[str, tuple[str, tuple[str | Run, ...]]] = {
-    "delivered": (
-        "What was delivered",
-        ("Each component, where and when it was on. Rows are ordered by when they began. No outcome was read for this "
-         "section.",),
-    ),
-    "who is in": (
-        "Who is in, and who is missing",
-        ("How many could be reached by each component, had it, and stand behind its answer on the first outcome.",),
-    ),
-    "told apart": (
-        "What can be told apart",
-        ("Worked out from the dates alone, before any outcome was read. Two components are told apart ",
-         Run("by time", look="em"), " when one began while the other stood still, ", Run("by place", look="em"),
-         " when one began where the other never was, ", Run("by people", look="em"), " when one reaches only some of "
-         "them, ", Run("by dose", look="em"), " when their strengths differ; each time with others to compare with."),
-    ),
-    "estimates": (
-        "Estimates",
-        ("One headline a component, by a rule fixed before the outcome was read, and every other design that could be "
-         "tried. Intervals are not adjusted for the number of components; the verdicts are.",),
-    ),
-    "held": (
-        "Does it hold?",
-        ("Checks that could sink a result. One that fails is a weakness and is named in the verdict.",),
-    ),
-    "borrowed": (
-        "What borrowed what",
-        ("Most analyses put one 0/1 column a component into a regression with effects of places and periods. Its "
-         "coefficients mix components wherever an effect grows with time or differs between places. No headline here "
-         "rests on it.",),
-    ),
-    "adds up": (
-        "What it adds up to",
-        ("The programme's total on the first outcome, over the people and periods that could be compared, and its "
-         "pieces: what each component added by itself, what could not be divided, and what nothing explains.",),
-    ),
-    "money": ("Value for money", ()),
-    "said": (
-        "What may be said",
-        ("For every component: what a careful speaker may say, what these data do not carry, and what would change our "
-         "mind.",),
-    ),
-    "method": ("Method", ()),
-    "provenance": ("Where this comes from", ()),
-    "held back": ("What was held back", ()),
-}  # fmt: skip
+_SECTIONS = tomllib.loads((PAGE / "sections.toml").read_text(encoding="utf-8"))
 
 
 def headed(name: str, *blocks: Block | None) -> Section:
     """A section of the blocks that are there, under its heading."""
-    heading, intro = _SECTIONS[name]
-    words: tuple[Block, ...] = (Heading(2, heading), Paragraph(intro)) if intro else (Heading(2, heading),)
-    return section(name, Group(words, "words"), *blocks)
+    heading = Heading(2, _SECTIONS[name]["heading"])
+    intro = tuple(Run(text, look="em") if i % 2 else text for i, text in enumerate(_SECTIONS[name]["intro"]))
+    words = Group((heading, Paragraph(intro)) if intro else (heading,), "words")
+    return Section(name, (words, *(b for b in blocks if b is not None)))
 
 
 def contents() -> Section:
     """Links to the sections."""
-    headings = [heading for heading, _ in _SECTIONS.values()]
-    links = [(slug(words), words) for words in headings] + [("code", "The code behind this page")]
+    links = [(slug(about["heading"]), about["heading"]) for about in _SECTIONS.values()]
+    links.append(("code", "The code behind this page"))
     listed = Listing(tuple(Run(words, f"#{anchor}") for anchor, words in links), numbered=True)
-    return section("contents", Group((listed,), label="Sections of this report", guide=True))
+    return Section("contents", (Group((listed,), label="Sections of this report", guide=True),))
 
 
 def delivered(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
@@ -110,19 +57,15 @@ def delivered(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Sectio
     evaluation = safe(evaluation)
     study = evaluation.study
     names = names_of(study)
-    rows = [
-        (
-            c.label,
-            names.place(c.name),
-            _reach(c),
-            "always on" if c.always_on else _lag(c, study),
-            c.description or "none",
-        )
-        for c in study.components
-    ]
+    rows = []
+    for c in study.components:
+        reach = f"those with “{noun_from_column(c.reach)}”" if c.reach else "everyone"
+        lag = f"after {count_words(c.lag, noun_from_column(str(study.period)))}" if c.lag else "at once"
+        shows = "always on" if c.always_on else lag
+        rows.append((c.label, names.place(c.name), reach, shows, c.description or "none"))
     head = ("Component", "Decided by", "Can reach", "Can show an effect", "Notes")
     table = make_table("The register of components", head, rows, name="register", cards=True)
-    line = Paragraph(full_stop(spread_words(study)), anchor="data")
+    line = Paragraph(full_stop(spread(study)[0]), anchor="data")
     return headed("delivered", line, pictures.get("timeline"), table)
 
 
@@ -145,17 +88,11 @@ def told_apart(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Secti
 
 def status_table(sep: Separability, names: Names) -> Table:
     """Status, switches and reason of each component."""
-    rows = [
-        (
-            names.label(r["component"]),
-            STATUS_WORDS.get(r["status"], r["status"]),
-            _whole(r["switches"]),
-            _whole(r["clean_switches"]),
-            _whole(r["clean_until"]),
-            full_stop(str(r["reason"])) if isinstance(r["reason"], str) and r["reason"] else "nothing to add",
-        )
-        for r in sep.components.to_dict("records")
-    ]
+    rows = []
+    for r in sep.components.to_dict("records"):
+        counts = (_whole(r[column]) for column in ("switches", "clean_switches", "clean_until"))
+        reason = full_stop(str(r["reason"])) if isinstance(r["reason"], str) and r["reason"] else "nothing to add"
+        rows.append((names.label(r["component"]), STATUS_WORDS.get(r["status"], r["status"]), *counts, reason))
     head = ("Component", "Status", "Switches", "Clean switches", "Clean until period", "Reason")
     right = (False, False, True, True, True, False)
     keys = tuple(sep.components["component"])
@@ -165,16 +102,11 @@ def status_table(sep: Separability, names: Names) -> Table:
 
 def pair_table(sep: Separability, names: Names) -> Table:
     """By what each pair of components is told apart."""
-    rows = [
-        (
-            f"{names.label(r['a'])} and {names.label(r['b'])}",
-            "yes" if r["separable"] else "no",
-            join_words([word for column, word in WAYS.items() if r[column]]) or "nothing",
-            _whole(r["clean_switches_a"]),
-            _whole(r["clean_switches_b"]),
-        )
-        for r in sep.pairs.to_dict("records")
-    ]
+    rows = []
+    for r in sep.pairs.to_dict("records"):
+        pair, apart = f"{names.label(r['a'])} and {names.label(r['b'])}", "yes" if r["separable"] else "no"
+        ways = join_words([word for column, word in WAYS.items() if r[column]]) or "nothing"
+        rows.append((pair, apart, ways, _whole(r["clean_switches_a"]), _whole(r["clean_switches_b"])))
     head = ("Pair", "Told apart", "Differ by", "Clean switches of the first", "Clean switches of the second")
     return make_table("Pairs of components", head, rows, numeric=(False, False, False, True, True), name="pairs")
 
@@ -182,6 +114,7 @@ def pair_table(sep: Separability, names: Names) -> Table:
 def estimates(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     """For each component: its event study and every design that was tried; then the other outcomes."""
     evaluation = safe(evaluation)
+    effects = evaluation.effects
     parts: list[Block | None] = []
     for i, outcome in enumerate(evaluation.study.outcomes):
         if i:
@@ -191,21 +124,14 @@ def estimates(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Sectio
         for component in evaluation.study.components:
             words = (Heading(3, component.label), Paragraph(found.get(component.name, ""))) if i == 0 else ()
             drawn = pictures.get(f"event_study_{component.name}") if i == 0 else None
-            parts += _tried(evaluation, component, outcome, words, drawn)
+            tried = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
+            anchor = f"effects-{component.name}" + (f"-{outcome.column}" if i else "")
+            if tried.empty:  # then the rule that left none
+                why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
+                parts.append(Group((*words, why), anchor=anchor))
+            else:
+                parts += [*words, drawn, effects_table(tried, outcome, component.label, anchor)]
     return headed("estimates", *parts)
-
-
-def _tried(
-    evaluation: Evaluation, component: Component, outcome: Outcome, heading: tuple[Block, ...], drawn: Block | None
-) -> list[Block | None]:
-    """A component's heading, its event study and every design tried; without one, the rule that left none."""
-    effects = evaluation.effects
-    rows = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
-    anchor = f"effects-{component.name}" + ("" if heading else f"-{outcome.column}")
-    if rows.empty:
-        why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
-        return [Group((*heading, why), anchor=anchor)]
-    return [*heading, drawn, effects_table(rows, outcome, component.label, anchor)]
 
 
 def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -> Table:
@@ -215,12 +141,14 @@ def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -
         given = pd.notna(r["estimate"])
         error = float(r["std_error"])
         numbers = [_alike(float(r[c]), error) for c in ("estimate", "conf_low", "conf_high")]
+        p_value = "below 0.001" if r["p_value"] < 0.001 else f"{r['p_value']:.3f}"
+        p_value = p_value if pd.notna(r["p_value"]) else "not given"
         spread = _alike(error, error).lstrip("+")
         places = (_whole(r["clusters_exposed"]), _whole(r["clusters_comparison"]))
         reason = str(r["reason"]).replace(f"'{r['component']}'", quoted(label))
         remark = full_stop(sentence_case(reason)) if r["reason"] else str(r["inference"] if given else "not given")
         design = design_title(r["design"]) + (" (headline)" if r["headline"] else "")
-        cells.append((design, *numbers, spread, _p(r["p_value"]), *places, remark))
+        cells.append((design, *numbers, spread, p_value, *places, remark))
     head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Remarks")
     right = (False, True, True, True, True, True, True, True, False)
     note = f"Effects and standard errors (SE) in {_UNITS[outcome.kind]}. With, without: places that it rests on."
@@ -258,7 +186,7 @@ def check_table(checks: pd.DataFrame, names: Names, outcome: Outcome, first: boo
 
 def _status(status: str) -> Cell:
     """The word for a check's result and its shape, kept on one line."""
-    return cell(Run(_BRIEF.get(status, status), look=status))
+    return cell(Run("only informs" if status == "informational" else status, look=status))
 
 
 def glance(checks: pd.DataFrame, names: Names) -> Table:
@@ -303,7 +231,6 @@ def _verdict_table(evaluation: Evaluation, outcome: Outcome, columns: tuple[str,
     return make_table(caption, ("Component", "Verdict", *columns), rows, name=name, cards=True)
 
 
-_BRIEF = {"informational": "only informs"}
 _CHECKS = {
     "pre_trend": "Alike beforehand",
     "leave_one_cluster": "One place left out",
@@ -328,30 +255,18 @@ _SAID = ("You may say", "You may not say", "What would change our mind")
 
 
 def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
+    """'Policy and Newsletter' together; 'Groups instead of Education' where the second is taken away."""
     rows = []
     for r in bundles.to_dict("records"):
-        members = _combined(r["members"], r["weights"], names)
+        both = list(zip(r["members"], [w > 0 for w in r["weights"]] or [True] * len(r["members"]), strict=True))
+        gained, lost = (join_words([names.label(m) for m, added in both if added == side]) for side in (True, False))
+        members = f"{gained} instead of {lost}" if lost else gained
         numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
-        rows.append(
-            (
-                members,
-                *numbers,
-                design_title(str(r["design"])) or "none",
-                _KINDS.get(r["kind"], r["kind"]),
-                str(r["reason"] or "nothing to add"),
-            )
-        )
+        design, kind = design_title(str(r["design"])) or "none", _KINDS.get(r["kind"], r["kind"])
+        rows.append((members, *numbers, design, kind, str(r["reason"] or "nothing to add")))
     head = ("Components", "Estimate", "From", "To", "Design", "How they go", "Remarks")
     right = (False, True, True, True, False, False, False)
     return make_table("Combinations that can be judged together", head, rows, numeric=right, name="bundles")
-
-
-def _combined(members: Sequence[str], weights: Sequence[float], names: Names) -> str:
-    """'Policy and Newsletter'; 'Groups instead of Education' where the second is taken away."""
-    signs = [w > 0 for w in weights] or [True] * len(members)
-    both = list(zip(members, signs, strict=True))
-    gained, lost = ([names.label(m) for m, sign in both if sign == plus] for plus in (True, False))
-    return join_words(gained) + (f" instead of {join_words(lost)}" if lost else "")
 
 
 def _alike(value: float, error: float) -> str:
@@ -363,17 +278,3 @@ def _alike(value: float, error: float) -> str:
 
 def _whole(value: float) -> str:
     return f"{int(value):,}" if pd.notna(value) else "not given"
-
-
-def _p(value: float) -> str:
-    if pd.isna(value):
-        return "not given"
-    return "below 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _reach(component: Component) -> str:
-    return f"those with “{noun_from_column(component.reach)}”" if component.reach else "everyone"
-
-
-def _lag(component: Component, study: Study) -> str:
-    return f"after {count_words(component.lag, noun_from_column(str(study.period)))}" if component.lag else "at once"

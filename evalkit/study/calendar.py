@@ -129,13 +129,10 @@ def _stamp(moment: object) -> pd.Timestamp | None:
     """The first instant of a moment with a date; None where there is no date in it."""
     if isinstance(moment, pd.Period):
         return moment.start_time
-    if isinstance(moment, str):
-        found = _TEXT.fullmatch(moment)
-        if found and found["quarter"]:
-            return pd.Period("".join(moment.split())).start_time
-        if not re.match(r"\s*\d{4}-\d{1,2}", moment):
-            return None
-    elif not isinstance(moment, (date, np.datetime64)):
+    if isinstance(moment, str) and (found := _TEXT.fullmatch(moment)) and found["quarter"]:
+        return pd.Period("".join(moment.split())).start_time
+    dated = isinstance(moment, str) and re.match(r"\s*\d{4}-\d{1,2}", moment)
+    if not dated and not isinstance(moment, (date, np.datetime64)):
         return None
     try:
         stamp = pd.Timestamp(moment)

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import get_args
 
+import numpy as np
+import pandas as pd
+
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
-from evalkit.study.frame import Table
+from evalkit.study.frame import Table, read_table
 from evalkit.vocabulary import OUTCOME_KINDS, Better, Dates, OutcomeKind, PartPeriod
 
 _UNITS = {
@@ -21,6 +24,9 @@ _UNITS = {
 CARD = ("why", "materials", "procedures", "who", "how", "where", "when", "how_much", "tailoring", "modifications",
         "planned", "actual")  # fmt: skip
 """Keys of a component's card: the items of TIDieR besides the name (Hoffmann and others 2014, BMJ 348)."""
+
+CERTAINTIES = ("day", "month", "quarter", "guessed")
+"""How sure the date of a spell is; from the third on, no surer than a quarter of a year."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,17 @@ class Component:
     def by_spells(self) -> bool:
         """Whether dated spells, not a column, say when it was on."""
         return self.adoption is not None
+
+
+def spells_of(component: Component) -> pd.DataFrame:
+    """A component's own spells: the rows that name it, when the table has such a column."""
+    table = read_table(component.adoption, f"adoption of component {component.name!r}")
+    return table[table["component"] == component.name] if "component" in table.columns else table
+
+
+def unsure(table: pd.DataFrame) -> np.ndarray:
+    """(r,) whether the date of a spell is no surer than a quarter of a year."""
+    return table.get("certainty", pd.Series("", table.index)).isin(CERTAINTIES[2:]).to_numpy()
 
 
 def _component_problems(c: Component) -> Iterator[Problem]:

@@ -204,11 +204,9 @@ def cut_points(doses: Doses, bins: tuple[float, ...] | None) -> np.ndarray:
 
 def is_plain(table: np.ndarray) -> bool:
     """Whether every value is 0 or 1."""
-    if table.dtype.kind == "b" or not table.size:
-        return True
-    if table.dtype.kind in "iu":
+    if table.dtype.kind in "iu" and table.size:
         return bool(table.min() >= 0 and table.max() <= 1)
-    return bool(((table == 0) | (table == 1)).all())
+    return table.dtype.kind == "b" or bool(((table == 0) | (table == 1)).all())
 
 
 def read_states(doses: Doses, cuts: np.ndarray, part_period: str) -> tuple[np.ndarray, np.ndarray | None]:

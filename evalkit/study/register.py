@@ -64,11 +64,9 @@ class Register:
         """The outcome of that column, the first one when no name is given."""
         if not self.outcomes:
             raise OptionError("This study has no outcome. Give outcome='column' or outcomes=[...].")
-        if name is None:
-            return self.outcomes[0]
-        for o in self.outcomes:
-            if name in (o, o.column):
-                return o
+        found = self.outcomes if name is None else [o for o in self.outcomes if name in (o, o.column)]
+        if found:
+            return found[0]
         known = suggest(str(name), [o.column for o in self.outcomes], "This study has")
         raise OptionError(f"There is no outcome {name!r}. {known}")
 

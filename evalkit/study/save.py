@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evalkit.study.component import CARD, Component, Outcome
+from evalkit.study.component import CARD, Component, Outcome, spells_of
 from evalkit.study.frame import Columns, Source
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
-from evalkit.study.spells import spells_of
 
 
 def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, str]]:

@@ -11,14 +11,13 @@ import pandas as pd
 
 from evalkit.errors import Problem
 from evalkit.study.calendar import Calendar
-from evalkit.study.component import Component
+from evalkit.study.component import CERTAINTIES, Component, spells_of, unsure
 from evalkit.study.frame import read_table, wrong_rows
 from evalkit.study.index import match
 from evalkit.study.paths import Level
 from evalkit.study.register import Register, link_weights
 
 _TINY = 1e-9
-CERTAINTIES = ("day", "month", "quarter", "guessed")
 _QUARTER = {"month": 3.0, "quarter": 1.0, "day": 91.0}
 """A quarter of a year in the units of each calendar; one period where the calendar has no dates."""
 
@@ -46,12 +45,6 @@ class Doses:
         if self.low is self.high:
             return Doses.whole(change(self.low))
         return Doses(change(self.low), change(self.high), change(self.major), change(self.mean))
-
-
-def spells_of(component: Component) -> pd.DataFrame:
-    """A component's own spells: the rows that name it, when the table has such a column."""
-    table = read_table(component.adoption, f"adoption of component {component.name!r}")
-    return table[table["component"] == component.name] if "component" in table.columns else table
 
 
 def spell_doses(
@@ -137,11 +130,6 @@ def _check_order(
     clash = np.flatnonzero(same & (start[order][1:] < stop[order][:-1] - _TINY))
     both = np.isin(np.arange(len(table)), np.concatenate([order[clash], order[clash + 1]]))
     return problems + wrong_rows(table, both, "Spells of one place overlap", where, "End one before the next starts.")
-
-
-def unsure(table: pd.DataFrame) -> np.ndarray:
-    """(r,) whether the date of a spell is no surer than a quarter of a year."""
-    return table.get("certainty", pd.Series("", table.index)).isin(("quarter", "guessed")).to_numpy()
 
 
 def _reread(

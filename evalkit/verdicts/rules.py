@@ -222,7 +222,8 @@ def decide(evidence: Evidence) -> Verdict:
         verdict = rule(evidence)
         if verdict is not None:
             return verdict
-    return _cannot_tell(evidence)
+    unsure = () if benefit_below_margin(evidence) else (TOO_WIDE if evidence.margin is not None else UNSTATED,)
+    return _with_numbers(evidence, "cannot_tell", 6, unsure + tuple(w.words for w in cautions(evidence)))
 
 
 def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
@@ -338,11 +339,6 @@ def _no_sign(e: Evidence) -> Verdict | None:
     if not benefit_below_margin(e) or failed_main_checks(e) or e.rests_on_additivity:
         return None
     return _with_numbers(e, "no_sign", 5, tuple(w.words for w in cautions(e)))
-
-
-def _cannot_tell(e: Evidence) -> Verdict:
-    first = () if benefit_below_margin(e) else (TOO_WIDE if e.margin is not None else UNSTATED,)
-    return _with_numbers(e, "cannot_tell", 6, first + tuple(w.words for w in cautions(e)))
 
 
 def cautions(evidence: Evidence) -> tuple[Weakness, ...]:

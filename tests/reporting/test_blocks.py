@@ -18,12 +18,12 @@ from evalkit.reporting.blocks import (
     Run,
     flat,
     from_data,
-    section,
     to_data,
     to_html,
     words,
 )
 from evalkit.reporting.formats import blocks_of
+from evalkit.reporting.sections import headed
 from evalkit.show.tables import Table, make_table
 from tests.reporting import road_fixture as road
 
@@ -67,4 +67,4 @@ def test_a_notebook_holds_what_word_is_made_from() -> None:
     assert BLOCKS in data[0] and to_data(blocks) == [d for s in shown for d in to_data(s.blocks)]
     drawn = [b for b in blocks if isinstance(b, PictureWords)]
     assert [b.name for b in drawn] == ["forest", "leave_one_out"] and all(len(b.alt) > 40 for b in drawn)
-    assert section("x", None, *PIECE).blocks == PIECE
+    assert headed("said", None, *PIECE).blocks[1:] == PIECE

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from evalkit import reporting
-from evalkit.evaluation import tables
+from evalkit.evaluation.evidence import verdict_table
 from evalkit.language.statement import statement
 from evalkit.reporting.blocks import inline, linked
+from evalkit.reporting.build import stated
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.page_one import check_words, findings
-from evalkit.reporting.pictures import stated
 from evalkit.verdicts.rules import CheckOutcome, decide
 from tests.reporting import road_fixture as road
 
@@ -115,7 +115,7 @@ def unsure(**changes: str) -> road.Road:
              for e, _ in made.decisions]  # fmt: skip
     decisions = tuple((e, decide(e)) for e in found)
     statements = tuple(statement(e, v) for e, v in decisions)
-    return replace(made, decisions=decisions, statements=statements, verdicts=tables.verdicts(decisions, statements))
+    return replace(made, decisions=decisions, statements=statements, verdicts=verdict_table(decisions, statements))
 
 
 def test_where_nothing_was_found_it_says_so_once_and_what_failed() -> None:

@@ -7,9 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from evalkit.designs.rollout.plan import Comparison, Rules
+from evalkit.designs.rollout.plan import Comparison, Rules, exposure_states
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import exposure_states
 from evalkit.study.paths import OFF, UNKNOWN, Level, Paths
 
 RULES = [

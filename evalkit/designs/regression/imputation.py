@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from evalkit.designs.protocol import StudyLike, Traits, once
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import (
     AdditiveDesign,
     EventTimes,
@@ -19,6 +19,7 @@ from evalkit.designs.regression.additive import (
 )
 from evalkit.designs.regression.imputation_averages import Averages, BeyondTheSum, Means, Weigh
 from evalkit.designs.regression.imputation_fit import Imputed, Projection, Split, project
+from evalkit.designs.regression.joint import once
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate

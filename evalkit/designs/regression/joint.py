@@ -6,14 +6,16 @@ coefficients of one panel, with one way to their influence, arms and refits (`Co
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from evalkit.designs.protocol import Basis, StudyLike, Traits, once
+from evalkit.designs.protocol import Basis, StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, make_grid, programme_level
 from evalkit.designs.regression.columns import Columns, Shape, interaction_name, make_columns
 from evalkit.designs.regression.moments import (
@@ -46,6 +48,14 @@ BY_DOSE = ("with more of it", "with less or without it")
 GROWTH = "growth of other components inside the answer, if effects add up"
 UNTOLD_GROWTH = "the regression cannot tell the growth of the other components from places and periods"
 CELLLESS = "the answer is adjusted, and so no weighted sum of places and periods"
+
+_T = TypeVar("_T")
+
+
+def once(study: StudyLike, outcome: str | None, key: Hashable, make: Callable[[], _T]) -> _T:
+    """What `make` gives for an outcome, made once for its paths; made anew where the values are not a study's own."""
+    values = study.values(outcome)
+    return make() if values.flags.writeable else study.paths.memo.get(key, make, about=values)
 
 
 @dataclass(frozen=True)
@@ -136,7 +146,7 @@ class JointEventStudy:
 
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All rows with their joint covariance, clustered at `level`; by cohort where saturated."""
-        return once(study, self.outcome, ("joint event study", self, level), lambda: _estimate(self, study, level))
+        return once(study, self.outcome, ("joint event study", self, level), partial(_estimate, self, study, level))
 
 
 def _listed(given: object) -> tuple:
@@ -193,7 +203,8 @@ def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach:
 
     by_reach: period effects for each pattern of reach, or one set for everybody.
     """
-    return once(study, outcome, ("joint panel", choices, by_reach), lambda: _panel(study, outcome, choices, by_reach))
+    make = partial(_panel, study, outcome, choices, by_reach)
+    return once(study, outcome, ("joint panel", choices, by_reach), make)
 
 
 def _panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: bool) -> Panel:

@@ -24,8 +24,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import solve_triangular
 
-from evalkit.designs.regression.columns import Columns
-from evalkit.designs.regression.estimable import Span, span
+from evalkit.designs.regression.columns import Columns, Span, span
 from evalkit.designs.rollout.sums import add_by
 from evalkit.inference.sources import Rows
 

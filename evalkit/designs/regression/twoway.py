@@ -17,15 +17,16 @@ to 0.13 s to fit, 13% of an evaluation of road safety and 39% of one of young pe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.protocol import StudyLike, Traits, once
+from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
 from evalkit.designs.regression.columns import Shape
-from evalkit.designs.regression.joint import combined, joint_panel
+from evalkit.designs.regression.joint import combined, joint_panel, once
 from evalkit.designs.regression.moments import Panel, make_cells
 from evalkit.designs.rollout.sums import add_by
 from evalkit.errors import NotIdentifiedError
@@ -73,7 +74,7 @@ class TwoWayFixedEffects:
 
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All components' coefficients with their joint covariance, clustered at `level`."""
-        return once(study, self.outcome, ("two-way fixed effects", self, level), lambda: _estimate(self, study, level))
+        return once(study, self.outcome, ("two-way fixed effects", self, level), partial(_estimate, self, study, level))
 
     def panel_ols(self, study: StudyLike, level: str) -> PanelEffectsResults:
         """The same regression by linearmodels' `PanelOLS`, as its own result, to set beside other software.

@@ -11,12 +11,11 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import Comparison, Plan, Rules, rollout_traits
+from evalkit.designs.rollout.plan import Comparison, ExposureStates, Plan, Rules, people_in_clusters, rollout_traits
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import OTHERS
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import ExposureStates, people_in_clusters
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference.estimate import Estimate

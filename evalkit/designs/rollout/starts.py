@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.designs.rollout.plan import Baseless, Comparison, Plan, Rules
-from evalkit.designs.rollout.states import ExposureStates
+from evalkit.designs.rollout.plan import Baseless, Comparison, ExposureStates, Plan, Rules
 
 NEVER = np.iinfo(np.int64).max // 4
 

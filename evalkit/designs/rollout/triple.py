@@ -22,11 +22,21 @@ from scipy import sparse
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import Adjusted, AdjustedContrast, Read, Stratum, read_covariates, two_group
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Comparison, Plan, Rules, is_small, rollout_traits
+from evalkit.designs.rollout.plan import (
+    LEADS_AND_OTHERS,
+    Comparison,
+    Pairs,
+    Plan,
+    Rules,
+    gap_states,
+    is_small,
+    make_pairs,
+    pair_states,
+    rollout_traits,
+)
 from evalkit.designs.rollout.readers import Reader, Side, Term, adopters, matches
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import Pairs, gap_states, make_pairs, pair_states
 from evalkit.designs.rollout.sums import Sums, add_by
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate

@@ -103,6 +103,7 @@ class Piece:
 def attribution_of(evaluation: Evaluated, outcome: Outcome) -> Attribution:
     """The programme's total on one outcome and its pieces."""
     parts = decompose(evaluation, outcome)
+    interactions = parts.tested.table  # made before the pieces, which need them
     programme, pieces = parts.programme, list(_pieces(parts))
     given = [piece for piece in pieces if piece.weights.any()]
     estimate, frame = None, pd.DataFrame(columns=[*_NUMBERS, "reason"])
@@ -122,7 +123,7 @@ def attribution_of(evaluation: Evaluated, outcome: Outcome) -> Attribution:
         found, low, high,
         str(total.get("reason", "")) if total else "no exposed people period can be set against untreated ones",
         gross, gross - found, 0.0 if programme is None else parts.periods(np.ones(parts.shape)),
-        estimate, _orders(parts), _shapley(parts), parts.tested.table, _notes(parts),
+        estimate, _orders(parts), _shapley(parts), interactions, _notes(parts),
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from evalkit.designs.protocol import StudyLike
 from evalkit.designs.regression.additive import programme_level, spell_ages
 from evalkit.designs.regression.imputation import Fitted
 from evalkit.designs.regression.imputation_fit import Imputed
-from evalkit.designs.rollout.entry import Arrivals, by_arrival
+from evalkit.designs.rollout.staggered import Arrivals, by_arrival
 from evalkit.designs.rollout.sums import add_by
 from evalkit.evaluation.bundles import together
 from evalkit.evaluation.evidence import Evaluated

@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.entry import by_arrival, named
 from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
-from evalkit.designs.rollout.staggered import StaggeredRollout
+from evalkit.designs.rollout.staggered import StaggeredRollout, by_arrival, named
 from evalkit.designs.rollout.sums import Sums
 from evalkit.evaluation.ladder import Choices, Window
 from evalkit.inference import Estimate, stack
