@@ -180,7 +180,7 @@ class AdjustedContrast(ABC):
         weight, done = found
         if done.reason:
             return done.reason
-        done.rows[:] *= weight.sum()
+        done.rows[:] *= weight[weight > 0].sum()
         return Part(units, weight, done.att, done.rows)
 
     def strata(self, blocks: Iterable[tuple[Block, np.ndarray | None]]) -> list[Stratum]:

@@ -17,6 +17,7 @@ import numpy as np
 from evalkit.designs.rollout.plan import Comparison, Plan, Use, is_small, together
 from evalkit.designs.rollout.readers import Reader, Term
 from evalkit.designs.rollout.starts import windows_without_each
+from evalkit.designs.rollout.sums import add_by
 from evalkit.inference.replicates import Replicates
 from evalkit.study.paths import Paths
 
@@ -67,18 +68,15 @@ class Contrast:
     def n_periods(self) -> int:
         return self.paths.n_periods
 
-    @property
-    def n_groups(self) -> int:
-        return len(self.reader.path)
-
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         return tuple(b for b, _ in self._read([(c, None) for c in self.plan]))
 
     def _read(self, uses: list[Use]) -> list[tuple[Block, np.ndarray | None]]:
-        pooled = together(uses) if self.reader.pooled else uses
+        ignored = self.plan.rules is not None and self.plan.rules.others == "ignored"
+        pooled = together(uses) if self.reader.pooled or ignored else uses
         parts = [(part, used) for c, used in pooled for part in self.reader.sums.parts(c)]
-        small = len(parts) * self.n_groups * self.n_periods <= SMALL
+        small = len(parts) * len(self.reader.path) * self.n_periods <= SMALL
         found = []
         for c, used in parts:
             terms = self.reader.terms(c)
@@ -175,7 +173,7 @@ class Contrast:
 
     def incidence(self, sign: int) -> np.ndarray:
         """(G, H, T) groups that carry weight as exposed (+1) or as comparison (-1) in each row."""
-        out = np.zeros((self.n_groups, *self.mass.shape), dtype=bool)
+        out = np.zeros((len(self.reader.path), *self.mass.shape), dtype=bool)
         for b in self.blocks:
             exposed = self.exposed_groups(b)
             for term in b.terms:
@@ -189,7 +187,7 @@ class Contrast:
 
     def totals(self, rows: np.ndarray) -> np.ndarray:
         """(G, 2k) contributions summed in groups: of the values, then of the masses, at `rows`."""
-        shape = (self.n_groups, *self.mass.shape)
+        shape = (len(self.reader.path), *self.mass.shape)
         value, mass = np.zeros(shape), np.zeros(shape)
         for b in self.blocks:
             share, unit = self.weights(b)
@@ -201,7 +199,7 @@ class Contrast:
             at, n = terms[0].at, terms[0].inside[0] * b.ok
             value[at, b.line] += unit * n * (b.effect - np.nan_to_num(self.value[b.line]))
             mass[at, b.line] += n
-        return np.hstack([x.reshape(self.n_groups, -1)[:, rows] for x in (value, mass)])
+        return np.hstack([x.reshape(len(self.reader.path), -1)[:, rows] for x in (value, mass)])
 
     def unit_rows(self, rows: np.ndarray) -> np.ndarray:
         """(n, 2k) contributions by unit: records about people."""
@@ -255,7 +253,7 @@ class Contrast:
         arms = np.zeros((2, *left.shape), dtype=bool)
         exposed = self.exposed_groups(b)
         for i, term in enumerate(b.terms):
-            n, s = (_sum_by(x, self.reader.cluster[term.at], clusters) for x in term.inside)
+            n, s = (add_by(x, self.reader.cluster[term.at], clusters) for x in term.inside)
             there = n > 0
             still = there.sum(axis=0) - there > 0
             left &= still
@@ -266,12 +264,6 @@ class Contrast:
             side = 0 if (term.mask & exposed[term.at]).any() else 1
             arms[side] |= there & b.ok
         return effect, mass, left, arms
-
-
-def _sum_by(x: np.ndarray, code: np.ndarray, size: int) -> np.ndarray:
-    """(size, T) sums of the rows of x (g, T) by their code."""
-    cell = (code[:, None] * x.shape[1] + np.arange(x.shape[1])).ravel()
-    return np.bincount(cell, weights=x.ravel(), minlength=size * x.shape[1]).reshape(size, -1)
 
 
 def mean_of(total: np.ndarray, mass: np.ndarray) -> np.ndarray:

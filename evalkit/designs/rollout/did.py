@@ -38,24 +38,20 @@ class Windows:
 def find_windows(paths: Paths, component: str, before: object, after: object) -> Windows:
     early, late = (None if w is None else _window(paths, name, w) for name, w in (("before", before), ("after", after)))
     if early is None or late is None:
-        start = _first_start(paths, component)
+        k = paths.index(component)
+        state = paths.state[paths.reach[:, k], :, k]
+        begin = spell_ages(state > 0, state == OFF)[0] & np.maximum.accumulate(state == OFF, axis=1)
+        starts = np.flatnonzero(begin.any(axis=0))
+        if not len(starts):
+            raise NotIdentifiedError(
+                f"No unit starts {component!r} after a period without it, so there are no windows."
+            )
+        start = int(starts[0])
         early = early or (0, (start if late is None else min(start, late[0])) - 1)
         late = late or (max(start, early[1] + 1), paths.n_periods - 1)
     if early[1] < early[0] or late[1] < late[0] or late[0] <= early[1]:
         raise OptionError(f"before={before!r} and after={after!r} leave no window before the other. Choose others.")
     return Windows(early, late)
-
-
-def _first_start(paths: Paths, component: str) -> int:
-    """Position of the first period in which some unit begins the component after a period without it."""
-    k = paths.index(component)
-    state = paths.state[paths.reach[:, k], :, k]
-    begin, _ = spell_ages(state > 0, state == OFF)
-    begin &= np.maximum.accumulate(state == OFF, axis=1)
-    periods = np.flatnonzero(begin.any(axis=0))
-    if not len(periods):
-        raise NotIdentifiedError(f"No unit starts {component!r} after a period without it, so there are no windows.")
-    return int(periods[0])
 
 
 def _window(paths: Paths, name: str, given: object) -> tuple[int, int]:

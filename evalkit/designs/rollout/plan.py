@@ -303,18 +303,13 @@ class Comparison:
         return np.arange(len(self.base)) - self.cohort
 
 
-def read_together(comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """Starts against the same matches over the same periods as one: the mean of all their adopters less that of the
-    matches is what their effects average to, weighted by adopters."""
-    return [c for c, _ in together([(c, None) for c in comparisons])]
-
-
 Use = tuple[Comparison, np.ndarray | None]
 """A comparison and in which periods the refit without each cluster uses it, (clusters x T); None for all."""
 
 
 def together(uses: Iterable[Use]) -> list[Use]:
-    """`read_together` for comparisons that the same refits use."""
+    """Starts against the same matches over the same periods, which the same refits use, as one: the mean of all their
+    adopters less that of the matches is what their effects average to, weighted by adopters."""
     found: dict[tuple, list[Use]] = {}
     for c, used in uses:
         key = (c.cohort, c.base.tobytes(), c.window.tobytes(), c.match.tobytes(), used is not None and used.tobytes())

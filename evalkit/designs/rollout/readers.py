@@ -92,7 +92,7 @@ class Reader(ABC):
 
     @property
     def pooled(self) -> bool:
-        """Whether starts against the same matches may be read as one: the weights of all their means are alike."""
+        """Whether starts against the same matches, read as one, give the mean of their effects by adopters."""
         return True
 
     def by_cell(self) -> Reader:
@@ -149,7 +149,7 @@ class CrossSections(Reader):
 
     @property
     def pooled(self) -> bool:
-        return self.sums.balanced  # else paths have other shares at the base than later, by which effects are averaged
+        return self.sums.balanced  # else a path's share at the base is not its share later
 
     @cached_property
     def later(self) -> tuple[np.ndarray, np.ndarray]:

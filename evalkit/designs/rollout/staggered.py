@@ -26,8 +26,8 @@ from evalkit.designs.rollout.plan import (
     Rules,
     exposure_states,
     is_small,
-    read_together,
     rollout_traits,
+    together,
 )
 from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import NO_MATCH, Naming, assemble
@@ -208,7 +208,7 @@ def arrival_gap(paths: Paths, plan: Plan, lag: int = 0, until: int | None = None
     if not len(plan) or (paths.came == paths.came[0]).all():
         return 0.0, 0.0
     moments = paths.memo.get("moments of arrivals", lambda: _moments(paths))
-    found = [part for c in read_together(plan) for part in _gaps(c, moments, lag, until)]
+    found = [part for c, _ in together((c, None) for c in plan) for part in _gaps(c, moments, lag, until)]
     weight, gap, spread = np.array(found).reshape(-1, 3).T
     if not weight.sum():
         return 0.0, 0.0
