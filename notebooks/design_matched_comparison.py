@@ -76,10 +76,8 @@ for method in ("nearest", "full", "subclass"):
 
 # %%
 print(ek.checks.hidden_bias(design.differences(study, matching)).words)
-before = ek.Study(
-    frame.assign(before=50 - 3 * frame["need"] + np.random.default_rng(12).normal(0, 3, len(frame))), unit="person", period=None,
-    outcome="before", components=["support"], covariates=("need", "age"),
-)  # fmt: skip
+noise = np.random.default_rng(12).normal(0, 3, len(frame))
+before = study.replace(panel=frame.assign(before=50 - 3 * frame["need"] + noise), outcome="before")
 print(ek.checks.placebo_outcome(design(before, "support"), margin=1.0, what="a score from before").words)
 
 # %% [markdown]

@@ -93,9 +93,11 @@ class Facts:
     @cached_property
     def _survey(self) -> tuple[Tally, Against, int]:
         """From the plan that ignores the other components, which is not kept: it is large."""
-        plan = self._plan("ignored")
-        usable = self._tally(plan)
-        return usable, against_each(plan, self.paths.state, self.members, self.lag), self._count_switches(plan)
+        plan, members = self._plan("ignored"), self.members
+        starts = [members.cluster[members.of(np.array([c.path]))].astype(np.int64) for c in plan]
+        found = [clusters * self.paths.n_periods + c.cohort for clusters, c in zip(starts, plan, strict=True)]
+        switches = len(np.unique(np.concatenate(found))) if found else 0
+        return self._tally(plan), against_each(plan, self.paths.state, members, self.lag), switches
 
     @property
     def usable(self) -> Tally:
@@ -118,13 +120,6 @@ class Facts:
         state = self.paths.state[:, :, self.index]
         starts = np.flatnonzero(spell_ages(state > 0, state == OFF)[0].any(axis=0))
         return bool(len(starts)) and int(starts[0]) + self.lag >= self.paths.n_periods
-
-    def _count_switches(self, plan: Plan) -> int:
-        found = [
-            self.members.cluster[self.members.of(np.array([c.path]))].astype(np.int64) * self.paths.n_periods + c.cohort
-            for c in plan
-        ]
-        return len(np.unique(np.concatenate(found))) if found else 0
 
     @cached_property
     def same(self) -> Tally:

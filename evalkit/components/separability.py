@@ -189,19 +189,17 @@ def _component_table(audit: Audit) -> pd.DataFrame:
 def bundle_table(audit: Audit) -> pd.DataFrame:
     """One row for each identified combination: bundle, kind, members, weights, words."""
     rows = []
-    for found in _all(audit):
+    identified = [c for group in audit.exact.groups for c in combinations_of(audit.exact, group)]
+    identified += [Combination((k, a), (1.0, -1.0), "swap") for k in audit.swapped for a in audit.swaps[k]]
+    for found in identified + _flat(audit):
         names = tuple(audit.paths.components[m] for m in found.members)
+        signs = ["" if i == 0 and w > 0 else "+" if w > 0 else "-" for i, w in enumerate(found.weights)]
+        title = "".join(f"{sign}{name}" for sign, name in zip(signs, names, strict=True))
         rows.append((
-            _title(names, found.weights), found.kind, names, found.weights,
+            title, found.kind, names, found.weights,
             full_stop(combination_words(found.members, found.weights, found.kind, audit.names)),
         ))  # fmt: skip
     return pd.DataFrame(rows, columns=["bundle", "kind", "members", "weights", "words"])
-
-
-def _all(audit: Audit) -> list[Combination]:
-    found = [c for group in audit.exact.groups for c in combinations_of(audit.exact, group)]
-    found += [Combination((k, a), (1.0, -1.0), "swap") for k in audit.swapped for a in audit.swaps[k]]
-    return found + _flat(audit)
 
 
 def _flat(audit: Audit) -> list[Combination]:
@@ -215,11 +213,6 @@ def _flat(audit: Audit) -> list[Combination]:
         if audit.events.combination_holds([audit.paths.components[k] for k in members], ones, lag):
             out.append(Combination(members, ones, "sum"))
     return out
-
-
-def _title(names: tuple[str, ...], weights: tuple[float, ...]) -> str:
-    signs = ["" if i == 0 and w > 0 else "+" if w > 0 else "-" for i, w in enumerate(weights)]
-    return "".join(f"{s}{n}" for s, n in zip(signs, names, strict=True))
 
 
 def aliased_words(audit: Audit) -> tuple[str, ...]:

@@ -76,21 +76,15 @@ def names_of(study: WithPaths) -> Names:
     paths = study.paths
     labels = {c.name: c.label for c in getattr(study, "components", ())}
     period = getattr(study, "period", None) or "period"
+    level = paths.levels.get(paths.cluster)
+    protected = (getattr(study, "settings", None) or {}).get("disclosure")
+    of_people = protected or (level is not None and paths.n_units > len(level.names))
     return Names(
         tuple(str(labels.get(name) or name) for name in paths.components),
         noun_from_column(str(paths.cluster)) or "place",
         noun_from_column(str(period)) or "period",
-        _person(study, paths),
+        noun_from_column(str(getattr(study, "unit", ""))) if of_people else "",
     )
-
-
-def _person(study: WithPaths, paths: Paths) -> str:
-    """What one of the people is called whom the rows are about; '' where no rule protects them."""
-    level = paths.levels.get(paths.cluster)
-    protected = (getattr(study, "settings", None) or {}).get("disclosure")
-    if not protected and (level is None or paths.n_units <= len(level.names)):
-        return ""
-    return noun_from_column(str(getattr(study, "unit", "")))
 
 
 def lone_person(paths: Paths, level: str) -> str:
@@ -178,7 +172,11 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
     state = paths.state[:, :, k]
     on = (state > 0)[paths.reach[:, k]]
     if paths.n_periods == 1 and len(on) and (on.any() or not always):
-        return _absorbed_at_one_time(on)
+        if on.all():
+            return "everybody whom it can reach had it"
+        if not on.any():
+            return "nobody had it in these data"
+        return "people whom the same components can reach all had it, or all did not"
     if always and on.size and on.all():
         return "it was on throughout for everybody whom it can reach"
     if not len(on):
@@ -195,14 +193,6 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
         when = names.when(paths.periods[int(rows[0].argmax())])
         return f"it began in the same {names.period} everywhere{whom} ({when})"
     return f"it changes only as a whole {names.place} or a whole {names.period} does, so nothing is left to compare"
-
-
-def _absorbed_at_one_time(on: np.ndarray) -> str:
-    if on.all():
-        return "everybody whom it can reach had it"
-    if not on.any():
-        return "nobody had it in these data"
-    return "people whom the same components can reach all had it, or all did not"
 
 
 def combination_words(members: Sequence[int], weights: Sequence[float], kind: CombinationKind, names: Names) -> str:

@@ -187,7 +187,9 @@ def _as_one(scene: _Scene, plain: BundleEvidence, view: View, name: str) -> _Way
 
 def _jointly(scene: _Scene, plain: BundleEvidence) -> _Way:
     """By the joint event study, for as long as the combination lies in its row space."""
-    lag, name = _lag(scene.study, plain), _sum_name(plain)
+    signs = ["-" if w < 0 else "+" if i else "" for i, w in enumerate(plain.weights)]
+    name = " ".join(f"{s} {m}" if s else m for s, m in zip(signs, plain.members, strict=True))
+    lag = _lag(scene.study, plain)
     until = scene.audit.combination_until(plain.members, plain.weights, lag)
     window = Window(lag, until).within(scene.choices.horizon)
     if until < lag:
@@ -198,11 +200,6 @@ def _jointly(scene: _Scene, plain: BundleEvidence) -> _Way:
 
 def _lag(study: Study, plain: BundleEvidence) -> int:
     return max(study.component(m).lag for m in plain.members)
-
-
-def _sum_name(plain: BundleEvidence) -> str:
-    signs = ["-" if w < 0 else "+" if i else "" for i, w in enumerate(plain.weights)]
-    return " ".join(f"{s} {m}" if s else m for s, m in zip(signs, plain.members, strict=True))
 
 
 def _names(scene: _Scene, paths: Paths, plain: BundleEvidence) -> Names:

@@ -222,15 +222,13 @@ def arrival_width(paths: Paths, component: str, best_design: str, choices: Choic
     if not apart(gap, spread):
         return None
     width = choices.base_window
-    while width > 1 and apart(_left(paths, component, design, width, window), spread):
+    while width > 1:
+        # The gap that is left among those who came within `width` periods of each other.
+        left, _ = _gap(by_arrival(paths, width).paths, paths, component, with_options(design, arrival=width), window)
+        if not apart(left, spread):
+            break
         width //= 2
     return width
-
-
-def _left(paths: Paths, component: str, design: Design, width: int, window: Window) -> float:
-    """The gap in periods that is left among those who came within `width` periods of each other."""
-    alike = with_options(design, arrival=width)
-    return _gap(by_arrival(paths, width).paths, paths, component, alike, window)[0]
 
 
 def _gap(split: Paths, paths: Paths, component: str, design: Design, window: Window) -> tuple[float, float]:

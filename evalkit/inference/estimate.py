@@ -311,8 +311,7 @@ def _carried(
     est: Estimate, step: Callable[[Replicates], Replicates], matrix: np.ndarray
 ) -> tuple[Refits | None, CellWeights | None]:
     """Refits and cells of rows that are made of those of an estimate: by one more step, and linearly (k', k)."""
-    known, cells = est.replicate, est.cells
-    refits = Refits(known.source, (*known.steps, step)) if isinstance(known, Refits) else None
+    cells, refits = est.cells, est.replicate.then(step) if isinstance(est.replicate, Refits) else None
     if cells is None:
         return refits, None
     make, maps = (cells.make, cells.maps) if isinstance(cells, CellWeights) else (cells, ())

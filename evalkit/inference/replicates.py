@@ -174,6 +174,9 @@ class Refits:
     source: Once
     steps: tuple[Callable[[Replicates], Replicates], ...] = ()
 
+    def then(self, step: Callable[[Replicates], Replicates]) -> Refits:
+        return Refits(self.source, (*self.steps, step))
+
     def __call__(self) -> Replicates:
         refits = self.source.made
         for step in self.steps:
