@@ -112,7 +112,8 @@ def rules_of(study: Study) -> Rules:
     named = study.settings.get("disclosure") if study.settings else None
     if named:
         return rules_for(str(named))
-    places = (getattr(study.paths, "levels", None) or {}).get(study.paths.cluster)
+    levels = getattr(study.paths, "levels", None)
+    places = levels.get(study.paths.cluster) if levels else None
     return PROFILES["acro" if places is not None and study.paths.n_units > len(places.names) else "none"]
 
 
