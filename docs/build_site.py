@@ -69,7 +69,7 @@ def _reports(reports: Path, site: Path) -> list[tuple[str, str]]:
 
 def _notebooks(folder: Path, site: Path) -> dict[str, list[tuple[str, str]]]:
     """Heading -> (name, title) of every notebook that was run and turned into a page."""
-    from evalkit.reporting.notebook import lesson, run_notebook, to_page
+    from evalkit.reporting.formats import lesson, run_notebook, to_page
 
     out: dict[str, list[tuple[str, str]]] = {"Notebooks on designs": [], "Notebooks on partnerships": []}
     for path in sorted(folder.glob("*.py")):

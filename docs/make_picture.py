@@ -9,8 +9,7 @@ from pathlib import Path
 
 from browser import open_browser
 
-from evalkit.cli.demo import find_study
-from evalkit.cli.run import evaluate_and_report
+from evalkit.cli.reports import evaluate_and_report, find_study
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 1000

@@ -12,7 +12,7 @@ Direction = Literal["better", "worse", ""]
 Status = Literal["separable", "additive_only", "bundle_only", "swap_only", "too_few_clusters", "not_tested"]
 """What exposures allow of one component: see `Separability`."""
 
-CombinationKind = Literal["together", "sum", "swap"]
+CombinationKind = Literal["together", "swap", "sum"]
 """How components that are only identified together stand in it: all at once, added, or one instead of another."""
 
 OutcomeKind = Literal["share", "count", "score", "log", "money"]

@@ -72,6 +72,15 @@ for method in ("nearest", "full", "subclass"):
     print(f"{method:10} {row['estimate']:.2f}  ({row['conf_low']:.2f} to {row['conf_high']:.2f})")
 
 # %% [markdown]
+# ## How much that nobody recorded would explain it away?
+
+# %%
+print(ek.checks.hidden_bias(design.differences(study, matching)).words)
+noise = np.random.default_rng(12).normal(0, 3, len(frame))
+before = study.replace(panel=frame.assign(before=50 - 3 * frame["need"] + noise), outcome="before")
+print(ek.checks.placebo_outcome(design(before, "support"), margin=1.0, what="a score from before").words)
+
+# %% [markdown]
 # ## Open the envelope: the truth is 2
 #
 # ## Turn one knob until it breaks

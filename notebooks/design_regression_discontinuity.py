@@ -50,6 +50,13 @@ found = design(study, "tutoring")
 print(f"{float(found.value):.2f}  ({float(found.low):.2f} to {float(found.high):.2f})")
 
 # %% [markdown]
+# ## What speaks against it? Bunching at the line, other things that jump there, jumps elsewhere
+
+# %%
+for check in ek.checks.cutoff_checks(design, study, "tutoring", margin=3.0):
+    print(f"{check.check}: {check.status}. {check.words}")
+
+# %% [markdown]
 # ## Open the envelope: the truth is 3
 #
 # ## Is it the bandwidth? Try others

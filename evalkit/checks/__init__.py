@@ -1,17 +1,23 @@
-"""Checks that could sink a result; each passes, fails or only informs."""
+"""Checks that could sink a result; each passes, fails or only informs. Public as `ek.checks`.
+
+`evaluate` asks every headline those of its design. What needs something that only the user knows is asked by hand:
+`hidden_bias` and `e_value_of_difference` of matched people, `placebo_outcome` and `negative_control` of outcomes that
+cannot have moved, `cutoff_checks` of a regression discontinuity.
+"""
 
 from evalkit.checks.cutoff import cutoff_checks as cutoff_checks
+from evalkit.checks.headline import CheckResult as CheckResult
+from evalkit.checks.headline import date_rule as date_rule
+from evalkit.checks.headline import few_clusters as few_clusters
+from evalkit.checks.headline import growth_taken_out as growth_taken_out
+from evalkit.checks.headline import leave_one_cluster as leave_one_cluster
+from evalkit.checks.headline import others_still_growing as others_still_growing
+from evalkit.checks.headline import pre_trend as pre_trend
+from evalkit.checks.headline import rungs as rungs
+from evalkit.checks.headline import stayers as stayers
 from evalkit.checks.people import by_people as by_people
+from evalkit.checks.people import e_value_of_difference as e_value_of_difference
 from evalkit.checks.people import hidden_bias as hidden_bias
+from evalkit.checks.people import negative_control as negative_control
+from evalkit.checks.people import placebo_outcome as placebo_outcome
 from evalkit.checks.people import score_form as score_form
-from evalkit.checks.placebo import negative_control as negative_control
-from evalkit.checks.placebo import placebo_outcome as placebo_outcome
-from evalkit.checks.result import CheckResult as CheckResult
-from evalkit.checks.stability import date_rule as date_rule
-from evalkit.checks.stability import few_clusters as few_clusters
-from evalkit.checks.stability import leave_one_cluster as leave_one_cluster
-from evalkit.checks.stability import rungs as rungs
-from evalkit.checks.stability import stayers as stayers
-from evalkit.checks.trends import growth_taken_out as growth_taken_out
-from evalkit.checks.trends import others_still_growing as others_still_growing
-from evalkit.checks.trends import pre_trend as pre_trend

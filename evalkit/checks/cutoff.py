@@ -7,13 +7,11 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from evalkit.checks.result import CheckResult
+from evalkit.checks.headline import ALPHA, CheckResult
 from evalkit.designs.people.cutoff import FEWEST, Jump, RegressionDiscontinuity, Sample
 from evalkit.errors import NotIdentifiedError
-from evalkit.show.words import join_words
+from evalkit.show.words import join_words, of_people
 from evalkit.study import Study
-
-ALPHA = 0.05
 
 
 def cutoff_checks(
@@ -38,8 +36,8 @@ def bunching(score: np.ndarray, cutoff: float, width: float) -> CheckResult:
     below, above = int((near & (score < cutoff)).sum()), int((near & (score >= cutoff)).sum())
     total = below + above
     if total < FEWEST:
-        return CheckResult("bunching", "informational", f"Only {total} people stand close to the cut-off.")
-    counts = f"{below} people stand just below the cut-off and {above} just above"
+        return CheckResult("bunching", "informational", f"Only {of_people(total)} stand close to the cut-off.")
+    counts = f"{of_people(below)} stand just below the cut-off and {of_people(above, 'just')} above"
     if float(stats.binomtest(below, total).pvalue) < ALPHA:
         words = f"{counts}: more on one side than chance gives, as when people choose their side."
         return CheckResult("bunching", "failed", words, above / total)

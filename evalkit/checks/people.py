@@ -1,4 +1,5 @@
-"""People: do others affect both kinds alike, is the score of the right form, how much would have to be unrecorded?"""
+"""People: do others affect both kinds alike, is the score of the right form, how much would have to be unrecorded, and
+is an effect found where there can be none?"""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evalkit.checks.result import CheckResult, excludes_zero, first_row, numbers
+from evalkit.checks.headline import ALPHA, CheckResult, excludes_zero, first_row, numbers
 from evalkit.errors import OptionError
-from evalkit.inference import Estimate
+from evalkit.inference.estimate import Estimate
+from evalkit.inference.intervals import holm
 from evalkit.inference.replicates import FEWEST
 from evalkit.show.words import join_words
 
@@ -32,7 +34,13 @@ def score_form(weighted: Estimate) -> CheckResult:
 
 
 GAMMAS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0)
-ALPHA = 0.05
+MOST = 20.0
+
+
+def _pairs(differences: np.ndarray) -> np.ndarray:
+    """Differences that are known and not zero."""
+    values = np.asarray(differences, dtype=float)
+    return values[np.isfinite(values) & (values != 0)]
 
 
 def rosenbaum_bounds(differences: np.ndarray, gammas: tuple[float, ...] = GAMMAS) -> pd.DataFrame:
@@ -44,32 +52,26 @@ def rosenbaum_bounds(differences: np.ndarray, gammas: tuple[float, ...] = GAMMAS
     """
     if any(not np.isfinite(g) or g < 1 for g in gammas):
         raise OptionError(f"gammas={gammas!r}: each is 1 (no hidden bias) or more.")
-    values = np.asarray(differences, dtype=float)
-    values = values[np.isfinite(values) & (values != 0)]
+    values = _pairs(differences)
     if len(values) < 2:
         raise OptionError("Rosenbaum bounds need at least two pairs whose outcomes differ.")
     ranks = stats.rankdata(np.abs(values))
     positive = ranks[values > 0].sum()
-    rows = []
-    for gamma in gammas:
-        low, high = (_signed_rank(positive, ranks, p) for p in (1 / (1 + gamma), gamma / (1 + gamma)))
-        rows.append((gamma, low, high))
+
+    def p_value(share: float) -> float:
+        spread = np.sqrt(share * (1 - share) * (ranks**2).sum())
+        return float(stats.norm.sf((positive - share * ranks.sum()) / spread))
+
+    rows = [(gamma, p_value(1 / (1 + gamma)), p_value(gamma / (1 + gamma))) for gamma in gammas]
     return pd.DataFrame(rows, columns=["gamma", "p_low", "p_high"])
 
 
-def _signed_rank(positive: float, ranks: np.ndarray, share: float) -> float:
-    mean = share * ranks.sum()
-    spread = np.sqrt(share * (1 - share) * (ranks**2).sum())
-    return float(stats.norm.sf((positive - mean) / spread))
-
-
-def tipping_gamma(differences: np.ndarray, alpha: float = ALPHA, most: float = 20.0) -> float:
+def tipping_gamma(differences: np.ndarray, alpha: float = ALPHA, most: float = MOST) -> float:
     """The gamma at which the upper bound of the one-sided p value passes `alpha` (sign as the data point to).
 
     1 when there is nothing to explain away; `most` when even that much would not do.
     """
-    values = np.asarray(differences, dtype=float)
-    values = values[np.isfinite(values) & (values != 0)]
+    values = _pairs(differences)
     if len(values) < 2:
         return 1.0
     ranks = stats.rankdata(np.abs(values))
@@ -106,12 +108,14 @@ def e_value_of_difference(estimate: float, conf_low: float, conf_high: float, sp
 
 
 def hidden_bias(differences: np.ndarray, alpha: float = ALPHA) -> CheckResult:
-    """Informational: how much hidden bias between matched people would explain the result away."""
-    values = np.asarray(differences, dtype=float)
-    gamma = tipping_gamma(values, alpha)
+    """Informational: how much hidden bias between matched people would explain the result away (`tipping_gamma`).
+
+    differences: (pairs,) exposed less comparison, such as `MatchedComparison.differences` gives.
+    """
+    gamma = tipping_gamma(differences, alpha)
     if gamma <= 1.0:
         words = "Matched people differ by no more than chance would allow, so there is nothing to explain away."
-    elif gamma >= 20.0:
+    elif gamma >= MOST:
         words = (
             "Even somebody 20 times likelier to have had it for reasons nobody recorded would not explain this away."
         )
@@ -121,6 +125,59 @@ def hidden_bias(differences: np.ndarray, alpha: float = ALPHA) -> CheckResult:
             f"{gamma:.2f} times likelier to have it, and decided the outcome, would explain the result away."
         )
     return CheckResult("hidden_bias", "informational", words, gamma)
+
+
+def placebo_outcome(
+    placebo: Estimate, margin: float | None, what: str = "an outcome from before the start"
+) -> CheckResult:
+    """The same design on an outcome that it should not find an effect on.
+
+    placebo: one row. margin: how large a false effect would matter (the headline's `matters`), in the placebo's unit.
+    Failed: the interval excludes zero. Passed: it lies inside (-margin, margin). Informational: neither, or no margin:
+    nothing was found, but something as large as what matters could have been missed.
+    """
+    said = numbers(first_row(placebo))
+    _, low, high = said
+    if not np.isfinite(low):
+        return CheckResult("placebo_outcome", "informational", f"No interval could be given for {what}.", *said)
+    if low > 0 or high < 0:
+        words = f"The design also finds an effect on {what}, which cannot be one: the people compared are not alike."
+        return CheckResult("placebo_outcome", "failed", words, *said)
+    if margin is None:
+        words = f"Nothing shows on {what}; nobody has said how large a false effect would matter."
+        return CheckResult("placebo_outcome", "informational", words, *said)
+    if -margin < low and high < margin:
+        words = f"On {what} the design finds nothing as large as what matters, as it should."
+        return CheckResult("placebo_outcome", "passed", words, *said)
+    words = f"Nothing shows on {what}, but an effect as large as what matters could have been missed."
+    return CheckResult("placebo_outcome", "informational", words, *said)
+
+
+def negative_control(controls: dict[str, Estimate], margin: float | None = None) -> CheckResult:
+    """Several outcomes (or exposures) that should show nothing, p values adjusted over them (Holm).
+
+    controls: one row each. Failed when any adjusted p is below .05; passed when none is and, with a margin, every
+    interval lies inside it.
+    """
+    rows = {name: first_row(est) for name, est in controls.items()}
+    usable = {n: r for n, r in rows.items() if np.isfinite(r["p_value"])}
+    if not usable:
+        words = "No outcome that should show nothing could be estimated."
+        return CheckResult("negative_control", "informational", words)
+    adjusted = holm(np.array([float(r["p_value"]) for r in usable.values()]))
+    worst = int(np.argmin(adjusted))
+    name, row = list(usable.items())[worst]
+    said = numbers(row)
+    if adjusted[worst] < ALPHA:
+        words = f"The design finds an effect on {name}, where there can be none: the people compared are not alike."
+        return CheckResult("negative_control", "failed", words, *said)
+    listed = ", ".join(usable)
+    inside = margin is not None and all(-margin < r["conf_low"] and r["conf_high"] < margin for r in usable.values())
+    if inside:
+        words = f"Nothing as large as what matters shows where nothing should ({listed})."
+        return CheckResult("negative_control", "passed", words, *said)
+    words = f"Nothing shows where nothing should ({listed}), but the intervals are too wide to rule it out."
+    return CheckResult("negative_control", "informational", words, *said)
 
 
 SMALL = 0.5

@@ -10,15 +10,10 @@ import typer
 from typer.core import TyperGroup
 
 from evalkit import __version__
-from evalkit.cli.audit import audit
-from evalkit.cli.demo import demo
-from evalkit.cli.new import new
-from evalkit.cli.plan import plan
-from evalkit.cli.report import report
-from evalkit.cli.run import run
+from evalkit.cli.before import audit, plan
+from evalkit.cli.reports import demo, report, run, verify
 from evalkit.cli.screen import errors
-from evalkit.cli.synth import synth
-from evalkit.cli.verify import verify
+from evalkit.cli.starters import new, synth
 from evalkit.errors import EvalkitError
 
 DEBUG = "--debug"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 
 def errors() -> Console:
@@ -19,29 +22,25 @@ def output() -> Console:
     return Console(highlight=False)
 
 
-class Steps:
-    """Named steps of a piece of work, one after another, on a progress bar."""
+def say(*lines: str) -> None:
+    """Lines on standard output as they are; long ones, such as paths, are not broken."""
+    for line in lines:
+        output().print(line, markup=False, soft_wrap=True)
 
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total)
-        self._begun = False
 
-    def begin(self, words: str) -> None:
-        """Say the next step; the one before it is done."""
-        if self._begun:
-            self._progress.advance(self._task)
-        self._begun = True
-        self._progress.update(self._task, description=words)
-
-    def done(self, words: str) -> None:
-        """The last step is done."""
-        self._progress.update(self._task, description=words, completed=self._progress.tasks[self._task].total)
+def titled(title: str, least: Mapping[str, int]) -> Table:
+    """A table under a title. least: the smallest width of each column, by its heading."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading, width in least.items():
+        table.add_column(heading, min_width=width)
+    return table
 
 
 @contextmanager
-def steps(total: int) -> Iterator[Steps]:
-    """A progress bar of so many steps on standard error."""
+def steps(total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar of so many steps on standard error; each call begins the step that it names."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=errors(), transient=True) as progress:
-        yield Steps(progress, total)
+        task, finished = progress.add_task("", total=total), count()
+        yield lambda words: progress.update(task, description=words, completed=next(finished))
+        progress.update(task, description="Done", completed=total)

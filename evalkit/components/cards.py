@@ -10,7 +10,7 @@ import pandas as pd
 
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import count_words, full_stop, noun_from_column
-from evalkit.study.spells import spells_of
+from evalkit.study.component import spells_of
 
 if TYPE_CHECKING:
     from evalkit.study import Component, Study
@@ -72,13 +72,11 @@ def _card(study: Study, c: Component) -> list[tuple[int, str, str, str]]:
     both = [said.get("when", ""), said.get("how_much", "")]
     said["when_and_how_much"] = "; ".join(w for w in both if w)
     known = _known(study, c)
-    return [(i, item, *_text(said.get(key, ""), known.get(key, ""))) for i, (key, item) in enumerate(ITEMS, 1)]
-
-
-def _text(written: str, known: str) -> tuple[str, str]:
-    if written:
-        return written, WRITTEN
-    return (known, REGISTER) if known else (MISSING, LACKING)
+    rows = []
+    for i, (key, item) in enumerate(ITEMS, 1):
+        found = [(said.get(key, ""), WRITTEN), (known.get(key, ""), REGISTER), (MISSING, LACKING)]
+        rows.append((i, item, *next((text, source) for text, source in found if text)))
+    return rows
 
 
 def _known(study: Study, c: Component) -> Mapping[str, str]:
@@ -117,21 +115,14 @@ def _on_places(study: Study, component: str) -> np.ndarray:
 
 def _from_spells(c: Component) -> pd.DataFrame:
     spells = spells_of(c)
-    return pd.DataFrame({
-        "component": c.name, "place": spells["level_id"].to_numpy(), "start": _column(spells, "start"),
-        "end": _column(spells, "end"), "certainty": _or_not_said(_column(spells, *_CERTAIN)),
-        "source": _or_not_said(_column(spells, "source")),
-    }).astype(object)  # fmt: skip
-
-
-def _column(spells: pd.DataFrame, *names: str) -> np.ndarray:
-    """The first of the columns that there is; None throughout where there is none."""
-    found: np.ndarray = next((spells[n].to_numpy() for n in names if n in spells.columns), np.full(len(spells), None))
-    return found
-
-
-def _or_not_said(values: np.ndarray) -> list[object]:
-    return ["not said" if v is None or v != v else v for v in values.tolist()]
+    columns = {"start": ("start",), "end": ("end",), "certainty": _CERTAIN, "source": ("source",)}
+    found: dict[str, object] = {"component": c.name, "place": spells["level_id"].to_numpy()}
+    for column, names in columns.items():
+        given = next((spells[n].to_numpy() for n in names if n in spells.columns), np.full(len(spells), None))
+        found[column] = given
+        if column in ("certainty", "source"):
+            found[column] = ["not said" if v is None or v != v else v for v in given.tolist()]
+    return pd.DataFrame(found).astype(object)
 
 
 def _from_paths(study: Study, component: str) -> pd.DataFrame:
@@ -143,5 +134,4 @@ def _from_paths(study: Study, component: str) -> pd.DataFrame:
         for begin, stop in edges.reshape(-1, 2):
             end = periods[stop] if stop < len(periods) else None
             rows.append((component, place, periods[begin], end, "observed by period", "exposure column"))
-    columns = ["component", "place", "start", "end", "certainty", "source"]
-    return pd.DataFrame(rows, columns=columns).astype(object)
+    return pd.DataFrame(rows, columns=["component", "place", "start", "end", "certainty", "source"]).astype(object)

@@ -122,7 +122,12 @@ class Search:
         tried = islice(self._candidates(k), self.tries)
         if self.audit.statuses[k].status == "swap_only":
             tried = chain(tried, islice(self._staggered(k), self.tries))
-        return next((change for change, beside in tried if self._cures(k, change, beside)), None)
+        for change, beside in tried:
+            # By the rules, on the changed rollout; among the rows `beside`, where that is enough.
+            paths = changed(self.rows if self.whole else some(self.rows, beside), change)
+            if separable(make_audit(paths, self.audit.names), k):
+                return change
+        return None
 
     @property
     def few(self) -> bool:
@@ -135,11 +140,6 @@ class Search:
         among all (doses, levels that cross)."""
         paths = self.rows
         return self.few or bool((paths.state > 1).any()) or len(paths.levels) > 1
-
-    def _cures(self, k: int, change: Change, beside: np.ndarray) -> bool:
-        """Whether the rules find k separable on the changed rollout; among the rows `beside`, where that is enough."""
-        paths = changed(self.rows if self.whole else some(self.rows, beside), change)
-        return separable(make_audit(paths, self.audit.names), k)
 
     # ------------------------------------------------------------ candidates
 
@@ -188,20 +188,15 @@ class Search:
             if s > 0 and s + lag < self.state.shape[1]:
                 matches[int(row)] = np.flatnonzero((free_until > s + lag) & (window[:, s] == code))
         if any(len(m) for m in matches.values()):
-            order = _ordered(self.codes(j), matches)
-            done = self._clean_already(k, j)
-            yield Lead(np.concatenate([order[~np.isin(order, done)], order[np.isin(order, done)]]), matches)
+            order, fact = _ordered(self.codes(j), matches), self.audit.facts[k]
+            done = np.zeros(len(order), dtype=bool)  # clean as things are: nothing is gained there
+            if fact.level == level_of_change(self.rows, j).name:
+                done = np.isin(order, np.flatnonzero(fact.same.exposed[: lag + 1].all(axis=0)))
+            yield Lead(np.concatenate([order[~done], order[done]]), matches)
         if j == k:
             yield from self._cohorts(k, here)
             if self.few:
                 yield Lead(self._by_start(k, here), {})
-
-    def _clean_already(self, k: int, j: int) -> np.ndarray:
-        """Clusters in which k is clean as things are: nothing is gained there."""
-        fact = self.audit.facts[k]
-        if fact.level != level_of_change(self.rows, j).name:
-            return np.empty(0, dtype=int)
-        return np.flatnonzero(fact.same.exposed[: fact.lag + 1].all(axis=0))
 
     def _windows(self, k: int) -> np.ndarray:
         """(R, T) a number for the others' path from one period before each period through the lag after it."""
@@ -351,7 +346,11 @@ def changed(paths: Paths, change: Change) -> Paths:
     old = paths.path[rows]
     state = paths.state[old].copy()
     own = state[:, :, change.component]
-    state[:, :, change.component] = moved(own, change.periods) if change.begin < 0 else _begun(paths, old, own, change)
+    if change.begin < 0:
+        state[:, :, change.component] = moved(own, change.periods)
+    else:
+        on = (np.arange(own.shape[1]) >= change.begin) & paths.reach[old, change.component][:, None]
+        state[:, :, change.component] = np.where(on, 1, own)
     path = paths.path.copy()
     path[rows] = paths.n_paths + np.arange(len(rows))
     return in_use(replace(
@@ -366,11 +365,6 @@ def moved(own: np.ndarray, periods: int) -> np.ndarray:
     start = np.where((own > 0).any(axis=1), (own > 0).argmax(axis=1), size)[:, None]
     t = np.arange(size)
     return np.where((t >= first) & (t < start + periods), OFF, own)
-
-
-def _begun(paths: Paths, old: np.ndarray, own: np.ndarray, change: Change) -> np.ndarray:
-    on = (np.arange(own.shape[1]) >= change.begin) & paths.reach[old, change.component][:, None]
-    return np.where(on, 1, own)
 
 
 def first_starts(state: np.ndarray) -> np.ndarray:

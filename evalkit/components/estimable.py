@@ -5,21 +5,21 @@ A circuit is a minimal set of columns that are dependent once unit and period-by
 of the linear matroid; Oxley, Matroid Theory, 2011, chapter 1). Circuits say in words what a singular vector does not:
 "A is on exactly when B or C is". Two readings are kept apart: event-time columns (effects may grow) and level columns
 (effects may not). Ranks are by pivoted Cholesky of scaled Gram matrices, with the tolerances of
-`evalkit.designs.regression.estimable`.
+`evalkit.designs.regression.columns`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations, takewhile
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, Grid, additive_design, varying
-from evalkit.designs.regression.estimable import TOLERANCE, Span, span
+from evalkit.designs.regression.columns import TOLERANCE, Span, span
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import CombinationKind
 
@@ -84,8 +84,10 @@ def dependence(gram: np.ndarray, size: np.ndarray) -> Dependence:
 
 def _circuits(gram: np.ndarray, size: np.ndarray, whole: Span) -> Iterator[tuple[tuple[int, ...], tuple[float, ...]]]:
     bound = np.flatnonzero(~whole.free)
-    if len(bound) > _MOST:
-        yield from _fundamental(whole)
+    if len(bound) > _MOST:  # one for each dependent column with those of the basis: enough to connect every bundle
+        for vector in whole.null.T:
+            some = np.flatnonzero(np.abs(vector) > _ZERO)
+            yield tuple(int(j) for j in some), _tidy(vector[some])
         return
     found: list[set[int]] = []
     for length in range(2, min(len(bound), whole.rank + 1) + 1):
@@ -96,13 +98,6 @@ def _circuits(gram: np.ndarray, size: np.ndarray, whole: Span) -> Iterator[tuple
             if part.null.shape[1]:
                 found.append(set(members))
                 yield members, _tidy(part.null[:, 0])
-
-
-def _fundamental(whole: Span) -> Iterator[tuple[tuple[int, ...], tuple[float, ...]]]:
-    """One circuit for each dependent column with those of the basis: enough to connect every bundle."""
-    for vector in whole.null.T:
-        members = np.flatnonzero(np.abs(vector) > _ZERO)
-        yield tuple(int(j) for j in members), _tidy(vector[members])
 
 
 def _tidy(vector: np.ndarray) -> tuple[float, ...]:
@@ -118,13 +113,8 @@ def _connected(circuits: tuple[Circuit, ...]) -> tuple[tuple[int, ...], ...]:
     groups: list[set[int]] = []
     for circuit in circuits:
         joined = set(circuit.members)
-        apart = []
-        for group in groups:
-            if group & joined:
-                joined |= group
-            else:
-                apart.append(group)
-        groups = [*apart, joined]
+        touched = [g for g in groups if g & joined]
+        groups = [*(g for g in groups if not g & joined), joined.union(*touched)]
     return tuple(sorted(tuple(sorted(g)) for g in groups))
 
 
@@ -135,22 +125,13 @@ def combinations_of(known: Dependence, group: tuple[int, ...]) -> list[Combinati
     (sums for opposite signs, differences for same signs); then, if those do not say all
     that is identified, what is left.
     """
-    null = _null_of(known, group)
-    if _all_together(known, group):
+    pairs_bound = {c.members: c.weights for c in known.circuits if len(c.members) == 2}
+    if all(pairs_bound.get(pair) == (1.0, -1.0) for pair in combinations(group, 2)):
         return [Combination(group, (1.0,) * len(group), "together")]
+    null = known.span.null[[known.kept.index(j) for j in group]]
+    null = null[:, np.abs(null).max(axis=0, initial=0.0) > _ZERO]
     pairs = [found for i, j in combinations(range(len(group)), 2) if (found := _pair(null, group, i, j)) is not None]
     return pairs + _remaining(null, group, pairs)
-
-
-def _null_of(known: Dependence, group: tuple[int, ...]) -> np.ndarray:
-    rows = [known.kept.index(j) for j in group]
-    null = known.span.null[rows]
-    return null[:, np.abs(null).max(axis=0, initial=0.0) > _ZERO]
-
-
-def _all_together(known: Dependence, group: tuple[int, ...]) -> bool:
-    pairs = {c.members: c.weights for c in known.circuits if len(c.members) == 2}
-    return all(pairs.get(pair) == (1.0, -1.0) for pair in combinations(group, 2))
 
 
 def _pair(null: np.ndarray, group: tuple[int, ...], i: int, j: int) -> Combination | None:
@@ -174,6 +155,7 @@ def _signed(weights: tuple[float, ...]) -> CombinationKind:
 
 def _remaining(null: np.ndarray, group: tuple[int, ...], pairs: list[Combination]) -> list[Combination]:
     """Combinations that complete the identified space, each as sparse as elimination makes it."""
+    rank = partial(np.linalg.matrix_rank, tol=_ZERO)
     listed = np.zeros((len(pairs), len(group)))
     for row, pair in zip(listed, pairs, strict=True):
         row[[group.index(m) for m in pair.members]] = pair.weights
@@ -182,17 +164,13 @@ def _remaining(null: np.ndarray, group: tuple[int, ...], pairs: list[Combination
     out: list[Combination] = []
     for vector in _reduced(identified):
         longer = np.vstack([listed, vector])
-        if len(listed) and _rank(longer) == _rank(listed):
+        if len(listed) and rank(longer) == rank(listed):
             continue
         listed = longer
         members = np.flatnonzero(np.abs(vector) > _ZERO)
         weights = _tidy(vector[members])
         out.append(Combination(tuple(group[m] for m in members), weights, _signed(weights)))
     return out
-
-
-def _rank(rows: np.ndarray) -> int:
-    return int(np.linalg.matrix_rank(rows, tol=_ZERO))
 
 
 def _reduced(rows: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,9 +20,18 @@ from evalkit.components.switches import (
     tally,
 )
 from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.rollout.plan import Plan, Rules, expected_noise
+from evalkit.designs.rollout.plan import (
+    Pairs,
+    Plan,
+    Rules,
+    expected_noise,
+    exposure_states,
+    make_pairs,
+    pair_sizes,
+    pair_states,
+    path_sizes,
+)
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import Pairs, exposure_states, make_pairs, pair_sizes, pair_states, path_sizes
 from evalkit.study.paths import OFF, Paths
 
 
@@ -83,9 +93,11 @@ class Facts:
     @cached_property
     def _survey(self) -> tuple[Tally, Against, int]:
         """From the plan that ignores the other components, which is not kept: it is large."""
-        plan = self._plan("ignored")
-        usable = self._tally(plan)
-        return usable, against_each(plan, self.paths.state, self.members, self.lag), self._count_switches(plan)
+        plan, members = self._plan("ignored"), self.members
+        starts = [members.cluster[members.of(np.array([c.path]))].astype(np.int64) for c in plan]
+        found = [clusters * self.paths.n_periods + c.cohort for clusters, c in zip(starts, plan, strict=True)]
+        switches = len(np.unique(np.concatenate(found))) if found else 0
+        return self._tally(plan), against_each(plan, self.paths.state, members, self.lag), switches
 
     @property
     def usable(self) -> Tally:
@@ -108,13 +120,6 @@ class Facts:
         state = self.paths.state[:, :, self.index]
         starts = np.flatnonzero(spell_ages(state > 0, state == OFF)[0].any(axis=0))
         return bool(len(starts)) and int(starts[0]) + self.lag >= self.paths.n_periods
-
-    def _count_switches(self, plan: Plan) -> int:
-        found = [
-            self.members.cluster[self.members.of(np.array([c.path]))].astype(np.int64) * self.paths.n_periods + c.cohort
-            for c in plan
-        ]
-        return len(np.unique(np.concatenate(found))) if found else 0
 
     @cached_property
     def same(self) -> Tally:
@@ -214,3 +219,17 @@ def overlap(fact: Facts, only: tuple[int, ...] | None = None) -> Tally:
 def _elsewhere(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Whether there is a cluster of the other kind besides one's own."""
     return len(theirs) - np.isin(mine, theirs) > 0
+
+
+def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
+    """(n,) whether a row's unit had every one of `members` at some time."""
+    rows = np.ones(len(paths.path), dtype=bool)
+    for m in members:
+        k = paths.index(m)
+        rows &= ((paths.state[:, :, k] > 0).any(axis=1) & paths.reach[:, k])[paths.path]
+    return rows
+
+
+def distinct(paths: Paths, rows: np.ndarray) -> int:
+    """How many units the rows are about (one that moved has a row a stay)."""
+    return len(np.unique(paths.units[rows]))

@@ -13,7 +13,7 @@ from evalkit.components.cure import CURES, cures
 from evalkit.components.estimable import Combination, combinations_of
 from evalkit.components.facts import Facts, overlap
 from evalkit.components.status import Audit, make_audit
-from evalkit.components.wording import circuit_words, combination_words, names_of
+from evalkit.components.wording import WithPaths, circuit_words, combination_words, names_of
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import full_stop
 from evalkit.study.paths import UNKNOWN, Paths
@@ -78,6 +78,14 @@ STATUS_WORDS: dict[Status, str] = {
     "too_few_clusters": "too few places",
     "not_tested": "cannot be tested",
 }
+STATUS_SHAPES: dict[Status, str] = {
+    "separable": "●",
+    "additive_only": "◐",
+    "bundle_only": "∞",
+    "swap_only": "⇄",
+    "too_few_clusters": "○",
+    "not_tested": "–",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +103,7 @@ class Separability:
     cure: component, words, delayed, clusters, periods, places, unnamed; the smallest change found of the
         rollout that would tell, with the places named in `words` and not in `unnamed`.
     timeline: component, cluster, start, end (half-open), state; and positions of both.
+    withheld: components decided person by person, whose counts and dates disclosure control took out.
     """
 
     components: pd.DataFrame
@@ -104,6 +113,7 @@ class Separability:
     cure: pd.DataFrame
     timeline: pd.DataFrame
     labels: dict[str, str] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
 
     def status(self, component: str) -> Status:
         """The status of one component; KeyError for an unknown name."""
@@ -139,7 +149,7 @@ class Separability:
         return [quote(n) for n in notes] if escape else notes
 
 
-def separability(study: Any) -> Separability:
+def separability(study: WithPaths) -> Separability:
     """What can be told apart in `study`, from exposures and from which rows exist; no outcome is read.
 
     study: anything with `paths` (and, for words, `components`, `period`). See design
@@ -179,19 +189,17 @@ def _component_table(audit: Audit) -> pd.DataFrame:
 def bundle_table(audit: Audit) -> pd.DataFrame:
     """One row for each identified combination: bundle, kind, members, weights, words."""
     rows = []
-    for found in _all(audit):
+    identified = [c for group in audit.exact.groups for c in combinations_of(audit.exact, group)]
+    identified += [Combination((k, a), (1.0, -1.0), "swap") for k in audit.swapped for a in audit.swaps[k]]
+    for found in identified + _flat(audit):
         names = tuple(audit.paths.components[m] for m in found.members)
+        signs = ["" if i == 0 and w > 0 else "+" if w > 0 else "-" for i, w in enumerate(found.weights)]
+        title = "".join(f"{sign}{name}" for sign, name in zip(signs, names, strict=True))
         rows.append((
-            _title(names, found.weights), found.kind, names, found.weights,
+            title, found.kind, names, found.weights,
             full_stop(combination_words(found.members, found.weights, found.kind, audit.names)),
         ))  # fmt: skip
     return pd.DataFrame(rows, columns=["bundle", "kind", "members", "weights", "words"])
-
-
-def _all(audit: Audit) -> list[Combination]:
-    found = [c for group in audit.exact.groups for c in combinations_of(audit.exact, group)]
-    found += [Combination((k, a), (1.0, -1.0), "swap") for k in audit.swapped for a in audit.swaps[k]]
-    return found + _flat(audit)
 
 
 def _flat(audit: Audit) -> list[Combination]:
@@ -205,11 +213,6 @@ def _flat(audit: Audit) -> list[Combination]:
         if audit.events.combination_holds([audit.paths.components[k] for k in members], ones, lag):
             out.append(Combination(members, ones, "sum"))
     return out
-
-
-def _title(names: tuple[str, ...], weights: tuple[float, ...]) -> str:
-    signs = ["" if i == 0 and w > 0 else "+" if w > 0 else "-" for i, w in enumerate(weights)]
-    return "".join(f"{s}{n}" for s, n in zip(signs, names, strict=True))
 
 
 def aliased_words(audit: Audit) -> tuple[str, ...]:

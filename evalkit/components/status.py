@@ -21,7 +21,7 @@ from evalkit.components.facts import Facts, dose_until, in_use, overlap
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words, lone_person
 from evalkit.designs.regression.additive import Grid, make_grid, spell_ages
-from evalkit.designs.regression.estimable import span
+from evalkit.designs.regression.columns import span
 from evalkit.study.paths import OFF, Paths
 from evalkit.vocabulary import DOSE, ESTIMATED, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WEIGHTED, BestDesign, Status
 
@@ -32,8 +32,11 @@ def forced_swaps(paths: Paths, facts: Sequence[Facts]) -> dict[int, tuple[int, .
     Within max(1, lag) periods either side, and only when nowhere within its reach does
     the other stop without it starting: otherwise the stop alone tells what it does.
     """
-    begins = np.stack([_begins(paths, k) for k in range(len(facts))])
-    ends = np.stack([_ends(paths, k) for k in range(len(facts))])
+    begins, ends = np.zeros((2, len(facts), paths.n_paths, paths.n_periods), dtype=bool)
+    for k in range(len(facts)):
+        state = paths.state[:, :, k]
+        begins[k] = spell_ages((state > 0) & paths.reach[:, [k]], state == OFF)[0]
+        ends[k] = spell_ages(state == OFF, state > 0)[0]  # first period off after a spell
     out: dict[int, tuple[int, ...]] = {}
     for b, fact in enumerate(facts):
         if fact.always or not begins[b].any():
@@ -51,17 +54,6 @@ def forced_swaps(paths: Paths, facts: Sequence[Facts]) -> dict[int, tuple[int, .
         if found:
             out[b] = tuple(found)
     return out
-
-
-def _begins(paths: Paths, k: int) -> np.ndarray:
-    state = paths.state[:, :, k]
-    return spell_ages((state > 0) & paths.reach[:, [k]], state == OFF)[0]
-
-
-def _ends(paths: Paths, k: int) -> np.ndarray:
-    """(P, T) first period off after a spell."""
-    state = paths.state[:, :, k]
-    return spell_ages(state == OFF, state > 0)[0]
 
 
 def _near(flags: np.ndarray, margin: int) -> np.ndarray:
@@ -240,24 +232,19 @@ def _overlap_status(audit: Audit, fact: Facts) -> Ruling:
     """Rules 3 to 5 for a cross-section: by overlap within the values of the other components."""
     counts, whole, names = overlap(fact), overlap(fact, ()), audit.names.at(fact.level)
     person = lone_person(audit.paths, fact.level)
-    found_in = _had_it if person else _found_in
     names = replace(names, place=person or names.place)
+    exposed, comparison = (counts if counts.enough else whole).at(0)
+    having, lacking = names.count(exposed), names.count(comparison)
+    found = f"those with it are found in {having}, those without it in {lacking}"
+    if person:
+        found = f"{having} had it and {lacking} did not"
     if counts.enough:
-        words = f"among people alike in their other components, {found_in(*counts.at(0), names)}"
-        return Ruling("separable", words, MATCHED, 0, 0, *counts.at(0))
-    exposed, comparison = whole.at(0)
+        words = f"among people alike in their other components, {found}"
+        return Ruling("separable", words, MATCHED, 0, 0, exposed, comparison)
     if whole.enough:
         words = "people with and without it never share their other components; it rests on effects that add up"
         return Ruling("additive_only", words, WEIGHTED, 0, 0, exposed, comparison)
-    return Ruling("too_few_clusters", found_in(exposed, comparison, names), "", 0, -1, exposed, comparison)
-
-
-def _found_in(exposed: int, comparison: int, names: Names) -> str:
-    return f"those with it are found in {names.count(exposed)}, those without it in {names.count(comparison)}"
-
-
-def _had_it(exposed: int, comparison: int, names: Names) -> str:
-    return f"{names.count(exposed)} had it and {names.count(comparison)} did not"
+    return Ruling("too_few_clusters", found, "", 0, -1, exposed, comparison)
 
 
 def _clean_status(audit: Audit, fact: Facts) -> Ruling | None:
@@ -276,7 +263,10 @@ def _clean_status(audit: Audit, fact: Facts) -> Ruling | None:
         )
         return _clean("separable", TRIPLE, words, fact.people, people, lag)
     if until >= 0:
-        return _clean("separable", SAME, _clean_words(fact, fact.same, until, names), fact.same, until, lag)
+        exposed, comparison = map(names.count, fact.same.at(lag))
+        first = names.period if until == 0 else names.spell(until + 1)
+        words = f"{exposed} switched it on while {comparison} like them had not, in its first {first}"
+        return _clean("separable", SAME, words, fact.same, until, lag)
     if (until := fact.unchanged.until(lag)) >= 0:
         words = (
             f"only {names.places} where the other components stand still can be compared, "
@@ -302,12 +292,6 @@ def people_stronger(fact: Facts, people: Tally) -> bool:
 def _clean(status: Status, design: BestDesign, words: str, counts: Tally, until: int, lag: int) -> Ruling:
     exposed, comparison = counts.at(lag)
     return Ruling(status, words, design, counts.clean(lag), until, exposed, comparison)
-
-
-def _clean_words(fact: Facts, counts: Tally, until: int, names: Names) -> str:
-    exposed, comparison = map(names.count, counts.at(fact.lag))
-    first = names.period if until == 0 else names.spell(until + 1)
-    return f"{exposed} switched it on while {comparison} like them had not, in its first {first}"
 
 
 def _additive_status(audit: Audit, fact: Facts) -> Ruling | None:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from evalkit.components.estimable import Circuit
-from evalkit.show.words import join_words, noun_from_column, number_in_words, plural, quoted
+from evalkit.show.words import join_words, noun_from_column, number_in_words, of_people, plural, quoted
 from evalkit.study.paths import Paths
+from evalkit.vocabulary import CombinationKind
 
 _NAMELESS = ("id", "unit", "row", "index", "key", "")
 
 
 @dataclass(frozen=True)
 class Names:
-    """Labels of the components, and the nouns for a cluster and a period."""
+    """Labels of the components, and the nouns for a cluster and a period. person: that for one of the people whom the
+    rows are about, '' where they are about places."""
 
     labels: tuple[str, ...]
     place: str
     period: str
+    person: str = ""
 
     def say(self, k: int) -> str:
         """A component's label in quotation marks."""
@@ -44,7 +47,8 @@ class Names:
 
     def count(self, number: int) -> str:
         """'1 borough', '8 boroughs'."""
-        return f"{number:,} {self._many(number)}"
+        noun = self.place if number == 1 else self.places
+        return of_people(f"{number:,}", noun) if self.place == self.person else f"{number:,} {noun}"
 
     def when(self, value: object) -> str:
         """A value of the calendar; with the noun where it is a bare number: 'month 3'."""
@@ -54,23 +58,32 @@ class Names:
         """'no borough', 'only 1 borough', 'only 2 boroughs'."""
         return f"only {self.count(number)}" if number else f"no {self.place}"
 
-    def _many(self, number: int) -> str:
-        return self.place if number == 1 else self.places
-
     def spell(self, number: int) -> str:
         """'1 month', '6 months'."""
         return f"{number:,} {self.period if number == 1 else self.periods}"
 
 
-def names_of(study: Any) -> Names:
+class WithPaths(Protocol):
+    """What can be audited: exposure paths; for words also the components, period, unit and settings of a Study."""
+
+    @property
+    def paths(self) -> Paths:
+        """Exposure paths, no outcome."""
+
+
+def names_of(study: WithPaths) -> Names:
     """Names from a study; the components' own names where the study has no labels."""
-    paths: Paths = study.paths
+    paths = study.paths
     labels = {c.name: c.label for c in getattr(study, "components", ())}
     period = getattr(study, "period", None) or "period"
+    level = paths.levels.get(paths.cluster)
+    protected = (getattr(study, "settings", None) or {}).get("disclosure")
+    of_people = protected or (level is not None and paths.n_units > len(level.names))
     return Names(
         tuple(str(labels.get(name) or name) for name in paths.components),
         noun_from_column(str(paths.cluster)) or "place",
         noun_from_column(str(period)) or "period",
+        noun_from_column(str(getattr(study, "unit", ""))) if of_people else "",
     )
 
 
@@ -159,7 +172,11 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
     state = paths.state[:, :, k]
     on = (state > 0)[paths.reach[:, k]]
     if paths.n_periods == 1 and len(on) and (on.any() or not always):
-        return _absorbed_at_one_time(on)
+        if on.all():
+            return "everybody whom it can reach had it"
+        if not on.any():
+            return "nobody had it in these data"
+        return "people whom the same components can reach all had it, or all did not"
     if always and on.size and on.all():
         return "it was on throughout for everybody whom it can reach"
     if not len(on):
@@ -178,15 +195,7 @@ def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:
     return f"it changes only as a whole {names.place} or a whole {names.period} does, so nothing is left to compare"
 
 
-def _absorbed_at_one_time(on: np.ndarray) -> str:
-    if on.all():
-        return "everybody whom it can reach had it"
-    if not on.any():
-        return "nobody had it in these data"
-    return "people whom the same components can reach all had it, or all did not"
-
-
-def combination_words(members: Sequence[int], weights: Sequence[float], kind: str, names: Names) -> str:
+def combination_words(members: Sequence[int], weights: Sequence[float], kind: CombinationKind, names: Names) -> str:
     """What is identified, as a clause."""
     if kind == "together":
         return f"only {names.all(members)} together can be judged"

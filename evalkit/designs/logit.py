@@ -67,21 +67,16 @@ def newton(
         if np.abs(eta).max() > 10 * FAR or w.max() < 1e-300:
             break
         gram = (design * w[:, None]).T @ design
-        step = _solved(gram, gap @ design)
+        try:
+            step = np.linalg.solve(gram, gap @ design)
+        except np.linalg.LinAlgError:
+            step = np.asarray(linalg.lstsq(gram, gap @ design)[0])  # takes six times as long
         move = design @ step
         damp = min(1.0, STRIDE / max(np.abs(move).max(), 1e-300))  # a full step may leave the region of convergence
         beta, eta = beta + damp * step, eta + damp * move
         if np.abs(step).max() <= tight * (1.0 + np.abs(beta).max()):
             break
     return beta
-
-
-def _solved(gram: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Least squares where the matrix is singular, which takes six times as long."""
-    try:
-        return np.linalg.solve(gram, right)
-    except np.linalg.LinAlgError:
-        return np.asarray(linalg.lstsq(gram, right)[0])
 
 
 def influence(design: np.ndarray, gap: np.ndarray, curvature: np.ndarray, slope: np.ndarray) -> np.ndarray:

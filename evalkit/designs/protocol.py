@@ -37,19 +37,8 @@ class Traits:
     by_arrival: bool = False
 
 
-class WithCovariates(Protocol):
-    """What adjustment reads: covariates of units in periods."""
-
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        """Names of the covariates."""
-
-    def covariate_values(self) -> np.ndarray:
-        """(n, T, q) covariates, NaN where missing."""
-
-
-class StudyLike(WithCovariates, Protocol):
-    """What a design reads: exposure paths, and an outcome on their rows."""
+class StudyLike(Protocol):
+    """What a design reads: exposure paths, and outcomes and covariates on their rows."""
 
     @property
     def paths(self) -> Paths:
@@ -60,6 +49,13 @@ class StudyLike(WithCovariates, Protocol):
 
     def outcome(self, name: str | None = None) -> Outcome:
         """The outcome's description."""
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates."""
+
+    def covariate_values(self) -> np.ndarray:
+        """(n, T, q) covariates, NaN where missing."""
 
 
 @runtime_checkable

@@ -1,41 +1,38 @@
-"""Who stands behind a number: distinct people, places of a few of them, and totals that hang on one or two."""
+"""Who stands behind a number: distinct people, who is in and who is missing, places of a few, totals of one or two."""
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from evalkit.disclosure.rules import Rules, dominated
-from evalkit.show.words import plural
+from evalkit.components.facts import distinct, had
+from evalkit.disclosure.rules import Rules, dominated, hide
+from evalkit.study import Study
 from evalkit.study.paths import Paths
+from evalkit.verdicts.rules import Evidence
 
 _ADDED = ("share", "count", "money")
-
-
-def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
-    """(n,) whether a row's unit had every one of `members` at some time."""
-    rows = np.ones(len(paths.path), dtype=bool)
-    for m in members:
-        k = paths.index(m)
-        rows &= ((paths.state[:, :, k] > 0).any(axis=1) & paths.reach[:, k])[paths.path]
-    return rows
+FLOW = ("component", "stage", "count", "hidden")
+STAGES = {
+    "all": "in the study",
+    "outside": "cannot be reached by it",
+    "reached": "can be reached by it",
+    "never": "never had it",
+    "had": "had it at some time",
+    "left": "had it, but could not be compared",
+    "used": "had it, and stand behind the answer",
+}
+_SUMS = (("all", ("outside", "reached")), ("reached", ("never", "had")), ("had", ("left", "used")))
 
 
 def had_together(paths: Paths, members: Iterable[str]) -> np.ndarray:
     """(n,) whether a row's unit had all of `members` in one and the same period."""
-    on = np.ones(paths.state.shape[:2], dtype=bool)
-    for m in members:
-        on &= paths.state[:, :, paths.index(m)] > 0
+    on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).all(axis=2))
     return np.asarray(on.any(axis=1))[paths.path]
-
-
-def distinct(paths: Paths, rows: np.ndarray) -> int:
-    """How many units the rows are about (one that moved has a row a stay)."""
-    return len(np.unique(paths.units[rows]))
 
 
 def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
@@ -49,14 +46,12 @@ def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
     return pd.Series(few, index=level.names)
 
 
-def hangs_on_few(study: Any, members: Iterable[str], rules: Rules) -> bool:
+def hangs_on_few(study: Study, members: Iterable[str], rules: Rules) -> bool:
     """Whether the first outcome, added up where `members` were on, comes from too few people, or mostly from two."""
     outcome, paths = study.outcome(), study.paths
     if outcome.kind not in _ADDED:
         return False
-    on = np.zeros(paths.state.shape[:2], dtype=bool)
-    for m in members:
-        on |= paths.state[:, :, paths.index(m)] > 0
+    on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).any(axis=2))
     amounts = np.where(on[paths.path], np.nan_to_num(np.abs(study.values(outcome))), 0.0).sum(axis=1)
     _, person = np.unique(paths.units, return_inverse=True)
     each = np.sort(np.bincount(person, weights=amounts))[::-1]
@@ -65,18 +60,88 @@ def hangs_on_few(study: Any, members: Iterable[str], rules: Rules) -> bool:
     return bool(few or dominated(each.sum(), first, second, rules))
 
 
-def scrub(text: str, noun: str, rules: Rules, every: bool = False) -> str:
-    """A sentence without small numbers of people ('3 people'); every: without any number of people.
+def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """A row a component and stage: its count, NaN where hidden (and "too few" or "would give it away" in hidden).
 
-    noun: what a unit is called. Rows and pairs are people too.
+    Stages: everybody in the study = outside its reach + within; within = never had it + had it; had it = left out of
+    the first outcome's headline + behind it (only where there is a headline). Counts are distinct units.
     """
-    nouns = {noun, plural(noun), "people", "person", "unit", "units", "row", "rows", "pair", "pairs"}
-    listed = "|".join(sorted(map(re.escape, nouns), key=len, reverse=True))
+    paths = study.paths
+    first = effects["outcome"] == study.outcome().column
+    heads = effects[first & effects["headline"].astype(bool) & effects["estimate"].notna()]
+    exposed = pd.to_numeric(heads["units_exposed"], errors="coerce")
+    behind = {c: int(n) for c, n in zip(heads["component"], exposed, strict=True) if n > 0}
+    counts = {c: stages(paths, c, behind.get(c)) for c in paths.components}
+    if not rules.active:
+        rows = [(c, stage, float(n), "") for c, listed in counts.items() for stage, n in listed.items()]
+        return pd.DataFrame(rows, columns=list(FLOW))
+    always = {c for c in paths.components if study.component(c).always_on}
+    return pd.DataFrame(_protected(paths, counts, rules, always), columns=list(FLOW))
 
-    def said(match: re.Match[str]) -> str:
-        if every:
-            return f"some {match[3]}"
-        few = rules.small(float(match[1].replace(",", "")))
-        return f"fewer than {rules.count}{match[2]} {match[3]}" if few else match[0]
 
-    return re.sub(rf"\b(\d[\d,]*)((?: (?:exposed|matched|comparison))?) ({listed})\b", said, text)
+def stages(paths: Paths, component: str, used: int | None) -> dict[str, int]:
+    """Stage -> distinct units."""
+    everybody = len(np.unique(paths.units))
+    can = distinct(paths, paths.reach[paths.path, paths.index(component)])
+    on = distinct(paths, had(paths, [component]))
+    out = {"all": everybody, "outside": everybody - can, "reached": can, "never": can - on, "had": on}
+    if used is not None:
+        inside = min(used, on)
+        out |= {"left": on - inside, "used": inside}
+    return out
+
+
+def with_counts(e: Evidence, effects: pd.DataFrame, flow: pd.DataFrame) -> Evidence:
+    """The evidence with the counts of people that its tables publish: how many had it, and stand behind the answer.
+
+    NaN where a table hides either count, or how many had it and could not be compared.
+    """
+    mine = flow[flow["component"] == e.component].set_index("stage")["count"]
+    head = (effects["component"] == e.component) & (effects["outcome"] == e.outcome) & effects["headline"].astype(bool)
+    behind = float(effects.loc[head, "units_exposed"].sum(min_count=1))
+    counts = behind, float(mine.get("had", math.nan))
+    told = np.isfinite([*counts, mine.get("left", 0.0)]).all()
+    return replace(e, units_behind=counts[0] if told else math.nan, units_had=counts[1] if told else math.nan)
+
+
+def _protected(
+    paths: Paths, counts: dict[str, dict[str, int]], rules: Rules, always: set[str]
+) -> list[tuple[str, str, float, str]]:
+    """The rows of every component, with what the rules hide among counts that add up, within and across components."""
+    cells = {("", "all"): len(np.unique(paths.units))}
+    cells |= {(c, stage): n for c, listed in counts.items() for stage, n in listed.items() if stage != "all"}
+    at = {cell: i for i, cell in enumerate(cells)}
+    sums = [
+        (at["" if t == "all" else c, t], [at[c, p] for p in parts])
+        for c, listed in counts.items()
+        for t, parts in _SUMS
+        if all(p in listed for p in parts)
+    ]
+    values = list(cells.values())
+    for larger, smaller, few in _nested(paths, rules):
+        sums.append((at[larger], [at[smaller], len(values)]))
+        values.append(few)
+    known = [at[c, "outside"] for c, listed in counts.items() if listed["outside"] == 0]
+    known += [at[c, "never"] for c in always if counts[c]["never"] == 0]
+    found = hide(values, sums, rules, known)
+    reasons = np.select([found.primary, found.secondary], ["too few", "would give another away"], "").tolist()
+    why = {(c, s): reasons[at["" if s == "all" else c, s]] for c, listed in counts.items() for s in listed}
+    return [(c, s, np.nan if why[c, s] else float(rules.shown(counts[c][s])), why[c, s]) for c, s in why]
+
+
+def _nested(paths: Paths, rules: Rules) -> list[tuple[tuple[str, str], tuple[str, str], int]]:
+    """(group, group within it, how many more) where a few people only are in the one and not in the other.
+
+    Two components may reach, or have reached, almost the same people: the difference of their counts is a count too.
+    """
+    groups = {}
+    for component in paths.components:
+        reached = paths.reach[paths.path, paths.index(component)]
+        groups[component, "reached"] = set(paths.units[reached].tolist())
+        groups[component, "had"] = set(paths.units[had(paths, [component])].tolist())
+    return [
+        (a, b, len(large - small))
+        for a, large in groups.items()
+        for b, small in groups.items()
+        if a[0] != b[0] and small < large and len(large - small) < rules.count
+    ]

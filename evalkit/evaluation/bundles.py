@@ -11,14 +11,14 @@ from evalkit.components import Separability
 from evalkit.components.status import Audit, make_audit, status_of
 from evalkit.components.wording import Names, names_of
 from evalkit.designs.protocol import StudyLike
-from evalkit.designs.regression.combination import JointCombination
-from evalkit.designs.regression.imputation import programme_level
+from evalkit.designs.regression.additive import programme_level
+from evalkit.designs.regression.joint import JointCombination
 from evalkit.evaluation.ladder import Choices, Run, Rung, Window, run, rungs_for
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths
 from evalkit.verdicts.rules import BundleEvidence
-from evalkit.vocabulary import COMBINATION
+from evalkit.vocabulary import COMBINATION, CombinationKind
 
 EITHER = " (either)"
 
@@ -104,8 +104,6 @@ class BundleRun:
 
 def run_bundles(study: Study, sep: Separability, outcome: Outcome, choices: Choices, level: float) -> list[BundleRun]:
     """Each row of `sep.bundles`, by the first way that gives a number."""
-    if not len(sep.bundles):
-        return []
     scene = _Scene(study, make_audit(study.paths, names_of(study)), outcome, choices)
     return [_run_bundle(scene, plain, level) for plain in _plain(study, sep)]
 
@@ -113,7 +111,8 @@ def run_bundles(study: Study, sep: Separability, outcome: Outcome, choices: Choi
 def _plain(study: Study, sep: Separability) -> Iterator[BundleEvidence]:
     """Identified combinations without a number yet; of a swap, what starts is gained and what stops is lost."""
     for _, row in sep.bundles.iterrows():
-        members, weights, kind = tuple(row["members"]), tuple(float(w) for w in row["weights"]), str(row["kind"])
+        members, weights = tuple(row["members"]), tuple(float(w) for w in row["weights"])
+        kind: CombinationKind = row["kind"]
         if kind == "swap" and len(members) == 2 and newer(study.paths, *members)[0] != positive(members, weights):
             weights = tuple(-w for w in weights)
         labels = tuple(study.component(m).label for m in members)
@@ -188,7 +187,9 @@ def _as_one(scene: _Scene, plain: BundleEvidence, view: View, name: str) -> _Way
 
 def _jointly(scene: _Scene, plain: BundleEvidence) -> _Way:
     """By the joint event study, for as long as the combination lies in its row space."""
-    lag, name = _lag(scene.study, plain), _sum_name(plain)
+    signs = ["-" if w < 0 else "+" if i else "" for i, w in enumerate(plain.weights)]
+    name = " ".join(f"{s} {m}" if s else m for s, m in zip(signs, plain.members, strict=True))
+    lag = _lag(scene.study, plain)
     until = scene.audit.combination_until(plain.members, plain.weights, lag)
     window = Window(lag, until).within(scene.choices.horizon)
     if until < lag:
@@ -199,11 +200,6 @@ def _jointly(scene: _Scene, plain: BundleEvidence) -> _Way:
 
 def _lag(study: Study, plain: BundleEvidence) -> int:
     return max(study.component(m).lag for m in plain.members)
-
-
-def _sum_name(plain: BundleEvidence) -> str:
-    signs = ["-" if w < 0 else "+" if i else "" for i, w in enumerate(plain.weights)]
-    return " ".join(f"{s} {m}" if s else m for s, m in zip(signs, plain.members, strict=True))
 
 
 def _names(scene: _Scene, paths: Paths, plain: BundleEvidence) -> Names:

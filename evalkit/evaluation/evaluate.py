@@ -1,32 +1,69 @@
-"""Evaluate a study: separability first, then every component by the strongest design it supports."""
+"""Evaluate a study: separability first, then every component by the strongest design it supports, and every headline
+put to the checks that its design invites and to those of every answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
+import numpy as np
 import pandas as pd
 
+from evalkit import checks
+from evalkit.checks import CheckResult
+from evalkit.checks.headline import excludes_zero, first_row
 from evalkit.components import Separability, separability
-from evalkit.components.wording import names_of
-from evalkit.errors import EvalkitError
-from evalkit.evaluation import tables
+from evalkit.components.wording import lone_person, names_of
+from evalkit.designs.protocol import Check, Design
+from evalkit.designs.regression.joint import growth_of_others
+from evalkit.designs.rollout.starts import NEVER
+from evalkit.designs.rollout.triple import EffectGap
+from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
-from evalkit.evaluation.evidence import Finding, decide_all
-from evalkit.evaluation.falsification import Target, falsify, randomisation_p, readings_of
+from evalkit.evaluation.evidence import (
+    Finding,
+    bundle_table,
+    check_table,
+    decide_all,
+    effect_table,
+    event_study_tables,
+    leave_one_out_table,
+    verdict_table,
+)
 from evalkit.evaluation.ladder import (
     UNRECORDED,
     Choices,
+    Run,
     Window,
+    average_over,
     came_words,
     rule_words,
     run,
+    run_design,
     rungs_for,
     width_of,
+    with_options,
 )
 from evalkit.evaluation.results import Evaluation
+from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
+from evalkit.inference.randomisation import average_effect, randomise
+from evalkit.inference.replicates import FEWEST
+from evalkit.language.statement import statement
 from evalkit.study import Outcome, Study
+from evalkit.study.component import spells_of, unsure
+from evalkit.study.paths import UNKNOWN, Paths
 from evalkit.vocabulary import ESTIMATED, MATCHED
+
+LEADS = 4
+ORDERS = 199
+READINGS = {
+    "half": "part-way periods read as whole from one half on",
+    "full": "part-way periods read as off until the first full one",
+    "early": "uncertain dates read early",
+    "late": "uncertain dates read late",
+}
 
 
 def evaluate(
@@ -44,25 +81,28 @@ def evaluate(
         study.values(outcome)
     sep = separability(study)
     choices, readings = Choices.of(study.settings), readings_of(study)
-    findings = tuple(
-        _find(study, sep, component.name, outcome, choices, readings, seed)
-        for outcome in study.outcomes
-        for component in study.components
-    )
-    bundles = tuple(b for outcome in study.outcomes for b in run_bundles(study, sep, outcome, choices, level))
+    findings: list[Finding] = []
+    bundles: list[BundleRun] = []
+    for outcome in study.outcomes:
+        for component in study.components:
+            findings.append(_find(study, sep, component.name, outcome, choices, readings, seed))
+        if len(sep.bundles):
+            bundles += run_bundles(study, sep, outcome, choices, level)
     decisions = decide_all(study, sep, findings, bundles, level)
+    statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
-        study, sep, level, seed, plan,
-        effects=tables.effects(findings, level),
-        verdicts=tables.verdicts(decisions),
-        bundles=tables.bundles(bundles),
-        checks=tables.checks(findings),
-        event_studies=tables.event_studies(findings, level),
-        leave_one_out=tables.leave_one_out(findings),
+        study=study, separability=sep, level=level, seed=seed, plan=plan,
+        effects=effect_table(findings, level),
+        verdicts=verdict_table(decisions, statements),
+        bundles=bundle_table(bundles),
+        checks=check_table(decisions),
+        event_studies=event_study_tables(findings, level),
+        leave_one_out=leave_one_out_table(findings),
         rules=_rules(study, sep, findings, bundles),
-        findings=findings,
+        findings=tuple(findings),
         decisions=decisions,
-        bundle_runs=bundles,
+        statements=statements,
+        bundle_runs=tuple(bundles),
     )  # fmt: skip
 
 
@@ -95,19 +135,200 @@ def _find(
     status, reason = sep.status(component), str(row["reason"])
     if status not in ESTIMATED:
         return Finding(component, outcome, status, window, (), None, (), reason)
-    rungs = rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column)
-    runs = tuple(run(r, study, component, window) for r in rungs)
+    runs: list[Run] = []
+    for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column):
+        runs.append(run(rung, study, component, window))
     headline = next((r for r in runs if r.rung.headline), None)
     if headline is None or headline.rows is None or headline.answer is None:
-        return Finding(component, outcome, status, window, runs, headline, (), reason)
+        return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
     target = Target(
         study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings
     )
     p = randomisation_p(target, seed)
-    return Finding(component, outcome, status, window, runs, headline, falsify(target), reason, p)
+    return Finding(component, outcome, status, window, tuple(runs), headline, falsify(target), reason, p)
 
 
 def window_of(row: pd.Series, lag: int, in_time: bool = True) -> Window:
     """lag to clean_until; nothing bounds it where separability gives no end, or nothing is seen over time."""
     until = row["clean_until"]
     return Window(lag, None if pd.isna(until) or not in_time else int(until))
+
+
+def readings_of(study: Study) -> dict[str, Study]:
+    """The study under the other readings of part-way periods and of uncertain dates; empty when there are none."""
+    found: dict[str, dict[str, str]] = {}
+    state = study.paths.state
+    if ((state < 0) & (state != UNKNOWN)).any():
+        found |= {r: {"part_period": r} for r in ("half", "full")}
+    if any(c.by_spells and unsure(spells_of(c)).any() for c in study.components):
+        found |= {r: {"dates": r} for r in ("early", "late")}
+    return {
+        r: study.with_components([replace(c, **how) for c in study.components])  # type: ignore[arg-type]
+        for r, how in found.items()
+    }
+
+
+# ---------------------------------------------------------------- one headline put to the test
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What is put to the test: the headline of one component, with all its runs, its window and what would matter.
+
+    rows, one: the headline's rows, and its number over the window. readings: the study under other readings of dates.
+    """
+
+    study: Study
+    component: str
+    design: Design
+    rows: Estimate
+    one: Estimate
+    window: Window
+    matters: float | None
+    runs: Sequence[Run]
+    readings: Mapping[str, Study]
+
+    def over_window(self, design: Design, study: Study, component: str) -> Estimate | None:
+        """The average of a design's rows over the claimed window, where there are rows."""
+        rows, _ = run_design(design, study, component)
+        return None if rows is None else average_over(rows, self.window)
+
+    @cached_property
+    def growth(self) -> Estimate | None:
+        """What the growth of other components puts into the answer; None where there is none."""
+        return growth_of_others(self.study, self.one, self.component, getattr(self.design, "outcome", None))
+
+
+def falsify(target: Target) -> tuple[CheckResult, ...]:
+    """Every check of design 2.5 that applies to the headline: what its design invites, leads first, and what every
+    answer is asked. A score of the wrong form in any run, headline or not, doubts the headline too."""
+    invited, paths = target.design.traits.checks, target.study.paths
+    found: list[CheckResult] = []
+    for check in invited:
+        if check in _LEADS:
+            found.append(_LEADS[check](target))
+    person = lone_person(paths, paths.inference_level(target.component)[0])
+    fair = {r.rung.name: r.answer for r in target.runs if r.answer is not None and r.rung.fair and not r.rung.headline}
+    found += [
+        checks.leave_one_cluster(target.one, target.matters, person),
+        checks.few_clusters(target.one, target.design.traits.arms, person or "place"),
+        checks.rungs(target.one, fair),
+        _date_rule(target),
+    ]
+    for check in invited:
+        if check in _AFTER and (result := _AFTER[check](target)) is not None:
+            found.append(result)
+    for r in target.runs:
+        scored = "score_form" in r.rung.design.traits.checks and bool(target.study.covariates)
+        if scored and r.rows is not None and r.answer is not None:
+            found.append(checks.score_form(r.rows))
+    return tuple(found)
+
+
+def randomisation_p(target: Target, seed: int) -> float | None:
+    """p over rollout orders that could have happened, where an arm has fewer than three clusters and the
+    interval excludes zero; None where it is not needed, there is no other order, or nothing is seen over time."""
+    if target.study.paths.n_periods == 1:
+        return None
+    row = first_row(target.one)
+    few = min(row["clusters_exposed"], row["clusters_comparison"]) < FEWEST
+    if not few or not excludes_zero(row):
+        return None
+    headline = average_effect(target.design, target.component, (target.window.lag, target.window.until))
+    try:
+        return randomise(target.study, target.component, headline, draws=ORDERS, seed=seed).p_value
+    except NotIdentifiedError:
+        return None
+
+
+def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
+    """Rows before the start: leads of the regression itself, or by a universal base, over as many periods as are
+    claimed and no fewer than four."""
+    options: dict[str, object] = (
+        {"window": (LEADS, target.study.paths.n_periods)} if by_leads else {"base": "universal", "base_window": 1}
+    )
+    rows = with_options(target.design, **options)(target.study, target.component)
+    assert isinstance(rows, Estimate)
+    events = rows.labels["event_time"].to_numpy()
+    claimed = np.unique(events[target.window.holds(events)])
+    before = (events < 0) & (events >= -1 - max(len(claimed), LEADS))
+    early = rows.select(np.flatnonzero(before)).aggregate("event_time").prepared()
+    return checks.pre_trend(early, float(claimed.mean()) + 1 if len(claimed) else 1.0, target.matters)
+
+
+def _date_rule(target: Target) -> CheckResult:
+    found: dict[str, Estimate | None] = {}
+    for reading, study in target.readings.items():
+        found[READINGS[reading]] = target.over_window(target.design, study, target.component)
+    return checks.date_rule(target.one, found, target.matters)
+
+
+def _still_growing(target: Target) -> CheckResult:
+    """The headline beside the same among places alike for as long before as it claims after."""
+    if len(target.study.components) == 1:
+        return CheckResult("others_still_growing", "passed", "There is no other component in this study.")
+    events = target.rows.labels["event_time"].to_numpy()
+    inside = events[target.window.holds(events) & ~np.isnan(target.rows.value)]
+    longer = with_options(target.design, lookback=int(inside.max()) + 1 if len(inside) else 1)
+    alike = target.over_window(longer, target.study, target.component)
+    differ = "additivity" in target.design.traits.rests_on
+    found = checks.others_still_growing(target.one, alike, target.matters, differ, target.growth)
+    if target.growth is None and found.status == "informational":
+        found = replace(found, status="passed", words=checks.growth_taken_out(target.one, None).words)
+    return found
+
+
+def _growth_taken_out(target: Target) -> CheckResult | None:
+    return checks.growth_taken_out(target.one, target.growth) if len(target.study.components) > 1 else None
+
+
+def _stayers(target: Target) -> CheckResult:
+    use = target.window.holds(target.rows.labels["event_time"].to_numpy()) & (target.rows.mass > 0)
+    labels, weight = target.rows.labels[use], target.rows.mass[use]
+    shares = (float(np.average(labels[c], weights=weight)) for c in ("stay_exposed", "stay_comparison"))
+    return checks.stayers(*shares)
+
+
+def _by_people(target: Target) -> CheckResult | None:
+    """Whether the answer could be another component's that does more for those whom this one reaches.
+
+    Asked where people of both kinds are compared, or it reaches only some and another starts with it. Alike places
+    share the level of the other's effect, not what it still adds among those reached.
+    """
+    study, paths = target.study, target.study.paths
+    starting = starting_with(paths, target.component, target.window)
+    everybody = bool(paths.reach[:, paths.index(target.component)].all())
+    if "kinds alike" not in target.design.traits.rests_on and (everybody or not starting):
+        return None
+    options = {name: getattr(target.design, name) for name in ("base_window", "horizon", "outcome")}
+    gap = EffectGap(target.component, **options)
+    gaps = {study.component(other).label: target.over_window(gap, study, other) for other in starting}
+    return checks.by_people(gaps, target.matters)
+
+
+_LEADS: Mapping[Check, Callable[[Target], CheckResult]] = {
+    "pre_trend": partial(_pre_trend, by_leads=False), "pre_trend_by_leads": partial(_pre_trend, by_leads=True),
+}  # fmt: skip
+_AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
+    "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,
+    "by_people": _by_people,
+}  # fmt: skip
+
+
+def starting_with(paths: Paths, component: str, window: Window) -> list[str]:
+    """Other components that reach people of both kinds and start in a place between the base and the
+    end of the claimed window after a start of `component` there."""
+    k = paths.index(component)
+    cells = paths.cells(paths.inference_level(component)[0])
+    on = paths.state > 0
+    first = np.where(on.any(axis=1), on.argmax(axis=1), NEVER)[cells.path]
+    earliest = np.full((int(cells.cluster.max()) + 1, len(paths.components)), NEVER)
+    np.minimum.at(earliest, cells.cluster, first)
+    last = paths.n_periods if window.until is None else window.until
+    mine, out = earliest[:, k], []
+    for j, name in enumerate(paths.components):
+        kinds, other = paths.reach[paths.reach[:, j], k], earliest[:, j]
+        together = (mine < NEVER) & (other >= mine) & (other <= mine + last)
+        if j != k and kinds.any() and not kinds.all() and together.any():
+            out.append(name)
+    return out

@@ -1,25 +1,35 @@
-"""From findings to evidence to verdicts: Holm over components, then the rules."""
+"""From findings to evidence to verdicts (Holm over components, then the rules), and the tables of an evaluation."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from evalkit.checks import CheckResult
+from evalkit.checks.headline import CheckResult, without_each
 from evalkit.components import Separability
-from evalkit.disclosure.people import distinct, had
+from evalkit.components.facts import distinct, had
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.ladder import Run, Window
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import holm
+from evalkit.language.statement import Statement
+from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
+from evalkit.study.paths import Memo
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 from evalkit.vocabulary import PeopleCheck, Status
+
+NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
+EFFECTS = ("component", "outcome", "design", "headline", *NUMBERS, "inference", "clusters_exposed",
+           "clusters_comparison", "units_exposed", "population", "reason")  # fmt: skip
+CHECKS = ("component", "outcome", "check", "status", "words", "estimate", "conf_low", "conf_high")
+BUNDLES = ("members", "kind", "weights", "outcome", "estimate", "conf_low", "conf_high", "design", "reason")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +57,23 @@ class Finding:
         return None if self.headline is None else self.headline.answer
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluated:
+    """What an evaluation found, before any table: from this its total, the pieces of it and value for money follow.
+
+    decisions: evidence and verdict of each component and outcome. memo: what was worked out from all this.
+    """
+
+    study: Study
+    separability: Separability
+    level: float
+    seed: int
+    findings: tuple[Finding, ...]
+    decisions: tuple[tuple[Evidence, Verdict], ...]
+    bundle_runs: tuple[BundleRun, ...] = ()
+    memo: Memo = field(default_factory=Memo, init=False, repr=False)
+
+
 def decide_all(
     study: Study, sep: Separability, findings: Sequence[Finding], bundles: Sequence[BundleRun], level: float
 ) -> tuple[tuple[Evidence, Verdict], ...]:
@@ -55,28 +82,30 @@ def decide_all(
     adjusted = np.full(len(raw), np.nan)
     for outcome in study.outcomes:
         at = [i for i, f in enumerate(findings) if f.outcome == outcome]
-        adjusted[at] = holm(np.array([_p_value(findings[i], level) for i in at]))
+        answers = [findings[i].answer for i in at]
+        p = [float("nan") if one is None else float(one.to_frame(level)["p_value"][0]) for one in answers]
+        adjusted[at] = holm(np.array(p))
     whole = [replace(e, p_adjusted=float(p)) for e, p in zip(raw, adjusted, strict=True)]
     return tuple((e, decide(e)) for e in whole)
-
-
-def _p_value(finding: Finding, level: float) -> float:
-    if finding.answer is None:
-        return float("nan")
-    return float(finding.answer.to_frame(level)["p_value"][0])
 
 
 def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[BundleRun], level: float) -> Evidence:
     component = study.component(f.component)
     place, crossed = study.paths.inference_level(f.component)
+    cures = sep.cure[sep.cure["component"] == f.component] if len(sep.cure) else sep.cure
+    mine = [b for b in bundles if b.outcome == f.outcome and f.component in b.members]
+    partners = {m for b in mine for m in b.members if m != f.component}
     base = Evidence(
         component=f.component, outcome=f.outcome.column, status=f.status, label=component.label,
         outcome_label=f.outcome.label, kind=f.outcome.kind, better=f.outcome.better, matters=f.outcome.matters,
         lag=component.lag, clean_until=f.window.until,
         period=noun_from_column(study.period or "period") if study.paths.n_periods > 1 else "",
         place=noun_from_column(place), unit=noun_from_column(study.unit), crossed_levels=crossed,
-        population=_population(study, f.component), reason=f.reason, cure=_cure(sep, f.component),
-        bundle=_bundle(f, bundles), tied=_tied(study, f, bundles), observed=_observed(study, f.outcome),
+        population="" if component.reach is None else f"{plural(noun_from_column(study.unit))} whom it can reach",
+        reason=f.reason, cure=str(cures["words"].iloc[0]) if len(cures) else "",
+        bundle=min((b.evidence for b in mine), key=_weakness_of, default=None),
+        tied=tuple(c.label for c in study.components if c.name in partners),
+        observed=bool(np.isfinite(study.values(f.outcome)).any()),
     )  # fmt: skip
     if f.headline is None:
         return base
@@ -90,7 +119,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
         people_exposed=_people_exposed(study, row), units_behind=float(row.get("units_exposed", math.nan)),
         units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
-        checks=tuple(CheckOutcome(c.check, c.status, c.words) for c in f.checks),
+        checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks),
         rests_on_matching=matched, unrecorded=matched and not study.covariates,
@@ -114,33 +143,129 @@ def _people_exposed(study: Study, row: pd.Series) -> float:
     return float(row.get("units_exposed", math.nan))
 
 
-def _observed(study: Study, outcome: Outcome) -> bool:
-    return bool(np.isfinite(study.values(outcome)).any())
-
-
-def _population(study: Study, component: str) -> str:
-    if study.component(component).reach is None:
-        return ""
-    return f"{plural(noun_from_column(study.unit))} whom it can reach"
-
-
-def _cure(sep: Separability, component: str) -> str:
-    mine = sep.cure[sep.cure["component"] == component] if len(sep.cure) else sep.cure
-    return str(mine["words"].iloc[0]) if len(mine) else ""
-
-
-def _bundle(f: Finding, bundles: Sequence[BundleRun]) -> BundleEvidence | None:
-    mine = [b for b in bundles if b.outcome == f.outcome and f.component in b.members]
-    return min((b.evidence for b in mine), key=_weakness_of, default=None)
-
-
 def _weakness_of(b: BundleEvidence) -> tuple[bool, bool, bool, bool]:
     """Of several combinations, one with a range is said before one without, a clean one before one that rests on
     additivity, and a sum before a swap."""
     return not np.isfinite(b.conf_low), not np.isfinite(b.estimate), b.additive, min(b.signs) < 0
 
 
-def _tied(study: Study, f: Finding, bundles: Sequence[BundleRun]) -> tuple[str, ...]:
-    """Labels of every component that shares an identified combination with this one, in the register's order."""
-    mine = {m for b in bundles if b.outcome == f.outcome and f.component in b.members for m in b.members}
-    return tuple(c.label for c in study.components if c.name in mine and c.name != f.component)
+# ---------------------------------------------------------------- tables: numbers from estimates, words from rules
+
+
+def effect_table(findings: Sequence[Finding], level: float) -> pd.DataFrame:
+    """Every design tried, a row each; `reason` where it gave no number."""
+    rows = []
+    for f in findings:
+        rows += [_effect(f, r, level) for r in f.runs]
+    return pd.DataFrame(rows, columns=list(EFFECTS))
+
+
+def _effect(f: Finding, r: Run, level: float) -> dict[str, object]:
+    out: dict[str, object] = dict.fromkeys(NUMBERS, np.nan)
+    out |= {"component": f.component, "outcome": f.outcome.column, "design": r.rung.name, "headline": r.rung.headline,
+            "reason": r.reason, "population": "", "inference": "", "clusters_exposed": 0, "clusters_comparison": 0,
+            "units_exposed": 0}  # fmt: skip
+    if r.one is None:
+        return out
+    row = r.one.to_frame(level).iloc[0]
+    out |= {k: row[k] for k in (*NUMBERS, "inference", "clusters_exposed", "clusters_comparison", "population")}
+    out["units_exposed"] = row.get("units_exposed", 0)
+    out["reason"] = row["reason"] or r.reason
+    return out
+
+
+def verdict_table(decisions: Sequence[tuple[Evidence, Verdict]], statements: Sequence[Statement]) -> pd.DataFrame:
+    """One row a component and outcome, in the order of the register."""
+    rows = [
+        {
+            "component": e.component, "outcome": e.outcome, "verdict": v.verdict, "direction": v.direction,
+            "sentence": s.sentence, "estimate": v.estimate, "conf_low": v.conf_low, "conf_high": v.conf_high,
+            "p_adjusted": v.p_adjusted, "design": e.design, "clusters_exposed": e.clusters_exposed,
+            "clusters_comparison": e.clusters_comparison, "smallest_detectable": v.smallest_detectable,
+            "reasons": v.reasons,
+        }
+        for (e, v), s in zip(decisions, statements, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def bundle_table(runs: Sequence[BundleRun]) -> pd.DataFrame:
+    """Identified combinations with their effect, or why it has none."""
+    rows = [
+        {
+            "members": b.members, "kind": b.evidence.kind, "weights": b.evidence.weights, "outcome": b.outcome.column,
+            "estimate": b.evidence.estimate, "conf_low": b.evidence.conf_low, "conf_high": b.evidence.conf_high,
+            "design": b.evidence.design, "reason": b.evidence.reason,
+        }
+        for b in runs
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(BUNDLES))
+
+
+def check_table(decisions: Sequence[tuple[Evidence, Verdict]]) -> pd.DataFrame:
+    """Every check of every headline, a row each."""
+    rows = [
+        (e.component, e.outcome, c.check, c.status, c.words, c.estimate, c.conf_low, c.conf_high)
+        for e, _ in decisions
+        for c in e.checks
+    ]
+    return pd.DataFrame(rows, columns=list(CHECKS))
+
+
+def _event_study(f: Finding, rows: Estimate, level: float) -> pd.DataFrame:
+    """The headline design by event time, with pointwise intervals and a simultaneous band."""
+    by_event = rows.aggregate("event_time")
+    frame = by_event.to_frame(level)
+    band = by_event.interval("simultaneous", level)
+    frame = frame.assign(
+        design=f.headline.rung.name if f.headline else "", band_low=band["conf_low"], band_high=band["conf_high"],
+        claimed=f.window.holds(frame["event_time"].to_numpy()),
+    )  # fmt: skip
+    keep = ["component", "outcome", "design", "event_time", "estimate", "conf_low", "conf_high", "band_low",
+            "band_high", "claimed", "clusters_exposed", "clusters_comparison", "composition", "reason"]  # fmt: skip
+    return frame[[c for c in keep if c in frame]]
+
+
+def event_study_tables(findings: Sequence[Finding], level: float) -> dict[tuple[str, str], pd.DataFrame]:
+    """An event study for each headline that ran; none where nothing is seen over time."""
+    return {
+        (f.component, f.outcome.column): _event_study(f, f.rows, level)
+        for f in findings
+        if f.rows is not None and "" not in f.rows.labels.get("period", pd.Series()).tolist()
+    }
+
+
+def leave_one_out_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Headlines without each cluster: component, outcome, cluster, estimate."""
+    made = [
+        without_each(f.answer).assign(component=f.component, outcome=f.outcome.column)
+        for f in findings
+        if f.answer is not None and f.answer.replicate is not None
+    ]
+    columns = ["component", "outcome", "cluster", "estimate"]
+    return pd.concat(made, ignore_index=True)[columns] if made else pd.DataFrame(columns=columns)
+
+
+def write_frames(named: Mapping[str, pd.DataFrame], folder: str | Path) -> tuple[Path, ...]:
+    """Write each frame as NAME.csv (UTF-8, ten significant digits) into `folder`; return the paths."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    return tuple(_write(frame, place / f"{name}.csv") for name, frame in named.items())
+
+
+def _write(frame: pd.DataFrame, path: Path) -> Path:
+    flat = frame.copy()
+    for column in flat.columns:
+        if flat[column].map(lambda v: isinstance(v, (tuple, list))).any():
+            flat[column] = flat[column].map(lambda v: "; ".join(map(str, v)) if isinstance(v, (tuple, list)) else v)
+    path.write_text(flat.to_csv(index=False, lineterminator="\n", float_format="%.10g"), encoding="utf-8")
+    return path
+
+
+def summary_table(study: Study, verdicts: pd.DataFrame) -> Table:
+    """The verdicts as a table for people, components and outcomes by their labels."""
+    table = verdicts[["component", "outcome", "verdict", "sentence"]].copy()
+    table["component"] = table["component"].map({c.name: c.label for c in study.components})
+    table["outcome"] = table["outcome"].map({o.column: o.label for o in study.outcomes})
+    table["verdict"] = table["verdict"].str.replace("_", " ")
+    return from_frame(table, "Verdicts")

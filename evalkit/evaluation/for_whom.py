@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evalkit.checks.result import CheckResult
-from evalkit.designs.people.doubly_robust import Models, Splits, aipw
-from evalkit.designs.people.estimating import cluster_level, outcome_of
+from evalkit.checks.headline import CheckResult
+from evalkit.designs.people.distances import fit_score
+from evalkit.designs.people.estimating import cluster_level
 from evalkit.designs.people.people import People, Who, gather, read_column
-from evalkit.designs.people.score import fit_score
+from evalkit.designs.people.weighting import CrossFit, aipw
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import OptionError
 from evalkit.inference.intervals import check_level, holm
@@ -90,17 +91,20 @@ def for_whom(
     """
     check_level(level)
     rules = rules_of(study)
-    names, smallest = [by] if isinstance(by, str) else list(by), _smallest(smallest, rules)
+    if isinstance(smallest, bool) or not isinstance(smallest, Integral) or smallest < 1:
+        raise OptionError(f"smallest={smallest!r} is not a number of people. Give a whole number from 1.")
+    names, smallest = [by] if isinstance(by, str) else list(by), max(int(smallest), rules.count)
     if not names:
         raise OptionError("for_whom needs at least one column in by=[...].")
     people = _supported(gather(study, component, Who()))
     _check_columns(study, people, names)
     kinds = {name: _kinds(read_column(study, name, people.rows, people.base)) for name in names}
-    y = outcome_of(study, people, None, "level")
+    y = study.values()[people.rows, people.period]
     seen = np.isfinite(y)
     kinds = {name: k[seen] for name, k in kinds.items()}
     people, y = people.take(seen), y[seen]
-    x = _with_strata(people)
+    code = np.unique(people.strata, return_inverse=True)[1]
+    x = np.hstack([people.x, (code[:, None] == np.arange(1, code.max(initial=0) + 1)).astype(float)])
     why = _why_not(people, x, y, rules)
     if why:
         return _refusal(component, kinds, people, why)
@@ -111,13 +115,6 @@ def for_whom(
     differences = _differences(scored, kinds, smallest)
     calibration = _calibration(scored, {n: _shown(scored, k, smallest) for n, k in kinds.items()}, seed)
     return ForWhom(component, table, differences, calibration, _words(table, differences, calibration))
-
-
-def _smallest(asked: int, rules: Rules) -> int:
-    """The fewest people in an arm: what is asked for, or what the study's disclosure rule asks for if that is more."""
-    if isinstance(asked, bool) or not isinstance(asked, Integral) or asked < 1:
-        raise OptionError(f"smallest={asked!r} is not a number of people. Give a whole number from 1.")
-    return max(int(asked), rules.count)
 
 
 def _check_columns(study: Study, people: People, names: list[str]) -> None:
@@ -141,12 +138,6 @@ def _supported(people: People) -> People:
     size, mine = np.bincount(code), np.bincount(code, weights=people.exposed)
     good = (np.minimum(mine, size - mine) > people.x.shape[1] + 1)[code]
     return people.take(good)
-
-
-def _with_strata(people: People) -> np.ndarray:
-    code = np.unique(people.strata, return_inverse=True)[1]
-    dummies = (code[:, None] == np.arange(1, code.max(initial=0) + 1)).astype(float)
-    return np.hstack([people.x, dummies])
 
 
 def _kinds(series: pd.Series) -> np.ndarray:
@@ -182,7 +173,7 @@ def _scores(people: People, x: np.ndarray, y: np.ndarray, groups: np.ndarray | N
     whole = None if groups is None or len(np.unique(groups)) < 10 else groups
     known, total, share = replace(people, x=x), np.zeros(len(y)), people.sizes / people.sizes.sum()
     for r in range(REPEATS):
-        found = aipw(y, known, "ATE", Models(clip=0.01), Splits(5, 1, seed + 1000 * r, whole))
+        found = aipw(y, known, "ATE", CrossFit(5, 1, seed + 1000 * r, whole, clip=0.01))
         total += found.parts / share + found.value
     return total / REPEATS
 
@@ -195,35 +186,31 @@ def _part(s: _Scored, mine: np.ndarray) -> tuple[float, np.ndarray]:
     return value, share * (s.psi - value)
 
 
-def _mean(s: _Scored, mine: np.ndarray) -> tuple[float, float, float]:
-    """Mean over some people, its standard error and degrees of freedom."""
-    value, part = _part(s, mine)
-    gap = part[mine]
-    if s.groups is not None:
-        gap = np.bincount(s.groups[mine], weights=gap)[np.unique(s.groups[mine])]
-    n = len(gap)
-    if n < 2:
-        return value, float("nan"), float("nan")
-    return value, float(np.sqrt(n / (n - 1) * (gap**2).sum())), float(n - 1)
-
-
 def _rows(s: _Scored, name: str, kinds: np.ndarray, level: float, smallest: int, rules: Rules) -> pd.DataFrame:
-    rows: list[tuple[Any, ...]] = []
+    rows: list[dict[str, object]] = []
     for kind in sorted(set(kinds)):
         mine = kinds == kind
         exposed = int(s.people.exposed[mine].sum())
+        row: dict[str, object] = {"by": name, "group": kind, "reason": ""}
+        rows.append(row)
         if min(exposed, int(mine.sum()) - exposed) < smallest:
-            why = f"fewer than {smallest} people with it or without it"
-            rows.append((name, kind, np.nan, np.nan, *[np.nan] * 4, why))
+            row["reason"] = f"fewer than {smallest} people with it or without it"
             continue
-        value, se, df = _mean(s, mine)
-        counts = rules.shown(int(mine.sum())), rules.shown(exposed)
+        row |= {"people": rules.shown(int(mine.sum())), "exposed": rules.shown(exposed)}
+        value, part = _part(s, mine)
+        gap = part[mine]
+        if s.groups is not None:
+            gap = np.bincount(s.groups[mine], weights=gap)[np.unique(s.groups[mine])]
+        n = len(gap)
+        if n < 2:
+            row["reason"] = "all in one cluster: no standard error"
+            continue
+        se = float(np.sqrt(n / (n - 1) * (gap**2).sum()))
         if not se > ROUNDING * np.abs(s.y).max():
-            why = "all in one cluster: no standard error" if np.isnan(se) else "nothing varies: no standard error"
-            rows.append((name, kind, *counts, *[np.nan] * 4, why))
+            row["reason"] = "nothing varies: no standard error"
             continue
-        reach = stats.t.ppf(0.5 + level / 2, df) * se
-        rows.append((name, kind, *counts, value, se, value - reach, value + reach, ""))
+        reach = stats.t.ppf(0.5 + level / 2, n - 1.0) * se
+        row |= {"estimate": value, "std_error": se, "conf_low": value - reach, "conf_high": value + reach}
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
@@ -232,8 +219,7 @@ def _differences(s: _Scored, kinds: dict[str, np.ndarray], smallest: int) -> pd.
     found = []
     for values in kinds.values():
         masks = [values == k for k in sorted(set(values))]
-        arms = [(int((m & s.people.exposed).sum()), int((m & ~s.people.exposed).sum())) for m in masks]
-        masks = [m for m, a in zip(masks, arms, strict=True) if min(a) >= smallest]
+        masks = [m for m in masks if min((m & s.people.exposed).sum(), (m & ~s.people.exposed).sum()) >= smallest]
         found.append(_same(s, masks) if len(masks) > 1 else np.nan)
     p = np.array(found)
     return pd.DataFrame({"by": list(kinds), "p_value": p, "p_adjusted": holm(p)})
@@ -258,31 +244,31 @@ def _calibration(s: _Scored, kinds: dict[str, np.ndarray], seed: int) -> CheckRe
     """Effects predicted from one half of the people, against the scores of the other half: a slope of 1 is
     right, above 0 in the right direction (noise in the predictions pulls it below 1)."""
     if all(len(set(k)) < 2 for k in kinds.values()):
-        return CheckResult("calibration", "informational", "No groups were compared.")
+        return _calibrated("informational", "No groups were compared.")
     rng = np.random.default_rng(seed)
     unit = np.arange(len(s.psi)) if s.groups is None else np.unique(s.groups, return_inverse=True)[1]
     first = (rng.permutation(unit.max() + 1) % 2 == 0)[unit]
-    design = _dummies(kinds)
+    design = np.column_stack([(k == v).astype(float) for k in kinds.values() for v in sorted(set(k))[1:]])
     predicted = _predict(s, design, first, seed)
     held = ~first
     centred = predicted - predicted.mean()
     if np.std(centred) < 1e-9 * (1 + np.abs(predicted).max()):
-        return CheckResult("calibration", "informational", "No differences between people are predicted.")
+        return _calibrated("informational", "No differences between people are predicted.")
     slope = float(centred @ s.psi[held] / (centred @ centred))
     gap = centred * (s.psi[held] - s.psi[held].mean() - slope * centred)
     if s.groups is not None:
         gap = np.bincount(np.unique(s.groups[held], return_inverse=True)[1], weights=gap)
     reach = stats.t.ppf(0.975, max(len(gap) - 2, 1)) * float(np.sqrt((gap**2).sum())) / float(centred @ centred)
-    said = (slope, slope - reach, slope + reach)
+    found = (slope, slope - reach, slope + reach)
     if slope - reach > 0:
-        return CheckResult(
-            "calibration", "passed", "Differences predicted from half the people hold in the rest.", *said
-        )
+        return _calibrated("passed", "Differences predicted from half the people hold in the rest.", *found)
     if slope + reach < 0:
-        words = "Differences predicted from half the people turn round in the other half."
-        return CheckResult("calibration", "failed", words, *said)
+        return _calibrated("failed", "Differences predicted from half the people turn round in the other half.", *found)
     words = "Differences predicted from half the people are not clearly borne out in the other half."
-    return CheckResult("calibration", "informational", words, *said)
+    return _calibrated("informational", words, *found)
+
+
+_calibrated = partial(CheckResult, "calibration")
 
 
 def _shown(s: _Scored, kinds: np.ndarray, smallest: int) -> np.ndarray:
@@ -291,11 +277,6 @@ def _shown(s: _Scored, kinds: np.ndarray, smallest: int) -> np.ndarray:
     exposed = np.bincount(code, weights=s.people.exposed)
     small = np.minimum(exposed, size - exposed) < smallest
     return np.where(small, names[size.argmax()], names)[code]
-
-
-def _dummies(kinds: dict[str, np.ndarray]) -> np.ndarray:
-    columns = [(k == v).astype(float) for k in kinds.values() for v in sorted(set(k))[1:]]
-    return np.column_stack(columns)
 
 
 def _predict(s: _Scored, design: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
@@ -325,36 +306,31 @@ def _interact(features: np.ndarray) -> np.ndarray:
 
 
 def _refusal(component: str, kinds: dict[str, np.ndarray], people: People, why: str) -> ForWhom:
-    rows = [(n, k, np.nan, np.nan, *[np.nan] * 4, why) for n, values in kinds.items() for k in sorted(set(values))]
+    rows = [{"by": n, "group": k, "reason": why} for n, values in kinds.items() for k in sorted(set(values))]
     table = pd.DataFrame(rows, columns=_COLUMNS)
     nothing = pd.DataFrame({"by": list(kinds), "p_value": np.nan, "p_adjusted": np.nan})
-    check = CheckResult("calibration", "informational", "Nothing was estimated.")
+    check = _calibrated("informational", "Nothing was estimated.")
     return ForWhom(component, table, nothing, check, f"These data cannot say for whom: {why}.", why)
 
 
 def _words(table: pd.DataFrame, differences: pd.DataFrame, calibration: CheckResult) -> str:
     compared = differences["p_value"].notna()
     surely = list(differences.loc[differences["p_adjusted"] < 0.05, "by"])
-    said = []
+    sentences = []
     if surely:
-        said.append(f"The effect differs by {join_words(surely)} by more than chance.")
-        said += [] if calibration.status == "passed" else [calibration.words]
+        sentences.append(f"The effect differs by {join_words(surely)} by more than chance.")
+        sentences += [] if calibration.status == "passed" else [calibration.words]
     elif compared.any():
         listed = join_words(list(differences.loc[compared, "by"]))
-        said.append(
+        sentences.append(
             f"No clear sign that the effect differs by {listed}; that is not a sign that it is the same for all."
         )
-    return " ".join([*said, *(_not_compared(table, name) for name in differences.loc[~compared, "by"])])
-
-
-def _not_compared(table: pd.DataFrame, name: str) -> str:
-    """Why nothing is said of one column: a test that was not made is no sign of anything."""
-    mine = table[table["by"] == name]
-    shown = int(mine["estimate"].notna().sum())
-    if len(mine) == 1:
-        why = "it puts everybody in one group"
-    elif shown > 1:
-        why = "there are too few clusters"
-    else:
-        why = "only one of its groups can be shown" if shown else "none of its groups can be shown"
-    return f"Nobody was compared by {name}: {why}."
+    for name in differences.loc[~compared, "by"]:  # a test that was not made is no sign of anything
+        shown = table.loc[table["by"] == name, "estimate"].notna()
+        why = "only one of its groups can be shown" if shown.any() else "none of its groups can be shown"
+        if len(shown) == 1:
+            why = "it puts everybody in one group"
+        elif shown.sum() > 1:
+            why = "there are too few clusters"
+        sentences.append(f"Nobody was compared by {name}: {why}.")
+    return " ".join(sentences)

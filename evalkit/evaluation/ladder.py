@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from evalkit.components.wording import Names
-from evalkit.designs import (
-    JointEventStudy,
-    MatchedComparison,
-    StaggeredRollout,
-    TripleDifference,
-    TwoWayFixedEffects,
-    WeightedComparison,
-)
+from evalkit.designs.people.matched import MatchedComparison
+from evalkit.designs.people.weighted import WeightedComparison
 from evalkit.designs.protocol import Design, StudyLike
-from evalkit.designs.rollout.entry import apart, arrival_gap, by_arrival
+from evalkit.designs.regression.joint import JointEventStudy
+from evalkit.designs.regression.twoway import TwoWayFixedEffects
 from evalkit.designs.rollout.plan import Plan
+from evalkit.designs.rollout.staggered import StaggeredRollout, apart, arrival_gap, by_arrival
+from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
 from evalkit.study.paths import Paths
@@ -168,10 +165,9 @@ class Run:
         return self.one if self.one is not None and np.isfinite(self.one.value[0]) else None
 
 
-def with_options(design: Any, **options: object) -> Design:
+def with_options(design: Design, **options: object) -> Design:
     """A design with some of its options changed; `TypeError` for those that it does not have."""
-    changed: Design = replace(design, **options)
-    return changed
+    return cast(Design, replace(cast(Any, design), **options))
 
 
 def run_design(design: Design, study: StudyLike, component: str) -> tuple[Estimate | None, str]:
@@ -198,8 +194,9 @@ def run(rung: Rung, study: StudyLike, component: str, window: Window) -> Run:
 
 
 def average_over(rows: Estimate, window: Window) -> Estimate | None:
-    """Mass-weighted average of the rows in the window, None when there is none."""
-    return rows.over(window.lag, window.until)
+    """Mass-weighted average of the rows in the window with its refits, None when there is none."""
+    one = rows.over(window.lag, window.until)
+    return None if one is None else one.prepared()
 
 
 # ---------------------------------------------------------------- who had come onto the record when
@@ -225,15 +222,13 @@ def arrival_width(paths: Paths, component: str, best_design: str, choices: Choic
     if not apart(gap, spread):
         return None
     width = choices.base_window
-    while width > 1 and apart(_left(paths, component, design, width, window), spread):
+    while width > 1:
+        # The gap that is left among those who came within `width` periods of each other.
+        left, _ = _gap(by_arrival(paths, width).paths, paths, component, with_options(design, arrival=width), window)
+        if not apart(left, spread):
+            break
         width //= 2
     return width
-
-
-def _left(paths: Paths, component: str, design: Design, width: int, window: Window) -> float:
-    """The gap in periods that is left among those who came within `width` periods of each other."""
-    alike = with_options(design, arrival=width)
-    return _gap(by_arrival(paths, width).paths, paths, component, alike, window)[0]
 
 
 def _gap(split: Paths, paths: Paths, component: str, design: Design, window: Window) -> tuple[float, float]:

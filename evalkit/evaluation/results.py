@@ -1,23 +1,31 @@
-"""What `evaluate` found: tables for people, and the estimates behind them."""
+"""What `evaluate` found: tables for people and the estimates behind them; and what of it may be published.
+
+Everything that a report says, draws or writes is made from what `safe` returns, the same type with its evidence and
+tables redacted before anything is worded, so that a figure and a sentence obey the rules of their table.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import pandas as pd
 
-from evalkit.components import Separability
-from evalkit.designs import TwoWayFixedEffects
+from evalkit.designs.regression.twoway import TwoWayFixedEffects
+from evalkit.disclosure.people import flow_table, with_counts
+from evalkit.disclosure.publish import LOG, Guard
+from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
-from evalkit.evaluation import tables
-from evalkit.evaluation.bundles import BundleRun
-from evalkit.evaluation.evidence import Finding
+from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
 from evalkit.inference import Estimate
+from evalkit.language.statement import Statement, statement
+from evalkit.show.words import retold
 from evalkit.study import Study
-from evalkit.verdicts.rules import Evidence, Verdict
+from evalkit.verdicts.rules import decide
 
 if TYPE_CHECKING:
     from evalkit.evaluation.decomposition.attribute import Attribution
@@ -25,18 +33,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Protection:
+    """What disclosure control left of an evaluation, under which rules.
+
+    flow: who is in and who is missing. log: what was hidden and why, never the number. attribution, value: what is left
+    of the whole, None where it would give a hidden effect away.
+    """
+
+    rules: Rules
+    flow: pd.DataFrame
+    log: pd.DataFrame
+    attribution: Attribution | None
+    value: Value | None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation(Evaluated):
     """Everything `evaluate` found; every number traces to an Estimate.
 
     effects: every design tried, a row each. verdicts: one row a component and outcome. bundles:
     identified combinations. checks: one row a check. event_studies: a frame for each (component,
     outcome). leave_one_out: headlines without each cluster. rules: which design is the headline, why.
+    decisions, statements: evidence, verdict and what may be said, of each component and outcome.
+    protection: None but for what `safe` returns, whose evidence and tables are as they may be
+    published and which holds no findings.
     """
 
-    study: Study
-    separability: Separability
-    level: float
-    seed: int
     plan: Mapping[str, object] | None
     effects: pd.DataFrame
     verdicts: pd.DataFrame
@@ -45,12 +67,12 @@ class Evaluation:
     event_studies: Mapping[tuple[str, str], pd.DataFrame]
     leave_one_out: pd.DataFrame
     rules: Mapping[str, str]
-    findings: tuple[Finding, ...]
-    decisions: tuple[tuple[Evidence, Verdict], ...]
-    bundle_runs: tuple[BundleRun, ...] = ()
+    statements: tuple[Statement, ...]
+    protection: Protection | None = None
 
     def estimate(self, component: str, outcome: str | None = None) -> Estimate | None:
         """The headline Estimate behind a verdict, None where there is none."""
+        self.check_whole("estimate")
         name = self.study.outcome(outcome).column
         for f in self.findings:
             if (f.component, f.outcome.column) == (component, name):
@@ -59,33 +81,155 @@ class Evaluation:
 
     def contamination(self, component: str, outcome: str | None = None) -> pd.DataFrame:
         """What two-way fixed effects would hand `component` of the others' effects (weights, no outcome model)."""
-        return TwoWayFixedEffects(outcome=self.study.outcome(outcome).column).contamination(self.study, component)
+        weights = TwoWayFixedEffects(outcome=self.study.outcome(outcome).column).contamination(self.study, component)
+        hidden = self.protection is not None and self.protection.rules.active
+        return weights.drop(columns="cells", errors="ignore") if hidden else weights
+
+    def check_whole(self, what: str) -> None:
+        """Raise `EvalkitError` where disclosure control took out what `what` is worked out from."""
+        if self.protection is not None:
+            raise EvalkitError(f"{what} needs the Evaluation that `evaluate` gave, not what may be published of it.")
+
+    @property
+    def flow(self) -> pd.DataFrame | None:
+        """Who is in and who is missing, as it may be published; None before disclosure control."""
+        return None if self.protection is None else self.protection.flow
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Name -> frame of everything, as `save` writes them."""
+        sep = self.separability
+        out = {
+            "verdicts": self.verdicts, "effects": self.effects, "separability": sep.components, "pairs": sep.pairs,
+            "cure": sep.cure, "checks": self.checks, "bundles": self.bundles, "leave_one_out": self.leave_one_out,
+        }  # fmt: skip
+        if self.event_studies:
+            out["event_studies"] = pd.concat(list(self.event_studies.values()), ignore_index=True)
+        if self.protection is not None:
+            out |= {"flow": self.protection.flow, "disclosure": self.protection.log}
+        return out
 
     @cached_property
-    def attribution(self) -> Attribution:
-        """What each component can be given of the programme's total, on the first outcome; made when asked for."""
-        from evalkit.evaluation.decomposition.attribute import attribute
+    def attribution(self) -> Attribution | None:
+        """What each component can be given of the programme's total, on the first outcome; made when asked for.
+        None where disclosure control holds it back."""
+        if self.protection is not None:
+            return self.protection.attribution
+        from evalkit.evaluation.decomposition.attribute import attribution_of
 
-        return attribute(self)
+        return attribution_of(self, self.study.outcome())
 
     @cached_property
-    def value(self) -> Value:
-        """Value for money on the first outcome; worked out when asked for."""
-        from evalkit.evaluation.value.money import value_for_money
+    def value(self) -> Value | None:
+        """Value for money on the first outcome; worked out when asked for. None where disclosure control holds it
+        back, or nothing has a cost."""
+        if self.protection is not None:
+            return self.protection.value
+        from evalkit.evaluation.value.money import value_of
 
-        return value_for_money(self)
+        return value_of(self, self.study.outcome())
 
     def save(self, folder: str, *, raw: bool = False) -> None:
         """Write every frame as CSV into `folder`, as the study's rules of disclosure allow; never unit rows.
 
         raw: the frames as they are, for those who may see them; small counts of people may stand in them.
         """
-        from evalkit.evaluation.safe import safe
-
-        tables.write(tables.frames(self if raw else safe(self)), folder)
+        write_frames((self if raw else safe(self)).frames(), folder)
 
     def __repr__(self) -> str:
-        return tables.summary(self.study, self.verdicts).to_text()
+        return summary_table(self.study, self.verdicts).to_text()
 
     def _repr_html_(self) -> str:
-        return tables.summary(self.study, self.verdicts).to_html()
+        return summary_table(self.study, self.verdicts).to_html()
+
+
+# ---------------------------------------------------------------- as it may be published
+
+_SAFE: WeakKeyDictionary[Evaluation, Evaluation] = WeakKeyDictionary()
+
+
+def safe(evaluation: Evaluation) -> Evaluation:
+    """The evaluation as its study's rules allow it to be published; worked out once for each Evaluation."""
+    if evaluation.protection is not None:
+        return evaluation
+    if evaluation not in _SAFE:
+        _SAFE[evaluation] = _protected(evaluation, rules_of(evaluation.study))
+    return _SAFE[evaluation]
+
+
+def without_small_numbers(study: Study, text: str) -> str:
+    """A sentence as the study's rules allow it to be published: its tied numbers of people withheld or rounded."""
+    return retold(text, rules_of(study).publish)
+
+
+def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
+    guard = Guard(ev.study, rules)
+    few = ((f.component, f.outcome.column) for f in ev.findings if guard.rests_on_few(f.answer, f.component, ev.level))
+    guard = replace(guard, few=frozenset(few))
+    flow = flow_table(ev.study, ev.effects, rules)
+    for r in flow[flow["hidden"] != ""].to_dict("records"):
+        guard.note("flow", f"{r['component']}, {r['stage']}", "count", r["hidden"])
+    unnamed = guard.unnamed(ev.separability)
+    left = [guard.evidence(e, unnamed.get(e.component, "")) for e, _ in ev.decisions]
+    redacted = [(e, decide(e)) for e in left]
+    separability = guard.separability(ev.separability)
+    tried = [(f, r) for f in ev.findings for r in f.runs]
+    small = np.array([guard.rests_on_few(r.one, f.component, ev.level) for f, r in tried], dtype=bool)
+    effects = guard.effects(ev.effects, small, flow)
+    if rules.active:
+        redacted = [(with_counts(e, effects, flow), v) for e, v in redacted]
+    statements = tuple(statement(e, v) for e, v in redacted)
+    event_studies, left_out = _event_studies(guard, ev), guard.leave_one_out(ev.leave_one_out)
+    attribution, value = _attribution(guard, ev), _value(guard, ev)
+    log = pd.DataFrame(guard.log, columns=list(LOG))
+    return replace(
+        ev,
+        separability=separability,
+        effects=effects,
+        verdicts=verdict_table(redacted, statements),
+        bundles=guard.bundles(ev.bundles),
+        checks=check_table(redacted),
+        event_studies=event_studies,
+        leave_one_out=left_out,
+        findings=(),
+        bundle_runs=(),
+        decisions=tuple(redacted),
+        statements=statements,
+        protection=Protection(rules, flow, log, attribution, value),
+    )
+
+
+def _event_studies(guard: Guard, ev: Evaluation) -> dict[tuple[str, str], pd.DataFrame]:
+    if not guard.rules.active:
+        return {key: guard.told_in(t, "reason") for key, t in ev.event_studies.items()}
+    rows = {(f.component, f.outcome.column): f.rows for f in ev.findings if f.rows is not None}
+    shown = {key: frame for key, frame in ev.event_studies.items() if key not in guard.few}
+    return {key: guard.event_study(t, rows[key].aggregate("event_time").labels, key) for key, t in shown.items()}
+
+
+def _attribution(guard: Guard, ev: Evaluation) -> Attribution | None:
+    """The pieces of the total; none where a headline is hidden, because the total would give it away."""
+    if _held_back(guard, "attribution") or (made := ev.attribution) is None:
+        return None
+    pieces, hidden = guard.pieces(made.pieces)
+    made = replace(made, pieces=pieces, notes=tuple(map(guard.told, made.notes)))
+    return replace(made, orders=made.orders.iloc[:0], shapley=made.shapley.iloc[:0]) if hidden else made
+
+
+def _value(guard: Guard, ev: Evaluation) -> Value | None:
+    """Value for money; without parts whose outcomes number too few."""
+    priced = ev.study.money is not None or any(c.unit_cost is not None for c in ev.study.components)
+    if not priced or _held_back(guard, "value") or (made := ev.value) is None:
+        return None
+    gone = guard.costed(made.table) if guard.rules.active else set()
+    if not gone:
+        return made
+    names = ("table", "plane", "acceptability", "sensitivity")
+    return replace(made, **{n: (t := getattr(made, n))[~t["name"].isin(gone)].reset_index(drop=True) for n in names})
+
+
+def _held_back(guard: Guard, table: str) -> bool:
+    first = guard.study.outcome().column
+    if not any(outcome == first for _, outcome in guard.few):
+        return False
+    guard.note(table, "all", "everything", "its total would give a hidden effect away")
+    return True

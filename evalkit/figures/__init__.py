@@ -5,20 +5,27 @@
 
 from __future__ import annotations
 
-from evalkit.figures.acceptability import acceptability
-from evalkit.figures.contamination import contamination
-from evalkit.figures.describe import describe
+from collections.abc import Callable
+
+from matplotlib.figure import Figure
+
+from evalkit.errors import check_choice
+from evalkit.figures.balance import PICTURES as BALANCE
+from evalkit.figures.balance import love, overlap, regression_to_mean
+from evalkit.figures.bars import PICTURES as BARS
+from evalkit.figures.bars import contamination, flow, waterfall
+from evalkit.figures.event_study import PICTURES as EVENT_STUDY
 from evalkit.figures.event_study import event_study
-from evalkit.figures.flow import flow
-from evalkit.figures.forest import forest
-from evalkit.figures.leave_one_out import leave_one_out
-from evalkit.figures.love import love
+from evalkit.figures.forest import PICTURES as FOREST
+from evalkit.figures.forest import forest, leave_one_out
+from evalkit.figures.matrix import PICTURES as MATRIX
 from evalkit.figures.matrix import separability
-from evalkit.figures.overlap import overlap, regression_to_mean
-from evalkit.figures.picture import Picture
+from evalkit.figures.picture import Picture, Ways
+from evalkit.figures.style import NARROW, WIDE
+from evalkit.figures.timeline import PICTURES as TIMELINE
 from evalkit.figures.timeline import timeline
-from evalkit.figures.value_plane import value_plane
-from evalkit.figures.waterfall import waterfall
+from evalkit.figures.value import PICTURES as VALUE
+from evalkit.figures.value import acceptability, value_plane
 
 __all__ = [
     "Picture",
@@ -37,3 +44,23 @@ __all__ = [
     "value_plane",
     "waterfall",
 ]
+
+_PICTURES: dict[str, Ways] = {
+    **TIMELINE, **MATRIX, **EVENT_STUDY, **FOREST, **BARS, **VALUE, **BALANCE
+}  # fmt: skip
+
+
+def describe(figure: Callable[..., Figure] | str, *tables: object, name: str = "", **options: object) -> Picture:
+    """The `Picture` of a figure: figure, title, alt text, long description, data, file name.
+
+    figure: one of the functions of `ek.plot`, or its name. tables and options: what
+    that function takes. name: file name; the function's own when not given.
+
+        ek.plot.describe(ek.plot.forest, evaluation).save("figures")
+    """
+    key = figure if isinstance(figure, str) else figure.__name__
+    check_choice("figure", key, _PICTURES)
+    read, draw, say = _PICTURES[key]
+    shown = read(*tables, **options)
+    words, data = say(shown)
+    return Picture(draw(shown, WIDE), words.title, words.alt, words.description, data, name or key, draw(shown, NARROW))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,25 +12,30 @@ from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import Scale, frame_of, in_order, labels_of, scale_of
-from evalkit.figures.picture import Words
+from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
+from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
 
+if TYPE_CHECKING:
+    from evalkit.evaluation import Evaluation
+    from evalkit.study import Outcome
+
 _COLUMNS = ("component", "event_time", "estimate", "conf_low", "conf_high", "band_low", "band_high", "reason")
-
-
-_LEADS = 12
+_LEADS = 12  # event times before the start that are drawn at most
 _MOSTLY = 0.7  # of the event times must have their band inside the picture for it to be shaded
+
+Shown = tuple[list[tuple[str, pd.DataFrame, float]], Axis]
+"""Label, event-time rows and last clean event time of each panel; how effects are drawn."""
 
 
 def event_study(
-    source: Any,
+    source: Evaluation | pd.DataFrame,
     component: str | None = None,
     *,
     outcome: str | None = None,
     clean_until: Mapping[str, float] | None = None,
-    labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    labels: Labels = None,
+    scale: Outcome | None = None,
     width: float = style.WIDE,
 ) -> Figure:
     """A panel a component: estimate, pointwise interval (bars) and simultaneous band (shaded) by event time.
@@ -41,52 +46,18 @@ def event_study(
     are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is shaded
     only if it mostly fits in. Up to twelve event times before the start are drawn.
     """
-    tables, names, until, unit = _inputs(source, component, outcome, clean_until, labels, scale)
-    columns = 1 if style.narrow(width) or len(tables) == 1 else 2
-    rows = -(-len(tables) // columns)
-    tall = 2.6 if columns == 1 else 2.2
-    with style.theme():
-        figure = style.new_figure(width, rows * tall + 0.45)
-        axes = figure.subplots(rows, columns, squeeze=False)
-        shaded = False
-        for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
-            shaded |= _panel(ax, table, until.get(name, np.nan), unit)
-            if len(tables) > 1:
-                ax.set_title(names.get(name, name), wrap=True)
-            ax.set_ylabel(unit.unit)
-        for ax in axes.flat[len(tables) :]:
-            ax.set_axis_off()
-        key = "line: likely range" + ("; shaded: all of them at once" if shaded else "")
-        figure.supxlabel(f"periods since the start\n{key}", fontsize=9)
-    return figure
+    return _draw(_read(source, component, outcome=outcome, clean_until=clean_until, labels=labels, scale=scale), width)
 
 
-def event_study_words(
-    source: Any,
+def _read(
+    source: Evaluation | pd.DataFrame,
     component: str | None = None,
     *,
     outcome: str | None = None,
     clean_until: Mapping[str, float] | None = None,
-    labels: Mapping[str, str] | None = None,
-    scale: Any = None,
-) -> tuple[Words, pd.DataFrame]:
-    """The words and the data of `event_study`, from the same tables."""
-    tables, names, until, unit = _inputs(source, component, outcome, clean_until, labels, scale)
-    said = [names.get(c, c) for c in tables]
-    away = [w for w, (c, t) in zip(said, tables.items(), strict=True) if _apart(t, until.get(c, np.nan))]
-    if len(said) == 1:
-        title = f"{said[0]}: {'a' if away else 'no'} clear change after the start"
-    else:
-        title = f"{count_words(len(away), 'component')} of {len(said)} clearly moved after the start"
-    alt = f"Event study of {join_words(said)}: estimates in {unit.unit} by periods since the start, with intervals."
-    lines = [line for c, t in tables.items() for line in _lines(names.get(c, c), t, until.get(c, np.nan), unit)]
-    data = pd.concat(tables.values(), ignore_index=True)
-    return Words(title, f"{alt} {lines[0]}", "\n".join(lines)), data
-
-
-def _inputs(
-    source: Any, component: Any, outcome: Any, clean_until: Any, labels: Any, scale: Any
-) -> tuple[dict[str, pd.DataFrame], dict[str, str], dict[str, float], Scale]:
+    labels: Labels = None,
+    scale: Outcome | None = None,
+) -> Shown:
     until = dict(clean_until or {})
     if isinstance(source, pd.DataFrame):
         frame = frame_of(source, "", _COLUMNS)
@@ -96,12 +67,48 @@ def _inputs(
         tables = {c: frame_of(t, "", _COLUMNS) for (c, o), t in source.event_studies.items() if o == outcome and len(t)}
         known = source.separability.components
         until = {**dict(zip(known["component"], known["clean_until"], strict=True)), **until}
-    if component is not None:
-        tables = {c: t for c, t in tables.items() if c == component}
+    tables = {c: t for c, t in tables.items() if component in (None, c)}
     if not tables:
         which = f" of {component!r}" if component is not None else ""
         raise OptionError(f"There is no event study{which} to draw: no design could give its event times.")
-    return tables, labels_of(source, labels), until, scale_of(scale if scale is not None else source, outcome)
+    names, unit = labels_of(source, labels), axis_of(scale if scale is not None else source, outcome)
+    return [(names.get(c, c), t, until.get(c, np.nan)) for c, t in tables.items()], unit
+
+
+@style.theme()
+def _draw(shown: Shown, width: float) -> Figure:
+    panels, unit = shown
+    columns = 1 if style.narrow(width) or len(panels) == 1 else 2
+    rows = -(-len(panels) // columns)
+    figure = style.new_figure(width, rows * (2.6 if columns == 1 else 2.2) + 0.45)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    shaded = False
+    for ax, (label, table, until) in zip(axes.flat, panels, strict=False):
+        shaded |= _panel(ax, table, until, unit)
+        if len(panels) > 1:
+            ax.set_title(label, wrap=True)
+        ax.set_ylabel(unit.unit)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    key = "line: likely range" + ("; shaded: all of them at once" if shaded else "")
+    figure.supxlabel(f"periods since the start\n{key}", fontsize=9)
+    return figure
+
+
+def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
+    panels, unit = shown
+    away = 0
+    for _, table, until in panels:  # whether the band leaves zero at any event time from 0 on, inside the clean window
+        after = (table["event_time"] >= 0) & _clean(table, until)
+        away += bool((((table["band_low"] > 0) | (table["band_high"] < 0)) & after).any())
+    title = f"{count_words(away, 'component')} of {len(panels)} clearly moved after the start"
+    if len(panels) == 1:
+        title = f"{panels[0][0]}: {'a' if away else 'no'} clear change after the start"
+    who = join_words(label for label, _, _ in panels)
+    alt = f"Event study of {who}: estimates in {unit.unit} by periods since the start, with intervals."
+    lines = [line for label, table, until in panels for line in _lines(label, table, until, unit)]
+    data = pd.concat([table for _, table, _ in panels], ignore_index=True)
+    return Words(title, f"{alt} {lines[0]}", "\n".join(lines)), data
 
 
 def _clean(table: pd.DataFrame, until: float) -> np.ndarray:
@@ -109,24 +116,20 @@ def _clean(table: pd.DataFrame, until: float) -> np.ndarray:
     return np.ones(len(times), dtype=bool) if until != until else times <= until
 
 
-def _apart(table: pd.DataFrame, until: float) -> bool:
-    """Whether the simultaneous band leaves zero at any event time from 0 on, inside the clean window."""
-    after = (table["event_time"] >= 0) & _clean(table, until)
-    return bool((((table["band_low"] > 0) | (table["band_high"] < 0)) & after).any())
-
-
-def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> bool:
+def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Axis) -> bool:
     """Draw one component; whether its simultaneous band fits in and is shaded."""
-    table = _near(table)
+    table = table.sort_values("event_time", kind="stable")
+    numbered = table.loc[table["estimate"].notna(), "event_time"]
+    first, last = (numbered.min(), numbered.max()) if len(numbered) else (0, 0)
+    table = table[table["event_time"].between(max(first, -_LEADS), last + 3)]
     time = table["event_time"].to_numpy(dtype=np.float64)
     value, low, high, band_low, band_high = (
         unit.show(table[c]) for c in ("estimate", "conf_low", "conf_high", "band_low", "band_high")
     )
     given, clean = np.isfinite(value), _clean(table, until)
     ax.axhline(0, color=style.INK, linewidth=0.9, zorder=2)
-    if unit.matters is not None:
-        for edge in unit.show([-unit.matters, unit.matters]):
-            ax.axhline(edge, color=style.QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    for edge in [] if unit.matters is None else unit.show([-unit.matters, unit.matters]):
+        ax.axhline(edge, color=style.QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     ax.axvline(-0.5, color=style.RULE, linewidth=0.9, linestyle=":")
     ax.vlines(time, low, high, color=style.BLUE, linewidth=1.6, zorder=3)
     for mask, face in ((given & clean, style.BLUE), (given & ~clean, "white")):
@@ -137,39 +140,25 @@ def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Scale) -> bool:
     fits = bool(band.any() and ((band_low >= bottom) & (band_high <= top))[band].mean() >= _MOSTLY)
     if fits:
         ax.fill_between(time, band_low, band_high, where=band, color=style.PALE, linewidth=0, zorder=1)
-    _arrows(ax, time, low, high)
+    for mask, edge, marker in ((high > top, top, "^"), (low < bottom, bottom, "v")):
+        if mask.any():  # an interval goes beyond the panel
+            look = {"color": style.BLUE, "markersize": 5, "clip_on": False, "linestyle": "none", "zorder": 5}
+            ax.plot(time[mask], np.full(int(mask.sum()), edge), marker, **look)
     _marks(ax, time, given, clean, until)
     ax.xaxis.get_major_locator().set_params(integer=True)
     style.bare(ax, keep=("bottom", "left"))
     return fits
 
 
-def _near(table: pd.DataFrame) -> pd.DataFrame:
-    """The event times worth drawing: up to twelve before the start, and three beyond the last number."""
-    table = table.sort_values("event_time", kind="stable")
-    given = table.loc[table["estimate"].notna(), "event_time"]
-    first, last = (given.min(), given.max()) if len(given) else (0, 0)
-    return table[table["event_time"].between(max(first, -_LEADS), last + 3)]
-
-
-def _limits(ax: Axes, ends: list[np.ndarray], unit: Scale) -> None:
+def _limits(ax: Axes, ends: list[np.ndarray], unit: Axis) -> None:
     """Limits that most intervals fit in; one far wider interval must not flatten the rest."""
     edge = [0.0] if unit.matters is None else [0.0, *unit.show([-unit.matters, unit.matters])]
-    points = np.concatenate([e[np.isfinite(e)] for e in ends]) if len(ends) else np.zeros(0)
+    points = np.concatenate([e[np.isfinite(e)] for e in ends])
     typical = 2.5 * np.quantile(np.abs(points), 0.7) if len(points) else 1.0
     reach = max(typical, 1.2 * max(np.abs(edge)), 1e-9)
     low, high = max(min([*points, *edge]), -reach), min(max([*points, *edge]), reach)
     room = (high - low or 1.0) * 0.08
     ax.set_ylim(low - 2 * room, high + room)
-
-
-def _arrows(ax: Axes, time: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-    """An arrow where an interval goes beyond the panel."""
-    bottom, top = ax.get_ylim()
-    for mask, edge, marker in ((high > top, top, "^"), (low < bottom, bottom, "v")):
-        if mask.any():
-            look = {"color": style.BLUE, "markersize": 5, "clip_on": False, "linestyle": "none", "zorder": 5}
-            ax.plot(time[mask], np.full(int(mask.sum()), edge), marker, **look)
 
 
 def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, until: float) -> None:
@@ -181,20 +170,13 @@ def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, unt
     if until == until and (~clean).any():
         ax.axvline(until + 0.5, color=style.RUST, linewidth=1.1, linestyle="--")
         right = until > time.mean()
-        ax.annotate(
-            "not its own →" if right else "not its own from here →",
-            (until + 0.5, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(-3 if right else 3, -2),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            va="top",
-            fontsize=8,
-            color=style.RUST,
-        )
+        said = "not its own →" if right else "not its own from here →"
+        where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
+        ax.annotate(said, (until + 0.5, 1), xytext=(-3 if right else 3, -2), ha="right" if right else "left",
+                    fontsize=8, color=style.RUST, **where)  # fmt: skip
 
 
-def _lines(label: str, table: pd.DataFrame, until: float, unit: Scale) -> list[str]:
+def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[str]:
     after = table[(table["event_time"] >= 0) & _clean(table, until) & table["estimate"].notna()]
     before = table[(table["event_time"] < 0) & table["estimate"].notna()]
     out = []
@@ -221,11 +203,9 @@ def _lines(label: str, table: pd.DataFrame, until: float, unit: Scale) -> list[s
 
 def _runs(times: pd.Series) -> str:
     """Event times in words, runs shortened: '3 to 21 and 24'."""
-    ordered = sorted(int(t) for t in times)
-    groups: list[list[int]] = []
-    for t in ordered:
-        if groups and t == groups[-1][-1] + 1:
-            groups[-1].append(t)
-        else:
-            groups.append([t])
-    return join_words([str(g[0]) if len(g) == 1 else f"{g[0]} to {g[-1]}" for g in groups])
+    ordered = np.sort(times.to_numpy(dtype=int))
+    runs = np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1)
+    return join_words([str(g[0]) if len(g) == 1 else f"{g[0]} to {g[-1]}" for g in runs])
+
+
+PICTURES: dict[str, Ways] = {"event_study": (_read, _draw, _say)}

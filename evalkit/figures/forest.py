@@ -1,9 +1,9 @@
-"""What we found for each component, refusals included: one row a component, in the order of the register."""
+"""What we found for each component, refusals included; and whether one place carries the result. A row a component."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from evalkit.figures import style
-from evalkit.figures.inputs import Scale, frame_of, labels_of, scale_of
-from evalkit.figures.picture import Words
+from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
+from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
+
+if TYPE_CHECKING:
+    from evalkit.study import Outcome
 
 VERDICT_WORDS = {
     "shown": "Shown",
@@ -26,21 +29,25 @@ VERDICT_WORDS = {
 }
 _COLUMNS = ("component", "outcome", "verdict", "estimate", "conf_low", "conf_high")
 _LOOK: dict[str, dict[str, Any]] = {
-    "shown": {"marker": "o", "color": style.BLUE},
-    "likely": {"marker": "o", "color": style.BLUE, "fillstyle": "left"},
-    "no_sign": {"marker": "s", "color": style.INK, "fillstyle": "none"},
-    "cannot_tell": {"marker": "o", "color": style.INK, "fillstyle": "none"},
+    "shown": {"marker": "o", "color": style.BLUE, "markerfacecoloralt": "white"},
+    "likely": {"marker": "o", "color": style.BLUE, "fillstyle": "left", "markerfacecoloralt": "white"},
+    "no_sign": {"marker": "s", "color": style.INK, "markerfacecolor": "white"},
+    "cannot_tell": {"marker": "o", "color": style.INK, "markerfacecolor": "white"},
 }
 _FAR = 3.0  # times the middle end of the intervals: what lies beyond would flatten all the rest
 
+Row = Mapping[Hashable, Any]
+Forest = tuple[pd.DataFrame, pd.DataFrame | None, dict[str, str], Axis]
+Places = tuple[pd.DataFrame, dict[str, float], dict[str, str], Axis]
+
 
 def forest(
-    source: Any,
+    source: object,
     effects: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
-    labels: Mapping[str, str] | None = None,
-    scale: Any = None,
+    labels: Labels = None,
+    scale: Outcome | None = None,
     width: float = style.WIDE,
 ) -> Figure:
     """One row a component: estimate, interval, verdict; refused ones are a grey band with the words in it.
@@ -50,66 +57,96 @@ def forest(
     first. scale: an Outcome, when only tables are given. Lines at zero and, where the
     outcome has one, at plus and minus what matters. An interval far wider than the others ends in an arrow.
     """
-    rows, names, unit = _inputs(source, effects, outcome, labels, scale)
-    phone = style.narrow(width)
-    words = _labels(rows, names, unit, phone)
-    with style.theme():
-        figure = style.new_figure(width, 1.0 + (style.rows_height(words) if phone else len(rows) * 0.36))
-        ax = figure.subplots()
-        ax.set_xlim(*_limits(rows, unit))
-        at = style.place_rows(ax, words, phone)
-        _lines(ax, unit)
-        for y, row in zip(at, rows.to_dict("records"), strict=True):
-            _row(ax, y, row, unit, phone)
-        others = _ticks_of_designs(ax, rows, effects, unit, at)
-        key = "\nshort ticks below: the answers of other designs" if others else ""
-        ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}{key}")
-        style.bare(ax)
-    return figure
+    return _draw_forest(_read_forest(source, effects, outcome=outcome, labels=labels, scale=scale), width)
 
 
-def forest_words(
-    source: Any,
+def _read_forest(
+    source: object,
     effects: pd.DataFrame | None = None,
     *,
     outcome: str | None = None,
-    labels: Mapping[str, str] | None = None,
-    scale: Any = None,
-) -> tuple[Words, pd.DataFrame]:
-    """The words and the data of `forest`, from the same table."""
-    rows, names, unit = _inputs(source, effects, outcome, labels, scale)
-    good = [r for r in rows.to_dict("records") if r["verdict"] in ("shown", "likely")]
-    refused = int((~_drawn(rows)).sum())
-    title = _finding(len(good), refused, len(rows))
+    labels: Labels = None,
+    scale: Outcome | None = None,
+) -> Forest:
+    """Verdicts of one outcome with `given` and the headline's standard error; the effects given; words; how to draw."""
+    table = frame_of(source, "verdicts", _COLUMNS)
+    chosen = _outcome(table, outcome)
+    keep = [c for c in (*_COLUMNS, "direction", "clusters_exposed", "clusters_comparison") if c in table]
+    rows = table.loc[table["outcome"] == chosen, keep]
+    found = effects if effects is not None else getattr(source, "effects", None)
+    if found is None or found.empty:
+        rows = rows.assign(std_error=np.nan)
+    else:  # the sentences round by the standard error
+        key = ["component", "outcome"]
+        heads = found[found["headline"].astype(bool)].drop_duplicates(key)
+        rows = rows.merge(heads[[*key, "std_error"]], on=key, how="left")
+    return rows, effects, labels_of(source, labels), axis_of(scale if scale is not None else source, chosen)
+
+
+@style.theme()
+def _draw_forest(shown: Forest, width: float) -> Figure:
+    rows, effects, names, unit = shown
+    phone, drawn = style.narrow(width), _drawn(rows)
+    words = []
+    for row, given in zip(rows.to_dict("records"), drawn, strict=True):
+        span = f": {_span(row, unit)}" if phone and given else ""
+        words.append(f"{names.get(row['component'], row['component'])}\n{_verdict(row)}{span}")
+    figure, ax, at = style.rows_figure(width, words, 1.0, 0.36)
+    ax.set_xlim(*_limits(rows[drawn], unit))
+    ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
+    for value, side in zip(_matters(unit), ("right", "left"), strict=False):
+        ax.axvline(value, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": side}
+        ax.annotate("matters", (value, 1), xytext=(3 if side == "right" else -3, 2), fontsize=8, color=style.QUIET,
+                    **where)  # fmt: skip
+    for y, row, given in zip(at, rows.to_dict("records"), drawn, strict=True):
+        if not given:
+            low, high = ax.get_xlim()
+            ax.add_patch(Rectangle((low, y - 0.3), high - low, 0.6, facecolor=style.BAND, edgecolor="none", zorder=2))
+            said = f"{_verdict(row)}: no effect given"
+            ax.text((low + high) / 2, y, said, ha="center", va="center", fontsize=9, zorder=3)
+            continue
+        _interval(ax, y, row, unit)
+        if not phone:
+            style.beside(ax, y, _span(row, unit))
+    others = _ticks_of_designs(ax, rows, effects, unit, at)
+    key = "\nshort ticks below: the answers of other designs" if others else ""
+    ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}{key}")
+    style.bare(ax)
+    return figure
+
+
+def _forest_words(shown: Forest) -> tuple[Words, pd.DataFrame]:
+    rows, _, names, unit = shown
+    records, drawn = rows.to_dict("records"), _drawn(rows)
+    good = [r for r in records if r["verdict"] in ("shown", "likely")]
+    refused = int((~drawn).sum())
+    title = f"{len(good)} of {len(rows)} components stood out"
+    title = title if good else f"None of {len(rows)} components stood out clearly"
+    title += f"; {refused} could not be given an effect" if refused else ""
     about = f" on {unit.label[:1].lower()}{unit.label[1:]}" if unit.label else ""
     alt = f"Forest plot of {count_words(len(rows), 'component')}: effects{about}, in {unit.unit}, with likely ranges. "
-    shown = [f"{names.get(r['component'], r['component'])} {_span(r, unit).partition(' (')[0]}" for r in good]
-    alt += f"Stood out: {join_words(shown)}. " if shown else "None stood out. "
+    stood = [f"{names.get(r['component'], r['component'])} {_span(r, unit).partition(' (')[0]}" for r in good]
+    alt += f"Stood out: {join_words(stood)}. " if stood else "None stood out. "
     alt += f"{count_words(refused, 'row')} drawn as a grey band because no effect can be given." if refused else ""
-    lines = [_row_words(r, names, unit) for r in rows.to_dict("records")]
+    lines = []
+    for r, given in zip(records, drawn, strict=True):
+        effect = f"{_span(r, unit)}{unit.after}, with the likely range in brackets" if given else "no effect is given"
+        lines.append(f"{names.get(r['component'], r['component'])}: {_verdict(r).lower()}; {effect}.")
     data = rows.assign(**{f"{c}_shown": unit.show(rows[c]) for c in ("estimate", "conf_low", "conf_high")})
     return Words(title, alt.strip(), "\n".join(lines)), data.assign(unit_shown=unit.unit).reset_index(drop=True)
 
 
-def _inputs(
-    source: Any, effects: pd.DataFrame | None, outcome: str | None, labels: Any, scale: Any
-) -> tuple[pd.DataFrame, dict[str, str], Scale]:
-    table = frame_of(source, "verdicts", _COLUMNS)
-    chosen = outcome if outcome is not None else (table["outcome"].iloc[0] if len(table) else None)
-    unit = scale_of(scale if scale is not None else source, chosen)
-    keep = [c for c in (*_COLUMNS, "direction", "clusters_exposed", "clusters_comparison") if c in table]
-    rows = table.loc[table["outcome"] == chosen, keep]
-    found = effects if effects is not None else getattr(source, "effects", None)
-    return _with_errors(rows, found), labels_of(source, labels), unit
+def _outcome(table: pd.DataFrame, outcome: str | None) -> str | None:
+    return outcome if outcome is not None else (table["outcome"].iloc[0] if len(table) else None)
 
 
-def _with_errors(rows: pd.DataFrame, effects: pd.DataFrame | None) -> pd.DataFrame:
-    """The rows with the headline's standard error, by which the sentences round their numbers."""
-    if effects is None or effects.empty:
-        return rows.assign(std_error=np.nan)
-    heads = effects[effects["headline"].astype(bool)].drop_duplicates(["component", "outcome"])
-    key = ["component", "outcome"]
-    return rows.merge(heads[[*key, "std_error"]], on=key, how="left")
+def _verdict(row: Row) -> str:
+    return VERDICT_WORDS.get(row["verdict"], str(row["verdict"]))
+
+
+def _span(row: Row, unit: Axis) -> str:
+    return unit.span(row["estimate"], row["conf_low"], row["conf_high"], row.get("std_error", np.nan))
 
 
 def _drawn(rows: pd.DataFrame) -> np.ndarray:
@@ -117,115 +154,153 @@ def _drawn(rows: pd.DataFrame) -> np.ndarray:
     return (rows[["estimate", "conf_low", "conf_high"]].notna().all(axis=1) & ~refused).to_numpy()
 
 
-def _limits(rows: pd.DataFrame, unit: Scale) -> tuple[float, float]:
-    ends = unit.show(rows.loc[_drawn(rows), ["conf_low", "conf_high"]].to_numpy(dtype=np.float64)).ravel()
-    edge = [] if unit.matters is None else [*unit.show([unit.matters, -unit.matters])]
-    points = unit.show(rows.loc[_drawn(rows), "estimate"].to_numpy(dtype=np.float64))
-    must = np.array([0.0, *points, *edge])
+def _matters(unit: Axis) -> list[float]:
+    return [] if unit.matters is None else [float(v) for v in unit.show([-unit.matters, unit.matters])]
+
+
+def _limits(drawn: pd.DataFrame, unit: Axis) -> tuple[float, float]:
+    ends = unit.show(drawn[["conf_low", "conf_high"]].to_numpy(dtype=np.float64)).ravel()
+    must = np.array([0.0, *unit.show(drawn["estimate"].to_numpy(dtype=np.float64)), *_matters(unit)])
     reach = max(_FAR * float(np.median(np.abs(ends))) if len(ends) else 0.0, 1.2 * float(np.abs(must).max()))
     low, high = max(min(0.0, *ends, *must), -reach), min(max(0.0, *ends, *must), reach)
     room = (high - low or 1.0) * 0.06
     return low - room, high + room
 
 
-def _lines(ax: Axes, unit: Scale) -> None:
-    ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
-    if unit.matters is None:
-        return
-    for value, side in zip(unit.show([-unit.matters, unit.matters]), ("right", "left"), strict=True):
-        ax.axvline(value, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        ax.annotate(
-            "matters",
-            (value, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3 if side == "right" else -3, 2),
-            ha=side,
-            textcoords="offset points",
-            fontsize=8,
-            color=style.QUIET,
-        )
-
-
-def _row(ax: Axes, i: float, row: Mapping[str, Any], unit: Scale, phone: bool) -> None:
-    frame = pd.DataFrame([row])
-    if not _drawn(frame)[0]:
-        low, high = ax.get_xlim()
-        ax.add_patch(Rectangle((low, i - 0.3), high - low, 0.6, facecolor=style.BAND, edgecolor="none", zorder=2))
-        words = VERDICT_WORDS.get(row["verdict"], row["verdict"])
-        ax.text((low + high) / 2, i, f"{words}: no effect given", ha="center", va="center", fontsize=9, zorder=3)
-        return
+def _interval(ax: Axes, y: float, row: Row, unit: Axis) -> None:
+    """A mark on its interval, which ends in an arrow where it goes beyond the picture."""
     value, low, high = (float(unit.show(row[c])) for c in ("estimate", "conf_low", "conf_high"))
     look = _LOOK.get(row["verdict"], _LOOK["cannot_tell"])
-    ax.plot([low, high], [i, i], color=look["color"], linewidth=2, zorder=3, solid_capstyle="butt")
-    face = {"markerfacecolor": "white"} if look.get("fillstyle") == "none" else {"markerfacecoloralt": "white"}
-    style_of = {k: v for k, v in look.items() if k != "fillstyle" or v != "none"}
-    ax.plot([value], [i], markersize=8, linestyle="none", zorder=4, markeredgewidth=1.4, **style_of, **face)
-    _cut(ax, i, low, high, look["color"])
-    if phone:
-        return
-    ax.annotate(
-        _span(row, unit),
-        (1, i),
-        xycoords=("axes fraction", "data"),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8.5,
-        annotation_clip=False,
-    )
-
-
-def _cut(ax: Axes, i: float, low: float, high: float, color: str) -> None:
-    """An arrow where an interval goes beyond the picture."""
+    ax.plot([low, high], [y, y], color=look["color"], linewidth=2, zorder=3, solid_capstyle="butt")
+    ax.plot([value], [y], markersize=8, linestyle="none", zorder=4, markeredgewidth=1.4, **look)
     left, right = ax.get_xlim()
     for beyond, edge, mark in ((low < left, left, "<"), (high > right, right, ">")):
         if beyond:
-            ax.plot([edge], [i], mark, color=color, markersize=6, clip_on=False, zorder=4)
+            ax.plot([edge], [y], mark, color=look["color"], markersize=6, clip_on=False, zorder=4)
 
 
-def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None, unit: Scale, at: list[float]) -> bool:
+def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None, unit: Axis, at: list[float]) -> bool:
     """The answers of the other designs, as small ticks under the interval, inside the limits only: whether any."""
-    any_drawn = False
     if effects is None or effects.empty or rows.empty:
         return False
+    any_drawn = False
     low, high = ax.get_xlim()
     other = effects[(effects["outcome"] == rows["outcome"].iloc[0]) & ~effects["headline"].astype(bool)]
-    drawn = _drawn(rows)
-    for i, component in enumerate(rows["component"]):
-        values = unit.show(other.loc[other["component"] == component, "estimate"])
-        values = values[np.isfinite(values) & (values > low) & (values < high)]
-        if drawn[i] and len(values):
-            ax.plot(
-                values, np.full(len(values), at[i] + 0.24), "|", color=style.QUIET, markersize=5, markeredgewidth=1.1
-            )
+    for y, component, given in zip(at, rows["component"], _drawn(rows), strict=True):
+        x = unit.show(other.loc[other["component"] == component, "estimate"])
+        x = x[np.isfinite(x) & (x > low) & (x < high)]
+        if given and len(x):
+            ax.plot(x, np.full(len(x), y + 0.24), "|", color=style.QUIET, markersize=5, markeredgewidth=1.1)
             any_drawn = True
     return any_drawn
 
 
-def _labels(rows: pd.DataFrame, names: Mapping[str, str], unit: Scale, phone: bool) -> list[str]:
-    """What stands beside each row: component and verdict; in a narrow figure the figures too."""
-    words = []
-    for row, drawn in zip(rows.to_dict("records"), _drawn(rows), strict=True):
-        verdict = VERDICT_WORDS.get(row["verdict"], row["verdict"])
-        span = f": {_span(row, unit)}" if phone and drawn else ""
-        words.append(f"{names.get(row['component'], row['component'])}\n{verdict}{span}")
-    return words
+# ---------------------------------------------------------------- leave one out
 
 
-def _finding(good: int, refused: int, rows: int) -> str:
-    stood = f"{good} of {rows} components stood out" if good else f"None of {rows} components stood out clearly"
-    return f"{stood}; {refused} could not be given an effect" if refused else stood
+def leave_one_out(
+    source: object,
+    verdicts: pd.DataFrame | None = None,
+    *,
+    outcome: str | None = None,
+    labels: Labels = None,
+    scale: Outcome | None = None,
+    width: float = style.WIDE,
+) -> Figure:
+    """A row a component: a tick for each place left out, the headline as a dot, the extremes named.
 
-
-def _row_words(row: Mapping[str, Any], names: Mapping[str, str], unit: Scale) -> str:
-    start = (
-        f"{names.get(row['component'], row['component'])}: {VERDICT_WORDS.get(row['verdict'], row['verdict']).lower()}"
+    source: an Evaluation, or the table component, outcome, cluster, estimate.
+    verdicts: the table with the headlines, when only tables are given.
+    """
+    return _draw_leave_one_out(
+        _read_leave_one_out(source, verdicts, outcome=outcome, labels=labels, scale=scale), width
     )
-    if not _drawn(pd.DataFrame([row]))[0]:
-        return f"{start}; no effect is given."
-    return f"{start}; {_span(row, unit)}{unit.after}, with the likely range in brackets."
 
 
-def _span(row: Mapping[str, Any], unit: Scale) -> str:
-    error = row.get("std_error", np.nan)
-    return unit.span(row["estimate"], row["conf_low"], row["conf_high"], error)
+def _read_leave_one_out(
+    source: object,
+    verdicts: pd.DataFrame | None = None,
+    *,
+    outcome: str | None = None,
+    labels: Labels = None,
+    scale: Outcome | None = None,
+) -> Places:
+    """Estimates of one outcome without each place, headlines by component, words, and how effects are drawn."""
+    table = frame_of(source, "leave_one_out", ("component", "outcome", "cluster", "estimate"))
+    chosen = _outcome(table, outcome)
+    found = verdicts if verdicts is not None else getattr(source, "verdicts", None)
+    heads: dict[str, float] = {}
+    if isinstance(found, pd.DataFrame):
+        own = found[found["outcome"] == chosen]
+        heads = dict(zip(own["component"], own["estimate"].astype(float), strict=True))
+    unit = axis_of(scale if scale is not None else source, chosen)
+    return table[table["outcome"] == chosen], heads, labels_of(source, labels), unit
+
+
+@style.theme()
+def _draw_leave_one_out(shown: Places, width: float) -> Figure:
+    table, heads, names, unit = shown
+    phone, words, ends = style.narrow(width), [], []
+    for component in in_order(table["component"]):
+        spread = _extremes(shown, component)
+        said = "not given"
+        if spread is not None:
+            _, first, last, low, high = spread
+            said = f"{first} without {low}\nto {last} without {high}"
+        ends.append(said)
+        words.append(names.get(component, component) + ("\n" + said.replace("\n", " ") if phone else ""))
+    figure, ax, at = style.rows_figure(width, words, 0.75, 0.46)
+    ax.axvline(0, color=style.INK, linewidth=1)
+    for y, said, component in zip(at, ends, in_order(table["component"]), strict=True):
+        if not phone:
+            style.beside(ax, y, said)
+        x = unit.show(table.loc[table["component"] == component, "estimate"].dropna())
+        if len(x):
+            ax.plot([x.min(), x.max()], [y, y], color=style.RULE, linewidth=1)
+            ax.plot(x, np.full(len(x), y), "|", color=style.BLUE, markersize=11, markeredgewidth=1)
+        if len(x) and (head := heads.get(component, np.nan)) == head:
+            look = {"color": style.RUST, "markersize": 6, "markeredgecolor": "white", "zorder": 4}
+            ax.plot([float(unit.show(head))], [y], "o", **look)
+    ax.margins(x=0.06)
+    ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}")
+    style.bare(ax)
+    return figure
+
+
+def _leave_one_out_words(shown: Places) -> tuple[Words, pd.DataFrame]:
+    table, _, names, unit = shown
+    components = in_order(table["component"])
+    flips, lines = 0, []
+    for component in components:
+        spread = _extremes(shown, component)
+        if spread is None:
+            continue
+        head, first, last, low, high = spread
+        estimates = table.loc[table["component"] == component, "estimate"]
+        flips += int(estimates.min() < 0 < estimates.max())
+        lines.append(f"{names.get(component, component)}: headline {head}{unit.after}; from {first} (without {low}) "
+                     f"to {last} (without {high}).")  # fmt: skip
+    title = "No single place decides the direction of any component"
+    if flips:
+        title = f"For {count_words(flips, 'component')} one place decides the direction"
+    alt = f"For {count_words(len(components), 'component')}, the headline with each place left out in turn, "
+    alt += f"in {unit.unit}. {lines[0] if lines else 'Nothing to show.'}"
+    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+
+
+def _extremes(shown: Places, component: str) -> tuple[str, str, str, object, object] | None:
+    """The headline, the lowest and the highest estimate in words, and the places left out at the two; or None."""
+    table, heads, _, unit = shown
+    rows = table[table["component"] == component].dropna(subset=["estimate"])
+    if rows.empty:
+        return None
+    ordered = rows.sort_values(["estimate", "cluster"], kind="stable")
+    (low, high), (first, last) = (ordered[c].iloc[[0, -1]] for c in ("estimate", "cluster"))
+    said = unit.say(heads.get(component, np.nan), low, high)
+    return said[0], said[1], said[2], first, last
+
+
+PICTURES: dict[str, Ways] = {
+    "forest": (_read_forest, _draw_forest, _forest_words),
+    "leave_one_out": (_read_leave_one_out, _draw_leave_one_out, _leave_one_out_words),
+}

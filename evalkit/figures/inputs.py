@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from evalkit.errors import OptionError
 from evalkit.show import numbers
 from evalkit.show.numbers import MINUS, NOT_GIVEN, decimals_for
 
+if TYPE_CHECKING:
+    from evalkit.study import Outcome, Study
+
+Labels = Mapping[str, str] | None
+"""Words for components."""
+
 
 @dataclass(frozen=True)
-class Scale:
+class Axis:
     """How effects on an outcome are drawn: "log" as per cent, "share" as people in every 100."""
 
     kind: str = "score"
@@ -23,7 +30,7 @@ class Scale:
     better: str = ""
     matters: float | None = None
 
-    def show(self, values: Any) -> np.ndarray:
+    def show(self, values: ArrayLike) -> np.ndarray:
         """Effects in the unit drawn, from effects in the unit of the column."""
         numbers = np.asarray(values, dtype=np.float64)
         if self.kind == "log":
@@ -33,13 +40,8 @@ class Scale:
     @property
     def unit(self) -> str:
         """The unit drawn, in words."""
-        units = {
-            "log": "per cent",
-            "share": "people in every 100",
-            "count": "events a unit and period",
-            "money": "pounds",
-        }
-        return units.get(self.kind, "points")
+        units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period"}
+        return "pounds" if self.kind == "money" else units.get(self.kind, "points")
 
     @property
     def after(self) -> str:
@@ -62,7 +64,9 @@ class Scale:
         how = numbers.scale_for(finite, self.kind, None, spread or np.nan)
         if self.kind == "share":  # the axis counts in every 100, so the labels do
             how = replace(how, factor=100.0, decimals=decimals_for(100 * finite[0], 100 * spread))
-        return [_signed(v, how.figure(v)) if v == v else NOT_GIVEN for v in values]
+        said = [how.figure(v) if v == v else NOT_GIVEN for v in values]
+        bare = [not v or v != v or f.startswith(("less than", "more than")) for v, f in zip(values, said, strict=True)]
+        return [f if b else ("+" if v > 0 else MINUS) + f for v, f, b in zip(values, said, bare, strict=True)]
 
     def span(self, estimate: float, low: float, high: float, std_error: float = np.nan) -> str:
         """An effect with its interval: '−6% (−9% to −3%)'."""
@@ -70,13 +74,7 @@ class Scale:
         return f"{value} ({first} to {last})"
 
 
-def _signed(value: float, figure: str) -> str:
-    if figure.startswith(("less than", "more than")):
-        return figure
-    return figure if value == 0 else ("+" if value > 0 else MINUS) + figure
-
-
-def frame_of(source: Any, attribute: str, columns: Sequence[str]) -> pd.DataFrame:
+def frame_of(source: object, attribute: str, columns: Sequence[str]) -> pd.DataFrame:
     """The table named `attribute` of an object, or the table itself; raises `OptionError` naming what lacks."""
     frame = source if isinstance(source, pd.DataFrame) else getattr(source, attribute, None)
     if not isinstance(frame, pd.DataFrame):
@@ -87,14 +85,15 @@ def frame_of(source: Any, attribute: str, columns: Sequence[str]) -> pd.DataFram
     return frame
 
 
-def study_of(source: Any) -> Any | None:
+def study_of(source: object) -> Study | None:
     """The study behind an object: itself, its `.study`, or None."""
     if source is None or isinstance(source, pd.DataFrame):
         return None
-    return source if hasattr(source, "components") and hasattr(source, "outcomes") else getattr(source, "study", None)
+    own = hasattr(source, "components") and hasattr(source, "outcomes")
+    return cast("Study | None", source if own else getattr(source, "study", None))
 
 
-def labels_of(source: Any, given: Mapping[str, str] | None = None) -> dict[str, str]:
+def labels_of(source: object, given: Labels = None) -> dict[str, str]:
     """Words for components: those given, else those of the study behind `source`."""
     if given is not None:
         return dict(given)
@@ -102,13 +101,16 @@ def labels_of(source: Any, given: Mapping[str, str] | None = None) -> dict[str, 
     return {} if study is None else {c.name: c.label for c in study.components}
 
 
-def scale_of(source: Any, outcome: str | None = None) -> Scale:
+def axis_of(source: object, outcome: str | None = None) -> Axis:
     """How effects are drawn for an outcome of the study behind `source`, or for an Outcome."""
-    found = source if hasattr(source, "matters") else None
     study = study_of(source)
-    if found is None and study is not None:
+    if hasattr(source, "matters"):
+        found = cast("Outcome", source)
+    elif study is not None:
         found = study.outcome(outcome)
-    return Scale() if found is None else Scale(found.kind, found.label, found.better, found.matters)
+    else:
+        return Axis()
+    return Axis(found.kind, found.label, found.better, found.matters)
 
 
 def in_order(values: Sequence[str]) -> list[str]:

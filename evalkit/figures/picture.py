@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -21,6 +23,11 @@ class Words:
     title: str
     alt: str
     description: str
+
+
+Ways = tuple[Callable[..., Any], Callable[..., Figure], Callable[..., tuple[Words, pd.DataFrame]]]
+"""How a figure is made: what is read from what a caller hands over; that drawn, at a width; and that said in words,
+with the data drawn."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,35 +80,45 @@ def narrow(width: float) -> bool:
     return width < PHONE
 
 
-def place_rows(ax: Axes, words: Sequence[str], over: bool) -> list[float]:
-    """Where on the y axis each row is to be drawn, with its words beside it, or wrapped above it in a narrow figure."""
-    if over:
-        return _over_rows(ax, words)
-    ax.set_yticks(range(len(words)), words)
-    ax.set_ylim(max(len(words), 1) - 0.45, -0.6)
-    return [float(i) for i in range(len(words))]
+def rows_figure(width: float, words: Sequence[str], room: float, each: float) -> tuple[Figure, Axes, list[float]]:
+    """A figure with a row for each of some words, and where on the y axis the rows are.
 
-
-def _over_rows(ax: Axes, words: Sequence[str]) -> list[float]:
-    at, rows = 0.0, []
+    Words stand beside their row, or wrapped above it in a narrow figure. room: inches for all but the rows. each:
+    inches a row whose words stand beside it.
+    """
+    rows, over = max(len(words), 1), narrow(width)
+    tall = max(sum(_LINE * len(_wrapped(w)) + _ROW for w in words), _ROW)
+    figure = new_figure(width, room + (_UNIT * tall if over else rows * each))
+    ax = figure.subplots()
+    if not over:
+        ax.set_yticks(range(len(words)), words)
+        ax.set_ylim(rows - 0.45, -0.6)
+        return figure, ax, [float(i) for i in range(len(words))]
+    at, middles = 0.0, []
     ax.set_yticks([])
     for lines in map(_wrapped, words):
         ax.annotate("\n".join(lines), (0, at), xycoords=("axes fraction", "data"), xytext=(0, -2), va="top",
                     textcoords="offset points", fontsize=8.5, bbox=PLATE, zorder=6)  # fmt: skip
         at += _LINE * len(lines)
-        rows.append(at + _ROW / 2)
+        middles.append(at + _ROW / 2)
         at += _ROW
     ax.set_ylim(max(at, _ROW), 0)
-    return rows
-
-
-def rows_height(words: Sequence[str]) -> float:
-    """Inches that rows need whose words stand above what is drawn."""
-    return _UNIT * max(sum(_LINE * len(_wrapped(w)) + _ROW for w in words), _ROW)
+    return figure, ax, middles
 
 
 def _wrapped(words: str) -> list[str]:
     return [line for part in words.split("\n") for line in textwrap.wrap(part, _LETTERS) or [""]]
+
+
+def beside(ax: Axes, row: float, words: str) -> None:
+    """Words to the right of a row."""
+    where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
+    ax.annotate(words, (1, row), xytext=(6, 0), va="center", fontsize=8.5, **where)
+
+
+def legend_above(ax: Axes, columns: int = 2) -> None:
+    """The key in a line above the axes."""
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False, borderaxespad=0.2)
 
 
 def bare(ax: Axes, keep: tuple[str, ...] = ("bottom",)) -> None:
@@ -120,21 +130,18 @@ def bare(ax: Axes, keep: tuple[str, ...] = ("bottom",)) -> None:
 
 def to_svg(figure: Figure) -> bytes:
     """The figure as SVG: fonts as outlines, no date, ids that never change."""
-    return _PATH.sub(_shorter, _save(figure, "svg", {"Date": None, "Creator": None}))
-
-
-def _shorter(path: re.Match[bytes]) -> bytes:
-    """Coordinates of a path with two decimals, a hundredth of a point, on one line."""
-    return b" " + b" ".join(_DIGITS.sub(rb"\1", path[0]).split())
+    svg = _save(figure, "svg", {"Date": None, "Creator": None})
+    # Coordinates of a path with two decimals, a hundredth of a point, on one line.
+    return _PATH.sub(lambda path: b" " + b" ".join(_DIGITS.sub(rb"\1", path[0]).split()), svg)
 
 
 def to_png(figure: Figure, dpi: int = 200) -> bytes:
     """The figure as PNG without the name of the software."""
-    return _save(figure, "png", {"Software": None}, dpi=dpi)
+    return _save(figure, "png", {"Software": None}, dpi)
 
 
-def _save(figure: Figure, kind: str, metadata: dict[str, Any], **options: Any) -> bytes:
+def _save(figure: Figure, kind: str, metadata: dict[str, str | None], dpi: float | None = None) -> bytes:
     out = io.BytesIO()
     with theme():
-        figure.savefig(out, format=kind, metadata=metadata, **options)
+        figure.savefig(out, format=kind, metadata=metadata, dpi="figure" if dpi is None else dpi)
     return out.getvalue()

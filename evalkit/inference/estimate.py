@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import takewhile
 from operator import methodcaller
 
 import numpy as np
@@ -17,39 +18,36 @@ import pandas as pd
 from evalkit.errors import EvalkitError, OptionError, check_choice
 from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
 from evalkit.inference.labels import (
+    GROUPED_BY,
     SAID,
     cautions,
     check_alike,
     common,
-    common_rows,
-    composition,
+    grouped,
     reasons,
     reasons_in_words,
     rows_in_words,
     short,
 )
-from evalkit.inference.replicates import FEW, Arms, Averaging, GivenRefits, Once, Refits, Replicates, jackknife
-from evalkit.inference.sources import DenseSource, Influence, Rows
+from evalkit.inference.replicates import (
+    FEW,
+    Arms,
+    Averaging,
+    CellWeights,
+    Once,
+    Refits,
+    Replicates,
+    StackedCells,
+    StackedRefits,
+    jackknife,
+    stacked_arms,
+)
+from evalkit.inference.sources import DenseSource, Influence, Rows, stacked
 
-_KEYS: dict[str, tuple[str, ...]] = {
-    "simple": (),
-    "event_time": ("event_time",),
-    "cohort": ("cohort",),
-    "period": ("period",),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class CellWeights:
-    """Cells of a design, for the rows that linear maps (each (k', k)) have made of its own rows."""
-
-    make: Callable[..., pd.DataFrame]
-    maps: tuple[np.ndarray, ...]
-
-    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
-        for step in reversed(self.maps):
-            matrix = step if matrix is None else matrix @ step
-        return self.make(matrix)
+INFERENCE = ("auto", "analytic", "jackknife", "moderated")
+PRIOR_DF = 10.0
+"""Degrees of freedom that a working covariance is worth beside those of the refits."""
+NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='analytic'."
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +129,14 @@ class Estimate:
     def replicates(self) -> Replicates:
         """Delete-one-cluster refits; `OptionError` where the design has none."""
         if self.replicate is None:
-            raise OptionError("This estimate has no delete-one-cluster refits. Use inference='analytic'.")
+            raise OptionError(NO_REFITS)
         return self.replicate()
+
+    def prepared(self) -> Estimate:
+        """The same estimate, its refits made now where its intervals rest on them and not when first asked for."""
+        if self.resolve() == "jackknife":
+            self._spread("jackknife")
+        return self
 
     @property
     def level(self) -> str:
@@ -140,11 +144,11 @@ class Estimate:
         return self.value_parts.level
 
     def resolve(self, inference: str = "auto") -> str:
-        """The kind of inference in use where an arm has fewer than 50 clusters: moderated where there is a working
+        """The kind of inference in use. Where an arm has fewer than 50 clusters: moderated if there is a working
         covariance, else jackknife."""
         check_choice("inference", inference, INFERENCE)
         if inference in ("jackknife", "moderated") and self.replicate is None:
-            raise OptionError("This estimate has no delete-one-cluster refits. Use inference='analytic'.")
+            raise OptionError(NO_REFITS)
         if inference == "moderated" and self.working is None:
             raise OptionError("inference='moderated' needs weights='least_noise', which have a working covariance.")
         if inference != "auto":
@@ -164,7 +168,8 @@ class Estimate:
     def _spread(self, inference: str) -> Spread:
         kind = self.resolve(inference)
         if kind not in self._spreads:
-            self._spreads[kind] = KINDS[kind](self)
+            made = _analytic(self) if kind == "analytic" else jackknife(self.value, self.replicates)
+            self._spreads[kind] = _moderated(self, made) if kind == "moderated" else made
         return self._spreads[kind]
 
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
@@ -205,12 +210,12 @@ class Estimate:
         section 3.3); within a cohort periods weigh alike. "simple", "cohort" and "period" use event
         times 0 and later.
         """
-        check_choice("kind", kind, tuple(_KEYS))
-        needed = {"event_time", *_KEYS[kind]} - set(self.labels.columns)
+        check_choice("kind", kind, tuple(GROUPED_BY))
+        needed = {"event_time", *GROUPED_BY[kind]} - set(self.labels.columns)
         if needed:
             lack = " and ".join(sorted(needed))
             raise EvalkitError(f"aggregate({kind!r}) needs rows by {lack}, which this estimate does not have.")
-        member, labels = _groups(self.labels, kind)
+        member, labels = grouped(self.labels, kind)
         return self.apply(Averaging(member, by_mass=kind != "cohort", total_mass=kind != "cohort"), labels)
 
     def average(self) -> Estimate:
@@ -255,9 +260,9 @@ class Estimate:
         refits = None
         if self.replicate is not None:
             values = np.array([np.atleast_1d(f(row)) for row in self.replicates.values])
-            refits = GivenRefits(replace(self.replicates.map(matrix), values=values))
-        parts, working = self.value_parts.map(matrix), _working(self, matrix)
-        frame = labels.reset_index(drop=True)
+            refits = partial(replace, self.replicates.map(matrix), values=values)
+        parts, frame = self.value_parts.map(matrix), labels.reset_index(drop=True)
+        working = _working(self, matrix)
         return Estimate(value, np.ones(len(value)), frame, parts, None, arms, refits, working=working)
 
     def contrast(self, weights: Sequence[float] | np.ndarray, name: str | None = None) -> Estimate:
@@ -315,17 +320,27 @@ class Estimate:
 def _carried(
     est: Estimate, step: Callable[[Replicates], Replicates], matrix: np.ndarray
 ) -> tuple[Refits | None, CellWeights | None, np.ndarray | None]:
-    """Refits, cells and working covariance of rows that are made of those of an estimate: by one more step, and
-    linearly (k', k)."""
-    refits = est.replicate.then(step) if isinstance(est.replicate, Refits) else None
-    if est.cells is None:
+    """Refits, cells and working covariance of rows made of those of an estimate: by one more step, linearly (k', k)."""
+    cells, refits = est.cells, est.replicate.then(step) if isinstance(est.replicate, Refits) else None
+    if cells is None:
         return refits, None, _working(est, matrix)
-    known = est.cells if isinstance(est.cells, CellWeights) else CellWeights(est.cells, ())
-    return refits, CellWeights(known.make, (*known.maps, matrix)), _working(est, matrix)
+    make, maps = (cells.make, cells.maps) if isinstance(cells, CellWeights) else (cells, ())
+    return refits, CellWeights(make, (*maps, matrix)), _working(est, matrix)
 
 
 def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
     return None if est.working is None else matrix @ np.nan_to_num(est.working) @ matrix.T
+
+
+def _moderated(est: Estimate, refits: Spread) -> Spread:
+    """The working covariance and that of the refits weighed by their degrees of freedom, which add up:
+    (d0 V_working + d V_refits) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
+    Genetics and Molecular Biology 3). A row without refits has no interval."""
+    assert est.working is not None
+    total = PRIOR_DF + refits.df
+    mine, theirs = np.sqrt(PRIOR_DF / total), np.sqrt(refits.df / total)
+    vcov = np.outer(mine, mine) * np.nan_to_num(est.working) + np.outer(theirs, theirs) * refits.vcov
+    return Spread(vcov, total, refits.reason)
 
 
 def _table(est: Estimate, spread: Spread, level: float, inference: str) -> pd.DataFrame:
@@ -367,43 +382,47 @@ def _analytic(est: Estimate) -> Spread:
     return Spread(vcov, np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
 
 
-def _from_refits(est: Estimate) -> Spread:
-    return jackknife(est.value, est.replicates)
+def stack(*estimates: Estimate) -> Estimate:
+    """Rows of several estimates with one joint covariance, units joined by id.
+
+    Raises `EvalkitError` for anything but Estimates, and where a unit's cluster codes conflict. With
+    refits at one level the joint covariance is the jackknife's; else analytic, at the coarser level, and each row
+    keeps its own interval.
+    """
+    for e in estimates:
+        if not isinstance(e, Estimate):
+            raise EvalkitError(f"stack joins Estimates; {type(e).__name__} has no contributions to join.")
+    if not estimates:
+        raise EvalkitError("stack needs at least one Estimate.")
+    if len(estimates) == 1:
+        return estimates[0]
+    values, shares = tuple(e.value for e in estimates), tuple(e.mass for e in estimates)
+    masses = [e.mass_parts for e in estimates if e.mass_parts is not None]
+    arms = [e.arms for e in estimates if e.arms is not None]
+    refits = tuple(e.replicate for e in estimates if isinstance(e.replicate, Refits))
+    joint = len(refits) == len(estimates) and len({e.level for e in estimates}) == 1
+    makes = tuple(e.cells for e in estimates if e.cells is not None)
+    return Estimate(
+        np.concatenate(values), np.concatenate(shares),
+        pd.concat([e.labels for e in estimates], ignore_index=True), stacked([e.value_parts for e in estimates]),
+        stacked(masses) if len(masses) == len(estimates) else None,
+        stacked_arms(arms) if len(arms) == len(estimates) else None,
+        StackedRefits(refits, values, shares) if joint else None,
+        StackedCells(makes, tuple(map(len, estimates))) if len(makes) == len(estimates) else None,
+        pieces=_pieces(estimates),
+    )  # fmt: skip
 
 
-PRIOR_DF = 10.0
-"""Degrees of freedom that a working covariance is worth beside those of the refits (Smyth 2004, on moderated t)."""
+def _pieces(estimates: tuple[Estimate, ...]) -> tuple[Estimate, ...]:
+    """Estimates whose rows keep their own inference; none where all are inferred alike. Those alike that come first
+    are one piece."""
+    first = estimates[0]
 
+    def alike(e: Estimate) -> bool:
+        return not e.pieces and e.level == first.level and (e.replicate is None) == (first.replicate is None)
 
-def _moderated(est: Estimate) -> Spread:
-    """Variance of the working covariance and of the refits, weighed by their degrees of freedom, which add up:
-    (d0 V_working + d V_refits) / (d0 + d) with d0 + d degrees of freedom. Where a row has no refits it has neither."""
-    refits, working = jackknife(est.value, est.replicates), est.working
-    assert working is not None
-    mine = np.sqrt(PRIOR_DF / (PRIOR_DF + refits.df))
-    theirs = np.sqrt(refits.df / (PRIOR_DF + refits.df))
-    vcov = np.outer(mine, mine) * np.nan_to_num(working) + np.outer(theirs, theirs) * refits.vcov
-    return Spread(vcov, PRIOR_DF + refits.df, refits.reason)
-
-
-KINDS: dict[str, Callable[[Estimate], Spread]] = {
-    "analytic": _analytic, "jackknife": _from_refits, "moderated": _moderated
-}  # fmt: skip
-INFERENCE = ("auto", *KINDS)
-
-
-def _groups(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Which rows (k, k') are averaged together, and the labels of the averages."""
-    keep = np.ones(len(labels), dtype=bool) if kind == "event_time" else labels["event_time"].to_numpy() >= 0
-    names = [c for c in ("component", "outcome", *_KEYS[kind]) if c in labels]
-    chosen = labels[keep]
-    groups = chosen.groupby(names, sort=True, dropna=False).ngroup().to_numpy() if len(chosen) else np.array([], int)
-    count = int(groups.max()) + 1 if len(groups) else 0
-    member = np.zeros((len(labels), count), dtype=bool)
-    member[np.flatnonzero(keep), groups] = True
-    frame = common_rows(labels, [np.flatnonzero(m) for m in member.T])
-    frame["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
-    frame = frame.drop(columns=[c for c in ("cohort", "period", "event_time") if c not in _KEYS[kind] and c in frame])
-    if kind == "event_time":
-        frame["composition"] = composition(labels, member)
-    return member, frame
+    run = len(list(takewhile(alike, estimates)))
+    if run == len(estimates):
+        return ()
+    head = stack(*estimates[: max(run, 1)])
+    return tuple(piece for e in (head, *estimates[max(run, 1) :]) for piece in (e.pieces or (e,)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from evalkit.errors import OptionError
 
@@ -86,13 +86,13 @@ def std_errors(vcov: np.ndarray, value: np.ndarray | None = None) -> np.ndarray:
 
 def critical(df: np.ndarray, level: float) -> np.ndarray:
     """Two-sided quantile of t(df); normal where df is infinite."""
-    return np.asarray(stats.t.ppf(0.5 + level / 2, np.where(np.isnan(df), np.inf, df)))
+    return np.asarray(stdtrit(np.where(np.isnan(df), np.inf, df), 0.5 + level / 2))
 
 
 def p_values(value: np.ndarray, se: np.ndarray, df: np.ndarray) -> np.ndarray:
     """Two-sided p of value = 0 under t(df)."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(2 * stats.t.sf(np.abs(value / se), np.where(np.isnan(df), np.inf, df)))
+        return np.asarray(2 * stdtr(np.where(np.isnan(df), np.inf, df), -np.abs(value / se)))
 
 
 def correlation(vcov: np.ndarray) -> np.ndarray:

@@ -14,6 +14,12 @@ SAID = ("reason", "caution", "doubt")
 _HEADS = ("units_exposed", "units_comparison", "units_left_out", "units_not_seen")
 _LISTED = 6  # rows named beside a reason
 _ALONE = {"unit", "matched set", "person"}
+GROUPED_BY: dict[str, tuple[str, ...]] = {
+    "simple": (),
+    "event_time": ("event_time",),
+    "cohort": ("cohort",),
+    "period": ("period",),
+}
 
 
 def common(labels: pd.DataFrame, keep: np.ndarray) -> pd.DataFrame:
@@ -59,14 +65,29 @@ def reasons(value: np.ndarray, labels: pd.DataFrame, used: np.ndarray) -> list[s
 
     value: (m,) combinations. used: (m, k) bool.
     """
-    return ["" if np.isfinite(v) else _first_reason(labels, u) for v, u in zip(value, used, strict=True)]
+    why = labels["reason"].to_numpy() if "reason" in labels else np.full(len(labels), "not identified")
+    out = []
+    for v, u in zip(value, used, strict=True):
+        otherwise = "not identified" if u.any() or "reason" not in labels else "nothing to average"
+        out.append("" if np.isfinite(v) else next((w for w in why[u] if w), otherwise))
+    return out
 
 
-def _first_reason(labels: pd.DataFrame, used: np.ndarray) -> str:
-    if "reason" not in labels:
-        return "not identified"
-    words = [w for w in labels["reason"][used] if w]
-    return words[0] if words else ("nothing to average" if not used.any() else "not identified")
+def grouped(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Which rows (k, k') are averaged together, and the labels of the averages."""
+    keep = np.ones(len(labels), dtype=bool) if kind == "event_time" else labels["event_time"].to_numpy() >= 0
+    names = [c for c in ("component", "outcome", *GROUPED_BY[kind]) if c in labels]
+    chosen = labels[keep]
+    groups = chosen.groupby(names, sort=True, dropna=False).ngroup().to_numpy() if len(chosen) else np.array([], int)
+    count = int(groups.max()) + 1 if len(groups) else 0
+    member = np.zeros((len(labels), count), dtype=bool)
+    member[np.flatnonzero(keep), groups] = True
+    frame = common_rows(labels, [np.flatnonzero(m) for m in member.T])
+    frame["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
+    frame = frame.drop(columns={"cohort", "period", "event_time"} - set(GROUPED_BY[kind]), errors="ignore")
+    if kind == "event_time":
+        frame["composition"] = composition(labels, member)
+    return member, frame
 
 
 def composition(labels: pd.DataFrame, member: np.ndarray) -> list[str]:

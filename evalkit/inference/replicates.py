@@ -1,4 +1,4 @@
-"""Delete-one-cluster refits (CV3), kept as values and masses, and the clusters behind each row (design 2.6).
+"""Delete-one-cluster refits (CV3), kept as values and masses, and clusters and cells behind each row (design 2.6).
 
 Variance = (G-1)/G times the sum over deleted clusters of (refit - estimate)^2, G the clusters with
 weight in the row. Degrees of freedom: (V1+V0)^2 / (V1^2/(n1-1) + V0^2/max(n0-1, 1)), V1 over the
@@ -15,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
 from evalkit.inference.intervals import Spread
 from evalkit.inference.sources import joined_names
@@ -163,16 +165,6 @@ class Once:
 
 
 @dataclass(frozen=True, eq=False)
-class GivenRefits:
-    """Refits that are known already."""
-
-    refits: Replicates
-
-    def __call__(self) -> Replicates:
-        return self.refits
-
-
-@dataclass(frozen=True, eq=False)
 class Refits:
     """Where an Estimate's refits come from: a source shared by all that is derived from it, and the steps since then.
 
@@ -213,6 +205,37 @@ class StackedRefits:
             exposed[at, rows], comparison[at, rows] = r.exposed, r.comparison
             start = rows.stop
         return Replicates(names, made[0].level, values, masses, exposed, comparison)
+
+
+@dataclass(frozen=True, eq=False)
+class CellWeights:
+    """Cells of a design, for the rows that linear maps (each (k', k)) have made of its own rows."""
+
+    make: Callable[..., pd.DataFrame]
+    maps: tuple[np.ndarray, ...]
+
+    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+        for step in reversed(self.maps):
+            matrix = step if matrix is None else matrix @ step
+        return self.make(matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class StackedCells:
+    """Cells of several estimates, rows (m,) counted on."""
+
+    makes: tuple[Callable[..., pd.DataFrame], ...]
+    rows: tuple[int, ...]
+
+    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+        """Cells of all, or of combinations (k', k) of their rows."""
+        starts = np.cumsum((0, *self.rows))
+        if matrix is None:
+            found = [make() for make in self.makes]
+            found = [frame.assign(row=frame["row"] + start) for frame, start in zip(found, starts, strict=False)]
+        else:
+            found = [make(matrix[:, a:b]) for make, (a, b) in zip(self.makes, pairwise(starts), strict=True)]
+        return pd.concat(found, ignore_index=True)
 
 
 def jackknife(value: np.ndarray, reps: Replicates) -> Spread:

@@ -1,4 +1,4 @@
-"""The fixed sentences of the verdicts, one a verdict and variant. Filled in by `evaluation/words.py`.
+"""The fixed sentences of the verdicts, one a verdict and variant. Filled in by the other files of this part.
 
 {it} is the component's label in quotation marks; {sizes} are shown by `show/numbers.py`. No template claims
 more than a comparison can: a test reads every sentence that they can make.
@@ -19,12 +19,14 @@ FOUND = {
 }
 WHERE = "where it was in place"
 RANGE = "for {outcome}, the likely range is {span}{tail}{window}"
-RESTS = "this rests on {exposed} with it and {comparison} without it at the time"
-RESTS_DOSE = "this rests on {exposed} with more of it and {comparison} with less or without it at the time"
-RESTS_THEM = "this rests on {exposed} with them and {comparison} without them at the time"
-RESTS_SWAP = "this rests on {exposed} that changed over and {comparison} that did not at the time"
-RESTS_SWAP_AT_ONE_TIME = "this rests on {exposed} with the one and {comparison} with the other"
-RESTS_EITHER = "this rests on {exposed} with either of them and {comparison} with neither at the time"
+# What it rests on, and when: 'this rests on 9 states with it and 20 without it at the time'.
+RESTS_ON = "this rests on {rests}"
+RESTS = ("{exposed} with it and {comparison} without it", " at the time")
+RESTS_DOSE = ("{exposed} with more of it and {comparison} with less or without it", " at the time")
+RESTS_THEM = ("{exposed} with them and {comparison} without them", " at the time")
+RESTS_SWAP = ("{exposed} that changed over and {comparison} that did not", " at the time")
+RESTS_SWAP_AT_ONE_TIME = ("{exposed} with the one and {comparison} with the other", "")
+RESTS_EITHER = ("{exposed} with either of them and {comparison} with neither", " at the time")
 BUNDLE_ADDS = "it holds only if the effects of the components simply add up"
 SPEAKS = "{rests}, and speaks of {population}"
 SPEAKS_ALONE = "this speaks of {population}"
@@ -35,8 +37,6 @@ SHOWN = "{direction}"
 LIKELY = "the evidence leans towards {direction}"
 POINTS = "the evidence points to {direction}, but does not carry it"
 SMALLER = "even so, the whole likely range is smaller than what matters ({margin})"
-ONE_WEAKNESS = "one weakness: {weaknesses}"
-SEVERAL_WEAKNESSES = "{count} weaknesses: {weaknesses}"
 NOT_CALLED_SHOWN = "it is not called shown because {limits}"
 
 TOO_SMALL = "too little data to tell"
@@ -48,6 +48,15 @@ COULD_HAVE_SEEN = (
 )
 NO_RANGE = "no likely range can be given, because too few {places} had it, or too few were without it"
 BEST_GUESS = "the best single figure, {effect}{tail}, cannot be relied on without a range"
+
+# In short, where the outcome stands above the table.
+NO_RANGE_BRIEF = "no likely range can be given"
+UNSTATED_BRIEF = "nobody has said how large a change would matter"
+UNCARRIED_BRIEF = "that would rule out a benefit of {margin}, but {first}{others}"
+SEEN_BRIEF = "we would most likely have seen a change of {size} or more"
+HARM_BRIEF = "a harm of that size is not ruled out"
+NOBODY_ALONE = "nobody can say what either does alone"
+NOBODY_WHICH = "nobody can say which of them did it"
 
 NO_SIGN = "no sign of a benefit as large as {margin}"
 NO_SIGN_HARM = "no sign of a benefit as large as {margin}, though a harm of that size is not ruled out"
@@ -122,27 +131,6 @@ MIND_NOT_TESTED_AT_ONE_TIME = "only {units} without it, beside others who have i
 MIND_MORE_AT_ONE_TIME = "more {units} would narrow the likely range"
 MIND_NOT_TESTED = "only {places} or people without it, at a time when others have it, could show what it adds"
 MIND_NOT_SEEN = "{outcome} would have to be recorded both where it was in place and where it was not"
-REMEDIES = {
-    "pre_trend": "a comparison that moved alike beforehand gave the same answer",
-    "leave_one_cluster": "the answer held without any one {place}",
-    "rungs": "the different ways of comparing agreed",
-    "date_rule": "the exact starting dates were known",
-    "others_still_growing": "the other components had stood still for longer before it began",
-    "growth_taken_out": "the other components had begun at the same time in the places compared",
-    "stayers": "as many were followed up in one group as in the other",
-    "p_adjusted": "new data gave the same answer to this question alone",
-    "p_missing": "it could be adjusted for the number of components examined",
-    "additivity": "there were places where it began while all else stood still",
-    "matching": "there were places or times that had it and lacked it by no choice of those who were reached",
-    "raw": "there were places or times that had it and lacked it by no choice of those who were reached",
-    "unrecorded": "it were on record how those with it and those without it differed beforehand",
-    "few_clusters": "more {places} had it, and more were without it",
-    "by_people_failed": "it began at another time than the other components",
-    "by_people_untestable": "it began at another time than the other components",
-    "crossed": "it had been decided by {place}",
-    "two_places": "more {places} had it, and more were without it",
-    "few_people": "more {units} had it",
-}
 
 BREATH_NONE = "no part has been shown to make a difference, which does not mean that none did"
 BREATH = (

@@ -1,22 +1,145 @@
-"""A report in other formats, all from the one page: HTML again, tagged PDF by Chromium, Word."""
+"""From the source of the report to a notebook that was run, and from that to a page, tagged PDF and Word."""
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import jupytext
 import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, check_choice
-from evalkit.reporting.notebook import to_page
+from evalkit.reporting.blocks import (
+    BLOCKS,
+    PAGE,
+    Block,
+    Heading,
+    Listing,
+    Paragraph,
+    PictureWords,
+    from_data,
+    slug,
+    words,
+)
+from evalkit.show.tables import Table
+
+if TYPE_CHECKING:
+    from docx.document import Document
+
+_RUN_TIMEOUT = 3600
+
+
+class ReportError(EvalkitError):
+    """A cell of the report's notebook could not be run."""
+
+
+class OwnKernel(AsyncKernelManager):
+    """A kernel in the running interpreter, whether or not one is registered."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+def make_notebook(
+    study_file: str, *, level: float, seed: int, title: str, source: str | None = None, plan: str | None = None
+) -> NotebookNode:
+    """The report's notebook, not yet run. study_file, plan: paths from the notebook's folder."""
+    text = source if source is not None else (PAGE / "report.py.txt").read_text(encoding="utf-8")
+    notebook = jupytext.reads(text, fmt="py:percent")
+    fixed = "None" if plan is None else f"reporting.read_plan({plan!r})"
+    values = {"STUDY": repr(study_file), "LEVEL": repr(level), "SEED": repr(seed), "PLAN": fixed}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = re.sub(r"\b(STUDY|LEVEL|SEED|PLAN)\b", lambda found: values[found[0]], cell.source)
+    notebook.metadata = _metadata(title)
+    return notebook
+
+
+def lesson(source: str) -> NotebookNode:
+    """A notebook of one's own from its py:percent source, not yet run; its first heading is its title."""
+    notebook = jupytext.reads(source, fmt="py:percent")
+    first = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "")
+    notebook.metadata = _metadata(first.partition("\n")[0].lstrip("# ") or "Notebook")
+    return notebook
+
+
+def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str] | None = None) -> NotebookNode:
+    """Run every cell in `folder` with this interpreter; the same input gives the same notebook, byte for byte, without
+    what changes from run to run or names a machine: random ids, times, lines of warnings.
+
+    warn: what the words of warnings go through before they are kept, to protect people.
+    Raises `ReportError` with the words of the error when a cell fails.
+    """
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, timeout=_RUN_TIMEOUT, record_timing=False, resources=resources)
+    with tempfile.TemporaryDirectory(prefix="evalkit-") as sockets:
+        client.km = OwnKernel()
+        if os.name == "posix":  # reached through files, so that no port is opened
+            client.km.transport, client.km.ip = "ipc", str(Path(sockets) / "kernel")
+        try:
+            client.execute(env=_environment())
+        except CellExecutionError as error:
+            raise ReportError(f"The report's notebook stopped: {error.ename}: {error.evalue}") from None
+    spoken: list[str] = []
+    for i, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{i:03d}"
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":  # its error stream names folders of this machine
+            streams = [o for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+            cell.outputs = [o for o in cell.outputs if o not in streams]
+            spoken.append("".join(o.text for o in streams))
+    notebook.metadata["language_info"] = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+    warned = [w for text in spoken for w in re.findall(r"^\S+:\d+: \w*Warning: (.+)$", text, re.MULTILINE)]
+    if warned:
+        notebook.metadata["warnings"] = list(dict.fromkeys(map(warn, warned) if warn else warned))
+    return notebook
+
+
+def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
+    """The notebook as one HTML page that loads nothing from outside; show_code: with each cell's code."""
+    config = Config({"HTMLExporter": {"extra_template_basedirs": [str(PAGE.parent)]}})  # type: ignore[attr-defined]
+    exporter = HTMLExporter(template_name="page", exclude_anchor_links=True, config=config)
+    css = (PAGE / "page.css").read_text(encoding="utf-8")
+    body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css, "show_code": show_code})
+    body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
+    return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
+
+
+def _metadata(title: str) -> NotebookNode:
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return nbformat.from_dict({"kernelspec": kernel, "title": title})
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, with this very evalkit, one thread and no window for figures."""
+    home = str(Path(__file__).resolve().parents[2])
+    paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
+    return {**os.environ, **fixed, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
 
 FORMATS = ("html", "pdf", "docx")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_TIMEOUT = 300
+_PRINT_TIMEOUT = 300
 _NODES = re.compile(rb"node\d{8}")
 _DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+\-Z][^)]*)?\)")
 
@@ -24,7 +147,7 @@ _DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+\-Z][^)]*)?\)")
 def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tuple[Path, ...]:
     """Write report.html, report.pdf or report.docx into a report's folder; return their paths.
 
-    The page is made from the notebook that was run, the others from the page, so that all say the same. Raises
+    Page and Word are made from the notebook that was run, the PDF from the page, so that all say the same. Raises
     `EvalkitError` where there is no report, and where what a format needs is not installed.
     """
     place = Path(folder)
@@ -33,25 +156,25 @@ def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tup
         check_choice("--to", name, FORMATS)
     page = place / "report.html"
     if "html" in wanted:
-        page.write_text(to_page(nbformat.read(_there(place / "report.ipynb"), as_version=4)), encoding="utf-8")
-    _there(page)
-    return tuple(_write(page, name) for name in wanted)
+        page.write_text(to_page(_notebook(place)), encoding="utf-8")
+    if "pdf" in wanted:
+        _there(page)
+    written = {
+        "html": lambda: page,
+        "pdf": lambda: to_pdf(page, page.with_suffix(".pdf")),
+        "docx": lambda: to_word(_notebook(place), page.with_suffix(".docx")),
+    }
+    return tuple(written[name]() for name in wanted)
+
+
+def _notebook(place: Path) -> NotebookNode:
+    return nbformat.read(_there(place / "report.ipynb"), as_version=4)
 
 
 def _there(path: Path) -> Path:
     if not path.is_file():
         raise EvalkitError(f"There is no {path.name} in {str(path.parent)!r}. Write it first: evalkit run STUDY.")
     return path
-
-
-def _write(page: Path, name: str) -> Path:
-    if name == "pdf":
-        return to_pdf(page, page.with_suffix(".pdf"))
-    if name == "docx":
-        from evalkit.reporting.word import to_word
-
-        return to_word(page, page.with_suffix(".docx"))
-    return page
 
 
 def to_pdf(page: Path, target: Path) -> Path:
@@ -68,7 +191,7 @@ def to_pdf(page: Path, target: Path) -> Path:
         command = [browser, *flags, "--export-tagged-pdf", "--generate-pdf-document-outline"]
         command += [f"--user-data-dir={profile}", f"--print-to-pdf={drawn}", page.resolve().as_uri()]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT)
+            subprocess.run(command, check=True, capture_output=True, timeout=_PRINT_TIMEOUT)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             raise EvalkitError(f"Chromium could not print {page.name}: {type(error).__name__}.") from None
         if not drawn.is_file():
@@ -80,11 +203,7 @@ def to_pdf(page: Path, target: Path) -> Path:
 def undated(pdf: bytes) -> bytes:
     """The same PDF with its two dates set to one that never changes; the length stays, so that its index holds."""
 
-    def still(found: re.Match[bytes]) -> bytes:
-        whole = found[0]
-        return re.sub(rb"D:\d{14}", b"D:20000101000000", whole)
-
-    return _DATES.sub(still, pdf)
+    return _DATES.sub(lambda found: re.sub(rb"D:\d{14}", b"D:20000101000000", found[0]), pdf)
 
 
 def renumbered(pdf: bytes) -> bytes:
@@ -95,3 +214,101 @@ def renumbered(pdf: bytes) -> bytes:
     ids = sorted(set(_NODES.findall(pdf)))
     fresh = {old: b"node%08d" % (i + 1) for i, old in enumerate(ids)}
     return _NODES.sub(lambda found: fresh[found[0]], pdf)
+
+
+_WIDTH_CM = 16.5
+_FIXED = datetime(2000, 1, 1)
+_LANGUAGE = "en-GB"
+
+
+def to_word(notebook: NotebookNode, target: Path) -> Path:
+    """Write a report's notebook as .docx beside its figures; the same notebook gives the same bytes.
+
+    Pictures are the PNG files that the report wrote into figures/. Raises `EvalkitError` where python-docx is not
+    installed.
+    """
+    try:
+        import docx
+    except ImportError:
+        raise EvalkitError("Word needs the package python-docx: install evalkit with its extra [word].") from None
+    document = docx.Document()
+    _prepare(document, str(notebook.metadata.get("title", "Report")))
+    for block in blocks_of(notebook):
+        _put(document, block, target.parent / "figures")
+    saved = io.BytesIO()
+    document.save(saved)
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for part in sorted(old.namelist()):  # without the time at which its parts were packed
+            info = zipfile.ZipInfo(part, date_time=(2000, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            new.writestr(info, old.read(part))
+    return target
+
+
+def blocks_of(notebook: NotebookNode) -> list[Block]:
+    """The blocks of every section that a notebook shows, in order."""
+    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
+    return [b for o in outputs if "data" in o and BLOCKS in o.data for b in from_data(o.data[BLOCKS])]
+
+
+def _prepare(document: Document, title: str) -> None:
+    from docx.oxml.ns import qn
+    from docx.shared import Cm, Pt
+
+    core = document.core_properties
+    core.title, core.author, core.comments, core.language = title, "", "", _LANGUAGE
+    core.created = core.modified = _FIXED
+    normal = document.styles["Normal"]
+    normal.font.name, normal.font.size = "Calibri", Pt(10.5)
+    fonts = normal.element.get_or_add_rPr()
+    fonts.append(fonts.makeelement(qn("w:lang"), {qn("w:val"): _LANGUAGE}))
+    for section in document.sections:
+        section.page_width, section.page_height = Cm(21.0), Cm(29.7)
+        section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
+
+
+def _put(document: Document, block: Block, figures: Path) -> None:
+    match block:
+        case Heading(level, text):
+            document.add_heading(text, level)
+        case Paragraph(text):
+            document.add_paragraph(words(text))
+        case Listing(items, numbered):
+            for item in items:
+                document.add_paragraph(words(item), style="List Number" if numbered else "List Bullet")
+        case Table():
+            _table(document, block)
+        case PictureWords():
+            _picture(document, block, figures / f"{block.name}.png")
+        case _:
+            raise TypeError(f"{type(block).__name__} has no place in a Word document.")
+
+
+def _table(document: Document, block: Table) -> None:
+    """A table with its caption above, a header row that repeats, and row headers in bold."""
+    from docx.oxml.ns import qn
+
+    document.add_paragraph(block.caption, style="Caption")
+    rows = [block.columns, *(tuple(c.text for c in row) for row in block.rows)]
+    table = document.add_table(rows=len(rows), cols=len(block.columns), style="Light Grid")
+    properties = table.rows[0]._tr.get_or_add_trPr()
+    properties.append(properties.makeelement(qn("w:tblHeader"), {qn("w:val"): "true"}))
+    described = table._tbl.tblPr
+    described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): block.caption}))
+    for i, (row, made) in enumerate(zip(rows, table.rows, strict=True)):
+        for j, (text, place) in enumerate(zip(row, made.cells, strict=True)):
+            place.paragraphs[0].add_run(text).bold = i == 0 or j == 0
+    document.add_paragraph(block.note)
+
+
+def _picture(document: Document, block: PictureWords, file: Path) -> None:
+    """A picture with its alternative text, its caption, and the long description as text."""
+    from docx.shared import Cm
+
+    if file.is_file():
+        shape = document.add_picture(str(file), width=Cm(_WIDTH_CM))
+        shape._inline.docPr.set("descr", block.alt)
+        shape._inline.docPr.set("name", block.name)
+    document.add_paragraph(block.title, style="Caption")
+    for line in filter(str.strip, block.description.split("\n")):
+        document.add_paragraph(line)

@@ -2,275 +2,209 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
-import pandas as pd
-
-from evalkit.evaluation.safe import safe
-from evalkit.figures.forest import VERDICT_WORDS
+from evalkit.evaluation import Evaluation
+from evalkit.evaluation.results import safe
 from evalkit.figures.picture import Picture
-from evalkit.language import templates
-from evalkit.language.brief import Brief, brief
-from evalkit.reporting.html import Html, bullets, escape, linked, paragraph, verdict_mark
-from evalkit.reporting.pictures import picture_html
-from evalkit.reporting.register import Names, names_of, spread_words
-from evalkit.reporting.spoken import breath, spoken
-from evalkit.reporting.worth import costs_of
+from evalkit.language.statement import Statement, in_one_breath
+from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
+from evalkit.reporting.more_sections import costs_of
+from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.show.numbers import range_words
 from evalkit.show.tables import Cell, Table
-from evalkit.show.words import count_words, full_stop, join_words, quoted, sentence_case, sentences
+from evalkit.show.words import count_words, full_stop, join_words, quoted
+from evalkit.study import Study
+from evalkit.verdicts.rules import CheckOutcome
+from evalkit.vocabulary import OutcomeKind
+
+T = TypeVar("T")
 
 _STRONG = ("shown", "likely", "no_sign")
 _EITHER_WAY = ("cannot_tell", "not_tested")
+_UNANSWERED = ("cannot_tell", "cannot_tell_apart", "not_tested")
 _MOST = 3
 _TOLD = ("pre_trend", "leave_one_cluster", "date_rule")
-_MORE_DATA = re.compile(
-    re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(sentence_case(templates.MIND_MORE_DATA))) + r"\."
-)
 _NO_COST = (
-    '<p class="note">What one more outcome cost is not given for any component, because no effect stands. '
-    'What each cost: <a href="#value-for-money">Value for money</a>.</p>'
+    "What one more outcome cost is not given for any component, because no effect stands. What each cost: ",
+    Run("Value for money", "#value-for-money"),
+    ".",
 )
 _NO_ANSWER = "No answer was given, so nothing can be overturned."
 _BUT = " These checks of the likely ranges failed:"
-_P_VALUE = re.compile(r" \(p [=<] ?[\d.]+\)")
-_RESTS = re.compile(r"This rests on (.*?\.)(?=\s|$)")
 
 
-def page_one(evaluation: Any, pictures: Mapping[str, Picture] | None = None, outcome: str | None = None) -> Html:
+def page_one(
+    evaluation: Evaluation, pictures: Mapping[str, Picture] | None = None, outcome: str | None = None
+) -> Section:
     """The findings on one page, for a reader with a minute.
 
-    outcome: which one, default the first. Every figure comes from the tables of the
-    evaluation and links to the row in which it is worked out.
+    outcome: which one, default the first. Every figure comes from the statements of the evaluation and links to the
+    row in which it is worked out.
     """
     evaluation = safe(evaluation)
     study = evaluation.study
     chosen = study.outcome(outcome).column
-    rows = spoken(evaluation, chosen).to_dict("records")
-    names = names_of(study)
-    verdicts = {r["component"]: r["verdict"] for r in rows}
-    costs = costs_of(evaluation, verdicts) if chosen == study.outcome().column else {}
+    rows, names = statements_of(evaluation, chosen), names_of(study)
+    costs = costs_of(evaluation, {s.component: s.verdict for s in rows}) if chosen == study.outcome().column else {}
     priced = any(words != "not given" for words in costs.values())
-    table = findings(rows, briefs_of(evaluation, chosen), names, evaluation.level, costs if priced else {})
     title = study.question or study.title or "Which components made a difference?"
-    body = (
-        f'<h1 id="question">{escape(title)}</h1>{_data_line(evaluation, chosen)}'
-        f'<div class="breath"><p><strong>In one breath.</strong> {escape(breath(rows, names.labels))}</p></div>'
-        f"{table.to_html()}{_NO_COST * bool(costs and not priced)}{_others(study, chosen)}"
-        f"{_planned(evaluation, rows, names)}"
-        f'<div class="middle">{picture_html(pictures or {}, "forest")}'
-        f'<div class="say">{_say(rows, names)}</div></div>'
-        f'<div class="two"><div class="mind">{_mind(rows, names)}</div>'
-        f"<div>{_overturn(evaluation, chosen, names)}</div></div>"
+    breath = in_one_breath((s.verdict, s.direction, s.label) for s in rows)
+    link = Run("Estimates", "#estimates")
+    others = join_words([quoted(o.label) for o in study.outcomes if o.column != chosen])
+    forest = (pictures or {}).get("forest")
+    parts = (
+        Heading(1, title, "question"),
+        _data_line(study, chosen),
+        Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
+        findings(rows, names, evaluation.level, costs if priced else {}),
+        Paragraph(_NO_COST, "note") if costs and not priced else None,
+        Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
+        _planned(evaluation, rows),
+        Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
+        Group((_mind(rows, names), _overturn(rows, names, study.outcome(chosen).kind)), "two"),
     )
-    return Html("page one", f'<section class="page-one" id="page-one" aria-labelledby="question">{body}</section>')
+    whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
+    return Section("page one", (whole,))
 
 
-def briefs_of(evaluation: Any, outcome: str) -> dict[str, Brief]:
-    """Component -> what was found in short."""
-    return {e.component: brief(e, v) for e, v in evaluation.decisions if e.outcome == outcome}
-
-
-def findings(
-    rows: list[dict[str, Any]], briefs: Mapping[str, Brief], names: Names, level: float, costs: Mapping[str, str]
-) -> Table:
+def findings(statements: Sequence[Statement], names: Names, level: float, costs: Mapping[str, str]) -> Table:
     """One line a component in the order of the register: verdict, what we found, what it rests on."""
-    cells = []
-    for row in rows:
-        key = row["component"]
-        rests = split_rests(row["found"])[1] or rests_words(row, names)
-        verdict = Cell(VERDICT_WORDS[row["verdict"]], html=verdict_mark(row["verdict"]))
-        found = Cell(briefs[key].text, html=_brief_html(briefs[key], f"#effects-{key}"))
-        money = (Cell(costs[key], "#value" if costs[key] != "not given" else ""),) if costs else ()
-        cells.append((Cell(names.label(key)), verdict, found, Cell(rests.rstrip(".")), *money))
+    rows = []
+    for s in statements:
+        brief, worked = s.brief, f"#effects-{s.component}"
+        found: Text = (brief.before, Run(brief.figures, worked, "worked"), brief.after)
+        if not brief.figures:  # then the whole is the link
+            found = linked(brief.text, worked)
+        cost = costs.get(s.component, "")
+        money = (Cell(cost, "#value" if cost != "not given" else ""),) if costs else ()
+        rests = s.rests or rests_words(s, names.place(s.component))
+        rows.append((Cell(s.label), verdict_cell(s.verdict), cell(found), Cell(rests), *money))
     note = (
         f"The likely range is the {level:.0%} interval of each component by itself, not adjusted for how many were "
         "looked at; the verdict takes that into account. A place counts as without it until it starts, so the same "
         "place can stand on both sides. Each link leads to where the line was worked out."
     )
     head = ("Component", "Verdict", "What we found", "What it rests on", *(["Cost of one more"] if costs else []))
-    keys = tuple(row["component"] for row in rows)
-    return Table("What each component did", head, tuple(cells), name="findings", keys=keys, note=note, cards=True)
+    keys = tuple(s.component for s in statements)
+    return Table("What each component did", head, tuple(rows), name="findings", keys=keys, note=note, cards=True)
 
 
-def _brief_html(found: Brief, href: str) -> str:
-    """The finding with its figures as a link; the whole as a link where figures stand nowhere else."""
-    if found.figures:
-        link = f'<a class="worked" href="{escape(href)}">{escape(found.figures)}</a>'
-        return f"{escape(found.before)}{link}{escape(found.after)}"
-    return linked(found.text, href)
-
-
-def _others(study: Any, outcome: str) -> str:
-    """Where the other outcomes are."""
-    labels = [o.label for o in study.outcomes if o.column != outcome]
-    if not labels:
-        return ""
-    listed = escape(join_words([quoted(label) for label in labels]))
-    return f'<p class="note">Other outcomes, under <a href="#estimates">Estimates</a>: {listed}.</p>'
-
-
-def split_rests(found: str) -> tuple[str, str]:
-    """The sentence in two: what was found, and what it rests on, which has a column of its own."""
-    match = _RESTS.search(found)
-    if match is None:
-        return found, ""
-    return sentences(found[: match.start()], found[match.end() :]), sentence_case(match[1].replace(" at the time", ""))
-
-
-def rests_words(row: Mapping[str, Any], names: Names) -> str:
+def rests_words(statement: Statement, place: str) -> str:
     """'9 states with it, 20 without', or what stands in its place."""
-    exposed, others = row["clusters_exposed"], row["clusters_comparison"]
-    if not (pd.notna(exposed) and exposed > 0) or row["verdict"] == "not_tested":
-        return "Nothing to compare with" if row["verdict"] == "not_tested" else "No clean comparison of its own"
-    place = names.place(row["component"])
-    return f"{count_words(int(exposed), place)} with it, {int(others):,} without"
+    exposed, others = statement.clusters
+    if statement.verdict == "not_tested":
+        return "Nothing to compare with"
+    if exposed <= 0:
+        return "No clean comparison of its own"
+    return f"{count_words(exposed, place)} with it, {others:,} without"
 
 
-def _planned(evaluation: Any, rows: list[dict[str, Any]], names: Names) -> str:
-    """Which answers were asked for in a plan made before the outcome was read."""
-    plan = getattr(evaluation, "plan", None)
-    if not plan:
-        return ""
-    new = [quoted(names.label(r["component"])) for r in rows if r["planned"] != "planned"]
-    first = "Every line was planned" if not new else f"Planned, but for {join_words(new)}: every line"
-    said = f"{first}, in the plan {plan['sha256'][:12]} made before any outcome was read."
-    return f'<p class="note">{escape(said)} <a href="#planned">What was planned</a></p>'
-
-
-def _data_line(evaluation: Any, outcome: str) -> str:
-    study = evaluation.study
+def _data_line(study: Study, outcome: str) -> Paragraph:
     about = study.outcome(outcome)
-    better = f"{about.better} is better"
-    spread = spread_words(study)
-    told = all(word in study.title for word in re.findall(r"\d[\d-]*", spread))
-    parts = [study.title, "" if told else spread, f"{about.label} ({better})"]
-    said = " · ".join(escape(p) for p in parts if p)
-    return f'<p class="data"><a class="worked" href="#data">{said}</a></p>'
+    words, figures = spread(study)
+    told = all(figure in study.title for figure in figures)
+    parts = [study.title, "" if told else words, f"{about.label} ({about.better} is better)"]
+    return Paragraph(Run(" · ".join(p for p in parts if p), "#data", "worked"), "data")
 
 
-def _say(rows: list[dict[str, Any]], names: Names) -> str:
-    strong = [r for r in rows if r["verdict"] in _STRONG][:_MOST]
-    may = [linked(r["may_say"], f"#effects-{r['component']}") for r in strong if r.get("may_say")]
-    may += [escape(words) for words in _alike([r for r in rows if r["verdict"] not in _STRONG], names)][:_MOST]
-    not_may = [escape(_claims(mine, names)) for mine in _by_verdict(rows).values()]
-    more = '<p class="note"><a href="#what-may-be-said">For every component</a></p>'
+def _planned(evaluation: Evaluation, statements: Sequence[Statement]) -> Paragraph | None:
+    """Which answers were asked for in a plan made before the outcome was read."""
+    if not evaluation.plan:
+        return None
+    new = _labels(s for s in statements if s.planned != "planned")
+    first = "Every line was planned" if not new else f"Planned, but for {new}: every line"
+    words = f"{first}, in the plan {str(evaluation.plan['sha256'])[:12]} made before any outcome was read. "
+    return Paragraph((words, Run("What was planned", "#planned")), "note")
+
+
+def _say(statements: Sequence[Statement], names: Names) -> tuple[Group, Group]:
+    """What may be said: of each component with an answer, and once for all others of which the same may be said; what
+    may not: of the first component with a verdict, and of which others neither."""
+    strong = [s for s in statements if s.verdict in _STRONG][:_MOST]
+    may: list[Text] = [linked(s.may_say.text, f"#effects-{s.component}") for s in strong]
+    unsure = (s for s in statements if s.verdict not in _STRONG)
+    for mine in _grouped(unsure, lambda s: (s.may_say.before, s.may_say.after))[:_MOST]:
+        every = len(mine) == len(names.labels) > 2
+        may.append(mine[0].may_say.of("any of them" if every else join_words([s.may_say.name for s in mine], "or")))
+    not_may = []
+    for first, *rest in _grouped(statements, lambda s: s.verdict)[:_MOST]:
+        claims = join_words(first.may_not_say[: 2 if first.verdict in _EITHER_WAY else 1], "or")
+        which = "any other" if 1 + len(rest) == len(names.labels) > 2 else _labels(rest, "or")
+        not_may.append(full_stop(f"{claims}; nor this of {which}" if rest else claims))
+    more = Paragraph(Run("For every component", "#what-may-be-said"), "note")
     return (
-        f"<div><h2>You may say</h2>{bullets(may)}</div>"
-        f"<div><h2>You may not say</h2>{bullets(not_may[:_MOST])}{more}</div>"
+        Group((Heading(2, "You may say"), Listing(tuple(may)))),
+        Group((Heading(2, "You may not say"), Listing(tuple(not_may)), more)),
     )
 
 
-def _alike(rows: list[dict[str, Any]], names: Names) -> list[str]:
-    """What may be said, once for all components of which the same may be said."""
-    groups: dict[str, list[str]] = {}
-    for row in rows:
-        own = quoted(names.label(row["component"]))
-        groups.setdefault(str(row.get("may_say") or "").replace(own, "{it}"), []).append(own)
-    return [
-        words.replace("{it}", "any of them" if len(who) == len(names.labels) > 2 else join_words(who, "or"))
-        for words, who in groups.items()
-        if words
-    ]
+def _grouped(items: Iterable[T], key: Callable[[T], object]) -> list[list[T]]:
+    """Items with the same key together, in the order in which each key comes first."""
+    groups: dict[object, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
 
 
-def _by_verdict(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row.get("may_not_say"):
-            groups.setdefault(row["verdict"], []).append(row)
-    return groups
+def _labels(statements: Iterable[Statement], last: str = "and") -> str:
+    return join_words([quoted(s.label) for s in statements], last)
 
 
-def _claims(rows: list[dict[str, Any]], names: Names) -> str:
-    """What may not be said of the first component with a verdict, and of which others neither."""
-    said = str(rows[0]["may_not_say"]).rstrip(".").split("; ")
-    claims = join_words(said[:2] if rows[0]["verdict"] in _EITHER_WAY else said[:1], "or")
-    others = [quoted(names.label(r["component"])) for r in rows[1:]]
-    which = "any other" if len(rows) == len(names.labels) > 2 else join_words(others, "or")
-    return full_stop(f"{claims}; nor this of {which}" if others else claims)
-
-
-def _mind(rows: list[dict[str, Any]], names: Names) -> str:
-    """What would let us tell, one line for components with the same answer."""
-    groups: dict[str, list[str]] = {}
-    for row in rows:
-        words = str(row.get("would_change") or "")
-        if words and row["verdict"] in ("cannot_tell", "cannot_tell_apart", "not_tested"):
-            groups.setdefault(words, []).append(quoted(names.label(row["component"])))
-    items = [
-        *_more_data(groups),
-        *(
-            f"{join_words(who)}: {_lower(words, names)}"
-            for words, who in groups.items()
-            if not _MORE_DATA.fullmatch(words)
-        ),
-    ]
-    listed = bullets(map(escape, items))
-    return f"<h2>What would let us tell</h2>{listed or paragraph('Every component has an answer.')}"
-
-
-def _more_data(groups: Mapping[str, list[str]]) -> list[str]:
-    """'To see a change of 5% we would need more states, or ...: about three times as many for ...'"""
+def _mind(statements: Sequence[Statement], names: Names) -> Group:
+    """What would let us tell, one line for components with the same answer; first those that need more of the same:
+    'To see a change of 5% we would need more states, or ...: about three times as many for ...'"""
     asked: dict[tuple[str, str], list[str]] = {}
-    for words, who in groups.items():
-        if found := _MORE_DATA.fullmatch(words):
-            each = asked.setdefault((found["margin"], found["units"]), [])
-            each.append(f"{found['times']} times as many for {join_words(who)}")
-    return [
+    others = []
+    unanswered = (s for s in statements if s.verdict in _UNANSWERED)
+    for mine in _grouped(unanswered, lambda s: s.would_change.text):
+        change = mine[0].would_change
+        if more := change.more:
+            each = asked.setdefault((more.margin, more.units), [])
+            each.append(f"{more.times} times as many for {_labels(mine)}")
+        else:
+            others.append(f"{_labels(mine)}: {_lower(change.text, names)}")
+    items = [
         f"To see a change of {margin} we would need more {units}, with it and without it, or an outcome that varies "
         f"less: about {join_words(each)}."
         for (margin, units), each in asked.items()
     ]
+    listed = Listing((*items, *others)) if items or others else Paragraph("Every component has an answer.")
+    return Group((Heading(2, "What would let us tell"), listed), "mind")
 
 
-def _overturn(evaluation: Any, outcome: str, names: Names) -> str:
-    """What could overturn the answers that were given: failed checks first, then what held."""
-    own = evaluation.verdicts[evaluation.verdicts["outcome"] == outcome]
-    given = own[own["verdict"].isin(_STRONG)]["component"]
-    checks = evaluation.checks[evaluation.checks["outcome"] == outcome]
-    checks = checks[checks["component"].isin(given)] if len(given) else checks
-    ordered = sorted(checks.to_dict("records"), key=lambda r: (*_TOLD, r["check"]).index(r["check"]))
-    failed = [r for r in ordered if r["status"] == "failed"]
-    told = [r for r in ordered if r["status"] != "failed" and r["check"] in _TOLD and pd.notna(r["estimate"])]
-    kind = evaluation.study.outcome(outcome).kind
-    items = _grouped([*failed, *(told if len(given) else [])], names, kind)[: _MOST + 1]
-    passed, only = (int((checks["status"] == s).sum()) for s in ("passed", "informational"))
-    if len(checks):
-        what = "the answers given" if len(given) else "the likely ranges above"
+def _overturn(statements: Sequence[Statement], names: Names, kind: OutcomeKind) -> Group:
+    """What could overturn the answers that were given: failed checks first, then what held; one line for each thing
+    that checks said, with every component of which they said it."""
+    given = [s for s in statements if s.verdict in _STRONG]
+    checks = [(s, c) for s in given or statements for c in s.checks]
+    ordered = sorted(checks, key=lambda pair: (*_TOLD, pair[1].check).index(pair[1].check))
+    failed = [pair for pair in ordered if pair[1].status == "failed"]
+    held = [(s, c) for s, c in ordered if c.status != "failed" and c.check in _TOLD and c.estimate == c.estimate]
+    items: list[Text] = []
+    for mine in _grouped([*failed, *(held if given else [])], lambda pair: check_words(pair[1], kind))[: _MOST + 1]:
+        first, check = mine[0]
+        words = _lower(full_stop(check_words(check, kind)), names)
+        anchor = f"#check-{first.component}-{check.check}"
+        items.append((f"{_labels(s for s, _ in mine)}: ", linked(words, anchor)))
+    passed, only = (sum(c.status == status for _, c in checks) for status in ("passed", "informational"))
+    if checks:
+        what = "the answers given" if given else "the likely ranges above"
         rest = f"; {only} cannot pass or fail and only inform" if only else ""
         items.append(linked(f"{passed} of {len(checks)} checks of {what} passed{rest}.", "#checks"))
-    lead = "" if len(given) else paragraph(_NO_ANSWER + _BUT * bool(failed))
-    return f"<h2>What could overturn this</h2>{lead}{bullets(items)}"
+    lead = [] if given else [Paragraph(_NO_ANSWER + _BUT * bool(failed))]
+    return Group((Heading(2, "What could overturn this"), *lead, Listing(tuple(items))))
 
 
-def _grouped(rows: list[dict[str, Any]], names: Names, kind: str) -> list[str]:
-    """One line for each thing that checks said, with every component of which they said it."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(_with_range(row, kind), []).append(row)
-    return [
-        f"{escape(join_words([quoted(names.label(r['component'])) for r in members]))}: "
-        f"{linked(_lower(full_stop(words), names), '#check-' + _anchor(members[0]))}"
-        for words, members in groups.items()
-    ]
-
-
-def _with_range(row: Mapping[str, Any], kind: str) -> str:
+def check_words(check: CheckOutcome, kind: str) -> str:
     """What a check said, without p values; with the answers from which one place was left out, if they held."""
-    words = _P_VALUE.sub("", str(row["words"]))
-    low, high = float(row["conf_low"]), float(row["conf_high"])
-    if row["check"] != "leave_one_cluster" or row["status"] != "passed" or not low < high:
+    words = check.brief or check.words
+    if check.check != "leave_one_cluster" or check.status != "passed" or not check.conf_low < check.conf_high:
         return words
-    return f"{words.rstrip('.')} ({range_words(low, high, kind)})."
+    return f"{words.rstrip('.')} ({range_words(check.conf_low, check.conf_high, kind)})."
 
 
 def _lower(text: str, names: Names) -> str:
     """The text as it goes on after a colon; a component's name keeps its capital."""
     return text if text.startswith(tuple(names.labels.values())) else text[:1].lower() + text[1:]
-
-
-def _anchor(row: Mapping[str, Any]) -> str:
-    return f"{row['component']}-{row['check']}"

@@ -17,6 +17,7 @@ from evalkit import __version__
 from evalkit.components import separability
 from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
+from evalkit.evaluation import Evaluation
 from evalkit.evaluation.evaluate import window_of
 from evalkit.evaluation.ladder import Choices, arrival_width, came_words, rule_words
 from evalkit.study import Study
@@ -104,7 +105,7 @@ def read_plan(file: str | Path) -> dict[str, Any]:
     return plan
 
 
-def plan_tags(plan: Mapping[str, Any] | None, evaluation: Any) -> dict[tuple[str, str], str]:
+def plan_tags(plan: Mapping[str, Any] | None, evaluation: Evaluation) -> dict[tuple[str, str], str]:
     """(component, outcome) -> 'planned' or 'not planned: ...'; empty where there was no plan."""
     if not plan:
         return {}
@@ -130,7 +131,7 @@ def _changes(before: Mapping[str, Any] | None, now: Mapping[str, Any], what: str
     return [f"{_WORDS.get(k, k.replace('_', ' '))} was changed" for k in changed]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A value as JSON has it."""
     if isinstance(value, np.generic):
         return value.item()

@@ -1,9 +1,8 @@
 """Numbers as people say them: natural frequencies, per cent for logs, points, pounds.
 
-An effect is shown with two significant digits, and never more finely than the
-first digit of its standard error. Rounding keeps signs and sides: a number on
-one side of zero (or of what matters) is never printed as lying on the other,
-and minus zero is never printed. What cannot be given prints as 'not given'.
+An effect is shown with two significant digits, and never more finely than the first digit of its standard error.
+Rounding keeps signs and sides: a number on one side of zero (or of what matters) is never printed as lying on the
+other, and minus zero is never printed. What cannot be given prints as 'not given'.
 """
 
 from __future__ import annotations
@@ -228,9 +227,7 @@ def _magnitude(value: float, decimals: int, apart: tuple[float, ...], percentage
 def _same_side(value: float, rounded: float, edge: float) -> bool:
     """Whether rounding left the value on its side of the edge (a value at the edge may stay there)."""
     slack = 1e-9 * (abs(edge) + 1e-3)
-    if abs(value - edge) <= slack:
-        return True
-    return (rounded - edge) * (value - edge) > 0 and abs(rounded - edge) > slack
+    return abs(value - edge) <= slack or ((rounded - edge) * (value - edge) > 0 and abs(rounded - edge) > slack)
 
 
 def _figures(value: float, decimals: int) -> str:

@@ -1,8 +1,7 @@
 """One table for every reader: HTML that a screen reader can walk, aligned text, CSV.
 
-A `Table` holds words, already formatted. The first column names the row. Every
-header has a scope, no header is empty, and a wide table scrolls inside a region
-that the keyboard can reach.
+A `Table` holds words, already formatted. The first column names the row. Every header has a scope, no header is empty,
+and a wide table scrolls inside a region that the keyboard can reach.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import textwrap
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,32 @@ class Table:
 
     def to_html(self) -> str:
         """The table as HTML: caption, scopes, row headers, inside a focusable region."""
-        return _region(self)
+
+        def role(name: str) -> str:
+            return f' role="{name}"' if self.cards else ""
+
+        right = [' class="number"' if n else "" for n in self.numeric or (False,) * len(self.columns)]
+        heads = [html.escape(c) for c in self.columns]
+        labels = [f' data-label="{c}"' if self.cards else "" for c in heads]
+        head = "".join(f'<th scope="col"{role("columnheader")}{n}>{c}</th>' for c, n in zip(heads, right, strict=True))
+        body = []
+        for i, (first, *rest) in enumerate(self.rows):
+            ident = f' id="{html.escape(f"{self.name}-{self.keys[i]}")}"' if self.keys and self.name else ""
+            cells = "".join(
+                f"<td{role('cell')}{label}{n}>{value.to_html()}</td>"
+                for value, label, n in zip(rest, labels[1:], right[1:], strict=True)
+            )
+            named = f'<th scope="row"{role("rowheader")}>{first.to_html()}</th>'
+            body.append(f"<tr{role('row')}{ident}>{named}{cells}</tr>")
+        ident = f' id="{html.escape(self.name)}"' if self.name else ""
+        kind = ' class="cards"' if self.cards else ""
+        note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
+        return (
+            f'<div class="scroll" role="region" aria-label="{html.escape(self.caption)}" tabindex="0">'
+            f"<table{ident}{kind}{role('table')}><caption>{html.escape(self.caption)}</caption>"
+            f"<thead{role('rowgroup')}><tr{role('row')}>{head}</tr></thead>"
+            f"<tbody{role('rowgroup')}>{''.join(body)}</tbody></table></div>{note}"
+        )
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -79,7 +104,17 @@ class Table:
 
     def to_text(self, width: int = 80) -> str:
         """The table as aligned lines no wider than `width`, for a terminal; long cells wrap."""
-        return _text(self, width)
+        widths = column_widths(self, width)
+        lines = textwrap.wrap(self.caption, width)
+        for row in (self.columns, *([c.text for c in cells] for cells in self.rows)):
+            wrapped = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
+            for parts in zip_longest(*wrapped, fillvalue=""):
+                gaps = [" " * max(w - display_width(text), 0) for text, w in zip(parts, widths, strict=True)]
+                right = self.numeric or (False,) * len(parts)
+                lines.append("  ".join(g + t if n else t + g for t, g, n in zip(parts, gaps, right, strict=True)))
+            if row is self.columns:
+                lines.append("  ".join("-" * w for w in widths))
+        return "\n".join(line.rstrip() for line in lines) + "\n"
 
     def to_csv(self) -> str:
         """The words of the table as CSV with Unix line ends."""
@@ -138,60 +173,6 @@ def plain(value: object) -> str:
     return str(value)
 
 
-# ------------------------------------------------------------------ HTML
-
-
-def _region(table: Table) -> str:
-    label = html.escape(table.caption, quote=True)
-    ident = f' id="{html.escape(table.name)}"' if table.name else ""
-    kind = ' class="cards"' if table.cards else ""
-    role = ' role="table"' if table.cards else ""
-    note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
-    return (
-        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">'
-        f"<table{ident}{kind}{role}><caption>{html.escape(table.caption)}</caption>"
-        f"{_head(table)}{_body(table)}</table></div>{note}"
-    )
-
-
-def _head(table: Table) -> str:
-    group, row, cell = (' role="rowgroup"', ' role="row"', ' role="columnheader"') if table.cards else ("", "", "")
-    number = _numeric(table)
-    cells = "".join(
-        f'<th scope="col"{cell}{_right(number[j])}>{html.escape(c)}</th>' for j, c in enumerate(table.columns)
-    )
-    return f"<thead{group}><tr{row}>{cells}</tr></thead>"
-
-
-def _body(table: Table) -> str:
-    group = ' role="rowgroup"' if table.cards else ""
-    rows = "".join(_row(table, i) for i in range(len(table.rows)))
-    return f"<tbody{group}>{rows}</tbody>"
-
-
-def _row(table: Table, i: int) -> str:
-    row, head, cell = (' role="row"', ' role="rowheader"', ' role="cell"') if table.cards else ("", "", "")
-    number = _numeric(table)
-    ident = f' id="{html.escape(f"{table.name}-{table.keys[i]}")}"' if table.keys and table.name else ""
-    first, *rest = table.rows[i]
-    parts = [f'<th scope="row"{head}>{first.to_html()}</th>']
-    for j, value in enumerate(rest, 1):
-        label = f' data-label="{html.escape(table.columns[j])}"' if table.cards else ""
-        parts.append(f"<td{cell}{label}{_right(number[j])}>{value.to_html()}</td>")
-    return f"<tr{row}{ident}>{''.join(parts)}</tr>"
-
-
-def _numeric(table: Table) -> tuple[bool, ...]:
-    return table.numeric or (False,) * len(table.columns)
-
-
-def _right(numeric: bool) -> str:
-    return ' class="number"' if numeric else ""
-
-
-# ------------------------------------------------------------------ text
-
-
 def display_width(text: str) -> int:
     """Columns that `text` takes in a terminal."""
     wide = sum(1 for c in text if unicodedata.east_asian_width(c) in "WF")
@@ -210,29 +191,3 @@ def column_widths(table: Table, width: int) -> list[int]:
         if wanted[j] < 1:
             return [max(w, 1) for w in wanted]
     return wanted
-
-
-def _text(table: Table, width: int) -> str:
-    widths = column_widths(table, width)
-    number = _numeric(table)
-    lines = textwrap.wrap(table.caption, width)
-    rows = [list(table.columns)] + [[c.text for c in row] for row in table.rows]
-    for i, row in enumerate(rows):
-        lines += _text_row(row, widths, number)
-        if i == 0:
-            lines.append("  ".join("-" * w for w in widths))
-    return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
-def _text_row(row: Sequence[str], widths: Sequence[int], number: Sequence[bool]) -> list[str]:
-    wrapped = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
-    height = max(len(lines) for lines in wrapped)
-    out = []
-    for k in range(height):
-        parts = []
-        for lines, w, right in zip(wrapped, widths, number, strict=True):
-            text = lines[k] if k < len(lines) else ""
-            gap = " " * max(w - display_width(text), 0)
-            parts.append(gap + text if right else text + gap)
-        out.append("  ".join(parts))
-    return out

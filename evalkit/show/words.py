@@ -1,12 +1,16 @@
-"""Small helpers for plain English: lists, numbers in words, plurals, full stops.
+"""Small helpers for plain English: lists, numbers in words, plurals, full stops, what designs compare.
 
 Pure functions on strings, shared by verdict sentences, tables and the report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+#: Between a number of people and what follows it. It prints as a space; disclosure control finds the number by it.
+TIE = "\u00a0"
+_DIGITS = "0123456789,"
 _CARDINALS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
@@ -16,6 +20,39 @@ _ORDINALS = (
 )  # fmt: skip
 _IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "series": "series"}
 _ID_ENDINGS = ("_id", "_code", "_name", "_number", "_no", " id", " code")
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of people as it may be said: itself; where `withheld`, only that it is below `value`; None for some."""
+
+    value: int | None
+    withheld: bool = False
+
+    @property
+    def words(self) -> str:
+        """'7', 'fewer than 10', 'some'."""
+        if self.value is None:
+            return "some"
+        return f"fewer than {self.value:,}" if self.withheld else f"{self.value:,}"
+
+
+def of_people(count: int | str, noun: str = "people") -> str:
+    """'7 people': a number of people within a sentence, tied to what follows so that it can be withheld."""
+    return f"{count}{TIE}{noun}"
+
+
+def retold(text: str, publish: Callable[[Count], Count]) -> str:
+    """The sentence with each number of people in it as `publish` allows; other numbers and all words stay."""
+    *tied, rest = text.split(TIE)
+    out = []
+    for part in tied:
+        digits = part[len(part.rstrip(_DIGITS)) :]
+        given = Count(int(digits.replace(",", ""))) if digits.strip(",") else None
+        allowed = None if given is None else publish(given)
+        words = digits if allowed is None or allowed == given else allowed.words
+        out.append(f"{part[: len(part) - len(digits)]}{words} ")
+    return "".join([*out, rest])
 
 
 def join_words(items: Iterable[str], last: str = "and") -> str:
@@ -62,21 +99,12 @@ def count_words(count: int, noun: str) -> str:
 def noun_from_column(column: str) -> str:
     """The noun that a column name stands for: 'person_id' gives 'person', 'court_area' 'court area', 'four_weeks'
     'four-week period'."""
-    word = column
-    for ending in _ID_ENDINGS:
-        if word.lower().endswith(ending) and len(word) > len(ending):
-            word = word[: -len(ending)]
-            break
-    words = word.replace("_", " ").strip()
+    ending = next((e for e in _ID_ENDINGS if column.lower().endswith(e) and len(column) > len(e)), "")
+    words = column[: len(column) - len(ending)].replace("_", " ").strip()
     first, _, last = words.rpartition(" ")
     if first.lower() in (*_CARDINALS, "half") and last.lower() in ("days", "weeks", "months", "years"):
         return f"{first}-{last[:-1]} period"
     return words
-
-
-def with_article(noun: str) -> str:
-    """'a borough', 'an association' (by the first letter)."""
-    return f"{'an' if noun[:1].lower() in 'aeiou' and noun else 'a'} {noun}"
 
 
 def sentence_case(text: str) -> str:
@@ -100,3 +128,43 @@ def quoted(label: str) -> str:
 def sentences(*parts: str) -> str:
     """Join the parts that are not empty by single spaces, each ended by a full stop."""
     return " ".join(full_stop(part) for part in parts if part.strip())
+
+
+# What each design compares, as part of a sentence; and as the title of a row, where that is not the same.
+_DESIGNS = {
+    "StaggeredRollout(same)": "places whose other components follow the same path",
+    "StaggeredRollout(same, one base period)": "the same places, measured from one period before the start",
+    "StaggeredRollout(unchanged)": "places whose other components stand still",
+    "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
+    "TripleDifference": "people whom it can reach beside those it cannot",
+    "JointEventStudy": "one regression on all components",
+    "JointEventStudy(dose)": "one regression on all components, by dose",
+    "JointCombination": "one regression on all components, effects added up",
+    "TwoWayFixedEffects": "the regression that everybody runs",
+    "Imputation": "what places without any component would predict",
+    "MatchedComparison": "people matched on what is recorded",
+    "MatchedComparison(ignored)": "people matched whatever else they had",
+    "WeightedComparison": "people weighted to be alike on record",
+    "DifferenceInDifferences": "two groups before and after",
+    "RegressionDiscontinuity": "people just above and just below the line",
+}
+_TITLES = {
+    "StaggeredRollout(same, one base period)": "The same, measured from one period before",
+    "StaggeredRollout(ignored)": "Whatever else went on there (shows what goes wrong)",
+    "JointEventStudy": "One regression on all, right if effects add up",
+    "JointEventStudy(dose)": "One regression on all, right if effects add up and grow with the dose",
+    "JointCombination": "One regression on all, effects added up",
+    "TwoWayFixedEffects": "The regression everybody runs (shows what goes wrong)",
+    "MatchedComparison(ignored)": "People matched, whatever else they had (shows what goes wrong)",
+    "RegressionDiscontinuity": "People just above and below the line",
+}
+
+
+def design_words(design: str) -> str:
+    """What a design compares, as part of a sentence; the name itself when it is a new one."""
+    return _DESIGNS.get(design, design)
+
+
+def design_title(design: str) -> str:
+    """What a design compares, as the title of a row; the name itself when it is a new one."""
+    return _TITLES.get(design) or sentence_case(design_words(design))

@@ -58,11 +58,11 @@ def calendar_kind(values: np.ndarray) -> str:
         return "number"
     if values.dtype.kind == "M":
         return "day"
-    kinds = {_own_kind(v) for v in values}
-    if len(kinds) == 1:
-        return kinds.pop()
-    days = all(_own_kind(v) == "day" or (isinstance(v, str) and _stamp(v) is not None) for v in values)
-    return "day" if days else ""
+    kinds = [_own_kind(v) for v in values]
+    if len(set(kinds)) == 1:
+        return kinds[0]
+    pairs = zip(kinds, values, strict=True)
+    return "day" if all(k == "day" or (isinstance(v, str) and _stamp(v) is not None) for k, v in pairs) else ""
 
 
 def period_positions(values: np.ndarray) -> np.ndarray:
@@ -80,26 +80,15 @@ def make_calendar(values: np.ndarray, every: float | None = None) -> Calendar:
 
     every: length of a period; default is the usual step between periods.
     """
-    kind = calendar_kind(values)
-    start = period_positions(values)
+    kind, start = calendar_kind(values), period_positions(values)
     steps = np.diff(start)
-    step = float(every) if every else _usual_step(steps, kind)
-    last = start[-1] + (step if step else 1.0)
+    usual = 1.0 if not len(steps) else np.median(steps) if kind == "day" else steps.min()
+    step = float(every or usual or 1.0)
+    # Months differ in days: a calendar of days may stretch a little before it counts as a gap.
+    most = step * (1.15 if kind == "day" and step >= 28 else 1.0)
     # A period lasts until the next one, but never longer than a step: what happens in a gap belongs to no period.
-    stop = np.minimum(np.append(start[1:], last), start + step * _slack(kind, step) if step else last)
-    long = steps > step * _slack(kind, step) + 1e-9 if step else np.zeros(0, dtype=bool)
-    return Calendar(kind, values, start, stop, tuple(values[:-1][long]))
-
-
-def _slack(kind: str, step: float) -> float:
-    """Months differ in days: a calendar of days may stretch a little before it counts as a gap."""
-    return 1.15 if kind == "day" and step >= 28 else 1.0
-
-
-def _usual_step(steps: np.ndarray, kind: str) -> float:
-    if not len(steps):
-        return 1.0
-    return float(np.median(steps)) if kind == "day" else float(steps.min())
+    stop = np.minimum(np.append(start[1:], start[-1] + step), start + most)
+    return Calendar(kind, values, start, stop, tuple(values[:-1][steps > most + 1e-9]))
 
 
 def _own_kind(value: object) -> str:
@@ -140,13 +129,10 @@ def _stamp(moment: object) -> pd.Timestamp | None:
     """The first instant of a moment with a date; None where there is no date in it."""
     if isinstance(moment, pd.Period):
         return moment.start_time
-    if isinstance(moment, str):
-        found = _TEXT.fullmatch(moment)
-        if found and found["quarter"]:
-            return pd.Period("".join(moment.split())).start_time
-        if not re.match(r"\s*\d{4}-\d{1,2}", moment):
-            return None
-    elif not isinstance(moment, (date, np.datetime64)):
+    if isinstance(moment, str) and (found := _TEXT.fullmatch(moment)) and found["quarter"]:
+        return pd.Period("".join(moment.split())).start_time
+    dated = isinstance(moment, str) and re.match(r"\s*\d{4}-\d{1,2}", moment)
+    if not dated and not isinstance(moment, (date, np.datetime64)):
         return None
     try:
         stamp = pd.Timestamp(moment)
@@ -162,34 +148,33 @@ def complete(values: np.ndarray, every: float) -> tuple[np.ndarray, np.ndarray] 
 
     None when the given periods are not a whole number of steps apart.
     """
-    kind = calendar_kind(values)
-    start = period_positions(values)
+    kind, start = calendar_kind(values), period_positions(values)
     steps = (start - start[0]) / every
     place = np.round(steps).astype(np.intp)
     if np.abs(steps - place).max() > 1e-6 or len(np.unique(place)) < len(place):
         return None
     if len(place) == place[-1] + 1:
         return values, place
-    line = start[0] + every * np.arange(place[-1] + 1)
-    made = np.array([_name(x, kind, values[0]) for x in line], dtype=object)
+    made = np.empty(place[-1] + 1, dtype=object)
+    made[:] = [_name(start[0] + every * i, kind, values[0]) for i in range(len(made))]
     made[place] = values
     return (made.astype(values.dtype) if values.dtype != object else made), place
 
 
 def _name(position: float, kind: str, like: object) -> object:
     """The period at a position, written like the others."""
-    if kind == "day":
-        stamp = pd.Timestamp("1970-01-01") + pd.Timedelta(days=position)
-        if isinstance(like, str):
-            return stamp.strftime("%Y-%m-%d")
-        return pd.Period(stamp, freq=like.freq) if isinstance(like, pd.Period) else stamp.to_datetime64()
-    frequency, a_year = _FREQUENCY[kind]
     if kind == "number" and not isinstance(like, pd.Period):
         return f"{position:g}" if isinstance(like, str) else position
-    period = pd.Period(ordinal=round(position) - 1970 * a_year, freq=frequency)
+    if kind == "day":
+        stamp = pd.Timestamp("1970-01-01") + pd.Timedelta(days=position)
+        form = "%Y-%m-%d"
+    else:
+        frequency, a_year = _FREQUENCY[kind]
+        stamp = pd.Period(ordinal=round(position) - 1970 * a_year, freq=frequency).start_time
+        form = "%Y-%m" if kind == "month" else f"%YQ{stamp.quarter}"
     if isinstance(like, pd.Period):
-        return pd.Period(period.start_time, freq=like.freq)
-    return f"{period.year:04d}-{period.month:02d}" if kind == "month" else f"{period.year:04d}Q{period.quarter}"
+        return pd.Period(stamp, freq=like.freq)
+    return stamp.strftime(form) if isinstance(like, str) or kind != "day" else stamp.to_datetime64()
 
 
 @dataclass(frozen=True)
@@ -208,24 +193,16 @@ def events_of(given: pd.DataFrame | Iterable[object] | None, problems: list[Prob
         given = given.astype(object).where(given.notna(), None).to_dict("records")
     out = []
     for i, row in enumerate([] if given is None else given, 1):
-        event = _event(row)
-        if event is None:
-            problems.append(Problem(f"{row!r} is not an event", f"table events, row {i}", "Give label, start and end."))
+        parts: object = row
+        if isinstance(row, Mapping) and {"label", "start"} <= set(row) <= {"label", "start", "end"}:
+            parts = (row["label"], row["start"], row.get("end"))
+        if isinstance(row, Event):
+            out.append(row)
+        elif isinstance(parts, (tuple, list)) and len(parts) in (2, 3) and str(parts[0]).strip():
+            out.append(Event(str(parts[0]), *parts[1:]))
         else:
-            out.append(event)
+            problems.append(Problem(f"{row!r} is not an event", f"table events, row {i}", "Give label, start and end."))
     return tuple(out)
-
-
-def _event(row: object) -> Event | None:
-    if isinstance(row, Event):
-        return row
-    if isinstance(row, Mapping):
-        if not {"label", "start"} <= set(row) or not set(row) <= {"label", "start", "end"}:
-            return None
-        row = (row["label"], row["start"], row.get("end"))
-    if not isinstance(row, (tuple, list)) or len(row) not in (2, 3) or not str(row[0]).strip():
-        return None
-    return Event(str(row[0]), row[1], row[2] if len(row) == 3 else None)
 
 
 def event_problems(events: Iterable[Event], calendar: Calendar) -> list[Problem]:

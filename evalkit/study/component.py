@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import get_args
 
+import numpy as np
+import pandas as pd
+
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
-from evalkit.study.frame import Table
+from evalkit.study.frame import Table, read_table
 from evalkit.vocabulary import OUTCOME_KINDS, Better, Dates, OutcomeKind, PartPeriod
 
 _UNITS = {
@@ -22,6 +25,9 @@ CARD = ("why", "materials", "procedures", "who", "how", "where", "when", "how_mu
         "planned", "actual")  # fmt: skip
 """Keys of a component's card: the items of TIDieR besides the name (Hoffmann and others 2014, BMJ 348)."""
 
+CERTAINTIES = ("day", "month", "quarter", "guessed")
+"""How sure the date of a spell is; from the third on, no surer than a quarter of a year."""
+
 
 @dataclass(frozen=True)
 class Component:
@@ -30,9 +36,8 @@ class Component:
     name: short name, used in every table.
     label: words for people; the name when not given.
     exposure: column of the panel with 0/1 or a dose, never missing in a row.
-    adoption: dated spells instead (a frame or the path of one): level_id, start and
-        optionally end (missing: still on), dose, certainty, component. Half-open
-        [start, end), so `end` is the first moment at which it is off.
+    adoption: dated spells instead (a frame or the path of one): level_id, start and optionally end (missing: still on),
+        dose, certainty, component. Half-open [start, end), so `end` is the first moment at which it is off.
     assigned_at: column naming the level at which somebody decided; default the
         study's cluster, or the unit when there is none.
     reach: 0/1 column, fixed for a unit: whom the component can reach at all.
@@ -81,6 +86,17 @@ class Component:
         return self.adoption is not None
 
 
+def spells_of(component: Component) -> pd.DataFrame:
+    """A component's own spells: the rows that name it, when the table has such a column."""
+    table = read_table(component.adoption, f"adoption of component {component.name!r}")
+    return table[table["component"] == component.name] if "component" in table.columns else table
+
+
+def unsure(table: pd.DataFrame) -> np.ndarray:
+    """(r,) whether the date of a spell is no surer than a quarter of a year."""
+    return table.get("certainty", pd.Series("", table.index)).isin(CERTAINTIES[2:]).to_numpy()
+
+
 def _component_problems(c: Component) -> Iterator[Problem]:
     where = f"component {c.name!r}"
     if not isinstance(c.name, str) or not c.name.strip():
@@ -93,12 +109,9 @@ def _component_problems(c: Component) -> Iterator[Problem]:
         yield Problem(f"unit_cost={c.unit_cost!r}", where, "A cost is a number, 0 or more.")
     if c.exposure is not None and c.adoption is not None:
         yield Problem("Both exposure and adoption are given", where, "Keep the column or the dated spells, not both.")
-    if c.bins is not None and not _increasing(c.bins):
+    rising = isinstance(c.bins, tuple) and len(c.bins) > 0 and all(is_number(b) for b in c.bins)
+    if c.bins is not None and not (rising and all(a < b for a, b in pairwise((0, *c.bins)))):
         yield Problem(f"bins={c.bins!r} are not increasing", where, "Give cut points above 0, from low to high.")
-    yield from _card_problems(c, where)
-
-
-def _card_problems(c: Component, where: str) -> Iterator[Problem]:
     if not isinstance(c.card, Mapping):
         yield Problem(f"card={c.card!r} is not a mapping", where, f"Give words by any of: {', '.join(CARD)}.")
         return
@@ -109,12 +122,6 @@ def _card_problems(c: Component, where: str) -> Iterator[Problem]:
             yield Problem(f"The card's item {key!r} is {words!r}", where, "Say it in words.")
 
 
-def _increasing(bins: object) -> bool:
-    if not isinstance(bins, tuple) or not bins or not all(is_number(b) for b in bins):
-        return False
-    return bins[0] > 0 and all(a < b for a, b in pairwise(bins))
-
-
 @dataclass(frozen=True)
 class Outcome:
     """An outcome column of the panel.
@@ -122,8 +129,7 @@ class Outcome:
     label: words for people; the column when not given.
     kind: how its effects are said: "share" (0 to 1), "count", "score", "log" or "money".
     better: "higher" or "lower".
-    matters: the smallest effect worth having, in the column's own unit; without it
-        a lack of effect is never claimed.
+    matters: the smallest effect worth having, in the column's own unit; without it a lack of effect is never claimed.
 
     Raises `OptionError` that lists everything wrong with the choices.
     """

@@ -1,4 +1,9 @@
-"""The exposure of one component: from its column or spells to state codes of groups."""
+"""Exposure: from columns or spells to doses, from doses to state codes (off, on at which dose, part-way, unknown), and
+from the states of all components to joint paths.
+
+Everything works on tables of G groups (level x reach) by T periods, not on units: units of one group share their
+exposure, or the study is refused.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from evalkit.errors import EvalkitWarning, Problem
 from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component
 from evalkit.study.index import Index
-from evalkit.study.paths import Level
+from evalkit.study.paths import UNKNOWN, Level, recode, row_codes
 from evalkit.study.register import Register
-from evalkit.study.spells import spell_doses
-from evalkit.study.states import Doses, Exposed, carry, cut_points, doses_of_states, is_plain, read_states
+from evalkit.study.spells import Doses, spell_doses
 
+MAX_DOSES = 5
+_TINY = 1e-9
 STRAY = 0.02
 """Values above 1 count as strays where all but this share of a column are 0 or 1."""
 
@@ -38,6 +45,17 @@ class Groups:
     of: np.ndarray | None
     level: np.ndarray
     reach: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Exposed:
+    """One component's exposure: states (G, T) of groups, group (n,) of each unit, reach (G,) of each group, and the
+    dose of each state from 1 on."""
+
+    state: np.ndarray
+    group: np.ndarray | None
+    reach: np.ndarray | None
+    doses: tuple[float, ...] = (1.0,)
 
 
 def expose(
@@ -65,12 +83,21 @@ def expose(
     if doses is None:
         return None, problems
     doses = doses.each(lambda table: _within_reach(table, groups.reach))
-    problems += _check_always_on(component, doses, level, groups)
+    where = f"component {component.name!r}"
+    if component.always_on and (component.exposure is not None or component.by_spells):
+        varies = np.flatnonzero(np.fmin.reduce(doses.low, axis=1) < np.fmax.reduce(doses.high, axis=1))
+        places = ", ".join(str(level.names[groups.level[g]]) for g in varies[:5])
+        what = f"It is registered as always on, but its exposure changes over time in {len(varies)} places ({places})"
+        problems += [Problem(what, where, "Drop always_on, or the exposure.")] if len(varies) else []
     cuts = cut_points(doses, component.bins)
-    if isinstance(cuts, Problem):
-        return None, [*problems, Problem(cuts.what, f"component {component.name!r}", cuts.next)]
-    states = read_states(doses, cuts, component.part_period)
-    return Exposed(carry(states), groups.of, groups.reach, doses_of_states(doses, cuts, states.state)), problems
+    if len(cuts) > MAX_DOSES and component.bins is None:
+        shown = ", ".join(f"{v:g}" for v in cuts[:5])
+        what = f"{len(cuts)} different doses ({shown}, ...) and no bins"
+        advice = "Give bins=(cut points) that say which doses are compared as one, for example bins=(0.25, 0.75)."
+        return None, [*problems, Problem(what, where, advice)]
+    cuts = cuts[cuts > 0]
+    state, part = read_states(doses, cuts, component.part_period)
+    return Exposed(carry(state, part), groups.of, groups.reach, doses_of_states(doses, cuts, state)), problems
 
 
 def _groups(codes: np.ndarray, reach: np.ndarray | None) -> Groups:
@@ -112,23 +139,19 @@ def _column_table(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(G, T) exposure of each group, and (m, 2) cells in which its units disagree.
 
-    values: (N,) one a row of the panel. group: (n,) group of each unit; None when
-    each unit is its own.
+    values: (N,) one a row of the panel. group: (n,) group of each unit; None when each unit is its own.
     """
     grid, seen = index.grid(values), index.seen
     if group is None:
         return grid, np.empty((0, 2), dtype=np.intp)
     if seen is None:
-        member = np.zeros(n_groups, dtype=np.intp)
-        member[group[::-1]] = np.arange(len(group))[::-1]
-        table = grid[member]
-        differs = grid != table[group]
+        table = grid[np.unique(group, return_index=True)[1]]
     else:
         i, t = np.nonzero(seen)
         table = np.full((n_groups, grid.shape[1]), np.nan)
         table[group[i], t] = grid[i, t]
-        differs = seen & (grid != table[group])
-    i, t = np.nonzero(differs)
+    differs = grid != table[group]
+    i, t = np.nonzero(differs if seen is None else seen & differs)
     return table, np.unique(np.column_stack([group[i], t]), axis=0)
 
 
@@ -169,13 +192,106 @@ def _within_reach(table: np.ndarray, reach: np.ndarray | None) -> np.ndarray:
     return table if reach is None else np.where(reach[:, None], table, np.zeros((), dtype=table.dtype))
 
 
-def _check_always_on(component: Component, doses: Doses, level: Level, groups: Groups) -> list[Problem]:
-    if not component.always_on or (component.exposure is None and not component.by_spells):
-        return []
-    low, high = np.fmin.reduce(doses.low, axis=1), np.fmax.reduce(doses.high, axis=1)
-    varies = np.flatnonzero(low < high)
-    if not len(varies):
-        return []
-    places = ", ".join(str(level.names[groups.level[g]]) for g in varies[:5])
-    what = f"It is registered as always on, but its exposure changes over time in {len(varies)} places ({places})"
-    return [Problem(what, f"component {component.name!r}", "Drop always_on, or the exposure.")]
+def cut_points(doses: Doses, bins: tuple[float, ...] | None) -> np.ndarray:
+    """Cut points between states: the bins, or the distinct doses themselves (0 among them where somebody was off)."""
+    if bins is not None:
+        return np.asarray(bins, dtype=np.float64)
+    if doses.low is doses.high and is_plain(doses.low):
+        return np.array([1.0])
+    found = np.concatenate([pd.unique(doses.low.ravel()), pd.unique(doses.high.ravel())]).astype(np.float64)
+    return np.unique(np.round(found[~np.isnan(found)], 9))
+
+
+def is_plain(table: np.ndarray) -> bool:
+    """Whether every value is 0 or 1."""
+    if table.dtype.kind in "iu" and table.size:
+        return bool(table.min() >= 0 and table.max() <= 1)
+    return table.dtype.kind == "b" or bool(((table == 0) | (table == 1)).all())
+
+
+def read_states(doses: Doses, cuts: np.ndarray, part_period: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """(G, T) int16 codes of doses as in `Paths`, UNKNOWN where the dose is NaN, and where it changed part-way, None for
+    nowhere.
+
+    part_period: "exclude" gives each part value a negative code; "half" takes the
+    dose that held longest; "full" the lesser of the two.
+    """
+    if doses.low is doses.high:
+        return _codes(doses.low, cuts), None
+    low, high = _codes(doses.low, cuts), _codes(doses.high, cuts)
+    part = low != high
+    if part_period == "half":
+        state = np.where(part, _codes(doses.major, cuts), low)
+    elif part_period == "full":
+        state = np.minimum(low, high)
+    else:
+        values = np.round(doses.mean, 9)
+        state = np.where(part, -1 - np.searchsorted(np.unique(values[part]), values).astype(np.int16), low)
+    return state.astype(np.int16), part if part.any() else None
+
+
+def doses_of_states(doses: Doses, cuts: np.ndarray, state: np.ndarray) -> tuple[float, ...]:
+    """Average dose of the groups and periods in each state from 1 on; its cut point where there are none."""
+    if len(cuts) == 1 and is_plain(doses.major):
+        return (1.0,)
+    on = state > 0
+    count = np.bincount(state[on], minlength=len(cuts) + 1)[1:]
+    total = np.bincount(state[on], weights=doses.major[on], minlength=len(cuts) + 1)[1:]
+    return tuple(np.where(count > 0, total / np.maximum(count, 1), cuts).tolist())
+
+
+def _codes(dose: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    if len(cuts) == 1 and cuts[0] == 1 and is_plain(dose):
+        return dose.astype(np.int16)
+    code = np.searchsorted(cuts - _TINY, dose, side="right").astype(np.int16)
+    if dose.dtype.kind == "f":
+        code[np.isnan(dose)] = UNKNOWN
+    return code
+
+
+def carry(state: np.ndarray, part: np.ndarray | None) -> np.ndarray:
+    """Fill UNKNOWN where the last known state before and the next known after agree.
+
+    Before the first and after the last known period that one is carried outward.
+    Nothing is carried from a part-way period: the change may go on.
+    """
+    unknown = state == UNKNOWN
+    if not unknown.any():
+        return state
+    T = state.shape[1]
+    rows = np.flatnonzero(unknown.any(axis=1))
+    s, gap = state[rows], unknown[rows]
+    t = np.arange(T)
+    before = np.maximum.accumulate(np.where(gap, -1, t), axis=1)
+    after = np.minimum.accumulate(np.where(gap, T, t)[:, ::-1], axis=1)[:, ::-1]
+    source = s if part is None else np.where(part[rows], UNKNOWN, s)
+    last = np.take_along_axis(source, np.maximum(before, 0), axis=1)
+    following = np.take_along_axis(source, np.minimum(after, T - 1), axis=1)
+    last = np.where(before < 0, following, last)
+    following = np.where(after >= T, last, following)
+    out = state.copy()
+    out[rows] = np.where(gap, np.where(last == following, last, UNKNOWN), s)
+    return out
+
+
+def join_paths(exposed: list[Exposed], n: int, T: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct joint paths of all components.
+
+    Returns path (n,), state (P, T, K) int16 and reach (P, K).
+    """
+    path = np.zeros(n, dtype=np.int64)
+    parts = []
+    for e in exposed:
+        code, distinct = row_codes(e.state)
+        can = np.ones(len(code), dtype=bool) if e.reach is None else e.reach
+        pair, first = recode(code * 2 + can)
+        own = pair if e.group is None else pair[e.group]
+        parts.append((own, distinct[code[first]], can[first]))
+        path, _ = recode(path * len(first) + own)
+    path, member = recode(path)
+    state = np.empty((len(member), T, len(exposed)), dtype=np.int16)
+    reach = np.empty((len(member), len(exposed)), dtype=bool)
+    for k, (own, table, can) in enumerate(parts):
+        state[:, :, k] = table[own[member]]
+        reach[:, k] = can[own[member]]
+    return path, state, reach

@@ -19,9 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from evalkit.errors import EvalkitError, Problem, StudyError, raise_problems, suggest
 from evalkit.study.component import CARD, Component, Outcome
 from evalkit.study.frame import FileSource, open_source, read_table
-from evalkit.study.levels import Links
 from evalkit.study.money import TABLES
-from evalkit.study.register import Register
+from evalkit.study.register import Links, Register
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -67,15 +66,16 @@ def _by_name(section: str) -> object:
     return dict.__class_getitem__((str, _SECTIONS[section]))
 
 
-_TABLES: dict[str, Any] = {
-    "study": (_SECTIONS["study"], ...),
-    "levels": (_by_name("levels"), {}),
-    "outcomes": (_by_name("outcomes"), {}),
-    "components": (_by_name("components"), ...),
-    "evaluate": (dict[str, Any], {}),
-    **{name: (Any, None) for name in (*TABLES, "events")},
-}
-_StudyFile = create_model("StudyFile", __base__=_Section, **_TABLES)
+_StudyFile = create_model(
+    "StudyFile",
+    __base__=_Section,
+    study=(_SECTIONS["study"], ...),
+    levels=(_by_name("levels"), {}),
+    outcomes=(_by_name("outcomes"), {}),
+    components=(_by_name("components"), ...),
+    evaluate=(dict[str, Any], {}),
+    **dict.fromkeys((*TABLES, "events"), (Any, None)),  # type: ignore[call-overload]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +97,11 @@ def read_study(path: Path) -> StudyArguments:
     settings = said.get("evaluate", {})
     if disclosure := study.pop("disclosure", None):
         settings = {"disclosure": disclosure, **settings}
+    components = folder.components(said["components"])
+    links = {name: folder.table(k["links"], f"levels.{name}", "links") for name, k in said.get("levels", {}).items()}
     given = {
-        "components": folder.components(said["components"]),
-        "levels": folder.levels(said.get("levels", {})),
+        "components": components,
+        "levels": {n: Links(table, said["levels"][n]["to"]) for n, table in links.items() if table is not None},
         "outcomes": folder.outcomes(said.get("outcomes", {})),
         "people": folder.table(study.get("people"), "study", "people"),
         "panel": folder.panel(study["panel"]),
@@ -117,9 +119,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StudyError(
-            f"There is no study file {str(path)!r}. `evalkit new FOLDER` writes one to start from."
-        ) from None
+        advice = "`evalkit new FOLDER` writes one to start from."
+        raise StudyError(f"There is no study file {str(path)!r}. {advice}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"The study file {str(path)!r} cannot be read ({error}).") from None
     except tomllib.TOMLDecodeError as error:
@@ -136,34 +137,25 @@ def _explain(error: ValidationError, file: str) -> Iterator[Problem]:
     """pydantic's findings in words: file, table, key, and the near miss."""
     seen = set()
     for found in error.errors():
-        table, key = _place(found["loc"])
+        names = [str(part) for part in found["loc"]]
+        *above, key = names[: 3 if names[0] in ("levels", "outcomes", "components") else 2]
+        table, kind = ".".join(above), found["type"]
         if (table, key) in seen:
             continue
         seen.add((table, key))
-        where = f"{file}, table [{table}]" if table else file
-        if found["type"] == "extra_forbidden":
-            model = _SECTIONS[table.partition(".")[0]] if table else _StudyFile
+        what = f"{key} = {found['input']!r} cannot be used"
+        advice = found["msg"].replace("Input should be", "It should be") + "."
+        if kind == "extra_forbidden":
+            model = _SECTIONS[above[0]] if table else _StudyFile
             what = f"There is no key {key!r}" if table else f"There is no table [{key}]"
-            yield Problem(what, where, suggest(key, model.model_fields, "The keys are" if table else "The tables are"))
-        elif found["type"] == "missing":
-            yield Problem(f"The key {key!r} is missing" if table else f"The table [{key}] is missing", where, "Add it.")
-        elif found["type"] == "literal_error":
-            allowed = found["ctx"]["expected"].replace(" or ", ", ")
-            yield Problem(f"{key} = {found['input']!r} cannot be used", where, f"Use one of: {allowed}.")
-        elif found["type"] in ("model_type", "dict_type"):
-            yield Problem(f"{key} = {found['input']!r} cannot be used", where, "It should be a table.")
-        else:
-            wanted = found["msg"].replace("Input should be", "It should be")
-            yield Problem(f"{key} = {found['input']!r} cannot be used", where, f"{wanted}.")
-
-
-def _place(location: tuple[int | str, ...]) -> tuple[str, str]:
-    """The table and key of a finding."""
-    names = [str(p) for p in location]
-    depth = 2 if names[0] in ("levels", "outcomes", "components") else 1
-    if len(names) <= depth:
-        return ".".join(names[:-1]), names[-1]
-    return ".".join(names[:depth]), names[depth]
+            advice = suggest(key, model.model_fields, "The keys are" if table else "The tables are")
+        elif kind == "missing":
+            what, advice = f"The key {key!r} is missing" if table else f"The table [{key}] is missing", "Add it."
+        elif kind == "literal_error":
+            advice = f"Use one of: {found['ctx']['expected'].replace(' or ', ', ')}."
+        elif kind in ("model_type", "dict_type"):
+            advice = "It should be a table."
+        yield Problem(what, f"{file}, table [{table}]" if table else file, advice)
 
 
 class _Folder:
@@ -229,8 +221,8 @@ class _Folder:
         """Components with their spells."""
         made = []
         if not said:
-            problem = Problem("The table [components] is empty", self.name, "Describe at least one component.")
-            self.problems.append(problem)
+            advice = "Describe at least one component."
+            self.problems.append(Problem("The table [components] is empty", self.name, advice))
         for name, keys in said.items():
             spells = self.table(keys.get("adoption"), f"components.{name}", "adoption")
             card = {key: keys[key] for key in CARD if keys.get(key)}
@@ -240,30 +232,21 @@ class _Folder:
             except EvalkitError as error:
                 self._add(error, f"table [components.{name}]")
         for file in dict.fromkeys(keys["adoption"] for keys in said.values() if keys.get("adoption")):
-            self._check_named(self._read[file], file, list(said))
-        return made
-
-    def _check_named(self, spells: pd.DataFrame | None, file: str, known: list[str]) -> None:
-        if spells is None or "component" not in spells.columns:
-            return
-        for name in spells["component"].dropna().unique():
-            if name not in known:
-                rows = ", ".join(str(r) for r in spells.index[spells["component"] == name][:5])
-                advice = suggest(str(name), known, "The components are")
+            table = self._read[file]
+            named = pd.Series(dtype=object) if table is None or "component" not in table else table["component"]
+            for name in [name for name in named.dropna().unique() if name not in said]:
+                rows = ", ".join(str(r) for r in named.index[named == name][:5])
+                advice = suggest(str(name), said, "The components are")
                 self.problems.append(Problem(f"Unknown component {name!r}", f"{file}, rows {rows}", advice))
-
-    def levels(self, said: Mapping[str, Mapping[str, str]]) -> dict[str, Links]:
-        """Levels reached by links."""
-        read = {name: self.table(keys["links"], f"levels.{name}", "links") for name, keys in said.items()}
-        return {name: Links(table, said[name]["to"]) for name, table in read.items() if table is not None}
+        return made
 
     def outcomes(self, said: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
         """Outcomes; a table's name is the column unless it says otherwise."""
         made = []
         for name, keys in said.items():
-            own = {"column": name, **keys}
+            own = {**keys, "column": keys.get("column") or name, "label": keys.get("label") or name}
             try:
-                made.append(Outcome(**{**own, "column": own["column"] or name, "label": own.get("label") or name}))
+                made.append(Outcome(**own))
             except EvalkitError as error:
                 self._add(error, f"table [outcomes.{name}]")
         return made

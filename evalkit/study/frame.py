@@ -1,7 +1,6 @@
 """Where the rows are: a frame, anything with an Arrow stream, CSV or Parquet files.
 
-A source gives its columns one at a time, so that no column is read before it is
-asked for.
+A source gives its columns one at a time, so that no column is read before it is asked for.
 """
 
 from __future__ import annotations
@@ -108,10 +107,8 @@ def open_source(panel: Table | Source, where: str = "the panel") -> Source:
         return _open_files(str(panel), where)
     if hasattr(panel, "__arrow_c_stream__"):
         return FrameSource(pa.table(panel).to_pandas(), where)
-    raise StudyError(
-        f"{where} is a {type(panel).__name__}. Give a DataFrame (pandas, polars or another with an Arrow stream) "
-        "or the path of CSV or Parquet files."
-    )
+    advice = "Give a DataFrame (pandas, polars or another with an Arrow stream) or the path of CSV or Parquet files."
+    raise StudyError(f"{where} is a {type(panel).__name__}. {advice}")
 
 
 def read_table(table: Table | Source, where: str) -> pd.DataFrame:
@@ -126,21 +123,15 @@ def read_table(table: Table | Source, where: str) -> pd.DataFrame:
 def _open_files(pattern: str, where: str) -> FileSource:
     found = [] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))
     files = tuple(Path(p) for p in found) or (Path(pattern),)
-    missing = [f for f in files if not f.is_file()]
-    if missing:
-        raise StudyError(
-            f"{where}: there is no file {str(missing[0])!r}. "
-            "Check the path; globs such as 'panel/*.parquet' are read too."
-        )
-    columns: tuple[str, ...] | None = None
-    for file in files:
-        have = _heading(file, where)
-        if columns is not None and set(have) != set(columns):
-            odd = sorted(set(have) ^ set(columns))
+    if missing := [f for f in files if not f.is_file()]:
+        advice = "Check the path; globs such as 'panel/*.parquet' are read too."
+        raise StudyError(f"{where}: there is no file {str(missing[0])!r}. {advice}")
+    columns, *others = (_read_columns(file, None, where) for file in files)
+    for file, have in zip(files[1:], others, strict=True):
+        if odd := sorted(set(have.columns) ^ set(columns.columns)):
             differs = f"differs in {', '.join(odd[:5])}"
             raise StudyError(f"{where}: {file.name} does not have the columns of {files[0].name} ({differs}).")
-        columns = columns or have
-    return FileSource(files, columns or (), where)
+    return FileSource(files, tuple(columns.columns), where)
 
 
 def _is_parquet(file: Path) -> bool:
@@ -154,24 +145,19 @@ def _parquet() -> ModuleType:
     return pyarrow.parquet
 
 
-def _heading(file: Path, where: str) -> tuple[str, ...]:
+def _read_columns(file: Path, names: list[str] | None, where: str) -> pd.DataFrame:
+    """Some columns of a file; without names all of them and no row."""
     try:
         if _is_parquet(file):
-            return tuple(_parquet().read_schema(file).names)
-        return tuple(str(c) for c in pd.read_csv(file, nrows=0).columns)
-    except (pa.ArrowException, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise StudyError(
-            f"{where}: {file.name} cannot be read as {'Parquet' if _is_parquet(file) else 'CSV'} ({error})."
-        ) from None
-
-
-def _read_columns(file: Path, names: list[str], where: str) -> pd.DataFrame:
-    try:
-        if _is_parquet(file):
+            if names is None:
+                return pd.DataFrame(columns=[str(c) for c in _parquet().read_schema(file).names])
             return _parquet().read_table(file, columns=names).to_pandas()
-        return pd.read_csv(file, usecols=names, low_memory=False)
-    except (pa.ArrowException, OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise StudyError(f"{where}: columns {', '.join(names)} of {file.name} cannot be read ({error}).") from None
+        return pd.read_csv(file, usecols=names, low_memory=False, nrows=0 if names is None else None)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        what = f"{file.name} cannot be read as {'Parquet' if _is_parquet(file) else 'CSV'}"
+        if names:
+            what = f"columns {', '.join(names)} of {file.name} cannot be read"
+        raise StudyError(f"{where}: {what} ({error}).") from None
 
 
 def key_array(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
@@ -186,13 +172,6 @@ def key_array(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
     return codes, np.asarray(values, dtype=object)
 
 
-def missing_rows(column: pd.Series) -> np.ndarray:
-    """Positions of missing values; cheap for whole numbers, which have none."""
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
-        return np.empty(0, dtype=np.intp)
-    return np.flatnonzero(column.isna().to_numpy())
-
-
 def say_rows(source: Source, rows: np.ndarray) -> str:
     """The first five rows in words."""
     return first_rows(source.labels(rows[:5]), total=len(rows))
@@ -201,26 +180,20 @@ def say_rows(source: Source, rows: np.ndarray) -> str:
 def numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """A column as numbers, and the positions of entries that are text or the like.
 
-    Whole numbers and booleans keep their own type (no copy); everything else
-    becomes float64 with NaN where missing.
+    Whole numbers and booleans keep their own type (no copy); everything else becomes float64 with NaN where missing.
     """
     none = np.empty(0, dtype=np.intp)
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
-        return column.to_numpy(), none
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":
-        return column.to_numpy(dtype=np.float64), none
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iubf":
+        return column.to_numpy(dtype=np.float64 if column.dtype.kind == "f" else None), none
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan), none
     text = column.astype(object)
-    found = pd.to_numeric(text.where(~text.map(_is_text), np.nan), errors="coerce")
+    odd = text.map(lambda v: not isinstance(v, (bool, np.bool_)) and not hasattr(v, "__float__"))
+    found = pd.to_numeric(text.where(~odd, np.nan), errors="coerce")
     bad = np.flatnonzero(found.isna().to_numpy() & text.notna().to_numpy())
     # One word in a column of a CSV file makes every number in it text: name the words, not the numbers.
     words = bad[pd.to_numeric(text.iloc[bad].map(str), errors="coerce").isna().to_numpy()] if len(bad) else bad
     return found.to_numpy(dtype=np.float64, na_value=np.nan), words if len(words) else bad
-
-
-def _is_text(value: object) -> bool:
-    return not isinstance(value, (bool, np.bool_)) and not hasattr(value, "__float__")
 
 
 def wrong_rows(table: pd.DataFrame, wrong: np.ndarray, what: str, where: str, advice: str) -> list[Problem]:
@@ -245,6 +218,16 @@ class Columns:
     def has(self, name: str) -> bool:
         return self.in_panel(name) or self.in_people(name)
 
+    def series(self, name: str) -> pd.Series:
+        """A column of the panel, else of the people."""
+        return self.panel.column(name) if self.in_panel(name) or self.people is None else self.people[name]
+
+    def say(self, name: str, rows: np.ndarray) -> str:
+        """The first five rows, of the table that holds a column, in words."""
+        if self.in_panel(name) or self.people is None:
+            return f"panel, {say_rows(self.panel, rows)}"
+        return f"people, {first_rows(self.people.index[rows[:5]], len(rows))}"
+
     def absent(self, name: str, role: str) -> Problem:
         """The problem that there is no such column, with the nearest names."""
         known = [str(c) for c in self.panel.columns]
@@ -257,15 +240,15 @@ def check_present(columns: Columns, name: str, role: str) -> list[Problem]:
     """Every row must have a value."""
     if not columns.has(name):
         return []
-    inside = columns.in_panel(name)
-    series = columns.panel.column(name) if inside or columns.people is None else columns.people[name]
-    gone = missing_rows(series)
-    what = f"{role} {name!r} is missing in {count_words(len(gone), 'row')}"
-    if not inside and columns.people is not None:
-        return wrong_rows(columns.people, series.isna().to_numpy(), what, "people", "Fill these in.")
+    series = columns.series(name)
+    whole = isinstance(series.dtype, np.dtype) and series.dtype.kind in "iub"  # such columns miss nothing
+    gone = np.empty(0) if whole else np.flatnonzero(series.isna().to_numpy())
     if not len(gone):
         return []
-    return [Problem(what, say_rows(columns.panel, gone), "Fill these in or leave the rows out.")]
+    where, advice = say_rows(columns.panel, gone), "Fill these in or leave the rows out."
+    if not columns.in_panel(name):
+        where, advice = columns.say(name, gone), "Fill these in."
+    return [Problem(f"{role} {name!r} is missing in {count_words(len(gone), 'row')}", where, advice)]
 
 
 def check_numbers(
@@ -276,19 +259,15 @@ def check_numbers(
     say: puts positions of rows in words.
     """
     values, text = numbers(series)
-    what, problems = f"{role} {name!r}", []
-    if len(text):
-        problems.append(
-            Problem(f"{what} holds text such as {series.iloc[text[0]]!r}", say(text), "Write numbers only.")
-        )
-    if values.dtype.kind == "f":
-        gone = np.setdiff1d(np.flatnonzero(np.isnan(values)), text)
-        if len(gone):
-            advice = "Missing is not 0: fill these in or leave the rows out."
-            problems.append(Problem(f"{what} is missing in {count_words(len(gone), 'row')}", say(gone), advice))
-        endless = np.flatnonzero(np.isinf(values))
-        if len(endless):
-            problems.append(Problem(f"{what} is infinite", say(endless), "Write finite numbers."))
-    if values.dtype.kind in "if" and (values < 0).any():
-        problems.append(Problem(f"{what} is negative", say(np.flatnonzero(values < 0)), "Use 0 or more."))
+    gone = np.setdiff1d(np.flatnonzero(np.isnan(values)), text) if values.dtype.kind == "f" else text[:0]
+    advice = "Missing is not 0: fill these in or leave the rows out."
+    wrong = (
+        (text, f"holds text such as {series.iloc[text[0]]!r}" if len(text) else "", "Write numbers only."),
+        (gone, f"is missing in {count_words(len(gone), 'row')}", advice),
+        (np.flatnonzero(np.isinf(values)), "is infinite", "Write finite numbers."),
+        (np.flatnonzero(values < 0), "is negative", "Use 0 or more."),
+    )
+    problems = [
+        Problem(f"{role} {name!r} {what}", say(rows), next_step) for rows, what, next_step in wrong if len(rows)
+    ]
     return (None if problems else values), problems

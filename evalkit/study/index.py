@@ -15,16 +15,16 @@ from evalkit.errors import EvalkitError, OutcomeError, Problem, StudyError, rais
 from evalkit.show.words import count_words
 from evalkit.study.calendar import period_positions
 from evalkit.study.frame import Columns, Source, key_array, numbers, say_rows, wrong_rows
+from evalkit.study.paths import Level
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
     """Which row holds which unit and period.
 
-    units: (n,) unit ids in order. keys: (T,) distinct period values as they stand in
-    the panel, in order. position: (n, T) row of the panel, -1 where there is none;
-    None when row i * T + t is simply the (i, t)-th. origin: (n,) number of the unit,
-    when units were split into stays.
+    units: (n,) unit ids in order. keys: (T,) distinct period values as they stand in the panel, in order. position: (n,
+    T) row of the panel, -1 where there is none; None when row i * T + t is simply the (i, t)-th. origin: (n,) number of
+    the unit, when units were split into stays.
     """
 
     units: np.ndarray
@@ -48,19 +48,16 @@ class Index:
         """(n, T) matrix of a column; `fill` where there is no row. A view when it can be."""
         if self.position is None:
             return values.reshape(self.shape)
-        if (self.position >= 0).all():
+        have = self.seen
+        if have is None:
             return values[self.position]
         out = np.full(self.shape, fill, dtype=np.result_type(values.dtype, type(fill)))
-        have = self.position >= 0
         out[have] = values[self.position[have]]
         return out
 
-    def first(self, values: np.ndarray) -> np.ndarray:
-        """(n,) value in the first row of each unit."""
-        return values[self.first_row]
-
     @property
     def first_row(self) -> np.ndarray:
+        """(n,) row of the panel that is the first of each unit."""
         n, T = self.shape
         if self.position is None:
             return np.arange(n) * T
@@ -83,19 +80,12 @@ class Index:
         position[:, place] = self.rows
         return Index(self.units, keys, position)
 
-    def changed_rows(self, codes: np.ndarray) -> np.ndarray:
-        """Positions of the rows in which a column of codes differs from the first row of their unit."""
-        return np.sort(self.rows[self._differs(codes)])
-
     def changes(self, codes: np.ndarray) -> np.ndarray:
-        """(n,) whether a column of codes changes within a unit."""
-        return np.asarray(self._differs(codes).any(axis=1))
-
-    def _differs(self, codes: np.ndarray) -> np.ndarray:
+        """(n, T) where a column of codes differs from the first row of its unit."""
         if self.position is None:
             grid = codes.reshape(self.shape)
             return grid != grid[:, :1]
-        return (self.position >= 0) & (codes[self.position] != self.first(codes)[:, None])
+        return (self.position >= 0) & (codes[self.position] != codes[self.first_row][:, None])
 
 
 def build_index(unit: pd.Series, period: pd.Series | None) -> tuple[Index | None, np.ndarray]:
@@ -103,17 +93,20 @@ def build_index(unit: pd.Series, period: pd.Series | None) -> tuple[Index | None
     u, names = key_array(unit)
     p, stamps = (np.zeros(len(u), dtype=np.int8), np.array([0])) if period is None else key_array(period)
     grid = _sorted_grid(u, p)
-    if grid is not None:
-        ids, keys = grid[0], grid[1] if stamps is None else stamps[grid[1]]
-        if (np.diff(period_positions(keys)) > 0).all():
-            return _in_unit_order(ids, names, keys)
-    return _scattered(u, names, p, stamps)
+    if grid is None:
+        return _scattered(u, names, p, stamps)
+    units, keys = grid[0] if names is None else names[grid[0]], grid[1] if stamps is None else stamps[grid[1]]
+    if not (np.diff(period_positions(keys)) > 0).all():
+        return _scattered(u, names, p, stamps)
+    order, position = stable_order(units), None
+    if (np.diff(order) != 1).any():
+        position = order[:, None] * len(keys) + np.arange(len(keys))
+    return Index(units[order], keys.copy(), position), np.empty(0, dtype=np.intp)
 
 
 def _sorted_grid(u: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Unit and period keys when rows come unit by unit with the same periods in each."""
-    change = int((u != u[0]).argmax())
-    T = change or len(u)
+    T = int((u != u[0]).argmax()) or len(u)
     if len(u) % T:
         return None
     blocks, times = u.reshape(-1, T), p.reshape(-1, T)
@@ -125,30 +118,19 @@ def _sorted_grid(u: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] 
     return ids, times[0]
 
 
-def _in_unit_order(ids: np.ndarray, names: np.ndarray | None, keys: np.ndarray) -> tuple[Index, np.ndarray]:
-    units = (ids if names is None else names[ids]).copy()
-    order, position = stable_order(units), None
-    if (np.diff(order) != 1).any():
-        units, position = units[order], order[:, None] * len(keys) + np.arange(len(keys))
-    return Index(units, keys.copy(), position), np.empty(0, dtype=np.intp)
-
-
 def _scattered(
     u: np.ndarray, names: np.ndarray | None, p: np.ndarray, stamps: np.ndarray | None
 ) -> tuple[Index | None, np.ndarray]:
+    """The grid of rows in any order, each unit and period factorised once."""
     i, units = sorted_codes(u, names)
     t, keys = sorted_codes(p, stamps)
     rank = np.argsort(period_positions(keys), kind="stable")
-    back = np.empty_like(rank)
-    back[rank] = np.arange(len(rank))
-    flat = i.astype(np.int64) * len(keys) + back[t]
+    flat = i.astype(np.int64) * len(keys) + np.argsort(rank)[t]
     rows = np.arange(len(flat))
     position = np.full(len(units) * len(keys), -1, dtype=np.int64)
     position[flat] = rows
-    repeated = position[flat] != rows
-    if repeated.any():
-        count = np.bincount(flat, minlength=len(position))
-        return None, np.flatnonzero(count[flat] > 1)
+    if (position[flat] != rows).any():
+        return None, np.flatnonzero(np.bincount(flat, minlength=len(position))[flat] > 1)
     return Index(units, keys[rank], position.reshape(len(units), len(keys))), np.empty(0, dtype=np.intp)
 
 
@@ -156,9 +138,7 @@ def sorted_codes(keys: np.ndarray, names: np.ndarray | None) -> tuple[np.ndarray
     """Codes 0, 1, ... in the order of the distinct values, and those values."""
     if names is not None:
         order = stable_order(names)
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return back[keys], names[order]
+        return np.argsort(order)[keys], names[order]
     if keys.dtype.kind in "iu" and len(keys):
         low, high = int(keys.min()), int(keys.max())
         if high - low < 2 * len(keys) + 1000:
@@ -172,41 +152,36 @@ def sorted_codes(keys: np.ndarray, names: np.ndarray | None) -> tuple[np.ndarray
 
 def stable_order(values: np.ndarray) -> np.ndarray:
     """Sorting order of ids; ids of mixed kinds are ordered by their text."""
-    if values.dtype != object:
-        return np.argsort(values, kind="stable")
     try:
         return np.argsort(values, kind="stable")
     except TypeError:
         return np.argsort(np.array([str(v) for v in values]), kind="stable")
 
 
+def own_rows(name: str, columns: Columns, index: Index, unit: str) -> np.ndarray:
+    """(n,) row of each unit in the table that holds a fixed column: its first in the panel, or that of the people."""
+    if columns.in_panel(name) or columns.people is None:
+        return index.first_row
+    return match(index.units, columns.people[unit].to_numpy())
+
+
 def per_unit(name: str, columns: Columns, index: Index, unit: str) -> pd.Series:
     """(n,) values of a fixed column: from the unit's first row, or from the people."""
-    if columns.in_panel(name):
-        return columns.panel.column(name).iloc[index.first_row].reset_index(drop=True)
-    assert columns.people is not None
-    return columns.people[name].iloc[match(index.units, columns.people[unit].to_numpy())].reset_index(drop=True)
+    return columns.series(name).iloc[own_rows(name, columns, index, unit)].reset_index(drop=True)
 
 
 def check_fixed(name: str, values: np.ndarray, columns: Columns, base: Index) -> list[Problem]:
     """A column of the panel must be the same in every row of a unit."""
     if not columns.in_panel(name):
         return []
-    changed = np.flatnonzero(base.changes(values))
+    differs = base.changes(values)
+    changed = np.flatnonzero(differs.any(axis=1))
     if not len(changed):
         return []
     said = ", ".join(str(base.units[i]) for i in changed[:5])
     what = f"{name!r} changes within {count_words(len(changed), 'unit')} ({said})"
-    where = f"panel, {say_rows(columns.panel, base.changed_rows(values))}"
+    where = columns.say(name, np.sort(base.rows[differs]))
     return [Problem(what, where, "It must be the same in every row of a unit.")]
-
-
-def by_row(name: str, values: np.ndarray, columns: Columns, index: Index, unit: str) -> np.ndarray:
-    """(n,) a fixed numeric column for each row of the grid; `values` are its own rows."""
-    if columns.in_panel(name):
-        return index.first(values)
-    assert columns.people is not None
-    return values[match(index.units, columns.people[unit].to_numpy())]
 
 
 def match(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -216,7 +191,7 @@ def match(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
     """
     found = _first(pd.Index(wanted), pd.Index(known))
     if len(wanted) and (found < 0).all():
-        found = _first(_as_text(wanted), _as_text(known))
+        found = _first(*(pd.Index([_as_text(v) for v in values], dtype=object) for values in (wanted, known)))
     return found
 
 
@@ -226,9 +201,55 @@ def _first(wanted: pd.Index, known: pd.Index) -> np.ndarray:
     return np.where(found >= 0, first[found], -1) if len(first) else found
 
 
-def _as_text(values: np.ndarray) -> pd.Index:
-    whole = (isinstance(v, (float, np.floating)) and float(v).is_integer() for v in values)
-    return pd.Index([str(int(v)) if w else str(v) for v, w in zip(values, whole, strict=True)], dtype=object)
+def _as_text(value: object) -> str:
+    return str(int(value)) if isinstance(value, (float, np.floating)) and float(value).is_integer() else str(value)
+
+
+def read_level(name: str, columns: Columns, index: Index, unit: str) -> Level:
+    """A level from a column that is fixed within each row of the grid; the stays of a mover share their unit's code."""
+    if name != unit:
+        return Level(name, *sorted_codes(*key_array(per_unit(name, columns, index, unit))))
+    if index.origin is None:
+        return Level(name, np.arange(len(index.units)), index.units)
+    return Level(name, index.origin, index.units[np.flatnonzero(np.diff(index.origin, prepend=-1))])
+
+
+def split_stays(index: Index, codes: list[np.ndarray]) -> tuple[Index, int]:
+    """Split units whose levels change into stays; returns the new grid and the number of movers.
+
+    codes: (N,) level columns as numbers, one array a level. A stay is an unbroken run
+    of periods in the same groups; its row is unseen outside.
+    """
+    moves = np.zeros(len(index.units), dtype=bool)
+    for column in codes:
+        moves |= index.changes(column).any(axis=1)
+    if not moves.any():
+        return index, 0
+    movers, kept = np.flatnonzero(moves), np.flatnonzero(~moves)
+    held = index.rows[movers]
+    run = _runs(held, codes)
+    parts, owners = [index.rows[kept]], [kept]
+    for r in range(int(run.max()) + 1):
+        inside = (run == r) & (held >= 0)
+        have = inside.any(axis=1)
+        parts.append(np.where(inside, held, -1)[have])
+        owners.append(movers[have])
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")  # the stays of a unit come in the order of their runs
+    return Index(index.units[owner[order]], index.keys, np.concatenate(parts)[order], owner[order]), len(movers)
+
+
+def _runs(held: np.ndarray, codes: list[np.ndarray]) -> np.ndarray:
+    """(m, T) number of the stay that each period belongs to, counting changes between seen rows."""
+    seen = held >= 0
+    last = np.maximum.accumulate(np.where(seen, np.arange(held.shape[1]), -1), axis=1)
+    before = np.concatenate([np.full((len(held), 1), -1), last[:, :-1]], axis=1)
+    previous = np.take_along_axis(held, np.maximum(before, 0), axis=1)
+    both = seen & (before >= 0)
+    changed = np.zeros(held.shape, dtype=bool)
+    for column in codes:
+        changed |= both & (column[held] != column[previous])
+    return np.cumsum(changed, axis=1)
 
 
 def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -> list[Problem]:
@@ -253,21 +274,20 @@ def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -
 def read_outcome(column: str, source: Source, index: Index) -> np.ndarray:
     """(n, T) float64 values of an outcome, NaN where missing or not seen; read-only.
 
-    Raises `OutcomeError` naming the column and the first five rows that are text or
-    infinite.
+    Raises `OutcomeError` naming the column and the first five rows that are text or infinite.
     """
     if column not in source.columns:
         known = suggest(column, [str(c) for c in source.columns], "The columns are")
         raise OutcomeError(f"There is no outcome column {column!r}. {known}")
-    values = _finite(source.column(column), f"outcome {column!r}", source, OutcomeError)
-    grid = index.grid(values)
-    out = grid if grid is not values and grid.base is None else grid.view()
+    grid = index.grid(_finite(column, f"outcome {column!r}", source, OutcomeError))
+    out = grid if grid.base is None and index.position is not None else grid.view()
     out.flags.writeable = False
     return out
 
 
-def _finite(series: pd.Series, what: str, source: Source, error: type[EvalkitError]) -> np.ndarray:
+def _finite(column: str, what: str, source: Source, error: type[EvalkitError]) -> np.ndarray:
     """A column as float64: finite or missing, else everything wrong with it is raised."""
+    series = source.column(column)
     values, text = numbers(series)
     values = values.astype(np.float64, copy=False)
     problems = []
@@ -290,8 +310,7 @@ def read_covariates(names: tuple[str, ...], columns: Columns, index: Index, unit
         if not columns.has(name):
             raise_problems([columns.absent(name, "covariates")])
         if columns.in_panel(name):
-            series = columns.panel.column(name)
-            out[:, :, j] = index.grid(_finite(series, f"covariate {name!r}", columns.panel, StudyError))
+            out[:, :, j] = index.grid(_finite(name, f"covariate {name!r}", columns.panel, StudyError))
         else:
             fixed, text = numbers(per_unit(name, columns, index, unit))
             if len(text):

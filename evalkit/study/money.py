@@ -52,29 +52,32 @@ class Money:
     unit_costs: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
-        for name in TABLES:
-            given = getattr(self, name)
-            if given is not None:
-                object.__setattr__(self, name, _named(read_table(given, name)))
+        for name, given in self.given().items():
+            table = read_table(given, name)
+            used = {old: new for old, new in _ALIASES.items() if old in table.columns and new not in table.columns}
+            once = {old: new for i, (old, new) in enumerate(used.items()) if new not in list(used.values())[:i]}
+            object.__setattr__(self, name, table.rename(columns=once))
 
     def table(self, name: str) -> pd.DataFrame | None:
         """One of the tables by name."""
         return getattr(self, name)
 
+    def given(self) -> dict[str, pd.DataFrame]:
+        """The tables that are there, by name."""
+        tables = {name: getattr(self, name) for name in TABLES}
+        return {name: table for name, table in tables.items() if table is not None}
+
     def keep(self, components: Sequence[str], outcomes: Sequence[str]) -> Money:
         """The rows about some components and outcomes (and about the programme)."""
         known = {"component": [*components, PROGRAMME], "outcome": list(outcomes)}
-        kept = {}
-        for name in TABLES:
-            table = self.table(name)
-            if table is not None:
-                for column in known.keys() & set(table.columns):
-                    table = table[table[column].isin(known[column])]
-            kept[name] = table
+        kept = self.given()
+        for name, table in kept.items():
+            for column in known.keys() & set(table.columns):
+                kept[name] = kept[name][kept[name][column].isin(known[column])]
         return Money(**kept)
 
     def __bool__(self) -> bool:
-        return any(getattr(self, name) is not None for name in TABLES)
+        return bool(self.given())
 
 
 TABLES = tuple(f.name for f in fields(Money))
@@ -106,10 +109,7 @@ def money_problems(money: Money | None, components: Sequence[str], outcomes: Seq
     """
     known = {"component": [*components, PROGRAMME], "outcome": list(outcomes)}
     problems = []
-    for name in TABLES if money is not None else ():
-        table = money.table(name) if money is not None else None
-        if table is None:
-            continue
+    for name, table in {} if money is None else money.given().items():
         lack = ", ".join(repr(c) for c in _REQUIRED[name] if c not in table.columns)
         if lack:
             advice = f"It needs {', '.join(_REQUIRED[name])}."
@@ -118,13 +118,6 @@ def money_problems(money: Money | None, components: Sequence[str], outcomes: Seq
         for column, wrong, what, advice in (*names, *_wrong_amounts(name, table), *_wrong_words(name, table)):
             problems += wrong_rows(table, wrong, what, f"table {name}, column {column!r}", advice)
     return problems
-
-
-def _named(table: pd.DataFrame) -> pd.DataFrame:
-    have = set(table.columns)
-    used = {old: new for old, new in _ALIASES.items() if old in have and new not in have}
-    once = {old: new for i, (old, new) in enumerate(used.items()) if new not in list(used.values())[:i]}
-    return table.rename(columns=once)
 
 
 _Wrong = tuple[str, np.ndarray, str, str]

@@ -1,8 +1,7 @@
 """Exposure paths and cells: who was exposed to what, when, without any outcome.
 
-A *path* is the effective exposure (exposure times reach) of a unit to every
-component in every period. Units share paths; designs and separability see paths
-and the rows that exist, never an outcome.
+A *path* is the effective exposure (exposure times reach) of a unit to every component in every period. Units share
+paths; designs and separability see paths and the rows that exist, never an outcome.
 """
 
 from __future__ import annotations
@@ -51,7 +50,8 @@ class Memo:
         value = make()
         if keep is not None and not keep(value):
             return value
-        watch = None if about is None else ref(about, lambda _: self._kept.pop(place, None))
+        own = ref(self)  # a memo that its own watch held would outlive the object it belongs to
+        watch = None if about is None else ref(about, lambda _: _forget(own(), place))
         return self._kept.setdefault(place, (value, watch))[0]
 
     def __len__(self) -> int:
@@ -59,6 +59,11 @@ class Memo:
 
     def __reduce__(self) -> tuple[type[Memo], tuple[()]]:
         return Memo, ()
+
+
+def _forget(memo: Memo | None, place: tuple[Hashable, int | None]) -> None:
+    if memo is not None:
+        memo._kept.pop(place, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +102,8 @@ class Paths:
     units: (n,) ids (a unit that moves between clusters has one row a stay).
     periods: (T,) values as the user knows them, in order.
     path: (n,) index of each unit's path.
-    state: (P, T, K) int16. 0 off; 1, 2, ... on (the bin of the dose, or its rank);
-        -1, -2, ... part-way, neither off nor on, one code for each part value;
-        UNKNOWN where no row says.
+    state: (P, T, K) int16. 0 off; 1, 2, ... on (the bin of the dose, or its rank); -1, -2, ... part-way, neither off
+        nor on, one code for each part value; UNKNOWN where no row says.
     reach: (P, K) whether the component can reach these units at all.
     levels: every level by name; each holds one code a unit.
     assigned_at: level at which each component was decided.
@@ -190,15 +194,20 @@ class Paths:
         own, study = self.assigned_at[self.components[self.index(component)]], self.cluster
         if own == study or not self.cluster_given:
             return own, False
-        if self.nested(own, study):
-            return study, False
-        if self.nested(study, own):
-            return own, False
-        return study, True
+        inside = self.nested(own, study)
+        around = not inside and self.nested(study, own)
+        return own if around else study, not inside and not around
 
     def cells(self, level: str) -> Cells:
         """Units grouped by (cluster at `level`, path); made once a level."""
-        return self.memo.get(("cells", level), lambda: _group(level, self.levels[level].codes, self.path, self.n_paths))
+        return self.memo.get(("cells", level), lambda: self._grouped(level))
+
+    def _grouped(self, level: str) -> Cells:
+        key = self.levels[level].codes.astype(np.int64) * self.n_paths + self.path
+        keys, of, count = np.unique(key, return_inverse=True, return_counts=True)
+        start = np.concatenate([[0], np.cumsum(count)[:-1]])
+        order = np.argsort(of, kind="stable")
+        return Cells(level, of, keys // self.n_paths, keys % self.n_paths, count, order, start)
 
     def subset(self, units: np.ndarray, periods: np.ndarray) -> Paths:
         """The paths of some units and some periods (positions); group names and codes stay as they are."""
@@ -218,25 +227,16 @@ class Paths:
     @cached_property
     def came(self) -> np.ndarray:
         """(n,) position of the first row of each unit; of its first stay where it moved."""
-        first = np.zeros(self.n_units, dtype=np.int64)
         if self.seen is None:
-            return first
+            return np.zeros(self.n_units, dtype=np.int64)
         who = pd.factorize(self.units)[0]
-        first[:] = self.n_periods
+        first = np.full(self.n_units, self.n_periods, dtype=np.int64)
         np.minimum.at(first, who, self.seen.argmax(axis=1))
         return np.asarray(first[who])
 
     @cached_property
     def balanced(self) -> bool:
         return self.seen is None or bool(self.seen.all())
-
-
-def _group(level: str, clusters: np.ndarray, path: np.ndarray, n_paths: int) -> Cells:
-    key = clusters.astype(np.int64) * n_paths + path
-    keys, of, count = np.unique(key, return_inverse=True, return_counts=True)
-    order = np.argsort(of, kind="stable")
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    return Cells(level, of, keys // n_paths, keys % n_paths, count, order, start)
 
 
 def recode(code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -255,17 +255,15 @@ def row_codes(state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if not len(state):
         return np.empty(0, dtype=np.intp), state
-    codes, first = recode(_hash(state))
+    T = state.shape[1]
+    if T <= 63 and state.min() >= OFF and state.max() <= 1:
+        hashed = state @ (np.int64(1) << np.arange(T, dtype=np.int64))
+    else:
+        odd = np.random.default_rng(20_200_301).integers(1, 2**62, size=T, dtype=np.int64) * 2 + 1
+        hashed = state.astype(np.int64) @ odd
+    codes, first = recode(hashed)
     distinct = state[first]
     if (distinct[codes] != state).any():
         distinct, codes = np.unique(state, axis=0, return_inverse=True)
         codes = codes.reshape(-1)
     return codes, distinct
-
-
-def _hash(state: np.ndarray) -> np.ndarray:
-    T = state.shape[1]
-    if T <= 63 and state.min() >= OFF and state.max() <= 1:
-        return state @ (np.int64(1) << np.arange(T, dtype=np.int64))
-    odd = np.random.default_rng(20_200_301).integers(1, 2**62, size=T, dtype=np.int64) * 2 + 1
-    return state.astype(np.int64) @ odd

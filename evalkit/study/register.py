@@ -5,14 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, Problem, suggest
 from evalkit.study.calendar import Event
 from evalkit.study.component import Component, Outcome
-from evalkit.study.frame import Columns
-from evalkit.study.levels import Links
+from evalkit.study.frame import Columns, Table, read_table, wrong_rows
+from evalkit.study.index import match
 from evalkit.study.money import Money
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """How the groups of one level (`from`) make up the groups of another (`to`).
+
+    table: frame (or path) with columns from, to, weight; the weights of each `to`
+    sum to one. to: column of the panel that holds the second level.
+    """
+
+    table: Table
+    to: str
+
+    def frame(self, level: str) -> pd.DataFrame:
+        """The links as a frame."""
+        return read_table(self.table, f"links of level {level!r}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,11 +64,9 @@ class Register:
         """The outcome of that column, the first one when no name is given."""
         if not self.outcomes:
             raise OptionError("This study has no outcome. Give outcome='column' or outcomes=[...].")
-        if name is None:
-            return self.outcomes[0]
-        for o in self.outcomes:
-            if name in (o, o.column):
-                return o
+        found = self.outcomes if name is None else [o for o in self.outcomes if name in (o, o.column)]
+        if found:
+            return found[0]
         known = suggest(str(name), [o.column for o in self.outcomes], "This study has")
         raise OptionError(f"There is no outcome {name!r}. {known}")
 
@@ -78,10 +93,9 @@ class Register:
             where = f"component {c.name!r}"
             needed += [(self.exposure_of(c, columns), f"exposure of {where}"), (c.reach, f"reach of {where}")]
             if c.assigned_at is not None:
-                own = self.home_of(c) == c.assigned_at
-                needed.append(
-                    (self.home_of(c), f"assigned_at of {where}" if own else f"level {c.assigned_at!r} leads to it")
-                )
+                home = self.home_of(c)
+                role = f"assigned_at of {where}" if home == c.assigned_at else f"level {c.assigned_at!r} leads to it"
+                needed.append((home, role))
         needed += [(link.to, f"level {name!r} leads to it") for name, link in self.levels.items()]
         return list(dict.fromkeys((name, role) for name, role in needed if name is not None))
 
@@ -123,11 +137,46 @@ def links_of(given: Mapping[str, Links | Mapping] | None, problems: list[Problem
     """Levels reached by links, from `Links` or mappings; problems pile up."""
     made = {}
     for name, link in (given or {}).items():
+        if isinstance(link, Mapping) and {"links", "to"} <= set(link):
+            link = Links(link["links"], link["to"])
         if isinstance(link, Links):
             made[name] = link
-        elif isinstance(link, Mapping) and {"links", "to"} <= set(link):
-            made[name] = Links(link["links"], link["to"])
         else:
             advice = "Give Links(table, to='column') or {'links': table, 'to': 'column'}."
             problems.append(Problem(f"Level {name!r} is {link!r}", "levels", advice))
     return made
+
+
+def check_links(level: str, frame: pd.DataFrame, names: np.ndarray) -> list[Problem]:
+    """The columns, weights between 0 and 1 that sum to one, and every group of the panel linked."""
+    where = f"links of level {level!r}"
+    lack = [c for c in ("from", "to", "weight") if c not in frame.columns]
+    if lack:
+        what = f"There is no column {', '.join(map(repr, lack))}"
+        return [Problem(what, where, "Links have the columns from, to, weight.")]
+    weight = pd.to_numeric(frame["weight"], errors="coerce")
+    unread = ~((weight >= 0) & np.isfinite(weight)).to_numpy()
+    if unread.any():
+        return wrong_rows(frame, unread, "Weights are missing, negative or text", where, "Use shares from 0 to 1.")
+    total = weight.groupby(frame["to"]).transform("sum")
+    off = (total - 1).abs().to_numpy() > 1e-6
+    sums = dict(zip(frame["to"][off], total[off], strict=True))
+    listed = ", ".join(f"{group} sums to {value:.4g}" for group, value in list(sums.items())[:5])
+    what = f"Memberships do not sum to one: {listed}"
+    problems = wrong_rows(frame, off, what, where, "Make the weights of each group sum to 1.")
+    alone = np.flatnonzero(match(names, frame["to"].to_numpy()) < 0)
+    if len(alone):
+        listed = ", ".join(str(names[i]) for i in alone[:5])
+        problems.append(Problem(f"Groups of the panel without links: {listed}", where, "Add their rows."))
+    return problems
+
+
+def link_weights(frame: pd.DataFrame, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(C, F) weight of each of the F `from` groups in each of the C groups of the panel, and the `from` names."""
+    sources = pd.unique(frame["from"])
+    row = match(frame["to"].to_numpy(), names)
+    column = match(frame["from"].to_numpy(), np.asarray(sources))
+    out = np.zeros((len(names), len(sources)))
+    keep = row >= 0
+    np.add.at(out, (row[keep], column[keep]), frame["weight"].to_numpy(dtype=np.float64)[keep])
+    return out, np.asarray(sources)

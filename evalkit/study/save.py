@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evalkit.study.component import CARD, Component, Outcome
+from evalkit.study.component import CARD, Component, Outcome, spells_of
 from evalkit.study.frame import Columns, Source
-from evalkit.study.money import TABLES
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
-from evalkit.study.spells import spells_of
 
 
 def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, str]]:
@@ -27,11 +25,10 @@ def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, 
     for k, c in enumerate(study.components):
         on = paths.state[:, :, k] > 0
         ever = np.asarray(on.any(axis=1))[paths.path]
-        level = paths.levels[paths.assigned_at[c.name]]
-        places = f"{len(np.unique(level.codes[ever]))} of {len(np.unique(level.codes))}"
-        when = np.flatnonzero(np.asarray(on.any(axis=0)))
-        first = str(paths.periods[when[0]]) if len(when) else "never"
-        rows.append((c.label, "always on" if c.always_on else first, places, f"{len(np.unique(paths.units[ever])):,}"))
+        codes = paths.levels[paths.assigned_at[c.name]].codes
+        places = f"{len(np.unique(codes[ever]))} of {len(np.unique(codes))}"
+        when = "always on" if c.always_on else str(paths.periods[on.any(axis=0).argmax()]) if on.any() else "never"
+        rows.append((c.label, when, places, f"{len(np.unique(paths.units[ever])):,}"))
     return rows
 
 
@@ -101,21 +98,13 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     settings = {k: v for k, v in study.settings.items() if k != "disclosure"}
     if settings:
         lines += ["[evaluate]", *(f"{_key(k)} = {_value(v)}" for k, v in settings.items() if v is not None), ""]
-    file = folder / "study.toml"
-    lines += _money_and_events(study, folder)
-    file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    return file
-
-
-def _money_and_events(study: Register, folder: Path) -> list[str]:
-    lines: list[str] = []
-    for name in TABLES:
-        table = None if study.money is None else study.money.table(name)
-        if table is not None:
-            lines += _table(name, {"table": _write(table, folder, name)})
+    for name, table in {} if study.money is None else study.money.given().items():
+        lines += _table(name, {"table": _write(table, folder, name)})
     for e in study.events:
         lines += ["[[events]]", *_table("", asdict(e))[1:]]
-    return lines
+    file = folder / "study.toml"
+    file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    return file
 
 
 def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> pd.DataFrame:
@@ -141,7 +130,10 @@ def _all_spells(study: Register) -> pd.DataFrame | None:
 
 def _write(frame: pd.DataFrame, folder: Path, stem: str, parquet: bool = False) -> str:
     """Write a table as Parquet, or as CSV if that keeps its ids as they are; returns the file's name."""
-    if parquet or _digits_as_text(frame):
+    ids = frame.select_dtypes(exclude="number").drop(columns=["start", "end"], errors="ignore")
+    texts = ([v for v in ids[name].dropna() if isinstance(v, str)] for name in ids)
+    # CSV would give text such as '007' back as a number
+    if parquet or any(text and all(re.fullmatch(r"\d+", v) for v in text) for text in texts):
         try:
             frame.to_parquet(folder / f"{stem}.parquet", index=False)
             return f"{stem}.parquet"
@@ -151,24 +143,9 @@ def _write(frame: pd.DataFrame, folder: Path, stem: str, parquet: bool = False) 
     return f"{stem}.csv"
 
 
-def _digits_as_text(frame: pd.DataFrame) -> bool:
-    """Whether a column holds text such as '007', which CSV would give back as a number."""
-    for name in frame.columns:
-        if name in ("start", "end") or pd.api.types.is_numeric_dtype(frame[name].dtype):
-            continue
-        text = [v for v in frame[name].dropna() if isinstance(v, str)]
-        if text and all(re.fullmatch(r"\d+", v) for v in text):
-            return True
-    return False
-
-
 def _table(name: str, keys: Mapping[str, object]) -> list[str]:
-    lines = [f"[{name}]"]
-    for key, value in keys.items():
-        if value is None or value == "" or value == ():
-            continue
-        lines.append(f"{_key(key)} = {_value(value)}")
-    return [*lines, ""]
+    said = {key: value for key, value in keys.items() if not (value is None or value == "" or value == ())}
+    return [f"[{name}]", *(f"{_key(key)} = {_value(value)}" for key, value in said.items()), ""]
 
 
 def _value(value: object) -> str:
@@ -178,10 +155,8 @@ def _value(value: object) -> str:
         return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
-    if isinstance(value, (np.integer, np.floating)):
-        return repr(value.item())
-    if isinstance(value, (int, float)):
-        return repr(value)
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return repr(value.item() if isinstance(value, np.generic) else value)
     return json.dumps(str(value), ensure_ascii=False)
 
 

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from evalkit.errors import Problem
 from evalkit.study.calendar import Calendar
-from evalkit.study.component import Component
+from evalkit.study.component import CERTAINTIES, Component, spells_of, unsure
 from evalkit.study.frame import read_table, wrong_rows
 from evalkit.study.index import match
-from evalkit.study.levels import link_weights
 from evalkit.study.paths import Level
-from evalkit.study.register import Register
-from evalkit.study.states import Doses
+from evalkit.study.register import Register, link_weights
 
 _TINY = 1e-9
-CERTAINTIES = ("day", "month", "quarter", "guessed")
-UNSURE = CERTAINTIES[2:]
 _QUARTER = {"month": 3.0, "quarter": 1.0, "day": 91.0}
 """A quarter of a year in the units of each calendar; one period where the calendar has no dates."""
 
 
-def spells_of(component: Component) -> pd.DataFrame:
-    """A component's own spells: the rows that name it, when the table has such a column."""
-    table = read_table(component.adoption, f"adoption of component {component.name!r}")
-    return table[table["component"] == component.name] if "component" in table.columns else table
+@dataclass(frozen=True, eq=False)
+class Doses:
+    """Doses of G groups in T periods, NaN where nothing says.
+
+    low, high: least and most within the period (equal unless it changed part-way).
+    major: the dose that held longest. mean: averaged over the period.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    major: np.ndarray
+    mean: np.ndarray
+
+    @classmethod
+    def whole(cls, table: np.ndarray) -> Doses:
+        """Doses that never change within a period."""
+        return cls(table, table, table, table)
+
+    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> Doses:
+        """The same change made to each table, once where they are one."""
+        if self.low is self.high:
+            return Doses.whole(change(self.low))
+        return Doses(change(self.low), change(self.high), change(self.major), change(self.mean))
 
 
 def spell_doses(
@@ -44,46 +61,42 @@ def spell_doses(
     if lack:
         what = f"There is no column {', '.join(map(repr, lack))}"
         return None, [Problem(what, where, "Spells have level_id, start and optionally end, dose, certainty.")]
-    if not len(table):
-        return None, [_nobody(component, where)]
-    if near := _near_misses(component, register, where):
-        return None, near
+    if misnamed := _misnamed(component, register, where, len(table)):
+        return None, misnamed
     name = register.level_of(component)
     links = register.levels.get(name)
     weights, places = link_weights(links.frame(name), level.names) if links else (None, level.names)
     code = match(table["level_id"].to_numpy(), places)
     start, stop, dose, problems = _read_spells(table, calendar, where)
-    problems += _check_places(table, code, name, where)
+    listed = ", ".join(dict.fromkeys(repr(v) for v in table["level_id"][code < 0].iloc[:5]))
+    what = f"Places that the level {name!r} does not have: {listed}"
+    problems += wrong_rows(table, code < 0, what, where, "Mend the names, or assigned_at.")
     problems += _check_order(table, code, start, stop, where)
-    problems += _check_certainty(table, where)
+    if "certainty" in table.columns:
+        wrong = (table["certainty"].notna() & ~table["certainty"].isin(CERTAINTIES)).to_numpy()
+        listed = ", ".join(dict.fromkeys(repr(v) for v in table["certainty"][wrong].iloc[:5]))
+        advice = f"Use one of: {', '.join(CERTAINTIES)}; or leave it empty."
+        problems += wrong_rows(table, wrong, f"The certainty {listed} is not a choice", where, advice)
     if problems:
         return None, problems
     start, stop = _reread(component.dates, table, calendar.kind, code, (start, stop))
     doses = _cover(code, (start, stop, dose), len(places), calendar)
-    if weights is None:
-        return doses, []
-    return doses.each(lambda table: weights @ table), []
+    return doses if weights is None else doses.each(lambda table: weights @ table), []
 
 
-def _nobody(component: Component, where: str) -> Problem:
-    """No spell names the component: most likely a name is misspelt."""
+def _misnamed(component: Component, register: Register, where: str, own: int) -> list[Problem]:
+    """No row that names the component, or rows that nearly do: spells that would go missing in silence."""
     table = read_table(component.adoption, where)
-    named = ", ".join(str(n) for n in table["component"].dropna().unique()[:5]) if "component" in table.columns else ""
-    other = f"; the table names {named}" if named else ""
-    what = f"There are no spells of component {component.name!r}{other}"
-    return Problem(what, where, "Mend the name, or add its spells.")
-
-
-def _near_misses(component: Component, register: Register, where: str) -> list[Problem]:
-    """Rows that name no component of the study, but nearly this one: spells that would go missing in silence."""
-    table = read_table(component.adoption, where)
-    if "component" not in table.columns:
-        return []
+    named = table.get("component", pd.Series(dtype=object)).astype(object)
+    names = [str(n) for n in named.dropna().unique()]
+    if not own:
+        what = f"There are no spells of component {component.name!r}"
+        other = f"; the table names {', '.join(names[:5])}" if names else ""
+        return [Problem(what + other, where, "Mend the name, or add its spells.")]
     known = [c.name for c in register.components]
-    names = [str(n) for n in table["component"].dropna().unique()]
     near = [n for n in names if n not in known and difflib.get_close_matches(n, known, 1, 0.8) == [component.name]]
-    rows = table["component"].astype(str).isin(near).to_numpy()
     what = f"Unknown component {', '.join(map(repr, near))}"
+    rows = named.astype(str).isin(near).to_numpy()
     return wrong_rows(table, rows, what, where, f"Did you mean {component.name!r}?")
 
 
@@ -107,12 +120,6 @@ def _read_spells(
     return start, stop, dose, problems
 
 
-def _check_places(table: pd.DataFrame, code: np.ndarray, level: str, where: str) -> list[Problem]:
-    listed = ", ".join(dict.fromkeys(repr(v) for v in table["level_id"][code < 0].iloc[:5]))
-    what = f"Places that the level {level!r} does not have: {listed}"
-    return wrong_rows(table, code < 0, what, where, "Mend the names, or assigned_at.")
-
-
 def _check_order(
     table: pd.DataFrame, code: np.ndarray, start: np.ndarray, stop: np.ndarray, where: str
 ) -> list[Problem]:
@@ -123,22 +130,6 @@ def _check_order(
     clash = np.flatnonzero(same & (start[order][1:] < stop[order][:-1] - _TINY))
     both = np.isin(np.arange(len(table)), np.concatenate([order[clash], order[clash + 1]]))
     return problems + wrong_rows(table, both, "Spells of one place overlap", where, "End one before the next starts.")
-
-
-def unsure(table: pd.DataFrame) -> np.ndarray:
-    """(r,) whether the date of a spell is no surer than a quarter of a year."""
-    if "certainty" not in table.columns:
-        return np.zeros(len(table), dtype=bool)
-    return table["certainty"].isin(UNSURE).to_numpy()
-
-
-def _check_certainty(table: pd.DataFrame, where: str) -> list[Problem]:
-    if "certainty" not in table.columns:
-        return []
-    wrong = (table["certainty"].notna() & ~table["certainty"].isin(CERTAINTIES)).to_numpy()
-    listed = ", ".join(dict.fromkeys(repr(v) for v in table["certainty"][wrong].iloc[:5]))
-    advice = f"Use one of: {', '.join(CERTAINTIES)}; or leave it empty."
-    return wrong_rows(table, wrong, f"The certainty {listed} is not a choice", where, advice)
 
 
 def _reread(

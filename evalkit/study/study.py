@@ -16,10 +16,9 @@ from evalkit.study.calendar import Calendar, Event, events_of
 from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns, Source, Table, open_source, read_table
 from evalkit.study.index import Index, read_covariates, read_outcome
-from evalkit.study.levels import Links
 from evalkit.study.money import Money, money_of
 from evalkit.study.paths import Memo, Paths
-from evalkit.study.register import Register, components_of, links_of, outcomes_of
+from evalkit.study.register import Links, Register, components_of, links_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study
 from evalkit.study.validation import Opened, open_study
 from evalkit.vocabulary import Better, OutcomeKind
@@ -139,8 +138,7 @@ class Study(Register):
     def covariate_values(self, names: Iterable[str] | None = None) -> np.ndarray:
         """(n, T, q) covariates in the row order of `paths`, NaN where not seen.
 
-        Columns of the people are repeated over the periods. Raises `StudyError` for
-        text or infinite values.
+        Columns of the people are repeated over the periods. Raises `StudyError` for text or infinite values.
         """
         wanted = self.covariates if names is None else tuple(names)
         return read_covariates(wanted, Columns(self.source, self.people), self._opened.index, self.unit)
@@ -214,6 +212,5 @@ class Study(Register):
 
 def _positions(chosen: _Chosen, size: int) -> np.ndarray:
     """A mask, positions, a slice or None (everything) as positions."""
-    if chosen is None or isinstance(chosen, slice):
-        return np.arange(size)[chosen or slice(None)]
-    return np.arange(size)[np.asarray(chosen)]
+    whole = slice(None) if chosen is None else chosen
+    return np.arange(size)[whole if isinstance(whole, slice) else np.asarray(whole)]

@@ -6,22 +6,19 @@ No outcome column is read here.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-import pandas as pd
 
-from evalkit.errors import EvalkitWarning, Problem, first_rows, raise_problems, suggest
+from evalkit.errors import EvalkitWarning, Problem, raise_problems, suggest
 from evalkit.study.calendar import Calendar, calendar_kind, complete, event_problems, make_calendar
-from evalkit.study.exposure import Setting, expose
+from evalkit.study.exposure import Exposed, Setting, expose, join_paths
 from evalkit.study.frame import Columns, check_numbers, check_present, key_array, say_rows
-from evalkit.study.index import Index, build_index, by_row, check_fixed, check_people
-from evalkit.study.levels import check_links, read_level, split_stays
+from evalkit.study.index import Index, build_index, check_fixed, check_people, own_rows, read_level, split_stays
 from evalkit.study.money import money_problems
-from evalkit.study.paths import Level, Paths
-from evalkit.study.register import Register
-from evalkit.study.states import Exposed, join_paths
+from evalkit.study.paths import Paths
+from evalkit.study.register import Register, check_links
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +52,6 @@ class _Reading:
     def add(self, what: str, where: str, advice: str) -> None:
         self.problems.append(Problem(what, where, advice))
 
-    def stop_if_any(self) -> None:
-        raise_problems(self.problems)
-
 
 def open_study(register: Register, columns: Columns, base: Index | None, problems: list[Problem]) -> Opened:
     """Check everything but outcomes, and work out the paths.
@@ -67,82 +61,76 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     """
     needed = register.columns_needed(columns)
     columns.panel.prefetch([name for name, _ in needed if name not in register.covariates])
-    outcomes = [o.column for o in register.outcomes]
-    found = money_problems(register.money, [c.name for c in register.components], outcomes)
-    reading = _Reading(register, columns, [*problems, *found, *_check_register(register, columns, needed)])
+    names, outcomes = [c.name for c in register.components], [o.column for o in register.outcomes]
+    problems += money_problems(register.money, names, outcomes)
+    reading = _Reading(register, columns, problems)
+    _check_register(reading, needed)
     if not columns.panel.n_rows:
         reading.add("The panel has no rows", "panel", "Give one row for each unit and period.")
-        reading.stop_if_any()
+        raise_problems(problems)
     values, fixed = _read_exposures(reading), _read_fixed(reading)
     grid = _check_grid(reading, fixed, _check_keys(reading) if base is None else base)
-    index, levels, movers = _read_levels(reading, grid)
+    homes = _level_names(register)
+    moving = [key_array(columns.panel.column(n))[0] for n in homes if n != register.unit and columns.in_panel(n)]
+    index, movers = split_stays(grid, moving)
+    levels = {name: read_level(name, columns, index, register.unit) for name in homes}
     setting = Setting(register, levels, index, make_calendar(index.keys, register.every))
-    by_unit = {name: by_row(name, read, columns, index, register.unit) for name, read in fixed.items()}
+    by_unit = {name: read[own_rows(name, columns, index, register.unit)] for name, read in fixed.items()}
     exposed = _expose_all(reading, setting, values, by_unit)
-    reading.stop_if_any()
+    raise_problems(problems)
     if base is None:
         _warn_of_gaps(setting.calendar)
     raise_problems(event_problems(register.events, setting.calendar))
-    paths = _assemble(setting, exposed, by_unit.get(register.weights or ""))
-    return Opened(grid, index, setting.calendar, paths, movers)
+    return Opened(grid, index, setting.calendar, _paths(setting, exposed, by_unit.get(register.weights or "")), movers)
 
 
-def _check_grid(reading: _Reading, fixed: dict[str, np.ndarray], grid: Index | None) -> Index:
-    """The grid, with people, fixed columns and levels in order on it; else everything wrong so far is raised."""
-    if grid is None:
-        reading.stop_if_any()
-    assert grid is not None
-    register, columns = reading.register, reading.columns
-    not_matched = check_people(columns, grid, register.unit, _fixed_names(register))
-    reading.problems.extend(not_matched)
-    if not_matched:
-        reading.stop_if_any()
-    for name, read in fixed.items():
-        reading.problems.extend(check_fixed(name, read, columns, grid))
-    if not _levels_usable(reading, grid):
-        reading.stop_if_any()
-    return grid
-
-
-def _check_register(register: Register, columns: Columns, needed: list[tuple[str, str]]) -> list[Problem]:
+def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
     """Problems that can be seen without reading a row: names, columns, contradictions."""
-    problems = _check_components(register, columns)
-    problems += [columns.absent(name, role) for name, role in needed if not columns.has(name)]
+    register, columns = reading.register, reading.columns
+    names = [c.name for c in register.components]
+    if not names:
+        reading.add("There are no components", "components", "Name at least one, for example components=['nurse'].")
+    for name in sorted({n for n in names if names.count(n) > 1}):
+        reading.add(f"Component {name!r} is there {names.count(name)} times", "components", "Give each its own name.")
+    for c in register.components:
+        where = f"component {c.name!r}"
+        if c.replaces is not None and c.replaces not in names:
+            known = suggest(str(c.replaces), names, "The components are")
+            reading.add(f"It replaces {c.replaces!r}, which is not a component", where, known)
+        if c.replaces is not None and c.replaces == c.name:
+            reading.add("It replaces itself", where, "Name the component that it takes over from.")
+        if register.exposure_of(c, columns) is None and not c.by_spells and not c.always_on:
+            reading.add("It has neither exposure nor adoption", where, "Name a 0/1 column or give dated spells.")
+    reading.problems.extend(columns.absent(name, role) for name, role in needed if not columns.has(name))
     exposures = [(register.exposure_of(c, columns), f"exposure of component {c.name!r}") for c in register.components]
     for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
         if name is not None and columns.in_people(name):
-            problems.append(columns.absent(name, role))
+            reading.problems.append(columns.absent(name, role))
     if register.every is not None and not _is_step(register.every):
-        advice = "Give the number of steps between periods, above 0."
-        problems.append(Problem(f"every={register.every!r}", "calendar", advice))
-    return problems
+        reading.add(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
 
 
 def _is_step(every: object) -> bool:
     return isinstance(every, int | float) and not isinstance(every, bool) and every > 0
 
 
-def _check_components(register: Register, columns: Columns) -> list[Problem]:
-    if not register.components:
-        return [
-            Problem("There are no components", "components", "Name at least one, for example components=['nurse'].")
-        ]
-    names = [c.name for c in register.components]
-    problems = [
-        Problem(f"Component {name!r} is there {names.count(name)} times", "components", "Give each its own name.")
-        for name in sorted({n for n in names if names.count(n) > 1})
-    ]
-    for c in register.components:
-        where = f"component {c.name!r}"
-        if c.replaces is not None and c.replaces not in names:
-            known = suggest(str(c.replaces), names, "The components are")
-            problems.append(Problem(f"It replaces {c.replaces!r}, which is not a component", where, known))
-        if c.replaces is not None and c.replaces == c.name:
-            problems.append(Problem("It replaces itself", where, "Name the component that it takes over from."))
-        if register.exposure_of(c, columns) is None and not c.by_spells and not c.always_on:
-            advice = "Name a 0/1 column or give dated spells."
-            problems.append(Problem("It has neither exposure nor adoption", where, advice))
-    return problems
+def _check_grid(reading: _Reading, fixed: dict[str, np.ndarray], grid: Index | None) -> Index:
+    """The grid, with people, fixed columns and levels in order on it; else everything wrong so far is raised."""
+    if grid is None:
+        raise_problems(reading.problems)
+    assert grid is not None
+    register, columns = reading.register, reading.columns
+    named = [register.weights, register.cluster, *register.covariates]
+    named += [n for c in register.components for n in (c.reach, c.assigned_at)]
+    not_matched = check_people(columns, grid, register.unit, [n for n in named if n is not None])
+    reading.problems.extend(not_matched)
+    if not_matched:
+        raise_problems(reading.problems)
+    for name, read in fixed.items():
+        reading.problems.extend(check_fixed(name, read, columns, grid))
+    if not _levels_usable(reading, grid):
+        raise_problems(reading.problems)
+    return grid
 
 
 def _read_exposures(reading: _Reading) -> dict[str, np.ndarray]:
@@ -162,13 +150,14 @@ def _read_exposures(reading: _Reading) -> dict[str, np.ndarray]:
 
 def _read_fixed(reading: _Reading) -> dict[str, np.ndarray]:
     """Weights, then reaches: columns that are fixed for a unit, as numbers in their own rows (panel or people)."""
-    values, weights = {}, reading.register.weights
-    reaches = dict.fromkeys(c.reach for c in reading.register.components if c.reach is not None)
-    for name, role in [*([(weights, "weights")] if weights else []), *((name, "reach") for name in reaches)]:
-        if not reading.columns.has(name):
+    values, weights, columns = {}, reading.register.weights, reading.columns
+    roles = {weights: "weights"} if weights else {}
+    roles |= {c.reach: "reach" for c in reading.register.components if c.reach is not None}
+    for name, role in roles.items():
+        if not columns.has(name):
             continue
-        series, say = _fixed_column(reading.columns, name)
-        read, found = check_numbers(series, name, role, say)
+        say = partial(columns.say, name)
+        read, found = check_numbers(columns.series(name), name, role, say)
         reading.problems.extend(found)
         wrong = np.flatnonzero(~np.isin(read, (0, 1))) if read is not None and role == "reach" else np.zeros(0)
         if len(wrong):
@@ -177,14 +166,6 @@ def _read_fixed(reading: _Reading) -> dict[str, np.ndarray]:
         elif read is not None:
             values[name] = read
     return values
-
-
-def _fixed_column(columns: Columns, name: str) -> tuple[pd.Series, Callable[[np.ndarray], str]]:
-    """A column that is fixed for a unit, and what says rows of the table that holds it."""
-    panel, people = columns.panel, columns.people
-    if columns.in_panel(name) or people is None:
-        return panel.column(name), lambda rows: f"panel, {say_rows(panel, rows)}"
-    return people[name], lambda rows: f"people, {first_rows(people.index[rows[:5]], len(rows))}"
 
 
 def _check_keys(reading: _Reading) -> Index | None:
@@ -197,45 +178,27 @@ def _check_keys(reading: _Reading) -> Index | None:
     if len(reading.problems) > before or not all(columns.in_panel(name) for name in keys):
         return None
     period = columns.panel.column(register.period) if register.period else None
-    if period is not None and not _is_calendar(reading, period):
+    stamps = None if period is None else key_array(period)[1]
+    if stamps is not None and not calendar_kind(stamps):
+        shown = ", ".join(repr(s) for s in stamps[:3])
+        advice = "Use whole numbers, months (2020-03), quarters (2020Q1) or dates, one kind throughout."
+        reading.add(f"period {register.period!r} holds {shown}", "calendar", advice)
         return None
     index, repeated = build_index(columns.panel.column(register.unit), period)
     if index is None:
         what = " and ".join(keys.values())
         where, advice = say_rows(columns.panel, repeated), f"Keep one row for each {what}."
         reading.add(f"{len(repeated)} rows repeat a {what}", where, advice)
-        return None
-    return index if register.every is None or register.period is None else _complete(reading, index, register.every)
-
-
-def _is_calendar(reading: _Reading, period: pd.Series) -> bool:
-    _, stamps = key_array(period)
-    if stamps is None or calendar_kind(stamps):
-        return True
-    shown = ", ".join(repr(s) for s in stamps[:3])
-    advice = "Use whole numbers, months (2020-03), quarters (2020Q1) or dates, one kind throughout."
-    reading.add(f"period {reading.register.period!r} holds {shown}", "calendar", advice)
-    return False
-
-
-def _complete(reading: _Reading, index: Index, every: float) -> Index | None:
-    """Put in the periods that `every` says are there, though nobody was seen in them."""
+    every = None if period is None else register.every
+    if index is None or every is None:
+        return index
     if not _is_step(every):
         return None
     found = complete(index.keys, float(every))
     if found is None:
-        what = f"Periods are not whole steps of every={every!r}"
-        reading.add(what, "calendar", "Give the length of one period.")
+        reading.add(f"Periods are not whole steps of every={every!r}", "calendar", "Give the length of one period.")
         return None
-    keys, place = found
-    return index if len(keys) == len(index.keys) else index.widened(keys, place)
-
-
-def _fixed_names(register: Register) -> list[str]:
-    """Columns that may come from the table of people."""
-    names = [register.weights, register.cluster, *register.covariates]
-    names += [n for c in register.components for n in (c.reach, c.assigned_at)]
-    return [n for n in names if n is not None]
+    return index if len(found[0]) == len(index.keys) else index.widened(*found)
 
 
 def _level_names(register: Register) -> list[str]:
@@ -261,24 +224,15 @@ def _levels_usable(reading: _Reading, base: Index) -> bool:
     return len(reading.problems) == before
 
 
-def _read_levels(reading: _Reading, base: Index) -> tuple[Index, dict[str, Level], int]:
-    columns, unit = reading.columns, reading.register.unit
-    names = _level_names(reading.register)
-    moving = [key_array(columns.panel.column(n))[0] for n in names if n != unit and columns.in_panel(n)]
-    index, movers = split_stays(base, moving)
-    return index, {n: read_level(n, columns, index, unit) for n in names}, movers
-
-
 def _expose_all(
     reading: _Reading, setting: Setting, values: dict[str, np.ndarray], fixed: dict[str, np.ndarray]
 ) -> list[Exposed]:
+    """What each component's exposure says, as far as its columns could be read."""
     made = []
     for c in reading.register.components:
         reach = fixed[c.reach].astype(bool) if c.reach in fixed else None
-        named = reading.register.exposure_of(c, reading.columns)
-        if (named is not None and c.name not in values) or (c.reach is not None and reach is None):
-            continue
-        if named is None and not c.by_spells and not c.always_on:
+        unread = reading.register.exposure_of(c, reading.columns) is not None or not (c.by_spells or c.always_on)
+        if (unread and c.name not in values) or (c.reach is not None and reach is None):
             continue
         exposed, found = expose(c, setting, values.get(c.name), reach)
         reading.problems.extend(found)
@@ -298,7 +252,7 @@ def _warn_of_gaps(calendar: Calendar) -> None:
         )
 
 
-def _assemble(setting: Setting, exposed: list[Exposed], weights: np.ndarray | None) -> Paths:
+def _paths(setting: Setting, exposed: list[Exposed], weights: np.ndarray | None) -> Paths:
     register, index = setting.register, setting.index
     path, state, reach = join_paths(exposed, *index.shape)
     return Paths(

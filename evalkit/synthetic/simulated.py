@@ -10,8 +10,8 @@ import pandas as pd
 
 from evalkit.errors import OptionError
 from evalkit.study import Component, Outcome, Study
-from evalkit.study.levels import Links
 from evalkit.study.money import TABLES
+from evalkit.study.register import Links
 from evalkit.synthetic.cells import true_of_cells
 from evalkit.synthetic.contract import Ledger
 from evalkit.synthetic.cutoff import Cutoff, cutoff_study, make_cutoff

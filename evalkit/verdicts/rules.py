@@ -1,56 +1,43 @@
 """The verdict on a component: six rules, the first that applies.
 
-Pure: a frozen `Evidence` goes in, a frozen `Verdict` comes out. Nothing here
-reads a Study, an outcome or a table. The words are in `evaluation/words.py`.
+Pure: a frozen `Evidence` goes in, a frozen `Verdict` comes out. Nothing here reads a Study, an outcome or a table.
+What is said of both is made in `language/statement.py`.
 """
 
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import dataclass
+from importlib.resources import files
 
 from scipy.special import stdtrit
 
 from evalkit.errors import check_choice
 from evalkit.show.words import plural
+from evalkit.vocabulary import (
+    CHECK_STATUSES,
+    COMBINATION_KINDS,
+    OUTCOME_KINDS,
+    PEOPLE_CHECKS,
+    STATUSES,
+    Better,
+    CheckStatus,
+    CombinationKind,
+    Direction,
+    OutcomeKind,
+    PeopleCheck,
+    Status,
+    VerdictName,
+)
 
-VERDICTS = ("shown", "likely", "cannot_tell_apart", "cannot_tell", "no_sign", "not_tested")
-STATUSES = ("separable", "additive_only", "bundle_only", "swap_only", "too_few_clusters", "not_tested")
-KINDS = ("share", "count", "score", "log", "money")
-CHECK_STATUSES = ("passed", "failed", "informational")
-BY_PEOPLE_CHECKS = ("passed", "failed", "untestable", "not_needed")
-BUNDLE_KINDS = ("together", "swap", "sum")
-
-#: Failed main checks are weaknesses, in these words ({place} is the noun for a cluster).
-MAIN_CHECKS = {
-    "pre_trend": "the two groups were already moving apart before it began",
-    "leave_one_cluster": "the answer hangs on a single {place}",
-    "rungs": "other fair ways of making the comparison give a different answer",
-    "date_rule": "the answer changes when uncertain or part-way starting dates are read another way",
-    "others_still_growing": "other components that began earlier may still have been taking effect",
-    "growth_taken_out": "without the growth of the other components it could plausibly be chance",
-    "stayers": "the two groups dropped out of the data at different rates",
-}
-OTHER_WEAKNESSES = {
-    "p_adjusted": "once the number of components examined is taken into account, it could plausibly be chance",
-    "p_missing": "it could not be adjusted for the number of components examined",
-    "additivity": "it holds only if the effects of the components simply add up",
-    "dose": "it holds only if the effects of the components simply add up, and grow in proportion to the dose",
-    "matching": "it rests on people being alike in what was recorded about them, and on nothing else",
-    "raw": "it rests on those with it and those without it being alike",
-    "unrecorded": "nothing else about them is on record that could show whether they are alike",
-    "few_clusters": "it rests on too few {places}",
-    "by_people_failed": "those whom it reaches also responded differently to other components that began with it",
-    "by_people_untestable": (
-        "nothing rules out that those whom it reaches respond differently to other components that began with it"
-    ),
-}
-#: What keeps an answer without any weakness from being called shown.
-LIMITS = {
-    "crossed": "it was decided at a level that cuts across {places}, where a likely range is less sure",
-    "two_places": "it rests on so few {places} that a likely range is less sure",
-    "few_people": "it rests on fewer than 50 {units} who had it, among whom a few can make a large change",
-}
+_WORDS = tomllib.loads((files("evalkit.verdicts") / "weaknesses.toml").read_text(encoding="utf-8"))
+#: Failed main checks are weaknesses, and there are others; limits keep an answer without any from being called shown.
+MAIN_CHECKS, OTHER_WEAKNESSES, LIMITS = (
+    {name: words["words"] for name, words in _WORDS[kind].items()} for kind in ("main", "other", "limits")
+)
+#: What would take each of them away.
+REMEDIES = {n: w["remedy"] for kind in _WORDS.values() for n, w in kind.items() if "remedy" in w}
 TOO_WIDE = "the likely range includes both no change and a benefit that matters"
 UNSTATED = "nobody has said how large a change would matter"
 NO_INTERVAL = "no likely range can be given"
@@ -63,11 +50,18 @@ _FEWEST_PEOPLE = 50
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What one check said: its name, 'passed', 'failed' or 'informational', and its own words."""
+    """What one check said: its name, 'passed', 'failed' or 'informational', its words, and its number with a range.
+
+    `brief`: the words without a p value, where they hold one.
+    """
 
     check: str
-    status: str
+    status: CheckStatus
     words: str = ""
+    estimate: float = math.nan
+    conf_low: float = math.nan
+    conf_high: float = math.nan
+    brief: str = ""
 
     def __post_init__(self) -> None:
         check_choice("status", self.status, CHECK_STATUSES)
@@ -84,7 +78,7 @@ class BundleEvidence:
 
     members: tuple[str, ...]
     labels: tuple[str, ...]
-    kind: str = "together"
+    kind: CombinationKind = "together"
     estimate: float = math.nan
     conf_low: float = math.nan
     conf_high: float = math.nan
@@ -99,15 +93,13 @@ class BundleEvidence:
     additive: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("kind", self.kind, BUNDLE_KINDS)
+        check_choice("kind", self.kind, COMBINATION_KINDS)
 
     @property
     def signs(self) -> tuple[float, ...]:
         """One weight a member."""
-        if self.weights:
-            return self.weights
         after = -1.0 if self.kind == "swap" else 1.0
-        return (1.0, *(after for _ in self.members[1:]))
+        return self.weights or (1.0, *(after for _ in self.members[1:]))
 
 
 @dataclass(frozen=True)
@@ -123,11 +115,11 @@ class Evidence:
 
     component: str
     outcome: str
-    status: str
+    status: Status
     label: str = ""
     outcome_label: str = ""
-    kind: str = "score"
-    better: str = "higher"
+    kind: OutcomeKind = "score"
+    better: Better = "higher"
     matters: float | None = None
     estimate: float = math.nan
     conf_low: float = math.nan
@@ -148,7 +140,7 @@ class Evidence:
     rests_on_matching: bool = False
     unrecorded: bool = False
     by_people: bool = False
-    by_people_check: str = "not_needed"
+    by_people_check: PeopleCheck = "not_needed"
     randomisation_p: float | None = None
     crossed_levels: bool = False
     reason: str = ""
@@ -165,9 +157,9 @@ class Evidence:
 
     def __post_init__(self) -> None:
         check_choice("status", self.status, STATUSES)
-        check_choice("kind", self.kind, KINDS)
+        check_choice("kind", self.kind, OUTCOME_KINDS)
         check_choice("better", self.better, ("higher", "lower"))
-        check_choice("by_people_check", self.by_people_check, BY_PEOPLE_CHECKS)
+        check_choice("by_people_check", self.by_people_check, PEOPLE_CHECKS)
 
     @property
     def name(self) -> str:
@@ -213,8 +205,8 @@ class Verdict:
     the verdict forbids a number; `smallest_detectable` is in the outcome's unit.
     """
 
-    verdict: str
-    direction: str = ""
+    verdict: VerdictName
+    direction: Direction = ""
     reasons: tuple[str, ...] = ()
     smallest_detectable: float = math.nan
     rule: int = 0
@@ -230,28 +222,27 @@ def decide(evidence: Evidence) -> Verdict:
         verdict = rule(evidence)
         if verdict is not None:
             return verdict
-    return _cannot_tell(evidence)
+    unsure = () if benefit_below_margin(evidence) else (TOO_WIDE if evidence.margin is not None else UNSTATED,)
+    return _with_numbers(evidence, "cannot_tell", 6, unsure + tuple(w.words for w in cautions(evidence)))
 
 
 def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
     """Everything that counts against an interval that excludes zero, each once."""
-    listed = list(failed_main_checks(evidence))
+    names = []
     if math.isnan(evidence.p_adjusted):
-        listed.append(_weakness("p_missing", evidence))
+        names.append("p_missing")
     elif evidence.p_adjusted >= _ALPHA:
-        listed.append(_weakness("p_adjusted", evidence))
+        names.append("p_adjusted")
     if evidence.rests_on_additivity:
-        words = _weakness("dose" if evidence.rests_on_dose else "additivity", evidence).words
-        listed.append(Weakness("additivity", words))
-    if evidence.rests_on_matching and evidence.unrecorded:
-        listed += [_weakness("raw", evidence), _weakness("unrecorded", evidence)]
-    elif evidence.rests_on_matching:
-        listed.append(_weakness("matching", evidence))
+        names.append("dose" if evidence.rests_on_dose else "additivity")
+    if evidence.rests_on_matching:
+        names += ["raw", "unrecorded"] if evidence.unrecorded else ["matching"]
     if _few_clusters(evidence):
-        listed.append(_weakness("few_clusters", evidence))
+        names.append("few_clusters")
     if evidence.by_people and evidence.by_people_check in ("failed", "untestable"):
-        listed.append(_weakness(f"by_people_{evidence.by_people_check}", evidence))
-    return tuple(listed)
+        names.append(f"by_people_{evidence.by_people_check}")
+    others = ((n if n != "dose" else "additivity", OTHER_WEAKNESSES[n]) for n in names)
+    return failed_main_checks(evidence) + tuple(Weakness(n, _placed(words, evidence)) for n, words in others)
 
 
 def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
@@ -264,12 +255,12 @@ def limits(evidence: Evidence) -> tuple[Weakness, ...]:
     """What keeps an answer at likely however it passed its checks: a level that cuts across clusters; fewer than three
     clusters in an arm, where intervals hold the truth about 91 times in 100 (benchmarks/README.md); fewer than 50
     people exposed in clusters, where what is found is found because it came out large."""
-    names = ["crossed"] if evidence.crossed_levels else []
-    if _thin(evidence) and not _few_clusters(evidence):
-        names.append("two_places")
-    if evidence.people_exposed < _FEWEST_PEOPLE:
-        names.append("few_people")
-    return tuple(Weakness(name, _placed(LIMITS[name], evidence)) for name in names)
+    limited = {
+        "crossed": evidence.crossed_levels,
+        "two_places": _thin(evidence) and not _few_clusters(evidence),
+        "few_people": evidence.people_exposed < _FEWEST_PEOPLE,
+    }
+    return tuple(Weakness(name, _placed(LIMITS[name], evidence)) for name, holds in limited.items() if holds)
 
 
 def smallest_detectable(std_error: float, df: float) -> float:
@@ -285,24 +276,25 @@ def smallest_detectable(std_error: float, df: float) -> float:
 
 def inside_margin(evidence: Evidence) -> bool:
     """Whether the whole interval lies inside (-m, m)."""
-    m = evidence.margin
-    return m is not None and evidence.has_interval and -m < evidence.conf_low and evidence.conf_high < m
+    m = _margin_of_range(evidence)
+    return -m < evidence.conf_low and evidence.conf_high < m
 
 
 def benefit_below_margin(evidence: Evidence) -> bool:
     """Whether the good end of the interval is below what matters."""
-    m = evidence.margin
-    if m is None or not evidence.has_interval:
-        return False
+    m = _margin_of_range(evidence)
     return evidence.conf_high < m if evidence.better == "higher" else evidence.conf_low > -m
 
 
 def harm_not_ruled_out(evidence: Evidence) -> bool:
     """Whether the bad end of the interval reaches a harm as large as what matters."""
-    m = evidence.margin
-    if m is None or not evidence.has_interval:
-        return False
+    m = _margin_of_range(evidence)
     return evidence.conf_low <= -m if evidence.better == "higher" else evidence.conf_high >= m
+
+
+def _margin_of_range(e: Evidence) -> float:
+    """What matters, held against the range; NaN, with which every comparison fails, where either is missing."""
+    return e.margin if e.margin is not None and e.has_interval else math.nan
 
 
 def _not_tested(e: Evidence) -> Verdict | None:
@@ -337,7 +329,7 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
     reasons = tuple(w.words for w in (*found, *limited))
     if inside_margin(e):
         reasons += (SMALLER,)
-    direction = "better" if e.good * e.conf_low > 0 else "worse"
+    direction: Direction = "better" if e.good * e.conf_low > 0 else "worse"
     if len(found) > 1:
         return _with_numbers(e, "cannot_tell", 4, reasons, direction)
     return _with_numbers(e, "likely" if found or limited else "shown", 4, reasons, direction)
@@ -349,28 +341,16 @@ def _no_sign(e: Evidence) -> Verdict | None:
     return _with_numbers(e, "no_sign", 5, tuple(w.words for w in cautions(e)))
 
 
-def _cannot_tell(e: Evidence) -> Verdict:
-    first = () if benefit_below_margin(e) else (TOO_WIDE if e.margin is not None else UNSTATED,)
-    return _with_numbers(e, "cannot_tell", 6, first + tuple(w.words for w in cautions(e)))
-
-
 def cautions(evidence: Evidence) -> tuple[Weakness, ...]:
     """Weaknesses that bear on an interval that includes zero: all but those about chance."""
     return tuple(w for w in weaknesses(evidence) if w.name not in ("p_adjusted", "p_missing"))
 
 
-def _with_numbers(e: Evidence, verdict: str, rule: int, reasons: tuple[str, ...], direction: str = "") -> Verdict:
-    return Verdict(
-        verdict=verdict,
-        direction=direction,
-        reasons=reasons,
-        smallest_detectable=smallest_detectable(e.std_error, e.df),
-        rule=rule,
-        estimate=e.estimate,
-        conf_low=e.conf_low,
-        conf_high=e.conf_high,
-        p_adjusted=e.p_adjusted,
-    )
+def _with_numbers(
+    e: Evidence, verdict: VerdictName, rule: int, reasons: tuple[str, ...], direction: Direction = ""
+) -> Verdict:
+    seen = smallest_detectable(e.std_error, e.df)
+    return Verdict(verdict, direction, reasons, seen, rule, e.estimate, e.conf_low, e.conf_high, e.p_adjusted)
 
 
 def _few_clusters(e: Evidence) -> bool:
@@ -381,10 +361,6 @@ def _few_clusters(e: Evidence) -> bool:
 
 def _thin(e: Evidence) -> bool:
     return min(e.clusters_exposed, e.clusters_comparison) < _FEWEST
-
-
-def _weakness(name: str, e: Evidence) -> Weakness:
-    return Weakness(name, _placed(OTHER_WEAKNESSES[name], e))
 
 
 def _placed(template: str, e: Evidence) -> str:

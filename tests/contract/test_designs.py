@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import pickle
+import weakref
 from functools import cache
 from typing import Any
 
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
+from evalkit.designs.regression.joint import JointCombination
 from evalkit.designs.rollout.plan import Plan
 
 ROLLOUTS = [
@@ -110,6 +113,24 @@ def alike(one: ek.Estimate, two: ek.Estimate, columns: tuple[str, ...] = ("value
     assert (both["_merge"] == "both").all()
     for column in columns:
         np.testing.assert_allclose(both[column], both[f"{column}_again"], atol=atol, rtol=1e-9)
+
+
+@every
+def test_what_a_design_gives_pickles_with_all_that_is_made_of_it(design):
+    est = usual(design)
+    back = pickle.loads(pickle.dumps(est))
+    kinds = ("auto", "analytic") if est.replicate is None else ("auto", "analytic", "jackknife")
+    for kind in kinds:
+        pd.testing.assert_frame_equal(back.to_frame(inference=kind), est.to_frame(inference=kind))
+    np.testing.assert_array_equal(back.influence, est.influence)
+    if est.cells is not None:
+        pd.testing.assert_frame_equal(back.weights(), est.weights())
+    made_of_it = [lambda e: ek.stack(e.average(), e.select([0]))]
+    if "event_time" in est.labels:
+        made_of_it += [lambda e: e.aggregate("simple"), lambda e: e.aggregate("event_time")]
+    for make in made_of_it:
+        for again in (make(back), pickle.loads(pickle.dumps(make(est)))):
+            pd.testing.assert_frame_equal(again.to_frame(), make(est).to_frame())
 
 
 @every
@@ -284,18 +305,44 @@ def test_traits_say_what_the_options_make_an_answer_rest_on(design):
     assert ("pre_trend" in design.traits.checks) == (not isinstance(design, ek.DifferenceInDifferences))
 
 
-@pytest.mark.parametrize("design", ROLLOUTS, ids=short)
-def test_an_estimate_is_data_and_comes_back_from_a_pickle(made, design):
-    est = design(made, "a")
-    again = pickle.loads(pickle.dumps(est))
-    np.testing.assert_array_equal(again.value, est.value)
-    np.testing.assert_array_equal(again.influence, est.influence)
-    for inference in ("auto", "analytic", "jackknife"):
-        pd.testing.assert_frame_equal(again.to_frame(inference=inference), est.to_frame(inference=inference))
-        simple = [e.aggregate("simple").to_frame(inference=inference) for e in (again, est)]
-        pd.testing.assert_frame_equal(*simple)
-    pd.testing.assert_frame_equal(again.weights(), est.weights())
-    assert (
-        pickle.loads(pickle.dumps(est.aggregate("event_time"))).mass.tolist()
-        == est.aggregate("event_time").mass.tolist()
-    )
+@pytest.mark.parametrize("design", REGRESSIONS, ids=short)
+def test_regressions_rest_on_trends_and_on_effects_that_add_up(design):
+    assert design.traits.rests_on == {"parallel trends", "additivity"}
+    assert design.traits.checks == (("pre_trend_by_leads",) if isinstance(design, ek.JointEventStudy) else ())
+    if isinstance(design, ek.JointEventStudy):
+        dosed = dataclasses.replace(design, dose=True).traits
+        assert dosed.rests_on == {"parallel trends", "additivity", "dose"} and dosed.arms[0] == "with more of it"
+
+
+MORE_REGRESSIONS = {
+    "saturated": ek.JointEventStudy(saturated=True),
+    "interaction": ek.JointEventStudy(interactions=(("a", "b"),)),
+    "combination": JointCombination(("a", "b"), (1.0, -1.0)),
+    "programme": lambda study, _: ek.Imputation().total(study),
+    "beyond the sum": lambda study, _: ek.Imputation().additivity(study).rows,
+}
+
+
+@pytest.mark.parametrize("make", MORE_REGRESSIONS.values(), ids=MORE_REGRESSIONS)
+def test_estimates_of_regressions_come_back_from_a_pickle(made, make):
+    est = make(made, "a")
+    for found in (est, est.select(np.array([0])), est.average()):
+        again = pickle.loads(pickle.dumps(found))
+        np.testing.assert_array_equal(again.value, found.value)
+        np.testing.assert_array_equal(again.influence, found.influence)
+        for inference in ("auto", "analytic", "jackknife"):
+            pd.testing.assert_frame_equal(again.to_frame(inference=inference), found.to_frame(inference=inference))
+
+
+@pytest.mark.parametrize("design", REGRESSIONS, ids=short)
+def test_what_is_kept_for_a_study_goes_with_it(design):
+    gone = study(people())
+    design(gone, "a").to_frame()
+    assert len(gone.paths.memo)
+    values, paths = weakref.ref(gone.values()), weakref.ref(gone.paths)
+    gc.disable()
+    try:
+        del gone
+        assert values() is None and paths() is None
+    finally:
+        gc.enable()

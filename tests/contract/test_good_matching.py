@@ -284,7 +284,7 @@ def test_rounding_decides_nothing(seed, dims, closest, fenced):
     found = []
     for noise in (0.0, 1e-14):
         moved = points * 1.1 + noise * np.sin(points * 9.7 + seed)  # who are equal stay equal
-        fences = (Fence("near", points[:, 0], 4.0, 1.0),) if fenced else ()
+        fences = (Fence(points[:, 0], 4.0),) if fenced else ()
         found.append(greedy(Space(moved, fences=fences), focal, pool, order, 2))
     np.testing.assert_array_equal(found[0].partner, found[1].partner)
     np.testing.assert_array_equal(found[0].focal, found[1].focal)

@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md's inventory names every module with the first line of its docstring.
+"""docs/modules.md names every module with the first line of its docstring.
 
 Write it again with `make inventory`, or `python tests/contract/test_inventory.py`.
 """
@@ -9,7 +9,8 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-START, END = "<!-- inventory: start (make inventory) -->", "<!-- inventory: end -->"
+PAGE = ROOT / "docs" / "modules.md"
+HEAD = "# Modules\n\nWhat each module is for, the first line of its docstring. `make inventory` writes this page.\n"
 
 
 def purpose(source: str) -> str:
@@ -29,10 +30,8 @@ def expected_lines() -> list[str]:
 
 
 def written_lines() -> list[str]:
-    """The rows that ARCHITECTURE.md has."""
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    section = text.partition(START)[2].partition(END)[0]
-    return [line for line in section.splitlines() if line.startswith("| `")]
+    """The rows that docs/modules.md has."""
+    return [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
 
 
 def test_every_module_says_what_it_is_for() -> None:
@@ -44,20 +43,14 @@ def test_inventory_is_complete() -> None:
     expected, written = expected_lines(), written_lines()
     lines = [f"+ {line}" for line in expected if line not in written]
     lines += [f"- {line}" for line in written if line not in expected]
-    assert not lines, "ARCHITECTURE.md's inventory differs; `make inventory` writes it again:\n" + "\n".join(lines)
+    assert not lines, "docs/modules.md differs; `make inventory` writes it again:\n" + "\n".join(lines)
     assert written == expected, "the inventory's rows are not in order; run `make inventory`"
 
 
 def write_inventory() -> None:
-    """Replace the section of ARCHITECTURE.md, or add it at the end."""
-    page = ROOT / "ARCHITECTURE.md"
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
-    after = rest.partition(END)[2]
-    if not rest:
-        before, after = text.rstrip() + "\n\n## Inventory\n\n", "\n"
+    """Write docs/modules.md."""
     rows = "\n".join(["| Module | What it is for |", "|---|---|", *expected_lines()])
-    page.write_text(f"{before}{START}\n\n{rows}\n\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{HEAD}\n{rows}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

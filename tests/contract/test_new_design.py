@@ -10,9 +10,8 @@ import pytest
 
 import evalkit as ek
 from evalkit.designs.protocol import Basis, Check, Design, StudyLike, Traits
-from evalkit.evaluation import tables
-from evalkit.evaluation.evidence import Finding, decide_all
-from evalkit.evaluation.falsification import Target, falsify
+from evalkit.evaluation.evaluate import Target, falsify
+from evalkit.evaluation.evidence import Finding, decide_all, effect_table
 from evalkit.evaluation.ladder import Rung, Window, run
 from evalkit.inference.replicates import Arms
 from evalkit.study.paths import Paths
@@ -84,7 +83,7 @@ def test_a_new_design_is_run_checked_and_judged(study: ek.Study) -> None:
     assert "places whose other components follow the same path" in words["rungs"]
     assert not (evidence.rests_on_additivity or evidence.rests_on_matching or evidence.rests_on_dose)
     assert verdict == "shown"
-    effects = tables.effects([finding], 0.95).set_index("design")
+    effects = effect_table([finding], 0.95).set_index("design")
     assert effects.loc[NAME, "headline"] and effects.loc[NAME, "estimate"] == evidence.estimate
 
 

@@ -28,6 +28,7 @@ import evalkit as ek
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTER = "starter"
+TIE = "\u00a0"  # between a number of people and its noun; it prints as a space
 LARGEST = 200_000
 Table = dict[str, list]
 
@@ -135,7 +136,7 @@ def frame_table(frame: pd.DataFrame) -> Table:
 
 def text_table(lines: Iterable[str]) -> Table:
     """Lines as a table of one column."""
-    return {"columns": ["text"], "rows": [[str(line)] for line in lines]}
+    return {"columns": ["text"], "rows": [[str(line).replace(TIE, " ")] for line in lines]}
 
 
 def csv_table(text: str) -> Table:
@@ -157,7 +158,9 @@ def plain(value: Any) -> Any:
         value = value.item()
     if value is None or value is pd.NaT or value is pd.NA:
         return None
-    if isinstance(value, (bool, int, float, str)):
+    if isinstance(value, str):
+        return value.replace(TIE, " ")
+    if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (tuple, list, np.ndarray)):
         return [plain(x) for x in value]

@@ -82,6 +82,30 @@ def test_stack_and_contrast_commute(seed):
         np.testing.assert_allclose(first.vcov(inference=inference), second.vcov(inference=inference), atol=1e-12)
 
 
+@pytest.mark.parametrize("plain", [False, True], ids=["all with refits", "the last without"])
+def test_stacking_all_at_once_is_stacking_one_by_one(plain):
+    frame = rollout(9, people=2)
+    samples = ((frame, "a"), (frame[frame["site"] > 1], "b"), (frame[frame["site"] < 9], "a"))
+    parts = [ek.StaggeredRollout()(study_of(some), name).aggregate("simple") for some, name in samples]
+    if plain:
+        last = parts[-1]
+        parts[-1] = ek.Estimate.from_influence(last.value, last.influence, last.labels, ids=last.units)
+    once, pairs = ek.stack(*parts), ek.stack(ek.stack(*parts[:2]), parts[2])
+    for inference in ("auto", "analytic"):
+        pd.testing.assert_frame_equal(once.to_frame(inference=inference), pairs.to_frame(inference=inference))
+        np.testing.assert_allclose(once.vcov(inference=inference), pairs.vcov(inference=inference), atol=1e-15)
+    np.testing.assert_allclose(once.joint().vcov, pairs.joint().vcov, atol=1e-15)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(once.influence, once.units).sort_index(), pd.DataFrame(pairs.influence, pairs.units).sort_index()
+    )
+    weights = np.array([[1.0, -1.0, 0.0], [0.0, 0.5, 0.5]])
+    pd.testing.assert_frame_equal(
+        once.contrast(weights, name="x").to_frame(), pairs.contrast(weights, name="x").to_frame()
+    )
+    if not plain:
+        pd.testing.assert_frame_equal(once.weights(), pairs.weights())
+
+
 def test_splitting_a_unit_within_its_cluster_changes_nothing():
     frame = rollout(5, people=1)
     twins = pd.concat([frame, frame.assign(unit=frame["unit"] + 1000)])

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from evalkit.components import separability
 from evalkit.components.facts import Facts
 from evalkit.components.switches import Tally, against_each, tally
-from evalkit.designs.rollout.plan import Rules
+from evalkit.designs.rollout.plan import Rules, exposure_states
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import exposure_states
 from evalkit.study.paths import Level, Paths
 
 RANK = {"not_tested": 0, "bundle_only": 1, "swap_only": 1, "too_few_clusters": 2, "additive_only": 3, "separable": 4}

@@ -9,18 +9,14 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.language.verdicts import may_not_say, may_say, sentence, what_would_change_our_mind
+from evalkit.language.statement import statement
 from evalkit.verdicts.rules import (
-    BY_PEOPLE_CHECKS,
-    CHECK_STATUSES,
-    KINDS,
-    STATUSES,
-    VERDICTS,
     BundleEvidence,
     CheckOutcome,
     Evidence,
     decide,
 )
+from evalkit.vocabulary import CHECK_STATUSES, OUTCOME_KINDS, PEOPLE_CHECKS, STATUSES, VERDICTS
 from tests.unit.test_words import assert_reads_well
 
 MAIN = {"pre_trend", "leave_one_cluster", "rungs", "date_rule", "others_still_growing", "growth_taken_out", "stayers"}
@@ -72,7 +68,7 @@ def evidence(draw) -> Evidence:
         label=draw(st.sampled_from(LABELS)),
         outcome_label=draw(st.sampled_from(["In a settled home", "Fatalities per 100,000", ""])),
         status=draw(st.sampled_from([*STATUSES, "separable", "separable", "separable"])),
-        kind=draw(st.sampled_from(KINDS)),
+        kind=draw(st.sampled_from(OUTCOME_KINDS)),
         better=draw(st.sampled_from(["higher", "lower"])),
         matters=draw(st.one_of(st.none(), st.floats(1e-4, 3000), st.sampled_from([0.05, math.nan]))),
         estimate=estimate,
@@ -90,7 +86,7 @@ def evidence(draw) -> Evidence:
         rests_on_matching=draw(st.booleans()),
         unrecorded=draw(st.booleans()),
         by_people=draw(st.booleans()),
-        by_people_check=draw(st.sampled_from(BY_PEOPLE_CHECKS)),
+        by_people_check=draw(st.sampled_from(PEOPLE_CHECKS)),
         randomisation_p=draw(st.one_of(st.none(), st.floats(0, 1))),
         crossed_levels=draw(st.booleans()),
         reason=draw(st.sampled_from(["", "everyone had it", "Only if effects do not grow."])),
@@ -169,10 +165,10 @@ def test_exactly_one_verdict_and_it_follows_the_rules(e: Evidence) -> None:
 @given(evidence())
 def test_every_sentence_reads_well(e: Evidence) -> None:
     verdict = decide(e)
-    for text in (sentence(e, verdict), may_say(e, verdict), may_not_say(e, verdict)):
+    said = statement(e, verdict)
+    for text in (said.sentence, said.may_say.text, said.not_to_be_said, said.would_change.text):
         assert_reads_well(text[:1].upper() + text[1:])
-    assert_reads_well(what_would_change_our_mind(e, verdict))
-    spoken = sentence(e, verdict)
+    spoken = said.sentence
     mixed = re.search(r"likely range (?:is )?[^()]*(fewer|lower|less) to [^()]*(more|higher)", spoken)
     if verdict.rule == 4:
         assert not mixed, spoken

@@ -7,7 +7,7 @@ import recovery_worlds as worlds
 
 import evalkit as ek
 from evalkit import checks
-from evalkit.designs.regression.growth import growth_of_others
+from evalkit.designs.regression.joint import growth_of_others
 from evalkit.inference import Estimate
 
 
@@ -94,9 +94,9 @@ def test_a_followed_newsletter_is_not_shown():
 
 @pytest.mark.parametrize("extra", [0.0, 0.03])
 def test_people_reached_together_with_another_component_are_asked_about_also_in_alike_places(extra):
-    """Draw 157: the nurse is told apart in place and time, and the policy that often starts with her may do more for
+    """Draw 632: the nurse is told apart in place and time, and the policy that often starts with her may do more for
     those whom she reaches."""
-    evaluation = ek.evaluate(worlds.people(157, extra=extra).study())
+    evaluation = ek.evaluate(worlds.people(632, extra=extra).study())
     row = evaluation.verdicts.set_index("component").loc["nurse"]
     assert row["design"] == "StaggeredRollout(same)"
     assert row["verdict"] == "likely" and "respond" in row["sentence"]

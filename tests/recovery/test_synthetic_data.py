@@ -19,7 +19,7 @@ from evalkit.synthetic import names, partnership, world
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data" / "synthetic"
-OPENERS = {"evalkit/cli/synth.py"}
+OPENERS = {"evalkit/cli/starters.py"}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.value.costs import Prices, Purse
+from evalkit.evaluation.value.costs import Costs, Prices
 from evalkit.synthetic import partnership
 from evalkit.synthetic.contract import unit_costs
 from evalkit.synthetic.partnership import Partnership
@@ -115,7 +115,7 @@ def test_what_is_always_on_costs_nothing_in_comparison_places(name: str, part: s
     p = partnership(name, "realistic", 1)
     costs, sites = p.tables["costs"], p.tables["sites"].set_index(p.spec.places.site)
     assert (sites.loc[costs["level_id"], "in_programme"] == 1).all()
-    table = Purse(p.study, p.study.outcomes[0], Prices()).by_bearer([part])
+    table = Costs(p.study, p.study.outcomes[0], Prices()).by_bearer([part])
     assert table["amount"].sum() == costs.query("component_id == @part")["amount_gbp"].sum() > 0
     assert set(table["from"]) == {"table of costs"}
 
@@ -161,7 +161,7 @@ def test_value_for_money_works_from_the_folder(tmp_path: Path) -> None:
 def test_claims_of_people_who_moved_are_paid_where_they_lived_then() -> None:
     p = partnership("carers", "realistic", 1, size=0.3, movers=0.5)
     assert p.study.movers > 100
-    grid, total, words = Purse(p.study, p.study.outcomes[0], Prices()).paid
+    grid, total, words = Costs(p.study, p.study.outcomes[0], Prices()).paid
     assert grid is not None and grid.sum() == total > 0 and "name no unit" not in words
     claims = p.tables["claims"].query("outcome_id == 'quality_of_life' and validated == 1")
     assert total == claims["amount_gbp"].sum()

@@ -11,7 +11,6 @@ import pytest
 import evalkit as ek
 from evalkit.designs.noise.covariance import Person, fit_person
 from evalkit.designs.noise.untreated import Solver
-from evalkit.designs.rollout.least_noise import RefitsOf
 
 SITES, PERIODS, PEOPLE = 10, 12, 4
 
@@ -42,9 +41,7 @@ def least(frame: pd.DataFrame, **options: object) -> ek.Estimate:
 
 def dense(estimate: ek.Estimate, without: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Values and covariance by one regression on all cell-periods: levels, columns, a free effect each exposed one."""
-    source = estimate.replicate.source.make
-    assert isinstance(source, RefitsOf)
-    model = source.made.model
+    model = estimate.replicate.source.make.__self__.model
     places = [p for p in model.places if p.cluster != without]
     levels = {level: i for i, level in enumerate(np.unique(np.concatenate([p.level for p in places])))}
     exposed = sum(len(p.y) - p.u for p in places)

@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.designs.people.distances import Space, whiten
+from evalkit.designs.people.distances import Space, fit_score, whiten
 from evalkit.designs.people.effect import own_arm_variance, regression, reuse_effect
 from evalkit.designs.people.nearest import Links, with_replacement
-from evalkit.designs.people.score import fit_score
 
 DATA = Path(__file__).parent / "data"
 FORMULA = "age + educ + race + married + nodegree + re74 + re75"

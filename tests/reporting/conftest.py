@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import evalkit as ek
-from evalkit.cli.new import write_starter
+from evalkit.cli.starters import write_starter
 from evalkit.reporting.plan import make_plan, write_plan
 
 ROOT = Path(__file__).resolve().parents[2]

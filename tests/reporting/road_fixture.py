@@ -1,4 +1,4 @@
-"""An Evaluation-like object with the shape of the road-safety study; its numbers are made up."""
+"""An Evaluation with the shape of the road-safety study; its study is a stand-in, and its numbers are made up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from evalkit.language.verdicts import sentence
+from evalkit.disclosure.people import FLOW
+from evalkit.disclosure.publish import LOG
+from evalkit.disclosure.rules import PROFILES
+from evalkit.evaluation.results import Evaluation, Protection
+from evalkit.language.statement import Statement, statement
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 
 LABELS = {
@@ -145,6 +149,7 @@ def separability() -> SimpleNamespace:
         aliased=("Zero tolerance and graduated licences always start together.",),
         cure=cure,
         timeline=timeline(),
+        withheld=frozenset(),
     )
 
 
@@ -176,7 +181,8 @@ def event_study(name: str) -> pd.DataFrame:
 
 
 def evidence(name: str) -> Evidence:
-    checks = tuple(CheckOutcome(row["check"], row["status"], row["words"]) for row in checks_of(name))
+    kept = ("check", "status", "words", "estimate", "conf_low", "conf_high")
+    checks = tuple(CheckOutcome(**{k: row[k] for k in kept}) for row in checks_of(name))
     est, half = ESTIMATE[name], HALF[name]
     bundle = None
     if STATUS[name] in ("bundle_only", "swap_only"):
@@ -229,6 +235,10 @@ def decisions() -> tuple[tuple[Evidence, Verdict], ...]:
     return tuple((e, decide(e)) for e in map(evidence, NAMES))
 
 
+def statements() -> tuple[Statement, ...]:
+    return tuple(statement(e, v) for e, v in decisions())
+
+
 def verdicts() -> pd.DataFrame:
     return pd.DataFrame(
         [
@@ -237,7 +247,7 @@ def verdicts() -> pd.DataFrame:
                 "outcome": e.outcome,
                 "verdict": v.verdict,
                 "direction": v.direction,
-                "sentence": sentence(e, v),
+                "sentence": statement(e, v).sentence,
                 "estimate": v.estimate,
                 "conf_low": v.conf_low,
                 "conf_high": v.conf_high,
@@ -324,7 +334,14 @@ def contamination(component: str, outcome: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def evaluation() -> SimpleNamespace:
+class Road(Evaluation):
+    """An Evaluation that can say its weights without paths."""
+
+    def contamination(self, component: str, outcome: str | None = None) -> pd.DataFrame:
+        return contamination(component, outcome)
+
+
+def evaluation() -> Road:
     bundles = pd.DataFrame(
         {
             "members": [("zerotol", "gdl")],
@@ -338,18 +355,22 @@ def evaluation() -> SimpleNamespace:
             "reason": [""],
         }
     )
-    return SimpleNamespace(
-        study=study(),
-        separability=separability(),
+    nothing, log = pd.DataFrame(columns=list(FLOW)), pd.DataFrame(columns=list(LOG))
+    return Road(
+        study=study(),  # type: ignore[arg-type]
+        separability=separability(),  # type: ignore[arg-type]
         level=0.95,
         seed=0,
+        plan=None,
         effects=effects(),
         event_studies={(n, OUTCOME): event_study(n) for n in NAMES if ESTIMATE[n] == ESTIMATE[n]},
         verdicts=verdicts(),
         bundles=bundles,
         checks=checks(),
         leave_one_out=leave_one_out(),
+        findings=(),
         decisions=decisions(),
-        contamination=contamination,
+        statements=statements(),
         rules={n: "Clean comparisons exist, so the like-for-like design is the headline." for n in NAMES},
+        protection=Protection(PROFILES["none"], nothing, log, None, None),
     )

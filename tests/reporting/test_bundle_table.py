@@ -6,7 +6,6 @@ import numpy as np
 
 import evalkit as ek
 from evalkit import reporting
-from evalkit.language.brief import brief
 from tests.laws.kinds import known
 
 
@@ -19,8 +18,9 @@ def test_a_swap_names_what_replaces_what() -> None:
 def test_a_sum_from_the_joint_regression_says_what_it_rests_on() -> None:
     evaluation = ek.evaluate(known("two_and_two", 6, noise=0.3).study)
     adds, seen = "only if the effects of the components simply add up", set()
-    for (e, v), row in zip(evaluation.decisions, evaluation.verdicts.to_dict("records"), strict=True):
+    rows = evaluation.verdicts.to_dict("records")
+    for s, (e, _), row in zip(evaluation.statements, evaluation.decisions, rows, strict=True):
         if e.bundle is not None and np.isfinite(e.bundle.conf_low):
-            assert (adds in row["sentence"]) == (adds in brief(e, v).text) == e.bundle.additive
+            assert (adds in row["sentence"]) == (adds in s.brief.text) == e.bundle.additive
             seen.add(e.bundle.additive)
     assert seen == {True, False}

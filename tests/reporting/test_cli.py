@@ -10,8 +10,9 @@ import pytest
 
 import evalkit
 from evalkit.cli import main
-from evalkit.cli.demo import find_study
-from evalkit.cli.findings import show_separability, show_verdicts
+from evalkit.cli.before import show_separability
+from evalkit.cli.findings import show_verdicts
+from evalkit.cli.reports import find_study
 from evalkit.show.tables import display_width
 from tests.reporting import road_fixture as road
 
@@ -94,7 +95,8 @@ def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
 
 def test_verdicts_fit_eighty_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    show_verdicts(road.evaluation())
+    found = road.evaluation()
+    show_verdicts(found.study, found.verdicts, found.effects)
     said = capsys.readouterr().out
     assert max(display_width(line.rstrip()) for line in said.splitlines()) <= 80
     for label in ("Zero tolerance", "● Shown", "∞ Cannot", "– Not tested", "In one breath:"):

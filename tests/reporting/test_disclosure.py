@@ -166,6 +166,13 @@ def test_safe_is_made_once_and_places_need_no_rules(case: Case) -> None:
     assert reporting.safe(same) is same
 
 
+def test_nothing_is_worked_out_from_what_may_be_published(case: Case) -> None:
+    for ask in (ek.attribute, ek.value_for_money, lambda e: e.estimate("advice")):
+        with pytest.raises(ek.EvalkitError, match="needs the Evaluation that `evaluate` gave"):
+            ask(case.safe)
+    assert type(case.safe) is ek.Evaluation and case.safe.findings == ()
+
+
 def test_saved_frames_obey_the_rules_unless_raw_ones_are_asked_for(case: Case, tmp_path: Path) -> None:
     case.raw.save(str(tmp_path / "safe"))
     case.raw.save(str(tmp_path / "raw"), raw=True)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from evalkit.disclosure.counts import apart, at_least_two, hide
-from evalkit.disclosure.rules import PROFILES, Rules, dominated, rules_for
+from evalkit.disclosure.rules import PROFILES, Rules, apart, at_least_two, dominated, hide, rules_for
 from evalkit.errors import OptionError
 
 ACRO, NHS = PROFILES["acro"], PROFILES["nhs"]

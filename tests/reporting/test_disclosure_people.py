@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ import pytest
 
 import evalkit as ek
 from evalkit.disclosure import people
+from evalkit.disclosure.people import flow_table
 from evalkit.disclosure.rules import PROFILES
-from evalkit.evaluation.flow import flow_table
-from evalkit.evaluation.safe import without_small_numbers
-from evalkit.reporting.notebook import make_notebook, run_notebook
+from evalkit.evaluation.results import without_small_numbers
+from evalkit.reporting.formats import make_notebook, run_notebook
+from evalkit.show.words import of_people, retold
 
 ACRO = PROFILES["acro"]
 SITES, EACH, MONTHS = 6, 20, 6
@@ -52,7 +52,7 @@ def study(**changes: Any) -> ek.Study:
 
 def flow(which: ek.Study, rules: Any = ACRO) -> pd.DataFrame:
     nothing = pd.DataFrame(columns=["component", "outcome", "headline", "estimate", "units_exposed"])
-    return flow_table(SimpleNamespace(study=which, effects=nothing), rules).set_index(["component", "stage"])
+    return flow_table(which, nothing, rules).set_index(["component", "stage"])
 
 
 def test_counts_of_two_components_never_give_the_few_between_them_away() -> None:
@@ -93,18 +93,19 @@ def test_people_who_had_two_things_at_once_are_counted_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("The score of 3 people is 1.", "The score of fewer than 10 people is 1."),
-        ("12 people and 1,204 pupils", "12 people and 1,204 pupils"),
-        ("6 matched pairs; 9 exposed people", "fewer than 10 matched pairs; fewer than 10 exposed people"),
+        (f"The score of {of_people(3)} is 1.", "The score of fewer than 10 people is 1."),
+        (f"{of_people(12)} and {of_people('1,204', 'pupils')}", "12 people and 1,204 pupils"),
+        (f"{of_people(6, 'folk')}; {of_people(9, 'of them')}", "fewer than 10 folk; fewer than 10 of them"),
         ("8 places with it, about 4 degrees of freedom", "8 places with it, about 4 degrees of freedom"),
     ],
 )
-def test_small_numbers_of_people_leave_a_sentence(text: str, said: str) -> None:
-    assert people.scrub(text, "pupil", ACRO) == said
+def test_small_numbers_of_people_leave_a_sentence_whatever_they_are_called(text: str, said: str) -> None:
+    assert retold(text, ACRO.publish) == said
+    assert retold(text, PROFILES["none"].publish) == text.replace("\u00a0", " ")
 
 
 def test_warnings_are_kept_without_small_numbers(tmp_path: Path) -> None:
-    source = "# %%\nimport warnings\nwarnings.warn('The score of 3 people is all but 0 or 1.')\n"
+    source = f"# %%\nimport warnings\nwarnings.warn('The score of {of_people(3)} is all but 0 or 1.')\n"
     made = make_notebook("x.toml", level=0.95, seed=0, title="x", source=source)
     run = run_notebook(made, tmp_path, lambda words: without_small_numbers(study(), words))
     assert run.metadata["warnings"] == ["The score of fewer than 10 people is all but 0 or 1."]

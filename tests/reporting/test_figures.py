@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 import evalkit as ek
 from evalkit.errors import OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import Scale
+from evalkit.figures.inputs import Axis
 from evalkit.figures.picture import Picture
 from tests.reporting import road_fixture as road
 
@@ -164,10 +164,10 @@ def test_refused_component_never_shows_a_number() -> None:
 
 
 def test_forest_draws_log_effects_as_per_cent() -> None:
-    scale = Scale("log", matters=0.05)
+    scale = Axis("log", matters=0.05)
     assert scale.show([np.log(0.9)])[0] == pytest.approx(-10)
     assert scale.span(np.log(0.9), np.log(0.8), np.log(1.1)) == "−10% (−20% to +10%)"
-    assert Scale("share").span(0.092, 0.02, 0.16) == "+9 (+2 to +16)"
+    assert Axis("share").span(0.092, 0.02, 0.16) == "+9 (+2 to +16)"
 
 
 def test_timeline_words_count_places(pictures: dict[str, Picture]) -> None:
@@ -228,7 +228,7 @@ def test_contamination_says_what_is_its_own_and_what_is_borrowed(pictures: dict[
 
 
 def test_labels_round_sensibly_beside_what_matters() -> None:
-    scale = Scale("log", matters=0.05)
+    scale = Axis("log", matters=0.05)
     assert scale.span(np.log(1.0513), np.log(0.999), np.log(1.11), 0.028) == "+5% (−0.1% to +11%)"
 
 

@@ -9,7 +9,6 @@ import jupytext
 import pytest
 
 import evalkit as ek
-from evalkit import designs
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.py"))
@@ -23,7 +22,8 @@ def cells(path: Path, kind: str) -> list[str]:
 
 def test_there_is_one_for_each_design_and_each_partnership() -> None:
     code = {path.stem: "\n".join(cells(path, "code")) for path in NOTEBOOKS}
-    named = [name for name in dir(ek) if hasattr(designs, name) and isinstance(getattr(ek, name), type)]
+    public = {name: getattr(ek, name) for name in ek.__all__}
+    named = [name for name, made in public.items() if getattr(made, "__module__", "").startswith("evalkit.designs.")]
     assert len(named) >= 9
     for name in named:
         assert any(stem.startswith("design_") and f"ek.{name}(" in text for stem, text in code.items()), name

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
 from evalkit import reporting
-from evalkit.evaluation import tables
-from evalkit.reporting.html import linked
-from evalkit.reporting.page_one import _with_range, briefs_of, findings, split_rests
-from evalkit.reporting.register import names_of, spoken_period
-from evalkit.reporting.spoken import spoken
-from evalkit.verdicts.rules import decide
+from evalkit.evaluation.evidence import verdict_table
+from evalkit.language.statement import statement
+from evalkit.reporting.blocks import inline, linked
+from evalkit.reporting.build import stated
+from evalkit.reporting.names import names_of, spoken_period, statements_of
+from evalkit.reporting.page_one import check_words, findings
+from evalkit.verdicts.rules import CheckOutcome, decide
 from tests.reporting import road_fixture as road
 
 
@@ -45,7 +45,7 @@ def test_every_verdict_is_a_word_and_a_shape(page: str) -> None:
 
 
 def test_every_number_is_found_in_the_verdicts(page: str) -> None:
-    known = " ".join(map(str, spoken(road.evaluation()).to_numpy().ravel()))
+    known = " ".join(map(str, stated(road.evaluation()).to_numpy().ravel()))
     study = road.study()
     head = " ".join([study.title, study.outcome().label, "48 1980 2004", *road.LABELS.values(), "95"])
     checks = " ".join(road.checks()["words"]) + " 11 15"  # checks passed, of how many
@@ -86,14 +86,17 @@ def test_it_never_claims_too_much(page: str, claim: str) -> None:
     assert re.search(claim, plain(page)) is None
 
 
-def test_split_rests_takes_one_sentence_out() -> None:
-    found = "A change. About 0.5 points. This rests on 9 states with it and 20 without it at the time. One weakness: x."
-    assert split_rests(found) == ("A change. About 0.5 points. One weakness: x.", "9 states with it and 20 without it.")
-    assert split_rests("Not tested.") == ("Not tested.", "")
+def test_what_a_finding_rests_on_has_a_column_of_its_own() -> None:
+    rests = {s.component: (s.rests, s.found) for s in road.statements()}
+    assert rests["bac08"][0] == "9 states with it and 20 without it"
+    assert rests["zerotol"][0] == "9 states with them and 20 without them"
+    assert all(f"this rests on {words} at the time." in found.lower() for words, found in rests.values() if words)
+    assert rests["sl70plus"][0] == "" and "rests on" not in rests["sl70plus"][1]
 
 
-def test_links_escape_and_skip_sentences_without_figures() -> None:
-    assert linked("A <b>. It is 5% lower.", "#x") == 'A &lt;b&gt;. <a class="worked" href="#x">It is 5% lower.</a>'
+def test_links_escape_and_skip_words_without_figures() -> None:
+    assert inline(linked("A <b>.", "#x")) == "A &lt;b&gt;."
+    assert inline(linked("It is 5% <lower>.", "#x")) == '<a class="worked" href="#x">It is 5% &lt;lower&gt;.</a>'
 
 
 def test_sections_show_every_component_even_when_refused() -> None:
@@ -104,41 +107,39 @@ def test_sections_show_every_component_even_when_refused() -> None:
     assert "nothing to compare with" in page.lower()
 
 
-def unsure(**changes: str) -> SimpleNamespace:
+def unsure(**changes: str) -> road.Road:
     """The road evaluation with intervals far too wide, for every component, and checks changed."""
     made = road.evaluation()
     wide = {"status": "separable", "estimate": 0.01, "conf_low": -0.99, "conf_high": 1.01, "std_error": 0.5}
-    found = [replace(e, **wide, bundle=None, checks=()) for e, _ in made.decisions]
+    found = [replace(e, **wide, bundle=None, checks=tuple(replace(c, **changes) for c in e.checks))
+             for e, _ in made.decisions]  # fmt: skip
     decisions = tuple((e, decide(e)) for e in found)
-    return SimpleNamespace(**{**vars(made), "decisions": decisions, "verdicts": tables.verdicts(decisions),
-                              "checks": made.checks.assign(**changes)})  # fmt: skip
+    statements = tuple(statement(e, v) for e, v in decisions)
+    return replace(made, decisions=decisions, statements=statements, verdicts=verdict_table(decisions, statements))
 
 
 def test_where_nothing_was_found_it_says_so_once_and_what_failed() -> None:
     words = f"{next(iter(road.LABELS.values()))} moved before the start (p = 0.018)."
-    page = plain(reporting.page_one(unsure(status="failed", words=words))._repr_html_())
+    brief = words.replace(" (p = 0.018)", "")
+    page = plain(reporting.page_one(unsure(status="failed", words=words, brief=brief))._repr_html_())
     assert "No part has been shown to make a difference, which does not mean that none did." in page
     assert page.count("These data cannot say whether any of them made a difference") == 1
     assert page.count("nor this of any other") == 1
     assert "No answer was given, so nothing can be overturned. These checks of the likely ranges failed:" in page
-    assert f": {words.removesuffix(' (p = 0.018).')}." in page and "p =" not in page
+    assert f": {brief}" in page and "p =" not in page
 
 
 def test_what_one_place_left_out_gives_stands_beside_it() -> None:
-    row = {"words": "It holds with any one place left out.", "check": "leave_one_cluster", "status": "passed"}
-    said = _with_range({**row, "conf_low": 0.041, "conf_high": 0.062}, "share")
-    assert said == "It holds with any one place left out (4.1 to 6.2 more in every 100)."
-    assert _with_range({**row, "status": "failed", "conf_low": 0.0, "conf_high": 1.0}, "share") == row["words"]
+    words = "It holds with any one place left out."
+    check = CheckOutcome("leave_one_cluster", "passed", words, 0.05, 0.041, 0.062)
+    assert check_words(check, "share") == "It holds with any one place left out (4.1 to 6.2 more in every 100)."
+    assert check_words(replace(check, status="failed", conf_low=0.0, conf_high=1.0), "share") == words
 
 
 def test_a_cost_of_one_more_is_a_column_only_where_one_is_given() -> None:
-    rows, names = spoken(road.evaluation()).to_dict("records")[:1], names_of(road.study())
-    briefs = briefs_of(road.evaluation(), rows[0]["outcome"])
-    some = findings(rows, briefs, names, 0.95, {rows[0]["component"]: "£10"})
-    assert (
-        some.columns[-1] == "Cost of one more"
-        and findings(rows, briefs, names, 0.95, {}).columns[-1] != some.columns[-1]
-    )
+    rows, names = statements_of(road.evaluation(), road.OUTCOME)[:1], names_of(road.study())
+    some = findings(rows, names, 0.95, {rows[0].component: "£10"})
+    assert some.columns[-1] == "Cost of one more" and findings(rows, names, 0.95, {}).columns[-1] != some.columns[-1]
 
 
 def test_months_are_said_in_words() -> None:

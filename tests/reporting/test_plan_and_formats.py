@@ -15,9 +15,9 @@ import pytest
 import evalkit as ek
 from docs import browser as chromium
 from evalkit.errors import EvalkitError
+from evalkit.reporting.build import _compare, _other_formats, verify
 from evalkit.reporting.formats import renumbered, undated, write_formats
 from evalkit.reporting.plan import make_plan, plan_hash, plan_tags, read_plan, write_plan
-from evalkit.reporting.verify import _compare, _other_formats, verify
 from tests.reporting.conftest import Built
 from tests.reporting.test_cli import call
 
@@ -81,7 +81,7 @@ def test_verify_makes_the_report_again_as_it_was_made(built: Built, monkeypatch:
         page = folder / "report.html"
         page.write_text(page.read_text(encoding="utf-8") + edited, encoding="utf-8")
 
-    monkeypatch.setattr(sys.modules["evalkit.reporting.verify"], "report", again)
+    monkeypatch.setattr(sys.modules["evalkit.reporting.build"], "report", again)
     found = verify(built.second)
     assert found.lines() == [] and found.same
     assert not list(built.second.parent.glob(".verify-*"))
@@ -124,11 +124,11 @@ def test_verify_looks_at_the_other_formats_too(built: Built, tmp_path: Path) -> 
     assert _other_formats(old, new) == []
     write_formats(old, ["docx"])
     assert _other_formats(old, new) == []
-    page = new / "report.html"
-    page.write_text(page.read_text(encoding="utf-8").replace("Helpline", "Phone line"), encoding="utf-8")
-    assert _other_formats(old, new) == ["report.docx differs from what the page gives now"]
-    page.unlink()
-    assert _other_formats(old, new)[0].startswith("report.docx could not be made again: There is no report.html")
+    notebook = new / "report.ipynb"
+    notebook.write_text(notebook.read_text(encoding="utf-8").replace("Helpline", "Phone line"), encoding="utf-8")
+    assert _other_formats(old, new) == ["report.docx differs from what the report gives now"]
+    notebook.unlink()
+    assert _other_formats(old, new)[0].startswith("report.docx could not be made again: There is no report.ipynb")
 
 
 def test_verify_needs_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,8 @@ import pytest
 import evalkit as ek
 from evalkit.errors import EvalkitError
 from evalkit.reporting.build import study_file
-from evalkit.reporting.method import sha256
-from evalkit.reporting.notebook import ReportError, make_notebook, run_notebook, to_page
+from evalkit.reporting.formats import ReportError, make_notebook, run_notebook, to_page
+from evalkit.reporting.more_sections import sha256
 from tests.reporting.conftest import PARTNERSHIPS, Built
 
 

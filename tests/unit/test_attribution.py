@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.decomposition.attribute import Attribution, attribute, claims_of
+from evalkit.evaluation.decomposition.attribute import Attribution
+from evalkit.evaluation.decomposition.cells import claims_of
+from evalkit.evaluation.programme import attribute
 
 EFFECT = {"a": 1.0, "b": 0.5}
 TOGETHER = 0.6

@@ -67,10 +67,10 @@ def test_any_function_of_the_values_pickles():
 def test_estimates_go_to_other_processes_and_come_back():
     study = study_of(rollout(5))
     averages = [ek.StaggeredRollout()(study, name).aggregate("simple") for name in "ab"]
-    frames = Parallel(n_jobs=2)(delayed(ek.Estimate.to_frame)(est) for est in averages)
+    frames = Parallel(n_jobs=2, backend="multiprocessing")(delayed(ek.Estimate.to_frame)(est) for est in averages)
     for frame, est in zip(frames, averages, strict=True):
         pd.testing.assert_frame_equal(frame, est.to_frame())
-    stacked = Parallel(n_jobs=2)(delayed(ek.stack)(*averages) for _ in range(2))
+    stacked = Parallel(n_jobs=2, backend="multiprocessing")(delayed(ek.stack)(*averages) for _ in range(2))
     for both in stacked:
         pd.testing.assert_frame_equal(both.to_frame(), ek.stack(*averages).to_frame())
 

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.flow import with_counts
-from evalkit.language.verdicts import what_would_change_our_mind
-from evalkit.reporting.pictures import pictures
+from evalkit.disclosure.people import with_counts
+from evalkit.reporting.build import pictures
 from evalkit.verdicts.rules import Evidence
 
 
@@ -218,7 +217,7 @@ class TestWordsAtOneTime:
         frame["y"] = frame["x"] + frame["a"] + rng.normal(size=120)
         study = ek.Study(frame, unit=unit, period=None, outcome="y", covariates=["x"], components=list(components))
         found = ek.evaluate(study)
-        minds = [what_would_change_our_mind(e, v) for e, v in found.decisions if v.verdict != "likely"]
+        minds = [s.would_change.text for s in found.statements if s.verdict != "likely"]
         reasons = [r for _, v in found.decisions for r in v.reasons]
         words = [*found.verdicts["sentence"], *found.checks["words"], *found.separability.components["reason"]]
         text = " ".join([*words, *found.separability.aliased, *minds, *reasons])

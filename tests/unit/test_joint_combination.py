@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.designs.regression.combination import JointCombination
+from evalkit.designs.regression.joint import JointCombination
 from evalkit.errors import NotIdentifiedError, OptionError
 from tests.laws import rollouts
 

@@ -242,7 +242,7 @@ def test_extrapolation_is_said():
 @pytest.mark.parametrize("scale", [0.01, 1.0, 4.0, 6.0])
 def test_score_is_the_maximum_of_the_likelihood(scale):
     """Also where a plain Newton step would overshoot: the score equations hold."""
-    from evalkit.designs.people.score import fit_score
+    from evalkit.designs.people.distances import fit_score
 
     rng = np.random.default_rng(8)
     x = rng.normal(size=(3000, 3)) * [1.0, 50.0, 0.001]
@@ -255,7 +255,7 @@ def test_score_is_the_maximum_of_the_likelihood(scale):
 
 def test_large_data_start_from_a_thinned_fit_and_end_at_the_same_maximum():
     from evalkit.designs.logit import newton
-    from evalkit.designs.people.score import fit_score
+    from evalkit.designs.people.distances import fit_score
 
     rng = np.random.default_rng(9)
     x = rng.normal(size=(30_000, 4))
@@ -266,7 +266,7 @@ def test_large_data_start_from_a_thinned_fit_and_end_at_the_same_maximum():
 
 
 def test_equal_rows_have_equal_scores():
-    from evalkit.designs.people.score import fit_score
+    from evalkit.designs.people.distances import fit_score
 
     rng = np.random.default_rng(10)
     x = rng.normal(size=(500, 7))

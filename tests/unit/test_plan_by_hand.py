@@ -7,13 +7,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from evalkit.designs.rollout.plan import Comparison, Rules
+from evalkit.designs.rollout.plan import Comparison, Rules, exposure_states
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import exposure_states
 from evalkit.study.paths import OFF, UNKNOWN, Level, Paths
 
 RULES = [
-    Rules(comparison, others, base, anticipation=anticipation, lookback=lookback, horizon=horizon)
+    Rules(comparison, others, base=base, anticipation=anticipation, lookback=lookback, horizon=horizon)
     for (comparison, others, base), (anticipation, lookback, horizon) in zip(
         product(("not_yet", "never"), ("same", "unchanged", "ignored"), ("varying", "universal")),
         [(0, 0, None), (1, 0, 2), (0, 1, None), (1, 1, 1), (0, 0, 0), (0, 2, None)] * 2, strict=True,

@@ -49,6 +49,24 @@ def test_effects_of_one_cohort_are_averaged_over_what_others_did() -> None:
     np.testing.assert_allclose((est.value, est.mass), ([3.0], [4.0]))
 
 
+def test_cross_sections_are_averaged_by_adopters_however_many_were_seen_before() -> None:
+    """Path A: 10 later of three people, 0 before of one; B: 6 of one, 4 of three. Effects 10 - 1 = 9 and 2 - 1 = 1.
+
+    Both have the same matches; averaged by adopters, (3 x 9 + 1) / 4 = 7. Where b is ignored, and with it who is in
+    which path, all adopters are one group: 9 later, 3 before, so 9 - 3 - 1 = 5.
+    """
+    rows = {"A1": (0, 10), "A2": (NONE, 10), "A3": (NONE, 10), "B1": (4, 6), "B2": (4, NONE), "B3": (4, NONE),
+            "C": (1, 2), "D": (1, 2)}  # fmt: skip
+    frame = pd.DataFrame([
+        {"person": who, "site": who[0], "month": t, "a": int(who[0] in "AB") * t, "b": int(who[0] == "B"), "y": y}
+        for who, line in rows.items() for t, y in enumerate(line) if not np.isnan(y)
+    ])  # fmt: skip
+    study = ek.Study(frame, unit="person", period="month", cluster="site", components=["a", "b"], outcome="y")
+    for others, effect in (("unchanged", 7.0), ("ignored", 5.0)):
+        est = ek.StaggeredRollout(compare="cross_sections", others=others)(study, "a")
+        np.testing.assert_allclose((est.value, est.mass), ([effect], [4.0]))
+
+
 def test_people_beside_people_of_their_place() -> None:
     """Eligible less ineligible change: place A 7 - 1 and 5 - 1, mean 5, of two eligible; B 2 - 3 = -1. Effect 6."""
     people = {"A1": ("A", 1, 7), "A2": ("A", 1, 5), "A3": ("A", 0, 1), "B1": ("B", 1, 2), "B2": ("B", 0, 3)}

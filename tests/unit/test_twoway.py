@@ -35,6 +35,22 @@ def test_mpdta() -> None:
     assert "never for a headline" in got["population"][0]
 
 
+@pytest.mark.parametrize(("missing", "weighted"), [(0.0, False), (0.0, True), (0.08, False), (0.08, True)])
+def test_panel_ols_gives_the_same_coefficients_and_errors(missing: float, weighted: bool) -> None:
+    frame = rollout(5, sites=16, people=2, missing=missing)
+    frame["w"] = 1.0 + frame["unit"] % 3
+    frame["twin"] = frame["a"]
+    for components in (ABC, ["a", "twin", "b"]):
+        study = study_of(frame, weights="w" if weighted else None, components=components)
+        theirs, ours = TWFE.panel_ols(study, "site"), TWFE.fit(study, "site")
+        known = np.isfinite(ours.value)
+        names = ours.labels["component"][known]
+        assert known.sum() == (3 if components == ABC else 1)
+        np.testing.assert_allclose(theirs.params[names], ours.value[known], rtol=1e-12, atol=1e-12)
+        errors = ours.to_frame(inference="analytic")["std_error"][known]
+        np.testing.assert_allclose(theirs.std_errors[names], errors, rtol=1e-10)
+
+
 @pytest.mark.parametrize(("missing", "weighted"), [(0.0, False), (0.08, False), (0.08, True)])
 def test_coefficients_and_errors_equal_linearmodels_and_statsmodels(missing: float, weighted: bool) -> None:
     frame = rollout(5, sites=16, people=2, missing=missing)

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.value.costs import Prices, Purse
+from evalkit.evaluation.programme import value_for_money
+from evalkit.evaluation.value.costs import Costs, Prices
 from evalkit.evaluation.value.draws import acceptable, draw, ratio
-from evalkit.evaluation.value.money import value_for_money
 from evalkit.inference import stack
 
 RATE = 0.035
@@ -60,7 +60,7 @@ def test_a_unit_cost_alone_gives_cost_over_effect_with_the_limits_of_the_interva
 
 
 def test_no_ratio_is_said_where_the_verdict_claims_nothing(good: ek.Evaluation) -> None:
-    doubt = replace(good, verdicts=good.verdicts.assign(verdict="cannot_tell"))
+    doubt = replace(good, decisions=tuple((e, replace(v, verdict="cannot_tell")) for e, v in good.decisions))
     row = value_for_money(doubt).table.iloc[0]
     assert row["words"].startswith("Not given: the evaluation cannot tell")
     assert np.isfinite(row["cost_high"])
@@ -82,25 +82,25 @@ def test_costs_by_period_fall_on_the_people_exposed_in_that_period() -> None:
     costs = pd.DataFrame({"component": ["a", "a", "programme"], "amount": [900.0, 600.0, 50.0],
                           "period": [2004, 2006, np.nan], "bearer": ["fiscal", "social", "fiscal"]})  # fmt: skip
     study = study_of(panel(1.0), unit_cost=5.0, money={"costs": costs})
-    purse = Purse(study, study.outcome(), Prices())
-    on = purse.there * purse.on("a")
-    whole = purse.cost("a", on)
+    costs = Costs(study, study.outcome(), Prices())
+    on = costs.there * costs.on("a")
+    whole = costs.cost("a", on)
     assert (whole.whole, whole.compared) == (1500.0, 1500.0)
     assert whole.discounted == pytest.approx(900 + 600 / (1 + RATE) ** 2)
     half = on.copy()
     half[:, study.calendar.values == 2006] /= 2
-    assert purse.cost("a", half).compared == pytest.approx(900 + 300)
-    fiscal = Purse(study, study.outcome(), Prices(bearers=("fiscal",)))
+    assert costs.cost("a", half).compared == pytest.approx(900 + 300)
+    fiscal = Costs(study, study.outcome(), Prices(bearers=("fiscal",)))
     assert fiscal.cost("a", on).whole == 900.0
-    listed = purse.by_bearer(["a", "programme"])
+    listed = costs.by_bearer(["a", "programme"])
     assert listed["amount"].tolist() == [900.0, 600.0, 50.0]
 
 
 def test_prices_of_other_years_are_brought_together() -> None:
     costs = pd.DataFrame({"component": ["a", "a"], "amount": [100.0, 100.0], "price_year": [2020, 2022]})
     study = study_of(panel(1.0), money={"costs": costs})
-    purse = Purse(study, study.outcome(), Prices(price_year=2022, inflation=0.1))
-    assert purse.cost("a", purse.there).whole == pytest.approx(121.0 + 100.0)
+    costs = Costs(study, study.outcome(), Prices(price_year=2022, inflation=0.1))
+    assert costs.cost("a", costs.there).whole == pytest.approx(121.0 + 100.0)
 
 
 def test_no_upper_limit_where_the_effect_may_be_zero() -> None:
@@ -169,10 +169,10 @@ def test_a_rate_card_pays_every_so_many_periods_up_to_its_cap() -> None:
     frame = panel(0.0).assign(y=lambda f: ((f["year"] % 2) == 0).astype(int))
     card = {"outcome": ["y"], "trigger": ["two years in work"], "tariff": [100.0], "periods": [2], "cap": [150.0]}
     study = study_of(frame, kind="share", money={"rate_card": pd.DataFrame(card)})
-    purse = Purse(study, study.outcome(), Prices())
+    costs = Costs(study, study.outcome(), Prices())
     exposed = frame[frame["a"] == 1].groupby("person")["y"].sum()
-    assert purse.paid[1] == np.minimum(np.floor(exposed / 2) * 100.0, 150.0).sum()
-    assert purse.payments(purse.there)[0] == pytest.approx(purse.paid[1])
+    assert costs.paid[1] == np.minimum(np.floor(exposed / 2) * 100.0, 150.0).sum()
+    assert costs.payments(costs.there)[0] == pytest.approx(costs.paid[1])
 
 
 def test_benefits_set_the_worth_of_outcomes_beside_their_cost() -> None:

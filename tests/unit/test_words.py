@@ -8,16 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.language.brief import brief
-from evalkit.language.verdicts import (
-    bundle_sentence,
-    in_one_breath,
-    may_not_say,
-    may_say,
-    sentence,
-    what_would_change_our_mind,
-    window_words,
-)
+from evalkit.language.findings import bundle_sentence, window_words
+from evalkit.language.statement import in_one_breath, statement
 from evalkit.show import numbers, words
 from evalkit.verdicts.rules import LIMITS, MAIN_CHECKS, OTHER_WEAKNESSES, decide
 from tests.unit.evidence_cases import COST, HBA1C, KINDS, LAW, NURSE, SUM, SWAP, TOGETHER, VISITS, all_cases, failed
@@ -48,27 +40,27 @@ def test_every_variant_has_its_verdict_and_reads_well(name: str) -> None:
     evidence, expected = CASES[name]
     verdict = decide(evidence)
     assert verdict.verdict == expected
-    spoken = sentence(evidence, verdict)
+    spoken = statement(evidence, verdict).sentence
     assert spoken.startswith(f"{evidence.label}: ")
     assert not re.search(r"better than|worse than|more than the other|\bworks?\b", spoken)
-    unnamed = sentence(evidence, verdict, named=False)
-    for text in (spoken, unnamed, may_say(evidence, verdict), may_not_say(evidence, verdict)):
+    said = statement(evidence, verdict)
+    unnamed = said.found
+    for text in (spoken, unnamed, said.may_say.text, said.not_to_be_said, said.would_change.text, said.brief.text):
         assert_reads_well(text)
-    assert_reads_well(what_would_change_our_mind(evidence, verdict))
-    assert_reads_well(brief(evidence, verdict).text)
     assert unnamed.lower() in spoken.lower()
 
 
 def test_variants_cover_every_weakness_and_give_different_sentences() -> None:
-    spoken = " ".join(sentence(e, decide(e)) for e, _ in CASES.values())
+    spoken = " ".join(statement(e, decide(e)).sentence for e, _ in CASES.values())
     for template in (*MAIN_CHECKS.values(), *OTHER_WEAKNESSES.values(), *LIMITS.values()):
         assert template.format(place="borough", places="boroughs", units="people") in spoken
-    without_checks = [sentence(e, decide(e)) for n, (e, _) in CASES.items() if not n.startswith("by people, passed")]
+    kept = [e for n, (e, _) in CASES.items() if not n.startswith("by people, passed")]
+    without_checks = [statement(e, decide(e)).sentence for e in kept]
     assert len(set(without_checks)) >= len(without_checks) - 3
 
 
 def test_shown_gives_effect_range_window_places_and_population() -> None:
-    assert sentence(NURSE, decide(NURSE)) == (
+    assert statement(NURSE, decide(NURSE)).sentence == (
         "Dual-diagnosis nurse: a change for the better. In its first 14 months, where it was in place, about 9 more in"
         " every 100 people with both needs were recorded as “In a settled home” than we would have expected (likely"
         " range 2 to 16 more). This rests on 8 boroughs with it and 14 without it at the time."
@@ -85,34 +77,34 @@ def test_shown_gives_effect_range_window_places_and_population() -> None:
     ],
 )
 def test_each_kind_has_its_own_measure(evidence, expected) -> None:
-    assert expected in sentence(evidence, decide(evidence))
+    assert expected in statement(evidence, decide(evidence)).sentence
 
 
 def test_speaks_of_the_population_once() -> None:
-    assert sentence(HBA1C, decide(HBA1C)).count("patients") == 1
-    assert sentence(NURSE, decide(NURSE)).count("people with both needs") == 1
+    assert statement(HBA1C, decide(HBA1C)).sentence.count("patients") == 1
+    assert statement(NURSE, decide(NURSE)).sentence.count("people with both needs") == 1
 
 
 def test_direction_follows_what_is_better() -> None:
     for e in KINDS.values():
         other = replace(e, better="lower" if e.better == "higher" else "higher")
-        assert "for the better" in sentence(e, decide(e))
-        assert "for the worse" in sentence(other, decide(other))
+        assert "for the better" in statement(e, decide(e)).sentence
+        assert "for the worse" in statement(other, decide(other)).sentence
 
 
 def test_likely_names_its_one_weakness() -> None:
     e = replace(NURSE, checks=failed("leave_one_cluster"))
-    assert sentence(e, decide(e)).endswith("One weakness: the answer hangs on a single borough.")
-    assert "the answer held without any one borough" in what_would_change_our_mind(e, decide(e))
+    assert statement(e, decide(e)).sentence.endswith("One weakness: the answer hangs on a single borough.")
+    assert "the answer held without any one borough" in statement(e, decide(e)).would_change.text
 
 
 def test_bundles_and_swaps_say_their_effect() -> None:
     policy = replace(NURSE, component="policy", label="Allocation policy", status="bundle_only", bundle=TOGETHER)
-    spoken = sentence(policy, decide(policy))
+    spoken = statement(policy, decide(policy)).sentence
     assert "about 10 more in every 100" in spoken and "(likely range 6 to 14 more)" in spoken
     assert "due to either of them" in spoken and "“Allocation policy”" not in spoken
     groups = replace(NURSE, component="groups", label="Carer-led groups", status="swap_only", bundle=SWAP)
-    spoken = sentence(groups, decide(groups))
+    spoken = statement(groups, decide(groups)).sentence
     assert "With “Carer-led groups” instead of “Carer education”" in spoken
     assert "likely range 2 fewer to 8 more" in spoken
     assert "added together" in bundle_sentence(replace(policy, bundle=SUM))
@@ -121,42 +113,42 @@ def test_bundles_and_swaps_say_their_effect() -> None:
 
 def test_the_rollouts_own_cure_is_used() -> None:
     e = replace(NURSE, status="bundle_only", cure="start the newsletter three months later in two boroughs")
-    assert what_would_change_our_mind(e, decide(e)) == "Start the newsletter three months later in two boroughs."
+    assert statement(e, decide(e)).would_change.text == "Start the newsletter three months later in two boroughs."
 
 
 def test_small_data_says_what_could_have_been_seen() -> None:
     e = replace(NURSE, estimate=0.03, conf_low=-0.04, conf_high=0.11, std_error=0.0375, df=math.inf)
-    spoken = sentence(e, decide(e))
+    spoken = statement(e, decide(e)).sentence
     assert "4 fewer to 11 more in every 100" in spoken
     assert "a change of 11 or more in every 100; a smaller one could easily be missed" in spoken
 
 
 def test_numbers_keep_their_side_of_zero_and_of_what_matters() -> None:
     near = replace(NURSE, estimate=0.08, conf_low=0.0004, conf_high=0.16, std_error=0.04)
-    assert "0.04 to 16 more" in sentence(near, decide(near))
+    assert "0.04 to 16 more" in statement(near, decide(near)).sentence
     tiny = replace(near, conf_low=1e-9)
-    assert "less than 0.01 to 16 more" in sentence(tiny, decide(tiny))
+    assert "less than 0.01 to 16 more" in statement(tiny, decide(tiny)).sentence
     below = replace(NURSE, estimate=0.0, conf_low=-0.04996, conf_high=0.04996, std_error=0.025, p_adjusted=1.0)
     assert decide(below).verdict == "no_sign"
-    assert "just under 5 fewer to just under 5 more" in sentence(below, decide(below))
+    assert "just under 5 fewer to just under 5 more" in statement(below, decide(below)).sentence
 
 
 def test_in_one_breath_keeps_the_order_of_the_register() -> None:
     rows = [
-        {"label": "Zero tolerance under 21", "verdict": "cannot_tell", "direction": ""},
-        {"label": "Nurse", "verdict": "shown", "direction": "better"},
-        {"component": "court", "verdict": "cannot_tell", "direction": "worse"},
-        {"label": "Keyworker", "verdict": "not_tested", "direction": ""},
-        {"label": "Lights", "verdict": "shown", "direction": "better"},
+        ("cannot_tell", "", "Zero tolerance under 21"),
+        ("shown", "better", "Nurse"),
+        ("cannot_tell", "worse", "court"),
+        ("not_tested", "", "Keyworker"),
+        ("shown", "better", "Lights"),
     ]
     spoken = in_one_breath(rows)
     assert spoken == (
         "Shown to make a difference for the better: Nurse and Lights. Hints of a change for the worse, not firm enough"
         " to rely on: court. Cannot tell: Zero tolerance under 21. Not tested by these data: Keyworker."
     )
-    unsure = in_one_breath([r for r in rows if r["verdict"] in ("cannot_tell", "not_tested")])
+    unsure = in_one_breath([r for r in rows if r[0] in ("cannot_tell", "not_tested")])
     assert unsure.startswith("No part has been shown to make a difference, which does not mean that none did.")
-    every = [{"label": "X", "verdict": decide(e).verdict, "direction": decide(e).direction} for e, _ in CASES.values()]
+    every = [(decide(e).verdict, decide(e).direction, "X") for e, _ in CASES.values()]
     assert_reads_well(in_one_breath(every))
     assert in_one_breath([]) == ""
 
@@ -236,7 +228,6 @@ def test_plain_words() -> None:
         "person", "court area", "state", "id"
     ]  # fmt: skip
     assert words.count_words(1, "borough") == "1 borough" and words.count_words(1190, "person") == "1,190 people"
-    assert words.with_article("association") == "an association" and words.with_article("borough") == "a borough"
     assert words.full_stop(" said so. ") == "Said so." and words.full_stop("") == ""
 
 
@@ -244,17 +235,17 @@ class TestForWhomItSpeaks:
     SOME = replace(NURSE, unit="person", units_behind=217.0, units_had=608.0)
 
     def test_a_material_share_that_is_not_behind_the_answer_is_said(self) -> None:
-        spoken = sentence(self.SOME, decide(self.SOME))
+        spoken = statement(self.SOME, decide(self.SOME)).sentence
         assert spoken.endswith("It speaks for 217 of 608 people with it; of the others these data cannot speak.")
-        assert ", for 217 of 608 people with it." in brief(self.SOME, decide(self.SOME)).text
-        assert may_say(self.SOME, decide(self.SOME)).endswith(", for 217 of 608 people with it.")
+        assert ", for 217 of 608 people with it." in statement(self.SOME, decide(self.SOME)).brief.text
+        assert statement(self.SOME, decide(self.SOME)).may_say.text.endswith(", for 217 of 608 people with it.")
         assert_reads_well(spoken)
 
     def test_nothing_is_said_of_a_few_or_where_nobody_counted(self) -> None:
         for behind, had in ((548.0, 608.0), (608.0, 608.0), (math.nan, 608.0), (217.0, math.nan), (0.0, 608.0)):
             e = replace(self.SOME, units_behind=behind, units_had=had)
-            assert sentence(e, decide(e)) == sentence(NURSE, decide(NURSE))
+            assert statement(e, decide(e)).sentence == statement(NURSE, decide(NURSE)).sentence
 
     def test_one_other(self) -> None:
         e = replace(self.SOME, unit="borough", units_behind=4.0, units_had=5.0)
-        assert "for 4 of 5 boroughs with it; of the other these data cannot speak" in sentence(e, decide(e))
+        assert "for 4 of 5 boroughs with it; of the other these data cannot speak" in statement(e, decide(e)).sentence

@@ -9,8 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from evalkit.designs.noise.untreated import Place
-from evalkit.designs.rollout.plan import Rules
-from evalkit.designs.rollout.states import ExposureStates
+from evalkit.designs.rollout.plan import ExposureStates, Rules
 
 
 @dataclass(frozen=True, eq=False)

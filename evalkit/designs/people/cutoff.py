@@ -123,33 +123,31 @@ class RegressionDiscontinuity(AmongPeople):
     def fit(self, study: Study, component: str) -> Jump:
         """The jump of the outcome at the cut-off, as an effect of having the component."""
         found = self.sample(study, component)
-        return self._effect(found.people, found.y, found.clusters)
-
-    def _effect(self, people: People, y: np.ndarray, clusters: np.ndarray | None) -> Jump:
-        score, t, z, weight = people.x[:, 0], people.exposed.astype(float), people.x[:, 1:], people.weight
-        above = score >= self.cutoff
-        _enough(above, np.ones(len(y), dtype=bool), self.score, self.cutoff)
-        _enough(above, np.isfinite(y), self.score, self.cutoff)
-        turn = _switch(t, above)
-        if turn:
-            return _turned(self._jump(score, y, z, None, clusters, weight=weight), turn)
-        self._not_the_next(people.component, score, t)
+        people, score, y, clusters, weight = found.people, found.score, found.y, found.clusters, found.people.weight
+        t, z, above = people.exposed.astype(float), people.x[:, 1:], score >= self.cutoff
+        for seen in (np.ones(len(y), dtype=bool), np.isfinite(y)):
+            _enough(above, seen, self.score, self.cutoff)
+        if turn := _switch(t, above):
+            return _turned(self.jump(score, y, clusters, weight=weight, z=z), turn)
+        self._not_the_next(component, score, t)
+        place = f"The share with {component!r} does not clearly switch at {self.score} = {self.cutoff:g}"
         try:
-            moved = self._jump(score, t, z, None, clusters, weight=weight)
+            moved = self.jump(score, t, clusters, weight=weight, z=z)
         except NotIdentifiedError as error:
             # Nothing varies on either side: it is decided there, if only there, or it does not switch at all.
-            jump = self._jump(score, y, z, None, clusters, weight=weight)
+            jump = self.jump(score, y, clusters, weight=weight, z=z)
             near = np.abs(score - self.cutoff) <= jump.bandwidth
-            turn = _switch(t[near], above[near])
-            if turn:
+            if turn := _switch(t[near], above[near]):
                 return _turned(jump, turn)
-            raise NotIdentifiedError(self._no_switch(people.component, t[near], above[near], str(error))) from error
+            raise NotIdentifiedError(
+                f"{place}: near it, {t[near & ~above].mean():.0%} of those below and {t[near & above].mean():.0%} of "
+                f"those above have it. Check the cut-off. {error}"
+            ) from error
         if moved.low <= 0 <= moved.high:
             raise NotIdentifiedError(
-                f"The share with {people.component!r} does not clearly switch at {self.score} = {self.cutoff:g} "
-                f"({moved.low:.2f} to {moved.high:.2f}), so there is nothing to compare there."
+                f"{place} ({moved.low:.2f} to {moved.high:.2f}), so there is nothing to compare there."
             )
-        return self._jump(score, y, z, t, clusters, weight=weight)
+        return self.jump(score, y, clusters, weight=weight, z=z, taken=t)
 
     def _not_the_next(self, component: str, score: np.ndarray, t: np.ndarray) -> None:
         """A rule with "<=": people at the cut-off itself are as those below, so the next score is the cut-off."""
@@ -160,61 +158,42 @@ class RegressionDiscontinuity(AmongPeople):
                 f"cut-off counts them above. Give cutoff={following!r}, the next score there is."
             )
 
-    def _no_switch(self, component: str, t: np.ndarray, above: np.ndarray, why: str) -> str:
-        return (
-            f"The share with {component!r} does not clearly switch at {self.score} = {self.cutoff:g}: near it, "
-            f"{t[~above].mean():.0%} of those below and {t[above].mean():.0%} of those above have it. "
-            f"Check the cut-off. {why}"
-        )
+    def sample(self, study: Study, component: str) -> Sample:
+        """The people, their scores, outcomes and clusters: what checks of a cut-off look at."""
+        people, level = self.people(study, component), cluster_level(study, component)
+        clusters = None if level is None else study.paths.levels[level].codes[people.rows]
+        return Sample(people, people.x[:, 0], self.read(study, people), clusters)
 
-    def _jump(
-        self, score: np.ndarray, y: np.ndarray, z: np.ndarray, taken: np.ndarray | None, clusters: np.ndarray | None,
-        cutoff: float | None = None, weight: np.ndarray | None = None,
+    def jump(
+        self, score: np.ndarray, y: np.ndarray, clusters: np.ndarray | None, cutoff: float | None = None,
+        weight: np.ndarray | None = None, z: np.ndarray | None = None, taken: np.ndarray | None = None,
     ) -> Jump:  # fmt: skip
+        """The jump of anything at a cut-off, as it stands: above less below. weight: (m,) of the people, or None.
+
+        z: (m, q) covariates. taken: (m,) who has the component, where the cut-off only shifts the chance of it.
+        """
         c, seen = self.cutoff if cutoff is None else cutoff, np.isfinite(y)
         _enough(score >= c, seen, self.score, c)
         if np.ptp(y[seen]) == 0:
             raise NotIdentifiedError(
                 f"The outcome at {self.score} = {c:g} is the same for everybody: nothing can jump."
             )
-        options: dict[str, object] = {"c": c, "p": self.degree}
-        options |= {"kernel": KERNELS[self.kernel], "level": 100 * self.level}
-        if self.bandwidth is not None:
-            options["h"] = self.bandwidth
-        if z.shape[1]:
-            options["covs"] = z[seen]
-        if clusters is not None:
-            options |= {"cluster": clusters[seen], "vce": "hc1"}
-        options |= {k: v[seen] for k, v in (("fuzzy", taken), ("weights", weight)) if v is not None}
-        jump = _run(self.score, y[seen], score[seen], options)
-        self._sound(jump, c, float(np.abs(y[seen]).max()))
-        return jump
-
-    def _sound(self, j: Jump, cutoff: float, size: float) -> None:
-        """Raise `NotIdentifiedError` for a jump that rests on too few people, or on people who do not vary."""
+        options: dict[str, object] = {"c": c, "p": self.degree, "kernel": KERNELS[self.kernel]}
+        options |= {"level": 100 * self.level} | ({} if self.bandwidth is None else {"h": self.bandwidth})
+        options |= {} if clusters is None else {"cluster": clusters[seen], "vce": "hc1"}
+        columns = {"covs": z if z is not None and z.shape[1] else None, "fuzzy": taken, "weights": weight}
+        j = _run(self.score, y[seen], score[seen], options | {k: v[seen] for k, v in columns.items() if v is not None})
         if min(j.below, j.above) < FEWEST:
             raise NotIdentifiedError(
                 f"Only {min(j.below, j.above)} people with an outcome stand on one side within {j.bandwidth:.4g} of "
-                f"{self.score} = {cutoff:g} ({j.below} below, {j.above} above); at least {FEWEST} are needed on each."
+                f"{self.score} = {c:g} ({j.below} below, {j.above} above); at least {FEWEST} are needed on each."
             )
-        if not (np.isfinite([j.value, j.low, j.high]).all() and j.high - j.low > ROUNDING * size):
+        if not (np.isfinite([j.value, j.low, j.high]).all() and j.high - j.low > ROUNDING * np.abs(y[seen]).max()):
             raise NotIdentifiedError(
-                f"There is no standard error for the jump at {self.score} = {cutoff:g}: within {j.bandwidth:.4g} of it "
+                f"There is no standard error for the jump at {self.score} = {c:g}: within {j.bandwidth:.4g} of it "
                 "the outcome does not vary beyond the line through it."
             )
-
-    def sample(self, study: Study, component: str) -> Sample:
-        """The people, their scores, outcomes and clusters: what checks of a cut-off look at."""
-        people = self.people(study, component)
-        y = self.read(study, people)
-        return Sample(people, people.x[:, 0], y, _clusters(study, component, people))
-
-    def jump(
-        self, score: np.ndarray, y: np.ndarray, clusters: np.ndarray | None, cutoff: float | None = None,
-        weight: np.ndarray | None = None,
-    ) -> Jump:  # fmt: skip
-        """The jump of anything at a cut-off, as it stands: above less below. weight: (m,) of the people, or None."""
-        return self._jump(score, y, np.zeros((len(score), 0)), None, clusters, cutoff, weight)
+        return j
 
     def expected(self, study: Study, component: str, bins: int = 10) -> pd.DataFrame:
         """Regression to the mean: by tenth of the score, the outcome seen and the outcome to be expected without.
@@ -269,35 +248,23 @@ def _run(name: str, y: np.ndarray, score: np.ndarray, options: dict[str, object]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
-            return _read(rdrobust(y, score, **options), "fuzzy" in options)
-        except (ValueError, np.linalg.LinAlgError) as error:
-            raise _unusable(name, options["c"], error) from error
+            found: RDRobust = rdrobust(y, score, **options)
         except Exception as error:
-            if type(error) is not Exception:  # of that very class where no bandwidth can be chosen; else a fault
+            # of that very class where no bandwidth can be chosen; of other classes it is a fault
+            if type(error) is not Exception and not isinstance(error, (ValueError, np.linalg.LinAlgError)):
                 raise
-            raise _unusable(name, options["c"], error) from error
-
-
-def _unusable(name: str, cutoff: object, error: Exception) -> NotIdentifiedError:
-    return NotIdentifiedError(
-        f"The jump at {name} = {cutoff:g} cannot be worked out: rdrobust says {str(error).rstrip('.')!r}. "
-        "Look at the cut-off, the bandwidth, and how many different scores there are on a side."
-    )
-
-
-def _read(found: RDRobust, fuzzy: bool) -> Jump:
+            raise NotIdentifiedError(
+                f"The jump at {name} = {options['c']:g} cannot be worked out: rdrobust says "
+                f"{str(error).rstrip('.')!r}. Look at the cut-off, the bandwidth, and how many different scores there "
+                "are on a side."
+            ) from error
     low, high = (float(v) for v in np.asarray(found.ci.loc["Robust"], dtype=float))
     value, p = (float(np.asarray(table.loc["Robust"]).ravel()[0]) for table in (found.coef, found.pv))
     width = float(np.asarray(found.bws.loc["h"], dtype=float).max())
     below, above = (int(n) for n in found.N_h)
-    return Jump(value, low, high, p, width, below, above, fuzzy)
+    return Jump(value, low, high, p, width, below, above, "fuzzy" in options)
 
 
 def _turned(j: Jump, turn: int) -> Jump:
     """The effect of having it: the jump itself where it is had above (turn 1), its opposite where below (-1)."""
     return j if turn > 0 else replace(j, value=-j.value, low=-j.high, high=-j.low)
-
-
-def _clusters(study: Study, component: str, people: People) -> np.ndarray | None:
-    level = cluster_level(study, component)
-    return None if level is None else study.paths.levels[level].codes[people.rows]

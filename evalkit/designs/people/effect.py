@@ -12,7 +12,7 @@ from evalkit.designs.people.matching import Matching, alone, both_arms
 from evalkit.designs.people.methods import ABADIE_IMBENS
 from evalkit.designs.people.nearest import Links, with_replacement
 from evalkit.inference.replicates import Replicates
-from evalkit.show.words import join_words
+from evalkit.show.words import join_words, of_people
 
 FEWEST = 2
 
@@ -28,10 +28,8 @@ class Fit:
 
 
 def regression(y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray) -> Fit:
-    """Weighted least squares of y on being exposed (and covariates x): weighted difference in means without x.
-
-    Contributions are (X'WX)^-1 x_i w_i e_i, so that their squares sum to the HC0 variance.
-    """
+    """Weighted least squares of y on being exposed (and covariates x). Contributions are (X'WX)^-1 x_i w_i e_i, so that
+    their squares sum to the HC0 variance."""
     design = _columns(exposed, x, w)
     scaled = design * np.sqrt(w)[:, None]
     q, r = np.linalg.qr(scaled)
@@ -56,10 +54,8 @@ def _columns(exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray) -> np.nda
 def without_each(
     y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.ndarray, code: np.ndarray
 ) -> np.ndarray:
-    """(S,) the coefficient of `regression` without the rows of each code 0 to S - 1, in closed form.
-
-    The normal equations less each code's own part; NaN where no row of an arm is left.
-    """
+    """(S,) the coefficient of `regression` without the rows of each code 0 to S - 1: the normal equations less the
+    code's own part; NaN where no row of an arm is left."""
     design, size = _columns(exposed, x, w), int(code.max()) + 1
     k = design.shape[1]
     gram, right = np.empty((size, k, k)), np.empty((size, k))
@@ -134,11 +130,8 @@ def _gaps(links: Links, y: np.ndarray, exposed: np.ndarray, bias: np.ndarray | N
 
 
 def own_arm_variance(space: Space, y: np.ndarray, exposed: np.ndarray, neighbours: int, tolerance: float) -> np.ndarray:
-    """(m,) residual variance of each person: the sample variance of them and the nearest of their own arm.
-
-    Equal to J/(J+1) (Y - mean of the J nearest)^2 for one neighbour; ties within `tolerance` join in, as in R's
-    Matching.
-    """
+    """(m,) residual variance of each person: the sample variance of them and the nearest of their own arm; ties within
+    `tolerance` join in, as in R's Matching."""
     m = len(y)
     out = np.zeros(m)
     free = Space(space.points, np.inf, (), space.score, space.unit)
@@ -183,21 +176,24 @@ def why_not(matching: Matching, whole: Matching | None = None) -> str:
     """Why no effect can be given, "" where it can. whole: the matching before those whose outcome was not seen left."""
     used, exposed = matching.used, matching.people.exposed
     counts = int((used & exposed).sum()), int((used & ~exposed).sum())
-    if whole is not None and min(counts) == 0 and whole.used.any():
-        return f"the outcome was seen in no matched set of the {int(whole.used.sum())} people matched"
-    if min(counts) == 0 and alone(matching.people).all():
-        what = join_words(["other components", *matching.people.exact])
-        with_it, without = int(exposed.sum()), int((~exposed).sum())
-        return f"nobody is matched: none of {with_it} people with it has the same {what} as any of {without} without it"
     if min(counts) == 0:
-        total = int(exposed.sum())
-        return f"nobody is matched: none of {total} exposed people has a partner within what was asked"
+        if whole is not None and whole.used.any():
+            return f"the outcome was seen in no matched set of the {of_people(int(whole.used.sum()))} matched"
+        with_it, without = int(exposed.sum()), int((~exposed).sum())
+        if not alone(matching.people).all():
+            who = of_people(with_it, "exposed")
+            return f"nobody is matched: none of {who} people has a partner within what was asked"
+        what = join_words(["other components", *matching.people.exact])
+        return (
+            f"nobody is matched: none of {of_people(with_it)} with it has the same {what} as any of "
+            f"{of_people(without, 'without')} it"
+        )
     if matching.outside == 1.0:
-        most = max(counts)
-        return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {most} people matched"
+        most = of_people(max(counts))
+        return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {most} matched"
     if min(counts) < FEWEST:
         arm = "exposed" if counts[0] < FEWEST else "comparison"
-        both = f"{counts[0]} exposed, {counts[1]} comparison"
+        both = f"{of_people(counts[0], 'exposed')}, {of_people(counts[1], 'comparison')}"
         return f"only one {arm} person is matched ({both}): no spread to learn from"
     return ""
 
@@ -256,44 +252,28 @@ def set_differences(matching: Matching, y: np.ndarray) -> np.ndarray:
     return means[0] - means[1]
 
 
-@dataclass(frozen=True, eq=False)
-class SetsLeftOut:
+def without_sets(matching: Matching, y: np.ndarray, asked: Asked) -> Replicates:
     """Refits without each matched set in turn, nobody matched again."""
-
-    matching: Matching
-    y: np.ndarray
-    asked: Asked
-
-    def __call__(self) -> Replicates:
-        who, w, sets = regression_rows(self.matching)
-        names, code = np.unique(sets, return_inverse=True)
-        x = _covariates(self.matching, self.asked, who)
-        values = without_each(self.y[who], self.matching.people.exposed[who], x, w, code)[:, None]
-        serves = np.ones_like(values, dtype=bool)
-        return Replicates(names, "matched set", values, np.where(np.isnan(values), 0.0, 1.0), serves, ~serves)
+    who, w, sets = regression_rows(matching)
+    names, code = np.unique(sets, return_inverse=True)
+    values = without_each(y[who], matching.people.exposed[who], _covariates(matching, asked, who), w, code)[:, None]
+    serves = np.ones_like(values, dtype=bool)
+    return Replicates(names, "matched set", values, np.where(np.isnan(values), 0.0, 1.0), serves, ~serves)
 
 
-@dataclass(frozen=True, eq=False)
-class PeopleLeftOut:
+def without_people(matching: Matching, y: np.ndarray, asked: Asked, keep: np.ndarray) -> float:
     """The estimate with some people left out (keep: (m,)) and nobody matched again.
 
     Matching is not smooth: one cluster less changes partners everywhere, and refits that match again spread four times
     as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not.
     """
-
-    matching: Matching
-    y: np.ndarray
-    asked: Asked
-
-    def __call__(self, keep: np.ndarray) -> float:
-        matching, exposed = self.matching, self.matching.people.exposed
-        if matching.replace and self.asked.errors == ABADIE_IMBENS:
-            return value_of(replace(matching, links=_between(matching.links, keep)), self.y, self.asked)
-        if not matching.links:
-            sets = both_arms(np.where(keep, matching.sets, -1), exposed)
-            return value_of(replace(matching, sets=sets), self.y, self.asked)
-        who, w, _ = regression_rows(matching)
-        who, w = who[keep[who]], w[keep[who]]
-        if not exposed[who].any() or exposed[who].all():
-            return float("nan")
-        return regression(self.y[who], exposed[who], _covariates(matching, self.asked, who), w).value
+    exposed = matching.people.exposed
+    if matching.replace and asked.errors == ABADIE_IMBENS:
+        return value_of(replace(matching, links=_between(matching.links, keep)), y, asked)
+    if not matching.links:
+        return value_of(replace(matching, sets=both_arms(np.where(keep, matching.sets, -1), exposed)), y, asked)
+    who, w, _ = regression_rows(matching)
+    who, w = who[keep[who]], w[keep[who]]
+    if not exposed[who].any() or exposed[who].all():
+        return float("nan")
+    return regression(y[who], exposed[who], _covariates(matching, asked, who), w).value

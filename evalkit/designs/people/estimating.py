@@ -10,7 +10,7 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.people.people import People, Support, Who, gather, support_of
+from evalkit.designs.people.people import People, Who, gather, others_of, periods_of, status_of
 from evalkit.errors import OptionError, Problem, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
@@ -19,7 +19,30 @@ from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
 
 NOTHING_ELSE = "those with it and those without it differ in nothing else"
+THIN = 20
 Levels = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Which combinations of the other components can be compared.
+
+    table: a row a combination: others (words), one 0/1 column a component, exposed, comparison (people), and
+    status "both arms", "thin" (fewer than 20 people in an arm), "exposed only" or "comparison only".
+    """
+
+    component: str
+    table: pd.DataFrame
+
+    @property
+    def share(self) -> float:
+        """Share of the exposed who live in a combination with comparison people."""
+        t = self.table
+        total = t["exposed"].sum()
+        return float(t.loc[t["comparison"] > 0, "exposed"].sum() / total) if total else 0.0
+
+    def __len__(self) -> int:
+        return int(((self.table["exposed"] > 0) & (self.table["comparison"] > 0)).sum())
 
 
 class AmongPeople:
@@ -40,16 +63,42 @@ class AmongPeople:
         return Who(self.others, self.exact, self.covariates, self.outcome_period, self.covariate_period)
 
     def plan(self, paths: Paths, component: str) -> Support:
-        """The combinations of other components in which both arms have people; sees no outcome."""
-        return support_of(paths, component, self.who)
+        """How many people of each arm have each combination of the other components (their path from the covariates' to
+        the outcome's period); sees no outcome."""
+        k, who = paths.index(component), self.who
+        base, period = periods_of(paths, k, who)
+        status = status_of(paths, k, base, period)
+        codes = others_of(paths, component, base, period, who.others)
+        mine = codes[paths.path]
+        other = [j for j in range(len(paths.components)) if j != k]
+        rows = []
+        for code in np.unique(mine[(status < 2) & (mine >= 0)]):
+            here = mine == code
+            path = int(np.flatnonzero(codes == code)[0])
+            on = {paths.components[j]: int((paths.state[path, base : period + 1, j] > 0).any()) for j in other}
+            words = " and ".join(n for n, v in on.items() if v) or "none of the others"
+            exposed, comparison = int((here & (status == 1)).sum()), int((here & (status == 0)).sum())
+            enough = "thin" if min(exposed, comparison) < THIN else "both arms"
+            rows.append({
+                "others": words if who.others == "same" else "ignored", **on,
+                "exposed": exposed, "comparison": comparison,
+                "status": enough if exposed and comparison else "exposed only" if exposed else "comparison only",
+            })  # fmt: skip
+        columns = ["others", *(paths.components[j] for j in other), "exposed", "comparison", "status"]
+        table = pd.DataFrame(rows, columns=columns)
+        return Support(component, table.sort_values("exposed", ascending=False, kind="stable", ignore_index=True))
 
     def people(self, study: Study, component: str) -> People:
         """Who takes part; no outcome is read."""
         return gather(study, component, self.who)
 
     def read(self, study: Study, people: People) -> np.ndarray:
-        """(m,) their outcome."""
-        return outcome_of(study, people, self.outcome, self.compare)
+        """(m,) their outcome at the outcome's period, or its change since the covariates' period."""
+        if self.compare == "change" and people.base == people.period:
+            raise OptionError("compare='change' needs a panel; this study sees people once. Use compare='level'.")
+        values = study.values(self.outcome)
+        y = values[people.rows, people.period]
+        return y - values[people.rows, people.base] if self.compare == "change" else y
 
 
 def as_tuples(design: object, names: Sequence[str], one: Sequence[str]) -> None:
@@ -76,18 +125,14 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def whole_number(value: object, least: int) -> bool:
-    """Whether a value is a whole number, `least` or more."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
-
-
-def outcome_of(study: Study, people: People, name: str | None, compare: str) -> np.ndarray:
-    """(m,) outcome of the people at the outcome's period, or its change since the covariates' period."""
-    if compare == "change" and people.base == people.period:
-        raise OptionError("compare='change' needs a panel; this study sees people once. Use compare='level'.")
-    values = study.values(name)
-    y = values[people.rows, people.period]
-    return y - values[people.rows, people.base] if compare == "change" else y
+def wrong_numbers(design: object, least: Mapping[str, int]) -> list[Problem]:
+    """Fields of a design that are not whole numbers of at least so much."""
+    values = {name: getattr(design, name) for name in least}
+    return [
+        Problem(f"{name}={value!r}", next=f"Give a whole number, {least[name]} or more.")
+        for name, value in values.items()
+        if not (is_number(value) and isinstance(value, Integral) and int(value) >= least[name])
+    ]
 
 
 def steady(value: float, parts: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
@@ -129,8 +174,9 @@ def hc1(n: int, k: int) -> float:
     return n / (n - k) if n > k else float("nan")
 
 
-def cluster_factor(groups: int, n: int, k: int) -> float:
-    """Small-sample factor of the cluster-robust variance: G/(G-1) (n-1)/(n-k)."""
+def cluster_factor(codes: np.ndarray, k: int) -> float:
+    """Small-sample factor of the cluster-robust variance, G/(G-1) (n-1)/(n-k). codes: (n,) of G clusters."""
+    groups, n = len(np.unique(codes)), len(codes)
     return groups / (groups - 1) * (n - 1) / (n - k) if groups > 1 and n > k else float("nan")
 
 
@@ -156,49 +202,25 @@ class Multiway(Influence):
         return total if np.trace(total) > np.trace(floor) else floor
 
 
-def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: tuple[str, ...]) -> Influence:
-    """Contributions of one number, scaled so that clustering `by` gives the small-sample variance.
-
-    by: no level (HC1 by row), one, or several crossed ones.
-    """
-    n = len(parts)
+def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, by: Sequence[str]) -> Influence:
+    """Contributions of one number, scaled so that clustering `by` gives the small-sample variance. by: no level (HC1 by
+    row), one, or several crossed ones."""
     if len(by) <= 1:
         name = by[0] if by else "unit"
-        factor = cluster_factor(_groups(levels, name), n, columns) if by else hc1(n, columns)
-        rows = Rows(ids, dict(levels))
-        return Influence(((DenseSource(rows, (np.sqrt(factor) * parts)[:, None]), np.eye(1)),), name)
-    every = dict(levels)
-    ways = []
+        factor = cluster_factor(levels[name][0], columns) if by else hc1(len(parts), columns)
+        source = DenseSource(Rows(ids, dict(levels)), (np.sqrt(factor) * parts)[:, None])
+        return Influence(((source, np.eye(1)),), name)
+    every, ways, label = dict(levels), [], " and ".join(by)
     for pick in range(1, 2 ** len(by)):
         chosen = [b for i, b in enumerate(by) if pick >> i & 1]
-        name = " and ".join(chosen) if len(chosen) > 1 else chosen[0]
-        if len(chosen) > 1 and len(chosen) < len(by):
-            every[name] = _crossed(levels, chosen)
-        if len(chosen) == len(by):
-            name = "rows of " + " and ".join(chosen)
-            every[name] = _crossed(levels, chosen)
+        name = " and ".join(chosen) if len(chosen) < len(by) else f"rows of {label}"
+        if len(chosen) > 1:
+            found, codes = np.unique(np.column_stack([levels[b][0] for b in chosen]), axis=0, return_inverse=True)
+            every[name] = codes.ravel(), np.array([" & ".join(map(str, row)) for row in found], dtype=object)
         sign = 1.0 if len(chosen) % 2 else -1.0
-        ways.append((name, sign * cluster_factor(_groups(every, name), n, columns)))
-    label = " and ".join(by)
+        ways.append((name, sign * cluster_factor(every[name][0], columns)))
     every[label] = every[by[-1]]
-    rows = Rows(ids, every)
-    return Multiway(((DenseSource(rows, parts[:, None]), np.eye(1)),), label, tuple(ways))
-
-
-def _groups(levels: Levels, name: str) -> int:
-    return len(np.unique(levels[name][0]))
-
-
-def _crossed(levels: Levels, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    codes = np.column_stack([levels[n][0] for n in names])
-    found, inverse = np.unique(codes, axis=0, return_inverse=True)
-    labels = np.array([" & ".join(map(str, row)) for row in found], dtype=object)
-    return inverse.ravel(), labels
-
-
-def said_level(level: str) -> str:
-    """A level as people read it, without the marks that keep matchings apart."""
-    return re.sub(r"(matched set) of .+? [0-9a-f]{8}", r"\1", level)
+    return Multiway(((DenseSource(Rows(ids, every), parts[:, None]), np.eye(1)),), label, tuple(ways))
 
 
 def nested(fine: np.ndarray, coarse: np.ndarray) -> bool:
@@ -244,51 +266,47 @@ class ClustersLeftOut:
 def cluster_refits(
     again: Callable[[np.ndarray], float], est: Estimate, study: Study, people: People, level: str, pairs: bool = True
 ) -> Estimate:
-    """The estimate with delete-one-cluster refits. again: (who is left (m,)) -> estimate.
-
-    Where matched sets run across clusters, a refit that loses one of a pair moves more than the pair's difference
-    does; moves are scaled to the variance clustered in both ways. Refits of classes weigh them anew and need none.
-    pairs: whether matched sets are pairs.
-    """
-    known = study.paths.levels[level]
+    """The estimate with delete-one-cluster refits. again: (who is left (m,)) -> estimate. pairs: whether matched sets
+    are pairs: where those run across clusters, a refit that loses one of a pair moves more than the pair's difference
+    does, and moves are scaled to the variance clustered in both ways."""
+    known, parts, spread = study.paths.levels[level], est.value_parts, 1.0
     assert est.arms is not None
-    spread = _crossing(est.value_parts, level) if pairs else 1.0
+    if pairs and isinstance(parts, Multiway):  # standard error clustered in all ways, over that at this level alone
+        spread = float(np.sqrt(parts.gram()[0, 0] / (dict(parts.ways)[level] * parts.gram(level)[0, 0])))
     refits = ClustersLeftOut(again, est.value, est.arms, known.codes[people.rows], known.names, level, spread)
     return replace(est, replicate=refits)
 
 
-def _crossing(parts: Influence, level: str) -> float:
-    """Standard error clustered in all ways, over that clustered at the study's level alone."""
-    if not isinstance(parts, Multiway):
-        return 1.0
-    factor = dict(parts.ways)[level]
-    return float(np.sqrt(parts.gram()[0, 0] / (factor * parts.gram(level)[0, 0])))
-
-
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What is said of one estimate. used: (m,) who is compared. unseen: how many people's outcomes were not seen.
-    level: at which errors are clustered. reason: why there is no number, "" where there is one."""
+    """One estimate and what is said of it. used: (m,) who is compared. unseen: how many outcomes were not seen.
+    reason: why there is no number, "" where there is one. before, after: further labels on either side of the mass."""
 
+    value: float
+    parts: Influence
     used: np.ndarray
     population: str
     unseen: int
-    level: str
     reason: str
+    before: Mapping[str, object]
+    after: Mapping[str, object]
 
-    def labels(self, design: AmongPeople, study: Study, people: People, **more: object) -> pd.DataFrame:
-        """One row: what was compared, for whom, and what is missing; `more` stands before the mass."""
-        outcome = study.outcome(design.outcome)
-        period, event = when(study, people)
+    def estimate(self, design: AmongPeople, study: Study, people: People, level: str | None) -> Estimate:
+        """The Estimate, with arms counted at a level: what was compared, for whom, and what is missing."""
+        outcome, (period, event) = study.outcome(design.outcome), when(study, people)
         target = people.target(design.estimand)
         total, kept = int(target.sum()), int((self.used & target).sum())
-        return pd.DataFrame([{
+        labels = pd.DataFrame([{
             "component": people.component, "outcome": outcome.column, "period": period, "event_time": event,
             "estimand": design.estimand, "population": self.population, "outcome_unit": outcome.unit,
-            "others": design.others, "inference_level": said_level(self.level),
+            "others": design.others,
+            # a level as people read it, without the mark that keeps matchings apart
+            "inference_level": re.sub(r"(matched set) of .+? [0-9a-f]{8}", r"\1", self.parts.level),
             "units_exposed": int((self.used & people.exposed).sum()),
             "units_comparison": int((self.used & ~people.exposed).sum()),
             "units_left_out": total - kept, "units_not_seen": self.unseen,
             "share_left_out": (total - kept) / total if total else 0.0,
-            **more, "mass": float(kept), "reason": self.reason,
+            **self.before, "mass": float(kept), "reason": self.reason, **self.after,
         }])  # fmt: skip
+        sides = arms(self.used, people, study, level)
+        return Estimate(np.array([self.value]), np.array([float(kept)]), labels, self.parts, None, sides)

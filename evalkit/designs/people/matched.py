@@ -6,6 +6,7 @@ import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 
@@ -13,19 +14,18 @@ from evalkit.designs.people.distances import DISTANCES, LINE
 from evalkit.designs.people.effect import (
     Asked,
     Fit,
-    PeopleLeftOut,
-    SetsLeftOut,
     fit_matched,
     observed,
     regression_rows,
     set_differences,
     value_of,
     why_not,
+    without_people,
+    without_sets,
 )
 from evalkit.designs.people.estimating import (
     NOTHING_ELSE,
     AmongPeople,
-    Levels,
     Row,
     arms,
     as_tuples,
@@ -37,10 +37,10 @@ from evalkit.designs.people.estimating import (
     nested,
     steady,
     study_levels,
-    whole_number,
     wrong_choices,
+    wrong_numbers,
 )
-from evalkit.designs.people.matching import Matching, Ties, tied_people
+from evalkit.designs.people.matching import Matching, Ties
 from evalkit.designs.people.methods import ABADIE_IMBENS, HC1, METHODS, OPTIONS, ORDERS, Method, Reused, method_of
 from evalkit.designs.protocol import Traits
 from evalkit.errors import EvalkitWarning, OptionError, Problem, raise_problems
@@ -51,8 +51,8 @@ from evalkit.study import Study
 FEW_PEOPLE = 300
 """Most people in classes whom refits leave out one by one: where an arm is small, intervals come from those."""
 MANY_CLASSES = 20
-"""Fewest coarsened classes (as many as count, `effective_classes`) by which standard errors are clustered: with fewer
-they would be too small."""
+"""Fewest coarsened classes by which standard errors are clustered: with fewer they would be too small. Counted as
+classes of equal size that carry as much: one that holds most people leaves few others."""
 EACH = 3
 """Fewest matched people of an arm for each covariate, for `adjust="auto"` to adjust."""
 FAR = 0.5
@@ -123,7 +123,22 @@ class MatchedComparison(AmongPeople):
 
     def __post_init__(self) -> None:
         as_tuples(self, ("exact", "covariates", "distance_on"), ("exact", "distance_on"))
-        raise_problems([*_problems(self), *_clashes(self)], OptionError)
+        choices = {
+            "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
+            "adjust": (None, "auto", "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
+            "ties": ("all", "first"), "std_error": ("auto", "set", ABADIE_IMBENS, HC1),
+        }  # fmt: skip
+        problems = [*wrong_choices(self, choices), *wrong_numbers(self, {"ratio": 1, "subclasses": 1, "neighbours": 0})]
+        widths = list(self.caliper.values()) if isinstance(self.caliper, Mapping) else [self.caliper]
+        if any(w is not None and not (is_number(w) and 0 < w < np.inf) for w in widths):
+            problems.append(Problem(f"caliper={self.caliper!r}", next="Give a number of standard deviations above 0."))
+        if self.distance_on == ():
+            advice = "Name covariates, or leave it out for all of them."
+            problems.append(Problem("distance_on=() names nothing", next=advice))
+        lists = self.cutpoints.values() if isinstance(self.cutpoints, Mapping) else ()
+        if any(np.ndim(c) != 1 or not all(map(is_number, c)) for c in lists):
+            problems.append(Problem(f"cutpoints={self.cutpoints!r}", next="Give a list of numbers for each covariate."))
+        raise_problems([*problems, *_clashes(self)], OptionError)
         unused = OPTIONS - self.how.used()
         ignored = [f.name for f in fields(self) if f.name in unused and getattr(self, f.name) != f.default]
         if ignored:
@@ -145,7 +160,7 @@ class MatchedComparison(AmongPeople):
         """Who would be compared with whom. Reads no outcome."""
         people = self.people(study, component)
         made = self.how.match(people, self.how.space(people))
-        return replace(made, _tie_range=_TieRange(self, study, made))
+        return replace(made, _tie_range=partial(_tie_range, self, study, made))
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
@@ -153,11 +168,10 @@ class MatchedComparison(AmongPeople):
 
     def estimate(self, study: Study, component: str, matching: Matching) -> Estimate:
         """The effect on people matched before, by `match` of this design."""
-        whole, people = replace(matching, _tie_range=None), matching.people
+        whole, people, level = replace(matching, _tie_range=None), matching.people, cluster_level(study, component)
         y = self.read(study, people)
         seen = observed(whole, y)
         asked = self._asked(study, component, seen)
-        level = cluster_level(study, component)
         est = self._assemble(study, (whole, seen), y, asked, level)
         est = replace(est, labels=est.labels.assign(doubt=self._doubt(est, seen, y, asked)))
         if level is None and asked.errors == HC1 and int(seen.used.sum()) <= FEW_PEOPLE:
@@ -165,7 +179,8 @@ class MatchedComparison(AmongPeople):
             est = replace(est, arms=arms(seen.used, people, study, level))
         if level is None or np.isnan(est.value[0]):
             return est
-        return cluster_refits(PeopleLeftOut(seen, y, asked), est, study, people, level, not self.how.by_class)
+        again = partial(without_people, seen, y, asked)
+        return cluster_refits(again, est, study, people, level, not self.how.by_class)
 
     def differences(self, study: Study, matching: Matching) -> np.ndarray:
         """(sets,) mean of the exposed less mean of the comparison people, set by set: what `hidden_bias` asks for."""
@@ -186,14 +201,15 @@ class MatchedComparison(AmongPeople):
             value, steadied = steady(fit.value, fit.parts, y[seen.used])
             parts = _parts(seen, replace(fit, parts=steadied), study, level, asked.errors == "set")
             if level is None and asked.errors == "set" and not seen.replace:
-                replicate = SetsLeftOut(seen, y, asked)
+                replicate = partial(without_sets, seen, y, asked)
+        on_score = seen.space is not None and seen.space.named in LINE
+        near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
+        linear = ", or the outcome is linear in the covariates" if asked.adjust else ""
+        before = {"largest_distance": seen.largest_distance, "share_outside": seen.outside}
+        after = {"adjust": asked.adjust or "none", "right_if": near + linear if people.x.shape[1] else NOTHING_ELSE}
         unseen = int((whole.used & ~seen.used).sum())
-        labels = Row(seen.used, seen.question, unseen, parts.level, reason).labels(
-            self, study, people, largest_distance=seen.largest_distance, share_outside=seen.outside
-        )
-        labels = labels.assign(adjust=asked.adjust or "none", right_if=_right_if(seen, asked.adjust))
-        mass = labels["mass"].to_numpy(dtype=float)
-        return Estimate(np.array([value]), mass, labels, parts, None, arms(seen.used, people, study, level), replicate)
+        row = Row(value, parts, seen.used, seen.question, unseen, reason, before, after)
+        return replace(row.estimate(self, study, people, level), replicate=replicate)
 
     def _asked(self, study: Study, component: str, matching: Matching) -> Asked:
         level, how = cluster_level(study, component), self.how
@@ -203,7 +219,10 @@ class MatchedComparison(AmongPeople):
                 f"adjust='bias' has standard errors of people one by one, and here they stand and fall with their "
                 f"{level}. Use adjust='reg' or 'auto'."
             )
-        many = effective_classes(matching) >= MANY_CLASSES if how.by_class else True
+        many = True
+        if how.by_class:
+            size = np.bincount(matching.sets[matching.used], weights=matching.weight[matching.used])
+            many = bool(size.sum() > 0 and size.sum() ** 2 / (size**2).sum() >= MANY_CLASSES)
         if errors == "auto" and matching.replace and adjust != "reg" and level is None:
             errors = ABADIE_IMBENS
         elif errors == "auto":  # the classes of "cem" are matched sets where they are many, those of others are large
@@ -239,46 +258,24 @@ class MatchedComparison(AmongPeople):
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _TieRange:
+def _tie_range(design: MatchedComparison, study: Study, made: Matching, draws: int, seed: int) -> Ties:
     """The estimate of a design on people matched again in random orders."""
-
-    design: MatchedComparison
-    study: Study
-    made: Matching
-
-    def __call__(self, draws: int, seed: int) -> Ties:
-        design, made, people, space = self.design, self.made, self.made.people, self.made.space
-        y = design.read(self.study, people)
-        seen = observed(made, y)
-        asked = design._asked(self.study, people.component, seen)
-        value = value_of(seen, y, asked)
-        if design.how.by_class:
-            return Ties(0, value, value, value, 0)
-        how, rng, found = design.how.untied(), np.random.default_rng(seed), [value]
-        for _ in range(draws):
-            order = rng.permutation(len(people))
-            mixed = how.match(people.take(order), None if space is None else space.take(order))
-            found.append(value_of(observed(mixed, y[order]), y[order], asked))
-        known = np.array(found)[np.isfinite(found)]
-        low, high = (float(known.min()), float(known.max())) if len(known) else (float("nan"), float("nan"))
-        return Ties(tied_people(made), value, low, high, draws)
-
-
-def effective_classes(matching: Matching) -> float:
-    """How many classes of equal size carry as much as these: one that holds most people leaves few others."""
-    used = matching.used
-    size = np.bincount(matching.sets[used], weights=matching.weight[used])
-    return float(size.sum() ** 2 / (size**2).sum()) if size.sum() > 0 else 0.0
-
-
-def _right_if(matching: Matching, adjust: str | None) -> str:
-    """What must hold for the answer to be right, beyond everything that matters being on record."""
-    if not matching.people.x.shape[1]:
-        return NOTHING_ELSE
-    on_score = matching.space is not None and matching.space.named in LINE
-    near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
-    return near if adjust is None else f"{near}, or the outcome is linear in the covariates"
+    people, space, how = made.people, made.space, design.how
+    y = design.read(study, people)
+    seen = observed(made, y)
+    asked = design._asked(study, people.component, seen)
+    value = value_of(seen, y, asked)
+    if how.by_class:
+        return Ties(0, value, value, value, 0)
+    how = replace(how, ties="first") if isinstance(how, Reused) else how
+    rng, found = np.random.default_rng(seed), [value]
+    for _ in range(draws):
+        order = rng.permutation(len(people))
+        mixed = how.match(people.take(order), None if space is None else space.take(order))
+        found.append(value_of(observed(mixed, y[order]), y[order], asked))
+    known = np.array(found)[np.isfinite(found)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (float("nan"), float("nan"))
+    return Ties(made.tied, value, low, high, draws)
 
 
 def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set: bool) -> Influence:
@@ -286,49 +283,20 @@ def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set
     if not fit.columns:
         return by_person(study, people, fit.parts, level)
     who, _, sets = regression_rows(matching)
-    levels: Levels = study_levels(study, people.rows[who])
-    by: tuple[str, ...] = ()
+    ids, levels, by = people.ids[who], study_levels(study, people.rows[who]), []
     if by_set:
         found, codes = np.unique(sets, return_inverse=True)
-        name = _set_level(people.component, people.ids[who], codes)
-        levels = {**levels, name: (codes, found)}
-        by = (name,)
+        # Each matching has its own name for its sets, so that two can be stacked.
+        mark = zlib.crc32(codes.astype(np.int64).tobytes() + "".join(map(str, ids[:1000])).encode())
+        by.append(f"matched set of {people.component} {mark:08x}")
+        levels[by[0]] = codes, found
     if matching.replace:
-        names, codes = np.unique(people.ids[who], return_inverse=True)
-        levels = {**levels, "person": (codes, names)}
-        by = (*by, "person")
+        by.append("person")
+        names, codes = np.unique(ids, return_inverse=True)
+        levels["person"] = codes, names
     if level is not None:
-        by = (*[b for b in by if not nested(levels[b][0], levels[level][0])], level)
-    return clustered(people.ids[who], fit.parts, fit.columns, levels, by)
-
-
-def _set_level(component: str, ids: np.ndarray, codes: np.ndarray) -> str:
-    """Name of the level of matched sets. Each matching has its own, so that two can be stacked."""
-    mark = zlib.crc32(codes.astype(np.int64).tobytes() + "".join(map(str, ids[:1000])).encode())
-    return f"matched set of {component} {mark:08x}"
-
-
-def _problems(d: MatchedComparison) -> list[Problem]:
-    choices = {
-        "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
-        "adjust": (None, "auto", "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
-        "ties": ("all", "first"), "std_error": ("auto", "set", ABADIE_IMBENS, HC1),
-    }  # fmt: skip
-    out = wrong_choices(d, choices)
-    for name in ("ratio", "subclasses"):
-        if not whole_number(getattr(d, name), 1):
-            out.append(Problem(f"{name}={getattr(d, name)!r}", next="Give a whole number, 1 or more."))
-    if not whole_number(d.neighbours, 0):
-        out.append(Problem(f"neighbours={d.neighbours!r}", next="Give a whole number, 0 or more."))
-    widths = list(d.caliper.values()) if isinstance(d.caliper, Mapping) else [d.caliper]
-    if any(w is not None and not (is_number(w) and 0 < w < np.inf) for w in widths):
-        out.append(Problem(f"caliper={d.caliper!r}", next="Give a number of standard deviations above 0."))
-    if d.distance_on == ():
-        out.append(Problem("distance_on=() names nothing", next="Name covariates, or leave it out for all of them."))
-    lists = d.cutpoints.values() if isinstance(d.cutpoints, Mapping) else ()
-    if any(np.ndim(c) != 1 or not all(map(is_number, c)) for c in lists):
-        out.append(Problem(f"cutpoints={d.cutpoints!r}", next="Give a list of numbers for each covariate."))
-    return out
+        by = [*(b for b in by if not nested(levels[b][0], levels[level][0])), level]
+    return clustered(ids, fit.parts, fit.columns, levels, by)
 
 
 def _clashes(d: MatchedComparison) -> list[Problem]:

@@ -9,11 +9,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.people.balance import balance_table, by_id, dropped_table, sample_table, speaks_for
 from evalkit.designs.people.distances import Space
 from evalkit.designs.people.nearest import Links
-from evalkit.designs.people.people import People
+from evalkit.designs.people.people import People, balance_table, dropped_table, sample_table, speaks_for
 from evalkit.errors import OptionError
+
+_PAIR = ["set", "exposed", "comparison", "distance", "weight"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,6 @@ class Ties:
         )
 
 
-def tied_people(matching: Matching) -> int:
-    """Matched people who share point (or covariates), stratum and arm with somebody."""
-    people, space = matching.people, matching.space
-    key = np.column_stack([people.x if space is None else space.points, people.strata, people.exposed])
-    _, code, count = np.unique(key, axis=0, return_inverse=True, return_counts=True)
-    return int((matching.used & (count[code.ravel()] > 1)).sum())
-
-
 @dataclass(frozen=True, eq=False)
 class Matching:
     """People matched with people.
@@ -54,7 +47,8 @@ class Matching:
     partners are used again. links: one for each direction (two for an ATE with replacement), none
     where sets are classes. notes: what a reader should know.
 
-    `.weights`, `.pairs`, `.balance()`, `.sample`, `.dropped`, `.question`, `.largest_distance`, `.ties()`.
+    `.weights`, `.pairs`, `.balance()`, `.sample`, `.dropped`, `.question`, `.largest_distance`, `.overlap()`,
+    `.ties()`.
     """
 
     people: People
@@ -76,6 +70,11 @@ class Matching:
         return set_weights(self.sets, self.people, self.estimand)
 
     @property
+    def score(self) -> np.ndarray | None:
+        """(m,) propensity score, None where none was fitted."""
+        return None if self.space is None or self.space.score is None else self.space.score.value
+
+    @property
     def used(self) -> np.ndarray:
         """(m,) who is matched."""
         return self.weight > 0
@@ -83,7 +82,7 @@ class Matching:
     @property
     def weights(self) -> pd.Series:
         """Weight of each person, by id."""
-        return by_id(self.people, self.weight)
+        return pd.Series(self.weight, index=pd.Index(self.people.ids, name="id"), name="weight")
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
@@ -91,15 +90,12 @@ class Matching:
         ids, exposed = self.people.ids, self.people.exposed
         parts = []
         for links in self.links:
-            swap = not exposed[links.focal[0]] if len(links) else False
+            swap = len(links) and not exposed[links.focal[0]]
             a, b = (links.partner, links.focal) if swap else (links.focal, links.partner)
-            share = 1.0 / np.bincount(links.focal, minlength=1)[links.focal] if len(links) else np.array([])
-            number = self.sets[links.focal] if not self.replace else links.focal
-            parts.append(pd.DataFrame({"set": number, "exposed": ids[a], "comparison": ids[b],
-                                       "distance": links.distance, "weight": share}))  # fmt: skip
-        if not parts:
-            return pd.DataFrame(columns=["set", "exposed", "comparison", "distance", "weight"])
-        return pd.concat(parts, ignore_index=True)
+            share = 1.0 / np.bincount(links.focal, minlength=1)[links.focal]
+            number = links.focal if self.replace else self.sets[links.focal]
+            parts.append(pd.DataFrame(dict(zip(_PAIR, (number, ids[a], ids[b], links.distance, share), strict=True))))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_PAIR)
 
     @property
     def largest_distance(self) -> float:
@@ -109,11 +105,10 @@ class Matching:
 
     def balance(self) -> pd.DataFrame:
         """Standardised mean differences, variance ratios and KS distances, before and after."""
-        p = self.people
-        x, names = p.x, p.names
-        if self.space is not None and self.space.score is not None:
-            x, names = np.column_stack([self.space.score.value, x]), ("propensity score", *names)
-        return balance_table(p, x, names, self.weight, self.estimand)
+        x, names = self.people.x, self.people.names
+        if self.score is not None:
+            x, names = np.column_stack([self.score, x]), ("propensity score", *names)
+        return balance_table(self.people, x, names, self.weight, self.estimand)
 
     @property
     def sample(self) -> pd.DataFrame:
@@ -135,6 +130,14 @@ class Matching:
         return self.people.target(self.estimand)
 
     @property
+    def tied(self) -> int:
+        """How many of the matched share point (or covariates), stratum and arm with somebody."""
+        people, points = self.people, self.people.x if self.space is None else self.space.points
+        key = np.column_stack([points, people.strata, people.exposed])
+        _, code, count = np.unique(key, axis=0, return_inverse=True, return_counts=True)
+        return int((self.used & (count[code.ravel()] > 1)).sum())
+
+    @property
     def lost(self) -> int:
         """How many people the question was about and who have no partner."""
         return int((self.target & ~self.used).sum())
@@ -143,8 +146,7 @@ class Matching:
     def outside(self) -> float:
         """Share of those matched who lie outside the range of the other arm, in their score (without one, in the
         covariate where most do): there the comparison extrapolates. NaN where nobody is matched."""
-        scored = self.space is not None and self.space.score is not None
-        value = self.space.score.value[:, None] if scored else self.people.x  # type: ignore[union-attr]
+        value = self.people.x if self.score is None else self.score[:, None]
         exposed = self.people.exposed
         out, total = np.zeros(value.shape[1]), 0
         for side in {"ATT": [exposed], "ATC": [~exposed]}.get(self.estimand, [exposed, ~exposed]):
@@ -162,14 +164,13 @@ class Matching:
 
     def overlap(self, bins: int = 20) -> pd.DataFrame:
         """People of each arm in bands of the propensity score: low, high, exposed, comparison."""
-        if self.space is None or self.space.score is None:
+        if self.score is None:
             raise OptionError(
                 f"method={self.method!r} on this distance fits no propensity score, so it has no overlap."
             )
-        edges = np.linspace(0, 1, bins + 1)
-        value, e = self.space.score.value, self.people.exposed
-        return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "exposed": np.histogram(value[e], edges)[0],
-                             "comparison": np.histogram(value[~e], edges)[0]})  # fmt: skip
+        edges, e = np.linspace(0, 1, bins + 1), self.people.exposed
+        with_it, without = (np.histogram(self.score[arm], edges)[0] for arm in (e, ~e))
+        return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "exposed": with_it, "comparison": without})
 
     def ties(self, draws: int = 100, seed: int = 0) -> Ties:
         """How far the estimate hangs on ties: its range over random orders of the people.
@@ -211,10 +212,8 @@ def both_arms(sets: np.ndarray, exposed: np.ndarray) -> np.ndarray:
 
 
 def set_weights(sets: np.ndarray, people: People, estimand: str) -> np.ndarray:
-    """(m,) weights that make each arm look like the exposed (ATT), the comparison (ATC) or both (ATE), set by set.
-
-    The study's weights count within a set, and say how much a set counts.
-    """
+    """(m,) weights that make each arm look like the exposed (ATT), the comparison (ATC) or both (ATE), set by set. The
+    study's weights count within a set, and say how much a set counts."""
     used = sets >= 0
     w = np.zeros(len(sets))
     if not used.any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -49,10 +49,6 @@ class Method(ABC):
     def used(self) -> set[str]:
         """Options that it looks at, given the others."""
         return {f.name for f in fields(self)}
-
-    def untied(self) -> Method:
-        """The same, with ties broken by the order of the data."""
-        return self
 
 
 class ByClass(Method):
@@ -107,21 +103,15 @@ class CoarsenedExact(ByClass):
 
 
 def _equal_bins(x: np.ndarray, rule: str) -> np.ndarray:
-    """Bins of one width between the extremes."""
-    count = _bin_count(x, rule)
-    edges = np.linspace(x.min(), x.max(), count + 1)
-    return np.searchsorted(edges, x, side="right").clip(1, count)
-
-
-def _bin_count(x: np.ndarray, rule: str) -> int:
-    n, span = len(x), float(np.ptp(x))
-    if rule == "sturges":
-        return int(np.ceil(np.log2(n) + 1))
+    """Bins of one width between the extremes; Sturges's where the rule of another finds no spread."""
+    n, width = len(x), 0.0
     if rule == "scott":
         width = 3.5 * x.std(ddof=1) * n ** (-1 / 3)
-    else:
+    elif rule == "fd":
         width = 2 * float(np.subtract(*np.percentile(x, [75, 25]))) * n ** (-1 / 3)
-    return max(int(np.ceil(span / width)), 1) if width > 0 else int(np.ceil(np.log2(n) + 1))
+    count = max(int(np.ceil(np.ptp(x) / width)), 1) if width > 0 else int(np.ceil(np.log2(n) + 1))
+    edges = np.linspace(x.min(), x.max(), count + 1)
+    return np.searchsorted(edges, x, side="right").clip(1, count)
 
 
 @dataclass(frozen=True)
@@ -155,23 +145,10 @@ class ByDistance(Method):
     distance_on: tuple[str, ...] | None = None
 
     def space(self, people: People) -> Space:
-        return make_space(people, self.distance, self.caliper, self.distance_on, self.by_score)
-
-    @property
-    def by_score(self) -> bool:
-        """Whether the propensity score is needed whatever the distance."""
-        return False
+        return make_space(people, self.distance, self.caliper, self.distance_on, False)
 
     def used(self) -> set[str]:
         return super().used() - ({"distance_on"} if self.distance in LINE else set())
-
-    def match(self, people: People, space: Space | None) -> Matching:
-        assert space is not None
-        return self.partners(people, space)
-
-    @abstractmethod
-    def partners(self, people: People, space: Space) -> Matching:
-        """Match them by distance."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +157,8 @@ class Full(ByDistance):
 
     name = "full"
 
-    def partners(self, people: People, space: Space) -> Matching:
+    def match(self, people: People, space: Space | None) -> Matching:
+        assert space is not None
         links = Links.join([full_edges(space, i, j) for i, j in _arms(people, people.exposed)])
         sets = both_arms(sets_of(links, len(people)), people.exposed)
         return Matching(people, self.name, self.estimand, sets, (links,), space=space)
@@ -197,7 +175,8 @@ class Pairs(ByDistance):
     def links(self, space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[Links, bool]:
         """Partners of some people among others, and whether the search was whole."""
 
-    def partners(self, people: People, space: Space) -> Matching:
+    def match(self, people: People, space: Space | None) -> Matching:
+        assert space is not None
         found = [self.links(space, i, j) for i, j in _arms(people, people.target(self.estimand))]
         links = Links.join([f for f, _ in found])
         sets = np.full(len(people), -1)
@@ -228,21 +207,16 @@ class Nearest(Pairs):
     replace: bool = False
     order: str = "largest"
 
-    @property
-    def by_score(self) -> bool:
-        return self.order in ("largest", "smallest")
+    def space(self, people: People) -> Space:
+        scored = self.order in ("largest", "smallest")
+        return make_space(people, self.distance, self.caliper, self.distance_on, scored)
 
     def links(self, space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[Links, bool]:
-        return greedy(space, focal, pool, self._turn(space, focal), self.ratio), True
-
-    def _turn(self, space: Space, focal: np.ndarray) -> np.ndarray | None:
-        """Who chooses first; None for the closest two of all."""
-        if self.order == "closest":
-            return None
-        if self.order == "data":
-            return np.arange(len(focal))
-        value = on_line(space.score, self.distance)[focal]
-        return np.argsort(-value if self.order == "largest" else value, kind="stable")
+        turn = None if self.order == "closest" else np.arange(len(focal))
+        if self.order in ("largest", "smallest"):
+            value = on_line(space.score, self.distance)[focal]
+            turn = np.argsort(-value if self.order == "largest" else value, kind="stable")
+        return greedy(space, focal, pool, turn, self.ratio), True
 
 
 @dataclass(frozen=True)
@@ -263,10 +237,8 @@ class Reused(ByDistance):
         """Up to where partners tie; None where the first in the data is taken."""
         return self.tie_tolerance if self.ties == "all" else None
 
-    def untied(self) -> Reused:
-        return replace(self, ties="first")
-
-    def partners(self, people: People, space: Space) -> Matching:
+    def match(self, people: People, space: Space | None) -> Matching:
+        assert space is not None
         t = people.exposed
         sides = [t, ~t] if self.estimand == "ATE" else [people.target(self.estimand)]
         links = tuple(

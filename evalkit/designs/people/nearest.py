@@ -1,8 +1,6 @@
 """Nearest partners: greedy in a stated order with nobody used twice, or with replacement.
 
-On a line the search is two lookups in sorted slots with union-find pointers to the nearest free
-one (Tarjan 1975), so memory and time grow with n log n; with several covariates a k-d tree is asked for
-more neighbours only when all those known are taken.
+On a line sorted slots point to the nearest free one (union-find, Tarjan 1975), in time and memory of order n log n.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -54,15 +51,6 @@ ROUND_SQUARE = 1e-14
 MOST_PAIRS = 50_000_000
 
 
-def sorted_stably(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Stable sorting order and the sorted values; the quick unstable sort will do where nothing ties."""
-    order = np.argsort(values)
-    ordered = values[order]
-    if (ordered[1:] == ordered[:-1]).any():
-        order = np.argsort(values, kind="stable")
-    return order, ordered
-
-
 def _first(who: np.ndarray, gap: np.ndarray, limit: float) -> tuple[int, float]:
     """The first in the data of the nearest of some people, -1 when all are too far, and the distance."""
     tied = np.flatnonzero(gap <= as_near(gap.min()))
@@ -70,14 +58,11 @@ def _first(who: np.ndarray, gap: np.ndarray, limit: float) -> tuple[int, float]:
     return (int(who[at]) if gap[at] <= limit else -1), float(gap[at])
 
 
-class Seeker(Protocol):
-    """Finds the nearest free partner of focal person i, and marks partners as taken."""
-
-    def nearest(self, i: int) -> tuple[int, float]:
-        """Partner (-1 when nobody is near enough) and distance."""
-
-    def take(self, i: int, j: int) -> None:
-        """Partner j is no longer free."""
+def _free(parent: list[int], slot: int) -> int:
+    """The nearest free slot from this one on; the way to it is halved for next time."""
+    while parent[slot] != slot:
+        parent[slot] = slot = parent[parent[slot]]
+    return slot
 
 
 class LineSeeker:
@@ -85,7 +70,8 @@ class LineSeeker:
 
     def __init__(self, focal: np.ndarray, pool: np.ndarray, limit: float) -> None:
         focal, pool = np.round(focal, DIGITS), np.round(pool, DIGITS)
-        order, ordered = sorted_stably(pool)
+        order = np.argsort(pool, kind="stable")
+        ordered = pool[order]
         first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
         self.slots = ordered[first].tolist()
         self.member = order.tolist()
@@ -99,26 +85,15 @@ class LineSeeker:
         self.limit = limit
         self.found = 0
 
-    def _up(self, s: int) -> int:
-        """Nearest free slot at or above s; `size` when there is none."""
-        parent = self.right
-        while parent[s] != s:
-            parent[s] = s = parent[parent[s]]
-        return s
-
-    def _down(self, s: int) -> int:
-        """Nearest free slot below s, counted from one; 0 when there is none."""
-        parent = self.left
-        while parent[s] != s:
-            parent[s] = s = parent[parent[s]]
-        return s
-
     def nearest(self, i: int) -> tuple[int, float]:
+        """Partner of focal person i (-1 when nobody is near enough) and distance."""
         at, here = self.place[i], self.focal[i]
-        up, down = self._up(at), self._down(at) - 1
+        up, down = _free(self.right, at), _free(self.left, at) - 1
         above = self.slots[up] - here if up < self.size else np.inf
         below = here - self.slots[down] if down >= 0 else np.inf
-        if above < below - ROUNDING or (above <= below + ROUNDING and self._earlier(up, down)):
+        if above < below - ROUNDING or (
+            above <= below + ROUNDING and up < self.size and (down < 0 or self._first(up) < self._first(down))
+        ):  # of two equally near, whoever comes first in the data
             slot, gap = up, above
         else:
             slot, gap = down, below
@@ -130,11 +105,8 @@ class LineSeeker:
     def _first(self, slot: int) -> int:
         return self.member[self.next[slot]]
 
-    def _earlier(self, up: int, down: int) -> bool:
-        """Whether the data have somebody of the slot above before all of the slot below."""
-        return up < self.size and (down < 0 or self._first(up) < self._first(down))
-
     def take(self, i: int, j: int) -> None:
+        """Partner j, found last for i, is no longer free."""
         slot = self.found
         self.next[slot] += 1
         if self.next[slot] == self.stop[slot]:
@@ -147,7 +119,12 @@ class TreeSeeker:
     used up in the order of the data."""
 
     def __init__(self, focal: np.ndarray, pool: np.ndarray, limit: float, first: int = 8) -> None:
-        points, self.slot = slots_of(pool)
+        first_column = np.sort(pool[:, 0])
+        if (first_column[1:] > first_column[:-1]).all():
+            points, self.slot = pool, np.arange(len(pool))
+        else:
+            points, which = np.unique(pool, axis=0, return_inverse=True)
+            self.slot = which.ravel()
         self.member = np.argsort(self.slot, kind="stable")
         stops = np.cumsum(np.bincount(self.slot, minlength=len(points)))
         self.next, self.stop = np.concatenate([[0], stops[:-1]]), stops
@@ -172,15 +149,6 @@ class TreeSeeker:
         slot = self.slot[j]
         self.next[slot] += 1
         self.free[slot] = self.next[slot] < self.stop[slot]
-
-
-def slots_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Different points among (n, d), and (n,) which of them each is."""
-    first = np.sort(points[:, 0])
-    if (first[1:] > first[:-1]).all():
-        return points, np.arange(len(points))
-    different, which = np.unique(points, axis=0, return_inverse=True)
-    return different, which.ravel()
 
 
 class FencedSeeker:
@@ -213,14 +181,7 @@ class FencedSeeker:
         self.free[j] = False
 
 
-def seeker(space: Space, focal: np.ndarray, pool: np.ndarray) -> Seeker:
-    """The way of searching that suits the space; focal and pool are positions."""
-    if space.line:
-        points = space.points[:, 0]
-        return LineSeeker(points[focal], points[pool], space.limit)
-    if space.fences:
-        return FencedSeeker(space, focal, pool)
-    return TreeSeeker(space.points[focal], space.points[pool], space.limit)
+Seeker = LineSeeker | TreeSeeker | FencedSeeker
 
 
 def greedy(space: Space, focal: np.ndarray, pool: np.ndarray, order: np.ndarray | None, ratio: int) -> Links:
@@ -228,12 +189,17 @@ def greedy(space: Space, focal: np.ndarray, pool: np.ndarray, order: np.ndarray 
     closest two people of all are matched first. Ties go to the first in the data."""
     if not len(focal) or not len(pool):
         return Links.of([])
-    find = seeker(space, focal, pool)
+    points = space.points
+    if space.line:
+        find: Seeker = LineSeeker(points[focal, 0], points[pool, 0], space.limit)
+    elif space.fences:
+        find = FencedSeeker(space, focal, pool)
+    else:
+        find = TreeSeeker(points[focal], points[pool], space.limit)
     rows: list[tuple[int, int, float]] = []
     turn = np.arange(len(focal)) if order is None else order
     for _ in range(ratio):
-        walk = _closest(find, turn) if order is None else _in_order(find, turn)
-        found = list(walk)
+        found = list(_closest(find, turn) if order is None else _in_order(find, turn))
         rows += found
         turn = np.array([i for i, _, _ in found], dtype=np.intp)
         if order is None:
@@ -265,55 +231,34 @@ def _closest(find: Seeker, turn: np.ndarray) -> Iterator[tuple[int, int, float]]
 
 
 def with_replacement(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int, tolerance: float | None) -> Links:
-    """The `ratio` nearest partners of each focal person within the caliper.
-
-    tolerance: None breaks ties by the order of the data; a number keeps everybody whose squared
-    distance (in standard deviations) is at most the k-th's plus it, as Abadie and Imbens (2006) and R's
-    Matching do.
-    """
+    """The `ratio` nearest partners of each focal person within the caliper. tolerance: None breaks ties by the order of
+    the data; a number keeps everybody whose squared distance (in standard deviations) is at most the k-th's plus it, as
+    Abadie and Imbens (2006) and R's Matching do."""
     if not len(focal) or not len(pool):
         return Links.of([])
     k = min(ratio, len(pool))
     slack = ROUND_SQUARE if tolerance is None else tolerance
-    if space.fences:
-        links = _fenced(space, focal, pool, k, slack)
-    elif space.line:
-        links = _on_line(space, focal, pool, k, slack)
-    else:
-        links = _in_tree(space, focal, pool, k, slack)
+    search = _fenced if space.fences else _on_line if space.line else _in_tree
+    links = search(space, focal, pool, k, slack)
     links = links.keep(links.distance <= space.limit)
-    if tolerance is None:
-        links = _at_most(links, k)
+    if tolerance is None and len(links):  # at most k each: nearest first, then the order of the data
+        links = links.keep(np.lexsort((links.partner, np.round(links.distance, DIGITS), links.focal)))
+        start = np.flatnonzero(np.concatenate([[True], links.focal[1:] != links.focal[:-1]]))
+        rank = np.arange(len(links)) - np.repeat(start, np.diff(np.append(start, len(links))))
+        links = links.keep(rank < k)
     return links.people(focal, pool)
-
-
-def _at_most(links: Links, k: int) -> Links:
-    """At most k each: nearest first, then the order of the data. Distances equal up to rounding tie."""
-    order = np.lexsort((links.partner, np.round(links.distance, DIGITS), links.focal))
-    links = links.keep(order)
-    if not len(links):
-        return links
-    start = np.flatnonzero(np.concatenate([[True], links.focal[1:] != links.focal[:-1]]))
-    size = np.diff(np.append(start, len(links)))
-    rank = np.arange(len(links)) - np.repeat(start, size)
-    return links.keep(rank < k)
-
-
-def _reach(kth: np.ndarray, unit: float, slack: float) -> np.ndarray:
-    """Distance up to which partners tie with the k-th."""
-    return np.sqrt(kth**2 + slack * unit**2)
 
 
 def _on_line(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: float) -> Links:
     points = space.points[:, 0]
     mine, theirs = points[focal], points[pool]
-    order, ordered = sorted_stably(theirs)
-    at = np.searchsorted(ordered, mine)
-    near = at[:, None] + np.arange(-k, k)
+    order = np.argsort(theirs, kind="stable")
+    ordered = theirs[order]
+    near = np.searchsorted(ordered, mine)[:, None] + np.arange(-k, k)
     gaps = np.abs(ordered[near.clip(0, len(pool) - 1)] - mine[:, None])
     gaps[(near < 0) | (near >= len(pool))] = np.inf
     kth = np.partition(gaps, k - 1, axis=1)[:, k - 1]
-    reach = np.minimum(_reach(kth, space.unit, slack), space.limit)
+    reach = np.minimum(np.sqrt(kth**2 + slack * space.unit**2), space.limit)
     wide = reach * (1 + 1e-12) + 1e-15
     low, high = np.searchsorted(ordered, mine - wide), np.searchsorted(ordered, mine + wide, side="right")
     size = np.maximum(high - low, 0)
@@ -329,7 +274,7 @@ def _in_tree(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: f
     mine = space.points[focal]
     ask = min(k + 1, len(pool))
     gap, who = tree.query(mine, k=np.arange(1, ask + 1), workers=-1)
-    reach = _reach(gap[:, k - 1], 1.0, slack) * (1 + 1e-12)
+    reach = np.sqrt(gap[:, k - 1] ** 2 + slack) * (1 + 1e-12)
     tied = np.flatnonzero(gap[:, -1] <= reach) if ask > k else np.array([], dtype=np.intp)
     clear = np.setdiff1d(np.arange(len(focal)), tied, assume_unique=True)
     parts = [Links(np.repeat(clear, k), who[clear, :k].ravel(), gap[clear, :k].ravel())]
@@ -350,8 +295,9 @@ def _fenced(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: fl
         who, gap = find.inside(i)
         if not len(who):
             continue
-        kth = np.partition(gap, min(k, len(gap)) - 1)[min(k, len(gap)) - 1]
-        near = gap <= _reach(kth, 1.0, slack) * (1 + 1e-12)
+        last = min(k, len(gap)) - 1
+        kth = np.partition(gap, last)[last]
+        near = gap <= np.sqrt(kth**2 + slack) * (1 + 1e-12)
         parts.append(Links(np.full(int(near.sum()), i), who[near], gap[near]))
     return Links.join(parts)
 

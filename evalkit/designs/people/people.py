@@ -1,4 +1,4 @@
-"""Who takes part in a comparison of people: exposed, comparison, strata, covariates. No outcome is read."""
+"""Who takes part in a comparison of people, and how alike two groups of them are. No outcome is read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from evalkit.study.frame import Columns
 from evalkit.study.index import per_unit
 from evalkit.study.paths import UNKNOWN, Paths
 
-_FURTHER = (
-    "another component's exposure is not known", "no row in the period of the covariates", "a weight of zero",
+_LEFT_OUT = (
+    "", "", "part-way on, or on before: neither with nor without", "already exposed when covariates were read",
+    "exposure not known", "the component cannot reach them", "another component's exposure is not known",
+    "no row in the period of the covariates", "a weight of zero",
 )  # fmt: skip
+"""Why people of each status take no part; 0 and 1 are the comparison and the exposed people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,28 +116,25 @@ def gather(study: Study, component: str, who: Who) -> People:
     """
     paths = study.paths
     k = paths.index(component)
-    base, period = _periods(paths, k, who)
-    status, reasons = _status(paths, k, base, period)
-    others = _others(paths, component, base, period, who.others)
-    status[(others < 0)[paths.path] & (status < 2)] = len(reasons)
+    base, period = periods_of(paths, k, who)
+    status = status_of(paths, k, base, period)
+    others = others_of(paths, component, base, period, who.others)
+    status[(others < 0)[paths.path] & (status < 2)] = 6
     if paths.seen is not None:
-        status[~paths.seen[:, base] & (status < 2)] = len(reasons) + 1
+        status[~paths.seen[:, base] & (status < 2)] = 7
     if paths.weights is not None:
-        status[(paths.weights == 0) & (status < 2)] = len(reasons) + 2
+        status[(paths.weights == 0) & (status < 2)] = 8
     rows = np.flatnonzero(status < 2)
-    exposed = status[rows] == 1
-    left_out = _count(status, [*reasons, *_FURTHER])
-    _need_both(component, exposed, left_out)
+    left_out = _left_out(component, status)
     x, names = covariates_of(study, who.covariates, rows, base)
     if who.others == "balanced":
         more, called = _exposures(paths, component, rows, base)
         x, names = np.hstack([x, more]), (*names, *called)
     codes = [others[paths.path[rows]], *(_exact(study, name, rows, base) for name in who.exact)]
-    strata = joint_codes(codes)
     weight = None if paths.weights is None else paths.weights[rows]
     return People(
-        component, paths.units[rows], rows, exposed, strata, x, names, base, period, left_out, who.exact, weight,
-        joint_codes(codes[:1]) if who.others == "same" else None,
+        component, paths.units[rows], rows, status[rows] == 1, joint_codes(codes), x, names, base, period, left_out,
+        who.exact, weight, joint_codes(codes[:1]) if who.others == "same" else None,
     )  # fmt: skip
 
 
@@ -151,7 +151,8 @@ def joint_codes(codes: Sequence[np.ndarray]) -> np.ndarray:
     return out
 
 
-def _periods(paths: Paths, k: int, who: Who) -> tuple[int, int]:
+def periods_of(paths: Paths, k: int, who: Who) -> tuple[int, int]:
+    """Positions of the periods of covariates and outcome, for component k."""
     if paths.n_periods == 1:
         for name, value in (("outcome_period", who.outcome_period), ("covariate_period", who.covariate_period)):
             if value is not None:
@@ -180,8 +181,8 @@ def _period(paths: Paths, value: object, name: str) -> int:
     return found[0]
 
 
-def _status(paths: Paths, k: int, base: int, period: int) -> tuple[np.ndarray, list[str]]:
-    """(n,) 0 comparison, 1 exposed, above 1 out; and the reasons that go with the codes."""
+def status_of(paths: Paths, k: int, base: int, period: int) -> np.ndarray:
+    """(n,) 0 comparison, 1 exposed, above 1 left out."""
     state = paths.state[:, :, k].astype(int)
     window = state[:, base : period + 1]
     on = window > 0
@@ -195,14 +196,10 @@ def _status(paths: Paths, k: int, base: int, period: int) -> tuple[np.ndarray, l
         code[on[:, 0]] = 3
     code[(window == UNKNOWN).any(axis=1)] = 4
     code[~paths.reach[:, k]] = 5
-    reasons = [
-        "", "", "part-way on, or on before: neither with nor without", "already exposed when covariates were read",
-        "exposure not known", "the component cannot reach them",
-    ]  # fmt: skip
-    return code[paths.path], reasons
+    return code[paths.path]
 
 
-def _others(paths: Paths, component: str, base: int, period: int, others: str) -> np.ndarray:
+def others_of(paths: Paths, component: str, base: int, period: int, others: str) -> np.ndarray:
     """(P,) one code for the others' path from base to the outcome's period; -1 where not known."""
     states = paths.others(component)[:, base : period + 1]
     if others == "ignored":
@@ -225,17 +222,14 @@ def _exposures(paths: Paths, component: str, rows: np.ndarray, period: int) -> t
     return np.array(columns).reshape(-1, len(rows)).T, tuple(names)
 
 
-def _count(status: np.ndarray, reasons: list[str]) -> pd.DataFrame:
-    count = np.bincount(status, minlength=len(reasons))
-    rows = [(why, int(n)) for why, n in zip(reasons, count, strict=True) if why and n]
-    return pd.DataFrame(rows, columns=["reason", "people"])
-
-
-def _need_both(component: str, exposed: np.ndarray, left_out: pd.DataFrame) -> None:
-    if exposed.any() and not exposed.all():
-        return
-    lacking = "without" if exposed.any() else "with"
-    why = "; ".join(f"{n} left out: {r}" for r, n in zip(left_out["reason"], left_out["people"], strict=True))
+def _left_out(component: str, status: np.ndarray) -> pd.DataFrame:
+    """Why and how many people take no part. Raises `NotIdentifiedError` where that leaves an arm empty."""
+    count = np.bincount(status, minlength=len(_LEFT_OUT))
+    rows = [(reason, int(n)) for reason, n in zip(_LEFT_OUT, count, strict=True) if reason and n]
+    if count[0] and count[1]:
+        return pd.DataFrame(rows, columns=["reason", "people"])
+    lacking = "without" if count[1] else "with"
+    why = "; ".join(f"{n} left out: {reason}" for reason, n in rows)
     raise NotIdentifiedError(
         f"There is nobody {lacking} {component!r} to compare" + (f" ({why})." if why else ".") + " "
         "Matching needs people with it and people without it in the same study."
@@ -245,10 +239,8 @@ def _need_both(component: str, exposed: np.ndarray, left_out: pd.DataFrame) -> N
 def covariates_of(
     study: Study, chosen: tuple[str, ...] | str | None, rows: np.ndarray, base: int
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(m, q) covariates at the base period and their names; a text is a formula for formulaic.
-
-    Raises `StudyError` for text, infinite, missing or constant covariates, all at once.
-    """
+    """(m, q) covariates at the base period and their names; a text is a formula for formulaic. Raises `StudyError` for
+    text, infinite, missing or constant covariates, all at once."""
     if isinstance(chosen, str):
         x, names = _formula(study, chosen, rows, base)
     else:
@@ -310,54 +302,97 @@ def _formula(study: Study, formula: str, rows: np.ndarray, base: int) -> tuple[n
     return np.asarray(matrix[list(names)], dtype=float), names
 
 
-THIN = 20
+def is_binary(x: np.ndarray) -> np.ndarray:
+    """(q,) whether a column holds at most two values, 0 and 1."""
+    return ((x == 0) | (x == 1)).all(axis=0)
 
 
-@dataclass(frozen=True, eq=False)
-class Support:
-    """Which combinations of the other components can be compared.
-
-    table: a row a combination: others (words), one 0/1 column a component, exposed, comparison (people), and
-    status "both arms", "thin" (fewer than 20 people in an arm), "exposed only" or "comparison only".
-    """
-
-    component: str
-    table: pd.DataFrame
-
-    @property
-    def share(self) -> float:
-        """Share of the exposed who live in a combination with comparison people."""
-        t = self.table
-        total = t["exposed"].sum()
-        return float(t.loc[t["comparison"] > 0, "exposed"].sum() / total) if total else 0.0
-
-    def __len__(self) -> int:
-        return int(((self.table["exposed"] > 0) & (self.table["comparison"] > 0)).sum())
+def weighted_variance(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """(q,) weighted variances, unbiased for weights of one; p(1 - p) for binary columns."""
+    total = w.sum()
+    mean = w @ x / total
+    divisor = total - (w**2).sum() / total
+    spread = w @ (x - mean) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(is_binary(x), mean * (1 - mean), spread / divisor if divisor > 0 else np.nan)
 
 
-def support_of(paths: Paths, component: str, who: Who) -> Support:
-    """Count people of each arm in every combination (their path from the covariates' to the outcome's period)."""
-    k = paths.index(component)
-    base, period = _periods(paths, k, who)
-    status, _ = _status(paths, k, base, period)
-    codes = _others(paths, component, base, period, who.others)
-    mine = codes[paths.path]
-    other = [j for j in range(len(paths.components)) if j != k]
+def ks_distances(x: np.ndarray, exposed: np.ndarray, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """(q,) largest gap of the two weighted distribution functions, for each of several weightings."""
+    signed = [np.where(exposed, w / w[exposed].sum(), -w / w[~exposed].sum()) for w in weights]
+    out = [np.empty(x.shape[1]) for _ in weights]
+    for j, binary in enumerate(is_binary(x)):
+        if binary:
+            for k, s in enumerate(signed):
+                out[k][j] = abs(s @ x[:, j])
+            continue
+        order = np.argsort(x[:, j])
+        ordered = x[order, j]
+        last = np.append(ordered[1:] != ordered[:-1], True)
+        for k, s in enumerate(signed):
+            out[k][j] = np.abs(np.cumsum(s[order])[last]).max()
+    return out
+
+
+def sample_table(people: People, weight: np.ndarray, used: str) -> pd.DataFrame:
+    """By arm: people, people with a weight (in a column called `used`), and how many equally weighted people are worth
+    as much, (sum w)^2 / sum w^2."""
     rows = []
-    for code in np.unique(mine[(status < 2) & (mine >= 0)]):
-        here = mine == code
-        path = int(np.flatnonzero(codes == code)[0])
-        on = {paths.components[j]: int((paths.state[path, base : period + 1, j] > 0).any()) for j in other}
-        words = " and ".join(n for n, v in on.items() if v) or "none of the others"
-        exposed, comparison = int((here & (status == 1)).sum()), int((here & (status == 0)).sum())
-        rows.append({"others": words if who.others == "same" else "ignored", **on,
-                     "exposed": exposed, "comparison": comparison, "status": _words(exposed, comparison)})  # fmt: skip
-    columns = ["others", *(paths.components[j] for j in other), "exposed", "comparison", "status"]
-    table = pd.DataFrame(rows, columns=columns)
-    return Support(component, table.sort_values("exposed", ascending=False, kind="stable", ignore_index=True))
+    for arm, mine in (("exposed", people.exposed), ("comparison", ~people.exposed)):
+        w = weight[mine]
+        squares = (w**2).sum()
+        effective = float(w.sum() ** 2 / squares) if squares > 0 else 0.0
+        rows.append((arm, int(mine.sum()), int((w > 0).sum()), effective))
+    return pd.DataFrame(rows, columns=["arm", "people", used, "effective"])
 
 
-def _words(exposed: int, comparison: int) -> str:
-    if min(exposed, comparison) == 0:
-        return "exposed only" if exposed else "comparison only"
-    return "thin" if min(exposed, comparison) < THIN else "both arms"
+def dropped_table(people: People, why: np.ndarray) -> pd.DataFrame:
+    """Who could have taken part and does not: id, arm, reason. why: (m,) texts, "" for those who do."""
+    out = why != ""
+    arm = np.where(people.exposed[out], "exposed", "comparison")
+    return pd.DataFrame({"id": people.ids[out], "arm": arm, "reason": why[out]})
+
+
+_COLUMNS = ("mean_exposed", "mean_comparison", "smd", "variance_ratio", "ks")
+_WHOM = {
+    "ATT": "people who had it",
+    "ATC": "people who did not have it",
+    "ATE": "everybody",
+    "ATO": "people who might as well have had it as not",
+}
+
+
+def speaks_for(estimand: str, kept: int, total: int, who: str) -> str:
+    """Whom an answer speaks for, with counts where not all of them can be compared. who: what is so of those who can
+    be."""
+    whom = _WHOM[estimand]
+    if kept == total:
+        return whom
+    some, lost = "people" if estimand == "ATE" else whom, total - kept
+    return f"those {some} who {who}: {kept} of {total}; for the other {lost} these data cannot say"
+
+
+def balance_table(
+    people: People, x: np.ndarray, names: tuple[str, ...], weights: np.ndarray, estimand: str
+) -> pd.DataFrame:
+    """A row a covariate: means, standardised mean differences (smd), variance ratios, KS distances, before and after.
+
+    The unit of the smd is a standard deviation before matching: of the exposed (ATT), of the comparison (ATC), or the
+    root of the mean of both variances (ATE). x: (m, q) columns called `names`. weights: (m,), 0 for those left out.
+    """
+    exposed, own, binary = people.exposed, people.sizes, is_binary(x)
+    v1, v0 = weighted_variance(x[exposed], own[exposed]), weighted_variance(x[~exposed], own[~exposed])
+    unit = np.sqrt({"ATT": v1, "ATC": v0}.get(estimand, (v1 + v0) / 2))
+    out: dict[str, object] = {"covariate": list(names)}
+    both_arms = weights[exposed].any() and weights[~exposed].any()
+    weightings = {"before": own, "after": weights} if both_arms else {"before": own}
+    for (when, w), distance in zip(weightings.items(), ks_distances(x, exposed, [*weightings.values()]), strict=True):
+        keep = w > 0
+        side = exposed[keep]
+        one, zero, w1, w0 = x[keep][side], x[keep][~side], w[keep][side], w[keep][~side]
+        m1, m0 = w1 @ one / w1.sum(), w0 @ zero / w0.sum()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.where(binary, np.nan, weighted_variance(one, w1) / weighted_variance(zero, w0))
+            smd = np.where(m1 == m0, 0.0, (m1 - m0) / unit)
+        out |= {f"{c}_{when}": v for c, v in zip(_COLUMNS, (m1, m0, smd, ratio, distance), strict=True)}
+    return pd.DataFrame(out | ({} if both_arms else {f"{c}_after": np.nan for c in _COLUMNS}))

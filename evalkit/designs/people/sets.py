@@ -14,6 +14,8 @@ from evalkit.designs.people.nearest import Links
 
 DENSE = 30_000_000
 NEAREST = 40
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Positions of two people among `focal` and `pool`, and their distance."""
 
 
 def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int) -> tuple[Links, bool]:
@@ -25,40 +27,27 @@ def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int)
     if not len(focal) or not len(pool):
         return Links.of([]), True
     many = np.repeat(np.arange(len(focal)), ratio)
-    if len(many) * len(pool) <= DENSE:
-        i, j, gap = _dense(space, focal, pool, many)
-        whole = True
-    else:
-        i, j, gap = _sparse(space, focal, pool, many)
-        whole = False
+    whole = len(many) * len(pool) <= DENSE
+    i, j, gap = (_dense if whole else _sparse)(space, focal, pool, many)
     if space.line and ratio == 1 and len(i):
-        i, j, gap = _in_line(space.points[:, 0], focal, pool, (i, j))
+        # On a line pairs may cross at no cost, so that many have the least total; those that do not cross are taken.
+        # Neither the total nor the largest distance grows.
+        points = space.points[:, 0]
+        i = i[np.argsort(points[focal[i]], kind="stable")]
+        j = j[np.argsort(points[pool[j]], kind="stable")]
+        gap = np.abs(points[focal[i]] - points[pool[j]])
     order = np.lexsort((gap, many[i]))
     return Links(many[i][order], j[order], gap[order]).people(focal, pool), whole
-
-
-def _in_line(
-    points: np.ndarray, focal: np.ndarray, pool: np.ndarray, found: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """On a line pairs may cross at no cost, so that many have the least total; those that do not cross are taken.
-    Neither the total nor the largest distance grows."""
-    i = found[0][np.argsort(points[focal[found[0]]], kind="stable")]
-    j = found[1][np.argsort(points[pool[found[1]]], kind="stable")]
-    return i, j, np.abs(points[focal[i]] - points[pool[j]])
 
 
 def allowed(space: Space, focal: np.ndarray, pool: np.ndarray) -> np.ndarray:
     """(f, p) distances, infinite beyond a caliper."""
     gap = cdist(space.points[focal], space.points[pool])
-    gap[gap > space.limit] = np.inf
-    for f in space.fences:
-        gap[np.abs(f.values[focal][:, None] - f.values[pool]) > f.width] = np.inf
+    gap[(gap > space.limit) | ~space.within(focal[:, None], pool)] = np.inf
     return gap
 
 
-def _dense(
-    space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _dense(space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray) -> Pairs:
     gap = allowed(space, focal, pool)[many]
     good = np.isfinite(gap)
     if not good.any():
@@ -70,41 +59,33 @@ def _dense(
     return i[kept], j[kept], gap[i[kept], j[kept]]
 
 
-def _sparse(
-    space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    tree = cKDTree(space.points[pool])
-    near = min(NEAREST, len(pool))
+def _sparse(space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray) -> Pairs:
+    """Among each person's nearest, more of them as long as somebody is left without."""
+    mine, theirs = space.points[focal], space.points[pool]
+    tree, near = cKDTree(theirs), min(NEAREST, len(pool))
     while True:
-        gap, who = tree.query(space.points[focal], k=np.arange(1, near + 1), workers=-1)
-        found = _assign(space, (focal, pool, many), gap, who)
-        lost = np.setdiff1d(np.arange(len(many)), found[0])
+        gap, who = tree.query(mine, k=np.arange(1, near + 1), workers=-1)
+        good = (gap <= space.limit) & space.within(focal[:, None], pool[who])
+        row, column = np.nonzero(good[many])
+        cost = gap[many[row], column] + 1.0
+        far = 2.0 * (cost.max() if len(cost) else 1.0) * (len(many) + 1)
+        i, j = _assign(row, who[many[row], column], cost, far, (len(many), len(pool)))
+        lost = np.setdiff1d(np.arange(len(many)), i)
         cut_short = (gap[many[lost], -1] <= space.limit).any()
         if not cut_short or near == len(pool) or near * len(many) > DENSE:
-            return found
+            return i, j, np.sqrt(((mine[many[i]] - theirs[j]) ** 2).sum(axis=1))
         near = min(4 * near, len(pool))
 
 
 def _assign(
-    space: Space, people: tuple[np.ndarray, np.ndarray, np.ndarray], gap: np.ndarray, who: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    focal, pool, many = people
-    good = gap <= space.limit
-    for f in space.fences:
-        good &= np.abs(f.values[focal][:, None] - f.values[pool][who]) <= f.width
-    gap, who, good = gap[many], who[many], good[many]
-    row, column = np.nonzero(good)
-    cost = gap[row, column] + 1.0
-    far = 2.0 * (cost.max() if len(cost) else 1.0) * (len(many) + 1)
-    rows = np.concatenate([row, np.arange(len(many))])
-    columns = np.concatenate([who[row, column], len(pool) + np.arange(len(many))])
-    costs = np.concatenate([cost, np.full(len(many), far)])
-    graph = sparse.csr_array((costs, (rows, columns)), shape=(len(many), len(pool) + len(many)))
-    i, j = min_weight_full_bipartite_matching(graph)
-    real = j < len(pool)
-    i, j = i[real], j[real]
-    back = np.sqrt(((space.points[focal][many[i]] - space.points[pool][j]) ** 2).sum(axis=1))
-    return i, j, back
+    row: np.ndarray, column: np.ndarray, cost: np.ndarray, spare: float, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns at the least total cost, where each of the rows may go without one at the cost `spare`."""
+    n, p = size
+    rows, columns = np.concatenate([row, np.arange(n)]), np.concatenate([column, p + np.arange(n)])
+    costs = np.concatenate([cost, np.full(n, spare)])
+    i, j = min_weight_full_bipartite_matching(sparse.csr_array((costs, (rows, columns)), shape=(n, p + n)))
+    return i[j < p], j[j < p]
 
 
 def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
@@ -114,12 +95,10 @@ def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
     i, j, gap = _short_edges(space, focal, pool)
     if not len(i):
         return Links.of([])
-    least_i, own_i = _nearest(i, gap, len(focal))
-    least_j, own_j = _nearest(j, gap, len(pool))
+    least_i, least_j = _nearest(i, gap, len(focal))[0], _nearest(j, gap, len(pool))[0]
     useful = gap <= least_i[i] + least_j[j]
     i, j, gap = i[useful], j[useful], gap[useful]
-    _, own_i = _nearest(i, gap, len(focal))
-    _, own_j = _nearest(j, gap, len(pool))
+    own_i, own_j = _nearest(i, gap, len(focal))[1], _nearest(j, gap, len(pool))[1]
     chosen = _greatest_gain((i, j), least_i[i] + least_j[j] - gap, (len(focal), len(pool)))
     for (end, other), own in (((i, j), own_i), ((j, i), own_j)):
         bare = own >= 0
@@ -132,10 +111,8 @@ def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
 def _evenly(
     ends: tuple[np.ndarray, np.ndarray], gap: np.ndarray, own: np.ndarray, bare: np.ndarray, chosen: np.ndarray
 ) -> np.ndarray:
-    """Edges from each bare person to somebody nearest; of several equally near, whoever has the fewest so far.
-
-    The total distance is the same whoever it is, but one partner of everybody would carry all the weight.
-    """
+    """Edges from each bare person to somebody nearest; of several equally near, whoever has the fewest so far: one
+    partner of everybody would carry all the weight."""
     end, other = ends
     busy = np.bincount(other[chosen], minlength=other.max() + 1)
     tied = np.flatnonzero(bare[end] & (gap == gap[own[end]]))
@@ -168,7 +145,7 @@ def _nearest(end: np.ndarray, gap: np.ndarray, size: int) -> tuple[np.ndarray, n
     return least, own
 
 
-def _short_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _short_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Pairs:
     """Edges no longer than twice the nearest distance of one of their ends."""
     if len(focal) * len(pool) <= DENSE:
         gap = allowed(space, focal, pool)
@@ -176,15 +153,11 @@ def _short_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> tuple[np.
         i, j = np.nonzero(np.isfinite(gap) & (gap <= longest))
         return i, j, gap[i, j]
     a, b = space.points[focal], space.points[pool]
-    trees = cKDTree(a), cKDTree(b)
-    one = _ball(trees[1], a, space.limit)
-    two = _ball(trees[0], b, space.limit)
+    one, two = _ball(cKDTree(b), a, space.limit), _ball(cKDTree(a), b, space.limit)
     edges = np.unique(np.vstack([np.column_stack(one), np.column_stack(two[::-1])]), axis=0)
     i, j = edges[:, 0], edges[:, 1]
     gap = np.sqrt(((a[i] - b[j]) ** 2).sum(axis=1))
-    good = gap <= space.limit
-    for f in space.fences:
-        good &= np.abs(f.values[focal][i] - f.values[pool][j]) <= f.width
+    good = (gap <= space.limit) & space.within(focal[i], pool[j])
     return i[good], j[good], gap[good]
 
 
@@ -198,19 +171,12 @@ def _ball(tree: cKDTree, points: np.ndarray, limit: float) -> tuple[np.ndarray, 
 
 def _greatest_gain(ends: tuple[np.ndarray, np.ndarray], gain: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Positions of the edges of a matching whose gains add up to the most."""
-    (i, j), (n, p) = ends, size
-    worth = gain > 0
-    top = 1.0 + (gain.max() if len(gain) else 0.0)
-    at = np.flatnonzero(worth)
-    rows = np.concatenate([i[at], np.arange(n)])
-    columns = np.concatenate([j[at], p + np.arange(n)])
-    cost = np.concatenate([top - gain[at], np.full(n, top)])
-    graph = sparse.csr_array((cost, (rows, columns)), shape=(n, p + n))
-    row, column = min_weight_full_bipartite_matching(graph)
-    real = column < p
-    key = i[at] * p + j[at]
+    at, top = np.flatnonzero(gain > 0), 1.0 + (gain.max() if len(gain) else 0.0)
+    i, j = (end[at] for end in ends)
+    row, column = _assign(i, j, top - gain[at], top, size)
+    key = i * size[1] + j
     order = np.argsort(key)
-    return at[order[np.searchsorted(key[order], row[real] * p + column[real])]]
+    return at[order[np.searchsorted(key[order], row * size[1] + column)]]
 
 
 def _without_spare(chosen: np.ndarray, i: np.ndarray, j: np.ndarray, gap: np.ndarray) -> np.ndarray:

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from scipy import special
 
-from evalkit.designs.people.balance import speaks_for
-from evalkit.designs.people.doubly_robust import Models, Splits, aipw
+from evalkit.designs.people.distances import Scores, scores_by, standardised
 from evalkit.designs.people.estimating import (
     NOTHING_ELSE,
     AmongPeople,
     Row,
-    arms,
     as_tuples,
     by_person,
     cluster_level,
     cluster_refits,
     steady,
-    whole_number,
     wrong_choices,
+    wrong_numbers,
 )
-from evalkit.designs.people.people import People
-from evalkit.designs.people.score import Scores, logit_scores, model_scores
-from evalkit.designs.people.weighting import (
-    Doubt,
-    One,
-    Weighed,
-    Weighting,
-    by_stratum,
-    entropy,
-    ipw,
-    left_out_words,
-    score_doubt,
-)
+from evalkit.designs.people.people import People, balance_table, dropped_table, is_binary, sample_table, speaks_for
+from evalkit.designs.people.weighting import CrossFit, Weighed, aipw, by_stratum, entropy, fewest_of, ipw
 from evalkit.designs.protocol import Basis, Traits
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
@@ -45,6 +36,43 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 SMALL = 2_000
+MOST_TERMS = 30
+SURE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Weighting:
+    """Weights of people before any outcome: `.weights` by id, `.balance()`, `.sample`, `.dropped`. weight: (m,), 0 for
+    those in strata that cannot be weighed; left_out: (m,) why, "" for everybody else."""
+
+    people: People
+    estimand: str
+    weight: np.ndarray
+    notes: tuple[str, ...] = ()
+    left_out: np.ndarray | None = None
+
+    @property
+    def dropped(self) -> pd.DataFrame:
+        """Who could have taken part and is not weighed: id, arm, reason."""
+        why = np.full(len(self.people), "", dtype=object) if self.left_out is None else self.left_out
+        return dropped_table(self.people, why)
+
+    @property
+    def weights(self) -> pd.Series:
+        """Weight of each person, by id."""
+        return pd.Series(self.weight, index=pd.Index(self.people.ids, name="id"), name="weight")
+
+    def balance(self) -> pd.DataFrame:
+        """Standardised mean differences, variance ratios and KS distances, before and after."""
+        kind = "ATE" if self.estimand == "ATO" else self.estimand
+        return balance_table(self.people, self.people.x, self.people.names, self.weight, kind)
+
+    @property
+    def sample(self) -> pd.DataFrame:
+        """People, people weighed, effective sample size and the largest share one person has, by arm."""
+        arms = (self.weight[self.people.exposed], self.weight[~self.people.exposed])
+        share = [float(w.max() / w.sum()) if w.sum() > 0 else 0.0 for w in arms]
+        return sample_table(self.people, self.weight, "weighed").assign(largest_share=share)
 
 
 @dataclass(frozen=True)
@@ -90,7 +118,21 @@ class WeightedComparison(AmongPeople):
 
     def __post_init__(self) -> None:
         as_tuples(self, ("exact", "covariates"), ("exact",))
-        raise_problems(_problems(self), OptionError)
+        choices = {
+            "method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
+            "others": ("same", "balanced", "ignored"), "compare": ("level", "change"),
+        }  # fmt: skip
+        problems = [*wrong_choices(self, choices), *wrong_numbers(self, {"folds": 1, "repeats": 1})]
+        if self.clip is not None and not (isinstance(self.clip, (int, float)) and 0 < self.clip < 0.5):
+            problems.append(Problem(f"clip={self.clip!r}", next="Give a number between 0 and 0.5."))
+        if self.estimand == "ATO" and self.method != "ipw":
+            problems.append(Problem("estimand='ATO' belongs to method='ipw'", next="Use method='ipw'."))
+        for name, needed in (("propensity", "predict_proba"), ("outcome_model", "predict")):
+            model = getattr(self, name)
+            if model is not None and not (hasattr(model, "fit") and hasattr(model, needed)):
+                advice = f"Give a scikit-learn estimator with fit and {needed}."
+                problems.append(Problem(f"{name}={model!r}", next=advice))
+        raise_problems(problems, OptionError)
         defaults = {f.name: f.default for f in fields(self)}
         ignored = [n for n in _IGNORES[self.method] if getattr(self, n) != defaults[n]]
         if ignored:
@@ -106,7 +148,7 @@ class WeightedComparison(AmongPeople):
     def weigh(self, study: Study, component: str) -> Weighting:
         """The weights and the balance they reach. Reads no outcome; "aipw" shows the weights of its score."""
         people = self.people(study, component)
-        found = by_stratum(people, np.zeros(len(people)), self.estimand, _least(people), self._plain())
+        found = by_stratum(people, np.zeros(len(people)), self.estimand, self._plain)
         assert found.weight is not None and found.left_out is not None
         words = left_out_words(people, found.left_out)
         notes = (f"Not weighed: {words}.",) if words else ()
@@ -127,97 +169,83 @@ class WeightedComparison(AmongPeople):
                 stacklevel=2,
             )
         level = cluster_level(study, component)
-        groups = None if level is None else study.paths.levels[level].codes[people.rows]
-        found = self._run(people, y, groups)
+        clusters = None if level is None else study.paths.levels[level].codes
+        found = self._run(people, y, clusters)
         value, parts = steady(found.value, found.parts, y)
         found = replace(found, value=value, parts=parts)
-        est = self._assemble(study, people, found, (level, unseen, self._doubt(people, groups)))
-        if level is None or groups is None or np.isnan(value):
+        row = self._row(study, people, found, unseen, level)
+        est = row.estimate(self, study, people, level)
+        if self.method != "aipw":  # entropy balance rests on the score too, unless the outcome is linear
+            groups = None if clusters is None else clusters[people.rows]
+            doubt = score_doubt(people, self.estimand, self._scores, groups)
+            linear = _SAVED if self.method == "entropy" and doubt.words else ""
+            est = replace(est, labels=est.labels.assign(score_p=doubt.p_value, doubt=doubt.words + linear))
+        if level is None or clusters is None or np.isnan(value):
             return est
-        return cluster_refits(_Refit.of(self, people, y, groups, value), est, study, people, level)
+        plain = replace(self, folds=1) if self.method == "aipw" else self
+        refit = partial(_refit, plain, people, y, clusters, value - plain.value(people, y, clusters))
+        return cluster_refits(refit, est, study, people, level)
 
-    def _doubt(self, people: People, groups: np.ndarray | None) -> Doubt:
-        """Whether the score has the wrong form. Entropy balance rests on it too, unless the outcome is linear."""
-        if self.method == "aipw":
-            return Doubt()
-        return score_doubt(people, self.estimand, _least(people), self._scores, groups)
+    def _run(self, people: People, y: np.ndarray, clusters: np.ndarray | None) -> Weighed:
+        """clusters: codes of everybody in the study, None where nobody shares one."""
 
-    def _run(self, people: People, y: np.ndarray, groups: np.ndarray | None) -> Weighed:
-        if self.method == "aipw":
-            return by_stratum(people, y, self.estimand, _least(people), self._robust(people, groups))
-        return by_stratum(people, y, self.estimand, _least(people), self._plain())
+        def robust(some: People, y: np.ndarray) -> Weighed:
+            groups = None if clusters is None else clusters[some.rows]
+            whole = groups if groups is not None and len(np.unique(groups)) >= 2 * self.folds else None
+            models = self.propensity, self.outcome_model, self.clip
+            return aipw(y, some, self.estimand, CrossFit(self.folds, self.repeats, self.seed, whole, *models))
 
-    def _robust(self, people: People, groups: np.ndarray | None) -> One:
-        models = Models(self.propensity, self.outcome_model, self.clip)
-        lookup = None if groups is None else dict(zip(people.ids.tolist(), groups.tolist(), strict=True))
-
-        def one(some: People, y: np.ndarray) -> Weighed:
-            mine = None if lookup is None else np.array([lookup[i] for i in some.ids.tolist()])
-            few = None if mine is None or len(np.unique(mine)) < 2 * self.folds else mine
-            return aipw(y, some, self.estimand, models, Splits(self.folds, self.repeats, self.seed, few))
-
-        return one
+        weigh = robust if self.method == "aipw" else self._plain
+        return by_stratum(people, y, self.estimand, weigh)
 
     def _scores(self, people: People) -> Scores:
-        if self.propensity is None:
-            return logit_scores(people, self.clip)
-        return model_scores(self.propensity, people, self.clip)
+        return scores_by(people, self.propensity, self.clip)
 
-    def _plain(self) -> One:
-        """How one stratum is weighed without models of the outcome."""
+    def _plain(self, people: People, y: np.ndarray) -> Weighed:
+        """One stratum, weighed without models of the outcome."""
         if self.method == "entropy":
-            return lambda people, y: entropy(y, people, self.estimand)
-        return lambda people, y: ipw(y, people.exposed, self._scores(people), self.estimand)
+            return entropy(y, people, self.estimand)
+        return ipw(y, people.exposed, self._scores(people), self.estimand)
 
-    def value(self, people: People, y: np.ndarray, groups: np.ndarray) -> float:
-        """The estimate alone, NaN where there is none. groups: (m,) codes of clusters."""
+    def value(self, people: People, y: np.ndarray, clusters: np.ndarray) -> float:
+        """The estimate alone, NaN where there is none. clusters: codes of everybody in the study."""
         if not people.exposed.any() or people.exposed.all():
             return float("nan")
         try:
-            return self._run(people, y, groups).value
+            return self._run(people, y, clusters).value
         except NotIdentifiedError:
             return float("nan")
 
-    def _assemble(self, study: Study, people: People, found: Weighed, said: tuple[str | None, int, Doubt]) -> Estimate:
-        level, unseen, doubt = said
+    def _row(self, study: Study, people: People, found: Weighed, unseen: int, level: str | None) -> Row:
         assert found.weight is not None and found.left_out is not None
         used, target = found.weight > 0, people.target(self.estimand)
-        kept, total = int((used & target).sum()), int(target.sum())
-        population = speaks_for(self.estimand, kept, total, "can be weighed")
-        reason = "" if used.any() else found.reason or _too_few(people)
+        population = speaks_for(self.estimand, int((used & target).sum()), int(target.sum()), "can be weighed")
+        reason = found.reason
+        if not reason and not used.any():
+            one, zero = int(people.exposed.sum()), int((~people.exposed).sum())
+            reason = (
+                f"no combination of the others has {fewest_of(people)} people in both arms ({one} exposed, {zero} "
+                "comparison in all)"
+            )
         sample = Weighting(people, self.estimand, found.weight).sample
         effective = sample["effective"] if self.method != "aipw" else [np.nan, np.nan]
-        labels = Row(used, population, unseen, level or "unit", reason).labels(
-            self, study, people, effective_exposed=effective[0], effective_comparison=effective[1]
-        )
-        labels = labels.assign(
-            not_weighed=left_out_words(people, found.left_out),
-            right_if=_RIGHT_IF[self.method] if people.x.shape[1] else NOTHING_ELSE,
-            score_p=doubt.p_value,
-            doubt=doubt.words + (_SAVED if self.method == "entropy" and doubt.words else ""),
-        )
-        parts, mass = by_person(study, people, found.parts, level), labels["mass"].to_numpy(dtype=float)
-        return Estimate(np.array([found.value]), mass, labels, parts, None, arms(used, people, study, level))
+        before = {"effective_exposed": effective[0], "effective_comparison": effective[1]}
+        after = {
+            "not_weighed": left_out_words(people, found.left_out),
+            "right_if": _RIGHT_IF[self.method] if people.x.shape[1] else NOTHING_ELSE,
+            "score_p": float("nan"),
+            "doubt": "",
+        }
+        parts = by_person(study, people, found.parts, level)
+        return Row(found.value, parts, used, population, unseen, reason, before, after)
 
 
-@dataclass(frozen=True, eq=False)
-class _Refit:
+def _refit(
+    design: WeightedComparison, people: People, y: np.ndarray, clusters: np.ndarray, shift: float, keep: np.ndarray
+) -> float:
     """The estimate of some people with weights made anew, moved by `shift`: cross-fitted estimates move by what they
     would move without folds, as new splits would add noise of their own to every refit."""
-
-    design: WeightedComparison
-    people: People
-    y: np.ndarray
-    groups: np.ndarray
-    shift: float
-
-    @classmethod
-    def of(cls, design: WeightedComparison, people: People, y: np.ndarray, groups: np.ndarray, value: float) -> _Refit:
-        plain = replace(design, folds=1) if design.method == "aipw" else design
-        return cls(plain, people, y, groups, value - plain.value(people, y, groups))
-
-    def __call__(self, keep: np.ndarray) -> float:
-        return self.shift + self.design.value(self.people.take(keep), self.y[keep], self.groups[keep])
+    return shift + design.value(people.take(keep), y[keep], clusters)
 
 
 _IGNORES = {
@@ -233,32 +261,74 @@ _RIGHT_IF = {
 }
 
 
-def _least(people: People) -> int:
-    """Fewest people an arm of a stratum needs: more than there are covariates."""
-    return max(people.x.shape[1] + 2, 2)
+def left_out_words(people: People, left_out: np.ndarray) -> str:
+    """How many of each arm are not weighed, reason by reason; "" where everybody is."""
+    words = []
+    for why in dict.fromkeys(str(w) for w in left_out if w):
+        mine = left_out == why
+        with_it = int((mine & people.exposed).sum())
+        words.append(f"{with_it} exposed and {int(mine.sum()) - with_it} comparison people: {why}")
+    return "; ".join(words)
 
 
-def _too_few(people: People) -> str:
-    need = _least(people)
-    one, zero = int(people.exposed.sum()), int((~people.exposed).sum())
-    return f"no combination of the others has {need} people in both arms ({one} exposed, {zero} comparison in all)"
+@dataclass(frozen=True)
+class Doubt:
+    """The square or product of covariates that weighting leaves most surely unlike. gap: its difference between the
+    weighted arms, in standard deviations. p_value: two-sided, times the number of terms asked. NaN where there is
+    nothing to ask."""
+
+    term: str = ""
+    gap: float = float("nan")
+    p_value: float = float("nan")
+
+    @property
+    def words(self) -> str:
+        """What is wrong, "" where nothing is for sure."""
+        if not self.p_value < SURE:
+            return ""
+        return (
+            f"the propensity score does not have the right form: after weighting, {self.term} still differs between "
+            f"the arms by {abs(self.gap):.2g} standard deviations (adjusted p {self.p_value:.1g})"
+        )
 
 
-def _problems(d: WeightedComparison) -> list[Problem]:
-    choices = {
-        "method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
-        "others": ("same", "balanced", "ignored"), "compare": ("level", "change"),
-    }  # fmt: skip
-    out = wrong_choices(d, choices)
-    for name in ("folds", "repeats"):
-        if not whole_number(getattr(d, name), 1):
-            out.append(Problem(f"{name}={getattr(d, name)!r}", next="Give a whole number, 1 or more."))
-    if d.clip is not None and not (isinstance(d.clip, (int, float)) and 0 < d.clip < 0.5):
-        out.append(Problem(f"clip={d.clip!r}", next="Give a number between 0 and 0.5."))
-    if d.estimand == "ATO" and d.method != "ipw":
-        out.append(Problem("estimand='ATO' belongs to method='ipw'", next="Use method='ipw'."))
-    for name, needed in (("propensity", "predict_proba"), ("outcome_model", "predict")):
-        model = getattr(d, name)
-        if model is not None and not (hasattr(model, "fit") and hasattr(model, needed)):
-            out.append(Problem(f"{name}={model!r}", next=f"Give a scikit-learn estimator with fit and {needed}."))
-    return out
+def score_doubt(people: People, estimand: str, scores: Callable[[People], Scores], groups: np.ndarray | None) -> Doubt:
+    """Weigh squares and products of the covariates as if each were an outcome that the component cannot have moved: a
+    right score makes them alike on average, so each tests its form (an over-identified moment, as in Imai and Ratkovic
+    2014), with the estimated score's part in its standard error. At most 30 terms are asked, squares first. groups:
+    (m,) codes of clusters."""
+    known: dict[int, Scores] = {}
+
+    def fit(some: People, values: np.ndarray) -> Weighed:
+        first = int(some.rows[0])
+        if first not in known:
+            known[first] = scores(some)
+        return ipw(values, some.exposed, known[first], estimand)
+
+    found = []
+    for term, values in _terms(people):
+        got = by_stratum(people, values, estimand, fit)
+        sums = got.parts if groups is None else np.bincount(groups, weights=got.parts)
+        error = float(np.sqrt((sums**2).sum()))
+        if error > 0 and np.isfinite(got.value):
+            found.append((2 * special.ndtr(-abs(got.value) / error), term, got.value / values.std()))
+    if not found:
+        return Doubt()
+    p, term, gap = min(found)
+    return Doubt(term, float(gap), float(min(1.0, len(found) * p)))
+
+
+def _terms(people: People) -> Iterator[tuple[str, np.ndarray]]:
+    """Squares of covariates that are not 0/1, then products of two, as far as there is room for all of a kind."""
+    x, names = people.x, people.names
+    if not x.shape[1]:
+        return
+    z = standardised(x)[0][:, 1:]
+    squares = np.flatnonzero(~is_binary(x))[:MOST_TERMS]
+    for j in squares:
+        yield f"{names[j]} squared", z[:, j] ** 2
+    pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
+    if len(pairs) + len(squares) > MOST_TERMS:
+        return
+    for i, j in pairs:
+        yield f"{names[i]} times {names[j]}", z[:, i] * z[:, j]

@@ -1,23 +1,24 @@
-"""Weights of people, by a propensity score or by balance of covariates, and the weighted difference, by stratum."""
+"""Weights of people by a score or by balance, doubly robust estimates, and their weighted difference by stratum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from scipy import special
 
-from evalkit.designs.logit import independent
-from evalkit.designs.people.balance import balance_table, by_id, dropped_table, is_binary, sample_table
+from evalkit.designs.logit import independent, independent_columns, newton
+from evalkit.designs.people.distances import Score, Scores, fit_score, learn, too_sure
 from evalkit.designs.people.people import People
-from evalkit.designs.people.score import Scores, standardised, too_sure
 from evalkit.errors import NotIdentifiedError
 
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
 MOST_STEPS = 200
-MOST_TERMS = 30
-SURE = 0.01
+One = Callable[[People, np.ndarray], "Weighed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,6 @@ class Weighed:
 def score_weights(e: np.ndarray, exposed: np.ndarray, estimand: str) -> tuple[np.ndarray, np.ndarray]:
     """(m,) weights and their derivatives by the logit: ATT, ATC, ATE, or ATO (overlap weights; Li, Morgan and
     Zaslavsky 2018)."""
-    t = exposed
     one, zero = np.ones_like(e), np.zeros_like(e)
     with np.errstate(divide="ignore"):  # a score of 0 or 1 counts in the other arm only
         odds = e / (1 - e)
@@ -50,15 +50,13 @@ def score_weights(e: np.ndarray, exposed: np.ndarray, estimand: str) -> tuple[np
             "ATE": (1 / e, 1 / (1 - e), -1 / odds, odds),
             "ATO": (1 - e, e, -e * (1 - e), e * (1 - e)),
         }[estimand]
-    return np.where(t, w1, w0), np.where(t, d1, d0)
+    return np.where(exposed, w1, w0), np.where(exposed, d1, d0)
 
 
 def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> Weighed:
-    """Difference of weighted means (Hajek), the estimated score's part in each contribution included.
-
-    Stacked moments of the logit and of the two means (Lunceford and Davidian 2004, section 2.4): taking the weights
-    as known would be half as wide again in our simulations. NaN with its reason where scores are 0 or 1.
-    """
+    """Difference of weighted means (Hajek), from stacked moments of the logit and of the two means (Lunceford and
+    Davidian 2004, section 2.4): taking the weights as known would be half as wide again in our simulations. NaN with
+    its reason where scores are 0 or 1."""
     if reason := too_sure(scores.value, exposed, estimand):
         return Weighed(float("nan"), np.zeros(len(y)), np.zeros(len(y)), reason)
     w, slope = score_weights(scores.value, exposed, estimand)
@@ -73,24 +71,17 @@ def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> We
         pull += sign * slope * residual / total
         means.append(mean)
     parts += scores.through(pull, exposed)
-    stands = _overlapping(scores, exposed) if estimand == "ATO" else None
+    stands = None
+    if estimand == "ATO":  # overlap weights speak of e(1 - e) of each person, who adds to the sum through the score
+        e = scores.value
+        share = scores.size * e * (1 - e)
+        stands = share, scores.through(np.where(scores.moved, share * (1 - 2 * e), 0.0), exposed)
     return Weighed(means[0] - means[1], parts, w, stands_for=stands)
-
-
-def _overlapping(scores: Scores, exposed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of whom overlap weights speak: e(1 - e) of each person, and what each adds to the sum through the score."""
-    e = scores.value
-    share = scores.size * e * (1 - e)
-    slope = np.where(scores.moved, share * (1 - 2 * e), 0.0)
-    return share, scores.through(slope, exposed)
 
 
 def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.ndarray:
     """(m,) weights, summing to one and nearest to `size` (m,), with weighted means of x (m, q) equal to `target`
-    (Hainmueller 2012).
-
-    Newton's method on the dual, with step halving. Raises `NotIdentifiedError` where no weights do it.
-    """
+    (Hainmueller 2012): Newton's method on the dual, with step halving. Raises `NotIdentifiedError` where none do it."""
     z = x - target
     scale = x.std(axis=0)
     z = z / np.where(scale > 0, scale, 1.0)
@@ -128,11 +119,9 @@ def _dual(z: np.ndarray, lam: np.ndarray, base: np.ndarray) -> tuple[float, np.n
 
 
 def entropy(y: np.ndarray, people: People, estimand: str) -> Weighed:
-    """Difference of entropy-balanced means; contributions count the weights as estimated.
-
-    Each arm is balanced to the means of the estimand's people. A contribution is the residual of the weighted
-    regression of y on x in the arm, plus what the person adds to the target means.
-    """
+    """Difference of means, each arm balanced to the means of the estimand's people. A contribution counts the weights
+    as estimated: the residual of the weighted regression of y on x in the arm, plus what the person adds to those
+    means."""
     exposed = people.exposed
     target = people.target(estimand)
     weight, parts, means = np.zeros(len(y)), np.zeros(len(y)), []
@@ -163,101 +152,148 @@ def _balanced_mean(
     return mean, parts, w
 
 
-SMALL = "their combination of other components has fewer than {least} people in an arm"
-One = Callable[[People, np.ndarray], Weighed]
+@dataclass(frozen=True)
+class CrossFit:
+    """folds: 1 for none. repeats of the split; groups: (m,) people who stay in one fold together. propensity, outcome:
+    scikit-learn estimators, or None for logit and least squares by arm."""
+
+    folds: int
+    repeats: int
+    seed: int
+    groups: np.ndarray | None = None
+    propensity: BaseEstimator | None = None
+    outcome: BaseEstimator | None = None
+    clip: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Weighting:
-    """Weights of people before any outcome: `.weights` by id, `.balance()`, `.sample`, `.dropped`. weight: (m,), 0 for
-    those in strata that cannot be weighed; left_out: (m,) why, "" for everybody else."""
+def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed:
+    """Augmented inverse probability weighting; the median over repeated splits, whose variance adds each split's
+    distance from it (median of s^2 + (theta - median)^2). NaN with its reason where scores are 0 or 1.
 
-    people: People
-    estimand: str
-    weight: np.ndarray
-    notes: tuple[str, ...] = ()
-    left_out: np.ndarray | None = None
-
-    @property
-    def dropped(self) -> pd.DataFrame:
-        """Who could have taken part and is not weighed: id, arm, reason."""
-        why = np.full(len(self.people), "", dtype=object) if self.left_out is None else self.left_out
-        return dropped_table(self.people, why)
-
-    @property
-    def weights(self) -> pd.Series:
-        """Weight of each person, by id."""
-        return by_id(self.people, self.weight)
-
-    def balance(self) -> pd.DataFrame:
-        """Standardised mean differences, variance ratios and KS distances, before and after."""
-        kind = "ATE" if self.estimand == "ATO" else self.estimand
-        return balance_table(self.people, self.people.x, self.people.names, self.weight, kind)
-
-    @property
-    def sample(self) -> pd.DataFrame:
-        """People, people weighed, effective sample size and the largest share one person has, by arm."""
-        arms = (self.weight[self.people.exposed], self.weight[~self.people.exposed])
-        share = [float(w.max() / w.sum()) if w.sum() > 0 else 0.0 for w in arms]
-        return sample_table(self.people, self.weight, "weighed").assign(largest_share=share)
-
-
-def usable_strata(people: People, least: int) -> list[np.ndarray]:
-    """Positions of the strata with at least `least` people in each arm."""
-    t = people.exposed
-    return [g for g in people.by_stratum() if min(t[g].sum(), (~t[g]).sum()) >= least]
-
-
-def by_stratum(people: People, y: np.ndarray, estimand: str, least: int, one: One) -> Weighed:
-    """The mean of the strata's estimates, weighed by the people whom the estimand speaks for.
-
-    The shares are estimated, so each of those people also adds (stratum's value - value) / N, all with the study's
-    weights. For overlap weights a person is e(1 - e) of those people. Strata that cannot be weighed are left out, with
-    the reason (`left_out`). NaN without a stratum that can be weighed; raises `NotIdentifiedError` where no weights
-    balance any.
+    ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n. The
+    study's weights go into every model and every mean.
     """
-    found, left_out, failed = _each(people, y, least, one)
+    score = fit_score(people.x, people.exposed, people.weight)
+    if how.folds == 1:
+        return _once(y, people, estimand, how, np.zeros(len(y), dtype=int), score)
+    runs = [_once(y, people, estimand, how, _fold_of(people.exposed, how, r), score) for r in range(how.repeats)]
+    if reason := next((r.reason for r in runs if r.reason), ""):
+        return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
+    values = np.array([r.value for r in runs])
+    middle = float(np.median(values))
+    variances = np.array([r.parts @ r.parts for r in runs])
+    total = float(np.median(variances + (values - middle) ** 2))
+    chosen = int(np.abs(values - middle).argmin())
+    grow = np.sqrt(total / variances[chosen]) if variances[chosen] > 0 else 1.0
+    return Weighed(middle, runs[chosen].parts * grow)
+
+
+def _fold_of(exposed: np.ndarray, how: CrossFit, repeat: int) -> np.ndarray:
+    """(m,) fold of each person; alike shares of the exposed in each fold, groups whole."""
+    rng = np.random.default_rng([how.seed, repeat])
+    if how.groups is not None:
+        _, code = np.unique(how.groups, return_inverse=True)
+        return rng.permutation(np.arange(code.max() + 1) % how.folds)[code]
+    out = np.empty(len(exposed), dtype=int)
+    for arm in (exposed, ~exposed):
+        out[arm] = rng.permutation(np.arange(arm.sum()) % how.folds)
+    return out
+
+
+def _once(y: np.ndarray, people: People, estimand: str, how: CrossFit, fold: np.ndarray, score: Score) -> Weighed:
+    """The estimate of one split. score: the logit of everybody, where those of the folds start from."""
+    exposed, size, matrix = people.exposed, people.sizes, score.design(people.x)
+    e = _chances(people, how, matrix, score.beta, fold)
+    if how.clip is not None:
+        e = e.clip(how.clip, 1 - how.clip)
+    if reason := too_sure(e, exposed, estimand):
+        return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
+    if how.outcome is None:
+        m1, m0 = (_least_squares(y, np.where(arm, size, 0.0), matrix, fold) for arm in (exposed, ~exposed))
+    else:
+        m1, m0 = (_predicted(how.outcome, people, y, fold, arm) for arm in (exposed, ~exposed))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # those of the other estimands too
+        psi = {
+            "ATE": m1 - m0 + np.where(exposed, (y - m1) / e, -(y - m0) / (1 - e)),
+            "ATT": np.where(exposed, y - m0, -e / (1 - e) * (y - m0)),
+            "ATC": np.where(exposed, (1 - e) / e * (y - m1), m1 - y),
+        }[estimand]
+    target = people.target(estimand).astype(float)
+    total = size @ target
+    value = float(size @ psi / total)
+    return Weighed(value, size * (psi - target * value) / total)
+
+
+def _chances(people: People, how: CrossFit, matrix: np.ndarray, start: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    if how.propensity is not None:
+        return _predicted(how.propensity, people, people.exposed, fold, None)
+    if not fold.any():
+        return special.expit(matrix @ start)
+    out, t = np.empty(len(people)), people.exposed.astype(float)
+    for f in range(int(fold.max()) + 1):
+        here = fold == f
+        some = None if people.weight is None else people.weight[~here]
+        out[here] = special.expit(matrix[here] @ newton(matrix[~here], t[~here], start, 1e-8, some))
+    return out
+
+
+def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Each fold's cross-products are made once and taken from the whole. size: (m,) weights, 0 outside the arm. What
+    does not vary within the arm has no part in its model."""
+    folds = int(fold.max()) + 1
+    grams, rights = [], []
+    for f in range(folds):
+        mine = (size > 0) & (fold == f)
+        a = matrix[mine]
+        weighed = a if (size[mine] == 1).all() else a * size[mine, None]
+        grams.append(weighed.T @ a)
+        rights.append(weighed.T @ y[mine])
+    gram, right = np.sum(grams, axis=0), np.sum(rights, axis=0)
+    out = np.empty(len(y))
+    for f in range(folds):
+        less = (grams[f], rights[f]) if folds > 1 else (0.0, 0.0)
+        beta = np.zeros(len(gram))
+        kept = independent_columns(gram - less[0])
+        if not len(kept):
+            raise NotIdentifiedError("A fold leaves an arm without anybody to learn from. Use fewer folds, or folds=1.")
+        beta[kept] = np.linalg.solve((gram - less[0])[np.ix_(kept, kept)], (right - less[1])[kept])
+        here = fold == f
+        out[here] = matrix[here] @ beta
+    return out
+
+
+def _predicted(
+    model: BaseEstimator, people: People, y: np.ndarray, fold: np.ndarray, arm: np.ndarray | None
+) -> np.ndarray:
+    """(m,) what a scikit-learn estimator expects in each fold, learnt from the others (from everybody where there is
+    one fold). arm: (m,) of whom it learns outcomes; None: it learns who is exposed, and gives chances (which
+    `cross_val_predict` does not take from a model without `predict`)."""
+    of, out = np.ones(len(y), dtype=bool) if arm is None else arm, np.empty(len(y))
+    for f in range(int(fold.max()) + 1):
+        here = fold == f
+        away = of & ~here if fold.any() else of
+        fitted = learn(model, people.take(away), y[away])
+        out[here] = fitted.predict_proba(people.x[here])[:, 1] if arm is None else fitted.predict(people.x[here])
+    return out
+
+
+def fewest_of(people: People) -> int:
+    """Fewest people an arm of a stratum needs: more than there are covariates."""
+    return people.x.shape[1] + 2
+
+
+def by_stratum(people: People, y: np.ndarray, estimand: str, fit: One) -> Weighed:
+    """The mean of the strata's estimates, weighed by the people whom the estimand speaks for (for overlap weights a
+    person is e(1 - e) of those): shares are estimated, so each of them also adds (stratum's value - value) / N.
+
+    Strata that cannot be weighed are left out, with the reason (`left_out`). NaN without a stratum that can be weighed;
+    raises `NotIdentifiedError` where no weights balance any.
+    """
+    found, left_out, failed = _each(people, y, fit)
+    parts, weight, none = (np.zeros(len(people)) for _ in range(3))
     if not found:
-        nothing = np.zeros(len(people))
-        return Weighed(float("nan"), nothing, nothing.copy(), _reason(failed), left_out=left_out)
-    return replace(_together(people, estimand, found), left_out=left_out)
-
-
-def _each(
-    people: People, y: np.ndarray, least: int, one: One
-) -> tuple[list[tuple[np.ndarray, Weighed]], np.ndarray, list[str]]:
-    """Each stratum that can be weighed with its estimate, why everybody else is left out, and why strata that are
-    large enough are."""
-    left_out = np.full(len(people), SMALL.format(least=least), dtype=object)
-    found, failed, errors = [], [], 0
-    for g in usable_strata(people, least):
-        try:
-            got = one(people.take(g), y[g])
-            why = got.reason
-        except NotIdentifiedError as error:
-            got, why, errors = None, str(error), errors + 1
-        left_out[g] = why.split(". ")[0].rstrip(".")
-        if got is not None and not why:
-            found.append((g, got))
-        else:
-            failed.append(why)
-    if errors and not found:
-        raise NotIdentifiedError(_reason(failed))
-    return found, left_out, failed
-
-
-def _reason(failed: list[str]) -> str:
-    """Why no stratum that is large enough can be weighed, "" where there is none."""
-    if len(failed) < 2:
-        return "".join(failed)
-    return f"none of {len(failed)} combinations of other components can be weighed. The first: {failed[0]}"
-
-
-def _together(people: People, estimand: str, found: list[tuple[np.ndarray, Weighed]]) -> Weighed:
-    target = people.target(estimand)
-    parts, weight = np.zeros(len(people)), np.zeros(len(people))
-    mass = np.where(target, people.sizes, 0.0)
-    none = np.zeros(len(people))
+        return Weighed(float("nan"), parts, weight, failed, left_out=left_out)
+    mass = np.where(people.target(estimand), people.sizes, 0.0)
     stands = [f.stands_for or (mass[g], none[g]) for g, f in found]
     size = np.array([share.sum() for share, _ in stands])
     total = size.sum()
@@ -269,83 +305,32 @@ def _together(people: People, estimand: str, found: list[tuple[np.ndarray, Weigh
             continue
         for arm in (people.exposed[g], ~people.exposed[g]):
             weight[g[arm]] = f.weight[arm] * n / f.weight[arm].sum()
-    return Weighed(value, parts, weight)
+    return Weighed(value, parts, weight, left_out=left_out)
 
 
-def left_out_words(people: People, left_out: np.ndarray) -> str:
-    """How many of each arm are not weighed, reason by reason; "" where everybody is."""
-    words = []
-    for why in dict.fromkeys(str(w) for w in left_out if w):
-        mine = left_out == why
-        with_it = int((mine & people.exposed).sum())
-        words.append(f"{with_it} exposed and {int(mine.sum()) - with_it} comparison people: {why}")
-    return "; ".join(words)
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """The square or product of covariates that weighting leaves most surely unlike.
-
-    gap: its difference between the weighted arms, in standard deviations. p_value: two-sided, times the number of
-    terms asked. NaN where there is nothing to ask.
-    """
-
-    term: str = ""
-    gap: float = float("nan")
-    p_value: float = float("nan")
-
-    @property
-    def words(self) -> str:
-        """What is wrong, "" where nothing is for sure."""
-        if not self.p_value < SURE:
-            return ""
-        return (
-            f"the propensity score does not have the right form: after weighting, {self.term} still differs between "
-            f"the arms by {abs(self.gap):.2g} standard deviations (adjusted p {self.p_value:.1g})"
-        )
-
-
-def score_doubt(
-    people: People, estimand: str, least: int, scores: Callable[[People], Scores], groups: np.ndarray | None
-) -> Doubt:
-    """Weigh squares and products of the covariates as if each were an outcome that the component cannot have moved.
-
-    A right score makes them alike on average, so each is a test of the score's form (an over-identified moment, as in
-    Imai and Ratkovic 2014), with the estimated score's part in its standard error. At most 30 terms are asked:
-    products fall away first. groups: (m,) codes of clusters.
-    """
-    known: dict[int, Scores] = {}
-
-    def one(some: People, values: np.ndarray) -> Weighed:
-        first = int(some.rows[0])
-        if first not in known:
-            known[first] = scores(some)
-        return ipw(values, some.exposed, known[first], estimand)
-
-    found = []
-    for term, values in _terms(people):
-        got = by_stratum(people, values, estimand, least, one)
-        sums = got.parts if groups is None else np.bincount(groups, weights=got.parts)
-        error = float(np.sqrt((sums**2).sum()))
-        if error > 0 and np.isfinite(got.value):
-            found.append((2 * special.ndtr(-abs(got.value) / error), term, got.value / values.std()))
-    if not found:
-        return Doubt()
-    p, term, gap = min(found)
-    return Doubt(term, float(gap), float(min(1.0, len(found) * p)))
-
-
-def _terms(people: People) -> Iterator[tuple[str, np.ndarray]]:
-    """Squares of covariates that are not 0/1, then products of two, as far as there is room for all of a kind."""
-    x, names = people.x, people.names
-    if not x.shape[1]:
-        return
-    z = standardised(x)[:, 1:]
-    squares = np.flatnonzero(~is_binary(x))[:MOST_TERMS]
-    for j in squares:
-        yield f"{names[j]} squared", z[:, j] ** 2
-    pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
-    if len(pairs) + len(squares) > MOST_TERMS:
-        return
-    for i, j in pairs:
-        yield f"{names[i]} times {names[j]}", z[:, i] * z[:, j]
+def _each(people: People, y: np.ndarray, fit: One) -> tuple[list[tuple[np.ndarray, Weighed]], np.ndarray, str]:
+    """Each stratum that can be weighed with its estimate, why everybody else is left out, and why strata that are
+    large enough are, "" where none is."""
+    least, t = fewest_of(people), people.exposed
+    small = f"their combination of other components has fewer than {least} people in an arm"
+    left_out = np.full(len(people), small, dtype=object)
+    found, failed, errors = [], [], 0
+    for g in people.by_stratum():
+        if min(t[g].sum(), (~t[g]).sum()) < least:
+            continue
+        try:
+            got = fit(people.take(g), y[g])
+            why = got.reason
+        except NotIdentifiedError as error:
+            got, why, errors = None, str(error), errors + 1
+        left_out[g] = why.split(". ")[0].rstrip(".")
+        if got is not None and not why:
+            found.append((g, got))
+        else:
+            failed.append(why)
+    reason = "".join(failed[:1])
+    if len(failed) > 1:
+        reason = f"none of {len(failed)} combinations of other components can be weighed. The first: {reason}"
+    if errors and not found:
+        raise NotIdentifiedError(reason)
+    return found, left_out, reason

@@ -11,7 +11,7 @@ no dense rows by parameters matrix is ever made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,10 +62,6 @@ class Grid:
     period: np.ndarray
     n_periods: int
 
-    @property
-    def n_groups(self) -> int:
-        return len(self.path)
-
     def keep(self, rows: np.ndarray) -> Grid:
         """The same groups with some of the rows."""
         return replace(self, group=self.group[rows], period=self.period[rows])
@@ -101,26 +97,41 @@ class AdditiveDesign:
 
     def gram(self, periods: bool = True) -> np.ndarray:
         """(p, p) products after unit and period-by-pattern effects; without `periods`, after unit effects alone."""
-        if periods:
-            return self.cross(self.matrix, self.matrix)
         total = np.zeros((self.matrix.shape[1],) * 2)
-        for rows, groups in _blocks(self.pattern, self.grid):
+        of_row = self.pattern[self.grid.group]
+        order = np.argsort(of_row, kind="stable")
+        _, start = np.unique(of_row[order], return_index=True)
+        for rows in np.split(order, start[1:]):
             part = self.matrix[rows]
             used = np.unique(part.indices)
-            total[np.ix_(used, used)] += _within(_Block(self.grid, rows, groups), [(part[:, used], part[:, used])])[0]
+            if len(used):
+                total[np.ix_(used, used)] += _block_gram(self.grid, rows, part[:, used], periods)
         return total
 
-    def cross(self, left: sparse.csr_matrix, right: sparse.csr_matrix) -> np.ndarray:
-        """left' W M right for (R, a) and (R, b) matrices, M taking out unit and period-by-pattern effects.
 
-        With `right` the group means of an outcome (as a sparse or dense column) this is
-        the right-hand side of the normal equations of `gram`.
-        """
-        left, right = sparse.csr_matrix(left), sparse.csr_matrix(right)
-        total = np.zeros((left.shape[1], right.shape[1]))
-        for rows, groups in _blocks(self.pattern, self.grid):
-            _add_block(total, _Block(self.grid, rows, groups), left[rows], right[rows])
-        return total
+def _block_gram(grid: Grid, rows: np.ndarray, columns: sparse.csr_matrix, periods: bool) -> np.ndarray:
+    """Products of columns (r, p) of the rows of one pattern after unit effects, and after those of its periods."""
+    groups, local, size = np.unique(grid.group[rows], return_inverse=True, return_counts=True)
+    position, ones = np.arange(len(rows)), np.ones(len(rows))
+    sums = sparse.csr_matrix((ones, (local, position)), shape=(len(groups), len(rows)))
+    weight, share = grid.weight[grid.group[rows]], grid.weight[groups] / size
+
+    def within(x: sparse.csr_matrix, z: sparse.csr_matrix) -> np.ndarray:
+        """x' W M z, M subtracting group means: through dense slices, quicker than sparse products of full rows."""
+        means, (x_sums, z_sums) = np.zeros((x.shape[1], z.shape[1])), (sums @ x, sums @ z)
+        for low in range(0, len(groups), _CHUNK):
+            part = slice(low, low + _CHUNK)
+            means += (x_sums[part].toarray() * share[part, None]).T @ z_sums[part].toarray()
+        return np.asarray((x.multiply(weight[:, None]).T @ z).todense(), dtype=np.float64) - means
+
+    inner = within(columns, columns)
+    if not periods:
+        return inner
+    period = sparse.csr_matrix((ones, (position, grid.period[rows])), shape=(len(rows), grid.n_periods))
+    by_period = within(period, columns)
+    values, vectors = np.linalg.eigh(within(period, period))
+    keep = values > _SINGULAR * max(values[-1], 1e-300)
+    return inner - by_period.T @ ((vectors[:, keep] / values[keep]) @ (vectors[:, keep].T @ by_period))
 
 
 def make_grid(paths: Paths, level: str | None = None, weighted: bool = True) -> Grid:
@@ -141,6 +152,15 @@ def make_grid(paths: Paths, level: str | None = None, weighted: bool = True) -> 
     return Grid(of, paths.path[first], weight, group, period, paths.n_periods)
 
 
+def programme_level(paths: Paths, components: Sequence[str] | None = None) -> str:
+    """The level within which the levels of inference of `components` (all) nest, else the study's cluster."""
+    levels = list(dict.fromkeys(paths.inference_level(c)[0] for c in components or paths.components))
+    for coarse in levels:
+        if all(fine == coarse or paths.nested(fine, coarse) for fine in levels):
+            return coarse
+    return paths.cluster
+
+
 def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None) -> AdditiveDesign:
     """Columns of every component that is not registered as always on.
 
@@ -159,8 +179,10 @@ def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None)
         parts.append((k, time))
     keep = grid.keep(known[grid.path[grid.group], grid.period])
     component, event_time, matrix = _columns(paths, keep, parts, options.dose)
-    pattern = _patterns(paths, throughout)[grid.path]
-    return AdditiveDesign(paths.components, component, event_time, matrix, pattern, keep)
+    columns = varying(paths)
+    both = np.hstack([paths.reach[:, columns], throughout[:, columns]])
+    _, pattern = np.unique(both, axis=0, return_inverse=True)
+    return AdditiveDesign(paths.components, component, event_time, matrix, pattern.reshape(-1)[grid.path], keep)
 
 
 def varying(paths: Paths) -> list[int]:
@@ -192,8 +214,9 @@ def _event_times(state: np.ndarray, options: EventTimes) -> tuple[np.ndarray, np
         late = unknown & (position >= lag)
         time[late] = lag
         use &= ~unknown | late
-    ahead = _until_next(begin) if lead >= 2 else None
-    if ahead is not None:
+    if lead >= 2:
+        later = np.where(begin, position, np.iinfo(np.int32).max)[:, ::-1]
+        ahead = np.minimum.accumulate(later, axis=1)[:, ::-1] - position
         time = np.where(off & (ahead >= 2) & (ahead < state.shape[1]), -np.minimum(ahead, lead), time)
     return time, use, throughout
 
@@ -211,14 +234,6 @@ def spell_ages(on: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     begin = on & (last_off > before)
     start = np.maximum.accumulate(np.where(begin, position, -1), axis=1)
     return begin, np.where(start >= 0, position - start, -1)
-
-
-def _until_next(begin: np.ndarray) -> np.ndarray:
-    """(P, T) periods until the next beginning; very large where there is none."""
-    position = np.arange(begin.shape[1])
-    none = np.iinfo(np.int32).max
-    ahead = np.minimum.accumulate(np.where(begin, position, none)[:, ::-1], axis=1)[:, ::-1]
-    return ahead - position
 
 
 def _columns(
@@ -249,88 +264,3 @@ def _doses(paths: Paths, k: int) -> np.ndarray:
     position = np.arange(paths.n_periods)
     ahead = np.minimum.accumulate(np.where(state > 0, position, position[-1])[:, ::-1], axis=1)[:, ::-1]
     return paths.dose(k)[np.maximum(np.take_along_axis(state, ahead, axis=1), OFF)]
-
-
-def _patterns(paths: Paths, throughout: np.ndarray) -> np.ndarray:
-    """(P,) code of whom the components can reach and which were on throughout."""
-    columns = varying(paths)
-    both = np.hstack([paths.reach[:, columns], throughout[:, columns]])
-    _, code = np.unique(both, axis=0, return_inverse=True)
-    return code.reshape(-1)
-
-
-# ------------------------------------------------------------------ taking effects out
-
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Rows and groups of one pattern of period effects."""
-
-    grid: Grid
-    rows: np.ndarray
-    groups: np.ndarray
-
-    @property
-    def weight(self) -> np.ndarray:
-        return self.grid.weight[self.grid.group[self.rows]]
-
-    def by_group(self) -> sparse.csr_matrix:
-        """(g, r) sums rows within groups."""
-        local = np.searchsorted(self.groups, self.grid.group[self.rows])
-        r = len(self.rows)
-        return sparse.csr_matrix((np.ones(r), (local, np.arange(r))), shape=(len(self.groups), r))
-
-    def by_period(self) -> sparse.csr_matrix:
-        """(r, T) indicators of the period."""
-        r = len(self.rows)
-        return sparse.csr_matrix((np.ones(r), (np.arange(r), self.grid.period[self.rows])), (r, self.grid.n_periods))
-
-
-def _blocks(pattern: np.ndarray, grid: Grid) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(rows, groups) of each pattern."""
-    of_row = pattern[grid.group]
-    order = np.argsort(of_row, kind="stable")
-    codes, start = np.unique(of_row[order], return_index=True)
-    for code, rows in zip(codes, np.split(order, start[1:]), strict=True):
-        groups = np.flatnonzero(pattern == code)
-        yield rows, groups
-
-
-def _add_block(total: np.ndarray, block: _Block, left: sparse.csr_matrix, right: sparse.csr_matrix) -> None:
-    """Add left' W M right of one pattern to `total`, over the columns that are not zero there."""
-    used_left, used_right = np.unique(left.indices), np.unique(right.indices)
-    if not len(used_left) or not len(used_right):
-        return
-    period = block.by_period()
-    a, b = left[:, used_left], right[:, used_right]
-    within = _within(block, [(a, b), (period, a), (period, b), (period, period)])
-    inner, to_left, to_right, periods = within
-    total[np.ix_(used_left, used_right)] += inner - to_left.T @ _solve_singular(periods, to_right)
-
-
-def _within(block: _Block, pairs: list[tuple[sparse.csr_matrix, sparse.csr_matrix]]) -> list[np.ndarray]:
-    """x' W M_unit z for each pair, M_unit subtracting group means."""
-    sums = block.by_group()
-    size = np.asarray(sums.sum(axis=1)).ravel()
-    share = block.grid.weight[block.groups] / np.maximum(size, 1)
-    out = []
-    for x, z in pairs:
-        plain = np.asarray((x.multiply(block.weight[:, None]).T @ z).todense(), dtype=np.float64)
-        out.append(plain - _chunked(sums @ x, sums @ z, share))
-    return out
-
-
-def _chunked(x: sparse.csr_matrix, z: sparse.csr_matrix, share: np.ndarray) -> np.ndarray:
-    """x' diag(share) z through dense slices of rows, which is quicker than sparse products of full rows."""
-    total = np.zeros((x.shape[1], z.shape[1]))
-    for low in range(0, x.shape[0], _CHUNK):
-        part = slice(low, low + _CHUNK)
-        total += (x[part].toarray() * share[part, None]).T @ z[part].toarray()
-    return total
-
-
-def _solve_singular(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Least-norm solution of a symmetric, positive semi-definite system."""
-    values, vectors = np.linalg.eigh(matrix)
-    keep = values > _SINGULAR * max(values[-1], 1e-300)
-    return (vectors[:, keep] / values[keep]) @ (vectors[:, keep].T @ right)

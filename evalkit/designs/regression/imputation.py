@@ -1,78 +1,45 @@
-"""Imputation: the programme as a whole, every exposure path, and components where effects add up."""
+"""Imputation: the programme as a whole, every exposure path, and components where effects add up.
+
+Influence follows the conservative variance of Borusyak, Jaravel and Spiess (2024, theorem 3 and
+equation 8): untreated rows count with their residuals, exposed rows with their effect less what an
+auxiliary model expects of it: the projection on the components' event times, and beyond it the average of
+their cohort and period, taken over clusters with the weights of that equation. (With one component the
+projection is the same in a whole cohort and period, and drops out.) Where a cohort and period has one
+cluster only, which would leave nothing, it is set against wider averages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from weakref import WeakKeyDictionary
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.protocol import StudyLike, Traits
-from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
-from evalkit.designs.regression.imputation_averages import Averages, Weigh
-from evalkit.designs.regression.imputation_fit import Imputed, Projection, Split, project
+from evalkit.designs.regression.additive import AdditiveDesign, additive_design, make_grid, programme_level
+from evalkit.designs.regression.imputation_fit import BeyondTheSum, Imputed, Means, Weigh, solve_periods
+from evalkit.designs.regression.joint import once
+from evalkit.designs.regression.moments import Lean
 from evalkit.designs.rollout.rows import rows_of
+from evalkit.designs.rollout.sums import add_by
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import joint_test
+from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import GroupSource, Influence
 from evalkit.study.paths import Paths
 
 ASSUMPTION = "without the programme everyone of the same reach would have moved alike"
+EVERYONE = "everyone exposed with an untreated past"
 NOTHING = "no exposed row can be imputed: no earlier untreated period, or nobody untreated at the same time"
 NOT_ALONE = "imputed effects cannot tell this event time from those of other components"
-ALONE = NOTHING
-
-
-def path_words(paths: Paths, split: Split, chosen: np.ndarray) -> list[str]:
-    """Each path in words: "nurse from 2005, court from 2007 to 2009"."""
-    return [_one_path(paths, split, p) for p in chosen]
-
-
-def _one_path(paths: Paths, split: Split, path: int) -> str:
-    spells = []
-    for k in split.members:
-        on = np.flatnonzero(paths.state[path, :, k] > 0)
-        for run in np.split(on, np.flatnonzero(np.diff(on) > 1) + 1):
-            if len(run):
-                spells.append((run[0], f"{paths.components[k]} from {paths.periods[run[0]]}" + _end(paths, run[-1])))
-    return ", ".join(words for _, words in sorted(spells))
-
-
-def _end(paths: Paths, last: int) -> str:
-    return "" if last == paths.n_periods - 1 else f" to {paths.periods[last]}"
-
-
-def head_counts(
-    imputed: Imputed, projection: Projection | None, paths: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
-    """units_exposed and units_left_out by row: of a projection, or of the programme and some paths."""
-    unit, period, can = imputed.candidates
-    key = imputed.paths.path[unit].astype(np.int64) * imputed.values.shape[1] + period
-    keys, cell = np.unique(key, return_inverse=True)
-    path, at = np.divmod(keys, imputed.values.shape[1])
-    if projection is not None:
-        age = imputed.split.age[path, at]
-        member = [age[:, j] == e for j, e in zip(projection.component, projection.event_time, strict=True)]
-    else:
-        member = [np.ones(len(keys), bool), *(path == p for p in ([] if paths is None else paths))]
-    of = sparse.csr_matrix(np.array(member).reshape(len(member), len(keys)).T.astype(float))
-    used, both = (_distinct(unit[m], cell[m], of, imputed.paths.n_units) for m in (can, slice(None)))
-    return {"units_exposed": used, "units_left_out": both - used}
-
-
-def _distinct(unit: np.ndarray, cell: np.ndarray, of: sparse.csr_matrix, n: int) -> np.ndarray:
-    """(k,) distinct units with a row in the cells of each column."""
-    rows = sparse.csr_matrix((np.ones(len(unit)), (unit, cell)), shape=(n, of.shape[0]))
-    return np.bincount((rows @ of).indices, minlength=of.shape[1])
-
-
 MOST_PATHS = 200
-_FITS: WeakKeyDictionary = WeakKeyDictionary()
+_CHUNK = 1 << 17
+_SPARSE = 0.1
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -101,28 +68,25 @@ class Imputation:
 
     @property
     def traits(self) -> Traits:
-        """What its answers rest on, and the checks that they invite."""
-        return Traits(frozenset({"additivity"}))
+        """What the answers about components rest on; that about the programme needs no additivity."""
+        return Traits(frozenset(("parallel trends", "additivity")))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The event-time columns of its projection, on unit and period effects."""
-        paths.index(component)
         level, _ = paths.inference_level(component)
-        return additive_design(paths, make_grid(paths, level), EventTimes())
+        return additive_design(paths, make_grid(paths, level))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Effects of `component` by event time, if effects add up."""
-        level, _ = study.paths.inference_level(component)
-        fitted = self._fit(study, level)
-        mine = np.flatnonzero(fitted.labels["component"].to_numpy() == component)
+        fitted = self._fit(study, study.paths.inference_level(component)[0])
+        mine = np.flatnonzero(fitted.imputed.names[fitted.imputed.projection.component] == component)
         if not len(mine):
             raise NotIdentifiedError(
                 f"{component!r} is on in no row whose untreated outcome can be imputed: its units need earlier "
                 "periods in which nothing was on, and others that are off at the same time."
             )
         found = fitted.components.select(mine)
-        test = self.additivity(study, level)
-        return replace(found, labels=found.labels.assign(additivity_p=test.p_value))
+        return replace(found, labels=found.labels.assign(additivity_p=fitted.additivity.p_value))
 
     def total(self, study: StudyLike, level: str | None = None) -> Estimate:
         """The programme's average effect on an exposed unit in a period; then that of every exposure path.
@@ -140,17 +104,16 @@ class Imputation:
 
     def additivity(self, study: StudyLike, level: str | None = None) -> Additivity:
         """Whether components that are on together do what the sum of their effects says."""
-        fitted = self._fit(study, level or programme_level(study.paths))
-        return fitted.additivity
+        return self._fit(study, level or programme_level(study.paths)).additivity
 
     def _fit(self, study: StudyLike, level: str) -> Fitted:
-        made = _FITS.setdefault(study, {})
-        key = (self.outcome, level)
-        if key not in made:
+        def fit() -> Fitted:
             outcome = study.outcome(self.outcome)
             words = {"outcome": outcome.column, "outcome_unit": outcome.unit, "inference_level": level}
-            made[key] = Fitted(Imputed(study.paths, study.values(self.outcome)), level, words)
-        return made[key]
+            # Paths of its own, so that what their memo keeps does not keep them.
+            return Fitted(Imputed(replace(study.paths), study.values(self.outcome)), level, words)
+
+        return once(study, self.outcome, ("imputation", self, level), fit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,17 +127,8 @@ class Additivity:
     reason: str = ""
 
 
-def programme_level(paths: Paths, components: Sequence[str] | None = None) -> str:
-    """The level within which the levels of inference of `components` (all) nest, else the study's cluster."""
-    levels = list(dict.fromkeys(paths.inference_level(c)[0] for c in components or paths.components))
-    for coarse in levels:
-        if all(fine == coarse or paths.nested(fine, coarse) for fine in levels):
-            return coarse
-    return paths.cluster
-
-
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class Fitted(Lean):
     """One panel imputed, and everything that is averaged from it. words: labels that all rows share."""
 
     imputed: Imputed
@@ -182,48 +136,34 @@ class Fitted:
     words: dict[str, str]
 
     @cached_property
-    def projection(self) -> Projection:
-        return project(self.imputed)
-
-    @cached_property
-    def labels(self) -> pd.DataFrame:
-        """component and event_time of the projection's rows."""
-        names = np.array([self.imputed.paths.components[k] for k in self.imputed.split.members], dtype=object)
-        found = self.projection
-        return pd.DataFrame({"component": names[found.component], "event_time": found.event_time})
-
-    @cached_property
     def components(self) -> Estimate:
         """Event-time effects of every component."""
-        several = len(self.imputed.split.members) > 1
-        of = self.projection.columns > 0
-        averages = self._averages(self.projection.weights, of)
-        labels = self.labels.assign(
-            estimand="imputed effect by event time",
-            population="everyone exposed with an untreated past" + (", if effects add up" if several else ""),
-            **head_counts(self.imputed, self.projection),
-            reason=np.where(np.isnan(averages.value), NOT_ALONE if several else ALONE, "").astype(object),
-        )
-        return self._estimate(averages, labels)
+        im, found = self.imputed, self.imputed.projection
+        several = len(im.names) > 1
+        of_each = lambda path, period: im.split.age[path, period][:, found.component] == found.event_time  # noqa: E731
+        labels = pd.DataFrame({
+            "component": im.names[found.component], "event_time": found.event_time,
+            "estimand": "imputed effect by event time",
+            "population": EVERYONE + (", if effects add up" if several else ""), **self._head_counts(of_each),
+        })  # fmt: skip
+        return self._estimate(found.weights, found.columns > 0, labels, NOT_ALONE if several else NOTHING)
 
     @cached_property
     def programme(self) -> Estimate:
         """The programme's average effect, then that of every path."""
         im = self.imputed
-        used = np.flatnonzero(im.split.exposed.sum(axis=1))
+        used = np.flatnonzero(im.split.exposed.any(axis=1))
         if len(used) > MOST_PATHS:
             mass = np.bincount(im.atoms.path, weights=im.atoms.mass, minlength=im.paths.n_paths)
             used = np.sort(used[np.argsort(-mass[used], kind="stable")[:MOST_PATHS]])
-        of = np.column_stack([np.ones(len(im.atoms.mass), bool), *(im.atoms.path == p for p in used)])
-        averages = self._averages(_mean_of(of), of)
-        words = path_words(im.paths, im.split, used)
+        of_each = lambda path, _: np.column_stack([np.ones(len(path), bool), path[:, None] == used])  # noqa: E731
         estimand = ["average effect of the programme"] + ["average effect of an exposure path"] * len(used)
         labels = pd.DataFrame({
-            "component": "programme", "path": ["every path", *words], "estimand": estimand,
-            "population": "everyone exposed with an untreated past", **head_counts(im, None, used),
-            "reason": np.where(np.isnan(averages.value), NOTHING, "").astype(object),
+            "component": "programme", "path": ["every path", *(self._path_words(path) for path in used)],
+            "estimand": estimand, "population": EVERYONE, **self._head_counts(of_each),
         })  # fmt: skip
-        return self._estimate(averages, labels)
+        of = of_each(im.atoms.path, im.atoms.period)
+        return self._estimate(Means(of), of, labels)
 
     @cached_property
     def additivity(self) -> Additivity:
@@ -233,75 +173,205 @@ class Fitted:
         if not len(together):
             return Additivity(np.nan, None, "no two components are on together in a row that can be imputed")
         of = which.reshape(-1)[:, None] == together
-        weigh = _beyond_the_sum(self.projection, of)
-        free = np.flatnonzero(weigh(im.atoms.mass)[1])
+        free = np.flatnonzero(BeyondTheSum(im.projection, of)(im.atoms.mass)[1])
         if not len(free):
             return Additivity(np.nan, None, "effects of components that are on together take up every comparison")
-        averages = self._averages(_beyond_the_sum(self.projection, of[:, free]), of[:, free])
-        names = np.array([im.paths.components[k] for k in im.split.members], dtype=object)
         labels = pd.DataFrame({
-            "component": [" with ".join(names[sets[s]]) for s in together[free]],
+            "component": [" with ".join(im.names[sets[s]]) for s in together[free]],
             "estimand": "effect beyond the sum of its components'", "population": "everyone exposed to all of them",
-            "reason": np.where(np.isnan(averages.value), NOTHING, ""),
         })  # fmt: skip
-        return _tested(self._estimate(averages, labels))
+        rows = self._estimate(BeyondTheSum(im.projection, of[:, free]), of[:, free], labels)
+        frame = rows.to_frame()
+        good = np.flatnonzero(np.isfinite(frame["std_error"].to_numpy()))
+        if not len(good):
+            return Additivity(np.nan, rows, str(frame["reason"].iloc[0]) or "no interval")
+        df = float(frame["df"].iloc[good].min())
+        return Additivity(joint_test(rows.value[good], rows.vcov()[np.ix_(good, good)], df), rows)
 
     def over(self, share: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Average imputed effect over shares (a, k) of the atoms, a row each with `labels`."""
-        averages = self._averages(_mean_of(share), share > 0)
-        return self._estimate(averages, labels.assign(reason=np.where(np.isnan(averages.value), NOTHING, "")))
+        return self._estimate(Means(share), share > 0, labels)
 
-    def _averages(self, weigh: Weigh, of: np.ndarray) -> Averages:
-        level = self.imputed.paths.levels[self.level]
-        return Averages(self.imputed, weigh, of, self.usual, level.codes, len(level.names))
-
-    @cached_property
-    def usual(self) -> np.ndarray:
-        """(a,) effect of each atom by the projection; the same whichever dependent columns are left out."""
-        atoms, im = self.imputed.atoms, self.imputed
-        lift, _ = self.projection.weights(atoms.mass)
-        return self.projection.columns @ (lift.T @ im.sums(atoms, im.periods))
-
-    def _estimate(self, averages: Averages, labels: pd.DataFrame) -> Estimate:
-        k, names = len(averages.value), self.imputed.paths.levels[self.level].names
-        codes = np.arange(averages.clusters)
-        source = GroupSource(rows_of(self.imputed.paths), averages.totals(), self.level, codes, averages.unit_rows)
+    def _estimate(self, weigh: Weigh, of: np.ndarray, labels: pd.DataFrame, why: str = NOTHING) -> Estimate:
+        """The averages that `weigh` makes of the atoms `of` (a, k), with the reason `why` where not identified."""
+        averages = Averages(self, weigh, of)
+        reason = np.where(np.isnan(averages.value), why, "").astype(object)
+        totals = averages.influence(self.cluster, self.clusters)
+        source = GroupSource(
+            rows_of(self.imputed.paths), totals, self.level, np.arange(self.clusters), averages.unit_rows
+        )
         return Estimate(
             value=averages.value, mass=averages.mass,
-            labels=labels.assign(assumption=ASSUMPTION, **self.words, mass=averages.mass),
-            value_parts=Influence(((source, np.eye(k)),), self.level), arms=averages.arms,
-            replicate=partial(averages.replicates, names, self.level),
+            labels=labels.assign(reason=reason, assumption=ASSUMPTION, **self.words, mass=averages.mass),
+            value_parts=Influence(((source, np.eye(len(averages.value))),), self.level),
+            arms=averages.arms, replicate=averages,
         )  # fmt: skip
 
+    def _path_words(self, path: int) -> str:
+        """A path in words: "nurse from 2005, court from 2007 to 2009"."""
+        paths, spells = self.imputed.paths, []
+        for k in self.imputed.split.members:
+            on = np.flatnonzero(paths.state[path, :, k] > 0)
+            for run in np.split(on, np.flatnonzero(np.diff(on) > 1) + 1):
+                if len(run):
+                    end = "" if run[-1] == paths.n_periods - 1 else f" to {paths.periods[run[-1]]}"
+                    spells.append((run[0], f"{paths.components[k]} from {paths.periods[run[0]]}{end}"))
+        return ", ".join(words for _, words in sorted(spells))
 
-def _mean_of(of: np.ndarray) -> Weigh:
-    """Weights of plain means over the atoms of each column."""
+    def _head_counts(self, of_each: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+        """units_exposed and units_left_out of each average; of_each: path and period (c,) -> (c, k) whether it is of
+        a cell."""
+        unit, period, can = self.imputed.candidates
+        *where, cell = self.imputed.cells(unit, period)
+        member = sparse.csr_matrix(of_each(*where).astype(float))
+        rows = sparse.csr_matrix((np.ones(len(unit)), (unit, cell)), shape=(self.imputed.paths.n_units, len(where[0])))
+        used = sparse.csr_matrix((can.astype(float), (unit, cell)), shape=rows.shape)
+        used.eliminate_zeros()
+        exposed, both = (np.bincount((x @ member).indices, minlength=member.shape[1]) for x in (used, rows))
+        return {"units_exposed": exposed, "units_left_out": both - exposed}
 
-    def weigh(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        total = mass @ of
-        return of / np.where(total > 0, total, 1.0), total > 0
+    # ------------------------------------------------------------ what all averages share
 
-    return weigh
+    @property
+    def cluster(self) -> np.ndarray:
+        """(n,) code of each unit."""
+        return self.imputed.paths.levels[self.level].codes
+
+    @property
+    def clusters(self) -> int:
+        return len(self.imputed.paths.levels[self.level].names)
+
+    @cached_property
+    def by_cluster(self) -> tuple[sparse.csr_array, sparse.csr_array]:
+        return self.imputed.pieces(self.cluster[self.imputed.rows.unit], self.clusters)
+
+    @cached_property
+    def by_pair(self) -> tuple[np.ndarray, sparse.csr_array, sparse.csr_array]:
+        """The same by cluster and group, after the group of each."""
+        im, rows = self.imputed, self.imputed.rows
+        group = im.group[rows.atom]
+        code = self.cluster[rows.unit] * np.int64(len(im.group)) + group
+        _, first, pair = np.unique(code, return_index=True, return_inverse=True)
+        return group[first], *im.pieces(pair, len(first))
 
 
-def _beyond_the_sum(projection: Projection, of: np.ndarray) -> Weigh:
-    """Weights of the mean over the atoms of each column less what the projection says of them."""
+@dataclass(frozen=True, eq=False)
+class Averages(Lean):
+    """k weighted sums of imputed effects; called, their refits without each cluster.
+    of: (a, k) bool, the atoms that an average speaks for."""
 
-    def weigh(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean, there = _mean_of(of)(mass)
-        lift, _ = projection.weights(mass)
-        usual = projection.columns.T @ (mean * mass[:, None])
-        weight = mean - lift @ usual
-        return weight, there & (np.abs(weight * mass[:, None]).sum(axis=0) > 1e-8)
+    fitted: Fitted
+    weigh: Weigh
+    of: np.ndarray
 
-    return weigh
+    @cached_property
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """(a, k) weights, rounding errors set to zero, and (k,) which averages are identified."""
+        weight, known = self.weigh(self.fitted.imputed.atoms.mass)
+        size = np.abs(weight).max(axis=0, initial=0.0)
+        return np.where(np.abs(weight) > _ROUNDING * size, weight, 0.0), known
+
+    @cached_property
+    def value(self) -> np.ndarray:
+        """(k,) NaN where not identified."""
+        (weight, known), im = self.weights, self.fitted.imputed
+        return np.where(known, im.sums(im.atoms, im.periods) @ weight, np.nan)
+
+    @cached_property
+    def mass(self) -> np.ndarray:
+        """(k,) exposed unit-periods."""
+        return self.fitted.imputed.atoms.mass @ self.of
+
+    @cached_property
+    def on_residual(self) -> np.ndarray:
+        """(q, T, k) what a residual of an untreated row in a period adds to each average."""
+        im, (weight, _) = self.fitted.imputed, self.weights
+        inverse = im.periods.inverse
+        pattern = im.split.pattern[im.atoms.path]
+        lever = [im.atoms.lever[pattern == q].T @ weight[pattern == q] for q in range(len(inverse))]
+        return -np.einsum("qst,qtk->qsk", inverse, np.array(lever).reshape(len(inverse), -1, weight.shape[1]))
+
+    @cached_property
+    def expected(self) -> np.ndarray:
+        """(g, k) average effect beyond the usual of each cohort and period, for each average (their equation 8).
+
+        Where the equation has one cluster, the mean over all rows of the cohort and period; where that has one, of all.
+        """
+        of_pair, mass, effect = self.fitted.by_pair
+        group = self.fitted.imputed.group
+        groups = int(group.max(initial=-1)) + 1
+        top, below, count = np.zeros((3, groups, len(self.value)))
+        for low in range(0, len(of_pair), _CHUNK):
+            part = slice(low, low + _CHUNK)
+            a, b = (_product(x[part], self.weights[0]) for x in (mass, effect))
+            pairs = np.arange(a.shape[0])
+            collect = sparse.csr_array((np.ones(len(pairs)), (of_pair[part], pairs)), shape=(groups, len(pairs)))
+            for into, what in ((top, a * b), (below, a * a), (count, (a != 0).astype(float))):
+                into += _as_array(collect @ what)
+        m, e = (np.bincount(group, weights=x.sum(axis=0), minlength=groups) for x in (mass, effect))
+        alone = np.bincount(of_pair, minlength=groups) < 2
+        wide = np.where(alone, e.sum() / max(m.sum(), 1e-300), e / np.maximum(m, 1e-300))[:, None]
+        return np.where((count > 1) & (below > 0), top / np.where(below > 0, below, 1.0), wide)
+
+    def influence(self, code: np.ndarray, size: int) -> np.ndarray:
+        """(size, k) influence summed by `code` (n,)."""
+        fitted, im = self.fitted, self.fitted.imputed
+        out = np.zeros((size, len(self.value)))
+        for q, on_residual in enumerate(self.on_residual):
+            mine = np.flatnonzero(im.pattern == q)
+            if len(mine):
+                out += add_by(im.residual[mine], code[mine], size) @ on_residual
+        mass, effect = fitted.by_cluster if code is fitted.cluster else im.pieces(code[im.rows.unit], size)
+        weight = self.weights[0]
+        out += _as_array(_product(effect, weight))
+        out -= _as_array(_product(mass, weight * self.expected[im.group]))
+        return out
+
+    def unit_rows(self) -> np.ndarray:
+        """(n, k) influence by unit: records about people."""
+        n = self.fitted.imputed.paths.n_units
+        return self.influence(np.arange(n), n)
+
+    @cached_property
+    def arms(self) -> Arms:
+        """A cluster is exposed where it has rows that an average speaks for, comparison where it has
+        untreated rows in the same periods."""
+        fitted, im = self.fitted, self.fitted.imputed
+        exposed = _as_array(_product(fitted.by_cluster[0], self.of.astype(float))) > 0
+        T = im.values.shape[1]
+        when = np.array([np.bincount(im.atoms.period[o], minlength=T) > 0 for o in self.of.T]).reshape(-1, T)
+        free = add_by(im.untreated.astype(np.float32), fitted.cluster, fitted.clusters) > 0
+        comparison = (free.astype(np.float32) @ when.T.astype(np.float32)) > 0
+        return Arms(exposed, comparison, np.ones(fitted.clusters, dtype=int))
+
+    def __call__(self) -> Replicates:
+        """Refits without each cluster: sums less its own, in closed form."""
+        im, cluster, clusters = self.fitted.imputed, self.fitted.cluster, self.fitted.clusters
+        atoms, order = im.collect(cluster), np.argsort(cluster, kind="stable")
+        at, q = np.searchsorted(im.atoms.key, atoms.key), im.split.pattern[atoms.path]
+        stops = np.searchsorted(cluster[order], np.arange(clusters + 1))
+        values, masses = np.zeros((2, clusters, len(self.value)))
+        for c in range(clusters):
+            gone = im.systems(order[stops[c] : stops[c + 1]])
+            periods = solve_periods(*(a - b for a, b in zip(im.totals, gone, strict=True)))
+            keep = atoms.cluster != c
+            keep &= periods.linked[q, atoms.period] == periods.linked[q, atoms.base]
+            left = [np.where(keep, x, 0.0) for x in (atoms.mass, im.sums(atoms, periods))]
+            mass, effect = (np.bincount(at, weights=x, minlength=len(im.atoms.mass)) for x in left)
+            weight, known = self.weigh(mass)
+            masses[c] = np.where(known, mass @ self.of, 0.0)
+            values[c] = np.where(masses[c] > 0, effect @ weight, np.nan)
+        free = np.bincount(cluster, weights=im.untreated.any(axis=1), minlength=clusters)[:, None] > 0
+        exposed = self.arms.exposed
+        names = im.paths.levels[self.fitted.level].names
+        return Replicates(names, self.fitted.level, values, masses, exposed, free & ~exposed)
 
 
-def _tested(rows: Estimate) -> Additivity:
-    """The largest t of all rows with an interval against its distribution under zero."""
-    frame, vcov = rows.to_frame(), rows.vcov()
-    good = np.flatnonzero(np.isfinite(frame["std_error"].to_numpy()))
-    if not len(good):
-        return Additivity(np.nan, rows, str(frame["reason"].iloc[0]) or "no interval")
-    df = float(frame["df"].iloc[good].min())
-    return Additivity(joint_test(rows.value[good], vcov[np.ix_(good, good)], df), rows)
+def _product(left: sparse.csr_array, right: np.ndarray) -> np.ndarray | sparse.csr_array:
+    """left @ right, sparse where most of `right` is zero (averages of single paths)."""
+    few = np.count_nonzero(right) < _SPARSE * right.size
+    return left @ sparse.csr_array(right) if few else left @ right
+
+
+def _as_array(x: np.ndarray | sparse.csr_array) -> np.ndarray:
+    return x if isinstance(x, np.ndarray) else np.asarray(x.toarray())

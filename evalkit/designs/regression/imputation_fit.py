@@ -1,4 +1,4 @@
-"""Numbers of the imputation estimator: untreated outcomes, imputed effects, and averages of them.
+"""Numbers of the imputation estimator: untreated outcomes, imputed effects, and what projects them on event times.
 
 Rows in which nothing has been on yet give unit effects a_i and period effects b_t (for each pattern of
 reach); an exposed row's effect is Y_it - a_i - b_t (Borusyak, Jaravel and Spiess 2024, Review of Economic
@@ -11,6 +11,7 @@ weighted sum of *atoms*, the exposed rows that share a path and a period:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,8 +21,12 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.csgraph import connected_components
 
 from evalkit.designs.regression.additive import spell_ages, varying
-from evalkit.designs.regression.estimable import Span, span
+from evalkit.designs.regression.columns import span
+from evalkit.designs.regression.moments import Lean
 from evalkit.study.paths import OFF, Paths
+
+Weigh = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""mass (a,) of the atoms -> (a, k) weight of a unit of mass in each average, (k,) whether it is identified."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,32 +38,27 @@ class Split:
     pattern: (P,) code of whom the components can reach, and of what kind. members: (k,) indices of the components.
     """
 
-    members: tuple[int, ...]
+    members: list[int]
     untreated: np.ndarray
     exposed: np.ndarray
     age: np.ndarray
     pattern: np.ndarray
-
-    @cached_property
-    def cohort(self) -> np.ndarray:
-        """(P,) first period that is not untreated."""
-        return np.asarray(self.untreated.sum(axis=1))
 
 
 def split(paths: Paths, kind: np.ndarray | None = None) -> Split:
     """Read the paths; components registered as always on are part of the unit effects. kind: (P,) paths of unlike
     kinds have period effects of their own."""
     members = varying(paths)
-    state = paths.state[:, :, members]
-    on, off = state > 0, state == OFF
+    on, off = paths.state[:, :, members] > 0, paths.state[:, :, members] == OFF
     untreated = np.logical_and.accumulate(off.all(axis=2), axis=1)
     exposed = on.any(axis=2) & (on | off).all(axis=2)
-    ages = [np.where(on[:, :, j], spell_ages(on[:, :, j], off[:, :, j])[1], -1) for j in range(len(members))]
-    age = np.stack(ages, axis=2) if ages else np.zeros((*untreated.shape, 0), dtype=int)
+    age = np.full(on.shape, -1)
+    for j in range(len(members)):
+        age[:, :, j] = np.where(on[:, :, j], spell_ages(on[:, :, j], off[:, :, j])[1], -1)
     whom = paths.reach[:, members].astype(np.int64)
     whom = whom if kind is None else np.column_stack([whom, kind])
     _, pattern = np.unique(whom, axis=0, return_inverse=True)
-    return Split(tuple(members), untreated, exposed, age, pattern.reshape(-1))
+    return Split(members, untreated, exposed, age, pattern.reshape(-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +108,14 @@ class Atoms:
     change: np.ndarray
     lever: np.ndarray
 
+    @property
+    def key(self) -> np.ndarray:
+        """(a,) one code for path and period."""
+        return self.path.astype(np.int64) * self.lever.shape[1] + self.period
+
 
 @dataclass(frozen=True, eq=False)
-class Imputed:
+class Imputed(Lean):
     """A panel with its untreated rows fitted. values: (n, T), NaN where not seen. kind: (P,) as `split` takes it."""
 
     paths: Paths
@@ -120,6 +125,11 @@ class Imputed:
     @cached_property
     def split(self) -> Split:
         return split(self.paths, self.kind)
+
+    @cached_property
+    def names(self) -> np.ndarray:
+        """(k,) the components that vary."""
+        return np.array([self.paths.components[k] for k in self.split.members], dtype=object)
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -155,20 +165,21 @@ class Imputed:
 
     @cached_property
     def pattern(self) -> np.ndarray:
+        """(n,) code of each unit's period effects."""
         return self.split.pattern[self.paths.path]
 
     def systems(self, units: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sums over some units for `solve_periods`."""
         q, T = int(self.split.pattern.max(initial=0)) + 1, self.values.shape[1]
         system, right, count = np.zeros((q, T, T)), np.zeros((q, T)), np.zeros((q, T, T))
-        for one in np.unique(self.pattern[units]):
-            mine = units[self.pattern[units] == one]
+        for pattern in np.unique(self.pattern[units]):
+            mine = units[self.pattern[units] == pattern]
             U = self.untreated[mine].astype(float)
             w = self.weights[mine]
             share = U * (w / np.maximum(self.size[mine], 1))[:, None]
-            system[one] = np.diag(w @ U) - share.T @ U
-            right[one] = w @ (U * self.change[mine])
-            count[one] = U.T @ U
+            system[pattern] = np.diag(w @ U) - share.T @ U
+            right[pattern] = w @ (U * self.change[mine])
+            count[pattern] = U.T @ U
         return system, right, count
 
     @cached_property
@@ -185,27 +196,29 @@ class Imputed:
         return self.untreated / np.maximum(self.size, 1)[:, None]
 
     @cached_property
+    def beyond(self) -> np.ndarray:
+        """(n, T) outcome less unit and period effects: a residual where untreated, the effect where exposed."""
+        beta = self.periods.beta[self.pattern]
+        return self.change - beta + np.einsum("nt,nt->n", self.share, beta)[:, None]
+
+    @cached_property
     def candidates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Unit and period of every exposed row seen, and whether it can be imputed."""
         unit, period = np.nonzero(self.seen & self.split.exposed[self.paths.path])
         linked, q = self.periods.linked, self.pattern[unit]
         return unit, period, (self.size[unit] > 0) & (linked[q, period] == linked[q, self.base[unit]])
 
-    @cached_property
-    def rows(self) -> Exposed:
-        unit, period, can = self.candidates
-        unit, period = unit[can], period[can]
-        beta, q = self.periods.beta, self.pattern
-        usual = np.einsum("nt,nt->n", self.share, beta[q])
-        effect = self.change[unit, period] - beta[q[unit], period] + usual[unit]
+    def cells(self, unit: np.ndarray, period: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(c,) path and period of the cells that some rows fill, and (R,) the cell of each row."""
         key = self.paths.path[unit].astype(np.int64) * self.values.shape[1] + period
-        at = np.searchsorted(self.keys, key)
-        return Exposed(unit, period, at, effect)
+        keys, cell = np.unique(key, return_inverse=True)
+        return *np.divmod(keys, self.values.shape[1]), cell
 
     @cached_property
-    def keys(self) -> np.ndarray:
-        unit, period, can = self.candidates
-        return np.unique(self.paths.path[unit[can]].astype(np.int64) * self.values.shape[1] + period[can])
+    def rows(self) -> Exposed:
+        """The exposed rows that can be imputed."""
+        unit, period = (x[self.candidates[2]] for x in self.candidates[:2])
+        return Exposed(unit, period, self.cells(unit, period)[2], self.beyond[unit, period])
 
     @cached_property
     def atoms(self) -> Atoms:
@@ -215,25 +228,52 @@ class Imputed:
     def collect(self, cluster: np.ndarray, apart: bool = True) -> Atoms:
         """Sums of exposed rows by cluster (n,), path and period; with `apart` also by first untreated period."""
         rows, T = self.rows, self.values.shape[1]
-        parts = [cluster[rows.unit], rows.atom]
-        code = parts[0].astype(np.int64) * max(len(self.keys), 1) + parts[1]
+        code = cluster[rows.unit].astype(np.int64) * (int(rows.atom.max(initial=0)) + 1) + rows.atom
         code = code * T + self.base[rows.unit] if apart else code
         _, first, atom = np.unique(code, return_index=True, return_inverse=True)
-        w = self.weights[rows.unit]
-        total = lambda x: np.bincount(atom, weights=x, minlength=len(first))  # noqa: E731
-        gather = sparse.csr_matrix((w, (atom, rows.unit)), shape=(len(first), self.paths.n_units))
-        lever = -(gather @ self.share)
-        period = rows.period[first]
-        lever[np.arange(len(first)), period] += total(w)
-        unit = rows.unit[first]
-        return Atoms(
-            self.paths.path[unit], period, self.base[unit], cluster[unit],
-            total(w), total(w * self.change[rows.unit, rows.period]), lever,
-        )  # fmt: skip
+        unit, period, w = rows.unit[first], rows.period[first], self.weights[rows.unit]
+        mass = np.bincount(atom, weights=w, minlength=len(first))
+        change = np.bincount(atom, weights=w * self.change[rows.unit, rows.period], minlength=len(first))
+        lever = -(sparse.csr_matrix((w, (atom, rows.unit)), shape=(len(first), len(cluster))) @ self.share)
+        lever[np.arange(len(first)), period] += mass
+        return Atoms(self.paths.path[unit], period, self.base[unit], cluster[unit], mass, change, lever)
 
     def sums(self, atoms: Atoms, periods: PeriodEffects) -> np.ndarray:
         """(a,) weighted sum of effects in each atom."""
         return atoms.change - np.einsum("at,at->a", atoms.lever, periods.beta[self.split.pattern[atoms.path]])
+
+    @cached_property
+    def projection(self) -> Projection:
+        """Effects of the atoms on the event times that some atom has."""
+        age = self.split.age[self.atoms.path, self.atoms.period]
+        times = [np.unique(a[a >= 0]) for a in age.T]
+        component = np.repeat(np.arange(len(times)), np.array([len(t) for t in times], dtype=int))
+        event_time = np.concatenate([np.zeros(0, int), *times])
+        return Projection(component, event_time, (age[:, component] == event_time).astype(float))
+
+    @cached_property
+    def usual(self) -> np.ndarray:
+        """(a,) effect of each atom by the projection; the same whichever dependent columns are left out."""
+        lift, _ = self.projection.weights(self.atoms.mass)
+        return self.projection.columns @ (lift.T @ self.sums(self.atoms, self.periods))
+
+    @cached_property
+    def residual(self) -> np.ndarray:
+        """(n, T) weighted residuals of the untreated rows."""
+        return np.where(self.untreated, self.beyond, 0.0) * self.weights[:, None]
+
+    @cached_property
+    def group(self) -> np.ndarray:
+        """(a,) cohort by period of each atom; a cohort is a first period that is not untreated."""
+        cohort = self.split.untreated.sum(axis=1)[self.atoms.path]
+        return np.unique(cohort * self.values.shape[1] + self.atoms.period, return_inverse=True)[1]
+
+    def pieces(self, code: np.ndarray, size: int) -> tuple[sparse.csr_array, sparse.csr_array]:
+        """(size, a) mass of the exposed rows by `code` (R,) and atom, and their weighted effect beyond the usual."""
+        rows = self.rows
+        w, at, shape = self.weights[rows.unit], (code, rows.atom), (size, len(self.group))
+        beyond = rows.effect - self.usual[rows.atom]
+        return sparse.csr_array((w, at), shape=shape), sparse.csr_array((w * beyond, at), shape=shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,29 +288,34 @@ class Projection:
     event_time: np.ndarray
     columns: np.ndarray
 
-    def fit(self, mass: np.ndarray) -> Span:
-        """Row space of the columns under the weights `mass` (a,)."""
-        gram = self.columns.T @ (self.columns * mass[:, None])
-        return span(gram, self.columns.T @ mass)
-
     def weights(self, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(a, p) weight of a unit of mass in each coefficient, and (p,) which are identified."""
-        found = self.fit(mass)
+        gram = self.columns.T @ (self.columns * mass[:, None])
+        found = span(gram, self.columns.T @ mass)
         return self.columns @ found.inverse(), np.asarray(found.free)
 
 
-def project(imputed: Imputed) -> Projection:
-    """The projection's columns: event times that some atom has."""
-    atoms = imputed.atoms
-    age = imputed.split.age[atoms.path, atoms.period]
-    component, event_time, columns = [], [], []
-    for j in range(age.shape[1]):
-        times = np.unique(age[age[:, j] >= 0, j])
-        component.append(np.full(len(times), j))
-        event_time.append(times)
-        columns.append(age[:, j, None] == times)
-    if not columns:
-        return Projection(np.zeros(0, int), np.zeros(0, int), np.zeros((len(age), 0)))
-    return Projection(
-        np.concatenate(component), np.concatenate(event_time), np.concatenate(columns, axis=1).astype(float)
-    )
+@dataclass(frozen=True, eq=False)
+class Means:
+    """Weights of plain means over shares (a, k) of the atoms."""
+
+    share: np.ndarray
+
+    def __call__(self, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        total = mass @ self.share
+        return self.share / np.where(total > 0, total, 1.0), total > 0
+
+
+@dataclass(frozen=True, eq=False)
+class BeyondTheSum:
+    """Weights of the mean over the atoms of each column of `of` (a, k) less what the projection says of them."""
+
+    projection: Projection
+    of: np.ndarray
+
+    def __call__(self, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, any_mass = Means(self.of)(mass)
+        lift, _ = self.projection.weights(mass)
+        usual = self.projection.columns.T @ (mean * mass[:, None])
+        weight = mean - lift @ usual
+        return weight, any_mass & (np.abs(weight * mass[:, None]).sum(axis=0) > 1e-8)

@@ -7,26 +7,40 @@ With everything demeaned within units, b solves S b = s,
 Z the period-by-pattern indicators. Units of a cell share X and Z, so that all that is needed of them is
 V = sum of w (diag(r) - r r'/m) and g = sum of w r (y - mean), r the periods seen and m their number: exact
 in gapped panels, with T x T numbers a cell and never a row by parameter matrix. A deletion takes the cells
-of one cluster away.
+of one cluster away. Unit i adds S^- (X_i - Z_i lift)' w_i e_i to the coefficients, e its residuals less their
+mean, and X_i' w_i r_i to the masses: both a row of T numbers times a matrix that its path shares.
+
+Our own, where packages fit rows by parameters: 100,000 units in 20 periods with three components take 0.14 s and
+0.3 GB here, and 14.4 s and 6.2 GB in pyfixest; and no package gives refits without each cluster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import solve_triangular
 
-from evalkit.designs.regression.columns import Columns
-from evalkit.designs.regression.estimable import Span, span
+from evalkit.designs.regression.columns import Columns, Span, span
 from evalkit.designs.rollout.sums import add_by
+from evalkit.inference.sources import Rows
 
 _SINGULAR = 1e-10
 _NUMBERS = 4_000_000
 """Numbers in one dense block of columns."""
+_COEFFICIENTS = 2_000_000
+"""Numbers in one dense block of what rows add."""
+
+
+class Lean:
+    """A frozen dataclass that is pickled without what it has worked out."""
+
+    def __getstate__(self) -> dict[str, object]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +65,7 @@ def make_cells(path: np.ndarray, group: np.ndarray | None = None) -> Cells:
     return Cells(of, codes // groups, np.argsort(of, kind="stable"), np.concatenate([[0], np.cumsum(count)]))
 
 
-@dataclass(frozen=True, eq=False)
-class Products:
+class Products(NamedTuple):
     """Cross-products after unit effects: xx (p, p), xy (p,), and by pattern zx (q, T, p), zz (q, T, T), zy (q, T)."""
 
     xx: np.ndarray
@@ -60,11 +73,6 @@ class Products:
     zx: np.ndarray
     zz: np.ndarray
     zy: np.ndarray
-
-    def less(self, other: Products) -> Products:
-        """What is left without another sample's."""
-        pairs = ((getattr(self, f), getattr(other, f)) for f in ("xx", "xy", "zx", "zz", "zy"))
-        return Products(*(a - b for a, b in pairs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +85,9 @@ class Solution:
     lift: np.ndarray
     effects: np.ndarray
 
-    @property
-    def free(self) -> np.ndarray:
-        """(p,) coefficients identified one by one."""
-        return np.asarray(self.span.free)
-
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class Panel(Lean):
     """Outcomes of units on the columns of their paths.
 
     values: (n, T), NaN where not seen. path: (n,) of each unit. weights: (n,).
@@ -125,16 +128,13 @@ class Panel:
     @cached_property
     def mass(self) -> np.ndarray:
         """(P T,) sum of weights of each path and period."""
-        return self.masses(self.by_path, len(self.columns.pattern)).ravel()
+        out = np.zeros(self.columns.known.shape)
+        out[self.by_path.path] = self.masses(self.by_path)
+        return out.ravel()
 
-    def masses(self, cells: Cells, paths: int = 0) -> np.ndarray:
-        """(C, T) sum of weights of each cell and period; over all paths when `paths` says how many."""
-        sums = add_by(self.seen * self.weights[:, None], cells.of, len(cells), cells.order)
-        if not paths:
-            return sums
-        out = np.zeros((paths, sums.shape[1]))
-        out[cells.path] = sums
-        return out
+    def masses(self, cells: Cells) -> np.ndarray:
+        """(C, T) sum of weights of each cell and period."""
+        return add_by(self.seen * self.weights[:, None], cells.of, len(cells), cells.order)
 
     def used(self, group: np.ndarray, groups: int) -> sparse.csr_matrix:
         """(groups, P T) which rows of the design the units of each group use; group: (n,) code of each unit."""
@@ -162,28 +162,31 @@ class Panel:
     def solution(self) -> Solution:
         return solve(self.total, self.column_mass * self.stretch)
 
+    def on_outcome(self, column: int) -> np.ndarray:
+        """(P, T) what a unit of outcome adds to a coefficient, before the mean of its unit's rows is taken off."""
+        value = self.solution.span.inverse().T[:, column]
+        by_row = np.asarray(self.columns.matrix @ value).reshape(self.columns.known.shape)
+        return by_row - (self.solution.lift @ value)[self.columns.pattern]
+
     def products(self, cells: Cells, chosen: np.ndarray) -> Products:
         """Cross-products of some cells."""
         T, p, q = self.values.shape[1], self.columns.width, int(self.columns.pattern.max(initial=0)) + 1
         out = Products(np.zeros((p, p)), np.zeros(p), np.zeros((q, T, p)), np.zeros((q, T, T)), np.zeros((q, T)))
         step = max(_NUMBERS // (T * max(p, T)), 1)
         for low in range(0, len(chosen), step):
-            self._add(out, cells, chosen[low : low + step])
+            some = chosen[low : low + step]
+            paths, (V, g) = cells.path[some], self._moments(cells, some)
+            X = self.columns.rows(paths).toarray().reshape(len(paths), T, -1)
+            VX, flat = V @ X, X.reshape(len(paths) * T, -1)
+            out.xx[:] += flat.T @ VX.reshape(flat.shape)
+            out.xy[:] += flat.T @ g.ravel()
+            pattern = self.columns.pattern[paths]
+            for code in np.unique(pattern):
+                mine = pattern == code
+                out.zx[code] += VX[mine].sum(axis=0)
+                out.zz[code] += V[mine].sum(axis=0)
+                out.zy[code] += g[mine].sum(axis=0)
         return out
-
-    def _add(self, out: Products, cells: Cells, chosen: np.ndarray) -> None:
-        paths, T = cells.path[chosen], self.values.shape[1]
-        V, g = self._moments(cells, chosen)
-        X = self.columns.rows(paths).toarray().reshape(len(paths), T, -1)
-        VX, flat = V @ X, X.reshape(len(paths) * T, -1)
-        out.xx[:] += flat.T @ VX.reshape(flat.shape)
-        out.xy[:] += flat.T @ g.ravel()
-        pattern = self.columns.pattern[paths]
-        for one in np.unique(pattern):
-            mine = pattern == one
-            out.zx[one] += VX[mine].sum(axis=0)
-            out.zz[one] += V[mine].sum(axis=0)
-            out.zy[one] += g[mine].sum(axis=0)
 
     def _moments(self, cells: Cells, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """V (c, T, T) and g (c, T) of some cells."""
@@ -206,7 +209,7 @@ class Panel:
 
 
 def solve(products: Products, size: np.ndarray) -> Solution:
-    """Coefficients from cross-products; size (p,) of each column before any effect is taken out."""
+    """Coefficients from cross-products, those of dependent columns zero; size (p,) of each column before it all."""
     inverse = pseudo(products.zz)
     lift = inverse @ products.zx
     effects = np.einsum("qst,qt->qs", inverse, products.zy)
@@ -214,17 +217,11 @@ def solve(products: Products, size: np.ndarray) -> Solution:
     gram = products.xx - flat.T @ lift.reshape(flat.shape)
     right = products.xy - flat.T @ effects.ravel()
     found = span(gram, size)
-    beta = _coefficients(found, right)
-    return Solution(beta, found, lift, effects - lift @ beta)
-
-
-def _coefficients(found: Span, right: np.ndarray) -> np.ndarray:
-    """One solution: that with the dependent columns at zero."""
     beta, kept = np.zeros(len(right)), found.pivot[: found.rank]
     if len(kept):
         half = solve_triangular(found.factor, (right / found.scale)[kept], lower=False, trans="T")
         beta[kept] = solve_triangular(found.factor, half, lower=False) / found.scale[kept]
-    return beta
+    return Solution(beta, found, lift, effects - lift @ beta)
 
 
 def pseudo(matrices: np.ndarray) -> np.ndarray:
@@ -235,31 +232,20 @@ def pseudo(matrices: np.ndarray) -> np.ndarray:
     return scaled @ vectors.transpose(0, 2, 1)
 
 
-def refits(panel: Panel, cluster: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:
-    """(K, p) coefficients without each cluster, NaN where no longer identified, and (K, p) column masses left.
-
-    cluster: (n,) code of each unit.
-    """
-    beta, left = np.full((clusters, panel.columns.width), np.nan), np.zeros((clusters, panel.columns.width))
-    for c, (gone, size, found) in enumerate(without_each(panel, cluster, clusters)):
-        beta[c] = np.where(found.free & supported(panel, panel.mass - gone), found.beta, np.nan)
-        left[c] = size
-    return beta, left
-
-
 def without_each(panel: Panel, cluster: np.ndarray, clusters: int) -> Iterator[tuple[np.ndarray, np.ndarray, Solution]]:
     """Without each cluster in turn: the mass that goes (P T,), column masses left (p,), and the solution."""
     cells = make_cells(panel.path, cluster)
     of_cell = cluster[cells.order[cells.start[:-1]]]
     mass = panel.masses(cells)
-    T = mass.shape[1]
-    at = (cells.path[:, None] * T + np.arange(T)).ravel()
     for c in range(clusters):
         mine = np.flatnonzero(of_cell == c)
-        gone = np.bincount(at.reshape(-1, T)[mine].ravel(), weights=mass[mine].ravel(), minlength=len(panel.mass))
+        gone = np.zeros(panel.columns.known.shape)
+        gone[cells.path[mine]] = mass[mine]
+        gone = gone.ravel()
         size = panel.column_mass - panel.columns.matrix.T @ gone
         size = np.where(size > 1e-9 * np.maximum(panel.column_mass, 1e-300), size, 0.0)
-        yield gone, size, solve(panel.total.less(panel.products(cells, mine)), size * panel.stretch)
+        left = Products(*map(np.subtract, panel.total, panel.products(cells, mine)))
+        yield gone, size, solve(left, size * panel.stretch)
 
 
 def off_at_the_time(used: sparse.csr_matrix, off: np.ndarray, have: sparse.csr_matrix, periods: int) -> np.ndarray:
@@ -279,4 +265,109 @@ def supported(panel: Panel, mass: np.ndarray) -> np.ndarray:
     out = np.ones(panel.columns.width, dtype=bool)
     there = panel.columns.needed.T @ mass
     out[panel.columns.needs[there <= 1e-9 * max(panel.mass.max(initial=0.0), 1e-300)]] = False
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class JointSource(Lean):
+    """Influence of units on the p coefficients, then on their p masses, made only as far as it is asked for."""
+
+    rows: Rows
+    panel: Panel
+
+    @cached_property
+    def residual(self) -> np.ndarray:
+        """(n, T) weighted residuals, unit effects taken out."""
+        panel, found = self.panel, self.panel.solution
+        paths, T = panel.columns.known.shape
+        fitted = np.asarray(panel.columns.matrix @ found.beta).reshape(paths, T)
+        fitted = fitted + found.effects[panel.columns.pattern]
+        if panel.whole:
+            known = panel.columns.known
+            mean = np.where(known, fitted, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+            centred = np.where(known, fitted - mean[:, None], 0.0)
+            return panel.change - centred[panel.path] * panel.weights[:, None]
+        mine = np.where(panel.seen, fitted[panel.path], 0.0)
+        mine -= (mine.sum(axis=1) / panel.size)[:, None]
+        return panel.change - np.where(panel.seen, mine, 0.0) * panel.weights[:, None]
+
+    @cached_property
+    def present(self) -> np.ndarray:
+        """(n, T) weight of each row."""
+        return self.panel.seen * self.panel.weights[:, None]
+
+    def dense(self, lift: np.ndarray) -> np.ndarray:
+        alone = make_cells(self.panel.path, np.arange(len(self.panel.path)))
+        out = np.empty((len(alone), lift.shape[1]))
+        out[alone.order] = self._of_cells(alone, lift)
+        return out
+
+    def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        codes, names = self.rows.level(level)
+        cells = make_cells(self.panel.path, codes)
+        sums = self._of_cells(cells, lift)
+        return names, add_by(sums, codes[cells.order[cells.start[:-1]]], len(names))
+
+    def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
+        paths = self.panel.by_path
+        if len(paths) * 4 > len(self.panel.path):
+            return None
+        p, out = self.panel.columns.width, np.zeros((lift.shape[1], lift.shape[1]))
+        both = bool(lift[p:].any())
+        moments = self._moments_of_both if both else self._moments
+        for chosen, on_value, on_mass in self._coefficients(paths, lift):
+            coef = np.concatenate([on_value, on_mass], axis=1) if both else on_value
+            half = moments[chosen] @ coef
+            out += coef.reshape(-1, coef.shape[2]).T @ half.reshape(-1, coef.shape[2])
+        return out
+
+    @cached_property
+    def _moments(self) -> np.ndarray:
+        """(C, T, T) cross-products of the residuals of each path's units."""
+        return _cross(self.residual, self.panel.by_path)
+
+    @cached_property
+    def _moments_of_both(self) -> np.ndarray:
+        """(C, 2T, 2T) cross-products of residuals and weights."""
+        return _cross(np.hstack([self.residual, self.present]), self.panel.by_path)
+
+    def _of_cells(self, cells: Cells, lift: np.ndarray) -> np.ndarray:
+        """(C, k) influence summed in cells."""
+        alone = len(cells) == len(self.panel.path)
+        collect = lambda x: x[cells.order] if alone else add_by(x, cells.of, len(cells), cells.order)  # noqa: E731
+        p = self.panel.columns.width
+        parts = [collect(self.residual) if lift[:p].any() else None, collect(self.present) if lift[p:].any() else None]
+        out = np.zeros((len(cells), lift.shape[1]))
+        path, first = np.unique(cells.path, return_index=True)
+        stops = np.append(first, len(cells))
+        unique = Cells(cells.of, path, cells.order, stops)
+        for chosen, *coefs in self._coefficients(unique, lift):
+            for i, c in enumerate(chosen):
+                mine = slice(stops[c], stops[c + 1])
+                for part, coef in zip(parts, coefs, strict=True):
+                    if part is not None:
+                        out[mine] += part[mine] @ coef[i]
+        return out
+
+    def _coefficients(self, cells: Cells, lift: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Blocks of cells with (c, T, k) coefficients on residuals, and on weights."""
+        columns, found = self.panel.columns, self.panel.solution
+        p, T, k = columns.width, columns.known.shape[1], lift.shape[1]
+        value = found.span.inverse().T @ lift[:p]
+        periods = found.lift @ value
+        step = max(_COEFFICIENTS // max(T * k, 1), 1)
+        for low in range(0, len(cells), step):
+            chosen = np.arange(low, min(low + step, len(cells)))
+            paths = cells.path[chosen]
+            X = columns.rows(paths)
+            on_value = (X @ value).reshape(len(paths), T, k) - periods[columns.pattern[paths]]
+            yield chosen, on_value, (X @ lift[p:]).reshape(len(paths), T, k)
+
+
+def _cross(rows: np.ndarray, cells: Cells) -> np.ndarray:
+    """(C, m, m) cross-products of (n, m) rows within cells."""
+    out = np.zeros((len(cells), rows.shape[1], rows.shape[1]))
+    for c in range(len(cells)):
+        mine = rows[cells.order[cells.start[c] : cells.start[c + 1]]]
+        out[c] = mine.T @ mine
     return out

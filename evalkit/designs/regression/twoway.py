@@ -8,12 +8,16 @@ untreated outcomes follow unit and period effects and effects add up (de Chaisem
 AER 110, theorem 1; 2023, Journal of Econometrics 236, theorem 1). Weights of k's own effects sum to one and
 may be negative; weights of another component's effects sum to zero, and borrow from it wherever these
 effects differ between cells.
+
+Coefficients are read from the moments that refits, influence and weights need anyway: 0.01 to 0.03 s of processor time
+on the studies of the repository. linearmodels gives the same coefficients to 5e-14, but takes 0.65 s to import and 0.07
+to 0.13 s to fit, 13% of an evaluation of road safety and 39% of one of young people. So it runs where it is asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,15 +25,21 @@ import pandas as pd
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
 from evalkit.designs.regression.columns import Shape
-from evalkit.designs.regression.fit import Fit, group_means
-from evalkit.designs.regression.joint import as_estimate, make_panel
+from evalkit.designs.regression.joint import combined, joint_panel, once
+from evalkit.designs.regression.moments import Panel, make_cells
+from evalkit.designs.rollout.sums import add_by
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
 
+if TYPE_CHECKING:
+    from linearmodels.panel.results import PanelEffectsResults
+
+ESTIMAND = "two-way fixed effects coefficient"
+SHOWN = "for showing, never for a headline: right only if effects add up and are the same everywhere"
 OWN, NEGATIVE, BORROWED = "own", "own, negative", "borrowed"
+TANGLED = "the regression cannot tell this component from other components, places and periods"
 _ZERO = 1e-12
-_FITS: WeakKeyDictionary = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -49,23 +59,58 @@ class TwoWayFixedEffects:
 
     @property
     def traits(self) -> Traits:
-        """What its answers rest on, and the checks that they invite."""
-        return Traits(frozenset({"additivity"}))
+        """What its answers rest on."""
+        return Traits(frozenset(("parallel trends", "additivity")))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
-        """The regression it would run, from exposure paths alone."""
-        paths.index(component)
-        return _design(paths, paths.inference_level(component)[0])
+        """The regression it would run, from exposure paths alone: one set of period effects for everybody."""
+        grid = make_grid(paths, paths.inference_level(component)[0])
+        found = additive_design(paths, grid, EventTimes(shape="level"))
+        return replace(found, pattern=np.zeros_like(found.pattern))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """The coefficient of `component`, from the regression on all of them."""
-        study.paths.index(component)
         whole = self.fit(study, study.paths.inference_level(component)[0])
-        return whole.select(np.array([_column(_fit(self, study, component).fit, component)]))
+        return whole.select(np.array([_column(_panel(self, study), component)]))
 
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All components' coefficients with their joint covariance, clustered at `level`."""
-        return _made(self, study, level).estimate
+
+        def estimate() -> Estimate:
+            panel, outcome = _panel(self, study), study.outcome(self.outcome)
+            labels = pd.DataFrame({
+                "component": panel.columns.labels, "outcome": outcome.column, "estimand": ESTIMAND, "population": SHOWN,
+                "outcome_unit": outcome.unit, "inference_level": level,
+                "reason": np.where(panel.solution.span.free, "", TANGLED).astype(object),
+            })  # fmt: skip
+            return combined(panel, study.paths, level).estimate(labels)
+
+        return once(study, self.outcome, ("two-way fixed effects", self, level), estimate)
+
+    def panel_ols(self, study: StudyLike, level: str) -> PanelEffectsResults:
+        """The same regression by linearmodels' `PanelOLS`, as its own result, to set beside other software.
+
+        Clustered at `level`, no small-sample factor. Of columns that depend on each other, as many are left out as
+        it takes. Raises `NotIdentifiedError` when there is no column.
+        """
+        from linearmodels.panel import PanelOLS
+
+        panel = _panel(self, study)
+        kept = np.sort(panel.solution.span.pivot[: panel.solution.span.rank])
+        if not len(kept):
+            raise NotIdentifiedError("The regression can tell no component from places and periods.")
+        unit, period = np.nonzero(panel.seen)
+        index = pd.MultiIndex.from_arrays([unit, period], names=["unit", "period"])
+        columns = panel.columns.matrix[panel.path[unit] * study.paths.n_periods + period][:, kept].toarray()
+        model = PanelOLS(
+            pd.Series(panel.values[unit, period], index, name=study.outcome(self.outcome).column),
+            pd.DataFrame(columns, index, columns=panel.columns.labels[kept]),
+            weights=None if study.paths.weights is None else pd.Series(panel.weights[unit], index),
+            entity_effects=True, time_effects=True,
+        )  # fmt: skip
+        clusters = pd.Series(study.paths.levels[level].codes[unit], index)
+        plain = {"debiased": False, "auto_df": False, "count_effects": False}
+        return model.fit(cov_type="clustered", clusters=clusters, **plain)
 
     def weights(self, study: StudyLike, component: str) -> pd.DataFrame:
         """Weight of every cell's effect in the coefficient of `component`.
@@ -74,25 +119,30 @@ class TwoWayFixedEffects:
         path (index in `study.paths`), period, mass (exposed units, weighted), weight. The coefficient is the sum of
         weight times effect. Raises `NotIdentifiedError` when the coefficient is not identified.
         """
-        made = _fit(self, study, component)
-        fit, k = made.fit, _identified(made.fit, component)
-        grid, paths = fit.design.grid, made.paths
-        on_outcome = _outcome_weights(fit)[:, k]
+        level, panel = study.paths.levels[study.paths.inference_level(component)[0]], _panel(self, study)
+        k = _column(panel, component)
+        if not panel.solution.span.free[k]:
+            raise NotIdentifiedError(
+                f"The regression cannot tell {component!r} from other components, places and periods, so its "
+                "coefficient has no weights. See ek.separability(study).aliased."
+            )
+        by_unit = np.where(panel.seen, panel.on_outcome(k)[panel.path], 0.0)
+        by_unit -= np.where(panel.seen, (by_unit.sum(axis=1) / panel.size)[:, None], 0.0)
+        cells = make_cells(panel.path, level.codes)
+        weight = add_by(by_unit * panel.weights[:, None], cells.of, len(cells), cells.order)
+        mass, cluster = panel.masses(cells), level.codes[cells.order[cells.start[:-1]]]
+        order = np.lexsort((cells.path, cluster))
         pieces = []
-        for j in range(fit.n_columns):
-            rows = fit.design.matrix[:, [j]].nonzero()[0]
+        for column, name in zip(panel.columns.matrix.T.toarray(), panel.columns.labels, strict=True):
+            on = column.reshape(panel.columns.known.shape)[cells.path[order]] > 0
+            at, period = np.nonzero(on & (mass[order] > 0))
+            cell = order[at]
             pieces.append(pd.DataFrame({
-                "from_component": fit.design.components[fit.design.component[j]],
-                "cluster": made.cluster[grid.group[rows]], "path": grid.path[grid.group[rows]],
-                "period": grid.period[rows], "mass": fit.weight[rows], "weight": on_outcome[rows],
+                "component": component, "from_component": name, "cluster": level.names[cluster[cell]],
+                "path": cells.path[cell], "period": study.paths.periods[period],
+                "mass": mass[cell, period], "weight": weight[cell, period],
             }))  # fmt: skip
-        frame = pd.concat(pieces, ignore_index=True)
-        keys = ["from_component", "cluster", "path", "period"]
-        frame = frame.groupby(keys, sort=False, as_index=False).sum()
-        frame["cluster"] = paths.levels[made.level].names[frame["cluster"]]
-        frame["period"] = paths.periods[frame["period"]]
-        frame.insert(0, "component", component)
-        return frame
+        return pd.concat(pieces, ignore_index=True)
 
     def contamination(self, study: StudyLike, component: str) -> pd.DataFrame:
         """How much of the coefficient of `component` is its own, and how much is borrowed from others.
@@ -103,108 +153,32 @@ class TwoWayFixedEffects:
         that its positive part is the share of one that is borrowed and given back elsewhere.
         """
         cells = self.weights(study, component)
-        mine = cells["from_component"] == component
-        rows = [
-            _summary(OWN, component, cells[mine & (cells["weight"] > _ZERO)]),
-            _summary(NEGATIVE, component, cells[mine & (cells["weight"] < -_ZERO)]),
-        ]
-        others = cells.loc[~mine, "from_component"].unique()
-        rows += [_summary(BORROWED, other, cells[cells["from_component"] == other]) for other in others]
+        source, weight = cells["from_component"], cells["weight"]
+        mine = source == component
+        parts = [(OWN, component, mine & (weight > _ZERO)), (NEGATIVE, component, mine & (weight < -_ZERO))]
+        parts += [(BORROWED, other, source == other) for other in source[~mine].unique()]
+        rows = []
+        for kind, name, chosen in parts:
+            w = weight[chosen].to_numpy()
+            rows.append({
+                "source": kind, "from_component": name, "cells": int((np.abs(w) > _ZERO).sum()),
+                "sum_of_weights": float(w.sum()), "positive": float(w[w > 0].sum()), "negative": float(w[w < 0].sum()),
+            })  # fmt: skip
         frame = pd.DataFrame(rows)
         frame.insert(0, "component", component)
         return frame
 
 
-@dataclass(frozen=True, eq=False)
-class _Made:
-    """A fit with where it came from. cluster: (G,) code of each group."""
-
-    fit: Fit
-    paths: Paths
-    level: str
-    cluster: np.ndarray
-    estimate: Estimate
-
-
-def _fit(design: TwoWayFixedEffects, study: StudyLike, component: str) -> _Made:
-    study.paths.index(component)
-    return _made(design, study, study.paths.inference_level(component)[0])
-
-
-def _made(design: TwoWayFixedEffects, study: StudyLike, level: str) -> _Made:
-    kept = _FITS.setdefault(study, {})
-    if (design, level) not in kept:
-        kept[design, level] = _make(design, study, level)
-    return kept[design, level]
-
-
-def _design(paths: Paths, level: str) -> AdditiveDesign:
+def _panel(design: TwoWayFixedEffects, study: StudyLike) -> Panel:
     """Level columns with one set of period effects for everybody."""
-    found = additive_design(paths, make_grid(paths, level), EventTimes(shape="level"))
-    return replace(found, pattern=np.zeros_like(found.pattern))
-
-
-def _make(design: TwoWayFixedEffects, study: StudyLike, level: str) -> _Made:
-    values = study.values(design.outcome)
-    seen = np.isfinite(values)
-    paths = replace(study.paths, seen=None if seen.all() else seen)
-    columns = _design(paths, level)
-    grid = columns.grid
-    if not columns.matrix.shape[1] or not len(grid.group):
+    panel = joint_panel(study, design.outcome, Shape(shape="level"), by_reach=False)
+    if not panel.columns.width:
         raise NotIdentifiedError("No component is on in any row, so that the regression has no columns.")
-    weights = np.ones(paths.n_units) if paths.weights is None else paths.weights
-    mean = group_means(values, weights, grid.of, grid.n_groups)
-    fit = Fit(columns, mean[grid.group, grid.period])
-    cluster = np.zeros(grid.n_groups, dtype=int)
-    cluster[grid.of] = paths.levels[level].codes
-    panel = make_panel(study, design.outcome, Shape(shape="level"), by_reach=False)
-    whole = as_estimate(panel, study.paths, level, _labels(design, study, level, fit))
-    return _Made(fit, paths, level, cluster, whole)
+    return panel
 
 
-def _labels(design: TwoWayFixedEffects, study: StudyLike, level: str, fit: Fit) -> pd.DataFrame:
-    outcome = study.outcome(design.outcome)
-    reason = "the regression cannot tell this component from other components, places and periods"
-    return pd.DataFrame({
-        "component": np.array(fit.design.components, dtype=object)[fit.design.component],
-        "outcome": outcome.column, "estimand": "two-way fixed effects coefficient",
-        "population": "for showing, never for a headline: right only if effects add up and are the same everywhere",
-        "outcome_unit": outcome.unit, "inference_level": level,
-        "reason": np.where(fit.solution.free, "", reason).astype(object),
-    })  # fmt: skip
-
-
-def _outcome_weights(fit: Fit) -> np.ndarray:
-    """(R, p) weight of each row's mean outcome in each coefficient, unit effects taken out."""
-    grid = fit.design.grid
-    raw = np.asarray(fit.row_coefficients)
-    sums = np.zeros((grid.n_groups, raw.shape[1]))
-    np.add.at(sums, grid.group, raw)
-    means = sums / np.maximum(fit.group_size, 1)[:, None]
-    return (raw - means[grid.group]) * fit.weight[:, None]
-
-
-def _column(fit: Fit, component: str) -> int:
-    found = np.flatnonzero(fit.design.component == fit.design.components.index(component))
+def _column(panel: Panel, component: str) -> int:
+    found = np.flatnonzero(panel.columns.labels == component)
     if not len(found):
         raise NotIdentifiedError(f"{component!r} is never on, or registered as always on, so it has no column.")
     return int(found[0])
-
-
-def _identified(fit: Fit, component: str) -> int:
-    k = _column(fit, component)
-    if not fit.solution.free[k]:
-        raise NotIdentifiedError(
-            f"The regression cannot tell {component!r} from other components, places and periods, so its "
-            "coefficient has no weights. See ek.separability(study).aliased."
-        )
-    return k
-
-
-def _summary(source: str, other: str, cells: pd.DataFrame) -> dict[str, object]:
-    weight = cells["weight"].to_numpy()
-    return {
-        "source": source, "from_component": other, "cells": int((np.abs(weight) > _ZERO).sum()),
-        "sum_of_weights": float(weight.sum()), "positive": float(weight[weight > 0].sum()),
-        "negative": float(weight[weight < 0].sum()),
-    }  # fmt: skip

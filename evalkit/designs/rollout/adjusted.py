@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.special import expit
 
 from evalkit.designs.logit import maximise
-from evalkit.designs.protocol import WithCovariates
-from evalkit.designs.rollout.contrast import Block, Contrast
+from evalkit.designs.protocol import StudyLike
+from evalkit.designs.rollout.contrast import Block, Contrast, mean_of
 from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.readers import Within
-from evalkit.designs.rollout.rows import Naming, by_cell, estimate_of, labels, rows_of
+from evalkit.designs.rollout.rows import Naming, estimate_of, labels, rows_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import OptionError
 from evalkit.inference.estimate import Estimate
@@ -56,14 +57,23 @@ class Covariates:
         return self.x.reshape(-1, len(self.names)) if self.usable is None else self.x[self.usable]
 
 
-def read_covariates(study: WithCovariates) -> Covariates:
-    """The study's covariates; `OptionError` when there are none, or one says nothing of its own."""
+def read_covariates(study: StudyLike, before: tuple[int, int] | None = None) -> Covariates:
+    """The study's covariates; `OptionError` when there are none, or one says nothing of its own.
+
+    before: positions of the first and last period of a window, for two windows that both have them as last seen in it.
+    """
     names = tuple(study.covariates)
     if not names:
         raise OptionError(
             "This study has no covariates to adjust for. Give covariates=(...) to the Study, or adjust=None."
         )
-    covariates = Covariates(study.covariate_values(), names)
+    x = study.covariate_values()
+    if before is not None:
+        x = x[:, before[0] : before[1] + 1]
+        for t in range(1, x.shape[1]):
+            x[:, t] = np.where(np.isnan(x[:, t]), x[:, t - 1], x[:, t])
+        x = np.repeat(x[:, -1:], 2, axis=1)
+    covariates = Covariates(x, names)
     seen = covariates.distinct
     there = [True] * len(names) if covariates.usable is None else (~np.isnan(covariates.x)).any(axis=(0, 1))
     absent = [n for n, t in zip(names, there, strict=True) if not t]
@@ -121,19 +131,21 @@ class Part:
     rows: np.ndarray
 
 
-@dataclass(eq=False)
-class _Totals:
-    """Running sums over strata, by cohort and period flattened; the strata themselves when they are kept."""
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Units (m,) of a stratum, their weights (m,) as adopters and as they are, changes (m, c), and a constant and
+    covariates at base (m, q)."""
 
-    top: np.ndarray
-    mass: np.ndarray
-    parts: list[tuple[np.ndarray, Part]] = field(default_factory=list)
-    reasons: dict[int, str] = field(default_factory=dict)
+    units: np.ndarray
+    own: np.ndarray
+    plain: np.ndarray
+    change: np.ndarray
+    x: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class AdjustedContrast:
-    """A contrast whose strata are adjusted for covariates at base. contrast reads `Within`."""
+class AdjustedContrast(ABC):
+    """A contrast whose strata are adjusted for covariates at base, by regression, weighting or both (`how`)."""
 
     contrast: Contrast
     covariates: Covariates
@@ -142,6 +154,34 @@ class AdjustedContrast:
     @property
     def sums(self) -> Sums:
         return self.contrast.reader.sums
+
+    @abstractmethod
+    def among(self, stratum: Stratum) -> np.ndarray:
+        """(n,) units that take part."""
+
+    @abstractmethod
+    def compare(self, stratum: Stratum, read: Read) -> tuple[np.ndarray, Adjusted] | None:
+        """Adopters' weights (m,), zero for all others, and their effects; None where an arm is empty."""
+
+    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
+        """One stratum under weights (n,), among the units whom all its periods saw; why it has no number, or None
+        where an arm is empty."""
+        c, periods = stratum.comparison, stratum.periods
+        units = np.flatnonzero(self.among(stratum) & (weights > 0))
+        change, seen = self.sums.changes(units, c, periods)
+        if not seen.all():
+            whole = seen.all(axis=1)
+            units, change = units[whole], change[whole]
+        x = np.column_stack([np.ones(len(units)), self.covariates.x[units, c.whole.base[periods[0]]]])
+        plain, share = weights[units], self.sums.share(units, c, periods[:1])[:, 0]
+        found = self.compare(stratum, Read(units, plain * share, plain, change, x))
+        if found is None:
+            return None
+        weight, done = found
+        if done.reason:
+            return done.reason
+        done.rows[:] *= weight[weight > 0].sum()
+        return Part(units, weight, done.att, done.rows)
 
     def strata(self, blocks: Iterable[tuple[Block, np.ndarray | None]]) -> list[Stratum]:
         """Starts and periods that share groups, covariates and refits; blocks as in `Contrast.refitted`."""
@@ -154,7 +194,7 @@ class AdjustedContrast:
                 key = (b.line, t, c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part, refits)
                 together.setdefault(key, []).append(c)
         found: dict[tuple, tuple[Comparison, list[int]]] = {}
-        for (line, t, match, base, _, part, refits), some in sorted(together.items(), key=_line_and_period):
+        for (line, t, match, base, _, part, refits), some in sorted(together.items(), key=lambda item: item[0][:2]):
             paths = tuple(p for c in some for p in (c.path, *c.also))
             shared = None if self.covariates.fixed else base, t if alone else None
             found.setdefault((line, paths, match, part, refits, *shared), (some[0], []))[1].append(t)
@@ -167,52 +207,30 @@ class AdjustedContrast:
             made.append(Stratum(adopting, serving, c, t, line * self.contrast.n_periods + t, used))
         return made
 
-    def read(self, stratum: Stratum, among: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Units (m,) `among` (n,) whom all periods saw, their changes (m, c), a constant and covariates at base
-        (m, q), and the share (m,) of each that a part of a comparison has."""
-        c, periods = stratum.comparison, stratum.periods
-        units = np.flatnonzero(among)
-        change, seen = self.sums.changes(units, c, periods)
-        if not seen.all():
-            whole = seen.all(axis=1)
-            units, change = units[whole], change[whole]
-        x = np.column_stack([np.ones(len(units)), self.covariates.x[units, c.whole.base[periods[0]]]])
-        return units, change, x, self.sums.share(units, c, periods[:1])[:, 0]
-
-    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
-        """One stratum under weights (n,); why it has no number, or None where an arm is empty."""
-        path = self.sums.paths.path
-        among = (stratum.adopting | stratum.serving)[path] & (weights > 0)
-        units, change, x, share = self.read(stratum, among)
-        d = stratum.adopting[path[units]]
-        if not d.any() or d.all():
-            return None
-        w = np.where(d, weights[units] * share, weights[units])
-        done = two_group(change, d, x, w, self.how)
-        if done.reason:
-            return done.reason
-        rows = done.rows
-        rows *= w[d].sum()
-        return Part(units, np.where(d, w, 0.0), done.att, rows)
-
-    def run(self) -> _Totals:
-        """All strata."""
-        size = self.contrast.mass.size
-        totals = _Totals(np.zeros(size), np.zeros(size))
+    def estimate(self, naming: Naming) -> Estimate:
+        """One row for each (cohort, period), adjusted; rows that cannot be say why."""
+        top, mass = np.zeros((2, self.contrast.mass.size))
+        parts: list[tuple[np.ndarray, Part]] = []
+        reasons: dict[int, str] = {}
         for stratum in self.strata((b, None) for b in self.contrast.blocks):
             done = self.adjust(stratum, self.sums.weights)
             if isinstance(done, str):
-                totals.reasons |= dict.fromkeys(stratum.at.tolist(), done)
+                reasons |= dict.fromkeys(stratum.at.tolist(), done)
             elif done is not None:
                 n = done.weight.sum()
-                totals.top[stratum.at] += n * done.att
-                totals.mass[stratum.at] += n
-                totals.parts.append((stratum.at, done))
-        return totals
+                top[stratum.at] += n * done.att
+                mass[stratum.at] += n
+                parts.append((stratum.at, done))
+        rows, value = np.flatnonzero(self.contrast.possible.ravel()), mean_of(top, mass)
+        table = labels(self.contrast, naming, rows)
+        unanswered = zip(rows.tolist(), table["reason"], np.isnan(value[rows]), strict=True)
+        table = table.assign(mass=mass[rows], reason=[reasons.get(r, old) if nan else "" for r, old, nan in unanswered])
+        source = BlockSource(rows_of(self.sums.paths), _blocks(parts, value, mass, rows))
+        return estimate_of(self.contrast, rows, value[rows], table, source, partial(self.without_each, rows))
 
     def without_each(self, rows: np.ndarray) -> Replicates:
         """Refits without each cluster, one by one; a stratum is fitted again without clusters of its own only."""
-        plain = by_cell(self.contrast).replicates(rows)
+        plain = self.contrast.replicates(rows)
         weights, codes = self.sums.weights, self.sums.paths.levels[self.sums.level].codes
         every = np.arange(len(plain.names))
         top, mass = np.zeros((2, len(every), self.contrast.mass.size))
@@ -226,92 +244,44 @@ class AdjustedContrast:
                     n = found.weight.sum()
                     top[np.ix_(who, stratum.at)] += n * found.att
                     mass[np.ix_(who, stratum.at)] += n
-        return replace(plain, values=_divide(top, mass)[:, rows], masses=mass[:, rows])
+        return replace(plain, values=mean_of(top, mass)[:, rows], masses=mass[:, rows])
 
 
-def _line_and_period(item: tuple[tuple, list[Comparison]]) -> tuple[int, int]:
-    return item[0][:2]
-
-
-def _divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.where(below > 0, top / np.where(below > 0, below, 1.0), np.nan)
-
-
-@dataclass(frozen=True, eq=False)
-class AdjustedWithoutEach:
-    """Refits of some adjusted rows without each cluster, made when called."""
-
-    found: AdjustedContrast
-    rows: np.ndarray
-
-    def __call__(self) -> Replicates:
-        return self.found.without_each(self.rows)
-
-
-def assemble_adjusted(found: AdjustedContrast, naming: Naming) -> Estimate:
-    """An Estimate with one row for each (cohort, period), adjusted; rows that cannot be say why."""
-    contrast = found.contrast
-    rows = np.flatnonzero(contrast.possible.ravel())
-    totals = found.run()
-    value = _divide(totals.top, totals.mass)[rows]
-    table = labels(contrast, naming, rows)
-    table["mass"] = totals.mass[rows]
-    table["reason"] = [
-        totals.reasons.get(int(r), old) if np.isnan(v) else ""
-        for r, old, v in zip(rows, table["reason"], value, strict=True)
-    ]
-    source = BlockSource(rows_of(found.sums.paths), _blocks(totals, rows))
-    return estimate_of(contrast, rows, value, table, source, AdjustedWithoutEach(found, rows))
-
-
-def _blocks(totals: _Totals, rows: np.ndarray) -> tuple[InfluenceBlock, ...]:
+def _blocks(
+    parts: list[tuple[np.ndarray, Part]], value: np.ndarray, mass: np.ndarray, rows: np.ndarray
+) -> tuple[InfluenceBlock, ...]:
     """Contributions of the strata to the values at `rows`, then to their masses, in the strata's own memory."""
-    place = np.full(len(totals.mass), -1)
+    place = np.full(len(mass), -1)
     place[rows] = np.arange(len(rows))
-    value = np.nan_to_num(_divide(totals.top, totals.mass))
     out = []
-    for at, part in totals.parts:
-        some = np.flatnonzero(part.weight)
-        if (part.att != value[at]).any():
-            part.rows[some] += np.outer(part.weight[some], part.att - value[at])
-        np.divide(part.rows, totals.mass[at], out=part.rows)
+    for at, part in parts:
+        some, away = np.flatnonzero(part.weight), part.att - value[at]
+        if away.any():
+            part.rows[some] += np.outer(part.weight[some], away)
+        np.divide(part.rows, mass[at], out=part.rows)
         columns = place[at]
         out.append(InfluenceBlock(part.units, columns, part.rows, columns + len(rows), part.weight))
     return tuple(out)
 
 
-def adjusted_estimate(plan: Plan, study: WithCovariates, sums: Sums, how: str, naming: Naming) -> Estimate:
-    """The plan's rows, read from `sums`, adjusted for the study's covariates."""
-    covariates = read_covariates(study)
-    contrast = Contrast(plan, Within(sums.among(covariates.usable)))
-    return assemble_adjusted(AdjustedContrast(contrast, covariates, how), naming)
-
-
 @dataclass(frozen=True, eq=False)
-class Logit:
-    """score: (n,) fitted probabilities. lean: (n, q) influence on the coefficients. reason: why it
-    could not be fitted, "" when it was."""
+class AdjustedWithin(AdjustedContrast):
+    """Adopters beside their matches. contrast reads `Within`."""
 
-    score: np.ndarray
-    lean: np.ndarray
-    reason: str = ""
+    def among(self, stratum: Stratum) -> np.ndarray:
+        return (stratum.adopting | stratum.serving)[self.sums.paths.path]
 
-
-def fit_logit(d: np.ndarray, x: np.ndarray, w: np.ndarray) -> Logit:
-    """Weighted maximum likelihood of d (n,) on x (n, q); unit i has the influence H^-1 x_i w_i (d_i - p_i)."""
-    beta = maximise(x, d, w, CLOSE)
-    p = expit(x @ beta)
-    hessian = (x * (w * p * (1 - p))[:, None]).T @ x
-    if np.linalg.cond(hessian) > 1e14:
-        return _failed(x, "the covariates separate the two groups or depend on each other")
-    lean = np.linalg.solve(hessian, (x * (w * (d - p))[:, None]).T).T
-    if np.abs(lean.sum(axis=0)).max() > CLOSE * (1 + np.abs(beta).max()):  # the step that Newton would take next
-        return _failed(x, "the covariates separate the two groups perfectly")
-    return Logit(np.minimum(p, LARGEST), lean)
+    def compare(self, stratum: Stratum, read: Read) -> tuple[np.ndarray, Adjusted] | None:
+        d = stratum.adopting[self.sums.paths.path[read.units]]
+        if not d.any() or d.all():
+            return None
+        w = np.where(d, read.own, read.plain)
+        return np.where(d, w, 0.0), two_group(read.change, d, read.x, w, self.how)
 
 
-def _failed(x: np.ndarray, reason: str) -> Logit:
-    return Logit(np.full(len(x), np.nan), np.full(x.shape, np.nan), reason)
+def adjusted_estimate(plan: Plan, covariates: Covariates, sums: Sums, how: str, naming: Naming) -> Estimate:
+    """The plan's rows, read from `sums`, adjusted for covariates."""
+    return AdjustedWithin(Contrast(plan, Within(sums.among(covariates.usable))), covariates, how).estimate(naming)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,15 +296,22 @@ class Adjusted:
 def two_group(delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray, how: str) -> Adjusted:
     """ATT of d = 1 on changes `delta` (n, m) given x (n, q, with a constant) and weights (n,)."""
     d = d.astype(float)
+    reason, score, regression = "", None, None
     if how in ("reg", "dr") and _rank(x[d == 0], w[d == 0]) < x.shape[1]:
-        return _none(delta, "the covariates depend on each other, or are too many, among the comparison units")
-    score = fit_logit(d, x, w) if how in ("ipw", "dr") else None
-    if score is not None and score.reason:
-        return _none(delta, score.reason)
-    if score is not None and not ((score.score < TRIM) & (d == 0)).any():
-        return _none(delta, "no comparison unit is like the adopters in the covariates")
-    outcome = _regression(delta, d, x, w) if how in ("reg", "dr") else None
-    return _combine(delta, d, x, w, score, outcome)
+        reason = "the covariates depend on each other, or are too many, among the comparison units"
+    elif how in ("ipw", "dr"):
+        score = fit_logit(d, x, w)
+        reason = score if isinstance(score, str) else ""
+        if not isinstance(score, str) and not ((score[0] < TRIM) & (d == 0)).any():
+            reason = "no comparison unit is like the adopters in the covariates"
+    if reason or isinstance(score, str):
+        return Adjusted(np.full(delta.shape[1], np.nan), np.full(delta.shape, np.nan), reason)
+    if how in ("reg", "dr"):
+        wx = x * (w * (1 - d))[:, None]
+        inverse = np.linalg.inv(wx.T @ x)
+        regression = wx, inverse
+        delta = delta - x @ (inverse @ (wx.T @ delta))
+    return _combine(delta, d, x, w, score, regression)
 
 
 def _rank(x: np.ndarray, w: np.ndarray) -> int:
@@ -345,47 +322,48 @@ def _rank(x: np.ndarray, w: np.ndarray) -> int:
     return int(np.linalg.matrix_rank(scaled.T @ scaled, tol=1e-10 * len(used)))
 
 
-def _none(delta: np.ndarray, reason: str) -> Adjusted:
-    return Adjusted(np.full(delta.shape[1], np.nan), np.full(delta.shape, np.nan), reason)
+Fit = tuple[np.ndarray, np.ndarray]
 
 
-@dataclass(frozen=True, eq=False)
-class _Fitted:
-    """Outcome regression among the comparison units: residuals of all (n, m), and (q, q) inverse."""
-
-    residual: np.ndarray
-    inverse: np.ndarray
-
-
-def _regression(delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray) -> _Fitted:
-    wx = x * (w * (1 - d))[:, None]
-    inverse = np.linalg.inv(wx.T @ x)
-    beta = inverse @ (wx.T @ delta)
-    return _Fitted(delta - x @ beta, inverse)
+def fit_logit(d: np.ndarray, x: np.ndarray, w: np.ndarray) -> Fit | str:
+    """Weighted maximum likelihood of d (n,) on x (n, q): probabilities (n,) and influence on the coefficients (n, q),
+    H^-1 x_i w_i (d_i - p_i) of unit i; or why it cannot be fitted."""
+    beta = maximise(x, d, w, CLOSE)
+    p = expit(x @ beta)
+    hessian = (x * (w * p * (1 - p))[:, None]).T @ x
+    if np.linalg.cond(hessian) > 1e14:
+        return "the covariates separate the two groups or depend on each other"
+    lean = np.linalg.solve(hessian, (x * (w * (d - p))[:, None]).T).T
+    if np.abs(lean.sum(axis=0)).max() > CLOSE * (1 + np.abs(beta).max()):  # the step that Newton would take next
+        return "the covariates separate the two groups perfectly"
+    return np.minimum(p, LARGEST), lean
 
 
 def _combine(
-    delta: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray, score: Logit | None, outcome: _Fitted | None
+    left: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray, score: Fit | None, regression: Fit | None
 ) -> Adjusted:
     """Contributions are each unit's own change times one number, and a product of few columns: those of the two
-    means, of the score, and (inside `own`) of the regression."""
-    left = delta if outcome is None else outcome.residual
+    means, of the score, and (inside `own`) of the regression.
+
+    left: (n, m) changes, or residuals. score: as `fit_logit` gives it. regression: (n, q) weighted covariates of the
+    comparison units, and the inverse of their cross-products.
+    """
     treat = w * d / (w @ d)
     att = treat @ left
     own, lean, fall = treat, [treat[:, None]], [-att[None]]
     on_beta = x.T @ treat
     if score is not None:
-        kept = (score.score < TRIM) | (d == 1)
-        odds = np.where(d == 0, kept * w * score.score / (1 - score.score), 0.0)
+        p, influence = score
+        odds = np.where(d == 0, ((p < TRIM) | (d == 1)) * w * p / (1 - p), 0.0)
         odds /= odds.sum()
         centre = odds @ left
         slope = (x * odds[:, None]).T @ left - np.outer(x.T @ odds, centre)
         own = own - odds
-        lean, fall = [*lean, odds[:, None], score.lean], [*fall, centre[None], -slope]
+        lean, fall = [*lean, odds[:, None], influence], [*fall, centre[None], -slope]
         on_beta = on_beta - x.T @ odds
         att = att - centre
-    if outcome is not None:
-        own = own - (x * (w * (1 - d))[:, None]) @ (outcome.inverse @ on_beta)
+    if regression is not None:
+        own = own - regression[0] @ (regression[1] @ on_beta)
     rows = np.hstack(lean) @ np.vstack(fall)
     rows += left * own[:, None]
     return Adjusted(att, rows)

@@ -14,10 +14,12 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.designs.rollout.plan import Comparison, Plan, Use, is_small, read_together, together
+from evalkit.designs.rollout.plan import Comparison, Plan, Use, is_small, together
 from evalkit.designs.rollout.readers import Reader, Term
 from evalkit.designs.rollout.starts import windows_without_each
+from evalkit.designs.rollout.sums import add_by
 from evalkit.inference.replicates import Replicates
+from evalkit.study.paths import Paths
 
 SMALL = 10_000_000
 """Starts x groups x periods up to which the means of all comparisons are kept (at most 32 bytes each)."""
@@ -59,46 +61,57 @@ class Contrast:
         return np.unique([c.cohort for c in (*self.plan, *self.plan.baseless)]).astype(int)
 
     @property
-    def n_periods(self) -> int:
-        return self.reader.paths.n_periods
+    def paths(self) -> Paths:
+        return self.reader.sums.paths
 
     @property
-    def n_groups(self) -> int:
-        return len(self.reader.path)
+    def n_periods(self) -> int:
+        return self.paths.n_periods
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        return tuple(b for b, _ in self._read([(c, None) for c in read_together(self.plan)]))
+        return tuple(b for b, _ in self._read([(c, None) for c in self.plan]))
 
     def _read(self, uses: list[Use]) -> list[tuple[Block, np.ndarray | None]]:
-        parts = [(part, used) for c, used in uses for part in self.reader.parts(c)]
-        small = len(parts) * self.n_groups * self.n_periods <= SMALL
-        return [(self._block(part, small), used) for part, used in parts]
+        ignored = self.plan.rules is not None and self.plan.rules.others == "ignored"
+        pooled = together(uses) if self.reader.pooled or ignored else uses
+        parts = [(part, used) for c, used in pooled for part in self.reader.sums.parts(c)]
+        small = len(parts) * len(self.reader.path) * self.n_periods <= SMALL
+        found = []
+        for c, used in parts:
+            terms = self.reader.terms(c)
+            ok = c.possible & np.all([t.total[0] > 0 for t in terms], axis=0)
+            means = tuple(ratio(t.total[1], t.total[0], ok) for t in terms)
+            effect = np.sum([t.sign * m for t, m in zip(terms, means, strict=True)], axis=0)
+            line, n = int(np.searchsorted(self.cohorts, c.cohort)), terms[0].total[0]
+            found.append((Block(c, line, self.reader, ok, n, effect, means, terms if small else ()), used))
+        return found
 
     @cached_property
     def refitted(self) -> list[tuple[Block, np.ndarray | None]]:
         """Blocks, and in which periods the refit without each cluster uses them, (K, T), None for all: the base
         window of a start is chosen again in each, and read only where it is another one."""
-        plan, memo = self.plan, self.reader.paths.memo
-        windows = memo.get(("windows", plan), lambda: windows_without_each(plan), keep=lambda _: is_small(plan))
+        windows = self.paths.memo.get(
+            ("windows", self.plan), lambda: windows_without_each(self.plan), keep=lambda _: is_small(self.plan)
+        )
         starts = [{(p, b.comparison.cohort) for p in b.comparison.adopters} for b in self.blocks]
         again = set().union(*(s for s in starts if s & windows.keys()))
         uses: list[Use] = []
-        for c in plan:
+        for c in self.plan:
             key = (c.path, c.cohort)
             if key in windows:
                 uses += [(other, self._in_clusters(used, other is c)) for other, used in windows[key]]
             elif key in again:
                 uses.append((c, None))
         kept = [(b, None) for b, s in zip(self.blocks, starts, strict=True) if not s & again]
-        return [*kept, *self._read(together(uses))]
+        return [*kept, *self._read(uses)]
 
     def _in_clusters(self, used: np.ndarray, planned: bool) -> np.ndarray:
         """(K, T) from (lines, T) of the plan's states; clusters without a line have the windows as `planned`."""
-        paths, level = self.reader.paths, self.reader.paths.levels[self.reader.level]
+        level = self.paths.levels[self.reader.sums.level]
         if self.plan.states is not None and self.plan.states.copies is not None:
             line = np.zeros(len(level.names), dtype=np.int64)
-            line[level.codes] = paths.path
+            line[level.codes] = self.paths.path
             return used[line]
         out = np.full((len(level.names), self.n_periods), planned)
         out[: len(used)] = used
@@ -114,14 +127,6 @@ class Contrast:
             else:
                 found.append((b.comparison.whole, b.line, b.ok.copy()))
         return tuple(found)
-
-    def _block(self, c: Comparison, keep: bool) -> Block:
-        terms = self.reader.terms(c)
-        ok = c.possible & np.all([t.total[0] > 0 for t in terms], axis=0)
-        means = tuple(ratio(t.total[1], t.total[0], ok) for t in terms)
-        effect = np.sum([t.sign * m for t, m in zip(terms, means, strict=True)], axis=0)
-        line = int(np.searchsorted(self.cohorts, c.cohort))
-        return Block(c, line, self.reader, ok, terms[0].total[0], effect, means, terms if keep else ())
 
     def collect(self, per_block: Callable[[Block], np.ndarray]) -> np.ndarray:
         """(H, T) sums over the blocks of each cohort."""
@@ -143,7 +148,7 @@ class Contrast:
     @cached_property
     def without_base(self) -> np.ndarray:
         """(H, T) adopters whose base lies before the panel, or before an earlier spell has ended."""
-        out = np.zeros((len(self.cohorts), self.n_periods))
+        out = np.zeros(self.mass.shape)
         for lost in self.plan.baseless:
             out[np.searchsorted(self.cohorts, lost.cohort)] += lost.asked * self.reader.people(np.array([lost.path]))
         return out
@@ -160,16 +165,15 @@ class Contrast:
     def value(self) -> np.ndarray:
         """(H, T) estimates, NaN where no adopter has a match."""
         total = self.collect(lambda b: np.where(b.ok, b.n * b.effect, 0.0))
-        return np.where(self.mass > 0, total / np.where(self.mass > 0, self.mass, 1.0), np.nan)
+        return mean_of(total, self.mass)
 
     def weights(self, b: Block) -> tuple[np.ndarray, np.ndarray]:
         """(T,) weight of the block in its row, and of one unit of its adopters' mass."""
-        below = np.where(b.ok, self.mass[b.line], 1.0)
-        return np.where(b.ok, b.n / below, 0.0), np.where(b.ok, 1.0 / below, 0.0)
+        return ratio(b.n, self.mass[b.line], b.ok), ratio(np.ones_like(b.n), self.mass[b.line], b.ok)
 
     def incidence(self, sign: int) -> np.ndarray:
         """(G, H, T) groups that carry weight as exposed (+1) or as comparison (-1) in each row."""
-        out = np.zeros((self.n_groups, len(self.cohorts), self.n_periods), dtype=bool)
+        out = np.zeros((len(self.reader.path), *self.mass.shape), dtype=bool)
         for b in self.blocks:
             exposed = self.exposed_groups(b)
             for term in b.terms:
@@ -183,49 +187,51 @@ class Contrast:
 
     def totals(self, rows: np.ndarray) -> np.ndarray:
         """(G, 2k) contributions summed in groups: of the values, then of the masses, at `rows`."""
-        shape = (self.n_groups, *self.mass.shape)
+        shape = (len(self.reader.path), *self.mass.shape)
         value, mass = np.zeros(shape), np.zeros(shape)
         for b in self.blocks:
             share, unit = self.weights(b)
             terms = b.terms
             for term, mean in zip(terms, b.means, strict=True):
                 n, s = term.inside
-                per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
+                per_mass = ratio(share, term.total[0], b.ok)
                 value[term.at, b.line] += term.sign * per_mass * (s - n * mean)
             at, n = terms[0].at, terms[0].inside[0] * b.ok
             value[at, b.line] += unit * n * (b.effect - np.nan_to_num(self.value[b.line]))
             mass[at, b.line] += n
-        flat = lambda x: x.reshape(self.n_groups, -1)[:, rows]  # noqa: E731
-        return np.hstack([flat(value), flat(mass)])
+        return np.hstack([x.reshape(len(self.reader.path), -1)[:, rows] for x in (value, mass)])
 
     def unit_rows(self, rows: np.ndarray) -> np.ndarray:
         """(n, 2k) contributions by unit: records about people."""
-        at = np.full(self.mass.size, -1)
-        at[rows] = np.arange(len(rows))
-        out = np.zeros((self.reader.paths.n_units, 2 * len(rows)))
+        at, k = self.places(rows), len(rows)
+        out = np.zeros((self.paths.n_units, 2 * k))
         for b in self.blocks:
-            self._add_units(b, at[b.line * self.n_periods : (b.line + 1) * self.n_periods], out)
+            keep = (at[b.line] >= 0) & b.ok
+            columns, (share, unit) = at[b.line, keep], self.weights(b)
+            for i, (term, mean) in enumerate(zip(b.terms, b.means, strict=True)):
+                units, away, mass = self.reader.unit_rows(b.comparison, term, mean)
+                per_mass = ratio(share, term.total[0], b.ok)
+                np.add.at(out, np.ix_(units, columns), (term.sign * per_mass * away)[:, keep])
+                if i == 0:
+                    level = unit * (b.effect - np.nan_to_num(self.value[b.line]))
+                    np.add.at(out, np.ix_(units, columns), (mass * level)[:, keep])
+                    np.add.at(out, np.ix_(units, columns + k), mass[:, keep])
         return out
 
-    def _add_units(self, b: Block, columns: np.ndarray, out: np.ndarray) -> None:
-        keep = (columns >= 0) & b.ok
-        cols, k = columns[keep], out.shape[1] // 2
-        share, unit = self.weights(b)
-        for i, (term, mean) in enumerate(zip(b.terms, b.means, strict=True)):
-            units, away, mass = self.reader.unit_rows(b.comparison, term, mean)
-            per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
-            np.add.at(out, np.ix_(units, cols), (term.sign * per_mass * away)[:, keep])
-            if i == 0:
-                level = unit * (b.effect - np.nan_to_num(self.value[b.line]))
-                np.add.at(out, np.ix_(units, cols), (mass * level)[:, keep])
-                np.add.at(out, np.ix_(units, cols + k), mass[:, keep])
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """(H, T) where each (cohort, period) stands among `rows`, -1 where it does not."""
+        at = np.full(self.mass.size, -1)
+        at[rows] = np.arange(len(rows))
+        return at.reshape(self.mass.shape)
 
     def replicates(self, rows: np.ndarray) -> Replicates:
         """Delete-one-cluster refits in closed form: sums less the cluster's own, over base windows chosen again."""
-        names = self.reader.paths.levels[self.reader.level].names
+        if self.reader.sums.by_path:
+            return self.by_cell().replicates(rows)
+        names = self.paths.levels[self.reader.sums.level].names
         shape = (len(names), *self.mass.shape)
-        top, below = np.zeros(shape), np.zeros(shape)
-        exposed, comparison = np.zeros(shape, bool), np.zeros(shape, bool)
+        top, below = np.zeros((2, *shape))
+        exposed, comparison = np.zeros((2, *shape), dtype=bool)
         for b, used in self.refitted:
             effect, mass, left, arms = self._without_each(b, len(names))
             left &= True if used is None else used
@@ -233,19 +239,21 @@ class Contrast:
             below[:, b.line] += np.where(left, mass, 0.0)
             exposed[:, b.line] |= arms[0]
             comparison[:, b.line] |= arms[1]
-        values = np.where(below > 0, top / np.where(below > 0, below, 1.0), np.nan)
-        flat = lambda x: x.reshape(len(names), -1)[:, rows]  # noqa: E731
-        return Replicates(names, self.reader.level, flat(values), flat(below), flat(exposed), flat(comparison))
+        flat = (x.reshape(len(names), -1)[:, rows] for x in (mean_of(top, below), below, exposed, comparison))
+        return Replicates(names, self.reader.sums.level, *flat)
+
+    def by_cell(self) -> Contrast:
+        """The same contrast with groups no larger than clusters, as refits and cell weights need."""
+        return Contrast(self.plan, self.reader.by_cell())
 
     def _without_each(self, b: Block, clusters: int) -> tuple:
         """Effect and mass of a block without each cluster (K, T), where they exist, and the arms' clusters."""
         left = np.broadcast_to(b.comparison.possible, (clusters, self.n_periods)).copy()
-        effect = np.zeros(left.shape)
-        arms = [np.zeros(left.shape, bool), np.zeros(left.shape, bool)]
-        mass = np.zeros(left.shape)
+        effect, mass = np.zeros((2, *left.shape))
+        arms = np.zeros((2, *left.shape), dtype=bool)
         exposed = self.exposed_groups(b)
         for i, term in enumerate(b.terms):
-            n, s = (_sum_by(x, self.reader.cluster[term.at], clusters) for x in term.inside)
+            n, s = (add_by(x, self.reader.cluster[term.at], clusters) for x in term.inside)
             there = n > 0
             still = there.sum(axis=0) - there > 0
             left &= still
@@ -258,10 +266,9 @@ class Contrast:
         return effect, mass, left, arms
 
 
-def _sum_by(x: np.ndarray, code: np.ndarray, size: int) -> np.ndarray:
-    """(size, T) sums of the rows of x (g, T) by their code."""
-    cell = (code[:, None] * x.shape[1] + np.arange(x.shape[1])).ravel()
-    return np.bincount(cell, weights=x.ravel(), minlength=size * x.shape[1]).reshape(size, -1)
+def mean_of(total: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """total / mass, NaN where there is no mass."""
+    return np.where(mass > 0, total / np.where(mass > 0, mass, 1.0), np.nan)
 
 
 def ratio(top: np.ndarray, below: np.ndarray, ok: np.ndarray) -> np.ndarray:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.rollout.adjusted import adjusted_estimate
+from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import ADJUSTMENTS, Comparison, Plan, Rules
+from evalkit.designs.rollout.plan import Comparison, ExposureStates, Plan, Rules, people_in_clusters, rollout_traits
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import OTHERS
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import ExposureStates, people_in_clusters
 from evalkit.designs.rollout.sums import Sums
-from evalkit.errors import NotIdentifiedError, OptionError, check_choice
+from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import OFF, Paths
 
@@ -40,24 +38,20 @@ class Windows:
 def find_windows(paths: Paths, component: str, before: object, after: object) -> Windows:
     early, late = (None if w is None else _window(paths, name, w) for name, w in (("before", before), ("after", after)))
     if early is None or late is None:
-        start = _first_start(paths, component)
+        k = paths.index(component)
+        state = paths.state[paths.reach[:, k], :, k]
+        begin = spell_ages(state > 0, state == OFF)[0] & np.maximum.accumulate(state == OFF, axis=1)
+        starts = np.flatnonzero(begin.any(axis=0))
+        if not len(starts):
+            raise NotIdentifiedError(
+                f"No unit starts {component!r} after a period without it, so there are no windows."
+            )
+        start = int(starts[0])
         early = early or (0, (start if late is None else min(start, late[0])) - 1)
         late = late or (max(start, early[1] + 1), paths.n_periods - 1)
     if early[1] < early[0] or late[1] < late[0] or late[0] <= early[1]:
         raise OptionError(f"before={before!r} and after={after!r} leave no window before the other. Choose others.")
     return Windows(early, late)
-
-
-def _first_start(paths: Paths, component: str) -> int:
-    """Position of the first period in which some unit begins the component after a period without it."""
-    k = paths.index(component)
-    state = paths.state[paths.reach[:, k], :, k]
-    begin, _ = spell_ages(state > 0, state == OFF)
-    begin &= np.maximum.accumulate(state == OFF, axis=1)
-    periods = np.flatnonzero(begin.any(axis=0))
-    if not len(periods):
-        raise NotIdentifiedError(f"No unit starts {component!r} after a period without it, so there are no windows.")
-    return int(periods[0])
 
 
 def _window(paths: Paths, name: str, given: object) -> tuple[int, int]:
@@ -92,34 +86,17 @@ def two_paths(paths: Paths, component: str, windows: Windows, states: ExposureSt
     return replace(paths, periods=periods, state=state, seen=None)
 
 
-@dataclass(frozen=True, eq=False)
-class TwoWindows:
-    """A study whose periods are two windows: what outcomes sum to in them, and its covariates before."""
-
-    study: StudyLike
-    windows: Windows
-    paths: Paths
-
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        return self.study.covariates
-
-    def sums(self, level: str, outcome: str | None = None) -> Sums:
-        """Sums of window means, or of pairs of periods where somebody was not seen throughout both windows."""
-        y = self.study.values(outcome)
-        blocks = tuple(y[:, low : high + 1] for low, high in (self.windows.before, self.windows.after))
-        means = np.column_stack([_mean(b) for b in blocks])
-        if all(np.isfinite(b).all() for b in blocks) or all(b.shape[1] == 1 for b in blocks):
-            return Sums(self.paths, level, means)
-        return PairedSums(self.paths, level, means, blocks=blocks)
-
-    def covariate_values(self) -> np.ndarray:
-        """(n, 2, q) covariates as last seen in the window before."""
-        low, high = self.windows.before
-        x = self.study.covariate_values()[:, low : high + 1]
-        for t in range(1, x.shape[1]):
-            x[:, t] = np.where(np.isnan(x[:, t]), x[:, t - 1], x[:, t])
-        return np.repeat(x[:, -1:], 2, axis=1)
+def window_sums(paths: Paths, level: str, y: np.ndarray, windows: Windows) -> Sums:
+    """Sums of means (n, 2) of outcomes (n, T) in two windows, which are the periods of `paths`; or of pairs of periods
+    where somebody was not seen throughout both."""
+    blocks = tuple(y[:, low : high + 1] for low, high in (windows.before, windows.after))
+    seen = [np.isfinite(b) for b in blocks]
+    count = [s.sum(axis=1) for s in seen]
+    total = [np.where(s, b, 0.0).sum(axis=1) for b, s in zip(blocks, seen, strict=True)]
+    means = np.column_stack([np.where(n > 0, t / np.maximum(n, 1), np.nan) for t, n in zip(total, count, strict=True)])
+    if all(s.all() for s in seen) or all(b.shape[1] == 1 for b in blocks):
+        return Sums(paths, level, means)
+    return PairedSums(paths, level, means, blocks=blocks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +130,10 @@ class PairedSums(Sums):
         return np.where(both, y[:, None], 0.0), both
 
     def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
-        each = np.ones(len(units)) if c.parent is None else self._each[units]
+        """(m, T) one over the pairs of periods in which each unit was seen."""
+        early, late = (np.isfinite(block[units]).sum(axis=1) for block in self.blocks)
+        each = np.ones(len(units)) if c.parent is None else 1.0 / np.maximum(early * late, 1)
         return np.repeat(each[:, None], len(c.base[periods]), axis=1)
-
-    @cached_property
-    def _each(self) -> np.ndarray:
-        """(n,) one over the pairs of periods in which each unit was seen."""
-        early, late = (np.isfinite(block).sum(axis=1) for block in self.blocks)
-        return 1.0 / np.maximum(early * late, 1)
 
     def _read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
         if c.parent is None:
@@ -170,14 +143,6 @@ class PairedSums(Sums):
         both = np.zeros((2, len(self.path), 2))
         both[:, :, 1] = self.group(np.hstack([mass, mass * change])).T
         return both[0], both[1]
-
-
-def _mean(y: np.ndarray) -> np.ndarray:
-    if y.shape[1] == 1:
-        return y[:, 0]
-    seen = np.isfinite(y)
-    count = seen.sum(axis=1)
-    return np.where(count > 0, np.where(seen, y, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
 @dataclass(frozen=True)
@@ -212,46 +177,42 @@ class DifferenceInDifferences:
     outcome: str | None = None
 
     def __post_init__(self) -> None:
-        self.rules  # noqa: B018 - an impossible option is refused when the design is made
-        check_choice("adjust", self.adjust, ADJUSTMENTS)
+        Rules(self.comparison, self.others, self.adjust)  # an impossible option is refused when the design is made
 
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return self.rules.traits("parallel trends")
-
-    @property
-    def rules(self) -> Rules:
-        return Rules(self.comparison, self.others)
+        return rollout_traits(self.others, "parallel trends")
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """The comparison it would make; positions 0 and 1 are the windows before and after."""
-        return make_plan(_states(paths, component, self._windows(paths, component), self.rules), self.rules)
+        return self._plan(paths, component, find_windows(paths, component, self.before, self.after))[0]
 
-    def _windows(self, paths: Paths, component: str) -> Windows:
-        return find_windows(paths, component, self.before, self.after)
+    def _plan(self, paths: Paths, component: str, windows: Windows) -> tuple[Plan, ExposureStates]:
+        rules = Rules(self.comparison, self.others)
+        states = _states(paths, component, windows, rules)
+        return make_plan(states, rules), states
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row: the effect of `component` on those who had it throughout `after`."""
-        windows = self._windows(study.paths, component)
-        states = _states(study.paths, component, windows, self.rules)
-        plan = make_plan(states, self.rules)
+        paths = study.paths
+        windows = find_windows(paths, component, self.before, self.after)
+        plan, states = self._plan(paths, component, windows)
         if not len(plan):
             raise NotIdentifiedError(
-                f"No unit has {component!r} off throughout {windows.name(study.paths.periods, 0)} and on throughout "
-                f"{windows.name(study.paths.periods, 1)}, so there is no change to compare. Choose other windows."
+                f"No unit has {component!r} off throughout {windows.name(paths.periods, 0)} and on throughout "
+                f"{windows.name(paths.periods, 1)}, so there is no change to compare. Choose other windows."
             )
-        level, _ = study.paths.inference_level(component)
-        view = TwoWindows(study, windows, two_paths(study.paths, component, windows, states))
-        sums, outcome = view.sums(level, self.outcome), study.outcome(self.outcome)
-        population = f"adopters with a match among {OTHERS[self.others]}"
+        level, _ = paths.inference_level(component)
+        sums = window_sums(two_paths(paths, component, windows, states), level, study.values(self.outcome), windows)
+        outcome, population = study.outcome(self.outcome), f"adopters with a match among {OTHERS[self.others]}"
         naming = Naming(component, outcome.column, outcome.unit, population, estimand="ATT")
         if self.adjust is None:
             found = assemble(Contrast(plan, Within(sums)), naming)
         else:
-            found = adjusted_estimate(plan, view, sums, self.adjust, naming)
+            found = adjusted_estimate(plan, read_covariates(study, windows.before), sums, self.adjust, naming)
         neither = states.reach & ~(states.off[:, 0] & (states.on[:, 1] | states.off[:, 1]))
-        return replace(found, labels=found.labels.assign(units_outside=int(neither[study.paths.path].sum())))
+        return replace(found, labels=found.labels.assign(units_outside=int(neither[paths.path].sum())))
 
 
 def _states(paths: Paths, component: str, windows: Windows, rules: Rules) -> ExposureStates:

@@ -7,7 +7,7 @@ untreated model (`evalkit/designs/noise/untreated.py`) under a working covarianc
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -25,10 +25,9 @@ from evalkit.designs.noise.model import (
 )
 from evalkit.designs.noise.untreated import Place, Untreated
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import Rules
+from evalkit.designs.rollout.plan import ExposureStates, Rules
 from evalkit.designs.rollout.readers import Within
-from evalkit.designs.rollout.rows import Naming, UnitRows, assemble, by_cell, labels, rows_of
-from evalkit.designs.rollout.states import ExposureStates
+from evalkit.designs.rollout.rows import Naming, assemble, labels, rows_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import EvalkitError
 from evalkit.inference.estimate import Estimate
@@ -140,16 +139,6 @@ class LeastNoise:
 
 
 @dataclass(frozen=True, eq=False)
-class RefitsOf:
-    """Refits of rows of least noise, made when asked for."""
-
-    made: LeastNoise
-
-    def __call__(self) -> Replicates:
-        return self.made.replicates()
-
-
-@dataclass(frozen=True, eq=False)
 class UnitInfluence:
     """(n, k) influence of units on rows of least noise, made when asked for: records about people."""
 
@@ -203,11 +192,11 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
 
     The label `weights` says which they are: equal, and why, where nothing gives a working covariance.
     """
-    published, contrast = contrast, by_cell(contrast)
+    published, contrast = contrast, contrast.by_cell()
     later = np.arange(contrast.n_periods) >= contrast.cohorts[:, None]
     rows = np.flatnonzero((contrast.possible & later).ravel())
     made = LeastNoise(contrast, states, rules, rows)
-    k, level, table = len(rows), contrast.reader.level, rows_of(contrast.reader.paths)
+    k, level, table = len(rows), contrast.reader.sums.level, rows_of(contrast.paths)
     try:
         clusters, totals = made.model.totals()
     except NoCovarianceError as nothing:
@@ -217,7 +206,7 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
     frame = labels(contrast, naming, rows).assign(weights="least noise")
     lost = np.isnan(made.model.value) & (contrast.mass.ravel()[rows] > 0)
     frame["reason"] = np.where(lost, UNTOLD, frame["reason"])
-    heads = GroupSource(table, contrast.totals(rows), level, contrast.reader.cluster, UnitRows(contrast, rows))
+    heads = GroupSource(table, contrast.totals(rows), level, contrast.reader.cluster, partial(contrast.unit_rows, rows))
     exposed, comparison = made.serving()
     mass = contrast.mass.ravel()[rows] * np.minimum(made.model.weight, 1.0)
     return Estimate(
@@ -225,5 +214,5 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
         value_parts=Influence(((source, np.eye(k)),), level),
         mass_parts=Influence(((heads, np.eye(2 * k)[:, k:]),), level),
         arms=Arms(exposed, comparison, np.ones(len(exposed), dtype=int)),
-        replicate=RefitsOf(made), cells=CellsUsed(made), working=made.model.vcov(),
+        replicate=made.replicates, cells=CellsUsed(made), working=made.model.vcov(),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,6 @@ from scipy import sparse
 
 from evalkit.designs.rollout.plan import Comparison
 from evalkit.designs.rollout.sums import Sums, window_mean
-from evalkit.study.paths import Paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +76,6 @@ class Reader(ABC):
     sums: Sums
 
     @property
-    def paths(self) -> Paths:
-        return self.sums.paths
-
-    @property
-    def level(self) -> str:
-        """Level of the clusters."""
-        return self.sums.level
-
-    @property
     def path(self) -> np.ndarray:
         """(G,) path (pair) of each group."""
         return self.sums.path
@@ -101,32 +91,24 @@ class Reader(ABC):
         return self.sums.people
 
     @property
-    def by_path(self) -> bool:
-        """Whether groups are whole paths of units that are each a cluster."""
-        return False
+    def pooled(self) -> bool:
+        """Whether starts against the same matches, read as one, give the mean of their effects by adopters."""
+        return True
 
     def by_cell(self) -> Reader:
         """The same with groups no larger than clusters, as refits and weights of cells need."""
-        return self
+        return replace(self, sums=self.sums.split()) if self.sums.by_path else self
 
     def sides(self) -> list[Side]:
         """Its groups as cells of paths."""
         return [Side(self.path, self.cluster, sparse.eye_array(len(self.path), format="csc"))]
 
-    def parts(self, c: Comparison) -> tuple[Comparison, ...]:
-        """What is read one after another for one comparison, in place of it."""
-        return self.sums.parts(c)
-
     def people(self, paths: np.ndarray) -> int:
         """Units on some paths (pairs) that carry weight."""
         return int(self.sums.people[np.isin(self.path, paths)].sum())
 
-    def heads_at_base(self, c: Comparison) -> np.ndarray:
-        """(G, T) units seen at the base."""
-        return self.sums.heads_at_base(c)
-
-    def heads(self, c: Comparison) -> np.ndarray:
-        """(G, T) units read."""
+    def heads(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+        """(G, T) units read, and units seen at the base."""
         return self.sums.heads(c)
 
     @abstractmethod
@@ -141,13 +123,6 @@ class Reader(ABC):
 @dataclass(frozen=True, eq=False)
 class Within(Reader):
     """Each unit against itself: mean change of the adopters less that of their matches."""
-
-    @property
-    def by_path(self) -> bool:
-        return self.sums.by_path
-
-    def by_cell(self) -> Reader:
-        return Within(self.sums.split()) if self.by_path else self
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         n, s = self.sums.read(c)
@@ -172,6 +147,10 @@ class CrossSections(Reader):
     people seen in both periods are not counted as strangers. Base periods count alike.
     """
 
+    @property
+    def pooled(self) -> bool:
+        return self.sums.balanced  # else a path's share at the base is not its share later
+
     @cached_property
     def later(self) -> tuple[np.ndarray, np.ndarray]:
         """(G, T) mass and sum of levels in each period."""
@@ -180,18 +159,10 @@ class CrossSections(Reader):
         weighted = np.where(seen, self.sums.weights[:, None], 0.0)
         return self.sums.group(weighted), self.sums.group(weighted * np.nan_to_num(y))
 
-    def before(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
-        """(G, T) mass and sum of levels over the base periods of each period."""
-        n, s = self.later  # a window of several periods is read whole only where everybody is seen in all of them
-        return n[:, np.maximum(c.base, 0)] * (c.base >= 0), window_mean(s, c.base, c.window)[0] * (c.base >= 0)
-
-    @cached_property
-    def there(self) -> np.ndarray:
-        """(G, T) units that carry weight and were there."""
-        return self.sums.group(self.sums.carries * np.isfinite(self.sums.values)).round().astype(int)
-
     def terms(self, c: Comparison) -> tuple[Term, ...]:
-        (n1, s1), (n0, s0) = self.later, self.before(c)
+        (n1, s1), asked = self.later, c.base >= 0
+        n0 = n1[:, np.maximum(c.base, 0)] * asked
+        s0 = window_mean(s1, c.base, c.window)[0] * asked  # whole windows only where everybody is seen in all of them
         mine = np.flatnonzero(np.isin(self.path, c.adopters))
         other, each = c.match[self.path], _each(c)
         return (
@@ -201,8 +172,13 @@ class CrossSections(Reader):
             matches(1, other, n0, s0, "base"),
         )
 
-    def heads(self, c: Comparison) -> np.ndarray:
-        return self.there * (c.base >= 0)
+    def heads(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+        return self.there * (c.base >= 0), self.sums.heads(c)[1]
+
+    @cached_property
+    def there(self) -> np.ndarray:
+        """(G, T) units that carry weight and were there."""
+        return self.sums.group(self.sums.carries * np.isfinite(self.sums.values)).round().astype(int)
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         units, row = term.of_units(self.sums.of)

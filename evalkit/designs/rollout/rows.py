@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.rollout.contrast import Block, Contrast
+from evalkit.designs.rollout.contrast import Block, Contrast, ratio
 from evalkit.designs.rollout.readers import Side
 from evalkit.designs.rollout.sums import Sums
 from evalkit.inference.estimate import Estimate
@@ -36,36 +37,32 @@ class Naming:
     nobody: str = NO_MATCH
 
 
-@dataclass(frozen=True, eq=False)
-class Heads:
-    """(H, T) people: adopters used, adopters seen, adopters not seen, matches, and shares that stay."""
-
-    used: np.ndarray
-    seen: np.ndarray
-    missing: np.ndarray
-    matches: np.ndarray
-    stay_exposed: np.ndarray
-    stay_comparison: np.ndarray
-
-
 def labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFrame:
     """One row of words and counts for each (cohort, period)."""
-    periods, heads = contrast.reader.paths.periods, count_heads(contrast)
+    paths, plan = contrast.paths, contrast.plan
     line, t = np.divmod(rows, contrast.n_periods)
     cohort = contrast.cohorts[line]
-    at = lambda x: x.ravel()[rows]  # noqa: E731
-    mass, left = at(contrast.mass), at(contrast.left_out)
-    outside = _outside(contrast)
+    heads = count_heads(contrast)
+    used, seen, missing, matches, stay_exposed, stay_comparison = (x.ravel()[rows] for x in heads)
+    mass, left_out = contrast.mass.ravel()[rows], contrast.left_out.ravel()[rows]
+    outside = {}
+    if plan.without_base:
+        outside["units_exposed_throughout"] = contrast.reader.people(np.array(plan.without_base))
+    if paths.weights is not None and (paths.weights == 0).any():
+        outside["units_without_weight"] = int((paths.weights == 0).sum())
+    unseen = NOT_SEEN if contrast.reader.sums.usable is None else NO_COVARIATES
+    why = [mass > 0, seen + missing == 0, seen == 0, contrast.without_base.ravel()[rows] == seen]
     return pd.DataFrame({
-        "component": naming.component, "outcome": naming.outcome, "cohort": periods[cohort], "period": periods[t],
-        "event_time": t - cohort, "estimand": naming.estimand, "population": naming.population,
-        "outcome_unit": naming.outcome_unit, "assumption": naming.assumption,
-        "inference_level": contrast.reader.level,
-        "units_exposed": whole(at(heads.used)), "units_comparison": whole(at(heads.matches)),
-        "units_left_out": whole(at(heads.seen) - at(heads.used)), "units_not_seen": whole(at(heads.missing)), **outside,
-        "stay_exposed": at(heads.stay_exposed), "stay_comparison": at(heads.stay_comparison),
-        "share_left_out": np.divide(left, mass + left, out=np.zeros(len(rows)), where=mass + left > 0),
-        "mass": mass, "reason": _reasons(contrast, heads, naming.nobody).ravel()[rows],
+        "component": naming.component, "outcome": naming.outcome, "cohort": paths.periods[cohort],
+        "period": paths.periods[t], "event_time": t - cohort, "estimand": naming.estimand,
+        "population": naming.population, "outcome_unit": naming.outcome_unit, "assumption": naming.assumption,
+        "inference_level": contrast.reader.sums.level,
+        "units_exposed": whole(used), "units_comparison": whole(matches),
+        "units_left_out": whole(seen - used), "units_not_seen": whole(missing), **outside,
+        "stay_exposed": stay_exposed, "stay_comparison": stay_comparison,
+        "share_left_out": np.divide(left_out, mass + left_out, out=np.zeros(len(rows)), where=mass + left_out > 0),
+        "mass": mass,
+        "reason": np.select(why, np.array(["", NO_WEIGHT, unseen, NO_BASE], dtype=object), naming.nobody),
     })  # fmt: skip
 
 
@@ -73,35 +70,17 @@ def whole(heads: np.ndarray) -> np.ndarray:
     return heads.round().astype(int)
 
 
-def _reasons(contrast: Contrast, heads: Heads, nobody_like: str) -> np.ndarray:
-    """(H, T) why a row has no number, "" where it has one. nobody_like: words for adopters without a match."""
-    unseen = NOT_SEEN if contrast.reader.sums.usable is None else NO_COVARIATES
-    nobody = heads.seen + heads.missing == 0
-    checks = [contrast.mass > 0, nobody, heads.seen == 0, contrast.without_base == heads.seen]
-    return np.select(checks, np.array(["", NO_WEIGHT, unseen, NO_BASE], dtype=object), nobody_like)
-
-
-def _outside(contrast: Contrast) -> dict[str, int]:
-    """People outside every row: those who had it from their first known period on, and those without weight."""
-    plan, paths = contrast.plan, contrast.reader.paths
-    found = {}
-    if plan.without_base:
-        found["units_exposed_throughout"] = contrast.reader.people(np.array(plan.without_base))
-    if paths.weights is not None and (paths.weights == 0).any():
-        found["units_without_weight"] = int((paths.weights == 0).sum())
-    return found
-
-
-def count_heads(contrast: Contrast) -> Heads:
-    """People behind each row; a comparison unit that serves several starts of a cohort counts once."""
+def count_heads(contrast: Contrast) -> tuple[np.ndarray, ...]:
+    """(H, T) people behind each row: adopters used, adopters seen, adopters not seen, matches, and the shares of
+    adopters and of matches that stay; a comparison unit that serves several starts of a cohort counts once."""
     shape = contrast.mass.shape
-    used, seen, missing, matches = (np.zeros(shape) for _ in range(4))
-    seen += contrast.without_base
+    used, missing, matches = np.zeros((3, *shape))
+    seen = contrast.without_base.copy()
     kept, began = np.zeros((2, *shape)), np.zeros((2, *shape))
     size = np.asarray(contrast.reader.size)
     serving: dict[int, np.ndarray] = {}
     for c, line, ok in contrast.starts:
-        heads, base = contrast.reader.heads(c), contrast.reader.heads_at_base(c)
+        heads, base = contrast.reader.heads(c)
         mine, serve = np.isin(contrast.reader.path, c.adopters), c.match[contrast.reader.path]
         adopters = heads[mine].sum(axis=0)
         used[line] += np.where(ok, adopters, 0)
@@ -116,8 +95,7 @@ def count_heads(contrast: Contrast) -> Heads:
             into[1, line] += np.where(ok, (count[at] * serve).sum(axis=0), 0) * len(c.adopters)
     for line, most in serving.items():
         matches[line] = most.sum(axis=0)
-    share = np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)
-    return Heads(used, seen, missing, matches, share[0], share[1])
+    return used, seen, missing, matches, *np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)
 
 
 _CELL = ("row", "path", "cluster", "period", "base", "window", "sign")
@@ -131,21 +109,19 @@ def cell_weights(contrast: Contrast, rows: np.ndarray, matrix: np.ndarray | None
     eligible of exposed clusters are the adopters, all others comparison. matrix: (k', k) combinations of the rows
     in their place, with each cell once.
     """
-    at = np.full(contrast.mass.size, -1)
-    at[rows] = np.arange(len(rows))
-    sides = contrast.reader.sides()
-    pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at, sides)]
+    contrast = contrast.by_cell()
+    at, sides = contrast.places(rows), contrast.reader.sides()
+    pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at[b.line], sides)]
     joined = [np.concatenate(x) for x in zip(*pieces, strict=True)] if pieces else [np.empty(0, int)] * 8
     keys, weight = np.stack(joined[:-1]).astype(np.int64), joined[-1].astype(float)
     if matrix is not None:
         keys, weight = _combined(keys, weight, matrix)
     frame = pd.DataFrame(dict(zip(_CELL, keys, strict=True))).assign(weight=weight)
     frame.insert(1, "component", contrast.plan.component)
-    paths = contrast.reader.paths
-    names = paths.levels[contrast.reader.level].names
+    periods, names = contrast.paths.periods, contrast.paths.levels[contrast.reader.sums.level].names
     return frame.assign(
-        cluster=names[frame["cluster"].to_numpy()], period=paths.periods[frame["period"].to_numpy()],
-        base=paths.periods[frame["base"].to_numpy()],
+        cluster=names[frame["cluster"].to_numpy()], period=periods[frame["period"].to_numpy()],
+        base=periods[frame["base"].to_numpy()],
     )  # fmt: skip
 
 
@@ -166,22 +142,18 @@ def _combined(keys: np.ndarray, weight: np.ndarray, matrix: np.ndarray) -> tuple
     return np.concatenate([k for k, _ in out], axis=1), np.concatenate([w for _, w in out])
 
 
-def _block_cells(contrast: Contrast, b: Block, at: np.ndarray, sides: list[Side]) -> list[tuple]:
+def _block_cells(contrast: Contrast, b: Block, columns: np.ndarray, sides: list[Side]) -> Iterator[tuple]:
     """Columns of the cells of one block: row, path, cluster, period, base, window, sign, weight."""
     c, (share, _) = b.comparison, contrast.weights(b)
-    columns = at[b.line * contrast.n_periods : (b.line + 1) * contrast.n_periods]
-    out = []
     for term in b.terms:
         if term.what == "base":
             continue
-        weight = term.inside[0] * np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0) * term.sign
-        weight = weight * (columns >= 0)
+        weight = term.inside[0] * ratio(share, term.total[0], b.ok) * term.sign * (columns >= 0)
         for side in sides:
             sums = side.gather[:, term.at] @ weight * (-1 if side.taken_off else 1)
             g, t = np.nonzero(sums)
             sign = np.full(len(g), -1 if side.taken_off else term.sign)
-            out.append((columns[t], side.path[g], side.cluster[g], t, c.base[t], c.window[t], sign, sums[g, t]))
-    return out
+            yield columns[t], side.path[g], side.cluster[g], t, c.base[t], c.window[t], sign, sums[g, t]
 
 
 def rows_of(paths: Paths) -> Rows:
@@ -189,57 +161,19 @@ def rows_of(paths: Paths) -> Rows:
     return Rows(paths.units, {name: (level.codes, level.names) for name, level in paths.levels.items()})
 
 
-@dataclass(frozen=True, eq=False)
-class WithoutEach:
-    """Refits of some rows of a contrast without each cluster, made when called."""
-
-    contrast: Contrast
-    rows: np.ndarray
-
-    def __call__(self) -> Replicates:
-        return by_cell(self.contrast).replicates(self.rows)
-
-
-@dataclass(frozen=True, eq=False)
-class CellsOf:
-    """Cells that some rows of a contrast use, or combinations of them, made when called; see `cell_weights`."""
-
-    contrast: Contrast
-    rows: np.ndarray
-
-    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
-        return cell_weights(by_cell(self.contrast), self.rows, matrix)
-
-
-@dataclass(frozen=True, eq=False)
-class UnitRows:
-    """Influence of units on some rows of a contrast, made when called."""
-
-    contrast: Contrast
-    rows: np.ndarray
-
-    def __call__(self) -> np.ndarray:
-        return self.contrast.unit_rows(self.rows)
-
-
-@dataclass(frozen=True, eq=False)
-class Deviations:
-    """(n, T + 1) weighted deviations of units from the mean of their path, and their weights, made when called."""
-
-    sums: Sums
-
-    def __call__(self) -> np.ndarray:
-        w = self.sums.weights[:, None]
-        return np.hstack([w * (self.sums.values - self.sums.mean[self.sums.of]), w])
-
-
 def assemble(contrast: Contrast, naming: Naming) -> Estimate:
     """An Estimate with one row for each (cohort, period) that the rollout asks for."""
     rows = np.flatnonzero(contrast.possible.ravel())
-    return estimate_of(
-        contrast, rows, contrast.value.ravel()[rows], labels(contrast, naming, rows), _source(contrast, rows),
-        WithoutEach(contrast, rows),
-    )  # fmt: skip
+    sums, reader, table = contrast.reader.sums, contrast.reader, rows_of(contrast.paths)
+    source: Source
+    if sums.by_path:
+        coefficients, deviations = _coefficients(contrast, rows), partial(_deviations, sums)
+        source = PathSource(table, sums.paths.path, coefficients, _moments(sums), deviations)
+    else:
+        units = partial(contrast.unit_rows, rows)
+        source = GroupSource(table, contrast.totals(rows), sums.level, reader.cluster, units)
+    value, refits = contrast.value.ravel()[rows], partial(contrast.replicates, rows)
+    return estimate_of(contrast, rows, value, labels(contrast, naming, rows), source, refits)
 
 
 def estimate_of(
@@ -251,40 +185,32 @@ def estimate_of(
     replicate: Callable[[], Replicates],
 ) -> Estimate:
     """An Estimate of `rows`; source: influence on their values, then on their masses, which are in the table."""
-    k, level = len(rows), contrast.reader.level
+    k, level = len(rows), contrast.reader.sums.level
     return Estimate(
         value=value, mass=table["mass"].to_numpy(copy=True), labels=table,
         value_parts=Influence(((source, np.eye(2 * k)[:, :k]),), level),
         mass_parts=Influence(((source, np.eye(2 * k)[:, k:]),), level),
-        arms=arms(contrast, rows), replicate=replicate, cells=CellsOf(contrast, rows),
+        arms=arms(contrast, rows), replicate=replicate, cells=partial(cell_weights, contrast, rows),
     )  # fmt: skip
 
 
-def by_cell(contrast: Contrast) -> Contrast:
-    """The same contrast with groups no larger than clusters, as refits and cell weights need."""
-    return Contrast(contrast.plan, contrast.reader.by_cell()) if contrast.reader.by_path else contrast
-
-
-def _source(contrast: Contrast, rows: np.ndarray) -> Source:
-    table, reader = rows_of(contrast.reader.paths), contrast.reader
-    if not reader.by_path:
-        return GroupSource(table, contrast.totals(rows), reader.level, reader.cluster, UnitRows(contrast, rows))
-    sums = reader.sums
-    return PathSource(table, sums.paths.path, _coefficients(contrast, rows), _moments(sums), Deviations(sums))
+def _deviations(sums: Sums) -> np.ndarray:
+    """(n, T + 1) weighted deviations of units from the mean of their path, and their weights."""
+    w = sums.weights[:, None]
+    return np.hstack([w * (sums.values - sums.mean[sums.of]), w])
 
 
 def _coefficients(contrast: Contrast, rows: np.ndarray) -> np.ndarray:
     """(P, 2k, T + 1) coefficients on (w (Y - path mean), w) when groups are whole paths of lone units."""
     sums = contrast.reader.sums
-    paths, periods = len(sums.path), contrast.n_periods
-    value = np.zeros((paths, *contrast.mass.shape, periods + 1))
-    mass = np.zeros((paths, *contrast.mass.shape))
+    shape, periods = (len(sums.path), *contrast.mass.shape), contrast.n_periods
+    value, mass = np.zeros((*shape, periods + 1)), np.zeros(shape)
     for b in contrast.blocks:
         c, (share, unit) = b.comparison, contrast.weights(b)
         change = _difference(c.base, c.window)
         centre = sums.mean @ change.T
         for term, mean in zip(b.terms, b.means, strict=True):
-            per_mass = np.where(b.ok, share / np.where(b.ok, term.total[0], 1.0), 0.0)
+            per_mass = ratio(share, term.total[0], b.ok)
             for q, there in zip(term.at, term.mask, strict=True):
                 weight = term.sign * per_mass * there
                 value[q, b.line, :, :-1] += weight[:, None] * change
@@ -292,9 +218,9 @@ def _coefficients(contrast: Contrast, rows: np.ndarray) -> np.ndarray:
         value[c.adopters, b.line, :, -1] += unit * (b.effect - np.nan_to_num(contrast.value[b.line]))
         mass[c.adopters, b.line] += b.ok
     k = len(rows)
-    out = np.zeros((paths, 2 * k, periods + 1))
-    out[:, :k] = value.reshape(paths, -1, periods + 1)[:, rows]
-    out[:, k:, -1] = mass.reshape(paths, -1)[:, rows]
+    out = np.zeros((shape[0], 2 * k, periods + 1))
+    out[:, :k] = value.reshape(shape[0], -1, periods + 1)[:, rows]
+    out[:, k:, -1] = mass.reshape(shape[0], -1)[:, rows]
     return out
 
 
@@ -327,15 +253,15 @@ def _moments(sums: Sums) -> np.ndarray:
 
 def arms(contrast: Contrast, rows: np.ndarray) -> Arms:
     """Clusters with weight in each row; whole paths stand for as many clusters as they have units."""
-    reader, groups = contrast.reader, contrast.n_groups
-    exposed, comparison = (contrast.incidence(sign).reshape(groups, -1)[:, rows] for sign in (1, -1))
-    if reader.by_path:
-        return Arms(exposed, comparison, reader.sums.people)
-    clusters = len(reader.paths.levels[reader.level].names)
-    if groups == clusters and len(np.unique(reader.cluster)) == groups:
-        order = np.argsort(reader.cluster)
+    sums, cluster = contrast.reader.sums, contrast.reader.cluster
+    exposed, comparison = (contrast.incidence(sign).reshape(len(cluster), -1)[:, rows] for sign in (1, -1))
+    if sums.by_path:
+        return Arms(exposed, comparison, sums.people)
+    clusters = len(contrast.paths.levels[sums.level].names)
+    if len(cluster) == clusters == len(np.unique(cluster)):
+        order = np.argsort(cluster)
         return Arms(exposed[order], comparison[order], np.ones(clusters, dtype=int))
     both = np.zeros((2, clusters, len(rows)), dtype=bool)
     for arm, incidence in zip(both, (exposed, comparison), strict=True):
-        np.logical_or.at(arm, reader.cluster, incidence)
+        np.logical_or.at(arm, cluster, incidence)
     return Arms(both[0], both[1], np.ones(clusters, dtype=int))

@@ -1,19 +1,38 @@
-"""Staggered rollout: each start against units not yet exposed, the other components alike."""
+"""Staggered rollout: each start against units not yet exposed, the other components alike; and, where people join one
+after another, against units that came onto the record at about the same time.
+
+Where people join one after another, an outcome that moves with time since joining (a placement that holds, a waiting
+list) makes those who joined early move apart from those who joined late, whatever was done for them. A component
+given to all who join from some date on sorts them so: those without it, who are compared, joined earlier where it
+was given.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
 
 from evalkit.designs.protocol import StudyLike, Traits
-from evalkit.designs.rollout.adjusted import adjusted_estimate
+from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.entry import by_arrival, named
 from evalkit.designs.rollout.least_noise import least_noise_estimate
-from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Plan, StartOptions, is_small
+from evalkit.designs.rollout.plan import (
+    LEADS_AND_OTHERS,
+    Comparison,
+    Plan,
+    Rules,
+    exposure_states,
+    is_small,
+    rollout_traits,
+    together,
+)
 from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import NO_MATCH, Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import exposure_states
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice, check_periods
 from evalkit.inference.estimate import Estimate
@@ -27,7 +46,7 @@ OTHERS = {
 
 
 @dataclass(frozen=True)
-class StaggeredRollout(StartOptions):
+class StaggeredRollout(Rules):
     """Group-time effects of one component, ATT_k(g, t).
 
     ATT_k(g, t | s) = E[Y_t - Y_b | adopters of k at g, others' path s]
@@ -77,15 +96,14 @@ class StaggeredRollout(StartOptions):
             raise OptionError("adjust needs compare='within': each unit's covariates are read at its own base.")
         check_choice("weights", self.weights, ("equal", "least_noise"))
         if self.weights == "least_noise":
-            plain = {"compare": "within", "adjust": None, "comparison": "not_yet"}
-            for name, only in plain.items():
+            for name, only in (("compare", "within"), ("adjust", None), ("comparison", "not_yet")):
                 if getattr(self, name) != only:
                     raise OptionError(f"weights='least_noise' needs {name}={only!r}; it has {getattr(self, name)!r}.")
 
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return replace(self.rules.traits("parallel trends", LEADS_AND_OTHERS), by_arrival=True)
+        return replace(rollout_traits(self.others, "parallel trends", LEADS_AND_OTHERS), by_arrival=True)
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of the component with its matches, on paths split by `arrival` where asked; sees no outcome."""
@@ -115,24 +133,132 @@ class StaggeredRollout(StartOptions):
 
     def _read(self, plan: Plan, study: StudyLike, paths: Paths, component: str) -> Estimate:
         level, _ = paths.inference_level(component)
-        sums, naming = Sums.of_outcome(paths, level, study.values(self.outcome)), self._naming(study, component)
+        sums, outcome = Sums.of_outcome(paths, level, study.values(self.outcome)), study.outcome(self.outcome)
+        population, nobody = f"adopters with a match among {OTHERS[self.others]}", NO_MATCH
+        if self.arrival is not None:
+            together = "came onto the record at about the same time"
+            population, nobody = f"{population}, among those who {together}", f"{NO_MATCH}, and {together}"
+        naming = Naming(component, outcome.column, outcome.unit, population, nobody=nobody)
         if self.adjust is not None:
-            return adjusted_estimate(plan, study, sums, self.adjust, naming)
-        contrast = Contrast(plan, Within(sums) if self.compare == "within" else CrossSections(sums.split()))
+            return adjusted_estimate(plan, read_covariates(study), sums, self.adjust, naming)
+        reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
         if self.weights == "least_noise":
-            kind = by_arrival(study.paths, self.arrival).kind
-            return least_noise_estimate(
-                contrast, exposure_states(paths, component, self.others, kind), self.rules, naming
-            )
-        return assemble(contrast, naming)
+            states = exposure_states(paths, component, self.others, by_arrival(study.paths, self.arrival).kind)
+            return least_noise_estimate(Contrast(plan, reader), states, self, naming)
+        return assemble(Contrast(plan, reader), naming)
 
-    def _naming(self, study: StudyLike, component: str) -> Naming:
-        outcome = study.outcome(self.outcome)
-        population = f"adopters with a match among {OTHERS[self.others]}"
-        if self.arrival is None:
-            return Naming(component, outcome.column, outcome.unit, population)
-        together = "came onto the record at about the same time"
-        return Naming(
-            component, outcome.column, outcome.unit, f"{population}, among those who {together}",
-            nobody=f"{NO_MATCH}, and {together}",
-        )  # fmt: skip
+
+# ---------------------------------------------------------------- when units came onto the record
+
+ALIKE = 0.1
+"""Standard deviations by which two sides may differ and still count as alike (Austin 2009, Statistics in Medicine
+28: 3083-3107)."""
+
+ROUNDING = 1e-9
+"""Periods that weighted means of equal numbers may differ by."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arrivals:
+    """The paths of a study, split by when their units came.
+
+    paths: the same units on split paths. origin: (P',) the path that each was. kind: (P',) which time of coming, in
+    order; None where they were not split. first, last: (P',) positions between which its units came.
+    """
+
+    paths: Paths
+    origin: np.ndarray
+    kind: np.ndarray | None
+    first: np.ndarray
+    last: np.ndarray
+
+    def named(self, cells: pd.DataFrame) -> pd.DataFrame:
+        """Cells of split paths as cells of the study's, with the periods between which their units came."""
+        at, periods = cells["path"].to_numpy(), self.paths.periods
+        return cells.assign(path=self.origin[at], came_from=periods[self.first[at]], came_to=periods[self.last[at]])
+
+
+def by_arrival(paths: Paths, width: int | None) -> Arrivals:
+    """The paths split by when units came: from the first period on, or within the same `width` periods after it;
+    the paths as they are where `width` is None.
+
+    Those who are there from the first period on may have come long before, and are a kind of their own. A unit that
+    moved came with its first stay.
+    """
+    if width is None:
+        each = np.arange(paths.n_paths)
+        return Arrivals(paths, each, None, np.zeros_like(each), np.full_like(each, paths.n_periods - 1))
+    return paths.memo.get(("arrivals", width), lambda: _split(paths, width))
+
+
+def named(split: Arrivals, found: Estimate) -> Estimate:
+    """An estimate that was read on split paths, with cells that name those of the study."""
+    if found.cells is None or split.kind is None:
+        return found
+    return replace(found, cells=partial(_named_cells, split, found.cells))
+
+
+def _named_cells(split: Arrivals, cells: Callable[..., pd.DataFrame], matrix: np.ndarray | None = None) -> pd.DataFrame:
+    return split.named(cells(matrix))
+
+
+def _split(paths: Paths, width: int) -> Arrivals:
+    kind = -(-paths.came // width)
+    kinds = int(kind.max(initial=0)) + 1
+    codes, path = np.unique(paths.path * kinds + kind, return_inverse=True)
+    origin, kind = np.divmod(codes, kinds)
+    split = replace(paths, path=path.reshape(-1), state=paths.state[origin], reach=paths.reach[origin])
+    last = np.minimum(kind * width, paths.n_periods - 1)
+    return Arrivals(split, origin, kind, np.where(kind > 0, (kind - 1) * width + 1, 0), last)
+
+
+def arrival_gap(paths: Paths, plan: Plan, lag: int = 0, until: int | None = None) -> tuple[float, float]:
+    """Periods by which adopters had come earlier (negative) or later than their matches, and a standard deviation.
+
+    Means over the units seen at the base of each comparison with `lag` <= event time <= `until`, weighted by
+    adopters; the standard deviation is the root of the mean of the two sides' variances. (0, 0) where all came
+    together, or nobody is compared.
+    """
+    if not len(plan) or (paths.came == paths.came[0]).all():
+        return 0.0, 0.0
+    moments = paths.memo.get("moments of arrivals", lambda: _moments(paths))
+    found = [part for c, _ in together((c, None) for c in plan) for part in _gaps(c, moments, lag, until)]
+    weight, gap, spread = np.array(found).reshape(-1, 3).T
+    if not weight.sum():
+        return 0.0, 0.0
+    return float(np.average(gap, weights=weight)), float(np.sqrt(np.average(spread, weights=weight)))
+
+
+def apart(gap: float, spread: float) -> bool:
+    """Whether two sides differ by over a tenth of a standard deviation; rounding is no difference."""
+    return abs(gap) > max(ALIKE * spread, ROUNDING)
+
+
+def _moments(paths: Paths) -> np.ndarray:
+    """(3, P, T) weights of the units of each path seen in each period, times 1, their coming (from the mean), and
+    its square."""
+    weight = np.ones(paths.n_units) if paths.weights is None else paths.weights
+    when = paths.came - paths.came.mean()
+    found = np.empty((3, paths.n_paths, paths.n_periods))
+    for power in range(3):
+        each = weight * when**power
+        for t, seen in enumerate(np.asarray(paths.seen).T):  # a period at a time: people may be a million
+            found[power, :, t] = np.bincount(paths.path, weights=each * seen, minlength=paths.n_paths)
+    return found
+
+
+def _gaps(c: Comparison, moments: np.ndarray, lag: int, until: int | None) -> list[tuple[float, float, float]]:
+    """Adopters, their gap to the matches, and the mean of both variances, for each period of one comparison."""
+    event = c.event_time()
+    t = np.flatnonzero(c.matched & (event >= lag) & (event <= (len(event) if until is None else until)))
+    at_base = moments[:, :, c.base[t]]
+    mine = at_base[:, c.adopters].sum(axis=1)
+    other = np.einsum("kpt,pt->kt", at_base, c.match[:, t].astype(float))
+    ok = (mine[0] > 0) & (other[0] > 0)
+    (m1, v1), (m2, v2) = _mean_and_variance(mine[:, ok]), _mean_and_variance(other[:, ok])
+    return list(zip(mine[0, ok], m1 - m2, (v1 + v2) / 2, strict=True))
+
+
+def _mean_and_variance(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean = moments[1] / moments[0]
+    return mean, np.maximum(moments[2] / moments[0] - mean**2, 0.0)

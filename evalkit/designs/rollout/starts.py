@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.designs.rollout.plan import Baseless, Comparison, Plan, Rules
-from evalkit.designs.rollout.states import ExposureStates
+from evalkit.designs.rollout.plan import Baseless, Comparison, ExposureStates, Plan, Rules
 
 NEVER = np.iinfo(np.int64).max // 4
 
@@ -50,21 +49,13 @@ def make_plan(states: ExposureStates, rules: Rules, leads: bool = True) -> Plan:
     leads=False leaves out the periods before each start, which is much quicker: only paths that agree
     at the start itself can agree later.
     """
-    starts, orphans = _starts(states, rules)
-    history = _history(states, starts)
+    starts, orphans, history = _starts(states, rules)
     made = [_compare(states, rules, start, history, leads) for start in starts]
-    lost = (
+    lost = [
         Baseless(s.cohort, s.path, _spell(states, rules, s)) for s, c in zip(starts, made, strict=True) if c is None
-    )
+    ]
     whole = tuple(c for c in made if c is not None)
     return Plan(states.component, whole, tuple(orphans), tuple(lost), states, rules)
-
-
-def _history(states: ExposureStates, starts: list[Start]) -> History:
-    first = np.full(states.shape[0], -1)
-    for start in reversed(starts):
-        first[start.path] = start.cohort
-    return History(_first_touch(states), first, _count(_moves(states.others)))
 
 
 def windows_without_each(plan: Plan) -> dict[tuple[int, int], tuple[tuple[Comparison, np.ndarray], ...]]:
@@ -73,36 +64,30 @@ def windows_without_each(plan: Plan) -> dict[tuple[int, int], tuple[tuple[Compar
     states, rules = plan.states, plan.rules
     if states is None or rules is None or rules.base_window == 1:
         return {}
-    starts = _starts(states, rules)[0]
-    history, planned = _history(states, starts), {(c.path, c.cohort): c for c in plan}
+    starts, _, history = _starts(states, rules)
+    planned = {(c.path, c.cohort): c for c in plan}
     found = {}
     for start in starts:
         c = planned.get((start.path, start.cohort))
-        if c is not None:
-            window, matches = _choose(states, c.path, _widths(states, rules, start, history, c.base), each=True)
-            window = np.where(c.possible, window, 0)
-            if (window != c.window).any():
-                found[c.path, c.cohort] = tuple(_uses(c, window, matches))
+        if c is None:
+            continue
+        window, matches = _choose(states, c.path, _widths(states, rules, start, history, c.base), each=True)
+        window = np.where(c.possible, window, 0)
+        if (window == c.window).all():
+            continue
+        uses = [(c, window == c.window)]
+        for width, match in enumerate(matches, 1):
+            used = (window == width) & (c.window != width)
+            at = used.any(axis=0)
+            if at.any():
+                other = replace(c, base=np.where(at, c.base, -1), window=np.where(at, width, 0), match=match & at)
+                uses.append((other, used))
+        found[c.path, c.cohort] = tuple(uses)
     return found
 
 
-def _uses(c: Comparison, window: np.ndarray, matches: list[np.ndarray]) -> Iterator[tuple[Comparison, np.ndarray]]:
-    yield c, window == c.window
-    for width, match in enumerate(matches, 1):
-        used = (window == width) & (c.window != width)
-        at = used.any(axis=0)
-        if at.any():
-            yield replace(c, base=np.where(at, c.base, -1), window=np.where(at, width, 0), match=match & at), used
-
-
-def _first_touch(states: ExposureStates) -> np.ndarray:
-    """(P,) first position at which the component was not plainly off."""
-    hit = ~states.off
-    return np.where(hit.any(axis=1), hit.argmax(axis=1), NEVER)
-
-
-def _starts(states: ExposureStates, rules: Rules) -> tuple[list[Start], list[int]]:
-    """Every start; and paths on before any off period."""
+def _starts(states: ExposureStates, rules: Rules) -> tuple[list[Start], list[int], History]:
+    """Every start; paths on before any off period; and what every path did."""
     position = np.arange(states.shape[1])
     last_off = np.maximum.accumulate(np.where(states.off, position, -1), axis=1)
     last_busy = np.maximum.accumulate(np.where(states.off, -1, position), axis=1)
@@ -110,62 +95,50 @@ def _starts(states: ExposureStates, rules: Rules) -> tuple[list[Start], list[int
     before_on = np.concatenate([np.full((len(last_on), 1), -1), last_on[:, :-1]], axis=1)
     begins = states.on & (last_off > before_on) & states.reach[:, None]
     orphans = np.flatnonzero((states.on & (last_off < 0)).any(axis=1) & states.reach)
-    starts = []
+    starts, first = [], np.full(states.shape[0], -1)
     for p, g in np.argwhere(begins).tolist():
         off = int(last_off[p, g])
         starts.append(Start(p, g, off, int(last_busy[p, off]) + 1 + rules.lookback))
-    return starts, orphans.tolist()
-
-
-def _moves(code: np.ndarray) -> np.ndarray:
-    """(P, T) the others are not known to be as they were one period before."""
+        first[p] = g if first[p] < 0 else first[p]
+    hit, code = ~states.off, states.others
     moves = np.zeros(code.shape, dtype=bool)
     moves[:, 1:] = (code[:, 1:] != code[:, :-1]) | (code[:, 1:] < 0) | (code[:, :-1] < 0)
-    return moves
+    touched = np.where(hit.any(axis=1), hit.argmax(axis=1), NEVER)
+    return starts, orphans.tolist(), History(touched, first, _count(moves))
 
 
 def _compare(states: ExposureStates, rules: Rules, start: Start, history: History, leads: bool) -> Comparison | None:
     """A start with its matches, None where it has no base."""
     if start.last_off - rules.anticipation < start.quiet:
         return None
-    base = _bases(states, rules, start)
+    last_base = start.last_off - rules.anticipation
+    t = np.arange(states.shape[1])
+    base = np.where(_spell(states, rules, start), last_base, -1)
+    lead = (t >= start.quiet) & (t <= start.last_off) & states.off[start.path]
+    if rules.base == "varying":
+        base = np.where(lead & (t - 1 >= start.quiet), t - 1, base)
+    else:
+        base = np.where(lead & (t != last_base), last_base, base)
     if not leads:
         base[: start.cohort] = -1
     if leads or rules.others == "ignored" or rules.base_window > 1:
         match, window = _matches(states, rules, start, history, base)
     else:
         match, window = np.zeros(states.shape, dtype=bool), np.ones(states.shape[1], dtype=np.int64)
-        rows = _may_match(states, rules, start, history)
+        may = states.reach & (history.touched > start.cohort + rules.anticipation) & states.like(start.path)
+        low, high = max(start.last_off - rules.anticipation - rules.lookback, 0), start.cohort + 1
+        if rules.others == "same":
+            code = states.others[:, low:high]
+            may &= ((code == code[start.path]) & (code >= 0)).all(axis=1)
+        else:
+            may &= history.moved[:, high] == history.moved[:, low + 1]
+        may[start.path] = True
+        rows = np.flatnonzero(may)  # who agrees from the base to the start, the adopter among them: no other can later
         if len(rows) > 1:
             here = replace(start, path=int(np.searchsorted(rows, start.path)))
             match[rows] = _matches(states.only(rows), rules, here, history.only(rows), base)[0]
     window[base < 0] = 0
     return Comparison(states.component, start.cohort, start.path, base, window, match)
-
-
-def _may_match(states: ExposureStates, rules: Rules, start: Start, history: History) -> np.ndarray:
-    """Paths that agree with the adopter from its base to its start, itself among them: no other can match later."""
-    low = max(start.last_off - rules.anticipation - rules.lookback, 0)
-    high = start.cohort + 1
-    may = states.reach & (history.touched > start.cohort + rules.anticipation) & states.like(start.path)
-    if rules.others == "same":
-        code = states.others[:, low:high]
-        may &= ((code == code[start.path]) & (code >= 0)).all(axis=1)
-    else:
-        may &= history.moved[:, high] == history.moved[:, low + 1]
-    may[start.path] = True
-    return np.flatnonzero(may)
-
-
-def _bases(states: ExposureStates, rules: Rules, start: Start) -> np.ndarray:
-    """(T,) last base position for each period, -1 where the adopter cannot be read."""
-    last_base = start.last_off - rules.anticipation
-    t = np.arange(states.shape[1])
-    base = np.where(_spell(states, rules, start), last_base, -1)
-    lead = (t >= start.quiet) & (t <= start.last_off) & states.off[start.path]
-    if rules.base == "varying":
-        return np.where(lead & (t - 1 >= start.quiet), t - 1, base)
-    return np.where(lead & (t != last_base), last_base, base)
 
 
 def _spell(states: ExposureStates, rules: Rules, start: Start) -> np.ndarray:
@@ -196,15 +169,29 @@ def _widths(
     states: ExposureStates, rules: Rules, start: Start, history: History, base: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(P, T) matches, and the periods (T,) in which the adopter allows it, for base windows of 1, 2, ... periods."""
-    allowed = _untouched(states, rules, base, history.touched)
-    allowed[(history.first == start.cohort) | ~states.like(start.path)] = False
-    agree = _Agreement(states.others, rules, start.path, history.moved)
-    t, last = np.arange(len(base)), np.maximum(base, 0)
+    path, t, last, code, moved = start.path, np.arange(len(base)), np.maximum(base, 0), states.others, history.moved
+    if rules.comparison == "never":
+        free = np.broadcast_to((history.touched == NEVER)[:, None], states.shape).copy()
+    else:
+        until = np.maximum(np.arange(states.shape[1]), base) + rules.anticipation
+        free = history.touched[:, None] > until[None, :]
+    free &= states.reach[:, None] & (base >= 0)
+    free[(history.first == start.cohort) | ~states.like(path)] = False
+    differs = _count((code != code[path]) | (code < 0)) if rules.others == "same" else moved
     for width in range(1, rules.base_window + 1):
         low = last - width + 1
         room = (low >= start.quiet) & (base >= 0)
-        low = np.maximum(low, 0)
-        yield allowed & agree.over(np.minimum(low, t), np.maximum(last, t)), room & agree.stands_still(low, last)
+        low, high = np.maximum(low, 0), np.maximum(last, t)
+        since = np.maximum(np.minimum(low, t) - rules.lookback, 0)
+        if rules.others == "ignored":
+            yield free, room
+            continue
+        if rules.others == "same":
+            agree = differs[:, high + 1] == differs[:, since]
+        else:
+            agree = moved[:, high + 1] == moved[:, since + 1]
+            agree = agree & agree[path]
+        yield free & agree, room & (moved[path, last + 1] == moved[path, low + 1])
 
 
 def _choose(
@@ -218,7 +205,10 @@ def _choose(
     matches: list[np.ndarray] = []
     for width, (match, room) in enumerate(widths, 1):
         clusters, people = _arm(states, states.people @ match.astype(np.int32), each)
-        noise = _noise(own, people, width)
+        with np.errstate(
+            divide="ignore"
+        ):  # variance of the comparison if all outcomes were independent with variance 1
+            noise = (1 + 1 / width) * (1 / np.maximum(own, 1.0) + 1 / people)
         if width == 1:
             window, enough = np.ones(clusters.shape, dtype=np.int64), np.minimum(clusters, 2)
         else:
@@ -236,50 +226,6 @@ def _arm(states: ExposureStates, people: np.ndarray, each: bool) -> tuple[np.nda
     there = people > 0
     clusters, units = states.total(there), states.total(people)
     return (clusters - there, units - people) if each else (clusters[None], units[None])
-
-
-def _noise(own: np.ndarray, people: np.ndarray, width: int) -> np.ndarray:
-    """Variance of a comparison if every unit's outcomes were independent with variance 1."""
-    with np.errstate(divide="ignore"):
-        return (1 + 1 / width) * (1 / np.maximum(own, 1.0) + 1 / people)
-
-
-def _untouched(states: ExposureStates, rules: Rules, base: np.ndarray, touched: np.ndarray) -> np.ndarray:
-    """(P, T) paths not yet (or never) touched by the component through max(t, b) + anticipation."""
-    if rules.comparison == "never":
-        free = np.broadcast_to((touched == NEVER)[:, None], states.shape).copy()
-    else:
-        until = np.maximum(np.arange(states.shape[1]), base) + rules.anticipation
-        free = touched[:, None] > until[None, :]
-    free &= states.reach[:, None]
-    free[:, base < 0] = False
-    return free
-
-
-class _Agreement:
-    """Whether each path agrees with the adopter on the others over a window of periods."""
-
-    def __init__(self, code: np.ndarray, rules: Rules, path: int, moved: np.ndarray) -> None:
-        self.n_periods = code.shape[1]
-        self.kind, self.path, self.lookback = rules.others, path, rules.lookback
-        self.moved = moved
-        self.differs = _count((code != code[path]) | (code < 0)) if rules.others == "same" else moved
-
-    def over(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """(P, T) agreement over positions low[t] .. high[t], with `lookback` more before."""
-        low = np.maximum(low - self.lookback, 0)
-        if self.kind == "ignored":
-            return np.ones((len(self.moved), self.n_periods), dtype=bool)
-        if self.kind == "same":
-            return self.differs[:, high + 1] == self.differs[:, low]
-        quiet = self.moved[:, high + 1] == self.moved[:, low + 1]
-        return quiet & quiet[self.path]
-
-    def stands_still(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """(T,) the adopter's others do not move over low[t] .. high[t]."""
-        if self.kind == "ignored":
-            return np.ones(self.n_periods, dtype=bool)
-        return self.moved[self.path, high + 1] == self.moved[self.path, low + 1]
 
 
 def _count(flags: np.ndarray) -> np.ndarray:

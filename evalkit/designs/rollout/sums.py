@@ -122,10 +122,10 @@ class Sums:
 
     def group(self, rows: np.ndarray) -> np.ndarray:
         """Sum (n, m) rows within groups: (G, m)."""
-        return self._together @ rows
+        return self._adder @ rows
 
     @cached_property
-    def _together(self) -> sparse.csr_matrix:
+    def _adder(self) -> sparse.csr_matrix:
         return self._collect(np.ones(len(self.values)))
 
     def _collect(self, factor: np.ndarray) -> sparse.csr_matrix:
@@ -216,17 +216,12 @@ class Sums:
         seen = np.isfinite(self.values)
         return seen, np.where(seen, self.values, 0.0)
 
-    def heads(self, c: Comparison) -> np.ndarray:
-        """(G, T) units that carry weight (however much) and were seen at both periods."""
+    def heads(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+        """(G, T) units that carry weight (however much) and were seen at both periods; and at the base of each."""
         if self.balanced:
-            return np.where(c.base >= 0, self.people[:, None], 0)
-        return self._columns(c, 2).round().astype(int)
-
-    def heads_at_base(self, c: Comparison) -> np.ndarray:
-        """(G, T) units seen at the base of each period, whether or not at the period itself."""
-        if self.balanced:
-            return self.heads(c)
-        return self._columns(c, 3).round().astype(int)
+            there = np.where(c.base >= 0, self.people[:, None], 0)
+            return there, there
+        return self._columns(c, 2).round().astype(int), self._columns(c, 3).round().astype(int)
 
     def changes(
         self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)
@@ -270,14 +265,9 @@ def add_by(rows: np.ndarray, codes: np.ndarray, groups: int, order: np.ndarray |
     """Sum (n, m) rows by integer codes into (groups, m); groups without rows are zero."""
     if len(rows) == 0 or rows.shape[1] == 0:
         return np.zeros((groups, rows.shape[1]))
-    return adder(codes, groups, order) @ rows
-
-
-def adder(codes: np.ndarray, groups: int, order: np.ndarray | None = None) -> sparse.csr_matrix:
-    """(groups, n) matrix that sums rows by integer codes."""
     order = order_of(codes, groups) if order is None else order
     stops = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=groups))])
-    return sparse.csr_matrix((np.ones(len(order)), order, stops), shape=(groups, len(order)))
+    return sparse.csr_matrix((np.ones(len(order)), order, stops), shape=(groups, len(order))) @ rows
 
 
 def order_of(codes: np.ndarray, groups: int) -> np.ndarray:

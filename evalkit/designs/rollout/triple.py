@@ -12,28 +12,31 @@ are read apart by when they start: pooled, kinds made alike would not be alike i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 from scipy import sparse
 
 from evalkit.designs.protocol import StudyLike, Traits
-from evalkit.designs.rollout.adjusted import (
-    Adjusted,
-    AdjustedContrast,
-    Part,
-    Stratum,
-    assemble_adjusted,
-    read_covariates,
-    two_group,
-)
+from evalkit.designs.rollout.adjusted import Adjusted, AdjustedContrast, Read, Stratum, read_covariates, two_group
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import LEADS_AND_OTHERS, Comparison, Plan, Rules, StartOptions, is_small
+from evalkit.designs.rollout.plan import (
+    LEADS_AND_OTHERS,
+    Comparison,
+    Pairs,
+    Plan,
+    Rules,
+    gap_states,
+    is_small,
+    make_pairs,
+    pair_states,
+    rollout_traits,
+)
 from evalkit.designs.rollout.readers import Reader, Side, Term, adopters, matches
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.designs.rollout.states import Pairs, gap_states, make_pairs, pair_states
 from evalkit.designs.rollout.sums import Sums, add_by
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
@@ -49,7 +52,7 @@ ELIGIBLE_ELSEWHERE, INELIGIBLE_ELSEWHERE = "eligible people elsewhere", "ineligi
 
 
 @dataclass(frozen=True)
-class TripleDifference(StartOptions):
+class TripleDifference(Rules):
     """Effects on the people whom a component can reach, by cohort and period.
 
     (change of eligible - change of ineligible) in clusters that switch k on at g, less the same in
@@ -74,26 +77,23 @@ class TripleDifference(StartOptions):
     @property
     def traits(self) -> Traits:
         """What its answers rest on under these options, and the checks that they invite."""
-        return self.rules.traits("kinds alike", LEADS_AND_OTHERS)
+        return rollout_traits(self.others, "kinds alike", LEADS_AND_OTHERS)
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of an (eligible, ineligible) pair with its matches; `path` counts pairs."""
-        pairs = make_pairs(paths, component)
-        if pairs is None:
-            return Plan(component, (), ())
-        return self._plan(paths, pairs)
+        return self._pairs_and_plan(paths, component)[1]
 
-    def _plan(self, paths: Paths, pairs: Pairs) -> Plan:
-        ignored = self.others == "ignored"
-        key = ("pairs", pairs.component, ignored, self.rules)
+    def _pairs_and_plan(self, paths: Paths, component: str) -> tuple[Pairs | None, Plan]:
+        pairs, ignored = make_pairs(paths, component), self.others == "ignored"
+        if pairs is None:
+            return None, Plan(component, (), ())
         make = lambda: make_plan(pair_states(paths, pairs, ignored), self.rules)  # noqa: E731
-        return paths.memo.get(key, make, keep=is_small)
+        return pairs, paths.memo.get(("pairs", component, ignored, self.rules), make, keep=is_small)
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
-        pairs = make_pairs(study.paths, component)
-        plan = None if pairs is None else self._plan(study.paths, pairs)
-        if pairs is None or plan is None or not len(plan):
+        pairs, plan = self._pairs_and_plan(study.paths, component)
+        if pairs is None or not len(plan):
             raise NotIdentifiedError(
                 f"{component!r} has no eligible and ineligible people side by side in a place where it starts."
             )
@@ -106,8 +106,8 @@ class TripleDifference(StartOptions):
         if self.adjust is None:
             return assemble(Contrast(plan, PairReader(sums, pairs)), naming)
         covariates = read_covariates(study)
-        reader = PairReader(sums.among(covariates.usable), pairs)
-        return assemble_adjusted(AdjustedPairs(Contrast(plan, reader), covariates, self.adjust), naming)
+        contrast = Contrast(plan, PairReader(sums.among(covariates.usable), pairs))
+        return AdjustedPairs(contrast, covariates, self.adjust, pairs).estimate(naming)
 
 
 @dataclass(frozen=True)
@@ -130,19 +130,19 @@ class EffectGap:
 
     def plan(self, paths: Paths, component: str) -> Plan:
         """Every start of `component` on pairs told apart by the reach of `by`."""
-        pairs = make_pairs(paths, self.by)
-        return Plan(component, (), ()) if pairs is None else self._plan(paths, pairs, component)
+        return self._pairs_and_plan(paths, component)[1]
 
-    def _plan(self, paths: Paths, pairs: Pairs, component: str) -> Plan:
-        rules = Rules(base_window=self.base_window, horizon=self.horizon)
-        key = ("gap", self.by, component, rules)
-        return paths.memo.get(key, lambda: make_plan(gap_states(paths, pairs, component), rules), keep=is_small)
+    def _pairs_and_plan(self, paths: Paths, component: str) -> tuple[Pairs | None, Plan]:
+        pairs, rules = make_pairs(paths, self.by), Rules(base_window=self.base_window, horizon=self.horizon)
+        if pairs is None:
+            return None, Plan(component, (), ())
+        make = lambda: make_plan(gap_states(paths, pairs, component), rules)  # noqa: E731
+        return pairs, paths.memo.get(("gap", self.by, component, rules), make, keep=is_small)
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Rows by cohort and period; `NotIdentifiedError` when no start allows it."""
-        pairs = make_pairs(study.paths, self.by)
-        plan = None if pairs is None else self._plan(study.paths, pairs, component)
-        if pairs is None or plan is None or not len(plan):
+        pairs, plan = self._pairs_and_plan(study.paths, component)
+        if pairs is None or not len(plan):
             raise NotIdentifiedError(f"{component!r} never starts where {self.by!r} stays as it is for both kinds.")
         sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
         outcome = study.outcome(self.outcome)
@@ -161,6 +161,7 @@ class PairReader(Reader):
     """
 
     pairs: Pairs
+    _read: dict = field(default_factory=dict, repr=False)
 
     @property
     def path(self) -> np.ndarray:
@@ -170,7 +171,7 @@ class PairReader(Reader):
     def cluster(self) -> np.ndarray:
         return self.pairs.member_cluster
 
-    @property
+    @cached_property
     def size(self) -> np.ndarray:
         e, i = self.pairs.member_eligible, self.pairs.member_ineligible
         there = self.sums.people.astype(float)
@@ -193,42 +194,34 @@ class PairReader(Reader):
             out.append(Side(path, cluster, gather, taken_off))
         return out
 
-    @cached_property
-    def _split(self) -> dict:
-        return {}
-
     def _parts(self, c: Comparison) -> tuple[np.ndarray, ...]:
         """(m, T) eligible mass given to the member, both means, the ineligible mass, the share of the eligible, and the
         mass times the gap between the means."""
         key = (c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes())
-        if key not in self._split:
+        if key not in self._read:
             n, s = self.sums.read(c)  # of a whole window with missing rows only n is known, and only shares are used
             e, i = self.pairs.member_eligible, self.pairs.member_ineligible
             partners = add_by(n[i], e, len(n))[e]
             share = _divide(n[i], partners)
             mean = _divide(s, n)
             mass = n[e] * share
-            self._split[key] = (mass, mean[e], mean[i], n[i], share, mass * (mean[e] - mean[i]))
-        return self._split[key]
-
-    def _own(self, c: Comparison, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(g, T) mass and mean of the eligible of the adopting pair, in a part of a comparison."""
-        groups, of = np.unique(self.pairs.member_eligible[mine], return_inverse=True)
-        n, s = self.sums.own(c, groups)
-        return n[of] * self._parts(c)[4][mine], _divide(s, n)[of]
+            self._read[key] = (mass, mean[e], mean[i], n[i], share, mass * (mean[e] - mean[i]))
+        return self._read[key]
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
-        mass, eligible, ineligible, _, _, gap = self._parts(c)
+        mass, eligible, ineligible, _, share, gap = self._parts(c)
         mine = np.flatnonzero(np.isin(self.path, c.adopters))
-        own, mean = (mass[mine], eligible[mine]) if c.parent is None else self._own(c, mine)
+        own, mean = mass[mine], eligible[mine]
+        if c.parent is not None:  # adopters are divided among the parts that they are in
+            groups, of = np.unique(self.pairs.member_eligible[mine], return_inverse=True)
+            n, s = self.sums.own(c, groups)
+            own, mean = n[of] * share[mine], _divide(s, n)[of]
         mine_term = adopters(1, mine, own, own * (mean - ineligible[mine]))
         return mine_term, matches(-1, c.match[self.path], mass, gap)
 
-    def heads(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads(c)[self.pairs.member_eligible] * self._parts(c)[4]
-
-    def heads_at_base(self, c: Comparison) -> np.ndarray:
-        return self.sums.heads_at_base(c)[self.pairs.member_eligible] * self._parts(c)[4]
+    def heads(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+        read, at_base = (n[self.pairs.member_eligible] * self._parts(c)[4] for n in self.sums.heads(c))
+        return read, at_base
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         _, _, ineligible, n_ineligible, shares, _ = self._parts(c)
@@ -261,10 +254,7 @@ class AdjustedPairs(AdjustedContrast):
     regression and the propensity score of a group are fitted over all its clusters.
     """
 
-    @property
-    def pairs(self) -> Pairs:
-        assert isinstance(self.contrast.reader, PairReader)
-        return self.contrast.reader.pairs
+    pairs: Pairs
 
     @cached_property
     def begins(self) -> np.ndarray:
@@ -273,38 +263,37 @@ class AdjustedPairs(AdjustedContrast):
         touched = paths.state[self.pairs.eligible, :, paths.index(self.pairs.component)] != OFF
         return np.where(touched.any(axis=1), touched.argmax(axis=1), paths.n_periods)
 
-    def adjust(self, stratum: Stratum, weights: np.ndarray) -> Part | str | None:
-        pair = self.pairs.member_pair
-        mine, serve = stratum.adopting[pair], stratum.serving[pair]
-        units, change, x, share = self.read(stratum, self._cells(mine | serve)[self.sums.of] & (weights > 0))
-        of, plain = self.sums.of[units], weights[units]
-        here = _members(self.pairs, mine, of, (plain * share, plain))
-        near = _Target(here.eligible, change, x, self.how)
-        begins = self.begins[pair]
-        there = [_members(self.pairs, serve & (begins == b), of, (plain, plain)) for b in np.unique(begins[serve])]
-        if not near.weight.any() or not here.ineligible.any() or not any(g.eligible.any() for g in there):
-            return None
-        first = near.less(here.ineligible, INELIGIBLE_HERE, here)
-        rest = _elsewhere(near, [g for g in there if g.eligible.any()])
-        if first.reason or rest.reason:
-            return first.reason or rest.reason
-        return Part(units, near.weight, first.att + rest.att, (first.rows + rest.rows) * near.weight.sum())
-
-    def _cells(self, members: np.ndarray) -> np.ndarray:
-        """(G,) cells of some members, and every ineligible cell beside their eligible ones."""
+    def among(self, stratum: Stratum) -> np.ndarray:
+        """Units in cells of its pairs, and in every ineligible cell beside their eligible ones."""
+        e, i = self.pairs.member_eligible, self.pairs.member_ineligible
         eligible, cells = np.zeros((2, len(self.sums.path)), dtype=bool)
-        eligible[self.pairs.member_eligible[members]] = True
-        cells[self.pairs.member_ineligible[eligible[self.pairs.member_eligible]]] = True
-        return eligible | cells
+        eligible[e[(stratum.adopting | stratum.serving)[self.pairs.member_pair]]] = True
+        cells[i[eligible[e]]] = True
+        return (eligible | cells)[self.sums.of]
+
+    def compare(self, stratum: Stratum, read: Read) -> tuple[np.ndarray, Adjusted] | None:
+        pair, of = self.pairs.member_pair, self.sums.of[read.units]
+        serve, begins = stratum.serving[pair], self.begins[pair]
+        here = _Members(self.pairs, stratum.adopting[pair], of, read.own, read.plain)
+        elsewhere = [
+            _Members(self.pairs, serve & (begins == b), of, read.plain, read.plain) for b in np.unique(begins[serve])
+        ]
+        near = here.eligible
+        if not near.any() or not here.ineligible.any() or not any(g.eligible.any() for g in elsewhere):
+            return None
+        less = partial(_less, read, near, self.how)
+        first = less(here.ineligible, INELIGIBLE_HERE, here)
+        rest = _elsewhere([g for g in elsewhere if g.eligible.any()], less)
+        return near, Adjusted(first.att + rest.att, first.rows + rest.rows, first.reason or rest.reason)
 
 
-def _elsewhere(near: _Target, groups: list[_Members]) -> Adjusted:
+def _elsewhere(groups: list[_Members], less: Callable[[np.ndarray, str, _Members | None], Adjusted]) -> Adjusted:
     """Less eligible, plus ineligible people elsewhere: each group that starts together apart, then averaged by its
-    eligible people; groups that cannot be adjusted are left out unless none can."""
+    eligible people; groups that cannot be adjusted are left out unless none can. less: as `_less` of the eligible."""
     found = []
     for g in groups:
-        eligible = near.less(g.eligible, ELIGIBLE_ELSEWHERE, None)
-        ineligible = near.less(g.ineligible, INELIGIBLE_ELSEWHERE, g)
+        eligible = less(g.eligible, ELIGIBLE_ELSEWHERE, None)
+        ineligible = less(g.ineligible, INELIGIBLE_ELSEWHERE, g)
         reason = eligible.reason or ineligible.reason
         found.append(Adjusted(eligible.att - ineligible.att, eligible.rows - ineligible.rows, reason))
     good = [(f, g.eligible) for f, g in zip(found, groups, strict=True) if not f.reason]
@@ -316,84 +305,46 @@ def _elsewhere(near: _Target, groups: list[_Members]) -> Adjusted:
     return Adjusted(att, rows)
 
 
-@dataclass(frozen=True, eq=False)
-class _Target:
-    """The eligible where it starts: weight (u,), zero for all others; changes (u, c) and covariates (u, q) of all."""
-
-    weight: np.ndarray
-    change: np.ndarray
-    x: np.ndarray
-    how: str
-
-    def less(self, other: np.ndarray, words: str, side: _Members | None) -> Adjusted:
-        """Their change less that of `other` (u,) weights, made like them; contributions (u, c). side: the pairs by
-        which the weights of `other` are given, if they are."""
-        use = np.flatnonzero(self.weight + other)
-        d = self.weight[use] > 0
-        w = np.where(d, self.weight[use], other[use])
-        done = two_group(self.change[use], d, self.x[use], w, self.how)
-        rows = np.zeros(self.change.shape)
-        rows[use] = done.rows
-        if done.reason:
-            return Adjusted(done.att, rows, f"{words}: {done.reason}")
-        if side is not None:
-            rows += side.handed_on(use[~d], done.rows[~d])
-        return Adjusted(done.att, rows)
+def _less(read: Read, near: np.ndarray, how: str, other: np.ndarray, words: str, side: _Members | None) -> Adjusted:
+    """Change of units of weights `near` (u,) less that of `other` (u,), made like them; contributions (u, c). side:
+    the pairs by which the weights of `other` are given, if they are."""
+    use = np.flatnonzero(near + other)
+    d = near[use] > 0
+    done = two_group(read.change[use], d, read.x[use], np.where(d, near[use], other[use]), how)
+    rows = np.zeros(read.change.shape)
+    rows[use] = done.rows
+    if side is not None and not done.reason:
+        rows += side.handed_on(use[~d], done.rows[~d])
+    return Adjusted(done.att, rows, f"{words}: {done.reason}" if done.reason else "")
 
 
-@dataclass(frozen=True, eq=False)
 class _Members:
     """Some pairs with their units (u,), whose cell is `of`. own, plain: weights as eligible, and as they are.
 
     e, i: (m,) cells of the members; per: (m,) what a member adds to the weight of its ineligible, so that they weigh
-    as much as the eligible beside them; share: (m,) of its eligible. mass, size: (G,) weights of cells.
+    as much as the eligible beside them. mass, size: (G,) weights of cells. eligible, ineligible: (u,) weights of
+    both, zero for others. As in `PairReader`, an eligible cell is divided among its ineligible partners by their size.
     """
 
-    of: np.ndarray
-    own: np.ndarray
-    plain: np.ndarray
-    e: np.ndarray
-    i: np.ndarray
-    share: np.ndarray
-    per: np.ndarray
-    mass: np.ndarray
-    size: np.ndarray
-
-    @property
-    def eligible(self) -> np.ndarray:
-        """(u,) weights of the eligible, zero for others."""
-        return self.own * np.bincount(self.e, weights=self.share, minlength=len(self.mass))[self.of]
-
-    @property
-    def ineligible(self) -> np.ndarray:
-        """(u,) weights of the ineligible, zero for others."""
-        return self.plain * np.bincount(self.i, weights=self.per, minlength=len(self.mass))[self.of]
+    def __init__(self, pairs: Pairs, members: np.ndarray, of: np.ndarray, own: np.ndarray, plain: np.ndarray) -> None:
+        self.of, self.own, self.plain = of, own, plain
+        e, i = pairs.member_eligible, pairs.member_ineligible
+        self.cells = max(int(e.max()), int(i.max())) + 1
+        self.mass, self.size = (np.bincount(of, weights=w, minlength=self.cells) for w in (own, plain))
+        partners = np.bincount(e, weights=self.size[i], minlength=self.cells)[e]
+        use = np.flatnonzero(members & (partners > 0) & (self.mass[e] > 0))
+        self.e, self.i = e[use], i[use]
+        share = self.size[self.i] / partners[use]
+        self.per = _divide(self.mass[self.e] * share, self.size[self.i])
+        self.eligible = own * np.bincount(self.e, weights=share, minlength=self.cells)[of]
+        self.ineligible = plain * np.bincount(self.i, weights=self.per, minlength=self.cells)[of]
 
     def handed_on(self, units: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """(u, c) what is added to contributions `rows` of ineligible `units` because their weights follow those of
         the eligible: each cell's sum is taken from its own units, and given to the eligible beside them."""
-        cells = len(self.mass)
-        total = add_by(rows, self.of[units], cells)
-        all_of = np.bincount(self.i, weights=self.per, minlength=cells)[self.i]
-        given = add_by(total[self.i] * (self.per / np.where(all_of > 0, all_of, 1.0))[:, None], self.e, cells)
+        total = add_by(rows, self.of[units], self.cells)
+        all_of = np.bincount(self.i, weights=self.per, minlength=self.cells)[self.i]
+        given = add_by(total[self.i] * (self.per / np.where(all_of > 0, all_of, 1.0))[:, None], self.e, self.cells)
         out = given[self.of] * (self.own / np.maximum(self.mass[self.of], 1e-300))[:, None]
         out[units] -= total[self.of[units]] * (self.plain[units] / self.size[self.of[units]])[:, None]
         return out
-
-
-def _members(pairs: Pairs, members: np.ndarray, of: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> _Members:
-    """The units of some members. As in `PairReader`, an eligible cell is divided among its ineligible partners by
-    their size."""
-    own, plain = weights
-    e, i, cells = (
-        pairs.member_eligible,
-        pairs.member_ineligible,
-        max(int(m.max()) for m in (pairs.member_eligible, pairs.member_ineligible)) + 1,
-    )
-    mass, size = (np.bincount(of, weights=w, minlength=cells) for w in (own, plain))
-    partners = np.bincount(e, weights=size[i], minlength=cells)[e]
-    use = np.flatnonzero(members & (partners > 0) & (mass[e] > 0))
-    e, i = e[use], i[use]
-    share = size[i] / partners[use]
-    per = np.divide(mass[e] * share, size[i], out=np.zeros(len(i)), where=size[i] > 0)
-    return _Members(of, own, plain, e, i, share, per, mass, size)

@@ -5,23 +5,27 @@ A *cell* is an exposure path in a period; its mass is how many people periods (b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
 
 from evalkit.designs.protocol import StudyLike
-from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.regression.imputation import Fitted, programme_level
+from evalkit.designs.regression.additive import programme_level, spell_ages
+from evalkit.designs.regression.imputation import Fitted
 from evalkit.designs.regression.imputation_fit import Imputed
-from evalkit.designs.rollout.entry import Arrivals, by_arrival
+from evalkit.designs.rollout.staggered import Arrivals, by_arrival
 from evalkit.designs.rollout.sums import add_by
+from evalkit.evaluation.bundles import together
+from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.ladder import Run, Window
 from evalkit.inference import Estimate
 from evalkit.inference.labels import common
-from evalkit.inference.replicates import Averaging, Replicates
+from evalkit.inference.replicates import Averaging, Refits, Replicates
+from evalkit.show.words import join_words
+from evalkit.study import Outcome
 from evalkit.study.paths import OFF, Paths
 from evalkit.vocabulary import COMBINATION, DOSE, JOINT
 
@@ -77,7 +81,39 @@ def claim_of(
     return made if where is None else made.within(where)
 
 
-def alike_in_age(paths: Paths, members: Sequence[str]) -> np.ndarray:
+def claims_of(evaluation: Evaluated, outcome: Outcome) -> tuple[Claim, ...]:
+    """Headlines with a number, then bundles run as one component whose members have none; none shares a member with an
+    earlier one in any cell."""
+    study, paths = evaluation.study, evaluation.study.paths
+    found = [
+        claim_of(study, f.component, [f.component], f.headline, f.window)
+        for f in evaluation.findings
+        if f.outcome == outcome and f.headline is not None
+    ]
+    sums = [b for b in evaluation.bundle_runs if b.outcome == outcome and b.run is not None]
+    sums = [b for b in sums if min(b.evidence.signs) > 0]
+    sums.sort(key=lambda b: (b.evidence.additive, len(b.members)))
+    for bundle in sums:
+        assert bundle.run is not None
+        name, until = join_words(bundle.members, "with"), bundle.evidence.clean_until
+        window = Window(bundle.evidence.lag, None if until is None else int(until))
+        # By regression what members add together is known only where all began together.
+        alike = _alike_in_age(paths, bundle.members) if bundle.evidence.design == COMBINATION else None
+        claim = claim_of(together(study, bundle.members, name), name, bundle.members, bundle.run, window, alike)
+        found.append(claim)
+    shape = (paths.n_paths, paths.n_periods)
+    taken = {c: np.zeros(shape, dtype=bool) for c in paths.components}
+    out = []
+    for claim in (c for c in found if c is not None):
+        kept = claim.within(~np.any([taken[m] for m in claim.members], axis=0))
+        if kept is not None:
+            out.append(kept)
+            for m in kept.members:
+                taken[m] |= kept.by_cell(shape) > 0
+    return tuple(out)
+
+
+def _alike_in_age(paths: Paths, members: Sequence[str]) -> np.ndarray:
     """(P, T) cells in which all members are on and began together."""
     states = [paths.state[:, :, paths.index(m)] for m in members]
     ages = np.stack([np.where(s > 0, spell_ages(s > 0, s == OFF)[1], -1) for s in states])
@@ -120,18 +156,18 @@ def averaged(rows: Estimate, mass: np.ndarray) -> Estimate | None:
         return None
     part = rows.select(keep)
     share = mass[keep] / part.mass
-
-    def refit() -> Replicates:
-        r = part.replicates
-        return replace(r, masses=r.masses * share)
-
     scaled = replace(
-        part, mass=mass[keep].astype(float), replicate=None if part.replicate is None else refit,
+        part, mass=mass[keep].astype(float),
+        replicate=part.replicate.then(partial(_shared, share=share)) if isinstance(part.replicate, Refits) else None,
         mass_parts=None if part.mass_parts is None else part.mass_parts.map(np.diag(share)),
     )  # fmt: skip
     member = np.ones((len(keep), 1), dtype=bool)
     labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")
     return scaled.apply(Averaging(member, by_mass=True, total_mass=True), labels)
+
+
+def _shared(refits: Replicates, share: np.ndarray) -> Replicates:
+    return replace(refits, masses=refits.masses * share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,10 +216,6 @@ class Programme:
         rows = self.imputed.rows
         return float(self.imputed.weights[rows.unit] @ self.values[rows.unit, rows.period])
 
-    def on(self, component: str) -> np.ndarray:
-        """(P, T) where a component is on."""
-        return self.paths.state[:, :, self.paths.index(component)] > 0
-
     def averages(self, shares: Sequence[np.ndarray], names: Sequence[str]) -> Estimate:
         """Average effect of the programme over each of some shares (P, T) of the cells covered, a row each."""
         share = np.column_stack([s[self.at] for s in shares])
@@ -192,7 +224,7 @@ class Programme:
         return self.fitted.over(share, labels)
 
 
-def without(paths: Paths, dropped: Sequence[str]) -> Paths:
+def without(paths: Paths, dropped: Collection[str]) -> Paths:
     """The same units and paths without some components."""
     keep = [k for k, c in enumerate(paths.components) if c not in dropped]
     return replace(

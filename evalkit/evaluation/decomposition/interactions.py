@@ -7,19 +7,18 @@ interaction, by two staggered rollouts with one joint covariance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from evalkit.designs import StaggeredRollout
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.entry import by_arrival, named
 from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
+from evalkit.designs.rollout.staggered import StaggeredRollout, by_arrival, named
 from evalkit.designs.rollout.sums import Sums
 from evalkit.evaluation.ladder import Choices, Window
 from evalkit.inference import Estimate, stack
@@ -33,6 +32,7 @@ from evalkit.study.paths import OFF, Paths
 ENOUGH = 2
 COLUMNS = ("a", "b", "testable", "both", "b_only", "a_only", "neither", "estimate", "std_error", "conf_low",
            "conf_high", "p_value", "p_adjusted", "design", "words")  # fmt: skip
+_NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
 DESIGN = "StaggeredRollout(same), {b} on less {b} off"
 
 
@@ -63,8 +63,13 @@ class Pair:
         return self.on.enough and self.off.enough
 
     @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Places with both, with b only, with a only, with neither."""
+        return self.on.exposed, self.on.comparison, self.off.exposed, self.off.comparison
+
+    @property
     def weakest(self) -> int:
-        return min(self.on.exposed, self.on.comparison, self.off.exposed, self.off.comparison)
+        return min(self.counts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +87,17 @@ def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, widt
     periods people must have come onto the record to be compared, None for all. Sees no outcome.
     """
     split = by_arrival(paths, width).paths
-    plans = {c: _design(choices, width).plan(paths, c) for c in windows}
+    design = StaggeredRollout(
+        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, arrival=width
+    )
+    plans = {c: design.plan(paths, c) for c in windows}
     best = []
-    for a, b in combinations(windows, 2):
-        ways = [_pair(split, plans[x], x, y, windows[x]) for x, y in ((a, b), (b, a))]
+    for pair in combinations(windows, 2):
+        ways = []
+        for a, b in (pair, pair[::-1]):
+            state = split.state[:, :, split.index(b)]
+            on, off = (_side(split, plans[a], wanted, windows[a]) for wanted in (state > 0, state == OFF))
+            ways.append(Pair(a, b, on, off))
         best.append(max(ways, key=lambda p: (p.testable, p.weakest)))
     return best
 
@@ -99,32 +111,20 @@ def interaction_tests(
     width: int | None = None,
 ) -> Interactions:
     """Every pair's interaction where it can be tested, and why not elsewhere; `width` as in `pairs_of`."""
-    found = pairs_of(study.paths, windows, choices, width)
-    estimates = {}
-    reasons: dict[tuple[str, str], str] = {}
-    order = list(study.paths.components)
-    for pair in found:
-        first, second = sorted((pair.a, pair.b), key=order.index)
-        made = _estimate(study, outcome, pair, windows[pair.a], width) if pair.testable else None
+    order, estimates, rows = study.paths.components.index, {}, []
+    for p in pairs_of(study.paths, windows, choices, width):
+        row = dict(zip(COLUMNS, (p.a, p.b, False, *p.counts), strict=False))
+        rows.append(row | {"design": "", "words": _why_not(study, p)})
+        made = _estimate(study, outcome, p, windows[p.a], width) if p.testable else None
         if made is not None and np.isfinite(made.value[0]):
+            first, second = sorted((p.a, p.b), key=order)
             estimates[first, second] = made
-        elif pair.testable:
-            reasons[first, second] = "no event time could be compared in both groups of places"
-    rows = list(_rows(study, found, estimates, reasons, level))
-    table = pd.DataFrame(rows, columns=[c for c in COLUMNS if c != "p_adjusted"])
+            found = made.to_frame(level).iloc[0]
+            rows[-1] |= {c: float(found[c]) for c in _NUMBERS}
+            rows[-1] |= {"testable": True, "design": DESIGN.format(b=p.b), "words": _tested(study, p)}
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["p_adjusted"] = holm(table["p_value"].to_numpy(dtype=float)) if len(table) else []
-    return Interactions(table[list(COLUMNS)], estimates)
-
-
-def _design(choices: Choices, width: int | None) -> StaggeredRollout:
-    return StaggeredRollout(
-        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, arrival=width
-    )
-
-
-def _pair(paths: Paths, plan: Plan, a: str, b: str, window: Window) -> Pair:
-    state = paths.state[:, :, paths.index(b)]
-    return Pair(a, b, _side(paths, plan, state > 0, window), _side(paths, plan, state == OFF, window))
+    return Interactions(table, estimates)
 
 
 def _side(paths: Paths, plan: Plan, wanted: np.ndarray, window: Window) -> Side:
@@ -159,36 +159,14 @@ def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window, width:
     both = np.intersect1d(*times)
     if not len(both):
         return None
-    means = [_over(side, both) for side in sides]
-    name = f"effect of {pair.a} with {pair.b} on less with {pair.b} off"
-    return stack(*means).contrast([1.0, -1.0], name=name)
-
-
-def _over(side: Estimate, times: np.ndarray) -> Estimate:
-    """Event times alike, cohorts by their adopters."""
-    keep = np.isin(side.labels["event_time"].to_numpy(), times) & np.isfinite(side.value)
-    by_event = side.select(np.flatnonzero(keep)).aggregate("event_time")
-    member = np.ones((len(by_event), 1), dtype=bool)
-    labels = common(by_event.labels, member[:, 0]).drop(columns=["event_time"], errors="ignore")
-    return by_event.apply(Averaging(member, by_mass=False, total_mass=True), labels)
-
-
-def _rows(
-    study: Study, found: list[Pair], estimates: Mapping, reasons: Mapping, level: float
-) -> Iterator[tuple[object, ...]]:
-    order = list(study.paths.components)
-    for p in found:
-        key = tuple(sorted((p.a, p.b), key=order.index))
-        counts = (p.on.exposed, p.on.comparison, p.off.exposed, p.off.comparison)
-        one = estimates.get(key)
-        if one is None:
-            numbers: tuple[object, ...] = (np.nan,) * 5
-            design, words = "", reasons.get(key) or _why(study, p)
-        else:
-            row = one.to_frame(level).iloc[0]
-            numbers = tuple(float(row[c]) for c in ("estimate", "std_error", "conf_low", "conf_high", "p_value"))
-            design, words = DESIGN.format(b=p.b), _tested(study, p)
-        yield (p.a, p.b, one is not None, *counts, *numbers, design, words)
+    means = []
+    for side in sides:  # event times alike, cohorts by their adopters
+        keep = np.isin(side.labels["event_time"].to_numpy(), both) & np.isfinite(side.value)
+        by_event = side.select(np.flatnonzero(keep)).aggregate("event_time")
+        member = np.ones((len(by_event), 1), dtype=bool)
+        labels = common(by_event.labels, member[:, 0]).drop(columns=["event_time"], errors="ignore")
+        means.append(by_event.apply(Averaging(member, by_mass=False, total_mass=True), labels))
+    return stack(*means).contrast([1.0, -1.0], name=f"effect of {pair.a} with {pair.b} on less with {pair.b} off")
 
 
 def _tested(study: Study, p: Pair) -> str:
@@ -200,14 +178,13 @@ def _tested(study: Study, p: Pair) -> str:
     )
 
 
-def _why(study: Study, p: Pair) -> str:
+def _why_not(study: Study, p: Pair) -> str:
     """Which of the four kinds of place lacks."""
+    if p.testable:
+        return "no event time could be compared in both groups of places"
     a, b = (study.component(c).label for c in (p.a, p.b))
-    lacks = {
-        f"with both “{a}” and “{b}”": p.on.exposed, f"with “{b}” only": p.on.comparison,
-        f"with “{a}” only": p.off.exposed, "with neither": p.off.comparison,
-    }  # fmt: skip
-    few = [words for words, count in lacks.items() if count < ENOUGH]
+    kinds = (f"with both “{a}” and “{b}”", f"with “{b}” only", f"with “{a}” only", "with neither")
+    few = [words for words, count in zip(kinds, p.counts, strict=True) if count < ENOUGH]
     return (
         f"Not testable: whether “{a}” and “{b}” do more together than apart needs two places of each kind that can "
         f"be compared, and there are not two {', nor two '.join(few)}."

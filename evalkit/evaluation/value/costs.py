@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from evalkit.errors import OptionError
 from evalkit.evaluation.decomposition.cells import people_periods
 from evalkit.study import Outcome, Study
 from evalkit.study.money import BEARERS, PROGRAMME, Money
@@ -27,6 +28,13 @@ class Prices:
     factor: float = 1.0
     bearers: tuple[str, ...] = BEARERS
 
+    def __post_init__(self) -> None:
+        for name, rate in (("discount", self.discount), ("inflation", self.inflation)):
+            if rate is not None and not (isinstance(rate, (int, float)) and 0 <= rate < 1):
+                raise OptionError(f"{name}={rate!r} is not a yearly rate. Use a number from 0 to 1, such as 0.035.")
+        if (self.price_year is None) != (self.inflation is None):
+            raise OptionError("price_year and inflation go together: the year, and the yearly rate that leads to it.")
+
 
 @dataclass(frozen=True, eq=False)
 class Amount:
@@ -38,7 +46,7 @@ class Amount:
 
 
 @dataclass(frozen=True, eq=False)
-class Purse:
+class Costs:
     """Everything about money and exposure that one study holds, on one outcome."""
 
     study: Study
@@ -112,17 +120,19 @@ class Purse:
             unit = (self._unit_cost(component) or 0.0) * self.prices.factor
             unit = unit if "fiscal" in self.prices.bearers else 0.0
             return Amount(unit * each.sum(), unit * used.sum(), unit * float(used @ self.fade))
-        parts = [self._row(a, t, each, used) for a, t in zip(self.amounts(rows), self._when(rows), strict=True)]
-        return Amount(*(float(x) for x in np.sum(parts, axis=0)))
+        when, total, used_up = self._when(rows), each.sum(), used.sum()
+        own = (when >= 0) & (each[np.maximum(when, 0)] > 0)
+        share = np.full(len(rows), used_up / total if total else 0.0)
+        fade = np.full(len(rows), used @ self.fade / used_up if used_up else 1.0)
+        share[own], fade[own] = used[when[own]] / each[when[own]], self.fade[when[own]]
+        amount = self.amounts(rows)
+        parts = np.column_stack([amount, amount * share, amount * share * fade])
+        return Amount(*(float(x) for x in parts.sum(axis=0)))
 
     def amounts(self, rows: pd.DataFrame) -> np.ndarray:
         """Costs that count, in the prices chosen."""
         amount = rows["amount"].to_numpy(dtype=float) * self.prices.factor
-        if "bearer" in rows.columns:
-            amount = np.where(rows["bearer"].fillna("fiscal").isin(self.prices.bearers), amount, 0.0)
-        elif "fiscal" not in self.prices.bearers:
-            amount = np.zeros(len(rows))
-        return amount * self.at_prices(rows)
+        return np.where(_bearer(rows).isin(self.prices.bearers), amount, 0.0) * self.at_prices(rows)
 
     def at_prices(self, rows: pd.DataFrame) -> np.ndarray:
         """(r,) what brings each row's money to the price year; 1 where none was chosen."""
@@ -157,26 +167,14 @@ class Purse:
         inside = (at >= 0) & (place < calendar.stop[np.maximum(at, 0)])
         return np.where(inside, at, -1)
 
-    def _row(self, amount: float, t: int, each: np.ndarray, used: np.ndarray) -> tuple[float, float, float]:
-        if t >= 0 and each[t] > 0:
-            share = used[t] / each[t]
-            return amount, amount * share, amount * share * self.fade[t]
-        total = each.sum()
-        share = used.sum() / total if total else 0.0
-        fade = used @ self.fade / used.sum() if used.sum() else 1.0
-        return amount, amount * share, amount * share * fade
-
     def by_bearer(self, components: Sequence[str]) -> pd.DataFrame:
         """component, bearer, amount, from: every cost as it was given."""
         out = []
         for c in components:
             rows = self._rows(c)
             if len(rows):
-                bearer = (
-                    rows["bearer"].fillna("fiscal") if "bearer" in rows.columns else pd.Series("fiscal", rows.index)
-                )
-                amount = pd.Series(self.amounts(rows), index=rows.index)
-                out += [(c, b, float(a), "table of costs") for b, a in amount.groupby(bearer, sort=True).sum().items()]
+                amount = pd.Series(self.amounts(rows), rows.index).groupby(_bearer(rows), sort=True).sum()
+                out += [(c, b, float(a), "table of costs") for b, a in amount.items()]
             elif self._unit_cost(c) is not None:
                 nothing = np.zeros(self.there.shape)
                 out.append((c, "fiscal", self.cost(c, nothing).whole, "unit cost times units exposed and periods"))
@@ -274,3 +272,7 @@ class Purse:
         total = self._cells(np.nan_to_num(values) * w[:, None])
         seen = people_periods(paths, np.isfinite(values))
         return np.divide(total, seen, out=np.zeros(total.shape), where=seen > 0)
+
+
+def _bearer(rows: pd.DataFrame) -> pd.Series:
+    return rows["bearer"].fillna("fiscal") if "bearer" in rows.columns else pd.Series("fiscal", rows.index)

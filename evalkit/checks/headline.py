@@ -1,0 +1,332 @@
+"""Checks of one headline: was it alike before, does it hold without one place, by other designs, with other dates, and
+are other components still growing? And what every check says: passed, failed or informational, in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evalkit.errors import check_choice
+from evalkit.inference.estimate import Estimate, stack
+from evalkit.inference.intervals import joint_test
+from evalkit.inference.replicates import FEW, FEWEST, Averaging
+from evalkit.show.words import design_words, join_words, of_people, plural
+from evalkit.vocabulary import CHECK_STATUSES, CheckStatus
+
+ALPHA = 0.05
+APART = 0.10
+BINS = 4
+POWER = 0.5
+STILL_GROWING, TAKEN_OUT = "others_still_growing", "growth_taken_out"
+NOTHING = (
+    "Every other component had been going for as long on both sides, or had not begun: there is no growth to take out."
+)
+UNSEEN = "How the other components grew cannot be estimated here, so that it cannot be taken out."
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check of one component's headline. `estimate` and its range are the check's own number; `brief` is what it
+    says without a p value, where `words` hold one."""
+
+    check: str
+    status: CheckStatus
+    words: str
+    estimate: float = math.nan
+    conf_low: float = math.nan
+    conf_high: float = math.nan
+    brief: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_choice("status", self.status, CHECK_STATUSES)
+
+
+def first_row(estimate: Estimate) -> pd.Series:
+    """The first row of an estimate, with its interval."""
+    return estimate.to_frame().iloc[0]
+
+
+def numbers(row: pd.Series) -> tuple[float, float, float]:
+    """Estimate and both ends of its interval."""
+    return float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"])
+
+
+def excludes_zero(row: pd.Series) -> bool:
+    """Whether the interval lies wholly on one side of zero."""
+    return bool(row["conf_low"] > 0 or row["conf_high"] < 0)
+
+
+def moved(headline: Estimate, others: np.ndarray, matters: float | None) -> np.ndarray:
+    """Which of `others` (m,) are another answer than the headline's.
+
+    Where the headline's interval excludes zero: the sign flips, or the estimate moves by over half. Where
+    it does not, the estimate is near zero and any sign is chance: then only a move by over half of what
+    matters counts (by over one standard error where nobody has said what matters).
+    """
+    row = first_row(headline)
+    value = float(row["estimate"])
+    if excludes_zero(row):
+        return (np.sign(others) != np.sign(value)) | (np.abs(others - value) > abs(value) / 2)
+    margin = matters / 2 if matters is not None else float(row["std_error"])
+    return np.abs(others - value) > margin
+
+
+# ---------------------------------------------------------------- places, designs and dates
+
+
+def without_each(headline: Estimate) -> pd.DataFrame:
+    """The headline without each cluster that carries weight: cluster, estimate."""
+    reps = headline.replicates
+    used = (reps.exposed | reps.comparison)[:, 0]
+    return pd.DataFrame({"cluster": reps.names[used], "estimate": reps.values[used, 0]})
+
+
+def leave_one_cluster(headline: Estimate, matters: float | None = None, person: str = "") -> CheckResult:
+    """Failed when leaving out one cluster gives another answer (see `moved`) or none. person: what one is called where
+    everybody is alone, and is left out with those matched to them; they are not named."""
+    check, one = "leave_one_cluster", person or "place"
+    if headline.replicate is None:
+        return CheckResult(check, "informational", f"This design has no estimates without each {one}.")
+    table = without_each(headline)
+    value, rest = float(headline.value[0]), table["estimate"].to_numpy()
+    lost = np.isnan(rest)
+    low, high = (np.nan, np.nan) if lost.all() else (float(np.nanmin(rest)), float(np.nanmax(rest)))
+    if lost.any():
+        names = f"some {person}" if person else ", ".join(map(str, table["cluster"][lost].head(3)))
+        return CheckResult(check, "failed", f"Without {names} there is nothing left to compare.", value, low, high)
+    if moved(headline, rest, matters).any():
+        flips = np.any(np.sign(rest) != np.sign(value))
+        what = "The sign changes" if flips else "The answer moves by more than is safe"
+        name = table["cluster"].iloc[int(np.argmax(np.abs(rest - value)))]
+        whom = "with those matched to them" if person else f"the largest move is without {name}"
+        return CheckResult(check, "failed", f"{what} when one {one} is left out ({whom}).", value, low, high)
+    return CheckResult(check, "passed", f"It holds with any one {one} left out.", value, low, high)
+
+
+def few_clusters(
+    headline: Estimate, arms: tuple[str, str] = ("with it", "without"), place: str = "place"
+) -> CheckResult:
+    """Informational: counts of clusters by arm, and which inference that calls for. arms, place: what each arm and each
+    cluster is called."""
+    row = first_row(headline)
+    exposed, comparison = int(row["clusters_exposed"]), int(row["clusters_comparison"])
+    if place == "place":
+        counts = f"{exposed} {plural(place)} {arms[0]} and {comparison} {arms[1]}"
+    else:  # each cluster is a person
+        counts = f"{of_people(exposed, plural(place))} {arms[0]} and {of_people(comparison, arms[1])}"
+    if min(exposed, comparison) < FEWEST:
+        words = f"Only {counts}: too few for an interval to be trusted alone."
+    elif min(exposed, comparison) < FEW:
+        df = float(row["df"])
+        about = f" and about {df:.0f} degrees of freedom" if np.isfinite(df) else ""
+        words = f"{counts[0].upper()}{counts[1:]}: intervals come from leaving out one {place} at a time{about}."
+    else:
+        words = f"{counts[0].upper()}{counts[1:]}: enough for the usual standard errors."
+    return CheckResult("few_clusters", "informational", words)
+
+
+def stayers(exposed: float, comparison: float) -> CheckResult:
+    """Failed when the two shares differ by more than ten points: those left are then no longer alike."""
+    words = (
+        f"Of those seen before the start, {round(100 * exposed)} in 100 with it "
+        f"and {round(100 * comparison)} in 100 without it were seen later."
+    )
+    status: CheckStatus = "failed" if abs(exposed - comparison) > APART else "passed"
+    return CheckResult("stayers", status, words, exposed - comparison)
+
+
+def rungs(headline: Estimate, others: dict[str, Estimate]) -> CheckResult:
+    """Failed when a stacked difference from another rung is surer than chance (Bonferroni over rungs).
+
+    headline and others: one row each, on the same outcome; the difference carries their joint
+    covariance, so that shared units are not counted twice.
+    """
+    tests = {}
+    for name, other in others.items():
+        if np.isfinite(other.value[0]):
+            tests[name] = first_row(stack(headline, other).contrast([1.0, -1.0], name="headline less the other rung"))
+    if not tests:
+        return CheckResult("rungs", "informational", "No other design could be run beside this one.")
+    p_values = {name: float(row["p_value"]) for name, row in tests.items()}
+    name = min(p_values, key=lambda n: p_values[n] if np.isfinite(p_values[n]) else np.inf)
+    said, p = numbers(tests[name]), p_values[name]
+    if not np.isfinite(p):
+        return CheckResult("rungs", "informational", "The difference from the other designs has no interval.", *said)
+    if p * len(tests) < ALPHA:
+        words = f"The answer differs by more than chance from that of another comparison: {design_words(name)}."
+        return CheckResult("rungs", "failed", words, *said)
+    listed = join_words([design_words(n) for n in tests])
+    return CheckResult(
+        "rungs", "passed", f"Other ways of comparing do not differ by more than chance: {listed}.", *said
+    )
+
+
+def date_rule(headline: Estimate, readings: dict[str, Estimate | None], matters: float | None = None) -> CheckResult:
+    """Failed when another reading gives another answer (see `moved`), or changes whether the interval
+    excludes zero.
+
+    readings: words for each other reading, and its estimate (one row; None where it has none).
+    """
+    if not readings:
+        return CheckResult("date_rule", "passed", "No date is uncertain or part-way.")
+    value = float(headline.value[0])
+    given = {w: e for w, e in readings.items() if e is not None and np.isfinite(e.value[0])}
+    if not given:
+        return CheckResult("date_rule", "informational", "The other readings of dates leave nothing to compare.")
+    values = [value, *(float(e.value[0]) for e in given.values())]
+    changed = [w for w, e in given.items() if moved(headline, e.value, matters)[0] or _side(headline) != _side(e)]
+    if changed:
+        words = f"The answer changes with {join_words(changed, 'or')}."
+        return CheckResult("date_rule", "failed", words, value, min(values), max(values))
+    words = f"The answer is much the same with {join_words(given, 'or')}."
+    return CheckResult("date_rule", "passed", words, value, min(values), max(values))
+
+
+def _side(est: Estimate) -> int:
+    """1 or -1 where the interval excludes zero, else 0."""
+    row = first_row(est)
+    return int(np.sign(row["conf_low"])) if excludes_zero(row) else 0
+
+
+# ---------------------------------------------------------------- trends before, and growth of others
+
+
+def pre_trend(leads: Estimate, reach: float, matters: float | None) -> CheckResult:
+    """Judge event-time rows before the start (universal base).
+
+    leads: rows by event time, all before the base. reach: mean event time of the claimed window plus
+    one, over which a drift would have to grow to `matters`.
+    """
+    usable = leads.select(np.flatnonzero(np.isfinite(leads.to_frame()["std_error"].to_numpy())))
+    if not len(usable):
+        words = "There are no earlier periods in which to compare the two groups."
+        return CheckResult("pre_trend", "informational", words)
+    mean = _averages(usable, [np.ones(len(usable), dtype=bool)])
+    row = first_row(mean)
+    said = numbers(row)
+    if not np.isfinite(row["std_error"]):
+        words = "The earlier periods rest on too few places to judge."
+        return CheckResult("pre_trend", "informational", words, *said)
+    if (p := _joint_p(mean, usable)) < ALPHA:
+        brief = "Before the start the two groups were moving apart"
+        return CheckResult("pre_trend", "failed", f"{brief} (p = {p:.3f}).", *said, brief=f"{brief}.")
+    power = None if matters is None else _power(usable, row, matters / reach)
+    if power is not None and power < POWER:
+        words = (
+            "Before the start the two groups moved alike, but a drift that matters "
+            f"would have been seen only {round(100 * power)} times in 100."
+        )
+        return CheckResult("pre_trend", "informational", words, *said)
+    tail = "" if power is None else f"; a drift that matters would have been seen {round(100 * power)} times in 100"
+    return CheckResult("pre_trend", "passed", f"Before the start the two groups moved alike{tail}.", *said)
+
+
+def _averages(est: Estimate, groups: list[np.ndarray]) -> Estimate:
+    labels = pd.DataFrame({"estimand": ["mean of leads"] * len(groups)})
+    return est.apply(Averaging(np.column_stack(groups), by_mass=False, total_mass=True), labels)
+
+
+def _joint_p(mean: Estimate, leads: Estimate) -> float:
+    """p of the mean of the leads, and of up to four bins of them, all zero."""
+    whole, count = mean, min(BINS, len(leads))
+    if count > 1:
+        bins = np.array_split(np.argsort(leads.labels["event_time"].to_numpy()), count)
+        whole = stack(mean, _averages(leads, [np.isin(np.arange(len(leads)), b) for b in bins]))
+    vcov = whole.vcov()
+    good = np.isfinite(np.diag(vcov)) & (np.diag(vcov) > 0)
+    df = float(whole.to_frame().loc[good, "df"].min())
+    return joint_test(whole.value[good], vcov[np.ix_(good, good)], df)
+
+
+def _power(leads: Estimate, mean: pd.Series, drift: float) -> float:
+    """Chance that the test of the mean sees a straight drift of so much a period."""
+    away = np.mean(np.abs(leads.labels["event_time"].to_numpy() + 1))
+    shift, df = drift * away / float(mean["std_error"]), float(mean["df"])
+    cut = stats.t.ppf(1 - ALPHA / 2, df)
+    return float(stats.t.sf(cut - shift, df) + stats.t.cdf(-cut - shift, df))
+
+
+def others_still_growing(
+    headline: Estimate,
+    long_alike: Estimate | None,
+    matters: float | None,
+    levels_differ: bool = False,
+    growth: Estimate | None = None,
+) -> CheckResult:
+    """Failed when the headline differs by over matters / 2, or over two standard errors of the difference, from
+    the same with `lookback` as long as its window; or when `growth`, what other components' own estimated growth
+    adds to it (`growth_of_others`), is as large as that.
+
+    levels_differ: the two sides have different other components (`others="unchanged"`). Then growth that
+    nobody can look for counts as failed: it would go straight into the estimate.
+    """
+    seen = _by_long_alike(headline, long_alike, matters)
+    own = None if growth is None else _by_own_growth(growth, matters)
+    if "failed" in (seen.status, own.status if own else ""):
+        return seen if seen.status == "failed" or own is None else own
+    if seen.status == "informational" and levels_differ:
+        words = (
+            "The places compared have different other components, and none had stood still for long enough "
+            "to see whether those were still growing."
+        )
+        return CheckResult(STILL_GROWING, "failed", words, seen.estimate)
+    return own if own is not None and seen.status == "informational" else seen
+
+
+def _by_long_alike(headline: Estimate, long_alike: Estimate | None, matters: float | None) -> CheckResult:
+    if long_alike is None or not np.isfinite(long_alike.value[0]):
+        words = "No places had been alike for long enough to see whether earlier components were still growing."
+        return CheckResult(STILL_GROWING, "informational", words)
+    row = first_row(stack(headline, long_alike).contrast([1.0, -1.0], name="headline less long alike"))
+    (diff, low, high), se = numbers(row), float(row["std_error"])
+    if not np.isfinite(se) and abs(diff) > 0:
+        words = "Places alike for long before the start are too few for the difference to be judged."
+        return CheckResult(STILL_GROWING, "informational", words, diff)
+    if _far(diff, se, matters):
+        words = (
+            "The answer changes when only places that had long been alike are compared, "
+            "so earlier components may still have been growing."
+        )
+        return CheckResult(STILL_GROWING, "failed", words, diff, low, high)
+    words = "The answer is much the same when only places that had long been alike are compared."
+    return CheckResult(STILL_GROWING, "passed", words, diff, low, high)
+
+
+def _by_own_growth(growth: Estimate, matters: float | None) -> CheckResult:
+    row = growth.to_frame(inference="analytic").iloc[0]
+    (part, low, high), se = numbers(row), float(row["std_error"])
+    if not np.isfinite(part):
+        return CheckResult(STILL_GROWING, "informational", f"No places had long been alike, and {row['reason']}.")
+    if _far(part, se, matters):
+        words = "Other components began at other times on the two sides, and by their own growth move the answer."
+        return CheckResult(STILL_GROWING, "failed", words, part, low, high)
+    words = "Other components began at other times on the two sides, but their own growth hardly moves the answer."
+    return CheckResult(STILL_GROWING, "passed", words, part, low, high)
+
+
+def _far(difference: float, std_error: float, matters: float | None) -> bool:
+    return (matters is not None and abs(difference) > matters / 2) or abs(difference) > 2 * std_error
+
+
+def growth_taken_out(headline: Estimate, growth: Estimate | None) -> CheckResult:
+    """Failed when an interval that excludes zero includes it once `growth`, a row of `growth_of_others`, is taken out.
+
+    The check's own numbers are the headline less the growth, with the headline's interval moved by as much. None
+    as growth means that there is none to take out.
+    """
+    if growth is None:
+        return CheckResult(TAKEN_OUT, "passed", NOTHING)
+    part = float(growth.value[0])
+    if not np.isfinite(part):
+        return CheckResult(TAKEN_OUT, "informational", UNSEEN)
+    row = first_row(headline)
+    value, low, high = (number - part for number in numbers(row))
+    if excludes_zero(row) and (low <= 0 <= high or value * float(row["estimate"]) < 0):
+        words = "Without the growth of other components, as they themselves grew, it could be no change."
+        return CheckResult(TAKEN_OUT, "failed", words, value, low, high)
+    words = "The answer says the same without the growth of other components, as they themselves grew."
+    return CheckResult(TAKEN_OUT, "passed", words, value, low, high)

@@ -1,0 +1,62 @@
+"""`evalkit audit STUDY` and `evalkit plan STUDY`: what can be said and fixed before any outcome is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from evalkit.cli.screen import output, say, steps, titled
+from evalkit.show.words import count_words, full_stop
+
+if TYPE_CHECKING:
+    from evalkit.components import Separability
+    from evalkit.study import Study
+
+
+def audit(study: Path = typer.Argument(help="A study file, or the folder that holds study.toml.")) -> None:
+    """Say what can be told apart from the dates alone. No outcome is read."""
+    from evalkit.components import separability
+    from evalkit.study import Study
+
+    with steps(2) as begin:
+        begin("Reading the study")
+        read = Study.load(study)
+        begin("Working out what can be told apart")
+        found = separability(read)
+    show_separability(read, found)
+
+
+def show_separability(study: Study, sep: Separability) -> None:
+    """What can be told apart, what cannot, and what rollout would have told."""
+    from evalkit.components.separability import STATUS_SHAPES, STATUS_WORDS
+
+    screen = output()
+    labels = {c.name: c.label for c in study.components}
+    widths = {"Component": 14, "Status": 16, "Clean switches": 8, "Why": 20}
+    table = titled("What can be told apart, from the dates alone", widths)
+    for r in sep.components.to_dict("records"):
+        status = f"{STATUS_SHAPES.get(r['status'], '')} {STATUS_WORDS.get(r['status'], r['status'])}"
+        clean = f"{int(r['clean_switches'])} of {int(r['switches'])}"
+        table.add_row(labels.get(r["component"], r["component"]), status, clean, full_stop(str(r["reason"] or "")))
+    screen.print(table)
+    for sentence in sep.aliased:
+        screen.print(full_stop(str(sentence)), markup=False)
+    for r in sep.cure.to_dict("records"):
+        screen.print(f"What would let us tell: {full_stop(str(r['words']))}", markup=False)
+
+
+def plan(
+    study: Path = typer.Argument(help="A study file, or the folder that holds study.toml."),
+    out: Path | None = typer.Option(None, "--out", help="File of the plan. Default: plan.json beside the study file."),
+    level: float = typer.Option(0.95, help="Confidence level of the likely ranges."),
+) -> None:
+    """Write a plan with a hash: outcomes, components, windows and rules. No outcome is read."""
+    from evalkit.reporting.plan import FILE, make_plan, write_plan
+    from evalkit.study import Study
+
+    made = make_plan(Study.load(study), level)
+    file = write_plan(made, out or (study if study.is_dir() else study.parent) / FILE)
+    counts = f"{count_words(len(made['outcomes']), 'outcome')}, {count_words(len(made['components']), 'component')}"
+    say(f"Wrote {file}: {counts}.", f"Its hash, to be kept or published: {made['sha256']}")

@@ -1,0 +1,115 @@
+"""`evalkit run`, `report`, `verify` and `demo`: from a study file to a report, to other formats, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from evalkit.cli.screen import say, steps
+from evalkit.errors import EvalkitError, OptionError
+
+STUDIES = ("road_safety", "synthetic/rough_sleeping")
+
+
+def run(
+    study: Path = typer.Argument(help="A study file, or the folder that holds study.toml."),
+    out: Path | None = typer.Option(None, "--out", help="Folder of the report. Default: reports/NAME."),
+    level: float = typer.Option(0.95, help="Confidence level of the likely ranges."),
+    seed: int = typer.Option(0, help="Seed of every random step."),
+    plan: Path | None = typer.Option(None, "--plan", help="A plan made before. Default: plan.json beside the study."),
+) -> None:
+    """Evaluate a study: verdicts here, notebook, page, tables and figures in a folder."""
+    given = plan or beside(study)
+    evaluate_and_report(study, out or Path("reports") / study_name(study), level, seed, given)
+
+
+def beside(study: Path) -> Path | None:
+    """plan.json beside a study file, where there is one."""
+    found = (study if study.is_dir() else study.parent) / "plan.json"
+    return found if found.is_file() else None
+
+
+def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 0, plan: Path | None = None) -> Path:
+    """Evaluate the study in `file`, print its verdicts, write its report into `out`; return the page's path."""
+    check_folder(out)
+    import pandas as pd
+
+    from evalkit.cli.findings import show_verdicts
+    from evalkit.reporting import report
+    from evalkit.study import Study
+
+    with steps(2) as begin:
+        begin("Reading the study")
+        study = Study.load(file)
+        for outcome in study.outcomes:
+            study.values(outcome)
+        begin("Estimating, checking and writing the report")
+        page = report(study, out, level=level, seed=seed, plan=plan)
+    verdicts, tried = (pd.read_csv(page.parent / f"{name}.csv") for name in ("verdicts", "effects"))
+    show_verdicts(study, verdicts.fillna({"direction": ""}), tried)
+    if plan is not None:
+        say(f"Held against the plan in {_near(plan.resolve())}")
+    say(f"The report: {_near(page)}")
+    return page
+
+
+def study_name(file: Path) -> str:
+    """A name for the report of a study file: that of its folder."""
+    whole = file.resolve()
+    return whole.name if whole.is_dir() else whole.parent.name
+
+
+def check_folder(out: Path) -> None:
+    """Raise `OptionError` when `out`, or anything above it, is a file."""
+    for place in (out, *out.parents):
+        if place.exists() and not place.is_dir():
+            raise OptionError(f"--out {str(out)!r} cannot be a folder: {str(place)!r} is a file. Name another folder.")
+
+
+def _near(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def report(
+    folder: Path = typer.Argument(help="The folder of a report."),
+    to: str = typer.Option("html,pdf,docx", "--to", help="Formats, separated by commas: html, pdf, docx."),
+) -> None:
+    """Write a report that was made already as HTML, PDF or Word."""
+    from evalkit.reporting.formats import write_formats
+
+    for path in write_formats(folder, [name.strip() for name in to.split(",") if name.strip()]):
+        say(f"Wrote {path}")
+
+
+def verify(folder: Path = typer.Argument(help="The folder of a report.")) -> None:
+    """Run a report again from its study file; exit code 1 where anything differs."""
+    from evalkit.reporting.build import verify as run_again
+
+    with steps(1) as begin:
+        begin("Making the report again")
+        found = run_again(folder)
+    say(*found.lines())
+    if found.same:
+        say("The same, byte for byte, but for the time at which it was made.")
+        return
+    say("This is not the report that the study file gives now.")
+    raise typer.Exit(1)
+
+
+def demo(out: Path = typer.Option(Path("reports"), "--out", help="Folder for the reports.")) -> None:
+    """Evaluate the studies that come with evalkit: traffic-safety laws in 48 US states, and rough sleeping in ten
+    boroughs (synthetic, with a known truth)."""
+    for name in STUDIES:
+        evaluate_and_report(find_study(name), out / Path(name).name)
+
+
+def find_study(name: str) -> Path:
+    """The study file of that name: in the checkout's data folder, else the copy inside the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    places = (package.parent / "data" / name / "study.toml", package / "data" / name / "study.toml")
+    for place in places:
+        if place.is_file():
+            return place
+    raise EvalkitError(f"The demonstration study {name!r} is not there. Looked for {' and '.join(map(str, places))}.")

@@ -1,0 +1,281 @@
+"""Evidence and tables as they may be published: the same types out as in, without what rests on too few people.
+
+Nothing here is worded, and no sentence is read: numbers of people within sentences are found by their tie
+(`show/words.py`), and every sentence about a finding is made afterwards, from the evidence that is left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalkit.components import Separability
+from evalkit.disclosure import people
+from evalkit.disclosure.rules import Rules, apart, at_least_two
+from evalkit.inference import Estimate
+from evalkit.show.words import Count, noun_from_column, plural, retold
+from evalkit.study import Study
+from evalkit.study.paths import Paths
+from evalkit.verdicts.rules import CheckOutcome, Evidence
+
+LOG = ("table", "row", "hidden", "rule")
+NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
+_BANDS = ("estimate", "conf_low", "conf_high", "band_low", "band_high")
+_CLUSTERS = ("clusters_exposed", "clusters_comparison")
+_STAYED = {
+    "passed": "About as many with it as without it were seen later.",
+    "failed": "Those with it and those without it were not seen later at the same rate.",
+    "informational": "How many were seen later is not judged here.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Guard:
+    """The rules of one study, applied to evidence and to tables.
+
+    few: (component, outcome) whose answer rests on too few. log: rows of
+    LOG, what was hidden and why, never the number.
+    """
+
+    study: Study
+    rules: Rules
+    few: frozenset[tuple[str, str]] = frozenset()
+    log: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+    @cached_property
+    def lone(self) -> frozenset[str]:
+        """Components decided by places that are mostly single people, or a handful."""
+        lone = []
+        for component in self.paths.components if self.rules.active else ():
+            sizes = np.bincount(self.paths.levels[self.paths.assigned_at[component]].codes)
+            if np.median(sizes[sizes > 0]) < self.rules.count:
+                lone.append(component)
+        return frozenset(lone)
+
+    @property
+    def paths(self) -> Paths:
+        """Who was exposed to what, and when."""
+        return self.study.paths
+
+    @property
+    def _people(self) -> str:
+        return plural(noun_from_column(str(self.study.unit)))
+
+    @property
+    def reason(self) -> str:
+        """Why a number is not given."""
+        return f"not published: fewer than {max(self.rules.count, 1)} {self._people} stand behind it"
+
+    @property
+    def cure(self) -> str:
+        """What would let it be given."""
+        least = f"at least {self.rules.count} {self._people} with it, and as many without"
+        return f"an answer that rests on {least}, could be published"
+
+    def note(self, table: str, row: str, hidden: str, rule: str) -> None:
+        """Put into the log what was hidden."""
+        self.log.append((table, row, hidden, rule))
+
+    def told(self, words: str, publish: Callable[[Count], Count] | None = None) -> str:
+        """A sentence from below, its numbers of people as they may be published."""
+        return retold(words, publish or self.rules.publish)
+
+    def told_in(self, frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        """A frame with the numbers of people in the sentences of `columns` as they may be published."""
+        return frame.assign(**{c: [self.told(w) if isinstance(w, str) else w for w in frame[c]] for c in columns})
+
+    def small(self, with_it: float, without: float) -> bool:
+        """Whether a number with so many people in its two arms rests on too few."""
+        few = self.rules.small([with_it, without]).any() or with_it + without - 2 < self.rules.df
+        return bool(self.rules.active and few)
+
+    def rests_on_few(self, one: Estimate | None, component: str, level: float) -> bool:
+        """Whether a one-row estimate on a component rests on too few people."""
+        if one is None or not self.rules.active:
+            return False
+        row = one.to_frame(level).iloc[0]
+        with_it, without = (float(row.get(c, np.nan)) for c in ("units_exposed", "units_comparison"))
+        if with_it > 0 and without > 0:
+            return self.small(with_it, without)
+        return self.small(self.had([component]), float(self.paths.n_units))
+
+    def had(self, members: Iterable[str]) -> float:
+        """Distinct people who had every one of `members` at some time."""
+        return float(people.distinct(self.paths, people.had(self.paths, members)))
+
+    def evidence(self, e: Evidence, unnamed: str) -> Evidence:
+        """The evidence without numbers that may not be published. unnamed: what would have let us tell, where it may
+        name nobody."""
+        nan, bundle = math.nan, e.bundle
+        if bundle is not None:
+            bundle = replace(bundle, reason=self.told(bundle.reason))
+            if self._few_had(bundle.members):
+                self.note("bundles", ", ".join(bundle.members), "effect", "too few")
+                bundle = replace(bundle, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, reason=self.reason)
+        e = replace(e, cure=unnamed or self.told(e.cure), reason=self.told(e.reason), bundle=bundle)
+        if (e.component, e.outcome) not in self.few:
+            return replace(e, checks=tuple(self._check(c, e.component) for c in e.checks))
+        self.note("verdicts", f"{e.component}, {e.outcome}", "effect and checks", "too few")
+        return replace(
+            e, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, df=nan, p_adjusted=nan, people_exposed=nan,
+            clusters_exposed=0, clusters_comparison=0, checks=(), reason=self.reason, cure=self.cure,
+        )  # fmt: skip
+
+    def _few_had(self, members: Iterable[str]) -> bool:
+        return self.rules.active and bool(self.rules.small(self.had(members)))
+
+    def _check(self, check: CheckOutcome, component: str) -> CheckOutcome:
+        """A check without shares of people, and without a range that a place of a few may have set."""
+        check = replace(check, words=self.told(check.words), brief=self.told(check.brief))
+        if not self.rules.active:
+            return check
+        if check.check == "stayers":
+            nan, words = math.nan, _STAYED[check.status]
+            return replace(check, words=words, brief="", estimate=nan, conf_low=nan, conf_high=nan)
+        if check.check == "leave_one_cluster" and people.few_places(self.paths, component, self.rules).any():
+            return replace(check, conf_low=math.nan, conf_high=math.nan)
+        return check
+
+    def effects(self, frame: pd.DataFrame, few: np.ndarray, flow: pd.DataFrame) -> pd.DataFrame:
+        """Every design tried: no number from too few, and counts of people that never differ by a few.
+
+        few: (rows,) which rest on too few. flow: the counts that are published of the same people.
+        """
+        frame = self.told_in(frame, "reason", "population")
+        if not self.rules.active or frame.empty:
+            return frame
+        frame = frame.astype({c: float for c in ("units_exposed", *_CLUSTERS)})
+        frame.loc[few, [*NUMBERS, "units_exposed", *_CLUSTERS]] = np.nan
+        frame.loc[few, "reason"] = self.reason
+        self._note_rows(frame[few], "effect")
+        lone = frame["component"].isin(self.lone) & ~frame["headline"].astype(bool)
+        frame.loc[lone, list(_CLUSTERS)] = np.nan
+        for component, rows in frame.groupby("component", sort=False):
+            mine = flow[flow["component"] == component]
+            shown = [float(n) for n in mine["count"] if n == n and n > 0]
+            order = rows.sort_values("headline", ascending=False, kind="stable").index
+            counts = frame.loc[order, "units_exposed"].to_numpy(dtype=float)
+            keep = apart([*shown, *counts], self.rules)[len(shown) :]
+            keep &= not (mine["hidden"][mine["stage"] == "used"] != "").any()
+            published = [float(self.rules.shown(n)) if k else np.nan for n, k in zip(counts, keep, strict=True)]
+            frame.loc[order, "units_exposed"] = published
+            self._note_rows(frame.loc[order[~keep & (counts > 0)]], "count of people")
+        return frame
+
+    def _note_rows(self, rows: pd.DataFrame, what: str) -> None:
+        for r in rows.to_dict("records"):
+            row = f"{r['component']}, {r['outcome']}, {r['design']}"
+            self.note("effects", row, what, "too few, or too near another")
+
+    def bundles(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Identified combinations, without the effect of one that too few had."""
+        frame = self.told_in(frame, "reason")
+        if not self.rules.active or frame.empty:
+            return frame
+        few = np.array([self._few_had(m) for m in frame["members"]])
+        frame.loc[few, ["estimate", "conf_low", "conf_high"]] = np.nan
+        frame.loc[few, "reason"] = self.reason
+        return frame
+
+    def leave_one_out(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Headlines without each place, but for places of a few people, whose share could be worked out."""
+        if not self.rules.active or frame.empty:
+            return frame
+        keep = np.ones(len(frame), dtype=bool)
+        for (component, outcome), rows in frame.groupby(["component", "outcome"], sort=False):
+            few = people.few_places(self.paths, component, self.rules)
+            small = np.array([bool(few.get(place, False)) for place in rows["cluster"]])
+            hidden = at_least_two(small, np.arange(len(rows), dtype=float))
+            if (component, outcome) in self.few or len(rows) - hidden.sum() < 2:
+                hidden[:] = True
+            keep[rows.index[hidden]] = False
+            if hidden.any():
+                self.note("leave_one_out", f"{component}, {outcome}", "some places or all", "too few")
+        return frame[keep].reset_index(drop=True)
+
+    def event_study(self, frame: pd.DataFrame, labels: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
+        """By event time: a row that rests on too few is empty, and so is a second where one alone would be.
+
+        labels: those of the estimate by event time, row for row; key: component and outcome.
+        """
+        frame = self.told_in(frame, "reason")
+        if {"units_exposed", "units_comparison"} <= set(labels) and len(labels) == len(frame):
+            sizes = labels[["units_exposed", "units_comparison"]].to_numpy(dtype=float)
+            given = frame["estimate"].notna().to_numpy()
+            few = given & np.array([self.small(a, b) for a, b in sizes])
+            claimed = given & frame["claimed"].to_numpy(dtype=bool) if "claimed" in frame else given
+            few = at_least_two(few, sizes[:, 0], claimed)
+            frame.loc[few, [c for c in _BANDS if c in frame]] = np.nan
+            frame.loc[few, "reason"] = self.reason
+            if few.any():
+                self.note("event_studies", ", ".join(key), "some event times", "too few")
+        if key[0] in self.lone:
+            frame[list(_CLUSTERS)] = np.nan
+        return frame
+
+    def separability(self, sep: Separability) -> Separability:
+        """What can be told apart; for components decided person by person, without counts and lanes of people."""
+        components, aliased = self.told_in(sep.components, "reason"), tuple(map(self.told, sep.aliased))
+        found = replace(sep, components=components, aliased=aliased, cure=self._cure(sep.cure))
+        if not self.lone:
+            return found
+        mine = components["component"].isin(self.lone)
+        columns = ["switches", "clean_switches", *_CLUSTERS]
+        components = components.astype({c: float for c in columns})
+        components.loc[mine, columns] = np.nan
+        lone = sep.components["reason"][mine].tolist()
+        components.loc[mine, "reason"] = [self.told(r, lambda _: Count(None)) for r in lone]
+        pairs = sep.pairs.copy()
+        for side in ("a", "b"):
+            column = f"clean_switches_{side}"
+            pairs[column] = pairs[column].astype(float)
+            pairs.loc[pairs[side].isin(self.lone), column] = np.nan
+        timeline = sep.timeline[~sep.timeline["component"].isin(self.lone)].reset_index(drop=True)
+        for component in sorted(self.lone):
+            self.note("separability", component, "counts and dates of single people", "decided person by person")
+        return replace(found, components=components, pairs=pairs, timeline=timeline, withheld=self.lone)
+
+    def unnamed(self, sep: Separability) -> dict[str, str]:
+        """Component -> what would have let us tell, for those of which no place may be named."""
+        return {r["component"]: r["words"] for r in self._cure(sep.cure).to_dict("records") if not r["places"]}
+
+    def _cure(self, cure: pd.DataFrame) -> pd.DataFrame:
+        """What would have let us tell, without the names of single people."""
+        if not len(cure):
+            return cure
+        mine = cure["component"].isin(self.lone) | cure["delayed"].isin(self.lone)
+        places = [() if m else p for m, p in zip(mine, cure["places"], strict=True)]
+        unnamed = cure.assign(words=cure["words"].where(~mine, cure["unnamed"]), places=places)
+        return self.told_in(unnamed, "words", "unnamed")
+
+    def pieces(self, pieces: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+        """The pieces of a total, without those of too few people; whether any was hidden."""
+        pieces = self.told_in(pieces, "reason")
+        if not self.rules.active:
+            return pieces, False
+        sizes = pieces["people_periods"].to_numpy(dtype=float)
+        behind = [people.distinct(self.paths, people.had_together(self.paths, m)) for m in pieces["components"]]
+        small = self.rules.small(np.fmin(np.nan_to_num(sizes), behind)) & (sizes > 0)
+        few = at_least_two(small, sizes)
+        if not few.any():
+            return pieces, False
+        self.note("attribution", "some pieces", "effect", "too few")
+        pieces.loc[few, ["estimate", "conf_low", "conf_high", "people_periods"]] = np.nan
+        pieces.loc[few, "reason"] = self.reason
+        return pieces, True
+
+    def costed(self, table: pd.DataFrame) -> set[str]:
+        """Names of the parts in a table of costs that are withheld: their outcomes number too few."""
+        sizes = table[["people_periods", "gross"]].to_numpy(dtype=float)
+        few = ((sizes > 0) & (sizes < self.rules.count)).any(axis=1)
+        members = [c if isinstance(c, tuple) else tuple(str(c).split("; ")) for c in table["components"]]
+        few |= [people.hangs_on_few(self.study, m, self.rules) for m in members]
+        few = at_least_two(few, sizes[:, 0])
+        if few.any():
+            self.note("value", ", ".join(table["name"][few]), "outcomes and their cost", "too few")
+        return set(table["name"][few])

@@ -1,0 +1,339 @@
+"""Bars, a row each: who is in and who is missing, what borrowed what, and where the result came from."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from evalkit.errors import NotIdentifiedError, OptionError
+from evalkit.figures import style
+from evalkit.figures.inputs import Axis, Labels, frame_of, in_order, labels_of
+from evalkit.figures.picture import Ways, Words
+from evalkit.show.numbers import signed
+from evalkit.show.words import count_words, noun_from_column, plural
+
+if TYPE_CHECKING:
+    from evalkit.evaluation import Evaluation
+
+_STAGES: dict[str, dict[str, Any]] = {
+    "used": {"label": "had it, behind the answer", "facecolor": style.BLUE, "edgecolor": style.BLUE},
+    "left": {"label": "had it, could not be compared", "facecolor": style.PALE, "edgecolor": style.BLUE,
+             "hatch": "//////"},
+    "never": {"label": "could be reached, never had it", "facecolor": "white", "edgecolor": style.QUIET},
+    "outside": {"label": "cannot be reached by it", "facecolor": style.BAND, "edgecolor": style.QUIET,
+                "hatch": "xxxx"},
+}  # fmt: skip
+_LEAST = 0.06  # share of a bar below which a piece has no room for its number
+_WEIGHTS: tuple[dict[str, Any], ...] = (
+    {"label": "its own effects", "facecolor": style.BLUE, "edgecolor": style.BLUE},
+    {"label": "its own, sign turned round", "facecolor": "white", "edgecolor": style.BLUE, "hatch": "//////"},
+    {"label": "borrowed from others, and given back", "facecolor": "white", "edgecolor": style.RUST, "hatch": "xxxx"},
+)
+_PIECES = ("piece", "kind", "estimate", "conf_low", "conf_high", "people_periods")
+_LOOK: dict[str, dict[str, Any]] = {
+    "own": {"facecolor": style.BLUE, "edgecolor": style.BLUE},
+    "interaction": {"facecolor": style.PALE, "edgecolor": style.BLUE},
+    "bundle": {"facecolor": "white", "edgecolor": style.BLUE, "hatch": "////"},
+    "undivided": {"facecolor": "white", "edgecolor": style.BLUE, "hatch": "////"},
+    "beyond": {"facecolor": style.BAND, "edgecolor": style.RULE},
+    "unexplained": {"facecolor": "white", "edgecolor": style.RULE, "hatch": "\\\\\\\\"},
+    "total": {"facecolor": style.INK, "edgecolor": style.INK},
+}
+_LONG = 34
+
+Table = tuple[pd.DataFrame, dict[str, str]]
+Flow = tuple[pd.DataFrame, dict[str, str], str]
+Waterfall = tuple[pd.DataFrame, float, bool, str]
+
+
+def flow(source: object, *, labels: Labels = None, noun: str = "", width: float = style.WIDE) -> Figure:
+    """One bar a component, split into those behind its answer, those left out of it, those who never had it and
+    those whom it cannot reach.
+
+    source: an object with `.flow` (a report's safe evaluation), or the table: component, stage, count (NaN where
+    hidden). Where any count is hidden the pieces are drawn of one size and say so. noun: what is counted.
+    """
+    return _draw_flow(_read_flow(source, labels=labels, noun=noun), width)
+
+
+def _read_flow(source: object, *, labels: Labels = None, noun: str = "") -> Flow:
+    """The table of counts, words for its components (in order), and what is counted."""
+    table = frame_of(source, "flow", ("component", "stage", "count"))
+    study, names = getattr(source, "study", None), labels_of(source, labels)
+    unit = noun or (noun_from_column(str(study.unit)) if study is not None else "unit")
+    return table, {c: names.get(c, c) for c in in_order(table["component"])}, unit
+
+
+@style.theme()
+def _draw_flow(shown: Flow, width: float) -> Figure:
+    table, names, unit = shown
+    columns = 1 if style.narrow(width) else 2
+    figure, ax, at = style.rows_figure(width, list(names.values()), 1.65 if columns == 1 else 1.15, 0.42)
+    for y, component in zip(at, names, strict=True):
+        _bar(ax, y, _counts(table, component))
+    ax.set_xlim(0, 1)
+    ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
+    ax.set_xlabel(f"{plural(unit)} out of every 100 in the study")
+    _key(figure, tuple(_STAGES.values()), columns)
+    style.bare(ax)
+    return figure
+
+
+def _flow_words(shown: Flow) -> tuple[Words, pd.DataFrame]:
+    table, names, unit = shown
+    everybody = _counts(table, next(iter(names))).get("all", 0.0) if names else np.nan
+    whole = count_words(int(everybody), unit) if everybody == everybody else f"The {plural(unit)}"
+    title = f"{whole} in the study; how many stand behind each answer"
+    alt = f"A bar for each of {count_words(len(names), 'component')}: {plural(unit)} behind its answer, "
+    alt += "left out of it, never with it, and beyond its reach."
+    lines = []
+    for component, label in names.items():
+        counts = dict.fromkeys(("all", "outside", "reached", "never", "had", "used", "left"), 0.0)
+        counts |= (given := _counts(table, component))
+        n = {s: "a number that is not published" if v != v else f"{v:,.0f}" for s, v in counts.items()}
+        said = f"{label}: of {n['all']} {plural(unit)}, {n['outside']} cannot be reached and {n['reached']} can; "
+        said += f"{n['never']} never had it and {n['had']} did"
+        behind = f", of whom {n['used']} stand behind the answer and {n['left']} could not be compared."
+        lines.append(said + (behind if "used" in given else "; no answer rests on them."))
+    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+
+
+def _counts(table: pd.DataFrame, component: str) -> dict[str, float]:
+    rows = table[table["component"] == component].drop_duplicates("stage")
+    return dict(zip(rows["stage"], rows["count"].astype(float), strict=True))
+
+
+def _bar(ax: Axes, row: float, counts: dict[str, float]) -> None:
+    """Its pieces; of equal widths where a count is hidden, because a width is a number too."""
+    stages = [s for s in _STAGES if s in counts]
+    if "used" not in stages:
+        stages = ["had", *(s for s in stages if s != "left")]
+    pieces = [(s, counts.get(s, 0.0)) for s in stages]
+    whole = sum(n for _, n in pieces)
+    hidden = not whole > 0
+    pieces = [(s, n) for s, n in pieces if n != 0] if hidden else pieces
+    at = 0.0
+    for stage, count in pieces:
+        width = 1 / len(pieces) if hidden else count / whole
+        look = _STAGES["left" if stage == "had" else stage]
+        ax.barh(row, width, left=at, height=0.5, linewidth=0.8, **{k: v for k, v in look.items() if k != "label"})
+        if width > (_LEAST if count == count else 0.0):
+            dark = look["facecolor"] == style.BLUE
+            plate = None if dark else {**style.PLATE, "boxstyle": "square,pad=0.15"}
+            words = "hidden" if count != count else f"{count:,.0f}"
+            colour = "white" if dark else style.INK
+            ax.text(at + width / 2, row, words, ha="center", va="center", fontsize=8, color=colour, bbox=plate)
+        at += width
+
+
+def _key(figure: Figure, looks: tuple[dict[str, Any], ...], columns: int) -> None:
+    figure.legend(handles=[Patch(**look) for look in looks], loc="outside lower left", ncols=columns, frameon=False)
+
+
+# ---------------------------------------------------------------- contamination
+
+
+def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None = None) -> pd.DataFrame:
+    """The weights of every component that the regression can tell from the others (see TwoWayFixedEffects).
+
+    source: an Evaluation, or the table itself. Components without a coefficient have no row.
+    """
+    columns = ["component", "source", "from_component", "positive", "negative"]
+    if isinstance(source, pd.DataFrame):
+        lacking = [c for c in columns if c not in source]
+        if lacking:
+            raise OptionError(f"The table of weights lacks the columns {', '.join(lacking)}.")
+        return source
+    made = []
+    for component in source.study.components:
+        try:
+            made.append(source.contamination(component.name, outcome))
+        except NotIdentifiedError:
+            continue
+    return pd.concat(made, ignore_index=True) if made else pd.DataFrame(columns=columns)
+
+
+def contamination(
+    source: Evaluation | pd.DataFrame,
+    *,
+    outcome: str | None = None,
+    labels: Labels = None,
+    width: float = style.WIDE,
+) -> Figure:
+    """Two bars a component: the weights of its own effects, and those borrowed from other components.
+
+    Own weights sum to one; negative ones (hatched) turn effects upside down. Borrowed ones sum to zero: what is
+    added for some places and periods is taken away for others, and cancels only if that effect is the same in all.
+    source: an Evaluation, or the table of its weights.
+    """
+    return _draw_contamination(_read_contamination(source, outcome=outcome, labels=labels), width)
+
+
+def _read_contamination(
+    source: Evaluation | pd.DataFrame, *, outcome: str | None = None, labels: Labels = None
+) -> Table:
+    """The table of weights, and words for components."""
+    return contamination_table(source, outcome), labels_of(source, labels)
+
+
+@style.theme()
+def _draw_contamination(shown: Table, width: float) -> Figure:
+    table, names = shown
+    components = in_order(table["component"])
+    if not components:
+        raise OptionError("There are no weights to draw: the regression can tell no component from the others.")
+    figure, ax, at = style.rows_figure(width, [names.get(c, c) for c in components], 1.0, 0.5)
+    longest = 1.0
+    own_look, taken_look, lent_look = ({k: v for k, v in w.items() if k != "label"} for w in _WEIGHTS)
+    for i, component in zip(at, components, strict=True):
+        own, taken, lent = _weights(table, component)
+        bar = {"height": 0.28, "linewidth": 0.8, "zorder": 2}
+        ax.barh(i - 0.16, own, **bar, **own_look)
+        ax.barh(i - 0.16, -taken, **bar, **taken_look)
+        ax.barh(i + 0.16, 2 * lent, left=-lent, **bar, **lent_look)
+        longest = max(own, taken, lent, longest)
+    ax.axvline(0, color=style.INK, linewidth=0.9, zorder=3)
+    ax.axvline(1, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    ax.set_xlim(-1.05 * longest, 1.05 * longest)
+    ax.set_xlabel("weight in the coefficient (its own sum to 1)")
+    _key(figure, _WEIGHTS, 1 if style.narrow(width) else 3)
+    style.bare(ax)
+    return figure
+
+
+def _contamination_words(shown: Table) -> tuple[Words, pd.DataFrame]:
+    table, names = shown
+    much, lines = 0, []
+    for component in in_order(table["component"]):
+        own, taken, lent = _weights(table, component)
+        much += lent > 0.5
+        said = f"{names.get(component, component)}: its own effects enter with weights that sum to {own:.2f}"
+        said += f", less {taken:.2f} with the sign turned round" if taken >= 0.005 else ""
+        rows = table[(table["component"] == component) & (table["from_component"] != component)]
+        if rows.empty or lent < 0.005:
+            lines.append(f"{said}; next to nothing is borrowed from others.")
+            continue
+        most = rows.sort_values("positive", ascending=False, kind="stable").iloc[0]
+        who = f"{names.get(most['from_component'], most['from_component'])} ({most['positive']:.2f})"
+        lines.append(f"{said}; {lent:.2f} is borrowed from others and given back, most of it from {who}.")
+    title = f"In the usual regression {much} of {len(lines)} components borrow heavily from others"
+    alt = f"Bars for {count_words(len(lines), 'component')}: weights of its own effects, and of the effects of others, "
+    alt += "in the coefficient of a regression with unit and period effects."
+    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+
+
+def _weights(table: pd.DataFrame, component: str) -> tuple[float, float, float]:
+    """(own positive weights, size of own negative ones, weights borrowed and given back)."""
+    rows = table[table["component"] == component]
+    mine, others = rows[rows["from_component"] == component], rows[rows["from_component"] != component]
+    return float(mine["positive"].sum()), float(-mine["negative"].sum()), float(others["positive"].sum())
+
+
+# ---------------------------------------------------------------- waterfall
+
+
+def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE) -> Figure:
+    """A bar a piece, each from where the last one ended, with its likely range; at the end the programme as a whole.
+
+    source: an Attribution, an Evaluation, or the table of pieces. gross: begin at the outcome expected without
+    the programme and end at the one seen, instead of from nothing to the programme's total. Bars differ by
+    hatching too, and pieces without a number are named below the others. width: inches.
+    """
+    return _draw_waterfall(_read_waterfall(source, gross=gross), width)
+
+
+def _read_waterfall(source: object, *, gross: bool = False) -> Waterfall:
+    """Pieces with the start and stop of each bar, then the total; the total; `gross`; the unit in words."""
+    made = source if hasattr(source, "pieces") else getattr(source, "attribution", source)
+    table = frame_of(made, "pieces", _PIECES)
+    total = float(getattr(made, "total", table["estimate"].sum(min_count=1)))
+    at = float(getattr(made, "expected_without", np.nan)) if gross else 0.0
+    if not np.isfinite(at):
+        raise OptionError("gross=True needs an attribution with a total: nothing says what was expected without.")
+    start = {"piece": "Expected without the programme", "kind": "without", "estimate": at, "start": 0.0, "stop": at}
+    rows: list[dict[Any, Any]] = table[list(_PIECES)].to_dict("records")
+    for row in rows:
+        step = row["estimate"] if np.isfinite(row["estimate"]) else 0.0
+        row |= {"start": at, "stop": at + step}
+        at += step
+    last = {"piece": "Programme as a whole", "kind": "total", "estimate": total}
+    last |= {"conf_low": getattr(made, "total_low", np.nan), "conf_high": getattr(made, "total_high", np.nan)}
+    if gross:
+        rows.insert(0, start)
+        last = {"piece": "Seen", "kind": "gross", "estimate": float(getattr(made, "gross", np.nan))}
+    last |= {"start": 0.0, "stop": last["estimate"]}
+    outcome = getattr(made, "outcome", None)
+    if outcome is None:
+        unit = "people periods in the outcome's unit"
+    elif outcome.kind == "share":
+        unit = f"people periods with: {outcome.label}"
+    else:
+        per = "logs" if outcome.kind == "log" else Axis(outcome.kind).unit
+        unit = f"{outcome.label}, summed over people periods ({per})"
+    return pd.DataFrame([*rows, last]), total, gross, unit
+
+
+@style.theme()
+def _draw_waterfall(shown: Waterfall, width: float) -> Figure:
+    bars, _, gross, unit = shown
+    words = [w if style.narrow(width) else "\n".join(textwrap.wrap(w, _LONG)) for w in bars["piece"]]
+    figure, ax, at = style.rows_figure(width, words, 0.8, 0.38)
+    for y, bar in zip(at, bars.to_dict("records"), strict=True):
+        if not np.isfinite(bar["estimate"]):
+            where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 8.5, "bbox": style.PLATE}
+            ax.annotate("no number is given", (0.02, y), zorder=5, **where)
+            continue
+        look = _LOOK.get(bar["kind"], _LOOK["total"])
+        ax.barh(y, bar["stop"] - bar["start"], left=bar["start"], height=0.6, zorder=2, linewidth=0.9, **look)
+        low, high = _ends(bar)
+        if np.isfinite([low, high]).all():
+            ends = [bar["start"] + low, bar["start"] + high]
+            ax.plot(ends, [y, y], color="white", linewidth=3.4, zorder=3, solid_capstyle="butt")
+            ax.plot(ends, [y, y], color=style.RUST, linewidth=1.6, zorder=4, marker="|", markersize=6)
+    ax.margins(x=0.06)
+    if not gross:
+        ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
+    ax.set_xlabel(unit, wrap=True)
+    style.bare(ax)
+    return figure
+
+
+def _waterfall_words(shown: Waterfall) -> tuple[Words, pd.DataFrame]:
+    bars, total, *_ = shown
+    pieces = bars[~bars["kind"].isin(["total", "gross", "without"])]
+    given = pieces["estimate"].notna()
+    unclear = int((given & ~(pieces["conf_low"] > 0) & ~(pieces["conf_high"] < 0)).sum())
+    counted = count_words(int(given.sum()), "piece")
+    title = f"{counted} make up the result; {unclear} could be nothing"
+    alt = f"Waterfall: {counted} that add up to the programme's total"
+    alt += f" of {signed(total)}." if np.isfinite(total) else ", which cannot be given."
+    lines = []
+    for bar in bars.to_dict("records"):
+        low, high = _ends(bar)
+        if not np.isfinite(bar["estimate"]):
+            said = "no number is given."
+        elif bar["kind"] in ("gross", "without"):
+            said = f"{bar['estimate']:,.4g}."
+        elif np.isfinite([low, high]).all():
+            said = f"{signed(bar['estimate'])} (likely range {signed(low)} to {signed(high)})."
+        else:
+            said = f"{signed(bar['estimate'])}, without a likely range."
+        lines.append(f"{bar['piece']}: {said}")
+    return Words(title, alt, "\n".join(lines)), bars.reset_index(drop=True)
+
+
+def _ends(bar: dict[Any, Any]) -> tuple[float, float]:
+    return float(bar.get("conf_low", np.nan)), float(bar.get("conf_high", np.nan))
+
+
+PICTURES: dict[str, Ways] = {
+    "flow": (_read_flow, _draw_flow, _flow_words),
+    "contamination": (_read_contamination, _draw_contamination, _contamination_words),
+    "waterfall": (_read_waterfall, _draw_waterfall, _waterfall_words),
+}

@@ -1,0 +1,158 @@
+"""Value for money: is more achieved, and at what cost (the plane)? Worth it at what price (the curves)?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from evalkit.figures import style
+from evalkit.figures.inputs import frame_of, in_order
+from evalkit.figures.picture import Ways, Words
+from evalkit.show.numbers import percent, pounds, signed
+from evalkit.show.words import count_words
+
+_MARKS = (
+    ("o", style.BLUE),
+    ("s", style.GREEN),
+    ("^", style.RUST),
+    ("D", style.INK),
+    ("v", style.QUIET),
+    ("P", style.RULE),
+)
+_TALL = 0.018  # half the height of a tick, of that of the plane
+_DASHES = (("-", style.BLUE), ("--", style.GREEN), ("-.", style.RUST), (":", style.INK), ((0, (6, 1)), style.QUIET),
+           ((0, (1, 1)), style.RULE))  # fmt: skip
+
+
+def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
+    """The cost-effectiveness plane: additional outcomes across, cost upwards, discounted alike.
+
+    source: a Value, an Evaluation, or its table of draws. Costs are known, so each component's draws lie on a
+    line: a tick for each hundredth of them, the thick part holds the middle 95, the mark is the middle. Left of
+    zero the outcome is worse.
+    """
+    return _draw_plane(_read_plane(source), width)
+
+
+def _read_plane(source: object) -> pd.DataFrame:
+    """The table of draws."""
+    return _of_value(source, "plane", ("name", "label", "additional", "cost"))
+
+
+@style.theme()
+def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
+    figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.6)
+    ax = figure.subplots()
+    ax.axvline(0, color=style.INK, linewidth=1)
+    top = 1.15 * float(table["cost"].max()) if len(table) else 1.0
+    tall = np.tile([-_TALL * top, _TALL * top, np.nan], 100)
+    for i, (s, rows) in enumerate(_clouds(table)):
+        mark, colour = _MARKS[i % len(_MARKS)]
+        ticks = np.repeat(np.quantile(rows["additional"], (np.arange(100) + 0.5) / 100), 3)
+        ax.plot(ticks, s["cost"] + tall, color=colour, linewidth=0.5, alpha=0.6)
+        ax.plot([s["low"], s["high"]], [s["cost"]] * 2, color=colour, linewidth=2.4, solid_capstyle="butt")
+        ax.plot([s["middle"]], [s["cost"]], mark, color=colour, markersize=8, markeredgecolor="white", label=s["label"])
+    ax.set_ylim(-_TALL * top, top)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v)))
+    return _finished(figure, ax, "worse ← additional outcomes → better", "cost", bool(len(table)))
+
+
+def _plane_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
+    rows = [summary for summary, _ in _clouds(table)]
+    sure = sum(r["chance_better"] >= 0.975 for r in rows)
+    title = f"{sure} of {count_words(len(rows), 'part')}: more of the outcome in nearly every draw"
+    title = title if rows else "No part has both an effect and a cost"
+    alt = "Cost-effectiveness plane: additional outcomes across, cost upwards, "
+    alt += f"for {count_words(len(rows), 'part')} with an effect and a cost."
+    lines = [
+        f"{r['label']}: cost {pounds(r['cost'])}; additional outcomes {signed(r['middle'])} (likely range "
+        f"{signed(r['low'])} to {signed(r['high'])}); better in {percent(r['chance_better'])} of draws."
+        for r in rows
+    ]
+    columns = ["name", "label", "cost", "middle", "low", "high", "chance_better"]
+    return Words(title, alt, "\n".join(lines)), pd.DataFrame(rows, columns=columns)
+
+
+def acceptability(source: object, *, width: float = style.WIDE) -> Figure:
+    """A curve a part: what one more outcome is worth across, the chance that it is worth its cost upwards.
+
+    source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour.
+    """
+    return _draw_acceptability(_read_acceptability(source), width)
+
+
+def _read_acceptability(source: object) -> pd.DataFrame:
+    """The table of chances."""
+    return _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
+
+
+@style.theme()
+def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:
+    figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.4)
+    ax = figure.subplots()
+    ax.axhline(0.5, color=style.RULE, linewidth=0.8, linestyle=(0, (4, 3)))
+    for i, name in enumerate(in_order(table["name"])):
+        rows = table[table["name"] == name]
+        dashes, colour = _DASHES[i % len(_DASHES)]
+        label = str(rows["label"].iloc[0])
+        ax.plot(rows["worth"], rows["chance"], linestyle=dashes, color=colour, linewidth=1.8, label=label)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
+    words = ("if one more outcome is worth", "chance that it is worth its cost")
+    return _finished(figure, ax, *words, bool(len(table)))
+
+
+def _acceptability_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
+    top = float(table["worth"].max()) if len(table) else 0.0
+    good, lines = 0, []
+    for name in in_order(table["name"]):
+        rows = table[table["name"] == name]
+        half, most, end, label = rows[rows["chance"] >= 0.5], rows[rows["chance"] >= 0.8], rows.iloc[-1], rows["label"]
+        good += bool(len(most))
+        if half.empty:
+            said = f"a chance of {percent(end['chance'])} at {pounds(end['worth'])}, and less below."
+        else:
+            more = f", and of four in five from {pounds(most['worth'].iloc[0])}" if len(most) else ""
+            said = f"an even chance of being worth its cost from {pounds(half['worth'].iloc[0])}{more}."
+        lines.append(f"{label.iloc[0]}: {said}")
+    parts = count_words(len(lines), "part")
+    title = f"{good} of {parts} probably worth it at some price up to {pounds(top)}"
+    alt = f"Acceptability curves of {parts}, for outcomes worth nothing to {pounds(top)} each."
+    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+
+
+def _of_value(source: object, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    own = isinstance(source, pd.DataFrame) or hasattr(source, name)
+    return frame_of(source if own else getattr(source, "value", source), name, columns)
+
+
+def _clouds(table: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
+    """What the draws of each part come to, and the draws."""
+    out = []
+    for name in in_order(table["name"]):
+        rows = table[table["name"] == name]
+        low, middle, high = np.quantile(rows["additional"], [0.025, 0.5, 0.975])
+        out.append(({"name": name, "label": rows["label"].iloc[0], "cost": float(rows["cost"].iloc[0]),
+                     "middle": float(middle), "low": float(low), "high": float(high),
+                     "chance_better": float((rows["additional"] > 0).mean())}, rows))  # fmt: skip
+    return out
+
+
+def _finished(figure: Figure, ax: Axes, across: str, upwards: str, key: bool) -> Figure:
+    ax.set_xlabel(across)
+    ax.set_ylabel(upwards)
+    style.bare(ax, ("bottom", "left"))
+    if key:
+        figure.legend(loc="outside lower left", frameon=False, ncols=1 if figure.get_figwidth() < style.PHONE else 2)
+    return figure
+
+
+PICTURES: dict[str, Ways] = {
+    "value_plane": (_read_plane, _draw_plane, _plane_words),
+    "acceptability": (_read_acceptability, _draw_acceptability, _acceptability_words),
+}

@@ -1,0 +1,247 @@
+"""The typed blocks of a report: headings, paragraphs, lists, tables, pictures, and groups of them; as HTML and as data.
+
+Sections are made of blocks. A notebook keeps them beside their HTML, as data of the type BLOCKS, so that Word
+(`formats.py`) needs neither the page nor the study.
+"""
+
+from __future__ import annotations
+
+import html
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from evalkit.figures.forest import VERDICT_WORDS
+from evalkit.figures.picture import Picture
+from evalkit.show.tables import Cell, Table
+
+BLOCKS = "application/vnd.evalkit.blocks+json"
+PAGE = files("evalkit.reporting") / "page"
+_SHAPES = tomllib.loads((PAGE / "shapes.toml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of text. href: where it leads. look: 'worked' (a link to where a figure is worked out), 'strong', 'em', or
+    the name of a mark (a verdict or a check's status) whose shape stands before the text."""
+
+    text: str
+    href: str = ""
+    look: str = ""
+
+
+Text = str | Run | Sequence[str | Run]
+
+
+def runs(text: Text) -> tuple[Run, ...]:
+    """Text as runs."""
+    listed = (text,) if isinstance(text, (str, Run)) else text
+    return tuple(Run(t) if isinstance(t, str) else t for t in listed)
+
+
+def words(text: Text) -> str:
+    """Text without looks and links."""
+    return "".join(r.text for r in runs(text))
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of level 1 to 4; anchor: its id, by default one made of its words."""
+
+    level: int
+    text: str
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph; look: 'note' for small print, 'data' for the line about the data."""
+
+    text: Text
+    look: str = ""
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list, numbered or not."""
+
+    items: tuple[Text, ...]
+    numbered: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Blocks that stand together. look: their place on the page. label: what a region is called, or the id of what
+    names it. summary: the words behind which they are folded away. guide: links for the page alone, not for Word."""
+
+    blocks: tuple[Block, ...]
+    look: str = ""
+    anchor: str = ""
+    label: str = ""
+    summary: str = ""
+    guide: bool = False
+
+
+@dataclass(frozen=True)
+class PictureWords:
+    """What a picture says, and the name of its file."""
+
+    name: str
+    alt: str
+    title: str
+    description: str
+
+
+Block = Heading | Paragraph | Listing | Table | Picture | PictureWords | Group
+
+
+def flat(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Every block in order, out of its groups; guides left out."""
+    for block in blocks:
+        if not isinstance(block, Group):
+            yield block
+        elif not block.guide:
+            yield from flat(block.blocks)
+
+
+def to_data(blocks: Iterable[Block]) -> list[dict[str, Any]]:
+    """The blocks as JSON holds them, groups opened; pictures by the name of their file."""
+    return [_as_data(block) for block in flat(blocks)]
+
+
+def _as_data(block: Block) -> dict[str, Any]:
+    match block:
+        case Heading():
+            return {"heading": block.text, "level": block.level}
+        case Paragraph():
+            return {"paragraph": words(block.text)}
+        case Listing():
+            return {"list": [words(i) for i in block.items], "numbered": block.numbered}
+        case Table():
+            rows = [[c.text for c in row] for row in block.rows]
+            return {"table": block.caption, "columns": list(block.columns), "rows": rows, "note": block.note}
+        case Picture() | PictureWords():
+            about = {"alt": block.alt, "title": block.title, "description": block.description}
+            return {"picture": block.name, **about}
+        case _:
+            raise TypeError(f"{type(block).__name__} is not a block that stands alone.")
+
+
+def from_data(data: Iterable[Mapping[str, Any]]) -> list[Block]:
+    """The blocks that `to_data` gave."""
+    return [_from_data(d) for d in data]
+
+
+def _from_data(d: Mapping[str, Any]) -> Block:
+    if "heading" in d:
+        return Heading(d["level"], d["heading"])
+    if "paragraph" in d:
+        return Paragraph(d["paragraph"])
+    if "list" in d:
+        return Listing(tuple(d["list"]), d["numbered"])
+    if "table" in d:
+        rows = tuple(tuple(map(Cell, row)) for row in d["rows"])
+        return Table(d["table"], tuple(d["columns"]), rows, note=d["note"])
+    return PictureWords(d["picture"], d["alt"], d["title"], d["description"])
+
+
+@dataclass(frozen=True)
+class Section:
+    """A piece of the report: blocks, shown as HTML by a notebook, named by its `name` elsewhere."""
+
+    name: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def body(self) -> str:
+        """The blocks as HTML."""
+        return to_html(self.blocks)
+
+    def _repr_html_(self) -> str:
+        return self.body
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {BLOCKS: to_data(self.blocks)}
+
+    def __repr__(self) -> str:
+        return f"Section({self.name})"
+
+
+def to_html(blocks: Iterable[Block]) -> str:
+    """Blocks as HTML, one after another."""
+    return "".join(map(_as_html, blocks))
+
+
+def _as_html(block: Block) -> str:
+    match block:
+        case Heading(level, text, anchor):
+            ident = anchor or (slug(text) if level == 2 else "")
+            return f"<h{level}{_attribute('id', ident)}>{html.escape(text)}</h{level}>"
+        case Paragraph(text, look, anchor):
+            inside = inline(text)
+            return f"<p{_attribute('id', anchor)}{_attribute('class', look)}>{inside}</p>" if inside else ""
+        case Listing(items, numbered):
+            tag = "ol" if numbered else "ul"
+            listed = "".join(f"<li>{inline(i)}</li>" for i in items)
+            return f"<{tag}>{listed}</{tag}>" if items else ""
+        case Group():
+            return _group(block)
+        case Table() | Picture():
+            return block.to_html()
+        case _:
+            raise TypeError(f"{type(block).__name__} has no picture to show.")
+
+
+def _group(group: Group) -> str:
+    inside = to_html(group.blocks)
+    if group.summary:
+        return f"<details><summary>{html.escape(group.summary)}</summary>{inside}</details>"
+    if group.guide:
+        return f"<nav{_attribute('aria-label', group.label)}>{inside}</nav>"
+    tag, named = ("section", "aria-labelledby") if group.label else ("div", "")
+    about = _attribute("class", group.look) + _attribute("id", group.anchor) + _attribute(named, group.label)
+    return f"<{tag}{about}>{inside}</{tag}>"
+
+
+def _attribute(name: str, value: str) -> str:
+    return f' {name}="{html.escape(value)}"' if value else ""
+
+
+def inline(text: Text) -> str:
+    """Runs of text as HTML: links, looks, and the shapes of marks, hidden from screen readers as the word follows."""
+    return "".join(map(_run, runs(text)))
+
+
+def _run(run: Run) -> str:
+    text, look = html.escape(run.text), run.look
+    for kind, mark in (("verdicts", f"verdict {look}"), ("checks", "result")):
+        if shape := _SHAPES[kind].get(look):
+            icon = f'<svg class="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false">{shape}</svg>'
+            return f'<span class="{mark}">{icon} {text}</span>'
+    if run.href:
+        worked = ' class="worked"' if look == "worked" else ""
+        return f'<a{worked} href="{html.escape(run.href)}">{text}</a>'
+    return f"<{look}>{text}</{look}>" if look in ("strong", "em") else text
+
+
+def cell(text: Text) -> Cell:
+    """A cell of a table from runs of text."""
+    return Cell(words(text), html=inline(text))
+
+
+def verdict_cell(verdict: str) -> Cell:
+    """Word and shape of a verdict, marked for colour."""
+    return cell(Run(VERDICT_WORDS.get(verdict, verdict), look=verdict))
+
+
+def linked(text: str, href: str) -> Run:
+    """The text as a link to where its figures are worked out; without figures just the text."""
+    return Run(text, href, "worked") if any(c.isdigit() for c in text) else Run(text)
+
+
+def slug(heading: str) -> str:
+    """A heading as an anchor: 'Does it hold?' gives 'does-it-hold'."""
+    return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in heading.lower()).split())

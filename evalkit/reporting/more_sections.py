@@ -1,0 +1,212 @@
+"""The sections on the whole, on people and on how it was done: what it adds up to, value for money, who is in, what was
+held back, method, and where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit import __version__
+from evalkit.disclosure.people import STAGES
+from evalkit.evaluation import Evaluation
+from evalkit.evaluation.results import safe
+from evalkit.figures.picture import Picture
+from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, Section
+from evalkit.reporting.names import names_of, spoken_period, statements_of
+from evalkit.reporting.plan import exposure_hash
+from evalkit.reporting.sections import headed
+from evalkit.show.numbers import pounds, signed, size_words
+from evalkit.show.tables import make_table
+from evalkit.show.words import design_title, full_stop, noun_from_column, plural, sentence_case
+from evalkit.study import Outcome, Study
+
+_PRICED = ("shown", "likely")
+PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
+_SOURCES = tomllib.loads((PAGE / "sources.toml").read_text(encoding="utf-8"))
+_ORDER = (
+    "The register of components, their dates and levels was read first.",
+    "What can be told apart was worked out from dates alone.",
+    "The design of each headline was chosen from that, before any outcome was read.",
+    "Estimates and checks followed; verdicts and their sentences come from fixed rules and templates.",
+)
+
+
+def adds_up(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
+    """Where the programme's total on the first outcome came from, piece by piece."""
+    made = safe(evaluation).attribution
+    if made is None:
+        return headed("adds up", Paragraph("No total is given: see what was held back, at the end."))
+    total = {"piece": "Programme as a whole", "estimate": made.total, "conf_low": made.total_low,
+             "conf_high": made.total_high, "people_periods": made.people_periods, "reason": made.reason}  # fmt: skip
+    rows = []
+    for r in [*made.pieces.to_dict("records"), total]:
+        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
+        periods = "not given" if np.isnan(float(r["people_periods"])) else f"{float(r['people_periods']):,.0f}"
+        reason = full_stop(r["reason"]) if isinstance(r["reason"], str) else ""
+        rows.append((str(r["piece"]), *numbers, periods, reason or "nothing to add"))
+    head = ("Piece", "Added", "From", "To", "People periods", "Remarks")
+    right = (False, True, True, True, True, False)
+    caption = f"Where the result came from: {made.outcome.label}"
+    table = make_table(caption, head, rows, numeric=right, name="attribution", cards=True)
+    return headed("adds up", pictures.get("waterfall"), table, Listing(tuple(map(full_stop, made.notes))))
+
+
+def money(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
+    """What each part cost, what one more outcome cost, and how sure that is."""
+    made = safe(evaluation).value
+    if made is None:
+        return headed("money", Paragraph("The register holds no costs, or they were held back: see the end."))
+    verdicts = {s.component: s.verdict for s in safe(evaluation).statements if s.outcome == made.outcome.column}
+    rows = []
+    for r in made.table.to_dict("records"):  # a component whose effect does not stand has no cost of one more outcome
+        one_more = cost_words(r) if verdicts.get(r["name"], "shown") in _PRICED else "not given"
+        cost = pounds(float(r["cost"])) if pd.notna(r["cost"]) else "not stated"
+        rows.append((r["label"], cost, one_more, full_stop(r["words"])))
+    head = ("Part", "Cost", "One more outcome", "In words")
+    table = make_table(f"Value for money: {made.outcome.label}", head, rows, name="value", cards=True)
+    drawn = (pictures.get("value_plane"), pictures.get("acceptability"))
+    return headed("money", table, *drawn, Listing(tuple(map(full_stop, made.notes))))
+
+
+def cost_words(row: Mapping[Any, Any]) -> str:
+    """'£18,400 (£9,900 to £71,000)', or 'not given' where the effect may be nothing."""
+    value, low, high = (float(row[c]) for c in ("cost_per_outcome", "cost_low", "cost_high"))
+    if not np.isfinite(value):
+        return "not given"
+    if np.isfinite(high):
+        return f"{pounds(value)} ({pounds(low)} to {pounds(high)})"
+    return f"{pounds(value)} ({pounds(low)} or more)" if np.isfinite(low) else pounds(value)
+
+
+def costs_of(evaluation: Evaluation, verdicts: Mapping[str, str]) -> dict[str, str]:
+    """Component -> its cost of one more outcome in words, for page one; empty where nothing has a cost.
+
+    verdicts: component -> verdict. Without an effect that stands there is no such cost.
+    """
+    made = safe(evaluation).value
+    if made is None or not np.isfinite(made.table["cost"].to_numpy(dtype=float)).any():
+        return {}
+    found = {r["name"]: cost_words(r) for r in made.table.to_dict("records")}
+    return {c: found.get(c, "not given") if v in _PRICED else "not given" for c, v in verdicts.items()}
+
+
+def who_is_in(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
+    """How many could be reached by each component, had it, and stand behind its answer (first outcome)."""
+    made = safe(evaluation)
+    if made.flow is None or made.flow.empty:
+        return headed("who is in", Paragraph("Nothing was counted."))
+    names, unit = names_of(made.study), plural(noun_from_column(str(made.study.unit)))
+    rows = []
+    for component, mine in made.flow.groupby("component", sort=False):
+        given = zip(mine["stage"], mine["count"], strict=True)
+        counts = {stage: f"{n:,.0f}" if n == n else "not published" for stage, n in given}
+        rows.append((names.label(str(component)), *(counts.get(stage, "no answer") for stage in STAGES)))
+    head = ("Component", *map(sentence_case, STAGES.values()))
+    right = (False, *(True,) * len(STAGES))
+    table = make_table(f"Numbers of {unit}", head, rows, numeric=right, name="flow", cards=True)
+    return headed("who is in", pictures.get("flow"), table)
+
+
+def held_back(evaluation: Evaluation) -> Section:
+    """The rules of disclosure control that apply, and each thing that they hid; never the number."""
+    made = safe(evaluation)
+    if made.protection is None or not made.protection.rules.active:
+        return headed("held back", Paragraph("The rows of this study are about places, so nothing was held back."))
+    rules, log = made.protection.rules, made.protection.log
+    intro = Paragraph(f"Rules “{rules.name}”: {rules.words()}")
+    if log.empty:
+        return headed("held back", intro, Paragraph("Nothing had to be hidden."))
+    labels = {**STAGES, **names_of(made.study).labels, **{o.column: o.label for o in made.study.outcomes}}
+    rows = []
+    for r in log.to_dict("records"):  # 'nurse, settled, StaggeredRollout(same)' as people say it
+        component, *more = r["row"].split(", ", 2)
+        spoken = [*(labels.get(w, w) for w in (component, *more[:1])), *map(design_title, more[1:])]
+        rows.append((r["table"], ", ".join(spoken), r["hidden"], r["rule"]))
+    head = ("Table", "Row", "Hidden", "Why")
+    return headed("held back", intro, make_table("What was held back", head, rows, name="held-back"))
+
+
+def method(evaluation: Evaluation) -> Section:
+    """The order of work, which design is the headline of each component and why, and the papers behind them."""
+    names = names_of(evaluation.study)
+    labels = {k: names.label(k) for k in evaluation.rules}
+    rows = [(labels[k], sentence_case(r.removeprefix(f"{labels[k]}: "))) for k, r in evaluation.rules.items()]
+    table = make_table("Which design is the headline, and why", ("Component", "Rule"), rows, name="rules")
+    matters = [f"{outcome.label}: {_matters(outcome, evaluation.study)}." for outcome in evaluation.study.outcomes]
+    run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])
+    if evaluation.attribution is not None:
+        run += " Imputation"
+    papers = (*(paper for design, paper in _SOURCES["designs"].items() if design in run), *_SOURCES["every"])
+    sources = (Heading(3, "Sources"), Listing(papers))
+    return headed("method", Listing(_ORDER), table, _planned(evaluation), Listing(tuple(matters)), *sources)
+
+
+def _matters(outcome: Outcome, study: Study) -> str:
+    """How large an effect would matter, as somebody said before."""
+    if outcome.matters is None:
+        return "how much would matter was not stated, so an absence of effect is never claimed"
+    unit, period = (noun_from_column(str(c)) if c else "" for c in (study.unit, study.period))
+    size = size_words(outcome.matters * (1 if outcome.better == "higher" else -1), outcome.kind, unit, period=period)
+    return f"an effect smaller than {size} does not matter"
+
+
+def _planned(evaluation: Evaluation) -> Block:
+    """What the plan fixed, and whether each result keeps to it."""
+    plan = evaluation.plan
+    if not plan:
+        return Paragraph("No plan was fixed before the outcomes were read: evalkit plan STUDY makes one.")
+    stated = {o: statements_of(evaluation, o.column) for o in evaluation.study.outcomes}
+    rows = [(mine[k].label, o.label, mine[k].planned)
+            for k in range(len(evaluation.study.components)) for o, mine in stated.items()]  # fmt: skip
+    same = plan.get("exposures") == exposure_hash(evaluation.study.paths)
+    note = f"Plan {plan['sha256']}, made with evalkit {plan.get('evalkit', '')} before any outcome was read. "
+    note += f"Units, periods {'and exposures are those of the plan' if same else 'or exposures changed since'}."
+    return make_table("What was planned", ("Component", "Outcome", "Planned"), rows, name="planned", note=note)
+
+
+def provenance(evaluation: Evaluation, study_file: str | Path) -> Section:
+    """Every input with its hash, versions, seed, level, and the last period of the data."""
+    files = make_table("Inputs", ("File", "SHA-256"), inputs(evaluation.study, study_file), name="inputs")
+    periods = evaluation.study.paths.periods
+    last = spoken_period(periods[-1]) if evaluation.study.period is not None and len(periods) else "no periods"
+    run = {"Last period of the data": last, "Level": f"{evaluation.level:g}", "Seed": str(evaluation.seed)}
+    settings = list({**run, **versions()}.items())
+    facts = make_table("Settings and versions", ("What", "Value"), settings, name="settings")
+    how = Paragraph("To make this page again, run the notebook report.ipynb, or: evalkit run STUDY --out FOLDER")
+    return headed("provenance", files, facts, how)
+
+
+def inputs(study: Study, study_file: str | Path) -> list[tuple[str, str]]:
+    """(file, SHA-256) of the study file and of each file that it names, by name within the study's folder."""
+    file = Path(study_file)
+    file = file / "study.toml" if file.is_dir() else file
+    listed: Sequence[Path] = tuple(study.inputs) or (file,)
+    base = file.resolve().parent
+    named = {p.relative_to(base).as_posix() if p.is_relative_to(base) else p.name: p
+             for p in (Path(given).resolve() for given in listed)}  # fmt: skip
+    return [(name, sha256(path)) for name, path in sorted(named.items())]
+
+
+def versions() -> dict[str, str]:
+    """Versions of evalkit, Python and the packages that the numbers and figures depend on."""
+    found = {"evalkit": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
