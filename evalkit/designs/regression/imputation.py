@@ -128,12 +128,47 @@ class Additivity:
 
 
 @dataclass(frozen=True, eq=False)
+class Clustered(Lean):
+    """What all averages of one imputed panel share: its clusters of a level. It knows no average, so that whoever keeps
+    averages is not kept by them."""
+
+    imputed: Imputed
+    level: str
+
+    @property
+    def cluster(self) -> np.ndarray:
+        """(n,) code of each unit."""
+        return self.imputed.paths.levels[self.level].codes
+
+    @property
+    def clusters(self) -> int:
+        return len(self.imputed.paths.levels[self.level].names)
+
+    @cached_property
+    def by_cluster(self) -> tuple[sparse.csr_array, sparse.csr_array]:
+        return self.imputed.pieces(self.cluster[self.imputed.rows.unit], self.clusters)
+
+    @cached_property
+    def by_pair(self) -> tuple[np.ndarray, sparse.csr_array, sparse.csr_array]:
+        """The same by cluster and group, after the group of each."""
+        im, rows = self.imputed, self.imputed.rows
+        group = im.group[rows.atom]
+        code = self.cluster[rows.unit] * np.int64(len(im.group)) + group
+        _, first, pair = np.unique(code, return_index=True, return_inverse=True)
+        return group[first], *im.pieces(pair, len(first))
+
+
+@dataclass(frozen=True, eq=False)
 class Fitted(Lean):
     """One panel imputed, and everything that is averaged from it. words: labels that all rows share."""
 
     imputed: Imputed
     level: str
     words: dict[str, str]
+
+    @cached_property
+    def clustered(self) -> Clustered:
+        return Clustered(self.imputed, self.level)
 
     @cached_property
     def components(self) -> Estimate:
@@ -194,11 +229,11 @@ class Fitted(Lean):
 
     def _estimate(self, weigh: Weigh, of: np.ndarray, labels: pd.DataFrame, why: str = NOTHING) -> Estimate:
         """The averages that `weigh` makes of the atoms `of` (a, k), with the reason `why` where not identified."""
-        averages = Averages(self, weigh, of)
+        averages, shared = Averages(self.clustered, weigh, of), self.clustered
         reason = np.where(np.isnan(averages.value), why, "").astype(object)
-        totals = averages.influence(self.cluster, self.clusters)
+        totals = averages.influence(shared.cluster, shared.clusters)
         source = GroupSource(
-            rows_of(self.imputed.paths), totals, self.level, np.arange(self.clusters), averages.unit_rows
+            rows_of(self.imputed.paths), totals, self.level, np.arange(shared.clusters), averages.unit_rows
         )
         return Estimate(
             value=averages.value, mass=averages.mass,
@@ -230,62 +265,38 @@ class Fitted(Lean):
         exposed, both = (np.bincount((x @ member).indices, minlength=member.shape[1]) for x in (used, rows))
         return {"units_exposed": exposed, "units_left_out": both - exposed}
 
-    # ------------------------------------------------------------ what all averages share
-
-    @property
-    def cluster(self) -> np.ndarray:
-        """(n,) code of each unit."""
-        return self.imputed.paths.levels[self.level].codes
-
-    @property
-    def clusters(self) -> int:
-        return len(self.imputed.paths.levels[self.level].names)
-
-    @cached_property
-    def by_cluster(self) -> tuple[sparse.csr_array, sparse.csr_array]:
-        return self.imputed.pieces(self.cluster[self.imputed.rows.unit], self.clusters)
-
-    @cached_property
-    def by_pair(self) -> tuple[np.ndarray, sparse.csr_array, sparse.csr_array]:
-        """The same by cluster and group, after the group of each."""
-        im, rows = self.imputed, self.imputed.rows
-        group = im.group[rows.atom]
-        code = self.cluster[rows.unit] * np.int64(len(im.group)) + group
-        _, first, pair = np.unique(code, return_index=True, return_inverse=True)
-        return group[first], *im.pieces(pair, len(first))
-
 
 @dataclass(frozen=True, eq=False)
 class Averages(Lean):
     """k weighted sums of imputed effects; called, their refits without each cluster.
     of: (a, k) bool, the atoms that an average speaks for."""
 
-    fitted: Fitted
+    shared: Clustered
     weigh: Weigh
     of: np.ndarray
 
     @cached_property
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
         """(a, k) weights, rounding errors set to zero, and (k,) which averages are identified."""
-        weight, known = self.weigh(self.fitted.imputed.atoms.mass)
+        weight, known = self.weigh(self.shared.imputed.atoms.mass)
         size = np.abs(weight).max(axis=0, initial=0.0)
         return np.where(np.abs(weight) > _ROUNDING * size, weight, 0.0), known
 
     @cached_property
     def value(self) -> np.ndarray:
         """(k,) NaN where not identified."""
-        (weight, known), im = self.weights, self.fitted.imputed
+        (weight, known), im = self.weights, self.shared.imputed
         return np.where(known, im.sums(im.atoms, im.periods) @ weight, np.nan)
 
     @cached_property
     def mass(self) -> np.ndarray:
         """(k,) exposed unit-periods."""
-        return self.fitted.imputed.atoms.mass @ self.of
+        return self.shared.imputed.atoms.mass @ self.of
 
     @cached_property
     def on_residual(self) -> np.ndarray:
         """(q, T, k) what a residual of an untreated row in a period adds to each average."""
-        im, (weight, _) = self.fitted.imputed, self.weights
+        im, (weight, _) = self.shared.imputed, self.weights
         inverse = im.periods.inverse
         pattern = im.split.pattern[im.atoms.path]
         lever = [im.atoms.lever[pattern == q].T @ weight[pattern == q] for q in range(len(inverse))]
@@ -297,8 +308,8 @@ class Averages(Lean):
 
         Where the equation has one cluster, the mean over all rows of the cohort and period; where that has one, of all.
         """
-        of_pair, mass, effect = self.fitted.by_pair
-        group = self.fitted.imputed.group
+        of_pair, mass, effect = self.shared.by_pair
+        group = self.shared.imputed.group
         groups = int(group.max(initial=-1)) + 1
         top, below, count = np.zeros((3, groups, len(self.value)))
         for low in range(0, len(of_pair), _CHUNK):
@@ -315,13 +326,13 @@ class Averages(Lean):
 
     def influence(self, code: np.ndarray, size: int) -> np.ndarray:
         """(size, k) influence summed by `code` (n,)."""
-        fitted, im = self.fitted, self.fitted.imputed
+        shared, im = self.shared, self.shared.imputed
         out = np.zeros((size, len(self.value)))
         for q, on_residual in enumerate(self.on_residual):
             mine = np.flatnonzero(im.pattern == q)
             if len(mine):
                 out += add_by(im.residual[mine], code[mine], size) @ on_residual
-        mass, effect = fitted.by_cluster if code is fitted.cluster else im.pieces(code[im.rows.unit], size)
+        mass, effect = shared.by_cluster if code is shared.cluster else im.pieces(code[im.rows.unit], size)
         weight = self.weights[0]
         out += _as_array(_product(effect, weight))
         out -= _as_array(_product(mass, weight * self.expected[im.group]))
@@ -329,24 +340,24 @@ class Averages(Lean):
 
     def unit_rows(self) -> np.ndarray:
         """(n, k) influence by unit: records about people."""
-        n = self.fitted.imputed.paths.n_units
+        n = self.shared.imputed.paths.n_units
         return self.influence(np.arange(n), n)
 
     @cached_property
     def arms(self) -> Arms:
         """A cluster is exposed where it has rows that an average speaks for, comparison where it has
         untreated rows in the same periods."""
-        fitted, im = self.fitted, self.fitted.imputed
-        exposed = _as_array(_product(fitted.by_cluster[0], self.of.astype(float))) > 0
+        shared, im = self.shared, self.shared.imputed
+        exposed = _as_array(_product(shared.by_cluster[0], self.of.astype(float))) > 0
         T = im.values.shape[1]
         when = np.array([np.bincount(im.atoms.period[o], minlength=T) > 0 for o in self.of.T]).reshape(-1, T)
-        free = add_by(im.untreated.astype(np.float32), fitted.cluster, fitted.clusters) > 0
+        free = add_by(im.untreated.astype(np.float32), shared.cluster, shared.clusters) > 0
         comparison = (free.astype(np.float32) @ when.T.astype(np.float32)) > 0
-        return Arms(exposed, comparison, np.ones(fitted.clusters, dtype=int))
+        return Arms(exposed, comparison, np.ones(shared.clusters, dtype=int))
 
     def __call__(self) -> Replicates:
         """Refits without each cluster: sums less its own, in closed form."""
-        im, cluster, clusters = self.fitted.imputed, self.fitted.cluster, self.fitted.clusters
+        im, cluster, clusters = self.shared.imputed, self.shared.cluster, self.shared.clusters
         atoms, order = im.collect(cluster), np.argsort(cluster, kind="stable")
         at, q = np.searchsorted(im.atoms.key, atoms.key), im.split.pattern[atoms.path]
         stops = np.searchsorted(cluster[order], np.arange(clusters + 1))
@@ -363,8 +374,8 @@ class Averages(Lean):
             values[c] = np.where(masses[c] > 0, effect @ weight, np.nan)
         free = np.bincount(cluster, weights=im.untreated.any(axis=1), minlength=clusters)[:, None] > 0
         exposed = self.arms.exposed
-        names = im.paths.levels[self.fitted.level].names
-        return Replicates(names, self.fitted.level, values, masses, exposed, free & ~exposed)
+        names = im.paths.levels[self.shared.level].names
+        return Replicates(names, self.shared.level, values, masses, exposed, free & ~exposed)
 
 
 def _product(left: sparse.csr_array, right: np.ndarray) -> np.ndarray | sparse.csr_array:
