@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
 from evalkit.checks.headline import ALPHA, CheckResult
 from evalkit.designs.people.cutoff import FEWEST, Jump, RegressionDiscontinuity, Sample
@@ -32,6 +31,8 @@ def bunching(score: np.ndarray, cutoff: float, width: float) -> CheckResult:
     where one half is expected on either (windows as in Cattaneo, Titiunik and Vazquez-Bare 2017).
 
     Whoever chooses a side is one person, so the study's weights play no part: people are counted."""
+    from scipy import stats
+
     near = np.abs(score - cutoff) <= width / 5
     below, above = int((near & (score < cutoff)).sum()), int((near & (score >= cutoff)).sum())
     total = below + above

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from evalkit.errors import check_choice
 from evalkit.inference.estimate import Estimate, stack
@@ -244,6 +243,8 @@ def _joint_p(mean: Estimate, leads: Estimate) -> float:
 
 def _power(leads: Estimate, mean: pd.Series, drift: float) -> float:
     """Chance that the test of the mean sees a straight drift of so much a period."""
+    from scipy import stats
+
     away = np.mean(np.abs(leads.labels["event_time"].to_numpy() + 1))
     shift, df = drift * away / float(mean["std_error"]), float(mean["df"])
     cut = stats.t.ppf(1 - ALPHA / 2, df)

@@ -7,7 +7,6 @@ from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from evalkit.checks.headline import ALPHA, CheckResult, excludes_zero, first_row, numbers
 from evalkit.errors import OptionError
@@ -50,6 +49,8 @@ def rosenbaum_bounds(differences: np.ndarray, gammas: tuple[float, ...] = GAMMAS
     matched people may have been to be exposed. Rosenbaum (2002, section 4.3), normal approximation. Columns: gamma,
     p_low, p_high. Raises `OptionError` for gammas below 1 or fewer than two differences that are not zero.
     """
+    from scipy import stats
+
     if any(not np.isfinite(g) or g < 1 for g in gammas):
         raise OptionError(f"gammas={gammas!r}: each is 1 (no hidden bias) or more.")
     values = _pairs(differences)
@@ -71,6 +72,8 @@ def tipping_gamma(differences: np.ndarray, alpha: float = ALPHA, most: float = M
 
     1 when there is nothing to explain away; `most` when even that much would not do.
     """
+    from scipy import stats
+
     values = _pairs(differences)
     if len(values) < 2:
         return 1.0

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog
 
 from evalkit.errors import OptionError, check_choice
 from evalkit.show.words import Count
@@ -175,6 +174,8 @@ def covered(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, ce
 
 def attack(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, cell: int) -> tuple[float, float]:
     """Least and most that a count could be, given the sums and the counts shown (as rounded)."""
+    from scipy.optimize import linprog
+
     half = rules.round_to / 2
     published = [rules.shown(v) if half else v for v in values]
     bounds = [(0.0, None) if h else (max(v - half, 0.0), v + half) for h, v in zip(hidden, published, strict=True)]

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from evalkit.designs.noise.untreated import Untreated
 
@@ -73,6 +72,8 @@ def autocovariance(values: np.ndarray, of: np.ndarray, cells: int) -> tuple[np.n
 
 def fit_person(product: np.ndarray, pairs: np.ndarray) -> Person | None:
     """The person's covariance nearest to the autocovariances, none of its parts negative; None without pairs."""
+    from scipy.optimize import nnls
+
     lag = np.flatnonzero(pairs > 0)
     if len(lag) < 2 or pairs[0] < 2:
         return None
@@ -126,6 +127,8 @@ def shock_variances(model: Untreated, shocks: Sequence[Sequence[np.ndarray]], kn
 
 def _nonnegative(gram: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The non-negative solution of gram s = right in the norm of gram."""
+    from scipy.optimize import nnls
+
     size = np.sqrt(np.maximum(np.diag(gram), 0.0))
     scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
     scaled = gram * np.outer(scale, scale) + 1e-9 * np.eye(len(gram))

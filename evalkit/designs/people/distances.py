@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from evalkit.designs.logit import FAR, independent, influence, maximise
 from evalkit.designs.people.people import People
@@ -206,7 +206,9 @@ def _joint(people: People, distance: str, columns: tuple[str, ...] | None) -> np
             raise OptionError(f"distance_on names {lost[0]!r}. {suggest(lost[0], people.names, 'The covariates are')}")
         x = x[:, [people.names.index(c) for c in columns]]
     if distance == "robust_mahalanobis":
-        ranks = stats.rankdata(x, axis=0)
+        from scipy.stats import rankdata
+
+        ranks = rankdata(x, axis=0)
         cov = np.atleast_2d(np.cov(ranks, rowvar=False))
         grow = np.sqrt(np.arange(1, len(x) + 1).var(ddof=1) / np.diag(cov))
         return whiten(ranks, cov * np.outer(grow, grow))
