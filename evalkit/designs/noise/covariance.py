@@ -43,10 +43,6 @@ class Person:
         return self.level + self.fading + self.own
 
 
-PLANNED = Person(0.3, 0.4, 0.9, 0.3)
-"""What is assumed before any outcome is read: three parts in ten for good, four that fade by a tenth a period."""
-
-
 def _lags(t: np.ndarray) -> np.ndarray:
     return np.abs(np.subtract.outer(t, t))
 
