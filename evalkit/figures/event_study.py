@@ -39,11 +39,10 @@ def event_study(
 ) -> Figure:
     """A panel a component: estimate, pointwise interval (bars) and simultaneous band (shaded) by event time.
 
-    source: an Evaluation, or a table of event-time rows. component: one of them,
-    default all. clean_until: component -> last event time with clean comparisons;
-    later ones have an open marker and lie beyond a dashed line. Rows without a number
-    are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is shaded
-    only if it mostly fits in. Up to twelve event times before the start are drawn.
+    source: an Evaluation, or a table of event-time rows. component: one of them, default all. clean_until: component ->
+    last event time with clean comparisons; later ones have an open marker and lie beyond a dashed line. Rows without a
+    number are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is
+    shaded only if it mostly fits in. Up to twelve event times before the start are drawn.
     """
     until = dict(clean_until or {})
     if isinstance(source, pd.DataFrame):
