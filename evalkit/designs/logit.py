@@ -29,8 +29,7 @@ def independent_columns(gram: np.ndarray) -> np.ndarray:
     for j in range(len(gram)):
         if scale[j] == 0:
             continue
-        inside = gram[np.ix_(kept, kept)]
-        rest = 1.0 - (gram[j, kept] @ linalg.lstsq(inside, gram[kept, j])[0] if kept else 0.0)
+        rest = 1.0 - (gram[j, kept] @ linalg.lstsq(gram[np.ix_(kept, kept)], gram[kept, j])[0] if kept else 0.0)
         if rest > 1e-9:
             kept.append(j)
     return np.array(kept, dtype=np.intp)

@@ -30,8 +30,7 @@ def love(source: object, *, labels: Labels = None, threshold: float = THRESHOLD,
     if not isinstance(found, pd.DataFrame):
         raise OptionError(f"love needs a Matching, a Weighting or a table of balance; it got {type(source).__name__}.")
     table = frame_of(found, "", ("covariate", "smd_before", "smd_after"))
-    order = np.argsort(-table["smd_before"].abs().to_numpy(), kind="stable")
-    table = table.iloc[order].reset_index(drop=True)
+    table = table.iloc[np.argsort(-table["smd_before"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
     names = [dict(labels or {}).get(c, c) for c in table["covariate"]]
     return style.drawn(_draw_love, _love_words, (table, names, threshold), width)
 
@@ -71,9 +70,6 @@ def _love_words(shown: tuple[pd.DataFrame, list[str], float]) -> style.Told:
     )
     lines = [f"{name}: {b} before, {a} after." for name, b, a in zip(names, *said.to_numpy().T, strict=True)]
     return title, alt, "\n".join(lines), table
-
-
-# ---------------------------------------------------------------- overlap
 
 
 def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE) -> Figure:
@@ -185,9 +181,6 @@ def _band_words(table: pd.DataFrame) -> style.Told:
         for r in table.to_dict("records")
     ]
     return title, alt, "\n".join(lines), table
-
-
-# ---------------------------------------------------------------- regression to the mean
 
 
 def regression_to_mean(

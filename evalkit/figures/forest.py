@@ -81,7 +81,7 @@ def _draw_forest(shown: Forest, width: float) -> Figure:
     figure, ax, at = style.rows_figure(width, words, 1.0, 0.36)
     ax.set_xlim(*_limits(rows[drawn], unit))
     ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
-    for value, side in zip(_matters(unit), ("right", "left"), strict=False):
+    for value, side in zip(unit.edges, ("right", "left"), strict=False):
         ax.axvline(value, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": side}
         ax.annotate("matters", (value, 1), xytext=(3 if side == "right" else -3, 2), fontsize=8, color=style.QUIET,
@@ -141,13 +141,9 @@ def _drawn(rows: pd.DataFrame) -> np.ndarray:
     return (rows[["estimate", "conf_low", "conf_high"]].notna().all(axis=1) & ~refused).to_numpy()
 
 
-def _matters(unit: Axis) -> list[float]:
-    return [] if unit.matters is None else [float(v) for v in unit.show([-unit.matters, unit.matters])]
-
-
 def _limits(drawn: pd.DataFrame, unit: Axis) -> tuple[float, float]:
     ends = unit.show(drawn[["conf_low", "conf_high"]].to_numpy(dtype=np.float64)).ravel()
-    must = np.array([0.0, *unit.show(drawn["estimate"].to_numpy(dtype=np.float64)), *_matters(unit)])
+    must = np.array([0.0, *unit.show(drawn["estimate"].to_numpy(dtype=np.float64)), *unit.edges])
     reach = max(_FAR * float(np.median(np.abs(ends))) if len(ends) else 0.0, 1.2 * float(np.abs(must).max()))
     low, high = max(min(0.0, *ends, *must), -reach), min(max(0.0, *ends, *must), reach)
     room = (high - low or 1.0) * 0.06
@@ -180,9 +176,6 @@ def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None
             ax.plot(x, np.full(len(x), y + 0.24), "|", color=style.QUIET, markersize=5, markeredgewidth=1.1)
             any_drawn = True
     return any_drawn
-
-
-# ---------------------------------------------------------------- leave one out
 
 
 def leave_one_out(

@@ -38,6 +38,11 @@ class Axis:
         return 100 * numbers if self.kind == "share" else numbers
 
     @property
+    def edges(self) -> list[float]:
+        """Minus and plus what matters, in the unit drawn; none where that is not known."""
+        return [] if self.matters is None else [float(v) for v in self.show([-self.matters, self.matters])]
+
+    @property
     def unit(self) -> str:
         """The unit drawn, in words."""
         units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period"}

@@ -160,8 +160,7 @@ def _lane(ax: Axes, lane: Lane, order: Sequence[object], bands: Sequence[Band], 
     else:
         start, end = _position(list(spells["start"]), order, 0), _position(list(spells["end"]), order, last)
     first = pd.Series(start, spells["cluster"].to_numpy(dtype=object)).groupby(level=0, sort=False).min().to_dict()
-    ranked = sorted(lane.places, key=lambda p: (first.get(p, np.inf), str(p)))
-    row = {place: i for i, place in enumerate(ranked)}
+    row = {place: i for i, place in enumerate(sorted(lane.places, key=lambda p: (first.get(p, np.inf), str(p))))}
     y = np.array([row[p] for p in spells["cluster"]], dtype=np.float64)
     corners = np.stack([np.column_stack([start, end, end, start]), y[:, None] + _CORNERS], axis=2)
     part = (spells["state"] == "part").to_numpy()

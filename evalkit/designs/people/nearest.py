@@ -187,8 +187,6 @@ Seeker = LineSeeker | TreeSeeker | FencedSeeker
 def greedy(space: Space, focal: np.ndarray, pool: np.ndarray, order: np.ndarray | None, ratio: int) -> Links:
     """Partners taken one round at a time, up to `ratio` each. order: (f,) who chooses first; None: the
     closest two people of all are matched first. Ties go to the first in the data."""
-    if not len(focal) or not len(pool):
-        return Links.of([])
     points = space.points
     if space.line:
         find: Seeker = LineSeeker(points[focal, 0], points[pool, 0], space.limit)
@@ -234,8 +232,6 @@ def with_replacement(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: i
     """The `ratio` nearest partners of each focal person within the caliper. tolerance: None breaks ties by the order of
     the data; a number keeps everybody whose squared distance (in standard deviations) is at most the k-th's plus it, as
     Abadie and Imbens (2006) and R's Matching do."""
-    if not len(focal) or not len(pool):
-        return Links.of([])
     k = min(ratio, len(pool))
     slack = ROUND_SQUARE if tolerance is None else tolerance
     search = _fenced if space.fences else _on_line if space.line else _in_tree

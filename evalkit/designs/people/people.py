@@ -173,11 +173,10 @@ def periods_of(paths: Paths, k: int, who: Who) -> tuple[int, int]:
 
 
 def _period(paths: Paths, value: object, name: str) -> int:
-    found = [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]
-    if not found:
-        known = suggest(str(value), [str(p) for p in paths.periods], "The periods are")
-        raise OptionError(f"{name}={value!r} is not a period of this study. {known}")
-    return found[0]
+    if found := [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]:
+        return found[0]
+    known = suggest(str(value), [str(p) for p in paths.periods], "The periods are")
+    raise OptionError(f"{name}={value!r} is not a period of this study. {known}")
 
 
 def status_of(paths: Paths, k: int, base: int, period: int) -> np.ndarray:
@@ -272,8 +271,7 @@ def read_column(study: Study, name: str, rows: np.ndarray, base: int) -> pd.Seri
 
 
 def _exact(study: Study, name: str, rows: np.ndarray, base: int) -> np.ndarray:
-    series = read_column(study, name, rows, base)
-    codes, _ = pd.factorize(series, sort=False)
+    codes, _ = pd.factorize(read_column(study, name, rows, base), sort=False)
     gone = np.flatnonzero(codes < 0)
     if len(gone):
         what = f"exact {name!r} is missing for {len(gone)} people"

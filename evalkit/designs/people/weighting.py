@@ -93,8 +93,7 @@ def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.n
         gap = w @ z
         if np.abs(gap).max(initial=0.0) < 1e-11:
             break
-        hess = (z * w[:, None]).T @ z - np.outer(gap, gap)
-        step = np.linalg.lstsq(hess, gap, rcond=None)[0]
+        step = np.linalg.lstsq((z * w[:, None]).T @ z - np.outer(gap, gap), gap, rcond=None)[0]
         stride = 1.0
         new, trial = _dual(z, lam - step, base)
         while new > dual - 1e-4 * stride * (step @ gap) and stride > 1e-8:
@@ -122,34 +121,25 @@ def entropy(y: np.ndarray, people: People, estimand: str) -> Weighed:
     """Difference of means, each arm balanced to the means of the estimand's people. A contribution counts the weights
     as estimated: the residual of the weighted regression of y on x in the arm, plus what the person adds to those
     means."""
-    exposed = people.exposed
-    target = people.target(estimand)
+    exposed, x, size, target = people.exposed, people.x, people.sizes, people.target(estimand)
     weight, parts, means = np.zeros(len(y)), np.zeros(len(y)), []
+    share = size / size[target].sum()
     for arm, sign in ((exposed, 1.0), (~exposed, -1.0)):
-        mean, part, w = _balanced_mean(y, people, arm, target)
-        weight[arm] = w * people.sizes[target].sum()
+        balanced = np.array_equal(arm, target)
+        goal = share[target] @ x[target]
+        w = share[arm] if balanced else balance_weights(x[arm], goal, size[arm])
+        mean = float(w @ y[arm])
+        part = np.zeros(len(y))
+        part[arm] = w * (y[arm] - mean)
+        if not balanced:
+            z = x[arm] - goal
+            slope = np.linalg.lstsq((z * w[:, None]).T @ z, (z * w[:, None]).T @ (y[arm] - mean), rcond=None)[0]
+            part[arm] = w * (y[arm] - mean - z @ slope)
+            part[target] += share[target] * ((x[target] - goal) @ slope)
+        weight[arm] = w * size[target].sum()
         parts += sign * part
         means.append(mean)
     return Weighed(means[0] - means[1], parts, weight)
-
-
-def _balanced_mean(
-    y: np.ndarray, people: People, arm: np.ndarray, target: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
-    parts, x, size = np.zeros(len(y)), people.x, people.sizes
-    share = size / size[target].sum()
-    if np.array_equal(arm, target):
-        mean = float(share[arm] @ y[arm])
-        parts[arm] = share[arm] * (y[arm] - mean)
-        return mean, parts, share[arm]
-    goal = share[target] @ x[target]
-    w = balance_weights(x[arm], goal, size[arm])
-    mean = float(w @ y[arm])
-    z = x[arm] - goal
-    slope = np.linalg.lstsq((z * w[:, None]).T @ z, (z * w[:, None]).T @ (y[arm] - mean), rcond=None)[0]
-    parts[arm] += w * (y[arm] - mean - z @ slope)
-    parts[target] += share[target] * ((x[target] - goal) @ slope)
-    return mean, parts, w
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,7 @@ class AdditiveDesign:
     @property
     def size(self) -> np.ndarray:
         """(p,) weighted squared length of each column, before any effect is taken out."""
-        w = self.grid.weight[self.grid.group]
-        return np.asarray(self.matrix.multiply(self.matrix).T @ w).ravel()
+        return np.asarray(self.matrix.multiply(self.matrix).T @ self.grid.weight[self.grid.group]).ravel()
 
     def column(self, component: str, event_time: int) -> int:
         """Position of one column, -1 where no row has that event time."""
@@ -225,8 +224,7 @@ def spell_ages(on: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     position = np.arange(on.shape[1])
     last_off = np.maximum.accumulate(np.where(off, position, -1), axis=1)
     last_on = np.maximum.accumulate(np.where(on, position, -1), axis=1)
-    before = np.concatenate([np.full((len(on), 1), -1), last_on[:, :-1]], axis=1)
-    begin = on & (last_off > before)
+    begin = on & (last_off > np.concatenate([np.full((len(on), 1), -1), last_on[:, :-1]], axis=1))
     start = np.maximum.accumulate(np.where(begin, position, -1), axis=1)
     return begin, np.where(start >= 0, position - start, -1)
 

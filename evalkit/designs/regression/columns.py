@@ -77,8 +77,7 @@ class Columns:
 
     def keep(self, rows: np.ndarray) -> Columns:
         """Only the columns with a row among `rows` (P, T), used or seen."""
-        there = np.asarray(self.matrix.T @ rows.ravel().astype(float)).ravel() > 0
-        chosen = np.flatnonzero(there)
+        chosen = np.flatnonzero(np.asarray(self.matrix.T @ rows.ravel().astype(float)).ravel() > 0)
         at = np.full(self.width, -1)
         at[chosen] = np.arange(len(chosen))
         asks = at[self.needs] >= 0
@@ -157,7 +156,7 @@ def _by_cohort(columns: Columns, paths: Paths) -> Columns:
         _, age = spell_ages(paths.state[:, :, j] > 0, paths.state[:, :, j] == OFF)
         begun = np.where(age >= 0, np.arange(T) - age, NO_COHORT)
         start = np.where((k == j) & (e >= 0), begun[path, period], start)
-    last = np.array([_last_comparison(paths, columns, j) for j in range(len(columns.names))])
+    last = np.array([_last_comparison(paths, j) for j in range(len(columns.names))])
     use = (e >= 0) | (start != last[k])
     size = T + 1
     code = ((k * size) + (start + 1)) * (3 * size) + (e + size)
@@ -169,7 +168,7 @@ def _by_cohort(columns: Columns, paths: Paths) -> Columns:
     return replace(columns, component=component, cohort=cohort - 1, event_time=event - size, matrix=matrix)
 
 
-def _last_comparison(paths: Paths, columns: Columns, component: int) -> int:
+def _last_comparison(paths: Paths, component: int) -> int:
     """Position of the last start where everybody reached is exposed some time, else one that no start has."""
     state = paths.state[paths.reach[:, component], :, component]
     if not len(state) or (state <= 0).all(axis=1).any():
@@ -213,14 +212,12 @@ def joint_plan(paths: Paths, level: str, choices: Shape) -> AdditiveDesign:
 class Span:
     """Row space of a design.
 
-    null: (p, d) coefficients that leave every fitted value as it is, each column scaled
-    to a largest entry of 1. rank: p - d. condition: largest over smallest pivot of the
-    independent columns. factor, pivot, scale: the Cholesky factor behind it.
+    null: (p, d) coefficients that leave every fitted value as it is, each column scaled to a largest entry of 1. rank:
+    p - d. factor, pivot, scale: the Cholesky factor behind it.
     """
 
     rank: int
     null: np.ndarray
-    condition: float
     factor: np.ndarray
     pivot: np.ndarray
     scale: np.ndarray
@@ -241,8 +238,7 @@ class Span:
         w = np.asarray(weights, dtype=np.float64)
         if not self.null.shape[1]:
             return np.ones(w.shape[1:], dtype=bool) if w.ndim > 1 else True
-        scale = np.maximum(np.abs(w).max(axis=0), 1e-300)
-        worst = np.abs(self.null.T @ w).max(axis=0) / scale
+        worst = np.abs(self.null.T @ w).max(axis=0) / np.maximum(np.abs(w).max(axis=0), 1e-300)
         return worst <= IN_SPAN if w.ndim > 1 else bool(worst <= IN_SPAN)
 
     @property
@@ -264,12 +260,10 @@ def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Sp
     scale = np.where(length > 0, length, 1.0)
     scaled = gram / scale[:, None] / scale[None, :]
     if p == 0:
-        return Span(0, np.zeros((0, 0)), 1.0, np.zeros((0, 0)), np.zeros(0, dtype=int), np.ones(0))
+        return Span(0, np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0, dtype=int), np.ones(0))
     factor, pivot, rank, _ = lapack.dpstrf(np.asfortranarray((scaled + scaled.T) / 2), tol=tolerance, lower=0)
     pivot = pivot - 1
-    diagonal = np.diag(factor)[:rank]
-    if scaled.diagonal().max(initial=0.0) <= tolerance:
-        rank, diagonal = 0, diagonal[:0]
+    rank = 0 if scaled.diagonal().max(initial=0.0) <= tolerance else rank
     null = np.zeros((p, p - rank))
     if rank < p:
         null[pivot[rank:], np.arange(p - rank)] = 1.0
@@ -277,5 +271,4 @@ def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Sp
             null[pivot[:rank]] = -solve_triangular(factor[:rank, :rank], factor[:rank, rank:])
     null = null / scale[:, None]
     null = null / np.maximum(np.abs(null).max(axis=0, initial=0.0), 1e-300)
-    condition = float((diagonal.max() / diagonal.min()) ** 2) if rank else 1.0
-    return Span(rank, null, condition, factor[:rank, :rank], pivot, scale)
+    return Span(rank, null, factor[:rank, :rank], pivot, scale)

@@ -210,7 +210,9 @@ class Panel(Lean):
 
 def solve(products: Products, size: np.ndarray) -> Solution:
     """Coefficients from cross-products, those of dependent columns zero; size (p,) of each column before it all."""
-    inverse = pseudo(products.zz)
+    values, vectors = np.linalg.eigh((products.zz + products.zz.transpose(0, 2, 1)) / 2)
+    keep = values > _SINGULAR * max(values.max(initial=0.0), 1e-300)
+    inverse = vectors * np.where(keep, 1.0 / np.where(keep, values, 1.0), 0.0)[:, None, :] @ vectors.transpose(0, 2, 1)
     lift = inverse @ products.zx
     effects = np.einsum("qst,qt->qs", inverse, products.zy)
     flat = products.zx.reshape(-1, len(products.xy))
@@ -222,14 +224,6 @@ def solve(products: Products, size: np.ndarray) -> Solution:
         half = solve_triangular(found.factor, (right / found.scale)[kept], lower=False, trans="T")
         beta[kept] = solve_triangular(found.factor, half, lower=False) / found.scale[kept]
     return Solution(beta, found, lift, effects - lift @ beta)
-
-
-def pseudo(matrices: np.ndarray) -> np.ndarray:
-    """Pseudo-inverses of symmetric, positive semi-definite (q, T, T) matrices."""
-    values, vectors = np.linalg.eigh((matrices + matrices.transpose(0, 2, 1)) / 2)
-    keep = values > _SINGULAR * max(values.max(initial=0.0), 1e-300)
-    scaled = vectors * np.where(keep, 1.0 / np.where(keep, values, 1.0), 0.0)[:, None, :]
-    return scaled @ vectors.transpose(0, 2, 1)
 
 
 def without_each(panel: Panel, cluster: np.ndarray, clusters: int) -> Iterator[tuple[np.ndarray, np.ndarray, Solution]]:
@@ -305,8 +299,7 @@ class JointSource(Lean):
     def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         codes, names = self.rows.level(level)
         cells = make_cells(self.panel.path, codes)
-        sums = self._of_cells(cells, lift)
-        return names, add_by(sums, codes[cells.order[cells.start[:-1]]], len(names))
+        return names, add_by(self._of_cells(cells, lift), codes[cells.order[cells.start[:-1]]], len(names))
 
     def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
         paths = self.panel.by_path

@@ -55,11 +55,7 @@ class TwoWayFixedEffects:
     """
 
     outcome: str | None = None
-
-    @property
-    def traits(self) -> Traits:
-        """What its answers rest on."""
-        return Traits(frozenset(("parallel trends", "additivity")))
+    traits = Traits(frozenset(("parallel trends", "additivity")))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone: one set of period effects for everybody."""
