@@ -33,9 +33,7 @@ class Axis:
     def show(self, values: ArrayLike) -> np.ndarray:
         """Effects in the unit drawn, from effects in the unit of the column."""
         numbers = np.asarray(values, dtype=np.float64)
-        if self.kind == "log":
-            return 100 * np.expm1(numbers)
-        return 100 * numbers if self.kind == "share" else numbers
+        return 100 * np.expm1(numbers) if self.kind == "log" else 100 * numbers if self.kind == "share" else numbers
 
     @property
     def edges(self) -> list[float]:

@@ -195,9 +195,7 @@ def why_not(matching: Matching, whole: Matching | None = None) -> str:
 
 def value_of(matching: Matching, y: np.ndarray, asked: Asked) -> float:
     """The estimate alone, NaN where there is none."""
-    if why_not(matching):
-        return float("nan")
-    return fit_matched(matching, y, asked).value
+    return float("nan") if why_not(matching) else fit_matched(matching, y, asked).value
 
 
 def fit_matched(matching: Matching, y: np.ndarray, asked: Asked) -> Fit:

@@ -190,18 +190,16 @@ def greedy(space: Space, focal: np.ndarray, pool: np.ndarray, order: np.ndarray 
     points = space.points
     if space.line:
         find: Seeker = LineSeeker(points[focal, 0], points[pool, 0], space.limit)
-    elif space.fences:
-        find = FencedSeeker(space, focal, pool)
     else:
-        find = TreeSeeker(points[focal], points[pool], space.limit)
+        find = (
+            FencedSeeker(space, focal, pool) if space.fences else TreeSeeker(points[focal], points[pool], space.limit)
+        )
     rows: list[tuple[int, int, float]] = []
     turn = np.arange(len(focal)) if order is None else order
     for _ in range(ratio):
         found = list(_closest(find, turn) if order is None else _in_order(find, turn))
         rows += found
         turn = np.array([i for i, _, _ in found], dtype=np.intp)
-        if order is None:
-            turn.sort()
     return Links.of(rows).people(focal, pool)
 
 

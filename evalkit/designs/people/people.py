@@ -53,11 +53,8 @@ class People:
 
     def take(self, keep: np.ndarray) -> People:
         """Some of them."""
-        return replace(
-            self, ids=self.ids[keep], rows=self.rows[keep], exposed=self.exposed[keep], strata=self.strata[keep],
-            x=self.x[keep], weight=None if self.weight is None else self.weight[keep],
-            combination=None if self.combination is None else self.combination[keep],
-        )  # fmt: skip
+        of_each = ("ids", "rows", "exposed", "strata", "x", "weight", "combination")
+        return replace(self, **{n: v[keep] for n in of_each if (v := getattr(self, n)) is not None})
 
     @cached_property
     def comparable(self) -> np.ndarray:

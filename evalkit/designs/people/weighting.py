@@ -193,7 +193,17 @@ def _fold_of(exposed: np.ndarray, how: CrossFit, repeat: int) -> np.ndarray:
 def _once(y: np.ndarray, people: People, estimand: str, how: CrossFit, fold: np.ndarray, score: Score) -> Weighed:
     """The estimate of one split. score: the logit of everybody, where those of the folds start from."""
     exposed, size, matrix = people.exposed, people.sizes, score.design(people.x)
-    e = _chances(people, how, matrix, score.beta, fold)
+    if how.propensity is not None:
+        e = _predicted(how.propensity, people, exposed, fold, None)
+    elif not fold.any():
+        e = special.expit(matrix @ score.beta)
+    else:
+        e = np.empty(len(y))
+        for f in range(int(fold.max()) + 1):
+            here = fold == f
+            some = None if people.weight is None else people.weight[~here]
+            beta = newton(matrix[~here], exposed[~here].astype(float), score.beta, 1e-8, some)
+            e[here] = special.expit(matrix[here] @ beta)
     if how.clip is not None:
         e = e.clip(how.clip, 1 - how.clip)
     if reason := too_sure(e, exposed, estimand):
@@ -212,19 +222,6 @@ def _once(y: np.ndarray, people: People, estimand: str, how: CrossFit, fold: np.
     total = size @ target
     value = float(size @ psi / total)
     return Weighed(value, size * (psi - target * value) / total)
-
-
-def _chances(people: People, how: CrossFit, matrix: np.ndarray, start: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    if how.propensity is not None:
-        return _predicted(how.propensity, people, people.exposed, fold, None)
-    if not fold.any():
-        return special.expit(matrix @ start)
-    out, t = np.empty(len(people)), people.exposed.astype(float)
-    for f in range(int(fold.max()) + 1):
-        here = fold == f
-        some = None if people.weight is None else people.weight[~here]
-        out[here] = special.expit(matrix[here] @ newton(matrix[~here], t[~here], start, 1e-8, some))
-    return out
 
 
 def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np.ndarray) -> np.ndarray:

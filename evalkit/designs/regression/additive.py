@@ -242,18 +242,14 @@ def _columns(
         event_time.append(times)
         rows.append(row)
         columns.append(column + done)
-        values.append(_doses(paths, k)[grid.path[grid.group[row]], grid.period[row]] if dose else np.ones(len(row)))
+        state, position = paths.state[:, :, k], np.arange(paths.n_periods)
+        # The dose while it is on, and before then that of the next period in which it is.
+        ahead = np.minimum.accumulate(np.where(state > 0, position, position[-1])[:, ::-1], axis=1)[:, ::-1]
+        doses = paths.dose(k)[np.maximum(np.take_along_axis(state, ahead, axis=1), OFF)]
+        values.append(doses[grid.path[grid.group[row]], grid.period[row]] if dose else np.ones(len(row)))
         done += len(times)
     lists = (component, event_time, rows, columns, values)
     joined = [np.concatenate(x) if x else np.empty(0, dtype=int) for x in lists]
     shape = (len(grid.group), done)
     matrix = sparse.csr_matrix((joined[4].astype(np.float64), (joined[2], joined[3])), shape=shape)
     return joined[0].astype(int), joined[1].astype(int), matrix
-
-
-def _doses(paths: Paths, k: int) -> np.ndarray:
-    """(P, T) dose while component k is on, and before then that of the next period in which it is."""
-    state = paths.state[:, :, k]
-    position = np.arange(paths.n_periods)
-    ahead = np.minimum.accumulate(np.where(state > 0, position, position[-1])[:, ::-1], axis=1)[:, ::-1]
-    return paths.dose(k)[np.maximum(np.take_along_axis(state, ahead, axis=1), OFF)]

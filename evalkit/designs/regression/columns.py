@@ -152,11 +152,14 @@ def _by_cohort(columns: Columns, paths: Paths) -> Columns:
     path, period = np.divmod(entries.row, T)
     k, e = columns.component[entries.col], columns.event_time[entries.col]
     start = np.where(e < 0, period - e, NO_COHORT)
+    last = np.full(len(columns.names), -2)  # last start where everybody reached has it some time; that of no row else
     for j in np.unique(k):
-        _, age = spell_ages(paths.state[:, :, j] > 0, paths.state[:, :, j] == OFF)
+        on, reached = paths.state[:, :, j] > 0, paths.reach[:, j]
+        begin, age = spell_ages(on, paths.state[:, :, j] == OFF)
         begun = np.where(age >= 0, np.arange(T) - age, NO_COHORT)
         start = np.where((k == j) & (e >= 0), begun[path, period], start)
-    last = np.array([_last_comparison(paths, j) for j in range(len(columns.names))])
+        if on[reached].any(axis=1).all():
+            last[j] = max(np.flatnonzero(begin[reached].any(axis=0)), default=-2)
     use = (e >= 0) | (start != last[k])
     size = T + 1
     code = ((k * size) + (start + 1)) * (3 * size) + (e + size)
@@ -166,16 +169,6 @@ def _by_cohort(columns: Columns, paths: Paths) -> Columns:
     shape = (columns.matrix.shape[0], len(codes))
     matrix = sparse.csr_matrix((entries.data[use], (entries.row[use], column)), shape=shape)
     return replace(columns, component=component, cohort=cohort - 1, event_time=event - size, matrix=matrix)
-
-
-def _last_comparison(paths: Paths, component: int) -> int:
-    """Position of the last start where everybody reached is exposed some time, else one that no start has."""
-    state = paths.state[paths.reach[:, component], :, component]
-    if not len(state) or (state <= 0).all(axis=1).any():
-        return -2
-    begin, _ = spell_ages(state > 0, state == OFF)
-    starts = np.flatnonzero(begin.any(axis=0))
-    return int(starts[-1]) if len(starts) else -2
 
 
 def _with_interaction(columns: Columns, paths: Paths, members: tuple[str, ...]) -> Columns:
@@ -244,9 +237,7 @@ class Span:
     @property
     def free(self) -> np.ndarray:
         """(p,) coefficients identified one by one."""
-        if not self.null.shape[1]:
-            return np.ones(len(self.null), dtype=bool)
-        return np.abs(self.null).max(axis=1) <= IN_SPAN
+        return np.abs(self.null).max(axis=1, initial=0.0) <= IN_SPAN
 
 
 def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Span:
