@@ -58,8 +58,7 @@ def newton(
     eta = design @ beta
     for _ in range(MOST):
         p = special.expit(eta)
-        w = p * (1.0 - p)
-        gap = y - p
+        w, gap = p * (1.0 - p), y - p
         if weight is not None:
             w, gap = weight * w, weight * gap
         if np.abs(eta).max() > 10 * FAR or w.max() < 1e-300:

@@ -92,8 +92,7 @@ def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE)
 
 def _combinations(shown: tuple[pd.DataFrame, dict[str, str]], width: float) -> Figure:
     table, others = shown
-    phone = style.narrow(width)
-    rows = max(len(table), 1)
+    phone, rows = style.narrow(width), max(len(table), 1)
     figure = style.new_figure(width, 1.3 + rows * (0.5 if phone else 0.36))
     dots, bars = figure.subplots(1, 2, width_ratios=[max(len(others), 1), 5 if phone else 8], sharey=True)
     _dots(dots, table, others)

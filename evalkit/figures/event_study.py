@@ -67,8 +67,7 @@ def _draw(shown: Shown, width: float) -> Figure:
     columns = 1 if style.narrow(width) or len(panels) == 1 else 2
     rows = -(-len(panels) // columns)
     figure = style.new_figure(width, rows * (2.6 if columns == 1 else 2.2) + 0.45)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    shaded = False
+    axes, shaded = figure.subplots(rows, columns, squeeze=False), False
     for ax, (label, table, until) in zip(axes.flat, panels, strict=False):
         shaded |= _panel(ax, table, until, unit)
         if len(panels) > 1:
@@ -138,8 +137,7 @@ def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Axis) -> bool:
 
 def _limits(ax: Axes, ends: list[np.ndarray], unit: Axis) -> None:
     """Limits that most intervals fit in; one far wider interval must not flatten the rest."""
-    edge = [0.0, *unit.edges]
-    points = np.concatenate([e[np.isfinite(e)] for e in ends])
+    edge, points = [0.0, *unit.edges], np.concatenate([e[np.isfinite(e)] for e in ends])
     reach = max(2.5 * np.quantile(np.abs(points), 0.7) if len(points) else 1.0, 1.2 * max(np.abs(edge)), 1e-9)
     low, high = max(min([*points, *edge]), -reach), min(max([*points, *edge]), reach)
     room = (high - low or 1.0) * 0.08
@@ -148,8 +146,7 @@ def _limits(ax: Axes, ends: list[np.ndarray], unit: Axis) -> None:
 
 def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, until: float) -> None:
     """Say where the comparison is no longer clean, and where there is no number."""
-    foot = ax.get_ylim()[0]
-    missing = time[~given]
+    foot, missing = ax.get_ylim()[0], time[~given]
     if len(missing):
         ax.plot(missing, np.full(len(missing), foot), "x", color=style.RUST, markersize=6, clip_on=False, zorder=5)
     if until == until and (~clean).any():

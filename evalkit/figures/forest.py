@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,7 @@ from matplotlib.patches import Rectangle
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
 from evalkit.show.words import count_words, join_words
-
-if TYPE_CHECKING:
-    from evalkit.study import Outcome
+from evalkit.study import Outcome
 
 VERDICT_WORDS = {
     "shown": "Shown",
@@ -74,10 +72,10 @@ def forest(
 def _draw_forest(shown: Forest, width: float) -> Figure:
     rows, effects, names, unit = shown
     phone, drawn = style.narrow(width), _drawn(rows)
-    words = []
-    for row, given in zip(rows.to_dict("records"), drawn, strict=True):
-        span = f": {_span(row, unit)}" if phone and given else ""
-        words.append(f"{names.get(row['component'], row['component'])}\n{_verdict(row)}{span}")
+    words = [
+        f"{names.get(r['component'], r['component'])}\n{_verdict(r)}{f': {_span(r, unit)}' if phone and given else ''}"
+        for r, given in zip(rows.to_dict("records"), drawn, strict=True)
+    ]
     figure, ax, at = style.rows_figure(width, words, 1.0, 0.36)
     ax.set_xlim(*_limits(rows[drawn], unit))
     ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
@@ -208,9 +206,8 @@ def _draw_leave_one_out(shown: Places, width: float) -> Figure:
     table, heads, names, unit = shown
     phone, words, ends = style.narrow(width), [], []
     for component in in_order(table["component"]):
-        spread = _extremes(shown, component)
         said = "not given"
-        if spread is not None:
+        if spread := _extremes(shown, component):
             _, first, last, low, high = spread
             said = f"{first} without {low}\nto {last} without {high}"
         ends.append(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,7 @@ from numpy.typing import ArrayLike
 from evalkit.errors import OptionError
 from evalkit.show import numbers
 from evalkit.show.numbers import MINUS, NOT_GIVEN, decimals_for
-
-if TYPE_CHECKING:
-    from evalkit.study import Outcome, Study
+from evalkit.study import Outcome, Study
 
 Labels = Mapping[str, str] | None
 """Words for components."""

@@ -31,6 +31,9 @@ _CORNERS = np.array([-0.36, -0.36, 0.36, 0.36])
 WAYS = {"by_time": "time", "by_place": "place", "by_people": "people", "by_dose": "dose"}
 _PAIRS = ("a", "b", *WAYS, "separable")
 
+Shown = tuple[pd.DataFrame, list["Lane"], list[object], Sequence[Band], list[str]]
+"""Spells, lanes, periods in order, events in the background, and labels of components whose dates would be those of
+single people."""
 Matrix = tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]
 """Components with their statuses, pairs, and words for components."""
 
@@ -47,18 +50,6 @@ class Lane:
     def reach(self) -> str:
         """'3 of 8': places with it, of all."""
         return f"{self.spells['cluster'].nunique()} of {len(self.places)}"
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """What is drawn. order: periods. bands: events in the background. withheld: labels of components whose dates would
-    be those of single people."""
-
-    table: pd.DataFrame
-    lanes: tuple[Lane, ...]
-    order: list[object]
-    bands: Sequence[Band]
-    withheld: list[str]
 
 
 def timeline(
@@ -97,7 +88,7 @@ def timeline(
         listed = listed[component] if isinstance(listed, Mapping) else listed
         lanes.append(Lane(words.get(component, component), lane, in_order([*listed, *lane["cluster"]])))
     withheld = [words.get(c, c) for c in sorted(hidden)]
-    return style.drawn(_draw, _say, Shown(table, tuple(lanes), list(periods), bands, withheld), width)
+    return style.drawn(_draw, _say, (table, lanes, list(periods), bands, withheld), width)
 
 
 def _listed(study: object, component: str) -> Sequence[Any]:
@@ -108,7 +99,7 @@ def _listed(study: object, component: str) -> Sequence[Any]:
 
 
 def _draw(shown: Shown, width: float) -> Figure:
-    lanes = shown.lanes
+    table, lanes, order, bands, _ = shown
     if not lanes:
         raise OptionError("There is no component whose dates could be drawn.")
     columns = 1 if style.narrow(width) or len(lanes) == 1 else 2
@@ -119,26 +110,26 @@ def _draw(shown: Shown, width: float) -> Figure:
     figure = style.new_figure(width, sum(tall) + 0.5)
     axes = figure.subplots(len(rows), columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": tall})
     for ax, lane in zip(axes.flat, lanes, strict=False):
-        _lane(ax, lane, shown.order, shown.bands, named)
+        _lane(ax, lane, order, bands, named)
         ax.set_title(f"{lane.label}: {lane.reach}", wrap=True)
         ax.tick_params(labelbottom=True)
     for ax in axes.flat[len(lanes) :]:
         ax.set_axis_off()
     key = [Patch(color=style.BLUE, label="on")]
-    if (shown.table["state"] == "part").any():
+    if (table["state"] == "part").any():
         key.append(Patch(**_PART, label="part of the period"))
     key.append(Patch(facecolor="white", edgecolor=style.BAND, label="a thin line: off"))
-    for i, (words, _, _) in enumerate(shown.bands):
+    for i, (words, _, _) in enumerate(bands):
         key.append(Patch(facecolor="none", edgecolor=style.RULE, hatch=_HATCHES[i % len(_HATCHES)], label=words))
     figure.legend(handles=key, loc="outside lower left", ncols=1 if columns == 1 else 3, frameon=False)
     return figure
 
 
 def _say(shown: Shown) -> style.Told:
-    lanes, order = shown.lanes, shown.order
+    table, lanes, order, bands, withheld = shown
     lines = list(map(_lane_words, lanes))
-    lines += [f"{words}: decided person by person, so its dates are not shown." for words in shown.withheld]
-    for words, start, end in shown.bands:
+    lines += [f"{words}: decided person by person, so its dates are not shown." for words in withheld]
+    for words, start, end in bands:
         lines.append(f"In the background: {words}, {f'from {start}' if end is None else f'{start} to {end}'}.")
     staggered = sum(lane.spells["start"].nunique() > 1 for lane in lanes)
     title = f"{count_words(staggered, 'component')} of {len(lanes)} began at different times in different places"
@@ -147,7 +138,7 @@ def _say(shown: Shown) -> style.Told:
     alt += "a panel for each, a bar for every place that had it."
     never = [lane.label for lane in lanes if lane.spells.empty]
     alt += f" Never switched on or off during this time: {join_words(never)}." if never else ""
-    return title, alt, "\n".join(lines), shown.table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
 def _position(values: Sequence[object], order: Sequence[object], beyond: int) -> np.ndarray:
@@ -220,8 +211,7 @@ def separability(
 
 def _draw_matrix(shown: Matrix, width: float) -> Figure:
     components, table, names = shown
-    phone = style.narrow(width)
-    k = max(len(components), 1)
+    phone, k = style.narrow(width), max(len(components), 1)
     if phone:
         figure = style.new_figure(width, 0.8 + width * 0.92 + 0.36 * k + 0.6)
         ax, side = figure.subplots(2, 1, height_ratios=[width * 0.92, 0.36 * k + 0.4])
@@ -251,8 +241,7 @@ def _matrix_words(shown: Matrix) -> style.Told:
     for kind, words in STATUS_WORDS.items():
         members = [names.get(c, str(c)) for c, s in status.items() if s == kind]
         alt += f" {words[:1].upper()}{words[1:]}: {join_words(members)}." if members else ""
-    reasons = dict(zip(components["component"], components["reason"], strict=True))
-    lines = []
+    reasons, lines = dict(zip(components["component"], components["reason"], strict=True)), []
     for c, s in status.items():
         why = f" ({reasons[c].rstrip('.')})" if isinstance(reasons[c], str) and reasons[c] else ""
         lines.append(f"{names.get(c, c)}: {STATUS_WORDS.get(s, s)}{why}.")

@@ -51,8 +51,7 @@ def standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(m, q + 1) a constant, and columns in standard deviations from their means; the means and standard deviations (1
     where nothing varies)."""
     centre, scale = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    out = np.ones((len(x), x.shape[1] + 1))
+    scale, out = np.where(scale > 0, scale, 1.0), np.ones((len(x), x.shape[1] + 1))
     np.divide(x - centre, scale, out=out[:, 1:])
     return out, centre, scale
 
@@ -62,11 +61,9 @@ def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = No
     get exactly equal scores, so ties are ties. Raises `NotIdentifiedError` where the covariates tell the two arms
     apart perfectly; warns where they nearly do."""
     design, centre, scale = standardised(x)
-    width = design.shape[1]
-    kept = independent(design)
+    width, kept = design.shape[1], independent(design)
     design = design if len(kept) == width else design[:, kept]
-    beta = maximise(design, exposed.astype(float), weight)
-    coef = np.zeros(width)
+    beta, coef = maximise(design, exposed.astype(float), weight), np.zeros(width)
     coef[kept] = beta
     slope = coef[1:] / scale
     coef = np.concatenate([[coef[0] - slope @ centre], slope])
@@ -170,8 +167,7 @@ def make_space(
     else:
         points, unit = _joint(people, distance, columns), 1.0
     width = named.pop(distance, np.inf) if isinstance(caliper, Mapping) else np.inf if caliper is None else caliper
-    limit = float(width) * unit
-    fences = []
+    limit, fences = float(width) * unit, []
     for name, width in named.items():
         if name in LINE:
             values = on_line(score, name)
@@ -218,8 +214,7 @@ def whiten(x: np.ndarray, cov: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(cov / np.outer(scale, scale))
     keep = values > 1e-9 * values.max()
     root = vectors[:, keep] / np.sqrt(values[keep]) / scale[:, None]
-    centred = x - x.mean(axis=0)
-    out = np.zeros((len(x), root.shape[1]))
+    centred, out = x - x.mean(axis=0), np.zeros((len(x), root.shape[1]))
     for j, row in enumerate(root):
         out += centred[:, j, None] * row
     return out

@@ -32,10 +32,8 @@ def regression(y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.n
     their squares sum to the HC0 variance."""
     design = _columns(exposed, x, w)
     q, r = np.linalg.qr(design * np.sqrt(w)[:, None])
-    beta = np.linalg.solve(r, q.T @ (np.sqrt(w) * y))
-    bread = np.linalg.inv(r)
-    lever = design @ (bread @ bread[1])
-    residual = y - design @ beta
+    beta, bread = np.linalg.solve(r, q.T @ (np.sqrt(w) * y)), np.linalg.inv(r)
+    lever, residual = design @ (bread @ bread[1]), y - design @ beta
     return Fit(float(beta[1]), lever * w * residual, design.shape[1])
 
 
@@ -113,8 +111,7 @@ def _gaps(links: Links, y: np.ndarray, exposed: np.ndarray, bias: np.ndarray | N
     """(r,) exposed less comparison, pair by pair, the partner moved to the focal person's covariates."""
     partner = y[links.partner].astype(float)
     if bias is not None and len(links):
-        part = 1.0 / np.bincount(links.focal)[links.focal]
-        z = bias[links.partner]
+        part, z = 1.0 / np.bincount(links.focal)[links.focal], bias[links.partner]
         design = np.column_stack([np.ones(len(z)), z - np.average(z, axis=0, weights=part)])
         root = np.sqrt(part)
         kept = independent(design * root[:, None])
@@ -128,8 +125,7 @@ def own_arm_variance(space: Space, y: np.ndarray, exposed: np.ndarray, neighbour
     """(m,) residual variance of each person: the sample variance of them and the nearest of their own arm; ties within
     `tolerance` join in, as in R's Matching."""
     m = len(y)
-    out = np.zeros(m)
-    free = Space(space.points, np.inf, (), space.score, space.unit)
+    out, free = np.zeros(m), Space(space.points, np.inf, (), space.score, space.unit)
     for arm in (exposed, ~exposed):
         who = np.flatnonzero(arm)
         if len(who) < 2:
@@ -236,8 +232,7 @@ def regression_rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndar
 def set_differences(matching: Matching, y: np.ndarray) -> np.ndarray:
     """(sets,) mean outcome of the exposed less that of the comparison people in each set (or pairing, if reused)."""
     who, w, sets = regression_rows(matching)
-    code = np.unique(sets, return_inverse=True)[1]
-    exposed = matching.people.exposed[who]
+    code, exposed = np.unique(sets, return_inverse=True)[1], matching.people.exposed[who]
     means = [
         np.bincount(code, weights=np.where(arm, w * y[who], 0.0)) / np.bincount(code, weights=np.where(arm, w, 0.0))
         for arm in (exposed, ~exposed)

@@ -70,12 +70,10 @@ class AmongPeople:
         base, period = periods_of(paths, k, who)
         status = status_of(paths, k, base, period)
         codes = others_of(paths, component, base, period, who.others)
-        mine = codes[paths.path]
-        other = [j for j in range(len(paths.components)) if j != k]
+        mine, other = codes[paths.path], [j for j in range(len(paths.components)) if j != k]
         rows = []
         for code in np.unique(mine[(status < 2) & (mine >= 0)]):
-            here = mine == code
-            path = int(np.flatnonzero(codes == code)[0])
+            here, path = mine == code, int(np.flatnonzero(codes == code)[0])
             on = {paths.components[j]: int((paths.state[path, base : period + 1, j] > 0).any()) for j in other}
             words = " and ".join(n for n, v in on.items() if v) or "none of the others"
             exposed, comparison = int((here & (status == 1)).sum()), int((here & (status == 0)).sum())

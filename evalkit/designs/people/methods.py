@@ -177,11 +177,9 @@ class Pairs(ByDistance):
     def match(self, people: People, space: Space | None) -> Matching:
         assert space is not None
         found = [self.links(space, i, j) for i, j in _arms(people, people.target(self.estimand))]
-        links = Links.join([f for f, _ in found])
-        sets = np.full(len(people), -1)
+        links, sets = Links.join([f for f, _ in found]), np.full(len(people), -1)
         sets[links.partner] = sets[links.focal] = links.focal
-        sets = both_arms(sets, people.exposed)
-        notes = _short(people, (links,), self.ratio)
+        sets, notes = both_arms(sets, people.exposed), _short(people, (links,), self.ratio)
         if not all(whole for _, whole in found):
             notes += ("The least total distance among each person's nearest partners; not searched beyond them.",)
         return Matching(people, self.name, self.estimand, sets, (links,), False, self.ratio, space, notes)
@@ -243,8 +241,7 @@ class Reused(ByDistance):
             Links.join([with_replacement(space, i, j, self.ratio, self.tolerance) for i, j in _arms(people, side)])
             for side in sides
         )
-        notes = _short(people, links, self.ratio)
-        nobody = np.full(len(people), -1)
+        notes, nobody = _short(people, links, self.ratio), np.full(len(people), -1)
         return Matching(people, self.name, self.estimand, nobody, links, True, self.ratio, space, notes)
 
 

@@ -136,8 +136,7 @@ class TreeSeeker:
     def nearest(self, i: int) -> tuple[int, float]:
         while True:
             gap, who = self.gap[i], self.who[i]
-            open_ = np.flatnonzero(self.free[who])
-            whole = len(who) == len(self.free)
+            open_, whole = np.flatnonzero(self.free[who]), len(who) == len(self.free)
             if len(open_) and (whole or gap[-1] > as_near(gap[open_[0]])):
                 return _first(self.member[self.next[who[open_]]], gap[open_], self.limit)
             if whole or gap[-1] > self.limit:
@@ -160,8 +159,7 @@ class FencedSeeker:
         self.free = np.ones(len(pool), dtype=bool)
         mine, values, width = self.fences[0]
         self.order = np.argsort(values, kind="stable")
-        ordered = values[self.order]
-        slack = 1e-12 * (1 + width)
+        ordered, slack = values[self.order], 1e-12 * (1 + width)
         self.low = np.searchsorted(ordered, mine - width - slack)
         self.high = np.searchsorted(ordered, mine + width + slack, side="right")
 
@@ -264,8 +262,7 @@ def _on_line(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: f
 
 
 def _in_tree(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: float) -> Links:
-    tree = cKDTree(space.points[pool])
-    mine = space.points[focal]
+    tree, mine = cKDTree(space.points[pool]), space.points[focal]
     ask = min(k + 1, len(pool))
     gap, who = tree.query(mine, k=np.arange(1, ask + 1), workers=-1)
     reach = np.sqrt(gap[:, k - 1] ** 2 + slack) * (1 + 1e-12)
@@ -283,8 +280,7 @@ def _in_tree(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: f
 
 
 def _fenced(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: float) -> Links:
-    find = FencedSeeker(space, focal, pool)
-    parts = []
+    find, parts = FencedSeeker(space, focal, pool), []
     for i in range(len(focal)):
         who, gap = find.inside(i)
         if not len(who):

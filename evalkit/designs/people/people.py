@@ -120,8 +120,7 @@ def gather(study: Study, component: str, who: Who) -> People:
         status[~paths.seen[:, base] & (status < 2)] = 7
     if paths.weights is not None:
         status[(paths.weights == 0) & (status < 2)] = 8
-    rows = np.flatnonzero(status < 2)
-    left_out = _left_out(component, status)
+    rows, left_out = np.flatnonzero(status < 2), _left_out(component, status)
     x, names = covariates_of(study, who.covariates, rows, base)
     if who.others == "balanced":
         more, called = _exposures(paths, component, rows, base)
@@ -180,8 +179,7 @@ def status_of(paths: Paths, k: int, base: int, period: int) -> np.ndarray:
     """(n,) 0 comparison, 1 exposed, above 1 left out."""
     state = paths.state[:, :, k].astype(int)
     window = state[:, base : period + 1]
-    on = window > 0
-    code = np.full(len(state), 2)
+    on, code = window > 0, np.full(len(state), 2)
     if base == period:
         code[on[:, 0]] = 1
         code[window[:, 0] == 0] = 0
@@ -304,8 +302,7 @@ def is_binary(x: np.ndarray) -> np.ndarray:
 def weighted_variance(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """(q,) weighted variances, unbiased for weights of one; p(1 - p) for binary columns."""
     total = w.sum()
-    mean = w @ x / total
-    divisor = total - (w**2).sum() / total
+    mean, divisor = w @ x / total, total - (w**2).sum() / total
     spread = w @ (x - mean) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(is_binary(x), mean * (1 - mean), spread / divisor if divisor > 0 else np.nan)

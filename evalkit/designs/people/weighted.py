@@ -216,7 +216,7 @@ class WeightedComparison(estimating.AmongPeople):
                 f"no combination of the others has {fewest_of(people)} people in both arms ({one} exposed, {zero} "
                 "comparison in all)"
             )
-        sample = Weighting(people, self.estimand, found.weight).sample
+        sample = sample_table(people, found.weight, "weighed")
         effective = sample["effective"] if self.method != "aipw" else [np.nan, np.nan]
         before = {"effective_exposed": effective[0], "effective_comparison": effective[1]}
         after = {
@@ -301,8 +301,7 @@ def _terms(people: People) -> Iterator[tuple[str, np.ndarray]]:
     x, names = people.x, people.names
     if not x.shape[1]:
         return
-    z = standardised(x)[0][:, 1:]
-    squares = np.flatnonzero(~is_binary(x))[:MOST_TERMS]
+    z, squares = standardised(x)[0][:, 1:], np.flatnonzero(~is_binary(x))[:MOST_TERMS]
     for j in squares:
         yield f"{names[j]} squared", z[:, j] ** 2
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]

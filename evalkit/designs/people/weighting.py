@@ -82,8 +82,7 @@ def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> We
 def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.ndarray:
     """(m,) weights, summing to one and nearest to `size` (m,), with weighted means of x (m, q) equal to `target`
     (Hainmueller 2012): Newton's method on the dual, with step halving. Raises `NotIdentifiedError` where none do it."""
-    z = x - target
-    scale = x.std(axis=0)
+    z, scale = x - target, x.std(axis=0)
     z = z / np.where(scale > 0, scale, 1.0)
     kept = independent(np.column_stack([np.ones(len(z)), z]))
     z = z[:, kept[kept > 0] - 1]
@@ -125,11 +124,9 @@ def entropy(y: np.ndarray, people: People, estimand: str) -> Weighed:
     weight, parts, means = np.zeros(len(y)), np.zeros(len(y)), []
     share = size / size[target].sum()
     for arm, sign in ((exposed, 1.0), (~exposed, -1.0)):
-        balanced = np.array_equal(arm, target)
-        goal = share[target] @ x[target]
+        balanced, goal = np.array_equal(arm, target), share[target] @ x[target]
         w = share[arm] if balanced else balance_weights(x[arm], goal, size[arm])
-        mean = float(w @ y[arm])
-        part = np.zeros(len(y))
+        mean, part = float(w @ y[arm]), np.zeros(len(y))
         part[arm] = w * (y[arm] - mean)
         if not balanced:
             z = x[arm] - goal
@@ -170,8 +167,7 @@ def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed
     if reason := next((r.reason for r in runs if r.reason), ""):
         return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
     values = np.array([r.value for r in runs])
-    middle = float(np.median(values))
-    variances = np.array([r.parts @ r.parts for r in runs])
+    middle, variances = float(np.median(values)), np.array([r.parts @ r.parts for r in runs])
     total = float(np.median(variances + (values - middle) ** 2))
     chosen = int(np.abs(values - middle).argmin())
     grow = np.sqrt(total / variances[chosen]) if variances[chosen] > 0 else 1.0
@@ -239,8 +235,7 @@ def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np
     out = np.empty(len(y))
     for f in range(folds):
         less = (grams[f], rights[f]) if folds > 1 else (0.0, 0.0)
-        beta = np.zeros(len(gram))
-        kept = independent_columns(gram - less[0])
+        beta, kept = np.zeros(len(gram)), independent_columns(gram - less[0])
         if not len(kept):
             raise NotIdentifiedError("A fold leaves an arm without anybody to learn from. Use fewer folds, or folds=1.")
         beta[kept] = np.linalg.solve((gram - less[0])[np.ix_(kept, kept)], (right - less[1])[kept])

@@ -92,8 +92,7 @@ class AdditiveDesign:
 
     def gram(self, periods: bool = True) -> np.ndarray:
         """(p, p) products after unit and period-by-pattern effects; without `periods`, after unit effects alone."""
-        total = np.zeros((self.matrix.shape[1],) * 2)
-        of_row = self.pattern[self.grid.group]
+        total, of_row = np.zeros((self.matrix.shape[1],) * 2), self.pattern[self.grid.group]
         order = np.argsort(of_row, kind="stable")
         _, start = np.unique(of_row[order], return_index=True)
         for rows in np.split(order, start[1:]):
@@ -163,8 +162,7 @@ def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None)
     begins, since its event time is not known: unless it lasts to the end (then its units have period effects of their
     own) or is for certain past the last event time of `window`.
     """
-    options = options or EventTimes()
-    known = np.ones(paths.state.shape[:2], dtype=bool)
+    options, known = options or EventTimes(), np.ones(paths.state.shape[:2], dtype=bool)
     parts, throughout = [], np.zeros((paths.n_paths, len(paths.components)), dtype=bool)
     for k in varying(paths):
         time, use, kept = _event_times(paths.state[:, :, k], options)
@@ -195,17 +193,14 @@ def _event_times(state: np.ndarray, options: EventTimes) -> tuple[np.ndarray, np
     if options.shape == "level":
         return np.where(on, 0, _NONE), use, np.zeros(len(state), dtype=bool)
     begin, age = spell_ages(on, off)
-    position = np.arange(state.shape[1])
-    unknown = on & (age < 0)
+    position, unknown = np.arange(state.shape[1]), on & (age < 0)
     lead, lag = options.window or (0, None)
-    time = np.where(on & ~unknown, age, _NONE)
-    throughout = np.zeros(len(state), dtype=bool)
+    time, throughout = np.where(on & ~unknown, age, _NONE), np.zeros(len(state), dtype=bool)
     if lag is None:
         throughout = unknown.any(axis=1) & ~off.any(axis=1)
         use &= ~unknown | throughout[:, None]
     else:
-        time = np.where(time > lag, lag, time)
-        late = unknown & (position >= lag)
+        time, late = np.where(time > lag, lag, time), unknown & (position >= lag)
         time[late] = lag
         use &= ~unknown | late
     if lead >= 2:

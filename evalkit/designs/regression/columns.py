@@ -147,8 +147,7 @@ def _of_design(paths: Paths, found: AdditiveDesign) -> Columns:
 def _by_cohort(columns: Columns, paths: Paths) -> Columns:
     """Each column divided by the cohort of its rows; without leads of the last cohort of a component that everybody
     it can reach has some time, which serves as comparison until it starts (Sun and Abraham 2021)."""
-    T = columns.known.shape[1]
-    entries = columns.matrix.tocoo()
+    T, entries = columns.known.shape[1], columns.matrix.tocoo()
     path, period = np.divmod(entries.row, T)
     k, e = columns.component[entries.col], columns.event_time[entries.col]
     start = np.where(e < 0, period - e, NO_COHORT)
@@ -160,8 +159,7 @@ def _by_cohort(columns: Columns, paths: Paths) -> Columns:
         start = np.where((k == j) & (e >= 0), begun[path, period], start)
         if on[reached].any(axis=1).all():
             last[j] = max(np.flatnonzero(begin[reached].any(axis=0)), default=-2)
-    use = (e >= 0) | (start != last[k])
-    size = T + 1
+    use, size = (e >= 0) | (start != last[k]), T + 1
     code = ((k * size) + (start + 1)) * (3 * size) + (e + size)
     codes, column = np.unique(code[use], return_inverse=True)
     rest, event = np.divmod(codes, 3 * size)
@@ -246,8 +244,7 @@ def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Sp
     gram: (p, p). size: (p,) squared length of each column before anything was taken
     out, by which the matrix is scaled; columns of size zero are not identified.
     """
-    p = len(gram)
-    length = np.sqrt(np.maximum(size, 0.0))
+    p, length = len(gram), np.sqrt(np.maximum(size, 0.0))
     scale = np.where(length > 0, length, 1.0)
     scaled = gram / scale[:, None] / scale[None, :]
     if p == 0:

@@ -292,8 +292,7 @@ class Averages(Lean):
     def on_residual(self) -> np.ndarray:
         """(q, T, k) what a residual of an untreated row in a period adds to each average."""
         im, (weight, _) = self.shared.imputed, self.weights
-        inverse = im.periods.inverse
-        pattern = im.split.pattern[im.atoms.path]
+        inverse, pattern = im.periods.inverse, im.split.pattern[im.atoms.path]
         lever = [im.atoms.lever[pattern == q].T @ weight[pattern == q] for q in range(len(inverse))]
         return -np.einsum("qst,qtk->qsk", inverse, np.array(lever).reshape(len(inverse), -1, weight.shape[1]))
 
@@ -368,8 +367,7 @@ class Averages(Lean):
             masses[c] = np.where(known, mass @ self.of, 0.0)
             values[c] = np.where(masses[c] > 0, effect @ weight, np.nan)
         free = np.bincount(cluster, weights=im.untreated.any(axis=1), minlength=clusters)[:, None] > 0
-        exposed = self.arms.exposed
-        names = im.paths.levels[self.shared.level].names
+        exposed, names = self.arms.exposed, im.paths.levels[self.shared.level].names
         return Replicates(names, self.shared.level, values, masses, exposed, free & ~exposed)
 
 

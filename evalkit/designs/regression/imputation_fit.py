@@ -51,8 +51,7 @@ def split(paths: Paths, kind: np.ndarray | None = None) -> Split:
     members = varying(paths)
     on, off = paths.state[:, :, members] > 0, paths.state[:, :, members] == OFF
     untreated = np.logical_and.accumulate(off.all(axis=2), axis=1)
-    exposed = on.any(axis=2) & (on | off).all(axis=2)
-    age = np.full(on.shape, -1)
+    exposed, age = on.any(axis=2) & (on | off).all(axis=2), np.full(on.shape, -1)
     for j in range(len(members)):
         age[:, :, j] = np.where(on[:, :, j], spell_ages(on[:, :, j], off[:, :, j])[1], -1)
     whom = paths.reach[:, members].astype(np.int64)
@@ -172,8 +171,7 @@ class Imputed(Lean):
         system, right, count = np.zeros((q, T, T)), np.zeros((q, T)), np.zeros((q, T, T))
         for pattern in np.unique(self.pattern[units]):
             mine = units[self.pattern[units] == pattern]
-            U = self.untreated[mine].astype(float)
-            w = self.weights[mine]
+            U, w = self.untreated[mine].astype(float), self.weights[mine]
             share = U * (w / np.maximum(self.size[mine], 1))[:, None]
             system[pattern] = np.diag(w @ U) - share.T @ U
             right[pattern] = w @ (U * self.change[mine])
