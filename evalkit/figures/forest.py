@@ -104,8 +104,7 @@ def _draw_forest(shown: Forest, width: float) -> Figure:
 def _forest_words(shown: Forest) -> style.Told:
     rows, _, names, unit = shown
     records, drawn = rows.to_dict("records"), _drawn(rows)
-    good = [r for r in records if r["verdict"] in ("shown", "likely")]
-    refused = int((~drawn).sum())
+    good, refused = [r for r in records if r["verdict"] in ("shown", "likely")], int((~drawn).sum())
     title = f"{len(good)} of {len(rows)} components stood out"
     title = title if good else f"None of {len(rows)} components stood out clearly"
     title += f"; {refused} could not be given an effect" if refused else ""

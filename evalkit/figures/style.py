@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -84,11 +84,9 @@ def drawn(
     return figure
 
 
-@contextmanager
-def theme() -> Iterator[None]:
+def theme() -> AbstractContextManager[None]:
     """Seaborn's white style with our fonts and sizes, undone afterwards."""
-    with mpl.rc_context({**sns.axes_style("white"), **_RC}):
-        yield
+    return mpl.rc_context({**sns.axes_style("white"), **_RC})
 
 
 def new_figure(width: float, height: float) -> Figure:

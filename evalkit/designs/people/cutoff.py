@@ -6,7 +6,6 @@ import contextlib
 import io
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,9 +16,6 @@ from evalkit.designs.protocol import Traits
 from evalkit.errors import NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.intervals import Interval, check_level
 from evalkit.study import Study
-
-if TYPE_CHECKING:
-    from rdrobust.funs import rdrobust_output as RDRobust
 
 KERNELS = {"triangular": "tri", "epanechnikov": "epa", "uniform": "uni"}
 FEWEST = 20
@@ -170,8 +166,13 @@ class RegressionDiscontinuity(AmongPeople):
             raise NotIdentifiedError(
                 f"The outcome at {self.score} = {c:g} is the same for everybody: nothing can jump."
             )
-        options: dict[str, object] = {"c": c, "p": self.degree, "kernel": KERNELS[self.kernel]}
-        options |= {"level": 100 * self.level} | ({} if self.bandwidth is None else {"h": self.bandwidth})
+        options: dict[str, object] = {
+            "c": c,
+            "p": self.degree,
+            "kernel": KERNELS[self.kernel],
+            "level": 100 * self.level,
+        }
+        options |= {} if self.bandwidth is None else {"h": self.bandwidth}
         options |= {} if clusters is None else {"cluster": clusters[seen], "vce": "hc1"}
         columns = {"covs": z if z is not None and z.shape[1] else None, "fuzzy": taken, "weights": weight}
         j = _run(self.score, y[seen], score[seen], options | {k: v[seen] for k, v in columns.items() if v is not None})
@@ -240,7 +241,7 @@ def _run(name: str, y: np.ndarray, score: np.ndarray, options: dict[str, object]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
-            found: RDRobust = rdrobust(y, score, **options)
+            found = rdrobust(y, score, **options)
         except Exception as error:
             # of that very class where no bandwidth can be chosen; of other classes it is a fault
             if type(error) is not Exception and not isinstance(error, (ValueError, np.linalg.LinAlgError)):

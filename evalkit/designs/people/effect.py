@@ -103,8 +103,7 @@ def reuse_effect(
     noise = residual * (serves**2 - squares + np.where(focal & (serves > 0), 2 * own * serves, 0.0))
     direct = np.where(focal, own * (tau - value), 0.0)
     side = np.sign(np.where(focal, direct, (y - y.mean()) * np.where(exposed, 1.0, -1.0)))
-    parts = np.sqrt(np.maximum(direct**2 + noise, 0.0)) / n
-    return Fit(value, np.where(side == 0, 1.0, side) * parts)
+    return Fit(value, np.where(side == 0, 1.0, side) * (np.sqrt(np.maximum(direct**2 + noise, 0.0)) / n))
 
 
 def _gaps(links: Links, y: np.ndarray, exposed: np.ndarray, bias: np.ndarray | None) -> np.ndarray:

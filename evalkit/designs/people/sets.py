@@ -66,8 +66,7 @@ def _sparse(space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray)
         far = 2.0 * (cost.max() if len(cost) else 1.0) * (len(many) + 1)
         i, j = _assign(row, who[many[row], column], cost, far, (len(many), len(pool)))
         lost = np.setdiff1d(np.arange(len(many)), i)
-        cut_short = (gap[many[lost], -1] <= space.limit).any()
-        if not cut_short or near == len(pool) or near * len(many) > DENSE:
+        if not (gap[many[lost], -1] <= space.limit).any() or near == len(pool) or near * len(many) > DENSE:
             return i, j, np.sqrt(((mine[many[i]] - theirs[j]) ** 2).sum(axis=1))
         near = min(4 * near, len(pool))
 

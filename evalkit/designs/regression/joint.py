@@ -178,14 +178,12 @@ def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach:
         paths, values = study.paths, study.values(outcome)
         weights = np.ones(paths.n_units) if paths.weights is None else paths.weights
         columns = make_columns(paths, choices)
-        if not by_reach:
-            columns = replace(columns, pattern=np.zeros_like(columns.pattern))
+        columns = columns if by_reach else replace(columns, pattern=np.zeros_like(columns.pattern))
         whole = moments.Panel(values, paths.path, weights, columns)
         mass = whole.mass.reshape(columns.known.shape)
         kept = columns.keep(mass > 0)
-        if choices.averages:
-            return replace(whole, columns=kept.at_average_dose(mass))
-        return whole if kept.width == columns.width else replace(whole, columns=kept)
+        kept = kept.at_average_dose(mass) if choices.averages else kept
+        return whole if kept.width == columns.width and not choices.averages else replace(whole, columns=kept)
 
     return once(study, outcome, ("joint panel", choices, by_reach), make)
 
@@ -250,8 +248,7 @@ class Combinations(moments.Lean):
         the time all its components are off. Of doses, the lesser half is comparison: exposed are those of the mean
         dose or more. Refits count otherwise: see `__call__`."""
         panel, columns = self.panel, self.panel.columns
-        less = columns.matrix.copy()
-        mean = columns.mean_dose(panel.mass.reshape(columns.known.shape))
+        less, mean = columns.matrix.copy(), columns.mean_dose(panel.mass.reshape(columns.known.shape))
         less.data = (less.data < (1 - _ALIKE_DOSES) * mean[less.indices]).astype(float)
         size, used = self._lines()
         exposed = ((used @ ((columns.matrix > 0).astype(float) - less)) > 0).astype(float) @ self.parts

@@ -268,14 +268,11 @@ class JointSource(Lean):
     def residual(self) -> np.ndarray:
         """(n, T) weighted residuals, unit effects taken out."""
         panel, found = self.panel, self.panel.solution
-        paths, T = panel.columns.known.shape
-        fitted = np.asarray(panel.columns.matrix @ found.beta).reshape(paths, T)
-        fitted = fitted + found.effects[panel.columns.pattern]
+        known, effects = panel.columns.known, found.effects[panel.columns.pattern]
+        fitted = np.asarray(panel.columns.matrix @ found.beta).reshape(known.shape) + effects
         if panel.whole:
-            known = panel.columns.known
             mean = np.where(known, fitted, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-            centred = np.where(known, fitted - mean[:, None], 0.0)
-            return panel.change - centred[panel.path] * panel.weights[:, None]
+            return panel.change - np.where(known, fitted - mean[:, None], 0.0)[panel.path] * panel.weights[:, None]
         mine = np.where(panel.seen, fitted[panel.path], 0.0)
         mine -= (mine.sum(axis=1) / panel.size)[:, None]
         return panel.change - np.where(panel.seen, mine, 0.0) * panel.weights[:, None]
