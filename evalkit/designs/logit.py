@@ -1,8 +1,7 @@
 """Logistic regression by Newton's method: coefficients, and what each row adds to a number through them.
 
 statsmodels' `GLM(Binomial(), freq_weights=...)` gives the same probabilities to 3e-16, but takes twice as long or more:
-1.4 ms for 150 people and 3 covariates (here 0.7 ms), 201 ms for 100,000 and 8 (here 82 ms). Designs fit thousands.
-"""
+1.4 ms for 150 people and 3 covariates (here 0.7 ms), 201 ms for 100,000 and 8 (here 82 ms). Designs fit thousands."""
 
 from __future__ import annotations
 
@@ -38,8 +37,7 @@ def independent_columns(gram: np.ndarray) -> np.ndarray:
 def maximise(design: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None, tight: float = TIGHT) -> np.ndarray:
     """(q,) maximum likelihood coefficients of y (n,) on columns of which the first is a constant.
 
-    weight: (n,) or None. tight: as in `newton`. Large data start from the answer of every twentieth row.
-    """
+    weight: (n,) or None. tight: as in `newton`. Large data start from the answer of every twentieth row."""
     start = np.zeros(design.shape[1])
     start[0] = special.logit(np.average(y, weights=weight))
     if len(y) > LARGE and 0 < y[::20].sum() < len(y[::20]):
@@ -53,8 +51,7 @@ def newton(
 ) -> np.ndarray:
     """(q,) coefficients from a starting point; stops when a step is below `tight`. weight: (n,) or None.
 
-    Where the columns separate the two groups it stops once linear predictors run away; whoever calls looks at them.
-    """
+    Where the columns separate the two groups it stops once linear predictors run away; whoever calls looks at them."""
     eta = design @ beta
     for _ in range(MOST):
         p = special.expit(eta)
@@ -80,7 +77,6 @@ def influence(design: np.ndarray, gap: np.ndarray, curvature: np.ndarray, slope:
     """(n,) or (n, k) what each row adds, through the coefficients, to numbers whose derivatives by them are `slope`,
     (q,) or (q, k): x_i w_i (y_i - p_i) H^-1 slope.
 
-    gap: (n,) w (y - p). curvature: (n,) w p (1 - p), so that H = X' diag(curvature) X.
-    """
+    gap: (n,) w (y - p). curvature: (n,) w p (1 - p), so that H = X' diag(curvature) X."""
     pull = design @ np.linalg.solve((design * curvature[:, None]).T @ design, slope)
     return (gap if pull.ndim == 1 else gap[:, None]) * pull

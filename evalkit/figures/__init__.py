@@ -1,7 +1,6 @@
 """Figures, public as `ek.plot`: each a pure function from tables to a matplotlib Figure.
 
-`describe` gives the same figure with its title, alt text, long description and data.
-"""
+`describe` gives the same figure with its title, alt text, long description and data."""
 
 from __future__ import annotations
 
@@ -53,8 +52,7 @@ class Picture:
     """A figure, the same figure for a narrow screen, its words and its data.
 
     title: the finding in about ten words. alt: one or two sentences. description:
-    everything the figure shows, in words. data: the numbers drawn. name: file name.
-    """
+    everything the figure shows, in words. data: the numbers drawn. name: file name."""
 
     figure: Figure
     title: str
@@ -115,8 +113,7 @@ def describe(figure: Callable[..., Figure] | str, *tables: object, name: str = "
     figure: one of the functions of `ek.plot`, or its name. tables and options: what
     that function takes. name: file name; the function's own when not given.
 
-        ek.plot.describe(ek.plot.forest, evaluation).save("figures")
-    """
+        ek.plot.describe(ek.plot.forest, evaluation).save("figures")"""
     key = figure if isinstance(figure, str) else figure.__name__
     made = {f.__name__: f for f in _FIGURES}
     check_choice("figure", key, made)

@@ -23,8 +23,7 @@ _COLUMNS = ("score", "people", "share_with", "outcome", "expected", "extrapolate
 def love(source: object, *, labels: Labels = None, threshold: float = THRESHOLD, width: float = style.WIDE) -> Figure:
     """A row a covariate, largest difference first: an open circle before, a filled one after, in standard deviations.
 
-    source: a Matching, a Weighting, or their table of balance. The band marks differences below `threshold`.
-    """
+    source: a Matching, a Weighting, or their table of balance. The band marks differences below `threshold`."""
     balance = getattr(source, "balance", None)
     found = balance() if callable(balance) else source
     if not isinstance(found, pd.DataFrame):
@@ -76,8 +75,7 @@ def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE)
     """People of both arms in every combination of the other components, or in every band of the propensity score.
 
     source: the plan of a matched or weighted comparison (or its table): a row a combination, dots name what it holds,
-    bars count people; or a Matching (or its `overlap()`): exposed people upwards, comparison people downwards.
-    """
+    bars count people; or a Matching (or its `overlap()`): exposed people upwards, comparison people downwards."""
     bands = getattr(source, "overlap", None)
     found = bands() if callable(bands) else getattr(source, "table", source)
     if not isinstance(found, pd.DataFrame):
@@ -188,8 +186,7 @@ def regression_to_mean(
     """Mean outcome in each band of the score: filled where most had the component, open where most did not; the line is
     what people without it point to, broken where nobody without it has such a score.
 
-    source: the table of `RegressionDiscontinuity.expected`. score, outcome: words for the axes.
-    """
+    source: the table of `RegressionDiscontinuity.expected`. score, outcome: words for the axes."""
     table = frame_of(source, "expected", _COLUMNS).sort_values("score", ignore_index=True)
     return style.drawn(_draw_regression, _regression_words, (table, score, outcome), width)
 

@@ -56,8 +56,7 @@ def flow(source: object, *, labels: Labels = None, noun: str = "", width: float 
     those whom it cannot reach.
 
     source: an object with `.flow` (a report's safe evaluation), or the table: component, stage, count (NaN where
-    hidden). Where any count is hidden the pieces are drawn of one size and say so. noun: what is counted.
-    """
+    hidden). Where any count is hidden the pieces are drawn of one size and say so. noun: what is counted."""
     table = frame_of(source, "flow", ("component", "stage", "count"))
     study, names = getattr(source, "study", None), labels_of(source, labels)
     unit = noun or (noun_from_column(str(study.unit)) if study is not None else "unit")
@@ -133,8 +132,7 @@ def _key(figure: Figure, looks: tuple[dict[str, Any], ...], columns: int) -> Non
 def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None = None) -> pd.DataFrame:
     """The weights of every component that the regression can tell from the others (see TwoWayFixedEffects).
 
-    source: an Evaluation, or the table itself. Components without a coefficient have no row.
-    """
+    source: an Evaluation, or the table itself. Components without a coefficient have no row."""
     columns = ["component", "source", "from_component", "positive", "negative"]
     if isinstance(source, pd.DataFrame):
         return frame_of(source, "", columns)
@@ -154,8 +152,7 @@ def contamination(
 
     Own weights sum to one; negative ones (hatched) turn effects upside down. Borrowed ones sum to zero: what is
     added for some places and periods is taken away for others, and cancels only if that effect is the same in all.
-    source: an Evaluation, or the table of its weights.
-    """
+    source: an Evaluation, or the table of its weights."""
     shown = contamination_table(source, outcome), labels_of(source, labels)
     return style.drawn(_draw_contamination, _contamination_words, shown, width)
 
@@ -217,8 +214,7 @@ def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE)
 
     source: an Attribution, an Evaluation, or the table of pieces. gross: begin at the outcome expected without
     the programme and end at the one seen, instead of from nothing to the programme's total. Bars differ by
-    hatching too, and pieces without a number are named below the others. width: inches.
-    """
+    hatching too, and pieces without a number are named below the others. width: inches."""
     made = source if hasattr(source, "pieces") else getattr(source, "attribution", source)
     table = frame_of(made, "pieces", _PIECES)
     total = float(getattr(made, "total", table["estimate"].sum(min_count=1)))

@@ -42,8 +42,7 @@ def event_study(
     source: an Evaluation, or a table of event-time rows. component: one of them, default all. clean_until: component ->
     last event time with clean comparisons; later ones have an open marker and lie beyond a dashed line. Rows without a
     number are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is
-    shaded only if it mostly fits in. Up to twelve event times before the start are drawn.
-    """
+    shaded only if it mostly fits in. Up to twelve event times before the start are drawn."""
     until = dict(clean_until or {})
     if isinstance(source, pd.DataFrame):
         frame = frame_of(source, "", _COLUMNS)

@@ -52,8 +52,7 @@ def forest(
     source: an Evaluation or its table of verdicts. effects: the table of effects; the
     other designs' estimates are drawn as small ticks. outcome: which one, default the
     first. scale: an Outcome, when only tables are given. Lines at zero and, where the
-    outcome has one, at plus and minus what matters. An interval far wider than the others ends in an arrow.
-    """
+    outcome has one, at plus and minus what matters. An interval far wider than the others ends in an arrow."""
     table = frame_of(source, "verdicts", _COLUMNS)
     chosen = _outcome(table, outcome)
     keep = [c for c in (*_COLUMNS, "direction", "clusters_exposed", "clusters_comparison") if c in table]
@@ -187,8 +186,7 @@ def leave_one_out(
     """A row a component: a tick for each place left out, the headline as a dot, the extremes named.
 
     source: an Evaluation, or the table component, outcome, cluster, estimate.
-    verdicts: the table with the headlines, when only tables are given.
-    """
+    verdicts: the table with the headlines, when only tables are given."""
     table = frame_of(source, "leave_one_out", ("component", "outcome", "cluster", "estimate"))
     chosen = _outcome(table, outcome)
     found = verdicts if verdicts is not None else getattr(source, "verdicts", None)

@@ -1,8 +1,7 @@
 """How every figure looks: one theme, one palette, the same bytes every time.
 
 Colours are those of Okabe and Ito (2008), darkened until each has at least 3:1
-contrast on white; no meaning rests on colour alone.
-"""
+contrast on white; no meaning rests on colour alone."""
 
 from __future__ import annotations
 
@@ -107,8 +106,7 @@ def rows_figure(width: float, words: Sequence[str], room: float, each: float) ->
     """A figure with a row for each of some words, and where on the y axis the rows are.
 
     Words stand beside their row, or wrapped above it in a narrow figure. room: inches for all but the rows. each:
-    inches a row whose words stand beside it.
-    """
+    inches a row whose words stand beside it."""
     rows, over = max(len(words), 1), narrow(width)
     tall = max(sum(_LINE * len(_wrapped(w)) + _ROW for w in words), _ROW)
     figure = new_figure(width, room + (_UNIT * tall if over else rows * each))

@@ -197,8 +197,7 @@ def separability(
     """A row and a column a component; each cell says by what the two are told apart; statuses at the side.
 
     source: a Separability, an Evaluation, or its table of components with `pairs`
-    beside it. Cells that cannot be told apart are hatched and say "no".
-    """
+    beside it. Cells that cannot be told apart are hatched and say "no"."""
     names = labels_of(source, labels)
     if not isinstance(source, pd.DataFrame):
         own = isinstance(getattr(source, "pairs", None), pd.DataFrame)

@@ -24,8 +24,7 @@ def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
 
     source: a Value, an Evaluation, or its table of draws. Costs are known, so each component's draws lie on a
     line: a tick for each hundredth of them, the thick part holds the middle 95, the mark is the middle. Left of
-    zero the outcome is worse.
-    """
+    zero the outcome is worse."""
     table = _of_value(source, "plane", ("name", "label", "additional", "cost"))
     return style.drawn(_draw_plane, _plane_words, table, width)
 
@@ -66,8 +65,7 @@ def _plane_words(table: pd.DataFrame) -> style.Told:
 def acceptability(source: object, *, width: float = style.WIDE) -> Figure:
     """A curve a part: what one more outcome is worth across, the chance that it is worth its cost upwards.
 
-    source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour.
-    """
+    source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour."""
     table = _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
     return style.drawn(_draw_acceptability, _acceptability_words, table, width)
 

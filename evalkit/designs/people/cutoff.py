@@ -28,8 +28,7 @@ class Jump:
     """A jump at a cut-off. value is bias-corrected, the interval robust (Calonico, Cattaneo and Titiunik 2014).
 
     bandwidth: how far from the cut-off people count. below, above: people within it. fuzzy: whether the cut-off
-    moved the chance of having the component rather than deciding it.
-    """
+    moved the chance of having the component rather than deciding it."""
 
     value: float
     low: float
@@ -64,8 +63,7 @@ class RegressionDiscontinuity(AmongPeople):
     Where the cut-off only shifts the chance of having the component, the effect is that on those it shifted (fuzzy).
     Calling gives an `Interval`: there are no contributions behind it. Raises `NotIdentifiedError` when the component
     does not switch at the cut-off, when fewer than 20 people with an outcome stand on a side within the bandwidth, or
-    when rdrobust can make nothing of the data (its words are passed on), and `OptionError` when rdrobust is absent.
-    """
+    when rdrobust can make nothing of the data (its words are passed on), and `OptionError` when rdrobust is absent."""
 
     score: str
     cutoff: float
@@ -158,8 +156,7 @@ class RegressionDiscontinuity(AmongPeople):
     ) -> Jump:  # fmt: skip
         """The jump of anything at a cut-off, as it stands: above less below. weight: (m,) of the people, or None.
 
-        z: (m, q) covariates. taken: (m,) who has the component, where the cut-off only shifts the chance of it.
-        """
+        z: (m, q) covariates. taken: (m,) who has the component, where the cut-off only shifts the chance of it."""
         c, seen = self.cutoff if cutoff is None else cutoff, np.isfinite(y)
         _enough(score >= c, seen, self.score, c)
         if np.ptp(y[seen]) == 0:
@@ -193,8 +190,7 @@ class RegressionDiscontinuity(AmongPeople):
 
         The line of outcome on score among people without the component is carried to those with it, so that what
         extreme scores would have done anyway is not taken for an effect. Columns: score, people, share_with, outcome,
-        expected, extrapolated (no one without it has such a score).
-        """
+        expected, extrapolated (no one without it has such a score)."""
         people = self.people(study, component)
         y = self.read(study, people)
         seen = np.isfinite(y)

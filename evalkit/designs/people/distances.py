@@ -1,8 +1,7 @@
 """The propensity score, and how far apart two people are by it or by covariates measured together.
 
 A `Space` gives everybody a point, so that the distance of two people is the Euclidean distance of
-their points, and says how far is too far.
-"""
+their points, and says how far is too far."""
 
 from __future__ import annotations
 

@@ -82,8 +82,7 @@ def reuse_effect(
     half the mean over focal people of the mean over partners of (tau_ij - tau)^2 (theorem 7, one residual variance).
     bias: covariates (m, q) of the bias correction (2011), by regression among partners. own_arm: (m,) residual
     variances from people's own arm instead of s2. size: (m,) people for whom a focal person stands, one each when None;
-    partners serve with it. Takes the propensity score, if any, as known.
-    """
+    partners serve with it. Takes the propensity score, if any, as known."""
     m = len(y)
     own = np.ones(m) if size is None else size
     gaps = [_gaps(x, y, exposed, bias) for x in links]
@@ -252,8 +251,7 @@ def without_people(matching: Matching, y: np.ndarray, asked: Asked, keep: np.nda
     """The estimate with some people left out (keep: (m,)) and nobody matched again.
 
     Matching is not smooth: one cluster less changes partners everywhere, and refits that match again spread four times
-    as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not.
-    """
+    as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not."""
     exposed = matching.people.exposed
     if matching.replace and asked.errors == ABADIE_IMBENS:
         return value_of(replace(matching, links=_between(matching.links, keep)), y, asked)

@@ -29,8 +29,7 @@ class Support:
     """Which combinations of the other components can be compared.
 
     table: a row a combination: others (words), one 0/1 column a component, exposed, comparison (people), and
-    status "both arms", "thin" (fewer than 20 people in an arm), "exposed only" or "comparison only".
-    """
+    status "both arms", "thin" (fewer than 20 people in an arm), "exposed only" or "comparison only"."""
 
     component: str
     table: pd.DataFrame
@@ -126,11 +125,10 @@ def is_number(value: object) -> bool:
 
 def wrong_numbers(design: object, least: Mapping[str, int]) -> list[Problem]:
     """Fields of a design that are not whole numbers of at least so much."""
-    values = {name: getattr(design, name) for name in least}
     return [
-        Problem(f"{name}={value!r}", next=f"Give a whole number, {least[name]} or more.")
-        for name, value in values.items()
-        if not (is_number(value) and isinstance(value, Integral) and int(value) >= least[name])
+        Problem(f"{name}={value!r}", next=f"Give a whole number, {fewest} or more.")
+        for name, fewest in least.items()
+        if not (is_number(value := getattr(design, name)) and isinstance(value, Integral) and int(value) >= fewest)
     ]
 
 
@@ -200,8 +198,7 @@ def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, 
     """Contributions of one number, scaled so that clustering `by` gives the small-sample variance. by: no level (HC1 by
     row), one, or several crossed ones."""
     if len(by) <= 1:
-        name = by[0] if by else "unit"
-        n = len(parts)
+        name, n = by[0] if by else "unit", len(parts)
         hc1 = n / (n - columns) if n > columns else float("nan")
         factor = cluster_factor(levels[name][0], columns) if by else hc1
         source = DenseSource(Rows(ids, dict(levels)), (np.sqrt(factor) * parts)[:, None])

@@ -67,8 +67,7 @@ class MatchedComparison(estimating.AmongPeople):
 
     Standard errors take the propensity score as known. Calling raises `OptionError`, `StudyError` (covariates that
     are missing, constant, text) and `NotIdentifiedError` (an arm is empty, the arms are told apart perfectly); where
-    nobody is matched the value is NaN with its reason.
-    """
+    nobody is matched the value is NaN with its reason."""
 
     method: str = "nearest"
     distance: str = "propensity"
@@ -139,12 +138,8 @@ class MatchedComparison(estimating.AmongPeople):
 
     def estimate(self, study: Study, component: str, matching: Matching) -> Estimate:
         """The effect on people matched before, by `match` of this design."""
-        whole, people, level = (
-            replace(matching, _tie_range=None),
-            matching.people,
-            estimating.cluster_level(study, component),
-        )
-        y = self.read(study, people)
+        whole, people = replace(matching, _tie_range=None), matching.people
+        level, y = estimating.cluster_level(study, component), self.read(study, people)
         seen = effect.observed(whole, y)
         asked = self._asked(study, component, seen)
         est = self._assemble(study, (whole, seen), y, asked, level)
@@ -181,10 +176,8 @@ class MatchedComparison(estimating.AmongPeople):
         near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
         linear = ", or the outcome is linear in the covariates" if asked.adjust else ""
         before = {"largest_distance": seen.largest_distance, "share_outside": seen.outside}
-        after = {
-            "adjust": asked.adjust or "none",
-            "right_if": near + linear if people.x.shape[1] else estimating.NOTHING_ELSE,
-        }
+        right_if = near + linear if people.x.shape[1] else estimating.NOTHING_ELSE
+        after = {"adjust": asked.adjust or "none", "right_if": right_if}
         unseen = int((whole.used & ~seen.used).sum())
         row = estimating.Row(value, parts, seen.used, seen.question, unseen, reason, before, after)
         return replace(row.estimate(self, study, people, level), replicate=replicate)

@@ -48,8 +48,7 @@ class Matching:
     where sets are classes. notes: what a reader should know.
 
     `.weights`, `.pairs`, `.balance()`, `.sample`, `.dropped`, `.question`, `.largest_distance`, `.overlap()`,
-    `.ties()`.
-    """
+    `.ties()`."""
 
     people: People
     method: str
@@ -175,8 +174,7 @@ class Matching:
     def ties(self, draws: int = 100, seed: int = 0) -> Ties:
         """How far the estimate hangs on ties: its range over random orders of the people.
 
-        Reads the outcome when called. `draws` random orders; partners' ties are exact.
-        """
+        Reads the outcome when called. `draws` random orders; partners' ties are exact."""
         if self._tie_range is None:
             return Ties(0, float("nan"), float("nan"), float("nan"), 0)
         return self._tie_range(draws, seed)

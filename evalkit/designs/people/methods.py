@@ -26,8 +26,7 @@ class Method(ABC):
     """One way of matching. Fields: the options of `MatchedComparison` that it takes.
 
     estimands, adjustments, errors, distances: the choices of further options that go with it. by_class: whether sets
-    are classes of many people, reweighed when somebody leaves, rather than partners.
-    """
+    are classes of many people, reweighed when somebody leaves, rather than partners."""
 
     name: ClassVar[str]
     estimands: ClassVar[tuple[str, ...]] = ("ATT", "ATC", "ATE")
@@ -81,8 +80,7 @@ class CoarsenedExact(ByClass):
     """Boxes of covariates (Iacus, King and Porro 2012).
 
     cutpoints: rule for equal bins ("sturges", "scott", "fd"), or cut points by covariate; a value
-    equal to a cut point falls above it. Covariates without cut points keep their values.
-    """
+    equal to a cut point falls above it. Covariates without cut points keep their values."""
 
     name = "cem"
     cutpoints: str | Mapping[str, Sequence[float]] = "sturges"
@@ -117,8 +115,7 @@ def _equal_bins(x: np.ndarray, rule: str) -> np.ndarray:
 class Subclasses(ByClass):
     """Classes between quantiles of the score: of the exposed for ATT, of the comparison for ATC, of all for ATE.
 
-    Rosenbaum and Rubin (1984). Quantiles interpolate linearly; a class starts at its lower edge.
-    """
+    Rosenbaum and Rubin (1984). Quantiles interpolate linearly; a class starts at its lower edge."""
 
     name = "subclass"
     distances = LINE

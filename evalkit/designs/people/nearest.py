@@ -1,7 +1,6 @@
 """Nearest partners: greedy in a stated order with nobody used twice, or with replacement.
 
-On a line sorted slots point to the nearest free one (union-find, Tarjan 1975), in time and memory of order n log n.
-"""
+On a line sorted slots point to the nearest free one (union-find, Tarjan 1975), in time and memory of order n log n."""
 
 from __future__ import annotations
 

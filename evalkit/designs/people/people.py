@@ -31,8 +31,7 @@ class People:
     one code may be compared: the others' path and the variables matched exactly. x: (m, q)
     covariates called `names`. base, period: positions of the periods of covariates and outcome.
     left_out: why and how many others take no part. weight: (m,) the study's weights, None where it has none.
-    combination: (m,) code of the other components that they had, where people are compared within those.
-    """
+    combination: (m,) code of the other components that they had, where people are compared within those."""
 
     component: str
     ids: np.ndarray
@@ -369,8 +368,7 @@ def balance_table(
     """A row a covariate: means, standardised mean differences (smd), variance ratios, KS distances, before and after.
 
     The unit of the smd is a standard deviation before matching: of the exposed (ATT), of the comparison (ATC), or the
-    root of the mean of both variances (ATE). x: (m, q) columns called `names`. weights: (m,), 0 for those left out.
-    """
+    root of the mean of both variances (ATE). x: (m, q) columns called `names`. weights: (m,), 0 for those left out."""
     exposed, own, binary = people.exposed, people.sizes, is_binary(x)
     v1, v0 = weighted_variance(x[exposed], own[exposed]), weighted_variance(x[~exposed], own[~exposed])
     unit = np.sqrt({"ATT": v1, "ATC": v0}.get(estimand, (v1 + v0) / 2))

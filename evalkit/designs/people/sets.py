@@ -22,8 +22,7 @@ def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int)
     """Up to `ratio` partners each, nobody twice: most people matched first, then the least total distance.
 
     Exact (the second value is True) up to 30 million distances, by the Hungarian method (scipy);
-    beyond that only each person's nearest are candidates and the answer is the best among those.
-    """
+    beyond that only each person's nearest are candidates and the answer is the best among those."""
     many = np.repeat(np.arange(len(focal)), ratio)
     whole = len(many) * len(pool) <= DENSE
     i, j, gap = (_dense if whole else _sparse)(space, focal, pool, many)

@@ -86,8 +86,7 @@ class WeightedComparison(estimating.AmongPeople):
     what is wrong, "" where nothing is for sure.
     Combinations of other components that cannot be weighed are left out: the labels count the people and
     `not_weighed` says why. The study's weights multiply everything. Raises as MatchedComparison does, and
-    `NotIdentifiedError` where no weights balance the arms in any.
-    """
+    `NotIdentifiedError` where no weights balance the arms in any."""
 
     method: str = "ipw"
     estimand: str = "ATT"

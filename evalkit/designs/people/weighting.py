@@ -27,8 +27,7 @@ class Weighed:
 
     reason: why the value is NaN. stands_for: (m,) how much of the people whom it speaks for each person is, and adds to
     their number by moving the score: None where that is told by the arms. left_out: (m,) why each is not weighed, ""
-    where they are.
-    """
+    where they are."""
 
     value: float
     parts: np.ndarray
@@ -158,8 +157,7 @@ def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed
     distance from it (median of s^2 + (theta - median)^2). NaN with its reason where scores are 0 or 1.
 
     ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n. The
-    study's weights go into every model and every mean.
-    """
+    study's weights go into every model and every mean."""
     score = fit_score(people.x, people.exposed, people.weight)
     if how.folds == 1:
         return _once(y, people, estimand, how, np.zeros(len(y), dtype=int), score)
@@ -269,8 +267,7 @@ def by_stratum(people: People, y: np.ndarray, estimand: str, fit: One) -> Weighe
     person is e(1 - e) of those): shares are estimated, so each of them also adds (stratum's value - value) / N.
 
     Strata that cannot be weighed are left out, with the reason (`left_out`). NaN without a stratum that can be weighed;
-    raises `NotIdentifiedError` where no weights balance any.
-    """
+    raises `NotIdentifiedError` where no weights balance any."""
     found, left_out, failed = _each(people, y, fit)
     parts, weight, none = (np.zeros(len(people)) for _ in range(3))
     if not found:

@@ -5,8 +5,7 @@
 d_k is free at every event time and counted only while k is on; all periods off are the reference. Units that share a
 path, a cluster and the periods in which they are seen share a row, so that the matrix has rows by group and period.
 Unit and period effects are taken out through Gram matrices (Frisch, Waugh and Lovell); no dense rows by parameters
-matrix is ever made.
-"""
+matrix is ever made."""
 
 from __future__ import annotations
 
@@ -31,8 +30,7 @@ class EventTimes:
         means "-lead or earlier" (the period before the start is the reference), and event times 0 .. lag, the last of
         which means "lag or later".
     shape: "event_time", or "level" for one column a component that is 1 while it is on (effects that do not grow).
-    dose: whether columns carry the dose (linear in dose) instead of 1; leads carry that of their start.
-    """
+    dose: whether columns carry the dose (linear in dose) instead of 1; leads carry that of their start."""
 
     window: tuple[int, int] | None = None
     shape: str = "event_time"
@@ -49,8 +47,7 @@ class Grid:
     """Groups of units alike in path, cluster and periods seen, and the rows (group, period) they fill.
 
     of: (n,) group of each unit. path, weight: (G,) of each group; the weight sums its
-    units' weights. group, period: (R,) of each row, in order. n_periods: T.
-    """
+    units' weights. group, period: (R,) of each row, in order. n_periods: T."""
 
     of: np.ndarray
     path: np.ndarray
@@ -69,8 +66,7 @@ class AdditiveDesign:
     """Columns of the additive design over the rows of a grid.
 
     component: (p,) index in `components`. event_time: (p,) of each column. matrix: (R, p) sparse. pattern: (G,) code of
-    each group's period effects: whom the components can reach, and which were on already when the panel begins.
-    """
+    each group's period effects: whom the components can reach, and which were on already when the panel begins."""
 
     components: tuple[str, ...]
     component: np.ndarray
@@ -160,8 +156,7 @@ def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None)
 
     Rows with a component part-way or unknown are left out. So are rows in a spell that was on already when the panel
     begins, since its event time is not known: unless it lasts to the end (then its units have period effects of their
-    own) or is for certain past the last event time of `window`.
-    """
+    own) or is for certain past the last event time of `window`."""
     options, known = options or EventTimes(), np.ones(paths.state.shape[:2], dtype=bool)
     parts, throughout = [], np.zeros((paths.n_paths, len(paths.components)), dtype=bool)
     for k in varying(paths):
@@ -214,8 +209,7 @@ def spell_ages(on: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """(P, T) whether a spell begins here, and periods since the current or last one began.
 
     As in the plan: a spell begins where the component is on for the first time since it
-    was off; -1 before the first beginning.
-    """
+    was off; -1 before the first beginning."""
     position = np.arange(on.shape[1])
     last_off = np.maximum.accumulate(np.where(off, position, -1), axis=1)
     last_on = np.maximum.accumulate(np.where(on, position, -1), axis=1)

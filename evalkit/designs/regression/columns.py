@@ -1,6 +1,5 @@
 """Columns of the joint event study, for each path and period: event times, cohorts, interactions; and which
-combinations of coefficients a Gram matrix of columns identifies (rank, null space, row space).
-"""
+combinations of coefficients a Gram matrix of columns identifies (rank, null space, row space)."""
 
 from __future__ import annotations
 
@@ -53,8 +52,7 @@ class Columns:
     names: of components, then of interactions. component: (p,) index in `names`. cohort: (p,) position of the
     start, -1 where columns are not by cohort or the start lies before the panel. event_time: (p,).
     matrix: (P T, p) sparse, path by path. known: (P, T) rows that may be used. pattern: (P,) code of each path's
-    period effects. needed: (P T, s) kinds of rows of which each must be there; needs: (s,) the column that asks.
-    """
+    period effects. needed: (P T, s) kinds of rows of which each must be there; needs: (s,) the column that asks."""
 
     names: tuple[str, ...]
     component: np.ndarray
@@ -204,8 +202,7 @@ class Span:
     """Row space of a design.
 
     null: (p, d) coefficients that leave every fitted value as it is, each column scaled to a largest entry of 1. rank:
-    p - d. factor, pivot, scale: the Cholesky factor behind it.
-    """
+    p - d. factor, pivot, scale: the Cholesky factor behind it."""
 
     rank: int
     null: np.ndarray
@@ -216,8 +213,7 @@ class Span:
     def inverse(self) -> np.ndarray:
         """(p, p) generalised inverse: that of the independent columns, zero elsewhere.
 
-        Identified combinations of coefficients do not depend on which columns were kept.
-        """
+        Identified combinations of coefficients do not depend on which columns were kept."""
         p, kept = len(self.scale), self.pivot[: self.rank]
         out = np.zeros((p, p))
         half = solve_triangular(self.factor, np.eye(self.rank), lower=False) if self.rank else np.zeros((0, 0))
@@ -242,8 +238,7 @@ def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Sp
     """Rank and null space of a positive semi-definite Gram matrix by pivoted Cholesky (LAPACK pstrf).
 
     gram: (p, p). size: (p,) squared length of each column before anything was taken
-    out, by which the matrix is scaled; columns of size zero are not identified.
-    """
+    out, by which the matrix is scaled; columns of size zero are not identified."""
     p, length = len(gram), np.sqrt(np.maximum(size, 0.0))
     scale = np.where(length > 0, length, 1.0)
     scaled = gram / scale[:, None] / scale[None, :]

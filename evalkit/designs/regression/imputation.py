@@ -60,8 +60,7 @@ class Imputation:
 
     outcome: name of another outcome than the study's first.
 
-    Raises `NotIdentifiedError` when no exposed row can be imputed.
-    """
+    Raises `NotIdentifiedError` when no exposed row can be imputed."""
 
     outcome: str | None = None
     traits = Traits(frozenset(("parallel trends", "additivity")))
@@ -88,8 +87,7 @@ class Imputation:
         """The programme's average effect on an exposed unit in a period; then that of every exposure path.
 
         Where there are more than 200 paths, those with the most exposed unit-periods have rows of their own.
-        level: where inference is clustered; default the coarsest level of the components.
-        """
+        level: where inference is clustered; default the coarsest level of the components."""
         fitted = self._fit(study, level or programme_level(study.paths))
         if not len(fitted.imputed.atoms.mass):
             raise NotIdentifiedError(

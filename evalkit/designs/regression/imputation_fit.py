@@ -6,8 +6,7 @@ Studies 91, theorem 2). With unit means taken out, b solves a system with one eq
 and in gapped panels too, so that no row by parameter matrix is made. Every average of effects is a
 weighted sum of *atoms*, the exposed rows that share a path and a period:
 
-    sum of w (Y_it - mean of i's untreated rows) - (sum of w (e_t - share of i's untreated rows)) b.
-"""
+    sum of w (Y_it - mean of i's untreated rows) - (sum of w (e_t - share of i's untreated rows)) b."""
 
 from __future__ import annotations
 
@@ -35,8 +34,7 @@ class Split:
 
     untreated: (P, T) nothing has been on, part-way or unknown so far. exposed: (P, T) something is on and
     everything is known. age: (P, T, k) periods since each varying component began, -1 where it is off.
-    pattern: (P,) code of whom the components can reach, and of what kind. members: (k,) indices of the components.
-    """
+    pattern: (P,) code of whom the components can reach, and of what kind. members: (k,) indices of the components."""
 
     members: list[int]
     untreated: np.ndarray
@@ -277,8 +275,7 @@ class Projection:
     """Effects of atoms on event-time indicators of the components, by weighted minimum distance.
 
     component: (p,) index in `split.members`. event_time: (p,). columns: (a, p) 0/1. Atoms weigh as many
-    unit-periods as they have, so that the coefficients are those of a regression of all imputed effects.
-    """
+    unit-periods as they have, so that the coefficients are those of a regression of all imputed effects."""
 
     component: np.ndarray
     event_time: np.ndarray

@@ -1,8 +1,7 @@
 """Joint event study: one regression on all components, right only if effects add up; what its coefficients make up.
 
 Single effects, combinations of them and the growth of other components inside an answer are all sums of the
-coefficients of one panel, with one way to their influence, arms and refits (`Combinations`).
-"""
+coefficients of one panel, with one way to their influence, arms and refits (`Combinations`)."""
 
 from __future__ import annotations
 
@@ -79,8 +78,7 @@ class JointEventStudy(Shape):
     outcome: name of another outcome than the study's first.
 
     Calling with a component, or with an interaction's name, gives its rows. Raises `OptionError` for
-    impossible choices and `NotIdentifiedError` when the component never varies.
-    """
+    impossible choices and `NotIdentifiedError` when the component never varies."""
 
     outcome: str | None = None
 
@@ -171,8 +169,7 @@ def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate
 def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: bool = True) -> moments.Panel:
     """A study's outcome on the columns of a joint regression, made once; columns that no row used has are left out.
 
-    by_reach: period effects for each pattern of reach, or one set for everybody.
-    """
+    by_reach: period effects for each pattern of reach, or one set for everybody."""
 
     def make() -> moments.Panel:
         paths, values = study.paths, study.values(outcome)
@@ -197,8 +194,7 @@ def combined(panel: moments.Panel, paths: Paths, level: str, lift: np.ndarray | 
 class Combinations(moments.Lean):
     """m weighted sums of the coefficients of a panel; called, it refits them without each cluster.
 
-    lift: (p, m) weight of each coefficient. level: where inference is clustered.
-    """
+    lift: (p, m) weight of each coefficient. level: where inference is clustered."""
 
     panel: moments.Panel
     rows: Rows
@@ -305,8 +301,7 @@ class JointCombination:
     members, weights: as many of each. outcome: name of another outcome than the study's first.
 
     Raises `OptionError` unless members and weights go together and are not zero, and `NotIdentifiedError` where
-    the members share no event time.
-    """
+    the members share no event time."""
 
     members: tuple[str, ...]
     weights: tuple[float, ...]
@@ -348,8 +343,7 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
     (from one regression on all, as in `JointEventStudy`) for Y. Comparing alike places (`others="same"`) takes
     out levels of others, not their growth where they began at different times. One row in the outcome's unit,
     clustered as `one` is; NaN with its reason where the regression does not identify the sum. None where every
-    other component is of the same age on both sides, or off.
-    """
+    other component is of the same age on both sides, or off."""
     labels = pd.DataFrame({"component": [component], "estimand": [GROWTH], "reason": [""]})
     unknown = np.zeros((1, 1))
     if one.cells is None:

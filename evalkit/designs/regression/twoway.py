@@ -51,8 +51,7 @@ class TwoWayFixedEffects:
     Rows with a component part-way or unknown are left out. Analytic standard errors are clustered by
     contributions, with no small-sample factor, as everywhere in evalkit (pyfixest and Stata multiply
     by sqrt(G/(G-1) (n-1)/(n-p))); with few clusters the jackknife is used. Calling gives one
-    component's row. Raises `NotIdentifiedError` when the component never varies.
-    """
+    component's row. Raises `NotIdentifiedError` when the component never varies."""
 
     outcome: str | None = None
     traits = Traits(frozenset(("parallel trends", "additivity")))
@@ -86,8 +85,7 @@ class TwoWayFixedEffects:
         """The same regression by linearmodels' `PanelOLS`, as its own result, to set beside other software.
 
         Clustered at `level`, no small-sample factor. Of columns that depend on each other, as many are left out as
-        it takes. Raises `NotIdentifiedError` when there is no column.
-        """
+        it takes. Raises `NotIdentifiedError` when there is no column."""
         from linearmodels.panel import PanelOLS
 
         panel = _panel(self, study)
@@ -112,8 +110,7 @@ class TwoWayFixedEffects:
 
         One row a component whose effect it is, cluster, path and period: component, from_component, cluster,
         path (index in `study.paths`), period, mass (exposed units, weighted), weight. The coefficient is the sum of
-        weight times effect. Raises `NotIdentifiedError` when the coefficient is not identified.
-        """
+        weight times effect. Raises `NotIdentifiedError` when the coefficient is not identified."""
         level, panel = study.paths.levels[study.paths.inference_level(component)[0]], _panel(self, study)
         k = _column(panel, component)
         if not panel.solution.span.free[k]:
@@ -142,8 +139,7 @@ class TwoWayFixedEffects:
         Rows: "own" (cells whose own effect enters with a positive weight), "own, negative", and "borrowed" for each
         other component. Columns: component, source, from_component, cells, sum_of_weights, positive, negative (the
         sums of the weights of either sign). "own" and "own, negative" sum to one; each "borrowed" to zero, so
-        that its positive part is the share of one that is borrowed and given back elsewhere.
-        """
+        that its positive part is the share of one that is borrowed and given back elsewhere."""
         cells = self.weights(study, component)
         source, weight = cells["from_component"], cells["weight"]
         mine = source == component
