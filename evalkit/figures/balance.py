@@ -115,8 +115,7 @@ def _combinations(shown: tuple[pd.DataFrame, dict[str, str]], width: float) -> F
 
 def _dots(ax: Axes, table: pd.DataFrame, others: Mapping[str, str]) -> None:
     """As in an UpSet plot (Lex et al. 2014): a filled dot where the combination holds the component."""
-    at = np.arange(len(table))
-    holds = np.reshape(table[list(others)].to_numpy() > 0, (len(table), len(others)))
+    at, holds = np.arange(len(table)), np.reshape(table[list(others)].to_numpy() > 0, (len(table), len(others)))
     for j, on in enumerate(holds.T):
         ax.plot(np.full((~on).sum(), j), at[~on], "o", color=style.RULE, markerfacecolor="white", markersize=6)
         ax.plot(np.full(on.sum(), j), at[on], "o", color=style.INK, markersize=7)
@@ -166,8 +165,7 @@ def _bands(table: pd.DataFrame, width: float) -> Figure:
 
 
 def _band_words(table: pd.DataFrame) -> style.Told:
-    total = int(table["exposed"].sum())
-    alone = int(table.loc[table["comparison"] == 0, "exposed"].sum())
+    total, alone = int(table["exposed"].sum()), int(table.loc[table["comparison"] == 0, "exposed"].sum())
     lonely = 0 if not total else round(100 * alone / total)
     title = f"{100 - lonely} of every 100 people with it have somebody without it at a like score"
     used = table[(table["exposed"] > 0) & (table["comparison"] > 0)]
@@ -211,8 +209,7 @@ def _draw_regression(shown: tuple[pd.DataFrame, str, str], width: float) -> Figu
 
 def _regression_words(shown: tuple[pd.DataFrame, str, str]) -> style.Told:
     table, score, outcome = shown
-    mine = table[table["share_with"] >= 0.5]
-    alt = f"Mean {outcome} in {len(table)} bands of {score}. "
+    mine, alt = table[table["share_with"] >= 0.5], f"Mean {outcome} in {len(table)} bands of {score}. "
     if len(mine):
         gap = np.average(mine["outcome"] - mine["expected"], weights=mine["people"])
         seen = np.average(mine["outcome"], weights=mine["people"])

@@ -108,10 +108,9 @@ def _bar(ax: Axes, row: float, counts: dict[str, float]) -> None:
     if "used" not in stages:
         stages = ["had", *(s for s in stages if s != "left")]
     pieces = [(s, counts.get(s, 0.0)) for s in stages]
-    whole = sum(n for _, n in pieces)
+    at, whole = 0.0, sum(n for _, n in pieces)
     hidden = not whole > 0
     pieces = [(s, n) for s, n in pieces if n != 0] if hidden else pieces
-    at = 0.0
     for stage, count in pieces:
         width = 1 / len(pieces) if hidden else count / whole
         look = _STAGES["left" if stage == "had" else stage]

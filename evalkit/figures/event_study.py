@@ -85,9 +85,10 @@ def _say(shown: Shown) -> style.Told:
     for _, table, until in panels:  # whether the band leaves zero at any event time from 0 on, inside the clean window
         after = (table["event_time"] >= 0) & _clean(table, until)
         away += bool((((table["band_low"] > 0) | (table["band_high"] < 0)) & after).any())
-    title = f"{count_words(away, 'component')} of {len(panels)} clearly moved after the start"
-    if len(panels) == 1:
-        title = f"{panels[0][0]}: {'a' if away else 'no'} clear change after the start"
+    one = f"{panels[0][0]}: {'a' if away else 'no'} clear change after the start"
+    title = (
+        one if len(panels) == 1 else f"{count_words(away, 'component')} of {len(panels)} clearly moved after the start"
+    )
     who = join_words(label for label, _, _ in panels)
     alt = f"Event study of {who}: estimates in {unit.unit} by periods since the start, with intervals."
     lines = [line for label, table, until in panels for line in _lines(label, table, until, unit)]

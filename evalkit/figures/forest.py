@@ -240,9 +240,8 @@ def _leave_one_out_words(shown: Places) -> style.Told:
         flips += int(estimates.min() < 0 < estimates.max())
         lines.append(f"{names.get(component, component)}: headline {head}{unit.after}; from {first} (without {low}) "
                      f"to {last} (without {high}).")  # fmt: skip
-    title = "No single place decides the direction of any component"
-    if flips:
-        title = f"For {count_words(flips, 'component')} one place decides the direction"
+    some = f"For {count_words(flips, 'component')} one place decides the direction"
+    title = some if flips else "No single place decides the direction of any component"
     alt = f"For {count_words(len(components), 'component')}, the headline with each place left out in turn, "
     alt += f"in {unit.unit}. {lines[0] if lines else 'Nothing to show.'}"
     return title, alt, "\n".join(lines), table.reset_index(drop=True)

@@ -82,9 +82,8 @@ class RegressionDiscontinuity(AmongPeople):
         as_tuples(self, ("covariates",), ("covariates",))
         problems = wrong_choices(self, {"kernel": KERNELS, "compare": ("level", "change")})
         if not (is_number(self.cutoff) and np.isfinite(self.cutoff)):
-            problems.append(
-                Problem(f"cutoff={self.cutoff!r}", next="Give the value of the score at which it switches.")
-            )
+            advice = "Give the value of the score at which it switches."
+            problems.append(Problem(f"cutoff={self.cutoff!r}", next=advice))
         if self.bandwidth is not None and not (is_number(self.bandwidth) and 0 < self.bandwidth < np.inf):
             problems.append(Problem(f"bandwidth={self.bandwidth!r}", next="Give a number above 0, or None."))
         if self.degree not in (0, 1, 2, 3):

@@ -72,14 +72,10 @@ def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = No
             "The covariates tell exposed and comparison people apart perfectly, so nobody can stand for anybody. "
             "Leave out the covariate that decides who was exposed, or compare other people."
         )
-    extreme = int((np.abs(logit) > FAR).sum())
-    if extreme:
-        warnings.warn(
-            f"The propensity score of {of_people(extreme)} is all but 0 or 1: a covariate nearly decides who was "
-            "exposed. These people have nobody like them in the other arm.",
-            EvalkitWarning,
-            stacklevel=2,
-        )
+    if extreme := int((np.abs(logit) > FAR).sum()):
+        words = f"The propensity score of {of_people(extreme)} is all but 0 or 1: a covariate nearly decides who was "
+        words += "exposed. These people have nobody like them in the other arm."
+        warnings.warn(words, EvalkitWarning, stacklevel=2)
     return Score(logit, special.expit(logit), coef, kept, beta)
 
 

@@ -110,8 +110,7 @@ def _gaps(links: Links, y: np.ndarray, exposed: np.ndarray, bias: np.ndarray | N
     partner = y[links.partner].astype(float)
     if bias is not None and len(links):
         part, z = 1.0 / np.bincount(links.focal)[links.focal], bias[links.partner]
-        design = np.column_stack([np.ones(len(z)), z - np.average(z, axis=0, weights=part)])
-        root = np.sqrt(part)
+        design, root = np.column_stack([np.ones(len(z)), z - np.average(z, axis=0, weights=part)]), np.sqrt(part)
         kept = independent(design * root[:, None])
         kept = kept[kept > 0]
         beta = np.linalg.lstsq(design[:, [0, *kept]] * root[:, None], partner * root, rcond=None)[0]
@@ -216,8 +215,7 @@ def regression_rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndar
     if not matching.replace:
         who = np.flatnonzero(matching.used)
         return who, matching.weight[who], matching.sets[who]
-    people, weights, sets = [], [], []
-    own = matching.people.sizes
+    people, weights, sets, own = [], [], [], matching.people.sizes
     for d, x in enumerate(matching.links):
         count = np.bincount(x.focal, minlength=len(matching.people))
         focal = np.flatnonzero(count)

@@ -67,8 +67,7 @@ class AmongPeople:
         the outcome's period); sees no outcome."""
         k, who = paths.index(component), self.who
         base, period = periods_of(paths, k, who)
-        status = status_of(paths, k, base, period)
-        codes = others_of(paths, component, base, period, who.others)
+        status, codes = status_of(paths, k, base, period), others_of(paths, component, base, period, who.others)
         mine, other = codes[paths.path], [j for j in range(len(paths.components)) if j != k]
         rows = []
         for code in np.unique(mine[(status < 2) & (mine >= 0)]):
@@ -144,8 +143,7 @@ def when(study: Study, people: People) -> tuple[object, int]:
     if people.base == people.period:
         return (paths.periods[0] if paths.n_periods > 1 else ""), 0
     state = paths.state[np.unique(paths.path[people.rows[people.exposed]]), :, paths.index(people.component)]
-    on = (state > 0) & (state != UNKNOWN)
-    starts = on[:, : people.period + 1].argmax(axis=1)
+    starts = ((state > 0) & (state != UNKNOWN))[:, : people.period + 1].argmax(axis=1)
     return paths.periods[people.period], int(people.period - starts.min())
 
 
@@ -210,8 +208,7 @@ def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, 
         if len(chosen) > 1:
             found, codes = np.unique(np.column_stack([levels[b][0] for b in chosen]), axis=0, return_inverse=True)
             every[name] = codes.ravel(), np.array([" & ".join(map(str, row)) for row in found], dtype=object)
-        sign = 1.0 if len(chosen) % 2 else -1.0
-        ways.append((name, sign * cluster_factor(every[name][0], columns)))
+        ways.append((name, (1.0 if len(chosen) % 2 else -1.0) * cluster_factor(every[name][0], columns)))
     every[label] = every[by[-1]]
     return Multiway(((DenseSource(Rows(ids, every), parts[:, None]), np.eye(1)),), label, tuple(ways))
 

@@ -204,8 +204,7 @@ def both_arms(sets: np.ndarray, exposed: np.ndarray) -> np.ndarray:
     size, with_it = np.bincount(code), np.bincount(code, weights=exposed)
     good = (with_it > 0) & (with_it < size)
     good[code[sets < 0]] = False
-    number = np.where(good, np.cumsum(good) - 1, -1)
-    return np.where(sets < 0, -1, number[code])
+    return np.where(sets < 0, -1, np.where(good, np.cumsum(good) - 1, -1)[code])
 
 
 def set_weights(sets: np.ndarray, people: People, estimand: str) -> np.ndarray:

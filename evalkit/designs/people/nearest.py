@@ -285,8 +285,7 @@ def _fenced(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: fl
         if not len(who):
             continue
         last = min(k, len(gap)) - 1
-        kth = np.partition(gap, last)[last]
-        near = gap <= np.sqrt(kth**2 + slack) * (1 + 1e-12)
+        near = gap <= np.sqrt(np.partition(gap, last)[last] ** 2 + slack) * (1 + 1e-12)
         parts.append(Links(np.full(int(near.sum()), i), who[near], gap[near]))
     return Links.join(parts)
 

@@ -112,8 +112,7 @@ def gather(study: Study, component: str, who: Who) -> People:
     paths = study.paths
     k = paths.index(component)
     base, period = periods_of(paths, k, who)
-    status = status_of(paths, k, base, period)
-    others = others_of(paths, component, base, period, who.others)
+    status, others = status_of(paths, k, base, period), others_of(paths, component, base, period, who.others)
     status[(others < 0)[paths.path] & (status < 2)] = 6
     if paths.seen is not None:
         status[~paths.seen[:, base] & (status < 2)] = 7

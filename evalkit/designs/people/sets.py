@@ -30,8 +30,7 @@ def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int)
         # On a line pairs may cross at no cost, so that many have the least total; those that do not cross are taken.
         # Neither the total nor the largest distance grows.
         points = space.points[:, 0]
-        i = i[np.argsort(points[focal[i]], kind="stable")]
-        j = j[np.argsort(points[pool[j]], kind="stable")]
+        i, j = i[np.argsort(points[focal[i]], kind="stable")], j[np.argsort(points[pool[j]], kind="stable")]
         gap = np.abs(points[focal[i]] - points[pool[j]])
     order = np.lexsort((gap, many[i]))
     return Links(many[i][order], j[order], gap[order]).people(focal, pool), whole
@@ -47,8 +46,7 @@ def allowed(space: Space, focal: np.ndarray, pool: np.ndarray) -> np.ndarray:
 def _dense(space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray) -> Pairs:
     gap = allowed(space, focal, pool)[many]
     good = np.isfinite(gap)
-    far = 1.0 + 2.0 * gap[good].max(initial=0.0) * min(gap.shape)
-    i, j = linear_sum_assignment(np.where(good, gap, far))
+    i, j = linear_sum_assignment(np.where(good, gap, 1.0 + 2.0 * gap[good].max(initial=0.0) * min(gap.shape)))
     kept = good[i, j]
     return i[kept], j[kept], gap[i[kept], j[kept]]
 

@@ -37,14 +37,13 @@ class Weighting:
     people: People
     estimand: str
     weight: np.ndarray
+    left_out: np.ndarray
     notes: tuple[str, ...] = ()
-    left_out: np.ndarray | None = None
 
     @property
     def dropped(self) -> pd.DataFrame:
         """Who could have taken part and is not weighed: id, arm, reason."""
-        why = np.full(len(self.people), "", dtype=object) if self.left_out is None else self.left_out
-        return dropped_table(self.people, why)
+        return dropped_table(self.people, self.left_out)
 
     @property
     def weights(self) -> pd.Series:
@@ -142,7 +141,7 @@ class WeightedComparison(estimating.AmongPeople):
         assert found.weight is not None and found.left_out is not None
         words = left_out_words(people, found.left_out)
         notes = (f"Not weighed: {words}.",) if words else ()
-        return Weighting(people, self.estimand, found.weight, notes, found.left_out)
+        return Weighting(people, self.estimand, found.weight, found.left_out, notes)
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
@@ -152,12 +151,9 @@ class WeightedComparison(estimating.AmongPeople):
         unseen = int((~seen).sum())
         people, y = (people, y) if not unseen else (people.take(seen), y[seen])
         if self.method == "aipw" and self.folds > 1 and len(people) < SMALL:
-            warnings.warn(
-                f"With {len(people)} people the answer of cross-fitting moves with the split. The median over "
-                f"{self.repeats} splits is given; folds=1 fits on everybody.",
-                EvalkitWarning,
-                stacklevel=2,
-            )
+            words = f"With {len(people)} people the answer of cross-fitting moves with the split. The median over "
+            words += f"{self.repeats} splits is given; folds=1 fits on everybody."
+            warnings.warn(words, EvalkitWarning, stacklevel=2)
         level = estimating.cluster_level(study, component)
         clusters = None if level is None else study.paths.levels[level].codes
         found = self._run(people, y, clusters)
@@ -218,12 +214,9 @@ class WeightedComparison(estimating.AmongPeople):
         sample = sample_table(people, found.weight, "weighed")
         effective = sample["effective"] if self.method != "aipw" else [np.nan, np.nan]
         before = {"effective_exposed": effective[0], "effective_comparison": effective[1]}
-        after = {
-            "not_weighed": left_out_words(people, found.left_out),
-            "right_if": _RIGHT_IF[self.method] if people.x.shape[1] else estimating.NOTHING_ELSE,
-            "score_p": float("nan"),
-            "doubt": "",
-        }
+        right_if = _RIGHT_IF[self.method] if people.x.shape[1] else estimating.NOTHING_ELSE
+        lost = left_out_words(people, found.left_out)
+        after = {"not_weighed": lost, "right_if": right_if, "score_p": float("nan"), "doubt": ""}
         parts = estimating.by_person(study, people, found.parts, level)
         return estimating.Row(found.value, parts, used, population, unseen, reason, before, after)
 

@@ -91,8 +91,7 @@ def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.n
         gap = w @ z
         if np.abs(gap).max(initial=0.0) < 1e-11:
             break
-        step = np.linalg.lstsq((z * w[:, None]).T @ z - np.outer(gap, gap), gap, rcond=None)[0]
-        stride = 1.0
+        step, stride = np.linalg.lstsq((z * w[:, None]).T @ z - np.outer(gap, gap), gap, rcond=None)[0], 1.0
         new, trial = _dual(z, lam - step, base)
         while new > dual - 1e-4 * stride * (step @ gap) and stride > 1e-8:
             stride /= 2
@@ -166,8 +165,7 @@ def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed
         return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
     values = np.array([r.value for r in runs])
     middle, variances = float(np.median(values)), np.array([r.parts @ r.parts for r in runs])
-    total = float(np.median(variances + (values - middle) ** 2))
-    chosen = int(np.abs(values - middle).argmin())
+    total, chosen = float(np.median(variances + (values - middle) ** 2)), int(np.abs(values - middle).argmin())
     grow = np.sqrt(total / variances[chosen]) if variances[chosen] > 0 else 1.0
     return Weighed(middle, runs[chosen].parts * grow)
 

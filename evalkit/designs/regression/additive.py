@@ -164,9 +164,8 @@ def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None)
         known &= use
         throughout[:, k] = kept
         parts.append((k, time))
-    keep = grid.keep(known[grid.path[grid.group], grid.period])
+    keep, columns = grid.keep(known[grid.path[grid.group], grid.period]), varying(paths)
     component, event_time, matrix = _columns(paths, keep, parts, options.dose)
-    columns = varying(paths)
     both = np.hstack([paths.reach[:, columns], throughout[:, columns]])
     _, pattern = np.unique(both, axis=0, return_inverse=True)
     return AdditiveDesign(paths.components, component, event_time, matrix, pattern.reshape(-1)[grid.path], keep)

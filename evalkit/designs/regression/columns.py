@@ -175,8 +175,7 @@ def _with_interaction(columns: Columns, paths: Paths, members: tuple[str, ...]) 
         np.logical_and.reduce([x == want for x, want in zip(on, wanted, strict=True)]) & columns.known
         for wanted in product((False, True), repeat=len(members))
     ]
-    asked = sparse.csr_matrix(np.array([k.ravel() for k in kinds], dtype=float).T)
-    new = len(columns.component)
+    asked, new = sparse.csr_matrix(np.array([k.ravel() for k in kinds], dtype=float).T), len(columns.component)
     return replace(
         columns, names=(*columns.names, " x ".join(members)),
         component=np.append(columns.component, len(columns.names)), cohort=np.append(columns.cohort, NO_COHORT),

@@ -68,8 +68,7 @@ class Imputation:
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The event-time columns of its projection, on unit and period effects."""
-        level, _ = paths.inference_level(component)
-        return additive_design(paths, make_grid(paths, level))
+        return additive_design(paths, make_grid(paths, paths.inference_level(component)[0]))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Effects of `component` by event time, if effects add up."""
@@ -325,10 +324,8 @@ class Averages(Lean):
             if len(mine):
                 out += add_by(im.residual[mine], code[mine], size) @ on_residual
         mass, effect = shared.by_cluster if code is shared.cluster else im.pieces(code[im.rows.unit], size)
-        weight = self.weights[0]
-        out += _as_array(_product(effect, weight))
-        out -= _as_array(_product(mass, weight * self.expected[im.group]))
-        return out
+        out += _as_array(_product(effect, self.weights[0]))
+        return out - _as_array(_product(mass, self.weights[0] * self.expected[im.group]))
 
     def unit_rows(self) -> np.ndarray:
         """(n, k) influence by unit: records about people."""
@@ -340,8 +337,7 @@ class Averages(Lean):
         """A cluster is exposed where it has rows that an average speaks for, comparison where it has
         untreated rows in the same periods."""
         shared, im = self.shared, self.shared.imputed
-        exposed = _as_array(_product(shared.by_cluster[0], self.of.astype(float))) > 0
-        T = im.values.shape[1]
+        exposed, T = _as_array(_product(shared.by_cluster[0], self.of.astype(float))) > 0, im.values.shape[1]
         when = np.array([np.bincount(im.atoms.period[o], minlength=T) > 0 for o in self.of.T]).reshape(-1, T)
         free = add_by(im.untreated.astype(np.float32), shared.cluster, shared.clusters) > 0
         comparison = (free.astype(np.float32) @ when.T.astype(np.float32)) > 0

@@ -189,8 +189,7 @@ class Panel(Lean):
     def _moments(self, cells: Cells, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """V (c, T, T) and g (c, T) of some cells."""
         T = self.values.shape[1]
-        V, g = np.zeros((len(chosen), T, T)), np.zeros((len(chosen), T))
-        diagonal = np.arange(T)
+        V, g, diagonal = np.zeros((len(chosen), T, T)), np.zeros((len(chosen), T)), np.arange(T)
         for i, c in enumerate(chosen):
             units = cells.order[cells.start[c] : cells.start[c + 1]]
             w = self.weights[units]

@@ -58,8 +58,7 @@ class TwoWayFixedEffects:
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone: one set of period effects for everybody."""
-        grid = make_grid(paths, paths.inference_level(component)[0])
-        found = additive_design(paths, grid, EventTimes(shape="level"))
+        found = additive_design(paths, make_grid(paths, paths.inference_level(component)[0]), EventTimes(shape="level"))
         return replace(found, pattern=np.zeros_like(found.pattern))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
