@@ -1,8 +1,7 @@
 """The smallest change of the rollout that would tell: one component delayed in a few places, which are named.
 
-Small changes come before large ones (places times periods), partners of a component before itself. Where a change
-could work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed
-rollout.
+Small changes come before large ones (places times periods), partners of a component before itself. Where a change could
+work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed rollout.
 """
 
 from __future__ import annotations

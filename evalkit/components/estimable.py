@@ -121,9 +121,8 @@ def _connected(circuits: tuple[Circuit, ...]) -> tuple[tuple[int, ...], ...]:
 def combinations_of(known: Dependence, group: tuple[int, ...]) -> list[Combination]:
     """Combinations identified within a group of components that overlap in circuits.
 
-    First the sum of all when they all go together; else every pair that is identified
-    (sums for opposite signs, differences for same signs); then, if those do not say all
-    that is identified, what is left.
+    First the sum of all when they all go together; else every pair that is identified (sums for opposite signs,
+    differences for same signs); then, if those do not say all that is identified, what is left.
     """
     pairs_bound = {c.members: c.weights for c in known.circuits if len(c.members) == 2}
     if all(pairs_bound.get(pair) == (1.0, -1.0) for pair in combinations(group, 2)):

@@ -9,16 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from evalkit.components.estimable import last_that
-from evalkit.components.switches import (
-    ENOUGH,
-    Against,
-    Members,
-    Tally,
-    against_each,
-    members_of,
-    sight_of,
-    tally,
-)
+from evalkit.components.switches import ENOUGH, Against, Members, Tally, against_each, members_of, sight_of, tally
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.plan import (
     Pairs,

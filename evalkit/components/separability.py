@@ -28,9 +28,8 @@ TIMELINE_COLUMNS = ("component", "cluster", "start", "end", "state", "start_posi
 def timeline_table(paths: Paths) -> pd.DataFrame:
     """One row a spell: component, cluster (at the level where it was decided), start, end, state.
 
-    Half-open: `end` is the first period after the spell; one step beyond the last period
-    for numbers and pandas periods, None for other calendars. `state` is "on" or "part".
-    Positions are those in `paths.periods`.
+    Half-open: `end` is the first period after the spell; one step beyond the last period for numbers and pandas
+    periods, None for other calendars. `state` is "on" or "part". Positions are those in `paths.periods`.
     """
     rows = [row for name in paths.components for row in _spells(paths, name)]
     return pd.DataFrame(rows, columns=list(TIMELINE_COLUMNS))
@@ -92,10 +91,9 @@ STATUS_SHAPES: dict[Status, str] = {
 class Separability:
     """What can be told apart, by which comparisons, and what cannot.
 
-    components: component, status, switches, clean_switches, clean_until, clusters_exposed,
-        clusters_comparison, best_design, reason; one row a component. Cluster counts are
-        at the component's lag, at its own level. clean_until is NaN where nothing can be
-        claimed.
+    components: component, status, switches, clean_switches, clean_until, clusters_exposed, clusters_comparison,
+        best_design, reason; one row a component. Cluster counts are at the component's lag, at its own level.
+        clean_until is NaN where nothing can be claimed.
     pairs: a, b, by_time, by_place, by_people, by_dose, separable, clean_switches_a, clean_switches_b.
     bundles: bundle, kind ("together", "sum", "swap"), members, weights, words; one row for
         each combination that is identified where its members are not.
@@ -152,9 +150,8 @@ class Separability:
 def separability(study: WithPaths) -> Separability:
     """What can be told apart in `study`, from exposures and from which rows exist; no outcome is read.
 
-    study: anything with `paths` (and, for words, `components`, `period`). See design
-    2.2 for the rules; each component gets the first status that applies. Raises nothing
-    of its own: a study that could be made can be audited.
+    study: anything with `paths` (and, for words, `components`, `period`). See design 2.2 for the rules; each component
+    gets the first status that applies. Raises nothing of its own: a study that could be made can be audited.
     """
     names = names_of(study)
     audit = make_audit(study.paths, names)

@@ -26,7 +26,6 @@ from evalkit.inference.labels import (
     grouped,
     reasons,
     reasons_in_words,
-    rows_in_words,
     short,
 )
 from evalkit.inference.replicates import (
@@ -43,8 +42,8 @@ from evalkit.inference.replicates import (
     stacked_arms,
 )
 from evalkit.inference.sources import DenseSource, Influence, Rows, stacked
+from evalkit.show.words import count_words
 
-INFERENCE = ("auto", "analytic", "jackknife", "moderated")
 PRIOR_DF = 10.0
 """Degrees of freedom that a working covariance is worth beside those of the refits."""
 NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='analytic'."
@@ -146,7 +145,7 @@ class Estimate:
     def resolve(self, inference: str = "auto") -> str:
         """The kind of inference in use. Where an arm has fewer than 50 clusters: moderated if there is a working
         covariance, else jackknife."""
-        check_choice("inference", inference, INFERENCE)
+        check_choice("inference", inference, ("auto", "analytic", "jackknife", "moderated"))
         if inference in ("jackknife", "moderated") and self.replicate is None:
             raise OptionError(NO_REFITS)
         if inference == "moderated" and self.working is None:
@@ -181,7 +180,22 @@ class Estimate:
         check_level(level)
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
-        return _table(self, self._spread(inference), level, self.resolve(inference))
+        spread = self._spread(inference)
+        se = std_errors(spread.vcov, self.value)
+        reach = critical(spread.df, level) * se
+        exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)
+        reason = self.labels.get("reason", "")
+        frame = self.labels.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
+            estimate=self.value, std_error=se, conf_low=self.value - reach, conf_high=self.value + reach,
+            p_value=p_values(self.value, se, spread.df), df=spread.df, inference=self.resolve(inference),
+            clusters_exposed=exposed, clusters_comparison=comparison, mass=self.mass,
+        )  # fmt: skip
+        frame["reason"] = reason
+        extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
+                 for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
+        frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
+        frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
+        return frame
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """conf_low and conf_high by row; `kind="simultaneous"` covers all rows at once (sup-t)."""
@@ -206,9 +220,8 @@ class Estimate:
     def aggregate(self, kind: str) -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.
 
-        Weights are the adopters retained, whose shares are estimated (Callaway and Sant'Anna 2021,
-        section 3.3); within a cohort periods weigh alike. "simple", "cohort" and "period" use event
-        times 0 and later.
+        Weights are the adopters retained, whose shares are estimated (Callaway and Sant'Anna 2021, section 3.3); within
+        a cohort periods weigh alike. "simple", "cohort" and "period" use event times 0 and later.
         """
         check_choice("kind", kind, tuple(GROUPED_BY))
         needed = {"event_time", *GROUPED_BY[kind]} - set(self.labels.columns)
@@ -268,8 +281,7 @@ class Estimate:
     def contrast(self, weights: Sequence[float] | np.ndarray, name: str | None = None) -> Estimate:
         """A weighted sum of rows, such as a difference. `weights`: (k,) or (k', k).
 
-        Rows whose estimand, population or unit of outcome differ raise unless `name` says what the
-        difference is.
+        Rows whose estimand, population or unit of outcome differ raise unless `name` says what the difference is.
         """
         matrix = np.atleast_2d(np.asarray(weights, dtype=float))
         if matrix.shape[1] != len(self):
@@ -309,12 +321,12 @@ class Estimate:
         frame = self.to_frame()
         shown = short(frame).drop(columns=list(SAID), errors="ignore")
         with pd.option_context("display.width", 120, "display.max_columns", 20):
-            return "\n".join([f"Estimate of {rows_in_words(len(self))}", str(shown), *reasons_in_words(frame)])
+            return "\n".join([f"Estimate of {count_words(len(self), 'row')}", str(shown), *reasons_in_words(frame)])
 
     def _repr_html_(self) -> str:
         from evalkit.show.tables import from_frame
 
-        return from_frame(short(self.to_frame()), f"Estimate of {rows_in_words(len(self))}").to_html()
+        return from_frame(short(self.to_frame()), f"Estimate of {count_words(len(self), 'row')}").to_html()
 
 
 def _carried(
@@ -341,26 +353,6 @@ def _moderated(est: Estimate, refits: Spread) -> Spread:
     mine, theirs = np.sqrt(PRIOR_DF / total), np.sqrt(refits.df / total)
     vcov = np.outer(mine, mine) * np.nan_to_num(est.working) + np.outer(theirs, theirs) * refits.vcov
     return Spread(vcov, total, refits.reason)
-
-
-def _table(est: Estimate, spread: Spread, level: float, inference: str) -> pd.DataFrame:
-    """Labels and what is known of each row."""
-    se = std_errors(spread.vcov, est.value)
-    reach = critical(spread.df, level) * se
-    frame = est.labels.copy()
-    exposed, comparison = est.arms.counts() if est.arms is not None else (np.nan, np.nan)
-    reason = frame.get("reason", "")
-    frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
-        estimate=est.value, std_error=se, conf_low=est.value - reach, conf_high=est.value + reach,
-        p_value=p_values(est.value, se, spread.df), df=spread.df, inference=inference,
-        clusters_exposed=exposed, clusters_comparison=comparison, mass=est.mass,
-    )  # fmt: skip
-    frame["reason"] = reason
-    extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
-             for r, s, v in zip(spread.reason, se, est.value, strict=True)]  # fmt: skip
-    frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
-    frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
-    return frame
 
 
 def _without_lost(est: Estimate, vcov: np.ndarray) -> np.ndarray:
