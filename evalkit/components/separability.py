@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from itertools import combinations
 from typing import Any
 
@@ -121,16 +122,14 @@ class Separability:
         return make_table("What can be told apart, before any outcome is read", columns, rows, numeric=numeric)
 
     def _repr_html_(self) -> str:
-        return self.table().to_html() + "".join(f"<p>{s}</p>" for s in self._notes(escape=True))
+        return self.table().to_html() + "".join(f"<p>{escape(note)}</p>" for note in self._notes)
 
     def __repr__(self) -> str:
-        return "\n".join([self.table().to_text(110).rstrip(), *self._notes()])
+        return "\n".join([self.table().to_text(110).rstrip(), *self._notes])
 
-    def _notes(self, escape: bool = False) -> list[str]:
-        from html import escape as quote
-
-        notes = [*self.aliased, *self.bundles["words"], *self.cure["words"]]
-        return [quote(n) for n in notes] if escape else notes
+    @property
+    def _notes(self) -> list[str]:
+        return [*self.aliased, *self.bundles["words"], *self.cure["words"]]
 
 
 def separability(study: WithPaths) -> Separability:

@@ -13,8 +13,7 @@ from evalkit.errors import OptionError
 from evalkit.evaluation.decomposition.attribute import label_of
 from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.value.costs import Costs, Prices
-from evalkit.evaluation.value.draws import Ratio, acceptable, limits
-from evalkit.evaluation.value.lines import Case, Line, effects_of, make_case, repriced
+from evalkit.evaluation.value.lines import Case, Line, Ratio, acceptable, effects_of, limits, make_case, repriced
 from evalkit.show.numbers import pounds
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, full_stop, noun_from_column, quoted, sentences
