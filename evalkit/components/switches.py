@@ -164,12 +164,6 @@ def _enter(target: np.ndarray, found: np.ndarray, homes: _Homes) -> None:
     target[e, homes.cluster[member]] = True
 
 
-def last_period(c: Comparison) -> int:
-    """Last period at which the adopter can be read; before its cohort when there is none."""
-    after = np.flatnonzero(c.base[c.cohort :] >= 0)
-    return c.cohort + int(after[-1]) if len(after) else c.cohort - 1
-
-
 @dataclass(frozen=True, eq=False)
 class _Group:
     """Starts of one period with the same base, followed up to the same period, and who is free of them."""
@@ -244,8 +238,9 @@ def _groups(plan: Iterable[Comparison], lag: int) -> Iterator[_Group]:
     """Starts that share period, base, end and who is free of them, where anybody is."""
     found: dict[tuple[int, int, int, bytes], tuple[np.ndarray, list[int]]] = {}
     for c in plan:
-        last = min(c.cohort + lag, last_period(c))
-        if last >= c.cohort and c.match[:, c.cohort].any():
+        after = np.flatnonzero(c.base[c.cohort :] >= 0)  # periods at which the adopter can be read
+        if len(after) and lag >= 0 and c.match[:, c.cohort].any():
+            last = c.cohort + min(lag, int(after[-1]))
             free = c.match[:, c.cohort : last + 1]
             key = (c.cohort, int(c.base[c.cohort]), last, free.tobytes())
             found.setdefault(key, (free, []))[1].append(c.path)

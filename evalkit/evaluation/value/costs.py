@@ -14,8 +14,6 @@ from evalkit.evaluation.decomposition.cells import people_periods, share_of
 from evalkit.study import Outcome, Study
 from evalkit.study.money import BEARERS, PROGRAMME, Money
 
-_YEAR = {"month": 12.0, "quarter": 4.0, "day": 365.25}
-
 
 @dataclass(frozen=True)
 class Prices:
@@ -78,7 +76,7 @@ class Costs:
     def years(self) -> np.ndarray | None:
         """(T,) years since the first period with anything on; None where periods have no place in time."""
         calendar = self.study.calendar
-        per_year = _YEAR.get(calendar.kind)
+        per_year = {"month": 12.0, "quarter": 4.0, "day": 365.25}.get(calendar.kind)
         if calendar.kind == "number" and calendar.start.min() >= 1800 and calendar.start.max() <= 2200:
             per_year = 1.0
         if per_year is None:
@@ -101,8 +99,12 @@ class Costs:
         return len(self._rows(component)) > 0 or self._unit_cost(component) is not None
 
     def _rows(self, component: str) -> pd.DataFrame:
-        costs = self.money.costs
-        return pd.DataFrame() if costs is None else costs[costs["component"] == component]
+        return self._table("costs", "component", component)
+
+    def _table(self, name: str, column: str, value: str) -> pd.DataFrame:
+        """The rows of a table of money that are about something; no row where there is no table."""
+        table = self.money.table(name)
+        return pd.DataFrame() if table is None else table[table[column] == value]
 
     def _unit_cost(self, component: str) -> float | None:
         return None if component == PROGRAMME else self.study.component(component).unit_cost
@@ -185,7 +187,7 @@ class Costs:
     @cached_property
     def paid(self) -> tuple[np.ndarray | None, float, str]:
         """(P, T) payments for the outcome by cell (None where they cannot be placed), their total, and where from."""
-        claims, card = self._of_outcome("claims"), self._of_outcome("rate_card")
+        claims, card = (self._table(name, "outcome", self.outcome.column) for name in ("claims", "rate_card"))
         if len(claims):
             return self._claimed(claims)
         if len(card) and self.paid_for is not None:
@@ -202,10 +204,6 @@ class Costs:
             return None
         values = self.study.values(self.outcome)
         return np.nan_to_num(values if higher else 1.0 - values)
-
-    def _of_outcome(self, name: str) -> pd.DataFrame:
-        table = self.money.table(name)
-        return pd.DataFrame() if table is None else table[table["outcome"] == self.outcome.column]
 
     def _claimed(self, claims: pd.DataFrame) -> tuple[np.ndarray | None, float, str]:
         words = "claims"

@@ -129,12 +129,10 @@ class Case:
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome valued."""
         return self.costs.outcome
 
     @property
     def level(self) -> float:
-        """Confidence level of limits."""
         return self.effects.parts.evaluation.level
 
     @cached_property
@@ -254,9 +252,6 @@ def _bare(evaluation: Evaluated, costs: Costs, name: str) -> Line:
     reason = reasons[0] if reasons else "nothing untreated is left to compare with"
     cost, priced = Amount(amount.whole, NAN, NAN), bool(np.isfinite(amount.whole))
     return Line(name, label, "not_given", members, costs.outcome, cost, priced, reason)
-
-
-# ---------------------------------------------------------------- draws and what follows from them
 
 
 def draw(joint: Estimate, size: int, level: float, seed: int) -> np.ndarray:
