@@ -72,9 +72,6 @@ def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFram
     exposed = pd.to_numeric(heads["units_exposed"], errors="coerce")
     behind = {c: int(n) for c, n in zip(heads["component"], exposed, strict=True) if n > 0}
     counts = {c: stages(paths, c, behind.get(c)) for c in paths.components}
-    if not rules.active:
-        rows = [(c, stage, float(n), "") for c, listed in counts.items() for stage, n in listed.items()]
-        return pd.DataFrame(rows, columns=list(FLOW))
     always = {c for c in paths.components if study.component(c).always_on}
     return pd.DataFrame(_protected(paths, counts, rules, always), columns=list(FLOW))
 
@@ -135,9 +132,8 @@ def _nested(paths: Paths, rules: Rules) -> list[tuple[tuple[str, str], tuple[str
     Two components may reach, or have reached, almost the same people: the difference of their counts is a count too.
     """
     groups = {}
-    for component in paths.components:
-        reached = paths.reach[paths.path, paths.index(component)]
-        groups[component, "reached"] = set(paths.units[reached].tolist())
+    for k, component in enumerate(paths.components):
+        groups[component, "reached"] = set(paths.units[paths.reach[paths.path, k]].tolist())
         groups[component, "had"] = set(paths.units[had(paths, [component])].tolist())
     return [
         (a, b, len(large - small))

@@ -69,13 +69,7 @@ class _Scored:
 
 
 def for_whom(
-    study: Study,
-    component: str,
-    by: Sequence[str] | str,
-    *,
-    level: float = 0.95,
-    smallest: int = 10,
-    seed: int = 0,
+    study: Study, component: str, by: Sequence[str] | str, *, level: float = 0.95, smallest: int = 10, seed: int = 0
 ) -> ForWhom:
     """Average effects of a component by groups of people, from cross-fitted doubly robust scores.
 
@@ -153,18 +147,15 @@ def _why_not(people: People, x: np.ndarray, y: np.ndarray, rules: Rules) -> str:
     arm = int(min(people.exposed.sum(), (~people.exposed).sum())) if len(people) else 0
     if len(people) < FEWEST or arm < ARM:
         counts = [f"fewer than {rules.count}" if rules.small(n) else str(rules.shown(n)) for n in (len(people), arm)]
-        return (
-            f"{counts[0]} people, {counts[1]} in the smaller arm: too few to tell kinds of people apart "
-            f"(it takes {FEWEST} and {ARM})"
-        )
+        few = f"{counts[0]} people, {counts[1]} in the smaller arm"
+        return f"{few}: too few to tell kinds of people apart (it takes {FEWEST} and {ARM})"
     if np.ptp(y) == 0:
         return "the outcome is the same for everybody"
     e = fit_score(x, people.exposed).value
     extreme = float(((e < EXTREME) | (e > 1 - EXTREME)).mean())
     if extreme > MOST_EXTREME:
-        return (
-            f"{extreme:.0%} of people have nobody like them in the other arm: no overlap to compare kinds of people in"
-        )
+        alone = f"{extreme:.0%} of people have nobody like them in the other arm"
+        return f"{alone}: no overlap to compare kinds of people in"
     return ""
 
 

@@ -93,12 +93,10 @@ class Randomisation:
         alpha = 1 - check_level(level)
         centre = self.observed / self.own_slope if self.own_slope else float("nan")
         low, high = _ends(self, alpha)
-        orders = (
-            f"{'all' if self.enumerated else 'random'} {len(self.drawn)} other orders over {self.clusters} clusters"
-        )
-        return Interval(
-            centre, low, high, f"randomisation by inversion under a constant effect: {orders}; {self.words}"
-        )
+        which = "all" if self.enumerated else "random"
+        orders = f"{which} {len(self.drawn)} other orders over {self.clusters} clusters"
+        words = f"randomisation by inversion under a constant effect: {orders}; {self.words}"
+        return Interval(centre, low, high, words)
 
 
 def randomise(
@@ -291,7 +289,7 @@ def _arrangements(items: list[int]) -> Iterator[tuple[int, ...]]:
 
 
 def _share(drawn: np.ndarray, observed: float) -> float:
-    """Share of orders with a headline at least as large in size, the one that happened among them; rounding is a tie."""
+    """Share of orders with a headline at least as large in size, the one that happened among them; rounding ties."""
     extreme = np.abs(drawn) >= abs(observed) - 1e-10 * max(1.0, abs(observed))
     return (1 + int(extreme.sum())) / (1 + len(extreme))
 

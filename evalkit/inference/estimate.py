@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
-from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
 from evalkit.inference import labels as row_labels
+from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
 from evalkit.inference.replicates import (
     FEW,
     Arms,

@@ -16,13 +16,6 @@ from evalkit.show.words import plural
 NOT_GIVEN = "not given"
 MINUS = "−"
 _LARGEST_PERCENT = 1000.0
-_DIRECTIONS = {
-    "share": ("more", "fewer"),
-    "count": ("more", "fewer"),
-    "score": ("higher", "lower"),
-    "log": ("higher", "lower"),
-    "money": ("more", "less"),
-}
 
 
 @dataclass(frozen=True)
@@ -78,8 +71,10 @@ class Scale:
 
     def direction(self, value: float) -> str:
         """'more' or 'fewer', 'higher' or 'lower', 'more' or 'less'."""
-        up, down = _DIRECTIONS[self.kind]
-        return down if value < 0 else up
+        if self.kind in ("score", "log"):
+            return "lower" if value < 0 else "higher"
+        less = "less" if self.kind == "money" else "fewer"
+        return less if value < 0 else "more"
 
     def effect(self, value: float) -> str:
         """'about 9 more', 'about 6% lower': without the tail."""

@@ -149,8 +149,7 @@ def from_frame(
     headers = dict(labels) if labels is not None else {str(c): spoken(str(c)) for c in frame.columns}
     for column in headers:
         check_choice("column", column, [str(c) for c in frame.columns])
-    how = dict(formats or {})
-    chosen = [[how.get(c, plain)(value) for value in frame[c].tolist()] for c in headers]
+    chosen = [[(formats or {}).get(c, plain)(value) for value in frame[c].tolist()] for c in headers]
     numeric = tuple(pd.api.types.is_numeric_dtype(frame[c]) and frame[c].dtype != bool for c in headers)
     return make_table(caption, list(headers.values()), list(zip(*chosen, strict=True)), numeric=numeric, **options)
 

@@ -89,10 +89,8 @@ def claims_of(evaluation: Evaluated, outcome: Outcome) -> tuple[Claim, ...]:
         for f in evaluation.findings
         if f.outcome == outcome and f.headline is not None
     ]
-    sums = [b for b in evaluation.bundle_runs if b.outcome == outcome and b.run is not None]
-    sums = [b for b in sums if min(b.evidence.signs) > 0]
-    sums.sort(key=lambda b: (b.evidence.additive, len(b.members)))
-    for bundle in sums:
+    sums = [b for b in evaluation.bundle_runs if b.outcome == outcome and b.run and min(b.evidence.signs) > 0]
+    for bundle in sorted(sums, key=lambda b: (b.evidence.additive, len(b.members))):
         assert bundle.run is not None
         name, until = join_words(bundle.members, "with"), bundle.evidence.clean_until
         window = Window(bundle.evidence.lag, None if until is None else int(until))

@@ -33,7 +33,6 @@ ENOUGH = 2
 COLUMNS = ("a", "b", "testable", "both", "b_only", "a_only", "neither", "estimate", "std_error", "conf_low",
            "conf_high", "p_value", "p_adjusted", "design", "words")  # fmt: skip
 _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
-DESIGN = "StaggeredRollout(same), {b} on less {b} off"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +87,7 @@ def interaction_tests(
     outcome: Outcome,
     windows: Mapping[str, Window],
     choices: Choices,
-    level: float = 0.95,
+    level: float,
     width: int | None = None,
 ) -> Interactions:
     """Every pair's interaction where it can be tested, and why not elsewhere; `width` as in `pairs_of`."""
@@ -102,7 +101,8 @@ def interaction_tests(
             estimates[first, second] = made
             found = made.to_frame(level).iloc[0]
             rows[-1] |= {c: float(found[c]) for c in _NUMBERS}
-            rows[-1] |= {"testable": True, "design": DESIGN.format(b=p.b), "words": _words(study, p, tested=True)}
+            rows[-1] |= {"testable": True, "design": f"StaggeredRollout(same), {p.b} on less {p.b} off"}
+            rows[-1]["words"] = _words(study, p, tested=True)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["p_adjusted"] = holm(table["p_value"].to_numpy(dtype=float)) if len(table) else []
     return Interactions(table, estimates)
@@ -162,7 +162,6 @@ def _words(study: Study, p: Pair, tested: bool) -> str:
         return "no event time could be compared in both groups of places"
     kinds = (f"with both “{a}” and “{b}”", f"with “{b}” only", f"with “{a}” only", "with neither")
     few = [words for words, count in zip(kinds, p.counts, strict=True) if count < ENOUGH]
-    return (
-        f"Not testable: whether “{a}” and “{b}” do more together than apart needs two places of each kind that can "
-        f"be compared, and there are not two {', nor two '.join(few)}."
-    )
+    asked = f"whether “{a}” and “{b}” do more together than apart"
+    needed = "needs two places of each kind that can be compared"
+    return f"Not testable: {asked} {needed}, and there are not two {', nor two '.join(few)}."

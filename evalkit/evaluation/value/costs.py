@@ -63,7 +63,9 @@ class Costs:
         return people_periods(paths, seen)
 
     def on(self, component: str) -> np.ndarray:
-        """(P, T) where a component is on."""
+        """(P, T) where a component is on; for the programme, where anything is."""
+        if component == PROGRAMME:
+            return self.anything
         paths = self.study.paths
         return paths.state[:, :, paths.index(component)] > 0
 
@@ -92,14 +94,9 @@ class Costs:
             return np.ones(self.study.paths.n_periods)
         return (1.0 + self.prices.discount) ** -self.years
 
-    # ------------------------------------------------------------ costs
-
     def has_cost(self, component: str) -> bool:
         """Whether anything says what it costs."""
-        return len(self._rows(component)) > 0 or self._unit_cost(component) is not None
-
-    def _rows(self, component: str) -> pd.DataFrame:
-        return self._table("costs", "component", component)
+        return len(self._table("costs", "component", component)) > 0 or self._unit_cost(component) is not None
 
     def _table(self, name: str, column: str, value: str) -> pd.DataFrame:
         """The rows of a table of money that are about something; no row where there is no table."""
@@ -115,9 +112,9 @@ class Costs:
         Rows of the table of costs are shared out over the people periods exposed (in their own period where
         they name one); without rows, the unit cost for each unit exposed and period.
         """
-        exposed = self.there * self.exposed(component)
+        exposed = self.there * self.on(component)
         each, used = exposed.sum(axis=0), np.minimum(cells, exposed).sum(axis=0)
-        rows = self._rows(component)
+        rows = self._table("costs", "component", component)
         if not len(rows):
             unit = (self._unit_cost(component) or 0.0) * self.prices.factor
             unit = unit if "fiscal" in self.prices.bearers else 0.0
@@ -149,15 +146,11 @@ class Costs:
         """Rows of the costs that name a period in which nothing of theirs was on, or which the panel does not have."""
         count = 0
         for c in [*self.study.paths.components, PROGRAMME]:
-            rows = self._rows(c)
+            rows = self._table("costs", "component", c)
             if len(rows) and "period" in rows.columns:
-                at, each = self._when(rows), (self.there * self.exposed(c)).sum(axis=0)
+                at, each = self._when(rows), (self.there * self.on(c)).sum(axis=0)
                 count += int(((at < 0) | (each[np.maximum(at, 0)] <= 0))[rows["period"].notna().to_numpy()].sum())
         return count
-
-    def exposed(self, component: str) -> np.ndarray:
-        """(P, T) where a component is on; for the programme, where anything is."""
-        return self.anything if component == PROGRAMME else self.on(component)
 
     def _when(self, rows: pd.DataFrame) -> np.ndarray:
         """(r,) position of each row's period, -1 where it names none of the calendar's."""
@@ -173,7 +166,7 @@ class Costs:
         """component, bearer, amount, from: every cost as it was given."""
         out = []
         for c in components:
-            rows = self._rows(c)
+            rows = self._table("costs", "component", c)
             if len(rows):
                 amount = pd.Series(self.amounts(rows), rows.index).groupby(_bearer(rows), sort=True).sum()
                 out += [(c, b, float(a), "table of costs") for b, a in amount.items()]
@@ -181,8 +174,6 @@ class Costs:
                 nothing = np.zeros(self.there.shape)
                 out.append((c, "fiscal", self.cost(c, nothing).whole, "unit cost times units exposed and periods"))
         return pd.DataFrame(out, columns=["component", "bearer", "amount", "from"])
-
-    # ------------------------------------------------------------ payments
 
     @cached_property
     def paid(self) -> tuple[np.ndarray | None, float, str]:
@@ -258,8 +249,6 @@ class Costs:
             return float("nan"), float("nan")
         money = (self.paid[0] * share_of(np.minimum(cells, self.there), self.there)).sum(axis=0)
         return float(money.sum()), float(money @ self.fade)
-
-    # ------------------------------------------------------------ outcomes
 
     @cached_property
     def mean(self) -> np.ndarray:
