@@ -231,7 +231,7 @@ class Fitted(Lean):
         return Estimate(
             value=averages.value, mass=averages.mass,
             labels=labels.assign(reason=reason, assumption=ASSUMPTION, **self.words, mass=averages.mass),
-            value_parts=Influence(((source, np.eye(len(averages.value))),), self.level),
+            value_influence=Influence(((source, np.eye(len(averages.value))),), self.level),
             arms=averages.arms, replicate=averages,
         )  # fmt: skip
 
