@@ -12,7 +12,7 @@ from evalkit.language.findings import bundle_sentence, window_words
 from evalkit.language.statement import in_one_breath, statement
 from evalkit.show import numbers, words
 from evalkit.verdicts.rules import LIMITS, MAIN_CHECKS, OTHER_WEAKNESSES, decide
-from tests.unit.evidence_cases import COST, HBA1C, KINDS, LAW, NURSE, SUM, SWAP, TOGETHER, VISITS, all_cases, failed
+from tests.unit.evidence_cases import COST, HBA1C, KINDS, LAW, NURSE, SUM, SWAP, TOGETHER, VISITS, all_cases
 
 CASES = all_cases()
 FORBIDDEN = (
