@@ -28,6 +28,7 @@ from evalkit.designs.regression.moments import (
     without_each,
 )
 from evalkit.designs.rollout.rows import rows_of
+from evalkit.designs.rollout.sums import over_base
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
@@ -396,14 +397,6 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
 
 def _cell_sums(paths: Paths, cells: pd.DataFrame) -> np.ndarray:
     """(P T,) how often each path and period enters a sum of cells with signed weights."""
-    T, index = paths.n_periods, pd.Index(paths.periods)
-    weight, path, at = cells["weight"].to_numpy(), cells["path"].to_numpy(), index.get_indexer(cells["period"])
-    rows, share = [path * T + at], [weight]
-    if "base" not in cells:  # weights of least noise: periods before the start are cells of their own
-        return np.bincount(rows[0], weights=weight, minlength=paths.n_paths * T)
-    window, base = cells["window"].to_numpy(), index.get_indexer(cells["base"])
-    for back in range(int(window.max(initial=1))):
-        use = (back < window) & (base - back >= 0)
-        rows.append((path * T + base - back)[use])
-        share.append((-weight / np.minimum(window, base + 1))[use])
-    return np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=paths.n_paths * T)
+    flat = over_base(cells, paths.periods)
+    at = flat["path"].to_numpy() * paths.n_periods + flat["at"].to_numpy()
+    return np.bincount(at, weights=flat["weight"], minlength=paths.n_paths * paths.n_periods)
