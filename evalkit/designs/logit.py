@@ -29,8 +29,7 @@ def independent_columns(gram: np.ndarray) -> np.ndarray:
     for j in range(len(gram)):
         if scale[j] == 0:
             continue
-        inside = gram[np.ix_(kept, kept)]
-        rest = 1.0 - (gram[j, kept] @ linalg.lstsq(inside, gram[kept, j])[0] if kept else 0.0)
+        rest = 1.0 - (gram[j, kept] @ linalg.lstsq(gram[np.ix_(kept, kept)], gram[kept, j])[0] if kept else 0.0)
         if rest > 1e-9:
             kept.append(j)
     return np.array(kept, dtype=np.intp)
@@ -59,8 +58,7 @@ def newton(
     eta = design @ beta
     for _ in range(MOST):
         p = special.expit(eta)
-        w = p * (1.0 - p)
-        gap = y - p
+        w, gap = p * (1.0 - p), y - p
         if weight is not None:
             w, gap = weight * w, weight * gap
         if np.abs(eta).max() > 10 * FAR or w.max() < 1e-300:

@@ -30,8 +30,7 @@ def love(source: object, *, labels: Labels = None, threshold: float = THRESHOLD,
     if not isinstance(found, pd.DataFrame):
         raise OptionError(f"love needs a Matching, a Weighting or a table of balance; it got {type(source).__name__}.")
     table = frame_of(found, "", ("covariate", "smd_before", "smd_after"))
-    order = np.argsort(-table["smd_before"].abs().to_numpy(), kind="stable")
-    table = table.iloc[order].reset_index(drop=True)
+    table = table.iloc[np.argsort(-table["smd_before"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
     names = [dict(labels or {}).get(c, c) for c in table["covariate"]]
     return style.drawn(_draw_love, _love_words, (table, names, threshold), width)
 
@@ -73,9 +72,6 @@ def _love_words(shown: tuple[pd.DataFrame, list[str], float]) -> style.Told:
     return title, alt, "\n".join(lines), table
 
 
-# ---------------------------------------------------------------- overlap
-
-
 def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE) -> Figure:
     """People of both arms in every combination of the other components, or in every band of the propensity score.
 
@@ -96,8 +92,7 @@ def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE)
 
 def _combinations(shown: tuple[pd.DataFrame, dict[str, str]], width: float) -> Figure:
     table, others = shown
-    phone = style.narrow(width)
-    rows = max(len(table), 1)
+    phone, rows = style.narrow(width), max(len(table), 1)
     figure = style.new_figure(width, 1.3 + rows * (0.5 if phone else 0.36))
     dots, bars = figure.subplots(1, 2, width_ratios=[max(len(others), 1), 5 if phone else 8], sharey=True)
     _dots(dots, table, others)
@@ -185,9 +180,6 @@ def _band_words(table: pd.DataFrame) -> style.Told:
         for r in table.to_dict("records")
     ]
     return title, alt, "\n".join(lines), table
-
-
-# ---------------------------------------------------------------- regression to the mean
 
 
 def regression_to_mean(

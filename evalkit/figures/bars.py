@@ -130,9 +130,6 @@ def _key(figure: Figure, looks: tuple[dict[str, Any], ...], columns: int) -> Non
     figure.legend(handles=[Patch(**look) for look in looks], loc="outside lower left", ncols=columns, frameon=False)
 
 
-# ---------------------------------------------------------------- contamination
-
-
 def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None = None) -> pd.DataFrame:
     """The weights of every component that the regression can tell from the others (see TwoWayFixedEffects).
 
@@ -140,10 +137,7 @@ def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None =
     """
     columns = ["component", "source", "from_component", "positive", "negative"]
     if isinstance(source, pd.DataFrame):
-        lacking = [c for c in columns if c not in source]
-        if lacking:
-            raise OptionError(f"The table of weights lacks the columns {', '.join(lacking)}.")
-        return source
+        return frame_of(source, "", columns)
     made = []
     for component in source.study.components:
         try:
@@ -216,9 +210,6 @@ def _weights(table: pd.DataFrame, component: str) -> tuple[float, float, float]:
     rows = table[table["component"] == component]
     mine, others = rows[rows["from_component"] == component], rows[rows["from_component"] != component]
     return float(mine["positive"].sum()), float(-mine["negative"].sum()), float(others["positive"].sum())
-
-
-# ---------------------------------------------------------------- waterfall
 
 
 def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE) -> Figure:

@@ -82,6 +82,7 @@ class RegressionDiscontinuity(AmongPeople):
     compare: str = "level"
     level: float = 0.95
     outcome: str | None = None
+    traits = Traits(frozenset({"cutoff"}))
 
     def __post_init__(self) -> None:
         as_tuples(self, ("covariates",), ("covariates",))
@@ -99,11 +100,6 @@ class RegressionDiscontinuity(AmongPeople):
         except OptionError as error:
             problems.append(Problem(str(error).rstrip(".")))
         raise_problems(problems, OptionError)
-
-    @property
-    def traits(self) -> Traits:
-        """What its answers rest on."""
-        return Traits(frozenset({"cutoff"}))
 
     @property
     def who(self) -> Who:
@@ -129,7 +125,12 @@ class RegressionDiscontinuity(AmongPeople):
             _enough(above, seen, self.score, self.cutoff)
         if turn := _switch(t, above):
             return _turned(self.jump(score, y, clusters, weight=weight, z=z), turn)
-        self._not_the_next(component, score, t)
+        if _switch(t, score > self.cutoff):  # a rule with "<="
+            following = float(score[score > self.cutoff].min())
+            raise NotIdentifiedError(
+                f"As to {component!r}, people at {self.score} = {self.cutoff:g} itself are like those below, while a "
+                f"cut-off counts them above. Give cutoff={following!r}, the next score there is."
+            )
         place = f"The share with {component!r} does not clearly switch at {self.score} = {self.cutoff:g}"
         try:
             moved = self.jump(score, t, clusters, weight=weight, z=z)
@@ -148,15 +149,6 @@ class RegressionDiscontinuity(AmongPeople):
                 f"{place} ({moved.low:.2f} to {moved.high:.2f}), so there is nothing to compare there."
             )
         return self.jump(score, y, clusters, weight=weight, z=z, taken=t)
-
-    def _not_the_next(self, component: str, score: np.ndarray, t: np.ndarray) -> None:
-        """A rule with "<=": people at the cut-off itself are as those below, so the next score is the cut-off."""
-        if _switch(t, score > self.cutoff):
-            following = float(score[score > self.cutoff].min())
-            raise NotIdentifiedError(
-                f"As to {component!r}, people at {self.score} = {self.cutoff:g} itself are like those below, while a "
-                f"cut-off counts them above. Give cutoff={following!r}, the next score there is."
-            )
 
     def sample(self, study: Study, component: str) -> Sample:
         """The people, their scores, outcomes and clusters: what checks of a cut-off look at."""

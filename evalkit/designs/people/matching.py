@@ -203,8 +203,7 @@ def both_arms(sets: np.ndarray, exposed: np.ndarray) -> np.ndarray:
         code = sets + 1
     else:
         code = np.unique(sets, return_inverse=True)[1]
-    size = np.bincount(code)
-    with_it = np.bincount(code, weights=exposed)
+    size, with_it = np.bincount(code), np.bincount(code, weights=exposed)
     good = (with_it > 0) & (with_it < size)
     good[code[sets < 0]] = False
     number = np.where(good, np.cumsum(good) - 1, -1)
@@ -214,13 +213,11 @@ def both_arms(sets: np.ndarray, exposed: np.ndarray) -> np.ndarray:
 def set_weights(sets: np.ndarray, people: People, estimand: str) -> np.ndarray:
     """(m,) weights that make each arm look like the exposed (ATT), the comparison (ATC) or both (ATE), set by set. The
     study's weights count within a set, and say how much a set counts."""
-    used = sets >= 0
-    w = np.zeros(len(sets))
+    used, w = sets >= 0, np.zeros(len(sets))
     if not used.any():
         return w
     s, e, own = sets[used], people.exposed[used], people.sizes[used]
-    size = np.bincount(s, weights=own)
-    arm = np.bincount(s, weights=own * e)
+    size, arm = np.bincount(s, weights=own), np.bincount(s, weights=own * e)
     target = {"ATT": arm, "ATC": size - arm}.get(estimand, size)
     raw = own * target[s] / np.where(e, arm[s], np.bincount(s, weights=own * ~e)[s])
     for side in (e, ~e):

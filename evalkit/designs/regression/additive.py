@@ -82,8 +82,7 @@ class AdditiveDesign:
     @property
     def size(self) -> np.ndarray:
         """(p,) weighted squared length of each column, before any effect is taken out."""
-        w = self.grid.weight[self.grid.group]
-        return np.asarray(self.matrix.multiply(self.matrix).T @ w).ravel()
+        return np.asarray(self.matrix.multiply(self.matrix).T @ self.grid.weight[self.grid.group]).ravel()
 
     def column(self, component: str, event_time: int) -> int:
         """Position of one column, -1 where no row has that event time."""
@@ -93,8 +92,7 @@ class AdditiveDesign:
 
     def gram(self, periods: bool = True) -> np.ndarray:
         """(p, p) products after unit and period-by-pattern effects; without `periods`, after unit effects alone."""
-        total = np.zeros((self.matrix.shape[1],) * 2)
-        of_row = self.pattern[self.grid.group]
+        total, of_row = np.zeros((self.matrix.shape[1],) * 2), self.pattern[self.grid.group]
         order = np.argsort(of_row, kind="stable")
         _, start = np.unique(of_row[order], return_index=True)
         for rows in np.split(order, start[1:]):
@@ -164,8 +162,7 @@ def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None)
     begins, since its event time is not known: unless it lasts to the end (then its units have period effects of their
     own) or is for certain past the last event time of `window`.
     """
-    options = options or EventTimes()
-    known = np.ones(paths.state.shape[:2], dtype=bool)
+    options, known = options or EventTimes(), np.ones(paths.state.shape[:2], dtype=bool)
     parts, throughout = [], np.zeros((paths.n_paths, len(paths.components)), dtype=bool)
     for k in varying(paths):
         time, use, kept = _event_times(paths.state[:, :, k], options)
@@ -196,17 +193,14 @@ def _event_times(state: np.ndarray, options: EventTimes) -> tuple[np.ndarray, np
     if options.shape == "level":
         return np.where(on, 0, _NONE), use, np.zeros(len(state), dtype=bool)
     begin, age = spell_ages(on, off)
-    position = np.arange(state.shape[1])
-    unknown = on & (age < 0)
+    position, unknown = np.arange(state.shape[1]), on & (age < 0)
     lead, lag = options.window or (0, None)
-    time = np.where(on & ~unknown, age, _NONE)
-    throughout = np.zeros(len(state), dtype=bool)
+    time, throughout = np.where(on & ~unknown, age, _NONE), np.zeros(len(state), dtype=bool)
     if lag is None:
         throughout = unknown.any(axis=1) & ~off.any(axis=1)
         use &= ~unknown | throughout[:, None]
     else:
-        time = np.where(time > lag, lag, time)
-        late = unknown & (position >= lag)
+        time, late = np.where(time > lag, lag, time), unknown & (position >= lag)
         time[late] = lag
         use &= ~unknown | late
     if lead >= 2:
@@ -225,8 +219,7 @@ def spell_ages(on: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     position = np.arange(on.shape[1])
     last_off = np.maximum.accumulate(np.where(off, position, -1), axis=1)
     last_on = np.maximum.accumulate(np.where(on, position, -1), axis=1)
-    before = np.concatenate([np.full((len(on), 1), -1), last_on[:, :-1]], axis=1)
-    begin = on & (last_off > before)
+    begin = on & (last_off > np.concatenate([np.full((len(on), 1), -1), last_on[:, :-1]], axis=1))
     start = np.maximum.accumulate(np.where(begin, position, -1), axis=1)
     return begin, np.where(start >= 0, position - start, -1)
 
@@ -244,18 +237,14 @@ def _columns(
         event_time.append(times)
         rows.append(row)
         columns.append(column + done)
-        values.append(_doses(paths, k)[grid.path[grid.group[row]], grid.period[row]] if dose else np.ones(len(row)))
+        state, position = paths.state[:, :, k], np.arange(paths.n_periods)
+        # The dose while it is on, and before then that of the next period in which it is.
+        ahead = np.minimum.accumulate(np.where(state > 0, position, position[-1])[:, ::-1], axis=1)[:, ::-1]
+        doses = paths.dose(k)[np.maximum(np.take_along_axis(state, ahead, axis=1), OFF)]
+        values.append(doses[grid.path[grid.group[row]], grid.period[row]] if dose else np.ones(len(row)))
         done += len(times)
     lists = (component, event_time, rows, columns, values)
     joined = [np.concatenate(x) if x else np.empty(0, dtype=int) for x in lists]
     shape = (len(grid.group), done)
     matrix = sparse.csr_matrix((joined[4].astype(np.float64), (joined[2], joined[3])), shape=shape)
     return joined[0].astype(int), joined[1].astype(int), matrix
-
-
-def _doses(paths: Paths, k: int) -> np.ndarray:
-    """(P, T) dose while component k is on, and before then that of the next period in which it is."""
-    state = paths.state[:, :, k]
-    position = np.arange(paths.n_periods)
-    ahead = np.minimum.accumulate(np.where(state > 0, position, position[-1])[:, ::-1], axis=1)[:, ::-1]
-    return paths.dose(k)[np.maximum(np.take_along_axis(state, ahead, axis=1), OFF)]

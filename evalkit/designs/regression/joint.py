@@ -7,7 +7,7 @@ coefficients of one panel, with one way to their influence, arms and refits (`Co
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import TypeVar
 
@@ -16,17 +16,9 @@ import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.protocol import Basis, StudyLike, Traits
+from evalkit.designs.regression import moments
 from evalkit.designs.regression.additive import AdditiveDesign, programme_level
 from evalkit.designs.regression.columns import Shape, joint_plan, make_columns
-from evalkit.designs.regression.moments import (
-    JointSource,
-    Lean,
-    Panel,
-    Solution,
-    off_at_the_time,
-    supported,
-    without_each,
-)
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.designs.rollout.sums import over_base
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
@@ -63,7 +55,7 @@ def once(study: StudyLike, outcome: str | None, key: Hashable, make: Callable[[]
 
 
 @dataclass(frozen=True)
-class JointEventStudy:
+class JointEventStudy(Shape):
     """Event-time effects of every component at once, by weighted least squares.
 
     Y_it = u_i + v_{t, reach} + sum over components k of d_k(t - start_k(i)) + error: unit effects,
@@ -91,12 +83,6 @@ class JointEventStudy:
     impossible choices and `NotIdentifiedError` when the component never varies.
     """
 
-    window: tuple[int, int] | None = None
-    interactions: tuple[tuple[str, ...], ...] = ()
-    saturated: bool = False
-    shape: str = "event_time"
-    dose: bool = False
-    per: str = "unit"
     outcome: str | None = None
 
     def __post_init__(self) -> None:
@@ -118,7 +104,7 @@ class JointEventStudy:
             raise OptionError(
                 "dose=True needs interactions=(): whether doses do more together is not linear in either."
             )
-        self._choices.times  # noqa: B018 - an impossible window is refused when the design is made
+        self.times  # noqa: B018 - an impossible window is refused when the design is made
 
     @property
     def traits(self) -> Traits:
@@ -130,7 +116,7 @@ class JointEventStudy:
 
     @property
     def _choices(self) -> Shape:
-        return Shape(self.window, self.interactions, self.saturated, self.shape, self.dose, self.per)
+        return Shape(*(getattr(self, f.name) for f in fields(Shape)))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""
@@ -176,26 +162,26 @@ def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate
         "estimand": np.where(interaction, INTERACTION, alone).astype(object),
         "population": _COHORTS if design.saturated else _ALIKE,
         "outcome_unit": outcome.unit, "inference_level": level,
-        "reason": np.where(supported(panel, panel.mass), why, lacking).astype(object),
+        "reason": np.where(moments.supported(panel, panel.mass), why, lacking).astype(object),
     })  # fmt: skip
     if design.saturated:
         labels["cohort"] = pd.Series(paths.periods).reindex(columns.cohort).to_numpy()
     return combined(panel, paths, level).estimate(labels)
 
 
-def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: bool = True) -> Panel:
+def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: bool = True) -> moments.Panel:
     """A study's outcome on the columns of a joint regression, made once; columns that no row used has are left out.
 
     by_reach: period effects for each pattern of reach, or one set for everybody.
     """
 
-    def make() -> Panel:
+    def make() -> moments.Panel:
         paths, values = study.paths, study.values(outcome)
         weights = np.ones(paths.n_units) if paths.weights is None else paths.weights
         columns = make_columns(paths, choices)
         if not by_reach:
             columns = replace(columns, pattern=np.zeros_like(columns.pattern))
-        whole = Panel(values, paths.path, weights, columns)
+        whole = moments.Panel(values, paths.path, weights, columns)
         mass = whole.mass.reshape(columns.known.shape)
         kept = columns.keep(mass > 0)
         if choices.averages:
@@ -205,22 +191,19 @@ def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach:
     return once(study, outcome, ("joint panel", choices, by_reach), make)
 
 
-# ------------------------------------------------------------------ combinations of coefficients
-
-
-def combined(panel: Panel, paths: Paths, level: str, lift: np.ndarray | None = None) -> Combinations:
+def combined(panel: moments.Panel, paths: Paths, level: str, lift: np.ndarray | None = None) -> Combinations:
     """Sums `lift` (p, m) of a panel's coefficients; by default each coefficient."""
     return Combinations(panel, rows_of(paths), level, np.eye(panel.columns.width) if lift is None else lift)
 
 
 @dataclass(frozen=True, eq=False)
-class Combinations(Lean):
+class Combinations(moments.Lean):
     """m weighted sums of the coefficients of a panel; called, it refits them without each cluster.
 
     lift: (p, m) weight of each coefficient. level: where inference is clustered.
     """
 
-    panel: Panel
+    panel: moments.Panel
     rows: Rows
     level: str
     lift: np.ndarray
@@ -230,14 +213,14 @@ class Combinations(Lean):
         """(p, m) one where a coefficient is part of a sum."""
         return sparse.csr_matrix((self.lift != 0).astype(float))
 
-    def known(self, found: Solution, lost: np.ndarray) -> np.ndarray:
+    def known(self, found: moments.Solution, lost: np.ndarray) -> np.ndarray:
         """(m,) sums that a solution identifies, none of whose coefficients is `lost` (p,)."""
         return np.asarray(found.span.identified(self.lift)) & (self.parts.T @ lost.astype(float) == 0)
 
     @cached_property
     def identified(self) -> np.ndarray:
         """(m,) sums that all rows identify."""
-        return self.known(self.panel.solution, ~supported(self.panel, self.panel.mass))
+        return self.known(self.panel.solution, ~moments.supported(self.panel, self.panel.mass))
 
     @property
     def value(self) -> np.ndarray:
@@ -253,7 +236,7 @@ class Combinations(Lean):
 
     def influence(self) -> tuple[Influence, Influence]:
         """Influence on the sums, and on their masses."""
-        source, none = JointSource(self.rows, self.panel), np.zeros_like(self.lift)
+        source, none = moments.JointSource(self.rows, self.panel), np.zeros_like(self.lift)
         on_value, on_mass = np.vstack([self.lift, none]), np.vstack([none, self.lightest])
         return Influence(((source, on_value),), self.level), Influence(((source, on_mass),), self.level)
 
@@ -281,7 +264,7 @@ class Combinations(Lean):
         for s, mine in ((s, np.flatnonzero(of.ravel() == i)) for i, s in enumerate(sets)):
             off = np.asarray(columns.matrix[:, s[columns.component]].sum(axis=1)).ravel() == 0
             have = columns.matrix @ self.parts[:, mine]
-            comparison[:, mine] |= off_at_the_time(used, off, have, columns.known.shape[1])
+            comparison[:, mine] |= moments.off_at_the_time(used, off, have, columns.known.shape[1])
         return Arms(exposed.toarray() >= enough, comparison, size)
 
     @property
@@ -304,19 +287,14 @@ class Combinations(Lean):
         exposed counts towards the spread as comparison, whether or not it is off at the time."""
         codes, names = self.rows.level(self.level)
         values, masses = np.full((len(names), self.lift.shape[1]), np.nan), np.zeros((len(names), self.lift.shape[1]))
-        for c, (gone, size, found) in enumerate(without_each(self.panel, codes, len(names))):
-            known = self.known(found, (size <= 0) | ~supported(self.panel, self.panel.mass - gone))
+        for c, (gone, size, found) in enumerate(moments.without_each(self.panel, codes, len(names))):
+            known = self.known(found, (size <= 0) | ~moments.supported(self.panel, self.panel.mass - gone))
             values[c] = np.where(known, found.beta @ self.lift, np.nan)
             masses[c] = np.where(known, size @ self.lightest, 0.0)
         exposed = self.arms.exposed
         if self._by_path:
-            by_cluster = np.zeros((len(names), exposed.shape[1]), dtype=bool)
-            by_cluster[codes] = exposed[self.panel.path]
-            exposed = by_cluster
+            exposed = exposed[self.panel.path[np.argsort(codes)]]
         return Replicates(names, self.level, values, masses, exposed, ~exposed)
-
-
-# ------------------------------------------------------------------ designs and checks made of them
 
 
 @dataclass(frozen=True)
@@ -337,15 +315,11 @@ class JointCombination:
     members: tuple[str, ...]
     weights: tuple[float, ...]
     outcome: str | None = None
+    traits = Traits(frozenset(("parallel trends", "additivity")))
 
     def __post_init__(self) -> None:
         if len(self.members) != len(self.weights) or not self.members or not all(self.weights):
             raise OptionError("A combination needs a weight, other than zero, for each of its members.")
-
-    @property
-    def traits(self) -> Traits:
-        """What its answers rest on."""
-        return Traits(frozenset(("parallel trends", "additivity")))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""
@@ -385,18 +359,14 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
     if one.cells is None:
         return Estimate.from_influence([np.nan], unknown, labels.assign(reason=CELLLESS))
     panel = joint_panel(study, outcome, Shape())
-    lift = np.asarray(panel.columns.matrix.T @ _cell_sums(study.paths, one.weights()))
-    lift[panel.columns.component == study.paths.index(component)] = 0.0
+    paths, flat = study.paths, over_base(one.weights(), study.paths.periods)
+    at = flat["path"].to_numpy() * paths.n_periods + flat["at"].to_numpy()
+    often = np.bincount(at, weights=flat["weight"], minlength=paths.n_paths * paths.n_periods)
+    lift = np.asarray(panel.columns.matrix.T @ often)  # `often`: (P T,) each path and period with its signed weight
+    lift[panel.columns.component == paths.index(component)] = 0.0
     if np.abs(lift).max(initial=0.0) <= _ALIKE_AGES:
         return None
-    found = combined(panel, study.paths, one.level, lift[:, None])
+    found = combined(panel, paths, one.level, lift[:, None])
     if not found.identified[0]:
         return Estimate.from_influence([np.nan], unknown, labels.assign(reason=UNTOLD_GROWTH))
     return Estimate(found.value, np.ones(1), labels, found.influence()[0])
-
-
-def _cell_sums(paths: Paths, cells: pd.DataFrame) -> np.ndarray:
-    """(P T,) how often each path and period enters a sum of cells with signed weights."""
-    flat = over_base(cells, paths.periods)
-    at = flat["path"].to_numpy() * paths.n_periods + flat["at"].to_numpy()
-    return np.bincount(at, weights=flat["weight"], minlength=paths.n_paths * paths.n_periods)

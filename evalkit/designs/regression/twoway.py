@@ -55,11 +55,7 @@ class TwoWayFixedEffects:
     """
 
     outcome: str | None = None
-
-    @property
-    def traits(self) -> Traits:
-        """What its answers rest on."""
-        return Traits(frozenset(("parallel trends", "additivity")))
+    traits = Traits(frozenset(("parallel trends", "additivity")))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone: one set of period effects for everybody."""
@@ -131,17 +127,14 @@ class TwoWayFixedEffects:
         weight = add_by(by_unit * panel.weights[:, None], cells.of, len(cells), cells.order)
         mass, cluster = panel.masses(cells), level.codes[cells.order[cells.start[:-1]]]
         order = np.lexsort((cells.path, cluster))
-        pieces = []
-        for column, name in zip(panel.columns.matrix.T.toarray(), panel.columns.labels, strict=True):
-            on = column.reshape(panel.columns.known.shape)[cells.path[order]] > 0
-            at, period = np.nonzero(on & (mass[order] > 0))
-            cell = order[at]
-            pieces.append(pd.DataFrame({
-                "component": component, "from_component": name, "cluster": level.names[cluster[cell]],
-                "path": cells.path[cell], "period": study.paths.periods[period],
-                "mass": mass[cell, period], "weight": weight[cell, period],
-            }))  # fmt: skip
-        return pd.concat(pieces, ignore_index=True)
+        on = panel.columns.matrix.T.toarray().reshape(-1, *panel.columns.known.shape)[:, cells.path[order]] > 0
+        column, at, period = np.nonzero(on & (mass[order] > 0))
+        cell = order[at]
+        return pd.DataFrame({
+            "component": component, "from_component": panel.columns.labels[column],
+            "cluster": level.names[cluster[cell]], "path": cells.path[cell], "period": study.paths.periods[period],
+            "mass": mass[cell, period], "weight": weight[cell, period],
+        })  # fmt: skip
 
     def contamination(self, study: StudyLike, component: str) -> pd.DataFrame:
         """How much of the coefficient of `component` is its own, and how much is borrowed from others.
