@@ -37,8 +37,10 @@ def _of_headline(study: Study, f: Finding) -> pd.DataFrame | None:
     if not {"cluster", "path", "sign"} <= set(cells):
         return None
     flat = over_base(cells, paths.periods)
-    on = paths.state[flat["path"], flat["at"], paths.index(f.component)] > 0
-    side = np.where(flat["sign"] != 1, "beside it", np.where(on, "with it", "before it"))
+    state = paths.state[flat["path"], flat["at"], paths.index(f.component)]
+    on = (flat["sign"] == 1).to_numpy() & (state > 0)
+    cell = flat["path"].astype(str) + " " + flat["cluster"].astype(str)
+    side = np.where(on, "with it", np.where(cell.isin(set(cell[on])), "before it", "beside it"))
     frame = flat.assign(side=side).groupby(["cluster", "at", "side"], as_index=False, observed=True)["weight"].sum()
     frame = frame[frame["weight"].abs() > 1e-9]
     frame = frame.assign(component=f.component, outcome=f.outcome.column, period=paths.periods[frame["at"]])

@@ -290,10 +290,10 @@ def over_base(cells: pd.DataFrame, periods: np.ndarray) -> pd.DataFrame:
     keep = [c for c in ("row", "path", "cluster", "sign", "at", "weight") if c in now]
     if "base" not in cells:
         return now[keep]
-    base, window = index.get_indexer(cells["base"]), np.maximum(cells["window"].to_numpy(), 1)
+    base, window = index.get_indexer(cells["base"]), cells["window"].to_numpy()
     parts = [now[keep]]
     for back in range(int(window.max(initial=1))):
         use = (back < window) & (base - back >= 0)
-        share = -now["weight"] / np.minimum(window, base + 1)
+        share = -now["weight"] / np.maximum(np.minimum(window, base + 1), 1)
         parts.append(now.assign(at=base - back, weight=share).loc[use, keep])
     return pd.concat(parts, ignore_index=True)
