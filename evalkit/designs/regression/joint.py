@@ -19,6 +19,7 @@ from evalkit.designs.regression import moments
 from evalkit.designs.regression.additive import AdditiveDesign, programme_level
 from evalkit.designs.regression.columns import Shape, joint_plan, make_columns
 from evalkit.designs.rollout.rows import rows_of
+from evalkit.designs.rollout.sums import over_base
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
@@ -349,16 +350,9 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
     if one.cells is None:
         return Estimate.from_influence([np.nan], unknown, labels.assign(reason=CELLLESS))
     panel = joint_panel(study, outcome, Shape())
-    cells, paths = one.weights(), study.paths
-    T = paths.n_periods
-    weight, path, window = (cells[c].to_numpy() for c in ("weight", "path", "window"))
-    at, base = (pd.Index(paths.periods).get_indexer(cells[c]) for c in ("period", "base"))
-    rows, share = [path * T + at], [weight]
-    for back in range(int(window.max(initial=1))):
-        use = (back < window) & (base - back >= 0)
-        rows.append((path * T + base - back)[use])
-        share.append((-weight / np.minimum(window, base + 1))[use])
-    often = np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=paths.n_paths * T)
+    paths, flat = study.paths, over_base(one.weights(), study.paths.periods)
+    at = flat["path"].to_numpy() * paths.n_periods + flat["at"].to_numpy()
+    often = np.bincount(at, weights=flat["weight"], minlength=paths.n_paths * paths.n_periods)
     lift = np.asarray(panel.columns.matrix.T @ often)  # `often`: (P T,) each path and period with its signed weight
     lift[panel.columns.component == paths.index(component)] = 0.0
     if np.abs(lift).max(initial=0.0) <= _ALIKE_AGES:
