@@ -141,6 +141,14 @@ class Untreated:
     columns: int
     k: int
 
+    @property
+    def positive(self) -> bool:
+        """Whether every place's covariance before exposure has a root."""
+        try:
+            return all(np.isfinite(place.root).all() for place in self.places)
+        except np.linalg.LinAlgError:
+            return False
+
     @cached_property
     def information(self) -> tuple[np.ndarray, np.ndarray]:
         """N (P, P) and v (P,), summed over places."""

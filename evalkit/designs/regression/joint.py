@@ -403,5 +403,5 @@ def _cell_sums(paths: Paths, cells: pd.DataFrame) -> np.ndarray:
     for back in range(int(window.max(initial=1))):
         use = (back < window) & (base - back >= 0)
         rows.append((path * T + base - back)[use])
-        share.append((-weight / np.minimum(window, base + 1))[use])
+        share.append(-weight[use] / np.minimum(window, base + 1)[use])
     return np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=paths.n_paths * T)

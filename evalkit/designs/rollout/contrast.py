@@ -244,7 +244,7 @@ class Contrast:
 
     def by_cell(self) -> Contrast:
         """The same contrast with groups no larger than clusters, as refits and cell weights need."""
-        return Contrast(self.plan, self.reader.by_cell())
+        return Contrast(self.plan, self.reader.by_cell()) if self.reader.sums.by_path else self
 
     def _without_each(self, b: Block, clusters: int) -> tuple:
         """Effect and mass of a block without each cluster (K, T), where they exist, and the arms' clusters."""

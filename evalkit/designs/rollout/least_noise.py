@@ -1,7 +1,8 @@
 """A staggered rollout with weights of least noise: the rows and masses of the published comparison, other weights.
 
 Which cells are exposed, which serve, and what each row averages is read from the same plan. Weights are those of the
-untreated model (`evalkit/designs/noise/untreated.py`) under a working covariance that sees no effect.
+untreated model (`evalkit/designs/noise/untreated.py`) under a working covariance that sees no effect. Rows before the
+start, and those that the model has no say in, are the published ones; the label `weights` says which, and why.
 """
 
 from __future__ import annotations
@@ -30,13 +31,19 @@ from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble, labels, rows_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import EvalkitError
-from evalkit.inference.estimate import Estimate
+from evalkit.inference.estimate import Estimate, stack
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import GroupSource, Influence
 
 FLAT = "outcomes before exposure do not vary, so that there is no noise to weigh by"
 FEW = "fewer than two clusters are seen before exposure, so that there is no noise to weigh by"
 UNTOLD = "the weights of least noise cannot tell it: its levels before the start are not seen"
+EQUAL, LEAST_NOISE = "equal", "least noise"
+AGAIN = "equal: it starts again there, and is read from the last period without it"
+FEW_PERIODS = "too few cell-periods are seen before exposure for a working covariance"
+NOT_POSITIVE = "the working covariance of a cluster is not positive definite"
+SPARE = 10
+"""Cell-periods before exposure, beyond what levels and columns take up, that a working covariance needs."""
 
 
 class NoCovarianceError(EvalkitError):
@@ -106,6 +113,9 @@ class LeastNoise:
         places, where = make_places(self.cells, self.columns, self.targets)
         if len(places) < 2:
             raise NoCovarianceError(FEW)
+        taken = sum(len(np.unique(p.level[: p.u])) for p in places) + self.columns.count
+        if sum(p.u for p in places) - taken < SPARE:
+            raise NoCovarianceError(FEW_PERIODS)
         kinds = [kernels(cell, t) for cell, t in where]
         norm = [p.V for p in places] if self.person else [np.mean(K, axis=0) for K in kinds]
         before = [[K[: p.u, : p.u] for K in kind] for p, kind in zip(places, kinds, strict=True)]
@@ -114,7 +124,10 @@ class LeastNoise:
         if self.person is None and not shocks.any():
             raise NoCovarianceError(FLAT)
         noise = [p.V + np.tensordot(shocks, np.stack(kind), axes=1) for p, kind in zip(places, kinds, strict=True)]
-        return self._untreated(with_noise(places, noise)), where
+        model = self._untreated(with_noise(places, noise))
+        if not model.positive:
+            raise NoCovarianceError(NOT_POSITIVE)
+        return model, where
 
     def _untreated(self, places: tuple[Place, ...]) -> Untreated:
         return Untreated(places, self.columns.count, len(self.rows))
@@ -136,6 +149,26 @@ class LeastNoise:
         for place, rows, _ in self.model.linear():
             comparison[place.cluster, rows] = True
         return exposed, comparison & ~exposed
+
+    def estimate(self, naming: Naming) -> Estimate:
+        """The rows as an Estimate; `NoCovarianceError` where there is nothing to weigh them by."""
+        contrast, model, rows = self.contrast, self.model, self.rows
+        k, level, table = len(rows), self.sums.level, rows_of(contrast.paths)
+        clusters, totals = model.totals()
+        source = GroupSource(table, np.nan_to_num(totals), level, clusters, UnitInfluence(self))
+        frame = labels(contrast, naming, rows).assign(weights=LEAST_NOISE)
+        lost = np.isnan(model.value) & (contrast.mass.ravel()[rows] > 0)
+        frame["reason"] = np.where(lost, UNTOLD, frame["reason"])
+        units = partial(contrast.unit_rows, rows)
+        heads = GroupSource(table, contrast.totals(rows), level, contrast.reader.cluster, units)
+        exposed, comparison = self.serving()
+        return Estimate(
+            value=model.value.copy(), mass=contrast.mass.ravel()[rows] * np.minimum(model.weight, 1.0), labels=frame,
+            value_parts=Influence(((source, np.eye(k)),), level),
+            mass_parts=Influence(((heads, np.eye(2 * k)[:, k:]),), level),
+            arms=Arms(exposed, comparison, np.ones(len(exposed), dtype=int)),
+            replicate=self.replicates, cells=CellsUsed(self), working=model.vcov(),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +197,8 @@ class UnitInfluence:
 
 @dataclass(frozen=True, eq=False)
 class CellsUsed:
-    """Cell-periods that rows of least noise use, or combinations of them, made when asked for: every cell before
-    exposure weighs by its own covariance, so that there is no base and no window."""
+    """Cell-periods that rows of least noise use, or combinations of them, made when asked for. Each weighs as it is,
+    so that its base is itself and its window 0; sign 1 are those exposed and asked for, -1 all before exposure."""
 
     made: LeastNoise
 
@@ -176,43 +209,56 @@ class CellsUsed:
         for (place, rows, own), (cell, t) in zip(made.model.linear(), made._made[1], strict=True):
             weight = (own / made.model.weight[rows]) @ lift[:, rows].T
             at, row = np.nonzero(np.abs(weight) > 0)
-            exposed = np.isin(sums.path[cell], sums.path[cell[place.u :]])
             parts.append(pd.DataFrame({
                 "row": row, "path": sums.path[cell[at]], "cluster": sums.cluster[cell[at]], "period": t[at],
-                "sign": np.where(exposed[at], 1, -1), "weight": weight[at, row],
+                "base": t[at], "window": 0, "sign": np.where(at >= place.u, 1, -1), "weight": weight[at, row],
             }))  # fmt: skip
         frame = pd.concat(parts, ignore_index=True).sort_values(["row", "cluster", "path", "period"], ignore_index=True)
         frame.insert(1, "component", made.contrast.plan.component)
         names, periods = sums.paths.levels[sums.level].names, sums.paths.periods
-        return frame.assign(cluster=names[frame["cluster"]], period=periods[frame["period"]])
+        return frame.assign(
+            cluster=names[frame["cluster"]], period=periods[frame["period"]], base=periods[frame["base"]]
+        )
 
 
 def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rules, naming: Naming) -> Estimate:
-    """Rows of a contrast with weights of least noise: labels, masses and adopters as published.
+    """Rows of a contrast, with weights of least noise from the start on; labels, masses and adopters as published.
 
     The label `weights` says which they are: equal, and why, where nothing gives a working covariance.
     """
-    published, contrast = contrast, contrast.by_cell()
-    later = np.arange(contrast.n_periods) >= contrast.cohorts[:, None]
-    rows = np.flatnonzero((contrast.possible & later).ravel())
-    made = LeastNoise(contrast, states, rules, rows)
-    k, level, table = len(rows), contrast.reader.sums.level, rows_of(contrast.paths)
+    contrast = contrast.by_cell()
+    asked = np.flatnonzero(contrast.possible.ravel())
+    own = np.flatnonzero(_modelled(contrast, states).ravel())
+    if not len(own):
+        return unweighted(assemble(contrast, naming), AGAIN)
     try:
-        clusters, totals = made.model.totals()
+        found = LeastNoise(contrast, states, rules, own).estimate(naming)
     except NoCovarianceError as nothing:
-        equal = assemble(published, naming)
-        return replace(equal, labels=equal.labels.assign(weights=f"equal: {nothing}"))
-    source = GroupSource(table, np.nan_to_num(totals), level, clusters, UnitInfluence(made))
-    frame = labels(contrast, naming, rows).assign(weights="least noise")
-    lost = np.isnan(made.model.value) & (contrast.mass.ravel()[rows] > 0)
-    frame["reason"] = np.where(lost, UNTOLD, frame["reason"])
-    heads = GroupSource(table, contrast.totals(rows), level, contrast.reader.cluster, partial(contrast.unit_rows, rows))
-    exposed, comparison = made.serving()
-    mass = contrast.mass.ravel()[rows] * np.minimum(made.model.weight, 1.0)
-    return Estimate(
-        value=made.model.value.copy(), mass=mass, labels=frame,
-        value_parts=Influence(((source, np.eye(k)),), level),
-        mass_parts=Influence(((heads, np.eye(2 * k)[:, k:]),), level),
-        arms=Arms(exposed, comparison, np.ones(len(exposed), dtype=int)),
-        replicate=made.replicates, cells=CellsUsed(made), working=made.model.vcov(),
-    )  # fmt: skip
+        return unweighted(assemble(contrast, naming), f"{EQUAL}: {nothing}")
+    rest = np.setdiff1d(asked, own)
+    if not len(rest):
+        return found
+    published = assemble(contrast, naming, rest)
+    later = published.labels["event_time"].to_numpy() >= 0
+    return _beside(found, unweighted(published, np.where(later, AGAIN, EQUAL)), np.argsort(np.concatenate([own, rest])))
+
+
+def unweighted(published: Estimate, why: str | np.ndarray) -> Estimate:
+    """An estimate of equal weights that says so, and why they are not of least noise."""
+    return replace(published, labels=published.labels.assign(weights=why))
+
+
+def _modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
+    """(H, T) rows from the start on, all of whose adopters start for the first time."""
+    later = np.arange(contrast.n_periods) >= contrast.cohorts[:, None]
+    again = contrast.collect(lambda b: b.ok & states.on[list(b.comparison.adopters), : b.comparison.cohort].any())
+    return np.asarray(contrast.possible & later & (again == 0))
+
+
+def _beside(found: Estimate, published: Estimate, order: np.ndarray) -> Estimate:
+    """Rows of both as one estimate in the `order` (k,) of their cohorts and periods."""
+    at = np.argsort(order)[: len(found)]
+    working = np.zeros((len(order), len(order)))
+    assert found.working is not None
+    working[np.ix_(at, at)] = np.nan_to_num(found.working)
+    return replace(stack(replace(found, working=None), published).select(order), working=working)

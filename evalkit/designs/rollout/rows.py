@@ -161,9 +161,9 @@ def rows_of(paths: Paths) -> Rows:
     return Rows(paths.units, {name: (level.codes, level.names) for name, level in paths.levels.items()})
 
 
-def assemble(contrast: Contrast, naming: Naming) -> Estimate:
-    """An Estimate with one row for each (cohort, period) that the rollout asks for."""
-    rows = np.flatnonzero(contrast.possible.ravel())
+def assemble(contrast: Contrast, naming: Naming, rows: np.ndarray | None = None) -> Estimate:
+    """An Estimate with one row for each (cohort, period) that the rollout asks for, or for some of them."""
+    rows = np.flatnonzero(contrast.possible.ravel()) if rows is None else rows
     sums, reader, table = contrast.reader.sums, contrast.reader, rows_of(contrast.paths)
     source: Source
     if sums.by_path:
