@@ -130,6 +130,32 @@ def test_influence_of_people_adds_up_to_that_of_clusters() -> None:
     np.testing.assert_allclose(by_unit, totals, atol=1e-9)
 
 
+@pytest.mark.parametrize("design", [ek.StaggeredRollout, ek.TripleDifference])
+def test_eligible_and_ineligible_serve_together_with_a_common_gap(design: type) -> None:
+    """People of three kinds in eight places; what moves them is what the model says, and noise that sums to nothing in
+    every cell, so that the effect must come out to the digit."""
+    rng = np.random.default_rng(5)
+    places, people, periods = 8, 6, 12
+    unit, t = (x.ravel() for x in np.indices((places * people, periods)))
+    place, able = unit // people, unit % people < 3
+    begins = np.array([5, 7, 9, 99, 99, 6, 99, 99])[place]
+    policy = (t >= np.array([4, 99, 4, 99, 4, 8, 8, 99])[place]).astype(int)
+    nurse = (t >= begins) & able
+    drift, gap, jump = rng.normal(size=periods), rng.normal(size=periods), 0.4
+    pair = (rng.normal(size=(places * people, periods)) * 0.1).reshape(places, 2, 3, periods)
+    noise = (pair - pair.mean(axis=2, keepdims=True)).reshape(-1)
+    y = rng.normal(size=(places, 2))[place, able.astype(int)] + drift[t] + policy * jump
+    y = y + gap[t] * able + 0.7 * nurse + noise
+    frame = pd.DataFrame({"person": unit, "t": t, "place": place, "y": y, "able": able, "policy": policy,
+                          "nurse": (t >= begins).astype(int)})  # fmt: skip
+    made = ek.Study(frame, unit="person", period="t", outcome="y", cluster="place", better="higher", matters=0.1,
+                    components=[ek.Component("nurse", reach="able"), "policy"])  # fmt: skip
+    found = design(weights="least_noise")(made, "nurse")
+    told = (found.labels["weights"] == "least noise").to_numpy() & ~np.isnan(found.value)
+    assert told.sum() >= 3 and found.labels.loc[told, "assumption"].str.contains("gap").all()
+    np.testing.assert_allclose(found.value[told], 0.7, atol=1e-9)
+
+
 def test_moderated_inference_weighs_both_variances_by_their_degrees_of_freedom() -> None:
     answer = least(panel()).aggregate("simple")
     refits = answer.to_frame(inference="jackknife").iloc[0]

@@ -14,44 +14,54 @@ from evalkit.designs.rollout.plan import ExposureStates, Rules
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What an untreated path passes. step: (P, T) the column that is passed on the way to each period, -1 for none.
-    level: (P, T) which level of its cell a period belongs to. free: (P, T) before exposure. count: columns."""
+    """What an untreated path passes.
+
+    step: (P, T, 2) the columns that are passed on the way to each period, -1 for none: what all share whose others do
+    the same, and what those share whom the component can reach. level: (P, T) which level of its cell a period
+    belongs to. free: (P, T) before exposure. count: columns.
+    """
 
     step: np.ndarray
     level: np.ndarray
     free: np.ndarray
     count: int
 
-    def passed(self, path: int, t: np.ndarray) -> list[np.ndarray]:
-        """For each period the columns that were passed since its level began."""
-        step, level = self.step[path], self.level[path]
-        mine = [np.flatnonzero((level[: x + 1] == level[x]) & (step[: x + 1] >= 0)) for x in t]
-        return [step[m] for m in mine]
+    @property
+    def shared(self) -> bool:
+        """Whether people whom the component cannot reach serve, so that the others have a gap to them."""
+        return bool((self.step[:, :, 1] >= 0).any())
+
+    def passed(self, path: int, t: int) -> np.ndarray:
+        """The columns that were passed up to a period since its level began."""
+        step = self.step[path, : t + 1][self.level[path, : t + 1] == self.level[path, t]].ravel()
+        return step[step >= 0]
 
 
 def untreated_columns(states: ExposureStates, rules: Rules) -> Columns:
-    """One column for each period and what the others did up to it (`lookback` periods more); a level begins anew where
-    that is unknown or, under others="unchanged", where the others change."""
+    """One column for each period and what the others did up to it (`lookback` periods more), and where some cannot be
+    reached, one for each period and those who can; a level begins anew where the others are unknown or, under
+    others="unchanged", where they change. With others="ignored" only those serve whom the component can reach."""
     on_before = np.maximum.accumulate(~states.off, axis=1)
     coming = np.zeros(states.shape, dtype=bool)
     for ahead in range(rules.anticipation + 1):
         coming[:, : states.shape[1] - ahead] |= on_before[:, ahead:]
-    others = states.others
-    known = others >= 0
+    others, known = states.others, states.others >= 0
+    serving = states.reach | (rules.others != "ignored")
     table: dict[tuple, int] = {}
-    step, level = np.full(states.shape, -1), np.zeros(states.shape, dtype=np.int64)
+    step, level = np.full((*states.shape, 2), -1), np.zeros(states.shape, dtype=np.int64)
     kind = np.zeros(states.shape[0], dtype=np.int64) if states.kind is None else states.kind
-    for p in range(states.shape[0]):
+    for p in np.flatnonzero(serving):
         for t in range(1, states.shape[1]):
-            back = others[p, max(t - 1 - rules.lookback, 0) : t + 1]
             still = known[p, t] and known[p, t - 1]
             if rules.others == "unchanged":
                 still = still and others[p, t] == others[p, t - 1]
             level[p, t] = level[p, t - 1] + (not still)
             if still:
-                key = (t, int(kind[p]), *(back.tolist() if rules.others == "same" else ()))
-                step[p, t] = table.setdefault(key, len(table))
-    return Columns(step, level, ~coming & known & states.reach[:, None], len(table))
+                back = others[p, max(t - 1 - rules.lookback, 0) : t + 1].tolist() if rules.others == "same" else ()
+                step[p, t, 0] = table.setdefault((t, int(kind[p]), *back), len(table))
+                if states.reach[p] and not states.reach[serving].all():
+                    step[p, t, 1] = table.setdefault(("gap", t, int(kind[p])), len(table))
+    return Columns(step, level, ~coming & known & serving[:, None], len(table))
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +168,7 @@ def _place(
     cell_all, t_all = np.concatenate([cell, line]), np.concatenate([t, at])
     first = np.array([cells.mean[mine[c], t[cell == c][0]] if (cell == c).any() else 0.0 for c in range(len(mine))])
     y = cells.mean[mine[cell_all], t_all] - first[cell_all]
-    passed = [columns.passed(int(path[c]), np.array([x]))[0] for c, x in zip(cell_all, t_all, strict=True)]
+    passed = [columns.passed(int(path[c]), int(x)) for c, x in zip(cell_all, t_all, strict=True)]
     used = np.unique(np.concatenate(passed)) if len(passed) else np.empty(0, dtype=int)
     steps = np.zeros((len(y), len(used)))
     for i, columns_passed in enumerate(passed):

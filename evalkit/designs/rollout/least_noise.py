@@ -27,7 +27,6 @@ from evalkit.designs.noise.model import (
 from evalkit.designs.noise.untreated import Place, Untreated
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.plan import ExposureStates, Rules
-from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble, labels, rows_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import EvalkitError
@@ -38,10 +37,17 @@ from evalkit.inference.sources import GroupSource, Influence
 FLAT = "outcomes before exposure do not vary, so that there is no noise to weigh by"
 FEW = "fewer than two clusters are seen before exposure, so that there is no noise to weigh by"
 UNTOLD = "the weights of least noise cannot tell it: its levels before the start are not seen"
+WEIGHTS = ("equal", "least_noise")
 EQUAL, LEAST_NOISE = "equal", "least noise"
+ADJUSTED = "equal: each start is adjusted for covariates among its own matches"
+NEVER_ONLY = "equal: those exposed later do not serve, which weights of least noise would have them do"
 AGAIN = "equal: it starts again there, and is read from the last period without it"
 FEW_PERIODS = "too few cell-periods are seen before exposure for a working covariance"
 NOT_POSITIVE = "the working covariance of a cluster is not positive definite"
+BOTH = (
+    "units whose other components do the same would have moved alike, but for a gap between those whom it can reach "
+    "and those whom it cannot that all places share"
+)
 SPARE = 10
 """Cell-periods before exposure, beyond what levels and columns take up, that a working covariance needs."""
 
@@ -61,7 +67,6 @@ class LeastNoise:
 
     @property
     def sums(self) -> Sums:
-        assert isinstance(self.contrast.reader, Within)
         return self.contrast.reader.sums
 
     @cached_property
@@ -98,7 +103,7 @@ class LeastNoise:
             g, t = np.nonzero(share)
             row = at[b.line * self.contrast.n_periods + t]
             keep = row >= 0
-            found.append((row[keep], term.at[g][keep], t[keep], share[g, t][keep]))
+            found.append((row[keep], self.contrast.reader.cells[term.at[g][keep]], t[keep], share[g, t][keep]))
         row, cell, period, weight = (np.concatenate(x) for x in zip(*found, strict=True))
         return Targets(row, cell, period, weight)
 
@@ -159,11 +164,15 @@ class LeastNoise:
         frame = labels(contrast, naming, rows).assign(weights=LEAST_NOISE)
         lost = np.isnan(model.value) & (contrast.mass.ravel()[rows] > 0)
         frame["reason"] = np.where(lost, UNTOLD, frame["reason"])
+        told = np.minimum(model.weight, 1.0)
+        frame["share_left_out"] = 1.0 - (1.0 - frame["share_left_out"]) * told
+        if self.columns.shared:
+            frame["assumption"] = BOTH
         units = partial(contrast.unit_rows, rows)
         heads = GroupSource(table, contrast.totals(rows), level, contrast.reader.cluster, units)
         exposed, comparison = self.serving()
         return Estimate(
-            value=model.value.copy(), mass=contrast.mass.ravel()[rows] * np.minimum(model.weight, 1.0), labels=frame,
+            value=model.value.copy(), mass=contrast.mass.ravel()[rows] * told, labels=frame,
             value_parts=Influence(((source, np.eye(k)),), level),
             mass_parts=Influence(((heads, np.eye(2 * k)[:, k:]),), level),
             arms=Arms(exposed, comparison, np.ones(len(exposed), dtype=int)),
@@ -227,6 +236,8 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
     The label `weights` says which they are: equal, and why, where nothing gives a working covariance.
     """
     contrast = contrast.by_cell()
+    if rules.comparison == "never":
+        return unweighted(assemble(contrast, naming), NEVER_ONLY)
     asked = np.flatnonzero(contrast.possible.ravel())
     own = np.flatnonzero(_modelled(contrast, states).ravel())
     if not len(own):
@@ -251,8 +262,12 @@ def unweighted(published: Estimate, why: str | np.ndarray) -> Estimate:
 def _modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
     """(H, T) rows from the start on, all of whose adopters start for the first time."""
     later = np.arange(contrast.n_periods) >= contrast.cohorts[:, None]
-    again = contrast.collect(lambda b: b.ok & states.on[list(b.comparison.adopters), : b.comparison.cohort].any())
-    return np.asarray(contrast.possible & later & (again == 0))
+    again = np.zeros(contrast.mass.shape, dtype=bool)
+    for b in contrast.blocks:
+        at, before = b.terms[0].at, np.arange(contrast.n_periods) < b.comparison.cohort
+        paths = contrast.reader.sums.path[contrast.reader.cells[at]]
+        again[b.line] |= b.ok & (states.on[paths] & before).any()
+    return np.asarray(contrast.possible & later & ~again)
 
 
 def _beside(found: Estimate, published: Estimate, order: np.ndarray) -> Estimate:

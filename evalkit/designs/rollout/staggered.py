@@ -19,7 +19,7 @@ import pandas as pd
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.least_noise import least_noise_estimate, unweighted
+from evalkit.designs.rollout.least_noise import ADJUSTED, WEIGHTS, least_noise_estimate, unweighted
 from evalkit.designs.rollout.plan import (
     LEADS_AND_OTHERS,
     Comparison,
@@ -38,8 +38,6 @@ from evalkit.errors import NotIdentifiedError, OptionError, check_choice, check_
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
 
-ADJUSTED = "equal: each start is adjusted for covariates among its own matches"
-NEVER_ONLY = "equal: those exposed later do not serve, which weights of least noise would have them do"
 OTHERS = {
     "same": "units whose other components follow the same path",
     "unchanged": "units whose other components do not change",
@@ -78,9 +76,10 @@ class StaggeredRollout(Rules):
     weights: "equal" for the mean of the base window, the published method; "least_noise" for weights of least variance
         over the same clean comparisons: every period before exposure weighs by a working covariance of people and
         places that no effect enters, and a change between two periods counts as alike wherever the others do the
-        same. Rows before the start stay as published, and so do all where nothing gives such a covariance, with
-        `adjust` or comparison="never": the label `weights` says which, and why. Below 50 clusters inference is
-        "moderated".
+        same. Where it reaches some people only, those whom it cannot reach serve too: they are taken to move alike
+        where the others do the same, but for a gap to those whom it can reach that all places share. Rows before the
+        start stay as published, and so do all rows where nothing gives such a covariance, with `adjust` or with
+        comparison="never": the label `weights` says which, and why. Below 50 clusters inference is "moderated".
 
     Calling raises `OptionError` for an unknown component and `NotIdentifiedError` when no unit ever
     starts the component after a period without it.
@@ -98,7 +97,7 @@ class StaggeredRollout(Rules):
         check_choice("compare", self.compare, ("within", "cross_sections"))
         if self.adjust is not None and self.compare != "within":
             raise OptionError("adjust needs compare='within': each unit's covariates are read at its own base.")
-        check_choice("weights", self.weights, ("equal", "least_noise"))
+        check_choice("weights", self.weights, WEIGHTS)
         if self.weights == "least_noise" and self.compare != "within":
             raise OptionError("weights='least_noise' needs compare='within': they set each unit against itself.")
 
@@ -147,8 +146,6 @@ class StaggeredRollout(Rules):
             return made if self.weights == "equal" else unweighted(made, ADJUSTED)
         if self.weights == "equal":
             return assemble(Contrast(plan, reader), naming)
-        if self.comparison == "never":
-            return unweighted(assemble(Contrast(plan, reader), naming), NEVER_ONLY)
         states = exposure_states(paths, component, self.others, by_arrival(study.paths, self.arrival).kind)
         return least_noise_estimate(Contrast(plan, reader), states, self, naming)
 
