@@ -10,8 +10,8 @@ import pytest
 
 import evalkit as ek
 from evalkit.designs.noise.covariance import Person, fit_person
-from evalkit.designs.noise.untreated import Solver
 from evalkit.designs.rollout.least_noise import LeastNoise
+from evalkit.designs.span import span
 
 SITES, PERIODS, PEOPLE = 10, 12, 4
 LINE = ["estimate", "std_error", "conf_low", "conf_high", "df", "inference"]
@@ -287,11 +287,9 @@ def test_a_persons_covariance_is_found_again() -> None:
     assert [found.level, found.fading, found.decay, found.own] == pytest.approx([0.25, 0.5, 0.9, 0.1], abs=1e-6)
 
 
-def test_a_solver_knows_what_it_cannot_tell() -> None:
-    X = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [2.0, 2.0, 0.5]])
-    solver = Solver(X.T @ X)
-    told = solver.knows(np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+def test_a_span_knows_what_it_cannot_tell_and_solves_the_rest() -> None:
+    X, y = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [2.0, 2.0, 0.5]]), np.array([1.0, 2.0, 3.0])
+    found = span(X.T @ X)
+    told = found.identified(np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
     assert told.tolist() == [True, False, True]
-    assert X @ solver.solve(X.T @ np.array([1.0, 2.0, 3.0])) == pytest.approx(
-        X @ np.linalg.lstsq(X, np.array([1.0, 2.0, 3.0]), rcond=None)[0]
-    )
+    assert X @ found.solve(X.T @ y) == pytest.approx(X @ np.linalg.lstsq(X, y, rcond=None)[0])

@@ -31,10 +31,18 @@ class Columns:
         """Whether people whom the component cannot reach serve, so that the others have a gap to them."""
         return bool((self.step[:, :, 1] >= 0).any())
 
-    def passed(self, path: int, t: int) -> np.ndarray:
-        """The columns that were passed up to a period since its level began."""
-        step = self.step[path, : t + 1][self.level[path, : t + 1] == self.level[path, t]].ravel()
-        return step[step >= 0]
+    def passed(self, path: int) -> tuple[np.ndarray, np.ndarray]:
+        """Columns (p,) that a path passes, and (T, p) which were passed up to each period since its level began."""
+        used, at = np.unique(self.step[path], return_inverse=True)
+        at = at.reshape(self.step[path].shape)
+        each = np.zeros((len(at), len(used)))
+        for kind in at.T:
+            each[np.arange(len(at)), kind] = 1.0
+        each[:, used < 0] = 0.0
+        each = each.cumsum(axis=0)
+        level = self.level[path]
+        each -= each[np.searchsorted(level, level)]
+        return used[used >= 0], each[:, used >= 0]
 
 
 def untreated_columns(states: ExposureStates, rules: Rules) -> Columns:
@@ -168,11 +176,13 @@ def _place(
     cell_all, t_all = np.concatenate([cell, line]), np.concatenate([t, at])
     first = np.array([cells.mean[mine[c], t[cell == c][0]] if (cell == c).any() else 0.0 for c in range(len(mine))])
     y = cells.mean[mine[cell_all], t_all] - first[cell_all]
-    passed = [columns.passed(int(path[c]), int(x)) for c, x in zip(cell_all, t_all, strict=True)]
-    used = np.unique(np.concatenate(passed)) if len(passed) else np.empty(0, dtype=int)
+    passed = [columns.passed(int(p)) for p in path]
+    used = np.unique(np.concatenate([own for own, _ in passed]))
     steps = np.zeros((len(y), len(used)))
-    for i, columns_passed in enumerate(passed):
-        steps[i, np.searchsorted(used, columns_passed)] = 1.0
+    for c, (own, each) in enumerate(passed):
+        here = np.flatnonzero(cell_all == c)
+        steps[np.ix_(here, np.searchsorted(used, own))] = each[t_all[here]]
+    used, steps = used[steps.any(axis=0)], steps[:, steps.any(axis=0)]
     V = np.zeros((len(y), len(y)))
     for c in range(len(mine)):
         here = np.flatnonzero(cell_all == c)

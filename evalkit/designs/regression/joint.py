@@ -28,6 +28,7 @@ from evalkit.designs.regression.moments import (
     without_each,
 )
 from evalkit.designs.rollout.rows import rows_of
+from evalkit.designs.threads import one_thread
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
@@ -152,6 +153,7 @@ class JointEventStudy:
         cohorts = self.saturated and (found.labels["estimand"] != INTERACTION).all()
         return found.aggregate("event_time") if cohorts else found
 
+    @one_thread()
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All rows with their joint covariance, clustered at `level`; by cohort where saturated."""
         return once(study, self.outcome, ("joint event study", self, level), partial(_estimate, self, study, level))
@@ -298,6 +300,7 @@ class Combinations(Lean):
         used = sparse.csr_matrix((np.ones(len(t)), (line, line * known.shape[1] + t)), shape=(len(known), known.size))
         return np.bincount(self.panel.path, minlength=len(known)), used
 
+    @one_thread()
     def __call__(self) -> Replicates:
         """Refits without each cluster. Every cluster shapes the period effects, and so every refit; each that is not
         exposed counts towards the spread as comparison, whether or not it is off at the time."""

@@ -18,6 +18,7 @@ from evalkit.designs.rollout.plan import Comparison, Plan, Use, is_small, togeth
 from evalkit.designs.rollout.readers import Reader, Term
 from evalkit.designs.rollout.starts import windows_without_each
 from evalkit.designs.rollout.sums import add_by
+from evalkit.designs.threads import one_thread
 from evalkit.inference.replicates import Replicates
 from evalkit.study.paths import Paths
 
@@ -224,6 +225,7 @@ class Contrast:
         at[rows] = np.arange(len(rows))
         return at.reshape(self.mass.shape)
 
+    @one_thread()
     def replicates(self, rows: np.ndarray) -> Replicates:
         """Delete-one-cluster refits in closed form: sums less the cluster's own, over base windows chosen again."""
         if self.reader.sums.by_path:

@@ -29,6 +29,7 @@ from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.plan import ExposureStates, Rules
 from evalkit.designs.rollout.rows import Naming, assemble, labels, rows_of
 from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.threads import one_thread
 from evalkit.errors import EvalkitError
 from evalkit.inference.estimate import Estimate, stack
 from evalkit.inference.replicates import Arms, Replicates
@@ -48,6 +49,8 @@ BOTH = (
     "units whose other components do the same would have moved alike, but for a gap between those whom it can reach "
     "and those whom it cannot that all places share"
 )
+MOST = 128
+"""Clusters above which shocks of places are learnt from some of them."""
 SPARE = 10
 """Cell-periods before exposure, beyond what levels and columns take up, that a working covariance needs."""
 
@@ -122,21 +125,28 @@ class LeastNoise:
         if sum(p.u for p in places) - taken < SPARE:
             raise NoCovarianceError(FEW_PERIODS)
         kinds = [kernels(cell, t) for cell, t in where]
-        norm = [p.V for p in places] if self.person else [np.mean(K, axis=0) for K in kinds]
-        before = [[K[: p.u, : p.u] for K in kind] for p, kind in zip(places, kinds, strict=True)]
-        first = self._untreated(with_noise(places, norm))
-        shocks = shock_variances(first, before, known=self.person is not None)
-        if self.person is None and not shocks.any():
-            raise NoCovarianceError(FLAT)
+        shocks = self._shocks(places, kinds)
         noise = [p.V + np.tensordot(shocks, np.stack(kind), axes=1) for p, kind in zip(places, kinds, strict=True)]
         model = self._untreated(with_noise(places, noise))
         if not model.positive:
             raise NoCovarianceError(NOT_POSITIVE)
         return model, where
 
+    def _shocks(self, places: list[Place], kinds: list[list[np.ndarray]]) -> np.ndarray:
+        """Variances of the shocks of places, from at most `MOST` of them, evenly spaced."""
+        some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
+        places, kinds = [places[i] for i in some], [kinds[i] for i in some]
+        norm = [p.V for p in places] if self.person else [np.mean(K, axis=0) for K in kinds]
+        before = [[K[: p.u, : p.u] for K in kind] for p, kind in zip(places, kinds, strict=True)]
+        found = shock_variances(self._untreated(with_noise(places, norm)), before, known=self.person is not None)
+        if self.person is None and not found.any():
+            raise NoCovarianceError(FLAT)
+        return found
+
     def _untreated(self, places: tuple[Place, ...]) -> Untreated:
         return Untreated(places, self.columns.count, len(self.rows))
 
+    @one_thread()
     def replicates(self) -> Replicates:
         """Delete-one-cluster refits, with weights made again under the same working covariance."""
         paths, level = self.sums.paths, self.sums.level
@@ -151,7 +161,7 @@ class LeastNoise:
         exposed, comparison = (np.zeros((clusters, len(self.rows)), dtype=bool) for _ in range(2))
         for place, told in zip(self.model.places, self.model.kept, strict=True):
             exposed[place.cluster, place.rows[told]] = True
-        for place, rows, _ in self.model.linear():
+        for place, rows, _ in self.model.linear:
             comparison[place.cluster, rows] = True
         return exposed, comparison & ~exposed
 
@@ -192,7 +202,7 @@ class UnitInfluence:
         L, left = np.zeros((C, T, k)), np.zeros((C, k))
         model, where = made._made
         value, weight = np.nan_to_num(model.value), np.where(model.weight > 0, model.weight, np.nan)
-        for (place, rows, own), (cell, t), told in zip(model.linear(), where, model.kept, strict=True):
+        for (place, rows, own), (cell, t), told in zip(model.linear, where, model.kept, strict=True):
             L[cell[:, None], t[:, None], rows] = own
             residual = place.y - place.steps @ model.gamma[place.at]
             np.add.at(left, (cell[:, None], rows), residual[:, None] * own)
@@ -215,7 +225,7 @@ class CellsUsed:
         made, sums = self.made, self.made.sums
         lift = np.eye(len(made.rows)) if matrix is None else np.atleast_2d(matrix)
         parts = []
-        for (place, rows, own), (cell, t) in zip(made.model.linear(), made._made[1], strict=True):
+        for (place, rows, own), (cell, t) in zip(made.model.linear, made._made[1], strict=True):
             weight = (own / made.model.weight[rows]) @ lift[:, rows].T
             at, row = np.nonzero(np.abs(weight) > 0)
             parts.append(pd.DataFrame({

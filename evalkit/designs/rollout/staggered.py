@@ -34,6 +34,7 @@ from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import NO_MATCH, Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.threads import one_thread
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice, check_periods
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
@@ -116,6 +117,7 @@ class StaggeredRollout(Rules):
             keep=is_small,
         )
 
+    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""
         plan = self.plan(study.paths, component)

@@ -40,6 +40,7 @@ from evalkit.designs.rollout.readers import Reader, Side, Term, adopters, matche
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.sums import Sums, add_by
+from evalkit.designs.threads import one_thread
 from evalkit.errors import NotIdentifiedError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import OFF, Paths
@@ -99,6 +100,7 @@ class TripleDifference(Rules):
         make = lambda: make_plan(pair_states(paths, pairs, ignored), self.rules)  # noqa: E731
         return pairs, paths.memo.get(("pairs", component, ignored, self.rules), make, keep=is_small)
 
+    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
         pairs, plan = self._pairs_and_plan(study.paths, component)
