@@ -8,14 +8,7 @@ from itertools import product
 import numpy as np
 from scipy import sparse
 
-from evalkit.designs.regression.additive import (
-    AdditiveDesign,
-    EventTimes,
-    Grid,
-    additive_design,
-    make_grid,
-    spell_ages,
-)
+from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, Grid, additive_design, make_grid, spell_ages
 from evalkit.study.paths import OFF, Paths
 
 NO_COHORT = -1

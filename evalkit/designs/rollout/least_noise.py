@@ -183,8 +183,8 @@ class LeastNoise:
         exposed, comparison = self.serving()
         return Estimate(
             value=model.value.copy(), mass=contrast.mass.ravel()[rows] * told, labels=frame,
-            value_parts=Influence(((source, np.eye(k)),), level),
-            mass_parts=Influence(((heads, np.eye(2 * k)[:, k:]),), level),
+            value_influence=Influence(((source, np.eye(k)),), level),
+            mass_influence=Influence(((heads, np.eye(2 * k)[:, k:]),), level),
             arms=Arms(exposed, comparison, np.ones(len(exposed), dtype=int)),
             replicate=self.replicates, cells=CellsUsed(self), working=model.vcov(),
         )  # fmt: skip
