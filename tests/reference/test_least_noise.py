@@ -10,7 +10,9 @@ import pytest
 
 import evalkit as ek
 from evalkit.designs.noise.covariance import Person, fit_person
+from evalkit.designs.noise.model import Groups
 from evalkit.designs.rollout.least_noise import LeastNoise
+from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.span import span
 
 SITES, PERIODS, PEOPLE = 10, 12, 4
@@ -154,6 +156,39 @@ def test_eligible_and_ineligible_serve_together_with_a_common_gap(design: type) 
     told = (found.labels["weights"] == "least noise").to_numpy() & ~np.isnan(found.value)
     assert told.sum() >= 3 and found.labels.loc[told, "assumption"].str.contains("gap").all()
     np.testing.assert_allclose(found.value[told], 0.7, atol=1e-9)
+
+
+def lone(gaps: bool, people: int = 40) -> ek.Study:
+    """People who are each a cluster, on few paths."""
+    rng = np.random.default_rng(2)
+    unit, t = (x.ravel() for x in np.indices((people, PERIODS)))
+    start = np.array([5, 7, 9, 99, 99])[unit % 5]
+    y = np.cumsum(rng.normal(size=(people, PERIODS)), axis=1).ravel()
+    frame = pd.DataFrame({"person": unit, "t": t, "y": y, "a": (t >= start).astype(int)})
+    frame = frame[~((unit % 7 == 0) & (t == 2)) & ~((unit % 11 == 0) & (t == 8))] if gaps else frame
+    return ek.Study(frame, unit="person", period="t", outcome="y", components=["a"], better="higher", matters=0.1)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_people_alike_in_path_count_as_one_group_and_leave_one_by_one(
+    gaps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against the same with each person a group, under the same covariance of people."""
+    design, made = ek.StaggeredRollout(weights="least_noise"), lone(gaps)
+    found = own(design(made, "a"))
+    influence, refits = found.influence, found.replicates.values
+
+    def each(sums: Sums) -> Groups:
+        n = np.arange(len(sums.of))
+        return Groups(n, sums.paths.path, n, np.argsort(sums.of), lone=True)
+
+    monkeypatch.setattr(Groups, "of_sums", each)
+    monkeypatch.setattr(Sums, "by_path", False)
+    alone = own(design(lone(gaps), "a"))
+    np.testing.assert_allclose(found.value, alone.value, atol=1e-9)
+    np.testing.assert_allclose(found.working, alone.working, atol=1e-9)
+    np.testing.assert_allclose(influence, alone.influence, atol=1e-9)
+    np.testing.assert_allclose(refits, alone.replicates.values, atol=1e-9)
 
 
 def test_moderated_inference_weighs_both_variances_by_their_degrees_of_freedom() -> None:

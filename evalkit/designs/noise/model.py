@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from evalkit.designs.noise.untreated import Place
 from evalkit.designs.rollout.plan import ExposureStates, Rules
+from evalkit.designs.rollout.sums import Sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,40 @@ def untreated_columns(states: ExposureStates, rules: Rules) -> Columns:
                 if states.reach[p] and not states.reach[serving].all():
                     step[p, t, 1] = table.setdefault(("gap", t, int(kind[p])), len(table))
     return Columns(step, level, ~coming & known & serving[:, None], len(table))
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """People whose mean is read as one, C groups of them: cells (cluster x path); or, where everybody is a cluster,
+    people alike in path and in the periods in which they are seen.
+
+    of: (n,) group of each unit. path, cluster: (C,). cell: (G,) group in which the first unit of a cell is.
+    """
+
+    of: np.ndarray
+    path: np.ndarray
+    cluster: np.ndarray
+    cell: np.ndarray
+    lone: bool
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """(n,) units sorted by group."""
+        return np.argsort(self.of, kind="stable")
+
+    @classmethod
+    def of_sums(cls, sums: Sums) -> Groups:
+        """Those of a reader of sums."""
+        cells = np.arange(len(sums.path))
+        if len(sums.paths.levels[sums.level].names) < len(sums.of):
+            return cls(sums.of, sums.path, sums.cluster, cells, lone=False)
+        _, seen = np.unique(np.isfinite(sums.values), axis=0, return_inverse=True)
+        alike, first, of = np.unique(
+            sums.paths.path * len(sums.of) + seen.ravel(), return_index=True, return_inverse=True
+        )
+        one = np.zeros(len(cells), dtype=np.int64)
+        one[sums.of] = of.ravel()
+        return cls(of.ravel(), sums.paths.path[first], np.arange(len(alike)), one, lone=True)
 
 
 @dataclass(frozen=True, eq=False)

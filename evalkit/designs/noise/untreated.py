@@ -93,6 +93,18 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
+class Gone:
+    """A part of a place that is left out: its share, and its own outcomes (m + e,), None for all of the place."""
+
+    place: int
+    share: float = 1.0
+    y: np.ndarray | None = None
+
+    def outcomes(self, place: Place) -> np.ndarray:
+        return place.y if self.y is None else self.y
+
+
+@dataclass(frozen=True, eq=False)
 class Untreated:
     """k weighted sums of effects from all places of a study. columns: P, how many columns the model has."""
 
@@ -130,10 +142,10 @@ class Untreated:
     def _told(self, solver: Span, place: Place) -> np.ndarray:
         return np.asarray(solver.identified(place.g, place.at))
 
-    def _sums(self, places: Sequence[Place], kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _sums(self, kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A'y (k,), G (P, k) and weights (k,) of what can be told."""
         Ay, G, weight = np.zeros(self.k), np.zeros((self.columns, self.k)), np.zeros(self.k)
-        for place, told in zip(places, kept, strict=True):
+        for place, told in zip(self.places, kept, strict=True):
             rows = place.rows[told]
             Ay[rows] += place.y @ place.A[:, told]
             G[np.ix_(place.at, rows)] += place.g[:, told]
@@ -142,7 +154,7 @@ class Untreated:
 
     @cached_property
     def sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self._sums(self.places, self.kept)
+        return self._sums(self.kept)
 
     @cached_property
     def gamma(self) -> np.ndarray:
@@ -198,34 +210,42 @@ class Untreated:
             out[i] -= own * np.nan_to_num(self.value)
         return np.array([p.cluster for p in self.places]), _divided(out, self.weight)
 
-    def refits(self, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Estimates and weights (K, k) with each cluster left out, its exposed cell-periods too; solved again."""
+    def refits(self, without: Sequence[Sequence[Gone]]) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates and weights (K, k) without each of some parts of places, their exposed cell-periods too; weights
+        are made again under the same covariance."""
         N, v = self.information
-        values, weights = np.full((len(clusters), self.k), np.nan), np.zeros((len(clusters), self.k))
-        for i, cluster in enumerate(clusters):
-            gone = [j for j, p in enumerate(self.places) if p.cluster == cluster]
-            n, left = N.copy(), v.copy()
-            for j in gone:
-                place = self.places[j]
-                own = place.information
-                n[np.ix_(place.at, place.at)] -= own[0]
-                left[place.at] -= own[1]
-            values[i], weights[i] = self._without(gone, span(_cleaned(n, N)), left)
+        values, weights = np.full((len(without), self.k), np.nan), np.zeros((len(without), self.k))
+        solvers: dict[tuple, Span] = {}
+        for i, gone in enumerate(without):
+            left = v.copy()
+            for g in gone:
+                place = self.places[g.place]
+                left[place.at] -= g.share * (place.whitened.T @ g.outcomes(place)[: place.u])
+            key = tuple((g.place, g.share) for g in gone)
+            if key not in solvers:
+                n = N.copy()
+                for g in gone:
+                    place = self.places[g.place]
+                    n[np.ix_(place.at, place.at)] -= g.share * place.information[0]
+                solvers = {key: span(_cleaned(n, N))}
+            values[i], weights[i] = self._without(gone, solvers[key], left)
         return values, weights
 
-    def _without(self, gone: Sequence[int], solver: Span, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _without(self, gone: Sequence[Gone], solver: Span, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The estimates by a solver, and by v (P,), without the parts that are gone from both."""
         if solver.rank == self.solver.rank:
-            Ay, G, weight = (a - b for a, b in zip(self.sums, self._sums(*self._some(gone)), strict=True))
+            (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
         else:
-            rest = [j for j in range(len(self.places)) if j not in gone]
-            places = [self.places[j] for j in rest]
-            told = [self.kept[j] & self._told(solver, self.places[j]) for j in rest]
-            Ay, G, weight = self._sums(places, told)
+            kept = tuple(k & self._told(solver, p) for k, p in zip(self.kept, self.places, strict=True))
+            Ay, G, weight = self._sums(kept)
+        for g in gone:
+            place, told = self.places[g.place], kept[g.place]
+            rows = place.rows[told]
+            Ay[rows] -= g.share * (g.outcomes(place) @ place.A[:, told])
+            G[np.ix_(place.at, rows)] -= g.share * place.g[:, told]
+            weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
         weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
         return _divided(Ay - G.T @ solver.solve(v), weight), weight
-
-    def _some(self, which: Sequence[int]) -> tuple[list[Place], list[np.ndarray]]:
-        return [self.places[j] for j in which], [self.kept[j] for j in which]
 
 
 def _cleaned(n: np.ndarray, N: np.ndarray) -> np.ndarray:

@@ -8,15 +8,16 @@ start, and those that the model has no say in, are the published ones; the label
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.noise.covariance import Person, autocovariance, fit_person, kernels, shock_variances
+from evalkit.designs.noise.covariance import SHOCKS, Person, autocovariance, fit_person, kernels, shock_variances
 from evalkit.designs.noise.model import (
     CellMeans,
     Columns,
+    Groups,
     Targets,
     cell_means,
     make_places,
@@ -24,16 +25,16 @@ from evalkit.designs.noise.model import (
     untreated_columns,
     with_noise,
 )
-from evalkit.designs.noise.untreated import Place, Untreated
+from evalkit.designs.noise.untreated import Gone, Place, Untreated
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.plan import ExposureStates, Rules
-from evalkit.designs.rollout.rows import Naming, assemble, labels, rows_of
+from evalkit.designs.rollout.rows import Naming, assemble, by_path_source, labels, rows_of, source_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.threads import one_thread
 from evalkit.errors import EvalkitError
 from evalkit.inference.estimate import Estimate, stack
 from evalkit.inference.replicates import Arms, Replicates
-from evalkit.inference.sources import GroupSource, Influence
+from evalkit.inference.sources import DenseSource, GroupSource, Influence, Source
 
 FLAT = "outcomes before exposure do not vary, so that there is no noise to weigh by"
 FEW = "fewer than two clusters are seen before exposure, so that there is no noise to weigh by"
@@ -49,6 +50,8 @@ BOTH = (
     "units whose other components do the same would have moved alike, but for a gap between those whom it can reach "
     "and those whom it cannot that all places share"
 )
+NOTHING = 1e-12
+"""Weight of a cell-period below which it takes no part in a row."""
 MOST = 128
 """Clusters above which shocks of places are learnt from some of them."""
 SPARE = 10
@@ -73,10 +76,14 @@ class LeastNoise:
         return self.contrast.reader.sums
 
     @cached_property
+    def groups(self) -> Groups:
+        return Groups.of_sums(self.sums)
+
+    @cached_property
     def person(self) -> Person | None:
-        """One person's covariance, None where no cell has two people to compare."""
-        product, pairs = autocovariance(self.sums.values, self.sums.of, len(self.sums.path))
-        return fit_person(product, pairs)
+        """One person's covariance, None where no cell (no path, where everybody is a cluster) has two to compare."""
+        of = self.sums.paths.path if self.groups.lone else self.groups.of
+        return fit_person(*autocovariance(self.sums.values, of, int(of.max()) + 1))
 
     @cached_property
     def R(self) -> np.ndarray:
@@ -90,8 +97,9 @@ class LeastNoise:
 
     @cached_property
     def cells(self) -> CellMeans:
-        mean, noise = cell_means(self.sums.values, self.sums.of, self.sums.order, self.sums.weights, self.R)
-        return CellMeans(self.sums.path, self.sums.cluster, mean, noise)
+        groups = self.groups
+        mean, noise = cell_means(self.sums.values, groups.of, groups.order, self.sums.weights, self.R)
+        return CellMeans(groups.path, groups.cluster, mean, noise)
 
     @cached_property
     def targets(self) -> Targets:
@@ -106,7 +114,8 @@ class LeastNoise:
             g, t = np.nonzero(share)
             row = at[b.line * self.contrast.n_periods + t]
             keep = row >= 0
-            found.append((row[keep], self.contrast.reader.cells[term.at[g][keep]], t[keep], share[g, t][keep]))
+            cell = self.groups.cell[self.contrast.reader.cells[term.at[g][keep]]]
+            found.append((row[keep], cell, t[keep], share[g, t][keep]))
         row, cell, period, weight = (np.concatenate(x) for x in zip(*found, strict=True))
         return Targets(row, cell, period, weight)
 
@@ -133,7 +142,10 @@ class LeastNoise:
         return model, where
 
     def _shocks(self, places: list[Place], kinds: list[list[np.ndarray]]) -> np.ndarray:
-        """Variances of the shocks of places, from at most `MOST` of them, evenly spaced."""
+        """Variances of the shocks of places, from at most `MOST` of them, evenly spaced; none where everybody is a
+        place and people say what noise there is."""
+        if self.groups.lone and self.person:
+            return np.zeros(len(SHOCKS))
         some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
         places, kinds = [places[i] for i in some], [kinds[i] for i in some]
         norm = [p.V for p in places] if self.person else [np.mean(K, axis=0) for K in kinds]
@@ -150,27 +162,71 @@ class LeastNoise:
     def replicates(self) -> Replicates:
         """Delete-one-cluster refits, with weights made again under the same working covariance."""
         paths, level = self.sums.paths, self.sums.level
-        names = paths.levels[level].names
-        values, weights = self.model.refits(np.arange(len(names)))
+        names, codes = paths.levels[level].names, paths.levels[level].codes
+        without: list[list[Gone]] = [[] for _ in names]
         exposed, comparison = self.serving()
+        for j, place in enumerate(self.model.places):
+            if not self.groups.lone:
+                without[place.cluster].append(Gone(j))
+                continue
+            members, at = self.shares(place.cluster), self._made[1][j][1]
+            for unit, share in zip(*members, strict=True):
+                y = self.sums.values[unit, at] - self.cells.mean[place.cluster, at[0]]
+                without[codes[unit]].append(Gone(j, share, y))
+        values, weights = self.model.refits(without)
+        exposed, comparison = (self._of_clusters(x) for x in (exposed, comparison))
         return Replicates(names, level, values, weights * self.contrast.mass.ravel()[self.rows], exposed, comparison)
 
+    def shares(self, group: int) -> tuple[np.ndarray, np.ndarray]:
+        """Units of a group that carry weight, and the share of each in its mean."""
+        units = np.flatnonzero((self.groups.of == group) & (self.sums.weights > 0))
+        return units, self.sums.weights[units] / self.sums.weights[units].sum()
+
     def serving(self) -> tuple[np.ndarray, np.ndarray]:
-        """(G, k) clusters whose exposed cell-periods carry weight in a row, and those that only serve."""
-        clusters = len(self.sums.paths.levels[self.sums.level].names)
+        """(G, k) clusters (groups, where everybody is one) whose exposed cell-periods carry weight in a row, and those
+        that only serve."""
+        clusters = int(self.groups.cluster.max()) + 1
+        if not self.groups.lone:
+            clusters = len(self.sums.paths.levels[self.sums.level].names)
         exposed, comparison = (np.zeros((clusters, len(self.rows)), dtype=bool) for _ in range(2))
         for place, told in zip(self.model.places, self.model.kept, strict=True):
             exposed[place.cluster, place.rows[told]] = True
-        for place, rows, _ in self.model.linear:
-            comparison[place.cluster, rows] = True
+        for place, rows, weight in self.model.linear:
+            comparison[place.cluster, rows[(np.abs(weight) > NOTHING).any(axis=0)]] = True
         return exposed, comparison & ~exposed
+
+    def _of_clusters(self, of_groups: np.ndarray) -> np.ndarray:
+        """(clusters, k) from (G, k) as `serving` gives it."""
+        if not self.groups.lone:
+            return of_groups
+        level = self.sums.paths.levels[self.sums.level]
+        group = np.empty(len(level.names), dtype=np.int64)
+        group[level.codes] = self.groups.of
+        return np.asarray(of_groups[group])
+
+    @property
+    def arms(self) -> Arms:
+        """Clusters with weight in each row; where everybody is one and seen throughout, a line stands for a path."""
+        exposed, comparison = self.serving()
+        if self.sums.by_path:
+            return Arms(exposed, comparison, self.sums.people)
+        exposed, comparison = (self._of_clusters(x) for x in (exposed, comparison))
+        return Arms(exposed, comparison, np.ones(len(exposed), dtype=int))
+
+    def source(self) -> Source:
+        """Influence of units on the rows."""
+        table, units = rows_of(self.contrast.paths), UnitInfluence(self)
+        if self.sums.by_path:
+            return by_path_source(self.sums, units.coefficients())
+        if self.groups.lone:
+            return DenseSource(table, units())
+        clusters, totals = self.model.totals()
+        return GroupSource(table, np.nan_to_num(totals), self.sums.level, clusters, units)
 
     def estimate(self, naming: Naming) -> Estimate:
         """The rows as an Estimate; `NoCovarianceError` where there is nothing to weigh them by."""
         contrast, model, rows = self.contrast, self.model, self.rows
-        k, level, table = len(rows), self.sums.level, rows_of(contrast.paths)
-        clusters, totals = model.totals()
-        source = GroupSource(table, np.nan_to_num(totals), level, clusters, UnitInfluence(self))
+        k, level = len(rows), self.sums.level
         frame = labels(contrast, naming, rows).assign(weights=LEAST_NOISE)
         lost = np.isnan(model.value) & (contrast.mass.ravel()[rows] > 0)
         frame["reason"] = np.where(lost, UNTOLD, frame["reason"])
@@ -178,15 +234,11 @@ class LeastNoise:
         frame["share_left_out"] = 1.0 - (1.0 - frame["share_left_out"]) * told
         if self.columns.shared:
             frame["assumption"] = BOTH
-        units = partial(contrast.unit_rows, rows)
-        heads = GroupSource(table, contrast.totals(rows), level, contrast.reader.cluster, units)
-        exposed, comparison = self.serving()
         return Estimate(
             value=model.value.copy(), mass=contrast.mass.ravel()[rows] * told, labels=frame,
-            value_influence=Influence(((source, np.eye(k)),), level),
-            mass_influence=Influence(((heads, np.eye(2 * k)[:, k:]),), level),
-            arms=Arms(exposed, comparison, np.ones(len(exposed), dtype=int)),
-            replicate=self.replicates, cells=CellsUsed(self), working=model.vcov(),
+            value_influence=Influence(((self.source(), np.eye(k)),), level),
+            mass_influence=Influence(((source_of(contrast, rows), np.eye(2 * k)[:, k:]),), level),
+            arms=self.arms, replicate=self.replicates, cells=CellsUsed(self), working=model.vcov(),
         )  # fmt: skip
 
 
@@ -197,9 +249,25 @@ class UnitInfluence:
     made: LeastNoise
 
     def __call__(self) -> np.ndarray:
-        made, sums = self.made, self.made.sums
-        C, T, k = len(sums.path), made.contrast.n_periods, len(made.rows)
-        L, left = np.zeros((C, T, k)), np.zeros((C, k))
+        made, sums, groups = self.made, self.made.sums, self.made.groups
+        L, left = self._of_groups()
+        out = left[groups.of] * sums.weights[:, None]
+        if made.person is not None:
+            out += unit_influence(sums.values, groups.of, sums.weights, made.R, made.cells, L)
+        return np.nan_to_num(out)
+
+    def coefficients(self) -> np.ndarray:
+        """(G, k, T + 1) of a unit's weighted deviations from the mean of its group, and of its weight."""
+        L, left = self._of_groups()
+        mass = np.bincount(self.made.groups.of, weights=self.made.sums.weights, minlength=len(L))
+        per_mass = L / np.where(mass > 0, mass, 1.0)[:, None, None]
+        return np.nan_to_num(np.concatenate([per_mass.transpose(0, 2, 1), left[:, :, None]], axis=2))
+
+    def _of_groups(self) -> tuple[np.ndarray, np.ndarray]:
+        """(G, T, k) weights of the cell-periods of groups in the rows, and (G, k) what a group moves for its mass."""
+        made, groups = self.made, self.made.groups
+        G, T, k = len(groups.path), made.contrast.n_periods, len(made.rows)
+        L, left = np.zeros((G, T, k)), np.zeros((G, k))
         model, where = made._made
         value, weight = np.nan_to_num(model.value), np.where(model.weight > 0, model.weight, np.nan)
         for (place, rows, own), (cell, t), told in zip(model.linear, where, model.kept, strict=True):
@@ -208,10 +276,8 @@ class UnitInfluence:
             np.add.at(left, (cell[:, None], rows), residual[:, None] * own)
             exposed, mine = cell[place.u :], place.rows[told]
             np.add.at(left, (exposed[:, None], mine), -place.weight[:, told] * value[mine])
-        out = left[sums.of] * (sums.weights / np.where(sums.mass > 0, sums.mass, 1.0)[sums.of])[:, None]
-        if made.person is not None:
-            out += unit_influence(sums.values, sums.of, sums.weights, made.R, made.cells, L)
-        return np.nan_to_num(out / weight)
+        mass = np.bincount(groups.of, weights=made.sums.weights, minlength=G)
+        return L / weight, left / np.where(mass > 0, mass, 1.0)[:, None] / weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,16 +288,24 @@ class CellsUsed:
     made: LeastNoise
 
     def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
-        made, sums = self.made, self.made.sums
+        made, sums, groups = self.made, self.made.sums, self.made.groups
+        codes = sums.paths.levels[sums.level].codes
         lift = np.eye(len(made.rows)) if matrix is None else np.atleast_2d(matrix)
         parts = []
         for (place, rows, own), (cell, t) in zip(made.model.linear, made._made[1], strict=True):
             weight = (own / made.model.weight[rows]) @ lift[:, rows].T
-            at, row = np.nonzero(np.abs(weight) > 0)
-            parts.append(pd.DataFrame({
-                "row": row, "path": sums.path[cell[at]], "cluster": sums.cluster[cell[at]], "period": t[at],
+            at, row = np.nonzero(np.abs(weight) > NOTHING)
+            frame = pd.DataFrame({
+                "row": row, "path": groups.path[cell[at]], "cluster": groups.cluster[cell[at]], "period": t[at],
                 "base": t[at], "window": 0, "sign": np.where(at >= place.u, 1, -1), "weight": weight[at, row],
-            }))  # fmt: skip
+            })  # fmt: skip
+            if groups.lone:
+                units, share = made.shares(place.cluster)
+                frame = frame.loc[np.repeat(frame.index, len(units))].assign(
+                    cluster=np.tile(codes[units], len(frame)),
+                    weight=lambda f, s=share: f["weight"] * np.resize(s, len(f)),
+                )
+            parts.append(frame)
         frame = pd.concat(parts, ignore_index=True).sort_values(["row", "cluster", "path", "period"], ignore_index=True)
         frame.insert(1, "component", made.contrast.plan.component)
         names, periods = sums.paths.levels[sums.level].names, sums.paths.periods
@@ -245,7 +319,6 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
 
     The label `weights` says which they are: equal, and why, where nothing gives a working covariance.
     """
-    contrast = contrast.by_cell()
     if rules.comparison == "never":
         return unweighted(assemble(contrast, naming), NEVER_ONLY)
     asked = np.flatnonzero(contrast.possible.ravel())
