@@ -11,7 +11,7 @@ import pytest
 import evalkit as ek
 from evalkit.designs.noise.covariance import Person, fit_person
 from evalkit.designs.noise.model import Groups
-from evalkit.designs.rollout.least_noise import LeastNoise
+from evalkit.designs.noise.weighing import Weighing
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.span import span
 
@@ -43,7 +43,7 @@ def least(frame: pd.DataFrame, **options: object) -> ek.Estimate:
     return ek.StaggeredRollout(weights="least_noise", base_window=3, **options)(study(frame), "a")
 
 
-def made_by(estimate: ek.Estimate) -> LeastNoise:
+def made_by(estimate: ek.Estimate) -> Weighing:
     """What the rows of least noise of an estimate were made by."""
     return estimate.replicate.source.make.refits[0].source.make.__self__
 

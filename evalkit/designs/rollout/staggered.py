@@ -16,10 +16,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.noise.weighing import WEIGHTS, unweighted
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.least_noise import ADJUSTED, WEIGHTS, least_noise_estimate, unweighted
+from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate
 from evalkit.designs.rollout.plan import (
     LEADS_AND_OTHERS,
     Comparison,

@@ -19,10 +19,11 @@ from functools import cached_property, partial
 import numpy as np
 from scipy import sparse
 
+from evalkit.designs.noise.weighing import WEIGHTS, unweighted
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import Adjusted, AdjustedContrast, Read, Stratum, read_covariates, two_group
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.least_noise import ADJUSTED, WEIGHTS, least_noise_estimate, unweighted
+from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate
 from evalkit.designs.rollout.plan import (
     LEADS_AND_OTHERS,
     Comparison,
