@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,18 +16,30 @@ from evalkit.designs.rollout.sums import Sums
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
-    """What an untreated path passes.
+class Columns(ABC):
+    """What moves paths without a component, by period.
 
-    step: (P, T, 2) the columns that are passed on the way to each period, -1 for none: what all share whose others do
-    the same, and what those share whom the component can reach. level: (P, T) which level of its cell a period
-    belongs to. free: (P, T) before exposure. count: columns.
+    level: (P, T) which level of its cell a period belongs to. free: (P, T) before exposure. count: columns.
     """
 
-    step: np.ndarray
     level: np.ndarray
     free: np.ndarray
     count: int
+
+    @abstractmethod
+    def passed(self, path: int) -> tuple[np.ndarray, np.ndarray]:
+        """Columns (p,) that move a path, and (T, p) by how much each has since the level of a period began."""
+
+
+@dataclass(frozen=True, eq=False)
+class Steps(Columns):
+    """Changes from one period to the next.
+
+    step: (P, T, 2) the columns that are passed on the way to each period, -1 for none: what all share whose others do
+    the same, and what those share whom the component can reach.
+    """
+
+    step: np.ndarray
 
     @property
     def shared(self) -> bool:
@@ -34,7 +47,6 @@ class Columns:
         return bool((self.step[:, :, 1] >= 0).any())
 
     def passed(self, path: int) -> tuple[np.ndarray, np.ndarray]:
-        """Columns (p,) that a path passes, and (T, p) which were passed up to each period since its level began."""
         used, at = np.unique(self.step[path], return_inverse=True)
         at = at.reshape(self.step[path].shape)
         each = np.zeros((len(at), len(used)))
@@ -47,7 +59,7 @@ class Columns:
         return used[used >= 0], each[:, used >= 0]
 
 
-def untreated_columns(states: ExposureStates, rules: Rules) -> Columns:
+def untreated_columns(states: ExposureStates, rules: Rules) -> Steps:
     """One column for each period and what the others did up to it (`lookback` periods more), and where some cannot be
     reached, one for each period and those who can; a level begins anew where the others are unknown or, under
     others="unchanged", where they change. With others="ignored" only those serve whom the component can reach."""
@@ -71,7 +83,7 @@ def untreated_columns(states: ExposureStates, rules: Rules) -> Columns:
                 step[p, t, 0] = table.setdefault((t, int(kind[p]), *back), len(table))
                 if states.reach[p] and not states.reach[serving].all():
                     step[p, t, 1] = table.setdefault(("gap", t, int(kind[p])), len(table))
-    return Columns(step, level, ~coming & known & serving[:, None], len(table))
+    return Steps(level, ~coming & known & serving[:, None], len(table), step)
 
 
 @dataclass(frozen=True, eq=False)

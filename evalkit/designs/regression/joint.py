@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from evalkit.designs.noise.weighing import WEIGHTS, unweighted
 from evalkit.designs.protocol import Basis, StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, programme_level
 from evalkit.designs.regression.columns import Shape, joint_plan, make_columns
+from evalkit.designs.regression.joint_noise import joint_least_noise
 from evalkit.designs.regression.moments import (
     JointSource,
     Lean,
@@ -50,6 +52,7 @@ UNTOLD = "the regression cannot tell this combination from other components, pla
 BY_DOSE = ("with more of it", "with less or without it")
 GROWTH = "growth of other components inside the answer, if effects add up"
 UNTOLD_GROWTH = "the regression cannot tell the growth of the other components from places and periods"
+PLAIN = "equal: weights of least noise are for event times of one component at a time"
 CELLLESS = "the answer is adjusted, and so no weighted sum of places and periods"
 
 
@@ -86,6 +89,10 @@ class JointEventStudy:
     per: "unit" gives the effect of one unit of dose, and masses in units of dose; "average" the effect of the dose
         as given on average at each event time, and masses in people.
     outcome: name of another outcome than the study's first.
+    weights: "equal" for least squares on people's rows; "least_noise" for weights of least variance under a working
+        covariance of people and places, with effects of the component's own free and those of the others additive.
+        Leads stay as they are, and so do rows that these weights cannot tell, and doses, interactions, levels and
+        cohorts: the label `weights` says which, and why.
 
     Calling with a component, or with an interaction's name, gives its rows. Raises `OptionError` for
     impossible choices and `NotIdentifiedError` when the component never varies.
@@ -98,8 +105,10 @@ class JointEventStudy:
     dose: bool = False
     per: str = "unit"
     outcome: str | None = None
+    weights: str = "equal"
 
     def __post_init__(self) -> None:
+        check_choice("weights", self.weights, WEIGHTS)
         check_choice("shape", self.shape, ("event_time", "level"))
         check_choice("dose", self.dose, (False, True))
         check_choice("per", self.per, tuple(DOSED))
@@ -143,6 +152,7 @@ class JointEventStudy:
         paths.index(component)
         return paths.inference_level(component)[0]
 
+    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Event-time effects of `component`, from the regression on all of them."""
         whole = self.fit(study, self._level(study.paths, component))
@@ -151,7 +161,12 @@ class JointEventStudy:
             raise NotIdentifiedError(f"{component!r} is never on, or on throughout, wherever it could be compared.")
         found = whole.select(mine)
         cohorts = self.saturated and (found.labels["estimand"] != INTERACTION).all()
-        return found.aggregate("event_time") if cohorts else found
+        found = found.aggregate("event_time") if cohorts else found
+        if self.weights == "equal":
+            return found
+        if self.saturated or self.dose or self.interactions or self.shape == "level":
+            return unweighted(found, PLAIN)
+        return joint_least_noise(study, component, self._level(study.paths, component), self.outcome, found)
 
     @one_thread()
     def fit(self, study: StudyLike, level: str) -> Estimate:
