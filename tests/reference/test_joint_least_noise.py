@@ -50,7 +50,8 @@ def test_each_event_time_speaks_for_its_people_and_no_effect_of_its_own_moves_we
     equal = ek.JointEventStudy()(study(frame), "a")
     assert (before.mass <= equal.mass + 1e-9).all() and before.mass.max() == pytest.approx(equal.mass.max())
     after = ek.JointEventStudy(weights="least_noise")(study(frame.assign(y=frame["y"] + 2.5 * frame["a"])), "a")
-    np.testing.assert_allclose(after.value - before.value, 2.5, atol=1e-9)
+    told = ~np.isnan(before.value)
+    np.testing.assert_allclose((after.value - before.value)[told], 2.5, atol=1e-9)
 
 
 def test_leads_stay_those_of_the_regression_and_say_so() -> None:

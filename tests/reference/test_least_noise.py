@@ -201,6 +201,57 @@ def test_moderated_inference_weighs_both_variances_by_their_degrees_of_freedom()
     assert row["std_error"] ** 2 == pytest.approx((10 * answer.working[0, 0] + d * refits["std_error"] ** 2) / (10 + d))
 
 
+def solved(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """A^-1 b for a positive definite A, by elimination in extended precision."""
+    A, b = A.copy(), b.copy()
+    for j in range(len(A)):
+        factor = A[j + 1 :, j] / A[j, j]
+        A[j + 1 :] -= np.outer(factor, A[j])
+        b[j + 1 :] -= np.outer(factor, b[j])
+    for j in reversed(range(len(A))):
+        b[j] = (b[j] - A[j, j + 1 :] @ b[j + 1 :]) / A[j, j]
+    return b
+
+
+def extended(estimate: ek.Estimate, frame: pd.DataFrame) -> np.ndarray:
+    """Rows by one regression on all cell-periods that the model uses, from the people's own outcomes, in extended
+    precision and under the same working covariance."""
+    made = made_by(estimate)
+    model, big = made.model, np.longdouble
+    assert np.finfo(big).eps < 1e-18
+    kept = model.solver.pivot[: model.solver.rank]
+    levels = np.unique(np.concatenate([p.level for p in model.places]))
+    exposed = np.cumsum([0, *(len(p.y) - p.u for p in model.places)])
+    size = len(kept) + len(levels) + exposed[-1]
+    gram, right, W = np.zeros((size, size), big), np.zeros((size, 1), big), np.zeros((exposed[-1], model.k), big)
+    y = (frame.set_index(["site", "t"])["y"] - frame["y"].iloc[0]).sort_index()  # exact: they are close to each other
+    for p, (cell, t), at in zip(model.places, made._made[1], exposed, strict=False):
+        X = np.zeros((len(p.y), size), big)
+        whole = np.zeros((len(p.y), model.columns))
+        whole[:, p.at] = p.steps
+        X[:, : len(kept)] = whole[:, kept]
+        X[np.arange(len(p.y)), len(kept) + np.searchsorted(levels, p.level)] = 1
+        e = np.arange(len(p.y) - p.u)
+        X[p.u + e, len(kept) + len(levels) + at + e] = 1
+        W[at + e[:, None], p.rows] = p.weight
+        site = made.groups.cluster[cell]
+        own = np.array([y.loc[s, x].to_numpy().astype(big).mean() for s, x in zip(site, t, strict=True)])
+        VX = solved(p.V.astype(big), np.hstack([X, own[:, None]]))
+        gram += X.T @ VX[:, :-1]
+        right += X.T @ VX[:, -1:]
+    return (W.T @ solved(gram, right)[-exposed[-1] :, 0] / W.sum(axis=0)).astype(float)
+
+
+@pytest.mark.parametrize(("level", "scale"), [(0.0, 1.0), (1e9, 1e-3), (-1e9, 1.0), (0.0, 1e-12), (0.0, 1e12)])
+def test_no_answer_hangs_on_the_last_digits(level: float, scale: float) -> None:
+    frame = panel()
+    frame = frame.assign(y=level + scale * frame["y"])
+    estimate = least(frame, others="ignored", horizon=2)
+    rows = own(estimate)
+    told = np.flatnonzero(made_by(estimate).model.weight > 1 - 1e-9)
+    np.testing.assert_allclose(rows.value[told], extended(estimate, frame)[told], atol=1e-9 * scale)
+
+
 def test_scale_and_level_of_the_outcome_do_not_matter() -> None:
     frame = panel()
     plain = least(frame).aggregate("simple").to_frame().iloc[0]

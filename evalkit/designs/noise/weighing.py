@@ -62,10 +62,16 @@ class Weighing:
         return Groups.of_sums(self.sums)
 
     @cached_property
+    def values(self) -> np.ndarray:
+        """(n, T) outcomes less their mean: exact where they are far from zero and close to each other, so that no
+        answer rests on their last digits."""
+        return self.sums.values - np.nanmean(self.sums.values)
+
+    @cached_property
     def person(self) -> Person | None:
         """One person's covariance, None where no cell (no path, where everybody is a cluster) has two to compare."""
         of = self.sums.paths.path if self.groups.lone else self.groups.of
-        return fit_person(*autocovariance(self.sums.values, of, int(of.max()) + 1))
+        return fit_person(*autocovariance(self.values, of, int(of.max()) + 1))
 
     @cached_property
     def R(self) -> np.ndarray:
@@ -76,7 +82,7 @@ class Weighing:
     @cached_property
     def cells(self) -> CellMeans:
         groups = self.groups
-        mean, noise = cell_means(self.sums.values, groups.of, groups.order, self.sums.weights, self.R)
+        mean, noise = cell_means(self.values, groups.of, groups.order, self.sums.weights, self.R)
         return CellMeans(groups.path, groups.cluster, mean, noise)
 
     @property
@@ -133,7 +139,7 @@ class Weighing:
                 continue
             members, at = self.shares(place.cluster), self._made[1][j][1]
             for unit, share in zip(*members, strict=True):
-                y = self.sums.values[unit, at] - self.cells.mean[place.cluster, at[0]]
+                y = self.values[unit, at] - self.cells.mean[place.cluster, at[0]]
                 without[codes[unit]].append(Gone(j, share, y))
         values, weights = self.model.refits(without)
         exposed, comparison = (self._of_clusters(x) for x in (exposed, comparison))
@@ -208,7 +214,7 @@ class UnitInfluence:
         L, left = self._of_groups()
         out = left[groups.of] * sums.weights[:, None]
         if made.person is not None:
-            out += unit_influence(sums.values, groups.of, sums.weights, made.R, made.cells, L)
+            out += unit_influence(made.values, groups.of, sums.weights, made.R, made.cells, L)
         return np.nan_to_num(out)
 
     def coefficients(self) -> np.ndarray:
