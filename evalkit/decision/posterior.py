@@ -78,8 +78,9 @@ def posterior(
     """p(theta) in proportion to t_df((estimate - theta) / std_error) x N(theta; prior).
 
     estimate, std_error, df: (n,). prior: mean and standard deviation, infinite for a flat one. at: values, or (n, j) of
-    them, that the grid shall hold besides -1, 0 and 1. The grid is `points` quantiles each of the likelihood, of the
-    prior, and of their product were both normal: within .002 of adaptive integration (tests/unit/test_posterior.py).
+    them, that the grid shall hold besides -1, 0 and 1. The grid is `points` quantiles each of the likelihood and of the
+    prior, and as many even steps over their product were both normal: chances are within .002 of adaptive integration
+    (tests/unit/test_posterior.py).
     """
     est, se, df = (np.atleast_1d(np.asarray(a, dtype=float))[:, None] for a in (estimate, std_error, df))
     df = np.minimum(df, _LARGEST_DF)
@@ -91,7 +92,7 @@ def posterior(
     edges = np.concatenate([[-1.0, 0.0, 1.0], held]) if held.ndim == 1 else np.array([-1.0, 0.0, 1.0])
     precision = 1 / se**2 + np.where(flat, 0.0, 1 / wide**2)
     centre = (est / se**2 + np.where(flat, 0.0, mean / wide**2)) / precision
-    parts = [est + se * stdtrit(df, share), centre + ndtri(share) / np.sqrt(precision),
+    parts = [est + se * stdtrit(df, share), centre + np.linspace(-8, 8, points) / np.sqrt(precision),
              np.where(flat, est, mean) + np.where(flat, se, wide) * ndtri(share),
              np.broadcast_to(edges, (len(est), len(edges)))]  # fmt: skip
     grid = np.sort(np.concatenate([*parts, held] if held.ndim == 2 else parts, axis=1), axis=1)

@@ -39,9 +39,8 @@ class Stakes:
     @cached_property
     def costs(self) -> Costs:
         """Costs in the prices that the study file states."""
-        stated = self.evaluation.study.settings
-        year, rate = stated.get("price_year"), stated.get("inflation")
-        return Costs(self.evaluation.study, self.outcome, Prices(price_year=year, inflation=rate))  # type: ignore[arg-type]
+        study = self.evaluation.study
+        return Costs(study, self.outcome, Prices.stated(study.settings))
 
     @cached_property
     def parts(self) -> Decomposition:
@@ -75,7 +74,10 @@ class Stakes:
         return (low or high, high) if high > 0 else None
 
     def of(self, name: str, members: Sequence[str], kind: str) -> Stake:
-        """What is at stake on one line."""
+        """What is at stake on one line; the money is set against the first outcome, once."""
+        first = self.evaluation.study.outcome()
+        if self.outcome != first:
+            return Stake(unpriced=say.PRICED_ELSEWHERE.format(outcome=quoted(first.label)))
         nothing = np.zeros(self.costs.there.shape)
         cells = self.cells.get(name)
         amount, priced = cost_of(self.costs, members, nothing if cells is None else cells, kind)

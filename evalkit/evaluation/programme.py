@@ -45,15 +45,18 @@ def value_for_money(
 
     source: a Study (which is evaluated first) or an Evaluation. outcome: default the first. discount: yearly
     rate for costs and outcomes (3.5% as the Treasury's Green Book), counted from the first period with
-    anything on. price_year, inflation: bring amounts with a price_year of their own to that year. worth: what
+    anything on. price_year, inflation: bring amounts with a price_year of their own to that year; by default as the
+    study file states in its table [evaluate]. worth: what
     one outcome may be worth, for the acceptability curve. draws: how many (seeded by the evaluation).
 
     Raises `OptionError` for rates, years or draws that make no sense.
     """
-    prices = Prices(discount, price_year, inflation)
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 100:
         raise OptionError(f"draws={draws!r} is not a choice. Use a whole number, 100 or more.")
     evaluation = _evaluated(source, "value_for_money")
+    prices = Prices(discount, price_year, inflation)
+    if price_year is None:
+        prices = Prices.stated(evaluation.study.settings, discount)
     return value_of(evaluation, evaluation.study.outcome(outcome), prices, worth, draws)
 
 

@@ -163,6 +163,7 @@ BELIEVED = "To be 9 in 10 sure now that it helps, one must have put it at {befor
 PAYS = "{chance} that it pays at {worth} {one}."
 UNPRICED = "no price can be set against what it brings: {reason}"
 NO_WORTH = "nobody has said what one outcome is worth"
+PRICED_ELSEWHERE = "its cost is set against {outcome} alone"
 NO_COST = "its cost is not given"
 IN_PER_CENT = "its effect is in per cent, which cannot be counted"
 THRESHOLDS = {
