@@ -42,8 +42,8 @@ class Case:
     @property
     def ranged(self) -> bool:
         """Whether estimate, both ends and the spread are numbers."""
-        ends = (self.estimate, self.conf_low, self.conf_high, self.std_error)
-        return all(math.isfinite(v) for v in ends) and self.std_error > 0
+        numbers = (self.estimate, self.conf_low, self.conf_high, self.std_error)
+        return all(map(math.isfinite, numbers)) and self.std_error > 0
 
     @property
     def drift(self) -> float:

@@ -93,7 +93,8 @@ def posterior(
     precision = 1 / se**2 + np.where(flat, 0.0, 1 / wide**2)
     centre = (est / se**2 + np.where(flat, 0.0, mean / wide**2)) / precision
     known, which = np.unique(df, return_inverse=True)
-    parts = [est + se * stdtrit(known[:, None], share)[which.ravel()], centre + np.linspace(-8, 8, points) / np.sqrt(precision),
+    parts = [est + se * stdtrit(known[:, None], share)[which.ravel()],
+             centre + np.linspace(-8, 8, points) / np.sqrt(precision),
              np.where(flat, est, mean) + np.where(flat, se, wide) * ndtri(share),
              np.broadcast_to(edges, (len(est), len(edges)))]  # fmt: skip
     grid = np.sort(np.concatenate([*parts, held] if held.ndim == 2 else parts, axis=1), axis=1)

@@ -56,7 +56,7 @@ def said_of(decision: Decision, currency: str = "£") -> Said:
     act = " ".join(_act(d, currency))
     if not math.isfinite(d.chance_better):
         return Said(say.LEANS[d.lean], act=act, left_out=outside)
-    start = say.STARTS.get(d.prior.name, d.prior.name)
+    start = say.STARTS.get(d.prior.name, say.ELSEWHERE)
     chances = {"better": d.chance_better, "matters": d.chance_matters, "harm": d.chance_harm}
     chance = say.CHANCES.format(start=start, **{k: frequency(v) for k, v in chances.items()})
     believed = say.BELIEVED.format(before=frequency(d.believed)) if math.isfinite(d.believed) else ""

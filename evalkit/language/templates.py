@@ -157,8 +157,9 @@ LEANS = {
     "says_nothing": "Says nothing: the data allow a benefit and a harm as large as what matters.",
     "": "No likely range, so nothing is ruled out.",
 }
-STARTS = {"sceptical": "doubt", "flat": "no belief at all"}
-CHANCES = "Chances, starting from {start}: it helps, {better}; helps by what matters, {matters}; harms as much, {harm}."
+STARTS = {"sceptical": "doubt", "flat": "nothing"}
+ELSEWHERE = "elsewhere"
+CHANCES = "Chances, starting from {start}: it helps, {better}; by what matters, {matters}; harms as much, {harm}."
 BELIEVED = "To be 9 in 10 sure now that it helps, one must have put it at {before} beforehand."
 PAYS = "{chance} that it pays at {worth} {one}."
 UNPRICED = "no price can be set against what it brings: {reason}"
