@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from scipy import stats
 
 import evalkit as ek
 from evalkit.decision.acts import MOVED, act_at_price, act_without_price
-from evalkit.decision.posterior import Posterior, posterior, widened
+from evalkit.decision.posterior import Posterior, giving_way, posterior, widened
 from evalkit.decision.worth import best_after, cost_of_testing, next_variance, rollout_value, rounds_and_places
 from evalkit.verdicts.lean import leans
 
@@ -78,7 +78,9 @@ def populate(found: pd.DataFrame, truths: str, rng: np.random.Generator) -> pd.D
 def believed(found: pd.DataFrame, prior: tuple[float, float], at: np.ndarray | None = None) -> Posterior:
     """Posteriors of every answer, the standard error widened as the package does."""
     held = () if at is None else at[:, None]
-    return posterior(found["est"], widened(found["se"]), found["df"], prior, at=held, points=POINTS)
+    wide = widened(found["se"])
+    sd = giving_way(found["est"], wide, prior)
+    return posterior(found["est"], wide, found["df"], (prior[0], sd), at=held, points=POINTS)
 
 
 # ---------------------------------------------------------------- lean
@@ -106,32 +108,44 @@ def lean_table(worlds: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 # ---------------------------------------------------------------- chance
 
 
-def chance_tables(worlds: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reliability of the sceptical prior (truths, setting, question, tenth, lines, said, true), and Brier scores of
-    every prior (truths, setting, question, prior, brier, largest_gap)."""
-    reliability, brier = [], []
-    for truths, world in worlds.items():
-        truth = world["truth"].to_numpy()
-        came = {"better": truth > 1e-9, "matters": truth >= 1, "harm": truth <= -1}
-        for name, prior in PRIORS.items():
-            made = believed(world, prior)
-            said = {"better": made.above(0.0), "matters": made.above(1.0), "harm": 1 - made.above(-1.0)}
-            for setting in SETTINGS:
-                here = (world["setting"] == setting).to_numpy()
-                for question, chance in said.items():
-                    p, y = chance[here], came[question][here].astype(float)
-                    tenth = np.clip((10 * p).astype(int), 0, 9)
-                    lines = np.bincount(tenth, minlength=10)
-                    means = [np.bincount(tenth, v, 10) / np.maximum(lines, 1) for v in (p, y)]
-                    gap = float(np.max(abs(means[0] - means[1])[lines >= 60], initial=0.0))
-                    brier.append((truths, setting, question, name, float(np.mean((p - y) ** 2)), gap))
-                    if name == "sceptical":
-                        columns = zip(range(10), lines, *means, strict=True)
-                        reliability += [(truths, setting, question, *row) for row in columns]
-    return (
-        pd.DataFrame(reliability, columns=["truths", "setting", "question", "tenth", "lines", "said", "true"]),
-        pd.DataFrame(brier, columns=["truths", "setting", "question", "prior", "brier", "largest_gap"]),
-    )
+def chances_given(world: pd.DataFrame, prior: tuple[float, float]) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Setting, question, chances given and whether it came true."""
+    truth, made = world["truth"].to_numpy(), believed(world, prior)
+    came = {"better": truth > 1e-9, "matters": truth >= 1, "harm": truth <= -1}
+    said = {"better": made.above(0.0), "matters": made.above(1.0), "harm": 1 - made.above(-1.0)}
+    for setting in SETTINGS:
+        here = (world["setting"] == setting).to_numpy()
+        for question, chance in said.items():
+            yield setting, question, chance[here], came[question][here].astype(float)
+
+
+def reliability_table(found: pd.DataFrame, rng: np.random.Generator, worlds: int = 10) -> pd.DataFrame:
+    """truths, setting, question, tenth, lines, said, true: of the sceptical prior; lines are those of one world of
+    truths, shares pooled over `worlds` of them (the truths as stored are one)."""
+    rows = []
+    for truths in TRUTHS:
+        many = 1 if truths == "as stored" else worlds
+        sums: dict[tuple[str, str], np.ndarray] = {}
+        for _ in range(many):
+            for setting, question, p, y in chances_given(populate(found, truths, rng), PRIORS["sceptical"]):
+                tenth = np.clip((10 * p).astype(int), 0, 9)
+                part = np.array([np.bincount(tenth, v, 10) for v in (np.ones(len(p)), p, y)])
+                sums[setting, question] = sums.get((setting, question), 0) + part
+        for key, (lines, said, true) in sums.items():
+            shares = (said / np.maximum(lines, 1), true / np.maximum(lines, 1))
+            rows += [(truths, *key, *row) for row in zip(range(10), lines / many, *shares, strict=True)]
+    return pd.DataFrame(rows, columns=["truths", "setting", "question", "tenth", "lines", "said", "true"])
+
+
+def brier_table(worlds: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """truths, setting, question, prior, brier: mean squared distance of chances from what came true."""
+    rows = [
+        (truths, setting, question, name, float(np.mean((p - y) ** 2)))
+        for truths, world in worlds.items()
+        for name, prior in PRIORS.items()
+        for setting, question, p, y in chances_given(world, prior)
+    ]
+    return pd.DataFrame(rows, columns=["truths", "setting", "question", "prior", "brier"])
 
 
 # ---------------------------------------------------------------- acts
@@ -159,8 +173,9 @@ def rules_of_action(world: pd.DataFrame, b: np.ndarray, made: Posterior, stored:
     """Rule -> (n,) what it does with each answer. stored: verdicts were given to these very answers."""
     est, se, df, low, high = (world[c].to_numpy() for c in ("est", "se", "df", "low", "high"))
     variance, pays = next_variance(se, df), made.above(b)
+    doubt = giving_way(est, widened(se), PRIORS["sceptical"])
     told = rollout_value(made.mean, made.sd, variance, b)
-    test, moved = rounds_and_places(left=True) * told > cost_of_testing(b), made.sd <= MOVED
+    test, moved = rounds_and_places(left=True) * told > cost_of_testing(b), made.sd <= MOVED * doubt
     words = {"keep_and_extend": "extend", "hold_and_test": "test", "stop": "stop"}
     acts = act_at_price(pays, moved, est < b, test)
     unmoved = act_at_price(pays, np.ones(len(est), bool), est < b, test)
@@ -239,12 +254,13 @@ def summary(
 ) -> str:
     """What README.md says of the tables."""
     out = [f"{lines:,} answers with a range; made by `python benchmarks/decision.py --write`.", "",
-           "Chance that it helps, truths drawn from the prior: in each tenth, lines and how often it helps.", "",
+           "Chance that it helps, truths drawn ten times from the prior: in each tenth, lines and how often it helps.",
+           "",
            "| setting | " + " | ".join(f"{t / 10:g} to {(t + 1) / 10:g}" for t in range(10)) + " | largest gap |",
            "|---|" + "---|" * 11]  # fmt: skip
     mine = reliability[(reliability["truths"] == "N(0, m)") & (reliability["question"] == "better")]
     for setting, part in mine.groupby("setting", sort=False):
-        cells = [f"{int(r.lines)}: {100 * r.true:.0f}%" for r in part.itertuples()]
+        cells = [f"{r.lines:.0f}: {100 * r.true:.0f}%" for r in part.itertuples()]
         gap = abs(part["said"] - part["true"])[part["lines"] >= 60].max()
         out.append(f"| {setting} | {' | '.join(cells)} | {gap:.2f} |")
     out += ["", "Brier scores x 1,000 (mean over settings and questions) under each set of truths.", "",
@@ -314,7 +330,7 @@ def main() -> None:
     leaned = lean_table({t: populate(every, t, rng) for t in TRUTHS})
     timed = every[every["partnership"] != "pupils"].reset_index(drop=True)
     worlds = {t: populate(timed, t, rng) for t in TRUTHS}
-    reliability, brier = chance_tables(worlds)
+    reliability, brier = reliability_table(timed, rng), brier_table(worlds)
     acts = act_table(worlds, rng)
     words = summary(leaned, reliability, brier, acts, len(every))
     print(words)

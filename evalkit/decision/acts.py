@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.decision.case import Case
-from evalkit.decision.posterior import Posterior, believed_before, posterior, widened
+from evalkit.decision.posterior import Posterior, believed_before, giving_way, posterior, widened
 from evalkit.decision.prior import Prior
 from evalkit.decision.worth import EXTEND, STOP, Return, break_even_worth, next_variance, return_at, threshold
 from evalkit.verdicts.lean import LEANS_FROM, flat_chance, lean_of_range
@@ -48,9 +48,10 @@ class Decision:
     """What was decided on one line, and every number that may be printed.
 
     Chances that it helps, helps by what matters, harms as much; NaN where withheld. believed: how sure of a benefit one
-    must have been to be 9 in 10 sure now. moved: whether the data moved the prior. returns: at each end of the worth.
-    extend_from, stop_below: worth of one outcome. hangs: what decides the act where not its chances: 'withheld',
-    'conflict', 'unstated', 'worth', 'outcomes' or ''. better, worse: labels of outcomes that disagree.
+    must have been to be 9 in 10 sure now. moved: whether the data moved the prior; gave_way: whether they refuted it.
+    returns: at each end of the worth. extend_from, stop_below: worth of one outcome. hangs: what decides the act where
+    not its chances: 'withheld', 'conflict', 'unstated', 'worth', 'outcomes' or ''. better, worse: labels of outcomes
+    that disagree.
     """
 
     case: Case
@@ -62,6 +63,7 @@ class Decision:
     chance_harm: float = math.nan
     believed: float = math.nan
     moved: bool = False
+    gave_way: bool = False
     returns: tuple[Return, ...] = ()
     break_even_worth: float = math.nan
     extend_from: float = math.nan
@@ -98,8 +100,9 @@ def decide(case: Case, prior: Prior) -> Decision:
 
 def _by_chances(held: Decision, matters: float) -> Decision:
     case, stake = held.case, held.case.stake
-    mean, sd = held.prior.on(case, matters)
+    mean, doubt = held.prior.on(case, matters)
     est, se, df = case.estimate / matters, case.std_error / matters, case.df
+    sd = float(giving_way(est, widened(se), (mean, doubt)))
     at = [stake.cost / (stake.people_periods * matters * w) for w in stake.worth or () if stake.costed]
     believed = posterior(est, widened(se), df, (mean, sd), at=at)
     better, helps, no_harm = (float(believed.above(x)[0]) for x in (0.0, 1.0, -1.0))
@@ -107,6 +110,7 @@ def _by_chances(held: Decision, matters: float) -> Decision:
     found = replace(
         held, chance_better=better, chance_matters=helps, chance_harm=1.0 - no_harm,
         believed=believed_before(better, before) if 0 < better < 1 else math.nan,
+        gave_way=sd > doubt,
         moved=math.isinf(sd) or float(believed.sd[0]) <= MOVED * sd,
     )  # fmt: skip
     if stake.conflict:

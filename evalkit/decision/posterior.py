@@ -15,6 +15,8 @@ from scipy.special import gammaln, ndtri, stdtrit
 
 #: Standard deviation of drift that no check can see, in units of what matters; it widens every standard error.
 ALLOWANCE = 0.25
+#: A prior gives way where an answer lies further out than this many of its predictive standard deviations.
+CONFLICT = 2.0
 _LARGEST_DF = 1e6
 
 
@@ -65,6 +67,18 @@ class Posterior:
 def widened(std_error: ArrayLike) -> np.ndarray:
     """Standard errors with the allowance for what no check can see."""
     return np.hypot(np.asarray(std_error, dtype=float), ALLOWANCE)
+
+
+def giving_way(estimate: ArrayLike, std_error: ArrayLike, prior: tuple[float, ArrayLike]) -> np.ndarray:
+    """Standard deviation of a prior as wide as an answer needs: its own, unless the answer refutes it.
+
+    A normal prior never gives way to the heavier tails of t: without this, the larger an effect with few degrees of
+    freedom, the surer one would be that the data err. The answer is held against sqrt(sd^2 + std_error^2), what the
+    prior predicts (Box 1980, Journal of the Royal Statistical Society A 143), and the prior widened to the mark.
+    """
+    off = (np.asarray(estimate, dtype=float) - prior[0]) / CONFLICT
+    needed = np.sqrt(np.maximum(off**2 - np.asarray(std_error, dtype=float) ** 2, 0.0))
+    return np.maximum(np.asarray(prior[1], dtype=float), needed)
 
 
 def posterior(

@@ -82,7 +82,8 @@ class Stakes:
         cells = self.cells.get(name)
         amount, priced = cost_of(self.costs, members, nothing if cells is None else cells, kind)
         left_out = self._left_out(members) if kind == "programme" else ()
-        stake = Stake(whole=amount.whole, left_out=left_out, unpriced=say.NO_COST)
+        unknown = say.NO_COST if not priced else say.NO_CELLS if amount.whole else say.COSTS_NOTHING
+        stake = Stake(whole=amount.whole, left_out=left_out, unpriced=unknown)
         if cells is None or not priced or not amount.compared > 0:
             return stake
         per_cent = self.outcome.kind == "log"

@@ -61,6 +61,7 @@ def said_of(decision: Decision, currency: str = "£") -> Said:
     chance = say.CHANCES.format(start=start, **{k: frequency(v) for k, v in chances.items()})
     believed = say.BELIEVED.format(before=frequency(d.believed)) if math.isfinite(d.believed) else ""
     doubt = "" if d.moved else say.NOT_MOVED if d.prior.name in NAMES else say.NOT_MOVED_POOL.format(pool=d.prior.name)
+    doubt = say.GAVE_WAY if d.gave_way else doubt
     return Said(say.LEANS[d.lean], chance, believed, _thresholds(d, currency), act, _pays(d, currency), doubt, outside)
 
 

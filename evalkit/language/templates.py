@@ -166,6 +166,8 @@ UNPRICED = "no price can be set against what it brings: {reason}"
 NO_WORTH = "nobody has said what one outcome is worth"
 PRICED_ELSEWHERE = "its cost is set against {outcome} alone"
 NO_COST = "its cost is not given"
+NO_CELLS = "what it cost where it was compared is not known"
+COSTS_NOTHING = "its cost is given as nothing"
 IN_PER_CENT = "its effect is in per cent, which cannot be counted"
 THRESHOLDS = {
     "updown": "Worth extending from {up} {one}; not worth its cost below {down}; in between, test.",
@@ -203,6 +205,7 @@ DISAGREE = (
 NO_EVIDENCE = "{whole} rests on no evidence here: {reason}"
 NOTHING_AGAINST = "this says nothing against it; only places without it could tell"
 NOT_MOVED = "The data moved this little: it rests on the doubt we started from."
+GAVE_WAY = "The data lie further out than what we started from allows, so that it gave way to them."
 NOT_MOVED_POOL = "The data moved this little: it rests on what {pool} found."
 LEFT_OUT = "Its price leaves out {names}."
 ALSO_TIED = "it cannot be told apart from {others}; see what they do together"

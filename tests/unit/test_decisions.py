@@ -45,9 +45,9 @@ def row(evaluation: ek.Evaluation, name: str = "a", **asked: object) -> Mapping[
     return ek.decide(evaluation, **asked).table.set_index("component").loc[name]  # type: ignore[arg-type]
 
 
-def other(**more: object) -> ek.Evaluation:
-    """The evaluation of a study that differs in its register or money."""
-    return ek.evaluate(study(**more))
+def priced(found: ek.Evaluation, **more: object) -> ek.Evaluation:
+    """The same findings under other money or settings."""
+    return replace(found, study=study(**more))
 
 
 # ---------------------------------------------------------------- the table
@@ -164,15 +164,15 @@ def test_a_prior_file_that_cannot_be_used_says_everything_that_is_wrong(good: ek
 # ---------------------------------------------------------------- bad input is said on the line that it touches
 
 
-def test_without_a_cost_nothing_is_priced() -> None:
-    found = row(other(money=ek.Money(unit_costs=WORTH)))
+def test_without_a_cost_nothing_is_priced(good: ek.Evaluation) -> None:
+    found = row(priced(good, money=ek.Money(unit_costs=WORTH)))
     assert found["reason"] == "its cost is not given" and np.isnan(found["net_benefit"])
     assert found["act"] == "keep_and_extend" and found["chance_matters"] > 0.5
     assert "No price can be set against what it brings: its cost is not given." in str(found["sentence"])
 
 
-def test_without_a_worth_thresholds_are_given() -> None:
-    found = row(other(money=ek.Money(costs=COSTS)))
+def test_without_a_worth_thresholds_are_given(good: ek.Evaluation) -> None:
+    found = row(priced(good, money=ek.Money(costs=COSTS)))
     assert found["reason"] == "nobody has said what one outcome is worth"
     assert found["break_even_worth"] > 0 and "Worth extending from £" in str(found["sentence"])
 
@@ -186,19 +186,19 @@ def test_without_a_worth_thresholds_are_given() -> None:
     ],
 )
 def test_amounts_that_do_not_go_together_hold_the_line(
-    costs: Mapping[str, object], worth: Mapping[str, object], words: str
+    good: ek.Evaluation, costs: Mapping[str, object], worth: Mapping[str, object], words: str
 ) -> None:
     table = pd.DataFrame(costs).assign(currency="£") if costs else COSTS
-    found = row(other(money=ek.Money(costs=table, unit_costs=WORTH.assign(**worth))))
+    found = row(priced(good, money=ek.Money(costs=table, unit_costs=WORTH.assign(**worth))))
     assert found["act"] == "hold_and_test" and words in str(found["reason"]) and words in str(found["sentence"])
     assert np.isnan(found["net_benefit"]) and found["chance_better"] > 0.9
 
 
-def test_an_index_that_the_study_states_joins_price_years() -> None:
+def test_an_index_that_the_study_states_joins_price_years(good: ek.Evaluation) -> None:
     money = ek.Money(costs=COSTS, unit_costs=WORTH.assign(price_year=2020))
-    stated = other(money=money, settings={"price_year": 2020, "inflation": 0.1})
+    stated = priced(good, money=money, settings={"price_year": 2020, "inflation": 0.1})
     line = stated.decisions.lines[0]
-    plain = other().decisions.lines[0]
+    plain = good.decisions.lines[0]
     assert line.case.stake.conflict == "" and line.case.stake.worth == (600.0, 900.0)
     assert line.case.stake.cost == pytest.approx(1.21 * plain.case.stake.cost)
     value = stated.value.table.set_index("name").loc["a"]  # type: ignore[union-attr]
@@ -206,7 +206,7 @@ def test_an_index_that_the_study_states_joins_price_years() -> None:
 
 
 def test_without_what_matters_there_is_neither_chance_nor_act() -> None:
-    found = row(other(outcomes=[ek.Outcome("y", kind="count")]))
+    found = row(ek.evaluate(study(outcomes=[ek.Outcome("y", kind="count")])))
     assert (found["act"], found["lean"]) == ("hold_and_test", "harm_ruled_out")
     assert found["reason"] == "nobody has said how large a change would matter"
     assert "Say first how large a change would matter" in str(found["sentence"])
@@ -215,7 +215,7 @@ def test_without_what_matters_there_is_neither_chance_nor_act() -> None:
 def test_outcomes_that_disagree_are_said() -> None:
     outcomes = [ek.Outcome("y", label="Visits", kind="count", matters=0.5),
                 ek.Outcome("z", label="Wellbeing", better="lower", matters=0.4)]  # fmt: skip
-    found = row(other(outcomes=outcomes))
+    found = row(ek.evaluate(study(outcomes=outcomes)))
     assert found["act"] == "hold_and_test"
     assert found["reason"] == "its outcomes disagree: “Visits” is better, “Wellbeing” is worse"
 
@@ -247,8 +247,8 @@ def test_failed_checks_withhold_chances_but_for_leaving_one_out(
     assert found.lean == "harm_ruled_out"
 
 
-def test_what_rests_on_too_few_people_is_decided_without_its_numbers() -> None:
-    few = ek.evaluate(study(settings={"disclosure": "custom: count=100"}))
+def test_what_rests_on_too_few_people_is_decided_without_its_numbers(good: ek.Evaluation) -> None:
+    few = priced(good, settings={"disclosure": "custom: count=100"})
     hidden = safe(few).decisions
     assert few.decisions.table["chance_better"].notna().any()
     assert hidden.table["chance_better"].isna().all() and hidden.table["net_benefit"].isna().all()

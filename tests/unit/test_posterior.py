@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from scipy.integrate import quad
 
-from evalkit.decision.posterior import ALLOWANCE, believed_before, posterior, widened
+from evalkit.decision.posterior import ALLOWANCE, CONFLICT, believed_before, giving_way, posterior, widened
 
 CASES = [(0.5, 1.0, 3.0), (3.0, 0.2, 5.0), (0.2, 6.0, 1.2), (-1.0, 0.05, 20.0), (2.0, 0.4, 2.0), (6.0, 0.3, 500.0)]
 
@@ -53,6 +53,24 @@ def test_a_flat_prior_gives_the_t_distribution() -> None:
     made = posterior(0.4, 0.5, 6.0, (0.0, np.inf))
     assert made.above(0.0)[0] == pytest.approx(stats.t.cdf(0.8, 6), abs=1e-3)
     assert made.above(1.0)[0] == pytest.approx(stats.t.cdf(-1.2, 6), abs=1e-3)
+
+
+def test_doubt_gives_way_to_what_refutes_it_and_no_sooner() -> None:
+    assert giving_way(CONFLICT, 0.5, (0.0, 1.0)) == 1.0
+    assert giving_way(-3.1, 0.0, (0.0, 1.0)) == pytest.approx(3.1 / CONFLICT)
+    wide = giving_way(15.0, 1.0, (0.0, 2.0))
+    assert 15.0 / np.hypot(wide, 1.0) == pytest.approx(CONFLICT)
+    assert giving_way(15.0, 1.0, (0.0, np.inf)) == np.inf
+
+
+@pytest.mark.parametrize("df", [1.5, 2.6, 4.0, 10.0, 100.0])
+def test_a_larger_benefit_never_makes_a_benefit_less_likely(df: float) -> None:
+    estimate = np.linspace(0, 30, 301)
+    wide = giving_way(estimate, 1.0, (0.0, 1.0))
+    chance = posterior(estimate, 1.0, np.full(301, df), (0.0, wide)).above(0.0)
+    assert (np.maximum.accumulate(chance) - chance).max() < 0.02 and chance[-1] > 0.95
+    refuted = posterior(estimate, 1.0, np.full(301, df)).above(0.0)
+    assert df > 10 or refuted[-1] < 0.8
 
 
 def test_rows_are_worked_out_each_for_itself() -> None:
