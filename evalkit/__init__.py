@@ -41,6 +41,7 @@ _PUBLIC = {
     "WeightedComparison": "evalkit.designs.people.weighted:WeightedComparison",
     "attribute": "evalkit.evaluation.programme:attribute",
     "checks": "evalkit.checks",
+    "decide": "evalkit.evaluation.programme:decide",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
     "plot": "evalkit.figures",

@@ -9,6 +9,11 @@ from typing import Final, Literal, get_args
 
 VerdictName = Literal["shown", "likely", "cannot_tell_apart", "cannot_tell", "no_sign", "not_tested"]
 Direction = Literal["better", "worse", ""]
+Lean = Literal[
+    "harm_ruled_out", "benefit_ruled_out", "both_ruled_out", "leans_better", "leans_worse", "says_nothing", "",
+]  # fmt: skip
+"""What a likely range leaves out, beside the verdict and never instead of it; '' without a range."""
+Act = Literal["keep_and_extend", "keep", "hold_and_test", "stop", "pool", "no_evidence"]
 Status = Literal["separable", "additive_only", "bundle_only", "swap_only", "too_few_clusters", "not_tested"]
 """What exposures allow of one component: see `Separability`."""
 
@@ -47,6 +52,8 @@ WEIGHTED: Final = "WeightedComparison"
 COMBINATION: Final = "JointCombination"
 
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
+LEANS: tuple[Lean, ...] = get_args(Lean)
+ACTS: tuple[Act, ...] = get_args(Act)
 STATUSES: tuple[Status, ...] = get_args(Status)
 ESTIMATED: tuple[Status, ...] = ("separable", "additive_only")
 """Statuses of components that have a number of their own."""

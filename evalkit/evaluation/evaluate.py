@@ -101,7 +101,7 @@ def evaluate(
         leave_one_out=leave_one_out_table(findings),
         rules=_rules(study, sep, findings, bundles),
         findings=tuple(findings),
-        decisions=decisions,
+        judged=decisions,
         statements=statements,
         bundle_runs=tuple(bundles),
     )  # fmt: skip

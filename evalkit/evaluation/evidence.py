@@ -23,6 +23,7 @@ from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Memo
+from evalkit.verdicts.lean import lean_of
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 from evalkit.vocabulary import PeopleCheck, Status
 
@@ -76,7 +77,7 @@ class Finding:
 class Evaluated:
     """What an evaluation found, before any table: from this its total, the pieces of it and value for money follow.
 
-    decisions: evidence and verdict of each component and outcome. memo: what was worked out from all this.
+    judged: evidence and verdict of each component and outcome. memo: what was worked out from all this.
     """
 
     study: Study
@@ -84,7 +85,7 @@ class Evaluated:
     level: float
     seed: int
     findings: tuple[Finding, ...]
-    decisions: tuple[tuple[Evidence, Verdict], ...]
+    judged: tuple[tuple[Evidence, Verdict], ...]
     bundle_runs: tuple[BundleRun, ...] = ()
     memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
@@ -210,7 +211,7 @@ def verdict_table(decisions: Sequence[tuple[Evidence, Verdict]], statements: Seq
             "sentence": s.sentence, "estimate": v.estimate, "conf_low": v.conf_low, "conf_high": v.conf_high,
             "p_adjusted": v.p_adjusted, "design": e.design, "clusters_exposed": e.clusters_exposed,
             "clusters_comparison": e.clusters_comparison, "smallest_detectable": v.smallest_detectable,
-            "reasons": v.reasons,
+            "reasons": v.reasons, "lean": lean_of(e),
         }
         for (e, v), s in zip(decisions, statements, strict=True)
     ]  # fmt: skip

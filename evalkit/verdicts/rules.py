@@ -253,6 +253,13 @@ def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
     return tuple(Weakness(name, _placed(MAIN_CHECKS[name], evidence)) for name in MAIN_CHECKS if name in failed)
 
 
+def holding_back(evidence: Evidence) -> tuple[Weakness, ...]:
+    """Weaknesses for which no chance is given: failed main checks but for leaving out one cluster (which fails wide
+    ranges and passes narrow ones, that cover least), and those reached answering differently to others."""
+    held = [w for w in failed_main_checks(evidence) if w.name != "leave_one_cluster"]
+    return (*held, *(w for w in weaknesses(evidence) if w.name == "by_people_failed"))
+
+
 def limits(evidence: Evidence) -> tuple[Weakness, ...]:
     """What keeps an answer at likely however it passed its checks: a level that cuts across clusters; fewer than three
     clusters in an arm, where intervals hold the truth about 91 times in 100 (benchmarks/README.md); fewer than 50
