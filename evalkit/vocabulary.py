@@ -30,6 +30,8 @@ PeopleOthers = Literal["same", "balanced", "ignored"]
 Adjust = Literal["reg", "ipw", "dr"]
 PartPeriod = Literal["exclude", "half", "full"]
 Dates = Literal["as_given", "early", "late"]
+Restriction = Literal["smoothness", "relative_magnitudes"]
+"""What bounds the drift apart in `honest_intervals`."""
 
 BestDesign = Literal[
     "StaggeredRollout(same)", "StaggeredRollout(unchanged)", "TripleDifference", "JointEventStudy",
@@ -53,4 +55,5 @@ ESTIMATED: tuple[Status, ...] = ("separable", "additive_only")
 COMBINATION_KINDS: tuple[CombinationKind, ...] = get_args(CombinationKind)
 OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
 CHECK_STATUSES: tuple[CheckStatus, ...] = get_args(CheckStatus)
+RESTRICTIONS: tuple[Restriction, ...] = get_args(Restriction)
 PEOPLE_CHECKS: tuple[PeopleCheck, ...] = get_args(PeopleCheck)
