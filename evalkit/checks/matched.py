@@ -51,8 +51,10 @@ class Matched:
 
     @cached_property
     def share(self) -> np.ndarray:
-        """(C,) one over the cells of a cell's cluster."""
-        return np.asarray(1 / np.bincount(self.series.cluster)[self.series.cluster])
+        """(C,) one over the cells of a cell's cluster that the component can reach."""
+        assert self.plan.states is not None
+        count = np.bincount(self.series.cluster, weights=self.plan.states.reach[self.path])
+        return np.asarray(1 / np.maximum(count, 1)[self.series.cluster])
 
     def lines(self, lag: int, until: int | None, longest: bool = False) -> tuple[Line, ...]:
         """A line for each start: over the window that tells most about a step, or the longest that is matched."""

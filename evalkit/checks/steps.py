@@ -67,7 +67,7 @@ def own_noise(series: Series, free: np.ndarray, alike: np.ndarray) -> Noise:
     square = ((r[:, 1:] ** 2 + r[:, :-1] ** 2) * both).sum() / 2
     r1 = float((r[:, 1:] * r[:, :-1] * both).sum() / square) if square > 0 else 0.0
     long = free.sum(axis=1)
-    rho = float(np.clip(r1 + (1 + 3 * r1) / max(long.mean(), 1.0), 0.0, MOST_RHO)) if long.any() else 0.0
+    rho = float(np.clip(r1 + (1 + 3 * r1) / long[long > 0].mean(), 0.0, MOST_RHO)) if long.any() else 0.0
     share = np.where(free, 1 - 1 / np.maximum(together[group], 1), 0.0).sum(axis=1) / np.maximum(long, 1)
     decay = Noise(rho, np.empty(0)).correlation(free.shape[1])
     inside = free.astype(float)
