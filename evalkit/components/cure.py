@@ -1,13 +1,12 @@
 """The smallest change of the rollout that would tell: one component delayed in a few places, which are named.
 
-Small changes come before large ones (places times periods), partners of a component before itself. Where a change
-could work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed
-rollout.
+Small changes come before large ones (places times periods), partners of a component before itself. Where a change could
+work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed rollout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, combinations, islice, product
@@ -17,7 +16,6 @@ import numpy as np
 from evalkit.components.facts import in_use
 from evalkit.components.status import Audit, make_audit, separable
 from evalkit.components.switches import ENOUGH
-from evalkit.components.wording import Names
 from evalkit.show.words import full_stop, join_words, number_in_words
 from evalkit.study.paths import OFF, Level, Paths, row_codes
 
@@ -48,7 +46,9 @@ def _row(audit: Audit, k: int, change: Change) -> tuple[object, ...]:
     level = level_of_change(paths, j)
     names = audit.names.at(level.name)
     places = tuple(level.names[list(change.clusters)].tolist())
-    said = _named(names, places)
+    said = join_words(map(str, places))  # 'Bolton and Bury'; with the noun before names that are numbers
+    if not all(str(p)[:1].isalpha() for p in places):
+        said = f"{names.place if len(places) == 1 else names.places} {said}"
     if change.begin >= 0:
         words = f"a second {names.place} that switches {names.say(k)} on, while others do not{{}}, would let us tell"
         words, unnamed = f"{words} what it does", ""
@@ -61,14 +61,6 @@ def _row(audit: Audit, k: int, change: Change) -> tuple[object, ...]:
         words = f"delaying {names.say(j)} by {names.spell(change.periods)} in {{}} would let us tell what {what} does"
     sentences = [full_stop(words.format(x)) for x in (where, unnamed)]
     return paths.components[k], sentences[0], paths.components[j], len(places), change.periods, places, sentences[1]
-
-
-def _named(names: Names, places: Sequence[object]) -> str:
-    """'Bolton and Bury'; with the noun before names that are numbers: 'sites 3 and 7'."""
-    bare = join_words(map(str, places))
-    if all(str(p)[:1].isalpha() for p in places):
-        return bare
-    return f"{names.place if len(places) == 1 else names.places} {bare}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,16 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from evalkit.components.estimable import last_that
-from evalkit.components.switches import (
-    ENOUGH,
-    Against,
-    Members,
-    Tally,
-    against_each,
-    members_of,
-    sight_of,
-    tally,
-)
+from evalkit.components.switches import ENOUGH, Against, Members, Tally, against_each, members_of, sight_of, tally
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.plan import (
     Pairs,
@@ -33,13 +24,6 @@ from evalkit.designs.rollout.plan import (
 )
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.study.paths import OFF, Paths
-
-
-def pair_members(paths: Paths, pairs: Pairs, level: str) -> Members:
-    """Members for plans over pairs: one for each pair in each cluster; both people must be seen."""
-    start = np.concatenate([[0], np.cumsum(np.bincount(pairs.member_pair, minlength=len(pairs)))])
-    left, right, size = pairs.member_eligible, pairs.member_ineligible, len(paths.levels[level].names)
-    return Members(pairs.member_cluster, pairs.member_pair, start, size, sight_of(paths, level), left, right)
 
 
 def pair_plan(paths: Paths, pairs: Pairs, ignored: bool = False) -> Plan:
@@ -139,7 +123,13 @@ class Facts:
 
     @cached_property
     def _pair_members(self) -> Members | None:
-        return None if self.pairs is None else pair_members(self.paths, self.pairs, self.level)
+        """Members for plans over pairs: one for each pair in each cluster; both people must be seen."""
+        if (pairs := self.pairs) is None:
+            return None
+        start = np.concatenate([[0], np.cumsum(np.bincount(pairs.member_pair, minlength=len(pairs)))])
+        size, sight = len(self.paths.levels[self.level].names), sight_of(self.paths, self.level)
+        sides = pairs.member_eligible, pairs.member_ineligible
+        return Members(pairs.member_cluster, pairs.member_pair, start, size, sight, *sides)
 
     @cached_property
     def people(self) -> Tally | None:
@@ -172,11 +162,6 @@ class Facts:
         on = np.asarray((self.paths.state[:, :, self.index] > 0).any(axis=1))
         return np.unique(self.members.cluster[on[self.members.row]])
 
-    @cached_property
-    def within_reach(self) -> np.ndarray:
-        """Codes of the clusters with anybody whom it can reach."""
-        return np.unique(self.members.cluster[self.paths.reach[self.members.row, self.index]])
-
 
 def dose_until(fact: Facts) -> int:
     """Last event time from the lag on at which enough clusters that began together had each of two doses; or -1."""
@@ -184,17 +169,17 @@ def dose_until(fact: Facts) -> int:
     if state.max(initial=0) <= 1:
         return -1
     _, age = spell_ages((state > 0) & fact.paths.reach[:, [fact.index]], state == OFF)
-    differ = lambda t: _doses_differ(fact.members, state, (age == t) & (state > 0))  # noqa: E731
+    members = fact.members
+
+    def differ(event_time: int) -> bool:
+        member, t = np.nonzero(((age == event_time) & (state > 0))[members.row])
+        dose = state[members.row[member], t]
+        found = np.unique(np.column_stack([t, dose, members.cluster[member]]), axis=0)
+        each, clusters = np.unique(found[:, :2], axis=0, return_counts=True)
+        _, doses = np.unique(each[clusters >= ENOUGH, 0], return_counts=True)
+        return bool((doses >= 2).any())
+
     return last_that(differ, fact.lag, fact.paths.n_periods - 1)
-
-
-def _doses_differ(members: Members, state: np.ndarray, here: np.ndarray) -> bool:
-    member, t = np.nonzero(here[members.row])
-    dose = state[members.row[member], t]
-    found = np.unique(np.column_stack([t, dose, members.cluster[member]]), axis=0)
-    each, clusters = np.unique(found[:, :2], axis=0, return_counts=True)
-    _, doses = np.unique(each[clusters >= ENOUGH, 0], return_counts=True)
-    return bool((doses >= 2).any())
 
 
 def overlap(fact: Facts, only: tuple[int, ...] | None = None) -> Tally:

@@ -12,9 +12,9 @@ from evalkit.components.estimable import (
     Dependence,
     EstimableEvents,
     cross_dependence,
+    dependence,
     estimable_events,
     has_doses,
-    level_dependence,
     level_gram,
 )
 from evalkit.components.facts import Facts, dose_until, in_use, overlap
@@ -106,10 +106,10 @@ class Audit:
         """Loops and circuits of 0/1 columns; where there are doses, only those that hold for the doses too."""
         if self.paths.n_periods == 1:
             return cross_dependence(self.paths)
-        plain = level_dependence(self.paths, self.grid)
+        plain = dependence(*level_gram(self.paths, self.grid))
         if not has_doses(self.paths) or not (plain.loops or plain.circuits):
             return plain
-        doses = level_dependence(self.paths, self.grid, dose=True)
+        doses = dependence(*level_gram(self.paths, self.grid, dose=True))
         return doses if set(doses.loops) <= set(plain.loops) else plain
 
     @cached_property
@@ -178,8 +178,7 @@ def decide(audit: Audit, k: int) -> Ruling:
     if fact.always or k in audit.exact.loops:
         words = absorbed_words(audit.paths, k, fact.always, audit.names)
         return Ruling("not_tested", words, clusters_exposed=len(fact.ever))
-    found = _exact_status(audit, k) or _swap_status(audit, k)
-    if found is not None:
+    if (found := _bound_status(audit, k)) is not None:
         return _with_counts(found, fact)
     if audit.paths.n_periods == 1:
         return _overlap_status(audit, fact)
@@ -210,18 +209,12 @@ def _with_counts(ruling: Ruling, fact: Facts) -> Ruling:
     )
 
 
-def _exact_status(audit: Audit, k: int) -> Ruling | None:
-    """Rule 2, exact part: in a circuit."""
-    mine = [c for c in audit.exact.circuits if k in c.members]
-    if not mine:
-        return None
-    short = min(mine, key=lambda c: (c.swap, len(c.members)))
-    words = circuit_words(short, audit.paths, audit.names)
-    return Ruling("swap_only", words, "swap") if all(c.swap for c in mine) else Ruling("bundle_only", words, "bundle")
-
-
-def _swap_status(audit: Audit, k: int) -> Ruling | None:
-    """Rule 2, swaps: wherever it starts another stops, and nowhere does that one stop alone."""
+def _bound_status(audit: Audit, k: int) -> Ruling | None:
+    """Rule 2: in a circuit; or wherever it starts another stops, and nowhere does that one stop alone."""
+    if mine := [c for c in audit.exact.circuits if k in c.members]:
+        short = min(mine, key=lambda c: (c.swap, len(c.members)))
+        words, swap = circuit_words(short, audit.paths, audit.names), all(c.swap for c in mine)
+        return Ruling("swap_only", words, "swap") if swap else Ruling("bundle_only", words, "bundle")
     if k not in audit.swaps:
         return None
     others, stop = audit.names.all(audit.swaps[k]), "stops" if len(audit.swaps[k]) == 1 else "stop"
@@ -317,20 +310,13 @@ def _flat_reason(audit: Audit, fact: Facts) -> str:
         return ""
     if any(s.holds(fact.component, fact.lag) for s in audit.readings):
         return ""
-    if alone := _all_but_one(audit, fact):
-        return alone
-    return TOO_CLOSE if any(s.is_estimable(fact.component, fact.lag) for s in audit.readings) else ONLY_FLAT
-
-
-def _all_but_one(audit: Audit, fact: Facts) -> str:
-    """Words where only one cluster sets the component apart from another; "" where more do."""
     paths, names = audit.paths, audit.names.at(fact.level)
     for j in range(len(audit.facts)):
         both = paths.reach[:, fact.index] & paths.reach[:, j]
         differ = ((paths.state[:, :, fact.index] > 0) != (paths.state[:, :, j] > 0)).any(axis=1) & both
         if j != fact.index and len(np.unique(fact.members.cluster[differ[fact.members.row]])) == 1:
             return f"only one {names.place} tells it from {names.say(j)}; everywhere else they go together"
-    return ""
+    return TOO_CLOSE if any(s.is_estimable(fact.component, fact.lag) for s in audit.readings) else ONLY_FLAT
 
 
 def _few_words(fact: Facts, names: Names) -> str:

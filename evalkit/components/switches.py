@@ -224,7 +224,19 @@ def against_each(plan: Plan, codes: np.ndarray, members: Members, lag: int) -> A
     out = Against(np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(n, bool), np.zeros(n, bool))
     never = np.asarray(~codes.any(axis=1))
     for group in _groups(plan, lag):
-        _ask(out, group, codes, never, members)
+        rows = np.flatnonzero(group.free[:, 0])
+        theirs, times = _homes(members, rows, group, 2), group.times
+        size = max(1, _MOST // max(1, max(len(rows), len(theirs.row)) * n * (group.last - group.base + 3)))
+        for low in range(0, len(group.starts), size):
+            starts = group.starts[low : low + size]
+            mine, flags = _homes(members, starts, group, 2), _agree(codes, never, group, starts, rows)
+            exposed, comparison = _elsewhere(flags, mine, theirs), _elsewhere(np.swapaxes(flags, 0, 1), theirs, mine)
+            for k in range(n):
+                _enter(out.exposed[k], exposed[:, k, :times], mine)
+                _enter(out.comparison[k], comparison[:, k, :times], theirs)
+            if times == out.exposed.shape[1]:
+                out.still[:] |= exposed[:, :, times].any(axis=0)
+                out.absent[:] |= exposed[:, :, times + 1].any(axis=0)
     return out
 
 
@@ -239,26 +251,6 @@ def _groups(plan: Iterable[Comparison], lag: int) -> Iterator[_Group]:
             found.setdefault(key, (free, []))[1].append(c.path)
     for (cohort, base, last, _), (free, paths) in found.items():
         yield _Group(cohort, base, last, np.array(paths), free)
-
-
-def _ask(out: Against, group: _Group, codes: np.ndarray, never: np.ndarray, members: Members) -> None:
-    """Enter a group of starts: which rows agree, component by component, and in which clusters they live."""
-    rows = np.flatnonzero(group.free[:, 0])
-    theirs = _homes(members, rows, group, 2)
-    size = max(1, _MOST // max(1, max(len(rows), len(theirs.row)) * codes.shape[2] * (group.last - group.base + 3)))
-    for low in range(0, len(group.starts), size):
-        starts = group.starts[low : low + size]
-        mine = _homes(members, starts, group, 2)
-        flags = _agree(codes, never, group, starts, rows)
-        exposed = _elsewhere(flags, mine, theirs)
-        comparison = _elsewhere(np.swapaxes(flags, 0, 1), theirs, mine)
-        times = group.times
-        for k in range(codes.shape[2]):
-            _enter(out.exposed[k], exposed[:, k, :times], mine)
-            _enter(out.comparison[k], comparison[:, k, :times], theirs)
-        if times == out.exposed.shape[1]:
-            out.still[:] |= exposed[:, :, times].any(axis=0)
-            out.absent[:] |= exposed[:, :, times + 1].any(axis=0)
 
 
 def _homes(members: Members, rows: np.ndarray, group: _Group, more: int = 0) -> _Homes:

@@ -97,40 +97,27 @@ def lone_person(paths: Paths, level: str) -> str:
 
 
 def circuit_words(circuit: Circuit, paths: Paths, names: Names) -> str:
-    """An exact dependency as a clause."""
-    on = [(paths.state[:, :, k] > 0) for k in circuit.members]
-    if paths.n_periods == 1:
-        return at_one_time(circuit, on, names)
-    if len(on) == 2:
+    """An exact dependency as a clause; among people seen at one time, who had which components together."""
+    on, once = [(paths.state[:, :, k] > 0) for k in circuit.members], paths.n_periods == 1
+    if len(on) == 2 and not once:
         return _pair_words(circuit, on, names)
-    total = np.sum(on, axis=0)
+    total, listed = np.sum(on, axis=0), names.all(circuit.members)
     if circuit.swap and len(set(circuit.weights)) == 1 and (total == total.flat[0]).all():
-        size = int(total.flat[0])
-        are = "is" if size == 1 else "are"
-        return f"exactly {number_in_words(size)} of {names.all(circuit.members)} {are} on at any time"
-    for i, k in enumerate(circuit.members):
-        rest = [x for j, x in enumerate(on) if j != i]
-        if (np.logical_or.reduce(rest) == on[i]).all():
-            others = [m for m in circuit.members if m != k]
-            return f"{names.say(k)} is on exactly when {names.all(others, 'or')} is"
-    return _sides(circuit, on, names) or (
-        f"{names.all(circuit.members)} are tied together: once what is common to each {names.place} and to each "
-        f"{names.period} is set aside, what one of them does follows from the others"
-    )
-
-
-def at_one_time(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
-    """An exact dependency among people seen at one time: who had which components together."""
-    total = np.sum(on, axis=0)
-    if circuit.swap and len(set(circuit.weights)) == 1 and (total == total.flat[0]).all():
-        return f"everybody had exactly {number_in_words(int(total.flat[0]))} of {names.all(circuit.members)}"
+        size, are = number_in_words(int(total.flat[0])), "is" if total.flat[0] == 1 else "are"
+        return (
+            f"everybody had exactly {size} of {listed}" if once else f"exactly {size} of {listed} {are} on at any time"
+        )
     for i, k in enumerate(circuit.members):
         if (np.logical_or.reduce([x for j, x in enumerate(on) if j != i]) == on[i]).all():
-            others = [m for m in circuit.members if m != k]
-            return f"those who had {names.say(k)} are exactly those who had {names.all(others, 'or')}"
-    return (
-        f"{names.all(circuit.members)} are tied together: among people whom the same components can reach, who had one "
-        "of them follows from who had the others"
+            one, others = names.say(k), names.all([m for m in circuit.members if m != k], "or")
+            same = f"those who had {one} are exactly those who had {others}"
+            return same if once else f"{one} is on exactly when {others} is"
+    if once:
+        among = "among people whom the same components can reach"
+        return f"{listed} are tied together: {among}, who had one of them follows from who had the others"
+    return _sides(circuit, on, names) or (
+        f"{listed} are tied together: once what is common to each {names.place} and to each {names.period} is set "
+        "aside, what one of them does follows from the others"
     )
 
 

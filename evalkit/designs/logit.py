@@ -1,8 +1,7 @@
 """Logistic regression by Newton's method: coefficients, and what each row adds to a number through them.
 
-statsmodels' `GLM(Binomial(), freq_weights=...)` gives the same probabilities to 3e-16, but takes twice as long or
-more: 1.4 ms for 150 people and 3 covariates (here 0.7 ms), 201 ms for 100,000 and 8 (here 82 ms). Designs fit
-thousands.
+statsmodels' `GLM(Binomial(), freq_weights=...)` gives the same probabilities to 3e-16, but takes twice as long or more:
+1.4 ms for 150 people and 3 covariates (here 0.7 ms), 201 ms for 100,000 and 8 (here 82 ms). Designs fit thousands.
 """
 
 from __future__ import annotations

@@ -10,21 +10,14 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from evalkit.errors import check_choice
-from evalkit.figures.balance import PICTURES as BALANCE
 from evalkit.figures.balance import love, overlap, regression_to_mean
-from evalkit.figures.bars import PICTURES as BARS
 from evalkit.figures.bars import contamination, flow, waterfall
-from evalkit.figures.event_study import PICTURES as EVENT_STUDY
 from evalkit.figures.event_study import event_study
-from evalkit.figures.forest import PICTURES as FOREST
 from evalkit.figures.forest import forest, leave_one_out
-from evalkit.figures.matrix import PICTURES as MATRIX
 from evalkit.figures.matrix import separability
-from evalkit.figures.picture import Picture, Ways
-from evalkit.figures.style import NARROW, WIDE
-from evalkit.figures.timeline import PICTURES as TIMELINE
+from evalkit.figures.picture import Picture
+from evalkit.figures.style import NARROW, Drawn
 from evalkit.figures.timeline import timeline
-from evalkit.figures.value import PICTURES as VALUE
 from evalkit.figures.value import acceptability, value_plane
 
 __all__ = [
@@ -45,9 +38,10 @@ __all__ = [
     "waterfall",
 ]
 
-_PICTURES: dict[str, Ways] = {
-    **TIMELINE, **MATRIX, **EVENT_STUDY, **FOREST, **BARS, **VALUE, **BALANCE
-}  # fmt: skip
+_FIGURES: tuple[Callable[..., Figure], ...] = (
+    timeline, separability, event_study, forest, leave_one_out, flow, contamination, waterfall,
+    value_plane, acceptability, love, overlap, regression_to_mean,
+)  # fmt: skip
 
 
 def describe(figure: Callable[..., Figure] | str, *tables: object, name: str = "", **options: object) -> Picture:
@@ -59,8 +53,8 @@ def describe(figure: Callable[..., Figure] | str, *tables: object, name: str = "
         ek.plot.describe(ek.plot.forest, evaluation).save("figures")
     """
     key = figure if isinstance(figure, str) else figure.__name__
-    check_choice("figure", key, _PICTURES)
-    read, draw, say = _PICTURES[key]
-    shown = read(*tables, **options)
-    words, data = say(shown)
-    return Picture(draw(shown, WIDE), words.title, words.alt, words.description, data, name or key, draw(shown, NARROW))
+    made = {f.__name__: f for f in _FIGURES}
+    check_choice("figure", key, made)
+    drawn = made[key](*tables, **options)
+    assert isinstance(drawn, Drawn)
+    return Picture(drawn, *drawn.say(), name or key, drawn.again(NARROW))

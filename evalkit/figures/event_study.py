@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
 
 if TYPE_CHECKING:
@@ -40,24 +39,11 @@ def event_study(
 ) -> Figure:
     """A panel a component: estimate, pointwise interval (bars) and simultaneous band (shaded) by event time.
 
-    source: an Evaluation, or a table of event-time rows. component: one of them,
-    default all. clean_until: component -> last event time with clean comparisons;
-    later ones have an open marker and lie beyond a dashed line. Rows without a number
-    are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is shaded
-    only if it mostly fits in. Up to twelve event times before the start are drawn.
+    source: an Evaluation, or a table of event-time rows. component: one of them, default all. clean_until: component ->
+    last event time with clean comparisons; later ones have an open marker and lie beyond a dashed line. Rows without a
+    number are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is
+    shaded only if it mostly fits in. Up to twelve event times before the start are drawn.
     """
-    return _draw(_read(source, component, outcome=outcome, clean_until=clean_until, labels=labels, scale=scale), width)
-
-
-def _read(
-    source: Evaluation | pd.DataFrame,
-    component: str | None = None,
-    *,
-    outcome: str | None = None,
-    clean_until: Mapping[str, float] | None = None,
-    labels: Labels = None,
-    scale: Outcome | None = None,
-) -> Shown:
     until = dict(clean_until or {})
     if isinstance(source, pd.DataFrame):
         frame = frame_of(source, "", _COLUMNS)
@@ -72,10 +58,10 @@ def _read(
         which = f" of {component!r}" if component is not None else ""
         raise OptionError(f"There is no event study{which} to draw: no design could give its event times.")
     names, unit = labels_of(source, labels), axis_of(scale if scale is not None else source, outcome)
-    return [(names.get(c, c), t, until.get(c, np.nan)) for c, t in tables.items()], unit
+    panels = [(names.get(c, c), t, until.get(c, np.nan)) for c, t in tables.items()]
+    return style.drawn(_draw, _say, (panels, unit), width)
 
 
-@style.theme()
 def _draw(shown: Shown, width: float) -> Figure:
     panels, unit = shown
     columns = 1 if style.narrow(width) or len(panels) == 1 else 2
@@ -95,7 +81,7 @@ def _draw(shown: Shown, width: float) -> Figure:
     return figure
 
 
-def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
+def _say(shown: Shown) -> style.Told:
     panels, unit = shown
     away = 0
     for _, table, until in panels:  # whether the band leaves zero at any event time from 0 on, inside the clean window
@@ -108,7 +94,7 @@ def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
     alt = f"Event study of {who}: estimates in {unit.unit} by periods since the start, with intervals."
     lines = [line for label, table, until in panels for line in _lines(label, table, until, unit)]
     data = pd.concat([table for _, table, _ in panels], ignore_index=True)
-    return Words(title, f"{alt} {lines[0]}", "\n".join(lines)), data
+    return title, f"{alt} {lines[0]}", "\n".join(lines), data
 
 
 def _clean(table: pd.DataFrame, until: float) -> np.ndarray:
@@ -206,6 +192,3 @@ def _runs(times: pd.Series) -> str:
     ordered = np.sort(times.to_numpy(dtype=int))
     runs = np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1)
     return join_words([str(g[0]) if len(g) == 1 else f"{g[0]} to {g[-1]}" for g in runs])
-
-
-PICTURES: dict[str, Ways] = {"event_study": (_read, _draw, _say)}

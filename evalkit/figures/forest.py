@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle
 
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
 
 if TYPE_CHECKING:
@@ -57,18 +56,6 @@ def forest(
     first. scale: an Outcome, when only tables are given. Lines at zero and, where the
     outcome has one, at plus and minus what matters. An interval far wider than the others ends in an arrow.
     """
-    return _draw_forest(_read_forest(source, effects, outcome=outcome, labels=labels, scale=scale), width)
-
-
-def _read_forest(
-    source: object,
-    effects: pd.DataFrame | None = None,
-    *,
-    outcome: str | None = None,
-    labels: Labels = None,
-    scale: Outcome | None = None,
-) -> Forest:
-    """Verdicts of one outcome with `given` and the headline's standard error; the effects given; words; how to draw."""
     table = frame_of(source, "verdicts", _COLUMNS)
     chosen = _outcome(table, outcome)
     keep = [c for c in (*_COLUMNS, "direction", "clusters_exposed", "clusters_comparison") if c in table]
@@ -80,10 +67,10 @@ def _read_forest(
         key = ["component", "outcome"]
         heads = found[found["headline"].astype(bool)].drop_duplicates(key)
         rows = rows.merge(heads[[*key, "std_error"]], on=key, how="left")
-    return rows, effects, labels_of(source, labels), axis_of(scale if scale is not None else source, chosen)
+    unit = axis_of(scale if scale is not None else source, chosen)
+    return style.drawn(_draw_forest, _forest_words, (rows, effects, labels_of(source, labels), unit), width)
 
 
-@style.theme()
 def _draw_forest(shown: Forest, width: float) -> Figure:
     rows, effects, names, unit = shown
     phone, drawn = style.narrow(width), _drawn(rows)
@@ -116,7 +103,7 @@ def _draw_forest(shown: Forest, width: float) -> Figure:
     return figure
 
 
-def _forest_words(shown: Forest) -> tuple[Words, pd.DataFrame]:
+def _forest_words(shown: Forest) -> style.Told:
     rows, _, names, unit = shown
     records, drawn = rows.to_dict("records"), _drawn(rows)
     good = [r for r in records if r["verdict"] in ("shown", "likely")]
@@ -134,7 +121,7 @@ def _forest_words(shown: Forest) -> tuple[Words, pd.DataFrame]:
         effect = f"{_span(r, unit)}{unit.after}, with the likely range in brackets" if given else "no effect is given"
         lines.append(f"{names.get(r['component'], r['component'])}: {_verdict(r).lower()}; {effect}.")
     data = rows.assign(**{f"{c}_shown": unit.show(rows[c]) for c in ("estimate", "conf_low", "conf_high")})
-    return Words(title, alt.strip(), "\n".join(lines)), data.assign(unit_shown=unit.unit).reset_index(drop=True)
+    return title, alt.strip(), "\n".join(lines), data.assign(unit_shown=unit.unit).reset_index(drop=True)
 
 
 def _outcome(table: pd.DataFrame, outcome: str | None) -> str | None:
@@ -212,20 +199,6 @@ def leave_one_out(
     source: an Evaluation, or the table component, outcome, cluster, estimate.
     verdicts: the table with the headlines, when only tables are given.
     """
-    return _draw_leave_one_out(
-        _read_leave_one_out(source, verdicts, outcome=outcome, labels=labels, scale=scale), width
-    )
-
-
-def _read_leave_one_out(
-    source: object,
-    verdicts: pd.DataFrame | None = None,
-    *,
-    outcome: str | None = None,
-    labels: Labels = None,
-    scale: Outcome | None = None,
-) -> Places:
-    """Estimates of one outcome without each place, headlines by component, words, and how effects are drawn."""
     table = frame_of(source, "leave_one_out", ("component", "outcome", "cluster", "estimate"))
     chosen = _outcome(table, outcome)
     found = verdicts if verdicts is not None else getattr(source, "verdicts", None)
@@ -234,10 +207,10 @@ def _read_leave_one_out(
         own = found[found["outcome"] == chosen]
         heads = dict(zip(own["component"], own["estimate"].astype(float), strict=True))
     unit = axis_of(scale if scale is not None else source, chosen)
-    return table[table["outcome"] == chosen], heads, labels_of(source, labels), unit
+    shown = table[table["outcome"] == chosen], heads, labels_of(source, labels), unit
+    return style.drawn(_draw_leave_one_out, _leave_one_out_words, shown, width)
 
 
-@style.theme()
 def _draw_leave_one_out(shown: Places, width: float) -> Figure:
     table, heads, names, unit = shown
     phone, words, ends = style.narrow(width), [], []
@@ -267,7 +240,7 @@ def _draw_leave_one_out(shown: Places, width: float) -> Figure:
     return figure
 
 
-def _leave_one_out_words(shown: Places) -> tuple[Words, pd.DataFrame]:
+def _leave_one_out_words(shown: Places) -> style.Told:
     table, _, names, unit = shown
     components = in_order(table["component"])
     flips, lines = 0, []
@@ -285,7 +258,7 @@ def _leave_one_out_words(shown: Places) -> tuple[Words, pd.DataFrame]:
         title = f"For {count_words(flips, 'component')} one place decides the direction"
     alt = f"For {count_words(len(components), 'component')}, the headline with each place left out in turn, "
     alt += f"in {unit.unit}. {lines[0] if lines else 'Nothing to show.'}"
-    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
 def _extremes(shown: Places, component: str) -> tuple[str, str, str, object, object] | None:
@@ -298,9 +271,3 @@ def _extremes(shown: Places, component: str) -> tuple[str, str, str, object, obj
     (low, high), (first, last) = (ordered[c].iloc[[0, -1]] for c in ("estimate", "cluster"))
     said = unit.say(heads.get(component, np.nan), low, high)
     return said[0], said[1], said[2], first, last
-
-
-PICTURES: dict[str, Ways] = {
-    "forest": (_read_forest, _draw_forest, _forest_words),
-    "leave_one_out": (_read_leave_one_out, _draw_leave_one_out, _leave_one_out_words),
-}

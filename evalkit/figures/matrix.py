@@ -14,7 +14,6 @@ from matplotlib.patches import Rectangle
 from evalkit.components.separability import STATUS_SHAPES, STATUS_WORDS
 from evalkit.figures import style
 from evalkit.figures.inputs import Labels, frame_of, labels_of
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
 
 WAYS = {"by_time": "time", "by_place": "place", "by_people": "people", "by_dose": "dose"}
@@ -25,31 +24,23 @@ Shown = tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]
 
 
 def separability(
-    source: object,
-    pairs: pd.DataFrame | None = None,
-    *,
-    labels: Labels = None,
-    width: float = style.WIDE,
+    source: object, pairs: pd.DataFrame | None = None, *, labels: Labels = None, width: float = style.WIDE
 ) -> Figure:
     """A row and a column a component; each cell says by what the two are told apart; statuses at the side.
 
     source: a Separability, an Evaluation, or its table of components with `pairs`
     beside it. Cells that cannot be told apart are hatched and say "no".
     """
-    return _draw(_read(source, pairs, labels=labels), width)
-
-
-def _read(source: object, pairs: pd.DataFrame | None = None, *, labels: Labels = None) -> Shown:
     names = labels_of(source, labels)
     if not isinstance(source, pd.DataFrame):
         own = isinstance(getattr(source, "pairs", None), pd.DataFrame)
         found = source if own else getattr(source, "separability", source)
         names = names or labels_of(found)
         source, pairs = found, getattr(found, "pairs", None)
-    return frame_of(source, "components", ("component", "status", "reason")), frame_of(pairs, "pairs", _PAIRS), names
+    components = frame_of(source, "components", ("component", "status", "reason"))
+    return style.drawn(_draw, _say, (components, frame_of(pairs, "pairs", _PAIRS), names), width)
 
 
-@style.theme()
 def _draw(shown: Shown, width: float) -> Figure:
     components, table, names = shown
     phone = style.narrow(width)
@@ -73,7 +64,7 @@ def _draw(shown: Shown, width: float) -> Figure:
     return figure
 
 
-def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
+def _say(shown: Shown) -> style.Told:
     components, table, names = shown
     status: dict[str, Any] = dict(zip(components["component"], components["status"], strict=True))
     apart = sum(s == "separable" for s in status.values())
@@ -93,7 +84,7 @@ def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
         but = f" (something differs by {ways}, but not enough)" if ways else ""
         told = f"told apart{' by ' + ways if ways else ''}" if row["separable"] else f"not told apart{but}"
         lines.append(f"{names.get(row['a'], row['a'])} and {names.get(row['b'], row['b'])}: {told}.")
-    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
 def _ways(row: Mapping[Hashable, Any]) -> list[str]:
@@ -130,6 +121,3 @@ def _cell(ax: Axes, x: int, y: int, row: Mapping[Hashable, Any], phone: bool) ->
     words = (words or "yes") if yes else "no"
     box = {"boxstyle": "square,pad=0.15", "facecolor": style.PALE if yes else "white", "edgecolor": "none"}
     ax.text(x, y, words, ha="center", va="center", fontsize=8 if phone else 8.5, linespacing=1.1, bbox=box)
-
-
-PICTURES: dict[str, Ways] = {"separability": (_read, _draw, _say)}

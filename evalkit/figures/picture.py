@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from evalkit.figures.style import to_png, to_svg
-
-
-@dataclass(frozen=True)
-class Words:
-    """What a figure says: title (the finding), alt text, long description."""
-
-    title: str
-    alt: str
-    description: str
-
-
-Ways = tuple[Callable[..., Any], Callable[..., Figure], Callable[..., tuple[Words, pd.DataFrame]]]
-"""How a figure is made: what is read from what a caller hands over; that drawn, at a width; and that said in words,
-with the data drawn."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import matplotlib as mpl
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -59,6 +61,29 @@ _RC: dict[str, Any] = {
 }
 
 
+Told = tuple[str, str, str, pd.DataFrame]
+"""What a figure says: title (the finding), alt text, long description; and the data drawn."""
+_Shown = TypeVar("_Shown")
+
+
+class Drawn(Figure):
+    """A figure that can be put into words, and drawn again at another width."""
+
+    say: Callable[[], Told]
+    again: Callable[[float], Figure]
+
+
+def drawn(
+    draw: Callable[[_Shown, float], Figure], say: Callable[[_Shown], Told], shown: _Shown, width: float
+) -> Figure:
+    """What is `shown` drawn in our theme, as a `Drawn`."""
+    with theme():
+        figure = draw(shown, width)
+    assert isinstance(figure, Drawn)
+    figure.say, figure.again = partial(say, shown), partial(drawn, draw, say, shown)
+    return figure
+
+
 @contextmanager
 def theme() -> Iterator[None]:
     """Seaborn's white style with our fonts and sizes, undone afterwards."""
@@ -70,7 +95,7 @@ def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, apart from pyplot's list of open figures."""
     if not 2.5 <= width <= 20:
         raise OptionError(f"width={width!r} is not a width for a figure. Use inches between 2.5 and 20.")
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Drawn(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

@@ -17,7 +17,6 @@ from matplotlib.ticker import NullLocator
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of, study_of
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
 from evalkit.study.calendar import event_bands
 
@@ -71,17 +70,6 @@ def timeline(
     periods in order. places: all places (of each component). bands: (words, start,
     end) of background events, those of the study when not given. width: inches; below 5 it is laid out for a telephone.
     """
-    return _draw(_read(source, labels=labels, periods=periods, places=places, bands=bands), width)
-
-
-def _read(
-    source: object,
-    *,
-    labels: Labels = None,
-    periods: Sequence[Any] | None = None,
-    places: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
-    bands: Sequence[Band] | None = None,
-) -> Shown:
     study, spells = study_of(source), source
     if study is not None and study is source:
         from evalkit.components import separability
@@ -96,25 +84,24 @@ def _read(
     if bands is None:
         events = () if study is None else getattr(study, "events", ())
         bands = event_bands(events, study.calendar) if study is not None and events else ()
-    without_dates: frozenset[str] = getattr(spells, "withheld", frozenset())
-    names = {c: words for c, words in labels_of(study, labels).items() if c not in without_dates}
-    levels = getattr(getattr(study, "paths", None), "levels", None)
+    hidden, words = getattr(spells, "withheld", frozenset[str]()), labels_of(study, labels)
     lanes = []
-    for component in in_order([*names, *table["component"]]):
+    for component in in_order([*(c for c in words if c not in hidden), *table["component"]]):
         lane = table[table["component"] == component]
-        if places is not None:
-            listed = list(places[component] if isinstance(places, Mapping) else places)
-        elif study is not None and levels:
-            listed = list(levels[study.paths.assigned_at[component]].names)
-        else:
-            listed = []
-        lanes.append(Lane(names.get(component, component), lane, in_order([*listed, *lane["cluster"]])))
-    sep, labelled = getattr(source, "separability", source), labels_of(source, labels)
-    withheld = [labelled.get(c, c) for c in sorted(getattr(sep, "withheld", ()))]
-    return Shown(table, tuple(lanes), list(periods), bands, withheld)
+        listed = _listed(study, component) if places is None else places
+        listed = listed[component] if isinstance(listed, Mapping) else listed
+        lanes.append(Lane(words.get(component, component), lane, in_order([*listed, *lane["cluster"]])))
+    withheld = [words.get(c, c) for c in sorted(hidden)]
+    return style.drawn(_draw, _say, Shown(table, tuple(lanes), list(periods), bands, withheld), width)
 
 
-@style.theme()
+def _listed(study: object, component: str) -> Sequence[Any]:
+    """The places of a study that a component could be in."""
+    paths = getattr(study, "paths", None)
+    levels = getattr(paths, "levels", None)
+    return list(levels[paths.assigned_at[component]].names) if paths is not None and levels else []
+
+
 def _draw(shown: Shown, width: float) -> Figure:
     lanes = shown.lanes
     if not lanes:
@@ -142,7 +129,7 @@ def _draw(shown: Shown, width: float) -> Figure:
     return figure
 
 
-def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
+def _say(shown: Shown) -> style.Told:
     lanes, order = shown.lanes, shown.order
     lines = list(map(_lane_words, lanes))
     lines += [f"{words}: decided person by person, so its dates are not shown." for words in shown.withheld]
@@ -155,7 +142,7 @@ def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
     alt += "a panel for each, a bar for every place that had it."
     never = [lane.label for lane in lanes if lane.spells.empty]
     alt += f" Never switched on or off during this time: {join_words(never)}." if never else ""
-    return Words(title, alt, "\n".join(lines)), shown.table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), shown.table.reset_index(drop=True)
 
 
 def _position(values: Sequence[object], order: Sequence[object], beyond: int) -> np.ndarray:
@@ -207,6 +194,3 @@ def _lane_words(lane: Lane) -> str:
     part = int((lane.spells["state"] == "part").sum())
     said = f"; {count_words(part, 'part period')}" if part else ""
     return f"{lane.label}: on in {lane.reach} places, {where}{said}."
-
-
-PICTURES: dict[str, Ways] = {"timeline": (_read, _draw, _say)}

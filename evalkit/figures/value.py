@@ -10,7 +10,6 @@ from matplotlib.ticker import FuncFormatter
 
 from evalkit.figures import style
 from evalkit.figures.inputs import frame_of, in_order
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.numbers import percent, pounds, signed
 from evalkit.show.words import count_words
 
@@ -34,15 +33,10 @@ def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
     line: a tick for each hundredth of them, the thick part holds the middle 95, the mark is the middle. Left of
     zero the outcome is worse.
     """
-    return _draw_plane(_read_plane(source), width)
+    table = _of_value(source, "plane", ("name", "label", "additional", "cost"))
+    return style.drawn(_draw_plane, _plane_words, table, width)
 
 
-def _read_plane(source: object) -> pd.DataFrame:
-    """The table of draws."""
-    return _of_value(source, "plane", ("name", "label", "additional", "cost"))
-
-
-@style.theme()
 def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
     figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.6)
     ax = figure.subplots()
@@ -60,7 +54,7 @@ def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
     return _finished(figure, ax, "worse ← additional outcomes → better", "cost", bool(len(table)))
 
 
-def _plane_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
+def _plane_words(table: pd.DataFrame) -> style.Told:
     rows = [summary for summary, _ in _clouds(table)]
     sure = sum(r["chance_better"] >= 0.975 for r in rows)
     title = f"{sure} of {count_words(len(rows), 'part')}: more of the outcome in nearly every draw"
@@ -73,7 +67,7 @@ def _plane_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
         for r in rows
     ]
     columns = ["name", "label", "cost", "middle", "low", "high", "chance_better"]
-    return Words(title, alt, "\n".join(lines)), pd.DataFrame(rows, columns=columns)
+    return title, alt, "\n".join(lines), pd.DataFrame(rows, columns=columns)
 
 
 def acceptability(source: object, *, width: float = style.WIDE) -> Figure:
@@ -81,15 +75,10 @@ def acceptability(source: object, *, width: float = style.WIDE) -> Figure:
 
     source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour.
     """
-    return _draw_acceptability(_read_acceptability(source), width)
+    table = _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
+    return style.drawn(_draw_acceptability, _acceptability_words, table, width)
 
 
-def _read_acceptability(source: object) -> pd.DataFrame:
-    """The table of chances."""
-    return _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
-
-
-@style.theme()
 def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:
     figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.4)
     ax = figure.subplots()
@@ -107,7 +96,7 @@ def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:
     return _finished(figure, ax, *words, bool(len(table)))
 
 
-def _acceptability_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
+def _acceptability_words(table: pd.DataFrame) -> style.Told:
     top = float(table["worth"].max()) if len(table) else 0.0
     good, lines = 0, []
     for name in in_order(table["name"]):
@@ -123,7 +112,7 @@ def _acceptability_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
     parts = count_words(len(lines), "part")
     title = f"{good} of {parts} probably worth it at some price up to {pounds(top)}"
     alt = f"Acceptability curves of {parts}, for outcomes worth nothing to {pounds(top)} each."
-    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
 def _of_value(source: object, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -150,9 +139,3 @@ def _finished(figure: Figure, ax: Axes, across: str, upwards: str, key: bool) ->
     if key:
         figure.legend(loc="outside lower left", frameon=False, ncols=1 if figure.get_figwidth() < style.PHONE else 2)
     return figure
-
-
-PICTURES: dict[str, Ways] = {
-    "value_plane": (_read_plane, _draw_plane, _plane_words),
-    "acceptability": (_read_acceptability, _draw_acceptability, _acceptability_words),
-}

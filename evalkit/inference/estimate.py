@@ -26,7 +26,6 @@ from evalkit.inference.labels import (
     grouped,
     reasons,
     reasons_in_words,
-    rows_in_words,
     short,
 )
 from evalkit.inference.replicates import (
@@ -43,8 +42,8 @@ from evalkit.inference.replicates import (
     stacked_arms,
 )
 from evalkit.inference.sources import DenseSource, Influence, Rows, stacked
+from evalkit.show.words import count_words
 
-INFERENCE = ("auto", "analytic", "jackknife", "moderated")
 PRIOR_DF = 10.0
 """Degrees of freedom that a working covariance is worth beside those of the refits."""
 NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='analytic'."
@@ -55,7 +54,7 @@ class Estimate:
     """Estimates of k numbers that share units.
 
     value: (k,) NaN where not identified. mass: (k,) adopters a row speaks for. labels: k rows.
-    value_parts, mass_parts: influence on the values, and on the masses that average them.
+    value_influence, mass_influence: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
     cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows.
     working: (k, k) covariance under the model that the weights were made with, None where they need none.
@@ -64,8 +63,8 @@ class Estimate:
     value: np.ndarray
     mass: np.ndarray
     labels: pd.DataFrame
-    value_parts: Influence
-    mass_parts: Influence | None = None
+    value_influence: Influence
+    mass_influence: Influence | None = None
     arms: Arms | None = None
     replicate: Callable[[], Replicates] | None = None
     cells: Callable[..., pd.DataFrame] | None = None
@@ -78,7 +77,7 @@ class Estimate:
             array.flags.writeable = False
         if self.replicate is not None and not isinstance(self.replicate, Refits):
             object.__setattr__(self, "replicate", Refits(Once(self.replicate)))
-        if not len(self.value) == len(self.mass) == len(self.labels) == self.value_parts.width:
+        if not len(self.value) == len(self.mass) == len(self.labels) == self.value_influence.width:
             raise EvalkitError("An Estimate needs one label, one mass and one contribution column for each value.")
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -118,12 +117,12 @@ class Estimate:
 
         A row that is not identified is a column of NaN.
         """
-        return np.where(np.isnan(self.value), np.nan, self.value_parts.dense()[1])
+        return np.where(np.isnan(self.value), np.nan, self.value_influence.dense()[1])
 
     @property
     def units(self) -> np.ndarray:
         """(n,) ids of the rows of `influence`."""
-        return self.value_parts.dense()[0]
+        return self.value_influence.dense()[0]
 
     @cached_property
     def replicates(self) -> Replicates:
@@ -141,12 +140,12 @@ class Estimate:
     @property
     def level(self) -> str:
         """Level at which influence is clustered by default."""
-        return self.value_parts.level
+        return self.value_influence.level
 
     def resolve(self, inference: str = "auto") -> str:
         """The kind of inference in use. Where an arm has fewer than 50 clusters: moderated if there is a working
         covariance, else jackknife."""
-        check_choice("inference", inference, INFERENCE)
+        check_choice("inference", inference, ("auto", "analytic", "jackknife", "moderated"))
         if inference in ("jackknife", "moderated") and self.replicate is None:
             raise OptionError(NO_REFITS)
         if inference == "moderated" and self.working is None:
@@ -162,7 +161,7 @@ class Estimate:
         """(k, k) covariance. `cluster` names another level ("unit" for none) and means analytic."""
         if cluster is not None:
             check_choice("inference", inference, ("auto", "analytic"))
-            return _without_lost(self, self.value_parts.gram(cluster))
+            return _without_lost(self, self.value_influence.gram(cluster))
         return self._spread(inference).vcov.copy()
 
     def _spread(self, inference: str) -> Spread:
@@ -181,7 +180,22 @@ class Estimate:
         check_level(level)
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
-        return _table(self, self._spread(inference), level, self.resolve(inference))
+        spread = self._spread(inference)
+        se = std_errors(spread.vcov, self.value)
+        reach = critical(spread.df, level) * se
+        exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)
+        reason = self.labels.get("reason", "")
+        frame = self.labels.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
+            estimate=self.value, std_error=se, conf_low=self.value - reach, conf_high=self.value + reach,
+            p_value=p_values(self.value, se, spread.df), df=spread.df, inference=self.resolve(inference),
+            clusters_exposed=exposed, clusters_comparison=comparison, mass=self.mass,
+        )  # fmt: skip
+        frame["reason"] = reason
+        extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
+                 for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
+        frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
+        frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
+        return frame
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """conf_low and conf_high by row; `kind="simultaneous"` covers all rows at once (sup-t)."""
@@ -206,9 +220,8 @@ class Estimate:
     def aggregate(self, kind: str) -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.
 
-        Weights are the adopters retained, whose shares are estimated (Callaway and Sant'Anna 2021,
-        section 3.3); within a cohort periods weigh alike. "simple", "cohort" and "period" use event
-        times 0 and later.
+        Weights are the adopters retained, whose shares are estimated (Callaway and Sant'Anna 2021, section 3.3); within
+        a cohort periods weigh alike. "simple", "cohort" and "period" use event times 0 and later.
         """
         check_choice("kind", kind, tuple(GROUPED_BY))
         needed = {"event_time", *GROUPED_BY[kind]} - set(self.labels.columns)
@@ -240,14 +253,14 @@ class Estimate:
         """Averages of rows, with influence, estimated shares and refits carried along."""
         value, mass = (x[0] for x in averaging(self.value[None], self.mass[None]))
         by_value, by_mass, mass_map = averaging.jacobians(self.value, self.mass)
-        parts, mass_parts, used = self.value_parts.map(by_value), None, by_value != 0
-        if self.mass_parts is not None:
-            parts = parts.plus(self.mass_parts.map(by_mass))
-            mass_parts = self.mass_parts.map(mass_map)
+        parts, mass_influence, used = self.value_influence.map(by_value), None, by_value != 0
+        if self.mass_influence is not None:
+            parts = parts.plus(self.mass_influence.map(by_mass))
+            mass_influence = self.mass_influence.map(mass_map)
         labels = labels.assign(reason=reasons(value, self.labels, averaging.member.T))
         arms = None if self.arms is None else self.arms.map(used)
         step = methodcaller("average", averaging, used)
-        return Estimate(value, mass, labels, parts, mass_parts, arms, *_carried(self, step, by_value))
+        return Estimate(value, mass, labels, parts, mass_influence, arms, *_carried(self, step, by_value))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Smooth function of the values by the delta method: f (k,) -> (k',), jacobian (k', k).
@@ -261,15 +274,14 @@ class Estimate:
         if self.replicate is not None:
             values = np.array([np.atleast_1d(f(row)) for row in self.replicates.values])
             refits = partial(replace, self.replicates.map(matrix), values=values)
-        parts, frame = self.value_parts.map(matrix), labels.reset_index(drop=True)
+        parts, frame = self.value_influence.map(matrix), labels.reset_index(drop=True)
         working = _working(self, matrix)
         return Estimate(value, np.ones(len(value)), frame, parts, None, arms, refits, working=working)
 
     def contrast(self, weights: Sequence[float] | np.ndarray, name: str | None = None) -> Estimate:
         """A weighted sum of rows, such as a difference. `weights`: (k,) or (k', k).
 
-        Rows whose estimand, population or unit of outcome differ raise unless `name` says what the
-        difference is.
+        Rows whose estimand, population or unit of outcome differ raise unless `name` says what the difference is.
         """
         matrix = np.atleast_2d(np.asarray(weights, dtype=float))
         if matrix.shape[1] != len(self):
@@ -280,7 +292,7 @@ class Estimate:
         value = np.array([line[u] @ self.value[u] for line, u in zip(matrix, used, strict=True)])
         labels = pd.concat([common(self.labels, u) for u in used], ignore_index=True)
         labels = labels.assign(estimand=name or "contrast", reason=reasons(value, self.labels, used))
-        parts, arms = self.value_parts.map(matrix), None if self.arms is None else self.arms.map(used)
+        parts, arms = self.value_influence.map(matrix), None if self.arms is None else self.arms.map(used)
         carried = _carried(self, methodcaller("map", matrix), matrix)
         return Estimate(value, np.ones(len(value)), labels, parts, None, arms, *carried)
 
@@ -288,10 +300,10 @@ class Estimate:
         """The rows where `keep` (k,) is true, or at the positions it lists."""
         index = np.arange(len(self))[keep]
         labels = self.labels.iloc[index].reset_index(drop=True)
-        mass_parts = None if self.mass_parts is None else self.mass_parts.select(index)
-        parts, arms = self.value_parts.select(index), None if self.arms is None else self.arms.select(index)
+        mass_influence = None if self.mass_influence is None else self.mass_influence.select(index)
+        parts, arms = self.value_influence.select(index), None if self.arms is None else self.arms.select(index)
         carried = _carried(self, methodcaller("select", index), np.eye(len(self))[index])
-        return Estimate(self.value[index], self.mass[index], labels, parts, mass_parts, arms, *carried)
+        return Estimate(self.value[index], self.mass[index], labels, parts, mass_influence, arms, *carried)
 
     def weights(self) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, window, sign, weight; and came_from, came_to where
@@ -309,12 +321,12 @@ class Estimate:
         frame = self.to_frame()
         shown = short(frame).drop(columns=list(SAID), errors="ignore")
         with pd.option_context("display.width", 120, "display.max_columns", 20):
-            return "\n".join([f"Estimate of {rows_in_words(len(self))}", str(shown), *reasons_in_words(frame)])
+            return "\n".join([f"Estimate of {count_words(len(self), 'row')}", str(shown), *reasons_in_words(frame)])
 
     def _repr_html_(self) -> str:
         from evalkit.show.tables import from_frame
 
-        return from_frame(short(self.to_frame()), f"Estimate of {rows_in_words(len(self))}").to_html()
+        return from_frame(short(self.to_frame()), f"Estimate of {count_words(len(self), 'row')}").to_html()
 
 
 def _carried(
@@ -343,26 +355,6 @@ def _moderated(est: Estimate, refits: Spread) -> Spread:
     return Spread(vcov, total, refits.reason)
 
 
-def _table(est: Estimate, spread: Spread, level: float, inference: str) -> pd.DataFrame:
-    """Labels and what is known of each row."""
-    se = std_errors(spread.vcov, est.value)
-    reach = critical(spread.df, level) * se
-    frame = est.labels.copy()
-    exposed, comparison = est.arms.counts() if est.arms is not None else (np.nan, np.nan)
-    reason = frame.get("reason", "")
-    frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
-        estimate=est.value, std_error=se, conf_low=est.value - reach, conf_high=est.value + reach,
-        p_value=p_values(est.value, se, spread.df), df=spread.df, inference=inference,
-        clusters_exposed=exposed, clusters_comparison=comparison, mass=est.mass,
-    )  # fmt: skip
-    frame["reason"] = reason
-    extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
-             for r, s, v in zip(spread.reason, se, est.value, strict=True)]  # fmt: skip
-    frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
-    frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
-    return frame
-
-
 def _without_lost(est: Estimate, vcov: np.ndarray) -> np.ndarray:
     """A covariance with NaN for rows that are not identified."""
     lost = np.isnan(est.value)
@@ -378,7 +370,7 @@ def _analytic(est: Estimate) -> Spread:
     if est.replicate is None and est.arms is not None:
         fewest = np.minimum(*est.arms.counts())
         df = np.where(fewest < FEW, np.maximum(fewest - 1.0, 1.0), df)
-    vcov = _without_lost(est, est.value_parts.gram())
+    vcov = _without_lost(est, est.value_influence.gram())
     return Spread(vcov, np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
 
 
@@ -397,14 +389,14 @@ def stack(*estimates: Estimate) -> Estimate:
     if len(estimates) == 1:
         return estimates[0]
     values, shares = tuple(e.value for e in estimates), tuple(e.mass for e in estimates)
-    masses = [e.mass_parts for e in estimates if e.mass_parts is not None]
+    masses = [e.mass_influence for e in estimates if e.mass_influence is not None]
     arms = [e.arms for e in estimates if e.arms is not None]
     refits = tuple(e.replicate for e in estimates if isinstance(e.replicate, Refits))
     joint = len(refits) == len(estimates) and len({e.level for e in estimates}) == 1
     makes = tuple(e.cells for e in estimates if e.cells is not None)
     return Estimate(
         np.concatenate(values), np.concatenate(shares),
-        pd.concat([e.labels for e in estimates], ignore_index=True), stacked([e.value_parts for e in estimates]),
+        pd.concat([e.labels for e in estimates], ignore_index=True), stacked([e.value_influence for e in estimates]),
         stacked(masses) if len(masses) == len(estimates) else None,
         stacked_arms(arms) if len(arms) == len(estimates) else None,
         StackedRefits(refits, values, shares) if joint else None,

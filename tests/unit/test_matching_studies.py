@@ -129,7 +129,7 @@ def test_clusters_and_sets_are_crossed():
 
 
 def _two_way(est: ek.Estimate) -> float:
-    rows = est.value_parts.parts[0][0].rows
+    rows = est.value_influence.parts[0][0].rows
     parts = est.influence[:, 0]
     n, k = len(parts), 2
     name = next(n for n in rows.levels if n.startswith("matched set"))

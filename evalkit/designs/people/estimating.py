@@ -269,7 +269,7 @@ def cluster_refits(
     """The estimate with delete-one-cluster refits. again: (who is left (m,)) -> estimate. pairs: whether matched sets
     are pairs: where those run across clusters, a refit that loses one of a pair moves more than the pair's difference
     does, and moves are scaled to the variance clustered in both ways."""
-    known, parts, spread = study.paths.levels[level], est.value_parts, 1.0
+    known, parts, spread = study.paths.levels[level], est.value_influence, 1.0
     assert est.arms is not None
     if pairs and isinstance(parts, Multiway):  # standard error clustered in all ways, over that at this level alone
         spread = float(np.sqrt(parts.gram()[0, 0] / (dict(parts.ways)[level] * parts.gram(level)[0, 0])))

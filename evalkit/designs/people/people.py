@@ -109,10 +109,9 @@ class Who:
 def gather(study: Study, component: str, who: Who) -> People:
     """The people of a study who had `component` and those who did not, with covariates from before.
 
-    A cross-section compares people by what they had; a panel those who started after the covariate
-    period (default: the last period before anybody started) with those still without it at the
-    outcome period (default: the last). Raises `OptionError`, `StudyError` (missing, text or infinite
-    covariates) and `NotIdentifiedError` where an arm is empty.
+    A cross-section compares people by what they had; a panel those who started after the covariate period (default: the
+    last period before anybody started) with those still without it at the outcome period (default: the last). Raises
+    `OptionError`, `StudyError` (missing, text or infinite covariates) and `NotIdentifiedError` where an arm is empty.
     """
     paths = study.paths
     k = paths.index(component)

@@ -2,11 +2,10 @@
 
     Y_it = u_i + v_{t, reach(i)} + sum over components k of d_k(t - start_k(i)) + error
 
-d_k is free at every event time and counted only while k is on; all periods off
-are the reference. Units that share a path, a cluster and the periods in which
-they are seen share a row, so that the matrix has rows by group and period. Unit
-and period effects are taken out through Gram matrices (Frisch, Waugh and Lovell);
-no dense rows by parameters matrix is ever made.
+d_k is free at every event time and counted only while k is on; all periods off are the reference. Units that share a
+path, a cluster and the periods in which they are seen share a row, so that the matrix has rows by group and period.
+Unit and period effects are taken out through Gram matrices (Frisch, Waugh and Lovell); no dense rows by parameters
+matrix is ever made.
 """
 
 from __future__ import annotations
@@ -28,12 +27,10 @@ _SINGULAR = 1e-10
 class EventTimes:
     """The choices of an additive design.
 
-    window: None for every event time from 0 on and no leads; (lead, lag) for leads
-        -lead .. -2, the first of which means "-lead or earlier" (the period before
-        the start is the reference), and event times 0 .. lag, the last of which
-        means "lag or later".
-    shape: "event_time", or "level" for one column a component that is 1 while it is
-        on (effects that do not grow).
+    window: None for every event time from 0 on and no leads; (lead, lag) for leads -lead .. -2, the first of which
+        means "-lead or earlier" (the period before the start is the reference), and event times 0 .. lag, the last of
+        which means "lag or later".
+    shape: "event_time", or "level" for one column a component that is 1 while it is on (effects that do not grow).
     dose: whether columns carry the dose (linear in dose) instead of 1; leads carry that of their start.
     """
 
@@ -71,9 +68,8 @@ class Grid:
 class AdditiveDesign:
     """Columns of the additive design over the rows of a grid.
 
-    component: (p,) index in `components`. event_time: (p,) of each column.
-    matrix: (R, p) sparse. pattern: (G,) code of each group's period effects: whom the
-    components can reach, and which were on already when the panel begins.
+    component: (p,) index in `components`. event_time: (p,) of each column. matrix: (R, p) sparse. pattern: (G,) code of
+    each group's period effects: whom the components can reach, and which were on already when the panel begins.
     """
 
     components: tuple[str, ...]
@@ -164,10 +160,9 @@ def programme_level(paths: Paths, components: Sequence[str] | None = None) -> st
 def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None) -> AdditiveDesign:
     """Columns of every component that is not registered as always on.
 
-    Rows with a component part-way or unknown are left out. So are rows in a spell that
-    was on already when the panel begins, since its event time is not known: unless it
-    lasts to the end (then its units have period effects of their own) or is for certain
-    past the last event time of `window`.
+    Rows with a component part-way or unknown are left out. So are rows in a spell that was on already when the panel
+    begins, since its event time is not known: unless it lasts to the end (then its units have period effects of their
+    own) or is for certain past the last event time of `window`.
     """
     options = options or EventTimes()
     known = np.ones(paths.state.shape[:2], dtype=bool)

@@ -11,14 +11,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack, solve_triangular
 
-from evalkit.designs.regression.additive import (
-    AdditiveDesign,
-    EventTimes,
-    Grid,
-    additive_design,
-    make_grid,
-    spell_ages,
-)
+from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, Grid, additive_design, make_grid, spell_ages
 from evalkit.study.paths import OFF, Paths
 
 TOLERANCE = 1e-9

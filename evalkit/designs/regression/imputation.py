@@ -1,11 +1,10 @@
 """Imputation: the programme as a whole, every exposure path, and components where effects add up.
 
-Influence follows the conservative variance of Borusyak, Jaravel and Spiess (2024, theorem 3 and
-equation 8): untreated rows count with their residuals, exposed rows with their effect less what an
-auxiliary model expects of it: the projection on the components' event times, and beyond it the average of
-their cohort and period, taken over clusters with the weights of that equation. (With one component the
-projection is the same in a whole cohort and period, and drops out.) Where a cohort and period has one
-cluster only, which would leave nothing, it is set against wider averages.
+Influence follows the conservative variance of Borusyak, Jaravel and Spiess (2024, theorem 3 and equation 8): untreated
+rows count with their residuals, exposed rows with their effect less what an auxiliary model expects of it: the
+projection on the components' event times, and beyond it the average of their cohort and period, taken over clusters
+with the weights of that equation. (With one component the projection is the same in a whole cohort and period, and
+drops out.) Where a cohort and period has one cluster only, which would leave nothing, it is set against wider averages.
 """
 
 from __future__ import annotations
@@ -238,7 +237,7 @@ class Fitted(Lean):
         return Estimate(
             value=averages.value, mass=averages.mass,
             labels=labels.assign(reason=reason, assumption=ASSUMPTION, **self.words, mass=averages.mass),
-            value_parts=Influence(((source, np.eye(len(averages.value))),), self.level),
+            value_influence=Influence(((source, np.eye(len(averages.value))),), self.level),
             arms=averages.arms, replicate=averages,
         )  # fmt: skip
 

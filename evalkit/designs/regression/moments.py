@@ -27,7 +27,7 @@ from scipy.linalg import solve_triangular
 
 from evalkit.designs.regression.columns import Columns, Span, span
 from evalkit.designs.rollout.sums import add_by
-from evalkit.inference.sources import Rows
+from evalkit.inference.sources import Rows, Source
 
 _SINGULAR = 1e-10
 _NUMBERS = 4_000_000
@@ -269,7 +269,7 @@ def supported(panel: Panel, mass: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class JointSource(Lean):
+class JointSource(Lean, Source):
     """Influence of units on the p coefficients, then on their p masses, made only as far as it is asked for."""
 
     rows: Rows

@@ -149,6 +149,11 @@ def people_periods(paths: Paths, seen: np.ndarray) -> np.ndarray:
     return add_by(seen * w[:, None], paths.path, paths.n_paths)
 
 
+def share_of(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """(P, T) part of the people periods of each cell; 0 where it has none."""
+    return np.asarray(np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0))
+
+
 def averaged(rows: Estimate, mass: np.ndarray) -> Estimate | None:
     """One row: the average of rows weighted by `mass` (k,); a row's share of its own mass is kept in every refit."""
     keep = np.flatnonzero(mass > 0)
@@ -159,7 +164,7 @@ def averaged(rows: Estimate, mass: np.ndarray) -> Estimate | None:
     scaled = replace(
         part, mass=mass[keep].astype(float),
         replicate=part.replicate.then(partial(_shared, share=share)) if isinstance(part.replicate, Refits) else None,
-        mass_parts=None if part.mass_parts is None else part.mass_parts.map(np.diag(share)),
+        mass_influence=None if part.mass_influence is None else part.mass_influence.map(np.diag(share)),
     )  # fmt: skip
     member = np.ones((len(keep), 1), dtype=bool)
     labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError
-from evalkit.evaluation.decomposition.cells import people_periods
+from evalkit.evaluation.decomposition.cells import people_periods, share_of
 from evalkit.study import Outcome, Study
 from evalkit.study.money import BEARERS, PROGRAMME, Money
 
@@ -72,7 +72,7 @@ class Costs:
     @cached_property
     def anything(self) -> np.ndarray:
         """(P, T) where any component is on."""
-        return np.any([self.on(c) for c in self.study.paths.components], axis=0)
+        return np.asarray(np.any([self.on(c) for c in self.study.paths.components], axis=0))
 
     @cached_property
     def years(self) -> np.ndarray | None:
@@ -85,7 +85,7 @@ class Costs:
             return None
         begun = np.flatnonzero(self.anything.any(axis=0))
         first = calendar.start[begun[0]] if len(begun) else calendar.start[0]
-        return np.maximum(calendar.start - first, 0.0) / per_year
+        return np.asarray(np.maximum(calendar.start - first, 0.0) / per_year)
 
     @cached_property
     def fade(self) -> np.ndarray:
@@ -132,7 +132,7 @@ class Costs:
     def amounts(self, rows: pd.DataFrame) -> np.ndarray:
         """Costs that count, in the prices chosen."""
         amount = rows["amount"].to_numpy(dtype=float) * self.prices.factor
-        return np.where(_bearer(rows).isin(self.prices.bearers), amount, 0.0) * self.at_prices(rows)
+        return np.asarray(np.where(_bearer(rows).isin(self.prices.bearers), amount, 0.0) * self.at_prices(rows))
 
     def at_prices(self, rows: pd.DataFrame) -> np.ndarray:
         """(r,) what brings each row's money to the price year; 1 where none was chosen."""
@@ -140,7 +140,7 @@ class Costs:
         if p.price_year is None or p.inflation is None or "price_year" not in rows.columns:
             return np.ones(len(rows))
         year = rows["price_year"].astype(float).fillna(p.price_year).to_numpy()
-        return (1.0 + p.inflation) ** (p.price_year - year)
+        return np.asarray((1.0 + p.inflation) ** (p.price_year - year))
 
     @property
     def outside(self) -> int:
@@ -258,8 +258,7 @@ class Costs:
         """Payments for the people periods of `cells` (P, T), as paid and discounted; NaN where they have no place."""
         if self.paid[0] is None:
             return float("nan"), float("nan")
-        share = np.divide(np.minimum(cells, self.there), self.there, out=np.zeros(cells.shape), where=self.there > 0)
-        money = (self.paid[0] * share).sum(axis=0)
+        money = (self.paid[0] * share_of(np.minimum(cells, self.there), self.there)).sum(axis=0)
         return float(money.sum()), float(money @ self.fade)
 
     # ------------------------------------------------------------ outcomes
@@ -271,7 +270,7 @@ class Costs:
         w = np.ones(paths.n_units) if paths.weights is None else paths.weights
         total = self._cells(np.nan_to_num(values) * w[:, None])
         seen = people_periods(paths, np.isfinite(values))
-        return np.divide(total, seen, out=np.zeros(total.shape), where=seen > 0)
+        return share_of(total, seen)
 
 
 def _bearer(rows: pd.DataFrame) -> pd.Series:

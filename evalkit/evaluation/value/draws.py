@@ -70,4 +70,4 @@ def acceptable(money: float, draws: np.ndarray, worth: np.ndarray) -> np.ndarray
     Claxton and Sculpher 2001, Health Economics 10)."""
     if not np.isfinite(draws).all() or not np.isfinite(money):
         return np.full(len(worth), np.nan)
-    return (worth[:, None] * draws[None, :] > money).mean(axis=1)
+    return np.asarray((worth[:, None] * draws[None, :] > money).mean(axis=1))
