@@ -201,9 +201,13 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
 def _event_studies(guard: Guard, ev: Evaluation) -> dict[tuple[str, str], pd.DataFrame]:
     if not guard.rules.active:
         return {key: guard.told_in(t, "reason") for key, t in ev.event_studies.items()}
-    rows = {(f.component, f.outcome.column): f.rows for f in ev.findings if f.rows is not None}
+    rows = {(f.component, f.outcome.column): f.by_event for f in ev.findings}
     shown = {key: frame for key, frame in ev.event_studies.items() if key not in guard.few}
-    return {key: guard.event_study(t, rows[key].aggregate("event_time").labels, key) for key, t in shown.items()}
+    return {
+        key: guard.event_study(t, by_event.labels, key)
+        for key, t in shown.items()
+        if (by_event := rows[key]) is not None
+    }
 
 
 def _attribution(guard: Guard, ev: Evaluation) -> Attribution | None:

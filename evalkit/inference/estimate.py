@@ -411,7 +411,8 @@ def _pieces(estimates: tuple[Estimate, ...]) -> tuple[Estimate, ...]:
     first = estimates[0]
 
     def alike(e: Estimate) -> bool:
-        return not e.pieces and e.level == first.level and (e.replicate is None) == (first.replicate is None)
+        kind = [(x.level, x.replicate is None, x.working is None) for x in (e, first)]
+        return not e.pieces and kind[0] == kind[1]
 
     run = len(list(takewhile(alike, estimates)))
     if run == len(estimates):

@@ -101,7 +101,7 @@ class Solver:
 
     @cached_property
     def _factor(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        scale = np.sqrt(np.diag(self.N))
+        scale = np.sqrt(np.maximum(np.diag(self.N), 0.0))
         inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         C = self.N * np.outer(inverse, inverse)
         R, order, rank, _ = dpstrf(C, lower=1, tol=RANK)

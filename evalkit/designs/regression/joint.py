@@ -396,10 +396,12 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
 
 def _cell_sums(paths: Paths, cells: pd.DataFrame) -> np.ndarray:
     """(P T,) how often each path and period enters a sum of cells with signed weights."""
-    T = paths.n_periods
-    weight, path, window = (cells[c].to_numpy() for c in ("weight", "path", "window"))
-    at, base = (pd.Index(paths.periods).get_indexer(cells[c]) for c in ("period", "base"))
+    T, index = paths.n_periods, pd.Index(paths.periods)
+    weight, path, at = cells["weight"].to_numpy(), cells["path"].to_numpy(), index.get_indexer(cells["period"])
     rows, share = [path * T + at], [weight]
+    if "base" not in cells:  # weights of least noise: periods before the start are cells of their own
+        return np.bincount(rows[0], weights=weight, minlength=paths.n_paths * T)
+    window, base = cells["window"].to_numpy(), index.get_indexer(cells["base"])
     for back in range(int(window.max(initial=1))):
         use = (back < window) & (base - back >= 0)
         rows.append((path * T + base - back)[use])

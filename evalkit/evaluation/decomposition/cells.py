@@ -70,7 +70,7 @@ def claim_of(
     """The claim behind a headline that gave a number, over the cells (P, T) of `where`; None where it has none."""
     if run.rows is None or run.answer is None or "event_time" not in run.rows.labels:
         return None
-    found = _event_cells(study, name, run.rows) if run.rows.cells is None else _plan_cells(study.paths, run.rows)
+    found = _event_cells(study, name, run.rows) if run.rows.cells is None else _plan_cells(study.paths, name, run.rows)
     row, path, period, mass = found
     inside = window.holds(run.rows.labels["event_time"].to_numpy())
     keep = inside[row] & np.isfinite(run.rows.value[row]) & (mass > 0)
@@ -120,13 +120,15 @@ def _alike_in_age(paths: Paths, members: Sequence[str]) -> np.ndarray:
     return np.asarray((ages == ages[0]).all(axis=0) & (ages[0] >= 0))
 
 
-def _plan_cells(paths: Paths, rows: Estimate) -> tuple[np.ndarray, ...]:
-    """Adopters' cells from the weights of a plan."""
+def _plan_cells(paths: Paths, name: str, rows: Estimate) -> tuple[np.ndarray, ...]:
+    """Adopters' exposed cells from the weights of a plan; with weights of least noise their periods before the start
+    are cells too, and speak of no effect."""
     weights = rows.weights()
     frame = weights[weights["sign"] == 1]
     row, path = frame["row"].to_numpy(dtype=int), frame["path"].to_numpy(dtype=int)
     period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
-    return row, path, period, frame["weight"].to_numpy() * rows.mass[row]
+    on = paths.state[path, period, paths.index(name)] > 0
+    return row[on], path[on], period[on], frame["weight"].to_numpy()[on] * rows.mass[row[on]]
 
 
 def _event_cells(study: StudyLike, name: str, rows: Estimate) -> tuple[np.ndarray, ...]:
