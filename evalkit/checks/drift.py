@@ -14,11 +14,13 @@ from typing import TypedDict
 import numpy as np
 from scipy.special import gammaincinv, ndtr, owens_t, stdtr
 
+from evalkit.checks.headline import CheckResult, excludes_zero, first_row
 from evalkit.checks.matched import FEWEST, Matched, Rollout, matched
 from evalkit.checks.steps import Fit, Lines
 from evalkit.designs.protocol import StudyLike
 from evalkit.inference.estimate import PRIOR_DF, Estimate
 from evalkit.inference.intervals import critical
+from evalkit.vocabulary import CheckStatus, DriftWord
 
 RAMP = 4
 """Periods over which an effect that builds up reaches its size."""
@@ -27,6 +29,13 @@ GAP = 2
 PASSES, PASSES_WITHOUT_LAST = 0.05, 0.20
 TOO_FEW = "fewer than two places that start it, or two beside them, can be followed before and after"
 NOT_TOLD = "too few periods before and after the start to tell a step from a straight line"
+UNTESTED = "Whether a steady drift apart would explain it could not be asked"
+NOTHING_TO_EXPLAIN = "The likely range includes no change, so that there is nothing for a drift to explain."
+WORDS: dict[DriftWord, str] = {
+    "shown": "A steady drift apart would not explain it: the change came with the start.",
+    "likely": "A steady drift apart would not explain it, but one that set in at about the start would look the same.",
+    "nothing": "A steady drift apart would explain it, and the record does not rule that out.",
+}
 ONE_CARRIES = "without one place a step can no longer be told from a straight line"
 
 
@@ -53,12 +62,19 @@ class Drift:
     reason: str = ""
 
     @property
-    def carries(self) -> str:
-        """'shown', 'likely' or '': how much of a claim a step beside a straight line carries."""
+    def early(self) -> bool:
+        """Whether it could be asked without the last two periods before the start."""
+        return not math.isnan(self.step_early)
+
+    @property
+    def carries(self) -> DriftWord:
+        """How much of a claim a step beside a straight line carries."""
+        if self.reason:
+            return "untested"
         if self.step < PASSES and self.step_early < PASSES_WITHOUT_LAST:
             return "shown"
-        early = math.isnan(self.either_early) or self.either_early < PASSES_WITHOUT_LAST
-        return "likely" if self.either < PASSES and early else ""
+        early = not self.early or self.either_early < PASSES_WITHOUT_LAST
+        return "likely" if self.either < PASSES and early else "nothing"
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Ends of the interval of the effect with a straight drift taken out."""
@@ -104,6 +120,18 @@ def drift_beside(
     return replace(told, step=p[0][0], either=p[0][1], step_early=p[1][0], either_early=p[1][1])
 
 
+def drift(one: Estimate, found: Drift) -> CheckResult:
+    """Passed when a step beside a straight line carries a claim, failed when it does not; it informs where the headline
+    includes zero, and where nothing could be asked. Its number is the effect with a straight drift taken out."""
+    said = (found.straight, *found.interval())
+    if found.carries == "untested":
+        return CheckResult("drift", "informational", f"{UNTESTED}: {found.reason}.", *said)
+    if not excludes_zero(first_row(one)):
+        return CheckResult("drift", "informational", NOTHING_TO_EXPLAIN, *said)
+    status: CheckStatus = "failed" if found.carries == "nothing" else "passed"
+    return CheckResult("drift", status, WORDS[found.carries], *said)
+
+
 def _shapes(lines: Lines) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A step, a ramp over four periods and a straight line, (J, T) each."""
     since = lines.periods()
@@ -127,14 +155,17 @@ class Fits:
 
     @classmethod
     def of(cls, lines: Lines, shapes: Sequence[np.ndarray], line: np.ndarray, inside: np.ndarray, df: float) -> Fits:
-        """Each shape beside a straight line."""
+        """Each shape beside a straight line; of several, those that windows so short can tell from one."""
         fits = [lines.fit((shape, line), inside) for shape in shapes]
-        return joint(lines, [(fit, (1.0, 0.0)) for fit in fits], df)
+        kept = [fits[0], *(fit for fit in fits[1:] if fit.told)]
+        return joint(lines, [(fit, (1.0, 0.0)) for fit in kept], df)
 
     def p_values(self, sign: float) -> tuple[float, float]:
-        """One-sided p of the first, and of the larger t of both."""
+        """One-sided p of the first, and of the larger t of both (the first again where it stands alone)."""
         se = np.sqrt(np.diag(self.vcov))
         t = sign * self.value / se
+        if len(t) == 1:
+            return (float(stdtr(self.df, -t[0])),) * 2
         rho = float(np.clip(self.vcov[0, 1] / (se[0] * se[1]), -1.0, 1.0))
         return float(stdtr(self.df, -t[0])), larger_of_two(float(t.max()), rho, self.df)
 

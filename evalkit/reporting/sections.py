@@ -233,6 +233,7 @@ def _verdict_table(evaluation: Evaluation, outcome: Outcome, columns: tuple[str,
 
 _CHECKS = {
     "pre_trend": "Alike beforehand",
+    "drift": "Beside a steady drift",
     "leave_one_cluster": "One place left out",
     "few_clusters": "How many places",
     "rungs": "Other ways of comparing",

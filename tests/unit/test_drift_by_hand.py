@@ -168,7 +168,7 @@ def test_window_tells_most():
     V = 0.5 ** np.abs(np.subtract.outer(x, x))
     X = np.column_stack([np.ones(6), x >= 0, x])
     assert information(3, 2) == pytest.approx(1 / np.linalg.inv(X.T @ np.linalg.inv(V) @ X)[1, 1])
-    assert information(1, 5) == 0.0
+    assert information(0, 5) == information(5, 0) == information(1, 1) == 0.0
 
 
 def test_windows_see_no_outcome():
@@ -200,7 +200,7 @@ def test_an_effect_is_carried_and_a_drift_is_not():
     late = found(study_of(y + 1.6 * np.clip((since + 1) / 4, 0, 1), start))
     assert late.either < late.step
     drifting = found(study_of(y + 0.3 * u * (start < 99)[:, None], start))
-    assert drifting.carries == "" and drifting.breakdown > 0
+    assert drifting.carries == "nothing" and drifting.breakdown > 0
     assert drifting.interval()[0] < 0 < drifting.interval()[1]
 
 
@@ -253,15 +253,16 @@ def test_an_exposure_that_reverses_every_period_is_not_asked():
     )
     study = ek.Study(frame, unit="place", period="t", outcome="y", components=["a"])
     drift = found(study)
-    assert drift.reason and math.isnan(drift.step) and drift.carries == ""
+    assert drift.reason and math.isnan(drift.step) and drift.carries == "untested"
 
 
-@pytest.mark.parametrize("first", [1, 2])
-def test_one_lead_or_none_is_untested(first):
-    y = noise(12, 10, 12)
-    drift = found(study_of(y, np.where(START < 99, first, 99)))
-    assert (drift.reason != "") == (first == 1)
-    assert math.isnan(drift.step_early) and drift.carries in ("", "likely")
+@pytest.mark.parametrize("periods", [2, 3, 4, 10])
+def test_one_lead_carries_no_more_than_likely(periods):
+    """A step and a line take four periods; what set in just before is asked where four come before the start."""
+    y = noise(12, periods, 12) + 50.0 * ((START < 99)[:, None] & (np.arange(periods) >= 1))
+    drift = found(study_of(y, np.where(START < 99, 1, 99)))
+    assert drift.carries == ("untested" if periods < 4 else "likely")
+    assert (drift.reason != "") == (periods < 4) and math.isnan(drift.step_early)
 
 
 def test_one_place_is_too_few():
@@ -324,9 +325,10 @@ def test_rules_of_a_claim():
     assert replace(passed, step_early=0.3).carries == "likely"
     assert replace(passed, step_early=math.nan, either_early=math.nan).carries == "likely"
     assert replace(passed, step=0.2).carries == "likely"
-    assert replace(passed, step=0.2, either_early=0.3).carries == ""
-    assert replace(passed, step=0.2, either=0.06).carries == ""
-    assert Drift(reason="no").carries == ""
+    assert replace(passed, step=0.2, either_early=0.3).carries == "nothing"
+    assert replace(passed, step=0.2, either=0.06).carries == "nothing"
+    assert replace(passed, reason="no").carries == "untested"
+    assert not replace(passed, step_early=math.nan).early and passed.early
 
 
 def test_noise_is_read_where_others_do_the_same():
