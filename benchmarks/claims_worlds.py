@@ -142,7 +142,8 @@ FALSE: dict[str, World] = {
 """No effect in any of them."""
 TRUE: dict[str, World] = {
     "true_8": World(G=8), "true_12": World(G=12), "true_20": World(), "true_40": World(G=40),
-    "true_ar0": World(rho=0.0), "true_ar8": World(rho=0.8), "true_three": World(K=3, rho=0.3), "true_three_40": World(G=40, K=3, rho=0.3),
+    "true_ar0": World(rho=0.0), "true_ar8": World(rho=0.8), "true_three": World(K=3, rho=0.3),
+    "true_three_40": World(G=40, K=3, rho=0.3),
     "true_people": World(people=8), "true_season": World(season=0.3), "true_lag": World(lag=2),
     "true_size": World(sd=0.2, rho=0.3, size=1e-12), "true_region": World(rho=0.01, sd=0.3, G=24),
 }  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import multivariate_t
 
 import evalkit as ek
-from evalkit.checks.drift import Drift, drift_beside, larger_of_two
+from evalkit.checks.drift import Drift, drift_beside, joint, larger_of_two
 from evalkit.checks.matched import matched
 from evalkit.checks.steps import Line, Lines, Noise, Series, information, own_noise, widest
 from evalkit.evaluation.ladder import run_design
@@ -347,3 +347,20 @@ def test_line_needs_leads_before_a_gap():
     assert not short.early_enough(2) and short.inside(2).sum() == 8
     longer = Lines((replace(line, onset=4),), series, Noise(0.0, np.ones(2)))
     assert longer.early_enough(2) and longer.inside(2).sum() == 6
+
+
+def test_covariance_weighs_the_model_by_ten_degrees_of_freedom(lines):
+    """(10 V_model + df V_refits) / (10 + df), V_refits over the clusters that are used."""
+    since = lines.periods().astype(float)
+    fits = [
+        (lines.fit((shape, since), lines.inside()), (1.0, 0.0)) for shape in ((since >= 0) * 1.0, (since >= 2) * 1.0)
+    ]
+    weights = np.array([fit.weights(mix) for fit, mix in fits])
+    apart = np.array([fit.without_each(mix) for fit, mix in fits]) - (weights * lines.filled).sum(axis=(1, 2))[:, None]
+    refits = 11 / 12 * apart @ apart.T
+    place = lines.noise.variance[0] * lines.noise.correlation(16)
+    model = sum(weights[:, c] @ place @ weights[:, c].T for c in range(12))
+    made = joint(lines, fits, 7.0)
+    np.testing.assert_allclose(made.vcov, (10 * model + 7 * refits) / 17, rtol=1e-10)
+    assert made.df == 17.0
+    np.testing.assert_allclose(joint(lines, fits, math.inf).vcov, refits, rtol=1e-10)
