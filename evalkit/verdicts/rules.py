@@ -254,7 +254,7 @@ def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
 
 
 def holding_back(evidence: Evidence) -> tuple[Weakness, ...]:
-    """Weaknesses for which no chance is given: failed main checks, and those reached answering differently to others."""
+    """Weaknesses for which no chance is given: failed main checks, and a failed check by people."""
     people = (w for w in weaknesses(evidence) if w.name == "by_people_failed")
     return (*failed_main_checks(evidence), *people)
 
