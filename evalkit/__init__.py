@@ -44,6 +44,7 @@ _PUBLIC = {
     "decide": "evalkit.evaluation.programme:decide",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
+    "honest_intervals": "evalkit.inference.honest:honest_intervals",
     "plot": "evalkit.figures",
     "report": "evalkit.reporting:report",
     "separability": "evalkit.components:separability",

@@ -24,6 +24,8 @@ OutcomeKind = Literal["share", "count", "score", "log", "money"]
 Better = Literal["higher", "lower"]
 
 CheckStatus = Literal["passed", "failed", "informational"]
+DriftWord = Literal["shown", "likely", "nothing", "untested"]
+"""How much of a claim a step beside a straight line carries: see `checks/drift.py`."""
 PeopleCheck = Literal["passed", "failed", "untestable", "not_needed"]
 """What a verdict makes of the check by people."""
 
@@ -35,6 +37,8 @@ PeopleOthers = Literal["same", "balanced", "ignored"]
 Adjust = Literal["reg", "ipw", "dr"]
 PartPeriod = Literal["exclude", "half", "full"]
 Dates = Literal["as_given", "early", "late"]
+Restriction = Literal["smoothness", "relative_magnitudes"]
+"""What bounds the drift apart in `honest_intervals`."""
 
 BestDesign = Literal[
     "StaggeredRollout(same)", "StaggeredRollout(unchanged)", "TripleDifference", "JointEventStudy",
@@ -60,4 +64,6 @@ ESTIMATED: tuple[Status, ...] = ("separable", "additive_only")
 COMBINATION_KINDS: tuple[CombinationKind, ...] = get_args(CombinationKind)
 OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
 CHECK_STATUSES: tuple[CheckStatus, ...] = get_args(CheckStatus)
+RESTRICTIONS: tuple[Restriction, ...] = get_args(Restriction)
+DRIFT_WORDS: tuple[DriftWord, ...] = get_args(DriftWord)
 PEOPLE_CHECKS: tuple[PeopleCheck, ...] = get_args(PeopleCheck)

@@ -122,7 +122,7 @@ class Guard:
         self.note("verdicts", f"{e.component}, {e.outcome}", "effect and checks", "too few")
         return replace(
             e, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, df=nan, p_adjusted=nan, people_exposed=nan,
-            clusters_exposed=0, clusters_comparison=0, checks=(), reason=self.reason, cure=self.cure,
+            clusters_exposed=0, clusters_comparison=0, checks=(), drift=None, reason=self.reason, cure=self.cure,
         )  # fmt: skip
 
     def case(self, case: Case, whole: bool) -> Case:

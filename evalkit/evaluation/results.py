@@ -40,8 +40,8 @@ class Protection:
     """What disclosure control left of an evaluation, under which rules.
 
     flow: who is in and who is missing. compared: what each place and month counts. log: what was hidden and why, never
-    the number. attribution, value: what is left of the whole, None where it would give a hidden effect away. decisions:
-    as they follow from what is left.
+    the number. attribution, value: what is left of the whole, None where it would give a hidden effect away.
+    decisions: as they follow from what is left.
     """
 
     rules: Rules
@@ -107,7 +107,7 @@ class Evaluation(Evaluated):
         out = {
             "verdicts": self.verdicts, "effects": self.effects, "separability": sep.components, "pairs": sep.pairs,
             "cure": sep.cure, "checks": self.checks, "bundles": self.bundles, "leave_one_out": self.leave_one_out,
-            "decisions": self.decisions.table, "compared": self.compared,
+            "compared": self.compared, "decisions": self.decisions.table,
         }  # fmt: skip
         if self.event_studies:
             out["event_studies"] = pd.concat(list(self.event_studies.values()), ignore_index=True)

@@ -36,6 +36,13 @@ FOR_SOME = "for {behind} of {had} with it"
 SHOWN = "{direction}"
 LIKELY = "the evidence leans towards {direction}"
 POINTS = "the evidence points to {direction}, but does not carry it"
+POINTS_BUT_DRIFT = (
+    "the evidence points to {direction}, but a steady drift apart of {breakdown} a {period} would do it, and the record"
+    " does not rule that out"
+)
+WITH_THE_START = "a steady drift apart would not explain it: the change came with the start"
+MOVED_APART = "the two groups were already moving apart"
+DRIFT_OUT = "with a straight drift taken out: {span}{tail}"
 SMALLER = "even so, the whole likely range is smaller than what matters ({margin})"
 NOT_CALLED_SHOWN = "it is not called shown because {limits}"
 
