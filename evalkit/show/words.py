@@ -133,6 +133,7 @@ _DESIGNS = {
     "StaggeredRollout(unchanged)": "places whose other components stand still",
     "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
     "TripleDifference": "people whom it can reach beside those it cannot",
+    "TripleDifference(equal weights)": "the same people, every month before the start weighing alike",
     "JointEventStudy": "one regression on all components",
     "JointEventStudy(dose)": "one regression on all components, by dose",
     "JointCombination": "one regression on all components, effects added up",
@@ -146,6 +147,7 @@ _DESIGNS = {
 }
 _TITLES = {
     "StaggeredRollout(same, equal weights)": "The same, with equal weights as published",
+    "TripleDifference(equal weights)": "The same people, with equal weights as published",
     "StaggeredRollout(same, one base period)": "The same, measured from one period before",
     "StaggeredRollout(ignored)": "Whatever else went on there (shows what goes wrong)",
     "JointEventStudy": "One regression on all, right if effects add up",
