@@ -20,12 +20,10 @@ from evalkit.show.words import full_stop, join_words, number_in_words
 from evalkit.study.paths import OFF, Level, Paths, row_codes
 
 CURES = ("component", "words", "delayed", "clusters", "periods", "places", "unnamed")
-_LARGEST = 4
+_LARGEST, _WIDE = 4, 5
 _SCREENS, _TRIES, _TRIES_OF_FEW = 100, 60, 240
-_WIDE = 5
-_BESIDE, _FEW = 10, 150
+_BESIDE, _FEW, _MOST = 10, 150, 1_000
 _SEED = 2026
-_MOST = 1_000
 
 
 def cures(audit: Audit) -> list[tuple[object, ...]]:
@@ -90,8 +88,7 @@ class Search:
     @cached_property
     def state(self) -> np.ndarray:
         """(R, T, K) states, row by row."""
-        state: np.ndarray = self.rows.state[self.rows.path]
-        return state
+        return np.asarray(self.rows.state[self.rows.path])
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -132,8 +129,6 @@ class Search:
         among all (doses, levels that cross)."""
         paths = self.rows
         return self.few or bool((paths.state > 1).any()) or len(paths.levels) > 1
-
-    # ------------------------------------------------------------ candidates
 
     def _candidates(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
         if len(self.audit.facts[k].ever) < ENOUGH:
@@ -211,8 +206,7 @@ class Search:
     def _away(self, k: int) -> np.ndarray:
         """(R,) first period in which k is not off; beyond the end where it always is."""
         begun = self.state[:, :, k] != OFF
-        first: np.ndarray = np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1])
-        return first
+        return np.asarray(np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1]))
 
     def _by_start(self, k: int, here: np.ndarray) -> np.ndarray:
         """Clusters of k from the first to start to the last."""
@@ -220,8 +214,7 @@ class Search:
         first = np.full(int(codes.max()) + 1, self.state.shape[1])
         np.minimum.at(first, codes, start)
         order = np.argsort(first, kind="stable")
-        started: np.ndarray = order[first[order] < self.state.shape[1]]
-        return started
+        return np.asarray(order[first[order] < self.state.shape[1]])
 
     def _staggered(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
         """Four clusters, two early and two late, in which a swap comes so late that what it replaces has stopped in

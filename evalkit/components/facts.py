@@ -11,24 +11,14 @@ import numpy as np
 from evalkit.components.estimable import last_that
 from evalkit.components.switches import ENOUGH, Against, Members, Tally, against_each, members_of, sight_of, tally
 from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.rollout.plan import (
-    Pairs,
-    Plan,
-    Rules,
-    expected_noise,
-    exposure_states,
-    make_pairs,
-    pair_sizes,
-    pair_states,
-    path_sizes,
-)
+from evalkit.designs.rollout import plan as plans
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.study.paths import OFF, Paths
 
 
-def pair_plan(paths: Paths, pairs: Pairs, ignored: bool = False) -> Plan:
+def pair_plan(paths: Paths, pairs: plans.Pairs, ignored: bool = False) -> plans.Plan:
     """The four-arm plan: what a pair does not share must go the same way in the pairs compared."""
-    return make_plan(pair_states(paths, pairs, ignored), Rules(others="same"), leads=False)
+    return make_plan(plans.pair_states(paths, pairs, ignored), plans.Rules(others="same"), leads=False)
 
 
 def in_use(paths: Paths) -> Paths:
@@ -67,11 +57,11 @@ class Facts:
     def members(self) -> Members:
         return members_of(self.paths, self.level)
 
-    def _plan(self, others: str, lookback: int = 0) -> Plan:
-        rules = Rules(others=others, lookback=lookback)
-        return make_plan(exposure_states(self.paths, self.component, others), rules, leads=False)
+    def _plan(self, others: str, lookback: int = 0) -> plans.Plan:
+        rules = plans.Rules(others=others, lookback=lookback)
+        return make_plan(plans.exposure_states(self.paths, self.component, others), rules, leads=False)
 
-    def _tally(self, plan: Plan) -> Tally:
+    def _tally(self, plan: plans.Plan) -> Tally:
         return tally(plan, self.members, self.paths.n_periods)
 
     @cached_property
@@ -118,8 +108,8 @@ class Facts:
         return self._tally(self._plan("unchanged", max(1, self.lag)))
 
     @cached_property
-    def pairs(self) -> Pairs | None:
-        return make_pairs(self.paths, self.component)
+    def pairs(self) -> plans.Pairs | None:
+        return plans.make_pairs(self.paths, self.component)
 
     @cached_property
     def _pair_members(self) -> Members | None:
@@ -142,11 +132,11 @@ class Facts:
     def noise(self) -> tuple[float, float]:
         """Expected variance of clean comparisons, and of the comparison by people, over each one's claimed window."""
         clean = plan_noise = float("inf")
-        if self.same.until(self.lag) >= 0:
-            clean = expected_noise(self._plan("same"), path_sizes(self.paths), self.lag, self.same.until(self.lag))
+        if (until := self.same.until(self.lag)) >= 0:
+            clean = plans.expected_noise(self._plan("same"), plans.path_sizes(self.paths), self.lag, until)
         if self.pairs is not None and self.people is not None and self.people.until(self.lag) >= 0:
             plan, until = pair_plan(self.paths, self.pairs), self.people.until(self.lag)
-            plan_noise = expected_noise(plan, pair_sizes(self.paths, self.pairs), self.lag, until)
+            plan_noise = plans.expected_noise(plan, plans.pair_sizes(self.paths, self.pairs), self.lag, until)
         return clean, plan_noise
 
     @cached_property

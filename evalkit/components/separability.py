@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from itertools import combinations
 from typing import Any
 
@@ -121,16 +122,14 @@ class Separability:
         return make_table("What can be told apart, before any outcome is read", columns, rows, numeric=numeric)
 
     def _repr_html_(self) -> str:
-        return self.table().to_html() + "".join(f"<p>{s}</p>" for s in self._notes(escape=True))
+        return self.table().to_html() + "".join(f"<p>{escape(note)}</p>" for note in self._notes)
 
     def __repr__(self) -> str:
-        return "\n".join([self.table().to_text(110).rstrip(), *self._notes()])
+        return "\n".join([self.table().to_text(110).rstrip(), *self._notes])
 
-    def _notes(self, escape: bool = False) -> list[str]:
-        from html import escape as quote
-
-        notes = [*self.aliased, *self.bundles["words"], *self.cure["words"]]
-        return [quote(n) for n in notes] if escape else notes
+    @property
+    def _notes(self) -> list[str]:
+        return [*self.aliased, *self.bundles["words"], *self.cure["words"]]
 
 
 def separability(study: WithPaths) -> Separability:
@@ -160,9 +159,6 @@ def separability(study: WithPaths) -> Separability:
         timeline=timeline_table(study.paths),
         labels=dict(zip(study.paths.components, names.labels, strict=True)),
     )
-
-
-# ---------------------------------------------------------------- combinations and pairs
 
 
 def bundle_table(audit: Audit) -> pd.DataFrame:
@@ -196,7 +192,7 @@ def pair_table(audit: Audit) -> pd.DataFrame:
         doses = [state[:, :, k][(state[:, :, a] > 0) & (state[:, :, b] > 0)] for k in (a, b)]
         by_dose = any((dose != dose[:1]).any() for dose in doses)  # doses differ where both are on
         apart = not any({a, b} <= group for group in together) and _holds(audit, a, b) and _holds(audit, b, a)
-        counts = [_clean(first, b), _clean(second, a)]
+        counts = [0 if f.always else f.against.same(o).clean(f.lag) for f, o in ((first, b), (second, a))]
         rows.append((first.component, second.component, *ways, by_dose, apart, *counts))
     columns = "a b by_time by_place by_people by_dose separable clean_switches_a clean_switches_b".split()
     return pd.DataFrame(rows, columns=columns)
@@ -210,10 +206,6 @@ def _ways(fact: Facts, other: int) -> tuple[bool, bool, bool]:
         return False, overlap(fact, (other,)).enough, False
     people = fact.people_against.same(other).until(fact.lag) >= 0 if fact.people_against is not None else False
     return bool(fact.against.still[other]), bool(fact.against.absent[other]), people
-
-
-def _clean(fact: Facts, other: int) -> int:
-    return 0 if fact.always else fact.against.same(other).clean(fact.lag)
 
 
 def _holds(audit: Audit, k: int, other: int) -> bool:

@@ -8,15 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.components.estimable import (
-    Dependence,
-    EstimableEvents,
-    cross_dependence,
-    dependence,
-    estimable_events,
-    has_doses,
-    level_gram,
-)
+from evalkit.components import estimable
 from evalkit.components.facts import Facts, dose_until, in_use, overlap
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words, lone_person
@@ -102,24 +94,24 @@ class Audit:
         return make_grid(self.paths, weighted=False)
 
     @cached_property
-    def exact(self) -> Dependence:
+    def exact(self) -> estimable.Dependence:
         """Loops and circuits of 0/1 columns; where there are doses, only those that hold for the doses too."""
         if self.paths.n_periods == 1:
-            return cross_dependence(self.paths)
-        plain = dependence(*level_gram(self.paths, self.grid))
-        if not has_doses(self.paths) or not (plain.loops or plain.circuits):
+            return estimable.cross_dependence(self.paths)
+        plain = estimable.dependence(*estimable.level_gram(self.paths, self.grid))
+        if not estimable.has_doses(self.paths) or not (plain.loops or plain.circuits):
             return plain
-        doses = dependence(*level_gram(self.paths, self.grid, dose=True))
+        doses = estimable.dependence(*estimable.level_gram(self.paths, self.grid, dose=True))
         return doses if set(doses.loops) <= set(plain.loops) else plain
 
     @cached_property
-    def events(self) -> EstimableEvents:
-        return estimable_events(self.paths, self.grid)
+    def events(self) -> estimable.EstimableEvents:
+        return estimable.estimable_events(self.paths, self.grid)
 
     @cached_property
-    def doses(self) -> EstimableEvents | None:
+    def doses(self) -> estimable.EstimableEvents | None:
         """Event times with effects linear in the dose; None without doses."""
-        return estimable_events(self.paths, self.grid, dose=True) if has_doses(self.paths) else None
+        return estimable.estimable_events(self.paths, self.grid, dose=True) if estimable.has_doses(self.paths) else None
 
     @cached_property
     def swaps(self) -> dict[int, tuple[int, ...]]:
@@ -148,7 +140,7 @@ class Audit:
         return [set(g) for g in self.exact.groups] + [{k, *self.swaps[k]} for k in self.swapped]
 
     @property
-    def readings(self) -> list[EstimableEvents]:
+    def readings(self) -> list[estimable.EstimableEvents]:
         """The event-time designs: of exposures, and of doses where there are some."""
         return [self.events, *([self.doses] if self.doses is not None else [])]
 
@@ -197,9 +189,9 @@ def separable(audit: Audit, k: int) -> bool:
     clean = None if fact.always else _clean_status(audit, fact)
     if clean is None or clean.status != "separable" or k in audit.swaps:
         return False
-    if has_doses(audit.paths):
+    if estimable.has_doses(audit.paths):
         return decide(audit, k).status == "separable"
-    return bool(span(*level_gram(audit.paths, audit.grid)).free[k])
+    return bool(span(*estimable.level_gram(audit.paths, audit.grid)).free[k])
 
 
 def _with_counts(ruling: Ruling, fact: Facts) -> Ruling:

@@ -139,19 +139,14 @@ def _sides(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
 def _pair_words(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
     first, second = (names.say(k) for k in circuit.members)
     moves = [np.diff(x.astype(int), axis=1) for x in on]
-    if not circuit.swap:
-        if (on[0] == on[1]).all():
-            return f"{second} is on exactly when {first} is"
-        if (moves[0] == moves[1]).all():
-            return f"{second} starts and stops exactly when {first} does"
-        how = "move as one"
-    else:
-        if (moves[0] == -moves[1]).all():
-            return f"{second} starts exactly as {first} stops, or the other way round"
-        how = "move against each other"
-    return (
-        f"once what is common to each {names.place} and to each {names.period} is set aside, {first} and {second} {how}"
-    )
+    if circuit.swap and (moves[0] == -moves[1]).all():
+        return f"{second} starts exactly as {first} stops, or the other way round"
+    if not circuit.swap and (on[0] == on[1]).all():
+        return f"{second} is on exactly when {first} is"
+    if not circuit.swap and (moves[0] == moves[1]).all():
+        return f"{second} starts and stops exactly when {first} does"
+    aside = f"once what is common to each {names.place} and to each {names.period} is set aside"
+    return f"{aside}, {first} and {second} move {'against each other' if circuit.swap else 'as one'}"
 
 
 def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:

@@ -75,14 +75,13 @@ class Randomisation:
     @property
     def p_value(self) -> float:
         """(1 + orders with a headline at least as large in size) / (1 + orders)."""
-        return _share(np.abs(self.drawn) >= abs(self.observed) - _tie(self.observed))
+        return _share(self.drawn, self.observed)
 
     def p(self, effect: float) -> float:
         """p of the hypothesis that every exposed row's outcome is `effect` more than without the component."""
         if self.slopes is None or self.own_slope is None:
             raise OptionError("These draws carry no slopes. Call randomise(..., slopes=True).")
-        own = self.observed - effect * self.own_slope
-        return _share(np.abs(self.drawn - effect * self.slopes) >= abs(own) - _tie(own))
+        return _share(self.drawn - effect * self.slopes, self.observed - effect * self.own_slope)
 
     def interval(self, level: float = 0.95) -> Interval:
         """Every constant effect that is not rejected, from the smallest to the largest, by inversion of `p`.
@@ -94,12 +93,10 @@ class Randomisation:
         alpha = 1 - check_level(level)
         centre = self.observed / self.own_slope if self.own_slope else float("nan")
         low, high = _ends(self, alpha)
-        orders = (
-            f"{'all' if self.enumerated else 'random'} {len(self.drawn)} other orders over {self.clusters} clusters"
-        )
-        return Interval(
-            centre, low, high, f"randomisation by inversion under a constant effect: {orders}; {self.words}"
-        )
+        which = "all" if self.enumerated else "random"
+        orders = f"{which} {len(self.drawn)} other orders over {self.clusters} clusters"
+        words = f"randomisation by inversion under a constant effect: {orders}; {self.words}"
+        return Interval(centre, low, high, words)
 
 
 def randomise(
@@ -291,11 +288,9 @@ def _arrangements(items: list[int]) -> Iterator[tuple[int, ...]]:
         a[i + 1 :] = reversed(a[i + 1 :])
 
 
-def _tie(value: float) -> float:
-    return 1e-10 * max(1.0, abs(value))
-
-
-def _share(extreme: np.ndarray) -> float:
+def _share(drawn: np.ndarray, observed: float) -> float:
+    """Share of orders with a headline at least as large in size, the one that happened among them; rounding ties."""
+    extreme = np.abs(drawn) >= abs(observed) - 1e-10 * max(1.0, abs(observed))
     return (1 + int(extreme.sum())) / (1 + len(extreme))
 
 

@@ -23,15 +23,13 @@ _COLUMNS = ("score", "people", "share_with", "outcome", "expected", "extrapolate
 def love(source: object, *, labels: Labels = None, threshold: float = THRESHOLD, width: float = style.WIDE) -> Figure:
     """A row a covariate, largest difference first: an open circle before, a filled one after, in standard deviations.
 
-    source: a Matching, a Weighting, or their table of balance. The band marks differences below `threshold`.
-    """
+    source: a Matching, a Weighting, or their table of balance. The band marks differences below `threshold`."""
     balance = getattr(source, "balance", None)
     found = balance() if callable(balance) else source
     if not isinstance(found, pd.DataFrame):
         raise OptionError(f"love needs a Matching, a Weighting or a table of balance; it got {type(source).__name__}.")
     table = frame_of(found, "", ("covariate", "smd_before", "smd_after"))
-    order = np.argsort(-table["smd_before"].abs().to_numpy(), kind="stable")
-    table = table.iloc[order].reset_index(drop=True)
+    table = table.iloc[np.argsort(-table["smd_before"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
     names = [dict(labels or {}).get(c, c) for c in table["covariate"]]
     return style.drawn(_draw_love, _love_words, (table, names, threshold), width)
 
@@ -73,15 +71,11 @@ def _love_words(shown: tuple[pd.DataFrame, list[str], float]) -> style.Told:
     return title, alt, "\n".join(lines), table
 
 
-# ---------------------------------------------------------------- overlap
-
-
 def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE) -> Figure:
     """People of both arms in every combination of the other components, or in every band of the propensity score.
 
     source: the plan of a matched or weighted comparison (or its table): a row a combination, dots name what it holds,
-    bars count people; or a Matching (or its `overlap()`): exposed people upwards, comparison people downwards.
-    """
+    bars count people; or a Matching (or its `overlap()`): exposed people upwards, comparison people downwards."""
     bands = getattr(source, "overlap", None)
     found = bands() if callable(bands) else getattr(source, "table", source)
     if not isinstance(found, pd.DataFrame):
@@ -96,8 +90,7 @@ def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE)
 
 def _combinations(shown: tuple[pd.DataFrame, dict[str, str]], width: float) -> Figure:
     table, others = shown
-    phone = style.narrow(width)
-    rows = max(len(table), 1)
+    phone, rows = style.narrow(width), max(len(table), 1)
     figure = style.new_figure(width, 1.3 + rows * (0.5 if phone else 0.36))
     dots, bars = figure.subplots(1, 2, width_ratios=[max(len(others), 1), 5 if phone else 8], sharey=True)
     _dots(dots, table, others)
@@ -122,8 +115,7 @@ def _combinations(shown: tuple[pd.DataFrame, dict[str, str]], width: float) -> F
 
 def _dots(ax: Axes, table: pd.DataFrame, others: Mapping[str, str]) -> None:
     """As in an UpSet plot (Lex et al. 2014): a filled dot where the combination holds the component."""
-    at = np.arange(len(table))
-    holds = np.reshape(table[list(others)].to_numpy() > 0, (len(table), len(others)))
+    at, holds = np.arange(len(table)), np.reshape(table[list(others)].to_numpy() > 0, (len(table), len(others)))
     for j, on in enumerate(holds.T):
         ax.plot(np.full((~on).sum(), j), at[~on], "o", color=style.RULE, markerfacecolor="white", markersize=6)
         ax.plot(np.full(on.sum(), j), at[on], "o", color=style.INK, markersize=7)
@@ -173,8 +165,7 @@ def _bands(table: pd.DataFrame, width: float) -> Figure:
 
 
 def _band_words(table: pd.DataFrame) -> style.Told:
-    total = int(table["exposed"].sum())
-    alone = int(table.loc[table["comparison"] == 0, "exposed"].sum())
+    total, alone = int(table["exposed"].sum()), int(table.loc[table["comparison"] == 0, "exposed"].sum())
     lonely = 0 if not total else round(100 * alone / total)
     title = f"{100 - lonely} of every 100 people with it have somebody without it at a like score"
     used = table[(table["exposed"] > 0) & (table["comparison"] > 0)]
@@ -187,17 +178,13 @@ def _band_words(table: pd.DataFrame) -> style.Told:
     return title, alt, "\n".join(lines), table
 
 
-# ---------------------------------------------------------------- regression to the mean
-
-
 def regression_to_mean(
     source: object, *, score: str = "score", outcome: str = "outcome", width: float = style.WIDE
 ) -> Figure:
     """Mean outcome in each band of the score: filled where most had the component, open where most did not; the line is
     what people without it point to, broken where nobody without it has such a score.
 
-    source: the table of `RegressionDiscontinuity.expected`. score, outcome: words for the axes.
-    """
+    source: the table of `RegressionDiscontinuity.expected`. score, outcome: words for the axes."""
     table = frame_of(source, "expected", _COLUMNS).sort_values("score", ignore_index=True)
     return style.drawn(_draw_regression, _regression_words, (table, score, outcome), width)
 
@@ -222,8 +209,7 @@ def _draw_regression(shown: tuple[pd.DataFrame, str, str], width: float) -> Figu
 
 def _regression_words(shown: tuple[pd.DataFrame, str, str]) -> style.Told:
     table, score, outcome = shown
-    mine = table[table["share_with"] >= 0.5]
-    alt = f"Mean {outcome} in {len(table)} bands of {score}. "
+    mine, alt = table[table["share_with"] >= 0.5], f"Mean {outcome} in {len(table)} bands of {score}. "
     if len(mine):
         gap = np.average(mine["outcome"] - mine["expected"], weights=mine["people"])
         seen = np.average(mine["outcome"], weights=mine["people"])

@@ -56,8 +56,7 @@ def flow(source: object, *, labels: Labels = None, noun: str = "", width: float 
     those whom it cannot reach.
 
     source: an object with `.flow` (a report's safe evaluation), or the table: component, stage, count (NaN where
-    hidden). Where any count is hidden the pieces are drawn of one size and say so. noun: what is counted.
-    """
+    hidden). Where any count is hidden the pieces are drawn of one size and say so. noun: what is counted."""
     table = frame_of(source, "flow", ("component", "stage", "count"))
     study, names = getattr(source, "study", None), labels_of(source, labels)
     unit = noun or (noun_from_column(str(study.unit)) if study is not None else "unit")
@@ -109,10 +108,9 @@ def _bar(ax: Axes, row: float, counts: dict[str, float]) -> None:
     if "used" not in stages:
         stages = ["had", *(s for s in stages if s != "left")]
     pieces = [(s, counts.get(s, 0.0)) for s in stages]
-    whole = sum(n for _, n in pieces)
+    at, whole = 0.0, sum(n for _, n in pieces)
     hidden = not whole > 0
     pieces = [(s, n) for s, n in pieces if n != 0] if hidden else pieces
-    at = 0.0
     for stage, count in pieces:
         width = 1 / len(pieces) if hidden else count / whole
         look = _STAGES["left" if stage == "had" else stage]
@@ -130,20 +128,13 @@ def _key(figure: Figure, looks: tuple[dict[str, Any], ...], columns: int) -> Non
     figure.legend(handles=[Patch(**look) for look in looks], loc="outside lower left", ncols=columns, frameon=False)
 
 
-# ---------------------------------------------------------------- contamination
-
-
 def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None = None) -> pd.DataFrame:
     """The weights of every component that the regression can tell from the others (see TwoWayFixedEffects).
 
-    source: an Evaluation, or the table itself. Components without a coefficient have no row.
-    """
+    source: an Evaluation, or the table itself. Components without a coefficient have no row."""
     columns = ["component", "source", "from_component", "positive", "negative"]
     if isinstance(source, pd.DataFrame):
-        lacking = [c for c in columns if c not in source]
-        if lacking:
-            raise OptionError(f"The table of weights lacks the columns {', '.join(lacking)}.")
-        return source
+        return frame_of(source, "", columns)
     made = []
     for component in source.study.components:
         try:
@@ -160,8 +151,7 @@ def contamination(
 
     Own weights sum to one; negative ones (hatched) turn effects upside down. Borrowed ones sum to zero: what is
     added for some places and periods is taken away for others, and cancels only if that effect is the same in all.
-    source: an Evaluation, or the table of its weights.
-    """
+    source: an Evaluation, or the table of its weights."""
     shown = contamination_table(source, outcome), labels_of(source, labels)
     return style.drawn(_draw_contamination, _contamination_words, shown, width)
 
@@ -218,16 +208,12 @@ def _weights(table: pd.DataFrame, component: str) -> tuple[float, float, float]:
     return float(mine["positive"].sum()), float(-mine["negative"].sum()), float(others["positive"].sum())
 
 
-# ---------------------------------------------------------------- waterfall
-
-
 def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE) -> Figure:
     """A bar a piece, each from where the last one ended, with its likely range; at the end the programme as a whole.
 
     source: an Attribution, an Evaluation, or the table of pieces. gross: begin at the outcome expected without
     the programme and end at the one seen, instead of from nothing to the programme's total. Bars differ by
-    hatching too, and pieces without a number are named below the others. width: inches.
-    """
+    hatching too, and pieces without a number are named below the others. width: inches."""
     made = source if hasattr(source, "pieces") else getattr(source, "attribution", source)
     table = frame_of(made, "pieces", _PIECES)
     total = float(getattr(made, "total", table["estimate"].sum(min_count=1)))

@@ -1,16 +1,15 @@
 """How every figure looks: one theme, one palette, the same bytes every time.
 
 Colours are those of Okabe and Ito (2008), darkened until each has at least 3:1
-contrast on white; no meaning rests on colour alone.
-"""
+contrast on white; no meaning rests on colour alone."""
 
 from __future__ import annotations
 
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -84,11 +83,9 @@ def drawn(
     return figure
 
 
-@contextmanager
-def theme() -> Iterator[None]:
+def theme() -> AbstractContextManager[None]:
     """Seaborn's white style with our fonts and sizes, undone afterwards."""
-    with mpl.rc_context({**sns.axes_style("white"), **_RC}):
-        yield
+    return mpl.rc_context({**sns.axes_style("white"), **_RC})
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -109,8 +106,7 @@ def rows_figure(width: float, words: Sequence[str], room: float, each: float) ->
     """A figure with a row for each of some words, and where on the y axis the rows are.
 
     Words stand beside their row, or wrapped above it in a narrow figure. room: inches for all but the rows. each:
-    inches a row whose words stand beside it.
-    """
+    inches a row whose words stand beside it."""
     rows, over = max(len(words), 1), narrow(width)
     tall = max(sum(_LINE * len(_wrapped(w)) + _ROW for w in words), _ROW)
     figure = new_figure(width, room + (_UNIT * tall if over else rows * each))

@@ -13,17 +13,10 @@ from evalkit.figures.inputs import frame_of, in_order
 from evalkit.show.numbers import percent, pounds, signed
 from evalkit.show.words import count_words
 
-_MARKS = (
-    ("o", style.BLUE),
-    ("s", style.GREEN),
-    ("^", style.RUST),
-    ("D", style.INK),
-    ("v", style.QUIET),
-    ("P", style.RULE),
-)
+_COLOURS = (style.BLUE, style.GREEN, style.RUST, style.INK, style.QUIET, style.RULE)
+_MARKS = "os^DvP"
+_DASHES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (1, 1)))
 _TALL = 0.018  # half the height of a tick, of that of the plane
-_DASHES = (("-", style.BLUE), ("--", style.GREEN), ("-.", style.RUST), (":", style.INK), ((0, (6, 1)), style.QUIET),
-           ((0, (1, 1)), style.RULE))  # fmt: skip
 
 
 def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
@@ -31,8 +24,7 @@ def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
 
     source: a Value, an Evaluation, or its table of draws. Costs are known, so each component's draws lie on a
     line: a tick for each hundredth of them, the thick part holds the middle 95, the mark is the middle. Left of
-    zero the outcome is worse.
-    """
+    zero the outcome is worse."""
     table = _of_value(source, "plane", ("name", "label", "additional", "cost"))
     return style.drawn(_draw_plane, _plane_words, table, width)
 
@@ -44,7 +36,7 @@ def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
     top = 1.15 * float(table["cost"].max()) if len(table) else 1.0
     tall = np.tile([-_TALL * top, _TALL * top, np.nan], 100)
     for i, (s, rows) in enumerate(_clouds(table)):
-        mark, colour = _MARKS[i % len(_MARKS)]
+        mark, colour = _MARKS[i % len(_MARKS)], _COLOURS[i % len(_COLOURS)]
         ticks = np.repeat(np.quantile(rows["additional"], (np.arange(100) + 0.5) / 100), 3)
         ax.plot(ticks, s["cost"] + tall, color=colour, linewidth=0.5, alpha=0.6)
         ax.plot([s["low"], s["high"]], [s["cost"]] * 2, color=colour, linewidth=2.4, solid_capstyle="butt")
@@ -73,8 +65,7 @@ def _plane_words(table: pd.DataFrame) -> style.Told:
 def acceptability(source: object, *, width: float = style.WIDE) -> Figure:
     """A curve a part: what one more outcome is worth across, the chance that it is worth its cost upwards.
 
-    source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour.
-    """
+    source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour."""
     table = _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
     return style.drawn(_draw_acceptability, _acceptability_words, table, width)
 
@@ -85,15 +76,13 @@ def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:
     ax.axhline(0.5, color=style.RULE, linewidth=0.8, linestyle=(0, (4, 3)))
     for i, name in enumerate(in_order(table["name"])):
         rows = table[table["name"] == name]
-        dashes, colour = _DASHES[i % len(_DASHES)]
-        label = str(rows["label"].iloc[0])
-        ax.plot(rows["worth"], rows["chance"], linestyle=dashes, color=colour, linewidth=1.8, label=label)
+        look = {"linestyle": _DASHES[i % len(_DASHES)], "color": _COLOURS[i % len(_COLOURS)], "linewidth": 1.8}
+        ax.plot(rows["worth"], rows["chance"], label=str(rows["label"].iloc[0]), **look)
     ax.set_ylim(0, 1.02)
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
-    words = ("if one more outcome is worth", "chance that it is worth its cost")
-    return _finished(figure, ax, *words, bool(len(table)))
+    return _finished(figure, ax, "if one more outcome is worth", "chance that it is worth its cost", bool(len(table)))
 
 
 def _acceptability_words(table: pd.DataFrame) -> style.Told:

@@ -16,18 +16,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
+from evalkit.inference import labels as row_labels
 from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
-from evalkit.inference.labels import (
-    GROUPED_BY,
-    SAID,
-    cautions,
-    check_alike,
-    common,
-    grouped,
-    reasons,
-    reasons_in_words,
-    short,
-)
 from evalkit.inference.replicates import (
     FEW,
     Arms,
@@ -171,7 +161,9 @@ class Estimate:
         kind = self.resolve(inference)
         if kind not in self._spreads:
             made = _analytic(self) if kind == "analytic" else jackknife(self.value, self.replicates)
-            self._spreads[kind] = _moderated(self, made) if kind == "moderated" else made
+            self._spreads[kind] = (
+                made if self.working is None or kind != "moderated" else _moderated(self.working, made)
+            )
         return self._spreads[kind]
 
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
@@ -197,7 +189,7 @@ class Estimate:
         extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
                  for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
         frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
-        frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
+        frame["caution"] = np.where(np.isfinite(se), row_labels.cautions(frame), "")
         return frame
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
@@ -226,12 +218,12 @@ class Estimate:
         Weights are the adopters retained, whose shares are estimated (Callaway and Sant'Anna 2021, section 3.3); within
         a cohort periods weigh alike. "simple", "cohort" and "period" use event times 0 and later.
         """
-        check_choice("kind", kind, tuple(GROUPED_BY))
-        needed = {"event_time", *GROUPED_BY[kind]} - set(self.labels.columns)
+        check_choice("kind", kind, tuple(row_labels.GROUPED_BY))
+        needed = {"event_time", *row_labels.GROUPED_BY[kind]} - set(self.labels.columns)
         if needed:
             lack = " and ".join(sorted(needed))
             raise EvalkitError(f"aggregate({kind!r}) needs rows by {lack}, which this estimate does not have.")
-        member, labels = grouped(self.labels, kind)
+        member, labels = row_labels.grouped(self.labels, kind)
         return self.apply(Averaging(member, by_mass=kind != "cohort", total_mass=kind != "cohort"), labels)
 
     def average(self) -> Estimate:
@@ -240,7 +232,7 @@ class Estimate:
         by_event = "event_time" in self.labels and "cohort" not in self.labels
         keep = self.labels["event_time"].to_numpy() >= 0 if by_event else np.ones(len(self), dtype=bool)
         by_mass = "cohort" in self.labels and "period" not in self.labels
-        labels = common(self.labels, keep).assign(estimand=f"average of {kind}")
+        labels = row_labels.common(self.labels, keep).assign(estimand=f"average of {kind}")
         return self.apply(Averaging(keep[:, None], by_mass=by_mass, total_mass=True), labels)
 
     def over(self, first: int, last: int | None = None) -> Estimate | None:
@@ -260,7 +252,7 @@ class Estimate:
         if self.mass_influence is not None:
             parts = parts.plus(self.mass_influence.map(by_mass))
             mass_influence = self.mass_influence.map(mass_map)
-        labels = labels.assign(reason=reasons(value, self.labels, averaging.member.T))
+        labels = labels.assign(reason=row_labels.reasons(value, self.labels, averaging.member.T))
         arms = None if self.arms is None else self.arms.map(used)
         step = methodcaller("average", averaging, used)
         return Estimate(value, mass, labels, parts, mass_influence, arms, *_carried(self, step, by_value))
@@ -289,12 +281,12 @@ class Estimate:
         matrix = np.atleast_2d(np.asarray(weights, dtype=float))
         if matrix.shape[1] != len(self):
             raise OptionError(f"contrast needs {len(self)} weights, one a row; {matrix.shape[1]} were given.")
-        for line in matrix:
-            check_alike(self.labels, line != 0, name)
         used = matrix != 0
+        for mixed in used if name is None else ():
+            row_labels.check_alike(self.labels, mixed)
         value = np.array([line[u] @ self.value[u] for line, u in zip(matrix, used, strict=True)])
-        labels = pd.concat([common(self.labels, u) for u in used], ignore_index=True)
-        labels = labels.assign(estimand=name or "contrast", reason=reasons(value, self.labels, used))
+        labels = pd.concat([row_labels.common(self.labels, u) for u in used], ignore_index=True)
+        labels = labels.assign(estimand=name or "contrast", reason=row_labels.reasons(value, self.labels, used))
         parts, arms = self.value_influence.map(matrix), None if self.arms is None else self.arms.map(used)
         carried = _carried(self, methodcaller("map", matrix), matrix)
         return Estimate(value, np.ones(len(value)), labels, parts, None, arms, *carried)
@@ -323,14 +315,15 @@ class Estimate:
 
     def __repr__(self) -> str:
         frame = self.to_frame()
-        shown = short(frame).drop(columns=list(SAID), errors="ignore")
+        shown = row_labels.short(frame).drop(columns=list(row_labels.SAID), errors="ignore")
+        notes = row_labels.reasons_in_words(frame)
         with pd.option_context("display.width", 120, "display.max_columns", 20):
-            return "\n".join([f"Estimate of {count_words(len(self), 'row')}", str(shown), *reasons_in_words(frame)])
+            return "\n".join([f"Estimate of {count_words(len(self), 'row')}", str(shown), *notes])
 
     def _repr_html_(self) -> str:
         from evalkit.show.tables import from_frame
 
-        return from_frame(short(self.to_frame()), f"Estimate of {count_words(len(self), 'row')}").to_html()
+        return from_frame(row_labels.short(self.to_frame()), f"Estimate of {count_words(len(self), 'row')}").to_html()
 
 
 def _carried(
@@ -353,16 +346,15 @@ def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
     return np.asarray(matrix @ np.nan_to_num(est.working) @ matrix.T) * np.outer(whole, whole)
 
 
-def _moderated(est: Estimate, refits: Spread) -> Spread:
+def _moderated(working: np.ndarray, refits: Spread) -> Spread:
     """The working covariance and that of the refits weighed by their degrees of freedom, which add up:
     (d0 V_working + d V_refits) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
     Genetics and Molecular Biology 3). A row without refits has no interval; one without a working covariance has that
     of its refits."""
-    assert est.working is not None
-    prior = np.where(np.diag(est.working) > 0, PRIOR_DF, 0.0)
+    prior = np.where(np.diag(working) > 0, PRIOR_DF, 0.0)
     total = prior + refits.df
     mine, theirs = np.sqrt(prior / total), np.sqrt(refits.df / total)
-    vcov = np.outer(mine, mine) * np.nan_to_num(est.working) + np.outer(theirs, theirs) * refits.vcov
+    vcov = np.outer(mine, mine) * np.nan_to_num(working) + np.outer(theirs, theirs) * refits.vcov
     return Spread(vcov, total, refits.reason)
 
 

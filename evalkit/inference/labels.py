@@ -71,28 +71,19 @@ def grouped(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
     frame = common_rows(labels, [np.flatnonzero(m) for m in member.T])
     frame["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
     frame = frame.drop(columns={"cohort", "period", "event_time"} - set(GROUPED_BY[kind]), errors="ignore")
-    if kind == "event_time":
-        frame["composition"] = composition(labels, member)
+    if kind == "event_time":  # whether the cohorts are those of event time 0
+        frame["composition"] = ""
+        if "cohort" in labels:
+            there = labels["mass"].to_numpy(dtype=float, na_value=np.nan) > 0 if "mass" in labels else True
+            event, cohort = labels["event_time"].to_numpy(), labels["cohort"].to_numpy()
+            sets = [frozenset(cohort[m & there]) for m in member.T]
+            at = [event[m][0] for m in member.T]
+            start = next((s for s, e in zip(sets, at, strict=True) if e == 0), frozenset())
+            frame["composition"] = ["" if s == start else "composition changes" for s in sets]
     return member, frame
 
 
-def composition(labels: pd.DataFrame, member: np.ndarray) -> list[str]:
-    """ "composition changes" at event times whose cohorts are not those of event time 0."""
-    if "cohort" not in labels:
-        return [""] * member.shape[1]
-    there = np.ones(len(labels), dtype=bool)
-    if "mass" in labels:
-        there = labels["mass"].to_numpy(dtype=float, na_value=np.nan) > 0
-    event, cohort = labels["event_time"].to_numpy(), labels["cohort"].to_numpy()
-    sets = [frozenset(cohort[m & there]) for m in member.T]
-    at = [event[m][0] for m in member.T]
-    start = next((s for s, e in zip(sets, at, strict=True) if e == 0), frozenset())
-    return ["" if s == start else "composition changes" for s in sets]
-
-
-def check_alike(labels: pd.DataFrame, used: np.ndarray, name: str | None) -> None:
-    if name is not None:
-        return
+def check_alike(labels: pd.DataFrame, used: np.ndarray) -> None:
     for column in ("estimand", "population", "outcome_unit", "outcome"):
         if column in labels and labels[column][used].nunique(dropna=False) > 1:
             kinds = " and ".join(sorted(map(str, labels[column][used].unique())))

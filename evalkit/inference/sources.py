@@ -41,11 +41,6 @@ class Rows:
     def same(self, other: Rows) -> bool:
         return self is other or self.ids is other.ids
 
-    def clusters(self, level: str) -> np.ndarray:
-        """(n,) name of each unit's cluster at a level that is listed."""
-        codes, names = self.levels[level]
-        return np.take(names, codes)
-
 
 class Source(ABC):
     """Makes influence columns for a set of rows; cluster sums from unit rows, where it knows no quicker way."""
@@ -292,7 +287,10 @@ def stacked(pieces: Sequence[Influence]) -> Influence:
 
 def _check_same_clusters(first: Rows, second: Rows) -> None:
     levels = [name for name in first.levels if name in second.levels]
-    mine, theirs = ({f"cluster:{name}": rows.clusters(name) for name in levels} for rows in (first, second))
+    at = [{name: rows.levels[name] for name in levels} for rows in (first, second)]
+    mine, theirs = (
+        {f"cluster:{name}": np.take(names, codes) for name, (codes, names) in known.items()} for known in at
+    )
     if np.array_equal(first.ids, second.ids) and all(np.array_equal(mine[key], theirs[key]) for key in mine):
         return
     frames = (pd.DataFrame({"id": rows.ids, **known}) for rows, known in ((first, mine), (second, theirs)))

@@ -43,8 +43,7 @@ class Columns:
     names: of components, then of interactions. component: (p,) index in `names`. cohort: (p,) position of the
     start, -1 where columns are not by cohort or the start lies before the panel. event_time: (p,).
     matrix: (P T, p) sparse, path by path. known: (P, T) rows that may be used. pattern: (P,) code of each path's
-    period effects. needed: (P T, s) kinds of rows of which each must be there; needs: (s,) the column that asks.
-    """
+    period effects. needed: (P T, s) kinds of rows of which each must be there; needs: (s,) the column that asks."""
 
     names: tuple[str, ...]
     component: np.ndarray
@@ -67,8 +66,7 @@ class Columns:
 
     def keep(self, rows: np.ndarray) -> Columns:
         """Only the columns with a row among `rows` (P, T), used or seen."""
-        there = np.asarray(self.matrix.T @ rows.ravel().astype(float)).ravel() > 0
-        chosen = np.flatnonzero(there)
+        chosen = np.flatnonzero(np.asarray(self.matrix.T @ rows.ravel().astype(float)).ravel() > 0)
         at = np.full(self.width, -1)
         at[chosen] = np.arange(len(chosen))
         asks = at[self.needs] >= 0
@@ -138,18 +136,19 @@ def _of_design(paths: Paths, found: AdditiveDesign) -> Columns:
 def _by_cohort(columns: Columns, paths: Paths) -> Columns:
     """Each column divided by the cohort of its rows; without leads of the last cohort of a component that everybody
     it can reach has some time, which serves as comparison until it starts (Sun and Abraham 2021)."""
-    T = columns.known.shape[1]
-    entries = columns.matrix.tocoo()
+    T, entries = columns.known.shape[1], columns.matrix.tocoo()
     path, period = np.divmod(entries.row, T)
     k, e = columns.component[entries.col], columns.event_time[entries.col]
     start = np.where(e < 0, period - e, NO_COHORT)
+    last = np.full(len(columns.names), -2)  # last start where everybody reached has it some time; that of no row else
     for j in np.unique(k):
-        _, age = spell_ages(paths.state[:, :, j] > 0, paths.state[:, :, j] == OFF)
+        on, reached = paths.state[:, :, j] > 0, paths.reach[:, j]
+        begin, age = spell_ages(on, paths.state[:, :, j] == OFF)
         begun = np.where(age >= 0, np.arange(T) - age, NO_COHORT)
         start = np.where((k == j) & (e >= 0), begun[path, period], start)
-    last = np.array([_last_comparison(paths, columns, j) for j in range(len(columns.names))])
-    use = (e >= 0) | (start != last[k])
-    size = T + 1
+        if on[reached].any(axis=1).all():
+            last[j] = max(np.flatnonzero(begin[reached].any(axis=0)), default=-2)
+    use, size = (e >= 0) | (start != last[k]), T + 1
     code = ((k * size) + (start + 1)) * (3 * size) + (e + size)
     codes, column = np.unique(code[use], return_inverse=True)
     rest, event = np.divmod(codes, 3 * size)
@@ -157,16 +156,6 @@ def _by_cohort(columns: Columns, paths: Paths) -> Columns:
     shape = (columns.matrix.shape[0], len(codes))
     matrix = sparse.csr_matrix((entries.data[use], (entries.row[use], column)), shape=shape)
     return replace(columns, component=component, cohort=cohort - 1, event_time=event - size, matrix=matrix)
-
-
-def _last_comparison(paths: Paths, columns: Columns, component: int) -> int:
-    """Position of the last start where everybody reached is exposed some time, else one that no start has."""
-    state = paths.state[paths.reach[:, component], :, component]
-    if not len(state) or (state <= 0).all(axis=1).any():
-        return -2
-    begin, _ = spell_ages(state > 0, state == OFF)
-    starts = np.flatnonzero(begin.any(axis=0))
-    return int(starts[-1]) if len(starts) else -2
 
 
 def _with_interaction(columns: Columns, paths: Paths, members: tuple[str, ...]) -> Columns:
@@ -177,8 +166,7 @@ def _with_interaction(columns: Columns, paths: Paths, members: tuple[str, ...]) 
         np.logical_and.reduce([x == want for x, want in zip(on, wanted, strict=True)]) & columns.known
         for wanted in product((False, True), repeat=len(members))
     ]
-    asked = sparse.csr_matrix(np.array([k.ravel() for k in kinds], dtype=float).T)
-    new = len(columns.component)
+    asked, new = sparse.csr_matrix(np.array([k.ravel() for k in kinds], dtype=float).T), len(columns.component)
     return replace(
         columns, names=(*columns.names, " x ".join(members)),
         component=np.append(columns.component, len(columns.names)), cohort=np.append(columns.cohort, NO_COHORT),

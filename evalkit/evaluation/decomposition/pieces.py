@@ -85,8 +85,6 @@ class Decomposition:
         groups.sort(key=lambda g: min(map(untold.index, g)))
         return tuple(tuple(c for c in untold if c in g) for g in groups)
 
-    # ------------------------------------------------------------ cells
-
     @property
     def shape(self) -> tuple[int, int]:
         """Paths and periods."""
@@ -150,8 +148,6 @@ class Decomposition:
     def pairs(self) -> tuple[Pair, ...]:
         """Pairs with an interaction that some people periods had."""
         return tuple(p for p in self.interactions if self.overlap(p)[2])
-
-    # ------------------------------------------------------------ rows and their weights
 
     @cached_property
     def _built(self) -> tuple[Estimate, dict[Key, int]]:
