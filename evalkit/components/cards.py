@@ -37,8 +37,7 @@ def cards(study: Study) -> pd.DataFrame:
     """Twelve rows a component: component, number (1 to 12), item, text, source.
 
     source: "written" (the study's own words), "from the register" (worked out from exposures, when nothing
-    is written), or "missing" (text: "not described"). No outcome is read.
-    """
+    is written), or "missing" (text: "not described"). No outcome is read."""
     rows = [(c.name, *row) for c in study.components for row in _card(study, c)]
     return pd.DataFrame(rows, columns=["component", "number", "item", "text", "source"])
 
@@ -56,8 +55,7 @@ def adoption(study: Study) -> pd.DataFrame:
     """Where each component was on: component, place, start, end, certainty, source, one row a spell.
 
     From the dated spells where there are some (their own dates, certainty and source; "not said" where they
-    say neither), else from the exposure column (first and last period on; certainty "observed by period").
-    """
+    say neither), else from the exposure column (first and last period on; certainty "observed by period")."""
     parts = [_from_spells(c) if c.by_spells else _from_paths(study, c.name) for c in study.components]
     return pd.concat(parts, ignore_index=True)
 

@@ -1,8 +1,7 @@
 """The smallest change of the rollout that would tell: one component delayed in a few places, which are named.
 
 Small changes come before large ones (places times periods), partners of a component before itself. Where a change could
-work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed rollout.
-"""
+work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed rollout."""
 
 from __future__ import annotations
 
@@ -30,8 +29,7 @@ def cures(audit: Audit) -> list[tuple[object, ...]]:
     """A row of CURES for each component that a change would let us tell apart: component, words, delayed (the component
     to change), clusters (how many), periods (how long), places (which), and the words without names.
 
-    Every row was tried: on the changed rollout the component is separable.
-    """
+    Every row was tried: on the changed rollout the component is separable."""
     rows, wanted = condensed(audit.paths), audit.curable
     tries = _TRIES if rows.n_units > _FEW else _TRIES_OF_FEW
     search = Search(audit, rows, max(_SCREENS // len(wanted), 6), max(tries // len(wanted), 4))
@@ -276,8 +274,7 @@ class Change:
     """One component, in some clusters (codes) of the level at which it is changed: see `level_of_change`.
 
     periods: by how many its first spell begins later. begin: the period from which it is on where it never was; -1
-    for a delay.
-    """
+    for a delay."""
 
     component: int
     clusters: tuple[int, ...]
@@ -296,8 +293,7 @@ def condensed(paths: Paths) -> Paths:
     """One row for all units alike in path, in cluster at every level that counts, and in when they are seen.
 
     Enough for every count of clusters. Where so many differ in when they are seen that nothing would be gained,
-    everybody counts as always seen.
-    """
+    everybody counts as always seen."""
     levels = {name: paths.levels[name] for name in {*paths.assigned_at.values(), paths.cluster}}
     columns = [paths.path, *(level.codes for level in levels.values())]
     of = _rows(columns)

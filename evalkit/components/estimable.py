@@ -5,8 +5,7 @@ A circuit is a minimal set of columns that are dependent once unit and period-by
 of the linear matroid; Oxley, Matroid Theory, 2011, chapter 1). Circuits say in words what a singular vector does not:
 "A is on exactly when B or C is". Two readings are kept apart: event-time columns (effects may grow) and level columns
 (effects may not). Ranks are by pivoted Cholesky of scaled Gram matrices, with the tolerances of
-`evalkit.designs.regression.columns`.
-"""
+`evalkit.designs.regression.columns`."""
 
 from __future__ import annotations
 
@@ -56,10 +55,8 @@ class Combination:
 class Dependence:
     """Everything exact about K exposure columns.
 
-    loops: columns absorbed by unit and period effects. circuits: among the rest.
-    groups: connected components of overlapping circuits. span: of the columns that are not loops, in
-    the order of `kept`.
-    """
+    loops: columns absorbed by unit and period effects. circuits: among the rest. groups: connected components of
+    overlapping circuits. span: of the columns that are not loops, in the order of `kept`."""
 
     loops: tuple[int, ...]
     circuits: tuple[Circuit, ...]
@@ -71,8 +68,7 @@ class Dependence:
 def dependence(gram: np.ndarray, size: np.ndarray) -> Dependence:
     """Loops, circuits and groups of K columns.
 
-    gram: (K, K) after unit and period effects. size: (K,) squared lengths before.
-    """
+    gram: (K, K) after unit and period effects. size: (K,) squared lengths before."""
     alone = np.where(size > 0, gram.diagonal() / np.where(size > 0, size, 1.0), 0.0)
     loops = tuple(int(j) for j in np.flatnonzero(alone <= TOLERANCE))
     kept = tuple(j for j in range(len(gram)) if j not in loops)
@@ -118,8 +114,7 @@ def combinations_of(known: Dependence, group: tuple[int, ...]) -> list[Combinati
     """Combinations identified within a group of components that overlap in circuits.
 
     First the sum of all when they all go together; else every pair that is identified (sums for opposite signs,
-    differences for same signs); then, if those do not say all that is identified, what is left.
-    """
+    differences for same signs); then, if those do not say all that is identified, what is left."""
     pairs_bound = {c.members: c.weights for c in known.circuits if len(c.members) == 2}
     if all(pairs_bound.get(pair) == (1.0, -1.0) for pair in combinations(group, 2)):
         return [Combination(group, (1.0,) * len(group), "together")]
@@ -227,8 +222,7 @@ def cross_dependence(paths: Paths) -> Dependence:
 class EstimableEvents:
     """The event-time design, its Gram matrix, and what of it is identified.
 
-    limit: largest inflation of variance with which an effect still counts as identified.
-    """
+    limit: largest inflation of variance with which an effect still counts as identified."""
 
     design: AdditiveDesign
     gram: np.ndarray
@@ -250,8 +244,7 @@ class EstimableEvents:
         """(p,) variance of each coefficient over its variance if the other components did nothing.
 
         Period effects are taken as known here, so that only the components stand in each
-        other's way, and places that never have any of them change nothing.
-        """
+        other's way, and places that never have any of them change nothing."""
         whole = self.unshared
         out = _variances(self.unshared_space)
         for k in np.unique(self.design.component):

@@ -175,8 +175,7 @@ def dose_until(fact: Facts) -> int:
 def overlap(fact: Facts, only: tuple[int, ...] | None = None) -> Tally:
     """Clusters with it, and clusters without it, in strata where the other lives in another cluster.
 
-    only: components that make the strata; all others when None.
-    """
+    only: components that make the strata; all others when None."""
     paths, members = fact.paths, fact.members
     state = paths.state[:, 0, fact.index]
     strata = paths.others(fact.component, only)[:, 0]

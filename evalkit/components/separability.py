@@ -25,8 +25,7 @@ def timeline_table(paths: Paths) -> pd.DataFrame:
     """One row a spell: component, cluster (at the level where it was decided), start, end, state.
 
     Half-open: `end` is the first period after the spell; one step beyond the last period for numbers and pandas
-    periods, None for other calendars. `state` is "on" or "part". Positions are those in `paths.periods`.
-    """
+    periods, None for other calendars. `state` is "on" or "part". Positions are those in `paths.periods`."""
     rows: list[tuple[Any, ...]] = []
     for component in paths.components:
         level = paths.levels[paths.assigned_at[component]]
@@ -88,8 +87,7 @@ class Separability:
     cure: component, words, delayed, clusters, periods, places, unnamed; the smallest change found of the
         rollout that would tell, with the places named in `words` and not in `unnamed`.
     timeline: component, cluster, start, end (half-open), state; and positions of both.
-    withheld: components decided person by person, whose counts and dates disclosure control took out.
-    """
+    withheld: components decided person by person, whose counts and dates disclosure control took out."""
 
     components: pd.DataFrame
     pairs: pd.DataFrame
@@ -136,8 +134,7 @@ def separability(study: WithPaths) -> Separability:
     """What can be told apart in `study`, from exposures and from which rows exist; no outcome is read.
 
     study: anything with `paths` (and, for words, `components`, `period`). See design 2.2 for the rules; each component
-    gets the first status that applies. Raises nothing of its own: a study that could be made can be audited.
-    """
+    gets the first status that applies. Raises nothing of its own: a study that could be made can be audited."""
     names = names_of(study)
     audit = make_audit(study.paths, names)
     components = [

@@ -22,8 +22,7 @@ def forced_swaps(paths: Paths, facts: Sequence[Facts]) -> dict[int, tuple[int, .
     """Component -> components that switch off wherever it switches on.
 
     Within max(1, lag) periods either side, and only when nowhere within its reach does
-    the other stop without it starting: otherwise the stop alone tells what it does.
-    """
+    the other stop without it starting: otherwise the stop alone tells what it does."""
     begins, ends = np.zeros((2, len(facts), paths.n_paths, paths.n_periods), dtype=bool)
     for k in range(len(facts)):
         state = paths.state[:, :, k]
@@ -147,8 +146,7 @@ class Audit:
     def combination_until(self, members: Sequence[str], weights: Sequence[float], lag: int) -> int:
         """Last event time from `lag` on up to which the joint event study identifies a combination; -1 for none.
 
-        No later than enough clusters have each member, and enough are still without it.
-        """
+        No later than enough clusters have each member, and enough are still without it."""
         end = min(self.facts[self.paths.index(m)].usable.until(lag) for m in members)
         return self.events.combination_until(members, weights, lag, end)
 
@@ -236,8 +234,7 @@ def _clean_status(audit: Audit, fact: Facts) -> Ruling | None:
     """Rules 4 and 5: by clean comparisons, by people, or by places where the others stand still.
 
     Where both clean comparisons and people tell it apart, clean comparisons come first, unless they
-    rest on much less: see `people_stronger`.
-    """
+    rest on much less: see `people_stronger`."""
     lag, names = fact.lag, audit.names.at(fact.level)
     people = fact.people.until(lag) if fact.people is not None else -1
     until = fact.same.until(lag)
@@ -265,8 +262,7 @@ def people_stronger(fact: Facts, people: Tally) -> bool:
     """Whether a comparison by people is clearly stronger than clean comparisons, from exposures alone.
 
     Twice as many exposed clusters; or three and more on both sides where clean comparisons have fewer
-    than three on one, which a verdict counts as a weakness; or half the expected noise.
-    """
+    than three on one, which a verdict counts as a weakness; or half the expected noise."""
     clean, others = fact.same.at(fact.lag), people.at(fact.lag)
     if others[0] >= 2 * clean[0] or min(clean) < FEW <= min(others):
         return True

@@ -2,8 +2,7 @@
 
 Starts of one period that look back to the same base and are free to be set against the same rows are counted
 together. For each start the plan that ignores all others says who is free of it; each other component is then asked,
-one by one, whether it goes the same way on both sides, stands still, or is off throughout.
-"""
+one by one, whether it goes the same way on both sides, stands still, or is off throughout."""
 
 from __future__ import annotations
 
@@ -26,8 +25,7 @@ class Members:
 
     cluster, row: (m,) of each member, sorted by row. start: (rows + 1,) first member of
     each row. sight: who is seen when, or None when everybody always is. left, right: (m,)
-    cells of `sight` that must both be seen (the same one for single paths).
-    """
+    cells of `sight` that must both be seen (the same one for single paths)."""
 
     cluster: np.ndarray
     row: np.ndarray
@@ -107,8 +105,7 @@ def _members(paths: Paths, level: str) -> Members:
 class Tally:
     """Clusters with a clean switch, and clusters that serve, at each event time.
 
-    exposed, comparison: (E, C) at event times 0, 1, ...
-    """
+    exposed, comparison: (E, C) at event times 0, 1, ..."""
 
     exposed: np.ndarray
     comparison: np.ndarray
@@ -195,8 +192,7 @@ class Against:
 
     exposed, comparison: (K, E, C) clusters with a switch at which that component goes the same way on both sides, at
     event times 0 .. lag, and clusters that serve. still, absent: (K,) whether there is a switch, with a comparison, at
-    which that component stands still through the lag on both sides, or is off throughout.
-    """
+    which that component stands still through the lag on both sides, or is off throughout."""
 
     exposed: np.ndarray
     comparison: np.ndarray

@@ -38,8 +38,7 @@ class ForWhom:
         small to be shown, by `smallest` or the study's disclosure rule. differences: by, p_value, p_adjusted (Holm
         over `by`) of "the effect is the same in every group", NaN where nobody was compared. calibration: are effects
         predicted from half the people borne out in the other half? words: what it comes to. reason: why nothing is
-        given, "" otherwise.
-    """
+        given, "" otherwise."""
 
     component: str
     table: pd.DataFrame
@@ -80,8 +79,7 @@ def for_whom(
 
     Predictions for the calibration check come from econml's LinearDRLearner. Refuses, with the reason, below 400
     people or 100 in an arm, where the score of a fifth of them is all but 0 or 1, or where the outcome does not vary.
-    Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent.
-    """
+    Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent."""
     check_level(level)
     rules = rules_of(study)
     if isinstance(smallest, bool) or not isinstance(smallest, Integral) or smallest < 1:

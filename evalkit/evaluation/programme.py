@@ -22,8 +22,7 @@ def attribute(source: Study | Evaluation, outcome: str | Outcome | None = None) 
     the total is split by whether all that was on had been compared ("unexplained"), could not be told
     apart, or was not compared at all ("beyond"). People periods are taken as they are.
 
-    Raises `EvalkitError` for anything but a Study or an Evaluation.
-    """
+    Raises `EvalkitError` for anything but a Study or an Evaluation."""
     evaluation = _evaluated(source, "attribute")
     return attribution_of(evaluation, evaluation.study.outcome(outcome))
 
@@ -45,8 +44,7 @@ def value_for_money(
     anything on. price_year, inflation: bring amounts with a price_year of their own to that year. worth: what
     one outcome may be worth, for the acceptability curve. draws: how many (seeded by the evaluation).
 
-    Raises `OptionError` for rates, years or draws that make no sense.
-    """
+    Raises `OptionError` for rates, years or draws that make no sense."""
     prices = Prices(discount, price_year, inflation)
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 100:
         raise OptionError(f"draws={draws!r} is not a choice. Use a whole number, 100 or more.")

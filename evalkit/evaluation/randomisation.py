@@ -5,8 +5,7 @@ another order, clusters that never start among them. Everything else is held as 
 exist, whom the component can reach, and every other component's path. Under the sharp hypothesis that the
 component did nothing to anybody, outcomes would have been the same under every order, so that the headline's
 place among the headlines of other orders is a test that needs no large number of clusters. It is only as good
-as the claim that every order was equally likely; `among` says among whom.
-"""
+as the claim that every order was equally likely; `among` says among whom."""
 
 from __future__ import annotations
 
@@ -60,8 +59,7 @@ class Randomisation:
     observed: the headline. drawn: (R,) headlines of other orders, NaN left out. slopes: (R,) and own_slope: what
     the headline makes of exposure itself, read as the outcome; None when not asked for.
     enumerated: whether `drawn` holds every other order once. lost: orders whose headline could not be given; the
-    test is then conditional on orders with one. clusters: how many were dealt to.
-    """
+    test is then conditional on orders with one. clusters: how many were dealt to."""
 
     observed: float
     drawn: np.ndarray
@@ -88,8 +86,7 @@ class Randomisation:
 
         The headline is linear in the outcome, so that an order's headline of outcomes less the effect is a
         straight line in the effect, and p changes only where two lines cross. An end is infinite where the
-        orders are too few to reject at this level. Raises `OptionError` when the slopes were not asked for.
-        """
+        orders are too few to reject at this level. Raises `OptionError` when the slopes were not asked for."""
         alpha = 1 - check_level(level)
         centre = self.observed / self.own_slope if self.own_slope else float("nan")
         low, high = _ends(self, alpha)
@@ -119,8 +116,7 @@ def randomise(
 
     A cluster where nobody is reached holds what it has. Raises `NotIdentifiedError` when the component's
     schedule varies within a cluster, when there is no other order, or when the headline itself is NaN;
-    `OptionError` for another `among`.
-    """
+    `OptionError` for another `among`."""
     deal = make_deal(study.paths, component, among)
     observed = headline(study)
     if not np.isfinite(observed):
@@ -151,8 +147,7 @@ def average_effect(
 ) -> Headline:
     """The headline of any design: the mass-weighted average over event times in `window` (first, last or None).
 
-    A design whose rows have no event times gives its only row. NaN where the design cannot be run.
-    """
+    A design whose rows have no event times gives its only row. NaN where the design cannot be run."""
 
     def run(study: Runs) -> float:
         try:
@@ -196,8 +191,7 @@ class Deal:
 def rearrange(paths: Paths, component: str, deal: Deal, order: np.ndarray) -> Paths:
     """Paths with the component's schedule of cluster `order[c]` in cluster c; all else as it was.
 
-    order: (G,) clusters of the deal's level. Units that the component cannot reach stay off.
-    """
+    order: (G,) clusters of the deal's level. Units that the component cannot reach stay off."""
     k, cells = paths.index(component), paths.cells(deal.level)
     none = len(deal.schedules)
     dealt = np.where(paths.reach[cells.path, k], deal.kind[order][cells.cluster], none)

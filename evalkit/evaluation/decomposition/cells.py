@@ -1,7 +1,6 @@
 """Which people periods a headline speaks for, and which the programme's total covers: the same cells for both.
 
-A *cell* is an exposure path in a period; its mass is how many people periods (by weight) are in it.
-"""
+A *cell* is an exposure path in a period; its mass is how many people periods (by weight) are in it."""
 
 from __future__ import annotations
 
@@ -175,8 +174,7 @@ class Programme:
 
     Untreated outcomes as in `Imputation` (Borusyak, Jaravel and Spiess 2024). Components that are absorbed
     (always on, everybody at once) are no part of `paths`. arrival: within how many periods people must have come onto
-    the record to share period effects, as `StaggeredRollout` has it; None for all.
-    """
+    the record to share period effects, as `StaggeredRollout` has it; None for all."""
 
     paths: Paths
     values: np.ndarray

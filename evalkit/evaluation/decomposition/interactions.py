@@ -2,8 +2,7 @@
 
 Testable only where a switches on in places that have b and in places that do not, each beside places
 without a: both, b only, a only, neither. Then the effect of a with b on less that with b off is the
-interaction, by two staggered rollouts with one joint covariance.
-"""
+interaction, by two staggered rollouts with one joint covariance."""
 
 from __future__ import annotations
 
@@ -63,8 +62,7 @@ def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, widt
     """Each pair of components, the way round in which the smallest of its four groups of places is largest.
 
     windows: event times that count, by component; components without one are not tested. width: within how many
-    periods people must have come onto the record to be compared, None for all. Sees no outcome.
-    """
+    periods people must have come onto the record to be compared, None for all. Sees no outcome."""
     split = by_arrival(paths, width).paths
     design = StaggeredRollout(
         comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, arrival=width

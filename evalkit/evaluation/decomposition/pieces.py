@@ -1,8 +1,7 @@
 """Pieces as weighted sums of the rows of one stacked estimate: every piece and the total are made of the same rows.
 
 A total over cells is people periods times an average. With people periods as they are, pieces are linear
-in the averages, so that one joint covariance gives every interval, and they add up by construction.
-"""
+in the averages, so that one joint covariance gives every interval, and they add up by construction."""
 
 from __future__ import annotations
 

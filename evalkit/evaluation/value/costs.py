@@ -110,8 +110,7 @@ class Costs:
         """Cost of a component; `compared` is the share that falls on `cells` (P, T) of people periods.
 
         Rows of the table of costs are shared out over the people periods exposed (in their own period where
-        they name one); without rows, the unit cost for each unit exposed and period.
-        """
+        they name one); without rows, the unit cost for each unit exposed and period."""
         exposed = self.there * self.on(component)
         each, used = exposed.sum(axis=0), np.minimum(cells, exposed).sum(axis=0)
         rows = self._table("costs", "component", component)

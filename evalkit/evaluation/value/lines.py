@@ -46,8 +46,7 @@ class Line:
     kind: component, bundle, programme or not_given. cost: what the members cost; priced: whether all of it is known.
     additional: towards what is better, over the people periods compared; spread: limits of `additional`. gain, gains:
     additional outcomes, discounted, and their draws. paid, paid_discounted: payments for the people periods compared.
-    reason: why there is no effect.
-    """
+    reason: why there is no effect."""
 
     name: str
     label: str

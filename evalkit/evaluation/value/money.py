@@ -39,8 +39,7 @@ class Value:
         paid_anyway, what was paid for outcomes expected without it; words. No ratio without an effect.
     costs: component, bearer, amount, from. benefits: worth of the additional outcomes by bearer, with limits.
     acceptability: chance that outcomes are worth more than they cost, by what one is worth.
-    plane: draws of additional outcomes beside the cost. sensitivity: cost per outcome under other choices.
-    """
+    plane: draws of additional outcomes beside the cost. sensitivity: cost per outcome under other choices."""
 
     outcome: Outcome
     discount: float
