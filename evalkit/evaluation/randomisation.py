@@ -89,7 +89,18 @@ class Randomisation:
         orders are too few to reject at this level. Raises `OptionError` when the slopes were not asked for."""
         alpha = 1 - check_level(level)
         centre = self.observed / self.own_slope if self.own_slope else float("nan")
-        low, high = _ends(self, alpha)
+        self.p(0.0)  # raises where slopes were not asked for
+        slopes, own = np.asarray(self.slopes), float(self.own_slope or 0.0)
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # where a line meets the observed or its mirror image
+            found = np.concatenate([(self.drawn - sign * self.observed) / (slopes - sign * own) for sign in (1, -1)])
+        at, low, high = np.unique(found[np.isfinite(found)]), -np.inf, np.inf
+        if len(at):  # p is constant between crossings, and largest at them
+            gap = 1.0 + np.abs(at).max()
+            kept = at[[self.p(x) > alpha for x in at]]
+            low = -np.inf if self.p(at[0] - gap) > alpha else float(kept.min(initial=np.inf))
+            high = np.inf if self.p(at[-1] + gap) > alpha else float(kept.max(initial=-np.inf))
         which = "all" if self.enumerated else "random"
         orders = f"{which} {len(self.drawn)} other orders over {self.clusters} clusters"
         words = f"randomisation by inversion under a constant effect: {orders}; {self.words}"
@@ -246,15 +257,16 @@ def _orders(deal: Deal, draws: int, seed: int) -> tuple[Iterator[np.ndarray], bo
         raise OptionError(f"draws={draws!r} is not a choice. Use a whole number of 1 or more.")
     if deal.count - 1 <= draws:
         return _every(deal), True
-    rng = np.random.default_rng(seed)
-    return (_random(deal, rng) for _ in range(draws)), False
 
+    def mixed() -> Iterator[np.ndarray]:
+        rng = np.random.default_rng(seed)
+        for _ in range(draws):
+            order = np.arange(len(deal.kind))
+            for members in deal.strata:
+                order[members] = rng.permutation(members)
+            yield order
 
-def _random(deal: Deal, rng: np.random.Generator) -> np.ndarray:
-    order = np.arange(len(deal.kind))
-    for members in deal.strata:
-        order[members] = rng.permutation(members)
-    return order
+    return mixed(), False
 
 
 def _every(deal: Deal) -> Iterator[np.ndarray]:
@@ -286,20 +298,3 @@ def _share(drawn: np.ndarray, observed: float) -> float:
     """Share of orders with a headline at least as large in size, the one that happened among them; rounding ties."""
     extreme = np.abs(drawn) >= abs(observed) - 1e-10 * max(1.0, abs(observed))
     return (1 + int(extreme.sum())) / (1 + len(extreme))
-
-
-def _ends(r: Randomisation, alpha: float) -> tuple[float, float]:
-    """Smallest and largest effect not rejected: p is constant between the effects at which some order's line crosses
-    the observed one or its mirror image, where ties make it largest."""
-    r.p(0.0)  # raises where slopes were not asked for
-    slopes, own = np.asarray(r.slopes), float(r.own_slope or 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.concatenate([(r.drawn - sign * r.observed) / (slopes - sign * own) for sign in (1, -1)])
-    at = np.unique(found[np.isfinite(found)])
-    if not len(at):
-        return -np.inf, np.inf
-    gap = 1.0 + np.abs(at).max()
-    kept = at[[r.p(x) > alpha for x in at]]
-    low = -np.inf if r.p(at[0] - gap) > alpha else float(kept.min(initial=np.inf))
-    high = np.inf if r.p(at[-1] + gap) > alpha else float(kept.max(initial=-np.inf))
-    return low, high

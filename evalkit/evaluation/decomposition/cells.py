@@ -67,15 +67,29 @@ def claim_of(
     study: StudyLike, name: str, members: Sequence[str], run: Run, window: Window, where: np.ndarray | None = None
 ) -> Claim | None:
     """The claim behind a headline that gave a number, over the cells (P, T) of `where`; None where it has none."""
-    if run.rows is None or run.answer is None or "event_time" not in run.rows.labels:
+    rows, paths = run.rows, study.paths
+    if rows is None or run.answer is None or "event_time" not in rows.labels:
         return None
-    row, path, period, mass = _adopters(study, name, run.rows)
-    inside = window.holds(run.rows.labels["event_time"].to_numpy())
-    keep = inside[row] & np.isfinite(run.rows.value[row]) & (mass > 0)
+    if rows.cells is not None:  # adopters' cells from the weights of a plan
+        weights = rows.weights()
+        frame = weights[weights["sign"] == 1]
+        row, path = (frame[c].to_numpy(dtype=int) for c in ("row", "path"))
+        period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
+        mass = frame["weight"].to_numpy() * rows.mass[row]
+    else:  # of a regression every cell with an event time that it gives an effect for
+        state = paths.state[:, :, paths.index(name)]
+        age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1], -1)
+        seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
+        at = {int(e): i for i, e in enumerate(rows.labels["event_time"])}
+        path, period = np.nonzero((age >= 0) & (seen > 0))
+        row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)
+        mass = seen[path, period]
+    inside = window.holds(rows.labels["event_time"].to_numpy())
+    keep = (row >= 0) & inside[row] & np.isfinite(rows.value[row]) & (mass > 0)
     if not keep.any():
         return None
     parts = (row[keep], path[keep], period[keep], mass[keep])
-    made = Claim(name, tuple(members), run.rows, *parts, additive=run.rung.name in (JOINT, DOSE, COMBINATION))
+    made = Claim(name, tuple(members), rows, *parts, additive=run.rung.name in (JOINT, DOSE, COMBINATION))
     return made if where is None else made.within(where)
 
 
@@ -114,26 +128,6 @@ def _alike_in_age(paths: Paths, members: Sequence[str]) -> np.ndarray:
     states = [paths.state[:, :, paths.index(m)] for m in members]
     ages = np.stack([np.where(s > 0, spell_ages(s > 0, s == OFF)[1], -1) for s in states])
     return np.asarray((ages == ages[0]).all(axis=0) & (ages[0] >= 0))
-
-
-def _adopters(study: StudyLike, name: str, rows: Estimate) -> tuple[np.ndarray, ...]:
-    """Row, path, period and mass of adopters' cells, from the weights of a plan; of a regression every cell with an
-    event time that it gives an effect for."""
-    paths = study.paths
-    if rows.cells is not None:
-        weights = rows.weights()
-        frame = weights[weights["sign"] == 1]
-        row, path = frame["row"].to_numpy(dtype=int), frame["path"].to_numpy(dtype=int)
-        period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
-        return row, path, period, frame["weight"].to_numpy() * rows.mass[row]
-    state = paths.state[:, :, paths.index(name)]
-    age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1], -1)
-    seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
-    at = {int(e): i for i, e in enumerate(rows.labels["event_time"])}
-    path, period = np.nonzero((age >= 0) & (seen > 0))
-    row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)
-    known = row >= 0
-    return row[known], path[known], period[known], seen[path, period][known]
 
 
 def people_periods(paths: Paths, seen: np.ndarray) -> np.ndarray:

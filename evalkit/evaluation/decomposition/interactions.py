@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import Comparison, Plan
+from evalkit.designs.rollout.plan import Plan
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import StaggeredRollout, by_arrival, named
@@ -107,25 +107,20 @@ def interaction_tests(
 
 
 def _side(paths: Paths, plan: Plan, wanted: np.ndarray, window: Window) -> tuple[Plan, int, int]:
-    """The plan at the event times at which b stays as wanted, and how many clusters it has in each arm."""
-    kept = tuple(c for c in (_keep(one, wanted[one.path], window) for one in plan) if c is not None)
-    cells = paths.cells(paths.inference_level(plan.component)[0])
+    """The plan at the event times of the window at which b stays as wanted from the base on, and how many clusters it
+    has in each arm."""
+    cells, kept = paths.cells(paths.inference_level(plan.component)[0]), []
     exposed, comparison = set(), set()
-    for c in kept:
-        exposed.update(cells.cluster[cells.path == c.path].tolist())
-        comparison.update(cells.cluster[np.asarray(c.match.any(axis=1))[cells.path]].tolist())
-    return Plan(plan.component, kept, ()), len(exposed), len(comparison)
-
-
-def _keep(c: Comparison, wanted: np.ndarray, window: Window) -> Comparison | None:
-    """The comparison at the event times of the window in which b stays as wanted from the base on."""
-    count = np.concatenate([[0], np.cumsum(~wanted)])
-    low = np.maximum(c.base - np.maximum(c.window, 1) + 1, 0)
-    steady = count[np.arange(len(wanted)) + 1] == count[low]
-    good = c.matched & steady & window.holds(c.event_time()) & (c.event_time() >= 0)
-    if not good.any():
-        return None
-    return replace(c, base=np.where(good, c.base, -1), window=np.where(good, c.window, 0), match=c.match & good)
+    for c in plan:
+        count = np.concatenate([[0], np.cumsum(~wanted[c.path])])
+        steady = count[1:] == count[np.maximum(c.base - np.maximum(c.window, 1) + 1, 0)]
+        good = c.matched & steady & window.holds(c.event_time()) & (c.event_time() >= 0)
+        if good.any():
+            kept.append(replace(c, base=np.where(good, c.base, -1), window=np.where(good, c.window, 0),
+                                match=c.match & good))  # fmt: skip
+            exposed.update(cells.cluster[cells.path == c.path].tolist())
+            comparison.update(cells.cluster[np.asarray(kept[-1].match.any(axis=1))[cells.path]].tolist())
+    return Plan(plan.component, tuple(kept), ()), len(exposed), len(comparison)
 
 
 def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window, width: int | None) -> Estimate | None:

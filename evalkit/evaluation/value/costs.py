@@ -180,10 +180,18 @@ class Costs:
         claims, card = (self._table(name, "outcome", self.outcome.column) for name in ("claims", "rate_card"))
         if len(claims):
             return self._claimed(claims)
-        if len(card) and self.paid_for is not None:
-            grid = self._by_card(card, self.paid_for)
-            return self._cells(grid), float(grid.sum()), "rate card times outcomes recorded while anything was on"
-        return None, float("nan"), "no claims, and no rate card that can be counted"
+        if not len(card) or self.paid_for is None:
+            return None, float("nan"), "no claims, and no rate card that can be counted"
+        # A payment for every so many periods with the outcome while anything is on, up to the cap.
+        run = np.cumsum(self.paid_for * self.anything[self.study.paths.path], axis=1)
+        grid = np.zeros(run.shape)
+        for _, row in card.iterrows():
+            every = float(row["periods"]) if "periods" in card.columns and pd.notna(row["periods"]) else 1.0
+            money = float(row["tariff"]) * (np.floor(run / every + 1e-9) if every > 1 else run)
+            if "cap" in card.columns and pd.notna(row["cap"]):
+                money = np.minimum(money, float(row["cap"]))
+            grid += np.diff(money, axis=1, prepend=0.0)
+        return self._cells(grid), float(grid.sum()), "rate card times outcomes recorded while anything was on"
 
     @property
     def paid_for(self) -> np.ndarray | None:
@@ -205,7 +213,16 @@ class Costs:
         when = self._when(claims)
         if unit is None or (when < 0).all():
             return None, float(amount.sum()), words
-        at = self._rows_of_units(claims[unit], when)
+        rows, seen = pd.Index(self.study.paths.units), self.study.paths.seen
+        if rows.is_unique:
+            at = rows.get_indexer(pd.Index(claims[unit]))
+        elif seen is None:
+            at = np.full(len(claims), -1)
+        else:  # of people who moved, the row seen in that period
+            row, period = np.nonzero(seen)
+            known = pd.MultiIndex.from_arrays([rows[row], period])
+            found = known.get_indexer(pd.MultiIndex.from_arrays([claims[unit], when]))
+            at = np.where(found >= 0, row[found], -1)
         good = (at >= 0) & (when >= 0)
         grid = np.zeros((self.study.paths.n_units, self.study.paths.n_periods))
         np.add.at(grid, (at[good], when[good]), amount[good])
@@ -213,29 +230,6 @@ class Costs:
         if lost:
             words = f"{words}; {lost:,} of them name no unit and period of the panel, and count in this sum only"
         return self._cells(grid), float(amount.sum()), words
-
-    def _rows_of_units(self, units: pd.Series, when: np.ndarray) -> np.ndarray:
-        """(r,) row of each unit; of people who moved, the one seen in that period. -1 where there is none."""
-        rows, seen = pd.Index(self.study.paths.units), self.study.paths.seen
-        if rows.is_unique or seen is None:
-            return rows.get_indexer(pd.Index(units)) if rows.is_unique else np.full(len(units), -1)
-        row, period = np.nonzero(seen)
-        known = pd.MultiIndex.from_arrays([rows[row], period])
-        found = known.get_indexer(pd.MultiIndex.from_arrays([units, when]))
-        return np.where(found >= 0, row[found], -1)
-
-    def _by_card(self, card: pd.DataFrame, good: np.ndarray) -> np.ndarray:
-        """(n, T) a payment for every so many periods with the outcome while anything is on, up to the cap."""
-        y = good * self.anything[self.study.paths.path]
-        run = np.cumsum(y, axis=1)
-        out = np.zeros(y.shape)
-        for _, row in card.iterrows():
-            every = float(row["periods"]) if "periods" in card.columns and pd.notna(row["periods"]) else 1.0
-            money = float(row["tariff"]) * (np.floor(run / every + 1e-9) if every > 1 else run)
-            if "cap" in card.columns and pd.notna(row["cap"]):
-                money = np.minimum(money, float(row["cap"]))
-            out += np.diff(money, axis=1, prepend=0.0)
-        return out
 
     def _cells(self, grid: np.ndarray) -> np.ndarray:
         out = np.zeros(self.there.shape)

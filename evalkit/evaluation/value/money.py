@@ -23,10 +23,6 @@ from evalkit.study.money import BEARERS, PROGRAMME
 DRAWS = 9999
 SHOWN_DRAWS = 500
 RATES = (0.0, 0.015, 0.06)
-TABLE = ("name", "label", "kind", "components", "people_periods", "gross", "expected_without", "additional",
-         "additional_low", "additional_high", "cost", "cost_compared", "cost_per_outcome", "cost_low", "cost_high",
-         "paid", "paid_per_outcome", "paid_low", "paid_high", "paid_anyway", "paid_anyway_low", "paid_anyway_high",
-         "words")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +73,17 @@ def value_of(
     makes no sense."""
     costs = Costs(evaluation.study, outcome, Prices() if prices is None else prices)
     case = make_case(effects_of(evaluation, costs, RATES), costs, draws)
-    table = pd.DataFrame([_row(line, case) for line in case.lines], columns=list(TABLE))
+    table = pd.DataFrame([_row(line, case) for line in case.lines])
+    points = [  # the first draws of each line beside its cost, both discounted
+        {"name": x.name, "label": x.label, "draw": np.arange(len(gain)), "additional": gain, "cost": x.cost.discounted}
+        for x, gain in ((x, x.gains[:SHOWN_DRAWS]) for x in case.lines if x.counts)
+    ]
     return Value(
         outcome, float(costs.prices.discount), evaluation.level, table,
         costs=costs.by_bearer([*(c.name for c in evaluation.study.components), PROGRAMME]),
         benefits=_benefits(case),
         acceptability=_acceptability(case, worth),
-        plane=_plane(case),
+        plane=_joined(points, ["name", "label", "draw", "additional", "cost"]),
         sensitivity=_sensitivity(case, draws),
         notes=_notes(case),
     )  # fmt: skip
@@ -124,16 +124,6 @@ def _acceptability(case: Case, worth: Sequence[float] | None) -> pd.DataFrame:
         if x.counts
     ]
     return _joined(parts, ["name", "label", "worth", "chance"])
-
-
-def _plane(case: Case) -> pd.DataFrame:
-    """name, label, draw, additional, cost: the first draws of each line, both discounted."""
-    parts = []
-    for x in (x for x in case.lines if x.counts):
-        gain = x.gains[:SHOWN_DRAWS]
-        parts.append({"name": x.name, "label": x.label, "draw": np.arange(len(gain)), "additional": gain,
-                      "cost": x.cost.discounted})  # fmt: skip
-    return _joined(parts, ["name", "label", "draw", "additional", "cost"])
 
 
 def _joined(parts: Sequence[Mapping[str, object]], columns: list[str]) -> pd.DataFrame:
@@ -226,7 +216,14 @@ def line_words(line: Line, case: Case) -> str:
 
 def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     """The ratio and its limits in a sentence."""
-    one = _one_more(case)
+    study, outcome = case.costs.study, case.costs.outcome
+    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
+    up, label = outcome.better == "higher", quoted(outcome.label)
+    one = {  # what one more outcome is: 'each additional person month with “In a settled home”'
+        "share": f"each {'additional' if up else 'avoided'} {where} with {label}",
+        "count": f"each event {'added' if up else 'avoided'} ({label})",
+        "money": f"each pound {'gained' if up else 'saved'} ({label})",
+    }.get(outcome.kind, f"each point {'gained' if up else 'taken off'} for one {where} ({label})")
     if ratio.kind == "bounded":
         span = f"{pounds(ratio.low)} to {pounds(ratio.high)}"
         if case.verdicts.get(line.name, "shown") in ("shown", "likely"):
@@ -241,17 +238,3 @@ def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     if ratio.kind == "nothing":
         return "Nothing was added, so no cost for one more is given."
     return full_stop(f"no cost for one more is given: {line.reason or 'its effect has no interval'}")
-
-
-def _one_more(case: Case) -> str:
-    """What one more outcome is: 'each additional person month with “In a settled home”'."""
-    study, outcome = case.costs.study, case.outcome
-    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
-    higher, label = outcome.better == "higher", quoted(outcome.label)
-    if outcome.kind == "share":
-        return f"each {'additional' if higher else 'avoided'} {where} with {label}"
-    if outcome.kind == "count":
-        return f"each event {'added' if higher else 'avoided'} ({label})"
-    if outcome.kind == "money":
-        return f"each pound {'gained' if higher else 'saved'} ({label})"
-    return f"each point {'gained' if higher else 'taken off'} for one {where} ({label})"
