@@ -162,10 +162,9 @@ def _contrast(parts: Decomposition, matrix: np.ndarray, names: Sequence[str]) ->
 
 
 def _numbers(parts: Decomposition, matrix: np.ndarray, estimate: Estimate) -> pd.DataFrame:
-    """estimate, std_error, conf_low, conf_high, df, reason of each sum of rows.
-
-    Across levels each row keeps its own standard error, so that a piece that is one headline has that headline's
-    interval; rows are joined by their analytic correlation, with the smallest df of the rows in a sum (design 2.6)."""
+    """estimate, std_error, conf_low, conf_high, df, reason of each sum of rows. Across levels each row keeps its own
+    standard error, so that a piece that is one headline has that headline's interval; rows are joined by their analytic
+    correlation, with the smallest df of the rows in a sum (design 2.6)."""
     level = parts.evaluation.level
     frame = estimate.to_frame(level)
     if parts.stacked.pieces:

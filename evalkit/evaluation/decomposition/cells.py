@@ -60,7 +60,18 @@ class Claim:
     def average(self, share: np.ndarray) -> tuple[Estimate | None, float]:
         """Average effect over a share (P, T) of the claimed cells (None where there are none), and their mass."""
         mass = np.bincount(self.row, weights=self.mass * share[self.path, self.period], minlength=len(self.rows))
-        return averaged(self.rows, mass), float(mass.sum())
+        keep = np.flatnonzero(mass > 0)
+        if not len(keep):
+            return None, float(mass.sum())
+        part = self.rows.select(keep)
+        own, member = mass[keep] / part.mass, np.ones((len(keep), 1), dtype=bool)
+        scaled = replace(  # a row's share of its own mass is kept in every refit
+            part, mass=mass[keep].astype(float),
+            replicate=part.replicate.then(partial(_shared, share=own)) if isinstance(part.replicate, Refits) else None,
+            mass_influence=None if part.mass_influence is None else part.mass_influence.map(np.diag(own)),
+        )  # fmt: skip
+        labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")
+        return scaled.apply(Averaging(member, by_mass=True, total_mass=True), labels), float(mass.sum())
 
 
 def claim_of(
@@ -112,8 +123,7 @@ def claims_of(evaluation: Evaluated, outcome: Outcome) -> tuple[Claim, ...]:
         claim = claim_of(together(study, bundle.members, name), name, bundle.members, bundle.run, window, alike)
         found.append(claim)
     shape = (paths.n_paths, paths.n_periods)
-    taken = {c: np.zeros(shape, dtype=bool) for c in paths.components}
-    out = []
+    taken, out = {c: np.zeros(shape, dtype=bool) for c in paths.components}, []
     for claim in (c for c in found if c is not None):
         kept = claim.within(~np.any([taken[m] for m in claim.members], axis=0))
         if kept is not None:
@@ -141,34 +151,16 @@ def share_of(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0))
 
 
-def averaged(rows: Estimate, mass: np.ndarray) -> Estimate | None:
-    """One row: the average of rows weighted by `mass` (k,); a row's share of its own mass is kept in every refit."""
-    keep = np.flatnonzero(mass > 0)
-    if not len(keep):
-        return None
-    part = rows.select(keep)
-    share = mass[keep] / part.mass
-    scaled = replace(
-        part, mass=mass[keep].astype(float),
-        replicate=part.replicate.then(partial(_shared, share=share)) if isinstance(part.replicate, Refits) else None,
-        mass_influence=None if part.mass_influence is None else part.mass_influence.map(np.diag(share)),
-    )  # fmt: skip
-    member = np.ones((len(keep), 1), dtype=bool)
-    labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")
-    return scaled.apply(Averaging(member, by_mass=True, total_mass=True), labels)
-
-
 def _shared(refits: Replicates, share: np.ndarray) -> Replicates:
     return replace(refits, masses=refits.masses * share)
 
 
 @dataclass(frozen=True, eq=False)
 class Programme:
-    """The programme as a whole: every exposed cell whose outcome without the programme can be imputed.
-
-    Untreated outcomes as in `Imputation` (Borusyak, Jaravel and Spiess 2024). Components that are absorbed
-    (always on, everybody at once) are no part of `paths`. arrival: within how many periods people must have come onto
-    the record to share period effects, as `StaggeredRollout` has it; None for all."""
+    """The programme as a whole: every exposed cell whose outcome without the programme can be imputed. Untreated
+    outcomes as in `Imputation` (Borusyak, Jaravel and Spiess 2024). Components that are absorbed (always on, everybody
+    at once) are no part of `paths`. arrival: within how many periods people must have come onto the record to share
+    period effects, as `StaggeredRollout` has it; None for all."""
 
     paths: Paths
     values: np.ndarray

@@ -58,17 +58,14 @@ class Interactions:
     estimates: Mapping[tuple[str, str], Estimate]
 
 
-def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, width: int | None = None) -> list[Pair]:
-    """Each pair of components, the way round in which the smallest of its four groups of places is largest.
-
-    windows: event times that count, by component; components without one are not tested. width: within how many
-    periods people must have come onto the record to be compared, None for all. Sees no outcome."""
+def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, width: int | None) -> list[Pair]:
+    """Each pair of components, the way round in which the smallest of its four groups of places is largest. windows:
+    event times that count, by component; components without one are not tested. width: within how many periods people
+    must have come onto the record to be compared, None for all. Sees no outcome."""
     split = by_arrival(paths, width).paths
-    design = StaggeredRollout(
-        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, arrival=width
-    )
-    plans = {c: design.plan(paths, c) for c in windows}
-    best = []
+    chosen = {name: getattr(choices, name) for name in ("comparison", "base_window", "horizon")}
+    design = StaggeredRollout(**chosen, arrival=width)
+    plans, best = {c: design.plan(paths, c) for c in windows}, []
     for pair in combinations(windows, 2):
         ways = []
         for a, b in (pair, pair[::-1]):
@@ -81,12 +78,7 @@ def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, widt
 
 
 def interaction_tests(
-    study: Study,
-    outcome: Outcome,
-    windows: Mapping[str, Window],
-    choices: Choices,
-    level: float,
-    width: int | None = None,
+    study: Study, outcome: Outcome, windows: Mapping[str, Window], choices: Choices, level: float, width: int | None
 ) -> Interactions:
     """Every pair's interaction where it can be tested, and why not elsewhere; `width` as in `pairs_of`."""
     order, estimates, rows = study.paths.components.index, {}, []

@@ -64,15 +64,10 @@ class Costs:
 
     def on(self, component: str) -> np.ndarray:
         """(P, T) where a component is on; for the programme, where anything is."""
-        if component == PROGRAMME:
-            return self.anything
         paths = self.study.paths
+        if component == PROGRAMME:
+            return np.asarray((paths.state > 0).any(axis=2))
         return paths.state[:, :, paths.index(component)] > 0
-
-    @cached_property
-    def anything(self) -> np.ndarray:
-        """(P, T) where any component is on."""
-        return np.asarray(np.any([self.on(c) for c in self.study.paths.components], axis=0))
 
     @cached_property
     def years(self) -> np.ndarray | None:
@@ -83,7 +78,7 @@ class Costs:
             per_year = 1.0
         if per_year is None:
             return None
-        begun = np.flatnonzero(self.anything.any(axis=0))
+        begun = np.flatnonzero(self.on(PROGRAMME).any(axis=0))
         first = calendar.start[begun[0]] if len(begun) else calendar.start[0]
         return np.asarray(np.maximum(calendar.start - first, 0.0) / per_year)
 
@@ -107,16 +102,14 @@ class Costs:
         return None if component == PROGRAMME else self.study.component(component).unit_cost
 
     def cost(self, component: str, cells: np.ndarray) -> Amount:
-        """Cost of a component; `compared` is the share that falls on `cells` (P, T) of people periods.
-
-        Rows of the table of costs are shared out over the people periods exposed (in their own period where
-        they name one); without rows, the unit cost for each unit exposed and period."""
+        """Cost of a component; `compared` is the share that falls on `cells` (P, T) of people periods. Rows of the
+        table of costs are shared out over the people periods exposed (in their own period where they name one); without
+        rows, the unit cost for each unit exposed and period."""
         exposed = self.there * self.on(component)
         each, used = exposed.sum(axis=0), np.minimum(cells, exposed).sum(axis=0)
         rows = self._table("costs", "component", component)
         if not len(rows):
-            unit = (self._unit_cost(component) or 0.0) * self.prices.factor
-            unit = unit if "fiscal" in self.prices.bearers else 0.0
+            unit = (self._unit_cost(component) or 0.0) * self.prices.factor if "fiscal" in self.prices.bearers else 0.0
             return Amount(unit * each.sum(), unit * used.sum(), unit * float(used @ self.fade))
         when, total, used_up = self._when(rows), each.sum(), used.sum()
         own = (when >= 0) & (each[np.maximum(when, 0)] > 0)
@@ -170,8 +163,8 @@ class Costs:
                 amount = pd.Series(self.amounts(rows), rows.index).groupby(_bearer(rows), sort=True).sum()
                 out += [(c, b, float(a), "table of costs") for b, a in amount.items()]
             elif self._unit_cost(c) is not None:
-                nothing = np.zeros(self.there.shape)
-                out.append((c, "fiscal", self.cost(c, nothing).whole, "unit cost times units exposed and periods"))
+                whole = self.cost(c, np.zeros(self.there.shape)).whole
+                out.append((c, "fiscal", whole, "unit cost times units exposed and periods"))
         return pd.DataFrame(out, columns=["component", "bearer", "amount", "from"])
 
     @cached_property
@@ -183,7 +176,7 @@ class Costs:
         if not len(card) or self.paid_for is None:
             return None, float("nan"), "no claims, and no rate card that can be counted"
         # A payment for every so many periods with the outcome while anything is on, up to the cap.
-        run = np.cumsum(self.paid_for * self.anything[self.study.paths.path], axis=1)
+        run = np.cumsum(self.paid_for * self.on(PROGRAMME)[self.study.paths.path], axis=1)
         grid = np.zeros(run.shape)
         for _, row in card.iterrows():
             every = float(row["periods"]) if "periods" in card.columns and pd.notna(row["periods"]) else 1.0
@@ -248,9 +241,7 @@ class Costs:
         """(P, T) mean outcome of those seen."""
         values, paths = self.study.values(self.outcome), self.study.paths
         w = np.ones(paths.n_units) if paths.weights is None else paths.weights
-        total = self._cells(np.nan_to_num(values) * w[:, None])
-        seen = people_periods(paths, np.isfinite(values))
-        return share_of(total, seen)
+        return share_of(self._cells(np.nan_to_num(values) * w[:, None]), people_periods(paths, np.isfinite(values)))
 
 
 def _bearer(rows: pd.DataFrame) -> pd.Series:

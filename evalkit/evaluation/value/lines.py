@@ -41,12 +41,10 @@ NONE = Ratio(NAN, NAN, NAN, "none")
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One row of value for money.
-
-    kind: component, bundle, programme or not_given. cost: what the members cost; priced: whether all of it is known.
-    additional: towards what is better, over the people periods compared; spread: limits of `additional`. gain, gains:
-    additional outcomes, discounted, and their draws. paid, paid_discounted: payments for the people periods compared.
-    reason: why there is no effect."""
+    """One row of value for money. kind: component, bundle, programme or not_given. cost: what the members cost; priced:
+    whether all of it is known. additional: towards what is better, over the people periods compared; spread: limits of
+    `additional`. gain, gains: additional outcomes, discounted, and their draws. paid, paid_discounted: payments for the
+    people periods compared. reason: why there is no effect."""
 
     name: str
     label: str
@@ -66,19 +64,15 @@ class Line:
     paid_discounted: float = NAN
 
     @property
-    def countable(self) -> bool:
-        """Whether outcomes can be counted at all."""
-        return self.outcome.kind != "log"
-
-    @property
     def expected_without(self) -> float:
         """What the outcome would have come to: lower where more is better, higher where less is."""
         return self.gross - self.additional if self.outcome.better == "higher" else self.gross + self.additional
 
     @property
     def counts(self) -> bool:
-        """Whether a cost for one more outcome makes sense at all."""
-        return self.countable and self.priced and bool(np.isfinite(self.gains).all()) and self.kind != "not_given"
+        """Whether a cost for one more outcome makes sense at all: outcomes in per cent cannot be counted."""
+        given = self.outcome.kind != "log" and self.kind != "not_given"
+        return given and self.priced and bool(np.isfinite(self.gains).all())
 
     def cost_ratio(self, level: float) -> Ratio:
         """Cost for one more outcome."""
@@ -86,7 +80,7 @@ class Line:
 
     def paid_ratio(self, level: float) -> Ratio:
         """Payments for one more outcome."""
-        if not self.countable or self.kind == "not_given" or not np.isfinite(self.paid_discounted):
+        if self.outcome.kind == "log" or self.kind == "not_given" or not np.isfinite(self.paid_discounted):
             return NONE
         return ratio(self.paid_discounted, self.gain, self.gains, level)
 
@@ -172,12 +166,11 @@ def repriced(case: Case, costs: Costs) -> Case:
     cells = {c.name: c.by_cell(shape) for c in case.effects.parts.claims}
     if programme is not None:
         cells[PROGRAMME] = programme.mass
-    lines = []
-    for line in case.lines:
+    lines = list(case.lines)
+    for i, line in enumerate(lines):
         if line.name in cells:
             cost, priced = _cost(costs, line.members, cells[line.name], line.kind)
-            line = replace(line, cost=cost, priced=priced)
-        lines.append(line)
+            lines[i] = replace(line, cost=cost, priced=priced)
     return replace(case, costs=costs, lines=tuple(lines))
 
 
@@ -241,8 +234,7 @@ def draw(joint: Estimate, size: int, level: float, seed: int) -> np.ndarray:
     (Iman and Conover 1982, Communications in Statistics 11). NaN for a row without an interval."""
     spread = joint.joint()
     vcov, df, se = spread.vcov, spread.df, std_errors(spread.vcov, joint.value)
-    out = np.full((size, len(joint)), np.nan)
-    good = np.flatnonzero(np.isfinite(se))
+    out, good = np.full((size, len(joint)), np.nan), np.flatnonzero(np.isfinite(se))
     if not len(good):
         return out
     values, vectors = np.linalg.eigh(correlation(vcov[np.ix_(good, good)]))

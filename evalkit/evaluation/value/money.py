@@ -103,9 +103,6 @@ def _row(line: Line, case: Case) -> dict[str, object]:
     }  # fmt: skip
 
 
-# ---------------------------------------------------------------- what follows from the draws
-
-
 def _acceptability(case: Case, worth: Sequence[float] | None) -> pd.DataFrame:
     """name, label, worth, chance: one curve a line with an effect and a cost, over what one outcome may be worth: as
     given, else from nothing to well above the dearest ratio."""
@@ -140,8 +137,7 @@ def _benefits(case: Case) -> pd.DataFrame:
             rows.append({"name": x.name, "label": x.label, **{c: value[c] for c in keep},
                          "value": value["value"], "benefit": x.gain * value["value"],
                          "benefit_low": low, "benefit_high": high})  # fmt: skip
-    columns = ["name", "label", *keep, "value", "benefit", "benefit_low", "benefit_high"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["name", "label", *keep, "value", "benefit", "benefit_low", "benefit_high"])
 
 
 def _sensitivity(case: Case, draws: int) -> pd.DataFrame:
@@ -162,16 +158,14 @@ def _sensitivity(case: Case, draws: int) -> pd.DataFrame:
         for x in (x for x in other.lines if x.counts):
             r = x.cost_ratio(case.level)
             rows.append((words, x.name, x.label, r.value, r.low, r.high, ratio_words(r, x, other)))
-    columns = ["scenario", "name", "label", "cost_per_outcome", "cost_low", "cost_high", "words"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns="scenario name label cost_per_outcome cost_low cost_high words".split())
 
 
 def _notes(case: Case) -> tuple[str, ...]:
     costs, out = case.costs, []
-    if costs.years is None:
-        out.append("Nothing is discounted: the periods of this study have no place in years.")
-    else:
-        out.append(f"Costs and outcomes are discounted at {100 * costs.prices.discount:g}% a year.")
+    discounted = f"Costs and outcomes are discounted at {100 * costs.prices.discount:g}% a year."
+    nothing = "Nothing is discounted: the periods of this study have no place in years."
+    out.append(nothing if costs.years is None else discounted)
     out.append("Ratios set the cost of the people periods compared against the outcomes added there.")
     if any(x.kind == "component" for x in case.lines) and np.isfinite(costs.paid[1]):
         out.append("Payments are not divided among components that were on together.")
@@ -199,9 +193,6 @@ def _notes(case: Case) -> tuple[str, ...]:
     return tuple(out)
 
 
-# ---------------------------------------------------------------- in words: one fixed sentence for each case
-
-
 def line_words(line: Line, case: Case) -> str:
     """One or two sentences: cost, cost for one more outcome, or why it is not given."""
     if line.kind == "not_given":
@@ -209,7 +200,7 @@ def line_words(line: Line, case: Case) -> str:
         return sentences(f"no effect of it alone is identified, so no cost for one more is given; {cost}", line.reason)
     if not line.priced:
         return "No cost is given."
-    if not line.countable:
+    if line.outcome.kind == "log":
         return "Its effect is in per cent, so no cost for one more is given."
     return ratio_words(line.cost_ratio(case.level), line, case)
 
