@@ -43,11 +43,6 @@ __all__ = [
     "waterfall",
 ]
 
-_FIGURES: tuple[Callable[..., Figure], ...] = (
-    timeline, separability, compared, event_study, forest, leave_one_out, flow, contamination, waterfall,
-    value_plane, acceptability, love, overlap, regression_to_mean,
-)  # fmt: skip
-
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -117,7 +112,7 @@ def describe(figure: Callable[..., Figure] | str, *tables: object, name: str = "
 
         ek.plot.describe(ek.plot.forest, evaluation).save("figures")"""
     key = figure if isinstance(figure, str) else figure.__name__
-    made = {f.__name__: f for f in _FIGURES}
+    made = {n: globals()[n] for n in __all__ if n not in ("Picture", "describe")}
     check_choice("figure", key, made)
     drawn = made[key](*tables, **options)
     assert isinstance(drawn, Drawn)
