@@ -20,14 +20,10 @@ def run(
     plan: Path | None = typer.Option(None, "--plan", help="A plan made before. Default: plan.json beside the study."),
 ) -> None:
     """Evaluate a study: verdicts here, notebook, page, tables and figures in a folder."""
-    given = plan or beside(study)
-    evaluate_and_report(study, out or Path("reports") / study_name(study), level, seed, given)
-
-
-def beside(study: Path) -> Path | None:
-    """plan.json beside a study file, where there is one."""
-    found = (study if study.is_dir() else study.parent) / "plan.json"
-    return found if found.is_file() else None
+    home = study if study.is_dir() else study.parent
+    lying = home / "plan.json"
+    given = plan or (lying if lying.is_file() else None)
+    evaluate_and_report(study, out or Path("reports") / home.resolve().name, level, seed, given)
 
 
 def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 0, plan: Path | None = None) -> Path:
@@ -52,12 +48,6 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
         say(f"Held against the plan in {_near(plan.resolve())}")
     say(f"The report: {_near(page)}")
     return page
-
-
-def study_name(file: Path) -> str:
-    """A name for the report of a study file: that of its folder."""
-    whole = file.resolve()
-    return whole.name if whole.is_dir() else whole.parent.name
 
 
 def check_folder(out: Path) -> None:

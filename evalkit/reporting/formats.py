@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jupytext
 import nbformat
@@ -26,19 +26,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, check_choice
-from evalkit.reporting.blocks import (
-    BLOCKS,
-    PAGE,
-    Block,
-    Heading,
-    Listing,
-    Paragraph,
-    PictureWords,
-    from_data,
-    slug,
-    words,
-)
-from evalkit.show.tables import Table
+from evalkit.reporting.blocks import BLOCKS, PAGE, slug
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -70,15 +58,8 @@ def make_notebook(
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.source = re.sub(r"\b(STUDY|LEVEL|SEED|PLAN)\b", lambda found: values[found[0]], cell.source)
-    notebook.metadata = _metadata(title)
-    return notebook
-
-
-def lesson(source: str) -> NotebookNode:
-    """A notebook of one's own from its py:percent source, not yet run; its first heading is its title."""
-    notebook = jupytext.reads(source, fmt="py:percent")
-    first = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "")
-    notebook.metadata = _metadata(first.partition("\n")[0].lstrip("# ") or "Notebook")
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "title": title})
     return notebook
 
 
@@ -122,11 +103,6 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css, "show_code": show_code})
     body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
-
-
-def _metadata(title: str) -> NotebookNode:
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    return nbformat.from_dict({"kernelspec": kernel, "title": title})
 
 
 def _environment() -> dict[str, str]:
@@ -245,10 +221,10 @@ def to_word(notebook: NotebookNode, target: Path) -> Path:
     return target
 
 
-def blocks_of(notebook: NotebookNode) -> list[Block]:
-    """The blocks of every section that a notebook shows, in order."""
+def blocks_of(notebook: NotebookNode) -> list[dict[str, Any]]:
+    """The blocks of every section that a notebook shows, in order, as data (`blocks.as_data`)."""
     outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    return [b for o in outputs if "data" in o and BLOCKS in o.data for b in from_data(o.data[BLOCKS])]
+    return [block for o in outputs if "data" in o and BLOCKS in o.data for block in o.data[BLOCKS]]
 
 
 def _prepare(document: Document, title: str) -> None:
@@ -267,48 +243,43 @@ def _prepare(document: Document, title: str) -> None:
         section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
 
 
-def _put(document: Document, block: Block, figures: Path) -> None:
+def _put(document: Document, block: dict[str, Any], figures: Path) -> None:
+    """A block, as data, at the end of the document."""
+    from docx.shared import Cm
+
     match block:
-        case Heading(level, text):
+        case {"heading": text, "level": level}:
             document.add_heading(text, level)
-        case Paragraph(text):
-            document.add_paragraph(words(text))
-        case Listing(items, numbered):
+        case {"paragraph": text}:
+            document.add_paragraph(text)
+        case {"list": items, "numbered": numbered}:
             for item in items:
-                document.add_paragraph(words(item), style="List Number" if numbered else "List Bullet")
-        case Table():
-            _table(document, block)
-        case PictureWords():
-            _picture(document, block, figures / f"{block.name}.png")
+                document.add_paragraph(item, style="List Number" if numbered else "List Bullet")
+        case {"table": caption, "columns": columns, "rows": rows, "note": note}:
+            _table(document, caption, [columns, *rows])
+            document.add_paragraph(note)
+        case {"picture": name, "alt": alt, "title": title, "description": description}:
+            if (file := figures / f"{name}.png").is_file():
+                about = document.add_picture(str(file), width=Cm(_WIDTH_CM))._inline.docPr
+                about.set("descr", alt)
+                about.set("name", name)
+            document.add_paragraph(title, style="Caption")
+            for line in filter(str.strip, description.split("\n")):
+                document.add_paragraph(line)
         case _:
-            raise TypeError(f"{type(block).__name__} has no place in a Word document.")
+            raise EvalkitError(f"A block of {', '.join(block)} has no place in a Word document.")
 
 
-def _table(document: Document, block: Table) -> None:
+def _table(document: Document, caption: str, rows: list[list[str]]) -> None:
     """A table with its caption above, a header row that repeats, and row headers in bold."""
     from docx.oxml.ns import qn
 
-    document.add_paragraph(block.caption, style="Caption")
-    rows = [block.columns, *(tuple(c.text for c in row) for row in block.rows)]
-    table = document.add_table(rows=len(rows), cols=len(block.columns), style="Light Grid")
+    document.add_paragraph(caption, style="Caption")
+    table = document.add_table(rows=len(rows), cols=len(rows[0]), style="Light Grid")
     properties = table.rows[0]._tr.get_or_add_trPr()
     properties.append(properties.makeelement(qn("w:tblHeader"), {qn("w:val"): "true"}))
     described = table._tbl.tblPr
-    described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): block.caption}))
+    described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): caption}))
     for i, (row, made) in enumerate(zip(rows, table.rows, strict=True)):
         for j, (text, place) in enumerate(zip(row, made.cells, strict=True)):
             place.paragraphs[0].add_run(text).bold = i == 0 or j == 0
-    document.add_paragraph(block.note)
-
-
-def _picture(document: Document, block: PictureWords, file: Path) -> None:
-    """A picture with its alternative text, its caption, and the long description as text."""
-    from docx.shared import Cm
-
-    if file.is_file():
-        shape = document.add_picture(str(file), width=Cm(_WIDTH_CM))
-        shape._inline.docPr.set("descr", block.alt)
-        shape._inline.docPr.set("name", block.name)
-    document.add_paragraph(block.title, style="Caption")
-    for line in filter(str.strip, block.description.split("\n")):
-        document.add_paragraph(line)
