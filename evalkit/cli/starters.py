@@ -9,6 +9,7 @@ import typer
 
 from evalkit.cli.screen import say
 from evalkit.errors import OptionError
+from evalkit.folders import replaced
 
 STARTER = Path(__file__).with_name("starter")
 
@@ -27,7 +28,9 @@ def write_starter(folder: Path) -> Path:
 def new(folder: Path = typer.Argument(help="A new folder for the study.")) -> None:
     """Write a commented study.toml and small made-up tables to start from."""
     _check_new(folder)
-    file = write_starter(folder)
+    with replaced(folder) as draft:
+        write_starter(draft)
+    file = folder / "study.toml"
     say(
         f"Wrote {file} and its tables. They run as they are; put your own in their place.",
         "Next:",
@@ -60,7 +63,8 @@ def synth(
     from evalkit.synthetic.knobs import read_knobs
 
     made = partnership(name, setting, seed, **read_knobs([*knob, *([] if size == 1 else [f"size={size}"])]))
-    file = made.write(out)
+    with replaced(out) as draft:
+        file = out / made.write(draft).relative_to(draft)
     say(
         f"Wrote {file} and its tables. The truth lies sealed in {out / 'truth'}.",
         "Next:",

@@ -54,6 +54,7 @@ _RC: dict[str, Any] = {
     "ytick.color": INK,
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "evalkit",
+    "text.parse_math": False,  # a $ in a label is a dollar
     "svg.fonttype": "path",
     "path.simplify": False,
 }

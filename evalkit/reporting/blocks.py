@@ -6,7 +6,6 @@ Sections are made of blocks. A notebook keeps them beside their HTML, as data of
 
 from __future__ import annotations
 
-import html
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.picture import Picture
 from evalkit.show.tables import Cell, Table
+from evalkit.show.words import escaped, untypeset
 
 BLOCKS = "application/vnd.evalkit.blocks+json"
 PAGE = files("evalkit.reporting") / "page"
@@ -127,7 +127,7 @@ class Section:
         return to_html(self.blocks)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {BLOCKS: list(map(as_data, flat(self.blocks)))}
+        return {"text/html": untypeset(self._repr_html_()), BLOCKS: list(map(as_data, flat(self.blocks)))}
 
     def __repr__(self) -> str:
         return f"Section({self.name})"
@@ -142,7 +142,7 @@ def _as_html(block: Block) -> str:
     match block:
         case Heading(level, text, anchor):
             ident = anchor or (slug(text) if level == 2 else "")
-            return f"<h{level}{_attribute('id', ident)}>{html.escape(text)}</h{level}>"
+            return f"<h{level}{_attribute('id', ident)}>{escaped(text)}</h{level}>"
         case Paragraph(text, look, anchor):
             inside = inline(text)
             return f"<p{_attribute('id', anchor)}{_attribute('class', look)}>{inside}</p>" if inside else ""
@@ -153,7 +153,7 @@ def _as_html(block: Block) -> str:
         case Group(blocks, look, anchor, label, summary, guide):
             inside = to_html(blocks)
             if summary:
-                return f"<details><summary>{html.escape(summary)}</summary>{inside}</details>"
+                return f"<details><summary>{escaped(summary)}</summary>{inside}</details>"
             if guide:
                 return f"<nav{_attribute('aria-label', label)}>{inside}</nav>"
             tag, named = ("section", "aria-labelledby") if label else ("div", "")
@@ -163,7 +163,7 @@ def _as_html(block: Block) -> str:
 
 
 def _attribute(name: str, value: str) -> str:
-    return f' {name}="{html.escape(value)}"' if value else ""
+    return f' {name}="{escaped(value)}"' if value else ""
 
 
 def inline(text: Text) -> str:
@@ -172,14 +172,14 @@ def inline(text: Text) -> str:
 
 
 def _run(run: Run) -> str:
-    text, look = html.escape(run.text), run.look
+    text, look = escaped(run.text), run.look
     for kind, mark in (("verdicts", f"verdict {look}"), ("checks", "result")):
         if shape := _SHAPES[kind].get(look):
             icon = f'<svg class="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false">{shape}</svg>'
             return f'<span class="{mark}">{icon} {text}</span>'
     if run.href:
         worked = ' class="worked"' if look == "worked" else ""
-        return f'<a{worked} href="{html.escape(run.href)}">{text}</a>'
+        return f'<a{worked} href="{escaped(run.href)}">{text}</a>'
     return f"<{look}>{text}</{look}>" if look in ("strong", "em") else text
 
 

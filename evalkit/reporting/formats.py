@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +19,17 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellControlSignal, CellExecutionError
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, check_choice
+from evalkit.folders import put
 from evalkit.reporting.blocks import BLOCKS, PAGE, slug
+from evalkit.reporting.manifest import check_files
+from evalkit.reporting.pdf import to_pdf
+from evalkit.show.words import full_stop, harmless
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -39,11 +42,11 @@ class ReportError(EvalkitError):
 
 
 class OwnKernel(AsyncKernelManager):
-    """A kernel in the running interpreter, whether or not one is registered."""
+    """A kernel in the running interpreter, whether or not one is registered. It imports nothing from its folder."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
@@ -59,7 +62,7 @@ def make_notebook(
         if cell.cell_type == "code":
             cell.source = re.sub(r"\b(STUDY|LEVEL|SEED|PLAN)\b", lambda found: values[found[0]], cell.source)
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "title": title})
+    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "title": harmless(title)})
     return notebook
 
 
@@ -77,9 +80,15 @@ def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str
         if os.name == "posix":  # reached through files, so that no port is opened
             client.km.transport, client.km.ip = "ipc", str(Path(sockets) / "kernel")
         try:
-            client.execute(env=_environment())
+            client.execute(env=_environment(sockets))
         except CellExecutionError as error:
             raise ReportError(f"The report's notebook stopped: {error.ename}: {error.evalue}") from None
+        except (CellControlSignal, RuntimeError) as error:
+            died = f"The process that runs the report's notebook was ended from outside, or could not start: {error}"
+            raise ReportError(f"{full_stop(died)} Was there too little memory?") from None
+        finally:
+            if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient keeps Ctrl-C to itself, and ends the kernel
+                raise KeyboardInterrupt
     spoken: list[str] = []
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:03d}"
@@ -105,91 +114,84 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
 
 
-def _environment() -> dict[str, str]:
-    """This process's environment, with this very evalkit, one thread and no window for figures."""
+def _environment(scratch: str) -> dict[str, str]:
+    """This process's environment, with this very evalkit, one thread and no window for figures; nothing is imported
+    from a folder named from here (PYTHONPATH=.), and no start-up file of Python or IPython is run."""
     home = str(Path(__file__).resolve().parents[2])
-    paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    paths = [home, *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
-    return {**os.environ, **fixed, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    safe = {"PYTHONSAFEPATH": "1", "PYTHONSTARTUP": "", "IPYTHONDIR": f"{scratch}/ipython"}
+    return {**os.environ, **fixed, **safe, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 FORMATS = ("html", "pdf", "docx")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_PRINT_TIMEOUT = 300
-_NODES = re.compile(rb"node\d{8}")
-_DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+\-Z][^)]*)?\)")
 
 
 def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tuple[Path, ...]:
     """Write report.html, report.pdf or report.docx into a report's folder; return their paths.
 
     Page and Word are made from the notebook that was run, the PDF from the page, so that all say the same. Raises
-    `EvalkitError` where there is no report, and where what a format needs is not installed.
+    `EvalkitError` where there is no report, where one of its files is not as it was written, and where what a format
+    needs is not installed.
     """
     place = Path(folder)
     wanted = list(dict.fromkeys(formats))
     for name in wanted:
         check_choice("--to", name, FORMATS)
-    page = place / "report.html"
-    if "html" in wanted:
-        page.write_text(to_page(_notebook(place)), encoding="utf-8")
-    if "pdf" in wanted:
-        _there(page)
-    written = {
-        "html": lambda: page,
-        "pdf": lambda: to_pdf(page, page.with_suffix(".pdf")),
-        "docx": lambda: to_word(_notebook(place), page.with_suffix(".docx")),
-    }
-    return tuple(written[name]() for name in wanted)
+    made: dict[str, Path] = {}
+    for name in sorted(wanted, key=FORMATS.index):
+        page = place / "report.html"
+        if name == "docx":
+            content = to_word(_read(place), place)
+        elif name == "html":
+            content = _strict(to_page(_read(place)))
+        else:
+            check_files(place, [] if "html" in made else [page.name])
+            content = to_pdf(_strict(page.read_text(encoding="utf-8")))
+        made[name] = put(place / f"report.{name}", content)
+    return tuple(made[name] for name in wanted)
 
 
-def _notebook(place: Path) -> NotebookNode:
-    return nbformat.read(_there(place / "report.ipynb"), as_version=4)
+_TAGS = frozenset(
+    "a body br caption circle code details div em figcaption figure g h1 h2 h3 h4 head html img li main meta nav ol p"
+    " path picture pre rect section source span strong style summary svg table tbody td th thead title tr ul".split()
+)
+_ATTRIBUTES = frozenset(
+    "alt aria-hidden aria-label aria-labelledby charset class content cx cy d data-label fill focusable height href"
+    " http-equiv id lang media name r role scope src srcset stroke stroke-width tabindex viewbox width x y".split()
+)
+_LEADS = re.compile(r"#.*|data:image/svg\+xml;base64,[A-Za-z0-9+/=]*", re.DOTALL)
 
 
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise EvalkitError(f"There is no {path.name} in {str(path.parent)!r}. Write it first: evalkit run STUDY.")
-    return path
+class StrictPage(HTMLParser):
+    """Reads a page; raises `EvalkitError` at the first thing that no report holds: a script, a frame, a handler of
+    events, a link out of the page, anything that is loaded."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        strange = [] if tag in _TAGS else [f"<{tag}>"]
+        for name, value in attrs:
+            leads = name in ("href", "src", "srcset") and not _LEADS.fullmatch(value or "")
+            told = name == "http-equiv" and value != "Content-Security-Policy"
+            strange += [f"<{tag} {name}={value!r}>"] if leads or told or name not in _ATTRIBUTES else []
+        if strange:
+            found = f"The page holds {strange[0][:80]}, which no report of evalkit does: somebody changed the report."
+            raise EvalkitError(f"{found} Nothing is made from it. Write it again: evalkit run STUDY.")
 
 
-def to_pdf(page: Path, target: Path) -> Path:
-    """Print a page as tagged PDF (headings, table headers, alternative texts) with Chromium; no dates inside.
-
-    Raises `EvalkitError` where no Chromium is installed, or it fails.
-    """
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
-        raise EvalkitError("PDF needs Chromium, which is not installed (Debian, Ubuntu: apt-get install chromium).")
-    with tempfile.TemporaryDirectory(prefix="evalkit-") as profile:
-        drawn = Path(profile) / "report.pdf"
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-pdf-header-footer"]
-        command = [browser, *flags, "--export-tagged-pdf", "--generate-pdf-document-outline"]
-        command += [f"--user-data-dir={profile}", f"--print-to-pdf={drawn}", page.resolve().as_uri()]
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=_PRINT_TIMEOUT)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            raise EvalkitError(f"Chromium could not print {page.name}: {type(error).__name__}.") from None
-        if not drawn.is_file():
-            raise EvalkitError(f"Chromium could not print {page.name}: it wrote nothing.")
-        target.write_bytes(renumbered(undated(drawn.read_bytes())))
-    return target
+def _strict(page: str) -> bytes:
+    reader = StrictPage()
+    reader.feed(page)
+    reader.close()
+    return page.encode()
 
 
-def undated(pdf: bytes) -> bytes:
-    """The same PDF with its two dates set to one that never changes; the length stays, so that its index holds."""
-
-    return _DATES.sub(lambda found: re.sub(rb"D:\d{14}", b"D:20000101000000", found[0]), pdf)
-
-
-def renumbered(pdf: bytes) -> bytes:
-    """The same PDF with the ids of its structure counted from one, in their own order and at their own length.
-
-    Chromium counts on from wherever its process stands, so two prints of one page differ in these alone.
-    """
-    ids = sorted(set(_NODES.findall(pdf)))
-    fresh = {old: b"node%08d" % (i + 1) for i, old in enumerate(ids)}
-    return _NODES.sub(lambda found: fresh[found[0]], pdf)
+def _read(place: Path) -> NotebookNode:
+    check_files(place, ["report.ipynb"])
+    try:
+        return nbformat.read(place / "report.ipynb", as_version=4)
+    except (ValueError, KeyError, AttributeError, RecursionError):
+        words = f"{str(place / 'report.ipynb')!r} is not a notebook. Write the report again: evalkit run STUDY."
+        raise EvalkitError(words) from None
 
 
 _WIDTH_CM = 16.5
@@ -197,34 +199,47 @@ _FIXED = datetime(2000, 1, 1)
 _LANGUAGE = "en-GB"
 
 
-def to_word(notebook: NotebookNode, target: Path) -> Path:
-    """Write a report's notebook as .docx beside its figures; the same notebook gives the same bytes.
+def to_word(notebook: NotebookNode, place: Path) -> bytes:
+    """A report's notebook as .docx; the same notebook gives the same bytes.
 
-    Pictures are the PNG files that the report wrote into figures/. Raises `EvalkitError` where python-docx is not
-    installed.
+    place: the report's folder, which holds the pictures as PNG in figures/. Raises `EvalkitError` where python-docx is
+    not installed, and where a picture is not as the report wrote it.
     """
     try:
         import docx
+        from docx.image.exceptions import UnrecognizedImageError
     except ImportError:
         raise EvalkitError("Word needs the package python-docx: install evalkit with its extra [word].") from None
     document = docx.Document()
-    _prepare(document, str(notebook.metadata.get("title", "Report")))
-    for block in blocks_of(notebook):
-        _put(document, block, target.parent / "figures")
-    saved = io.BytesIO()
+    _prepare(document, harmless(str(notebook.metadata.get("title", "Report")))[:255])  # more is none of Word's titles
+    try:
+        for block in blocks_of(notebook):
+            _put(document, block, place)
+    except (TypeError, ValueError, IndexError, KeyError, UnrecognizedImageError) as error:
+        if isinstance(error, EvalkitError):
+            raise
+        raise EvalkitError(f"The notebook of this report is not as evalkit makes it: {error}.") from None
+    saved, steady = io.BytesIO(), io.BytesIO()
     document.save(saved)
-    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(steady, "w", zipfile.ZIP_DEFLATED) as new:
         for part in sorted(old.namelist()):  # without the time at which its parts were packed
             info = zipfile.ZipInfo(part, date_time=(2000, 1, 1, 0, 0, 0))
             info.compress_type = zipfile.ZIP_DEFLATED
             new.writestr(info, old.read(part))
-    return target
+    return steady.getvalue()
 
 
 def blocks_of(notebook: NotebookNode) -> list[dict[str, Any]]:
     """The blocks of every section that a notebook shows, in order, as data (`blocks.as_data`)."""
     outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    return [block for o in outputs if "data" in o and BLOCKS in o.data for block in o.data[BLOCKS]]
+    return [_harmless(block) for o in outputs if "data" in o and BLOCKS in o.data for block in o.data[BLOCKS]]
+
+
+def _harmless(data: Any) -> Any:
+    """Words in what JSON holds without control characters, of which a Word file can hold none."""
+    if isinstance(data, (list, dict)):
+        return [*map(_harmless, data)] if isinstance(data, list) else {k: _harmless(v) for k, v in data.items()}
+    return harmless(data) if isinstance(data, str) else data
 
 
 def _prepare(document: Document, title: str) -> None:
@@ -243,7 +258,7 @@ def _prepare(document: Document, title: str) -> None:
         section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
 
 
-def _put(document: Document, block: dict[str, Any], figures: Path) -> None:
+def _put(document: Document, block: dict[str, Any], place: Path) -> None:
     """A block, as data, at the end of the document."""
     from docx.shared import Cm
 
@@ -259,10 +274,10 @@ def _put(document: Document, block: dict[str, Any], figures: Path) -> None:
             _table(document, caption, [columns, *rows])
             document.add_paragraph(note)
         case {"picture": name, "alt": alt, "title": title, "description": description}:
-            if (file := figures / f"{name}.png").is_file():
-                about = document.add_picture(str(file), width=Cm(_WIDTH_CM))._inline.docPr
-                about.set("descr", alt)
-                about.set("name", name)
+            check_files(place, [file := f"figures/{name}.png"])
+            about = document.add_picture(str(place / file), width=Cm(_WIDTH_CM))._inline.docPr
+            about.set("descr", alt)
+            about.set("name", name)
             document.add_paragraph(title, style="Caption")
             for line in filter(str.strip, description.split("\n")):
                 document.add_paragraph(line)
