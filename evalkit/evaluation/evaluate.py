@@ -38,6 +38,7 @@ from evalkit.evaluation.ladder import (
     Window,
     average_over,
     came_words,
+    published,
     rule_words,
     run,
     run_design,
@@ -45,10 +46,10 @@ from evalkit.evaluation.ladder import (
     width_of,
     with_options,
 )
+from evalkit.evaluation.randomisation import average_effect, randomise
 from evalkit.evaluation.results import Evaluation
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
-from evalkit.inference.randomisation import average_effect, randomise
 from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import statement
 from evalkit.study import Outcome, Study
@@ -247,7 +248,7 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
     options: dict[str, object] = (
         {"window": (LEADS, target.study.paths.n_periods)} if by_leads else {"base": "universal", "base_window": 1}
     )
-    rows = with_options(target.design, **options)(target.study, target.component)
+    rows = with_options(published(target.design), **options)(target.study, target.component)
     assert isinstance(rows, Estimate)
     events = rows.labels["event_time"].to_numpy()
     claimed = np.unique(events[target.window.holds(events)])

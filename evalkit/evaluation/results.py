@@ -20,6 +20,7 @@ from evalkit.disclosure.people import flow_table, with_counts
 from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
+from evalkit.evaluation.compared import compared, publishable
 from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
@@ -36,12 +37,13 @@ if TYPE_CHECKING:
 class Protection:
     """What disclosure control left of an evaluation, under which rules.
 
-    flow: who is in and who is missing. log: what was hidden and why, never the number. attribution, value: what is left
-    of the whole, None where it would give a hidden effect away.
+    flow: who is in and who is missing. compared: what each place and month counts. log: what was hidden and why, never
+    the number. attribution, value: what is left of the whole, None where it would give a hidden effect away.
     """
 
     rules: Rules
     flow: pd.DataFrame
+    compared: pd.DataFrame
     log: pd.DataFrame
     attribution: Attribution | None
     value: Value | None
@@ -101,12 +103,18 @@ class Evaluation(Evaluated):
         out = {
             "verdicts": self.verdicts, "effects": self.effects, "separability": sep.components, "pairs": sep.pairs,
             "cure": sep.cure, "checks": self.checks, "bundles": self.bundles, "leave_one_out": self.leave_one_out,
+            "compared": self.compared,
         }  # fmt: skip
         if self.event_studies:
             out["event_studies"] = pd.concat(list(self.event_studies.values()), ignore_index=True)
         if self.protection is not None:
             out |= {"flow": self.protection.flow, "disclosure": self.protection.log}
         return out
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        """Who is compared with whom: what each place and month counts in each headline; made when asked for."""
+        return compared(self.study, self.findings) if self.protection is None else self.protection.compared
 
     @cached_property
     def attribution(self) -> Attribution | None:
@@ -180,6 +188,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     statements = tuple(statement(e, v) for e, v in redacted)
     event_studies, left_out = _event_studies(guard, ev), guard.leave_one_out(ev.leave_one_out)
     attribution, value = _attribution(guard, ev), _value(guard, ev)
+    who = publishable(guard, ev.compared)
     log = pd.DataFrame(guard.log, columns=list(LOG))
     return replace(
         ev,
@@ -194,16 +203,20 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         bundle_runs=(),
         decisions=tuple(redacted),
         statements=statements,
-        protection=Protection(rules, flow, log, attribution, value),
+        protection=Protection(rules, flow, who, log, attribution, value),
     )
 
 
 def _event_studies(guard: Guard, ev: Evaluation) -> dict[tuple[str, str], pd.DataFrame]:
     if not guard.rules.active:
         return {key: guard.told_in(t, "reason") for key, t in ev.event_studies.items()}
-    rows = {(f.component, f.outcome.column): f.rows for f in ev.findings if f.rows is not None}
+    rows = {(f.component, f.outcome.column): f.by_event for f in ev.findings}
     shown = {key: frame for key, frame in ev.event_studies.items() if key not in guard.few}
-    return {key: guard.event_study(t, rows[key].aggregate("event_time").labels, key) for key, t in shown.items()}
+    return {
+        key: guard.event_study(t, by_event.labels, key)
+        for key, t in shown.items()
+        if (by_event := rows[key]) is not None
+    }
 
 
 def _attribution(guard: Guard, ev: Evaluation) -> Attribution | None:

@@ -17,16 +17,15 @@ from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.evidence import write_frames
 from evalkit.evaluation.results import safe, without_small_numbers
-from evalkit.figures import describe
+from evalkit.figures import Picture, describe
 from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
-from evalkit.figures.picture import Picture
 from evalkit.folders import aside, replaced
 from evalkit.inference.intervals import check_level
 from evalkit.reporting.formats import make_notebook, run_notebook, to_page
 from evalkit.reporting.manifest import NAME, read_manifest, write_manifest
 from evalkit.reporting.more_sections import sha256
-from evalkit.reporting.names import statements_of
+from evalkit.reporting.names import names_of, statements_of
 from evalkit.reporting.plan import read_plan
 from evalkit.show.tables import in_cell
 from evalkit.show.words import file_name
@@ -147,6 +146,11 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
         if table is not None and len(table):
             name = f"event_study_{component.name}"
             out[name] = describe("event_study", evaluation, component.name, outcome=first, name=file_name(name))
+        mine = evaluation.compared[evaluation.compared["component"] == component.name]
+        if len(mine := mine[mine["outcome"] == first]):
+            about = {"labels": labels_of(evaluation), "place": names_of(evaluation.study).place(component.name)}
+            name = f"compared_{component.name}"
+            out[name] = describe("compared", mine, **about, name=file_name(name))
     if len(evaluation.leave_one_out):
         out["leave_one_out"] = describe("leave_one_out", evaluation, outcome=first)
     if evaluation.flow is not None and len(evaluation.flow):

@@ -14,13 +14,8 @@ from hashlib import sha256
 #: Between a number of people and what follows it. It prints as a space; disclosure control finds the number by it.
 TIE = "\u00a0"
 _DIGITS = "0123456789,"
-_CARDINALS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-)  # fmt: skip
-_ORDINALS = (
-    "", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
-    "twelfth",
-)  # fmt: skip
+_CARDINALS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_ORDINALS = "- first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "series": "series"}
 _ID_ENDINGS = ("_id", "_code", "_name", "_number", "_no", " id", " code")
 
@@ -161,6 +156,7 @@ def sentences(*parts: str) -> str:
 # What each design compares, as part of a sentence; and as the title of a row, where that is not the same.
 _DESIGNS = {
     "StaggeredRollout(same)": "places whose other components follow the same path",
+    "StaggeredRollout(same, equal weights)": "the same places, every month before the start weighing alike",
     "StaggeredRollout(same, one base period)": "the same places, measured from one period before the start",
     "StaggeredRollout(unchanged)": "places whose other components stand still",
     "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
@@ -177,6 +173,7 @@ _DESIGNS = {
     "RegressionDiscontinuity": "people just above and just below the line",
 }
 _TITLES = {
+    "StaggeredRollout(same, equal weights)": "The same, with equal weights as published",
     "StaggeredRollout(same, one base period)": "The same, measured from one period before",
     "StaggeredRollout(ignored)": "Whatever else went on there (shows what goes wrong)",
     "JointEventStudy": "One regression on all, right if effects add up",

@@ -33,6 +33,7 @@ from evalkit.vocabulary import (
 
 _WORDS = tomllib.loads((files("evalkit.verdicts") / "weaknesses.toml").read_text(encoding="utf-8"))
 #: Failed main checks are weaknesses, and there are others; limits keep an answer without any from being called shown.
+#: Two groups that were already moving apart end a claim by themselves.
 MAIN_CHECKS, OTHER_WEAKNESSES, LIMITS = (
     {name: words["words"] for name, words in _WORDS[kind].items()} for kind in ("main", "other", "limits")
 )
@@ -43,6 +44,7 @@ UNSTATED = "nobody has said how large a change would matter"
 NO_INTERVAL = "no likely range can be given"
 SMALLER = "the whole likely range is smaller than what matters"
 
+_ENDS_A_CLAIM = "pre_trend"
 _ALPHA = 0.05
 _FEWEST = 3
 _FEWEST_PEOPLE = 50
@@ -239,8 +241,8 @@ def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
         names += ["raw", "unrecorded"] if evidence.unrecorded else ["matching"]
     if _few_clusters(evidence):
         names.append("few_clusters")
-    if evidence.by_people and evidence.by_people_check in ("failed", "untestable"):
-        names.append(f"by_people_{evidence.by_people_check}")
+    if evidence.by_people and evidence.by_people_check == "failed":
+        names.append("by_people_failed")
     others = ((n if n != "dose" else "additivity", OTHER_WEAKNESSES[n]) for n in names)
     return failed_main_checks(evidence) + tuple(Weakness(n, _placed(words, evidence)) for n, words in others)
 
@@ -254,11 +256,13 @@ def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
 def limits(evidence: Evidence) -> tuple[Weakness, ...]:
     """What keeps an answer at likely however it passed its checks: a level that cuts across clusters; fewer than three
     clusters in an arm, where intervals hold the truth about 91 times in 100 (benchmarks/README.md); fewer than 50
-    people exposed in clusters, where what is found is found because it came out large."""
+    people exposed in clusters, where what is found is found because it came out large; a component that begins with
+    it and may do more for those whom this one reaches."""
     limited = {
         "crossed": evidence.crossed_levels,
         "two_places": _thin(evidence) and not _few_clusters(evidence),
         "few_people": evidence.people_exposed < _FEWEST_PEOPLE,
+        "by_people_untestable": evidence.by_people and evidence.by_people_check == "untestable",
     }
     return tuple(Weakness(name, _placed(LIMITS[name], evidence)) for name, holds in limited.items() if holds)
 
@@ -330,7 +334,7 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
     if inside_margin(e):
         reasons += (SMALLER,)
     direction: Direction = "better" if e.good * e.conf_low > 0 else "worse"
-    if len(found) > 1:
+    if len(found) > 1 or any(w.name == _ENDS_A_CLAIM for w in found):
         return _with_numbers(e, "cannot_tell", 4, reasons, direction)
     return _with_numbers(e, "likely" if found or limited else "shown", 4, reasons, direction)
 
@@ -342,8 +346,9 @@ def _no_sign(e: Evidence) -> Verdict | None:
 
 
 def cautions(evidence: Evidence) -> tuple[Weakness, ...]:
-    """Weaknesses that bear on an interval that includes zero: all but those about chance."""
-    return tuple(w for w in weaknesses(evidence) if w.name not in ("p_adjusted", "p_missing"))
+    """What bears on an interval that includes zero: weaknesses but those about chance, and what others may hide."""
+    found = [w for w in weaknesses(evidence) if w.name not in ("p_adjusted", "p_missing")]
+    return (*found, *(w for w in limits(evidence) if w.name == "by_people_untestable"))
 
 
 def _with_numbers(

@@ -23,7 +23,7 @@ from evalkit.cli import screen
 from evalkit.cli.before import show_separability
 from evalkit.cli.findings import show_verdicts
 from evalkit.errors import EvalkitError, EvalkitWarning
-from evalkit.figures.picture import Picture
+from evalkit.figures import Picture
 from evalkit.figures.style import theme
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section
 from evalkit.reporting.build import read_table

@@ -106,7 +106,8 @@ def _of_kind(kind: str, e: Evidence) -> dict[str, tuple[Evidence, str]]:
         f"{kind} shown worse": (flipped(e), "shown"),
         f"{kind} shown but small": (small, "shown"),
         f"{kind} likely better": (replace(e, p_adjusted=0.2), "likely"),
-        f"{kind} likely worse": (replace(flipped(e), checks=failed("pre_trend")), "likely"),
+        f"{kind} likely worse": (replace(flipped(e), checks=failed("stayers")), "likely"),
+        f"{kind} moving apart": (replace(e, checks=failed("pre_trend")), "cannot_tell"),
         f"{kind} points": (replace(e, p_adjusted=0.2, checks=failed("rungs")), "cannot_tell"),
         f"{kind} points to worse": (replace(flipped(e), rests_on_matching=True, p_adjusted=0.2), "cannot_tell"),
         f"{kind} small data": (_around_zero(e, -1.5, 2.2), "cannot_tell"),
@@ -160,7 +161,11 @@ def _of_status() -> dict[str, tuple[Evidence, str]]:
         "one period": (replace(NURSE, clean_until=0), "shown"),
         "one late period": (replace(NURSE, clean_until=2, lag=2), "shown"),
         "cross-section": (replace(NURSE, clean_until=None, period=""), "shown"),
-        **{f"failed {name}": (replace(NURSE, checks=failed(name)), "likely") for name in MAIN_CHECKS},
+        **{
+            f"failed {name}": (replace(NURSE, checks=failed(name)), "likely")
+            for name in MAIN_CHECKS
+            if name != "pre_trend"
+        },
     }
 
 
