@@ -10,7 +10,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from evalkit.folders import put
 from evalkit.reporting.blocks import BLOCKS, PAGE, slug
 from evalkit.reporting.manifest import check_files
 from evalkit.reporting.pdf import to_pdf
+from evalkit.reporting.strict import strict
 from evalkit.show.words import full_stop, harmless
 
 if TYPE_CHECKING:
@@ -144,45 +144,12 @@ def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tup
         if name == "docx":
             content = to_word(_read(place), place)
         elif name == "html":
-            content = _strict(to_page(_read(place)))
+            content = strict(to_page(_read(place)))
         else:
             check_files(place, [] if "html" in made else [page.name])
-            content = to_pdf(_strict(page.read_text(encoding="utf-8")))
+            content = to_pdf(strict(page.read_text(encoding="utf-8")))
         made[name] = put(place / f"report.{name}", content)
     return tuple(made[name] for name in wanted)
-
-
-_TAGS = frozenset(
-    "a body br caption circle code details div em figcaption figure g h1 h2 h3 h4 head html img li main meta nav ol p"
-    " path picture pre rect section source span strong style summary svg table tbody td th thead title tr ul".split()
-)
-_ATTRIBUTES = frozenset(
-    "alt aria-hidden aria-label aria-labelledby charset class content cx cy d data-label fill focusable height href"
-    " http-equiv id lang media name r role scope src srcset stroke stroke-width tabindex viewbox width x y".split()
-)
-_LEADS = re.compile(r"#.*|data:image/svg\+xml;base64,[A-Za-z0-9+/=]*", re.DOTALL)
-
-
-class StrictPage(HTMLParser):
-    """Reads a page; raises `EvalkitError` at the first thing that no report holds: a script, a frame, a handler of
-    events, a link out of the page, anything that is loaded."""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        strange = [] if tag in _TAGS else [f"<{tag}>"]
-        for name, value in attrs:
-            leads = name in ("href", "src", "srcset") and not _LEADS.fullmatch(value or "")
-            told = name == "http-equiv" and value != "Content-Security-Policy"
-            strange += [f"<{tag} {name}={value!r}>"] if leads or told or name not in _ATTRIBUTES else []
-        if strange:
-            found = f"The page holds {strange[0][:80]}, which no report of evalkit does: somebody changed the report."
-            raise EvalkitError(f"{found} Nothing is made from it. Write it again: evalkit run STUDY.")
-
-
-def _strict(page: str) -> bytes:
-    reader = StrictPage()
-    reader.feed(page)
-    reader.close()
-    return page.encode()
 
 
 def _read(place: Path) -> NotebookNode:

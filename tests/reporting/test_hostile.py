@@ -27,8 +27,9 @@ from evalkit.figures import Picture
 from evalkit.figures.style import theme
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section
 from evalkit.reporting.build import read_table
-from evalkit.reporting.formats import StrictPage, make_notebook, run_notebook, to_page, to_word
+from evalkit.reporting.formats import make_notebook, run_notebook, to_page, to_word
 from evalkit.reporting.pdf import to_pdf
+from evalkit.reporting.strict import StrictPage
 from evalkit.show.tables import Cell, csv_text, in_cell, make_table
 from evalkit.show.words import file_name, harmless
 from tests.reporting.hostile import CANARY, CORPUS, STEERING
