@@ -145,3 +145,37 @@ def test_the_command_starts_quickly_and_without_the_heavy_packages() -> None:
     code = "import sys, evalkit.cli; print(sorted({'matplotlib', 'scipy', 'pandas', 'nbclient'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "evalkit: stopped. Nothing that was there before was changed."),
+        (OSError(28, "No space left on device", "x.csv"), 2, "could not be written: No space left on device (x.csv)."),
+        (
+            PermissionError(13, "Permission denied", "[b]/\x1b"),
+            2,
+            "could not be written: Permission denied ([b]/\ufffd).",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_words(
+    error: BaseException, code: int, words: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("evalkit.cli.starters.write_starter", refuse)
+    assert call("new", tmp_path / "mine") == code
+    said = capsys.readouterr()
+    assert words in " ".join(said.err.split()) and "Traceback" not in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_level_that_is_none_is_refused(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_starter(tmp_path / "mine")
+    assert call(command, tmp_path / "mine", "--out", tmp_path / "out", "--level", "nan") == 2
+    assert "not a confidence level" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
