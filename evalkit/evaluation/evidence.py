@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evalkit.checks.drift import Drift
 from evalkit.checks.headline import CheckResult, without_each
 from evalkit.components import Separability
 from evalkit.components.facts import distinct, had
@@ -23,7 +24,8 @@ from evalkit.show.tables import Table, csv_text, from_frame
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Memo
-from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
+from evalkit.verdicts.lean import lean_of
+from evalkit.verdicts.rules import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 from evalkit.vocabulary import PeopleCheck, Status
 
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
@@ -46,6 +48,7 @@ class Finding:
     checks: tuple[CheckResult, ...]
     reason: str
     randomisation_p: float | None = None
+    drift: Drift | None = None
 
     @property
     def rows(self) -> Estimate | None:
@@ -76,7 +79,7 @@ class Finding:
 class Evaluated:
     """What an evaluation found, before any table: from this its total, the pieces of it and value for money follow.
 
-    decisions: evidence and verdict of each component and outcome. memo: what was worked out from all this.
+    judged: evidence and verdict of each component and outcome. memo: what was worked out from all this.
     """
 
     study: Study
@@ -84,7 +87,7 @@ class Evaluated:
     level: float
     seed: int
     findings: tuple[Finding, ...]
-    decisions: tuple[tuple[Evidence, Verdict], ...]
+    judged: tuple[tuple[Evidence, Verdict], ...]
     bundle_runs: tuple[BundleRun, ...] = ()
     memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
@@ -149,10 +152,15 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
         checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
-        by_people_check=_people_check(f.checks),
+        by_people_check=_people_check(f.checks), drift=None if f.drift is None else _beside(f.drift, level),
         rests_on_matching=matched, unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis, reason=str(row["reason"]),
     )  # fmt: skip
+
+
+def _beside(drift: Drift, level: float) -> BesideDrift:
+    low, high = drift.interval(level)
+    return BesideDrift(drift.carries, drift.early, drift.straight, low, high, drift.breakdown, drift.reason)
 
 
 def _people_check(checks: Sequence[CheckResult]) -> PeopleCheck:
@@ -210,11 +218,17 @@ def verdict_table(decisions: Sequence[tuple[Evidence, Verdict]], statements: Seq
             "sentence": s.sentence, "estimate": v.estimate, "conf_low": v.conf_low, "conf_high": v.conf_high,
             "p_adjusted": v.p_adjusted, "design": e.design, "clusters_exposed": e.clusters_exposed,
             "clusters_comparison": e.clusters_comparison, "smallest_detectable": v.smallest_detectable,
-            "reasons": v.reasons,
+            "reasons": v.reasons, "lean": lean_of(e),
+            **_drift_columns(e.drift if e.drift is not None and v.rule > 2 else None),
         }
         for (e, v), s in zip(decisions, statements, strict=True)
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _drift_columns(drift: BesideDrift | None) -> dict[str, float]:
+    found = (math.nan,) * 3 if drift is None else (drift.breakdown, drift.low, drift.high)
+    return dict(zip(("breakdown", "drift_low", "drift_high"), found, strict=True))
 
 
 def bundle_table(runs: Sequence[BundleRun]) -> pd.DataFrame:

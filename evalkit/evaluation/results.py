@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from evalkit.decision.worth import Stake
 from evalkit.designs.regression.twoway import TwoWayFixedEffects
 from evalkit.disclosure.people import flow_table, with_counts
 from evalkit.disclosure.publish import LOG, Guard
@@ -29,6 +30,7 @@ from evalkit.study import Study
 from evalkit.verdicts.rules import decide
 
 if TYPE_CHECKING:
+    from evalkit.evaluation.decisions import Decisions
     from evalkit.evaluation.decomposition.attribute import Attribution
     from evalkit.evaluation.value.money import Value
 
@@ -39,6 +41,7 @@ class Protection:
 
     flow: who is in and who is missing. compared: what each place and month counts. log: what was hidden and why, never
     the number. attribution, value: what is left of the whole, None where it would give a hidden effect away.
+    decisions: as they follow from what is left.
     """
 
     rules: Rules
@@ -47,6 +50,7 @@ class Protection:
     log: pd.DataFrame
     attribution: Attribution | None
     value: Value | None
+    decisions: Decisions | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,7 +60,7 @@ class Evaluation(Evaluated):
     effects: every design tried, a row each. verdicts: one row a component and outcome. bundles:
     identified combinations. checks: one row a check. event_studies: a frame for each (component,
     outcome). leave_one_out: headlines without each cluster. rules: which design is the headline, why.
-    decisions, statements: evidence, verdict and what may be said, of each component and outcome.
+    judged, statements: evidence, verdict and what may be said, of each component and outcome.
     protection: None but for what `safe` returns, whose evidence and tables are as they may be
     published and which holds no findings.
     """
@@ -103,7 +107,7 @@ class Evaluation(Evaluated):
         out = {
             "verdicts": self.verdicts, "effects": self.effects, "separability": sep.components, "pairs": sep.pairs,
             "cure": sep.cure, "checks": self.checks, "bundles": self.bundles, "leave_one_out": self.leave_one_out,
-            "compared": self.compared,
+            "compared": self.compared, "decisions": self.decisions.table,
         }  # fmt: skip
         if self.event_studies:
             out["event_studies"] = pd.concat(list(self.event_studies.values()), ignore_index=True)
@@ -135,6 +139,17 @@ class Evaluation(Evaluated):
         from evalkit.evaluation.value.money import value_of
 
         return value_of(self, self.study.outcome())
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Lean, chance, what is to be had and what to do next under the sceptical prior, with the worth that the study
+        file gives; worked out when asked for."""
+        from evalkit.decision.prior import prior_of
+        from evalkit.evaluation.decisions import decisions_on, every_case
+
+        if self.protection is not None and self.protection.decisions is not None:
+            return self.protection.decisions
+        return decisions_on(every_case(self), prior_of("sceptical"))
 
     def save(self, folder: str, *, raw: bool = False) -> None:
         """Write every frame as CSV into `folder`, as the study's rules of disclosure allow; never unit rows.
@@ -177,7 +192,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     for r in flow[flow["hidden"] != ""].to_dict("records"):
         guard.note("flow", f"{r['component']}, {r['stage']}", "count", r["hidden"])
     unnamed = guard.unnamed(ev.separability)
-    left = [guard.evidence(e, unnamed.get(e.component, "")) for e, _ in ev.decisions]
+    left = [guard.evidence(e, unnamed.get(e.component, "")) for e, _ in ev.judged]
     redacted = [(e, decide(e)) for e in left]
     separability = guard.separability(ev.separability)
     tried = [(f, r) for f in ev.findings for r in f.runs]
@@ -188,6 +203,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     statements = tuple(statement(e, v) for e, v in redacted)
     event_studies, left_out = _event_studies(guard, ev), guard.leave_one_out(ev.leave_one_out)
     attribution, value = _attribution(guard, ev), _value(guard, ev)
+    decisions = _decisions(guard, ev, None if value is None else set(value.table["name"]), attribution is not None)
     who = publishable(guard, ev.compared)
     log = pd.DataFrame(guard.log, columns=list(LOG))
     return replace(
@@ -201,9 +217,9 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         leave_one_out=left_out,
         findings=(),
         bundle_runs=(),
-        decisions=tuple(redacted),
+        judged=tuple(redacted),
         statements=statements,
-        protection=Protection(rules, flow, who, log, attribution, value),
+        protection=Protection(rules, flow, who, log, attribution, value, decisions),
     )
 
 
@@ -238,6 +254,19 @@ def _value(guard: Guard, ev: Evaluation) -> Value | None:
         return made
     names = ("table", "plane", "acceptability", "sensitivity")
     return replace(made, **{n: (t := getattr(made, n))[~t["name"].isin(gone)].reset_index(drop=True) for n in names})
+
+
+def _decisions(guard: Guard, ev: Evaluation, valued: set[str] | None, whole: bool) -> Decisions:
+    """Decisions from what is left: without the lines that rest on too few, and without the money of parts that value
+    for money leaves out. whole: whether the programme's total may be published."""
+    from evalkit.decision.prior import prior_of
+    from evalkit.evaluation.decisions import decisions_on, every_case
+
+    cases = (guard.case(c, whole) for c in every_case(ev))
+    if guard.rules.active:
+        gone = Stake(unpriced=guard.reason)
+        cases = (c if c.name in (valued or ()) or not c.stake.costed else replace(c, stake=gone) for c in cases)
+    return decisions_on(cases, prior_of("sceptical"))
 
 
 def _held_back(guard: Guard, table: str) -> bool:

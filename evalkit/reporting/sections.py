@@ -257,6 +257,7 @@ def _verdict_table(evaluation: Evaluation, outcome: Outcome, columns: tuple[str,
 _HALF = 0.5
 _CHECKS = {
     "pre_trend": "Alike beforehand",
+    "drift": "Beside a steady drift",
     "leave_one_cluster": "One place left out",
     "few_clusters": "How many places",
     "rungs": "Other ways of comparing",

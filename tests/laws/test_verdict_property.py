@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from evalkit.language.statement import statement
 from evalkit.verdicts.rules import (
+    BesideDrift,
     BundleEvidence,
     CheckOutcome,
     Evidence,
     decide,
 )
-from evalkit.vocabulary import CHECK_STATUSES, OUTCOME_KINDS, PEOPLE_CHECKS, STATUSES, VERDICTS
+from evalkit.vocabulary import CHECK_STATUSES, DRIFT_WORDS, OUTCOME_KINDS, PEOPLE_CHECKS, STATUSES, VERDICTS
 from tests.unit.test_words import assert_reads_well
 
 MAIN = {"pre_trend", "rungs", "date_rule", "others_still_growing", "growth_taken_out", "stayers"}
@@ -93,6 +94,9 @@ def evidence(draw) -> Evidence:
         crossed_levels=draw(st.booleans()),
         reason=draw(st.sampled_from(["", "everyone had it", "Only if effects do not grow."])),
         bundle=draw(bundles()),
+        drift=draw(
+            st.one_of(st.none(), st.builds(BesideDrift, st.sampled_from(DRIFT_WORDS), st.booleans(), *[sizes] * 4))
+        ),
         clean_until=draw(st.one_of(st.none(), st.integers(0, 30), st.just(math.nan))),
         lag=draw(st.integers(0, 4)),
         unit=draw(st.sampled_from(["", "person", "state"])),
@@ -123,9 +127,12 @@ def restated(e: Evidence) -> list[str]:
     few = e.clusters_exposed < 3 or e.clusters_comparison < 3
     count += 1 if few and not (e.randomisation_p is not None and e.randomisation_p < 0.05) else 0
     unseen = e.by_people and e.by_people_check == "untestable"
-    capped = e.crossed_levels or few or e.people_exposed < 50 or unseen
+    builds = e.drift is not None and e.drift.carries == "likely"
+    capped = e.crossed_levels or few or e.people_exposed < 50 or unseen or builds
     count += 1 if e.by_people and e.by_people_check == "failed" else 0
-    ended = "pre_trend" in failed_checks
+    unexplained = e.drift is not None and e.drift.carries in ("nothing", "untested")
+    count += 1 if unexplained else 0
+    ended = "pre_trend" in failed_checks or unexplained
     away = number and (low > 0 or high < 0)
     known = e.matters is not None and not math.isnan(e.matters)
     ruled_out = bool(number and known and high < e.matters)
@@ -208,3 +215,15 @@ def test_what_cannot_be_tested_by_people_costs_one_step_and_no_more(e: Evidence)
     untested, passed = (replace(e, by_people=True, by_people_check=c) for c in ("untestable", "passed"))
     expected = decide(passed).verdict
     assert decide(untested).verdict == ("likely" if expected == "shown" else expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(evidence())
+def test_a_claim_passes_the_step_beside_a_straight_line(e: Evidence) -> None:
+    """Shown or likely need it where it is asked, shown with the start itself; nothing else hangs on it."""
+    found = {word: decide(replace(e, drift=BesideDrift(word))).verdict for word in DRIFT_WORDS}
+    without = decide(replace(e, drift=None)).verdict
+    assert found["shown"] == without
+    assert found["likely"] == ("likely" if without == "shown" else without)
+    for word in ("nothing", "untested"):
+        assert found[word] == ("cannot_tell" if without in ("shown", "likely") else without)

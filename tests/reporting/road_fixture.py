@@ -370,7 +370,7 @@ def evaluation() -> Road:
         checks=checks(),
         leave_one_out=leave_one_out(),
         findings=(),
-        decisions=decisions(),
+        judged=decisions(),
         statements=statements(),
         rules={n: "Clean comparisons exist, so the like-for-like design is the headline." for n in NAMES},
         protection=Protection(PROFILES["none"], nothing, pd.DataFrame(columns=list(COMPARED)), log, None, None),
