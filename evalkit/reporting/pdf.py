@@ -43,7 +43,7 @@ def to_pdf(page: bytes) -> bytes:
         # Chromium's own sandbox, but where it cannot be: for root, and where the system has no namespaces for users.
         for own in [[], ["--no-sandbox"]][os.name == "posix" and os.geteuid() == 0 :]:
             try:
-                # noqa below: the words are all of this file, and no shell reads them
+                # S603 is set aside: every word of the command is of this file, and no shell reads it
                 subprocess.run([*command, *own], capture_output=True, timeout=_PRINT_TIMEOUT, check=False)  # noqa: S603
             except (OSError, subprocess.TimeoutExpired) as error:
                 raise EvalkitError(f"Chromium could not print the page: {type(error).__name__}.") from None
