@@ -12,7 +12,8 @@ import pandas as pd
 from evalkit.errors import OptionError
 from evalkit.evaluation.decomposition.cells import people_periods
 from evalkit.study import Outcome, Study
-from evalkit.study.money import BEARERS, PROGRAMME, Money
+from evalkit.study.money import PROGRAMME, Money
+from evalkit.study.schema import BEARERS
 
 _YEAR = {"month": 12.0, "quarter": 4.0, "day": 365.25}
 
