@@ -10,22 +10,26 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from evalkit.components import Separability
 from evalkit.disclosure import people
+from evalkit.disclosure.rounding import coarse, grain_of, nice_step, to_step, two_digits
 from evalkit.disclosure.rules import Rules, apart, at_least_two
 from evalkit.inference import Estimate
 from evalkit.show.words import Count, noun_from_column, plural, retold
 from evalkit.study import Study
 from evalkit.study.paths import Paths
-from evalkit.verdicts.rules import CheckOutcome, Evidence
+from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence
 
 LOG = ("table", "row", "hidden", "rule")
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
 _BANDS = ("estimate", "conf_low", "conf_high", "band_low", "band_high")
+_RANGE = ("estimate", "conf_low", "conf_high")
 _CLUSTERS = ("clusters_exposed", "clusters_comparison")
 _STAYED = {
     "passed": "About as many with it as without it were seen later.",
@@ -108,6 +112,34 @@ class Guard:
         """Distinct people who had every one of `members` at some time."""
         return float(people.distinct(self.paths, people.had(self.paths, members)))
 
+    def step(self, outcome: str, behind: ArrayLike) -> np.ndarray:
+        """(r,) steps to which effects on an outcome are rounded that so many people had; 0 for none. NaN: nobody."""
+        grain = self._grains.get(outcome, 0.0)
+        sizes = np.maximum(np.nan_to_num(np.asarray(behind, dtype=float), nan=math.inf), 1.0)
+        return nice_step(self.rules.round_to / 2 * grain / sizes)
+
+    @cached_property
+    def _grains(self) -> dict[str, float]:
+        """Outcome -> the steps in which it is written, where counts are rounded."""
+        if not self.rules.round_to:
+            return {}
+        return {o.column: grain_of(self.study.values(o)) for o in self.study.outcomes}
+
+    def rounded(self, e: Evidence) -> Evidence:
+        """Evidence, once judged, with its numbers as coarse as its counts."""
+        step = float(self.step(e.outcome, self.had([e.component])))
+        bundle = e.bundle
+        if bundle is not None:
+            wide = float(self.step(e.outcome, self.had(bundle.members)))
+            bundle = _coarse_values(bundle, (*_RANGE, "std_error"), wide)
+        checks = tuple(_coarse_values(c, _RANGE, step) for c in e.checks)
+        return replace(_coarse_values(e, (*_RANGE, "std_error", "p_adjusted"), step), bundle=bundle, checks=checks)
+
+    def _behind(self, frame: pd.DataFrame) -> np.ndarray:
+        """(r,) steps of the rows of a frame with component and outcome."""
+        pairs = zip(frame["component"], frame["outcome"], strict=True)
+        return np.array([float(self.step(o, self.had([c]))) for c, o in pairs])
+
     def evidence(self, e: Evidence, unnamed: str) -> Evidence:
         """The evidence without numbers that may not be published. unnamed: what would have let us tell, where it may
         name nobody."""
@@ -149,6 +181,9 @@ class Guard:
         frame = self.told_in(frame, "reason", "population")
         if not self.rules.active or frame.empty:
             return frame
+        fewest = np.fmin(frame["units_exposed"], [self.had([c]) for c in frame["component"]])
+        steps = [float(self.step(o, n)) for o, n in zip(frame["outcome"], fewest, strict=True)]
+        frame = coarse(frame, _RANGE, np.array(steps))
         frame = frame.astype({c: float for c in ("units_exposed", *_CLUSTERS)})
         frame.loc[few, [*NUMBERS, "units_exposed", *_CLUSTERS]] = np.nan
         frame.loc[few, "reason"] = self.reason
@@ -177,6 +212,8 @@ class Guard:
         frame = self.told_in(frame, "reason")
         if not self.rules.active or frame.empty:
             return frame
+        steps = [float(self.step(o, self.had(m))) for o, m in zip(frame["outcome"], frame["members"], strict=True)]
+        frame = coarse(frame, _RANGE, np.array(steps))
         few = np.array([self._few_had(m) for m in frame["members"]])
         frame.loc[few, ["estimate", "conf_low", "conf_high"]] = np.nan
         frame.loc[few, "reason"] = self.reason
@@ -186,6 +223,7 @@ class Guard:
         """Headlines without each place, but for places of a few people, whose share could be worked out."""
         if not self.rules.active or frame.empty:
             return frame
+        frame = coarse(frame, _RANGE, self._behind(frame))
         keep = np.ones(len(frame), dtype=bool)
         for (component, outcome), rows in frame.groupby(["component", "outcome"], sort=False):
             few = people.few_places(self.paths, component, self.rules)
@@ -206,6 +244,7 @@ class Guard:
         frame = self.told_in(frame, "reason")
         if {"units_exposed", "units_comparison"} <= set(labels) and len(labels) == len(frame):
             sizes = labels[["units_exposed", "units_comparison"]].to_numpy(dtype=float)
+            frame = coarse(frame, _BANDS, self.step(key[1], np.fmin(sizes.min(axis=1), self.had([key[0]]))))
             given = frame["estimate"].notna().to_numpy()
             few = given & np.array([self.small(a, b) for a, b in sizes])
             claimed = given & frame["claimed"].to_numpy(dtype=bool) if "claimed" in frame else given
@@ -262,12 +301,28 @@ class Guard:
         behind = [people.distinct(self.paths, people.had_together(self.paths, m)) for m in pieces["components"]]
         small = self.rules.small(np.fmin(np.nan_to_num(sizes), behind)) & (sizes > 0)
         few = at_least_two(small, sizes)
+        wide = self.step(self.study.outcome().column, behind) * np.nan_to_num(sizes, nan=sizes[sizes > 0].sum())
+        pieces = coarse(pieces, _RANGE, nice_step(wide)).assign(people_periods=self.amounts(sizes, behind))
         if not few.any():
             return pieces, False
         self.note("attribution", "some pieces", "effect", "too few")
         pieces.loc[few, ["estimate", "conf_low", "conf_high", "people_periods"]] = np.nan
         pieces.loc[few, "reason"] = self.reason
         return pieces, True
+
+    def amounts(self, values: ArrayLike, behind: ArrayLike) -> np.ndarray:
+        """Sums over people, and what is worked out from them, as coarse as the numbers of people behind them."""
+        given, n = np.asarray(values, dtype=float), np.maximum(np.asarray(behind, dtype=float), 1.0)
+        return to_step(given, nice_step(np.nan_to_num(np.abs(given), posinf=0.0) * self.rules.round_to / 2 / n))
+
+    def coarse_value(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table of costs by part, each number as coarse as the part's number of people."""
+        if not self.rules.round_to:
+            return table
+        members = [c if isinstance(c, tuple) else tuple(str(c).split("; ")) for c in table["components"]]
+        behind = [float(people.distinct(self.paths, people.had(self.paths, m))) for m in members]
+        sums = table.select_dtypes("number").columns
+        return table.assign(**{c: self.amounts(table[c], behind) for c in sums})
 
     def costed(self, table: pd.DataFrame) -> set[str]:
         """Names of the parts in a table of costs that are withheld: their outcomes number too few."""
@@ -279,3 +334,15 @@ class Guard:
         if few.any():
             self.note("value", ", ".join(table["name"][few]), "outcomes and their cost", "too few")
         return set(table["name"][few])
+
+
+_T = TypeVar("_T", Evidence, CheckOutcome, BundleEvidence)
+
+
+def _coarse_values(given: _T, names: Iterable[str], step: float) -> _T:
+    """Evidence with numbers to multiples of a step, what is no effect to two digits."""
+    if not step > 0:
+        return given
+    steps = {n: step if n in _RANGE else float(two_digits(getattr(given, n))) for n in names}
+    changes: dict[str, Any] = {n: float(to_step(getattr(given, n), s)) for n, s in steps.items()}
+    return replace(given, **changes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -176,7 +176,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     small = np.array([guard.rests_on_few(r.one, f.component, ev.level) for f, r in tried], dtype=bool)
     effects = guard.effects(ev.effects, small, flow)
     if rules.active:
-        redacted = [(with_counts(e, effects, flow), v) for e, v in redacted]
+        redacted = [(guard.rounded(with_counts(e, effects, flow)), v) for e, v in redacted]
     statements = tuple(statement(e, v) for e, v in redacted)
     event_studies, left_out = _event_studies(guard, ev), guard.leave_one_out(ev.leave_one_out)
     attribution, value = _attribution(guard, ev), _value(guard, ev)
@@ -211,8 +211,19 @@ def _attribution(guard: Guard, ev: Evaluation) -> Attribution | None:
     if _held_back(guard, "attribution") or (made := ev.attribution) is None:
         return None
     pieces, hidden = guard.pieces(made.pieces)
-    made = replace(made, pieces=pieces, notes=tuple(map(guard.told, made.notes)))
+    notes, sums = tuple(map(guard.told, made.notes)), _coarse_sums(guard, made)
+    made = replace(made, pieces=pieces, notes=notes, **sums)
     return replace(made, orders=made.orders.iloc[:0], shapley=made.shapley.iloc[:0]) if hidden else made
+
+
+def _coarse_sums(guard: Guard, made: Attribution) -> dict[str, Any]:
+    """The total and what it is made of, as coarse as the counts behind them; nothing where no count is rounded."""
+    if not guard.rules.round_to:
+        return {}
+    names = ("total", "total_low", "total_high", "gross", "expected_without", "people_periods")
+    behind = float(np.max([guard.had([c]) for c in guard.paths.components]))
+    gone = {"estimate": None, "orders": made.orders.iloc[:0], "shapley": made.shapley.iloc[:0]}
+    return gone | {n: float(guard.amounts(getattr(made, n), behind)) for n in names}
 
 
 def _value(guard: Guard, ev: Evaluation) -> Value | None:
@@ -221,6 +232,7 @@ def _value(guard: Guard, ev: Evaluation) -> Value | None:
     if not priced or _held_back(guard, "value") or (made := ev.value) is None:
         return None
     gone = guard.costed(made.table) if guard.rules.active else set()
+    made = replace(made, table=guard.coarse_value(made.table))
     if not gone:
         return made
     names = ("table", "plane", "acceptability", "sensitivity")

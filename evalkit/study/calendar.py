@@ -7,14 +7,12 @@ positions on it, so that dated spells can be compared with periods of any kind.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import pandas as pd
-
-from evalkit.errors import Problem
 
 _TEXT = re.compile(r"\s*(?:(?P<number>-?\d+(?:\.0*)?)|(?P<month>\d{4}-\d{1,2})|(?P<quarter>\d{4}\s*-?[qQ][1-4]))\s*")
 _YEARS_AFTER, _YEARS_BEFORE = 20, 150
@@ -212,24 +210,6 @@ class Event:
     label: str
     start: object
     end: object = None
-
-
-def events_of(given: pd.DataFrame | Iterable[object] | None, problems: list[Problem]) -> tuple[Event, ...]:
-    """Events from Events, (label, start, end) tuples or mappings; others pile up in `problems`."""
-    if isinstance(given, pd.DataFrame):
-        given = given.astype(object).where(given.notna(), None).to_dict("records")
-    out = []
-    for i, row in enumerate([] if given is None else given, 1):
-        parts: object = row
-        if isinstance(row, Mapping) and {"label", "start"} <= set(row) <= {"label", "start", "end"}:
-            parts = (row["label"], row["start"], row.get("end"))
-        if isinstance(row, Event):
-            out.append(row)
-        elif isinstance(parts, (tuple, list)) and len(parts) in (2, 3) and pd.notna(parts[0]) and str(parts[0]).strip():
-            out.append(Event(str(parts[0]), *parts[1:]))
-        else:
-            problems.append(Problem(f"{row!r} is not an event", f"table events, row {i}", "Give label, start and end."))
-    return tuple(out)
 
 
 def event_bands(events: Iterable[Event], calendar: Calendar) -> list[tuple[str, object, object]]:

@@ -7,7 +7,7 @@ names. Rules are looked at when a study is made, those about outcomes when an ou
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -76,7 +76,7 @@ TABLES = {
                     once=("from", "to")),
     "costs": Schema({
         "component": _COMPONENT, "amount": _MONEY, "period": _MOMENT, "bearer": _BEARER, "price_year": _YEAR,
-        "grade": _WORDS, "type": _WORDS, "level_id": Rule("id"),
+        "grade": _WORDS, "type": _WORDS, "level_id": Rule("id", of="place"),
     }, dated=("period",)),
     "rate_card": Schema({
         "outcome": _OUTCOME, "trigger": Rule("words", must=True, filled=True, advice="Say what the payment is for, "
@@ -128,12 +128,17 @@ IDS = frozenset(_OF_IDS | {old for old, new in ALIASES.items() if new in _OF_IDS
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What values may refer to, as far as it is known: names by kind, ids of units, the calendar."""
+    """What values may refer to, as far as it is known: names by kind, places of all levels, ids of units, the calendar.
+
+    unit: the column of units in the claims. again: all that needs no units or calendar was looked at before.
+    """
 
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    places: Sequence[str] = ()
     units: np.ndarray | None = None
     calendar: Calendar | None = None
     unit: str = ""
+    again: bool = False
 
 
 NOTHING = Known()
@@ -147,6 +152,12 @@ def check_table(name: str, table: pd.DataFrame, where: str, known: Known = NOTHI
     schema = TABLES[name]
     rules = {known.unit: TABLES["claims"].columns["unit"]} if name == "claims" and known.unit else {}
     rules |= schema.columns
+    say = lambda rows: f"{where}, {first_rows(table.index[rows[:5]], len(rows))}"  # noqa: E731
+    if known.again:
+        placed = [
+            (c, r) for c, r in rules.items() if c in table.columns and (r.kind == "moment" or r.of in ("unit", "place"))
+        ]
+        return [problem for c, r in placed for problem in check_column(table[c], r, c, say, known)]
     lack = ", ".join(repr(c) for c, rule in rules.items() if rule.must and c not in table.columns)
     if lack:
         others = [c for c, rule in schema.columns.items() if not rule.must]
@@ -157,11 +168,30 @@ def check_table(name: str, table: pd.DataFrame, where: str, known: Known = NOTHI
         near = _near(str(column), [c for c in rules if c not in table.columns]) if column not in rules else ""
         if near:
             problems.append(Problem(f"There is no column {column!r}", where, f"Did you mean {near!r}?"))
-    say = lambda rows: f"{where}, {first_rows(table.index[rows[:5]], len(rows))}"  # noqa: E731
     for column, rule in rules.items():
         if column in table.columns:
             problems += check_column(table[column], rule, column, say, known)
     return problems + _written_twice(schema, table, say, known.unit if name == "claims" else "")
+
+
+def events_of(given: pd.DataFrame | Iterable[object] | None, problems: list[Problem]) -> tuple[Event, ...]:
+    """Events from Events, (label, start, end) tuples or mappings; others pile up in `problems`."""
+    if isinstance(given, pd.DataFrame):
+        problems += check_table("events", given.iloc[:0], "table events")
+        frame = given.reindex(columns=["label", "start", "end"]).astype(object)
+        given = frame.where(frame.notna(), None).to_dict("records")
+    out = []
+    for i, row in enumerate([] if given is None else given, 1):
+        parts: object = row
+        if isinstance(row, Mapping) and {"label", "start"} <= set(row) <= {"label", "start", "end"}:
+            parts = (row["label"], row["start"], row.get("end"))
+        if isinstance(row, Event):
+            out.append(row)
+        elif isinstance(parts, (tuple, list)) and len(parts) in (2, 3) and pd.notna(parts[0]) and str(parts[0]).strip():
+            out.append(Event(str(parts[0]), *parts[1:]))
+        else:
+            problems.append(Problem(f"{row!r} is not an event", f"table events, row {i}", "Give label, start and end."))
+    return tuple(out)
 
 
 def check_events(events: Sequence[Event], calendar: Calendar) -> list[Problem]:
@@ -178,7 +208,7 @@ def check_events(events: Sequence[Event], calendar: Calendar) -> list[Problem]:
 
 def _near(column: str, absent: list[str]) -> str:
     """The column that a heading means but for capitals, spaces or a slip; "" where there is none."""
-    plain = "".join(column.casefold().split()).strip("_")
+    plain = "".join(_skeleton(column, cased=False).split()).strip("_")
     close = [c for c in absent if plain == c or (len(c) > 2 and _one_slip(plain, c))]
     return close[0] if close else ""
 
@@ -281,7 +311,8 @@ def _wrong_ids(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wrong]:
         texts = column.map(lambda v: isinstance(v, str)).to_numpy(dtype=bool)
         yield texts, "holds numbers and text (1 and '1' are two ids)", "Write all of them one way."
         return
-    for what, odd in odd_ids([v for v in values if isinstance(v, str)], rule.cased):
+    others = [v for v in known.places if v not in values] if rule.of == "place" else []
+    for what, odd in odd_ids([*(v for v in values if isinstance(v, str)), *others], rule.cased):
         yield column.isin(odd).to_numpy(), f"{what} ({', '.join(map(repr, odd[:5]))})", "Write each id one way."
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError, Problem, StudyError, suggest
-from evalkit.study.calendar import Calendar, Event, events_of
+from evalkit.study.calendar import Calendar, Event
 from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns, Source, Table, open_source, read_table
 from evalkit.study.index import Index, read_covariates, read_outcome
@@ -20,6 +20,7 @@ from evalkit.study.money import Money, money_of
 from evalkit.study.paths import Memo, Paths
 from evalkit.study.register import Links, Register, components_of, links_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study
+from evalkit.study.schema import events_of
 from evalkit.study.validation import Opened, open_study
 from evalkit.vocabulary import Better, OutcomeKind
 

@@ -92,7 +92,8 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     by_unit = {name: read[own_rows(name, columns, index, register.unit)] for name, read in fixed.items()}
     exposed = _expose_all(reading, setting, values, by_unit)
     dated = setting.calendar if register.period else None
-    placed = money_problems(register.money, Known(names, grid.units, dated, register.unit))
+    places = [v for level in levels.values() for v in level.names if isinstance(v, str)]
+    placed = money_problems(register.money, Known({}, places, grid.units, dated, register.unit, again=True))
     problems += [problem for problem in placed if problem not in money]
     raise_problems([*problems, *check_events(register.events, setting.calendar)])
     if base is None:
