@@ -3,7 +3,8 @@
 Every piece of work runs in a process of its own, evalkit and the others in turn, several times over; the table takes
 the least time of each, because a busy machine only ever adds. Linear algebra has one thread in all of them, as `make`
 sets it, unless OMP_NUM_THREADS and its like say otherwise. `--peers` names a Python that has the other packages;
-without it they are looked for in this one. `--write` puts the table into benchmarks/README.md.
+without it they are looked for in this one. `--write` puts the table into benchmarks/README.md. `--older CHECKOUT` times
+this package beside another checkout of itself instead, in turn.
 """
 
 from __future__ import annotations
@@ -55,9 +56,11 @@ WORKS = (
 )
 
 
-def run(python: str, *arguments: str) -> dict[str, float] | None:
+def run(python: str, *arguments: str, checkout: str | None = None) -> dict[str, float] | None:
     """What a child process printed last, as JSON; None when it failed, with its last words on the screen."""
     child_env = {**dict.fromkeys(THREADS, "1"), **os.environ}
+    if checkout is not None:
+        child_env["PYTHONPATH"] = checkout
     done = subprocess.run([python, str(TASKS), *arguments], capture_output=True, text=True, env=child_env, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -94,6 +97,23 @@ def measure(works: Sequence[Work], peers: str, repeats: int, folder: Path) -> di
         for file in folder.glob(f"{work.panel}.*"):
             file.unlink()
     return found
+
+
+def beside_older(works: Sequence[Work], older: str, repeats: int, folder: Path) -> str:
+    """Least seconds of every piece of work in this checkout and in an older one, run in turn, as Markdown."""
+    here = str(HERE.parent)
+    lines = ["| work | this checkout | older | ratio | memory | older |", "| --- | --- | --- | --- | --- | --- |"]
+    for work in works:
+        run(sys.executable, "panel", work.panel, str(folder), checkout=here)
+        times = {here: Times(), older: Times()}
+        for _ in range(repeats):
+            for checkout, kept in times.items():
+                kept.runs += [run(sys.executable, "evalkit", work.key, str(folder), checkout=checkout) or {}]
+        for name in [n for n in ("seconds", "call", "processor") if n in times[here].runs[0]]:
+            new, old = (t.least(name) for t in times.values())
+            memory = " | ".join(f"{t.least('megabytes'):.0f} MB" for t in times.values())
+            lines.append(f"| {work.words}: {name} | {new:.4f} | {old:.4f} | {new / old:.2f} | {memory} |")
+    return "\n".join(lines)
 
 
 def ratio_rows(found: dict[tuple[str, str], Times], work: Work) -> list[list[str]]:
@@ -169,10 +189,14 @@ def main() -> None:
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="a Python with the other packages")
     parser.add_argument("--repeats", type=int, default=3, help="times that everything is run (default 3)")
     parser.add_argument("--only", choices=[w.key for w in WORKS], nargs="*", help="some of the work")
+    parser.add_argument("--older", metavar="CHECKOUT", help="time this package beside another checkout of itself")
     parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
     chosen = parser.parse_args()
     works = [w for w in WORKS if not chosen.only or w.key in chosen.only]
     with tempfile.TemporaryDirectory() as folder:
+        if chosen.older:
+            print(beside_older(works, str(Path(chosen.older).resolve()), chosen.repeats, Path(folder)))
+            return
         found = measure(works, chosen.peers, chosen.repeats, Path(folder))
     text = f"{table(found, works)}\n\n{said(chosen.peers, chosen.repeats)}"
     print(text)

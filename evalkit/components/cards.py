@@ -31,9 +31,6 @@ ITEMS = (
     ("planned", "How well: planned"),
     ("actual", "How well: actual"),
 )
-COLUMNS = ("component", "number", "item", "text", "source")
-_CERTAIN = ("date_certainty", "certainty")
-_NOTES = ("change_note", "note", "reason")
 
 
 def cards(study: Study) -> pd.DataFrame:
@@ -43,7 +40,7 @@ def cards(study: Study) -> pd.DataFrame:
     is written), or "missing" (text: "not described"). No outcome is read.
     """
     rows = [(c.name, *row) for c in study.components for row in _card(study, c)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=["component", "number", "item", "text", "source"])
 
 
 def card_table(study: Study, component: str) -> Table:
@@ -89,17 +86,10 @@ def _known(study: Study, c: Component) -> Mapping[str, str]:
     when = study.paths.periods[found.any(axis=0)]
     span = f"on from {when[0]} to {when[-1]}"
     where = f"{places} of {count_words(total, level)}"
-    return {"where": where, "when_and_how_much": span, "modifications": _changes(c), "actual": f"{span} in {where}"}
-
-
-def _changes(c: Component) -> str:
-    """Notes of changes in the spells, each once."""
-    if not c.by_spells:
-        return ""
-    spells = spells_of(c)
-    column = next((n for n in _NOTES if n in spells.columns), None)
-    notes = [] if column is None else [str(v).strip() for v in spells[column].dropna() if str(v).strip()]
-    return "; ".join(dict.fromkeys(notes))
+    spells = spells_of(c) if c.by_spells else pd.DataFrame()
+    notes = next((spells[n].dropna() for n in ("change_note", "note", "reason") if n in spells.columns), ())
+    changes = "; ".join(dict.fromkeys(str(v).strip() for v in notes if str(v).strip()))
+    return {"where": where, "when_and_how_much": span, "modifications": changes, "actual": f"{span} in {where}"}
 
 
 def _on_places(study: Study, component: str) -> np.ndarray:
@@ -115,7 +105,12 @@ def _on_places(study: Study, component: str) -> np.ndarray:
 
 def _from_spells(c: Component) -> pd.DataFrame:
     spells = spells_of(c)
-    columns = {"start": ("start",), "end": ("end",), "certainty": _CERTAIN, "source": ("source",)}
+    columns = {
+        "start": ("start",),
+        "end": ("end",),
+        "certainty": ("date_certainty", "certainty"),
+        "source": ("source",),
+    }
     found: dict[str, object] = {"component": c.name, "place": spells["level_id"].to_numpy()}
     for column, names in columns.items():
         given = next((spells[n].to_numpy() for n in names if n in spells.columns), np.full(len(spells), None))

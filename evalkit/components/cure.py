@@ -1,13 +1,12 @@
 """The smallest change of the rollout that would tell: one component delayed in a few places, which are named.
 
-Small changes come before large ones (places times periods), partners of a component before itself. Where a change
-could work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed
-rollout.
+Small changes come before large ones (places times periods), partners of a component before itself. Where a change could
+work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed rollout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, combinations, islice, product
@@ -17,17 +16,14 @@ import numpy as np
 from evalkit.components.facts import in_use
 from evalkit.components.status import Audit, make_audit, separable
 from evalkit.components.switches import ENOUGH
-from evalkit.components.wording import Names
 from evalkit.show.words import full_stop, join_words, number_in_words
 from evalkit.study.paths import OFF, Level, Paths, row_codes
 
 CURES = ("component", "words", "delayed", "clusters", "periods", "places", "unnamed")
-_LARGEST = 4
+_LARGEST, _WIDE = 4, 5
 _SCREENS, _TRIES, _TRIES_OF_FEW = 100, 60, 240
-_WIDE = 5
-_BESIDE, _FEW = 10, 150
+_BESIDE, _FEW, _MOST = 10, 150, 1_000
 _SEED = 2026
-_MOST = 1_000
 
 
 def cures(audit: Audit) -> list[tuple[object, ...]]:
@@ -48,7 +44,9 @@ def _row(audit: Audit, k: int, change: Change) -> tuple[object, ...]:
     level = level_of_change(paths, j)
     names = audit.names.at(level.name)
     places = tuple(level.names[list(change.clusters)].tolist())
-    said = _named(names, places)
+    said = join_words(map(str, places))  # 'Bolton and Bury'; with the noun before names that are numbers
+    if not all(str(p)[:1].isalpha() for p in places):
+        said = f"{names.place if len(places) == 1 else names.places} {said}"
     if change.begin >= 0:
         words = f"a second {names.place} that switches {names.say(k)} on, while others do not{{}}, would let us tell"
         words, unnamed = f"{words} what it does", ""
@@ -61,14 +59,6 @@ def _row(audit: Audit, k: int, change: Change) -> tuple[object, ...]:
         words = f"delaying {names.say(j)} by {names.spell(change.periods)} in {{}} would let us tell what {what} does"
     sentences = [full_stop(words.format(x)) for x in (where, unnamed)]
     return paths.components[k], sentences[0], paths.components[j], len(places), change.periods, places, sentences[1]
-
-
-def _named(names: Names, places: Sequence[object]) -> str:
-    """'Bolton and Bury'; with the noun before names that are numbers: 'sites 3 and 7'."""
-    bare = join_words(map(str, places))
-    if all(str(p)[:1].isalpha() for p in places):
-        return bare
-    return f"{names.place if len(places) == 1 else names.places} {bare}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +88,7 @@ class Search:
     @cached_property
     def state(self) -> np.ndarray:
         """(R, T, K) states, row by row."""
-        state: np.ndarray = self.rows.state[self.rows.path]
-        return state
+        return np.asarray(self.rows.state[self.rows.path])
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -140,8 +129,6 @@ class Search:
         among all (doses, levels that cross)."""
         paths = self.rows
         return self.few or bool((paths.state > 1).any()) or len(paths.levels) > 1
-
-    # ------------------------------------------------------------ candidates
 
     def _candidates(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
         if len(self.audit.facts[k].ever) < ENOUGH:
@@ -219,8 +206,7 @@ class Search:
     def _away(self, k: int) -> np.ndarray:
         """(R,) first period in which k is not off; beyond the end where it always is."""
         begun = self.state[:, :, k] != OFF
-        first: np.ndarray = np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1])
-        return first
+        return np.asarray(np.where(begun.any(axis=1), begun.argmax(axis=1), 2 * self.state.shape[1]))
 
     def _by_start(self, k: int, here: np.ndarray) -> np.ndarray:
         """Clusters of k from the first to start to the last."""
@@ -228,8 +214,7 @@ class Search:
         first = np.full(int(codes.max()) + 1, self.state.shape[1])
         np.minimum.at(first, codes, start)
         order = np.argsort(first, kind="stable")
-        started: np.ndarray = order[first[order] < self.state.shape[1]]
-        return started
+        return np.asarray(order[first[order] < self.state.shape[1]])
 
     def _staggered(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
         """Four clusters, two early and two late, in which a swap comes so late that what it replaces has stopped in

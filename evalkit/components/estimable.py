@@ -79,7 +79,12 @@ def dependence(gram: np.ndarray, size: np.ndarray) -> Dependence:
     inner, length = gram[np.ix_(kept, kept)], size[list(kept)]
     whole = span(inner, length)
     circuits = tuple(Circuit(tuple(kept[j] for j in m), weights) for m, weights in _circuits(inner, length, whole))
-    return Dependence(loops, circuits, _connected(circuits), kept, whole)
+    groups: list[set[int]] = []
+    for circuit in circuits:
+        joined = set(circuit.members)
+        touched = [g for g in groups if g & joined]
+        groups = [*(g for g in groups if not g & joined), joined.union(*touched)]
+    return Dependence(loops, circuits, tuple(sorted(tuple(sorted(g)) for g in groups)), kept, whole)
 
 
 def _circuits(gram: np.ndarray, size: np.ndarray, whole: Span) -> Iterator[tuple[tuple[int, ...], tuple[float, ...]]]:
@@ -109,21 +114,11 @@ def _tidy(vector: np.ndarray) -> tuple[float, ...]:
     return tuple(float(v) for v in np.where(close, rounded, np.round(scaled, 6)))
 
 
-def _connected(circuits: tuple[Circuit, ...]) -> tuple[tuple[int, ...], ...]:
-    groups: list[set[int]] = []
-    for circuit in circuits:
-        joined = set(circuit.members)
-        touched = [g for g in groups if g & joined]
-        groups = [*(g for g in groups if not g & joined), joined.union(*touched)]
-    return tuple(sorted(tuple(sorted(g)) for g in groups))
-
-
 def combinations_of(known: Dependence, group: tuple[int, ...]) -> list[Combination]:
     """Combinations identified within a group of components that overlap in circuits.
 
-    First the sum of all when they all go together; else every pair that is identified
-    (sums for opposite signs, differences for same signs); then, if those do not say all
-    that is identified, what is left.
+    First the sum of all when they all go together; else every pair that is identified (sums for opposite signs,
+    differences for same signs); then, if those do not say all that is identified, what is left.
     """
     pairs_bound = {c.members: c.weights for c in known.circuits if len(c.members) == 2}
     if all(pairs_bound.get(pair) == (1.0, -1.0) for pair in combinations(group, 2)):
@@ -196,16 +191,9 @@ def last_that(holds: Callable[[int], bool], lag: int, end: int) -> int:
     return max(takewhile(holds, range(lag, end + 1)), default=-1)
 
 
-def level_dependence(paths: Paths, grid: Grid, dose: bool = False) -> Dependence:
-    """Loops and circuits of the components' level columns; indices are those of `paths.components`.
-
-    A component that is registered as always on, or never on, is a loop.
-    """
-    return dependence(*level_gram(paths, grid, dose))
-
-
 def level_gram(paths: Paths, grid: Grid, dose: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """(K, K) products of the components' level columns after unit and period effects, and (K,) lengths before."""
+    """(K, K) products of the components' level columns after unit and period effects, and (K,) lengths before: 0 for a
+    component that is registered as always on, or never on."""
     design = additive_design(paths, grid, EventTimes(shape="level", dose=dose))
     n = len(paths.components)
     gram, size = np.zeros((n, n)), np.zeros(n)

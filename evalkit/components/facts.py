@@ -9,42 +9,16 @@ from functools import cached_property
 import numpy as np
 
 from evalkit.components.estimable import last_that
-from evalkit.components.switches import (
-    ENOUGH,
-    Against,
-    Members,
-    Tally,
-    against_each,
-    members_of,
-    sight_of,
-    tally,
-)
+from evalkit.components.switches import ENOUGH, Against, Members, Tally, against_each, members_of, sight_of, tally
 from evalkit.designs.regression.additive import spell_ages
-from evalkit.designs.rollout.plan import (
-    Pairs,
-    Plan,
-    Rules,
-    expected_noise,
-    exposure_states,
-    make_pairs,
-    pair_sizes,
-    pair_states,
-    path_sizes,
-)
+from evalkit.designs.rollout import plan as plans
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.study.paths import OFF, Paths
 
 
-def pair_members(paths: Paths, pairs: Pairs, level: str) -> Members:
-    """Members for plans over pairs: one for each pair in each cluster; both people must be seen."""
-    start = np.concatenate([[0], np.cumsum(np.bincount(pairs.member_pair, minlength=len(pairs)))])
-    left, right, size = pairs.member_eligible, pairs.member_ineligible, len(paths.levels[level].names)
-    return Members(pairs.member_cluster, pairs.member_pair, start, size, sight_of(paths, level), left, right)
-
-
-def pair_plan(paths: Paths, pairs: Pairs, ignored: bool = False) -> Plan:
+def pair_plan(paths: Paths, pairs: plans.Pairs, ignored: bool = False) -> plans.Plan:
     """The four-arm plan: what a pair does not share must go the same way in the pairs compared."""
-    return make_plan(pair_states(paths, pairs, ignored), Rules(others="same"), leads=False)
+    return make_plan(plans.pair_states(paths, pairs, ignored), plans.Rules(others="same"), leads=False)
 
 
 def in_use(paths: Paths) -> Paths:
@@ -83,11 +57,11 @@ class Facts:
     def members(self) -> Members:
         return members_of(self.paths, self.level)
 
-    def _plan(self, others: str, lookback: int = 0) -> Plan:
-        rules = Rules(others=others, lookback=lookback)
-        return make_plan(exposure_states(self.paths, self.component, others), rules, leads=False)
+    def _plan(self, others: str, lookback: int = 0) -> plans.Plan:
+        rules = plans.Rules(others=others, lookback=lookback)
+        return make_plan(plans.exposure_states(self.paths, self.component, others), rules, leads=False)
 
-    def _tally(self, plan: Plan) -> Tally:
+    def _tally(self, plan: plans.Plan) -> Tally:
         return tally(plan, self.members, self.paths.n_periods)
 
     @cached_property
@@ -134,12 +108,18 @@ class Facts:
         return self._tally(self._plan("unchanged", max(1, self.lag)))
 
     @cached_property
-    def pairs(self) -> Pairs | None:
-        return make_pairs(self.paths, self.component)
+    def pairs(self) -> plans.Pairs | None:
+        return plans.make_pairs(self.paths, self.component)
 
     @cached_property
     def _pair_members(self) -> Members | None:
-        return None if self.pairs is None else pair_members(self.paths, self.pairs, self.level)
+        """Members for plans over pairs: one for each pair in each cluster; both people must be seen."""
+        if (pairs := self.pairs) is None:
+            return None
+        start = np.concatenate([[0], np.cumsum(np.bincount(pairs.member_pair, minlength=len(pairs)))])
+        size, sight = len(self.paths.levels[self.level].names), sight_of(self.paths, self.level)
+        sides = pairs.member_eligible, pairs.member_ineligible
+        return Members(pairs.member_cluster, pairs.member_pair, start, size, sight, *sides)
 
     @cached_property
     def people(self) -> Tally | None:
@@ -152,11 +132,11 @@ class Facts:
     def noise(self) -> tuple[float, float]:
         """Expected variance of clean comparisons, and of the comparison by people, over each one's claimed window."""
         clean = plan_noise = float("inf")
-        if self.same.until(self.lag) >= 0:
-            clean = expected_noise(self._plan("same"), path_sizes(self.paths), self.lag, self.same.until(self.lag))
+        if (until := self.same.until(self.lag)) >= 0:
+            clean = plans.expected_noise(self._plan("same"), plans.path_sizes(self.paths), self.lag, until)
         if self.pairs is not None and self.people is not None and self.people.until(self.lag) >= 0:
             plan, until = pair_plan(self.paths, self.pairs), self.people.until(self.lag)
-            plan_noise = expected_noise(plan, pair_sizes(self.paths, self.pairs), self.lag, until)
+            plan_noise = plans.expected_noise(plan, plans.pair_sizes(self.paths, self.pairs), self.lag, until)
         return clean, plan_noise
 
     @cached_property
@@ -172,11 +152,6 @@ class Facts:
         on = np.asarray((self.paths.state[:, :, self.index] > 0).any(axis=1))
         return np.unique(self.members.cluster[on[self.members.row]])
 
-    @cached_property
-    def within_reach(self) -> np.ndarray:
-        """Codes of the clusters with anybody whom it can reach."""
-        return np.unique(self.members.cluster[self.paths.reach[self.members.row, self.index]])
-
 
 def dose_until(fact: Facts) -> int:
     """Last event time from the lag on at which enough clusters that began together had each of two doses; or -1."""
@@ -184,17 +159,17 @@ def dose_until(fact: Facts) -> int:
     if state.max(initial=0) <= 1:
         return -1
     _, age = spell_ages((state > 0) & fact.paths.reach[:, [fact.index]], state == OFF)
-    differ = lambda t: _doses_differ(fact.members, state, (age == t) & (state > 0))  # noqa: E731
+    members = fact.members
+
+    def differ(event_time: int) -> bool:
+        member, t = np.nonzero(((age == event_time) & (state > 0))[members.row])
+        dose = state[members.row[member], t]
+        found = np.unique(np.column_stack([t, dose, members.cluster[member]]), axis=0)
+        each, clusters = np.unique(found[:, :2], axis=0, return_counts=True)
+        _, doses = np.unique(each[clusters >= ENOUGH, 0], return_counts=True)
+        return bool((doses >= 2).any())
+
     return last_that(differ, fact.lag, fact.paths.n_periods - 1)
-
-
-def _doses_differ(members: Members, state: np.ndarray, here: np.ndarray) -> bool:
-    member, t = np.nonzero(here[members.row])
-    dose = state[members.row[member], t]
-    found = np.unique(np.column_stack([t, dose, members.cluster[member]]), axis=0)
-    each, clusters = np.unique(found[:, :2], axis=0, return_counts=True)
-    _, doses = np.unique(each[clusters >= ENOUGH, 0], return_counts=True)
-    return bool((doses >= 2).any())
 
 
 def overlap(fact: Facts, only: tuple[int, ...] | None = None) -> Tally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from itertools import combinations
 from typing import Any
 
@@ -19,43 +20,28 @@ from evalkit.show.words import full_stop
 from evalkit.study.paths import UNKNOWN, Paths
 from evalkit.vocabulary import ESTIMATED, Status
 
-PAIR_COLUMNS = (
-    "a", "b", "by_time", "by_place", "by_people", "by_dose", "separable", "clean_switches_a", "clean_switches_b",
-)  # fmt: skip
-TIMELINE_COLUMNS = ("component", "cluster", "start", "end", "state", "start_position", "end_position")
-
 
 def timeline_table(paths: Paths) -> pd.DataFrame:
     """One row a spell: component, cluster (at the level where it was decided), start, end, state.
 
-    Half-open: `end` is the first period after the spell; one step beyond the last period
-    for numbers and pandas periods, None for other calendars. `state` is "on" or "part".
-    Positions are those in `paths.periods`.
+    Half-open: `end` is the first period after the spell; one step beyond the last period for numbers and pandas
+    periods, None for other calendars. `state` is "on" or "part". Positions are those in `paths.periods`.
     """
-    rows = [row for name in paths.components for row in _spells(paths, name)]
-    return pd.DataFrame(rows, columns=list(TIMELINE_COLUMNS))
-
-
-def _spells(paths: Paths, component: str) -> list[tuple[Any, ...]]:
-    k = paths.index(component)
-    level = paths.levels[paths.assigned_at[component]]
-    cells = paths.cells(level.name)
-    state = paths.state[:, :, k]
-    code = np.where(state > 0, 2, np.where((state < 0) & (state != UNKNOWN), 1, 0))[cells.path]
-    best = np.zeros((len(level.names), paths.n_periods), dtype=np.int64)
-    np.maximum.at(best, cells.cluster, code)
-    edge = np.diff(best, axis=1, prepend=0, append=0) != 0
-    out = []
-    for cluster in np.flatnonzero(best.any(axis=1)):
-        at = np.flatnonzero(edge[cluster])
-        for low, high in zip(at, [*at[1:], paths.n_periods], strict=True):
-            kind = best[cluster, low] if low < paths.n_periods else 0
-            if kind:
-                words = "on" if kind == 2 else "part"
-                name = level.names[cluster]
-                begin, end = paths.periods[low], _after(paths.periods, high)
-                out.append((component, name, begin, end, words, int(low), int(high)))
-    return out
+    rows: list[tuple[Any, ...]] = []
+    for component in paths.components:
+        level = paths.levels[paths.assigned_at[component]]
+        cells, state = paths.cells(level.name), paths.state[:, :, paths.index(component)]
+        code = np.where(state > 0, 2, np.where((state < 0) & (state != UNKNOWN), 1, 0))[cells.path]
+        best = np.zeros((len(level.names), paths.n_periods), dtype=np.int64)
+        np.maximum.at(best, cells.cluster, code)
+        edge = np.diff(best, axis=1, prepend=0, append=0) != 0
+        for cluster in np.flatnonzero(best.any(axis=1)):
+            at = np.flatnonzero(edge[cluster])
+            for low, high in zip(at, [*at[1:], paths.n_periods], strict=True):
+                if low < paths.n_periods and (kind := best[cluster, low]):
+                    begin, end, words = paths.periods[low], _after(paths.periods, high), "on" if kind == 2 else "part"
+                    rows.append((component, level.names[cluster], begin, end, words, int(low), int(high)))
+    return pd.DataFrame(rows, columns="component cluster start end state start_position end_position".split())
 
 
 def _after(periods: np.ndarray, position: int) -> Any:
@@ -92,10 +78,9 @@ STATUS_SHAPES: dict[Status, str] = {
 class Separability:
     """What can be told apart, by which comparisons, and what cannot.
 
-    components: component, status, switches, clean_switches, clean_until, clusters_exposed,
-        clusters_comparison, best_design, reason; one row a component. Cluster counts are
-        at the component's lag, at its own level. clean_until is NaN where nothing can be
-        claimed.
+    components: component, status, switches, clean_switches, clean_until, clusters_exposed, clusters_comparison,
+        best_design, reason; one row a component. Cluster counts are at the component's lag, at its own level.
+        clean_until is NaN where nothing can be claimed.
     pairs: a, b, by_time, by_place, by_people, by_dose, separable, clean_switches_a, clean_switches_b.
     bundles: bundle, kind ("together", "sum", "swap"), members, weights, words; one row for
         each combination that is identified where its members are not.
@@ -137,41 +122,25 @@ class Separability:
         return make_table("What can be told apart, before any outcome is read", columns, rows, numeric=numeric)
 
     def _repr_html_(self) -> str:
-        return self.table().to_html() + "".join(f"<p>{s}</p>" for s in self._notes(escape=True))
+        return self.table().to_html() + "".join(f"<p>{escape(note)}</p>" for note in self._notes)
 
     def __repr__(self) -> str:
-        return "\n".join([self.table().to_text(110).rstrip(), *self._notes()])
+        return "\n".join([self.table().to_text(110).rstrip(), *self._notes])
 
-    def _notes(self, escape: bool = False) -> list[str]:
-        from html import escape as quote
-
-        notes = [*self.aliased, *self.bundles["words"], *self.cure["words"]]
-        return [quote(n) for n in notes] if escape else notes
+    @property
+    def _notes(self) -> list[str]:
+        return [*self.aliased, *self.bundles["words"], *self.cure["words"]]
 
 
 def separability(study: WithPaths) -> Separability:
     """What can be told apart in `study`, from exposures and from which rows exist; no outcome is read.
 
-    study: anything with `paths` (and, for words, `components`, `period`). See design
-    2.2 for the rules; each component gets the first status that applies. Raises nothing
-    of its own: a study that could be made can be audited.
+    study: anything with `paths` (and, for words, `components`, `period`). See design 2.2 for the rules; each component
+    gets the first status that applies. Raises nothing of its own: a study that could be made can be audited.
     """
     names = names_of(study)
     audit = make_audit(study.paths, names)
-    labels = dict(zip(study.paths.components, names.labels, strict=True))
-    return Separability(
-        components=_component_table(audit),
-        pairs=pair_table(audit),
-        bundles=bundle_table(audit),
-        aliased=aliased_words(audit),
-        cure=pd.DataFrame(cures(audit) if audit.curable else [], columns=list(CURES)),
-        timeline=timeline_table(study.paths),
-        labels=labels,
-    )
-
-
-def _component_table(audit: Audit) -> pd.DataFrame:
-    rows = [
+    components = [
         {
             "component": fact.component, "status": s.status, "switches": 0 if fact.always else fact.switches,
             "clean_switches": s.clean_switches, "clean_until": float(s.clean_until) if s.clean_until >= 0 else np.nan,
@@ -180,10 +149,16 @@ def _component_table(audit: Audit) -> pd.DataFrame:
         }
         for fact, s in zip(audit.facts, audit.statuses, strict=True)
     ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-# ---------------------------------------------------------------- combinations and pairs
+    exact = [circuit_words(c, audit.paths, names) for c in audit.exact.circuits]
+    return Separability(
+        components=pd.DataFrame(components),
+        pairs=pair_table(audit),
+        bundles=bundle_table(audit),
+        aliased=tuple(full_stop(w) for w in [*exact, *(audit.statuses[k].reason for k in audit.swapped)]),
+        cure=pd.DataFrame(cures(audit) if audit.curable else [], columns=list(CURES)),
+        timeline=timeline_table(study.paths),
+        labels=dict(zip(study.paths.components, names.labels, strict=True)),
+    )
 
 
 def bundle_table(audit: Audit) -> pd.DataFrame:
@@ -191,7 +166,13 @@ def bundle_table(audit: Audit) -> pd.DataFrame:
     rows = []
     identified = [c for group in audit.exact.groups for c in combinations_of(audit.exact, group)]
     identified += [Combination((k, a), (1.0, -1.0), "swap") for k in audit.swapped for a in audit.swaps[k]]
-    for found in identified + _flat(audit):
+    # Sums of effects at the lag that are identified among components told apart only if effects do not grow.
+    flat = [k for k, s in enumerate(audit.statuses) if s.flat]
+    for members in [*combinations(flat, 2), *([tuple(flat)] if len(flat) > 2 else [])]:
+        lag, ones = max(audit.facts[k].lag for k in members), (1.0,) * len(members)
+        if audit.events.combination_holds([audit.paths.components[k] for k in members], ones, lag):
+            identified.append(Combination(members, ones, "sum"))
+    for found in identified:
         names = tuple(audit.paths.components[m] for m in found.members)
         signs = ["" if i == 0 and w > 0 else "+" if w > 0 else "-" for i, w in enumerate(found.weights)]
         title = "".join(f"{sign}{name}" for sign, name in zip(signs, names, strict=True))
@@ -202,37 +183,19 @@ def bundle_table(audit: Audit) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["bundle", "kind", "members", "weights", "words"])
 
 
-def _flat(audit: Audit) -> list[Combination]:
-    """Sums of effects at the lag that are identified among components told apart only if effects do not grow."""
-    flat = [k for k, s in enumerate(audit.statuses) if s.flat]
-    sets = [*combinations(flat, 2), *([tuple(flat)] if len(flat) > 2 else [])]
-    out = []
-    for members in sets:
-        lag = max(audit.facts[k].lag for k in members)
-        ones = (1.0,) * len(members)
-        if audit.events.combination_holds([audit.paths.components[k] for k in members], ones, lag):
-            out.append(Combination(members, ones, "sum"))
-    return out
-
-
-def aliased_words(audit: Audit) -> tuple[str, ...]:
-    """Exact dependencies, and swaps, as sentences."""
-    exact = [circuit_words(c, audit.paths, audit.names) for c in audit.exact.circuits]
-    return tuple(full_stop(w) for w in [*exact, *(audit.statuses[k].reason for k in audit.swapped)])
-
-
 def pair_table(audit: Audit) -> pd.DataFrame:
     """For every two components: how they are told apart, and whether they are."""
-    together = audit.inseparable
-    rows = []
+    together, state, rows = audit.inseparable, audit.paths.state, []
     for a, b in combinations(range(len(audit.facts)), 2):
         first, second = audit.facts[a], audit.facts[b]
         ways = [bool(x) for x in np.logical_or(_ways(first, b), _ways(second, a))]
-        by_dose = _by_dose(audit, a, b)
+        doses = [state[:, :, k][(state[:, :, a] > 0) & (state[:, :, b] > 0)] for k in (a, b)]
+        by_dose = any((dose != dose[:1]).any() for dose in doses)  # doses differ where both are on
         apart = not any({a, b} <= group for group in together) and _holds(audit, a, b) and _holds(audit, b, a)
-        counts = [_clean(first, b), _clean(second, a)]
+        counts = [0 if f.always else f.against.same(o).clean(f.lag) for f, o in ((first, b), (second, a))]
         rows.append((first.component, second.component, *ways, by_dose, apart, *counts))
-    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+    columns = "a b by_time by_place by_people by_dose separable clean_switches_a clean_switches_b".split()
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _ways(fact: Facts, other: int) -> tuple[bool, bool, bool]:
@@ -243,10 +206,6 @@ def _ways(fact: Facts, other: int) -> tuple[bool, bool, bool]:
         return False, overlap(fact, (other,)).enough, False
     people = fact.people_against.same(other).until(fact.lag) >= 0 if fact.people_against is not None else False
     return bool(fact.against.still[other]), bool(fact.against.absent[other]), people
-
-
-def _clean(fact: Facts, other: int) -> int:
-    return 0 if fact.always else fact.against.same(other).clean(fact.lag)
 
 
 def _holds(audit: Audit, k: int, other: int) -> bool:
@@ -262,13 +221,3 @@ def _holds(audit: Audit, k: int, other: int) -> bool:
         return True
     mine, theirs = audit.paths.components[k], audit.paths.components[other]
     return any(s.holds(mine, fact.lag) or s.only(mine, theirs).holds(mine, fact.lag) for s in audit.readings)
-
-
-def _by_dose(audit: Audit, a: int, b: int) -> bool:
-    """Whether doses differ where both are on."""
-    first, second = audit.paths.state[:, :, a], audit.paths.state[:, :, b]
-    if max(first.max(initial=0), second.max(initial=0)) <= 1:
-        return False
-    both = (first > 0) & (second > 0)
-    doses = first[both].astype(np.int64) * 2**16 + second[both]
-    return bool(len(doses)) and bool((doses != doses[0]).any())

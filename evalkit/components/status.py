@@ -8,15 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.components.estimable import (
-    Dependence,
-    EstimableEvents,
-    cross_dependence,
-    estimable_events,
-    has_doses,
-    level_dependence,
-    level_gram,
-)
+from evalkit.components import estimable
 from evalkit.components.facts import Facts, dose_until, in_use, overlap
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words, lone_person
@@ -102,24 +94,24 @@ class Audit:
         return make_grid(self.paths, weighted=False)
 
     @cached_property
-    def exact(self) -> Dependence:
+    def exact(self) -> estimable.Dependence:
         """Loops and circuits of 0/1 columns; where there are doses, only those that hold for the doses too."""
         if self.paths.n_periods == 1:
-            return cross_dependence(self.paths)
-        plain = level_dependence(self.paths, self.grid)
-        if not has_doses(self.paths) or not (plain.loops or plain.circuits):
+            return estimable.cross_dependence(self.paths)
+        plain = estimable.dependence(*estimable.level_gram(self.paths, self.grid))
+        if not estimable.has_doses(self.paths) or not (plain.loops or plain.circuits):
             return plain
-        doses = level_dependence(self.paths, self.grid, dose=True)
+        doses = estimable.dependence(*estimable.level_gram(self.paths, self.grid, dose=True))
         return doses if set(doses.loops) <= set(plain.loops) else plain
 
     @cached_property
-    def events(self) -> EstimableEvents:
-        return estimable_events(self.paths, self.grid)
+    def events(self) -> estimable.EstimableEvents:
+        return estimable.estimable_events(self.paths, self.grid)
 
     @cached_property
-    def doses(self) -> EstimableEvents | None:
+    def doses(self) -> estimable.EstimableEvents | None:
         """Event times with effects linear in the dose; None without doses."""
-        return estimable_events(self.paths, self.grid, dose=True) if has_doses(self.paths) else None
+        return estimable.estimable_events(self.paths, self.grid, dose=True) if estimable.has_doses(self.paths) else None
 
     @cached_property
     def swaps(self) -> dict[int, tuple[int, ...]]:
@@ -148,7 +140,7 @@ class Audit:
         return [set(g) for g in self.exact.groups] + [{k, *self.swaps[k]} for k in self.swapped]
 
     @property
-    def readings(self) -> list[EstimableEvents]:
+    def readings(self) -> list[estimable.EstimableEvents]:
         """The event-time designs: of exposures, and of doses where there are some."""
         return [self.events, *([self.doses] if self.doses is not None else [])]
 
@@ -178,8 +170,7 @@ def decide(audit: Audit, k: int) -> Ruling:
     if fact.always or k in audit.exact.loops:
         words = absorbed_words(audit.paths, k, fact.always, audit.names)
         return Ruling("not_tested", words, clusters_exposed=len(fact.ever))
-    found = _exact_status(audit, k) or _swap_status(audit, k)
-    if found is not None:
+    if (found := _bound_status(audit, k)) is not None:
         return _with_counts(found, fact)
     if audit.paths.n_periods == 1:
         return _overlap_status(audit, fact)
@@ -198,9 +189,9 @@ def separable(audit: Audit, k: int) -> bool:
     clean = None if fact.always else _clean_status(audit, fact)
     if clean is None or clean.status != "separable" or k in audit.swaps:
         return False
-    if has_doses(audit.paths):
+    if estimable.has_doses(audit.paths):
         return decide(audit, k).status == "separable"
-    return bool(span(*level_gram(audit.paths, audit.grid)).free[k])
+    return bool(span(*estimable.level_gram(audit.paths, audit.grid)).free[k])
 
 
 def _with_counts(ruling: Ruling, fact: Facts) -> Ruling:
@@ -210,18 +201,12 @@ def _with_counts(ruling: Ruling, fact: Facts) -> Ruling:
     )
 
 
-def _exact_status(audit: Audit, k: int) -> Ruling | None:
-    """Rule 2, exact part: in a circuit."""
-    mine = [c for c in audit.exact.circuits if k in c.members]
-    if not mine:
-        return None
-    short = min(mine, key=lambda c: (c.swap, len(c.members)))
-    words = circuit_words(short, audit.paths, audit.names)
-    return Ruling("swap_only", words, "swap") if all(c.swap for c in mine) else Ruling("bundle_only", words, "bundle")
-
-
-def _swap_status(audit: Audit, k: int) -> Ruling | None:
-    """Rule 2, swaps: wherever it starts another stops, and nowhere does that one stop alone."""
+def _bound_status(audit: Audit, k: int) -> Ruling | None:
+    """Rule 2: in a circuit; or wherever it starts another stops, and nowhere does that one stop alone."""
+    if mine := [c for c in audit.exact.circuits if k in c.members]:
+        short = min(mine, key=lambda c: (c.swap, len(c.members)))
+        words, swap = circuit_words(short, audit.paths, audit.names), all(c.swap for c in mine)
+        return Ruling("swap_only", words, "swap") if swap else Ruling("bundle_only", words, "bundle")
     if k not in audit.swaps:
         return None
     others, stop = audit.names.all(audit.swaps[k]), "stops" if len(audit.swaps[k]) == 1 else "stop"
@@ -317,20 +302,13 @@ def _flat_reason(audit: Audit, fact: Facts) -> str:
         return ""
     if any(s.holds(fact.component, fact.lag) for s in audit.readings):
         return ""
-    if alone := _all_but_one(audit, fact):
-        return alone
-    return TOO_CLOSE if any(s.is_estimable(fact.component, fact.lag) for s in audit.readings) else ONLY_FLAT
-
-
-def _all_but_one(audit: Audit, fact: Facts) -> str:
-    """Words where only one cluster sets the component apart from another; "" where more do."""
     paths, names = audit.paths, audit.names.at(fact.level)
     for j in range(len(audit.facts)):
         both = paths.reach[:, fact.index] & paths.reach[:, j]
         differ = ((paths.state[:, :, fact.index] > 0) != (paths.state[:, :, j] > 0)).any(axis=1) & both
         if j != fact.index and len(np.unique(fact.members.cluster[differ[fact.members.row]])) == 1:
             return f"only one {names.place} tells it from {names.say(j)}; everywhere else they go together"
-    return ""
+    return TOO_CLOSE if any(s.is_estimable(fact.component, fact.lag) for s in audit.readings) else ONLY_FLAT
 
 
 def _few_words(fact: Facts, names: Names) -> str:

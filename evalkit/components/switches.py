@@ -152,7 +152,9 @@ def tally(plan: Iterable[Comparison], members: Members, n_periods: int, horizon:
     for group in _groups(plan, last - 1):
         rows = np.flatnonzero(group.free[:, 0])
         theirs, mine = _homes(members, rows, group), _homes(members, group.starts, group)
-        flags = np.broadcast_to(group.free[rows][None, :, None, :], (len(group.starts), len(rows), 1, group.times))
+        flags = np.broadcast_to(
+            group.free[rows][None, :, None, :], (len(group.starts), len(rows), 1, group.free.shape[1])
+        )
         _enter(out.exposed, _elsewhere(flags, mine, theirs)[:, 0], mine)
         _enter(out.comparison, _elsewhere(np.swapaxes(flags, 0, 1), theirs, mine)[:, 0], theirs)
     return out
@@ -164,25 +166,15 @@ def _enter(target: np.ndarray, found: np.ndarray, homes: _Homes) -> None:
     target[e, homes.cluster[member]] = True
 
 
-def last_period(c: Comparison) -> int:
-    """Last period at which the adopter can be read; before its cohort when there is none."""
-    after = np.flatnonzero(c.base[c.cohort :] >= 0)
-    return c.cohort + int(after[-1]) if len(after) else c.cohort - 1
-
-
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Starts of one period with the same base, followed up to the same period, and who is free of them."""
+    """Starts of one period with the same base, followed up to the same period, and who is free of them: (rows, E)."""
 
     cohort: int
     base: int
     last: int
     starts: np.ndarray
     free: np.ndarray
-
-    @property
-    def times(self) -> int:
-        return self.last - self.cohort + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,10 +193,9 @@ class _Homes:
 class Against:
     """How one component's starts look against each other component.
 
-    exposed, comparison: (K, E, C) clusters with a switch at which that component goes the
-    same way on both sides, at event times 0 .. lag, and clusters that serve. still,
-    absent: (K,) whether there is a switch, with a comparison, at which that component
-    stands still through the lag on both sides, or is off throughout.
+    exposed, comparison: (K, E, C) clusters with a switch at which that component goes the same way on both sides, at
+    event times 0 .. lag, and clusters that serve. still, absent: (K,) whether there is a switch, with a comparison, at
+    which that component stands still through the lag on both sides, or is off throughout.
     """
 
     exposed: np.ndarray
@@ -224,7 +215,19 @@ def against_each(plan: Plan, codes: np.ndarray, members: Members, lag: int) -> A
     out = Against(np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(n, bool), np.zeros(n, bool))
     never = np.asarray(~codes.any(axis=1))
     for group in _groups(plan, lag):
-        _ask(out, group, codes, never, members)
+        rows = np.flatnonzero(group.free[:, 0])
+        theirs, times = _homes(members, rows, group, 2), group.free.shape[1]
+        size = max(1, _MOST // max(1, max(len(rows), len(theirs.row)) * n * (group.last - group.base + 3)))
+        for low in range(0, len(group.starts), size):
+            starts = group.starts[low : low + size]
+            mine, flags = _homes(members, starts, group, 2), _agree(codes, never, group, starts, rows)
+            exposed, comparison = _elsewhere(flags, mine, theirs), _elsewhere(np.swapaxes(flags, 0, 1), theirs, mine)
+            for k in range(n):
+                _enter(out.exposed[k], exposed[:, k, :times], mine)
+                _enter(out.comparison[k], comparison[:, k, :times], theirs)
+            if times == out.exposed.shape[1]:
+                out.still[:] |= exposed[:, :, times].any(axis=0)
+                out.absent[:] |= exposed[:, :, times + 1].any(axis=0)
     return out
 
 
@@ -232,8 +235,9 @@ def _groups(plan: Iterable[Comparison], lag: int) -> Iterator[_Group]:
     """Starts that share period, base, end and who is free of them, where anybody is."""
     found: dict[tuple[int, int, int, bytes], tuple[np.ndarray, list[int]]] = {}
     for c in plan:
-        last = min(c.cohort + lag, last_period(c))
-        if last >= c.cohort and c.match[:, c.cohort].any():
+        after = np.flatnonzero(c.base[c.cohort :] >= 0)  # periods at which the adopter can be read
+        if len(after) and lag >= 0 and c.match[:, c.cohort].any():
+            last = c.cohort + min(lag, int(after[-1]))
             free = c.match[:, c.cohort : last + 1]
             key = (c.cohort, int(c.base[c.cohort]), last, free.tobytes())
             found.setdefault(key, (free, []))[1].append(c.path)
@@ -241,32 +245,12 @@ def _groups(plan: Iterable[Comparison], lag: int) -> Iterator[_Group]:
         yield _Group(cohort, base, last, np.array(paths), free)
 
 
-def _ask(out: Against, group: _Group, codes: np.ndarray, never: np.ndarray, members: Members) -> None:
-    """Enter a group of starts: which rows agree, component by component, and in which clusters they live."""
-    rows = np.flatnonzero(group.free[:, 0])
-    theirs = _homes(members, rows, group, 2)
-    size = max(1, _MOST // max(1, max(len(rows), len(theirs.row)) * codes.shape[2] * (group.last - group.base + 3)))
-    for low in range(0, len(group.starts), size):
-        starts = group.starts[low : low + size]
-        mine = _homes(members, starts, group, 2)
-        flags = _agree(codes, never, group, starts, rows)
-        exposed = _elsewhere(flags, mine, theirs)
-        comparison = _elsewhere(np.swapaxes(flags, 0, 1), theirs, mine)
-        times = group.times
-        for k in range(codes.shape[2]):
-            _enter(out.exposed[k], exposed[:, k, :times], mine)
-            _enter(out.comparison[k], comparison[:, k, :times], theirs)
-        if times == out.exposed.shape[1]:
-            out.still[:] |= exposed[:, :, times].any(axis=0)
-            out.absent[:] |= exposed[:, :, times + 1].any(axis=0)
-
-
 def _homes(members: Members, rows: np.ndarray, group: _Group, more: int = 0) -> _Homes:
     """Where rows live and are seen; the last event time is repeated `more` times."""
     who = members.of(rows)
     size = members.start[rows + 1] - members.start[rows]
     row, first = np.repeat(np.arange(len(rows)), size), np.cumsum(size) - size
-    cluster, shape = members.cluster[who], (len(who), group.times + more)
+    cluster, shape = members.cluster[who], (len(who), group.free.shape[1] + more)
     seen = members.seen(who, group.base, slice(group.cohort, group.last + 1))
     if seen is None:
         full = (len(rows), shape[1])

@@ -97,40 +97,27 @@ def lone_person(paths: Paths, level: str) -> str:
 
 
 def circuit_words(circuit: Circuit, paths: Paths, names: Names) -> str:
-    """An exact dependency as a clause."""
-    on = [(paths.state[:, :, k] > 0) for k in circuit.members]
-    if paths.n_periods == 1:
-        return at_one_time(circuit, on, names)
-    if len(on) == 2:
+    """An exact dependency as a clause; among people seen at one time, who had which components together."""
+    on, once = [(paths.state[:, :, k] > 0) for k in circuit.members], paths.n_periods == 1
+    if len(on) == 2 and not once:
         return _pair_words(circuit, on, names)
-    total = np.sum(on, axis=0)
+    total, listed = np.sum(on, axis=0), names.all(circuit.members)
     if circuit.swap and len(set(circuit.weights)) == 1 and (total == total.flat[0]).all():
-        size = int(total.flat[0])
-        are = "is" if size == 1 else "are"
-        return f"exactly {number_in_words(size)} of {names.all(circuit.members)} {are} on at any time"
-    for i, k in enumerate(circuit.members):
-        rest = [x for j, x in enumerate(on) if j != i]
-        if (np.logical_or.reduce(rest) == on[i]).all():
-            others = [m for m in circuit.members if m != k]
-            return f"{names.say(k)} is on exactly when {names.all(others, 'or')} is"
-    return _sides(circuit, on, names) or (
-        f"{names.all(circuit.members)} are tied together: once what is common to each {names.place} and to each "
-        f"{names.period} is set aside, what one of them does follows from the others"
-    )
-
-
-def at_one_time(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
-    """An exact dependency among people seen at one time: who had which components together."""
-    total = np.sum(on, axis=0)
-    if circuit.swap and len(set(circuit.weights)) == 1 and (total == total.flat[0]).all():
-        return f"everybody had exactly {number_in_words(int(total.flat[0]))} of {names.all(circuit.members)}"
+        size, are = number_in_words(int(total.flat[0])), "is" if total.flat[0] == 1 else "are"
+        return (
+            f"everybody had exactly {size} of {listed}" if once else f"exactly {size} of {listed} {are} on at any time"
+        )
     for i, k in enumerate(circuit.members):
         if (np.logical_or.reduce([x for j, x in enumerate(on) if j != i]) == on[i]).all():
-            others = [m for m in circuit.members if m != k]
-            return f"those who had {names.say(k)} are exactly those who had {names.all(others, 'or')}"
-    return (
-        f"{names.all(circuit.members)} are tied together: among people whom the same components can reach, who had one "
-        "of them follows from who had the others"
+            one, others = names.say(k), names.all([m for m in circuit.members if m != k], "or")
+            same = f"those who had {one} are exactly those who had {others}"
+            return same if once else f"{one} is on exactly when {others} is"
+    if once:
+        among = "among people whom the same components can reach"
+        return f"{listed} are tied together: {among}, who had one of them follows from who had the others"
+    return _sides(circuit, on, names) or (
+        f"{listed} are tied together: once what is common to each {names.place} and to each {names.period} is set "
+        "aside, what one of them does follows from the others"
     )
 
 
@@ -152,19 +139,14 @@ def _sides(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
 def _pair_words(circuit: Circuit, on: list[np.ndarray], names: Names) -> str:
     first, second = (names.say(k) for k in circuit.members)
     moves = [np.diff(x.astype(int), axis=1) for x in on]
-    if not circuit.swap:
-        if (on[0] == on[1]).all():
-            return f"{second} is on exactly when {first} is"
-        if (moves[0] == moves[1]).all():
-            return f"{second} starts and stops exactly when {first} does"
-        how = "move as one"
-    else:
-        if (moves[0] == -moves[1]).all():
-            return f"{second} starts exactly as {first} stops, or the other way round"
-        how = "move against each other"
-    return (
-        f"once what is common to each {names.place} and to each {names.period} is set aside, {first} and {second} {how}"
-    )
+    if circuit.swap and (moves[0] == -moves[1]).all():
+        return f"{second} starts exactly as {first} stops, or the other way round"
+    if not circuit.swap and (on[0] == on[1]).all():
+        return f"{second} is on exactly when {first} is"
+    if not circuit.swap and (moves[0] == moves[1]).all():
+        return f"{second} starts and stops exactly when {first} does"
+    aside = f"once what is common to each {names.place} and to each {names.period} is set aside"
+    return f"{aside}, {first} and {second} move {'against each other' if circuit.swap else 'as one'}"
 
 
 def absorbed_words(paths: Paths, k: int, always: bool, names: Names) -> str:

@@ -1,9 +1,7 @@
 """Logistic regression by Newton's method: coefficients, and what each row adds to a number through them.
 
-statsmodels' `GLM(Binomial(), freq_weights=...)` gives the same probabilities to 3e-16, but takes twice as long or
-more: 1.4 ms for 150 people and 3 covariates (here 0.7 ms), 201 ms for 100,000 and 8 (here 82 ms). Designs fit
-thousands.
-"""
+statsmodels' `GLM(Binomial(), freq_weights=...)` gives the same probabilities to 3e-16, but takes twice as long or more:
+1.4 ms for 150 people and 3 covariates (here 0.7 ms), 201 ms for 100,000 and 8 (here 82 ms). Designs fit thousands."""
 
 from __future__ import annotations
 
@@ -30,8 +28,7 @@ def independent_columns(gram: np.ndarray) -> np.ndarray:
     for j in range(len(gram)):
         if scale[j] == 0:
             continue
-        inside = gram[np.ix_(kept, kept)]
-        rest = 1.0 - (gram[j, kept] @ linalg.lstsq(inside, gram[kept, j])[0] if kept else 0.0)
+        rest = 1.0 - (gram[j, kept] @ linalg.lstsq(gram[np.ix_(kept, kept)], gram[kept, j])[0] if kept else 0.0)
         if rest > 1e-9:
             kept.append(j)
     return np.array(kept, dtype=np.intp)
@@ -40,8 +37,7 @@ def independent_columns(gram: np.ndarray) -> np.ndarray:
 def maximise(design: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None, tight: float = TIGHT) -> np.ndarray:
     """(q,) maximum likelihood coefficients of y (n,) on columns of which the first is a constant.
 
-    weight: (n,) or None. tight: as in `newton`. Large data start from the answer of every twentieth row.
-    """
+    weight: (n,) or None. tight: as in `newton`. Large data start from the answer of every twentieth row."""
     start = np.zeros(design.shape[1])
     start[0] = special.logit(np.average(y, weights=weight))
     if len(y) > LARGE and 0 < y[::20].sum() < len(y[::20]):
@@ -55,13 +51,11 @@ def newton(
 ) -> np.ndarray:
     """(q,) coefficients from a starting point; stops when a step is below `tight`. weight: (n,) or None.
 
-    Where the columns separate the two groups it stops once linear predictors run away; whoever calls looks at them.
-    """
+    Where the columns separate the two groups it stops once linear predictors run away; whoever calls looks at them."""
     eta = design @ beta
     for _ in range(MOST):
         p = special.expit(eta)
-        w = p * (1.0 - p)
-        gap = y - p
+        w, gap = p * (1.0 - p), y - p
         if weight is not None:
             w, gap = weight * w, weight * gap
         if np.abs(eta).max() > 10 * FAR or w.max() < 1e-300:
@@ -83,7 +77,6 @@ def influence(design: np.ndarray, gap: np.ndarray, curvature: np.ndarray, slope:
     """(n,) or (n, k) what each row adds, through the coefficients, to numbers whose derivatives by them are `slope`,
     (q,) or (q, k): x_i w_i (y_i - p_i) H^-1 slope.
 
-    gap: (n,) w (y - p). curvature: (n,) w p (1 - p), so that H = X' diag(curvature) X.
-    """
+    gap: (n,) w (y - p). curvature: (n,) w p (1 - p), so that H = X' diag(curvature) X."""
     pull = design @ np.linalg.solve((design * curvature[:, None]).T @ design, slope)
     return (gap if pull.ndim == 1 else gap[:, None]) * pull

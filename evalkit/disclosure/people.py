@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,6 @@ from evalkit.study import Study
 from evalkit.study.paths import Paths
 from evalkit.verdicts.rules import Evidence
 
-_ADDED = ("share", "count", "money")
 FLOW = ("component", "stage", "count", "hidden")
 STAGES = {
     "all": "in the study",
@@ -49,7 +49,7 @@ def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
 def hangs_on_few(study: Study, members: Iterable[str], rules: Rules) -> bool:
     """Whether the first outcome, added up where `members` were on, comes from too few people, or mostly from two."""
     outcome, paths = study.outcome(), study.paths
-    if outcome.kind not in _ADDED:
+    if outcome.kind not in ("share", "count", "money"):
         return False
     on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).any(axis=2))
     amounts = np.where(on[paths.path], np.nan_to_num(np.abs(study.values(outcome))), 0.0).sum(axis=1)
@@ -72,9 +72,6 @@ def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFram
     exposed = pd.to_numeric(heads["units_exposed"], errors="coerce")
     behind = {c: int(n) for c, n in zip(heads["component"], exposed, strict=True) if n > 0}
     counts = {c: stages(paths, c, behind.get(c)) for c in paths.components}
-    if not rules.active:
-        rows = [(c, stage, float(n), "") for c, listed in counts.items() for stage, n in listed.items()]
-        return pd.DataFrame(rows, columns=list(FLOW))
     always = {c for c in paths.components if study.component(c).always_on}
     return pd.DataFrame(_protected(paths, counts, rules, always), columns=list(FLOW))
 
@@ -135,13 +132,11 @@ def _nested(paths: Paths, rules: Rules) -> list[tuple[tuple[str, str], tuple[str
     Two components may reach, or have reached, almost the same people: the difference of their counts is a count too.
     """
     groups = {}
-    for component in paths.components:
-        reached = paths.reach[paths.path, paths.index(component)]
-        groups[component, "reached"] = set(paths.units[reached].tolist())
+    for k, component in enumerate(paths.components):
+        groups[component, "reached"] = set(paths.units[paths.reach[paths.path, k]].tolist())
         groups[component, "had"] = set(paths.units[had(paths, [component])].tolist())
     return [
         (a, b, len(large - small))
-        for a, large in groups.items()
-        for b, small in groups.items()
+        for (a, large), (b, small) in permutations(groups.items(), 2)
         if a[0] != b[0] and small < large and len(large - small) < rules.count
     ]

@@ -56,12 +56,9 @@ class Guard:
     @cached_property
     def lone(self) -> frozenset[str]:
         """Components decided by places that are mostly single people, or a handful."""
-        lone = []
-        for component in self.paths.components if self.rules.active else ():
-            sizes = np.bincount(self.paths.levels[self.paths.assigned_at[component]].codes)
-            if np.median(sizes[sizes > 0]) < self.rules.count:
-                lone.append(component)
-        return frozenset(lone)
+        components = self.paths.components if self.rules.active else ()
+        sizes = {c: np.bincount(self.paths.levels[self.paths.assigned_at[c]].codes) for c in components}
+        return frozenset(c for c, n in sizes.items() if np.median(n[n > 0]) < self.rules.count)
 
     @property
     def paths(self) -> Paths:

@@ -45,10 +45,10 @@ from evalkit.evaluation.ladder import (
     width_of,
     with_options,
 )
+from evalkit.evaluation.randomisation import average_effect, randomise
 from evalkit.evaluation.results import Evaluation
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
-from evalkit.inference.randomisation import average_effect, randomise
 from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import statement
 from evalkit.study import Outcome, Study

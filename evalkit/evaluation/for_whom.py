@@ -23,7 +23,6 @@ from evalkit.inference.intervals import check_level, holm
 from evalkit.show.words import join_words
 from evalkit.study import Study
 
-SMALLEST = 10
 FEWEST, ARM = 400, 100
 EXTREME, MOST_EXTREME = 0.02, 0.2
 REPEATS = 3
@@ -70,13 +69,7 @@ class _Scored:
 
 
 def for_whom(
-    study: Study,
-    component: str,
-    by: Sequence[str] | str,
-    *,
-    level: float = 0.95,
-    smallest: int = SMALLEST,
-    seed: int = 0,
+    study: Study, component: str, by: Sequence[str] | str, *, level: float = 0.95, smallest: int = 10, seed: int = 0
 ) -> ForWhom:
     """Average effects of a component by groups of people, from cross-fitted doubly robust scores.
 
@@ -154,18 +147,15 @@ def _why_not(people: People, x: np.ndarray, y: np.ndarray, rules: Rules) -> str:
     arm = int(min(people.exposed.sum(), (~people.exposed).sum())) if len(people) else 0
     if len(people) < FEWEST or arm < ARM:
         counts = [f"fewer than {rules.count}" if rules.small(n) else str(rules.shown(n)) for n in (len(people), arm)]
-        return (
-            f"{counts[0]} people, {counts[1]} in the smaller arm: too few to tell kinds of people apart "
-            f"(it takes {FEWEST} and {ARM})"
-        )
+        few = f"{counts[0]} people, {counts[1]} in the smaller arm"
+        return f"{few}: too few to tell kinds of people apart (it takes {FEWEST} and {ARM})"
     if np.ptp(y) == 0:
         return "the outcome is the same for everybody"
     e = fit_score(x, people.exposed).value
     extreme = float(((e < EXTREME) | (e > 1 - EXTREME)).mean())
     if extreme > MOST_EXTREME:
-        return (
-            f"{extreme:.0%} of people have nobody like them in the other arm: no overlap to compare kinds of people in"
-        )
+        alone = f"{extreme:.0%} of people have nobody like them in the other arm"
+        return f"{alone}: no overlap to compare kinds of people in"
     return ""
 
 
@@ -216,28 +206,23 @@ def _rows(s: _Scored, name: str, kinds: np.ndarray, level: float, smallest: int,
 
 def _differences(s: _Scored, kinds: dict[str, np.ndarray], smallest: int) -> pd.DataFrame:
     """Wald tests (F) that the groups of one column have the same mean score, on contributions summed by cluster."""
-    found = []
-    for values in kinds.values():
+    p = np.full(len(kinds), np.nan)
+    for i, values in enumerate(kinds.values()):
         masks = [values == k for k in sorted(set(values))]
         masks = [m for m in masks if min((m & s.people.exposed).sum(), (m & ~s.people.exposed).sum()) >= smallest]
-        found.append(_same(s, masks) if len(masks) > 1 else np.nan)
-    p = np.array(found)
+        if len(masks) < 2:
+            continue
+        found = [_part(s, m) for m in masks]
+        means, parts = np.array([v for v, _ in found]), np.column_stack([own for _, own in found])
+        if s.groups is not None:
+            code = np.unique(s.groups, return_inverse=True)[1]
+            parts = np.column_stack([np.bincount(code, weights=c) for c in parts.T])
+        n, k = len(parts), len(masks) - 1
+        gap = means[1:] - means[0]
+        vcov = np.cov((parts[:, 1:] - parts[:, :1]).T * np.sqrt(n), ddof=1).reshape(k, k)
+        if n > k + 1:
+            p[i] = stats.f.sf(float(gap @ np.linalg.pinv(vcov) @ gap) / k, k, n - 1 - k)
     return pd.DataFrame({"by": list(kinds), "p_value": p, "p_adjusted": holm(p)})
-
-
-def _same(s: _Scored, masks: list[np.ndarray]) -> float:
-    found = [_part(s, m) for m in masks]
-    means, parts = np.array([v for v, _ in found]), np.column_stack([p for _, p in found])
-    if s.groups is not None:
-        code = np.unique(s.groups, return_inverse=True)[1]
-        parts = np.column_stack([np.bincount(code, weights=c) for c in parts.T])
-    n, k = len(parts), len(masks) - 1
-    gap = means[1:] - means[0]
-    vcov = np.cov((parts[:, 1:] - parts[:, :1]).T * np.sqrt(n), ddof=1).reshape(k, k)
-    if n <= k + 1:
-        return float("nan")
-    wald = float(gap @ np.linalg.pinv(vcov) @ gap) / k
-    return float(stats.f.sf(wald, k, n - 1 - k))
 
 
 def _calibration(s: _Scored, kinds: dict[str, np.ndarray], seed: int) -> CheckResult:
@@ -291,18 +276,15 @@ def _predict(s: _Scored, design: np.ndarray, first: np.ndarray, seed: int) -> np
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+    # The last column is the exposure; without its products with the others every effect would be the same.
+    interact = FunctionTransformer(lambda features: np.hstack([features, features[:, :-1] * features[:, -1:]]))
     learner: Any = LinearDRLearner(
         model_propensity=make_pipeline(StandardScaler(), LogisticRegression(C=1e6, max_iter=1000)),
-        model_regression=make_pipeline(FunctionTransformer(_interact), LinearRegression()),
+        model_regression=make_pipeline(interact, LinearRegression()),
         min_propensity=0.01, cv=5, random_state=seed,
     )  # fmt: skip
     learner.fit(s.y[first], s.people.exposed[first].astype(int), X=design[first], W=s.x[first], inference=None)
     return np.asarray(learner.effect(design[~first])).ravel()
-
-
-def _interact(features: np.ndarray) -> np.ndarray:
-    """The last column is the exposure; without its products with the others every effect would be the same."""
-    return np.hstack([features, features[:, :-1] * features[:, -1:]])
 
 
 def _refusal(component: str, kinds: dict[str, np.ndarray], people: People, why: str) -> ForWhom:

@@ -1,30 +1,26 @@
 """Figures, public as `ek.plot`: each a pure function from tables to a matplotlib Figure.
 
-`describe` gives the same figure with its title, alt text, long description and data.
-"""
+`describe` gives the same figure with its title, alt text, long description and data."""
 
 from __future__ import annotations
 
+import base64
+import html
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from evalkit.errors import check_choice
-from evalkit.figures.balance import PICTURES as BALANCE
 from evalkit.figures.balance import love, overlap, regression_to_mean
-from evalkit.figures.bars import PICTURES as BARS
 from evalkit.figures.bars import contamination, flow, waterfall
-from evalkit.figures.event_study import PICTURES as EVENT_STUDY
 from evalkit.figures.event_study import event_study
-from evalkit.figures.forest import PICTURES as FOREST
 from evalkit.figures.forest import forest, leave_one_out
-from evalkit.figures.matrix import PICTURES as MATRIX
-from evalkit.figures.matrix import separability
-from evalkit.figures.picture import Picture, Ways
-from evalkit.figures.style import NARROW, WIDE
-from evalkit.figures.timeline import PICTURES as TIMELINE
-from evalkit.figures.timeline import timeline
-from evalkit.figures.value import PICTURES as VALUE
+from evalkit.figures.style import NARROW, Drawn, to_png, to_svg
+from evalkit.figures.timeline import separability, timeline
 from evalkit.figures.value import acceptability, value_plane
 
 __all__ = [
@@ -45,9 +41,70 @@ __all__ = [
     "waterfall",
 ]
 
-_PICTURES: dict[str, Ways] = {
-    **TIMELINE, **MATRIX, **EVENT_STUDY, **FOREST, **BARS, **VALUE, **BALANCE
-}  # fmt: skip
+_FIGURES: tuple[Callable[..., Figure], ...] = (
+    timeline, separability, event_study, forest, leave_one_out, flow, contamination, waterfall,
+    value_plane, acceptability, love, overlap, regression_to_mean,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure, the same figure for a narrow screen, its words and its data.
+
+    title: the finding in about ten words. alt: one or two sentences. description:
+    everything the figure shows, in words. data: the numbers drawn. name: file name."""
+
+    figure: Figure
+    title: str
+    alt: str
+    description: str
+    data: pd.DataFrame
+    name: str
+    phone: Figure | None = None
+
+    @cached_property
+    def svg(self) -> bytes:
+        """The figure as SVG bytes, the same every time."""
+        return to_svg(self.figure)
+
+    @cached_property
+    def phone_svg(self) -> bytes | None:
+        """The figure for a narrow screen as SVG bytes, or None."""
+        return None if self.phone is None else to_svg(self.phone)
+
+    def save(self, folder: str | Path) -> tuple[Path, ...]:
+        """Write NAME.svg, NAME.png, NAME.csv and NAME.txt (its words) into `folder`; return their paths."""
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        paths = tuple(place / f"{self.name}.{kind}" for kind in ("svg", "png", "csv", "txt"))
+        paths[0].write_bytes(self.svg)
+        paths[1].write_bytes(to_png(self.figure))
+        paths[2].write_text(self.data.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+        paths[3].write_text(f"{self.title}\n\n{self.alt}\n\n{self.description}\n", encoding="utf-8")
+        return paths
+
+    def to_html(self) -> str:
+        """A <figure> that needs nothing from outside: picture, alt text, caption, long description."""
+        phone = self.phone_svg
+        source = f'<source media="screen and (max-width: 599px)" srcset="{_uri(phone)}">' if phone else ""
+        alt = html.escape(self.alt, quote=True)
+        paragraphs = "".join(f"<p>{html.escape(p)}</p>" for p in self.description.split("\n") if p.strip())
+        return (
+            f'<figure id="figure-{html.escape(self.name)}"><picture>{source}'
+            f'<img alt="{alt}" src="{_uri(self.svg)}"></picture>'
+            f"<figcaption>{html.escape(self.title)}</figcaption>"
+            f"<details><summary>This figure in words</summary>{paragraphs}</details></figure>"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def __repr__(self) -> str:
+        return f"Picture({self.name!r}: {self.title})"
+
+
+def _uri(svg: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
 
 
 def describe(figure: Callable[..., Figure] | str, *tables: object, name: str = "", **options: object) -> Picture:
@@ -56,11 +113,10 @@ def describe(figure: Callable[..., Figure] | str, *tables: object, name: str = "
     figure: one of the functions of `ek.plot`, or its name. tables and options: what
     that function takes. name: file name; the function's own when not given.
 
-        ek.plot.describe(ek.plot.forest, evaluation).save("figures")
-    """
+        ek.plot.describe(ek.plot.forest, evaluation).save("figures")"""
     key = figure if isinstance(figure, str) else figure.__name__
-    check_choice("figure", key, _PICTURES)
-    read, draw, say = _PICTURES[key]
-    shown = read(*tables, **options)
-    words, data = say(shown)
-    return Picture(draw(shown, WIDE), words.title, words.alt, words.description, data, name or key, draw(shown, NARROW))
+    made = {f.__name__: f for f in _FIGURES}
+    check_choice("figure", key, made)
+    drawn = made[key](*tables, **options)
+    assert isinstance(drawn, Drawn)
+    return Picture(drawn, *drawn.say(), name or key, drawn.again(NARROW))

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Labels, frame_of
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
 
 THRESHOLD = 0.1
@@ -24,26 +23,17 @@ _COLUMNS = ("score", "people", "share_with", "outcome", "expected", "extrapolate
 def love(source: object, *, labels: Labels = None, threshold: float = THRESHOLD, width: float = style.WIDE) -> Figure:
     """A row a covariate, largest difference first: an open circle before, a filled one after, in standard deviations.
 
-    source: a Matching, a Weighting, or their table of balance. The band marks differences below `threshold`.
-    """
-    return _draw_love(_read_love(source, labels=labels, threshold=threshold), width)
-
-
-def _read_love(
-    source: object, *, labels: Labels = None, threshold: float = THRESHOLD
-) -> tuple[pd.DataFrame, list[str], float]:
-    """The table of balance, largest difference first; names of its rows; threshold."""
+    source: a Matching, a Weighting, or their table of balance. The band marks differences below `threshold`."""
     balance = getattr(source, "balance", None)
     found = balance() if callable(balance) else source
     if not isinstance(found, pd.DataFrame):
         raise OptionError(f"love needs a Matching, a Weighting or a table of balance; it got {type(source).__name__}.")
     table = frame_of(found, "", ("covariate", "smd_before", "smd_after"))
-    order = np.argsort(-table["smd_before"].abs().to_numpy(), kind="stable")
-    table = table.iloc[order].reset_index(drop=True)
-    return table, [dict(labels or {}).get(c, c) for c in table["covariate"]], threshold
+    table = table.iloc[np.argsort(-table["smd_before"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+    names = [dict(labels or {}).get(c, c) for c in table["covariate"]]
+    return style.drawn(_draw_love, _love_words, (table, names, threshold), width)
 
 
-@style.theme()
 def _draw_love(shown: tuple[pd.DataFrame, list[str], float], width: float) -> Figure:
     table, names, threshold = shown
     phone = style.narrow(width)
@@ -68,7 +58,7 @@ def _draw_love(shown: tuple[pd.DataFrame, list[str], float], width: float) -> Fi
     return figure
 
 
-def _love_words(shown: tuple[pd.DataFrame, list[str], float]) -> tuple[Words, pd.DataFrame]:
+def _love_words(shown: tuple[pd.DataFrame, list[str], float]) -> style.Told:
     table, names, threshold = shown
     before, after = (int((table[c].abs() > threshold).sum()) for c in ("smd_before", "smd_after"))
     counted = count_words(len(table), "covariate")
@@ -78,46 +68,29 @@ def _love_words(shown: tuple[pd.DataFrame, list[str], float]) -> tuple[Words, pd
         lambda v: f"{v:+.2f}".replace("-", "−") if np.isfinite(v) else "not given"
     )
     lines = [f"{name}: {b} before, {a} after." for name, b, a in zip(names, *said.to_numpy().T, strict=True)]
-    return Words(title, alt, "\n".join(lines)), table
-
-
-# ---------------------------------------------------------------- overlap
+    return title, alt, "\n".join(lines), table
 
 
 def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE) -> Figure:
     """People of both arms in every combination of the other components, or in every band of the propensity score.
 
     source: the plan of a matched or weighted comparison (or its table): a row a combination, dots name what it holds,
-    bars count people; or a Matching (or its `overlap()`): exposed people upwards, comparison people downwards.
-    """
-    return _draw_overlap(_read_overlap(source, labels=labels), width)
-
-
-def _read_overlap(source: object, *, labels: Labels = None) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The table of combinations with words for its components, or the table of bands."""
-    overlap = getattr(source, "overlap", None)
-    found = overlap() if callable(overlap) else getattr(source, "table", source)
+    bars count people; or a Matching (or its `overlap()`): exposed people upwards, comparison people downwards."""
+    bands = getattr(source, "overlap", None)
+    found = bands() if callable(bands) else getattr(source, "table", source)
     if not isinstance(found, pd.DataFrame):
         raise OptionError(f"overlap needs a plan, a Matching or their table; it got {type(source).__name__}.")
     table = frame_of(found, "", _SCORE if "low" in found else _SUPPORT).reset_index(drop=True)
     others = [c for c in table.columns if c not in {*_SUPPORT, *_SCORE}]
-    return table, {c: dict(labels or {}).get(c, c) for c in others}
+    words = {c: dict(labels or {}).get(c, c) for c in others}
+    if "low" in table:
+        return style.drawn(_bands, _band_words, table, width)
+    return style.drawn(_combinations, _combination_words, (table, words), width)
 
 
-@style.theme()
-def _draw_overlap(shown: tuple[pd.DataFrame, dict[str, str]], width: float) -> Figure:
+def _combinations(shown: tuple[pd.DataFrame, dict[str, str]], width: float) -> Figure:
     table, others = shown
-    return _bands(table, width) if "low" in table else _combinations(table, others, width)
-
-
-def _overlap_words(shown: tuple[pd.DataFrame, dict[str, str]]) -> tuple[Words, pd.DataFrame]:
-    table, others = shown
-    return _band_words(table) if "low" in table else _combination_words(table, others)
-
-
-def _combinations(table: pd.DataFrame, others: Mapping[str, str], width: float) -> Figure:
-    phone = style.narrow(width)
-    rows = max(len(table), 1)
+    phone, rows = style.narrow(width), max(len(table), 1)
     figure = style.new_figure(width, 1.3 + rows * (0.5 if phone else 0.36))
     dots, bars = figure.subplots(1, 2, width_ratios=[max(len(others), 1), 5 if phone else 8], sharey=True)
     _dots(dots, table, others)
@@ -142,8 +115,7 @@ def _combinations(table: pd.DataFrame, others: Mapping[str, str], width: float) 
 
 def _dots(ax: Axes, table: pd.DataFrame, others: Mapping[str, str]) -> None:
     """As in an UpSet plot (Lex et al. 2014): a filled dot where the combination holds the component."""
-    at = np.arange(len(table))
-    holds = np.reshape(table[list(others)].to_numpy() > 0, (len(table), len(others)))
+    at, holds = np.arange(len(table)), np.reshape(table[list(others)].to_numpy() > 0, (len(table), len(others)))
     for j, on in enumerate(holds.T):
         ax.plot(np.full((~on).sum(), j), at[~on], "o", color=style.RULE, markerfacecolor="white", markersize=6)
         ax.plot(np.full(on.sum(), j), at[on], "o", color=style.INK, markersize=7)
@@ -156,7 +128,8 @@ def _dots(ax: Axes, table: pd.DataFrame, others: Mapping[str, str]) -> None:
     style.bare(ax, keep=())
 
 
-def _combination_words(table: pd.DataFrame, others: Mapping[str, str]) -> tuple[Words, pd.DataFrame]:
+def _combination_words(shown: tuple[pd.DataFrame, dict[str, str]]) -> style.Told:
+    table, others = shown
     both = table[(table["exposed"] > 0) & (table["comparison"] > 0)]
     total, able = int(table["exposed"].sum()), int(both["exposed"].sum())
     share = 0 if not total else round(100 * able / total)
@@ -169,7 +142,7 @@ def _combination_words(table: pd.DataFrame, others: Mapping[str, str]) -> tuple[
         held = [words for other, words in others.items() if r[other] > 0]
         what = f"With {join_words(held)}" if held else "With none of the others"
         lines.append(f"{what}: {r['exposed']:,} with it and {r['comparison']:,} without ({r['status']}).")
-    return Words(title, alt, "\n".join(lines)), table
+    return title, alt, "\n".join(lines), table
 
 
 def _bands(table: pd.DataFrame, width: float) -> Figure:
@@ -191,9 +164,8 @@ def _bands(table: pd.DataFrame, width: float) -> Figure:
     return figure
 
 
-def _band_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
-    total = int(table["exposed"].sum())
-    alone = int(table.loc[table["comparison"] == 0, "exposed"].sum())
+def _band_words(table: pd.DataFrame) -> style.Told:
+    total, alone = int(table["exposed"].sum()), int(table.loc[table["comparison"] == 0, "exposed"].sum())
     lonely = 0 if not total else round(100 * alone / total)
     title = f"{100 - lonely} of every 100 people with it have somebody without it at a like score"
     used = table[(table["exposed"] > 0) & (table["comparison"] > 0)]
@@ -203,10 +175,7 @@ def _band_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
         f"{r['low']:.2f} to {r['high']:.2f}: {int(r['exposed']):,} with it, {int(r['comparison']):,} without."
         for r in table.to_dict("records")
     ]
-    return Words(title, alt, "\n".join(lines)), table
-
-
-# ---------------------------------------------------------------- regression to the mean
+    return title, alt, "\n".join(lines), table
 
 
 def regression_to_mean(
@@ -215,19 +184,11 @@ def regression_to_mean(
     """Mean outcome in each band of the score: filled where most had the component, open where most did not; the line is
     what people without it point to, broken where nobody without it has such a score.
 
-    source: the table of `RegressionDiscontinuity.expected`. score, outcome: words for the axes.
-    """
-    return _draw_regression(_read_regression(source, score=score, outcome=outcome), width)
+    source: the table of `RegressionDiscontinuity.expected`. score, outcome: words for the axes."""
+    table = frame_of(source, "expected", _COLUMNS).sort_values("score", ignore_index=True)
+    return style.drawn(_draw_regression, _regression_words, (table, score, outcome), width)
 
 
-def _read_regression(
-    source: object, *, score: str = "score", outcome: str = "outcome"
-) -> tuple[pd.DataFrame, str, str]:
-    """The table by score, and words for the axes."""
-    return frame_of(source, "expected", _COLUMNS).sort_values("score", ignore_index=True), score, outcome
-
-
-@style.theme()
 def _draw_regression(shown: tuple[pd.DataFrame, str, str], width: float) -> Figure:
     table, score, outcome = shown
     figure = style.new_figure(width, 3.6)
@@ -246,10 +207,9 @@ def _draw_regression(shown: tuple[pd.DataFrame, str, str], width: float) -> Figu
     return figure
 
 
-def _regression_words(shown: tuple[pd.DataFrame, str, str]) -> tuple[Words, pd.DataFrame]:
+def _regression_words(shown: tuple[pd.DataFrame, str, str]) -> style.Told:
     table, score, outcome = shown
-    mine = table[table["share_with"] >= 0.5]
-    alt = f"Mean {outcome} in {len(table)} bands of {score}. "
+    mine, alt = table[table["share_with"] >= 0.5], f"Mean {outcome} in {len(table)} bands of {score}. "
     if len(mine):
         gap = np.average(mine["outcome"] - mine["expected"], weights=mine["people"])
         seen = np.average(mine["outcome"], weights=mine["people"])
@@ -259,11 +219,4 @@ def _regression_words(shown: tuple[pd.DataFrame, str, str]) -> tuple[Words, pd.D
         + (" (nobody without it has such a score)." if r["extrapolated"] else ".")
         for r in table.to_dict("records")
     ]
-    return Words("What people without it point to, beside what was seen", alt, "\n".join(lines)), table
-
-
-PICTURES: dict[str, Ways] = {
-    "love": (_read_love, _draw_love, _love_words),
-    "overlap": (_read_overlap, _draw_overlap, _overlap_words),
-    "regression_to_mean": (_read_regression, _draw_regression, _regression_words),
-}
+    return "What people without it point to, beside what was seen", alt, "\n".join(lines), table

@@ -14,7 +14,6 @@ from matplotlib.patches import Patch
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, frame_of, in_order, labels_of
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.numbers import signed
 from evalkit.show.words import count_words, noun_from_column, plural
 
@@ -57,20 +56,14 @@ def flow(source: object, *, labels: Labels = None, noun: str = "", width: float 
     those whom it cannot reach.
 
     source: an object with `.flow` (a report's safe evaluation), or the table: component, stage, count (NaN where
-    hidden). Where any count is hidden the pieces are drawn of one size and say so. noun: what is counted.
-    """
-    return _draw_flow(_read_flow(source, labels=labels, noun=noun), width)
-
-
-def _read_flow(source: object, *, labels: Labels = None, noun: str = "") -> Flow:
-    """The table of counts, words for its components (in order), and what is counted."""
+    hidden). Where any count is hidden the pieces are drawn of one size and say so. noun: what is counted."""
     table = frame_of(source, "flow", ("component", "stage", "count"))
     study, names = getattr(source, "study", None), labels_of(source, labels)
     unit = noun or (noun_from_column(str(study.unit)) if study is not None else "unit")
-    return table, {c: names.get(c, c) for c in in_order(table["component"])}, unit
+    words = {c: names.get(c, c) for c in in_order(table["component"])}
+    return style.drawn(_draw_flow, _flow_words, (table, words, unit), width)
 
 
-@style.theme()
 def _draw_flow(shown: Flow, width: float) -> Figure:
     table, names, unit = shown
     columns = 1 if style.narrow(width) else 2
@@ -85,7 +78,7 @@ def _draw_flow(shown: Flow, width: float) -> Figure:
     return figure
 
 
-def _flow_words(shown: Flow) -> tuple[Words, pd.DataFrame]:
+def _flow_words(shown: Flow) -> style.Told:
     table, names, unit = shown
     everybody = _counts(table, next(iter(names))).get("all", 0.0) if names else np.nan
     whole = count_words(int(everybody), unit) if everybody == everybody else f"The {plural(unit)}"
@@ -101,7 +94,7 @@ def _flow_words(shown: Flow) -> tuple[Words, pd.DataFrame]:
         said += f"{n['never']} never had it and {n['had']} did"
         behind = f", of whom {n['used']} stand behind the answer and {n['left']} could not be compared."
         lines.append(said + (behind if "used" in given else "; no answer rests on them."))
-    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
 def _counts(table: pd.DataFrame, component: str) -> dict[str, float]:
@@ -115,10 +108,9 @@ def _bar(ax: Axes, row: float, counts: dict[str, float]) -> None:
     if "used" not in stages:
         stages = ["had", *(s for s in stages if s != "left")]
     pieces = [(s, counts.get(s, 0.0)) for s in stages]
-    whole = sum(n for _, n in pieces)
+    at, whole = 0.0, sum(n for _, n in pieces)
     hidden = not whole > 0
     pieces = [(s, n) for s, n in pieces if n != 0] if hidden else pieces
-    at = 0.0
     for stage, count in pieces:
         width = 1 / len(pieces) if hidden else count / whole
         look = _STAGES["left" if stage == "had" else stage]
@@ -136,20 +128,13 @@ def _key(figure: Figure, looks: tuple[dict[str, Any], ...], columns: int) -> Non
     figure.legend(handles=[Patch(**look) for look in looks], loc="outside lower left", ncols=columns, frameon=False)
 
 
-# ---------------------------------------------------------------- contamination
-
-
 def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None = None) -> pd.DataFrame:
     """The weights of every component that the regression can tell from the others (see TwoWayFixedEffects).
 
-    source: an Evaluation, or the table itself. Components without a coefficient have no row.
-    """
+    source: an Evaluation, or the table itself. Components without a coefficient have no row."""
     columns = ["component", "source", "from_component", "positive", "negative"]
     if isinstance(source, pd.DataFrame):
-        lacking = [c for c in columns if c not in source]
-        if lacking:
-            raise OptionError(f"The table of weights lacks the columns {', '.join(lacking)}.")
-        return source
+        return frame_of(source, "", columns)
     made = []
     for component in source.study.components:
         try:
@@ -160,29 +145,17 @@ def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None =
 
 
 def contamination(
-    source: Evaluation | pd.DataFrame,
-    *,
-    outcome: str | None = None,
-    labels: Labels = None,
-    width: float = style.WIDE,
+    source: Evaluation | pd.DataFrame, *, outcome: str | None = None, labels: Labels = None, width: float = style.WIDE
 ) -> Figure:
     """Two bars a component: the weights of its own effects, and those borrowed from other components.
 
     Own weights sum to one; negative ones (hatched) turn effects upside down. Borrowed ones sum to zero: what is
     added for some places and periods is taken away for others, and cancels only if that effect is the same in all.
-    source: an Evaluation, or the table of its weights.
-    """
-    return _draw_contamination(_read_contamination(source, outcome=outcome, labels=labels), width)
+    source: an Evaluation, or the table of its weights."""
+    shown = contamination_table(source, outcome), labels_of(source, labels)
+    return style.drawn(_draw_contamination, _contamination_words, shown, width)
 
 
-def _read_contamination(
-    source: Evaluation | pd.DataFrame, *, outcome: str | None = None, labels: Labels = None
-) -> Table:
-    """The table of weights, and words for components."""
-    return contamination_table(source, outcome), labels_of(source, labels)
-
-
-@style.theme()
 def _draw_contamination(shown: Table, width: float) -> Figure:
     table, names = shown
     components = in_order(table["component"])
@@ -207,7 +180,7 @@ def _draw_contamination(shown: Table, width: float) -> Figure:
     return figure
 
 
-def _contamination_words(shown: Table) -> tuple[Words, pd.DataFrame]:
+def _contamination_words(shown: Table) -> style.Told:
     table, names = shown
     much, lines = 0, []
     for component in in_order(table["component"]):
@@ -225,7 +198,7 @@ def _contamination_words(shown: Table) -> tuple[Words, pd.DataFrame]:
     title = f"In the usual regression {much} of {len(lines)} components borrow heavily from others"
     alt = f"Bars for {count_words(len(lines), 'component')}: weights of its own effects, and of the effects of others, "
     alt += "in the coefficient of a regression with unit and period effects."
-    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
 def _weights(table: pd.DataFrame, component: str) -> tuple[float, float, float]:
@@ -235,21 +208,12 @@ def _weights(table: pd.DataFrame, component: str) -> tuple[float, float, float]:
     return float(mine["positive"].sum()), float(-mine["negative"].sum()), float(others["positive"].sum())
 
 
-# ---------------------------------------------------------------- waterfall
-
-
 def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE) -> Figure:
     """A bar a piece, each from where the last one ended, with its likely range; at the end the programme as a whole.
 
     source: an Attribution, an Evaluation, or the table of pieces. gross: begin at the outcome expected without
     the programme and end at the one seen, instead of from nothing to the programme's total. Bars differ by
-    hatching too, and pieces without a number are named below the others. width: inches.
-    """
-    return _draw_waterfall(_read_waterfall(source, gross=gross), width)
-
-
-def _read_waterfall(source: object, *, gross: bool = False) -> Waterfall:
-    """Pieces with the start and stop of each bar, then the total; the total; `gross`; the unit in words."""
+    hatching too, and pieces without a number are named below the others. width: inches."""
     made = source if hasattr(source, "pieces") else getattr(source, "attribution", source)
     table = frame_of(made, "pieces", _PIECES)
     total = float(getattr(made, "total", table["estimate"].sum(min_count=1)))
@@ -276,10 +240,9 @@ def _read_waterfall(source: object, *, gross: bool = False) -> Waterfall:
     else:
         per = "logs" if outcome.kind == "log" else Axis(outcome.kind).unit
         unit = f"{outcome.label}, summed over people periods ({per})"
-    return pd.DataFrame([*rows, last]), total, gross, unit
+    return style.drawn(_draw_waterfall, _waterfall_words, (pd.DataFrame([*rows, last]), total, gross, unit), width)
 
 
-@style.theme()
 def _draw_waterfall(shown: Waterfall, width: float) -> Figure:
     bars, _, gross, unit = shown
     words = [w if style.narrow(width) else "\n".join(textwrap.wrap(w, _LONG)) for w in bars["piece"]]
@@ -304,7 +267,7 @@ def _draw_waterfall(shown: Waterfall, width: float) -> Figure:
     return figure
 
 
-def _waterfall_words(shown: Waterfall) -> tuple[Words, pd.DataFrame]:
+def _waterfall_words(shown: Waterfall) -> style.Told:
     bars, total, *_ = shown
     pieces = bars[~bars["kind"].isin(["total", "gross", "without"])]
     given = pieces["estimate"].notna()
@@ -325,15 +288,8 @@ def _waterfall_words(shown: Waterfall) -> tuple[Words, pd.DataFrame]:
         else:
             said = f"{signed(bar['estimate'])}, without a likely range."
         lines.append(f"{bar['piece']}: {said}")
-    return Words(title, alt, "\n".join(lines)), bars.reset_index(drop=True)
+    return title, alt, "\n".join(lines), bars.reset_index(drop=True)
 
 
 def _ends(bar: dict[Any, Any]) -> tuple[float, float]:
     return float(bar.get("conf_low", np.nan)), float(bar.get("conf_high", np.nan))
-
-
-PICTURES: dict[str, Ways] = {
-    "flow": (_read_flow, _draw_flow, _flow_words),
-    "contamination": (_read_contamination, _draw_contamination, _contamination_words),
-    "waterfall": (_read_waterfall, _draw_waterfall, _waterfall_words),
-}

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
 
 if TYPE_CHECKING:
@@ -40,24 +39,10 @@ def event_study(
 ) -> Figure:
     """A panel a component: estimate, pointwise interval (bars) and simultaneous band (shaded) by event time.
 
-    source: an Evaluation, or a table of event-time rows. component: one of them,
-    default all. clean_until: component -> last event time with clean comparisons;
-    later ones have an open marker and lie beyond a dashed line. Rows without a number
-    are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is shaded
-    only if it mostly fits in. Up to twelve event times before the start are drawn.
-    """
-    return _draw(_read(source, component, outcome=outcome, clean_until=clean_until, labels=labels, scale=scale), width)
-
-
-def _read(
-    source: Evaluation | pd.DataFrame,
-    component: str | None = None,
-    *,
-    outcome: str | None = None,
-    clean_until: Mapping[str, float] | None = None,
-    labels: Labels = None,
-    scale: Outcome | None = None,
-) -> Shown:
+    source: an Evaluation, or a table of event-time rows. component: one of them, default all. clean_until: component ->
+    last event time with clean comparisons; later ones have an open marker and lie beyond a dashed line. Rows without a
+    number are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is
+    shaded only if it mostly fits in. Up to twelve event times before the start are drawn."""
     until = dict(clean_until or {})
     if isinstance(source, pd.DataFrame):
         frame = frame_of(source, "", _COLUMNS)
@@ -72,17 +57,16 @@ def _read(
         which = f" of {component!r}" if component is not None else ""
         raise OptionError(f"There is no event study{which} to draw: no design could give its event times.")
     names, unit = labels_of(source, labels), axis_of(scale if scale is not None else source, outcome)
-    return [(names.get(c, c), t, until.get(c, np.nan)) for c, t in tables.items()], unit
+    panels = [(names.get(c, c), t, until.get(c, np.nan)) for c, t in tables.items()]
+    return style.drawn(_draw, _say, (panels, unit), width)
 
 
-@style.theme()
 def _draw(shown: Shown, width: float) -> Figure:
     panels, unit = shown
     columns = 1 if style.narrow(width) or len(panels) == 1 else 2
     rows = -(-len(panels) // columns)
     figure = style.new_figure(width, rows * (2.6 if columns == 1 else 2.2) + 0.45)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    shaded = False
+    axes, shaded = figure.subplots(rows, columns, squeeze=False), False
     for ax, (label, table, until) in zip(axes.flat, panels, strict=False):
         shaded |= _panel(ax, table, until, unit)
         if len(panels) > 1:
@@ -95,20 +79,21 @@ def _draw(shown: Shown, width: float) -> Figure:
     return figure
 
 
-def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
+def _say(shown: Shown) -> style.Told:
     panels, unit = shown
     away = 0
     for _, table, until in panels:  # whether the band leaves zero at any event time from 0 on, inside the clean window
         after = (table["event_time"] >= 0) & _clean(table, until)
         away += bool((((table["band_low"] > 0) | (table["band_high"] < 0)) & after).any())
-    title = f"{count_words(away, 'component')} of {len(panels)} clearly moved after the start"
-    if len(panels) == 1:
-        title = f"{panels[0][0]}: {'a' if away else 'no'} clear change after the start"
+    one = f"{panels[0][0]}: {'a' if away else 'no'} clear change after the start"
+    title = (
+        one if len(panels) == 1 else f"{count_words(away, 'component')} of {len(panels)} clearly moved after the start"
+    )
     who = join_words(label for label, _, _ in panels)
     alt = f"Event study of {who}: estimates in {unit.unit} by periods since the start, with intervals."
     lines = [line for label, table, until in panels for line in _lines(label, table, until, unit)]
     data = pd.concat([table for _, table, _ in panels], ignore_index=True)
-    return Words(title, f"{alt} {lines[0]}", "\n".join(lines)), data
+    return title, f"{alt} {lines[0]}", "\n".join(lines), data
 
 
 def _clean(table: pd.DataFrame, until: float) -> np.ndarray:
@@ -128,7 +113,7 @@ def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Axis) -> bool:
     )
     given, clean = np.isfinite(value), _clean(table, until)
     ax.axhline(0, color=style.INK, linewidth=0.9, zorder=2)
-    for edge in [] if unit.matters is None else unit.show([-unit.matters, unit.matters]):
+    for edge in unit.edges:
         ax.axhline(edge, color=style.QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     ax.axvline(-0.5, color=style.RULE, linewidth=0.9, linestyle=":")
     ax.vlines(time, low, high, color=style.BLUE, linewidth=1.6, zorder=3)
@@ -152,10 +137,8 @@ def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Axis) -> bool:
 
 def _limits(ax: Axes, ends: list[np.ndarray], unit: Axis) -> None:
     """Limits that most intervals fit in; one far wider interval must not flatten the rest."""
-    edge = [0.0] if unit.matters is None else [0.0, *unit.show([-unit.matters, unit.matters])]
-    points = np.concatenate([e[np.isfinite(e)] for e in ends])
-    typical = 2.5 * np.quantile(np.abs(points), 0.7) if len(points) else 1.0
-    reach = max(typical, 1.2 * max(np.abs(edge)), 1e-9)
+    edge, points = [0.0, *unit.edges], np.concatenate([e[np.isfinite(e)] for e in ends])
+    reach = max(2.5 * np.quantile(np.abs(points), 0.7) if len(points) else 1.0, 1.2 * max(np.abs(edge)), 1e-9)
     low, high = max(min([*points, *edge]), -reach), min(max([*points, *edge]), reach)
     room = (high - low or 1.0) * 0.08
     ax.set_ylim(low - 2 * room, high + room)
@@ -163,8 +146,7 @@ def _limits(ax: Axes, ends: list[np.ndarray], unit: Axis) -> None:
 
 def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, until: float) -> None:
     """Say where the comparison is no longer clean, and where there is no number."""
-    foot = ax.get_ylim()[0]
-    missing = time[~given]
+    foot, missing = ax.get_ylim()[0], time[~given]
     if len(missing):
         ax.plot(missing, np.full(len(missing), foot), "x", color=style.RUST, markersize=6, clip_on=False, zorder=5)
     if until == until and (~clean).any():
@@ -179,13 +161,11 @@ def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, unt
 def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[str]:
     after = table[(table["event_time"] >= 0) & _clean(table, until) & table["estimate"].notna()]
     before = table[(table["event_time"] < 0) & table["estimate"].notna()]
-    out = []
+    out = [f"{label}: no event time from the start on could be estimated with a clean comparison."]
     if len(after):
         first, last = unit.say(after["estimate"].iloc[0], after["estimate"].iloc[-1])
-        times = after["event_time"].iloc[0], after["event_time"].iloc[-1]
-        out.append(f"{label}: {first}{unit.after} at period {times[0]:.0f}, {last} at period {times[1]:.0f}.")
-    else:
-        out.append(f"{label}: no event time from the start on could be estimated with a clean comparison.")
+        begin, end = after["event_time"].iloc[0], after["event_time"].iloc[-1]
+        out = [f"{label}: {first}{unit.after} at period {begin:.0f}, {last} at period {end:.0f}."]
     if len(before):
         low, high = unit.say(before["estimate"].min(), before["estimate"].max())
         out.append(f"Before the start: between {low} and {high}{unit.after}.")
@@ -197,15 +177,8 @@ def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[st
     gone = table[table["estimate"].isna()]
     if len(gone):
         reasons = join_words([r for r in in_order(gone["reason"]) if r])
-        out.append(f"No number at {_runs(gone['event_time'])}{': ' + reasons if reasons else ''}.")
+        times = np.sort(gone["event_time"].to_numpy(dtype=int))
+        runs = np.split(times, np.flatnonzero(np.diff(times) != 1) + 1)
+        said = join_words([str(g[0]) if len(g) == 1 else f"{g[0]} to {g[-1]}" for g in runs])  # '3 to 21 and 24'
+        out.append(f"No number at {said}{': ' + reasons if reasons else ''}.")
     return out
-
-
-def _runs(times: pd.Series) -> str:
-    """Event times in words, runs shortened: '3 to 21 and 24'."""
-    ordered = np.sort(times.to_numpy(dtype=int))
-    runs = np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1)
-    return join_words([str(g[0]) if len(g) == 1 else f"{g[0]} to {g[-1]}" for g in runs])
-
-
-PICTURES: dict[str, Ways] = {"event_study": (_read, _draw, _say)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,8 @@ from matplotlib.patches import Rectangle
 
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
-
-if TYPE_CHECKING:
-    from evalkit.study import Outcome
+from evalkit.study import Outcome
 
 VERDICT_WORDS = {
     "shown": "Shown",
@@ -55,20 +52,7 @@ def forest(
     source: an Evaluation or its table of verdicts. effects: the table of effects; the
     other designs' estimates are drawn as small ticks. outcome: which one, default the
     first. scale: an Outcome, when only tables are given. Lines at zero and, where the
-    outcome has one, at plus and minus what matters. An interval far wider than the others ends in an arrow.
-    """
-    return _draw_forest(_read_forest(source, effects, outcome=outcome, labels=labels, scale=scale), width)
-
-
-def _read_forest(
-    source: object,
-    effects: pd.DataFrame | None = None,
-    *,
-    outcome: str | None = None,
-    labels: Labels = None,
-    scale: Outcome | None = None,
-) -> Forest:
-    """Verdicts of one outcome with `given` and the headline's standard error; the effects given; words; how to draw."""
+    outcome has one, at plus and minus what matters. An interval far wider than the others ends in an arrow."""
     table = frame_of(source, "verdicts", _COLUMNS)
     chosen = _outcome(table, outcome)
     keep = [c for c in (*_COLUMNS, "direction", "clusters_exposed", "clusters_comparison") if c in table]
@@ -80,21 +64,21 @@ def _read_forest(
         key = ["component", "outcome"]
         heads = found[found["headline"].astype(bool)].drop_duplicates(key)
         rows = rows.merge(heads[[*key, "std_error"]], on=key, how="left")
-    return rows, effects, labels_of(source, labels), axis_of(scale if scale is not None else source, chosen)
+    unit = axis_of(scale if scale is not None else source, chosen)
+    return style.drawn(_draw_forest, _forest_words, (rows, effects, labels_of(source, labels), unit), width)
 
 
-@style.theme()
 def _draw_forest(shown: Forest, width: float) -> Figure:
     rows, effects, names, unit = shown
     phone, drawn = style.narrow(width), _drawn(rows)
-    words = []
-    for row, given in zip(rows.to_dict("records"), drawn, strict=True):
-        span = f": {_span(row, unit)}" if phone and given else ""
-        words.append(f"{names.get(row['component'], row['component'])}\n{_verdict(row)}{span}")
+    words = [
+        f"{names.get(r['component'], r['component'])}\n{_verdict(r)}{f': {_span(r, unit)}' if phone and given else ''}"
+        for r, given in zip(rows.to_dict("records"), drawn, strict=True)
+    ]
     figure, ax, at = style.rows_figure(width, words, 1.0, 0.36)
     ax.set_xlim(*_limits(rows[drawn], unit))
     ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
-    for value, side in zip(_matters(unit), ("right", "left"), strict=False):
+    for value, side in zip(unit.edges, ("right", "left"), strict=False):
         ax.axvline(value, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": side}
         ax.annotate("matters", (value, 1), xytext=(3 if side == "right" else -3, 2), fontsize=8, color=style.QUIET,
@@ -116,11 +100,10 @@ def _draw_forest(shown: Forest, width: float) -> Figure:
     return figure
 
 
-def _forest_words(shown: Forest) -> tuple[Words, pd.DataFrame]:
+def _forest_words(shown: Forest) -> style.Told:
     rows, _, names, unit = shown
     records, drawn = rows.to_dict("records"), _drawn(rows)
-    good = [r for r in records if r["verdict"] in ("shown", "likely")]
-    refused = int((~drawn).sum())
+    good, refused = [r for r in records if r["verdict"] in ("shown", "likely")], int((~drawn).sum())
     title = f"{len(good)} of {len(rows)} components stood out"
     title = title if good else f"None of {len(rows)} components stood out clearly"
     title += f"; {refused} could not be given an effect" if refused else ""
@@ -134,7 +117,7 @@ def _forest_words(shown: Forest) -> tuple[Words, pd.DataFrame]:
         effect = f"{_span(r, unit)}{unit.after}, with the likely range in brackets" if given else "no effect is given"
         lines.append(f"{names.get(r['component'], r['component'])}: {_verdict(r).lower()}; {effect}.")
     data = rows.assign(**{f"{c}_shown": unit.show(rows[c]) for c in ("estimate", "conf_low", "conf_high")})
-    return Words(title, alt.strip(), "\n".join(lines)), data.assign(unit_shown=unit.unit).reset_index(drop=True)
+    return title, alt.strip(), "\n".join(lines), data.assign(unit_shown=unit.unit).reset_index(drop=True)
 
 
 def _outcome(table: pd.DataFrame, outcome: str | None) -> str | None:
@@ -154,13 +137,9 @@ def _drawn(rows: pd.DataFrame) -> np.ndarray:
     return (rows[["estimate", "conf_low", "conf_high"]].notna().all(axis=1) & ~refused).to_numpy()
 
 
-def _matters(unit: Axis) -> list[float]:
-    return [] if unit.matters is None else [float(v) for v in unit.show([-unit.matters, unit.matters])]
-
-
 def _limits(drawn: pd.DataFrame, unit: Axis) -> tuple[float, float]:
     ends = unit.show(drawn[["conf_low", "conf_high"]].to_numpy(dtype=np.float64)).ravel()
-    must = np.array([0.0, *unit.show(drawn["estimate"].to_numpy(dtype=np.float64)), *_matters(unit)])
+    must = np.array([0.0, *unit.show(drawn["estimate"].to_numpy(dtype=np.float64)), *unit.edges])
     reach = max(_FAR * float(np.median(np.abs(ends))) if len(ends) else 0.0, 1.2 * float(np.abs(must).max()))
     low, high = max(min(0.0, *ends, *must), -reach), min(max(0.0, *ends, *must), reach)
     room = (high - low or 1.0) * 0.06
@@ -195,9 +174,6 @@ def _ticks_of_designs(ax: Axes, rows: pd.DataFrame, effects: pd.DataFrame | None
     return any_drawn
 
 
-# ---------------------------------------------------------------- leave one out
-
-
 def leave_one_out(
     source: object,
     verdicts: pd.DataFrame | None = None,
@@ -210,22 +186,7 @@ def leave_one_out(
     """A row a component: a tick for each place left out, the headline as a dot, the extremes named.
 
     source: an Evaluation, or the table component, outcome, cluster, estimate.
-    verdicts: the table with the headlines, when only tables are given.
-    """
-    return _draw_leave_one_out(
-        _read_leave_one_out(source, verdicts, outcome=outcome, labels=labels, scale=scale), width
-    )
-
-
-def _read_leave_one_out(
-    source: object,
-    verdicts: pd.DataFrame | None = None,
-    *,
-    outcome: str | None = None,
-    labels: Labels = None,
-    scale: Outcome | None = None,
-) -> Places:
-    """Estimates of one outcome without each place, headlines by component, words, and how effects are drawn."""
+    verdicts: the table with the headlines, when only tables are given."""
     table = frame_of(source, "leave_one_out", ("component", "outcome", "cluster", "estimate"))
     chosen = _outcome(table, outcome)
     found = verdicts if verdicts is not None else getattr(source, "verdicts", None)
@@ -234,17 +195,16 @@ def _read_leave_one_out(
         own = found[found["outcome"] == chosen]
         heads = dict(zip(own["component"], own["estimate"].astype(float), strict=True))
     unit = axis_of(scale if scale is not None else source, chosen)
-    return table[table["outcome"] == chosen], heads, labels_of(source, labels), unit
+    shown = table[table["outcome"] == chosen], heads, labels_of(source, labels), unit
+    return style.drawn(_draw_leave_one_out, _leave_one_out_words, shown, width)
 
 
-@style.theme()
 def _draw_leave_one_out(shown: Places, width: float) -> Figure:
     table, heads, names, unit = shown
     phone, words, ends = style.narrow(width), [], []
     for component in in_order(table["component"]):
-        spread = _extremes(shown, component)
         said = "not given"
-        if spread is not None:
+        if spread := _extremes(shown, component):
             _, first, last, low, high = spread
             said = f"{first} without {low}\nto {last} without {high}"
         ends.append(said)
@@ -267,7 +227,7 @@ def _draw_leave_one_out(shown: Places, width: float) -> Figure:
     return figure
 
 
-def _leave_one_out_words(shown: Places) -> tuple[Words, pd.DataFrame]:
+def _leave_one_out_words(shown: Places) -> style.Told:
     table, _, names, unit = shown
     components = in_order(table["component"])
     flips, lines = 0, []
@@ -280,12 +240,11 @@ def _leave_one_out_words(shown: Places) -> tuple[Words, pd.DataFrame]:
         flips += int(estimates.min() < 0 < estimates.max())
         lines.append(f"{names.get(component, component)}: headline {head}{unit.after}; from {first} (without {low}) "
                      f"to {last} (without {high}).")  # fmt: skip
-    title = "No single place decides the direction of any component"
-    if flips:
-        title = f"For {count_words(flips, 'component')} one place decides the direction"
+    some = f"For {count_words(flips, 'component')} one place decides the direction"
+    title = some if flips else "No single place decides the direction of any component"
     alt = f"For {count_words(len(components), 'component')}, the headline with each place left out in turn, "
     alt += f"in {unit.unit}. {lines[0] if lines else 'Nothing to show.'}"
-    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
 def _extremes(shown: Places, component: str) -> tuple[str, str, str, object, object] | None:
@@ -298,9 +257,3 @@ def _extremes(shown: Places, component: str) -> tuple[str, str, str, object, obj
     (low, high), (first, last) = (ordered[c].iloc[[0, -1]] for c in ("estimate", "cluster"))
     said = unit.say(heads.get(component, np.nan), low, high)
     return said[0], said[1], said[2], first, last
-
-
-PICTURES: dict[str, Ways] = {
-    "forest": (_read_forest, _draw_forest, _forest_words),
-    "leave_one_out": (_read_leave_one_out, _draw_leave_one_out, _leave_one_out_words),
-}

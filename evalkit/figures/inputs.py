@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,7 @@ from numpy.typing import ArrayLike
 from evalkit.errors import OptionError
 from evalkit.show import numbers
 from evalkit.show.numbers import MINUS, NOT_GIVEN, decimals_for
-
-if TYPE_CHECKING:
-    from evalkit.study import Outcome, Study
+from evalkit.study import Outcome, Study
 
 Labels = Mapping[str, str] | None
 """Words for components."""
@@ -33,9 +31,12 @@ class Axis:
     def show(self, values: ArrayLike) -> np.ndarray:
         """Effects in the unit drawn, from effects in the unit of the column."""
         numbers = np.asarray(values, dtype=np.float64)
-        if self.kind == "log":
-            return 100 * np.expm1(numbers)
-        return 100 * numbers if self.kind == "share" else numbers
+        return 100 * np.expm1(numbers) if self.kind == "log" else 100 * numbers if self.kind == "share" else numbers
+
+    @property
+    def edges(self) -> list[float]:
+        """Minus and plus what matters, in the unit drawn; none where that is not known."""
+        return [] if self.matters is None else [float(v) for v in self.show([-self.matters, self.matters])]
 
     @property
     def unit(self) -> str:
@@ -57,8 +58,7 @@ class Axis:
         """Effects in the unit drawn, with signs and alike decimals: ['−6%', '−9%', '−3%'].
 
         The first sets the precision, as in the sentences of the verdicts; only zero is kept apart, because the
-        figure itself shows on which side of what matters a point lies.
-        """
+        figure itself shows on which side of what matters a point lies."""
         finite = [v for v in values if v == v] or [0.0]
         spread = std_error if std_error == std_error else (max(finite) - min(finite)) / 4
         how = numbers.scale_for(finite, self.kind, None, spread or np.nan)

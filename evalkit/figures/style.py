@@ -1,19 +1,20 @@
 """How every figure looks: one theme, one palette, the same bytes every time.
 
 Colours are those of Okabe and Ito (2008), darkened until each has at least 3:1
-contrast on white; no meaning rests on colour alone.
-"""
+contrast on white; no meaning rests on colour alone."""
 
 from __future__ import annotations
 
 import io
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, TypeVar
 
 import matplotlib as mpl
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -59,18 +60,39 @@ _RC: dict[str, Any] = {
 }
 
 
-@contextmanager
-def theme() -> Iterator[None]:
+Told = tuple[str, str, str, pd.DataFrame]
+"""What a figure says: title (the finding), alt text, long description; and the data drawn."""
+_Shown = TypeVar("_Shown")
+
+
+class Drawn(Figure):
+    """A figure that can be put into words, and drawn again at another width."""
+
+    say: Callable[[], Told]
+    again: Callable[[float], Figure]
+
+
+def drawn(
+    draw: Callable[[_Shown, float], Figure], say: Callable[[_Shown], Told], shown: _Shown, width: float
+) -> Figure:
+    """What is `shown` drawn in our theme, as a `Drawn`."""
+    with theme():
+        figure = draw(shown, width)
+    assert isinstance(figure, Drawn)
+    figure.say, figure.again = partial(say, shown), partial(drawn, draw, say, shown)
+    return figure
+
+
+def theme() -> AbstractContextManager[None]:
     """Seaborn's white style with our fonts and sizes, undone afterwards."""
-    with mpl.rc_context({**sns.axes_style("white"), **_RC}):
-        yield
+    return mpl.rc_context({**sns.axes_style("white"), **_RC})
 
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, apart from pyplot's list of open figures."""
     if not 2.5 <= width <= 20:
         raise OptionError(f"width={width!r} is not a width for a figure. Use inches between 2.5 and 20.")
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Drawn(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -84,8 +106,7 @@ def rows_figure(width: float, words: Sequence[str], room: float, each: float) ->
     """A figure with a row for each of some words, and where on the y axis the rows are.
 
     Words stand beside their row, or wrapped above it in a narrow figure. room: inches for all but the rows. each:
-    inches a row whose words stand beside it.
-    """
+    inches a row whose words stand beside it."""
     rows, over = max(len(words), 1), narrow(width)
     tall = max(sum(_LINE * len(_wrapped(w)) + _ROW for w in words), _ROW)
     figure = new_figure(width, room + (_UNIT * tall if over else rows * each))

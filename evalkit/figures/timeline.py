@@ -1,8 +1,8 @@
-"""What was delivered, where and when: a panel a component, a row a place."""
+"""What was delivered, where and when (a panel a component, a row a place); and what can be told apart from what."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import NullLocator
 
+from evalkit import components
+from evalkit.components.separability import STATUS_SHAPES, STATUS_WORDS
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of, study_of
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.words import count_words, join_words
 from evalkit.study.calendar import event_bands
 
@@ -27,6 +28,14 @@ _TALLEST = 2.6  # inches of a lane, however many places or people are in it
 _PART: dict[str, Any] = {"facecolor": "white", "edgecolor": style.BLUE, "hatch": "//////"}
 _HATCHES = ("////", "\\\\\\\\", "xxx")
 _CORNERS = np.array([-0.36, -0.36, 0.36, 0.36])
+WAYS = {"by_time": "time", "by_place": "place", "by_people": "people", "by_dose": "dose"}
+_PAIRS = ("a", "b", *WAYS, "separable")
+
+Shown = tuple[pd.DataFrame, list["Lane"], list[object], Sequence[Band], list[str]]
+"""Spells, lanes, periods in order, events in the background, and labels of components whose dates would be those of
+single people."""
+Matrix = tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]
+"""Components with their statuses, pairs, and words for components."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,18 +50,6 @@ class Lane:
     def reach(self) -> str:
         """'3 of 8': places with it, of all."""
         return f"{self.spells['cluster'].nunique()} of {len(self.places)}"
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """What is drawn. order: periods. bands: events in the background. withheld: labels of components whose dates would
-    be those of single people."""
-
-    table: pd.DataFrame
-    lanes: tuple[Lane, ...]
-    order: list[object]
-    bands: Sequence[Band]
-    withheld: list[str]
 
 
 def timeline(
@@ -71,22 +68,9 @@ def timeline(
     periods in order. places: all places (of each component). bands: (words, start,
     end) of background events, those of the study when not given. width: inches; below 5 it is laid out for a telephone.
     """
-    return _draw(_read(source, labels=labels, periods=periods, places=places, bands=bands), width)
-
-
-def _read(
-    source: object,
-    *,
-    labels: Labels = None,
-    periods: Sequence[Any] | None = None,
-    places: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
-    bands: Sequence[Band] | None = None,
-) -> Shown:
     study, spells = study_of(source), source
     if study is not None and study is source:
-        from evalkit.components import separability
-
-        spells = separability(study)
+        spells = components.separability(study)
     elif not isinstance(source, pd.DataFrame) and not hasattr(source, "timeline"):
         spells = getattr(source, "separability", source)
     table = frame_of(spells, "timeline", ("component", "cluster", "start", "end", "state"))
@@ -96,27 +80,26 @@ def _read(
     if bands is None:
         events = () if study is None else getattr(study, "events", ())
         bands = event_bands(events, study.calendar) if study is not None and events else ()
-    without_dates: frozenset[str] = getattr(spells, "withheld", frozenset())
-    names = {c: words for c, words in labels_of(study, labels).items() if c not in without_dates}
-    levels = getattr(getattr(study, "paths", None), "levels", None)
+    hidden, words = getattr(spells, "withheld", frozenset[str]()), labels_of(study, labels)
     lanes = []
-    for component in in_order([*names, *table["component"]]):
+    for component in in_order([*(c for c in words if c not in hidden), *table["component"]]):
         lane = table[table["component"] == component]
-        if places is not None:
-            listed = list(places[component] if isinstance(places, Mapping) else places)
-        elif study is not None and levels:
-            listed = list(levels[study.paths.assigned_at[component]].names)
-        else:
-            listed = []
-        lanes.append(Lane(names.get(component, component), lane, in_order([*listed, *lane["cluster"]])))
-    sep, labelled = getattr(source, "separability", source), labels_of(source, labels)
-    withheld = [labelled.get(c, c) for c in sorted(getattr(sep, "withheld", ()))]
-    return Shown(table, tuple(lanes), list(periods), bands, withheld)
+        listed = _listed(study, component) if places is None else places
+        listed = listed[component] if isinstance(listed, Mapping) else listed
+        lanes.append(Lane(words.get(component, component), lane, in_order([*listed, *lane["cluster"]])))
+    withheld = [words.get(c, c) for c in sorted(hidden)]
+    return style.drawn(_draw, _say, (table, lanes, list(periods), bands, withheld), width)
 
 
-@style.theme()
+def _listed(study: object, component: str) -> Sequence[Any]:
+    """The places of a study that a component could be in."""
+    paths = getattr(study, "paths", None)
+    levels = getattr(paths, "levels", None)
+    return list(levels[paths.assigned_at[component]].names) if paths is not None and levels else []
+
+
 def _draw(shown: Shown, width: float) -> Figure:
-    lanes = shown.lanes
+    table, lanes, order, bands, _ = shown
     if not lanes:
         raise OptionError("There is no component whose dates could be drawn.")
     columns = 1 if style.narrow(width) or len(lanes) == 1 else 2
@@ -127,26 +110,26 @@ def _draw(shown: Shown, width: float) -> Figure:
     figure = style.new_figure(width, sum(tall) + 0.5)
     axes = figure.subplots(len(rows), columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": tall})
     for ax, lane in zip(axes.flat, lanes, strict=False):
-        _lane(ax, lane, shown.order, shown.bands, named)
+        _lane(ax, lane, order, bands, named)
         ax.set_title(f"{lane.label}: {lane.reach}", wrap=True)
         ax.tick_params(labelbottom=True)
     for ax in axes.flat[len(lanes) :]:
         ax.set_axis_off()
     key = [Patch(color=style.BLUE, label="on")]
-    if (shown.table["state"] == "part").any():
+    if (table["state"] == "part").any():
         key.append(Patch(**_PART, label="part of the period"))
     key.append(Patch(facecolor="white", edgecolor=style.BAND, label="a thin line: off"))
-    for i, (words, _, _) in enumerate(shown.bands):
+    for i, (words, _, _) in enumerate(bands):
         key.append(Patch(facecolor="none", edgecolor=style.RULE, hatch=_HATCHES[i % len(_HATCHES)], label=words))
     figure.legend(handles=key, loc="outside lower left", ncols=1 if columns == 1 else 3, frameon=False)
     return figure
 
 
-def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
-    lanes, order = shown.lanes, shown.order
+def _say(shown: Shown) -> style.Told:
+    table, lanes, order, bands, withheld = shown
     lines = list(map(_lane_words, lanes))
-    lines += [f"{words}: decided person by person, so its dates are not shown." for words in shown.withheld]
-    for words, start, end in shown.bands:
+    lines += [f"{words}: decided person by person, so its dates are not shown." for words in withheld]
+    for words, start, end in bands:
         lines.append(f"In the background: {words}, {f'from {start}' if end is None else f'{start} to {end}'}.")
     staggered = sum(lane.spells["start"].nunique() > 1 for lane in lanes)
     title = f"{count_words(staggered, 'component')} of {len(lanes)} began at different times in different places"
@@ -155,7 +138,7 @@ def _say(shown: Shown) -> tuple[Words, pd.DataFrame]:
     alt += "a panel for each, a bar for every place that had it."
     never = [lane.label for lane in lanes if lane.spells.empty]
     alt += f" Never switched on or off during this time: {join_words(never)}." if never else ""
-    return Words(title, alt, "\n".join(lines)), shown.table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
 def _position(values: Sequence[object], order: Sequence[object], beyond: int) -> np.ndarray:
@@ -173,8 +156,7 @@ def _lane(ax: Axes, lane: Lane, order: Sequence[object], bands: Sequence[Band], 
     else:
         start, end = _position(list(spells["start"]), order, 0), _position(list(spells["end"]), order, last)
     first = pd.Series(start, spells["cluster"].to_numpy(dtype=object)).groupby(level=0, sort=False).min().to_dict()
-    ranked = sorted(lane.places, key=lambda p: (first.get(p, np.inf), str(p)))
-    row = {place: i for i, place in enumerate(ranked)}
+    row = {place: i for i, place in enumerate(sorted(lane.places, key=lambda p: (first.get(p, np.inf), str(p))))}
     y = np.array([row[p] for p in spells["cluster"]], dtype=np.float64)
     corners = np.stack([np.column_stack([start, end, end, start]), y[:, None] + _CORNERS], axis=2)
     part = (spells["state"] == "part").to_numpy()
@@ -209,4 +191,92 @@ def _lane_words(lane: Lane) -> str:
     return f"{lane.label}: on in {lane.reach} places, {where}{said}."
 
 
-PICTURES: dict[str, Ways] = {"timeline": (_read, _draw, _say)}
+def separability(
+    source: object, pairs: pd.DataFrame | None = None, *, labels: Labels = None, width: float = style.WIDE
+) -> Figure:
+    """A row and a column a component; each cell says by what the two are told apart; statuses at the side.
+
+    source: a Separability, an Evaluation, or its table of components with `pairs`
+    beside it. Cells that cannot be told apart are hatched and say "no"."""
+    names = labels_of(source, labels)
+    if not isinstance(source, pd.DataFrame):
+        own = isinstance(getattr(source, "pairs", None), pd.DataFrame)
+        found = source if own else getattr(source, "separability", source)
+        names = names or labels_of(found)
+        source, pairs = found, getattr(found, "pairs", None)
+    components = frame_of(source, "components", ("component", "status", "reason"))
+    return style.drawn(_draw_matrix, _matrix_words, (components, frame_of(pairs, "pairs", _PAIRS), names), width)
+
+
+def _draw_matrix(shown: Matrix, width: float) -> Figure:
+    components, table, names = shown
+    phone, k = style.narrow(width), max(len(components), 1)
+    if phone:
+        figure = style.new_figure(width, 0.8 + width * 0.92 + 0.36 * k + 0.6)
+        ax, side = figure.subplots(2, 1, height_ratios=[width * 0.92, 0.36 * k + 0.4])
+    else:
+        figure = style.new_figure(width, 1.0 + 0.62 * k)
+        side, ax = figure.subplots(1, 2, width_ratios=[3.1, 4.4])
+    _cells(ax, table, list(components["component"]), phone)
+    for i, row in enumerate(components[["component", "status"]].to_dict("records")):
+        shape, words = STATUS_SHAPES.get(row["status"], ""), STATUS_WORDS.get(row["status"], row["status"])
+        side.text(0, i - 0.02, f"{i + 1}  {names.get(row['component'], row['component'])}", va="bottom", fontsize=9)
+        side.text(0.035, i + 0.06, f"{shape} {words}", va="top", fontsize=8.5, color=style.QUIET)
+    side.set_xlim(0, 1)
+    side.set_ylim(np.nextafter(len(components) - 0.5, 9e9), -0.5)
+    side.set_axis_off()
+    if phone:
+        side.set_title("Components")
+    return figure
+
+
+def _matrix_words(shown: Matrix) -> style.Told:
+    components, table, names = shown
+    status: dict[str, Any] = dict(zip(components["component"], components["status"], strict=True))
+    apart = sum(s == "separable" for s in status.values())
+    title = f"{count_words(apart, 'component')} of {len(status)} can be told apart from the others"
+    alt = f"Matrix of {count_words(len(status), 'component')}: "
+    alt += f"{int(table['separable'].sum())} of {count_words(len(table), 'pair')} can be told apart."
+    for kind, words in STATUS_WORDS.items():
+        members = [names.get(c, str(c)) for c, s in status.items() if s == kind]
+        alt += f" {words[:1].upper()}{words[1:]}: {join_words(members)}." if members else ""
+    reasons, lines = dict(zip(components["component"], components["reason"], strict=True)), []
+    for c, s in status.items():
+        why = f" ({reasons[c].rstrip('.')})" if isinstance(reasons[c], str) and reasons[c] else ""
+        lines.append(f"{names.get(c, c)}: {STATUS_WORDS.get(s, s)}{why}.")
+    for row in table.to_dict("records"):
+        ways = join_words(_ways(row))
+        but = f" (something differs by {ways}, but not enough)" if ways else ""
+        told = f"told apart{' by ' + ways if ways else ''}" if row["separable"] else f"not told apart{but}"
+        lines.append(f"{names.get(row['a'], row['a'])} and {names.get(row['b'], row['b'])}: {told}.")
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
+
+
+def _ways(row: Mapping[Hashable, Any]) -> list[str]:
+    return [word for column, word in WAYS.items() if row[column]]
+
+
+def _cells(ax: Axes, table: pd.DataFrame, order: list[str], phone: bool) -> None:
+    k, at = len(order), {c: i for i, c in enumerate(order)}
+    short = {"time": "T", "place": "P", "people": "W", "dose": "D"}
+    for row in table.to_dict("records"):
+        i, j = at[row["a"]], at[row["b"]]
+        yes, ways = bool(row["separable"]), _ways(row)
+        look = {"facecolor": style.PALE} if yes else {"facecolor": "white", "hatch": "//"}
+        box = {"boxstyle": "square,pad=0.15", "facecolor": look["facecolor"], "edgecolor": "none"}
+        words = " ".join(short[w] for w in ways) if phone else "\n".join(ways)
+        words = (words or "yes") if yes else "no"
+        for x, y in ((i, j), (j, i)):
+            ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, edgecolor=style.RULE, linewidth=0.8, **look))
+            ax.text(x, y, words, ha="center", va="center", fontsize=8 if phone else 8.5, linespacing=1.1, bbox=box)
+    for i in range(k):
+        ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, facecolor=style.BAND, edgecolor="white", linewidth=1.5))
+        ax.text(i, i, str(i + 1), ha="center", va="center", fontsize=9, fontweight="bold", color=style.QUIET)
+    ax.set_xlim(-0.5, k - 0.5)
+    ax.set_ylim(k - 0.5, -0.5)
+    for set_ticks in (ax.set_xticks, ax.set_yticks):
+        set_ticks(range(k), [str(i + 1) for i in range(k)], fontweight="bold")
+    ax.xaxis.tick_top()
+    style.bare(ax, keep=())
+    if phone:
+        ax.set_xlabel("T time, P place, W who (people), D dose; hatched: no")

@@ -10,21 +10,13 @@ from matplotlib.ticker import FuncFormatter
 
 from evalkit.figures import style
 from evalkit.figures.inputs import frame_of, in_order
-from evalkit.figures.picture import Ways, Words
 from evalkit.show.numbers import percent, pounds, signed
 from evalkit.show.words import count_words
 
-_MARKS = (
-    ("o", style.BLUE),
-    ("s", style.GREEN),
-    ("^", style.RUST),
-    ("D", style.INK),
-    ("v", style.QUIET),
-    ("P", style.RULE),
-)
+_COLOURS = (style.BLUE, style.GREEN, style.RUST, style.INK, style.QUIET, style.RULE)
+_MARKS = "os^DvP"
+_DASHES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (1, 1)))
 _TALL = 0.018  # half the height of a tick, of that of the plane
-_DASHES = (("-", style.BLUE), ("--", style.GREEN), ("-.", style.RUST), (":", style.INK), ((0, (6, 1)), style.QUIET),
-           ((0, (1, 1)), style.RULE))  # fmt: skip
 
 
 def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
@@ -32,17 +24,11 @@ def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
 
     source: a Value, an Evaluation, or its table of draws. Costs are known, so each component's draws lie on a
     line: a tick for each hundredth of them, the thick part holds the middle 95, the mark is the middle. Left of
-    zero the outcome is worse.
-    """
-    return _draw_plane(_read_plane(source), width)
+    zero the outcome is worse."""
+    table = _of_value(source, "plane", ("name", "label", "additional", "cost"))
+    return style.drawn(_draw_plane, _plane_words, table, width)
 
 
-def _read_plane(source: object) -> pd.DataFrame:
-    """The table of draws."""
-    return _of_value(source, "plane", ("name", "label", "additional", "cost"))
-
-
-@style.theme()
 def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
     figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.6)
     ax = figure.subplots()
@@ -50,7 +36,7 @@ def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
     top = 1.15 * float(table["cost"].max()) if len(table) else 1.0
     tall = np.tile([-_TALL * top, _TALL * top, np.nan], 100)
     for i, (s, rows) in enumerate(_clouds(table)):
-        mark, colour = _MARKS[i % len(_MARKS)]
+        mark, colour = _MARKS[i % len(_MARKS)], _COLOURS[i % len(_COLOURS)]
         ticks = np.repeat(np.quantile(rows["additional"], (np.arange(100) + 0.5) / 100), 3)
         ax.plot(ticks, s["cost"] + tall, color=colour, linewidth=0.5, alpha=0.6)
         ax.plot([s["low"], s["high"]], [s["cost"]] * 2, color=colour, linewidth=2.4, solid_capstyle="butt")
@@ -60,7 +46,7 @@ def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
     return _finished(figure, ax, "worse ← additional outcomes → better", "cost", bool(len(table)))
 
 
-def _plane_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
+def _plane_words(table: pd.DataFrame) -> style.Told:
     rows = [summary for summary, _ in _clouds(table)]
     sure = sum(r["chance_better"] >= 0.975 for r in rows)
     title = f"{sure} of {count_words(len(rows), 'part')}: more of the outcome in nearly every draw"
@@ -73,41 +59,33 @@ def _plane_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
         for r in rows
     ]
     columns = ["name", "label", "cost", "middle", "low", "high", "chance_better"]
-    return Words(title, alt, "\n".join(lines)), pd.DataFrame(rows, columns=columns)
+    return title, alt, "\n".join(lines), pd.DataFrame(rows, columns=columns)
 
 
 def acceptability(source: object, *, width: float = style.WIDE) -> Figure:
     """A curve a part: what one more outcome is worth across, the chance that it is worth its cost upwards.
 
-    source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour.
-    """
-    return _draw_acceptability(_read_acceptability(source), width)
+    source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour."""
+    table = _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
+    return style.drawn(_draw_acceptability, _acceptability_words, table, width)
 
 
-def _read_acceptability(source: object) -> pd.DataFrame:
-    """The table of chances."""
-    return _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
-
-
-@style.theme()
 def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:
     figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.4)
     ax = figure.subplots()
     ax.axhline(0.5, color=style.RULE, linewidth=0.8, linestyle=(0, (4, 3)))
     for i, name in enumerate(in_order(table["name"])):
         rows = table[table["name"] == name]
-        dashes, colour = _DASHES[i % len(_DASHES)]
-        label = str(rows["label"].iloc[0])
-        ax.plot(rows["worth"], rows["chance"], linestyle=dashes, color=colour, linewidth=1.8, label=label)
+        look = {"linestyle": _DASHES[i % len(_DASHES)], "color": _COLOURS[i % len(_COLOURS)], "linewidth": 1.8}
+        ax.plot(rows["worth"], rows["chance"], label=str(rows["label"].iloc[0]), **look)
     ax.set_ylim(0, 1.02)
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
-    words = ("if one more outcome is worth", "chance that it is worth its cost")
-    return _finished(figure, ax, *words, bool(len(table)))
+    return _finished(figure, ax, "if one more outcome is worth", "chance that it is worth its cost", bool(len(table)))
 
 
-def _acceptability_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
+def _acceptability_words(table: pd.DataFrame) -> style.Told:
     top = float(table["worth"].max()) if len(table) else 0.0
     good, lines = 0, []
     for name in in_order(table["name"]):
@@ -123,7 +101,7 @@ def _acceptability_words(table: pd.DataFrame) -> tuple[Words, pd.DataFrame]:
     parts = count_words(len(lines), "part")
     title = f"{good} of {parts} probably worth it at some price up to {pounds(top)}"
     alt = f"Acceptability curves of {parts}, for outcomes worth nothing to {pounds(top)} each."
-    return Words(title, alt, "\n".join(lines)), table.reset_index(drop=True)
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
 def _of_value(source: object, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -150,9 +128,3 @@ def _finished(figure: Figure, ax: Axes, across: str, upwards: str, key: bool) ->
     if key:
         figure.legend(loc="outside lower left", frameon=False, ncols=1 if figure.get_figwidth() < style.PHONE else 2)
     return figure
-
-
-PICTURES: dict[str, Ways] = {
-    "value_plane": (_read_plane, _draw_plane, _plane_words),
-    "acceptability": (_read_acceptability, _draw_acceptability, _acceptability_words),
-}

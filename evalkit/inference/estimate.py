@@ -16,19 +16,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
+from evalkit.inference import labels as row_labels
 from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
-from evalkit.inference.labels import (
-    GROUPED_BY,
-    SAID,
-    cautions,
-    check_alike,
-    common,
-    grouped,
-    reasons,
-    reasons_in_words,
-    rows_in_words,
-    short,
-)
 from evalkit.inference.replicates import (
     FEW,
     Arms,
@@ -43,8 +32,8 @@ from evalkit.inference.replicates import (
     stacked_arms,
 )
 from evalkit.inference.sources import DenseSource, Influence, Rows, stacked
+from evalkit.show.words import count_words
 
-INFERENCE = ("auto", "analytic", "jackknife", "moderated")
 PRIOR_DF = 10.0
 """Degrees of freedom that a working covariance is worth beside those of the refits."""
 NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='analytic'."
@@ -55,7 +44,7 @@ class Estimate:
     """Estimates of k numbers that share units.
 
     value: (k,) NaN where not identified. mass: (k,) adopters a row speaks for. labels: k rows.
-    value_parts, mass_parts: influence on the values, and on the masses that average them.
+    value_influence, mass_influence: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
     cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows.
     working: (k, k) covariance under the model that the weights were made with, None where they need none.
@@ -64,8 +53,8 @@ class Estimate:
     value: np.ndarray
     mass: np.ndarray
     labels: pd.DataFrame
-    value_parts: Influence
-    mass_parts: Influence | None = None
+    value_influence: Influence
+    mass_influence: Influence | None = None
     arms: Arms | None = None
     replicate: Callable[[], Replicates] | None = None
     cells: Callable[..., pd.DataFrame] | None = None
@@ -78,7 +67,7 @@ class Estimate:
             array.flags.writeable = False
         if self.replicate is not None and not isinstance(self.replicate, Refits):
             object.__setattr__(self, "replicate", Refits(Once(self.replicate)))
-        if not len(self.value) == len(self.mass) == len(self.labels) == self.value_parts.width:
+        if not len(self.value) == len(self.mass) == len(self.labels) == self.value_influence.width:
             raise EvalkitError("An Estimate needs one label, one mass and one contribution column for each value.")
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -118,12 +107,12 @@ class Estimate:
 
         A row that is not identified is a column of NaN.
         """
-        return np.where(np.isnan(self.value), np.nan, self.value_parts.dense()[1])
+        return np.where(np.isnan(self.value), np.nan, self.value_influence.dense()[1])
 
     @property
     def units(self) -> np.ndarray:
         """(n,) ids of the rows of `influence`."""
-        return self.value_parts.dense()[0]
+        return self.value_influence.dense()[0]
 
     @cached_property
     def replicates(self) -> Replicates:
@@ -141,12 +130,12 @@ class Estimate:
     @property
     def level(self) -> str:
         """Level at which influence is clustered by default."""
-        return self.value_parts.level
+        return self.value_influence.level
 
     def resolve(self, inference: str = "auto") -> str:
         """The kind of inference in use. Where an arm has fewer than 50 clusters: moderated if there is a working
         covariance, else jackknife."""
-        check_choice("inference", inference, INFERENCE)
+        check_choice("inference", inference, ("auto", "analytic", "jackknife", "moderated"))
         if inference in ("jackknife", "moderated") and self.replicate is None:
             raise OptionError(NO_REFITS)
         if inference == "moderated" and self.working is None:
@@ -162,14 +151,16 @@ class Estimate:
         """(k, k) covariance. `cluster` names another level ("unit" for none) and means analytic."""
         if cluster is not None:
             check_choice("inference", inference, ("auto", "analytic"))
-            return _without_lost(self, self.value_parts.gram(cluster))
+            return _without_lost(self, self.value_influence.gram(cluster))
         return self._spread(inference).vcov.copy()
 
     def _spread(self, inference: str) -> Spread:
         kind = self.resolve(inference)
         if kind not in self._spreads:
             made = _analytic(self) if kind == "analytic" else jackknife(self.value, self.replicates)
-            self._spreads[kind] = _moderated(self, made) if kind == "moderated" else made
+            self._spreads[kind] = (
+                made if self.working is None or kind != "moderated" else _moderated(self.working, made)
+            )
         return self._spreads[kind]
 
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
@@ -181,7 +172,22 @@ class Estimate:
         check_level(level)
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
-        return _table(self, self._spread(inference), level, self.resolve(inference))
+        spread = self._spread(inference)
+        se = std_errors(spread.vcov, self.value)
+        reach = critical(spread.df, level) * se
+        exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)
+        reason = self.labels.get("reason", "")
+        frame = self.labels.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
+            estimate=self.value, std_error=se, conf_low=self.value - reach, conf_high=self.value + reach,
+            p_value=p_values(self.value, se, spread.df), df=spread.df, inference=self.resolve(inference),
+            clusters_exposed=exposed, clusters_comparison=comparison, mass=self.mass,
+        )  # fmt: skip
+        frame["reason"] = reason
+        extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
+                 for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
+        frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
+        frame["caution"] = np.where(np.isfinite(se), row_labels.cautions(frame), "")
+        return frame
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """conf_low and conf_high by row; `kind="simultaneous"` covers all rows at once (sup-t)."""
@@ -206,16 +212,15 @@ class Estimate:
     def aggregate(self, kind: str) -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.
 
-        Weights are the adopters retained, whose shares are estimated (Callaway and Sant'Anna 2021,
-        section 3.3); within a cohort periods weigh alike. "simple", "cohort" and "period" use event
-        times 0 and later.
+        Weights are the adopters retained, whose shares are estimated (Callaway and Sant'Anna 2021, section 3.3); within
+        a cohort periods weigh alike. "simple", "cohort" and "period" use event times 0 and later.
         """
-        check_choice("kind", kind, tuple(GROUPED_BY))
-        needed = {"event_time", *GROUPED_BY[kind]} - set(self.labels.columns)
+        check_choice("kind", kind, tuple(row_labels.GROUPED_BY))
+        needed = {"event_time", *row_labels.GROUPED_BY[kind]} - set(self.labels.columns)
         if needed:
             lack = " and ".join(sorted(needed))
             raise EvalkitError(f"aggregate({kind!r}) needs rows by {lack}, which this estimate does not have.")
-        member, labels = grouped(self.labels, kind)
+        member, labels = row_labels.grouped(self.labels, kind)
         return self.apply(Averaging(member, by_mass=kind != "cohort", total_mass=kind != "cohort"), labels)
 
     def average(self) -> Estimate:
@@ -224,7 +229,7 @@ class Estimate:
         by_event = "event_time" in self.labels and "cohort" not in self.labels
         keep = self.labels["event_time"].to_numpy() >= 0 if by_event else np.ones(len(self), dtype=bool)
         by_mass = "cohort" in self.labels and "period" not in self.labels
-        labels = common(self.labels, keep).assign(estimand=f"average of {kind}")
+        labels = row_labels.common(self.labels, keep).assign(estimand=f"average of {kind}")
         return self.apply(Averaging(keep[:, None], by_mass=by_mass, total_mass=True), labels)
 
     def over(self, first: int, last: int | None = None) -> Estimate | None:
@@ -240,14 +245,14 @@ class Estimate:
         """Averages of rows, with influence, estimated shares and refits carried along."""
         value, mass = (x[0] for x in averaging(self.value[None], self.mass[None]))
         by_value, by_mass, mass_map = averaging.jacobians(self.value, self.mass)
-        parts, mass_parts, used = self.value_parts.map(by_value), None, by_value != 0
-        if self.mass_parts is not None:
-            parts = parts.plus(self.mass_parts.map(by_mass))
-            mass_parts = self.mass_parts.map(mass_map)
-        labels = labels.assign(reason=reasons(value, self.labels, averaging.member.T))
+        parts, mass_influence, used = self.value_influence.map(by_value), None, by_value != 0
+        if self.mass_influence is not None:
+            parts = parts.plus(self.mass_influence.map(by_mass))
+            mass_influence = self.mass_influence.map(mass_map)
+        labels = labels.assign(reason=row_labels.reasons(value, self.labels, averaging.member.T))
         arms = None if self.arms is None else self.arms.map(used)
         step = methodcaller("average", averaging, used)
-        return Estimate(value, mass, labels, parts, mass_parts, arms, *_carried(self, step, by_value))
+        return Estimate(value, mass, labels, parts, mass_influence, arms, *_carried(self, step, by_value))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Smooth function of the values by the delta method: f (k,) -> (k',), jacobian (k', k).
@@ -261,26 +266,25 @@ class Estimate:
         if self.replicate is not None:
             values = np.array([np.atleast_1d(f(row)) for row in self.replicates.values])
             refits = partial(replace, self.replicates.map(matrix), values=values)
-        parts, frame = self.value_parts.map(matrix), labels.reset_index(drop=True)
+        parts, frame = self.value_influence.map(matrix), labels.reset_index(drop=True)
         working = _working(self, matrix)
         return Estimate(value, np.ones(len(value)), frame, parts, None, arms, refits, working=working)
 
     def contrast(self, weights: Sequence[float] | np.ndarray, name: str | None = None) -> Estimate:
         """A weighted sum of rows, such as a difference. `weights`: (k,) or (k', k).
 
-        Rows whose estimand, population or unit of outcome differ raise unless `name` says what the
-        difference is.
+        Rows whose estimand, population or unit of outcome differ raise unless `name` says what the difference is.
         """
         matrix = np.atleast_2d(np.asarray(weights, dtype=float))
         if matrix.shape[1] != len(self):
             raise OptionError(f"contrast needs {len(self)} weights, one a row; {matrix.shape[1]} were given.")
-        for line in matrix:
-            check_alike(self.labels, line != 0, name)
         used = matrix != 0
+        for mixed in used if name is None else ():
+            row_labels.check_alike(self.labels, mixed)
         value = np.array([line[u] @ self.value[u] for line, u in zip(matrix, used, strict=True)])
-        labels = pd.concat([common(self.labels, u) for u in used], ignore_index=True)
-        labels = labels.assign(estimand=name or "contrast", reason=reasons(value, self.labels, used))
-        parts, arms = self.value_parts.map(matrix), None if self.arms is None else self.arms.map(used)
+        labels = pd.concat([row_labels.common(self.labels, u) for u in used], ignore_index=True)
+        labels = labels.assign(estimand=name or "contrast", reason=row_labels.reasons(value, self.labels, used))
+        parts, arms = self.value_influence.map(matrix), None if self.arms is None else self.arms.map(used)
         carried = _carried(self, methodcaller("map", matrix), matrix)
         return Estimate(value, np.ones(len(value)), labels, parts, None, arms, *carried)
 
@@ -288,10 +292,10 @@ class Estimate:
         """The rows where `keep` (k,) is true, or at the positions it lists."""
         index = np.arange(len(self))[keep]
         labels = self.labels.iloc[index].reset_index(drop=True)
-        mass_parts = None if self.mass_parts is None else self.mass_parts.select(index)
-        parts, arms = self.value_parts.select(index), None if self.arms is None else self.arms.select(index)
+        mass_influence = None if self.mass_influence is None else self.mass_influence.select(index)
+        parts, arms = self.value_influence.select(index), None if self.arms is None else self.arms.select(index)
         carried = _carried(self, methodcaller("select", index), np.eye(len(self))[index])
-        return Estimate(self.value[index], self.mass[index], labels, parts, mass_parts, arms, *carried)
+        return Estimate(self.value[index], self.mass[index], labels, parts, mass_influence, arms, *carried)
 
     def weights(self) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, window, sign, weight; and came_from, came_to where
@@ -307,14 +311,15 @@ class Estimate:
 
     def __repr__(self) -> str:
         frame = self.to_frame()
-        shown = short(frame).drop(columns=list(SAID), errors="ignore")
+        shown = row_labels.short(frame).drop(columns=list(row_labels.SAID), errors="ignore")
+        notes = row_labels.reasons_in_words(frame)
         with pd.option_context("display.width", 120, "display.max_columns", 20):
-            return "\n".join([f"Estimate of {rows_in_words(len(self))}", str(shown), *reasons_in_words(frame)])
+            return "\n".join([f"Estimate of {count_words(len(self), 'row')}", str(shown), *notes])
 
     def _repr_html_(self) -> str:
         from evalkit.show.tables import from_frame
 
-        return from_frame(short(self.to_frame()), f"Estimate of {rows_in_words(len(self))}").to_html()
+        return from_frame(row_labels.short(self.to_frame()), f"Estimate of {count_words(len(self), 'row')}").to_html()
 
 
 def _carried(
@@ -332,35 +337,14 @@ def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
     return None if est.working is None else matrix @ np.nan_to_num(est.working) @ matrix.T
 
 
-def _moderated(est: Estimate, refits: Spread) -> Spread:
+def _moderated(working: np.ndarray, refits: Spread) -> Spread:
     """The working covariance and that of the refits weighed by their degrees of freedom, which add up:
     (d0 V_working + d V_refits) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
     Genetics and Molecular Biology 3). A row without refits has no interval."""
-    assert est.working is not None
     total = PRIOR_DF + refits.df
     mine, theirs = np.sqrt(PRIOR_DF / total), np.sqrt(refits.df / total)
-    vcov = np.outer(mine, mine) * np.nan_to_num(est.working) + np.outer(theirs, theirs) * refits.vcov
+    vcov = np.outer(mine, mine) * np.nan_to_num(working) + np.outer(theirs, theirs) * refits.vcov
     return Spread(vcov, total, refits.reason)
-
-
-def _table(est: Estimate, spread: Spread, level: float, inference: str) -> pd.DataFrame:
-    """Labels and what is known of each row."""
-    se = std_errors(spread.vcov, est.value)
-    reach = critical(spread.df, level) * se
-    frame = est.labels.copy()
-    exposed, comparison = est.arms.counts() if est.arms is not None else (np.nan, np.nan)
-    reason = frame.get("reason", "")
-    frame = frame.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
-        estimate=est.value, std_error=se, conf_low=est.value - reach, conf_high=est.value + reach,
-        p_value=p_values(est.value, se, spread.df), df=spread.df, inference=inference,
-        clusters_exposed=exposed, clusters_comparison=comparison, mass=est.mass,
-    )  # fmt: skip
-    frame["reason"] = reason
-    extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
-             for r, s, v in zip(spread.reason, se, est.value, strict=True)]  # fmt: skip
-    frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
-    frame["caution"] = np.where(np.isfinite(se), cautions(frame), "")
-    return frame
 
 
 def _without_lost(est: Estimate, vcov: np.ndarray) -> np.ndarray:
@@ -378,7 +362,7 @@ def _analytic(est: Estimate) -> Spread:
     if est.replicate is None and est.arms is not None:
         fewest = np.minimum(*est.arms.counts())
         df = np.where(fewest < FEW, np.maximum(fewest - 1.0, 1.0), df)
-    vcov = _without_lost(est, est.value_parts.gram())
+    vcov = _without_lost(est, est.value_influence.gram())
     return Spread(vcov, np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
 
 
@@ -397,14 +381,14 @@ def stack(*estimates: Estimate) -> Estimate:
     if len(estimates) == 1:
         return estimates[0]
     values, shares = tuple(e.value for e in estimates), tuple(e.mass for e in estimates)
-    masses = [e.mass_parts for e in estimates if e.mass_parts is not None]
+    masses = [e.mass_influence for e in estimates if e.mass_influence is not None]
     arms = [e.arms for e in estimates if e.arms is not None]
     refits = tuple(e.replicate for e in estimates if isinstance(e.replicate, Refits))
     joint = len(refits) == len(estimates) and len({e.level for e in estimates}) == 1
     makes = tuple(e.cells for e in estimates if e.cells is not None)
     return Estimate(
         np.concatenate(values), np.concatenate(shares),
-        pd.concat([e.labels for e in estimates], ignore_index=True), stacked([e.value_parts for e in estimates]),
+        pd.concat([e.labels for e in estimates], ignore_index=True), stacked([e.value_influence for e in estimates]),
         stacked(masses) if len(masses) == len(estimates) else None,
         stacked_arms(arms) if len(arms) == len(estimates) else None,
         StackedRefits(refits, values, shares) if joint else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,7 @@ SAID = ("reason", "caution", "doubt")
 _HEADS = ("units_exposed", "units_comparison", "units_left_out", "units_not_seen")
 _LISTED = 6  # rows named beside a reason
 _ALONE = {"unit", "matched set", "person"}
-GROUPED_BY: dict[str, tuple[str, ...]] = {
-    "simple": (),
-    "event_time": ("event_time",),
-    "cohort": ("cohort",),
-    "period": ("period",),
-}
+GROUPED_BY: dict[str, tuple[str, ...]] = {"simple": (), **{by: (by,) for by in ("event_time", "cohort", "period")}}
 
 
 def common(labels: pd.DataFrame, keep: np.ndarray) -> pd.DataFrame:
@@ -34,30 +29,21 @@ def common_rows(labels: pd.DataFrame, groups: Sequence[np.ndarray]) -> pd.DataFr
     full = np.flatnonzero(size > 0)
     at = np.concatenate([g for g in groups if len(g)]) if len(full) else np.empty(0, dtype=int)
     start = np.cumsum(size[full]) - size[full]
-    out = {}
-    for column in labels.columns:
+    out: dict[Hashable, object] = {}
+    for column, values in labels.items():
         alike = np.zeros(len(groups), dtype=bool)
         if len(full):
-            codes = pd.factorize(labels[column], use_na_sentinel=False)[0][at]
+            codes = pd.factorize(values, use_na_sentinel=False)[0][at]
             alike[full] = np.minimum.reduceat(codes, start) == np.maximum.reduceat(codes, start)
-        made = _agreed(labels, column, groups, alike)
-        if made is not None:
-            out[column] = made
+        if column in _HEADS:
+            out[column] = heads(labels, column, groups)
+        elif alike.all():
+            out[column] = values.array.take([g[0] for g in groups]) if len(groups) else values.array[:0]
+        elif alike.any() or column not in ("reason", "mass"):  # these two are not filled in
+            words = values.dtype == object or pd.api.types.is_string_dtype(values)
+            fill = "several" if words and column != "reason" else np.nan
+            out[column] = [values.iat[g[0]] if same else fill for g, same in zip(groups, alike, strict=True)]
     return pd.DataFrame(out, index=range(len(groups)))
-
-
-def _agreed(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray], alike: np.ndarray) -> object:
-    """Values of one column by group; None where no group agrees on a column that is not filled in."""
-    values = labels[column]
-    if column in _HEADS:
-        return heads(labels, column, groups)
-    if alike.all():
-        return values.array.take([g[0] for g in groups]) if len(groups) else values.array[:0]
-    if column in ("reason", "mass") and not alike.any():
-        return None
-    words = values.dtype == object or pd.api.types.is_string_dtype(values)
-    fill = "several" if words and column != "reason" else np.nan
-    return [values.iat[g[0]] if same else fill for g, same in zip(groups, alike, strict=True)]
 
 
 def reasons(value: np.ndarray, labels: pd.DataFrame, used: np.ndarray) -> list[str]:
@@ -85,28 +71,19 @@ def grouped(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
     frame = common_rows(labels, [np.flatnonzero(m) for m in member.T])
     frame["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
     frame = frame.drop(columns={"cohort", "period", "event_time"} - set(GROUPED_BY[kind]), errors="ignore")
-    if kind == "event_time":
-        frame["composition"] = composition(labels, member)
+    if kind == "event_time":  # whether the cohorts are those of event time 0
+        frame["composition"] = ""
+        if "cohort" in labels:
+            there = labels["mass"].to_numpy(dtype=float, na_value=np.nan) > 0 if "mass" in labels else True
+            event, cohort = labels["event_time"].to_numpy(), labels["cohort"].to_numpy()
+            sets = [frozenset(cohort[m & there]) for m in member.T]
+            at = [event[m][0] for m in member.T]
+            start = next((s for s, e in zip(sets, at, strict=True) if e == 0), frozenset())
+            frame["composition"] = ["" if s == start else "composition changes" for s in sets]
     return member, frame
 
 
-def composition(labels: pd.DataFrame, member: np.ndarray) -> list[str]:
-    """ "composition changes" at event times whose cohorts are not those of event time 0."""
-    if "cohort" not in labels:
-        return [""] * member.shape[1]
-    there = np.ones(len(labels), dtype=bool)
-    if "mass" in labels:
-        there = labels["mass"].to_numpy(dtype=float, na_value=np.nan) > 0
-    event, cohort = labels["event_time"].to_numpy(), labels["cohort"].to_numpy()
-    sets = [frozenset(cohort[m & there]) for m in member.T]
-    at = [event[m][0] for m in member.T]
-    start = next((s for s, e in zip(sets, at, strict=True) if e == 0), frozenset())
-    return ["" if s == start else "composition changes" for s in sets]
-
-
-def check_alike(labels: pd.DataFrame, used: np.ndarray, name: str | None) -> None:
-    if name is not None:
-        return
+def check_alike(labels: pd.DataFrame, used: np.ndarray) -> None:
     for column in ("estimand", "population", "outcome_unit", "outcome"):
         if column in labels and labels[column][used].nunique(dropna=False) > 1:
             kinds = " and ".join(sorted(map(str, labels[column][used].unique())))
@@ -137,11 +114,6 @@ def heads(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray]) -> li
     return list(np.bincount(of[order][start], weights=most, minlength=len(groups)).astype(int).tolist())
 
 
-def rows_in_words(count: int) -> str:
-    """How many rows there are."""
-    return "1 row" if count == 1 else f"{count} rows"
-
-
 def reasons_in_words(frame: pd.DataFrame) -> list[str]:
     """Every reason, caution and doubt in full, with the rows that it is about."""
     notes = []
@@ -165,7 +137,9 @@ def _said(frame: pd.DataFrame) -> list[str]:
 
 def cautions(frame: pd.DataFrame) -> np.ndarray:
     """(r,) a caution for each row with fewer than three clusters in an arm, '' elsewhere."""
-    words, people = np.full(len(frame), "", dtype=object), _of_people(frame)
+    words, people = np.full(len(frame), "", dtype=object), np.zeros(len(frame), dtype=bool)
+    if {"right_if", "inference_level"} <= set(frame):  # people who are each alone, in no cluster, are compared
+        people = np.array([set(str(level).split(" and ")) <= _ALONE for level in frame["inference_level"]], dtype=bool)
     for arm in ("comparison", "exposed"):
         counts = frame[f"clusters_{arm}"].to_numpy(dtype=float)
         for n in np.unique(counts[counts < FEWEST]):
@@ -175,11 +149,3 @@ def cautions(frame: pd.DataFrame) -> np.ndarray:
                     f"{n:.0f} {arm} {one if n == 1 else many}: the interval holds the truth less often than it says"
                 )
     return words
-
-
-def _of_people(frame: pd.DataFrame) -> np.ndarray:
-    """(r,) which rows compare people who are each alone, in no cluster."""
-    if not {"right_if", "inference_level"} <= set(frame):
-        return np.zeros(len(frame), dtype=bool)
-    alone = [set(str(level).split(" and ")) <= _ALONE for level in frame["inference_level"]]
-    return np.array(alone, dtype=bool)

@@ -1,10 +1,9 @@
 """Delete-one-cluster refits (CV3), kept as values and masses, and clusters and cells behind each row (design 2.6).
 
-Variance = (G-1)/G times the sum over deleted clusters of (refit - estimate)^2, G the clusters with
-weight in the row. Degrees of freedom: (V1+V0)^2 / (V1^2/(n1-1) + V0^2/max(n0-1, 1)), V1 over the
-clusters that serve as exposed and V0 over those that serve only as comparison. CV3: MacKinnon,
-Nielsen and Webb (2023), Fast and reliable jackknife and bootstrap methods; the degrees of freedom
-are the project's, with simulated coverage in the design.
+Variance = (G-1)/G times the sum over deleted clusters of (refit - estimate)^2, G the clusters with weight in the row.
+Degrees of freedom: (V1+V0)^2 / (V1^2/(n1-1) + V0^2/max(n0-1, 1)), V1 over the clusters that serve as exposed and V0
+over those that serve only as comparison. CV3: MacKinnon, Nielsen and Webb (2023), Fast and reliable jackknife and
+bootstrap methods; the degrees of freedom are the project's, with simulated coverage in the design.
 
 Averages are applied alike to the full sample and to every refit, so that a row lost in a refit leaves
 its average, which is renormalised.
@@ -30,9 +29,8 @@ FEWEST = 3  # clusters in an arm below which an interval holds the truth less of
 
 @dataclass(frozen=True, eq=False)
 class Arms:
-    """Which clusters carry weight in each row: (G, k) for the exposed and the comparison arm.
-    `size` (G,) is how many clusters each line stands for. At most one line a cluster, or lines
-    of clusters that never overlap."""
+    """Which clusters carry weight in each row: (G, k) for the exposed and the comparison arm. `size` (G,) is how many
+    clusters each line stands for. At most one line a cluster, or lines of clusters that never overlap."""
 
     exposed: np.ndarray
     comparison: np.ndarray
@@ -52,8 +50,7 @@ class Arms:
 
     def fewest(self) -> int:
         """Distinct clusters with weight anywhere, in the smaller arm."""
-        both = [int(self.size @ arm.any(axis=1)) for arm in (self.exposed, self.comparison)]
-        return min(both)
+        return min(int(self.size @ arm.any(axis=1)) for arm in (self.exposed, self.comparison))
 
 
 def _any(serves: np.ndarray, used: np.ndarray) -> np.ndarray:
@@ -252,7 +249,12 @@ def jackknife(value: np.ndarray, reps: Replicates) -> Spread:
     df = satterthwaite(v1, v0, exposed.sum(axis=0), only.sum(axis=0))
     vcov[lost, :] = np.nan
     vcov[:, lost] = np.nan
-    return Spread(vcov, np.where(lost, np.nan, df), _reasons(value, reps, lost))
+    reason = [""] * len(value)
+    for j in np.flatnonzero(lost & ~np.isnan(value)):
+        name = str(reps.names[np.flatnonzero(np.isnan(reps.values[:, j]) & used[:, j])[0]])
+        name = name if name[:1].isalpha() else f"{noun_from_column(reps.level)} {name}"
+        reason[j] = f"no interval: without {name} there is nothing left to compare"
+    return Spread(vcov, np.where(lost, np.nan, df), tuple(reason))
 
 
 def satterthwaite(v1: np.ndarray, v0: np.ndarray, n1: np.ndarray, n0: np.ndarray) -> np.ndarray:
@@ -260,16 +262,3 @@ def satterthwaite(v1: np.ndarray, v0: np.ndarray, n1: np.ndarray, n0: np.ndarray
     below = v1**2 / np.maximum(n1 - 1, 1) + v0**2 / np.maximum(n0 - 1, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.maximum(np.where(below > 0, (v1 + v0) ** 2 / below, 1.0), 1.0)
-
-
-def _reasons(value: np.ndarray, reps: Replicates, lost: np.ndarray) -> tuple[str, ...]:
-    words = []
-    for j in range(len(value)):
-        if not lost[j] or np.isnan(value[j]):
-            words.append("")
-            continue
-        breaking = np.isnan(reps.values[:, j]) & (reps.exposed | reps.comparison)[:, j]
-        name = str(reps.names[np.flatnonzero(breaking)[0]])
-        name = name if name[:1].isalpha() else f"{noun_from_column(reps.level)} {name}"
-        words.append(f"no interval: without {name} there is nothing left to compare")
-    return tuple(words)

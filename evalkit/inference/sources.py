@@ -12,7 +12,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -42,43 +41,23 @@ class Rows:
     def same(self, other: Rows) -> bool:
         return self is other or self.ids is other.ids
 
-    def clusters(self, level: str) -> np.ndarray:
-        """(n,) name of each unit's cluster at a level that is listed."""
-        codes, names = self.levels[level]
-        return np.take(names, codes)
 
-
-class Source(Protocol):
-    """Makes influence columns for a set of rows."""
-
-    @property
-    def rows(self) -> Rows:
-        """Ids and clusters of the units."""
-
-    def dense(self, lift: np.ndarray) -> np.ndarray:
-        """(n, k) unit influence on the columns `lift` (m, k)."""
-
-    def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Names (G,) and cluster sums (G, k)."""
-
-    def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
-        """(k, k) I'I by unit row when that needs no unit rows, else None."""
-
-
-class _UnitRows(ABC):
-    """What a source does that makes its cluster sums from its unit rows."""
+class Source(ABC):
+    """Makes influence columns for a set of rows; cluster sums from unit rows, where it knows no quicker way."""
 
     rows: Rows
 
     @abstractmethod
     def dense(self, lift: np.ndarray) -> np.ndarray:
-        """(n, k) unit influence."""
+        """(n, k) unit influence on the columns `lift` (m, k)."""
 
     def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Names (G,) and cluster sums (G, k)."""
         codes, names = self.rows.level(level)
         return names, _totals(codes, len(names), self.dense(lift))
 
     def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
+        """(k, k) I'I by unit row when that needs no unit rows, else None."""
         return None
 
 
@@ -94,7 +73,7 @@ def _totals(codes: np.ndarray, groups: int, matrix: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class DenseSource(_UnitRows):
+class DenseSource(Source):
     """Influence held as it is: matrix (n, m)."""
 
     rows: Rows
@@ -115,16 +94,9 @@ class Block:
     mass_columns: np.ndarray
     weight: np.ndarray
 
-    def add_to(self, out: np.ndarray, lift: np.ndarray) -> None:
-        part = self.matrix @ lift[self.columns]
-        some = np.flatnonzero(self.weight)
-        part[some] += self.weight[some, None] * lift[self.mass_columns].sum(axis=0)
-        part += np.take(out, self.units, axis=0)
-        out[self.units] = part
-
 
 @dataclass(frozen=True, eq=False)
-class BlockSource(_UnitRows):
+class BlockSource(Source):
     """Influence that is zero outside a few blocks of units and columns."""
 
     rows: Rows
@@ -133,7 +105,11 @@ class BlockSource(_UnitRows):
     def dense(self, lift: np.ndarray) -> np.ndarray:
         out = np.zeros((len(self.rows.ids), lift.shape[1]))
         for block in self.blocks:
-            block.add_to(out, lift)
+            part = block.matrix @ lift[block.columns]
+            some = np.flatnonzero(block.weight)
+            part[some] += block.weight[some, None] * lift[block.mass_columns].sum(axis=0)
+            part += np.take(out, block.units, axis=0)
+            out[block.units] = part
         return out
 
     def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
@@ -142,7 +118,7 @@ class BlockSource(_UnitRows):
 
 
 @dataclass(frozen=True, eq=False)
-class GroupSource(_UnitRows):
+class GroupSource(Source):
     """Influence known as totals of groups that lie within clusters of one level.
 
     totals: (G, m). level, cluster: the level, and the code (G,) of each group in it. make: () -> (n, m)
@@ -160,23 +136,18 @@ class GroupSource(_UnitRows):
 
     def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         codes, names = self.rows.level(level)
-        coarser = self._coarser(codes)
-        if coarser is None:
+        own, clusters = self.rows.level(self.level)
+        coarser = np.zeros(len(clusters), dtype=int)  # the code at the level asked for of each cluster of this one
+        coarser[own] = codes
+        if not np.array_equal(coarser[own], codes):  # the two do not nest
             return super().sums(level, lift)
         out = np.zeros((len(names), lift.shape[1]))
         np.add.at(out, coarser[self.cluster], self.totals @ lift)
         return names, out
 
-    def _coarser(self, codes: np.ndarray) -> np.ndarray | None:
-        """Code at another level of each cluster of this level, None when they do not nest."""
-        own, names = self.rows.level(self.level)
-        of_cluster = np.zeros(len(names), dtype=int)
-        of_cluster[own] = codes
-        return of_cluster if np.array_equal(of_cluster[own], codes) else None
-
 
 @dataclass(frozen=True, eq=False)
-class PathSource(_UnitRows):
+class PathSource(Source):
     """Influence linear in a unit's own outcomes, with coefficients shared by its path.
 
     Unit i of path p adds `coef[p] @ z_i`, z_i = w_i (Y_i - mean of path, 1): coef (P, m, T + 1).
@@ -250,16 +221,13 @@ class Influence:
     def gram(self, level: str | None = None) -> np.ndarray:
         """(k, k) sum over clusters of S S'."""
         level = level or self.level
-        if len(self.parts) == 1 and self._by_row(level):
-            quick = self.parts[0][0].unit_gram(self.parts[0][1])
-            if quick is not None:
+        if len(self.parts) == 1:
+            source, lift = self.parts[0]
+            codes, names = source.rows.level(level)
+            if len(names) == len(codes) and (quick := source.unit_gram(lift)) is not None:
                 return quick
         _, sums = self.sums(level)
         return np.asarray(sums.T @ sums)
-
-    def _by_row(self, level: str) -> bool:
-        codes, names = self.parts[0][0].rows.level(level)
-        return len(names) == len(codes)
 
     def sums(self, level: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Names (G,) and cluster sums (G, k), clusters of all sources joined by name."""
@@ -306,18 +274,23 @@ def stacked(pieces: Sequence[Influence]) -> Influence:
         if id(rows.ids) not in seen and not first.same(rows):
             _check_same_clusters(first, rows)
         seen.add(id(rows.ids))
-    moved, start = [], 0
-    for piece in pieces:
+    moved, start, level = [], 0, pieces[0].level
+    for i, piece in enumerate(pieces):
         own = piece.columns or [np.arange(piece.width)] * len(piece.parts)
         moved += [columns + start for columns in own]
         start += piece.width
+        if piece.level != level:
+            level = _coarser(pieces[: i + 1], level, piece.level)
     parts = tuple(part for piece in pieces for part in piece.parts)
-    return Influence(parts, _joint_level(pieces), columns=tuple(moved))
+    return Influence(parts, level, columns=tuple(moved))
 
 
 def _check_same_clusters(first: Rows, second: Rows) -> None:
     levels = [name for name in first.levels if name in second.levels]
-    mine, theirs = ({f"cluster:{name}": rows.clusters(name) for name in levels} for rows in (first, second))
+    at = [{name: rows.levels[name] for name in levels} for rows in (first, second)]
+    mine, theirs = (
+        {f"cluster:{name}": np.take(names, codes) for name, (codes, names) in known.items()} for known in at
+    )
     if np.array_equal(first.ids, second.ids) and all(np.array_equal(mine[key], theirs[key]) for key in mine):
         return
     frames = (pd.DataFrame({"id": rows.ids, **known}) for rows, known in ((first, mine), (second, theirs)))
@@ -334,16 +307,8 @@ def _check_same_clusters(first: Rows, second: Rows) -> None:
             )
 
 
-def _joint_level(pieces: Sequence[Influence]) -> str:
-    """The coarser of the levels that every source knows (a matched set is known to its own estimate alone)."""
-    level = pieces[0].level
-    for i, piece in enumerate(pieces[1:], 1):
-        if piece.level != level:
-            level = _coarser(pieces[: i + 1], level, piece.level)
-    return level
-
-
 def _coarser(pieces: Sequence[Influence], a: str, b: str) -> str:
+    """The coarser of two levels, of those every source knows (a matched set is known to its own estimate alone)."""
     sources = [source for piece in pieces for source, _ in piece.parts]
     known = [x for x in (a, b) if x == UNIT or all(x in source.rows.levels for source in sources)]
     if len(known) < 2:

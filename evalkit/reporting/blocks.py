@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from evalkit.figures import Picture
 from evalkit.figures.forest import VERDICT_WORDS
-from evalkit.figures.picture import Picture
 from evalkit.show.tables import Cell, Table
 
 BLOCKS = "application/vnd.evalkit.blocks+json"

@@ -21,10 +21,9 @@ from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.evidence import write_frames
 from evalkit.evaluation.results import safe, without_small_numbers
-from evalkit.figures import describe
+from evalkit.figures import Picture, describe
 from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
-from evalkit.figures.picture import Picture
 from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats
 from evalkit.reporting.more_sections import inputs, sha256, versions
 from evalkit.reporting.names import period_words, statements_of

@@ -18,7 +18,7 @@ from evalkit import __version__
 from evalkit.disclosure.people import STAGES
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
-from evalkit.figures.picture import Picture
+from evalkit.figures import Picture
 from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, Section
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.plan import exposure_hash

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
-from evalkit.figures.picture import Picture
+from evalkit.figures import Picture
 from evalkit.language.statement import Statement, in_one_breath
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
 from evalkit.reporting.more_sections import costs_of

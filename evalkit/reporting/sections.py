@@ -12,8 +12,8 @@ from evalkit.components import Separability
 from evalkit.components.separability import STATUS_WORDS
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
-from evalkit.figures.matrix import WAYS
-from evalkit.figures.picture import Picture
+from evalkit.figures import Picture
+from evalkit.figures.timeline import WAYS
 from evalkit.reporting.blocks import (
     PAGE,
     Block,

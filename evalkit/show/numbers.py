@@ -16,13 +16,6 @@ from evalkit.show.words import plural
 NOT_GIVEN = "not given"
 MINUS = "−"
 _LARGEST_PERCENT = 1000.0
-_DIRECTIONS = {
-    "share": ("more", "fewer"),
-    "count": ("more", "fewer"),
-    "score": ("higher", "lower"),
-    "log": ("higher", "lower"),
-    "money": ("more", "less"),
-}
 
 
 @dataclass(frozen=True)
@@ -78,8 +71,10 @@ class Scale:
 
     def direction(self, value: float) -> str:
         """'more' or 'fewer', 'higher' or 'lower', 'more' or 'less'."""
-        up, down = _DIRECTIONS[self.kind]
-        return down if value < 0 else up
+        if self.kind in ("score", "log"):
+            return "lower" if value < 0 else "higher"
+        less = "less" if self.kind == "money" else "fewer"
+        return less if value < 0 else "more"
 
     def effect(self, value: float) -> str:
         """'about 9 more', 'about 6% lower': without the tail."""
@@ -138,24 +133,11 @@ def decimals_for(value: float, std_error: float = math.nan, digits: int = 2) -> 
     return min(min(limits, default=0), 12)
 
 
-def effect_words(
-    value: float, kind: str, unit: str | None = None, *, std_error: float = math.nan, period: str = ""
-) -> str:
-    """An effect in words: 'about 9 more in every 100', 'about 6% lower', 'about £120 less for each person'."""
-    if not math.isfinite(value):
-        return NOT_GIVEN
-    scale = scale_for([value], kind, Nouns(unit=unit or "", period=period), std_error)
-    return scale.effect(value) + scale.tail
-
-
-def range_words(
-    low: float, high: float, kind: str, unit: str | None = None, *, std_error: float = math.nan, period: str = ""
-) -> str:
+def range_words(low: float, high: float, kind: str) -> str:
     """A range in words: '2 to 16 more in every 100', '4 fewer to 11 more in every 100', '2% to 10% lower'."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return NOT_GIVEN
-    spread = std_error if math.isfinite(std_error) else (high - low) / 4.0
-    scale = scale_for([(low + high) / 2.0, low, high], kind, Nouns(unit=unit or "", period=period), spread)
+    scale = scale_for([(low + high) / 2.0, low, high], kind, std_error=(high - low) / 4.0)
     return scale.span(low, high) + scale.tail
 
 

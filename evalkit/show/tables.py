@@ -20,9 +20,6 @@ import pandas as pd
 
 from evalkit.errors import OptionError, check_choice
 
-Formatter = Callable[[object], str]
-UNAVAILABLE = "not available"
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -104,9 +101,15 @@ class Table:
 
     def to_text(self, width: int = 80) -> str:
         """The table as aligned lines no wider than `width`, for a terminal; long cells wrap."""
-        widths = column_widths(self, width)
+        cells = [[c.text for c in row] for row in self.rows]
+        widths = [max(display_width(t) for t in column) for column in zip(self.columns, *cells, strict=True)]
+        least = [max((display_width(w) for w in t.split()), default=1) for t in self.columns]
+        room = max(width - 2 * (len(widths) - 1), len(widths))
+        while sum(widths) > room:  # the widest columns give way first
+            j = max(range(len(widths)), key=lambda k: (widths[k] > least[k], widths[k]))
+            widths[j] -= 1
         lines = textwrap.wrap(self.caption, width)
-        for row in (self.columns, *([c.text for c in cells] for cells in self.rows)):
+        for row in (self.columns, *cells):
             wrapped = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
             for parts in zip_longest(*wrapped, fillvalue=""):
                 gaps = [" " * max(w - display_width(text), 0) for text, w in zip(parts, widths, strict=True)]
@@ -135,7 +138,7 @@ def from_frame(
     frame: pd.DataFrame,
     caption: str,
     labels: Mapping[str, str] | None = None,
-    formats: Mapping[str, Formatter] | None = None,
+    formats: Mapping[str, Callable[[object], str]] | None = None,
     **options: object,
 ) -> Table:
     """A `Table` of the columns of `frame` named in `labels` (default: all), in that order.
@@ -146,8 +149,7 @@ def from_frame(
     headers = dict(labels) if labels is not None else {str(c): spoken(str(c)) for c in frame.columns}
     for column in headers:
         check_choice("column", column, [str(c) for c in frame.columns])
-    how = dict(formats or {})
-    chosen = [[how.get(c, plain)(value) for value in frame[c].tolist()] for c in headers]
+    chosen = [[(formats or {}).get(c, plain)(value) for value in frame[c].tolist()] for c in headers]
     numeric = tuple(pd.api.types.is_numeric_dtype(frame[c]) and frame[c].dtype != bool for c in headers)
     return make_table(caption, list(headers.values()), list(zip(*chosen, strict=True)), numeric=numeric, **options)
 
@@ -165,7 +167,7 @@ def plain(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return "; ".join(plain(v) for v in value)
     if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
-        return UNAVAILABLE
+        return "not available"
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -177,17 +179,3 @@ def display_width(text: str) -> int:
     """Columns that `text` takes in a terminal."""
     wide = sum(1 for c in text if unicodedata.east_asian_width(c) in "WF")
     return len(text) + wide - sum(1 for c in text if unicodedata.combining(c))
-
-
-def column_widths(table: Table, width: int) -> list[int]:
-    """Widths of the columns that fit in `width`: the widest columns give way first."""
-    cells = [[c.text for c in row] for row in table.rows]
-    wanted = [max(display_width(t) for t in column) for column in zip(table.columns, *cells, strict=True)]
-    least = [max((display_width(w) for w in t.split()), default=1) for t in table.columns]
-    room = max(width - 2 * (len(wanted) - 1), len(wanted))
-    while sum(wanted) > room:
-        j = max(range(len(wanted)), key=lambda k: (wanted[k] > least[k], wanted[k]))
-        wanted[j] -= 1
-        if wanted[j] < 1:
-            return [max(w, 1) for w in wanted]
-    return wanted

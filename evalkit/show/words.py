@@ -11,13 +11,8 @@ from dataclasses import dataclass
 #: Between a number of people and what follows it. It prints as a space; disclosure control finds the number by it.
 TIE = "\u00a0"
 _DIGITS = "0123456789,"
-_CARDINALS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-)  # fmt: skip
-_ORDINALS = (
-    "", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
-    "twelfth",
-)  # fmt: skip
+_CARDINALS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_ORDINALS = "- first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "series": "series"}
 _ID_ENDINGS = ("_id", "_code", "_name", "_number", "_no", " id", " code")
 

@@ -233,7 +233,7 @@ def test_estimate_keeps_the_contract(options):
     assert np.isfinite(frame[["estimate", "std_error", "conf_low", "conf_high"]].to_numpy()).all()
     if options["method"] != "exact":
         assert abs(frame["estimate"][0] - 1.0) < 4 * frame["std_error"][0]
-    _, sums = est.value_parts.sums(est.level)
+    _, sums = est.value_influence.sums(est.level)
     assert float((sums**2).sum()) == pytest.approx(frame["std_error"][0] ** 2)
     assert est.influence.shape[1] == len(est.value) == len(est.labels) == 1
     once = est.aggregate("simple").average().to_frame(inference="analytic")

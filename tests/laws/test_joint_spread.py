@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import evalkit as ek
-from evalkit.evaluation.value.draws import draw
+from evalkit.evaluation.value.lines import draw
 from evalkit.inference.intervals import Spread, joined
 from tests.laws.rollouts import rollout, study_of
 

@@ -111,7 +111,7 @@ def test_what_exposure_adds_moves_the_answer_by_exactly_that_and_no_weight() -> 
 
 def test_influence_of_people_adds_up_to_that_of_clusters() -> None:
     estimate = least(panel(gaps=True))
-    _, totals = estimate.value_parts.sums("site")
+    _, totals = estimate.value_influence.sums("site")
     by_unit = np.zeros_like(totals)
     site = pd.Series(estimate.units) // PEOPLE
     np.add.at(by_unit, site.to_numpy(), np.nan_to_num(estimate.influence))

@@ -13,9 +13,8 @@ from matplotlib.colors import to_rgb
 
 import evalkit as ek
 from evalkit.errors import OptionError
-from evalkit.figures import style
+from evalkit.figures import Picture, style
 from evalkit.figures.inputs import Axis
-from evalkit.figures.picture import Picture
 from tests.reporting import road_fixture as road
 
 ARGUMENTS = {

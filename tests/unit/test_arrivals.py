@@ -247,7 +247,7 @@ def test_interactions_compare_those_whom_the_headlines_compare():
     study = ek.Study(frame, unit="person", period="t", components=components, outcome="y", cluster="place")
     choices, outcome = Choices(), study.outcome()
     windows = {"a": Window(0, 6), "b": Window(0, 6)}
-    plain, alike = (interaction_tests(study, outcome, windows, choices, width=w).estimates["a", "b"] for w in (None, 1))
+    plain, alike = (interaction_tests(study, outcome, windows, choices, 0.95, w).estimates["a", "b"] for w in (None, 1))
     assert abs(plain.value[0]) > 0.002
     assert alike.value[0] == pytest.approx(0.0, abs=1e-12)
     assert {"came_from", "came_to"} <= set(alike.weights())

@@ -30,7 +30,7 @@ def refitted(names: str, value: list[float], values: list[list[float]], arms: Ar
     zeros = np.zeros((len(names), len(value)))
     made = Estimate.from_influence(value, zeros, labels(len(value)), ids=list(names), clusters=list(names))
     refits = replicates(names, values)
-    return Estimate(made.value, made.mass, made.labels, made.value_parts, arms=arms, replicate=lambda: refits)
+    return Estimate(made.value, made.mass, made.labels, made.value_influence, arms=arms, replicate=lambda: refits)
 
 
 def test_a_variance_of_zero_or_of_rounding_is_no_standard_error() -> None:
@@ -126,7 +126,9 @@ def test_refits_are_used_below_fifty_clusters_in_an_arm(exposed: int, kind: str)
 def test_without_refits_a_small_arm_leaves_one_degree_of_freedom_less_than_its_clusters() -> None:
     mine = (np.arange(60) < 5)[:, None]
     made = Estimate.from_influence([1.0], np.ones((60, 1)), labels(1))
-    est = Estimate(made.value, made.mass, made.labels, made.value_parts, arms=Arms(mine, ~mine, np.ones(60, dtype=int)))
+    est = Estimate(
+        made.value, made.mass, made.labels, made.value_influence, arms=Arms(mine, ~mine, np.ones(60, dtype=int))
+    )
     assert est.to_frame()["df"].tolist() == [4.0]
 
 
@@ -137,7 +139,7 @@ def test_periods_of_a_cohort_weigh_alike_and_cohorts_by_their_adopters() -> None
     """
     frame = labels(4).assign(cohort=[4, 4, 5, 4], period=[4, 5, 5, 3], event_time=[0, 1, 0, -1])
     made = Estimate.from_influence([2.0, 6.0, 9.0, 100.0], np.zeros((2, 4)), frame)
-    est = Estimate(made.value, np.array([1.0, 3.0, 2.0, 5.0]), frame, made.value_parts)
+    est = Estimate(made.value, np.array([1.0, 3.0, 2.0, 5.0]), frame, made.value_influence)
     by_cohort = est.aggregate("cohort")
     np.testing.assert_allclose((by_cohort.value, by_cohort.mass), ([4.0, 9.0], [2.0, 2.0]))
     np.testing.assert_allclose(est.aggregate("simple").value, [38 / 6])

@@ -128,9 +128,11 @@ def test_a_weight_is_as_good_as_that_many_people(design):
 
 def _check_parts(weighed: ek.Estimate, many: ek.Estimate, person: np.ndarray) -> None:
     """Contributions up to the small-sample factor, which counts rows."""
-    rows = many.value_parts.parts[0][0].rows
+    rows = many.value_influence.parts[0][0].rows
     sums = np.bincount(person[rows.ids], weights=many.influence[:, 0])
-    one = np.bincount(weighed.value_parts.parts[0][0].rows.ids, weights=weighed.influence[:, 0], minlength=len(sums))
+    one = np.bincount(
+        weighed.value_influence.parts[0][0].rows.ids, weights=weighed.influence[:, 0], minlength=len(sums)
+    )
     ratio = np.sqrt((one**2).sum() / (sums**2).sum())
     np.testing.assert_allclose(one, sums * ratio, atol=1e-9)
     assert 0.9999 < ratio < 1.02
@@ -242,8 +244,8 @@ class TestDoubts:
         with pytest.raises(OptionError, match="belongs to classes"):
             ek.MatchedComparison(std_error="hc1")
         people = study(table())
-        levels = {m: ek.MatchedComparison(method=m)(people, "got").value_parts.level for m in ("cem", "subclass")}
+        levels = {m: ek.MatchedComparison(method=m)(people, "got").value_influence.level for m in ("cem", "subclass")}
         assert "matched set" in levels["cem"] and levels["subclass"] == "unit"
         coarse = {"x": [0.0], "z": [0.0]}
         few = ek.MatchedComparison(method="cem", cutpoints=coarse)(people, "got")
-        assert few.value_parts.level == "unit"
+        assert few.value_influence.level == "unit"

@@ -10,7 +10,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.errors import NotIdentifiedError, OptionError
-from evalkit.inference.randomisation import (
+from evalkit.evaluation.randomisation import (
     Rearranged,
     _arrangements,
     _every,

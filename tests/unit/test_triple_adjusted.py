@@ -163,7 +163,7 @@ def test_contributions_are_what_a_cluster_moves(adjust, window):
     frame = arriving(noisy(panel(24)))
     design = ek.TripleDifference(adjust=adjust, base_window=window)
     est = design(study(frame, ("x", "z"), weights="w"), "a")
-    names, sums = est.value_parts.sums()
+    names, sums = est.value_influence.sums()
     good = np.isfinite(est.value)
     step = 1e-5
     for site in (0, 3, 7):

@@ -11,7 +11,7 @@ import pytest
 import evalkit as ek
 from evalkit.evaluation.programme import value_for_money
 from evalkit.evaluation.value.costs import Costs, Prices
-from evalkit.evaluation.value.draws import acceptable, draw, ratio
+from evalkit.evaluation.value.lines import acceptable, draw, ratio
 from evalkit.inference import stack
 
 RATE = 0.035

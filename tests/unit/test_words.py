@@ -172,21 +172,21 @@ def test_window_words(lag, last, expected) -> None:
     assert window_words(lag, last, "") == ""
 
 
+def effect_words(value, kind, unit="", std_error=math.nan, period="") -> str:
+    scale = numbers.scale_for([value], kind, numbers.Nouns(unit=unit, period=period), std_error)
+    return scale.effect(value) + scale.tail
+
+
 def test_effect_words() -> None:
-    assert numbers.effect_words(0.0934, "share", std_error=0.03) == "about 9 more in every 100"
-    assert numbers.effect_words(-0.0004, "share") == "about 4 fewer in every 10,000"
-    assert numbers.effect_words(-0.06, "log") == "about 5.8% lower"
-    assert numbers.effect_words(-123.0, "money", "person", period="month") == (
-        "about £120 less for each person each month"
-    )
-    assert numbers.effect_words(-0.3, "count", "person", period="month") == (
-        "about 30 fewer for every 100 people each month"
-    )
-    assert numbers.effect_words(2.5, "count", "borough") == "about 2.5 more for each borough"
-    assert numbers.effect_words(1.0, "score") == "about 1 point higher"
-    assert numbers.effect_words(-0.0, "share") == "about 0 more in every 100"
-    assert numbers.effect_words(math.nan, "log") == numbers.NOT_GIVEN
-    assert numbers.effect_words(9.0, "log") == "more than 1,000% higher"
+    assert effect_words(0.0934, "share", std_error=0.03) == "about 9 more in every 100"
+    assert effect_words(-0.0004, "share") == "about 4 fewer in every 10,000"
+    assert effect_words(-0.06, "log") == "about 5.8% lower"
+    assert effect_words(-123.0, "money", "person", period="month") == ("about £120 less for each person each month")
+    assert effect_words(-0.3, "count", "person", period="month") == ("about 30 fewer for every 100 people each month")
+    assert effect_words(2.5, "count", "borough") == "about 2.5 more for each borough"
+    assert effect_words(1.0, "score") == "about 1 point higher"
+    assert effect_words(-0.0, "share") == "about 0 more in every 100"
+    assert effect_words(9.0, "log") == "more than 1,000% higher"
     assert numbers.size_words(-0.05, "log") == "4.9%"
     assert numbers.size_words(math.nan, "log") == numbers.NOT_GIVEN
 

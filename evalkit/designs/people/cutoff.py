@@ -6,7 +6,6 @@ import contextlib
 import io
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,9 +16,6 @@ from evalkit.designs.protocol import Traits
 from evalkit.errors import NotIdentifiedError, OptionError, Problem, raise_problems
 from evalkit.inference.intervals import Interval, check_level
 from evalkit.study import Study
-
-if TYPE_CHECKING:
-    from rdrobust.funs import rdrobust_output as RDRobust
 
 KERNELS = {"triangular": "tri", "epanechnikov": "epa", "uniform": "uni"}
 FEWEST = 20
@@ -32,8 +28,7 @@ class Jump:
     """A jump at a cut-off. value is bias-corrected, the interval robust (Calonico, Cattaneo and Titiunik 2014).
 
     bandwidth: how far from the cut-off people count. below, above: people within it. fuzzy: whether the cut-off
-    moved the chance of having the component rather than deciding it.
-    """
+    moved the chance of having the component rather than deciding it."""
 
     value: float
     low: float
@@ -68,8 +63,7 @@ class RegressionDiscontinuity(AmongPeople):
     Where the cut-off only shifts the chance of having the component, the effect is that on those it shifted (fuzzy).
     Calling gives an `Interval`: there are no contributions behind it. Raises `NotIdentifiedError` when the component
     does not switch at the cut-off, when fewer than 20 people with an outcome stand on a side within the bandwidth, or
-    when rdrobust can make nothing of the data (its words are passed on), and `OptionError` when rdrobust is absent.
-    """
+    when rdrobust can make nothing of the data (its words are passed on), and `OptionError` when rdrobust is absent."""
 
     score: str
     cutoff: float
@@ -82,14 +76,14 @@ class RegressionDiscontinuity(AmongPeople):
     compare: str = "level"
     level: float = 0.95
     outcome: str | None = None
+    traits = Traits(frozenset({"cutoff"}))
 
     def __post_init__(self) -> None:
         as_tuples(self, ("covariates",), ("covariates",))
         problems = wrong_choices(self, {"kernel": KERNELS, "compare": ("level", "change")})
         if not (is_number(self.cutoff) and np.isfinite(self.cutoff)):
-            problems.append(
-                Problem(f"cutoff={self.cutoff!r}", next="Give the value of the score at which it switches.")
-            )
+            advice = "Give the value of the score at which it switches."
+            problems.append(Problem(f"cutoff={self.cutoff!r}", next=advice))
         if self.bandwidth is not None and not (is_number(self.bandwidth) and 0 < self.bandwidth < np.inf):
             problems.append(Problem(f"bandwidth={self.bandwidth!r}", next="Give a number above 0, or None."))
         if self.degree not in (0, 1, 2, 3):
@@ -99,11 +93,6 @@ class RegressionDiscontinuity(AmongPeople):
         except OptionError as error:
             problems.append(Problem(str(error).rstrip(".")))
         raise_problems(problems, OptionError)
-
-    @property
-    def traits(self) -> Traits:
-        """What its answers rest on."""
-        return Traits(frozenset({"cutoff"}))
 
     @property
     def who(self) -> Who:
@@ -129,7 +118,12 @@ class RegressionDiscontinuity(AmongPeople):
             _enough(above, seen, self.score, self.cutoff)
         if turn := _switch(t, above):
             return _turned(self.jump(score, y, clusters, weight=weight, z=z), turn)
-        self._not_the_next(component, score, t)
+        if _switch(t, score > self.cutoff):  # a rule with "<="
+            following = float(score[score > self.cutoff].min())
+            raise NotIdentifiedError(
+                f"As to {component!r}, people at {self.score} = {self.cutoff:g} itself are like those below, while a "
+                f"cut-off counts them above. Give cutoff={following!r}, the next score there is."
+            )
         place = f"The share with {component!r} does not clearly switch at {self.score} = {self.cutoff:g}"
         try:
             moved = self.jump(score, t, clusters, weight=weight, z=z)
@@ -149,15 +143,6 @@ class RegressionDiscontinuity(AmongPeople):
             )
         return self.jump(score, y, clusters, weight=weight, z=z, taken=t)
 
-    def _not_the_next(self, component: str, score: np.ndarray, t: np.ndarray) -> None:
-        """A rule with "<=": people at the cut-off itself are as those below, so the next score is the cut-off."""
-        if _switch(t, score > self.cutoff):
-            following = float(score[score > self.cutoff].min())
-            raise NotIdentifiedError(
-                f"As to {component!r}, people at {self.score} = {self.cutoff:g} itself are like those below, while a "
-                f"cut-off counts them above. Give cutoff={following!r}, the next score there is."
-            )
-
     def sample(self, study: Study, component: str) -> Sample:
         """The people, their scores, outcomes and clusters: what checks of a cut-off look at."""
         people, level = self.people(study, component), cluster_level(study, component)
@@ -170,16 +155,20 @@ class RegressionDiscontinuity(AmongPeople):
     ) -> Jump:  # fmt: skip
         """The jump of anything at a cut-off, as it stands: above less below. weight: (m,) of the people, or None.
 
-        z: (m, q) covariates. taken: (m,) who has the component, where the cut-off only shifts the chance of it.
-        """
+        z: (m, q) covariates. taken: (m,) who has the component, where the cut-off only shifts the chance of it."""
         c, seen = self.cutoff if cutoff is None else cutoff, np.isfinite(y)
         _enough(score >= c, seen, self.score, c)
         if np.ptp(y[seen]) == 0:
             raise NotIdentifiedError(
                 f"The outcome at {self.score} = {c:g} is the same for everybody: nothing can jump."
             )
-        options: dict[str, object] = {"c": c, "p": self.degree, "kernel": KERNELS[self.kernel]}
-        options |= {"level": 100 * self.level} | ({} if self.bandwidth is None else {"h": self.bandwidth})
+        options: dict[str, object] = {
+            "c": c,
+            "p": self.degree,
+            "kernel": KERNELS[self.kernel],
+            "level": 100 * self.level,
+        }
+        options |= {} if self.bandwidth is None else {"h": self.bandwidth}
         options |= {} if clusters is None else {"cluster": clusters[seen], "vce": "hc1"}
         columns = {"covs": z if z is not None and z.shape[1] else None, "fuzzy": taken, "weights": weight}
         j = _run(self.score, y[seen], score[seen], options | {k: v[seen] for k, v in columns.items() if v is not None})
@@ -200,8 +189,7 @@ class RegressionDiscontinuity(AmongPeople):
 
         The line of outcome on score among people without the component is carried to those with it, so that what
         extreme scores would have done anyway is not taken for an effect. Columns: score, people, share_with, outcome,
-        expected, extrapolated (no one without it has such a score).
-        """
+        expected, extrapolated (no one without it has such a score)."""
         people = self.people(study, component)
         y = self.read(study, people)
         seen = np.isfinite(y)
@@ -248,7 +236,7 @@ def _run(name: str, y: np.ndarray, score: np.ndarray, options: dict[str, object]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
-            found: RDRobust = rdrobust(y, score, **options)
+            found = rdrobust(y, score, **options)
         except Exception as error:
             # of that very class where no bandwidth can be chosen; of other classes it is a fault
             if type(error) is not Exception and not isinstance(error, (ValueError, np.linalg.LinAlgError)):

@@ -1,8 +1,7 @@
 """The propensity score, and how far apart two people are by it or by covariates measured together.
 
 A `Space` gives everybody a point, so that the distance of two people is the Euclidean distance of
-their points, and says how far is too far.
-"""
+their points, and says how far is too far."""
 
 from __future__ import annotations
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 LINE = ("propensity", "logit")
 DISTANCES = (*LINE, "mahalanobis", "robust_mahalanobis", "euclidean")
+Caliper = float | Mapping[str, float] | None
 ROUNDING, DIGITS = 1e-12, 12
 """Distances that differ by less are equal: who is taken must not hang on a machine's rounding."""
 
@@ -50,8 +50,7 @@ def standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(m, q + 1) a constant, and columns in standard deviations from their means; the means and standard deviations (1
     where nothing varies)."""
     centre, scale = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    out = np.ones((len(x), x.shape[1] + 1))
+    scale, out = np.where(scale > 0, scale, 1.0), np.ones((len(x), x.shape[1] + 1))
     np.divide(x - centre, scale, out=out[:, 1:])
     return out, centre, scale
 
@@ -61,11 +60,9 @@ def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = No
     get exactly equal scores, so ties are ties. Raises `NotIdentifiedError` where the covariates tell the two arms
     apart perfectly; warns where they nearly do."""
     design, centre, scale = standardised(x)
-    width = design.shape[1]
-    kept = independent(design)
+    width, kept = design.shape[1], independent(design)
     design = design if len(kept) == width else design[:, kept]
-    beta = maximise(design, exposed.astype(float), weight)
-    coef = np.zeros(width)
+    beta, coef = maximise(design, exposed.astype(float), weight), np.zeros(width)
     coef[kept] = beta
     slope = coef[1:] / scale
     coef = np.concatenate([[coef[0] - slope @ centre], slope])
@@ -75,14 +72,10 @@ def fit_score(x: np.ndarray, exposed: np.ndarray, weight: np.ndarray | None = No
             "The covariates tell exposed and comparison people apart perfectly, so nobody can stand for anybody. "
             "Leave out the covariate that decides who was exposed, or compare other people."
         )
-    extreme = int((np.abs(logit) > FAR).sum())
-    if extreme:
-        warnings.warn(
-            f"The propensity score of {of_people(extreme)} is all but 0 or 1: a covariate nearly decides who was "
-            "exposed. These people have nobody like them in the other arm.",
-            EvalkitWarning,
-            stacklevel=2,
-        )
+    if extreme := int((np.abs(logit) > FAR).sum()):
+        words = f"The propensity score of {of_people(extreme)} is all but 0 or 1: a covariate nearly decides who was "
+        words += "exposed. These people have nobody like them in the other arm."
+        warnings.warn(words, EvalkitWarning, stacklevel=2)
     return Score(logit, special.expit(logit), coef, kept, beta)
 
 
@@ -100,8 +93,7 @@ def score_of(people: People) -> Score:
     x, here = people.regressors, people.comparable
     if here.all() or not here.any():
         return fit_score(x, people.exposed, people.weight)
-    weight = None if people.weight is None else people.weight[here]
-    score = fit_score(x[here], people.exposed[here], weight)
+    score = fit_score(x[here], people.exposed[here], None if people.weight is None else people.weight[here])
     logit = _linear(x, score.coef)
     return replace(score, logit=logit, value=special.expit(logit))
 
@@ -146,18 +138,12 @@ class Space:
     def take(self, order: np.ndarray) -> Space:
         """The same space with its people in another order."""
         fences = tuple(replace(f, values=f.values[order]) for f in self.fences)
-        score = self.score
-        if score is not None:
-            score = replace(score, logit=score.logit[order], value=score.value[order])
+        score = self.score and replace(self.score, logit=self.score.logit[order], value=self.score.value[order])
         return replace(self, points=self.points[order], score=score, fences=fences)
 
 
 def make_space(
-    people: People,
-    distance: str,
-    caliper: float | Mapping[str, float] | None,
-    columns: tuple[str, ...] | None,
-    scored: bool,
+    people: People, distance: str, caliper: Caliper = None, columns: tuple[str, ...] | None = None, scored: bool = False
 ) -> Space:
     """The space of a named distance. columns: covariates of a joint distance, all when None. A number as caliper counts
     standard deviations of the distance (of the covariates, for joint distances); a mapping names "propensity", "logit"
@@ -175,10 +161,8 @@ def make_space(
         points, unit = value[:, None], float(value.std(ddof=1))
     else:
         points, unit = _joint(people, distance, columns), 1.0
-    limit = np.inf if caliper is None or named else float(caliper) * unit  # type: ignore[arg-type]
-    if distance in named:
-        limit = named.pop(distance) * unit
-    fences = []
+    width = named.pop(distance, np.inf) if isinstance(caliper, Mapping) else np.inf if caliper is None else caliper
+    limit, fences = float(width) * unit, []
     for name, width in named.items():
         if name in LINE:
             values = on_line(score, name)
@@ -225,8 +209,7 @@ def whiten(x: np.ndarray, cov: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(cov / np.outer(scale, scale))
     keep = values > 1e-9 * values.max()
     root = vectors[:, keep] / np.sqrt(values[keep]) / scale[:, None]
-    centred = x - x.mean(axis=0)
-    out = np.zeros((len(x), root.shape[1]))
+    centred, out = x - x.mean(axis=0), np.zeros((len(x), root.shape[1]))
     for j, row in enumerate(root):
         out += centred[:, j, None] * row
     return out
@@ -262,8 +245,7 @@ def scores_by(people: People, model: BaseEstimator | None, clip: float | None) -
         value, design = learn(model, people, people.exposed).predict_proba(people.x)[:, 1], None
     if clip is None:
         return Scores(value, design, np.ones(len(value), dtype=bool), people.sizes, value)
-    inside = (value >= clip) & (value <= 1 - clip)
-    return Scores(value.clip(clip, 1 - clip), design, inside, people.sizes, value)
+    return Scores(value.clip(clip, 1 - clip), design, (value >= clip) & (value <= 1 - clip), people.sizes, value)
 
 
 def learn(model: BaseEstimator, people: People, y: np.ndarray) -> BaseEstimator:
@@ -295,9 +277,9 @@ def too_sure(e: np.ndarray, exposed: np.ndarray, estimand: str) -> str:
         f"{of_people(int(no[a].sum()), 'of 0')} and {of_people(int(yes[a].sum()), 'of 1')} among {int(a.sum())}"
         for a in (exposed, ~exposed)
     ]
-    endless_words = f"the weight of {of_people(over, 'would')} have no end"
-    why = endless_words if over else "nobody in one arm can stand for the other"
+    many = f"the weight of {of_people(over, 'would')} have no end"
     return (
-        f"scores of exactly 0 or 1 ({of_people(counts[0])} with it, {of_people(counts[1], 'without')}): {why}. "
+        f"scores of exactly 0 or 1 ({of_people(counts[0])} with it, {of_people(counts[1], 'without')}): "
+        f"{many if over else 'nobody in one arm can stand for the other'}. "
         "Use a model that is less sure of people, or clip the scores"
     )

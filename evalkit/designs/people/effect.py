@@ -31,12 +31,9 @@ def regression(y: np.ndarray, exposed: np.ndarray, x: np.ndarray | None, w: np.n
     """Weighted least squares of y on being exposed (and covariates x). Contributions are (X'WX)^-1 x_i w_i e_i, so that
     their squares sum to the HC0 variance."""
     design = _columns(exposed, x, w)
-    scaled = design * np.sqrt(w)[:, None]
-    q, r = np.linalg.qr(scaled)
-    beta = np.linalg.solve(r, q.T @ (np.sqrt(w) * y))
-    bread = np.linalg.inv(r)
-    lever = design @ (bread @ bread[1])
-    residual = y - design @ beta
+    q, r = np.linalg.qr(design * np.sqrt(w)[:, None])
+    beta, bread = np.linalg.solve(r, q.T @ (np.sqrt(w) * y)), np.linalg.inv(r)
+    lever, residual = design @ (bread @ bread[1]), y - design @ beta
     return Fit(float(beta[1]), lever * w * residual, design.shape[1])
 
 
@@ -85,8 +82,7 @@ def reuse_effect(
     half the mean over focal people of the mean over partners of (tau_ij - tau)^2 (theorem 7, one residual variance).
     bias: covariates (m, q) of the bias correction (2011), by regression among partners. own_arm: (m,) residual
     variances from people's own arm instead of s2. size: (m,) people for whom a focal person stands, one each when None;
-    partners serve with it. Takes the propensity score, if any, as known.
-    """
+    partners serve with it. Takes the propensity score, if any, as known."""
     m = len(y)
     own = np.ones(m) if size is None else size
     gaps = [_gaps(x, y, exposed, bias) for x in links]
@@ -102,39 +98,31 @@ def reuse_effect(
     n = float(own[focal].sum())
     value = float((own * tau)[focal].sum() / n)
     spread = [(own[x.focal] * (g - value) ** 2 * p).sum() for x, g, p in zip(links, gaps, share, strict=True)]
-    s2 = float(sum(spread)) / (2 * n)
-    residual = np.full(m, s2) if own_arm is None else own_arm
-    both = focal & (serves > 0)
-    noise = residual * (serves**2 - squares + np.where(both, 2 * own * serves, 0.0))
+    residual = np.full(m, float(sum(spread)) / (2 * n)) if own_arm is None else own_arm
+    noise = residual * (serves**2 - squares + np.where(focal & (serves > 0), 2 * own * serves, 0.0))
     direct = np.where(focal, own * (tau - value), 0.0)
     side = np.sign(np.where(focal, direct, (y - y.mean()) * np.where(exposed, 1.0, -1.0)))
-    parts = np.sqrt(np.maximum(direct**2 + noise, 0.0)) / n
-    return Fit(value, np.where(side == 0, 1.0, side) * parts)
+    return Fit(value, np.where(side == 0, 1.0, side) * (np.sqrt(np.maximum(direct**2 + noise, 0.0)) / n))
 
 
 def _gaps(links: Links, y: np.ndarray, exposed: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """(r,) exposed less comparison, pair by pair, the partner moved to the focal person's covariates."""
     partner = y[links.partner].astype(float)
     if bias is not None and len(links):
-        part = 1.0 / np.bincount(links.focal)[links.focal]
-        z = bias[links.partner]
-        centre = np.average(z, axis=0, weights=part)
-        design = np.column_stack([np.ones(len(z)), z - centre])
-        root = np.sqrt(part)
+        part, z = 1.0 / np.bincount(links.focal)[links.focal], bias[links.partner]
+        design, root = np.column_stack([np.ones(len(z)), z - np.average(z, axis=0, weights=part)]), np.sqrt(part)
         kept = independent(design * root[:, None])
         kept = kept[kept > 0]
         beta = np.linalg.lstsq(design[:, [0, *kept]] * root[:, None], partner * root, rcond=None)[0]
         partner = partner + (bias[links.focal] - z)[:, kept - 1] @ beta[1:]
-    sign = np.where(exposed[links.focal], 1.0, -1.0)
-    return sign * (y[links.focal] - partner)
+    return np.where(exposed[links.focal], 1.0, -1.0) * (y[links.focal] - partner)
 
 
 def own_arm_variance(space: Space, y: np.ndarray, exposed: np.ndarray, neighbours: int, tolerance: float) -> np.ndarray:
     """(m,) residual variance of each person: the sample variance of them and the nearest of their own arm; ties within
     `tolerance` join in, as in R's Matching."""
     m = len(y)
-    out = np.zeros(m)
-    free = Space(space.points, np.inf, (), space.score, space.unit)
+    out, free = np.zeros(m), Space(space.points, np.inf, (), space.score, space.unit)
     for arm in (exposed, ~exposed):
         who = np.flatnonzero(arm)
         if len(who) < 2:
@@ -200,9 +188,7 @@ def why_not(matching: Matching, whole: Matching | None = None) -> str:
 
 def value_of(matching: Matching, y: np.ndarray, asked: Asked) -> float:
     """The estimate alone, NaN where there is none."""
-    if why_not(matching):
-        return float("nan")
-    return fit_matched(matching, y, asked).value
+    return float("nan") if why_not(matching) else fit_matched(matching, y, asked).value
 
 
 def fit_matched(matching: Matching, y: np.ndarray, asked: Asked) -> Fit:
@@ -229,8 +215,7 @@ def regression_rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndar
     if not matching.replace:
         who = np.flatnonzero(matching.used)
         return who, matching.weight[who], matching.sets[who]
-    people, weights, sets = [], [], []
-    own = matching.people.sizes
+    people, weights, sets, own = [], [], [], matching.people.sizes
     for d, x in enumerate(matching.links):
         count = np.bincount(x.focal, minlength=len(matching.people))
         focal = np.flatnonzero(count)
@@ -243,8 +228,7 @@ def regression_rows(matching: Matching) -> tuple[np.ndarray, np.ndarray, np.ndar
 def set_differences(matching: Matching, y: np.ndarray) -> np.ndarray:
     """(sets,) mean outcome of the exposed less that of the comparison people in each set (or pairing, if reused)."""
     who, w, sets = regression_rows(matching)
-    code = np.unique(sets, return_inverse=True)[1]
-    exposed = matching.people.exposed[who]
+    code, exposed = np.unique(sets, return_inverse=True)[1], matching.people.exposed[who]
     means = [
         np.bincount(code, weights=np.where(arm, w * y[who], 0.0)) / np.bincount(code, weights=np.where(arm, w, 0.0))
         for arm in (exposed, ~exposed)
@@ -265,8 +249,7 @@ def without_people(matching: Matching, y: np.ndarray, asked: Asked, keep: np.nda
     """The estimate with some people left out (keep: (m,)) and nobody matched again.
 
     Matching is not smooth: one cluster less changes partners everywhere, and refits that match again spread four times
-    as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not.
-    """
+    as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not."""
     exposed = matching.people.exposed
     if matching.replace and asked.errors == ABADIE_IMBENS:
         return value_of(replace(matching, links=_between(matching.links, keep)), y, asked)

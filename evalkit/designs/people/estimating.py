@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,7 +17,7 @@ from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.study import Study
-from evalkit.study.paths import UNKNOWN, Paths
+from evalkit.study.paths import UNKNOWN, Level, Paths
 
 NOTHING_ELSE = "those with it and those without it differ in nothing else"
 THIN = 20
@@ -28,8 +29,7 @@ class Support:
     """Which combinations of the other components can be compared.
 
     table: a row a combination: others (words), one 0/1 column a component, exposed, comparison (people), and
-    status "both arms", "thin" (fewer than 20 people in an arm), "exposed only" or "comparison only".
-    """
+    status "both arms", "thin" (fewer than 20 people in an arm), "exposed only" or "comparison only"."""
 
     component: str
     table: pd.DataFrame
@@ -67,14 +67,11 @@ class AmongPeople:
         the outcome's period); sees no outcome."""
         k, who = paths.index(component), self.who
         base, period = periods_of(paths, k, who)
-        status = status_of(paths, k, base, period)
-        codes = others_of(paths, component, base, period, who.others)
-        mine = codes[paths.path]
-        other = [j for j in range(len(paths.components)) if j != k]
+        status, codes = status_of(paths, k, base, period), others_of(paths, component, base, period, who.others)
+        mine, other = codes[paths.path], [j for j in range(len(paths.components)) if j != k]
         rows = []
         for code in np.unique(mine[(status < 2) & (mine >= 0)]):
-            here = mine == code
-            path = int(np.flatnonzero(codes == code)[0])
+            here, path = mine == code, int(np.flatnonzero(codes == code)[0])
             on = {paths.components[j]: int((paths.state[path, base : period + 1, j] > 0).any()) for j in other}
             words = " and ".join(n for n, v in on.items() if v) or "none of the others"
             exposed, comparison = int((here & (status == 1)).sum()), int((here & (status == 0)).sum())
@@ -127,11 +124,10 @@ def is_number(value: object) -> bool:
 
 def wrong_numbers(design: object, least: Mapping[str, int]) -> list[Problem]:
     """Fields of a design that are not whole numbers of at least so much."""
-    values = {name: getattr(design, name) for name in least}
     return [
-        Problem(f"{name}={value!r}", next=f"Give a whole number, {least[name]} or more.")
-        for name, value in values.items()
-        if not (is_number(value) and isinstance(value, Integral) and int(value) >= least[name])
+        Problem(f"{name}={value!r}", next=f"Give a whole number, {fewest} or more.")
+        for name, fewest in least.items()
+        if not (is_number(value := getattr(design, name)) and isinstance(value, Integral) and int(value) >= fewest)
     ]
 
 
@@ -147,8 +143,7 @@ def when(study: Study, people: People) -> tuple[object, int]:
     if people.base == people.period:
         return (paths.periods[0] if paths.n_periods > 1 else ""), 0
     state = paths.state[np.unique(paths.path[people.rows[people.exposed]]), :, paths.index(people.component)]
-    on = (state > 0) & (state != UNKNOWN)
-    starts = on[:, : people.period + 1].argmax(axis=1)
+    starts = ((state > 0) & (state != UNKNOWN))[:, : people.period + 1].argmax(axis=1)
     return paths.periods[people.period], int(people.period - starts.min())
 
 
@@ -167,11 +162,6 @@ def by_person(study: Study, people: People, parts: np.ndarray, level: str | None
     """Contributions (m,) of people one by one, clustered at a level, or not when None."""
     rows = Rows(people.ids, study_levels(study, people.rows))
     return Influence(((DenseSource(rows, parts[:, None]), np.eye(1)),), level or "unit")
-
-
-def hc1(n: int, k: int) -> float:
-    """Small-sample factor of HC1."""
-    return n / (n - k) if n > k else float("nan")
 
 
 def cluster_factor(codes: np.ndarray, k: int) -> float:
@@ -206,8 +196,9 @@ def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, 
     """Contributions of one number, scaled so that clustering `by` gives the small-sample variance. by: no level (HC1 by
     row), one, or several crossed ones."""
     if len(by) <= 1:
-        name = by[0] if by else "unit"
-        factor = cluster_factor(levels[name][0], columns) if by else hc1(len(parts), columns)
+        name, n = by[0] if by else "unit", len(parts)
+        hc1 = n / (n - columns) if n > columns else float("nan")
+        factor = cluster_factor(levels[name][0], columns) if by else hc1
         source = DenseSource(Rows(ids, dict(levels)), (np.sqrt(factor) * parts)[:, None])
         return Influence(((source, np.eye(1)),), name)
     every, ways, label = dict(levels), [], " and ".join(by)
@@ -217,16 +208,14 @@ def clustered(ids: np.ndarray, parts: np.ndarray, columns: int, levels: Levels, 
         if len(chosen) > 1:
             found, codes = np.unique(np.column_stack([levels[b][0] for b in chosen]), axis=0, return_inverse=True)
             every[name] = codes.ravel(), np.array([" & ".join(map(str, row)) for row in found], dtype=object)
-        sign = 1.0 if len(chosen) % 2 else -1.0
-        ways.append((name, sign * cluster_factor(every[name][0], columns)))
+        ways.append((name, (1.0 if len(chosen) % 2 else -1.0) * cluster_factor(every[name][0], columns)))
     every[label] = every[by[-1]]
     return Multiway(((DenseSource(Rows(ids, every), parts[:, None]), np.eye(1)),), label, tuple(ways))
 
 
 def nested(fine: np.ndarray, coarse: np.ndarray) -> bool:
     """Whether each group of the fine codes lies in one group of the coarse."""
-    pairs = np.unique(np.column_stack([fine, coarse]), axis=0)
-    return len(pairs) == len(np.unique(fine))
+    return len(np.unique(np.column_stack([fine, coarse]), axis=0)) == len(np.unique(fine))
 
 
 def arms(used: np.ndarray, people: People, study: Study, level: str | None) -> Arms:
@@ -242,25 +231,14 @@ def arms(used: np.ndarray, people: People, study: Study, level: str | None) -> A
     return Arms(counts[0][:, None], counts[1][:, None], np.ones(len(known.names), dtype=int))
 
 
-@dataclass(frozen=True, eq=False)
-class ClustersLeftOut:
-    """Refits without each cluster in turn. again: (who is left (m,)) -> estimate. codes: (m,) clusters, called `names`,
-    of the people. spread: by how much moves are scaled."""
-
-    again: Callable[[np.ndarray], float]
-    value: np.ndarray
-    arms: Arms
-    codes: np.ndarray
-    names: np.ndarray
-    level: str
-    spread: float
-
-    def __call__(self) -> Replicates:
-        arms, used = self.arms, np.flatnonzero(self.arms.exposed[:, 0] | self.arms.comparison[:, 0])
-        values = np.array([[self.again(self.codes != c)] for c in used])
-        values = self.value + self.spread * (values - self.value)
-        masses = np.where(np.isnan(values), 0.0, 1.0)
-        return Replicates(self.names[used], self.level, values, masses, arms.exposed[used], arms.comparison[used])
+def _without_each_cluster(
+    again: Callable[[np.ndarray], float], value: np.ndarray, arms: Arms, level: Level, codes: np.ndarray, spread: float
+) -> Replicates:
+    """Refits without each cluster in turn. codes: (m,) clusters of the people. spread: by how much moves are scaled."""
+    used = np.flatnonzero(arms.exposed[:, 0] | arms.comparison[:, 0])
+    values = value + spread * (np.array([[again(codes != c)] for c in used]) - value)
+    masses = np.where(np.isnan(values), 0.0, 1.0)
+    return Replicates(level.names[used], level.name, values, masses, arms.exposed[used], arms.comparison[used])
 
 
 def cluster_refits(
@@ -269,12 +247,12 @@ def cluster_refits(
     """The estimate with delete-one-cluster refits. again: (who is left (m,)) -> estimate. pairs: whether matched sets
     are pairs: where those run across clusters, a refit that loses one of a pair moves more than the pair's difference
     does, and moves are scaled to the variance clustered in both ways."""
-    known, parts, spread = study.paths.levels[level], est.value_parts, 1.0
+    known, parts, spread = study.paths.levels[level], est.value_influence, 1.0
     assert est.arms is not None
     if pairs and isinstance(parts, Multiway):  # standard error clustered in all ways, over that at this level alone
         spread = float(np.sqrt(parts.gram()[0, 0] / (dict(parts.ways)[level] * parts.gram(level)[0, 0])))
-    refits = ClustersLeftOut(again, est.value, est.arms, known.codes[people.rows], known.names, level, spread)
-    return replace(est, replicate=refits)
+    codes = known.codes[people.rows]
+    return replace(est, replicate=partial(_without_each_cluster, again, est.value, est.arms, known, codes, spread))
 
 
 @dataclass(frozen=True, eq=False)

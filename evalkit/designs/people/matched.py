@@ -10,36 +10,8 @@ from functools import partial
 
 import numpy as np
 
+from evalkit.designs.people import effect, estimating
 from evalkit.designs.people.distances import DISTANCES, LINE
-from evalkit.designs.people.effect import (
-    Asked,
-    Fit,
-    fit_matched,
-    observed,
-    regression_rows,
-    set_differences,
-    value_of,
-    why_not,
-    without_people,
-    without_sets,
-)
-from evalkit.designs.people.estimating import (
-    NOTHING_ELSE,
-    AmongPeople,
-    Row,
-    arms,
-    as_tuples,
-    by_person,
-    cluster_level,
-    cluster_refits,
-    clustered,
-    is_number,
-    nested,
-    steady,
-    study_levels,
-    wrong_choices,
-    wrong_numbers,
-)
 from evalkit.designs.people.matching import Matching, Ties
 from evalkit.designs.people.methods import ABADIE_IMBENS, HC1, METHODS, OPTIONS, ORDERS, Method, Reused, method_of
 from evalkit.designs.protocol import Traits
@@ -61,7 +33,7 @@ truth in 95 of 100 draws still holds it in 92."""
 
 
 @dataclass(frozen=True)
-class MatchedComparison(AmongPeople):
+class MatchedComparison(estimating.AmongPeople):
     """The effect of a component on people, from people like them without it.
 
     method: "nearest" (greedy; Rosenbaum and Rubin 1985), "optimal" (least total distance), "full" (sets of one
@@ -95,8 +67,7 @@ class MatchedComparison(AmongPeople):
 
     Standard errors take the propensity score as known. Calling raises `OptionError`, `StudyError` (covariates that
     are missing, constant, text) and `NotIdentifiedError` (an arm is empty, the arms are told apart perfectly); where
-    nobody is matched the value is NaN with its reason.
-    """
+    nobody is matched the value is NaN with its reason."""
 
     method: str = "nearest"
     distance: str = "propensity"
@@ -120,23 +91,27 @@ class MatchedComparison(AmongPeople):
     cutpoints: str | Mapping[str, Sequence[float]] = "sturges"
     distance_on: tuple[str, ...] | None = None
     outcome: str | None = None
+    traits = Traits(frozenset({"matching"}))
 
     def __post_init__(self) -> None:
-        as_tuples(self, ("exact", "covariates", "distance_on"), ("exact", "distance_on"))
+        estimating.as_tuples(self, ("exact", "covariates", "distance_on"), ("exact", "distance_on"))
         choices = {
             "method": METHODS, "distance": DISTANCES, "order": ORDERS, "estimand": ("ATT", "ATC", "ATE"),
             "adjust": (None, "auto", "reg", "bias"), "others": ("same", "ignored"), "compare": ("level", "change"),
             "ties": ("all", "first"), "std_error": ("auto", "set", ABADIE_IMBENS, HC1),
         }  # fmt: skip
-        problems = [*wrong_choices(self, choices), *wrong_numbers(self, {"ratio": 1, "subclasses": 1, "neighbours": 0})]
+        problems = [
+            *estimating.wrong_choices(self, choices),
+            *estimating.wrong_numbers(self, {"ratio": 1, "subclasses": 1, "neighbours": 0}),
+        ]
         widths = list(self.caliper.values()) if isinstance(self.caliper, Mapping) else [self.caliper]
-        if any(w is not None and not (is_number(w) and 0 < w < np.inf) for w in widths):
+        if any(w is not None and not (estimating.is_number(w) and 0 < w < np.inf) for w in widths):
             problems.append(Problem(f"caliper={self.caliper!r}", next="Give a number of standard deviations above 0."))
         if self.distance_on == ():
             advice = "Name covariates, or leave it out for all of them."
             problems.append(Problem("distance_on=() names nothing", next=advice))
         lists = self.cutpoints.values() if isinstance(self.cutpoints, Mapping) else ()
-        if any(np.ndim(c) != 1 or not all(map(is_number, c)) for c in lists):
+        if any(np.ndim(c) != 1 or not all(map(estimating.is_number, c)) for c in lists):
             problems.append(Problem(f"cutpoints={self.cutpoints!r}", next="Give a list of numbers for each covariate."))
         raise_problems([*problems, *_clashes(self)], OptionError)
         unused = OPTIONS - self.how.used()
@@ -144,11 +119,6 @@ class MatchedComparison(AmongPeople):
         if ignored:
             listed = ", ".join(f"{n}={getattr(self, n)!r}" for n in ignored)
             warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
-
-    @property
-    def traits(self) -> Traits:
-        """What its answers rest on."""
-        return Traits(frozenset({"matching"}))
 
     @property
     def how(self) -> Method:
@@ -168,51 +138,52 @@ class MatchedComparison(AmongPeople):
 
     def estimate(self, study: Study, component: str, matching: Matching) -> Estimate:
         """The effect on people matched before, by `match` of this design."""
-        whole, people, level = replace(matching, _tie_range=None), matching.people, cluster_level(study, component)
-        y = self.read(study, people)
-        seen = observed(whole, y)
+        whole, people = replace(matching, _tie_range=None), matching.people
+        level, y = estimating.cluster_level(study, component), self.read(study, people)
+        seen = effect.observed(whole, y)
         asked = self._asked(study, component, seen)
         est = self._assemble(study, (whole, seen), y, asked, level)
         est = replace(est, labels=est.labels.assign(doubt=self._doubt(est, seen, y, asked)))
         if level is None and asked.errors == HC1 and int(seen.used.sum()) <= FEW_PEOPLE:
             level, _ = study.paths.inference_level(component)  # each person alone
-            est = replace(est, arms=arms(seen.used, people, study, level))
+            est = replace(est, arms=estimating.arms(seen.used, people, study, level))
         if level is None or np.isnan(est.value[0]):
             return est
-        again = partial(without_people, seen, y, asked)
-        return cluster_refits(again, est, study, people, level, not self.how.by_class)
+        again = partial(effect.without_people, seen, y, asked)
+        return estimating.cluster_refits(again, est, study, people, level, not self.how.by_class)
 
     def differences(self, study: Study, matching: Matching) -> np.ndarray:
         """(sets,) mean of the exposed less mean of the comparison people, set by set: what `hidden_bias` asks for."""
         y = self.read(study, matching.people)
-        return set_differences(observed(matching, y), y)
+        return effect.set_differences(effect.observed(matching, y), y)
 
     def _assemble(
-        self, study: Study, matchings: tuple[Matching, Matching], y: np.ndarray, asked: Asked, level: str | None
+        self, study: Study, matchings: tuple[Matching, Matching], y: np.ndarray, asked: effect.Asked, level: str | None
     ) -> Estimate:
         """The effect with its contributions: clustered by matched set (and by the study's clusters), Abadie and Imbens
         with replacement, HC1 for few classes. A NaN with its reason where none can be given. matchings: of all, and of
         those whose outcome was seen."""
         whole, seen = matchings
-        people, value, replicate, reason = seen.people, float("nan"), None, why_not(seen, whole)
-        parts = by_person(study, people, np.zeros(len(people)), None)
+        people, value, replicate, reason = seen.people, float("nan"), None, effect.why_not(seen, whole)
+        parts = estimating.by_person(study, people, np.zeros(len(people)), None)
         if not reason:
-            fit = fit_matched(seen, y, asked)
-            value, steadied = steady(fit.value, fit.parts, y[seen.used])
+            fit = effect.fit_matched(seen, y, asked)
+            value, steadied = estimating.steady(fit.value, fit.parts, y[seen.used])
             parts = _parts(seen, replace(fit, parts=steadied), study, level, asked.errors == "set")
             if level is None and asked.errors == "set" and not seen.replace:
-                replicate = partial(without_sets, seen, y, asked)
+                replicate = partial(effect.without_sets, seen, y, asked)
         on_score = seen.space is not None and seen.space.named in LINE
         near = "the propensity score has the right form" if on_score else "matched people are alike in the covariates"
         linear = ", or the outcome is linear in the covariates" if asked.adjust else ""
         before = {"largest_distance": seen.largest_distance, "share_outside": seen.outside}
-        after = {"adjust": asked.adjust or "none", "right_if": near + linear if people.x.shape[1] else NOTHING_ELSE}
+        right_if = near + linear if people.x.shape[1] else estimating.NOTHING_ELSE
+        after = {"adjust": asked.adjust or "none", "right_if": right_if}
         unseen = int((whole.used & ~seen.used).sum())
-        row = Row(value, parts, seen.used, seen.question, unseen, reason, before, after)
+        row = estimating.Row(value, parts, seen.used, seen.question, unseen, reason, before, after)
         return replace(row.estimate(self, study, people, level), replicate=replicate)
 
-    def _asked(self, study: Study, component: str, matching: Matching) -> Asked:
-        level, how = cluster_level(study, component), self.how
+    def _asked(self, study: Study, component: str, matching: Matching) -> effect.Asked:
+        level, how = estimating.cluster_level(study, component), self.how
         adjust, errors = self._auto(matching, level is None) if self.adjust == "auto" else self.adjust, self.std_error
         if adjust == "bias" and level is not None:
             raise OptionError(
@@ -230,7 +201,7 @@ class MatchedComparison(AmongPeople):
         if errors == "set" and not many:
             warnings.warn("Standard errors clustered by few classes are too small. Use std_error='hc1'.",
                           EvalkitWarning, stacklevel=4)  # fmt: skip
-        return Asked(adjust, errors, self.neighbours, how.tolerance if isinstance(how, Reused) else None)
+        return effect.Asked(adjust, errors, self.neighbours, how.tolerance if isinstance(how, Reused) else None)
 
     def _auto(self, matching: Matching, alone: bool) -> str | None:
         """What "auto" comes to for these people; sees no outcome. alone: nobody shares a cluster."""
@@ -240,7 +211,7 @@ class MatchedComparison(AmongPeople):
             return None
         return "bias" if matching.replace and alone and self.std_error not in ("set", HC1) else "reg"
 
-    def _doubt(self, est: Estimate, matching: Matching, y: np.ndarray, asked: Asked) -> str:
+    def _doubt(self, est: Estimate, matching: Matching, y: np.ndarray, asked: effect.Asked) -> str:
         """Words where a plain difference would move by more than half its standard error if what partners leave unlike
         were taken out (Abadie and Imbens 2011: the bias of matching on several covariates does not vanish as fast as
         the standard error does)."""
@@ -248,7 +219,7 @@ class MatchedComparison(AmongPeople):
         plain = float(est.value[0])
         if how is None or np.isnan(plain):
             return ""
-        adjusted = value_of(matching, y, Asked(how, ABADIE_IMBENS if how == "bias" else "set"))
+        adjusted = effect.value_of(matching, y, effect.Asked(how, ABADIE_IMBENS if how == "bias" else "set"))
         moved, error = abs(plain - adjusted), float(est.to_frame()["std_error"].iloc[0])
         if not moved > FAR * error:
             return ""
@@ -262,9 +233,9 @@ def _tie_range(design: MatchedComparison, study: Study, made: Matching, draws: i
     """The estimate of a design on people matched again in random orders."""
     people, space, how = made.people, made.space, design.how
     y = design.read(study, people)
-    seen = observed(made, y)
+    seen = effect.observed(made, y)
     asked = design._asked(study, people.component, seen)
-    value = value_of(seen, y, asked)
+    value = effect.value_of(seen, y, asked)
     if how.by_class:
         return Ties(0, value, value, value, 0)
     how = replace(how, ties="first") if isinstance(how, Reused) else how
@@ -272,18 +243,18 @@ def _tie_range(design: MatchedComparison, study: Study, made: Matching, draws: i
     for _ in range(draws):
         order = rng.permutation(len(people))
         mixed = how.match(people.take(order), None if space is None else space.take(order))
-        found.append(value_of(observed(mixed, y[order]), y[order], asked))
+        found.append(effect.value_of(effect.observed(mixed, y[order]), y[order], asked))
     known = np.array(found)[np.isfinite(found)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (float("nan"), float("nan"))
     return Ties(made.tied, value, low, high, draws)
 
 
-def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set: bool) -> Influence:
+def _parts(matching: Matching, fit: effect.Fit, study: Study, level: str | None, by_set: bool) -> Influence:
     people = matching.people
     if not fit.columns:
-        return by_person(study, people, fit.parts, level)
-    who, _, sets = regression_rows(matching)
-    ids, levels, by = people.ids[who], study_levels(study, people.rows[who]), []
+        return estimating.by_person(study, people, fit.parts, level)
+    who, _, sets = effect.regression_rows(matching)
+    ids, levels, by = people.ids[who], estimating.study_levels(study, people.rows[who]), []
     if by_set:
         found, codes = np.unique(sets, return_inverse=True)
         # Each matching has its own name for its sets, so that two can be stacked.
@@ -295,8 +266,8 @@ def _parts(matching: Matching, fit: Fit, study: Study, level: str | None, by_set
         names, codes = np.unique(ids, return_inverse=True)
         levels["person"] = codes, names
     if level is not None:
-        by = [*(b for b in by if not nested(levels[b][0], levels[level][0])), level]
-    return clustered(ids, fit.parts, fit.columns, levels, by)
+        by = [*(b for b in by if not estimating.nested(levels[b][0], levels[level][0])), level]
+    return estimating.clustered(ids, fit.parts, fit.columns, levels, by)
 
 
 def _clashes(d: MatchedComparison) -> list[Problem]:

@@ -48,8 +48,7 @@ class Matching:
     where sets are classes. notes: what a reader should know.
 
     `.weights`, `.pairs`, `.balance()`, `.sample`, `.dropped`, `.question`, `.largest_distance`, `.overlap()`,
-    `.ties()`.
-    """
+    `.ties()`."""
 
     people: People
     method: str
@@ -175,8 +174,7 @@ class Matching:
     def ties(self, draws: int = 100, seed: int = 0) -> Ties:
         """How far the estimate hangs on ties: its range over random orders of the people.
 
-        Reads the outcome when called. `draws` random orders; partners' ties are exact.
-        """
+        Reads the outcome when called. `draws` random orders; partners' ties are exact."""
         if self._tie_range is None:
             return Ties(0, float("nan"), float("nan"), float("nan"), 0)
         return self._tie_range(draws, seed)
@@ -203,24 +201,20 @@ def both_arms(sets: np.ndarray, exposed: np.ndarray) -> np.ndarray:
         code = sets + 1
     else:
         code = np.unique(sets, return_inverse=True)[1]
-    size = np.bincount(code)
-    with_it = np.bincount(code, weights=exposed)
+    size, with_it = np.bincount(code), np.bincount(code, weights=exposed)
     good = (with_it > 0) & (with_it < size)
     good[code[sets < 0]] = False
-    number = np.where(good, np.cumsum(good) - 1, -1)
-    return np.where(sets < 0, -1, number[code])
+    return np.where(sets < 0, -1, np.where(good, np.cumsum(good) - 1, -1)[code])
 
 
 def set_weights(sets: np.ndarray, people: People, estimand: str) -> np.ndarray:
     """(m,) weights that make each arm look like the exposed (ATT), the comparison (ATC) or both (ATE), set by set. The
     study's weights count within a set, and say how much a set counts."""
-    used = sets >= 0
-    w = np.zeros(len(sets))
+    used, w = sets >= 0, np.zeros(len(sets))
     if not used.any():
         return w
     s, e, own = sets[used], people.exposed[used], people.sizes[used]
-    size = np.bincount(s, weights=own)
-    arm = np.bincount(s, weights=own * e)
+    size, arm = np.bincount(s, weights=own), np.bincount(s, weights=own * e)
     target = {"ATT": arm, "ATC": size - arm}.get(estimand, size)
     raw = own * target[s] / np.where(e, arm[s], np.bincount(s, weights=own * ~e)[s])
     for side in (e, ~e):

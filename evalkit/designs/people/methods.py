@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from evalkit.designs.people.distances import DISTANCES, LINE, Space, make_space, on_line
+from evalkit.designs.people.distances import DISTANCES, LINE, Caliper, Space, make_space, on_line
 from evalkit.designs.people.matching import Matching, both_arms
 from evalkit.designs.people.nearest import Links, greedy, with_replacement
 from evalkit.designs.people.people import People, joint_codes
@@ -26,8 +26,7 @@ class Method(ABC):
     """One way of matching. Fields: the options of `MatchedComparison` that it takes.
 
     estimands, adjustments, errors, distances: the choices of further options that go with it. by_class: whether sets
-    are classes of many people, reweighed when somebody leaves, rather than partners.
-    """
+    are classes of many people, reweighed when somebody leaves, rather than partners."""
 
     name: ClassVar[str]
     estimands: ClassVar[tuple[str, ...]] = ("ATT", "ATC", "ATE")
@@ -81,8 +80,7 @@ class CoarsenedExact(ByClass):
     """Boxes of covariates (Iacus, King and Porro 2012).
 
     cutpoints: rule for equal bins ("sturges", "scott", "fd"), or cut points by covariate; a value
-    equal to a cut point falls above it. Covariates without cut points keep their values.
-    """
+    equal to a cut point falls above it. Covariates without cut points keep their values."""
 
     name = "cem"
     cutpoints: str | Mapping[str, Sequence[float]] = "sturges"
@@ -110,16 +108,14 @@ def _equal_bins(x: np.ndarray, rule: str) -> np.ndarray:
     elif rule == "fd":
         width = 2 * float(np.subtract(*np.percentile(x, [75, 25]))) * n ** (-1 / 3)
     count = max(int(np.ceil(np.ptp(x) / width)), 1) if width > 0 else int(np.ceil(np.log2(n) + 1))
-    edges = np.linspace(x.min(), x.max(), count + 1)
-    return np.searchsorted(edges, x, side="right").clip(1, count)
+    return np.searchsorted(np.linspace(x.min(), x.max(), count + 1), x, side="right").clip(1, count)
 
 
 @dataclass(frozen=True)
 class Subclasses(ByClass):
     """Classes between quantiles of the score: of the exposed for ATT, of the comparison for ATC, of all for ATE.
 
-    Rosenbaum and Rubin (1984). Quantiles interpolate linearly; a class starts at its lower edge.
-    """
+    Rosenbaum and Rubin (1984). Quantiles interpolate linearly; a class starts at its lower edge."""
 
     name = "subclass"
     distances = LINE
@@ -127,7 +123,7 @@ class Subclasses(ByClass):
     subclasses: int = 6
 
     def space(self, people: People) -> Space:
-        return make_space(people, self.distance, None, None, False)
+        return make_space(people, self.distance)
 
     def classes(self, people: People, space: Space | None) -> np.ndarray:
         assert space is not None
@@ -141,11 +137,11 @@ class ByDistance(Method):
     """Partners near each other."""
 
     distance: str = "propensity"
-    caliper: float | Mapping[str, float] | None = None
+    caliper: Caliper = None
     distance_on: tuple[str, ...] | None = None
 
     def space(self, people: People) -> Space:
-        return make_space(people, self.distance, self.caliper, self.distance_on, False)
+        return make_space(people, self.distance, self.caliper, self.distance_on)
 
     def used(self) -> set[str]:
         return super().used() - ({"distance_on"} if self.distance in LINE else set())
@@ -178,12 +174,9 @@ class Pairs(ByDistance):
     def match(self, people: People, space: Space | None) -> Matching:
         assert space is not None
         found = [self.links(space, i, j) for i, j in _arms(people, people.target(self.estimand))]
-        links = Links.join([f for f, _ in found])
-        sets = np.full(len(people), -1)
-        sets[links.partner] = links.focal
-        sets[links.focal] = links.focal
-        sets = both_arms(sets, people.exposed)
-        notes = _short(people, (links,), self.ratio)
+        links, sets = Links.join([f for f, _ in found]), np.full(len(people), -1)
+        sets[links.partner] = sets[links.focal] = links.focal
+        sets, notes = both_arms(sets, people.exposed), _short(people, (links,), self.ratio)
         if not all(whole for _, whole in found):
             notes += ("The least total distance among each person's nearest partners; not searched beyond them.",)
         return Matching(people, self.name, self.estimand, sets, (links,), False, self.ratio, space, notes)
@@ -245,25 +238,20 @@ class Reused(ByDistance):
             Links.join([with_replacement(space, i, j, self.ratio, self.tolerance) for i, j in _arms(people, side)])
             for side in sides
         )
-        notes = _short(people, links, self.ratio)
-        nobody = np.full(len(people), -1)
+        notes, nobody = _short(people, links, self.ratio), np.full(len(people), -1)
         return Matching(people, self.name, self.estimand, nobody, links, True, self.ratio, space, notes)
 
 
 def _arms(people: People, side: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions of focal people and of possible partners, stratum by stratum."""
+    """Positions of focal people and of possible partners, stratum by stratum; neither is ever empty."""
     return [(g[side[g]], g[~side[g]]) for g in people.by_stratum() if side[g].any() and not side[g].all()]
 
 
 def _short(people: People, links: tuple[Links, ...], ratio: int) -> tuple[str, ...]:
     """A note on those who found fewer partners than asked for."""
-    if ratio == 1:
-        return ()
-    m = len(people)
-    few = sum(int(((c := np.bincount(x.focal, minlength=m)) > 0).sum() - (c >= ratio).sum()) for x in links)
-    if not few:
-        return ()
-    return (f"{few} people found fewer than {ratio} partners and are matched with those they found.",)
+    counts = [np.bincount(x.focal, minlength=len(people)) for x in links]
+    few = sum(int(((c > 0) & (c < ratio)).sum()) for c in counts)
+    return (f"{few} people found fewer than {ratio} partners and are matched with those they found.",) if few else ()
 
 
 _KINDS: tuple[type[Method], ...] = (Nearest, Optimal, Full, Exact, CoarsenedExact, Subclasses)

@@ -1,7 +1,6 @@
 """Nearest partners: greedy in a stated order with nobody used twice, or with replacement.
 
-On a line sorted slots point to the nearest free one (union-find, Tarjan 1975), in time and memory of order n log n.
-"""
+On a line sorted slots point to the nearest free one (union-find, Tarjan 1975), in time and memory of order n log n."""
 
 from __future__ import annotations
 
@@ -136,8 +135,7 @@ class TreeSeeker:
     def nearest(self, i: int) -> tuple[int, float]:
         while True:
             gap, who = self.gap[i], self.who[i]
-            open_ = np.flatnonzero(self.free[who])
-            whole = len(who) == len(self.free)
+            open_, whole = np.flatnonzero(self.free[who]), len(who) == len(self.free)
             if len(open_) and (whole or gap[-1] > as_near(gap[open_[0]])):
                 return _first(self.member[self.next[who[open_]]], gap[open_], self.limit)
             if whole or gap[-1] > self.limit:
@@ -160,8 +158,7 @@ class FencedSeeker:
         self.free = np.ones(len(pool), dtype=bool)
         mine, values, width = self.fences[0]
         self.order = np.argsort(values, kind="stable")
-        ordered = values[self.order]
-        slack = 1e-12 * (1 + width)
+        ordered, slack = values[self.order], 1e-12 * (1 + width)
         self.low = np.searchsorted(ordered, mine - width - slack)
         self.high = np.searchsorted(ordered, mine + width + slack, side="right")
 
@@ -187,23 +184,19 @@ Seeker = LineSeeker | TreeSeeker | FencedSeeker
 def greedy(space: Space, focal: np.ndarray, pool: np.ndarray, order: np.ndarray | None, ratio: int) -> Links:
     """Partners taken one round at a time, up to `ratio` each. order: (f,) who chooses first; None: the
     closest two people of all are matched first. Ties go to the first in the data."""
-    if not len(focal) or not len(pool):
-        return Links.of([])
     points = space.points
     if space.line:
         find: Seeker = LineSeeker(points[focal, 0], points[pool, 0], space.limit)
-    elif space.fences:
-        find = FencedSeeker(space, focal, pool)
     else:
-        find = TreeSeeker(points[focal], points[pool], space.limit)
+        find = (
+            FencedSeeker(space, focal, pool) if space.fences else TreeSeeker(points[focal], points[pool], space.limit)
+        )
     rows: list[tuple[int, int, float]] = []
     turn = np.arange(len(focal)) if order is None else order
     for _ in range(ratio):
         found = list(_closest(find, turn) if order is None else _in_order(find, turn))
         rows += found
         turn = np.array([i for i, _, _ in found], dtype=np.intp)
-        if order is None:
-            turn.sort()
     return Links.of(rows).people(focal, pool)
 
 
@@ -234,8 +227,6 @@ def with_replacement(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: i
     """The `ratio` nearest partners of each focal person within the caliper. tolerance: None breaks ties by the order of
     the data; a number keeps everybody whose squared distance (in standard deviations) is at most the k-th's plus it, as
     Abadie and Imbens (2006) and R's Matching do."""
-    if not len(focal) or not len(pool):
-        return Links.of([])
     k = min(ratio, len(pool))
     slack = ROUND_SQUARE if tolerance is None else tolerance
     search = _fenced if space.fences else _on_line if space.line else _in_tree
@@ -270,8 +261,7 @@ def _on_line(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: f
 
 
 def _in_tree(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: float) -> Links:
-    tree = cKDTree(space.points[pool])
-    mine = space.points[focal]
+    tree, mine = cKDTree(space.points[pool]), space.points[focal]
     ask = min(k + 1, len(pool))
     gap, who = tree.query(mine, k=np.arange(1, ask + 1), workers=-1)
     reach = np.sqrt(gap[:, k - 1] ** 2 + slack) * (1 + 1e-12)
@@ -289,15 +279,13 @@ def _in_tree(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: f
 
 
 def _fenced(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: float) -> Links:
-    find = FencedSeeker(space, focal, pool)
-    parts = []
+    find, parts = FencedSeeker(space, focal, pool), []
     for i in range(len(focal)):
         who, gap = find.inside(i)
         if not len(who):
             continue
         last = min(k, len(gap)) - 1
-        kth = np.partition(gap, last)[last]
-        near = gap <= np.sqrt(kth**2 + slack) * (1 + 1e-12)
+        near = gap <= np.sqrt(np.partition(gap, last)[last] ** 2 + slack) * (1 + 1e-12)
         parts.append(Links(np.full(int(near.sum()), i), who[near], gap[near]))
     return Links.join(parts)
 

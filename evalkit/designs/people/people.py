@@ -31,8 +31,7 @@ class People:
     one code may be compared: the others' path and the variables matched exactly. x: (m, q)
     covariates called `names`. base, period: positions of the periods of covariates and outcome.
     left_out: why and how many others take no part. weight: (m,) the study's weights, None where it has none.
-    combination: (m,) code of the other components that they had, where people are compared within those.
-    """
+    combination: (m,) code of the other components that they had, where people are compared within those."""
 
     component: str
     ids: np.ndarray
@@ -53,11 +52,8 @@ class People:
 
     def take(self, keep: np.ndarray) -> People:
         """Some of them."""
-        return replace(
-            self, ids=self.ids[keep], rows=self.rows[keep], exposed=self.exposed[keep], strata=self.strata[keep],
-            x=self.x[keep], weight=None if self.weight is None else self.weight[keep],
-            combination=None if self.combination is None else self.combination[keep],
-        )  # fmt: skip
+        of_each = ("ids", "rows", "exposed", "strata", "x", "weight", "combination")
+        return replace(self, **{n: v[keep] for n in of_each if (v := getattr(self, n)) is not None})
 
     @cached_property
     def comparable(self) -> np.ndarray:
@@ -109,23 +105,20 @@ class Who:
 def gather(study: Study, component: str, who: Who) -> People:
     """The people of a study who had `component` and those who did not, with covariates from before.
 
-    A cross-section compares people by what they had; a panel those who started after the covariate
-    period (default: the last period before anybody started) with those still without it at the
-    outcome period (default: the last). Raises `OptionError`, `StudyError` (missing, text or infinite
-    covariates) and `NotIdentifiedError` where an arm is empty.
+    A cross-section compares people by what they had; a panel those who started after the covariate period (default: the
+    last period before anybody started) with those still without it at the outcome period (default: the last). Raises
+    `OptionError`, `StudyError` (missing, text or infinite covariates) and `NotIdentifiedError` where an arm is empty.
     """
     paths = study.paths
     k = paths.index(component)
     base, period = periods_of(paths, k, who)
-    status = status_of(paths, k, base, period)
-    others = others_of(paths, component, base, period, who.others)
+    status, others = status_of(paths, k, base, period), others_of(paths, component, base, period, who.others)
     status[(others < 0)[paths.path] & (status < 2)] = 6
     if paths.seen is not None:
         status[~paths.seen[:, base] & (status < 2)] = 7
     if paths.weights is not None:
         status[(paths.weights == 0) & (status < 2)] = 8
-    rows = np.flatnonzero(status < 2)
-    left_out = _left_out(component, status)
+    rows, left_out = np.flatnonzero(status < 2), _left_out(component, status)
     x, names = covariates_of(study, who.covariates, rows, base)
     if who.others == "balanced":
         more, called = _exposures(paths, component, rows, base)
@@ -174,19 +167,17 @@ def periods_of(paths: Paths, k: int, who: Who) -> tuple[int, int]:
 
 
 def _period(paths: Paths, value: object, name: str) -> int:
-    found = [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]
-    if not found:
-        known = suggest(str(value), [str(p) for p in paths.periods], "The periods are")
-        raise OptionError(f"{name}={value!r} is not a period of this study. {known}")
-    return found[0]
+    if found := [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]:
+        return found[0]
+    known = suggest(str(value), [str(p) for p in paths.periods], "The periods are")
+    raise OptionError(f"{name}={value!r} is not a period of this study. {known}")
 
 
 def status_of(paths: Paths, k: int, base: int, period: int) -> np.ndarray:
     """(n,) 0 comparison, 1 exposed, above 1 left out."""
     state = paths.state[:, :, k].astype(int)
     window = state[:, base : period + 1]
-    on = window > 0
-    code = np.full(len(state), 2)
+    on, code = window > 0, np.full(len(state), 2)
     if base == period:
         code[on[:, 0]] = 1
         code[window[:, 0] == 0] = 0
@@ -273,8 +264,7 @@ def read_column(study: Study, name: str, rows: np.ndarray, base: int) -> pd.Seri
 
 
 def _exact(study: Study, name: str, rows: np.ndarray, base: int) -> np.ndarray:
-    series = read_column(study, name, rows, base)
-    codes, _ = pd.factorize(series, sort=False)
+    codes, _ = pd.factorize(read_column(study, name, rows, base), sort=False)
     gone = np.flatnonzero(codes < 0)
     if len(gone):
         what = f"exact {name!r} is missing for {len(gone)} people"
@@ -310,8 +300,7 @@ def is_binary(x: np.ndarray) -> np.ndarray:
 def weighted_variance(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """(q,) weighted variances, unbiased for weights of one; p(1 - p) for binary columns."""
     total = w.sum()
-    mean = w @ x / total
-    divisor = total - (w**2).sum() / total
+    mean, divisor = w @ x / total, total - (w**2).sum() / total
     spread = w @ (x - mean) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(is_binary(x), mean * (1 - mean), spread / divisor if divisor > 0 else np.nan)
@@ -378,8 +367,7 @@ def balance_table(
     """A row a covariate: means, standardised mean differences (smd), variance ratios, KS distances, before and after.
 
     The unit of the smd is a standard deviation before matching: of the exposed (ATT), of the comparison (ATC), or the
-    root of the mean of both variances (ATE). x: (m, q) columns called `names`. weights: (m,), 0 for those left out.
-    """
+    root of the mean of both variances (ATE). x: (m, q) columns called `names`. weights: (m,), 0 for those left out."""
     exposed, own, binary = people.exposed, people.sizes, is_binary(x)
     v1, v0 = weighted_variance(x[exposed], own[exposed]), weighted_variance(x[~exposed], own[~exposed])
     unit = np.sqrt({"ATT": v1, "ATC": v0}.get(estimand, (v1 + v0) / 2))

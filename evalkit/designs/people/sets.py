@@ -22,10 +22,7 @@ def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int)
     """Up to `ratio` partners each, nobody twice: most people matched first, then the least total distance.
 
     Exact (the second value is True) up to 30 million distances, by the Hungarian method (scipy);
-    beyond that only each person's nearest are candidates and the answer is the best among those.
-    """
-    if not len(focal) or not len(pool):
-        return Links.of([]), True
+    beyond that only each person's nearest are candidates and the answer is the best among those."""
     many = np.repeat(np.arange(len(focal)), ratio)
     whole = len(many) * len(pool) <= DENSE
     i, j, gap = (_dense if whole else _sparse)(space, focal, pool, many)
@@ -33,8 +30,7 @@ def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int)
         # On a line pairs may cross at no cost, so that many have the least total; those that do not cross are taken.
         # Neither the total nor the largest distance grows.
         points = space.points[:, 0]
-        i = i[np.argsort(points[focal[i]], kind="stable")]
-        j = j[np.argsort(points[pool[j]], kind="stable")]
+        i, j = i[np.argsort(points[focal[i]], kind="stable")], j[np.argsort(points[pool[j]], kind="stable")]
         gap = np.abs(points[focal[i]] - points[pool[j]])
     order = np.lexsort((gap, many[i]))
     return Links(many[i][order], j[order], gap[order]).people(focal, pool), whole
@@ -50,11 +46,7 @@ def allowed(space: Space, focal: np.ndarray, pool: np.ndarray) -> np.ndarray:
 def _dense(space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray) -> Pairs:
     gap = allowed(space, focal, pool)[many]
     good = np.isfinite(gap)
-    if not good.any():
-        none = np.array([], dtype=np.intp)
-        return none, none, np.array([])
-    far = 1.0 + 2.0 * gap[good].max() * min(gap.shape)
-    i, j = linear_sum_assignment(np.where(good, gap, far))
+    i, j = linear_sum_assignment(np.where(good, gap, 1.0 + 2.0 * gap[good].max(initial=0.0) * min(gap.shape)))
     kept = good[i, j]
     return i[kept], j[kept], gap[i[kept], j[kept]]
 
@@ -71,8 +63,7 @@ def _sparse(space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray)
         far = 2.0 * (cost.max() if len(cost) else 1.0) * (len(many) + 1)
         i, j = _assign(row, who[many[row], column], cost, far, (len(many), len(pool)))
         lost = np.setdiff1d(np.arange(len(many)), i)
-        cut_short = (gap[many[lost], -1] <= space.limit).any()
-        if not cut_short or near == len(pool) or near * len(many) > DENSE:
+        if not (gap[many[lost], -1] <= space.limit).any() or near == len(pool) or near * len(many) > DENSE:
             return i, j, np.sqrt(((mine[many[i]] - theirs[j]) ** 2).sum(axis=1))
         near = min(4 * near, len(pool))
 
@@ -90,8 +81,6 @@ def _assign(
 
 def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
     """The edges of a minimum edge cover of everybody who has anybody inside the caliper."""
-    if not len(focal) or not len(pool):
-        return Links.of([])
     i, j, gap = _short_edges(space, focal, pool)
     if not len(i):
         return Links.of([])
@@ -99,7 +88,12 @@ def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
     useful = gap <= least_i[i] + least_j[j]
     i, j, gap = i[useful], j[useful], gap[useful]
     own_i, own_j = _nearest(i, gap, len(focal))[1], _nearest(j, gap, len(pool))[1]
-    chosen = _greatest_gain((i, j), least_i[i] + least_j[j] - gap, (len(focal), len(pool)))
+    gain = least_i[i] + least_j[j] - gap
+    at, top = np.flatnonzero(gain > 0), 1.0 + gain.max(initial=0.0)
+    row, column = _assign(i[at], j[at], top - gain[at], top, (len(focal), len(pool)))  # their gains add up to the most
+    key = i[at] * len(pool) + j[at]
+    order = np.argsort(key)
+    chosen = at[order[np.searchsorted(key[order], row * len(pool) + column)]]
     for (end, other), own in (((i, j), own_i), ((j, i), own_j)):
         bare = own >= 0
         bare[end[chosen]] = False
@@ -149,8 +143,7 @@ def _short_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Pairs:
     """Edges no longer than twice the nearest distance of one of their ends."""
     if len(focal) * len(pool) <= DENSE:
         gap = allowed(space, focal, pool)
-        longest = gap.min(axis=1)[:, None] + gap.min(axis=0)
-        i, j = np.nonzero(np.isfinite(gap) & (gap <= longest))
+        i, j = np.nonzero(np.isfinite(gap) & (gap <= gap.min(axis=1)[:, None] + gap.min(axis=0)))
         return i, j, gap[i, j]
     a, b = space.points[focal], space.points[pool]
     one, two = _ball(cKDTree(b), a, space.limit), _ball(cKDTree(a), b, space.limit)
@@ -163,20 +156,9 @@ def _short_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Pairs:
 
 def _ball(tree: cKDTree, points: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
     gap, _ = tree.query(points, workers=-1)
-    reach = np.minimum(2 * gap, limit) * (1 + 1e-12)
-    lists = tree.query_ball_point(points, reach, workers=-1)
+    lists = tree.query_ball_point(points, np.minimum(2 * gap, limit) * (1 + 1e-12), workers=-1)
     size = np.array([len(x) for x in lists])
     return np.repeat(np.arange(len(points)), size), np.concatenate([np.asarray(x, dtype=np.intp) for x in lists])
-
-
-def _greatest_gain(ends: tuple[np.ndarray, np.ndarray], gain: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Positions of the edges of a matching whose gains add up to the most."""
-    at, top = np.flatnonzero(gain > 0), 1.0 + (gain.max() if len(gain) else 0.0)
-    i, j = (end[at] for end in ends)
-    row, column = _assign(i, j, top - gain[at], top, size)
-    key = i * size[1] + j
-    order = np.argsort(key)
-    return at[order[np.searchsorted(key[order], row * size[1] + column)]]
 
 
 def _without_spare(chosen: np.ndarray, i: np.ndarray, j: np.ndarray, gap: np.ndarray) -> np.ndarray:

@@ -12,19 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from evalkit.designs.people import estimating
 from evalkit.designs.people.distances import Scores, scores_by, standardised
-from evalkit.designs.people.estimating import (
-    NOTHING_ELSE,
-    AmongPeople,
-    Row,
-    as_tuples,
-    by_person,
-    cluster_level,
-    cluster_refits,
-    steady,
-    wrong_choices,
-    wrong_numbers,
-)
 from evalkit.designs.people.people import People, balance_table, dropped_table, is_binary, sample_table, speaks_for
 from evalkit.designs.people.weighting import CrossFit, Weighed, aipw, by_stratum, entropy, fewest_of, ipw
 from evalkit.designs.protocol import Basis, Traits
@@ -48,14 +37,13 @@ class Weighting:
     people: People
     estimand: str
     weight: np.ndarray
+    left_out: np.ndarray
     notes: tuple[str, ...] = ()
-    left_out: np.ndarray | None = None
 
     @property
     def dropped(self) -> pd.DataFrame:
         """Who could have taken part and is not weighed: id, arm, reason."""
-        why = np.full(len(self.people), "", dtype=object) if self.left_out is None else self.left_out
-        return dropped_table(self.people, why)
+        return dropped_table(self.people, self.left_out)
 
     @property
     def weights(self) -> pd.Series:
@@ -76,7 +64,7 @@ class Weighting:
 
 
 @dataclass(frozen=True)
-class WeightedComparison(AmongPeople):
+class WeightedComparison(estimating.AmongPeople):
     """The effect of a component on people, from weighed people without it.
 
     method: "ipw" (inverse probability weighting, Hajek form), "entropy" (covariate means agree exactly; Hainmueller
@@ -97,8 +85,7 @@ class WeightedComparison(AmongPeople):
     what is wrong, "" where nothing is for sure.
     Combinations of other components that cannot be weighed are left out: the labels count the people and
     `not_weighed` says why. The study's weights multiply everything. Raises as MatchedComparison does, and
-    `NotIdentifiedError` where no weights balance the arms in any.
-    """
+    `NotIdentifiedError` where no weights balance the arms in any."""
 
     method: str = "ipw"
     estimand: str = "ATT"
@@ -117,12 +104,15 @@ class WeightedComparison(AmongPeople):
     outcome: str | None = None
 
     def __post_init__(self) -> None:
-        as_tuples(self, ("exact", "covariates"), ("exact",))
+        estimating.as_tuples(self, ("exact", "covariates"), ("exact",))
         choices = {
             "method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
             "others": ("same", "balanced", "ignored"), "compare": ("level", "change"),
         }  # fmt: skip
-        problems = [*wrong_choices(self, choices), *wrong_numbers(self, {"folds": 1, "repeats": 1})]
+        problems = [
+            *estimating.wrong_choices(self, choices),
+            *estimating.wrong_numbers(self, {"folds": 1, "repeats": 1}),
+        ]
         if self.clip is not None and not (isinstance(self.clip, (int, float)) and 0 < self.clip < 0.5):
             problems.append(Problem(f"clip={self.clip!r}", next="Give a number between 0 and 0.5."))
         if self.estimand == "ATO" and self.method != "ipw":
@@ -133,11 +123,10 @@ class WeightedComparison(AmongPeople):
                 advice = f"Give a scikit-learn estimator with fit and {needed}."
                 problems.append(Problem(f"{name}={model!r}", next=advice))
         raise_problems(problems, OptionError)
-        defaults = {f.name: f.default for f in fields(self)}
-        ignored = [n for n in _IGNORES[self.method] if getattr(self, n) != defaults[n]]
-        if ignored:
-            listed = ", ".join(ignored)
-            warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
+        unused = _IGNORES[self.method]
+        if ignored := [f.name for f in fields(self) if f.name in unused and getattr(self, f.name) != f.default]:
+            words = f"method={self.method!r} does not use {', '.join(ignored)}."
+            warnings.warn(words, EvalkitWarning, stacklevel=3)
 
     @property
     def traits(self) -> Traits:
@@ -152,7 +141,7 @@ class WeightedComparison(AmongPeople):
         assert found.weight is not None and found.left_out is not None
         words = left_out_words(people, found.left_out)
         notes = (f"Not weighed: {words}.",) if words else ()
-        return Weighting(people, self.estimand, found.weight, notes, found.left_out)
+        return Weighting(people, self.estimand, found.weight, found.left_out, notes)
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
@@ -162,29 +151,25 @@ class WeightedComparison(AmongPeople):
         unseen = int((~seen).sum())
         people, y = (people, y) if not unseen else (people.take(seen), y[seen])
         if self.method == "aipw" and self.folds > 1 and len(people) < SMALL:
-            warnings.warn(
-                f"With {len(people)} people the answer of cross-fitting moves with the split. The median over "
-                f"{self.repeats} splits is given; folds=1 fits on everybody.",
-                EvalkitWarning,
-                stacklevel=2,
-            )
-        level = cluster_level(study, component)
+            words = f"With {len(people)} people the answer of cross-fitting moves with the split. The median over "
+            words += f"{self.repeats} splits is given; folds=1 fits on everybody."
+            warnings.warn(words, EvalkitWarning, stacklevel=2)
+        level = estimating.cluster_level(study, component)
         clusters = None if level is None else study.paths.levels[level].codes
         found = self._run(people, y, clusters)
-        value, parts = steady(found.value, found.parts, y)
-        found = replace(found, value=value, parts=parts)
-        row = self._row(study, people, found, unseen, level)
+        value, parts = estimating.steady(found.value, found.parts, y)
+        row = self._row(study, people, replace(found, value=value, parts=parts), unseen, level)
         est = row.estimate(self, study, people, level)
         if self.method != "aipw":  # entropy balance rests on the score too, unless the outcome is linear
             groups = None if clusters is None else clusters[people.rows]
-            doubt = score_doubt(people, self.estimand, self._scores, groups)
-            linear = _SAVED if self.method == "entropy" and doubt.words else ""
-            est = replace(est, labels=est.labels.assign(score_p=doubt.p_value, doubt=doubt.words + linear))
+            p_value, doubt = score_doubt(people, self.estimand, self._scores, groups)
+            linear = _SAVED if self.method == "entropy" and doubt else ""
+            est = replace(est, labels=est.labels.assign(score_p=p_value, doubt=doubt + linear))
         if level is None or clusters is None or np.isnan(value):
             return est
         plain = replace(self, folds=1) if self.method == "aipw" else self
         refit = partial(_refit, plain, people, y, clusters, value - plain.value(people, y, clusters))
-        return cluster_refits(refit, est, study, people, level)
+        return estimating.cluster_refits(refit, est, study, people, level)
 
     def _run(self, people: People, y: np.ndarray, clusters: np.ndarray | None) -> Weighed:
         """clusters: codes of everybody in the study, None where nobody shares one."""
@@ -195,8 +180,7 @@ class WeightedComparison(AmongPeople):
             models = self.propensity, self.outcome_model, self.clip
             return aipw(y, some, self.estimand, CrossFit(self.folds, self.repeats, self.seed, whole, *models))
 
-        weigh = robust if self.method == "aipw" else self._plain
-        return by_stratum(people, y, self.estimand, weigh)
+        return by_stratum(people, y, self.estimand, robust if self.method == "aipw" else self._plain)
 
     def _scores(self, people: People) -> Scores:
         return scores_by(people, self.propensity, self.clip)
@@ -216,7 +200,7 @@ class WeightedComparison(AmongPeople):
         except NotIdentifiedError:
             return float("nan")
 
-    def _row(self, study: Study, people: People, found: Weighed, unseen: int, level: str | None) -> Row:
+    def _row(self, study: Study, people: People, found: Weighed, unseen: int, level: str | None) -> estimating.Row:
         assert found.weight is not None and found.left_out is not None
         used, target = found.weight > 0, people.target(self.estimand)
         population = speaks_for(self.estimand, int((used & target).sum()), int(target.sum()), "can be weighed")
@@ -227,17 +211,14 @@ class WeightedComparison(AmongPeople):
                 f"no combination of the others has {fewest_of(people)} people in both arms ({one} exposed, {zero} "
                 "comparison in all)"
             )
-        sample = Weighting(people, self.estimand, found.weight).sample
+        sample = sample_table(people, found.weight, "weighed")
         effective = sample["effective"] if self.method != "aipw" else [np.nan, np.nan]
         before = {"effective_exposed": effective[0], "effective_comparison": effective[1]}
-        after = {
-            "not_weighed": left_out_words(people, found.left_out),
-            "right_if": _RIGHT_IF[self.method] if people.x.shape[1] else NOTHING_ELSE,
-            "score_p": float("nan"),
-            "doubt": "",
-        }
-        parts = by_person(study, people, found.parts, level)
-        return Row(found.value, parts, used, population, unseen, reason, before, after)
+        right_if = _RIGHT_IF[self.method] if people.x.shape[1] else estimating.NOTHING_ELSE
+        lost = left_out_words(people, found.left_out)
+        after = {"not_weighed": lost, "right_if": right_if, "score_p": float("nan"), "doubt": ""}
+        parts = estimating.by_person(study, people, found.parts, level)
+        return estimating.Row(found.value, parts, used, population, unseen, reason, before, after)
 
 
 def _refit(
@@ -271,29 +252,13 @@ def left_out_words(people: People, left_out: np.ndarray) -> str:
     return "; ".join(words)
 
 
-@dataclass(frozen=True)
-class Doubt:
-    """The square or product of covariates that weighting leaves most surely unlike. gap: its difference between the
-    weighted arms, in standard deviations. p_value: two-sided, times the number of terms asked. NaN where there is
-    nothing to ask."""
+def score_doubt(
+    people: People, estimand: str, scores: Callable[[People], Scores], groups: np.ndarray | None
+) -> tuple[float, str]:
+    """The smallest two-sided p-value times the number of terms asked, NaN where there is nothing to ask; and what is
+    wrong in words, "" where nothing is for sure.
 
-    term: str = ""
-    gap: float = float("nan")
-    p_value: float = float("nan")
-
-    @property
-    def words(self) -> str:
-        """What is wrong, "" where nothing is for sure."""
-        if not self.p_value < SURE:
-            return ""
-        return (
-            f"the propensity score does not have the right form: after weighting, {self.term} still differs between "
-            f"the arms by {abs(self.gap):.2g} standard deviations (adjusted p {self.p_value:.1g})"
-        )
-
-
-def score_doubt(people: People, estimand: str, scores: Callable[[People], Scores], groups: np.ndarray | None) -> Doubt:
-    """Weigh squares and products of the covariates as if each were an outcome that the component cannot have moved: a
+    Weigh squares and products of the covariates as if each were an outcome that the component cannot have moved: a
     right score makes them alike on average, so each tests its form (an over-identified moment, as in Imai and Ratkovic
     2014), with the estimated score's part in its standard error. At most 30 terms are asked, squares first. groups:
     (m,) codes of clusters."""
@@ -313,9 +278,14 @@ def score_doubt(people: People, estimand: str, scores: Callable[[People], Scores
         if error > 0 and np.isfinite(got.value):
             found.append((2 * special.ndtr(-abs(got.value) / error), term, got.value / values.std()))
     if not found:
-        return Doubt()
+        return float("nan"), ""
     p, term, gap = min(found)
-    return Doubt(term, float(gap), float(min(1.0, len(found) * p)))
+    p = min(1.0, len(found) * p)
+    words = (
+        f"the propensity score does not have the right form: after weighting, {term} still differs between "
+        f"the arms by {abs(gap):.2g} standard deviations (adjusted p {p:.1g})"
+    )
+    return float(p), words if p < SURE else ""
 
 
 def _terms(people: People) -> Iterator[tuple[str, np.ndarray]]:
@@ -323,8 +293,7 @@ def _terms(people: People) -> Iterator[tuple[str, np.ndarray]]:
     x, names = people.x, people.names
     if not x.shape[1]:
         return
-    z = standardised(x)[0][:, 1:]
-    squares = np.flatnonzero(~is_binary(x))[:MOST_TERMS]
+    z, squares = standardised(x)[0][:, 1:], np.flatnonzero(~is_binary(x))[:MOST_TERMS]
     for j in squares:
         yield f"{names[j]} squared", z[:, j] ** 2
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]

@@ -27,8 +27,7 @@ class Weighed:
 
     reason: why the value is NaN. stands_for: (m,) how much of the people whom it speaks for each person is, and adds to
     their number by moving the score: None where that is told by the arms. left_out: (m,) why each is not weighed, ""
-    where they are.
-    """
+    where they are."""
 
     value: float
     parts: np.ndarray
@@ -82,8 +81,7 @@ def ipw(y: np.ndarray, exposed: np.ndarray, scores: Scores, estimand: str) -> We
 def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.ndarray:
     """(m,) weights, summing to one and nearest to `size` (m,), with weighted means of x (m, q) equal to `target`
     (Hainmueller 2012): Newton's method on the dual, with step halving. Raises `NotIdentifiedError` where none do it."""
-    z = x - target
-    scale = x.std(axis=0)
+    z, scale = x - target, x.std(axis=0)
     z = z / np.where(scale > 0, scale, 1.0)
     kept = independent(np.column_stack([np.ones(len(z)), z]))
     z = z[:, kept[kept > 0] - 1]
@@ -93,9 +91,7 @@ def balance_weights(x: np.ndarray, target: np.ndarray, size: np.ndarray) -> np.n
         gap = w @ z
         if np.abs(gap).max(initial=0.0) < 1e-11:
             break
-        hess = (z * w[:, None]).T @ z - np.outer(gap, gap)
-        step = np.linalg.lstsq(hess, gap, rcond=None)[0]
-        stride = 1.0
+        step, stride = np.linalg.lstsq((z * w[:, None]).T @ z - np.outer(gap, gap), gap, rcond=None)[0], 1.0
         new, trial = _dual(z, lam - step, base)
         while new > dual - 1e-4 * stride * (step @ gap) and stride > 1e-8:
             stride /= 2
@@ -122,34 +118,23 @@ def entropy(y: np.ndarray, people: People, estimand: str) -> Weighed:
     """Difference of means, each arm balanced to the means of the estimand's people. A contribution counts the weights
     as estimated: the residual of the weighted regression of y on x in the arm, plus what the person adds to those
     means."""
-    exposed = people.exposed
-    target = people.target(estimand)
+    exposed, x, size, target = people.exposed, people.x, people.sizes, people.target(estimand)
     weight, parts, means = np.zeros(len(y)), np.zeros(len(y)), []
+    share = size / size[target].sum()
     for arm, sign in ((exposed, 1.0), (~exposed, -1.0)):
-        mean, part, w = _balanced_mean(y, people, arm, target)
-        weight[arm] = w * people.sizes[target].sum()
+        balanced, goal = np.array_equal(arm, target), share[target] @ x[target]
+        w = share[arm] if balanced else balance_weights(x[arm], goal, size[arm])
+        mean, part = float(w @ y[arm]), np.zeros(len(y))
+        part[arm] = w * (y[arm] - mean)
+        if not balanced:
+            z = x[arm] - goal
+            slope = np.linalg.lstsq((z * w[:, None]).T @ z, (z * w[:, None]).T @ (y[arm] - mean), rcond=None)[0]
+            part[arm] = w * (y[arm] - mean - z @ slope)
+            part[target] += share[target] * ((x[target] - goal) @ slope)
+        weight[arm] = w * size[target].sum()
         parts += sign * part
         means.append(mean)
     return Weighed(means[0] - means[1], parts, weight)
-
-
-def _balanced_mean(
-    y: np.ndarray, people: People, arm: np.ndarray, target: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
-    parts, x, size = np.zeros(len(y)), people.x, people.sizes
-    share = size / size[target].sum()
-    if np.array_equal(arm, target):
-        mean = float(share[arm] @ y[arm])
-        parts[arm] = share[arm] * (y[arm] - mean)
-        return mean, parts, share[arm]
-    goal = share[target] @ x[target]
-    w = balance_weights(x[arm], goal, size[arm])
-    mean = float(w @ y[arm])
-    z = x[arm] - goal
-    slope = np.linalg.lstsq((z * w[:, None]).T @ z, (z * w[:, None]).T @ (y[arm] - mean), rcond=None)[0]
-    parts[arm] += w * (y[arm] - mean - z @ slope)
-    parts[target] += share[target] * ((x[target] - goal) @ slope)
-    return mean, parts, w
 
 
 @dataclass(frozen=True)
@@ -171,8 +156,7 @@ def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed
     distance from it (median of s^2 + (theta - median)^2). NaN with its reason where scores are 0 or 1.
 
     ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n. The
-    study's weights go into every model and every mean.
-    """
+    study's weights go into every model and every mean."""
     score = fit_score(people.x, people.exposed, people.weight)
     if how.folds == 1:
         return _once(y, people, estimand, how, np.zeros(len(y), dtype=int), score)
@@ -180,10 +164,8 @@ def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed
     if reason := next((r.reason for r in runs if r.reason), ""):
         return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
     values = np.array([r.value for r in runs])
-    middle = float(np.median(values))
-    variances = np.array([r.parts @ r.parts for r in runs])
-    total = float(np.median(variances + (values - middle) ** 2))
-    chosen = int(np.abs(values - middle).argmin())
+    middle, variances = float(np.median(values)), np.array([r.parts @ r.parts for r in runs])
+    total, chosen = float(np.median(variances + (values - middle) ** 2)), int(np.abs(values - middle).argmin())
     grow = np.sqrt(total / variances[chosen]) if variances[chosen] > 0 else 1.0
     return Weighed(middle, runs[chosen].parts * grow)
 
@@ -203,7 +185,17 @@ def _fold_of(exposed: np.ndarray, how: CrossFit, repeat: int) -> np.ndarray:
 def _once(y: np.ndarray, people: People, estimand: str, how: CrossFit, fold: np.ndarray, score: Score) -> Weighed:
     """The estimate of one split. score: the logit of everybody, where those of the folds start from."""
     exposed, size, matrix = people.exposed, people.sizes, score.design(people.x)
-    e = _chances(people, how, matrix, score.beta, fold)
+    if how.propensity is not None:
+        e = _predicted(how.propensity, people, exposed, fold, None)
+    elif not fold.any():
+        e = special.expit(matrix @ score.beta)
+    else:
+        e = np.empty(len(y))
+        for f in range(int(fold.max()) + 1):
+            here = fold == f
+            some = None if people.weight is None else people.weight[~here]
+            beta = newton(matrix[~here], exposed[~here].astype(float), score.beta, 1e-8, some)
+            e[here] = special.expit(matrix[here] @ beta)
     if how.clip is not None:
         e = e.clip(how.clip, 1 - how.clip)
     if reason := too_sure(e, exposed, estimand):
@@ -224,19 +216,6 @@ def _once(y: np.ndarray, people: People, estimand: str, how: CrossFit, fold: np.
     return Weighed(value, size * (psi - target * value) / total)
 
 
-def _chances(people: People, how: CrossFit, matrix: np.ndarray, start: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    if how.propensity is not None:
-        return _predicted(how.propensity, people, people.exposed, fold, None)
-    if not fold.any():
-        return special.expit(matrix @ start)
-    out, t = np.empty(len(people)), people.exposed.astype(float)
-    for f in range(int(fold.max()) + 1):
-        here = fold == f
-        some = None if people.weight is None else people.weight[~here]
-        out[here] = special.expit(matrix[here] @ newton(matrix[~here], t[~here], start, 1e-8, some))
-    return out
-
-
 def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Each fold's cross-products are made once and taken from the whole. size: (m,) weights, 0 outside the arm. What
     does not vary within the arm has no part in its model."""
@@ -252,8 +231,7 @@ def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np
     out = np.empty(len(y))
     for f in range(folds):
         less = (grams[f], rights[f]) if folds > 1 else (0.0, 0.0)
-        beta = np.zeros(len(gram))
-        kept = independent_columns(gram - less[0])
+        beta, kept = np.zeros(len(gram)), independent_columns(gram - less[0])
         if not len(kept):
             raise NotIdentifiedError("A fold leaves an arm without anybody to learn from. Use fewer folds, or folds=1.")
         beta[kept] = np.linalg.solve((gram - less[0])[np.ix_(kept, kept)], (right - less[1])[kept])
@@ -287,8 +265,7 @@ def by_stratum(people: People, y: np.ndarray, estimand: str, fit: One) -> Weighe
     person is e(1 - e) of those): shares are estimated, so each of them also adds (stratum's value - value) / N.
 
     Strata that cannot be weighed are left out, with the reason (`left_out`). NaN without a stratum that can be weighed;
-    raises `NotIdentifiedError` where no weights balance any.
-    """
+    raises `NotIdentifiedError` where no weights balance any."""
     found, left_out, failed = _each(people, y, fit)
     parts, weight, none = (np.zeros(len(people)) for _ in range(3))
     if not found:

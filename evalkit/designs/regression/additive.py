@@ -2,12 +2,10 @@
 
     Y_it = u_i + v_{t, reach(i)} + sum over components k of d_k(t - start_k(i)) + error
 
-d_k is free at every event time and counted only while k is on; all periods off
-are the reference. Units that share a path, a cluster and the periods in which
-they are seen share a row, so that the matrix has rows by group and period. Unit
-and period effects are taken out through Gram matrices (Frisch, Waugh and Lovell);
-no dense rows by parameters matrix is ever made.
-"""
+d_k is free at every event time and counted only while k is on; all periods off are the reference. Units that share a
+path, a cluster and the periods in which they are seen share a row, so that the matrix has rows by group and period.
+Unit and period effects are taken out through Gram matrices (Frisch, Waugh and Lovell); no dense rows by parameters
+matrix is ever made."""
 
 from __future__ import annotations
 
@@ -28,14 +26,11 @@ _SINGULAR = 1e-10
 class EventTimes:
     """The choices of an additive design.
 
-    window: None for every event time from 0 on and no leads; (lead, lag) for leads
-        -lead .. -2, the first of which means "-lead or earlier" (the period before
-        the start is the reference), and event times 0 .. lag, the last of which
-        means "lag or later".
-    shape: "event_time", or "level" for one column a component that is 1 while it is
-        on (effects that do not grow).
-    dose: whether columns carry the dose (linear in dose) instead of 1; leads carry that of their start.
-    """
+    window: None for every event time from 0 on and no leads; (lead, lag) for leads -lead .. -2, the first of which
+        means "-lead or earlier" (the period before the start is the reference), and event times 0 .. lag, the last of
+        which means "lag or later".
+    shape: "event_time", or "level" for one column a component that is 1 while it is on (effects that do not grow).
+    dose: whether columns carry the dose (linear in dose) instead of 1; leads carry that of their start."""
 
     window: tuple[int, int] | None = None
     shape: str = "event_time"
@@ -52,8 +47,7 @@ class Grid:
     """Groups of units alike in path, cluster and periods seen, and the rows (group, period) they fill.
 
     of: (n,) group of each unit. path, weight: (G,) of each group; the weight sums its
-    units' weights. group, period: (R,) of each row, in order. n_periods: T.
-    """
+    units' weights. group, period: (R,) of each row, in order. n_periods: T."""
 
     of: np.ndarray
     path: np.ndarray
@@ -71,10 +65,8 @@ class Grid:
 class AdditiveDesign:
     """Columns of the additive design over the rows of a grid.
 
-    component: (p,) index in `components`. event_time: (p,) of each column.
-    matrix: (R, p) sparse. pattern: (G,) code of each group's period effects: whom the
-    components can reach, and which were on already when the panel begins.
-    """
+    component: (p,) index in `components`. event_time: (p,) of each column. matrix: (R, p) sparse. pattern: (G,) code of
+    each group's period effects: whom the components can reach, and which were on already when the panel begins."""
 
     components: tuple[str, ...]
     component: np.ndarray
@@ -86,8 +78,7 @@ class AdditiveDesign:
     @property
     def size(self) -> np.ndarray:
         """(p,) weighted squared length of each column, before any effect is taken out."""
-        w = self.grid.weight[self.grid.group]
-        return np.asarray(self.matrix.multiply(self.matrix).T @ w).ravel()
+        return np.asarray(self.matrix.multiply(self.matrix).T @ self.grid.weight[self.grid.group]).ravel()
 
     def column(self, component: str, event_time: int) -> int:
         """Position of one column, -1 where no row has that event time."""
@@ -97,8 +88,7 @@ class AdditiveDesign:
 
     def gram(self, periods: bool = True) -> np.ndarray:
         """(p, p) products after unit and period-by-pattern effects; without `periods`, after unit effects alone."""
-        total = np.zeros((self.matrix.shape[1],) * 2)
-        of_row = self.pattern[self.grid.group]
+        total, of_row = np.zeros((self.matrix.shape[1],) * 2), self.pattern[self.grid.group]
         order = np.argsort(of_row, kind="stable")
         _, start = np.unique(of_row[order], return_index=True)
         for rows in np.split(order, start[1:]):
@@ -164,22 +154,18 @@ def programme_level(paths: Paths, components: Sequence[str] | None = None) -> st
 def additive_design(paths: Paths, grid: Grid, options: EventTimes | None = None) -> AdditiveDesign:
     """Columns of every component that is not registered as always on.
 
-    Rows with a component part-way or unknown are left out. So are rows in a spell that
-    was on already when the panel begins, since its event time is not known: unless it
-    lasts to the end (then its units have period effects of their own) or is for certain
-    past the last event time of `window`.
-    """
-    options = options or EventTimes()
-    known = np.ones(paths.state.shape[:2], dtype=bool)
+    Rows with a component part-way or unknown are left out. So are rows in a spell that was on already when the panel
+    begins, since its event time is not known: unless it lasts to the end (then its units have period effects of their
+    own) or is for certain past the last event time of `window`."""
+    options, known = options or EventTimes(), np.ones(paths.state.shape[:2], dtype=bool)
     parts, throughout = [], np.zeros((paths.n_paths, len(paths.components)), dtype=bool)
     for k in varying(paths):
         time, use, kept = _event_times(paths.state[:, :, k], options)
         known &= use
         throughout[:, k] = kept
         parts.append((k, time))
-    keep = grid.keep(known[grid.path[grid.group], grid.period])
+    keep, columns = grid.keep(known[grid.path[grid.group], grid.period]), varying(paths)
     component, event_time, matrix = _columns(paths, keep, parts, options.dose)
-    columns = varying(paths)
     both = np.hstack([paths.reach[:, columns], throughout[:, columns]])
     _, pattern = np.unique(both, axis=0, return_inverse=True)
     return AdditiveDesign(paths.components, component, event_time, matrix, pattern.reshape(-1)[grid.path], keep)
@@ -201,17 +187,14 @@ def _event_times(state: np.ndarray, options: EventTimes) -> tuple[np.ndarray, np
     if options.shape == "level":
         return np.where(on, 0, _NONE), use, np.zeros(len(state), dtype=bool)
     begin, age = spell_ages(on, off)
-    position = np.arange(state.shape[1])
-    unknown = on & (age < 0)
+    position, unknown = np.arange(state.shape[1]), on & (age < 0)
     lead, lag = options.window or (0, None)
-    time = np.where(on & ~unknown, age, _NONE)
-    throughout = np.zeros(len(state), dtype=bool)
+    time, throughout = np.where(on & ~unknown, age, _NONE), np.zeros(len(state), dtype=bool)
     if lag is None:
         throughout = unknown.any(axis=1) & ~off.any(axis=1)
         use &= ~unknown | throughout[:, None]
     else:
-        time = np.where(time > lag, lag, time)
-        late = unknown & (position >= lag)
+        time, late = np.where(time > lag, lag, time), unknown & (position >= lag)
         time[late] = lag
         use &= ~unknown | late
     if lead >= 2:
@@ -225,13 +208,11 @@ def spell_ages(on: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """(P, T) whether a spell begins here, and periods since the current or last one began.
 
     As in the plan: a spell begins where the component is on for the first time since it
-    was off; -1 before the first beginning.
-    """
+    was off; -1 before the first beginning."""
     position = np.arange(on.shape[1])
     last_off = np.maximum.accumulate(np.where(off, position, -1), axis=1)
     last_on = np.maximum.accumulate(np.where(on, position, -1), axis=1)
-    before = np.concatenate([np.full((len(on), 1), -1), last_on[:, :-1]], axis=1)
-    begin = on & (last_off > before)
+    begin = on & (last_off > np.concatenate([np.full((len(on), 1), -1), last_on[:, :-1]], axis=1))
     start = np.maximum.accumulate(np.where(begin, position, -1), axis=1)
     return begin, np.where(start >= 0, position - start, -1)
 
@@ -249,18 +230,14 @@ def _columns(
         event_time.append(times)
         rows.append(row)
         columns.append(column + done)
-        values.append(_doses(paths, k)[grid.path[grid.group[row]], grid.period[row]] if dose else np.ones(len(row)))
+        state, position = paths.state[:, :, k], np.arange(paths.n_periods)
+        # The dose while it is on, and before then that of the next period in which it is.
+        ahead = np.minimum.accumulate(np.where(state > 0, position, position[-1])[:, ::-1], axis=1)[:, ::-1]
+        doses = paths.dose(k)[np.maximum(np.take_along_axis(state, ahead, axis=1), OFF)]
+        values.append(doses[grid.path[grid.group[row]], grid.period[row]] if dose else np.ones(len(row)))
         done += len(times)
     lists = (component, event_time, rows, columns, values)
     joined = [np.concatenate(x) if x else np.empty(0, dtype=int) for x in lists]
     shape = (len(grid.group), done)
     matrix = sparse.csr_matrix((joined[4].astype(np.float64), (joined[2], joined[3])), shape=shape)
     return joined[0].astype(int), joined[1].astype(int), matrix
-
-
-def _doses(paths: Paths, k: int) -> np.ndarray:
-    """(P, T) dose while component k is on, and before then that of the next period in which it is."""
-    state = paths.state[:, :, k]
-    position = np.arange(paths.n_periods)
-    ahead = np.minimum.accumulate(np.where(state > 0, position, position[-1])[:, ::-1], axis=1)[:, ::-1]
-    return paths.dose(k)[np.maximum(np.take_along_axis(state, ahead, axis=1), OFF)]

@@ -1,6 +1,5 @@
 """Columns of the joint event study, for each path and period: event times, cohorts, interactions; and which
-combinations of coefficients a Gram matrix of columns identifies (rank, null space, row space).
-"""
+combinations of coefficients a Gram matrix of columns identifies (rank, null space, row space)."""
 
 from __future__ import annotations
 
@@ -11,14 +10,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack, solve_triangular
 
-from evalkit.designs.regression.additive import (
-    AdditiveDesign,
-    EventTimes,
-    Grid,
-    additive_design,
-    make_grid,
-    spell_ages,
-)
+from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, Grid, additive_design, make_grid, spell_ages
 from evalkit.study.paths import OFF, Paths
 
 TOLERANCE = 1e-9
@@ -60,8 +52,7 @@ class Columns:
     names: of components, then of interactions. component: (p,) index in `names`. cohort: (p,) position of the
     start, -1 where columns are not by cohort or the start lies before the panel. event_time: (p,).
     matrix: (P T, p) sparse, path by path. known: (P, T) rows that may be used. pattern: (P,) code of each path's
-    period effects. needed: (P T, s) kinds of rows of which each must be there; needs: (s,) the column that asks.
-    """
+    period effects. needed: (P T, s) kinds of rows of which each must be there; needs: (s,) the column that asks."""
 
     names: tuple[str, ...]
     component: np.ndarray
@@ -84,8 +75,7 @@ class Columns:
 
     def keep(self, rows: np.ndarray) -> Columns:
         """Only the columns with a row among `rows` (P, T), used or seen."""
-        there = np.asarray(self.matrix.T @ rows.ravel().astype(float)).ravel() > 0
-        chosen = np.flatnonzero(there)
+        chosen = np.flatnonzero(np.asarray(self.matrix.T @ rows.ravel().astype(float)).ravel() > 0)
         at = np.full(self.width, -1)
         at[chosen] = np.arange(len(chosen))
         asks = at[self.needs] >= 0
@@ -155,18 +145,19 @@ def _of_design(paths: Paths, found: AdditiveDesign) -> Columns:
 def _by_cohort(columns: Columns, paths: Paths) -> Columns:
     """Each column divided by the cohort of its rows; without leads of the last cohort of a component that everybody
     it can reach has some time, which serves as comparison until it starts (Sun and Abraham 2021)."""
-    T = columns.known.shape[1]
-    entries = columns.matrix.tocoo()
+    T, entries = columns.known.shape[1], columns.matrix.tocoo()
     path, period = np.divmod(entries.row, T)
     k, e = columns.component[entries.col], columns.event_time[entries.col]
     start = np.where(e < 0, period - e, NO_COHORT)
+    last = np.full(len(columns.names), -2)  # last start where everybody reached has it some time; that of no row else
     for j in np.unique(k):
-        _, age = spell_ages(paths.state[:, :, j] > 0, paths.state[:, :, j] == OFF)
+        on, reached = paths.state[:, :, j] > 0, paths.reach[:, j]
+        begin, age = spell_ages(on, paths.state[:, :, j] == OFF)
         begun = np.where(age >= 0, np.arange(T) - age, NO_COHORT)
         start = np.where((k == j) & (e >= 0), begun[path, period], start)
-    last = np.array([_last_comparison(paths, columns, j) for j in range(len(columns.names))])
-    use = (e >= 0) | (start != last[k])
-    size = T + 1
+        if on[reached].any(axis=1).all():
+            last[j] = max(np.flatnonzero(begin[reached].any(axis=0)), default=-2)
+    use, size = (e >= 0) | (start != last[k]), T + 1
     code = ((k * size) + (start + 1)) * (3 * size) + (e + size)
     codes, column = np.unique(code[use], return_inverse=True)
     rest, event = np.divmod(codes, 3 * size)
@@ -174,16 +165,6 @@ def _by_cohort(columns: Columns, paths: Paths) -> Columns:
     shape = (columns.matrix.shape[0], len(codes))
     matrix = sparse.csr_matrix((entries.data[use], (entries.row[use], column)), shape=shape)
     return replace(columns, component=component, cohort=cohort - 1, event_time=event - size, matrix=matrix)
-
-
-def _last_comparison(paths: Paths, columns: Columns, component: int) -> int:
-    """Position of the last start where everybody reached is exposed some time, else one that no start has."""
-    state = paths.state[paths.reach[:, component], :, component]
-    if not len(state) or (state <= 0).all(axis=1).any():
-        return -2
-    begin, _ = spell_ages(state > 0, state == OFF)
-    starts = np.flatnonzero(begin.any(axis=0))
-    return int(starts[-1]) if len(starts) else -2
 
 
 def _with_interaction(columns: Columns, paths: Paths, members: tuple[str, ...]) -> Columns:
@@ -194,8 +175,7 @@ def _with_interaction(columns: Columns, paths: Paths, members: tuple[str, ...]) 
         np.logical_and.reduce([x == want for x, want in zip(on, wanted, strict=True)]) & columns.known
         for wanted in product((False, True), repeat=len(members))
     ]
-    asked = sparse.csr_matrix(np.array([k.ravel() for k in kinds], dtype=float).T)
-    new = len(columns.component)
+    asked, new = sparse.csr_matrix(np.array([k.ravel() for k in kinds], dtype=float).T), len(columns.component)
     return replace(
         columns, names=(*columns.names, " x ".join(members)),
         component=np.append(columns.component, len(columns.names)), cohort=np.append(columns.cohort, NO_COHORT),
@@ -220,14 +200,11 @@ def joint_plan(paths: Paths, level: str, choices: Shape) -> AdditiveDesign:
 class Span:
     """Row space of a design.
 
-    null: (p, d) coefficients that leave every fitted value as it is, each column scaled
-    to a largest entry of 1. rank: p - d. condition: largest over smallest pivot of the
-    independent columns. factor, pivot, scale: the Cholesky factor behind it.
-    """
+    null: (p, d) coefficients that leave every fitted value as it is, each column scaled to a largest entry of 1. rank:
+    p - d. factor, pivot, scale: the Cholesky factor behind it."""
 
     rank: int
     null: np.ndarray
-    condition: float
     factor: np.ndarray
     pivot: np.ndarray
     scale: np.ndarray
@@ -235,8 +212,7 @@ class Span:
     def inverse(self) -> np.ndarray:
         """(p, p) generalised inverse: that of the independent columns, zero elsewhere.
 
-        Identified combinations of coefficients do not depend on which columns were kept.
-        """
+        Identified combinations of coefficients do not depend on which columns were kept."""
         p, kept = len(self.scale), self.pivot[: self.rank]
         out = np.zeros((p, p))
         half = solve_triangular(self.factor, np.eye(self.rank), lower=False) if self.rank else np.zeros((0, 0))
@@ -248,35 +224,28 @@ class Span:
         w = np.asarray(weights, dtype=np.float64)
         if not self.null.shape[1]:
             return np.ones(w.shape[1:], dtype=bool) if w.ndim > 1 else True
-        scale = np.maximum(np.abs(w).max(axis=0), 1e-300)
-        worst = np.abs(self.null.T @ w).max(axis=0) / scale
+        worst = np.abs(self.null.T @ w).max(axis=0) / np.maximum(np.abs(w).max(axis=0), 1e-300)
         return worst <= IN_SPAN if w.ndim > 1 else bool(worst <= IN_SPAN)
 
     @property
     def free(self) -> np.ndarray:
         """(p,) coefficients identified one by one."""
-        if not self.null.shape[1]:
-            return np.ones(len(self.null), dtype=bool)
-        return np.abs(self.null).max(axis=1) <= IN_SPAN
+        return np.abs(self.null).max(axis=1, initial=0.0) <= IN_SPAN
 
 
 def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Span:
     """Rank and null space of a positive semi-definite Gram matrix by pivoted Cholesky (LAPACK pstrf).
 
     gram: (p, p). size: (p,) squared length of each column before anything was taken
-    out, by which the matrix is scaled; columns of size zero are not identified.
-    """
-    p = len(gram)
-    length = np.sqrt(np.maximum(size, 0.0))
+    out, by which the matrix is scaled; columns of size zero are not identified."""
+    p, length = len(gram), np.sqrt(np.maximum(size, 0.0))
     scale = np.where(length > 0, length, 1.0)
     scaled = gram / scale[:, None] / scale[None, :]
     if p == 0:
-        return Span(0, np.zeros((0, 0)), 1.0, np.zeros((0, 0)), np.zeros(0, dtype=int), np.ones(0))
+        return Span(0, np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0, dtype=int), np.ones(0))
     factor, pivot, rank, _ = lapack.dpstrf(np.asfortranarray((scaled + scaled.T) / 2), tol=tolerance, lower=0)
     pivot = pivot - 1
-    diagonal = np.diag(factor)[:rank]
-    if scaled.diagonal().max(initial=0.0) <= tolerance:
-        rank, diagonal = 0, diagonal[:0]
+    rank = 0 if scaled.diagonal().max(initial=0.0) <= tolerance else rank
     null = np.zeros((p, p - rank))
     if rank < p:
         null[pivot[rank:], np.arange(p - rank)] = 1.0
@@ -284,5 +253,4 @@ def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Sp
             null[pivot[:rank]] = -solve_triangular(factor[:rank, :rank], factor[:rank, rank:])
     null = null / scale[:, None]
     null = null / np.maximum(np.abs(null).max(axis=0, initial=0.0), 1e-300)
-    condition = float((diagonal.max() / diagonal.min()) ** 2) if rank else 1.0
-    return Span(rank, null, condition, factor[:rank, :rank], pivot, scale)
+    return Span(rank, null, factor[:rank, :rank], pivot, scale)

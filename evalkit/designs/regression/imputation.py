@@ -1,18 +1,17 @@
 """Imputation: the programme as a whole, every exposure path, and components where effects add up.
 
-Influence follows the conservative variance of Borusyak, Jaravel and Spiess (2024, theorem 3 and
-equation 8): untreated rows count with their residuals, exposed rows with their effect less what an
-auxiliary model expects of it: the projection on the components' event times, and beyond it the average of
-their cohort and period, taken over clusters with the weights of that equation. (With one component the
-projection is the same in a whole cohort and period, and drops out.) Where a cohort and period has one
-cluster only, which would leave nothing, it is set against wider averages.
+Influence follows the conservative variance of Borusyak, Jaravel and Spiess (2024, theorem 3 and equation 8): untreated
+rows count with their residuals, exposed rows with their effect less what an auxiliary model expects of it: the
+projection on the components' event times, and beyond it the average of their cohort and period, taken over clusters
+with the weights of that equation. (With one component the projection is the same in a whole cohort and period, and
+drops out.) Where a cohort and period has one cluster only, which would leave nothing, it is set against wider averages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from scipy import sparse
 
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, additive_design, make_grid, programme_level
-from evalkit.designs.regression.imputation_fit import BeyondTheSum, Imputed, Means, Weigh, solve_periods
+from evalkit.designs.regression.imputation_fit import Imputed, Weigh, beyond_the_sum, mean_over, solve_periods
 from evalkit.designs.regression.joint import once
 from evalkit.designs.regression.moments import Lean
 from evalkit.designs.rollout.rows import rows_of
@@ -61,20 +60,15 @@ class Imputation:
 
     outcome: name of another outcome than the study's first.
 
-    Raises `NotIdentifiedError` when no exposed row can be imputed.
-    """
+    Raises `NotIdentifiedError` when no exposed row can be imputed."""
 
     outcome: str | None = None
-
-    @property
-    def traits(self) -> Traits:
-        """What the answers about components rest on; that about the programme needs no additivity."""
-        return Traits(frozenset(("parallel trends", "additivity")))
+    traits = Traits(frozenset(("parallel trends", "additivity")))
+    """Of the answers about components; that about the programme needs no additivity."""
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The event-time columns of its projection, on unit and period effects."""
-        level, _ = paths.inference_level(component)
-        return additive_design(paths, make_grid(paths, level))
+        return additive_design(paths, make_grid(paths, paths.inference_level(component)[0]))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Effects of `component` by event time, if effects add up."""
@@ -92,8 +86,7 @@ class Imputation:
         """The programme's average effect on an exposed unit in a period; then that of every exposure path.
 
         Where there are more than 200 paths, those with the most exposed unit-periods have rows of their own.
-        level: where inference is clustered; default the coarsest level of the components.
-        """
+        level: where inference is clustered; default the coarsest level of the components."""
         fitted = self._fit(study, level or programme_level(study.paths))
         if not len(fitted.imputed.atoms.mass):
             raise NotIdentifiedError(
@@ -198,7 +191,7 @@ class Fitted(Lean):
             "estimand": estimand, "population": EVERYONE, **self._head_counts(of_each),
         })  # fmt: skip
         of = of_each(im.atoms.path, im.atoms.period)
-        return self._estimate(Means(of), of, labels)
+        return self._estimate(partial(mean_over, of), of, labels)
 
     @cached_property
     def additivity(self) -> Additivity:
@@ -208,14 +201,14 @@ class Fitted(Lean):
         if not len(together):
             return Additivity(np.nan, None, "no two components are on together in a row that can be imputed")
         of = which.reshape(-1)[:, None] == together
-        free = np.flatnonzero(BeyondTheSum(im.projection, of)(im.atoms.mass)[1])
+        free = np.flatnonzero(beyond_the_sum(im.projection, of, im.atoms.mass)[1])
         if not len(free):
             return Additivity(np.nan, None, "effects of components that are on together take up every comparison")
         labels = pd.DataFrame({
             "component": [" with ".join(im.names[sets[s]]) for s in together[free]],
             "estimand": "effect beyond the sum of its components'", "population": "everyone exposed to all of them",
         })  # fmt: skip
-        rows = self._estimate(BeyondTheSum(im.projection, of[:, free]), of[:, free], labels)
+        rows = self._estimate(partial(beyond_the_sum, im.projection, of[:, free]), of[:, free], labels)
         frame = rows.to_frame()
         good = np.flatnonzero(np.isfinite(frame["std_error"].to_numpy()))
         if not len(good):
@@ -225,7 +218,7 @@ class Fitted(Lean):
 
     def over(self, share: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Average imputed effect over shares (a, k) of the atoms, a row each with `labels`."""
-        return self._estimate(Means(share), share > 0, labels)
+        return self._estimate(partial(mean_over, share), share > 0, labels)
 
     def _estimate(self, weigh: Weigh, of: np.ndarray, labels: pd.DataFrame, why: str = NOTHING) -> Estimate:
         """The averages that `weigh` makes of the atoms `of` (a, k), with the reason `why` where not identified."""
@@ -238,7 +231,7 @@ class Fitted(Lean):
         return Estimate(
             value=averages.value, mass=averages.mass,
             labels=labels.assign(reason=reason, assumption=ASSUMPTION, **self.words, mass=averages.mass),
-            value_parts=Influence(((source, np.eye(len(averages.value))),), self.level),
+            value_influence=Influence(((source, np.eye(len(averages.value))),), self.level),
             arms=averages.arms, replicate=averages,
         )  # fmt: skip
 
@@ -279,8 +272,7 @@ class Averages(Lean):
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
         """(a, k) weights, rounding errors set to zero, and (k,) which averages are identified."""
         weight, known = self.weigh(self.shared.imputed.atoms.mass)
-        size = np.abs(weight).max(axis=0, initial=0.0)
-        return np.where(np.abs(weight) > _ROUNDING * size, weight, 0.0), known
+        return np.where(np.abs(weight) > _ROUNDING * np.abs(weight).max(axis=0, initial=0.0), weight, 0.0), known
 
     @cached_property
     def value(self) -> np.ndarray:
@@ -297,8 +289,7 @@ class Averages(Lean):
     def on_residual(self) -> np.ndarray:
         """(q, T, k) what a residual of an untreated row in a period adds to each average."""
         im, (weight, _) = self.shared.imputed, self.weights
-        inverse = im.periods.inverse
-        pattern = im.split.pattern[im.atoms.path]
+        inverse, pattern = im.periods.inverse, im.split.pattern[im.atoms.path]
         lever = [im.atoms.lever[pattern == q].T @ weight[pattern == q] for q in range(len(inverse))]
         return -np.einsum("qst,qtk->qsk", inverse, np.array(lever).reshape(len(inverse), -1, weight.shape[1]))
 
@@ -333,10 +324,8 @@ class Averages(Lean):
             if len(mine):
                 out += add_by(im.residual[mine], code[mine], size) @ on_residual
         mass, effect = shared.by_cluster if code is shared.cluster else im.pieces(code[im.rows.unit], size)
-        weight = self.weights[0]
-        out += _as_array(_product(effect, weight))
-        out -= _as_array(_product(mass, weight * self.expected[im.group]))
-        return out
+        out += _as_array(_product(effect, self.weights[0]))
+        return out - _as_array(_product(mass, self.weights[0] * self.expected[im.group]))
 
     def unit_rows(self) -> np.ndarray:
         """(n, k) influence by unit: records about people."""
@@ -348,8 +337,7 @@ class Averages(Lean):
         """A cluster is exposed where it has rows that an average speaks for, comparison where it has
         untreated rows in the same periods."""
         shared, im = self.shared, self.shared.imputed
-        exposed = _as_array(_product(shared.by_cluster[0], self.of.astype(float))) > 0
-        T = im.values.shape[1]
+        exposed, T = _as_array(_product(shared.by_cluster[0], self.of.astype(float))) > 0, im.values.shape[1]
         when = np.array([np.bincount(im.atoms.period[o], minlength=T) > 0 for o in self.of.T]).reshape(-1, T)
         free = add_by(im.untreated.astype(np.float32), shared.cluster, shared.clusters) > 0
         comparison = (free.astype(np.float32) @ when.T.astype(np.float32)) > 0
@@ -373,15 +361,13 @@ class Averages(Lean):
             masses[c] = np.where(known, mass @ self.of, 0.0)
             values[c] = np.where(masses[c] > 0, effect @ weight, np.nan)
         free = np.bincount(cluster, weights=im.untreated.any(axis=1), minlength=clusters)[:, None] > 0
-        exposed = self.arms.exposed
-        names = im.paths.levels[self.shared.level].names
+        exposed, names = self.arms.exposed, im.paths.levels[self.shared.level].names
         return Replicates(names, self.shared.level, values, masses, exposed, free & ~exposed)
 
 
 def _product(left: sparse.csr_array, right: np.ndarray) -> np.ndarray | sparse.csr_array:
     """left @ right, sparse where most of `right` is zero (averages of single paths)."""
-    few = np.count_nonzero(right) < _SPARSE * right.size
-    return left @ sparse.csr_array(right) if few else left @ right
+    return left @ sparse.csr_array(right) if np.count_nonzero(right) < _SPARSE * right.size else left @ right
 
 
 def _as_array(x: np.ndarray | sparse.csr_array) -> np.ndarray:

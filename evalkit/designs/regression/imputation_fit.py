@@ -6,8 +6,7 @@ Studies 91, theorem 2). With unit means taken out, b solves a system with one eq
 and in gapped panels too, so that no row by parameter matrix is made. Every average of effects is a
 weighted sum of *atoms*, the exposed rows that share a path and a period:
 
-    sum of w (Y_it - mean of i's untreated rows) - (sum of w (e_t - share of i's untreated rows)) b.
-"""
+    sum of w (Y_it - mean of i's untreated rows) - (sum of w (e_t - share of i's untreated rows)) b."""
 
 from __future__ import annotations
 
@@ -35,8 +34,7 @@ class Split:
 
     untreated: (P, T) nothing has been on, part-way or unknown so far. exposed: (P, T) something is on and
     everything is known. age: (P, T, k) periods since each varying component began, -1 where it is off.
-    pattern: (P,) code of whom the components can reach, and of what kind. members: (k,) indices of the components.
-    """
+    pattern: (P,) code of whom the components can reach, and of what kind. members: (k,) indices of the components."""
 
     members: list[int]
     untreated: np.ndarray
@@ -51,8 +49,7 @@ def split(paths: Paths, kind: np.ndarray | None = None) -> Split:
     members = varying(paths)
     on, off = paths.state[:, :, members] > 0, paths.state[:, :, members] == OFF
     untreated = np.logical_and.accumulate(off.all(axis=2), axis=1)
-    exposed = on.any(axis=2) & (on | off).all(axis=2)
-    age = np.full(on.shape, -1)
+    exposed, age = on.any(axis=2) & (on | off).all(axis=2), np.full(on.shape, -1)
     for j in range(len(members)):
         age[:, :, j] = np.where(on[:, :, j], spell_ages(on[:, :, j], off[:, :, j])[1], -1)
     whom = paths.reach[:, members].astype(np.int64)
@@ -76,11 +73,9 @@ def solve_periods(system: np.ndarray, right: np.ndarray, count: np.ndarray) -> P
     inverse, linked = np.zeros(system.shape), np.zeros(right.shape, dtype=int)
     for q in range(len(system)):
         _, linked[q] = connected_components(sparse.csr_matrix(count[q] > 0), directed=False)
-        first = np.unique(linked[q], return_index=True)[1]
-        keep = np.setdiff1d(np.arange(system.shape[1]), first)
+        keep = np.setdiff1d(np.arange(system.shape[1]), np.unique(linked[q], return_index=True)[1])
         if len(keep):
-            factor = cho_factor(system[q][np.ix_(keep, keep)])
-            inverse[q][np.ix_(keep, keep)] = cho_solve(factor, np.eye(len(keep)))
+            inverse[q][np.ix_(keep, keep)] = cho_solve(cho_factor(system[q][np.ix_(keep, keep)]), np.eye(len(keep)))
     return PeriodEffects(np.einsum("qst,qt->qs", inverse, right), inverse, linked)
 
 
@@ -174,8 +169,7 @@ class Imputed(Lean):
         system, right, count = np.zeros((q, T, T)), np.zeros((q, T)), np.zeros((q, T, T))
         for pattern in np.unique(self.pattern[units]):
             mine = units[self.pattern[units] == pattern]
-            U = self.untreated[mine].astype(float)
-            w = self.weights[mine]
+            U, w = self.untreated[mine].astype(float), self.weights[mine]
             share = U * (w / np.maximum(self.size[mine], 1))[:, None]
             system[pattern] = np.diag(w @ U) - share.T @ U
             right[pattern] = w @ (U * self.change[mine])
@@ -281,8 +275,7 @@ class Projection:
     """Effects of atoms on event-time indicators of the components, by weighted minimum distance.
 
     component: (p,) index in `split.members`. event_time: (p,). columns: (a, p) 0/1. Atoms weigh as many
-    unit-periods as they have, so that the coefficients are those of a regression of all imputed effects.
-    """
+    unit-periods as they have, so that the coefficients are those of a regression of all imputed effects."""
 
     component: np.ndarray
     event_time: np.ndarray
@@ -290,32 +283,19 @@ class Projection:
 
     def weights(self, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(a, p) weight of a unit of mass in each coefficient, and (p,) which are identified."""
-        gram = self.columns.T @ (self.columns * mass[:, None])
-        found = span(gram, self.columns.T @ mass)
+        found = span(self.columns.T @ (self.columns * mass[:, None]), self.columns.T @ mass)
         return self.columns @ found.inverse(), np.asarray(found.free)
 
 
-@dataclass(frozen=True, eq=False)
-class Means:
-    """Weights of plain means over shares (a, k) of the atoms."""
-
-    share: np.ndarray
-
-    def __call__(self, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        total = mass @ self.share
-        return self.share / np.where(total > 0, total, 1.0), total > 0
+def mean_over(share: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As a `Weigh`, plain means over shares (a, k) of the atoms."""
+    total = mass @ share
+    return share / np.where(total > 0, total, 1.0), total > 0
 
 
-@dataclass(frozen=True, eq=False)
-class BeyondTheSum:
-    """Weights of the mean over the atoms of each column of `of` (a, k) less what the projection says of them."""
-
-    projection: Projection
-    of: np.ndarray
-
-    def __call__(self, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean, any_mass = Means(self.of)(mass)
-        lift, _ = self.projection.weights(mass)
-        usual = self.projection.columns.T @ (mean * mass[:, None])
-        weight = mean - lift @ usual
-        return weight, any_mass & (np.abs(weight * mass[:, None]).sum(axis=0) > 1e-8)
+def beyond_the_sum(projection: Projection, of: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As a `Weigh`, the mean over the atoms of each column of `of` (a, k) less what the projection says of them."""
+    mean, any_mass = mean_over(of, mass)
+    lift, _ = projection.weights(mass)
+    weight = mean - lift @ (projection.columns.T @ (mean * mass[:, None]))
+    return weight, any_mass & (np.abs(weight * mass[:, None]).sum(axis=0) > 1e-8)

@@ -1,13 +1,12 @@
 """Joint event study: one regression on all components, right only if effects add up; what its coefficients make up.
 
 Single effects, combinations of them and the growth of other components inside an answer are all sums of the
-coefficients of one panel, with one way to their influence, arms and refits (`Combinations`).
-"""
+coefficients of one panel, with one way to their influence, arms and refits (`Combinations`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import TypeVar
 
@@ -16,17 +15,9 @@ import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.protocol import Basis, StudyLike, Traits
+from evalkit.designs.regression import moments
 from evalkit.designs.regression.additive import AdditiveDesign, programme_level
 from evalkit.designs.regression.columns import Shape, joint_plan, make_columns
-from evalkit.designs.regression.moments import (
-    JointSource,
-    Lean,
-    Panel,
-    Solution,
-    off_at_the_time,
-    supported,
-    without_each,
-)
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
@@ -62,7 +53,7 @@ def once(study: StudyLike, outcome: str | None, key: Hashable, make: Callable[[]
 
 
 @dataclass(frozen=True)
-class JointEventStudy:
+class JointEventStudy(Shape):
     """Event-time effects of every component at once, by weighted least squares.
 
     Y_it = u_i + v_{t, reach} + sum over components k of d_k(t - start_k(i)) + error: unit effects,
@@ -87,15 +78,8 @@ class JointEventStudy:
     outcome: name of another outcome than the study's first.
 
     Calling with a component, or with an interaction's name, gives its rows. Raises `OptionError` for
-    impossible choices and `NotIdentifiedError` when the component never varies.
-    """
+    impossible choices and `NotIdentifiedError` when the component never varies."""
 
-    window: tuple[int, int] | None = None
-    interactions: tuple[tuple[str, ...], ...] = ()
-    saturated: bool = False
-    shape: str = "event_time"
-    dose: bool = False
-    per: str = "unit"
     outcome: str | None = None
 
     def __post_init__(self) -> None:
@@ -117,7 +101,7 @@ class JointEventStudy:
             raise OptionError(
                 "dose=True needs interactions=(): whether doses do more together is not linear in either."
             )
-        self._choices.times  # noqa: B018 - an impossible window is refused when the design is made
+        self.times  # noqa: B018 - an impossible window is refused when the design is made
 
     @property
     def traits(self) -> Traits:
@@ -129,7 +113,7 @@ class JointEventStudy:
 
     @property
     def _choices(self) -> Shape:
-        return Shape(self.window, self.interactions, self.saturated, self.shape, self.dose, self.per)
+        return Shape(*(getattr(self, f.name) for f in fields(Shape)))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""
@@ -175,51 +159,44 @@ def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate
         "estimand": np.where(interaction, INTERACTION, alone).astype(object),
         "population": _COHORTS if design.saturated else _ALIKE,
         "outcome_unit": outcome.unit, "inference_level": level,
-        "reason": np.where(supported(panel, panel.mass), why, lacking).astype(object),
+        "reason": np.where(moments.supported(panel, panel.mass), why, lacking).astype(object),
     })  # fmt: skip
     if design.saturated:
         labels["cohort"] = pd.Series(paths.periods).reindex(columns.cohort).to_numpy()
     return combined(panel, paths, level).estimate(labels)
 
 
-def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: bool = True) -> Panel:
+def joint_panel(study: StudyLike, outcome: str | None, choices: Shape, by_reach: bool = True) -> moments.Panel:
     """A study's outcome on the columns of a joint regression, made once; columns that no row used has are left out.
 
-    by_reach: period effects for each pattern of reach, or one set for everybody.
-    """
+    by_reach: period effects for each pattern of reach, or one set for everybody."""
 
-    def make() -> Panel:
+    def make() -> moments.Panel:
         paths, values = study.paths, study.values(outcome)
         weights = np.ones(paths.n_units) if paths.weights is None else paths.weights
         columns = make_columns(paths, choices)
-        if not by_reach:
-            columns = replace(columns, pattern=np.zeros_like(columns.pattern))
-        whole = Panel(values, paths.path, weights, columns)
+        columns = columns if by_reach else replace(columns, pattern=np.zeros_like(columns.pattern))
+        whole = moments.Panel(values, paths.path, weights, columns)
         mass = whole.mass.reshape(columns.known.shape)
         kept = columns.keep(mass > 0)
-        if choices.averages:
-            return replace(whole, columns=kept.at_average_dose(mass))
-        return whole if kept.width == columns.width else replace(whole, columns=kept)
+        kept = kept.at_average_dose(mass) if choices.averages else kept
+        return whole if kept.width == columns.width and not choices.averages else replace(whole, columns=kept)
 
     return once(study, outcome, ("joint panel", choices, by_reach), make)
 
 
-# ------------------------------------------------------------------ combinations of coefficients
-
-
-def combined(panel: Panel, paths: Paths, level: str, lift: np.ndarray | None = None) -> Combinations:
+def combined(panel: moments.Panel, paths: Paths, level: str, lift: np.ndarray | None = None) -> Combinations:
     """Sums `lift` (p, m) of a panel's coefficients; by default each coefficient."""
     return Combinations(panel, rows_of(paths), level, np.eye(panel.columns.width) if lift is None else lift)
 
 
 @dataclass(frozen=True, eq=False)
-class Combinations(Lean):
+class Combinations(moments.Lean):
     """m weighted sums of the coefficients of a panel; called, it refits them without each cluster.
 
-    lift: (p, m) weight of each coefficient. level: where inference is clustered.
-    """
+    lift: (p, m) weight of each coefficient. level: where inference is clustered."""
 
-    panel: Panel
+    panel: moments.Panel
     rows: Rows
     level: str
     lift: np.ndarray
@@ -229,14 +206,14 @@ class Combinations(Lean):
         """(p, m) one where a coefficient is part of a sum."""
         return sparse.csr_matrix((self.lift != 0).astype(float))
 
-    def known(self, found: Solution, lost: np.ndarray) -> np.ndarray:
+    def known(self, found: moments.Solution, lost: np.ndarray) -> np.ndarray:
         """(m,) sums that a solution identifies, none of whose coefficients is `lost` (p,)."""
         return np.asarray(found.span.identified(self.lift)) & (self.parts.T @ lost.astype(float) == 0)
 
     @cached_property
     def identified(self) -> np.ndarray:
         """(m,) sums that all rows identify."""
-        return self.known(self.panel.solution, ~supported(self.panel, self.panel.mass))
+        return self.known(self.panel.solution, ~moments.supported(self.panel, self.panel.mass))
 
     @property
     def value(self) -> np.ndarray:
@@ -252,7 +229,7 @@ class Combinations(Lean):
 
     def influence(self) -> tuple[Influence, Influence]:
         """Influence on the sums, and on their masses."""
-        source, none = JointSource(self.rows, self.panel), np.zeros_like(self.lift)
+        source, none = moments.JointSource(self.rows, self.panel), np.zeros_like(self.lift)
         on_value, on_mass = np.vstack([self.lift, none]), np.vstack([none, self.lightest])
         return Influence(((source, on_value),), self.level), Influence(((source, on_mass),), self.level)
 
@@ -267,8 +244,7 @@ class Combinations(Lean):
         the time all its components are off. Of doses, the lesser half is comparison: exposed are those of the mean
         dose or more. Refits count otherwise: see `__call__`."""
         panel, columns = self.panel, self.panel.columns
-        less = columns.matrix.copy()
-        mean = columns.mean_dose(panel.mass.reshape(columns.known.shape))
+        less, mean = columns.matrix.copy(), columns.mean_dose(panel.mass.reshape(columns.known.shape))
         less.data = (less.data < (1 - _ALIKE_DOSES) * mean[less.indices]).astype(float)
         size, used = self._lines()
         exposed = ((used @ ((columns.matrix > 0).astype(float) - less)) > 0).astype(float) @ self.parts
@@ -280,7 +256,7 @@ class Combinations(Lean):
         for s, mine in ((s, np.flatnonzero(of.ravel() == i)) for i, s in enumerate(sets)):
             off = np.asarray(columns.matrix[:, s[columns.component]].sum(axis=1)).ravel() == 0
             have = columns.matrix @ self.parts[:, mine]
-            comparison[:, mine] |= off_at_the_time(used, off, have, columns.known.shape[1])
+            comparison[:, mine] |= moments.off_at_the_time(used, off, have, columns.known.shape[1])
         return Arms(exposed.toarray() >= enough, comparison, size)
 
     @property
@@ -303,19 +279,14 @@ class Combinations(Lean):
         exposed counts towards the spread as comparison, whether or not it is off at the time."""
         codes, names = self.rows.level(self.level)
         values, masses = np.full((len(names), self.lift.shape[1]), np.nan), np.zeros((len(names), self.lift.shape[1]))
-        for c, (gone, size, found) in enumerate(without_each(self.panel, codes, len(names))):
-            known = self.known(found, (size <= 0) | ~supported(self.panel, self.panel.mass - gone))
+        for c, (gone, size, found) in enumerate(moments.without_each(self.panel, codes, len(names))):
+            known = self.known(found, (size <= 0) | ~moments.supported(self.panel, self.panel.mass - gone))
             values[c] = np.where(known, found.beta @ self.lift, np.nan)
             masses[c] = np.where(known, size @ self.lightest, 0.0)
         exposed = self.arms.exposed
         if self._by_path:
-            by_cluster = np.zeros((len(names), exposed.shape[1]), dtype=bool)
-            by_cluster[codes] = exposed[self.panel.path]
-            exposed = by_cluster
+            exposed = exposed[self.panel.path[np.argsort(codes)]]
         return Replicates(names, self.level, values, masses, exposed, ~exposed)
-
-
-# ------------------------------------------------------------------ designs and checks made of them
 
 
 @dataclass(frozen=True)
@@ -330,21 +301,16 @@ class JointCombination:
     members, weights: as many of each. outcome: name of another outcome than the study's first.
 
     Raises `OptionError` unless members and weights go together and are not zero, and `NotIdentifiedError` where
-    the members share no event time.
-    """
+    the members share no event time."""
 
     members: tuple[str, ...]
     weights: tuple[float, ...]
     outcome: str | None = None
+    traits = Traits(frozenset(("parallel trends", "additivity")))
 
     def __post_init__(self) -> None:
         if len(self.members) != len(self.weights) or not self.members or not all(self.weights):
             raise OptionError("A combination needs a weight, other than zero, for each of its members.")
-
-    @property
-    def traits(self) -> Traits:
-        """What its answers rest on."""
-        return Traits(frozenset(("parallel trends", "additivity")))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone."""
@@ -377,25 +343,13 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
     (from one regression on all, as in `JointEventStudy`) for Y. Comparing alike places (`others="same"`) takes
     out levels of others, not their growth where they began at different times. One row in the outcome's unit,
     clustered as `one` is; NaN with its reason where the regression does not identify the sum. None where every
-    other component is of the same age on both sides, or off.
-    """
+    other component is of the same age on both sides, or off."""
     labels = pd.DataFrame({"component": [component], "estimand": [GROWTH], "reason": [""]})
     unknown = np.zeros((1, 1))
     if one.cells is None:
         return Estimate.from_influence([np.nan], unknown, labels.assign(reason=CELLLESS))
     panel = joint_panel(study, outcome, Shape())
-    lift = np.asarray(panel.columns.matrix.T @ _cell_sums(study.paths, one.weights()))
-    lift[panel.columns.component == study.paths.index(component)] = 0.0
-    if np.abs(lift).max(initial=0.0) <= _ALIKE_AGES:
-        return None
-    found = combined(panel, study.paths, one.level, lift[:, None])
-    if not found.identified[0]:
-        return Estimate.from_influence([np.nan], unknown, labels.assign(reason=UNTOLD_GROWTH))
-    return Estimate(found.value, np.ones(1), labels, found.influence()[0])
-
-
-def _cell_sums(paths: Paths, cells: pd.DataFrame) -> np.ndarray:
-    """(P T,) how often each path and period enters a sum of cells with signed weights."""
+    cells, paths = one.weights(), study.paths
     T = paths.n_periods
     weight, path, window = (cells[c].to_numpy() for c in ("weight", "path", "window"))
     at, base = (pd.Index(paths.periods).get_indexer(cells[c]) for c in ("period", "base"))
@@ -404,4 +358,12 @@ def _cell_sums(paths: Paths, cells: pd.DataFrame) -> np.ndarray:
         use = (back < window) & (base - back >= 0)
         rows.append((path * T + base - back)[use])
         share.append((-weight / np.minimum(window, base + 1))[use])
-    return np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=paths.n_paths * T)
+    often = np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=paths.n_paths * T)
+    lift = np.asarray(panel.columns.matrix.T @ often)  # `often`: (P T,) each path and period with its signed weight
+    lift[panel.columns.component == paths.index(component)] = 0.0
+    if np.abs(lift).max(initial=0.0) <= _ALIKE_AGES:
+        return None
+    found = combined(panel, paths, one.level, lift[:, None])
+    if not found.identified[0]:
+        return Estimate.from_influence([np.nan], unknown, labels.assign(reason=UNTOLD_GROWTH))
+    return Estimate(found.value, np.ones(1), labels, found.influence()[0])

@@ -2,12 +2,11 @@
 
     Y_it = u_i + v_t + sum over components k of b_k D_k,it + error,   D_k,it one while k is on
 
-With e_k the residual of D_k on unit and period effects and the other components' columns, b_k equals the
-sum over components l and cells of w e_k D_l / sum(w e_k D_k) times l's effect in the cell, and no more, when
-untreated outcomes follow unit and period effects and effects add up (de Chaisemartin and D'Haultfoeuille 2020,
-AER 110, theorem 1; 2023, Journal of Econometrics 236, theorem 1). Weights of k's own effects sum to one and
-may be negative; weights of another component's effects sum to zero, and borrow from it wherever these
-effects differ between cells.
+With e_k the residual of D_k on unit and period effects and the other components' columns, b_k equals the sum over
+components l and cells of w e_k D_l / sum(w e_k D_k) times l's effect in the cell, and no more, when untreated outcomes
+follow unit and period effects and effects add up (de Chaisemartin and D'Haultfoeuille 2020, AER 110, theorem 1; 2023,
+Journal of Econometrics 236, theorem 1). Weights of k's own effects sum to one and may be negative; weights of another
+component's effects sum to zero, and borrow from it wherever these effects differ between cells.
 
 Coefficients are read from the moments that refits, influence and weights need anyway: 0.01 to 0.03 s of processor time
 on the studies of the repository. linearmodels gives the same coefficients to 5e-14, but takes 0.65 s to import and 0.07
@@ -52,20 +51,14 @@ class TwoWayFixedEffects:
     Rows with a component part-way or unknown are left out. Analytic standard errors are clustered by
     contributions, with no small-sample factor, as everywhere in evalkit (pyfixest and Stata multiply
     by sqrt(G/(G-1) (n-1)/(n-p))); with few clusters the jackknife is used. Calling gives one
-    component's row. Raises `NotIdentifiedError` when the component never varies.
-    """
+    component's row. Raises `NotIdentifiedError` when the component never varies."""
 
     outcome: str | None = None
-
-    @property
-    def traits(self) -> Traits:
-        """What its answers rest on."""
-        return Traits(frozenset(("parallel trends", "additivity")))
+    traits = Traits(frozenset(("parallel trends", "additivity")))
 
     def plan(self, paths: Paths, component: str) -> AdditiveDesign:
         """The regression it would run, from exposure paths alone: one set of period effects for everybody."""
-        grid = make_grid(paths, paths.inference_level(component)[0])
-        found = additive_design(paths, grid, EventTimes(shape="level"))
+        found = additive_design(paths, make_grid(paths, paths.inference_level(component)[0]), EventTimes(shape="level"))
         return replace(found, pattern=np.zeros_like(found.pattern))
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
@@ -91,8 +84,7 @@ class TwoWayFixedEffects:
         """The same regression by linearmodels' `PanelOLS`, as its own result, to set beside other software.
 
         Clustered at `level`, no small-sample factor. Of columns that depend on each other, as many are left out as
-        it takes. Raises `NotIdentifiedError` when there is no column.
-        """
+        it takes. Raises `NotIdentifiedError` when there is no column."""
         from linearmodels.panel import PanelOLS
 
         panel = _panel(self, study)
@@ -117,8 +109,7 @@ class TwoWayFixedEffects:
 
         One row a component whose effect it is, cluster, path and period: component, from_component, cluster,
         path (index in `study.paths`), period, mass (exposed units, weighted), weight. The coefficient is the sum of
-        weight times effect. Raises `NotIdentifiedError` when the coefficient is not identified.
-        """
+        weight times effect. Raises `NotIdentifiedError` when the coefficient is not identified."""
         level, panel = study.paths.levels[study.paths.inference_level(component)[0]], _panel(self, study)
         k = _column(panel, component)
         if not panel.solution.span.free[k]:
@@ -132,17 +123,14 @@ class TwoWayFixedEffects:
         weight = add_by(by_unit * panel.weights[:, None], cells.of, len(cells), cells.order)
         mass, cluster = panel.masses(cells), level.codes[cells.order[cells.start[:-1]]]
         order = np.lexsort((cells.path, cluster))
-        pieces = []
-        for column, name in zip(panel.columns.matrix.T.toarray(), panel.columns.labels, strict=True):
-            on = column.reshape(panel.columns.known.shape)[cells.path[order]] > 0
-            at, period = np.nonzero(on & (mass[order] > 0))
-            cell = order[at]
-            pieces.append(pd.DataFrame({
-                "component": component, "from_component": name, "cluster": level.names[cluster[cell]],
-                "path": cells.path[cell], "period": study.paths.periods[period],
-                "mass": mass[cell, period], "weight": weight[cell, period],
-            }))  # fmt: skip
-        return pd.concat(pieces, ignore_index=True)
+        on = panel.columns.matrix.T.toarray().reshape(-1, *panel.columns.known.shape)[:, cells.path[order]] > 0
+        column, at, period = np.nonzero(on & (mass[order] > 0))
+        cell = order[at]
+        return pd.DataFrame({
+            "component": component, "from_component": panel.columns.labels[column],
+            "cluster": level.names[cluster[cell]], "path": cells.path[cell], "period": study.paths.periods[period],
+            "mass": mass[cell, period], "weight": weight[cell, period],
+        })  # fmt: skip
 
     def contamination(self, study: StudyLike, component: str) -> pd.DataFrame:
         """How much of the coefficient of `component` is its own, and how much is borrowed from others.
@@ -150,8 +138,7 @@ class TwoWayFixedEffects:
         Rows: "own" (cells whose own effect enters with a positive weight), "own, negative", and "borrowed" for each
         other component. Columns: component, source, from_component, cells, sum_of_weights, positive, negative (the
         sums of the weights of either sign). "own" and "own, negative" sum to one; each "borrowed" to zero, so
-        that its positive part is the share of one that is borrowed and given back elsewhere.
-        """
+        that its positive part is the share of one that is borrowed and given back elsewhere."""
         cells = self.weights(study, component)
         source, weight = cells["from_component"], cells["weight"]
         mine = source == component

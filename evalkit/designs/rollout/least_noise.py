@@ -211,8 +211,8 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
     mass = contrast.mass.ravel()[rows] * np.minimum(made.model.weight, 1.0)
     return Estimate(
         value=made.model.value.copy(), mass=mass, labels=frame,
-        value_parts=Influence(((source, np.eye(k)),), level),
-        mass_parts=Influence(((heads, np.eye(2 * k)[:, k:]),), level),
+        value_influence=Influence(((source, np.eye(k)),), level),
+        mass_influence=Influence(((heads, np.eye(2 * k)[:, k:]),), level),
         arms=Arms(exposed, comparison, np.ones(len(exposed), dtype=int)),
         replicate=made.replicates, cells=CellsUsed(made), working=made.model.vcov(),
     )  # fmt: skip

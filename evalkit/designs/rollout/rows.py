@@ -188,8 +188,8 @@ def estimate_of(
     k, level = len(rows), contrast.reader.sums.level
     return Estimate(
         value=value, mass=table["mass"].to_numpy(copy=True), labels=table,
-        value_parts=Influence(((source, np.eye(2 * k)[:, :k]),), level),
-        mass_parts=Influence(((source, np.eye(2 * k)[:, k:]),), level),
+        value_influence=Influence(((source, np.eye(2 * k)[:, :k]),), level),
+        mass_influence=Influence(((source, np.eye(2 * k)[:, k:]),), level),
         arms=arms(contrast, rows), replicate=replicate, cells=partial(cell_weights, contrast, rows),
     )  # fmt: skip
 

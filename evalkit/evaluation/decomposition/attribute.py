@@ -66,18 +66,11 @@ class Attribution:
 
     def table(self) -> Table:
         """The pieces and the total as an accessible table."""
-        total = {
-            "piece": "Programme as a whole",
-            "estimate": self.total,
-            "conf_low": self.total_low,
-            "conf_high": self.total_high,
-            "people_periods": self.people_periods,
-            "reason": self.reason,
-        }
-        frame = pd.concat([self.pieces, pd.DataFrame([total])], ignore_index=True)
-        frame["reason"] = frame["reason"].fillna("").replace("", "given")
         labels = {"piece": "Piece", "estimate": "Added", "conf_low": "Likely from", "conf_high": "Likely to",
                   "people_periods": "People periods", "reason": "Why there is no number or interval"}  # fmt: skip
+        total = ("Programme as a whole", self.total, self.total_low, self.total_high, self.people_periods, self.reason)
+        frame = pd.concat([self.pieces, pd.DataFrame([total], columns=list(labels))], ignore_index=True)
+        frame["reason"] = frame["reason"].fillna("").replace("", "given")
         return from_frame(frame, f"Where the result came from: {self.outcome.label}", labels, note=" ".join(self.notes))
 
     def __repr__(self) -> str:

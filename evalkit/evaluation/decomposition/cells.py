@@ -70,8 +70,7 @@ def claim_of(
     """The claim behind a headline that gave a number, over the cells (P, T) of `where`; None where it has none."""
     if run.rows is None or run.answer is None or "event_time" not in run.rows.labels:
         return None
-    found = _event_cells(study, name, run.rows) if run.rows.cells is None else _plan_cells(study.paths, run.rows)
-    row, path, period, mass = found
+    row, path, period, mass = _adopters(study, name, run.rows)
     inside = window.holds(run.rows.labels["event_time"].to_numpy())
     keep = inside[row] & np.isfinite(run.rows.value[row]) & (mass > 0)
     if not keep.any():
@@ -90,10 +89,8 @@ def claims_of(evaluation: Evaluated, outcome: Outcome) -> tuple[Claim, ...]:
         for f in evaluation.findings
         if f.outcome == outcome and f.headline is not None
     ]
-    sums = [b for b in evaluation.bundle_runs if b.outcome == outcome and b.run is not None]
-    sums = [b for b in sums if min(b.evidence.signs) > 0]
-    sums.sort(key=lambda b: (b.evidence.additive, len(b.members)))
-    for bundle in sums:
+    sums = [b for b in evaluation.bundle_runs if b.outcome == outcome and b.run and min(b.evidence.signs) > 0]
+    for bundle in sorted(sums, key=lambda b: (b.evidence.additive, len(b.members))):
         assert bundle.run is not None
         name, until = join_words(bundle.members, "with"), bundle.evidence.clean_until
         window = Window(bundle.evidence.lag, None if until is None else int(until))
@@ -120,22 +117,19 @@ def _alike_in_age(paths: Paths, members: Sequence[str]) -> np.ndarray:
     return np.asarray((ages == ages[0]).all(axis=0) & (ages[0] >= 0))
 
 
-def _plan_cells(paths: Paths, rows: Estimate) -> tuple[np.ndarray, ...]:
-    """Adopters' cells from the weights of a plan."""
-    weights = rows.weights()
-    frame = weights[weights["sign"] == 1]
-    row, path = frame["row"].to_numpy(dtype=int), frame["path"].to_numpy(dtype=int)
-    period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
-    return row, path, period, frame["weight"].to_numpy() * rows.mass[row]
-
-
-def _event_cells(study: StudyLike, name: str, rows: Estimate) -> tuple[np.ndarray, ...]:
-    """Every cell with an event time that a regression gives an effect for."""
-    state = study.paths.state[:, :, study.paths.index(name)]
-    on, off = state > 0, state == OFF
-    age = np.where(on, spell_ages(on, off)[1], -1)
-    outcome = str(rows.labels["outcome"].iloc[0])
-    seen = people_periods(study.paths, np.isfinite(study.values(outcome)))
+def _adopters(study: StudyLike, name: str, rows: Estimate) -> tuple[np.ndarray, ...]:
+    """Row, path, period and mass of adopters' cells, from the weights of a plan; of a regression every cell with an
+    event time that it gives an effect for."""
+    paths = study.paths
+    if rows.cells is not None:
+        weights = rows.weights()
+        frame = weights[weights["sign"] == 1]
+        row, path = frame["row"].to_numpy(dtype=int), frame["path"].to_numpy(dtype=int)
+        period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
+        return row, path, period, frame["weight"].to_numpy() * rows.mass[row]
+    state = paths.state[:, :, paths.index(name)]
+    age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1], -1)
+    seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
     at = {int(e): i for i, e in enumerate(rows.labels["event_time"])}
     path, period = np.nonzero((age >= 0) & (seen > 0))
     row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)
@@ -149,6 +143,11 @@ def people_periods(paths: Paths, seen: np.ndarray) -> np.ndarray:
     return add_by(seen * w[:, None], paths.path, paths.n_paths)
 
 
+def share_of(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """(P, T) part of the people periods of each cell; 0 where it has none."""
+    return np.asarray(np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0))
+
+
 def averaged(rows: Estimate, mass: np.ndarray) -> Estimate | None:
     """One row: the average of rows weighted by `mass` (k,); a row's share of its own mass is kept in every refit."""
     keep = np.flatnonzero(mass > 0)
@@ -159,7 +158,7 @@ def averaged(rows: Estimate, mass: np.ndarray) -> Estimate | None:
     scaled = replace(
         part, mass=mass[keep].astype(float),
         replicate=part.replicate.then(partial(_shared, share=share)) if isinstance(part.replicate, Refits) else None,
-        mass_parts=None if part.mass_parts is None else part.mass_parts.map(np.diag(share)),
+        mass_influence=None if part.mass_influence is None else part.mass_influence.map(np.diag(share)),
     )  # fmt: skip
     member = np.ones((len(keep), 1), dtype=bool)
     labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")

@@ -33,43 +33,22 @@ ENOUGH = 2
 COLUMNS = ("a", "b", "testable", "both", "b_only", "a_only", "neither", "estimate", "std_error", "conf_low",
            "conf_high", "p_value", "p_adjusted", "design", "words")  # fmt: skip
 _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
-DESIGN = "StaggeredRollout(same), {b} on less {b} off"
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """Starts of a while b stays on, or stays off: their plan, and clusters in each arm."""
-
-    plan: Plan
-    exposed: int
-    comparison: int
-
-    @property
-    def enough(self) -> bool:
-        return min(self.exposed, self.comparison) >= ENOUGH
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One pair as it can be tested: effect of a with b on, and with b off. Decided without any outcome."""
+    """One pair as it can be tested: plans of a's starts while b stays on, and while it stays off. Decided without any
+    outcome. counts: places with both, with b only, with a only, with neither."""
 
     a: str
     b: str
-    on: Side
-    off: Side
+    on: Plan
+    off: Plan
+    counts: tuple[int, int, int, int]
 
     @property
     def testable(self) -> bool:
-        return self.on.enough and self.off.enough
-
-    @property
-    def counts(self) -> tuple[int, int, int, int]:
-        """Places with both, with b only, with a only, with neither."""
-        return self.on.exposed, self.on.comparison, self.off.exposed, self.off.comparison
-
-    @property
-    def weakest(self) -> int:
-        return min(self.counts)
+        return min(self.counts) >= ENOUGH
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +75,10 @@ def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, widt
         ways = []
         for a, b in (pair, pair[::-1]):
             state = split.state[:, :, split.index(b)]
-            on, off = (_side(split, plans[a], wanted, windows[a]) for wanted in (state > 0, state == OFF))
-            ways.append(Pair(a, b, on, off))
-        best.append(max(ways, key=lambda p: (p.testable, p.weakest)))
+            on, both, b_only = _side(split, plans[a], state > 0, windows[a])
+            off, a_only, neither = _side(split, plans[a], state == OFF, windows[a])
+            ways.append(Pair(a, b, on, off, (both, b_only, a_only, neither)))
+        best.append(max(ways, key=lambda p: min(p.counts)))
     return best
 
 
@@ -107,34 +87,36 @@ def interaction_tests(
     outcome: Outcome,
     windows: Mapping[str, Window],
     choices: Choices,
-    level: float = 0.95,
+    level: float,
     width: int | None = None,
 ) -> Interactions:
     """Every pair's interaction where it can be tested, and why not elsewhere; `width` as in `pairs_of`."""
     order, estimates, rows = study.paths.components.index, {}, []
     for p in pairs_of(study.paths, windows, choices, width):
         row = dict(zip(COLUMNS, (p.a, p.b, False, *p.counts), strict=False))
-        rows.append(row | {"design": "", "words": _why_not(study, p)})
+        rows.append(row | {"design": "", "words": _words(study, p, tested=False)})
         made = _estimate(study, outcome, p, windows[p.a], width) if p.testable else None
         if made is not None and np.isfinite(made.value[0]):
             first, second = sorted((p.a, p.b), key=order)
             estimates[first, second] = made
             found = made.to_frame(level).iloc[0]
             rows[-1] |= {c: float(found[c]) for c in _NUMBERS}
-            rows[-1] |= {"testable": True, "design": DESIGN.format(b=p.b), "words": _tested(study, p)}
+            rows[-1] |= {"testable": True, "design": f"StaggeredRollout(same), {p.b} on less {p.b} off"}
+            rows[-1]["words"] = _words(study, p, tested=True)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["p_adjusted"] = holm(table["p_value"].to_numpy(dtype=float)) if len(table) else []
     return Interactions(table, estimates)
 
 
-def _side(paths: Paths, plan: Plan, wanted: np.ndarray, window: Window) -> Side:
+def _side(paths: Paths, plan: Plan, wanted: np.ndarray, window: Window) -> tuple[Plan, int, int]:
+    """The plan at the event times at which b stays as wanted, and how many clusters it has in each arm."""
     kept = tuple(c for c in (_keep(one, wanted[one.path], window) for one in plan) if c is not None)
     cells = paths.cells(paths.inference_level(plan.component)[0])
     exposed, comparison = set(), set()
     for c in kept:
         exposed.update(cells.cluster[cells.path == c.path].tolist())
         comparison.update(cells.cluster[np.asarray(c.match.any(axis=1))[cells.path]].tolist())
-    return Side(Plan(plan.component, kept, ()), len(exposed), len(comparison))
+    return Plan(plan.component, kept, ()), len(exposed), len(comparison)
 
 
 def _keep(c: Comparison, wanted: np.ndarray, window: Window) -> Comparison | None:
@@ -154,7 +136,7 @@ def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window, width:
     split = by_arrival(study.paths, width)
     reader = Within(Sums.of_outcome(split.paths, level, study.values(outcome)))
     naming = Naming(pair.a, outcome.column, outcome.unit, "adopters with a match")
-    sides = [named(split, assemble(Contrast(side.plan, reader), naming)) for side in (pair.on, pair.off)]
+    sides = [named(split, assemble(Contrast(plan, reader), naming)) for plan in (pair.on, pair.off)]
     times = [e.labels["event_time"].to_numpy()[np.isfinite(e.value)] for e in sides]
     both = np.intersect1d(*times)
     if not len(both):
@@ -169,23 +151,17 @@ def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window, width:
     return stack(*means).contrast([1.0, -1.0], name=f"effect of {pair.a} with {pair.b} on less with {pair.b} off")
 
 
-def _tested(study: Study, p: Pair) -> str:
+def _words(study: Study, p: Pair, tested: bool) -> str:
+    """What was compared; or which of the four kinds of place lacks."""
     a, b = (study.component(c).label for c in (p.a, p.b))
-    place = noun_from_column(study.paths.inference_level(p.a)[0])
-    return (
-        f"Tested: “{a}” begins in {count_words(p.on.exposed, place)} that have “{b}” and in "
-        f"{p.off.exposed} that do not, each beside places without it."
-    )
-
-
-def _why_not(study: Study, p: Pair) -> str:
-    """Which of the four kinds of place lacks."""
+    if tested:
+        places = count_words(p.counts[0], noun_from_column(study.paths.inference_level(p.a)[0]))
+        without = f"{p.counts[2]} that do not, each beside places without it"
+        return f"Tested: “{a}” begins in {places} that have “{b}” and in {without}."
     if p.testable:
         return "no event time could be compared in both groups of places"
-    a, b = (study.component(c).label for c in (p.a, p.b))
     kinds = (f"with both “{a}” and “{b}”", f"with “{b}” only", f"with “{a}” only", "with neither")
     few = [words for words, count in zip(kinds, p.counts, strict=True) if count < ENOUGH]
-    return (
-        f"Not testable: whether “{a}” and “{b}” do more together than apart needs two places of each kind that can "
-        f"be compared, and there are not two {', nor two '.join(few)}."
-    )
+    asked = f"whether “{a}” and “{b}” do more together than apart"
+    needed = "needs two places of each kind that can be compared"
+    return f"Not testable: {asked} {needed}, and there are not two {', nor two '.join(few)}."

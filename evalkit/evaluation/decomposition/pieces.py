@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.evaluation.decomposition.cells import Claim, Programme, claims_of, without
+from evalkit.evaluation.decomposition.cells import Claim, Programme, claims_of, share_of, without
 from evalkit.evaluation.decomposition.interactions import Interactions, interaction_tests
 from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.ladder import Choices, width_of
@@ -85,8 +85,6 @@ class Decomposition:
         groups.sort(key=lambda g: min(map(untold.index, g)))
         return tuple(tuple(c for c in untold if c in g) for g in groups)
 
-    # ------------------------------------------------------------ cells
-
     @property
     def shape(self) -> tuple[int, int]:
         """Paths and periods."""
@@ -104,12 +102,12 @@ class Decomposition:
         """(P, T) people periods of the total; without one, those that any claim has."""
         if self.programme is not None:
             return self.programme.mass
-        return np.max([c.by_cell(self.shape) for c in self.claims], axis=0)
+        return np.asarray(np.max([c.by_cell(self.shape) for c in self.claims], axis=0))
 
     @cached_property
     def share(self) -> dict[str, np.ndarray]:
         """Claim -> (P, T) share of the cell's people periods that it claims."""
-        return {c.name: _share(np.minimum(c.by_cell(self.shape), self.mass), self.mass) for c in self.claims}
+        return {c.name: share_of(np.minimum(c.by_cell(self.shape), self.mass), self.mass) for c in self.claims}
 
     @cached_property
     def kinds(self) -> dict[str, np.ndarray]:
@@ -151,8 +149,6 @@ class Decomposition:
         """Pairs with an interaction that some people periods had."""
         return tuple(p for p in self.interactions if self.overlap(p)[2])
 
-    # ------------------------------------------------------------ rows and their weights
-
     @cached_property
     def _built(self) -> tuple[Estimate, dict[Key, int]]:
         parts: list[Estimate] = []
@@ -170,7 +166,7 @@ class Decomposition:
     def _averages(self) -> Iterator[tuple[Key, Estimate]]:
         for claim in self.claims:
             own = claim.by_cell(self.shape)
-            inside = _share(np.minimum(own, self.mass), own)
+            inside = share_of(np.minimum(own, self.mass), own)
             whole, _ = claim.average(inside)
             if whole is None:
                 continue
@@ -209,7 +205,7 @@ class Decomposition:
     def alone(self, name: str) -> np.ndarray:
         """What it adds less its interactions with those that were on too."""
         met = {_of_pair(pair): self.overlap(pair)[pair.index(name)] for pair in self.pairs if name in pair}
-        return self.last_in(name) - self._weights(met)
+        return np.asarray(self.last_in(name) - self._weights(met))
 
     def together(self, pair: Pair) -> np.ndarray:
         """What two do together beyond the sum."""
@@ -237,7 +233,3 @@ def decompose(evaluation: Evaluated, outcome: Outcome) -> Decomposition:
 
 def _of_pair(pair: Pair) -> Key:
     return "interaction", " ".join(pair)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0)

@@ -10,12 +10,10 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError
-from evalkit.evaluation.decomposition.cells import people_periods
+from evalkit.evaluation.decomposition.cells import people_periods, share_of
 from evalkit.study import Outcome, Study
 from evalkit.study.money import PROGRAMME, Money
 from evalkit.study.schema import BEARERS
-
-_YEAR = {"month": 12.0, "quarter": 4.0, "day": 365.25}
 
 
 @dataclass(frozen=True)
@@ -66,27 +64,29 @@ class Costs:
         return people_periods(paths, seen)
 
     def on(self, component: str) -> np.ndarray:
-        """(P, T) where a component is on."""
+        """(P, T) where a component is on; for the programme, where anything is."""
+        if component == PROGRAMME:
+            return self.anything
         paths = self.study.paths
         return paths.state[:, :, paths.index(component)] > 0
 
     @cached_property
     def anything(self) -> np.ndarray:
         """(P, T) where any component is on."""
-        return np.any([self.on(c) for c in self.study.paths.components], axis=0)
+        return np.asarray(np.any([self.on(c) for c in self.study.paths.components], axis=0))
 
     @cached_property
     def years(self) -> np.ndarray | None:
         """(T,) years since the first period with anything on; None where periods have no place in time."""
         calendar = self.study.calendar
-        per_year = _YEAR.get(calendar.kind)
+        per_year = {"month": 12.0, "quarter": 4.0, "day": 365.25}.get(calendar.kind)
         if calendar.kind == "number" and calendar.start.min() >= 1800 and calendar.start.max() <= 2200:
             per_year = 1.0
         if per_year is None:
             return None
         begun = np.flatnonzero(self.anything.any(axis=0))
         first = calendar.start[begun[0]] if len(begun) else calendar.start[0]
-        return np.maximum(calendar.start - first, 0.0) / per_year
+        return np.asarray(np.maximum(calendar.start - first, 0.0) / per_year)
 
     @cached_property
     def fade(self) -> np.ndarray:
@@ -95,15 +95,14 @@ class Costs:
             return np.ones(self.study.paths.n_periods)
         return (1.0 + self.prices.discount) ** -self.years
 
-    # ------------------------------------------------------------ costs
-
     def has_cost(self, component: str) -> bool:
         """Whether anything says what it costs."""
-        return len(self._rows(component)) > 0 or self._unit_cost(component) is not None
+        return len(self._table("costs", "component", component)) > 0 or self._unit_cost(component) is not None
 
-    def _rows(self, component: str) -> pd.DataFrame:
-        costs = self.money.costs
-        return pd.DataFrame() if costs is None else costs[costs["component"] == component]
+    def _table(self, name: str, column: str, value: str) -> pd.DataFrame:
+        """The rows of a table of money that are about something; no row where there is no table."""
+        table = self.money.table(name)
+        return pd.DataFrame() if table is None else table[table[column] == value]
 
     def _unit_cost(self, component: str) -> float | None:
         return None if component == PROGRAMME else self.study.component(component).unit_cost
@@ -114,9 +113,9 @@ class Costs:
         Rows of the table of costs are shared out over the people periods exposed (in their own period where
         they name one); without rows, the unit cost for each unit exposed and period.
         """
-        exposed = self.there * self.exposed(component)
+        exposed = self.there * self.on(component)
         each, used = exposed.sum(axis=0), np.minimum(cells, exposed).sum(axis=0)
-        rows = self._rows(component)
+        rows = self._table("costs", "component", component)
         if not len(rows):
             unit = (self._unit_cost(component) or 0.0) * self.prices.factor
             unit = unit if "fiscal" in self.prices.bearers else 0.0
@@ -133,7 +132,7 @@ class Costs:
     def amounts(self, rows: pd.DataFrame) -> np.ndarray:
         """Costs that count, in the prices chosen."""
         amount = rows["amount"].to_numpy(dtype=float) * self.prices.factor
-        return np.where(_bearer(rows).isin(self.prices.bearers), amount, 0.0) * self.at_prices(rows)
+        return np.asarray(np.where(_bearer(rows).isin(self.prices.bearers), amount, 0.0) * self.at_prices(rows))
 
     def at_prices(self, rows: pd.DataFrame) -> np.ndarray:
         """(r,) what brings each row's money to the price year; 1 where none was chosen."""
@@ -141,22 +140,18 @@ class Costs:
         if p.price_year is None or p.inflation is None or "price_year" not in rows.columns:
             return np.ones(len(rows))
         year = rows["price_year"].astype(float).fillna(p.price_year).to_numpy()
-        return (1.0 + p.inflation) ** (p.price_year - year)
+        return np.asarray((1.0 + p.inflation) ** (p.price_year - year))
 
     @property
     def outside(self) -> int:
         """Rows of the costs that name a period in which nothing of theirs was on, or which the panel does not have."""
         count = 0
         for c in [*self.study.paths.components, PROGRAMME]:
-            rows = self._rows(c)
+            rows = self._table("costs", "component", c)
             if len(rows) and "period" in rows.columns:
-                at, each = self._when(rows), (self.there * self.exposed(c)).sum(axis=0)
+                at, each = self._when(rows), (self.there * self.on(c)).sum(axis=0)
                 count += int(((at < 0) | (each[np.maximum(at, 0)] <= 0))[rows["period"].notna().to_numpy()].sum())
         return count
-
-    def exposed(self, component: str) -> np.ndarray:
-        """(P, T) where a component is on; for the programme, where anything is."""
-        return self.anything if component == PROGRAMME else self.on(component)
 
     def _when(self, rows: pd.DataFrame) -> np.ndarray:
         """(r,) position of each row's period, -1 where it names none of the calendar's."""
@@ -172,7 +167,7 @@ class Costs:
         """component, bearer, amount, from: every cost as it was given."""
         out = []
         for c in components:
-            rows = self._rows(c)
+            rows = self._table("costs", "component", c)
             if len(rows):
                 amount = pd.Series(self.amounts(rows), rows.index).groupby(_bearer(rows), sort=True).sum()
                 out += [(c, b, float(a), "table of costs") for b, a in amount.items()]
@@ -181,12 +176,10 @@ class Costs:
                 out.append((c, "fiscal", self.cost(c, nothing).whole, "unit cost times units exposed and periods"))
         return pd.DataFrame(out, columns=["component", "bearer", "amount", "from"])
 
-    # ------------------------------------------------------------ payments
-
     @cached_property
     def paid(self) -> tuple[np.ndarray | None, float, str]:
         """(P, T) payments for the outcome by cell (None where they cannot be placed), their total, and where from."""
-        claims, card = self._of_outcome("claims"), self._of_outcome("rate_card")
+        claims, card = (self._table(name, "outcome", self.outcome.column) for name in ("claims", "rate_card"))
         if len(claims):
             return self._claimed(claims)
         if len(card) and self.paid_for is not None:
@@ -203,10 +196,6 @@ class Costs:
             return None
         values = self.study.values(self.outcome)
         return np.nan_to_num(values if higher else 1.0 - values)
-
-    def _of_outcome(self, name: str) -> pd.DataFrame:
-        table = self.money.table(name)
-        return pd.DataFrame() if table is None else table[table["outcome"] == self.outcome.column]
 
     def _claimed(self, claims: pd.DataFrame) -> tuple[np.ndarray | None, float, str]:
         words = "claims"
@@ -259,11 +248,8 @@ class Costs:
         """Payments for the people periods of `cells` (P, T), as paid and discounted; NaN where they have no place."""
         if self.paid[0] is None:
             return float("nan"), float("nan")
-        share = np.divide(np.minimum(cells, self.there), self.there, out=np.zeros(cells.shape), where=self.there > 0)
-        money = (self.paid[0] * share).sum(axis=0)
+        money = (self.paid[0] * share_of(np.minimum(cells, self.there), self.there)).sum(axis=0)
         return float(money.sum()), float(money @ self.fade)
-
-    # ------------------------------------------------------------ outcomes
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -272,7 +258,7 @@ class Costs:
         w = np.ones(paths.n_units) if paths.weights is None else paths.weights
         total = self._cells(np.nan_to_num(values) * w[:, None])
         seen = people_periods(paths, np.isfinite(values))
-        return np.divide(total, seen, out=np.zeros(total.shape), where=seen > 0)
+        return share_of(total, seen)
 
 
 def _bearer(rows: pd.DataFrame) -> pd.Series:

@@ -13,8 +13,7 @@ from evalkit.errors import OptionError
 from evalkit.evaluation.decomposition.attribute import label_of
 from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.value.costs import Costs, Prices
-from evalkit.evaluation.value.draws import Ratio, acceptable, limits
-from evalkit.evaluation.value.lines import Case, Line, effects_of, make_case, repriced
+from evalkit.evaluation.value.lines import Case, Line, Ratio, acceptable, effects_of, limits, make_case, repriced
 from evalkit.show.numbers import pounds
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, full_stop, noun_from_column, quoted, sentences
@@ -25,7 +24,6 @@ from evalkit.study.schema import BEARERS
 DRAWS = 9999
 SHOWN_DRAWS = 500
 RATES = (0.0, 0.015, 0.06)
-CLAIMED = ("shown", "likely")
 TABLE = ("name", "label", "kind", "components", "people_periods", "gross", "expected_without", "additional",
          "additional_low", "additional_high", "cost", "cost_compared", "cost_per_outcome", "cost_low", "cost_high",
          "paid", "paid_per_outcome", "paid_low", "paid_high", "paid_anyway", "paid_anyway_low", "paid_anyway_high",
@@ -231,18 +229,15 @@ def line_words(line: Line, case: Case) -> str:
 def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     """The ratio and its limits in a sentence."""
     one = _one_more(case)
-    if ratio.kind == "bounded" and case.verdicts.get(line.name, "shown") not in CLAIMED:
-        return (
-            "Not given: the evaluation cannot tell whether it made a difference (the likely range alone would be "
-            f"{pounds(ratio.low)} to {pounds(ratio.high)} for {one})."
-        )
     if ratio.kind == "bounded":
-        return f"{pounds(ratio.value)} for {one} (likely range {pounds(ratio.low)} to {pounds(ratio.high)})."
+        span = f"{pounds(ratio.low)} to {pounds(ratio.high)}"
+        if case.verdicts.get(line.name, "shown") in ("shown", "likely"):
+            return f"{pounds(ratio.value)} for {one} (likely range {span})."
+        alone = f"(the likely range alone would be {span} for {one})"
+        return f"Not given: the evaluation cannot tell whether it made a difference {alone}."
     if ratio.kind in ("unbounded", "unclear"):
-        return (
-            f"At least {pounds(ratio.low)} for {one}; there is no upper limit, because the effect may be zero "
-            "or go the wrong way."
-        )
+        why = "because the effect may be zero or go the wrong way"
+        return f"At least {pounds(ratio.low)} for {one}; there is no upper limit, {why}."
     if ratio.kind == "worse":
         return "The outcome is worse with it, so no cost for one more is given."
     if ratio.kind == "nothing":
@@ -254,8 +249,7 @@ def _one_more(case: Case) -> str:
     """What one more outcome is: 'each additional person month with “In a settled home”'."""
     study, outcome = case.costs.study, case.outcome
     where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
-    higher = outcome.better == "higher"
-    label = quoted(outcome.label)
+    higher, label = outcome.better == "higher", quoted(outcome.label)
     if outcome.kind == "share":
         return f"each {'additional' if higher else 'avoided'} {where} with {label}"
     if outcome.kind == "count":

@@ -10,58 +10,18 @@ as the claim that every order was equally likely; `among` says among whom.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import Field, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import product
 from math import factorial, prod
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
-from evalkit.inference.estimate import Estimate
-from evalkit.inference.intervals import Interval, check_level
-
-AMONG = ("all", "alike")
-_TIE = 1e-10
-
-
-class Level(Protocol):
-    """A level at which somebody decided: names (G,) of its clusters."""
-
-    @property
-    def names(self) -> np.ndarray: ...
-
-
-class Cells(Protocol):
-    """Units grouped by cluster and path: the cell (n,) of each unit, the cluster and the path (C,) of each cell."""
-
-    @property
-    def of(self) -> np.ndarray: ...
-    @property
-    def cluster(self) -> np.ndarray: ...
-    @property
-    def path(self) -> np.ndarray: ...
-
-
-class Paths(Protocol):
-    """What is read of the exposure paths of a study, which this part may not import (`evalkit.study.Paths`)."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
-
-    @property
-    def path(self) -> np.ndarray: ...
-    @property
-    def state(self) -> np.ndarray: ...
-    @property
-    def reach(self) -> np.ndarray: ...
-    @property
-    def levels(self) -> Mapping[str, Level]: ...
-    @property
-    def assigned_at(self) -> Mapping[str, str]: ...
-    def index(self, component: str) -> int: ...
-    def others(self, component: str) -> np.ndarray: ...
-    def cells(self, level: str) -> Cells: ...
+from evalkit.inference import Estimate, Interval
+from evalkit.inference.intervals import check_level
+from evalkit.study.paths import UNKNOWN, Paths
 
 
 class Runs(Protocol):
@@ -73,7 +33,6 @@ class Runs(Protocol):
     def outcome(self, name: str | None = None) -> object: ...
 
 
-AnyPaths = TypeVar("AnyPaths", bound=Paths)
 Headline = Callable[[Runs], float]
 
 
@@ -116,14 +75,13 @@ class Randomisation:
     @property
     def p_value(self) -> float:
         """(1 + orders with a headline at least as large in size) / (1 + orders)."""
-        return _share(np.abs(self.drawn) >= abs(self.observed) - _tie(self.observed))
+        return _share(self.drawn, self.observed)
 
     def p(self, effect: float) -> float:
         """p of the hypothesis that every exposed row's outcome is `effect` more than without the component."""
         if self.slopes is None or self.own_slope is None:
             raise OptionError("These draws carry no slopes. Call randomise(..., slopes=True).")
-        own = self.observed - effect * self.own_slope
-        return _share(np.abs(self.drawn - effect * self.slopes) >= abs(own) - _tie(own))
+        return _share(self.drawn - effect * self.slopes, self.observed - effect * self.own_slope)
 
     def interval(self, level: float = 0.95) -> Interval:
         """Every constant effect that is not rejected, from the smallest to the largest, by inversion of `p`.
@@ -134,14 +92,11 @@ class Randomisation:
         """
         alpha = 1 - check_level(level)
         centre = self.observed / self.own_slope if self.own_slope else float("nan")
-        self.p(0.0)
-        low, high = _ends(self.p, _crossings(self), alpha)
-        orders = (
-            f"{'all' if self.enumerated else 'random'} {len(self.drawn)} other orders over {self.clusters} clusters"
-        )
-        return Interval(
-            centre, low, high, f"randomisation by inversion under a constant effect: {orders}; {self.words}"
-        )
+        low, high = _ends(self, alpha)
+        which = "all" if self.enumerated else "random"
+        orders = f"{which} {len(self.drawn)} other orders over {self.clusters} clusters"
+        words = f"randomisation by inversion under a constant effect: {orders}; {self.words}"
+        return Interval(centre, low, high, words)
 
 
 def randomise(
@@ -170,7 +125,9 @@ def randomise(
     observed = headline(study)
     if not np.isfinite(observed):
         raise NotIdentifiedError(f"The headline of {component!r} is not a number, so there is nothing to compare.")
-    exposure = _exposure(study.paths, component) if slopes else None
+    state = study.paths.state[:, :, study.paths.index(component)]
+    on = (state != 0) & (state != UNKNOWN)  # part-way included
+    exposure = np.asarray(on[study.paths.path], dtype=float) if slopes else None
     own = headline(Rearranged(study, study.paths, exposure)) if slopes else None
     drawn, tilt = [], []
     orders, enumerated = _orders(deal, draws, seed)
@@ -236,7 +193,7 @@ class Deal:
         return prod(each)
 
 
-def rearrange(paths: AnyPaths, component: str, deal: Deal, order: np.ndarray) -> AnyPaths:
+def rearrange(paths: Paths, component: str, deal: Deal, order: np.ndarray) -> Paths:
     """Paths with the component's schedule of cluster `order[c]` in cluster c; all else as it was.
 
     order: (G,) clusters of the deal's level. Units that the component cannot reach stay off.
@@ -254,7 +211,7 @@ def rearrange(paths: AnyPaths, component: str, deal: Deal, order: np.ndarray) ->
 
 def make_deal(paths: Paths, component: str, among: str = "all") -> Deal:
     """The clusters and schedules of one component, from exposure paths alone. Raises as `randomise` does."""
-    check_choice("among", among, AMONG)
+    check_choice("among", among, ("all", "alike"))
     level, k = paths.assigned_at[component], paths.index(component)
     cells, G = paths.cells(level), len(paths.levels[level].names)
     kinds, kind = np.unique(_schedules(paths, component, level), axis=0, return_inverse=True)
@@ -262,17 +219,14 @@ def make_deal(paths: Paths, component: str, among: str = "all") -> Deal:
     reached[cells.cluster[paths.reach[cells.path, k]]] = True
     stratum = np.zeros(G, dtype=int)
     if among == "alike":
-        pairs = np.unique(np.column_stack([cells.cluster, _code(paths.others(component))[cells.path]]), axis=0)
+        code = np.unique(paths.others(component), axis=0, return_inverse=True)[1].reshape(-1)
+        pairs = np.unique(np.column_stack([cells.cluster, code[cells.path]]), axis=0)
         sets = [tuple(pairs[pairs[:, 0] == c, 1]) for c in range(G)]
         stratum = np.array([sorted(set(sets)).index(s) for s in sets])
     deal = Deal(level, kinds, kind.reshape(-1), np.where(reached, stratum, -1))
     if deal.count < 2:
         raise NotIdentifiedError(f"There is no other order in which {component!r} could have been rolled out.")
     return deal
-
-
-def _code(rows: np.ndarray) -> np.ndarray:
-    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _schedules(paths: Paths, component: str, level: str) -> np.ndarray:
@@ -292,28 +246,21 @@ def _schedules(paths: Paths, component: str, level: str) -> np.ndarray:
     return schedule
 
 
-def _exposure(paths: Paths, component: str) -> np.ndarray:
-    """(n, T) one where the component is on, part-way included."""
-    state = paths.state[:, :, paths.index(component)]
-    on = (state != 0) & (state != np.iinfo(np.int16).min)
-    return np.asarray(on[paths.path], dtype=float)
-
-
 def _orders(deal: Deal, draws: int, seed: int) -> tuple[Iterator[np.ndarray], bool]:
     """Other orders (G,), and whether these are all of them."""
     if draws < 1:
         raise OptionError(f"draws={draws!r} is not a choice. Use a whole number of 1 or more.")
     if deal.count - 1 <= draws:
         return _every(deal), True
-    return _random(deal, draws, np.random.default_rng(seed)), False
+    rng = np.random.default_rng(seed)
+    return (_random(deal, rng) for _ in range(draws)), False
 
 
-def _random(deal: Deal, draws: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    for _ in range(draws):
-        order = np.arange(len(deal.kind))
-        for members in deal.strata:
-            order[members] = rng.permutation(members)
-        yield order
+def _random(deal: Deal, rng: np.random.Generator) -> np.ndarray:
+    order = np.arange(len(deal.kind))
+    for members in deal.strata:
+        order[members] = rng.permutation(members)
+    return order
 
 
 def _every(deal: Deal) -> Iterator[np.ndarray]:
@@ -341,31 +288,24 @@ def _arrangements(items: list[int]) -> Iterator[tuple[int, ...]]:
         a[i + 1 :] = reversed(a[i + 1 :])
 
 
-def _tie(value: float) -> float:
-    return _TIE * max(1.0, abs(value))
-
-
-def _share(extreme: np.ndarray) -> float:
+def _share(drawn: np.ndarray, observed: float) -> float:
+    """Share of orders with a headline at least as large in size, the one that happened among them; rounding ties."""
+    extreme = np.abs(drawn) >= abs(observed) - 1e-10 * max(1.0, abs(observed))
     return (1 + int(extreme.sum())) / (1 + len(extreme))
 
 
-def _crossings(r: Randomisation) -> np.ndarray:
-    """Effects at which some order's line crosses the observed one or its mirror image."""
+def _ends(r: Randomisation, alpha: float) -> tuple[float, float]:
+    """Smallest and largest effect not rejected: p is constant between the effects at which some order's line crosses
+    the observed one or its mirror image, where ties make it largest."""
+    r.p(0.0)  # raises where slopes were not asked for
     slopes, own = np.asarray(r.slopes), float(r.own_slope or 0.0)
-    found = []
-    for sign in (1, -1):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found.append((r.drawn - sign * r.observed) / (slopes - sign * own))
-    at = np.concatenate(found)
-    return np.unique(at[np.isfinite(at)])
-
-
-def _ends(p: Callable[[float], float], at: np.ndarray, alpha: float) -> tuple[float, float]:
-    """Smallest and largest effect not rejected: p is constant between crossings, where ties make it largest."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.concatenate([(r.drawn - sign * r.observed) / (slopes - sign * own) for sign in (1, -1)])
+    at = np.unique(found[np.isfinite(found)])
     if not len(at):
         return -np.inf, np.inf
     gap = 1.0 + np.abs(at).max()
-    kept = at[[p(x) > alpha for x in at]]
-    low = -np.inf if p(at[0] - gap) > alpha else float(kept.min(initial=np.inf))
-    high = np.inf if p(at[-1] + gap) > alpha else float(kept.max(initial=-np.inf))
+    kept = at[[r.p(x) > alpha for x in at]]
+    low = -np.inf if r.p(at[0] - gap) > alpha else float(kept.min(initial=np.inf))
+    high = np.inf if r.p(at[-1] + gap) > alpha else float(kept.max(initial=-np.inf))
     return low, high
