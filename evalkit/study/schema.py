@@ -152,6 +152,8 @@ def check_table(name: str, table: pd.DataFrame, where: str, known: Known = NOTHI
     schema = TABLES[name]
     rules = {known.unit: TABLES["claims"].columns["unit"]} if name == "claims" and known.unit else {}
     rules |= schema.columns
+    if lists := [c for c in table.columns if _no_values(table[c]).any()]:
+        return [Problem(f"{lists[0]} holds lists or the like", where, "Write one value in each cell.")]
     say = lambda rows: f"{where}, {first_rows(table.index[rows[:5]], len(rows))}"  # noqa: E731
     if known.again:
         placed = [
@@ -304,6 +306,9 @@ def _wrong_ids(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wrong]:
         yield lost, f"names units that the panel does not have: {listed}", "Mend them, or leave the rows out."
     if column.dtype.kind in "iufbM" and isinstance(column.dtype, np.dtype):
         return
+    if (lists := _no_values(column)).any():
+        yield lists, "holds lists or the like", "Write a name or a number in each row."
+        return
     values = pd.unique(column.dropna()) if not isinstance(column.dtype, pd.CategoricalDtype) else column.cat.categories
     kinds = {"text" if isinstance(v, str) else "number" if hasattr(v, "__float__") else type(v).__name__
              for v in values}  # fmt: skip
@@ -314,6 +319,13 @@ def _wrong_ids(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wrong]:
     others = [v for v in known.places if v not in values] if rule.of == "place" else []
     for what, odd in odd_ids([*(v for v in values if isinstance(v, str)), *others], rule.cased):
         yield column.isin(odd).to_numpy(), f"{what} ({', '.join(map(repr, odd[:5]))})", "Write each id one way."
+
+
+def _no_values(column: pd.Series) -> np.ndarray:
+    """(r,) entries that are no single values: lists, dicts."""
+    if column.dtype != object:
+        return np.zeros(len(column), dtype=bool)
+    return np.array([type(v).__hash__ is None for v in column], dtype=bool)
 
 
 def _wrong_names(column: pd.Series, rule: Rule, names: Sequence[str]) -> Iterator[_Wrong]:
@@ -346,7 +358,11 @@ def odd_ids(values: Sequence[str], cased: bool = True) -> Iterator[tuple[str, li
     """
     listed = list(values)
     # Plain ids can look like another only by their capitals.
-    few = [v for v in listed if not (v.isascii() and v.isprintable()) or v[:1] in ("", " ", "0") or v[-1] == " "]
+    few = [
+        v
+        for v in listed
+        if not (v.isascii() and v.isprintable()) or v[:1] in ("", " ", "0") or v[-1] == " " or "  " in v
+    ]
     hidden = [v for v in few if not v.strip() or v != v.strip() or any(unicodedata.category(c)[0] == "C" for c in v)]
     if hidden:
         yield "begins or ends with a space, or holds characters that cannot be seen", hidden

@@ -196,7 +196,7 @@ def value_of(text: str, kind: str) -> Value:
         if any(ord(c) < 32 for c in text) or (first == "said" and not text.strip()):
             raise Nonsense("no words")
         return text
-    if first == "association" and re.fullmatch(r"[A-Za-z0-9=+.,\[\]-]+", text):
+    if first == "association" and re.fullmatch(r'[A-Za-z0-9=+.,"\[\]-]+', text):
         return text  # any plain name may be that of one that never had it
     if text not in NAMES[first]:
         raise Nonsense(f"{text!r} is no {first}")
