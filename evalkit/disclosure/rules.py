@@ -18,10 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evalkit.errors import OptionError, check_choice
 from evalkit.show.words import Count
 from evalkit.study import Study
-from evalkit.study.settings import custom_rules
+from evalkit.study.settings import read_disclosure
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,8 @@ def rules_for(words: str) -> Rules:
 
     Raises `OptionError` for another name, or a rule of one's own without a number.
     """
-    name, _, more = words.partition(":")
-    name = name.strip()
-    check_choice("disclosure", name, PROFILES)
-    if name != "custom":
-        if more.strip():
-            raise OptionError(f"disclosure={words!r}: only custom takes numbers of its own.")
-        return PROFILES[name]
-    return replace(PROFILES["custom"], **custom_rules(words))
+    name, own = read_disclosure(words)
+    return replace(PROFILES[name], **own) if own else PROFILES[name]
 
 
 def rules_of(study: Study) -> Rules:

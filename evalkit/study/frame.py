@@ -11,6 +11,7 @@ import glob
 import gzip
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol, TextIO, TypeAlias
@@ -178,7 +179,8 @@ def _names_of(file: Path, where: str) -> list[str]:
             names = [str(c) for c in _parquet().read_schema(file).names]
         else:
             with _open_text(file, where) as text:
-                names = _header(csv.reader(_lines(text, file, where), strict=True), file, where)
+                lines = islice(text, 1) if _is_even(file) else _lines(text, file, where)
+                names = _header(csv.reader(lines, strict=True), file, where)
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         form = "Parquet" if _is_parquet(file) else "CSV"
         advice = " Save it as CSV UTF-8." if isinstance(error, UnicodeDecodeError) else ""
@@ -202,6 +204,17 @@ def _open_text(file: Path, where: str) -> TextIO:
     return file.open(encoding="utf-8-sig", newline="")
 
 
+def _is_even(file: Path) -> bool:
+    """Whether a file plainly is rows as long as its header: then they need not be looked at one by one."""
+    raw = file.read_bytes()
+    if any(sign in raw for sign in (b'"', b"\r", b"\0", b",,\n", _PACKED)) or b"\n" not in raw or raw[:1] == b",":
+        return False
+    signs = np.frombuffer(raw if raw.endswith(b"\n") else raw + b"\n", dtype=np.uint8)
+    ends = np.flatnonzero(signs == ord("\n"))
+    commas = np.searchsorted(np.flatnonzero(signs == ord(",")), ends)
+    return bool(commas[0] and (np.diff(commas, prepend=0) == commas[0]).all())
+
+
 def _start(file: Path) -> bytes:
     with file.open("rb") as raw:
         return raw.read(2)
@@ -223,14 +236,17 @@ def _header(rows: Iterator[list[str]], file: Path, where: str) -> list[str]:
         if len(names) == 1 and sign in names[0]:
             advice = "Save it as CSV with commas between columns, and points in numbers."
             raise StudyError(f"{where}: {file.name} cannot be read as CSV: it has {word} between columns. {advice}")
-    lengths = (len(row) for row in rows if row)
-    odd = [(i, length) for i, length in enumerate(lengths) if length != len(names)]
+    nameless = [j for j, name in enumerate(names) if j and not name]  # the first may hold the numbers of rows
+    odd = []
+    for i, row in enumerate(row for row in rows if row):
+        if len(row) != len(names):
+            odd.append((i, len(row)))
+        elif nameless and any(row[j] for j in nameless):
+            raise StudyError(f"{where}: a column of {file.name} has no name, but values such as in row {i}. Name it.")
     if odd:
-        i, length = odd[0]
-        what = f"{file.name} has {length} cells in row {i}, and {len(names)} columns"
-        which = first_rows((i for i, _ in odd[:5]), len(odd))
+        what = f"{where}: {file.name} has {odd[0][1]} cells in row {odd[0][0]}, and {len(names)} columns"
         advice = 'Put a text or number with a comma in it into quotes ("1,012"), and end no row early.'
-        raise_problems([Problem(f"{where}: {what}", which, advice)])
+        raise_problems([Problem(what, first_rows((i for i, _ in odd[:5]), len(odd)), advice)])
     return [name or f"Unnamed: {i}" for i, name in enumerate(names)]
 
 
@@ -252,11 +268,14 @@ def _as_ids(column: pd.Series) -> pd.Series:
     """Whole numbers where every id is written as one plainly (7 or 7.0); else the text as it stands."""
     if not pd.api.types.is_string_dtype(column.dtype):
         return column
-    written = column.dropna().drop_duplicates().astype("str")
+    codes, distinct = pd.factorize(column)
+    written = pd.Series(distinct, dtype="str")
     if not len(written) or not written.str.fullmatch(r"-?(?:0|[1-9][0-9]{0,14})(?:\.0+)?").all():
         return column
-    number = pd.to_numeric(column)
-    return number if number.isna().any() else number.astype(np.int64)
+    numbers = pd.to_numeric(written).to_numpy().astype(np.int64)
+    if (codes < 0).any():
+        return pd.Series(np.where(codes < 0, np.nan, numbers[codes]), column.index)
+    return pd.Series(numbers[codes], column.index)
 
 
 def key_array(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:

@@ -7,29 +7,35 @@ from collections.abc import Iterator, Mapping
 from numbers import Integral
 from typing import Any, get_args
 
-from evalkit.errors import OptionError, Problem, suggest
+from evalkit.errors import OptionError, Problem, check_choice, suggest
 from evalkit.vocabulary import ComparisonGroup
 
 PROFILES = ("none", "acro", "nhs", "custom")
 """Names of rules of disclosure."""
+_LEAST = {"base_window": 1, "horizon": 0}
 _LIMITS = {
     "count": (1, None, "a whole number of people, 1 or more"),
     "df": (0, None, "a whole number, 0 or more"),
     "top": (1, 2, "1 or 2"),
-    "share": (0.0, 1.0, "a share above 0, such as 0.9 or 90%"),
+    "share": (1e-6, 1.0, "a share above 0, such as 0.9 or 90%"),
     "p_ratio": (0.0, 1.0, "a number from 0 to 1"),
     "round_to": (1, None, "a whole number, 1 or more"),
 }
 _SETTING = re.compile(r"(\w+)\s*[= ]\s*(\d+(?:\.\d+)?)\s*(%?)")
 
 
-def custom_rules(words: str) -> dict[str, Any]:
-    """The numbers of 'custom: count=5, df=5, round_to=5', by their names.
+def read_disclosure(words: str) -> tuple[str, dict[str, Any]]:
+    """The profile of 'acro', 'nhs', 'none' or 'custom: count=5, df=5, round_to=5', and its own numbers by name.
 
-    Raises `OptionError` for no numbers, a name that there is not, or a number that makes no sense.
+    Raises `OptionError` for another profile, numbers where none belong or none where some do, a name that there is
+    not, or a number that makes no sense.
     """
-    parts = [part.strip() for part in re.split(r"[,;]", words.partition(":")[2]) if part.strip()]
-    if not parts:
+    name, colon, more = (part.strip() for part in words.partition(":"))
+    check_choice("disclosure", name, PROFILES)
+    parts = [part.strip() for part in re.split("[,;]", more) if part.strip()]
+    if name != "custom" and colon:
+        raise OptionError(f"disclosure={words!r}: only custom takes numbers of its own.")
+    if name == "custom" and not parts:
         raise OptionError(f"disclosure={words!r}: say the rules, as in 'custom: count=5, df=5, round_to=5'.")
     found: dict[str, Any] = {}
     for part in parts:
@@ -42,47 +48,27 @@ def custom_rules(words: str) -> dict[str, Any]:
             raise OptionError(f"disclosure={words!r}: there is no rule {key!r} to set. {known}")
         low, high, right = _LIMITS[key]
         whole = isinstance(low, int)
-        if (
-            number < low
-            or (high is not None and number > high)
-            or (whole and number % 1)
-            or (key, number) == ("share", 0)
-        ):
+        if not low <= number <= (high or number) or (whole and number % 1):
             raise OptionError(f"disclosure={words!r}: {part!r} makes no sense. Give {right}.")
         found[key] = int(number) if whole else number
-    return found
+    return name, found
 
 
 def settings_problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     """What is wrong with the settings of a study: keys that nothing reads, values that are none."""
-    where = "table [evaluate]"
-    least = {"base_window": 1, "horizon": 0}
-    known = ("disclosure", "comparison", *least)
+    where, known = "table [evaluate]", ("disclosure", "comparison", *_LEAST)
     for key, value in settings.items():
         if key not in known:
             yield Problem(f"There is no setting {key!r}", where, suggest(str(key), known, "The settings are"))
-        elif key == "comparison" and value not in get_args(ComparisonGroup):
-            options = ", ".join(map(repr, get_args(ComparisonGroup)))
-            yield Problem(f"comparison={value!r} is not a choice", where, f"Use one of: {options}.")
-        elif key in least and value is not None and not _is_whole(value, least[key]):
-            yield Problem(f"{key}={value!r}", where, f"Give a whole number of periods, {least[key]} or more.")
-        elif key == "disclosure" and value is not None:
-            yield from _disclosure_problems(value)
-
-
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
-
-
-def _disclosure_problems(value: object) -> Iterator[Problem]:
-    name, colon, _ = str(value).partition(":")
-    if not isinstance(value, str) or name.strip() not in PROFILES:
-        options = ", ".join(map(repr, PROFILES))
-        yield Problem(f"disclosure={value!r} is not a choice", "disclosure", f"Use one of: {options}.")
-    elif name.strip() != "custom" and colon:
-        yield Problem(f"disclosure={value!r}", "disclosure", "Only custom takes numbers of its own.")
-    elif name.strip() == "custom":
-        try:
-            custom_rules(value)
-        except OptionError as error:
-            yield Problem(str(error).rstrip("."), "disclosure")
+        elif key in _LEAST and value is not None:
+            whole = isinstance(value, Integral) and not isinstance(value, bool)
+            if not whole or int(str(value)) < _LEAST[key]:
+                yield Problem(f"{key}={value!r}", where, f"Give a whole number of periods, {_LEAST[key]} or more.")
+        elif value is not None:
+            try:
+                if key == "comparison":
+                    check_choice(key, value, get_args(ComparisonGroup))
+                else:
+                    read_disclosure(str(value))
+            except OptionError as error:
+                yield Problem(str(error).rstrip("."), where)

@@ -157,7 +157,7 @@ KINDS: dict[str, dict[str, str]] = {
                  "dose": POSITIVE + " empty", "certainty": "certainty empty", "planned_start": "ignored",
                  "source": "words", "change_note": "words"},
     "links": {"from": "association", "to": "place", "weight": SHARE},
-    "costs": {"component": "payer", "level_id": "home empty", "period": "moment empty", "type": "words",
+    "costs": {"component": "payer", "level_id": "words", "period": "moment empty", "type": "words",
               "amount": POSITIVE, "bearer": "bearer empty", "price_year": YEAR + " empty", "grade": "words"},
     "rate_card": {"outcome": "outcome", "trigger": "said", "tariff": POSITIVE, "cap": POSITIVE + " empty",
                   "periods": "number 1 inf whole empty", "name": "words", "price_year": YEAR + " empty"},
