@@ -246,7 +246,8 @@ def check_column(column: pd.Series, rule: Rule, subject: str, say: Say, known: K
     for wrong, what, advice in reader[rule.kind](column, rule, known) if rule.kind in reader else ():
         rows = np.flatnonzero(wrong)
         if len(rows):
-            problems.append(Problem(f"{subject} {what}", say(rows), advice))
+            said = what if what.startswith("Unknown") else f"{subject} {what}"
+            problems.append(Problem(said, say(rows), advice))
     return problems
 
 
@@ -332,7 +333,7 @@ def _wrong_names(column: pd.Series, rule: Rule, names: Sequence[str]) -> Iterato
     for value in column.dropna().unique():
         if value not in names:
             advice = suggest(str(value), [str(n) for n in names], f"The {rule.of}s are")
-            yield (column == value).to_numpy(), f"{value!r} is not known", advice
+            yield (column == value).to_numpy(), f"Unknown {rule.of} {value!r}", advice
 
 
 def unprintable(text: str) -> bool:

@@ -302,7 +302,7 @@ def test_money_without_a_place_in_the_panel_is_said() -> None:
         (
             "costs",
             {"component": ["a", "nurze"], "amount": [5.0, 2.0]},
-            "'nurze' is not known .table costs, row 1",
+            "Unknown component 'nurze' .table costs, row 1",
         ),
         ("costs", {"component": ["a"], "amount": ["12k"]}, r"amount holds text such as '12k' \(table costs, row 0"),
         ("rate_card", {"outcome": ["y"], "tariff": [5.0]}, r"no column 'trigger' \(table rate_card"),
