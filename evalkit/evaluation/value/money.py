@@ -18,7 +18,8 @@ from evalkit.show.numbers import pounds
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, full_stop, noun_from_column, quoted, sentences
 from evalkit.study import Outcome
-from evalkit.study.money import BEARERS, PROGRAMME
+from evalkit.study.money import PROGRAMME
+from evalkit.study.schema import BEARERS
 
 DRAWS = 9999
 SHOWN_DRAWS = 500
