@@ -68,7 +68,7 @@ def _first(study: ek.Study) -> tuple[Evidence, Verdict]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ek.EvalkitWarning)
         ev = ek.evaluate(study)
-    return next((e, v) for e, v in ev.decisions if e.component == "a")
+    return next((e, v) for e, v in ev.judged if e.component == "a")
 
 
 def run(world: str, draws: int) -> None:
