@@ -19,8 +19,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from evalkit.errors import OptionError
+from evalkit.show.words import harmless
 
 INK = "#1a1a1a"
 QUIET = "#595959"
@@ -50,6 +52,7 @@ _RC: dict[str, Any] = {
     "xtick.color": QUIET,
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "evalkit",
+    "text.parse_math": False,  # a $ in a label is a dollar
     "svg.fonttype": "path",
     "path.simplify": False,
 }
@@ -157,6 +160,9 @@ def to_png(figure: Figure, dpi: int = 200) -> bytes:
 
 def _save(figure: Figure, kind: str, metadata: dict[str, str | None], dpi: float | None = None) -> bytes:
     out = io.BytesIO()
+    for text in figure.findobj(Text):
+        if (words := text.get_text()) != harmless(words):
+            text.set_text(harmless(words))
     with theme():
         figure.savefig(out, format=kind, metadata=metadata, dpi="figure" if dpi is None else dpi)
     return out.getvalue()

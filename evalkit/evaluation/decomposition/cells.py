@@ -96,7 +96,9 @@ def claim_of(
         row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)
         mass = seen[path, period]
     inside = window.holds(rows.labels["event_time"].to_numpy())
-    keep = (row >= 0) & inside[row] & np.isfinite(rows.value[row]) & (mass > 0)
+    # With weights of least noise adopters' periods before the start are cells too, and speak of no effect.
+    on = paths.state[path, period, paths.index(name)] > 0
+    keep = on & (row >= 0) & inside[row] & np.isfinite(rows.value[row]) & (mass > 0)
     if not keep.any():
         return None
     parts = (row[keep], path[keep], period[keep], mass[keep])

@@ -21,6 +21,7 @@ from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 
 WHOLE = "Programme as a whole"
+NOBODY_WITHOUT = "nothing untreated is left to compare with"
 NAN = float("nan")
 
 
@@ -159,12 +160,12 @@ def make_case(effects: Effects, costs: Costs, draws: int) -> Case:
         whole = name == PROGRAMME
         members = tuple(evaluation.study.paths.components) if whole else (name,)
         label = WHOLE if whole else evaluation.study.component(name).label
-        amount, _ = _cost(costs, members, np.zeros(costs.there.shape), "programme" if whole else "component")
+        amount, _ = cost_of(costs, members, np.zeros(costs.there.shape), "programme" if whole else "component")
         reasons = [why_none(f) for f in evaluation.findings if (f.component, f.outcome) == (name, costs.outcome)]
-        reason = reasons[0] if reasons else "nothing untreated is left to compare with"
+        reason = reasons[0] if reasons else NOBODY_WITHOUT
         cost, priced = Amount(amount.whole, NAN, NAN), bool(np.isfinite(amount.whole))
         made[name] = Line(name, label, "not_given", members, costs.outcome, cost, priced, reason)
-    verdicts = {e.component: v.verdict for e, v in evaluation.decisions if e.outcome == costs.outcome.column}
+    verdicts = {e.component: v.verdict for e, v in evaluation.judged if e.outcome == costs.outcome.column}
     return Case(costs, effects, tuple(made[name] for name in order), verdicts)
 
 
@@ -177,7 +178,7 @@ def repriced(case: Case, costs: Costs) -> Case:
     lines = list(case.lines)
     for i, line in enumerate(lines):
         if line.name in cells:
-            cost, priced = _cost(costs, line.members, cells[line.name], line.kind)
+            cost, priced = cost_of(costs, line.members, cells[line.name], line.kind)
             lines[i] = replace(line, cost=cost, priced=priced)
     return replace(case, costs=costs, lines=tuple(lines))
 
@@ -202,7 +203,7 @@ def _parts(effects: Effects, costs: Costs) -> list[tuple[Line, Estimate, float]]
     for what, cells, plain, faded, weight in (x for x in found if np.isfinite(x[3].value[0])):
         n, row = float(cells.sum()), plain.to_frame(effects.parts.evaluation.level).iloc[0]
         ends = np.sort(sign * n * np.array([row["conf_low"], row["conf_high"]], dtype=float))
-        cost, priced = _cost(costs, what[3], cells, what[2])
+        cost, priced = cost_of(costs, what[3], cells, what[2])
         paid, discounted = costs.payments(cells)
         line = Line(*what, costs.outcome, cost, priced, str(row["reason"]), n, float((cells * costs.mean).sum()),
                     sign * n * float(row["estimate"]), (float(ends[0]), float(ends[1])),
@@ -211,7 +212,7 @@ def _parts(effects: Effects, costs: Costs) -> list[tuple[Line, Estimate, float]]
     return out
 
 
-def _cost(costs: Costs, members: Sequence[str], cells: np.ndarray, kind: str) -> tuple[Amount, bool]:
+def cost_of(costs: Costs, members: Sequence[str], cells: np.ndarray, kind: str) -> tuple[Amount, bool]:
     """Costs of the members together, on the cells; of the programme also what belongs to no single component."""
     named = [*members, *([PROGRAMME] if kind == "programme" else [])]
     known = [c for c in named if costs.has_cost(c)]
