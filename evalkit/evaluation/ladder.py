@@ -24,6 +24,8 @@ from evalkit.vocabulary import DOSE, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WE
 
 BASE_WINDOW = 6
 CALIPER = 0.2
+EQUAL = {SAME: "StaggeredRollout(same, equal weights)", TRIPLE: "TripleDifference(equal weights)"}
+"""Headlines that weigh with least noise, and what the same with equal weights is called."""
 SINGLE = "StaggeredRollout(same, one base period)"
 IGNORED = "StaggeredRollout(ignored)"
 TWO_WAY = "TwoWayFixedEffects"
@@ -100,7 +102,21 @@ def ladder(best_design: str, choices: Choices, outcome: str | None = None, lag: 
         Rung(IGNORED, replace(same, others="ignored"), fair=False),
         Rung(TWO_WAY, TwoWayFixedEffects(outcome=outcome), fair=False),
     )
-    return tuple(replace(r, headline=r.name == best_design) for r in rungs)
+    marked = (replace(r, headline=r.name == best_design) for r in rungs)
+    # Beside places never exposed alone there is no model of all untreated periods, so that weights stay equal.
+    weighed = EQUAL if comparison == "not_yet" else {}
+    return tuple(x for r in marked for x in (_least_noise(r) if r.headline and r.name in weighed else (r,)))
+
+
+def _least_noise(rung: Rung) -> tuple[Rung, Rung]:
+    """A headline with weights of least noise, and beside it the same with equal weights, as published."""
+    made = replace(rung, design=with_options(rung.design, weights="least_noise"))
+    return made, Rung(EQUAL[rung.name], rung.design)
+
+
+def published(design: Design) -> Design:
+    """The design with equal weights, as its source has it."""
+    return with_options(design, weights="equal") if getattr(design, "weights", "") == "least_noise" else design
 
 
 def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Rung, ...]:
