@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from numbers import Integral
 from typing import Any, get_args
 
-from evalkit.errors import OptionError, Problem, check_choice, suggest
+from evalkit.errors import OptionError, Problem, check_choice, is_number, suggest
 from evalkit.vocabulary import ComparisonGroup
 
 PROFILES = ("none", "acro", "nhs", "custom")
 """Names of rules of disclosure."""
-_LEAST = {"base_window": 1, "horizon": 0}
+_LEAST = {"base_window": 1, "horizon": 0, "price_year": 1900}
 _LIMITS = {
     "count": (1, None, "a whole number of people, 1 or more"),
     "df": (0, None, "a whole number, 0 or more"),
@@ -56,14 +56,17 @@ def read_disclosure(words: str) -> tuple[str, dict[str, Any]]:
 
 def settings_problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     """What is wrong with the settings of a study: keys that nothing reads, values that are none."""
-    where, known = "table [evaluate]", ("disclosure", "comparison", *_LEAST)
+    where, known = "table [evaluate]", ("disclosure", "comparison", "inflation", *_LEAST)
     for key, value in settings.items():
         if key not in known:
             yield Problem(f"There is no setting {key!r}", where, suggest(str(key), known, "The settings are"))
         elif key in _LEAST and value is not None:
             whole = isinstance(value, Integral) and not isinstance(value, bool)
             if not whole or int(str(value)) < _LEAST[key]:
-                yield Problem(f"{key}={value!r}", where, f"Give a whole number of periods, {_LEAST[key]} or more.")
+                yield Problem(f"{key}={value!r}", where, f"Give a whole number, {_LEAST[key]} or more.")
+        elif key == "inflation":
+            if value is not None and not (is_number(value) and 0 <= float(str(value)) < 1):
+                yield Problem(f"inflation={value!r}", where, "Give a yearly rate from 0 to 1, such as 0.02.")
         elif value is not None:
             try:
                 if key == "comparison":
