@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
 
-from evalkit.designs.span import Span, span
+from evalkit.designs.span import Span, less, span
 
 RANK = 1e-9
 """Relative size of what is left of a column below which it is a combination of others."""
@@ -227,7 +227,7 @@ class Untreated:
                 for g in gone:
                     place = self.places[g.place]
                     n[np.ix_(place.at, place.at)] -= g.share * place.information[0]
-                solvers = {key: span(_cleaned(n, N))}
+                solvers = {key: less(self.solver, N, n)}
             values[i], weights[i] = self._without(gone, solvers[key], left)
         return values, weights
 
@@ -246,14 +246,6 @@ class Untreated:
             weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
         weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
         return _divided(Ay - G.T @ solver.solve(v), weight), weight
-
-
-def _cleaned(n: np.ndarray, N: np.ndarray) -> np.ndarray:
-    """N less a cluster's own, with columns that only the cluster knew set to nothing instead of to rounding."""
-    dead = np.diag(n) <= RANK * np.diag(N)
-    n[dead] = 0.0
-    n[:, dead] = 0.0
-    return n
 
 
 def _divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:
