@@ -146,6 +146,8 @@ class Untreated:
         """A'y (k,), G (P, k) and weights (k,) of what can be told."""
         Ay, G, weight = np.zeros(self.k), np.zeros((self.columns, self.k)), np.zeros(self.k)
         for place, told in zip(self.places, kept, strict=True):
+            if not told.any():
+                continue
             rows = place.rows[told]
             Ay[rows] += place.y @ place.A[:, told]
             G[np.ix_(place.at, rows)] += place.g[:, told]
@@ -233,11 +235,11 @@ class Untreated:
 
     def _without(self, gone: Sequence[Gone], solver: Span, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The estimates by a solver, and by v (P,), without the parts that are gone from both."""
-        if solver.rank == self.solver.rank:
-            (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
-        else:
+        (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
+        if solver.rank != self.solver.rank:
             kept = tuple(k & self._told(solver, p) for k, p in zip(self.kept, self.places, strict=True))
-            Ay, G, weight = self._sums(kept)
+            untold = [mine & ~left for mine, left in zip(self.kept, kept, strict=True)]
+            Ay, G, weight = (x - y for x, y in zip((Ay, G, weight), self._sums(untold), strict=True))
         for g in gone:
             place, told = self.places[g.place], kept[g.place]
             rows = place.rows[told]
