@@ -6,7 +6,7 @@ staggered from the sixth period on. A drift of .048 a period moves the answer by
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,7 @@ class World:
     lag: int = 0
     early: int = 5
 
-    def draw(self, seed: int, effect: Callable[[np.ndarray], np.ndarray] | None = None) -> ek.Study:
+    def draw(self, seed: int | Sequence[int], effect: Callable[[np.ndarray], np.ndarray] | None = None) -> ek.Study:
         """A study; effect: by periods since it can show."""
         rng = np.random.default_rng(seed)
         start, others, y = self._starts(rng), self._others(rng), self._noise(rng)
