@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import typer
-from claims_worlds import FALSE, SHAPES, TRUE
+from claims_worlds import FALSE, PLACEBO, SHAPES, TRUE
 
 import evalkit as ek
 from evalkit.verdicts.rules import Evidence, Verdict, decide
@@ -35,6 +35,7 @@ COLUMNS = ("world", "draw", "effect", "shape", "verdict", "without", "pre_trend"
            "drift_low", "drift_high", "breakdown", "seconds")  # fmt: skip
 CLAIMS = ("shown", "likely")
 BATCH = 10
+NOTHING = {**FALSE, **PLACEBO}
 SIZES = (1.0, 1.5, 2.0)
 
 
@@ -45,8 +46,8 @@ def _effect(e: np.ndarray, size: float, shape: str) -> np.ndarray:
 def draw(world: str, seed: int) -> dict[str, object]:
     """One study evaluated."""
     began, own = time.perf_counter(), (zlib.crc32(world.encode()), seed)  # worlds share no noise
-    if world in FALSE:
-        size, shape, study = 0.0, "", FALSE[world].draw(own)
+    if world in NOTHING:
+        size, shape, study = 0.0, "", NOTHING[world].draw(own)
     else:
         bare = _first(TRUE[world].draw(own))[1].smallest_detectable
         size, shape = bare * SIZES[seed % 3], list(SHAPES)[seed // 3 % 3]
@@ -103,7 +104,7 @@ def table() -> pd.DataFrame:
 def main(worlds: list[str] = typer.Argument(None), draws: int = 200, stored_only: bool = False) -> None:
     """Run the worlds named (all by default), then print the table."""
     for most in [] if stored_only else range(BATCH, draws + BATCH, BATCH):
-        for world in worlds or [*FALSE, *TRUE]:
+        for world in worlds or [*NOTHING, *TRUE]:
             run(world, min(most, draws))
         print(f"{min(most, draws)} draws a world stored", flush=True)
     print(table().round(1).to_string(index=False))
