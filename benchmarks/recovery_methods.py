@@ -138,7 +138,7 @@ def headline(world: World, study: ek.Study, component: str) -> dict | None:
 def verdicts(world: World, evaluation: Evaluation) -> Iterator[dict]:
     """The headline of every component; claimed when the verdict is shown or likely. The note keeps verdict,
     design and the last event time claimed."""
-    for finding, (_, verdict) in zip(evaluation.findings, evaluation.decisions, strict=True):
+    for finding, (_, verdict) in zip(evaluation.findings, evaluation.judged, strict=True):
         claimed = verdict.verdict in ("shown", "likely")
         if finding.answer is None:
             yield answer(VERDICT, finding.component, (np.nan,) * 3, np.nan, claimed, f"{verdict.verdict} | none | ")

@@ -9,6 +9,11 @@ from typing import Final, Literal, get_args
 
 VerdictName = Literal["shown", "likely", "cannot_tell_apart", "cannot_tell", "no_sign", "not_tested"]
 Direction = Literal["better", "worse", ""]
+Lean = Literal[
+    "harm_ruled_out", "benefit_ruled_out", "both_ruled_out", "leans_better", "leans_worse", "says_nothing", "",
+]  # fmt: skip
+"""What a likely range leaves out, beside the verdict and never instead of it; '' without a range."""
+Act = Literal["keep_and_extend", "keep", "hold_and_test", "stop", "pool", "no_evidence"]
 Status = Literal["separable", "additive_only", "bundle_only", "swap_only", "too_few_clusters", "not_tested"]
 """What exposures allow of one component: see `Separability`."""
 
@@ -19,6 +24,8 @@ OutcomeKind = Literal["share", "count", "score", "log", "money"]
 Better = Literal["higher", "lower"]
 
 CheckStatus = Literal["passed", "failed", "informational"]
+DriftWord = Literal["shown", "likely", "nothing", "untested"]
+"""How much of a claim a step beside a straight line carries: see `checks/drift.py`."""
 PeopleCheck = Literal["passed", "failed", "untestable", "not_needed"]
 """What a verdict makes of the check by people."""
 
@@ -30,6 +37,8 @@ PeopleOthers = Literal["same", "balanced", "ignored"]
 Adjust = Literal["reg", "ipw", "dr"]
 PartPeriod = Literal["exclude", "half", "full"]
 Dates = Literal["as_given", "early", "late"]
+Restriction = Literal["smoothness", "relative_magnitudes"]
+"""What bounds the drift apart in `honest_intervals`."""
 
 BestDesign = Literal[
     "StaggeredRollout(same)", "StaggeredRollout(unchanged)", "TripleDifference", "JointEventStudy",
@@ -47,10 +56,14 @@ WEIGHTED: Final = "WeightedComparison"
 COMBINATION: Final = "JointCombination"
 
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
+LEANS: tuple[Lean, ...] = get_args(Lean)
+ACTS: tuple[Act, ...] = get_args(Act)
 STATUSES: tuple[Status, ...] = get_args(Status)
 ESTIMATED: tuple[Status, ...] = ("separable", "additive_only")
 """Statuses of components that have a number of their own."""
 COMBINATION_KINDS: tuple[CombinationKind, ...] = get_args(CombinationKind)
 OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
 CHECK_STATUSES: tuple[CheckStatus, ...] = get_args(CheckStatus)
+RESTRICTIONS: tuple[Restriction, ...] = get_args(Restriction)
+DRIFT_WORDS: tuple[DriftWord, ...] = get_args(DriftWord)
 PEOPLE_CHECKS: tuple[PeopleCheck, ...] = get_args(PeopleCheck)

@@ -74,6 +74,13 @@ ek.plot.describe("forest", evaluation)
 evaluation.value
 
 # %% [markdown]
+# And what to do next? *Cannot tell* is not the last word: each line says what is ruled out, how likely a benefit is
+# when one starts from doubt, and what to do. Nothing is ranked.
+
+# %%
+evaluation.decisions
+
+# %% [markdown]
 # ## Open the envelope
 
 # %%

@@ -6,6 +6,8 @@ cannot have moved, `cutoff_checks` of a regression discontinuity.
 """
 
 from evalkit.checks.cutoff import cutoff_checks as cutoff_checks
+from evalkit.checks.drift import drift as drift
+from evalkit.checks.drift import drift_beside as drift_beside
 from evalkit.checks.headline import CheckResult as CheckResult
 from evalkit.checks.headline import date_rule as date_rule
 from evalkit.checks.headline import few_clusters as few_clusters

@@ -85,8 +85,9 @@ def without_each(headline: Estimate) -> pd.DataFrame:
 
 
 def leave_one_cluster(headline: Estimate, matters: float | None = None, person: str = "") -> CheckResult:
-    """Failed when leaving out one cluster gives another answer (see `moved`) or none. person: what one is called where
-    everybody is alone, and is left out with those matched to them; they are not named."""
+    """Passed when the answer holds with any one cluster left out (see `moved`), else informational: a failure takes out
+    true effects, and more so the smaller they are, while the interval counts what one cluster moves already. person:
+    what one is called where everybody is alone, and is left out with those matched to them; they are not named."""
     check, one = "leave_one_cluster", person or "place"
     if headline.replicate is None:
         return CheckResult(check, "informational", f"This design has no estimates without each {one}.")
@@ -96,13 +97,15 @@ def leave_one_cluster(headline: Estimate, matters: float | None = None, person: 
     low, high = (np.nan, np.nan) if lost.all() else (float(np.nanmin(rest)), float(np.nanmax(rest)))
     if lost.any():
         names = f"some {person}" if person else ", ".join(map(str, table["cluster"][lost].head(3)))
-        return CheckResult(check, "failed", f"Without {names} there is nothing left to compare.", value, low, high)
+        words = f"Without {names} there is nothing left to compare."
+        return CheckResult(check, "informational", words, value, low, high)
     if moved(headline, rest, matters).any():
         flips = np.any(np.sign(rest) != np.sign(value))
         what = "The sign changes" if flips else "The answer moves by more than is safe"
         name = table["cluster"].iloc[int(np.argmax(np.abs(rest - value)))]
         whom = "with those matched to them" if person else f"the largest move is without {name}"
-        return CheckResult(check, "failed", f"{what} when one {one} is left out ({whom}).", value, low, high)
+        words = f"{what} when one {one} is left out ({whom})."
+        return CheckResult(check, "informational", words, value, low, high)
     return CheckResult(check, "passed", f"It holds with any one {one} left out.", value, low, high)
 
 
@@ -258,9 +261,9 @@ def others_still_growing(
     levels_differ: bool = False,
     growth: Estimate | None = None,
 ) -> CheckResult:
-    """Failed when the headline differs by over matters / 2, or over two standard errors of the difference, from
-    the same with `lookback` as long as its window; or when `growth`, what other components' own estimated growth
-    adds to it (`growth_of_others`), is as large as that.
+    """Failed when the headline differs by over matters / 2, and by more than chance, from the same with `lookback` as
+    long as its window; or when `growth`, what other components' own estimated growth adds to it
+    (`growth_of_others`), is as large as that and surely not nothing.
 
     levels_differ: the two sides have different other components (`others="unchanged"`). Then growth that
     nobody can look for counts as failed: it would go straight into the estimate.
@@ -283,11 +286,11 @@ def _by_long_alike(headline: Estimate, long_alike: Estimate | None, matters: flo
         words = "No places had been alike for long enough to see whether earlier components were still growing."
         return CheckResult(STILL_GROWING, "informational", words)
     row = first_row(stack(headline, long_alike).contrast([1.0, -1.0], name="headline less long alike"))
-    (diff, low, high), se = numbers(row), float(row["std_error"])
-    if not np.isfinite(se) and abs(diff) > 0:
+    diff, low, high = numbers(row)
+    if not np.isfinite(low) and abs(diff) > 0:
         words = "Places alike for long before the start are too few for the difference to be judged."
         return CheckResult(STILL_GROWING, "informational", words, diff)
-    if _far(diff, se, matters):
+    if _far(row, matters):
         words = (
             "The answer changes when only places that had long been alike are compared, "
             "so earlier components may still have been growing."
@@ -299,18 +302,18 @@ def _by_long_alike(headline: Estimate, long_alike: Estimate | None, matters: flo
 
 def _by_own_growth(growth: Estimate, matters: float | None) -> CheckResult:
     row = growth.to_frame(inference="analytic").iloc[0]
-    (part, low, high), se = numbers(row), float(row["std_error"])
+    part, low, high = numbers(row)
     if not np.isfinite(part):
         return CheckResult(STILL_GROWING, "informational", f"No places had long been alike, and {row['reason']}.")
-    if _far(part, se, matters):
+    if _far(row, matters):
         words = "Other components began at other times on the two sides, and by their own growth move the answer."
         return CheckResult(STILL_GROWING, "failed", words, part, low, high)
     words = "Other components began at other times on the two sides, but their own growth hardly moves the answer."
     return CheckResult(STILL_GROWING, "passed", words, part, low, high)
 
 
-def _far(difference: float, std_error: float, matters: float | None) -> bool:
-    return (matters is not None and abs(difference) > matters / 2) or abs(difference) > 2 * std_error
+def _far(row: pd.Series, matters: float | None) -> bool:
+    return excludes_zero(row) and (matters is None or abs(float(row["estimate"])) > matters / 2)
 
 
 def growth_taken_out(headline: Estimate, growth: Estimate | None) -> CheckResult:

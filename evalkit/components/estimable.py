@@ -19,7 +19,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, Grid, additive_design, varying
-from evalkit.designs.regression.columns import TOLERANCE, Span, span
+from evalkit.designs.span import TOLERANCE, Span, span
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import CombinationKind
 

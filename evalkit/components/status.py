@@ -13,7 +13,7 @@ from evalkit.components.facts import Facts, dose_until, in_use, overlap
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words, lone_person
 from evalkit.designs.regression.additive import Grid, make_grid, spell_ages
-from evalkit.designs.regression.columns import span
+from evalkit.designs.span import span
 from evalkit.study.paths import OFF, Paths
 from evalkit.vocabulary import DOSE, ESTIMATED, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WEIGHTED, BestDesign, Status
 

@@ -17,7 +17,8 @@ Basis = Literal[
 """What an answer may rest on. "kinds alike": eligible and ineligible people of a place would have moved alike."""
 
 Check = Literal[
-    "pre_trend", "pre_trend_by_leads", "others_still_growing", "growth_taken_out", "stayers", "by_people", "score_form"
+    "pre_trend", "pre_trend_by_leads", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people",
+    "score_form",
 ]  # fmt: skip
 """Checks that some designs invite; those of one place, few places, other designs and other dates are for every one."""
 

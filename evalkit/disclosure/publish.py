@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 
 from evalkit.components import Separability
+from evalkit.decision.case import Case
 from evalkit.disclosure import people
 from evalkit.disclosure.rules import Rules, apart, at_least_two
 from evalkit.inference import Estimate
 from evalkit.show.words import Count, noun_from_column, plural, retold
 from evalkit.study import Study
+from evalkit.study.money import PROGRAMME
 from evalkit.study.paths import Paths
 from evalkit.verdicts.rules import CheckOutcome, Evidence
 
@@ -120,8 +122,18 @@ class Guard:
         self.note("verdicts", f"{e.component}, {e.outcome}", "effect and checks", "too few")
         return replace(
             e, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, df=nan, p_adjusted=nan, people_exposed=nan,
-            clusters_exposed=0, clusters_comparison=0, checks=(), reason=self.reason, cure=self.cure,
+            clusters_exposed=0, clusters_comparison=0, checks=(), drift=None, reason=self.reason, cure=self.cure,
         )  # fmt: skip
+
+    def case(self, case: Case, whole: bool) -> Case:
+        """A line to decide on without what rests on too few people; the programme's only where `whole` may be told."""
+        case = replace(case, reason=self.told(case.reason), withheld=self.told(case.withheld))
+        if case.name == PROGRAMME:
+            return case if whole else case.hidden(f"it is {self.reason}")
+        few = any((m, case.outcome) in self.few for m in case.members) or self._few_had(
+            case.members[1:] and case.members
+        )
+        return case.hidden(f"it is {self.reason}") if few else case
 
     def _few_had(self, members: Iterable[str]) -> bool:
         return self.rules.active and bool(self.rules.small(self.had(members)))

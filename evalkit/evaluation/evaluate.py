@@ -12,13 +12,15 @@ import pandas as pd
 
 from evalkit import checks
 from evalkit.checks import CheckResult
+from evalkit.checks.drift import Drift, drift_beside
 from evalkit.checks.headline import excludes_zero, first_row
 from evalkit.components import Separability, separability
 from evalkit.components.wording import lone_person, names_of
 from evalkit.designs.protocol import Check, Design
 from evalkit.designs.regression.joint import growth_of_others
+from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.starts import NEVER
-from evalkit.designs.rollout.triple import EffectGap
+from evalkit.designs.rollout.triple import EffectGap, TripleDifference
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import (
@@ -38,6 +40,7 @@ from evalkit.evaluation.ladder import (
     Window,
     average_over,
     came_words,
+    published,
     rule_words,
     run,
     run_design,
@@ -100,7 +103,7 @@ def evaluate(
         leave_one_out=leave_one_out_table(findings),
         rules=_rules(study, sep, findings, bundles),
         findings=tuple(findings),
-        decisions=decisions,
+        judged=decisions,
         statements=statements,
         bundle_runs=tuple(bundles),
     )  # fmt: skip
@@ -145,7 +148,7 @@ def _find(
         study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings
     )
     p = randomisation_p(target, seed)
-    return Finding(component, outcome, status, window, tuple(runs), headline, falsify(target), reason, p)
+    return Finding(component, outcome, status, window, tuple(runs), headline, falsify(target), reason, p, target.drift)
 
 
 def window_of(row: pd.Series, lag: int, in_time: bool = True) -> Window:
@@ -192,6 +195,15 @@ class Target:
         """The average of a design's rows over the claimed window, where there are rows."""
         rows, _ = run_design(design, study, component)
         return None if rows is None else average_over(rows, self.window)
+
+    @cached_property
+    def drift(self) -> Drift | None:
+        """The answer held against a steady drift apart; None where its design does not invite that."""
+        if "drift" not in self.design.traits.checks:
+            return None
+        assert isinstance(self.design, (StaggeredRollout, TripleDifference))
+        w = self.window
+        return drift_beside(self.study, self.component, self.design, self.rows, self.one, w.lag, w.until)
 
     @cached_property
     def growth(self) -> Estimate | None:
@@ -247,7 +259,7 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
     options: dict[str, object] = (
         {"window": (LEADS, target.study.paths.n_periods)} if by_leads else {"base": "universal", "base_window": 1}
     )
-    rows = with_options(target.design, **options)(target.study, target.component)
+    rows = with_options(published(target.design), **options)(target.study, target.component)
     assert isinstance(rows, Estimate)
     events = rows.labels["event_time"].to_numpy()
     claimed = np.unique(events[target.window.holds(events)])
@@ -306,8 +318,14 @@ def _by_people(target: Target) -> CheckResult | None:
     return checks.by_people(gaps, target.matters)
 
 
+def _drift(target: Target) -> CheckResult:
+    assert target.drift is not None
+    return checks.drift(target.one, target.drift)
+
+
 _LEADS: Mapping[Check, Callable[[Target], CheckResult]] = {
     "pre_trend": partial(_pre_trend, by_leads=False), "pre_trend_by_leads": partial(_pre_trend, by_leads=True),
+    "drift": _drift,
 }  # fmt: skip
 _AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
     "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,

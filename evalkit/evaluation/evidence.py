@@ -10,19 +10,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evalkit.checks.drift import Drift
 from evalkit.checks.headline import CheckResult, without_each
 from evalkit.components import Separability
 from evalkit.components.facts import distinct, had
 from evalkit.evaluation.bundles import BundleRun
-from evalkit.evaluation.ladder import Run, Window
-from evalkit.inference import Estimate
+from evalkit.evaluation.ladder import Run, Window, published
+from evalkit.inference import Estimate, stack
 from evalkit.inference.intervals import holm
+from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import Statement
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Memo
-from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
+from evalkit.verdicts.lean import lean_of
+from evalkit.verdicts.rules import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 from evalkit.vocabulary import PeopleCheck, Status
 
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
@@ -45,6 +48,7 @@ class Finding:
     checks: tuple[CheckResult, ...]
     reason: str
     randomisation_p: float | None = None
+    drift: Drift | None = None
 
     @property
     def rows(self) -> Estimate | None:
@@ -56,12 +60,26 @@ class Finding:
         """The headline's one-row estimate when it is a number."""
         return None if self.headline is None else self.headline.answer
 
+    @property
+    def by_event(self) -> Estimate | None:
+        """The headline by event time. Before the start, where weights of least noise give no rows, those of the same
+        comparison with equal weights."""
+        if self.headline is None or self.headline.rows is None:
+            return None
+        later, equal = self.headline.rows.aggregate("event_time"), published(self.headline.rung.design)
+        rows = next((r.rows for r in self.runs if r.rung.design == equal and r is not self.headline), None)
+        if rows is None or (later.labels["event_time"] < 0).any():
+            return later
+        all_times = rows.aggregate("event_time")
+        before = (all_times.labels["event_time"] < 0).to_numpy()
+        return stack(all_times.select(before), later) if before.any() else later
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluated:
     """What an evaluation found, before any table: from this its total, the pieces of it and value for money follow.
 
-    decisions: evidence and verdict of each component and outcome. memo: what was worked out from all this.
+    judged: evidence and verdict of each component and outcome. memo: what was worked out from all this.
     """
 
     study: Study
@@ -69,7 +87,7 @@ class Evaluated:
     level: float
     seed: int
     findings: tuple[Finding, ...]
-    decisions: tuple[tuple[Evidence, Verdict], ...]
+    judged: tuple[tuple[Evidence, Verdict], ...]
     bundle_runs: tuple[BundleRun, ...] = ()
     memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
@@ -77,16 +95,29 @@ class Evaluated:
 def decide_all(
     study: Study, sep: Separability, findings: Sequence[Finding], bundles: Sequence[BundleRun], level: float
 ) -> tuple[tuple[Evidence, Verdict], ...]:
-    """Evidence and verdict for each finding, p adjusted within each outcome (Holm)."""
+    """Evidence and verdict for each finding, p adjusted within each outcome (Holm) over the components that could be
+    shown; one that could not, whatever its p, is adjusted over all."""
     raw = [_evidence(study, sep, f, bundles, level) for f in findings]
+    showable = could_be_shown(sep)
     adjusted = np.full(len(raw), np.nan)
     for outcome in study.outcomes:
-        at = [i for i, f in enumerate(findings) if f.outcome == outcome]
+        at = np.array([i for i, f in enumerate(findings) if f.outcome == outcome])
         answers = [findings[i].answer for i in at]
-        p = [float("nan") if one is None else float(one.to_frame(level)["p_value"][0]) for one in answers]
-        adjusted[at] = holm(np.array(p))
+        p = np.array([np.nan if one is None else float(one.to_frame(level)["p_value"][0]) for one in answers])
+        first = np.array([findings[i].component in showable for i in at])
+        adjusted[at] = holm(p)
+        adjusted[at[first]] = holm(p[first])
     whole = [replace(e, p_adjusted=float(p)) for e, p in zip(raw, adjusted, strict=True)]
     return tuple((e, decide(e)) for e in whole)
+
+
+def could_be_shown(sep: Separability) -> frozenset[str]:
+    """Components that a number of their own could show, as the audit has it before any outcome is read: told apart
+    without adding up, in three clusters at least on either side (`verdicts/rules.py`)."""
+    table = sep.components
+    fewest = table[["clusters_exposed", "clusters_comparison"]].min(axis=1)
+    able = (table["status"] == "separable") & (fewest >= FEWEST)
+    return frozenset(table.loc[able, "component"])
 
 
 def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[BundleRun], level: float) -> Evidence:
@@ -121,10 +152,15 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
         checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
-        by_people_check=_people_check(f.checks),
+        by_people_check=_people_check(f.checks), drift=None if f.drift is None else _beside(f.drift, level),
         rests_on_matching=matched, unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis, reason=str(row["reason"]),
     )  # fmt: skip
+
+
+def _beside(drift: Drift, level: float) -> BesideDrift:
+    low, high = drift.interval(level)
+    return BesideDrift(drift.carries, drift.early, drift.straight, low, high, drift.breakdown, drift.reason)
 
 
 def _people_check(checks: Sequence[CheckResult]) -> PeopleCheck:
@@ -182,11 +218,17 @@ def verdict_table(decisions: Sequence[tuple[Evidence, Verdict]], statements: Seq
             "sentence": s.sentence, "estimate": v.estimate, "conf_low": v.conf_low, "conf_high": v.conf_high,
             "p_adjusted": v.p_adjusted, "design": e.design, "clusters_exposed": e.clusters_exposed,
             "clusters_comparison": e.clusters_comparison, "smallest_detectable": v.smallest_detectable,
-            "reasons": v.reasons,
+            "reasons": v.reasons, "lean": lean_of(e),
+            **_drift_columns(e.drift if e.drift is not None and v.rule > 2 else None),
         }
         for (e, v), s in zip(decisions, statements, strict=True)
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _drift_columns(drift: BesideDrift | None) -> dict[str, float]:
+    found = (math.nan,) * 3 if drift is None else (drift.breakdown, drift.low, drift.high)
+    return dict(zip(("breakdown", "drift_low", "drift_high"), found, strict=True))
 
 
 def bundle_table(runs: Sequence[BundleRun]) -> pd.DataFrame:
@@ -212,9 +254,8 @@ def check_table(decisions: Sequence[tuple[Evidence, Verdict]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(CHECKS))
 
 
-def _event_study(f: Finding, rows: Estimate, level: float) -> pd.DataFrame:
+def _event_study(f: Finding, by_event: Estimate, level: float) -> pd.DataFrame:
     """The headline design by event time, with pointwise intervals and a simultaneous band."""
-    by_event = rows.aggregate("event_time")
     frame = by_event.to_frame(level)
     band = by_event.interval("simultaneous", level)
     frame = frame.assign(
@@ -229,9 +270,11 @@ def _event_study(f: Finding, rows: Estimate, level: float) -> pd.DataFrame:
 def event_study_tables(findings: Sequence[Finding], level: float) -> dict[tuple[str, str], pd.DataFrame]:
     """An event study for each headline that ran; none where nothing is seen over time."""
     return {
-        (f.component, f.outcome.column): _event_study(f, f.rows, level)
+        (f.component, f.outcome.column): _event_study(f, by_event, level)
         for f in findings
-        if f.rows is not None and "" not in f.rows.labels.get("period", pd.Series()).tolist()
+        if f.rows is not None
+        and "" not in f.rows.labels.get("period", pd.Series()).tolist()
+        and (by_event := f.by_event) is not None
     }
 
 

@@ -24,6 +24,7 @@ from evalkit.vocabulary import DOSE, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WE
 
 BASE_WINDOW = 6
 CALIPER = 0.2
+EQUAL = "StaggeredRollout(same, equal weights)"
 SINGLE = "StaggeredRollout(same, one base period)"
 IGNORED = "StaggeredRollout(ignored)"
 TWO_WAY = "TwoWayFixedEffects"
@@ -86,21 +87,29 @@ def ladder(best_design: str, choices: Choices, outcome: str | None = None, lag: 
     separability counts it: what began just then arrives together with the component.
     """
     window, horizon, comparison = choices.base_window, choices.horizon, choices.comparison
-    same = StaggeredRollout(comparison=comparison, base_window=window, horizon=horizon, outcome=outcome)
+    equal = StaggeredRollout(comparison=comparison, base_window=window, horizon=horizon, outcome=outcome)
+    # Beside places never exposed alone there is no model of all untreated periods, so that weights stay equal.
+    same = replace(equal, weights="least_noise") if comparison == "not_yet" else equal
     triple = TripleDifference(comparison=comparison, base_window=window, horizon=horizon, outcome=outcome)
     joint = Rung(JOINT, JointEventStudy(outcome=outcome))
     if best_design == DOSE:
         joint = Rung(DOSE, JointEventStudy(dose=True, per="average", outcome=outcome))
     rungs = (
         Rung(SAME, same),
-        Rung(SINGLE, replace(same, base_window=1)),
+        *([] if same == equal else [Rung(EQUAL, equal)]),
+        Rung(SINGLE, replace(equal, base_window=1)),
         Rung(TRIPLE, triple),
-        Rung(UNCHANGED, replace(same, others="unchanged", lookback=max(1, lag))),
+        Rung(UNCHANGED, replace(equal, others="unchanged", lookback=max(1, lag))),
         joint,
-        Rung(IGNORED, replace(same, others="ignored"), fair=False),
+        Rung(IGNORED, replace(equal, others="ignored"), fair=False),
         Rung(TWO_WAY, TwoWayFixedEffects(outcome=outcome), fair=False),
     )
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
+
+
+def published(design: Design) -> Design:
+    """The design with equal weights, as its source has it."""
+    return with_options(design, weights="equal") if getattr(design, "weights", "") == "least_noise" else design
 
 
 def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Rung, ...]:

@@ -1,10 +1,13 @@
-"""The programme as a whole, asked of a study or of an evaluation: where the result came from, and value for money."""
+"""Questions asked of a study or an evaluation: where the result came from, value for money, what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from evalkit.errors import EvalkitError, OptionError
+from evalkit.decision.prior import prior_of
+from evalkit.errors import EvalkitError, OptionError, is_number
+from evalkit.evaluation.decisions import Decisions, decisions_on, every_case
 from evalkit.evaluation.decomposition.attribute import Attribution, attribution_of
 from evalkit.evaluation.evaluate import evaluate
 from evalkit.evaluation.results import Evaluation
@@ -42,16 +45,53 @@ def value_for_money(
 
     source: a Study (which is evaluated first) or an Evaluation. outcome: default the first. discount: yearly
     rate for costs and outcomes (3.5% as the Treasury's Green Book), counted from the first period with
-    anything on. price_year, inflation: bring amounts with a price_year of their own to that year. worth: what
+    anything on. price_year, inflation: bring amounts with a price_year of their own to that year; by default as the
+    study file states in its table [evaluate]. worth: what
     one outcome may be worth, for the acceptability curve. draws: how many (seeded by the evaluation).
 
     Raises `OptionError` for rates, years or draws that make no sense.
     """
-    prices = Prices(discount, price_year, inflation)
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 100:
         raise OptionError(f"draws={draws!r} is not a choice. Use a whole number, 100 or more.")
     evaluation = _evaluated(source, "value_for_money")
+    prices = Prices(discount, price_year, inflation)
+    if price_year is None:
+        prices = Prices.stated(evaluation.study.settings, discount)
     return value_of(evaluation, evaluation.study.outcome(outcome), prices, worth, draws)
+
+
+def decide(
+    evaluation: Evaluation, prior: str | Path = "sceptical", worth: float | Sequence[float] | None = None
+) -> Decisions:
+    """Lean, chance, what is to be had and what to do next, for every component, combination and the programme.
+
+    prior: "sceptical" (normal, one in six beyond what matters either way), "flat", or the file of a pool. worth: what
+    one more outcome (or one fewer, where lower is better) is worth for one unit and period, in the currency and prices
+    of the costs: one amount, or the two ends of a range; by default what the table of unit costs says. A line whose
+    amounts do not go together, or of which the prior does not speak, is held, with its reason.
+
+    Rules, formulas and what they were measured to do: docs/decisions, "From a range to an act". Raises `OptionError`
+    for a prior or a worth that makes no sense.
+    """
+    known, given = prior_of(prior), _worth(worth)
+    if not isinstance(evaluation, Evaluation):
+        raise EvalkitError(f"decide needs an Evaluation; it got {type(evaluation).__name__}.")
+    if (known.name, given) == ("sceptical", None):
+        return evaluation.decisions
+    evaluation.check_whole("decide")
+    return decisions_on(every_case(evaluation, given), known)
+
+
+def _worth(given: float | Sequence[float] | None) -> tuple[float, float] | None:
+    if given is None:
+        return None
+    ends = tuple(given) if isinstance(given, Iterable) else (given,)
+    if len(ends) not in (1, 2) or not all(is_number(w) and w > 0 for w in ends) or ends[0] > ends[-1]:
+        raise OptionError(
+            f"worth={given!r} is not a choice. Give what one outcome is worth, above 0, or the two ends of a range such"
+            " as (750, 1050), in the currency and prices of the costs."
+        )
+    return float(ends[0]), float(ends[-1])
 
 
 def _evaluated(source: Study | Evaluation, asked: str) -> Evaluation:

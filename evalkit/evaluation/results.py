@@ -15,11 +15,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from evalkit.decision.worth import Stake
 from evalkit.designs.regression.twoway import TwoWayFixedEffects
 from evalkit.disclosure.people import flow_table, with_counts
 from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
+from evalkit.evaluation.compared import compared, publishable
 from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
@@ -28,6 +30,7 @@ from evalkit.study import Study
 from evalkit.verdicts.rules import decide
 
 if TYPE_CHECKING:
+    from evalkit.evaluation.decisions import Decisions
     from evalkit.evaluation.decomposition.attribute import Attribution
     from evalkit.evaluation.value.money import Value
 
@@ -36,15 +39,18 @@ if TYPE_CHECKING:
 class Protection:
     """What disclosure control left of an evaluation, under which rules.
 
-    flow: who is in and who is missing. log: what was hidden and why, never the number. attribution, value: what is left
-    of the whole, None where it would give a hidden effect away.
+    flow: who is in and who is missing. compared: what each place and month counts. log: what was hidden and why, never
+    the number. attribution, value: what is left of the whole, None where it would give a hidden effect away.
+    decisions: as they follow from what is left.
     """
 
     rules: Rules
     flow: pd.DataFrame
+    compared: pd.DataFrame
     log: pd.DataFrame
     attribution: Attribution | None
     value: Value | None
+    decisions: Decisions | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,7 +60,7 @@ class Evaluation(Evaluated):
     effects: every design tried, a row each. verdicts: one row a component and outcome. bundles:
     identified combinations. checks: one row a check. event_studies: a frame for each (component,
     outcome). leave_one_out: headlines without each cluster. rules: which design is the headline, why.
-    decisions, statements: evidence, verdict and what may be said, of each component and outcome.
+    judged, statements: evidence, verdict and what may be said, of each component and outcome.
     protection: None but for what `safe` returns, whose evidence and tables are as they may be
     published and which holds no findings.
     """
@@ -101,12 +107,18 @@ class Evaluation(Evaluated):
         out = {
             "verdicts": self.verdicts, "effects": self.effects, "separability": sep.components, "pairs": sep.pairs,
             "cure": sep.cure, "checks": self.checks, "bundles": self.bundles, "leave_one_out": self.leave_one_out,
+            "compared": self.compared, "decisions": self.decisions.table,
         }  # fmt: skip
         if self.event_studies:
             out["event_studies"] = pd.concat(list(self.event_studies.values()), ignore_index=True)
         if self.protection is not None:
             out |= {"flow": self.protection.flow, "disclosure": self.protection.log}
         return out
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        """Who is compared with whom: what each place and month counts in each headline; made when asked for."""
+        return compared(self.study, self.findings) if self.protection is None else self.protection.compared
 
     @cached_property
     def attribution(self) -> Attribution | None:
@@ -127,6 +139,17 @@ class Evaluation(Evaluated):
         from evalkit.evaluation.value.money import value_of
 
         return value_of(self, self.study.outcome())
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Lean, chance, what is to be had and what to do next under the sceptical prior, with the worth that the study
+        file gives; worked out when asked for."""
+        from evalkit.decision.prior import prior_of
+        from evalkit.evaluation.decisions import decisions_on, every_case
+
+        if self.protection is not None and self.protection.decisions is not None:
+            return self.protection.decisions
+        return decisions_on(every_case(self), prior_of("sceptical"))
 
     def save(self, folder: str, *, raw: bool = False) -> None:
         """Write every frame as CSV into `folder`, as the study's rules of disclosure allow; never unit rows.
@@ -169,7 +192,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     for r in flow[flow["hidden"] != ""].to_dict("records"):
         guard.note("flow", f"{r['component']}, {r['stage']}", "count", r["hidden"])
     unnamed = guard.unnamed(ev.separability)
-    left = [guard.evidence(e, unnamed.get(e.component, "")) for e, _ in ev.decisions]
+    left = [guard.evidence(e, unnamed.get(e.component, "")) for e, _ in ev.judged]
     redacted = [(e, decide(e)) for e in left]
     separability = guard.separability(ev.separability)
     tried = [(f, r) for f in ev.findings for r in f.runs]
@@ -180,6 +203,8 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     statements = tuple(statement(e, v) for e, v in redacted)
     event_studies, left_out = _event_studies(guard, ev), guard.leave_one_out(ev.leave_one_out)
     attribution, value = _attribution(guard, ev), _value(guard, ev)
+    decisions = _decisions(guard, ev, None if value is None else set(value.table["name"]), attribution is not None)
+    who = publishable(guard, ev.compared)
     log = pd.DataFrame(guard.log, columns=list(LOG))
     return replace(
         ev,
@@ -192,18 +217,22 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         leave_one_out=left_out,
         findings=(),
         bundle_runs=(),
-        decisions=tuple(redacted),
+        judged=tuple(redacted),
         statements=statements,
-        protection=Protection(rules, flow, log, attribution, value),
+        protection=Protection(rules, flow, who, log, attribution, value, decisions),
     )
 
 
 def _event_studies(guard: Guard, ev: Evaluation) -> dict[tuple[str, str], pd.DataFrame]:
     if not guard.rules.active:
         return {key: guard.told_in(t, "reason") for key, t in ev.event_studies.items()}
-    rows = {(f.component, f.outcome.column): f.rows for f in ev.findings if f.rows is not None}
+    rows = {(f.component, f.outcome.column): f.by_event for f in ev.findings}
     shown = {key: frame for key, frame in ev.event_studies.items() if key not in guard.few}
-    return {key: guard.event_study(t, rows[key].aggregate("event_time").labels, key) for key, t in shown.items()}
+    return {
+        key: guard.event_study(t, by_event.labels, key)
+        for key, t in shown.items()
+        if (by_event := rows[key]) is not None
+    }
 
 
 def _attribution(guard: Guard, ev: Evaluation) -> Attribution | None:
@@ -225,6 +254,19 @@ def _value(guard: Guard, ev: Evaluation) -> Value | None:
         return made
     names = ("table", "plane", "acceptability", "sensitivity")
     return replace(made, **{n: (t := getattr(made, n))[~t["name"].isin(gone)].reset_index(drop=True) for n in names})
+
+
+def _decisions(guard: Guard, ev: Evaluation, valued: set[str] | None, whole: bool) -> Decisions:
+    """Decisions from what is left: without the lines that rest on too few, and without the money of parts that value
+    for money leaves out. whole: whether the programme's total may be published."""
+    from evalkit.decision.prior import prior_of
+    from evalkit.evaluation.decisions import decisions_on, every_case
+
+    cases = (guard.case(c, whole) for c in every_case(ev))
+    if guard.rules.active:
+        gone = Stake(unpriced=guard.reason)
+        cases = (c if c.name in (valued or ()) or not c.stake.costed else replace(c, stake=gone) for c in cases)
+    return decisions_on(cases, prior_of("sceptical"))
 
 
 def _held_back(guard: Guard, table: str) -> bool:

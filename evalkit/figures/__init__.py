@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from evalkit.errors import check_choice
 from evalkit.figures.balance import love, overlap, regression_to_mean
 from evalkit.figures.bars import contamination, flow, waterfall
+from evalkit.figures.compared import compared
 from evalkit.figures.event_study import event_study
 from evalkit.figures.forest import forest, leave_one_out
 from evalkit.figures.style import NARROW, Drawn, to_png, to_svg
@@ -26,6 +27,7 @@ from evalkit.figures.value import acceptability, value_plane
 __all__ = [
     "Picture",
     "acceptability",
+    "compared",
     "contamination",
     "describe",
     "event_study",
@@ -42,7 +44,7 @@ __all__ = [
 ]
 
 _FIGURES: tuple[Callable[..., Figure], ...] = (
-    timeline, separability, event_study, forest, leave_one_out, flow, contamination, waterfall,
+    timeline, separability, compared, event_study, forest, leave_one_out, flow, contamination, waterfall,
     value_plane, acceptability, love, overlap, regression_to_mean,
 )  # fmt: skip
 

@@ -47,7 +47,8 @@ class Estimate:
     value_influence, mass_influence: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
     cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows.
-    working: (k, k) covariance under the model that the weights were made with, None where they need none.
+    working: (k, k) covariance under the model that the weights were made with, None where they need none; zero for a
+        row that has no such model.
     """
 
     value: np.ndarray
@@ -123,8 +124,9 @@ class Estimate:
 
     def prepared(self) -> Estimate:
         """The same estimate, its refits made now where its intervals rest on them and not when first asked for."""
-        if self.resolve() == "jackknife":
-            self._spread("jackknife")
+        kind = self.resolve()
+        if kind != "analytic":
+            self._spread(kind)
         return self
 
     @property
@@ -138,14 +140,15 @@ class Estimate:
         check_choice("inference", inference, ("auto", "analytic", "jackknife", "moderated"))
         if inference in ("jackknife", "moderated") and self.replicate is None:
             raise OptionError(NO_REFITS)
-        if inference == "moderated" and self.working is None:
+        modelled = self.working is not None and bool((np.diag(self.working) > 0).any())
+        if inference == "moderated" and not modelled:
             raise OptionError("inference='moderated' needs weights='least_noise', which have a working covariance.")
         if inference != "auto":
             return inference
         few = self.arms is not None and self.arms.fewest() < FEW
         if not few or self.replicate is None:
             return "analytic"
-        return "jackknife" if self.working is None else "moderated"
+        return "moderated" if modelled else "jackknife"
 
     def vcov(self, cluster: str | None = None, inference: str = "auto") -> np.ndarray:
         """(k, k) covariance. `cluster` names another level ("unit" for none) and means analytic."""
@@ -179,7 +182,7 @@ class Estimate:
         reason = self.labels.get("reason", "")
         frame = self.labels.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
             estimate=self.value, std_error=se, conf_low=self.value - reach, conf_high=self.value + reach,
-            p_value=p_values(self.value, se, spread.df), df=spread.df, inference=self.resolve(inference),
+            p_value=p_values(self.value, se, spread.df), df=spread.df, inference=_kinds(self, self.resolve(inference)),
             clusters_exposed=exposed, clusters_comparison=comparison, mass=self.mass,
         )  # fmt: skip
         frame["reason"] = reason
@@ -299,7 +302,8 @@ class Estimate:
 
     def weights(self) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, window, sign, weight; and came_from, came_to where
-        only those were compared who came onto the record between two periods.
+        only those were compared who came onto the record between two periods. Weights of least noise are those of
+        cells as they stand in a period and not of changes: there the window is 0, and the base that period.
 
         Sums of weight times a cell's mean change give the row back, but for base windows of panels with gaps, or of
         units that came within them: an adopter is divided among the base periods in which it was seen, so that the
@@ -334,17 +338,31 @@ def _carried(
 
 
 def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
-    return None if est.working is None else matrix @ np.nan_to_num(est.working) @ matrix.T
+    """Of combinations (k', k) of rows; zero where one of their rows has none."""
+    if est.working is None:
+        return None
+    known = np.diag(est.working) > 0
+    whole = ~((matrix != 0) & ~known).any(axis=1)
+    return np.asarray(matrix @ np.nan_to_num(est.working) @ matrix.T) * np.outer(whole, whole)
 
 
 def _moderated(working: np.ndarray, refits: Spread) -> Spread:
     """The working covariance and that of the refits weighed by their degrees of freedom, which add up:
     (d0 V_working + d V_refits) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
-    Genetics and Molecular Biology 3). A row without refits has no interval."""
-    total = PRIOR_DF + refits.df
-    mine, theirs = np.sqrt(PRIOR_DF / total), np.sqrt(refits.df / total)
+    Genetics and Molecular Biology 3). A row without refits has no interval; one without a working covariance has that
+    of its refits."""
+    prior = np.where(np.diag(working) > 0, PRIOR_DF, 0.0)
+    total = prior + refits.df
+    mine, theirs = np.sqrt(prior / total), np.sqrt(refits.df / total)
     vcov = np.outer(mine, mine) * np.nan_to_num(working) + np.outer(theirs, theirs) * refits.vcov
     return Spread(vcov, total, refits.reason)
+
+
+def _kinds(est: Estimate, inference: str) -> str | np.ndarray:
+    """What each row's interval is made by."""
+    if inference != "moderated" or est.working is None:
+        return inference
+    return np.where((np.diag(est.working) > 0) | np.isnan(est.value), "moderated", "jackknife")
 
 
 def _without_lost(est: Estimate, vcov: np.ndarray) -> np.ndarray:
@@ -399,11 +417,12 @@ def stack(*estimates: Estimate) -> Estimate:
 
 def _pieces(estimates: tuple[Estimate, ...]) -> tuple[Estimate, ...]:
     """Estimates whose rows keep their own inference; none where all are inferred alike. Those alike that come first
-    are one piece."""
+    are one piece. A working covariance is an estimate's own, and says nothing of how it moves with another."""
     first = estimates[0]
 
     def alike(e: Estimate) -> bool:
-        return not e.pieces and e.level == first.level and (e.replicate is None) == (first.replicate is None)
+        same = e.level == first.level and (e.replicate is None) == (first.replicate is None)
+        return same and not e.pieces and e.working is None
 
     run = len(list(takewhile(alike, estimates)))
     if run == len(estimates):

@@ -56,7 +56,8 @@ def _given(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     small = say.SMALLER.format(margin=margin_words(e)) if rules.inside_margin(e) else ""
     limited = say.NOT_CALLED_SHOWN.format(limits=_listed(rules.limits(e))) if rules.limits(e) else ""
     weak = rules.weaknesses(e)
-    full = sentences(lead, _found_where(e), small, _rests_itself(e), _weak(weak), limited)
+    with_it = say.WITH_THE_START if e.drift is not None and e.drift.carries == "shown" else ""
+    full = sentences(lead, _found_where(e), small, _rests_itself(e), _weak(weak), limited, with_it)
     return full, Brief("", sentence_case(_effect(e, e)), _end(e, small, _weak(weak, _TOLD), limited))
 
 
@@ -68,8 +69,9 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
         full = sentences(say.UNDECIDED, e.reason or say.NO_RANGE.format(places=plural(e.place)), guess)
         return full, Brief(full_stop(e.reason or say.NO_RANGE_BRIEF))
     if v.direction:
-        lead = say.POINTS.format(direction=say.DIRECTIONS[v.direction])
-        full = sentences(lead, _found_where(e), _rests_itself(e), _weak(all_weaknesses(e)))
+        lead, said = _points(e, v), ("drift",) if _breakdown(e) else ("pre_trend", "drift") if _apart_already(e) else ()
+        weak = _weak(tuple(w for w in all_weaknesses(e) if w.name not in said))
+        full = sentences(lead, _found_where(e), _rests_itself(e), weak, _apart_already(e), _drift_out(e))
         end = _end(e, _weak(rules.weaknesses(e), _TOLD))
         return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), end)
     rests, seen = _rests_itself(e), _seen(e, v)
@@ -193,6 +195,40 @@ def _seen(e: Evidence, v: Verdict) -> str:
 def margin_words(e: Evidence) -> str:
     """What matters, as a size in the good direction."""
     return scale_in(e, e).finely(e.good * (e.margin or 0.0))
+
+
+# Pieces: a steady drift apart.
+
+
+def _points(e: Evidence, v: Verdict) -> str:
+    """Where the evidence points, with the drift that would do it."""
+    direction, breakdown = say.DIRECTIONS[v.direction], _breakdown(e)
+    if not breakdown:
+        return say.POINTS.format(direction=direction)
+    return say.POINTS_BUT_DRIFT.format(direction=direction, breakdown=breakdown, period=e.period or "period")
+
+
+def _breakdown(e: Evidence) -> str:
+    """The drift that would do it, where one stands in the way of a claim and the two were not moving apart already."""
+    names = {w.name for w in rules.weaknesses(e)}
+    if "drift" not in names or "pre_trend" in names or e.drift is None or not math.isfinite(e.drift.breakdown):
+        return ""
+    return scale_for([e.drift.breakdown], e.kind, Nouns(unit=e.unit, currency=e.currency)).size(e.drift.breakdown)
+
+
+def _apart_already(e: Evidence) -> str:
+    """That the two groups were moving apart, where the effect with that taken out follows."""
+    failed = any(w.name == "pre_trend" for w in rules.weaknesses(e))
+    return say.MOVED_APART if failed and _drift_out(e) else ""
+
+
+def _drift_out(e: Evidence) -> str:
+    """The range of the effect with a straight drift taken out, where a drift stands in the way of a claim."""
+    asked = {"drift", "pre_trend"} & {w.name for w in rules.weaknesses(e)}
+    if e.drift is None or not asked or not (math.isfinite(e.drift.low) and math.isfinite(e.drift.high)):
+        return ""
+    scale = scale_in(e, e)
+    return say.DRIFT_OUT.format(span=scale.span(e.drift.low, e.drift.high), tail=scale.tail)
 
 
 # Pieces: combinations.

@@ -36,6 +36,13 @@ FOR_SOME = "for {behind} of {had} with it"
 SHOWN = "{direction}"
 LIKELY = "the evidence leans towards {direction}"
 POINTS = "the evidence points to {direction}, but does not carry it"
+POINTS_BUT_DRIFT = (
+    "the evidence points to {direction}, but a steady drift apart of {breakdown} a {period} would do it, and the record"
+    " does not rule that out"
+)
+WITH_THE_START = "a steady drift apart would not explain it: the change came with the start"
+MOVED_APART = "the two groups were already moving apart"
+DRIFT_OUT = "with a straight drift taken out: {span}{tail}"
 SMALLER = "even so, the whole likely range is smaller than what matters ({margin})"
 NOT_CALLED_SHOWN = "it is not called shown because {limits}"
 
@@ -145,3 +152,78 @@ BREATH = (
     (("no_sign", ""), "no sign of a benefit large enough to matter: {names}"),
     (("not_tested", ""), "not tested by these data: {names}"),
 )
+
+# What a likely range leaves out, and what to do: measured choices in docs/decisions (from a range to an act).
+RULED_OUT = ("harm_ruled_out", "benefit_ruled_out", "both_ruled_out")
+LEANS = {
+    "harm_ruled_out": "Harm ruled out: the likely range leaves out any harm as large as what matters.",
+    "benefit_ruled_out": "Benefit ruled out: the likely range leaves out any benefit as large as what matters.",
+    "both_ruled_out": "No large change: the likely range leaves out any benefit or harm as large as what matters.",
+    "leans_better": "Leans better: the data point to a benefit, but do not rule out a harm that matters.",
+    "leans_worse": "Leans worse: the data point to a harm, but do not rule out a benefit that matters.",
+    "says_nothing": "Says nothing: the data allow a benefit and a harm as large as what matters.",
+    "": "No likely range, so nothing is ruled out.",
+}
+STARTS = {"sceptical": "doubt", "flat": "nothing"}
+ELSEWHERE = "elsewhere"
+CHANCES = "Chances, starting from {start}: it helps, {better}; by what matters, {matters}; harms as much, {harm}."
+BELIEVED = "To be 9 in 10 sure now that it helps, one must have put it at {before} beforehand."
+PAYS = "{chance} that it pays at {worth} {one}."
+UNPRICED = "no price can be set against what it brings: {reason}"
+NO_WORTH = "nobody has said what one outcome is worth"
+PRICED_ELSEWHERE = "its cost is set against {outcome} alone"
+NO_COST = "its cost is not given"
+NO_CELLS = "what it cost where it was compared is not known"
+COSTS_NOTHING = "its cost is given as nothing"
+IN_PER_CENT = "its effect is in per cent, which cannot be counted"
+THRESHOLDS = {
+    "updown": "Worth extending from {up} {one}; not worth its cost below {down}; in between, test.",
+    "up": "Worth extending from {up} {one}; nothing shows that it is worth less.",
+    "down": "Not worth its cost below {down} {one}; above that, test: no worth makes extending safe.",
+}
+ACTS = {
+    "keep_and_extend": "Promising: keep it, and extend it while somewhere is left to compare with.",
+    "keep": "Keep it; no case yet for spending more.",
+    "hold_and_test": "Hold: keep it as it is, spend no more, and test it in the next rollout.",
+    "stop": "Stop unless there are other reasons to have it.",
+    "pool": (
+        "Do not evaluate it again alone: one more rollout would cost more than it tells. Renew it only on evidence from"
+        " other places."
+    ),
+}
+EXTEND_BET = "Worth extending at this price, while somewhere is left to compare with: a good bet, not a finding."
+STOP_AT_PRICE = (
+    "Stop at this price, unless what was not priced is worth the difference: it probably helps, but costs more than it"
+    " brings."
+)
+WITHHELD = "Hold: no chance is given, because {reason}"
+CONFLICT = "Hold: no act is given, because {reason}"
+SETTLE = "settle that first; spend no more until it is settled"
+UNDONE = "a drift of {drift} would undo what is ruled out"
+HANGING = {
+    "worth": "Hold: it hangs on what one outcome is worth. Decide that first; until then spend no more.",
+    "unstated": "Say first how large a change would matter: without that neither a chance nor an act can be given.",
+}
+HANGS_ON_WORTH = "it hangs on what one outcome is worth"
+OUTCOMES_DIFFER = "its outcomes disagree: {better} is better, {worse} is worse"
+DISAGREE = (
+    "Its outcomes disagree: {better} is better, {worse} is worse. Nothing is netted out; weigh them before acting."
+)
+NO_EVIDENCE = "{whole} rests on no evidence here: {reason}"
+NOTHING_AGAINST = "this says nothing against it; only places without it could tell"
+NOT_MOVED = "The data moved this little: it rests on the doubt we started from."
+GAVE_WAY = "The data lie further out than what we started from allows, so that it gave way to them."
+NOT_MOVED_POOL = "The data moved this little: it rests on what {pool} found."
+LEFT_OUT = "Its price leaves out {names}."
+ALSO_TIED = "it cannot be told apart from {others}; see what they do together"
+CURRENCIES = "its costs are in {costs} and the worth of an outcome is in {worth}"
+PRICE_YEARS = "costs are in prices of {costs}, worth in prices of {worth}, and no index between them is stated"
+COST_YEARS = "its costs are in prices of {costs}, and no index between them is stated"
+ONE_WITHOUT = "a {where} without {label}"
+ONE_OUTCOME = {
+    "share": "a {where} with {label}",
+    "count": "one {more} of {label}",
+    "score": "a point of {label} for a {where}",
+    "log": "an outcome",
+    "money": "a pound of {label}",
+}

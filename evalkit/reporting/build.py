@@ -26,7 +26,7 @@ from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
 from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats
 from evalkit.reporting.more_sections import inputs, sha256, versions
-from evalkit.reporting.names import period_words, statements_of
+from evalkit.reporting.names import names_of, period_words, statements_of
 from evalkit.reporting.plan import read_plan
 from evalkit.study import Study
 
@@ -246,6 +246,11 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
         if table is not None and len(table):
             name = f"event_study_{component.name}"
             out[name] = describe("event_study", evaluation, component.name, outcome=first, name=name)
+        mine = evaluation.compared[evaluation.compared["component"] == component.name]
+        if len(mine := mine[mine["outcome"] == first]):
+            about = {"labels": labels_of(evaluation), "place": names_of(evaluation.study).place(component.name)}
+            name = f"compared_{component.name}"
+            out[name] = describe("compared", mine, **about, name=name)
     if len(evaluation.leave_one_out):
         out["leave_one_out"] = describe("leave_one_out", evaluation, outcome=first)
     if evaluation.flow is not None and len(evaluation.flow):

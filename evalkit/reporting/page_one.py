@@ -191,7 +191,7 @@ def _overturn(statements: Sequence[Statement], names: Names, kind: OutcomeKind) 
     passed, only = (sum(c.status == status for _, c in checks) for status in ("passed", "informational"))
     if checks:
         what = "the answers given" if given else "the likely ranges above"
-        rest = f"; {only} cannot pass or fail and only inform" if only else ""
+        rest = f"; {only} only inform" if only else ""
         items.append(linked(f"{passed} of {len(checks)} checks of {what} passed{rest}.", "#checks"))
     lead = [] if given else [Paragraph(_NO_ANSWER + _BUT * bool(failed))]
     return Group((Heading(2, "What could overturn this"), *lead, Listing(tuple(items))))

@@ -11,6 +11,7 @@ import pandas as pd
 from evalkit.components import Separability
 from evalkit.components.separability import STATUS_WORDS
 from evalkit.evaluation import Evaluation
+from evalkit.evaluation.compared import shares
 from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
 from evalkit.figures.timeline import WAYS
@@ -27,7 +28,7 @@ from evalkit.reporting.blocks import (
     slug,
     verdict_cell,
 )
-from evalkit.reporting.names import Names, names_of, spread, statements_of
+from evalkit.reporting.names import Names, names_of, spoken_period, spread, statements_of
 from evalkit.show.numbers import MINUS, decimals_for, signed
 from evalkit.show.tables import Cell, Table, make_table
 from evalkit.show.words import count_words, design_title, full_stop, join_words, noun_from_column, quoted, sentence_case
@@ -130,8 +131,30 @@ def estimates(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Sectio
                 why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
                 parts.append(Group((*words, why), anchor=anchor))
             else:
-                parts += [*words, drawn, effects_table(tried, outcome, component.label, anchor)]
+                parts += [*words, drawn, *_compared(evaluation, component.name, outcome, pictures if i == 0 else {})]
+                parts.append(effects_table(tried, outcome, component.label, anchor))
     return headed("estimates", *parts)
+
+
+def _compared(
+    evaluation: Evaluation, component: str, outcome: Outcome, pictures: Mapping[str, Picture]
+) -> tuple[Block | None, ...]:
+    """Who is compared with whom in one headline: the picture, and a row a place; nothing where it has no weights."""
+    picture = pictures.get(f"compared_{component}")
+    if picture is None:
+        return ()
+    table = evaluation.compared
+    mine = shares(table[(table["component"] == component) & (table["outcome"] == outcome.column)])
+    names = names_of(evaluation.study)
+    place, label = names.place(component), names.label(component)
+    rows = []
+    for r in mine.to_dict("records"):
+        counts = [f"{r[c]:.0f}" if r[c] >= _HALF else "below 1" if r[c] else "none" for c in ("with_it", "beside")]
+        rows.append((str(r["cluster"]), *counts, spoken_period(r["since"]) if pd.notna(r["since"]) else "never"))
+    head = (sentence_case(place), "Counts with it, of 100", "Counts beside it, of 100", "Counts with it since")
+    made = make_table(f"{label}: how much each {place} counts", head, rows, numeric=(False, True, True, False),
+                      name=f"compared-{component}")  # fmt: skip
+    return picture, Group((made,), summary=f"How much each {place} counts, as a table")
 
 
 def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -> Table:
@@ -231,8 +254,10 @@ def _verdict_table(evaluation: Evaluation, outcome: Outcome, columns: tuple[str,
     return make_table(caption, ("Component", "Verdict", *columns), rows, name=name, cards=True)
 
 
+_HALF = 0.5
 _CHECKS = {
     "pre_trend": "Alike beforehand",
+    "drift": "Beside a steady drift",
     "leave_one_cluster": "One place left out",
     "few_clusters": "How many places",
     "rungs": "Other ways of comparing",

@@ -177,6 +177,18 @@ def pounds(amount: float, digits: int = 3, currency: str = "£") -> str:
     return f"{sign}{currency}{_magnitude(amount, min(decimals, 0) if abs(amount) >= 10 else decimals, (0.0,))}"
 
 
+def pounds_outwards(amount: float, up: bool, currency: str = "£") -> str:
+    """Money as a limit, in three figures rounded up or down: 1,788.2 gives '£1,790' or '£1,780'; '£4.36 million'."""
+    if not math.isfinite(amount):
+        return NOT_GIVEN
+    step = 0.01 if abs(amount) < 10 else 10.0 ** max(math.floor(math.log10(abs(amount))) - 2, 0)
+    value = (math.ceil if up else math.floor)(round(amount / step, 6)) * step
+    sign = MINUS if value < 0 else ""
+    if abs(value) >= 1e6:
+        return f"{sign}{currency}{_figures(value / 1e6, 2)} million"
+    return f"{sign}{currency}{abs(value):,.{2 if step < 1 and value else 0}f}"
+
+
 def _denominator(kind: str, largest: float, nouns: Nouns) -> tuple[float, str]:
     """Factor and tail: natural frequencies for shares, small counts in 100 units, money for each unit."""
     whom = nouns.whom or (plural(nouns.unit) if nouns.unit else "")

@@ -128,6 +128,7 @@ def sentences(*parts: str) -> str:
 # What each design compares, as part of a sentence; and as the title of a row, where that is not the same.
 _DESIGNS = {
     "StaggeredRollout(same)": "places whose other components follow the same path",
+    "StaggeredRollout(same, equal weights)": "the same places, every month before the start weighing alike",
     "StaggeredRollout(same, one base period)": "the same places, measured from one period before the start",
     "StaggeredRollout(unchanged)": "places whose other components stand still",
     "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
@@ -144,6 +145,7 @@ _DESIGNS = {
     "RegressionDiscontinuity": "people just above and just below the line",
 }
 _TITLES = {
+    "StaggeredRollout(same, equal weights)": "The same, with equal weights as published",
     "StaggeredRollout(same, one base period)": "The same, measured from one period before",
     "StaggeredRollout(ignored)": "Whatever else went on there (shows what goes wrong)",
     "JointEventStudy": "One regression on all, right if effects add up",

@@ -18,6 +18,7 @@ from evalkit.show.words import plural
 from evalkit.vocabulary import (
     CHECK_STATUSES,
     COMBINATION_KINDS,
+    DRIFT_WORDS,
     OUTCOME_KINDS,
     PEOPLE_CHECKS,
     STATUSES,
@@ -25,6 +26,7 @@ from evalkit.vocabulary import (
     CheckStatus,
     CombinationKind,
     Direction,
+    DriftWord,
     OutcomeKind,
     PeopleCheck,
     Status,
@@ -33,6 +35,7 @@ from evalkit.vocabulary import (
 
 _WORDS = tomllib.loads((files("evalkit.verdicts") / "weaknesses.toml").read_text(encoding="utf-8"))
 #: Failed main checks are weaknesses, and there are others; limits keep an answer without any from being called shown.
+#: Two groups that were already moving apart end a claim by themselves.
 MAIN_CHECKS, OTHER_WEAKNESSES, LIMITS = (
     {name: words["words"] for name, words in _WORDS[kind].items()} for kind in ("main", "other", "limits")
 )
@@ -43,6 +46,7 @@ UNSTATED = "nobody has said how large a change would matter"
 NO_INTERVAL = "no likely range can be given"
 SMALLER = "the whole likely range is smaller than what matters"
 
+_ENDS_A_CLAIM = ("pre_trend", "drift", "drift_untested")
 _ALPHA = 0.05
 _FEWEST = 3
 _FEWEST_PEOPLE = 50
@@ -103,6 +107,24 @@ class BundleEvidence:
 
 
 @dataclass(frozen=True)
+class BesideDrift:
+    """What a step beside a straight line carries of a claim (`checks/drift.py`); `early`: whether it could be asked
+    without the last two periods before the start. The effect with a straight drift taken out, its range, and the drift
+    a period that would undo the answer, NaN where they are not known. `reason`: why nothing could be asked."""
+
+    carries: DriftWord
+    early: bool = True
+    estimate: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    breakdown: float = math.nan
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("carries", self.carries, DRIFT_WORDS)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that a verdict on one component and one outcome may rest on.
 
@@ -110,6 +132,7 @@ class Evidence:
     is the last event time claimed, None where nothing bounds it. `population` is a plural noun phrase
     ('people with both needs') or ''. `people_exposed` counts exposed units where units lie in clusters, else NaN.
     `units_behind` of the `units_had` that had it stand behind the answer; NaN where they are not counted.
+    `drift`: None where the design is not asked whether a drift apart would explain its answer.
     `tied`: labels of all that it cannot be told apart from. `cure` says what rollout would have let us tell.
     """
 
@@ -145,6 +168,7 @@ class Evidence:
     crossed_levels: bool = False
     reason: str = ""
     bundle: BundleEvidence | None = None
+    drift: BesideDrift | None = None
     tied: tuple[str, ...] = ()
     clean_until: float | None = None
     lag: int = 0
@@ -239,8 +263,10 @@ def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
         names += ["raw", "unrecorded"] if evidence.unrecorded else ["matching"]
     if _few_clusters(evidence):
         names.append("few_clusters")
-    if evidence.by_people and evidence.by_people_check in ("failed", "untestable"):
-        names.append(f"by_people_{evidence.by_people_check}")
+    if evidence.by_people and evidence.by_people_check == "failed":
+        names.append("by_people_failed")
+    if beside := _unexplained(evidence):
+        names.insert(0, beside)
     others = ((n if n != "dose" else "additivity", OTHER_WEAKNESSES[n]) for n in names)
     return failed_main_checks(evidence) + tuple(Weakness(n, _placed(words, evidence)) for n, words in others)
 
@@ -251,14 +277,26 @@ def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
     return tuple(Weakness(name, _placed(MAIN_CHECKS[name], evidence)) for name in MAIN_CHECKS if name in failed)
 
 
+def holding_back(evidence: Evidence) -> tuple[Weakness, ...]:
+    """Weaknesses for which no chance is given: failed main checks but for leaving out one cluster (which fails wide
+    ranges and passes narrow ones, that cover least), and those reached answering differently to others."""
+    held = [w for w in failed_main_checks(evidence) if w.name != "leave_one_cluster"]
+    return (*held, *(w for w in weaknesses(evidence) if w.name == "by_people_failed"))
+
+
 def limits(evidence: Evidence) -> tuple[Weakness, ...]:
     """What keeps an answer at likely however it passed its checks: a level that cuts across clusters; fewer than three
     clusters in an arm, where intervals hold the truth about 91 times in 100 (benchmarks/README.md); fewer than 50
-    people exposed in clusters, where what is found is found because it came out large."""
+    people exposed in clusters, where what is found is found because it came out large; a component that begins with
+    it and may do more for those whom this one reaches; a change that built up, or too few periods before, so that a
+    drift that set in at about the start would look the same."""
     limited = {
         "crossed": evidence.crossed_levels,
         "two_places": _thin(evidence) and not _few_clusters(evidence),
         "few_people": evidence.people_exposed < _FEWEST_PEOPLE,
+        "by_people_untestable": evidence.by_people and evidence.by_people_check == "untestable",
+        "builds_up": _carries(evidence) == "likely" and _early(evidence),
+        "few_leads": _carries(evidence) == "likely" and not _early(evidence),
     }
     return tuple(Weakness(name, _placed(LIMITS[name], evidence)) for name, holds in limited.items() if holds)
 
@@ -330,7 +368,7 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
     if inside_margin(e):
         reasons += (SMALLER,)
     direction: Direction = "better" if e.good * e.conf_low > 0 else "worse"
-    if len(found) > 1:
+    if len(found) > 1 or any(w.name in _ENDS_A_CLAIM for w in found):
         return _with_numbers(e, "cannot_tell", 4, reasons, direction)
     return _with_numbers(e, "likely" if found or limited else "shown", 4, reasons, direction)
 
@@ -342,8 +380,9 @@ def _no_sign(e: Evidence) -> Verdict | None:
 
 
 def cautions(evidence: Evidence) -> tuple[Weakness, ...]:
-    """Weaknesses that bear on an interval that includes zero: all but those about chance."""
-    return tuple(w for w in weaknesses(evidence) if w.name not in ("p_adjusted", "p_missing"))
+    """What bears on an interval that includes zero: weaknesses but those about chance, and what others may hide."""
+    found = [w for w in weaknesses(evidence) if w.name not in ("p_adjusted", "p_missing")]
+    return (*found, *(w for w in limits(evidence) if w.name == "by_people_untestable"))
 
 
 def _with_numbers(
@@ -351,6 +390,20 @@ def _with_numbers(
 ) -> Verdict:
     seen = smallest_detectable(e.std_error, e.df)
     return Verdict(verdict, direction, reasons, seen, rule, e.estimate, e.conf_low, e.conf_high, e.p_adjusted)
+
+
+def _carries(e: Evidence) -> DriftWord | None:
+    """What a step beside a straight line carries of a claim; None where there is no claim, or it is not asked."""
+    claims = e.has_interval and not e.conf_low <= 0 <= e.conf_high
+    return e.drift.carries if e.drift is not None and claims else None
+
+
+def _early(e: Evidence) -> bool:
+    return e.drift is not None and e.drift.early
+
+
+def _unexplained(e: Evidence) -> str:
+    return {"nothing": "drift", "untested": "drift_untested"}.get(_carries(e) or "", "")
 
 
 def _few_clusters(e: Evidence) -> bool:

@@ -42,7 +42,7 @@ def test_every_table_says_what_the_statement_says(kind: str) -> None:
     evaluation = ek.evaluate(known(kind, 1, noise=0.3).study)
     for made in (evaluation, reporting.safe(evaluation)):
         assert made.verdicts["sentence"].tolist() == [s.sentence for s in made.statements]
-        assert [s.component for s in made.statements] == [e.component for e, _ in made.decisions]
+        assert [s.component for s in made.statements] == [e.component for e, _ in made.judged]
         assert type(made) is ek.Evaluation
         said = {(s.component, c.check): c.words for s in made.statements for c in s.checks}
         table = {(r["component"], r["check"]): r["words"] for r in made.checks.to_dict("records")}

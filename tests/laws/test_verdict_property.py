@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 
 from evalkit.language.statement import statement
 from evalkit.verdicts.rules import (
+    BesideDrift,
     BundleEvidence,
     CheckOutcome,
     Evidence,
     decide,
 )
-from evalkit.vocabulary import CHECK_STATUSES, OUTCOME_KINDS, PEOPLE_CHECKS, STATUSES, VERDICTS
+from evalkit.vocabulary import CHECK_STATUSES, DRIFT_WORDS, OUTCOME_KINDS, PEOPLE_CHECKS, STATUSES, VERDICTS
 from tests.unit.test_words import assert_reads_well
 
-MAIN = {"pre_trend", "leave_one_cluster", "rungs", "date_rule", "others_still_growing", "growth_taken_out", "stayers"}
+MAIN = {"pre_trend", "rungs", "date_rule", "others_still_growing", "growth_taken_out", "stayers"}
 LABELS = ("0.08 blood alcohol limit", "Dual-diagnosis nurse", "Zero tolerance under 21", "keyworker", "A & B (pilot)")
 
 sizes = st.one_of(
@@ -31,7 +32,9 @@ sizes = st.one_of(
 p_values = st.one_of(st.floats(0, 1), st.sampled_from([0.05, math.nan, 0.0]))
 checks = st.lists(
     st.builds(
-        CheckOutcome, st.sampled_from([*sorted(MAIN), "few_clusters", "placebo"]), st.sampled_from(CHECK_STATUSES)
+        CheckOutcome,
+        st.sampled_from([*sorted(MAIN), "leave_one_cluster", "few_clusters"]),
+        st.sampled_from(CHECK_STATUSES),
     ),
     max_size=4,
 ).map(tuple)
@@ -91,6 +94,9 @@ def evidence(draw) -> Evidence:
         crossed_levels=draw(st.booleans()),
         reason=draw(st.sampled_from(["", "everyone had it", "Only if effects do not grow."])),
         bundle=draw(bundles()),
+        drift=draw(
+            st.one_of(st.none(), st.builds(BesideDrift, st.sampled_from(DRIFT_WORDS), st.booleans(), *[sizes] * 4))
+        ),
         clean_until=draw(st.one_of(st.none(), st.integers(0, 30), st.just(math.nan))),
         lag=draw(st.integers(0, 4)),
         unit=draw(st.sampled_from(["", "person", "state"])),
@@ -120,8 +126,13 @@ def restated(e: Evidence) -> list[str]:
     count += 1 if e.rests_on_matching and e.unrecorded else 0
     few = e.clusters_exposed < 3 or e.clusters_comparison < 3
     count += 1 if few and not (e.randomisation_p is not None and e.randomisation_p < 0.05) else 0
-    capped = e.crossed_levels or few or e.people_exposed < 50
-    count += 1 if e.by_people and e.by_people_check not in ("passed", "not_needed") else 0
+    unseen = e.by_people and e.by_people_check == "untestable"
+    builds = e.drift is not None and e.drift.carries == "likely"
+    capped = e.crossed_levels or few or e.people_exposed < 50 or unseen or builds
+    count += 1 if e.by_people and e.by_people_check == "failed" else 0
+    unexplained = e.drift is not None and e.drift.carries in ("nothing", "untested")
+    count += 1 if unexplained else 0
+    ended = "pre_trend" in failed_checks or unexplained
     away = number and (low > 0 or high < 0)
     known = e.matters is not None and not math.isnan(e.matters)
     ruled_out = bool(number and known and high < e.matters)
@@ -130,12 +141,12 @@ def restated(e: Evidence) -> list[str]:
         "not_tested": untested,
         "cannot_tell_apart": tangled,
         "shown": free and away and count == 0 and not capped,
-        "likely": free and away and (count == 1 or (count == 0 and capped)),
+        "likely": free and away and not ended and (count == 1 or (count == 0 and capped)),
         "no_sign": quiet and ruled_out and not failed_checks and not e.rests_on_additivity,
         "cannot_tell": free
         and (
             not number
-            or (away and count >= 2)
+            or (away and (count >= 2 or ended))
             or (quiet and not (ruled_out and not failed_checks and not e.rests_on_additivity))
         ),
     }
@@ -182,3 +193,37 @@ def test_one_more_failed_check_never_makes_a_verdict_firmer(e: Evidence) -> None
     firmness = {"shown": 2, "likely": 1, "no_sign": 1}
     worse = replace(e, checks=(*e.checks, CheckOutcome("pre_trend", "failed")))
     assert firmness.get(decide(worse).verdict, 0) <= firmness.get(decide(e).verdict, 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(evidence())
+def test_nothing_is_claimed_of_groups_that_were_moving_apart(e: Evidence) -> None:
+    apart = replace(e, checks=(*e.checks, CheckOutcome("pre_trend", "failed")))
+    assert decide(apart).verdict not in ("shown", "likely", "no_sign")
+
+
+@settings(max_examples=200, deadline=None)
+@given(evidence())
+def test_one_place_left_out_informs_and_moves_no_verdict(e: Evidence) -> None:
+    more = replace(e, checks=(*e.checks, CheckOutcome("leave_one_cluster", "failed")))
+    assert decide(more) == decide(e)
+
+
+@settings(max_examples=200, deadline=None)
+@given(evidence())
+def test_what_cannot_be_tested_by_people_costs_one_step_and_no_more(e: Evidence) -> None:
+    untested, passed = (replace(e, by_people=True, by_people_check=c) for c in ("untestable", "passed"))
+    expected = decide(passed).verdict
+    assert decide(untested).verdict == ("likely" if expected == "shown" else expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(evidence())
+def test_a_claim_passes_the_step_beside_a_straight_line(e: Evidence) -> None:
+    """Shown or likely need it where it is asked, shown with the start itself; nothing else hangs on it."""
+    found = {word: decide(replace(e, drift=BesideDrift(word))).verdict for word in DRIFT_WORDS}
+    without = decide(replace(e, drift=None)).verdict
+    assert found["shown"] == without
+    assert found["likely"] == ("likely" if without == "shown" else without)
+    for word in ("nothing", "untested"):
+        assert found[word] == ("cannot_tell" if without in ("shown", "likely") else without)

@@ -10,6 +10,7 @@ import pandas as pd
 from evalkit.disclosure.people import FLOW
 from evalkit.disclosure.publish import LOG
 from evalkit.disclosure.rules import PROFILES
+from evalkit.evaluation.compared import COMPARED
 from evalkit.evaluation.results import Evaluation, Protection
 from evalkit.language.statement import Statement, statement
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
@@ -369,8 +370,8 @@ def evaluation() -> Road:
         checks=checks(),
         leave_one_out=leave_one_out(),
         findings=(),
-        decisions=decisions(),
+        judged=decisions(),
         statements=statements(),
         rules={n: "Clean comparisons exist, so the like-for-like design is the headline." for n in NAMES},
-        protection=Protection(PROFILES["none"], nothing, log, None, None),
+        protection=Protection(PROFILES["none"], nothing, pd.DataFrame(columns=list(COMPARED)), log, None, None),
     )

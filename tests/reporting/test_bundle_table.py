@@ -19,7 +19,7 @@ def test_a_sum_from_the_joint_regression_says_what_it_rests_on() -> None:
     evaluation = ek.evaluate(known("two_and_two", 6, noise=0.3).study)
     adds, seen = "only if the effects of the components simply add up", set()
     rows = evaluation.verdicts.to_dict("records")
-    for s, (e, _), row in zip(evaluation.statements, evaluation.decisions, rows, strict=True):
+    for s, (e, _), row in zip(evaluation.statements, evaluation.judged, rows, strict=True):
         if e.bundle is not None and np.isfinite(e.bundle.conf_low):
             assert (adds in row["sentence"]) == (adds in s.brief.text) == e.bundle.additive
             seen.add(e.bundle.additive)

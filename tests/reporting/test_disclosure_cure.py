@@ -30,6 +30,6 @@ def test_single_people_are_not_named(level: str, name: str, named: bool) -> None
     assert raw.separability.cure["words"].str.contains(f"{name} ").all() and len(raw.separability.cure) == 2
     safe = reporting.safe(raw)
     cure = safe.separability.cure
-    said = [*cure["words"], *cure["unnamed"], *map(str, cure["places"]), *(e.cure for e, _ in safe.decisions)]
+    said = [*cure["words"], *cure["unnamed"], *map(str, cure["places"]), *(e.cure for e, _ in safe.judged)]
     assert all(cure["words"].str.startswith("Delaying"))
     assert any(f"{name} " in s for s in said) == named

@@ -112,10 +112,10 @@ def unsure(**changes: str) -> road.Road:
     made = road.evaluation()
     wide = {"status": "separable", "estimate": 0.01, "conf_low": -0.99, "conf_high": 1.01, "std_error": 0.5}
     found = [replace(e, **wide, bundle=None, checks=tuple(replace(c, **changes) for c in e.checks))
-             for e, _ in made.decisions]  # fmt: skip
+             for e, _ in made.judged]  # fmt: skip
     decisions = tuple((e, decide(e)) for e in found)
     statements = tuple(statement(e, v) for e, v in decisions)
-    return replace(made, decisions=decisions, statements=statements, verdicts=verdict_table(decisions, statements))
+    return replace(made, judged=decisions, statements=statements, verdicts=verdict_table(decisions, statements))
 
 
 def test_where_nothing_was_found_it_says_so_once_and_what_failed() -> None:

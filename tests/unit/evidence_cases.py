@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evalkit.verdicts.rules import MAIN_CHECKS, BundleEvidence, CheckOutcome, Evidence
+from evalkit.verdicts.rules import MAIN_CHECKS, BesideDrift, BundleEvidence, CheckOutcome, Evidence
 
 NURSE = Evidence(
     component="nurse",
@@ -85,6 +85,14 @@ def failed(*names: str) -> tuple[CheckOutcome, ...]:
     return tuple(CheckOutcome(name, "failed", f"{name} in its own words") for name in names)
 
 
+def beside(e: Evidence, carries: str, early: bool = True) -> BesideDrift:
+    """What a step beside a straight line carries; a straight drift taken out leaves half of the effect."""
+    half = (e.conf_high - e.conf_low) * 0.7
+    return BesideDrift(
+        carries, early, e.estimate / 2, e.estimate / 2 - half, e.estimate / 2 + half, abs(e.estimate) / 9
+    )
+
+
 def flipped(e: Evidence) -> Evidence:
     """The same evidence pointing the other way."""
     return replace(e, estimate=-e.estimate, conf_low=-e.conf_high, conf_high=-e.conf_low)
@@ -106,7 +114,16 @@ def _of_kind(kind: str, e: Evidence) -> dict[str, tuple[Evidence, str]]:
         f"{kind} shown worse": (flipped(e), "shown"),
         f"{kind} shown but small": (small, "shown"),
         f"{kind} likely better": (replace(e, p_adjusted=0.2), "likely"),
-        f"{kind} likely worse": (replace(flipped(e), checks=failed("pre_trend")), "likely"),
+        f"{kind} likely worse": (replace(flipped(e), checks=failed("stayers")), "likely"),
+        f"{kind} moving apart": (replace(e, checks=failed("pre_trend")), "cannot_tell"),
+        f"{kind} with the start": (replace(e, drift=beside(e, "shown")), "shown"),
+        f"{kind} built up": (replace(e, drift=beside(e, "likely")), "likely"),
+        f"{kind} a drift would do": (replace(e, drift=beside(e, "nothing")), "cannot_tell"),
+        f"{kind} a drift would do harm": (replace(flipped(e), drift=beside(flipped(e), "nothing")), "cannot_tell"),
+        f"{kind} moving apart, drift out": (
+            replace(e, checks=failed("pre_trend"), drift=beside(e, "nothing")),
+            "cannot_tell",
+        ),
         f"{kind} points": (replace(e, p_adjusted=0.2, checks=failed("rungs")), "cannot_tell"),
         f"{kind} points to worse": (replace(flipped(e), rests_on_matching=True, p_adjusted=0.2), "cannot_tell"),
         f"{kind} small data": (_around_zero(e, -1.5, 2.2), "cannot_tell"),
@@ -146,6 +163,14 @@ def _of_status() -> dict[str, tuple[Evidence, str]]:
         "sum": (replace(policy, bundle=SUM), "cannot_tell_apart"),
         "too few": (replace(bare, status="too_few_clusters", clusters_exposed=1), "cannot_tell"),
         "no range": (replace(bare, estimate=0.04, reason="without Salford nothing is left to compare"), "cannot_tell"),
+        "drift not asked": (replace(NURSE, drift=BesideDrift("untested", reason="too few periods")), "cannot_tell"),
+        "a drift of no known size": (replace(NURSE, drift=BesideDrift("nothing")), "cannot_tell"),
+        "few leads": (replace(NURSE, drift=beside(NURSE, "likely", early=False)), "likely"),
+        "built up and weak": (replace(NURSE, drift=beside(NURSE, "likely"), p_adjusted=0.3), "likely"),
+        "nothing for a drift to explain": (
+            replace(_around_zero(NURSE, -0.8, 0.7), drift=beside(NURSE, "nothing")),
+            "no_sign",
+        ),
         "crossed": (replace(NURSE, crossed_levels=True), "likely"),
         "crossed and weak": (replace(NURSE, crossed_levels=True, p_adjusted=0.3), "likely"),
         "few clusters": (replace(NURSE, clusters_exposed=2), "likely"),
@@ -160,7 +185,11 @@ def _of_status() -> dict[str, tuple[Evidence, str]]:
         "one period": (replace(NURSE, clean_until=0), "shown"),
         "one late period": (replace(NURSE, clean_until=2, lag=2), "shown"),
         "cross-section": (replace(NURSE, clean_until=None, period=""), "shown"),
-        **{f"failed {name}": (replace(NURSE, checks=failed(name)), "likely") for name in MAIN_CHECKS},
+        **{
+            f"failed {name}": (replace(NURSE, checks=failed(name)), "likely")
+            for name in MAIN_CHECKS
+            if name != "pre_trend"
+        },
     }
 
 

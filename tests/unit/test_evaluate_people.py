@@ -218,7 +218,7 @@ class TestWordsAtOneTime:
         study = ek.Study(frame, unit=unit, period=None, outcome="y", covariates=["x"], components=list(components))
         found = ek.evaluate(study)
         minds = [s.would_change.text for s in found.statements if s.verdict != "likely"]
-        reasons = [r for _, v in found.decisions for r in v.reasons]
+        reasons = [r for _, v in found.judged for r in v.reasons]
         words = [*found.verdicts["sentence"], *found.checks["words"], *found.separability.components["reason"]]
         text = " ".join([*words, *found.separability.aliased, *minds, *reasons])
         assert not [w for w in self.OVER_TIME if w in text], text

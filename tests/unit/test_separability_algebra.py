@@ -9,9 +9,9 @@ import pytest
 
 from evalkit.components.estimable import combinations_of, dependence
 from evalkit.designs.regression.additive import EventTimes, additive_design, make_grid, spell_ages
-from evalkit.designs.regression.columns import span
 from evalkit.designs.rollout.plan import Rules, exposure_states
 from evalkit.designs.rollout.starts import make_plan
+from evalkit.designs.span import span
 from evalkit.study.paths import Level, Paths
 
 

@@ -60,7 +60,7 @@ def test_a_unit_cost_alone_gives_cost_over_effect_with_the_limits_of_the_interva
 
 
 def test_no_ratio_is_said_where_the_verdict_claims_nothing(good: ek.Evaluation) -> None:
-    doubt = replace(good, decisions=tuple((e, replace(v, verdict="cannot_tell")) for e, v in good.decisions))
+    doubt = replace(good, judged=tuple((e, replace(v, verdict="cannot_tell")) for e, v in good.judged))
     row = value_for_money(doubt).table.iloc[0]
     assert row["words"].startswith("Not given: the evaluation cannot tell")
     assert np.isfinite(row["cost_high"])

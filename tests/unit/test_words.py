@@ -12,7 +12,7 @@ from evalkit.language.findings import bundle_sentence, window_words
 from evalkit.language.statement import in_one_breath, statement
 from evalkit.show import numbers, words
 from evalkit.verdicts.rules import LIMITS, MAIN_CHECKS, OTHER_WEAKNESSES, decide
-from tests.unit.evidence_cases import COST, HBA1C, KINDS, LAW, NURSE, SUM, SWAP, TOGETHER, VISITS, all_cases, failed
+from tests.unit.evidence_cases import COST, HBA1C, KINDS, LAW, NURSE, SUM, SWAP, TOGETHER, VISITS, all_cases
 
 CASES = all_cases()
 FORBIDDEN = (
@@ -93,9 +93,9 @@ def test_direction_follows_what_is_better() -> None:
 
 
 def test_likely_names_its_one_weakness() -> None:
-    e = replace(NURSE, checks=failed("leave_one_cluster"))
-    assert statement(e, decide(e)).sentence.endswith("One weakness: the answer hangs on a single borough.")
-    assert "the answer held without any one borough" in statement(e, decide(e)).would_change.text
+    e = replace(NURSE, clusters_exposed=2)
+    assert "One weakness: it rests on too few boroughs." in statement(e, decide(e)).sentence
+    assert "more boroughs had it, and more were without it" in statement(e, decide(e)).would_change.text
 
 
 def test_bundles_and_swaps_say_their_effect() -> None:

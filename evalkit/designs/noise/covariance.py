@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from evalkit.designs.noise.untreated import Untreated
 
@@ -54,10 +55,9 @@ def autocovariance(values: np.ndarray, of: np.ndarray, cells: int) -> tuple[np.n
     unbiased for the covariance of one person; cells with one person in a period say nothing there.
     """
     seen = np.isfinite(values)
-    count, total = np.zeros((cells, values.shape[1])), np.zeros((cells, values.shape[1]))
-    np.add.at(count, of, seen)
-    np.add.at(total, of, np.where(seen, values, 0.0))
-    mean = total / np.maximum(count, 1)
+    collect = sparse.csr_array((np.ones(len(of)), (of, np.arange(len(of)))), shape=(cells, len(of)))
+    count = collect @ seen.astype(float)
+    mean = (collect @ np.where(seen, values, 0.0)) / np.maximum(count, 1)
     n = count[of]
     there = seen & (n > 1)
     away = np.where(there, (values - mean[of]) * np.sqrt(n / np.maximum(n - 1, 1)), 0.0)

@@ -2,56 +2,122 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from evalkit.designs.noise.untreated import Place
 from evalkit.designs.rollout.plan import ExposureStates, Rules
+from evalkit.designs.rollout.sums import Sums
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
-    """What an untreated path passes. step: (P, T) the column that is passed on the way to each period, -1 for none.
-    level: (P, T) which level of its cell a period belongs to. free: (P, T) before exposure. count: columns."""
+class Columns(ABC):
+    """What moves paths without a component, by period.
 
-    step: np.ndarray
+    level: (P, T) which level of its cell a period belongs to. free: (P, T) before exposure. count: columns.
+    """
+
     level: np.ndarray
     free: np.ndarray
     count: int
 
-    def passed(self, path: int, t: np.ndarray) -> list[np.ndarray]:
-        """For each period the columns that were passed since its level began."""
-        step, level = self.step[path], self.level[path]
-        mine = [np.flatnonzero((level[: x + 1] == level[x]) & (step[: x + 1] >= 0)) for x in t]
-        return [step[m] for m in mine]
+    @abstractmethod
+    def passed(self, path: int) -> tuple[np.ndarray, np.ndarray]:
+        """Columns (p,) that move a path, and (T, p) by how much each has since the level of a period began."""
 
 
-def untreated_columns(states: ExposureStates, rules: Rules) -> Columns:
-    """One column for each period and what the others did up to it (`lookback` periods more); a level begins anew where
-    that is unknown or, under others="unchanged", where the others change."""
+@dataclass(frozen=True, eq=False)
+class Steps(Columns):
+    """Changes from one period to the next.
+
+    step: (P, T, 2) the columns that are passed on the way to each period, -1 for none: what all share whose others do
+    the same, and what those share whom the component can reach.
+    """
+
+    step: np.ndarray
+
+    @property
+    def shared(self) -> bool:
+        """Whether people whom the component cannot reach serve, so that the others have a gap to them."""
+        return bool((self.step[:, :, 1] >= 0).any())
+
+    def passed(self, path: int) -> tuple[np.ndarray, np.ndarray]:
+        used, at = np.unique(self.step[path], return_inverse=True)
+        at = at.reshape(self.step[path].shape)
+        each = np.zeros((len(at), len(used)))
+        for kind in at.T:
+            each[np.arange(len(at)), kind] = 1.0
+        each[:, used < 0] = 0.0
+        each = each.cumsum(axis=0)
+        level = self.level[path]
+        each -= each[np.searchsorted(level, level)]
+        return used[used >= 0], each[:, used >= 0]
+
+
+def untreated_columns(states: ExposureStates, rules: Rules) -> Steps:
+    """One column for each period and what the others did up to it (`lookback` periods more), and where some cannot be
+    reached, one for each period and those who can; a level begins anew where the others are unknown or, under
+    others="unchanged", where they change. With others="ignored" only those serve whom the component can reach."""
     on_before = np.maximum.accumulate(~states.off, axis=1)
     coming = np.zeros(states.shape, dtype=bool)
     for ahead in range(rules.anticipation + 1):
         coming[:, : states.shape[1] - ahead] |= on_before[:, ahead:]
-    others = states.others
-    known = others >= 0
+    others, known = states.others, states.others >= 0
+    serving = states.reach | (rules.others != "ignored")
     table: dict[tuple, int] = {}
-    step, level = np.full(states.shape, -1), np.zeros(states.shape, dtype=np.int64)
+    step, level = np.full((*states.shape, 2), -1), np.zeros(states.shape, dtype=np.int64)
     kind = np.zeros(states.shape[0], dtype=np.int64) if states.kind is None else states.kind
-    for p in range(states.shape[0]):
+    for p in np.flatnonzero(serving):
         for t in range(1, states.shape[1]):
-            back = others[p, max(t - 1 - rules.lookback, 0) : t + 1]
             still = known[p, t] and known[p, t - 1]
             if rules.others == "unchanged":
                 still = still and others[p, t] == others[p, t - 1]
             level[p, t] = level[p, t - 1] + (not still)
             if still:
-                key = (t, int(kind[p]), *(back.tolist() if rules.others == "same" else ()))
-                step[p, t] = table.setdefault(key, len(table))
-    return Columns(step, level, ~coming & known & states.reach[:, None], len(table))
+                back = others[p, max(t - 1 - rules.lookback, 0) : t + 1].tolist() if rules.others == "same" else ()
+                step[p, t, 0] = table.setdefault((t, int(kind[p]), *back), len(table))
+                if states.reach[p] and not states.reach[serving].all():
+                    step[p, t, 1] = table.setdefault(("gap", t, int(kind[p])), len(table))
+    return Steps(level, ~coming & known & serving[:, None], len(table), step)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """People whose mean is read as one, C groups of them: cells (cluster x path); or, where everybody is a cluster,
+    people alike in path and in the periods in which they are seen.
+
+    of: (n,) group of each unit. path, cluster: (C,). cell: (G,) group in which the first unit of a cell is.
+    """
+
+    of: np.ndarray
+    path: np.ndarray
+    cluster: np.ndarray
+    cell: np.ndarray
+    lone: bool
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """(n,) units sorted by group."""
+        return np.argsort(self.of, kind="stable")
+
+    @classmethod
+    def of_sums(cls, sums: Sums) -> Groups:
+        """Those of a reader of sums."""
+        cells = np.arange(len(sums.path))
+        if len(sums.paths.levels[sums.level].names) < len(sums.of):
+            return cls(sums.of, sums.path, sums.cluster, cells, lone=False)
+        _, seen = np.unique(np.isfinite(sums.values), axis=0, return_inverse=True)
+        alike, first, of = np.unique(
+            sums.paths.path * len(sums.of) + seen.ravel(), return_index=True, return_inverse=True
+        )
+        one = np.zeros(len(cells), dtype=np.int64)
+        one[sums.of] = of.ravel()
+        return cls(of.ravel(), sums.paths.path[first], np.arange(len(alike)), one, lone=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,11 +224,13 @@ def _place(
     cell_all, t_all = np.concatenate([cell, line]), np.concatenate([t, at])
     first = np.array([cells.mean[mine[c], t[cell == c][0]] if (cell == c).any() else 0.0 for c in range(len(mine))])
     y = cells.mean[mine[cell_all], t_all] - first[cell_all]
-    passed = [columns.passed(int(path[c]), np.array([x]))[0] for c, x in zip(cell_all, t_all, strict=True)]
-    used = np.unique(np.concatenate(passed)) if len(passed) else np.empty(0, dtype=int)
+    passed = [columns.passed(int(p)) for p in path]
+    used = np.unique(np.concatenate([own for own, _ in passed]))
     steps = np.zeros((len(y), len(used)))
-    for i, columns_passed in enumerate(passed):
-        steps[i, np.searchsorted(used, columns_passed)] = 1.0
+    for c, (own, each) in enumerate(passed):
+        here = np.flatnonzero(cell_all == c)
+        steps[np.ix_(here, np.searchsorted(used, own))] = each[t_all[here]]
+    used, steps = used[steps.any(axis=0)], steps[:, steps.any(axis=0)]
     V = np.zeros((len(y), len(y)))
     for c in range(len(mine)):
         here = np.flatnonzero(cell_all == c)

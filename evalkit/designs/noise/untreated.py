@@ -14,18 +14,17 @@ Rows that are asked for together share everything but w.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
-from scipy.linalg.lapack import dpstrf
+
+from evalkit.designs.span import Span, span
 
 RANK = 1e-9
 """Relative size of what is left of a column below which it is a combination of others."""
-KNOWN = 1e-6
-"""Relative size below which a combination that cannot be told takes no part in a row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,43 +93,15 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Solver:
-    """Solutions of N x = b for a positive semi-definite N (P, P), and which combinations N knows of."""
+class Gone:
+    """A part of a place that is left out: its share, and its own outcomes (m + e,), None for all of the place."""
 
-    N: np.ndarray
+    place: int
+    share: float = 1.0
+    y: np.ndarray | None = None
 
-    @cached_property
-    def _factor(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        scale = np.sqrt(np.diag(self.N))
-        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-        C = self.N * np.outer(inverse, inverse)
-        R, order, rank, _ = dpstrf(C, lower=1, tol=RANK)
-        keep, drop = order[:rank] - 1, order[rank:] - 1
-        return np.tril(R[:rank, :rank]), keep, drop, inverse
-
-    @property
-    def full(self) -> bool:
-        return not len(self._factor[2])
-
-    def solve(self, b: np.ndarray) -> np.ndarray:
-        """(P,) or (P, k) one solution; columns that are combinations of others are zero in it."""
-        L, keep, _, inverse = self._factor
-        out = np.zeros_like(b, dtype=float)
-        scaled = (b.T * inverse).T
-        out[keep] = cho_solve((L, True), scaled[keep], check_finite=False)
-        return np.asarray((out.T * inverse).T)
-
-    def knows(self, G: np.ndarray) -> np.ndarray:
-        """(k,) whether every solution gives the same G' x (P, k): Searle (1971), Linear Models, section 5.4."""
-        L, keep, drop, inverse = self._factor
-        if not len(drop):
-            return np.ones(G.shape[1], dtype=bool)
-        scaled = (G.T * inverse).T
-        C = self.N[np.ix_(keep, drop)] * np.outer(inverse[keep], inverse[drop])
-        left = scaled[drop] - C.T @ cho_solve((L, True), scaled[keep], check_finite=False)
-        dead = np.abs(np.where(inverse[:, None] > 0, 0.0, G)).max(axis=0, initial=0.0)
-        size = np.maximum(np.abs(scaled).max(axis=0, initial=0.0), 1.0)
-        return np.asarray((np.abs(left).max(axis=0, initial=0.0) <= KNOWN * size) & (dead <= KNOWN))
+    def outcomes(self, place: Place) -> np.ndarray:
+        return place.y if self.y is None else self.y
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +111,14 @@ class Untreated:
     places: tuple[Place, ...]
     columns: int
     k: int
+
+    @property
+    def positive(self) -> bool:
+        """Whether every place's covariance before exposure has a root."""
+        try:
+            return all(np.isfinite(place.root).all() for place in self.places)
+        except np.linalg.LinAlgError:
+            return False
 
     @cached_property
     def information(self) -> tuple[np.ndarray, np.ndarray]:
@@ -152,26 +131,21 @@ class Untreated:
         return N, v
 
     @cached_property
-    def solver(self) -> Solver:
-        return Solver(self.information[0])
+    def solver(self) -> Span:
+        return span(self.information[0])
 
     @cached_property
     def kept(self) -> tuple[np.ndarray, ...]:
         """For each place (r,) the rows in which its exposed cell-periods can be told."""
         return tuple(self._told(self.solver, place) for place in self.places)
 
-    def _told(self, solver: Solver, place: Place) -> np.ndarray:
-        return np.ones(len(place.rows), dtype=bool) if solver.full else solver.knows(self._wide(place))
+    def _told(self, solver: Span, place: Place) -> np.ndarray:
+        return np.asarray(solver.identified(place.g, place.at))
 
-    def _wide(self, place: Place) -> np.ndarray:
-        G = np.zeros((self.columns, len(place.rows)))
-        G[place.at] = place.g
-        return G
-
-    def _sums(self, places: Sequence[Place], kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _sums(self, kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A'y (k,), G (P, k) and weights (k,) of what can be told."""
         Ay, G, weight = np.zeros(self.k), np.zeros((self.columns, self.k)), np.zeros(self.k)
-        for place, told in zip(places, kept, strict=True):
+        for place, told in zip(self.places, kept, strict=True):
             rows = place.rows[told]
             Ay[rows] += place.y @ place.A[:, told]
             G[np.ix_(place.at, rows)] += place.g[:, told]
@@ -180,7 +154,7 @@ class Untreated:
 
     @cached_property
     def sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self._sums(self.places, self.kept)
+        return self._sums(self.kept)
 
     @cached_property
     def gamma(self) -> np.ndarray:
@@ -203,15 +177,18 @@ class Untreated:
         """(P, k) N^- G."""
         return self.solver.solve(self.sums[1])
 
-    def linear(self) -> Iterator[tuple[Place, np.ndarray, np.ndarray]]:
+    @cached_property
+    def linear(self) -> tuple[tuple[Place, np.ndarray, np.ndarray], ...]:
         """For each place, the rows (r',) that it has a part in and the weights (m + e, r') of its cell-periods in them,
         those of the model's columns included, not yet divided by `weight`."""
+        back, found = self._back, []
         for place, told in zip(self.places, self.kept, strict=True):
-            L = np.zeros((len(place.y), self.k))
-            L[:, place.rows[told]] = place.A[:, told]
-            L[: place.u] -= place.whitened @ self._back[place.at]
-            rows = np.flatnonzero(np.abs(L).max(axis=0, initial=0.0) > 0)
-            yield place, rows, L[:, rows]
+            rows = np.union1d(np.flatnonzero(back[place.at].any(axis=0)), place.rows[told])
+            L = np.zeros((len(place.y), len(rows)))
+            L[: place.u] = place.whitened @ -back[np.ix_(place.at, rows)]
+            L[:, np.searchsorted(rows, place.rows[told])] += place.A[:, told]
+            found.append((place, rows, L))
+        return tuple(found)
 
     def vcov(self) -> np.ndarray:
         """(k, k) covariance of the estimates if V is right."""
@@ -225,7 +202,7 @@ class Untreated:
     def totals(self) -> tuple[np.ndarray, np.ndarray]:
         """Clusters (G,) of the places and the influence (G, k) of each: what it adds to estimate less truth."""
         out = np.zeros((len(self.places), self.k))
-        for i, (place, rows, L) in enumerate(self.linear()):
+        for i, (place, rows, L) in enumerate(self.linear):
             out[i, rows] = (place.y - place.steps @ self.gamma[place.at]) @ L
             own = np.zeros(self.k)
             told = self.kept[i]
@@ -233,34 +210,42 @@ class Untreated:
             out[i] -= own * np.nan_to_num(self.value)
         return np.array([p.cluster for p in self.places]), _divided(out, self.weight)
 
-    def refits(self, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Estimates and weights (K, k) with each cluster left out, its exposed cell-periods too; solved again."""
+    def refits(self, without: Sequence[Sequence[Gone]]) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates and weights (K, k) without each of some parts of places, their exposed cell-periods too; weights
+        are made again under the same covariance."""
         N, v = self.information
-        values, weights = np.full((len(clusters), self.k), np.nan), np.zeros((len(clusters), self.k))
-        for i, cluster in enumerate(clusters):
-            gone = [j for j, p in enumerate(self.places) if p.cluster == cluster]
-            n, left = N.copy(), v.copy()
-            for j in gone:
-                place = self.places[j]
-                own = place.information
-                n[np.ix_(place.at, place.at)] -= own[0]
-                left[place.at] -= own[1]
-            values[i], weights[i] = self._without(gone, Solver(_cleaned(n, N)), left)
+        values, weights = np.full((len(without), self.k), np.nan), np.zeros((len(without), self.k))
+        solvers: dict[tuple, Span] = {}
+        for i, gone in enumerate(without):
+            left = v.copy()
+            for g in gone:
+                place = self.places[g.place]
+                left[place.at] -= g.share * (place.whitened.T @ g.outcomes(place)[: place.u])
+            key = tuple((g.place, g.share) for g in gone)
+            if key not in solvers:
+                n = N.copy()
+                for g in gone:
+                    place = self.places[g.place]
+                    n[np.ix_(place.at, place.at)] -= g.share * place.information[0]
+                solvers = {key: span(_cleaned(n, N))}
+            values[i], weights[i] = self._without(gone, solvers[key], left)
         return values, weights
 
-    def _without(self, gone: Sequence[int], solver: Solver, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if len(solver._factor[2]) == len(self.solver._factor[2]):
-            Ay, G, weight = (a - b for a, b in zip(self.sums, self._sums(*self._some(gone)), strict=True))
+    def _without(self, gone: Sequence[Gone], solver: Span, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The estimates by a solver, and by v (P,), without the parts that are gone from both."""
+        if solver.rank == self.solver.rank:
+            (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
         else:
-            rest = [j for j in range(len(self.places)) if j not in gone]
-            places = [self.places[j] for j in rest]
-            told = [self.kept[j] & self._told(solver, self.places[j]) for j in rest]
-            Ay, G, weight = self._sums(places, told)
+            kept = tuple(k & self._told(solver, p) for k, p in zip(self.kept, self.places, strict=True))
+            Ay, G, weight = self._sums(kept)
+        for g in gone:
+            place, told = self.places[g.place], kept[g.place]
+            rows = place.rows[told]
+            Ay[rows] -= g.share * (g.outcomes(place) @ place.A[:, told])
+            G[np.ix_(place.at, rows)] -= g.share * place.g[:, told]
+            weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
         weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
         return _divided(Ay - G.T @ solver.solve(v), weight), weight
-
-    def _some(self, which: Sequence[int]) -> tuple[list[Place], list[np.ndarray]]:
-        return [self.places[j] for j in which], [self.kept[j] for j in which]
 
 
 def _cleaned(n: np.ndarray, N: np.ndarray) -> np.ndarray:

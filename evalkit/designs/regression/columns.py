@@ -1,5 +1,4 @@
-"""Columns of the joint event study, for each path and period: event times, cohorts, interactions; and which
-combinations of coefficients a Gram matrix of columns identifies (rank, null space, row space)."""
+"""Columns of the joint event study, for each path and period: event times, cohorts, interactions."""
 
 from __future__ import annotations
 
@@ -8,17 +7,9 @@ from itertools import product
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import lapack, solve_triangular
 
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, Grid, additive_design, make_grid, spell_ages
 from evalkit.study.paths import OFF, Paths
-
-TOLERANCE = 1e-9
-"""A column counts as dependent when its squared length, after the columns before it and all unit and period
-effects are taken out, is below this share of its squared length before."""
-
-IN_SPAN = 1e-6
-"""A combination counts as identified when it changes by less than this share along every null vector."""
 
 NO_COHORT = -1
 
@@ -194,63 +185,3 @@ def joint_plan(paths: Paths, level: str, choices: Shape) -> AdditiveDesign:
     np.add.at(weight, (grid.path[grid.group], grid.period), grid.weight[grid.group])
     columns = columns.keep(seen & columns.known)
     return (columns.at_average_dose(weight) if choices.averages else columns).on_grid(paths, grid)
-
-
-@dataclass(frozen=True, eq=False)
-class Span:
-    """Row space of a design.
-
-    null: (p, d) coefficients that leave every fitted value as it is, each column scaled to a largest entry of 1. rank:
-    p - d. factor, pivot, scale: the Cholesky factor behind it."""
-
-    rank: int
-    null: np.ndarray
-    factor: np.ndarray
-    pivot: np.ndarray
-    scale: np.ndarray
-
-    def inverse(self) -> np.ndarray:
-        """(p, p) generalised inverse: that of the independent columns, zero elsewhere.
-
-        Identified combinations of coefficients do not depend on which columns were kept."""
-        p, kept = len(self.scale), self.pivot[: self.rank]
-        out = np.zeros((p, p))
-        half = solve_triangular(self.factor, np.eye(self.rank), lower=False) if self.rank else np.zeros((0, 0))
-        out[np.ix_(kept, kept)] = half @ half.T
-        return out / self.scale[:, None] / self.scale[None, :]
-
-    def identified(self, weights: np.ndarray) -> np.ndarray | bool:
-        """Whether the combinations in (p,) or (p, m) `weights` are identified."""
-        w = np.asarray(weights, dtype=np.float64)
-        if not self.null.shape[1]:
-            return np.ones(w.shape[1:], dtype=bool) if w.ndim > 1 else True
-        worst = np.abs(self.null.T @ w).max(axis=0) / np.maximum(np.abs(w).max(axis=0), 1e-300)
-        return worst <= IN_SPAN if w.ndim > 1 else bool(worst <= IN_SPAN)
-
-    @property
-    def free(self) -> np.ndarray:
-        """(p,) coefficients identified one by one."""
-        return np.abs(self.null).max(axis=1, initial=0.0) <= IN_SPAN
-
-
-def span(gram: np.ndarray, size: np.ndarray, tolerance: float = TOLERANCE) -> Span:
-    """Rank and null space of a positive semi-definite Gram matrix by pivoted Cholesky (LAPACK pstrf).
-
-    gram: (p, p). size: (p,) squared length of each column before anything was taken
-    out, by which the matrix is scaled; columns of size zero are not identified."""
-    p, length = len(gram), np.sqrt(np.maximum(size, 0.0))
-    scale = np.where(length > 0, length, 1.0)
-    scaled = gram / scale[:, None] / scale[None, :]
-    if p == 0:
-        return Span(0, np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0, dtype=int), np.ones(0))
-    factor, pivot, rank, _ = lapack.dpstrf(np.asfortranarray((scaled + scaled.T) / 2), tol=tolerance, lower=0)
-    pivot = pivot - 1
-    rank = 0 if scaled.diagonal().max(initial=0.0) <= tolerance else rank
-    null = np.zeros((p, p - rank))
-    if rank < p:
-        null[pivot[rank:], np.arange(p - rank)] = 1.0
-        if rank:
-            null[pivot[:rank]] = -solve_triangular(factor[:rank, :rank], factor[:rank, rank:])
-    null = null / scale[:, None]
-    null = null / np.maximum(np.abs(null).max(axis=0, initial=0.0), 1e-300)
-    return Span(rank, null, factor[:rank, :rank], pivot, scale)

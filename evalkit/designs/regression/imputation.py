@@ -24,6 +24,7 @@ from evalkit.designs.regression.joint import once
 from evalkit.designs.regression.moments import Lean
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.designs.rollout.sums import add_by
+from evalkit.designs.threads import one_thread
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import joint_test
@@ -70,6 +71,7 @@ class Imputation:
         """The event-time columns of its projection, on unit and period effects."""
         return additive_design(paths, make_grid(paths, paths.inference_level(component)[0]))
 
+    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Effects of `component` by event time, if effects add up."""
         fitted = self._fit(study, study.paths.inference_level(component)[0])
@@ -343,6 +345,7 @@ class Averages(Lean):
         comparison = (free.astype(np.float32) @ when.T.astype(np.float32)) > 0
         return Arms(exposed, comparison, np.ones(shared.clusters, dtype=int))
 
+    @one_thread()
     def __call__(self) -> Replicates:
         """Refits without each cluster: sums less its own, in closed form."""
         im, cluster, clusters = self.shared.imputed, self.shared.cluster, self.shared.clusters

@@ -20,8 +20,8 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.csgraph import connected_components
 
 from evalkit.designs.regression.additive import spell_ages, varying
-from evalkit.designs.regression.columns import span
 from evalkit.designs.regression.moments import Lean
+from evalkit.designs.span import span
 from evalkit.study.paths import OFF, Paths
 
 Weigh = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]

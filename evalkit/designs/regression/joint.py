@@ -14,11 +14,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from evalkit.designs.noise.weighing import WEIGHTS, unweighted
 from evalkit.designs.protocol import Basis, StudyLike, Traits
 from evalkit.designs.regression import moments
 from evalkit.designs.regression.additive import AdditiveDesign, programme_level
 from evalkit.designs.regression.columns import Shape, joint_plan, make_columns
+from evalkit.designs.regression.joint_noise import joint_least_noise
 from evalkit.designs.rollout.rows import rows_of
+from evalkit.designs.rollout.sums import over_base
+from evalkit.designs.threads import one_thread
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
@@ -40,6 +44,7 @@ UNTOLD = "the regression cannot tell this combination from other components, pla
 BY_DOSE = ("with more of it", "with less or without it")
 GROWTH = "growth of other components inside the answer, if effects add up"
 UNTOLD_GROWTH = "the regression cannot tell the growth of the other components from places and periods"
+PLAIN = "equal: weights of least noise are for event times of one component at a time"
 CELLLESS = "the answer is adjusted, and so no weighted sum of places and periods"
 
 
@@ -76,13 +81,19 @@ class JointEventStudy(Shape):
     per: "unit" gives the effect of one unit of dose, and masses in units of dose; "average" the effect of the dose
         as given on average at each event time, and masses in people.
     outcome: name of another outcome than the study's first.
+    weights: "equal" for least squares on people's rows; "least_noise" for weights of least variance under a working
+        covariance of people and places, with effects of the component's own free and those of the others additive.
+        Leads stay as they are, and so do rows that these weights cannot tell, and doses, interactions, levels and
+        cohorts: the label `weights` says which, and why.
 
     Calling with a component, or with an interaction's name, gives its rows. Raises `OptionError` for
     impossible choices and `NotIdentifiedError` when the component never varies."""
 
     outcome: str | None = None
+    weights: str = "equal"
 
     def __post_init__(self) -> None:
+        check_choice("weights", self.weights, WEIGHTS)
         check_choice("shape", self.shape, ("event_time", "level"))
         check_choice("dose", self.dose, (False, True))
         check_choice("per", self.per, tuple(DOSED))
@@ -126,6 +137,7 @@ class JointEventStudy(Shape):
         paths.index(component)
         return paths.inference_level(component)[0]
 
+    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Event-time effects of `component`, from the regression on all of them."""
         whole = self.fit(study, self._level(study.paths, component))
@@ -134,8 +146,14 @@ class JointEventStudy(Shape):
             raise NotIdentifiedError(f"{component!r} is never on, or on throughout, wherever it could be compared.")
         found = whole.select(mine)
         cohorts = self.saturated and (found.labels["estimand"] != INTERACTION).all()
-        return found.aggregate("event_time") if cohorts else found
+        found = found.aggregate("event_time") if cohorts else found
+        if self.weights == "equal":
+            return found
+        if self.saturated or self.dose or self.interactions or self.shape == "level":
+            return unweighted(found, PLAIN)
+        return joint_least_noise(study, component, self._level(study.paths, component), self.outcome, found)
 
+    @one_thread()
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All rows with their joint covariance, clustered at `level`; by cohort where saturated."""
         return once(study, self.outcome, ("joint event study", self, level), partial(_estimate, self, study, level))
@@ -274,6 +292,7 @@ class Combinations(moments.Lean):
         used = sparse.csr_matrix((np.ones(len(t)), (line, line * known.shape[1] + t)), shape=(len(known), known.size))
         return np.bincount(self.panel.path, minlength=len(known)), used
 
+    @one_thread()
     def __call__(self) -> Replicates:
         """Refits without each cluster. Every cluster shapes the period effects, and so every refit; each that is not
         exposed counts towards the spread as comparison, whether or not it is off at the time."""
@@ -349,16 +368,9 @@ def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: s
     if one.cells is None:
         return Estimate.from_influence([np.nan], unknown, labels.assign(reason=CELLLESS))
     panel = joint_panel(study, outcome, Shape())
-    cells, paths = one.weights(), study.paths
-    T = paths.n_periods
-    weight, path, window = (cells[c].to_numpy() for c in ("weight", "path", "window"))
-    at, base = (pd.Index(paths.periods).get_indexer(cells[c]) for c in ("period", "base"))
-    rows, share = [path * T + at], [weight]
-    for back in range(int(window.max(initial=1))):
-        use = (back < window) & (base - back >= 0)
-        rows.append((path * T + base - back)[use])
-        share.append((-weight / np.minimum(window, base + 1))[use])
-    often = np.bincount(np.concatenate(rows), weights=np.concatenate(share), minlength=paths.n_paths * T)
+    paths, flat = study.paths, over_base(one.weights(), study.paths.periods)
+    at = flat["path"].to_numpy() * paths.n_periods + flat["at"].to_numpy()
+    often = np.bincount(at, weights=flat["weight"], minlength=paths.n_paths * paths.n_periods)
     lift = np.asarray(panel.columns.matrix.T @ often)  # `often`: (P T,) each path and period with its signed weight
     lift[panel.columns.component == paths.index(component)] = 0.0
     if np.abs(lift).max(initial=0.0) <= _ALIKE_AGES:

@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import solve_triangular
 
-from evalkit.designs.regression.columns import Columns, Span, span
+from evalkit.designs.regression.columns import Columns
 from evalkit.designs.rollout.sums import add_by
+from evalkit.designs.span import Span, span
 from evalkit.inference.sources import Rows, Source
 
 _SINGULAR = 1e-10
@@ -214,10 +214,7 @@ def solve(products: Products, size: np.ndarray) -> Solution:
     flat = products.zx.reshape(-1, len(products.xy))
     gram = products.xx - flat.T @ lift.reshape(flat.shape)
     right, found = products.xy - flat.T @ effects.ravel(), span(gram, size)
-    beta, kept = np.zeros(len(right)), found.pivot[: found.rank]
-    if len(kept):
-        half = solve_triangular(found.factor, (right / found.scale)[kept], lower=False, trans="T")
-        beta[kept] = solve_triangular(found.factor, half, lower=False) / found.scale[kept]
+    beta = found.solve(right)
     return Solution(beta, found, lift, effects - lift @ beta)
 
 

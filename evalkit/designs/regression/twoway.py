@@ -27,6 +27,7 @@ from evalkit.designs.regression.columns import Shape
 from evalkit.designs.regression.joint import combined, joint_panel, once
 from evalkit.designs.regression.moments import Panel, make_cells
 from evalkit.designs.rollout.sums import add_by
+from evalkit.designs.threads import one_thread
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
@@ -61,6 +62,7 @@ class TwoWayFixedEffects:
         found = additive_design(paths, make_grid(paths, paths.inference_level(component)[0]), EventTimes(shape="level"))
         return replace(found, pattern=np.zeros_like(found.pattern))
 
+    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """The coefficient of `component`, from the regression on all of them."""
         whole = self.fit(study, study.paths.inference_level(component)[0])

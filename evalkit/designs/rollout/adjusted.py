@@ -17,6 +17,7 @@ from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, estimate_of, labels, rows_of
 from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.threads import one_thread
 from evalkit.errors import OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Replicates
@@ -228,6 +229,7 @@ class AdjustedContrast(ABC):
         source = BlockSource(rows_of(self.sums.paths), _blocks(parts, value, mass, rows))
         return estimate_of(self.contrast, rows, value[rows], table, source, partial(self.without_each, rows))
 
+    @one_thread()
     def without_each(self, rows: np.ndarray) -> Replicates:
         """Refits without each cluster, one by one; a stratum is fitted again without clusters of its own only."""
         plain = self.contrast.replicates(rows)

@@ -18,6 +18,7 @@ from evalkit.designs.rollout.plan import Comparison, Plan, Use, is_small, togeth
 from evalkit.designs.rollout.readers import Reader, Term
 from evalkit.designs.rollout.starts import windows_without_each
 from evalkit.designs.rollout.sums import add_by
+from evalkit.designs.threads import one_thread
 from evalkit.inference.replicates import Replicates
 from evalkit.study.paths import Paths
 
@@ -224,6 +225,7 @@ class Contrast:
         at[rows] = np.arange(len(rows))
         return at.reshape(self.mass.shape)
 
+    @one_thread()
     def replicates(self, rows: np.ndarray) -> Replicates:
         """Delete-one-cluster refits in closed form: sums less the cluster's own, over base windows chosen again."""
         if self.reader.sums.by_path:
@@ -244,7 +246,7 @@ class Contrast:
 
     def by_cell(self) -> Contrast:
         """The same contrast with groups no larger than clusters, as refits and cell weights need."""
-        return Contrast(self.plan, self.reader.by_cell())
+        return Contrast(self.plan, self.reader.by_cell()) if self.reader.sums.by_path else self
 
     def _without_each(self, b: Block, clusters: int) -> tuple:
         """Effect and mass of a block without each cluster (K, T), where they exist, and the arms' clusters."""

@@ -95,6 +95,11 @@ class Reader(ABC):
         """Whether starts against the same matches, read as one, give the mean of their effects by adopters."""
         return True
 
+    @property
+    def cells(self) -> np.ndarray:
+        """(G,) group of `sums` in which the people are whom a component can reach."""
+        return np.arange(len(self.sums.path))
+
     def by_cell(self) -> Reader:
         """The same with groups no larger than clusters, as refits and weights of cells need."""
         return replace(self, sums=self.sums.split()) if self.sums.by_path else self

@@ -161,19 +161,25 @@ def rows_of(paths: Paths) -> Rows:
     return Rows(paths.units, {name: (level.codes, level.names) for name, level in paths.levels.items()})
 
 
-def assemble(contrast: Contrast, naming: Naming) -> Estimate:
-    """An Estimate with one row for each (cohort, period) that the rollout asks for."""
-    rows = np.flatnonzero(contrast.possible.ravel())
-    sums, reader, table = contrast.reader.sums, contrast.reader, rows_of(contrast.paths)
-    source: Source
-    if sums.by_path:
-        coefficients, deviations = _coefficients(contrast, rows), partial(_deviations, sums)
-        source = PathSource(table, sums.paths.path, coefficients, _moments(sums), deviations)
-    else:
-        units = partial(contrast.unit_rows, rows)
-        source = GroupSource(table, contrast.totals(rows), sums.level, reader.cluster, units)
+def assemble(contrast: Contrast, naming: Naming, rows: np.ndarray | None = None) -> Estimate:
+    """An Estimate with one row for each (cohort, period) that the rollout asks for, or for some of them."""
+    rows = np.flatnonzero(contrast.possible.ravel()) if rows is None else rows
     value, refits = contrast.value.ravel()[rows], partial(contrast.replicates, rows)
-    return estimate_of(contrast, rows, value, labels(contrast, naming, rows), source, refits)
+    return estimate_of(contrast, rows, value, labels(contrast, naming, rows), source_of(contrast, rows), refits)
+
+
+def source_of(contrast: Contrast, rows: np.ndarray) -> Source:
+    """Influence of units on the values of `rows`, then on their masses."""
+    sums, table = contrast.reader.sums, rows_of(contrast.paths)
+    if sums.by_path:
+        return by_path_source(sums, _coefficients(contrast, rows))
+    units = partial(contrast.unit_rows, rows)
+    return GroupSource(table, contrast.totals(rows), sums.level, contrast.reader.cluster, units)
+
+
+def by_path_source(sums: Sums, coefficients: np.ndarray) -> PathSource:
+    """Influence by coefficients (P, m, T + 1) on (w (Y - path mean), w) of each unit, that its path shares."""
+    return PathSource(rows_of(sums.paths), sums.paths.path, coefficients, _moments(sums), partial(_deviations, sums))
 
 
 def estimate_of(

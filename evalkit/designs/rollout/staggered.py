@@ -16,10 +16,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.noise.weighing import WEIGHTS, unweighted
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.least_noise import least_noise_estimate
+from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate
 from evalkit.designs.rollout.plan import (
     LEADS_AND_OTHERS,
     Comparison,
@@ -34,6 +35,7 @@ from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import NO_MATCH, Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.threads import one_thread
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice, check_periods
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import Paths
@@ -76,7 +78,10 @@ class StaggeredRollout(Rules):
     weights: "equal" for the mean of the base window, the published method; "least_noise" for weights of least variance
         over the same clean comparisons: every period before exposure weighs by a working covariance of people and
         places that no effect enters, and a change between two periods counts as alike wherever the others do the
-        same. Rows are then those from the start on, and below 50 clusters inference is "moderated".
+        same. Where it reaches some people only, those whom it cannot reach serve too: they are taken to move alike
+        where the others do the same, but for a gap to those whom it can reach that all places share. Rows before the
+        start stay as published, and so do all rows where nothing gives such a covariance, with `adjust` or with
+        comparison="never": the label `weights` says which, and why. Below 50 clusters inference is "moderated".
 
     Calling raises `OptionError` for an unknown component and `NotIdentifiedError` when no unit ever
     starts the component after a period without it.
@@ -94,11 +99,9 @@ class StaggeredRollout(Rules):
         check_choice("compare", self.compare, ("within", "cross_sections"))
         if self.adjust is not None and self.compare != "within":
             raise OptionError("adjust needs compare='within': each unit's covariates are read at its own base.")
-        check_choice("weights", self.weights, ("equal", "least_noise"))
-        if self.weights == "least_noise":
-            for name, only in (("compare", "within"), ("adjust", None), ("comparison", "not_yet")):
-                if getattr(self, name) != only:
-                    raise OptionError(f"weights='least_noise' needs {name}={only!r}; it has {getattr(self, name)!r}.")
+        check_choice("weights", self.weights, WEIGHTS)
+        if self.weights == "least_noise" and self.compare != "within":
+            raise OptionError("weights='least_noise' needs compare='within': they set each unit against itself.")
 
     @property
     def traits(self) -> Traits:
@@ -115,6 +118,7 @@ class StaggeredRollout(Rules):
             keep=is_small,
         )
 
+    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""
         plan = self.plan(study.paths, component)
@@ -139,13 +143,14 @@ class StaggeredRollout(Rules):
             together = "came onto the record at about the same time"
             population, nobody = f"{population}, among those who {together}", f"{NO_MATCH}, and {together}"
         naming = Naming(component, outcome.column, outcome.unit, population, nobody=nobody)
-        if self.adjust is not None:
-            return adjusted_estimate(plan, read_covariates(study), sums, self.adjust, naming)
         reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
-        if self.weights == "least_noise":
-            states = exposure_states(paths, component, self.others, by_arrival(study.paths, self.arrival).kind)
-            return least_noise_estimate(Contrast(plan, reader), states, self, naming)
-        return assemble(Contrast(plan, reader), naming)
+        if self.adjust is not None:
+            made = adjusted_estimate(plan, read_covariates(study), sums, self.adjust, naming)
+            return made if self.weights == "equal" else unweighted(made, ADJUSTED)
+        if self.weights == "equal":
+            return assemble(Contrast(plan, reader), naming)
+        states = exposure_states(paths, component, self.others, by_arrival(study.paths, self.arrival).kind)
+        return least_noise_estimate(Contrast(plan, reader), states, self, naming)
 
 
 # ---------------------------------------------------------------- when units came onto the record

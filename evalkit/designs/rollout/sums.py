@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.rollout.plan import Comparison
@@ -278,3 +279,21 @@ def add_by(rows: np.ndarray, codes: np.ndarray, groups: int, order: np.ndarray |
 def order_of(codes: np.ndarray, groups: int) -> np.ndarray:
     """Stable sorting order of codes below `groups`; short codes are sorted by counting."""
     return np.argsort(codes.astype(np.int16) if groups <= 2**15 else codes, kind="stable")
+
+
+def over_base(cells: pd.DataFrame, periods: np.ndarray) -> pd.DataFrame:
+    """Cells of `Estimate.weights()` with a row for every period that they read: path, cluster, sign, at (position of
+    the period) and weight, the base against the period, a window of it in equal parts. Cells of weights of least noise
+    are such rows already."""
+    index = pd.Index(periods)
+    now = cells.assign(at=index.get_indexer(cells["period"]))
+    keep = [c for c in ("row", "path", "cluster", "sign", "at", "weight") if c in now]
+    if "base" not in cells:
+        return now[keep]
+    base, window = index.get_indexer(cells["base"]), cells["window"].to_numpy()
+    parts = [now[keep]]
+    for back in range(int(window.max(initial=1))):
+        use = (back < window) & (base - back >= 0)
+        share = -now["weight"] / np.maximum(np.minimum(window, base + 1), 1)
+        parts.append(now.assign(at=base - back, weight=share).loc[use, keep])
+    return pd.concat(parts, ignore_index=True)

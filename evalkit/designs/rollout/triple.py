@@ -19,15 +19,18 @@ from functools import cached_property, partial
 import numpy as np
 from scipy import sparse
 
+from evalkit.designs.noise.weighing import WEIGHTS, unweighted
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import Adjusted, AdjustedContrast, Read, Stratum, read_covariates, two_group
 from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate
 from evalkit.designs.rollout.plan import (
     LEADS_AND_OTHERS,
     Comparison,
     Pairs,
     Plan,
     Rules,
+    exposure_states,
     gap_states,
     is_small,
     make_pairs,
@@ -38,7 +41,8 @@ from evalkit.designs.rollout.readers import Reader, Side, Term, adopters, matche
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.sums import Sums, add_by
-from evalkit.errors import NotIdentifiedError
+from evalkit.designs.threads import one_thread
+from evalkit.errors import NotIdentifiedError, check_choice
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import OFF, Paths
 
@@ -68,11 +72,18 @@ class TripleDifference(Rules):
         "Better understanding triple differences estimators"). Pairs keep their weights in every cluster, but
         what covariates do is fitted on all clusters of such a group together.
     outcome: name of another outcome than the study's first.
+    weights: "equal", the published method; or "least_noise" for the model that `StaggeredRollout` has under these
+        weights, in which eligible people elsewhere serve beside the ineligible of the same place.
 
     Raises `NotIdentifiedError` when the component reaches everybody, nobody, or no cluster holds both.
     """
 
     outcome: str | None = None
+    weights: str = "equal"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("weights", self.weights, WEIGHTS)
 
     @property
     def traits(self) -> Traits:
@@ -90,6 +101,7 @@ class TripleDifference(Rules):
         make = lambda: make_plan(pair_states(paths, pairs, ignored), self.rules)  # noqa: E731
         return pairs, paths.memo.get(("pairs", component, ignored, self.rules), make, keep=is_small)
 
+    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
         pairs, plan = self._pairs_and_plan(study.paths, component)
@@ -103,11 +115,15 @@ class TripleDifference(Rules):
             component, outcome.column, outcome.unit, "people whom it can reach, beside people whom it cannot",
             assumption=ALIKE if self.adjust is None else ALIKE_GIVEN,
         )  # fmt: skip
-        if self.adjust is None:
-            return assemble(Contrast(plan, PairReader(sums, pairs)), naming)
-        covariates = read_covariates(study)
-        contrast = Contrast(plan, PairReader(sums.among(covariates.usable), pairs))
-        return AdjustedPairs(contrast, covariates, self.adjust, pairs).estimate(naming)
+        if self.adjust is not None:
+            covariates = read_covariates(study)
+            contrast = Contrast(plan, PairReader(sums.among(covariates.usable), pairs))
+            made = AdjustedPairs(contrast, covariates, self.adjust, pairs).estimate(naming)
+            return made if self.weights == "equal" else unweighted(made, ADJUSTED)
+        contrast = Contrast(plan, PairReader(sums, pairs))
+        if self.weights == "equal":
+            return assemble(contrast, naming)
+        return least_noise_estimate(contrast, exposure_states(study.paths, component, self.others), self, naming)
 
 
 @dataclass(frozen=True)
@@ -170,6 +186,10 @@ class PairReader(Reader):
     @property
     def cluster(self) -> np.ndarray:
         return self.pairs.member_cluster
+
+    @property
+    def cells(self) -> np.ndarray:
+        return self.pairs.member_eligible
 
     @cached_property
     def size(self) -> np.ndarray:

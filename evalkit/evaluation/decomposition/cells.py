@@ -126,7 +126,9 @@ def _adopters(study: StudyLike, name: str, rows: Estimate) -> tuple[np.ndarray, 
         frame = weights[weights["sign"] == 1]
         row, path = frame["row"].to_numpy(dtype=int), frame["path"].to_numpy(dtype=int)
         period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
-        return row, path, period, frame["weight"].to_numpy() * rows.mass[row]
+        # With weights of least noise adopters' periods before the start are cells too, and speak of no effect.
+        on = paths.state[path, period, paths.index(name)] > 0
+        return row[on], path[on], period[on], frame["weight"].to_numpy()[on] * rows.mass[row[on]]
     state = paths.state[:, :, paths.index(name)]
     age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1], -1)
     seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))

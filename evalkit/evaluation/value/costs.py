@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +25,11 @@ class Prices:
     inflation: float | None = None
     factor: float = 1.0
     bearers: tuple[str, ...] = BEARERS
+
+    @classmethod
+    def stated(cls, settings: Mapping[str, object], discount: float = 0.035) -> Prices:
+        """Prices as the study file states them: `price_year` and `inflation` of its table [evaluate]."""
+        return cls(discount, settings.get("price_year"), settings.get("inflation"))  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         for name, rate in (("discount", self.discount), ("inflation", self.inflation)):

@@ -21,6 +21,7 @@ from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 
 WHOLE = "Programme as a whole"
+NOBODY_WITHOUT = "nothing untreated is left to compare with"
 NAN = float("nan")
 
 
@@ -180,7 +181,7 @@ def make_case(effects: Effects, costs: Costs, draws: int) -> Case:
         made = {p.name: _line(p, costs, evaluation.level, gains[:, i]) for i, p in enumerate(parts)}
     order = [*(c.name for c in evaluation.study.components), *(p.name for p in parts if p.kind == "bundle"), PROGRAMME]
     lines = tuple(made.get(name) or _bare(evaluation, costs, name) for name in order)
-    verdicts = {e.component: v.verdict for e, v in evaluation.decisions if e.outcome == costs.outcome.column}
+    verdicts = {e.component: v.verdict for e, v in evaluation.judged if e.outcome == costs.outcome.column}
     return Case(costs, effects, lines, verdicts)
 
 
@@ -193,7 +194,7 @@ def repriced(case: Case, costs: Costs) -> Case:
     lines = []
     for line in case.lines:
         if line.name in cells:
-            cost, priced = _cost(costs, line.members, cells[line.name], line.kind)
+            cost, priced = cost_of(costs, line.members, cells[line.name], line.kind)
             line = replace(line, cost=cost, priced=priced)
         lines.append(line)
     return replace(case, costs=costs, lines=tuple(lines))
@@ -223,7 +224,7 @@ def _line(part: _Part, costs: Costs, level: float, draws: np.ndarray) -> Line:
     row = part.plain.to_frame(level).iloc[0]
     ends = np.sort(sign * n * np.array([row["conf_low"], row["conf_high"]], dtype=float))
     paid, discounted = costs.payments(part.cells)
-    cost, priced = _cost(costs, part.members, part.cells, part.kind)
+    cost, priced = cost_of(costs, part.members, part.cells, part.kind)
     return Line(
         part.name, part.label, part.kind, part.members, costs.outcome, cost, priced, str(row["reason"]), n,
         float((part.cells * costs.mean).sum()), sign * n * float(row["estimate"]), (float(ends[0]), float(ends[1])),
@@ -231,7 +232,7 @@ def _line(part: _Part, costs: Costs, level: float, draws: np.ndarray) -> Line:
     )  # fmt: skip
 
 
-def _cost(costs: Costs, members: Sequence[str], cells: np.ndarray, kind: str) -> tuple[Amount, bool]:
+def cost_of(costs: Costs, members: Sequence[str], cells: np.ndarray, kind: str) -> tuple[Amount, bool]:
     """Costs of the members together, on the cells; of the programme also what belongs to no single component."""
     named = [*members, *([PROGRAMME] if kind == "programme" else [])]
     known = [c for c in named if costs.has_cost(c)]
@@ -247,9 +248,9 @@ def _bare(evaluation: Evaluated, costs: Costs, name: str) -> Line:
     whole = name == PROGRAMME
     members = tuple(evaluation.study.paths.components) if whole else (name,)
     label = WHOLE if whole else evaluation.study.component(name).label
-    amount, _ = _cost(costs, members, np.zeros(costs.there.shape), "programme" if whole else "component")
+    amount, _ = cost_of(costs, members, np.zeros(costs.there.shape), "programme" if whole else "component")
     reasons = [why_none(f) for f in evaluation.findings if (f.component, f.outcome) == (name, costs.outcome)]
-    reason = reasons[0] if reasons else "nothing untreated is left to compare with"
+    reason = reasons[0] if reasons else NOBODY_WITHOUT
     cost, priced = Amount(amount.whole, NAN, NAN), bool(np.isfinite(amount.whole))
     return Line(name, label, "not_given", members, costs.outcome, cost, priced, reason)
 

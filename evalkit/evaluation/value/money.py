@@ -76,7 +76,7 @@ def value_of(
 ) -> Value:
     """Value for money on one outcome; options as in `value_for_money`. Raises `OptionError` for a `worth` that
     makes no sense."""
-    costs = Costs(evaluation.study, outcome, Prices() if prices is None else prices)
+    costs = Costs(evaluation.study, outcome, Prices.stated(evaluation.study.settings) if prices is None else prices)
     case = make_case(effects_of(evaluation, costs, RATES), costs, draws)
     table = pd.DataFrame([_row(line, case) for line in case.lines], columns=list(TABLE))
     return Value(

@@ -230,6 +230,7 @@ ROUGH_SLEEPING = spec.Spec(
     women=0.2,
     contract=CONTRACT,
     happenings=(EVERYONE_IN, KEPT_CLEAR),
+    evaluate={"price_year": 2020, "inflation": 0.013},
     settings={
         "clean": Knobs(tidy=True),
         "realistic": REALISTIC,

@@ -1,0 +1,112 @@
+"""What is claimed where there is nothing, and what the check of a steady drift takes away where there is an effect.
+
+    nice python benchmarks/claims.py --draws 200                 every world, goes on where it stopped
+    nice python benchmarks/claims.py --draws 40 pull_one true_20 some worlds
+    python benchmarks/claims.py --stored-only                    the table of what is stored
+
+Draws are kept in benchmarks/results/claims.csv, a row each, written as they end. `verdict` is what `evaluate` says of
+the first component; `without` what the same evidence gives where a drift is not asked about. Effects in the true
+worlds are 1, 1.5 and 2 times what the same study without one could detect, flat, growing over four periods or fading.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+import time
+import warnings
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import typer
+from claims_worlds import FALSE, SHAPES, TRUE
+
+import evalkit as ek
+from evalkit.verdicts.rules import Evidence, Verdict, decide
+
+FILE = Path(__file__).parent / "results" / "claims.csv"
+COLUMNS = ("world", "draw", "effect", "shape", "verdict", "without", "pre_trend", "carries", "estimate", "low", "high",
+           "drift_low", "drift_high", "breakdown", "seconds")  # fmt: skip
+CLAIMS = ("shown", "likely")
+BATCH = 10
+SIZES = (1.0, 1.5, 2.0)
+
+
+def _effect(e: np.ndarray, size: float, shape: str) -> np.ndarray:
+    return size * SHAPES[shape](e)
+
+
+def draw(world: str, seed: int) -> dict[str, object]:
+    """One study evaluated."""
+    began = time.perf_counter()
+    if world in FALSE:
+        size, shape, study = 0.0, "", FALSE[world].draw(seed)
+    else:
+        bare = _first(TRUE[world].draw(seed))[1].smallest_detectable
+        size, shape = bare * SIZES[seed % 3], list(SHAPES)[seed // 3 % 3]
+        study = TRUE[world].draw(seed, partial(_effect, size=size, shape=shape))
+    e, v = _first(study)
+    drift = e.drift
+    return {
+        "world": world, "draw": seed, "effect": size, "shape": shape, "verdict": v.verdict,
+        "without": decide(replace(e, drift=None)).verdict,
+        "pre_trend": next((c.status for c in e.checks if c.check == "pre_trend"), ""),
+        "carries": "" if drift is None else drift.carries,
+        "estimate": e.estimate, "low": e.conf_low, "high": e.conf_high,
+        "drift_low": np.nan if drift is None else drift.low, "drift_high": np.nan if drift is None else drift.high,
+        "breakdown": np.nan if drift is None else drift.breakdown, "seconds": time.perf_counter() - began,
+    }  # fmt: skip
+
+
+def _first(study: ek.Study) -> tuple[Evidence, Verdict]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ek.EvalkitWarning)
+        ev = ek.evaluate(study)
+    return next((e, v) for e, v in ev.decisions if e.component == "a")
+
+
+def run(world: str, draws: int) -> None:
+    """Draws 1 to `draws` that are not stored yet, each written as it ends."""
+    stored = pd.read_csv(FILE, usecols=["world", "draw"]) if FILE.exists() else pd.DataFrame({"world": [], "draw": []})
+    done = set(stored.loc[stored["world"] == world, "draw"])
+    for seed in sorted(set(range(1, draws + 1)) - done):
+        row = pd.DataFrame([draw(world, seed)], columns=list(COLUMNS))
+        row.to_csv(FILE, mode="a", header=not FILE.exists(), index=False, float_format="%.6g", lineterminator="\n")
+
+
+def table() -> pd.DataFrame:
+    """A row a world: draws, what is claimed and shown (in 100), with and without the check of a drift; of the true
+    worlds the share of claims that is kept; and how often the range with a drift taken out holds the truth."""
+    rows = pd.read_csv(FILE, keep_default_na=False, na_values=[""])
+    rows["claimed"], rows["before"] = rows["verdict"].isin(CLAIMS), rows["without"].isin(CLAIMS)
+    rows["holds"] = (rows["drift_low"] <= rows["effect"]) & (rows["effect"] <= rows["drift_high"])
+    made = []
+    for world, mine in rows.groupby("world", sort=False):
+        claimed, before = mine["claimed"], mine["before"]
+        flat = mine[(mine["shape"].isna() | (mine["shape"] == "flat")) & mine["drift_low"].notna()]
+        made.append({
+            "world": world, "draws": len(mine), "claimed": 100 * claimed.mean(), "without": 100 * before.mean(),
+            "shown": 100 * (mine["verdict"] == "shown").mean(),
+            "shown_without": 100 * (mine["without"] == "shown").mean(),
+            "kept": 100 * (claimed & before).sum() / before.sum() if world in TRUE and before.any() else np.nan,
+            "held": 100 * flat["holds"].mean() if len(flat) else np.nan, "seconds": mine["seconds"].mean(),
+        })  # fmt: skip
+    return pd.DataFrame(made)
+
+
+def main(worlds: list[str] = typer.Argument(None), draws: int = 200, stored_only: bool = False) -> None:
+    """Run the worlds named (all by default), then print the table."""
+    for most in [] if stored_only else range(BATCH, draws + BATCH, BATCH):
+        for world in worlds or [*FALSE, *TRUE]:
+            run(world, min(most, draws))
+        print(f"{min(most, draws)} draws a world stored", flush=True)
+    print(table().round(1).to_string(index=False))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,265 @@
+"""Would a steady drift apart explain the answer? A step at the start beside a straight line, what a straight drift
+leaves of the effect, and the drift that would undo it.
+
+Leads cannot rule out a drift that matters; but a straight drift has no step at the start, however steep it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+import numpy as np
+from scipy.special import gammaincinv, ndtr, owens_t, stdtr
+
+from evalkit.checks.headline import CheckResult, excludes_zero, first_row
+from evalkit.checks.matched import FEWEST, Matched, Rollout, matched
+from evalkit.checks.steps import Fit, Lines
+from evalkit.designs.protocol import StudyLike
+from evalkit.inference.estimate import PRIOR_DF, Estimate
+from evalkit.inference.intervals import critical
+from evalkit.vocabulary import CheckStatus, DriftWord
+
+RAMP = 4
+"""Periods over which an effect that builds up reaches its size."""
+GAP = 2
+"""Periods before the start that are left out to see whether something had set in just then."""
+PASSES, PASSES_WITHOUT_LAST = 0.05, 0.20
+TOO_FEW = "fewer than two places that start it, or two beside them, can be followed before and after"
+NOT_TOLD = "too few periods before and after the start to tell a step from a straight line"
+UNTESTED = "Whether a steady drift apart would explain it could not be asked"
+NOTHING_TO_EXPLAIN = "The likely range includes no change, so that there is nothing for a drift to explain."
+WORDS: dict[DriftWord, str] = {
+    "shown": "A steady drift apart would not explain it: the change came with the start.",
+    "likely": "A steady drift apart would not explain it, but one that set in at about the start would look the same.",
+    "nothing": "A steady drift apart would explain it, and the record does not rule that out.",
+}
+ONE_CARRIES = "without one place a step can no longer be told from a straight line"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What is found beside a straight drift. p values are one-sided, in the headline's direction.
+
+    step, either: p of a step at the start, and of the larger of step and a ramp over four periods; step_early,
+    either_early: without the last two periods before the start, NaN where fewer than four periods come before.
+    straight, std_error, df: the effect with a straight drift taken out, and its t distribution. reach: what a drift of
+    one a period moves the headline by; breakdown: the drift a period at which the headline's interval touches zero,
+    0 where it holds zero. reason: why a step could not be asked for; its p values are then NaN.
+    """
+
+    step: float = math.nan
+    either: float = math.nan
+    step_early: float = math.nan
+    either_early: float = math.nan
+    straight: float = math.nan
+    std_error: float = math.nan
+    df: float = math.nan
+    reach: float = math.nan
+    breakdown: float = math.nan
+    reason: str = ""
+
+    @property
+    def early(self) -> bool:
+        """Whether it could be asked without the last two periods before the start."""
+        return not math.isnan(self.step_early)
+
+    @property
+    def carries(self) -> DriftWord:
+        """How much of a claim a step beside a straight line carries."""
+        if self.reason:
+            return "untested"
+        if self.step < PASSES and self.step_early < PASSES_WITHOUT_LAST:
+            return "shown"
+        early = not self.early or self.either_early < PASSES_WITHOUT_LAST
+        return "likely" if self.either < PASSES and early else "nothing"
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Ends of the interval of the effect with a straight drift taken out."""
+        reach = float(critical(np.array([self.df]), level)[0]) * self.std_error
+        return self.straight - reach, self.straight + reach
+
+
+def drift_beside(
+    study: StudyLike,
+    component: str,
+    design: Rollout,
+    rows: Estimate,
+    one: Estimate,
+    lag: int = 0,
+    until: int | None = None,
+) -> Drift:
+    """The headline of one component held against a straight drift apart of those that start it.
+
+    rows: the design's rows by cohort and period; one: their average over event times `lag` .. `until`, one row. Each
+    start is compared with those that serve from the first to the last period of its window, which is chosen by what it
+    tells about a step and by no outcome. V = (10 V_model + df V_refits) / (10 + df), df that of the headline's refits.
+    """
+    found = matched(design, study, component)
+    reach = _reach(found, rows, lag, until)
+    broken = Drift(reach=reach, breakdown=_breakdown(one, reach))
+    df = _df(one)
+    best = found.lines(lag, until)
+    if not best:
+        return replace(broken, reason=NOT_TOLD)
+    lines = Lines(best, found.series, found.noise)
+    if min(int(arm.sum()) for arm in lines.arms) < FEWEST:
+        return replace(broken, reason=TOO_FEW)
+    straight = _straight(found, lag, until, df)
+    told = broken if straight is None else replace(broken, **straight)
+    step, ramp, line = _shapes(lines)
+    asked = [Fits.of(lines, (step, ramp), line, lines.inside(gap), df) for gap in (0, GAP)]
+    if not asked[0].told:
+        return replace(told, reason=asked[0].reason)
+    sign = float(np.sign(one.value[0]))
+    p = [fits.p_values(sign) if fits.told else (math.nan, math.nan) for fits in asked]
+    if not lines.early_enough(GAP):
+        p[1] = (math.nan, math.nan)
+    return replace(told, step=p[0][0], either=p[0][1], step_early=p[1][0], either_early=p[1][1])
+
+
+def drift(one: Estimate, found: Drift) -> CheckResult:
+    """Passed when a step beside a straight line carries a claim, failed when it does not; it informs where the headline
+    includes zero, and where nothing could be asked. Its number is the effect with a straight drift taken out."""
+    said = (found.straight, *found.interval())
+    if found.carries == "untested":
+        return CheckResult("drift", "informational", f"{UNTESTED}: {found.reason}.", *said)
+    if not excludes_zero(first_row(one)):
+        return CheckResult("drift", "informational", NOTHING_TO_EXPLAIN, *said)
+    status: CheckStatus = "failed" if found.carries == "nothing" else "passed"
+    return CheckResult("drift", status, WORDS[found.carries], *said)
+
+
+def _shapes(lines: Lines) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A step, a ramp over four periods and a straight line, (J, T) each."""
+    since = lines.periods()
+    after = since >= 0
+    return after.astype(float), np.where(after, np.minimum((since + 1) / RAMP, 1.0), 0.0), since.astype(float)
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """Combinations of coefficients, each of its own fit, with their joint covariance and degrees of freedom.
+    reason: why they have none."""
+
+    value: np.ndarray
+    vcov: np.ndarray
+    df: float
+    reason: str = ""
+
+    @property
+    def told(self) -> bool:
+        return not self.reason
+
+    @classmethod
+    def of(cls, lines: Lines, shapes: Sequence[np.ndarray], line: np.ndarray, inside: np.ndarray, df: float) -> Fits:
+        """Each shape beside a straight line; of several, those that windows so short can tell from one."""
+        fits = [lines.fit((shape, line), inside) for shape in shapes]
+        kept = [fits[0], *(fit for fit in fits[1:] if fit.told)]
+        return joint(lines, [(fit, (1.0, 0.0)) for fit in kept], df)
+
+    def p_values(self, sign: float) -> tuple[float, float]:
+        """One-sided p of the first, and of the larger t of both (the first again where it stands alone)."""
+        se = np.sqrt(np.diag(self.vcov))
+        t = sign * self.value / se
+        if len(t) == 1:
+            return (float(stdtr(self.df, -t[0])),) * 2
+        rho = float(np.clip(self.vcov[0, 1] / (se[0] * se[1]), -1.0, 1.0))
+        return float(stdtr(self.df, -t[0])), larger_of_two(float(t.max()), rho, self.df)
+
+
+def joint(lines: Lines, asked: Sequence[tuple[Fit, Sequence[float]]], df: float) -> Fits:
+    """Combinations of coefficients with moderated covariance: of the noise model, weighed by 10 degrees of freedom, and
+    of the refits without each cluster that is used, by `df`."""
+    nothing = np.full((len(asked), len(asked)), np.nan)
+    if not all(fit.told for fit, _ in asked):
+        return Fits(np.full(len(asked), np.nan), nothing, df, NOT_TOLD)
+    weights = np.array([fit.weights(mix) for fit, mix in asked])
+    value = np.einsum("kct,ct->k", weights, lines.filled)
+    adopt, serve = lines.arms
+    used = adopt | serve
+    away = np.array([fit.without_each(mix)[used] for fit, mix in asked]) - value[:, None]
+    if not np.isfinite(away).all():
+        return Fits(value, nothing, df, ONE_CARRIES)
+    G = int(used.sum())
+    refits = (G - 1) / G * away @ away.T
+    if not math.isfinite(df):
+        return Fits(value, refits, df)
+    T = weights.shape[2]
+    model = np.einsum("act,c,bct->ab", weights @ lines.noise.correlation(T), lines.noise.variance, weights)
+    return Fits(value, (PRIOR_DF * model + df * refits) / (PRIOR_DF + df), PRIOR_DF + df)
+
+
+def larger_of_two(t: float, rho: float, df: float) -> float:
+    """P(max(T1, T2) >= t) of two t(df) with a common divisor and correlation rho of their numerators.
+
+    Given the divisor, P(Z1 <= h, Z2 <= h) = Phi(h) - 2 T(h, sqrt((1 - rho) / (1 + rho))), T Owen's function (Owen
+    1956); the divisor is averaged over 200 equally likely values.
+    """
+    at = (np.arange(200) + 0.5) / 200
+    scale = np.sqrt(2 * gammaincinv(df / 2, at) / df) if math.isfinite(df) else np.ones(1)
+    slope = math.sqrt((1 - rho) / (1 + rho)) if rho > -1 else math.inf
+    h = t * scale
+    return float(np.mean(1 - (ndtr(h) - 2 * owens_t(h, slope))))
+
+
+class _Straight(TypedDict):
+    straight: float
+    std_error: float
+    df: float
+
+
+def _straight(found: Matched, lag: int, until: int | None, df: float) -> _Straight | None:
+    """An effect free at each claimed time beside a straight line, averaged by those who start: its number, standard
+    error and degrees of freedom. Past the start the line is forecast, not read."""
+    lines = Lines(found.lines(lag, until, longest=True), found.series, found.noise)
+    if not lines.lines:
+        return None
+    since, inside = lines.periods(), lines.inside()
+    heads = np.array([found.series.size[line.cells].sum() for line in lines.lines])
+    times = np.unique(since[inside & (since >= 0)])
+    shapes = [(since == e).astype(float) for e in times]
+    mass = np.array([heads @ (inside & (since == e)).sum(axis=1) for e in times])
+    fit = lines.fit([*shapes, since.astype(float)], inside)
+    fits = joint(lines, [(fit, (*(mass / mass.sum()), 0.0))], df)
+    if not fits.told:
+        return None
+    return {"straight": float(fits.value[0]), "std_error": math.sqrt(fits.vcov[0, 0]), "df": fits.df}
+
+
+def _df(one: Estimate) -> float:
+    """Degrees of freedom of the headline's refits; infinite where its inference needs none."""
+    if one.resolve() == "analytic":
+        return math.inf
+    return float(one.joint("jackknife").df[0])
+
+
+def _breakdown(one: Estimate, reach: float) -> float:
+    row = one.to_frame().iloc[0]
+    nearest = max(float(row["conf_low"]), -float(row["conf_high"]), 0.0)
+    return nearest / reach if reach > 0 else math.nan
+
+
+def _reach(found: Matched, rows: Estimate, lag: int, until: int | None) -> float:
+    """What a drift of one a period in those that start, and in nobody else, moves the average of the rows by: their
+    weights times the period, summed, less the base where weights are of changes."""
+    event = rows.labels["event_time"].to_numpy()
+    keep = (event >= lag) & (event <= (np.inf if until is None else until)) & (rows.mass > 0) & np.isfinite(rows.value)
+    if rows.cells is None or not keep.any():
+        return math.nan
+    cohort = rows.labels["cohort"].to_numpy()
+    cohorts = np.unique(cohort[keep])
+    mix = (cohort == cohorts[:, None]) * np.where(keep, rows.mass, 0.0) / rows.mass[keep].sum()
+    cells = rows.cells(mix)
+    order = {p: k for k, p in enumerate(found.periods)}
+    at, weight = cells["period"].map(order).to_numpy(dtype=float), cells["weight"].to_numpy()
+    window = cells["window"].to_numpy() if "window" in cells else np.zeros(len(cells))
+    starts = {(found.periods[c.cohort], int(found.origin[p])) for c in found.plan for p in c.adopters}
+    pairs = zip(cohorts[cells["row"].to_numpy()], cells["path"].to_numpy(), strict=True)
+    mine = np.array([(g, int(p)) in starts for g, p in pairs]) & ((window == 0) | (cells["sign"].to_numpy() > 0))
+    if window.any():
+        base = cells["base"].map(order).to_numpy(dtype=float) - (window - 1) / 2
+        at = np.where(window > 0, at - base, at)
+    return float((at * weight)[mine].sum())

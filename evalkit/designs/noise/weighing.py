@@ -1,0 +1,289 @@
+"""Rows by weights of least noise, from sums of units: the working covariance, refits, influence and cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.noise.covariance import SHOCKS, Person, autocovariance, fit_person, kernels, shock_variances
+from evalkit.designs.noise.model import (
+    CellMeans,
+    Columns,
+    Groups,
+    Targets,
+    cell_means,
+    make_places,
+    unit_influence,
+    with_noise,
+)
+from evalkit.designs.noise.untreated import Gone, Place, Untreated
+from evalkit.designs.rollout.rows import by_path_source, rows_of
+from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.threads import one_thread
+from evalkit.errors import EvalkitError
+from evalkit.inference.estimate import Estimate, stack
+from evalkit.inference.replicates import Arms, Replicates
+from evalkit.inference.sources import DenseSource, GroupSource, Influence, Source
+
+FLAT = "outcomes before exposure do not vary, so that there is no noise to weigh by"
+FEW = "fewer than two clusters are seen before exposure, so that there is no noise to weigh by"
+FEW_PERIODS = "too few cell-periods are seen before exposure for a working covariance"
+NOT_POSITIVE = "the working covariance of a cluster is not positive definite"
+WEIGHTS = ("equal", "least_noise")
+EQUAL, LEAST_NOISE = "equal", "least noise"
+NOTHING = 1e-12
+"""Weight of a cell-period below which it takes no part in a row."""
+MOST = 128
+"""Clusters above which shocks of places are learnt from some of them."""
+SPARE = 10
+"""Cell-periods before exposure, beyond what levels and columns take up, that a working covariance needs."""
+
+
+class NoCovarianceError(EvalkitError):
+    """There is nothing to make a working covariance from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weighing:
+    """k rows of one component. columns: what moves cells without it. targets: shares of exposed cell-periods in the
+    rows, by cell of `sums`. mass: (k,) of each row where all of it can be told."""
+
+    component: str
+    sums: Sums
+    columns: Columns
+    targets: Targets
+    mass: np.ndarray
+
+    @cached_property
+    def groups(self) -> Groups:
+        return Groups.of_sums(self.sums)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(n, T) outcomes less their mean: exact where they are far from zero and close to each other, so that no
+        answer rests on their last digits."""
+        return self.sums.values - np.nanmean(self.sums.values)
+
+    @cached_property
+    def person(self) -> Person | None:
+        """One person's covariance, None where no cell (no path, where everybody is a cluster) has two to compare."""
+        of = self.sums.paths.path if self.groups.lone else self.groups.of
+        return fit_person(*autocovariance(self.values, of, int(of.max()) + 1))
+
+    @cached_property
+    def R(self) -> np.ndarray:
+        """(T, T) covariance of one person about the mean of the cell, nothing where it cannot be seen."""
+        T = self.sums.paths.n_periods
+        return np.zeros((T, T)) if self.person is None else self.person.matrix(T)
+
+    @cached_property
+    def cells(self) -> CellMeans:
+        groups = self.groups
+        mean, noise = cell_means(self.values, groups.of, groups.order, self.sums.weights, self.R)
+        return CellMeans(groups.path, groups.cluster, mean, noise)
+
+    @property
+    def model(self) -> Untreated:
+        """The untreated model with people's noise, and shocks of places where they can be seen."""
+        return self._made[0]
+
+    @cached_property
+    def _made(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]]]:
+        """The model, and cell and period of what each of its places holds."""
+        places, where = make_places(
+            self.cells, self.columns, replace(self.targets, cell=self.groups.cell[self.targets.cell])
+        )
+        if len(places) < 2:
+            raise NoCovarianceError(FEW)
+        taken = sum(len(np.unique(p.level[: p.u])) for p in places) + self.columns.count
+        if sum(p.u for p in places) - taken < SPARE:
+            raise NoCovarianceError(FEW_PERIODS)
+        kinds = [kernels(cell, t) for cell, t in where]
+        shocks = self._shocks(places, kinds)
+        noise = [p.V + np.tensordot(shocks, np.stack(kind), axes=1) for p, kind in zip(places, kinds, strict=True)]
+        model = self._untreated(with_noise(places, noise))
+        if not model.positive:
+            raise NoCovarianceError(NOT_POSITIVE)
+        return model, where
+
+    def _shocks(self, places: list[Place], kinds: list[list[np.ndarray]]) -> np.ndarray:
+        """Variances of the shocks of places, from at most `MOST` of them, evenly spaced; none where everybody is a
+        place and people say what noise there is."""
+        if self.groups.lone and self.person:
+            return np.zeros(len(SHOCKS))
+        some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
+        places, kinds = [places[i] for i in some], [kinds[i] for i in some]
+        norm = [p.V for p in places] if self.person else [np.mean(K, axis=0) for K in kinds]
+        before = [[K[: p.u, : p.u] for K in kind] for p, kind in zip(places, kinds, strict=True)]
+        found = shock_variances(self._untreated(with_noise(places, norm)), before, known=self.person is not None)
+        if self.person is None and not found.any():
+            raise NoCovarianceError(FLAT)
+        return found
+
+    def _untreated(self, places: tuple[Place, ...]) -> Untreated:
+        return Untreated(places, self.columns.count, len(self.mass))
+
+    @one_thread()
+    def replicates(self) -> Replicates:
+        """Delete-one-cluster refits, with weights made again under the same working covariance."""
+        paths, level = self.sums.paths, self.sums.level
+        names, codes = paths.levels[level].names, paths.levels[level].codes
+        without: list[list[Gone]] = [[] for _ in names]
+        exposed, comparison = self.serving()
+        for j, place in enumerate(self.model.places):
+            if not self.groups.lone:
+                without[place.cluster].append(Gone(j))
+                continue
+            members, at = self.shares(place.cluster), self._made[1][j][1]
+            for unit, share in zip(*members, strict=True):
+                y = self.values[unit, at] - self.cells.mean[place.cluster, at[0]]
+                without[codes[unit]].append(Gone(j, share, y))
+        values, weights = self.model.refits(without)
+        exposed, comparison = (self._of_clusters(x) for x in (exposed, comparison))
+        return Replicates(names, level, values, weights * self.mass, exposed, comparison)
+
+    def shares(self, group: int) -> tuple[np.ndarray, np.ndarray]:
+        """Units of a group that carry weight, and the share of each in its mean."""
+        units = np.flatnonzero((self.groups.of == group) & (self.sums.weights > 0))
+        return units, self.sums.weights[units] / self.sums.weights[units].sum()
+
+    def serving(self) -> tuple[np.ndarray, np.ndarray]:
+        """(G, k) clusters (groups, where everybody is one) whose exposed cell-periods carry weight in a row, and those
+        that only serve."""
+        clusters = int(self.groups.cluster.max()) + 1
+        if not self.groups.lone:
+            clusters = len(self.sums.paths.levels[self.sums.level].names)
+        exposed, comparison = (np.zeros((clusters, len(self.mass)), dtype=bool) for _ in range(2))
+        for place, told in zip(self.model.places, self.model.kept, strict=True):
+            exposed[place.cluster, place.rows[told]] = True
+        for place, rows, weight in self.model.linear:
+            comparison[place.cluster, rows[(np.abs(weight) > NOTHING).any(axis=0)]] = True
+        return exposed, comparison & ~exposed
+
+    def _of_clusters(self, of_groups: np.ndarray) -> np.ndarray:
+        """(clusters, k) from (G, k) as `serving` gives it."""
+        if not self.groups.lone:
+            return of_groups
+        level = self.sums.paths.levels[self.sums.level]
+        group = np.empty(len(level.names), dtype=np.int64)
+        group[level.codes] = self.groups.of
+        return np.asarray(of_groups[group])
+
+    @property
+    def arms(self) -> Arms:
+        """Clusters with weight in each row; where everybody is one and seen throughout, a line stands for a path."""
+        exposed, comparison = self.serving()
+        if self.sums.by_path:
+            return Arms(exposed, comparison, self.sums.people)
+        exposed, comparison = (self._of_clusters(x) for x in (exposed, comparison))
+        return Arms(exposed, comparison, np.ones(len(exposed), dtype=int))
+
+    def source(self) -> Source:
+        """Influence of units on the rows."""
+        table, units = rows_of(self.sums.paths), UnitInfluence(self)
+        if self.sums.by_path:
+            return by_path_source(self.sums, units.coefficients())
+        if self.groups.lone:
+            return DenseSource(table, units())
+        clusters, totals = self.model.totals()
+        return GroupSource(table, np.nan_to_num(totals), self.sums.level, clusters, units)
+
+    def estimate(self, labels: pd.DataFrame, on_mass: Influence) -> Estimate:
+        """The rows as an Estimate, under `labels` and with influence on their masses; `NoCovarianceError` where there
+        is nothing to weigh them by."""
+        model, level = self.model, self.sums.level
+        told = np.minimum(model.weight, 1.0)
+        return Estimate(
+            value=model.value.copy(), mass=self.mass * told, labels=labels.assign(weights=LEAST_NOISE),
+            value_influence=Influence(((self.source(), np.eye(len(told))),), level), mass_influence=on_mass,
+            arms=self.arms, replicate=self.replicates, cells=CellsUsed(self), working=model.vcov(),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class UnitInfluence:
+    """(n, k) influence of units on rows of least noise, made when asked for: records about people."""
+
+    made: Weighing
+
+    def __call__(self) -> np.ndarray:
+        made, sums, groups = self.made, self.made.sums, self.made.groups
+        L, left = self._of_groups()
+        out = left[groups.of] * sums.weights[:, None]
+        if made.person is not None:
+            out += unit_influence(made.values, groups.of, sums.weights, made.R, made.cells, L)
+        return np.nan_to_num(out)
+
+    def coefficients(self) -> np.ndarray:
+        """(G, k, T + 1) of a unit's weighted deviations from the mean of its group, and of its weight."""
+        L, left = self._of_groups()
+        mass = np.bincount(self.made.groups.of, weights=self.made.sums.weights, minlength=len(L))
+        per_mass = L / np.where(mass > 0, mass, 1.0)[:, None, None]
+        return np.nan_to_num(np.concatenate([per_mass.transpose(0, 2, 1), left[:, :, None]], axis=2))
+
+    def _of_groups(self) -> tuple[np.ndarray, np.ndarray]:
+        """(G, T, k) weights of the cell-periods of groups in the rows, and (G, k) what a group moves for its mass."""
+        made, groups = self.made, self.made.groups
+        G, T, k = len(groups.path), made.sums.paths.n_periods, len(made.mass)
+        L, left = np.zeros((G, T, k)), np.zeros((G, k))
+        model, where = made._made
+        value, weight = np.nan_to_num(model.value), np.where(model.weight > 0, model.weight, np.nan)
+        for (place, rows, own), (cell, t), told in zip(model.linear, where, model.kept, strict=True):
+            L[cell[:, None], t[:, None], rows] = own
+            residual = place.y - place.steps @ model.gamma[place.at]
+            np.add.at(left, (cell[:, None], rows), residual[:, None] * own)
+            exposed, mine = cell[place.u :], place.rows[told]
+            np.add.at(left, (exposed[:, None], mine), -place.weight[:, told] * value[mine])
+        mass = np.bincount(groups.of, weights=made.sums.weights, minlength=G)
+        return L / weight, left / np.where(mass > 0, mass, 1.0)[:, None] / weight
+
+
+@dataclass(frozen=True, eq=False)
+class CellsUsed:
+    """Cell-periods that rows of least noise use, or combinations of them, made when asked for. Each weighs as it is,
+    so that its base is itself and its window 0; sign 1 are those exposed and asked for, -1 all before exposure."""
+
+    made: Weighing
+
+    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+        made, sums, groups = self.made, self.made.sums, self.made.groups
+        codes = sums.paths.levels[sums.level].codes
+        lift = np.eye(len(made.mass)) if matrix is None else np.atleast_2d(matrix)
+        parts = []
+        for (place, rows, own), (cell, t) in zip(made.model.linear, made._made[1], strict=True):
+            weight = (own / made.model.weight[rows]) @ lift[:, rows].T
+            at, row = np.nonzero(np.abs(weight) > NOTHING)
+            frame = pd.DataFrame({
+                "row": row, "path": groups.path[cell[at]], "cluster": groups.cluster[cell[at]], "period": t[at],
+                "base": t[at], "window": 0, "sign": np.where(at >= place.u, 1, -1), "weight": weight[at, row],
+            })  # fmt: skip
+            if groups.lone:
+                units, share = made.shares(place.cluster)
+                frame = frame.loc[np.repeat(frame.index, len(units))].assign(
+                    cluster=np.tile(codes[units], len(frame)),
+                    weight=lambda f, s=share: f["weight"] * np.resize(s, len(f)),
+                )
+            parts.append(frame)
+        frame = pd.concat(parts, ignore_index=True).sort_values(["row", "cluster", "path", "period"], ignore_index=True)
+        frame.insert(1, "component", made.component)
+        names, periods = sums.paths.levels[sums.level].names, sums.paths.periods
+        return frame.assign(
+            cluster=names[frame["cluster"]], period=periods[frame["period"]], base=periods[frame["base"]]
+        )
+
+
+def unweighted(published: Estimate, why: str | np.ndarray) -> Estimate:
+    """An estimate of equal weights that says so, and why they are not of least noise."""
+    return replace(published, labels=published.labels.assign(weights=why))
+
+
+def beside(found: Estimate, published: Estimate, order: np.ndarray) -> Estimate:
+    """Rows of both as one estimate, in the `order` (k,) of those of `found` and then those of `published`."""
+    at = np.argsort(order)[: len(found)]
+    working = np.zeros((len(order), len(order)))
+    assert found.working is not None
+    working[np.ix_(at, at)] = np.nan_to_num(found.working)
+    return replace(stack(replace(found, working=None), published).select(order), working=working)

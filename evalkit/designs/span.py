@@ -1,0 +1,109 @@
+"""Which combinations of coefficients a Gram matrix of columns identifies (rank, null space), and solutions by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import cho_solve, lapack, solve_triangular
+
+TOLERANCE = 1e-9
+"""A column counts as dependent when its squared length, after the columns before it and all else that the Gram matrix
+has taken out, is below this share of its squared length before."""
+
+IN_SPAN = 1e-6
+"""A combination counts as identified when it changes by less than this share along every null vector."""
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Row space of a design.
+
+    null: (p, d) coefficients that leave every fitted value as it is, each column scaled
+    to a largest entry of 1. rank: p - d. condition: largest over smallest pivot of the
+    independent columns. factor, pivot, scale: the Cholesky factor behind it.
+    """
+
+    rank: int
+    null: np.ndarray
+    condition: float
+    factor: np.ndarray
+    pivot: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def full(self) -> bool:
+        """Whether every coefficient is identified."""
+        return self.rank == len(self.scale)
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """(p,) or (p, k) one solution of the normal equations, zero in columns that are combinations of others."""
+        out, kept = np.zeros(right.shape), self.pivot[: self.rank]
+        if len(kept):
+            scaled = (right.T / self.scale).T
+            out[kept] = cho_solve((self.factor, False), scaled[kept], check_finite=False)
+        return np.asarray((out.T / self.scale).T)
+
+    def inverse(self) -> np.ndarray:
+        """(p, p) generalised inverse: that of the independent columns, zero elsewhere.
+
+        Identified combinations of coefficients do not depend on which columns were kept.
+        """
+        p, kept = len(self.scale), self.pivot[: self.rank]
+        out = np.zeros((p, p))
+        half = solve_triangular(self.factor, np.eye(self.rank), lower=False) if self.rank else np.zeros((0, 0))
+        out[np.ix_(kept, kept)] = half @ half.T
+        return out / self.scale[:, None] / self.scale[None, :]
+
+    def identified(self, weights: np.ndarray, at: np.ndarray | None = None) -> np.ndarray | bool:
+        """Whether the combinations in (p,) or (p, m) `weights` are identified (Searle 1971, Linear Models,
+        section 5.4). at: the coefficients that the weights are of, None for all."""
+        w = np.asarray(weights, dtype=np.float64)
+        loose = self.loose if at is None else self.loose[at]
+        null = self.null[loose if at is None else at[loose]]
+        if not null.size:
+            return np.ones(w.shape[1:], dtype=bool) if w.ndim > 1 else True
+        scale = np.maximum(np.abs(w).max(axis=0, initial=0.0), 1e-300)
+        worst = np.abs(null.T @ w[loose]).max(axis=0) / scale
+        return worst <= IN_SPAN if w.ndim > 1 else bool(worst <= IN_SPAN)
+
+    @cached_property
+    def loose(self) -> np.ndarray:
+        """(p,) columns that some null vector moves at all."""
+        return np.asarray((self.null != 0).any(axis=1))
+
+    @property
+    def free(self) -> np.ndarray:
+        """(p,) coefficients identified one by one."""
+        if not self.null.shape[1]:
+            return np.ones(len(self.null), dtype=bool)
+        return np.abs(self.null).max(axis=1) <= IN_SPAN
+
+
+def span(gram: np.ndarray, size: np.ndarray | None = None, tolerance: float = TOLERANCE) -> Span:
+    """Rank and null space of a positive semi-definite Gram matrix by pivoted Cholesky (LAPACK pstrf).
+
+    gram: (p, p). size: (p,) squared length of each column before anything was taken
+    out, by which the matrix is scaled, None for its diagonal; columns of size zero are not identified.
+    """
+    p, size = len(gram), np.diag(gram) if size is None else size
+    length = np.sqrt(np.maximum(size, 0.0))
+    scale = np.where(length > 0, length, 1.0)
+    scaled = gram / scale[:, None] / scale[None, :]
+    if p == 0:
+        return Span(0, np.zeros((0, 0)), 1.0, np.zeros((0, 0)), np.zeros(0, dtype=int), np.ones(0))
+    factor, pivot, rank, _ = lapack.dpstrf(np.asfortranarray((scaled + scaled.T) / 2), tol=tolerance, lower=0)
+    pivot = pivot - 1
+    diagonal = np.diag(factor)[:rank]
+    if scaled.diagonal().max(initial=0.0) <= tolerance:
+        rank, diagonal = 0, diagonal[:0]
+    null = np.zeros((p, p - rank))
+    if rank < p:
+        null[pivot[rank:], np.arange(p - rank)] = 1.0
+        if rank:
+            null[pivot[:rank]] = -solve_triangular(factor[:rank, :rank], factor[:rank, rank:])
+    null = null / scale[:, None]
+    null = null / np.maximum(np.abs(null).max(axis=0, initial=0.0), 1e-300)
+    condition = float((diagonal.max() / diagonal.min()) ** 2) if rank else 1.0
+    return Span(rank, null, condition, factor[:rank, :rank], pivot, scale)

@@ -1,0 +1,206 @@
+"""The lines to decide on: every component, combination and the programme, with what was found and what is at stake."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evalkit.decision.case import Case
+from evalkit.decision.worth import Stake
+from evalkit.evaluation.decomposition.attribute import label_of, why_none
+from evalkit.evaluation.decomposition.pieces import Decomposition, decompose
+from evalkit.evaluation.evidence import Evaluated
+from evalkit.evaluation.value.costs import Costs, Prices
+from evalkit.evaluation.value.lines import NOBODY_WITHOUT, WHOLE, cost_of
+from evalkit.language import templates as say
+from evalkit.show.words import join_words, noun_from_column, quoted
+from evalkit.study import Outcome
+from evalkit.study.money import PROGRAMME
+from evalkit.verdicts.rules import Evidence, holding_back
+
+Worth = tuple[float, float]
+_LONGEST_LABEL = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Stakes:
+    """Money about the lines on one outcome. given: worth of one outcome as it was asked for, in the prices of the
+    costs; None to take it from the table of unit costs."""
+
+    evaluation: Evaluated
+    outcome: Outcome
+    given: Worth | None = None
+
+    @cached_property
+    def costs(self) -> Costs:
+        """Costs in the prices that the study file states."""
+        study = self.evaluation.study
+        return Costs(study, self.outcome, Prices.stated(study.settings))
+
+    @cached_property
+    def parts(self) -> Decomposition:
+        """Cells that each line claims."""
+        return decompose(self.evaluation, self.outcome)
+
+    @cached_property
+    def cells(self) -> dict[str, np.ndarray]:
+        """Line -> (P, T) people periods compared."""
+        found = {c.name: c.by_cell(self.costs.there.shape) for c in self.parts.claims}
+        if self.parts.programme is not None:
+            found[PROGRAMME] = self.parts.programme.mass
+        return found
+
+    @cached_property
+    def unit_costs(self) -> pd.DataFrame:
+        """Rows of the table of unit costs about the outcome."""
+        table = self.costs.money.unit_costs
+        return pd.DataFrame() if table is None else table[table["outcome"] == self.outcome.column]
+
+    @cached_property
+    def worth(self) -> Worth | None:
+        """Worth of one outcome: to public bodies, and to everybody; None where nobody has said, or it cannot be
+        counted."""
+        rows = self.unit_costs
+        if self.outcome.kind == "log" or self.given is not None or not len(rows):
+            return None if self.outcome.kind == "log" else self.given
+        value = rows["value"].astype(float) * self.costs.at_prices(rows)
+        fiscal = (rows["bearer"].fillna("fiscal") if "bearer" in rows else pd.Series("fiscal", rows.index)) == "fiscal"
+        low, high = float(value[fiscal].sum()), float(value.sum())
+        return (low or high, high) if high > 0 else None
+
+    def of(self, name: str, members: Sequence[str], kind: str) -> Stake:
+        """What is at stake on one line; the money is set against the first outcome, once."""
+        first = self.evaluation.study.outcome()
+        if self.outcome != first:
+            return Stake(unpriced=say.PRICED_ELSEWHERE.format(outcome=quoted(first.label)))
+        nothing = np.zeros(self.costs.there.shape)
+        cells = self.cells.get(name)
+        amount, priced = cost_of(self.costs, members, nothing if cells is None else cells, kind)
+        left_out = self._left_out(members) if kind == "programme" else ()
+        unknown = say.NO_COST if not priced else say.NO_CELLS if amount.whole else say.COSTS_NOTHING
+        stake = Stake(whole=amount.whole, left_out=left_out, unpriced=unknown)
+        if cells is None or not priced or not amount.compared > 0:
+            return stake
+        per_cent = self.outcome.kind == "log"
+        return replace(
+            stake, people_periods=float(cells.sum()), cost=amount.compared, worth=self.worth,
+            unpriced="" if self.worth else say.IN_PER_CENT if per_cent else say.NO_WORTH,
+            conflict=self._conflict([*members, *([PROGRAMME] if kind == "programme" else [])]) if self.worth else "",
+        )  # fmt: skip
+
+    def _left_out(self, members: Sequence[str]) -> tuple[str, ...]:
+        """Labels of what the programme's price does not hold: parts without a cost, and those that all had."""
+        parts = self.evaluation.study.components
+        return tuple(quoted(c.label) for c in parts if (c.name in members) != self.costs.has_cost(c.name))
+
+    def _conflict(self, members: Sequence[str]) -> str:
+        """Why costs and worth do not go together: another currency, or price years that no stated index joins."""
+        costs = self.costs.money.costs
+        rows = pd.DataFrame() if costs is None else costs[costs["component"].isin(members)]
+        tables = [("costs", rows), ("worth", pd.DataFrame() if self.given else self.unit_costs)]
+        said = {name: {t: _given(table, name) for t, table in tables} for name in ("currency", "price_year")}
+        if len(set().union(*said["currency"].values())) > 1:
+            return say.CURRENCIES.format(**{t: join_words(sorted(v)) or "£" for t, v in said["currency"].items()})
+        years = said["price_year"]
+        if len(set().union(*years.values())) > 1 and self.costs.prices.price_year is None:
+            listed = {t: join_words(sorted(v)) for t, v in years.items()}
+            return (say.PRICE_YEARS if years["worth"] else say.COST_YEARS).format(**listed)
+        return ""
+
+
+def _given(table: pd.DataFrame, column: str) -> set[str]:
+    values = table[column].dropna() if column in table else pd.Series(dtype=object)
+    return {str(int(v)) if isinstance(v, (float, np.integer)) else str(v) for v in values.unique()}
+
+
+def cases_of(evaluation: Evaluated, outcome: Outcome, given: Worth | None = None) -> tuple[Case, ...]:
+    """Every line on one outcome, in the register's order, then combinations, then the programme."""
+    stakes = Stakes(evaluation, outcome, given)
+    return (*_components(stakes), *_bundles(stakes), _programme(stakes))
+
+
+def _case(stakes: Stakes, name: str, members: Sequence[str], kind: str, reason: str) -> Case:
+    """A line without what was found."""
+    study, o = stakes.evaluation.study, stakes.outcome
+    label = WHOLE if kind == "programme" else label_of(study, members, "with")
+    return Case(
+        name, label, o.column, quoted(o.label), tuple(members), o.kind, o.unit, 1.0 if o.better == "higher" else -1.0,
+        matters=o.matters, reason=reason, left=_left(stakes, members, kind), stake=stakes.of(name, members, kind),
+        one=_one_outcome(stakes),
+    )  # fmt: skip
+
+
+def _found(case: Case, row: pd.Series | dict[str, float]) -> Case:
+    """The line with an estimate and its range, turned so that benefit is positive."""
+    low, high = (case.good * float(row[c]) for c in ("conf_low", "conf_high"))
+    low, high = (low, high) if case.good > 0 else (high, low)
+    return replace(
+        case, estimate=case.good * float(row["estimate"]), conf_low=low, conf_high=high,
+        std_error=float(row["std_error"]), df=float(row["df"]),
+    )  # fmt: skip
+
+
+def _components(stakes: Stakes) -> Iterator[Case]:
+    reasons = {f.component: why_none(f) for f in stakes.evaluation.findings if f.outcome == stakes.outcome}
+    for e, v in stakes.evaluation.judged:
+        if e.outcome != stakes.outcome.column:
+            continue
+        reason = e.reason or next(iter(v.reasons), "") or reasons[e.component]
+        case = _case(stakes, e.component, [e.component], "component", reason)
+        if not e.has_interval:
+            yield replace(case, withheld=_tied(e))
+            continue
+        row = {c: getattr(e, c) for c in ("estimate", "conf_low", "conf_high", "std_error", "df")}
+        yield replace(_found(case, row), withheld=next((w.words for w in holding_back(e)), ""))
+
+
+def _tied(e: Evidence) -> str:
+    """Why a component without a range of its own is not without evidence: a combination has one."""
+    if e.bundle is None or not math.isfinite(e.bundle.conf_low):
+        return ""
+    others = [quoted(label) for m, label in zip(e.bundle.members, e.bundle.labels, strict=True) if m != e.component]
+    return say.ALSO_TIED.format(others=join_words(others))
+
+
+def _bundles(stakes: Stakes) -> Iterator[Case]:
+    """Combinations that are added up; one in place of another is nothing to extend or to stop."""
+    for b in stakes.evaluation.bundle_runs:
+        if b.outcome != stakes.outcome or min(b.evidence.signs) < 0:
+            continue
+        case = _case(stakes, join_words(b.members, "with"), b.members, "bundle", b.evidence.reason)
+        answer = None if b.run is None else b.run.answer
+        yield case if answer is None else _found(case, answer.to_frame(stakes.evaluation.level).iloc[0])
+
+
+def _programme(stakes: Stakes) -> Case:
+    programme = stakes.parts.programme
+    members = tuple(stakes.evaluation.study.paths.components if programme is None else programme.paths.components)
+    case = _case(stakes, PROGRAMME, members, "programme", NOBODY_WITHOUT)
+    if programme is None:
+        return case
+    whole = programme.averages([(programme.mass > 0).astype(float)], [PROGRAMME])
+    row = whole.to_frame(stakes.evaluation.level).iloc[0]
+    return replace(_found(case, row), reason=str(row["reason"]) or case.reason)
+
+
+def _left(stakes: Stakes, members: Sequence[str], kind: str) -> bool:
+    """Whether anybody whom it reaches was without it in the last period: of the programme, without any of it."""
+    paths = stakes.evaluation.study.paths
+    at = [paths.index(m) for m in members]
+    off = paths.state[:, -1, at] == 0
+    return bool(((off.all(axis=1) if kind == "programme" else off.any(axis=1)) & paths.reach[:, at].any(axis=1)).any())
+
+
+def _one_outcome(stakes: Stakes) -> str:
+    """One outcome in words: 'a person month with “In a settled home”'."""
+    study, o = stakes.evaluation.study, stakes.outcome
+    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
+    if len(o.label.split()) > _LONGEST_LABEL:
+        return "an outcome"
+    words = say.ONE_OUTCOME[o.kind] if o.kind != "share" or o.better == "higher" else say.ONE_WITHOUT
+    return words.format(where=where, label=quoted(o.label), more="more" if o.better == "higher" else "fewer")

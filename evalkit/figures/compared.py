@@ -1,0 +1,118 @@
+"""Who is compared with whom: how much each place and month counts in the answer on one component."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from evalkit.errors import OptionError
+from evalkit.evaluation.compared import shares
+from evalkit.figures import style
+from evalkit.figures.inputs import Labels, frame_of, labels_of
+from evalkit.show.words import count_words, join_words, plural
+
+_MOST = 24  # rows; the places that count least are added up below the others
+_NAMED = 3
+_COLOURS = LinearSegmentedColormap.from_list("counts", [style.RUST, "white", style.BLUE])
+_LOOKS = (
+    Patch(facecolor=style.BLUE, label="counts for the answer"),
+    Patch(facecolor=style.RUST, label="counts against it: what would have been expected"),
+    Patch(facecolor="none", edgecolor=style.INK, label="with it"),
+)
+
+Shown = tuple[pd.DataFrame, str, str, str]
+"""Weights of one headline, the component in words, and the nouns for a place and a period."""
+
+
+def compared(
+    source: pd.DataFrame, *, labels: Labels = None, place: str = "place", period: str = "month",
+    width: float = style.WIDE,
+) -> Figure:  # fmt: skip
+    """A row a place, a column a month: how much it counts in the answer on one component.
+
+    source: rows of `Evaluation.compared` of one component and outcome: component, cluster, period, side, weight. What
+    counts for the answer is blue; what counts against it, the same places before and places beside, is rust; both are
+    deeper with the root of their weight. Months with the component are framed. place, period: what one is called.
+    """
+    table = frame_of(source, "compared", ("component", "cluster", "period", "side", "weight"))
+    found = list(dict.fromkeys(table["component"]))
+    if len(found) != 1:
+        raise OptionError(f"compared draws the weights of one component; the table has {len(found)}.")
+    label = labels_of(None, labels).get(found[0], found[0])
+    return style.drawn(_draw, _say, (table, str(label), place, period), width)
+
+
+def _draw(shown: Shown, width: float) -> Figure:
+    table, _, place, period = shown
+    rows, grid, on = _grid(table, place)
+    figure = style.new_figure(width, 1.5 + (0.24 if style.narrow(width) else 0.22) * len(rows))
+    ax = figure.subplots()
+    grid = np.sign(grid) * np.sqrt(np.abs(grid))  # else one month of one place would leave the others white
+    most = np.abs(grid).max()
+    ax.pcolormesh(grid, cmap=_COLOURS, vmin=-most, vmax=most, edgecolors=style.BAND, linewidth=0.2)
+    for y, x in zip(*np.nonzero(on), strict=True):
+        for dx, dy, there in ((0, 0, x > 0 and on[y, x - 1]), (1, 0, x + 1 < on.shape[1] and on[y, x + 1])):
+            if not there:
+                ax.plot([x + dx, x + dx], [y + dy, y + dy + 1], color=style.INK, linewidth=0.9)
+        for dy in (0, 1):
+            ax.plot([x, x + 1], [y + dy, y + dy], color=style.INK, linewidth=0.9)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    ax.set_ylim(len(rows), 0)
+    periods = sorted(table["period"].unique())
+    ticks = np.unique(np.linspace(0, len(periods) - 1, 3 if style.narrow(width) else 6).astype(int))
+    ax.set_xticks(ticks + 0.5, [str(periods[i]) for i in ticks])
+    ax.set_xlabel(plural(period))
+    style.bare(ax, keep=())
+    figure.legend(handles=list(_LOOKS), loc="outside lower left", ncols=1 if style.narrow(width) else 3, frameon=False)
+    return figure
+
+
+def _grid(table: pd.DataFrame, place: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names of rows, weights (rows, periods), and where the component is on."""
+    order = shares(table)["cluster"].tolist()
+    named = order[: _MOST - 1] if len(order) > _MOST else order
+    periods = sorted(table["period"].unique())
+    other = f"{count_words(len(order) - len(named), f'other {place}')}"
+    row = [str(c) if c in set(named) else other for c in table["cluster"]]
+    rows = [*map(str, named), *([other] if len(order) > len(named) else [])]
+    wide = table.assign(row=row).pivot_table(index="row", columns="period", values="weight", aggfunc="sum")
+    on = table.assign(row=row, on=(table["side"] == "with it") & (table["weight"] > 0))
+    where = on.pivot_table(index="row", columns="period", values="on", aggfunc="any")
+    shape = {"index": rows, "columns": periods}
+    return rows, wide.reindex(**shape).fillna(0.0).to_numpy(), where.reindex(**shape).eq(True).to_numpy()
+
+
+def _say(shown: Shown) -> style.Told:
+    table, label, place, period = shown
+    counted = shares(table)
+    on, beside = counted[counted["with_it"] > 0], counted[counted["beside"] > 0]
+    title = f"{label}: {count_words(len(on), place)} with it, {count_words(len(beside), place)} to compare with"
+    alt = f"A row for each {place}, a column for each {period}: how much it counts in the answer on {label}."
+    within = bool(set(on["cluster"]) & set(beside["cluster"]))
+    people = f", or with people of the same {place} who did not" if within else ""
+    lines = [
+        f"Each {place} is compared with itself before it began, and each {period} with the same {period} in "
+        f"{plural(place)} alike that did not have it{people}.",
+        _largest(on, "with_it", "Of what counts with it, out of 100: {listed}{others}.", place),
+    ]
+    if len(beside):
+        lines.append(_largest(beside, "beside", "Of what is compared beside it, out of 100: {listed}{others}.", place))
+    before = table[table["side"] == "before it"].groupby("period")["weight"].sum()
+    if len(before) and before.sum() < 0:
+        least = before.sort_values()
+        share = least.cumsum() / before[before < 0].sum()
+        many = int((share < 0.5).sum()) + 1
+        lines.append(
+            f"Half of what those with it are held against, in their own past, lies in {count_words(many, period)}."
+        )
+    return title, alt, "\n".join(lines), table.reset_index(drop=True)
+
+
+def _largest(rows: pd.DataFrame, column: str, template: str, place: str) -> str:
+    top = rows.sort_values(column, ascending=False, kind="stable")
+    listed = join_words([f"{r['cluster']} {r[column]:.0f}" for r in top.head(_NAMED).to_dict("records")])
+    more = len(top) - _NAMED
+    return template.format(listed=listed, others=f"; {count_words(more, f'more {place}')}" if more > 0 else "")
