@@ -1,7 +1,7 @@
 """Mixes of other places: weights on the simplex, and the gap between one place and its mix in every period.
 
-Outcomes are donors (n0, T) and the exposed place (T,); `before` is the number of periods before the start, and `claimed`
-(T,) the periods after it whose mean effect is asked for.
+Outcomes are donors (n0, T) and the exposed place (T,); `before` is the number of periods before the start, and `claimed` (c,)
+the positions of the periods after it whose mean effect is asked for.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def synthetic_difference(
 ) -> Mix:
     """Synthetic difference-in-differences (Arkhangelsky and others 2021, algorithm 1) for one exposed place."""
     past, noise = donors[:, :before], step_noise(donors, before)
-    ridge = before * np.sqrt(claimed.sum()) * noise**2
+    ridge = before * np.sqrt(len(claimed)) * noise**2
     weights = solve(Sides(past.T, exposed[:before], ridge, True, 1e-5 * noise))
     after = donors[:, claimed].mean(axis=1)
     periods = solve(Sides(past, after, len(donors) * (1e-6 * noise) ** 2, True, 1e-5 * noise))
