@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.one_place.mixes import Mix, difference, synthetic_control, synthetic_difference
-from evalkit.designs.one_place.placebo import TOO_POOR, Placebos, PlaceboSpread
+from evalkit.designs.one_place.placebo import TOO_POOR, Compared, Placebos, PlaceboSpread
+from evalkit.designs.one_place import tables
 from evalkit.designs.one_place.places import ENOUGH, Grouped, Place, Series, find_places, with_values
 from evalkit.designs.one_place.rows import Answered, Assembled
 from evalkit.designs.protocol import StudyLike, Traits
@@ -22,22 +23,12 @@ from evalkit.designs.rollout.starts import make_plan
 from evalkit.errors import check_choice
 from evalkit.inference import Estimate
 from evalkit.inference.replicates import Method
+from evalkit.show.words import count_words
 from evalkit.study.paths import Paths
 
 ASSUMED = "the place would have kept moving with the mix of others that moved with it before"
 POOR_FIT = "no mix of other places followed this one before"
 CONSTANT = "its outcome never changes before the start"
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """A place, its donors' outcomes (n0, t), its own (t,), and what came of it: placebos, or why there are none."""
-
-    place: Place
-    donors: np.ndarray
-    exposed: np.ndarray
-    placebos: Placebos | None
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,28 +73,46 @@ class BesideDonors(ABC):
         found = find_places(self.plan(paths, component), grouped)
         return [self._compare(with_values(place, series), series, lag) for place in found]
 
+    def donors(self, study: StudyLike, component: str) -> pd.DataFrame:
+        """Who stands beside each place, the heaviest first: place, cohort, donor, weight."""
+        return tables.donors(study.paths, self.compared(study, component))
+
+    def gaps(self, study: StudyLike, component: str) -> pd.DataFrame:
+        """Each place and each of its donors in its role, by period: place, cohort, who ("" for the place itself), period,
+        event_time, observed, expected, gap, conf_low, conf_high (NaN for donors)."""
+        return tables.gaps(study.paths, self.compared(study, component))
+
+    def without_each_donor(self, study: StudyLike, component: str) -> pd.DataFrame:
+        """The mean effect over the claimed periods without each donor in turn: place, cohort, donor, estimate, moved."""
+        return tables.without_each_donor(study.paths, self.compared(study, component), self.mix)
+
+    def conformal(self, study: StudyLike, component: str, level: float = 0.95) -> pd.DataFrame:
+        """Tests by moving gaps round in time, of an effect that is the same throughout: place, cohort, p_value (of no
+        effect), conf_low, conf_high (Chernozhukov, Wuthrich and Zhu 2021). The mix may differ by a constant."""
+        return tables.conformal(study.paths, self.compared(study, component), level)
+
     def _compare(self, place: Place, series: Series, lag: int) -> Compared:
         donors, exposed = series.donors(place), series.exposed(place)
         claimed = place.claimed(lag) - place.first
         reason = self._refusal(place, exposed, len(claimed), series.grouped.paths)
         if reason:
-            return Compared(place, donors, exposed, None, reason)
+            return Compared(place, donors, exposed, claimed, None, reason)
         method = partial(self.mix, before=place.before, claimed=claimed)
         placebos = Placebos.of(method, donors, exposed, place.donors)
-        return Compared(place, donors, exposed, placebos, POOR_FIT if placebos.fit > TOO_POOR else "")
+        return Compared(place, donors, exposed, claimed, placebos, POOR_FIT if placebos.fit > TOO_POOR else "")
 
     def _refusal(self, place: Place, exposed: np.ndarray, after: int, paths: Paths) -> str:
         before_needed, after_needed = self.least
         missing = np.flatnonzero(np.isnan(exposed))
         if len(place.donors) < ENOUGH:
             return (
-                f"{len(place.donors)} other places without it were seen throughout and had all else alike, and "
-                f"{ENOUGH} are needed"
+                f"{count_words(len(place.donors), 'other place')} without it and with all else alike could be seen "
+                f"throughout, and {ENOUGH} are needed"
             )
         if place.before < before_needed:
-            return f"{place.before} periods before the start can be used, and {before_needed} are needed"
+            return f"{count_words(place.before, 'period')} before the start can be used, and {before_needed} are needed"
         if after < after_needed:
-            return f"{after} periods after the start can be used, and {after_needed} are needed"
+            return f"{count_words(after, 'period')} after the start can be used, and {after_needed} are needed"
         if len(missing):
             return f"a gap in the series: it has no value in {paths.periods[place.first + missing[0]]}"
         return CONSTANT if np.ptp(exposed[: place.before]) == 0 else ""

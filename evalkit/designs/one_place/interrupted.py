@@ -22,7 +22,7 @@ from evalkit.errors import OptionError, check_choice, check_periods
 from evalkit.inference import Estimate, Interval
 from evalkit.inference.intervals import Spread, critical
 from evalkit.inference.replicates import Method
-from evalkit.show.words import join_words
+from evalkit.show.words import count_words, join_words
 from evalkit.study.paths import Paths
 
 ASSUMED = "the place would have gone on as its own past leads to expect, and nothing else began then"
@@ -222,16 +222,16 @@ class InterruptedTimeSeries:
         if self.control != "clean" and len(place.donors) < len(self.control):
             return f"{len(self.control) - len(place.donors)} of the control places was itself exposed to something then"
         if (there := own.at - place.first) < before:
-            return f"{there} periods before the start can be used, and {before} are needed"
+            return f"{count_words(there, 'period')} before the start can be used, and {before} are needed"
         if (there := place.until + 1 - own.live) < after:
-            return f"{max(there, 0)} periods after the start can be used, and {after} are needed"
+            return f"{count_words(max(there, 0), 'period')} after the start can be used, and {after} are needed"
         return ""
 
     def _unfit(self, place: Place, own: Began, layout: Layout) -> str:
         """Why a layout cannot be fitted."""
         before, _ = LEAST if self.season is None else LEAST_WITH_SEASON
         if own.at == place.last_base + 1 and (there := own.at - layout.first) < before:
-            return f"{there} periods lie between an earlier change and the start, and {before} are needed"
+            return f"{count_words(there, 'period')} lie between an earlier change and the start, and {before} are needed"
         if not len(layout.claimed):
             return "something else began before it could show"
         n, k = layout.columns.shape

@@ -14,6 +14,8 @@ import numpy as np
 from evalkit.errors import EvalkitError
 
 STEPS = 2000  # of the active set, which needs about as many as there are weights above zero
+TRACE = 1e-3
+"""Standard deviations of the noise: a ridge so small that it decides only between mixes that are as near as each other."""
 PENALTIES = 10.0 ** np.arange(-6, 1.1, 0.5)  # of the ridge correction, as parts of the largest squared singular value
 
 
@@ -52,7 +54,7 @@ def exact_weights(sides: Sides) -> np.ndarray:
 def least_squares_on_simplex(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
     """argmin w'Gw / 2 - c'w over weights w >= 0 of sum 1, by an active set (as in Lawson and Hanson 1974, chapter 23).
 
-    gram: (n, n) positive semi-definite; cross: (n,). A trace of ridge makes the answer unique.
+    gram: (n, n) positive semi-definite; cross: (n,).
     """
     n = len(cross)
     size = np.trace(gram) / n + np.finfo(float).tiny
@@ -129,7 +131,8 @@ def synthetic_control(
     """Synthetic control on outcomes alone (Abadie, Diamond and Hainmueller 2010); level: a constant is free (Ferman and
     Pinto 2021, equation 6); augment: the ridge correction of Ben-Michael, Feller and Rothstein (2021, equation 9)."""
     past = donors[:, :before]
-    weights = solve(Sides(past.T, exposed[:before], 0.0, level, 1e-5 * step_noise(donors, before)))
+    noise = step_noise(donors, before)
+    weights = solve(Sides(past.T, exposed[:before], before * (TRACE * noise) ** 2, level, 1e-5 * noise))
     if augment:
         weights = weights + _ridge_correction(past, exposed[:before], weights)
     return _mix(donors, exposed, weights, np.full(before, 1 / before if level else 0.0))
@@ -160,10 +163,12 @@ def _left_out_error(columns: np.ndarray, left: np.ndarray, penalty: float) -> fl
 def synthetic_difference(
     donors: np.ndarray, exposed: np.ndarray, before: int, claimed: np.ndarray, solve: Solver = exact_weights
 ) -> Mix:
-    """Synthetic difference-in-differences (Arkhangelsky and others 2021, algorithm 1) for one exposed place."""
+    """Synthetic difference-in-differences (Arkhangelsky and others 2021, algorithm 1) for one exposed place. The ridge of
+    the periods' weights, which is there to make them unique, is larger than the paper's, so that rounding cannot
+    choose."""
     past, noise = donors[:, :before], step_noise(donors, before)
     ridge = before * np.sqrt(len(claimed)) * noise**2
     weights = solve(Sides(past.T, exposed[:before], ridge, True, 1e-5 * noise))
     after = donors[:, claimed].mean(axis=1)
-    periods = solve(Sides(past, after, len(donors) * (1e-6 * noise) ** 2, True, 1e-5 * noise))
+    periods = solve(Sides(past, after, len(donors) * (TRACE * noise) ** 2, True, 1e-5 * noise))
     return _mix(donors, exposed, weights, periods)

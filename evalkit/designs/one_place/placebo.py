@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.designs.one_place.mixes import Mix
+from evalkit.designs.one_place.mixes import Mix, synthetic_control
+from evalkit.designs.one_place.places import Place
 from evalkit.inference.intervals import Spread
 
 TOO_POOR = 2.0
@@ -58,11 +59,23 @@ class Placebos:
 
 
 @dataclass(frozen=True, eq=False)
+class Compared:
+    """A place, its donors' outcomes (n0, t), its own (t,), the positions of claimed periods in them, and what came of it:
+    placebos; and the reason why there are none, or why they are not to be used."""
+
+    place: Place
+    donors: np.ndarray
+    exposed: np.ndarray
+    claimed: np.ndarray
+    placebos: Placebos | None
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
 class PlaceboSpread:
     """The spread of combinations of rows, a row being one place at one period.
 
-    plain, scaled: for each place (n0, rows) what its donors show. names: (n0,) their codes; starts: where the rows of
-    each place begin.
+    plain, scaled: for each place (n0, rows) what its donors show. names: (n0,) their codes.
     """
 
     plain: tuple[np.ndarray, ...]
@@ -100,13 +113,10 @@ def _second_moments(parts: tuple[np.ndarray, ...], names: tuple[np.ndarray, ...]
     return np.block(blocks)
 
 
-def conformal_p(
-    method: MixOf, donors: np.ndarray, exposed: np.ndarray, before: int, effect: float
-) -> float:
-    """p of an effect that is the same in all periods after: gaps of a mix fitted to all periods with the effect taken
-    away, moved round in time (Chernozhukov, Wuthrich and Zhu 2021, section 2.2, moving blocks)."""
-    without = exposed - effect * (np.arange(len(exposed)) >= before)
-    gap = method(donors, without).gap
-    gap = np.abs(gap)
-    sums = np.array([np.roll(gap, shift)[before:].sum() for shift in range(len(gap))])
-    return float((sums >= sums[0] - 1e-12 * max(sums[0], 1.0)).mean())
+def conformal_p(donors: np.ndarray, exposed: np.ndarray, before: int, effect: float) -> float:
+    """p of an effect that is the same in all periods after: gaps of a synthetic control with a constant, fitted to all
+    periods with the effect taken away, moved round in time (Chernozhukov, Wuthrich and Zhu 2021, moving blocks)."""
+    times = np.arange(len(exposed))
+    gap = np.abs(synthetic_control(donors, exposed - effect * (times >= before), len(times), True, False).gap)
+    sums = np.array([np.roll(gap, shift)[before:].sum() for shift in times])
+    return float((sums >= sums[0] * (1 - 1e-12)).mean())

@@ -118,7 +118,7 @@ def lay_out(own: Began, others: list[Began], first: int, asked: np.ndarray, shap
 def _cannot(b: Began, own: Began) -> str:
     apart = abs(b.at - own.at)
     when = "in the same period" if apart == 0 else f"{count_words(apart, 'period')} apart"
-    which = "it ended" if b.name is None else f"{b.name} changed"
+    which = "it began and ended" if b.name is None else f"it and {b.name} changed"
     return f"{which} {when}, and one place cannot tell the two apart"
 
 
