@@ -15,8 +15,8 @@ Basis = Literal[
     "parallel trends", "kinds alike", "additivity", "dose", "matching", "weighting", "cutoff", "randomisation",
     "one place",
 ]  # fmt: skip
-"""What an answer may rest on. "kinds alike": eligible and ineligible people of a place would have moved alike. "one place": a place
-alone would have gone on as its own past, or a mix of other places, leads to expect."""
+"""What an answer may rest on. "kinds alike": eligible and ineligible people of a place would have moved alike. "one
+place": a place alone would have gone on as its own past, or a mix of other places, leads to expect."""
 
 Check = Literal[
     "pre_trend", "pre_trend_by_leads", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people",

@@ -219,8 +219,8 @@ class CellWeights:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """A design's own way to an interval. make: the spread of linear combinations (k', k) of the design's rows; kind: what
-    it is called; matrix: the combinations that rows are by now, None for the rows themselves."""
+    """A design's own way to an interval. make: the spread of linear combinations (k', k) of the design's rows; kind:
+    what it is called; matrix: the combinations that rows are by now, None for the rows themselves."""
 
     kind: str
     make: Callable[[np.ndarray | None], Spread]

@@ -65,7 +65,11 @@ def published_path(sides: Sides) -> np.ndarray:
     """The way of the published program to (not quite) the minimum: 100 steps, small weights dropped, then on."""
     columns, target = sides.centred()
     m, n = columns.shape
-    gram, cross, constant = (columns.T @ columns + sides.ridge * np.eye(n)) / m, columns.T @ target / m, target @ target / m
+    gram, cross, constant = (
+        (columns.T @ columns + sides.ridge * np.eye(n)) / m,
+        columns.T @ target / m,
+        target @ target / m,
+    )
     steps = partial(frank_wolfe, gram, cross, constant)
     w = steps(np.full(n, 1 / n), sides.tolerance**2, 100)
     w = np.where(w <= w.max() / 4, 0.0, w)
@@ -128,7 +132,8 @@ def test_weights_are_those_of_a_general_solver(seed):
     w = least_squares_on_simplex(gram, cross)
     found = optimize.minimize(
         lambda v: v @ gram @ v / 2 - cross @ v, np.full(6, 1 / 6), jac=lambda v: gram @ v - cross, bounds=[(0, 1)] * 6,
-        constraints={"type": "eq", "fun": lambda v: v.sum() - 1}, method="SLSQP", options={"ftol": 1e-14, "maxiter": 500},
+        constraints={"type": "eq", "fun": lambda v: v.sum() - 1}, method="SLSQP",
+        options={"ftol": 1e-14, "maxiter": 500},
     )  # fmt: skip
     np.testing.assert_allclose(w, found.x, atol=1e-5)
     assert w @ gram @ w / 2 - cross @ w <= found.fun + 1e-10
@@ -151,7 +156,9 @@ def test_sicily_lies_beside_the_published_rate_ratio(sicily):
     one = design(sicily, "smokban").over(0).to_frame().iloc[0]
     assert np.exp(one["estimate"]) == pytest.approx(0.884, abs=5e-4)
     assert np.exp([one["conf_low"], one["conf_high"]]) == pytest.approx([0.827, 0.945], abs=1e-3)
-    growing = ek.InterruptedTimeSeries(season=12, link="log", per="stdpop")(sicily, "smokban").over(0).to_frame().iloc[0]
+    growing = (
+        ek.InterruptedTimeSeries(season=12, link="log", per="stdpop")(sicily, "smokban").over(0).to_frame().iloc[0]
+    )
     found = np.exp(growing[["estimate", "conf_low", "conf_high"]].astype(float))
     assert found.tolist() == pytest.approx([0.892, 0.796, 0.999], abs=1e-3)
 
@@ -161,7 +168,9 @@ def by_hand(waves: bool = True) -> tuple[pd.DataFrame, np.ndarray]:
     frame = pd.read_csv(DATA / "sicily_smoking_ban.csv")
     t = frame["time"].to_numpy()
     angles = 2 * np.pi * np.outer(t, [1, 2]) / 12
-    return frame, np.column_stack([np.ones(len(t)), t, frame["smokban"], *([np.cos(angles), np.sin(angles)] if waves else [])])
+    return frame, np.column_stack(
+        [np.ones(len(t)), t, frame["smokban"], *([np.cos(angles), np.sin(angles)] if waves else [])]
+    )
 
 
 def test_the_working_response_gives_the_coefficients_of_a_quasi_poisson_regression():

@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.one_place import tables
 from evalkit.designs.one_place.mixes import Mix, difference, synthetic_control, synthetic_difference
 from evalkit.designs.one_place.placebo import TOO_POOR, Compared, Placebos, PlaceboSpread
-from evalkit.designs.one_place import tables
 from evalkit.designs.one_place.places import ENOUGH, Grouped, Place, Series, find_places, with_values
 from evalkit.designs.one_place.rows import Answered, Assembled
 from evalkit.designs.protocol import StudyLike, Traits
@@ -78,12 +78,13 @@ class BesideDonors(ABC):
         return tables.donors(study.paths, self.compared(study, component))
 
     def gaps(self, study: StudyLike, component: str) -> pd.DataFrame:
-        """Each place and each of its donors in its role, by period: place, cohort, who ("" for the place itself), period,
-        event_time, observed, expected, gap, conf_low, conf_high (NaN for donors)."""
+        """Each place and each of its donors in its role, by period: place, cohort, who ("" for the place itself),
+        period, event_time, observed, expected, gap, conf_low, conf_high (NaN for donors)."""
         return tables.gaps(study.paths, self.compared(study, component))
 
     def without_each_donor(self, study: StudyLike, component: str) -> pd.DataFrame:
-        """The mean effect over the claimed periods without each donor in turn: place, cohort, donor, estimate, moved."""
+        """The mean effect over the claimed periods without each donor in turn: place, cohort, donor, estimate,
+        moved."""
         return tables.without_each_donor(study.paths, self.compared(study, component), self.mix)
 
     def conformal(self, study: StudyLike, component: str, level: float = 0.95) -> pd.DataFrame:
@@ -143,7 +144,8 @@ class SyntheticControl(BesideDonors):
     augment: None, or "ridge" for the correction of Ben-Michael, Feller and Rothstein (2021).
 
     Rows are refused, with the reason, below five other places, 12 periods before or 4 after, for a gap in the series, a
-    constant one, and where the mix followed the place less than half as well as it follows the middle one of the others.
+    constant one, and where the mix followed the place less than half as well as it follows the middle one of the
+    others.
     """
 
     intercept: bool = True
@@ -154,7 +156,7 @@ class SyntheticControl(BesideDonors):
         check_choice("intercept", self.intercept, (True, False))
         check_choice("augment", self.augment, (None, "ridge"))
 
-    def mix(self, donors: np.ndarray, exposed: np.ndarray, before: int, claimed: np.ndarray) -> Mix:  # noqa: ARG002
+    def mix(self, donors: np.ndarray, exposed: np.ndarray, before: int, claimed: np.ndarray) -> Mix:
         return synthetic_control(donors, exposed, before, self.intercept, self.augment == "ridge")
 
 
@@ -178,7 +180,7 @@ class DifferenceBesidePlaces(BesideDonors):
 
     least: ClassVar[tuple[int, int]] = (2, 1)
 
-    def mix(self, donors: np.ndarray, exposed: np.ndarray, before: int, claimed: np.ndarray) -> Mix:  # noqa: ARG002
+    def mix(self, donors: np.ndarray, exposed: np.ndarray, before: int, claimed: np.ndarray) -> Mix:
         return difference(donors, exposed, before)
 
 

@@ -33,8 +33,8 @@ STEPS = 25  # of iterated least squares, which needs about six
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """One series with its layout. response: (n,) outcome, or the working response of a log-linear mean; weight: (n,) its
-    standard deviation beside the others; floor: by how much the interval is widened so as to be no narrower than a
+    """One series with its layout. response: (n,) outcome, or the working response of a log-linear mean; weight: (n,)
+    its standard deviation beside the others; floor: by how much the interval is widened so as to be no narrower than a
     Poisson count allows."""
 
     layout: Layout
@@ -69,8 +69,8 @@ class Interrupted:
 
 @dataclass(frozen=True, eq=False)
 class SeriesSpread:
-    """The spread of combinations of rows; of several places the sum of their standard errors, as if what moves one moved
-    all. rows: for each series (r,) the positions of its claimed rows."""
+    """The spread of combinations of rows; of several places the sum of their standard errors, as if what moves one
+    moved all. rows: for each series (r,) the positions of its claimed rows."""
 
     series: tuple[Fitted, ...]
     rows: tuple[np.ndarray, ...]
@@ -205,10 +205,10 @@ class InterruptedTimeSeries:
         if len(missing):
             where = paths.periods[layout.first + missing[0]]
             return Interrupted(place, own, None, f"a gap in the series: it has no value in {where}")
-        if len(place.donors):
-            y = y - series.donors(place)[:, layout.first - place.first :][:, : len(y)].mean(axis=0)
         if np.ptp(y[: own.at - layout.first]) == 0:
             return Interrupted(place, own, None, "its outcome never changes before the start")
+        if len(place.donors):
+            y = y - series.donors(place)[:, layout.first - place.first :][:, : len(y)].mean(axis=0)
         if self.link == "identity":
             return Interrupted(place, own, Fitted(layout, y, np.ones(len(y))))
         at_risk = (series.weight if per is None else per.total)[place.cell, times]
@@ -231,7 +231,9 @@ class InterruptedTimeSeries:
         """Why a layout cannot be fitted."""
         before, _ = LEAST if self.season is None else LEAST_WITH_SEASON
         if own.at == place.last_base + 1 and (there := own.at - layout.first) < before:
-            return f"{count_words(there, 'period')} lie between an earlier change and the start, and {before} are needed"
+            return (
+                f"{count_words(there, 'period')} lie between an earlier change and the start, and {before} are needed"
+            )
         if not len(layout.claimed):
             return "something else began before it could show"
         n, k = layout.columns.shape
@@ -286,7 +288,10 @@ def _answered(i: Interrupted) -> Answered:
     if i.fitted is None:
         return Answered.refused(i.place, i.reason)
     asked, claimed = i.place.asked, i.fitted.layout.claimed
-    value, reasons = np.full(len(asked), np.nan), np.full(len(asked), "another component had begun by then", dtype=object)
+    value, reasons = (
+        np.full(len(asked), np.nan),
+        np.full(len(asked), "another component had begun by then", dtype=object),
+    )
     value[np.isin(asked, claimed)] = i.fitted.estimate(i.fitted.layout.contrasts)[0]
     reasons[asked < i.own.live] = "too early for it to show in full"
     reasons[asked > i.place.until] = "the control series ends before"
@@ -317,9 +322,7 @@ def _influence(grouped: Grouped, found: Sequence[Interrupted], spread: SeriesSpr
     return out
 
 
-def _cells(
-    grouped: Grouped, component: str, found: Sequence[Interrupted], matrix: np.ndarray | None
-) -> pd.DataFrame:
+def _cells(grouped: Grouped, component: str, found: Sequence[Interrupted], matrix: np.ndarray | None) -> pd.DataFrame:
     """Cells of the rows: every period of the place with its weight in the effect, and those of its control."""
     spread, keys, weights = spread_of(found), [np.empty((7, 0), dtype=int)], [np.empty(0)]
     there = [i for i in found if i.fitted is not None]

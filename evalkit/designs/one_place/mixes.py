@@ -1,7 +1,7 @@
 """Mixes of other places: weights on the simplex, and the gap between one place and its mix in every period.
 
-Outcomes are donors (n0, T) and the exposed place (T,); `before` is the number of periods before the start, and `claimed` (c,)
-the positions of the periods after it whose mean effect is asked for.
+Outcomes are donors (n0, T) and the exposed place (T,); `before` is the number of periods before the start, and
+`claimed` (c,) the positions of the periods after it whose mean effect is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from evalkit.errors import EvalkitError
 
 STEPS = 2000  # of the active set, which needs about as many as there are weights above zero
 TRACE = 1e-3
-"""Standard deviations of the noise: a ridge so small that it decides only between mixes that are as near as each other."""
+"""Standard deviations of the noise: a ridge so small that it decides only between mixes that are as near as each
+other."""
 PENALTIES = 10.0 ** np.arange(-6, 1.1, 0.5)  # of the ridge correction, as parts of the largest squared singular value
 
 
@@ -163,8 +164,8 @@ def _left_out_error(columns: np.ndarray, left: np.ndarray, penalty: float) -> fl
 def synthetic_difference(
     donors: np.ndarray, exposed: np.ndarray, before: int, claimed: np.ndarray, solve: Solver = exact_weights
 ) -> Mix:
-    """Synthetic difference-in-differences (Arkhangelsky and others 2021, algorithm 1) for one exposed place. The ridge of
-    the periods' weights, which is there to make them unique, is larger than the paper's, so that rounding cannot
+    """Synthetic difference-in-differences (Arkhangelsky and others 2021, algorithm 1) for one exposed place. The ridge
+    of the periods' weights, which is there to make them unique, is larger than the paper's, so that rounding cannot
     choose."""
     past, noise = donors[:, :before], step_noise(donors, before)
     ridge = before * np.sqrt(len(claimed)) * noise**2

@@ -3,8 +3,8 @@
 half-width = t(n0 - 1) sqrt(1 + n1 / n0) max( rms(p), rms(p / r) r_own )
 
 p: estimates with each of n0 donors (or each set of n1 different ones) in the exposed's role; r: how far its gap strayed
-before the start. The wider, because a place outside the range of the others fits worse, and one that fits worse is wrong
-by more.
+before the start. The wider, because a place outside the range of the others fits worse, and one that fits worse is
+wrong by more.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Placebos:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A place, its donors' outcomes (n0, t), its own (t,), the positions of claimed periods in them, and what came of it:
-    placebos; and the reason why there are none, or why they are not to be used."""
+    """A place, its donors' outcomes (n0, t), its own (t,), the positions of claimed periods in them, and what came of
+    it: placebos; and the reason why there are none, or why they are not to be used."""
 
     place: Place
     donors: np.ndarray

@@ -1,7 +1,7 @@
 """Which places are read, beside which others and over which periods: from exposures and rows alone; and their series.
 
-A place is a cluster's people of one exposure path. Who may stand beside it is what the plan of a staggered rollout says:
-places not yet exposed whose other components follow the same path, here from the first period used to the last.
+A place is a cluster's people of one exposure path. Who may stand beside it is what the plan of a staggered rollout
+says: places not yet exposed whose other components follow the same path, here from the first period used to the last.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _clusters(c: Comparison, cell: int, first: int, last: int, grouped: Grouped)
     names, of = np.unique(cluster[serve], return_inverse=True)
     there = np.zeros((len(names), last - first + 1), dtype=bool)
     np.logical_or.at(there, of, grouped.seen[serve, first : last + 1])
-    kept = there.all(axis=1)
+    kept = np.asarray(there.all(axis=1))
     return serve[kept[of]], names[kept]
 
 

@@ -52,7 +52,9 @@ class Assembled:
         self, naming: Naming, method: Method, influence: np.ndarray, cells: Callable[..., pd.DataFrame]
     ) -> Estimate:
         """influence: (n, R) on the places' rows; method and cells: of combinations of them."""
-        value = np.where(self.lift.any(axis=1), self.lift @ np.nan_to_num(_joined(self.found, lambda a: a.value)), np.nan)
+        value = np.where(
+            self.lift.any(axis=1), self.lift @ np.nan_to_num(_joined(self.found, lambda a: a.value)), np.nan
+        )
         table, level = self._labels(naming), self.grouped.level
         source = DenseSource(rows_of(self.grouped.paths), influence @ self.lift.T)
         return Estimate(
@@ -67,7 +69,9 @@ class Assembled:
         heads = _joined(self.found, lambda a: cells.count[a.place.cell])
         beside = _joined(self.found, lambda a: cells.count[a.place.beside].sum())
         mass = _joined(self.found, lambda a: self.grouped.mass[a.place.cell])
-        asked = (self.keys[:, None] == np.array([(a.place.cohort, s) for a in self.found for s in a.place.asked])).all(-1)
+        asked = (self.keys[:, None] == np.array([(a.place.cohort, s) for a in self.found for s in a.place.asked])).all(
+            -1
+        )
         reasons = [r for a in self.found for r in a.reasons]
         left, kept = (asked & ~used) @ mass, used @ mass
         return pd.DataFrame({

@@ -12,8 +12,8 @@ from evalkit.show.words import count_words
 from evalkit.study.paths import Paths
 
 ALONE = 12
-"""Periods beyond the lag that an earlier component must have had before a later one is claimed alone: below, the noise of
-the later one is more than about two and a half times what it would be by itself."""
+"""Periods beyond the lag that an earlier component must have had before a later one is claimed alone: below, the noise
+of the later one is more than about two and a half times what it would be by itself."""
 FEWEST = 3
 """Periods before an earlier change below which the series is read from after it."""
 HARMONICS = 2

@@ -1,8 +1,8 @@
 """Noise of one short series: restricted likelihood over a grid of models, and intervals that keep their promise.
 
-Two intervals, and the wider of them. (a) Noise is AR(1), its rho by restricted likelihood; |t| depends on no unknown but
-rho, so its critical value is simulated for the design and read at the upper 80% limit of rho. (b) Noise is AR(1) plus a
-share of white noise; of all models that are about as likely as the best, the widest t interval.
+Two intervals, and the wider of them. (a) Noise is AR(1), its rho by restricted likelihood; |t| depends on no unknown
+but rho, so its critical value is simulated for the design and read at the upper 80% limit of rho. (b) Noise is AR(1)
+plus a share of white noise; of all models that are about as likely as the best, the widest t interval.
 """
 
 from __future__ import annotations
@@ -131,7 +131,11 @@ class SeriesNoise:
         each = np.sqrt(wide.scale * self.wide.variances(contrasts))[likely].max(axis=0)
         se = np.maximum(simulated / stdtrit(df, (1 + LEVEL) / 2), each)
         made = correlation(vcov) * np.outer(se, se)
-        return contrasts @ fits.coefficients[best, :, 0], Spread(made, np.full(len(se), float(df)), ("",) * len(se)), rho
+        return (
+            contrasts @ fits.coefficients[best, :, 0],
+            Spread(made, np.full(len(se), float(df)), ("",) * len(se)),
+            rho,
+        )
 
 
 def series_noise(columns: np.ndarray, weight: np.ndarray | None = None) -> SeriesNoise:
