@@ -18,7 +18,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow mutants frozen lint report site picture recovery speed house inventory constraints clean
+.PHONY: help install demo test test-slow mutants frozen lint report site picture recovery speed faults house inventory constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -81,6 +81,9 @@ recovery: $(READY) ## simulate studies with known truth and print how well it is
 
 speed: $(READY) ## print times and memory (with make PEERS=1 speed: beside other packages)
 	@{ test -z "$(PEERS)" || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[peers]'; } && $(BIN)/python benchmarks/speed.py
+
+faults: $(READY) ## kills, full disks and the like while a report is written (half an hour; as root for the disks)
+	@$(BIN)/python benchmarks/faults.py
 
 house: $(READY) ## size, circles, walks, types and processor time of the package
 	@$(BIN)/python benchmarks/house.py --time

@@ -22,6 +22,9 @@ import evalkit as ek
 START, END = "<!-- least noise: start -->", "<!-- least noise: end -->"
 SITES, PEOPLE, PERIODS = 20, 10, 30
 WORLDS = {"shocks": 0.9, "walks": 1.0}
+LAG = np.abs(np.subtract.outer(np.arange(PERIODS), np.arange(PERIODS)))
+COVARIANCES = (0.25 + 0.16 * 0.9**LAG + 0.09 * (LAG == 0), 0.01 * 0.9**LAG)
+"""Of a person, and of a place where its shocks fade by a tenth."""
 HEAD = ("world", "weights", "inference", "numbers", "bias", "RMSE", "coverage", "mean width")
 
 
@@ -79,6 +82,12 @@ def table(found: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def write_between(page: Path, start: str, end: str, words: str, text: str) -> None:
+    """A table and words about it between two marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(start)
+    page.write_text(f"{before}{start}\n\n{words}\n\n{text}\n\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=100)
@@ -91,11 +100,8 @@ def main() -> None:
     text = table(pd.DataFrame([row for part in rows for row in part], columns=columns))
     print(text)
     if chosen.write:
-        page = Path(__file__).parent / "README.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(START)
-        after = rest.partition(END)[2]
         words = f"{chosen.draws} draws a world, three components each: `python benchmarks/least_noise.py --write`."
-        page.write_text(f"{before}{START}\n\n{words}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        write_between(Path(__file__).parent / "README.md", START, END, words, text)
 
 
 if __name__ == "__main__":

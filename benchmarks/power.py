@@ -43,7 +43,7 @@ def draw(line: str, seed: int) -> pd.DataFrame:
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ek.EvalkitWarning)
         ev = ek.evaluate(made.study)
-        rows = [_row(line, seed, made, ev, e, v) for e, v in ev.decisions if e.status != "not_tested"]
+        rows = [_row(line, seed, made, ev, e, v) for e, v in ev.judged if e.status != "not_tested"]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 CLAIMS = ("shown", "likely")
+ENDS = {"pre_trend", "drift", "drift_untested"}
 TARGETS = {
     ("manchester_clean", "policy"): 75, ("manchester_clean", "nurse"): 49, ("manchester_realistic", "policy"): 43,
     ("manchester_realistic", "nurse"): 27,
@@ -114,6 +115,6 @@ def _alone(away: pd.DataFrame, gate: str) -> tuple[pd.Series, pd.Series]:
 
 def _level(weak: list[str], capped: list[str]) -> int:
     """0 no claim, 1 likely, 2 shown (`evalkit/verdicts/rules.py`)."""
-    if len(weak) > 1 or "pre_trend" in weak:
+    if len(weak) > 1 or not ENDS.isdisjoint(weak):
         return 0
     return 1 if weak or capped else 2

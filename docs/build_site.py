@@ -69,11 +69,13 @@ def _reports(reports: Path, site: Path) -> list[tuple[str, str]]:
 
 def _notebooks(folder: Path, site: Path) -> dict[str, list[tuple[str, str]]]:
     """Heading -> (name, title) of every notebook that was run and turned into a page."""
-    from evalkit.reporting.formats import lesson, run_notebook, to_page
+    from evalkit.reporting.formats import make_notebook, run_notebook, to_page
 
     out: dict[str, list[tuple[str, str]]] = {"Notebooks on designs": [], "Notebooks on partnerships": []}
     for path in sorted(folder.glob("*.py")):
-        notebook = lesson(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
+        heading = next((line for line in source.splitlines() if line.startswith("# # ")), "# # Notebook")
+        notebook = make_notebook("", level=0.95, seed=0, title=heading[4:], source=source)
         with tempfile.TemporaryDirectory() as place:
             page = to_page(run_notebook(notebook, Path(place)), show_code=True)
         name = f"notebooks/{path.stem}"

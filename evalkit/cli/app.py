@@ -7,29 +7,35 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
+from rich.text import Text
 from typer.core import TyperGroup
 
 from evalkit import __version__
 from evalkit.cli.before import audit, plan
 from evalkit.cli.reports import demo, report, run, verify
-from evalkit.cli.screen import errors
+from evalkit.cli.screen import Screen
 from evalkit.cli.starters import new, synth
 from evalkit.errors import EvalkitError
+from evalkit.folders import os_words
+from evalkit.show.words import harmless
 
 DEBUG = "--debug"
 
 
 class _InWords(TyperGroup):
-    """Says what evalkit raised on purpose in words; everything else is a fault and keeps its traceback."""
+    """Says in words what evalkit raised on purpose, what the system refused (a full disk, a folder that may only be
+    read) and that Ctrl-C was pressed; everything else is a fault and keeps its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except EvalkitError as error:
-            if ctx.params.get("debug"):
+        except (EvalkitError, OSError, KeyboardInterrupt) as error:
+            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):
                 raise
-            errors().print(f"[bold]evalkit:[/bold] {_plain(error)}", highlight=False)
-            raise typer.Exit(2) from None
+            words = os_words(error) + "." if isinstance(error, OSError) else str(error)
+            words = words or "stopped. Nothing that was there before was changed."
+            Screen(stderr=True).print(Text.assemble(("evalkit:", "bold"), f" {harmless(words)}"))
+            raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
 
 
 app = typer.Typer(cls=_InWords, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -52,14 +58,11 @@ def start(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exits with 0, or 2 when the input cannot be used."""
+    """Run the command line; exits with 0, 2 when something cannot be used or
+    written, 130 after Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without our signs shows a question mark instead
     given = list(sys.argv[1:] if arguments is None else arguments)
     anywhere = [DEBUG] if DEBUG in given else []
     app(args=[*anywhere, *(a for a in given if a != DEBUG)], prog_name="evalkit")
-
-
-def _plain(error: EvalkitError) -> str:
-    return str(error).replace("[", "\\[")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evalkit.cli.screen import output, say, steps, titled
+from evalkit.cli.screen import Screen, say, steps, titled
 from evalkit.show.words import count_words, full_stop
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def show_separability(study: Study, sep: Separability) -> None:
     """What can be told apart, what cannot, and what rollout would have told."""
     from evalkit.components.separability import STATUS_SHAPES, STATUS_WORDS
 
-    screen = output()
+    screen = Screen()
     labels = {c.name: c.label for c in study.components}
     widths = {"Component": 14, "Status": 16, "Clean switches": 8, "Why": 20}
     table = titled("What can be told apart, from the dates alone", widths)
@@ -42,9 +42,9 @@ def show_separability(study: Study, sep: Separability) -> None:
         table.add_row(labels.get(r["component"], r["component"]), status, clean, full_stop(str(r["reason"] or "")))
     screen.print(table)
     for sentence in sep.aliased:
-        screen.print(full_stop(str(sentence)), markup=False)
+        screen.print(full_stop(str(sentence)))
     for r in sep.cure.to_dict("records"):
-        screen.print(f"What would let us tell: {full_stop(str(r['words']))}", markup=False)
+        screen.print(f"What would let us tell: {full_stop(str(r['words']))}")
 
 
 def plan(

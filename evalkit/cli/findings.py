@@ -7,7 +7,7 @@ import math
 import pandas as pd
 from rich.table import Table
 
-from evalkit.cli.screen import output, titled
+from evalkit.cli.screen import Screen, titled
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.inputs import axis_of
 from evalkit.language.statement import in_one_breath
@@ -48,11 +48,11 @@ def verdict_table(study: Study, verdicts: pd.DataFrame, tried: pd.DataFrame, out
 
 def show_verdicts(study: Study, verdicts: pd.DataFrame, tried: pd.DataFrame) -> None:
     """The verdicts of every outcome, and of the first in one breath. Tables of an Evaluation, or as published."""
-    screen = output()
+    screen = Screen()
     labels = {c.name: c.label for c in study.components}
     for outcome in study.outcomes:
         screen.print(verdict_table(study, verdicts, tried, outcome))
     first = verdicts[verdicts["outcome"] == study.outcome().column]
     about = f", on “{study.outcome().label}”" if len(study.outcomes) > 1 else ""
     rows = [(r["verdict"], r["direction"], labels[r["component"]]) for r in first.to_dict("records")]
-    screen.print(f"In one breath{about}: {in_one_breath(rows)}\n", markup=False)
+    screen.print(f"In one breath{about}: {in_one_breath(rows)}\n")

@@ -20,23 +20,17 @@ def run(
     plan: Path | None = typer.Option(None, "--plan", help="A plan made before. Default: plan.json beside the study."),
 ) -> None:
     """Evaluate a study: verdicts here, notebook, page, tables and figures in a folder."""
-    given = plan or beside(study)
-    evaluate_and_report(study, out or Path("reports") / study_name(study), level, seed, given)
-
-
-def beside(study: Path) -> Path | None:
-    """plan.json beside a study file, where there is one."""
-    found = (study if study.is_dir() else study.parent) / "plan.json"
-    return found if found.is_file() else None
+    home = study if study.is_dir() else study.parent
+    lying = home / "plan.json"
+    given = plan or (lying if lying.is_file() else None)
+    evaluate_and_report(study, out or Path("reports") / home.resolve().name, level, seed, given)
 
 
 def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 0, plan: Path | None = None) -> Path:
     """Evaluate the study in `file`, print its verdicts, write its report into `out`; return the page's path."""
     check_folder(out)
-    import pandas as pd
-
     from evalkit.cli.findings import show_verdicts
-    from evalkit.reporting import report
+    from evalkit.reporting.build import read_table, report
     from evalkit.study import Study
 
     with steps(2) as begin:
@@ -46,18 +40,12 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
             study.values(outcome)
         begin("Estimating, checking and writing the report")
         page = report(study, out, level=level, seed=seed, plan=plan)
-    verdicts, tried = (pd.read_csv(page.parent / f"{name}.csv") for name in ("verdicts", "effects"))
+    verdicts, tried = (read_table(page.parent / f"{name}.csv", study) for name in ("verdicts", "effects"))
     show_verdicts(study, verdicts.fillna({"direction": ""}), tried)
     if plan is not None:
         say(f"Held against the plan in {_near(plan.resolve())}")
     say(f"The report: {_near(page)}")
     return page
-
-
-def study_name(file: Path) -> str:
-    """A name for the report of a study file: that of its folder."""
-    whole = file.resolve()
-    return whole.name if whole.is_dir() else whole.parent.name
 
 
 def check_folder(out: Path) -> None:
@@ -85,14 +73,15 @@ def report(
 
 def verify(folder: Path = typer.Argument(help="The folder of a report.")) -> None:
     """Run a report again from its study file; exit code 1 where anything differs."""
-    from evalkit.reporting.build import verify as run_again
+    from evalkit.reporting.verify import verify as run_again
 
     with steps(1) as begin:
         begin("Making the report again")
         found = run_again(folder)
     say(*found.lines())
     if found.same:
-        say("The same, byte for byte, but for the time at which it was made.")
+        few = "The same but for the last digits of numbers, to one part in a million: processors round apart."
+        say(few if found.digits else "The same, byte for byte, but for the time at which it was made.")
         return
     say("This is not the report that the study file gives now.")
     raise typer.Exit(1)

@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from evalkit.show.words import harmless
 
 
-def errors() -> Console:
-    """Where messages about the work go: standard error."""
-    return Console(stderr=True, soft_wrap=False)
+class Screen(Console):
+    """A terminal that shows words of users as they are: no markup, no emoji by name, no control characters."""
 
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
 
-def output() -> Console:
-    """Where findings go: standard output."""
-    return Console(highlight=False)
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The words as rich draws them, in tables and titles too."""
+        return super().render_str(harmless(text), **options)
 
 
 def say(*lines: str) -> None:
     """Lines on standard output as they are; long ones, such as paths, are not broken."""
     for line in lines:
-        output().print(line, markup=False, soft_wrap=True)
+        Screen().print(line, soft_wrap=True)
 
 
 def titled(title: str, least: Mapping[str, int]) -> Table:
@@ -40,7 +45,7 @@ def titled(title: str, least: Mapping[str, int]) -> Table:
 def steps(total: int) -> Iterator[Callable[[str], None]]:
     """A progress bar of so many steps on standard error; each call begins the step that it names."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=errors(), transient=True) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=Screen(stderr=True), transient=True) as progress:
         task, finished = progress.add_task("", total=total), count()
         yield lambda words: progress.update(task, description=words, completed=next(finished))
         progress.update(task, description="Done", completed=total)

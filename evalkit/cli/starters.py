@@ -9,50 +9,28 @@ import typer
 
 from evalkit.cli.screen import say
 from evalkit.errors import OptionError
+from evalkit.folders import replaced
 
-_SEED = 7
-_BOROUGHS, _MONTHS = 24, 24
-_NEVER = 99
+STARTER = Path(__file__).with_name("starter")
 
 
 def write_starter(folder: Path) -> Path:
     """Write study.toml, panel.csv and adoption.csv into `folder`; return the study file.
 
-    The helpline adds 3 points from its first month, the visits add nothing.
+    The numbers are made up: the helpline adds 3 points from its first month, the visits add nothing.
     """
-    import numpy as np
-    import pandas as pd
-
-    rng = np.random.default_rng(_SEED)
-    names = np.array([f"Borough {i:02d}" for i in range(1, _BOROUGHS + 1)])
-    months = pd.period_range("2023-01", periods=_MONTHS, freq="M").astype(str).to_numpy()
-    place = np.arange(_BOROUGHS)
-    helpline = np.where(place % 2 == 0, 8 + (place // 2) % 6, _NEVER)
-    visits = np.where(place % 3 == 0, 10 + (place // 3) % 5, _NEVER)
-    time = np.arange(_MONTHS)
-    on = time[None, :] >= helpline[:, None]
-    season = 1.5 * np.sin(2 * np.pi * time / 12)
-    score = 60 + rng.normal(0, 4, (_BOROUGHS, 1)) + season + 3.0 * on + rng.normal(0, 1.0, (_BOROUGHS, _MONTHS))
-    panel = pd.DataFrame(
-        {
-            "borough": np.repeat(names, _MONTHS),
-            "month": np.tile(months, _BOROUGHS),
-            "wellbeing": score.ravel().round(2),
-            "helpline": on.ravel().astype(int),
-        }
-    )
-    begun = visits < _NEVER
-    adoption = pd.DataFrame({"level_id": names[begun], "start": months[visits[begun]], "end": ""})
     folder.mkdir(parents=True, exist_ok=True)
-    panel.to_csv(folder / "panel.csv", index=False, lineterminator="\n")
-    adoption.to_csv(folder / "adoption.csv", index=False, lineterminator="\n")
-    return Path(copyfile(Path(__file__).with_name("starter.toml"), folder / "study.toml"))
+    for file in STARTER.iterdir():
+        copyfile(file, folder / file.name)
+    return folder / "study.toml"
 
 
 def new(folder: Path = typer.Argument(help="A new folder for the study.")) -> None:
     """Write a commented study.toml and small made-up tables to start from."""
     _check_new(folder)
-    file = write_starter(folder)
+    with replaced(folder) as draft:
+        write_starter(draft)
+    file = folder / "study.toml"
     say(
         f"Wrote {file} and its tables. They run as they are; put your own in their place.",
         "Next:",
@@ -85,7 +63,8 @@ def synth(
     from evalkit.synthetic.knobs import read_knobs
 
     made = partnership(name, setting, seed, **read_knobs([*knob, *([] if size == 1 else [f"size={size}"])]))
-    file = made.write(out)
+    with replaced(out) as draft:
+        file = out / made.write(draft).relative_to(draft)
     say(
         f"Wrote {file} and its tables. The truth lies sealed in {out / 'truth'}.",
         "Next:",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,8 +36,7 @@ def cards(study: Study) -> pd.DataFrame:
     """Twelve rows a component: component, number (1 to 12), item, text, source.
 
     source: "written" (the study's own words), "from the register" (worked out from exposures, when nothing
-    is written), or "missing" (text: "not described"). No outcome is read.
-    """
+    is written), or "missing" (text: "not described"). No outcome is read."""
     rows = [(c.name, *row) for c in study.components for row in _card(study, c)]
     return pd.DataFrame(rows, columns=["component", "number", "item", "text", "source"])
 
@@ -56,9 +54,21 @@ def adoption(study: Study) -> pd.DataFrame:
     """Where each component was on: component, place, start, end, certainty, source, one row a spell.
 
     From the dated spells where there are some (their own dates, certainty and source; "not said" where they
-    say neither), else from the exposure column (first and last period on; certainty "observed by period").
-    """
-    parts = [_from_spells(c) if c.by_spells else _from_paths(study, c.name) for c in study.components]
+    say neither), else from the exposure column (first and last period on; certainty "observed by period")."""
+    parts = []
+    for c in study.components:
+        if not c.by_spells:
+            parts.append(_from_paths(study, c.name))
+            continue
+        spells = spells_of(c)
+        found: dict[str, object] = {"component": c.name, "place": spells["level_id"].to_numpy()}
+        for column in ("start", "end", "certainty", "source"):
+            names = ("date_certainty", "certainty") if column == "certainty" else (column,)
+            given = next((spells[n].to_numpy() for n in names if n in spells.columns), np.full(len(spells), None))
+            found[column] = given
+            if column in ("certainty", "source"):
+                found[column] = ["not said" if v is None or v != v else v for v in given.tolist()]
+        parts.append(pd.DataFrame(found).astype(object))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -68,28 +78,21 @@ def _card(study: Study, c: Component) -> list[tuple[int, str, str, str]]:
     said.setdefault("procedures", c.description.strip())
     both = [said.get("when", ""), said.get("how_much", "")]
     said["when_and_how_much"] = "; ".join(w for w in both if w)
-    known = _known(study, c)
+    # What exposures say of where, when, changes and what was delivered, for items without words.
+    found, known = _on_places(study, c.name), {"actual": "never on in these data"}
+    if places := int(found.any(axis=1).sum()):
+        when = study.paths.periods[found.any(axis=0)]
+        span = f"on from {when[0]} to {when[-1]}"
+        where = f"{places} of {count_words(len(found), noun_from_column(study.paths.assigned_at[c.name]))}"
+        spells = spells_of(c) if c.by_spells else pd.DataFrame()
+        notes = next((spells[n].dropna() for n in ("change_note", "note", "reason") if n in spells.columns), ())
+        changes = "; ".join(dict.fromkeys(str(v).strip() for v in notes if str(v).strip()))
+        known = {"where": where, "when_and_how_much": span, "modifications": changes, "actual": f"{span} in {where}"}
     rows = []
     for i, (key, item) in enumerate(ITEMS, 1):
-        found = [(said.get(key, ""), WRITTEN), (known.get(key, ""), REGISTER), (MISSING, LACKING)]
-        rows.append((i, item, *next((text, source) for text, source in found if text)))
+        words = [(said.get(key, ""), WRITTEN), (known.get(key, ""), REGISTER), (MISSING, LACKING)]
+        rows.append((i, item, *next((text, source) for text, source in words if text)))
     return rows
-
-
-def _known(study: Study, c: Component) -> Mapping[str, str]:
-    """What exposures say of where, when, changes and what was delivered."""
-    found = _on_places(study, c.name)
-    level = noun_from_column(study.paths.assigned_at[c.name])
-    places, total = int(found.any(axis=1).sum()), len(found)
-    if not places:
-        return {"actual": "never on in these data"}
-    when = study.paths.periods[found.any(axis=0)]
-    span = f"on from {when[0]} to {when[-1]}"
-    where = f"{places} of {count_words(total, level)}"
-    spells = spells_of(c) if c.by_spells else pd.DataFrame()
-    notes = next((spells[n].dropna() for n in ("change_note", "note", "reason") if n in spells.columns), ())
-    changes = "; ".join(dict.fromkeys(str(v).strip() for v in notes if str(v).strip()))
-    return {"where": where, "when_and_how_much": span, "modifications": changes, "actual": f"{span} in {where}"}
 
 
 def _on_places(study: Study, component: str) -> np.ndarray:
@@ -103,27 +106,9 @@ def _on_places(study: Study, component: str) -> np.ndarray:
     return out
 
 
-def _from_spells(c: Component) -> pd.DataFrame:
-    spells = spells_of(c)
-    columns = {
-        "start": ("start",),
-        "end": ("end",),
-        "certainty": ("date_certainty", "certainty"),
-        "source": ("source",),
-    }
-    found: dict[str, object] = {"component": c.name, "place": spells["level_id"].to_numpy()}
-    for column, names in columns.items():
-        given = next((spells[n].to_numpy() for n in names if n in spells.columns), np.full(len(spells), None))
-        found[column] = given
-        if column in ("certainty", "source"):
-            found[column] = ["not said" if v is None or v != v else v for v in given.tolist()]
-    return pd.DataFrame(found).astype(object)
-
-
 def _from_paths(study: Study, component: str) -> pd.DataFrame:
     found, periods = _on_places(study, component), study.paths.periods
-    names = study.paths.levels[study.paths.assigned_at[component]].names
-    rows = []
+    names, rows = study.paths.levels[study.paths.assigned_at[component]].names, []
     for place, line in zip(names, found, strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(int)))
         for begin, stop in edges.reshape(-1, 2):

@@ -1,8 +1,7 @@
 """The smallest change of the rollout that would tell: one component delayed in a few places, which are named.
 
 Small changes come before large ones (places times periods), partners of a component before itself. Where a change could
-work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed rollout.
-"""
+work is screened by exposures alone; what is claimed is then decided by the rules themselves, on the changed rollout."""
 
 from __future__ import annotations
 
@@ -30,35 +29,33 @@ def cures(audit: Audit) -> list[tuple[object, ...]]:
     """A row of CURES for each component that a change would let us tell apart: component, words, delayed (the component
     to change), clusters (how many), periods (how long), places (which), and the words without names.
 
-    Every row was tried: on the changed rollout the component is separable.
-    """
+    Every row was tried: on the changed rollout the component is separable."""
     rows, wanted = condensed(audit.paths), audit.curable
     tries = _TRIES if rows.n_units > _FEW else _TRIES_OF_FEW
     search = Search(audit, rows, max(_SCREENS // len(wanted), 6), max(tries // len(wanted), 4))
-    found = [(k, change) for k in wanted if (change := search.find(k)) is not None]
-    return [_row(audit, k, change) for k, change in found]
-
-
-def _row(audit: Audit, k: int, change: Change) -> tuple[object, ...]:
-    paths, j = audit.paths, change.component
-    level = level_of_change(paths, j)
-    names = audit.names.at(level.name)
-    places = tuple(level.names[list(change.clusters)].tolist())
-    said = join_words(map(str, places))  # 'Bolton and Bury'; with the noun before names that are numbers
-    if not all(str(p)[:1].isalpha() for p in places):
-        said = f"{names.place if len(places) == 1 else names.places} {said}"
-    if change.begin >= 0:
-        words = f"a second {names.place} that switches {names.say(k)} on, while others do not{{}}, would let us tell"
-        words, unnamed = f"{words} what it does", ""
-        where = f" ({said} from {names.when(paths.periods[change.begin])} on, say)"
-    else:
-        on = np.asarray((paths.state[:, :, j] > 0).any(axis=1))
-        has = names.count(len(np.unique(level.codes[on[paths.path]])))
-        unnamed = f"{number_in_words(len(places))} of the {has} that had it"
-        what, where = "it" if j == k else names.say(k), f"{said} ({unnamed})"
-        words = f"delaying {names.say(j)} by {names.spell(change.periods)} in {{}} would let us tell what {what} does"
-    sentences = [full_stop(words.format(x)) for x in (where, unnamed)]
-    return paths.components[k], sentences[0], paths.components[j], len(places), change.periods, places, sentences[1]
+    out: list[tuple[object, ...]] = []
+    for k, change in ((k, search.find(k)) for k in wanted):
+        if change is None:
+            continue
+        paths, j, level = audit.paths, change.component, level_of_change(audit.paths, change.component)
+        names, places = audit.names.at(level.name), tuple(level.names[list(change.clusters)].tolist())
+        said = join_words(map(str, places))  # 'Bolton and Bury'; with the noun before names that are numbers
+        if not all(str(p)[:1].isalpha() for p in places):
+            said = f"{names.place if len(places) == 1 else names.places} {said}"
+        if change.begin >= 0:
+            unnamed, where = "", f" ({said} from {names.when(paths.periods[change.begin])} on, say)"
+            words = f"a second {names.place} that switches {names.say(k)} on, while others do not{{}}, "
+            words += "would let us tell what it does"
+        else:
+            on = np.asarray((paths.state[:, :, j] > 0).any(axis=1))
+            has = names.count(len(np.unique(level.codes[on[paths.path]])))
+            unnamed = f"{number_in_words(len(places))} of the {has} that had it"
+            what, where = "it" if j == k else names.say(k), f"{said} ({unnamed})"
+            words = f"delaying {names.say(j)} by {names.spell(change.periods)} in {{}} "
+            words += f"would let us tell what {what} does"
+        named, nameless = (full_stop(words.format(x)) for x in (where, unnamed))
+        out.append((paths.components[k], named, paths.components[j], len(places), change.periods, places, nameless))
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +136,13 @@ class Search:
         spans = sorted({*range(shortest, shortest + 4), 2 * shortest, 3 * shortest})
         fewest = 1 if self.few or min(fact.same.at(fact.lag)) > 0 else 2
         sizes = sorted(product(range(fewest, _LARGEST + 1), spans), key=lambda s: (s[0] * s[1], s[0]))
+        # Components whose delay might help k: partners in every exact dependence that binds it, and k itself.
+        circuits = [set(c.members) for c in self.audit.exact.circuits if k in c.members]
+        flat = {j for j, s in enumerate(self.audit.statuses) if s.flat}
+        near = [set.intersection(*circuits)] if circuits else [g for g in self.audit.inseparable if k in g]
+        partners = sorted(set().union(*near, flat if k in flat else ()) - {k})
         made: dict[tuple[int, int], list[Lead]] = {}
-        for (m, periods), j in product(sizes, self._movable(k)):
+        for (m, periods), j in product(sizes, [*partners, k] if len(partners) <= ENOUGH else [k, *partners]):
             if (j, periods) not in made:
                 if len(made) == self.screens:
                     continue
@@ -149,14 +151,6 @@ class Search:
                 for chosen in combinations(lead.order[: _WIDE if self.few else m].tolist(), m):
                     if m < len(lead.order) or self.few:
                         yield Change(j, tuple(sorted(chosen)), periods), lead.beside(self.codes(j), np.array(chosen))
-
-    def _movable(self, k: int) -> list[int]:
-        """Components whose delay might help k: partners in every exact dependence that binds it, and k itself."""
-        circuits = [set(c.members) for c in self.audit.exact.circuits if k in c.members]
-        flat = {j for j, s in enumerate(self.audit.statuses) if s.flat}
-        near = [set.intersection(*circuits)] if circuits else [g for g in self.audit.inseparable if k in g]
-        partners = set().union(*near, flat if k in flat else ()) - {k}
-        return [*sorted(partners), k] if len(partners) <= ENOUGH else [k, *sorted(partners)]
 
     def _leads(self, k: int, j: int, periods: int) -> Iterator[Lead]:
         """Where a delay of j, which still leaves some of it, is likely to help k."""
@@ -241,8 +235,7 @@ class Search:
 
     def _second_places(self, k: int) -> Iterator[tuple[Change, np.ndarray]]:
         """Clusters that never had k, from the period in which the one that had it began."""
-        codes = self.codes(k)
-        begun = np.flatnonzero(self.starts[:, k] > 0)
+        codes, begun = self.codes(k), np.flatnonzero(self.starts[:, k] > 0)
         if not len(begun):
             return
         able = self.rows.reach[self.rows.path, k]
@@ -268,16 +261,10 @@ def _ordered(codes: np.ndarray, matches: Mapping[int, np.ndarray]) -> np.ndarray
     return order[best[order] > 0]
 
 
-# ---------------------------------------------------------------- a rollout changed in a few places
-
-
 @dataclass(frozen=True)
 class Change:
-    """One component, in some clusters (codes) of the level at which it is changed: see `level_of_change`.
-
-    periods: by how many its first spell begins later. begin: the period from which it is on where it never was; -1
-    for a delay.
-    """
+    """One component, in some clusters (codes) of the level at which it is changed: see `level_of_change`. periods: by
+    how many its first spell begins later. begin: the period from which it is on where it never was; -1 for a delay."""
 
     component: int
     clusters: tuple[int, ...]
@@ -293,14 +280,11 @@ def level_of_change(paths: Paths, component: int) -> Level:
 
 
 def condensed(paths: Paths) -> Paths:
-    """One row for all units alike in path, in cluster at every level that counts, and in when they are seen.
-
-    Enough for every count of clusters. Where so many differ in when they are seen that nothing would be gained,
-    everybody counts as always seen.
-    """
+    """One row for all units alike in path, in cluster at every level that counts, and in when they are seen. Enough for
+    every count of clusters. Where so many differ in when they are seen that nothing would be gained, everybody counts
+    as always seen."""
     levels = {name: paths.levels[name] for name in {*paths.assigned_at.values(), paths.cluster}}
-    columns = [paths.path, *(level.codes for level in levels.values())]
-    of = _rows(columns)
+    of = _rows([paths.path, *(level.codes for level in levels.values())])
     seen = None if paths.balanced or paths.seen is None else paths.seen
     if seen is not None:
         finer = _rows([of, row_codes(seen.astype(np.int16))[0]])
@@ -347,8 +331,7 @@ def moved(own: np.ndarray, periods: int) -> np.ndarray:
     """(n, T) states of one component with the first spell begun `periods` later."""
     size = own.shape[1]
     first = np.where((own != OFF).any(axis=1), (own != OFF).argmax(axis=1), size)[:, None]
-    start = np.where((own > 0).any(axis=1), (own > 0).argmax(axis=1), size)[:, None]
-    t = np.arange(size)
+    start, t = np.where((own > 0).any(axis=1), (own > 0).argmax(axis=1), size)[:, None], np.arange(size)
     return np.where((t >= first) & (t < start + periods), OFF, own)
 
 
@@ -363,8 +346,7 @@ def first_starts(state: np.ndarray) -> np.ndarray:
 
 def first_lengths(state: np.ndarray) -> np.ndarray:
     """(P,) periods of the first spell that starts within the panel, from (P, T) states; 0 where there is none."""
-    start = first_starts(state)
-    t = np.arange(state.shape[1])
+    start, t = first_starts(state), np.arange(state.shape[1])
     over = (state <= 0) & (t > start[:, None])
     end = np.where(over.any(axis=1), over.argmax(axis=1), state.shape[1])
     return np.where(start > 0, end - start, 0)

@@ -5,8 +5,7 @@ A circuit is a minimal set of columns that are dependent once unit and period-by
 of the linear matroid; Oxley, Matroid Theory, 2011, chapter 1). Circuits say in words what a singular vector does not:
 "A is on exactly when B or C is". Two readings are kept apart: event-time columns (effects may grow) and level columns
 (effects may not). Ranks are by pivoted Cholesky of scaled Gram matrices, with the tolerances of
-`evalkit.designs.regression.columns`.
-"""
+`evalkit.designs.regression.columns`."""
 
 from __future__ import annotations
 
@@ -54,12 +53,9 @@ class Combination:
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """Everything exact about K exposure columns.
-
-    loops: columns absorbed by unit and period effects. circuits: among the rest.
-    groups: connected components of overlapping circuits. span: of the columns that are not loops, in
-    the order of `kept`.
-    """
+    """Everything exact about K exposure columns. loops: columns absorbed by unit and period effects. circuits: among
+    the rest. groups: connected components of overlapping circuits. span: of the columns that are not loops, in the
+    order of `kept`."""
 
     loops: tuple[int, ...]
     circuits: tuple[Circuit, ...]
@@ -69,10 +65,8 @@ class Dependence:
 
 
 def dependence(gram: np.ndarray, size: np.ndarray) -> Dependence:
-    """Loops, circuits and groups of K columns.
-
-    gram: (K, K) after unit and period effects. size: (K,) squared lengths before.
-    """
+    """Loops, circuits and groups of K columns. gram: (K, K) after unit and period effects. size: (K,) squared lengths
+    before."""
     alone = np.where(size > 0, gram.diagonal() / np.where(size > 0, size, 1.0), 0.0)
     loops = tuple(int(j) for j in np.flatnonzero(alone <= TOLERANCE))
     kept = tuple(j for j in range(len(gram)) if j not in loops)
@@ -115,18 +109,27 @@ def _tidy(vector: np.ndarray) -> tuple[float, ...]:
 
 
 def combinations_of(known: Dependence, group: tuple[int, ...]) -> list[Combination]:
-    """Combinations identified within a group of components that overlap in circuits.
-
-    First the sum of all when they all go together; else every pair that is identified (sums for opposite signs,
-    differences for same signs); then, if those do not say all that is identified, what is left.
-    """
+    """Combinations identified within a group of components that overlap in circuits. First the sum of all when they all
+    go together; else every pair that is identified (sums for opposite signs, differences for same signs); then, if
+    those do not say all that is identified, what is left."""
     pairs_bound = {c.members: c.weights for c in known.circuits if len(c.members) == 2}
     if all(pairs_bound.get(pair) == (1.0, -1.0) for pair in combinations(group, 2)):
         return [Combination(group, (1.0,) * len(group), "together")]
     null = known.span.null[[known.kept.index(j) for j in group]]
     null = null[:, np.abs(null).max(axis=0, initial=0.0) > _ZERO]
-    pairs = [found for i, j in combinations(range(len(group)), 2) if (found := _pair(null, group, i, j)) is not None]
-    return pairs + _remaining(null, group, pairs)
+    out = [found for i, j in combinations(range(len(group)), 2) if (found := _pair(null, group, i, j)) is not None]
+    listed = np.zeros((len(out), len(group)))
+    for row, pair in zip(listed, out, strict=True):
+        row[[group.index(m) for m in pair.members]] = pair.weights
+    _, strength, right = np.linalg.svd(null.T, full_matrices=True)
+    rank = partial(np.linalg.matrix_rank, tol=_ZERO)
+    for vector in _reduced(right[int((strength > _ZERO).sum()) :]):  # as sparse as elimination makes them
+        longer = np.vstack([listed, vector])
+        if not len(listed) or rank(longer) != rank(listed):
+            listed, members = longer, np.flatnonzero(np.abs(vector) > _ZERO)
+            weights = _tidy(vector[members])
+            out.append(Combination(tuple(group[m] for m in members), weights, "sum" if min(weights) > 0 else "swap"))
+    return out
 
 
 def _pair(null: np.ndarray, group: tuple[int, ...], i: int, j: int) -> Combination | None:
@@ -140,38 +143,12 @@ def _pair(null: np.ndarray, group: tuple[int, ...], i: int, j: int) -> Combinati
     if abs(ratio) <= _ZERO or np.abs(b - ratio * a).max() > _ZERO * second:
         return None
     weights = _tidy(np.array([ratio, -1.0]))
-    return Combination((group[i], group[j]), weights, _signed(weights))
-
-
-def _signed(weights: tuple[float, ...]) -> CombinationKind:
-    """What a combination is by the signs of its weights."""
-    return "sum" if min(weights) > 0 else "swap"
-
-
-def _remaining(null: np.ndarray, group: tuple[int, ...], pairs: list[Combination]) -> list[Combination]:
-    """Combinations that complete the identified space, each as sparse as elimination makes it."""
-    rank = partial(np.linalg.matrix_rank, tol=_ZERO)
-    listed = np.zeros((len(pairs), len(group)))
-    for row, pair in zip(listed, pairs, strict=True):
-        row[[group.index(m) for m in pair.members]] = pair.weights
-    _, strength, right = np.linalg.svd(null.T, full_matrices=True)
-    identified = right[int((strength > _ZERO).sum()) :]
-    out: list[Combination] = []
-    for vector in _reduced(identified):
-        longer = np.vstack([listed, vector])
-        if len(listed) and rank(longer) == rank(listed):
-            continue
-        listed = longer
-        members = np.flatnonzero(np.abs(vector) > _ZERO)
-        weights = _tidy(vector[members])
-        out.append(Combination(tuple(group[m] for m in members), weights, _signed(weights)))
-    return out
+    return Combination((group[i], group[j]), weights, "sum" if min(weights) > 0 else "swap")
 
 
 def _reduced(rows: np.ndarray) -> np.ndarray:
     """Reduced row echelon form of independent rows."""
-    out = rows.copy()
-    done = 0
+    out, done = rows.copy(), 0
     for column in range(out.shape[1]):
         if done == len(out):
             break
@@ -225,10 +202,8 @@ def cross_dependence(paths: Paths) -> Dependence:
 
 @dataclass(frozen=True, eq=False)
 class EstimableEvents:
-    """The event-time design, its Gram matrix, and what of it is identified.
-
-    limit: largest inflation of variance with which an effect still counts as identified.
-    """
+    """The event-time design, its Gram matrix, and what of it is identified. limit: largest inflation of variance with
+    which an effect still counts as identified."""
 
     design: AdditiveDesign
     gram: np.ndarray
@@ -247,13 +222,10 @@ class EstimableEvents:
 
     @cached_property
     def inflation(self) -> np.ndarray:
-        """(p,) variance of each coefficient over its variance if the other components did nothing.
-
-        Period effects are taken as known here, so that only the components stand in each
-        other's way, and places that never have any of them change nothing.
-        """
-        whole = self.unshared
-        out = _variances(self.unshared_space)
+        """(p,) variance of each coefficient over its variance if the other components did nothing. Period effects are
+        taken as known here, so that only the components stand in each other's way, and places that never have any of
+        them change nothing."""
+        whole, out = self.unshared, _variances(self.unshared_space)
         for k in np.unique(self.design.component):
             own = np.flatnonzero(self.design.component == k)
             out[own] /= _variances(span(whole[np.ix_(own, own)], self.size[own]))
@@ -315,8 +287,7 @@ def estimable_events(paths: Paths, grid: Grid, dose: bool = False) -> EstimableE
 
 def _variances(found: Span) -> np.ndarray:
     """(p,) diagonal of the generalised inverse."""
-    out = np.full(len(found.scale), np.nan)
-    kept = found.pivot[: found.rank]
+    out, kept = np.full(len(found.scale), np.nan), found.pivot[: found.rank]
     if found.rank:
         half = solve_triangular(found.factor, np.eye(found.rank), lower=False)
         out[kept] = (half**2).sum(axis=1) / found.scale[kept] ** 2

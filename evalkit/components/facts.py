@@ -175,11 +175,9 @@ def dose_until(fact: Facts) -> int:
 def overlap(fact: Facts, only: tuple[int, ...] | None = None) -> Tally:
     """Clusters with it, and clusters without it, in strata where the other lives in another cluster.
 
-    only: components that make the strata; all others when None.
-    """
+    only: components that make the strata; all others when None."""
     paths, members = fact.paths, fact.members
-    state = paths.state[:, 0, fact.index]
-    strata = paths.others(fact.component, only)[:, 0]
+    state, strata = paths.state[:, 0, fact.index], paths.others(fact.component, only)[:, 0]
     can = paths.reach[:, fact.index] & (strata >= 0)
     out = Tally(*(np.zeros((1, members.n_clusters), dtype=bool) for _ in range(2)))
     for stratum in np.unique(strata[can]):

@@ -22,11 +22,14 @@ from evalkit.vocabulary import ESTIMATED, Status
 
 
 def timeline_table(paths: Paths) -> pd.DataFrame:
-    """One row a spell: component, cluster (at the level where it was decided), start, end, state.
-
-    Half-open: `end` is the first period after the spell; one step beyond the last period for numbers and pandas
-    periods, None for other calendars. `state` is "on" or "part". Positions are those in `paths.periods`.
-    """
+    """One row a spell: component, cluster (at the level where it was decided), start, end, state. Half-open: `end` is
+    the first period after the spell; one step beyond the last period for numbers and pandas periods, None for other
+    calendars. `state` is "on" or "part". Positions are those in `paths.periods`."""
+    last, beyond = paths.periods[-1], None
+    if isinstance(last, pd.Period):
+        beyond = last + 1
+    elif isinstance(last, (int, float, np.integer, np.floating)) and paths.n_periods > 1:
+        beyond = last + np.diff(paths.periods).min()
     rows: list[tuple[Any, ...]] = []
     for component in paths.components:
         level = paths.levels[paths.assigned_at[component]]
@@ -39,21 +42,10 @@ def timeline_table(paths: Paths) -> pd.DataFrame:
             at = np.flatnonzero(edge[cluster])
             for low, high in zip(at, [*at[1:], paths.n_periods], strict=True):
                 if low < paths.n_periods and (kind := best[cluster, low]):
-                    begin, end, words = paths.periods[low], _after(paths.periods, high), "on" if kind == 2 else "part"
+                    begin, end = paths.periods[low], paths.periods[high] if high < paths.n_periods else beyond
+                    words = "on" if kind == 2 else "part"
                     rows.append((component, level.names[cluster], begin, end, words, int(low), int(high)))
     return pd.DataFrame(rows, columns="component cluster start end state start_position end_position".split())
-
-
-def _after(periods: np.ndarray, position: int) -> Any:
-    """The period value at a position, one step beyond the last where the calendar has steps."""
-    if position < len(periods):
-        return periods[position]
-    last = periods[-1]
-    if isinstance(last, pd.Period):
-        return last + 1
-    if isinstance(last, (int, float, np.integer, np.floating)) and len(periods) > 1:
-        return last + np.diff(periods).min()
-    return None
 
 
 STATUS_WORDS: dict[Status, str] = {
@@ -64,14 +56,7 @@ STATUS_WORDS: dict[Status, str] = {
     "too_few_clusters": "too few places",
     "not_tested": "cannot be tested",
 }
-STATUS_SHAPES: dict[Status, str] = {
-    "separable": "●",
-    "additive_only": "◐",
-    "bundle_only": "∞",
-    "swap_only": "⇄",
-    "too_few_clusters": "○",
-    "not_tested": "–",
-}
+STATUS_SHAPES: dict[Status, str] = dict(zip(STATUS_WORDS, "●◐∞⇄○–", strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +73,7 @@ class Separability:
     cure: component, words, delayed, clusters, periods, places, unnamed; the smallest change found of the
         rollout that would tell, with the places named in `words` and not in `unnamed`.
     timeline: component, cluster, start, end (half-open), state; and positions of both.
-    withheld: components decided person by person, whose counts and dates disclosure control took out.
-    """
+    withheld: components decided person by person, whose counts and dates disclosure control took out."""
 
     components: pd.DataFrame
     pairs: pd.DataFrame
@@ -136,8 +120,7 @@ def separability(study: WithPaths) -> Separability:
     """What can be told apart in `study`, from exposures and from which rows exist; no outcome is read.
 
     study: anything with `paths` (and, for words, `components`, `period`). See design 2.2 for the rules; each component
-    gets the first status that applies. Raises nothing of its own: a study that could be made can be audited.
-    """
+    gets the first status that applies. Raises nothing of its own: a study that could be made can be audited."""
     names = names_of(study)
     audit = make_audit(study.paths, names)
     components = [

@@ -19,11 +19,9 @@ from evalkit.vocabulary import DOSE, ESTIMATED, JOINT, MATCHED, SAME, TRIPLE, UN
 
 
 def forced_swaps(paths: Paths, facts: Sequence[Facts]) -> dict[int, tuple[int, ...]]:
-    """Component -> components that switch off wherever it switches on.
-
-    Within max(1, lag) periods either side, and only when nowhere within its reach does
-    the other stop without it starting: otherwise the stop alone tells what it does.
-    """
+    """Component -> components that switch off wherever it switches on. Within max(1, lag) periods either side, and only
+    when nowhere within its reach does the other stop without it starting: otherwise the stop alone tells what it
+    does."""
     begins, ends = np.zeros((2, len(facts), paths.n_paths, paths.n_periods), dtype=bool)
     for k in range(len(facts)):
         state = paths.state[:, :, k]
@@ -145,10 +143,8 @@ class Audit:
         return [self.events, *([self.doses] if self.doses is not None else [])]
 
     def combination_until(self, members: Sequence[str], weights: Sequence[float], lag: int) -> int:
-        """Last event time from `lag` on up to which the joint event study identifies a combination; -1 for none.
-
-        No later than enough clusters have each member, and enough are still without it.
-        """
+        """Last event time from `lag` on up to which the joint event study identifies a combination; -1 for none. No
+        later than enough clusters have each member, and enough are still without it."""
         end = min(self.facts[self.paths.index(m)].usable.until(lag) for m in members)
         return self.events.combination_until(members, weights, lag, end)
 
@@ -170,8 +166,16 @@ def decide(audit: Audit, k: int) -> Ruling:
     if fact.always or k in audit.exact.loops:
         words = absorbed_words(audit.paths, k, fact.always, audit.names)
         return Ruling("not_tested", words, clusters_exposed=len(fact.ever))
-    if (found := _bound_status(audit, k)) is not None:
-        return _with_counts(found, fact)
+    # Rule 2: in a circuit; or wherever it starts another stops, and nowhere does that one stop alone.
+    if mine := [c for c in audit.exact.circuits if k in c.members]:
+        short = min(mine, key=lambda c: (c.swap, len(c.members)))
+        words, swap = circuit_words(short, audit.paths, audit.names), all(c.swap for c in mine)
+        bound = Ruling("swap_only", words, "swap") if swap else Ruling("bundle_only", words, "bundle")
+        return _with_counts(bound, fact)
+    if k in audit.swaps:
+        others, stop = audit.names.all(audit.swaps[k]), "stops" if len(audit.swaps[k]) == 1 else "stop"
+        words = f"wherever {audit.names.say(k)} starts, {others} {stop}"
+        return _with_counts(Ruling("swap_only", words, "swap"), fact)
     if audit.paths.n_periods == 1:
         return _overlap_status(audit, fact)
     clean = _clean_status(audit, fact)
@@ -196,21 +200,8 @@ def separable(audit: Audit, k: int) -> bool:
 
 def _with_counts(ruling: Ruling, fact: Facts) -> Ruling:
     exposed, comparison = fact.usable.at(fact.lag)
-    return replace(
-        ruling, clean_switches=fact.same.clean(fact.lag), clusters_exposed=exposed, clusters_comparison=comparison
-    )
-
-
-def _bound_status(audit: Audit, k: int) -> Ruling | None:
-    """Rule 2: in a circuit; or wherever it starts another stops, and nowhere does that one stop alone."""
-    if mine := [c for c in audit.exact.circuits if k in c.members]:
-        short = min(mine, key=lambda c: (c.swap, len(c.members)))
-        words, swap = circuit_words(short, audit.paths, audit.names), all(c.swap for c in mine)
-        return Ruling("swap_only", words, "swap") if swap else Ruling("bundle_only", words, "bundle")
-    if k not in audit.swaps:
-        return None
-    others, stop = audit.names.all(audit.swaps[k]), "stops" if len(audit.swaps[k]) == 1 else "stop"
-    return Ruling("swap_only", f"wherever {audit.names.say(k)} starts, {others} {stop}", "swap")
+    clean = fact.same.clean(fact.lag)
+    return replace(ruling, clean_switches=clean, clusters_exposed=exposed, clusters_comparison=comparison)
 
 
 def _overlap_status(audit: Audit, fact: Facts) -> Ruling:
@@ -233,19 +224,15 @@ def _overlap_status(audit: Audit, fact: Facts) -> Ruling:
 
 
 def _clean_status(audit: Audit, fact: Facts) -> Ruling | None:
-    """Rules 4 and 5: by clean comparisons, by people, or by places where the others stand still.
-
-    Where both clean comparisons and people tell it apart, clean comparisons come first, unless they
-    rest on much less: see `people_stronger`.
-    """
+    """Rules 4 and 5: by clean comparisons, by people, or by places where the others stand still. Where both clean
+    comparisons and people tell it apart, clean comparisons come first, unless they rest on much less: see
+    `people_stronger`."""
     lag, names = fact.lag, audit.names.at(fact.level)
     people = fact.people.until(lag) if fact.people is not None else -1
     until = fact.same.until(lag)
     if fact.people is not None and people >= 0 and (until < 0 or people_stronger(fact, fact.people)):
-        words = (
-            f"those whom it can reach are compared with others in the same {names.place} and {names.period}, "
-            f"in {names.places} with and without it"
-        )
+        words = f"those whom it can reach are compared with others in the same {names.place} and {names.period}, "
+        words += f"in {names.places} with and without it"
         return _clean("separable", TRIPLE, words, fact.people, people, lag)
     if until >= 0:
         exposed, comparison = map(names.count, fact.same.at(lag))
@@ -253,20 +240,16 @@ def _clean_status(audit: Audit, fact: Facts) -> Ruling | None:
         words = f"{exposed} switched it on while {comparison} like them had not, in its first {first}"
         return _clean("separable", SAME, words, fact.same, until, lag)
     if (until := fact.unchanged.until(lag)) >= 0:
-        words = (
-            f"only {names.places} where the other components stand still can be compared, "
-            "and their other components differ"
-        )
+        words = f"only {names.places} where the other components stand still can be compared, "
+        words += "and their other components differ"
         return _clean("additive_only", UNCHANGED, words, fact.unchanged, until, lag)
     return None
 
 
 def people_stronger(fact: Facts, people: Tally) -> bool:
-    """Whether a comparison by people is clearly stronger than clean comparisons, from exposures alone.
-
-    Twice as many exposed clusters; or three and more on both sides where clean comparisons have fewer
-    than three on one, which a verdict counts as a weakness; or half the expected noise.
-    """
+    """Whether a comparison by people is clearly stronger than clean comparisons, from exposures alone. Twice as many
+    exposed clusters; or three and more on both sides where clean comparisons have fewer than three on one, which a
+    verdict counts as a weakness; or half the expected noise."""
     clean, others = fact.same.at(fact.lag), people.at(fact.lag)
     if others[0] >= 2 * clean[0] or min(clean) < FEW <= min(others):
         return True

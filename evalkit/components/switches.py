@@ -2,8 +2,7 @@
 
 Starts of one period that look back to the same base and are free to be set against the same rows are counted
 together. For each start the plan that ignores all others says who is free of it; each other component is then asked,
-one by one, whether it goes the same way on both sides, stands still, or is off throughout.
-"""
+one by one, whether it goes the same way on both sides, stands still, or is off throughout."""
 
 from __future__ import annotations
 
@@ -22,12 +21,10 @@ ENOUGH = 2
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Which clusters hold which rows of a plan (paths, or pairs of paths), and when they can be read.
-
-    cluster, row: (m,) of each member, sorted by row. start: (rows + 1,) first member of
-    each row. sight: who is seen when, or None when everybody always is. left, right: (m,)
-    cells of `sight` that must both be seen (the same one for single paths).
-    """
+    """Which clusters hold which rows of a plan (paths, or pairs of paths), and when they can be read. cluster, row:
+    (m,) of each member, sorted by row. start: (rows + 1,) first member of each row. sight: who is seen when, or None
+    when everybody always is. left, right: (m,) cells of `sight` that must both be seen (the same one for single
+    paths)."""
 
     cluster: np.ndarray
     row: np.ndarray
@@ -105,18 +102,11 @@ def _members(paths: Paths, level: str) -> Members:
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """Clusters with a clean switch, and clusters that serve, at each event time.
-
-    exposed, comparison: (E, C) at event times 0, 1, ...
-    """
+    """Clusters with a clean switch, and clusters that serve, at each event time. exposed, comparison: (E, C) at event
+    times 0, 1, ..."""
 
     exposed: np.ndarray
     comparison: np.ndarray
-
-    @property
-    def counts(self) -> np.ndarray:
-        """(E, 2) numbers of exposed and of comparison clusters."""
-        return np.column_stack([self.exposed.sum(axis=1), self.comparison.sum(axis=1)])
 
     def clean(self, lag: int) -> int:
         """Clusters with a clean switch at every event time from 0 to `lag`."""
@@ -128,8 +118,7 @@ class Tally:
         """Exposed and comparison clusters at one event time."""
         if event_time >= len(self.exposed):
             return 0, 0
-        exposed, comparison = self.counts[event_time]
-        return int(exposed), int(comparison)
+        return int(self.exposed[event_time].sum()), int(self.comparison[event_time].sum())
 
     @property
     def enough(self) -> bool:
@@ -138,7 +127,7 @@ class Tally:
 
     def until(self, lag: int) -> int:
         """Last event time up to which enough clusters remain on both sides; -1 when not even through `lag`."""
-        enough = np.asarray((self.counts >= ENOUGH).all(axis=1))
+        enough = np.minimum(self.exposed.sum(axis=1), self.comparison.sum(axis=1)) >= ENOUGH
         if lag >= len(enough) or not enough[: lag + 1].all():
             return -1
         short = np.flatnonzero(~enough[lag:])
@@ -152,9 +141,8 @@ def tally(plan: Iterable[Comparison], members: Members, n_periods: int, horizon:
     for group in _groups(plan, last - 1):
         rows = np.flatnonzero(group.free[:, 0])
         theirs, mine = _homes(members, rows, group), _homes(members, group.starts, group)
-        flags = np.broadcast_to(
-            group.free[rows][None, :, None, :], (len(group.starts), len(rows), 1, group.free.shape[1])
-        )
+        shape = len(group.starts), len(rows), 1, group.free.shape[1]
+        flags = np.broadcast_to(group.free[rows][None, :, None, :], shape)
         _enter(out.exposed, _elsewhere(flags, mine, theirs)[:, 0], mine)
         _enter(out.comparison, _elsewhere(np.swapaxes(flags, 0, 1), theirs, mine)[:, 0], theirs)
     return out
@@ -191,12 +179,10 @@ class _Homes:
 
 @dataclass(frozen=True, eq=False)
 class Against:
-    """How one component's starts look against each other component.
-
-    exposed, comparison: (K, E, C) clusters with a switch at which that component goes the same way on both sides, at
-    event times 0 .. lag, and clusters that serve. still, absent: (K,) whether there is a switch, with a comparison, at
-    which that component stands still through the lag on both sides, or is off throughout.
-    """
+    """How one component's starts look against each other component. exposed, comparison: (K, E, C) clusters with a
+    switch at which that component goes the same way on both sides, at event times 0 .. lag, and clusters that serve.
+    still, absent: (K,) whether there is a switch, with a comparison, at which that component stands still through the
+    lag on both sides, or is off throughout."""
 
     exposed: np.ndarray
     comparison: np.ndarray
@@ -247,8 +233,7 @@ def _groups(plan: Iterable[Comparison], lag: int) -> Iterator[_Group]:
 
 def _homes(members: Members, rows: np.ndarray, group: _Group, more: int = 0) -> _Homes:
     """Where rows live and are seen; the last event time is repeated `more` times."""
-    who = members.of(rows)
-    size = members.start[rows + 1] - members.start[rows]
+    who, size = members.of(rows), members.start[rows + 1] - members.start[rows]
     row, first = np.repeat(np.arange(len(rows)), size), np.cumsum(size) - size
     cluster, shape = members.cluster[who], (len(who), group.free.shape[1] + more)
     seen = members.seen(who, group.base, slice(group.cohort, group.last + 1))

@@ -73,10 +73,8 @@ class WithPaths(Protocol):
 
 def names_of(study: WithPaths) -> Names:
     """Names from a study; the components' own names where the study has no labels."""
-    paths = study.paths
-    labels = {c.name: c.label for c in getattr(study, "components", ())}
-    period = getattr(study, "period", None) or "period"
-    level = paths.levels.get(paths.cluster)
+    paths, labels = study.paths, {c.name: c.label for c in getattr(study, "components", ())}
+    period, level = getattr(study, "period", None) or "period", paths.levels.get(paths.cluster)
     protected = (getattr(study, "settings", None) or {}).get("disclosure")
     of_people = protected or (level is not None and paths.n_units > len(level.names))
     return Names(
@@ -103,10 +101,9 @@ def circuit_words(circuit: Circuit, paths: Paths, names: Names) -> str:
         return _pair_words(circuit, on, names)
     total, listed = np.sum(on, axis=0), names.all(circuit.members)
     if circuit.swap and len(set(circuit.weights)) == 1 and (total == total.flat[0]).all():
-        size, are = number_in_words(int(total.flat[0])), "is" if total.flat[0] == 1 else "are"
-        return (
-            f"everybody had exactly {size} of {listed}" if once else f"exactly {size} of {listed} {are} on at any time"
-        )
+        exactly = f"exactly {number_in_words(int(total.flat[0]))} of {listed}"
+        are = "is" if total.flat[0] == 1 else "are"
+        return f"everybody had {exactly}" if once else f"{exactly} {are} on at any time"
     for i, k in enumerate(circuit.members):
         if (np.logical_or.reduce([x for j, x in enumerate(on) if j != i]) == on[i]).all():
             one, others = names.say(k), names.all([m for m in circuit.members if m != k], "or")

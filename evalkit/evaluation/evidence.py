@@ -20,7 +20,7 @@ from evalkit.inference import Estimate, stack
 from evalkit.inference.intervals import holm
 from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import Statement
-from evalkit.show.tables import Table, from_frame
+from evalkit.show.tables import Table, csv_text, from_frame
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Memo
@@ -301,7 +301,7 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
     for column in flat.columns:
         if flat[column].map(lambda v: isinstance(v, (tuple, list))).any():
             flat[column] = flat[column].map(lambda v: "; ".join(map(str, v)) if isinstance(v, (tuple, list)) else v)
-    path.write_text(flat.to_csv(index=False, lineterminator="\n", float_format="%.10g"), encoding="utf-8")
+    path.write_text(csv_text(flat, float_format="%.10g"), encoding="utf-8")
     return path
 
 

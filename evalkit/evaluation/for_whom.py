@@ -38,8 +38,7 @@ class ForWhom:
         small to be shown, by `smallest` or the study's disclosure rule. differences: by, p_value, p_adjusted (Holm
         over `by`) of "the effect is the same in every group", NaN where nobody was compared. calibration: are effects
         predicted from half the people borne out in the other half? words: what it comes to. reason: why nothing is
-        given, "" otherwise.
-    """
+        given, "" otherwise."""
 
     component: str
     table: pd.DataFrame
@@ -80,8 +79,7 @@ def for_whom(
 
     Predictions for the calibration check come from econml's LinearDRLearner. Refuses, with the reason, below 400
     people or 100 in an arm, where the score of a fifth of them is all but 0 or 1, or where the outcome does not vary.
-    Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent.
-    """
+    Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent."""
     check_level(level)
     rules = rules_of(study)
     if isinstance(smallest, bool) or not isinstance(smallest, Integral) or smallest < 1:
@@ -112,17 +110,13 @@ def for_whom(
 
 def _check_columns(study: Study, people: People, names: list[str]) -> None:
     if not people.names:
-        raise OptionError(
-            "for_whom compares people who are alike, and this study names no covariates by which to tell. "
-            "Name them: Study(..., covariates=[...])."
-        )
+        words = "for_whom compares people who are alike, and this study names no covariates by which to tell. "
+        raise OptionError(words + "Name them: Study(..., covariates=[...]).")
     outcomes = {o.column for o in study.outcomes}
     after = [n for n in names if n in outcomes] if people.base == people.period else []
     if after:
-        raise OptionError(
-            f"by={after[0]!r} is an outcome, read when the component may already have changed it. "
-            "Group people by what was so before."
-        )
+        words = f"by={after[0]!r} is an outcome, read when the component may already have changed it. "
+        raise OptionError(words + "Group people by what was so before.")
 
 
 def _supported(people: People) -> People:
@@ -234,8 +228,7 @@ def _calibration(s: _Scored, kinds: dict[str, np.ndarray], seed: int) -> CheckRe
     unit = np.arange(len(s.psi)) if s.groups is None else np.unique(s.groups, return_inverse=True)[1]
     first = (rng.permutation(unit.max() + 1) % 2 == 0)[unit]
     design = np.column_stack([(k == v).astype(float) for k in kinds.values() for v in sorted(set(k))[1:]])
-    predicted = _predict(s, design, first, seed)
-    held = ~first
+    predicted, held = _predict(s, design, first, seed), ~first
     centred = predicted - predicted.mean()
     if np.std(centred) < 1e-9 * (1 + np.abs(predicted).max()):
         return _calibrated("informational", "No differences between people are predicted.")
@@ -297,16 +290,13 @@ def _refusal(component: str, kinds: dict[str, np.ndarray], people: People, why: 
 
 def _words(table: pd.DataFrame, differences: pd.DataFrame, calibration: CheckResult) -> str:
     compared = differences["p_value"].notna()
-    surely = list(differences.loc[differences["p_adjusted"] < 0.05, "by"])
-    sentences = []
+    surely, sentences = list(differences.loc[differences["p_adjusted"] < 0.05, "by"]), []
     if surely:
         sentences.append(f"The effect differs by {join_words(surely)} by more than chance.")
         sentences += [] if calibration.status == "passed" else [calibration.words]
     elif compared.any():
-        listed = join_words(list(differences.loc[compared, "by"]))
-        sentences.append(
-            f"No clear sign that the effect differs by {listed}; that is not a sign that it is the same for all."
-        )
+        no_sign = f"No clear sign that the effect differs by {join_words(list(differences.loc[compared, 'by']))}; "
+        sentences.append(no_sign + "that is not a sign that it is the same for all.")
     for name in differences.loc[~compared, "by"]:  # a test that was not made is no sign of anything
         shown = table.loc[table["by"] == name, "estimate"].notna()
         why = "only one of its groups can be shown" if shown.any() else "none of its groups can be shown"

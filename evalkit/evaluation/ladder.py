@@ -24,7 +24,8 @@ from evalkit.vocabulary import DOSE, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WE
 
 BASE_WINDOW = 6
 CALIPER = 0.2
-EQUAL = "StaggeredRollout(same, equal weights)"
+EQUAL = {SAME: "StaggeredRollout(same, equal weights)", TRIPLE: "TripleDifference(equal weights)"}
+"""Headlines that weigh with least noise, and what the same with equal weights is called."""
 SINGLE = "StaggeredRollout(same, one base period)"
 IGNORED = "StaggeredRollout(ignored)"
 TWO_WAY = "TwoWayFixedEffects"
@@ -87,24 +88,30 @@ def ladder(best_design: str, choices: Choices, outcome: str | None = None, lag: 
     separability counts it: what began just then arrives together with the component.
     """
     window, horizon, comparison = choices.base_window, choices.horizon, choices.comparison
-    equal = StaggeredRollout(comparison=comparison, base_window=window, horizon=horizon, outcome=outcome)
-    # Beside places never exposed alone there is no model of all untreated periods, so that weights stay equal.
-    same = replace(equal, weights="least_noise") if comparison == "not_yet" else equal
+    same = StaggeredRollout(comparison=comparison, base_window=window, horizon=horizon, outcome=outcome)
     triple = TripleDifference(comparison=comparison, base_window=window, horizon=horizon, outcome=outcome)
     joint = Rung(JOINT, JointEventStudy(outcome=outcome))
     if best_design == DOSE:
         joint = Rung(DOSE, JointEventStudy(dose=True, per="average", outcome=outcome))
     rungs = (
         Rung(SAME, same),
-        *([] if same == equal else [Rung(EQUAL, equal)]),
-        Rung(SINGLE, replace(equal, base_window=1)),
+        Rung(SINGLE, replace(same, base_window=1)),
         Rung(TRIPLE, triple),
-        Rung(UNCHANGED, replace(equal, others="unchanged", lookback=max(1, lag))),
+        Rung(UNCHANGED, replace(same, others="unchanged", lookback=max(1, lag))),
         joint,
-        Rung(IGNORED, replace(equal, others="ignored"), fair=False),
+        Rung(IGNORED, replace(same, others="ignored"), fair=False),
         Rung(TWO_WAY, TwoWayFixedEffects(outcome=outcome), fair=False),
     )
-    return tuple(replace(r, headline=r.name == best_design) for r in rungs)
+    marked = (replace(r, headline=r.name == best_design) for r in rungs)
+    # Beside places never exposed alone there is no model of all untreated periods, so that weights stay equal.
+    weighed = EQUAL if comparison == "not_yet" else {}
+    return tuple(x for r in marked for x in (_least_noise(r) if r.headline and r.name in weighed else (r,)))
+
+
+def _least_noise(rung: Rung) -> tuple[Rung, Rung]:
+    """A headline with weights of least noise, and beside it the same with equal weights, as published."""
+    made = replace(rung, design=with_options(rung.design, weights="least_noise"))
+    return made, Rung(EQUAL[rung.name], rung.design)
 
 
 def published(design: Design) -> Design:

@@ -25,8 +25,7 @@ def attribute(source: Study | Evaluation, outcome: str | Outcome | None = None) 
     the total is split by whether all that was on had been compared ("unexplained"), could not be told
     apart, or was not compared at all ("beyond"). People periods are taken as they are.
 
-    Raises `EvalkitError` for anything but a Study or an Evaluation.
-    """
+    Raises `EvalkitError` for anything but a Study or an Evaluation."""
     evaluation = _evaluated(source, "attribute")
     return attribution_of(evaluation, evaluation.study.outcome(outcome))
 
@@ -49,8 +48,7 @@ def value_for_money(
     study file states in its table [evaluate]. worth: what
     one outcome may be worth, for the acceptability curve. draws: how many (seeded by the evaluation).
 
-    Raises `OptionError` for rates, years or draws that make no sense.
-    """
+    Raises `OptionError` for rates, years or draws that make no sense."""
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 100:
         raise OptionError(f"draws={draws!r} is not a choice. Use a whole number, 100 or more.")
     evaluation = _evaluated(source, "value_for_money")

@@ -5,8 +5,7 @@ another order, clusters that never start among them. Everything else is held as 
 exist, whom the component can reach, and every other component's path. Under the sharp hypothesis that the
 component did nothing to anybody, outcomes would have been the same under every order, so that the headline's
 place among the headlines of other orders is a test that needs no large number of clusters. It is only as good
-as the claim that every order was equally likely; `among` says among whom.
-"""
+as the claim that every order was equally likely; `among` says among whom."""
 
 from __future__ import annotations
 
@@ -55,13 +54,10 @@ class Rearranged:
 
 @dataclass(frozen=True, eq=False)
 class Randomisation:
-    """Headlines of other orders beside the one that happened.
-
-    observed: the headline. drawn: (R,) headlines of other orders, NaN left out. slopes: (R,) and own_slope: what
-    the headline makes of exposure itself, read as the outcome; None when not asked for.
-    enumerated: whether `drawn` holds every other order once. lost: orders whose headline could not be given; the
-    test is then conditional on orders with one. clusters: how many were dealt to.
-    """
+    """Headlines of other orders beside the one that happened. observed: the headline. drawn: (R,) headlines of other
+    orders, NaN left out. slopes: (R,) and own_slope: what the headline makes of exposure itself, read as the outcome;
+    None when not asked for. enumerated: whether `drawn` holds every other order once. lost: orders whose headline could
+    not be given; the test is then conditional on orders with one. clusters: how many were dealt to."""
 
     observed: float
     drawn: np.ndarray
@@ -84,15 +80,21 @@ class Randomisation:
         return _share(self.drawn - effect * self.slopes, self.observed - effect * self.own_slope)
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Every constant effect that is not rejected, from the smallest to the largest, by inversion of `p`.
-
-        The headline is linear in the outcome, so that an order's headline of outcomes less the effect is a
-        straight line in the effect, and p changes only where two lines cross. An end is infinite where the
-        orders are too few to reject at this level. Raises `OptionError` when the slopes were not asked for.
-        """
+        """Every constant effect that is not rejected, from the smallest to the largest, by inversion of `p`. The
+        headline is linear in the outcome, so that an order's headline of outcomes less the effect is a straight line in
+        the effect, and p changes only where two lines cross. An end is infinite where the orders are too few to reject
+        at this level. Raises `OptionError` when the slopes were not asked for."""
         alpha = 1 - check_level(level)
         centre = self.observed / self.own_slope if self.own_slope else float("nan")
-        low, high = _ends(self, alpha)
+        self.p(0.0)  # raises where slopes were not asked for
+        slopes, own = np.asarray(self.slopes), float(self.own_slope or 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):  # where a line meets the observed or its mirror image
+            found = np.concatenate([(self.drawn - sign * self.observed) / (slopes - sign * own) for sign in (1, -1)])
+        at, low, high = np.unique(found[np.isfinite(found)]), -np.inf, np.inf
+        if len(at):  # p is constant between crossings, and largest at them
+            gap, kept = 1.0 + np.abs(at).max(), at[[self.p(x) > alpha for x in at]]
+            low = -np.inf if self.p(at[0] - gap) > alpha else float(kept.min(initial=np.inf))
+            high = np.inf if self.p(at[-1] + gap) > alpha else float(kept.max(initial=-np.inf))
         which = "all" if self.enumerated else "random"
         orders = f"{which} {len(self.drawn)} other orders over {self.clusters} clusters"
         words = f"randomisation by inversion under a constant effect: {orders}; {self.words}"
@@ -119,10 +121,8 @@ def randomise(
 
     A cluster where nobody is reached holds what it has. Raises `NotIdentifiedError` when the component's
     schedule varies within a cluster, when there is no other order, or when the headline itself is NaN;
-    `OptionError` for another `among`.
-    """
-    deal = make_deal(study.paths, component, among)
-    observed = headline(study)
+    `OptionError` for another `among`."""
+    deal, observed = make_deal(study.paths, component, among), headline(study)
     if not np.isfinite(observed):
         raise NotIdentifiedError(f"The headline of {component!r} is not a number, so there is nothing to compare.")
     state = study.paths.state[:, :, study.paths.index(component)]
@@ -142,17 +142,15 @@ def randomise(
     words = f"held fixed: outcomes, rows, reach and other components; dealt among {among} clusters of {deal.level}"
     return Randomisation(
         float(observed), result[good], None if own is None else float(own), np.array(tilt) if slopes else None,
-        enumerated, int((~good).sum()), len(deal.movable), words,
+        enumerated, int((~good).sum()), int((deal.stratum >= 0).sum()), words,
     )  # fmt: skip
 
 
 def average_effect(
     design: Callable[[Runs, str], Estimate | Interval], component: str, window: tuple[int, int | None] = (0, None)
 ) -> Headline:
-    """The headline of any design: the mass-weighted average over event times in `window` (first, last or None).
-
-    A design whose rows have no event times gives its only row. NaN where the design cannot be run.
-    """
+    """The headline of any design: the mass-weighted average over event times in `window` (first, last or None). A
+    design whose rows have no event times gives its only row. NaN where the design cannot be run."""
 
     def run(study: Runs) -> float:
         try:
@@ -176,12 +174,8 @@ class Deal:
     stratum: np.ndarray
 
     @property
-    def movable(self) -> np.ndarray:
-        return np.flatnonzero(self.stratum >= 0)
-
-    @property
     def strata(self) -> list[np.ndarray]:
-        return [np.flatnonzero(self.stratum == s) for s in np.unique(self.stratum[self.movable])]
+        return [np.flatnonzero(self.stratum == s) for s in np.unique(self.stratum[self.stratum >= 0])]
 
     @property
     def count(self) -> int:
@@ -194,17 +188,14 @@ class Deal:
 
 
 def rearrange(paths: Paths, component: str, deal: Deal, order: np.ndarray) -> Paths:
-    """Paths with the component's schedule of cluster `order[c]` in cluster c; all else as it was.
-
-    order: (G,) clusters of the deal's level. Units that the component cannot reach stay off.
-    """
+    """Paths with the component's schedule of cluster `order[c]` in cluster c; all else as it was. order: (G,) clusters
+    of the deal's level. Units that the component cannot reach stay off."""
     k, cells = paths.index(component), paths.cells(deal.level)
     none = len(deal.schedules)
     dealt = np.where(paths.reach[cells.path, k], deal.kind[order][cells.cluster], none)
     found, path = np.unique(cells.path.astype(np.int64) * (none + 1) + dealt, return_inverse=True)
     old, which = np.divmod(found, none + 1)
-    state = paths.state[old].copy()
-    mine = which < none
+    state, mine = paths.state[old].copy(), which < none
     state[mine, :, k] = deal.schedules[which[mine]]
     return replace(paths, path=path[cells.of], state=state, reach=paths.reach[old])
 
@@ -239,10 +230,8 @@ def _schedules(paths: Paths, component: str, level: str) -> np.ndarray:
     differ = (paths.state[pairs[:, 1], :, k] != schedule[pairs[:, 0]]).any(axis=1)
     if differ.any():
         who = ", ".join(str(paths.levels[level].names[c]) for c in np.unique(pairs[differ, 0])[:5])
-        raise NotIdentifiedError(
-            f"{component!r} does not have one schedule for each {level} ({who}), so that other orders are not defined. "
-            "Set assigned_at to the level at which it was decided."
-        )
+        words = f"{component!r} does not have one schedule for each {level} ({who}), so that other orders are not "
+        raise NotIdentifiedError(words + "defined. Set assigned_at to the level at which it was decided.")
     return schedule
 
 
@@ -252,15 +241,16 @@ def _orders(deal: Deal, draws: int, seed: int) -> tuple[Iterator[np.ndarray], bo
         raise OptionError(f"draws={draws!r} is not a choice. Use a whole number of 1 or more.")
     if deal.count - 1 <= draws:
         return _every(deal), True
-    rng = np.random.default_rng(seed)
-    return (_random(deal, rng) for _ in range(draws)), False
 
+    def mixed() -> Iterator[np.ndarray]:
+        rng = np.random.default_rng(seed)
+        for _ in range(draws):
+            order = np.arange(len(deal.kind))
+            for members in deal.strata:
+                order[members] = rng.permutation(members)
+            yield order
 
-def _random(deal: Deal, rng: np.random.Generator) -> np.ndarray:
-    order = np.arange(len(deal.kind))
-    for members in deal.strata:
-        order[members] = rng.permutation(members)
-    return order
+    return mixed(), False
 
 
 def _every(deal: Deal) -> Iterator[np.ndarray]:
@@ -292,20 +282,3 @@ def _share(drawn: np.ndarray, observed: float) -> float:
     """Share of orders with a headline at least as large in size, the one that happened among them; rounding ties."""
     extreme = np.abs(drawn) >= abs(observed) - 1e-10 * max(1.0, abs(observed))
     return (1 + int(extreme.sum())) / (1 + len(extreme))
-
-
-def _ends(r: Randomisation, alpha: float) -> tuple[float, float]:
-    """Smallest and largest effect not rejected: p is constant between the effects at which some order's line crosses
-    the observed one or its mirror image, where ties make it largest."""
-    r.p(0.0)  # raises where slopes were not asked for
-    slopes, own = np.asarray(r.slopes), float(r.own_slope or 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.concatenate([(r.drawn - sign * r.observed) / (slopes - sign * own) for sign in (1, -1)])
-    at = np.unique(found[np.isfinite(found)])
-    if not len(at):
-        return -np.inf, np.inf
-    gap = 1.0 + np.abs(at).max()
-    kept = at[[r.p(x) > alpha for x in at]]
-    low = -np.inf if r.p(at[0] - gap) > alpha else float(kept.min(initial=np.inf))
-    high = np.inf if r.p(at[-1] + gap) > alpha else float(kept.max(initial=-np.inf))
-    return low, high

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,8 @@ from evalkit.figures.forest import forest, leave_one_out
 from evalkit.figures.style import NARROW, Drawn, to_png, to_svg
 from evalkit.figures.timeline import separability, timeline
 from evalkit.figures.value import acceptability, value_plane
+from evalkit.show.tables import csv_text
+from evalkit.show.words import escaped, harmless, untypeset
 
 __all__ = [
     "Picture",
@@ -42,11 +43,6 @@ __all__ = [
     "value_plane",
     "waterfall",
 ]
-
-_FIGURES: tuple[Callable[..., Figure], ...] = (
-    timeline, separability, compared, event_study, forest, leave_one_out, flow, contamination, waterfall,
-    value_plane, acceptability, love, overlap, regression_to_mean,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,25 +77,25 @@ class Picture:
         paths = tuple(place / f"{self.name}.{kind}" for kind in ("svg", "png", "csv", "txt"))
         paths[0].write_bytes(self.svg)
         paths[1].write_bytes(to_png(self.figure))
-        paths[2].write_text(self.data.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
-        paths[3].write_text(f"{self.title}\n\n{self.alt}\n\n{self.description}\n", encoding="utf-8")
+        paths[2].write_text(csv_text(self.data), encoding="utf-8")
+        paths[3].write_text(harmless(f"{self.title}\n\n{self.alt}\n\n{self.description}\n"), encoding="utf-8")
         return paths
 
     def to_html(self) -> str:
         """A <figure> that needs nothing from outside: picture, alt text, caption, long description."""
         phone = self.phone_svg
         source = f'<source media="screen and (max-width: 599px)" srcset="{_uri(phone)}">' if phone else ""
-        alt = html.escape(self.alt, quote=True)
-        paragraphs = "".join(f"<p>{html.escape(p)}</p>" for p in self.description.split("\n") if p.strip())
+        alt = escaped(self.alt)
+        paragraphs = "".join(f"<p>{escaped(p)}</p>" for p in self.description.split("\n") if p.strip())
         return (
-            f'<figure id="figure-{html.escape(self.name)}"><picture>{source}'
+            f'<figure id="figure-{escaped(self.name)}"><picture>{source}'
             f'<img alt="{alt}" src="{_uri(self.svg)}"></picture>'
-            f"<figcaption>{html.escape(self.title)}</figcaption>"
+            f"<figcaption>{escaped(self.title)}</figcaption>"
             f"<details><summary>This figure in words</summary>{paragraphs}</details></figure>"
         )
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        return untypeset(self.to_html())
 
     def __repr__(self) -> str:
         return f"Picture({self.name!r}: {self.title})"
@@ -117,7 +113,7 @@ def describe(figure: Callable[..., Figure] | str, *tables: object, name: str = "
 
         ek.plot.describe(ek.plot.forest, evaluation).save("figures")"""
     key = figure if isinstance(figure, str) else figure.__name__
-    made = {f.__name__: f for f in _FIGURES}
+    made = {n: globals()[n] for n in __all__ if n not in ("Picture", "describe")}
     check_choice("figure", key, made)
     drawn = made[key](*tables, **options)
     assert isinstance(drawn, Drawn)

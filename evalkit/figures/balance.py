@@ -34,8 +34,7 @@ def love(source: object, *, labels: Labels = None, threshold: float = THRESHOLD,
     return style.drawn(_draw_love, _love_words, (table, names, threshold), width)
 
 
-def _draw_love(shown: tuple[pd.DataFrame, list[str], float], width: float) -> Figure:
-    table, names, threshold = shown
+def _draw_love(table: pd.DataFrame, names: list[str], threshold: float, width: float) -> Figure:
     phone = style.narrow(width)
     figure = style.new_figure(width, 1.0 + max(len(table), 1) * (0.42 if phone else 0.27))
     ax = figure.subplots()
@@ -58,16 +57,14 @@ def _draw_love(shown: tuple[pd.DataFrame, list[str], float], width: float) -> Fi
     return figure
 
 
-def _love_words(shown: tuple[pd.DataFrame, list[str], float]) -> style.Told:
-    table, names, threshold = shown
+def _love_words(table: pd.DataFrame, names: list[str], threshold: float) -> style.Told:
     before, after = (int((table[c].abs() > threshold).sum()) for c in ("smd_before", "smd_after"))
     counted = count_words(len(table), "covariate")
     title = f"After matching, {count_words(len(table) - after, 'covariate')} of {len(table)} are alike in both groups"
     alt = f"Standardised differences of {counted}: {before} beyond {threshold:g} before, {after} after."
-    said = table[["smd_before", "smd_after"]].map(
-        lambda v: f"{v:+.2f}".replace("-", "−") if np.isfinite(v) else "not given"
-    )
-    lines = [f"{name}: {b} before, {a} after." for name, b, a in zip(names, *said.to_numpy().T, strict=True)]
+    gaps = table[["smd_before", "smd_after"]].to_numpy().T
+    said = [[f"{v:+.2f}".replace("-", "−") if np.isfinite(v) else "not given" for v in gap] for gap in gaps]
+    lines = [f"{name}: {b} before, {a} after." for name, b, a in zip(names, *said, strict=True)]
     return title, alt, "\n".join(lines), table
 
 
@@ -81,15 +78,13 @@ def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE)
     if not isinstance(found, pd.DataFrame):
         raise OptionError(f"overlap needs a plan, a Matching or their table; it got {type(source).__name__}.")
     table = frame_of(found, "", _SCORE if "low" in found else _SUPPORT).reset_index(drop=True)
-    others = [c for c in table.columns if c not in {*_SUPPORT, *_SCORE}]
-    words = {c: dict(labels or {}).get(c, c) for c in others}
+    words = {c: dict(labels or {}).get(c, c) for c in table.columns if c not in {*_SUPPORT, *_SCORE}}
     if "low" in table:
-        return style.drawn(_bands, _band_words, table, width)
+        return style.drawn(_bands, _band_words, (table,), width)
     return style.drawn(_combinations, _combination_words, (table, words), width)
 
 
-def _combinations(shown: tuple[pd.DataFrame, dict[str, str]], width: float) -> Figure:
-    table, others = shown
+def _combinations(table: pd.DataFrame, others: dict[str, str], width: float) -> Figure:
     phone, rows = style.narrow(width), max(len(table), 1)
     figure = style.new_figure(width, 1.3 + rows * (0.5 if phone else 0.36))
     dots, bars = figure.subplots(1, 2, width_ratios=[max(len(others), 1), 5 if phone else 8], sharey=True)
@@ -128,8 +123,7 @@ def _dots(ax: Axes, table: pd.DataFrame, others: Mapping[str, str]) -> None:
     style.bare(ax, keep=())
 
 
-def _combination_words(shown: tuple[pd.DataFrame, dict[str, str]]) -> style.Told:
-    table, others = shown
+def _combination_words(table: pd.DataFrame, others: dict[str, str]) -> style.Told:
     both = table[(table["exposed"] > 0) & (table["comparison"] > 0)]
     total, able = int(table["exposed"].sum()), int(both["exposed"].sum())
     share = 0 if not total else round(100 * able / total)
@@ -189,8 +183,7 @@ def regression_to_mean(
     return style.drawn(_draw_regression, _regression_words, (table, score, outcome), width)
 
 
-def _draw_regression(shown: tuple[pd.DataFrame, str, str], width: float) -> Figure:
-    table, score, outcome = shown
+def _draw_regression(table: pd.DataFrame, score: str, outcome: str, width: float) -> Figure:
     figure = style.new_figure(width, 3.6)
     ax = figure.subplots()
     x, line = table["score"].to_numpy(), table["expected"].to_numpy()
@@ -207,8 +200,7 @@ def _draw_regression(shown: tuple[pd.DataFrame, str, str], width: float) -> Figu
     return figure
 
 
-def _regression_words(shown: tuple[pd.DataFrame, str, str]) -> style.Told:
-    table, score, outcome = shown
+def _regression_words(table: pd.DataFrame, score: str, outcome: str) -> style.Told:
     mine, alt = table[table["share_with"] >= 0.5], f"Mean {outcome} in {len(table)} bands of {score}. "
     if len(mine):
         gap = np.average(mine["outcome"] - mine["expected"], weights=mine["people"])

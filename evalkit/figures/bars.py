@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -46,10 +45,6 @@ _LOOK: dict[str, dict[str, Any]] = {
 }
 _LONG = 34
 
-Table = tuple[pd.DataFrame, dict[str, str]]
-Flow = tuple[pd.DataFrame, dict[str, str], str]
-Waterfall = tuple[pd.DataFrame, float, bool, str]
-
 
 def flow(source: object, *, labels: Labels = None, noun: str = "", width: float = style.WIDE) -> Figure:
     """One bar a component, split into those behind its answer, those left out of it, those who never had it and
@@ -64,22 +59,38 @@ def flow(source: object, *, labels: Labels = None, noun: str = "", width: float 
     return style.drawn(_draw_flow, _flow_words, (table, words, unit), width)
 
 
-def _draw_flow(shown: Flow, width: float) -> Figure:
-    table, names, unit = shown
+def _draw_flow(table: pd.DataFrame, names: dict[str, str], unit: str, width: float) -> Figure:
     columns = 1 if style.narrow(width) else 2
     figure, ax, at = style.rows_figure(width, list(names.values()), 1.65 if columns == 1 else 1.15, 0.42)
     for y, component in zip(at, names, strict=True):
-        _bar(ax, y, _counts(table, component))
+        counts, left = _counts(table, component), 0.0
+        stages = [s for s in _STAGES if s in counts]
+        if "used" not in stages:
+            stages = ["had", *(s for s in stages if s != "left")]
+        pieces = [(s, counts.get(s, 0.0)) for s in stages]
+        whole = sum(n for _, n in pieces)
+        hidden = not whole > 0  # a count is: then pieces are of equal widths, because a width is a number too
+        pieces = [(s, n) for s, n in pieces if n != 0] if hidden else pieces
+        for stage, count in pieces:
+            wide, look = 1 / len(pieces) if hidden else count / whole, _STAGES["left" if stage == "had" else stage]
+            fill = {k: v for k, v in look.items() if k != "label"}
+            ax.barh(y, wide, left=left, height=0.5, linewidth=0.8, **fill)
+            if wide > (_LEAST if count == count else 0.0):
+                dark = look["facecolor"] == style.BLUE
+                plate = None if dark else {**style.PLATE, "boxstyle": "square,pad=0.15"}
+                words, colour = "hidden" if count != count else f"{count:,.0f}", "white" if dark else style.INK
+                ax.text(left + wide / 2, y, words, ha="center", va="center", fontsize=8, color=colour, bbox=plate)
+            left += wide
     ax.set_xlim(0, 1)
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
     ax.set_xlabel(f"{plural(unit)} out of every 100 in the study")
-    _key(figure, tuple(_STAGES.values()), columns)
+    keys = [Patch(**look) for look in _STAGES.values()]
+    figure.legend(handles=keys, loc="outside lower left", ncols=columns, frameon=False)
     style.bare(ax)
     return figure
 
 
-def _flow_words(shown: Flow) -> style.Told:
-    table, names, unit = shown
+def _flow_words(table: pd.DataFrame, names: dict[str, str], unit: str) -> style.Told:
     everybody = _counts(table, next(iter(names))).get("all", 0.0) if names else np.nan
     whole = count_words(int(everybody), unit) if everybody == everybody else f"The {plural(unit)}"
     title = f"{whole} in the study; how many stand behind each answer"
@@ -102,36 +113,9 @@ def _counts(table: pd.DataFrame, component: str) -> dict[str, float]:
     return dict(zip(rows["stage"], rows["count"].astype(float), strict=True))
 
 
-def _bar(ax: Axes, row: float, counts: dict[str, float]) -> None:
-    """Its pieces; of equal widths where a count is hidden, because a width is a number too."""
-    stages = [s for s in _STAGES if s in counts]
-    if "used" not in stages:
-        stages = ["had", *(s for s in stages if s != "left")]
-    pieces = [(s, counts.get(s, 0.0)) for s in stages]
-    at, whole = 0.0, sum(n for _, n in pieces)
-    hidden = not whole > 0
-    pieces = [(s, n) for s, n in pieces if n != 0] if hidden else pieces
-    for stage, count in pieces:
-        width = 1 / len(pieces) if hidden else count / whole
-        look = _STAGES["left" if stage == "had" else stage]
-        ax.barh(row, width, left=at, height=0.5, linewidth=0.8, **{k: v for k, v in look.items() if k != "label"})
-        if width > (_LEAST if count == count else 0.0):
-            dark = look["facecolor"] == style.BLUE
-            plate = None if dark else {**style.PLATE, "boxstyle": "square,pad=0.15"}
-            words = "hidden" if count != count else f"{count:,.0f}"
-            colour = "white" if dark else style.INK
-            ax.text(at + width / 2, row, words, ha="center", va="center", fontsize=8, color=colour, bbox=plate)
-        at += width
-
-
-def _key(figure: Figure, looks: tuple[dict[str, Any], ...], columns: int) -> None:
-    figure.legend(handles=[Patch(**look) for look in looks], loc="outside lower left", ncols=columns, frameon=False)
-
-
 def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None = None) -> pd.DataFrame:
-    """The weights of every component that the regression can tell from the others (see TwoWayFixedEffects).
-
-    source: an Evaluation, or the table itself. Components without a coefficient have no row."""
+    """The weights of every component that the regression can tell from the others (see TwoWayFixedEffects). source: an
+    Evaluation, or the table itself. Components without a coefficient have no row."""
     columns = ["component", "source", "from_component", "positive", "negative"]
     if isinstance(source, pd.DataFrame):
         return frame_of(source, "", columns)
@@ -156,8 +140,7 @@ def contamination(
     return style.drawn(_draw_contamination, _contamination_words, shown, width)
 
 
-def _draw_contamination(shown: Table, width: float) -> Figure:
-    table, names = shown
+def _draw_contamination(table: pd.DataFrame, names: dict[str, str], width: float) -> Figure:
     components = in_order(table["component"])
     if not components:
         raise OptionError("There are no weights to draw: the regression can tell no component from the others.")
@@ -175,13 +158,13 @@ def _draw_contamination(shown: Table, width: float) -> Figure:
     ax.axvline(1, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     ax.set_xlim(-1.05 * longest, 1.05 * longest)
     ax.set_xlabel("weight in the coefficient (its own sum to 1)")
-    _key(figure, _WEIGHTS, 1 if style.narrow(width) else 3)
+    keys, columns = [Patch(**look) for look in _WEIGHTS], 1 if style.narrow(width) else 3
+    figure.legend(handles=keys, loc="outside lower left", ncols=columns, frameon=False)
     style.bare(ax)
     return figure
 
 
-def _contamination_words(shown: Table) -> style.Told:
-    table, names = shown
+def _contamination_words(table: pd.DataFrame, names: dict[str, str]) -> style.Told:
     much, lines = 0, []
     for component in in_order(table["component"]):
         own, taken, lent = _weights(table, component)
@@ -243,8 +226,7 @@ def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE)
     return style.drawn(_draw_waterfall, _waterfall_words, (pd.DataFrame([*rows, last]), total, gross, unit), width)
 
 
-def _draw_waterfall(shown: Waterfall, width: float) -> Figure:
-    bars, _, gross, unit = shown
+def _draw_waterfall(bars: pd.DataFrame, _: float, gross: bool, unit: str, width: float) -> Figure:
     words = [w if style.narrow(width) else "\n".join(textwrap.wrap(w, _LONG)) for w in bars["piece"]]
     figure, ax, at = style.rows_figure(width, words, 0.8, 0.38)
     for y, bar in zip(at, bars.to_dict("records"), strict=True):
@@ -267,8 +249,7 @@ def _draw_waterfall(shown: Waterfall, width: float) -> Figure:
     return figure
 
 
-def _waterfall_words(shown: Waterfall) -> style.Told:
-    bars, total, *_ = shown
+def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told:
     pieces = bars[~bars["kind"].isin(["total", "gross", "without"])]
     given = pieces["estimate"].notna()
     unclear = int((given & ~(pieces["conf_low"] > 0) & ~(pieces["conf_high"] < 0)).sum())

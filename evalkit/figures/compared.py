@@ -23,7 +23,6 @@ _LOOKS = (
     Patch(facecolor="none", edgecolor=style.INK, label="with it"),
 )
 
-Shown = tuple[pd.DataFrame, str, str, str]
 """Weights of one headline, the component in words, and the nouns for a place and a period."""
 
 
@@ -45,8 +44,7 @@ def compared(
     return style.drawn(_draw, _say, (table, str(label), place, period), width)
 
 
-def _draw(shown: Shown, width: float) -> Figure:
-    table, _, place, period = shown
+def _draw(table: pd.DataFrame, label: str, place: str, period: str, width: float) -> Figure:
     rows, grid, on = _grid(table, place)
     figure = style.new_figure(width, 1.5 + (0.24 if style.narrow(width) else 0.22) * len(rows))
     ax = figure.subplots()
@@ -85,8 +83,7 @@ def _grid(table: pd.DataFrame, place: str) -> tuple[list[str], np.ndarray, np.nd
     return rows, wide.reindex(**shape).fillna(0.0).to_numpy(), where.reindex(**shape).eq(True).to_numpy()
 
 
-def _say(shown: Shown) -> style.Told:
-    table, label, place, period = shown
+def _say(table: pd.DataFrame, label: str, place: str, period: str) -> style.Told:
     counted = shares(table)
     on, beside = counted[counted["with_it"] > 0], counted[counted["beside"] > 0]
     title = f"{label}: {count_words(len(on), place)} with it, {count_words(len(beside), place)} to compare with"

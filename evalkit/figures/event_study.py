@@ -23,8 +23,8 @@ _COLUMNS = ("component", "event_time", "estimate", "conf_low", "conf_high", "ban
 _LEADS = 12  # event times before the start that are drawn at most
 _MOSTLY = 0.7  # of the event times must have their band inside the picture for it to be shaded
 
-Shown = tuple[list[tuple[str, pd.DataFrame, float]], Axis]
-"""Label, event-time rows and last clean event time of each panel; how effects are drawn."""
+Panels = list[tuple[str, pd.DataFrame, float]]
+"""Label, event-time rows and last clean event time of each panel."""
 
 
 def event_study(
@@ -61,8 +61,7 @@ def event_study(
     return style.drawn(_draw, _say, (panels, unit), width)
 
 
-def _draw(shown: Shown, width: float) -> Figure:
-    panels, unit = shown
+def _draw(panels: Panels, unit: Axis, width: float) -> Figure:
     columns = 1 if style.narrow(width) or len(panels) == 1 else 2
     rows = -(-len(panels) // columns)
     figure = style.new_figure(width, rows * (2.6 if columns == 1 else 2.2) + 0.45)
@@ -79,16 +78,14 @@ def _draw(shown: Shown, width: float) -> Figure:
     return figure
 
 
-def _say(shown: Shown) -> style.Told:
-    panels, unit = shown
+def _say(panels: Panels, unit: Axis) -> style.Told:
     away = 0
     for _, table, until in panels:  # whether the band leaves zero at any event time from 0 on, inside the clean window
         after = (table["event_time"] >= 0) & _clean(table, until)
         away += bool((((table["band_low"] > 0) | (table["band_high"] < 0)) & after).any())
-    one = f"{panels[0][0]}: {'a' if away else 'no'} clear change after the start"
-    title = (
-        one if len(panels) == 1 else f"{count_words(away, 'component')} of {len(panels)} clearly moved after the start"
-    )
+    title = f"{count_words(away, 'component')} of {len(panels)} clearly moved after the start"
+    if len(panels) == 1:
+        title = f"{panels[0][0]}: {'a' if away else 'no'} clear change after the start"
     who = join_words(label for label, _, _ in panels)
     alt = f"Event study of {who}: estimates in {unit.unit} by periods since the start, with intervals."
     lines = [line for label, table, until in panels for line in _lines(label, table, until, unit)]
@@ -108,9 +105,7 @@ def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Axis) -> bool:
     first, last = (numbered.min(), numbered.max()) if len(numbered) else (0, 0)
     table = table[table["event_time"].between(max(first, -_LEADS), last + 3)]
     time = table["event_time"].to_numpy(dtype=np.float64)
-    value, low, high, band_low, band_high = (
-        unit.show(table[c]) for c in ("estimate", "conf_low", "conf_high", "band_low", "band_high")
-    )
+    value, low, high, band_low, band_high = (unit.show(table[c]) for c in _COLUMNS[2:7])
     given, clean = np.isfinite(value), _clean(table, until)
     ax.axhline(0, color=style.INK, linewidth=0.9, zorder=2)
     for edge in unit.edges:

@@ -34,8 +34,7 @@ _LOOK: dict[str, dict[str, Any]] = {
 _FAR = 3.0  # times the middle end of the intervals: what lies beyond would flatten all the rest
 
 Row = Mapping[Hashable, Any]
-Forest = tuple[pd.DataFrame, pd.DataFrame | None, dict[str, str], Axis]
-Places = tuple[pd.DataFrame, dict[str, float], dict[str, str], Axis]
+Names = dict[str, str]
 
 
 def forest(
@@ -54,7 +53,7 @@ def forest(
     first. scale: an Outcome, when only tables are given. Lines at zero and, where the
     outcome has one, at plus and minus what matters. An interval far wider than the others ends in an arrow."""
     table = frame_of(source, "verdicts", _COLUMNS)
-    chosen = _outcome(table, outcome)
+    chosen = outcome if outcome is not None else table["outcome"].iloc[0] if len(table) else None
     keep = [c for c in (*_COLUMNS, "direction", "clusters_exposed", "clusters_comparison") if c in table]
     rows = table.loc[table["outcome"] == chosen, keep]
     found = effects if effects is not None else getattr(source, "effects", None)
@@ -68,8 +67,7 @@ def forest(
     return style.drawn(_draw_forest, _forest_words, (rows, effects, labels_of(source, labels), unit), width)
 
 
-def _draw_forest(shown: Forest, width: float) -> Figure:
-    rows, effects, names, unit = shown
+def _draw_forest(rows: pd.DataFrame, effects: pd.DataFrame | None, names: Names, unit: Axis, width: float) -> Figure:
     phone, drawn = style.narrow(width), _drawn(rows)
     words = [
         f"{names.get(r['component'], r['component'])}\n{_verdict(r)}{f': {_span(r, unit)}' if phone and given else ''}"
@@ -100,8 +98,7 @@ def _draw_forest(shown: Forest, width: float) -> Figure:
     return figure
 
 
-def _forest_words(shown: Forest) -> style.Told:
-    rows, _, names, unit = shown
+def _forest_words(rows: pd.DataFrame, _: object, names: Names, unit: Axis) -> style.Told:
     records, drawn = rows.to_dict("records"), _drawn(rows)
     good, refused = [r for r in records if r["verdict"] in ("shown", "likely")], int((~drawn).sum())
     title = f"{len(good)} of {len(rows)} components stood out"
@@ -118,10 +115,6 @@ def _forest_words(shown: Forest) -> style.Told:
         lines.append(f"{names.get(r['component'], r['component'])}: {_verdict(r).lower()}; {effect}.")
     data = rows.assign(**{f"{c}_shown": unit.show(rows[c]) for c in ("estimate", "conf_low", "conf_high")})
     return title, alt.strip(), "\n".join(lines), data.assign(unit_shown=unit.unit).reset_index(drop=True)
-
-
-def _outcome(table: pd.DataFrame, outcome: str | None) -> str | None:
-    return outcome if outcome is not None else (table["outcome"].iloc[0] if len(table) else None)
 
 
 def _verdict(row: Row) -> str:
@@ -188,7 +181,7 @@ def leave_one_out(
     source: an Evaluation, or the table component, outcome, cluster, estimate.
     verdicts: the table with the headlines, when only tables are given."""
     table = frame_of(source, "leave_one_out", ("component", "outcome", "cluster", "estimate"))
-    chosen = _outcome(table, outcome)
+    chosen = outcome if outcome is not None else table["outcome"].iloc[0] if len(table) else None
     found = verdicts if verdicts is not None else getattr(source, "verdicts", None)
     heads: dict[str, float] = {}
     if isinstance(found, pd.DataFrame):
@@ -199,12 +192,11 @@ def leave_one_out(
     return style.drawn(_draw_leave_one_out, _leave_one_out_words, shown, width)
 
 
-def _draw_leave_one_out(shown: Places, width: float) -> Figure:
-    table, heads, names, unit = shown
+def _draw_leave_one_out(table: pd.DataFrame, heads: dict[str, float], names: Names, unit: Axis, width: float) -> Figure:
     phone, words, ends = style.narrow(width), [], []
     for component in in_order(table["component"]):
         said = "not given"
-        if spread := _extremes(shown, component):
+        if spread := _extremes(table, component, heads, unit):
             _, first, last, low, high = spread
             said = f"{first} without {low}\nto {last} without {high}"
         ends.append(said)
@@ -227,12 +219,11 @@ def _draw_leave_one_out(shown: Places, width: float) -> Figure:
     return figure
 
 
-def _leave_one_out_words(shown: Places) -> style.Told:
-    table, _, names, unit = shown
+def _leave_one_out_words(table: pd.DataFrame, heads: dict[str, float], names: Names, unit: Axis) -> style.Told:
     components = in_order(table["component"])
     flips, lines = 0, []
     for component in components:
-        spread = _extremes(shown, component)
+        spread = _extremes(table, component, heads, unit)
         if spread is None:
             continue
         head, first, last, low, high = spread
@@ -247,9 +238,10 @@ def _leave_one_out_words(shown: Places) -> style.Told:
     return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 
-def _extremes(shown: Places, component: str) -> tuple[str, str, str, object, object] | None:
+def _extremes(
+    table: pd.DataFrame, component: str, heads: dict[str, float], unit: Axis
+) -> tuple[str, str, str, object, object] | None:
     """The headline, the lowest and the highest estimate in words, and the places left out at the two; or None."""
-    table, heads, _, unit = shown
     rows = table[table["component"] == component].dropna(subset=["estimate"])
     if rows.empty:
         return None

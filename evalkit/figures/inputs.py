@@ -55,10 +55,9 @@ class Axis:
         return {"higher": ("worse", "better"), "lower": ("better", "worse")}.get(self.better, ("less", "more"))
 
     def say(self, *values: float, std_error: float = np.nan) -> list[str]:
-        """Effects in the unit drawn, with signs and alike decimals: ['−6%', '−9%', '−3%'].
-
-        The first sets the precision, as in the sentences of the verdicts; only zero is kept apart, because the
-        figure itself shows on which side of what matters a point lies."""
+        """Effects in the unit drawn, with signs and alike decimals: ['−6%', '−9%', '−3%']. The first sets the
+        precision, as in the sentences of the verdicts; only zero is kept apart, because the figure itself shows on
+        which side of what matters a point lies."""
         finite = [v for v in values if v == v] or [0.0]
         spread = std_error if std_error == std_error else (max(finite) - min(finite)) / 4
         how = numbers.scale_for(finite, self.kind, None, spread or np.nan)

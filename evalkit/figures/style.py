@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVarTuple
 
 import matplotlib as mpl
 import pandas as pd
@@ -19,8 +19,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from evalkit.errors import OptionError
+from evalkit.show.words import harmless
 
 INK = "#1a1a1a"
 QUIET = "#595959"
@@ -55,6 +57,7 @@ _RC: dict[str, Any] = {
     "ytick.color": INK,
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "evalkit",
+    "text.parse_math": False,  # a $ in a label is a dollar
     "svg.fonttype": "path",
     "path.simplify": False,
 }
@@ -62,7 +65,7 @@ _RC: dict[str, Any] = {
 
 Told = tuple[str, str, str, pd.DataFrame]
 """What a figure says: title (the finding), alt text, long description; and the data drawn."""
-_Shown = TypeVar("_Shown")
+_Shown = TypeVarTuple("_Shown")
 
 
 class Drawn(Figure):
@@ -73,13 +76,13 @@ class Drawn(Figure):
 
 
 def drawn(
-    draw: Callable[[_Shown, float], Figure], say: Callable[[_Shown], Told], shown: _Shown, width: float
+    draw: Callable[[*_Shown, float], Figure], say: Callable[[*_Shown], Told], shown: tuple[*_Shown], width: float
 ) -> Figure:
     """What is `shown` drawn in our theme, as a `Drawn`."""
     with theme():
-        figure = draw(shown, width)
+        figure = draw(*shown, width)
     assert isinstance(figure, Drawn)
-    figure.say, figure.again = partial(say, shown), partial(drawn, draw, say, shown)
+    figure.say, figure.again = partial(say, *shown), partial(drawn, draw, say, shown)
     return figure
 
 
@@ -103,10 +106,9 @@ def narrow(width: float) -> bool:
 
 
 def rows_figure(width: float, words: Sequence[str], room: float, each: float) -> tuple[Figure, Axes, list[float]]:
-    """A figure with a row for each of some words, and where on the y axis the rows are.
-
-    Words stand beside their row, or wrapped above it in a narrow figure. room: inches for all but the rows. each:
-    inches a row whose words stand beside it."""
+    """A figure with a row for each of some words, and where on the y axis the rows are. Words stand beside their row,
+    or wrapped above it in a narrow figure. room: inches for all but the rows. each: inches a row whose words stand
+    beside it."""
     rows, over = max(len(words), 1), narrow(width)
     tall = max(sum(_LINE * len(_wrapped(w)) + _ROW for w in words), _ROW)
     figure = new_figure(width, room + (_UNIT * tall if over else rows * each))
@@ -163,6 +165,9 @@ def to_png(figure: Figure, dpi: int = 200) -> bytes:
 
 def _save(figure: Figure, kind: str, metadata: dict[str, str | None], dpi: float | None = None) -> bytes:
     out = io.BytesIO()
+    for text in figure.findobj(Text):
+        if (words := text.get_text()) != harmless(words):
+            text.set_text(harmless(words))
     with theme():
         figure.savefig(out, format=kind, metadata=metadata, dpi="figure" if dpi is None else dpi)
     return out.getvalue()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,6 @@ _HATCHES = ("////", "\\\\\\\\", "xxx")
 _CORNERS = np.array([-0.36, -0.36, 0.36, 0.36])
 WAYS = {"by_time": "time", "by_place": "place", "by_people": "people", "by_dose": "dose"}
 _PAIRS = ("a", "b", *WAYS, "separable")
-
-Shown = tuple[pd.DataFrame, list["Lane"], list[object], Sequence[Band], list[str]]
-"""Spells, lanes, periods in order, events in the background, and labels of components whose dates would be those of
-single people."""
-Matrix = tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]
-"""Components with their statuses, pairs, and words for components."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,26 +74,23 @@ def timeline(
     if bands is None:
         events = () if study is None else getattr(study, "events", ())
         bands = event_bands(events, study.calendar) if study is not None and events else ()
+    if places is None:  # those of the study that each component could be in
+        paths = getattr(study, "paths", None)
+        levels = getattr(paths, "levels", None)
+        places = {c: levels[at].names for c, at in paths.assigned_at.items()} if paths is not None and levels else ()
     hidden, words = getattr(spells, "withheld", frozenset[str]()), labels_of(study, labels)
     lanes = []
     for component in in_order([*(c for c in words if c not in hidden), *table["component"]]):
         lane = table[table["component"] == component]
-        listed = _listed(study, component) if places is None else places
-        listed = listed[component] if isinstance(listed, Mapping) else listed
+        listed = places[component] if isinstance(places, Mapping) else places
         lanes.append(Lane(words.get(component, component), lane, in_order([*listed, *lane["cluster"]])))
-    withheld = [words.get(c, c) for c in sorted(hidden)]
+    withheld = [words.get(c, c) for c in sorted(hidden)]  # their dates would be those of single people
     return style.drawn(_draw, _say, (table, lanes, list(periods), bands, withheld), width)
 
 
-def _listed(study: object, component: str) -> Sequence[Any]:
-    """The places of a study that a component could be in."""
-    paths = getattr(study, "paths", None)
-    levels = getattr(paths, "levels", None)
-    return list(levels[paths.assigned_at[component]].names) if paths is not None and levels else []
-
-
-def _draw(shown: Shown, width: float) -> Figure:
-    table, lanes, order, bands, _ = shown
+def _draw(
+    table: pd.DataFrame, lanes: list[Lane], order: list[object], bands: Sequence[Band], _: list[str], width: float
+) -> Figure:
     if not lanes:
         raise OptionError("There is no component whose dates could be drawn.")
     columns = 1 if style.narrow(width) or len(lanes) == 1 else 2
@@ -125,9 +116,23 @@ def _draw(shown: Shown, width: float) -> Figure:
     return figure
 
 
-def _say(shown: Shown) -> style.Told:
-    table, lanes, order, bands, withheld = shown
-    lines = list(map(_lane_words, lanes))
+def _say(
+    table: pd.DataFrame, lanes: list[Lane], order: list[object], bands: Sequence[Band], withheld: list[str]
+) -> style.Told:
+    lines = []
+    for lane in lanes:
+        if lane.spells.empty:
+            lines.append(f"{lane.label}: no switch on record.")
+            continue
+        first = lane.spells.groupby("cluster", sort=False)["start"].min().sort_values(kind="stable")
+        where = f"first in {first.iloc[0]}"
+        if first.nunique() > 1:
+            where += f", last in {first.iloc[-1]}"
+        elif len(first) == len(lane.places):
+            where = "everywhere in the same period"
+        part = int((lane.spells["state"] == "part").sum())
+        said = f"; {count_words(part, 'part period')}" if part else ""
+        lines.append(f"{lane.label}: on in {lane.reach} places, {where}{said}.")
     lines += [f"{words}: decided person by person, so its dates are not shown." for words in withheld]
     for words, start, end in bands:
         lines.append(f"In the background: {words}, {f'from {start}' if end is None else f'{start} to {end}'}.")
@@ -177,20 +182,6 @@ def _lane(ax: Axes, lane: Lane, order: Sequence[object], bands: Sequence[Band], 
     style.bare(ax)
 
 
-def _lane_words(lane: Lane) -> str:
-    if lane.spells.empty:
-        return f"{lane.label}: no switch on record."
-    first = lane.spells.groupby("cluster", sort=False)["start"].min().sort_values(kind="stable")
-    where = f"first in {first.iloc[0]}"
-    if first.nunique() > 1:
-        where += f", last in {first.iloc[-1]}"
-    elif len(first) == len(lane.places):
-        where = "everywhere in the same period"
-    part = int((lane.spells["state"] == "part").sum())
-    said = f"; {count_words(part, 'part period')}" if part else ""
-    return f"{lane.label}: on in {lane.reach} places, {where}{said}."
-
-
 def separability(
     source: object, pairs: pd.DataFrame | None = None, *, labels: Labels = None, width: float = style.WIDE
 ) -> Figure:
@@ -208,8 +199,7 @@ def separability(
     return style.drawn(_draw_matrix, _matrix_words, (components, frame_of(pairs, "pairs", _PAIRS), names), width)
 
 
-def _draw_matrix(shown: Matrix, width: float) -> Figure:
-    components, table, names = shown
+def _draw_matrix(components: pd.DataFrame, table: pd.DataFrame, names: dict[str, str], width: float) -> Figure:
     phone, k = style.narrow(width), max(len(components), 1)
     if phone:
         figure = style.new_figure(width, 0.8 + width * 0.92 + 0.36 * k + 0.6)
@@ -230,8 +220,7 @@ def _draw_matrix(shown: Matrix, width: float) -> Figure:
     return figure
 
 
-def _matrix_words(shown: Matrix) -> style.Told:
-    components, table, names = shown
+def _matrix_words(components: pd.DataFrame, table: pd.DataFrame, names: dict[str, str]) -> style.Told:
     status: dict[str, Any] = dict(zip(components["component"], components["status"], strict=True))
     apart = sum(s == "separable" for s in status.values())
     title = f"{count_words(apart, 'component')} of {len(status)} can be told apart from the others"
@@ -245,15 +234,11 @@ def _matrix_words(shown: Matrix) -> style.Told:
         why = f" ({reasons[c].rstrip('.')})" if isinstance(reasons[c], str) and reasons[c] else ""
         lines.append(f"{names.get(c, c)}: {STATUS_WORDS.get(s, s)}{why}.")
     for row in table.to_dict("records"):
-        ways = join_words(_ways(row))
+        ways = join_words(word for column, word in WAYS.items() if row[column])
         but = f" (something differs by {ways}, but not enough)" if ways else ""
         told = f"told apart{' by ' + ways if ways else ''}" if row["separable"] else f"not told apart{but}"
         lines.append(f"{names.get(row['a'], row['a'])} and {names.get(row['b'], row['b'])}: {told}.")
     return title, alt, "\n".join(lines), table.reset_index(drop=True)
-
-
-def _ways(row: Mapping[Hashable, Any]) -> list[str]:
-    return [word for column, word in WAYS.items() if row[column]]
 
 
 def _cells(ax: Axes, table: pd.DataFrame, order: list[str], phone: bool) -> None:
@@ -261,7 +246,7 @@ def _cells(ax: Axes, table: pd.DataFrame, order: list[str], phone: bool) -> None
     short = {"time": "T", "place": "P", "people": "W", "dose": "D"}
     for row in table.to_dict("records"):
         i, j = at[row["a"]], at[row["b"]]
-        yes, ways = bool(row["separable"]), _ways(row)
+        yes, ways = bool(row["separable"]), [word for column, word in WAYS.items() if row[column]]
         look = {"facecolor": style.PALE} if yes else {"facecolor": "white", "hatch": "//"}
         box = {"boxstyle": "square,pad=0.15", "facecolor": look["facecolor"], "edgecolor": "none"}
         words = " ".join(short[w] for w in ways) if phone else "\n".join(ways)

@@ -26,7 +26,7 @@ def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
     line: a tick for each hundredth of them, the thick part holds the middle 95, the mark is the middle. Left of
     zero the outcome is worse."""
     table = _of_value(source, "plane", ("name", "label", "additional", "cost"))
-    return style.drawn(_draw_plane, _plane_words, table, width)
+    return style.drawn(_draw_plane, _plane_words, (table,), width)
 
 
 def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
@@ -67,7 +67,7 @@ def acceptability(source: object, *, width: float = style.WIDE) -> Figure:
 
     source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour."""
     table = _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
-    return style.drawn(_draw_acceptability, _acceptability_words, table, width)
+    return style.drawn(_draw_acceptability, _acceptability_words, (table,), width)
 
 
 def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:

@@ -169,9 +169,9 @@ class Estimate:
             self._spreads[kind] = replace(own, vcov=_without_lost(self, own.vcov))
         if kind not in self._spreads:
             made = _analytic(self) if kind == "analytic" else jackknife(self.value, self.replicates)
-            self._spreads[kind] = (
-                made if self.working is None or kind != "moderated" else _moderated(self.working, made)
-            )
+            if self.working is not None and kind == "moderated":
+                made = _moderated(self.working, made, self.replicates.clusters)
+            self._spreads[kind] = made
         return self._spreads[kind]
 
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
@@ -356,12 +356,12 @@ def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
     return np.asarray(matrix @ np.nan_to_num(est.working) @ matrix.T) * np.outer(whole, whole)
 
 
-def _moderated(working: np.ndarray, refits: Spread) -> Spread:
+def _moderated(working: np.ndarray, refits: Spread, clusters: np.ndarray) -> Spread:
     """The working covariance and that of the refits weighed by their degrees of freedom, which add up:
     (d0 V_working + d V_refits) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
-    Genetics and Molecular Biology 3). A row without refits has no interval; one without a working covariance has that
-    of its refits."""
-    prior = np.where(np.diag(working) > 0, PRIOR_DF, 0.0)
+    Genetics and Molecular Biology 3); d0 is at most one less than the `clusters` (k,) of a row. A row without refits
+    has no interval; one without a working covariance has that of its refits."""
+    prior = np.where(np.diag(working) > 0, np.clip(clusters - 1.0, 1.0, PRIOR_DF), 0.0)
     total = prior + refits.df
     mine, theirs = np.sqrt(prior / total), np.sqrt(refits.df / total)
     vcov = np.outer(mine, mine) * np.nan_to_num(working) + np.outer(theirs, theirs) * refits.vcov

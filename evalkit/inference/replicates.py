@@ -129,6 +129,11 @@ class Replicates:
     exposed: np.ndarray
     comparison: np.ndarray
 
+    @property
+    def clusters(self) -> np.ndarray:
+        """(k,) clusters that serve in a row."""
+        return np.asarray((self.exposed | self.comparison).sum(axis=0))
+
     def map(self, matrix: np.ndarray) -> Replicates:
         """Replicates of fixed linear combinations (k', k) of the rows."""
         used = matrix != 0

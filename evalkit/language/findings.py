@@ -74,7 +74,9 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
         full = sentences(lead, _found_where(e), _rests_itself(e), weak, _apart_already(e), _drift_out(e))
         end = _end(e, _weak(rules.weaknesses(e), _TOLD))
         return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), end)
-    rests, seen = _rests_itself(e), _seen(e, v)
+    known = math.isfinite(v.smallest_detectable) and v.smallest_detectable > 0
+    seen = scale.named(scale.figure(e.good * v.smallest_detectable)) if known else ""
+    rests = _rests_itself(e)
     ranged = sentence_case(_range(e))
     could = say.COULD_HAVE_SEEN.format(size=seen, tail=scale.brief) if seen else ""
     if e.margin is None:
@@ -182,14 +184,6 @@ def _range_of(e: Evidence) -> str:
     scale, window = scale_in(e, e), f", {_window(e)}" if _window(e) else ""
     span = scale.span(e.conf_low, e.conf_high)
     return say.RANGE.format(outcome=quoted(e.outcome_name), span=span, tail=scale.tail, window=window)
-
-
-def _seen(e: Evidence, v: Verdict) -> str:
-    """The smallest change that would most likely have been seen; '' where that is not known."""
-    if not (math.isfinite(v.smallest_detectable) and v.smallest_detectable > 0):
-        return ""
-    scale = scale_in(e, e)
-    return scale.named(scale.figure(e.good * v.smallest_detectable))
 
 
 def margin_words(e: Evidence) -> str:

@@ -48,20 +48,14 @@ class Saying:
 
 
 @dataclass(frozen=True)
-class MoreData:
-    """That `times` as many `units` would most likely show a change of `margin`, all in words."""
-
-    margin: str
-    times: str
-    units: str
-
-
-@dataclass(frozen=True)
 class Change:
-    """What would change our mind; `more` where it is only more of the same data."""
+    """What would change our mind; where it is only more of the same data, that `times` as many `units` would most
+    likely show a change of `margin`, all in words."""
 
     text: str
-    more: MoreData | None = None
+    margin: str = ""
+    times: str = ""
+    units: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,9 +181,8 @@ def _would_change(e: Evidence, v: Verdict) -> Change:
         return Change(full_stop(more))
     if times > 20:
         return Change(full_stop(say.MIND_FAR.format(margin=findings.margin_words(e), units=units)))
-    wanted = MoreData(findings.margin_words(e), number_in_words(max(2, math.ceil(times))), units)
-    text = say.MIND_MORE_DATA.format(margin=wanted.margin, times=wanted.times, units=wanted.units)
-    return Change(full_stop(text), wanted)
+    wanted = (findings.margin_words(e), number_in_words(max(2, math.ceil(times))), units)
+    return Change(full_stop(say.MIND_MORE_DATA.format(margin=wanted[0], times=wanted[1], units=units)), *wanted)
 
 
 def _remedy(e: Evidence, v: Verdict) -> str:

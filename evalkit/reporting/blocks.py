@@ -6,9 +6,8 @@ Sections are made of blocks. A notebook keeps them beside their HTML, as data of
 
 from __future__ import annotations
 
-import html
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from evalkit.figures import Picture
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.show.tables import Cell, Table
+from evalkit.show.words import escaped, untypeset
 
 BLOCKS = "application/vnd.evalkit.blocks+json"
 PAGE = files("evalkit.reporting") / "page"
@@ -85,17 +85,7 @@ class Group:
     guide: bool = False
 
 
-@dataclass(frozen=True)
-class PictureWords:
-    """What a picture says, and the name of its file."""
-
-    name: str
-    alt: str
-    title: str
-    description: str
-
-
-Block = Heading | Paragraph | Listing | Table | Picture | PictureWords | Group
+Block = Heading | Paragraph | Listing | Table | Picture | Group
 
 
 def flat(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -107,12 +97,8 @@ def flat(blocks: Iterable[Block]) -> Iterator[Block]:
             yield from flat(block.blocks)
 
 
-def to_data(blocks: Iterable[Block]) -> list[dict[str, Any]]:
-    """The blocks as JSON holds them, groups opened; pictures by the name of their file."""
-    return [_as_data(block) for block in flat(blocks)]
-
-
-def _as_data(block: Block) -> dict[str, Any]:
+def as_data(block: Block) -> dict[str, Any]:
+    """A block as JSON holds it; a picture by the name of its file."""
     match block:
         case Heading():
             return {"heading": block.text, "level": block.level}
@@ -123,29 +109,11 @@ def _as_data(block: Block) -> dict[str, Any]:
         case Table():
             rows = [[c.text for c in row] for row in block.rows]
             return {"table": block.caption, "columns": list(block.columns), "rows": rows, "note": block.note}
-        case Picture() | PictureWords():
+        case Picture():
             about = {"alt": block.alt, "title": block.title, "description": block.description}
             return {"picture": block.name, **about}
         case _:
             raise TypeError(f"{type(block).__name__} is not a block that stands alone.")
-
-
-def from_data(data: Iterable[Mapping[str, Any]]) -> list[Block]:
-    """The blocks that `to_data` gave."""
-    return [_from_data(d) for d in data]
-
-
-def _from_data(d: Mapping[str, Any]) -> Block:
-    if "heading" in d:
-        return Heading(d["level"], d["heading"])
-    if "paragraph" in d:
-        return Paragraph(d["paragraph"])
-    if "list" in d:
-        return Listing(tuple(d["list"]), d["numbered"])
-    if "table" in d:
-        rows = tuple(tuple(map(Cell, row)) for row in d["rows"])
-        return Table(d["table"], tuple(d["columns"]), rows, note=d["note"])
-    return PictureWords(d["picture"], d["alt"], d["title"], d["description"])
 
 
 @dataclass(frozen=True)
@@ -155,16 +123,11 @@ class Section:
     name: str
     blocks: tuple[Block, ...]
 
-    @property
-    def body(self) -> str:
-        """The blocks as HTML."""
+    def _repr_html_(self) -> str:
         return to_html(self.blocks)
 
-    def _repr_html_(self) -> str:
-        return self.body
-
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {BLOCKS: to_data(self.blocks)}
+        return {"text/html": untypeset(self._repr_html_()), BLOCKS: list(map(as_data, flat(self.blocks)))}
 
     def __repr__(self) -> str:
         return f"Section({self.name})"
@@ -179,7 +142,7 @@ def _as_html(block: Block) -> str:
     match block:
         case Heading(level, text, anchor):
             ident = anchor or (slug(text) if level == 2 else "")
-            return f"<h{level}{_attribute('id', ident)}>{html.escape(text)}</h{level}>"
+            return f"<h{level}{_attribute('id', ident)}>{escaped(text)}</h{level}>"
         case Paragraph(text, look, anchor):
             inside = inline(text)
             return f"<p{_attribute('id', anchor)}{_attribute('class', look)}>{inside}</p>" if inside else ""
@@ -187,27 +150,20 @@ def _as_html(block: Block) -> str:
             tag = "ol" if numbered else "ul"
             listed = "".join(f"<li>{inline(i)}</li>" for i in items)
             return f"<{tag}>{listed}</{tag}>" if items else ""
-        case Group():
-            return _group(block)
-        case Table() | Picture():
-            return block.to_html()
-        case _:
-            raise TypeError(f"{type(block).__name__} has no picture to show.")
-
-
-def _group(group: Group) -> str:
-    inside = to_html(group.blocks)
-    if group.summary:
-        return f"<details><summary>{html.escape(group.summary)}</summary>{inside}</details>"
-    if group.guide:
-        return f"<nav{_attribute('aria-label', group.label)}>{inside}</nav>"
-    tag, named = ("section", "aria-labelledby") if group.label else ("div", "")
-    about = _attribute("class", group.look) + _attribute("id", group.anchor) + _attribute(named, group.label)
-    return f"<{tag}{about}>{inside}</{tag}>"
+        case Group(blocks, look, anchor, label, summary, guide):
+            inside = to_html(blocks)
+            if summary:
+                return f"<details><summary>{escaped(summary)}</summary>{inside}</details>"
+            if guide:
+                return f"<nav{_attribute('aria-label', label)}>{inside}</nav>"
+            tag, named = ("section", "aria-labelledby") if label else ("div", "")
+            about = _attribute("class", look) + _attribute("id", anchor) + _attribute(named, label)
+            return f"<{tag}{about}>{inside}</{tag}>"
+    return block.to_html()
 
 
 def _attribute(name: str, value: str) -> str:
-    return f' {name}="{html.escape(value)}"' if value else ""
+    return f' {name}="{escaped(value)}"' if value else ""
 
 
 def inline(text: Text) -> str:
@@ -216,14 +172,14 @@ def inline(text: Text) -> str:
 
 
 def _run(run: Run) -> str:
-    text, look = html.escape(run.text), run.look
+    text, look = escaped(run.text), run.look
     for kind, mark in (("verdicts", f"verdict {look}"), ("checks", "result")):
         if shape := _SHAPES[kind].get(look):
             icon = f'<svg class="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false">{shape}</svg>'
             return f'<span class="{mark}">{icon} {text}</span>'
     if run.href:
         worked = ' class="worked"' if look == "worked" else ""
-        return f'<a{worked} href="{html.escape(run.href)}">{text}</a>'
+        return f'<a{worked} href="{escaped(run.href)}">{text}</a>'
     return f"<{look}>{text}</{look}>" if look in ("strong", "em") else text
 
 

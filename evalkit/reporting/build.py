@@ -1,18 +1,14 @@
-"""A report: notebook, page, tables, pictures and a manifest in one folder; made again, to say what differs."""
+"""A report: notebook, page, tables, pictures and a manifest in one folder, which is put in place in one step."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pandas as pd
@@ -24,11 +20,18 @@ from evalkit.evaluation.results import safe, without_small_numbers
 from evalkit.figures import Picture, describe
 from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
-from evalkit.reporting.formats import FORMATS, make_notebook, run_notebook, to_page, write_formats
-from evalkit.reporting.more_sections import inputs, sha256, versions
-from evalkit.reporting.names import names_of, period_words, statements_of
+from evalkit.folders import aside, replaced
+from evalkit.inference.intervals import check_level
+from evalkit.reporting.formats import make_notebook, run_notebook, to_page
+from evalkit.reporting.manifest import NAME, read_manifest, write_manifest
+from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.names import names_of, statements_of
 from evalkit.reporting.plan import read_plan
+from evalkit.show.tables import in_cell
+from evalkit.show.words import file_name
 from evalkit.study import Study
+
+LATER = ("report.pdf", "report.docx")  # made from a report once it is there
 
 
 def report(
@@ -46,15 +49,30 @@ def report(
     beside the folder (or beside "reports") and never in it, because it holds rows about units. level and
     seed: used when there is no Evaluation to take them from. plan: file of a plan made
     before the outcomes were read; each result is then tagged planned or not planned. Raises `EvalkitError` when
-    the study file no longer gives the verdicts of the evaluation handed over.
+    the study file no longer gives the verdicts of the evaluation handed over, and in words where something cannot be
+    written. The folder takes its place in one step at the end: until then, whatever happens, an earlier report stays
+    whole. Files in the folder that no report wrote are kept; PDF and Word of an earlier report go with it.
     """
     place = Path(folder).resolve()
-    place.mkdir(parents=True, exist_ok=True)
-    given = evaluation if isinstance(evaluation, Evaluation) else None
-    if isinstance(evaluation, Evaluation):
-        study, level, seed = evaluation.study, evaluation.level, evaluation.seed
-    else:
+    check_level(level)
+    if not isinstance(evaluation, Evaluation):
         study = evaluation if isinstance(evaluation, Study) else Study.load(evaluation)
+        found = None
+    else:
+        study, level, seed = evaluation.study, evaluation.level, evaluation.seed
+        found = safe(evaluation).verdicts
+    before = [NAME, *LATER]
+    with suppress(EvalkitError):  # without a manifest that can be read, nothing but what is made again is replaced
+        before += read_manifest(place)["files"]
+    with replaced(place, before) as fresh:
+        write_report(study, fresh, level=level, seed=seed, plan=plan, found=found)
+    return place / "report.html"
+
+
+def write_report(
+    study: Study, place: Path, *, level: float, seed: int, plan: str | Path | None, found: pd.DataFrame | None = None
+) -> None:
+    """Write a report as `report` does into an empty folder. found: the verdicts that it has to come to."""
     file = study_file(study, place)
     title = study.title or study.question or "Report"
     relative = Path(os.path.relpath(file, place)).as_posix()
@@ -64,14 +82,19 @@ def report(
     made = make_notebook(relative, level=level, seed=seed, title=title, plan=fixed)
     notebook = run_notebook(made, place, partial(without_small_numbers, study))
     (place / "report.ipynb").write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
-    page = place / "report.html"
-    page.write_text(to_page(notebook), encoding="utf-8")
-    verdicts = pd.read_csv(place / "verdicts.csv")
-    if given is not None:
-        _same_verdicts(safe(given).verdicts, verdicts, file)
+    (place / "report.html").write_text(to_page(notebook), encoding="utf-8")
+    verdicts = read_table(place / "verdicts.csv", study)
+    if found is not None:
+        _same_verdicts(found, verdicts, file)
     facts = {"study": relative, "title": title, "level": level, "seed": seed, "plan": fixed}
-    _write_manifest(place, study, file, facts, verdicts)
-    return page
+    write_manifest(place, study, file, facts, verdicts)
+
+
+def read_table(file: Path, study: Study) -> pd.DataFrame:
+    """A table that a report wrote, with components and outcomes named as the study names them."""
+    table = pd.read_csv(file, dtype={"component": str, "outcome": str}, keep_default_na=False, na_values=[""])
+    own = {in_cell(name): name for name in [*(c.name for c in study.components), *(o.column for o in study.outcomes)]}
+    return table.assign(**{k: table[k].map(lambda name: own.get(name, name)) for k in ("component", "outcome")})
 
 
 def study_file(study: Study, folder: Path) -> Path:
@@ -82,10 +105,10 @@ def study_file(study: Study, folder: Path) -> Path:
     if study.inputs:
         return Path(study.inputs[0]).resolve()
     base = next((place.parent for place in reversed(folder.parents) if place.name == "reports"), folder.parent)
-    with tempfile.TemporaryDirectory(dir=base, prefix=".study-") as draft:
-        study.save(Path(draft))
+    with aside(base) as draft:
+        study.save(draft)
         whole = hashlib.sha256()
-        for path in sorted(p for p in Path(draft).rglob("*") if p.is_file()):
+        for path in sorted(p for p in draft.rglob("*") if p.is_file()):
             whole.update(f"{path.relative_to(draft).as_posix()} {sha256(path)}\n".encode())
         place = base / f"study-{whole.hexdigest()[:12]}"
         shutil.copytree(draft, place, dirs_exist_ok=True)
@@ -103,129 +126,6 @@ def _same_verdicts(before: pd.DataFrame, after: pd.DataFrame, file: Path) -> Non
         )
 
 
-def _write_manifest(place: Path, study: Study, file: Path, facts: dict[str, object], verdicts: pd.DataFrame) -> None:
-    periods = study.paths.periods
-    made = sorted(p for p in place.rglob("*") if p.is_file() and p.name != "manifest.json")
-    manifest = {
-        **facts,
-        "made_at": datetime.now(UTC).replace(microsecond=0).isoformat(),
-        "time_of_data": period_words(periods[-1]) if study.period is not None and len(periods) else None,
-        "inputs": dict(inputs(study, file)),
-        "versions": versions(),
-        "verdicts": verdicts[["component", "outcome", "verdict"]].to_dict("records"),
-        "files": {p.relative_to(place).as_posix(): sha256(p) for p in made},
-    }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
-    (place / "manifest.json").write_text(text + "\n", encoding="utf-8")
-
-
-_KEYS = ["component", "outcome", "design", "check", "event_time", "cluster", "stage", "piece", "name"]
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What differs between a report and the same one made again; nothing at all when `same`.
-
-    inputs: files that are not what they were. versions: packages that are not what they were. tables: numbers and
-    words that differ. files: other files whose bytes differ.
-    """
-
-    inputs: tuple[str, ...]
-    versions: tuple[str, ...]
-    tables: tuple[str, ...]
-    files: tuple[str, ...]
-
-    @property
-    def same(self) -> bool:
-        """Whether every file is the same, byte for byte, the time line excepted."""
-        return not (self.inputs or self.tables or self.files)
-
-    def lines(self) -> list[str]:
-        """What differs, a line each."""
-        return [*self.inputs, *self.versions, *self.tables, *self.files]
-
-
-def verify(folder: str | Path) -> Verification:
-    """Make a report again beside itself, compare every file (PDF and Word too, where there are), and remove the copy.
-
-    Raises `EvalkitError` where there is no manifest or the study file is gone.
-    """
-    place = Path(folder).resolve()
-    if not (place / "manifest.json").is_file():
-        raise EvalkitError(f"There is no manifest.json in {str(place)!r}. Name the folder of a report.")
-    manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-    file = (place / manifest["study"]).resolve()
-    if not file.is_file():
-        gone = f"The study file of this report is not there any more: {manifest['study']} (from its folder)."
-        raise EvalkitError(gone)
-    again = Path(tempfile.mkdtemp(dir=place.parent, prefix=".verify-"))
-    try:
-        plan = None if manifest.get("plan") is None else place / manifest["plan"]
-        report(Study.load(file), again, level=manifest["level"], seed=manifest["seed"], plan=plan)
-        made = json.loads((again / "manifest.json").read_text(encoding="utf-8"))
-        tables, files = _compare(place, again, manifest, made)
-        files += _other_formats(place, again)
-    finally:
-        shutil.rmtree(again)
-    changed = _inputs(manifest["inputs"], dict(inputs(Study.load(file), file)))
-    is_now = {n: versions().get(n, "not there") for n in manifest["versions"]}
-    packages = [f"{n}: was {v}, is {is_now[n]}" for n, v in manifest["versions"].items() if is_now[n] != v]
-    return Verification(tuple(changed), tuple(packages), tuple(tables), tuple(files))
-
-
-def _other_formats(old: Path, new: Path) -> list[str]:
-    """PDF and Word that lie beside the page, made again."""
-    found = []
-    for name in (n for n in FORMATS if n != "html" and (old / f"report.{n}").is_file()):
-        try:
-            (made,) = write_formats(new, [name])
-        except EvalkitError as error:
-            found.append(f"report.{name} could not be made again: {error}")
-            continue
-        if sha256(made) != sha256(old / made.name):
-            found.append(f"{made.name} differs from what the report gives now")
-    return found
-
-
-def _inputs(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    changed = [f"input {n} was changed" for n in before if n in now and now[n] != before[n]]
-    changed += [f"input {n} is not named any more" for n in before if n not in now]
-    return changed + [f"input {n} is new" for n in now if n not in before]
-
-
-def _compare(old: Path, new: Path, before: Mapping[str, Any], made: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Differences in tables, in words; and other files that differ."""
-    tables: list[str] = []
-    files: list[str] = []
-    for name in sorted({*before["files"], *made["files"]}):
-        a, b = old / name, new / name
-        if not a.is_file():
-            files.append(f"{name} is missing from the report" if name in before["files"] else f"{name} is new")
-        elif sha256(a) != before["files"].get(name, sha256(a)):
-            files.append(f"{name} was changed after the report was written")
-        elif not b.is_file():
-            files.append(f"{name} is not made any more")
-        elif sha256(a) != sha256(b):
-            (tables if name.endswith(".csv") and "/" not in name else files).append(_difference(name, a, b))
-    return tables, files
-
-
-def _difference(name: str, a: Path, b: Path) -> str:
-    """Where two tables differ first, in words; just that they differ for other files."""
-    if a.suffix != ".csv":
-        return f"{name} differs"
-    before, now = (pd.read_csv(p, dtype=str, keep_default_na=False) for p in (a, b))
-    if list(before) != list(now) or len(before) != len(now):
-        return f"{name}: {len(before)} rows, now {len(now)}" if list(before) == list(now) else f"{name}: other columns"
-    apart = before.ne(now)
-    row = int(apart.any(axis=1).to_numpy().argmax())
-    column = str(apart.columns[apart.iloc[row].to_numpy().argmax()])
-    which = ", ".join(before[k].iloc[row] for k in _KEYS if k in before)
-    cells = int(apart.to_numpy().sum())
-    was, now_is = before[column].iloc[row], now[column].iloc[row]
-    return f"{name}: {cells} cells differ, first {column} of {which} (was {was}, is {now_is})"
-
-
 def pictures(evaluation: Evaluation) -> dict[str, Picture]:
     """Name -> Picture: timeline, separability, forest (one an outcome), event studies, leave one out, flow,
     contamination, and waterfall, value plane and acceptability where there are such numbers.
@@ -240,17 +140,17 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
         out["timeline"] = describe("timeline", evaluation)
     for outcome in dict.fromkeys(evaluation.verdicts["outcome"]):
         name = "forest" if outcome == first else f"forest_{outcome}"
-        out[name] = describe("forest", evaluation, evaluation.effects, outcome=outcome, name=name)
+        out[name] = describe("forest", evaluation, evaluation.effects, outcome=outcome, name=file_name(name))
     for component in evaluation.study.components:
         table = evaluation.event_studies.get((component.name, first))
         if table is not None and len(table):
             name = f"event_study_{component.name}"
-            out[name] = describe("event_study", evaluation, component.name, outcome=first, name=name)
+            out[name] = describe("event_study", evaluation, component.name, outcome=first, name=file_name(name))
         mine = evaluation.compared[evaluation.compared["component"] == component.name]
         if len(mine := mine[mine["outcome"] == first]):
             about = {"labels": labels_of(evaluation), "place": names_of(evaluation.study).place(component.name)}
             name = f"compared_{component.name}"
-            out[name] = describe("compared", mine, **about, name=name)
+            out[name] = describe("compared", mine, **about, name=file_name(name))
     if len(evaluation.leave_one_out):
         out["leave_one_out"] = describe("leave_one_out", evaluation, outcome=first)
     if evaluation.flow is not None and len(evaluation.flow):

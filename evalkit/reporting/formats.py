@@ -5,40 +5,31 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jupytext
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellControlSignal, CellExecutionError
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, check_choice
-from evalkit.reporting.blocks import (
-    BLOCKS,
-    PAGE,
-    Block,
-    Heading,
-    Listing,
-    Paragraph,
-    PictureWords,
-    from_data,
-    slug,
-    words,
-)
-from evalkit.show.tables import Table
+from evalkit.folders import put
+from evalkit.reporting.blocks import BLOCKS, PAGE, slug
+from evalkit.reporting.manifest import check_files
+from evalkit.reporting.pdf import to_pdf
+from evalkit.reporting.strict import strict
+from evalkit.show.words import full_stop, harmless
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -51,11 +42,11 @@ class ReportError(EvalkitError):
 
 
 class OwnKernel(AsyncKernelManager):
-    """A kernel in the running interpreter, whether or not one is registered."""
+    """A kernel in the running interpreter, whether or not one is registered. It imports nothing from its folder."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
@@ -70,15 +61,8 @@ def make_notebook(
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.source = re.sub(r"\b(STUDY|LEVEL|SEED|PLAN)\b", lambda found: values[found[0]], cell.source)
-    notebook.metadata = _metadata(title)
-    return notebook
-
-
-def lesson(source: str) -> NotebookNode:
-    """A notebook of one's own from its py:percent source, not yet run; its first heading is its title."""
-    notebook = jupytext.reads(source, fmt="py:percent")
-    first = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "")
-    notebook.metadata = _metadata(first.partition("\n")[0].lstrip("# ") or "Notebook")
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "title": harmless(title)})
     return notebook
 
 
@@ -96,9 +80,15 @@ def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str
         if os.name == "posix":  # reached through files, so that no port is opened
             client.km.transport, client.km.ip = "ipc", str(Path(sockets) / "kernel")
         try:
-            client.execute(env=_environment())
+            client.execute(env=_environment(sockets))
         except CellExecutionError as error:
             raise ReportError(f"The report's notebook stopped: {error.ename}: {error.evalue}") from None
+        except (CellControlSignal, RuntimeError) as error:
+            died = f"The process that runs the report's notebook was ended from outside, or could not start: {error}"
+            raise ReportError(f"{full_stop(died)} Was there too little memory?") from None
+        finally:
+            if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient keeps Ctrl-C to itself, and ends the kernel
+                raise KeyboardInterrupt
     spoken: list[str] = []
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:03d}"
@@ -124,96 +114,51 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
 
 
-def _metadata(title: str) -> NotebookNode:
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    return nbformat.from_dict({"kernelspec": kernel, "title": title})
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment, with this very evalkit, one thread and no window for figures."""
+def _environment(scratch: str) -> dict[str, str]:
+    """This process's environment, with this very evalkit, one thread and no window for figures; nothing is imported
+    from a folder named from here (PYTHONPATH=.), and no start-up file of Python or IPython is run."""
     home = str(Path(__file__).resolve().parents[2])
-    paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    paths = [home, *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
-    return {**os.environ, **fixed, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    safe = {"PYTHONSAFEPATH": "1", "PYTHONSTARTUP": "", "IPYTHONDIR": f"{scratch}/ipython"}
+    return {**os.environ, **fixed, **safe, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 FORMATS = ("html", "pdf", "docx")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_PRINT_TIMEOUT = 300
-_NODES = re.compile(rb"node\d{8}")
-_DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+\-Z][^)]*)?\)")
 
 
 def write_formats(folder: str | Path, formats: Iterable[str] = ("html",)) -> tuple[Path, ...]:
     """Write report.html, report.pdf or report.docx into a report's folder; return their paths.
 
     Page and Word are made from the notebook that was run, the PDF from the page, so that all say the same. Raises
-    `EvalkitError` where there is no report, and where what a format needs is not installed.
+    `EvalkitError` where there is no report, where one of its files is not as it was written, and where what a format
+    needs is not installed.
     """
     place = Path(folder)
     wanted = list(dict.fromkeys(formats))
     for name in wanted:
         check_choice("--to", name, FORMATS)
-    page = place / "report.html"
-    if "html" in wanted:
-        page.write_text(to_page(_notebook(place)), encoding="utf-8")
-    if "pdf" in wanted:
-        _there(page)
-    written = {
-        "html": lambda: page,
-        "pdf": lambda: to_pdf(page, page.with_suffix(".pdf")),
-        "docx": lambda: to_word(_notebook(place), page.with_suffix(".docx")),
-    }
-    return tuple(written[name]() for name in wanted)
+    made: dict[str, Path] = {}
+    for name in sorted(wanted, key=FORMATS.index):
+        page = place / "report.html"
+        if name == "docx":
+            content = to_word(_read(place), place)
+        elif name == "html":
+            content = strict(to_page(_read(place)))
+        else:
+            check_files(place, [] if "html" in made else [page.name])
+            content = to_pdf(strict(page.read_text(encoding="utf-8")))
+        made[name] = put(place / f"report.{name}", content)
+    return tuple(made[name] for name in wanted)
 
 
-def _notebook(place: Path) -> NotebookNode:
-    return nbformat.read(_there(place / "report.ipynb"), as_version=4)
-
-
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise EvalkitError(f"There is no {path.name} in {str(path.parent)!r}. Write it first: evalkit run STUDY.")
-    return path
-
-
-def to_pdf(page: Path, target: Path) -> Path:
-    """Print a page as tagged PDF (headings, table headers, alternative texts) with Chromium; no dates inside.
-
-    Raises `EvalkitError` where no Chromium is installed, or it fails.
-    """
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
-        raise EvalkitError("PDF needs Chromium, which is not installed (Debian, Ubuntu: apt-get install chromium).")
-    with tempfile.TemporaryDirectory(prefix="evalkit-") as profile:
-        drawn = Path(profile) / "report.pdf"
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-pdf-header-footer"]
-        command = [browser, *flags, "--export-tagged-pdf", "--generate-pdf-document-outline"]
-        command += [f"--user-data-dir={profile}", f"--print-to-pdf={drawn}", page.resolve().as_uri()]
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=_PRINT_TIMEOUT)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            raise EvalkitError(f"Chromium could not print {page.name}: {type(error).__name__}.") from None
-        if not drawn.is_file():
-            raise EvalkitError(f"Chromium could not print {page.name}: it wrote nothing.")
-        target.write_bytes(renumbered(undated(drawn.read_bytes())))
-    return target
-
-
-def undated(pdf: bytes) -> bytes:
-    """The same PDF with its two dates set to one that never changes; the length stays, so that its index holds."""
-
-    return _DATES.sub(lambda found: re.sub(rb"D:\d{14}", b"D:20000101000000", found[0]), pdf)
-
-
-def renumbered(pdf: bytes) -> bytes:
-    """The same PDF with the ids of its structure counted from one, in their own order and at their own length.
-
-    Chromium counts on from wherever its process stands, so two prints of one page differ in these alone.
-    """
-    ids = sorted(set(_NODES.findall(pdf)))
-    fresh = {old: b"node%08d" % (i + 1) for i, old in enumerate(ids)}
-    return _NODES.sub(lambda found: fresh[found[0]], pdf)
+def _read(place: Path) -> NotebookNode:
+    check_files(place, ["report.ipynb"])
+    try:
+        return nbformat.read(place / "report.ipynb", as_version=4)
+    except (ValueError, KeyError, AttributeError, RecursionError):
+        words = f"{str(place / 'report.ipynb')!r} is not a notebook. Write the report again: evalkit run STUDY."
+        raise EvalkitError(words) from None
 
 
 _WIDTH_CM = 16.5
@@ -221,34 +166,47 @@ _FIXED = datetime(2000, 1, 1)
 _LANGUAGE = "en-GB"
 
 
-def to_word(notebook: NotebookNode, target: Path) -> Path:
-    """Write a report's notebook as .docx beside its figures; the same notebook gives the same bytes.
+def to_word(notebook: NotebookNode, place: Path) -> bytes:
+    """A report's notebook as .docx; the same notebook gives the same bytes.
 
-    Pictures are the PNG files that the report wrote into figures/. Raises `EvalkitError` where python-docx is not
-    installed.
+    place: the report's folder, which holds the pictures as PNG in figures/. Raises `EvalkitError` where python-docx is
+    not installed, and where a picture is not as the report wrote it.
     """
     try:
         import docx
+        from docx.image.exceptions import UnrecognizedImageError
     except ImportError:
         raise EvalkitError("Word needs the package python-docx: install evalkit with its extra [word].") from None
     document = docx.Document()
-    _prepare(document, str(notebook.metadata.get("title", "Report")))
-    for block in blocks_of(notebook):
-        _put(document, block, target.parent / "figures")
-    saved = io.BytesIO()
+    _prepare(document, harmless(str(notebook.metadata.get("title", "Report")))[:255])  # more is none of Word's titles
+    try:
+        for block in blocks_of(notebook):
+            _put(document, block, place)
+    except (TypeError, ValueError, IndexError, KeyError, UnrecognizedImageError) as error:
+        if isinstance(error, EvalkitError):
+            raise
+        raise EvalkitError(f"The notebook of this report is not as evalkit makes it: {error}.") from None
+    saved, steady = io.BytesIO(), io.BytesIO()
     document.save(saved)
-    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(steady, "w", zipfile.ZIP_DEFLATED) as new:
         for part in sorted(old.namelist()):  # without the time at which its parts were packed
             info = zipfile.ZipInfo(part, date_time=(2000, 1, 1, 0, 0, 0))
             info.compress_type = zipfile.ZIP_DEFLATED
             new.writestr(info, old.read(part))
-    return target
+    return steady.getvalue()
 
 
-def blocks_of(notebook: NotebookNode) -> list[Block]:
-    """The blocks of every section that a notebook shows, in order."""
+def blocks_of(notebook: NotebookNode) -> list[dict[str, Any]]:
+    """The blocks of every section that a notebook shows, in order, as data (`blocks.as_data`)."""
     outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    return [b for o in outputs if "data" in o and BLOCKS in o.data for b in from_data(o.data[BLOCKS])]
+    return [_harmless(block) for o in outputs if "data" in o and BLOCKS in o.data for block in o.data[BLOCKS]]
+
+
+def _harmless(data: Any) -> Any:
+    """Words in what JSON holds without control characters, of which a Word file can hold none."""
+    if isinstance(data, (list, dict)):
+        return [*map(_harmless, data)] if isinstance(data, list) else {k: _harmless(v) for k, v in data.items()}
+    return harmless(data) if isinstance(data, str) else data
 
 
 def _prepare(document: Document, title: str) -> None:
@@ -267,48 +225,43 @@ def _prepare(document: Document, title: str) -> None:
         section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
 
 
-def _put(document: Document, block: Block, figures: Path) -> None:
+def _put(document: Document, block: dict[str, Any], place: Path) -> None:
+    """A block, as data, at the end of the document."""
+    from docx.shared import Cm
+
     match block:
-        case Heading(level, text):
+        case {"heading": text, "level": level}:
             document.add_heading(text, level)
-        case Paragraph(text):
-            document.add_paragraph(words(text))
-        case Listing(items, numbered):
+        case {"paragraph": text}:
+            document.add_paragraph(text)
+        case {"list": items, "numbered": numbered}:
             for item in items:
-                document.add_paragraph(words(item), style="List Number" if numbered else "List Bullet")
-        case Table():
-            _table(document, block)
-        case PictureWords():
-            _picture(document, block, figures / f"{block.name}.png")
+                document.add_paragraph(item, style="List Number" if numbered else "List Bullet")
+        case {"table": caption, "columns": columns, "rows": rows, "note": note}:
+            _table(document, caption, [columns, *rows])
+            document.add_paragraph(note)
+        case {"picture": name, "alt": alt, "title": title, "description": description}:
+            check_files(place, [file := f"figures/{name}.png"])
+            about = document.add_picture(str(place / file), width=Cm(_WIDTH_CM))._inline.docPr
+            about.set("descr", alt)
+            about.set("name", name)
+            document.add_paragraph(title, style="Caption")
+            for line in filter(str.strip, description.split("\n")):
+                document.add_paragraph(line)
         case _:
-            raise TypeError(f"{type(block).__name__} has no place in a Word document.")
+            raise EvalkitError(f"A block of {', '.join(block)} has no place in a Word document.")
 
 
-def _table(document: Document, block: Table) -> None:
+def _table(document: Document, caption: str, rows: list[list[str]]) -> None:
     """A table with its caption above, a header row that repeats, and row headers in bold."""
     from docx.oxml.ns import qn
 
-    document.add_paragraph(block.caption, style="Caption")
-    rows = [block.columns, *(tuple(c.text for c in row) for row in block.rows)]
-    table = document.add_table(rows=len(rows), cols=len(block.columns), style="Light Grid")
+    document.add_paragraph(caption, style="Caption")
+    table = document.add_table(rows=len(rows), cols=len(rows[0]), style="Light Grid")
     properties = table.rows[0]._tr.get_or_add_trPr()
     properties.append(properties.makeelement(qn("w:tblHeader"), {qn("w:val"): "true"}))
     described = table._tbl.tblPr
-    described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): block.caption}))
+    described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): caption}))
     for i, (row, made) in enumerate(zip(rows, table.rows, strict=True)):
         for j, (text, place) in enumerate(zip(row, made.cells, strict=True)):
             place.paragraphs[0].add_run(text).bold = i == 0 or j == 0
-    document.add_paragraph(block.note)
-
-
-def _picture(document: Document, block: PictureWords, file: Path) -> None:
-    """A picture with its alternative text, its caption, and the long description as text."""
-    from docx.shared import Cm
-
-    if file.is_file():
-        shape = document.add_picture(str(file), width=Cm(_WIDTH_CM))
-        shape._inline.docPr.set("descr", block.alt)
-        shape._inline.docPr.set("name", block.name)
-    document.add_paragraph(block.title, style="Caption")
-    for line in filter(str.strip, block.description.split("\n")):
-        document.add_paragraph(line)

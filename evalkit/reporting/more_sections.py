@@ -7,7 +7,7 @@ import hashlib
 import platform
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from evalkit.reporting.sections import headed
 from evalkit.show.numbers import pounds, signed, size_words
 from evalkit.show.tables import make_table
 from evalkit.show.words import design_title, full_stop, noun_from_column, plural, sentence_case
-from evalkit.study import Outcome, Study
+from evalkit.study import Study
 
 _PRICED = ("shown", "likely")
 PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
@@ -140,22 +140,20 @@ def method(evaluation: Evaluation) -> Section:
     labels = {k: names.label(k) for k in evaluation.rules}
     rows = [(labels[k], sentence_case(r.removeprefix(f"{labels[k]}: "))) for k, r in evaluation.rules.items()]
     table = make_table("Which design is the headline, and why", ("Component", "Rule"), rows, name="rules")
-    matters = [f"{outcome.label}: {_matters(outcome, evaluation.study)}." for outcome in evaluation.study.outcomes]
+    unit, period = (noun_from_column(str(c)) if c else "" for c in (evaluation.study.unit, evaluation.study.period))
+    matters = []
+    for o in evaluation.study.outcomes:
+        words = "how much would matter was not stated, so an absence of effect is never claimed"
+        if o.matters is not None:
+            size = size_words(o.matters * (1 if o.better == "higher" else -1), o.kind, unit, period=period)
+            words = f"an effect smaller than {size} does not matter"
+        matters.append(f"{o.label}: {words}.")
     run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])
     if evaluation.attribution is not None:
         run += " Imputation"
     papers = (*(paper for design, paper in _SOURCES["designs"].items() if design in run), *_SOURCES["every"])
     sources = (Heading(3, "Sources"), Listing(papers))
     return headed("method", Listing(_ORDER), table, _planned(evaluation), Listing(tuple(matters)), *sources)
-
-
-def _matters(outcome: Outcome, study: Study) -> str:
-    """How large an effect would matter, as somebody said before."""
-    if outcome.matters is None:
-        return "how much would matter was not stated, so an absence of effect is never claimed"
-    unit, period = (noun_from_column(str(c)) if c else "" for c in (study.unit, study.period))
-    size = size_words(outcome.matters * (1 if outcome.better == "higher" else -1), outcome.kind, unit, period=period)
-    return f"an effect smaller than {size} does not matter"
 
 
 def _planned(evaluation: Evaluation) -> Block:
@@ -197,13 +195,7 @@ def inputs(study: Study, study_file: str | Path) -> list[tuple[str, str]]:
 
 def versions() -> dict[str, str]:
     """Versions of evalkit, Python and the packages that the numbers and figures depend on."""
-    found = {"evalkit": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {"evalkit": __version__, "python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
 
 
 def sha256(path: Path) -> str:

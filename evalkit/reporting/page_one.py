@@ -15,7 +15,6 @@ from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.show.numbers import range_words
 from evalkit.show.tables import Cell, Table
 from evalkit.show.words import count_words, full_stop, join_words, quoted
-from evalkit.study import Study
 from evalkit.verdicts.rules import CheckOutcome
 from evalkit.vocabulary import OutcomeKind
 
@@ -54,16 +53,19 @@ def page_one(
     link = Run("Estimates", "#estimates")
     others = join_words([quoted(o.label) for o in study.outcomes if o.column != chosen])
     forest = (pictures or {}).get("forest")
+    about, (told, figures) = study.outcome(chosen), spread(study)
+    whose = "" if all(figure in study.title for figure in figures) else told
+    data = " · ".join(filter(None, (study.title, whose, f"{about.label} ({about.better} is better)")))
     parts = (
         Heading(1, title, "question"),
-        _data_line(study, chosen),
+        Paragraph(Run(data, "#data", "worked"), "data"),
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         findings(rows, names, evaluation.level, costs if priced else {}),
         Paragraph(_NO_COST, "note") if costs and not priced else None,
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
         _planned(evaluation, rows),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
-        Group((_mind(rows, names), _overturn(rows, names, study.outcome(chosen).kind)), "two"),
+        Group((_mind(rows, names), _overturn(rows, names, about.kind)), "two"),
     )
     whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
     return Section("page one", (whole,))
@@ -79,7 +81,12 @@ def findings(statements: Sequence[Statement], names: Names, level: float, costs:
             found = linked(brief.text, worked)
         cost = costs.get(s.component, "")
         money = (Cell(cost, "#value" if cost != "not given" else ""),) if costs else ()
-        rests = s.rests or rests_words(s, names.place(s.component))
+        rests, (exposed, others) = s.rests, s.clusters
+        if not rests and s.verdict == "not_tested":
+            rests = "Nothing to compare with"
+        elif not rests:
+            with_it = f"{count_words(exposed, names.place(s.component))} with it, {others:,} without"
+            rests = with_it if exposed > 0 else "No clean comparison of its own"
         rows.append((Cell(s.label), verdict_cell(s.verdict), cell(found), Cell(rests), *money))
     note = (
         f"The likely range is the {level:.0%} interval of each component by itself, not adjusted for how many were "
@@ -89,24 +96,6 @@ def findings(statements: Sequence[Statement], names: Names, level: float, costs:
     head = ("Component", "Verdict", "What we found", "What it rests on", *(["Cost of one more"] if costs else []))
     keys = tuple(s.component for s in statements)
     return Table("What each component did", head, tuple(rows), name="findings", keys=keys, note=note, cards=True)
-
-
-def rests_words(statement: Statement, place: str) -> str:
-    """'9 states with it, 20 without', or what stands in its place."""
-    exposed, others = statement.clusters
-    if statement.verdict == "not_tested":
-        return "Nothing to compare with"
-    if exposed <= 0:
-        return "No clean comparison of its own"
-    return f"{count_words(exposed, place)} with it, {others:,} without"
-
-
-def _data_line(study: Study, outcome: str) -> Paragraph:
-    about = study.outcome(outcome)
-    words, figures = spread(study)
-    told = all(figure in study.title for figure in figures)
-    parts = [study.title, "" if told else words, f"{about.label} ({about.better} is better)"]
-    return Paragraph(Run(" · ".join(p for p in parts if p), "#data", "worked"), "data")
 
 
 def _planned(evaluation: Evaluation, statements: Sequence[Statement]) -> Paragraph | None:
@@ -160,9 +149,9 @@ def _mind(statements: Sequence[Statement], names: Names) -> Group:
     unanswered = (s for s in statements if s.verdict in _UNANSWERED)
     for mine in _grouped(unanswered, lambda s: s.would_change.text):
         change = mine[0].would_change
-        if more := change.more:
-            each = asked.setdefault((more.margin, more.units), [])
-            each.append(f"{more.times} times as many for {_labels(mine)}")
+        if change.times:
+            each = asked.setdefault((change.margin, change.units), [])
+            each.append(f"{change.times} times as many for {_labels(mine)}")
         else:
             others.append(f"{_labels(mine)}: {_lower(change.text, names)}")
     items = [

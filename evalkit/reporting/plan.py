@@ -20,6 +20,8 @@ from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.evaluate import window_of
 from evalkit.evaluation.ladder import Choices, arrival_width, came_words, rule_words
+from evalkit.folders import put
+from evalkit.inference.intervals import check_level
 from evalkit.study import Study
 from evalkit.study.paths import Paths
 
@@ -37,6 +39,7 @@ _WORDS = {
 
 def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
     """What will be asked of a study and how, from its register and exposures alone. Opens no outcome."""
+    check_level(level)
     rows = separability(study).components.set_index("component")
     choices, names = Choices.of(study.settings), names_of(study)
     components = []
@@ -85,8 +88,7 @@ def write_plan(plan: Mapping[str, Any], file: Path) -> Path:
         raise EvalkitError(
             f"There is a plan already: {file.name} in {str(file.parent)!r}. Keep it, or name another file."
         )
-    file.write_text(json.dumps(plan, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return file
+    return put(file, (json.dumps(plan, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read_plan(file: str | Path) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def read_plan(file: str | Path) -> dict[str, Any]:
     path = Path(file)
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError, RecursionError):
         raise EvalkitError(f"{str(file)!r} cannot be read as a plan. Make one: evalkit plan STUDY.") from None
     if not isinstance(plan, dict) or not {"sha256", "outcomes", "components"} <= set(plan):
         raise EvalkitError(f"{str(file)!r} is not a plan. Make one: evalkit plan STUDY.")

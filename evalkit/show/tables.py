@@ -7,10 +7,11 @@ and a wide table scrolls inside a region that the keyboard can reach.
 from __future__ import annotations
 
 import csv
-import html
 import io
+import re
 import textwrap
 import unicodedata
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -18,7 +19,11 @@ from itertools import zip_longest
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, check_choice
+from evalkit.errors import EvalkitWarning, OptionError, check_choice
+from evalkit.show.words import escaped, harmless, untypeset
+
+_FORMULA, _FIGURE = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]"), re.compile(r"[+-]?[\d.,]+(?:[eE][+-]?\d+)?%?")
+_APOSTROPHES = "Words that begin with =, +, - or @ have an apostrophe before them in CSV files, against formulas."
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,8 @@ class Cell:
         """The cell's content as HTML, escaped, with its link."""
         if self.html:
             return self.html
-        words = html.escape(self.text)
-        return f'<a href="{html.escape(self.href)}">{words}</a>' if self.href else words
+        words = escaped(self.text)
+        return f'<a href="{escaped(self.href)}">{words}</a>' if self.href else words
 
 
 @dataclass(frozen=True)
@@ -71,30 +76,30 @@ class Table:
             return f' role="{name}"' if self.cards else ""
 
         right = [' class="number"' if n else "" for n in self.numeric or (False,) * len(self.columns)]
-        heads = [html.escape(c) for c in self.columns]
+        heads = [escaped(c) for c in self.columns]
         labels = [f' data-label="{c}"' if self.cards else "" for c in heads]
         head = "".join(f'<th scope="col"{role("columnheader")}{n}>{c}</th>' for c, n in zip(heads, right, strict=True))
         body = []
         for i, (first, *rest) in enumerate(self.rows):
-            ident = f' id="{html.escape(f"{self.name}-{self.keys[i]}")}"' if self.keys and self.name else ""
+            ident = f' id="{escaped(f"{self.name}-{self.keys[i]}")}"' if self.keys and self.name else ""
             cells = "".join(
                 f"<td{role('cell')}{label}{n}>{value.to_html()}</td>"
                 for value, label, n in zip(rest, labels[1:], right[1:], strict=True)
             )
             named = f'<th scope="row"{role("rowheader")}>{first.to_html()}</th>'
             body.append(f"<tr{role('row')}{ident}>{named}{cells}</tr>")
-        ident = f' id="{html.escape(self.name)}"' if self.name else ""
+        ident = f' id="{escaped(self.name)}"' if self.name else ""
         kind = ' class="cards"' if self.cards else ""
-        note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
+        note = f'<p class="note">{escaped(self.note)}</p>' if self.note else ""
         return (
-            f'<div class="scroll" role="region" aria-label="{html.escape(self.caption)}" tabindex="0">'
-            f"<table{ident}{kind}{role('table')}><caption>{html.escape(self.caption)}</caption>"
+            f'<div class="scroll" role="region" aria-label="{escaped(self.caption)}" tabindex="0">'
+            f"<table{ident}{kind}{role('table')}><caption>{escaped(self.caption)}</caption>"
             f"<thead{role('rowgroup')}><tr{role('row')}>{head}</tr></thead>"
             f"<tbody{role('rowgroup')}>{''.join(body)}</tbody></table></div>{note}"
         )
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        return untypeset(self.to_html())
 
     def __repr__(self) -> str:
         return f"Table({self.caption!r}, {len(self.rows)} rows, {len(self.columns)} columns)"
@@ -123,8 +128,8 @@ class Table:
         """The words of the table as CSV with Unix line ends."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([cell.text for cell in row] for row in self.rows)
+        writer.writerow(map(in_cell, self.columns))
+        writer.writerows([in_cell(cell.text) for cell in row] for row in self.rows)
         return out.getvalue()
 
 
@@ -152,6 +157,25 @@ def from_frame(
     chosen = [[(formats or {}).get(c, plain)(value) for value in frame[c].tolist()] for c in headers]
     numeric = tuple(pd.api.types.is_numeric_dtype(frame[c]) and frame[c].dtype != bool for c in headers)
     return make_table(caption, list(headers.values()), list(zip(*chosen, strict=True)), numeric=numeric, **options)
+
+
+def in_cell(value: object) -> object:
+    """A value as a CSV file holds it: words without control characters, and with an apostrophe before those that a
+    spreadsheet would run as a formula (they begin with =, +, -, @ or a tab, and are no number)."""
+    if not isinstance(value, str):
+        return value
+    words = harmless(value)
+    return f"'{words}" if _FORMULA.match(words) and not _FIGURE.fullmatch(words) else words
+
+
+def csv_text(frame: pd.DataFrame, **options: str) -> str:
+    """A frame as CSV with Unix line ends, safe to open in a spreadsheet; warns where an apostrophe had to be added."""
+    safe = frame.rename(columns=in_cell)
+    for column in safe.columns[[not pd.api.types.is_numeric_dtype(t) for t in safe.dtypes]]:
+        safe[column] = safe[column].map(in_cell)
+        if safe[column].map(lambda v: isinstance(v, str) and v.startswith("'")).any():
+            warnings.warn(_APOSTROPHES, EvalkitWarning, stacklevel=2)
+    return safe.to_csv(index=False, lineterminator="\n", **options)
 
 
 def spoken(name: str) -> str:

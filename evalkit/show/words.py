@@ -5,8 +5,11 @@ Pure functions on strings, shared by verdict sentences, tables and the report.
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 #: Between a number of people and what follows it. It prints as a space; disclosure control finds the number by it.
 TIE = "\u00a0"
@@ -15,6 +18,31 @@ _CARDINALS = "zero one two three four five six seven eight nine ten eleven twelv
 _ORDINALS = "- first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "series": "series"}
 _ID_ENDINGS = ("_id", "_code", "_name", "_number", "_no", " id", " code")
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def harmless(text: str) -> str:
+    """The text with a sign in place of each control character, of marks that turn the direction of writing, and of
+    what is no character at all: they could steer a terminal, hide words, or break a Word file."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def escaped(text: str) -> str:
+    """The text as HTML shows it, in an element or an attribute, without control characters."""
+    return html.escape(harmless(text))
+
+
+def untypeset(page: str) -> str:
+    """HTML in which a notebook takes no $ for mathematics; a page of its own leaves the frame out (`index.html.j2`)."""
+    return f'<div class="tex2jax_ignore mathjax_ignore">{page}</div><!-- words -->'
+
+
+def file_name(words: str) -> str:
+    """Words as the name of a file: letters, digits, - and _, at most 69 signs; a hash tells changed ones apart."""
+    plain = re.sub(r"[^\w-]", "_", words)[:60]
+    return plain if plain == words else f"{plain}-{sha256(words.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -133,6 +161,7 @@ _DESIGNS = {
     "StaggeredRollout(unchanged)": "places whose other components stand still",
     "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
     "TripleDifference": "people whom it can reach beside those it cannot",
+    "TripleDifference(equal weights)": "the same people, every month before the start weighing alike",
     "JointEventStudy": "one regression on all components",
     "JointEventStudy(dose)": "one regression on all components, by dose",
     "JointCombination": "one regression on all components, effects added up",
@@ -146,6 +175,7 @@ _DESIGNS = {
 }
 _TITLES = {
     "StaggeredRollout(same, equal weights)": "The same, with equal weights as published",
+    "TripleDifference(equal weights)": "The same people, with equal weights as published",
     "StaggeredRollout(same, one base period)": "The same, measured from one period before",
     "StaggeredRollout(ignored)": "Whatever else went on there (shows what goes wrong)",
     "JointEventStudy": "One regression on all, right if effects add up",

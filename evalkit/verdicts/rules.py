@@ -278,10 +278,9 @@ def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
 
 
 def holding_back(evidence: Evidence) -> tuple[Weakness, ...]:
-    """Weaknesses for which no chance is given: failed main checks but for leaving out one cluster (which fails wide
-    ranges and passes narrow ones, that cover least), and those reached answering differently to others."""
-    held = [w for w in failed_main_checks(evidence) if w.name != "leave_one_cluster"]
-    return (*held, *(w for w in weaknesses(evidence) if w.name == "by_people_failed"))
+    """Weaknesses for which no chance is given: failed main checks, and a failed check by people."""
+    people = (w for w in weaknesses(evidence) if w.name == "by_people_failed")
+    return (*failed_main_checks(evidence), *people)
 
 
 def limits(evidence: Evidence) -> tuple[Weakness, ...]:

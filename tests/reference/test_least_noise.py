@@ -197,8 +197,21 @@ def test_moderated_inference_weighs_both_variances_by_their_degrees_of_freedom()
     row = answer.to_frame().iloc[0]
     d = refits["df"]
     assert row["inference"] == "moderated"
-    assert row["df"] == pytest.approx(10 + d)
-    assert row["std_error"] ** 2 == pytest.approx((10 * answer.working[0, 0] + d * refits["std_error"] ** 2) / (10 + d))
+    prior = SITES - 1  # at most ten
+    assert row["df"] == pytest.approx(prior + d)
+    weighed = (prior * answer.working[0, 0] + d * refits["std_error"] ** 2) / (prior + d)
+    assert row["std_error"] ** 2 == pytest.approx(weighed)
+
+
+def test_places_that_vary_more_before_exposure_count_for_less_and_widen_what_they_carry() -> None:
+    """Shocks of the sites that start are made four times as large, before the start and after."""
+    frame = panel(5)
+    starts = frame.groupby("site")["a"].transform("max") == 1
+    shock = np.random.default_rng(8).normal(size=(SITES, PERIODS))[frame["site"], frame["t"]]
+    plain, more = (made_by(least(frame.assign(y=frame["y"] + by * starts * shock))).model for by in (0.0, 0.8))
+    exposed = np.array([len(p.y) > p.u for p in more.places])
+    larger = np.array([np.trace(b.V) / np.trace(a.V) for a, b in zip(plain.places, more.places, strict=True)])
+    assert larger[exposed].mean() > 1.05 * larger[~exposed].mean()
 
 
 def solved(A: np.ndarray, b: np.ndarray) -> np.ndarray:

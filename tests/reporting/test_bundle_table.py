@@ -11,7 +11,7 @@ from tests.laws.kinds import known
 
 def test_a_swap_names_what_replaces_what() -> None:
     evaluation = ek.evaluate(known("replaced", 1, noise=0.3).study)
-    page = reporting.told_apart(evaluation, reporting.pictures(evaluation)).body
+    page = reporting.told_apart(evaluation, reporting.pictures(evaluation))._repr_html_()
     assert "b instead of a" in page and "one in place of another" in page
 
 

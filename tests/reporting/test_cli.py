@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import evalkit
@@ -13,6 +15,7 @@ from evalkit.cli import main
 from evalkit.cli.before import show_separability
 from evalkit.cli.findings import show_verdicts
 from evalkit.cli.reports import find_study
+from evalkit.cli.starters import write_starter
 from evalkit.show.tables import display_width
 from tests.reporting import road_fixture as road
 
@@ -38,6 +41,28 @@ def test_new_writes_a_study_that_can_be_audited(tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr()
     assert "can be told apart" in said.out and "cannot be tested" in said.out
     assert "Traceback" not in said.err
+
+
+def test_the_tables_of_a_new_study_are_made_up_as_said(tmp_path: Path) -> None:
+    """Helpline: 3 points from its first month; visits: nothing."""
+    rng = np.random.default_rng(7)
+    names = np.array([f"Borough {i:02d}" for i in range(1, 25)])
+    months = pd.period_range("2023-01", periods=24, freq="M").astype(str).to_numpy()
+    place, time = np.arange(24), np.arange(24)
+    helpline = np.where(place % 2 == 0, 8 + (place // 2) % 6, 99)
+    visits = np.where(place % 3 == 0, 10 + (place // 3) % 5, 99)
+    on = time[None, :] >= helpline[:, None]
+    season = 1.5 * np.sin(2 * np.pi * time / 12)
+    score = 60 + rng.normal(0, 4, (24, 1)) + season + 3.0 * on + rng.normal(0, 1.0, (24, 24))
+    file = write_starter(tmp_path)
+    panel, adoption = (pd.read_csv(file.parent / f"{name}.csv") for name in ("panel", "adoption"))
+    assert panel["borough"].tolist() == np.repeat(names, 24).tolist()
+    assert panel["month"].tolist() == np.tile(months, 24).tolist()
+    assert panel["wellbeing"].tolist() == score.ravel().round(2).tolist()
+    assert panel["helpline"].tolist() == on.ravel().astype(int).tolist()
+    begun = visits < 99
+    assert adoption["level_id"].tolist() == names[begun].tolist()
+    assert adoption["start"].tolist() == months[visits[begun]].tolist() and adoption["end"].isna().all()
 
 
 def test_audit_opens_no_outcome(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,3 +145,37 @@ def test_the_command_starts_quickly_and_without_the_heavy_packages() -> None:
     code = "import sys, evalkit.cli; print(sorted({'matplotlib', 'scipy', 'pandas', 'nbclient'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "evalkit: stopped. Nothing that was there before was changed."),
+        (OSError(28, "No space left on device", "x.csv"), 2, "could not be written: No space left on device (x.csv)."),
+        (
+            PermissionError(13, "Permission denied", "[b]/\x1b"),
+            2,
+            "could not be written: Permission denied ([b]/\ufffd).",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_words(
+    error: BaseException, code: int, words: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("evalkit.cli.starters.write_starter", refuse)
+    assert call("new", tmp_path / "mine") == code
+    said = capsys.readouterr()
+    assert words in " ".join(said.err.split()) and "Traceback" not in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_level_that_is_none_is_refused(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_starter(tmp_path / "mine")
+    assert call(command, tmp_path / "mine", "--out", tmp_path / "out", "--level", "nan") == 2
+    assert "not a confidence level" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()

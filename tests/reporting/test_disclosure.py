@@ -74,7 +74,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
         reporting.borrowed(raw, pictures), reporting.adds_up(raw, pictures), reporting.said(raw),
         reporting.held_back(raw),
     ]  # fmt: skip
-    (folder / "report.html").write_text("".join(p.body for p in parts), encoding="utf-8")
+    (folder / "report.html").write_text("".join(p._repr_html_() for p in parts), encoding="utf-8")
     return Case(raw, made, folder)
 
 

@@ -15,9 +15,11 @@ import pytest
 import evalkit as ek
 from docs import browser as chromium
 from evalkit.errors import EvalkitError
-from evalkit.reporting.build import _compare, _other_formats, verify
-from evalkit.reporting.formats import renumbered, undated, write_formats
+from evalkit.reporting.formats import write_formats
+from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.pdf import renumbered, undated
 from evalkit.reporting.plan import make_plan, plan_hash, plan_tags, read_plan, write_plan
+from evalkit.reporting.verify import compare, other_formats, verify
 from tests.reporting.conftest import Built
 from tests.reporting.test_cli import call
 
@@ -81,14 +83,14 @@ def test_verify_makes_the_report_again_as_it_was_made(built: Built, monkeypatch:
         page = folder / "report.html"
         page.write_text(page.read_text(encoding="utf-8") + edited, encoding="utf-8")
 
-    monkeypatch.setattr(sys.modules["evalkit.reporting.build"], "report", again)
+    monkeypatch.setattr(sys.modules["evalkit.reporting.verify"], "write_report", again)
     found = verify(built.second)
     assert found.lines() == [] and found.same
-    assert not list(built.second.parent.glob(".verify-*"))
+    assert not list(built.second.parent.glob(".evalkit-*"))
     edited = "one line more"
     found = verify(built.second)
     assert not found.same and any("report.html" in line for line in found.files)
-    assert not list(built.second.parent.glob(".verify-*"))
+    assert not list(built.second.parent.glob(".evalkit-*"))
     plan = given[0].pop("plan")
     assert isinstance(plan, Path) and plan.resolve() == (built.study.parent / "plan.json").resolve()
     manifest = json.loads((built.second / "manifest.json").read_text(encoding="utf-8"))
@@ -99,7 +101,7 @@ def test_verify_makes_the_report_again_as_it_was_made(built: Built, monkeypatch:
 def test_verify_finds_the_same_report_again(built: Built) -> None:
     found = verify(built.second)
     assert found.lines() == [] and found.same
-    assert not list(built.second.parent.glob(".verify-*"))
+    assert not list(built.second.parent.glob(".evalkit-*"))
 
 
 def test_verify_says_what_differs(built: Built, tmp_path: Path) -> None:
@@ -111,9 +113,18 @@ def test_verify_says_what_differs(built: Built, tmp_path: Path) -> None:
     effects.to_csv(new / "effects.csv", index=False)
     (old / "report.html").write_text("edited by hand", encoding="utf-8")
     manifest = json.loads((old / "manifest.json").read_text(encoding="utf-8"))
-    tables, files = _compare(old, new, manifest, manifest)
+    tables, files, _ = compare(old, new, manifest)
     assert files == ["report.html was changed after the report was written"]
     assert len(tables) == 1 and "effects.csv: " in tables[0] and "estimate of helpline, wellbeing" in tables[0]
+
+
+def rewritten(file: Path, old: str, new: str) -> None:
+    """A file of a report changed, and its hash in the manifest with it."""
+    file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    manifest = file.parent / "manifest.json"
+    said = json.loads(manifest.read_text(encoding="utf-8"))
+    said["files"][file.name] = sha256(file)
+    manifest.write_text(json.dumps(said), encoding="utf-8")
 
 
 def test_verify_looks_at_the_other_formats_too(built: Built, tmp_path: Path) -> None:
@@ -121,14 +132,14 @@ def test_verify_looks_at_the_other_formats_too(built: Built, tmp_path: Path) -> 
     old, new = tmp_path / "old", tmp_path / "new"
     shutil.copytree(built.first, old)
     shutil.copytree(built.first, new)
-    assert _other_formats(old, new) == []
+    assert other_formats(old, new, set()) == []
     write_formats(old, ["docx"])
-    assert _other_formats(old, new) == []
+    assert other_formats(old, new, set()) == []
     notebook = new / "report.ipynb"
-    notebook.write_text(notebook.read_text(encoding="utf-8").replace("Helpline", "Phone line"), encoding="utf-8")
-    assert _other_formats(old, new) == ["report.docx differs from what the report gives now"]
+    rewritten(notebook, "Helpline", "Phone line")
+    assert other_formats(old, new, set()) == ["report.docx differs from what the report gives now"]
     notebook.unlink()
-    assert _other_formats(old, new)[0].startswith("report.docx could not be made again: There is no report.ipynb")
+    assert other_formats(old, new, set())[0].startswith("report.docx could not be made again: There is no report.ipynb")
 
 
 def test_verify_needs_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 import evalkit as ek
 from evalkit.evaluation.decisions import COLUMNS, every_case
 from evalkit.evaluation.results import safe
+from evalkit.verdicts.rules import CheckOutcome
 from evalkit.vocabulary import ACTS, LEANS
 from tests.unit.test_value import panel
 
@@ -232,15 +233,18 @@ def test_negative_money_is_refused_at_the_door() -> None:
     ("check", "status", "held"),
     [
         ("pre_trend", "failed", True), ("others_still_growing", "failed", True), ("date_rule", "failed", True),
-        ("leave_one_cluster", "failed", False), ("pre_trend", "informational", False),
+        ("by_people", "failed", True), ("leave_one_cluster", "informational", False),
+        ("pre_trend", "informational", False),
     ],
 )  # fmt: skip
-def test_failed_checks_withhold_chances_but_for_leaving_one_out(
+def test_failed_checks_withhold_chances_and_others_do_not(
     good: ek.Evaluation, check: str, status: str, held: bool
 ) -> None:
-    outcome = ek.evaluation.evidence.CheckOutcome(check, status)  # type: ignore[attr-defined]
+    outcome = CheckOutcome(check, status)  # type: ignore[arg-type]
     (e, v), *rest = good.judged
-    e = replace(e, checks=(*(c for c in e.checks if c.check != check and c.status != "failed"), outcome))
+    by_people = status if check == "by_people" else "not_needed"
+    passed = (c for c in e.checks if c.check != check and c.status != "failed")
+    e = replace(e, checks=(*passed, outcome), by_people=True, by_people_check=by_people)  # type: ignore[arg-type]
     found = replace(good, judged=((e, v), *rest)).decisions.lines[0]
     assert (found.hangs == "withheld") is held
     assert bool(np.isnan(found.chance_better)) is held

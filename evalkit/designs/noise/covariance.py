@@ -24,6 +24,10 @@ LEAST = 1e-6
 """Least share of a person's variance that is a period's own, so that the covariance can be inverted."""
 
 
+ENOUGH = 10
+"""Degrees of freedom from which it is judged how much places of a kind vary."""
+
+
 @dataclass(frozen=True)
 class Person:
     """Covariance of one person about the mean of the cell: level + fading x decay^|lag| + own [lag = 0]."""
@@ -119,6 +123,25 @@ def shock_variances(model: Untreated, shocks: Sequence[Sequence[np.ndarray]], kn
     back = [inverse @ m for m in through]
     gram += np.array([[(a * b.T).sum() for b in back] for a in back])
     return _nonnegative(gram, seen - trace)
+
+
+def unequal(model: Untreated) -> np.ndarray:
+    """(places,) by how much more places vary before exposure than the model's covariance says, never less than one:
+    those with exposed cell-periods together, and all others together.
+
+    Sums of r' Omega r over their degrees of freedom; no exposed cell-period is in them.
+    """
+    inverse, k = model.solver.inverse(), len(model.places)
+    seen, free, exposed = np.zeros(k), np.zeros(k), np.zeros(k, dtype=int)
+    for i, p in enumerate(model.places):
+        residual = p.y[: p.u] - p.steps[: p.u] @ model.gamma[p.at]
+        seen[i] = residual @ p.precision(residual)
+        fitted = (inverse[np.ix_(p.at, p.at)] * p.information[0]).sum()
+        free[i] = p.u - len(np.unique(p.level[: p.u])) - fitted
+        exposed[i] = len(p.y) > p.u
+    total, degrees = (np.bincount(exposed, weights=x, minlength=2) for x in (seen, free))
+    scale = np.divide(total, degrees, out=np.ones(2), where=degrees >= ENOUGH)
+    return np.maximum(scale, 1.0)[exposed]
 
 
 def _nonnegative(gram: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -8,7 +8,15 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.noise.covariance import SHOCKS, Person, autocovariance, fit_person, kernels, shock_variances
+from evalkit.designs.noise.covariance import (
+    SHOCKS,
+    Person,
+    autocovariance,
+    fit_person,
+    kernels,
+    shock_variances,
+    unequal,
+)
 from evalkit.designs.noise.model import (
     CellMeans,
     Columns,
@@ -107,6 +115,9 @@ class Weighing:
         model = self._untreated(with_noise(places, noise))
         if not model.positive:
             raise NoCovarianceError(NOT_POSITIVE)
+        more = np.ones(len(places)) if self.groups.lone else unequal(model)
+        if (more > 1).any():
+            model = self._untreated(with_noise(places, [m * V for m, V in zip(more, noise, strict=True)]))
         return model, where
 
     def _shocks(self, places: list[Place], kinds: list[list[np.ndarray]]) -> np.ndarray:

@@ -26,9 +26,8 @@ ROUNDING = 1e-12
 @dataclass(frozen=True)
 class Jump:
     """A jump at a cut-off. value is bias-corrected, the interval robust (Calonico, Cattaneo and Titiunik 2014).
-
-    bandwidth: how far from the cut-off people count. below, above: people within it. fuzzy: whether the cut-off
-    moved the chance of having the component rather than deciding it."""
+    bandwidth: how far from the cut-off people count. below, above: people within it. fuzzy: whether the cut-off moved
+    the chance of having the component rather than deciding it."""
 
     value: float
     low: float
@@ -103,10 +102,8 @@ class RegressionDiscontinuity(AmongPeople):
         """The effect at the cut-off, with its robust interval."""
         j = self.fit(study, component)
         kind = "fuzzy" if j.fuzzy else "sharp"
-        words = (
-            f"{kind} regression discontinuity at {self.score} = {self.cutoff:g}: {j.below} people below and {j.above} "
-            f"above within {j.bandwidth:.4g}; robust bias-corrected interval (rdrobust)"
-        )
+        words = f"{kind} regression discontinuity at {self.score} = {self.cutoff:g}: {j.below} people below and "
+        words += f"{j.above} above within {j.bandwidth:.4g}; robust bias-corrected interval (rdrobust)"
         return Interval(j.value, j.low, j.high, words)
 
     def fit(self, study: Study, component: str) -> Jump:
@@ -133,14 +130,11 @@ class RegressionDiscontinuity(AmongPeople):
             near = np.abs(score - self.cutoff) <= jump.bandwidth
             if turn := _switch(t[near], above[near]):
                 return _turned(jump, turn)
-            raise NotIdentifiedError(
-                f"{place}: near it, {t[near & ~above].mean():.0%} of those below and {t[near & above].mean():.0%} of "
-                f"those above have it. Check the cut-off. {error}"
-            ) from error
+            words = f"{place}: near it, {t[near & ~above].mean():.0%} of those below and {t[near & above].mean():.0%} "
+            raise NotIdentifiedError(words + f"of those above have it. Check the cut-off. {error}") from error
         if moved.low <= 0 <= moved.high:
-            raise NotIdentifiedError(
-                f"{place} ({moved.low:.2f} to {moved.high:.2f}), so there is nothing to compare there."
-            )
+            share = f"{moved.low:.2f} to {moved.high:.2f}"
+            raise NotIdentifiedError(f"{place} ({share}), so there is nothing to compare there.")
         return self.jump(score, y, clusters, weight=weight, z=z, taken=t)
 
     def sample(self, study: Study, component: str) -> Sample:
@@ -153,21 +147,15 @@ class RegressionDiscontinuity(AmongPeople):
         self, score: np.ndarray, y: np.ndarray, clusters: np.ndarray | None, cutoff: float | None = None,
         weight: np.ndarray | None = None, z: np.ndarray | None = None, taken: np.ndarray | None = None,
     ) -> Jump:  # fmt: skip
-        """The jump of anything at a cut-off, as it stands: above less below. weight: (m,) of the people, or None.
-
-        z: (m, q) covariates. taken: (m,) who has the component, where the cut-off only shifts the chance of it."""
+        """The jump of anything at a cut-off, as it stands: above less below. weight: (m,) of the people, or None. z:
+        (m, q) covariates. taken: (m,) who has the component, where the cut-off only shifts the chance of it."""
         c, seen = self.cutoff if cutoff is None else cutoff, np.isfinite(y)
         _enough(score >= c, seen, self.score, c)
         if np.ptp(y[seen]) == 0:
-            raise NotIdentifiedError(
-                f"The outcome at {self.score} = {c:g} is the same for everybody: nothing can jump."
-            )
-        options: dict[str, object] = {
-            "c": c,
-            "p": self.degree,
-            "kernel": KERNELS[self.kernel],
-            "level": 100 * self.level,
-        }
+            where = f"at {self.score} = {c:g}"
+            raise NotIdentifiedError(f"The outcome {where} is the same for everybody: nothing can jump.")
+        options: dict[str, object] = {"c": c, "p": self.degree, "kernel": KERNELS[self.kernel]}
+        options["level"] = 100 * self.level
         options |= {} if self.bandwidth is None else {"h": self.bandwidth}
         options |= {} if clusters is None else {"cluster": clusters[seen], "vce": "hc1"}
         columns = {"covs": z if z is not None and z.shape[1] else None, "fuzzy": taken, "weights": weight}
@@ -178,10 +166,8 @@ class RegressionDiscontinuity(AmongPeople):
                 f"{self.score} = {c:g} ({j.below} below, {j.above} above); at least {FEWEST} are needed on each."
             )
         if not (np.isfinite([j.value, j.low, j.high]).all() and j.high - j.low > ROUNDING * np.abs(y[seen]).max()):
-            raise NotIdentifiedError(
-                f"There is no standard error for the jump at {self.score} = {c:g}: within {j.bandwidth:.4g} of it "
-                "the outcome does not vary beyond the line through it."
-            )
+            words = f"There is no standard error for the jump at {self.score} = {c:g}: within {j.bandwidth:.4g} of it "
+            raise NotIdentifiedError(words + "the outcome does not vary beyond the line through it.")
         return j
 
     def expected(self, study: Study, component: str, bins: int = 10) -> pd.DataFrame:
@@ -195,10 +181,8 @@ class RegressionDiscontinuity(AmongPeople):
         seen = np.isfinite(y)
         score, y, t, weight = people.x[seen, 0], y[seen], people.exposed[seen], people.sizes[seen]
         if not t.any() or len(np.unique(score[~t])) < 2:
-            raise NotIdentifiedError(
-                f"The line of the outcome on {self.score} needs outcomes of people with {component!r}, and of people "
-                "without it at two scores or more."
-            )
+            words = f"The line of the outcome on {self.score} needs outcomes of people with {component!r}, "
+            raise NotIdentifiedError(words + "and of people without it at two scores or more.")
         slope, start = np.polyfit(score[~t], y[~t], 1, w=np.sqrt(weight[~t]))
         code = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1))[1:-1])
         group = np.searchsorted(code, score, side="right")
@@ -220,9 +204,8 @@ def _enough(above: np.ndarray, seen: np.ndarray, score: str, cutoff: float) -> N
     fewest = min(int((above & seen).sum()), int((~above & seen).sum()))
     if fewest < FEWEST:
         who = "people stand" if seen.all() else "people with an outcome stand"
-        raise NotIdentifiedError(
-            f"Only {fewest} {who} on one side of {score} = {cutoff:g}; at least {FEWEST} are needed on each."
-        )
+        few = f"Only {fewest} {who} on one side of {score} = {cutoff:g}"
+        raise NotIdentifiedError(f"{few}; at least {FEWEST} are needed on each.")
 
 
 def _run(name: str, y: np.ndarray, score: np.ndarray, options: dict[str, object]) -> Jump:

@@ -151,10 +151,8 @@ def make_space(
     named = dict(caliper) if isinstance(caliper, Mapping) else {}
     needs = distance in LINE or scored or bool({"propensity", "logit"} & set(named))
     if not people.x.shape[1]:
-        raise OptionError(
-            f"distance={distance!r} needs covariates and this study names none. Give covariates=[...] to the study "
-            "or to the design, or use method='exact'."
-        )
+        words = f"distance={distance!r} needs covariates and this study names none. "
+        raise OptionError(words + "Give covariates=[...] to the study or to the design, or use method='exact'.")
     score = score_of(people) if needs else None
     if distance in LINE:
         value = on_line(score, distance)
@@ -257,10 +255,8 @@ def learn(model: BaseEstimator, people: People, y: np.ndarray) -> BaseEstimator:
     if people.weight is None:
         return clone(model).fit(people.x, y)
     if not has_fit_parameter(model, "sample_weight"):
-        raise OptionError(
-            f"{type(model).__name__} cannot take the study's weights (its fit has no sample_weight). Use an estimator "
-            "that can, or a study without weights."
-        )
+        words = f"{type(model).__name__} cannot take the study's weights (its fit has no sample_weight). "
+        raise OptionError(words + "Use an estimator that can, or a study without weights.")
     return clone(model).fit(people.x, y, sample_weight=people.weight)
 
 

@@ -172,10 +172,8 @@ def why_not(matching: Matching, whole: Matching | None = None) -> str:
             who = of_people(with_it, "exposed")
             return f"nobody is matched: none of {who} people has a partner within what was asked"
         what = join_words(["other components", *matching.people.exact])
-        return (
-            f"nobody is matched: none of {of_people(with_it)} with it has the same {what} as any of "
-            f"{of_people(without, 'without')} it"
-        )
+        words = f"nobody is matched: none of {of_people(with_it)} with it has the same {what} as any of "
+        return words + f"{of_people(without, 'without')} it"
     if matching.outside == 1.0:
         most = of_people(max(counts))
         return f"the arms do not overlap: nobody in the other arm is as extreme as any of the {most} matched"
@@ -246,10 +244,9 @@ def without_sets(matching: Matching, y: np.ndarray, asked: Asked) -> Replicates:
 
 
 def without_people(matching: Matching, y: np.ndarray, asked: Asked, keep: np.ndarray) -> float:
-    """The estimate with some people left out (keep: (m,)) and nobody matched again.
-
-    Matching is not smooth: one cluster less changes partners everywhere, and refits that match again spread four times
-    as far as the estimate does (Abadie and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not."""
+    """The estimate with some people left out (keep: (m,)) and nobody matched again. Matching is not smooth: one cluster
+    less changes partners everywhere, and refits that match again spread four times as far as the estimate does (Abadie
+    and Imbens 2008, on the bootstrap). Classes are reweighed, pairs are not."""
     exposed = matching.people.exposed
     if matching.replace and asked.errors == ABADIE_IMBENS:
         return value_of(replace(matching, links=_between(matching.links, keep)), y, asked)

@@ -26,10 +26,9 @@ Levels = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """Which combinations of the other components can be compared.
-
-    table: a row a combination: others (words), one 0/1 column a component, exposed, comparison (people), and
-    status "both arms", "thin" (fewer than 20 people in an arm), "exposed only" or "comparison only"."""
+    """Which combinations of the other components can be compared. table: a row a combination: others (words), one 0/1
+    column a component, exposed, comparison (people), and status "both arms", "thin" (fewer than 20 people in an arm),
+    "exposed only" or "comparison only"."""
 
     component: str
     table: pd.DataFrame

@@ -186,10 +186,8 @@ class MatchedComparison(estimating.AmongPeople):
         level, how = estimating.cluster_level(study, component), self.how
         adjust, errors = self._auto(matching, level is None) if self.adjust == "auto" else self.adjust, self.std_error
         if adjust == "bias" and level is not None:
-            raise OptionError(
-                f"adjust='bias' has standard errors of people one by one, and here they stand and fall with their "
-                f"{level}. Use adjust='reg' or 'auto'."
-            )
+            words = "adjust='bias' has standard errors of people one by one, "
+            raise OptionError(words + f"and here they stand and fall with their {level}. Use adjust='reg' or 'auto'.")
         many = True
         if how.by_class:
             size = np.bincount(matching.sets[matching.used], weights=matching.weight[matching.used])
@@ -223,10 +221,8 @@ class MatchedComparison(estimating.AmongPeople):
         moved, error = abs(plain - adjusted), float(est.to_frame()["std_error"].iloc[0])
         if not moved > FAR * error:
             return ""
-        return (
-            f"matched people are left unlike in the covariates: taking that out moves the estimate from {plain:.3g} to "
-            f"{adjusted:.3g}, {moved / error:.1f} standard errors (adjust='auto' does it)"
-        )
+        words = "matched people are left unlike in the covariates: taking that out moves the estimate from "
+        return words + f"{plain:.3g} to {adjusted:.3g}, {moved / error:.1f} standard errors (adjust='auto' does it)"
 
 
 def _tie_range(design: MatchedComparison, study: Study, made: Matching, draws: int, seed: int) -> Ties:

@@ -33,10 +33,8 @@ class Ties:
         """The range in a sentence."""
         if not self.draws or not np.isfinite(self.low):
             return "No ties had to be broken."
-        return (
-            f"{self.people} matched people have an exact equal. Over {self.draws} random orders the estimate runs "
-            f"from {self.low:.6g} to {self.high:.6g}."
-        )
+        words = f"{self.people} matched people have an exact equal. "
+        return words + f"Over {self.draws} random orders the estimate runs from {self.low:.6g} to {self.high:.6g}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,9 +162,8 @@ class Matching:
     def overlap(self, bins: int = 20) -> pd.DataFrame:
         """People of each arm in bands of the propensity score: low, high, exposed, comparison."""
         if self.score is None:
-            raise OptionError(
-                f"method={self.method!r} on this distance fits no propensity score, so it has no overlap."
-            )
+            lacking = "on this distance fits no propensity score, so it has no overlap"
+            raise OptionError(f"method={self.method!r} {lacking}.")
         edges, e = np.linspace(0, 1, bins + 1), self.people.exposed
         with_it, without = (np.histogram(self.score[arm], edges)[0] for arm in (e, ~e))
         return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "exposed": with_it, "comparison": without})

@@ -77,10 +77,9 @@ class Exact(ByClass):
 
 @dataclass(frozen=True)
 class CoarsenedExact(ByClass):
-    """Boxes of covariates (Iacus, King and Porro 2012).
-
-    cutpoints: rule for equal bins ("sturges", "scott", "fd"), or cut points by covariate; a value
-    equal to a cut point falls above it. Covariates without cut points keep their values."""
+    """Boxes of covariates (Iacus, King and Porro 2012). cutpoints: rule for equal bins ("sturges", "scott", "fd"), or
+    cut points by covariate; a value equal to a cut point falls above it. Covariates without cut points keep their
+    values."""
 
     name = "cem"
     cutpoints: str | Mapping[str, Sequence[float]] = "sturges"
@@ -114,7 +113,6 @@ def _equal_bins(x: np.ndarray, rule: str) -> np.ndarray:
 @dataclass(frozen=True)
 class Subclasses(ByClass):
     """Classes between quantiles of the score: of the exposed for ATT, of the comparison for ATC, of all for ATE.
-
     Rosenbaum and Rubin (1984). Quantiles interpolate linearly; a class starts at its lower edge."""
 
     name = "subclass"

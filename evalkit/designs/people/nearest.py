@@ -184,13 +184,11 @@ Seeker = LineSeeker | TreeSeeker | FencedSeeker
 def greedy(space: Space, focal: np.ndarray, pool: np.ndarray, order: np.ndarray | None, ratio: int) -> Links:
     """Partners taken one round at a time, up to `ratio` each. order: (f,) who chooses first; None: the
     closest two people of all are matched first. Ties go to the first in the data."""
-    points = space.points
+    mine, theirs = space.points[focal], space.points[pool]
     if space.line:
-        find: Seeker = LineSeeker(points[focal, 0], points[pool, 0], space.limit)
+        find: Seeker = LineSeeker(mine[:, 0], theirs[:, 0], space.limit)
     else:
-        find = (
-            FencedSeeker(space, focal, pool) if space.fences else TreeSeeker(points[focal], points[pool], space.limit)
-        )
+        find = FencedSeeker(space, focal, pool) if space.fences else TreeSeeker(mine, theirs, space.limit)
     rows: list[tuple[int, int, float]] = []
     turn = np.arange(len(focal)) if order is None else order
     for _ in range(ratio):
@@ -292,6 +290,5 @@ def _fenced(space: Space, focal: np.ndarray, pool: np.ndarray, k: int, slack: fl
 
 def _check_size(rows: int) -> None:
     if rows > MOST_PAIRS:
-        raise OptionError(
-            f"Ties are so many that there would be {rows:,} pairs. Use method='exact' or 'cem', or ties='first'."
-        )
+        many = f"Ties are so many that there would be {rows:,} pairs"
+        raise OptionError(f"{many}. Use method='exact' or 'cem', or ties='first'.")

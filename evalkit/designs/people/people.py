@@ -103,12 +103,10 @@ class Who:
 
 
 def gather(study: Study, component: str, who: Who) -> People:
-    """The people of a study who had `component` and those who did not, with covariates from before.
-
-    A cross-section compares people by what they had; a panel those who started after the covariate period (default: the
-    last period before anybody started) with those still without it at the outcome period (default: the last). Raises
-    `OptionError`, `StudyError` (missing, text or infinite covariates) and `NotIdentifiedError` where an arm is empty.
-    """
+    """The people of a study who had `component` and those who did not, with covariates from before. A cross-section
+    compares people by what they had; a panel those who started after the covariate period (default: the last period
+    before anybody started) with those still without it at the outcome period (default: the last). Raises `OptionError`,
+    `StudyError` (missing, text or infinite covariates) and `NotIdentifiedError` where an arm is empty."""
     paths = study.paths
     k = paths.index(component)
     base, period = periods_of(paths, k, who)
@@ -159,10 +157,8 @@ def periods_of(paths: Paths, k: int, who: Who) -> tuple[int, int]:
         starts = 1 + np.flatnonzero((on[:, 1:] & ~on[:, :-1]).any(axis=0))
         base = int(starts[0]) - 1 if len(starts) else 0
     if base >= period:
-        raise OptionError(
-            f"The covariates' period {paths.periods[base]} does not lie before the outcome's {paths.periods[period]}. "
-            "Name covariate_period= and outcome_period=."
-        )
+        words = f"The covariates' period {paths.periods[base]} does not lie before the outcome's "
+        raise OptionError(words + f"{paths.periods[period]}. Name covariate_period= and outcome_period=.")
     return base, period
 
 
@@ -221,10 +217,8 @@ def _left_out(component: str, status: np.ndarray) -> pd.DataFrame:
         return pd.DataFrame(rows, columns=["reason", "people"])
     lacking = "without" if count[1] else "with"
     why = "; ".join(f"{n} left out: {reason}" for reason, n in rows)
-    raise NotIdentifiedError(
-        f"There is nobody {lacking} {component!r} to compare" + (f" ({why})." if why else ".") + " "
-        "Matching needs people with it and people without it in the same study."
-    )
+    words = f"There is nobody {lacking} {component!r} to compare" + (f" ({why})." if why else ".") + " "
+    raise NotIdentifiedError(words + "Matching needs people with it and people without it in the same study.")
 
 
 def covariates_of(
@@ -365,7 +359,6 @@ def balance_table(
     people: People, x: np.ndarray, names: tuple[str, ...], weights: np.ndarray, estimand: str
 ) -> pd.DataFrame:
     """A row a covariate: means, standardised mean differences (smd), variance ratios, KS distances, before and after.
-
     The unit of the smd is a standard deviation before matching: of the exposed (ATT), of the comparison (ATC), or the
     root of the mean of both variances (ATE). x: (m, q) columns called `names`. weights: (m,), 0 for those left out."""
     exposed, own, binary = people.exposed, people.sizes, is_binary(x)

@@ -19,13 +19,20 @@ Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def optimal_pairs(space: Space, focal: np.ndarray, pool: np.ndarray, ratio: int) -> tuple[Links, bool]:
-    """Up to `ratio` partners each, nobody twice: most people matched first, then the least total distance.
-
-    Exact (the second value is True) up to 30 million distances, by the Hungarian method (scipy);
-    beyond that only each person's nearest are candidates and the answer is the best among those."""
+    """Up to `ratio` partners each, nobody twice: most people matched first, then the least total distance. Exact (the
+    second value is True) up to 30 million distances, by the Hungarian method (scipy); beyond that only each person's
+    nearest are candidates and the answer is the best among those."""
     many = np.repeat(np.arange(len(focal)), ratio)
     whole = len(many) * len(pool) <= DENSE
-    i, j, gap = (_dense if whole else _sparse)(space, focal, pool, many)
+    if whole:
+        gaps = allowed(space, focal, pool)[many]
+        good = np.isfinite(gaps)
+        far = 1.0 + 2.0 * gaps[good].max(initial=0.0) * min(gaps.shape)
+        i, j = linear_sum_assignment(np.where(good, gaps, far))
+        i, j = i[good[i, j]], j[good[i, j]]
+        gap = gaps[i, j]
+    else:
+        i, j, gap = _sparse(space, focal, pool, many)
     if space.line and ratio == 1 and len(i):
         # On a line pairs may cross at no cost, so that many have the least total; those that do not cross are taken.
         # Neither the total nor the largest distance grows.
@@ -41,14 +48,6 @@ def allowed(space: Space, focal: np.ndarray, pool: np.ndarray) -> np.ndarray:
     gap = cdist(space.points[focal], space.points[pool])
     gap[(gap > space.limit) | ~space.within(focal[:, None], pool)] = np.inf
     return gap
-
-
-def _dense(space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray) -> Pairs:
-    gap = allowed(space, focal, pool)[many]
-    good = np.isfinite(gap)
-    i, j = linear_sum_assignment(np.where(good, gap, 1.0 + 2.0 * gap[good].max(initial=0.0) * min(gap.shape)))
-    kept = good[i, j]
-    return i[kept], j[kept], gap[i[kept], j[kept]]
 
 
 def _sparse(space: Space, focal: np.ndarray, pool: np.ndarray, many: np.ndarray) -> Pairs:
@@ -98,8 +97,16 @@ def full_edges(space: Space, focal: np.ndarray, pool: np.ndarray) -> Links:
         bare = own >= 0
         bare[end[chosen]] = False
         chosen = np.concatenate([chosen, _evenly((end, other), gap, own, bare, chosen)])
-    chosen = _without_spare(np.unique(chosen), i, j, gap)
-    return Links(i, j, gap).keep(chosen).people(focal, pool)
+    # Edges whose ends both have another edge are not needed; the longest go first.
+    chosen = np.unique(chosen)
+    keep, degree_i, degree_j = np.ones(len(chosen), dtype=bool), np.bincount(i[chosen]), np.bincount(j[chosen])
+    for place in np.argsort(-gap[chosen], kind="stable"):
+        a, b = i[chosen[place]], j[chosen[place]]
+        if degree_i[a] > 1 and degree_j[b] > 1:
+            keep[place] = False
+            degree_i[a] -= 1
+            degree_j[b] -= 1
+    return Links(i, j, gap).keep(chosen[keep]).people(focal, pool)
 
 
 def _evenly(
@@ -159,16 +166,3 @@ def _ball(tree: cKDTree, points: np.ndarray, limit: float) -> tuple[np.ndarray, 
     lists = tree.query_ball_point(points, np.minimum(2 * gap, limit) * (1 + 1e-12), workers=-1)
     size = np.array([len(x) for x in lists])
     return np.repeat(np.arange(len(points)), size), np.concatenate([np.asarray(x, dtype=np.intp) for x in lists])
-
-
-def _without_spare(chosen: np.ndarray, i: np.ndarray, j: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """Edges whose ends both have another edge are not needed; the longest go first."""
-    degree_i, degree_j = np.bincount(i[chosen], minlength=i.max() + 1), np.bincount(j[chosen], minlength=j.max() + 1)
-    keep = np.ones(len(chosen), dtype=bool)
-    for place in np.argsort(-gap[chosen], kind="stable"):
-        a, b = i[chosen[place]], j[chosen[place]]
-        if degree_i[a] > 1 and degree_j[b] > 1:
-            keep[place] = False
-            degree_i[a] -= 1
-            degree_j[b] -= 1
-    return chosen[keep]

@@ -207,10 +207,8 @@ class WeightedComparison(estimating.AmongPeople):
         reason = found.reason
         if not reason and not used.any():
             one, zero = int(people.exposed.sum()), int((~people.exposed).sum())
-            reason = (
-                f"no combination of the others has {fewest_of(people)} people in both arms ({one} exposed, {zero} "
-                "comparison in all)"
-            )
+            reason = f"no combination of the others has {fewest_of(people)} people in both arms ({one} exposed, "
+            reason += f"{zero} comparison in all)"
         sample = sample_table(people, found.weight, "weighed")
         effective = sample["effective"] if self.method != "aipw" else [np.nan, np.nan]
         before = {"effective_exposed": effective[0], "effective_comparison": effective[1]}
@@ -281,10 +279,8 @@ def score_doubt(
         return float("nan"), ""
     p, term, gap = min(found)
     p = min(1.0, len(found) * p)
-    words = (
-        f"the propensity score does not have the right form: after weighting, {term} still differs between "
-        f"the arms by {abs(gap):.2g} standard deviations (adjusted p {p:.1g})"
-    )
+    words = "the propensity score does not have the right form: after weighting, "
+    words += f"{term} still differs between the arms by {abs(gap):.2g} standard deviations (adjusted p {p:.1g})"
     return float(p), words if p < SURE else ""
 
 

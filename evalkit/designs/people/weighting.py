@@ -23,11 +23,9 @@ One = Callable[[People, np.ndarray], "Weighed"]
 
 @dataclass(frozen=True, eq=False)
 class Weighed:
-    """An estimate for m people. parts: (m,) contributions; weight: (m,), None where there are none.
-
-    reason: why the value is NaN. stands_for: (m,) how much of the people whom it speaks for each person is, and adds to
-    their number by moving the score: None where that is told by the arms. left_out: (m,) why each is not weighed, ""
-    where they are."""
+    """An estimate for m people. parts: (m,) contributions; weight: (m,), None where there are none. reason: why the
+    value is NaN. stands_for: (m,) how much of the people whom it speaks for each person is, and adds to their number by
+    moving the score: None where that is told by the arms. left_out: (m,) why each is not weighed, "" where they are."""
 
     value: float
     parts: np.ndarray

@@ -1,7 +1,6 @@
 """Which people periods a headline speaks for, and which the programme's total covers: the same cells for both.
 
-A *cell* is an exposure path in a period; its mass is how many people periods (by weight) are in it.
-"""
+A *cell* is an exposure path in a period; its mass is how many people periods (by weight) are in it."""
 
 from __future__ import annotations
 
@@ -61,22 +60,49 @@ class Claim:
     def average(self, share: np.ndarray) -> tuple[Estimate | None, float]:
         """Average effect over a share (P, T) of the claimed cells (None where there are none), and their mass."""
         mass = np.bincount(self.row, weights=self.mass * share[self.path, self.period], minlength=len(self.rows))
-        return averaged(self.rows, mass), float(mass.sum())
+        keep = np.flatnonzero(mass > 0)
+        if not len(keep):
+            return None, float(mass.sum())
+        part = self.rows.select(keep)
+        own, member = mass[keep] / part.mass, np.ones((len(keep), 1), dtype=bool)
+        scaled = replace(  # a row's share of its own mass is kept in every refit
+            part, mass=mass[keep].astype(float),
+            replicate=part.replicate.then(partial(_shared, share=own)) if isinstance(part.replicate, Refits) else None,
+            mass_influence=None if part.mass_influence is None else part.mass_influence.map(np.diag(own)),
+        )  # fmt: skip
+        labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")
+        return scaled.apply(Averaging(member, by_mass=True, total_mass=True), labels), float(mass.sum())
 
 
 def claim_of(
     study: StudyLike, name: str, members: Sequence[str], run: Run, window: Window, where: np.ndarray | None = None
 ) -> Claim | None:
     """The claim behind a headline that gave a number, over the cells (P, T) of `where`; None where it has none."""
-    if run.rows is None or run.answer is None or "event_time" not in run.rows.labels:
+    rows, paths = run.rows, study.paths
+    if rows is None or run.answer is None or "event_time" not in rows.labels:
         return None
-    row, path, period, mass = _adopters(study, name, run.rows)
-    inside = window.holds(run.rows.labels["event_time"].to_numpy())
-    keep = inside[row] & np.isfinite(run.rows.value[row]) & (mass > 0)
+    if rows.cells is not None:  # adopters' cells from the weights of a plan
+        weights = rows.weights()
+        frame = weights[weights["sign"] == 1]
+        row, path = (frame[c].to_numpy(dtype=int) for c in ("row", "path"))
+        period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
+        mass = frame["weight"].to_numpy() * rows.mass[row]
+    else:  # of a regression every cell with an event time that it gives an effect for
+        state = paths.state[:, :, paths.index(name)]
+        age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1], -1)
+        seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
+        at = {int(e): i for i, e in enumerate(rows.labels["event_time"])}
+        path, period = np.nonzero((age >= 0) & (seen > 0))
+        row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)
+        mass = seen[path, period]
+    inside = window.holds(rows.labels["event_time"].to_numpy())
+    # With weights of least noise adopters' periods before the start are cells too, and speak of no effect.
+    on = paths.state[path, period, paths.index(name)] > 0
+    keep = on & (row >= 0) & inside[row] & np.isfinite(rows.value[row]) & (mass > 0)
     if not keep.any():
         return None
     parts = (row[keep], path[keep], period[keep], mass[keep])
-    made = Claim(name, tuple(members), run.rows, *parts, additive=run.rung.name in (JOINT, DOSE, COMBINATION))
+    made = Claim(name, tuple(members), rows, *parts, additive=run.rung.name in (JOINT, DOSE, COMBINATION))
     return made if where is None else made.within(where)
 
 
@@ -99,8 +125,7 @@ def claims_of(evaluation: Evaluated, outcome: Outcome) -> tuple[Claim, ...]:
         claim = claim_of(together(study, bundle.members, name), name, bundle.members, bundle.run, window, alike)
         found.append(claim)
     shape = (paths.n_paths, paths.n_periods)
-    taken = {c: np.zeros(shape, dtype=bool) for c in paths.components}
-    out = []
+    taken, out = {c: np.zeros(shape, dtype=bool) for c in paths.components}, []
     for claim in (c for c in found if c is not None):
         kept = claim.within(~np.any([taken[m] for m in claim.members], axis=0))
         if kept is not None:
@@ -117,28 +142,6 @@ def _alike_in_age(paths: Paths, members: Sequence[str]) -> np.ndarray:
     return np.asarray((ages == ages[0]).all(axis=0) & (ages[0] >= 0))
 
 
-def _adopters(study: StudyLike, name: str, rows: Estimate) -> tuple[np.ndarray, ...]:
-    """Row, path, period and mass of adopters' cells, from the weights of a plan; of a regression every cell with an
-    event time that it gives an effect for."""
-    paths = study.paths
-    if rows.cells is not None:
-        weights = rows.weights()
-        frame = weights[weights["sign"] == 1]
-        row, path = frame["row"].to_numpy(dtype=int), frame["path"].to_numpy(dtype=int)
-        period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
-        # With weights of least noise adopters' periods before the start are cells too, and speak of no effect.
-        on = paths.state[path, period, paths.index(name)] > 0
-        return row[on], path[on], period[on], frame["weight"].to_numpy()[on] * rows.mass[row[on]]
-    state = paths.state[:, :, paths.index(name)]
-    age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1], -1)
-    seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
-    at = {int(e): i for i, e in enumerate(rows.labels["event_time"])}
-    path, period = np.nonzero((age >= 0) & (seen > 0))
-    row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)
-    known = row >= 0
-    return row[known], path[known], period[known], seen[path, period][known]
-
-
 def people_periods(paths: Paths, seen: np.ndarray) -> np.ndarray:
     """(P, T) weight of the units of each path seen in each period."""
     w = np.ones(paths.n_units) if paths.weights is None else paths.weights
@@ -150,35 +153,16 @@ def share_of(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0))
 
 
-def averaged(rows: Estimate, mass: np.ndarray) -> Estimate | None:
-    """One row: the average of rows weighted by `mass` (k,); a row's share of its own mass is kept in every refit."""
-    keep = np.flatnonzero(mass > 0)
-    if not len(keep):
-        return None
-    part = rows.select(keep)
-    share = mass[keep] / part.mass
-    scaled = replace(
-        part, mass=mass[keep].astype(float),
-        replicate=part.replicate.then(partial(_shared, share=share)) if isinstance(part.replicate, Refits) else None,
-        mass_influence=None if part.mass_influence is None else part.mass_influence.map(np.diag(share)),
-    )  # fmt: skip
-    member = np.ones((len(keep), 1), dtype=bool)
-    labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")
-    return scaled.apply(Averaging(member, by_mass=True, total_mass=True), labels)
-
-
 def _shared(refits: Replicates, share: np.ndarray) -> Replicates:
     return replace(refits, masses=refits.masses * share)
 
 
 @dataclass(frozen=True, eq=False)
 class Programme:
-    """The programme as a whole: every exposed cell whose outcome without the programme can be imputed.
-
-    Untreated outcomes as in `Imputation` (Borusyak, Jaravel and Spiess 2024). Components that are absorbed
-    (always on, everybody at once) are no part of `paths`. arrival: within how many periods people must have come onto
-    the record to share period effects, as `StaggeredRollout` has it; None for all.
-    """
+    """The programme as a whole: every exposed cell whose outcome without the programme can be imputed. Untreated
+    outcomes as in `Imputation` (Borusyak, Jaravel and Spiess 2024). Components that are absorbed (always on, everybody
+    at once) are no part of `paths`. arrival: within how many periods people must have come onto the record to share
+    period effects, as `StaggeredRollout` has it; None for all."""
 
     paths: Paths
     values: np.ndarray

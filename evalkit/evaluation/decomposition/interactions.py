@@ -2,8 +2,7 @@
 
 Testable only where a switches on in places that have b and in places that do not, each beside places
 without a: both, b only, a only, neither. Then the effect of a with b on less that with b off is the
-interaction, by two staggered rollouts with one joint covariance.
-"""
+interaction, by two staggered rollouts with one joint covariance."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import Comparison, Plan
+from evalkit.designs.rollout.plan import Plan
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import StaggeredRollout, by_arrival, named
@@ -59,18 +58,14 @@ class Interactions:
     estimates: Mapping[tuple[str, str], Estimate]
 
 
-def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, width: int | None = None) -> list[Pair]:
-    """Each pair of components, the way round in which the smallest of its four groups of places is largest.
-
-    windows: event times that count, by component; components without one are not tested. width: within how many
-    periods people must have come onto the record to be compared, None for all. Sees no outcome.
-    """
+def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, width: int | None) -> list[Pair]:
+    """Each pair of components, the way round in which the smallest of its four groups of places is largest. windows:
+    event times that count, by component; components without one are not tested. width: within how many periods people
+    must have come onto the record to be compared, None for all. Sees no outcome."""
     split = by_arrival(paths, width).paths
-    design = StaggeredRollout(
-        comparison=choices.comparison, base_window=choices.base_window, horizon=choices.horizon, arrival=width
-    )
-    plans = {c: design.plan(paths, c) for c in windows}
-    best = []
+    chosen = {name: getattr(choices, name) for name in ("comparison", "base_window", "horizon")}
+    design = StaggeredRollout(**chosen, arrival=width)
+    plans, best = {c: design.plan(paths, c) for c in windows}, []
     for pair in combinations(windows, 2):
         ways = []
         for a, b in (pair, pair[::-1]):
@@ -83,12 +78,7 @@ def pairs_of(paths: Paths, windows: Mapping[str, Window], choices: Choices, widt
 
 
 def interaction_tests(
-    study: Study,
-    outcome: Outcome,
-    windows: Mapping[str, Window],
-    choices: Choices,
-    level: float,
-    width: int | None = None,
+    study: Study, outcome: Outcome, windows: Mapping[str, Window], choices: Choices, level: float, width: int | None
 ) -> Interactions:
     """Every pair's interaction where it can be tested, and why not elsewhere; `width` as in `pairs_of`."""
     order, estimates, rows = study.paths.components.index, {}, []
@@ -109,25 +99,20 @@ def interaction_tests(
 
 
 def _side(paths: Paths, plan: Plan, wanted: np.ndarray, window: Window) -> tuple[Plan, int, int]:
-    """The plan at the event times at which b stays as wanted, and how many clusters it has in each arm."""
-    kept = tuple(c for c in (_keep(one, wanted[one.path], window) for one in plan) if c is not None)
-    cells = paths.cells(paths.inference_level(plan.component)[0])
+    """The plan at the event times of the window at which b stays as wanted from the base on, and how many clusters it
+    has in each arm."""
+    cells, kept = paths.cells(paths.inference_level(plan.component)[0]), []
     exposed, comparison = set(), set()
-    for c in kept:
-        exposed.update(cells.cluster[cells.path == c.path].tolist())
-        comparison.update(cells.cluster[np.asarray(c.match.any(axis=1))[cells.path]].tolist())
-    return Plan(plan.component, kept, ()), len(exposed), len(comparison)
-
-
-def _keep(c: Comparison, wanted: np.ndarray, window: Window) -> Comparison | None:
-    """The comparison at the event times of the window in which b stays as wanted from the base on."""
-    count = np.concatenate([[0], np.cumsum(~wanted)])
-    low = np.maximum(c.base - np.maximum(c.window, 1) + 1, 0)
-    steady = count[np.arange(len(wanted)) + 1] == count[low]
-    good = c.matched & steady & window.holds(c.event_time()) & (c.event_time() >= 0)
-    if not good.any():
-        return None
-    return replace(c, base=np.where(good, c.base, -1), window=np.where(good, c.window, 0), match=c.match & good)
+    for c in plan:
+        count = np.concatenate([[0], np.cumsum(~wanted[c.path])])
+        steady = count[1:] == count[np.maximum(c.base - np.maximum(c.window, 1) + 1, 0)]
+        good = c.matched & steady & window.holds(c.event_time()) & (c.event_time() >= 0)
+        if good.any():
+            kept.append(replace(c, base=np.where(good, c.base, -1), window=np.where(good, c.window, 0),
+                                match=c.match & good))  # fmt: skip
+            exposed.update(cells.cluster[cells.path == c.path].tolist())
+            comparison.update(cells.cluster[np.asarray(kept[-1].match.any(axis=1))[cells.path]].tolist())
+    return Plan(plan.component, tuple(kept), ()), len(exposed), len(comparison)
 
 
 def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window, width: int | None) -> Estimate | None:

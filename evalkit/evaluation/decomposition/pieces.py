@@ -1,12 +1,11 @@
 """Pieces as weighted sums of the rows of one stacked estimate: every piece and the total are made of the same rows.
 
 A total over cells is people periods times an average. With people periods as they are, pieces are linear
-in the averages, so that one joint covariance gives every interval, and they add up by construction.
-"""
+in the averages, so that one joint covariance gives every interval, and they add up by construction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -158,24 +157,22 @@ class Decomposition:
             shares = [(self.mass > 0).astype(float), *(self.kinds[k] for k in kinds)]
             parts.append(self.programme.averages(shares, ["total", *kinds]))
             keys += [("programme", k) for k in ["total", *kinds]]
-        for key, found in self._averages():
-            keys.append(key)
-            parts.append(found)
-        return stack(*parts), {key: i for i, key in enumerate(keys)}
-
-    def _averages(self) -> Iterator[tuple[Key, Estimate]]:
         for claim in self.claims:
             own = claim.by_cell(self.shape)
             inside = share_of(np.minimum(own, self.mass), own)
             whole, _ = claim.average(inside)
             if whole is None:
                 continue
-            yield (claim.name, "own"), whole
+            keys.append((claim.name, "own"))
+            parts.append(whole)
             for kind in self.kinds if self.programme is not None else ():
                 part, n = claim.average(inside * self.kinds[kind])
                 if part is not None and 0 < n < self.claimed(claim.name) * (1 - 1e-12):
-                    yield (claim.name, kind), part
-        yield from ((_of_pair(pair), self.interactions[pair]) for pair in self.pairs)
+                    keys.append((claim.name, kind))
+                    parts.append(part)
+        keys += [_of_pair(pair) for pair in self.pairs]
+        parts += [self.interactions[pair] for pair in self.pairs]
+        return stack(*parts), {key: i for i, key in enumerate(keys)}
 
     @property
     def stacked(self) -> Estimate:

@@ -69,15 +69,10 @@ class Costs:
 
     def on(self, component: str) -> np.ndarray:
         """(P, T) where a component is on; for the programme, where anything is."""
-        if component == PROGRAMME:
-            return self.anything
         paths = self.study.paths
+        if component == PROGRAMME:
+            return np.asarray((paths.state > 0).any(axis=2))
         return paths.state[:, :, paths.index(component)] > 0
-
-    @cached_property
-    def anything(self) -> np.ndarray:
-        """(P, T) where any component is on."""
-        return np.asarray(np.any([self.on(c) for c in self.study.paths.components], axis=0))
 
     @cached_property
     def years(self) -> np.ndarray | None:
@@ -88,7 +83,7 @@ class Costs:
             per_year = 1.0
         if per_year is None:
             return None
-        begun = np.flatnonzero(self.anything.any(axis=0))
+        begun = np.flatnonzero(self.on(PROGRAMME).any(axis=0))
         first = calendar.start[begun[0]] if len(begun) else calendar.start[0]
         return np.asarray(np.maximum(calendar.start - first, 0.0) / per_year)
 
@@ -112,17 +107,14 @@ class Costs:
         return None if component == PROGRAMME else self.study.component(component).unit_cost
 
     def cost(self, component: str, cells: np.ndarray) -> Amount:
-        """Cost of a component; `compared` is the share that falls on `cells` (P, T) of people periods.
-
-        Rows of the table of costs are shared out over the people periods exposed (in their own period where
-        they name one); without rows, the unit cost for each unit exposed and period.
-        """
+        """Cost of a component; `compared` is the share that falls on `cells` (P, T) of people periods. Rows of the
+        table of costs are shared out over the people periods exposed (in their own period where they name one); without
+        rows, the unit cost for each unit exposed and period."""
         exposed = self.there * self.on(component)
         each, used = exposed.sum(axis=0), np.minimum(cells, exposed).sum(axis=0)
         rows = self._table("costs", "component", component)
         if not len(rows):
-            unit = (self._unit_cost(component) or 0.0) * self.prices.factor
-            unit = unit if "fiscal" in self.prices.bearers else 0.0
+            unit = (self._unit_cost(component) or 0.0) * self.prices.factor if "fiscal" in self.prices.bearers else 0.0
             return Amount(unit * each.sum(), unit * used.sum(), unit * float(used @ self.fade))
         when, total, used_up = self._when(rows), each.sum(), used.sum()
         own = (when >= 0) & (each[np.maximum(when, 0)] > 0)
@@ -176,8 +168,8 @@ class Costs:
                 amount = pd.Series(self.amounts(rows), rows.index).groupby(_bearer(rows), sort=True).sum()
                 out += [(c, b, float(a), "table of costs") for b, a in amount.items()]
             elif self._unit_cost(c) is not None:
-                nothing = np.zeros(self.there.shape)
-                out.append((c, "fiscal", self.cost(c, nothing).whole, "unit cost times units exposed and periods"))
+                whole = self.cost(c, np.zeros(self.there.shape)).whole
+                out.append((c, "fiscal", whole, "unit cost times units exposed and periods"))
         return pd.DataFrame(out, columns=["component", "bearer", "amount", "from"])
 
     @cached_property
@@ -186,10 +178,18 @@ class Costs:
         claims, card = (self._table(name, "outcome", self.outcome.column) for name in ("claims", "rate_card"))
         if len(claims):
             return self._claimed(claims)
-        if len(card) and self.paid_for is not None:
-            grid = self._by_card(card, self.paid_for)
-            return self._cells(grid), float(grid.sum()), "rate card times outcomes recorded while anything was on"
-        return None, float("nan"), "no claims, and no rate card that can be counted"
+        if not len(card) or self.paid_for is None:
+            return None, float("nan"), "no claims, and no rate card that can be counted"
+        # A payment for every so many periods with the outcome while anything is on, up to the cap.
+        run = np.cumsum(self.paid_for * self.on(PROGRAMME)[self.study.paths.path], axis=1)
+        grid = np.zeros(run.shape)
+        for _, row in card.iterrows():
+            every = float(row["periods"]) if "periods" in card.columns and pd.notna(row["periods"]) else 1.0
+            money = float(row["tariff"]) * (np.floor(run / every + 1e-9) if every > 1 else run)
+            if "cap" in card.columns and pd.notna(row["cap"]):
+                money = np.minimum(money, float(row["cap"]))
+            grid += np.diff(money, axis=1, prepend=0.0)
+        return self._cells(grid), float(grid.sum()), "rate card times outcomes recorded while anything was on"
 
     @property
     def paid_for(self) -> np.ndarray | None:
@@ -211,7 +211,16 @@ class Costs:
         when = self._when(claims)
         if unit is None or (when < 0).all():
             return None, float(amount.sum()), words
-        at = self._rows_of_units(claims[unit], when)
+        rows, seen = pd.Index(self.study.paths.units), self.study.paths.seen
+        if rows.is_unique:
+            at = rows.get_indexer(pd.Index(claims[unit]))
+        elif seen is None:
+            at = np.full(len(claims), -1)
+        else:  # of people who moved, the row seen in that period
+            row, period = np.nonzero(seen)
+            known = pd.MultiIndex.from_arrays([rows[row], period])
+            found = known.get_indexer(pd.MultiIndex.from_arrays([claims[unit], when]))
+            at = np.where(found >= 0, row[found], -1)
         good = (at >= 0) & (when >= 0)
         grid = np.zeros((self.study.paths.n_units, self.study.paths.n_periods))
         np.add.at(grid, (at[good], when[good]), amount[good])
@@ -219,29 +228,6 @@ class Costs:
         if lost:
             words = f"{words}; {lost:,} of them name no unit and period of the panel, and count in this sum only"
         return self._cells(grid), float(amount.sum()), words
-
-    def _rows_of_units(self, units: pd.Series, when: np.ndarray) -> np.ndarray:
-        """(r,) row of each unit; of people who moved, the one seen in that period. -1 where there is none."""
-        rows, seen = pd.Index(self.study.paths.units), self.study.paths.seen
-        if rows.is_unique or seen is None:
-            return rows.get_indexer(pd.Index(units)) if rows.is_unique else np.full(len(units), -1)
-        row, period = np.nonzero(seen)
-        known = pd.MultiIndex.from_arrays([rows[row], period])
-        found = known.get_indexer(pd.MultiIndex.from_arrays([units, when]))
-        return np.where(found >= 0, row[found], -1)
-
-    def _by_card(self, card: pd.DataFrame, good: np.ndarray) -> np.ndarray:
-        """(n, T) a payment for every so many periods with the outcome while anything is on, up to the cap."""
-        y = good * self.anything[self.study.paths.path]
-        run = np.cumsum(y, axis=1)
-        out = np.zeros(y.shape)
-        for _, row in card.iterrows():
-            every = float(row["periods"]) if "periods" in card.columns and pd.notna(row["periods"]) else 1.0
-            money = float(row["tariff"]) * (np.floor(run / every + 1e-9) if every > 1 else run)
-            if "cap" in card.columns and pd.notna(row["cap"]):
-                money = np.minimum(money, float(row["cap"]))
-            out += np.diff(money, axis=1, prepend=0.0)
-        return out
 
     def _cells(self, grid: np.ndarray) -> np.ndarray:
         out = np.zeros(self.there.shape)
@@ -260,9 +246,7 @@ class Costs:
         """(P, T) mean outcome of those seen."""
         values, paths = self.study.values(self.outcome), self.study.paths
         w = np.ones(paths.n_units) if paths.weights is None else paths.weights
-        total = self._cells(np.nan_to_num(values) * w[:, None])
-        seen = people_periods(paths, np.isfinite(values))
-        return share_of(total, seen)
+        return share_of(self._cells(np.nan_to_num(values) * w[:, None]), people_periods(paths, np.isfinite(values)))
 
 
 def _bearer(rows: pd.DataFrame) -> pd.Series:

@@ -42,13 +42,10 @@ NONE = Ratio(NAN, NAN, NAN, "none")
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One row of value for money.
-
-    kind: component, bundle, programme or not_given. cost: what the members cost; priced: whether all of it is known.
-    additional: towards what is better, over the people periods compared; spread: limits of `additional`. gain, gains:
-    additional outcomes, discounted, and their draws. paid, paid_discounted: payments for the people periods compared.
-    reason: why there is no effect.
-    """
+    """One row of value for money. kind: component, bundle, programme or not_given. cost: what the members cost; priced:
+    whether all of it is known. additional: towards what is better, over the people periods compared; spread: limits of
+    `additional`. gain, gains: additional outcomes, discounted, and their draws. paid, paid_discounted: payments for the
+    people periods compared. reason: why there is no effect."""
 
     name: str
     label: str
@@ -68,19 +65,15 @@ class Line:
     paid_discounted: float = NAN
 
     @property
-    def countable(self) -> bool:
-        """Whether outcomes can be counted at all."""
-        return self.outcome.kind != "log"
-
-    @property
     def expected_without(self) -> float:
         """What the outcome would have come to: lower where more is better, higher where less is."""
         return self.gross - self.additional if self.outcome.better == "higher" else self.gross + self.additional
 
     @property
     def counts(self) -> bool:
-        """Whether a cost for one more outcome makes sense at all."""
-        return self.countable and self.priced and bool(np.isfinite(self.gains).all()) and self.kind != "not_given"
+        """Whether a cost for one more outcome makes sense at all: outcomes in per cent cannot be counted."""
+        given = self.outcome.kind != "log" and self.kind != "not_given"
+        return given and self.priced and bool(np.isfinite(self.gains).all())
 
     def cost_ratio(self, level: float) -> Ratio:
         """Cost for one more outcome."""
@@ -88,7 +81,7 @@ class Line:
 
     def paid_ratio(self, level: float) -> Ratio:
         """Payments for one more outcome."""
-        if not self.countable or self.kind == "not_given" or not np.isfinite(self.paid_discounted):
+        if self.outcome.kind == "log" or self.kind == "not_given" or not np.isfinite(self.paid_discounted):
             return NONE
         return ratio(self.paid_discounted, self.gain, self.gains, level)
 
@@ -129,10 +122,6 @@ class Case:
     verdicts: Mapping[str, str]
 
     @property
-    def outcome(self) -> Outcome:
-        return self.costs.outcome
-
-    @property
     def level(self) -> float:
         return self.effects.parts.evaluation.level
 
@@ -142,22 +131,8 @@ class Case:
         table = self.costs.money.unit_costs
         if table is None:
             return pd.DataFrame({"outcome": [], "value": []})
-        mine = table[table["outcome"] == self.outcome.column]
+        mine = table[table["outcome"] == self.costs.outcome.column]
         return mine.assign(value=mine["value"].astype(float) * self.costs.at_prices(mine))
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """An effect and its cells: plain (1 row) and faded averages, their people periods, and the cells (P, T)."""
-
-    name: str
-    label: str
-    kind: str
-    members: tuple[str, ...]
-    cells: np.ndarray
-    plain: Estimate
-    faded: Estimate
-    weight: float
 
 
 def effects_of(evaluation: Evaluated, costs: Costs, rates: Sequence[float]) -> Effects:
@@ -177,9 +152,10 @@ def make_case(effects: Effects, costs: Costs, draws: int) -> Case:
     """All lines of one outcome under the prices of `costs`."""
     evaluation, parts, made = effects.parts.evaluation, _parts(effects, costs), {}
     if parts:
-        gains = draw(stack(*(p.faded for p in parts)), draws, evaluation.level, evaluation.seed)
-        made = {p.name: _line(p, costs, evaluation.level, gains[:, i]) for i, p in enumerate(parts)}
-    order = [*(c.name for c in evaluation.study.components), *(p.name for p in parts if p.kind == "bundle"), PROGRAMME]
+        gains = draw(stack(*(faded for _, faded, _ in parts)), draws, evaluation.level, evaluation.seed)
+        made = {line.name: replace(line, gains=n * g) for (line, _, n), g in zip(parts, gains.T, strict=True)}
+    bundles = [line.name for line in made.values() if line.kind == "bundle"]
+    order = [*(c.name for c in evaluation.study.components), *bundles, PROGRAMME]
     lines = tuple(made.get(name) or _bare(evaluation, costs, name) for name in order)
     verdicts = {e.component: v.verdict for e, v in evaluation.judged if e.outcome == costs.outcome.column}
     return Case(costs, effects, lines, verdicts)
@@ -191,45 +167,43 @@ def repriced(case: Case, costs: Costs) -> Case:
     cells = {c.name: c.by_cell(shape) for c in case.effects.parts.claims}
     if programme is not None:
         cells[PROGRAMME] = programme.mass
-    lines = []
-    for line in case.lines:
+    lines = list(case.lines)
+    for i, line in enumerate(lines):
         if line.name in cells:
             cost, priced = cost_of(costs, line.members, cells[line.name], line.kind)
-            line = replace(line, cost=cost, priced=priced)
-        lines.append(line)
+            lines[i] = replace(line, cost=cost, priced=priced)
     return replace(case, costs=costs, lines=tuple(lines))
 
 
-def _parts(effects: Effects, costs: Costs) -> list[_Part]:
-    """Effects with a number, the programme's last."""
-    shape, study, found = costs.there.shape, costs.study, []
+def _parts(effects: Effects, costs: Costs) -> list[tuple[Line, Estimate, float]]:
+    """Lines with an effect, the programme's last, without their draws; the discounted average of each, and its people
+    periods (less than 0 where lower is better), by which draws of that average become additional outcomes."""
+    found: list[tuple[tuple[str, str, str, tuple[str, ...]], np.ndarray, Estimate, Estimate, float]] = []
+    shape, programme, both = costs.there.shape, effects.parts.programme, effects.whole
     for c in effects.parts.claims:
         plain, _ = c.average(np.ones(shape))
         faded, weight = c.average(np.broadcast_to(costs.fade, shape))
         if plain is not None and faded is not None:
-            kind, label = "component" if len(c.members) == 1 else "bundle", label_of(study, c.members, "with")
-            found.append(_Part(c.name, label, kind, c.members, c.by_cell(shape), plain, faded, weight))
-    programme, both = effects.parts.programme, effects.whole
+            kind, label = "component" if len(c.members) == 1 else "bundle", label_of(costs.study, c.members, "with")
+            found.append(((c.name, label, kind, c.members), c.by_cell(shape), plain, faded, weight))
     if programme is not None and both is not None:
         faded = both.select(np.array([1 + effects.rates.index(costs.prices.discount)]))
-        members, weight = tuple(programme.paths.components), float((programme.mass * costs.fade).sum())
-        found.append(_Part(PROGRAMME, WHOLE, "programme", members, programme.mass, both.select(np.array([0])), faded,
-                           weight))  # fmt: skip
-    return [p for p in found if np.isfinite(p.faded.value[0])]
-
-
-def _line(part: _Part, costs: Costs, level: float, draws: np.ndarray) -> Line:
-    sign = 1.0 if costs.outcome.better == "higher" else -1.0
-    n = float(part.cells.sum())
-    row = part.plain.to_frame(level).iloc[0]
-    ends = np.sort(sign * n * np.array([row["conf_low"], row["conf_high"]], dtype=float))
-    paid, discounted = costs.payments(part.cells)
-    cost, priced = cost_of(costs, part.members, part.cells, part.kind)
-    return Line(
-        part.name, part.label, part.kind, part.members, costs.outcome, cost, priced, str(row["reason"]), n,
-        float((part.cells * costs.mean).sum()), sign * n * float(row["estimate"]), (float(ends[0]), float(ends[1])),
-        sign * part.weight * float(part.faded.value[0]), sign * part.weight * draws, paid, discounted,
-    )  # fmt: skip
+        named, weight = tuple(programme.paths.components), float((programme.mass * costs.fade).sum())
+        whole = (PROGRAMME, WHOLE, "programme", named), programme.mass, both.select(np.array([0])), faded, weight
+        found.append(whole)
+    out, sign = [], 1.0 if costs.outcome.better == "higher" else -1.0
+    for what, cells, plain, faded, weight in (x for x in found if np.isfinite(x[3].value[0])):
+        n, row = float(cells.sum()), plain.to_frame(effects.parts.evaluation.level).iloc[0]
+        ends = np.sort(sign * n * np.array([row["conf_low"], row["conf_high"]], dtype=float))
+        cost, priced = cost_of(costs, what[3], cells, what[2])
+        paid, discounted = costs.payments(cells)
+        line = Line(
+            *what, costs.outcome, cost, priced, str(row["reason"]), n, float((cells * costs.mean).sum()),
+            sign * n * float(row["estimate"]), (float(ends[0]), float(ends[1])),
+            sign * weight * float(faded.value[0]), paid=paid, paid_discounted=discounted,
+        )  # fmt: skip
+        out.append((line, faded, sign * weight))
+    return out
 
 
 def cost_of(costs: Costs, members: Sequence[str], cells: np.ndarray, kind: str) -> tuple[Amount, bool]:
@@ -261,8 +235,7 @@ def draw(joint: Estimate, size: int, level: float, seed: int) -> np.ndarray:
     (Iman and Conover 1982, Communications in Statistics 11). NaN for a row without an interval."""
     spread = joint.joint()
     vcov, df, se = spread.vcov, spread.df, std_errors(spread.vcov, joint.value)
-    out = np.full((size, len(joint)), np.nan)
-    good = np.flatnonzero(np.isfinite(se))
+    out, good = np.full((size, len(joint)), np.nan), np.flatnonzero(np.isfinite(se))
     if not len(good):
         return out
     values, vectors = np.linalg.eigh(correlation(vcov[np.ix_(good, good)]))

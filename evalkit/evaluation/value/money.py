@@ -23,10 +23,6 @@ from evalkit.study.money import BEARERS, PROGRAMME
 DRAWS = 9999
 SHOWN_DRAWS = 500
 RATES = (0.0, 0.015, 0.06)
-TABLE = ("name", "label", "kind", "components", "people_periods", "gross", "expected_without", "additional",
-         "additional_low", "additional_high", "cost", "cost_compared", "cost_per_outcome", "cost_low", "cost_high",
-         "paid", "paid_per_outcome", "paid_low", "paid_high", "paid_anyway", "paid_anyway_low", "paid_anyway_high",
-         "words")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +35,7 @@ class Value:
         paid_anyway, what was paid for outcomes expected without it; words. No ratio without an effect.
     costs: component, bearer, amount, from. benefits: worth of the additional outcomes by bearer, with limits.
     acceptability: chance that outcomes are worth more than they cost, by what one is worth.
-    plane: draws of additional outcomes beside the cost. sensitivity: cost per outcome under other choices.
-    """
+    plane: draws of additional outcomes beside the cost. sensitivity: cost per outcome under other choices."""
 
     outcome: Outcome
     discount: float
@@ -78,13 +73,17 @@ def value_of(
     makes no sense."""
     costs = Costs(evaluation.study, outcome, Prices.stated(evaluation.study.settings) if prices is None else prices)
     case = make_case(effects_of(evaluation, costs, RATES), costs, draws)
-    table = pd.DataFrame([_row(line, case) for line in case.lines], columns=list(TABLE))
+    table = pd.DataFrame([_row(line, case) for line in case.lines])
+    points = [  # the first draws of each line beside its cost, both discounted
+        {"name": x.name, "label": x.label, "draw": np.arange(len(gain)), "additional": gain, "cost": x.cost.discounted}
+        for x, gain in ((x, x.gains[:SHOWN_DRAWS]) for x in case.lines if x.counts)
+    ]
     return Value(
         outcome, float(costs.prices.discount), evaluation.level, table,
         costs=costs.by_bearer([*(c.name for c in evaluation.study.components), PROGRAMME]),
         benefits=_benefits(case),
         acceptability=_acceptability(case, worth),
-        plane=_plane(case),
+        plane=_joined(points, ["name", "label", "draw", "additional", "cost"]),
         sensitivity=_sensitivity(case, draws),
         notes=_notes(case),
     )  # fmt: skip
@@ -102,9 +101,6 @@ def _row(line: Line, case: Case) -> dict[str, object]:
         "paid_high": paid.high, "paid_anyway": anyway[0], "paid_anyway_low": anyway[1], "paid_anyway_high": anyway[2],
         "words": line_words(line, case),
     }  # fmt: skip
-
-
-# ---------------------------------------------------------------- what follows from the draws
 
 
 def _acceptability(case: Case, worth: Sequence[float] | None) -> pd.DataFrame:
@@ -127,16 +123,6 @@ def _acceptability(case: Case, worth: Sequence[float] | None) -> pd.DataFrame:
     return _joined(parts, ["name", "label", "worth", "chance"])
 
 
-def _plane(case: Case) -> pd.DataFrame:
-    """name, label, draw, additional, cost: the first draws of each line, both discounted."""
-    parts = []
-    for x in (x for x in case.lines if x.counts):
-        gain = x.gains[:SHOWN_DRAWS]
-        parts.append({"name": x.name, "label": x.label, "draw": np.arange(len(gain)), "additional": gain,
-                      "cost": x.cost.discounted})  # fmt: skip
-    return _joined(parts, ["name", "label", "draw", "additional", "cost"])
-
-
 def _joined(parts: Sequence[Mapping[str, object]], columns: list[str]) -> pd.DataFrame:
     return pd.concat(map(pd.DataFrame, parts), ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
@@ -151,8 +137,7 @@ def _benefits(case: Case) -> pd.DataFrame:
             rows.append({"name": x.name, "label": x.label, **{c: value[c] for c in keep},
                          "value": value["value"], "benefit": x.gain * value["value"],
                          "benefit_low": low, "benefit_high": high})  # fmt: skip
-    columns = ["name", "label", *keep, "value", "benefit", "benefit_low", "benefit_high"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["name", "label", *keep, "value", "benefit", "benefit_low", "benefit_high"])
 
 
 def _sensitivity(case: Case, draws: int) -> pd.DataFrame:
@@ -173,16 +158,14 @@ def _sensitivity(case: Case, draws: int) -> pd.DataFrame:
         for x in (x for x in other.lines if x.counts):
             r = x.cost_ratio(case.level)
             rows.append((words, x.name, x.label, r.value, r.low, r.high, ratio_words(r, x, other)))
-    columns = ["scenario", "name", "label", "cost_per_outcome", "cost_low", "cost_high", "words"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns="scenario name label cost_per_outcome cost_low cost_high words".split())
 
 
 def _notes(case: Case) -> tuple[str, ...]:
     costs, out = case.costs, []
-    if costs.years is None:
-        out.append("Nothing is discounted: the periods of this study have no place in years.")
-    else:
-        out.append(f"Costs and outcomes are discounted at {100 * costs.prices.discount:g}% a year.")
+    discounted = f"Costs and outcomes are discounted at {100 * costs.prices.discount:g}% a year."
+    nothing = "Nothing is discounted: the periods of this study have no place in years."
+    out.append(nothing if costs.years is None else discounted)
     out.append("Ratios set the cost of the people periods compared against the outcomes added there.")
     if any(x.kind == "component" for x in case.lines) and np.isfinite(costs.paid[1]):
         out.append("Payments are not divided among components that were on together.")
@@ -210,9 +193,6 @@ def _notes(case: Case) -> tuple[str, ...]:
     return tuple(out)
 
 
-# ---------------------------------------------------------------- in words: one fixed sentence for each case
-
-
 def line_words(line: Line, case: Case) -> str:
     """One or two sentences: cost, cost for one more outcome, or why it is not given."""
     if line.kind == "not_given":
@@ -220,14 +200,21 @@ def line_words(line: Line, case: Case) -> str:
         return sentences(f"no effect of it alone is identified, so no cost for one more is given; {cost}", line.reason)
     if not line.priced:
         return "No cost is given."
-    if not line.countable:
+    if line.outcome.kind == "log":
         return "Its effect is in per cent, so no cost for one more is given."
     return ratio_words(line.cost_ratio(case.level), line, case)
 
 
 def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     """The ratio and its limits in a sentence."""
-    one = _one_more(case)
+    study, outcome = case.costs.study, case.costs.outcome
+    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
+    up, label = outcome.better == "higher", quoted(outcome.label)
+    one = {  # what one more outcome is: 'each additional person month with “In a settled home”'
+        "share": f"each {'additional' if up else 'avoided'} {where} with {label}",
+        "count": f"each event {'added' if up else 'avoided'} ({label})",
+        "money": f"each pound {'gained' if up else 'saved'} ({label})",
+    }.get(outcome.kind, f"each point {'gained' if up else 'taken off'} for one {where} ({label})")
     if ratio.kind == "bounded":
         span = f"{pounds(ratio.low)} to {pounds(ratio.high)}"
         if case.verdicts.get(line.name, "shown") in ("shown", "likely"):
@@ -242,17 +229,3 @@ def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     if ratio.kind == "nothing":
         return "Nothing was added, so no cost for one more is given."
     return full_stop(f"no cost for one more is given: {line.reason or 'its effect has no interval'}")
-
-
-def _one_more(case: Case) -> str:
-    """What one more outcome is: 'each additional person month with “In a settled home”'."""
-    study, outcome = case.costs.study, case.outcome
-    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
-    higher, label = outcome.better == "higher", quoted(outcome.label)
-    if outcome.kind == "share":
-        return f"each {'additional' if higher else 'avoided'} {where} with {label}"
-    if outcome.kind == "count":
-        return f"each event {'added' if higher else 'avoided'} ({label})"
-    if outcome.kind == "money":
-        return f"each pound {'gained' if higher else 'saved'} ({label})"
-    return f"each point {'gained' if higher else 'taken off'} for one {where} ({label})"
