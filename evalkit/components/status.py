@@ -164,9 +164,9 @@ def status_of(paths: Paths, names: Names, component: str) -> Ruling:
 def decide(audit: Audit, k: int) -> Ruling:
     """The first rule that applies to component k."""
     fact = audit.facts[k]
-    if (fact.always or k in audit.exact.loops) and (alone := _one_place(audit, fact)):
-        return alone
     if fact.always or k in audit.exact.loops:
+        if alone := _one_place(audit, fact, absorbed=True):
+            return alone
         words = absorbed_words(audit.paths, k, fact.always, audit.names)
         return Ruling("not_tested", words, clusters_exposed=len(fact.ever))
     # Rule 2: in a circuit; or wherever it starts another stops, and nowhere does that one stop alone.
@@ -191,13 +191,14 @@ def decide(audit: Audit, k: int) -> Ruling:
     return other or _with_counts(Ruling("too_few_clusters", _few_words(fact, audit.names.at(fact.level))), fact)
 
 
-def _one_place(audit: Audit, fact: Facts) -> Ruling | None:
-    """One or two places alone, beside other places or their own past, where that is long enough."""
+def _one_place(audit: Audit, fact: Facts, absorbed: bool = False) -> Ruling | None:
+    """One or two places alone, beside other places or their own past, where that is long enough. absorbed: it began
+    everywhere at once, so that why their own past does not do is all there is to say."""
     if fact.always or audit.paths.n_periods == 1 or not 0 < len(fact.ever) <= MOST:
         return None
     found = choose(audit.paths, fact.component)
     if not found.design:
-        return None
+        return Ruling("not_tested", found.words, clusters_exposed=len(fact.ever)) if absorbed and found.words else None
     return Ruling("one_place", found.words, found.design, 0, found.until, found.exposed, found.comparison)
 
 

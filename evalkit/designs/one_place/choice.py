@@ -82,7 +82,8 @@ def _series(paths: Paths, component: str, places: list[Place]) -> Choice:
     found: dict[BestDesign, list[tuple[Place, int]]] = {CONTROLLED_SERIES: [], SERIES: []}
     short = ""
     for place in places:
-        for name, one in ((CONTROLLED_SERIES, place), (SERIES, alone(place))):
+        both: dict[BestDesign, Place] = {CONTROLLED_SERIES: place, SERIES: alone(place)}
+        for name, one in both.items():
             if name == SERIES or len(one.donors):
                 until, why = _claimed(paths, component, one)
                 short = why or short

@@ -28,6 +28,9 @@ from evalkit.study.paths import Paths
 ASSUMED = "the place would have gone on as its own past leads to expect, and nothing else began then"
 LEAST, LEAST_WITH_SEASON = (16, 6), (24, 12)
 """Periods before the start, and after it beyond the lag, that are needed."""
+Trend = Literal["none", "straight", "bent"]
+TRENDS: tuple[Trend, ...] = ("none", "straight", "bent")
+"""By the power of time that they go up to."""
 STEPS = 25  # of iterated least squares, which needs about six
 
 
@@ -106,8 +109,8 @@ class InterruptedTimeSeries:
     start, at least the component's lag, that are left free. control: names of one to four places to be taken off, or
     "clean" for all that qualify: not exposed, everything else alike throughout. events: periods from which something
     known shifts the series by a step. link: "identity", or "log" for counts, with effects on the log scale. per: name
-    of the covariate with what counts are divided by (people at risk); people seen, where none is named. bend: a
-    quadratic trend. horizon, anticipation, outcome: as in `SyntheticControl`.
+    of the covariate with what counts are divided by (people at risk); people seen, where none is named. trend:
+    "straight", "bent" (quadratic) or "none". horizon, anticipation, outcome: as in `SyntheticControl`.
 
     Rows are refused, with the reason, below 16 periods before or 6 after (24 and 12 with a season), for a gap in the
     series, a constant one, a control that was exposed itself, and where another component began too near to tell apart.
@@ -120,7 +123,7 @@ class InterruptedTimeSeries:
     events: tuple[object, ...] = ()
     link: Literal["identity", "log"] = "identity"
     per: str | None = None
-    bend: bool = False
+    trend: Trend = "straight"
     horizon: int | None = None
     anticipation: int = 0
     outcome: str | None = None
@@ -128,6 +131,7 @@ class InterruptedTimeSeries:
     def __post_init__(self) -> None:
         check_choice("slope", self.slope, (True, False))
         check_choice("link", self.link, ("identity", "log"))
+        check_choice("trend", self.trend, TRENDS)
         check_periods("transition", self.transition, 0)
         if self.season is not None:
             check_periods("season", self.season, 2)
@@ -193,7 +197,7 @@ class InterruptedTimeSeries:
         if lost:
             raise OptionError(f"events: there is no period {lost[0]!r} in the panel.")
         steps = tuple(positions[str(e)] for e in self.events)
-        shape = Shape(self.slope, self.season, 2 if self.bend else 1, steps)
+        shape = Shape(self.slope, self.season, TRENDS.index(self.trend), steps)
         layout = lay_out(own, others, place.first, asked, shape)
         reason = short or layout.reason or self._unfit(place, own, layout)
         if reason:
