@@ -1,4 +1,4 @@
-"""Worlds that are not kind: adopters that drift, are chosen by how they move, dip, share shocks; none has an effect.
+"""Worlds that are not kind: places that start drift, are chosen by how they move, dip, share shocks; and placebo laws.
 
 Places by periods, AR(1) noise of standard deviation .4 (.4 / sqrt(1 - rho^2) in the long run), `matters` .3, starts
 staggered from the sixth period on. A drift of .048 a period moves the answer by about what matters ("pull 1").
@@ -6,8 +6,9 @@ staggered from the sixth period on. A drift of .048 a period moves the answer by
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ class World:
     lag: int = 0
     early: int = 5
 
-    def draw(self, seed: int, effect: Callable[[np.ndarray], np.ndarray] | None = None) -> ek.Study:
+    def draw(self, seed: int | Sequence[int], effect: Callable[[np.ndarray], np.ndarray] | None = None) -> ek.Study:
         """A study; effect: by periods since it can show."""
         rng = np.random.default_rng(seed)
         start, others, y = self._starts(rng), self._others(rng), self._noise(rng)
@@ -148,3 +149,40 @@ TRUE: dict[str, World] = {
     "true_size": World(sd=0.2, rho=0.3, size=1e-12), "true_region": World(rho=0.01, sd=0.3, G=24),
 }  # fmt: skip
 """Their undisturbed twins, to which effects are added."""
+
+
+# ---------------------------------------------------------------- laws that never were, on deaths on the road
+
+ROADS = Path(__file__).parents[1] / "data" / "road_safety" / "panel.csv"
+LAWS = ("bac08", "perse", "zerotol", "gdl", "sbprim", "sl70plus")
+
+
+@dataclass(frozen=True)
+class Placebo:
+    """A law that never was in 24 of 48 states: "random" states and years, "dates" of a real law dealt anew among the
+    states, or "fastest", the states whose deaths fell fastest over all 25 years in random years."""
+
+    kind: str
+
+    def draw(self, seed: int | Sequence[int]) -> ek.Study:
+        """The states' record with the law of one draw."""
+        rng, panel = np.random.default_rng(seed), pd.read_csv(ROADS)
+        deaths = panel.pivot(index="state", columns="year", values="log_totfatrte")
+        states, years = len(deaths), deaths.columns.to_numpy()
+        first = rng.integers(1986, 1999, states).astype(float)
+        with_it = rng.permutation(states) < states // 2
+        if self.kind == "fastest":
+            slope = deaths.to_numpy() @ (years - years.mean())
+            with_it = np.argsort(np.argsort(slope)) < states // 2
+        first = np.where(with_it, first, np.inf)
+        if self.kind == "dates":
+            law = panel.pivot(index="state", columns="year", values=rng.choice(LAWS)).to_numpy() > 0
+            first = rng.permutation(np.where(law.any(axis=1), years[law.argmax(axis=1)], np.inf))
+        when = dict(zip(deaths.index, first, strict=True))
+        frame = panel[["state", "year", "log_totfatrte"]]
+        frame = frame.assign(a=(frame["year"] >= frame["state"].map(when)).astype(int))
+        outcome = ek.Outcome("log_totfatrte", kind="log", better="lower", matters=0.05)
+        return ek.Study(frame, unit="state", period="year", outcomes=[outcome], components=["a"])
+
+
+PLACEBO = {f"placebo_{kind}": Placebo(kind) for kind in ("random", "dates", "fastest")}

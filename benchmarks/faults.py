@@ -64,7 +64,13 @@ class Bench:
         """A run that writes the report again."""
         command = [sys.executable, "-m", "evalkit", "run", str(self.root / "study"), "--out", str(self.report)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, text=True, start_new_session=True, preexec_fn=before, **pipes)  # type: ignore[call-overload]
+
+        def first() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has what runs in its background ignore Ctrl-C
+            if before is not None:
+                before()
+
+        return subprocess.Popen(command, text=True, start_new_session=True, preexec_fn=first, **pipes)  # type: ignore[call-overload]
 
 
 def write_study(folder: Path) -> None:

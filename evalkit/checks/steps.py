@@ -110,7 +110,7 @@ def _variance(square: np.ndarray, expected: np.ndarray, size: np.ndarray) -> np.
 def information(before: int, after: int) -> float:
     """Information on a step beside a straight line from periods -before .. after of a series with correlation .5."""
     x = np.arange(-before, after + 1)
-    if len(x) < 4 or before < 1 or after < 1:
+    if len(x) < 4 or before < 1:
         return 0.0
     X = np.column_stack([np.ones(len(x)), x >= 0, x])
     return float(1 / np.linalg.inv(X.T @ _inverse(tuple(x), PLAIN_RHO) @ X)[1, 1])

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import count_words, full_stop, noun_from_column
+from evalkit.study import Component, Study
 from evalkit.study.component import spells_of
-
-if TYPE_CHECKING:
-    from evalkit.study import Component, Study
 
 MISSING = "not described"
 WRITTEN, REGISTER, LACKING = "written", "from the register", "missing"

@@ -269,10 +269,8 @@ class EstimableEvents:
     def only(self, *components: str) -> EstimableEvents:
         """The design of some components alone, the others taken to do nothing."""
         keep = np.flatnonzero(np.isin(self.design.component, [self.design.components.index(c) for c in components]))
-        design = replace(
-            self.design, component=self.design.component[keep], event_time=self.design.event_time[keep],
-            matrix=self.design.matrix[:, keep],
-        )  # fmt: skip
+        design = replace(self.design, component=self.design.component[keep], event_time=self.design.event_time[keep],
+                         matrix=self.design.matrix[:, keep])  # fmt: skip
         gram, size = self.gram[np.ix_(keep, keep)], self.size[keep]
         return EstimableEvents(design, gram, size, span(gram, size), self.limit)
 

@@ -99,10 +99,8 @@ class Separability:
             )
             for r in self.components.itertuples()
         ]  # fmt: skip
-        columns = (
-            "Component", "What the rollout allows", "Switches", "Clean switches", "Clean until event time",
-            "Strongest design", "Why",
-        )  # fmt: skip
+        columns = ("Component", "What the rollout allows", "Switches", "Clean switches", "Clean until event time",
+                   "Strongest design", "Why")  # fmt: skip
         numeric = (False, False, True, True, True, False, False)
         return make_table("What can be told apart, before any outcome is read", columns, rows, numeric=numeric)
 
@@ -160,10 +158,8 @@ def bundle_table(audit: Audit) -> pd.DataFrame:
         names = tuple(audit.paths.components[m] for m in found.members)
         signs = ["" if i == 0 and w > 0 else "+" if w > 0 else "-" for i, w in enumerate(found.weights)]
         title = "".join(f"{sign}{name}" for sign, name in zip(signs, names, strict=True))
-        rows.append((
-            title, found.kind, names, found.weights,
-            full_stop(combination_words(found.members, found.weights, found.kind, audit.names)),
-        ))  # fmt: skip
+        words = full_stop(combination_words(found.members, found.weights, found.kind, audit.names))
+        rows.append((title, found.kind, names, found.weights, words))
     return pd.DataFrame(rows, columns=["bundle", "kind", "members", "weights", "words"])
 
 

@@ -10,24 +10,28 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from evalkit.components import Separability
 from evalkit.decision.case import Case
 from evalkit.disclosure import people
+from evalkit.disclosure.rounding import coarse, grain_of, nice_step, to_step, two_digits
 from evalkit.disclosure.rules import Rules, apart, at_least_two
 from evalkit.inference import Estimate
 from evalkit.show.words import Count, noun_from_column, plural, retold
 from evalkit.study import Study
 from evalkit.study.money import PROGRAMME
 from evalkit.study.paths import Paths
-from evalkit.verdicts.rules import CheckOutcome, Evidence
+from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict
 
 LOG = ("table", "row", "hidden", "rule")
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
 _BANDS = ("estimate", "conf_low", "conf_high", "band_low", "band_high")
+_RANGE = ("estimate", "conf_low", "conf_high")
 _CLUSTERS = ("clusters_exposed", "clusters_comparison")
 _STAYED = {
     "passed": "About as many with it as without it were seen later.",
@@ -40,13 +44,15 @@ _STAYED = {
 class Guard:
     """The rules of one study, applied to evidence and to tables.
 
-    few: (component, outcome) whose answer rests on too few. log: rows of
+    few: (component, outcome) whose answer rests on too few. left_few: components of which a few people who had it were
+    left out of an answer. log: rows of
     LOG, what was hidden and why, never the number.
     """
 
     study: Study
     rules: Rules
     few: frozenset[tuple[str, str]] = frozenset()
+    left_few: frozenset[str] = frozenset()
     log: list[tuple[str, str, str, str]] = field(default_factory=list)
 
     @cached_property
@@ -106,6 +112,29 @@ class Guard:
     def had(self, members: Iterable[str]) -> float:
         """Distinct people who had every one of `members` at some time."""
         return float(people.distinct(self.paths, people.had(self.paths, members)))
+
+    def step(self, component: str, outcome: str, behind: float, told_apart: bool = False) -> float:
+        """Step to which effects of a component that so many people had are rounded; 0 for none.
+
+        told_apart: whether enough digits would tell a few people apart, and so give a hidden count away.
+        """
+        least = self.rules.round_to / 2
+        if not least and self.rules.active and (told_apart or component in self.left_few):
+            least = 1.0
+        return float(nice_step(least * self._grains.get(outcome, 0.0) / max(behind, 1.0))) if behind > 0 else 0.0
+
+    @cached_property
+    def _grains(self) -> dict[str, float]:
+        """Outcome -> the steps in which it is written."""
+        return {o.column: grain_of(self.study.values(o)) for o in self.study.outcomes}
+
+    def rounded(self, e: Evidence, v: Verdict) -> tuple[Evidence, Verdict]:
+        """Evidence and the verdict on it, both made, with their numbers as coarse as the counts behind them."""
+        step, bundle = self.step(e.component, e.outcome, self.had([e.component])), e.bundle
+        if bundle is not None:
+            bundle = _coarse_values(bundle, self.step(e.component, e.outcome, self.had(bundle.members)))
+        checks = tuple(_coarse_values(c, step) for c in e.checks)
+        return replace(_coarse_values(e, step), bundle=bundle, checks=checks), _coarse_values(v, step)
 
     def evidence(self, e: Evidence, unnamed: str) -> Evidence:
         """The evidence without numbers that may not be published. unnamed: what would have let us tell, where it may
@@ -171,6 +200,11 @@ class Guard:
             counts = frame.loc[order, "units_exposed"].to_numpy(dtype=float)
             keep = apart([*shown, *counts], self.rules)[len(shown) :]
             keep &= not (mine["hidden"][mine["stage"] == "used"] != "").any()
+            near = ~apart([self.had([component]), *counts], self.rules)[1:] & ~np.isin(counts, self.had([component]))
+            behind = np.where(counts > 0, counts, self.had([component]))
+            steps = [self.step(component, o, n, bool(few)) for o, n, few in
+                     zip(frame.loc[order, "outcome"], behind, near, strict=True)]  # fmt: skip
+            frame.loc[order] = coarse(frame.loc[order], _RANGE, np.array(steps))
             published = [float(self.rules.shown(n)) if k else np.nan for n, k in zip(counts, keep, strict=True)]
             frame.loc[order, "units_exposed"] = published
             self._note_rows(frame.loc[order[~keep & (counts > 0)]], "count of people")
@@ -186,6 +220,8 @@ class Guard:
         frame = self.told_in(frame, "reason")
         if not self.rules.active or frame.empty:
             return frame
+        pairs = zip(frame["outcome"], frame["members"], strict=True)
+        frame = coarse(frame, _RANGE, np.array([max(self.step(c, o, self.had(m)) for c in m) for o, m in pairs]))
         few = np.array([self._few_had(m) for m in frame["members"]])
         frame.loc[few, ["estimate", "conf_low", "conf_high"]] = np.nan
         frame.loc[few, "reason"] = self.reason
@@ -195,6 +231,8 @@ class Guard:
         """Headlines without each place, but for places of a few people, whose share could be worked out."""
         if not self.rules.active or frame.empty:
             return frame
+        pairs = zip(frame["component"], frame["outcome"], strict=True)
+        frame = coarse(frame, _RANGE, np.array([self.step(c, o, self.had([c])) for c, o in pairs]))
         keep = np.ones(len(frame), dtype=bool)
         for (component, outcome), rows in frame.groupby(["component", "outcome"], sort=False):
             few = people.few_places(self.paths, component, self.rules)
@@ -215,6 +253,12 @@ class Guard:
         frame = self.told_in(frame, "reason")
         if {"units_exposed", "units_comparison"} <= set(labels) and len(labels) == len(frame):
             sizes = labels[["units_exposed", "units_comparison"]].to_numpy(dtype=float)
+            gaps = np.diff(np.unique([*sizes[:, 0], self.had([key[0]])]))
+            fewest = float(np.nanmin([sizes[sizes > 0].min(initial=np.inf), self.had([key[0]])]))
+            told_apart = bool(
+                (gaps < self.rules.count).any() or (np.diff(np.unique(sizes[:, 1])) < self.rules.count).any()
+            )
+            frame = coarse(frame, _BANDS, np.full(len(frame), self.step(*key, fewest, told_apart)))
             given = frame["estimate"].notna().to_numpy()
             few = given & np.array([self.small(a, b) for a, b in sizes])
             claimed = given & frame["claimed"].to_numpy(dtype=bool) if "claimed" in frame else given
@@ -271,12 +315,33 @@ class Guard:
         behind = [people.distinct(self.paths, people.had_together(self.paths, m)) for m in pieces["components"]]
         small = self.rules.small(np.fmin(np.nan_to_num(sizes), behind)) & (sizes > 0)
         few = at_least_two(small, sizes)
+        if self.rules.round_to:
+            first = self.study.outcome().column
+            wide = np.array([self.step("", first, n) for n in behind]) * np.nan_to_num(
+                sizes, nan=sizes[sizes > 0].sum()
+            )
+            whole = np.full(len(sizes), min(behind))
+            pieces = coarse(pieces, _RANGE, nice_step(wide)).assign(people_periods=self.amounts(sizes, whole))
         if not few.any():
             return pieces, False
         self.note("attribution", "some pieces", "effect", "too few")
         pieces.loc[few, ["estimate", "conf_low", "conf_high", "people_periods"]] = np.nan
         pieces.loc[few, "reason"] = self.reason
         return pieces, True
+
+    def amounts(self, values: ArrayLike, behind: ArrayLike) -> np.ndarray:
+        """Sums over people, and what is worked out from them, as coarse as the numbers of people behind them."""
+        given, n = np.asarray(values, dtype=float), np.maximum(np.asarray(behind, dtype=float), 1.0)
+        return to_step(given, nice_step(np.nan_to_num(np.abs(given), posinf=0.0) * self.rules.round_to / 2 / n))
+
+    def coarse_value(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table of costs by part, each number as coarse as the part's number of people."""
+        if not self.rules.round_to:
+            return table
+        members = [c if isinstance(c, tuple) else tuple(str(c).split("; ")) for c in table["components"]]
+        behind = [float(people.distinct(self.paths, people.had(self.paths, m))) for m in members]
+        sums = table.select_dtypes("number").columns
+        return table.assign(**{c: self.amounts(table[c], behind) for c in sums})
 
     def costed(self, table: pd.DataFrame) -> set[str]:
         """Names of the parts in a table of costs that are withheld: their outcomes number too few."""
@@ -288,3 +353,16 @@ class Guard:
         if few.any():
             self.note("value", ", ".join(table["name"][few]), "outcomes and their cost", "too few")
         return set(table["name"][few])
+
+
+_T = TypeVar("_T", Evidence, CheckOutcome, BundleEvidence, Verdict)
+
+
+def _coarse_values(given: _T, step: float) -> _T:
+    """Evidence with effects to multiples of a step, standard errors and p values to two digits."""
+    if not step > 0:
+        return given
+    steps = dict.fromkeys((*_RANGE, "smallest_detectable"), step)
+    steps |= {n: float(two_digits(getattr(given, n, math.nan))) for n in ("std_error", "p_adjusted")}
+    changes: dict[str, Any] = {n: float(to_step(getattr(given, n), s)) for n, s in steps.items() if hasattr(given, n)}
+    return replace(given, **changes)

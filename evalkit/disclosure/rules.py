@@ -12,16 +12,15 @@ greedy choice instead of their optimum).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evalkit.errors import OptionError, check_choice
 from evalkit.show.words import Count
 from evalkit.study import Study
+from evalkit.study.settings import read_disclosure
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,6 @@ PROFILES = {
     "nhs": Rules("nhs", count=8, df=0, round_to=5),
     "custom": Rules("custom"),
 }
-_SETTING = re.compile(r"(\w+)\s*[= ]\s*([\d.]+)\s*(%?)")
-_NUMBERS = {"count": int, "df": int, "top": int, "share": float, "p_ratio": float, "round_to": int}
 
 
 def rules_for(words: str) -> Rules:
@@ -92,17 +89,8 @@ def rules_for(words: str) -> Rules:
 
     Raises `OptionError` for another name, or a rule of one's own without a number.
     """
-    name, _, more = words.partition(":")
-    name = name.strip()
-    check_choice("disclosure", name, PROFILES)
-    if name != "custom":
-        if more.strip():
-            raise OptionError(f"disclosure={words!r}: only custom takes numbers of its own.")
-        return PROFILES[name]
-    found = {key: _NUMBERS[key](float(number)) for key, number, _ in _SETTING.findall(more) if key in _NUMBERS}
-    if not found:
-        raise OptionError(f"disclosure={words!r}: say the rules, as in 'custom: count=5, df=5, round_to=5'.")
-    return replace(PROFILES["custom"], **found)
+    name, own = read_disclosure(words)
+    return replace(PROFILES[name], **own) if own else PROFILES[name]
 
 
 def rules_of(study: Study) -> Rules:

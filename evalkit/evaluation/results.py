@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -187,7 +187,11 @@ def without_small_numbers(study: Study, text: str) -> str:
 def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     guard = Guard(ev.study, rules)
     few = ((f.component, f.outcome.column) for f in ev.findings if guard.rests_on_few(f.answer, f.component, ev.level))
-    guard = replace(guard, few=frozenset(few))
+    heads = ev.effects[ev.effects["headline"].astype(bool)]
+    left = [
+        (c, guard.had([c]) - float(n)) for c, n in zip(heads["component"], heads["units_exposed"], strict=True) if n > 0
+    ]
+    guard = replace(guard, few=frozenset(few), left_few=frozenset(c for c, n in left if 0 < n < rules.count))
     flow = flow_table(ev.study, ev.effects, rules)
     for r in flow[flow["hidden"] != ""].to_dict("records"):
         guard.note("flow", f"{r['component']}, {r['stage']}", "count", r["hidden"])
@@ -199,7 +203,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     small = np.array([guard.rests_on_few(r.one, f.component, ev.level) for f, r in tried], dtype=bool)
     effects = guard.effects(ev.effects, small, flow)
     if rules.active:
-        redacted = [(with_counts(e, effects, flow), v) for e, v in redacted]
+        redacted = [guard.rounded(with_counts(e, effects, flow), v) for e, v in redacted]
     statements = tuple(statement(e, v) for e, v in redacted)
     event_studies, left_out = _event_studies(guard, ev), guard.leave_one_out(ev.leave_one_out)
     attribution, value = _attribution(guard, ev), _value(guard, ev)
@@ -237,19 +241,31 @@ def _event_studies(guard: Guard, ev: Evaluation) -> dict[tuple[str, str], pd.Dat
 
 def _attribution(guard: Guard, ev: Evaluation) -> Attribution | None:
     """The pieces of the total; none where a headline is hidden, because the total would give it away."""
-    if _held_back(guard, "attribution") or (made := ev.attribution) is None:
+    if _held_back(guard, "attribution") or _left_few(guard, "attribution") or (made := ev.attribution) is None:
         return None
     pieces, hidden = guard.pieces(made.pieces)
-    made = replace(made, pieces=pieces, notes=tuple(map(guard.told, made.notes)))
+    notes, sums = tuple(map(guard.told, made.notes)), _coarse_sums(guard, made)
+    made = replace(made, pieces=pieces, notes=notes, **sums)
     return replace(made, orders=made.orders.iloc[:0], shapley=made.shapley.iloc[:0]) if hidden else made
+
+
+def _coarse_sums(guard: Guard, made: Attribution) -> dict[str, Any]:
+    """The total and what it is made of, as coarse as the counts behind them; nothing where no count is rounded."""
+    if not guard.rules.round_to:
+        return {}
+    names = ("total", "total_low", "total_high", "gross", "expected_without", "people_periods")
+    behind = float(np.max([guard.had([c]) for c in guard.paths.components]))
+    gone = {"estimate": None, "orders": made.orders.iloc[:0], "shapley": made.shapley.iloc[:0]}
+    return gone | {n: float(guard.amounts(getattr(made, n), behind)) for n in names}
 
 
 def _value(guard: Guard, ev: Evaluation) -> Value | None:
     """Value for money; without parts whose outcomes number too few."""
     priced = ev.study.money is not None or any(c.unit_cost is not None for c in ev.study.components)
-    if not priced or _held_back(guard, "value") or (made := ev.value) is None:
+    if not priced or _held_back(guard, "value") or _left_few(guard, "value") or (made := ev.value) is None:
         return None
     gone = guard.costed(made.table) if guard.rules.active else set()
+    made = replace(made, table=guard.coarse_value(made.table))
     if not gone:
         return made
     names = ("table", "plane", "acceptability", "sensitivity")
@@ -267,6 +283,14 @@ def _decisions(guard: Guard, ev: Evaluation, valued: set[str] | None, whole: boo
         gone = Stake(unpriced=guard.reason)
         cases = (c if c.name in (valued or ()) or not c.stake.costed else replace(c, stake=gone) for c in cases)
     return decisions_on(cases, prior_of("sceptical"))
+
+
+def _left_few(guard: Guard, table: str) -> bool:
+    """Whether people periods compared and not compared would say how many were left out, a few."""
+    if guard.rules.round_to or not guard.left_few:
+        return False
+    guard.note(table, "all", "everything", "people periods would give a hidden count away")
+    return True
 
 
 def _held_back(guard: Guard, table: str) -> bool:

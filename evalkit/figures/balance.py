@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
@@ -88,8 +85,17 @@ def _combinations(table: pd.DataFrame, others: dict[str, str], width: float) -> 
     phone, rows = style.narrow(width), max(len(table), 1)
     figure = style.new_figure(width, 1.3 + rows * (0.5 if phone else 0.36))
     dots, bars = figure.subplots(1, 2, width_ratios=[max(len(others), 1), 5 if phone else 8], sharey=True)
-    _dots(dots, table, others)
-    at = np.arange(len(table))
+    at, holds = np.arange(len(table)), np.reshape(table[list(others)].to_numpy() > 0, (len(table), len(others)))
+    for j, on in enumerate(holds.T):  # as in an UpSet plot (Lex et al. 2014): filled where it holds the component
+        dots.plot(np.full((~on).sum(), j), at[~on], "o", color=style.RULE, markerfacecolor="white", markersize=6)
+        dots.plot(np.full(on.sum(), j), at[on], "o", color=style.INK, markersize=7)
+    for i, held in enumerate(map(np.flatnonzero, holds)):
+        if len(held) > 1:
+            dots.plot([held[0], held[-1]], [i, i], color=style.INK, linewidth=1.5)
+    dots.set_xticks(range(len(others)), list(others.values()), rotation=40, ha="right")
+    dots.set_xlim(-0.6, max(len(others), 1) - 0.4)
+    dots.set_yticks([])
+    style.bare(dots, keep=())
     bars.barh(at - 0.18, table["exposed"], 0.34, color=style.BLUE, label="with it")
     bars.barh(at + 0.18, table["comparison"], 0.34, color=style.PALE, edgecolor=style.BLUE, label="without it")
     top = max(int(table[["exposed", "comparison"]].to_numpy().max(initial=0)), 1)
@@ -106,21 +112,6 @@ def _combinations(table: pd.DataFrame, others: dict[str, str], width: float) -> 
     style.bare(bars)
     bars.tick_params(left=False, labelleft=False)
     return figure
-
-
-def _dots(ax: Axes, table: pd.DataFrame, others: Mapping[str, str]) -> None:
-    """As in an UpSet plot (Lex et al. 2014): a filled dot where the combination holds the component."""
-    at, holds = np.arange(len(table)), np.reshape(table[list(others)].to_numpy() > 0, (len(table), len(others)))
-    for j, on in enumerate(holds.T):
-        ax.plot(np.full((~on).sum(), j), at[~on], "o", color=style.RULE, markerfacecolor="white", markersize=6)
-        ax.plot(np.full(on.sum(), j), at[on], "o", color=style.INK, markersize=7)
-    for i, held in enumerate(map(np.flatnonzero, holds)):
-        if len(held) > 1:
-            ax.plot([held[0], held[-1]], [i, i], color=style.INK, linewidth=1.5)
-    ax.set_xticks(range(len(others)), list(others.values()), rotation=40, ha="right")
-    ax.set_xlim(-0.6, max(len(others), 1) - 0.4)
-    ax.set_yticks([])
-    style.bare(ax, keep=())
 
 
 def _combination_words(table: pd.DataFrame, others: dict[str, str]) -> style.Told:

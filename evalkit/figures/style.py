@@ -42,19 +42,14 @@ _UNIT = 0.36
 
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.labelsize": 9,
+    **dict.fromkeys(("font.size", "axes.labelsize"), 9),
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 8.5,
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8.5),
     "axes.edgecolor": RULE,
-    "axes.labelcolor": INK,
-    "text.color": INK,
+    **dict.fromkeys(("axes.labelcolor", "text.color", "ytick.color"), INK),
     "xtick.color": QUIET,
-    "ytick.color": INK,
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "evalkit",
     "text.parse_math": False,  # a $ in a label is a dollar

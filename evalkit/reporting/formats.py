@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import re
@@ -87,6 +88,7 @@ def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str
             died = f"The process that runs the report's notebook was ended from outside, or could not start: {error}"
             raise ReportError(f"{full_stop(died)} Was there too little memory?") from None
         finally:
+            atexit.unregister(client._cleanup_kernel)  # which nbclient leaves behind where a kernel died as it started
             if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient keeps Ctrl-C to itself, and ends the kernel
                 raise KeyboardInterrupt
     spoken: list[str] = []

@@ -172,8 +172,9 @@ def csv_text(frame: pd.DataFrame, **options: str) -> str:
     """A frame as CSV with Unix line ends, safe to open in a spreadsheet; warns where an apostrophe had to be added."""
     safe = frame.rename(columns=in_cell)
     for column in safe.columns[[not pd.api.types.is_numeric_dtype(t) for t in safe.dtypes]]:
-        safe[column] = safe[column].map(in_cell)
-        if safe[column].map(lambda v: isinstance(v, str) and v.startswith("'")).any():
+        words = safe[column]
+        safe[column] = words.map(in_cell)
+        if any(isinstance(a, str) and len(b) > len(a) for a, b in zip(words, safe[column], strict=True)):
             warnings.warn(_APOSTROPHES, EvalkitWarning, stacklevel=2)
     return safe.to_csv(index=False, lineterminator="\n", **options)
 

@@ -7,16 +7,17 @@ positions on it, so that dated spells can be compared with periods of any kind.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import Problem
-
 _TEXT = re.compile(r"\s*(?:(?P<number>-?\d+(?:\.0*)?)|(?P<month>\d{4}-\d{1,2})|(?P<quarter>\d{4}\s*-?[qQ][1-4]))\s*")
+_YEARS_AFTER, _YEARS_BEFORE = 20, 150
+"""Moments further from the periods of a study than this are slips of the pen."""
+_A_YEAR = {"number": 1.0, "quarter": 4.0, "month": 12.0, "day": 365.25}
 _FREQUENCY = {"number": ("Y", 1), "quarter": ("Q", 4), "month": ("M", 12)}
 """pandas' frequency of a calendar of years, quarters or months, and how many make a year."""
 
@@ -47,6 +48,11 @@ class Calendar:
             out[[_stamp(m) is not None for m in moments]] = np.nan  # the numbers are not years: a date has no place
         return out
 
+    def far(self, places: np.ndarray) -> np.ndarray:
+        """Which positions lie more than 20 years after the last period, or 150 before the first."""
+        year = _A_YEAR.get(self.kind, 1.0)
+        return (places > self.stop.max() + _YEARS_AFTER * year) | (places < self.start.min() - _YEARS_BEFORE * year)
+
     def subset(self, periods: np.ndarray) -> Calendar:
         """The calendar of some periods (positions)."""
         return Calendar(self.kind, self.values[periods], self.start[periods], self.stop[periods])
@@ -58,11 +64,29 @@ def calendar_kind(values: np.ndarray) -> str:
         return "number"
     if values.dtype.kind == "M":
         return "day"
+    kinds = {_own_kind(v) for v in values}
+    return kinds.pop() if len(kinds) == 1 else ""
+
+
+def odd_periods(values: np.ndarray) -> list[object]:
+    """Of distinct period values that make no calendar, those that are no period or not of the commonest kind."""
     kinds = [_own_kind(v) for v in values]
-    if len(set(kinds)) == 1:
-        return kinds[0]
-    pairs = zip(kinds, values, strict=True)
-    return "day" if all(k == "day" or (isinstance(v, str) and _stamp(v) is not None) for k, v in pairs) else ""
+    usual = max((k for k in kinds if k), key=kinds.count, default="")
+    return [v for v, kind in zip(values, kinds, strict=True) if kind != usual or not kind]
+
+
+def spelt_one_way(values: np.ndarray) -> np.ndarray:
+    """Distinct periods, those that are the same ('2022-1' and '2022-01') written one way; others as they stand."""
+    if values.dtype != object or not len(values):
+        return values
+    kind, place = calendar_kind(values), period_positions(values)
+    first, again = np.unique(place, return_inverse=True)
+    if len(first) == len(values):
+        return values
+    shared = np.bincount(again)[again] > 1
+    out = values.copy()
+    out[shared] = [_name(p, kind, v) for p, v in zip(place[shared], values[shared], strict=True)]
+    return out
 
 
 def period_positions(values: np.ndarray) -> np.ndarray:
@@ -96,7 +120,8 @@ def _own_kind(value: object) -> str:
     if isinstance(value, pd.Period):
         return {"M": "month", "Q": "quarter", "Y": "number", "A": "number"}.get(value.freqstr[0], "day")
     if isinstance(value, str) and (found := _TEXT.fullmatch(value)):
-        return str(found.lastgroup)
+        kind = str(found.lastgroup)
+        return kind if kind == "number" or _stamp(value) is not None else ""
     if isinstance(value, (int, float, np.integer, np.floating)):
         return "" if isinstance(value, bool) else "number"
     return "" if _stamp(value) is None else "day"
@@ -136,7 +161,7 @@ def _stamp(moment: object) -> pd.Timestamp | None:
         return None
     try:
         stamp = pd.Timestamp(moment)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     if stamp is pd.NaT:
         return None
@@ -185,37 +210,6 @@ class Event:
     label: str
     start: object
     end: object = None
-
-
-def events_of(given: pd.DataFrame | Iterable[object] | None, problems: list[Problem]) -> tuple[Event, ...]:
-    """Events from Events, (label, start, end) tuples or mappings; others pile up in `problems`."""
-    if isinstance(given, pd.DataFrame):
-        given = given.astype(object).where(given.notna(), None).to_dict("records")
-    out = []
-    for i, row in enumerate([] if given is None else given, 1):
-        parts: object = row
-        if isinstance(row, Mapping) and {"label", "start"} <= set(row) <= {"label", "start", "end"}:
-            parts = (row["label"], row["start"], row.get("end"))
-        if isinstance(row, Event):
-            out.append(row)
-        elif isinstance(parts, (tuple, list)) and len(parts) in (2, 3) and str(parts[0]).strip():
-            out.append(Event(str(parts[0]), *parts[1:]))
-        else:
-            problems.append(Problem(f"{row!r} is not an event", f"table events, row {i}", "Give label, start and end."))
-    return tuple(out)
-
-
-def event_problems(events: Iterable[Event], calendar: Calendar) -> list[Problem]:
-    """Events whose dates this calendar cannot read, or that end before they start."""
-    problems = []
-    for i, e in enumerate(events, 1):
-        start, end = calendar.place(np.array([e.start, e.end], dtype=object))
-        where = f"table events, row {i} ({e.label})"
-        if np.isnan(start) or (e.end is not None and np.isnan(end)):
-            problems.append(Problem("A date cannot be read", where, f"Write it like {calendar.values[0]!s}."))
-        elif e.end is not None and end <= start:
-            problems.append(Problem("An event ends before it starts", where, "The end is the first moment after it."))
-    return problems
 
 
 def event_bands(events: Iterable[Event], calendar: Calendar) -> list[tuple[str, object, object]]:

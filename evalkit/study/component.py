@@ -12,6 +12,7 @@ import pandas as pd
 
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
 from evalkit.study.frame import Table, read_table
+from evalkit.study.schema import CERTAINTIES, IDS, unprintable
 from evalkit.vocabulary import OUTCOME_KINDS, Better, Dates, OutcomeKind, PartPeriod
 
 _UNITS = {
@@ -24,9 +25,6 @@ _UNITS = {
 CARD = ("why", "materials", "procedures", "who", "how", "where", "when", "how_much", "tailoring", "modifications",
         "planned", "actual")  # fmt: skip
 """Keys of a component's card: the items of TIDieR besides the name (Hoffmann and others 2014, BMJ 348)."""
-
-CERTAINTIES = ("day", "month", "quarter", "guessed")
-"""How sure the date of a spell is; from the third on, no surer than a quarter of a year."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class Component:
 
 def spells_of(component: Component) -> pd.DataFrame:
     """A component's own spells: the rows that name it, when the table has such a column."""
-    table = read_table(component.adoption, f"adoption of component {component.name!r}")
+    table = read_table(component.adoption, f"adoption of component {component.name!r}", IDS)
     return table[table["component"] == component.name] if "component" in table.columns else table
 
 
@@ -101,6 +99,7 @@ def _component_problems(c: Component) -> Iterator[Problem]:
     where = f"component {c.name!r}"
     if not isinstance(c.name, str) or not c.name.strip():
         yield Problem(f"A component's name is {c.name!r}", next="Give each component a short name in words.")
+    yield from _unprintable({"name": c.name, "label": c.label, "description": c.description}, where)
     yield from _wrong_choice("part_period", c.part_period, get_args(PartPeriod), where)
     yield from _wrong_choice("dates", c.dates, get_args(Dates), where)
     if not is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
@@ -120,6 +119,14 @@ def _component_problems(c: Component) -> Iterator[Problem]:
             yield Problem(f"The card has no item {key!r}", where, f"The items are: {', '.join(CARD)}.")
         elif not isinstance(words, str):
             yield Problem(f"The card's item {key!r} is {words!r}", where, "Say it in words.")
+        else:
+            yield from _unprintable({key: words}, where)
+
+
+def _unprintable(words: Mapping[str, object], where: str) -> Iterator[Problem]:
+    for name, said in words.items():
+        if isinstance(said, str) and unprintable(said):
+            yield Problem(f"{name} holds a character that cannot be printed", where, "Take it out.")
 
 
 @dataclass(frozen=True)
@@ -152,10 +159,14 @@ class Outcome:
 
 def _outcome_problems(o: Outcome) -> Iterator[Problem]:
     where = f"outcome {o.column!r}"
+    yield from _unprintable({"column": o.column, "label": o.label}, where)
     yield from _wrong_choice("kind", o.kind, OUTCOME_KINDS, where)
     yield from _wrong_choice("better", o.better, get_args(Better), where)
     if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
         yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
+    elif o.matters is not None and o.kind == "share" and o.matters > 1:
+        advice = "An effect on a share is between 0 and 1: 5 percentage points are 0.05."
+        yield Problem(f"matters={o.matters!r}", where, advice)
 
 
 def _wrong_choice(name: str, value: object, allowed: tuple[str, ...], where: str) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ dataclass itself what its values mean.
 from __future__ import annotations
 
 import glob
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -18,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from evalkit.errors import EvalkitError, Problem, StudyError, raise_problems, suggest
 from evalkit.study.component import CARD, Component, Outcome
-from evalkit.study.frame import FileSource, open_source, read_table
+from evalkit.study.frame import FileSource, find_files, open_source, read_table
 from evalkit.study.money import TABLES
 from evalkit.study.register import Links, Register
+from evalkit.study.schema import IDS
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -49,14 +51,17 @@ def _as_written(hint: object) -> object:
     return hint
 
 
-_STUDY_KEYS = "title question panel people unit period cluster covariates weights every disclosure".split()
+_STUDY_KEYS = (
+    "title question panel people unit period cluster covariates weights every disclosure allow_outside".split()
+)
 _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "card")]
 _SECTIONS = {
-    "study": _section(Register, _STUDY_KEYS, panel=(str, ...), people=_FILE, disclosure=(str | None, None)),
+    "study": _section(Register, [*_STUDY_KEYS, "allow_outside"], panel=(str, ...), people=_FILE,
+                      disclosure=(str | None, None), allow_outside=(bool, False)),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
     "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
     "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),
-}
+}  # fmt: skip
 _NAMED_BY = {name: "component" if name == "costs" else "outcome" for name in TABLES}
 """What the key of a row in a table of money is: [costs.nurse] is a cost of the component nurse."""
 
@@ -87,13 +92,15 @@ class StudyArguments:
 
 
 def read_study(path: Path) -> StudyArguments:
-    """The study that a TOML file describes; paths in it are relative to its folder.
+    """The study that a TOML file describes; paths in it are relative to its folder, and lead nowhere else unless it
+    says `allow_outside = true`.
 
     Raises `StudyError` for a missing or broken file, a misspelt key or a missing table. No outcome column is read.
     """
     path = path / "study.toml" if path.is_dir() else path
-    said, folder = _read_file(path), _Folder(path)
+    said = _read_file(path)
     study = dict(said["study"])
+    folder = _Folder(path, study.pop("allow_outside", False), _ids(said))
     settings = said.get("evaluate", {})
     if disclosure := study.pop("disclosure", None):
         settings = {"disclosure": disclosure, **settings}
@@ -117,20 +124,41 @@ def read_study(path: Path) -> StudyArguments:
 def _read_file(path: Path) -> dict[str, Any]:
     """The file's tables, checked key by key."""
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = path.read_bytes()
     except FileNotFoundError:
         advice = "`evalkit new FOLDER` writes one to start from."
         raise StudyError(f"There is no study file {str(path)!r}. {advice}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"The study file {str(path)!r} cannot be read ({error}).") from None
+    except (OSError, ValueError) as error:
+        raise StudyError(f"The study file {_short(str(path))} cannot be read ({error}).") from None
+    if odd := next((what for start, what in _NOT_TEXT.items() if raw.startswith(start)), None):
+        raise StudyError(f"The study file {path.name} is {odd}. Save it as text in UTF-8.")
+    try:
+        said = tomllib.loads(re.sub("\r\n?", "\n", raw.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        raise StudyError(f"The study file {str(path)!r} cannot be read ({error}). Save it as text in UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path.name} is not valid TOML: {error}.") from None
+    except (RecursionError, ValueError) as error:
+        why = "too many brackets within brackets" if isinstance(error, RecursionError) else str(error).split(";")[0]
+        raise StudyError(f"{path.name} is not valid TOML: {why}.") from None
     try:
         _StudyFile.model_validate(said)
     except ValidationError as error:
         raise_problems(_explain(error, path.name))
         raise
     return said
+
+
+_NOT_TEXT = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "packed (gzip)"}
+"""How files begin that are no UTF-8."""
+
+
+def _ids(said: Mapping[str, Any]) -> frozenset[str]:
+    """Columns of all tables that hold names and numbers of things."""
+    study, levels = said["study"], said.get("levels", {})
+    homes = [c.get("assigned_at") for c in said["components"].values()]
+    named = [study["unit"], study.get("cluster"), *homes, *(level["to"] for level in levels.values())]
+    return IDS | {name for name in named if name}
 
 
 def _explain(error: ValidationError, file: str) -> Iterator[Problem]:
@@ -158,11 +186,17 @@ def _explain(error: ValidationError, file: str) -> Iterator[Problem]:
         yield Problem(what, f"{file}, table [{table}]" if table else file, advice)
 
 
-class _Folder:
-    """Files beside the study file; what is missing piles up in `problems`."""
+def _short(name: str) -> str:
+    """A path as a message shows it."""
+    return repr(name if len(name) < 120 else f"{name[:100]}...")
 
-    def __init__(self, path: Path) -> None:
-        self.name, self.home = path.name, path.parent
+
+class _Folder:
+    """Files beside the study file; what is missing piles up in `problems`. outside: whether paths may lead out of its
+    folder. ids: columns of names and numbers of things."""
+
+    def __init__(self, path: Path, outside: bool, ids: frozenset[str]) -> None:
+        self.name, self.home, self.outside, self.ids = path.name, path.parent, outside, ids
         self.problems: list[Problem] = []
         self.files: list[Path] = []
         self._read: dict[str, pd.DataFrame | None] = {}
@@ -173,7 +207,7 @@ class _Folder:
     def panel(self, pattern: str) -> FileSource | None:
         """The panel's files; no row is read."""
         try:
-            source = open_source(self._full(pattern), f"panel = {pattern!r}")
+            source = open_source(self._full(pattern, "panel"), f"panel = {_short(pattern)}", self.ids)
         except StudyError as error:
             self._add(error, "table [study], key 'panel'")
             return None
@@ -181,9 +215,19 @@ class _Folder:
         self.files += source.files
         return source
 
-    def _full(self, pattern: str) -> str:
-        exact = self.home / pattern
-        return str(exact) if exact.is_file() else str(Path(glob.escape(str(self.home))) / pattern)
+    def _full(self, pattern: str, key: str) -> str:
+        """A path or glob of the file, from where we are; `StudyError` where it leads out of the study's folder."""
+        where, exact = f"{key} = {_short(pattern)}", self.home / pattern
+        try:
+            literal = exact.is_file()
+        except (OSError, ValueError):
+            literal = True  # what is wrong with it is said below
+        full = str(exact) if literal else str(Path(glob.escape(str(self.home))) / pattern)
+        home = self.home.resolve()
+        if not self.outside and not all(f.resolve().is_relative_to(home) for f in find_files(full, where)):
+            advice = "Move the file there, or write allow_outside = true in [study]."
+            raise StudyError(f"{where} leads out of the study's folder. {advice}")
+        return full
 
     def table(self, name: str | None, table: str, key: str) -> pd.DataFrame | None:
         """A small table, read once however often it is named."""
@@ -192,8 +236,8 @@ class _Folder:
         if name not in self._read:
             self._read[name] = None
             try:
-                source = open_source(self._full(name), f"{key} = {name!r}")
-                self._read[name] = read_table(source, name)
+                source = open_source(self._full(name, key), f"{key} = {_short(name)}", self.ids)
+                self._read[name] = read_table(source, name, self.ids)
                 self.files += source.files if isinstance(source, FileSource) else ()
             except StudyError as error:
                 self._add(error, f"table [{table}], key {key!r}")
@@ -207,9 +251,10 @@ class _Folder:
             return self.table(said, name, "table")
         if isinstance(said, dict):
             wrong = [key for key, row in said.items() if not isinstance(row, dict)]
-            if wrong or name not in _NAMED_BY:
+            if wrong or not said or name not in _NAMED_BY:
                 advice = "Write table = 'file.csv', or one table a row."
-                self._add(f"There is no key {(wrong or list(said))[0]!r}", f"table [{name}]", advice)
+                what = f"There is no key {(wrong or list(said))[0]!r}" if said else "The table is empty"
+                self._add(what, f"table [{name}]", advice)
                 return None
             said = [{_NAMED_BY[name]: key, **row} for key, row in said.items()]
         if said is not None and not (isinstance(said, list) and all(isinstance(row, dict) for row in said)):

@@ -7,15 +7,18 @@ row; all others are factorised once and scattered.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import EvalkitError, OutcomeError, Problem, StudyError, raise_problems, suggest
+from evalkit.errors import OutcomeError, Problem, StudyError, raise_problems, suggest
 from evalkit.show.words import count_words
 from evalkit.study.calendar import period_positions
-from evalkit.study.frame import Columns, Source, key_array, numbers, say_rows, wrong_rows
+from evalkit.study.frame import Columns, Source, key_array, match, numbers, say_rows, wrong_rows
 from evalkit.study.paths import Level
+from evalkit.study.schema import ROLES, check_column
+from evalkit.vocabulary import OutcomeKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,27 +187,6 @@ def check_fixed(name: str, values: np.ndarray, columns: Columns, base: Index) ->
     return [Problem(what, where, "It must be the same in every row of a unit.")]
 
 
-def match(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Position of each wanted value among the known ones, -1 where it is not there.
-
-    Values are compared as they are; if that finds nothing, as text (1 and "1").
-    """
-    found = _first(pd.Index(wanted), pd.Index(known))
-    if len(wanted) and (found < 0).all():
-        found = _first(*(pd.Index([_as_text(v) for v in values], dtype=object) for values in (wanted, known)))
-    return found
-
-
-def _first(wanted: pd.Index, known: pd.Index) -> np.ndarray:
-    first = np.flatnonzero(~known.duplicated())
-    found = known[first].get_indexer(wanted)
-    return np.where(found >= 0, first[found], -1) if len(first) else found
-
-
-def _as_text(value: object) -> str:
-    return str(int(value)) if isinstance(value, (float, np.floating)) and float(value).is_integer() else str(value)
-
-
 def read_level(name: str, columns: Columns, index: Index, unit: str) -> Level:
     """A level from a column that is fixed within each row of the grid; the stays of a mover share their unit's code."""
     if name != unit:
@@ -271,35 +253,27 @@ def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -
     return problems
 
 
-def read_outcome(column: str, source: Source, index: Index) -> np.ndarray:
+def read_outcome(column: str, kind: OutcomeKind, source: Source, index: Index) -> np.ndarray:
     """(n, T) float64 values of an outcome, NaN where missing or not seen; read-only.
 
-    Raises `OutcomeError` naming the column and the first five rows that are text or infinite.
+    Raises `OutcomeError` naming the column and the first five rows that are text, infinite or not of its kind.
     """
     if column not in source.columns:
         known = suggest(column, [str(c) for c in source.columns], "The columns are")
         raise OutcomeError(f"There is no outcome column {column!r}. {known}")
-    grid = index.grid(_finite(column, f"outcome {column!r}", source, OutcomeError))
+    series, what = source.column(column), f"outcome {column!r}"
+    raise_problems(check_column(series, ROLES[kind], what, lambda rows: say_rows(source, rows)), OutcomeError)
+    values = numbers(series)[0].astype(np.float64, copy=False)
+    given = values[~np.isnan(values)]
+    if kind == "log" and (given == 0).any() and np.isin(given, (0, 1)).all():
+        raise OutcomeError(f"{what} is 0 or 1 everywhere, which is no logarithm. Choose kind='share'.")
+    if kind == "count" and (given < 0).any() and (given % 1 == 0).all():
+        below = say_rows(source, np.flatnonzero(values < 0))
+        raise OutcomeError(f"{what} is negative ({below}). Count from 0, and leave it empty where it is missing.")
+    grid = index.grid(values)
     out = grid if grid.base is None and index.position is not None else grid.view()
     out.flags.writeable = False
     return out
-
-
-def _finite(column: str, what: str, source: Source, error: type[EvalkitError]) -> np.ndarray:
-    """A column as float64: finite or missing, else everything wrong with it is raised."""
-    series = source.column(column)
-    values, text = numbers(series)
-    values = values.astype(np.float64, copy=False)
-    problems = []
-    if len(text):
-        advice = "Write numbers (a 0/1 column for each kind), or leave it empty where it is missing."
-        problems.append(Problem(f"{what} holds text such as {series.iloc[text[0]]!r}", say_rows(source, text), advice))
-    endless = np.flatnonzero(np.isinf(values))
-    if len(endless):
-        advice = "Write finite numbers, or leave it empty where it is missing."
-        problems.append(Problem(f"{what} is infinite", say_rows(source, endless), advice))
-    raise_problems(problems, error)
-    return values
 
 
 def read_covariates(names: tuple[str, ...], columns: Columns, index: Index, unit: str) -> np.ndarray:
@@ -309,11 +283,10 @@ def read_covariates(names: tuple[str, ...], columns: Columns, index: Index, unit
     for j, name in enumerate(names):
         if not columns.has(name):
             raise_problems([columns.absent(name, "covariates")])
+        say = partial(columns.say, name)
+        raise_problems(check_column(columns.series(name), ROLES["covariate"], f"covariate {name!r}", say), StudyError)
         if columns.in_panel(name):
-            out[:, :, j] = index.grid(_finite(name, f"covariate {name!r}", columns.panel, StudyError))
+            out[:, :, j] = index.grid(numbers(columns.panel.column(name))[0].astype(np.float64, copy=False))
         else:
-            fixed, text = numbers(per_unit(name, columns, index, unit))
-            if len(text):
-                raise_problems([Problem(f"covariate {name!r} holds text", "people", "Write numbers only.")])
-            out[:, :, j] = fixed[:, None]
+            out[:, :, j] = numbers(per_unit(name, columns, index, unit))[0][:, None]
     return out

@@ -11,9 +11,9 @@ import pandas as pd
 from evalkit.errors import EvalkitError, OptionError, Problem, suggest
 from evalkit.study.calendar import Event
 from evalkit.study.component import Component, Outcome
-from evalkit.study.frame import Columns, Table, read_table, wrong_rows
-from evalkit.study.index import match
+from evalkit.study.frame import Columns, Table, match, read_table, wrong_rows
 from evalkit.study.money import Money
+from evalkit.study.schema import IDS, check_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Links:
 
     def frame(self, level: str) -> pd.DataFrame:
         """The links as a frame."""
-        return read_table(self.table, f"links of level {level!r}")
+        return read_table(self.table, f"links of level {level!r}", IDS)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +59,11 @@ class Register:
                 return c
         known = suggest(str(name), [c.name for c in self.components], "This study has")
         raise OptionError(f"There is no component {name!r}. {known}")
+
+    def id_columns(self) -> frozenset[str]:
+        """Columns of the panel and the people that hold names and numbers of things."""
+        homes = [self.home_of(c) for c in self.components]
+        return frozenset(filter(None, [self.unit, self.cluster, *homes, *(link.to for link in self.levels.values())]))
 
     def outcome(self, name: str | Outcome | None = None) -> Outcome:
         """The outcome of that column, the first one when no name is given."""
@@ -150,14 +155,9 @@ def links_of(given: Mapping[str, Links | Mapping] | None, problems: list[Problem
 def check_links(level: str, frame: pd.DataFrame, names: np.ndarray) -> list[Problem]:
     """The columns, weights between 0 and 1 that sum to one, and every group of the panel linked."""
     where = f"links of level {level!r}"
-    lack = [c for c in ("from", "to", "weight") if c not in frame.columns]
-    if lack:
-        what = f"There is no column {', '.join(map(repr, lack))}"
-        return [Problem(what, where, "Links have the columns from, to, weight.")]
-    weight = pd.to_numeric(frame["weight"], errors="coerce")
-    unread = ~((weight >= 0) & np.isfinite(weight)).to_numpy()
-    if unread.any():
-        return wrong_rows(frame, unread, "Weights are missing, negative or text", where, "Use shares from 0 to 1.")
+    if problems := check_table("links", frame, where):
+        return problems
+    weight = pd.to_numeric(frame["weight"])
     total = weight.groupby(frame["to"]).transform("sum")
     off = (total - 1).abs().to_numpy() > 1e-6
     sums = dict(zip(frame["to"][off], total[off], strict=True))

@@ -11,11 +11,11 @@ import pandas as pd
 
 from evalkit.errors import Problem
 from evalkit.study.calendar import Calendar
-from evalkit.study.component import CERTAINTIES, Component, spells_of, unsure
-from evalkit.study.frame import read_table, wrong_rows
-from evalkit.study.index import match
+from evalkit.study.component import Component, spells_of, unsure
+from evalkit.study.frame import match, numbers, read_table, wrong_rows
 from evalkit.study.paths import Level
 from evalkit.study.register import Register, link_weights
+from evalkit.study.schema import IDS, Known, check_table
 
 _TINY = 1e-9
 _QUARTER = {"month": 3.0, "quarter": 1.0, "day": 91.0}
@@ -57,26 +57,19 @@ def spell_doses(
     """
     where = f"adoption of component {component.name!r}"
     table = spells_of(component)
-    lack = [c for c in ("level_id", "start") if c not in table.columns]
-    if lack:
-        what = f"There is no column {', '.join(map(repr, lack))}"
-        return None, [Problem(what, where, "Spells have level_id, start and optionally end, dose, certainty.")]
+    if problems := check_table("adoption", table, where, Known(calendar=calendar)):
+        return None, problems
     if misnamed := _misnamed(component, register, where, len(table)):
         return None, misnamed
     name = register.level_of(component)
     links = register.levels.get(name)
     weights, places = link_weights(links.frame(name), level.names) if links else (None, level.names)
     code = match(table["level_id"].to_numpy(), places)
-    start, stop, dose, problems = _read_spells(table, calendar, where)
+    start, stop, dose = _read_spells(table, calendar)
     listed = ", ".join(dict.fromkeys(repr(v) for v in table["level_id"][code < 0].iloc[:5]))
     what = f"Places that the level {name!r} does not have: {listed}"
-    problems += wrong_rows(table, code < 0, what, where, "Mend the names, or assigned_at.")
+    problems = wrong_rows(table, code < 0, what, where, "Mend the names, or assigned_at.")
     problems += _check_order(table, code, start, stop, where)
-    if "certainty" in table.columns:
-        wrong = (table["certainty"].notna() & ~table["certainty"].isin(CERTAINTIES)).to_numpy()
-        listed = ", ".join(dict.fromkeys(repr(v) for v in table["certainty"][wrong].iloc[:5]))
-        advice = f"Use one of: {', '.join(CERTAINTIES)}; or leave it empty."
-        problems += wrong_rows(table, wrong, f"The certainty {listed} is not a choice", where, advice)
     if problems:
         return None, problems
     start, stop = _reread(component.dates, table, calendar.kind, code, (start, stop))
@@ -86,13 +79,15 @@ def spell_doses(
 
 def _misnamed(component: Component, register: Register, where: str, own: int) -> list[Problem]:
     """No row that names the component, or rows that nearly do: spells that would go missing in silence."""
-    table = read_table(component.adoption, where)
+    table = read_table(component.adoption, where, IDS)
     named = table.get("component", pd.Series(dtype=object)).astype(object)
     names = [str(n) for n in named.dropna().unique()]
     if not own:
         what = f"There are no spells of component {component.name!r}"
         other = f"; the table names {', '.join(names[:5])}" if names else ""
         return [Problem(what + other, where, "Mend the name, or add its spells.")]
+    if (nameless := named.isna().to_numpy()).any():
+        return wrong_rows(table, nameless, "The component is missing", where, "Name it in every row.")
     known = [c.name for c in register.components]
     near = [n for n in names if n not in known and difflib.get_close_matches(n, known, 1, 0.8) == [component.name]]
     what = f"Unknown component {', '.join(map(repr, near))}"
@@ -100,24 +95,14 @@ def _misnamed(component: Component, register: Register, where: str, own: int) ->
     return wrong_rows(table, rows, what, where, f"Did you mean {component.name!r}?")
 
 
-def _read_spells(
-    table: pd.DataFrame, calendar: Calendar, where: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Problem]]:
-    start, stop = calendar.place(table["start"].to_numpy(dtype=object)), np.full(len(table), np.inf)
-    what, advice = "The start is missing or not a date of this calendar", f"{calendar.values[0]!s} or as a date."
-    problems = wrong_rows(table, np.isnan(start), what, where, f"Write it like {advice}")
+def _read_spells(table: pd.DataFrame, calendar: Calendar) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Start, stop (infinite where there is no end) and dose (1 where none is given) of each spell."""
+    start, stop, dose = calendar.place(table["start"].to_numpy(dtype=object)), np.inf, 1.0
     if "end" in table.columns:
-        given = table["end"].notna().to_numpy()
-        stop[given] = calendar.place(table["end"].to_numpy(dtype=object)[given])
-        what, advice = "The end is not a date of this calendar", "Leave it empty while the component is still on."
-        problems += wrong_rows(table, np.isnan(stop), what, where, advice)
-    dose = np.ones(len(table))
+        stop = np.where(table["end"].isna(), np.inf, calendar.place(table["end"].to_numpy(dtype=object)))
     if "dose" in table.columns:
-        given = table["dose"].notna().to_numpy()
-        dose[given] = pd.to_numeric(table["dose"], errors="coerce").to_numpy(dtype=np.float64)[given]
-        wrong = ~(np.isfinite(dose) & (dose >= 0))
-        problems += wrong_rows(table, wrong, "The dose is negative or not a number", where, "Use 0 or more.")
-    return start, stop, dose, problems
+        dose = np.where(table["dose"].isna(), 1.0, numbers(table["dose"])[0])
+    return start, np.broadcast_to(stop, start.shape).copy(), np.broadcast_to(dose, start.shape).copy()
 
 
 def _check_order(

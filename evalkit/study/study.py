@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError, Problem, StudyError, suggest
-from evalkit.study.calendar import Calendar, Event, events_of
+from evalkit.study.calendar import Calendar, Event
 from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns, Source, Table, open_source, read_table
 from evalkit.study.index import Index, read_covariates, read_outcome
@@ -20,6 +20,7 @@ from evalkit.study.money import Money, money_of
 from evalkit.study.paths import Memo, Paths
 from evalkit.study.register import Links, Register, components_of, links_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study
+from evalkit.study.schema import events_of
 from evalkit.study.validation import Opened, open_study
 from evalkit.vocabulary import Better, OutcomeKind
 
@@ -97,7 +98,6 @@ class Study(Register):
             cluster=cluster,
             covariates=(covariates,) if isinstance(covariates, str) else tuple(covariates),
             weights=weights,
-            people=None if people is None else read_table(people, "people"),
             levels=links_of(levels, problems),
             every=every,
             title=title or "",
@@ -105,7 +105,10 @@ class Study(Register):
             settings=dict(settings or {}),
             money=money_of(money, problems),
             events=events_of(events, problems),
-            source=open_source(panel),
+        )
+        ids = self.id_columns()
+        self._set(
+            source=open_source(panel, ids=ids), people=None if people is None else read_table(people, "people", ids)
         )
         opened = open_study(self, Columns(self.source, self.people), _base, problems)
         self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None)
@@ -132,8 +135,9 @@ class Study(Register):
         Opens the second door: raises `OutcomeError` when the column is not there,
         holds text or is infinite. Read-only; read once.
         """
-        column = self.outcome(outcome).column
-        return self._values.get(column, lambda: read_outcome(column, self.source, self._opened.index))
+        chosen = self.outcome(outcome)
+        make = partial(read_outcome, chosen.column, chosen.kind, self.source, self._opened.index)
+        return self._values.get((chosen.column, chosen.kind), make)
 
     def covariate_values(self, names: Iterable[str] | None = None) -> np.ndarray:
         """(n, T, q) covariates in the row order of `paths`, NaN where not seen.

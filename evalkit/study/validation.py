@@ -12,13 +12,15 @@ from functools import partial
 import numpy as np
 
 from evalkit.errors import EvalkitWarning, Problem, raise_problems, suggest
-from evalkit.study.calendar import Calendar, calendar_kind, complete, event_problems, make_calendar
+from evalkit.study.calendar import Calendar, calendar_kind, complete, make_calendar, odd_periods, spelt_one_way
 from evalkit.study.exposure import Exposed, Setting, expose, join_paths
-from evalkit.study.frame import Columns, check_numbers, check_present, key_array, say_rows
+from evalkit.study.frame import Columns, key_array, numbers, say_rows
 from evalkit.study.index import Index, build_index, check_fixed, check_people, own_rows, read_level, split_stays
 from evalkit.study.money import money_problems
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register, check_links
+from evalkit.study.schema import ROLES, Known, check_column, check_events, unprintable
+from evalkit.study.settings import settings_problems
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,17 @@ class _Reading:
     def add(self, what: str, where: str, advice: str) -> None:
         self.problems.append(Problem(what, where, advice))
 
+    def check(self, name: str, role: str, subject: str) -> bool:
+        """Whether a column that is there is what its role asks for; what is wrong piles up."""
+        rows = (
+            partial(self.columns.say, name) if role in ("reach", "weights") else partial(say_rows, self.columns.panel)
+        )
+        if self.columns.in_people(name):
+            rows = partial(self.columns.say, name)
+        found = check_column(self.columns.series(name), ROLES[role], f"{subject} {name!r}", rows)
+        self.problems.extend(found)
+        return not found
+
 
 def open_study(register: Register, columns: Columns, base: Index | None, problems: list[Problem]) -> Opened:
     """Check everything but outcomes, and work out the paths.
@@ -61,8 +74,9 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     """
     needed = register.columns_needed(columns)
     columns.panel.prefetch([name for name, _ in needed if name not in register.covariates])
-    names, outcomes = [c.name for c in register.components], [o.column for o in register.outcomes]
-    problems += money_problems(register.money, names, outcomes)
+    names = {"component": [c.name for c in register.components], "outcome": [o.column for o in register.outcomes]}
+    problems += (money := money_problems(register.money, Known(names)))
+    problems += settings_problems(register.settings)
     reading = _Reading(register, columns, problems)
     _check_register(reading, needed)
     if not columns.panel.n_rows:
@@ -77,10 +91,13 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     setting = Setting(register, levels, index, make_calendar(index.keys, register.every))
     by_unit = {name: read[own_rows(name, columns, index, register.unit)] for name, read in fixed.items()}
     exposed = _expose_all(reading, setting, values, by_unit)
-    raise_problems(problems)
+    dated = setting.calendar if register.period else None
+    places = [v for level in levels.values() for v in level.names if isinstance(v, str)]
+    placed = money_problems(register.money, Known({}, places, grid.units, dated, register.unit, again=True))
+    problems += [problem for problem in placed if problem not in money]
+    raise_problems([*problems, *check_events(register.events, setting.calendar)])
     if base is None:
         _warn_of_gaps(setting.calendar)
-    raise_problems(event_problems(register.events, setting.calendar))
     return Opened(grid, index, setting.calendar, _paths(setting, exposed, by_unit.get(register.weights or "")), movers)
 
 
@@ -106,6 +123,9 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
     for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
         if name is not None and columns.in_people(name):
             reading.problems.append(columns.absent(name, role))
+    for key, said in (("title", register.title), ("question", register.question)):
+        if unprintable(said):
+            reading.add(f"{key} holds a character that cannot be printed", "study", "Take it out.")
     if register.every is not None and not _is_step(register.every):
         reading.add(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
 
@@ -140,11 +160,8 @@ def _read_exposures(reading: _Reading) -> dict[str, np.ndarray]:
         name = reading.register.exposure_of(c, reading.columns)
         if name is None or not reading.columns.in_panel(name):
             continue
-        role = f"Component {c.name!r}: exposure"
-        read, found = check_numbers(panel.column(name), name, role, lambda rows: say_rows(panel, rows))
-        reading.problems.extend(found)
-        if read is not None:
-            values[c.name] = read
+        if reading.check(name, "exposure", f"Component {c.name!r}: exposure"):
+            values[c.name] = numbers(panel.column(name))[0]
     return values
 
 
@@ -156,15 +173,8 @@ def _read_fixed(reading: _Reading) -> dict[str, np.ndarray]:
     for name, role in roles.items():
         if not columns.has(name):
             continue
-        say = partial(columns.say, name)
-        read, found = check_numbers(columns.series(name), name, role, say)
-        reading.problems.extend(found)
-        wrong = np.flatnonzero(~np.isin(read, (0, 1))) if read is not None and role == "reach" else np.zeros(0)
-        if len(wrong):
-            advice = "Use 1 for those whom the component can reach, else 0."
-            reading.add(f"reach {name!r} is not 0 or 1 everywhere", say(wrong), advice)
-        elif read is not None:
-            values[name] = read
+        if reading.check(name, role, role):
+            values[name] = numbers(columns.series(name))[0]
     return values
 
 
@@ -174,16 +184,19 @@ def _check_keys(reading: _Reading) -> Index | None:
     before = len(reading.problems)
     keys = {register.unit: "unit", **({register.period: "period"} if register.period else {})}
     for name, role in keys.items():
-        reading.problems.extend(check_present(columns, name, role))
+        if columns.in_panel(name):
+            reading.check(name, role, role)
     if len(reading.problems) > before or not all(columns.in_panel(name) for name in keys):
         return None
     period = columns.panel.column(register.period) if register.period else None
     stamps = None if period is None else key_array(period)[1]
     if stamps is not None and not calendar_kind(stamps):
-        shown = ", ".join(repr(s) for s in stamps[:3])
+        shown = ", ".join(repr(s) for s in odd_periods(stamps)[:3])
         advice = "Use whole numbers, months (2020-03), quarters (2020Q1) or dates, one kind throughout."
         reading.add(f"period {register.period!r} holds {shown}", "calendar", advice)
         return None
+    if period is not None and stamps is not None and (one_way := spelt_one_way(stamps)) is not stamps:
+        period = period.map(dict(zip(stamps, one_way, strict=True)))
     index, repeated = build_index(columns.panel.column(register.unit), period)
     if index is None:
         what = " and ".join(keys.values())
@@ -215,7 +228,7 @@ def _levels_usable(reading: _Reading, base: Index) -> bool:
             continue
         if not reading.columns.has(name):
             return False
-        reading.problems.extend(check_present(reading.columns, name, "level"))
+        reading.check(name, "level", "level")
     if len(reading.problems) > before:
         return False
     for name, link in register.levels.items():

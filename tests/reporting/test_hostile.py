@@ -182,7 +182,7 @@ def test_no_cell_of_a_table_is_a_formula() -> None:
     assert not [c for row in csv.reader(io.StringIO(table.to_csv())) for c in row if c.startswith(FORMULA)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        csv_text(pd.DataFrame({"a": ["plain", "-1"]}))
+        csv_text(pd.DataFrame({"a": ["plain", "-1", "'quoted' words", None]}))
 
 
 def test_every_name_of_a_file_stays_in_its_folder() -> None:

@@ -59,6 +59,7 @@ horizon = 12
 @pytest.fixture
 def folder(panel, tmp_path) -> Path:
     """A study file with everything beside it."""
+    panel["settled"] = panel["settled"].gt(0).astype(int)
     (tmp_path / "panel").mkdir()
     columns = ["person", "month", "borough", "court", "settled"]
     panel.loc[panel.person < 5, columns].to_parquet(tmp_path / "panel" / "one.parquet")

@@ -146,7 +146,7 @@ BAD = {
     "place": (spells(("A", 1), ("Camden", 1)), "does not have: 'Camden' .*row 1"),
     "start": (spells(("A", None)), "start is missing"),
     "text": (spells(("A", "spring")), "not a date of this calendar .*row 0"),
-    "end": (spells(("A", 1, "autumn")), "end is not a date"),
+    "end": (spells(("A", 1, "autumn")), "'autumn' is not a date of this calendar"),
     "dose": (spells(("A", 1, None, -1.0), columns=("level_id", "start", "end", "dose")), "dose is negative"),
     "columns": (pd.DataFrame({"place": ["A"], "start": [1]}), "no column 'level_id'"),
     "nobody": (pd.DataFrame({"component": ["nurze"], "level_id": ["A"], "start": [1]}), "no spells.*nurze"),

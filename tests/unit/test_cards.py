@@ -86,20 +86,20 @@ def test_bad_money_names_the_table_and_the_rows_all_at_once() -> None:
     with pytest.raises(ek.EvalkitError) as caught:
         study(money=BAD)
     said = str(caught.value)
-    assert "Unknown component 'nusre' (table costs, column 'component', row 1). Did you mean 'nurse'?" in said
-    assert "Money is negative (table costs, column 'amount', row 2)" in said
-    assert "A tariff has no trigger (table rate_card, column 'trigger', row 1)" in said
+    assert "Unknown component 'nusre' (table costs, row 1). Did you mean 'nurse'?" in said
+    assert "amount is negative (table costs, row 2)" in said
+    assert "trigger is empty (table rate_card, row 1). Say what the payment is for" in said
 
 
 @pytest.mark.parametrize(
     ("table", "frame", "said"),
     [
-        ("costs", {"component": ["nurse"], "amount": ["much"]}, "missing or not a number"),
+        ("costs", {"component": ["nurse"], "amount": ["much"]}, "amount holds text such as 'much'"),
         ("costs", {"component": ["nurse"], "amount": [1], "bearer": ["us"]}, "bearer 'us' is not a choice"),
         ("costs", {"amount": [1]}, "no column 'component'"),
         ("rate_card", {"outcome": ["y"], "tariff": [1]}, "no column 'trigger'"),
         ("claims", {"outcome": ["z"], "amount": [1]}, "Unknown outcome 'z'"),
-        ("unit_costs", {"outcome": ["y"], "value": [1], "price_year": [18]}, "not a year"),
+        ("unit_costs", {"outcome": ["y"], "value": [1], "price_year": [18]}, "price_year is below 1900"),
     ],
 )
 def test_each_table_is_checked(table: str, frame: dict, said: str) -> None:

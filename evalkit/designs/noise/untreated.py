@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
 
-from evalkit.designs.span import Span, span
+from evalkit.designs.span import Span, less, span
 
 RANK = 1e-9
 """Relative size of what is left of a column below which it is a combination of others."""
@@ -146,6 +146,8 @@ class Untreated:
         """A'y (k,), G (P, k) and weights (k,) of what can be told."""
         Ay, G, weight = np.zeros(self.k), np.zeros((self.columns, self.k)), np.zeros(self.k)
         for place, told in zip(self.places, kept, strict=True):
+            if not told.any():
+                continue
             rows = place.rows[told]
             Ay[rows] += place.y @ place.A[:, told]
             G[np.ix_(place.at, rows)] += place.g[:, told]
@@ -227,17 +229,17 @@ class Untreated:
                 for g in gone:
                     place = self.places[g.place]
                     n[np.ix_(place.at, place.at)] -= g.share * place.information[0]
-                solvers = {key: span(_cleaned(n, N))}
+                solvers = {key: less(self.solver, N, n)}
             values[i], weights[i] = self._without(gone, solvers[key], left)
         return values, weights
 
     def _without(self, gone: Sequence[Gone], solver: Span, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The estimates by a solver, and by v (P,), without the parts that are gone from both."""
-        if solver.rank == self.solver.rank:
-            (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
-        else:
+        (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
+        if solver.rank != self.solver.rank:
             kept = tuple(k & self._told(solver, p) for k, p in zip(self.kept, self.places, strict=True))
-            Ay, G, weight = self._sums(kept)
+            untold = [mine & ~left for mine, left in zip(self.kept, kept, strict=True)]
+            Ay, G, weight = (x - y for x, y in zip((Ay, G, weight), self._sums(untold), strict=True))
         for g in gone:
             place, told = self.places[g.place], kept[g.place]
             rows = place.rows[told]
@@ -246,14 +248,6 @@ class Untreated:
             weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
         weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
         return _divided(Ay - G.T @ solver.solve(v), weight), weight
-
-
-def _cleaned(n: np.ndarray, N: np.ndarray) -> np.ndarray:
-    """N less a cluster's own, with columns that only the cluster knew set to nothing instead of to rounding."""
-    dead = np.diag(n) <= RANK * np.diag(N)
-    n[dead] = 0.0
-    n[:, dead] = 0.0
-    return n
 
 
 def _divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:

@@ -171,11 +171,10 @@ class RegressionDiscontinuity(AmongPeople):
         return j
 
     def expected(self, study: Study, component: str, bins: int = 10) -> pd.DataFrame:
-        """Regression to the mean: by tenth of the score, the outcome seen and the outcome to be expected without.
-
-        The line of outcome on score among people without the component is carried to those with it, so that what
-        extreme scores would have done anyway is not taken for an effect. Columns: score, people, share_with, outcome,
-        expected, extrapolated (no one without it has such a score)."""
+        """Regression to the mean: by tenth of the score, the outcome seen and the outcome to be expected without. The
+        line of outcome on score among people without the component is carried to those with it, so that what extreme
+        scores would have done anyway is not taken for an effect. Columns: score, people, share_with, outcome, expected,
+        extrapolated (no one without it has such a score)."""
         people = self.people(study, component)
         y = self.read(study, people)
         seen = np.isfinite(y)

@@ -169,9 +169,8 @@ class Matching:
         return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "exposed": with_it, "comparison": without})
 
     def ties(self, draws: int = 100, seed: int = 0) -> Ties:
-        """How far the estimate hangs on ties: its range over random orders of the people.
-
-        Reads the outcome when called. `draws` random orders; partners' ties are exact."""
+        """How far the estimate hangs on ties: its range over random orders of the people. Reads the outcome when
+        called. `draws` random orders; partners' ties are exact."""
         if self._tie_range is None:
             return Ties(0, float("nan"), float("nan"), float("nan"), 0)
         return self._tie_range(draws, seed)

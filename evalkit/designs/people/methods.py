@@ -23,10 +23,9 @@ HC1, ABADIE_IMBENS = "hc1", "abadie_imbens"
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """One way of matching. Fields: the options of `MatchedComparison` that it takes.
-
-    estimands, adjustments, errors, distances: the choices of further options that go with it. by_class: whether sets
-    are classes of many people, reweighed when somebody leaves, rather than partners."""
+    """One way of matching. Fields: the options of `MatchedComparison` that it takes. estimands, adjustments, errors,
+    distances: the choices of further options that go with it. by_class: whether sets are classes of many people,
+    reweighed when somebody leaves, rather than partners."""
 
     name: ClassVar[str]
     estimands: ClassVar[tuple[str, ...]] = ("ATT", "ATC", "ATE")

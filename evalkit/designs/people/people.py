@@ -15,11 +15,9 @@ from evalkit.study.frame import Columns
 from evalkit.study.index import per_unit
 from evalkit.study.paths import UNKNOWN, Paths
 
-_LEFT_OUT = (
-    "", "", "part-way on, or on before: neither with nor without", "already exposed when covariates were read",
-    "exposure not known", "the component cannot reach them", "another component's exposure is not known",
-    "no row in the period of the covariates", "a weight of zero",
-)  # fmt: skip
+_LEFT_OUT = ("", "", "part-way on, or on before: neither with nor without", "already exposed when covariates were read",
+             "exposure not known", "the component cannot reach them", "another component's exposure is not known",
+             "no row in the period of the covariates", "a weight of zero")  # fmt: skip
 """Why people of each status take no part; 0 and 1 are the comparison and the exposed people."""
 
 
@@ -121,7 +119,12 @@ def gather(study: Study, component: str, who: Who) -> People:
     if who.others == "balanced":
         more, called = _exposures(paths, component, rows, base)
         x, names = np.hstack([x, more]), (*names, *called)
-    codes = [others[paths.path[rows]], *(_exact(study, name, rows, base) for name in who.exact)]
+    codes = [others[paths.path[rows]]]
+    for name in who.exact:
+        codes.append(pd.factorize(read_column(study, name, rows, base), sort=False)[0])
+        if len(gone := np.flatnonzero(codes[-1] < 0)):
+            what = f"exact {name!r} is missing for {len(gone)} people"
+            raise_problems([Problem(what, _first_ids(study, rows[gone]), "Fill these in.")])
     weight = None if paths.weights is None else paths.weights[rows]
     return People(
         component, paths.units[rows], rows, status[rows] == 1, joint_codes(codes), x, names, base, period, left_out,
@@ -255,15 +258,6 @@ def read_column(study: Study, name: str, rows: np.ndarray, base: int) -> pd.Seri
         return per_unit(name, columns, index, study.unit).iloc[rows].reset_index(drop=True)
     at = rows * index.shape[1] + base if index.position is None else index.position[rows, base]
     return columns.panel.column(name).iloc[at].reset_index(drop=True)
-
-
-def _exact(study: Study, name: str, rows: np.ndarray, base: int) -> np.ndarray:
-    codes, _ = pd.factorize(read_column(study, name, rows, base), sort=False)
-    gone = np.flatnonzero(codes < 0)
-    if len(gone):
-        what = f"exact {name!r} is missing for {len(gone)} people"
-        raise_problems([Problem(what, _first_ids(study, rows[gone]), "Fill these in.")])
-    return codes
 
 
 def _first_ids(study: Study, rows: np.ndarray) -> str:

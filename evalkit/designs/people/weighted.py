@@ -105,10 +105,8 @@ class WeightedComparison(estimating.AmongPeople):
 
     def __post_init__(self) -> None:
         estimating.as_tuples(self, ("exact", "covariates"), ("exact",))
-        choices = {
-            "method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
-            "others": ("same", "balanced", "ignored"), "compare": ("level", "change"),
-        }  # fmt: skip
+        choices = {"method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
+                   "others": ("same", "balanced", "ignored"), "compare": ("level", "change")}  # fmt: skip
         problems = [
             *estimating.wrong_choices(self, choices),
             *estimating.wrong_numbers(self, {"folds": 1, "repeats": 1}),

@@ -12,7 +12,8 @@ import pandas as pd
 from evalkit.errors import OptionError
 from evalkit.evaluation.decomposition.cells import people_periods, share_of
 from evalkit.study import Outcome, Study
-from evalkit.study.money import BEARERS, PROGRAMME, Money
+from evalkit.study.money import PROGRAMME, Money
+from evalkit.study.schema import BEARERS
 
 
 @dataclass(frozen=True)

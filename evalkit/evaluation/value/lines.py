@@ -156,9 +156,17 @@ def make_case(effects: Effects, costs: Costs, draws: int) -> Case:
         made = {line.name: replace(line, gains=n * g) for (line, _, n), g in zip(parts, gains.T, strict=True)}
     bundles = [line.name for line in made.values() if line.kind == "bundle"]
     order = [*(c.name for c in evaluation.study.components), *bundles, PROGRAMME]
-    lines = tuple(made.get(name) or _bare(evaluation, costs, name) for name in order)
+    for name in (n for n in order if n not in made):  # without an effect: its cost, and why there is no more
+        whole = name == PROGRAMME
+        members = tuple(evaluation.study.paths.components) if whole else (name,)
+        label = WHOLE if whole else evaluation.study.component(name).label
+        amount, _ = cost_of(costs, members, np.zeros(costs.there.shape), "programme" if whole else "component")
+        reasons = [why_none(f) for f in evaluation.findings if (f.component, f.outcome) == (name, costs.outcome)]
+        reason = reasons[0] if reasons else NOBODY_WITHOUT
+        cost, priced = Amount(amount.whole, NAN, NAN), bool(np.isfinite(amount.whole))
+        made[name] = Line(name, label, "not_given", members, costs.outcome, cost, priced, reason)
     verdicts = {e.component: v.verdict for e, v in evaluation.judged if e.outcome == costs.outcome.column}
-    return Case(costs, effects, lines, verdicts)
+    return Case(costs, effects, tuple(made[name] for name in order), verdicts)
 
 
 def repriced(case: Case, costs: Costs) -> Case:
@@ -197,11 +205,9 @@ def _parts(effects: Effects, costs: Costs) -> list[tuple[Line, Estimate, float]]
         ends = np.sort(sign * n * np.array([row["conf_low"], row["conf_high"]], dtype=float))
         cost, priced = cost_of(costs, what[3], cells, what[2])
         paid, discounted = costs.payments(cells)
-        line = Line(
-            *what, costs.outcome, cost, priced, str(row["reason"]), n, float((cells * costs.mean).sum()),
-            sign * n * float(row["estimate"]), (float(ends[0]), float(ends[1])),
-            sign * weight * float(faded.value[0]), paid=paid, paid_discounted=discounted,
-        )  # fmt: skip
+        line = Line(*what, costs.outcome, cost, priced, str(row["reason"]), n, float((cells * costs.mean).sum()),
+                    sign * n * float(row["estimate"]), (float(ends[0]), float(ends[1])),
+                    sign * weight * float(faded.value[0]), paid=paid, paid_discounted=discounted)  # fmt: skip
         out.append((line, faded, sign * weight))
     return out
 
@@ -215,18 +221,6 @@ def cost_of(costs: Costs, members: Sequence[str], cells: np.ndarray, kind: str) 
     each = [costs.cost(c, cells if c == PROGRAMME else cells * costs.on(c)) for c in known]
     total = Amount(*(sum(getattr(a, f) for a in each) for f in ("whole", "compared", "discounted")))
     return total, kind == "programme" or len(known) == len(members)
-
-
-def _bare(evaluation: Evaluated, costs: Costs, name: str) -> Line:
-    """A line without an effect: its cost, and why there is no more."""
-    whole = name == PROGRAMME
-    members = tuple(evaluation.study.paths.components) if whole else (name,)
-    label = WHOLE if whole else evaluation.study.component(name).label
-    amount, _ = cost_of(costs, members, np.zeros(costs.there.shape), "programme" if whole else "component")
-    reasons = [why_none(f) for f in evaluation.findings if (f.component, f.outcome) == (name, costs.outcome)]
-    reason = reasons[0] if reasons else NOBODY_WITHOUT
-    cost, priced = Amount(amount.whole, NAN, NAN), bool(np.isfinite(amount.whole))
-    return Line(name, label, "not_given", members, costs.outcome, cost, priced, reason)
 
 
 def draw(joint: Estimate, size: int, level: float, seed: int) -> np.ndarray:

@@ -18,7 +18,8 @@ from evalkit.show.numbers import pounds
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, full_stop, noun_from_column, quoted, sentences
 from evalkit.study import Outcome
-from evalkit.study.money import BEARERS, PROGRAMME
+from evalkit.study.money import PROGRAMME
+from evalkit.study.schema import BEARERS
 
 DRAWS = 9999
 SHOWN_DRAWS = 500
@@ -78,14 +79,11 @@ def value_of(
         {"name": x.name, "label": x.label, "draw": np.arange(len(gain)), "additional": gain, "cost": x.cost.discounted}
         for x, gain in ((x, x.gains[:SHOWN_DRAWS]) for x in case.lines if x.counts)
     ]
+    given = costs.by_bearer([*(c.name for c in evaluation.study.components), PROGRAMME])
     return Value(
-        outcome, float(costs.prices.discount), evaluation.level, table,
-        costs=costs.by_bearer([*(c.name for c in evaluation.study.components), PROGRAMME]),
-        benefits=_benefits(case),
-        acceptability=_acceptability(case, worth),
-        plane=_joined(points, ["name", "label", "draw", "additional", "cost"]),
-        sensitivity=_sensitivity(case, draws),
-        notes=_notes(case),
+        outcome, float(costs.prices.discount), evaluation.level, table, given, _benefits(case),
+        _acceptability(case, worth), _joined(points, ["name", "label", "draw", "additional", "cost"]),
+        _sensitivity(case, draws), _notes(case),
     )  # fmt: skip
 
 

@@ -1,0 +1,77 @@
+"""What a study may say about how it is evaluated: the keys of [evaluate], and rules of disclosure of one's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from numbers import Integral
+from typing import Any, get_args
+
+from evalkit.errors import OptionError, Problem, check_choice, is_number, suggest
+from evalkit.vocabulary import ComparisonGroup
+
+PROFILES = ("none", "acro", "nhs", "custom")
+"""Names of rules of disclosure."""
+_LEAST = {"base_window": 1, "horizon": 0, "price_year": 1900}
+_LIMITS = {
+    "count": (1, None, "a whole number of people, 1 or more"),
+    "df": (0, None, "a whole number, 0 or more"),
+    "top": (1, 2, "1 or 2"),
+    "share": (1e-6, 1.0, "a share above 0, such as 0.9 or 90%"),
+    "p_ratio": (0.0, 1.0, "a number from 0 to 1"),
+    "round_to": (1, None, "a whole number, 1 or more"),
+}
+_SETTING = re.compile(r"(\w+)\s*[= ]\s*(\d+(?:\.\d+)?)\s*(%?)")
+
+
+def read_disclosure(words: str) -> tuple[str, dict[str, Any]]:
+    """The profile of 'acro', 'nhs', 'none' or 'custom: count=5, df=5, round_to=5', and its own numbers by name.
+
+    Raises `OptionError` for another profile, numbers where none belong or none where some do, a name that there is
+    not, or a number that makes no sense.
+    """
+    name, colon, more = (part.strip() for part in words.partition(":"))
+    check_choice("disclosure", name, PROFILES)
+    parts = [part.strip() for part in re.split("[,;]", more) if part.strip()]
+    if name != "custom" and colon:
+        raise OptionError(f"disclosure={words!r}: only custom takes numbers of its own.")
+    if name == "custom" and not parts:
+        raise OptionError(f"disclosure={words!r}: say the rules, as in 'custom: count=5, df=5, round_to=5'.")
+    found: dict[str, Any] = {}
+    for part in parts:
+        read = _SETTING.fullmatch(part)
+        if read is None:
+            raise OptionError(f"disclosure={words!r}: {part!r} cannot be read. Write it like count=5.")
+        key, number = read[1], float(read[2]) / (100 if read[3] else 1)
+        if key not in _LIMITS or key in found:
+            known = suggest(key, _LIMITS, "The rules are") if key not in _LIMITS else "Say each rule once."
+            raise OptionError(f"disclosure={words!r}: there is no rule {key!r} to set. {known}")
+        low, high, right = _LIMITS[key]
+        whole = isinstance(low, int)
+        if not low <= number <= (high or number) or (whole and number % 1):
+            raise OptionError(f"disclosure={words!r}: {part!r} makes no sense. Give {right}.")
+        found[key] = int(number) if whole else number
+    return name, found
+
+
+def settings_problems(settings: Mapping[str, object]) -> Iterator[Problem]:
+    """What is wrong with the settings of a study: keys that nothing reads, values that are none."""
+    where, known = "table [evaluate]", ("disclosure", "comparison", "inflation", *_LEAST)
+    for key, value in settings.items():
+        if key not in known:
+            yield Problem(f"There is no setting {key!r}", where, suggest(str(key), known, "The settings are"))
+        elif key in _LEAST and value is not None:
+            whole = isinstance(value, Integral) and not isinstance(value, bool)
+            if not whole or int(str(value)) < _LEAST[key]:
+                yield Problem(f"{key}={value!r}", where, f"Give a whole number, {_LEAST[key]} or more.")
+        elif key == "inflation":
+            if value is not None and not (is_number(value) and 0 <= float(str(value)) < 1):
+                yield Problem(f"inflation={value!r}", where, "Give a yearly rate from 0 to 1, such as 0.02.")
+        elif value is not None:
+            try:
+                if key == "comparison":
+                    check_choice(key, value, get_args(ComparisonGroup))
+                else:
+                    read_disclosure(str(value))
+            except OptionError as error:
+                yield Problem(str(error).rstrip("."), where)

@@ -1,0 +1,166 @@
+"""Counts of people that a profile hides or rounds are attacked with everything that a report writes: none is found.
+
+The attacks know the rules, the calendar and every published number: fractions of which the denominator is a count,
+costs divided by what one person costs, and tables that differ by a few people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evalkit as ek
+from evalkit.disclosure.rounding import grain_of, nice_step, to_step
+from evalkit.disclosure.rules import PROFILES, Rules, rules_for
+from evalkit.evaluation.results import _protected
+
+MONTHS, START, EACH_COST = 8, 3, 40.0
+MULTIPLE = 60
+"""Every number of base periods and of periods averaged over divides it."""
+RULES = {**{name: PROFILES[name] for name in ("acro", "nhs")}, "custom": rules_for("custom: count=6, round_to=10")}
+
+
+def people_study() -> ek.Study:
+    """101 people in ten sites, 47 of them in the five sites that begin in month 3; six people have a nurse."""
+    rng = np.random.default_rng(11)
+    sizes = np.array([9, 10, 8, 11, 9, 10, 12, 9, 11, 12])
+    site = np.repeat(np.arange(10), sizes)
+    months, person = np.arange(MONTHS), np.arange(len(site))
+    on = (site < 5)[:, None] & (months >= START)
+    few = np.isin(person, [0, 1, 20, 21, 30, 31])
+    y = rng.random((len(site), MONTHS)) < 0.3 + 0.3 * on
+    frame = pd.DataFrame({"person": np.repeat(person, MONTHS), "month": np.tile(months, len(site)),
+                          "site": np.repeat([f"Site {s}" for s in site], MONTHS), "settled": y.ravel().astype(int),
+                          "advice": on.ravel().astype(int), "needs": np.repeat(few.astype(int), MONTHS),
+                          "nurse": (few[:, None] & (months >= 5)).ravel().astype(int)})  # fmt: skip
+    nurse = ek.Component("nurse", exposure="nurse", reach="needs", assigned_at="person")
+    return ek.Study(frame, unit="person", period="month", cluster="site", outcome="settled", kind="share", matters=0.05,
+                    components=[ek.Component("advice", exposure="advice", unit_cost=EACH_COST), nurse])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def raw() -> ek.Evaluation:
+    return ek.evaluate(people_study())
+
+
+def published(evaluation: ek.Evaluation, rules: Rules | None) -> dict[str, pd.DataFrame]:
+    """Every table that a report writes, to the ten digits to which it writes them."""
+    made = evaluation if rules is None else _protected(evaluation, rules)
+    tables = made.frames()
+    if made.attribution is not None:
+        tables["attribution"] = made.attribution.pieces
+    if made.value is not None:
+        tables["value"] = made.value.table
+    return {name: t.map(lambda v: float(f"{v:.10g}") if isinstance(v, float) else v) for name, t in tables.items()}
+
+
+def effects_of(tables: dict[str, pd.DataFrame], component: str) -> Iterator[float]:
+    """Every number that is an effect of a component, or the middle of its range."""
+    for name in ("verdicts", "effects", "event_studies", "leave_one_out"):
+        table = tables.get(name, pd.DataFrame(columns=["component"]))
+        for row in table[table["component"] == component].to_dict("records"):
+            yield float(row.get("estimate", np.nan))
+            yield (float(row.get("conf_low", np.nan)) + float(row.get("conf_high", np.nan))) / 2
+
+
+def fits(value: float, counts: tuple[int, int], slack: float) -> bool:
+    """Whether a number is, within `slack`, a difference of means over so many people each."""
+    scale = counts[0] * counts[1] * MULTIPLE
+    return abs(value * scale - round(value * scale)) <= slack * scale
+
+
+def by_fractions(values: list[float], near: tuple[range, range]) -> set[tuple[int, int]]:
+    """Pairs of counts that a number singles out among all pairs that are near."""
+    steps = [factor * 10.0**-k for k in range(11) for factor in (1.0, 0.5, 0.2)]
+    step = next((s for s in steps if np.abs(to_step(values, s) - values).max() < s / 1e3), 1e-10)
+    found = set()
+    for value in values:
+        left = [pair for pair in product(*near) if fits(value, pair, step / 2)]
+        found |= set(left) if len(left) == 1 else set()
+    return found
+
+
+def near(count: int, rules: Rules) -> range:
+    """What a count could be, for all that is said of it."""
+    step = rules.round_to or 1
+    shown = round(count / step) * step
+    return range(max(1, shown - step // 2), shown + step // 2 + 1)
+
+
+def test_enough_digits_give_the_counts_away_where_nothing_is_rounded(raw: ek.Evaluation) -> None:
+    values = [v for v in effects_of(published(raw, None), "advice") if np.isfinite(v)]
+    assert (47, 54) in by_fractions(values, (near(47, RULES["nhs"]), near(54, RULES["nhs"])))
+
+
+@pytest.mark.parametrize("name", ["nhs", "custom"])
+def test_no_count_is_found_from_fractions_where_counts_are_rounded(raw: ek.Evaluation, name: str) -> None:
+    rules = RULES[name]
+    values = [v for v in effects_of(published(raw, rules), "advice") if np.isfinite(v)]
+    assert values and (47, 54) not in by_fractions(values, (near(47, rules), near(54, rules)))
+
+
+def test_no_count_that_is_hidden_is_found_from_fractions(raw: ek.Evaluation) -> None:
+    """Six of the 47 could not be compared after month 5: with all digits, the 41 left show in a denominator."""
+    hidden, known = range(38, 47), range(54, 55)
+    for rules, found in ((None, True), (RULES["acro"], False)):
+        values = [v for v in effects_of(published(raw, rules), "advice") if np.isfinite(v)]
+        assert ((41, 54) in by_fractions(values, (hidden, known))) is found
+
+
+def from_money(tables: dict[str, pd.DataFrame], rules: Rules) -> set[int]:
+    """Counts of people that costs and people periods single out: each had it in every month from the start."""
+    found = set()
+    effect = tables["verdicts"].set_index("component").loc["advice", "estimate"]
+    for row in tables.get("value", pd.DataFrame()).to_dict("records"):
+        sums = (row["people_periods"], row["cost"] / EACH_COST, row["cost_compared"] / EACH_COST,
+                row["additional"] / effect)  # fmt: skip
+        found |= {n for n in near(47, rules) for amount in sums if abs(amount / (MONTHS - START) - n) < 1e-6}
+    return found
+
+
+def test_costs_give_no_count_away(raw: ek.Evaluation) -> None:
+    assert 47 in from_money(published(raw, None), RULES["nhs"])
+    for name in ("nhs", "custom"):
+        assert 47 not in from_money(published(raw, RULES[name]), RULES[name]), name
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_no_small_count_stands_in_a_table_or_between_two(raw: ek.Evaluation, name: str) -> None:
+    rules, tables = RULES[name], published(raw, RULES[name])
+    for component in ("advice", "nurse"):
+        flow, effects = (tables[name][tables[name]["component"] == component] for name in ("flow", "effects"))
+        within = flow[flow["stage"].isin(["all", "reached", "had", "used"])]
+        counts = [*within["count"].dropna(), *effects["units_exposed"].dropna()]
+        assert not [n for n in (*counts, *flow["count"].dropna()) if n > 0 and rules.small(n)]
+        gaps = np.array([abs(a - b) for a, b in combinations(counts, 2) if a != b])
+        assert not (gaps % rules.round_to).any() if rules.round_to else not rules.small(gaps).any()
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_nothing_is_said_of_six_people(raw: ek.Evaluation, name: str) -> None:
+    tables = published(raw, RULES[name])
+    if RULES[name].count > 6:
+        assert not [v for v in effects_of(tables, "nurse") if np.isfinite(v)]
+    flow = tables["flow"].set_index(["component", "stage"])["count"]
+    assert np.isnan(flow["nurse", "had"]) or RULES[name].count <= 6
+
+
+def test_steps_are_wide_enough_for_every_count_near() -> None:
+    """In every step of an effect lies a fraction of each count that is near: none can be told from another."""
+    for people in (8, 23, 47, 101, 640, 5003):
+        step = float(nice_step(5 / 2 / people))
+        assert step >= 1 / (people - 2.5) / 2 and step <= 6.3 / people
+        for value in np.arange(20) * step:
+            for count in near(people, PROFILES["nhs"]):
+                assert abs(value * count - round(value * count)) / count <= step / 2 + 1e-12
+
+
+def test_grains_and_steps_by_hand() -> None:
+    assert [grain_of(np.array(v)) for v in ([0.0, 1.0], [0.5, 2.0], [0.25, np.nan], [1 / 3])] == [1.0, 0.1, 0.01, 0.0]
+    assert nice_step([0.0, 0.01, 0.011, 0.03, 0.06, 3.0]).tolist() == [0.0, 0.01, 0.02, 0.05, 0.1, 5.0]
+    assert to_step([0.137, -0.31, np.nan], [0.05, 0.1, 0.1]).tolist()[:2] == [0.15, -0.3]
+    assert to_step([0.137], 0.0).tolist() == [0.137]
