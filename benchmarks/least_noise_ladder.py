@@ -63,7 +63,7 @@ def study(seed: int, world: str, places: int) -> ek.Study:
 
 
 def draw(seed: int, world: str, places: int) -> tuple[int, str, int, float, float]:
-    """Seed, world, places, whether the interval holds zero (NaN where there is none), and its width over that of refits."""
+    """Seed, world, places, whether the interval holds zero (NaN: there is none), and its width over that of refits."""
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ek.EvalkitWarning)
         answer = ek.StaggeredRollout(weights="least_noise", base_window=6)(study(seed, world, places), "a")
@@ -77,7 +77,8 @@ def draw(seed: int, world: str, places: int) -> tuple[int, str, int, float, floa
 
 def run(draws: int, sizes: list[int], jobs: int) -> None:
     """Seeds 0 to `draws` less one that are not stored yet, ten at a time."""
-    done = set(pd.read_csv(FILE)[["seed", "world", "places"]].itertuples(index=False, name=None)) if FILE.exists() else ()
+    stored = pd.read_csv(FILE) if FILE.exists() else pd.DataFrame(columns=list(COLUMNS))
+    done = set(stored[["seed", "world", "places"]].itertuples(index=False, name=None))
     for first in range(0, draws, 10):
         seeds = range(first, min(first + 10, draws))
         left = [t for seed in seeds for places in sizes for world in WORLDS if (t := (seed, world, places)) not in done]
@@ -115,7 +116,7 @@ def main() -> None:
     text = table(pd.read_csv(FILE))
     print(text)
     if chosen.write:
-        words = "Coverage [width over that of refits alone]: `python benchmarks/least_noise_ladder.py --stored-only --write`."
+        words = "Coverage [width by that of refits]: `python benchmarks/least_noise_ladder.py --stored-only --write`."
         write_between(Path(__file__).parent / "README.md", START, END, words, text)
 
 
