@@ -14,7 +14,9 @@ Lean = Literal[
 ]  # fmt: skip
 """What a likely range leaves out, beside the verdict and never instead of it; '' without a range."""
 Act = Literal["keep_and_extend", "keep", "hold_and_test", "stop", "pool", "no_evidence"]
-Status = Literal["separable", "additive_only", "bundle_only", "swap_only", "too_few_clusters", "not_tested"]
+Status = Literal[
+    "separable", "additive_only", "bundle_only", "swap_only", "one_place", "too_few_clusters", "not_tested"
+]  # fmt: skip
 """What exposures allow of one component: see `Separability`."""
 
 CombinationKind = Literal["together", "swap", "sum"]
@@ -42,7 +44,9 @@ Restriction = Literal["smoothness", "relative_magnitudes"]
 
 BestDesign = Literal[
     "StaggeredRollout(same)", "StaggeredRollout(unchanged)", "TripleDifference", "JointEventStudy",
-    "JointEventStudy(dose)", "MatchedComparison", "WeightedComparison", "bundle", "swap", "",
+    "JointEventStudy(dose)", "MatchedComparison", "WeightedComparison",
+    "SyntheticDifferenceInDifferences", "DifferenceBesidePlaces", "InterruptedTimeSeries(control)",
+    "InterruptedTimeSeries", "bundle", "swap", "",
 ]  # fmt: skip
 """The strongest way to estimate one component: a rung of the ladder, with others, or none."""
 
@@ -53,13 +57,17 @@ JOINT: Final = "JointEventStudy"
 DOSE: Final = "JointEventStudy(dose)"
 MATCHED: Final = "MatchedComparison"
 WEIGHTED: Final = "WeightedComparison"
+SYNTHETIC_DIFFERENCE: Final = "SyntheticDifferenceInDifferences"
+BESIDE_PLACES: Final = "DifferenceBesidePlaces"
+CONTROLLED_SERIES: Final = "InterruptedTimeSeries(control)"
+SERIES: Final = "InterruptedTimeSeries"
 COMBINATION: Final = "JointCombination"
 
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 LEANS: tuple[Lean, ...] = get_args(Lean)
 ACTS: tuple[Act, ...] = get_args(Act)
 STATUSES: tuple[Status, ...] = get_args(Status)
-ESTIMATED: tuple[Status, ...] = ("separable", "additive_only")
+ESTIMATED: tuple[Status, ...] = ("separable", "additive_only", "one_place")
 """Statuses of components that have a number of their own."""
 COMBINATION_KINDS: tuple[CombinationKind, ...] = get_args(CombinationKind)
 OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)

@@ -17,6 +17,11 @@ from evalkit.checks.headline import others_still_growing as others_still_growing
 from evalkit.checks.headline import pre_trend as pre_trend
 from evalkit.checks.headline import rungs as rungs
 from evalkit.checks.headline import stayers as stayers
+from evalkit.checks.one_place import bent_trend as bent_trend
+from evalkit.checks.one_place import fit as fit
+from evalkit.checks.one_place import leave_one_donor as leave_one_donor
+from evalkit.checks.one_place import placebo_date as placebo_date
+from evalkit.checks.one_place import placebo_places as placebo_places
 from evalkit.checks.people import by_people as by_people
 from evalkit.checks.people import e_value_of_difference as e_value_of_difference
 from evalkit.checks.people import hidden_bias as hidden_bias

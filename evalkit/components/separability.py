@@ -53,10 +53,11 @@ STATUS_WORDS: dict[Status, str] = {
     "additive_only": "only if effects add up",
     "bundle_only": "only as a bundle",
     "swap_only": "only as a swap",
+    "one_place": "only by one place",
     "too_few_clusters": "too few places",
     "not_tested": "cannot be tested",
 }
-STATUS_SHAPES: dict[Status, str] = dict(zip(STATUS_WORDS, "●◐∞⇄○–", strict=True))
+STATUS_SHAPES: dict[Status, str] = dict(zip(STATUS_WORDS, "●◐∞⇄◔○–", strict=True))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from evalkit.components import estimable
 from evalkit.components.facts import Facts, dose_until, in_use, overlap
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words, lone_person
+from evalkit.designs.one_place.choice import MOST, choose
 from evalkit.designs.regression.additive import Grid, make_grid, spell_ages
 from evalkit.designs.span import span
 from evalkit.study.paths import OFF, Paths
@@ -122,7 +123,7 @@ class Audit:
     @property
     def curable(self) -> list[int]:
         """Components that cannot be told apart, were on in several periods, and might be after another rollout."""
-        told = [s.status in ESTIMATED for s in self.statuses]
+        told = [s.status in ESTIMATED and s.status != "one_place" for s in self.statuses]
         wanted = [k for k, fact in enumerate(self.facts) if not told[k] and len(fact.ever) and not fact.always]
         return wanted if self.paths.n_periods > 1 else []
 
@@ -164,6 +165,8 @@ def decide(audit: Audit, k: int) -> Ruling:
     """The first rule that applies to component k."""
     fact = audit.facts[k]
     if fact.always or k in audit.exact.loops:
+        if alone := _one_place(audit, fact, absorbed=True):
+            return alone
         words = absorbed_words(audit.paths, k, fact.always, audit.names)
         return Ruling("not_tested", words, clusters_exposed=len(fact.ever))
     # Rule 2: in a circuit; or wherever it starts another stops, and nowhere does that one stop alone.
@@ -184,7 +187,19 @@ def decide(audit: Audit, k: int) -> Ruling:
     other = clean or _additive_status(audit, fact)
     if other is None and (flat := _flat_reason(audit, fact)):
         return _with_counts(Ruling("bundle_only", flat, "bundle", flat=True), fact)
+    other = other or _one_place(audit, fact)
     return other or _with_counts(Ruling("too_few_clusters", _few_words(fact, audit.names.at(fact.level))), fact)
+
+
+def _one_place(audit: Audit, fact: Facts, absorbed: bool = False) -> Ruling | None:
+    """One or two places alone, beside other places or their own past, where that is long enough. absorbed: it began
+    everywhere at once, so that why their own past does not do is all there is to say."""
+    if fact.always or audit.paths.n_periods == 1 or not 0 < len(fact.ever) <= MOST:
+        return None
+    found = choose(audit.paths, fact.component)
+    if not found.design:
+        return Ruling("not_tested", found.words, clusters_exposed=len(fact.ever)) if absorbed and found.words else None
+    return Ruling("one_place", found.words, found.design, 0, found.until, found.exposed, found.comparison)
 
 
 def separable(audit: Audit, k: int) -> bool:

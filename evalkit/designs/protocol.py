@@ -12,13 +12,15 @@ from evalkit.study import Outcome
 from evalkit.study.paths import Paths
 
 Basis = Literal[
-    "parallel trends", "kinds alike", "additivity", "dose", "matching", "weighting", "cutoff", "randomisation"
+    "parallel trends", "kinds alike", "additivity", "dose", "matching", "weighting", "cutoff", "randomisation",
+    "one place",
 ]  # fmt: skip
-"""What an answer may rest on. "kinds alike": eligible and ineligible people of a place would have moved alike."""
+"""What an answer may rest on. "kinds alike": eligible and ineligible people of a place would have moved alike. "one
+place": a place alone would have gone on as its own past, or a mix of other places, leads to expect."""
 
 Check = Literal[
     "pre_trend", "pre_trend_by_leads", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people",
-    "score_form",
+    "score_form", "fit", "leave_one_donor", "placebo_places", "placebo_date", "bent_trend",
 ]  # fmt: skip
 """Checks that some designs invite; those of one place, few places, other designs and other dates are for every one."""
 

@@ -16,6 +16,9 @@ from evalkit.checks.drift import Drift, drift_beside
 from evalkit.checks.headline import excludes_zero, first_row
 from evalkit.components import Separability, separability
 from evalkit.components.wording import lone_person, names_of
+from evalkit.designs.one_place.donors import BesideDonors
+from evalkit.designs.one_place.interrupted import InterruptedTimeSeries
+from evalkit.designs.one_place.placebo import Compared
 from evalkit.designs.protocol import Check, Design
 from evalkit.designs.regression.joint import growth_of_others
 from evalkit.designs.rollout.staggered import StaggeredRollout
@@ -221,12 +224,11 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
             found.append(_LEADS[check](target))
     person = lone_person(paths, paths.inference_level(target.component)[0])
     fair = {r.rung.name: r.answer for r in target.runs if r.answer is not None and r.rung.fair and not r.rung.headline}
-    found += [
-        checks.leave_one_cluster(target.one, target.matters, person),
-        checks.few_clusters(target.one, target.design.traits.arms, person or "place"),
-        checks.rungs(target.one, fair),
-        _date_rule(target),
-    ]
+    if "one place" not in target.design.traits.rests_on:
+        found.append(checks.leave_one_cluster(target.one, target.matters, person))
+        found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
+        found.append(checks.rungs(target.one, fair))
+    found.append(_date_rule(target))
     for check in invited:
         if check in _AFTER and (result := _AFTER[check](target)) is not None:
             found.append(result)
@@ -240,7 +242,7 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
 def randomisation_p(target: Target, seed: int) -> float | None:
     """p over rollout orders that could have happened, where an arm has fewer than three clusters and the
     interval excludes zero; None where it is not needed, there is no other order, or nothing is seen over time."""
-    if target.study.paths.n_periods == 1:
+    if target.study.paths.n_periods == 1 or "one place" in target.design.traits.rests_on:
         return None
     row = first_row(target.one)
     few = min(row["clusters_exposed"], row["clusters_comparison"]) < FEWEST
@@ -323,13 +325,35 @@ def _drift(target: Target) -> CheckResult:
     return checks.drift(target.one, target.drift)
 
 
+def _placebo_date(target: Target) -> CheckResult:
+    assert isinstance(target.design, InterruptedTimeSeries)
+    return checks.placebo_date(target.design.placebo_date(target.study, target.component))
+
+
+def _bent_trend(target: Target) -> CheckResult:
+    bent = target.over_window(with_options(target.design, trend="bent"), target.study, target.component)
+    return checks.bent_trend(target.one, bent)
+
+
+def _beside_donors(target: Target, check: Callable[[Sequence[Compared]], CheckResult]) -> CheckResult:
+    assert isinstance(target.design, BesideDonors)
+    return check(target.design.compared(target.study, target.component))
+
+
+def _leave_one_donor(target: Target) -> CheckResult:
+    assert isinstance(target.design, BesideDonors)
+    return checks.leave_one_donor(target.design.without_each_donor(target.study, target.component))
+
+
 _LEADS: Mapping[Check, Callable[[Target], CheckResult]] = {
     "pre_trend": partial(_pre_trend, by_leads=False), "pre_trend_by_leads": partial(_pre_trend, by_leads=True),
-    "drift": _drift,
+    "drift": _drift, "placebo_date": _placebo_date, "bent_trend": _bent_trend,
+    "fit": partial(_beside_donors, check=checks.fit),
 }  # fmt: skip
 _AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
     "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,
-    "by_people": _by_people,
+    "by_people": _by_people, "leave_one_donor": _leave_one_donor,
+    "placebo_places": partial(_beside_donors, check=checks.placebo_places),
 }  # fmt: skip
 
 

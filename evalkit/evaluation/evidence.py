@@ -154,7 +154,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks), drift=None if f.drift is None else _beside(f.drift, level),
         rests_on_matching=matched, unrecorded=matched and not study.covariates,
-        rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis, reason=str(row["reason"]),
+        rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis,
+        rests_on_one_place="one place" in basis, reason=str(row["reason"]),
     )  # fmt: skip
 
 

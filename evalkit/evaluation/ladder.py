@@ -9,6 +9,12 @@ from typing import Any, cast
 import numpy as np
 
 from evalkit.components.wording import Names
+from evalkit.designs.one_place.choice import series_design
+from evalkit.designs.one_place.donors import (
+    DifferenceBesidePlaces,
+    SyntheticControl,
+    SyntheticDifferenceInDifferences,
+)
 from evalkit.designs.people.matched import MatchedComparison
 from evalkit.designs.people.weighted import WeightedComparison
 from evalkit.designs.protocol import Design, StudyLike
@@ -20,7 +26,19 @@ from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
 from evalkit.study.paths import Paths
-from evalkit.vocabulary import DOSE, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WEIGHTED
+from evalkit.vocabulary import (
+    BESIDE_PLACES,
+    CONTROLLED_SERIES,
+    DOSE,
+    JOINT,
+    MATCHED,
+    SAME,
+    SERIES,
+    SYNTHETIC_DIFFERENCE,
+    TRIPLE,
+    UNCHANGED,
+    WEIGHTED,
+)
 
 BASE_WINDOW = 6
 CALIPER = 0.2
@@ -29,6 +47,9 @@ EQUAL = {SAME: "StaggeredRollout(same, equal weights)", TRIPLE: "TripleDifferenc
 SINGLE = "StaggeredRollout(same, one base period)"
 IGNORED = "StaggeredRollout(ignored)"
 TWO_WAY = "TwoWayFixedEffects"
+SYNTHETIC_CONTROL = "SyntheticControl"
+BEFORE_AFTER = "BeforeAfter"
+ONE_PLACE = (SYNTHETIC_DIFFERENCE, BESIDE_PLACES, CONTROLLED_SERIES, SERIES)
 UNRECORDED = "MatchedComparison(nothing on record)"
 
 RULES = {
@@ -48,6 +69,13 @@ RULES = {
     "components, because nobody was seen before and after, and too few share those. Right only if effects add up.",
     UNRECORDED: "{label}: people who had it are compared with people who did not, whose other components are the same. "
     "Nothing else about them is on record.",
+    SYNTHETIC_DIFFERENCE: "{label}: one place is held beside a mix of other places that moved with it before, because "
+    "too few places switched it on.",
+    BESIDE_PLACES: "{label}: one place is held beside all others that are like it in the other components, because too "
+    "few places switched it on and its past is too short for a mix of others.",
+    CONTROLLED_SERIES: "{label}: one place is held beside its own past, less that of a few others, because too few "
+    "places switched it on and too few stayed without it.",
+    SERIES: "{label}: one place is held beside its own past, because no other place can stand beside it.",
     "bundle": "{label}: not estimated alone, because it cannot be told apart; the bundle is run as one component.",
     "swap": "{label}: not estimated alone, because it starts as another stops; the swap is run as one component.",
     "": "{label}: not estimated, because nothing in the rollout can tell.",
@@ -112,6 +140,26 @@ def _least_noise(rung: Rung) -> tuple[Rung, Rung]:
     """A headline with weights of least noise, and beside it the same with equal weights, as published."""
     made = replace(rung, design=with_options(rung.design, weights="least_noise"))
     return made, Rung(EQUAL[rung.name], rung.design)
+
+
+def one_place_ladder(
+    paths: Paths, component: str, best_design: str, choices: Choices, outcome: str
+) -> tuple[Rung, ...]:
+    """The rungs of one or two places alone. Only the headline is judged: the others lean on other assumptions about the
+    same place, and a plain before and after is there to show how much it would have claimed."""
+    control = best_design != SERIES
+    series = replace(series_design(paths, component, control), horizon=choices.horizon, outcome=outcome)
+    options: dict[str, Any] = {"horizon": choices.horizon, "outcome": outcome}
+    plain = replace(series, control=(), trend="none", slope=False)
+    rungs = (
+        Rung(SYNTHETIC_DIFFERENCE, SyntheticDifferenceInDifferences(**options), fair=False),
+        Rung(SYNTHETIC_CONTROL, SyntheticControl(**options), fair=False),
+        Rung(BESIDE_PLACES, DifferenceBesidePlaces(**options), fair=False),
+        Rung(CONTROLLED_SERIES, replace(series, control="clean"), fair=False),
+        Rung(SERIES, replace(series, control=()), fair=False),
+        Rung(BEFORE_AFTER, plain, fair=False),
+    )
+    return tuple(replace(r, headline=r.name == best_design) for r in rungs)
 
 
 def published(design: Design) -> Design:
@@ -260,6 +308,8 @@ def rungs_for(
     are among those who came together, and what compares whoever was there is shown only to show what goes wrong."""
     if study.paths.n_periods == 1:
         return people_ladder(best_design, outcome, bool(study.covariates))
+    if best_design in ONE_PLACE:
+        return one_place_ladder(study.paths, component, best_design, choices, outcome)
     rungs = ladder(best_design, choices, outcome, window.lag)
     width = arrival_width(study.paths, component, best_design, choices, window)
     return rungs if width is None else tuple(_alike(r, width) for r in rungs)

@@ -23,6 +23,7 @@ from evalkit.inference.replicates import (
     Arms,
     Averaging,
     CellWeights,
+    Method,
     Once,
     Refits,
     Replicates,
@@ -60,6 +61,7 @@ class Estimate:
     replicate: Callable[[], Replicates] | None = None
     cells: Callable[..., pd.DataFrame] | None = None
     working: np.ndarray | None = None
+    method: Method | None = None
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
     _spreads: dict[str, Spread] = field(default_factory=dict, init=False, repr=False)
 
@@ -135,9 +137,10 @@ class Estimate:
         return self.value_influence.level
 
     def resolve(self, inference: str = "auto") -> str:
-        """The kind of inference in use. Where an arm has fewer than 50 clusters: moderated if there is a working
-        covariance, else jackknife."""
-        check_choice("inference", inference, ("auto", "analytic", "jackknife", "moderated"))
+        """The kind of inference in use: that of the design's own method where it has one. Else, where an arm has fewer
+        than 50 clusters, moderated if there is a working covariance, or jackknife."""
+        own = () if self.method is None else (self.method.kind,)
+        check_choice("inference", inference, ("auto", "analytic", "jackknife", "moderated", *own))
         if inference in ("jackknife", "moderated") and self.replicate is None:
             raise OptionError(NO_REFITS)
         modelled = self.working is not None and bool((np.diag(self.working) > 0).any())
@@ -145,6 +148,8 @@ class Estimate:
             raise OptionError("inference='moderated' needs weights='least_noise', which have a working covariance.")
         if inference != "auto":
             return inference
+        if self.method is not None:
+            return self.method.kind
         few = self.arms is not None and self.arms.fewest() < FEW
         if not few or self.replicate is None:
             return "analytic"
@@ -159,6 +164,9 @@ class Estimate:
 
     def _spread(self, inference: str) -> Spread:
         kind = self.resolve(inference)
+        if self.method is not None and kind == self.method.kind and kind not in self._spreads:
+            own = self.method()
+            self._spreads[kind] = replace(own, vcov=_without_lost(self, own.vcov))
         if kind not in self._spreads:
             made = _analytic(self) if kind == "analytic" else jackknife(self.value, self.replicates)
             if self.working is not None and kind == "moderated":
@@ -189,7 +197,7 @@ class Estimate:
         extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
                  for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
         frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
-        frame["caution"] = np.where(np.isfinite(se), row_labels.cautions(frame), "")
+        frame["caution"] = np.where(np.isfinite(se) & (self.method is None), row_labels.cautions(frame), "")
         return frame
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
@@ -270,8 +278,8 @@ class Estimate:
             values = np.array([np.atleast_1d(f(row)) for row in self.replicates.values])
             refits = partial(replace, self.replicates.map(matrix), values=values)
         parts, frame = self.value_influence.map(matrix), labels.reset_index(drop=True)
-        working = _working(self, matrix)
-        return Estimate(value, np.ones(len(value)), frame, parts, None, arms, refits, working=working)
+        working, method = _working(self, matrix), None if self.method is None else self.method.then(matrix)
+        return Estimate(value, np.ones(len(value)), frame, parts, None, arms, refits, working=working, method=method)
 
     def contrast(self, weights: Sequence[float] | np.ndarray, name: str | None = None) -> Estimate:
         """A weighted sum of rows, such as a difference. `weights`: (k,) or (k', k).
@@ -328,13 +336,15 @@ class Estimate:
 
 def _carried(
     est: Estimate, step: Callable[[Replicates], Replicates], matrix: np.ndarray
-) -> tuple[Refits | None, CellWeights | None, np.ndarray | None]:
-    """Refits, cells and working covariance of rows made of those of an estimate: by one more step, linearly (k', k)."""
+) -> tuple[Refits | None, CellWeights | None, np.ndarray | None, Method | None]:
+    """Refits, cells, working covariance and own method of rows made of those of an estimate: by one more step,
+    linearly (k', k)."""
+    method = None if est.method is None else est.method.then(matrix)
     cells, refits = est.cells, est.replicate.then(step) if isinstance(est.replicate, Refits) else None
     if cells is None:
-        return refits, None, _working(est, matrix)
+        return refits, None, _working(est, matrix), method
     make, maps = (cells.make, cells.maps) if isinstance(cells, CellWeights) else (cells, ())
-    return refits, CellWeights(make, (*maps, matrix)), _working(est, matrix)
+    return refits, CellWeights(make, (*maps, matrix)), _working(est, matrix), method
 
 
 def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
@@ -422,7 +432,7 @@ def _pieces(estimates: tuple[Estimate, ...]) -> tuple[Estimate, ...]:
 
     def alike(e: Estimate) -> bool:
         same = e.level == first.level and (e.replicate is None) == (first.replicate is None)
-        return same and not e.pieces and e.working is None
+        return same and not e.pieces and e.working is None and e.method is None
 
     run = len(list(takewhile(alike, estimates)))
     if run == len(estimates):

@@ -223,6 +223,23 @@ class CellWeights:
 
 
 @dataclass(frozen=True, eq=False)
+class Method:
+    """A design's own way to an interval. make: the spread of linear combinations (k', k) of the design's rows; kind:
+    what it is called; matrix: the combinations that rows are by now, None for the rows themselves."""
+
+    kind: str
+    make: Callable[[np.ndarray | None], Spread]
+    matrix: np.ndarray | None = None
+
+    def then(self, matrix: np.ndarray) -> Method:
+        """Of combinations (k', k) of the present rows."""
+        return Method(self.kind, self.make, matrix if self.matrix is None else matrix @ self.matrix)
+
+    def __call__(self) -> Spread:
+        return self.make(self.matrix)
+
+
+@dataclass(frozen=True, eq=False)
 class StackedCells:
     """Cells of several estimates, rows (m,) counted on."""
 

@@ -25,6 +25,7 @@ from evalkit.show.words import (
 )
 from evalkit.verdicts import rules
 from evalkit.verdicts.rules import BundleEvidence, Evidence, Verdict, Weakness
+from evalkit.vocabulary import BESIDE_PLACES, CONTROLLED_SERIES, SERIES
 
 #: From this share of those who had it on, the words say that they are not behind the answer.
 MATERIAL = 0.1
@@ -284,13 +285,22 @@ def rests_on(evidence: Evidence, verdict: Verdict) -> str:
         return _places(evidence, evidence.bundle, _bundle_rests(evidence, evidence.bundle))
     if verdict.verdict in ("cannot_tell_apart", "not_tested") or verdict.rule == 3:
         return ""
-    return _places(evidence, evidence, say.RESTS_DOSE if evidence.rests_on_dose else say.RESTS)
+    return _places(evidence, evidence, _resting(evidence))
 
 
 def _rests_itself(e: Evidence) -> str:
     others = "other" if e.units_had - e.units_behind == 1 else "others"
     speaks = say.SPEAKS_FOR.format(some=for_some(e), others=others) if for_some(e) else ""
-    return sentences(_rests(e, e, say.RESTS_DOSE if e.rests_on_dose else say.RESTS), speaks)
+    return sentences(_rests(e, e, _resting(e)), speaks)
+
+
+def _resting(e: Evidence) -> tuple[str, str]:
+    """What stands beside what, by design."""
+    if e.design == SERIES:
+        return say.RESTS_PAST if e.clusters_exposed == 1 else say.RESTS_PASTS
+    if e.rests_on_one_place:
+        return {CONTROLLED_SERIES: say.RESTS_CONTROL, BESIDE_PLACES: say.RESTS_ALL}.get(e.design, say.RESTS_MIX)
+    return say.RESTS_DOSE if e.rests_on_dose else say.RESTS
 
 
 def _rests(e: Evidence, x: Evidence | BundleEvidence, template: tuple[str, str]) -> str:
@@ -363,7 +373,8 @@ def all_weaknesses(e: Evidence) -> tuple[Weakness, ...]:
 
 def blocking(e: Evidence) -> tuple[Weakness, ...]:
     """What keeps a small benefit from being called no sign of a benefit."""
-    return rules.failed_main_checks(e) + tuple(w for w in rules.cautions(e) if w.name == "additivity")
+    names = {"additivity", *(("one_place", "a_few_places") if rules.own_past_only(e) else ())}
+    return rules.failed_main_checks(e) + tuple(w for w in rules.cautions(e) if w.name in names)
 
 
 def _listed(found: tuple[Weakness, ...]) -> str:

@@ -171,6 +171,12 @@ _DESIGNS = {
     "MatchedComparison(ignored)": "people matched whatever else they had",
     "WeightedComparison": "people weighted to be alike on record",
     "DifferenceInDifferences": "two groups before and after",
+    "InterruptedTimeSeries": "one place beside its own past",
+    "InterruptedTimeSeries(control)": "one place beside its own past, less that of a few others",
+    "SyntheticControl": "one place beside a mix of others at its level",
+    "SyntheticDifferenceInDifferences": "one place beside a mix of others that moved with it",
+    "DifferenceBesidePlaces": "one place beside all others alike",
+    "BeforeAfter": "before and after, which cannot carry a claim",
     "RegressionDiscontinuity": "people just above and just below the line",
 }
 _TITLES = {

@@ -18,9 +18,11 @@ from evalkit.show.words import plural
 from evalkit.vocabulary import (
     CHECK_STATUSES,
     COMBINATION_KINDS,
+    CONTROLLED_SERIES,
     DRIFT_WORDS,
     OUTCOME_KINDS,
     PEOPLE_CHECKS,
+    SERIES,
     STATUSES,
     Better,
     CheckStatus,
@@ -161,6 +163,7 @@ class Evidence:
     rests_on_additivity: bool = False
     rests_on_dose: bool = False
     rests_on_matching: bool = False
+    rests_on_one_place: bool = False
     unrecorded: bool = False
     by_people: bool = False
     by_people_check: PeopleCheck = "not_needed"
@@ -261,6 +264,8 @@ def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
         names.append("dose" if evidence.rests_on_dose else "additivity")
     if evidence.rests_on_matching:
         names += ["raw", "unrecorded"] if evidence.unrecorded else ["matching"]
+    if evidence.rests_on_one_place:
+        names.append("one_place" if evidence.clusters_exposed == 1 else "a_few_places")
     if _few_clusters(evidence):
         names.append("few_clusters")
     if evidence.by_people and evidence.by_people_check == "failed":
@@ -373,7 +378,7 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
 
 
 def _no_sign(e: Evidence) -> Verdict | None:
-    if not benefit_below_margin(e) or failed_main_checks(e) or e.rests_on_additivity:
+    if not benefit_below_margin(e) or failed_main_checks(e) or e.rests_on_additivity or own_past_only(e):
         return None
     return _with_numbers(e, "no_sign", 5, tuple(w.words for w in cautions(e)))
 
@@ -411,8 +416,13 @@ def _few_clusters(e: Evidence) -> bool:
     return _thin(e) and not carried
 
 
+def own_past_only(e: Evidence) -> bool:
+    """Whether nothing stands beside the place but its own past, where a drift hides an effect or makes one."""
+    return e.rests_on_one_place and e.design in (SERIES, CONTROLLED_SERIES)
+
+
 def _thin(e: Evidence) -> bool:
-    return min(e.clusters_exposed, e.clusters_comparison) < _FEWEST
+    return not e.rests_on_one_place and min(e.clusters_exposed, e.clusters_comparison) < _FEWEST
 
 
 def _placed(template: str, e: Evidence) -> str:

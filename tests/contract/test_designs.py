@@ -42,8 +42,15 @@ PEOPLE = [
     ek.MatchedComparison(replace=True, outcome_period=7, covariate_period=0),
     ek.WeightedComparison(outcome_period=7, covariate_period=0),
 ]
-DESIGNS = [*ROLLOUTS, *REGRESSIONS, *PEOPLE]
-REFITTED = [*ROLLOUTS, *REGRESSIONS]
+ONE_PLACE = [
+    ek.InterruptedTimeSeries(),
+    ek.InterruptedTimeSeries(slope=False, season=6, control="clean", horizon=11),
+    ek.SyntheticControl(),
+    ek.SyntheticControl(intercept=False, augment="ridge"),
+    ek.SyntheticDifferenceInDifferences(anticipation=1),
+]
+DESIGNS = [*ROLLOUTS, *REGRESSIONS, *PEOPLE, *ONE_PLACE]
+PLANNED = [*ROLLOUTS, *REGRESSIONS, *ONE_PLACE]
 
 
 def short(design: Any) -> str:
@@ -56,16 +63,20 @@ def short(design: Any) -> str:
 
 
 every = pytest.mark.parametrize("design", DESIGNS, ids=short)
-differences = pytest.mark.parametrize("design", REFITTED, ids=short)
+differences = pytest.mark.parametrize("design", PLANNED, ids=short)
 
 
-def people(seed: int = 3, sites: int = 20, each: int = 8, periods: int = 10, missing: float = 0.04) -> pd.DataFrame:
-    """People in sites, half of each site eligible for "a"; "b" reaches everybody; some rows are missing."""
+def people(seed: int = 3, sites: int = 20, each: int = 8, periods: int = 10, alone: bool = False) -> pd.DataFrame:
+    """People in sites, half of each site eligible for "a"; "b" reaches everybody; some rows are missing. alone: nine
+    sites over forty periods, of which the first starts "a" and the last two start "b"."""
     rng = np.random.default_rng(seed)
+    sites, periods = (9, 40) if alone else (sites, periods)
     n = sites * each
     site, eligible = np.repeat(np.arange(sites), each), np.tile(np.arange(each) % 2, sites)
     first = {"a": np.where(np.arange(sites) % 4 == 0, 99, 4 + np.arange(sites) % 3),
              "b": np.where(np.arange(sites) % 5 < 3, 99, 6 + np.arange(sites) % 2)}  # fmt: skip
+    if alone:
+        first = {"a": np.where(np.arange(sites) == 0, 26, 99), "b": np.where(np.arange(sites) > 6, 30, 99)}
     frame = pd.DataFrame({
         "person": np.repeat(np.arange(n), periods), "site": np.repeat(site, periods),
         "month": np.tile(np.arange(periods), n), "eligible": np.repeat(eligible, periods),
@@ -76,7 +87,12 @@ def people(seed: int = 3, sites: int = 20, each: int = 8, periods: int = 10, mis
         frame[name] = (month >= start[home]).astype(int)
     frame["y"] = rng.normal(size=len(frame)) + frame["age"] + 0.4 * frame["a"] * frame["eligible"] - 0.2 * frame["b"]
     frame["z"] = rng.normal(size=len(frame))
-    return frame[rng.random(len(frame)) >= missing].reset_index(drop=True)
+    return frame[rng.random(len(frame)) >= 0.04].reset_index(drop=True)
+
+
+def panel(design: Any) -> pd.DataFrame:
+    """The people that a design is tried on."""
+    return people(alone=design in ONE_PLACE)
 
 
 def study(frame: pd.DataFrame, **changes: Any) -> ek.Study:
@@ -94,8 +110,8 @@ def made() -> ek.Study:
 
 @cache
 def usual(design: Any) -> ek.Estimate:
-    """What a design makes of "a" among these people, once for all tests of it."""
-    return design(study(people()), "a")
+    """What a design makes of "a" among its people, once for all tests of it."""
+    return design(study(panel(design)), "a")
 
 
 KEYS = ("component", "cohort", "period", "event_time")
@@ -134,8 +150,8 @@ def test_what_a_design_gives_pickles_with_all_that_is_made_of_it(design):
 
 
 @every
-def test_lengths_agree_and_labels_say_what_a_row_is(made, design):
-    est = usual(design)
+def test_lengths_agree_and_labels_say_what_a_row_is(design):
+    made, est = study(panel(design)), usual(design)
     k = len(est)
     assert k and len(est.mass) == len(est.labels) == len(est.to_frame()) == k
     assert est.influence.shape == (len(est.units), k)
@@ -147,8 +163,8 @@ def test_lengths_agree_and_labels_say_what_a_row_is(made, design):
 
 
 @every
-def test_contributions_sum_to_the_covariance(made, design):
-    est = usual(design)
+def test_contributions_sum_to_the_covariance(design):
+    made, est = study(panel(design)), usual(design)
     good = np.isfinite(est.value)
     site = pd.Series(made.paths.levels["site"].codes, index=made.paths.units).reindex(est.units).to_numpy()
     sums = pd.DataFrame(est.influence[:, good]).groupby(site).sum().to_numpy()
@@ -170,7 +186,7 @@ def test_rows_without_a_number_say_why(design):
 
 @every
 def test_frozen_and_input_never_changed(design):
-    frame = people()
+    frame = panel(design)
     kept = frame.copy()
     est = design(study(frame), "a")
     est.aggregate("event_time").to_frame() if "cohort" in est.labels and "event_time" in est.labels else est.to_frame()
@@ -185,10 +201,11 @@ def test_frozen_and_input_never_changed(design):
 
 
 @every
-def test_an_outcome_can_be_named(made, design):
+def test_an_outcome_can_be_named(design):
+    made = study(panel(design))
     other = dataclasses.replace(design, outcome="z")(made, "a")
     assert (other.labels["outcome"] == "z").all()
-    alone = design(study(people(), outcomes=["z"]), "a")
+    alone = design(study(panel(design), outcomes=["z"]), "a")
     alike(other, alone)
     with pytest.raises(ek.EvalkitError, match="nowhere"):
         dataclasses.replace(design, outcome="nowhere")(made, "a")
@@ -214,7 +231,7 @@ def same_plan(one: Any, two: Any) -> None:
 
 @differences
 def test_the_plan_sees_no_outcome(design, monkeypatch):
-    frame = people()
+    frame = panel(design)
     known = design.plan(study(frame).paths, "a")
     shuffled = frame.assign(y=np.random.default_rng(1).permutation(frame["y"]), z=np.nan)
     same_plan(known, design.plan(study(shuffled).paths, "a"))
@@ -231,7 +248,7 @@ def test_the_plan_sees_no_outcome(design, monkeypatch):
 
 @differences
 def test_order_and_names_do_not_matter(design):
-    frame = people()
+    frame = panel(design)
     names = np.random.default_rng(2).permutation(5000)
     other = frame.sample(frac=1, random_state=2).assign(
         person=lambda d: [f"p{names[i]:04d}" for i in d["person"]],
@@ -253,14 +270,14 @@ def test_order_and_names_do_not_matter(design):
 
 @differences
 def test_equal_weights_are_no_weights(design):
-    frame = people().assign(w=2.0)
+    frame = panel(design).assign(w=2.0)
     one, two = usual(design), design(study(frame, weights="w"), "a")
     alike(one, two, atol=1e-8)
 
 
 @differences
 def test_doubling_every_unit_leaves_estimates_alone(design):
-    frame = people()
+    frame = panel(design)
     twins = pd.concat([frame, frame.assign(person=frame["person"] + 10_000)], ignore_index=True)
     one, two = usual(design), design(study(twins), "a")
     alike(one, two, atol=1e-8)
@@ -269,7 +286,7 @@ def test_doubling_every_unit_leaves_estimates_alone(design):
 
 @differences
 def test_scale_and_shift_of_the_outcome(design):
-    frame = people()
+    frame = panel(design)
     one = usual(design)
     two = design(study(frame.assign(y=3 * frame["y"] - 50)), "a")
     np.testing.assert_allclose(two.value, 3 * one.value, atol=1e-8)

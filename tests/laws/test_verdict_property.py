@@ -87,6 +87,8 @@ def evidence(draw) -> Evidence:
         observed=draw(st.sampled_from([True, True, True, False])),
         rests_on_additivity=draw(st.booleans()),
         rests_on_matching=draw(st.booleans()),
+        rests_on_one_place=draw(st.booleans()),
+        design=draw(st.sampled_from(["", "InterruptedTimeSeries", "SyntheticDifferenceInDifferences"])),
         unrecorded=draw(st.booleans()),
         by_people=draw(st.booleans()),
         by_people_check=draw(st.sampled_from(PEOPLE_CHECKS)),
@@ -124,7 +126,8 @@ def restated(e: Evidence) -> list[str]:
     count += 1 if e.rests_on_additivity else 0
     count += 1 if e.rests_on_matching else 0
     count += 1 if e.rests_on_matching and e.unrecorded else 0
-    few = e.clusters_exposed < 3 or e.clusters_comparison < 3
+    count += 1 if e.rests_on_one_place else 0
+    few = not e.rests_on_one_place and (e.clusters_exposed < 3 or e.clusters_comparison < 3)
     count += 1 if few and not (e.randomisation_p is not None and e.randomisation_p < 0.05) else 0
     unseen = e.by_people and e.by_people_check == "untestable"
     builds = e.drift is not None and e.drift.carries == "likely"
@@ -137,18 +140,16 @@ def restated(e: Evidence) -> list[str]:
     known = e.matters is not None and not math.isnan(e.matters)
     ruled_out = bool(number and known and high < e.matters)
     quiet = free and number and not away
+    own_past = e.rests_on_one_place and e.design == "InterruptedTimeSeries"
+    carried = not failed_checks and not e.rests_on_additivity and not own_past
     allowed = {
         "not_tested": untested,
         "cannot_tell_apart": tangled,
         "shown": free and away and count == 0 and not capped,
         "likely": free and away and not ended and (count == 1 or (count == 0 and capped)),
-        "no_sign": quiet and ruled_out and not failed_checks and not e.rests_on_additivity,
+        "no_sign": quiet and ruled_out and carried,
         "cannot_tell": free
-        and (
-            not number
-            or (away and (count >= 2 or ended))
-            or (quiet and not (ruled_out and not failed_checks and not e.rests_on_additivity))
-        ),
+        and (not number or (away and (count >= 2 or ended)) or (quiet and not (ruled_out and carried))),
     }
     return [verdict for verdict, holds in allowed.items() if holds]
 

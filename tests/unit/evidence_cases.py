@@ -132,7 +132,28 @@ def _of_kind(kind: str, e: Evidence) -> dict[str, tuple[Evidence, str]]:
         f"{kind} no sign, harm open": (harm, "no_sign"),
         f"{kind} no sign, small": (_around_zero(e, -0.8, 0.7), "no_sign"),
         f"{kind} no sign, caution": (replace(harm, rests_on_matching=True), "no_sign"),
+        **_of_one_place(kind, e, harm),
         f"{kind} nothing on record": (replace(e, rests_on_matching=True, unrecorded=True), "cannot_tell"),
+    }
+
+
+def _of_one_place(kind: str, e: Evidence, harm: Evidence) -> dict[str, tuple[Evidence, str]]:
+    """One or two places alone, by what stands beside them."""
+    alone = {"status": "one_place", "rests_on_one_place": True, "clusters_exposed": 1, "clusters_comparison": 7}
+    mixed = {**alone, "design": "SyntheticDifferenceInDifferences"}
+    series = {**alone, "design": "InterruptedTimeSeries", "clusters_comparison": 0}
+    return {
+        f"{kind} one place beside others": (replace(e, **mixed), "likely"),
+        f"{kind} one place beside its past": (replace(e, **series), "likely"),
+        f"{kind} two places beside their past": (replace(e, **{**series, "clusters_exposed": 2}), "likely"),
+        f"{kind} one place less others": (
+            replace(e, **{**series, "design": "InterruptedTimeSeries(control)"}),
+            "likely",
+        ),
+        f"{kind} one place beside all": (replace(e, **{**mixed, "design": "DifferenceBesidePlaces"}), "likely"),
+        f"{kind} one place bends": (replace(e, **series, checks=failed("bent_trend")), "cannot_tell"),
+        f"{kind} one place, no sign": (replace(harm, **mixed), "no_sign"),
+        f"{kind} one place, uncarried": (replace(harm, **series), "cannot_tell"),
     }
 
 

@@ -114,11 +114,18 @@ def cell_weights(contrast: Contrast, rows: np.ndarray, matrix: np.ndarray | None
     pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at[b.line], sides)]
     joined = [np.concatenate(x) for x in zip(*pieces, strict=True)] if pieces else [np.empty(0, int)] * 8
     keys, weight = np.stack(joined[:-1]).astype(np.int64), joined[-1].astype(float)
+    return cell_table(contrast.paths, contrast.plan.component, contrast.reader.sums.level, keys, weight, matrix)
+
+
+def cell_table(
+    paths: Paths, component: str, level: str, keys: np.ndarray, weight: np.ndarray, matrix: np.ndarray | None
+) -> pd.DataFrame:
+    """The frame of `cell_weights` from codes (7, n), in the order of its columns, and weights (n,) of cells."""
     if matrix is not None:
         keys, weight = _combined(keys, weight, matrix)
     frame = pd.DataFrame(dict(zip(_CELL, keys, strict=True))).assign(weight=weight)
-    frame.insert(1, "component", contrast.plan.component)
-    periods, names = contrast.paths.periods, contrast.paths.levels[contrast.reader.sums.level].names
+    frame.insert(1, "component", component)
+    periods, names = paths.periods, paths.levels[level].names
     return frame.assign(
         cluster=names[frame["cluster"].to_numpy()], period=periods[frame["period"].to_numpy()],
         base=periods[frame["base"].to_numpy()],

@@ -1,0 +1,115 @@
+"""Which design one or two exposed places allow, from exposures and periods alone: before any outcome is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from evalkit.designs.one_place.donors import BesideDonors, DifferenceBesidePlaces, SyntheticDifferenceInDifferences
+from evalkit.designs.one_place.interrupted import LEAST, LEAST_WITH_SEASON, InterruptedTimeSeries
+from evalkit.designs.one_place.places import ENOUGH, Grouped, Place, alone, find_places
+from evalkit.designs.one_place.segments import Shape, changes, lay_out
+from evalkit.show.words import count_words
+from evalkit.study.paths import Paths
+from evalkit.vocabulary import BESIDE_PLACES, CONTROLLED_SERIES, SERIES, SYNTHETIC_DIFFERENCE, BestDesign
+
+MOST = 2
+"""Exposed places up to which they are looked at one by one."""
+YEARS = {"M": 12, "Q": 4}
+"""Periods in a year, by pandas' letter for the calendar."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The design that is chosen, "" for none; the last event time claimed; places with it and beside it; and why."""
+
+    design: BestDesign
+    until: int = -1
+    exposed: int = 0
+    comparison: int = 0
+    words: str = ""
+
+
+def season_of(paths: Paths, before: int, after: int) -> int | None:
+    """Periods in a year, where the calendar says so and enough of them lie before and after to take a season out."""
+    first = paths.periods[0]
+    season = YEARS.get(first.freqstr[:1]) if isinstance(first, pd.Period) else None
+    return season if before >= LEAST_WITH_SEASON[0] and after >= LEAST_WITH_SEASON[1] else None
+
+
+def series_design(paths: Paths, component: str, control: bool) -> InterruptedTimeSeries:
+    """The interrupted series of a component, with a season where there is room for one."""
+    lag = paths.lags[paths.index(component)] if paths.lags else 0
+    places = find_places(SyntheticDifferenceInDifferences().plan(paths, component), grouped_for(paths, component))
+    whole = places if control else [alone(p) for p in places]
+    room = [(p.before, p.until + 1 - p.cohort - lag) for p in whole]
+    season = season_of(paths, min((b for b, _ in room), default=0), min((a for _, a in room), default=0))
+    return InterruptedTimeSeries(season=season, control="clean" if control else ())
+
+
+def grouped_for(paths: Paths, component: str) -> Grouped:
+    """The study's people by cluster and path at the component's level."""
+    return Grouped(paths, paths.inference_level(component)[0])
+
+
+def choose(paths: Paths, component: str) -> Choice:
+    """The strongest of: synthetic difference-in-differences, all other places alike, a control series, the place's own
+    past. For each what its best place has: other places clean throughout, periods before, periods after the lag."""
+    lag = paths.lags[paths.index(component)] if paths.lags else 0
+    grouped = grouped_for(paths, component)
+    places = find_places(SyntheticDifferenceInDifferences().plan(paths, component), grouped)
+    if not 0 < len({p.cluster for p in places}) <= MOST:
+        return Choice("")
+    rules: Mapping[BestDesign, type[BesideDonors]] = {
+        SYNTHETIC_DIFFERENCE: SyntheticDifferenceInDifferences, BESIDE_PLACES: DifferenceBesidePlaces,
+    }  # fmt: skip
+    for name, design in rules.items():
+        fit = [
+            p for p in places
+            if len(p.donors) >= ENOUGH and p.before >= design.least[0] and len(p.claimed(lag)) >= design.least[1]
+        ]  # fmt: skip
+        if fit:
+            until, donors = max(p.until - p.cohort for p in fit), max(len(p.donors) for p in fit)
+            words = f"{count_words(len(fit), 'place')} beside {donors} others that can be followed before and after"
+            return Choice(name, until, len({p.cluster for p in fit}), donors, words)
+    return _series(paths, component, places)
+
+
+def _series(paths: Paths, component: str, places: list[Place]) -> Choice:
+    found: dict[BestDesign, list[tuple[Place, int]]] = {CONTROLLED_SERIES: [], SERIES: []}
+    short = ""
+    for place in places:
+        both: dict[BestDesign, Place] = {CONTROLLED_SERIES: place, SERIES: alone(place)}
+        for name, one in both.items():
+            if name == SERIES or len(one.donors):
+                until, why = _claimed(paths, component, one)
+                short = why or short
+                if not why:
+                    found[name].append((one, until))
+    for name, fit in found.items():
+        if fit:
+            donors = max(len(p.donors) for p, _ in fit)
+            beside = f"beside {count_words(donors, 'control place')}" if donors else "beside its own past"
+            words = f"{count_words(len(fit), 'place')} {beside}"
+            return Choice(name, max(u for _, u in fit), len({p.cluster for p, _ in fit}), donors, words)
+    return Choice("", words=short)
+
+
+def _claimed(paths: Paths, component: str, place: Place) -> tuple[int, str]:
+    """The last event time that one series claims, or why it claims none."""
+    own, others = changes(paths, component, place, 0)
+    asked = place.asked[place.asked <= place.until]
+    layout = lay_out(own, others, place.first, asked, Shape())
+    before, after = own.at - max(place.first, layout.first), int(np.sum(asked >= own.live))
+    if layout.reason:
+        return -1, layout.reason
+    if before < LEAST[0]:
+        return -1, f"{count_words(before, 'period')} before the start can be used, and {LEAST[0]} are needed"
+    if after < LEAST[1]:
+        return -1, f"{count_words(after, 'period')} after the start can be used, and {LEAST[1]} are needed"
+    if not len(layout.claimed):
+        return -1, "something else began before it could show"
+    return int(layout.claimed[-1] - place.cohort), ""
