@@ -80,9 +80,8 @@ print(ek.separability(study).components[["component", "status", "best_design", "
 town = town_panel().query("town == 'Town 1'")
 before, after = (town.loc[town["centre"] == on, "in_work"] for on in (0, 1))
 change, error = after.mean() - before.mean(), np.sqrt(after.var() / len(after) + before.var() / len(before))
-print(
-    f"before {before.mean():.1f}, after {after.mean():.1f}: {change:.2f} ({change - 2 * error:.2f} to {change + 2 * error:.2f})"
-)
+print(f"before {before.mean():.1f}, after {after.mean():.1f}")
+print(f"{change:.2f} ({change - 2 * error:.2f} to {change + 2 * error:.2f})")
 
 # %% [markdown]
 # ## Right: a mix of places that moved with it
