@@ -111,13 +111,14 @@ def shock_variances(model: Untreated, shocks: Sequence[Sequence[np.ndarray]], kn
         residual = place.precision(place.y[: place.u] - place.steps[: place.u] @ model.gamma[place.at])
         near = inverse[np.ix_(place.at, place.at)]
         B = OZ @ near
-        OK, KZ = [O @ K for K in own], [K @ OZ for K in own]
+        OK, KZ, KB = [O @ K for K in own], [K @ OZ for K in own], [K @ B for K in own]
+        OKZ = [O @ Z for Z in KZ]
         for i in range(k):
             seen[i] += residual @ own[i] @ residual
             trace[i] += (np.trace(OK[i]) - (B * KZ[i]).sum()) * known
             through[i][np.ix_(place.at, place.at)] += OZ.T @ KZ[i]
             for j in range(k):
-                cross = ((own[i] @ B) * (O @ KZ[j])).sum()
+                cross = (KB[i] * OKZ[j]).sum()
                 gram[i, j] += (OK[i] * OK[j].T).sum() - cross
                 gram[j, i] -= cross
     back = [inverse @ m for m in through]

@@ -142,7 +142,7 @@ def cell_means(
     """
     cells = int(of.max()) + 1
     stops = np.searchsorted(of[order], np.arange(cells + 1))
-    mean, noise = np.full((cells, values.shape[1]), np.nan), []
+    mean, noise, inverses = np.full((cells, values.shape[1]), np.nan), [], dict[bytes, np.ndarray]()
     for c, (low, high) in enumerate(pairwise(stops)):
         units = order[low:high][weights[order[low:high]] > 0]
         y, w = values[units], weights[units]
@@ -151,14 +151,18 @@ def cell_means(
             mean[c] = w @ y / w.sum()
             noise.append(R * (w @ w) / w.sum() ** 2)
         else:
-            made = _gapped(y, seen, w, R)
+            made = _gapped(y, seen, w, R, inverses)
             mean[c] = made[0]
             noise.append(made[1])
     return mean, tuple(noise)
 
 
-def _gapped(y: np.ndarray, seen: np.ndarray, w: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(T,) mean and (T, T) covariance of a cell in which rows are missing: (sum of S' R^-1 S)^-1 over its people."""
+def _gapped(
+    y: np.ndarray, seen: np.ndarray, w: np.ndarray, R: np.ndarray, inverses: dict[bytes, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(T,) mean and (T, T) covariance of a cell in which rows are missing: (sum of S' R^-1 S)^-1 over its people.
+
+    inverses: of R by pattern of rows, each worked out once for all cells."""
     T = y.shape[1]
     mean, V, W, M, v = np.full(T, np.nan), np.zeros((T, T)), np.zeros((T, T)), np.zeros((T, T)), np.zeros(T)
     patterns, of = np.unique(seen, axis=0, return_inverse=True)
@@ -167,7 +171,10 @@ def _gapped(y: np.ndarray, seen: np.ndarray, w: np.ndarray, R: np.ndarray) -> tu
         if not len(at):
             continue
         mine = of.ravel() == j
-        Q = np.linalg.inv(R[np.ix_(at, at)])
+        key = pattern.tobytes()
+        if key not in inverses:
+            inverses[key] = np.linalg.inv(R[np.ix_(at, at)])
+        Q = inverses[key]
         W[np.ix_(at, at)] += w[mine].sum() * Q
         M[np.ix_(at, at)] += (w[mine] ** 2).sum() * Q
         v[at] += Q @ (w[mine] @ y[np.ix_(mine, at)])

@@ -54,6 +54,11 @@ class NoCovarianceError(EvalkitError):
     """There is nothing to make a working covariance from."""
 
 
+def about_mean(person: Person | None, T: int) -> np.ndarray:
+    """(T, T) covariance of one person about the mean of the cell, nothing where it cannot be seen."""
+    return np.zeros((T, T)) if person is None else person.matrix(T)
+
+
 @dataclass(frozen=True, eq=False)
 class Weighing:
     """k rows of one component. columns: what moves cells without it. targets: shares of exposed cell-periods in the
@@ -76,22 +81,27 @@ class Weighing:
         return self.sums.values - np.nanmean(self.sums.values)
 
     @cached_property
+    def _people(self) -> tuple[Person | None, CellMeans]:
+        """One person's covariance about the mean of the cell, None where no cell (no path, where everybody is a
+        cluster) has two to compare, and the means of cells under it: the same for every component of an outcome."""
+        groups, sums = self.groups, self.sums
+
+        def make() -> tuple[Person | None, CellMeans]:
+            of, T = sums.paths.path if groups.lone else groups.of, sums.paths.n_periods
+            person = fit_person(*autocovariance(self.values, of, int(of.max()) + 1))
+            R = about_mean(person, T)
+            mean, noise = cell_means(self.values, groups.of, groups.order, sums.weights, R)
+            return person, CellMeans(groups.path, groups.cluster, mean, noise)
+
+        return sums.paths.memo.get(("people's noise", type(sums), sums.level, sums.by_path), make, sums.values)
+
+    @property
     def person(self) -> Person | None:
-        """One person's covariance, None where no cell (no path, where everybody is a cluster) has two to compare."""
-        of = self.sums.paths.path if self.groups.lone else self.groups.of
-        return fit_person(*autocovariance(self.values, of, int(of.max()) + 1))
+        return self._people[0]
 
-    @cached_property
-    def R(self) -> np.ndarray:
-        """(T, T) covariance of one person about the mean of the cell, nothing where it cannot be seen."""
-        T = self.sums.paths.n_periods
-        return np.zeros((T, T)) if self.person is None else self.person.matrix(T)
-
-    @cached_property
+    @property
     def cells(self) -> CellMeans:
-        groups = self.groups
-        mean, noise = cell_means(self.values, groups.of, groups.order, self.sums.weights, self.R)
-        return CellMeans(groups.path, groups.cluster, mean, noise)
+        return self._people[1]
 
     @property
     def model(self) -> Untreated:
@@ -225,7 +235,9 @@ class UnitInfluence:
         L, left = self._of_groups()
         out = left[groups.of] * sums.weights[:, None]
         if made.person is not None:
-            out += unit_influence(made.values, groups.of, sums.weights, made.R, made.cells, L)
+            out += unit_influence(
+                made.values, groups.of, sums.weights, about_mean(made.person, made.sums.paths.n_periods), made.cells, L
+            )
         return np.nan_to_num(out)
 
     def coefficients(self) -> np.ndarray:
