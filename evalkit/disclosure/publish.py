@@ -14,12 +14,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from evalkit.components import Separability
 from evalkit.decision.case import Case
 from evalkit.disclosure import people
-from evalkit.disclosure.rounding import coarse, grain_of, nice_step, to_step, two_digits
+from evalkit.disclosure.rounding import Grain, coarse, grain_of, nice_step, to_step, two_digits
 from evalkit.disclosure.rules import Rules, apart, at_least_two
 from evalkit.inference import Estimate
 from evalkit.show.words import Count, noun_from_column, plural, retold
@@ -155,8 +154,11 @@ class Guard:
         )  # fmt: skip
 
     def case(self, case: Case, whole: bool) -> Case:
-        """A line to decide on without what rests on too few people; the programme's only where `whole` may be told."""
+        """A line to decide on without what rests on too few people, as coarse as the counts behind it; the programme's
+        only where `whole` may be told."""
         case = replace(case, reason=self.told(case.reason), withheld=self.told(case.withheld))
+        behind = self.had(case.members) if case.name != PROGRAMME else max(self.had([m]) for m in case.members)
+        case = _coarse_values(case, max(self.step(m, case.outcome, behind) for m in case.members))
         if case.name == PROGRAMME:
             return case if whole else case.hidden(f"it is {self.reason}")
         few = any((m, case.outcome) in self.few for m in case.members) or self._few_had(
@@ -320,8 +322,9 @@ class Guard:
             wide = np.array([self.step("", first, n) for n in behind]) * np.nan_to_num(
                 sizes, nan=sizes[sizes > 0].sum()
             )
-            whole = np.full(len(sizes), min(behind))
-            pieces = coarse(pieces, _RANGE, nice_step(wide)).assign(people_periods=self.amounts(sizes, whole))
+            said = [self.grain(n) for n in behind]
+            sums = [float(g.amounts(v * g.heads)) for g, v in zip(said, sizes, strict=True)]
+            pieces = coarse(pieces, _RANGE, nice_step(wide)).assign(people_periods=sums)
         if not few.any():
             return pieces, False
         self.note("attribution", "some pieces", "effect", "too few")
@@ -329,19 +332,22 @@ class Guard:
         pieces.loc[few, "reason"] = self.reason
         return pieces, True
 
-    def amounts(self, values: ArrayLike, behind: ArrayLike) -> np.ndarray:
-        """Sums over people, and what is worked out from them, as coarse as the numbers of people behind them."""
-        given, n = np.asarray(values, dtype=float), np.maximum(np.asarray(behind, dtype=float), 1.0)
-        return to_step(given, nice_step(np.nan_to_num(np.abs(given), posinf=0.0) * self.rules.round_to / 2 / n))
+    def grain(self, behind: float, step: float = 0.0) -> Grain:
+        """How coarse sums over so many people are, and their averages."""
+        return Grain(behind, self.rules.shown(behind), self.rules.round_to, step)
 
-    def coarse_value(self, table: pd.DataFrame) -> pd.DataFrame:
-        """A table of costs by part, each number as coarse as the part's number of people."""
+    def grain_behind(self, members: Iterable[str], outcome: str, whole: bool = False) -> Grain | None:
+        """How coarse sums over those who had every one of `members` are, or where `whole` any; None for as they are."""
         if not self.rules.round_to:
-            return table
-        members = [c if isinstance(c, tuple) else tuple(str(c).split("; ")) for c in table["components"]]
-        behind = [float(people.distinct(self.paths, people.had(self.paths, m))) for m in members]
-        sums = table.select_dtypes("number").columns
-        return table.assign(**{c: self.amounts(table[c], behind) for c in sums})
+            return None
+        listed = list(members)
+        behind = max(self.had([m]) for m in listed) if whole else self.had(listed)
+        return self.grain(behind, max(self.step(m, outcome, behind) for m in listed))
+
+    def heads(self) -> dict[str, float]:
+        """By component, what brings a count of those who had it to the number that is said."""
+        rounded = self.rules.round_to
+        return {c: self.grain(self.had([c])).heads for c in self.paths.components} if rounded else {}
 
     def costed(self, table: pd.DataFrame) -> set[str]:
         """Names of the parts in a table of costs that are withheld: their outcomes number too few."""
@@ -355,7 +361,7 @@ class Guard:
         return set(table["name"][few])
 
 
-_T = TypeVar("_T", Evidence, CheckOutcome, BundleEvidence, Verdict)
+_T = TypeVar("_T", Evidence, CheckOutcome, BundleEvidence, Verdict, Case)
 
 
 def _coarse_values(given: _T, step: float) -> _T:

@@ -6,6 +6,8 @@ fractions. An effect is therefore rounded to a step so wide that every count nea
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -32,6 +34,39 @@ def to_step(values: ArrayLike, step: ArrayLike) -> np.ndarray:
         decimals = max(0, int(np.ceil(-np.log10(steps[i]) - 1e-9)))
         out[i] = round(round(given[i] / steps[i]) * steps[i], decimals)
     return out
+
+
+@dataclass(frozen=True)
+class Grain:
+    """How coarse the sums of one line have to be: behind so many people, said to be so many (shown), counts are rounded
+    to multiples of `round_to`, and its average effect to those of `step`.
+
+    What counts heads is first brought to the number of people that is said, so that it says no more than that number:
+    two roundings of one count on different grids would meet in fewer counts than either allows.
+    """
+
+    behind: float
+    shown: float
+    round_to: int
+    step: float = 0.0
+
+    @property
+    def heads(self) -> float:
+        """What brings a count of heads to the number of people that is said."""
+        return self.shown / self.behind if self.behind > 0 else 1.0
+
+    def amounts(self, values: ArrayLike) -> np.ndarray:
+        """Sums over people as coarse as the number of people behind them."""
+        given = np.asarray(values, dtype=float)
+        least = np.nan_to_num(np.abs(given), posinf=0.0) * self.round_to / 2 / max(self.behind, 1.0)
+        return to_step(given, nice_step(least))
+
+    def ratio(self, value: float, beside: float) -> float:
+        """value / beside to two digits, 1 where both are nothing."""
+        if value == beside:
+            return 1.0
+        found = value / beside if beside else np.nan
+        return float(to_step(found, two_digits(found)))
 
 
 def grain_of(values: np.ndarray) -> float:

@@ -27,6 +27,7 @@ from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
 from evalkit.show.words import retold
 from evalkit.study import Study
+from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import decide
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     statements = tuple(statement(e, v) for e, v in redacted)
     event_studies, left_out = _event_studies(guard, ev), guard.leave_one_out(ev.leave_one_out)
     attribution, value = _attribution(guard, ev), _value(guard, ev)
-    decisions = _decisions(guard, ev, None if value is None else set(value.table["name"]), attribution is not None)
+    decisions = _decisions(guard, ev, value, attribution is not None)
     who = publishable(guard, ev.compared)
     log = pd.DataFrame(guard.log, columns=list(LOG))
     return replace(
@@ -256,33 +257,61 @@ def _coarse_sums(guard: Guard, made: Attribution) -> dict[str, Any]:
     names = ("total", "total_low", "total_high", "gross", "expected_without", "people_periods")
     behind = float(np.max([guard.had([c]) for c in guard.paths.components]))
     gone = {"estimate": None, "orders": made.orders.iloc[:0], "shapley": made.shapley.iloc[:0]}
-    return gone | {n: float(guard.amounts(getattr(made, n), behind)) for n in names}
+    grain = guard.grain(behind)
+    heads = {"people_periods": grain.heads}
+    return gone | {n: float(grain.amounts(getattr(made, n) * heads.get(n, 1.0))) for n in names}
 
 
 def _value(guard: Guard, ev: Evaluation) -> Value | None:
     """Value for money; without parts whose outcomes number too few."""
     priced = ev.study.money is not None or any(c.unit_cost is not None for c in ev.study.components)
-    if not priced or _held_back(guard, "value") or _left_few(guard, "value") or (made := ev.value) is None:
+    if not priced or _held_back(guard, "value") or _left_few(guard, "value"):
+        return None
+    made = _coarse_value(guard, ev) if guard.rules.round_to else ev.value
+    if made is None:
         return None
     gone = guard.costed(made.table) if guard.rules.active else set()
-    made = replace(made, table=guard.coarse_value(made.table))
+    made = replace(made, notes=tuple(map(guard.told, made.notes)))
     if not gone:
         return made
     names = ("table", "plane", "acceptability", "sensitivity")
     return replace(made, **{n: (t := getattr(made, n))[~t["name"].isin(gone)].reset_index(drop=True) for n in names})
 
 
-def _decisions(guard: Guard, ev: Evaluation, valued: set[str] | None, whole: bool) -> Decisions:
-    """Decisions from what is left: without the lines that rest on too few, and without the money of parts that value
-    for money leaves out. whole: whether the programme's total may be published."""
+def _coarse_value(guard: Guard, ev: Evaluation) -> Value:
+    """Value for money worked out from numbers as coarse as the counts behind them."""
+    from evalkit.evaluation.value.money import value_of
+
+    first = ev.study.outcome()
+    grains = lambda line: guard.grain_behind(line.members, first.column, line.name == PROGRAMME)  # noqa: E731
+    made = value_of(ev, first, rounding=(grains, guard.heads()))
+    behind = [guard.grain_behind(guard.paths.components, first.column, True) if c == PROGRAMME else
+              guard.grain_behind([c], first.column) for c in made.costs["component"]]  # fmt: skip
+    amounts = [float(g.amounts(a)) for g, a in zip(behind, made.costs["amount"], strict=True) if g is not None]
+    return replace(made, costs=made.costs.assign(amount=amounts))
+
+
+def _decisions(guard: Guard, ev: Evaluation, value: Value | None, whole: bool) -> Decisions:
+    """Decisions from what is left: without the lines that rest on too few, with the money that value for money shows.
+    whole: whether the programme's total may be published."""
     from evalkit.decision.prior import prior_of
     from evalkit.evaluation.decisions import decisions_on, every_case
 
     cases = (guard.case(c, whole) for c in every_case(ev))
     if guard.rules.active:
-        gone = Stake(unpriced=guard.reason)
-        cases = (c if c.name in (valued or ()) or not c.stake.costed else replace(c, stake=gone) for c in cases)
+        rows = {} if value is None else {row["name"]: row for row in value.table.to_dict("records")}
+        cases = (replace(c, stake=_shown_stake(c.stake, rows.get(c.name), guard.reason)) for c in cases)
     return decisions_on(cases, prior_of("sceptical"))
+
+
+def _shown_stake(stake: Stake, row: dict[Any, Any] | None, reason: str) -> Stake:
+    """What is at stake in the numbers of the row of value for money; nothing where there is none."""
+    if row is None:
+        return Stake(unpriced=reason) if stake.costed else replace(stake, whole=float("nan"))
+    if not stake.costed:
+        return stake if stake.whole != stake.whole else replace(stake, whole=float(row["cost"]))
+    compared, cost, whole = (float(row[c]) for c in ("people_periods", "cost_compared", "cost"))
+    return replace(stake, people_periods=compared, cost=cost, whole=whole)
 
 
 def _left_few(guard: Guard, table: str) -> bool:

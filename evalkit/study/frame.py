@@ -207,8 +207,10 @@ def _open_text(file: Path, where: str) -> TextIO:
 def _is_even(file: Path) -> bool:
     """Whether a file plainly is rows as long as its header: then they need not be looked at one by one."""
     raw = file.read_bytes()
-    if any(sign in raw for sign in (b'"', b"\r", b"\0", b",,\n", _PACKED)) or b"\n" not in raw or raw[:1] == b",":
+    if any(sign in raw for sign in (b'"', b"\r", b"\0", b",,\n", _PACKED)) or b"\n" not in raw:
         return False
+    if not all(raw[: raw.index(b"\n")].split(b",")):
+        return False  # a column without a name is looked at for values
     signs = np.frombuffer(raw if raw.endswith(b"\n") else raw + b"\n", dtype=np.uint8)
     ends = np.flatnonzero(signs == ord("\n"))
     commas = np.searchsorted(np.flatnonzero(signs == ord(",")), ends)
@@ -221,10 +223,15 @@ def _start(file: Path) -> bytes:
 
 
 def _lines(text: TextIO, file: Path, where: str) -> Iterator[str]:
+    quotes = 0
     for line in text:
         if "\0" in line:
             raise StudyError(f"{where}: {file.name} cannot be read as CSV: it holds the character NUL. Is it a table?")
+        quotes += line.count('"')
         yield line
+    if quotes % 2:
+        what = "a quotation mark has no partner. Is the file whole?"
+        raise StudyError(f"{where}: {file.name} cannot be read as CSV: {what}")
 
 
 def _header(rows: Iterator[list[str]], file: Path, where: str) -> list[str]:
@@ -236,13 +243,14 @@ def _header(rows: Iterator[list[str]], file: Path, where: str) -> list[str]:
         if len(names) == 1 and sign in names[0]:
             advice = "Save it as CSV with commas between columns, and points in numbers."
             raise StudyError(f"{where}: {file.name} cannot be read as CSV: it has {word} between columns. {advice}")
-    nameless = [j for j, name in enumerate(names) if j and not name]  # the first may hold the numbers of rows
+    nameless = [j for j, name in enumerate(names) if not name]
     odd = []
     for i, row in enumerate(row for row in rows if row):
         if len(row) != len(names):
             odd.append((i, len(row)))
-        elif nameless and any(row[j] for j in nameless):
-            raise StudyError(f"{where}: a column of {file.name} has no name, but values such as in row {i}. Name it.")
+        elif any(row[j] and (j or row[0] not in (str(i), str(i + 1))) for j in nameless):  # the first may count rows
+            what = f"{where}: a column of {file.name} has no name, but values such as in row {i}"
+            raise StudyError(f"{what}. Name it, or leave it out.")
     if odd:
         what = f"{where}: {file.name} has {odd[0][1]} cells in row {odd[0][0]}, and {len(names)} columns"
         advice = 'Put a text or number with a comma in it into quotes ("1,012"), and end no row early.'

@@ -64,6 +64,7 @@ _BEARER = Rule("words", options=BEARERS)
 _COMPONENT, _OUTCOME = (Rule("id", must=True, filled=True, of=of) for of in ("component", "outcome"))
 _PAID = "Write 0 or more; take what was paid back off the row it belongs to."
 _MONEY = Rule("number", must=True, filled=True, low=0, advice=_PAID)
+_PLACE = "Mend them, or leave the cell empty."
 _SEEN = "Write 1 for validated, 0 for refused, and nothing where nobody has looked."
 
 TABLES = {
@@ -76,7 +77,7 @@ TABLES = {
                     once=("from", "to")),
     "costs": Schema({
         "component": _COMPONENT, "amount": _MONEY, "period": _MOMENT, "bearer": _BEARER, "price_year": _YEAR,
-        "grade": _WORDS, "type": _WORDS, "level_id": Rule("id", of="place"),
+        "grade": _WORDS, "type": _WORDS, "level_id": Rule("id", of="place", advice=_PLACE),
     }, dated=("period",)),
     "rate_card": Schema({
         "outcome": _OUTCOME, "trigger": Rule("words", must=True, filled=True, advice="Say what the payment is for, "
@@ -128,13 +129,14 @@ IDS = frozenset(_OF_IDS | {old for old, new in ALIASES.items() if new in _OF_IDS
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What values may refer to, as far as it is known: names by kind, places of all levels, ids of units, the calendar.
+    """What values may refer to, as far as it is known: names by kind, places of all levels and of what is linked to
+    them, ids of units, the calendar.
 
     unit: the column of units in the claims. again: all that needs no units or calendar was looked at before.
     """
 
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    places: Sequence[str] = ()
+    places: np.ndarray | None = None
     units: np.ndarray | None = None
     calendar: Calendar | None = None
     unit: str = ""
@@ -301,10 +303,12 @@ def _wrong_moments(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wro
 def _wrong_ids(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wrong]:
     if rule.of in known.names:
         yield from _wrong_names(column, rule, known.names[rule.of])
-    if rule.of == "unit" and known.units is not None:
-        lost = (match(column.to_numpy(), known.units) < 0) & column.notna().to_numpy()
+    ids = {"unit": known.units, "place": known.places}.get(rule.of)
+    if ids is not None:
+        lost = (match(column.to_numpy(), ids) < 0) & column.notna().to_numpy()
         listed = ", ".join(dict.fromkeys(str(v) for v in column[lost].iloc[:5]))
-        yield lost, f"names units that the panel does not have: {listed}", "Mend them, or leave the rows out."
+        advice = rule.advice or "Mend them, or leave the rows out."
+        yield lost, f"names {rule.of}s that the study does not have: {listed}", advice
     if column.dtype.kind in "iufbM" and isinstance(column.dtype, np.dtype):
         return
     if (lists := _no_values(column)).any():
@@ -317,8 +321,7 @@ def _wrong_ids(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wrong]:
         texts = column.map(lambda v: isinstance(v, str)).to_numpy(dtype=bool)
         yield texts, "holds numbers and text (1 and '1' are two ids)", "Write all of them one way."
         return
-    others = [v for v in known.places if v not in values] if rule.of == "place" else []
-    for what, odd in odd_ids([*(v for v in values if isinstance(v, str)), *others], rule.cased):
+    for what, odd in odd_ids([v for v in values if isinstance(v, str)], rule.cased):
         yield column.isin(odd).to_numpy(), f"{what} ({', '.join(map(repr, odd[:5]))})", "Write each id one way."
 
 

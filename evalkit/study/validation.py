@@ -75,7 +75,7 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     needed = register.columns_needed(columns)
     columns.panel.prefetch([name for name, _ in needed if name not in register.covariates])
     names = {"component": [c.name for c in register.components], "outcome": [o.column for o in register.outcomes]}
-    problems += (money := money_problems(register.money, Known(names)))
+    problems += (money := money_problems(register.money, Known(names, unit=register.unit)))
     problems += settings_problems(register.settings)
     reading = _Reading(register, columns, problems)
     _check_register(reading, needed)
@@ -92,7 +92,8 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     by_unit = {name: read[own_rows(name, columns, index, register.unit)] for name, read in fixed.items()}
     exposed = _expose_all(reading, setting, values, by_unit)
     dated = setting.calendar if register.period else None
-    places = [v for level in levels.values() for v in level.names if isinstance(v, str)]
+    linked = [links.frame(name).get("from", ()) for name, links in register.levels.items()]
+    places = np.array([v for ids in (*(x.names for x in levels.values()), *linked) for v in ids], dtype=object)
     placed = money_problems(register.money, Known({}, places, grid.units, dated, register.unit, again=True))
     problems += [problem for problem in placed if problem not in money]
     raise_problems([*problems, *check_events(register.events, setting.calendar)])

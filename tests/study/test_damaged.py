@@ -63,7 +63,6 @@ def parts_of(rule: Rule) -> list[str]:
     """What a rule asks for, by the names of BREAKS."""
     asked = [name for name in ("must", "filled", "low", "high", "whole", "options", "of")
              if getattr(rule, name) != getattr(_DEFAULT, name)]  # fmt: skip
-    asked = [name for name in asked if (name, rule.of) != ("of", "place")]  # only what looks like a place is refused
     return asked + ([rule.kind] if rule.kind in BREAKS and not (rule.options and rule.kind == "words") else [])
 
 

@@ -210,7 +210,7 @@ ROWS = {
         "policy,X,2021-03,running,1200,fiscal,2021,A",
         "Rows are there twice",
     ),
-    "claims": ("103,settled,2021-08", "999,settled,2021-08", "names units that the panel does not have: 999"),
+    "claims": ("103,settled,2021-08", "999,settled,2021-08", "names units that the study does not have: 999"),
     "adoption": ("nurse,Birch,2021-08", ",Birch,2021-08", "component is missing|The component is missing"),
     "events": ("Hospitals kept clear,2021-05,", "Hospitals kept clear,2021-05,2021-05", "ends before it starts"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from evalkit.errors import OptionError
 from evalkit.evaluation.decomposition.cells import people_periods, share_of
+from evalkit.show.words import of_people
 from evalkit.study import Outcome, Study
 from evalkit.study.money import PROGRAMME, Money
 from evalkit.study.schema import BEARERS
@@ -51,11 +52,13 @@ class Amount:
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """Everything about money and exposure that one study holds, on one outcome."""
+    """Everything about money and exposure that one study holds, on one outcome. heads: by component, what its unit
+    cost is multiplied by where numbers of people are rounded."""
 
     study: Study
     outcome: Outcome
     prices: Prices
+    heads: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def money(self) -> Money:
@@ -116,6 +119,7 @@ class Costs:
         rows = self._table("costs", "component", component)
         if not len(rows):
             unit = (self._unit_cost(component) or 0.0) * self.prices.factor if "fiscal" in self.prices.bearers else 0.0
+            unit *= self.heads.get(component, 1.0)
             return Amount(unit * each.sum(), unit * used.sum(), unit * float(used @ self.fade))
         when, total, used_up = self._when(rows), each.sum(), used.sum()
         own = (when >= 0) & (each[np.maximum(when, 0)] > 0)
@@ -206,7 +210,10 @@ class Costs:
         words = "claims"
         if "validated" in claims.columns:
             refused = claims["validated"].astype(float).fillna(1.0).to_numpy() == 0
-            claims, words = claims[~refused], f"claims validated; {int(refused.sum()):,} were not, and are left out"
+            claims, words = (
+                claims[~refused],
+                f"claims validated; {of_people(f'{int(refused.sum()):,}', 'were not')}, and are left out",
+            )
         amount = claims["amount"].to_numpy(dtype=float) * self.at_prices(claims)
         unit = next((c for c in (self.study.unit, "unit", "person_id", "unit_id") if c in claims.columns), None)
         when = self._when(claims)
@@ -227,7 +234,8 @@ class Costs:
         np.add.at(grid, (at[good], when[good]), amount[good])
         lost = int((~good).sum())
         if lost:
-            words = f"{words}; {lost:,} of them name no unit and period of the panel, and count in this sum only"
+            nowhere = of_people(f"{lost:,}", "of them")
+            words = f"{words}; {nowhere} name no unit and period of the panel, and count in this sum only"
         return self._cells(grid), float(amount.sum()), words
 
     def _cells(self, grid: np.ndarray) -> np.ndarray:

@@ -3,14 +3,16 @@ from their joint estimate, and what follows from them: ratios with their limits,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from evalkit.disclosure.rounding import Grain, to_step
 from evalkit.evaluation.decomposition.attribute import label_of, why_none
 from evalkit.evaluation.decomposition.pieces import Decomposition, decompose
 from evalkit.evaluation.evidence import Evaluated
@@ -102,6 +104,38 @@ class Line:
         return float(value), float(low), float(high)
 
 
+Grains: TypeAlias = Callable[[Line], Grain | None]
+"""How coarse a line has to be; None for as it is."""
+
+
+def as_it_is(line: Line) -> None:
+    """Nothing is rounded."""
+
+
+def coarse_cost(cost: Amount, grain: Grain) -> Amount:
+    """A cost as coarse as the number of people behind it."""
+    whole, compared = map(float, grain.amounts([cost.whole, cost.compared]))
+    return Amount(whole, compared, compared * grain.ratio(cost.discounted, cost.compared))
+
+
+def coarse_line(line: Line, grain: Grain | None) -> Line:
+    """A line in numbers as coarse as the number of people behind it: sums of effects are worked out from its rounded
+    people periods and rounded averages, so that they say no more than these."""
+    if grain is None:
+        return line
+    was, now = line.people_periods, float(grain.amounts(line.people_periods * grain.heads))
+    paid, gross, sd = *map(float, grain.amounts([line.paid, line.gross])), float(np.std(line.gains))
+    effect = np.array([line.additional, *line.spread]) / was if was > 0 else np.full(3, NAN)
+    additional, low, high = map(float, now * to_step(effect, grain.step))
+    gain = additional * grain.ratio(line.gain, line.additional)
+    wide = now / was * grain.ratio(sd, was) / (sd / was) if was > 0 and sd > 0 else 1.0
+    return replace(
+        line, people_periods=now, gross=gross, additional=additional, spread=(low, high), gain=gain,
+        gains=gain + (line.gains - line.gain) * wide, paid=paid, cost=coarse_cost(line.cost, grain),
+        paid_discounted=paid * grain.ratio(line.paid_discounted, line.paid),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, eq=False)
 class Effects:
     """What is known of effects whatever the prices. whole: the programme's average as it is, then discounted at each
@@ -114,12 +148,13 @@ class Effects:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Every line on one outcome under one set of prices. verdicts: by component."""
+    """Every line on one outcome under one set of prices. verdicts: by component. grains: how coarse lines are."""
 
     costs: Costs
     effects: Effects
     lines: tuple[Line, ...]
     verdicts: Mapping[str, str]
+    grains: Grains = as_it_is
 
     @property
     def level(self) -> float:
@@ -148,7 +183,7 @@ def effects_of(evaluation: Evaluated, costs: Costs, rates: Sequence[float]) -> E
     return Effects(parts, parts.programme.averages([there, *(there * f for f in fades)], names), rates)
 
 
-def make_case(effects: Effects, costs: Costs, draws: int) -> Case:
+def make_case(effects: Effects, costs: Costs, draws: int, grains: Grains = as_it_is) -> Case:
     """All lines of one outcome under the prices of `costs`."""
     evaluation, parts, made = effects.parts.evaluation, _parts(effects, costs), {}
     if parts:
@@ -166,7 +201,8 @@ def make_case(effects: Effects, costs: Costs, draws: int) -> Case:
         cost, priced = Amount(amount.whole, NAN, NAN), bool(np.isfinite(amount.whole))
         made[name] = Line(name, label, "not_given", members, costs.outcome, cost, priced, reason)
     verdicts = {e.component: v.verdict for e, v in evaluation.judged if e.outcome == costs.outcome.column}
-    return Case(costs, effects, tuple(made[name] for name in order), verdicts)
+    lines = tuple(coarse_line(made[name], grains(made[name])) for name in order)
+    return Case(costs, effects, lines, verdicts, grains)
 
 
 def repriced(case: Case, costs: Costs) -> Case:
@@ -179,7 +215,8 @@ def repriced(case: Case, costs: Costs) -> Case:
     for i, line in enumerate(lines):
         if line.name in cells:
             cost, priced = cost_of(costs, line.members, cells[line.name], line.kind)
-            lines[i] = replace(line, cost=cost, priced=priced)
+            grain = case.grains(line)
+            lines[i] = replace(line, cost=cost if grain is None else coarse_cost(cost, grain), priced=priced)
     return replace(case, costs=costs, lines=tuple(lines))
 
 

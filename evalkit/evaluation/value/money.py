@@ -13,7 +13,18 @@ from evalkit.errors import OptionError
 from evalkit.evaluation.decomposition.attribute import label_of
 from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.value.costs import Costs, Prices
-from evalkit.evaluation.value.lines import Case, Line, Ratio, acceptable, effects_of, limits, make_case, repriced
+from evalkit.evaluation.value.lines import (
+    Case,
+    Grains,
+    Line,
+    Ratio,
+    acceptable,
+    as_it_is,
+    effects_of,
+    limits,
+    make_case,
+    repriced,
+)
 from evalkit.show.numbers import pounds
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, full_stop, noun_from_column, quoted, sentences
@@ -69,11 +80,14 @@ def value_of(
     prices: Prices | None = None,
     worth: Sequence[float] | None = None,
     draws: int = DRAWS,
+    rounding: tuple[Grains, Mapping[str, float]] = (as_it_is, {}),
 ) -> Value:
-    """Value for money on one outcome; options as in `value_for_money`. Raises `OptionError` for a `worth` that
-    makes no sense."""
-    costs = Costs(evaluation.study, outcome, Prices.stated(evaluation.study.settings) if prices is None else prices)
-    case = make_case(effects_of(evaluation, costs, RATES), costs, draws)
+    """Value for money on one outcome; options as in `value_for_money`. rounding: how coarse lines are, and what unit
+    costs are multiplied by. Raises `OptionError` for a `worth` that makes no sense."""
+    grains, heads = rounding
+    prices = Prices.stated(evaluation.study.settings) if prices is None else prices
+    costs = Costs(evaluation.study, outcome, prices, heads)
+    case = make_case(effects_of(evaluation, costs, RATES), costs, draws, grains)
     table = pd.DataFrame([_row(line, case) for line in case.lines])
     points = [  # the first draws of each line beside its cost, both discounted
         {"name": x.name, "label": x.label, "draw": np.arange(len(gain)), "additional": gain, "cost": x.cost.discounted}
@@ -152,7 +166,7 @@ def _sensitivity(case: Case, draws: int) -> pd.DataFrame:
         other, under = case, replace(costs, prices=prices)
         if prices is not base:
             same = prices.discount == base.discount
-            other = repriced(case, under) if same else make_case(case.effects, under, draws)
+            other = repriced(case, under) if same else make_case(case.effects, under, draws, case.grains)
         for x in (x for x in other.lines if x.counts):
             r = x.cost_ratio(case.level)
             rows.append((words, x.name, x.label, r.value, r.low, r.high, ratio_words(r, x, other)))
@@ -168,7 +182,9 @@ def _notes(case: Case) -> tuple[str, ...]:
     if any(x.kind == "component" for x in case.lines) and np.isfinite(costs.paid[1]):
         out.append("Payments are not divided among components that were on together.")
     if np.isfinite(costs.paid[1]):
-        out.append(f"Payments: {pounds(costs.paid[1])} in all, from {costs.paid[2]}.")
+        grain = case.grains(case.lines[-1])
+        paid = costs.paid[1] if grain is None else float(grain.amounts(costs.paid[1]))
+        out.append(f"Payments: {pounds(paid)} in all, from {costs.paid[2]}.")
     if lost := costs.outside:
         out.append(f"In {count_words(lost, 'row')} of the costs nothing was on in the period named: that money is "
                    "shared out over all people periods exposed.")  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import tempfile
 import warnings
 from collections import Counter
@@ -23,10 +24,16 @@ VERDICTS = ("refused", "right", "same", "silent", "moved", "traceback")
 TABLE = Path(__file__).resolve().parents[3] / "benchmarks" / "results" / "damaged.csv"
 
 
+@functools.cache
+def whole() -> dict[str, object]:
+    """What a careful person reads in the sound study."""
+    return read_plainly(TABLES)
+
+
 def expected(damage: Damage) -> dict[str, object] | None:
     """What a careful person reads in the damaged files; None where nobody would go on."""
     if damage.cells is None or damage.same:
-        return read_plainly(TABLES) if damage.same else None
+        return whole() if damage.same else None
     try:
         return read_plainly({**TABLES, damage.table: damage.cells})
     except Nonsense:
@@ -45,7 +52,7 @@ def lay_out(damage: Damage, home: Path) -> None:
 def judge(damage: Damage, home: Path) -> tuple[str, str]:
     """(one of VERDICTS, what was said) of one damage."""
     lay_out(damage, home)
-    wanted, whole = expected(damage), read_plainly(TABLES)
+    wanted = expected(damage)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ek.EvalkitWarning)
@@ -54,11 +61,11 @@ def judge(damage: Damage, home: Path) -> tuple[str, str]:
         return ("moved" if damage.same else "refused"), str(error)
     except Exception as error:
         return "traceback", repr(error)
-    if found == whole:
+    if found == whole():
         return "same", ""
     if damage.same:
-        return "moved", _difference(found, whole)
-    return ("right", "") if found == wanted else ("silent", _difference(found, wanted or whole))
+        return "moved", _difference(found, whole())
+    return ("right", "") if found == wanted else ("silent", _difference(found, wanted or whole()))
 
 
 def _difference(found: dict, wanted: dict) -> str:

@@ -157,17 +157,18 @@ KINDS: dict[str, dict[str, str]] = {
                  "dose": POSITIVE + " empty", "certainty": "certainty empty", "planned_start": "ignored",
                  "source": "words", "change_note": "words"},
     "links": {"from": "association", "to": "place", "weight": SHARE},
-    "costs": {"component": "payer", "level_id": "words", "period": "moment empty", "type": "words",
+    "costs": {"component": "payer", "level_id": "home empty", "period": "moment empty", "type": "words",
               "amount": POSITIVE, "bearer": "bearer empty", "price_year": YEAR + " empty", "grade": "words"},
     "rate_card": {"outcome": "outcome", "trigger": "said", "tariff": POSITIVE, "cap": POSITIVE + " empty",
                   "periods": "number 1 inf whole empty", "name": "words", "price_year": YEAR + " empty"},
-    "claims": {"person": "person", "outcome": "outcome", "period": "moment empty", "amount": POSITIVE,
+    "claims": {"person": "person gone", "outcome": "outcome", "period": "moment empty", "amount": POSITIVE,
                "validated": FLAG + " empty", "price_year": YEAR + " empty"},
     "unit_costs": {"outcome": "outcome", "value": POSITIVE, "bearer": "bearer empty", "agency": "words",
                    "price_year": YEAR + " empty", "grade": "words", "source": "words"},
     "events": {"label": "said", "start": "moment", "end": "moment empty"},
 }  # fmt: skip
-"""What a careful person takes each column for: a kind, limits of numbers, and whether a cell may be empty."""
+"""What a careful person takes each column for: a kind, limits of numbers, and whether a cell may be empty, or
+the column be gone as a whole."""
 NAMES = {"person": PEOPLE, "place": PLACES, "association": ASSOCIATIONS, "home": PLACES + ASSOCIATIONS,
          "component": COMPONENTS, "payer": (*COMPONENTS, "programme"), "outcome": OUTCOMES, "bearer": BEARERS,
          "certainty": CERTAINTIES}  # fmt: skip
@@ -240,8 +241,9 @@ def rows_of(name: str, cells: Cells) -> list[dict[str, Value]]:
     kinds = KINDS[name]
     if len(set(head)) < len(head) or any(len(row) != len(head) for row in rows) or set(head) - set(kinds):
         raise Nonsense("ragged, or columns that nobody knows")
-    return [{c: value_of(dict(zip(head, row, strict=True)).get(c, ""), kind) for c, kind in kinds.items()}
-            for row in rows]  # fmt: skip
+    kept = {c: kind for c, kind in kinds.items() if c in head or "gone" not in kind}
+    return [{**dict.fromkeys(kinds), **{c: value_of(dict(zip(head, row, strict=True)).get(c, ""), kind)
+             for c, kind in kept.items()}} for row in rows]  # fmt: skip
 
 
 def read_plainly(tables: Mapping[str, Cells]) -> dict[str, object]:
