@@ -2,7 +2,7 @@
 
     nice python benchmarks/claims.py --draws 200                 every world, goes on where it stopped
     nice python benchmarks/claims.py --draws 40 pull_one true_20 some worlds
-    python benchmarks/claims.py --stored-only                    the table of what is stored
+    python benchmarks/claims.py --stored-only --write            run nothing: the table of what is stored into README.md
 
 Draws are kept in benchmarks/results/claims.csv, a row each, written as they end. `verdict` is what `evaluate` says of
 the first component; `without` what the same evidence gives where a drift is not asked about. Effects in the true
@@ -35,6 +35,7 @@ COLUMNS = ("world", "draw", "effect", "shape", "verdict", "without", "pre_trend"
            "drift_low", "drift_high", "breakdown", "seconds")  # fmt: skip
 CLAIMS = ("shown", "likely")
 BATCH = 10
+START, END = "<!-- claims: start -->", "<!-- claims: end -->"
 NOTHING = {**FALSE, **PLACEBO}
 SIZES = (1.0, 1.5, 2.0)
 
@@ -101,13 +102,32 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
-def main(worlds: list[str] = typer.Argument(None), draws: int = 200, stored_only: bool = False) -> None:
-    """Run the worlds named (all by default), then print the table."""
+def markdown(found: pd.DataFrame) -> str:
+    """The table as lines of Markdown, nothing where a world has no such figure."""
+    lines = ["| " + " | ".join(found.columns) + " |", "|---" * len(found.columns) + "|"]
+    for row in found.itertuples(index=False):
+        cells = [
+            "" if isinstance(x, float) and np.isnan(x) else f"{x:g}" if isinstance(x, float) else str(x) for x in row
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main(
+    worlds: list[str] = typer.Argument(None), draws: int = 200, stored_only: bool = False, write: bool = False
+) -> None:
+    """Run the worlds named (all by default), then print the table; write: put it into README.md."""
     for most in [] if stored_only else range(BATCH, draws + BATCH, BATCH):
         for world in worlds or [*NOTHING, *TRUE]:
             run(world, min(most, draws))
         print(f"{min(most, draws)} draws a world stored", flush=True)
-    print(table().round(1).to_string(index=False))
+    found = table().round(1)
+    print(found.to_string(index=False))
+    if write:
+        page = Path(__file__).parent / "README.md"
+        before, rest = page.read_text(encoding="utf-8").split(START)
+        text = markdown(found)
+        page.write_text(f"{before}{START}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from evalkit.figures.bars import contamination, flow, waterfall
 from evalkit.figures.compared import compared
 from evalkit.figures.event_study import event_study
 from evalkit.figures.forest import forest, leave_one_out
+from evalkit.figures.one_place import donor_weights, one_place, placebo_places
 from evalkit.figures.style import NARROW, Drawn, to_png, to_svg
 from evalkit.figures.timeline import separability, timeline
 from evalkit.figures.value import acceptability, value_plane
@@ -31,12 +32,15 @@ __all__ = [
     "compared",
     "contamination",
     "describe",
+    "donor_weights",
     "event_study",
     "flow",
     "forest",
     "leave_one_out",
     "love",
+    "one_place",
     "overlap",
+    "placebo_places",
     "regression_to_mean",
     "separability",
     "timeline",

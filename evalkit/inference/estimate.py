@@ -170,7 +170,7 @@ class Estimate:
         if kind not in self._spreads:
             made = _analytic(self) if kind == "analytic" else jackknife(self.value, self.replicates)
             if self.working is not None and kind == "moderated":
-                made = _moderated(self.working, made, self.replicates.clusters)
+                made = _moderated(self.working, _analytic(self), made, self.replicates.clusters)
             self._spreads[kind] = made
         return self._spreads[kind]
 
@@ -356,14 +356,22 @@ def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
     return np.asarray(matrix @ np.nan_to_num(est.working) @ matrix.T) * np.outer(whole, whole)
 
 
-def _moderated(working: np.ndarray, refits: Spread, clusters: np.ndarray) -> Spread:
-    """The working covariance and that of the refits weighed by their degrees of freedom, which add up:
-    (d0 V_working + d V_refits) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
+def _moderated(working: np.ndarray, influence: Spread, refits: Spread, clusters: np.ndarray) -> Spread:
+    """The working covariance and that of the data weighed by their degrees of freedom, which add up:
+    (d0 V_working + d V_data) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
     Genetics and Molecular Biology 3); d0 is at most one less than the `clusters` (k,) of a row. A row without refits
-    has no interval; one without a working covariance has that of its refits."""
-    prior = np.where(np.diag(working) > 0, np.clip(clusters - 1.0, 1.0, PRIOR_DF), 0.0)
+    has no interval; one without a working covariance has that of its refits.
+
+    Where a cluster pulls the fit by a share h, the square of its residual is too small by 1 - h, and refits divide it
+    by (1 - h)^2, too large by as much. Standard errors of the data are between, the geometric mean of both, which
+    divides by 1 - h (CR2; Bell and McCaffrey 2002, Survey Methodology 28).
+    """
+    known = np.diag(working) > 0
+    prior = np.where(known, np.clip(clusters - 1.0, 1.0, PRIOR_DF), 0.0)
     total = prior + refits.df
-    mine, theirs = np.sqrt(prior / total), np.sqrt(refits.df / total)
+    least, most = np.diag(influence.vcov), np.diag(refits.vcov)
+    ratio = np.divide(least, most, out=np.ones(len(most)), where=known & (most > least))
+    mine, theirs = np.sqrt(prior / total), np.sqrt(refits.df / total) * ratio**0.25
     vcov = np.outer(mine, mine) * np.nan_to_num(working) + np.outer(theirs, theirs) * refits.vcov
     return Spread(vcov, total, refits.reason)
 

@@ -193,13 +193,15 @@ def test_people_alike_in_path_count_as_one_group_and_leave_one_by_one(
 
 def test_moderated_inference_weighs_both_variances_by_their_degrees_of_freedom() -> None:
     answer = least(panel()).aggregate("simple")
-    refits = answer.to_frame(inference="jackknife").iloc[0]
+    refits, influence = (answer.to_frame(inference=kind).iloc[0] for kind in ("jackknife", "analytic"))
     row = answer.to_frame().iloc[0]
     d = refits["df"]
+    assert influence["std_error"] < refits["std_error"]
     assert row["inference"] == "moderated"
     prior = SITES - 1  # at most ten
     assert row["df"] == pytest.approx(prior + d)
-    weighed = (prior * answer.working[0, 0] + d * refits["std_error"] ** 2) / (prior + d)
+    between = refits["std_error"] * influence["std_error"]
+    weighed = (prior * answer.working[0, 0] + d * between) / (prior + d)
     assert row["std_error"] ** 2 == pytest.approx(weighed)
 
 

@@ -17,6 +17,19 @@ from evalkit.figures import Picture, style
 from evalkit.figures.inputs import Axis
 from tests.reporting import road_fixture as road
 
+
+def place_alone() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Gaps and donors of one place beside six others."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"place": np.repeat(list("abcdefg"), 30), "t": np.tile(np.arange(30), 7)})
+    frame["c"] = ((frame["place"] == "a") & (frame["t"] >= 20)).astype(int)
+    frame["y"] = rng.normal(size=210) + 3 * frame["c"]
+    study = ek.Study(frame, unit="place", period="t", outcomes=["y"], components=["c"])
+    design = ek.SyntheticDifferenceInDifferences()
+    return design.gaps(study, "c"), design.donors(study, "c")
+
+
+GAPS, DONORS = place_alone()
 ARGUMENTS = {
     "timeline": ((road.timeline(),), {"labels": road.LABELS, "periods": road.PERIODS, "places": road.PLACES}),
     "separability": ((road.evaluation(),), {}),
@@ -24,6 +37,9 @@ ARGUMENTS = {
     "event_study": ((road.evaluation(),), {}),
     "leave_one_out": ((road.evaluation(),), {}),
     "contamination": ((road.evaluation(),), {}),
+    "one_place": ((GAPS,), {"unit": "points"}),
+    "placebo_places": ((GAPS,), {}),
+    "donor_weights": ((DONORS,), {}),
 }
 
 

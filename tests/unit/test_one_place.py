@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 import evalkit as ek
-from evalkit.designs.one_place.mixes import synthetic_difference
+from evalkit.designs.one_place.mixes import PENALTIES, synthetic_control, synthetic_difference
 from evalkit.designs.one_place.placebo import PlaceboSpread
 from evalkit.designs.one_place.segments import Shape, season_columns
 
@@ -201,6 +201,25 @@ def test_placebo_interval_by_hand(seed):
     found = MIX(study(frame), "a").over(0).to_frame().iloc[0]
     assert found["estimate"] == pytest.approx(own[26:].mean(), abs=1e-9)
     assert found["conf_high"] - found["estimate"] == pytest.approx(half, rel=1e-9)
+
+
+def test_the_ridge_correction_takes_the_penalty_that_predicts_each_period_from_the_others():
+    wide = panel(places=6, a={"p0": 26}).pivot(index="place", columns="month", values="y").to_numpy()
+    donors, exposed = wide[1:], wide[0]
+    plain = synthetic_control(donors, exposed, 26, True, False).donors
+    found = synthetic_control(donors, exposed, 26, True, True).donors - plain
+    centre = donors[:, :26].mean(axis=0)
+    z, left = donors[:, :26] - centre, exposed[:26] - centre - plain @ (donors[:, :26] - centre)
+    penalties = np.linalg.norm(z, 2) ** 2 * PENALTIES
+
+    def ridge(columns: np.ndarray, target: np.ndarray, penalty: float) -> np.ndarray:
+        return np.linalg.solve(columns @ columns.T + penalty * np.eye(len(columns)), columns @ target)
+
+    def error(penalty: float) -> float:
+        without = [(np.delete(z, t, axis=1), np.delete(left, t)) for t in range(26)]
+        return sum((left[t] - ridge(*w, penalty) @ z[:, t]) ** 2 for t, w in enumerate(without))
+
+    np.testing.assert_allclose(found, ridge(z, left, min(penalties, key=error)), atol=1e-10)
 
 
 def test_two_places_are_drawn_as_different_donors():

@@ -91,35 +91,55 @@ def fit_person(product: np.ndarray, pairs: np.ndarray) -> Person | None:
     return person if person.variance > 0 else None
 
 
-def kernels(cell: np.ndarray, t: np.ndarray) -> list[np.ndarray]:
-    """Covariances (m, m) of cell-periods for each kind of shock with variance one."""
-    lag, same = _lags(t), np.equal.outer(cell, cell)
-    return [np.where(same, decay**lag, 0.0) if own else decay**lag for decay, own in SHOCKS]
+def shock_covariance(variances: np.ndarray, cell: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Covariance (m, m) that shocks of these variances, one for each kind, give the cell-periods of a place."""
+    lag = _lags(t)
+    by_lag = np.zeros((2, int(lag.max(initial=0)) + 1))
+    for variance, (decay, own) in zip(variances, SHOCKS, strict=True):
+        by_lag[int(own)] += variance * decay ** np.arange(by_lag.shape[1])
+    return np.asarray(by_lag[0][lag] + np.where(np.equal.outer(cell, cell), by_lag[1][lag], 0.0))
 
 
-def shock_variances(model: Untreated, shocks: Sequence[Sequence[np.ndarray]], known: bool) -> np.ndarray:
+def _spread(cell: np.ndarray, t: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
+    """The covariance of each kind of shock with variance one, times x (m, q): by cell, or by sums over a period."""
+    cells, which = np.unique(cell, return_inverse=True)
+    periods, when = np.unique(t, return_inverse=True)
+    summed = (when == np.arange(len(periods))[:, None]).astype(float) @ x
+    out = []
+    for decay, own in SHOCKS:
+        if not own:
+            out.append((decay ** _lags(periods) @ summed)[when])
+            continue
+        made = np.empty_like(x)
+        for c in range(len(cells)):
+            at = np.flatnonzero(which == c)
+            made[at] = decay ** _lags(t[at]) @ x[at]
+        out.append(made)
+    return out
+
+
+def shock_variances(model: Untreated, where: Sequence[tuple[np.ndarray, np.ndarray]], known: bool) -> np.ndarray:
     """Variances of the shocks of places, by minimum norm quadratic estimation, none negative (Rao 1971).
 
-    shocks: for each place the `kernels` of its cell-periods before exposure. The model's own covariance is the norm;
-    known: whether it is noise that is there beside the shocks (people's), and not the norm alone.
+    where: for each place cell and period of what is not yet exposed. The model's own covariance is the norm; known:
+    whether it is noise that is there beside the shocks (people's), and not the norm alone.
     """
     k, inverse = len(SHOCKS), model.solver.solve(np.eye(model.columns))
     seen, trace, gram = np.zeros(k), np.zeros(k), np.zeros((k, k))
     through = np.zeros((k, model.columns, model.columns))
-    for place, own in zip(model.places, shocks, strict=True):
+    for place, (cell, t) in zip(model.places, where, strict=True):
         O, OZ = place.precision(np.eye(place.u)), place.whitened
         residual = place.precision(place.y[: place.u] - place.steps[: place.u] @ model.gamma[place.at])
-        near = inverse[np.ix_(place.at, place.at)]
-        B = OZ @ near
-        OK, KZ, KB = [O @ K for K in own], [K @ OZ for K in own], [K @ B for K in own]
-        OKZ = [O @ Z for Z in KZ]
-        for i in range(k):
-            seen[i] += residual @ own[i] @ residual
-            trace[i] += (np.trace(OK[i]) - (B * KZ[i]).sum()) * known
+        B = OZ @ inverse[np.ix_(place.at, place.at)]
+        KO, KZ, KB = (_spread(cell, t, x) for x in (O, OZ, B))
+        OKZ = [O @ x for x in KZ]
+        for i, shaken in enumerate(_spread(cell, t, residual[:, None])):
+            seen[i] += residual @ shaken[:, 0]
+            trace[i] += (np.trace(KO[i]) - (B * KZ[i]).sum()) * known
             through[i][np.ix_(place.at, place.at)] += OZ.T @ KZ[i]
             for j in range(k):
                 cross = (KB[i] * OKZ[j]).sum()
-                gram[i, j] += (OK[i] * OK[j].T).sum() - cross
+                gram[i, j] += (KO[i] * KO[j].T).sum() - cross
                 gram[j, i] -= cross
     back = [inverse @ m for m in through]
     gram += np.array([[(a * b.T).sum() for b in back] for a in back])

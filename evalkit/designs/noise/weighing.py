@@ -13,7 +13,7 @@ from evalkit.designs.noise.covariance import (
     Person,
     autocovariance,
     fit_person,
-    kernels,
+    shock_covariance,
     shock_variances,
     unequal,
 )
@@ -119,9 +119,8 @@ class Weighing:
         taken = sum(len(np.unique(p.level[: p.u])) for p in places) + self.columns.count
         if sum(p.u for p in places) - taken < SPARE:
             raise NoCovarianceError(FEW_PERIODS)
-        kinds = [kernels(cell, t) for cell, t in where]
-        shocks = self._shocks(places, kinds)
-        noise = [p.V + np.tensordot(shocks, np.stack(kind), axes=1) for p, kind in zip(places, kinds, strict=True)]
+        shocks = self._shocks(places, where)
+        noise = [p.V + shock_covariance(shocks, *at) for p, at in zip(places, where, strict=True)]
         model = self._untreated(with_noise(places, noise))
         if not model.positive:
             raise NoCovarianceError(NOT_POSITIVE)
@@ -130,15 +129,16 @@ class Weighing:
             model = self._untreated(with_noise(places, [m * V for m, V in zip(more, noise, strict=True)]))
         return model, where
 
-    def _shocks(self, places: list[Place], kinds: list[list[np.ndarray]]) -> np.ndarray:
+    def _shocks(self, places: list[Place], where: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         """Variances of the shocks of places, from at most `MOST` of them, evenly spaced; none where everybody is a
         place and people say what noise there is."""
         if self.groups.lone and self.person:
             return np.zeros(len(SHOCKS))
         some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
-        places, kinds = [places[i] for i in some], [kinds[i] for i in some]
-        norm = [p.V for p in places] if self.person else [np.mean(K, axis=0) for K in kinds]
-        before = [[K[: p.u, : p.u] for K in kind] for p, kind in zip(places, kinds, strict=True)]
+        places, where = [places[i] for i in some], [where[i] for i in some]
+        alike = np.full(len(SHOCKS), 1 / len(SHOCKS))
+        norm = [p.V if self.person else shock_covariance(alike, *at) for p, at in zip(places, where, strict=True)]
+        before = [(cell[: p.u], t[: p.u]) for p, (cell, t) in zip(places, where, strict=True)]
         found = shock_variances(self._untreated(with_noise(places, norm)), before, known=self.person is not None)
         if self.person is None and not found.any():
             raise NoCovarianceError(FLAT)

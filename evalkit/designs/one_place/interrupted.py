@@ -54,6 +54,11 @@ class Fitted:
         value, spread, _ = self.noise.estimate(self.response, contrasts)
         return value, replace(spread, vcov=spread.vcov * self.floor**2)
 
+    def fitted(self) -> np.ndarray:
+        """(n,) what the model gives for each period."""
+        fits = self.noise.ar1.fit(self.response[:, None])
+        return np.asarray(self.layout.columns @ fits.coefficients[int(fits.best[0]), :, 0])
+
     def pull(self) -> np.ndarray:
         """(r, n) weight of each period in each claimed effect."""
         best = int(self.noise.ar1.fit(self.response[:, None]).best[0])
@@ -257,6 +262,32 @@ class InterruptedTimeSeries:
         return rows.estimate(
             naming, method, _influence(grouped, found, spread), partial(_cells, grouped, component, tuple(found))
         )
+
+    def gaps(self, study: StudyLike, component: str) -> pd.DataFrame:
+        """Each place by period, as what its own past leads to expect has it: place, cohort, who (""), period,
+        event_time, observed, expected, gap, conf_low, conf_high; intervals for claimed periods alone."""
+        paths, lines = study.paths, []
+        names = paths.levels[paths.inference_level(component)[0]].names
+        for i in (i for i in self.interrupted(study, component) if i.fitted is not None):
+            assert i.fitted is not None
+            layout, y = i.fitted.layout, i.fitted.response
+            times = layout.first + np.arange(len(y))
+            value, spread = i.fitted.estimate(layout.contrasts)
+            half = critical(spread.df, LEVEL) * np.sqrt(np.diag(spread.vcov))
+            frame = pd.DataFrame({
+                "place": names[i.place.cluster], "cohort": paths.periods[i.place.cohort], "who": "",
+                "period": paths.periods[times], "event_time": times - i.place.cohort, "observed": y,
+                "expected": i.fitted.fitted(), "gap": np.nan, "conf_low": np.nan, "conf_high": np.nan,
+            })  # fmt: skip
+            at = layout.claimed - layout.first
+            frame.loc[at, "expected"] -= value
+            frame.loc[(times >= i.own.at) & ~np.isin(times, layout.claimed), "expected"] = np.nan
+            frame["gap"] = frame["observed"] - frame["expected"]
+            frame.loc[at, "conf_low"] = frame.loc[at, "gap"] - half
+            frame.loc[at, "conf_high"] = frame.loc[at, "gap"] + half
+            lines.append(frame)
+        columns = ["place", "cohort", "who", "period", "event_time", "observed", "expected", "gap", "conf_low"]
+        return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=[*columns, "conf_high"])
 
     def placebo_date(self, study: StudyLike, component: str) -> Interval:
         """The mean effect as if the start had come earlier, by as many periods as are claimed or a third of those

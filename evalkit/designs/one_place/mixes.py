@@ -140,25 +140,17 @@ def synthetic_control(
 
 
 def _ridge_correction(past: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(n0,) what ridge regression of the remaining imbalance adds to weights; the penalty that predicts best a period
-    that was left out."""
+    """(n0,) what ridge regression of the remaining imbalance adds to weights; the penalty that predicts best each
+    period from the others (in closed form, by the leverage of the period)."""
     centre = past.mean(axis=0)
     columns, left = past - centre, target - centre - weights @ (past - centre)
-    largest = np.linalg.norm(columns, 2) ** 2
-    if largest == 0:
+    places, size, periods = np.linalg.svd(columns, full_matrices=False)
+    if size[0] == 0:
         return np.zeros(len(weights))
-    errors = [_left_out_error(columns, left, penalty * largest) for penalty in PENALTIES]
-    penalty = PENALTIES[int(np.argmin(errors))] * largest
-    return np.asarray(np.linalg.solve(columns @ columns.T + penalty * np.eye(len(weights)), columns @ left))
-
-
-def _left_out_error(columns: np.ndarray, left: np.ndarray, penalty: float) -> float:
-    error = 0.0
-    for t in range(len(left)):
-        kept = np.delete(columns, t, axis=1)
-        found = np.linalg.solve(kept @ kept.T + penalty * np.eye(len(columns)), kept @ np.delete(left, t))
-        error += float(left[t] - found @ columns[:, t]) ** 2
-    return error
+    kept = size**2 / (size**2 + PENALTIES[:, None] * size[0] ** 2)
+    errors = (left - (kept * (periods @ left)) @ periods) / (1 - kept @ periods**2)
+    best = int((errors**2).sum(axis=1).argmin())
+    return np.asarray(places @ (kept[best] * (periods @ left) / np.where(size > 0, size, 1.0)))
 
 
 def synthetic_difference(
