@@ -132,7 +132,7 @@ class Replicates:
     @property
     def fewest(self) -> np.ndarray:
         """(k,) clusters in the smaller arm of a row: those exposed, or those that only serve."""
-        return np.minimum(self.exposed.sum(axis=0), (self.comparison & ~self.exposed).sum(axis=0))
+        return np.asarray(np.minimum(self.exposed.sum(axis=0), (self.comparison & ~self.exposed).sum(axis=0)))
 
     def map(self, matrix: np.ndarray) -> Replicates:
         """Replicates of fixed linear combinations (k', k) of the rows."""
