@@ -18,7 +18,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow mutants frozen lint report site picture recovery speed faults house inventory constraints clean
+.PHONY: help install demo test test-slow coverage mutants frozen lint report site picture recovery speed faults house inventory constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -58,6 +58,9 @@ test: $(READY) $(AXE) ## run every test but the slow ones
 test-slow: $(READY) $(AXE) ## run the slow tests (listed in CONTRIBUTING.md)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m slow
 
+coverage: $(READY) $(AXE) ## run the tests and print which share of the lines of evalkit/ they reach; exit 1 below 95%
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow" --cov=evalkit --cov-report=term --cov-fail-under=95
+
 frozen: $(READY) ## compare every study's answers and reports with tests/frozen (minutes); exit 1 if any moved
 	@$(BIN)/python tests/frozen/make.py --check --reports --jobs 2
 
@@ -96,4 +99,4 @@ constraints: $(READY) ## pin the newest versions that go together
 		--extra test --extra ml --extra rd pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
 
 clean: ## remove what was made here, but not .venv
-	@find reports -mindepth 1 -not -name README.md -delete 2>/dev/null; rm -rf site .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@find reports -mindepth 1 -not -name README.md -delete 2>/dev/null; rm -rf site .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

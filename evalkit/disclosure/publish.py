@@ -118,6 +118,7 @@ class Guard:
         told_apart: whether enough digits would tell a few people apart, and so give a hidden count away.
         """
         least = self.rules.round_to / 2
+        behind = max(self.rules.shown(behind), 1.0) if least and behind > 0 else behind
         if not least and self.rules.active and (told_apart or component in self.left_few):
             least = 1.0
         return float(nice_step(least * self._grains.get(outcome, 0.0) / max(behind, 1.0))) if behind > 0 else 0.0

@@ -56,9 +56,10 @@ class Grain:
         return self.shown / self.behind if self.behind > 0 else 1.0
 
     def amounts(self, values: ArrayLike) -> np.ndarray:
-        """Sums over people as coarse as the number of people behind them."""
-        given = np.asarray(values, dtype=float)
-        least = np.nan_to_num(np.abs(given), posinf=0.0) * self.round_to / 2 / max(self.behind, 1.0)
+        """Sums over people as coarse as the number of people behind them, as it is said."""
+        # Ten digits: what binary arithmetic leaves over may not decide where a tie goes, and so tell two counts apart.
+        given = np.vectorize(lambda v: float(f"{v:.10g}"), otypes=[float])(values)
+        least = np.nan_to_num(np.abs(given), posinf=0.0) * self.round_to / 2 / max(self.shown, 1.0)
         return to_step(given, nice_step(least))
 
     def ratio(self, value: float, beside: float) -> float:

@@ -53,6 +53,13 @@ class Calendar:
         year = _A_YEAR.get(self.kind, 1.0)
         return (places > self.stop.max() + _YEARS_AFTER * year) | (places < self.start.min() - _YEARS_BEFORE * year)
 
+    def lone(self) -> list[object]:
+        """Two periods that follow each other more than 100 years apart; none in numbers."""
+        if self.kind in ("number", "none"):
+            return []
+        apart = np.flatnonzero(np.diff(self.start) > 100 * _A_YEAR[self.kind])
+        return [v for i in apart[:1] for v in self.values[i : i + 2]]
+
     def subset(self, periods: np.ndarray) -> Calendar:
         """The calendar of some periods (positions)."""
         return Calendar(self.kind, self.values[periods], self.start[periods], self.stop[periods])

@@ -267,7 +267,7 @@ def read_outcome(column: str, kind: OutcomeKind, source: Source, index: Index) -
     given = values[~np.isnan(values)]
     if kind == "log" and (given == 0).any() and np.isin(given, (0, 1)).all():
         raise OutcomeError(f"{what} is 0 or 1 everywhere, which is no logarithm. Choose kind='share'.")
-    if kind == "count" and (given < 0).any() and (given % 1 == 0).all():
+    if kind == "count" and (given < 0).any() and (given[given >= 0] % 1 == 0).all():
         below = say_rows(source, np.flatnonzero(values < 0))
         raise OutcomeError(f"{what} is negative ({below}). Count from 0, and leave it empty where it is missing.")
     grid = index.grid(values)

@@ -90,6 +90,9 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     levels = {name: read_level(name, columns, index, register.unit) for name in homes}
     setting = Setting(register, levels, index, make_calendar(index.keys, register.every))
     by_unit = {name: read[own_rows(name, columns, index, register.unit)] for name, read in fixed.items()}
+    if lone := setting.calendar.lone():
+        what = f"Between the periods {lone[0]} and {lone[1]} lie more than 100 years"
+        problems.append(Problem(what, "panel", "Mend the one that is wrong, or leave its rows out."))
     exposed = _expose_all(reading, setting, values, by_unit)
     dated = setting.calendar if register.period else None
     linked = [links.frame(name).get("from", ()) for name, links in register.levels.items()]

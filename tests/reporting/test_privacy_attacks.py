@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.disclosure.rounding import grain_of, nice_step, to_step
+from evalkit.disclosure.rounding import Grain, grain_of, nice_step, to_step
 from evalkit.disclosure.rules import PROFILES, Rules, rules_for
 from evalkit.evaluation.results import _protected
 
@@ -54,7 +54,10 @@ def published(evaluation: ek.Evaluation, rules: Rules | None) -> dict[str, pd.Da
     if made.attribution is not None:
         tables["attribution"] = made.attribution.pieces
     if made.value is not None:
+        tables |= {name: getattr(made.value, name) for name in ("plane", "acceptability", "sensitivity", "costs")}
         tables["value"] = made.value.table
+    cases = [d.case for d in made.decisions.by_outcome]
+    tables["cases"] = pd.DataFrame([{**vars(c), **vars(c.stake)} for c in cases])
     return {name: t.map(lambda v: float(f"{v:.10g}") if isinstance(v, float) else v) for name, t in tables.items()}
 
 
@@ -126,6 +129,57 @@ def test_costs_give_no_count_away(raw: ek.Evaluation) -> None:
     assert 47 in from_money(published(raw, None), RULES["nhs"])
     for name in ("nhs", "custom"):
         assert 47 not in from_money(published(raw, RULES[name]), RULES[name]), name
+
+
+def of_other_tables(tables: dict[str, pd.DataFrame]) -> list[float]:
+    """Numbers of people that figures of value, costs by bearer and decisions come to, each had it from the start."""
+    each = {"plane": ("cost",), "costs": ("amount",), "cases": ("cost", "whole", "people_periods")}
+    found = []
+    for name, columns in each.items():
+        table = tables.get(name, pd.DataFrame())
+        mine = table[table["component" if name == "costs" else "name"] == "advice"] if len(table) else table
+        for column in columns if len(mine) else ():
+            heads = 1.0 if column == "people_periods" else EACH_COST
+            found += [float(v) / heads / (MONTHS - START) for v in mine[column].dropna().unique()]
+    return found
+
+
+def of_other_effects(tables: dict[str, pd.DataFrame]) -> list[float]:
+    """Effects of the component on which decisions and value for money rest."""
+    cases, value = (tables[name].query("name == 'advice'") for name in ("cases", "value"))
+    found = [*cases["estimate"], *cases["conf_low"], *cases["conf_high"]]
+    for column in ("additional", "additional_low", "additional_high"):
+        found += list(value[column] / value["people_periods"])
+    return [float(v) for v in found if np.isfinite(v)]
+
+
+@pytest.mark.parametrize("name", ["nhs", "custom"])
+def test_figures_of_value_and_decisions_give_no_count_away(raw: ek.Evaluation, name: str) -> None:
+    rules = RULES[name]
+    open_, safe = published(raw, None), published(raw, rules)
+    assert 47.0 in of_other_tables(open_) and of_other_tables(safe)
+    assert not [v for v in of_other_tables(safe) if abs(v - 47) < 1e-6]
+    step = float(nice_step(rules.round_to / 2 / rules.shown(47)))
+    assert np.abs(np.array(of_other_effects(open_)) % step).min() > 1e-6
+    assert to_step(of_other_effects(safe), step) == pytest.approx(of_other_effects(safe), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["nhs", "custom"])
+def test_sums_say_no_more_than_the_count_that_is_said(name: str) -> None:
+    """A sum that counts heads is the same whichever count near it is true: intersecting the two finds nothing."""
+    rules = RULES[name]
+    for shown in range(10, 700, rules.round_to):
+        counts = [n for n in near(shown, rules) if rules.shown(n) == shown]
+        sums = {float(g.amounts(5 * n * g.heads)) for n in counts for g in [Grain(n, shown, rules.round_to)]}
+        assert len(sums) == 1 and len(counts) >= rules.round_to - 1
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_nobody_decides_on_what_is_hidden(raw: ek.Evaluation, name: str) -> None:
+    cases = published(raw, RULES[name])["cases"].query("name == 'nurse'")
+    assert len(cases) == 1 and (
+        RULES[name].count <= 6 or cases[["estimate", "conf_low", "std_error"]].isna().to_numpy().all()
+    )
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -54,6 +54,12 @@ def test_a_month_that_is_none_is_named(month: object) -> None:
     assert repr(month) in str(caught.value)
 
 
+def test_a_month_centuries_away_is_no_period_of_the_study() -> None:
+    for month in ("0021-05", "2222-01"):
+        with pytest.raises(ek.EvalkitError, match=r"Between the periods .* lie more than 100 years"):
+            made(changed(5, month))
+
+
 @pytest.mark.parametrize("value", [-9, 999, 1.01])
 def test_a_share_lies_between_0_and_1(value: float) -> None:
     study = made(changed(5, value, "settled"), kind="share")
@@ -68,6 +74,8 @@ def test_kinds_that_cannot_be_are_refused_when_the_outcome_is_read() -> None:
         made(panel.assign(settled=(panel["settled"] > 0.5).astype(int)), kind="log").values()
     with pytest.raises(ek.EvalkitError, match=r"outcome 'settled' is negative \(row 5\). Count from 0"):
         made(panel.assign(settled=[-9 if i == 5 else i % 4 for i in range(len(panel))]), kind="count").values()
+    with pytest.raises(ek.EvalkitError, match=r"outcome 'settled' is negative \(row 5\)"):
+        made(panel.assign(settled=[-0.5 if i == 5 else i % 4 for i in range(len(panel))]), kind="count").values()
     with pytest.raises(ek.EvalkitError, match="matters=5 .*5 percentage points are 0.05"):
         ek.Outcome("settled", kind="share", matters=5)
 

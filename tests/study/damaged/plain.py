@@ -8,6 +8,7 @@ the same of a Study, so that the two can be compared.
 from __future__ import annotations
 
 import calendar
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -241,14 +242,21 @@ def rows_of(name: str, cells: Cells) -> list[dict[str, Value]]:
     kinds = KINDS[name]
     if len(set(head)) < len(head) or any(len(row) != len(head) for row in rows) or set(head) - set(kinds):
         raise Nonsense("ragged, or columns that nobody knows")
-    kept = {c: kind for c, kind in kinds.items() if c in head or "gone" not in kind}
-    return [{**dict.fromkeys(kinds), **{c: value_of(dict(zip(head, row, strict=True)).get(c, ""), kind)
-             for c, kind in kept.items()}} for row in rows]  # fmt: skip
+    kept = [(c, kind) for c, kind in kinds.items() if c in head or "gone" not in kind]
+    given = [dict(zip(head, row, strict=True)) for row in rows]
+    return [{**dict.fromkeys(kinds), **{c: value_of(row.get(c, ""), kind) for c, kind in kept}} for row in given]
+
+
+@functools.cache
+def _sound_rows(name: str) -> list[dict[str, Value]]:
+    return rows_of(name, TABLES[name])
 
 
 def read_plainly(tables: Mapping[str, Cells]) -> dict[str, object]:
     """Everything that the files say, in plain values; `Nonsense` where they contradict themselves."""
-    read = {name: rows_of(name, cells) for name, cells in tables.items()}
+    read = {
+        name: _sound_rows(name) if cells is TABLES[name] else rows_of(name, cells) for name, cells in tables.items()
+    }
     people = {row["person"]: row for row in read["people"]}
     panel = {(row["person"], row["month"]): row for row in read["panel"]}
     if len(people) < len(read["people"]) or len(panel) < len(read["panel"]) or not panel:
