@@ -34,7 +34,7 @@ RESULTS = Path(__file__).parent / "results"
 START, END = "<!-- power: start -->", "<!-- power: end -->"
 COLUMNS = ("line", "draw", "component", "verdict", "direction", "estimate", "low", "high", "std_error", "matters",
            "truth", "found", "weaknesses", "limits", "checks")  # fmt: skip
-BATCH = 5
+BATCH = 2
 
 
 def draw(line: str, seed: int) -> pd.DataFrame:

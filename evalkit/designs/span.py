@@ -119,7 +119,7 @@ def less(whole: Span, before: np.ndarray, gram: np.ndarray) -> Span:
     the rest shows, in a fraction of the time; else everything is worked out anew. Columns that keep no more than
     rounding are set to nothing.
     """
-    gone = np.diag(gram) <= TOLERANCE * np.diag(before)
+    gone = np.diag(gram) <= TOLERANCE * np.maximum(np.diag(before), 0.0)
     gram = np.where(gone[:, None] | gone[None, :], 0.0, gram)
     scale = np.sqrt(np.where(gone, 1.0, np.diag(gram)))
     kept = whole.pivot[: whole.rank]

@@ -36,7 +36,7 @@ from evalkit.inference.sources import DenseSource, Influence, Rows, stacked
 from evalkit.show.words import count_words
 
 PRIOR_DF = 10.0
-"""Degrees of freedom that a working covariance is worth beside those of the refits."""
+"""Degrees of freedom that a working covariance is worth, at most, beside those of the refits."""
 NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='analytic'."
 
 
@@ -170,7 +170,7 @@ class Estimate:
         if kind not in self._spreads:
             made = _analytic(self) if kind == "analytic" else jackknife(self.value, self.replicates)
             if self.working is not None and kind == "moderated":
-                made = _moderated(self.working, _analytic(self), made, self.replicates.clusters)
+                made = _moderated(self.working, _analytic(self), made, self.replicates.fewest)
             self._spreads[kind] = made
         return self._spreads[kind]
 
@@ -356,18 +356,19 @@ def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
     return np.asarray(matrix @ np.nan_to_num(est.working) @ matrix.T) * np.outer(whole, whole)
 
 
-def _moderated(working: np.ndarray, influence: Spread, refits: Spread, clusters: np.ndarray) -> Spread:
+def _moderated(working: np.ndarray, influence: Spread, refits: Spread, fewest: np.ndarray) -> Spread:
     """The working covariance and that of the data weighed by their degrees of freedom, which add up:
     (d0 V_working + d V_data) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
-    Genetics and Molecular Biology 3); d0 is at most one less than the `clusters` (k,) of a row. A row without refits
-    has no interval; one without a working covariance has that of its refits.
+    Genetics and Molecular Biology 3); d0 is at most one less than the clusters in the smaller arm, `fewest` (k,), since
+    shocks of a few places may be of another size than those of all. A row without refits has no interval; one without a
+    working covariance has that of its refits.
 
     Where a cluster pulls the fit by a share h, the square of its residual is too small by 1 - h, and refits divide it
     by (1 - h)^2, too large by as much. Standard errors of the data are between, the geometric mean of both, which
     divides by 1 - h (CR2; Bell and McCaffrey 2002, Survey Methodology 28).
     """
     known = np.diag(working) > 0
-    prior = np.where(known, np.clip(clusters - 1.0, 1.0, PRIOR_DF), 0.0)
+    prior = np.where(known, np.clip(fewest - 1.0, 1.0, PRIOR_DF), 0.0)
     total = prior + refits.df
     least, most = np.diag(influence.vcov), np.diag(refits.vcov)
     ratio = np.divide(least, most, out=np.ones(len(most)), where=known & (most > least))

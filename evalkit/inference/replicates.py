@@ -130,9 +130,9 @@ class Replicates:
     comparison: np.ndarray
 
     @property
-    def clusters(self) -> np.ndarray:
-        """(k,) clusters that serve in a row."""
-        return np.asarray((self.exposed | self.comparison).sum(axis=0))
+    def fewest(self) -> np.ndarray:
+        """(k,) clusters in the smaller arm of a row: those exposed, or those that only serve."""
+        return np.asarray(np.minimum(self.exposed.sum(axis=0), (self.comparison & ~self.exposed).sum(axis=0)))
 
     def map(self, matrix: np.ndarray) -> Replicates:
         """Replicates of fixed linear combinations (k', k) of the rows."""

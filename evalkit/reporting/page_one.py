@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from evalkit.evaluation import Evaluation
+from evalkit.evaluation.decisions import Decisions
 from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
 from evalkit.language.statement import Statement, in_one_breath
@@ -60,6 +61,7 @@ def page_one(
         Heading(1, title, "question"),
         Paragraph(Run(data, "#data", "worked"), "data"),
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
+        what_to_do(evaluation.decisions) if chosen == study.outcome().column else None,
         findings(rows, names, evaluation.level, costs if priced else {}),
         Paragraph(_NO_COST, "note") if costs and not priced else None,
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
@@ -69,6 +71,23 @@ def page_one(
     )
     whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
     return Section("page one", (whole,))
+
+
+def what_to_do(decisions: Decisions) -> Table:
+    """What to do about each part, combination and the programme, and how sure that is; in the order of the register."""
+    rows = []
+    for line, said in zip(decisions.lines, decisions.said, strict=True):
+        act = " ".join(filter(None, (said.act, said.pays)))
+        sure = " ".join(filter(None, (said.lean, said.chance, said.doubt, said.left_out)))
+        rows.append((Cell(line.case.label), Cell(act), Cell(sure)))
+    note = (
+        "Chances start from doubt: before the data, a change as large as what matters was given one chance in six, for "
+        "better and for worse. A line is held where a check failed. This is no ranking: what a part costs, whom it "
+        "reaches and what nobody measured are for you to weigh."
+    )
+    keys = tuple(line.case.name for line in decisions.lines)
+    head = ("Part", "What to do", "How sure that is")
+    return Table("What to do", head, tuple(rows), name="what-to-do", keys=keys, note=note, cards=True)
 
 
 def findings(statements: Sequence[Statement], names: Names, level: float, costs: Mapping[str, str]) -> Table:

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from evalkit.decision.case import Case
+from evalkit.decision.prior import prior_of
 from evalkit.disclosure.people import FLOW
 from evalkit.disclosure.publish import LOG
 from evalkit.disclosure.rules import PROFILES
 from evalkit.evaluation.compared import COMPARED
+from evalkit.evaluation.decisions import Decisions, decisions_on
 from evalkit.evaluation.results import Evaluation, Protection
 from evalkit.language.statement import Statement, statement
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
@@ -335,6 +338,19 @@ def contamination(component: str, outcome: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def decided() -> Decisions:
+    """Decisions on the made-up answers, a fall in deaths being a benefit."""
+    cases = [
+        Case(
+            n, LABELS[n], OUTCOME, study().outcomes[0].label, (n,), "log", "", good=-1.0, estimate=-ESTIMATE[n],
+            conf_low=-ESTIMATE[n] - HALF[n], conf_high=HALF[n] - ESTIMATE[n], std_error=HALF[n] / 2.01, df=47.0,
+            matters=0.05, reason="" if ESTIMATE[n] == ESTIMATE[n] else "nobody without it was left",
+        )
+        for n in NAMES
+    ]  # fmt: skip
+    return decisions_on(cases, prior_of("sceptical"))
+
+
 class Road(Evaluation):
     """An Evaluation that can say its weights without paths."""
 
@@ -356,7 +372,7 @@ def evaluation() -> Road:
             "reason": [""],
         }
     )
-    nothing, log = pd.DataFrame(columns=list(FLOW)), pd.DataFrame(columns=list(LOG))
+    nothing, who, log = (pd.DataFrame(columns=list(c)) for c in (FLOW, COMPARED, LOG))
     return Road(
         study=study(),  # type: ignore[arg-type]
         separability=separability(),  # type: ignore[arg-type]
@@ -373,5 +389,5 @@ def evaluation() -> Road:
         judged=decisions(),
         statements=statements(),
         rules={n: "Clean comparisons exist, so the like-for-like design is the headline." for n in NAMES},
-        protection=Protection(PROFILES["none"], nothing, pd.DataFrame(columns=list(COMPARED)), log, None, None),
+        protection=Protection(PROFILES["none"], nothing, who, log, None, None, decided()),
     )

@@ -36,6 +36,14 @@ def test_components_stand_in_the_order_of_the_register(page: str) -> None:
     assert rows == list(road.NAMES)
 
 
+def test_every_part_has_something_to_do_and_says_how_sure_that_is(page: str) -> None:
+    rows = re.findall(r'<tr role="row" id="what-to-do-(\w+)">(.*?)</tr>', page)
+    assert [name for name, _ in rows] == list(road.NAMES)
+    for (_, row), said in zip(rows, road.evaluation().decisions.said, strict=True):
+        assert said.act and said.act in plain(row) and said.lean in plain(row)
+    assert "Harm ruled out" in plain(rows[0][1]) and "in 10" in plain(rows[0][1])
+
+
 def test_every_verdict_is_a_word_and_a_shape(page: str) -> None:
     marks = re.findall(
         r'<span class="verdict (\w+)"><svg class="icon"[^>]*aria-hidden="true".*?</svg> ([^<]+)</span>', page
@@ -46,6 +54,7 @@ def test_every_verdict_is_a_word_and_a_shape(page: str) -> None:
 
 def test_every_number_is_found_in_the_verdicts(page: str) -> None:
     known = " ".join(map(str, stated(road.evaluation()).to_numpy().ravel()))
+    known += " ".join(road.evaluation().decisions.table["sentence"])
     study = road.study()
     head = " ".join([study.title, study.outcome().label, "48 1980 2004", *road.LABELS.values(), "95"])
     checks = " ".join(road.checks()["words"]) + " 8 10"  # checks passed, of how many
@@ -63,7 +72,8 @@ def test_every_finding_leads_to_its_row_by_its_figures(page: str) -> None:
 
 
 def test_page_one_names_the_outcome_once(page: str) -> None:
-    table = page[page.index("<tbody") : page.index("</tbody>")]
+    start = page.index('id="findings-bac08"')
+    table = page[start : page.index("</tbody>", start)]
     assert "Traffic deaths" not in table and "Traffic deaths per 100,000 people" in page
     assert max(len(plain(c).split()) for c in re.findall(r'What we found">(.*?)</td>', table)) <= 60
 

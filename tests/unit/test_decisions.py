@@ -222,7 +222,7 @@ def test_outcomes_that_disagree_are_said() -> None:
 
 
 def test_negative_money_is_refused_at_the_door() -> None:
-    with pytest.raises(ek.EvalkitError, match="Money is negative"):
+    with pytest.raises(ek.EvalkitError, match="amount is negative"):
         study(money=ek.Money(costs=COSTS.assign(amount=-1.0)))
 
 

@@ -164,3 +164,21 @@ def test_holm_counts_a_family_fixed_beforehand() -> None:
         holm([1.2])
     with pytest.raises(OptionError, match="one boolean"):
         holm([0.1, 0.2], [True])
+
+
+@pytest.mark.parametrize(("design", "verdict"), [
+    ("InterruptedTimeSeries", "cannot_tell"), ("InterruptedTimeSeries(control)", "cannot_tell"),
+    ("SyntheticDifferenceInDifferences", "no_sign"), ("DifferenceBesidePlaces", "no_sign"),
+])  # fmt: skip
+def test_no_sign_is_not_said_of_a_place_beside_its_own_past(design: str, verdict: str) -> None:
+    alone = replace(NURSE, estimate=0.0, conf_low=-0.03, conf_high=0.03, p_adjusted=0.9, status="one_place",
+                    rests_on_one_place=True, design=design, clusters_exposed=1)  # fmt: skip
+    assert decide(alone).verdict == verdict
+
+
+def test_one_place_is_likely_at_most_and_a_failed_main_check_ends_it() -> None:
+    alone = replace(NURSE, status="one_place", rests_on_one_place=True, clusters_exposed=1, clusters_comparison=0)
+    assert decide(NURSE).verdict == "shown" and decide(alone).verdict == "likely"
+    for check in ("placebo_date", "bent_trend", "fit"):
+        failed = replace(alone, checks=(CheckOutcome(check, "failed"),))
+        assert decide(failed).verdict == "cannot_tell"
