@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 CLAIMS = ("shown", "likely")
+DRIFT = {"drift", "drift_untested", "builds_up", "few_leads"}
 ENDS = {"pre_trend", "drift", "drift_untested"}
 TARGETS = {
     ("manchester_clean", "policy"): 75, ("manchester_clean", "nurse"): 49, ("manchester_realistic", "policy"): 43,
@@ -23,12 +24,18 @@ def tables(found: pd.DataFrame) -> str:
 
 
 def judged(found: pd.DataFrame) -> pd.DataFrame:
-    """With: claimed, excludes (zero), misses (the range misses the truth), false (a claim that misses it)."""
+    """With: claimed, excludes (zero), misses (the range misses the truth), false (a claim that misses it), undrifted
+    (what would be claimed if no drift apart were asked about)."""
     claimed = found["verdict"].isin(CLAIMS)
     excludes = (found["low"] > 0) | (found["high"] < 0)
     told = found["truth"].notna() & found["low"].notna()
     misses = told & ((found["truth"] < found["low"]) | (found["truth"] > found["high"]))
-    return found.assign(claimed=claimed, excludes=excludes, told=told, misses=misses, false=claimed & misses)
+    undrifted = excludes & np.array([
+        _level([x for x in w.split() if x not in DRIFT], [x for x in c.split() if x not in DRIFT]) > 0
+        for w, c in zip(found["weaknesses"], found["limits"], strict=True)
+    ], dtype=bool)  # fmt: skip
+    more = {"misses": misses, "false": claimed & misses, "undrifted": undrifted}
+    return found.assign(claimed=claimed, excludes=excludes, told=told, **more)
 
 
 def found_table(full: pd.DataFrame) -> str:
@@ -36,23 +43,23 @@ def found_table(full: pd.DataFrame) -> str:
     rows = full[full["line"].str.startswith("places_")]
     if not len(rows):
         return ""
-    lines = ["| places, components | draws | regression finds | claimed | shown | claimed / found |",
-             "|---|--:|--:|--:|--:|--:|"]  # fmt: skip
+    lines = ["| places, components | draws | regression finds | excludes zero | claimed | but for drift | shown | "
+             "claimed / found | but for drift |", "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
     for line, x in rows.groupby("line", sort=False):
         regression = x["found"].astype(str).eq("True").mean()
-        right = (x["claimed"] & (x["direction"] == "better")).mean()
+        excludes, right, but = ((x[c] & (x["estimate"] > 0)).mean() for c in ("excludes", "claimed", "undrifted"))
         shown = (x["verdict"] == "shown").mean()
         _, n, k = line.split("_")
-        ratio = right / regression
-        cells = (f"{n}, {k}", str(x["draw"].nunique()), f"{regression:.2f}", f"{right:.2f}", f"{shown:.2f}")
-        lines.append(f"| {' | '.join(cells)} | {ratio:.2f} |")
+        numbers = (regression, excludes, right, but, shown, right / regression, but / regression)
+        cells = (f"{n}, {k}", str(x["draw"].nunique()), *(f"{v:.2f}" for v in numbers))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def claims_table(full: pd.DataFrame) -> str:
     """Each line and component: claims in 100, false ones, bias in Monte Carlo errors, coverage."""
-    lines = ["| world | component | draws | truth | shown | likely | wanted | false claims | bias / error | coverage "
-             "| width |", "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
+    lines = ["| world | component | draws | truth | shown | likely | but for drift | wanted | false claims | "
+             "bias / error | coverage | width |", "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
     for (line, component), x in full.groupby(["line", "component"], sort=False):
         told = x[x["told"]]
         miss = told["estimate"] - told["truth"]
@@ -60,7 +67,8 @@ def claims_table(full: pd.DataFrame) -> str:
         share = [100 * (x["verdict"] == v).mean() for v in CLAIMS]
         numbers = [
             str(x["draw"].nunique()), f"{told['truth'].mean():.3f}", *(f"{s:.0f}" for s in share),
-            str(TARGETS.get((line, component), "")), f"{100 * x['false'].mean():.1f}", f"{miss.mean() / error:+.1f}",
+            f"{100 * x['undrifted'].mean():.0f}", str(TARGETS.get((line, component), "")),
+            f"{100 * x['false'].mean():.1f}", f"{miss.mean() / error:+.1f}",
             f"{1 - told['misses'].mean():.3f}", f"{(told['high'] - told['low']).mean():.3f}",
         ]  # fmt: skip
         lines.append(f"| {line} | {component} | {' | '.join(numbers)} |")
