@@ -244,7 +244,7 @@ def _draw_waterfall(bars: pd.DataFrame, _: float, gross: bool, unit: str, width:
     ax.margins(x=0.06)
     if not gross:
         ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
-    ax.set_xlabel(unit, wrap=True)
+    ax.set_xlabel(unit, wrap="$" not in unit)  # wrapped words are measured as mathematics
     style.bare(ax)
     return figure
 

@@ -69,7 +69,7 @@ def _draw(panels: Panels, unit: Axis, width: float) -> Figure:
     for ax, (label, table, until) in zip(axes.flat, panels, strict=False):
         shaded |= _panel(ax, table, until, unit)
         if len(panels) > 1:
-            ax.set_title(label, wrap=True)
+            ax.set_title(label, wrap="$" not in label)  # wrapped words are measured as mathematics
         ax.set_ylabel(unit.unit)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()

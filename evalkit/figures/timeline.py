@@ -102,7 +102,8 @@ def _draw(
     axes = figure.subplots(len(rows), columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": tall})
     for ax, lane in zip(axes.flat, lanes, strict=False):
         _lane(ax, lane, order, bands, named)
-        ax.set_title(f"{lane.label}: {lane.reach}", wrap=True)
+        title = f"{lane.label}: {lane.reach}"
+        ax.set_title(title, wrap="$" not in title)  # wrapped words are measured as mathematics
         ax.tick_params(labelbottom=True)
     for ax in axes.flat[len(lanes) :]:
         ax.set_axis_off()
