@@ -147,9 +147,10 @@ def holm(p: ArrayLike, family: ArrayLike | None = None) -> NDArray[np.float64]:
     if member.shape != values.shape:
         raise OptionError(f"family has {member.size} entries and p has {values.size}. Pass one boolean a p value.")
     adjusted = np.full(values.shape, np.nan)
-    told = seen & member
-    order = np.argsort(values[told])
-    # Members without a p value stand last, so that they count towards the size of the family and change no other.
-    steps = values[told][order] * (member.sum() - np.arange(len(order)))
-    adjusted[np.flatnonzero(told)[order]] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    if (seen & member).any():
+        from statsmodels.stats.multitest import multipletests  # importing statsmodels takes longer than an audit
+
+        # Members without a p value stand last, so that they count towards the size of the family and change no other.
+        found = multipletests(np.where(seen, values, 1.0)[member], method="holm")[1]
+        adjusted[member] = np.where(seen[member], found, np.nan)
     return adjusted
