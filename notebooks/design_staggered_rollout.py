@@ -42,8 +42,6 @@ def line(words, estimate):
 # %%
 audit = ek.separability(study)
 print(audit.components[["component", "status", "switches", "clean_switches"]].to_string(index=False))
-
-# %%
 ek.plot.describe("timeline", study)
 
 # %% [markdown]

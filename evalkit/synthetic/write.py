@@ -79,6 +79,8 @@ def _write_parts(partnership: Simulated, folder: Path) -> tuple[Tables, TruthTab
     if ledger is not None:
         small |= ledger.tables(spec, *ground)
         _parquet(small["claims"], folder / "claims.parquet")
+        # The study whose file is written holds the last part, and claims are for people of the study.
+        small["claims"] = small["claims"][small["claims"]["person_id"].isin(tables["people"]["person_id"])]
     _parquet(pd.concat(people, ignore_index=True), folder / "people.parquet")
     for name in (n for n in small if n != "claims"):
         _csv(small[name], folder / f"{name}.csv")

@@ -66,7 +66,9 @@ every = pytest.mark.parametrize("design", DESIGNS, ids=short)
 differences = pytest.mark.parametrize("design", PLANNED, ids=short)
 
 
-def people(seed: int = 3, sites: int = 20, each: int = 8, periods: int = 10, alone: bool = False) -> pd.DataFrame:
+def people(
+    seed: int = 3, sites: int = 20, each: int = 8, periods: int = 10, missing: float = 0.04, alone: bool = False
+) -> pd.DataFrame:
     """People in sites, half of each site eligible for "a"; "b" reaches everybody; some rows are missing. alone: nine
     sites over forty periods, of which the first starts "a" and the last two start "b"."""
     rng = np.random.default_rng(seed)
@@ -87,7 +89,7 @@ def people(seed: int = 3, sites: int = 20, each: int = 8, periods: int = 10, alo
         frame[name] = (month >= start[home]).astype(int)
     frame["y"] = rng.normal(size=len(frame)) + frame["age"] + 0.4 * frame["a"] * frame["eligible"] - 0.2 * frame["b"]
     frame["z"] = rng.normal(size=len(frame))
-    return frame[rng.random(len(frame)) >= 0.04].reset_index(drop=True)
+    return frame[rng.random(len(frame)) >= missing].reset_index(drop=True)
 
 
 def panel(design: Any) -> pd.DataFrame:
