@@ -13,8 +13,8 @@ from typing import TypeAlias
 import numpy as np
 
 from evalkit.checks.steps import Line, Noise, Series, own_noise, widest
-from evalkit.designs.noise.covariance import autocovariance, fit_person
-from evalkit.designs.noise.model import cell_means
+from evalkit.designs.noise.model import Groups
+from evalkit.designs.noise.weighing import people_in_cells
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.staggered import StaggeredRollout, by_arrival
@@ -146,10 +146,8 @@ def _levels(sums: Sums, within: bool) -> np.ndarray:
     if sums.balanced:
         return np.where(sums.mass[:, None] > 0, sums.mean, np.nan)
     if within:
-        product, pairs = autocovariance(sums.values, sums.of, len(sums.path))
-        person, T = fit_person(product, pairs), sums.values.shape[1]
-        R = np.eye(T) if person is None else person.matrix(T)
-        return np.asarray(cell_means(sums.values, sums.of, sums.order, sums.weights, R)[0])
+        cells = Groups(sums.of, sums.path, sums.cluster, np.arange(len(sums.path)), lone=False)
+        return people_in_cells(sums, cells)[1].mean
     seen = np.isfinite(sums.values) * sums.weights[:, None]
     mass = sums.group(seen)
     return np.divide(

@@ -185,7 +185,11 @@ def _programme(stakes: Stakes) -> Case:
         return case
     whole = programme.averages([(programme.mass > 0).astype(float)], [PROGRAMME])
     row = whole.to_frame(stakes.evaluation.level).iloc[0]
-    return replace(_found(case, row), reason=str(row["reason"]) or case.reason)
+    # Nobody attacked the sum by itself: what a failed check says of a part, it says of the whole.
+    on_outcome = (e for e, _ in stakes.evaluation.judged if e.outcome == stakes.outcome.column)
+    held = sum(e.component in members and bool(holding_back(e)) for e in on_outcome)
+    words = say.PARTS_HELD.format(some=held, all=len(members)) if held else ""
+    return replace(_found(case, row), reason=str(row["reason"]) or case.reason, withheld=words)
 
 
 def _left(stakes: Stakes, members: Sequence[str], kind: str) -> bool:

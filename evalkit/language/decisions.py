@@ -52,7 +52,7 @@ class Said:
 def said_of(decision: Decision, currency: str = "£") -> Said:
     """Every sentence about one decision."""
     d, stake = decision, decision.case.stake
-    outside = say.LEFT_OUT.format(names=join_words(stake.left_out)) if stake.left_out else ""
+    outside = say.LEFT_OUT.format(names=join_words(stake.left_out)) if stake.left_out and stake.costed else ""
     act = " ".join(_act(d, currency))
     if not math.isfinite(d.chance_better):
         return Said(say.LEANS[d.lean], act=act, left_out=outside)

@@ -6,6 +6,7 @@ import atexit
 import io
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -81,7 +82,8 @@ def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str
         if os.name == "posix":  # reached through files, so that no port is opened
             client.km.transport, client.km.ip = "ipc", str(Path(sockets) / "kernel")
         try:
-            client.execute(env=_environment(sockets))
+            # What a kernel that is being ended writes on its way out is for nobody.
+            client.execute(env=_environment(sockets), stderr=subprocess.DEVNULL)
         except CellExecutionError as error:
             raise ReportError(f"The report's notebook stopped: {error.ename}: {error.evalue}") from None
         except (CellControlSignal, RuntimeError) as error:
@@ -89,7 +91,10 @@ def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str
             raise ReportError(f"{full_stop(died)} Was there too little memory?") from None
         finally:
             atexit.unregister(client._cleanup_kernel)  # which nbclient leaves behind where a kernel died as it started
-            if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient keeps Ctrl-C to itself, and ends the kernel
+            stopped = getattr(client, "_async_cleanup_kernel_future", None)
+            if stopped is not None:  # nbclient keeps Ctrl-C to itself, and ends the kernel
+                if stopped.done() and not stopped.cancelled():
+                    stopped.exception()  # a second Ctrl-C finds no kernel, and asyncio would say so at the end
                 raise KeyboardInterrupt
     spoken: list[str] = []
     for i, cell in enumerate(notebook.cells):

@@ -394,3 +394,14 @@ def test_a_span_knows_what_it_cannot_tell_and_solves_the_rest() -> None:
     told = found.identified(np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
     assert told.tolist() == [True, False, True]
     assert X @ found.solve(X.T @ y) == pytest.approx(X @ np.linalg.lstsq(X, y, rcond=None)[0])
+
+
+def test_cells_of_one_person_with_missing_rows_have_weights_too() -> None:
+    """Nobody says how much people vary then, so that all noise is the places': `reach` makes such cells."""
+    whole = panel(5, gaps=True)
+    frame = whole[whole["person"] % PEOPLE < 2].assign(eligible=lambda d: (d["person"] % 2 == 0).astype(int))
+    part = [ek.Component("a", exposure="a", reach="eligible")]
+    made = ek.Study(frame, unit="person", period="t", cluster="site", outcome="y", components=part)
+    found = ek.StaggeredRollout(weights="least_noise")(made, "a")
+    assert made_by(found).person is None and not any(V.any() for V in made_by(found).cells.noise)
+    assert (own(found).to_frame()["std_error"] > 0).any()

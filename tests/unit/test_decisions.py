@@ -245,7 +245,8 @@ def test_failed_checks_withhold_chances_and_others_do_not(
     by_people = status if check == "by_people" else "not_needed"
     passed = (c for c in e.checks if c.check != check and c.status != "failed")
     e = replace(e, checks=(*passed, outcome), by_people=True, by_people_check=by_people)  # type: ignore[arg-type]
-    found = replace(good, judged=((e, v), *rest)).decisions.lines[0]
+    found, *_, whole = replace(good, judged=((e, v), *rest)).decisions.lines
+    assert (whole.hangs == "withheld") is held and ("checks failed for 1 of the" in whole.case.withheld) is held
     assert (found.hangs == "withheld") is held
     assert bool(np.isnan(found.chance_better)) is held
     assert found.lean == "harm_ruled_out"

@@ -54,9 +54,29 @@ class NoCovarianceError(EvalkitError):
     """There is nothing to make a working covariance from."""
 
 
-def about_mean(person: Person | None, T: int) -> np.ndarray:
-    """(T, T) covariance of one person about the mean of the cell, nothing where it cannot be seen."""
-    return np.zeros((T, T)) if person is None else person.matrix(T)
+def people_in_cells(sums: Sums, groups: Groups) -> tuple[Person | None, CellMeans]:
+    """One person's covariance about the mean of the cell, None where no cell (no path, where everybody is a cluster)
+    has two to compare, and means of cells under it, outcomes less their mean: the same for every component of an
+    outcome, so made once."""
+
+    def make() -> tuple[Person | None, CellMeans]:
+        of, T = sums.paths.path if groups.lone else groups.of, sums.paths.n_periods
+        values = less_mean(sums)
+        person = fit_person(*autocovariance(values, of, int(of.max()) + 1))
+        R = np.eye(T) if person is None else person.matrix(T)
+        mean, noise = cell_means(values, groups.of, groups.order, sums.weights, R)
+        if person is None:  # what there is of noise is the places' then
+            noise = tuple(map(np.zeros_like, noise))
+        return person, CellMeans(groups.path, groups.cluster, mean, noise)
+
+    key = ("people in cells", type(sums), sums.level, sums.by_path, groups.lone)
+    return sums.paths.memo.get(key, make, sums.values)
+
+
+def less_mean(sums: Sums) -> np.ndarray:
+    """(n, T) outcomes less their mean: exact where they are far from zero and close to each other, so that no answer
+    rests on their last digits."""
+    return np.asarray(sums.values - np.nanmean(sums.values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,24 +96,11 @@ class Weighing:
 
     @cached_property
     def values(self) -> np.ndarray:
-        """(n, T) outcomes less their mean: exact where they are far from zero and close to each other, so that no
-        answer rests on their last digits."""
-        return self.sums.values - np.nanmean(self.sums.values)
+        return less_mean(self.sums)
 
     @cached_property
     def _people(self) -> tuple[Person | None, CellMeans]:
-        """One person's covariance about the mean of the cell, None where no cell (no path, where everybody is a
-        cluster) has two to compare, and the means of cells under it: the same for every component of an outcome."""
-        groups, sums = self.groups, self.sums
-
-        def make() -> tuple[Person | None, CellMeans]:
-            of, T = sums.paths.path if groups.lone else groups.of, sums.paths.n_periods
-            person = fit_person(*autocovariance(self.values, of, int(of.max()) + 1))
-            R = about_mean(person, T)
-            mean, noise = cell_means(self.values, groups.of, groups.order, sums.weights, R)
-            return person, CellMeans(groups.path, groups.cluster, mean, noise)
-
-        return sums.paths.memo.get(("people's noise", type(sums), sums.level, sums.by_path), make, sums.values)
+        return people_in_cells(self.sums, self.groups)
 
     @property
     def person(self) -> Person | None:
@@ -235,9 +242,8 @@ class UnitInfluence:
         L, left = self._of_groups()
         out = left[groups.of] * sums.weights[:, None]
         if made.person is not None:
-            out += unit_influence(
-                made.values, groups.of, sums.weights, about_mean(made.person, made.sums.paths.n_periods), made.cells, L
-            )
+            R = made.person.matrix(sums.paths.n_periods)
+            out += unit_influence(made.values, groups.of, sums.weights, R, made.cells, L)
         return np.nan_to_num(out)
 
     def coefficients(self) -> np.ndarray:
