@@ -23,7 +23,7 @@ from evalkit.figures.inputs import labels_of
 from evalkit.folders import aside, replaced
 from evalkit.inference.intervals import check_level
 from evalkit.reporting.formats import make_notebook, run_notebook, to_page
-from evalkit.reporting.manifest import NAME, read_manifest, write_manifest
+from evalkit.reporting.manifest import NAME, SIGNATURE, read_manifest, write_manifest
 from evalkit.reporting.more_sections import sha256
 from evalkit.reporting.names import names_of, statements_of
 from evalkit.reporting.plan import read_plan
@@ -31,7 +31,7 @@ from evalkit.show.tables import in_cell
 from evalkit.show.words import file_name
 from evalkit.study import Study
 
-LATER = ("report.pdf", "report.docx")  # made from a report once it is there
+LATER = ("report.pdf", "report.docx", SIGNATURE)  # made from a report once it is there
 
 
 def report(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
 from evalkit.study.frame import Table, read_table
-from evalkit.study.schema import CERTAINTIES, IDS, unprintable
+from evalkit.study.schema import CERTAINTIES, IDS, odd_ids, unprintable
 from evalkit.vocabulary import OUTCOME_KINDS, Better, Dates, OutcomeKind, PartPeriod
 
 _UNITS = {
@@ -99,6 +99,8 @@ def _component_problems(c: Component) -> Iterator[Problem]:
     where = f"component {c.name!r}"
     if not isinstance(c.name, str) or not c.name.strip():
         yield Problem(f"A component's name is {c.name!r}", next="Give each component a short name in words.")
+    elif not unprintable(c.name):
+        yield from (Problem(f"The name {what}", where, "Mend it.") for what, _ in odd_ids([c.name]))
     yield from _unprintable({"name": c.name, "label": c.label, "description": c.description}, where)
     yield from _wrong_choice("part_period", c.part_period, get_args(PartPeriod), where)
     yield from _wrong_choice("dates", c.dates, get_args(Dates), where)

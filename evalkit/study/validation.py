@@ -127,8 +127,10 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
     for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
         if name is not None and columns.in_people(name):
             reading.problems.append(columns.absent(name, role))
-    for key, said in (("title", register.title), ("question", register.question)):
-        if unprintable(said):
+    said = [("title", register.title), ("question", register.question)]
+    said += [(f"The name of {role}", name) for name, role in needed] + [("A level's name", n) for n in register.levels]
+    for key, words in said:
+        if unprintable(words):
             reading.add(f"{key} holds a character that cannot be printed", "study", "Take it out.")
     if register.every is not None and not _is_step(register.every):
         reading.add(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
