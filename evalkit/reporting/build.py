@@ -92,7 +92,8 @@ def write_report(
 
 def read_table(file: Path, study: Study) -> pd.DataFrame:
     """A table that a report wrote, with components and outcomes named as the study names them."""
-    table = pd.read_csv(file, dtype={"component": str, "outcome": str}, keep_default_na=False, na_values=[""])
+    texts = dict.fromkeys(("component", "outcome", "direction"), str)
+    table = pd.read_csv(file, dtype=texts, keep_default_na=False, na_values=[""])
     own = {in_cell(name): name for name in [*(c.name for c in study.components), *(o.column for o in study.outcomes)]}
     return table.assign(**{k: table[k].map(lambda name: own.get(name, name)) for k in ("component", "outcome")})
 

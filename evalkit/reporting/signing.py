@@ -1,4 +1,4 @@
-"""A report signed, and a signature checked: who answers for its manifest, and so for every file that the manifest names.
+"""A report signed, and a signature checked: who answers for its manifest, and for every file that the manifest names.
 
 OpenSSH signs (`ssh-keygen -Y sign`, format SSHSIG), as it does for git; keys and lists of signers are those of SSH.
 """

@@ -72,13 +72,12 @@ def study_of(words: Mapping[str, str]) -> ek.Study:
     name, level = {k: said[f"name {k}"] for k in ("one", "two", "three")}, said["level"]
     spells = {"level_id": f"{said['linked']}~1", "start": 6}
     spells |= {c: said[f"adoption.{c}"] for c in ("planned_start", "source", "change_note")}
-    more = {
-        "one": {"exposure": column["one"], "assigned_at": column["place"], "card": {key: said[f"card.{key}"] for key in CARD}},
-        "two": {"exposure": column["two"], "assigned_at": column["place"]}, "three": {"adoption": pd.DataFrame([spells]), "assigned_at": level},
-    }  # fmt: skip
+    card = {key: said[f"card.{key}"] for key in CARD}
+    more = {k: {"exposure": column[k], "assigned_at": column["place"]} for k in ("one", "two")}
+    more["three"] = {"adoption": pd.DataFrame([spells]), "assigned_at": level, "card": card}
     links = {"from": [f"{said['linked']}~{i}" for i in range(6)], "to": [f"{said['ids']}~r{i}" for i in range(6)]}
-    score, each = column["score"], {"grade": said["costs.grade"], "type": said["costs.type"]}
-    worth = {"agency": said["unit_costs.agency"], "source": said["unit_costs.source"], "grade": said["unit_costs.grade"]}
+    score, each = column["score"], {c: said[f"costs.{c}"] for c in ("grade", "type")}
+    worth = {c: said[f"unit_costs.{c}"] for c in ("agency", "grade", "source")}
     money = {
         "costs": pd.DataFrame([{"component": name["one"], "amount": 900.0, **each}]),
         "rate_card": pd.DataFrame([{"outcome": score, "trigger": said["rate_card.trigger"], "tariff": 5.0,

@@ -56,7 +56,7 @@ BREAKS = {
     "id": " A", "words": "a\x1b[31m", "number": "12k", "moment": "2021-13",
 }  # fmt: skip
 """A cell that breaks each part of a rule, and no rule but that one; None takes the column away."""
-_DEFAULT = Rule("any")
+_DEFAULT = Rule("words")
 
 
 def parts_of(rule: Rule) -> list[str]:
