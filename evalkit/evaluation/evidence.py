@@ -302,7 +302,7 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
     for column in flat.columns:
         if flat[column].map(lambda v: isinstance(v, (tuple, list))).any():
             flat[column] = flat[column].map(lambda v: "; ".join(map(str, v)) if isinstance(v, (tuple, list)) else v)
-    path.write_text(csv_text(flat, float_format="%.10g"), encoding="utf-8")
+    path.write_text(csv_text(flat), encoding="utf-8")
     return path
 
 

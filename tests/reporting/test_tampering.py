@@ -60,6 +60,24 @@ def test_one_sign_changed_is_noticed(copies: tuple[Path, Path], name: str, hidde
         assert "was changed after the report was written" in files[0]
 
 
+@pytest.mark.parametrize("name", ["panel.csv", "adoption.csv", "study.toml"])
+def test_data_that_were_changed_are_noticed(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Even where every number of the report stays the same: a place in another case, a comment."""
+    home = Built.under(Path(shutil.copytree(built.study.parents[1], tmp_path / "all")))
+    monkeypatch.setattr(
+        "evalkit.reporting.verify.write_report",
+        lambda study, folder, **_: shutil.copytree(home.second, folder, dirs_exist_ok=True),
+    )
+    assert verify(home.second).same
+    file = home.study.parent / name
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text + "# x\n" if name == "study.toml" else text.replace("Borough", "borough"), encoding="utf-8")
+    found = verify(home.second)
+    assert found.inputs == (f"input {name} was changed",) and not found.same
+
+
 @pytest.mark.parametrize("name", [k for k in KINDS if not k.endswith("png")])
 def test_a_number_moved_is_noticed_on_another_processor_too(copies: tuple[Path, Path], name: str) -> None:
     old, new = copies
@@ -84,6 +102,15 @@ def test_last_digits_are_told_apart_from_differences(copies: tuple[Path, Path]) 
     assert compare(old, new, manifest, exact=True)[0][0].startswith("effects.csv: ")
     found = Verification((), (), (), (), ("effects.csv",))
     assert found.same and found.lines() == ["effects.csv is the same but for the last digits"]
+
+
+def test_no_number_of_any_table_has_more_than_ten_digits(built: Built) -> None:
+    """The last ones would hang on the processor; those of figures' data too."""
+    tables = list(built.first.rglob("*.csv"))
+    assert len(tables) > 15 and any(p.parent.name == "figures" for p in tables)
+    for table in tables:
+        numbers = re.findall(r"(?<![\w.])-?(\d+\.?\d*)(?:e[+-]?\d+)?(?![\w.])", table.read_text(encoding="utf-8"))
+        assert [n for n in numbers if len(n.replace(".", "").lstrip("0")) > 10] == [], table.name
 
 
 def test_figures_may_differ_by_what_no_eye_can_see(copies: tuple[Path, Path], tmp_path: Path) -> None:
