@@ -198,13 +198,11 @@ def test_no_command_writes_where_nobody_may(
         make(place, *given, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    monkeypatch.setattr(
-        "evalkit.reporting.signing._ssh", lambda *words, **_: Path(f"{words[-1]}.sig").write_bytes(b"x") and DONE
-    )
+    monkeypatch.setattr("evalkit.reporting.signing._ssh", signed)
     study = built.study
     given = {
-        "new": [tmp_path / "x"], "synth": ["carers", "--out", tmp_path / "x"], "plan": [study, "--out", tmp_path / "plan.json"],
-        "run": [study, "--out", tmp_path / "x"], "report": [report, "--to", "html"], "verify": [report],
+        "new": [tmp_path / "x"], "synth": ["carers", "--out", tmp_path / "x"], "run": [study, "--out", tmp_path / "x"],
+        "plan": [study, "--out", tmp_path / "p.json"], "report": [report, "--to", "html"], "verify": [report],
         "sign": [report, "--key", study],
     }  # fmt: skip
     assert call(command, *given[command]) == 2
@@ -213,7 +211,10 @@ def test_no_command_writes_where_nobody_may(
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
 
 
-DONE = subprocess.CompletedProcess([], 0, b"", b"")
+def signed(*words: str) -> subprocess.CompletedProcess[bytes]:
+    """What OpenSSH does, without a key."""
+    Path(f"{words[-1]}.sig").write_bytes(b"x")
+    return subprocess.CompletedProcess([], 0, b"", b"")
 
 
 def test_a_kernel_that_is_killed_is_said_in_words(tmp_path: Path) -> None:
