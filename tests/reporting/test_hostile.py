@@ -277,6 +277,14 @@ def screened(words: str) -> str:
     return shown.getvalue()
 
 
+def test_words_are_no_templates() -> None:
+    """Braces and per cents of users are what they are in every sentence that is made of them."""
+    made = ek.evaluate(study_of({spot: f"{{label}} {{}} %s {spot}" for spot in SPOTS}))
+    said = [*made.separability.components["reason"], *made.separability.cure["words"], *made.verdicts["sentence"]]
+    said += [*made.checks["words"], *made.decisions.table["sentence"], repr(made)]
+    assert "{label} {} %s ids~" in " ".join(map(str, said))
+
+
 SECTIONS = ("page_one", "delivered", "who_is_in", "told_apart", "estimates", "held", "borrowed", "adds_up", "money")
 
 
