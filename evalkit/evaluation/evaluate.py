@@ -297,10 +297,26 @@ def _growth_taken_out(target: Target) -> CheckResult | None:
 
 
 def _stayers(target: Target) -> CheckResult:
-    use = target.window.holds(target.rows.labels["event_time"].to_numpy()) & (target.rows.mass > 0)
-    labels, weight = target.rows.labels[use], target.rows.mass[use]
-    shares = (float(np.average(labels[c], weights=weight)) for c in ("stay_exposed", "stay_comparison"))
-    return checks.stayers(*shares)
+    design, w = target.design, target.window
+    if isinstance(design, (StaggeredRollout, TripleDifference)):
+        seen = checks.followed(design, target.study, target.component, w.lag, w.until)
+    else:
+        use = w.holds(target.rows.labels["event_time"].to_numpy()) & (target.rows.mass > 0)
+        labels, weight = target.rows.labels[use], target.rows.mass[use]
+        seen = checks.Followed(
+            *(float(np.average(labels[c], weights=weight)) for c in ("stay_exposed", "stay_comparison"))
+        )
+    return checks.stayers(target.one, seen, _after(target), target.matters)
+
+
+def _after(target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """Outcomes seen with the component, and those of people whom it can reach without it at such times."""
+    paths, k = target.study.paths, target.study.paths.index(target.component)
+    on, reach = (paths.state[:, :, k] > 0)[paths.path], paths.reach[paths.path, k]
+    values = target.study.values(getattr(target.design, "outcome", None))
+    there = np.isfinite(values)
+    without = there & ~on & on.any(axis=0) & reach[:, None]
+    return values[there & on], values[without]
 
 
 def _by_people(target: Target) -> CheckResult | None:
