@@ -124,7 +124,10 @@ def few_clusters(
     elif min(exposed, comparison) < FEW:
         df = float(row["df"])
         about = f" and about {df:.0f} degrees of freedom" if np.isfinite(df) else ""
-        words = f"{counts[0].upper()}{counts[1:]}: intervals come from leaving out one {place} at a time{about}."
+        way = f"leaving out one {place} at a time" + (
+            " and from what the weights were made with" if row["inference"] == "moderated" else ""
+        )
+        words = f"{counts[0].upper()}{counts[1:]}: intervals come from {way}{about}."
     else:
         words = f"{counts[0].upper()}{counts[1:]}: enough for the usual standard errors."
     return CheckResult("few_clusters", "informational", words)

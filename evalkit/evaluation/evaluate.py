@@ -75,7 +75,7 @@ READINGS = {
 def evaluate(
     study: Study, *, level: float = 0.95, plan: Mapping[str, object] | None = None, seed: int = 0
 ) -> Evaluation:
-    """Which components made a difference, by how much, and how sure: design 2.5.
+    """Which components made a difference, by how much, and how sure.
 
     Both doors are opened first: an outcome that cannot be read raises `OutcomeError` here. level:
     confidence level of printed intervals. seed: for every random step.
@@ -215,7 +215,7 @@ class Target:
 
 
 def falsify(target: Target) -> tuple[CheckResult, ...]:
-    """Every check of design 2.5 that applies to the headline: what its design invites, leads first, and what every
+    """Every check that applies to the headline: what its design invites, leads first, and what every
     answer is asked. A score of the wrong form in any run, headline or not, doubts the headline too."""
     invited, paths = target.design.traits.checks, target.study.paths
     found: list[CheckResult] = []

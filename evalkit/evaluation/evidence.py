@@ -107,8 +107,7 @@ def decide_all(
         answers = [findings[i].answer for i in at]
         p = np.array([np.nan if one is None else float(one.to_frame(level)["p_value"][0]) for one in answers])
         first = np.array([findings[i].component in showable for i in at])
-        adjusted[at] = holm(p)
-        adjusted[at[first]] = holm(p[first])
+        adjusted[at] = np.where(first, holm(p, family=first), holm(p))
     whole = [replace(e, p_adjusted=float(p)) for e, p in zip(raw, adjusted, strict=True)]
     return tuple((e, decide(e)) for e in whole)
 

@@ -48,7 +48,7 @@ UNSTATED = "nobody has said how large a change would matter"
 NO_INTERVAL = "no likely range can be given"
 SMALLER = "the whole likely range is smaller than what matters"
 
-_ENDS_A_CLAIM = ("pre_trend", "drift", "drift_untested", "stayers")
+ENDS_A_CLAIM = ("pre_trend", "drift", "drift_untested", "stayers")
 _ALPHA = 0.05
 _FEWEST = 3
 _FEWEST_PEOPLE = 50
@@ -248,7 +248,7 @@ class Verdict:
 
 
 def decide(evidence: Evidence) -> Verdict:
-    """The first of the six rules that applies (see the table in the design, 2.5)."""
+    """The first of the six rules that applies (README, how to read a verdict)."""
     for rule in (_not_tested, _cannot_tell_apart, _no_interval, _excludes_zero, _no_sign):
         verdict = rule(evidence)
         if verdict is not None:
@@ -398,7 +398,7 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
     if inside_margin(e):
         reasons += (SMALLER,)
     direction: Direction = "better" if e.good * e.conf_low > 0 else "worse"
-    if len(found) > 1 or any(w.name in _ENDS_A_CLAIM for w in found):
+    if len(found) > 1 or any(w.name in ENDS_A_CLAIM for w in found):
         return _with_numbers(e, "cannot_tell", 4, reasons, direction)
     return _with_numbers(e, "likely" if found or limited else "shown", 4, reasons, direction)
 
