@@ -1,0 +1,299 @@
+"""The evidence card: what one study found about each of its components on one outcome, as one small JSON.
+
+It holds estimates, their covariance at the level of clusters, refusals with their reasons, and what a pool has to know
+of outcome, estimand and population. It never holds a unit's row, influence, a cluster's sum, nor an estimate without
+one cluster: the last would give back that cluster's own contribution.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from evalkit.study.component import CARD
+from evalkit.study.schema import unprintable
+from evalkit.vocabulary import Better, CheckStatus, OutcomeKind, VerdictName
+
+SCHEMA, VERSION = "evalkit/evidence-card", "1.0"
+WITHDRAWN = "evalkit/withdrawn-card"
+TIDIER = (*CARD, "what")
+WHOM = ("reached", "everybody")
+LARGEST = 8_000  # bytes
+MIN_CLUSTERS = 3
+_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
+
+Words = Annotated[str, Field(max_length=400)]
+Name = Annotated[str, Field(min_length=1, max_length=120)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+RowKind = Literal["component", "combination", "programme"]
+Whom = Literal["reached", "everybody"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+class CardOutcome(_Part):
+    """The outcome; matters: the smallest effect worth having, in its unit."""
+
+    id: Name
+    label: Words
+    kind: OutcomeKind
+    unit: Words
+    better: Better
+    matters: Annotated[float, Field(gt=0)] | None = None
+    measured: Words = ""
+
+
+class Estimand(_Part):
+    """What the numbers are about. whom: people reached, or everybody; period: what months count."""
+
+    kind: Literal["att", "ate", "itt"] = "att"
+    whom: Whom
+    weights: Words = ""
+    others: Words = ""
+    base_window: Annotated[int, Field(ge=1)] | None = None
+    period: Words = "month"
+
+
+class Population(_Part):
+    """For whom and where. people: a band, never a count. dates: first and last, as YYYY, YYYY-MM or YYYY-MM-DD."""
+
+    description: Words
+    place: Name | None = None
+    dates: tuple[str, str] | None = None
+    people: Words | None = None
+    baseline: float | None = None
+    clusters: Count | None = None
+
+
+class UnitCost(_Part):
+    """What one unit exposed for one period costs."""
+
+    amount: Annotated[float, Field(ge=0)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
+    price_year: Annotated[int, Field(ge=1900, le=2200)] | None = None
+
+
+class CardComponent(_Part):
+    """One registered component. term: what it is called across places; matched by a person. tidier: what it is."""
+
+    term: Name | None = None
+    label: Words = ""
+    assigned_at: Words = ""
+    tidier: Mapping[str, Words] = Field(default_factory=dict)
+    unit_cost: UnitCost | None = None
+
+
+class Row(_Part):
+    """What was found of one component, a combination or the programme, or why there is no number.
+
+    members: weights by component. alongside: share of the cells in which each other component was on too. months:
+    first and last period since the start. clusters: exposed, comparison. reach: share of people it can reach."""
+
+    id: Name
+    kind: RowKind
+    members: Mapping[str, float] = Field(min_length=1)
+    alongside: Mapping[str, Share] = Field(default_factory=dict)
+    estimate: float | None = None
+    df: Annotated[float, Field(gt=0)] | None = None
+    verdict: VerdictName
+    reason: Words = ""
+    design: Words = ""
+    reach: Annotated[float, Field(gt=0, le=1)] | None = None
+    months: tuple[int, int] | None = None
+    clusters: tuple[Count, Count] | None = None
+    weaknesses: tuple[Words, ...] = ()
+
+
+class CardDisclosure(_Part):
+    """The rules under which the card was written; rounded: significant digits."""
+
+    profile: Name
+    min_people: Count = 0
+    min_clusters: Count = MIN_CLUSTERS
+    rounded: Annotated[int, Field(ge=1)] = 3
+
+
+class Provenance(_Part):
+    """What the card was made from and by."""
+
+    evalkit: Words
+    study_file: Words | None = None
+    plan: Words | None = None
+    disclosure: CardDisclosure
+    indigo: Words | None = None
+    licence: Words | None = None
+    made: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class Withdrawal(_Part):
+    """A tombstone: every version of a study's card on an outcome is withdrawn (outcome None: on all of them)."""
+
+    schema_: Literal["evalkit/withdrawn-card"] = Field(alias="schema", default="evalkit/withdrawn-card")
+    version: Literal["1.0"] = "1.0"
+    study: Name
+    outcome: Name | None = None
+    reason: Words = ""
+    made: Words = ""
+
+
+class Card(_Part):
+    """An evidence card. Raises `pydantic.ValidationError` with everything that does not hold together."""
+
+    schema_: Literal["evalkit/evidence-card"] = Field(alias="schema", default="evalkit/evidence-card")
+    version: Literal["1.0"] = "1.0"
+    study: Name
+    supersedes: Words | None = None
+    data_fingerprint: Name
+    outcome: CardOutcome
+    estimand: Estimand
+    population: Population
+    components: Mapping[str, CardComponent] = Field(min_length=1)
+    rows: tuple[Row, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    covariance_level: Words
+    checks: Mapping[str, CheckStatus | Literal["not_possible"]] = Field(default_factory=dict)
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Card:
+        if problems := list(_problems(self)):
+            raise ValueError("\n".join(problems))
+        return self
+
+    @cached_property
+    def numbered(self) -> tuple[Row, ...]:
+        """Rows with an estimate, in the order of the covariance."""
+        return tuple(r for r in self.rows if r.estimate is not None)
+
+    @cached_property
+    def vcov(self) -> np.ndarray:
+        """(k, k) covariance of the rows with an estimate."""
+        k = len(self.numbered)
+        return np.array(self.covariance, dtype=float).reshape(k, k)
+
+    @cached_property
+    def key(self) -> str:
+        """What names this very version: a hash of everything in it."""
+        text = json.dumps(self.as_data(), sort_keys=True, separators=(",", ":"))
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """How messages name the card: its study and outcome."""
+        return f"{self.study}, {self.outcome.id}"
+
+    def as_data(self) -> dict[str, Any]:
+        """The card as JSON holds it; what was left empty is left out."""
+        return {k: _pruned(v) for k, v in self.model_dump(mode="json", by_alias=True, exclude_none=True).items()}
+
+    def to_json(self) -> str:
+        """The card as text, a line for each part and row."""
+        return "{" + ",\n ".join(f'"{k}": {_lines(v)}' for k, v in self.as_data().items()) + "}\n"
+
+    def _repr_html_(self) -> str:
+        from evalkit.pooling.tables import card_table
+
+        return card_table(self).to_html()
+
+    def __repr__(self) -> str:
+        from evalkit.pooling.tables import card_table
+
+        return card_table(self).to_text(110)
+
+
+def _pruned(value: Any) -> Any:
+    """Without words, lists and tables that are empty inside another."""
+    if isinstance(value, dict):
+        return {k: _pruned(v) for k, v in value.items() if v not in ("", [], {})}
+    return [_pruned(v) for v in value] if isinstance(value, list) else value
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], (dict, list)):
+        return "[\n  " + ",\n  ".join(json.dumps(v, ensure_ascii=False) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def json_schema() -> dict[str, Any]:
+    """The published JSON Schema of a card (draft 2020-12)."""
+    made = Card.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"{SCHEMA}/{VERSION}", **made}
+
+
+def _problems(card: Card) -> Iterator[str]:
+    """Everything that pydantic cannot see of a card: what has to go with what."""
+    known = set(card.components)
+    own = {next(iter(r.members)) for r in card.rows if r.kind == "component" and len(r.members) == 1}
+    for name in card.components:
+        if name not in own:
+            yield f"the registered component {name!r} has no row of its own (a refusal with its reason is a row too)"
+    for name, times in Counter(r.id for r in card.rows).items():
+        if times > 1:
+            yield f"the row id {name!r} is there {times} times"
+    for name, part in card.components.items():
+        if lack := sorted(set(part.tidier) - set(TIDIER)):
+            yield f"components.{name}.tidier has no item {lack[0]!r} (it has {', '.join(sorted(TIDIER))})"
+    for row in card.rows:
+        yield from (f"row {row.id!r}: {words}" for words in _row_problems(row, known, card))
+    yield from _covariance_problems(card)
+    if card.population.dates is not None:
+        first, last = card.population.dates
+        if not (_DATE.fullmatch(first) and _DATE.fullmatch(last)) or first[: len(last)] > last[: len(first)]:
+            yield f"population.dates {first!r} to {last!r} are not two dates in order (YYYY, YYYY-MM or YYYY-MM-DD)"
+    if unprintable(card.study) or any(s in card.study for s in "/\\"):
+        yield f"study {card.study!r} cannot name a file: leave out slashes and signs that do not print"
+
+
+def _row_problems(row: Row, known: set[str], card: Card) -> Iterator[str]:
+    for what, names in (("members", row.members), ("alongside", row.alongside)):
+        if strange := sorted(set(names) - known):
+            yield f"{what} names {strange[0]!r}, which is not among the components"
+    if not all(np.isfinite(w) and w != 0 for w in row.members.values()):
+        yield "a member's weight is 0: leave it out"
+    if row.kind == "component" and (len(row.members) != 1 or set(row.members.values()) != {1.0}):
+        yield "a row of kind component has one member, with weight 1"
+    if row.months is not None and row.months[0] > row.months[1]:
+        yield f"months {list(row.months)} are not in order"
+    if row.estimate is None:
+        if not row.reason.strip():
+            yield "there is no estimate, and no reason why"
+        if row.verdict in ("shown", "no_sign"):
+            yield f"the verdict {row.verdict} needs an estimate"
+        return
+    if row.df is None:
+        yield "an estimate needs its degrees of freedom, df"
+    if row.kind == "component" and row.verdict in ("not_tested", "cannot_tell_apart"):
+        yield f"the verdict {row.verdict} allows no estimate of the component alone"
+    if card.outcome.kind == "share" and abs(row.estimate) > 1:
+        yield f"an effect of {row.estimate:g} on a share is not between -1 and 1: 5 percentage points are 0.05"
+    fewest = card.provenance.disclosure.min_clusters
+    if row.clusters is not None and min(row.clusters) < fewest:
+        yield f"an estimate from fewer than {fewest} exposed or comparison clusters would be theirs: leave it out"
+
+
+def _covariance_problems(card: Card) -> Iterator[str]:
+    k = sum(r.estimate is not None for r in card.rows)
+    if len(card.covariance) != k or any(len(line) != k for line in card.covariance):
+        yield f"covariance is not {k} by {k}, one line for each row with an estimate"
+        return
+    if k == 0:
+        return
+    v = np.array(card.covariance)
+    scale = np.sqrt(np.maximum(np.diag(v), 0.0))
+    if not scale.all():
+        yield "covariance has a variance that is not above 0"
+    elif not np.allclose(v, v.T, rtol=1e-6, atol=0):
+        yield "covariance is not symmetric"
+    elif np.linalg.eigvalsh(v / np.outer(scale, scale))[0] < 1e-6:
+        yield "covariance is not positive definite (rounding can do that: keep more digits)"
