@@ -13,141 +13,38 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from evalkit.errors import EvalkitError, Problem
+from evalkit.folders import put
+from evalkit.pooling.parts import (
+    CardComponent,
+    CardOutcome,
+    Estimand,
+    Name,
+    Part,
+    Population,
+    Provenance,
+    Row,
+    Words,
+)
+from evalkit.show.numbers import scale_for
+from evalkit.show.tables import Table, make_table
+from evalkit.show.words import file_name
 from evalkit.study.component import CARD
 from evalkit.study.schema import unprintable
-from evalkit.vocabulary import Better, CheckStatus, OutcomeKind, VerdictName
+from evalkit.vocabulary import CheckStatus
 
 SCHEMA, VERSION = "evalkit/evidence-card", "1.0"
-WITHDRAWN = "evalkit/withdrawn-card"
 TIDIER = (*CARD, "what")
-WHOM = ("reached", "everybody")
-LARGEST = 8_000  # bytes
-MIN_CLUSTERS = 3
 _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 
-Words = Annotated[str, Field(max_length=400)]
-Name = Annotated[str, Field(min_length=1, max_length=120)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-RowKind = Literal["component", "combination", "programme"]
-Whom = Literal["reached", "everybody"]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
-
-
-class CardOutcome(_Part):
-    """The outcome; matters: the smallest effect worth having, in its unit."""
-
-    id: Name
-    label: Words
-    kind: OutcomeKind
-    unit: Words
-    better: Better
-    matters: Annotated[float, Field(gt=0)] | None = None
-    measured: Words = ""
-
-
-class Estimand(_Part):
-    """What the numbers are about. whom: people reached, or everybody; period: what months count."""
-
-    kind: Literal["att", "ate", "itt"] = "att"
-    whom: Whom
-    weights: Words = ""
-    others: Words = ""
-    base_window: Annotated[int, Field(ge=1)] | None = None
-    period: Words = "month"
-
-
-class Population(_Part):
-    """For whom and where. people: a band, never a count. dates: first and last, as YYYY, YYYY-MM or YYYY-MM-DD."""
-
-    description: Words
-    place: Name | None = None
-    dates: tuple[str, str] | None = None
-    people: Words | None = None
-    baseline: float | None = None
-    clusters: Count | None = None
-
-
-class UnitCost(_Part):
-    """What one unit exposed for one period costs."""
-
-    amount: Annotated[float, Field(ge=0)]
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
-    price_year: Annotated[int, Field(ge=1900, le=2200)] | None = None
-
-
-class CardComponent(_Part):
-    """One registered component. term: what it is called across places; matched by a person. tidier: what it is."""
-
-    term: Name | None = None
-    label: Words = ""
-    assigned_at: Words = ""
-    tidier: Mapping[str, Words] = Field(default_factory=dict)
-    unit_cost: UnitCost | None = None
-
-
-class Row(_Part):
-    """What was found of one component, a combination or the programme, or why there is no number.
-
-    members: weights by component. alongside: share of the cells in which each other component was on too. months:
-    first and last period since the start. clusters: exposed, comparison. reach: share of people it can reach."""
-
-    id: Name
-    kind: RowKind
-    members: Mapping[str, float] = Field(min_length=1)
-    alongside: Mapping[str, Share] = Field(default_factory=dict)
-    estimate: float | None = None
-    df: Annotated[float, Field(gt=0)] | None = None
-    verdict: VerdictName
-    reason: Words = ""
-    design: Words = ""
-    reach: Annotated[float, Field(gt=0, le=1)] | None = None
-    months: tuple[int, int] | None = None
-    clusters: tuple[Count, Count] | None = None
-    weaknesses: tuple[Words, ...] = ()
-
-
-class CardDisclosure(_Part):
-    """The rules under which the card was written; rounded: significant digits."""
-
-    profile: Name
-    min_people: Count = 0
-    min_clusters: Count = MIN_CLUSTERS
-    rounded: Annotated[int, Field(ge=1)] = 3
-
-
-class Provenance(_Part):
-    """What the card was made from and by."""
-
-    evalkit: Words
-    study_file: Words | None = None
-    plan: Words | None = None
-    disclosure: CardDisclosure
-    indigo: Words | None = None
-    licence: Words | None = None
-    made: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-
-
-class Withdrawal(_Part):
-    """A tombstone: every version of a study's card on an outcome is withdrawn (outcome None: on all of them)."""
-
-    schema_: Literal["evalkit/withdrawn-card"] = Field(alias="schema", default="evalkit/withdrawn-card")
-    version: Literal["1.0"] = "1.0"
-    study: Name
-    outcome: Name | None = None
-    reason: Words = ""
-    made: Words = ""
-
-
-class Card(_Part):
+class Card(Part):
     """An evidence card. Raises `pydantic.ValidationError` with everything that does not hold together."""
 
     schema_: Literal["evalkit/evidence-card"] = Field(alias="schema", default="evalkit/evidence-card")
@@ -201,15 +98,63 @@ class Card(_Part):
         """The card as text, a line for each part and row."""
         return "{" + ",\n ".join(f'"{k}": {_lines(v)}' for k, v in self.as_data().items()) + "}\n"
 
-    def _repr_html_(self) -> str:
-        from evalkit.pooling.tables import card_table
+    @property
+    def file(self) -> str:
+        """Name of the file that holds the newest version."""
+        return f"{file_name(self.study)}.{file_name(self.outcome.id)}.json"
 
-        return card_table(self).to_html()
+    @property
+    def clusters(self) -> int:
+        """Clusters of the study, or the most that a row counts."""
+        counted = (sum(r.clusters) for r in self.rows if r.clusters is not None)
+        return self.population.clusters or max(counted, default=0)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the card into a folder of cards, in place of the version that it supersedes; the file's path.
+
+        Raises `EvalkitError` where another version lies there that it does not supersede, where it adds or drops so few
+        clusters that the two versions would give them away, and where the study was withdrawn.
+        """
+        place = Path(folder) / self.file
+        for withdrawn in (f"{file_name(self.study)}.withdrawn.json", self.file.replace(".json", ".withdrawn.json")):
+            if (place.parent / withdrawn).exists():
+                advice = "Take the tombstone away where it is to be shown again."
+                raise EvalkitError(str(Problem(f"The card {self.name!r} was withdrawn", withdrawn, advice)))
+        if place.exists():
+            before = Card.model_validate_json(place.read_text(encoding="utf-8"))
+            if before.key == self.key:
+                return place
+            self.check_follows(before)
+        return put(place, self.to_json().encode())
+
+    def check_follows(self, before: Card) -> None:
+        """Raise `EvalkitError` unless this card may take the place of an earlier version."""
+        if self.supersedes != before.key:
+            advice = f"Make it with supersedes={before.key!r}, or give the study another id."
+            raise EvalkitError(str(Problem(f"There is a card of {self.name!r} already", before.file, advice)))
+        added, fewest = abs(self.clusters - before.clusters), self.provenance.disclosure.min_clusters
+        if 0 < added < fewest:
+            what = f"The new card of {self.name!r} differs by {added} of its clusters, which the two would give away"
+            raise EvalkitError(str(Problem(what, before.file, f"Wait until {fewest} or more are added.")))
+
+    def table(self) -> Table:
+        """What the card says, row by row."""
+        scale = scale_for([r.estimate for r in self.numbered if r.estimate is not None], self.outcome.kind)
+        rows = [
+            (
+                r.id,
+                r.verdict.replace("_", " "),
+                r.reason if r.estimate is None else scale.effect(r.estimate) + scale.tail,
+            )
+            for r in self.rows
+        ]
+        return make_table(f"{self.study}: {self.outcome.label}", ("Row", "Verdict", "Found, or why not"), rows)
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html()
 
     def __repr__(self) -> str:
-        from evalkit.pooling.tables import card_table
-
-        return card_table(self).to_text(110)
+        return self.table().to_text(110)
 
 
 def _pruned(value: Any) -> Any:

@@ -1,10 +1,11 @@
-"""From an evaluation to its evidence card: estimates, refusals and one covariance, as disclosure control leaves them."""
+"""From an evaluation to its evidence card: estimates, refusals and one covariance, after disclosure control."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +16,17 @@ import pandas as pd
 from pydantic import ValidationError
 
 from evalkit import __version__
-from evalkit.disclosure.rules import Rules
+from evalkit.decision.case import Case
+from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError, OptionError, Problem, raise_problems, suggest
+from evalkit.evaluation.decisions import every_case
 from evalkit.evaluation.decomposition.pieces import decompose
 from evalkit.evaluation.results import Evaluation, safe
 from evalkit.inference import Estimate, stack
-from evalkit.pooling.card import MIN_CLUSTERS, TIDIER, Card, CardOutcome, Population, Row
+from evalkit.pooling.card import TIDIER, Card
+from evalkit.pooling.parts import MIN_CLUSTERS, CardOutcome, Row
 from evalkit.pooling.reading import problems_of
-from evalkit.show.words import file_name, noun_from_column
+from evalkit.show.words import noun_from_column
 from evalkit.study import Component, Outcome, Study
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import weaknesses
@@ -68,7 +72,7 @@ def card(
     given = {"description": population} if isinstance(population, str) else dict(population or {})
     rows, vcov = about.rows
     said: dict[str, Any] = {
-        "study": study or file_name((evaluation.study.title or "study").lower().replace(" ", "-")),
+        "study": study or "-".join(re.findall(r"[a-z0-9]+", evaluation.study.title.lower())) or "study",
         "supersedes": supersedes.key if isinstance(supersedes, Card) else supersedes,
         "data_fingerprint": _fingerprint(evaluation.study),
         "outcome": about.outcome_fields(outcome_id, measured),
@@ -102,12 +106,22 @@ class _About:
 
     @cached_property
     def public(self) -> Evaluation:
-        return safe(self.evaluation)
+        """What may be published; where nothing is ever hidden, all of it."""
+        return safe(self.evaluation) if self.rules.active else self.evaluation
 
-    @property
+    @cached_property
     def rules(self) -> Rules:
-        assert self.public.protection is not None
-        return self.public.protection.rules
+        return rules_of(self.evaluation.study)
+
+    @cached_property
+    def whole(self) -> Case:
+        """The programme as a line to decide on."""
+        if self.rules.active:
+            return next(d.case for d in self.public.decisions.by_outcome if self._is_whole(d.case))
+        return next(c for c in every_case(self.evaluation) if self._is_whole(c))
+
+    def _is_whole(self, case: Case) -> bool:
+        return case.name == PROGRAMME and case.outcome == self.of.column
 
     @cached_property
     def rows(self) -> tuple[list[Row], np.ndarray]:
@@ -164,8 +178,7 @@ class _About:
             return
         whole = programme.averages([(programme.mass > 0).astype(float)], [PROGRAMME])
         row = whole.to_frame(self.evaluation.level).iloc[0]
-        lines = self.public.decisions.by_outcome
-        case = next(d.case for d in lines if d.case.name == PROGRAMME and d.case.outcome == self.of.column)
+        case = self.whole
         clear = case.ranged and not case.conf_low <= 0 <= case.conf_high and not case.withheld
         about = {
             "id": "programme", "kind": "programme", "members": dict.fromkeys(programme.paths.components, 1.0),
@@ -187,7 +200,7 @@ class _About:
             if about["verdict"] in ("shown", "no_sign"):  # which rest on a number that may not be said
                 about = {**about, "verdict": "cannot_tell"}
             return Row(**about, reason=_short(reason)), None, math.nan
-        found = {"estimate": digits(value), "df": digits(min(df, _MOST_DF)), "clusters": clusters}
+        found: dict[str, Any] = {"estimate": digits(value), "df": digits(min(df, _MOST_DF)), "clusters": clusters}
         return Row(**about, **found), one, error
 
     def _reach(self, component: str) -> float:

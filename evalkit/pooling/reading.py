@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from evalkit.errors import Problem, suggest
-from evalkit.pooling.card import SCHEMA, VERSION, WITHDRAWN, Card, Withdrawal
+from evalkit.pooling.card import SCHEMA, VERSION, Card
+from evalkit.pooling.parts import Withdrawal
 from evalkit.show.words import sentence_case
 
+WITHDRAWN = "evalkit/withdrawn-card"
 _MINOR = int(VERSION.partition(".")[2])
 
 
@@ -34,7 +36,7 @@ def read_card(text: str, name: str) -> tuple[Card | Withdrawal, tuple[str, ...]]
         raise Refused([Problem(f"It is not JSON ({error})", name, "Write it again with evalkit card.")]) from None
     if not isinstance(said, dict) or said.get("schema") not in (SCHEMA, WITHDRAWN):
         found = said.get("schema") if isinstance(said, dict) else type(said).__name__
-        advice = f"A card says \"schema\": \"{SCHEMA}\"."
+        advice = f'A card says "schema": "{SCHEMA}".'
         raise Refused([Problem(f"It is no evidence card (schema {found!r})", name, advice)])
     major, _, minor = str(said.get("version")).partition(".")
     if major != VERSION.partition(".")[0] or not minor.isdigit():
