@@ -18,9 +18,11 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
+from scipy.special import stdtrit
 
 from evalkit.errors import EvalkitError, Problem
 from evalkit.folders import put
+from evalkit.pooling.export import Exported, fhir_evidence, rows_csv
 from evalkit.pooling.parts import (
     CardComponent,
     CardOutcome,
@@ -34,7 +36,7 @@ from evalkit.pooling.parts import (
 )
 from evalkit.show.numbers import scale_for
 from evalkit.show.tables import Table, make_table
-from evalkit.show.words import file_name
+from evalkit.show.words import file_name, join_words
 from evalkit.study.component import CARD
 from evalkit.study.schema import unprintable
 from evalkit.vocabulary import CheckStatus
@@ -136,6 +138,28 @@ class Card(Part):
         if 0 < added < fewest:
             what = f"The new card of {self.name!r} differs by {added} of its clusters, which the two would give away"
             raise EvalkitError(str(Problem(what, before.file, f"Wait until {fewest} or more are added.")))
+
+    def to_csv(self) -> str:
+        """Rows with a number in metafor's shape: study, row, component, yi, vi, df, verdict."""
+        return rows_csv(
+            (self.study, r.id, "+".join(r.members), r.estimate, float(self.vcov[i, i]), r.df, r.verdict)
+            for i, r in enumerate(self.numbered)
+        )
+
+    def to_fhir(self, level: float = 0.95) -> list[dict[str, Any]]:
+        """A FHIR R5 Evidence resource for each row with a number; refusals and covariance have no place there."""
+        out = []
+        for i, r in enumerate(self.numbered):
+            error, estimate = float(self.vcov[i, i]) ** 0.5, float(r.estimate or 0.0)
+            reach = float(stdtrit(r.df or np.inf, (1 + level) / 2)) * error
+            what = join_words(self.components[m].label or m for m in r.members)
+            title = f"{what}: {self.outcome.label} ({self.study})"
+            out.append(fhir_evidence(Exported(
+                title, self.outcome, self.population.description, what, estimate,
+                estimate - reach, estimate + reach, error, level, r.verdict, notes=r.weaknesses,
+                date=self.provenance.made,
+            )))  # fmt: skip
+        return out
 
     def table(self) -> Table:
         """What the card says, row by row."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import block_diag
 
-from evalkit.errors import EvalkitError, OptionError, check_choice, is_number
+from evalkit.errors import EvalkitError, OptionError, check_choice
+from evalkit.folders import put
 from evalkit.inference.intervals import check_level
 from evalkit.pooling.card import Card
 from evalkit.pooling.checks import (
@@ -25,25 +28,23 @@ from evalkit.pooling.checks import (
     sign_without,
     tau_by_method,
 )
-from evalkit.pooling.combinations import identified_together, partners
-from evalkit.pooling.model import TAU_METHODS, Fit, TauMethod, fit
-from evalkit.pooling.parts import CardOutcome, Whom
+from evalkit.pooling.export import Exported, fhir_evidence, matrix_csv, rows_csv
+from evalkit.pooling.model import TAU_METHODS, TauMethod, fit
+from evalkit.pooling.parts import Whom
 from evalkit.pooling.places import shrunken_over_tau
-from evalkit.pooling.robust import Spread, by_model, by_place, t_quantile, tau2_of_components
-from evalkit.pooling.rows import CORE, USES, Gathered, Question, Use, gather
+from evalkit.pooling.pooled import Inference, Pooled
+from evalkit.pooling.robust import t_quantile
+from evalkit.pooling.rows import USES, Question, Use, gather
 from evalkit.pooling.store import Cards
-from evalkit.pooling.verdicts import FEWEST_PLACES, SHOWN_PLACES, Found, Judged, judge
-from evalkit.pooling.wording import combination_words, sentence, tied_words
-from evalkit.show.numbers import scale_for
+from evalkit.pooling.verdicts import Found, Judged, judge
+from evalkit.pooling.wording import sentence
 from evalkit.show.tables import Table, make_table
-from evalkit.show.words import sentence_case
+from evalkit.show.words import count_words, join_words
 
-Inference = Literal["cr2", "hartung_knapp"]
 COLUMNS = (
     "component", "label", "estimate", "std_error", "conf_low", "conf_high", "df", "places", "tau", "predict_low",
     "predict_high", "verdict", "direction", "sentence", "reasons",
 )  # fmt: skip
-TOGETHER = ("members", "weights", "words", "estimate", "conf_low", "conf_high", "df", "places")
 PLACES = ("study", "row", "component", "kind", "own", "own_low", "own_high", "shrunken", "shrunken_low",
           "shrunken_high", "verdict", "reason")  # fmt: skip
 CHECKS = ("check", "component", "status", "words")
@@ -103,88 +104,13 @@ def _one_outcome(cards: Cards, outcome: str | None) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a mix of components is expected to do. conf_low, conf_high: of the average over places, or with `new_place`
-    of what one more place would see. reason: why there is no number."""
-
-    mix: Mapping[str, float]
-    new_place: bool
-    estimate: float = math.nan
-    conf_low: float = math.nan
-    conf_high: float = math.nan
-    df: float = math.nan
-    places: int = 0
-    reason: str = ""
-
-    def to_frame(self) -> pd.DataFrame:
-        """The prediction as one row."""
-        names = ("estimate", "conf_low", "conf_high", "df", "places", "reason")
-        mix = " + ".join(n if w == 1 else f"{w:g} {n}" for n, w in self.mix.items())
-        return pd.DataFrame([{"mix": mix, **{n: getattr(self, n) for n in names}}])
-
-
-@dataclass(frozen=True, eq=False)
-class Numbers:
-    """Of every column: which are identified, and estimate, range and places where they have one."""
-
-    identified: np.ndarray
-    places: np.ndarray
-    own: np.ndarray
-    spread: Spread
-    tau2: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
+class Pool(Pooled):
     """Components over places. Nothing is ranked, and words of single places are never counted.
 
     components: one row a component, in the order of the cards. places: own and shrunken effect and verdict of each row
     in each place. together: what is known only jointly. interactions: what pairs do more than their sum. left_out:
     rows and cards that were not pooled, and why. checks: what could sink it.
     """
-
-    cards: Cards
-    gathered: Gathered
-    fitted: Fit | None
-    inference: Inference
-    level: float
-
-    @property
-    def outcome(self) -> CardOutcome:
-        """The outcome, as the first card has it; matters: the smallest that any card states."""
-        first = self.gathered.cards[0].outcome
-        stated = [c.outcome.matters for c in self.gathered.cards if c.outcome.matters is not None]
-        return first.model_copy(update={"matters": min(stated, default=None)})
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Components by the names that most places give them."""
-        return self.gathered.names.columns
-
-    @cached_property
-    def numbers(self) -> Numbers:
-        """Estimates of every column of the fit."""
-        g, p = self.gathered, len(self.gathered.columns)
-        holds = g.design != 0
-        alone = np.array([row.kind == "component" for _, row in g.used], dtype=bool)[:, None] & holds
-        places, own = (_distinct(g.places, at) for at in (holds, alone))
-        nothing = np.full(p, np.nan)
-        if self.fitted is None:
-            return Numbers(np.zeros(p, dtype=bool), places, own, Spread(nothing, nothing, nothing), nothing)
-        identified = self.fitted.identifies(np.eye(p))
-        ranged = np.flatnonzero(identified & (places >= FEWEST_PLACES))
-        filled = Spread(nothing.copy(), nothing.copy(), nothing.copy())
-        if self.fitted.df > 0 and len(ranged):
-            made = self.spread(np.eye(p)[ranged])
-            for name in ("estimate", "std_error", "df"):
-                getattr(filled, name)[ranged] = getattr(made, name)
-        tau2 = tau2_of_components(self.fitted, alone, g.estimate, g.std_error)
-        return Numbers(identified, places, own, filled, tau2)
-
-    def spread(self, weights: np.ndarray) -> Spread:
-        """Combinations of columns (k, p) with their standard errors and degrees of freedom."""
-        assert self.fitted is not None
-        return (by_place if self.inference == "cr2" else by_model)(self.fitted, weights)
 
     @cached_property
     def _found(self) -> tuple[Found, ...]:
@@ -197,13 +123,14 @@ class Pool:
         within = (g.design[~programme] != 0).any(axis=0) if len(programme) else np.zeros(len(g.columns), dtype=bool)
         _, chosen = self._reported
         refused = self._refused
+        between = g.question.use != "rollouts" and self._between[1]
         return tuple(
             Found(
                 known=bool(n.places[j]), identified=bool(n.identified[j]), places=int(n.places[j]), own=int(n.own[j]),
                 better=o.better, matters=o.matters, estimate=float(n.spread.estimate[j]), low=float(low[j]),
                 high=float(high[j]), predict_low=float(new_low[j]), predict_high=float(new_high[j]),
-                programmes_only=not within[j], sign_without=sign.get(name, ""), between=g.question.use != "rollouts" and self._between[1],
-                selected=name in chosen, refused=refused.get(j, ()), tied=self._tied(j),
+                programmes_only=not within[j], sign_without=sign.get(name, ""), between=between,
+                selected=name in chosen, refused=refused.get(j, ()), tied=self.tied(j),
             )
             for j, name in enumerate(self.names)
         )  # fmt: skip
@@ -226,57 +153,6 @@ class Pool:
             for j, (name, f, v) in enumerate(zip(self.names, self._found, self.judged, strict=True))
         ]  # fmt: skip
         return pd.DataFrame(rows, columns=list(COLUMNS))
-
-    @cached_property
-    def interactions(self) -> pd.DataFrame:
-        """What each pair that was asked for does more than the sum of its parts, with its range by the same rules."""
-        at = range(len(self.names), len(self.names) + len(self.gathered.question.interactions))
-        low, high = self.numbers.spread.interval(self.level)
-        names = ("estimate", "conf_low", "conf_high", "df", "places", "reason")
-        rows = []
-        for j in at:
-            known = np.isfinite(low[j])
-            why = "" if known else "no row stands on both sides of it in three places"
-            values = (self.numbers.spread.estimate[j], low[j], high[j], self.numbers.spread.df[j])
-            rows.append((self.gathered.columns[j], *values, self.numbers.places[j], why))
-        return pd.DataFrame(rows, columns=["pair", *names])
-
-    @cached_property
-    def _unknown(self) -> list[int]:
-        """Columns in rows that do not identify them."""
-        n = self.numbers
-        return [j for j in range(len(self.gathered.columns)) if n.places[j] and not n.identified[j]]
-
-    @cached_property
-    def _combinations(self) -> np.ndarray:
-        if self.fitted is None:
-            return np.zeros((0, len(self.gathered.columns)))
-        last = [j for j in range(len(self.names), len(self.gathered.columns))]
-        return identified_together(self.fitted.basis, self._unknown, last)
-
-    def _tied(self, j: int) -> str:
-        if self.fitted is None or j not in self._unknown:
-            return ""
-        with_it = partners(self._combinations, self.fitted.basis, self._unknown, j)
-        labels = [self.gathered.names.labels.get(self.gathered.columns[c], "what is always on") for c in with_it]
-        return tied_words(labels)
-
-    @cached_property
-    def together(self) -> pd.DataFrame:
-        """Identified combinations of components that are not identified alone."""
-        rows, g = [], self.gathered
-        for weights in self._combinations:
-            members = tuple(self.names[j] for j in np.flatnonzero(weights))
-            labels = [g.names.labels[m] for m in members]
-            own = tuple(float(w) for w in weights[weights != 0])
-            places = min(int(self.numbers.places[j]) for j in np.flatnonzero(weights))
-            numbers = (math.nan,) * 4
-            if self.fitted is not None and self.fitted.df > 0 and places >= FEWEST_PLACES:
-                made = self.spread(weights[None])
-                low, high = made.interval(self.level)
-                numbers = (float(made.estimate[0]), float(low[0]), float(high[0]), float(made.df[0]))
-            rows.append((members, own, combination_words(labels, own), *numbers, places))
-        return pd.DataFrame(rows, columns=list(TOGETHER))
 
     @cached_property
     def places(self) -> pd.DataFrame:
@@ -363,35 +239,60 @@ class Pool:
                     out.setdefault(j, []).append((row.verdict, row.reason))
         return {j: tuple(said) for j, said in out.items()}
 
-    def predict(self, mix: Mapping[str, float] | Sequence[str], new_place: bool = True) -> Prediction:
-        """What a mix of components is expected to do together: on average, or in one more place.
+    def prior(self, outcome: str | None = None, name: str = "") -> dict[str, Any]:
+        """What a new study may believe beforehand: for each component with a range, mean and standard deviation of its
+        effect in a new place, in the outcome's own direction and unit, under every name that places give it.
 
-        mix: name or term -> how much of it (1: all of it), or names. Pairs that were asked for as interactions count
-        too. No number where a component is not identified or stands in fewer than three places, with the reason.
-        Raises `OptionError` for a component that no card has.
+        outcome: the column that the new study has it under, default its id here. name: what the pool is called. The
+        standard deviation is that of a normal whose range is as wide as the predicted one. Raises `EvalkitError` where
+        no component has a range.
         """
-        given = dict(mix) if isinstance(mix, Mapping) else dict.fromkeys(mix, 1.0)
-        if not given or not all(is_number(w) for w in given.values()):
-            raise OptionError(f"mix={mix!r} is not a mix. Give components by name, such as {{'nurse': 1}}.")
-        weights = np.zeros(len(self.gathered.columns))
-        for name, dose in given.items():
-            weights[self.gathered.names.at(name)] += dose
-        for k, (a, b) in enumerate(self.gathered.question.interactions, len(self.names)):
-            weights[k] = weights[self.gathered.names.at(a)] * weights[self.gathered.names.at(b)]
-        n, used = self.numbers, np.flatnonzero(weights)
-        places = int(min(n.places[used], default=0))
-        made = Prediction(given, new_place, places=places)
-        if self.fitted is None or self.fitted.df <= 0 or not self.fitted.identifies(weights[None])[0]:
-            reason = "the cards do not tell this mix apart from others"
-        elif places < FEWEST_PLACES:
-            reason = f"a part of it stands in fewer than {FEWEST_PLACES} places"
-        else:
-            spread = self.spread(weights[None])
-            extra = float(np.sum(weights**2 * np.nan_to_num(n.tau2))) if new_place else 0.0
-            low, high = spread.interval(self.level, extra)
-            return Prediction(given, new_place, float(spread.estimate[0]), float(low[0]), float(high[0]),
-                              float(spread.df[0]), places)  # fmt: skip
-        return Prediction(made.mix, new_place, places=places, reason=reason)
+        z, table = float(t_quantile(np.array([math.inf]), self.level)[0]), self.components
+        known = {
+            j: (float(r["estimate"]), (float(r["predict_high"]) - float(r["predict_low"])) / 2 / z)
+            for j, r in enumerate(table.to_dict("records")) if math.isfinite(r["predict_low"])
+        }  # fmt: skip
+        if not known:
+            raise EvalkitError("No component has a range over places, so that there is nothing to believe beforehand.")
+        terms = {part.term for c in self.gathered.cards for part in c.components.values()} - set(self.names)
+        names = {n: j for n, j in self.gathered.names.aliases.items() if j in known and n not in terms}
+        cards = count_words(len(self.gathered.cards), "place")
+        return {
+            "name": name or f"pool of {cards}", "outcome": outcome or self.outcome.id, "unit": self.outcome.unit,
+            "components": {n: {"mean": known[j][0], "sd": known[j][1]} for n, j in names.items()},
+        }  # fmt: skip
+
+    def save_prior(self, file: str | Path, outcome: str | None = None, name: str = "") -> Path:
+        """Write `prior` as JSON, for `ek.decide(evaluation, prior="pool.json")`."""
+        return put(Path(file), (json.dumps(self.prior(outcome, name), indent=1, ensure_ascii=False) + "\n").encode())
+
+    def to_fhir(self) -> list[dict[str, Any]]:
+        """A FHIR R5 Evidence resource for each component with a range; refusals and covariance have no place there."""
+        who = join_words(dict.fromkeys(c.population.description for c in self.gathered.cards))
+        return [
+            fhir_evidence(Exported(
+                f"{r['label']}: {self.outcome.label}", self.outcome, who, r["label"],
+                r["estimate"], r["conf_low"], r["conf_high"], r["std_error"], self.level, r["verdict"], r["places"],
+                (r["sentence"],),
+            ))
+            for r in self.components.to_dict("records") if math.isfinite(r["conf_low"])
+        ]  # fmt: skip
+
+    def to_csv(self, folder: str | Path | None = None) -> str:
+        """The rows pooled in metafor's shape (study, row, component, yi, vi, df, verdict) as text; into a folder as
+        rows.csv, with their covariance beside as V.csv."""
+        g = self.gathered
+        text = rows_csv(
+            (g.cards[place].study, row.id, self._component_of(place, row.members) or "+".join(row.members), y, se**2,
+             row.df, row.verdict)
+            for (place, row), y, se in zip(g.used, g.estimate, g.std_error, strict=True)
+        )  # fmt: skip
+        if folder is not None:
+            whole = block_diag(*(b.back[i] @ b.back[i].T for b in g.blocks for i in range(len(b.place))))
+            put(Path(folder) / "rows.csv", text.encode())
+            names = [f"{g.cards[place].study}.{row.id}" for place, row in g.used]
+            put(Path(folder) / "V.csv", matrix_csv(whole, names).encode())
+        return text
 
     def table(self) -> Table:
         """The components as an accessible table."""
@@ -407,11 +308,3 @@ class Pool:
 
     def __repr__(self) -> str:
         return self.table().to_text(110)
-
-
-def _distinct(places: np.ndarray, holds: np.ndarray) -> np.ndarray:
-    """(p,) distinct places among the rows that hold each column."""
-    return np.array(
-        [len(np.unique(places[h])) for h in holds.T] if len(places) else np.zeros(holds.shape[1]), dtype=int
-    )
-

@@ -129,7 +129,8 @@ def _limits(found: Found) -> tuple[str, ...]:
 
 
 def _weaknesses(found: Found) -> tuple[str, ...]:
-    """What speaks against an answer."""
-    sign = SIGN.format(place=found.sign_without) if found.sign_without else ""
+    """What speaks against an answer; that the sign changes without a place, only where a sign is claimed."""
+    claimed = not found.low <= 0 <= found.high
+    sign = SIGN.format(place=found.sign_without) if found.sign_without and claimed else ""
     said = (sign, BETWEEN if found.between else "", SELECTED if found.selected else "")
     return tuple(w for w in said if w)
