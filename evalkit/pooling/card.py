@@ -81,7 +81,11 @@ class Card(Part):
         k = len(self.numbered)
         return np.array(self.covariance, dtype=float).reshape(k, k)
 
-    @cached_property
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Card:
+        """A copy with some fields changed, held to the same rules as any card."""
+        return Card.model_validate({**dict(self), **(update or {})})
+
+    @property
     def key(self) -> str:
         """What names this very version: a hash of everything in it."""
         text = json.dumps(self.as_data(), sort_keys=True, separators=(",", ":"))
@@ -177,8 +181,10 @@ class Card(Part):
     def _repr_html_(self) -> str:
         return self.table().to_html()
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return self.table().to_text(110)
+
+    __repr__ = __str__
 
 
 def _pruned(value: Any) -> Any:
