@@ -86,7 +86,8 @@ class Tally:
 
 
 def coverage(draws: int) -> Iterator[Row]:
-    """Intervals, predictions and claims over portfolios of cards."""
+    """Intervals, predictions and claims over portfolios of cards; means are held to their goals within two Monte Carlo
+    errors."""
     for places in (6, 12, 24, 50):
         for label, tau in TAUS.items():
             inside, new, zero, found = (Tally.new() for _ in range(4))
@@ -106,7 +107,8 @@ def coverage(draws: int) -> Iterator[Row]:
                         found.add(j, claimed and r["direction"] == "better")
             where = f"{places} places, tau {label}"
             for what, tally, low, worst in (("coverage", inside, 0.93, 0.92), ("a new place", new, 0.92, 0.85)):
-                met = low <= tally.mean <= 0.98 and tally.share.min() >= worst
+                slack = 2 * (0.05 * 0.95 / tally.tried.sum()) ** 0.5
+                met = low - slack <= tally.mean <= 0.98 + slack and tally.share.min() >= worst
                 goal = f"{low:.2f} to .98, worst {worst:.2f}".replace("0.", ".")
                 shown = f"{tally.mean:.3f}, {tally.share.min():.3f}"
                 yield f"{where}: {what}, mean and worst component", goal, shown, met, draws

@@ -83,7 +83,7 @@ class Card(Part):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Card:
         """A copy with some fields changed, held to the same rules as any card."""
-        return Card.model_validate({**dict(self), **(update or {})})
+        return Card.model_validate({name: getattr(self, name) for name in Card.model_fields} | dict(update or {}))
 
     @property
     def key(self) -> str:

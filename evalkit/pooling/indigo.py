@@ -121,10 +121,17 @@ def _public(said: Mapping[str, Any], block: str, withheld: dict[str, int]) -> It
     for row in said.get(block) or []:
         if not isinstance(row, dict):
             continue
-        if str(row.get("status") or PUBLIC).upper() == PUBLIC:
+        if _is_public(row):
             yield row
         else:
             withheld[block] = withheld.get(block, 0) + 1
+
+
+def _is_public(found: Mapping[str, Any]) -> bool:
+    """Whether a status, wrapped or not, lets something be shown; without one it is."""
+    status = found.get("status")
+    status = status.get("value") if isinstance(status, dict) else status
+    return str(status or PUBLIC).upper() == PUBLIC
 
 
 def _value(row: Mapping[str, Any], *keys: str) -> Any:
@@ -133,7 +140,7 @@ def _value(row: Mapping[str, Any], *keys: str) -> Any:
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     if isinstance(found, dict):
-        found = found.get("value") if str(found.get("status") or PUBLIC).upper() == PUBLIC else None
+        found = found.get("value") if _is_public(found) else None
     return None if found in ("", None) else found
 
 

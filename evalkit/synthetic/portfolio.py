@@ -68,33 +68,41 @@ class PortfolioTruth:
 @dataclass(frozen=True, eq=False)
 class Portfolio:
     """The partnership `portfolio`: clean (places differ alike for each component), realistic (some components differ
-    twice as much, others not at all), hard (harder places chose the key worker, and half of the cards are missing)."""
+    twice as much, others not at all), hard (harder places chose the key worker, and half of the cards are missing).
+
+    size: multiple of the places."""
 
     setting: str
     seed: int
+    size: float = 1.0
     name: str = PORTFOLIO
 
     @cached_property
     def _draws(self) -> Draws:
         return Draws(self.seed, self.name)
 
+    @property
+    def count(self) -> int:
+        """How many places there are."""
+        return max(round(PLACES * self.size), 2)
+
     @cached_property
     def mixes(self) -> tuple[tuple[str, ...], ...]:
         """Components of each place, in the order in which it took them on; the last two start together in some."""
-        sizes = 2 + self._draws.pick("sizes", 3, PLACES)
-        orders = (self._draws.order(f"mix {i}", len(COMPONENTS)) for i in range(PLACES))
+        sizes = 2 + self._draws.pick("sizes", 3, self.count)
+        orders = (self._draws.order(f"mix {i}", len(COMPONENTS)) for i in range(self.count))
         return tuple(tuple(COMPONENTS[j].name for j in order[:k]) for order, k in zip(orders, sizes, strict=True))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the places."""
-        return tuple(NAMES[i] for i in range(PLACES))
+        return tuple(NAMES[i] for i in range(self.count))
 
     @cached_property
     def effects(self) -> tuple[Mapping[str, float], ...]:
         """What each component does in each place."""
         at = SETTINGS.index(self.setting)
-        own = self._draws.normal("own", PLACES, len(COMPONENTS))
+        own = self._draws.normal("own", self.count, len(COMPONENTS))
         out = []
         for mix, drawn in zip(self.mixes, own, strict=True):
             lack = self._lack(mix)
@@ -116,7 +124,7 @@ class Portfolio:
         """Places that hand on a card."""
         if self.setting != "hard":
             return self.names
-        kept = np.sort(self._draws.order("cards", PLACES)[: int(PLACES * (1 - _MISSING))])
+        kept = np.sort(self._draws.order("cards", self.count)[: int(self.count * (1 - _MISSING))])
         return tuple(self.names[i] for i in kept)
 
     def terms(self) -> dict[str, str]:
@@ -162,13 +170,13 @@ class Portfolio:
             file = place / "truth" / f"{table}.csv"
             getattr(truth, table).round(6).to_csv(file, index=False, lineterminator="\n")
         _json(place / "truth" / "settings.json", self.said)
-        (place / "README.md").write_text(_README.format(**self.said), encoding="utf-8", newline="\n")
+        (place / "README.md").write_text(_README.format(**self.said, option="" if self.size == 1 else f" --size {self.size:g}"), encoding="utf-8", newline="\n")
         return place / "places"
 
     @property
     def said(self) -> dict[str, object]:
         """What makes the same portfolio again."""
-        return {"partnership": self.name, "setting": self.setting, "seed": self.seed}
+        return {"partnership": self.name, "setting": self.setting, "seed": self.seed, "size": self.size}
 
     def _study(self, number: int) -> Study:
         name, mix = self.names[number], self.mixes[number]
@@ -243,10 +251,13 @@ class Portfolio:
 
 
 def portfolio(setting: str, seed: int, knobs: Mapping[str, object]) -> Portfolio:
-    """The portfolio in a setting. Raises `OptionError` for knobs, of which it has none."""
-    if knobs:
-        raise OptionError(f"The portfolio has no knob {next(iter(knobs))!r}: its settings are all that can be turned.")
-    return Portfolio(setting, seed)
+    """The portfolio in a setting. Raises `OptionError` for any knob but `size`, here a multiple of the places."""
+    if others := [k for k in knobs if k != "size"]:
+        raise OptionError(f"The portfolio has no knob {others[0]!r}: its settings and `size` are all that can be turned.")
+    size = float(str(knobs.get("size", 1.0)))
+    if PLACES * size > len(NAMES):
+        raise OptionError(f"size={size:g} is too large for the portfolio: there are names for {len(NAMES)} places.")
+    return Portfolio(setting, seed, size)
 
 
 def _slug(name: str) -> str:
@@ -264,7 +275,7 @@ Twenty-four small partnerships, each with its own sites, quarters and mix of six
 **Everything here is simulated: no row is about a real person or place, and no number is an estimate of a real
 project.**
 
-Made by `evalkit synth {partnership} --setting {setting} --seed {seed} --out FOLDER`; the same seed gives the same
+Made by `evalkit synth {partnership} --setting {setting} --seed {seed}{option} --out FOLDER`; the same seed gives the same
 tables everywhere.
 
     for place in places/*; do evalkit card $place --out cards; done     # a card from each place
