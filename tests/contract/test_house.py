@@ -60,7 +60,9 @@ def test_what_is_declared_is_used() -> None:
 
 
 def test_what_is_used_is_declared() -> None:
-    declared = distributions() | distributions("ml") | distributions("rd") | distributions("word") | distributions("store")
+    declared = (
+        distributions() | distributions("ml") | distributions("rd") | distributions("word") | distributions("store")
+    )
     assert sorted(imported_from_outside() - modules_of(declared)) == []
 
 

@@ -55,7 +55,7 @@ def test_a_folder_gives_the_study_it_was_written_from(folders: Path, name: str) 
     for outcome in made.outcomes:
         np.testing.assert_array_equal(read.values(outcome), made.values(outcome))
     assert [dict(c.card) for c in read.components] == [dict(c.card) for c in made.components]
-    assert all(c.card for c in read.components) 
+    assert all(c.card for c in read.components)
     assert [str(e) for e in read.events] == [str(e) for e in made.events]
     for table in TABLES if made.money else ():
         pd.testing.assert_frame_equal(read.money.table(table), made.money.table(table), check_dtype=False)
