@@ -20,7 +20,7 @@ from evalkit.errors import EvalkitError, check_choice
 
 TauMethod = Literal["REML", "DL", "PM"]
 TAU_METHODS: tuple[TauMethod, ...] = get_args(TauMethod)
-RANK_TOLERANCE = 1e-9
+_LEAST_SINGULAR = 1e-9
 _UNIT_TOLERANCE = 1e-8
 
 
@@ -152,7 +152,7 @@ def solve(y: np.ndarray, design: np.ndarray, weights: np.ndarray) -> tuple[np.nd
 def row_space(design: np.ndarray) -> np.ndarray:
     """(r, p) orthonormal rows that span the rows of a design (N, p)."""
     _, values, rows = np.linalg.svd(np.linalg.qr(design, mode="r"))
-    return rows[: int(np.sum(values > RANK_TOLERANCE * max(values[0], 1e-300)))]
+    return rows[: int(np.sum(values > _LEAST_SINGULAR * max(values[0], 1e-300)))]
 
 
 def _flat(blocks: Sequence[Block], name: str) -> np.ndarray:

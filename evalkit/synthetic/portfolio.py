@@ -170,7 +170,11 @@ class Portfolio:
             file = place / "truth" / f"{table}.csv"
             getattr(truth, table).round(6).to_csv(file, index=False, lineterminator="\n")
         _json(place / "truth" / "settings.json", self.said)
-        (place / "README.md").write_text(_README.format(**self.said, option="" if self.size == 1 else f" --size {self.size:g}"), encoding="utf-8", newline="\n")
+        (place / "README.md").write_text(
+            _README.format(**self.said, option="" if self.size == 1 else f" --size {self.size:g}"),
+            encoding="utf-8",
+            newline="\n",
+        )
         return place / "places"
 
     @property
@@ -253,7 +257,9 @@ class Portfolio:
 def portfolio(setting: str, seed: int, knobs: Mapping[str, object]) -> Portfolio:
     """The portfolio in a setting. Raises `OptionError` for any knob but `size`, here a multiple of the places."""
     if others := [k for k in knobs if k != "size"]:
-        raise OptionError(f"The portfolio has no knob {others[0]!r}: its settings and `size` are all that can be turned.")
+        raise OptionError(
+            f"The portfolio has no knob {others[0]!r}: its settings and `size` are all that can be turned."
+        )
     size = float(str(knobs.get("size", 1.0)))
     if PLACES * size > len(NAMES):
         raise OptionError(f"size={size:g} is too large for the portfolio: there are names for {len(NAMES)} places.")

@@ -274,7 +274,8 @@ def test_what_others_found_is_the_prior_of_a_new_study(tmp_path: Path) -> None:
 
 PROJECT = {
     "id": "INDIGO-POJ-0001", "status": "PUBLIC", "name": {"value": "Somewhere"},
-    "purpose_and_classifications": {"policy_sector": {"value": "Homelessness"}, "intervention": {"value": "Housing first"}},
+    "purpose_and_classifications": {"policy_sector": {"value": "Homelessness"},
+                                    "intervention": {"value": "Housing first"}},
     "service_provisions": [
         {"id": "p1", "status": "PUBLIC", "organisation_id": {"value": "ORG-1"}, "intervention": {"value": "nurse"},
          "planned_service": {"start_date": {"value": "2018"}},
@@ -283,13 +284,15 @@ PROJECT = {
         {"id": "p2", "status": "PUBLIC", "planned_service": {"start_date": {"value": "2019"}}},
         {"id": "p3", "status": "PRIVATE"},
     ],
-    "delivery_locations": [{"status": "PUBLIC", "service_provision_id": {"value": "p1"}, "location_name": {"value": "Leeds"}}],
+    "delivery_locations": [{"status": "PUBLIC", "service_provision_id": {"value": "p1"},
+                            "location_name": {"value": "Leeds"}}],
     "outcome_metrics": [{"id": "m1", "status": "PUBLIC", "definition": {"value": "a home for six months"}}],
     "outcome_pricings": [{"status": "PUBLIC", "outcome_metric_id": {"value": "m1"}, "currency": {"value": "GBP"},
                           "price_per_unit": {"amount": {"value": 1200}}}],
     "outcome_payments": [{"status": {"value": "PUBLIC"}, "outcome_metric_id": {"value": "m1"},
                           "period": {"end_date": {"value": "2019-06"}}, "money": {"amount": {"value": 4800}}}],
-    "provider_side_cost": [{"date": {"value": "2019"}, "payment": {"planned": {"value": 900}, "currency": {"value": "GBP"}}}],
+    "provider_side_cost": [{"date": {"value": "2019"},
+                            "payment": {"planned": {"value": 900}, "currency": {"value": "GBP"}}}],
     "results": [{"status": "PUBLIC", "outcomes_achieved": {"value": "many"}}],
 }  # fmt: skip
 
@@ -392,7 +395,8 @@ def test_the_command_writes_a_card(tmp_path: Path, capsys: pytest.CaptureFixture
     study = PLACES["Larkwell"].save(tmp_path / "study")
     about = tmp_path / "about.toml"
     about.write_text(
-        'study = "here"\nindigo = "I-1"\n[terms]\nkey_worker = "ek:a"\n[population]\nplace = "Here"\ndescription = "All"\n'
+        'study = "here"\nindigo = "I-1"\n[terms]\nkey_worker = "ek:a"\n'
+        '[population]\nplace = "Here"\ndescription = "All"\n'
     )
     with pytest.raises(SystemExit) as ended:
         main(["card", str(study), "--out", str(tmp_path / "cards"), "--about", str(about)])
