@@ -67,7 +67,8 @@ def synth(
     with replaced(out) as draft:
         file = out / made.write(draft).relative_to(draft)
     if name == PORTFOLIO:
-        say(f"Wrote {len(list(file.iterdir()))} studies into {file}. The truth lies sealed in {out / 'truth'}.", "Next:",
+        count = len(list(file.iterdir()))
+        say(f"Wrote {count} studies into {file}. The truth lies sealed in {out / 'truth'}.", "Next:",
             f"  evalkit card {file}/PLACE --out cards    (for each place)",
             f"  evalkit pool cards --register {out / 'register'} --out page")  # fmt: skip
         return

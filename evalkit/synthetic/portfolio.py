@@ -281,8 +281,8 @@ Twenty-four small partnerships, each with its own sites, quarters and mix of six
 **Everything here is simulated: no row is about a real person or place, and no number is an estimate of a real
 project.**
 
-Made by `evalkit synth {partnership} --setting {setting} --seed {seed}{option} --out FOLDER`; the same seed gives the same
-tables everywhere.
+Made by `evalkit synth {partnership} --setting {setting} --seed {seed}{option} --out FOLDER`; the same seed gives the
+same tables everywhere.
 
     for place in places/*; do evalkit card $place --out cards; done     # a card from each place
     evalkit pool cards --register register --out page                   # what worked where; then open page/report.html
