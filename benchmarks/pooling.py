@@ -89,31 +89,37 @@ def coverage(draws: int) -> Iterator[Row]:
     """Intervals, predictions and claims over portfolios of cards; means are held to their goals within two Monte Carlo
     errors."""
     for places in (6, 12, 24, 50):
-        for label, tau in TAUS.items():
-            inside, new, zero, found = (Tally.new() for _ in range(4))
-            rng = np.random.default_rng(places)
-            for draw in range(draws):
-                table = ek.pool(draw_cards(World(places, tau), (places, draw))).components
-                for r in table.to_dict("records"):
-                    j = NAMES.index(r["component"])
-                    claimed = r["verdict"] in ("shown", "likely")
-                    if j == 3:
-                        zero.add(j, claimed)
-                    if np.isfinite(r["conf_low"]):
-                        inside.add(j, r["conf_low"] <= EFFECTS[j] <= r["conf_high"])
-                        there = EFFECTS[j] + tau[j] * rng.standard_normal()
-                        new.add(j, r["predict_low"] <= there <= r["predict_high"])
-                    if j in BENEFITS:
-                        found.add(j, claimed and r["direction"] == "better")
-            where = f"{places} places, tau {label}"
-            for what, tally, low, worst in (("coverage", inside, 0.93, 0.92), ("a new place", new, 0.92, 0.85)):
-                slack = 2 * (0.05 * 0.95 / tally.tried.sum()) ** 0.5
-                met = low - slack <= tally.mean <= 0.98 + slack and tally.share.min() >= worst
-                goal = f"{low:.2f} to .98, worst {worst:.2f}".replace("0.", ".")
-                shown = f"{tally.mean:.3f}, {tally.share.min():.3f}"
-                yield f"{where}: {what}, mean and worst component", goal, shown, met, draws
-            yield f"{where}: true nought claimed", "at most .06", f"{zero.mean:.3f}", zero.mean <= 0.06, draws
-            yield f"{where}: true benefits found", "", f"{found.mean:.3f}", True, draws
+        for label in TAUS:
+            yield from of_setting(places, label, draws)
+
+
+def of_setting(places: int, label: str, draws: int) -> Iterator[Row]:
+    """So many places, whose components differ between them by one of TAUS."""
+    tau = TAUS[label]
+    inside, new, zero, found = (Tally.new() for _ in range(4))
+    rng = np.random.default_rng(places)
+    for draw in range(draws):
+        table = ek.pool(draw_cards(World(places, tau), (places, draw))).components
+        for r in table.to_dict("records"):
+            j = NAMES.index(r["component"])
+            claimed = r["verdict"] in ("shown", "likely")
+            if j == 3:
+                zero.add(j, claimed)
+            if np.isfinite(r["conf_low"]):
+                inside.add(j, r["conf_low"] <= EFFECTS[j] <= r["conf_high"])
+                there = EFFECTS[j] + tau[j] * rng.standard_normal()
+                new.add(j, r["predict_low"] <= there <= r["predict_high"])
+            if j in BENEFITS:
+                found.add(j, claimed and r["direction"] == "better")
+    where = f"{places} places, tau {label}"
+    for what, tally, low, worst in (("coverage", inside, 0.93, 0.92), ("a new place", new, 0.92, 0.85)):
+        slack = 2 * (0.05 * 0.95 / tally.tried.sum()) ** 0.5
+        met = low - slack <= tally.mean <= 0.98 + slack and tally.share.min() >= worst
+        goal = f"{low:.2f} to .98, worst {worst:.2f}".replace("0.", ".")
+        shown = f"{tally.mean:.3f}, {tally.share.min():.3f}"
+        yield f"{where}: {what}, mean and worst component", goal, shown, met, draws
+    yield f"{where}: true nought claimed", "at most .06", f"{zero.mean:.3f}", zero.mean <= 0.06, draws
+    yield f"{where}: true benefits found", "", f"{found.mean:.3f}", True, draws
 
 
 def limits(draws: int) -> Iterator[Row]:
