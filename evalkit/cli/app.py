@@ -11,6 +11,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from evalkit import __version__
+from evalkit.cli.across import card, pool
 from evalkit.cli.before import audit, plan
 from evalkit.cli.reports import demo, report, run, sign, verify
 from evalkit.cli.screen import Screen
@@ -39,7 +40,7 @@ class _InWords(TyperGroup):
 
 
 app = typer.Typer(cls=_InWords, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (new, audit, plan, run, report, sign, verify, demo, synth):
+for command in (new, audit, plan, run, report, sign, verify, demo, synth, card, pool):
     app.command()(command)
 
 

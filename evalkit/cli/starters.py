@@ -61,10 +61,17 @@ def synth(
     _check_new(out)
     from evalkit.synthetic import partnership
     from evalkit.synthetic.knobs import read_knobs
+    from evalkit.synthetic.portfolio import PORTFOLIO
 
     made = partnership(name, setting, seed, **read_knobs([*knob, *([] if size == 1 else [f"size={size}"])]))
     with replaced(out) as draft:
         file = out / made.write(draft).relative_to(draft)
+    if name == PORTFOLIO:
+        count = len(list(file.iterdir()))
+        say(f"Wrote {count} studies into {file}. The truth lies sealed in {out / 'truth'}.", "Next:",
+            f"  evalkit card {file}/PLACE --out cards    (for each place)",
+            f"  evalkit pool cards --register {out / 'register'} --out page")  # fmt: skip
+        return
     say(
         f"Wrote {file} and its tables. The truth lies sealed in {out / 'truth'}.",
         "Next:",

@@ -47,7 +47,7 @@ class Component:
     part_period: how a period switched on part-way is read: "exclude" (neither off
         nor on), "half" (on from one half), "full" (off until the first full period).
     dates: how spells whose date is no surer than a quarter are read: "as_given", "early" or "late" (to the ends of
-        that quarter; by a quarter of a year where it was guessed).
+        that quarter or year; by a quarter of a year where it was guessed).
     description: what is done, in a sentence.
     card: what TIDieR asks of a description, in words, by any of the keys `CARD`.
 

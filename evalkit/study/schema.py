@@ -20,7 +20,7 @@ from evalkit.study.calendar import Calendar, Event
 from evalkit.study.frame import match, numbers, wrong_rows
 
 BEARERS = ("fiscal", "economic", "social")
-CERTAINTIES = ("day", "month", "quarter", "guessed")
+CERTAINTIES = ("day", "month", "quarter", "year", "guessed")
 """How sure the date of a spell is; from the third on, no surer than a quarter of a year."""
 UNIT_NAMES = ("unit", "person_id", "unit_id")
 """Names that the column of units may have in the claims, besides the study's own."""

@@ -1,6 +1,7 @@
-"""Partnerships with known truth: six settings of one small engine."""
+"""Partnerships with known truth: one small engine, and a portfolio of whole studies."""
 
 from evalkit.synthetic.knobs import Knobs
 from evalkit.synthetic.partnership import Partnership, Truth, names, partnership
+from evalkit.synthetic.portfolio import Portfolio
 
-__all__ = ["Knobs", "Partnership", "Truth", "names", "partnership"]
+__all__ = ["Knobs", "Partnership", "Portfolio", "Truth", "names", "partnership"]
