@@ -65,7 +65,7 @@ def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np
     """Some rows of a contrast by the untreated model; `NoCovarianceError` where nothing gives a covariance."""
     columns, k = untreated_columns(states, rules), len(rows)
     made = Weighing(
-        contrast.plan.component, contrast.reader.sums, columns, _targets(contrast, rows), contrast.mass.ravel()[rows]
+        contrast.plan.component, contrast.reader.sums, columns, targets_of(contrast, rows), contrast.mass.ravel()[rows]
     )
     frame = labels(contrast, naming, rows)
     frame["reason"] = np.where(np.isnan(made.model.value) & (made.mass > 0), UNTOLD, frame["reason"])
@@ -76,7 +76,7 @@ def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np
     return made.estimate(frame, on_mass)
 
 
-def _targets(contrast: Contrast, rows: np.ndarray) -> Targets:
+def targets_of(contrast: Contrast, rows: np.ndarray) -> Targets:
     """Adopters' shares of each row, as in the published weights."""
     places, found = contrast.places(rows), []
     for b in contrast.blocks:
