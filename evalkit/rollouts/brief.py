@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 
@@ -47,7 +47,8 @@ class Brief:
     people: (P,). share: (P, K) of them whom each component reaches, and `kinds` which components share a reach.
     low, high: (P, K) first and last start allowed; never: (P, K) whether it may stay away. most: (K,) starts a period,
     most_in_all: of all together. groups: (K,) components with the same number start together. past: position before
-    which nothing can be changed any more.
+    which nothing can be changed any more. notes: what was taken for granted. contradictions: sentences on what was asked.
+    members: of each component that stands for several, their names.
     """
 
     places: tuple[str, ...]
@@ -66,6 +67,8 @@ class Brief:
     groups: np.ndarray
     past: int = 0
     notes: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    members: tuple[tuple[str, ...], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,21 +117,24 @@ class Brief:
         """(P, K) starts as a table: a row a place, a column a component; None for never."""
         values = [*self.calendar.values.tolist(), None]
         columns = {
-            name: pd.Series([values[s] for s in starts[:, k]], dtype=object) for k, name in enumerate(self.names)
+            name: pd.Series([values[s] for s in starts[:, k]], dtype=object)
+            for k, names in enumerate(self.members)
+            for name in names
         }
         return pd.DataFrame({"place": list(self.places), **columns})
 
     def starts(self, frame: pd.DataFrame) -> np.ndarray:
         """(P, K) positions from such a table. Raises `OptionError` where places or components differ."""
         table = frame.reset_index() if "place" not in frame and frame.index.name == "place" else frame
-        missing = [c for c in ("place", *self.names) if c not in table]
+        columns = [names[0] for names in self.members]
+        missing = [c for c in ("place", *columns) if c not in table]
         if missing:
             raise OptionError(f"The draft has no column {', '.join(missing)}. It needs place and a column a component.")
         named = table["place"].astype(str).tolist()
         if sorted(named) != sorted(self.places):
             raise OptionError("The draft's places are not those of the brief. Give each of them one row.")
         rows = table.set_index(table["place"].astype(str)).loc[list(self.places)]
-        return np.array([[self.position(rows.iloc[i][n]) for n in self.names] for i in range(len(rows))])
+        return np.array([[self.position(rows.iloc[i][n]) for n in columns] for i in range(len(rows))])
 
 
 def place_of(calendar: Calendar, moment: object, what: str) -> int:
@@ -165,45 +171,88 @@ def make_calendar_of(periods: Sequence[object]) -> Calendar:
 
 
 def make_brief(
-    places: Sequence[str] | pd.DataFrame, components: Sequence[Planned], periods: Sequence[object] | None, noise: Noise,
+    places: Sequence[str] | pd.DataFrame, components: Sequence[Planned], periods: Sequence[object], noise: Noise,
     window: int, together: Sequence[Sequence[str]] = (), per_month: int | None = None, now: object = None,
-) -> Brief:
-    """A brief that can be planned from. Raises `OptionError` with everything that cannot be meant."""
-    problems = [*_wrong_components(components), *_wrong_window(window, per_month)]
-    raise_problems(problems, OptionError)
-    table = places_table(places, noise)
-    calendar = make_calendar_of(_periods(components, periods, window))
-    share, reach_of, notes = _reaches(table, components)
-    P, K, T = len(table), len(components), len(calendar)
-    names = table["place"].tolist()
+) -> Brief:  # fmt: skip
+    """A brief that can be planned from; what contradicts itself is in `contradictions`. Raises `OptionError` with what
+    cannot be meant at all: unknown names, dates that are none, numbers out of range."""
+    raise_problems([*_wrong_components(components), *_wrong_window(window, per_month)], OptionError)
+    table, calendar = places_table(places, noise), make_calendar_of(periods)
+    merged, asked = merge(components, together)
+    share, reach_of, notes = _reaches(table, merged)
+    names, P, T = table["place"].tolist(), len(table), len(calendar)
     past = place_of(calendar, now, "now") if now is not None else 0
-    low, high = np.empty((P, K), dtype=np.int64), np.empty((P, K), dtype=np.int64)
-    never = np.zeros((P, K), dtype=bool)
-    for k, c in enumerate(components):
-        e = max(min(BASE_WINDOW, T - 1), past) if c.earliest is None else place_of(calendar, c.earliest, f"earliest of {c.name!r}")
-        last = T - window - c.lag
-        low[:, k], high[:, k] = e, max(last, e) if c.latest is None else place_of(calendar, c.latest, f"latest of {c.name!r}")
-        never[:, k] = not c.everywhere
-        for place, moment in c.fixed.items():
-            i = names.index(str(place)) if str(place) in names else -1
-            if i < 0:
-                problems.append(Problem(f"Unknown place {place!r}", f"fixed of {c.name!r}", suggest(str(place), names, "Places")))
-            elif moment is None:
-                low[i, k] = high[i, k] = T
-            else:
-                low[i, k] = high[i, k] = place_of(calendar, moment, f"fixed of {c.name!r} in {place!r}")
+    problems: list[Problem] = []
+    low, high = np.empty((P, len(merged)), dtype=np.int64), np.empty((P, len(merged)), dtype=np.int64)
+    for k, c in enumerate(merged):
+        where = f"of {c.name!r}"
+        first, last = max(min(BASE_WINDOW, T - 1), past), T - window - c.lag
+        low[:, k] = first if c.earliest is None else place_of(calendar, c.earliest, f"earliest {where}")
+        high[:, k] = max(last, low[0, k]) if c.latest is None else place_of(calendar, c.latest, f"latest {where}")
+        asked += _fix(c, k, calendar, names, low, high, problems)
     raise_problems(problems, OptionError)
-    most = np.array([P if c.per_month is None else c.per_month for c in components])
+    never = np.tile([not c.everywhere for c in merged], (P, 1))
+    never &= ~np.array([[n in c.fixed for c in merged] for n in names])
     return Brief(
-        tuple(names), table["people"].to_numpy(float), tuple(components), share, reach_of, calendar, noise, window,
-        low, high, never, most, P * K if per_month is None else per_month, _groups(components, together), past, notes,
+        places=tuple(names), people=table["people"].to_numpy(float), components=merged, share=share, reach_of=reach_of,
+        calendar=calendar, noise=noise, window=window, low=low, high=high, never=never,
+        most=np.array([P if c.per_month is None else c.per_month for c in merged]),
+        most_in_all=P * len(merged) if per_month is None else per_month, groups=_groups(merged, together), past=past,
+        notes=notes, contradictions=tuple(asked), members=tuple(tuple(c.name.split("+")) for c in merged),
     )  # fmt: skip
 
 
-def _periods(components: Sequence[Planned], periods: Sequence[object] | None, window: int) -> Sequence[object]:
-    if periods is not None:
-        return periods
-    raise OptionError("periods=(first, last) is missing: the first and the last period in which outcomes are seen.")
+def _fix(
+    c: Planned, k: int, calendar: Calendar, names: list[str], low: np.ndarray, high: np.ndarray,
+    problems: list[Problem],
+) -> list[str]:  # fmt: skip
+    """Dates that are fixed go into the columns of `low` and `high`; sentences on those that others rule out."""
+    said, first, last, values = [], int(low[0, k]), int(high[0, k]), calendar.values
+    if first > last:
+        said.append(f"{c.name!r} may not start before {values[first]} and must have started by {values[last]}.")
+    for place, moment in c.fixed.items():
+        if str(place) not in names:
+            problems.append(Problem(f"Unknown place {place!r}", f"fixed of {c.name!r}", suggest(str(place), names, "Places")))
+            continue
+        i, never = names.index(str(place)), moment is None or moment == ""
+        low[i, k] = high[i, k] = len(calendar) if never else place_of(calendar, moment, f"fixed of {c.name!r} in {place!r}")
+        if not never and (low[i, k] < first and c.earliest is not None or high[i, k] > last and c.latest is not None):
+            bounds = f"{'' if c.earliest is None else values[first]} to {'' if c.latest is None else values[last]}"
+            said.append(f"{c.name!r} is fixed at {moment} in {place}, outside the dates that it may have ({bounds}).")
+    return said
+
+
+def merge(
+    components: Sequence[Planned], together: Sequence[Sequence[str]]
+) -> tuple[tuple[Planned, ...], list[str]]:
+    """Components that start together and reach the same people are one, 'a+b': no rollout tells them apart. Sentences
+    on those that were asked for one by one, or whose dates contradict each other."""
+    groups, out, said = _groups(components, together), [], []
+    for g in np.unique(groups):
+        members = [c for c, own in zip(components, groups, strict=True) if own == g]
+        if len(members) == 1 or len({str(c.reach) for c in members}) > 1:
+            out += members
+            continue
+        labels, wanted = " and ".join(repr(c.name) for c in members), [c.wanted for c in members if c.wanted is not None]
+        if len(wanted) > 1:
+            said.append(
+                f"{labels} must start together everywhere and reach the same people, so that no rollout can tell one "
+                "from the other; yet an effect of each is wanted. Want one effect, of both together, or let them part."
+            )
+        fixed: dict[str, object] = {}
+        for c in members:
+            said += [f"{labels} must start together, but have different dates fixed in {p}." for p, m in c.fixed.items()
+                     if fixed.get(p, m) != m]  # fmt: skip
+            fixed |= c.fixed
+        earliest, latest = ([getattr(c, n) for c in members if getattr(c, n) is not None] for n in ("earliest", "latest"))
+        most = [c.per_month for c in members if c.per_month is not None]
+        out.append(replace(
+            members[0], name="+".join(c.name for c in members), wanted=wanted[0] if wanted else None, fixed=fixed,
+            earliest=max(earliest, key=str, default=None), latest=min(latest, key=str, default=None),
+            per_month=min(most, default=None), everywhere=all(c.everywhere for c in members),
+            lag=max(c.lag for c in members),
+        ))  # fmt: skip
+    return tuple(out), said
 
 
 def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
@@ -295,14 +344,15 @@ def _reaches(table: pd.DataFrame, components: Sequence[Planned]) -> tuple[np.nda
 
 
 def _groups(components: Sequence[Planned], together: Sequence[Sequence[str]]) -> np.ndarray:
-    """(K,) one number for all that start together."""
-    names, group = [c.name for c in components], np.arange(len(components))
+    """(K,) one number for all that start together. A component may stand for several: 'a+b'."""
+    group = np.arange(len(components))
+    names = {m: k for k, c in enumerate(components) for m in c.name.split("+")}
     for members in together:
         if isinstance(members, str) or len(members) < 2:
             raise OptionError(f"together={members!r} joins nothing. Give pairs of names: [('policy', 'nurse')].")
         for m in members:
             if m not in names:
                 raise OptionError(f"together names {m!r}. {suggest(str(m), names, 'Components')}")
-        at = [names.index(m) for m in members]
+        at = [names[m] for m in members]
         group[np.isin(group, group[at])] = group[at].min()
     return group

@@ -29,6 +29,7 @@ from evalkit.designs.span import less
 from evalkit.inference.estimate import PRIOR_DF
 from evalkit.inference.replicates import satterthwaite
 from evalkit.rollouts.brief import BASE_WINDOW, Brief
+from evalkit.rollouts.kernel import Screen
 from evalkit.study.paths import Level, Paths
 from evalkit.vocabulary import SAME, TRIPLE
 
@@ -83,21 +84,29 @@ class Law:
         return float(np.quantile(self.half - self.error, POWER)) if len(self.error) else np.nan
 
 
-def laws(brief: Brief, starts: np.ndarray) -> tuple[Law, ...]:
-    """The law of every component under (P, K) starts."""
+def laws(brief: Brief, starts: np.ndarray, weights: str = "least_noise") -> tuple[Law, ...]:
+    """The law of every component under (P, K) starts. weights: those of the headline, or "equal", as published, with
+    its jackknife (comparisons of starts only)."""
     paths = paths_of(brief, starts)
     audit = make_audit(paths, Names(brief.names, "place", "period"))
-    return tuple(law_of(brief, paths, k, r) for k, r in enumerate(audit.statuses))
+    screen = Screen.of(brief) if weights == "equal" else None
+    return tuple(law_of(brief, paths, k, r, screen, starts) for k, r in enumerate(audit.statuses))
 
 
-def law_of(brief: Brief, paths: Paths, k: int, ruling: Ruling) -> Law:
-    """The law of one component, by the design that would be its headline."""
+def law_of(
+    brief: Brief, paths: Paths, k: int, ruling: Ruling, screen: Screen | None, starts: np.ndarray
+) -> Law:
+    """The law of one component, by the design that would be its headline; by the published weights where a `screen`
+    reads them."""
     name, lag = brief.names[k], int(brief.lags[k])
     until = min(ruling.clean_until, lag + brief.window - 1)
     law = Law(name, ruling.status, until - lag + 1, ruling.clusters_exposed, ruling.clusters_comparison)
     if ruling.status != "separable" or ruling.best_design not in (SAME, TRIPLE):
         return replace(law, until=0, reason=ruling.reason)
-    forms = make_forms(brief, paths, name, ruling.best_design, (lag, until))
+    if screen is None:
+        forms = make_forms(brief, paths, name, ruling.best_design, (lag, until))
+    else:
+        forms = published_forms(brief, screen, screen.cells(starts), k)
     if forms is None:
         return replace(law, reason="without one place there is nothing left to compare")
     error, half = forms.draw()
@@ -117,6 +126,7 @@ class Forms:
     working: float
     exposed: np.ndarray
     only: np.ndarray
+    moderated: bool = True
 
     @property
     def se(self) -> float:
@@ -134,7 +144,10 @@ class Forms:
         v1, v0 = square[:, self.exposed].sum(axis=1), square[:, self.only].sum(axis=1)
         n1, n0 = self.exposed.sum(), self.only.sum()
         df = satterthwaite(v1, v0, np.full(len(v1), n1), np.full(len(v0), n0))
-        least, most = (z[:, 1 + G :] ** 2).sum(axis=1), square[:, used].sum(axis=1)
+        most = square[:, used].sum(axis=1)
+        if not self.moderated:
+            return z[:, 0], stdtrit(df, 0.5 + LEVEL / 2) * np.sqrt(most)
+        least = (z[:, 1 + G :] ** 2).sum(axis=1)
         prior = np.clip(min(n1, n0) - 1.0, 1.0, PRIOR_DF)
         ratio = np.where(most > least, least / np.maximum(most, 1e-300), 1.0)
         variance = (prior * self.working + df * most * np.sqrt(ratio)) / (prior + df)
@@ -227,6 +240,29 @@ def _influences(model: Untreated, parts: list[np.ndarray]) -> None:
             part[: other.u, 1 + G + i] -= back[j] @ pull[other.at]
             part[:, 1 + G + i] -= share * part[:, 0]
         parts[i][:, 1 + G + i] += own
+
+
+def published_forms(brief: Brief, screen: Screen, cells: np.ndarray, k: int) -> Forms | None:
+    """Forms of the published comparison, equal weights, over the window; None where a refit has nothing to compare."""
+    W, seen = screen.weights(cells, k)
+    P, T = len(brief.places), brief.T
+    maps = [W]
+    for s in range(P):
+        without, left = screen.weights(cells, k, s)
+        if not left.any():
+            return None
+        maps.append(without - W)
+    L, covariance = np.stack(maps, axis=-1), np.zeros((1 + P, 1 + P))
+    on = np.arange(T)[:, None] >= cells[:, None, :]
+    for i in range(P):
+        mine = np.flatnonzero(screen.place == i)
+        part = L[mine].reshape(len(mine) * T, -1)
+        V = np.kron(np.ones((len(mine), len(mine))), screen.shocks)
+        V += np.kron(np.diag(1 / screen.heads[mine]), screen.person)
+        shown = on[mine].reshape(len(mine) * T, -1).astype(float)
+        covariance += part.T @ (V + brief.noise.effect**2 * (shown @ shown.T)) @ part
+    exposed = seen[:, 0].any(axis=0)
+    return Forms(covariance, np.nan, exposed, seen[:, 1].any(axis=0) & ~exposed, moderated=False)
 
 
 def _varying(brief: Brief, paths: Paths, place: Place, at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

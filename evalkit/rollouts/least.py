@@ -18,9 +18,9 @@ from evalkit.rollouts.compiled import quick
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Of H sizes of places and starts g up to T. steps: (H, T + 1, T, T) information of a place on its steps. reach:
-    (H, T, T) what a cell-period at t asks of steps when exposure began at g: (H, T, window, T). own: (H, T, window,
-    window) its own part of the variance. size: (P,) which size a place has."""
+    """Of H sizes of places and starts up to T. size: (P,) which size a place has. steps: (H, T + 1, T, T) information of
+    a place on its steps before a start. asks: (H, T, E, T) what a cell-period of the window asks of steps. own: (H, T,
+    E, E) its own part of the variance."""
 
     size: np.ndarray
     steps: np.ndarray
@@ -31,7 +31,8 @@ class Tables:
     def of(cls, brief: Brief, shocks: np.ndarray, person: np.ndarray, lag: int) -> Tables:
         sizes, size = np.unique(brief.people, return_inverse=True)
         T, E = brief.T, brief.window
-        steps, asks, own = np.zeros((len(sizes), T + 1, T, T)), np.zeros((len(sizes), T, E, T)), np.zeros((len(sizes), T, E, E))
+        steps, own = np.zeros((len(sizes), T + 1, T, T)), np.zeros((len(sizes), T, E, E))
+        asks = np.zeros((len(sizes), T, E, T))
         for h, people in enumerate(sizes):
             V = shocks + person / people
             for u in range(1, T + 1):
@@ -151,6 +152,85 @@ class Moments:
     influence: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class System:
+    """What the steps of component k are asked for, over whole arrays: N (C, C) information of all places on C steps;
+    asked (P, C); own, mass: (P,). steps: of each place, those that it takes before its start; parts: its own part of N
+    on them. known: (C,) steps that somebody takes before exposure."""
+
+    N: np.ndarray
+    asked: np.ndarray
+    own: np.ndarray
+    mass: np.ndarray
+    steps: list[np.ndarray]
+    parts: list[np.ndarray]
+    known: np.ndarray
+
+    @classmethod
+    def of(cls, start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, tables: Tables) -> System:
+        P, T = len(start), tables.steps.shape[2]
+        at, count = steps_taken(start, k, T)
+        u, shown = np.minimum(start[:, k], T), ok.T.astype(float) * heads[:, None]
+        N, asked, own = np.zeros((count, count)), np.zeros((P, count)), np.zeros(P)
+        steps = [at[i, 1 : u[i]] for i in range(P)]
+        parts = [tables.steps[tables.size[i], u[i], 1 : u[i], 1 : u[i]] for i in range(P)]
+        for i in range(P):
+            N[steps[i][:, None], steps[i]] += parts[i]
+            if shown[i].any():
+                own[i] = shown[i] @ tables.own[tables.size[i], u[i]] @ shown[i]
+                np.add.at(asked[i], at[i, 1:], shown[i] @ tables.asks[tables.size[i], u[i], :, 1:])
+        known = np.diag(N) > 0
+        N[~known, ~known] = 1.0
+        return cls(N, asked, own, shown.sum(axis=1), steps, parts, known)
+
+    def spread(self) -> np.ndarray:
+        """(P,) what each place adds to the variance."""
+        m = self.mass.sum()
+        if not m > 0:
+            return np.zeros(len(self.own))
+        x = np.linalg.solve(self.N, self.asked.sum(axis=0) * self.known) * self.known / m
+        return self.own / m**2 + np.array([x[c] @ M @ x[c] for c, M in zip(self.steps, self.parts, strict=True)])
+
+    def moments(self) -> Moments | None:
+        """What each place adds, and what it moves; None where a place cannot be left out."""
+        inverse = np.linalg.inv(self.N) * np.outer(self.known, self.known)
+        each, m = inverse @ self.asked.T, self.mass.sum()
+        x = each.sum(axis=1) / m
+        takers = np.bincount(np.concatenate(self.steps), minlength=len(x))
+        spread, shift, influence = self.own / m**2, np.empty(len(self.own)), np.empty(len(self.own))
+        for s, (c, M) in enumerate(zip(self.steps, self.parts, strict=True)):
+            spread[s] += x[c] @ M @ x[c]
+            without = self._without(s, inverse, each, takers)
+            if without is None:
+                return None
+            y, moved = without[0] - x, self.own * (without[1] - 1 / m) ** 2
+            shift[s] = moved.sum() - moved[s] + y @ self.N @ y - y[c] @ M @ y[c] + spread[s]
+            share, passed = self.mass[s] / m, self.asked[s] / m
+            passed[c] -= M @ x[c]
+            pull = inverse @ passed
+            y, here = pull - share * x, (pull + (1 - share) * x)[c]
+            influence[s] = (self.own.sum() - self.own[s]) * (share / m) ** 2 + y @ self.N @ y - y[c] @ M @ y[c]
+            influence[s] += self.own[s] * ((1 - share) / m) ** 2 + here @ M @ here
+        return Moments(spread, shift, influence)
+
+    def _without(
+        self, s: int, inverse: np.ndarray, each: np.ndarray, takers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Steps (C,) without place s, and (P,) one over the mass that is left where a place can be told; by the
+        formula of Woodbury."""
+        c, M = self.steps[s], self.parts[s]
+        alone = takers[c] == 1  # steps that nobody else takes: who asks for them cannot be told without this place
+        told = ~(self.asked[:, c[alone]] != 0).any(axis=1)
+        told[s] = False
+        left = self.mass[told].sum()
+        if not left > 0:
+            return None
+        rest = M - np.diag(np.where(alone, np.diag(M), 0.0))  # any number will do for them, as nobody asks
+        right = each[:, told].sum(axis=1)
+        back = np.linalg.solve(np.eye(len(c)) - rest @ inverse[c[:, None], c], rest @ right[c])
+        return (right + inverse[:, c] @ back) / left, told / left
+
+
 def steps_taken(start: np.ndarray, k: int, T: int) -> tuple[np.ndarray, int]:
     """`columns`, over whole arrays."""
     t = np.arange(T)
@@ -161,46 +241,3 @@ def steps_taken(start: np.ndarray, k: int, T: int) -> tuple[np.ndarray, int]:
     pair = (t[1:] * 4096 + code[:, :-1]) * 4096 + code[:, 1:]
     found, at = np.unique(pair, return_inverse=True)
     return np.concatenate([np.zeros((len(start), 1), dtype=np.int64), at.reshape(pair.shape)], axis=1), len(found)
-
-
-def moments(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, tables: Tables) -> Moments | None:
-    """Moments of the average over cell-periods `ok` (E, P); None where a place cannot be left out."""
-    P, T = len(start), tables.steps.shape[2]
-    at, count = steps_taken(start, k, T)
-    u, shown = np.minimum(start[:, k], T), ok.T.astype(float) * heads[:, None]
-    N, asked, own = np.zeros((count, count)), np.zeros((P, count)), np.zeros(P)
-    cols = [at[i, 1 : u[i]] for i in range(P)]
-    parts = [tables.steps[tables.size[i], u[i], 1 : u[i], 1 : u[i]] for i in range(P)]
-    for i in range(P):
-        N[cols[i][:, None], cols[i]] += parts[i]
-        if shown[i].any():
-            own[i] = shown[i] @ tables.own[tables.size[i], u[i]] @ shown[i]
-            np.add.at(asked[i], at[i, 1:], shown[i] @ tables.asks[tables.size[i], u[i], :, 1:])
-    known = np.diag(N) > 0
-    N[~known, ~known] = 1.0
-    inverse = np.linalg.inv(N) * np.outer(known, known)
-    mass, each = shown.sum(axis=1), inverse @ asked.T
-    m, x = mass.sum(), each.sum(axis=1) / mass.sum()
-    takers = np.bincount(np.concatenate(cols), minlength=count)
-    spread, shift, influence = own / m**2, np.empty(P), np.empty(P)
-    for s, (c, M) in enumerate(zip(cols, parts, strict=True)):
-        spread[s] += x[c] @ M @ x[c]
-        alone = takers[c] == 1  # steps that nobody else takes: who asks for them cannot be told without this place
-        told = ~(asked[:, c[alone]] != 0).any(axis=1)
-        told[s] = False
-        left = mass[told].sum()
-        if left <= 0:
-            return None
-        rest = M - np.diag(np.where(alone, np.diag(M), 0.0))  # any number will do for them, as nobody asks
-        right = each[:, told].sum(axis=1)
-        back = np.linalg.solve(np.eye(len(c)) - rest @ inverse[c[:, None], c], rest @ right[c])
-        y = (right + inverse[:, c] @ back) / left - x
-        moved = own * (told / left - 1 / m) ** 2
-        shift[s] = moved.sum() - moved[s] + y @ N @ y - y[c] @ M @ y[c] + spread[s]
-        share, passed = mass[s] / m, asked[s] / m
-        passed[c] -= M @ x[c]
-        pull = inverse @ passed
-        y, here = pull - share * x, (pull + (1 - share) * x)[c]
-        influence[s] = (own.sum() - own[s]) * (share / m) ** 2 + y @ N @ y - y[c] @ M @ y[c]
-        influence[s] += own[s] * ((1 - share) / m) ** 2 + here @ M @ here
-    return Moments(spread, shift, influence)
