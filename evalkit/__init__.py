@@ -50,6 +50,7 @@ _PUBLIC = {
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
     "honest_intervals": "evalkit.inference.honest:honest_intervals",
+    "next_rollout": "evalkit.rollouts.following:next_rollout",
     "plan_rollout": "evalkit.rollouts.planning:plan_rollout",
     "plot": "evalkit.figures",
     "report": "evalkit.reporting:report",

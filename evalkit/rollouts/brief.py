@@ -27,6 +27,7 @@ class Planned:
     unit. reach: share of the people whom it can reach, or the column of `places` that holds it (None: everybody).
     per_month: most places that may start it in one period. fixed: place -> the period in which it starts there, None
     for never. everywhere: whether every place must get it by `latest`. lag: periods before an effect can show.
+    unit_cost: of one person and period.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Planned:
     fixed: Mapping[str, object] = field(default_factory=dict)
     everywhere: bool = True
     lag: int = 0
+    unit_cost: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class Brief:
     low, high: (P, K) first and last start allowed; never: (P, K) whether it may stay away. most: (K,) starts a period,
     most_in_all: of all together. groups: (K,) components with the same number start together. past: position before
     which nothing can be changed any more. notes: what was taken for granted. contradictions: sentences on what was asked.
-    members: of each component that stands for several, their names.
+    members: of each component that stands for several, their names. asked: (K,) which are to be told; the rest is there.
     """
 
     places: tuple[str, ...]
@@ -69,6 +71,11 @@ class Brief:
     notes: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
     members: tuple[tuple[str, ...], ...] = ()
+    asked: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def __post_init__(self) -> None:
+        if not len(self.asked):
+            object.__setattr__(self, "asked", np.ones(len(self.components), dtype=bool))
 
     @property
     def names(self) -> tuple[str, ...]:

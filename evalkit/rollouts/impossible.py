@@ -17,7 +17,8 @@ def why_impossible(brief: Brief, search: Search) -> tuple[str, ...]:
         return brief.contradictions
     if said := tuple(_apart(brief, search)):
         return said
-    return tuple([*_crowded(brief, search), *(s for v in range(len(search.groups)) for s in _unseen(brief, search, v))])
+    told = [v for v, g in enumerate(search.groups) if brief.asked[g].any()]
+    return tuple([*_crowded(brief, search), *(s for v in told for s in why_unseen(brief, search, v))])
 
 
 def _when(brief: Brief, position: int) -> object:
@@ -62,7 +63,7 @@ def _too_many(must: list[np.ndarray], most: int, brief: Brief, what: str) -> str
     )
 
 
-def _unseen(brief: Brief, search: Search, v: int) -> Iterator[str]:
+def why_unseen(brief: Brief, search: Search, v: int) -> Iterator[str]:
     """A component that no two places could show for as long as is asked, whatever the rest does."""
     g, T = search.groups[v], brief.T
     name, lag = " and ".join(repr(brief.names[k]) for k in g), int(brief.lags[g].max())

@@ -28,8 +28,7 @@ class Noise:
     period, about the person's own level (of a share p: sqrt(p (1 - p)), with everybody's effects added to p). people: a
     place and period, where `places` does not say. fading, decay: the part of `person` that a person keeps from one
     period to the next (standard deviation and correlation; 0 for none). slow: further shocks of places that fade by a
-    twentieth a period. effect: by how much effects differ between places. level: of people's own levels, which only
-    matters where people come and go.
+    twentieth a period. effect: by how much effects differ between places.
     """
 
     place: float = 0.05
@@ -112,32 +111,33 @@ def _read(made: Weighing) -> Noise:
     assert person is not None
     _, where = make_places(made.cells, made.columns, replace(made.targets, cell=groups.cell[made.targets.cell]))
     T = made.sums.paths.n_periods
+    own = replace(person, level=0.0).matrix(T)
+    seen = np.isfinite(made.values)
+    heads = np.bincount(groups.of, seen.mean(axis=1) / seen.any(axis=0).mean(), minlength=len(groups.path))
     total, pairs = np.zeros(T), np.zeros(T)
     for place, (cell, t) in zip(made.model.places, where, strict=True):
         for c in np.unique(cell[: place.u]):
             at = np.flatnonzero(cell[: place.u] == c)
             lag = np.abs(np.subtract.outer(t[at], t[at])).ravel()
-            more = place.V[np.ix_(at, at)] - made.cells.noise[c][np.ix_(t[at], t[at])]
+            more = place.V[np.ix_(at, at)] - own[np.ix_(t[at], t[at])] / heads[c]
             total += np.bincount(lag, more.ravel(), minlength=T)
             pairs += np.bincount(lag, minlength=T)
     shock, rho, slow = _fading(total, pairs)
-    seen = np.isfinite(made.values)
-    clusters = len(np.unique(made.groups.cluster))
+    clusters = len(np.unique(groups.cluster))
     return Noise(
         place=shock, rho=rho, slow=slow, person=float(np.sqrt(person.fading + person.own)), decay=person.decay,
         fading=float(np.sqrt(person.fading)), people=float(seen.sum(axis=0)[seen.any(axis=0)].mean() / clusters),
-        level=float(np.sqrt(person.level)),
     )  # fmt: skip
 
 
 def _fading(total: np.ndarray, pairs: np.ndarray) -> tuple[float, float, float]:
     """Standard deviation and correlation of one shock, and standard deviation of slow ones, that fit sums of products
-    by lag best."""
+    by lag best, beside what never changes and so cancels."""
     lag = np.flatnonzero(pairs)
     root, found = np.sqrt(pairs[lag]), total[lag] / pairs[lag]
     best = (np.inf, 0.0, 0.0, 0.0)
     for rho in np.arange(0.0, 0.91, 0.1):
-        part, miss = nnls(np.column_stack([rho**lag, 0.95**lag]) * root[:, None], found * root)
+        part, miss = nnls(np.column_stack([rho**lag, 0.95**lag, np.ones(len(lag))]) * root[:, None], found * root)
         if miss < best[0]:
             best = (miss, float(np.sqrt(part[0])), float(rho), float(np.sqrt(part[1])))
     return best[1:]

@@ -64,6 +64,21 @@ class RolloutPlan:
         return power_table(self.brief, self.laws)
 
     @cached_property
+    def costs(self) -> pd.DataFrame:
+        """A row a component: starts still to come, person_periods that they take until outcomes end, cost at its unit
+        cost (NaN where nobody has said), and waiting: periods by which places start later than they might."""
+        self._possible()
+        b, rows = self.brief, []
+        for k, c in enumerate(b.components):
+            ahead = (self.starts[:, k] >= b.past) & (self.starts[:, k] < b.T)
+            reached = (b.people * b.share[:, k])[ahead]
+            periods = float((reached * (b.T - self.starts[ahead, k])).sum())
+            waiting = int((self.starts[ahead, k] - b.low[ahead, k]).sum())
+            cost = np.nan if c.unit_cost is None else periods * c.unit_cost
+            rows.append((c.name, int(ahead.sum()), periods, cost, waiting))
+        return pd.DataFrame(rows, columns=["component", "starts", "person_periods", "cost", "waiting"])
+
+    @cached_property
     def rivals(self) -> pd.DataFrame:
         """Other ways to roll out, a row each: detectable effect of every component, the worst of them, and in which
         share of draws all can be told apart."""
@@ -171,14 +186,15 @@ def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: f
         words = "No order of starts was found that keeps to all dates and capacities; 200 were tried at random, 3 times."
         return RolloutPlan(brief, nothing, seed, weights, (words,))
     plan = RolloutPlan(brief, starts, seed, weights)
-    lost = [f"{law.component!r}: {why}" for law in plan.laws if (why := _lost(brief, law))]
+    told = zip(plan.laws, brief.asked, strict=True)
+    lost = [f"{law.component!r}: {why}" for law, asked in told if asked and (why := _lost(law))]
     if lost:
         words = "No rollout was found that lets everything be told apart, though none was proved impossible. In the best: "
         return RolloutPlan(brief, nothing, seed, weights, (full_stop(words + join_words(lost)),))
     return plan
 
 
-def _lost(brief: Brief, law: Law) -> str:
+def _lost(law: Law) -> str:
     """Why a component of the best rollout cannot be told; "" where it can."""
     if law.status != "separable" or not len(law.error):
         return law.reason or "it cannot be told apart"
@@ -221,7 +237,8 @@ def rivals(plan: RolloutPlan, random: int = RANDOM) -> pd.DataFrame:
 
 
 def _worst(brief: Brief, found: Sequence[Law]) -> float:
-    return max(np.inf if np.isnan(law.detectable) else law.detectable for law in found)
+    told = zip(found, brief.asked, strict=True)
+    return max(np.inf if np.isnan(law.detectable) else law.detectable for law, asked in told if asked)
 
 
 def _rival(brief: Brief, name: str, found: Sequence[Law]) -> tuple[object, ...]:

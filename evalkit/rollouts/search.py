@@ -30,6 +30,7 @@ class Search:
     def __init__(self, brief: Brief, seed: int, weights: str = "least_noise") -> None:
         self.brief, self.screen, self.rng = brief, Screen.of(brief), np.random.default_rng(seed)
         self.groups = [np.flatnonzero(brief.groups == g) for g in np.unique(brief.groups)]
+        self.told = [g for g in self.groups if brief.asked[g].any()]
         self.least = weights == "least_noise" and self.screen.alone
         self.moderated = weights == "least_noise"
         wanted, said = brief.wanted, np.isfinite(brief.wanted)
@@ -100,7 +101,7 @@ class Search:
         expected squares of refits and influence; else as if each were the variance."""
         cells, K = self.screen.cells(starts), len(self.brief.components)
         found, lacking = np.full(K, np.inf), np.zeros(K)
-        for g in self.groups:
+        for g in self.told:
             W, seen = self.screen.weights(cells, g[0])
             lacking[g] = np.maximum(ENOUGH - seen.sum(axis=2), 0).sum()
             if seen.any():
@@ -147,7 +148,7 @@ class Search:
         in units of the smallest that is wanted."""
         found, lacking = self.detectable(starts, full)
         each = np.minimum(found / self.scale, LOST) * (1 + 0.25 * lacking)
-        return float(np.mean([each[g[0]] ** 4 for g in self.groups]) ** 0.25)
+        return float(np.mean([each[g[0]] ** 4 for g in self.told]) ** 0.25)
 
     # ------------------------------------------------------------ the way to better ones
 
@@ -189,17 +190,24 @@ class Search:
     def best(self, effort: float = 1.0, restarts: int = 3) -> np.ndarray | None:
         """The best rollout found; None where no rollout was found that keeps to what is allowed. effort: multiple of
         the steps."""
-        size = np.sqrt(len(self.brief.places) * len(self.groups) / 30)
+        fast, slow, heat = self._steps()
         found = []
         for _ in range(restarts):
             start = self.random()
             if start is None:
                 return None
-            made, _ = self.anneal(start, int(1000 * effort * max(size, 1.0)))
+            made, _ = self.anneal(start, int(fast * effort))
             found.append((self.loss(made, full=True), len(found), made))
         _, _, made = min(found)
-        slow, heat = (200, (0.01, 0.001)) if self.least else (1500, (0.05, 0.001))
-        return self.anneal(made, int(slow * effort / max(size, 1.0)), heat, full=True)[0]
+        return self.anneal(made, int(slow * effort), heat, full=True)[0]
+
+    def _steps(self) -> tuple[float, float, tuple[float, float]]:
+        """Steps on the screen and downhill, and the heat of the latter: fewer where each takes longer."""
+        size = max(np.sqrt(len(self.brief.places) * len(self.groups) / 30), 1.0)
+        if self.least:
+            return 1000 * size, 200 / size, (0.01, 0.001)
+        work = len(self.groups) * len(self.screen.place) ** 2 / 300
+        return 1000 * size / max(work / 20, 1.0), max(1500 / (work * len(self.brief.places) / 10), 40), (0.05, 0.001)
 
 
 _NO_TABLES = Tables(*(np.zeros(0) for _ in range(4)))
