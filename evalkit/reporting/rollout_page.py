@@ -34,14 +34,19 @@ _FRAME = """<!DOCTYPE html>
 </body>
 </html>
 """
+_RIVALS = {"rival": "Rollout", "worst": "Worst component", "told_apart": "Share told apart"}
+_STRESS = {
+    "case": "Case", "component": "Component", "detectable": "Detectable (median)",
+    "worst": "9 in 10 are better than", "told_apart": "Share told apart",
+}  # fmt: skip
 _NOT = (
-    "A detectable effect is the smallest that the 95% interval of the later report would tell from zero with a chance of 8 in "
-    "10, under the noise assumed. That noise is a guess or read from the past: look at the table of what could go wrong "
-    "before relying on one figure."
+    "A detectable effect is the smallest that the 95% interval of the later report would tell from zero with a chance "
+    "of 8 in 10, under the noise assumed. That noise is a guess or read from the past: look at the table of what could "
+    "go otherwise before relying on one figure."
 )
 _LOT = (
-    "The dates of the table were dealt to places by lot among {of} allocations; {file} holds what is needed to draw again. A "
-    "date that is moved later should be noted with its reason: moved because of results, it biases the answer."
+    "The dates of the table were dealt to places by lot among {of} allocations; {file} holds what is needed to draw "
+    "again. A date that is moved later should be noted with its reason: moved because of results, it biases the answer."
 )
 
 
@@ -50,7 +55,12 @@ def write_rollout(plan: RolloutPlan, folder: Path, title: str = "A rollout that 
     in one step; nothing is written where no rollout is possible (`NotIdentifiedError`). Returns the page."""
     given = plan.randomise(plan.seed)
     dealt = RolloutPlan(plan.brief, plan.brief.starts(given.schedule), plan.seed, plan.weights)
-    tables = {"schedule": dealt.schedule, "power": dealt.power, "rivals": dealt.rivals, "stress": dealt.stress(draws=100)}
+    tables = {
+        "schedule": dealt.schedule,
+        "power": dealt.power,
+        "rivals": dealt.rivals,
+        "stress": dealt.stress(draws=100),
+    }
     page = _page(title, blocks_of(dealt, tables, given))
     with replaced(folder, MADE) as made:
         for name, table in tables.items():
@@ -71,9 +81,9 @@ def blocks_of(plan: RolloutPlan, tables: Mapping[str, pd.DataFrame], given: Allo
         plan.table(),
         Paragraph(_NOT),
         Heading(2, "Beside other ways to roll out"),
-        _table(tables["rivals"], "Detectable effects of other rollouts", {"rival": "Rollout", "worst": "Worst component", "told_apart": "Share told apart"}),
+        _table(tables["rivals"], "Detectable effects of other rollouts", _RIVALS),
         Heading(2, "What could go otherwise"),
-        _table(tables["stress"], "Detectable effects when things go otherwise", {"case": "Case", "component": "Component", "detectable": "Detectable (median)", "worst": "9 in 10 are better than", "told_apart": "Share told apart"}),
+        _table(tables["stress"], "Detectable effects when things go otherwise", _STRESS),
     ]  # fmt: skip
     return [*blocks, Heading(2, "Taken for granted"), Listing(plan.notes)] if plan.notes else blocks
 

@@ -117,7 +117,7 @@ def allocate(brief: Brief, starts: np.ndarray, seed: int) -> Allocation:
     """Deal the rows of a plan to places by lot, within blocks of places for which the same dates are allowed.
 
     Where places are of one size every allocation tells as much; else those are drawn from that tell within 5% of the
-    best (Moulton 2004, Clinical Trials 1, on constrained randomisation). Places without another row to take keep theirs.
+    best (Moulton 2004, Clinical Trials 1, on constrained randomisation). Places with no other row to take keep theirs.
     """
     blocks, P = _blocks(brief), len(brief.places)
     sized = [tuple(sorted(set(brief.people[b]))) for b in blocks]

@@ -49,8 +49,8 @@ class Brief:
     people: (P,). share: (P, K) of them whom each component reaches, and `kinds` which components share a reach.
     low, high: (P, K) first and last start allowed; never: (P, K) whether it may stay away. most: (K,) starts a period,
     most_in_all: of all together. groups: (K,) components with the same number start together. past: position before
-    which nothing can be changed any more. notes: what was taken for granted. contradictions: sentences on what was asked.
-    members: of each component that stands for several, their names. asked: (K,) which are to be told; the rest is there.
+    which nothing can be changed any more. notes: what was taken for granted. contradictions: sentences on what was
+    asked. members: of each component that stands for several, their names. asked: (K,) which are to be told.
     """
 
     places: tuple[str, ...]
@@ -219,19 +219,23 @@ def _fix(
         said.append(f"{c.name!r} may not start before {values[first]} and must have started by {values[last]}.")
     for place, moment in c.fixed.items():
         if str(place) not in names:
-            problems.append(Problem(f"Unknown place {place!r}", f"fixed of {c.name!r}", suggest(str(place), names, "Places")))
+            problems.append(
+                Problem(f"Unknown place {place!r}", f"fixed of {c.name!r}", suggest(str(place), names, "Places"))
+            )
             continue
         i, never = names.index(str(place)), moment is None or moment == ""
-        low[i, k] = high[i, k] = len(calendar) if never else place_of(calendar, moment, f"fixed of {c.name!r} in {place!r}")
-        if not never and (low[i, k] < first and c.earliest is not None or high[i, k] > last and c.latest is not None):
+        low[i, k] = high[i, k] = (
+            len(calendar) if never else place_of(calendar, moment, f"fixed of {c.name!r} in {place!r}")
+        )
+        if not never and (
+            (low[i, k] < first and c.earliest is not None) or (high[i, k] > last and c.latest is not None)
+        ):
             bounds = f"{'' if c.earliest is None else values[first]} to {'' if c.latest is None else values[last]}"
             said.append(f"{c.name!r} is fixed at {moment} in {place}, outside the dates that it may have ({bounds}).")
     return said
 
 
-def merge(
-    components: Sequence[Planned], together: Sequence[Sequence[str]]
-) -> tuple[tuple[Planned, ...], list[str]]:
+def merge(components: Sequence[Planned], together: Sequence[Sequence[str]]) -> tuple[tuple[Planned, ...], list[str]]:
     """Components that start together and reach the same people are one, 'a+b': no rollout tells them apart. Sentences
     on those that were asked for one by one, or whose dates contradict each other."""
     groups, out, said = _groups(components, together), [], []
@@ -240,7 +244,10 @@ def merge(
         if len(members) == 1 or len({str(c.reach) for c in members}) > 1:
             out += members
             continue
-        labels, wanted = " and ".join(repr(c.name) for c in members), [c.wanted for c in members if c.wanted is not None]
+        labels, wanted = (
+            " and ".join(repr(c.name) for c in members),
+            [c.wanted for c in members if c.wanted is not None],
+        )
         if len(wanted) > 1:
             said.append(
                 f"{labels} must start together everywhere and reach the same people, so that no rollout can tell one "
@@ -251,7 +258,9 @@ def merge(
             said += [f"{labels} must start together, but have different dates fixed in {p}." for p, m in c.fixed.items()
                      if fixed.get(p, m) != m]  # fmt: skip
             fixed |= c.fixed
-        earliest, latest = ([getattr(c, n) for c in members if getattr(c, n) is not None] for n in ("earliest", "latest"))
+        earliest, latest = (
+            [getattr(c, n) for c in members if getattr(c, n) is not None] for n in ("earliest", "latest")
+        )
         most = [c.per_month for c in members if c.per_month is not None]
         out.append(replace(
             members[0], name="+".join(c.name for c in members), wanted=wanted[0] if wanted else None, fixed=fixed,
@@ -267,7 +276,11 @@ def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
     if not components or not all(isinstance(c, Planned) for c in components):
         return [Problem("components must be a list of ek.Planned(...), at least one")]
     names = [c.name for c in components]
-    found = [Problem(f"The component {n!r} is named twice", "", "Give each its own name.") for n in {*names} if names.count(n) > 1]
+    found = [
+        Problem(f"The component {n!r} is named twice", "", "Give each its own name.")
+        for n in {*names}
+        if names.count(n) > 1
+    ]
     if len(components) > MOST_COMPONENTS:
         found.append(Problem(f"{len(components)} components", "", f"Plan at most {MOST_COMPONENTS} at a time."))
     for c in components:
@@ -275,23 +288,34 @@ def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
         if not isinstance(c.name, str) or not c.name.strip() or c.name == "place":
             found.append(Problem(f"{c.name!r} is no name of a component", where, "Use a word."))
         if c.wanted is not None and (not is_number(c.wanted) or not c.wanted):
-            found.append(Problem(f"wanted={c.wanted!r} is no effect", where, "Use a number other than 0, in the outcome's unit."))
-        if c.per_month is not None and (isinstance(c.per_month, bool) or not isinstance(c.per_month, int) or c.per_month < 0):
+            found.append(
+                Problem(f"wanted={c.wanted!r} is no effect", where, "Use a number other than 0, in the outcome's unit.")
+            )
+        if c.per_month is not None and (
+            isinstance(c.per_month, bool) or not isinstance(c.per_month, int) or c.per_month < 0
+        ):
             found.append(Problem(f"per_month={c.per_month!r} is no number of places", where, "Use a whole number."))
-        if isinstance(c.lag, bool) or not isinstance(c.lag, int) or c.lag < 0:
+        if not _whole(c.lag):
             found.append(Problem(f"lag={c.lag!r} is no number of periods", where, "Use a whole number, 0 or more."))
         if c.reach is not None and not isinstance(c.reach, str) and not (is_number(c.reach) and 0 < c.reach <= 1):
-            found.append(Problem(f"reach={c.reach!r} is no share", where, "Use a number above 0 and up to 1, or a column."))
+            found.append(
+                Problem(f"reach={c.reach!r} is no share", where, "Use a number above 0 and up to 1, or a column.")
+            )
         if not isinstance(c.fixed, Mapping):
             found.append(Problem("fixed is no table of places and periods", where, "Write {'Bury': '2027-06'}."))
     return found
 
 
+def _whole(number: object) -> bool:
+    """Whether something is a whole number, 0 or more."""
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+
+
 def _wrong_window(window: int, per_month: int | None) -> list[Problem]:
     found = []
-    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+    if not _whole(window) or not window:
         found.append(Problem(f"window={window!r} is no number of periods", "", "Use a whole number, 1 or more."))
-    if per_month is not None and (isinstance(per_month, bool) or not isinstance(per_month, int) or per_month < 0):
+    if per_month is not None and not _whole(per_month):
         found.append(Problem(f"per_month={per_month!r} is no number of starts", "", "Use a whole number."))
     return found
 
@@ -319,7 +343,9 @@ def places_table(places: Sequence[str] | pd.DataFrame, noise: Noise) -> pd.DataF
         problems.append(Problem(f"The place {twice.iloc[0]!r} stands twice", "places", "Give each place one row."))
     if not (np.isfinite(people) & (people > 0)).all():
         row = int(np.flatnonzero(~(np.isfinite(people) & (people > 0)))[0])
-        problems.append(Problem(f"people is {table['people'].iloc[row]!r}", f"places, row {row + 1}", "Use a number above 0."))
+        problems.append(
+            Problem(f"people is {table['people'].iloc[row]!r}", f"places, row {row + 1}", "Use a number above 0.")
+        )
     raise_problems(problems, OptionError)
     return table.assign(place=named.astype(str), people=people.astype(float))
 
@@ -346,7 +372,9 @@ def _reaches(table: pd.DataFrame, components: Sequence[Planned]) -> tuple[np.nda
             share[:, k] = given
         else:
             share[:, k] = 0.5
-            notes.append(f"places has no column {c.reach!r}: half of the people are taken to be within reach of {c.name!r}.")
+            notes.append(
+                f"places has no column {c.reach!r}: half of the people are taken to be within reach of {c.name!r}."
+            )
     return share, tuple(reach_of), tuple(notes)
 
 

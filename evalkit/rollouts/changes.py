@@ -11,7 +11,7 @@ from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.law import laws
 from evalkit.rollouts.search import Search
 
-FIRST, SECOND = 12, 120
+FIRST, SECOND = 10, 90
 """First moves of a pair that are followed up, and second moves tried after each."""
 COST = 0.002
 """What a place moved by one period counts, as a share of the loss: of moves that tell as much the smallest is taken."""
@@ -120,7 +120,8 @@ def _row(brief: Brief, draft: np.ndarray, starts: np.ndarray, weights: str) -> t
     row = {
         "dates_moved": len(moves), "place_periods": _cost(search, draft, starts), **each, "worst": worst,
         **{f"status_{law.component}": law.status for law in found},
-        "separable": all(law.status == "separable" for law in found), "survives": all(len(law.error) > 0 for law in found),
+        "separable": all(law.status == "separable" for law in found),
+        "survives": all(len(law.error) > 0 for law in found),
         "moves": "; ".join(moves),
     }  # fmt: skip
     return row, starts

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from importlib.util import find_spec
+from typing import TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable)
 
-try:
-    from numba import njit
-except ImportError:
-    njit = None
-
-COMPILED = njit is not None
+COMPILED = find_spec("numba") is not None
 
 
 def quick(function: _F) -> _F:
     """Compiled where numba is installed, and kept beside the module for the next run."""
-    return njit(cache=True)(function) if njit is not None else function
+    if not COMPILED:
+        return function
+    from numba import njit
+
+    return cast(_F, njit(cache=True)(function))

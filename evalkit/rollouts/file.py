@@ -16,6 +16,7 @@ from evalkit.rollouts.planning import RolloutPlan, plan_rollout
 from evalkit.study.frame import read_table
 from evalkit.study.study import Study
 
+TABLES = ("rollout", "noise", "components")
 KEYS = ("title", "places", "periods", "window", "seed", "per_month", "together", "weights", "now", "effort")
 
 
@@ -33,14 +34,19 @@ def read_rollout(file: Path) -> RolloutPlan:
     """The plan that a file asks for. Raises `StudyError` with everything that is wrong in it."""
     tables, folder = _tables(file), file.parent
     asked = tables.get("rollout", {})
-    problems = [Problem(f"[{t}] is no table of a rollout", str(file), suggest(t, ("rollout", "noise", "components"), "Tables"))
-                for t in tables if t not in ("rollout", "noise", "components")]  # fmt: skip
-    for name in ("rollout", "noise", "components"):
+    problems = [
+        Problem(f"[{t}] is no table of a rollout", str(file), suggest(t, TABLES, "Tables"))
+        for t in tables
+        if t not in TABLES
+    ]
+    for name in TABLES:
         if not isinstance(tables.get(name, {}), dict):
             problems.append(Problem(f"{name} is no table", str(file), f"Write [{name}] on a line of its own."))
     raise_problems(problems, StudyError)
     problems += _unknown(asked, KEYS, "[rollout]")
-    problems += [Problem(f"[rollout] has no {key}", str(file), "Add it.") for key in ("places", "periods") if key not in asked]
+    problems += [
+        Problem(f"[rollout] has no {key}", str(file), "Add it.") for key in ("places", "periods") if key not in asked
+    ]
     parts = {}
     for name, said in tables.get("components", {}).items():
         known = [f.name for f in fields(Planned) if f.name != "name"]
@@ -84,7 +90,9 @@ def _places(said: object, folder: Path) -> list[str] | pd.DataFrame:
         return [str(s) for s in said]
     if isinstance(said, str):
         return read_table(folder / said, "places of the rollout", ("place",))
-    raise StudyError(f"places={said!r} is neither a list of names nor the name of a table. Write places = ['Bury', ...].")
+    raise StudyError(
+        f"places={said!r} is neither a list of names nor the name of a table. Write places = ['Bury', ...]."
+    )
 
 
 def _noise(said: Mapping[str, object], folder: Path) -> Noise | None:

@@ -17,7 +17,10 @@ from evalkit.study.paths import Paths
 from evalkit.study.study import Study
 
 LATER = "{name!r} is on in every place: nothing is left to start."
-PART = "{name!r} was decided elsewhere than by {level}: a {level} counts as with it from the first period in which anybody has it."
+PART = (
+    "{name!r} was decided elsewhere than by {level}: a {level} counts as with it from the first period in which "
+    "anybody has it."
+)
 STOPPED = "{name!r} stopped somewhere: it is planned as if it had stayed."
 
 
@@ -110,7 +113,8 @@ def _later(study: Study, more: int) -> object:
 
 def _tellable(brief: Brief) -> tuple[Brief, list[str]]:
     """The brief without asking for what nothing can tell, and the sentences that prove it."""
-    search, asked, said = Search(brief, 0), brief.asked.copy(), []
+    said: list[str] = []
+    search, asked = Search(brief, 0), brief.asked.copy()
     for v, g in enumerate(search.groups):
         if brief.asked[g].any() and (proof := list(why_unseen(brief, search, v))):
             asked[g], said = False, said + proof

@@ -58,8 +58,8 @@ def _too_many(must: list[np.ndarray], most: int, brief: Brief, what: str) -> str
     a, b = over[np.argmin(over[:, 1] - over[:, 0])]
     things = "places" if what.endswith("in") else "starts"
     return (
-        f"{what} {count[a, b]} {things} between {_when(brief, a)} and {_when(brief, b)}, but at most {most} may start in "
-        f"a period, which makes {most * length[a, b]}."
+        f"{what} {count[a, b]} {things} between {_when(brief, a)} and {_when(brief, b)}, but at most {most} may start "
+        f"in a period, which makes {most * length[a, b]}."
     )
 
 
@@ -72,11 +72,11 @@ def why_unseen(brief: Brief, search: Search, v: int) -> Iterator[str]:
     window = count_words(brief.window, "period")
     if len(brief.places) <= ENOUGH:
         yield (
-            f"There are {number_in_words(len(brief.places))} places. {name} needs at least three: two that start it, and "
-            "one that waits beside either, so that the answer does not hang on a single place."
+            f"There are {number_in_words(len(brief.places))} places. {name} needs at least three: two that start it, "
+            "and one that waits beside either, so that the answer does not hang on a single place."
         )
     elif len(ever) < ENOUGH:
-        yield f"{name} may start in {count_words(len(ever), 'place')} only. One place alone shows nothing that is its own."
+        yield f"{name} may start in {count_words(len(ever), 'place')} only: nothing shows what is that place's own."
     elif not any(((d >= 1) & (d + span <= T)).any() for d in domain):
         first = min(int(d[0]) for d in ever)
         if first + span > T:
@@ -95,9 +95,9 @@ def why_unseen(brief: Brief, search: Search, v: int) -> Iterator[str]:
         starts, waits = _pairs(brief, search, v, span)
         if starts < ENOUGH or waits < ENOUGH:
             yield (
-                f"{name} can be seen alone in {count_words(starts, 'place')} at most, beside {waits} that wait: elsewhere "
-                f"something else starts within {window} of it, or it has no place beside it whose other components do "
-                "the same. Two on either side are needed."
+                f"{name} can be seen alone in {count_words(starts, 'place')} at most, beside {waits} that wait: "
+                f"elsewhere something else starts within {window} of it, or it has no place beside it whose other "
+                "components do the same. Two on either side are needed."
             )
 
 

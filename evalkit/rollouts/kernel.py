@@ -15,6 +15,7 @@ import numpy as np
 from evalkit.rollouts.brief import BASE_WINDOW, Brief
 from evalkit.rollouts.compiled import COMPILED, quick
 
+
 @dataclass(frozen=True, eq=False)
 class Screen:
     """Cells of people (C of them: kinds in places) of a brief, by which rollouts are screened.
@@ -172,18 +173,23 @@ def arrays(
     chosen = (people[:, :, 0] > 0).astype(np.int64)
     for width in range(2, most + 1):
         wider = (chosen == width - 1) & (width <= room)[:, None] & (people[:, :, width - 1] > 0)
-        wider &= (places[:, :, width - 1] >= np.minimum(places[:, :, 0], 2)) & (noise[:, :, width - 1] <= noise[:, :, width - 2])
+        wider &= (places[:, :, width - 1] >= np.minimum(places[:, :, 0], 2)) & (
+            noise[:, :, width - 1] <= noise[:, :, width - 2]
+        )
         chosen = np.where(wider, width, chosen)
     at = np.maximum(chosen, 1) - 1
     used = np.take_along_axis(match, at[:, None, :, None], axis=3)[:, :, :, 0] & (chosen > 0)[:, None]
     total = np.take_along_axis(people, at[:, :, None], axis=2)[:, :, 0]
     t = np.arange(T)
-    change = (t == (when + e)[:, :, None]) - ((t < when[:, :, None]) & (t >= (when - chosen)[:, :, None])) / (at + 1)[:, :, None]
+    change = (t == (when + e)[:, :, None]) - ((t < when[:, :, None]) & (t >= (when - chosen)[:, :, None])) / (at + 1)[
+        :, :, None
+    ]
     share = used * heads[:, None, None] * heads[None, :, None] / np.where(total > 0, total, 1.0)[:, None, :]
     ok = chosen > 0
     W += np.einsum("ie,iet->it", ok * heads[:, None], change) - np.einsum("ije,iet->jt", share, change)
     for side, cells in enumerate((ok.T, used.any(axis=0).T)):
-        np.logical_or.at(seen[:, side], (slice(None), place), cells)
+        for cell, there in zip(place, np.asarray(cells).T, strict=True):
+            seen[:, side, cell] |= there
     return float((ok * heads[:, None]).sum())
 
 

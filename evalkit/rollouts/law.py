@@ -59,7 +59,7 @@ def paths_of(brief: Brief, starts: np.ndarray) -> Paths:
 class Law:
     """One component's estimate under a plan. status, until: as separability says. exposed, comparison: places on either
     side. se: standard deviation of the estimate. draws: (n,) errors and half-widths of intervals; empty where no
-    interval can be given, for the reason."""
+    interval can be given, for the reason. design: that of its headline."""
 
     component: str
     status: str
@@ -70,6 +70,7 @@ class Law:
     error: np.ndarray = field(default_factory=lambda: np.empty(0))
     half: np.ndarray = field(default_factory=lambda: np.empty(0))
     reason: str = ""
+    design: str = ""
 
     def power(self, effect: float) -> float:
         """Chance that the printed interval leaves out zero when the effect is this large."""
@@ -93,14 +94,13 @@ def laws(brief: Brief, starts: np.ndarray, weights: str = "least_noise") -> tupl
     return tuple(law_of(brief, paths, k, r, screen, starts) for k, r in enumerate(audit.statuses))
 
 
-def law_of(
-    brief: Brief, paths: Paths, k: int, ruling: Ruling, screen: Screen | None, starts: np.ndarray
-) -> Law:
+def law_of(brief: Brief, paths: Paths, k: int, ruling: Ruling, screen: Screen | None, starts: np.ndarray) -> Law:
     """The law of one component, by the design that would be its headline; by the published weights where a `screen`
     reads them."""
     name, lag = brief.names[k], int(brief.lags[k])
     until = min(ruling.clean_until, lag + brief.window - 1)
-    law = Law(name, ruling.status, until - lag + 1, ruling.clusters_exposed, ruling.clusters_comparison)
+    sides = ruling.clusters_exposed, ruling.clusters_comparison
+    law = Law(name, ruling.status, until - lag + 1, *sides, design=ruling.best_design)
     if ruling.status != "separable" or ruling.best_design not in (SAME, TRIPLE):
         return replace(law, until=0, reason=ruling.reason)
     if screen is None:
@@ -261,8 +261,8 @@ def published_forms(brief: Brief, screen: Screen, cells: np.ndarray, k: int) -> 
         V += np.kron(np.diag(1 / screen.heads[mine]), screen.person)
         shown = on[mine].reshape(len(mine) * T, -1).astype(float)
         covariance += part.T @ (V + brief.noise.effect**2 * (shown @ shown.T)) @ part
-    exposed = seen[:, 0].any(axis=0)
-    return Forms(covariance, np.nan, exposed, seen[:, 1].any(axis=0) & ~exposed, moderated=False)
+    exposed, serves = (np.asarray(seen[:, side].any(axis=0)) for side in (0, 1))
+    return Forms(covariance, np.nan, exposed, serves & ~exposed, moderated=False)
 
 
 def _varying(brief: Brief, paths: Paths, place: Place, at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

@@ -18,9 +18,9 @@ from evalkit.rollouts.compiled import quick
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Of H sizes of places and starts up to T. size: (P,) which size a place has. steps: (H, T + 1, T, T) information of
-    a place on its steps before a start. asks: (H, T, E, T) what a cell-period of the window asks of steps. own: (H, T,
-    E, E) its own part of the variance."""
+    """Of H sizes of places and starts up to T. size: (P,) which size a place has. steps: (H, T + 1, T, T) information
+    of a place on its steps before a start. asks: (H, T, E, T) what a cell-period of the window asks of steps. own: (H,
+    T, E, E) its own part of the variance."""
 
     size: np.ndarray
     steps: np.ndarray

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -25,7 +25,10 @@ from evalkit.show.words import full_stop, join_words
 WEIGHTS = ("least_noise", "equal")
 RANDOM = 60
 """Random rollouts beside a plan."""
-POWER = ("component", "detectable", "power", "wanted", "clean_exposed", "clean_comparison", "status", "periods", "survives", "reason")  # fmt: skip
+POWER = (
+    "component", "detectable", "power", "wanted", "clean_exposed", "clean_comparison", "status", "periods", "survives",
+    "reason",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,7 @@ class RolloutPlan:
     def costs(self) -> pd.DataFrame:
         """A row a component: starts still to come, person_periods that they take until outcomes end, cost at its unit
         cost (NaN where nobody has said), and waiting: periods by which places start later than they might."""
-        self._possible()
+        self.check_possible()
         b, rows = self.brief, []
         for k, c in enumerate(b.components):
             ahead = (self.starts[:, k] >= b.past) & (self.starts[:, k] < b.T)
@@ -91,7 +94,7 @@ class RolloutPlan:
         dates_moved, place_periods (by how many periods, summed), moves in words, detectable_<component>, worst,
         separable (all can be told apart), survives (all have an interval without any one place).
         """
-        self._possible()
+        self.check_possible()
         if isinstance(dates, bool) or not isinstance(dates, int) or dates < 0:
             raise OptionError(f"dates={dates!r} is not a choice. Use a whole number of dates to move, 0 or more.")
         return cheapest_changes(self.brief, self.brief.starts(draft), dates, self.starts, self.weights)
@@ -100,7 +103,7 @@ class RolloutPlan:
     def stress(self, slip: float = 0.3, draws: int = 200) -> pd.DataFrame:
         """What is left when things go otherwise: dates that slip (each by 1 to 3 periods with probability `slip`),
         people who are unevenly spread, noise a third lower and half as large again. A row a case and component."""
-        self._possible()
+        self.check_possible()
         if not is_number(slip) or not 0 <= slip <= 1:
             raise OptionError(f"slip={slip!r} is not a choice. Use a probability, from 0 to 1.")
         return stressed(self.brief, self.starts, slip, draws, self.seed, self.weights)
@@ -108,12 +111,13 @@ class RolloutPlan:
     @one_thread()
     def randomise(self, seed: int) -> Allocation:
         """Deal the plan's rows to places by lot, within blocks of places for which the same is allowed."""
-        self._possible()
+        self.check_possible()
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise OptionError(f"seed={seed!r} is not a choice. Use a whole number, 0 or more.")
         return allocate(self.brief, self.starts, seed)
 
-    def _possible(self) -> None:
+    def check_possible(self) -> None:
+        """Raise `NotIdentifiedError` with the proof where no rollout is possible."""
         if self.impossible:
             raise NotIdentifiedError(" ".join(self.impossible))
 
@@ -183,13 +187,17 @@ def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: f
         return RolloutPlan(brief, nothing, seed, weights, proof)
     starts = search.best(effort)
     if starts is None:
-        words = "No order of starts was found that keeps to all dates and capacities; 200 were tried at random, 3 times."
+        words = (
+            "No order of starts was found that keeps to all dates and capacities; 200 were tried at random, 3 times."
+        )
         return RolloutPlan(brief, nothing, seed, weights, (words,))
     plan = RolloutPlan(brief, starts, seed, weights)
     told = zip(plan.laws, brief.asked, strict=True)
     lost = [f"{law.component!r}: {why}" for law, asked in told if asked and (why := _lost(law))]
     if lost:
-        words = "No rollout was found that lets everything be told apart, though none was proved impossible. In the best: "
+        words = (
+            "No rollout was found that lets everything be told apart, though none was proved impossible. In the best: "
+        )
         return RolloutPlan(brief, nothing, seed, weights, (full_stop(words + join_words(lost)),))
     return plan
 
@@ -206,7 +214,7 @@ def power_table(brief: Brief, found: Sequence[Law]) -> pd.DataFrame:
     rows = [
         (name, law.detectable, law.power(wanted), wanted, law.exposed, law.comparison,
          law.status if len(names) == 1 else "bundle_only", law.until, bool(len(law.error)), law.reason)
-        for law, wanted, names in zip(found, brief.wanted, brief.members, strict=True)
+        for law, wanted, names in zip(found, brief.wanted[: len(found)], brief.members[: len(found)], strict=True)
         for name in names
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(POWER))
@@ -217,8 +225,8 @@ def power_table(brief: Brief, found: Sequence[Law]) -> pd.DataFrame:
 
 @one_thread()
 def rivals(plan: RolloutPlan, random: int = RANDOM) -> pd.DataFrame:
-    """At once, one by one, all together in one place after another, and at random (median and best), beside the plan."""
-    plan._possible()
+    """At once, one by one, all together in one place after another, at random (median and best), beside the plan."""
+    plan.check_possible()
     brief, search = plan.brief, Search(plan.brief, plan.seed + 1, plan.weights)
     drawn = [s for _ in range(random) if (s := search.random()) is not None]
     draws = [laws(brief, s, plan.weights) for s in drawn]
@@ -226,12 +234,16 @@ def rivals(plan: RolloutPlan, random: int = RANDOM) -> pd.DataFrame:
     for name, starts in _orders(brief, search):
         table.append(_rival(brief, name, laws(brief, starts, plan.weights)))
     worst = np.array([_worst(brief, found) for found in draws])
-    detectable = np.array([[np.inf if np.isnan(law.detectable) else law.detectable for law in found] for found in draws])
+    detectable = np.array(
+        [[np.inf if np.isnan(law.detectable) else law.detectable for law in found] for found in draws]
+    )
     told = float(np.mean([all(len(law.error) for law in found) for found in draws])) if draws else np.nan
     if draws:
         middle = np.quantile(detectable, 0.5, axis=0, method="higher")
         table.append(("random order, median", float(np.quantile(worst, 0.5, method="higher")), told, *middle))
-        table.append((f"random order, best of {len(draws)}", float(worst.min()), told, *detectable[int(worst.argmin())]))
+        table.append(
+            (f"random order, best of {len(draws)}", float(worst.min()), told, *detectable[int(worst.argmin())])
+        )
     columns = ["rival", "worst", "told_apart", *(f"detectable_{n}" for n in brief.names)]
     return pd.DataFrame(table, columns=columns).replace(np.inf, np.nan)
 
@@ -259,5 +271,9 @@ def _orders(brief: Brief, search: Search) -> list[tuple[str, np.ndarray]]:
         by_one[:, g] = np.round(first + span * (v + turn / max(P - 1, 1) * 0.999)).astype(int)[:, None]
         as_one[:, g] = np.round(first + (last - first) * turn / max(P - 1, 1)).astype(int)[:, None]
     fixed = (brief.low == brief.high) | (brief.low >= T)
-    found = [("everything at once", once), ("one component after another", by_one), ("all together, place by place", as_one)]
+    found = [
+        ("everything at once", once),
+        ("one component after another", by_one),
+        ("all together, place by place", as_one),
+    ]
     return [(name, np.where(fixed, brief.low, s)) for name, s in found]

@@ -25,7 +25,7 @@ ROUNDS = 40
 
 
 class Search:
-    """Starts that a brief allows, what they are worth, and the way to better ones. weights: as in `StaggeredRollout`."""
+    """Starts that a brief allows, what they are worth, and the way to better ones. weights: of `StaggeredRollout`."""
 
     def __init__(self, brief: Brief, seed: int, weights: str = "least_noise") -> None:
         self.brief, self.screen, self.rng = brief, Screen.of(brief), np.random.default_rng(seed)
@@ -107,7 +107,7 @@ class Search:
             if seen.any():
                 made = self._moments(starts, g[0], W, seen, full)
                 if made is not None:
-                    found[g] = expected(made, seen[:, 0].any(axis=0), self.moderated)
+                    found[g] = expected(made, np.asarray(seen[:, 0].any(axis=0)), self.moderated)
         return found, lacking
 
     def _moments(self, starts: np.ndarray, k: int, W: np.ndarray, seen: np.ndarray, full: bool) -> Moments | None:
@@ -172,7 +172,7 @@ class Search:
     def anneal(
         self, starts: np.ndarray, steps: int, heat: tuple[float, float] = (0.15, 0.003), full: bool = False
     ) -> tuple[np.ndarray, float]:
-        """The best rollout met on the way from `starts`, and its loss. heat: at first and last, as shares of the loss."""
+        """The best rollout met on the way from `starts`, and its loss. heat: first and last, as shares of the loss."""
         now = self.loss(starts, full)
         best, least = starts, now
         for step in range(steps if self.free else 0):
@@ -191,7 +191,7 @@ class Search:
         """The best rollout found; None where no rollout was found that keeps to what is allowed. effort: multiple of
         the steps."""
         fast, slow, heat = self._steps()
-        found = []
+        found: list[tuple[float, int, np.ndarray]] = []
         for _ in range(restarts):
             start = self.random()
             if start is None:
@@ -220,7 +220,7 @@ def expected(found: Moments, exposed: np.ndarray, moderated: bool) -> float:
     only = (spread > NOTHING * V) & ~exposed
     n1, n0, used = int(exposed.sum()), int(only.sum()), exposed | only
     square = found.shift * (used.sum() - 1) / used.sum()
-    df = float(satterthwaite(square[exposed].sum(), square[only].sum(), n1, n0))
+    df = float(satterthwaite(square[exposed].sum(), square[only].sum(), np.array(n1), np.array(n0)))
     prior = min(max(min(n1, n0) - 1.0, 1.0), PRIOR_DF) if moderated else 0.0
     least, most = found.influence.sum(), square[used].sum()
     width = (prior + df * np.sqrt(min(least, most) * most) / V) / (prior + df) if moderated else most / V

@@ -48,5 +48,13 @@ def _summary(case: str, brief: Brief, found: np.ndarray) -> list[tuple[str, str,
     for k, name in enumerate(brief.names):
         told = np.isfinite(found[:, k])
         middle, bad = (float(np.quantile(found[:, k], q, method="higher")) for q in (0.5, 0.9))
-        out.append((case, name, middle if np.isfinite(middle) else np.nan, bad if np.isfinite(bad) else np.nan, float(told.mean())))
+        out.append(
+            (
+                case,
+                name,
+                middle if np.isfinite(middle) else np.nan,
+                bad if np.isfinite(bad) else np.nan,
+                float(told.mean()),
+            )
+        )
     return out
