@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -85,16 +86,19 @@ def drawn(b: Brief, starts: np.ndarray, effects: np.ndarray, rng: np.random.Gene
                     components=list(b.names))  # fmt: skip
 
 
-def hidden(count: int) -> Iterator[tuple[Brief, np.ndarray]]:
+@cache
+def hidden(count: int) -> tuple[tuple[Brief, np.ndarray], ...]:
     """Rollouts in which every component is told apart over the whole window: half at random, half searched for."""
+    made = []
     for i in range(count):
         b = brief((10, 12, 16)[i % 3], (2, 3)[i % 2], None, rho=(0.5, 0.2, 0.8)[i % 3], place=(0.05, 0.03)[i % 2])
         search = Search(b, 100 + i)
         for _ in range(500):
             starts = search.anneal(search.random(), 40)[0] if i % 2 else search.random()
             if all(len(law.error) and law.until == b.window for law in laws(b, starts)):
-                yield b, starts
+                made.append((b, starts))
                 break
+    return tuple(made)
 
 
 # ---------------------------------------------------------------- sections
@@ -131,8 +135,7 @@ def promises(draws: int) -> Iterator[Row]:
                 for _ in range(draws):
                     study = drawn(b, starts, effects, rng, binary)
                     for law, e, p in zip(found, effects, promised, strict=True):
-                        with warnings.catch_warnings():
-                            warnings.simplefilter("ignore")
+                        with warnings.catch_warnings(action="ignore"):
                             one = StaggeredRollout(base_window=6, horizon=5, weights=kind)(study, law.component).over(0, 5)
                             line = one.to_frame().iloc[0]
                         half = (line["conf_high"] - line["conf_low"]) / 2

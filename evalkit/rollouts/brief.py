@@ -344,7 +344,7 @@ def places_table(places: Sequence[str] | pd.DataFrame, noise: Noise) -> pd.DataF
     if not (np.isfinite(people) & (people > 0)).all():
         row = int(np.flatnonzero(~(np.isfinite(people) & (people > 0)))[0])
         problems.append(
-            Problem(f"people is {table['people'].iloc[row]!r}", f"places, row {row + 1}", "Use a number above 0.")
+            Problem(f"people is {table['people'].iloc[row]}", f"places, row {row + 1}", "Use a number above 0.")
         )
     raise_problems(problems, OptionError)
     return table.assign(place=named.astype(str), people=people.astype(float))
