@@ -178,6 +178,9 @@ def test_a_lot_can_be_drawn_again(plan: RolloutPlan, tmp_path) -> None:
     file.write_text(file.read_text().replace("seed = 7", "seed = 9"))
     with pytest.raises(EvalkitError, match="Somebody changed it"):
         replay(file)
+    file.write_text(one.text().replace('candidates = [[', 'candidates = [[6, 5, 2, 3, 4, 1, 0], ['))
+    with pytest.raises(EvalkitError, match="not those of the hash"):
+        replay(file)
 
 
 def test_uneven_places_draw_from_what_tells_nearly_as_much() -> None:
@@ -244,6 +247,13 @@ def test_what_cannot_be_meant_is_said(options: dict, words: str) -> None:
 def test_noise_that_is_none_is_refused(wrong: dict) -> None:
     with pytest.raises(OptionError, match="Noise"):
         ek.Noise(**wrong)
+
+
+def test_the_promise_is_that_of_the_moderated_interval() -> None:
+    """Not of a known variance: intervals vary from draw to draw, and are wider than 1.96 standard deviations."""
+    law = laws(a_brief(), STARTS)[0]
+    assert np.ptp(law.half) > 0.1 * law.se and law.half.mean() > 2.1 * law.se
+    assert np.std(law.error) == pytest.approx(law.se, rel=0.03)
 
 
 def test_a_rollout_by_people_needs_no_dates_moved() -> None:
