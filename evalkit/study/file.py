@@ -23,6 +23,7 @@ from evalkit.study.frame import FileSource, find_files, open_source, read_table
 from evalkit.study.money import TABLES
 from evalkit.study.register import Links, Register
 from evalkit.study.schema import IDS
+from evalkit.vocabulary import Family
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -52,12 +53,12 @@ def _as_written(hint: object) -> object:
 
 
 _STUDY_KEYS = (
-    "title question panel people unit period cluster covariates weights every disclosure allow_outside".split()
+    "title question panel people unit period cluster covariates weights every family disclosure allow_outside".split()
 )
 _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "card")]
 _SECTIONS = {
     "study": _section(Register, [*_STUDY_KEYS, "allow_outside"], panel=(str, ...), people=_FILE,
-                      disclosure=(str | None, None), allow_outside=(bool, False)),
+                      disclosure=(str | None, None), allow_outside=(bool, False), family=(Family, "outcome")),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
     "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
     "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),

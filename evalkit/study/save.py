@@ -70,7 +70,7 @@ def describe_html(study: Register, paths: Paths, movers: int) -> str:
 
 
 _CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
-_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every")
+_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every", "family")
 
 
 def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> Path:

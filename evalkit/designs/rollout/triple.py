@@ -12,8 +12,8 @@ are read apart by when they start: pooled, kinds made alike would not be alike i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -101,6 +101,14 @@ class TripleDifference(Rules):
         make = lambda: make_plan(pair_states(paths, pairs, ignored), self.rules)  # noqa: E731
         return pairs, paths.memo.get(("pairs", component, ignored, self.rules), make, keep=is_small)
 
+    def contrast(self, study: StudyLike, component: str) -> Contrast:
+        """Its comparisons read in the outcome, without covariates; `NotIdentifiedError` where there are no pairs."""
+        pairs, plan = self._pairs_and_plan(study.paths, component)
+        if pairs is None:
+            raise NotIdentifiedError(f"{component!r} reaches everybody or nobody, so that there are no pairs.")
+        sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
+        return Contrast(plan, PairReader(sums, pairs))
+
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
@@ -109,18 +117,16 @@ class TripleDifference(Rules):
             raise NotIdentifiedError(
                 f"{component!r} has no eligible and ineligible people side by side in a place where it starts."
             )
-        sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
-        outcome = study.outcome(self.outcome)
+        contrast, outcome = self.contrast(study, component), study.outcome(self.outcome)
         naming = Naming(
             component, outcome.column, outcome.unit, "people whom it can reach, beside people whom it cannot",
             assumption=ALIKE if self.adjust is None else ALIKE_GIVEN,
         )  # fmt: skip
         if self.adjust is not None:
             covariates = read_covariates(study)
-            contrast = Contrast(plan, PairReader(sums.among(covariates.usable), pairs))
-            made = AdjustedPairs(contrast, covariates, self.adjust, pairs).estimate(naming)
+            known = Contrast(plan, PairReader(contrast.reader.sums.among(covariates.usable), pairs))
+            made = AdjustedPairs(known, covariates, self.adjust, pairs).estimate(naming)
             return made if self.weights == "equal" else unweighted(made, ADJUSTED)
-        contrast = Contrast(plan, PairReader(sums, pairs))
         if self.weights == "equal":
             return assemble(contrast, naming)
         return least_noise_estimate(contrast, exposure_states(study.paths, component, self.others), self, naming)
@@ -177,7 +183,15 @@ class PairReader(Reader):
     """
 
     pairs: Pairs
-    _read: dict = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _read(self) -> dict[Hashable, tuple[np.ndarray, ...]]:
+        """What was read, kept with the outcome for every design that reads these pairs; apart where covariates leave
+        some out."""
+        if self.sums.usable is not None:
+            return {}
+        key = ("pairs read", self.pairs.component, self.pairs.level)
+        return self.sums.paths.memo.get(key, dict[Hashable, tuple[np.ndarray, ...]], self.sums.values)
 
     @property
     def path(self) -> np.ndarray:
