@@ -42,7 +42,15 @@ def test_a_file_is_planned_and_written_in_one_step(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["plan", str(file), "--out", str(tmp_path / "made")])
     assert done.exit_code == 0, done.output
     made = {p.name for p in (tmp_path / "made").iterdir()}
-    assert made == {"schedule.csv", "power.csv", "rivals.csv", "stress.csv", "plan.html", "allocation.toml", "adoption.csv"}
+    assert made == {
+        "schedule.csv",
+        "power.csv",
+        "rivals.csv",
+        "stress.csv",
+        "plan.html",
+        "allocation.toml",
+        "adoption.csv",
+    }
     page = (tmp_path / "made" / "plan.html").read_text()
     assert "Seven towns" in page and "2027-09" in page and "script" not in page
     register = pd.read_csv(tmp_path / "made" / "adoption.csv")

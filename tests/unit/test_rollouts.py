@@ -122,7 +122,9 @@ def plan() -> RolloutPlan:
         ek.Planned("a", earliest="2027-05", latest="2029-02", wanted=0.15, per_month=1),
         ek.Planned("b", wanted=0.15, fixed={"p2": "2028-01", "p4": None}),
     ]
-    return ek.plan_rollout([f"p{i}" for i in range(7)], planned, ("2027-01", "2029-12"), per_month=2, seed=4, effort=0.1)
+    return ek.plan_rollout(
+        [f"p{i}" for i in range(7)], planned, ("2027-01", "2029-12"), per_month=2, seed=4, effort=0.1
+    )
 
 
 def test_a_plan_keeps_to_what_is_allowed(plan: RolloutPlan) -> None:
@@ -178,7 +180,7 @@ def test_a_lot_can_be_drawn_again(plan: RolloutPlan, tmp_path) -> None:
     file.write_text(file.read_text().replace("seed = 7", "seed = 9"))
     with pytest.raises(EvalkitError, match="Somebody changed it"):
         replay(file)
-    file.write_text(one.text().replace('candidates = [[', 'candidates = [[6, 5, 2, 3, 4, 1, 0], ['))
+    file.write_text(one.text().replace("candidates = [[", "candidates = [[6, 5, 2, 3, 4, 1, 0], ["))
     with pytest.raises(EvalkitError, match="not those of the hash"):
         replay(file)
 
@@ -243,7 +245,9 @@ def test_what_cannot_be_meant_is_said(options: dict, words: str) -> None:
         ek.plan_rollout(given.pop("places"), given.pop("components"), given.pop("periods"), **given)
 
 
-@pytest.mark.parametrize("wrong", [{"place": -1}, {"rho": 1.0}, {"people": 0}, {"fading": 2.0}, {"place": 0, "person": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"place": -1}, {"rho": 1.0}, {"people": 0}, {"fading": 2.0}, {"place": 0, "person": 0}]
+)
 def test_noise_that_is_none_is_refused(wrong: dict) -> None:
     with pytest.raises(OptionError, match="Noise"):
         ek.Noise(**wrong)
