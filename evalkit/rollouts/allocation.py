@@ -110,7 +110,7 @@ def replay(file: str | Path) -> pd.DataFrame:
     made = [{"place": p, **rows[r]} for p, r in zip(places, candidates[chosen], strict=True)]
     if chosen != said["drawn"] or made != given:
         raise EvalkitError(f"{str(file)!r}: the seed draws another allocation than is written. Somebody changed it.")
-    return pd.DataFrame(made).astype(object)
+    return pd.DataFrame(made, index=places).astype(object)
 
 
 def allocate(brief: Brief, starts: np.ndarray, seed: int) -> Allocation:

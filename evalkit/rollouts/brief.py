@@ -124,11 +124,11 @@ class Brief:
         """(P, K) starts as a table: a row a place, a column a component; None for never."""
         values = [*self.calendar.values.tolist(), None]
         columns = {
-            name: pd.Series([values[s] for s in starts[:, k]], dtype=object)
+            name: pd.Series([values[s] for s in starts[:, k]], dtype=object, index=list(self.places))
             for k, names in enumerate(self.members)
             for name in names
         }
-        return pd.DataFrame({"place": list(self.places), **columns})
+        return pd.DataFrame({"place": list(self.places), **columns}, index=list(self.places))
 
     def starts(self, frame: pd.DataFrame) -> np.ndarray:
         """(P, K) positions from such a table. Raises `OptionError` where places or components differ."""

@@ -16,6 +16,10 @@ from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.compiled import quick
 
 
+MOST = 20_000_000
+"""Numbers in a table."""
+
+
 @dataclass(frozen=True, eq=False)
 class Tables:
     """Of H sizes of places and starts up to T. size: (P,) which size a place has. steps: (H, T + 1, T, T) information
@@ -29,7 +33,7 @@ class Tables:
 
     @classmethod
     def of(cls, brief: Brief, shocks: np.ndarray, person: np.ndarray, lag: int) -> Tables:
-        sizes, size = np.unique(brief.people, return_inverse=True)
+        sizes, size = _sizes(brief)
         T, E = brief.T, brief.window
         steps, own = np.zeros((len(sizes), T + 1, T, T)), np.zeros((len(sizes), T, E, E))
         asks = np.zeros((len(sizes), T, E, T))
@@ -52,6 +56,19 @@ class Tables:
                 own[h, u, : len(t), : len(t)] = A.T @ V @ A
                 asks[h, u, : len(t)] = np.cumsum(A[::-1], axis=0)[::-1].T
         return cls(size, steps, asks, own)
+
+
+def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes that places are taken to have, and which one each has: their own, but for few of many where the tables of
+    all would not fit into memory. The law of a plan knows them as they are."""
+    sizes, size = np.unique(brief.people, return_inverse=True)
+    most = max(MOST // brief.T**3, 1)
+    if len(sizes) <= most:
+        return sizes, size.ravel()
+    edges = np.quantile(np.log(brief.people), np.linspace(0, 1, most + 1)[1:-1])
+    of = np.searchsorted(edges, np.log(brief.people))
+    used, of = np.unique(of, return_inverse=True)
+    return np.array([brief.people[of == i].mean() for i in range(len(used))]), of.ravel()
 
 
 @quick

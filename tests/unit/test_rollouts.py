@@ -110,6 +110,22 @@ def test_the_screen_of_least_noise_is_the_law_of_the_designs(people: list[int] |
         assert square[0] == pytest.approx(forms.working, rel=1e-9)  # the planning covariance is the working one
 
 
+def test_without_numba_the_search_reckons_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    b = a_brief([4, 6, 8, 2, 10, 4, 6])
+    quick = [Search(b, 0).loss(STARTS, full) for full in (False, True)]
+    monkeypatch.setattr("evalkit.rollouts.kernel.COMPILED", False)
+    monkeypatch.setattr("evalkit.rollouts.search.COMPILED", False)
+    assert [Search(b, 0).loss(STARTS, full) for full in (False, True)] == pytest.approx(quick, rel=1e-3)
+
+
+def test_many_sizes_and_periods_share_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    b = a_brief([4, 6, 8, 2, 10, 4, 6])
+    own = Search(b, 0).loss(STARTS, full=True)
+    monkeypatch.setattr("evalkit.rollouts.least.MOST", 2 * T**3)
+    shared = Search(b, 0)
+    assert len(shared.tables[0].steps) == 2 and shared.loss(STARTS, full=True) == pytest.approx(own, rel=0.5)
+
+
 def test_effects_that_differ_between_places_widen_what_is_promised() -> None:
     plain, varied = (laws(a_brief(effect=e), STARTS)[0] for e in (0.0, 0.05))
     assert varied.se > plain.se and varied.power(0.2) < plain.power(0.2)
