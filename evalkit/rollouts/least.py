@@ -15,7 +15,6 @@ import numpy as np
 from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.compiled import quick
 
-
 MOST = 20_000_000
 """Numbers in a table."""
 
