@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.components import separability
 from evalkit.errors import OptionError
-from evalkit.evaluation.evidence import could_be_shown
 from evalkit.study import Study
 from evalkit.study.calendar import Calendar
 from evalkit.study.component import spells_of
@@ -22,7 +20,6 @@ from evalkit.study.component import spells_of
 _A_YEAR = {"month": 12, "quarter": 4}
 _YEARLY = {"month": 12, "quarter": 4, "half-year": 2, "year": 1}
 """Looks in a year."""
-_DAYS = {"month": 30.436875, "quarter": 91.310625, "number": 365.2425, "day": 1.0}
 SETTLE = 31
 """Days after the end of a period before it counts as complete, where nobody says."""
 
@@ -52,26 +49,24 @@ class Agreement:
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
 
 
-def agree(study: Study) -> Agreement:
+def agree(study: Study, calendar: Calendar) -> Agreement:
     """The agreement of a study: what its [watch] says, and for the rest what its register gives. Reads no outcome.
 
     Looks are taken each quarter (or by `looks`), from three months after the first start of a component that the line is
-    for until a year after the last one; components are those that the audit says a number of their own could show.
+    for until a year after the last one; the line is for every component that is not always on, unless some are named.
+    calendar: all periods that there are.
     """
     said: dict[str, Any] = dict(study.settings.get("watch") or {})  # type: ignore[call-overload]
     outcome = study.outcome(said.get("outcome")).column
-    able = could_be_shown(separability(study))
-    named = said.get("primary")
-    components = tuple(c.name for c in study.components if c.name in (able if named is None else named))
-    for name in named or ():
-        study.component(name)
+    named = [study.component(name).name for name in said.get("primary") or ()]
+    components = tuple(c.name for c in study.components if (c.name in named if named else not c.always_on))
     fixed = {k: said[k] for k in ("alpha", "settle", "fewest") if k in said}
-    return Agreement(outcome, components, _looks(study, components, said), **fixed)
+    return Agreement(outcome, components, _looks(study, calendar, components, said), **fixed)
 
 
-def _looks(study: Study, components: Sequence[str], said: dict[str, Any]) -> tuple[str, ...]:
+def _looks(study: Study, calendar: Calendar, components: Sequence[str], said: dict[str, Any]) -> tuple[str, ...]:
     """The last period of each planned look."""
-    calendar, how = study.calendar, said.get("looks", "quarter")
+    how = said.get("looks", "quarter")
     if calendar.kind == "none":
         raise OptionError("A study of one time has nothing to watch. Give it a period.")
     if not isinstance(how, str):
@@ -82,7 +77,7 @@ def _looks(study: Study, components: Sequence[str], said: dict[str, Any]) -> tup
         return tuple(listed)
     step = max(1, round(_in_a_year(calendar) / _YEARLY[how]))
     first, last = (_position(calendar, said.get(k)) for k in ("first", "last"))
-    starts = _starts(study, components)
+    starts = _starts(study, calendar, components)
     soon, year = max(1, round(_in_a_year(calendar) / 4)), round(_in_a_year(calendar))
     if first is None:
         first = (min(starts, default=0)) + soon - 1
@@ -111,14 +106,14 @@ def _position(calendar: Calendar, moment: object) -> int | None:
     return math.floor((place - calendar.start[0]) / _length(calendar) + 1e-9)
 
 
-def _starts(study: Study, components: Sequence[str]) -> list[int]:
+def _starts(study: Study, calendar: Calendar, components: Sequence[str]) -> list[int]:
     """Positions of the periods in which a component starts somewhere, as the register has them now."""
     found: list[int] = []
     for name in components:
         component = study.component(name)
         if component.by_spells:
             starts = spells_of(component)["start"]
-            found += [i for s in starts if (i := _position(study.calendar, s)) is not None and i > 0]
+            found += [i for s in starts if (i := _position(calendar, s)) is not None and i > 0]
         else:
             on = study.paths.state[:, :, study.paths.index(name)] > 0
             began = np.flatnonzero((on[:, 1:] & ~on[:, :-1]).any(axis=0)) + 1
@@ -143,27 +138,29 @@ def date_at(kind: str, position: float) -> date:
     """The day of a position on a calendar's line."""
     if kind == "day":
         return (pd.Timestamp("1970-01-01") + pd.Timedelta(days=math.floor(position + 1e-9))).date()
-    a_year = _A_YEAR.get(kind, 1)
-    months = (position / a_year) * 12
-    whole = math.floor(months + 1e-9)
-    days = (months - whole) * 30.436875
-    return date(whole // 12, whole % 12 + 1, 1) + timedelta(days=max(0, round(days)))
+    frequency, a_year = {"month": ("M", 12), "quarter": ("Q", 4)}.get(kind, ("Y", 1))
+    whole = math.floor(position + 1e-9)
+    period = pd.Period(ordinal=whole - 1970 * a_year, freq=frequency)
+    start = period.start_time
+    return (start + pd.Timedelta(days=round((position - whole) * ((period + 1).start_time - start).days))).date()
 
 
 def due(calendar: Calendar, look: str, settle: int) -> float:
     """The position on the calendar's line at which a look's last period is complete."""
     place = float(calendar.place(np.array([_read(look, calendar)], dtype=object))[0])
-    return place + _length(calendar) + waits(calendar, settle)
+    return float(_settled(calendar, np.array([place + _length(calendar)]), settle)[0])
 
 
 def _read(look: str, calendar: Calendar) -> object:
     return float(look) if calendar.kind == "number" and not isinstance(calendar.values[0], str) else look
 
 
-def waits(calendar: Calendar, settle: int) -> float:
-    """So many days on the calendar's line; none where its numbers are no years."""
-    dated = calendar.kind != "number" or (calendar.start.min() >= 1800 and calendar.start.max() <= 2200)
-    return settle / _DAYS[calendar.kind] if dated else 0.0
+def _settled(calendar: Calendar, stops: np.ndarray, settle: int) -> np.ndarray:
+    """Positions so many days after others; the same ones where the numbers of a calendar are no years."""
+    if calendar.kind == "number" and not (calendar.start.min() >= 1800 and calendar.start.max() <= 2200):
+        return stops
+    days = [date_at(calendar.kind, s) + timedelta(days=settle) for s in stops]
+    return calendar.place(np.array(days, dtype=object))
 
 
 def position_of(calendar: Calendar, as_of: object) -> float:
@@ -176,4 +173,4 @@ def position_of(calendar: Calendar, as_of: object) -> float:
 
 def complete(calendar: Calendar, position: float, settle: int) -> np.ndarray:
     """(T,) which periods are complete."""
-    return calendar.stop + waits(calendar, settle) <= position + 1e-6
+    return _settled(calendar, calendar.stop, settle) <= position + 1e-6

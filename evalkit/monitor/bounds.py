@@ -18,7 +18,8 @@ FAR = 9.0
 """A z value that nothing reaches; a bound there is no bound."""
 STILL = 0.9999
 """A look correlated with the one before by this much or more brings nothing new."""
-_NODES = 5  # of the quadrature for each standard deviation of a step
+_NODES = 4  # of the quadrature for each standard deviation of a step
+_SEEN = 6.5  # z beyond which there is no density to speak of
 
 
 def spent(share: float, alpha: float) -> float:
@@ -48,7 +49,7 @@ class Chain:
 
     def onwards(self, bound: float, step: Step) -> Chain:
         """The chain after a look at which it stayed within `bound`."""
-        nodes, weight = _rule(min(bound, FAR), step)
+        nodes, weight = _rule(min(bound, _SEEN + abs(step.after)), step)
         gap = (nodes[:, None] - step.mean(self.nodes)[None, :]) / step.sd
         density = np.exp(-0.5 * gap**2) @ (self.density * self.weight) / (step.sd * np.sqrt(2 * np.pi))
         return Chain(nodes, density, weight)
@@ -75,7 +76,7 @@ START = Chain(np.zeros(1), np.ones(1), np.ones(1))
 
 
 def _rule(bound: float, step: Step) -> tuple[np.ndarray, np.ndarray]:
-    count = int(np.clip(_NODES * 2 * bound / step.sd, 60, 900))
+    count = int(np.clip(_NODES * 2 * bound / step.sd, 60, 700))
     nodes, weight = np.polynomial.legendre.leggauss(count)
     return bound * nodes, bound * weight
 

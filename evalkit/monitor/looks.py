@@ -63,9 +63,11 @@ def _digits(value: Any) -> Any:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-def headline(study: Study, component: str, outcome: str) -> Run | None:
-    """The headline of one component as `evaluate` chooses it, run; None where its rollout allows no number."""
-    row = separability(study).components.set_index("component").loc[component]
+def headline(study: Study, row: pd.Series, outcome: str) -> Run | None:
+    """The headline of one component as `evaluate` chooses it, run; None where its rollout allows no number.
+
+    row: what separability says of the component."""
+    component = str(row["component"])
     if row["status"] not in ESTIMATED:
         return None
     choices = Choices.of(study.settings)
@@ -75,12 +77,17 @@ def headline(study: Study, component: str, outcome: str) -> Run | None:
     return None if chosen is None else run(chosen, study, component, window)
 
 
-def see(study: Study, component: str, outcome: str) -> Seen:
-    """What a study says of a component now."""
-    found = headline(study, component, outcome)
+def see(study: Study, agreement: Agreement) -> dict[str, Seen]:
+    """What a study says now of each component of the agreement."""
+    rows = separability(study).components.to_dict("records")
+    named = {str(r["component"]): pd.Series(r) for r in rows}
+    return {c: _seen(study, named[c], agreement.outcome) for c in agreement.components}
+
+
+def _seen(study: Study, told_apart: pd.Series, outcome: str) -> Seen:
+    found = headline(study, told_apart, outcome)
     if found is None:
-        reason = str(separability(study).components.set_index("component").loc[component, "reason"])
-        return Seen(reason=reason or "nothing in the rollout can tell yet")
+        return Seen(reason=str(told_apart["reason"]) or "nothing in the rollout can tell yet")
     one = found.answer
     if one is None:
         return Seen(design=found.rung.name, reason=found.reason)
@@ -234,4 +241,5 @@ def look_table(ledger: Ledger) -> pd.DataFrame:
         for look in ledger.looks
         for name, said in look["components"].items()
     ]
-    return pd.DataFrame(rows).reindex(columns=list(LOOKS))
+    table = pd.DataFrame(rows).reindex(columns=list(LOOKS))
+    return table.assign(bound=table["bound"].where(table["bound"].astype(float) < FAR))
