@@ -60,8 +60,7 @@ def known(store: duckdb.DuckDBPyConnection, as_of: date, reading: Reading) -> No
 def panel_of(store: duckdb.DuckDBPyConnection, reading: Reading, until: str | None = None) -> pd.DataFrame:
     """A row a person and period from the view `known`, in order; until: the last period."""
     order = "epoch(occurred) * 4294967296 + number"  # the day, then the order of arrival
-    listed = store.execute("SELECT count(*) FROM known WHERE code = ?", [reading.roster]).fetchone()
-    on_roster = listed is not None and listed[0] > 0
+    on_roster = bool(store.execute("SELECT count(*) FROM known WHERE code = ?", [reading.roster]).fetchall()[0][0])
     there = "code = $roster" if on_roster else "true"
     parts = [f"arg_max(place, {order}) FILTER (WHERE {there}) AS place"]
     given: dict[str, object] = {"roster": reading.roster} if on_roster else {}

@@ -30,7 +30,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS deliveries (delivery INTEGER, file VARCHAR, sha VARCHAR, delivered DATE, rows BIGINT,
     again BIGINT, edited BIGINT);
 CREATE TABLE IF NOT EXISTS events (number BIGINT, delivery INTEGER, delivered DATE, unit VARCHAR, place VARCHAR,
-    provider VARCHAR, code VARCHAR, value DOUBLE, occurred DATE, recorded DATE, event_id VARCHAR, again BOOLEAN);
+    provider VARCHAR, code VARCHAR, value DOUBLE, occurred DATE, recorded DATE, event_id VARCHAR, print UBIGINT, again BOOLEAN);
 CREATE TABLE IF NOT EXISTS registers (name VARCHAR, since DATE, sha VARCHAR, content BLOB);
 """
 
@@ -109,16 +109,23 @@ def take_in(store: duckdb.DuckDBPyConnection, feed: Table, home: Path | None, co
         except StudyError as error:
             problems.append(Problem(str(error).rstrip(".")))
     raise_problems(problems)
-    store.execute("BEGIN")
-    for delivery in sorted(fresh, key=lambda d: (d.delivered or date.max, d.file)):
-        _put(store, delivery, columns)
-    store.execute("COMMIT")
+    if fresh:
+        store.execute("BEGIN")
+        _put(store, sorted(fresh, key=lambda d: (d.delivered or date.max, d.file)), columns)
+        _mark_again(store)
+        store.execute("COMMIT")
 
 
 def _waiting(feed: Table, home: Path | None) -> dict[str, Table]:
     """Deliveries by name."""
     if not isinstance(feed, (str, Path)):
-        return {"the feed": feed}
+        frame = _frame(open_source(feed, "the feed"))
+        if "delivered" not in frame:
+            return {"the feed": frame}
+        problems: list[Problem] = []
+        days = _days(frame["delivered"], "delivered", "the feed", problems)
+        raise_problems(problems)
+        return {f"delivery of {day:%Y-%m-%d}": rows for day, rows in frame.groupby(days, sort=True)}
     exact = (home or Path()) / feed
     pattern = str(exact) if exact.is_file() else str(Path(glob.escape(str(home or Path()))) / feed)
     files = find_files(pattern, f"feed = {str(feed)!r}")
@@ -197,49 +204,68 @@ def _days(column: pd.Series, subject: str, name: str, problems: list[Problem]) -
     return pd.Series(np.where(codes < 0, np.datetime64("NaT"), days[codes]) if len(days) else days, column.index)
 
 
-def _put(store: duckdb.DuckDBPyConnection, delivery: Delivery, columns: Columns) -> None:
-    """Add a delivery, in the place of an earlier state of a file that grows. Rows that an earlier delivery holds to the
-    letter are kept, and never counted."""
-    number = _one(store, "SELECT coalesce(max(delivery), 0) + 1 FROM deliveries")
+def _put(store: duckdb.DuckDBPyConnection, fresh: Sequence[Delivery], columns: Columns) -> None:
+    """Add deliveries, files that grow in the place of their earlier state."""
+    number = _one(store, "SELECT coalesce(max(delivery), 0) FROM deliveries")
     base = _one(store, "SELECT coalesce(max(number), 0) FROM events")
-    names = (columns.unit, columns.place, "provider", "code", "value", "occurred", "recorded", "event_id")
-    rows = delivery.rows[list(names)].set_axis(_FIELDS, axis="columns")
-    store.register("fresh", rows.assign(number=np.arange(base + 1, base + 1 + len(rows))))
-    day = "recorded" if delivery.delivered is None else f"DATE '{delivery.delivered}'"
-    key = " AND ".join(f"f.{c} IS NOT DISTINCT FROM e.{c}" for c in _FIELDS)
-    old = f"delivery IN (SELECT delivery FROM deliveries WHERE file = {_quoted(delivery.file)})"
-    lost = f"SELECT count(*) FROM events e WHERE {old} AND NOT EXISTS (SELECT 1 FROM fresh f WHERE {key})"
-    edited = _one(store, lost) + _one(store, f"SELECT coalesce(sum(edited), 0) FROM deliveries WHERE {old}")
-    store.execute(f"DELETE FROM events WHERE {old}; DELETE FROM deliveries WHERE file = {_quoted(delivery.file)}")
+    names = [columns.unit, columns.place, "provider", "code", "value", "occurred", "recorded", "event_id"]
+    parts, said = [], []
+    for delivery in fresh:
+        number += 1
+        rows = delivery.rows[names].set_axis(list(_FIELDS), axis="columns")
+        days = rows["recorded"] if delivery.delivered is None else pd.Timestamp(delivery.delivered)
+        parts.append(rows.assign(delivery=number, delivered=days))
+        edited = 0 if delivery.delivered is not None else _replaced(store, delivery.file, rows)
+        last = delivery.delivered or rows["recorded"].max().date()
+        said.append((number, delivery.file, delivery.sha, last, len(rows), 0, edited))
+    whole = pd.concat(parts, ignore_index=True)
+    store.register("fresh", whole.assign(number=np.arange(base + 1, base + 1 + len(whole))))
     store.execute(
-        f"INSERT INTO events SELECT f.number, {number}, CAST({day} AS DATE), {', '.join('f.' + c for c in _FIELDS[:5])}, "
-        "CAST(f.occurred AS DATE), CAST(f.recorded AS DATE), f.event_id, "
-        f"EXISTS (SELECT 1 FROM events e WHERE {key}) FROM fresh f ORDER BY f.number"
+        "INSERT INTO events SELECT number, delivery, CAST(delivered AS DATE), unit, place, provider, code, value, "
+        f"CAST(occurred AS DATE), CAST(recorded AS DATE), event_id, {_PRINT}, false FROM fresh"
     )
-    again = _one(store, f"SELECT count(*) FROM events WHERE delivery = {number} AND again")
-    delivered = delivery.delivered or pd.Timestamp(delivery.rows["recorded"].max()).date()
-    said = [number, delivery.file, delivery.sha, delivered, len(rows), again, edited]
-    store.execute("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", said)
     store.unregister("fresh")
+    store.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", said)
 
 
-def _quoted(words: str) -> str:
-    return "'" + words.replace("'", "''") + "'"
+def _replaced(store: duckdb.DuckDBPyConnection, file: str, rows: pd.DataFrame) -> int:
+    """Take out the earlier state of a file that grows; how many of its rows are not there any more, now or before."""
+    held = store.execute("SELECT delivery, edited FROM deliveries WHERE file = ?", [file]).fetchall()
+    if not held:
+        return 0
+    old = held[0][0]
+    store.register("grown", rows)
+    gone = _one(store, f"SELECT count(*) FROM events WHERE delivery = {old} AND print NOT IN (SELECT {_PRINT} FROM grown)")
+    store.unregister("grown")
+    store.execute(f"DELETE FROM events WHERE delivery = {old}; DELETE FROM deliveries WHERE delivery = {old}")
+    return gone + int(held[0][1])
 
 
+def _mark_again(store: duckdb.DuckDBPyConnection) -> None:
+    """Rows that an earlier delivery holds to the letter are kept, and never counted."""
+    store.execute(
+        "UPDATE events SET again = true FROM (SELECT print, min(delivery) AS first FROM events GROUP BY print "
+        "HAVING min(delivery) < max(delivery)) d WHERE events.print = d.print AND events.delivery > d.first"
+    )
+    store.execute(
+        "UPDATE deliveries SET again = c.n FROM (SELECT delivery, count(*) AS n FROM events WHERE again GROUP BY delivery)"
+        " c WHERE deliveries.delivery = c.delivery"
+    )
+
+
+_PRINT = "hash(unit, place, provider, code, value, CAST(occurred AS DATE), CAST(recorded AS DATE), event_id)"
+"""What is the same for rows that are."""
 _FIELDS = ("unit", "place", "provider", "code", "value", "occurred", "recorded", "event_id")
 
 
 def _one(store: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = store.execute(query).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(store.execute(query).fetchall()[0][0])
 
 
 def newest(store: duckdb.DuckDBPyConnection) -> date | None:
     """The day of the newest delivery; None where there is none."""
-    row = store.execute("SELECT max(delivered) FROM deliveries").fetchone()
-    return None if row is None else row[0]
+    day: date | None = store.execute("SELECT max(delivered) FROM deliveries").fetchall()[0][0]
+    return day
 
 
 def keep_register(store: duckdb.DuckDBPyConnection, name: str, table: pd.DataFrame, as_of: date) -> pd.DataFrame:
