@@ -4,7 +4,7 @@
 
 keeps, for each rollout, what evalkit's own headline says at every look: estimate, standard error, degrees of freedom,
 places in the smaller arm, and what each place added. An effect that all exposed cells share moves an estimate by just
-itself, so that power is read from the same draws. Nothing about lines or alarms is decided here (`benchmarks/watch.py`).
+itself, so that power is read from the same draws. Lines are drawn through them by `benchmarks/watch.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pandas as pd
 import evalkit as ek
 from evalkit.components import separability
 from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, Rung, Window, rungs_for, run_design
+from evalkit.evaluation.ladder import Choices, Rung, Window, run_design, rungs_for
 from evalkit.inference.replicates import Averaging
 
 PLACES, BEFORE, LOOKS, RHO = 24, 12, 24, 0.5

@@ -12,12 +12,12 @@ from evalkit.cli.screen import Screen, say, steps, titled
 
 def watch(
     study: Path = typer.Argument(help="A study file, or the folder that holds study.toml."),
-    as_of: str | None = typer.Option(None, "--as-of", help="The day, such as 2027-05-31. Default: the newest delivery."),
-    out: Path | None = typer.Option(None, "--out", help="Folder of the page. Default: nothing is written but the record."),
-    looks: Path | None = typer.Option(None, "--looks", help="Record of looks. Default: looks.jsonl beside the study."),
-    unplanned: str | None = typer.Option(None, "--look", help="Why somebody wants to look now, though it is no day for it."),
+    as_of: str | None = typer.Option(None, "--as-of", help="Such as 2027-05-31. Default: the newest delivery."),
+    out: Path | None = typer.Option(None, "--out", help="Folder of the page. Default: no page is written."),
+    looks: Path | None = typer.Option(None, "--looks", help="Record of looks. Default: looks.jsonl by the study."),
+    unplanned: str | None = typer.Option(None, "--look", help="Why somebody looks now, though no look is due."),
 ) -> None:
-    """Show the feed, delivery against plan, and the last look; take the looks that are due. One shot, for a scheduler."""
+    """Say how feed and delivery stand, and take the looks that are due. One shot, for a scheduler."""
     if out is not None:
         check_folder(out)
     from evalkit.monitor.page import published
@@ -28,7 +28,8 @@ def watch(
         found = watch_now(study, looks, as_of, unplanned=unplanned)
         page = None if out is None else found.save(out)
     screen = Screen()
-    table = titled(f"{found.study.title or 'Watch'}, as of {found.as_of}", {"Component": 14, "Status": 12, "In words": 30})
+    title = f"{found.study.title or 'Watch'}, as of {found.as_of}"
+    table = titled(title, {"Component": 14, "Status": 12, "In words": 30})
     labels = {c.name: c.label for c in found.study.components}
     for row in found.status.itertuples():
         table.add_row(labels[row.component], row.status, row.sentence)

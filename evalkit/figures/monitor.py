@@ -88,14 +88,13 @@ def _say_charts(panels: Panels, unit: str) -> style.Told:
     lines = [words]
     for place, table in panels:
         last = table[table["smoothed"].notna()].iloc[-1]
-        lines.append(f"{place}: {last['smoothed']:.3g} in {last['period']}, limits {last['low']:.3g} and {last['high']:.3g}.")
+        limits = f"limits {last['low']:.3g} and {last['high']:.3g}"
+        lines.append(f"{place}: {last['smoothed']:.3g} in {last['period']}, {limits}.")
     data = pd.concat([t for _, t in panels], ignore_index=True)[list(_CHART)]
     return title, alt, "\n".join(lines), data
 
 
-def look_lines(
-    table: pd.DataFrame, *, labels: Mapping[str, str] | None = None, width: float = style.WIDE
-) -> Figure:
+def look_lines(table: pd.DataFrame, *, labels: Mapping[str, str] | None = None, width: float = style.WIDE) -> Figure:
     """A panel a component: z at each planned look, and the agreed line on both sides, which narrows look by look.
 
     table: rows by look and component as the monitor gives them (`looks` of a watch). labels: component -> words."""
@@ -137,7 +136,8 @@ def _draw_looks(panels: Panels, width: float) -> Figure:
 def _say_looks(panels: Panels) -> style.Told:
     over = [label for label, t in panels if t["crossed"].fillna(False).any()]
     title = f"{join_words(over)} crossed the agreed line" if over else "Nothing has crossed the agreed line"
-    alt = f"{count_words(len(panels), 'component')}, a panel each: looks so far between two lines that draw nearer. {title}."
+    panels_words = count_words(len(panels), "component")
+    alt = f"{panels_words}, a panel each: looks so far between two lines that draw nearer. {title}."
     lines = []
     for label, table in panels:
         last = table[table["z"].notna()].iloc[-1]

@@ -52,15 +52,15 @@ class Agreement:
 def agree(study: Study, calendar: Calendar) -> Agreement:
     """The agreement of a study: what its [watch] says, and for the rest what its register gives. Reads no outcome.
 
-    Looks are taken each quarter (or by `looks`), from three months after the first start of a component that the line is
-    for until a year after the last one; the line is for every component that is not always on, unless some are named.
+    Looks are taken each quarter (or by `looks`), from three months after the first start of a component that the line
+    is for until a year after the last one. It is for every component that is not always on, unless some are named.
     calendar: all periods that there are.
     """
     said: dict[str, Any] = dict(study.settings.get("watch") or {})  # type: ignore[call-overload]
     outcome = study.outcome(said.get("outcome")).column
     named = [study.component(name).name for name in said.get("primary") or ()]
     components = tuple(c.name for c in study.components if (c.name in named if named else not c.always_on))
-    fixed = {k: said[k] for k in ("alpha", "settle", "fewest") if k in said}
+    fixed: dict[str, Any] = {k: said[k] for k in ("alpha", "settle", "fewest") if k in said}
     return Agreement(outcome, components, _looks(study, calendar, components, said), **fixed)
 
 

@@ -77,13 +77,15 @@ def _late_provider(feed: Feed) -> Rows:
         gaps = mine.diff().dt.days.dropna()
         silent = (pd.Timestamp(feed.as_of) - mine.max()).days
         if len(gaps) >= _FEWEST and silent > max(1.5 * gaps.max(), 7) and silent < 6 * max(gaps.max(), 30):
-            out.append((str(provider or "the feed"), f"nothing has come for {silent} days; usual is {gaps.median():.0f}", -1))
+            what = f"nothing has come for {silent} days; usual is {gaps.median():.0f}"
+            out.append((str(provider or "the feed"), what, -1))
     return out
 
 
 def _duplicate_file(feed: Feed) -> Rows:
     rows = feed.ask(
-        "SELECT file, rows, again FROM deliveries WHERE delivered > ? AND delivered <= ? AND again > 1 AND again >= rows / 2",
+        "SELECT file, rows, again FROM deliveries WHERE delivered > ? AND delivered <= ? AND again > 1 "
+        "AND again >= rows / 2",
         feed.since, feed.as_of,
     )  # fmt: skip
     return [(r.file, f"{r.again:,} of its {r.rows:,} rows came before", int(r.again)) for r in rows.itertuples()]
@@ -113,19 +115,23 @@ def _code_renamed(feed: Feed) -> Rows:
     """A code that nobody has used before, or a known one that has gone silent everywhere or with one provider."""
     codes = feed.ask("SELECT code, min(delivered) AS first, count(*) AS n FROM known GROUP BY code ORDER BY code")
     start = feed.ask("SELECT min(delivered) AS first FROM known")["first"].iloc[0]
-    new = codes[(codes["first"] > pd.Timestamp(feed.since)) & (codes["first"] > start) & ~codes["code"].isin(feed.codes)]
+    fresh = (codes["first"] > pd.Timestamp(feed.since)) & (codes["first"] > start)
+    new = codes[fresh & ~codes["code"].isin(feed.codes)]
     out: Rows = [(r.code, "nobody has used this code before", int(r.n)) for r in new.itertuples()]
     table = feed.ask(
-        "SELECT code, coalesce(provider, '') AS provider, period, count(*) AS n FROM known WHERE period <= ? GROUP BY ALL",
+        "SELECT code, coalesce(provider, '') AS provider, period, count(*) AS n FROM known WHERE period <= ? "
+        "GROUP BY ALL",
         feed.last,
-    ).pivot(index=["code", "provider"], columns="period", values="n").fillna(0.0).sort_index(axis="columns")  # fmt: skip
+    )  # fmt: skip
+    table = table.pivot(index=["code", "provider"], columns="period", values="n").fillna(0.0).sort_index(axis="columns")
     if feed.last in table and table.shape[1] > _FEWEST:
         usual = table.drop(columns=feed.last).iloc[:, -6:].min(axis=1)
         silent = (table[feed.last] == 0) & (usual >= 20)
         by_code = silent.groupby(level="code")
         for code in by_code.any()[by_code.any()].index:
             whole = table.loc[code].sum(axis=1)
-            who = "" if silent[code][whole[whole > 0].index].all() else f" from {', '.join(silent[code][silent[code]].index)}"
+            some = silent[code][silent[code]].index
+            who = "" if silent[code][whole[whole > 0].index].all() else f" from {', '.join(some)}"
             out.append((str(code), f"this code has stopped coming{who}", -1))
     return out
 
@@ -135,8 +141,9 @@ def _units_changed(feed: Feed) -> Rows:
     out: Rows = []
     for outcome in (o for o in feed.reading.outcomes if o.kind not in SUMMED):
         table = feed.ask(
-            "SELECT coalesce(provider, place) AS who, delivered > ? AS new, median(value) AS middle, count(value) AS n, "
-            "quantile_cont(value, 0.9) - quantile_cont(value, 0.1) AS spread FROM known WHERE code = ? GROUP BY ALL",
+            "SELECT coalesce(provider, place) AS who, delivered > ? AS new, median(value) AS middle, "
+            "count(value) AS n, quantile_cont(value, 0.9) - quantile_cont(value, 0.1) AS spread "
+            "FROM known WHERE code = ? GROUP BY ALL",
             feed.since, outcome.column,
         ).pivot(index="who", columns="new")  # fmt: skip
         if ("middle", True) not in table or ("middle", False) not in table:
@@ -178,12 +185,14 @@ def _denominator_jump(feed: Feed) -> Rows:
     now, before = step[feed.last], step.drop(columns=feed.last)
     spread = np.sqrt((before**2).mean(axis=1) + 1 / table[feed.last])  # at least as much as counts move by chance
     jumped = (now.abs() > np.maximum(_QUIET * spread, 0.25)) & (before.notna().sum(axis=1) >= _FEWEST)
-    return [(str(p), f"people went from {int(table.loc[p].iloc[-2]):,} to {int(table.at[p, feed.last]):,} in {feed.last}", -1)
-            for p in table.index[jumped]]  # fmt: skip
+    return [
+        (str(p), f"people went from {table.loc[p].iloc[-2]:,.0f} to {table.at[p, feed.last]:,.0f} in {feed.last}", -1)
+        for p in table.index[jumped]
+    ]
 
 
 def _recorded_only_after_start(feed: Feed) -> Rows:
-    """An outcome that a place hardly wrote down before it started something, and does since; others wrote it all along."""
+    """An outcome that a place hardly wrote down before it started something, and does since, as others always did."""
     people = feed.ask(
         "SELECT place, period, count(DISTINCT unit) AS n FROM known WHERE period <= ? GROUP BY ALL", feed.last
     )
@@ -251,12 +260,13 @@ def _backdated_edits(feed: Feed) -> Rows:
         for r in late.itertuples()
     ]
     mended = feed.ask(
-        f"SELECT coalesce(e.provider, '') AS provider, count(*) AS n FROM events e JOIN corrected c USING (event_id) "
+        "SELECT coalesce(e.provider, '') AS provider, count(*) AS n FROM events e JOIN corrected c USING (event_id) "
         f"WHERE e.delivery = c.last AND e.delivered > ? AND {feed.reading.name_of('e.occurred')} < ? GROUP BY ALL "
         "ORDER BY ALL",
         feed.since, feed.last,
     )  # fmt: skip
-    out += [(r.provider or "the feed", "events changed after their period was complete", int(r.n)) for r in mended.itertuples()]
+    changed = "events changed after their period was complete"
+    out += [(r.provider or "the feed", changed, int(r.n)) for r in mended.itertuples()]
     gone = feed.ask("SELECT file, edited FROM deliveries WHERE edited > 0 AND delivered > ?", feed.since)
     return out + [(r.file, "rows that were there before are gone", int(r.edited)) for r in gone.itertuples()]
 

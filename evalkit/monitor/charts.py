@@ -47,6 +47,7 @@ class Series:
 def series_of(study: Study, outcome: str) -> Series:
     """Place by place, one outcome of a study beside places without any component at the time."""
     paths, values = study.paths, study.values(outcome)
+    assert paths.cluster is not None
     level = paths.levels[paths.cluster]
     always = [k for k, c in enumerate(study.components) if c.always_on]
     on_path = (np.delete(paths.state, always, axis=2) != 0).any(axis=2)

@@ -50,7 +50,7 @@ def known(store: duckdb.DuckDBPyConnection, as_of: date, reading: Reading) -> No
         [as_of],
     )
     store.execute(
-        f"CREATE TEMP TABLE known AS SELECT e.* EXCLUDE (again), {reading.name_of('e.occurred')} AS period FROM events e "
+        f"CREATE TEMP TABLE known AS SELECT e.*, {reading.name_of('e.occurred')} AS period FROM events e "
         "LEFT JOIN corrected c ON e.event_id = c.event_id WHERE NOT e.again AND e.delivered <= ? AND e.occurred <= ? "
         "AND (c.last IS NULL OR e.delivery = c.last)",
         [as_of, as_of],

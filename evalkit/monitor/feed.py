@@ -1,7 +1,7 @@
-"""The feed: deliveries of events into a store beside the study, each through a strict door and never changed afterwards.
+"""The feed: deliveries of events into a store beside the study, each through a strict door, never changed afterwards.
 
-An event is a row: who, where, a code (an outcome, a component, or a row of the roster), when it occurred and when it was
-recorded. What was known on a day is what had been delivered by then, so that any past day can be asked again.
+An event is a row: who, where, a code (an outcome, a component, or a row of the roster), when it occurred and when it
+was recorded. What was known on a day is what had been delivered by then, so that any past day can be asked again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS deliveries (delivery INTEGER, file VARCHAR, sha VARCHAR, delivered DATE, rows BIGINT,
     again BIGINT, edited BIGINT);
 CREATE TABLE IF NOT EXISTS events (number BIGINT, delivery INTEGER, delivered DATE, unit VARCHAR, place VARCHAR,
-    provider VARCHAR, code VARCHAR, value DOUBLE, occurred DATE, recorded DATE, event_id VARCHAR, print UBIGINT, again BOOLEAN);
+    provider VARCHAR, code VARCHAR, value DOUBLE, occurred DATE, recorded DATE, event_id VARCHAR, print UBIGINT,
+    again BOOLEAN);
 CREATE TABLE IF NOT EXISTS registers (name VARCHAR, since DATE, sha VARCHAR, content BLOB);
 """
 
@@ -86,8 +87,9 @@ def take_in(store: duckdb.DuckDBPyConnection, feed: Table, home: Path | None, co
     """Take every delivery into the store that is not there yet: all of them, or, where any is refused, none.
 
     feed: frame, or path or glob of deliveries; one whose name ends in a day (events-2027-05-31.csv) is known from that
-    day on; any other may grow, and its rows are known from the days on which they were recorded. Raises `StudyError` that lists all that is wrong, and where a delivery of a day has changed since or
-    is gone: what was delivered stays as it is, and is mended by a further delivery.
+    day on; any other may grow, and its rows are known from the days on which they were recorded. Raises `StudyError`
+    that lists all that is wrong, and where a delivery of a day has changed since or is gone: what was delivered stays
+    as it is, and is mended by a further delivery.
     """
     held = {f: s for f, s in store.execute("SELECT file, sha FROM deliveries").fetchall()}
     waiting = _waiting(feed, home)
@@ -172,7 +174,7 @@ def _through_the_door(table: Table, name: str, columns: Columns) -> pd.DataFrame
         problems += check_column(values, rules[column], column, _sayer(name, values.index))
     days = {c: _days(frame[c], c, name, problems) for c in ("occurred", "recorded")}
     raise_problems(problems)
-    found = pd.DataFrame({c: frame[c] if c in frame else None for c in rules}).assign(**days)
+    found = pd.DataFrame({c: frame.get(c) for c in rules}).assign(**days)
     return found.assign(**{c: _texts(found[c]) for c in ids}, value=pd.to_numeric(found["value"]).astype("float64"))
 
 
@@ -235,7 +237,9 @@ def _replaced(store: duckdb.DuckDBPyConnection, file: str, rows: pd.DataFrame) -
         return 0
     old = held[0][0]
     store.register("grown", rows)
-    gone = _one(store, f"SELECT count(*) FROM events WHERE delivery = {old} AND print NOT IN (SELECT {_PRINT} FROM grown)")
+    gone = _one(
+        store, f"SELECT count(*) FROM events WHERE delivery = {old} AND print NOT IN (SELECT {_PRINT} FROM grown)"
+    )
     store.unregister("grown")
     store.execute(f"DELETE FROM events WHERE delivery = {old}; DELETE FROM deliveries WHERE delivery = {old}")
     return gone + int(held[0][1])
@@ -248,8 +252,8 @@ def _mark_again(store: duckdb.DuckDBPyConnection) -> None:
         "HAVING min(delivery) < max(delivery)) d WHERE events.print = d.print AND events.delivery > d.first"
     )
     store.execute(
-        "UPDATE deliveries SET again = c.n FROM (SELECT delivery, count(*) AS n FROM events WHERE again GROUP BY delivery)"
-        " c WHERE deliveries.delivery = c.delivery"
+        "UPDATE deliveries SET again = c.n FROM (SELECT delivery, count(*) AS n FROM events WHERE again "
+        "GROUP BY delivery) c WHERE deliveries.delivery = c.delivery"
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ import pandas as pd
 
 from evalkit.components import separability
 from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, Run, rungs_for, run
+from evalkit.evaluation.ladder import Choices, Run, run, rungs_for
 from evalkit.inference import Estimate
 from evalkit.monitor.agreement import Agreement
 from evalkit.monitor.bounds import FAR, Adjusted, adjusted, next_bound, sequence_bound, spent, t_of, z_of
@@ -47,9 +47,11 @@ class Seen:
 
     @property
     def cautious_df(self) -> float:
-        """Degrees of freedom, never more than one less than the places in the smaller arm: shocks of a few places may
-        be of another size than those of all."""
-        return max(min(self.df, min(self.exposed, self.comparison) - 1.0), 1.0)
+        """Degrees of freedom for a line: at most twice one less than the places of the smaller arm, and half of what
+        all places have. Standard errors of least noise are a little small with few places, and a line that is looked at
+        often needs more room than one range (simulated in `benchmarks/watch.py`)."""
+        few, all_of_them = min(self.exposed, self.comparison), self.exposed + self.comparison
+        return max(min(self.df, 2.0 * (few - 1), (all_of_them - 2) / 2), 1.0)
 
     def as_data(self) -> dict[str, Any]:
         """As JSON holds it: no value that is none."""
@@ -146,8 +148,14 @@ class Past:
             said = look["components"].get(component, {})
             if look["planned"] and "bound" in said:
                 crossed = past.crossed or (look["through"] if said["crossed"] else "")
-                past = Past((*past.correlations, said["correlation"]), (*past.bounds, said["bound"]),
-                            (*past.std_errors, said["scaled_error"]), said["spent"], said["influence"], crossed)  # fmt: skip
+                past = Past(
+                    (*past.correlations, said["correlation"]),
+                    (*past.bounds, said["bound"]),
+                    (*past.std_errors, said["scaled_error"]),
+                    said["spent"],
+                    said["influence"],
+                    crossed,
+                )
         return past
 
 
@@ -196,8 +204,9 @@ def _line(past: Past, seen: Seen, may_spend: float, final: bool, agreement: Agre
     z = z_of(t, df)
     scaled = abs(seen.estimate / z) if abs(z) > 1e-9 else seen.std_error
     reach = t_of(bound, df) * seen.std_error if bound < FAR else math.nan
+    over = bool(abs(z) >= bound < FAR)
     line = {"correlation": r, "bound": bound, "spent": past.spent if bound >= FAR else may_spend, "z": z,
-            "scaled_error": scaled, "information": 1 / seen.std_error**2, "crossed": bool(abs(z) >= bound < FAR)}  # fmt: skip
+            "scaled_error": scaled, "information": 1 / seen.std_error**2, "crossed": over}  # fmt: skip
     if math.isfinite(reach):
         line |= {"low": seen.estimate - reach, "high": seen.estimate + reach}
     return line

@@ -28,13 +28,13 @@ _TABLES = ("status", "alarms", "delivery", "delays", "looks", "charts")
 _CHARTS = (
     "Each panel is one place: its difference to places where nothing is on yet, smoothed. Limits know how months hang "
     "together; where nothing happens, a chart goes beyond them within {horizon} periods with a chance of {budget}, so "
-    "that about {expected} of these {charts} would by accident. What goes beyond is a reason to ask the place. It is no "
-    "effect, and no look: whoever decides on an effect after seeing a chart has looked."
+    "that about {expected} of these {charts} would by accident. What goes beyond is a reason to ask the place. It is "
+    "no effect, and no look: whoever decides on an effect after seeing a chart has looked."
 )
 _LINE = (
-    "{alpha} of false alarms are shared by {components} over {looks}, through {first} to {last}. The line starts far out "
-    "and draws nearer (O'Brien-Fleming-like spending); it is solved anew at each look from how looks hang together. "
-    "A period enters once {settle} days have passed since its end. With fewer than {fewest} places in either arm the "
+    "{alpha} of false alarms are shared by {components} over {looks}, through {first} to {last}. The line starts far "
+    "out and draws nearer (O'Brien-Fleming-like spending); it is solved anew at each look from how looks hang "
+    "together. A period enters once {settle} days have passed since its end. With fewer than {fewest} places in either arm the "
     "line cannot be crossed before the last look. This page may be made again on any day: it shows new effects only on "
     "the days of looks."
 )
@@ -71,7 +71,9 @@ def published(watch: Watch) -> pd.DataFrame:
 def sections(watch: Watch) -> Iterator[Section]:
     """The sections of the page, in the order in which somebody asks who comes to it every week."""
     labels = {c.name: c.label for c in watch.study.components}
-    yield _headed("said", watch.study.title or "Watch", 1, Paragraph(f"As of {watch.as_of}.", "data"), _status(watch, labels))
+    yield _headed(
+        "said", watch.study.title or "Watch", 1, Paragraph(f"As of {watch.as_of}.", "data"), _status(watch, labels)
+    )
     yield _headed("feed", "Is the feed right?", 2, *_feed(watch))
     yield _headed("plan", "Is delivery on plan?", 2, *_delivery(watch, labels))
     yield _headed("charts", "Has a place moved apart?", 2, *_charts(watch))
@@ -112,7 +114,9 @@ def _delivery(watch: Watch, labels: dict[str, str]) -> Iterator[Block]:
         on, late = int((mine["state"] == "on").sum()), int((mine["state"] == "late").sum())
         gone = mine.loc[mine["state"] == "on", "late"].fillna(0.0)
         behind = f", {gone.mean():.1f} {noun_from_column(str(watch.study.period))}s after plan on average" if on else ""
-        yield Paragraph(full_stop(f"{labels[str(name)]}: on in {on} of {count_words(len(mine), 'place')}{behind}; {late} late"))
+        yield Paragraph(
+            full_stop(f"{labels[str(name)]}: on in {on} of {count_words(len(mine), 'place')}{behind}; {late} late")
+        )
     moved = table[table["moved"].notna() | (table["state"] == "late")]
     rows = [(labels[r.component], r.place, _or(r.planned_start), _or(r.start), _or(r.moved), _or(r.note))
             for r in moved.itertuples()]  # fmt: skip
@@ -122,7 +126,7 @@ def _delivery(watch: Watch, labels: dict[str, str]) -> Iterator[Block]:
 
 
 def _or(value: object) -> str:
-    return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+    return "" if pd.isna(value) else str(value)
 
 
 def _charts(watch: Watch) -> Iterator[Block]:

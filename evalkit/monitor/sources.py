@@ -153,7 +153,7 @@ class FromFeed:
         spells = as_known(spells, self.calendar, position)
         level = c.assigned_at or self.said["cluster"]
         if level not in self.said["levels"]:
-            there = panel[level] if level in panel else None
+            there = panel.get(level)
             if there is None and people is not None and level in people:
                 there = people.loc[people[self.reading.unit].isin(panel[self.reading.unit].unique()), level]
             if there is not None:
@@ -167,7 +167,9 @@ class FromFeed:
         known |= set((self.said["settings"].get("watch") or {}).get("codes", ()))
         since = (pd.Timestamp(as_of) - pd.Timedelta(days=35)).date()
         starts = starts_by_place(study, self._groups(as_of))
-        return Feed(self.store, reading, as_of, since, self.last(position), starts, frozenset(known), self._reach(as_of, since))
+        return Feed(
+            self.store, reading, as_of, since, self.last(position), starts, frozenset(known), self._reach(as_of, since)
+        )
 
     def _groups(self, as_of: date) -> dict[str, pd.DataFrame]:
         """Level -> place and group of it, for the places themselves and for levels that people lie in."""
@@ -189,7 +191,9 @@ class FromFeed:
         now, before = registers(self.store, "people", as_of)[-1], registers(self.store, "people", since)[-1]
         columns = {c.reach for c in self.said["components"] if c.reach} & set(now.columns) & set(before.columns)
         both = before.merge(now, on=unit, suffixes=("_before", "_now"))
-        return {c: int((both[f"{c}_before"].astype(str) != both[f"{c}_now"].astype(str)).sum()) for c in sorted(columns)}
+        return {
+            c: int((both[f"{c}_before"].astype(str) != both[f"{c}_now"].astype(str)).sum()) for c in sorted(columns)
+        }
 
 
 def arguments_of(study: Study | str | Path) -> tuple[dict[str, Any], Path | None]:
@@ -211,4 +215,3 @@ def check_feed(said: Mapping[str, Any]) -> None:
         raise OptionError("A feed becomes rows of people and periods. Name the column of periods: period = 'month'.")
     if not said.get("cluster"):
         raise OptionError("A feed says where events occurred. Name the column of places: cluster = 'borough'.")
-

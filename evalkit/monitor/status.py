@@ -54,7 +54,12 @@ def _row(
     look = crossing or last
     said: Mapping[str, Any] = {} if look is None else look["components"][component]
     low, high = said.get("low", math.nan), said.get("high", math.nan)
-    words = {"label": label, "next": next_look, "total": len(agreement.looks), "range": _range(study, agreement, low, high)}
+    words = {
+        "label": label,
+        "next": next_look,
+        "total": len(agreement.looks),
+        "range": _range(study, agreement, low, high),
+    }
     if look is not None:
         words |= {"number": look["look"], "look": look["through"]}
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {"component": component, "verdict": ""}
@@ -62,7 +67,11 @@ def _row(
     if crossing is not None:
         better = (said["estimate"] > 0) == (study.outcome(agreement.outcome).better == "higher")
         words["direction"] = "better" if better else "worse"
-        row |= {"status": CROSSED, "verdict": "likely" if moved else "shown"} | _numbers(said) | _adjusted(ledger, component)
+        row |= (
+            {"status": CROSSED, "verdict": "likely" if moved else "shown"}
+            | _numbers(said)
+            | _adjusted(ledger, component)
+        )
         words["adjusted"] = _range(study, agreement, row["adjusted_low"], row["adjusted_high"])
         kind = "crossed"
     else:

@@ -34,8 +34,8 @@ class Watch:
     """What there is to see on a day.
 
     study: as it was known. as_of: the day (or number). alarms: about the feed, a row each. charts: places beside those
-    not yet, a row a place and period. looks: every look until then, a row each and component. status: a row a component:
-    what may be said. delivery: a row a component and place. delays: from occurring to being recorded.
+    not yet, a row a place and period. looks: every look until then, a row each and component. status: what may be said,
+    a row a component. delivery: a row a component and place. delays: from occurring to being recorded.
     """
 
     study: Study
@@ -87,9 +87,9 @@ def watch(
     of the newest delivery, or the end of the panel. unplanned: why somebody wants to look now: a look of its own kind,
     with ranges that hold whenever one looks and no line to cross.
 
-    Every planned look that is due and not in the record yet is taken as of the day on which it was due. A past day gives
-    the same again, whenever it is asked. Raises `StudyError` for feeds that are refused, `EvalkitError` for a record of
-    looks that was changed or goes with another agreement, or for a day by which no period is complete.
+    Every planned look that is due and not in the record yet is taken as of the day on which it was due. A past day
+    gives the same again, whenever it is asked. Raises `StudyError` for feeds that are refused, `EvalkitError` for a
+    record of looks that was changed or goes with another agreement, or for a day by which no period is complete.
     """
     said, home = arguments_of(study)
     settings: Mapping[str, Any] = said["settings"].get("watch") or {}
@@ -170,8 +170,8 @@ _FIXED = {"alpha": "alpha", "settle": "settle", "fewest": "fewest", "outcome": "
 
 
 def _agreed(ledger: Ledger, source: Known, study: Study) -> Ledger:
-    """The ledger with its agreement: made now where there is none. Raises `EvalkitError` where what the study says now is
-    not what was agreed."""
+    """The ledger with its agreement: made now where there is none. Raises `EvalkitError` where what the study says
+    now is not what was agreed."""
     now = agree(study, source.calendar)
     if ledger.agreement is None:
         return ledger.plus({"agreed": now.as_data()})
@@ -227,9 +227,7 @@ def _body(
             "data": data_hash(study, agreement.outcome), "components": said}  # fmt: skip
 
 
-def _about_the_feed(
-    source: Known, now: float, study: Study, ledger: Ledger
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _about_the_feed(source: Known, now: float, study: Study, ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Alarms and delays; of a panel the one alarm that what the last look rested on has changed since."""
     if isinstance(source, FromFeed):
         events.known(source.store, source.day(now), source.reading)

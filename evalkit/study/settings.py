@@ -35,10 +35,14 @@ _WATCH: dict[str, tuple[Callable[[Any], bool], str]] = {
     "outcome": (lambda v: isinstance(v, str) and bool(v), "the column of an outcome"),
     "alpha": (lambda v: is_number(v) and 0 < v < 0.5, "a number between 0 and 0.5, such as 0.05"),
     "budget": (lambda v: is_number(v) and 0 < v < 0.5, "a number between 0 and 0.5, such as 0.05"),
-    "settle": (lambda v: isinstance(v, Integral) and not isinstance(v, bool) and 0 <= v <= 3660, "days, 0 or more"),
-    "fewest": (lambda v: isinstance(v, Integral) and not isinstance(v, bool) and v >= 2, "places, 2 or more"),
+    "settle": (lambda v: _whole(v, 0) and v <= 3660, "days, 0 or more"),
+    "fewest": (lambda v: _whole(v, 2), "places, 2 or more"),
 }
 """Keys of [watch]: what is a value, and how to say so."""
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def _words(value: object) -> bool:

@@ -4,7 +4,7 @@ was delivered; with faults that are put in on purpose."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +70,13 @@ def event_feed(made: Simulated, **knobs: Any) -> EventFeed:
     turned, spec = FeedKnobs(**knobs), made.spec
     if spec.pairs or spec.clock.step not in ("month", "quarter"):
         raise OptionError(f"{spec.name} has no feed: a feed needs places and months or quarters.")
-    turned = replace(turned, at=min(spec.clock.launch + (8 if spec.clock.step == "quarter" else 24),
-                                    spec.clock.periods - 3) if turned.at is None else turned.at)  # fmt: skip
+    usual = min(spec.clock.launch + (8 if spec.clock.step == "quarter" else 24), spec.clock.periods - 3)
+    at = usual if turned.at is None else turned.at
     draws = Draws(made.seed, f"{made.name} feed")
     people = made.tables["people"]
     events = _delivered(_events(made, draws), turned.delay, draws)
     after = people
-    world = _World(spec, made.tables, turned, _day(spec, turned.at), draws)
+    world = _World(spec, made.tables, turned, _day(spec, at), draws)
     if turned.fault is not None:
         events, after = _INJECT[turned.fault](events, people, world)
         events = events.sort_values(["delivered", "event_id"], kind="stable", ignore_index=True)
@@ -138,7 +138,8 @@ def _events(made: Simulated, draws: Draws) -> pd.DataFrame:
         value = 1.0 if p.kind == "count" else there[p.name].astype(float)
         parts.append(there.assign(code=p.name, value=value).loc[there.index.repeat(times)])
     parts += [_given(panel, tables["adoption"], part.name, part.level, part.reach, clock, draws)
-              for part in spec.parts if part.level in panel and part.level != PERSON and not part.always_on]  # fmt: skip
+              for part in spec.parts
+              if part.level in panel and part.level != PERSON and not part.always_on]  # fmt: skip
     whole = pd.concat(parts, ignore_index=True)
     group = next(iter(spec.places.groups), spec.places.site)
     frequency = "Q" if spec.clock.step == "quarter" else "M"
@@ -215,7 +216,9 @@ def _exposure_before_start(events: pd.DataFrame, people: pd.DataFrame, w: _World
     if not len(later):
         raise OptionError("exposure_before_start needs a place that starts later. Put the fault earlier: at=...")
     row = later.iloc[0]
-    rows = events[w.inside(events) & (events[w.site] == row["level_id"]).to_numpy() & (events["code"] == ROSTER)].head(25)
+    rows = events[w.inside(events) & (events[w.site] == row["level_id"]).to_numpy() & (events["code"] == ROSTER)].head(
+        25
+    )
     early = rows.assign(code=row["component"], event_id=[f"x{i:08d}" for i in range(len(rows))])
     return pd.concat([events, early], ignore_index=True), people
 
@@ -233,7 +236,9 @@ def _recorded_only_after_start(events: pd.DataFrame, people: pd.DataFrame, w: _W
     level = {p.name: p.level for p in w.spec.parts}
     mine = adoption[adoption["component"].map(level) == w.site]
     frequency = "Q" if w.spec.clock.step == "quarter" else "M"
-    first = pd.Series(pd.PeriodIndex(mine["start"], freq=frequency).start_time, mine.index).groupby(mine["level_id"]).min()
+    first = (
+        pd.Series(pd.PeriodIndex(mine["start"], freq=frequency).start_time, mine.index).groupby(mine["level_id"]).min()
+    )
     place = (first - w.when).abs().sort_values(kind="stable").index[0]
     gone = (events[w.site] == place) & (events["code"] == w.measured) & (events["occurred"] < first[place])
     return events[~gone], people
@@ -263,7 +268,11 @@ def _reach_changed(events: pd.DataFrame, people: pd.DataFrame, w: _World) -> Tab
 
 def _backdated_edits(events: pd.DataFrame, people: pd.DataFrame, w: _World) -> Tables:
     """Old values of one place made better, in a delivery that says that they were recorded then."""
-    old = (events[w.site] == w.place) & (events["code"] == w.measured) & (events["occurred"] < w.when - pd.Timedelta(days=400))
+    old = (
+        (events[w.site] == w.place)
+        & (events["code"] == w.measured)
+        & (events["occurred"] < w.when - pd.Timedelta(days=400))
+    )
     rows = events[old].tail(40)
     better = rows.assign(value=rows["value"] * 0.9, delivered=w.when + pd.offsets.MonthEnd(1))
     return pd.concat([events, better], ignore_index=True), people
