@@ -46,7 +46,8 @@ class Agreement:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Agreement:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        said: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**said)
 
 
 def agree(study: Study, calendar: Calendar) -> Agreement:

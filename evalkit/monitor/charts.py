@@ -47,7 +47,6 @@ class Series:
 def series_of(study: Study, outcome: str) -> Series:
     """Place by place, one outcome of a study beside places without any component at the time."""
     paths, values = study.paths, study.values(outcome)
-    assert paths.cluster is not None
     level = paths.levels[paths.cluster]
     always = [k for k, c in enumerate(study.components) if c.always_on]
     on_path = (np.delete(paths.state, always, axis=2) != 0).any(axis=2)
@@ -85,7 +84,7 @@ def charts_of(series: Series, budget: float = BUDGET) -> pd.DataFrame:
     ready = np.flatnonzero(base.sum(axis=1) >= FEWEST)
     frames = []
     rho = _pooled_rho([series.difference[i][base[i]] for i in ready])
-    spread = dict(zip(ready, _spreads([series.difference[i][base[i]] for i in ready], rho), strict=True))
+    spread = dict(zip(ready.tolist(), _spreads([series.difference[i][base[i]] for i in ready], rho), strict=True))
     for i in range(len(series.places)):
         d, smoothed = series.difference[i], np.full(len(series.periods), np.nan)
         reach = np.nan

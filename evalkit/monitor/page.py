@@ -34,9 +34,9 @@ _CHARTS = (
 _LINE = (
     "{alpha} of false alarms are shared by {components} over {looks}, through {first} to {last}. The line starts far "
     "out and draws nearer (O'Brien-Fleming-like spending); it is solved anew at each look from how looks hang "
-    "together. A period enters once {settle} days have passed since its end. With fewer than {fewest} places in either arm the "
-    "line cannot be crossed before the last look. This page may be made again on any day: it shows new effects only on "
-    "the days of looks."
+    "together. A period enters once {settle} days have passed since its end. With fewer than {fewest} places in either "
+    "arm the line cannot be crossed before the last look. This page may be made again on any day: it shows new "
+    "effects only on the days of looks."
 )
 
 

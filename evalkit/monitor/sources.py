@@ -141,7 +141,7 @@ class FromFeed:
             panel = panel.drop(columns=place) if place in people.columns and one_place else panel
             people = people.drop(columns=place) if place in panel.columns and place in people.columns else people
         components = [self._known(c, panel, people, as_of, position) for c in said["components"]]
-        return Study(**{**said, "panel": panel, "people": people, "components": components})
+        return Study(**{**said, "panel": panel, "people": people, "components": components, "money": None})
 
     def _known(
         self, c: Component, panel: pd.DataFrame, people: pd.DataFrame | None, as_of: date, position: float

@@ -1,4 +1,4 @@
-"""What may be said of each component on a day: too early, crossed the agreed line, or not a look."""
+"""What may be said of each component on a day: too early, crossed the agreed line, not a look, or a verdict."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ _WORDS = {
     "what is not ruled out is {range}.",
     "between": "{label}: not a look. At the last one, look {number} of {total} through {look}, it had not crossed the "
     "agreed line. The next goes through {next}; until then no effect is shown.",
-    "over": "{label}: not a look. All {total} looks are over and it has not crossed the agreed line; what is not ruled "
+    "over": "{label}: cannot tell. All {total} looks are over and it has not crossed the agreed line; what is not ruled "
     "out is {range}. `evalkit run` says what the whole record carries.",
     "crossed": "{label}: crossed the agreed line at look {number} of {total}, through {look}: {direction} than without "
     "it. With the flattery of stopping early taken out: {adjusted}.",
 }
+_STATUS = {"between": NOT_A_LOOK, "over": "cannot_tell"}
 _ONE_ARM = "With {count} places in the smaller arm no line can be crossed before the last look."
 
 
@@ -39,7 +40,7 @@ def status_table(
     study: Study, ledger: Ledger, agreement: Agreement, delivery: pd.DataFrame, next_look: str, look_today: bool
 ) -> pd.DataFrame:
     """A row a component of the agreement, in the columns of `COLUMNS`. verdict: "shown" at most after a crossing, and
-    at most "likely" where dates were moved because of results; else empty."""
+    at most "likely" where dates were moved because of results; "cannot_tell" once all looks are over; else empty."""
     moved = steered(delivery, agreement.components)
     rows = [_row(study, ledger, agreement, c, next_look, look_today, c in moved) for c in agreement.components]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -76,7 +77,7 @@ def _row(
         kind = "crossed"
     else:
         kind, why = _kind(said, look, next_look, look_today, agreement)
-        row |= {"status": NOT_A_LOOK if kind in ("between", "over") else TOO_EARLY}
+        row |= {"status": _STATUS.get(kind, TOO_EARLY), "verdict": "cannot_tell" if kind == "over" else ""}
         words["why"] = full_stop(why)
         row |= _numbers(said) if kind in ("inside", "over") else {}
     sentence = _WORDS[kind].format(**words)
@@ -89,7 +90,7 @@ def _kind(
     """Which sentence, and why where it says so."""
     if look is None:
         return "none", ""
-    if not next_look and not look_today:
+    if not next_look:
         return ("over", "") if "bound" in said else ("no number", str(said.get("reason", "")))
     if "bound" not in said:
         return "no number", str(said.get("reason", "")) or "nothing could be compared"

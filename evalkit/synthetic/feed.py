@@ -15,8 +15,11 @@ from evalkit.errors import OptionError, check_choice, is_number, suggest
 from evalkit.synthetic.draws import Draws
 from evalkit.synthetic.simulated import Simulated
 from evalkit.synthetic.spec import PERSON, Spec
+from evalkit.synthetic.write import study_file
 
 ROSTER = "seen"
+WATCHED = "watch.toml"
+"""The study file of a feed, beside that of the panel."""
 FAULTS = (
     "late_provider", "duplicate_file", "missing_place", "code_renamed", "units_changed", "exposure_before_start",
     "denominator_jump", "recorded_only_after_start", "dates_in_future", "two_places", "reach_changed",
@@ -304,3 +307,17 @@ def write_deliveries(feed: EventFeed, folder: Path, until: pd.Timestamp | None =
             plain = rows.drop(columns="delivered")
             plain.to_parquet(written[-1], index=False, compression="zstd")
     return written
+
+
+def write_feed(feed: EventFeed, made: Simulated, folder: Path) -> Path:
+    """Write a feed into a partnership's folder: deliveries, people as they were before a fault and after, and a study
+    file whose rows are made of the feed; returns that file."""
+    write_deliveries(feed, folder / "feed")
+    files = {n: f"{n}.csv" for n in made.tables}
+    if feed.people_after is not feed.people:
+        feed.people_after.to_csv(folder / "people_after.csv", index=False, lineterminator="\n")
+    text = study_file(made.study, files | {"panel": "feed"}).replace('panel = "feed"\n', "")
+    first = next(o for o in made.study.outcomes)
+    watch = f'\n[watch]\nfeed = "feed/*.parquet"\nperiod = "{made.spec.clock.step}"\noutcome = "{first.column}"\n'
+    (folder / WATCHED).write_text(text + watch, encoding="utf-8", newline="\n")
+    return folder / WATCHED
