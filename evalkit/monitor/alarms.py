@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pandas as pd
 
 from evalkit.monitor.events import SUMMED, Reading
+
+if TYPE_CHECKING:
+    import duckdb
 
 COLUMNS = ("alarm", "where", "what", "count", "next")
 ALARMS = {

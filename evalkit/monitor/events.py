@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
-import duckdb
 import pandas as pd
 
 from evalkit.study import Outcome
 from evalkit.study.frame import as_ids
+
+if TYPE_CHECKING:
+    import duckdb
 
 PERIODS = {
     "month": "strftime(date_trunc('month', {day}), '%Y-%m')",

@@ -14,14 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, Problem, StudyError, first_rows, raise_problems, suggest
 from evalkit.study.frame import FileSource, FrameSource, Table, find_files, open_source
 from evalkit.study.schema import Rule, check_column
+
+if TYPE_CHECKING:
+    import duckdb
 
 STORE = "watch.duckdb"
 _ID = Rule("id", must=True, filled=True)
@@ -66,7 +69,12 @@ class Delivery:
 
 @contextmanager
 def open_store(file: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The store in a file (made where there is none), or one in memory. Raises `EvalkitError` in words."""
+    """The store in a file (made where there is none), or one in memory. Raises `EvalkitError` in words, also where
+    DuckDB is not installed."""
+    try:
+        import duckdb
+    except ImportError:
+        raise EvalkitError("A feed needs the package duckdb: install evalkit with its extra [watch].") from None
     try:
         store = duckdb.connect(":memory:" if file is None else str(file))
     except duckdb.IOException as error:

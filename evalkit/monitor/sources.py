@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import duckdb
 import numpy as np
 import pandas as pd
 
@@ -23,6 +22,9 @@ from evalkit.study.calendar import Calendar, make_calendar
 from evalkit.study.component import spells_of
 from evalkit.study.file import read_study
 from evalkit.study.register import Register
+
+if TYPE_CHECKING:
+    import duckdb
 
 NOTHING_YET = "No period is complete by {as_of}: none that ended {settle} days before. Name a later day."
 

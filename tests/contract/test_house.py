@@ -54,13 +54,14 @@ def test_a_circle_is_found() -> None:
 
 def test_what_is_declared_is_used() -> None:
     used = imported_from_outside()
-    extras = distributions("ml") | distributions("rd") | distributions("word")
+    extras = distributions("ml") | distributions("rd") | distributions("word") | distributions("watch")
     unused = [n for n in distributions() | extras if n not in RUN_BY_NAME and not modules_of([n]) & used]
     assert sorted(unused) == []
 
 
 def test_what_is_used_is_declared() -> None:
-    declared = distributions() | distributions("ml") | distributions("rd") | distributions("word")
+    extras = distributions("ml") | distributions("rd") | distributions("word") | distributions("watch")
+    declared = distributions() | extras
     assert sorted(imported_from_outside() - modules_of(declared)) == []
 
 

@@ -156,7 +156,7 @@ def test_an_unplanned_look_has_a_reason_wider_ranges_and_no_line(tmp_path: Path)
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda lines: [*lines[:1], lines[1].replace('"planned": true', '"planned": false'), *lines[2:]], "was changed"),
+        (lambda lines: [lines[0], lines[1].replace("true", "false"), *lines[2:]], "was changed"),
         (lambda lines: [lines[0], *lines[2:]], "added or taken away"),
         (lambda lines: [*lines[:-1], lines[-1][:40]], "cannot be read"),
         (lambda lines: lines[1:], "the agreement is missing"),
@@ -199,8 +199,9 @@ def test_rows_that_changed_behind_a_look_raise_an_alarm(tmp_path: Path) -> None:
 def test_numbers_that_are_no_dates_can_be_watched() -> None:
     rows = worlds.panel(1.0)
     numbered = rows.assign(month=rows["month"].map({m: i for i, m in enumerate(worlds.MONTHS)}))
+    on = numbered["place"].isin(worlds.PLACES[:6]) & (numbered["month"] >= 12)
     study = ek.Study(
-        numbered.assign(part=numbered["place"].isin(worlds.PLACES[:6]) & (numbered["month"] >= 12)).astype({"part": int}),
+        numbered.assign(part=on.astype(int)),
         unit="person", period="month", cluster="place", outcome="score", components=["part"],
     )  # fmt: skip
     watch = ek.watch(study, as_of=20)

@@ -1,4 +1,4 @@
-"""Small feeds and studies to watch: twelve places, six of which start a part; eight people each, and a score a month."""
+"""Small feeds and studies to watch: twelve places, six of which start a part; eight people each, a score a month."""
 
 from __future__ import annotations
 
