@@ -120,10 +120,9 @@ def many_events(folder: Path, wanted: int) -> Path:
     made = ek.synthetic.partnership("social_prescribing")
     feed = event_feed(made)
     times = -(-wanted // len(feed.events))
+    rows = feed.events
     copies = [
-        feed.events.assign(
-            person_id=feed.events["person_id"] + 10_000_000 * i, event_id=feed.events["event_id"] + f"-{i}"
-        )
+        rows.assign(person_id=rows["person_id"] + 10_000_000 * i, event_id=rows["event_id"] + f"-{i}")
         for i in range(times)
     ]
     people = pd.concat([feed.people.assign(person_id=feed.people["person_id"] + 10_000_000 * i) for i in range(times)])
@@ -156,8 +155,7 @@ def speed() -> Iterator[Row]:
             return time.perf_counter() - began, used
 
         subprocess.run([sys.executable, "-m", "evalkit", "--version"], env=environment, check=True)
-        warm = many_events_warm(environment)
-        del warm
+        compile_once(environment)
         wall, used = run("2016-07-15", "first")
         yield "B3", "2 million events to a finished page, seconds of the processor", "at most 10", used, used <= 10
         yield "", "the same by the clock, on a machine shared with others", "", wall, True
@@ -169,7 +167,7 @@ def speed() -> Iterator[Row]:
         yield "B3", "a past week again: files that differ", "0", float(pages[0] != pages[1]), pages[0] == pages[1]
 
 
-def many_events_warm(environment: dict[str, str]) -> None:
+def compile_once(environment: dict[str, str]) -> None:
     """Compile what the command imports once, as an installed package is."""
     code = "import evalkit.monitor.watch, evalkit.monitor.page, evalkit.cli"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
@@ -253,9 +251,8 @@ def adaptive(draws: int = 400) -> Iterator[Row]:
 def steered_study() -> ek.Study:
     rng = np.random.default_rng(2)
     place, month = np.divmod(np.arange(16 * 30), 30)
-    rows = pd.DataFrame(
-        {"place": [f"p{i:02d}" for i in place], "month": [f"{2026 + m // 12}-{m % 12 + 1:02d}" for m in month]}
-    )
+    months = [f"{2026 + m // 12}-{m % 12 + 1:02d}" for m in month]
+    rows = pd.DataFrame({"place": [f"p{i:02d}" for i in place], "month": months})
     rows["y"] = rng.standard_normal(len(rows)) + 1.5 * ((place < 8) & (month >= 12))
     spells = pd.DataFrame({"level_id": [f"p{i:02d}" for i in range(8)], "start": "2027-01", "planned_start": "2027-04",
                            "moved": "results"})  # fmt: skip

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Watch a delivery, and look as often as you like
 #
-# A programme runs for years, and whoever pays for it wants to know every month how it goes. Whoever looks every month at
-# an ordinary interval will one day see it leave zero, although nothing happens. This notebook does it wrong, does it
+# A programme runs for years, and whoever pays for it wants to know every month how it goes. Whoever looks every month
+# at an ordinary interval will one day see it leave zero, although nothing happens. This notebook does it wrong, does it
 # right, opens the envelope, and turns one knob until it breaks.
 
 # %%
@@ -55,18 +55,16 @@ print(ek.separability(delivery(0, seed=1)).components[["component", "status", "r
 # %% [markdown]
 # ## Do it wrong: look now and then at an ordinary interval
 #
-# Six looks, a quarter apart, at the published design with its 95% interval. In how many of ten worlds without any
+# Six looks, a quarter apart, at the published design with its 95% interval. In how many of twelve worlds without any
 # effect does one of them leave zero?
 
 # %%
 design, false_alarms = ek.StaggeredRollout(base_window=6), 0
-for seed in range(10):
+for seed in range(12):
     study = delivery(0, seed)
     seen = [design(study.subset(periods=slice(0, last)), "helpline").aggregate("simple") for last in range(15, 33, 3)]
-    false_alarms += any(
-        row.interval().prod(axis=1).notna().all() and row.to_frame()["p_value"][0] < 0.05 for row in seen
-    )
-print(f"{false_alarms} of 10 worlds without an effect raised an alarm at one of six looks")
+    false_alarms += any(row.to_frame()["p_value"][0] < 0.05 for row in seen)
+print(f"{false_alarms} of 12 worlds without an effect raised an alarm at one of six looks")
 
 # %% [markdown]
 # ## Do it right: agree on a line first
@@ -78,9 +76,9 @@ print(f"{false_alarms} of 10 worlds without an effect raised an alarm at one of 
 # %%
 agreed = {"first": "2027-03", "last": "2028-06"}
 crossed = 0
-for seed in range(10):
+for seed in range(12):
     crossed += ek.watch(delivery(0, seed, **agreed)).status["status"].eq("crossed the agreed line").any()
-print(f"{crossed} of 10 worlds without an effect crossed the agreed line")
+print(f"{crossed} of 12 worlds without an effect crossed the agreed line")
 for day in ("2027-02-20", "2027-05-01", "2027-06-10"):
     print(day, "-", ek.watch(delivery(1.5, 3, **agreed), as_of=day).status["sentence"][0])
 
