@@ -89,7 +89,12 @@ def looks(count: int, folder: Path) -> Iterator[Row]:
         width = float(np.mean(last / stdtrit(own[:, -1], 0.975)))
         yield "B1", f"last width beside the printed interval, {name}", "at most 1.15", width, width <= 1.15
         if name == "12 v 12":
-            yield from power(crossed, estimate[:, -1] / se[:, -1], se[:, -1], stdtrit(df[:, -1], 0.975))
+            t, printed = estimate[:, -1] / se[:, -1], stdtrit(own[:, -1], 0.975)
+            yield from power(crossed, t, se[:, -1], stdtrit(df[:, -1], 0.975))
+            size = float((np.abs(t) > printed).mean())
+            yield "", "false alarms of the printed interval at the end, 12 v 12", "", size, True
+            more = list(power(crossed, t, se[:, -1], printed))[0][3]
+            yield "", "power lost beside the printed interval, 12 v 12", "", more, True
 
 
 def power(crossed: Callable[[float], np.ndarray], t: np.ndarray, se: np.ndarray, once: np.ndarray) -> Iterator[Row]:

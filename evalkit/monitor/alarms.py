@@ -129,7 +129,8 @@ def _code_renamed(feed: Feed) -> Rows:
     table = table.pivot(index=["code", "provider"], columns="period", values="n").fillna(0.0).sort_index(axis="columns")
     if feed.last in table and table.shape[1] > _FEWEST:
         usual = table.drop(columns=feed.last).iloc[:, -6:].min(axis=1)
-        silent = (table[feed.last] == 0) & (usual >= 20)
+        sends = (table[feed.last] > 0).groupby(level="provider").transform("any")  # who is late as a whole is another
+        silent = (table[feed.last] == 0) & (usual >= 20) & sends
         by_code = silent.groupby(level="code")
         for code in by_code.any()[by_code.any()].index:
             whole = table.loc[code].sum(axis=1)

@@ -1,4 +1,4 @@
-"""Small feeds and studies to watch: twelve places, six of which start a part; eight people each, a score a month."""
+"""Small feeds and studies to watch: twelve places, six of which start a part; ten people each, a score a month."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ settle = 20
 
 
 def people() -> pd.DataFrame:
-    """Eight people a place."""
-    ids = np.arange(8 * len(PLACES))
-    return pd.DataFrame({"person": ids + 1, "place": np.repeat(PLACES, 8), "eligible": 1})
+    """Ten people a place."""
+    ids = np.arange(10 * len(PLACES))
+    return pd.DataFrame({"person": ids + 1, "place": np.repeat(PLACES, 10), "eligible": 1})
 
 
 def adoption(**columns: Any) -> pd.DataFrame:
