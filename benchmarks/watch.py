@@ -93,7 +93,7 @@ def looks(count: int, folder: Path) -> Iterator[Row]:
             yield from power(crossed, t, se[:, -1], stdtrit(df[:, -1], 0.975))
             size = float((np.abs(t) > printed).mean())
             yield "", "false alarms of the printed interval at the end, 12 v 12", "", size, True
-            more = list(power(crossed, t, se[:, -1], printed))[0][3]
+            more = next(power(crossed, t, se[:, -1], printed))[3]
             yield "", "power lost beside the printed interval, 12 v 12", "", more, True
 
 

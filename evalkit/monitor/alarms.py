@@ -185,9 +185,10 @@ def _denominator_jump(feed: Feed) -> Rows:
     ).pivot(index="place", columns="period", values="n").sort_index(axis="columns")  # fmt: skip
     if feed.last not in table or table.shape[1] <= _FEWEST:
         return []
-    step = np.log(table.where(table >= 8)).diff(axis=1)
+    previous = table.shift(axis=1)
+    step = np.log(table / previous).where(previous >= 8)
     now, before = step[feed.last], step.drop(columns=feed.last)
-    spread = np.sqrt((before**2).mean(axis=1) + 1 / table[feed.last])  # at least as much as counts move by chance
+    spread = np.sqrt((before**2).mean(axis=1) + 1 / (4 * previous[feed.last]))  # counts move by chance too
     jumped = (now.abs() > np.maximum(_QUIET * spread, 0.25)) & (before.notna().sum(axis=1) >= _FEWEST)
     return [
         (str(p), f"people went from {table.loc[p].iloc[-2]:,.0f} to {table.at[p, feed.last]:,.0f} in {feed.last}", -1)

@@ -12,9 +12,6 @@ from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component, spells_of
 
 COLUMNS = ("component", "place", "planned_start", "start", "late", "state", "moved", "decided", "note")
-TURN = 5.4
-"""Points by which an estimate moved, with no effect at all, where the three places with the worst last quarter started
-next (24 places, shocks of 5 points that halve each month; `benchmarks/watch.py` measures it again)."""
 STEERED = (
     "Some places started {label} when they did because of their results. Places at their worst come back towards the "
     "average whatever is done, which flatters it: the verdict is at most likely."

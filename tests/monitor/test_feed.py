@@ -150,14 +150,14 @@ def test_events_become_the_rows_that_they_make_by_hand(kind: Any) -> None:
 
 
 def test_the_last_correction_counts_and_a_row_that_came_twice_does_not() -> None:
-    rows = worlds.events().head(40)
+    rows = worlds.events().head(200)
     last = rows["delivered"].max()
     mended = rows[rows["code"] == "score"].head(1).assign(value=99.0, delivered=last + pd.Timedelta(days=3))
     twice = rows.head(5).assign(delivered=last + pd.Timedelta(days=2))
     reading = events.Reading("person", "place", "month", "month", "seen", (ek.Outcome("score", kind="score"),))
     with open_store(None) as store:
         take_in(store, pd.concat([rows, twice, mended]), None, COLUMNS)
-        for day, number, best in ((last, 40, None), (last + pd.Timedelta(days=2), 40, None), (None, 40, 99.0)):
+        for day, number, best in ((last, 200, None), (last + pd.Timedelta(days=2), 200, None), (None, 200, 99.0)):
             as_of = (day or last + pd.Timedelta(days=30)).date()
             events.known(store, as_of, reading)
             found = store.execute("SELECT count(*) FROM known").fetchall()[0][0]
