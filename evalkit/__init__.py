@@ -62,6 +62,7 @@ _PUBLIC = {
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
     "synthetic": "evalkit.synthetic",
+    "watch": "evalkit.monitor.watch:watch",
     "value_for_money": "evalkit.evaluation.programme:value_for_money",
 }
 

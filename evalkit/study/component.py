@@ -95,6 +95,11 @@ def unsure(table: pd.DataFrame) -> np.ndarray:
     return table.get("certainty", pd.Series("", table.index)).isin(CERTAINTIES[2:]).to_numpy()
 
 
+def moved_by_results(component: Component) -> bool:
+    """Whether the register says that some place started when it did because of what was seen by then."""
+    return component.by_spells and bool((spells_of(component).get("moved", pd.Series(dtype=object)) == "results").any())
+
+
 def _component_problems(c: Component) -> Iterator[Problem]:
     where = f"component {c.name!r}"
     if not isinstance(c.name, str) or not c.name.strip():
