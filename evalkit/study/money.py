@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit.errors import Problem, StudyError, suggest
 from evalkit.study.frame import Table, read_table
-from evalkit.study.schema import ALIASES, IDS, Known, check_table
+from evalkit.study.schema import ALIASES, TABLE_CELLS, Known, check_table
 
 PROGRAMME = "programme"
 
@@ -37,7 +37,7 @@ class Money:
 
     def __post_init__(self) -> None:
         for name, given in self.given().items():
-            table = read_table(given, name, IDS)
+            table = read_table(given, name, TABLE_CELLS)
             used = {old: new for old, new in ALIASES.items() if old in table.columns and new not in table.columns}
             once = {old: new for i, (old, new) in enumerate(used.items()) if new not in list(used.values())[:i]}
             object.__setattr__(self, name, table.rename(columns=once))

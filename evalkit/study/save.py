@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from html import escape
 from pathlib import Path
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from evalkit.study.component import CARD, Component, Outcome, spells_of
 from evalkit.study.frame import Columns, Source
+from evalkit.study.index import as_shares
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
 
@@ -69,7 +70,24 @@ def describe_html(study: Register, paths: Paths, movers: int) -> str:
     return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def study_frame(study: Register, paths: Paths, values: Callable[[str], np.ndarray]) -> pd.DataFrame:
+    """A row a unit and period that was seen: ids, states of the components, outcomes."""
+    seen = np.ones((paths.n_units, paths.n_periods), dtype=bool) if paths.seen is None else paths.seen
+    i, t = np.nonzero(seen)
+    made: dict[str, object] = {study.unit: paths.units[i]}
+    if study.period is not None:
+        made[study.period] = paths.periods[t]
+    if paths.cluster != study.unit:
+        level = paths.levels[paths.cluster]
+        made[paths.cluster] = np.asarray(level.names)[level.codes[i]]
+    for k, name in enumerate(paths.components):
+        state = paths.state[paths.path[i], t, k].astype(float)
+        made[name] = np.where(state < 0, np.nan, state * paths.reach[paths.path[i], k])
+    return pd.DataFrame(made | {o.column: values(o.column)[i, t] for o in study.outcomes})
+
+
 _CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
+_OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent")]  # shares are written as such
 _STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every")
 
 
@@ -85,12 +103,12 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     spells = _all_spells(study)
     adoption = _write(spells, folder, "adoption") if spells is not None else None
     keys |= {k: getattr(study, k) for k in _STUDY_KEYS}
-    lines = _table("study", {**keys, "disclosure": study.settings.get("disclosure")})
+    lines = _table("study", {**keys, "noun": study.noun or None, "disclosure": study.settings.get("disclosure")})
     for name, link in study.levels.items():
         file = _write(link.frame(name), folder, f"links_{re.sub('[^A-Za-z0-9_-]', '_', name)}")
         lines += _table(f"levels.{_key(name)}", {"links": file, "to": link.to})
     for o in study.outcomes:
-        lines += _table(f"outcomes.{_key(o.column)}", {f.name: getattr(o, f.name) for f in fields(Outcome)[1:]})
+        lines += _table(f"outcomes.{_key(o.column)}", {name: getattr(o, name) for name in _OUTCOME_KEYS})
     for c in study.components:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
         own |= {k: c.card[k] for k in CARD if k in c.card}
@@ -114,6 +132,9 @@ def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> p
     have = [n for n in dict.fromkeys(names) if n in source.columns]
     source.prefetch(have)
     frame = pd.DataFrame({n: source.column(n).reset_index(drop=True) for n in have})
+    for o in study.outcomes:
+        if o.percent and o.column in have:
+            frame[o.column] = as_shares(frame[o.column], source.cells.reading.decimal)
     return frame if rows is None else frame.iloc[np.sort(rows)].reset_index(drop=True)
 
 

@@ -15,7 +15,7 @@ from evalkit.study.component import Component, spells_of, unsure
 from evalkit.study.frame import match, numbers, read_table, wrong_rows
 from evalkit.study.paths import Level
 from evalkit.study.register import Register, link_weights
-from evalkit.study.schema import IDS, Known, check_table
+from evalkit.study.schema import TABLE_CELLS, Known, check_table
 
 _TINY = 1e-9
 _QUARTER = {"month": 3.0, "quarter": 1.0, "day": 91.0}
@@ -79,7 +79,7 @@ def spell_doses(
 
 def _misnamed(component: Component, register: Register, where: str, own: int) -> list[Problem]:
     """No row that names the component, or rows that nearly do: spells that would go missing in silence."""
-    table = read_table(component.adoption, where, IDS)
+    table = read_table(component.adoption, where, TABLE_CELLS)
     named = table.get("component", pd.Series(dtype=object)).astype(object)
     names = [str(n) for n in named.dropna().unique()]
     if not own:

@@ -173,7 +173,7 @@ class InterruptedTimeSeries:
     def _per(self, study: StudyLike) -> np.ndarray:
         if self.per not in study.covariates:
             raise OptionError(f"per={self.per!r} is not one of the study's covariates: {join_words(study.covariates)}.")
-        return study.covariate_values()[:, :, study.covariates.index(self.per)]
+        return study.covariate_values((self.per,))[:, :, 0]
 
     def _beside(self, place: Place, series: Series) -> Place:
         """The place with the controls asked for, alone where none are."""
