@@ -109,7 +109,7 @@ class Noun(str):
         made.many = many
         return made
 
-    def __getnewargs__(self) -> tuple[str, str]:
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
         return str(self), self.many
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -53,12 +53,8 @@ def whole_table(file: Path, reading: Reading, where: str) -> pd.DataFrame:
     ending = file.suffix.lower()
     if ending in SPREADSHEETS:
         return _spreadsheet(file, reading, where)
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".dta": _stata,
-        ".feather": pd.read_feather,
-        ".arrow": pd.read_feather,
-    }
-    readers |= dict.fromkeys((".sav", ".zsav", ".por"), _spss)
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".dta": _stata}
+    readers |= dict.fromkeys((".feather", ".arrow"), pd.read_feather) | dict.fromkeys((".sav", ".zsav", ".por"), _spss)
     if is_parquet(file):
         return parquet().read_table(file).to_pandas()
     return _tried(lambda: readers[ending](file), file, where)
@@ -135,7 +131,7 @@ def _typed(column: pd.Series) -> pd.Series:
     return plain
 
 
-def _labelled(column: pd.Series, labels: dict[object, str]) -> pd.Series:
+def _labelled(column: pd.Series, labels: Mapping) -> pd.Series:
     """Codes as their labels where every code has one of its own, and they are not 0 and 1 only."""
     codes = set(pd.unique(column.dropna()))
     if not labels or codes <= {0, 1} or not codes <= set(labels) or len(set(labels.values())) < len(labels):

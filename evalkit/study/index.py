@@ -20,6 +20,7 @@ from evalkit.study.calendar import period_positions
 from evalkit.study.component import Outcome
 from evalkit.study.frame import Columns, Source, key_array, match, numbers, say_rows, wrong_rows
 from evalkit.study.paths import Level
+from evalkit.study.reading import holds_text
 from evalkit.study.schema import ROLES, check_column
 
 
@@ -356,8 +357,7 @@ def covariate_columns(name: str, columns: Columns) -> dict[str, np.ndarray]:
 def _kinds(series: pd.Series) -> list[str] | None:
     """The kinds of a covariate of words, the commonest first and the rest by name; None where it is numbers, or text of
     which some is a number in another way of writing."""
-    kind = series.dtype
-    if not (pd.api.types.is_string_dtype(kind) or kind == object or isinstance(kind, pd.CategoricalDtype)):
+    if not holds_text(series):
         return None
     found = series.dropna().astype(object).value_counts()
     words = all(isinstance(v, str) and v.strip() and not _A_NUMBER.fullmatch(v.strip()) for v in found.index)

@@ -16,11 +16,12 @@ from evalkit.errors import OptionError, Problem, raise_problems
 
 YES = ("yes", "y", "true", "t", "on", "oui", "ja", "si", "sí")
 NO = ("no", "n", "false", "f", "off", "non", "nein")
-"""Words for on and off that files hold most often, in small letters; `NO` are those for off unless others are named."""
+"""Words for on and off that files hold most often, in small letters; taken where only the others are named."""
 DELIMITERS = (",", ";", "\t", "|")
-DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%d/%m/%y", "%m/%d/%y",
-                "%d %B %Y", "%d %b %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%b-%y", "%b %Y", "%B %Y", "%b-%Y", "%m/%Y",
-                "%m.%Y", "%Y/%m", "%Y%m%d", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M")  # fmt: skip
+DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%d/%m/%y",
+                "%m/%d/%y", "%d %B %Y", "%d %b %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%b-%y", "%b %Y", "%B %Y",
+                "%b-%Y", "%m/%Y", "%m.%Y", "%Y/%m", "%Y%m%d", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S",
+                "%m/%d/%Y %H:%M")  # fmt: skip
 """Ways of writing dates that are tried when one is proposed."""
 _GROUPED = {",": r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?|[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?",
             ".": r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\.\d+"}  # fmt: skip
@@ -119,15 +120,16 @@ class Cells:
             return column
         if name in self.moments:
             return dates(column, self.reading.date_format)
-        if not _has_text(column):
+        if not holds_text(column):
             return column
         known = plain_numbers(column, self.reading, words=name in self.numbers)
-        return known if name in self.numbers or not _has_text(known) else column
+        return known if name in self.numbers or not holds_text(known) else column
 
 
-def _has_text(column: pd.Series) -> bool:
+def holds_text(column: pd.Series) -> bool:
+    """Whether cells of a column may be text."""
     kind = column.dtype
-    return pd.api.types.is_string_dtype(kind) or kind == object or isinstance(kind, pd.CategoricalDtype)
+    return kind == np.dtype(object) or pd.api.types.is_string_dtype(kind) or isinstance(kind, pd.CategoricalDtype)
 
 
 def plain_numbers(column: pd.Series, reading: Reading, words: bool) -> pd.Series:
@@ -161,7 +163,7 @@ def dates(column: pd.Series, form: str | None) -> pd.Series:
     """Text (and whole numbers, for a form such as %Y%m) as dates in the order year-month-day; a form without days gives
     months. Cells that are written otherwise stay as they are."""
     number = pd.api.types.is_integer_dtype(column.dtype)
-    if form is None or not (_has_text(column) or (number and "%Y%m" in form)):
+    if form is None or not (holds_text(column) or (number and "%Y%m" in form)):
         return column
     given = column.astype(object)
     texts = given.map(lambda v: v.strip() if isinstance(v, str) else str(v) if number else None)

@@ -111,9 +111,9 @@ ROLES = {
                   advice="Use 1 for those whom the component can reach, else 0."),
     "weights": Rule("number", must=True, filled=True, low=0),
     "covariate": Rule("number", must=True),
-    "share": Rule("number", low=0, high=1, advice="Write shares from 0 to 1 (20 per cent is 0.2), or percent = true for "
-                                                  "percentages, and leave it empty where it is missing; or choose "
-                                                  "another kind."),
+    "share": Rule("number", low=0, high=1, advice="Write shares from 0 to 1 (20 per cent is 0.2), or percent = true "
+                                                  "for percentages, and leave it empty where it is missing; or "
+                                                  "choose another kind."),
     "count": Rule("number"), "score": Rule("number"), "log": Rule("number"), "money": Rule("number"),
 }  # fmt: skip
 """Columns of the panel and the people by what they are for, and outcomes by their kind."""

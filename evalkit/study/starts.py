@@ -27,18 +27,8 @@ HEADINGS = {
     "certainty": ("certainty",),
 }  # fmt: skip
 """Headings, in small letters and without signs, that mean a column of the spells."""
-_BESIDE = (
-    "start",
-    "start date",
-    "started",
-    "start month",
-    "starts",
-    "from",
-    "first period",
-    "first month",
-    "date",
-    "go live",
-)
+_BESIDE = ("start", "start date", "started", "start month", "starts", "from", "first period", "first month", "date",
+           "go live")  # fmt: skip
 """Words beside a component's name in the heading of its starts."""
 NEVER = ("", "-", "never", "none", "not yet")
 """Cells, in small letters, of a place that never started."""
@@ -104,7 +94,7 @@ def name_by_words(components: Iterable[Component]) -> dict[str, str]:
 
 def _renamed(table: pd.DataFrame, levels: Sequence[str]) -> dict[str, str]:
     """Columns under other headings -> their names."""
-    have, out = set(map(str, table.columns)), {}
+    have, out = set(map(str, table.columns)), dict[str, str]()
     for column in table.columns:
         words = plain(column)
         name = next((n for n, known in HEADINGS.items() if words in known), "")
@@ -123,7 +113,7 @@ def _places(levels: Sequence[str]) -> set[str]:
 
 def _columns_of(table: pd.DataFrame, components: Sequence[Component]) -> dict[str, str]:
     """Column -> the component whose starts it holds."""
-    called, out = name_by_words(components), {}
+    called, out = name_by_words(components), dict[str, str]()
     for column in table.columns:
         for name in called.get(plain(column), ""), *_without(plain(column), called):
             if name and name not in out.values():

@@ -169,7 +169,7 @@ class Study(Register):
 
         States are 0 (off), 1 (on), the step of a dose, or missing where not known; never more than the study holds.
         """
-        return study_frame(self, self.values)
+        return study_frame(self, self.paths, self.values)
 
     def with_components(self, components: Sequence[Component | str]) -> Study:
         """The same rows under other components (or other readings of the same ones)."""

@@ -170,7 +170,7 @@ def _check_grid(reading: _Reading, fixed: dict[str, np.ndarray], grid: Index | N
 
 def _read_exposures(reading: _Reading) -> dict[str, np.ndarray]:
     """(N,) exposure columns by component, as far as they are numbers."""
-    panel, values = reading.columns.panel, {}
+    panel, values = reading.columns.panel, dict[str, np.ndarray]()
     for c in reading.register.components:
         name = reading.register.exposure_of(c, reading.columns)
         if name is None or not reading.columns.in_panel(name):
@@ -209,14 +209,9 @@ def _after_first(reading: _Reading, component: Component) -> np.ndarray | None:
         advice = f"Write the first period as in {register.period!r}, and leave it empty for never. {key}".strip()
         reading.add(f"first_period {name!r} holds {odd[0]!r}", f"{where}, {say_rows(panel, rows)}", advice)
         return None
-    begins = first.map({v: np.inf if p == none else p for v, p in place.items()}).to_numpy(
-        dtype=np.float64, na_value=np.inf
-    )
-    begins = np.where(np.isnan(begins), np.inf, begins)
-    stop = period.map(dict(zip(calendar.values, calendar.stop, strict=True))).to_numpy(
-        dtype=np.float64, na_value=np.nan
-    )
-    return (stop > begins).astype(np.int8)
+    begins = first.map({v: np.inf if p == none else p for v, p in place.items()}).astype(np.float64).fillna(np.inf)
+    stop = period.map(dict(zip(calendar.values, calendar.stop, strict=True))).astype(np.float64)
+    return (stop.to_numpy() > begins.to_numpy()).astype(np.int8)
 
 
 def _read_fixed(reading: _Reading) -> dict[str, np.ndarray]:
@@ -244,7 +239,7 @@ def _check_keys(reading: _Reading) -> Index | None:
         return None
     period = columns.panel.column(register.period) if register.period else None
     stamps = None if period is None else key_array(period)[1]
-    if stamps is not None and not calendar_kind(stamps):
+    if period is not None and stamps is not None and not calendar_kind(stamps):
         odd = odd_periods(stamps)
         shown = ", ".join(repr(s) for s in odd[:3])
         key = advise_dates(s for s in odd[:200] if isinstance(s, str))
