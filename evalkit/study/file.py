@@ -60,13 +60,14 @@ _READING_KEYS = [f.name for f in fields(Reading)]
 _READING_TYPES: dict[str, Any] = {
     key: (list[str], []) if key.endswith("_values") else (str | None, None) for key in _READING_KEYS
 }
+_HEADINGS = ("component", "level_id", "start", "end", "dose")
 _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "card")]
 _SECTIONS = {
-    "study": _section(Register, [*_STUDY_KEYS, "allow_outside"], panel=(str, ...), people=_FILE,
+    "study": _section(Register, [*_STUDY_KEYS, "allow_outside", *_READING_KEYS], panel=(str, ...), people=_FILE,
                       disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
                       **_READING_TYPES),
-    "adoption": _section(Component, (), table=(str, ...),
-                         **dict.fromkeys(("component", "level_id", "start", "end", "dose"), (str | None, None))),
+    "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
+                         **dict.fromkeys(_HEADINGS, (str | None, None))),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
     "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
     "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),

@@ -205,6 +205,19 @@ def possible_formats(texts: Iterable[object]) -> list[str]:
     return found
 
 
+def likely_format(texts: Iterable[object]) -> str | None:
+    """Of the ways by which all of these can be read, the one that makes the most even steps; else the day first."""
+    listed = list(dict.fromkeys(str(t) for t in texts))
+
+    def uneven(form: str) -> float:
+        days = np.sort(pd.to_datetime(pd.Series(listed, dtype="str"), format=form).to_numpy()).astype("datetime64[D]")
+        steps = np.diff(days.astype(np.int64))
+        steps = steps[steps > 0]
+        return float(steps.max() / steps.min()) if len(steps) else 1.0
+
+    return min(possible_formats(listed), key=lambda form: round(uneven(form), 1), default=None)
+
+
 def advise_dates(texts: Iterable[object]) -> str:
     """The key that would let these dates be read; "" where there is none."""
     found = possible_formats(dict.fromkeys(texts))

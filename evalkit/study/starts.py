@@ -71,7 +71,7 @@ def with_tidy_spells(register: Register, problems: list[Problem]) -> tuple[Compo
 def tidy(table: pd.DataFrame, components: Sequence[Component], levels: Sequence[str], reading: Reading) -> pd.DataFrame:
     """Spells under the names that evalkit has for their columns, components by their names. levels: what the column of
     places may be called besides level_id. A table that is tidy is given back as it is."""
-    named = table.rename(columns=_renamed(table, levels))
+    named = under_our_names(table, levels)
     wide = {} if {"start", "component"} & set(named.columns) else _columns_of(named, components)
     if wide and "level_id" in named.columns:
         named = _long(named, wide)
@@ -88,8 +88,27 @@ def tidy(table: pd.DataFrame, components: Sequence[Component], levels: Sequence[
 
 def name_by_words(components: Iterable[Component]) -> dict[str, str]:
     """Component by its label and its name, as `plain` writes them; none by words that two share."""
-    words = [(plain(w), c.name) for c in components for w in {str(c.name), c.label}]
+    words = [(w, c.name) for c in components for w in {plain(c.name), plain(c.label)}]
     return {w: name for w, name in words if sum(w == v for v, _ in words) == 1}
+
+
+def under_our_names(table: pd.DataFrame, levels: Sequence[str]) -> pd.DataFrame:
+    """The table with evalkit's names for the columns whose headings mean them."""
+    return table.rename(columns=_renamed(table, levels))
+
+
+def level_column(table: pd.DataFrame, level: str) -> str | None:
+    """The column that is called like the places of a level."""
+    return next((str(c) for c in table.columns if plain(c) in _places([level])), None)
+
+
+def without_beside(heading: str) -> str:
+    """A heading without the word for starts that stands beside a component: 'Nurse start date' gives 'Nurse'."""
+    words = heading.replace("_", " ").strip()
+    for beside in sorted(_BESIDE, key=len, reverse=True):
+        if plain(words).endswith(f" {beside}"):
+            return " ".join(words.split()[: -len(beside.split())])
+    return words
 
 
 def _renamed(table: pd.DataFrame, levels: Sequence[str]) -> dict[str, str]:
