@@ -14,7 +14,9 @@ from numbers import Integral, Real
 
 
 class EvalkitError(ValueError):
-    """Base of all errors that evalkit raises on purpose."""
+    """Base of all errors that evalkit raises on purpose. problems: what a door found, where a door raised it."""
+
+    problems: tuple[Problem, ...] = ()
 
 
 class EvalkitWarning(UserWarning):
@@ -56,10 +58,10 @@ def raise_problems(problems: Iterable[Problem], error: type[EvalkitError] = Stud
     listed = list(problems)
     if not listed:
         return
-    if len(listed) == 1:
-        raise error(str(listed[0]))
     lines = "\n".join(f"  {i}. {p}" for i, p in enumerate(listed, 1))
-    raise error(f"{len(listed)} problems:\n{lines}")
+    raised = error(str(listed[0]) if len(listed) == 1 else f"{len(listed)} problems:\n{lines}")
+    raised.problems = tuple(listed)
+    raise raised
 
 
 def first_rows(rows: Iterable[object], total: int | None = None, limit: int = 5) -> str:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 def audit(study: Path = typer.Argument(help="A study file, or the folder that holds study.toml.")) -> None:
     """Say what can be told apart from the dates alone. No outcome is read."""
-    from evalkit.components import separability
-    from evalkit.study import Study
-
     with steps(2) as begin:
         begin("Reading the study")
+        from evalkit.study import Study
+
         read = Study.load(study)
         begin("Working out what can be told apart")
+        from evalkit.components import separability  # after the door: a study that is refused waits for nothing more
+
         found = separability(read)
     show_separability(read, found)
 
@@ -53,10 +54,12 @@ def plan(
     level: float = typer.Option(0.95, help="Confidence level of the likely ranges."),
 ) -> None:
     """Write a plan with a hash: outcomes, components, windows and rules. No outcome is read."""
-    from evalkit.reporting.plan import FILE, make_plan, write_plan
     from evalkit.study import Study
 
-    made = make_plan(Study.load(study), level)
+    read = Study.load(study)
+    from evalkit.reporting.plan import FILE, make_plan, write_plan
+
+    made = make_plan(read, level)
     file = write_plan(made, out or (study if study.is_dir() else study.parent) / FILE)
     counts = f"{count_words(len(made['outcomes']), 'outcome')}, {count_words(len(made['components']), 'component')}"
     say(f"Wrote {file}: {counts}.", f"Its hash, to be kept or published: {made['sha256']}")

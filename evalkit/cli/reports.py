@@ -36,8 +36,7 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
     with steps(2) as begin:
         begin("Reading the study")
         study = Study.load(file)
-        for outcome in study.outcomes:
-            study.values(outcome)
+        study.open_outcomes()
         begin("Estimating, checking and writing the report")
         page = report(study, out, level=level, seed=seed, plan=plan)
     verdicts, tried = (read_table(page.parent / f"{name}.csv", study) for name in ("verdicts", "effects"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import get_args
@@ -85,6 +86,17 @@ class Component:
     def by_spells(self) -> bool:
         """Whether dated spells, not a column, say when it was on."""
         return self.adoption is not None
+
+
+def plain(heading: object) -> str:
+    """A heading in small letters, signs and spaces as one space: 'Start_Date ' gives 'start date'."""
+    return " ".join(re.findall(r"[^\W_]+", str(heading).casefold()))
+
+
+def name_by_words(components: Iterable[Component]) -> dict[str, str]:
+    """Component by its label and its name, as `plain` writes them; none by words that two share."""
+    words = [(w, c.name) for c in components for w in {plain(c.name), plain(c.label)}]
+    return {w: name for w, name in words if sum(w == v for v, _ in words) == 1}
 
 
 def spells_of(component: Component) -> pd.DataFrame:

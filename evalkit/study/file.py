@@ -18,13 +18,13 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from evalkit.errors import EvalkitError, OptionError, Problem, StudyError, raise_problems, suggest
-from evalkit.study.component import CARD, Component, Outcome
+from evalkit.study.component import CARD, Component, Outcome, plain
 from evalkit.study.frame import FileSource, find_files, open_source, read_table
 from evalkit.study.money import TABLES
 from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Links, Register
 from evalkit.study.schema import TABLE_CELLS
-from evalkit.study.starts import HEADINGS, plain, read_starts
+from evalkit.study.starts import HEADINGS, read_starts
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -284,6 +285,20 @@ def as_shares(column: pd.Series, decimal: str) -> pd.Series:
     if not (plain | read.isna()).all():
         return read
     return read.astype(np.float64) / 100
+
+
+def absent_outcomes(outcomes: Sequence[Outcome], source: Source) -> list[Problem]:
+    """Outcomes whose column the panel does not have, from its header alone: no value is read."""
+    columns = [str(c) for c in source.columns]
+    return [
+        Problem(
+            f"There is no outcome column {o.column!r}",
+            f"table [outcomes.{o.column}]",
+            suggest(o.column, columns, "The columns are"),
+        )
+        for o in outcomes
+        if o.column not in source.columns
+    ]
 
 
 def read_outcome(outcome: Outcome, source: Source, index: Index) -> np.ndarray:

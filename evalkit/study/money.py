@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import pandas as pd
 
 from evalkit.errors import Problem, StudyError, suggest
+from evalkit.study.component import Component, name_by_words, plain
 from evalkit.study.frame import Table, read_table
 from evalkit.study.schema import ALIASES, TABLE_CELLS, Known, check_table
 
@@ -50,6 +51,16 @@ class Money:
         """The tables that are there, by name."""
         tables = {name: getattr(self, name) for name in TABLES}
         return {name: table for name, table in tables.items() if table is not None}
+
+    def named(self, components: Iterable[Component]) -> Money:
+        """The same tables, components by their names where rows have their labels."""
+        called, tables = name_by_words(components), self.given()
+        for name, table in tables.items():
+            words = table.get("component")
+            read = None if words is None else words.map(lambda v: called.get(plain(v), v) if isinstance(v, str) else v)
+            if read is not None and not read.equals(words):
+                tables[name] = table.assign(component=read)
+        return Money(**tables)
 
     def keep(self, components: Sequence[str], outcomes: Sequence[str]) -> Money:
         """The rows about some components and outcomes (and about the programme)."""

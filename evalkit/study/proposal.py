@@ -17,6 +17,7 @@ import pandas as pd
 from evalkit.errors import StudyError
 from evalkit.show.words import count_words, join_words, noun_from_column, sentence_case
 from evalkit.study.calendar import calendar_kind, make_calendar, period_positions
+from evalkit.study.component import plain
 from evalkit.study.frame import numbers, open_source, read_table
 from evalkit.study.reading import (
     NO,
@@ -29,7 +30,7 @@ from evalkit.study.reading import (
     plain_numbers,
     possible_formats,
 )
-from evalkit.study.starts import NEVER, level_column, plain, read_starts, under_our_names, without_beside
+from evalkit.study.starts import NEVER, level_column, read_starts, under_our_names, without_beside
 
 _PERIOD = "period month date week quarter year term time wave day yearmonth ym semester season round".split()
 _UNIT = "id unit person pupil child patient client household participant student individual user member pid".split()
@@ -108,7 +109,7 @@ def propose(file: Path, starts: Path | None = None) -> Proposal:
         raise StudyError(f"{what}. Give the table of start dates too: evalkit new FOLDER --from FILE --starts FILE.")
     if not results:
         raise StudyError(f"{file.name}: no column of numbers is left that could be an outcome. Add one.")
-    covariates = table.covariates({*taken, *(r.column for r in results)}) if period is None else ()
+    covariates = table.covariates({*taken, results[0].column}) if period is None else ()
     made = Proposal(unit, period, cluster, tuple(parts), tuple(results), covariates, table.reading, (), table.names)
     return replace(made, guesses=tuple(_sentences(made, table)))
 

@@ -57,10 +57,10 @@ class Register:
     noun: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def component(self, name: str) -> Component:
-        """The component of that name; `OptionError` names the near miss."""
-        for c in self.components:
-            if c.name == name:
-                return c
+        """The component of that name, or of that label; `OptionError` names the near miss."""
+        named = [c for c in self.components if c.name == name] or [c for c in self.components if c.label == name]
+        if len(named) == 1:
+            return named[0]
         known = suggest(str(name), [c.name for c in self.components], "This study has")
         raise OptionError(f"There is no component {name!r}. {known}")
 

@@ -29,6 +29,7 @@ def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, 
         codes = paths.levels[paths.assigned_at[c.name]].codes
         places = f"{len(np.unique(codes[ever]))} of {len(np.unique(codes))}"
         when = "always on" if c.always_on else str(paths.periods[on.any(axis=0).argmax()]) if on.any() else "never"
+        when = "at the time" if when not in ("always on", "never") and paths.n_periods == 1 else when
         rows.append((c.label, when, places, f"{len(np.unique(paths.units[ever])):,}"))
     return rows
 
@@ -54,7 +55,7 @@ def describe(study: Register, paths: Paths, movers: int) -> str:
     if study.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{o.label} ({o.better} is better)" for o in study.outcomes))
     for label, first, places, units in _component_rows(study, paths):
-        when = first if first in ("always on", "never") else f"first on {first}"
+        when = first if first in ("always on", "never", "at the time") else f"first on {first}"
         lines.append(f"  {label}: {when}, {places} places, {units} units")
     return "\n".join(lines)
 

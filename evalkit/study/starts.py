@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pandas as pd
 
 from evalkit.errors import Problem, StudyError
 from evalkit.show.words import noun_from_column
-from evalkit.study.component import Component
+from evalkit.study.component import Component, name_by_words, plain
 from evalkit.study.frame import Table, open_source, read_table
 from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Register
@@ -32,11 +31,6 @@ _BESIDE = ("start", "start date", "started", "start month", "starts", "from", "f
 """Words beside a component's name in the heading of its starts."""
 NEVER = ("", "-", "never", "none", "not yet")
 """Cells, in small letters, of a place that never started."""
-
-
-def plain(heading: object) -> str:
-    """A heading in small letters, signs and spaces as one space: 'Start_Date ' gives 'start date'."""
-    return " ".join(re.findall(r"[^\W_]+", str(heading).casefold()))
 
 
 def read_starts(table: Table, where: str, reading: Reading) -> pd.DataFrame:
@@ -84,12 +78,6 @@ def tidy(table: pd.DataFrame, components: Sequence[Component], levels: Sequence[
         words = named["component"].map(lambda v: called.get(plain(v), v) if isinstance(v, str) else v)
         named = named if words.equals(named["component"]) else named.assign(component=words)
     return named
-
-
-def name_by_words(components: Iterable[Component]) -> dict[str, str]:
-    """Component by its label and its name, as `plain` writes them; none by words that two share."""
-    words = [(w, c.name) for c in components for w in {plain(c.name), plain(c.label)}]
-    return {w: name for w, name in words if sum(w == v for v, _ in words) == 1}
 
 
 def under_our_names(table: pd.DataFrame, levels: Sequence[str]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, Problem, StudyError, suggest
+from evalkit.errors import OptionError, OutcomeError, Problem, StudyError, raise_problems, suggest
 from evalkit.study.calendar import Calendar, Event
 from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns, Source, Table, open_source, read_table
-from evalkit.study.index import Index, covariate_columns, read_covariates, read_outcome
+from evalkit.study.index import Index, absent_outcomes, covariate_columns, read_covariates, read_outcome
 from evalkit.study.money import Money, money_of
 from evalkit.study.paths import Memo, Paths
 from evalkit.study.reading import Reading, reading_of
@@ -116,6 +116,8 @@ class Study(Register):
             noun=nouns_of(noun, problems),
         )
         self._set(components=with_tidy_spells(self, problems))
+        if self.money is not None:
+            self._set(money=self.money.named(self.components))
         cells = self.cells()
         self._set(
             source=open_source(panel, cells=cells),
@@ -149,6 +151,16 @@ class Study(Register):
         chosen = self.outcome(outcome)
         make = partial(read_outcome, chosen, self.source, self._opened.index)
         return self._values.get((chosen.column, chosen.kind, chosen.percent), make)
+
+    def open_outcomes(self) -> None:
+        """Open the second door for every outcome; one `OutcomeError` lists everything wrong with any of them."""
+        problems: list[Problem] = []
+        for outcome in self.outcomes:
+            try:
+                self.values(outcome)
+            except OutcomeError as error:
+                problems += error.problems or [Problem(str(error).rstrip("."))]
+        raise_problems(problems, OutcomeError)
 
     def covariate_values(self, names: Iterable[str] | None = None) -> np.ndarray:
         """(n, T, q) covariates in the row order of `paths`, NaN where not seen; their names are `covariate_names`.
@@ -224,10 +236,15 @@ class Study(Register):
         from evalkit.study.file import read_study  # pydantic is needed for files only
 
         said = read_study(Path(path))
+        lacking = absent_outcomes(said.fields["outcomes"], said.fields["panel"])
+        name = said.files[0].name
         try:
             made = cls(**said.fields)
         except StudyError as error:
-            raise StudyError(f"{said.files[0].name}: {error}") from None
+            if lacking and error.problems:
+                raise_problems([*error.problems, *lacking])
+            raise StudyError(f"{name}: {error}") from None
+        raise_problems([replace(p, where=f"{name}, {p.where}") for p in lacking], OutcomeError)
         made._set(inputs=said.files)
         return made
 

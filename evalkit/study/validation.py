@@ -22,7 +22,7 @@ from evalkit.study.calendar import (
     period_positions,
     spelt_one_way,
 )
-from evalkit.study.component import Component
+from evalkit.study.component import Component, spells_of
 from evalkit.study.exposure import Exposed, Setting, expose, join_paths
 from evalkit.study.frame import Columns, key_array, numbers, say_rows
 from evalkit.study.index import Index, build_index, check_fixed, check_people, own_rows, read_level, split_stays
@@ -30,7 +30,7 @@ from evalkit.study.money import money_problems
 from evalkit.study.paths import Paths
 from evalkit.study.reading import advise_dates
 from evalkit.study.register import Register, check_links
-from evalkit.study.schema import ROLES, Known, check_column, check_events, unprintable
+from evalkit.study.schema import ROLES, Known, check_column, check_events, check_table, unprintable
 from evalkit.study.settings import settings_problems
 
 
@@ -152,7 +152,9 @@ def _is_step(every: object) -> bool:
 def _check_grid(reading: _Reading, fixed: dict[str, np.ndarray], grid: Index | None) -> Index:
     """The grid, with people, fixed columns and levels in order on it; else everything wrong so far is raised."""
     if grid is None:
-        raise_problems(reading.problems)
+        spells = {f"adoption of component {c.name!r}": spells_of(c) for c in reading.register.components if c.by_spells}
+        known = [p for where, table in spells.items() for p in check_table("adoption", table, where)]
+        raise_problems([*reading.problems, *known])
     assert grid is not None
     register, columns = reading.register, reading.columns
     named = [register.weights, register.cluster, *register.covariates]
