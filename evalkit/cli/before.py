@@ -22,6 +22,7 @@ def audit(study: Path = typer.Argument(help="A study file, or the folder that ho
         from evalkit.study import Study
 
         read = Study.load(study)
+        read.check_header()
         begin("Working out what can be told apart")
         from evalkit.components import separability  # after the door: a study that is refused waits for nothing more
 
@@ -57,6 +58,7 @@ def plan(
     from evalkit.study import Study
 
     read = Study.load(study)
+    read.check_header()
     from evalkit.reporting.plan import FILE, make_plan, write_plan
 
     made = make_plan(read, level)

@@ -6,9 +6,10 @@ them and are never stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from importlib import import_module
 from itertools import takewhile
 from operator import methodcaller
 
@@ -33,6 +34,7 @@ from evalkit.inference.replicates import (
     stacked_arms,
 )
 from evalkit.inference.sources import DenseSource, Influence, Rows, stacked
+from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words
 
 PRIOR_DF = 10.0
@@ -220,7 +222,52 @@ class Estimate:
         own = [std_errors(s.vcov, p.value) for s, p in zip(spreads, self.pieces, strict=True)]
         return joined(spreads, np.concatenate(own), self._spread("analytic").vcov)
 
-    def aggregate(self, kind: str) -> Estimate:
+    @property
+    def params(self) -> pd.Series:
+        """Estimates by what they are of, as statsmodels calls them."""
+        return self._by_name(self.value)
+
+    @property
+    def bse(self) -> pd.Series:
+        """Standard errors by what they are of."""
+        return self._by_name(self.to_frame()["std_error"])
+
+    @property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p values by what they are of."""
+        return self._by_name(self.to_frame()["p_value"])
+
+    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Ends of the pointwise intervals of level 1 - alpha, columns 0 and 1, by what they are of."""
+        frame = self.to_frame(1 - alpha)
+        ends = {i: self._by_name(frame[c]) for i, c in enumerate(("conf_low", "conf_high"))}
+        return pd.DataFrame(ends)
+
+    def _by_name(self, values: Sequence[float] | pd.Series) -> pd.Series:
+        return pd.Series(np.array(values, dtype=float), index=row_labels.row_names(self.labels))
+
+    def summary(self, level: float = 0.95, inference: str = "auto") -> Table:
+        """A table for people: estimate, standard error, interval, p value, clusters, and how they were made."""
+        frame = self.to_frame(level, inference)
+        kept = {"Effect of": row_labels.row_names(self.labels), "Estimate": frame["estimate"],
+                "Standard error": frame["std_error"], f"{level:.0%} from": frame["conf_low"],
+                "to": frame["conf_high"], "p": frame["p_value"], "df": frame["df"],
+                "Exposed clusters": frame["clusters_exposed"], "Comparison clusters": frame["clusters_comparison"],
+                "Inference": frame["inference"]}  # fmt: skip
+        note = " ".join(row_labels.reasons_in_words(frame))
+        headings = {c: c for c in kept}
+        return from_frame(pd.DataFrame(kept), f"Estimate of {count_words(len(self), 'row')}", headings, note=note)
+
+    def plot(self, **options: object) -> object:
+        """A figure of the rows: an event study where they are of event times, else a forest; as `ek.plot` draws them.
+
+        options: those of `ek.plot.event_study` or `ek.plot.estimates`, such as `ax=`.
+        """
+        figures = import_module("evalkit.figures")  # they stand above and are asked for by name
+        by_time = "event_time" in self.labels and self.labels["event_time"].nunique() > 1
+        return (figures.event_study if by_time else figures.estimates)(self, **options)
+
+    def aggregate(self, kind: str = "simple") -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.
 
         Weights are the adopters retained, whose shares are estimated (Callaway and Sant'Anna 2021, section 3.3); within
@@ -329,8 +376,6 @@ class Estimate:
             return "\n".join([f"Estimate of {count_words(len(self), 'row')}", str(shown), *notes])
 
     def _repr_html_(self) -> str:
-        from evalkit.show.tables import from_frame
-
         return from_frame(row_labels.short(self.to_frame()), f"Estimate of {count_words(len(self), 'row')}").to_html()
 
 
@@ -403,13 +448,14 @@ def _analytic(est: Estimate) -> Spread:
     return Spread(vcov, np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
 
 
-def stack(*estimates: Estimate) -> Estimate:
-    """Rows of several estimates with one joint covariance, units joined by id.
+def stack(*given: Estimate | Iterable[Estimate]) -> Estimate:
+    """Rows of several estimates, one by one or in a list, with one joint covariance, units joined by id.
 
     Raises `EvalkitError` for anything but Estimates, and where a unit's cluster codes conflict. With
     refits at one level the joint covariance is the jackknife's; else analytic, at the coarser level, and each row
     keeps its own interval.
     """
+    estimates: tuple[Estimate, ...] = tuple(e for g in given for e in (g if isinstance(g, (list, tuple)) else (g,)))
     for e in estimates:
         if not isinstance(e, Estimate):
             raise EvalkitError(f"stack joins Estimates; {type(e).__name__} has no contributions to join.")

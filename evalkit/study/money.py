@@ -54,13 +54,13 @@ class Money:
 
     def named(self, components: Iterable[Component]) -> Money:
         """The same tables, components by their names where rows have their labels."""
-        called, tables = name_by_words(components), self.given()
+        called, tables, changed = name_by_words(components), self.given(), False
         for name, table in tables.items():
             words = table.get("component")
             read = None if words is None else words.map(lambda v: called.get(plain(v), v) if isinstance(v, str) else v)
             if read is not None and not read.equals(words):
-                tables[name] = table.assign(component=read)
-        return Money(**tables)
+                tables[name], changed = table.assign(component=read), True
+        return Money(**tables) if changed else self
 
     def keep(self, components: Sequence[str], outcomes: Sequence[str]) -> Money:
         """The rows about some components and outcomes (and about the programme)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,10 @@ class Study(Register):
         make = partial(read_outcome, chosen, self.source, self._opened.index)
         return self._values.get((chosen.column, chosen.kind, chosen.percent), make)
 
+    def check_header(self) -> None:
+        """Raise one `OutcomeError` that names every outcome whose column is not there. No value is read."""
+        raise_problems(absent_outcomes(self.outcomes, self.source), OutcomeError)
+
     def open_outcomes(self) -> None:
         """Open the second door for every outcome; one `OutcomeError` lists everything wrong with any of them."""
         problems: list[Problem] = []
@@ -236,15 +240,13 @@ class Study(Register):
         from evalkit.study.file import read_study  # pydantic is needed for files only
 
         said = read_study(Path(path))
-        lacking = absent_outcomes(said.fields["outcomes"], said.fields["panel"])
-        name = said.files[0].name
         try:
             made = cls(**said.fields)
         except StudyError as error:
+            lacking = absent_outcomes(said.fields["outcomes"], said.fields["panel"])
             if lacking and error.problems:
                 raise_problems([*error.problems, *lacking])
-            raise StudyError(f"{name}: {error}") from None
-        raise_problems([replace(p, where=f"{name}, {p.where}") for p in lacking], OutcomeError)
+            raise StudyError(f"{said.files[0].name}: {error}") from None
         made._set(inputs=said.files)
         return made
 
