@@ -109,6 +109,7 @@ class Comparison:
         return self.to_table().to_text(100) + "\n".join(self.notes)
 
 
+UNNAMED = "effect"
 _FOOT = ("Exposed clusters", "Comparison clusters", "Inference")
 
 
@@ -142,6 +143,9 @@ def compare(
         for column in SAID:
             said = frame[column].fillna("") if column in frame else ()
             notes |= {f"{name}: {words}.": None for words in said if words}
+    known = {row for part in parts for row in part["row"]} - {UNNAMED}
+    if len(known) == 1:  # a number without labels stands beside the only thing that the others are about
+        parts = [part.replace({"row": {UNNAMED: min(known)}}) for part in parts]
     made_by = tuple(" and ".join(dict.fromkeys(f["inference"].astype(str))) for f in frames)
     return Comparison(pd.concat(parts, ignore_index=True), titles, float(level), made_by, tuple(notes))
 
@@ -185,7 +189,7 @@ def _row_names(frame: pd.DataFrame, by: list[str]) -> list[str]:
         bare = ("component", "outcome")
         return ", ".join(str(row[c]) if c in bare else f"{c.replace('_', ' ')} {row[c]}" for c in have)
 
-    return [said(row) or "effect" for _, row in frame.iterrows()]
+    return [said(row) or UNNAMED for _, row in frame.iterrows()]
 
 
 def _value(cell: pd.Series | None) -> str:

@@ -34,7 +34,7 @@ from evalkit.inference.replicates import (
     stacked_arms,
 )
 from evalkit.inference.sources import DenseSource, Influence, Rows, stacked
-from evalkit.show.tables import Table, from_frame
+from evalkit.show.tables import Summary, from_frame
 from evalkit.show.words import count_words
 
 PRIOR_DF = 10.0
@@ -246,7 +246,7 @@ class Estimate:
     def _by_name(self, values: Sequence[float] | pd.Series) -> pd.Series:
         return pd.Series(np.array(values, dtype=float), index=row_labels.row_names(self.labels))
 
-    def summary(self, level: float = 0.95, inference: str = "auto") -> Table:
+    def summary(self, level: float = 0.95, inference: str = "auto") -> Summary:
         """A table for people: estimate, standard error, interval, p value, clusters, and how they were made."""
         frame = self.to_frame(level, inference)
         kept = {"Effect of": row_labels.row_names(self.labels), "Estimate": frame["estimate"],
@@ -256,7 +256,8 @@ class Estimate:
                 "Inference": frame["inference"]}  # fmt: skip
         note = " ".join(row_labels.reasons_in_words(frame))
         headings = {c: c for c in kept}
-        return from_frame(pd.DataFrame(kept), f"Estimate of {count_words(len(self), 'row')}", headings, note=note)
+        made = from_frame(pd.DataFrame(kept), f"Estimate of {count_words(len(self), 'row')}", headings, note=note)
+        return Summary(made.caption, made.columns, made.rows, made.numeric, note=note)
 
     def plot(self, **options: object) -> object:
         """A figure of the rows: an event study where they are of event times, else a forest; as `ek.plot` draws them.

@@ -133,6 +133,13 @@ class Table:
         return out.getvalue()
 
 
+class Summary(Table):
+    """A table that prints as itself, as summaries of models do."""
+
+    def __repr__(self) -> str:
+        return self.to_text(110) + (f"{self.note}\n" if self.note else "")
+
+
 def make_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]], **options: object) -> Table:
     """A `Table` from plain values; anything that is not a `Cell` becomes its words."""
     cells = tuple(tuple(v if isinstance(v, Cell) else Cell(plain(v)) for v in row) for row in rows)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, additive_design, make_grid, programme_level
 from evalkit.designs.regression.imputation_fit import Imputed, Weigh, beyond_the_sum, mean_over, solve_periods
@@ -43,7 +44,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Imputation:
+class Imputation(Parameters):
     """Effects against the outcome that a unit would have had without the programme.
 
     Untreated outcomes Y_it(0) = u_i + v_{t, reach} are fitted by weighted least squares on the rows in which
