@@ -51,6 +51,7 @@ _PUBLIC = {
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
     "honest_intervals": "evalkit.inference.honest:honest_intervals",
     "plot": "evalkit.figures",
+    "progress": "evalkit.progress",
     "report": "evalkit.reporting:report",
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",

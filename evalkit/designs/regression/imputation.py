@@ -31,6 +31,7 @@ from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import joint_test
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import GroupSource, Influence
+from evalkit.progress import step
 from evalkit.study.paths import Paths
 
 ASSUMPTION = "without the programme everyone of the same reach would have moved alike"
@@ -104,6 +105,7 @@ class Imputation(Parameters):
 
     def _fit(self, study: StudyLike, level: str) -> Fitted:
         def fit() -> Fitted:
+            step("Imputation: what there would have been without any component")
             outcome = study.outcome(self.outcome)
             words = {"outcome": outcome.column, "outcome_unit": outcome.unit, "inference_level": level}
             # Paths of its own, so that what their memo keeps does not keep them.
