@@ -31,6 +31,7 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
     check_folder(out)
     from evalkit.cli.findings import show_verdicts
     from evalkit.reporting.build import read_table, report
+    from evalkit.reporting.plan import plan_sentence, read_plan
     from evalkit.study import Study
 
     with steps(2) as begin:
@@ -42,7 +43,7 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
     verdicts, tried = (read_table(page.parent / f"{name}.csv", study) for name in ("verdicts", "effects"))
     show_verdicts(study, verdicts.fillna({"direction": ""}), tried)
     if plan is not None:
-        say(f"Held against the plan in {_near(plan.resolve())}")
+        say(f"Held against the plan in {_near(plan.resolve())}: {plan_sentence(read_plan(plan), study, level)}")
     say(f"The report: {_near(page)}")
     return page
 

@@ -355,6 +355,9 @@ def covariate_columns(name: str, columns: Columns) -> dict[str, np.ndarray]:
         raise_problems([columns.absent(name, "covariates")])
     series, say = columns.series(name), partial(columns.say, name)
     kinds = _kinds(series)
+    if kinds is None and len(mixed := _numbers_among_words(series)):
+        what = f"covariate {name!r} holds text such as {series.iloc[mixed[0]]!r} among words"
+        raise_problems([Problem(what, say(mixed), "Write it as a word, or all of them as numbers.")])
     if kinds is None:
         raise_problems(check_column(series, ROLES["covariate"], f"covariate {name!r}", say), StudyError)
         return {name: numbers(series)[0].astype(np.float64, copy=False)}
@@ -380,6 +383,16 @@ def _kinds(series: pd.Series) -> list[str] | None:
         return None
     common = min(found.index[found == found.max()])
     return [common, *sorted(v for v in found.index if v != common)]
+
+
+def _numbers_among_words(series: pd.Series) -> np.ndarray:
+    """Rows of a column of text that are numbers in some way of writing, where other rows are words; else none."""
+    if not holds_text(series):
+        return np.empty(0, dtype=np.intp)
+    given = series.notna().to_numpy()
+    number = series.astype(object).map(lambda v: not isinstance(v, str) or bool(_A_NUMBER.fullmatch(v.strip())))
+    odd = number.to_numpy(dtype=bool) & given
+    return np.flatnonzero(odd) if odd.any() and (given & ~odd).sum() > odd.sum() else np.empty(0, dtype=np.intp)
 
 
 _A_NUMBER = re.compile(r"[<>£$€]?\s*[+-]?[\d.,]*\d[\d.,]*\s*%?(?:[eE][+-]?\d+)?")
