@@ -27,6 +27,14 @@ class StudyError(EvalkitError):
     """The register, the panel or the study file is not usable as it stands."""
 
 
+class KeyNeeded(StudyError):
+    """A file can be read once the study says how. key, value: what to write in [study]."""
+
+    def __init__(self, words: str, key: str = "", value: str = "") -> None:
+        super().__init__(words)
+        self.key, self.value = key, value
+
+
 class OutcomeError(EvalkitError):
     """An outcome column cannot be read as numbers."""
 

@@ -18,7 +18,8 @@ from evalkit.errors import EvalkitError, OptionError
 from evalkit.folders import replaced
 
 if TYPE_CHECKING:
-    from evalkit.study.proposal import Part, Proposal
+    from evalkit.study.guesses import Part
+    from evalkit.study.proposal import Proposal
 
 STARTER = Path(__file__).with_name("starter")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -142,8 +141,10 @@ def in_order(kinds: np.ndarray) -> list[str]:
     """The groups in the order of their numbers (10 after 9), then those without by name, "not recorded" last."""
 
     def key(kind: str) -> tuple[int, float, str]:
-        number = re.match(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", kind)
-        return (2 if kind == "not recorded" else 0 if number else 1, float(number[0]) if number else 0.0, kind)
+        try:
+            return 0, float(kind.partition(" to ")[0]), kind
+        except ValueError:
+            return (2 if kind == "not recorded" else 1), 0.0, kind
 
     return sorted(set(kinds), key=key)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from importlib import import_module
 from itertools import takewhile
 from operator import methodcaller
 
@@ -19,6 +18,7 @@ import pandas as pd
 from evalkit.errors import EvalkitError, OptionError, check_choice
 from evalkit.inference import labels as row_labels
 from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
+from evalkit.inference.named import Named
 from evalkit.inference.replicates import (
     FEW,
     Arms,
@@ -34,7 +34,7 @@ from evalkit.inference.replicates import (
     stacked_arms,
 )
 from evalkit.inference.sources import DenseSource, Influence, Rows, stacked
-from evalkit.show.tables import Summary, from_frame
+from evalkit.show.tables import from_frame
 from evalkit.show.words import count_words
 
 PRIOR_DF = 10.0
@@ -43,7 +43,7 @@ NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='anal
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(Named):
     """Estimates of k numbers that share units.
 
     value: (k,) NaN where not identified. mass: (k,) adopters a row speaks for. labels: k rows.
@@ -221,52 +221,6 @@ class Estimate:
         spreads = [p._spread(inference) for p in self.pieces]
         own = [std_errors(s.vcov, p.value) for s, p in zip(spreads, self.pieces, strict=True)]
         return joined(spreads, np.concatenate(own), self._spread("analytic").vcov)
-
-    @property
-    def params(self) -> pd.Series:
-        """Estimates by what they are of, as statsmodels calls them."""
-        return self._by_name(self.value)
-
-    @property
-    def bse(self) -> pd.Series:
-        """Standard errors by what they are of."""
-        return self._by_name(self.to_frame()["std_error"])
-
-    @property
-    def pvalues(self) -> pd.Series:
-        """Two-sided p values by what they are of."""
-        return self._by_name(self.to_frame()["p_value"])
-
-    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
-        """Ends of the pointwise intervals of level 1 - alpha, columns 0 and 1, by what they are of."""
-        frame = self.to_frame(1 - alpha)
-        ends = {i: self._by_name(frame[c]) for i, c in enumerate(("conf_low", "conf_high"))}
-        return pd.DataFrame(ends)
-
-    def _by_name(self, values: Sequence[float] | pd.Series) -> pd.Series:
-        return pd.Series(np.array(values, dtype=float), index=row_labels.row_names(self.labels))
-
-    def summary(self, level: float = 0.95, inference: str = "auto") -> Summary:
-        """A table for people: estimate, standard error, interval, p value, clusters, and how they were made."""
-        frame = self.to_frame(level, inference)
-        kept = {"Effect of": row_labels.row_names(self.labels), "Estimate": frame["estimate"],
-                "Standard error": frame["std_error"], f"{level:.0%} from": frame["conf_low"],
-                "to": frame["conf_high"], "p": frame["p_value"], "df": frame["df"],
-                "Exposed clusters": frame["clusters_exposed"], "Comparison clusters": frame["clusters_comparison"],
-                "Inference": frame["inference"]}  # fmt: skip
-        note = " ".join(row_labels.reasons_in_words(frame))
-        headings = {c: c for c in kept}
-        made = from_frame(pd.DataFrame(kept), f"Estimate of {count_words(len(self), 'row')}", headings, note=note)
-        return Summary(made.caption, made.columns, made.rows, made.numeric, note=note)
-
-    def plot(self, **options: object) -> object:
-        """A figure of the rows: an event study where they are of event times, else a forest; as `ek.plot` draws them.
-
-        options: those of `ek.plot.event_study` or `ek.plot.estimates`, such as `ax=`.
-        """
-        figures = import_module("evalkit.figures")  # they stand above and are asked for by name
-        by_time = "event_time" in self.labels and self.labels["event_time"].nunique() > 1
-        return (figures.event_study if by_time else figures.estimates)(self, **options)
 
     def aggregate(self, kind: str = "simple") -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.

@@ -13,7 +13,7 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import Problem, StudyError, first_rows, raise_problems
+from evalkit.errors import KeyNeeded, Problem, StudyError, first_rows, raise_problems
 from evalkit.study.reading import DELIMITERS, Reading
 
 PACKED = b"\x1f\x8b"
@@ -68,12 +68,13 @@ def said(error: Exception) -> str:
 
 
 def _unread(file: Path, error: Exception, where: str) -> StudyError:
-    advice = ""
+    what = f"{where}: {file.name} cannot be read as CSV ({said(error)})."
+    if _start(file) == b"PK":
+        return StudyError(f"{what} It is a spreadsheet by another name: give it the ending .xlsx, or save it as CSV.")
     if isinstance(error, UnicodeError):
         advice = ' Save it as CSV UTF-8, or write encoding = "cp1252" in [study] where it comes from an older Excel.'
-        if _start(file) == b"PK":
-            advice = " It is a spreadsheet by another name: give it the ending .xlsx, or save it as CSV."
-    return StudyError(f"{where}: {file.name} cannot be read as CSV ({said(error)}).{advice}")
+        return KeyNeeded(what + advice, "encoding", "cp1252")
+    return StudyError(what)
 
 
 def _start(file: Path) -> bytes:
@@ -116,7 +117,9 @@ def _delimiter(file: Path, encoding: str, where: str) -> str:
         return ","  # rows that are too long or too short are named
     listed = " and ".join(map(repr, even or there))
     what = f"{where}: {file.name} has {listed} in its header, and either could stand between columns"
-    raise StudyError(f"{what}. Write delimiter = {(even or there)[0]!r} in [study], or put headings into quotes.")
+    sign = (even or there)[0]
+    advice = f"Write delimiter = {sign!r} in [study], or put headings into quotes."
+    raise KeyNeeded(f"{what}. {advice}", "delimiter", sign)
 
 
 def _cells(lines: list[str], sign: str) -> list[int]:

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import StudyError
+from evalkit.errors import KeyNeeded, StudyError
 from evalkit.study.reading import Reading
 
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -93,7 +93,8 @@ def _spreadsheet(file: Path, reading: Reading, where: str) -> pd.DataFrame:
     if len(filled) > 1:
         # A key names the sheet of the panel; a small table beside it may have one sheet of its own.
         what = f"{where}: {file.name} has {len(filled)} sheets with something in them: {listed}"
-        raise StudyError(f"{what}. Write sheet = {next(iter(filled))!r} in [study], or keep one.")
+        largest = max(filled, key=lambda name: len(filled[name]))
+        raise KeyNeeded(f"{what}. Write sheet = {largest!r} in [study], or keep one.", "sheet", largest)
     return _headed(next(iter(filled.values())), file, where)
 
 
