@@ -29,11 +29,13 @@ class Series:
     cluster: np.ndarray
 
     @cached_property
-    def member(self) -> np.ndarray:
-        """(C, Q) one where a cell is of a cluster."""
-        out = np.zeros((len(self.cluster), int(self.cluster.max(initial=-1)) + 1))
-        out[np.arange(len(out)), self.cluster] = 1.0
-        return out
+    def _order(self) -> np.ndarray:
+        return np.argsort(self.cluster, kind="stable")
+
+    def by_cluster(self, x: np.ndarray) -> np.ndarray:
+        """(..., Q) sums over the cells of each cluster, of (..., C)."""
+        starts = np.flatnonzero(np.diff(self.cluster[self._order], prepend=-1))
+        return np.asarray(np.add.reduceat(x[..., self._order], starts, axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +191,8 @@ class Lines:
     @cached_property
     def arms(self) -> tuple[np.ndarray, np.ndarray]:
         """(Q,) clusters that adopt, and that only serve."""
-        adopt = (self.own.sum(axis=0) @ self.series.member) > 0
-        return adopt, ((self.pool.sum(axis=0) @ self.series.member) > 0) & ~adopt
+        adopt = self.series.by_cluster(self.own.sum(axis=0)) > 0
+        return adopt, (self.series.by_cluster(self.pool.sum(axis=0)) > 0) & ~adopt
 
     def periods(self) -> np.ndarray:
         """(J, T) periods since an effect may have begun, of each line."""
@@ -249,17 +251,18 @@ class Fit:
     def without_each(self, mix: Sequence[float]) -> np.ndarray:
         """(Q,) the same combination without each cluster, NaN where it cannot be told. A line without any of its pool
         is lost; an adopter without its own cluster too."""
-        of, member = self.of, self.of.series.member
-        left = 1 - of.pool @ member
+        of, by_cluster = self.of, self.of.series.by_cluster
+        left = 1 - by_cluster(of.pool)
         lost = left < LOST
-        mass = np.where(lost, 0.0, of.own.sum(axis=1, keepdims=True) - of.own @ member)
-        Z = self.X @ of.filled.T
-        own, pool = of.own * Z, of.pool * Z
-        beside = (pool.sum(axis=2, keepdims=True) - pool @ member) / np.where(lost, 1.0, left)
-        mine = np.where(lost, 0.0, own.sum(axis=2, keepdims=True) - own @ member)
-        score = (mine - mass * beside).sum(axis=1)
+        mass = np.where(lost, 0.0, of.own.sum(axis=1, keepdims=True) - by_cluster(of.own))
+        own, pool = (
+            self.X.transpose(1, 0, 2) @ by_cluster(side[:, None] * of.filled.T) for side in (of.own, of.pool)
+        )  # (J, k, Q)
+        beside = (pool.sum(axis=2, keepdims=True) - pool) / np.where(lost, 1.0, left)[:, None]
+        mine = np.where(lost[:, None], 0.0, own.sum(axis=2, keepdims=True) - own)
+        score = (mine - mass[:, None] * beside).sum(axis=0)
         gram = np.tensordot(mass, self.gram, axes=(0, 0))
-        out = np.full(member.shape[1], np.nan)
+        out = np.full(mass.shape[1], np.nan)
         good = (mass.sum(axis=0) > 0) & (np.linalg.cond(gram) < 1e10)
         out[good] = np.linalg.solve(gram[good], score.T[good][:, :, None])[:, :, 0] @ np.asarray(mix, dtype=float)
         return out

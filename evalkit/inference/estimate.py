@@ -14,6 +14,7 @@ from operator import methodcaller
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
 from evalkit.inference import labels as row_labels
@@ -351,9 +352,9 @@ def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
     """Of combinations (k', k) of rows; zero where one of their rows has none."""
     if est.working is None:
         return None
-    known = np.diag(est.working) > 0
+    known, some = np.diag(est.working) > 0, sparse.csr_array(matrix)
     whole = ~((matrix != 0) & ~known).any(axis=1)
-    return np.asarray(matrix @ np.nan_to_num(est.working) @ matrix.T) * np.outer(whole, whole)
+    return np.asarray(some @ (some @ np.nan_to_num(est.working)).T) * np.outer(whole, whole)
 
 
 def _moderated(working: np.ndarray, influence: Spread, refits: Spread, fewest: np.ndarray) -> Spread:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy import sparse
 
-from evalkit.designs.noise.untreated import Untreated
+from evalkit.designs.noise.untreated import Place, Untreated
 
 DECAYS = np.concatenate([np.arange(0.0, 0.9, 0.1), np.arange(0.9, 0.995, 0.01)])
 """Correlations of neighbouring periods that are tried."""
@@ -100,22 +101,62 @@ def shock_covariance(variances: np.ndarray, cell: np.ndarray, t: np.ndarray) -> 
     return np.asarray(by_lag[0][lag] + np.where(np.equal.outer(cell, cell), by_lag[1][lag], 0.0))
 
 
-def _spread(cell: np.ndarray, t: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
-    """The covariance of each kind of shock with variance one, times x (m, q): by cell, or by sums over a period."""
-    cells, which = np.unique(cell, return_inverse=True)
-    periods, when = np.unique(t, return_inverse=True)
-    summed = (when == np.arange(len(periods))[:, None]).astype(float) @ x
-    out = []
-    for decay, own in SHOCKS:
-        if not own:
-            out.append((decay ** _lags(periods) @ summed)[when])
-            continue
-        made = np.empty_like(x)
-        for c in range(len(cells)):
-            at = np.flatnonzero(which == c)
-            made[at] = decay ** _lags(t[at]) @ x[at]
-        out.append(made)
-    return out
+def _by_cell(cell: np.ndarray, t: np.ndarray, decay: float, x: np.ndarray) -> np.ndarray:
+    """The covariance of cells' own shocks with variance one, times x (m, q)."""
+    if decay == 0:
+        return x
+    made = np.empty_like(x)
+    for c in np.unique(cell):
+        at = np.flatnonzero(cell == c)
+        made[at] = decay ** _lags(t[at]) @ x[at]
+    return made
+
+
+@dataclass(frozen=True, eq=False)
+class _Quadratics:
+    """What shocks of each kind do to the quadratic forms of one place, P = Omega less the fit of all places' columns:
+    seen: y' P K P y (k,); trace: tr(K P) (k,); gram: tr(K P K' P) (k, k) but for what passes through two places, which
+    is made of through: Z' Omega K Omega Z (k, p, p)."""
+
+    seen: np.ndarray
+    trace: np.ndarray
+    gram: np.ndarray
+    through: np.ndarray
+
+    @classmethod
+    def of(cls, place: Place, where: tuple[np.ndarray, np.ndarray], residual: np.ndarray, inverse: np.ndarray) -> Self:
+        """Of residuals (m,) weighed by Omega, and the inverse (p, p) of the information of all places.
+
+        Shocks common to a place are the same in all its cells, so that what they do is periods by periods."""
+        cell, t = where
+        k, Omega, OZ = len(SHOCKS), place.omega, place.whitened
+        periods, when = np.unique(t, return_inverse=True)
+        S = (when[:, None] == np.arange(len(periods))).astype(float)
+        OS, Y = Omega @ S, S.T @ OZ
+        G, YN, e = S.T @ OS, Y @ inverse, S.T @ residual
+        H = YN @ Y.T
+        seen, KO, gram, through = np.zeros(k), np.zeros(k), np.zeros((k, k)), np.zeros((k, *inverse.shape))
+        own: list[tuple[int, np.ndarray, np.ndarray]] = []
+        common: list[tuple[int, np.ndarray]] = []
+        for i, (decay, of_cells) in enumerate(SHOCKS):
+            if of_cells:
+                shaken, KZ = _by_cell(cell, t, decay, Omega), _by_cell(cell, t, decay, OZ)
+                seen[i], KO[i] = residual @ _by_cell(cell, t, decay, residual[:, None])[:, 0], np.trace(shaken)
+                through[i], OKZ = OZ.T @ KZ, Omega @ KZ
+                between = OS.T @ _by_cell(cell, t, decay, OS) - 2 * YN @ (KZ.T @ OS)
+                for j, C in common:
+                    gram[i, j] = (C * between).sum()
+                own.append((i, shaken, KZ @ inverse))
+                for j, other, KN in own:
+                    gram[i, j] = (shaken * other.T).sum() - 2 * (KN * OKZ).sum()
+            else:
+                C = decay ** _lags(periods)
+                seen[i], KO[i], through[i] = e @ C @ e, (C * G).sum(), Y.T @ C @ Y
+                common.append((i, C))
+                for j, other in common:
+                    gram[i, j] = ((C @ G) * (other @ (G - 2 * H)).T).sum()
+        trace = KO - (through * inverse).sum(axis=(1, 2))
+        return cls(seen, trace, np.tril(gram) + np.tril(gram, -1).T, through)
 
 
 def shock_variances(model: Untreated, where: Sequence[tuple[np.ndarray, np.ndarray]], known: bool) -> np.ndarray:
@@ -124,25 +165,18 @@ def shock_variances(model: Untreated, where: Sequence[tuple[np.ndarray, np.ndarr
     where: for each place cell and period of what is not yet exposed. The model's own covariance is the norm; known:
     whether it is noise that is there beside the shocks (people's), and not the norm alone.
     """
-    k, inverse = len(SHOCKS), model.solver.solve(np.eye(model.columns))
+    k, inverse = len(SHOCKS), model.inverse
     seen, trace, gram = np.zeros(k), np.zeros(k), np.zeros((k, k))
     through = np.zeros((k, model.columns, model.columns))
-    for place, (cell, t) in zip(model.places, where, strict=True):
-        O, OZ = place.precision(np.eye(place.u)), place.whitened
+    for place, at in zip(model.places, where, strict=True):
         residual = place.precision(place.y[: place.u] - place.steps[: place.u] @ model.gamma[place.at])
-        B = OZ @ inverse[np.ix_(place.at, place.at)]
-        KO, KZ, KB = (_spread(cell, t, x) for x in (O, OZ, B))
-        OKZ = [O @ x for x in KZ]
-        for i, shaken in enumerate(_spread(cell, t, residual[:, None])):
-            seen[i] += residual @ shaken[:, 0]
-            trace[i] += (np.trace(KO[i]) - (B * KZ[i]).sum()) * known
-            through[i][np.ix_(place.at, place.at)] += OZ.T @ KZ[i]
-            for j in range(k):
-                cross = (KB[i] * OKZ[j]).sum()
-                gram[i, j] += (KO[i] * KO[j].T).sum() - cross
-                gram[j, i] -= cross
+        mine = np.ix_(place.at, place.at)
+        own = _Quadratics.of(place, at, residual, inverse[mine])
+        seen, trace, gram = seen + own.seen, trace + own.trace * known, gram + own.gram
+        for total, part in zip(through, own.through, strict=True):
+            total[mine] += part
     back = [inverse @ m for m in through]
-    gram += np.array([[(a * b.T).sum() for b in back] for a in back])
+    gram += np.array([[np.vdot(a, b) for b in map(np.transpose, back)] for a in back])
     return _nonnegative(gram, seen - trace)
 
 
@@ -152,7 +186,7 @@ def unequal(model: Untreated) -> np.ndarray:
 
     Sums of r' Omega r over their degrees of freedom; no exposed cell-period is in them.
     """
-    inverse, k = model.solver.inverse(), len(model.places)
+    inverse, k = model.inverse, len(model.places)
     seen, free, exposed = np.zeros(k), np.zeros(k), np.zeros(k, dtype=int)
     for i, p in enumerate(model.places):
         residual = p.y[: p.u] - p.steps[: p.u] @ model.gamma[p.at]

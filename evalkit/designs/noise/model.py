@@ -30,6 +30,10 @@ class Columns(ABC):
     def passed(self, path: int) -> tuple[np.ndarray, np.ndarray]:
         """Columns (p,) that move a path, and (T, p) by how much each has since the level of a period began."""
 
+    def fewest(self, cells: CellMeans) -> Columns:
+        """The same model of these cells with as few columns as it can do with."""
+        return self
+
 
 @dataclass(frozen=True, eq=False)
 class Steps(Columns):
@@ -57,6 +61,26 @@ class Steps(Columns):
         level = self.level[path]
         each -= each[np.searchsorted(level, level)]
         return used[used >= 0], each[:, used >= 0]
+
+    def fewest(self, cells: CellMeans) -> Steps:
+        """Without the columns that only one cell passes, which fit a step of it exactly, and those that nobody is seen
+        to pass before exposure, which nothing tells: a level of the cell begins anew there instead."""
+        step, level = self.step[cells.path], self.level[cells.path]
+        seen = np.cumsum(self.free[cells.path] & np.isfinite(cells.mean), axis=1)
+        start, end = (np.array([np.searchsorted(of, of, side) for of in level]) for side in ("left", "right"))
+        until = np.hstack([np.zeros((len(seen), 1), dtype=np.int64), seen])
+        at = np.arange(level.shape[1])
+        line = np.arange(len(level))[:, None]
+        told = (until[line, at] > until[line, start]) & (until[line, end] > until[line, at])
+        passing, passed = (
+            np.bincount((step[which][step[which] >= 0]).ravel(), minlength=self.count)
+            for which in (np.ones_like(told), told)
+        )
+        needless = np.append((passing == 1) | (passed == 0), False)
+        begins = needless[self.step].any(axis=2)
+        kept = np.where(begins[:, :, None], -1, self.step)
+        used, codes = np.unique(np.append(kept, -1), return_inverse=True)
+        return Steps(self.level + begins.cumsum(axis=1), self.free, len(used) - 1, codes[:-1].reshape(kept.shape) - 1)
 
 
 def untreated_columns(states: ExposureStates, rules: Rules) -> Steps:

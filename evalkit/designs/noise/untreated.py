@@ -15,11 +15,11 @@ Rows that are asked for together share everything but w.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky
+from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
 
 from evalkit.designs.span import Span, less, span
 
@@ -65,6 +65,14 @@ class Place:
         return np.asarray(Vx - VD @ cho_solve((M, True), VD.T @ x, check_finite=False))
 
     @cached_property
+    def omega(self) -> np.ndarray:
+        """(m, m) Omega."""
+        _, VD, M = self._levels
+        lower, _ = lapack.dpotri(self.root, lower=1)
+        half = solve_triangular(M, VD.T, lower=True, check_finite=False)
+        return np.asarray(np.tril(lower) + np.tril(lower, -1).T - half.T @ half)
+
+    @cached_property
     def whitened(self) -> np.ndarray:
         """(m, p) Omega Z."""
         return self.precision(self.steps[: self.u])
@@ -90,6 +98,15 @@ class Place:
     def g(self) -> np.ndarray:
         """(p, r) what the model's columns add to A' y."""
         return self.steps.T @ self.A
+
+    def scaled(self, by: float) -> Place:
+        """The same place with a covariance `by` times as large: what was worked out for it is scaled along."""
+        if by == 1:
+            return self
+        made, (D, VD, M), root = replace(self, V=by * self.V), self._levels, np.sqrt(by)
+        known = {"root": root * self.root, "_levels": (D, VD / by, M / root), "whitened": self.whitened / by}
+        vars(made).update(known, information=tuple(x / by for x in self.information), A=self.A, g=self.g)
+        return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +150,11 @@ class Untreated:
     @cached_property
     def solver(self) -> Span:
         return span(self.information[0])
+
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """(P, P) generalised inverse of the information."""
+        return self.solver.inverse()
 
     @cached_property
     def kept(self) -> tuple[np.ndarray, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -82,13 +83,16 @@ def less_mean(sums: Sums) -> np.ndarray:
 @dataclass(frozen=True, eq=False)
 class Weighing:
     """k rows of one component. columns: what moves cells without it. targets: shares of exposed cell-periods in the
-    rows, by cell of `sums`. mass: (k,) of each row where all of it can be told."""
+    rows, by cell of `sums`. mass: (k,) of each row where all of it can be told. learnt_by: of which weighing it takes
+    the shocks of places, None for its own; key: what it is kept under with them, None where they are not kept."""
 
     component: str
     sums: Sums
     columns: Columns
     targets: Targets
     mass: np.ndarray
+    key: Hashable = None
+    learnt_by: Weighing | None = None
 
     @cached_property
     def groups(self) -> Groups:
@@ -116,31 +120,45 @@ class Weighing:
         return self._made[0]
 
     @cached_property
-    def _made(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]]]:
-        """The model, and cell and period of what each of its places holds."""
-        places, where = make_places(
-            self.cells, self.columns, replace(self.targets, cell=self.groups.cell[self.targets.cell])
-        )
+    def _places(self) -> tuple[list[Place], list[tuple[np.ndarray, np.ndarray]]]:
+        """Places under people's noise alone, and cell and period of what each holds."""
+        columns = self.columns.fewest(self.cells)
+        targets = replace(self.targets, cell=self.groups.cell[self.targets.cell])
+        places, where = make_places(self.cells, columns, targets)
         if len(places) < 2:
             raise NoCovarianceError(FEW)
-        taken = sum(len(np.unique(p.level[: p.u])) for p in places) + self.columns.count
+        taken = sum(len(np.unique(p.level[: p.u])) for p in places) + columns.count
         if sum(p.u for p in places) - taken < SPARE:
             raise NoCovarianceError(FEW_PERIODS)
-        shocks = self._shocks(places, where)
+        return places, where
+
+    @cached_property
+    def _made(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]]]:
+        """The model, and cell and period of what each of its places holds."""
+        places, where = self._places
+        shocks = (self.learnt_by or self).shocks
         noise = [p.V + shock_covariance(shocks, *at) for p, at in zip(places, where, strict=True)]
         model = self._untreated(with_noise(places, noise))
         if not model.positive:
             raise NoCovarianceError(NOT_POSITIVE)
         more = np.ones(len(places)) if self.groups.lone else unequal(model)
         if (more > 1).any():
-            model = self._untreated(with_noise(places, [m * V for m, V in zip(more, noise, strict=True)]))
+            model = self._untreated(tuple(p.scaled(float(m)) for p, m in zip(model.places, more, strict=True)))
         return model, where
 
-    def _shocks(self, places: list[Place], where: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """Variances of the shocks of places, from at most `MOST` of them, evenly spaced; none where everybody is a
-        place and people say what noise there is."""
+    @property
+    def shocks(self) -> np.ndarray:
+        """Variances of the shocks of places."""
+        if self.key is None:
+            return self._shocks()
+        return self.sums.paths.memo.get(("shocks", self.key, self.sums.level), self._shocks, self.sums.values)
+
+    def _shocks(self) -> np.ndarray:
+        """Learnt from at most `MOST` places, evenly spaced; none where everybody is a place and people say what noise
+        there is."""
         if self.groups.lone and self.person:
             return np.zeros(len(SHOCKS))
+        places, where = self._places
         some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
         places, where = [places[i] for i in some], [where[i] for i in some]
         alike = np.full(len(SHOCKS), 1 / len(SHOCKS))
@@ -152,7 +170,7 @@ class Weighing:
         return found
 
     def _untreated(self, places: tuple[Place, ...]) -> Untreated:
-        return Untreated(places, self.columns.count, len(self.mass))
+        return Untreated(places, max(int(p.at.max(initial=-1)) + 1 for p in places), len(self.mass))
 
     @one_thread()
     def replicates(self) -> Replicates:

@@ -7,6 +7,8 @@ start, and those that the model has no say in, are the published ones; the label
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from evalkit.designs.noise.model import Targets, untreated_columns
@@ -63,10 +65,13 @@ def _modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
 
 def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np.ndarray, naming: Naming) -> Estimate:
     """Some rows of a contrast by the untreated model; `NoCovarianceError` where nothing gives a covariance."""
-    columns, k = untreated_columns(states, rules), len(rows)
+    component, k, columns = contrast.plan.component, len(rows), untreated_columns(states, rules)
     made = Weighing(
-        contrast.plan.component, contrast.reader.sums, columns, _targets(contrast, rows), contrast.mass.ravel()[rows]
-    )
+        component, contrast.reader.sums, columns, _targets(contrast, rows),
+        contrast.mass.ravel()[rows], key=(component, rules.others, rules.anticipation),
+    )  # fmt: skip
+    if rules.lookback:  # shocks are what they are, whoever stands beside whom
+        made = replace(made, learnt_by=replace(made, columns=untreated_columns(states, replace(rules, lookback=0))))
     frame = labels(contrast, naming, rows)
     frame["reason"] = np.where(np.isnan(made.model.value) & (made.mass > 0), UNTOLD, frame["reason"])
     frame["share_left_out"] = 1.0 - (1.0 - frame["share_left_out"]) * np.minimum(made.model.weight, 1.0)

@@ -12,8 +12,8 @@ are read apart by when they start: pooled, kinds made alike would not be alike i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -178,7 +178,15 @@ class PairReader(Reader):
     """
 
     pairs: Pairs
-    _read: dict = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _read(self) -> dict[Hashable, tuple[np.ndarray, ...]]:
+        """What was read, kept with the outcome for every design that reads these pairs; apart where covariates leave
+        some out."""
+        if self.sums.usable is not None:
+            return {}
+        key = ("pairs read", self.pairs.component, self.pairs.level)
+        return self.sums.paths.memo.get(key, dict[Hashable, tuple[np.ndarray, ...]], self.sums.values)
 
     @property
     def path(self) -> np.ndarray:
