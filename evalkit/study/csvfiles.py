@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import KeyNeeded, Problem, StudyError, first_rows, raise_problems
+from evalkit.study.formats import said
 from evalkit.study.reading import DELIMITERS, Reading
 
 PACKED = b"\x1f\x8b"
@@ -60,11 +61,6 @@ def read_csv_columns(
     except (OSError, EOFError, UnicodeError, ValueError) as error:
         what = f"columns {', '.join(names)} of {file.name} cannot be read"
         raise StudyError(f"{where}: {what} ({said(error)}).") from None
-
-
-def said(error: Exception) -> str:
-    """What an error says, in one short line."""
-    return str(error).split("\n")[0][:200].rstrip(".")
 
 
 def _unread(file: Path, error: Exception, where: str) -> StudyError:

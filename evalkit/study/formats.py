@@ -17,6 +17,7 @@ ARROW = (".parquet", ".pq", ".feather", ".arrow")
 STATISTICS = (".dta", ".sav", ".zsav", ".por")
 TABLES = (*SPREADSHEETS, *ARROW, *STATISTICS)
 """Endings of files that hold a table and are no text."""
+READERS = "Install the readers: pip install 'evalkit-components[files]', or save it as CSV."
 _CALLED = {**dict.fromkeys(SPREADSHEETS, "a spreadsheet"), ".dta": "Stata", ".sav": "SPSS", ".zsav": "SPSS",
            ".por": "SPSS", ".parquet": "Parquet", ".pq": "Parquet", ".feather": "Feather",
            ".arrow": "Feather"}  # fmt: skip
@@ -37,11 +38,58 @@ def is_parquet(file: Path) -> bool:
     return file.suffix.lower() in (".parquet", ".pq")
 
 
-def parquet() -> ModuleType:
-    """pyarrow's reader of Parquet files, imported when the first one is read."""
-    import pyarrow.parquet
-
+def parquet(file: Path, where: str) -> ModuleType:
+    """pyarrow's reader of Parquet files, imported when the first one is read; `StudyError` where it is not there."""
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise StudyError(f"{where}: {file.name} needs pyarrow. {READERS}") from None
     return pyarrow.parquet
+
+
+def parquet_names(file: Path, where: str) -> tuple[str, ...]:
+    """The names of a Parquet file's columns; no value is read."""
+    reader = parquet(file, where)
+    unread: tuple[type[Exception], ...] = (*arrow_errors(), OSError)
+    try:
+        return tuple(str(c) for c in reader.read_schema(file).names)
+    except unread as error:
+        raise StudyError(f"{where}: {file.name} cannot be read as Parquet ({said(error)}).") from None
+
+
+def parquet_columns(file: Path, names: list[str], where: str) -> pd.DataFrame:
+    """Some columns of a Parquet file."""
+    reader = parquet(file, where)
+    unread: tuple[type[Exception], ...] = (*arrow_errors(), OSError, ValueError)
+    try:
+        return reader.read_table(file, columns=names).to_pandas()
+    except unread as error:
+        what = f"columns {', '.join(names)} of {file.name} cannot be read"
+        raise StudyError(f"{where}: {what} ({said(error)}).") from None
+
+
+def arrow_errors() -> tuple[type[Exception], ...]:
+    """What pyarrow raises; nothing where it is not installed."""
+    try:
+        from pyarrow import ArrowException
+    except ImportError:
+        return ()
+    return (ArrowException,)
+
+
+def said(error: Exception) -> str:
+    """What an error says, in one short line."""
+    return str(error).split("\n")[0][:200].rstrip(".")
+
+
+def arrow_table(given: object, where: str) -> pd.DataFrame:
+    """A table of another library, through its Arrow stream."""
+    try:
+        import pyarrow
+    except ImportError:
+        what = f"{where} is a {type(given).__name__}, which needs pyarrow"
+        raise StudyError(f"{what}. {READERS.partition(',')[0]}, or give a pandas DataFrame.") from None
+    return pyarrow.table(given).to_pandas()
 
 
 def whole_table(file: Path, reading: Reading, where: str) -> pd.DataFrame:
@@ -51,12 +99,12 @@ def whole_table(file: Path, reading: Reading, where: str) -> pd.DataFrame:
     with something in them and none is named.
     """
     ending = file.suffix.lower()
+    if ending == ".xls":
+        raise StudyError(f"{where}: {file.name} is of an Excel before 2007. Save it as .xlsx, or as CSV.")
     if ending in SPREADSHEETS:
         return _spreadsheet(file, reading, where)
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {".dta": _stata}
     readers |= dict.fromkeys((".feather", ".arrow"), pd.read_feather) | dict.fromkeys((".sav", ".zsav", ".por"), _spss)
-    if is_parquet(file):
-        return parquet().read_table(file).to_pandas()
     return _tried(lambda: readers[ending](file), file, where)
 
 
@@ -65,13 +113,11 @@ def _tried(read: Callable[[], pd.DataFrame], file: Path, where: str) -> pd.DataF
     try:
         return read()
     except ImportError as error:
-        advice = "Install the readers: pip install 'evalkit-components[files]', or save it as CSV."
-        raise StudyError(f"{where}: {file.name} needs {error.name or 'a reader that is not here'}. {advice}") from None
+        raise StudyError(f"{where}: {file.name} needs {error.name or 'a reader that is not here'}. {READERS}") from None
     except StudyError:
         raise
     except Exception as error:  # readers of other packages raise anything on damaged files
-        said = (str(error).split("\n")[0] or type(error).__name__)[:200].rstrip(".")
-        what = f"{where}: {file.name} cannot be read as {form_of(file)} ({said})"
+        what = f"{where}: {file.name} cannot be read as {form_of(file)} ({said(error) or type(error).__name__})"
         raise StudyError(f"{what}. Is the file whole? Save it again, or as CSV.") from None
 
 

@@ -14,11 +14,18 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from evalkit.errors import Problem, StudyError, first_rows, suggest
-from evalkit.study.csvfiles import Form, form_of_csv, read_csv_columns, said
-from evalkit.study.formats import is_parquet, is_table, parquet, whole_table
+from evalkit.study.csvfiles import Form, form_of_csv, read_csv_columns
+from evalkit.study.formats import (
+    arrow_table,
+    is_parquet,
+    is_table,
+    parquet,
+    parquet_columns,
+    parquet_names,
+    whole_table,
+)
 from evalkit.study.reading import Cells, Reading
 
 
@@ -104,7 +111,7 @@ class FileSource:
     @property
     def n_rows(self) -> int:
         if all(is_parquet(f) for f in self.files):
-            return sum(parquet().read_metadata(f).num_rows for f in self.files)
+            return sum(parquet(f, self.where).read_metadata(f).num_rows for f in self.files)
         return len(self.column(self.columns[0]))
 
     def prefetch(self, names: Iterable[str]) -> None:
@@ -144,7 +151,7 @@ def open_source(panel: Table | Source, where: str = "the panel", cells: Cells = 
     if isinstance(panel, (str, Path)):
         return _open_files(str(panel), where, cells)
     if hasattr(panel, "__arrow_c_stream__") and not isinstance(panel, pd.Series):
-        return FrameSource(pa.table(panel).to_pandas(), where, cells)
+        return FrameSource(arrow_table(panel, where), where, cells)
     advice = "Give a DataFrame (pandas, polars or another with an Arrow stream) or the path of a file."
     raise StudyError(f"{where} is a {type(panel).__name__}. {advice}")
 
@@ -195,10 +202,7 @@ def _names_of(file: Path, reading: Reading, where: str) -> _Opened:
         form = form_of_csv(file, reading, where)
         found = _Opened(file, form.names, form=form)
     elif is_parquet(file):
-        try:
-            found = _Opened(file, tuple(str(c) for c in parquet().read_schema(file).names))
-        except (pa.ArrowException, OSError) as error:
-            raise StudyError(f"{where}: {file.name} cannot be read as Parquet ({said(error)}).") from None
+        found = _Opened(file, parquet_names(file, where))
     else:
         table = whole_table(file, reading, where)
         found = _Opened(
@@ -215,11 +219,7 @@ def _read_columns(opened: _Opened, names: list[str], cells: Cells, where: str) -
         return read_csv_columns(opened.file, opened.form, names, text, cells.reading.as_text, where)
     if opened.table is not None:
         return opened.table[names]
-    try:
-        return parquet().read_table(opened.file, columns=names).to_pandas()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        what = f"columns {', '.join(names)} of {opened.file.name} cannot be read"
-        raise StudyError(f"{where}: {what} ({said(error)}).") from None
+    return parquet_columns(opened.file, names, where)
 
 
 def _as_ids(column: pd.Series) -> pd.Series:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from evalkit.study.component import CARD, Component, Outcome, spells_of
+from evalkit.study.formats import arrow_errors
 from evalkit.study.frame import Columns, Source
 from evalkit.study.index import as_shares
 from evalkit.study.paths import Paths
@@ -156,11 +156,12 @@ def _write(frame: pd.DataFrame, folder: Path, stem: str, parquet: bool = False) 
     texts = ([v for v in ids[name].dropna() if isinstance(v, str)] for name in ids)
     # CSV would give text such as '007' back as a number
     if parquet or any(text and all(re.fullmatch(r"\d+", v) for v in text) for text in texts):
+        unwritten: tuple[type[Exception], ...] = (*arrow_errors(), ImportError, TypeError, ValueError)
         try:
             frame.to_parquet(folder / f"{stem}.parquet", index=False)
             return f"{stem}.parquet"
-        except (pa.ArrowException, TypeError, ValueError):
-            pass  # columns of mixed kinds have no Parquet type; CSV takes them as they print
+        except unwritten:
+            pass  # no pyarrow, or columns of mixed kinds, which have no Parquet type: CSV takes them as they print
     frame.to_csv(folder / f"{stem}.csv", index=False)
     return f"{stem}.csv"
 
