@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,9 +76,8 @@ def for_whom(
     not only those who had the component, with the study's weights. smallest: fewest people in either arm of a group
     that is shown; the study's own disclosure rule holds where it asks for more.
 
-    Predictions for the calibration check come from econml's LinearDRLearner. Refuses, with the reason, below 400
-    people or 100 in an arm, where the score of a fifth of them is all but 0 or 1, or where the outcome does not vary.
-    Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent."""
+    Refuses, with the reason, below 400 people or 100 in an arm, where the score of a fifth of them is all but 0 or 1,
+    or where the outcome does not vary. Raises `OptionError` for unknown columns or a study without covariates."""
     check_level(level)
     rules = rules_of(study)
     if isinstance(smallest, bool) or not isinstance(smallest, Integral) or smallest < 1:
@@ -270,26 +268,14 @@ def _shown(s: _Scored, kinds: np.ndarray, smallest: int) -> np.ndarray:
 
 
 def _predict(s: _Scored, design: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
-    """Effects of the second half by a model learnt on the first."""
-    try:
-        from econml.dr import LinearDRLearner
-    except ImportError:
-        raise OptionError(
-            "for_whom uses the package econml. Install it: pip install 'evalkit-components[ml]'."
-        ) from None
-    from sklearn.linear_model import LinearRegression, LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
-    # The last column is the exposure; without its products with the others every effect would be the same.
-    interact = FunctionTransformer(lambda features: np.hstack([features, features[:, :-1] * features[:, -1:]]))
-    learner: Any = LinearDRLearner(
-        model_propensity=make_pipeline(StandardScaler(), LogisticRegression(C=1e6, max_iter=1000)),
-        model_regression=make_pipeline(interact, LinearRegression()),
-        min_propensity=0.01, cv=5, random_state=seed,
-    )  # fmt: skip
-    learner.fit(s.y[first], s.people.exposed[first].astype(int), X=design[first], W=s.x[first], inference=None)
-    return np.asarray(learner.effect(design[~first])).ravel()
+    """Effects of the second half by a model learnt on the first: its scores, worked out from it alone, regressed on the
+    groups (the doubly robust learner with a linear last stage; Kennedy 2023, Electronic Journal of Statistics 17)."""
+    groups = None if s.groups is None else s.groups[first]
+    scores = _scores(s.people.take(first), s.x[first], s.y[first], groups, seed)
+    whole = np.column_stack([np.ones(len(design)), design])
+    root = np.sqrt(s.people.sizes[first])
+    coef = np.linalg.lstsq(whole[first] * root[:, None], scores * root, rcond=None)[0]
+    return np.asarray(whole[~first] @ coef)
 
 
 def _refusal(component: str, kinds: dict[str, np.ndarray], people: People, why: str) -> ForWhom:

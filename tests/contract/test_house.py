@@ -32,7 +32,7 @@ def distributions(extra: str | None = None) -> set[str]:
 
 def extras_of() -> set[str]:
     """Names of all extras that evalkit itself imports from."""
-    return {name for extra in ("ml", "rd", "word", "files") for name in distributions(extra)}
+    return {name for extra in ("rd", "word", "files") for name in distributions(extra)}
 
 
 def modules_of(names: Iterable[str]) -> set[str]:
