@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -34,14 +35,15 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #ececec; --paper: #16181a; --link: #8fc9f2; --shade: #22262a } }
 body { font: 1.05rem/1.55 system-ui, sans-serif; margin: 0; color: var(--ink); background: var(--paper);
   overflow-wrap: break-word }
-a { color: var(--link) } a:focus-visible, pre:focus-visible, input:focus-visible { outline: 3px solid var(--link);
+a { color: var(--link) }
+a:focus-visible, pre:focus-visible, .scroll:focus-visible, input:focus-visible { outline: 3px solid var(--link);
   outline-offset: 2px }
 .skip { position: absolute; left: -99rem } .skip:focus { left: 1rem }
 .all { display: grid; grid-template-columns: minmax(12rem, 16rem) minmax(0, 46rem); gap: 2rem; padding: 1rem 1.5rem }
 nav ol { padding-left: 1.2rem } nav a[aria-current] { font-weight: bold }
 pre { background: var(--shade); padding: .7rem; overflow: auto; font-size: .86rem; line-height: 1.4 }
 code { font-size: .92em } .out { border-left: 4px solid var(--link); margin-top: -.6rem }
-table { border-collapse: collapse; display: block; overflow: auto } th, td { padding: .3rem .7rem; text-align: left;
+table { border-collapse: collapse } .scroll { overflow: auto } th, td { padding: .3rem .7rem; text-align: left;
   border-bottom: 1px solid } img { max-width: 100% } details { margin: 1rem 0 } summary { cursor: pointer }
 input { font: inherit; padding: .3rem; width: 100%; box-sizing: border-box; color: inherit; background: var(--paper);
   border: 1px solid }
@@ -108,7 +110,15 @@ def rendered(name: str) -> Page:
 
     title = text.partition("\n")[0].removeprefix("# ").strip()
     body = mistune.create_markdown(escape=False, plugins=["table"])(BLOCK.sub(shown, text))
-    return Page(name, title, str(body).replace("<pre><code", '<pre tabindex="0"><code'))
+    return Page(name, title, reachable(str(body)))
+
+
+def reachable(body: str) -> str:
+    """HTML whose code and tables the keyboard can scroll."""
+    number = count(1)
+    head = '<div class="scroll" role="region" tabindex="0" aria-label="Table {}"><table>'
+    body = re.sub("<table>", lambda _: head.format(next(number)), body).replace("</table>", "</table></div>")
+    return body.replace("<pre><code", '<pre tabindex="0"><code')
 
 
 def reference() -> Page:
@@ -183,7 +193,7 @@ def decisions(folder: Path) -> Page:
     to_html = mistune.create_markdown(escape=True, plugins=["table"])
     texts = [p.read_text(encoding="utf-8") for p in sorted(folder.glob("2*.md"))]
     bodies = [str(to_html(re.sub(r"^# ", "## ", re.sub(r"\]\([^)]*\)", "]", t), flags=re.M))) for t in texts]
-    return Page("decisions", "Decisions", "<h1>Decisions</h1>" + "".join(bodies))
+    return Page("decisions", "Decisions", "<h1>Decisions</h1>" + reachable("".join(bodies)))
 
 
 def write_pages(site: Path, told: Callable[[str], None] = print) -> list[str]:
