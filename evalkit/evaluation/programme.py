@@ -17,7 +17,7 @@ from evalkit.study import Outcome, Study
 
 
 def attribute(source: Study | Evaluation, outcome: str | Outcome | None = None) -> Attribution:
-    """Attribute the programme's total effect on one outcome to its components (design 2.7).
+    """Attribute the programme's total effect on one outcome to its components.
 
     source: a Study (which is evaluated first) or an Evaluation. outcome: default the first. The total comes
     from outcomes imputed for every exposed cell (Borusyak, Jaravel and Spiess 2024); own effects are the

@@ -25,6 +25,7 @@ from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Links, Register
 from evalkit.study.schema import TABLE_CELLS
 from evalkit.study.starts import HEADINGS, read_starts
+from evalkit.vocabulary import Family
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -54,8 +55,8 @@ def _as_written(hint: object) -> object:
 
 
 _STUDY_KEYS = (
-    "title question panel people unit period cluster covariates weights every disclosure allow_outside noun".split()
-)
+    "title question panel people unit period cluster covariates weights every family disclosure allow_outside noun"
+).split()
 _READING_KEYS = [f.name for f in fields(Reading)]
 _READING_TYPES: dict[str, Any] = {
     key: (list[str], []) if key.endswith("_values") else (str | None, None) for key in _READING_KEYS
@@ -65,7 +66,7 @@ _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "
 _SECTIONS = {
     "study": _section(Register, [*_STUDY_KEYS, "allow_outside", *_READING_KEYS], panel=(str, ...), people=_FILE,
                       disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
-                      **_READING_TYPES),
+                      family=(Family, "outcome"), **_READING_TYPES),
     "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
                          **dict.fromkeys(_HEADINGS, (str | None, None))),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),

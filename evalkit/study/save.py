@@ -89,7 +89,7 @@ def study_frame(study: Register, paths: Paths, values: Callable[[str], np.ndarra
 
 _CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
 _OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent")]  # shares are written as such
-_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every")
+_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every", "family")
 
 
 def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> Path:

@@ -24,7 +24,7 @@ from evalkit.study.save import describe, describe_html, save_study, study_frame
 from evalkit.study.schema import events_of
 from evalkit.study.starts import with_tidy_spells
 from evalkit.study.validation import Opened, open_study
-from evalkit.vocabulary import Better, OutcomeKind
+from evalkit.vocabulary import Better, Family, OutcomeKind
 
 _Chosen = np.ndarray | Sequence[int] | slice | None
 
@@ -49,6 +49,7 @@ class Study(Register):
     reading: how files and their cells are written, the keys of `Reading`: {"date_format": "%d/%m/%Y"}.
     noun: what a unit is called, "pupil"; or what "unit", "place" and "period" are, each with its plural where that is
         not usual: {"unit": ["person", "people"], "place": "school"}.
+    family: over which claims false ones are held at 5%: of the components of one "outcome", or "all" of the study.
 
     source: where the rows are. inputs: the files that a study file named, itself first;
         empty for a study made or changed in memory.
@@ -93,6 +94,7 @@ class Study(Register):
         events: pd.DataFrame | Iterable[Event | Sequence | Mapping] | None = None,
         reading: Reading | Mapping[str, object] | None = None,
         noun: str | Mapping[str, str | Sequence[str]] | None = None,
+        family: Family = "outcome",
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
@@ -114,6 +116,7 @@ class Study(Register):
             events=events_of(events, problems),
             reading=reading_of(reading),
             noun=nouns_of(noun, problems),
+            family=family,
         )
         self._set(components=with_tidy_spells(self, problems))
         if self.money is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ from evalkit.study.reading import advise_dates
 from evalkit.study.register import Register, check_links
 from evalkit.study.schema import ROLES, Known, check_column, check_events, check_table, unprintable
 from evalkit.study.settings import settings_problems
+from evalkit.vocabulary import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +143,8 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
     for key, said in (("title", register.title), ("question", register.question)):
         if unprintable(said):
             reading.add(f"{key} holds a character that cannot be printed", "study", "Take it out.")
+    if register.family not in get_args(Family):
+        reading.add(f"family={register.family!r}", "study", "Give 'outcome', or 'all' for one family of all outcomes.")
     if register.every is not None and not _is_step(register.every):
         reading.add(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
 
