@@ -18,7 +18,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow coverage mutants frozen lint report site picture recovery speed faults house inventory constraints clean
+.PHONY: help install demo test test-slow coverage mutants frozen lint report site notebooks lab picture recovery speed faults house inventory constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -73,8 +73,14 @@ mutants: $(READY) ## seed faults one at a time and see that the tests catch them
 report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=folder
 	@$(BIN)/evalkit run $(STUDY) --out $(OUT)
 
-site: $(READY) ## gather the reports that were built and run the notebooks into site/
+site: $(READY) ## pages that teach, the reports that were built and the notebooks, run, in site/
 	@$(BIN)/python docs/build_site.py
+
+notebooks: $(READY) ## write the notebooks as .ipynb beside their sources
+	@$(BIN)/jupytext --quiet --to ipynb notebooks/*.py && ls notebooks/*.ipynb
+
+lab: notebooks ## open the notebooks in JupyterLab (installs it into .venv the first time)
+	@test -x $(BIN)/jupyter-lab || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lab]'; $(BIN)/jupyter-lab notebooks
 
 picture: $(READY) ## draw docs/page-one.png from the road-safety report (needs Chromium)
 	@$(BIN)/python docs/make_picture.py

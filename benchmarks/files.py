@@ -2,7 +2,8 @@
 
 Every file is written from the same few clean tables, whose answers are known from frames in memory. `answered` says
 that each command ended with 0, `same` that the study made from the file gives the numbers of the frame, `traceback`
-that something else than words was said. With --quick only `new`, `audit` and the comparison of numbers are run.
+that something else than words was said; `new`, `audit` and `run` are exit codes, -1 where a command was not called.
+With --quick only `new`, `audit` and the comparison of numbers are run; --resume goes on where runs are lacking.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import contextlib
 import gzip
 import io
 import tempfile
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
@@ -298,53 +298,63 @@ def tried(case: Case, home: Path, quick: bool) -> dict[str, object]:
     frame = {"schools": schools, "pupils": pupils, "people": people}[case.base]()
     files = case.write(frame, home)
     table, *starts = files if isinstance(files, tuple) else (files,)
-    study, begun = home / "study", time.process_time()
+    study = home / "study"
     commands = {"new": ["new", str(study), "--from", str(table), *(a for s in starts for a in ("--starts", str(s)))],
                 "audit": ["audit", str(study)]}  # fmt: skip
     if not quick:
         commands["run"] = ["run", str(study), "--out", str(home / "report")]
-    codes, words = {}, ""
+    codes, words = {"new": -1, "audit": -1, "run": -1}, ""
     for name, command in commands.items():
-        code, said = spoken(*command)
-        codes[name], words = code, words + said
-    same, worst = False, np.nan
+        codes[name], said = spoken(*command)
+        words += said
+    worst = np.nan
     if codes["new"] == 0:
         found, wanted = answers(ek.Study.load(study)), answers(expected(case, frame))
         worst = float(np.abs(found - wanted).max()) if len(found) == len(wanted) else np.inf
-        same = bool(worst <= case.tolerance)
+    asked = [codes[name] for name in commands]
     return {
         "file": case.name,
-        "answered": not any(codes.values()),
-        "same": same,
+        **codes,
+        "answered": not any(asked),
+        "same": bool(worst <= case.tolerance),
         "traceback": "Traceback" in words,
         "largest_difference": worst,
-        "seconds": round(time.process_time() - begun, 1),
         "said": words[-400:],
     }
+
+
+def keep(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """The table of results with these rows in it, in the order of the files; a run that was made stays."""
+    made = pd.DataFrame(rows).drop(columns="said").set_index("file")
+    old = pd.read_csv(RESULTS).set_index("file") if RESULTS.exists() else made.iloc[:0]
+    for name in made.index.intersection(old.index):
+        if made.loc[name, "run"] == -1:
+            made.loc[name, "run"] = old.loc[name, "run"]
+    order = [c.name for c in CASES]
+    table = pd.concat([made, old.loc[~old.index.isin(made.index)]])
+    return table.loc[[n for n in order if n in table.index]]
 
 
 def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="no reports")
     parser.add_argument("--only", default="", help="files whose name holds this")
+    parser.add_argument("--resume", action="store_true", help="only those that were not run yet")
     chosen = parser.parse_args()
-    rows = []
     warnings.simplefilter("ignore", ek.EvalkitWarning)
-    for case in (c for c in CASES if chosen.only.casefold() in c.name.casefold()):
+    done = set()
+    if chosen.resume and RESULTS.exists():
+        old = pd.read_csv(RESULTS)
+        done = set(old.loc[old["run"] == 0, "file"])
+    for case in (c for c in CASES if chosen.only.casefold() in c.name.casefold() and c.name not in done):
         with tempfile.TemporaryDirectory() as folder:
             row = tried(case, Path(folder), chosen.quick)
         good = row["answered"] and row["same"] and not row["traceback"]
-        print(
-            f"{'ok  ' if good else 'FAIL'} {row['seconds']:6.1f}s  {row['file']}",
-            "" if good else row["said"],
-            flush=True,
-        )
-        rows.append(row)
-    table = pd.DataFrame(rows).drop(columns="said")
+        print(f"{'ok  ' if good else 'FAIL'} {row['file']}", "" if good else row["said"], flush=True)
+        keep([row]).to_csv(RESULTS)
+    table = pd.read_csv(RESULTS)
     print(f"{len(table)} files: {table['answered'].sum()} answered, {table['same'].sum()} with the same numbers, "
-          f"{table['traceback'].sum()} with a traceback.")  # fmt: skip
-    if not chosen.quick and not chosen.only:
-        table.drop(columns="seconds").to_csv(RESULTS, index=False)
+          f"{table['traceback'].sum()} with a traceback; {(table['run'] == 0).sum()} reports written.")  # fmt: skip
 
 
 if __name__ == "__main__":
