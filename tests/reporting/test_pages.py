@@ -12,7 +12,7 @@ from docs import browser as chromium
 from docs import pages
 
 WRITTEN = [name for name in pages.ORDER if name not in ("reference", "gallery", "decisions")]
-LONG = ("index", "how_to", "lesson_2_three_components")
+LONG = ("index", "lesson_2_three_components")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,12 @@ def test_the_reference_holds_every_public_name() -> None:
     for name in ek.__all__:
         assert name == "__version__" or f'id="ek.{name}"' in body
     assert 'id="ek.plot.event_study"' in body and "<label for=" in body and ".aggregate(" in body
+
+
+def test_code_and_tables_are_reached_by_the_keyboard_and_scroll_alone() -> None:
+    body = pages.rendered("which_design").body
+    assert body.count("<table>") == body.count('role="region" tabindex="0" aria-label="Table') == 1
+    assert "<pre>" not in body and body.count('<pre tabindex="0">') + body.count('<pre class="out" tabindex="0">') == 2
 
 
 def test_lessons_end_with_an_exercise_and_its_answer() -> None:
