@@ -57,6 +57,7 @@ from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
 from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import statement
+from evalkit.progress import step
 from evalkit.study import Outcome, Study
 from evalkit.study.component import spells_of, unsure
 from evalkit.study.paths import UNKNOWN, Paths
@@ -85,14 +86,17 @@ def evaluate(
         raise EvalkitError("This study has no outcome, so nothing can be evaluated. `separability` needs none.")
     for outcome in study.outcomes:
         study.values(outcome)
+    step("What can be told apart")
     sep = separability(study)
     choices, readings = Choices.of(study.settings), readings_of(study)
     findings: list[Finding] = []
     bundles: list[BundleRun] = []
     for outcome in study.outcomes:
         for component in study.components:
+            step(f"{component.label}: comparing, on {outcome.label}")
             findings.append(_find(study, sep, component.name, outcome, choices, readings, seed))
         if len(sep.bundles):
+            step(f"What goes together, on {outcome.label}")
             bundles += run_bundles(study, sep, outcome, choices, level)
     decisions = decide_all(study, sep, findings, bundles, level)
     statements = tuple(statement(e, v) for e, v in decisions)
@@ -150,6 +154,7 @@ def _find(
     target = Target(
         study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings
     )
+    step(f"{study.component(component).label}: attacking the answer")
     p = randomisation_p(target, seed)
     return Finding(component, outcome, status, window, tuple(runs), headline, falsify(target), reason, p, target.drift)
 

@@ -22,7 +22,7 @@ from evalkit.inference.intervals import holm
 from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import Statement
 from evalkit.show.tables import Table, csv_text, from_frame
-from evalkit.show.words import noun_from_column, plural
+from evalkit.show.words import plural
 from evalkit.study import Outcome, Study
 from evalkit.study.component import moved_by_results
 from evalkit.study.paths import Memo
@@ -132,9 +132,9 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         component=f.component, outcome=f.outcome.column, status=f.status, label=component.label,
         outcome_label=f.outcome.label, kind=f.outcome.kind, better=f.outcome.better, matters=f.outcome.matters,
         lag=component.lag, clean_until=f.window.until,
-        period=noun_from_column(study.period or "period") if study.paths.n_periods > 1 else "",
-        place=noun_from_column(place), unit=noun_from_column(study.unit), crossed_levels=crossed,
-        population="" if component.reach is None else f"{plural(noun_from_column(study.unit))} whom it can reach",
+        period=study.noun_for(study.period) if study.paths.n_periods > 1 else "",
+        place=study.noun_for(place), unit=study.noun_for(study.unit), crossed_levels=crossed,
+        population="" if component.reach is None else f"{plural(study.noun_for(study.unit))} whom it can reach",
         reason=f.reason, cure=str(cures["words"].iloc[0]) if len(cures) else "",
         bundle=min((b.evidence for b in mine), key=_weakness_of, default=None),
         tied=tuple(c.label for c in study.components if c.name in partners),
