@@ -33,6 +33,7 @@ _PUBLIC = {
     "Money": "evalkit.study.money:Money",
     "Outcome": "evalkit.study:Outcome",
     "JointEventStudy": "evalkit.designs.regression.joint:JointEventStudy",
+    "RandomisedComparison": "evalkit.designs.trials.randomised:RandomisedComparison",
     "RegressionDiscontinuity": "evalkit.designs.people.cutoff:RegressionDiscontinuity",
     "Separability": "evalkit.components:Separability",
     "StaggeredRollout": "evalkit.designs.rollout.staggered:StaggeredRollout",

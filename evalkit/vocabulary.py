@@ -37,6 +37,8 @@ Others = Literal["same", "unchanged", "ignored"]
 PeopleOthers = Literal["same", "balanced", "ignored"]
 """What must hold of the other components where people are compared."""
 Adjust = Literal["reg", "ipw", "dr"]
+Assigned = Literal["randomised"]
+"""How it was decided who has a component, where that was not left to people."""
 PartPeriod = Literal["exclude", "half", "full"]
 Dates = Literal["as_given", "early", "late"]
 Restriction = Literal["smoothness", "relative_magnitudes"]
@@ -44,7 +46,7 @@ Restriction = Literal["smoothness", "relative_magnitudes"]
 
 BestDesign = Literal[
     "StaggeredRollout(same)", "StaggeredRollout(unchanged)", "TripleDifference", "JointEventStudy",
-    "JointEventStudy(dose)", "MatchedComparison", "WeightedComparison",
+    "JointEventStudy(dose)", "MatchedComparison", "WeightedComparison", "RandomisedComparison",
     "SyntheticDifferenceInDifferences", "DifferenceBesidePlaces", "InterruptedTimeSeries(control)",
     "InterruptedTimeSeries", "bundle", "swap", "",
 ]  # fmt: skip
@@ -57,6 +59,7 @@ JOINT: Final = "JointEventStudy"
 DOSE: Final = "JointEventStudy(dose)"
 MATCHED: Final = "MatchedComparison"
 WEIGHTED: Final = "WeightedComparison"
+RANDOMISED: Final = "RandomisedComparison"
 SYNTHETIC_DIFFERENCE: Final = "SyntheticDifferenceInDifferences"
 BESIDE_PLACES: Final = "DifferenceBesidePlaces"
 CONTROLLED_SERIES: Final = "InterruptedTimeSeries(control)"

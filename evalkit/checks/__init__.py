@@ -28,3 +28,6 @@ from evalkit.checks.people import hidden_bias as hidden_bias
 from evalkit.checks.people import negative_control as negative_control
 from evalkit.checks.people import placebo_outcome as placebo_outcome
 from evalkit.checks.people import score_form as score_form
+from evalkit.checks.trials import attrition as attrition
+from evalkit.checks.trials import balance as balance
+from evalkit.checks.trials import compliance as compliance

@@ -24,6 +24,7 @@ from evalkit.designs.regression.joint import growth_of_others
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
+from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import (
@@ -142,7 +143,7 @@ def _find(
     if status not in ESTIMATED:
         return Finding(component, outcome, status, window, (), None, (), reason)
     runs: list[Run] = []
-    for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column):
+    for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column, seed):
         runs.append(run(rung, study, component, window))
     headline = next((r for r in runs if r.rung.headline), None)
     if headline is None or headline.rows is None or headline.answer is None:
@@ -224,7 +225,7 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
             found.append(_LEADS[check](target))
     person = lone_person(paths, paths.inference_level(target.component)[0])
     fair = {r.rung.name: r.answer for r in target.runs if r.answer is not None and r.rung.fair and not r.rung.headline}
-    if "one place" not in target.design.traits.rests_on:
+    if not target.design.traits.rests_on & {"one place", "randomisation"}:
         found.append(checks.leave_one_cluster(target.one, target.matters, person))
         found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
         found.append(checks.rungs(target.one, fair))
@@ -240,8 +241,10 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
 
 
 def randomisation_p(target: Target, seed: int) -> float | None:
-    """p over rollout orders that could have happened, where an arm has fewer than three clusters and the
+    """p over deals made again where chance assigned it; else over rollout orders that could have happened, where an arm has fewer than three clusters and the
     interval excludes zero; None where it is not needed, there is no other order, or nothing is seen over time."""
+    if isinstance(target.design, RandomisedComparison):
+        return float(target.one.labels["exact_p"].iloc[0])
     if target.study.paths.n_periods == 1 or "one place" in target.design.traits.rests_on:
         return None
     row = first_row(target.one)
@@ -345,6 +348,21 @@ def _leave_one_donor(target: Target) -> CheckResult:
     return checks.leave_one_donor(target.design.without_each_donor(target.study, target.component))
 
 
+def _balance(target: Target) -> CheckResult:
+    assert isinstance(target.design, RandomisedComparison)
+    return checks.balance(target.design.balance(target.study, target.component))
+
+
+def _attrition(target: Target) -> CheckResult:
+    assert isinstance(target.design, RandomisedComparison)
+    return checks.attrition(target.one, target.design.attrition(target.study, target.component))
+
+
+def _compliance(target: Target) -> CheckResult | None:
+    assert isinstance(target.design, RandomisedComparison)
+    return checks.compliance(target.design.compliers(target.study, target.component))
+
+
 _LEADS: Mapping[Check, Callable[[Target], CheckResult]] = {
     "pre_trend": partial(_pre_trend, by_leads=False), "pre_trend_by_leads": partial(_pre_trend, by_leads=True),
     "drift": _drift, "placebo_date": _placebo_date, "bent_trend": _bent_trend,
@@ -354,6 +372,7 @@ _AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
     "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,
     "by_people": _by_people, "leave_one_donor": _leave_one_donor,
     "placebo_places": partial(_beside_donors, check=checks.placebo_places),
+    "balance": _balance, "attrition": _attrition, "compliance": _compliance,
 }  # fmt: skip
 
 

@@ -148,14 +148,14 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
-        people_exposed=_people_exposed(study, row), units_behind=float(row.get("units_exposed", math.nan)),
+        people_exposed=math.nan if "randomisation" in basis else _people_exposed(study, row), units_behind=float(row.get("units_exposed", math.nan)),
         units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
         checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks), drift=None if f.drift is None else _beside(f.drift, level),
         rests_on_matching=matched, unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis,
-        rests_on_one_place="one place" in basis, reason=str(row["reason"]),
+        rests_on_one_place="one place" in basis, rests_on_chance="randomisation" in basis, reason=str(row["reason"]),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from evalkit.designs.regression.twoway import TwoWayFixedEffects
 from evalkit.designs.rollout.plan import Plan
 from evalkit.designs.rollout.staggered import StaggeredRollout, apart, arrival_gap, by_arrival
 from evalkit.designs.rollout.triple import TripleDifference
+from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
 from evalkit.study.paths import Paths
@@ -32,6 +33,7 @@ from evalkit.vocabulary import (
     DOSE,
     JOINT,
     MATCHED,
+    RANDOMISED,
     SAME,
     SERIES,
     SYNTHETIC_DIFFERENCE,
@@ -67,6 +69,7 @@ RULES = {
     "are the same, because nobody was seen before and after.",
     WEIGHTED: "{label}: people who had it are compared with others weighted to be like them, also in their other "
     "components, because nobody was seen before and after, and too few share those. Right only if effects add up.",
+    RANDOMISED: "{label}: those to whom chance dealt it are compared with those to whom it did not, as it was dealt.",
     UNRECORDED: "{label}: people who had it are compared with people who did not, whose other components are the same. "
     "Nothing else about them is on record.",
     SYNTHETIC_DIFFERENCE: "{label}: one place is held beside a mix of other places that moved with it before, because "
@@ -186,6 +189,13 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
 
 
+def trial_ladder(outcome: str, seed: int) -> tuple[Rung, ...]:
+    """What chance assigned needs no other comparison; the plain difference is shown beside the adjusted one."""
+    headline = RandomisedComparison(outcome=outcome, seed=seed)
+    plain = RandomisedComparison(adjust=None, draws=0, outcome=outcome)
+    return Rung(RANDOMISED, headline, headline=True), Rung(f"{RANDOMISED}(plain)", plain, fair=False)
+
+
 def rule_words(best_design: str, label: str) -> str:
     """The rule that chose the headline, in words."""
     return RULES.get(best_design, RULES[""]).format(label=label)
@@ -302,10 +312,12 @@ def _gap(split: Paths, paths: Paths, component: str, design: Design, window: Win
 
 
 def rungs_for(
-    study: StudyLike, component: str, best_design: str, choices: Choices, window: Window, outcome: str
+    study: StudyLike, component: str, best_design: str, choices: Choices, window: Window, outcome: str, seed: int = 0
 ) -> tuple[Rung, ...]:
-    """The ladder, that of people where nothing is seen over time; where people came apart, its comparisons of starts
+    """The ladder, that of chance where it assigned the component; that of people where nothing is seen over time; where people came apart, its comparisons of starts
     are among those who came together, and what compares whoever was there is shown only to show what goes wrong."""
+    if best_design == RANDOMISED:
+        return trial_ladder(outcome, seed)
     if study.paths.n_periods == 1:
         return people_ladder(best_design, outcome, bool(study.covariates))
     if best_design in ONE_PLACE:

@@ -170,6 +170,8 @@ _DESIGNS = {
     "MatchedComparison": "people matched on what is recorded",
     "MatchedComparison(ignored)": "people matched whatever else they had",
     "WeightedComparison": "people weighted to be alike on record",
+    "RandomisedComparison": "those to whom chance dealt it beside the others",
+    "RandomisedComparison(plain)": "the same, without what is recorded about them",
     "DifferenceInDifferences": "two groups before and after",
     "InterruptedTimeSeries": "one place beside its own past",
     "InterruptedTimeSeries(control)": "one place beside its own past, less that of a few others",
