@@ -235,7 +235,7 @@ def _dealt_status(audit: Audit, fact: Facts) -> Ruling:
     words = f"chance dealt it to {names.count(exposed)} and not, or not yet, to {names.count(comparison)}"
     if audit.paths.n_periods == 1:
         words = f"chance dealt it to {names.count(exposed)} and not to {names.count(comparison)}"
-    until = audit.paths.n_periods - 1
+    until = 0 if audit.paths.n_periods == 1 else int(deal.start.max()) - 1 - int(deal.start[deal.start > 0].min())
     if min(exposed, comparison) < ENOUGH:
         return Ruling("too_few_clusters", words, "", 0, -1, exposed, comparison)
     return Ruling("separable", words, RANDOMISED, exposed, until, exposed, comparison)

@@ -64,7 +64,7 @@ class Finding:
     def by_event(self) -> Estimate | None:
         """The headline by event time. Before the start, where weights of least noise give no rows, those of the same
         comparison with equal weights."""
-        if self.headline is None or self.headline.rows is None:
+        if self.headline is None or self.headline.rows is None or "event_time" not in self.headline.rows.labels:
             return None
         later, equal = self.headline.rows.aggregate("event_time"), published(self.headline.rung.design)
         rows = next((r.rows for r in self.runs if r.rung.design == equal and r is not self.headline), None)

@@ -189,11 +189,11 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
 
 
-def trial_ladder(outcome: str, seed: int) -> tuple[Rung, ...]:
-    """What chance assigned needs no other comparison; the plain difference is shown beside the adjusted one."""
-    headline = RandomisedComparison(outcome=outcome, seed=seed)
+def trial_ladder(outcome: str, seed: int, adjusted: bool) -> tuple[Rung, ...]:
+    """What chance assigned needs no other comparison; where covariates enter, the plain difference is shown beside."""
+    headline = Rung(RANDOMISED, RandomisedComparison(outcome=outcome, seed=seed), headline=True)
     plain = RandomisedComparison(adjust=None, draws=0, outcome=outcome)
-    return Rung(RANDOMISED, headline, headline=True), Rung(f"{RANDOMISED}(plain)", plain, fair=False)
+    return (headline, Rung(f"{RANDOMISED}(plain)", plain, fair=False)) if adjusted else (headline,)
 
 
 def rule_words(best_design: str, label: str) -> str:
@@ -317,7 +317,7 @@ def rungs_for(
     """The ladder, that of chance where it assigned the component; that of people where nothing is seen over time; where people came apart, its comparisons of starts
     are among those who came together, and what compares whoever was there is shown only to show what goes wrong."""
     if best_design == RANDOMISED:
-        return trial_ladder(outcome, seed)
+        return trial_ladder(outcome, seed, study.paths.n_periods == 1 and bool(study.covariates))
     if study.paths.n_periods == 1:
         return people_ladder(best_design, outcome, bool(study.covariates))
     if best_design in ONE_PLACE:

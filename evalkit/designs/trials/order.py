@@ -75,15 +75,17 @@ class Wedge:
             below += weight
         return out / below if below else out
 
-    def used(self) -> np.ndarray:
-        """(G,) whether a group stands in some comparison."""
-        out = np.zeros(len(self.start), dtype=bool)
+    def used(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """(G,) whether a group stands in some comparison as one with it, and as one still without it; and the last
+        period after a start, from 0, that is compared."""
+        exposed, waited, last = *np.zeros((2, len(self.start)), dtype=bool), 0
         for here, start, period, change in self.comparisons():
             seen = np.isfinite(change)
             mine, rest = (self.start[here] == start) & seen, (self.start[here] > period) & seen
             if mine.any() and rest.any():
-                out[here[mine | rest]] = True
-        return out
+                exposed[here[mine]], waited[here[rest]] = True, True
+                last = max(last, period - start)
+        return exposed, waited, last
 
 
 def _mean_before(panel: np.ndarray, start: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -117,7 +117,7 @@ class RandomisedComparison:
             "hedges_g": size.g, "hedges_low": size.low, "hedges_high": size.high,
         }  # fmt: skip
         spread = Spread(np.array([[fit.variance]]), np.array([fit.df]), ("",))
-        return self._row(study, component, (used.rows, used.t, fit.parts), fit.value, spread, fit.kind, labels)
+        return self._row(study, component, (used.rows, (used.t, ~used.t), fit.parts), fit.value, spread, fit.kind, labels)
 
     def balance(self, study: Study, component: str) -> Balance | None:
         """Covariates by arm, and how likely chance was to make arms so unlike; None where no covariate is recorded. In
@@ -187,9 +187,8 @@ class RandomisedComparison:
         wedge = Wedge(panel, deal.start, deal.block)
         draws = int(min(self.draws or FEWEST_DRAWS, max(FEWEST_DRAWS, WORK // len(deal.start))))
         found = replay(wedge, draws, np.random.default_rng(self.seed))
-        used, error = wedge.used(), (found.high - found.low) / (2 * NORMAL)
-        behind = used[deal.of[rows]] & np.isfinite(values).any(axis=1)
-        t = deal.start[deal.of[rows]] < deal.periods
+        (exposed, waited, _), error = wedge.used(), (found.high - found.low) / (2 * NORMAL)
+        sides = [side[deal.of[rows]] & np.isfinite(values).any(axis=1) for side in (exposed, waited)]
         counts = {"units_not_seen": int((~np.isfinite(values).any(axis=1)).sum()), "units_left_out": 0}
         labels = counts | {"dealt_to": "order", "adjust": "none", "exact_p": found.p, "icc": float("nan")}
         labels |= dict.fromkeys(("hedges_g", "hedges_low", "hedges_high"), float("nan"))
@@ -201,21 +200,22 @@ class RandomisedComparison:
         spread = Spread(np.array([[error**2]]), np.array([np.inf]), (reason if np.isfinite(found.value) else "",))
         if not np.isfinite(found.value):
             labels["reason"] = "nobody was still without it, or seen before, when others began"
-        who = rows[behind], t[behind], each[behind]
+        who = rows, sides, each
         return self._row(study, component, who, found.value, spread, "replayed order", labels)
 
     def _nothing(self, study: Study, component: str, whole: Sample, counts: dict[str, int], reason: str) -> Estimate:
         names = ("exact_p", "icc", "hedges_g", "hedges_low", "hedges_high")
         labels = counts | {"dealt_to": whole.how, "adjust": "none", **dict.fromkeys(names, np.nan), "reason": reason}
         spread = Spread(np.full((1, 1), np.nan), np.array([np.nan]), ("",))
-        return self._row(study, component, (whole.rows, whole.t, np.zeros(len(whole.t))), np.nan, spread, "none", labels)
+        return self._row(study, component, (whole.rows, (whole.t, ~whole.t), np.zeros(len(whole.t))), np.nan, spread, "none", labels)
 
     def _row(
-        self, study: Study, component: str, who: tuple[np.ndarray, np.ndarray, np.ndarray], value: float,
+        self, study: Study, component: str, who: tuple[np.ndarray, Sequence[np.ndarray], np.ndarray], value: float,
         spread: Spread, kind: str, labels: Mapping[str, object],
     ) -> Estimate:  # fmt: skip
-        """The Estimate of one number. who: rows of the study, their arms and what they add."""
-        rows, t, parts = who
+        """The Estimate of one number. who: rows of the study; which of them have it, and which stand beside those; and
+        what each adds."""
+        rows, sides, parts = who
         paths, outcome = study.paths, study.outcome(self.outcome)
         deal = deal_of(paths, component)
         level = "unit" if deal.alone else deal.level
@@ -224,11 +224,11 @@ class RandomisedComparison:
         frame = pd.DataFrame([{
             "component": component, "outcome": outcome.column, "period": "", "estimand": "ITT",
             "population": "all to whom it was or was not dealt", "outcome_unit": outcome.unit, "others": "as dealt",
-            "inference_level": level, "units_exposed": int(t.sum()), "units_comparison": int((~t).sum()),
+            "inference_level": level, "units_exposed": int(sides[0].sum()), "units_comparison": int(sides[1].sum()),
             "reason": "", **labels,
         }])  # fmt: skip
         return Estimate(
-            np.array([value]), np.array([float(t.sum())]), frame, influence, None, _arms(deal, rows, t),
+            np.array([value]), np.array([float(sides[0].sum())]), frame, influence, None, _arms(deal, rows, sides),
             method=Method(kind, partial(_of_sums, spread)),
         )  # fmt: skip
 
@@ -241,12 +241,12 @@ def _of_sums(spread: Spread, matrix: np.ndarray | None) -> Spread:
     return Spread(moved, np.repeat(spread.df, len(matrix)), spread.reason * len(matrix))
 
 
-def _arms(deal: Dealt, rows: np.ndarray, t: np.ndarray) -> Arms:
-    """Groups of each arm, or people counted where each was dealt to alone."""
+def _arms(deal: Dealt, rows: np.ndarray, sides: Sequence[np.ndarray]) -> Arms:
+    """Groups of each side, or people counted where each was dealt to alone."""
     if deal.alone:
-        return Arms(np.array([[True], [False]]), np.array([[False], [True]]), np.array([t.sum(), (~t).sum()]))
-    sides = [np.bincount(deal.of[rows[a]], minlength=len(deal.names)) > 0 for a in (t, ~t)]
-    return Arms(sides[0][:, None], sides[1][:, None], np.ones(len(deal.names), dtype=int))
+        return Arms(np.array([[True], [False]]), np.array([[False], [True]]), np.array([s.sum() for s in sides]))
+    there = [np.bincount(deal.of[rows[s]], minlength=len(deal.names)) > 0 for s in sides]
+    return Arms(there[0][:, None], there[1][:, None], np.ones(len(deal.names), dtype=int))
 
 
 def _p(value: float, spread: Spread) -> float:
