@@ -158,7 +158,7 @@ def others_dealt(paths: Paths, component: str, rows: np.ndarray) -> np.ndarray:
     What people chose themselves is no covariate, since this one may have led to it."""
     columns = []
     for name in paths.randomised:
-        if name != component:
+        if name != component and name in paths.components:
             state = paths.state[paths.path[rows], 0, paths.index(name)]
             columns += [(state == value).astype(float) for value in np.unique(state[state > 0])]
     return np.column_stack(columns) if columns else np.zeros((len(rows), 0))
