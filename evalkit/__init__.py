@@ -25,6 +25,7 @@ _PUBLIC = {
     "Evaluation": "evalkit.evaluation:Evaluation",
     "EvalkitError": "evalkit.errors:EvalkitError",
     "EvalkitWarning": "evalkit.errors:EvalkitWarning",
+    "FlexibleComparison": "evalkit.designs.people.flexible:FlexibleComparison",
     "FactorialComparison": "evalkit.designs.trials.factorial:FactorialComparison",
     "Imputation": "evalkit.designs.regression.imputation:Imputation",
     "InterruptedTimeSeries": "evalkit.designs.one_place.interrupted:InterruptedTimeSeries",

@@ -19,6 +19,7 @@ from evalkit.components.wording import lone_person, names_of
 from evalkit.designs.one_place.donors import BesideDonors
 from evalkit.designs.one_place.interrupted import InterruptedTimeSeries
 from evalkit.designs.one_place.placebo import Compared
+from evalkit.designs.people.flexible import FlexibleComparison
 from evalkit.designs.protocol import Check, Design
 from evalkit.designs.regression.joint import growth_of_others
 from evalkit.designs.rollout.staggered import StaggeredRollout
@@ -38,12 +39,12 @@ from evalkit.evaluation.evidence import (
     verdict_table,
 )
 from evalkit.evaluation.ladder import (
-    UNRECORDED,
     Choices,
     Run,
     Window,
     average_over,
     came_words,
+    design_of,
     published,
     rule_words,
     run,
@@ -61,7 +62,7 @@ from evalkit.language.statement import statement
 from evalkit.study import Outcome, Study
 from evalkit.study.component import spells_of, unsure
 from evalkit.study.paths import UNKNOWN, Paths
-from evalkit.vocabulary import ESTIMATED, MATCHED
+from evalkit.vocabulary import ESTIMATED
 
 LEADS = 4
 ORDERS = 199
@@ -118,11 +119,10 @@ def _rules(
 ) -> dict[str, str]:
     """The rule that chose each headline, in words, with whom it (or the bundle it is run in) compares."""
     best, names = sep.components.set_index("component")["best_design"], names_of(study)
-    bare = study.paths.n_periods == 1 and not study.covariates
     runs = [((f.component,), f.headline) for f in findings] + [(b.members, b.run) for b in bundles]
     found = {}
     for c in study.components:
-        design = UNRECORDED if bare and best[c.name] == MATCHED else str(best[c.name])
+        design = design_of(study.paths, c.name, str(best[c.name]), bool(study.covariates))
         width = next((w for members, r in runs if c.name in members and (w := width_of(r)) is not None), None)
         found[c.name] = rule_words(design, c.label) + came_words(names, width)
     return found
@@ -228,7 +228,7 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
     if not target.design.traits.rests_on & {"one place", "randomisation"}:
         found.append(checks.leave_one_cluster(target.one, target.matters, person))
         found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
-        found.append(checks.rungs(target.one, fair))
+        found.append(_rungs(target, fair))
     found.append(_date_rule(target))
     for check in invited:
         if check in _AFTER and (result := _AFTER[check](target)) is not None:
@@ -236,8 +236,15 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
     for r in target.runs:
         scored = "score_form" in r.rung.design.traits.checks and bool(target.study.covariates)
         if scored and r.rows is not None and r.answer is not None:
-            found.append(checks.score_form(r.rows))
+            found.append(checks.score_form(r.rows, isinstance(target.design, FlexibleComparison)))
     return tuple(found)
+
+
+def _rungs(target: Target, fair: dict[str, Estimate]) -> CheckResult:
+    """Other designs beside the headline; beside learners, other ways of comparing the same people."""
+    if isinstance(target.design, FlexibleComparison):
+        return checks.same_people(target.design.rivals(target.study, target.component))
+    return checks.rungs(target.one, fair)
 
 
 def randomisation_p(target: Target, seed: int) -> float | None:

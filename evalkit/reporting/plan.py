@@ -19,7 +19,7 @@ from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, arrival_width, came_words, rule_words
+from evalkit.evaluation.ladder import Choices, arrival_width, came_words, design_of, rule_words
 from evalkit.folders import put
 from evalkit.inference.intervals import check_level
 from evalkit.study import Study

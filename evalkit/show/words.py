@@ -170,6 +170,7 @@ _DESIGNS = {
     "MatchedComparison": "people matched on what is recorded",
     "MatchedComparison(ignored)": "people matched whatever else they had",
     "WeightedComparison": "people weighted to be alike on record",
+    "FlexibleComparison": "people like them by learners that may bend",
     "RandomisedComparison": "those to whom chance dealt it beside the others",
     "RandomisedComparison(plain)": "the same, without what is recorded about them",
     "DifferenceInDifferences": "two groups before and after",
