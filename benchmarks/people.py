@@ -160,7 +160,9 @@ def world(name: str, draws: int) -> dict[str, object]:
 def table() -> None:
     """The stored rows as a table in README.md."""
     stored = pd.read_csv(RESULTS)
-    head = "| World | Draws | Range holds the truth | Effect found | t test finds it | Exact test refuses nothing done |"
+    head = (
+        "| World | Draws | Range holds the truth | Effect found | t test finds it | Exact test refuses nothing done |"
+    )
     lines = [head, "|---|---|---|---|---|---|"]
     for r in stored.itertuples():
         numbers = (r.covered, r.found, r.t_test_finds, r.exact_size)
@@ -177,7 +179,9 @@ def main(worlds: list[str] | None = typer.Argument(None), draws: int = 400, stor
         if RESULTS.exists():
             old = pd.read_csv(RESULTS)
             made = pd.concat([old[old["world"] != name], made], ignore_index=True)
-        made.sort_values("world", key=lambda s: s.map(list(WORLDS).index)).to_csv(RESULTS, index=False, float_format="%.4f")
+        made.sort_values("world", key=lambda s: s.map(list(WORLDS).index)).to_csv(
+            RESULTS, index=False, float_format="%.4f"
+        )
         print(made[made["world"] == name].to_string(index=False), flush=True)
     table()
 

@@ -51,7 +51,9 @@ def same_people(rivals: Sequence[Rival]) -> CheckResult:
         words = f"Among the same people, {worst.name} gives another answer than chance allows.{bent}"
         return CheckResult("rungs", "failed", words, *said)
     listed = join_words([r.name for r in counting])
-    return CheckResult("rungs", "passed", f"Among the same people, others do not differ by more than chance: {listed}.{bent}", *said)
+    return CheckResult(
+        "rungs", "passed", f"Among the same people, others do not differ by more than chance: {listed}.{bent}", *said
+    )
 
 
 GAMMAS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0)

@@ -22,7 +22,9 @@ def balance(found: Balance | None) -> CheckResult:
     gap = f"the largest difference is in {worst['covariate']}, {abs(worst['difference']):.2g} standard deviations"
     if found.p < UNLIKE:
         words = f"Arms made by the recorded deal would be so unlike in about {found.p:.1%} of deals: {gap}."
-        return CheckResult("balance", "failed", words, found.p, brief=f"Arms that chance made are seldom so unlike: {gap}.")
+        return CheckResult(
+            "balance", "failed", words, found.p, brief=f"Arms that chance made are seldom so unlike: {gap}."
+        )
     return CheckResult("balance", "passed", f"The arms are as alike as chance makes them: {gap}.", found.p)
 
 
@@ -39,7 +41,9 @@ def attrition(headline: Estimate, found: Attrition | None) -> CheckResult:
         return CheckResult("attrition", "failed", f"{seen}: too few to say what those unseen could hide.")
     holds = found.conf_low > 0 or found.conf_high < 0
     if holds:
-        return CheckResult("attrition", "informational", f"{seen}; whoever they were, the sign of the answer stays.", *said)
+        return CheckResult(
+            "attrition", "informational", f"{seen}; whoever they were, the sign of the answer stays.", *said
+        )
     words = f"{seen}; what those unseen could hide takes in no effect."
     claims = excludes_zero(first_row(headline))
     return CheckResult("attrition", "failed" if claims else "informational", words, *said)
@@ -50,7 +54,9 @@ def compliance(found: Compliers | None) -> CheckResult | None:
     not on record."""
     if found is None:
         return None
-    taken = f"Of those dealt it {round(100 * found.taken)} in 100 took it up, of the others {round(100 * found.taken_else)}"
+    taken = (
+        f"Of those dealt it {round(100 * found.taken)} in 100 took it up, of the others {round(100 * found.taken_else)}"
+    )
     if found.shape == "interval":
         words = f"{taken}. The effect on those who took it up because of that is {found.value:.3g} "
         words += f"({found.low:.3g} to {found.high:.3g})."

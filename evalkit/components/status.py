@@ -17,7 +17,19 @@ from evalkit.designs.regression.additive import Grid, make_grid, spell_ages
 from evalkit.designs.span import span
 from evalkit.study.assignment import dealt
 from evalkit.study.paths import OFF, Paths
-from evalkit.vocabulary import DOSE, ESTIMATED, JOINT, MATCHED, RANDOMISED, SAME, TRIPLE, UNCHANGED, WEIGHTED, BestDesign, Status
+from evalkit.vocabulary import (
+    DOSE,
+    ESTIMATED,
+    JOINT,
+    MATCHED,
+    RANDOMISED,
+    SAME,
+    TRIPLE,
+    UNCHANGED,
+    WEIGHTED,
+    BestDesign,
+    Status,
+)
 
 
 def forced_swaps(paths: Paths, facts: Sequence[Facts]) -> dict[int, tuple[int, ...]]:

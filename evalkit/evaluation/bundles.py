@@ -74,7 +74,11 @@ def _with(paths: Paths, drop: list[int], added: list[tuple[str, np.ndarray, np.n
     names = [n for n, _, _ in added]
     level = dict.fromkeys(names, programme_level(paths, [paths.components[k] for k in drop]))
     lags = {n: max((paths.lags[k] for k in drop), default=0) for n in names}
-    kept = {paths.components[k]: paths.randomised[paths.components[k]] for k in keep if paths.components[k] in paths.randomised}
+    kept = {
+        paths.components[k]: paths.randomised[paths.components[k]]
+        for k in keep
+        if paths.components[k] in paths.randomised
+    }
     # What was dealt together in the same blocks was dealt as one.
     blocks = {paths.randomised.get(paths.components[k]) for k in drop}
     dealt = dict.fromkeys(names, blocks.pop()) if len(blocks) == 1 and None not in blocks else {}

@@ -94,7 +94,9 @@ def _switched_off(paths: Paths, component: str, deal: Dealt, say: Say) -> Iterat
     state, first = paths.state[:, :, k], _first(paths, k)
     off = ((state != UNKNOWN) & ((state != 0) != (np.arange(deal.periods) >= first[:, None]))).any(axis=1)
     if (wrong := units[off[paths.path[units]]]).size:
-        advice = "What is dealt is when it starts: give the exposure that was meant, and what was taken up as compliance."
+        advice = (
+            "What is dealt is when it starts: give the exposure that was meant, and what was taken up as compliance."
+        )
         yield Problem("It is switched off again, which no order of rollout does", say(wrong), advice)
 
 

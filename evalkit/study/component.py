@@ -114,7 +114,9 @@ def _component_problems(c: Component) -> Iterator[Problem]:
     for name in ("within", "compliance"):
         if getattr(c, name) is not None and c.assigned is None:
             advice = "Say assigned='randomised', or leave it out."
-            yield Problem(f"{name}={getattr(c, name)!r} is given of a component that chance did not assign", where, advice)
+            yield Problem(
+                f"{name}={getattr(c, name)!r} is given of a component that chance did not assign", where, advice
+            )
     if not is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
         yield Problem(f"lag={c.lag!r}", where, "A lag is a whole number of periods, 0 or more.")
     if c.unit_cost is not None and (not is_number(c.unit_cost) or c.unit_cost < 0):

@@ -102,7 +102,9 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     problems += [problem for problem in placed if problem not in money]
     raise_problems([*problems, *check_events(register.events, setting.calendar)])
     paths = _paths(setting, exposed, by_unit.get(register.weights or ""))
-    raise_problems(assignment_problems(paths, lambda units: f"panel, {say_rows(columns.panel, index.first_row[units])}"))
+    raise_problems(
+        assignment_problems(paths, lambda units: f"panel, {say_rows(columns.panel, index.first_row[units])}")
+    )
     if base is None:
         _warn_of_gaps(setting.calendar)
     return Opened(grid, index, setting.calendar, paths, movers)

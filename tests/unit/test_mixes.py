@@ -26,7 +26,9 @@ def world(n: int = 1500, seed: int = 0, doses: bool = False) -> pd.DataFrame:
     return pd.DataFrame({"person": np.arange(n), "a": a, "b": b, "x0": x[:, 0], "x1": x[:, 1], "y": y})
 
 
-def study(frame: pd.DataFrame, covariates: tuple[str, ...] = ("x0", "x1"), dealt: bool = False, names=("a", "b")) -> ek.Study:
+def study(
+    frame: pd.DataFrame, covariates: tuple[str, ...] = ("x0", "x1"), dealt: bool = False, names=("a", "b")
+) -> ek.Study:
     how = "randomised" if dealt else None
     return ek.Study(frame, unit="person", period=None, outcome="y", covariates=covariates,
                     components=[ek.Component(c, assigned=how) for c in names])  # fmt: skip
@@ -47,7 +49,10 @@ class TestMixes:
         means = frame.groupby(["a", "b"])["y"].mean()
         rows = list(est.labels["effect"])
         assert est.value[rows.index("a where b")] == pytest.approx(means[1, 1] - means[0, 1])
-        one, two, both, beyond = (rows.index(r) for r in ("a against none", "b against none", "a and b against none", "a and b beyond the sum"))
+        one, two, both, beyond = (
+            rows.index(r)
+            for r in ("a against none", "b against none", "a and b against none", "a and b beyond the sum")
+        )
         weights = np.zeros(len(rows))
         weights[[both, one, two, beyond]] = 1, -1, -1, -1
         left = est.contrast(weights, name="both less the sum less what is beyond it")
@@ -59,7 +64,9 @@ class TestMixes:
 
         frame = world(3000, 2)
         mix = frame["a"] + 2 * frame["b"]
-        other = dr.LinearDRLearner(model_propensity=LogisticRegression(C=1e4), model_regression=LinearRegression(), cv=5, random_state=0)
+        other = dr.LinearDRLearner(
+            model_propensity=LogisticRegression(C=1e4), model_regression=LinearRegression(), cv=5, random_state=0
+        )
         x = frame[["x0", "x1"]].to_numpy()
         other.fit(frame["y"], mix, X=None, W=x)
         theirs = [float(other.ate(T0=0, T1=t)) for t in (1, 2, 3)]
@@ -69,7 +76,9 @@ class TestMixes:
 
     def test_doses_stay_doses(self):
         table = ek.MixComparison()(study(world(3000, doses=True))).to_frame().set_index("effect")
-        assert table.loc["a at 2 against none", "estimate"] - table.loc["a against none", "estimate"] == pytest.approx(0.5, abs=0.25)
+        assert table.loc["a at 2 against none", "estimate"] - table.loc["a against none", "estimate"] == pytest.approx(
+            0.5, abs=0.25
+        )
 
     def test_small_mixes_are_counted_and_one_component_can_be_asked_for(self):
         frame = world(400)

@@ -16,7 +16,6 @@ from evalkit.designs.trials.order import Wedge, replay
 from evalkit.designs.trials.randomised import Attrition, Balance
 
 
-
 def none(n: int) -> np.ndarray:
     return np.zeros((n, 0))
 

@@ -24,7 +24,7 @@ from evalkit.designs.people.folds import (
 from evalkit.designs.people.people import People, speaks_for
 from evalkit.designs.people.weighting import entropy
 from evalkit.designs.protocol import Basis, Traits
-from evalkit.errors import NotIdentifiedError, OptionError
+from evalkit.errors import NotIdentifiedError, OptionError, raise_problems
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import Spread
 from evalkit.inference.replicates import Method
@@ -126,10 +126,9 @@ class FlexibleComparison(estimating.AmongPeople):
         problems = [
             *estimating.wrong_choices(self, {"others": ("balanced", "ignored"), "compare": ("level", "change")}),
             *estimating.wrong_numbers(self, {"folds": 2, "repeats": 1}),
-            *wrong_learners(self, {"learner": "predict", "score": "predict_proba"}),
+            *estimating.wrong_learners(self, {"learner": "predict", "score": "predict_proba"}),
         ]
-        if problems:
-            raise OptionError(" ".join(map(str, problems)))
+        raise_problems(problems, OptionError)
 
     @property
     def traits(self) -> Traits:
@@ -143,7 +142,9 @@ class FlexibleComparison(estimating.AmongPeople):
         level = estimating.cluster_level(study, component)
         groups = None if level is None else study.paths.levels[level].codes[people.rows]
         if reason := too_few(people, groups):
-            return self._row(study, people, (np.nan, np.zeros(len(y)), np.nan, np.nan), people.exposed, unseen, reason, level)
+            return self._row(
+                study, people, (np.nan, np.zeros(len(y)), np.nan, np.nan), people.exposed, unseen, reason, level
+            )
         found = []
         for split in self.splits(people, y, groups):
             value, parts = kept_effect(y, people.exposed, split.without, split.odds, split.keep)
@@ -151,7 +152,9 @@ class FlexibleComparison(estimating.AmongPeople):
         values = np.array([f[0] for f in found])
         if np.isnan(values).any():
             reason = "nobody without it is like those who had it"
-            return self._row(study, people, (np.nan, np.zeros(len(y)), np.nan, np.nan), people.exposed, unseen, reason, level)
+            return self._row(
+                study, people, (np.nan, np.zeros(len(y)), np.nan, np.nan), people.exposed, unseen, reason, level
+            )
         middle = float(np.median(values))
         variance = float(np.median([f[2] + (f[0] - middle) ** 2 for f in found]))
         nearest = found[int(np.abs(values - middle).argmin())]
@@ -169,7 +172,10 @@ class FlexibleComparison(estimating.AmongPeople):
             return ()
         split = next(self.splits(people, y, groups))
         value, parts = kept_effect(y, people.exposed, split.without, split.odds, split.keep)
-        return tuple(_beside(n, counts, value - v, parts - p, groups) for n, v, p, counts in _others(people, y, split, groups, self))
+        return tuple(
+            _beside(n, counts, value - v, parts - p, groups)
+            for n, v, p, counts in _others(people, y, split, groups, self)
+        )
 
     def splits(self, people: People, y: np.ndarray, groups: np.ndarray | None) -> Iterator[Split]:
         """What learners say of those that they have not seen, split by split."""
@@ -224,16 +230,6 @@ def too_few(people: People, groups: np.ndarray | None) -> str:
         return f"{sides[0]} people had it and {sides[1]} did not; learners need {FEWEST_PEOPLE} on each side"
     places = FEWEST_PLACES if groups is None else len(np.unique(groups))
     return f"people sit in {places} places; learners need {FEWEST_PLACES}" if places < FEWEST_PLACES else ""
-
-
-def wrong_learners(design: object, needed: dict[str, str]) -> Iterator[object]:
-    """What is wrong with the learners of a design: fields and the method that each needs besides `fit`."""
-    from evalkit.errors import Problem
-
-    for name, method in needed.items():
-        model = getattr(design, name)
-        if model is not None and not (hasattr(model, "fit") and hasattr(model, method)):
-            yield Problem(f"{name}={model!r}", next=f"Give a scikit-learn estimator with fit and {method}.")
 
 
 def spread_of(parts: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:

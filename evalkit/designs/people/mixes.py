@@ -14,7 +14,7 @@ from evalkit.designs.people import estimating
 from evalkit.designs.people.folds import Learn, chances, deal_folds, held_out, least_squares, regression
 from evalkit.designs.people.people import covariates_of
 from evalkit.designs.protocol import Traits
-from evalkit.errors import NotIdentifiedError, OptionError
+from evalkit.errors import NotIdentifiedError, OptionError, raise_problems
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.show.words import join_words
@@ -57,7 +57,7 @@ def means_of_mixes(
     value, parts = np.empty(groups), np.empty((n, groups))
     for g in range(groups):
         mine = mix == g
-        expected = held_out(outcome, x, y, fold, mine)
+        expected = held_out(outcome, x, y, fold, mine) if x.shape[1] else np.full(n, y[mine].mean())
         weight = mine / share[:, g]
         left, total = y - expected, weight.sum()
         mean = weight @ left / total
@@ -90,12 +90,8 @@ class MixComparison:
 
     def __post_init__(self) -> None:
         estimating.as_tuples(self, ("covariates",), ())
-        for name, needed in (("learner", "predict"), ("score", "predict_proba")):
-            model = getattr(self, name)
-            if model is not None and not (hasattr(model, "fit") and hasattr(model, needed)):
-                raise OptionError(f"{name}={model!r}: give a scikit-learn estimator with fit and {needed}.")
-        if problems := estimating.wrong_numbers(self, {"folds": 2}):
-            raise OptionError(str(problems[0]))
+        problems = estimating.wrong_learners(self, {"learner": "predict", "score": "predict_proba"})
+        raise_problems([*problems, *estimating.wrong_numbers(self, {"folds": 2})], OptionError)
 
     def plan(self, paths: Paths, component: str = "") -> tuple[Mix, ...]:
         """Every mix that somebody had, and how many did; no outcome is read."""
@@ -191,7 +187,9 @@ def effects_of(mixes: list[tuple[int, ...]], names: tuple[str, ...]) -> Iterator
             fewer = _with(mix, a, 0), _with(mix, b, 0), _with(_with(mix, a, 0), b, 0)
             if all(m in at for m in fewer):
                 rest = _only(mix, [k for k in range(len(mix)) if k not in (a, b)])
-                words = f"{_called(_only(mix, [a, b]), names)} beyond the sum" + (f" where {_called(rest, names)}" if any(rest) else "")
+                words = f"{_called(_only(mix, [a, b]), names)} beyond the sum" + (
+                    f" where {_called(rest, names)}" if any(rest) else ""
+                )
                 yield effect([(1, mix), (-1, fewer[0]), (-1, fewer[1]), (1, fewer[2])], "interaction", words)
 
 

@@ -24,9 +24,7 @@ def deals(t: np.ndarray, block: np.ndarray, draws: int, rng: np.random.Generator
         yield order[:, picked]
 
 
-def exact_p(
-    y: np.ndarray, t: np.ndarray, block: np.ndarray, draws: int, rng: np.random.Generator
-) -> float:
+def exact_p(y: np.ndarray, t: np.ndarray, block: np.ndarray, draws: int, rng: np.random.Generator) -> float:
     """(1 + deals at least as extreme) / (1 + deals) of the studentised weighted difference within blocks. y: (n,)
     outcomes, or what is left of them when covariates are taken out without the arm."""
     order = np.argsort(block, kind="stable")

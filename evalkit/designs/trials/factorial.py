@@ -34,7 +34,10 @@ class Alias:
 
     def words(self, names: tuple[str, ...]) -> str:
         """'A = -B:C': everything that the number may be."""
-        said = [("" if s > 0 else "-") + ":".join(names[i] for i in e) for e, s in zip(self.effects, self.signs, strict=True)]
+        said = [
+            ("" if s > 0 else "-") + ":".join(names[i] for i in e)
+            for e, s in zip(self.effects, self.signs, strict=True)
+        ]
         return " = ".join(said)
 
 
@@ -122,7 +125,9 @@ class FactorialComparison:
         pull = (columns @ bread)[:, at]
         alone = leverage > 1 - 1e-9  # fitted exactly, so that nothing says how far off they are
         parts = pull * np.where(alone, 0.0, left / np.sqrt(np.where(alone, 1.0, 1 - leverage)))[:, None]
-        reason = "" if df > 0 and not alone.any() else "no interval: a mix had one person only, or as many effects as people"
+        reason = (
+            "" if df > 0 and not alone.any() else "no interval: a mix had one person only, or as many effects as people"
+        )
         vcov = parts.T @ parts if not reason else np.full((len(at), len(at)), np.nan)
         spread = Spread(vcov, np.full(len(at), float(max(df, 1))), (reason,) * len(at))
         outcome, rows = study.outcome(self.outcome), np.flatnonzero(seen)
@@ -158,5 +163,7 @@ def _mixes(paths: Paths) -> tuple[tuple[str, ...], np.ndarray]:
     state = paths.state[paths.path, 0, :][:, [paths.index(c) for c in names]]
     if (state > 1).any():
         doses = [c for j, c in enumerate(names) if (state[:, j] > 1).any()]
-        raise OptionError(f"{join_words(doses)} came in doses; FactorialComparison is of on and off. Use MixComparison.")
+        raise OptionError(
+            f"{join_words(doses)} came in doses; FactorialComparison is of on and off. Use MixComparison."
+        )
     return names, np.asarray(state > 0, dtype=float)

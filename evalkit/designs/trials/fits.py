@@ -23,6 +23,7 @@ class Fit:
 Fitting = Callable[[np.ndarray], Fit]
 """From outcomes (n,) to a fit, arms and covariates held fixed."""
 
+
 def by_least_squares(y: np.ndarray, columns: np.ndarray, groups: np.ndarray | None = None, of: int = 1) -> Fit:
     """One coefficient of a regression, CR2 by groups (HC2 where None) with Satterthwaite degrees of freedom (Bell and
     McCaffrey 2002; Pustejovsky and Tipton 2018; working model: independent errors). columns: (n, k), rows multiplied by

@@ -117,7 +117,9 @@ class RandomisedComparison:
             "hedges_g": size.g, "hedges_low": size.low, "hedges_high": size.high,
         }  # fmt: skip
         spread = Spread(np.array([[fit.variance]]), np.array([fit.df]), ("",))
-        return self._row(study, component, (used.rows, (used.t, ~used.t), fit.parts), fit.value, spread, fit.kind, labels)
+        return self._row(
+            study, component, (used.rows, (used.t, ~used.t), fit.parts), fit.value, spread, fit.kind, labels
+        )
 
     def balance(self, study: Study, component: str) -> Balance | None:
         """Covariates by arm, and how likely chance was to make arms so unlike; None where no covariate is recorded. In
@@ -207,7 +209,9 @@ class RandomisedComparison:
         names = ("exact_p", "icc", "hedges_g", "hedges_low", "hedges_high")
         labels = counts | {"dealt_to": whole.how, "adjust": "none", **dict.fromkeys(names, np.nan), "reason": reason}
         spread = Spread(np.full((1, 1), np.nan), np.array([np.nan]), ("",))
-        return self._row(study, component, (whole.rows, (whole.t, ~whole.t), np.zeros(len(whole.t))), np.nan, spread, "none", labels)
+        return self._row(
+            study, component, (whole.rows, (whole.t, ~whole.t), np.zeros(len(whole.t))), np.nan, spread, "none", labels
+        )
 
     def _row(
         self, study: Study, component: str, who: tuple[np.ndarray, Sequence[np.ndarray], np.ndarray], value: float,

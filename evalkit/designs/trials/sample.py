@@ -51,7 +51,9 @@ class Sample:
 
     def take(self, keep: np.ndarray) -> Sample:
         """Some of them."""
-        some = {n: v[keep] for n in ("rows", "t", "group", "block", "x", "weight") if (v := getattr(self, n)) is not None}
+        some = {
+            n: v[keep] for n in ("rows", "t", "group", "block", "x", "weight") if (v := getattr(self, n)) is not None
+        }
         return replace(self, **some)
 
     @cached_property
@@ -61,7 +63,9 @@ class Sample:
             return False
         codes = np.unique(np.column_stack([self.block, self.group, self.t]), axis=0)
         size = np.bincount(codes[:, 0])
-        return bool((size[size > 0] == 2).all() and (np.bincount(codes[:, 0], weights=codes[:, 2])[size > 0] == 1).all())
+        return bool(
+            (size[size > 0] == 2).all() and (np.bincount(codes[:, 0], weights=codes[:, 2])[size > 0] == 1).all()
+        )
 
     def comparable(self) -> np.ndarray:
         """(m,) those in whose block there are some with it and some without."""
@@ -178,5 +182,3 @@ def independent(x: np.ndarray, t: np.ndarray) -> np.ndarray:
             basis = np.column_stack([basis, left / np.linalg.norm(left)])
             use.append(j)
     return x[:, use]
-
-
