@@ -108,8 +108,10 @@ WORLDS = {
     "blocks_of_10": (blocks(np.full(20, 10), np.tile([2, 3, 4, 6], 5)), 0.6),
     "blocks_of_3": (blocks(np.full(30, 3), np.ones(30, int)), 0.7),
     "blocks_mixed": (blocks(np.tile([2, 3, 4, 8], 10), np.tile([1, 1, 2, 3], 10)), 0.5),
-    "pairs_12": (blocks(np.full(12, 2), np.ones(12, int)), 1.0), "pairs_50": (blocks(np.full(50, 2), np.ones(50, int)), 0.6),
-    "clusters_8": (clusters(8, 4), 0.8), "clusters_12_6": (clusters(12, 6), 0.5), "clusters_20": (clusters(20, 10), 0.4),
+    "pairs_12": (blocks(np.full(12, 2), np.ones(12, int)), 1.0),
+    "pairs_50": (blocks(np.full(50, 2), np.ones(50, int)), 0.6),
+    "clusters_8": (clusters(8, 4), 0.8), "clusters_12_6": (clusters(12, 6), 0.5),
+    "clusters_20": (clusters(20, 10), 0.4),
     "order_12": (order(12, 5), 0.3), "order_24": (order(24, 7), 0.2),
 }  # fmt: skip
 

@@ -237,6 +237,10 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
         scored = "score_form" in r.rung.design.traits.checks and bool(target.study.covariates)
         if scored and r.rows is not None and r.answer is not None:
             found.append(checks.score_form(r.rows, isinstance(target.design, FlexibleComparison)))
+    if target.design.traits.rests_on & {"matching", "weighting"}:
+        result = checks.sensitivity_of(target.study, target.component, getattr(target.design, "outcome", None))
+        if (said := checks.unrecorded(result, isinstance(target.design, FlexibleComparison))) is not None:
+            found.append(said)
     return tuple(found)
 
 
@@ -248,8 +252,9 @@ def _rungs(target: Target, fair: dict[str, Estimate]) -> CheckResult:
 
 
 def randomisation_p(target: Target, seed: int) -> float | None:
-    """p over deals made again where chance assigned it; else over rollout orders that could have happened, where an arm has fewer than three clusters and the
-    interval excludes zero; None where it is not needed, there is no other order, or nothing is seen over time."""
+    """p over deals made again where chance assigned it. Else over rollout orders that could have happened, where an arm
+    has fewer than three clusters and the interval excludes zero; None where it is not needed, there is no other order,
+    or nothing is seen over time."""
     if isinstance(target.design, RandomisedComparison):
         return float(target.one.labels["exact_p"].iloc[0])
     if target.study.paths.n_periods == 1 or "one place" in target.design.traits.rests_on:

@@ -74,8 +74,8 @@ RULES = {
     WEIGHTED: "{label}: people who had it are compared with others weighted to be like them, also in their other "
     "components, because nobody was seen before and after, and too few share those. Right only if effects add up.",
     RANDOMISED: "{label}: those to whom chance dealt it are compared with those to whom it did not, as it was dealt.",
-    FLEXIBLE: "{label}: people who had it and have somebody like them are compared with people who did not, by learners "
-    "that may bend, because nobody was seen before and after.",
+    FLEXIBLE: "{label}: people who had it and have somebody like them are compared with people who did not, by "
+    "learners that may bend, because nobody was seen before and after.",
     UNRECORDED: "{label}: people who had it are compared with people who did not, whose other components are the same. "
     "Nothing else about them is on record.",
     SYNTHETIC_DIFFERENCE: "{label}: one place is held beside a mix of other places that moved with it before, because "
@@ -341,8 +341,9 @@ def _gap(split: Paths, paths: Paths, component: str, design: Design, window: Win
 def rungs_for(
     study: StudyLike, component: str, best_design: str, choices: Choices, window: Window, outcome: str, seed: int = 0
 ) -> tuple[Rung, ...]:
-    """The ladder, that of chance where it assigned the component; that of people where nothing is seen over time; where people came apart, its comparisons of starts
-    are among those who came together, and what compares whoever was there is shown only to show what goes wrong."""
+    """The ladder: that of chance where it assigned the component, that of people where nothing is seen over time. Where
+    people came apart, its comparisons of starts are among those who came together, and what compares whoever was there
+    is shown only to show what goes wrong."""
     if best_design == RANDOMISED:
         return trial_ladder(outcome, seed, study.paths.n_periods == 1 and bool(study.covariates))
     if study.paths.n_periods == 1:

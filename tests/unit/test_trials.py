@@ -251,8 +251,9 @@ class TestTheDoor:
     @pytest.mark.parametrize(
         ("said", "frame", "words"),
         [
-            ({"within": "block"}, lambda f: f.assign(t=f["t"].where(f["block"] > 1, 0)), "2 blocks with one arm only.*rows 0, 1"),
-            ({"within": "block", "assigned_at": "pair"}, lambda f: f.assign(t=f["pair"] % 2, block=(f.index + 1) // 4), "more than one block"),
+            ({"within": "block"}, lambda f: f.assign(t=f["t"].where(f["block"] > 1, 0)), "2 blocks with one.*rows 0"),
+            ({"within": "block", "assigned_at": "pair"}, lambda f: f.assign(t=f["pair"] % 2, block=(f.index + 1) // 4),
+             "more than one block"),
             ({"assigned_at": "school"}, lambda f: f, "differs within one 'school'"),
             ({}, lambda f: f.assign(t=1), "Everybody had it"),
             ({}, lambda f: f.assign(t=0), "Nobody had it"),

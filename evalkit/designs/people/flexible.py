@@ -42,8 +42,8 @@ BOOSTED = {"max_iter": 60, "max_leaf_nodes": 8, "learning_rate": 0.1, "min_sampl
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One split into folds. score: (m,) chance of having it, and of the stack of scores; expected: (m, l) outcome without
-    it by each learner, of which `shares` (l,) make one; keep: (m,) those with somebody like them."""
+    """One split into folds. score: (m,) chance of having it; expected: (m, l) outcome without it by each learner, of
+    which `shares` (l,) make one; keep: (m,) those with somebody like them."""
 
     score: np.ndarray
     expected: np.ndarray
@@ -78,8 +78,8 @@ def kept_effect(
 
 @dataclass(frozen=True)
 class Rival:
-    """Another way of comparing the same exposed people with the same pool. gap: the headline's answer less its own, with
-    p of no gap; counts: whether it may fail the headline."""
+    """Another way of comparing the same people with the same pool. gap: the headline's answer less its own, with p of
+    no gap; counts: whether it may fail the headline."""
 
     name: str
     gap: float
@@ -190,7 +190,7 @@ class FlexibleComparison(estimating.AmongPeople):
             yield Split(chance, expected, stacked(expected[without], y[without]), chance <= SURE)
 
     def _learners(self, x: np.ndarray, y: np.ndarray, without: np.ndarray) -> list[tuple[Learn, np.ndarray]]:
-        """Learners and the covariates that each sees; the penalty of the lasso is chosen once, among comparison people."""
+        """Learners and the covariates that each sees; the lasso's penalty is chosen once, among comparison people."""
         if self.learner is not None:
             return [(regression(self.learner), x)]
         from sklearn.linear_model import Lasso, LassoCV

@@ -82,7 +82,7 @@ def squares(x: np.ndarray) -> np.ndarray:
 
 def stacked(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Weights of learners, 0 or more and one in sum, of least squared error of their predictions (n, l) of people whom
-    they have not seen (short-stacking; Ahrens, Hansen, Schaffer and Wiemann 2025, Journal of Applied Econometrics 40)."""
+    they have not seen (short-stacking; Ahrens and others 2025, Journal of Applied Econometrics 40)."""
     heavy = 1e3 * np.sqrt(len(y)) * max(float(np.abs(predictions).max(initial=0.0)), 1.0)
     rows = np.vstack([predictions, np.full((1, predictions.shape[1]), heavy)])
     weights, _ = optimize.nnls(rows, np.append(y, heavy))

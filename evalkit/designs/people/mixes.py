@@ -143,7 +143,8 @@ class MixComparison:
         return pd.DataFrame({
             "component": component or "all", "outcome": outcome.column, "effect": [r.words for r in rows],
             "kind": [r.kind for r in rows], "estimand": "ATE", "population": "everybody in the mixes compared",
-            "outcome_unit": outcome.unit, "smallest_mix": [min(size[mixes[i]] for i in np.flatnonzero(r.weights)) for r in rows],
+            "outcome_unit": outcome.unit,
+            "smallest_mix": [min(size[mixes[i]] for i in np.flatnonzero(r.weights)) for r in rows],
             "not_compared": gone, "reason": "",
         })  # fmt: skip
 

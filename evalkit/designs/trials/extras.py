@@ -1,4 +1,4 @@
-"""What stands beside a difference between arms: likeness within groups, effect sizes, those who complied, those lost."""
+"""What stands beside a difference between arms: likeness within groups, effect sizes, compliers, bounds"""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def lee_bounds(y: np.ndarray, t: np.ndarray, inflate: float = 1.0, level: float 
     kept, rest = np.sort(y[more & seen]), y[less & seen]
     share_more, share_less = seen[more].mean(), seen[less].mean()
     cut = 1 - share_less / share_more
-    drop, n = int(round(cut * len(kept))), len(kept)
+    drop, n = round(float(cut) * len(kept)), len(kept)
     if min(n - drop, len(rest)) < 2:
         return (float("nan"),) * 4
     pulled = (1 - share_more) / (share_more * more.sum()) + (1 - share_less) / (share_less * less.sum())

@@ -134,8 +134,9 @@ class FactorialComparison:
         known = {n: (one.codes[rows], one.names) for n, one in study.paths.levels.items()}
         labels = pd.DataFrame({
             "component": [":".join(names[i] for i in a.effects[0]) for a in wanted], "outcome": outcome.column,
-            "estimand": "effect over the others' values", "population": "all who were dealt a mix", "outcome_unit": outcome.unit,
-            "aliases": [a.words(names) for a in wanted], "lost": join_words([":".join(names[i] for i in e) for e in lost]),
+            "estimand": "effect over the others' values", "population": "all who were dealt a mix",
+            "outcome_unit": outcome.unit, "aliases": [a.words(names) for a in wanted],
+            "lost": join_words([":".join(names[i] for i in e) for e in lost]),
             "units_not_seen": int((~seen).sum()), "reason": "",
         })  # fmt: skip
         influence = Influence(((DenseSource(Rows(study.paths.units[rows], known), parts), np.eye(len(at))),), "unit")

@@ -1,4 +1,4 @@
-"""Differences between arms that chance made, with errors of the design: pure functions of outcome, arm, blocks, groups"""
+"""Differences between arms that chance made, with errors of the design: functions of outcome, arm, blocks, groups"""
 
 from __future__ import annotations
 

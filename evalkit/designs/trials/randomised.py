@@ -163,8 +163,8 @@ class RandomisedComparison:
         return Attrition(*shares, p, *lee_bounds(y, whole.t, inflate))
 
     def compliers(self, study: Study, component: str, level: float = 0.95) -> Compliers | None:
-        """The effect on those who took it up because they were dealt it; None where take-up is not recorded, in a panel,
-        or where everybody did as was dealt."""
+        """The effect on those who took it up because they were dealt it; None where take-up is not recorded, or in a
+        panel."""
         column = study.component(component).compliance
         if column is None or study.paths.n_periods > 1:
             return None
