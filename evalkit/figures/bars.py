@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, frame_of, in_order, labels_of
-from evalkit.show.numbers import signed
+from evalkit.show.numbers import signed, signed_range
 from evalkit.show.words import count_words, noun_from_column, plural
 
 if TYPE_CHECKING:
@@ -265,7 +265,8 @@ def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told
         elif bar["kind"] in ("gross", "without"):
             said = f"{bar['estimate']:,.4g}."
         elif np.isfinite([low, high]).all():
-            said = f"{signed(bar['estimate'])} (likely range {signed(low)} to {signed(high)})."
+            value, first, last = signed_range(bar["estimate"], low, high)
+            said = f"{value} (likely range {first} to {last})."
         else:
             said = f"{signed(bar['estimate'])}, without a likely range."
         lines.append(f"{bar['piece']}: {said}")

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from evalkit.figures import style
 from evalkit.figures.inputs import frame_of, in_order
-from evalkit.show.numbers import percent, pounds, signed
+from evalkit.show.numbers import percent, pounds, signed_range
 from evalkit.show.words import count_words
 
 _COLOURS = (style.BLUE, style.GREEN, style.RUST, style.INK, style.QUIET, style.RULE)
@@ -54,9 +54,10 @@ def _plane_words(table: pd.DataFrame) -> style.Told:
     alt = "Cost-effectiveness plane: additional outcomes across, cost upwards, "
     alt += f"for {count_words(len(rows), 'part')} with an effect and a cost."
     lines = [
-        f"{r['label']}: cost {pounds(r['cost'])}; additional outcomes {signed(r['middle'])} (likely range "
-        f"{signed(r['low'])} to {signed(r['high'])}); better in {percent(r['chance_better'])} of draws."
+        f"{r['label']}: cost {pounds(r['cost'])}; additional outcomes, discounted, {value} (likely range {low} to "
+        f"{high}); better in {percent(r['chance_better'])} of draws."
         for r in rows
+        for value, low, high in [signed_range(r["middle"], r["low"], r["high"])]
     ]
     columns = ["name", "label", "cost", "middle", "low", "high", "chance_better"]
     return title, alt, "\n".join(lines), pd.DataFrame(rows, columns=columns)

@@ -23,7 +23,7 @@ from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, S
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.plan import exposure_hash
 from evalkit.reporting.sections import headed
-from evalkit.show.numbers import pounds, signed, size_words
+from evalkit.show.numbers import pounds, pounds_outwards, signed_range, size_words
 from evalkit.show.tables import make_table
 from evalkit.show.words import design_title, full_stop, noun_from_column, plural, sentence_case
 from evalkit.study import Study
@@ -48,7 +48,7 @@ def adds_up(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
              "conf_high": made.total_high, "people_periods": made.people_periods, "reason": made.reason}  # fmt: skip
     rows = []
     for r in [*made.pieces.to_dict("records"), total]:
-        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
+        numbers = signed_range(*(float(r[c]) for c in ("estimate", "conf_low", "conf_high")))
         periods = "not given" if np.isnan(float(r["people_periods"])) else f"{float(r['people_periods']):,.0f}"
         reason = full_stop(r["reason"]) if isinstance(r["reason"], str) else ""
         rows.append((str(r["piece"]), *numbers, periods, reason or "nothing to add"))
@@ -82,8 +82,8 @@ def cost_words(row: Mapping[Any, Any]) -> str:
     if not np.isfinite(value):
         return "not given"
     if np.isfinite(high):
-        return f"{pounds(value)} ({pounds(low)} to {pounds(high)})"
-    return f"{pounds(value)} ({pounds(low)} or more)" if np.isfinite(low) else pounds(value)
+        return f"{pounds(value)} ({pounds_outwards(low, False)} to {pounds_outwards(high, True)})"
+    return f"{pounds(value)} ({pounds_outwards(low, False)} or more)" if np.isfinite(low) else pounds(value)
 
 
 def costs_of(evaluation: Evaluation, verdicts: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,9 @@ _NO_COST = (
     ".",
 )
 _NO_ANSWER = "No answer was given, so nothing can be overturned."
+_KEY = "pre_trend"
+_TESTED = "The key assumption, that both sides would have moved alike, was tested on the time before each start."
+_UNTESTED = "The key assumption, that both sides would have moved alike without it, could not be tested{of}."
 _BUT = " These checks of the likely ranges failed:"
 
 
@@ -162,7 +165,7 @@ def _labels(statements: Iterable[Statement], last: str = "and") -> str:
 
 def _mind(statements: Sequence[Statement], names: Names) -> Group:
     """What would let us tell, one line for components with the same answer; first those that need more of the same:
-    'To see a change of 5% we would need more states, or ...: about three times as many for ...'"""
+    'To see a change of 5% a next rollout would need more states, or ...: about three times as many for ...'"""
     asked: dict[tuple[str, str], list[str]] = {}
     others = []
     unanswered = (s for s in statements if s.verdict in _UNANSWERED)
@@ -174,8 +177,8 @@ def _mind(statements: Sequence[Statement], names: Names) -> Group:
         else:
             others.append(f"{_labels(mine)}: {_lower(change.text, names)}")
     items = [
-        f"To see a change of {margin} we would need more {units}, with it and without it, or an outcome that varies "
-        f"less: about {join_words(each)}."
+        f"To see a change of {margin} a next rollout would need more {units}, with it and without it, or an outcome "
+        f"that varies less: about {join_words(each)}."
         for (margin, units), each in asked.items()
     ]
     listed = Listing((*items, *others)) if items or others else Paragraph("Every component has an answer.")
@@ -196,13 +199,19 @@ def _overturn(statements: Sequence[Statement], names: Names, kind: OutcomeKind) 
         words = _lower(full_stop(check_words(check, kind)), names)
         anchor = f"#check-{first.component}-{check.check}"
         items.append((f"{_labels(s for s, _ in mine)}: ", linked(words, anchor)))
-    passed, only = (sum(c.status == status for _, c in checks) for status in ("passed", "informational"))
-    if checks:
-        what = "the answers given" if given else "the likely ranges above"
-        rest = f"; {only} only inform" if only else ""
-        items.append(linked(f"{passed} of {len(checks)} checks of {what} passed{rest}.", "#checks"))
+    items += _key_assumption(given or statements)
     lead = [] if given else [Paragraph(_NO_ANSWER + _BUT * bool(failed))]
     return Group((Heading(2, "What could overturn this"), *lead, Listing(tuple(items))))
+
+
+def _key_assumption(statements: Sequence[Statement]) -> list[Text]:
+    """Of which answers the key assumption, that both sides would have moved alike, was tested; never a tally."""
+    asked = [(s, {c.status for c in s.checks if c.check == _KEY}) for s in statements if s.checks]
+    untested = [s for s, found in asked if not found & {"passed", "failed"}]
+    if not asked or not untested:
+        return [Run(_TESTED, "#checks", "worked")] if asked else []
+    of = "" if len(untested) == len(asked) else f" for {_labels(untested)}"
+    return [Run(_UNTESTED.format(of=of), "#checks", "worked")]
 
 
 def check_words(check: CheckOutcome, kind: str) -> str:
