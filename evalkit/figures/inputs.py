@@ -33,6 +33,11 @@ class Axis:
         numbers = np.asarray(values, dtype=np.float64)
         return 100 * np.expm1(numbers) if self.kind == "log" else 100 * numbers if self.kind == "share" else numbers
 
+    def possible(self, values: ArrayLike) -> np.ndarray:
+        """Effects in the unit of the column, none beyond what the outcome can do: a share lies between 0 and 1."""
+        numbers = np.asarray(values, dtype=np.float64)
+        return np.clip(numbers, -1.0, 1.0) if self.kind == "share" else numbers
+
     @property
     def edges(self) -> list[float]:
         """Minus and plus what matters, in the unit drawn; none where that is not known."""
