@@ -37,11 +37,12 @@ _SECTIONS = tomllib.loads((PAGE / "sections.toml").read_text(encoding="utf-8"))
 
 
 def headed(name: str, *blocks: Block | None) -> Section:
-    """A section of the blocks that are there, under its heading."""
+    """A section of the blocks that are there, folded away behind its heading."""
     heading = Heading(2, _SECTIONS[name]["heading"])
     intro = tuple(Run(text, look="em") if i % 2 else text for i, text in enumerate(_SECTIONS[name]["intro"]))
-    words = Group((heading, Paragraph(intro)) if intro else (heading,), "words")
-    return Section(name, (words, *(b for b in blocks if b is not None)))
+    words = (heading, Paragraph(intro)) if intro else (heading,)
+    whole = (*words, *(b for b in blocks if b is not None))
+    return Section(name, (Group(whole, "fold", slug(heading.text)),))
 
 
 def contents() -> Section:
