@@ -70,7 +70,7 @@ class Axis:
         if self.kind == "share":  # the axis counts in every 100, so the labels do
             edges = (0.0, *(100.0 * edge for edge in apart))
             how = replace(how, factor=100.0, decimals=max(decimals_for(100 * finite[0], 100 * spread), 0), apart=edges)
-        each = ways or ("nearest",) * len(values)
+        each: Sequence[Way] = ways or ["nearest" for _ in values]
         said = [how.figure(v, way) if v == v else NOT_GIVEN for v, way in zip(values, each, strict=True)]
         bare = [not v or v != v or f.startswith(("less than", "more than")) for v, f in zip(values, said, strict=True)]
         return [f if b else ("+" if v > 0 else MINUS) + f for v, f, b in zip(values, said, bare, strict=True)]

@@ -80,10 +80,16 @@ def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:
         look = {"linestyle": _DASHES[i % len(_DASHES)], "color": _COLOURS[i % len(_COLOURS)], "linewidth": 1.8}
         ax.plot(rows["worth"], rows["chance"], label=str(rows["label"].iloc[0]), **look)
     ax.set_ylim(0, 1.02)
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, _reach(table))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
     return _finished(figure, ax, "if one more outcome is worth", "chance that it is worth its cost", bool(len(table)))
+
+
+def _reach(table: pd.DataFrame) -> float | None:
+    """Half as much again as the dearest worth at which a curve comes to four in five; None for the whole table."""
+    sure = table[table["chance"] >= 0.8].groupby("name")["worth"].min()
+    return 1.5 * float(sure.max()) if len(sure) and sure.max() > 0 else None
 
 
 def _acceptability_words(table: pd.DataFrame) -> style.Told:

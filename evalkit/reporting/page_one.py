@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from evalkit.evaluation import Evaluation
+from evalkit.evaluation.deciding import whole_verdict
 from evalkit.evaluation.decisions import Decisions
 from evalkit.evaluation.results import safe
+from evalkit.evaluation.value.lines import WHOLE
 from evalkit.figures import Picture
 from evalkit.language.statement import Statement, in_one_breath
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
-from evalkit.reporting.more_sections import costs_of
+from evalkit.reporting.more_sections import costs_of, money_spent
 from evalkit.reporting.names import Names, names_of, spread, statements_of
-from evalkit.show.numbers import range_words
+from evalkit.show.numbers import Nouns, pounds, range_words, scale_for
 from evalkit.show.tables import Cell, Table
-from evalkit.show.words import count_words, full_stop, join_words, quoted
+from evalkit.show.words import count_words, full_stop, join_words, noun_from_column, quoted, sentence_case
+from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import CheckOutcome
 from evalkit.vocabulary import OutcomeKind
 
@@ -65,7 +68,8 @@ def page_one(
         Paragraph(Run(data, "#data", "worked"), "data"),
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         what_to_do(evaluation.decisions) if chosen == study.outcome().column else None,
-        findings(rows, names, evaluation.level, costs if priced else {}),
+        findings(rows, names, evaluation.level, costs if priced else {}, the_whole(evaluation, chosen)),
+        nothing_known(evaluation) if chosen == study.outcome().column else None,
         Paragraph(_NO_COST, "note") if costs and not priced else None,
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
         _planned(evaluation, rows),
@@ -93,8 +97,46 @@ def what_to_do(decisions: Decisions) -> Table:
     return Table("What to do", head, tuple(rows), name="what-to-do", keys=keys, note=note, cards=True)
 
 
-def findings(statements: Sequence[Statement], names: Names, level: float, costs: Mapping[str, str]) -> Table:
-    """One line a component in the order of the register: verdict, what we found, what it rests on."""
+def the_whole(evaluation: Evaluation, outcome: str) -> tuple[Cell, ...]:
+    """The programme as a whole as the last row of the findings: name, verdict, what was found, what it rests on; empty
+    where there is only one component, or the outcome is not the first."""
+    study = evaluation.study
+    cases = [line.case for line in evaluation.decisions.lines if line.case.name == PROGRAMME]
+    if not cases or len(study.components) < 2 or outcome != study.outcome().column:
+        return ()
+    case, verdict = cases[0], whole_verdict(cases[0])
+    left_out = [quoted(c.label) for c in study.components if c.name not in case.members]
+    rests = f"{len(case.members)} of {count_words(len(study.components), 'part')}"
+    rests += f"; leaves out {join_words(left_out)}" if left_out else ""
+    found: Text = full_stop(verdict[2])
+    if case.ranged:
+        ends = sorted((case.good * case.conf_low, case.good * case.conf_high))
+        numbers = (case.good * case.estimate, *ends)
+        matters = case.matters if case.matters is not None else float("nan")
+        scale = scale_for((*numbers, matters), case.kind, Nouns(noun_from_column(str(study.unit))), case.std_error,
+                          (matters, -matters))  # fmt: skip
+        said = sentence_case(f"{scale.effect(numbers[0])}{scale.tail} (likely range {scale.span(*ends)})")
+        found = (Run(said, "#attribution", "worked"), f". {full_stop(verdict[2])}")
+    return Cell(WHOLE), verdict_cell(verdict[0]), cell(found), Cell(rests)
+
+
+def nothing_known(evaluation: Evaluation) -> Paragraph | None:
+    """How much of the money went to what these data do not test, where that is most of it."""
+    money = money_spent(evaluation)
+    untested = {s.component for s in evaluation.statements if s.verdict == "not_tested"}
+    total = sum(money.values())
+    lost = sum(amount for name, amount in money.items() if name in untested)
+    if not total > 0 or lost < total / 2:
+        return None
+    words = f"{pounds(lost)}, {int(100 * lost / total)}p of every pound, went to what these data do not test."
+    return Paragraph((Run(words, "#spent", "worked"),), "note")
+
+
+def findings(
+    statements: Sequence[Statement], names: Names, level: float, costs: Mapping[str, str], whole: tuple[Cell, ...] = ()
+) -> Table:
+    """One line a component in the order of the register: verdict, what we found, what it rests on; the programme as a
+    `whole` comes last."""
     rows = []
     for s in statements:
         brief, worked = s.brief, f"#effects-{s.component}"
@@ -115,8 +157,16 @@ def findings(statements: Sequence[Statement], names: Names, level: float, costs:
         "looked at; the verdict takes that into account. A place counts as without it until it starts, so the same "
         "place can stand on both sides. Each link leads to where the line was worked out."
     )
-    head = ("Component", "Verdict", "What we found", "What it rests on", *(["Cost of one more"] if costs else []))
-    keys = tuple(s.component for s in statements)
+    if whole:
+        rows.append((*whole, *((Cell(costs.get(PROGRAMME, "not given")),) if costs else ())))
+    head = (
+        "Component",
+        "Verdict",
+        "What we found",
+        "What it rests on",
+        *(["Cost of one more outcome"] if costs else []),
+    )
+    keys = (*(s.component for s in statements), *((PROGRAMME,) if whole else ()))
     return Table("What each component did", head, tuple(rows), name="findings", keys=keys, note=note, cards=True)
 
 

@@ -163,7 +163,7 @@ def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -
     for r in rows.to_dict("records"):
         given = pd.notna(r["estimate"])
         error = float(r["std_error"])
-        numbers = signed_range(*(float(r[c]) for c in _RANGE), error)
+        numbers = signed_range(*(float(r[c]) for c in _RANGE), std_error=error)
         p_value = "below 0.001" if r["p_value"] < 0.001 else f"{r['p_value']:.3f}"
         p_value = p_value if pd.notna(r["p_value"]) else "not given"
         spread = signed(error, 2).lstrip("+")
