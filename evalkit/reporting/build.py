@@ -24,7 +24,7 @@ from evalkit.folders import aside, replaced
 from evalkit.inference.intervals import check_level
 from evalkit.reporting.formats import make_notebook, run_notebook, to_page
 from evalkit.reporting.manifest import NAME, read_manifest, write_manifest
-from evalkit.reporting.more_sections import PRICED, sha256, verdicts_of
+from evalkit.reporting.more_sections import PRICED, sha256, tables_of, verdicts_of
 from evalkit.reporting.names import names_of, statements_of
 from evalkit.reporting.plan import read_plan
 from evalkit.show.tables import in_cell
@@ -175,12 +175,7 @@ def write_tables(evaluation: Evaluation, folder: str | Path) -> tuple[Path, ...]
     Only aggregates are written, never rows about units, and only what disclosure control allows.
     """
     evaluation = safe(evaluation)
-    named = {**evaluation.frames(), "verdicts": stated(evaluation)}
-    if evaluation.attribution is not None:
-        named["attribution"] = evaluation.attribution.pieces
-    if evaluation.value is not None:
-        named["value"] = evaluation.value.table
-    return write_frames(named, folder)
+    return write_frames({**tables_of(evaluation), "verdicts": stated(evaluation)}, folder)
 
 
 def stated(evaluation: Evaluation) -> pd.DataFrame:

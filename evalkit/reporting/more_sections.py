@@ -21,7 +21,7 @@ from evalkit.evaluation.deciding import whole_verdict
 from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
 from evalkit.figures.forest import VERDICT_WORDS
-from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, Section
+from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, Run, Section, Text
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.plan import exposure_hash
 from evalkit.reporting.sections import headed
@@ -235,7 +235,29 @@ def provenance(evaluation: Evaluation, study_file: str | Path) -> Section:
     settings = list({**run, **versions()}.items())
     facts = make_table("Settings and versions", ("What", "Value"), settings, name="settings")
     how = Paragraph("To make this page again, run the notebook report.ipynb, or: evalkit run STUDY --out FOLDER")
-    return headed("provenance", files, facts, how)
+    beside: list[Text] = [(Run(name, href=name), f": {what}") for name, what in _beside(evaluation)]
+    listed = (Heading(3, "Files beside this page"), Listing(tuple(beside)))
+    return headed("provenance", files, facts, how, *listed)
+
+
+def _beside(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Every table that a report writes, and its notebook."""
+    names = list(tables_of(evaluation))
+    return [
+        *((f"{name}.csv", name.replace("_", " ")) for name in names),
+        ("report.ipynb", "the notebook behind it all"),
+    ]
+
+
+def tables_of(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    """Name -> table of everything that a report writes as CSV, as it may be published."""
+    made = safe(evaluation)
+    named = dict(made.frames())
+    if made.attribution is not None:
+        named["attribution"] = made.attribution.pieces
+    if made.value is not None:
+        named["value"] = made.value.table
+    return named
 
 
 def inputs(study: Study, study_file: str | Path) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from evalkit.evaluation import Evaluation
@@ -68,7 +69,13 @@ def page_one(
         Paragraph(Run(data, "#data", "worked"), "data"),
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         what_to_do(evaluation.decisions) if chosen == study.outcome().column else None,
-        findings(rows, names, evaluation.level, costs if priced else {}, the_whole(evaluation, chosen)),
+        findings(
+            [_with_end(evaluation, s, names) for s in rows],
+            names,
+            evaluation.level,
+            costs if priced else {},
+            the_whole(evaluation, chosen),
+        ),
         nothing_known(evaluation) if chosen == study.outcome().column else None,
         Paragraph(_NO_COST, "note") if costs and not priced else None,
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
@@ -95,6 +102,21 @@ def what_to_do(decisions: Decisions) -> Table:
     keys = tuple(line.case.name for line in decisions.lines)
     head = ("Part", "What to do", "How sure that is")
     return Table("What to do", head, tuple(rows), name="what-to-do", keys=keys, note=note, cards=True)
+
+
+def _with_end(evaluation: Evaluation, s: Statement, names: Names) -> Statement:
+    """The statement with how many places stand behind the last period that is claimed, where those are fewer."""
+    table = evaluation.event_studies.get((s.component, s.outcome))
+    if table is None or not s.rests or not {"claimed", "clusters_exposed"} <= set(table):
+        return s
+    mine = table[table["claimed"].astype(bool) & table["estimate"].notna() & (table["event_time"] >= 0)]
+    ends = mine.sort_values("event_time")[["clusters_exposed", "clusters_comparison"]].dropna().to_numpy(dtype=int)
+    if not len(ends) or ends[-1, 0] >= ends[0, 0]:
+        return s
+    few = ", too few to say much of that time" if 3 * ends[-1, 0] < ends[0, 0] else ""
+    place = names.place(s.component)
+    words = f"; in the last period claimed {count_words(int(ends[-1, 0]), place)} with it, {ends[-1, 1]} without{few}"
+    return replace(s, rests=s.rests + words)
 
 
 def the_whole(evaluation: Evaluation, outcome: str) -> tuple[Cell, ...]:
