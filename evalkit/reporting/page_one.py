@@ -76,6 +76,7 @@ def page_one(
             costs if priced else {},
             the_whole(evaluation, chosen),
         ),
+        Paragraph(f"Cost of one more: of {evaluation.decisions.lines[0].case.one}.", "note") if priced else None,
         nothing_known(evaluation) if chosen == study.outcome().column else None,
         Paragraph(_NO_COST, "note") if costs and not priced else None,
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
@@ -113,9 +114,9 @@ def _with_end(evaluation: Evaluation, s: Statement, names: Names) -> Statement:
     ends = mine.sort_values("event_time")[["clusters_exposed", "clusters_comparison"]].dropna().to_numpy(dtype=int)
     if not len(ends) or ends[-1, 0] >= ends[0, 0]:
         return s
-    few = ", too few to say much of that time" if 3 * ends[-1, 0] < ends[0, 0] else ""
+    few = ": too few to say much of that time" if 3 * ends[-1, 0] < ends[0, 0] else ""
     place = names.place(s.component)
-    words = f"; in the last period claimed {count_words(int(ends[-1, 0]), place)} with it, {ends[-1, 1]} without{few}"
+    words = f"; by its last period {count_words(int(ends[-1, 0]), place)} and {ends[-1, 1]}{few}"
     return replace(s, rests=s.rests + words)
 
 
@@ -186,7 +187,7 @@ def findings(
         "Verdict",
         "What we found",
         "What it rests on",
-        *(["Cost of one more outcome"] if costs else []),
+        *(["Cost of one more"] if costs else []),
     )
     keys = (*(s.component for s in statements), *((PROGRAMME,) if whole else ()))
     return Table("What each component did", head, tuple(rows), name="findings", keys=keys, note=note, cards=True)
