@@ -229,7 +229,10 @@ def by_people(gaps: dict[str, Estimate | None], matters: float | None) -> CheckR
     rows = {w: r for w, r in rows.items() if np.isfinite(r["conf_low"])}
     apart = [w for w, r in rows.items() if not _inside(r, matters) and excludes_zero(r)]
     if apart:
-        words = f"{join_words(apart)} {_affect(apart)} the two kinds of people differently."
+        words = (
+            f"It could not be ruled out that {join_words(apart)} {_affect(apart)} those whom it reaches and those whom"
+            " it cannot reach differently: they moved apart where nothing else began."
+        )
         return CheckResult("by_people", "failed", words, *numbers(rows[apart[0]]))
     wide = [w for w, r in rows.items() if not _inside(r, matters)]
     if wide:

@@ -1,5 +1,6 @@
 """What nobody recorded: how strong it would have to be to take a straight-line answer away (Cinelli and Hazlett
-2020).""" 
+2020)."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
