@@ -47,7 +47,7 @@ class Component:
     part_period: how a period switched on part-way is read: "exclude" (neither off
         nor on), "half" (on from one half), "full" (off until the first full period).
     dates: how spells whose date is no surer than a quarter are read: "as_given", "early" or "late" (to the ends of
-        that quarter; by a quarter of a year where it was guessed).
+        that quarter or year; by a quarter of a year where it was guessed).
     description: what is done, in a sentence.
     card: what TIDieR asks of a description, in words, by any of the keys `CARD`.
 
@@ -93,6 +93,11 @@ def spells_of(component: Component) -> pd.DataFrame:
 def unsure(table: pd.DataFrame) -> np.ndarray:
     """(r,) whether the date of a spell is no surer than a quarter of a year."""
     return table.get("certainty", pd.Series("", table.index)).isin(CERTAINTIES[2:]).to_numpy()
+
+
+def moved_by_results(component: Component) -> bool:
+    """Whether the register says that some place started when it did because of what was seen by then."""
+    return component.by_spells and bool((spells_of(component).get("moved", pd.Series(dtype=object)) == "results").any())
 
 
 def _component_problems(c: Component) -> Iterator[Problem]:

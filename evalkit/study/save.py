@@ -97,7 +97,9 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
         own |= {k: c.card[k] for k in CARD if k in c.card}
         lines += _table(f"components.{_key(c.name)}", {**own, "adoption": adoption if c.by_spells else None})
-    settings = {k: v for k, v in study.settings.items() if k != "disclosure"}
+    settings = {k: v for k, v in study.settings.items() if k not in ("disclosure", "watch")}
+    if isinstance(watch := study.settings.get("watch"), Mapping):
+        lines += _table("watch", watch)
     if settings:
         lines += ["[evaluate]", *(f"{_key(k)} = {_value(v)}" for k, v in settings.items() if v is not None), ""]
     for name, table in {} if study.money is None else study.money.given().items():

@@ -20,8 +20,10 @@ from evalkit.study.calendar import Calendar, Event
 from evalkit.study.frame import match, numbers, wrong_rows
 
 BEARERS = ("fiscal", "economic", "social")
-CERTAINTIES = ("day", "month", "quarter", "guessed")
+CERTAINTIES = ("day", "month", "quarter", "year", "guessed")
 """How sure the date of a spell is; from the third on, no surer than a quarter of a year."""
+MOVED = ("planned", "capacity", "results")
+"""Why a start lies where it does: as planned, because somebody had no room, or because of what was seen by then."""
 UNIT_NAMES = ("unit", "person_id", "unit_id")
 """Names that the column of units may have in the claims, besides the study's own."""
 
@@ -72,6 +74,7 @@ TABLES = {
         "component": Rule("id", filled=True), "level_id": _NAME, "start": Rule("moment", must=True, filled=True),
         "end": _MOMENT, "dose": Rule("number", low=0), "certainty": Rule("words", options=CERTAINTIES),
         "planned_start": _WORDS, "source": _WORDS, "change_note": _WORDS,
+        "moved": Rule("words", options=MOVED), "decided": _WORDS,
     }),
     "links": Schema({"from": _NAME, "to": _NAME, "weight": Rule("number", must=True, filled=True, low=0, high=1)},
                     once=("from", "to")),

@@ -26,6 +26,10 @@ def distributions(extra: str | None = None) -> set[str]:
     return {re.split(r"[<>=\[ ;]", line)[0].lower() for line in listed}
 
 
+EXTRAS = ("ml", "rd", "word", "store", "plan", "watch")
+"""Extras whose modules evalkit imports where they are installed."""
+
+
 def modules_of(names: Iterable[str]) -> set[str]:
     return {MODULE_OF.get(name, name.replace("-", "_")) for name in names}
 
@@ -54,13 +58,13 @@ def test_a_circle_is_found() -> None:
 
 def test_what_is_declared_is_used() -> None:
     used = imported_from_outside()
-    extras = distributions("ml") | distributions("rd") | distributions("word")
+    extras = set().union(*map(distributions, EXTRAS))
     unused = [n for n in distributions() | extras if n not in RUN_BY_NAME and not modules_of([n]) & used]
     assert sorted(unused) == []
 
 
 def test_what_is_used_is_declared() -> None:
-    declared = distributions() | distributions("ml") | distributions("rd") | distributions("word")
+    declared = distributions() | set().union(*map(distributions, EXTRAS))
     assert sorted(imported_from_outside() - modules_of(declared)) == []
 
 
