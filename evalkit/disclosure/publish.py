@@ -21,7 +21,7 @@ from evalkit.disclosure import people
 from evalkit.disclosure.rounding import Grain, coarse, grain_of, nice_step, to_step, two_digits
 from evalkit.disclosure.rules import Rules, apart, at_least_two
 from evalkit.inference import Estimate
-from evalkit.show.words import Count, noun_from_column, plural, retold
+from evalkit.show.words import Count, plural, retold
 from evalkit.study import Study
 from evalkit.study.money import PROGRAMME
 from evalkit.study.paths import Paths
@@ -68,7 +68,7 @@ class Guard:
 
     @property
     def _people(self) -> str:
-        return plural(noun_from_column(str(self.study.unit)))
+        return plural(self.study.noun_for(self.study.unit))
 
     @property
     def reason(self) -> str:

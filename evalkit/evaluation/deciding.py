@@ -19,7 +19,7 @@ from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.value.costs import Costs, Prices
 from evalkit.evaluation.value.lines import NOBODY_WITHOUT, WHOLE, cost_of
 from evalkit.language import templates as say
-from evalkit.show.words import join_words, noun_from_column, quoted
+from evalkit.show.words import join_words, quoted
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import Evidence, holding_back
@@ -224,7 +224,7 @@ def _left(stakes: Stakes, members: Sequence[str], kind: str) -> bool:
 def _one_outcome(stakes: Stakes) -> str:
     """One outcome in words: 'a person month with “In a settled home”'."""
     study, o = stakes.evaluation.study, stakes.outcome
-    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
+    where = study.noun_for(study.unit) + (f" {study.noun_for(study.period)}" if study.period else "")
     if len(o.label.split()) > _LONGEST_LABEL:
         return "an outcome"
     words = say.ONE_OUTCOME[o.kind] if o.kind != "share" or o.better == "higher" else say.ONE_WITHOUT

@@ -300,6 +300,8 @@ def _resting(e: Evidence) -> tuple[str, str]:
         return say.RESTS_PAST if e.clusters_exposed == 1 else say.RESTS_PASTS
     if e.rests_on_one_place:
         return {CONTROLLED_SERIES: say.RESTS_CONTROL, BESIDE_PLACES: say.RESTS_ALL}.get(e.design, say.RESTS_MIX)
+    if e.rests_on_chance:
+        return say.RESTS_CHANCE
     return say.RESTS_DOSE if e.rests_on_dose else say.RESTS
 
 

@@ -22,6 +22,7 @@ RANGE = "for {outcome}, the likely range is {span}{tail}{window}"
 # What it rests on, and when: 'this rests on 9 states with it and 20 without it at the time'.
 RESTS_ON = "this rests on {rests}"
 RESTS = ("{exposed} with it and {comparison} without it", " at the time")
+RESTS_CHANCE = ("{exposed} with it and {comparison} without it, as chance dealt it", "")
 RESTS_DOSE = ("{exposed} with more of it and {comparison} with less or without it", " at the time")
 RESTS_THEM = ("{exposed} with them and {comparison} without them", " at the time")
 RESTS_SWAP = ("{exposed} that changed over and {comparison} that did not", " at the time")

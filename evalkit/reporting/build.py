@@ -22,6 +22,7 @@ from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
 from evalkit.folders import aside, replaced
 from evalkit.inference.intervals import check_level
+from evalkit.progress import followed, step
 from evalkit.reporting.formats import make_notebook, run_notebook, to_page
 from evalkit.reporting.manifest import NAME, SIGNATURE, read_manifest, write_manifest
 from evalkit.reporting.more_sections import sha256
@@ -80,7 +81,9 @@ def write_report(
     if plan is not None:
         read_plan(plan)
     made = make_notebook(relative, level=level, seed=seed, title=title, plan=fixed)
-    notebook = run_notebook(made, place, partial(without_small_numbers, study))
+    with followed():
+        notebook = run_notebook(made, place, partial(without_small_numbers, study))
+    step("Writing the page")
     (place / "report.ipynb").write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
     (place / "report.html").write_text(to_page(notebook), encoding="utf-8")
     verdicts = read_table(place / "verdicts.csv", study)
