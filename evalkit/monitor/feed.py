@@ -52,7 +52,7 @@ class Columns:
         return {
             self.unit: Rule("id", must=True, filled=True, cased=True), self.place: _ID, "code": _ID,
             "occurred": Rule("any", must=True, filled=True), "recorded": Rule("any", must=True, filled=True),
-            "value": Rule("number"), "provider": Rule("id"), "event_id": Rule("id", cased=True),
+            "value": Rule("number"), "provider": Rule("id"), "event_id": Rule("any"),
         }  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def _frame(source: FileSource | FrameSource) -> pd.DataFrame:
 def _through_the_door(table: Table, name: str, columns: Columns) -> pd.DataFrame:
     """The rows of a delivery, days as days. Every problem of its columns and values is raised at once."""
     rules = columns.rules
-    ids = [c for c, rule in rules.items() if rule.kind == "id"]
+    ids = [*(c for c, rule in rules.items() if rule.kind == "id"), "event_id"]
     frame = _frame(open_source(table, name, ids))
     lack = [c for c, rule in rules.items() if rule.must and c not in frame.columns]
     if lack:
@@ -177,7 +177,7 @@ def _through_the_door(table: Table, name: str, columns: Columns) -> pd.DataFrame
     if not len(frame):
         raise StudyError(f"{name}: there is no row. Leave an empty delivery out, or deliver it again.")
     problems: list[Problem] = []
-    for column in (c for c in rules if c in frame.columns):
+    for column in (c for c in rules if c in frame.columns and c != "event_id"):  # millions, compared as they are
         values = frame[column].drop_duplicates()  # a value is looked at once, and named by its first row
         problems += check_column(values, rules[column], column, _sayer(name, values.index))
     days = {c: _days(frame[c], c, name, problems) for c in ("occurred", "recorded")}
