@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from evalkit.errors import EvalkitError, Problem, StudyError, first_rows, raise_problems, suggest
 from evalkit.study.frame import FileSource, FrameSource, Table, find_files, open_source
@@ -229,7 +230,8 @@ def _put(store: duckdb.DuckDBPyConnection, fresh: Sequence[Delivery], columns: C
         last = delivery.delivered or rows["recorded"].max().date()
         said.append((number, delivery.file, delivery.sha, last, len(rows), 0, edited))
     whole = pd.concat(parts, ignore_index=True)
-    store.register("fresh", whole.assign(number=np.arange(base + 1, base + 1 + len(whole))))
+    numbered = whole.assign(number=np.arange(base + 1, base + 1 + len(whole)))
+    store.register("fresh", pa.Table.from_pandas(numbered, preserve_index=False))
     store.execute(
         "INSERT INTO events SELECT number, delivery, CAST(delivered AS DATE), unit, place, provider, code, value, "
         f"CAST(occurred AS DATE), CAST(recorded AS DATE), event_id, {_PRINT}, false FROM fresh"
