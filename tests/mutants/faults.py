@@ -9,7 +9,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-ROOMS = ("inference", "components", "verdicts", "rollout designs", "decision", "checks", "planned rollouts", "pooling")
+ROOMS = (
+    "inference", "components", "verdicts", "rollout designs", "decision", "checks", "planned rollouts", "pooling", "monitor",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
