@@ -40,8 +40,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(VENV) holds a Python older than 3.11: remove the folder and run make again.")' && \
 	echo "Installing (about a minute) ..." && \
 	{ test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "uv is not to be had: going on with pip."; } && \
-	{ { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,files,rd]'; } || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,files,rd]'; } && \
+	{ { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,files,rd,ml]'; } || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,files,rd,ml]'; } && \
 	touch $(READY)
 
 demo: $(READY) ## evaluate the road-safety study and write its report
@@ -102,7 +102,7 @@ inventory: $(READY) ## write docs/modules.md again
 
 constraints: $(READY) ## pin the newest versions that go together
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--extra test --extra files --extra rd pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
+		--extra test --extra files --extra rd --extra ml pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
 
 clean: ## remove what was made here, but not .venv
 	@find reports -mindepth 1 -not -name README.md -delete 2>/dev/null; rm -rf site .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 # Public name -> where it lives: "module:name", or "module" for a module.
 _PUBLIC = {
+    "Cards": "evalkit.pooling.store:Cards",
     "Component": "evalkit.study:Component",
     "DifferenceInDifferences": "evalkit.designs.rollout.did:DifferenceInDifferences",
     "Estimate": "evalkit.inference:Estimate",
@@ -31,7 +32,9 @@ _PUBLIC = {
     "Links": "evalkit.study.register:Links",
     "MatchedComparison": "evalkit.designs.people.matched:MatchedComparison",
     "Money": "evalkit.study.money:Money",
+    "Noise": "evalkit.rollouts.noise:Noise",
     "Outcome": "evalkit.study:Outcome",
+    "Planned": "evalkit.rollouts.brief:Planned",
     "JointEventStudy": "evalkit.designs.regression.joint:JointEventStudy",
     "RegressionDiscontinuity": "evalkit.designs.people.cutoff:RegressionDiscontinuity",
     "Separability": "evalkit.components:Separability",
@@ -44,18 +47,25 @@ _PUBLIC = {
     "WeightedComparison": "evalkit.designs.people.weighted:WeightedComparison",
     "Reading": "evalkit.study.reading:Reading",
     "attribute": "evalkit.evaluation.programme:attribute",
+    "card": "evalkit.pooling.making:card",
     "checks": "evalkit.checks",
     "compare": "evalkit.inference.compare:compare",
     "decide": "evalkit.evaluation.programme:decide",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
     "honest_intervals": "evalkit.inference.honest:honest_intervals",
+    "next_rollout": "evalkit.rollouts.following:next_rollout",
+    "plan_rollout": "evalkit.rollouts.planning:plan_rollout",
     "plot": "evalkit.figures",
+    "pool": "evalkit.pooling.pool:pool",
+    "portfolio": "evalkit.reporting.across:portfolio",
+    "read_indigo": "evalkit.pooling.indigo:read_indigo",
     "progress": "evalkit.progress",
     "report": "evalkit.reporting:report",
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
     "synthetic": "evalkit.synthetic",
+    "watch": "evalkit.monitor.watch:watch",
     "value_for_money": "evalkit.evaluation.programme:value_for_money",
 }
 

@@ -353,6 +353,15 @@ class Guard:
         rounded = self.rules.round_to
         return {c: self.grain(self.had([c])).heads for c in self.paths.components} if rounded else {}
 
+    def borrowed(self, component: str, weights: pd.DataFrame) -> pd.DataFrame:
+        """Weights of a regression that may be published: none of or from a component that too few had, whose months
+        they count; two digits of the others."""
+        if not self.rules.active:
+            return weights
+        few = {c for c in {component, *weights["from_component"]} if self._few_had([c])}
+        kept = weights.iloc[:0] if component in few else weights[~weights["from_component"].isin(few)]
+        return kept.drop(columns="cells", errors="ignore").round(2)
+
     def costed(self, table: pd.DataFrame) -> set[str]:
         """Names of the parts in a table of costs that are withheld: their outcomes number too few."""
         sizes = table[["people_periods", "gross"]].to_numpy(dtype=float)

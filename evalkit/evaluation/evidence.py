@@ -24,6 +24,7 @@ from evalkit.language.statement import Statement
 from evalkit.show.tables import Table, csv_text, from_frame
 from evalkit.show.words import plural
 from evalkit.study import Outcome, Study
+from evalkit.study.component import moved_by_results
 from evalkit.study.paths import Memo
 from evalkit.verdicts.lean import lean_of
 from evalkit.verdicts.rules import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict, decide
@@ -154,7 +155,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks), drift=None if f.drift is None else _beside(f.drift, level),
-        rests_on_matching=matched, unrecorded=matched and not study.covariates,
+        moved_by_results=moved_by_results(component), rests_on_matching=matched,
+        unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis,
         rests_on_one_place="one place" in basis, reason=str(row["reason"]), **_by_time(f, level),
     )  # fmt: skip
@@ -318,7 +320,7 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
     for column in flat.columns:
         if flat[column].map(lambda v: isinstance(v, (tuple, list))).any():
             flat[column] = flat[column].map(lambda v: "; ".join(map(str, v)) if isinstance(v, (tuple, list)) else v)
-    path.write_text(csv_text(flat, float_format="%.10g"), encoding="utf-8")
+    path.write_text(csv_text(flat), encoding="utf-8")
     return path
 
 

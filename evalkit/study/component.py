@@ -13,7 +13,7 @@ import pandas as pd
 
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
 from evalkit.study.frame import Table, read_table
-from evalkit.study.schema import CERTAINTIES, TABLE_CELLS, unprintable
+from evalkit.study.schema import CERTAINTIES, TABLE_CELLS, odd_ids, unprintable
 from evalkit.vocabulary import OUTCOME_KINDS, Better, Dates, OutcomeKind, PartPeriod
 
 _UNITS = {
@@ -50,7 +50,7 @@ class Component:
     part_period: how a period switched on part-way is read: "exclude" (neither off
         nor on), "half" (on from one half), "full" (off until the first full period).
     dates: how spells whose date is no surer than a quarter are read: "as_given", "early" or "late" (to the ends of
-        that quarter; by a quarter of a year where it was guessed).
+        that quarter or year; by a quarter of a year where it was guessed).
     description: what is done, in a sentence.
     card: what TIDieR asks of a description, in words, by any of the keys `CARD`.
 
@@ -110,10 +110,17 @@ def unsure(table: pd.DataFrame) -> np.ndarray:
     return table.get("certainty", pd.Series("", table.index)).isin(CERTAINTIES[2:]).to_numpy()
 
 
+def moved_by_results(component: Component) -> bool:
+    """Whether the register says that some place started when it did because of what was seen by then."""
+    return component.by_spells and bool((spells_of(component).get("moved", pd.Series(dtype=object)) == "results").any())
+
+
 def _component_problems(c: Component) -> Iterator[Problem]:
     where = f"component {c.name!r}"
     if not isinstance(c.name, str) or not c.name.strip():
         yield Problem(f"A component's name is {c.name!r}", next="Give each component a short name in words.")
+    elif not unprintable(c.name):
+        yield from (Problem(f"The name {what}", where, "Mend it.") for what, _ in odd_ids([c.name]))
     yield from _unprintable({"name": c.name, "label": c.label, "description": c.description}, where)
     yield from _wrong_choice("part_period", c.part_period, get_args(PartPeriod), where)
     yield from _wrong_choice("dates", c.dates, get_args(Dates), where)

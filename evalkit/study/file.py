@@ -64,7 +64,7 @@ _READING_TYPES: dict[str, Any] = {
 _HEADINGS = ("component", "level_id", "start", "end", "dose")
 _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "card")]
 _SECTIONS = {
-    "study": _section(Register, [*_STUDY_KEYS, "allow_outside", *_READING_KEYS], panel=(str, ...), people=_FILE,
+    "study": _section(Register, [*_STUDY_KEYS, "allow_outside", *_READING_KEYS], panel=_FILE, people=_FILE,
                       disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
                       family=(Family, "outcome"), **_READING_TYPES),
     "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
@@ -90,6 +90,7 @@ _StudyFile = create_model(
     outcomes=(_by_name("outcomes"), {}),
     components=(_by_name("components"), ...),
     evaluate=(dict[str, Any], {}),
+    watch=(dict[str, Any], {}),
     adoption=(_SECTIONS["adoption"] | None, None),
     **dict.fromkeys((*TABLES, "events"), (Any, None)),  # type: ignore[call-overload]
 )
@@ -103,9 +104,9 @@ class StudyArguments:
     files: tuple[Path, ...]
 
 
-def read_study(path: Path) -> StudyArguments:
+def read_study(path: Path, panel: pd.DataFrame | None = None) -> StudyArguments:
     """The study that a TOML file describes; paths in it are relative to its folder, and lead nowhere else unless it
-    says `allow_outside = true`.
+    says `allow_outside = true`. panel: rows that stand in for the panel of the file, which is then not looked for.
 
     Raises `StudyError` for a missing or broken file, a misspelt key or a missing table. No outcome column is read.
     """
@@ -120,6 +121,8 @@ def read_study(path: Path) -> StudyArguments:
     settings = said.get("evaluate", {})
     if disclosure := study.pop("disclosure", None):
         settings = {"disclosure": disclosure, **settings}
+    if watch := said.get("watch"):
+        settings = {**settings, "watch": watch}
     components = folder.components(said["components"], said.get("adoption"))
     links = {name: folder.table(k["links"], f"levels.{name}", "links") for name, k in said.get("levels", {}).items()}
     given = {
@@ -127,7 +130,7 @@ def read_study(path: Path) -> StudyArguments:
         "levels": {n: Links(table, said["levels"][n]["to"]) for n, table in links.items() if table is not None},
         "outcomes": folder.outcomes(said.get("outcomes", {})),
         "people": folder.table(study.get("people"), "study", "people"),
-        "panel": folder.panel(study["panel"]),
+        "panel": folder.panel(study.get("panel")) if panel is None else panel,
         "settings": settings,
         "reading": reading,
     }
@@ -221,8 +224,11 @@ class _Folder:
     def _add(self, error: EvalkitError | str, where: str, advice: str = "") -> None:
         self.problems.append(Problem(str(error).rstrip("."), f"{self.name}, {where}", advice))
 
-    def panel(self, pattern: str) -> FileSource | None:
+    def panel(self, pattern: str | None) -> FileSource | None:
         """The panel's files; no row is read."""
+        if pattern is None:
+            self._add("The key 'panel' is missing", "table [study]", "Add it.")
+            return None
         try:
             source = open_source(self._full(pattern, "panel"), f"panel = {_short(pattern)}", self.cells)
         except StudyError as error:

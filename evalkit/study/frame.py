@@ -122,7 +122,7 @@ class FileSource:
             table = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
             for name in wanted:
                 plain = name in self.cells.ids or (name in self.cells.moments and not self.cells.reading.date_format)
-                column = _as_ids(table[name]) if plain else table[name]
+                column = as_ids(table[name]) if plain else table[name]
                 self._read[name] = self.cells.read(name, column)
 
     def column(self, name: str) -> pd.Series:
@@ -222,7 +222,7 @@ def _read_columns(opened: _Opened, names: list[str], cells: Cells, where: str) -
     return parquet_columns(opened.file, names, where)
 
 
-def _as_ids(column: pd.Series) -> pd.Series:
+def as_ids(column: pd.Series) -> pd.Series:
     """Whole numbers where every id is written as one plainly (7 or 7.0); else the text as it stands."""
     if not pd.api.types.is_string_dtype(column.dtype):
         return column

@@ -128,12 +128,12 @@ def _reread(
         return start, stop
     sign, quarter = (-1.0 if dates == "early" else 1.0), _QUARTER.get(kind, 1.0)
     by = np.where((table["certainty"] == "guessed").to_numpy(), sign * quarter, 0.0)
-    within = (table["certainty"] == "quarter").to_numpy()
-    if kind == "month":
-        first = np.floor(start / quarter) * quarter
-        by = np.where(within, first - start if sign < 0 else np.maximum(first + quarter - 1 - start, 0.0), by)
+    length = table["certainty"].map({"quarter": quarter, "year": 4 * quarter}).fillna(0.0).to_numpy(dtype=float)
+    if kind in ("month", "quarter"):
+        first = np.floor(start / np.maximum(length, 1.0)) * length
+        by = np.where(length > 0, first - start if sign < 0 else np.maximum(first + length - 1 - start, 0.0), by)
     elif kind == "day":
-        by = np.where(within, sign * quarter / 2, by)
+        by = np.where(length > 0, sign * length / 2, by)
     start, stop = start + by, stop + by
     order = np.lexsort((start, code))
     follows = np.append(code[order][1:] == code[order][:-1], False)

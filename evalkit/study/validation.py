@@ -140,8 +140,10 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
     for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
         if name is not None and columns.in_people(name):
             reading.problems.append(columns.absent(name, role))
-    for key, said in (("title", register.title), ("question", register.question)):
-        if unprintable(said):
+    said = [("title", register.title), ("question", register.question)]
+    said += [(f"The name of {role}", name) for name, role in needed] + [("A level's name", n) for n in register.levels]
+    for key, words in said:
+        if unprintable(words):
             reading.add(f"{key} holds a character that cannot be printed", "study", "Take it out.")
     if register.family not in get_args(Family):
         reading.add(f"family={register.family!r}", "study", "Give 'outcome', or 'all' for one family of all outcomes.")

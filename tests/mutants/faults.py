@@ -9,7 +9,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-ROOMS = ("inference", "components", "verdicts", "rollout designs", "decision", "checks", "study")
+ROOMS = ("inference", "components", "verdicts", "rollout designs", "decision", "checks", "planned rollouts", "pooling",
+         "study")  # fmt: skip
 
 
 @dataclass(frozen=True)
