@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ROOMS = (
     "inference", "components", "verdicts", "rollout designs", "decision", "checks", "planned rollouts", "pooling", "monitor",
+    "study",
 )  # fmt: skip
 
 
