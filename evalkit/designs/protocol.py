@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -58,8 +59,11 @@ class StudyLike(Protocol):
     def covariates(self) -> tuple[str, ...]:
         """Names of the covariates."""
 
-    def covariate_values(self) -> np.ndarray:
+    def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
         """(n, T, q) covariates, NaN where missing."""
+
+    def covariate_names(self, names: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Names of those columns."""
 
 
 @runtime_checkable

@@ -40,6 +40,9 @@ class View:
     def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
         return self.study.covariate_values(names)
 
+    def covariate_names(self, names: Sequence[str] | None = None) -> tuple[str, ...]:
+        return self.study.covariate_names(names)
+
     @property
     def unit(self) -> str:
         return self.study.unit

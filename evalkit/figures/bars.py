@@ -14,7 +14,7 @@ from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, frame_of, in_order, labels_of
 from evalkit.show.numbers import signed
-from evalkit.show.words import count_words, noun_from_column, plural
+from evalkit.show.words import count_words, plural
 
 if TYPE_CHECKING:
     from evalkit.evaluation import Evaluation
@@ -54,7 +54,7 @@ def flow(source: object, *, labels: Labels = None, noun: str = "", width: float 
     hidden). Where any count is hidden the pieces are drawn of one size and say so. noun: what is counted."""
     table = frame_of(source, "flow", ("component", "stage", "count"))
     study, names = getattr(source, "study", None), labels_of(source, labels)
-    unit = noun or (noun_from_column(str(study.unit)) if study is not None else "unit")
+    unit = noun or (study.noun_for(study.unit) if study is not None else "unit")
     words = {c: names.get(c, c) for c in in_order(table["component"])}
     return style.drawn(_draw_flow, _flow_words, (table, words, unit), width)
 
@@ -173,7 +173,7 @@ def _contamination_words(table: pd.DataFrame, names: dict[str, str]) -> style.To
         said += f", less {taken:.2f} with the sign turned round" if taken >= 0.005 else ""
         rows = table[(table["component"] == component) & (table["from_component"] != component)]
         if rows.empty or lent < 0.005:
-            lines.append(f"{said}; next to nothing is borrowed from others.")
+            lines.append(f"{said}." if rows.empty else f"{said}; next to nothing is borrowed from others.")
             continue
         most = rows.sort_values("positive", ascending=False, kind="stable").iloc[0]
         who = f"{names.get(most['from_component'], most['from_component'])} ({most['positive']:.2f})"

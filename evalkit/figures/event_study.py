@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
 from evalkit.figures import style
+from evalkit.figures.estimates import event_table
 from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
+from evalkit.inference import Estimate
 from evalkit.show.words import count_words, join_words
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ Panels = list[tuple[str, pd.DataFrame, float]]
 
 
 def event_study(
-    source: Evaluation | pd.DataFrame,
+    source: Evaluation | Estimate | pd.DataFrame,
     component: str | None = None,
     *,
     outcome: str | None = None,
@@ -36,16 +38,18 @@ def event_study(
     labels: Labels = None,
     scale: Outcome | None = None,
     width: float = style.WIDE,
-) -> Figure:
+    ax: Axes | None = None,
+) -> Figure | Axes:
     """A panel a component: estimate, pointwise interval (bars) and simultaneous band (shaded) by event time.
 
-    source: an Evaluation, or a table of event-time rows. component: one of them, default all. clean_until: component ->
-    last event time with clean comparisons; later ones have an open marker and lie beyond a dashed line. Rows without a
-    number are a cross at the foot of the panel; an interval that goes beyond it ends in an arrow, and the band is
-    shaded only if it mostly fits in. Up to twelve event times before the start are drawn."""
+    source: an Evaluation, an Estimate by event time (or by cohort and period), or its table. component: one of them,
+    default all. clean_until: component -> last event time with clean comparisons; later ones have an open marker and
+    lie beyond a dashed line. Rows without a number are a cross at the foot of the panel; an interval that goes beyond
+    it ends in an arrow, and the band is shaded only if it mostly fits in. Up to twelve event times before the start are
+    drawn. ax: axes to draw one component into, which are given back; else a figure of its own."""
     until = dict(clean_until or {})
-    if isinstance(source, pd.DataFrame):
-        frame = frame_of(source, "", _COLUMNS)
+    if isinstance(source, (pd.DataFrame, Estimate)):
+        frame = frame_of(event_table(source), "", _COLUMNS)
         tables = {c: frame[frame["component"] == c] for c in in_order(frame["component"])}
     else:
         outcome = outcome if outcome is not None else source.study.outcome().column
@@ -58,7 +62,15 @@ def event_study(
         raise OptionError(f"There is no event study{which} to draw: no design could give its event times.")
     names, unit = labels_of(source, labels), axis_of(scale if scale is not None else source, outcome)
     panels = [(names.get(c, c), t, until.get(c, np.nan)) for c, t in tables.items()]
-    return style.drawn(_draw, _say, (panels, unit), width)
+    if ax is None:
+        return style.drawn(_draw, _say, (panels, unit), width)
+    if len(panels) > 1:
+        listed = ", ".join(map(repr, tables))
+        raise OptionError(f"ax= holds one component, and there are {len(panels)}. Name one of {listed}.")
+    _panel(ax, panels[0][1], panels[0][2], unit)
+    ax.set_title(panels[0][0])
+    ax.set(xlabel="periods since the start", ylabel=unit.unit)
+    return ax
 
 
 def _draw(panels: Panels, unit: Axis, width: float) -> Figure:

@@ -25,7 +25,7 @@ from evalkit.reporting.plan import exposure_hash
 from evalkit.reporting.sections import headed
 from evalkit.show.numbers import pounds, signed, size_words
 from evalkit.show.tables import make_table
-from evalkit.show.words import design_title, full_stop, noun_from_column, plural, sentence_case
+from evalkit.show.words import design_title, full_stop, plural, sentence_case
 from evalkit.study import Study
 
 _PRICED = ("shown", "likely")
@@ -103,7 +103,7 @@ def who_is_in(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Sectio
     made = safe(evaluation)
     if made.flow is None or made.flow.empty:
         return headed("who is in", Paragraph("Nothing was counted."))
-    names, unit = names_of(made.study), plural(noun_from_column(str(made.study.unit)))
+    names, unit = names_of(made.study), plural(made.study.noun_for(made.study.unit))
     rows = []
     for component, mine in made.flow.groupby("component", sort=False):
         given = zip(mine["stage"], mine["count"], strict=True)
@@ -140,7 +140,7 @@ def method(evaluation: Evaluation) -> Section:
     labels = {k: names.label(k) for k in evaluation.rules}
     rows = [(labels[k], sentence_case(r.removeprefix(f"{labels[k]}: "))) for k, r in evaluation.rules.items()]
     table = make_table("Which design is the headline, and why", ("Component", "Rule"), rows, name="rules")
-    unit, period = (noun_from_column(str(c)) if c else "" for c in (evaluation.study.unit, evaluation.study.period))
+    unit, period = map(evaluation.study.noun_for, (evaluation.study.unit, evaluation.study.period))
     matters = []
     for o in evaluation.study.outcomes:
         words = "how much would matter was not stated, so an absence of effect is never claimed"

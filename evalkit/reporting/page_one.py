@@ -13,6 +13,7 @@ from evalkit.language.statement import Statement, in_one_breath
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
 from evalkit.reporting.more_sections import costs_of
 from evalkit.reporting.names import Names, names_of, spread, statements_of
+from evalkit.reporting.plan import plan_sentence
 from evalkit.show.numbers import range_words
 from evalkit.show.tables import Cell, Table
 from evalkit.show.words import count_words, full_stop, join_words, quoted
@@ -121,9 +122,11 @@ def _planned(evaluation: Evaluation, statements: Sequence[Statement]) -> Paragra
     """Which answers were asked for in a plan made before the outcome was read."""
     if not evaluation.plan:
         return None
-    new = _labels(s for s in statements if s.planned != "planned")
-    first = "Every line was planned" if not new else f"Planned, but for {new}: every line"
-    words = f"{first}, in the plan {str(evaluation.plan['sha256'])[:12]} made before any outcome was read. "
+    which = f"the plan {str(evaluation.plan['sha256'])[:12]} made before any outcome was read"
+    if all(s.planned == "planned" for s in statements):
+        words = f"Every line was planned, in {which}. "
+    else:
+        words = f"{plan_sentence(evaluation.plan, evaluation.study, evaluation.level)} It was held against {which}. "
     return Paragraph((words, Run("What was planned", "#planned")), "note")
 
 

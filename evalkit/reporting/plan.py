@@ -22,6 +22,7 @@ from evalkit.evaluation.evaluate import window_of
 from evalkit.evaluation.ladder import Choices, arrival_width, came_words, design_of, rule_words
 from evalkit.folders import put
 from evalkit.inference.intervals import check_level
+from evalkit.show.words import join_words, quoted
 from evalkit.study import Study
 from evalkit.study.paths import Paths
 
@@ -111,9 +112,29 @@ def read_plan(file: str | Path) -> dict[str, Any]:
 
 def plan_tags(plan: Mapping[str, Any] | None, evaluation: Evaluation) -> dict[tuple[str, str], str]:
     """(component, outcome) -> 'planned' or 'not planned: ...'; empty where there was no plan."""
-    if not plan:
-        return {}
-    now = make_plan(evaluation.study, evaluation.level)
+    return {} if not plan else _tags(plan, evaluation.study, evaluation.level)
+
+
+def plan_sentence(plan: Mapping[str, Any], study: Study, level: float) -> str:
+    """What of a study is as it was planned, in a sentence: 'All 3 results were planned.'"""
+    tags, labels = _tags(plan, study, level), {c.name: c.label for c in study.components}
+    labels |= {o.column: o.label for o in study.outcomes}
+    new = {key: why.removeprefix("not planned: ") for key, why in tags.items() if why != "planned"}
+    if not new:
+        return f"All {len(tags)} results were planned."
+    several = len(study.outcomes) > 1
+    said = dict[str, list[str]]()
+    for (component, outcome), why in new.items():
+        said.setdefault(why, []).append(
+            quoted(labels[component]) + (f" on {quoted(labels[outcome])}" if several else "")
+        )
+    which = "; ".join(f"{join_words(names)} ({why})" for why, names in said.items())
+    rest = f"The other {len(tags) - len(new)} were planned." if len(new) < len(tags) else "None is as it was planned."
+    return f"Not as planned: {which}. {rest}"
+
+
+def _tags(plan: Mapping[str, Any], study: Study, level: float) -> dict[tuple[str, str], str]:
+    now = make_plan(study, level)
     before = {c["name"]: c for c in plan["components"]}
     asked = {o["column"]: o for o in plan["outcomes"]}
     out = {}

@@ -61,7 +61,7 @@ def delivered(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Sectio
     rows = []
     for c in study.components:
         reach = f"those with “{noun_from_column(c.reach)}”" if c.reach else "everyone"
-        lag = f"after {count_words(c.lag, noun_from_column(str(study.period)))}" if c.lag else "at once"
+        lag = f"after {count_words(c.lag, study.noun_for(study.period))}" if c.lag else "at once"
         shows = "always on" if c.always_on else lag
         rows.append((c.label, names.place(c.name), reach, shows, c.description or "none"))
     head = ("Component", "Decided by", "Can reach", "Can show an effect", "Notes")

@@ -99,8 +99,24 @@ def ordinal_in_words(position: int) -> str:
     return f"{position:,}{ending}"
 
 
+class Noun(str):
+    """A noun that knows its plural."""
+
+    many: str
+
+    def __new__(cls, one: str, many: str) -> Noun:
+        made = super().__new__(cls, one)
+        made.many = many
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return str(self), self.many
+
+
 def plural(noun: str) -> str:
     """Plural of an English noun or of the last word of a phrase: 'court area' gives 'court areas'."""
+    if isinstance(noun, Noun):
+        return noun.many
     head, space, word = noun.rpartition(" ")
     lower = word.lower()
     if lower in _IRREGULAR:
@@ -119,15 +135,19 @@ def count_words(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural(noun)}"
 
 
-def noun_from_column(column: str) -> str:
+def noun_from_column(column: str) -> Noun:
     """The noun that a column name stands for: 'person_id' gives 'person', 'court_area' 'court area', 'four_weeks'
     'four-week period'."""
     ending = next((e for e in _ID_ENDINGS if column.lower().endswith(e) and len(column) > len(e)), "")
     words = column[: len(column) - len(ending)].replace("_", " ").strip()
     first, _, last = words.rpartition(" ")
     if first.lower() in (*_CARDINALS, "half") and last.lower() in ("days", "weeks", "months", "years"):
-        return f"{first}-{last[:-1]} period"
-    return words
+        return _regular(f"{first}-{last[:-1]} period")
+    return _regular(words)
+
+
+def _regular(noun: str) -> Noun:
+    return Noun(noun, plural(noun))
 
 
 def sentence_case(text: str) -> str:

@@ -192,8 +192,8 @@ class Paths:
         """Level at which inference for a component is clustered, and whether levels cross.
 
         The coarser of where it was decided and an explicitly given cluster, if
-        they nest; crossed levels fall back on the study's cluster (design 2.6). What chance assigned is inferred from
-        where it was dealt.
+        they nest; crossed levels fall back on the study's cluster. What chance assigned is inferred from where it was
+        dealt.
         """
         own, study = self.assigned_at[self.components[self.index(component)]], self.cluster
         if own == study or not self.cluster_given or component in self.randomised:

@@ -11,6 +11,7 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.people.people import People, Who, gather, others_of, periods_of, status_of
 from evalkit.errors import OptionError, Problem, check_choice
 from evalkit.inference.estimate import Estimate
@@ -44,7 +45,7 @@ class Support:
         return int(((self.table["exposed"] > 0) & (self.table["comparison"] > 0)).sum())
 
 
-class AmongPeople:
+class AmongPeople(Parameters):
     """What designs that compare people with people share, by their fields."""
 
     estimand: str

@@ -55,11 +55,12 @@ class MatchedComparison(estimating.AmongPeople):
     estimand: "ATT" (those who had it), "ATC" (those who did not), "ATE" (everybody).
     adjust: what near partners leave unlike: "reg" (regression on the covariates in the matched people; Abadie and
         Spiess 2022), "bias" (the same among partners, with replacement; Abadie and Imbens 2011), None (the plain
-        difference), or "auto": "bias" with replacement, else "reg", and None where an arm has fewer than three
-        matched people for each covariate (and combination of other components); people in clusters are never adjusted
-        by "bias". The label `adjust` says which, `right_if` what must hold for the answer, and `doubt` where a plain
-        difference would move by more than half a standard error if it were adjusted: partners are unlike then, by
-        chance or because there are no better ones, and its interval may hold the truth less often than it says.
+        difference), or "auto", which is taken unless said otherwise: "bias" with replacement, else "reg", and None
+        where an arm has fewer than three matched people for each covariate (and combination of other components);
+        people in clusters are never adjusted by "bias". The label `adjust` says which, `right_if` what must hold for
+        the answer, and `doubt` where a plain difference would move by more than half a standard error if it were
+        adjusted: partners are unlike then, by chance or because there are no better ones, and its interval may hold
+        the truth less often than it says.
     others: "same" compares people whose other components agree; "ignored" does not look at them.
     covariates: names, or a formula such as "age + C(tenure)"; the study's covariates when None.
     outcome_period, covariate_period: in a panel, when the outcome and the covariates are read (default: the last
@@ -87,7 +88,7 @@ class MatchedComparison(estimating.AmongPeople):
     exact: tuple[str, ...] = ()
     order: str = "largest"
     estimand: str = "ATT"
-    adjust: str | None = None
+    adjust: str | None = "auto"
     others: str = "same"
     covariates: tuple[str, ...] | str | None = None
     outcome_period: object = None

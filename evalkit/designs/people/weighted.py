@@ -135,16 +135,24 @@ class WeightedComparison(estimating.AmongPeople):
 
     def weigh(self, study: Study, component: str) -> Weighting:
         """The weights and the balance they reach. Reads no outcome; "aipw" shows the weights of its score."""
-        people = self.people(study, component)
+        people = self._people(study, component)
         found = by_stratum(people, np.zeros(len(people)), self.estimand, self._plain)
         assert found.weight is not None and found.left_out is not None
         words = left_out_words(people, found.left_out)
         notes = (f"Not weighed: {words}.",) if words else ()
         return Weighting(people, self.estimand, found.weight, found.left_out, notes)
 
+    def _people(self, study: Study, component: str) -> People:
+        """Who takes part; `OptionError` where nothing is known by which they could be weighed."""
+        people = self.people(study, component)
+        if not people.x.shape[1] and not self.exact:
+            words = f"WeightedComparison(method={self.method!r}) needs covariates and this study names none. "
+            raise OptionError(words + "Give covariates=[...] to the study or to the design, or use exact=[...].")
+        return people
+
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
-        people = self.people(study, component)
+        people = self._people(study, component)
         y = self.read(study, people)
         seen = np.isfinite(y)
         unseen = int((~seen).sum())

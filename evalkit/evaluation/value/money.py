@@ -1,5 +1,5 @@
 """Value for money: what components cost, what one more outcome cost, and what was paid for outcomes that would have
-happened anyway (design 2.7). Costs, payments and effects cover the same people periods."""
+happened anyway. Costs, payments and effects cover the same people periods."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from evalkit.evaluation.value.lines import (
 )
 from evalkit.show.numbers import pounds
 from evalkit.show.tables import Table, from_frame
-from evalkit.show.words import count_words, full_stop, noun_from_column, quoted, sentences
+from evalkit.show.words import count_words, full_stop, quoted, sentences
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.study.schema import BEARERS
@@ -222,7 +222,7 @@ def line_words(line: Line, case: Case) -> str:
 def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     """The ratio and its limits in a sentence."""
     study, outcome = case.costs.study, case.costs.outcome
-    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
+    where = study.noun_for(study.unit) + (f" {study.noun_for(study.period)}" if study.period else "")
     up, label = outcome.better == "higher", quoted(outcome.label)
     one = {  # what one more outcome is: 'each additional person month with “In a settled home”'
         "share": f"each {'additional' if up else 'avoided'} {where} with {label}",
