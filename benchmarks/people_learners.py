@@ -1,7 +1,7 @@
 """People beside people where selection, outcome and effects bend: `python benchmarks/people_learners.py`.
 
     nice python benchmarks/people_learners.py --draws 100           every world
-    python benchmarks/people_learners.py --stored-only              run nothing: the table of what is stored into README.md
+    python benchmarks/people_learners.py --stored-only              run nothing: what is stored, into README.md
 
 Five covariates, 1,000 people, effects that vary. In "linear" straight lines are right. In "both bent" scores and
 outcomes follow hooks and twists that no learner has in its list; "steps" have corners; in "places" people sit in 30
