@@ -37,17 +37,17 @@ def score_form(weighted: Estimate, bends: bool = False) -> CheckResult:
 
 
 def same_people(rivals: Sequence[Rival]) -> CheckResult:
-    """Other ways of comparing the same people: failed where one that counts differs with p below .05 shared out among
-    those that count (Bonferroni over two at most). A straight line is told of, and never fails an answer that may bend.
-    """
+    """Other ways of comparing the same people: failed where one that counts lies over half a standard error from the
+    headline, with p below .025 (there are two at most). A straight line is told of, and never fails an answer that may
+    bend."""
     counting = [r for r in rivals if r.counts and np.isfinite(r.p)]
     if not counting:
         return CheckResult("rungs", "informational", "No other comparison of the same people could be made.")
-    worst = min(counting, key=lambda r: r.p)
+    worst = min(counting, key=lambda r: (not r.far, r.p))
     said = (worst.gap, worst.low, worst.high)
     line = next((r for r in rivals if not r.counts and r.p < ALPHA), None)
     bent = f" A straight line would answer {abs(line.gap):.2g} {'less' if line.gap > 0 else 'more'}." if line else ""
-    if worst.p < ALPHA / 2:
+    if worst.far and worst.p < ALPHA / 2:
         words = f"Among the same people, {worst.name} gives another answer than chance allows.{bent}"
         return CheckResult("rungs", "failed", words, *said)
     listed = join_words([r.name for r in counting])

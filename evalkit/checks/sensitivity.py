@@ -1,5 +1,4 @@
-"""What nobody recorded: how strong it would have to be to take a straight-line answer away (Cinelli and Hazlett
-2020)."""
+"""What nobody recorded: how strong it would have to be to take a straight-line answer away"""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ TIMES = (1.0, 2.0, 3.0)
 
 
 def robustness_value(t: float, df: float, share: float = 1.0, alpha: float | None = None) -> float:
-    """Partial R2 that something unrecorded would need with exposure and outcome alike to take away `share` of an effect
+    """Partial R2 that something unrecorded would need with exposure and outcome to take away `share` of an effect
     whose t is `t` with `df` degrees of freedom; with alpha, to bring its interval to zero. Cinelli and Hazlett (2020),
     Making sense of sensitivity, JRSS B 82, equations 18 and 19. In [0, 1]. Raises `OptionError` for df or a share that
     make no sense."""
@@ -64,8 +63,8 @@ def as_strong_as(
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """A straight-line answer and what nobody recorded. value, std_error, df of the regression; robust, robust_alpha:
-    its robustness values, of the whole effect and of its interval at 5%. benchmarks: covariate, times, partial R2 with
+    """A straight-line answer and what nobody recorded. value, std_error, df of the regression. robust, robust_alpha:
+    robustness values, of the whole effect and of its interval at 5%. benchmarks: covariate, times, partial R2 with
     exposure and outcome, estimate, std_error, t had something so strong been recorded."""
 
     value: float

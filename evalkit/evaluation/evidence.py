@@ -159,8 +159,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         moved_by_results=moved_by_results(component), rests_on_matching=matched,
         unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis,
-        rests_on_one_place="one place" in basis, rests_on_chance="randomisation" in basis, reason=str(row["reason"]),
-        **_by_time(f, level),
+        rests_on_one_place="one place" in basis, rests_on_chance="randomisation" in basis,
+        reason=str(row["reason"]), **_by_time(f, level),
     )  # fmt: skip
 
 
