@@ -32,7 +32,9 @@ _PUBLIC = {
     "Links": "evalkit.study.register:Links",
     "MatchedComparison": "evalkit.designs.people.matched:MatchedComparison",
     "Money": "evalkit.study.money:Money",
+    "Noise": "evalkit.rollouts.noise:Noise",
     "Outcome": "evalkit.study:Outcome",
+    "Planned": "evalkit.rollouts.brief:Planned",
     "JointEventStudy": "evalkit.designs.regression.joint:JointEventStudy",
     "RegressionDiscontinuity": "evalkit.designs.people.cutoff:RegressionDiscontinuity",
     "Separability": "evalkit.components:Separability",
@@ -50,6 +52,8 @@ _PUBLIC = {
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",
     "honest_intervals": "evalkit.inference.honest:honest_intervals",
+    "next_rollout": "evalkit.rollouts.following:next_rollout",
+    "plan_rollout": "evalkit.rollouts.planning:plan_rollout",
     "plot": "evalkit.figures",
     "pool": "evalkit.pooling.pool:pool",
     "portfolio": "evalkit.reporting.across:portfolio",
@@ -58,6 +62,7 @@ _PUBLIC = {
     "separability": "evalkit.components:separability",
     "stack": "evalkit.inference:stack",
     "synthetic": "evalkit.synthetic",
+    "watch": "evalkit.monitor.watch:watch",
     "value_for_money": "evalkit.evaluation.programme:value_for_money",
 }
 

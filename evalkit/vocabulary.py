@@ -24,6 +24,8 @@ CombinationKind = Literal["together", "swap", "sum"]
 
 OutcomeKind = Literal["share", "count", "score", "log", "money"]
 Better = Literal["higher", "lower"]
+Family = Literal["outcome", "all"]
+"""Over which claims false ones are held at 5%: the components of each outcome, or those of all outcomes."""
 
 CheckStatus = Literal["passed", "failed", "informational"]
 DriftWord = Literal["shown", "likely", "nothing", "untested"]

@@ -5,6 +5,9 @@
 cannot have moved, `cutoff_checks` of a regression discontinuity.
 """
 
+from evalkit.checks.attrition import Followed as Followed
+from evalkit.checks.attrition import followed as followed
+from evalkit.checks.attrition import stayers as stayers
 from evalkit.checks.cutoff import cutoff_checks as cutoff_checks
 from evalkit.checks.drift import drift as drift
 from evalkit.checks.drift import drift_beside as drift_beside
@@ -16,7 +19,6 @@ from evalkit.checks.headline import leave_one_cluster as leave_one_cluster
 from evalkit.checks.headline import others_still_growing as others_still_growing
 from evalkit.checks.headline import pre_trend as pre_trend
 from evalkit.checks.headline import rungs as rungs
-from evalkit.checks.headline import stayers as stayers
 from evalkit.checks.one_place import bent_trend as bent_trend
 from evalkit.checks.one_place import fit as fit
 from evalkit.checks.one_place import leave_one_donor as leave_one_donor

@@ -55,17 +55,22 @@ def synth(
     size: float = typer.Option(1.0, "--size", help="Multiple of the people."),
     knob: list[str] = typer.Option([], "--knob", help="NAME=VALUE, once for each: --knob gap=2 --knob movers=0.1."),
     knobs: bool = typer.Option(False, "--knobs", callback=_list_knobs, is_eager=True, help="List the knobs and stop."),
+    feed: bool = typer.Option(False, "--feed", help="An event feed too, for `evalkit watch`."),
+    fault: str | None = typer.Option(None, "--fault", help="What goes wrong in the feed, such as late_provider."),
     out: Path = typer.Option(..., "--out", help="A new folder for the study and, beside it, the truth."),
 ) -> None:
     """Write a made-up partnership whose true effects are known."""
     _check_new(out)
     from evalkit.synthetic import partnership
+    from evalkit.synthetic.feed import WATCHED, event_feed, write_feed
     from evalkit.synthetic.knobs import read_knobs
     from evalkit.synthetic.portfolio import PORTFOLIO
 
     made = partnership(name, setting, seed, **read_knobs([*knob, *([] if size == 1 else [f"size={size}"])]))
     with replaced(out) as draft:
         file = out / made.write(draft).relative_to(draft)
+        if feed or fault is not None:
+            write_feed(event_feed(made, fault=fault), made, draft)
     if name == PORTFOLIO:
         count = len(list(file.iterdir()))
         say(f"Wrote {count} studies into {file}. The truth lies sealed in {out / 'truth'}.", "Next:",
@@ -77,6 +82,7 @@ def synth(
         "Next:",
         f"  evalkit audit {file}",
         f"  evalkit run {file} --out reports/{out.resolve().name}",
+        *([f"  evalkit watch {out / WATCHED} --out reports/{out.resolve().name}-watch"] if feed or fault else []),
     )
 
 

@@ -1,4 +1,4 @@
-"""The status of each component: the first rule that applies (design 2.2)."""
+"""The status of each component: the first rule that applies."""
 
 from __future__ import annotations
 

@@ -123,7 +123,9 @@ def _by_chances(held: Decision, matters: float) -> Decision:
         )  # fmt: skip
     if not (stake.costed and stake.worth):
         return replace(found, act=_unpriced(found, matters))
-    return _priced(found, matters, believed, float(next_variance(se, df)))
+    planned = not math.isnan(case.again)
+    again = (case.again / matters) ** 2 if planned else float(next_variance(se, df))
+    return _priced(found, matters, believed, again)
 
 
 def _priced(found: Decision, matters: float, believed: Posterior, again: float) -> Decision:

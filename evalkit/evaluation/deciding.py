@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ from evalkit.show.words import join_words, noun_from_column, quoted
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import Evidence, holding_back
+
+if TYPE_CHECKING:
+    from evalkit.rollouts.planning import RolloutPlan
 
 Worth = tuple[float, float]
 _LONGEST_LABEL = 5
@@ -118,10 +122,27 @@ def _given(table: pd.DataFrame, column: str) -> set[str]:
     return {str(int(v)) if isinstance(v, (float, np.integer)) else str(v) for v in values.unique()}
 
 
-def cases_of(evaluation: Evaluated, outcome: Outcome, given: Worth | None = None) -> tuple[Case, ...]:
-    """Every line on one outcome, in the register's order, then combinations, then the programme."""
+def cases_of(
+    evaluation: Evaluated, outcome: Outcome, given: Worth | None = None, rollout: RolloutPlan | None = None
+) -> tuple[Case, ...]:
+    """Every line on one outcome, in the register's order, then combinations, then the programme. rollout: the next one,
+    whose precision and cost are held against what it would be worth to know more (first outcome)."""
     stakes = Stakes(evaluation, outcome, given)
-    return (*_components(stakes), *_bundles(stakes), _programme(stakes))
+    components = tuple(_components(stakes))
+    if rollout is not None and outcome == evaluation.study.outcome():
+        components = tuple(_tested(c, rollout) for c in components)
+    return (*components, *_bundles(stakes), _programme(stakes))
+
+
+def _tested(case: Case, rollout: RolloutPlan) -> Case:
+    """The line with what the next rollout alone would tell: its estimate will be of past and new starts together."""
+    law = next((law for law in rollout.laws if law.component == case.name), None)
+    if law is None or not case.ranged:
+        return case
+    cost = float(rollout.costs.set_index("component")["cost"][case.name])
+    gained = 1 / law.se**2 - 1 / case.std_error**2 if law.se > 0 else 0.0
+    again = 1 / math.sqrt(gained) if gained > 0 else math.inf
+    return replace(case, again=again, stake=replace(case.stake, testing=cost))
 
 
 def _case(stakes: Stakes, name: str, members: Sequence[str], kind: str, reason: str) -> Case:

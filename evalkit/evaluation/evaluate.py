@@ -75,7 +75,7 @@ READINGS = {
 def evaluate(
     study: Study, *, level: float = 0.95, plan: Mapping[str, object] | None = None, seed: int = 0
 ) -> Evaluation:
-    """Which components made a difference, by how much, and how sure: design 2.5.
+    """Which components made a difference, by how much, and how sure.
 
     Both doors are opened first: an outcome that cannot be read raises `OutcomeError` here. level:
     confidence level of printed intervals. seed: for every random step.
@@ -215,7 +215,7 @@ class Target:
 
 
 def falsify(target: Target) -> tuple[CheckResult, ...]:
-    """Every check of design 2.5 that applies to the headline: what its design invites, leads first, and what every
+    """Every check that applies to the headline: what its design invites, leads first, and what every
     answer is asked. A score of the wrong form in any run, headline or not, doubts the headline too."""
     invited, paths = target.design.traits.checks, target.study.paths
     found: list[CheckResult] = []
@@ -297,10 +297,26 @@ def _growth_taken_out(target: Target) -> CheckResult | None:
 
 
 def _stayers(target: Target) -> CheckResult:
-    use = target.window.holds(target.rows.labels["event_time"].to_numpy()) & (target.rows.mass > 0)
-    labels, weight = target.rows.labels[use], target.rows.mass[use]
-    shares = (float(np.average(labels[c], weights=weight)) for c in ("stay_exposed", "stay_comparison"))
-    return checks.stayers(*shares)
+    design, w = target.design, target.window
+    if isinstance(design, (StaggeredRollout, TripleDifference)):
+        seen = checks.followed(design, target.study, target.component, w.lag, w.until)
+    else:
+        use = w.holds(target.rows.labels["event_time"].to_numpy()) & (target.rows.mass > 0)
+        labels, weight = target.rows.labels[use], target.rows.mass[use]
+        seen = checks.Followed(
+            *(float(np.average(labels[c], weights=weight)) for c in ("stay_exposed", "stay_comparison"))
+        )
+    return checks.stayers(target.one, seen, _after(target), target.matters)
+
+
+def _after(target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """Outcomes seen with the component, and those of people whom it can reach without it at such times."""
+    paths, k = target.study.paths, target.study.paths.index(target.component)
+    on, reach = (paths.state[:, :, k] > 0)[paths.path], paths.reach[paths.path, k]
+    values = target.study.values(getattr(target.design, "outcome", None))
+    there = np.isfinite(values)
+    without = there & ~on & on.any(axis=0) & reach[:, None]
+    return values[there & on], values[without]
 
 
 def _by_people(target: Target) -> CheckResult | None:

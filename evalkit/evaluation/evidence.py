@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from evalkit.language.statement import Statement
 from evalkit.show.tables import Table, csv_text, from_frame
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome, Study
+from evalkit.study.component import moved_by_results
 from evalkit.study.paths import Memo
 from evalkit.verdicts.lean import lean_of
 from evalkit.verdicts.rules import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict, decide
@@ -95,18 +97,18 @@ class Evaluated:
 def decide_all(
     study: Study, sep: Separability, findings: Sequence[Finding], bundles: Sequence[BundleRun], level: float
 ) -> tuple[tuple[Evidence, Verdict], ...]:
-    """Evidence and verdict for each finding, p adjusted within each outcome (Holm) over the components that could be
-    shown; one that could not, whatever its p, is adjusted over all."""
+    """Evidence and verdict for each finding, p adjusted (Holm) within each outcome, or over all where the study is one
+    family, over the components that could be shown; one that could not, whatever its p, is adjusted over all."""
     raw = [_evidence(study, sep, f, bundles, level) for f in findings]
     showable = could_be_shown(sep)
     adjusted = np.full(len(raw), np.nan)
-    for outcome in study.outcomes:
-        at = np.array([i for i, f in enumerate(findings) if f.outcome == outcome])
+    families = (study.outcomes,) if study.family == "all" else tuple((o,) for o in study.outcomes)
+    for family in families:
+        at = np.array([i for i, f in enumerate(findings) if f.outcome in family])
         answers = [findings[i].answer for i in at]
         p = np.array([np.nan if one is None else float(one.to_frame(level)["p_value"][0]) for one in answers])
         first = np.array([findings[i].component in showable for i in at])
-        adjusted[at] = holm(p)
-        adjusted[at[first]] = holm(p[first])
+        adjusted[at] = np.where(first, holm(p, family=first), holm(p))
     whole = [replace(e, p_adjusted=float(p)) for e, p in zip(raw, adjusted, strict=True)]
     return tuple((e, decide(e)) for e in whole)
 
@@ -153,10 +155,26 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks), drift=None if f.drift is None else _beside(f.drift, level),
-        rests_on_matching=matched, unrecorded=matched and not study.covariates,
+        moved_by_results=moved_by_results(component), rests_on_matching=matched,
+        unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis,
-        rests_on_one_place="one place" in basis, reason=str(row["reason"]),
+        rests_on_one_place="one place" in basis, reason=str(row["reason"]), **_by_time(f, level),
     )  # fmt: skip
+
+
+def _by_time(f: Finding, level: float) -> dict[str, Any]:
+    """Ends of the ranges of all claimed event times, and the clusters behind the last; nothing without them."""
+    if f.rows is None or "" in f.rows.labels.get("period", pd.Series([""])).tolist():
+        return {}
+    by_event = f.rows.aggregate("event_time")
+    frame = by_event.to_frame(level)
+    claimed = frame[f.window.holds(frame["event_time"].to_numpy()) & np.isfinite(frame["estimate"])]
+    if claimed.empty:
+        return {}
+    ends = claimed["conf_low"].min(skipna=False), claimed["conf_high"].max(skipna=False)
+    last = claimed.loc[claimed["event_time"].idxmax()]
+    behind = tuple(0 if np.isnan(last[c]) else int(last[c]) for c in ("clusters_exposed", "clusters_comparison"))
+    return {"by_time": tuple(map(float, ends)), "clusters_last": behind}
 
 
 def _beside(drift: Drift, level: float) -> BesideDrift:
@@ -302,7 +320,7 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
     for column in flat.columns:
         if flat[column].map(lambda v: isinstance(v, (tuple, list))).any():
             flat[column] = flat[column].map(lambda v: "; ".join(map(str, v)) if isinstance(v, (tuple, list)) else v)
-    path.write_text(csv_text(flat, float_format="%.10g"), encoding="utf-8")
+    path.write_text(csv_text(flat), encoding="utf-8")
     return path
 
 

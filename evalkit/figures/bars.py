@@ -173,7 +173,7 @@ def _contamination_words(table: pd.DataFrame, names: dict[str, str]) -> style.To
         said += f", less {taken:.2f} with the sign turned round" if taken >= 0.005 else ""
         rows = table[(table["component"] == component) & (table["from_component"] != component)]
         if rows.empty or lent < 0.005:
-            lines.append(f"{said}; next to nothing is borrowed from others.")
+            lines.append(f"{said}." if rows.empty else f"{said}; next to nothing is borrowed from others.")
             continue
         most = rows.sort_values("positive", ascending=False, kind="stable").iloc[0]
         who = f"{names.get(most['from_component'], most['from_component'])} ({most['positive']:.2f})"

@@ -1,4 +1,4 @@
-"""Estimate: one immutable value under everything (design 2.4).
+"""Estimate: one immutable value under everything.
 
 Values, masses, labels and influence; standard errors, p-values and intervals are functions of
 them and are never stored.

@@ -61,7 +61,7 @@ class Spread:
 
 def joined(parts: Sequence[Spread], own: np.ndarray, vcov: np.ndarray) -> Spread:
     """One spread of the rows of `parts`: their own standard errors `own` (k,), joined by the correlation of `vcov`
-    (k, k), each with its own degrees of freedom and reason (design 2.6). A row that has no variance in `vcov` has
+    (k, k), each with its own degrees of freedom and reason. A row that has no variance in `vcov` has
     none here."""
     root = np.sqrt(np.diag(vcov))
     scale = np.divide(own, root, out=np.ones(len(own)), where=root > 0)

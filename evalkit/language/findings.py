@@ -374,7 +374,8 @@ def all_weaknesses(e: Evidence) -> tuple[Weakness, ...]:
 def blocking(e: Evidence) -> tuple[Weakness, ...]:
     """What keeps a small benefit from being called no sign of a benefit."""
     names = {"additivity", *(("one_place", "a_few_places") if rules.own_past_only(e) else ())}
-    return rules.failed_main_checks(e) + tuple(w for w in rules.cautions(e) if w.name in names)
+    found = rules.failed_main_checks(e) + tuple(w for w in rules.cautions(e) if w.name in names)
+    return found + rules.at_some_time(e)
 
 
 def _listed(found: tuple[Weakness, ...]) -> str:

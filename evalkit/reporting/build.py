@@ -23,7 +23,7 @@ from evalkit.figures.inputs import labels_of
 from evalkit.folders import aside, replaced
 from evalkit.inference.intervals import check_level
 from evalkit.reporting.formats import make_notebook, run_notebook, to_page
-from evalkit.reporting.manifest import NAME, read_manifest, write_manifest
+from evalkit.reporting.manifest import NAME, SIGNATURE, read_manifest, write_manifest
 from evalkit.reporting.more_sections import sha256
 from evalkit.reporting.names import names_of, statements_of
 from evalkit.reporting.plan import read_plan
@@ -31,7 +31,7 @@ from evalkit.show.tables import in_cell
 from evalkit.show.words import file_name
 from evalkit.study import Study
 
-LATER = ("report.pdf", "report.docx")  # made from a report once it is there
+LATER = ("report.pdf", "report.docx", SIGNATURE)  # made from a report once it is there
 
 
 def report(
@@ -92,7 +92,8 @@ def write_report(
 
 def read_table(file: Path, study: Study) -> pd.DataFrame:
     """A table that a report wrote, with components and outcomes named as the study names them."""
-    table = pd.read_csv(file, dtype={"component": str, "outcome": str}, keep_default_na=False, na_values=[""])
+    texts = dict.fromkeys(("component", "outcome", "direction"), str)
+    table = pd.read_csv(file, dtype=texts, keep_default_na=False, na_values=[""])
     own = {in_cell(name): name for name in [*(c.name for c in study.components), *(o.column for o in study.outcomes)]}
     return table.assign(**{k: table[k].map(lambda name: own.get(name, name)) for k in ("component", "outcome")})
 

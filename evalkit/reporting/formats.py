@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,11 @@ from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, check_choice
 from evalkit.folders import put
-from evalkit.reporting.blocks import BLOCKS, PAGE, slug
+from evalkit.reporting.blocks import BLOCKS, PAGE, Section, slug, to_html
 from evalkit.reporting.manifest import check_files
 from evalkit.reporting.pdf import to_pdf
 from evalkit.reporting.strict import strict
-from evalkit.show.words import full_stop, harmless
+from evalkit.show.words import full_stop, harmless, untypeset
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -119,6 +119,16 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css, "show_code": show_code})
     body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
+
+
+def page_of(sections: Sequence[Section], title: str) -> str:
+    """Sections as one HTML page that loads nothing from outside, without a notebook behind it."""
+    cells = []
+    for i, section in enumerate(sections):
+        output = nbformat.v4.new_output("display_data", {"text/html": untypeset(to_html(section.blocks))})
+        cells.append(nbformat.v4.new_code_cell("", outputs=[output], id=f"cell-{i:03d}"))
+    about = {"title": harmless(title), "language_info": {"name": "python", "mimetype": "text/x-python"}}
+    return to_page(nbformat.v4.new_notebook(cells=cells, metadata=about), show_code=True)
 
 
 def _environment(scratch: str) -> dict[str, str]:

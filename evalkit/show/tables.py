@@ -168,15 +168,16 @@ def in_cell(value: object) -> object:
     return f"'{words}" if _FORMULA.match(words) and not _FIGURE.fullmatch(words) else words
 
 
-def csv_text(frame: pd.DataFrame, **options: str) -> str:
-    """A frame as CSV with Unix line ends, safe to open in a spreadsheet; warns where an apostrophe had to be added."""
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV with Unix line ends and ten significant digits (the others hang on the processor), safe to open in
+    a spreadsheet; warns where an apostrophe had to be added."""
     safe = frame.rename(columns=in_cell)
     for column in safe.columns[[not pd.api.types.is_numeric_dtype(t) for t in safe.dtypes]]:
         words = safe[column]
         safe[column] = words.map(in_cell)
         if any(isinstance(a, str) and len(b) > len(a) for a, b in zip(words, safe[column], strict=True)):
             warnings.warn(_APOSTROPHES, EvalkitWarning, stacklevel=2)
-    return safe.to_csv(index=False, lineterminator="\n", **options)
+    return safe.to_csv(index=False, lineterminator="\n", float_format="%.10g")
 
 
 def spoken(name: str) -> str:

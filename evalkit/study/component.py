@@ -12,7 +12,7 @@ import pandas as pd
 
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
 from evalkit.study.frame import Table, read_table
-from evalkit.study.schema import CERTAINTIES, IDS, unprintable
+from evalkit.study.schema import CERTAINTIES, IDS, odd_ids, unprintable
 from evalkit.vocabulary import OUTCOME_KINDS, Better, Dates, OutcomeKind, PartPeriod
 
 _UNITS = {
@@ -95,10 +95,17 @@ def unsure(table: pd.DataFrame) -> np.ndarray:
     return table.get("certainty", pd.Series("", table.index)).isin(CERTAINTIES[2:]).to_numpy()
 
 
+def moved_by_results(component: Component) -> bool:
+    """Whether the register says that some place started when it did because of what was seen by then."""
+    return component.by_spells and bool((spells_of(component).get("moved", pd.Series(dtype=object)) == "results").any())
+
+
 def _component_problems(c: Component) -> Iterator[Problem]:
     where = f"component {c.name!r}"
     if not isinstance(c.name, str) or not c.name.strip():
         yield Problem(f"A component's name is {c.name!r}", next="Give each component a short name in words.")
+    elif not unprintable(c.name):
+        yield from (Problem(f"The name {what}", where, "Mend it.") for what, _ in odd_ids([c.name]))
     yield from _unprintable({"name": c.name, "label": c.label, "description": c.description}, where)
     yield from _wrong_choice("part_period", c.part_period, get_args(PartPeriod), where)
     yield from _wrong_choice("dates", c.dates, get_args(Dates), where)

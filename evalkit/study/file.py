@@ -23,6 +23,7 @@ from evalkit.study.frame import FileSource, find_files, open_source, read_table
 from evalkit.study.money import TABLES
 from evalkit.study.register import Links, Register
 from evalkit.study.schema import IDS
+from evalkit.vocabulary import Family
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -52,12 +53,12 @@ def _as_written(hint: object) -> object:
 
 
 _STUDY_KEYS = (
-    "title question panel people unit period cluster covariates weights every disclosure allow_outside".split()
+    "title question panel people unit period cluster covariates weights every family disclosure allow_outside".split()
 )
 _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "card")]
 _SECTIONS = {
-    "study": _section(Register, [*_STUDY_KEYS, "allow_outside"], panel=(str, ...), people=_FILE,
-                      disclosure=(str | None, None), allow_outside=(bool, False)),
+    "study": _section(Register, [*_STUDY_KEYS, "allow_outside"], panel=_FILE, people=_FILE,
+                      disclosure=(str | None, None), allow_outside=(bool, False), family=(Family, "outcome")),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
     "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
     "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),
@@ -79,6 +80,7 @@ _StudyFile = create_model(
     outcomes=(_by_name("outcomes"), {}),
     components=(_by_name("components"), ...),
     evaluate=(dict[str, Any], {}),
+    watch=(dict[str, Any], {}),
     **dict.fromkeys((*TABLES, "events"), (Any, None)),  # type: ignore[call-overload]
 )
 
@@ -91,9 +93,9 @@ class StudyArguments:
     files: tuple[Path, ...]
 
 
-def read_study(path: Path) -> StudyArguments:
+def read_study(path: Path, panel: pd.DataFrame | None = None) -> StudyArguments:
     """The study that a TOML file describes; paths in it are relative to its folder, and lead nowhere else unless it
-    says `allow_outside = true`.
+    says `allow_outside = true`. panel: rows that stand in for the panel of the file, which is then not looked for.
 
     Raises `StudyError` for a missing or broken file, a misspelt key or a missing table. No outcome column is read.
     """
@@ -104,6 +106,8 @@ def read_study(path: Path) -> StudyArguments:
     settings = said.get("evaluate", {})
     if disclosure := study.pop("disclosure", None):
         settings = {"disclosure": disclosure, **settings}
+    if watch := said.get("watch"):
+        settings = {**settings, "watch": watch}
     components = folder.components(said["components"])
     links = {name: folder.table(k["links"], f"levels.{name}", "links") for name, k in said.get("levels", {}).items()}
     given = {
@@ -111,7 +115,7 @@ def read_study(path: Path) -> StudyArguments:
         "levels": {n: Links(table, said["levels"][n]["to"]) for n, table in links.items() if table is not None},
         "outcomes": folder.outcomes(said.get("outcomes", {})),
         "people": folder.table(study.get("people"), "study", "people"),
-        "panel": folder.panel(study["panel"]),
+        "panel": folder.panel(study.get("panel")) if panel is None else panel,
         "settings": settings,
     }
     money = {name: folder.rows(said.get(name), name) for name in TABLES}
@@ -204,8 +208,11 @@ class _Folder:
     def _add(self, error: EvalkitError | str, where: str, advice: str = "") -> None:
         self.problems.append(Problem(str(error).rstrip("."), f"{self.name}, {where}", advice))
 
-    def panel(self, pattern: str) -> FileSource | None:
+    def panel(self, pattern: str | None) -> FileSource | None:
         """The panel's files; no row is read."""
+        if pattern is None:
+            self._add("The key 'panel' is missing", "table [study]", "Add it.")
+            return None
         try:
             source = open_source(self._full(pattern, "panel"), f"panel = {_short(pattern)}", self.ids)
         except StudyError as error:

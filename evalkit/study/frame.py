@@ -89,7 +89,7 @@ class FileSource:
         if wanted:
             parts = [_read_columns(f, wanted, self.where, self.ids) for f in self.files]
             table = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
-            self._read.update({name: _as_ids(table[name]) if name in self.ids else table[name] for name in wanted})
+            self._read.update({name: as_ids(table[name]) if name in self.ids else table[name] for name in wanted})
 
     def column(self, name: str) -> pd.Series:
         self.prefetch([name])
@@ -272,7 +272,7 @@ def _read_columns(file: Path, names: list[str], where: str, ids: Collection[str]
         raise StudyError(f"{where}: {what} ({_said(error)}).") from None
 
 
-def _as_ids(column: pd.Series) -> pd.Series:
+def as_ids(column: pd.Series) -> pd.Series:
     """Whole numbers where every id is written as one plainly (7 or 7.0); else the text as it stands."""
     if not pd.api.types.is_string_dtype(column.dtype):
         return column

@@ -189,7 +189,7 @@ class Paths:
         """Level at which inference for a component is clustered, and whether levels cross.
 
         The coarser of where it was decided and an explicitly given cluster, if
-        they nest; crossed levels fall back on the study's cluster (design 2.6).
+        they nest; crossed levels fall back on the study's cluster.
         """
         own, study = self.assigned_at[self.components[self.index(component)]], self.cluster
         if own == study or not self.cluster_given:

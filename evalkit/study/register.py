@@ -14,6 +14,7 @@ from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns, Table, match, read_table, wrong_rows
 from evalkit.study.money import Money
 from evalkit.study.schema import IDS, check_table
+from evalkit.vocabulary import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class Register:
     settings: Mapping[str, object] = field(default_factory=dict)
     money: Money | None = None
     events: tuple[Event, ...] = ()
+    family: Family = "outcome"
 
     def component(self, name: str) -> Component:
         """The component of that name; `OptionError` names the near miss."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from evalkit.show.words import file_name
 from evalkit.study.component import CARD, Component, Outcome, spells_of
 from evalkit.study.frame import Columns, Source
 from evalkit.study.paths import Paths
@@ -70,7 +72,7 @@ def describe_html(study: Register, paths: Paths, movers: int) -> str:
 
 
 _CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
-_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every")
+_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every", "family")
 
 
 def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> Path:
@@ -87,7 +89,7 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     keys |= {k: getattr(study, k) for k in _STUDY_KEYS}
     lines = _table("study", {**keys, "disclosure": study.settings.get("disclosure")})
     for name, link in study.levels.items():
-        file = _write(link.frame(name), folder, f"links_{re.sub('[^A-Za-z0-9_-]', '_', name)}")
+        file = _write(link.frame(name), folder, file_name(f"links_{name}"))
         lines += _table(f"levels.{_key(name)}", {"links": file, "to": link.to})
     for o in study.outcomes:
         lines += _table(f"outcomes.{_key(o.column)}", {f.name: getattr(o, f.name) for f in fields(Outcome)[1:]})
@@ -95,7 +97,9 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
         own |= {k: c.card[k] for k in CARD if k in c.card}
         lines += _table(f"components.{_key(c.name)}", {**own, "adoption": adoption if c.by_spells else None})
-    settings = {k: v for k, v in study.settings.items() if k != "disclosure"}
+    settings = {k: v for k, v in study.settings.items() if k not in ("disclosure", "watch")}
+    if isinstance(watch := study.settings.get("watch"), Mapping):
+        lines += _table("watch", watch)
     if settings:
         lines += ["[evaluate]", *(f"{_key(k)} = {_value(v)}" for k, v in settings.items() if v is not None), ""]
     for name, table in {} if study.money is None else study.money.given().items():
@@ -129,11 +133,9 @@ def _all_spells(study: Register) -> pd.DataFrame | None:
 
 
 def _write(frame: pd.DataFrame, folder: Path, stem: str, parquet: bool = False) -> str:
-    """Write a table as Parquet, or as CSV if that keeps its ids as they are; returns the file's name."""
-    ids = frame.select_dtypes(exclude="number").drop(columns=["start", "end"], errors="ignore")
-    texts = ([v for v in ids[name].dropna() if isinstance(v, str)] for name in ids)
-    # CSV would give text such as '007' back as a number
-    if parquet or any(text and all(re.fullmatch(r"\d+", v) for v in text) for text in texts):
+    """Write a table as Parquet, or as CSV if that keeps its texts as they are; returns the file's name."""
+    texts = frame.select_dtypes(exclude="number").drop(columns=["start", "end"], errors="ignore")
+    if parquet or not _lasts(texts):
         try:
             frame.to_parquet(folder / f"{stem}.parquet", index=False)
             return f"{stem}.parquet"
@@ -141,6 +143,13 @@ def _write(frame: pd.DataFrame, folder: Path, stem: str, parquet: bool = False) 
             pass  # columns of mixed kinds have no Parquet type; CSV takes them as they print
     frame.to_csv(folder / f"{stem}.csv", index=False)
     return f"{stem}.csv"
+
+
+def _lasts(texts: pd.DataFrame) -> bool:
+    """Whether CSV gives every text back: not '007', which is a number there, nor 'NA', which is nothing."""
+    again = pd.read_csv(io.StringIO(texts.to_csv(index=False)), skip_blank_lines=False) if len(texts.columns) else texts
+    pairs = (pair for name in texts for pair in zip(texts[name], again[name], strict=True))
+    return all(a == b for a, b in pairs if isinstance(a, str))
 
 
 def _table(name: str, keys: Mapping[str, object]) -> list[str]:

@@ -22,6 +22,8 @@ from evalkit.study.frame import match, numbers, wrong_rows
 BEARERS = ("fiscal", "economic", "social")
 CERTAINTIES = ("day", "month", "quarter", "year", "guessed")
 """How sure the date of a spell is; from the third on, no surer than a quarter of a year."""
+MOVED = ("planned", "capacity", "results")
+"""Why a start lies where it does: as planned, because somebody had no room, or because of what was seen by then."""
 UNIT_NAMES = ("unit", "person_id", "unit_id")
 """Names that the column of units may have in the claims, besides the study's own."""
 
@@ -30,13 +32,13 @@ UNIT_NAMES = ("unit", "person_id", "unit_id")
 class Rule:
     """What may stand in a column.
 
-    kind: "id" (names and numbers of things), "words", "number", "moment" (a date or period) or "any".
+    kind: "id" (names and numbers of things), "words", "number" or "moment" (a date or period).
     must: the column has to be there. filled: every row has a value. low, high: limits of numbers. whole: whole numbers
     only. options: the values there are. of: what values name ("component", "outcome" or "unit"). cased: ids that
     differ in capitals only are two. advice: what to do where it is not the usual.
     """
 
-    kind: Literal["id", "words", "number", "moment", "any"]
+    kind: Literal["id", "words", "number", "moment"]
     must: bool = False
     filled: bool = False
     low: float | None = None
@@ -58,7 +60,7 @@ class Schema:
     dated: tuple[str, ...] = ()
 
 
-_NAME, _WORDS, _ANY = Rule("id", must=True, filled=True), Rule("words"), Rule("any")
+_NAME, _WORDS = Rule("id", must=True, filled=True), Rule("words")
 _MOMENT, _YEAR = Rule("moment"), Rule("number", low=1900, high=2200, whole=True)
 _BEARER = Rule("words", options=BEARERS)
 _COMPONENT, _OUTCOME = (Rule("id", must=True, filled=True, of=of) for of in ("component", "outcome"))
@@ -71,7 +73,8 @@ TABLES = {
     "adoption": Schema({
         "component": Rule("id", filled=True), "level_id": _NAME, "start": Rule("moment", must=True, filled=True),
         "end": _MOMENT, "dose": Rule("number", low=0), "certainty": Rule("words", options=CERTAINTIES),
-        "planned_start": _ANY, "source": _WORDS, "change_note": _WORDS,
+        "planned_start": _WORDS, "source": _WORDS, "change_note": _WORDS,
+        "moved": Rule("words", options=MOVED), "decided": _WORDS,
     }),
     "links": Schema({"from": _NAME, "to": _NAME, "weight": Rule("number", must=True, filled=True, low=0, high=1)},
                     once=("from", "to")),
@@ -245,7 +248,7 @@ def check_column(column: pd.Series, rule: Rule, subject: str, say: Say, known: K
             advice = "Missing is not 0: fill these in or leave the rows out." if rule.kind == "number" else _FILL
             what = f"{subject} is missing in {count_words(int(gone.sum()), 'row')}"
             problems.append(Problem(what, say(np.flatnonzero(gone)), advice))
-    for wrong, what, advice in reader[rule.kind](column, rule, known) if rule.kind in reader else ():
+    for wrong, what, advice in reader[rule.kind](column, rule, known):
         rows = np.flatnonzero(wrong)
         if len(rows):
             said = what if what.startswith("Unknown") else f"{subject} {what}"

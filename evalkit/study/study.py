@@ -22,7 +22,7 @@ from evalkit.study.register import Links, Register, components_of, links_of, out
 from evalkit.study.save import describe, describe_html, save_study
 from evalkit.study.schema import events_of
 from evalkit.study.validation import Opened, open_study
-from evalkit.vocabulary import Better, OutcomeKind
+from evalkit.vocabulary import Better, Family, OutcomeKind
 
 _Chosen = np.ndarray | Sequence[int] | slice | None
 
@@ -44,6 +44,7 @@ class Study(Register):
     settings: anything the study file says about how to evaluate.
     money: `Money`, tables of costs, rate card, claims and unit costs.
     events: other things that went on at the time, (label, start, end) each; drawn, never estimated.
+    family: over which claims false ones are held at 5%: of the components of one "outcome", or "all" of the study.
 
     source: where the rows are. inputs: the files that a study file named, itself first;
         empty for a study made or changed in memory.
@@ -86,6 +87,7 @@ class Study(Register):
         settings: Mapping[str, object] | None = None,
         money: Money | Mapping[str, Table] | None = None,
         events: pd.DataFrame | Iterable[Event | Sequence | Mapping] | None = None,
+        family: Family = "outcome",
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
@@ -105,6 +107,7 @@ class Study(Register):
             settings=dict(settings or {}),
             money=money_of(money, problems),
             events=events_of(events, problems),
+            family=family,
         )
         ids = self.id_columns()
         self._set(

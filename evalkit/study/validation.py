@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import get_args
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from evalkit.study.paths import Paths
 from evalkit.study.register import Register, check_links
 from evalkit.study.schema import ROLES, Known, check_column, check_events, unprintable
 from evalkit.study.settings import settings_problems
+from evalkit.vocabulary import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +129,13 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
     for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
         if name is not None and columns.in_people(name):
             reading.problems.append(columns.absent(name, role))
-    for key, said in (("title", register.title), ("question", register.question)):
-        if unprintable(said):
+    said = [("title", register.title), ("question", register.question)]
+    said += [(f"The name of {role}", name) for name, role in needed] + [("A level's name", n) for n in register.levels]
+    for key, words in said:
+        if unprintable(words):
             reading.add(f"{key} holds a character that cannot be printed", "study", "Take it out.")
+    if register.family not in get_args(Family):
+        reading.add(f"family={register.family!r}", "study", "Give 'outcome', or 'all' for one family of all outcomes.")
     if register.every is not None and not _is_step(register.every):
         reading.add(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
 

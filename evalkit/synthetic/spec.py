@@ -106,8 +106,8 @@ class Launch:
 
     after: each offset counts from the start of that component in the same site instead. ends_with: stops as that
     component starts.
-    lasts: periods until it ends again. apart: dealt instead, with nothing that follows or ends another, when the
-    setting is tidy.
+    lasts: periods until it ends again. at: offsets of the programme's groups in their own order, not dealt. apart:
+    dealt instead, with nothing that follows or ends another, when the setting is tidy.
     """
 
     offsets: tuple[int | None, ...] = ()
@@ -115,6 +115,7 @@ class Launch:
     ends_with: str | None = None
     lasts: int | None = None
     apart: tuple[int | None, ...] = ()
+    at: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-ROOMS = ("inference", "components", "verdicts", "rollout designs", "decision", "checks")
+ROOMS = ("inference", "components", "verdicts", "rollout designs", "decision", "checks", "planned rollouts")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def test_every_variant_has_its_verdict_and_reads_well(name: str) -> None:
 def test_variants_cover_every_weakness_and_give_different_sentences() -> None:
     spoken = " ".join(statement(e, decide(e)).sentence for e, _ in CASES.values())
     for template in (*MAIN_CHECKS.values(), *OTHER_WEAKNESSES.values(), *LIMITS.values()):
-        assert template.format(place="borough", places="boroughs", units="people") in spoken
+        assert template.format(place="borough", places="boroughs", units="people", periods="months") in spoken
     kept = [e for n, (e, _) in CASES.items() if not n.startswith("by people, passed")]
     without_checks = [statement(e, decide(e)).sentence for e in kept]
     assert len(set(without_checks)) >= len(without_checks) - 3

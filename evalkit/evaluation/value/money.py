@@ -1,5 +1,5 @@
 """Value for money: what components cost, what one more outcome cost, and what was paid for outcomes that would have
-happened anyway (design 2.7). Costs, payments and effects cover the same people periods."""
+happened anyway. Costs, payments and effects cover the same people periods."""
 
 from __future__ import annotations
 
