@@ -109,7 +109,7 @@ def _by_chances(held: Decision, matters: float) -> Decision:
     before = held.prior.better(mean, sd)
     found = replace(
         held, chance_better=better, chance_matters=helps, chance_harm=1.0 - no_harm,
-        believed=believed_before(better, before) if 0 < better < 1 else math.nan,
+        believed=believed_before(better, before) if 0 < better < 1 and 0 < before < 1 else math.nan,
         gave_way=sd > doubt,
         moved=math.isinf(sd) or float(believed.sd[0]) <= MOVED * sd,
     )  # fmt: skip

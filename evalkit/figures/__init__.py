@@ -17,8 +17,10 @@ from evalkit.errors import check_choice
 from evalkit.figures.balance import love, overlap, regression_to_mean
 from evalkit.figures.bars import contamination, flow, waterfall
 from evalkit.figures.compared import compared
+from evalkit.figures.estimates import estimates
 from evalkit.figures.event_study import event_study
 from evalkit.figures.forest import forest, leave_one_out
+from evalkit.figures.monitor import look_lines, place_charts
 from evalkit.figures.one_place import donor_weights, one_place, placebo_places
 from evalkit.figures.style import NARROW, Drawn, to_png, to_svg
 from evalkit.figures.timeline import separability, timeline
@@ -33,13 +35,16 @@ __all__ = [
     "contamination",
     "describe",
     "donor_weights",
+    "estimates",
     "event_study",
     "flow",
     "forest",
     "leave_one_out",
+    "look_lines",
     "love",
     "one_place",
     "overlap",
+    "place_charts",
     "placebo_places",
     "regression_to_mean",
     "separability",

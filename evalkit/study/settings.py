@@ -1,9 +1,10 @@
-"""What a study may say about how it is evaluated: the keys of [evaluate], and rules of disclosure of one's own."""
+"""What a study may say about how it is evaluated and watched: the keys of [evaluate] and [watch], and rules of
+disclosure of one's own."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral
 from typing import Any, get_args
 
@@ -21,6 +22,50 @@ _LIMITS = {
     "p_ratio": (0.0, 1.0, "a number from 0 to 1"),
     "round_to": (1, None, "a whole number, 1 or more"),
 }
+_EVERY = ("month", "quarter", "half-year", "year")
+_WATCH: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "feed": (lambda v: isinstance(v, str) and bool(v), "the path or glob of deliveries, such as 'feed/*.csv'"),
+    "period": (lambda v: v in _EVERY[:2] or v == "year", "'month', 'quarter' or 'year'"),
+    "roster": (lambda v: isinstance(v, str) and bool(v), "the code of events that say who is in a place"),
+    "codes": (lambda v: _words(v), "a list of other codes that the feed may hold"),
+    "looks": (lambda v: v in _EVERY or _moments(v), f"one of {', '.join(_EVERY)}, or a list of the last periods"),
+    "first": (lambda v: _moments([v]), "the last period of the first look, in quotes"),
+    "last": (lambda v: _moments([v]), "the last period of the last look, in quotes"),
+    "primary": (lambda v: _words(v), "a list of the components that the line is for"),
+    "outcome": (lambda v: isinstance(v, str) and bool(v), "the column of an outcome"),
+    "alpha": (lambda v: is_number(v) and 0 < v < 0.5, "a number between 0 and 0.5, such as 0.05"),
+    "budget": (lambda v: is_number(v) and 0 < v < 0.5, "a number between 0 and 0.5, such as 0.05"),
+    "settle": (lambda v: _whole(v, 0) and v <= 3660, "days, 0 or more"),
+    "fewest": (lambda v: _whole(v, 2), "places, 2 or more"),
+}
+"""Keys of [watch]: what is a value, and how to say so."""
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def _words(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(v, str) and v for v in value)
+
+
+def _moments(value: object) -> bool:
+    plain = (str, Integral)
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(v, plain) and v != "" for v in value)
+
+
+def _watch_problems(value: object) -> Iterator[Problem]:
+    where = "table [watch]"
+    if not isinstance(value, Mapping):
+        yield Problem(f"watch={value!r} is not a table", where, f"Give keys such as {', '.join(list(_WATCH)[:3])}.")
+        return
+    for key, given in value.items():
+        if key not in _WATCH:
+            yield Problem(f"There is no key {key!r}", where, suggest(str(key), _WATCH, "The keys are"))
+        elif not _WATCH[key][0](given):
+            yield Problem(f"{key}={given!r} cannot be used", where, f"Give {_WATCH[key][1]}.")
+
+
 _SETTING = re.compile(r"(\w+)\s*[= ]\s*(\d+(?:\.\d+)?)\s*(%?)")
 
 
@@ -56,9 +101,11 @@ def read_disclosure(words: str) -> tuple[str, dict[str, Any]]:
 
 def settings_problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     """What is wrong with the settings of a study: keys that nothing reads, values that are none."""
-    where, known = "table [evaluate]", ("disclosure", "comparison", "inflation", *_LEAST)
+    where, known = "table [evaluate]", ("disclosure", "comparison", "inflation", "watch", *_LEAST)
     for key, value in settings.items():
-        if key not in known:
+        if key == "watch":
+            yield from _watch_problems(value)
+        elif key not in known:
             yield Problem(f"There is no setting {key!r}", where, suggest(str(key), known, "The settings are"))
         elif key in _LEAST and value is not None:
             whole = isinstance(value, Integral) and not isinstance(value, bool)

@@ -287,8 +287,7 @@ class Happening:
 class Spec:
     """One partnership: everything that the engine needs to know.
 
-    arrivals: people enter at the "launch" (late ones in the year after it), or "spread" over the calendar. pairs:
-    each programme site is a project with one comparison site, and the study has one row a project.
+    arrivals: people enter at the "launch" (late ones in the year after it), or "spread" over the calendar.
     """
 
     name: str
@@ -309,7 +308,6 @@ class Spec:
     women: float = 0.5
     settings: Mapping[str, Knobs] = field(default_factory=dict)
     evaluate: Mapping[str, object] = field(default_factory=dict)
-    pairs: bool = False
     contract: Contract | None = None
     happenings: tuple[Happening, ...] = ()
 

@@ -162,10 +162,12 @@ class Evidence:
     units_had: float = math.nan
     checks: tuple[CheckOutcome, ...] = ()
     observed: bool = True
+    moved_by_results: bool = False
     rests_on_additivity: bool = False
     rests_on_dose: bool = False
     rests_on_matching: bool = False
     rests_on_one_place: bool = False
+    rests_on_chance: bool = False
     unrecorded: bool = False
     by_people: bool = False
     by_people_check: PeopleCheck = "not_needed"
@@ -270,6 +272,8 @@ def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
         names.append("p_adjusted")
     if evidence.rests_on_additivity:
         names.append("dose" if evidence.rests_on_dose else "additivity")
+    if evidence.moved_by_results:
+        names.append("moved_by_results")
     if evidence.rests_on_matching:
         names += ["raw", "unrecorded"] if evidence.unrecorded else ["matching"]
     if evidence.rests_on_one_place:

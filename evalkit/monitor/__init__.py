@@ -1,0 +1,1 @@
+"""The monitor: is the feed right, is delivery on plan, has anything crossed a line agreed beforehand?"""

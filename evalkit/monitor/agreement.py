@@ -1,0 +1,177 @@
+"""What is agreed before the first look: when it is looked, at what, how much alpha there is, and where lines cannot be
+crossed yet; and when periods are complete."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import OptionError
+from evalkit.study import Study
+from evalkit.study.calendar import Calendar
+from evalkit.study.component import spells_of
+
+_A_YEAR = {"month": 12, "quarter": 4}
+_YEARLY = {"month": 12, "quarter": 4, "half-year": 2, "year": 1}
+"""Looks in a year."""
+SETTLE = 31
+"""Days after the end of a period before it counts as complete, where nobody says."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What a crossing means, fixed before the first look.
+
+    outcome, components: what the line is for; alpha is one purse for all components. looks: the last period of each
+    look. settle: days after its end at which a period is complete. fewest: places in either arm below which a line
+    cannot be crossed before the last look.
+    """
+
+    outcome: str
+    components: tuple[str, ...]
+    looks: tuple[str, ...]
+    alpha: float = 0.05
+    settle: int = SETTLE
+    fewest: int = 5
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Agreement:
+        said: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**said)
+
+
+def agree(study: Study, calendar: Calendar) -> Agreement:
+    """The agreement of a study: what its [watch] says, and for the rest what its register gives. Reads no outcome.
+
+    Looks are taken each quarter (or by `looks`), from three months after the first start of a component that the line
+    is for until a year after the last one. It is for every component that is not always on, unless some are named.
+    calendar: all periods that there are.
+    """
+    said: dict[str, Any] = dict(study.settings.get("watch") or {})  # type: ignore[call-overload]
+    outcome = study.outcome(said.get("outcome")).column
+    named = [study.component(name).name for name in said.get("primary") or ()]
+    components = tuple(c.name for c in study.components if (c.name in named if named else not c.always_on))
+    fixed: dict[str, Any] = {k: said[k] for k in ("alpha", "settle", "fewest") if k in said}
+    return Agreement(outcome, components, _looks(study, calendar, components, said), **fixed)
+
+
+def _looks(study: Study, calendar: Calendar, components: Sequence[str], said: dict[str, Any]) -> tuple[str, ...]:
+    """The last period of each planned look."""
+    how = said.get("looks", "quarter")
+    if calendar.kind == "none":
+        raise OptionError("A study of one time has nothing to watch. Give it a period.")
+    if not isinstance(how, str):
+        listed = [str(v) for v in how]
+        places = calendar.place(np.array(listed, dtype=object))
+        if np.isnan(places).any() or (np.diff(places) <= 0).any():
+            raise OptionError(f"looks={listed!r}: give periods of this calendar from first to last, each once.")
+        return tuple(listed)
+    step = max(1, round(_in_a_year(calendar) / _YEARLY[how]))
+    first, last = (_position(calendar, said.get(k)) for k in ("first", "last"))
+    starts = _starts(study, calendar, components)
+    soon, year = max(1, round(_in_a_year(calendar) / 4)), round(_in_a_year(calendar))
+    if first is None:
+        first = (min(starts, default=0)) + soon - 1
+    if last is None:
+        last = max(starts, default=len(calendar) - 1) + year - 1
+    return tuple(name_at(calendar, i) for i in range(first, max(last, first) + 1, step))
+
+
+def _in_a_year(calendar: Calendar) -> float:
+    if calendar.kind in _A_YEAR:
+        return _A_YEAR[calendar.kind] / _length(calendar)
+    return 12.0 if calendar.kind == "number" else 365.25 / _length(calendar)
+
+
+def _length(calendar: Calendar) -> float:
+    return float(np.median(calendar.stop - calendar.start))
+
+
+def _position(calendar: Calendar, moment: object) -> int | None:
+    """Which period holds a moment, counted from the first of the calendar and on beyond its end."""
+    if moment is None:
+        return None
+    place = float(calendar.place(np.array([moment], dtype=object))[0])
+    if math.isnan(place):
+        raise OptionError(f"{moment!r} is no period of this calendar. Write it like {calendar.values[0]!s}.")
+    return math.floor((place - calendar.start[0]) / _length(calendar) + 1e-9)
+
+
+def _starts(study: Study, calendar: Calendar, components: Sequence[str]) -> list[int]:
+    """Positions of the periods in which a component starts somewhere, as the register has them now."""
+    found: list[int] = []
+    for name in components:
+        component = study.component(name)
+        if component.by_spells:
+            starts = spells_of(component)["start"]
+            found += [i for s in starts if (i := _position(calendar, s)) is not None and i > 0]
+        else:
+            on = study.paths.state[:, :, study.paths.index(name)] > 0
+            began = np.flatnonzero((on[:, 1:] & ~on[:, :-1]).any(axis=0)) + 1
+            found += [int(i) for i in began]
+    return found
+
+
+def name_at(calendar: Calendar, position: int) -> str:
+    """The name of a period, counted from the first of the calendar; names go on beyond its end."""
+    if position < len(calendar):
+        return str(calendar.values[position])
+    start = calendar.start[-1] + (position - len(calendar) + 1) * _length(calendar)
+    if calendar.kind == "number":
+        return f"{start:g}"
+    day = date_at(calendar.kind, start)
+    if calendar.kind == "quarter":
+        return f"{day.year}Q{(day.month + 2) // 3}"
+    return day.isoformat()[:7] if calendar.kind == "month" else day.isoformat()
+
+
+def date_at(kind: str, position: float) -> date:
+    """The day of a position on a calendar's line."""
+    if kind == "day":
+        return (pd.Timestamp("1970-01-01") + pd.Timedelta(days=math.floor(position + 1e-9))).date()
+    frequency, a_year = {"month": ("M", 12), "quarter": ("Q", 4)}.get(kind, ("Y", 1))
+    whole = math.floor(position + 1e-9)
+    period = pd.Period(ordinal=whole - 1970 * a_year, freq=frequency)
+    start = period.start_time
+    return (start + pd.Timedelta(days=round((position - whole) * ((period + 1).start_time - start).days))).date()
+
+
+def due(calendar: Calendar, look: str, settle: int) -> float:
+    """The position on the calendar's line at which a look's last period is complete."""
+    place = float(calendar.place(np.array([_read(look, calendar)], dtype=object))[0])
+    return float(_settled(calendar, np.array([place + _length(calendar)]), settle)[0])
+
+
+def _read(look: str, calendar: Calendar) -> object:
+    return float(look) if calendar.kind == "number" and not isinstance(calendar.values[0], str) else look
+
+
+def _settled(calendar: Calendar, stops: np.ndarray, settle: int) -> np.ndarray:
+    """Positions so many days after others; the same ones where the numbers of a calendar are no years."""
+    if calendar.kind == "number" and not (calendar.start.min() >= 1800 and calendar.start.max() <= 2200):
+        return stops
+    days = [date_at(calendar.kind, s) + timedelta(days=settle) for s in stops]
+    return calendar.place(np.array(days, dtype=object))
+
+
+def position_of(calendar: Calendar, as_of: object) -> float:
+    """A day (or a number, where periods are numbers) on the calendar's line; a period stands for its end."""
+    place = float(calendar.place(np.array([as_of], dtype=object))[0])
+    if math.isnan(place):
+        raise OptionError(f"as_of={as_of!r} is no day. Write it like 2027-05-31, or as a period of the study.")
+    return place if isinstance(as_of, date) else place + (1.0 if calendar.kind != "day" else 0.0)
+
+
+def complete(calendar: Calendar, position: float, settle: int) -> np.ndarray:
+    """(T,) which periods are complete."""
+    return _settled(calendar, calendar.stop, settle) <= position + 1e-6

@@ -1,0 +1,98 @@
+"""From events to what an evaluator reads: rows of people and periods as they were known on a day, and delays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from evalkit.study import Outcome
+from evalkit.study.frame import as_ids
+
+if TYPE_CHECKING:
+    import duckdb
+
+PERIODS = {
+    "month": "strftime(date_trunc('month', {day}), '%Y-%m')",
+    "quarter": "strftime({day}, '%Y') || 'Q' || quarter({day})",
+    "year": "CAST(year({day}) AS VARCHAR)",
+}
+"""A period's name, as calendars write it, from a day."""
+SUMMED = ("count", "money")
+"""Kinds of outcomes that are events added up, and nought where nothing happened; others are the last value seen."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How events become rows. unit, place, period: names of the columns. every: 'month', 'quarter' or 'year'. roster:
+    the code of events that say who is there; where no event has it, any event does. exposures: codes that become 0/1
+    columns, 1 where there is an event."""
+
+    unit: str
+    place: str
+    period: str
+    every: str
+    roster: str
+    outcomes: tuple[Outcome, ...]
+    exposures: tuple[str, ...] = ()
+
+    def name_of(self, day: str) -> str:
+        """SQL for the period of a day."""
+        return PERIODS[self.every].format(day=day)
+
+
+def known(store: duckdb.DuckDBPyConnection, as_of: date, reading: Reading) -> None:
+    """Make the view `known`: events delivered by a day that had occurred by then, none twice, each as it was corrected
+    last, with the period in which it occurred."""
+    store.execute("DROP TABLE IF EXISTS known; DROP TABLE IF EXISTS corrected")
+    store.execute(
+        "CREATE TEMP TABLE corrected AS SELECT event_id, max(delivery) AS last FROM events "
+        "WHERE event_id IS NOT NULL AND NOT again AND delivered <= ? GROUP BY event_id HAVING count(*) > 1",
+        [as_of],
+    )
+    store.execute(
+        f"CREATE TEMP TABLE known AS SELECT e.*, {reading.name_of('e.occurred')} AS period FROM events e "
+        "LEFT JOIN corrected c ON e.event_id = c.event_id WHERE NOT e.again AND e.delivered <= ? AND e.occurred <= ? "
+        "AND (c.last IS NULL OR e.delivery = c.last)",
+        [as_of, as_of],
+    )
+
+
+def panel_of(store: duckdb.DuckDBPyConnection, reading: Reading, until: str | None = None) -> pd.DataFrame:
+    """A row a person and period from the view `known`, in order; until: the last period."""
+    order = "epoch(occurred) * 4294967296 + number"  # the day, then the order of arrival
+    on_roster = bool(store.execute("SELECT count(*) FROM known WHERE code = ?", [reading.roster]).fetchall()[0][0])
+    there = "code = $roster" if on_roster else "true"
+    parts = [f"arg_max(place, {order}) FILTER (WHERE {there}) AS place"]
+    given: dict[str, object] = {"roster": reading.roster} if on_roster else {}
+    for i, outcome in enumerate(reading.outcomes):
+        given[f"o{i}"] = outcome.column
+        summed = f"coalesce(sum(coalesce(value, 1.0)) FILTER (WHERE code = $o{i}), 0.0)"
+        last = f"arg_max(value, {order}) FILTER (WHERE code = $o{i})"
+        parts.append(f"{summed if outcome.kind in SUMMED else last} AS o{i}")
+    for i, code in enumerate(reading.exposures):
+        given[f"x{i}"] = code
+        parts.append(f"CAST(count(*) FILTER (WHERE code = $x{i}) > 0 AS INTEGER) AS x{i}")
+    cut = ""
+    if until is not None:
+        given["until"], cut = until, "WHERE period <= $until "
+    query = f"SELECT unit, period, {', '.join(parts)} FROM known {cut}GROUP BY unit, period "
+    having = f"HAVING count(*) FILTER (WHERE {there}) > 0 ORDER BY unit, period"
+    frame = store.execute(query + having, given).df()
+    names = {"unit": reading.unit, "period": reading.period, "place": reading.place}
+    names |= {f"o{i}": o.column for i, o in enumerate(reading.outcomes)}
+    frame = frame.rename(columns=names | {f"x{i}": c for i, c in enumerate(reading.exposures)})
+    return frame.assign(**{c: as_ids(frame[c]) for c in (reading.unit, reading.place)})
+
+
+def delays(store: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """provider, events, median, most (95 in 100): days from when an event occurred until it was recorded, and `recent`,
+    the median of the events of the last period but one; -1 where nobody names a provider."""
+    return store.execute(
+        "WITH d AS (SELECT coalesce(provider, '') AS provider, date_diff('day', occurred, recorded) AS days, "
+        "dense_rank() OVER (ORDER BY period DESC) AS back FROM known WHERE recorded >= occurred) "
+        "SELECT provider, count(*) AS events, median(days) AS median, quantile_disc(days, 0.95) AS most, "
+        "median(days) FILTER (WHERE back = 2) AS recent FROM d GROUP BY provider ORDER BY provider"
+    ).df()

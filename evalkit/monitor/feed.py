@@ -1,0 +1,311 @@
+"""The feed: deliveries of events into a store beside the study, each through a strict door, never changed afterwards.
+
+An event is a row: who, where, a code (an outcome, a component, or a row of the roster), when it occurred and when it
+was recorded. What was known on a day is what had been delivered by then, so that any past day can be asked again.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import EvalkitError, Problem, StudyError, first_rows, raise_problems, suggest
+from evalkit.study.frame import FileSource, FrameSource, Table, find_files, open_source
+from evalkit.study.reading import Cells
+from evalkit.study.schema import Rule, check_column
+
+if TYPE_CHECKING:
+    import duckdb
+
+STORE = "watch.duckdb"
+_ID = Rule("id", must=True, filled=True)
+_EARLIEST, _LATEST = pd.Timestamp("1900-01-01"), pd.Timestamp("2200-01-01")
+_TABLES = """
+CREATE TABLE IF NOT EXISTS deliveries (delivery INTEGER, file VARCHAR, sha VARCHAR, delivered DATE, rows BIGINT,
+    again BIGINT, edited BIGINT);
+CREATE TABLE IF NOT EXISTS events (number BIGINT, delivery INTEGER, delivered DATE, unit VARCHAR, place VARCHAR,
+    provider VARCHAR, code VARCHAR, value DOUBLE, occurred DATE, recorded DATE, event_id VARCHAR, print UBIGINT,
+    again BOOLEAN);
+CREATE TABLE IF NOT EXISTS registers (name VARCHAR, since DATE, sha VARCHAR, content BLOB);
+"""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the study calls the columns of people and places; the others have names of their own."""
+
+    unit: str
+    place: str
+
+    @property
+    def rules(self) -> dict[str, Rule]:
+        """What may stand in each column of a delivery."""
+        return {
+            self.unit: Rule("id", must=True, filled=True, cased=True), self.place: _ID, "code": _ID,
+            "occurred": Rule("words", must=True, filled=True), "recorded": Rule("words", must=True, filled=True),
+            "value": Rule("number"), "provider": Rule("id"), "event_id": Rule("id", cased=True),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Delivery:
+    """A delivery that has passed the door. delivered: the day from which its rows are known; NaT for the day on which
+    each was recorded."""
+
+    file: str
+    sha: str
+    delivered: date | None
+    rows: pd.DataFrame
+
+
+@contextmanager
+def open_store(file: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The store in a file (made where there is none), or one in memory. Raises `EvalkitError` in words, also where
+    DuckDB is not installed."""
+    try:
+        import duckdb
+    except ImportError:
+        raise EvalkitError("A feed needs the package duckdb: install evalkit with its extra [watch].") from None
+    try:
+        store = duckdb.connect(":memory:" if file is None else str(file))
+    except duckdb.IOException as error:
+        why = "another watch is at work with it" if "lock" in str(error).lower() else str(error).split("\n")[0]
+        advice = "Wait for it to end; a store that is damaged may be deleted, it is made again from the deliveries."
+        raise EvalkitError(f"The store {file} cannot be opened: {why.rstrip('.')}. {advice}") from None
+    try:
+        store.execute("SET threads = 2")
+        store.execute(_TABLES)
+        yield store
+    except duckdb.BinderException as error:
+        raise EvalkitError(f"{file} is no store of events ({str(error).splitlines()[0]}). Delete it.") from None
+    finally:
+        store.close()
+
+
+def take_in(store: duckdb.DuckDBPyConnection, feed: Table, home: Path | None, columns: Columns) -> None:
+    """Take every delivery into the store that is not there yet: all of them, or, where any is refused, none.
+
+    feed: frame, or path or glob of deliveries; one whose name ends in a day (events-2027-05-31.csv) is known from that
+    day on; any other may grow, and its rows are known from the days on which they were recorded. Raises `StudyError`
+    that lists all that is wrong, and where a delivery of a day has changed since or is gone: what was delivered stays
+    as it is, and is mended by a further delivery.
+    """
+    held = {f: s for f, s in store.execute("SELECT file, sha FROM deliveries").fetchall()}
+    waiting = _waiting(feed, home)
+    problems = [
+        Problem(f"The delivery {name} was taken in before and is not there any more", "feed", "Put it back.")
+        for name in held if name not in waiting
+    ]  # fmt: skip
+    fresh: list[Delivery] = []
+    for name, table in waiting.items():
+        try:
+            sha = _sha(table)
+            if held.get(name) == sha:
+                continue
+            if name in held and _day_of(name) is not None:
+                advice = "Put it back as it was, and deliver corrections as a file of their own."
+                problems.append(Problem(f"The delivery {name} was changed after it was taken in", "feed", advice))
+                continue
+            fresh.append(Delivery(name, sha, _day_of(name), _through_the_door(table, name, columns)))
+        except StudyError as error:
+            problems.append(Problem(str(error).rstrip(".")))
+    raise_problems(problems)
+    if fresh:
+        store.execute("BEGIN")
+        _put(store, sorted(fresh, key=lambda d: (d.delivered or date.max, d.file)), columns)
+        _mark_again(store)
+        store.execute("COMMIT")
+
+
+def _waiting(feed: Table, home: Path | None) -> dict[str, Table]:
+    """Deliveries by name."""
+    if not isinstance(feed, (str, Path)):
+        frame = _frame(open_source(feed, "the feed"))
+        if "delivered" not in frame:
+            return {"the feed": frame}
+        problems: list[Problem] = []
+        days = _days(frame["delivered"], "delivered", "the feed", problems)
+        raise_problems(problems)
+        return {f"delivery of {day:%Y-%m-%d}": rows for day, rows in frame.groupby(days, sort=True)}
+    exact = (home or Path()) / feed
+    pattern = str(exact) if exact.is_file() else str(Path(glob.escape(str(home or Path()))) / feed)
+    files = find_files(pattern, f"feed = {str(feed)!r}")
+    root = (home or Path()).resolve()
+    if home is not None and not all(f.resolve().is_relative_to(root) for f in files):
+        raise StudyError(f"feed = {str(feed)!r} leads out of the study's folder. Move the deliveries there.")
+    return {f.relative_to(home).as_posix() if home and f.is_relative_to(home) else str(f): f for f in files}
+
+
+def _sha(table: Table) -> str:
+    if isinstance(table, (str, Path)):
+        return hashlib.sha256(Path(table).read_bytes()).hexdigest()
+    return hashlib.sha256(pd.util.hash_pandas_object(_frame(open_source(table, "the feed"))).to_numpy()).hexdigest()
+
+
+def _day_of(name: str) -> date | None:
+    """The day at the end of a file's name; None where there is none."""
+    stem = Path(name).name.partition(".")[0]
+    try:
+        return date.fromisoformat(stem[-10:])
+    except ValueError:
+        return None
+
+
+def _frame(source: FileSource | FrameSource) -> pd.DataFrame:
+    source.prefetch(source.columns)
+    return pd.DataFrame({name: source.column(name).reset_index(drop=True) for name in source.columns})
+
+
+def _through_the_door(table: Table, name: str, columns: Columns) -> pd.DataFrame:
+    """The rows of a delivery, days as days. Every problem of its columns and values is raised at once."""
+    rules = columns.rules
+    ids = [c for c, rule in rules.items() if rule.kind == "id"]
+    frame = _frame(open_source(table, name, Cells(ids=frozenset(ids))))
+    lack = [c for c, rule in rules.items() if rule.must and c not in frame.columns]
+    if lack:
+        near = suggest(lack[0], map(str, frame.columns), "The columns are")
+        raise StudyError(f"{name}: there is no column {', '.join(map(repr, lack))}. {near}")
+    if not len(frame):
+        raise StudyError(f"{name}: there is no row. Leave an empty delivery out, or deliver it again.")
+    problems: list[Problem] = []
+    for column in (c for c in rules if c in frame.columns):
+        values = frame[column].drop_duplicates()  # a value is looked at once, and named by its first row
+        problems += check_column(values, rules[column], column, _sayer(name, values.index))
+    days = {c: _days(frame[c], c, name, problems) for c in ("occurred", "recorded")}
+    raise_problems(problems)
+    found = pd.DataFrame({c: frame.get(c) for c in rules}).assign(**days)
+    return found.assign(**{c: _texts(found[c]) for c in ids}, value=pd.to_numeric(found["value"]).astype("float64"))
+
+
+def _sayer(name: str, index: pd.Index) -> Callable[[np.ndarray], str]:
+    return lambda rows: f"{name}, {first_rows(index[rows[:5]], len(rows))}"
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """Ids as text, whole numbers without a point."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        column = column.astype("Int64")
+    return column.astype("str").where(column.notna(), None)
+
+
+def _days(column: pd.Series, subject: str, name: str, problems: list[Problem]) -> pd.Series:
+    """A column as days; what is none, or lies far away, piles up in `problems`."""
+    codes, distinct = pd.factorize(column)
+    values = pd.Series(np.asarray(distinct, dtype=object))
+    plain = values.map(lambda v: not isinstance(v, (int, float, np.number)) or isinstance(v, bool))
+    read = pd.to_datetime(values.where(plain), errors="coerce", format="ISO8601", utc=True).dt.tz_localize(None)
+    far = (read < _EARLIEST) | (read >= _LATEST)
+    for wrong, what in ((read.isna(), "is no day"), (far, "lies outside 1900 to 2200")):
+        if wrong.any():
+            rows = np.flatnonzero(np.isin(codes, np.flatnonzero(wrong)))
+            shown = values[wrong].iloc[0]
+            where = f"{name}, {first_rows(column.index[rows[:5]], len(rows))}"
+            problems.append(Problem(f"{subject} {shown!r} {what}", where, "Write days like 2027-05-31."))
+    days = read.dt.normalize().to_numpy()
+    return pd.Series(np.where(codes < 0, np.datetime64("NaT"), days[codes]) if len(days) else days, column.index)
+
+
+def _put(store: duckdb.DuckDBPyConnection, fresh: Sequence[Delivery], columns: Columns) -> None:
+    """Add deliveries, files that grow in the place of their earlier state."""
+    number = _one(store, "SELECT coalesce(max(delivery), 0) FROM deliveries")
+    base = _one(store, "SELECT coalesce(max(number), 0) FROM events")
+    names = [columns.unit, columns.place, "provider", "code", "value", "occurred", "recorded", "event_id"]
+    parts, said = [], []
+    for delivery in fresh:
+        number += 1
+        rows = delivery.rows[names].set_axis(list(_FIELDS), axis="columns")
+        days = rows["recorded"] if delivery.delivered is None else pd.Timestamp(delivery.delivered)
+        parts.append(rows.assign(delivery=number, delivered=days))
+        edited = 0 if delivery.delivered is not None else _replaced(store, delivery.file, rows)
+        last = delivery.delivered or rows["recorded"].max().date()
+        said.append((number, delivery.file, delivery.sha, last, len(rows), 0, edited))
+    whole = pd.concat(parts, ignore_index=True)
+    store.register("fresh", whole.assign(number=np.arange(base + 1, base + 1 + len(whole))))
+    store.execute(
+        "INSERT INTO events SELECT number, delivery, CAST(delivered AS DATE), unit, place, provider, code, value, "
+        f"CAST(occurred AS DATE), CAST(recorded AS DATE), event_id, {_PRINT}, false FROM fresh"
+    )
+    store.unregister("fresh")
+    store.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", said)
+
+
+def _replaced(store: duckdb.DuckDBPyConnection, file: str, rows: pd.DataFrame) -> int:
+    """Take out the earlier state of a file that grows; how many of its rows are not there any more, now or before."""
+    held = store.execute("SELECT delivery, edited FROM deliveries WHERE file = ?", [file]).fetchall()
+    if not held:
+        return 0
+    old = held[0][0]
+    store.register("grown", rows)
+    gone = _one(
+        store, f"SELECT count(*) FROM events WHERE delivery = {old} AND print NOT IN (SELECT {_PRINT} FROM grown)"
+    )
+    store.unregister("grown")
+    store.execute(f"DELETE FROM events WHERE delivery = {old}; DELETE FROM deliveries WHERE delivery = {old}")
+    return gone + int(held[0][1])
+
+
+def _mark_again(store: duckdb.DuckDBPyConnection) -> None:
+    """Rows that an earlier delivery holds to the letter are kept, and never counted."""
+    store.execute(
+        "UPDATE events SET again = true FROM (SELECT print, min(delivery) AS first FROM events GROUP BY print "
+        "HAVING min(delivery) < max(delivery)) d WHERE events.print = d.print AND events.delivery > d.first"
+    )
+    store.execute(
+        "UPDATE deliveries SET again = c.n FROM (SELECT delivery, count(*) AS n FROM events WHERE again "
+        "GROUP BY delivery) c WHERE deliveries.delivery = c.delivery"
+    )
+
+
+_PRINT = "hash(unit, place, provider, code, value, CAST(occurred AS DATE), CAST(recorded AS DATE), event_id)"
+"""What is the same for rows that are."""
+_FIELDS = ("unit", "place", "provider", "code", "value", "occurred", "recorded", "event_id")
+
+
+def _one(store: duckdb.DuckDBPyConnection, query: str) -> int:
+    return int(store.execute(query).fetchall()[0][0])
+
+
+def newest(store: duckdb.DuckDBPyConnection) -> date | None:
+    """The day of the newest delivery; None where there is none."""
+    day: date | None = store.execute("SELECT max(delivered) FROM deliveries").fetchall()[0][0]
+    return day
+
+
+def keep_register(store: duckdb.DuckDBPyConnection, name: str, table: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """A small table as it was known on a day; what differs from what was kept last is kept from this day on.
+
+    Of days before anything was kept the oldest version speaks.
+    """
+    content = _packed(table)
+    sha = hashlib.sha256(content).hexdigest()
+    kept = store.execute("SELECT since, sha FROM registers WHERE name = ? ORDER BY since", [name]).fetchall()
+    if not kept or (kept[-1][0] <= as_of and kept[-1][1] != sha):
+        store.execute("DELETE FROM registers WHERE name = ? AND since = ?", [name, as_of])
+        store.execute("INSERT INTO registers VALUES (?, ?, ?, ?)", [name, as_of, sha, content])
+    return registers(store, name, as_of)[-1]
+
+
+def registers(store: duckdb.DuckDBPyConnection, name: str, as_of: date) -> Sequence[pd.DataFrame]:
+    """The versions of a small table that were known until a day, oldest first; at least the oldest of all."""
+    rows = store.execute("SELECT since, content FROM registers WHERE name = ? ORDER BY since", [name]).fetchall()
+    known = [content for since, content in rows if since <= as_of] or [content for _, content in rows[:1]]
+    return [pd.read_parquet(io.BytesIO(content)) for content in known]
+
+
+def _packed(table: pd.DataFrame) -> bytes:
+    """A table as bytes; columns that hold values of several kinds as text."""
+    mixed = [c for c in table.columns if table[c].dtype == object]
+    plain = table.assign(**{c: table[c].map(str).where(table[c].notna(), None) for c in mixed})
+    out = io.BytesIO()
+    plain.reset_index(drop=True).to_parquet(out, index=False)
+    return out.getvalue()

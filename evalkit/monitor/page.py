@@ -1,0 +1,159 @@
+"""The page of a watch and its tables: one static page, the same bytes whenever the same day is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from evalkit.disclosure.rules import rules_of
+from evalkit.errors import OptionError
+from evalkit.figures import describe
+from evalkit.folders import replaced
+from evalkit.monitor.charts import BUDGET, HORIZON
+from evalkit.monitor.looks import DIGITS
+from evalkit.reporting.blocks import Block, Group, Heading, Paragraph, Section
+from evalkit.reporting.formats import page_of
+from evalkit.show.numbers import percent
+from evalkit.show.tables import Table, csv_text, make_table
+from evalkit.show.words import Count, count_words, full_stop, join_words, noun_from_column, sentence_case
+
+if TYPE_CHECKING:
+    from evalkit.monitor.watch import Watch
+
+PAGE = "watch.html"
+_TABLES = ("status", "alarms", "delivery", "delays", "looks", "charts")
+_CHARTS = (
+    "Each panel is one place: its difference to places where nothing is on yet, smoothed. Limits know how months hang "
+    "together; where nothing happens, a chart goes beyond them within {horizon} periods with a chance of {budget}, so "
+    "that about {expected} of these {charts} would by accident. What goes beyond is a reason to ask the place. It is "
+    "no effect, and no look: whoever decides on an effect after seeing a chart has looked."
+)
+_LINE = (
+    "{alpha} of false alarms are shared by {components} over {looks}, through {first} to {last}. The line starts far "
+    "out and draws nearer (O'Brien-Fleming-like spending); it is solved anew at each look from how looks hang "
+    "together. A period enters once {settle} days have passed since its end. With fewer than {fewest} places in either "
+    "arm the line cannot be crossed before the last look. This page may be made again on any day: it shows new "
+    "effects only on the days of looks."
+)
+
+
+def write_page(watch: Watch, folder: Path) -> Path:
+    """Write watch.html and its tables as CSV into a folder, in one step; return the page's path."""
+    made = {PAGE: page_of(tuple(sections(watch)), watch.study.title or "Watch")}
+    made |= {f"{name}.csv": csv_text(rounded(table)) for name, table in tables(watch).items()}
+    with replaced(folder, [PAGE, *(f"{name}.csv" for name in _TABLES)]) as fresh:
+        for name, text in made.items():
+            (fresh / name).write_text(text, encoding="utf-8", newline="\n")
+    return folder / PAGE
+
+
+def tables(watch: Watch) -> dict[str, pd.DataFrame]:
+    """The tables of a watch as they may be published."""
+    return {name: published(watch) if name == "alarms" else getattr(watch, name) for name in _TABLES}
+
+
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers with as many digits as a look keeps."""
+    floats = table.select_dtypes("float").columns
+    return table.assign(**{c: [v if v != v else float(f"{v:.{DIGITS}g}") for v in table[c]] for c in floats})
+
+
+def published(watch: Watch) -> pd.DataFrame:
+    """The alarms with counts as the rules of disclosure have them, as words."""
+    rules = rules_of(watch.study)
+    counts = ["" if n < 0 else rules.publish(Count(int(n))).words for n in watch.alarms["count"]]
+    return watch.alarms.assign(count=counts)
+
+
+def sections(watch: Watch) -> Iterator[Section]:
+    """The sections of the page, in the order in which somebody asks who comes to it every week."""
+    labels = {c.name: c.label for c in watch.study.components}
+    yield _headed(
+        "said", watch.study.title or "Watch", 1, Paragraph(f"As of {watch.as_of}.", "data"), _status(watch, labels)
+    )
+    yield _headed("feed", "Is the feed right?", 2, *_feed(watch))
+    yield _headed("plan", "Is delivery on plan?", 2, *_delivery(watch, labels))
+    yield _headed("charts", "Has a place moved apart?", 2, *_charts(watch))
+    yield _headed("line", "The agreed line", 2, *_line(watch, labels))
+
+
+def _headed(name: str, heading: str, level: int, *blocks: Block | None) -> Section:
+    words = Group((Heading(level, heading),), "words")
+    return Section(name, (words, *(b for b in blocks if b is not None)))
+
+
+def _status(watch: Watch, labels: dict[str, str]) -> Table:
+    rows = [(labels[r.component], sentence_case(r.status), r.sentence) for r in watch.status.itertuples()]
+    return make_table("What may be said today", ("Component", "Status", "In words"), rows, name="status", cards=True)
+
+
+def _feed(watch: Watch) -> Iterator[Block]:
+    found = published(watch)
+    if len(found):
+        rows = [(sentence_case(r.alarm.replace("_", " ")), r.where, full_stop(sentence_case(r.what)), r.count, r.next)
+                for r in found.itertuples()]  # fmt: skip
+        head = ("Alarm", "Where", "What", "How many", "What to do")
+        yield make_table("Alarms about the feed", head, rows, name="alarms", cards=True)
+    else:
+        yield Paragraph("No alarm. Twelve things that go wrong with feeds were looked for.")
+    if len(watch.delays):
+        rows = [(r.provider or "all", r.events, r.median, r.most, r.recent) for r in watch.delays.itertuples()]
+        head = ("Provider", "Events", "Days, median", "Days, 95 in 100", "Days, last complete months")
+        yield make_table("From occurring to being recorded", head, rows, name="delays")
+
+
+def _delivery(watch: Watch, labels: dict[str, str]) -> Iterator[Block]:
+    table = watch.delivery
+    if not len(table):
+        yield Paragraph("Starts are read from the rows: there is no register of dates to hold them against.")
+        return
+    for name, mine in table.groupby("component", sort=False):
+        on, late = int((mine["state"] == "on").sum()), int((mine["state"] == "late").sum())
+        gone = mine.loc[mine["state"] == "on", "late"].fillna(0.0)
+        behind = f", {gone.mean():.1f} {noun_from_column(str(watch.study.period))}s after plan on average" if on else ""
+        yield Paragraph(
+            full_stop(f"{labels[str(name)]}: on in {on} of {count_words(len(mine), 'place')}{behind}; {late} late")
+        )
+    moved = table[table["moved"].notna() | (table["state"] == "late")]
+    rows = [(labels[r.component], r.place, _or(r.planned_start), _or(r.start), _or(r.moved), _or(r.note))
+            for r in moved.itertuples()]  # fmt: skip
+    if rows:
+        head = ("Component", "Place", "Planned", "Now", "Moved because of", "Note")
+        yield make_table("Dates that are late or were moved", head, rows, name="moved")
+
+
+def _or(value: object) -> str:
+    return "" if pd.isna(value) else str(value)
+
+
+def _charts(watch: Watch) -> Iterator[Block]:
+    try:
+        picture = describe("place_charts", watch.charts, unit=watch.study.outcome(watch.agreement.outcome).unit)
+    except OptionError as error:
+        yield Paragraph(str(error))
+        return
+    said = watch.study.settings.get("watch")
+    budget = said.get("budget", BUDGET) if isinstance(said, dict) else BUDGET
+    charts = int(watch.charts.groupby("place")["low"].any().sum())
+    yield picture
+    words = {"horizon": HORIZON, "budget": percent(budget), "expected": f"{budget * charts:.1f}", "charts": charts}
+    yield Paragraph(_CHARTS.format(**words), "note")
+
+
+def _line(watch: Watch, labels: dict[str, str]) -> Iterator[Block]:
+    agreed = watch.agreement
+    yield Paragraph(_LINE.format(
+        alpha=percent(agreed.alpha), components=join_words([labels[c] for c in agreed.components]),
+        looks=count_words(len(agreed.looks), "look"), first=agreed.looks[0], last=agreed.looks[-1],
+        settle=agreed.settle, fewest=agreed.fewest,
+    ))  # fmt: skip
+    planned = watch.looks[watch.looks["planned"].astype(bool)] if len(watch.looks) else watch.looks
+    if len(planned) and planned["z"].notna().any():
+        yield describe("look_lines", planned, labels=labels)
+    for r in watch.looks[~watch.looks["planned"].astype(bool)].itertuples() if len(watch.looks) else ():
+        yield Paragraph(f"Not planned: a look through {r.through} at {labels[r.component]}. It has no line to cross.")
+    last = watch.ledger.lines[-1]["sha256"]
+    yield Paragraph(f"The record of looks, looks.jsonl, ends with the hash {last}.", "note")

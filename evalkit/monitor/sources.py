@@ -1,0 +1,219 @@
+"""What was known on a day: a study cut to its complete periods, or one made of what a feed had delivered by then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import EvalkitError, OptionError
+from evalkit.monitor import events
+from evalkit.monitor.agreement import SETTLE, complete, date_at
+from evalkit.monitor.alarms import Feed
+from evalkit.monitor.delivery import as_known, starts_by_place
+from evalkit.monitor.feed import keep_register, registers
+from evalkit.study import Component, Study
+from evalkit.study.calendar import Calendar, make_calendar
+from evalkit.study.component import spells_of
+from evalkit.study.file import read_study
+from evalkit.study.register import Register
+
+if TYPE_CHECKING:
+    import duckdb
+
+NOTHING_YET = "No period is complete by {as_of}: none that ended {settle} days before. Name a later day."
+
+
+class Known(Protocol):
+    """Where studies of past days come from."""
+
+    @property
+    def calendar(self) -> Calendar:
+        """The periods that there are now."""
+
+    def at(self, position: float) -> Study:
+        """The study as it was known at a position on the calendar's line."""
+
+
+def settle_of(settings: Mapping[str, object]) -> int:
+    """Days until a period is complete."""
+    said: dict[str, Any] = dict(settings.get("watch") or {})  # type: ignore[call-overload]
+    return int(said.get("settle", SETTLE))
+
+
+@dataclass(frozen=True, eq=False)
+class FromPanel:
+    """A study in memory: what is not complete by then is cut off."""
+
+    whole: Study
+
+    @property
+    def calendar(self) -> Calendar:
+        return self.whole.calendar
+
+    def at(self, position: float) -> Study:
+        settle = settle_of(self.whole.settings)
+        keep = complete(self.calendar, position, settle)
+        if not keep.any():
+            raise EvalkitError(NOTHING_YET.format(as_of=_said(self.calendar, position), settle=settle))
+        study = self.whole.subset(periods=keep)
+        changed = [_known_component(c, self.calendar, position) for c in self.whole.components]
+        if all(a is b for a, b in zip(changed, self.whole.components, strict=True)):
+            return study
+        return self.whole.with_components(changed).subset(periods=keep)
+
+
+def _known_component(component: Component, calendar: Calendar, position: float) -> Component:
+    """A component with the dates that were known on a day."""
+    if not component.by_spells:
+        return component
+    spells = spells_of(component)
+    known = as_known(spells, calendar, position)
+    return component if known is spells or known.equals(spells) else replace(component, adoption=known)
+
+
+def _said(calendar: Calendar, position: float) -> str:
+    return f"{position:g}" if calendar.kind == "number" else date_at(calendar.kind, position).isoformat()
+
+
+@dataclass(frozen=True, eq=False)
+class FromFeed:
+    """A feed in its store. said: arguments of a Study but for its panel."""
+
+    store: duckdb.DuckDBPyConnection
+    said: Mapping[str, Any]
+    made: dict[date, Study] = field(default_factory=dict)
+
+    @property
+    def reading(self) -> events.Reading:
+        """How events become rows."""
+        said = self.said
+        watch: dict[str, Any] = dict(said["settings"].get("watch") or {})
+        period = said["period"]
+        every = watch.get("period") or (period if period in events.PERIODS else "month")
+        people = said.get("people")
+        columns = [] if people is None else list(people.columns)
+        exposures = [c.exposure for c in said["components"] if c.exposure and c.exposure not in columns]
+        outcomes = tuple(said["outcomes"])
+        return events.Reading(said["unit"], said["cluster"], period, every, watch.get("roster", "seen"), outcomes,
+                              tuple(dict.fromkeys(exposures)))  # fmt: skip
+
+    @property
+    def calendar(self) -> Calendar:
+        name = self.reading.name_of("occurred")
+        listed = self.store.execute(
+            f"SELECT DISTINCT {name} AS period FROM events WHERE occurred <= recorded ORDER BY period"
+        ).fetchall()
+        return make_calendar(np.array([p for (p,) in listed], dtype=object))
+
+    def day(self, position: float) -> date:
+        """The day of a position on the calendar's line."""
+        return date_at(self.calendar.kind, position)
+
+    def last(self, position: float) -> str:
+        """The last complete period. Raises `EvalkitError` where there is none."""
+        settle = settle_of(self.said["settings"])
+        done = np.flatnonzero(complete(self.calendar, position, settle))
+        if not len(done):
+            raise EvalkitError(NOTHING_YET.format(as_of=self.day(position), settle=settle))
+        return str(self.calendar.values[done[-1]])
+
+    def at(self, position: float) -> Study:
+        as_of = self.day(position)
+        if as_of not in self.made:
+            events.known(self.store, as_of, self.reading)
+            panel = events.panel_of(self.store, self.reading, self.last(position))
+            if not len(panel):
+                settle = settle_of(self.said["settings"])
+                raise EvalkitError(NOTHING_YET.format(as_of=as_of, settle=settle))
+            self.made[as_of] = self._study(panel, as_of, position)
+        return self.made[as_of]
+
+    def _study(self, panel: pd.DataFrame, as_of: date, position: float) -> Study:
+        said, place = dict(self.said), self.reading.place
+        people = said["people"]
+        if people is not None:
+            people = keep_register(self.store, "people", people, as_of)
+            one_place = panel.groupby(self.reading.unit)[place].nunique().max() == 1
+            panel = panel.drop(columns=place) if place in people.columns and one_place else panel
+            people = people.drop(columns=place) if place in panel.columns and place in people.columns else people
+        components = [self._known(c, panel, people, as_of, position) for c in said["components"]]
+        return Study(**{**said, "panel": panel, "people": people, "components": components, "money": None})
+
+    def _known(
+        self, c: Component, panel: pd.DataFrame, people: pd.DataFrame | None, as_of: date, position: float
+    ) -> Component:
+        """A component with the register of that day, and of it the places that have sent something by then."""
+        if not c.by_spells:
+            return c
+        spells = keep_register(self.store, f"adoption of {c.name}", spells_of(c), as_of)
+        spells = as_known(spells, self.calendar, position)
+        level = c.assigned_at or self.said["cluster"]
+        if level not in self.said["levels"]:
+            there = panel.get(level)
+            if there is None and people is not None and level in people:
+                there = people.loc[people[self.reading.unit].isin(panel[self.reading.unit].unique()), level]
+            if there is not None:
+                spells = spells[spells["level_id"].astype(str).isin(there.dropna().astype(str).unique())]
+        return replace(c, adoption=spells.reset_index(drop=True))
+
+    def feed(self, position: float, study: Study) -> Feed:
+        """What the alarms of a day are asked about; the view of what was known must be of that day."""
+        as_of, reading = self.day(position), self.reading
+        known = {o.column for o in self.said["outcomes"]} | {c.name for c in self.said["components"]} | {reading.roster}
+        known |= set((self.said["settings"].get("watch") or {}).get("codes", ()))
+        since = (pd.Timestamp(as_of) - pd.Timedelta(days=35)).date()
+        starts = starts_by_place(study, self._groups(as_of))
+        return Feed(
+            self.store, reading, as_of, since, self.last(position), starts, frozenset(known), self._reach(as_of, since)
+        )
+
+    def _groups(self, as_of: date) -> dict[str, pd.DataFrame]:
+        """Level -> place and group of it, for the places themselves and for levels that people lie in."""
+        place = self.reading.place
+        listed = self.store.execute("SELECT DISTINCT place FROM known ORDER BY place").df()["place"].astype(str)
+        found = {place: pd.DataFrame({"place": listed, "group": listed})}
+        people = self.said["people"]
+        for level in {c.assigned_at for c in self.said["components"] if c.assigned_at} - {place}:
+            if people is not None and {level, place} <= set(people.columns):
+                pairs = people[[place, level]].dropna().astype(str).drop_duplicates()
+                found[level] = pairs.set_axis(["place", "group"], axis="columns").reset_index(drop=True)
+        return found
+
+    def _reach(self, as_of: date, since: date) -> dict[str, int]:
+        """Column -> people whose reach is another than it was before."""
+        if self.said["people"] is None:
+            return {}
+        unit = self.reading.unit
+        now, before = registers(self.store, "people", as_of)[-1], registers(self.store, "people", since)[-1]
+        columns = {c.reach for c in self.said["components"] if c.reach} & set(now.columns) & set(before.columns)
+        both = before.merge(now, on=unit, suffixes=("_before", "_now"))
+        return {
+            c: int((both[f"{c}_before"].astype(str) != both[f"{c}_now"].astype(str)).sum()) for c in sorted(columns)
+        }
+
+
+def arguments_of(study: Study | str | Path) -> tuple[dict[str, Any], Path | None]:
+    """Arguments of a Study but for its panel, and the folder of its file."""
+    if isinstance(study, Study):
+        home = Path(study.inputs[0]).resolve().parent if study.inputs else None
+        return {f.name: getattr(study, f.name) for f in fields(Register)}, home
+    path = Path(study)
+    said = read_study(path, pd.DataFrame())
+    return {**_NONE, **{k: v for k, v in said.fields.items() if k != "panel"}}, said.files[0].resolve().parent
+
+
+_NONE: dict[str, Any] = {"people": None, "cluster": None, "levels": {}, "settings": {}}
+
+
+def check_feed(said: Mapping[str, Any]) -> None:
+    """Raise `OptionError` where a study cannot be made of a feed."""
+    if said.get("period") is None:
+        raise OptionError("A feed becomes rows of people and periods. Name the column of periods: period = 'month'.")
+    if not said.get("cluster"):
+        raise OptionError("A feed says where events occurred. Name the column of places: cluster = 'borough'.")

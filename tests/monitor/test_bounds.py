@@ -1,0 +1,105 @@
+"""Lines for looks: against published bounds, against simulation, and estimates after a crossing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from evalkit.monitor.bounds import (
+    FAR,
+    adjusted,
+    next_bound,
+    planned_bounds,
+    sequence_bound,
+    spent,
+    t_of,
+    z_of,
+)
+
+# Two-sided 5% as .025 a side, spending of Lan and DeMets (O'Brien-Fleming-like): gsDesign's sfLDOF, rpact's asOF.
+PUBLISHED = {
+    2: [2.963, 1.969],
+    3: [3.710, 2.511, 1.993],
+    4: [4.333, 2.963, 2.359, 2.014],
+    5: [4.877, 3.357, 2.680, 2.290, 2.031],
+}
+
+
+@pytest.mark.parametrize("looks", sorted(PUBLISHED))
+def test_bounds_are_the_published_ones(looks: int) -> None:
+    found = planned_bounds(np.arange(1, looks + 1) / looks, 0.05)
+    assert found == pytest.approx(PUBLISHED[looks], abs=0.001)
+
+
+def test_alpha_is_spent_to_the_last_and_no_further() -> None:
+    assert spent(0.0, 0.05) == 0.0 and spent(1.0, 0.05) == pytest.approx(0.05) and spent(2.0, 0.05) == spent(1.0, 0.05)
+    rising = [spent(s, 0.05) for s in np.linspace(0.05, 1, 20)]
+    assert np.all(np.diff(rising) > 0)
+
+
+def test_a_chain_that_never_moves_is_crossed_as_often_as_was_allowed() -> None:
+    correlations, bounds = [0.0, 0.8, 0.95, 0.6], []
+    allowed = [0.004, 0.006, 0.02, 0.02]
+    for k in range(4):
+        bounds.append(next_bound(correlations[: k + 1], bounds, allowed[k]))
+    rng = np.random.default_rng(3)
+    z = rng.standard_normal(400_000)
+    crossed, spent_so_far = np.zeros(len(z), dtype=bool), 0.0
+    for r, bound, may in zip(correlations, bounds, allowed, strict=True):
+        z = r * z + np.sqrt(1 - r**2) * rng.standard_normal(len(z))
+        crossed |= np.abs(z) >= bound
+        spent_so_far += may
+        assert crossed.mean() == pytest.approx(spent_so_far, abs=0.0012)
+
+
+def test_a_look_that_brings_nothing_new_spends_nothing() -> None:
+    assert next_bound([0.0, 1.0], [2.5], 0.02) == FAR
+    assert next_bound([0.0], [], 0.0) == FAR
+
+
+def test_t_and_z_are_as_rare_as_each_other() -> None:
+    for df in (2.0, 7.5, 30.0, np.inf):
+        assert z_of(t_of(2.3, df), df) == pytest.approx(2.3) and t_of(-2.3, df) == pytest.approx(-t_of(2.3, df))
+    assert t_of(1.959964, 10) == pytest.approx(2.228139, abs=1e-5)
+
+
+def test_one_look_is_adjusted_by_nothing() -> None:
+    found = adjusted([0.0], [1.96], 2.4, [0.5])
+    assert found.estimate == pytest.approx(1.2, abs=1e-4)
+    assert (found.low, found.high) == pytest.approx((1.2 - 0.98, 1.2 + 0.98), abs=1e-3)
+
+
+def test_the_adjusted_estimate_is_the_effect_under_which_as_much_is_as_likely_as_not() -> None:
+    shares = np.arange(1, 5) / 4
+    bounds, errors = planned_bounds(shares, 0.05), 1 / np.sqrt(shares)
+    correlations = [0.0, *np.sqrt(shares[:-1] / shares[1:])]
+    found = adjusted(correlations[:3], bounds[:3], 2.6, errors[:3])
+    assert found.estimate < 0.995 * 2.6 * errors[2]
+    rng = np.random.default_rng(8)
+    fresh = rng.standard_normal((200_000, 3))
+    for effect, chance in ((found.estimate, 0.5), (found.low, 0.025), (found.high, 0.975)):
+        z, mean, over = np.zeros(len(fresh)), 0.0, np.zeros(len(fresh), dtype=bool)
+        gone = over.copy()
+        for k in range(3):
+            r, now = correlations[k], effect / errors[k]
+            z = now + r * (z - mean) + np.sqrt(1 - r**2) * fresh[:, k]
+            mean = now
+            over |= ~gone & (z >= (2.6 if k == 2 else bounds[k]))
+            gone |= np.abs(z) >= bounds[k]
+        assert over.mean() == pytest.approx(chance, abs=0.004)
+
+
+def test_a_crossing_downwards_is_the_mirror_of_one_upwards() -> None:
+    up, down = (adjusted([0.0, 0.7], [2.96, 1.97], s * 2.4, [1.4, 1.0]) for s in (1, -1))
+    assert (down.estimate, down.low, down.high) == pytest.approx((-up.estimate, -up.high, -up.low))
+    assert up.estimate < 2.4
+
+
+def test_a_confidence_sequence_holds_whenever_one_looks() -> None:
+    rng = np.random.default_rng(11)
+    information = np.arange(1, 201.0)
+    bound = [sequence_bound(i, 100.0, 0.1) for i in information]
+    z = np.cumsum(rng.standard_normal((4000, 200)), axis=1) / np.sqrt(information)
+    assert (np.abs(z) > bound).any(axis=1).mean() < 0.1
+    assert min(bound) > ndtri(0.95)

@@ -1,0 +1,245 @@
+"""A watch from end to end: looks, their record, what may be said, and the same again for any past day."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import evalkit as ek
+from evalkit.errors import EvalkitError, OptionError
+from evalkit.monitor.agreement import Agreement, date_at
+from evalkit.monitor.ledger import Ledger, read_ledger
+from evalkit.monitor.looks import Seen, after_crossing, planned_look
+from evalkit.monitor.page import rounded, tables
+from evalkit.show.tables import csv_text
+from tests.monitor import worlds
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+def test_a_past_week_is_made_again_to_the_same_bytes(tmp_path: Path) -> None:
+    """Whether one watched each month or only later, and whatever was delivered, or written into the register, since."""
+    rows = worlds.events(1.0)
+    early, late = tmp_path / "early", tmp_path / "late"
+    file = worlds.write(early, rows[rows["delivered"] <= "2027-05-31"], planned_start="2026-12")
+    ek.watch(file, as_of="2027-05-12").save(early / "page")
+    before = bytes_of(early / "page")
+    worlds.write(early, rows, planned_start="2026-11", start="2027-01", moved="capacity", decided="2027-09-01")
+    ek.watch(file, as_of="2027-12-31")
+    ek.watch(file, as_of="2027-05-12").save(early / "again")
+    assert bytes_of(early / "again") == before
+    other = worlds.write(late, rows, planned_start="2026-12")
+    ek.watch(other, as_of="2027-12-31")
+    for name, table in tables(ek.watch(other, as_of="2027-05-12")).items():
+        assert csv_text(rounded(table)).encode() == before[f"{name}.csv"]
+
+
+def test_feed_and_panel_say_the_same(tmp_path: Path) -> None:
+    by_feed = ek.watch(worlds.write(tmp_path, worlds.events(1.0)), as_of="2027-12-31").looks
+    by_panel = ek.watch(worlds.study_of(1.0), as_of="2027-12-31").looks
+    # Rows that were recorded after a look are not in the feed's.
+    assert len(by_feed) == len(by_panel) == 3
+    assert by_feed["estimate"].to_numpy() == pytest.approx(by_panel["estimate"].to_numpy(), abs=0.1)
+
+
+def test_looks_do_not_depend_on_how_often_somebody_came(tmp_path: Path) -> None:
+    study = worlds.study_of(0.6)
+    for day in ("2027-04-01", "2027-04-21", "2027-07-30", "2027-12-31"):
+        ek.watch(study, tmp_path / "often.jsonl", day)
+    ek.watch(study, tmp_path / "once.jsonl", "2027-12-31")
+    assert (tmp_path / "often.jsonl").read_bytes() == (tmp_path / "once.jsonl").read_bytes()
+
+
+def test_what_may_be_said_from_the_first_day_to_a_crossing(tmp_path: Path) -> None:
+    study, file = worlds.study_of(1.0), tmp_path / "looks.jsonl"
+    days = ("2027-02-25", "2027-04-21", "2027-05-30", "2027-07-25")
+    said = {day: ek.watch(study, file, day).status.iloc[0] for day in days}
+    assert [s["status"] for s in said.values()] == ["too early", "too early", "not a look", "crossed the agreed line"]
+    between = said["2027-05-30"]
+    assert math.isnan(between["estimate"]) and "until then no effect is shown" in between["sentence"]
+    crossed = said["2027-07-25"]
+    assert crossed["verdict"] == "shown" and crossed["adjusted_low"] > 0 and crossed["adjusted"] <= crossed["estimate"]
+    later = ek.watch(study, file, "2027-12-31").status.iloc[0]
+    assert later["status"] == "crossed the agreed line" and later["look"] == crossed["look"]
+
+
+def test_without_an_effect_nothing_is_said_when_all_looks_are_over() -> None:
+    row = ek.watch(worlds.study_of(0.0)).status.iloc[0]
+    assert (row["status"], row["verdict"]) == ("cannot_tell", "cannot_tell") and "All 3 looks are over" in row[
+        "sentence"
+    ]
+
+
+def test_dates_moved_because_of_results_cap_the_verdict() -> None:
+    moved = {"planned_start": "2027-03", "moved": "results", "decided": "2026-12-01"}
+    study = worlds.study_of(1.0, **moved)
+    row = ek.watch(study).status.iloc[0]
+    assert row["verdict"] == "likely" and "because of their results" in row["sentence"]
+    plain = worlds.study_of(1.0, planned_start="2027-03", moved="capacity")
+    for made, said in ((study, True), (plain, False)):
+        verdict = ek.evaluate(made).verdicts.iloc[0]
+        assert verdict["verdict"] == "likely"
+        assert ("because of their results" in f"{verdict['reasons']} {verdict['sentence']}") is said
+    with pytest.raises(EvalkitError, match="'luck' is not a choice"):
+        worlds.study_of(1.0, moved="luck")
+
+
+def test_a_move_that_was_decided_later_has_not_been_made_yet() -> None:
+    study = worlds.study_of(0.0, planned_start="2026-12", moved="capacity", decided="2027-02-15")
+    before, after = (ek.watch(study, as_of=d).delivery.iloc[0] for d in ("2027-02-10", "2027-02-25"))
+    assert (before["start"], after["start"]) == ("2026-12", "2027-01")
+    assert pd.isna(before["moved"]) and after["moved"] == "capacity" and after["late"] == 1.0
+
+
+def agreed(components: tuple[str, ...] = ("part",), **options: Any) -> Ledger:
+    return Ledger().plus({"agreed": Agreement("score", components, ("1", "2", "3", "4"), **options).as_data()})
+
+
+def seen(estimate: float, exposed: int = 12, comparison: int = 12, look: int = 1) -> Seen:
+    return Seen(estimate, 1.0, 40.0, exposed, comparison, "by hand", {"A": 1.0, "B": -1.0, "C": 1.0 / look})
+
+
+def body(number: int, said: dict[str, Any]) -> dict[str, Any]:
+    return {"look": number, "through": str(number), "at": float(number), "known": "", "planned": True, "why": "",
+            "data": "", "components": said}  # fmt: skip
+
+
+def test_no_line_can_be_crossed_early_with_few_places() -> None:
+    said = planned_look(agreed(), {"part": seen(50.0, exposed=4)})["part"]
+    assert not said["crossed"] and said["spent"] == 0.0
+    ledger = agreed()
+    for number in range(1, 4):
+        ledger = ledger.plus(body(number, planned_look(ledger, {"part": seen(50.0, exposed=4, look=number)})))
+    last = planned_look(ledger, {"part": seen(50.0, exposed=4, look=4)})["part"]
+    assert last["crossed"] and last["spent"] == pytest.approx(0.05)
+
+
+def test_alpha_is_one_purse_and_what_has_crossed_hands_its_part_on() -> None:
+    ledger = agreed(("part", "other"))
+    both = planned_look(ledger, {"part": seen(0.0), "other": seen(0.0)})
+    alone = planned_look(agreed(), {"part": seen(0.0)})
+    assert both["part"]["bound"] > alone["part"]["bound"] and both["part"]["alpha"] == 0.025
+    one = planned_look(ledger, {"part": seen(30.0), "other": seen(0.0)})
+    assert one["part"]["crossed"] and not one["other"]["crossed"]
+    assert one["other"]["alpha"] == 0.05 and one["other"]["bound"] == alone["part"]["bound"]
+    ledger = ledger.plus(body(1, one))
+    assert after_crossing(ledger, "part") is not None and after_crossing(ledger, "other") is None
+
+
+def test_few_places_have_few_degrees_of_freedom() -> None:
+    assert Seen(1.0, 1.0, 40.0, 12, 12).cautious_df == 11
+    assert Seen(1.0, 1.0, 40.0, 3, 21).cautious_df == 4
+    assert Seen(1.0, 1.0, 3.0, 12, 12).cautious_df == 3
+
+
+def test_an_unplanned_look_has_a_reason_wider_ranges_and_no_line(tmp_path: Path) -> None:
+    study, file = worlds.study_of(1.0), tmp_path / "looks.jsonl"
+    watch = ek.watch(study, file, "2027-08-25", unplanned="The board asked")
+    row = watch.looks[~watch.looks["planned"].astype(bool)].iloc[0]
+    planned = watch.looks[watch.looks["planned"].astype(bool)].iloc[-1]
+    assert pd.isna(row["bound"]) and row["high"] - row["estimate"] > 1.1 * (planned["high"] - planned["estimate"]) / 1.3
+    assert json.loads(file.read_text().splitlines()[-1])["why"] == "The board asked"
+    with pytest.raises(OptionError, match="needs a reason"):
+        ek.watch(study, file, "2027-08-26", unplanned=" ")
+    with pytest.raises(OptionError, match="Later looks"):
+        ek.watch(study, file, "2027-05-02", unplanned="Too late")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda lines: [lines[0], lines[1].replace("true", "false"), *lines[2:]], "was changed"),
+        (lambda lines: [lines[0], *lines[2:]], "added or taken away"),
+        (lambda lines: [*lines[:-1], lines[-1][:40]], "cannot be read"),
+        (lambda lines: lines[1:], "the agreement is missing"),
+        (lambda lines: ["[]", *lines], "it is no look"),
+        (lambda lines: [], "is empty"),
+        (lambda lines: [lines[0], '{"look": 1}', *lines[1:]], "through, known, data"),
+    ],
+)  # fmt: skip
+def test_a_record_that_was_touched_is_refused(damage: Any, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "looks.jsonl"
+    ledger = agreed()
+    for number in (1, 2):
+        ledger = ledger.plus(body(number, planned_look(ledger, {"part": seen(0.0)})))
+    file.write_text(ledger.text())
+    assert read_ledger(file) == ledger
+    touched = "".join(f"{line}\n" for line in damage(file.read_text().splitlines()))
+    file.write_text(touched)
+    with pytest.raises(EvalkitError, match=words):
+        ek.watch(worlds.study_of(), file, "2027-12-31")
+    assert file.read_text() == touched
+
+
+def test_another_agreement_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "looks.jsonl"
+    ek.watch(worlds.study_of(), file, "2027-02-25")
+    for changed in ({"alpha": 0.1}, {"last": "2028-06"}, {"fewest": 2}):
+        with pytest.raises(EvalkitError, match="goes with another agreement"):
+            ek.watch(worlds.study_of(watch=changed), file, "2027-03-25")
+
+
+def test_rows_that_changed_behind_a_look_raise_an_alarm(tmp_path: Path) -> None:
+    study, file = worlds.study_of(), tmp_path / "looks.jsonl"
+    assert not len(ek.watch(study, file, "2027-08-25").alarms)
+    rows = worlds.panel()
+    better = rows.assign(score=rows["score"] + 0.3 * (rows["month"] == "2027-02"))
+    alarms = ek.watch(study.replace(panel=better), file, "2027-08-26").alarms
+    assert alarms["alarm"].tolist() == ["backdated_edits"] and "look 2" in alarms["what"].iloc[0]
+
+
+def test_numbers_that_are_no_dates_can_be_watched() -> None:
+    rows = worlds.panel(1.0)
+    numbered = rows.assign(month=rows["month"].map({m: i for i, m in enumerate(worlds.MONTHS)}))
+    on = numbered["place"].isin(worlds.PLACES[:6]) & (numbered["month"] >= 12)
+    study = ek.Study(
+        numbered.assign(part=on.astype(int)),
+        unit="person", period="month", cluster="place", outcome="score", components=["part"],
+    )  # fmt: skip
+    watch = ek.watch(study, as_of=20)
+    assert watch.as_of == 21.0 and watch.study.paths.n_periods == 21 and watch.agreement.looks[0] == "14"
+    assert watch.status["status"].iloc[0] == "crossed the agreed line"
+
+
+def test_days_are_read_back_from_positions() -> None:
+    for kind, frequency in (("month", "M"), ("quarter", "Q")):
+        for day in pd.date_range("2027-01-01", "2028-12-31", freq="11D"):
+            period = day.to_period(frequency)
+            length = ((period + 1).start_time - period.start_time).days
+            position = 1970 * (12 if kind == "month" else 4) + period.ordinal + (day - period.start_time).days / length
+            assert date_at(kind, position) == day.date()
+
+
+@pytest.mark.parametrize("as_of", ["soon", "2026-01-15", "1999"])
+def test_a_day_by_which_nothing_is_complete_is_refused(as_of: str) -> None:
+    with pytest.raises(EvalkitError, match="no day|No period is complete"):
+        ek.watch(worlds.study_of(), as_of=as_of)
+
+
+def test_the_command_writes_a_page_that_loads_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from evalkit.cli import main
+    from evalkit.reporting.strict import strict
+
+    file = worlds.write(tmp_path, worlds.events(1.0))
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", str(file), "--as-of", "2027-08-10", "--out", str(tmp_path / "page")])
+    assert stopped.value.code == 0 and "crossed the agreed line" in " ".join(capsys.readouterr().out.split())
+    page = (tmp_path / "page" / "watch.html").read_text()
+    strict(page)
+    for words in (
+        "Is the feed right?",
+        "Is delivery on plan?",
+        "Has a place moved apart?",
+        "The agreed line",
+        "crossed",
+    ):
+        assert words in page
+    assert page.count("<figure") == 2 and (tmp_path / "looks.jsonl").is_file()
+    assert {p.name for p in (tmp_path / "page").iterdir()} >= {"status.csv", "alarms.csv", "looks.csv", "charts.csv"}
