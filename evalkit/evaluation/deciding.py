@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Worth = tuple[float, float]
 _LONGEST_LABEL = 5
+_NOTHING = 1e-3
+"""What a rollout that tells nothing adds, as a share of what is known, so that it stays a number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,7 @@ def _tested(case: Case, rollout: RolloutPlan) -> Case:
         return case
     cost = float(rollout.costs.set_index("component")["cost"][case.name])
     gained = 1 / law.se**2 - 1 / case.std_error**2 if law.se > 0 else 0.0
-    again = 1 / math.sqrt(gained) if gained > 0 else math.inf
+    again = 1 / math.sqrt(max(gained, (_NOTHING / case.std_error) ** 2))
     return replace(case, again=again, stake=replace(case.stake, testing=cost))
 
 
