@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 def audit(study: Path = typer.Argument(help="A study file, or the folder that holds study.toml.")) -> None:
     """Say what can be told apart from the dates alone. No outcome is read."""
-    from evalkit.components import separability
-    from evalkit.study import Study
-
     with steps(2) as begin:
         begin("Reading the study")
+        from evalkit.study import Study
+
         read = Study.load(study)
+        read.check_header()
         begin("Working out what can be told apart")
+        from evalkit.components import separability  # after the door: a study that is refused waits for nothing more
+
         found = separability(read)
     show_separability(read, found)
 
@@ -63,7 +65,9 @@ def plan(
     from evalkit.reporting.plan import FILE, make_plan, write_plan
     from evalkit.study import Study
 
-    made = make_plan(Study.load(study), level)
+    read = Study.load(study)
+    read.check_header()
+    made = make_plan(read, level)
     file = write_plan(made, out or (study if study.is_dir() else study.parent) / FILE)
     counts = f"{count_words(len(made['outcomes']), 'outcome')}, {count_words(len(made['components']), 'component')}"
     say(f"Wrote {file}: {counts}.", f"Its hash, to be kept or published: {made['sha256']}")

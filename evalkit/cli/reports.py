@@ -31,19 +31,19 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
     check_folder(out)
     from evalkit.cli.findings import show_verdicts
     from evalkit.reporting.build import read_table, report
+    from evalkit.reporting.plan import plan_sentence, read_plan
     from evalkit.study import Study
 
     with steps(2) as begin:
         begin("Reading the study")
         study = Study.load(file)
-        for outcome in study.outcomes:
-            study.values(outcome)
+        study.open_outcomes()
         begin("Estimating, checking and writing the report")
         page = report(study, out, level=level, seed=seed, plan=plan)
     verdicts, tried = (read_table(page.parent / f"{name}.csv", study) for name in ("verdicts", "effects"))
     show_verdicts(study, verdicts.fillna({"direction": ""}), tried)
     if plan is not None:
-        say(f"Held against the plan in {_near(plan.resolve())}")
+        say(f"Held against the plan in {_near(plan.resolve())}: {plan_sentence(read_plan(plan), study, level)}")
     say(f"The report: {_near(page)}")
     return page
 

@@ -19,10 +19,11 @@ from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.value.costs import Costs, Prices
 from evalkit.evaluation.value.lines import NOBODY_WITHOUT, WHOLE, cost_of
 from evalkit.language import templates as say
-from evalkit.show.words import join_words, noun_from_column, quoted
+from evalkit.show.words import join_words, quoted
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import Evidence, holding_back
+from evalkit.vocabulary import Direction, VerdictName
 
 if TYPE_CHECKING:
     from evalkit.rollouts.planning import RolloutPlan
@@ -213,6 +214,23 @@ def _programme(stakes: Stakes) -> Case:
     return replace(_found(case, row), reason=str(row["reason"]) or case.reason, withheld=words)
 
 
+def whole_verdict(case: Case) -> tuple[VerdictName, Direction, str]:
+    """Verdict, direction and its one weakness or reason for the programme as a whole, from its line.
+
+    As for a component, but never shown: nobody attacked the sum by itself. A failed check of a part leaves it at cannot
+    tell.
+    """
+    if not case.ranged:
+        return "not_tested", "", case.withheld or case.reason or NOBODY_WITHOUT
+    direction: Direction = "better" if case.conf_low > 0 else "worse" if case.conf_high < 0 else ""
+    if case.withheld:
+        return "cannot_tell", direction, case.withheld
+    if direction:
+        return "likely", direction, say.WHOLE_UNTESTED
+    small = case.matters is not None and case.conf_high < case.matters
+    return ("no_sign" if small else "cannot_tell"), "", say.WHOLE_UNTESTED
+
+
 def _left(stakes: Stakes, members: Sequence[str], kind: str) -> bool:
     """Whether anybody whom it reaches was without it in the last period: of the programme, without any of it."""
     paths = stakes.evaluation.study.paths
@@ -224,7 +242,7 @@ def _left(stakes: Stakes, members: Sequence[str], kind: str) -> bool:
 def _one_outcome(stakes: Stakes) -> str:
     """One outcome in words: 'a person month with “In a settled home”'."""
     study, o = stakes.evaluation.study, stakes.outcome
-    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
+    where = study.noun_for(study.unit) + (f" {study.noun_for(study.period)}" if study.period else "")
     if len(o.label.split()) > _LONGEST_LABEL:
         return "an outcome"
     words = say.ONE_OUTCOME[o.kind] if o.kind != "share" or o.better == "higher" else say.ONE_WITHOUT

@@ -22,7 +22,7 @@ from evalkit.inference.intervals import holm
 from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import Statement
 from evalkit.show.tables import Table, csv_text, from_frame
-from evalkit.show.words import noun_from_column, plural
+from evalkit.show.words import plural
 from evalkit.study import Outcome, Study
 from evalkit.study.component import moved_by_results
 from evalkit.study.paths import Memo
@@ -66,7 +66,7 @@ class Finding:
     def by_event(self) -> Estimate | None:
         """The headline by event time. Before the start, where weights of least noise give no rows, those of the same
         comparison with equal weights."""
-        if self.headline is None or self.headline.rows is None:
+        if self.headline is None or self.headline.rows is None or "event_time" not in self.headline.rows.labels:
             return None
         later, equal = self.headline.rows.aggregate("event_time"), published(self.headline.rung.design)
         rows = next((r.rows for r in self.runs if r.rung.design == equal and r is not self.headline), None)
@@ -132,9 +132,9 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         component=f.component, outcome=f.outcome.column, status=f.status, label=component.label,
         outcome_label=f.outcome.label, kind=f.outcome.kind, better=f.outcome.better, matters=f.outcome.matters,
         lag=component.lag, clean_until=f.window.until,
-        period=noun_from_column(study.period or "period") if study.paths.n_periods > 1 else "",
-        place=noun_from_column(place), unit=noun_from_column(study.unit), crossed_levels=crossed,
-        population="" if component.reach is None else f"{plural(noun_from_column(study.unit))} whom it can reach",
+        period=study.noun_for(study.period) if study.paths.n_periods > 1 else "",
+        place=study.noun_for(place), unit=study.noun_for(study.unit), crossed_levels=crossed,
+        population="" if component.reach is None else f"{plural(study.noun_for(study.unit))} whom it can reach",
         reason=f.reason, cure=str(cures["words"].iloc[0]) if len(cures) else "",
         bundle=min((b.evidence for b in mine), key=_weakness_of, default=None),
         tied=tuple(c.label for c in study.components if c.name in partners),
@@ -150,7 +150,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
-        people_exposed=_people_exposed(study, row), units_behind=float(row.get("units_exposed", math.nan)),
+        people_exposed=math.nan if "randomisation" in basis else _people_exposed(study, row),
+        units_behind=float(row.get("units_exposed", math.nan)),
         units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
         checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
@@ -158,7 +159,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         moved_by_results=moved_by_results(component), rests_on_matching=matched,
         unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis,
-        rests_on_one_place="one place" in basis, reason=str(row["reason"]), **_by_time(f, level),
+        rests_on_one_place="one place" in basis, rests_on_chance="randomisation" in basis, reason=str(row["reason"]),
+        **_by_time(f, level),
     )  # fmt: skip
 
 

@@ -136,6 +136,18 @@ def _kinds(series: pd.Series) -> np.ndarray:
     return np.where(series.isna(), "not recorded", series.astype(str)).astype(object)
 
 
+def in_order(kinds: np.ndarray) -> list[str]:
+    """The groups in the order of their numbers (10 after 9), then those without by name, "not recorded" last."""
+
+    def key(kind: str) -> tuple[int, float, str]:
+        try:
+            return 0, float(kind.partition(" to ")[0]), kind
+        except ValueError:
+            return (2 if kind == "not recorded" else 1), 0.0, kind
+
+    return sorted(set(kinds), key=key)
+
+
 def _why_not(people: People, x: np.ndarray, y: np.ndarray, rules: Rules) -> str:
     arm = int(min(people.exposed.sum(), (~people.exposed).sum())) if len(people) else 0
     if len(people) < FEWEST or arm < ARM:
@@ -171,7 +183,7 @@ def _part(s: Scored, mine: np.ndarray) -> tuple[float, np.ndarray]:
 
 def _rows(s: Scored, name: str, kinds: np.ndarray, level: float, smallest: int, rules: Rules) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
-    for kind in sorted(set(kinds)):
+    for kind in in_order(kinds):
         mine = kinds == kind
         exposed = int(s.people.exposed[mine].sum())
         row: dict[str, object] = {"by": name, "group": kind, "reason": ""}
@@ -227,7 +239,7 @@ def _shown(s: Scored, kinds: np.ndarray, smallest: int) -> np.ndarray:
 
 
 def _refusal(component: str, kinds: dict[str, np.ndarray], people: People, why: str) -> ForWhom:
-    rows = [{"by": n, "group": k, "reason": why} for n, values in kinds.items() for k in sorted(set(values))]
+    rows = [{"by": n, "group": k, "reason": why} for n, values in kinds.items() for k in in_order(values)]
     table = pd.DataFrame(rows, columns=_COLUMNS)
     nothing = pd.DataFrame({"by": list(kinds), "p_value": np.nan, "p_adjusted": np.nan})
     one, two = (CheckResult(n, "informational", "Nothing was estimated.") for n in ("calibration", "beyond_groups"))

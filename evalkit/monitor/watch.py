@@ -133,8 +133,9 @@ def _watched(source: Known, now: float, shown: date | float, file: Path | None, 
     outcome = study.outcome((study.settings.get("watch") or {}).get("outcome"))  # type: ignore[attr-defined]
     study.values(outcome)
     kept = read_ledger(file)
-    ledger = _agreed(kept, source, study)
-    ledger = _with_due_looks(ledger, source, now)
+    # What is asked of the feed of today comes first: looks ask what was known on other days.
+    about = _about_the_feed(source, now, study) if isinstance(source, FromFeed) else None
+    ledger = _with_due_looks(_agreed(kept, source, study), source, now)
     if unplanned is not None:
         ledger = _with_unplanned_look(ledger, study, now, unplanned)
     if file is not None and ledger.lines != kept.lines:
@@ -145,7 +146,7 @@ def _watched(source: Known, now: float, shown: date | float, file: Path | None, 
     positions = [due(source.calendar, look, agreement.settle) for look in agreement.looks]
     later = [look for look, at in zip(agreement.looks, positions, strict=True) if at > now + 1e-6]
     today = any(abs(x["at"] - now) < 1e-6 for x in visible.looks if x["planned"])
-    alarms, delays = _about_the_feed(source, now, study, visible)
+    alarms, delays = about or _about_the_panel(source, visible)
     return Watch(
         study, shown, agreement, visible, alarms,
         charts.charts_of(_publishable(charts.series_of(study, agreement.outcome), study), _budget(study)),
@@ -227,11 +228,13 @@ def _body(
             "data": data_hash(study, agreement.outcome), "components": said}  # fmt: skip
 
 
-def _about_the_feed(source: Known, now: float, study: Study, ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Alarms and delays; of a panel the one alarm that what the last look rested on has changed since."""
-    if isinstance(source, FromFeed):
-        events.known(source.store, source.day(now), source.reading)
-        return alarms_of(source.feed(now, study)), events.delays(source.store)
+def _about_the_feed(source: FromFeed, now: float, study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Alarms and delays; the view of what is known must be that of `now`."""
+    return alarms_of(source.feed(now, study)), events.delays(source.store)
+
+
+def _about_the_panel(source: Known, ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of a panel the one alarm that what the last look rested on has changed since; and no delays."""
     rows: Sequence[tuple[object, ...]] = ()
     last = next((x for x in reversed(ledger.looks) if x["planned"]), None)
     assert ledger.agreement is not None

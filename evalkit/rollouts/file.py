@@ -14,6 +14,7 @@ from evalkit.rollouts.brief import Planned
 from evalkit.rollouts.noise import Noise
 from evalkit.rollouts.planning import RolloutPlan, plan_rollout
 from evalkit.study.frame import read_table
+from evalkit.study.reading import Cells
 from evalkit.study.study import Study
 
 TABLES = ("rollout", "noise", "components")
@@ -89,7 +90,7 @@ def _places(said: object, folder: Path) -> list[str] | pd.DataFrame:
     if isinstance(said, list):
         return [str(s) for s in said]
     if isinstance(said, str):
-        return read_table(folder / said, "places of the rollout", ("place",))
+        return read_table(folder / said, "places of the rollout", Cells(ids=frozenset({"place"})))
     raise StudyError(
         f"places={said!r} is neither a list of names nor the name of a table. Write places = ['Bury', ...]."
     )

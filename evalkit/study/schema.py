@@ -18,6 +18,7 @@ from evalkit.errors import Problem, first_rows, suggest
 from evalkit.show.words import count_words
 from evalkit.study.calendar import Calendar, Event
 from evalkit.study.frame import match, numbers, wrong_rows
+from evalkit.study.reading import Cells, advise_dates, advise_numbers
 
 BEARERS = ("fiscal", "economic", "social")
 CERTAINTIES = ("day", "month", "quarter", "year", "guessed")
@@ -113,8 +114,9 @@ ROLES = {
                   advice="Use 1 for those whom the component can reach, else 0."),
     "weights": Rule("number", must=True, filled=True, low=0),
     "covariate": Rule("number", must=True),
-    "share": Rule("number", low=0, high=1, advice="Write shares from 0 to 1 (20 per cent is 0.2), and leave it empty "
-                                                  "where it is missing; or choose another kind."),
+    "share": Rule("number", low=0, high=1, advice="Write shares from 0 to 1 (20 per cent is 0.2), or percent = true "
+                                                  "for percentages, and leave it empty where it is missing; or "
+                                                  "choose another kind."),
     "count": Rule("number"), "score": Rule("number"), "log": Rule("number"), "money": Rule("number"),
 }  # fmt: skip
 """Columns of the panel and the people by what they are for, and outcomes by their kind."""
@@ -125,9 +127,15 @@ ALIASES = {
     "value_gbp": "value", "tariff_gbp": "tariff", "trigger_rule": "trigger", "cap_gbp_per_person": "cap",
     "cap_gbp": "cap", "month": "period", "quarter": "period", "year": "period", "cost_type": "type",
 }  # fmt: skip
-_OF_IDS = {name for table in TABLES.values() for name, rule in table.columns.items() if rule.kind == "id"}
-IDS = frozenset(_OF_IDS | {old for old, new in ALIASES.items() if new in _OF_IDS})
-"""Columns of the tables above that hold names and numbers of things."""
+
+
+def _of_kind(kind: str) -> frozenset[str]:
+    found = {name for table in TABLES.values() for name, rule in table.columns.items() if rule.kind == kind}
+    return frozenset(found | {old for old, new in ALIASES.items() if new in found})
+
+
+TABLE_CELLS = Cells(ids=_of_kind("id"), moments=_of_kind("moment"), numbers=_of_kind("number"))
+"""What the columns of the tables above hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,11 +268,13 @@ def _wrong_numbers(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wro
     values, text = numbers(column)
     odd = np.zeros(len(values), dtype=bool)
     odd[text] = True
+    advice = advise_numbers(column.iloc[text].unique()[:50], "share" if rule is ROLES["share"] else "")
     if rule.options:
         out = odd | ~(np.isin(values, rule.options) | np.isnan(values))
-        yield out, f"is not {' or '.join(map(str, rule.options))} everywhere", rule.advice
+        key = f" {advice}" if "[study]" in advice else ""
+        yield out, f"is not {' or '.join(map(str, rule.options))} everywhere", rule.advice + key
         return
-    yield odd, f"holds text such as {column.iloc[text[0]]!r}" if len(text) else "", "Write plain numbers only."
+    yield odd, f"holds text such as {column.iloc[text[0]]!r}" if len(text) else "", advice
     yield np.isinf(values), "is infinite", "Write finite numbers."
     if rule.low is not None:
         what = "is negative" if rule.low == 0 else f"is below {rule.low:g}"
@@ -298,7 +308,9 @@ def _wrong_moments(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wro
     place[given] = calendar.place(column.to_numpy(dtype=object)[given])
     unread = given & np.isnan(place)
     shown = f"{column.iloc[np.flatnonzero(unread)[0]]!r} " if unread.any() else ""
-    yield unread, f"{shown}is not a date of this calendar", f"Write it like {calendar.values[0]!s}, or as a date."
+    key = advise_dates(v for v in column[unread].unique()[:50] if isinstance(v, str))
+    advice = f"Write it like {calendar.values[0]!s}, or as a date (2020-03-31). {key}".strip()
+    yield unread, f"{shown}is not a date of this calendar", advice
     far = given & calendar.far(place)
     yield far, "lies far from the periods of the study", "Mend the date, or leave the row out."
 

@@ -16,7 +16,11 @@ from benchmarks.house import ROOT, circles, circles_among, modules
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MODULE_OF = {"scikit-learn": "sklearn", "python-docx": "docx"}
 """Distributions whose module has another name."""
-RUN_BY_NAME = {"ipykernel": "the kernel of the notebook, started by nbclient"}
+RUN_BY_NAME = {
+    "ipykernel": "the kernel of the notebook, started by nbclient",
+    "openpyxl": "pandas.read_excel",
+    "odfpy": "pandas.read_excel",
+}
 """Distributions that nothing imports, and what needs them."""
 
 
@@ -26,7 +30,7 @@ def distributions(extra: str | None = None) -> set[str]:
     return {re.split(r"[<>=\[ ;]", line)[0].lower() for line in listed}
 
 
-EXTRAS = ("ml", "rd", "word", "store", "plan", "watch")
+EXTRAS = ("ml", "rd", "word", "store", "plan", "watch", "files")
 """Extras whose modules evalkit imports where they are installed."""
 
 
@@ -70,4 +74,4 @@ def test_what_is_used_is_declared() -> None:
 
 @pytest.mark.parametrize("name", sorted(RUN_BY_NAME))
 def test_what_is_run_by_name_is_declared(name: str) -> None:
-    assert name in distributions()
+    assert name in distributions() | set().union(*map(distributions, EXTRAS))

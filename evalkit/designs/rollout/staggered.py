@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.noise.weighing import WEIGHTS, unweighted
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
@@ -48,7 +49,7 @@ OTHERS = {
 
 
 @dataclass(frozen=True)
-class StaggeredRollout(Rules):
+class StaggeredRollout(Rules, Parameters):
     """Group-time effects of one component, ATT_k(g, t).
 
     ATT_k(g, t | s) = E[Y_t - Y_b | adopters of k at g, others' path s]

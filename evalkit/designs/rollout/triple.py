@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from evalkit.designs.noise.weighing import WEIGHTS, unweighted
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import Adjusted, AdjustedContrast, Read, Stratum, read_covariates, two_group
 from evalkit.designs.rollout.contrast import Contrast
@@ -56,7 +57,7 @@ ELIGIBLE_ELSEWHERE, INELIGIBLE_ELSEWHERE = "eligible people elsewhere", "ineligi
 
 
 @dataclass(frozen=True)
-class TripleDifference(Rules):
+class TripleDifference(Rules, Parameters):
     """Effects on the people whom a component can reach, by cohort and period.
 
     (change of eligible - change of ineligible) in clusters that switch k on at g, less the same in
