@@ -1,4 +1,4 @@
-"""Planned rollouts held to their promises: `python benchmarks/plan.py [--draws 60] [--only weights,...] [--write]`.
+"""Planned rollouts held to their promises: `python -m benchmarks.plan [--draws 60] [--only weights,...] [--write]`.
 
 A row a claim: what was claimed, on what, what was measured, what is asked, whether it was reached. Rows are kept in
 benchmarks/results/plan.csv, section by section, and with `--write` put into benchmarks/README.md. Worlds, unless said:
