@@ -18,7 +18,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow coverage mutants frozen lint report site picture recovery speed faults house inventory constraints clean
+.PHONY: help install demo test test-slow coverage mutants frozen lint report site notebooks lab picture recovery speed faults house inventory constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -40,8 +40,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(VENV) holds a Python older than 3.11: remove the folder and run make again.")' && \
 	echo "Installing (about a minute) ..." && \
 	{ test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "uv is not to be had: going on with pip."; } && \
-	{ { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,ml,rd]'; } || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,ml,rd]'; } && \
+	{ { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,files,rd,ml]'; } || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,files,rd,ml]'; } && \
 	touch $(READY)
 
 demo: $(READY) ## evaluate the road-safety study and write its report
@@ -73,8 +73,14 @@ mutants: $(READY) ## seed faults one at a time and see that the tests catch them
 report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=folder
 	@$(BIN)/evalkit run $(STUDY) --out $(OUT)
 
-site: $(READY) ## gather the reports that were built and run the notebooks into site/
+site: $(READY) ## pages that teach, the reports that were built and the notebooks, run, in site/
 	@$(BIN)/python docs/build_site.py
+
+notebooks: $(READY) ## write the notebooks as .ipynb beside their sources
+	@$(BIN)/jupytext --quiet --to ipynb notebooks/*.py && ls notebooks/*.ipynb
+
+lab: notebooks ## open the notebooks in JupyterLab (installs it into .venv the first time)
+	@test -x $(BIN)/jupyter-lab || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lab]'; $(BIN)/jupyter-lab notebooks
 
 picture: $(READY) ## draw docs/page-one.png from the road-safety report (needs Chromium)
 	@$(BIN)/python docs/make_picture.py
@@ -96,7 +102,7 @@ inventory: $(READY) ## write docs/modules.md again
 
 constraints: $(READY) ## pin the newest versions that go together
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--extra test --extra ml --extra rd pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
+		--extra test --extra files --extra rd --extra ml pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
 
 clean: ## remove what was made here, but not .venv
 	@find reports -mindepth 1 -not -name README.md -delete 2>/dev/null; rm -rf site .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

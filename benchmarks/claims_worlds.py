@@ -29,7 +29,8 @@ class World:
     dip: a fall in the two periods before. anticipation: an effect in the period before, and none after. region: shocks
     that four regions share, which start together. people: how many share a place's mean, 0 for places alone. season:
     a pattern over four periods, each place with its own phase. lag: periods before an effect can show. early: first
-    period of starts.
+    period of starts. unseen: share of the rows with the component that are not there, the worst off of them, or by
+    chance where `by_chance`.
     """
 
     G: int = 20
@@ -50,6 +51,8 @@ class World:
     season: float = 0.0
     lag: int = 0
     early: int = 5
+    unseen: float = 0.0
+    by_chance: bool = False
 
     def draw(self, seed: int | Sequence[int], effect: Callable[[np.ndarray], np.ndarray] | None = None) -> ek.Study:
         """A study; effect: by periods since it can show."""
@@ -99,6 +102,7 @@ class World:
         per = max(self.people, 1)
         place = np.repeat(np.arange(self.G), per)
         y = y[place] + (1.5 * rng.normal(size=(len(place), self.T)) if self.people else 0.0)
+        y = np.where(self._missing(rng, y, start[place]), np.nan, y) if self.unseen else y
         u = np.tile(np.arange(self.T), len(place))
         names = [chr(ord("a") + k) for k in range(self.K)]
         when = np.vstack([start, others])[:, np.repeat(place, self.T)]
@@ -107,7 +111,18 @@ class World:
             **{name: (u >= w).astype(int) for name, w in zip(names, when, strict=True)},
         })  # fmt: skip
         parts = [ek.Component(n, exposure=n, assigned_at="place", lag=self.lag if n == "a" else 0) for n in names]
+        frame = frame.dropna(subset="y")
         return ek.Study(frame, unit="who", period="t", cluster="place", outcome="y", components=parts, matters=MATTERS)
+
+    def _missing(self, rng: np.random.Generator, y: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """(n, T) rows that go unrecorded once a place has started."""
+        rank = np.argsort(np.argsort(rng.random(y.shape) if self.by_chance else y, axis=0), axis=0) / len(y)
+        on = np.arange(self.T) >= start[:, None]
+        if self.by_chance:
+            return on & (rank < self.unseen)
+        worst = np.where(on, y, np.inf)  # among those with it at the time
+        rank = np.argsort(np.argsort(worst, axis=0), axis=0) / np.maximum(on.sum(axis=0), 1)
+        return on & (rank < self.unseen)
 
 
 def _fading(rng: np.random.Generator, lines: int, T: int, rho: float, sd: float) -> np.ndarray:
@@ -139,6 +154,7 @@ FALSE: dict[str, World] = {
     "from_second": World(early=1, drift=PULL), "region": World(region=0.4, rho=0.01, sd=0.3, G=24),
     "people": World(people=8, drift=PULL), "season": World(season=0.3, drift=PULL), "lag": World(lag=2, drift=PULL),
     "ar0": World(rho=0.0, drift=PULL), "ar8": World(rho=0.8, drift=PULL),
+    "missing": World(people=20, sd=0.2, unseen=0.08),
 }  # fmt: skip
 """No effect in any of them."""
 TRUE: dict[str, World] = {
@@ -146,6 +162,7 @@ TRUE: dict[str, World] = {
     "true_ar0": World(rho=0.0), "true_ar8": World(rho=0.8), "true_three": World(K=3, rho=0.3),
     "true_three_40": World(G=40, K=3, rho=0.3),
     "true_people": World(people=8), "true_season": World(season=0.3), "true_lag": World(lag=2),
+    "true_missing": World(people=20, sd=0.2, unseen=0.08, by_chance=True),
     "true_size": World(sd=0.2, rho=0.3, size=1e-12), "true_region": World(rho=0.01, sd=0.3, G=24),
 }  # fmt: skip
 """Their undisturbed twins, to which effects are added."""

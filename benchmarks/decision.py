@@ -27,6 +27,7 @@ import evalkit as ek
 from evalkit.decision.acts import MOVED, act_at_price, act_without_price
 from evalkit.decision.posterior import Posterior, giving_way, posterior, widened
 from evalkit.decision.worth import best_after, cost_of_testing, next_variance, rollout_value, rounds_and_places
+from evalkit.synthetic.settings import SPECS
 from evalkit.verdicts.lean import leans
 
 RESULTS = Path(__file__).parent / "results"
@@ -231,7 +232,7 @@ def act_table(worlds: Mapping[str, pd.DataFrame], rng: np.random.Generator) -> p
 def inputs(draws: int) -> pd.DataFrame:
     """Medians over draws by partnership, setting and component."""
     rows = []
-    for name in ek.synthetic.names():
+    for name in SPECS:
         for setting in SETTINGS:
             for seed in range(1, draws + 1):
                 with warnings.catch_warnings():

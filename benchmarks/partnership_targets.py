@@ -21,7 +21,6 @@ TRAP, POINTS = ("policy", "nurse", "court"), (19, 23)
 TIED = {
     "rough_sleeping": ("newsletter",),  # it starts with the policy
     "carers": ("groups",),  # they start as the education stops
-    "portfolio": ("key_worker", "peer_support", "budget", "therapy", "training", "advice"),  # all six or none
 }
 """What the settings of `hard` tie together, so that no data of theirs tell it apart; always-on components aside."""
 

@@ -33,8 +33,9 @@ from scipy import stats
 
 import evalkit as ek
 from evalkit.evaluation.ladder import BASE_WINDOW
-from evalkit.synthetic import names, partnership
+from evalkit.synthetic import partnership
 from evalkit.synthetic.partnership import SETTINGS, Partnership
+from evalkit.synthetic.settings import SPECS
 
 RESULTS = Path(__file__).parent / "results"
 ALONE, TOGETHER = "one at a time", "two-way fixed effects"
@@ -147,13 +148,12 @@ def one_draw(name: str, setting: str, seed: int, quick: bool) -> pd.DataFrame:
     """Every answer of every method for one draw."""
     made = partnership(name, setting, seed)
     rows: list[tuple] = []
-    if not made.spec.pairs:
-        grid = Grid(made)
-        together = two_way(grid, list(grid.on))
-        for c in grid.on:
-            alone, truth = two_way(grid, [c])[c], grid.truth(c, grid.on[c])
-            for method, numbers in ((BEFORE_AFTER, before_after(grid, c)), (ALONE, alone), (TOGETHER, together[c])):
-                rows.append((method, c, *numbers, truth, _naive(numbers)))
+    grid = Grid(made)
+    together = two_way(grid, list(grid.on))
+    for c in grid.on:
+        alone, truth = two_way(grid, [c])[c], grid.truth(c, grid.on[c])
+        for method, numbers in ((BEFORE_AFTER, before_after(grid, c)), (ALONE, alone), (TOGETHER, together[c])):
+            rows.append((method, c, *numbers, truth, _naive(numbers)))
     rows += [] if quick else list(by_evalkit(made))
     frame = pd.DataFrame(rows, columns=list(COLUMNS[3:]))
     return frame.assign(partnership=name, setting=setting, draw=seed)[list(COLUMNS)]
@@ -250,7 +250,7 @@ def main(
     write: bool = typer.Option(False, help="put the table into the README"),
 ) -> None:
     """Simulate partnerships and print how well each method finds the truth."""
-    for given, known in ((name, names()), (setting, SETTINGS)):
+    for given, known in ((name, tuple(SPECS)), (setting, SETTINGS)):
         if given != "all" and given not in known:
             raise typer.BadParameter(f"{given!r} is not a choice. Use one of: {', '.join(known)}, all.")
     wanted = [(n, s) for n, s in every() if name in ("all", n) and setting in ("all", s)]
@@ -260,7 +260,7 @@ def main(
 
 def every() -> list[tuple[str, str]]:
     """Every partnership in every setting."""
-    return [(n, s) for n in names() for s in SETTINGS]
+    return [(n, s) for n in SPECS for s in SETTINGS]
 
 
 def all_answers(

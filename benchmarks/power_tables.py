@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from evalkit.verdicts.rules import ENDS_A_CLAIM
+
 CLAIMS = ("shown", "likely")
 DRIFT = {"drift", "drift_untested", "builds_up", "few_leads"}
-ENDS = {"pre_trend", "drift", "drift_untested"}
+ENDS = frozenset(ENDS_A_CLAIM)
 TARGETS = {
     ("manchester_clean", "policy"): 75, ("manchester_clean", "nurse"): 49, ("manchester_realistic", "policy"): 43,
     ("manchester_realistic", "nurse"): 27,

@@ -1,14 +1,21 @@
-"""Gather the reports that were built, and the notebooks, run, into one folder of pages that opens without a server.
+"""Gather pages that teach, the reports that were built, and the notebooks, run, into one folder that opens without a
+server.
 
-python docs/build_site.py            # reports/*/report.html and notebooks/*.py -> site/
+python docs/build_site.py            # docs/pages, reports/*/report.html and notebooks/*.py -> site/
+
+A notebook is run again only where it or the package has changed since its page was made.
 """
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 import shutil
+import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,18 +48,32 @@ def title_of(page: str, otherwise: str) -> str:
     return html.unescape(found[1]).strip() if found else otherwise
 
 
-def build(reports: Path, site: Path, notebooks: Path | None = None) -> list[str]:
+def build(reports: Path, site: Path, notebooks: Path | None = None, teach: bool = False) -> list[str]:
     """Copy every report page to `site`, run every notebook into a page, write the index; returns the pages' names.
 
-    Unit rows are never copied. Nothing is written where there is neither a report nor a notebook.
+    teach: whether the pages of docs/pages are written too; the index is theirs then, with the lists at its end. Unit
+    rows are never copied. Nothing is written where there is neither a report nor a notebook.
     """
     made = {"Reports": _reports(reports, site)}
     if notebooks is not None:
         made |= _notebooks(notebooks, site)
     sections = "".join(_section(heading, links) for heading, links in made.items() if links)
-    if sections:
+    names = [name for links in made.values() for name, _ in links]
+    if teach:
+        from docs.pages import write_pages
+
+        _tell("Pages that teach")
+        names = [*write_pages(site, _tell), *names]
+        index = site / "index.html"
+        text = index.read_text(encoding="utf-8").replace("</main>", f"{sections}</main>")
+        index.write_text(text, encoding="utf-8")
+    elif sections:
         (site / "index.html").write_text(PAGE.format(sections=sections), encoding="utf-8")
-    return [name for links in made.values() for name, _ in links]
+    return names
+
+
+def _tell(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 def _reports(reports: Path, site: Path) -> list[tuple[str, str]]:
@@ -68,23 +89,48 @@ def _reports(reports: Path, site: Path) -> list[tuple[str, str]]:
 
 
 def _notebooks(folder: Path, site: Path) -> dict[str, list[tuple[str, str]]]:
-    """Heading -> (name, title) of every notebook that was run and turned into a page."""
+    """Heading -> (name, title) of every notebook that was run and turned into a page, two at a time."""
+    out: dict[str, list[tuple[str, str]]] = {"Notebooks on designs": [], "Notebooks on partnerships": []}
+    package, paths = _package(), sorted(folder.glob("*.py"))
+    marks = {p: hashlib.sha256(p.read_bytes() + package).hexdigest() for p in paths}
+    old = [p for p in paths if _mark(site, p).is_file() and _mark(site, p).read_text() == marks[p]]
+    new = [p for p in paths if p not in old]
+    with ThreadPoolExecutor(2) as pool:
+        for path, page in zip(new, pool.map(_run, new), strict=True):
+            _tell(f"  {path.stem}")
+            target = site / "notebooks" / path.stem
+            target.mkdir(parents=True, exist_ok=True)
+            (target / "index.html").write_text(page, encoding="utf-8")
+            _mark(site, path).write_text(marks[path])
+    for path in paths:
+        page = (site / "notebooks" / path.stem / "index.html").read_text(encoding="utf-8")
+        heading = f"Notebooks on {'partnerships' if path.stem.startswith('partnership') else 'designs'}"
+        out[heading].append((f"notebooks/{path.stem}", title_of(page, path.stem)))
+    return out
+
+
+def _mark(site: Path, path: Path) -> Path:
+    """Where it is kept what a notebook's page was made from."""
+    return site / "notebooks" / path.stem / "made_from"
+
+
+def _package() -> bytes:
+    """A hash of everything that notebooks are run with."""
+    whole = hashlib.sha256()
+    for file in sorted((ROOT / "evalkit").rglob("*.py")):
+        whole.update(file.read_bytes())
+    return whole.digest()
+
+
+def _run(path: Path) -> str:
+    """The page of a notebook, run."""
     from evalkit.reporting.formats import make_notebook, run_notebook, to_page
 
-    out: dict[str, list[tuple[str, str]]] = {"Notebooks on designs": [], "Notebooks on partnerships": []}
-    for path in sorted(folder.glob("*.py")):
-        source = path.read_text(encoding="utf-8")
-        heading = next((line for line in source.splitlines() if line.startswith("# # ")), "# # Notebook")
-        notebook = make_notebook("", level=0.95, seed=0, title=heading[4:], source=source)
-        with tempfile.TemporaryDirectory() as place:
-            page = to_page(run_notebook(notebook, Path(place)), show_code=True)
-        name = f"notebooks/{path.stem}"
-        target = site / name
-        target.mkdir(parents=True, exist_ok=True)
-        (target / "index.html").write_text(page, encoding="utf-8")
-        heading = f"Notebooks on {'partnerships' if path.stem.startswith('partnership') else 'designs'}"
-        out[heading].append((name, title_of(page, path.stem)))
-    return out
+    source = path.read_text(encoding="utf-8")
+    heading = next((line for line in source.splitlines() if line.startswith("# # ")), "# # Notebook")
+    notebook = make_notebook("", level=0.95, seed=0, title=heading[4:], source=source)
+    with tempfile.TemporaryDirectory() as place:
+        return to_page(run_notebook(notebook, Path(place)), show_code=True)
 
 
 def _section(heading: str, links: list[tuple[str, str]]) -> str:
@@ -96,9 +142,10 @@ def _section(heading: str, links: list[tuple[str, str]]) -> str:
 
 def main() -> None:
     """Build site/ and say what is in it."""
-    site = ROOT / "site"
-    names = build(ROOT / "reports", site, ROOT / "notebooks")
-    print(f"site/index.html lists {len(names)}: {', '.join(names)}")
+    site, begun = ROOT / "site", time.monotonic()
+    sys.path.insert(0, str(ROOT))
+    names = build(ROOT / "reports", site, ROOT / "notebooks", teach=True)
+    print(f"site/index.html and {len(names)} pages: {', '.join(names)} ({time.monotonic() - begun:.0f} s)")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ from numbers import Integral, Real
 
 
 class EvalkitError(ValueError):
-    """Base of all errors that evalkit raises on purpose."""
+    """Base of all errors that evalkit raises on purpose. problems: what a door found, where a door raised it."""
+
+    problems: tuple[Problem, ...] = ()
 
 
 class EvalkitWarning(UserWarning):
@@ -23,6 +25,14 @@ class EvalkitWarning(UserWarning):
 
 class StudyError(EvalkitError):
     """The register, the panel or the study file is not usable as it stands."""
+
+
+class KeyNeeded(StudyError):
+    """A file can be read once the study says how. key, value: what to write in [study]."""
+
+    def __init__(self, words: str, key: str = "", value: str = "") -> None:
+        super().__init__(words)
+        self.key, self.value = key, value
 
 
 class OutcomeError(EvalkitError):
@@ -56,10 +66,10 @@ def raise_problems(problems: Iterable[Problem], error: type[EvalkitError] = Stud
     listed = list(problems)
     if not listed:
         return
-    if len(listed) == 1:
-        raise error(str(listed[0]))
     lines = "\n".join(f"  {i}. {p}" for i, p in enumerate(listed, 1))
-    raise error(f"{len(listed)} problems:\n{lines}")
+    raised = error(str(listed[0]) if len(listed) == 1 else f"{len(listed)} problems:\n{lines}")
+    raised.problems = tuple(listed)
+    raise raised
 
 
 def first_rows(rows: Iterable[object], total: int | None = None, limit: int = 5) -> str:

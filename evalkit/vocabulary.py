@@ -24,6 +24,8 @@ CombinationKind = Literal["together", "swap", "sum"]
 
 OutcomeKind = Literal["share", "count", "score", "log", "money"]
 Better = Literal["higher", "lower"]
+Family = Literal["outcome", "all"]
+"""Over which claims false ones are held at 5%: the components of each outcome, or those of all outcomes."""
 
 CheckStatus = Literal["passed", "failed", "informational"]
 DriftWord = Literal["shown", "likely", "nothing", "untested"]
@@ -37,6 +39,8 @@ Others = Literal["same", "unchanged", "ignored"]
 PeopleOthers = Literal["same", "balanced", "ignored"]
 """What must hold of the other components where people are compared."""
 Adjust = Literal["reg", "ipw", "dr"]
+Assigned = Literal["randomised"]
+"""How it was decided who has a component, where that was not left to people."""
 PartPeriod = Literal["exclude", "half", "full"]
 Dates = Literal["as_given", "early", "late"]
 Restriction = Literal["smoothness", "relative_magnitudes"]
@@ -44,7 +48,7 @@ Restriction = Literal["smoothness", "relative_magnitudes"]
 
 BestDesign = Literal[
     "StaggeredRollout(same)", "StaggeredRollout(unchanged)", "TripleDifference", "JointEventStudy",
-    "JointEventStudy(dose)", "MatchedComparison", "WeightedComparison",
+    "JointEventStudy(dose)", "MatchedComparison", "WeightedComparison", "RandomisedComparison",
     "SyntheticDifferenceInDifferences", "DifferenceBesidePlaces", "InterruptedTimeSeries(control)",
     "InterruptedTimeSeries", "bundle", "swap", "",
 ]  # fmt: skip
@@ -57,6 +61,8 @@ JOINT: Final = "JointEventStudy"
 DOSE: Final = "JointEventStudy(dose)"
 MATCHED: Final = "MatchedComparison"
 WEIGHTED: Final = "WeightedComparison"
+RANDOMISED: Final = "RandomisedComparison"
+FLEXIBLE: Final = "FlexibleComparison"
 SYNTHETIC_DIFFERENCE: Final = "SyntheticDifferenceInDifferences"
 BESIDE_PLACES: Final = "DifferenceBesidePlaces"
 CONTROLLED_SERIES: Final = "InterruptedTimeSeries(control)"

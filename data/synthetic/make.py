@@ -9,18 +9,38 @@ import shutil
 import sys
 from pathlib import Path
 
-from evalkit.synthetic import names, partnership
+import evalkit as ek
+from evalkit.synthetic import partnership
 from evalkit.synthetic.knobs import knob_words
+from evalkit.synthetic.settings import SPECS
 
 HERE = Path(__file__).parent
+_PLACES = "| `places/` | a folder for each place: `study.toml`, panel and adoption |"
+_CARDS = "| `cards/` | the evidence card of each place; the command above writes their studies, in `places/` |"
 MARKS = "<!-- knobs: start -->", "<!-- knobs: end -->"
 
 
 def main(folder: Path) -> None:
     """Write the realistic setting, seed 1, of every partnership."""
-    for name in names():
+    for name in SPECS:
         shutil.rmtree(folder / name, ignore_errors=True)
         print(partnership(name, "realistic", 1).write(folder / name))
+
+
+def portfolio(folder: Path, cards: bool = True) -> None:
+    """Write the portfolio with the cards of its places instead of their 24 studies; cards: evaluate them (a minute)."""
+    shutil.rmtree(folder / "portfolio", ignore_errors=True)
+    made = partnership("portfolio", "realistic", 1)
+    shutil.rmtree(made.write(folder / "portfolio"))
+    page = folder / "portfolio" / "README.md"
+    said = page.read_text(encoding="utf-8").replace(_PLACES, _CARDS)
+    page.write_text(said, encoding="utf-8", newline="\n")
+    for place in made.with_card if cards else ():
+        study = made.studies[place]
+        terms = {name: term for name, term in made.terms().items() if name in study.paths.components}
+        card = ek.card(ek.evaluate(study), study=place, terms=terms, population={"place": place}, made="2026-11-27",
+                       indigo=made.indigo_id(place), licence="CC0-1.0")  # fmt: skip
+        print(card.save(folder / "portfolio" / "cards"))
 
 
 def write_knobs(page: Path) -> None:
@@ -33,5 +53,6 @@ def write_knobs(page: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
+    portfolio(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
     if len(sys.argv) == 1:
         write_knobs(HERE / "README.md")

@@ -5,6 +5,9 @@
 cannot have moved, `cutoff_checks` of a regression discontinuity.
 """
 
+from evalkit.checks.attrition import Followed as Followed
+from evalkit.checks.attrition import followed as followed
+from evalkit.checks.attrition import stayers as stayers
 from evalkit.checks.cutoff import cutoff_checks as cutoff_checks
 from evalkit.checks.drift import drift as drift
 from evalkit.checks.drift import drift_beside as drift_beside
@@ -16,7 +19,6 @@ from evalkit.checks.headline import leave_one_cluster as leave_one_cluster
 from evalkit.checks.headline import others_still_growing as others_still_growing
 from evalkit.checks.headline import pre_trend as pre_trend
 from evalkit.checks.headline import rungs as rungs
-from evalkit.checks.headline import stayers as stayers
 from evalkit.checks.one_place import bent_trend as bent_trend
 from evalkit.checks.one_place import fit as fit
 from evalkit.checks.one_place import leave_one_donor as leave_one_donor
@@ -27,4 +29,12 @@ from evalkit.checks.people import e_value_of_difference as e_value_of_difference
 from evalkit.checks.people import hidden_bias as hidden_bias
 from evalkit.checks.people import negative_control as negative_control
 from evalkit.checks.people import placebo_outcome as placebo_outcome
+from evalkit.checks.people import same_people as same_people
 from evalkit.checks.people import score_form as score_form
+from evalkit.checks.sensitivity import robustness_value as robustness_value
+from evalkit.checks.sensitivity import sensitivity as sensitivity
+from evalkit.checks.sensitivity import sensitivity_of as sensitivity_of
+from evalkit.checks.sensitivity import unrecorded as unrecorded
+from evalkit.checks.trials import attrition as attrition
+from evalkit.checks.trials import balance as balance
+from evalkit.checks.trials import compliance as compliance

@@ -17,7 +17,6 @@ from evalkit.show.words import design_words, join_words, of_people, plural
 from evalkit.vocabulary import CHECK_STATUSES, CheckStatus
 
 ALPHA = 0.05
-APART = 0.10
 BINS = 4
 POWER = 0.5
 STILL_GROWING, TAKEN_OUT = "others_still_growing", "growth_taken_out"
@@ -125,20 +124,13 @@ def few_clusters(
     elif min(exposed, comparison) < FEW:
         df = float(row["df"])
         about = f" and about {df:.0f} degrees of freedom" if np.isfinite(df) else ""
-        words = f"{counts[0].upper()}{counts[1:]}: intervals come from leaving out one {place} at a time{about}."
+        way = f"leaving out one {place} at a time" + (
+            " and from what the weights were made with" if row["inference"] == "moderated" else ""
+        )
+        words = f"{counts[0].upper()}{counts[1:]}: intervals come from {way}{about}."
     else:
         words = f"{counts[0].upper()}{counts[1:]}: enough for the usual standard errors."
     return CheckResult("few_clusters", "informational", words)
-
-
-def stayers(exposed: float, comparison: float) -> CheckResult:
-    """Failed when the two shares differ by more than ten points: those left are then no longer alike."""
-    words = (
-        f"Of those seen before the start, {round(100 * exposed)} in 100 with it "
-        f"and {round(100 * comparison)} in 100 without it were seen later."
-    )
-    status: CheckStatus = "failed" if abs(exposed - comparison) > APART else "passed"
-    return CheckResult("stayers", status, words, exposed - comparison)
 
 
 def rungs(headline: Estimate, others: dict[str, Estimate]) -> CheckResult:

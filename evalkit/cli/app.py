@@ -11,16 +11,17 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from evalkit import __version__
+from evalkit.cli.across import card, pool
 from evalkit.cli.before import audit, plan
-from evalkit.cli.reports import demo, report, run, verify
-from evalkit.cli.screen import Screen
+from evalkit.cli.reports import demo, report, run, sign, verify
+from evalkit.cli.screen import Quiet, Screen
 from evalkit.cli.starters import new, synth
 from evalkit.cli.watching import watch
 from evalkit.errors import EvalkitError
 from evalkit.folders import os_words
 from evalkit.show.words import harmless
 
-DEBUG = "--debug"
+DEBUG, QUIET = "--debug", "--quiet"
 
 
 class _InWords(TyperGroup):
@@ -40,7 +41,7 @@ class _InWords(TyperGroup):
 
 
 app = typer.Typer(cls=_InWords, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (new, audit, plan, run, report, verify, watch, demo, synth):
+for command in (new, audit, plan, run, report, sign, verify, watch, demo, synth, card, pool):
     app.command()(command)
 
 
@@ -54,8 +55,10 @@ def _version(wanted: bool) -> None:
 def start(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say the version."),
     debug: bool = typer.Option(False, DEBUG, help="Show the traceback of an error; anywhere on the line."),
+    quiet: bool = typer.Option(False, QUIET, help="Leave progress out; anywhere on the line."),
 ) -> None:
     """Several components switched on together: which of them made a difference?"""
+    Quiet.on = quiet
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,5 +68,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without our signs shows a question mark instead
     given = list(sys.argv[1:] if arguments is None else arguments)
-    anywhere = [DEBUG] if DEBUG in given else []
-    app(args=[*anywhere, *(a for a in given if a != DEBUG)], prog_name="evalkit")
+    anywhere = [option for option in (DEBUG, QUIET) if option in given]
+    app(args=[*anywhere, *(a for a in given if a not in anywhere)], prog_name="evalkit")

@@ -1,4 +1,4 @@
-"""`evalkit audit STUDY` and `evalkit plan STUDY`: what can be said and fixed before any outcome is read."""
+"""`evalkit audit STUDY` and `evalkit plan FILE`: what can be said, fixed and planned before any outcome is read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 def audit(study: Path = typer.Argument(help="A study file, or the folder that holds study.toml.")) -> None:
     """Say what can be told apart from the dates alone. No outcome is read."""
-    from evalkit.components import separability
-    from evalkit.study import Study
-
     with steps(2) as begin:
         begin("Reading the study")
+        from evalkit.study import Study
+
         read = Study.load(study)
+        read.check_header()
         begin("Working out what can be told apart")
+        from evalkit.components import separability  # after the door: a study that is refused waits for nothing more
+
         found = separability(read)
     show_separability(read, found)
 
@@ -48,15 +50,44 @@ def show_separability(study: Study, sep: Separability) -> None:
 
 
 def plan(
-    study: Path = typer.Argument(help="A study file, or the folder that holds study.toml."),
-    out: Path | None = typer.Option(None, "--out", help="File of the plan. Default: plan.json beside the study file."),
+    study: Path = typer.Argument(help="A study file, the folder that holds study.toml, or the file of a rollout."),
+    out: Path | None = typer.Option(
+        None, "--out", help="File of the plan (default: plan.json beside the study file); of a rollout, its folder."
+    ),
     level: float = typer.Option(0.95, help="Confidence level of the likely ranges."),
 ) -> None:
-    """Write a plan with a hash: outcomes, components, windows and rules. No outcome is read."""
+    """Fix what will be asked of a study, with a hash; or plan a rollout that will let us tell. No outcome is read."""
+    from evalkit.rollouts.file import is_rollout
+
+    if is_rollout(study):
+        _plan_rollout(study, out or study.parent / "plan")
+        return
     from evalkit.reporting.plan import FILE, make_plan, write_plan
     from evalkit.study import Study
 
-    made = make_plan(Study.load(study), level)
+    read = Study.load(study)
+    read.check_header()
+    made = make_plan(read, level)
     file = write_plan(made, out or (study if study.is_dir() else study.parent) / FILE)
     counts = f"{count_words(len(made['outcomes']), 'outcome')}, {count_words(len(made['components']), 'component')}"
     say(f"Wrote {file}: {counts}.", f"Its hash, to be kept or published: {made['sha256']}")
+
+
+def _plan_rollout(file: Path, out: Path) -> None:
+    """Plan a rollout, show what it would let us tell, and write its folder; refused in words where it is impossible."""
+    from evalkit.errors import NotIdentifiedError
+    from evalkit.reporting.rollout_page import write_rollout
+    from evalkit.rollouts.file import read_rollout, title_of
+
+    with steps(2) as begin:
+        begin("Looking for a rollout")
+        made = read_rollout(file)
+        if made.impossible:
+            raise NotIdentifiedError(f"No rollout can do what {file} asks for. {' '.join(made.impossible)}")
+        begin("Holding others beside it")
+        page = write_rollout(made, out, title_of(file))
+    table = titled("What this rollout would let us tell", {"Component": 14, "Detectable": 10, "Status": 12})
+    for r in made.power.to_dict("records"):
+        table.add_row(str(r["component"]), f"{r['detectable']:.3g}", str(r["status"]).replace("_", " "))
+    Screen().print(table)
+    say(*made.notes, f"Wrote {page.parent}: dates, power, rivals, stress, the register and the certificate of the lot.")

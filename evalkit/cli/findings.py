@@ -11,7 +11,7 @@ from evalkit.cli.screen import Screen, titled
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.inputs import axis_of
 from evalkit.language.statement import in_one_breath
-from evalkit.show.words import count_words, noun_from_column
+from evalkit.show.words import count_words
 from evalkit.study import Outcome, Study
 
 VERDICT_SHAPES = {
@@ -38,7 +38,7 @@ def verdict_table(study: Study, verdicts: pd.DataFrame, tried: pd.DataFrame, out
         if r["estimate"] == r["estimate"]:
             effect = scale.span(r["estimate"], r["conf_low"], r["conf_high"], errors.get(r["component"], math.nan))
         component = study.component(r["component"])
-        place = noun_from_column(study.paths.inference_level(component.name)[0])
+        place = study.noun_for(study.paths.inference_level(component.name)[0])
         rests = "nothing"
         if r["clusters_exposed"] and r["clusters_exposed"] > 0:
             rests = f"{count_words(int(r['clusters_exposed']), place)} with, {int(r['clusters_comparison'])} without"

@@ -1,4 +1,4 @@
-"""`evalkit run`, `report`, `verify` and `demo`: from a study file to a report, to other formats, and back."""
+"""`evalkit run`, `report`, `sign`, `verify` and `demo`: from a study file to a report, to other formats, and back."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def evaluate_and_report(file: Path, out: Path, level: float = 0.95, seed: int = 
     check_folder(out)
     from evalkit.cli.findings import show_verdicts
     from evalkit.reporting.build import read_table, report
+    from evalkit.reporting.plan import plan_sentence, read_plan
     from evalkit.study import Study
 
     with steps(2) as begin:
         begin("Reading the study")
         study = Study.load(file)
-        for outcome in study.outcomes:
-            study.values(outcome)
+        study.open_outcomes()
         begin("Estimating, checking and writing the report")
         page = report(study, out, level=level, seed=seed, plan=plan)
     verdicts, tried = (read_table(page.parent / f"{name}.csv", study) for name in ("verdicts", "effects"))
     show_verdicts(study, verdicts.fillna({"direction": ""}), tried)
     if plan is not None:
-        say(f"Held against the plan in {_near(plan.resolve())}")
+        say(f"Held against the plan in {_near(plan.resolve())}: {plan_sentence(read_plan(plan), study, level)}")
     say(f"The report: {_near(page)}")
     return page
 
@@ -71,10 +71,26 @@ def report(
         say(f"Wrote {path}")
 
 
-def verify(folder: Path = typer.Argument(help="The folder of a report.")) -> None:
+def sign(
+    folder: Path = typer.Argument(help="The folder of a report."),
+    key: Path = typer.Option(help="A private SSH key."),
+) -> None:
+    """Sign a report: who has your public key can see that it is yours, and that no file was changed."""
+    from evalkit.reporting.signing import sign as sign_report
+
+    say(f"Wrote {sign_report(folder, key)}")
+
+
+def verify(
+    folder: Path = typer.Argument(help="The folder of a report."),
+    signers: Path | None = typer.Option(None, help="Whose signature it must bear: a list of allowed signers of SSH."),
+) -> None:
     """Run a report again from its study file; exit code 1 where anything differs."""
+    from evalkit.reporting.signing import check_signature
     from evalkit.reporting.verify import verify as run_again
 
+    if signers is not None:
+        say(f"Signed by {check_signature(folder, signers)}, and every file is as it was signed.")
     with steps(1) as begin:
         begin("Making the report again")
         found = run_again(folder)

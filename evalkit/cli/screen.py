@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from evalkit.progress import told
 from evalkit.show.words import harmless
 
 
@@ -41,11 +42,31 @@ def titled(title: str, least: Mapping[str, int]) -> Table:
     return table
 
 
+class Quiet:
+    """Whether progress is left out; set once, by --quiet."""
+
+    on = False
+
+
 @contextmanager
 def steps(total: int) -> Iterator[Callable[[str], None]]:
-    """A progress bar of so many steps on standard error; each call begins the step that it names."""
+    """A progress bar of so many steps on standard error; each call begins the step that it names, and what is done
+    within it is told beside it. Where standard error is no terminal each is a line; with --quiet there is none."""
+    screen = Screen(stderr=True)
+    if Quiet.on:
+        yield lambda words: None
+        return
+    if not screen.is_terminal:
+
+        def line(words: str) -> None:
+            screen.print(words, soft_wrap=True)
+
+        with told(lambda words: line(f"  {words}")):
+            yield line
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=Screen(stderr=True), transient=True) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=screen, transient=True) as progress:
         task, finished = progress.add_task("", total=total), count()
-        yield lambda words: progress.update(task, description=words, completed=next(finished))
+        with told(lambda words: progress.update(task, description=harmless(words))):
+            yield lambda words: progress.update(task, description=words, completed=next(finished))
         progress.update(task, description="Done", completed=total)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.show.tables import Table, make_table
-from evalkit.show.words import count_words, full_stop, noun_from_column
+from evalkit.show.words import count_words, full_stop
 from evalkit.study import Component, Study
 from evalkit.study.component import spells_of
 
@@ -79,7 +79,7 @@ def _card(study: Study, c: Component) -> list[tuple[int, str, str, str]]:
     if places := int(found.any(axis=1).sum()):
         when = study.paths.periods[found.any(axis=0)]
         span = f"on from {when[0]} to {when[-1]}"
-        where = f"{places} of {count_words(len(found), noun_from_column(study.paths.assigned_at[c.name]))}"
+        where = f"{places} of {count_words(len(found), study.noun_for(study.paths.assigned_at[c.name]))}"
         spells = spells_of(c) if c.by_spells else pd.DataFrame()
         notes = next((spells[n].dropna() for n in ("change_note", "note", "reason") if n in spells.columns), ())
         changes = "; ".join(dict.fromkeys(str(v).strip() for v in notes if str(v).strip()))

@@ -44,16 +44,16 @@ def cures(audit: Audit) -> list[tuple[object, ...]]:
             said = f"{names.place if len(places) == 1 else names.places} {said}"
         if change.begin >= 0:
             unnamed, where = "", f" ({said} from {names.when(paths.periods[change.begin])} on, say)"
-            words = f"a second {names.place} that switches {names.say(k)} on, while others do not{{}}, "
-            words += "would let us tell what it does"
+            before = f"a second {names.place} that switches {names.say(k)} on, while others do not"
+            after = ", would let us tell what it does"
         else:
             on = np.asarray((paths.state[:, :, j] > 0).any(axis=1))
             has = names.count(len(np.unique(level.codes[on[paths.path]])))
             unnamed = f"{number_in_words(len(places))} of the {has} that had it"
             what, where = "it" if j == k else names.say(k), f"{said} ({unnamed})"
-            words = f"delaying {names.say(j)} by {names.spell(change.periods)} in {{}} "
-            words += f"would let us tell what {what} does"
-        named, nameless = (full_stop(words.format(x)) for x in (where, unnamed))
+            before = f"delaying {names.say(j)} by {names.spell(change.periods)} in "
+            after = f" would let us tell what {what} does"
+        named, nameless = (full_stop(f"{before}{x}{after}") for x in (where, unnamed))
         out.append((paths.components[k], named, paths.components[j], len(places), change.periods, places, nameless))
     return out
 

@@ -118,8 +118,8 @@ class Separability:
 def separability(study: WithPaths) -> Separability:
     """What can be told apart in `study`, from exposures and from which rows exist; no outcome is read.
 
-    study: anything with `paths` (and, for words, `components`, `period`). See design 2.2 for the rules; each component
-    gets the first status that applies. Raises nothing of its own: a study that could be made can be audited."""
+    study: anything with `paths` (and, for words, `components`, `period`). Each component gets the first status that
+    applies (`components/status.py`). Raises nothing of its own: a study that could be made can be audited."""
     names = names_of(study)
     audit = make_audit(study.paths, names)
     components = [

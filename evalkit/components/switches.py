@@ -17,6 +17,8 @@ from evalkit.study.paths import UNKNOWN, Paths, row_codes
 _MOST = 4_000_000
 ENOUGH = 2
 """Exposed clusters, and comparison clusters, that a component needs to be told apart."""
+REMAIN = 3
+"""A window is claimed while one in so many of the clusters exposed in its first period remain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +128,13 @@ class Tally:
         return min(self.at(0)) >= ENOUGH
 
     def until(self, lag: int) -> int:
-        """Last event time up to which enough clusters remain on both sides; -1 when not even through `lag`."""
-        enough = np.minimum(self.exposed.sum(axis=1), self.comparison.sum(axis=1)) >= ENOUGH
+        """Last event time up to which enough clusters remain on both sides, and a third of those exposed at `lag`; -1
+        when not even through `lag`."""
+        exposed = self.exposed.sum(axis=1)
+        enough = np.minimum(exposed, self.comparison.sum(axis=1)) >= ENOUGH
         if lag >= len(enough) or not enough[: lag + 1].all():
             return -1
+        enough &= REMAIN * exposed >= exposed[lag]
         short = np.flatnonzero(~enough[lag:])
         return lag + int(short[0]) - 1 if len(short) else len(enough) - 1
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ class Names:
     place: str
     period: str
     person: str = ""
+    known: Mapping[str, str] = field(default_factory=dict)
 
     def say(self, k: int) -> str:
         """A component's label in quotation marks."""
@@ -35,7 +36,7 @@ class Names:
 
     def at(self, level: str) -> Names:
         """The same names, with the noun for the places of another level."""
-        return replace(self, place=noun_from_column(level) or self.place)
+        return replace(self, place=self.known.get(level) or noun_from_column(level) or self.place)
 
     @property
     def places(self) -> str:
@@ -77,11 +78,13 @@ def names_of(study: WithPaths) -> Names:
     period, level = getattr(study, "period", None) or "period", paths.levels.get(paths.cluster)
     protected = (getattr(study, "settings", None) or {}).get("disclosure")
     of_people = protected or (level is not None and paths.n_units > len(level.names))
+    noun: Callable[[str], str] = getattr(study, "noun_for", noun_from_column)
     return Names(
         tuple(str(labels.get(name) or name) for name in paths.components),
-        noun_from_column(str(paths.cluster)) or "place",
-        noun_from_column(str(period)) or "period",
-        noun_from_column(str(getattr(study, "unit", ""))) if of_people else "",
+        noun(str(paths.cluster)) or "place",
+        noun(str(period)) or "period",
+        noun(str(getattr(study, "unit", ""))) if of_people else "",
+        {name: noun(name) for name in paths.levels},
     )
 
 

@@ -109,7 +109,7 @@ def _by_chances(held: Decision, matters: float) -> Decision:
     before = held.prior.better(mean, sd)
     found = replace(
         held, chance_better=better, chance_matters=helps, chance_harm=1.0 - no_harm,
-        believed=believed_before(better, before) if 0 < better < 1 else math.nan,
+        believed=believed_before(better, before) if 0 < better < 1 and 0 < before < 1 else math.nan,
         gave_way=sd > doubt,
         moved=math.isinf(sd) or float(believed.sd[0]) <= MOVED * sd,
     )  # fmt: skip
@@ -123,7 +123,9 @@ def _by_chances(held: Decision, matters: float) -> Decision:
         )  # fmt: skip
     if not (stake.costed and stake.worth):
         return replace(found, act=_unpriced(found, matters))
-    return _priced(found, matters, believed, float(next_variance(se, df)))
+    planned = not math.isnan(case.again)
+    again = (case.again / matters) ** 2 if planned else float(next_variance(se, df))
+    return _priced(found, matters, believed, again)
 
 
 def _priced(found: Decision, matters: float, believed: Posterior, again: float) -> Decision:

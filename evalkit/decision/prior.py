@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -57,8 +58,9 @@ class Prior:
 def prior_of(given: str | Path | Prior) -> Prior:
     """The prior that is asked for: 'sceptical', 'flat', or the file of a pool.
 
-    A file (TOML) says `name`, `outcome`, `unit`, and for each component [components.NAME] `mean` and `sd` of the effect
-    that the pool expects in a new place. Raises `OptionError` with everything that is wrong with it.
+    A file (TOML, or JSON as a pool writes it) says `name`, `outcome`, `unit`, and for each component [components.NAME]
+    `mean` and `sd` of the effect that the pool expects in a new place. Raises `OptionError` with everything that is
+    wrong with it.
     """
     if isinstance(given, Prior):
         return given
@@ -66,12 +68,13 @@ def prior_of(given: str | Path | Prior) -> Prior:
         return Prior(str(given))
     path = Path(given)
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        said = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
     except FileNotFoundError:
         raise OptionError(
             f"prior={str(given)!r} is neither 'sceptical' nor 'flat', and there is no such file."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise OptionError(f"The prior file {path.name} cannot be read ({error}).") from None
     problems = []
     for key in ("name", "outcome", "unit"):

@@ -26,7 +26,8 @@ _TEST_FIXED, _TEST_SHARE = 0.02, 0.10
 class Stake:
     """Money about one line: `people_periods` and `cost` of the cells compared, `whole` of all of it, `worth` of one
     outcome (low, high), None where unknown. unpriced: why nothing can be set against the cost, '' where it can.
-    conflict: why the amounts do not go together, '' where they do. left_out: what the price leaves out."""
+    conflict: why the amounts do not go together, '' where they do. left_out: what the price leaves out.
+    testing: cost of the next rollout where one is planned; NaN for the rule of `cost_of_testing`."""
 
     people_periods: float = math.nan
     cost: float = math.nan
@@ -35,6 +36,7 @@ class Stake:
     unpriced: str = ""
     conflict: str = ""
     left_out: tuple[str, ...] = ()
+    testing: float = math.nan
 
     @property
     def costed(self) -> bool:
@@ -77,7 +79,8 @@ def return_at(worth: float, stake: Stake, matters: float, believed: Posterior, a
     return Return(
         worth, effect, float(believed.mean[0]) * scale - stake.cost, low, high, float(believed.above(effect)[0]),
         float(believed.loss(effect)[0]) * scale, float(believed.gain(effect)[0]) * scale,
-        rounds_and_places(left) * rollout * scale, float(cost_of_testing(effect)) * scale,
+        rounds_and_places(left) * rollout * scale,
+        stake.testing if math.isfinite(stake.testing) else float(cost_of_testing(effect)) * scale,
     )  # fmt: skip
 
 

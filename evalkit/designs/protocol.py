@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -20,7 +21,8 @@ place": a place alone would have gone on as its own past, or a mix of other plac
 
 Check = Literal[
     "pre_trend", "pre_trend_by_leads", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people",
-    "score_form", "fit", "leave_one_donor", "placebo_places", "placebo_date", "bent_trend",
+    "score_form", "fit", "leave_one_donor", "placebo_places", "placebo_date", "bent_trend", "balance", "attrition",
+    "compliance",
 ]  # fmt: skip
 """Checks that some designs invite; those of one place, few places, other designs and other dates are for every one."""
 
@@ -57,8 +59,11 @@ class StudyLike(Protocol):
     def covariates(self) -> tuple[str, ...]:
         """Names of the covariates."""
 
-    def covariate_values(self) -> np.ndarray:
+    def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
         """(n, T, q) covariates, NaN where missing."""
+
+    def covariate_names(self, names: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Names of those columns."""
 
 
 @runtime_checkable

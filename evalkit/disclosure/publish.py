@@ -21,20 +21,25 @@ from evalkit.disclosure import people
 from evalkit.disclosure.rounding import Grain, coarse, grain_of, nice_step, to_step, two_digits
 from evalkit.disclosure.rules import Rules, apart, at_least_two
 from evalkit.inference import Estimate
-from evalkit.show.words import Count, noun_from_column, plural, retold
+from evalkit.show.words import Count, plural, retold
 from evalkit.study import Study
 from evalkit.study.money import PROGRAMME
 from evalkit.study.paths import Paths
-from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict
+from evalkit.verdicts.rules import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict
 
 LOG = ("table", "row", "hidden", "rule")
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
 _BANDS = ("estimate", "conf_low", "conf_high", "band_low", "band_high")
 _RANGE = ("estimate", "conf_low", "conf_high")
 _CLUSTERS = ("clusters_exposed", "clusters_comparison")
+_ONE_LEFT_OUT = {
+    "passed": "It holds with any one place left out.",
+    "failed": "The answer moves when one place is left out; which one is held back.",
+    "informational": "The answer moves when one place is left out; which one is held back.",
+}
 _STAYED = {
-    "passed": "About as many with it as without it were seen later.",
-    "failed": "Those with it and those without it were not seen later at the same rate.",
+    "passed": "As many with it as without it were seen later, or whoever is missing does not decide.",
+    "failed": "More of one side than of the other were not seen later, and they could account for it.",
     "informational": "How many were seen later is not judged here.",
 }
 
@@ -68,7 +73,7 @@ class Guard:
 
     @property
     def _people(self) -> str:
-        return plural(noun_from_column(str(self.study.unit)))
+        return plural(self.study.noun_for(self.study.unit))
 
     @property
     def reason(self) -> str:
@@ -134,7 +139,10 @@ class Guard:
         if bundle is not None:
             bundle = _coarse_values(bundle, self.step(e.component, e.outcome, self.had(bundle.members)))
         checks = tuple(_coarse_values(c, step) for c in e.checks)
-        return replace(_coarse_values(e, step), bundle=bundle, checks=checks), _coarse_values(v, step)
+        drift = None if e.drift is None else _coarse_values(e.drift, step)
+        by_time = None if e.by_time is None else tuple(to_step(e.by_time, step).tolist())
+        made = replace(_coarse_values(e, step), bundle=bundle, checks=checks, drift=drift, by_time=by_time)
+        return made, _coarse_values(v, step)
 
     def evidence(self, e: Evidence, unnamed: str) -> Evidence:
         """The evidence without numbers that may not be published. unnamed: what would have let us tell, where it may
@@ -179,7 +187,8 @@ class Guard:
             nan, words = math.nan, _STAYED[check.status]
             return replace(check, words=words, brief="", estimate=nan, conf_low=nan, conf_high=nan)
         if check.check == "leave_one_cluster" and people.few_places(self.paths, component, self.rules).any():
-            return replace(check, conf_low=math.nan, conf_high=math.nan)
+            words = check.words if math.isnan(check.estimate) else _ONE_LEFT_OUT[check.status]
+            return replace(check, words=words, conf_low=math.nan, conf_high=math.nan)
         return check
 
     def effects(self, frame: pd.DataFrame, few: np.ndarray, flow: pd.DataFrame) -> pd.DataFrame:
@@ -350,6 +359,15 @@ class Guard:
         rounded = self.rules.round_to
         return {c: self.grain(self.had([c])).heads for c in self.paths.components} if rounded else {}
 
+    def borrowed(self, component: str, weights: pd.DataFrame) -> pd.DataFrame:
+        """Weights of a regression that may be published: none of or from a component that too few had, whose months
+        they count; two digits of the others."""
+        if not self.rules.active:
+            return weights
+        few = {c for c in {component, *weights["from_component"]} if self._few_had([c])}
+        kept = weights.iloc[:0] if component in few else weights[~weights["from_component"].isin(few)]
+        return kept.drop(columns="cells", errors="ignore").round(2)
+
     def costed(self, table: pd.DataFrame) -> set[str]:
         """Names of the parts in a table of costs that are withheld: their outcomes number too few."""
         sizes = table[["people_periods", "gross"]].to_numpy(dtype=float)
@@ -362,14 +380,14 @@ class Guard:
         return set(table["name"][few])
 
 
-_T = TypeVar("_T", Evidence, CheckOutcome, BundleEvidence, Verdict, Case)
+_T = TypeVar("_T", Evidence, CheckOutcome, BundleEvidence, BesideDrift, Verdict, Case)
 
 
 def _coarse_values(given: _T, step: float) -> _T:
     """Evidence with effects to multiples of a step, standard errors and p values to two digits."""
     if not step > 0:
         return given
-    steps = dict.fromkeys((*_RANGE, "smallest_detectable"), step)
+    steps = dict.fromkeys((*_RANGE, "low", "high", "breakdown", "smallest_detectable"), step)
     steps |= {n: float(two_digits(getattr(given, n, math.nan))) for n in ("std_error", "p_adjusted")}
     changes: dict[str, Any] = {n: float(to_step(getattr(given, n), s)) for n, s in steps.items() if hasattr(given, n)}
     return replace(given, **changes)

@@ -182,12 +182,8 @@ def attack(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, cel
 
 def _next(values: np.ndarray, hidden: np.ndarray, sums: Sums, rules: Rules, cell: int, known: np.ndarray) -> int | None:
     """The smallest count that covers `cell` when hidden; else the smallest in a sum with something hidden."""
-    linked = {cell}
-    near: set[int] = set()
-    for total, parts in [*sums, *sums]:
-        members = {total, *parts}
-        if members & {*linked, *np.flatnonzero(hidden).tolist()}:
-            near |= members
+    started = {cell, *np.flatnonzero(hidden).tolist()}
+    near = {i for total, parts in sums if started & {total, *parts} for i in (total, *parts)}
     candidates = sorted((i for i in near if not hidden[i] and not known[i]), key=lambda i: (values[i], i))
     for i in candidates:
         trial = hidden.copy()

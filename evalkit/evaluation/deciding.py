@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,14 @@ from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.value.costs import Costs, Prices
 from evalkit.evaluation.value.lines import NOBODY_WITHOUT, WHOLE, cost_of
 from evalkit.language import templates as say
-from evalkit.show.words import join_words, noun_from_column, quoted
+from evalkit.show.words import join_words, quoted
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import Evidence, holding_back
+from evalkit.vocabulary import Direction, VerdictName
+
+if TYPE_CHECKING:
+    from evalkit.rollouts.planning import RolloutPlan
 
 Worth = tuple[float, float]
 _LONGEST_LABEL = 5
@@ -118,10 +123,27 @@ def _given(table: pd.DataFrame, column: str) -> set[str]:
     return {str(int(v)) if isinstance(v, (float, np.integer)) else str(v) for v in values.unique()}
 
 
-def cases_of(evaluation: Evaluated, outcome: Outcome, given: Worth | None = None) -> tuple[Case, ...]:
-    """Every line on one outcome, in the register's order, then combinations, then the programme."""
+def cases_of(
+    evaluation: Evaluated, outcome: Outcome, given: Worth | None = None, rollout: RolloutPlan | None = None
+) -> tuple[Case, ...]:
+    """Every line on one outcome, in the register's order, then combinations, then the programme. rollout: the next one,
+    whose precision and cost are held against what it would be worth to know more (first outcome)."""
     stakes = Stakes(evaluation, outcome, given)
-    return (*_components(stakes), *_bundles(stakes), _programme(stakes))
+    components = tuple(_components(stakes))
+    if rollout is not None and outcome == evaluation.study.outcome():
+        components = tuple(_tested(c, rollout) for c in components)
+    return (*components, *_bundles(stakes), _programme(stakes))
+
+
+def _tested(case: Case, rollout: RolloutPlan) -> Case:
+    """The line with what the next rollout alone would tell: its estimate will be of past and new starts together."""
+    law = next((law for law in rollout.laws if law.component == case.name), None)
+    if law is None or not case.ranged:
+        return case
+    cost = float(rollout.costs.set_index("component")["cost"][case.name])
+    gained = 1 / law.se**2 - 1 / case.std_error**2 if law.se > 0 else 0.0
+    again = 1 / math.sqrt(gained) if gained > 0 else math.inf
+    return replace(case, again=again, stake=replace(case.stake, testing=cost))
 
 
 def _case(stakes: Stakes, name: str, members: Sequence[str], kind: str, reason: str) -> Case:
@@ -192,6 +214,23 @@ def _programme(stakes: Stakes) -> Case:
     return replace(_found(case, row), reason=str(row["reason"]) or case.reason, withheld=words)
 
 
+def whole_verdict(case: Case) -> tuple[VerdictName, Direction, str]:
+    """Verdict, direction and its one weakness or reason for the programme as a whole, from its line.
+
+    As for a component, but never shown: nobody attacked the sum by itself. A failed check of a part leaves it at cannot
+    tell.
+    """
+    if not case.ranged:
+        return "not_tested", "", case.withheld or case.reason or NOBODY_WITHOUT
+    direction: Direction = "better" if case.conf_low > 0 else "worse" if case.conf_high < 0 else ""
+    if case.withheld:
+        return "cannot_tell", direction, case.withheld
+    if direction:
+        return "likely", direction, say.WHOLE_UNTESTED
+    small = case.matters is not None and case.conf_high < case.matters
+    return ("no_sign" if small else "cannot_tell"), "", say.WHOLE_UNTESTED
+
+
 def _left(stakes: Stakes, members: Sequence[str], kind: str) -> bool:
     """Whether anybody whom it reaches was without it in the last period: of the programme, without any of it."""
     paths = stakes.evaluation.study.paths
@@ -203,7 +242,7 @@ def _left(stakes: Stakes, members: Sequence[str], kind: str) -> bool:
 def _one_outcome(stakes: Stakes) -> str:
     """One outcome in words: 'a person month with “In a settled home”'."""
     study, o = stakes.evaluation.study, stakes.outcome
-    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
+    where = study.noun_for(study.unit) + (f" {study.noun_for(study.period)}" if study.period else "")
     if len(o.label.split()) > _LONGEST_LABEL:
         return "an outcome"
     words = say.ONE_OUTCOME[o.kind] if o.kind != "share" or o.better == "higher" else say.ONE_WITHOUT

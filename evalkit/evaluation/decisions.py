@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,6 +16,9 @@ from evalkit.evaluation.deciding import Worth, cases_of
 from evalkit.evaluation.evidence import Evaluated
 from evalkit.language.decisions import Said, said_of, why
 from evalkit.show.tables import Table, from_frame
+
+if TYPE_CHECKING:
+    from evalkit.rollouts.planning import RolloutPlan
 
 COLUMNS = (
     "component", "lean", "chance_better", "chance_matters", "chance_harm", "prior", "net_benefit", "net_benefit_low",
@@ -54,11 +58,15 @@ class Decisions:
         return self.summary().to_html()
 
 
-def every_case(evaluation: Evaluated, worth: Worth | None = None) -> tuple[Case, ...]:
-    """The lines on every outcome, outcome by outcome."""
-    return evaluation.memo.get(
-        ("cases", worth), lambda: tuple(c for o in evaluation.study.outcomes for c in cases_of(evaluation, o, worth))
-    )
+def every_case(
+    evaluation: Evaluated, worth: Worth | None = None, rollout: RolloutPlan | None = None
+) -> tuple[Case, ...]:
+    """The lines on every outcome, outcome by outcome. rollout: as in `cases_of`."""
+
+    def make() -> tuple[Case, ...]:
+        return tuple(c for o in evaluation.study.outcomes for c in cases_of(evaluation, o, worth, rollout))
+
+    return make() if rollout is not None else evaluation.memo.get(("cases", worth), make)
 
 
 def decisions_on(cases: Iterable[Case], prior: Prior, currency: str = "£") -> Decisions:

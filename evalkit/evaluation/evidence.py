@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from evalkit.inference.intervals import holm
 from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import Statement
 from evalkit.show.tables import Table, csv_text, from_frame
-from evalkit.show.words import noun_from_column, plural
+from evalkit.show.words import plural
 from evalkit.study import Outcome, Study
 from evalkit.study.component import moved_by_results
 from evalkit.study.paths import Memo
@@ -65,7 +66,7 @@ class Finding:
     def by_event(self) -> Estimate | None:
         """The headline by event time. Before the start, where weights of least noise give no rows, those of the same
         comparison with equal weights."""
-        if self.headline is None or self.headline.rows is None:
+        if self.headline is None or self.headline.rows is None or "event_time" not in self.headline.rows.labels:
             return None
         later, equal = self.headline.rows.aggregate("event_time"), published(self.headline.rung.design)
         rows = next((r.rows for r in self.runs if r.rung.design == equal and r is not self.headline), None)
@@ -96,18 +97,18 @@ class Evaluated:
 def decide_all(
     study: Study, sep: Separability, findings: Sequence[Finding], bundles: Sequence[BundleRun], level: float
 ) -> tuple[tuple[Evidence, Verdict], ...]:
-    """Evidence and verdict for each finding, p adjusted within each outcome (Holm) over the components that could be
-    shown; one that could not, whatever its p, is adjusted over all."""
+    """Evidence and verdict for each finding, p adjusted (Holm) within each outcome, or over all where the study is one
+    family, over the components that could be shown; one that could not, whatever its p, is adjusted over all."""
     raw = [_evidence(study, sep, f, bundles, level) for f in findings]
     showable = could_be_shown(sep)
     adjusted = np.full(len(raw), np.nan)
-    for outcome in study.outcomes:
-        at = np.array([i for i, f in enumerate(findings) if f.outcome == outcome])
+    families = (study.outcomes,) if study.family == "all" else tuple((o,) for o in study.outcomes)
+    for family in families:
+        at = np.array([i for i, f in enumerate(findings) if f.outcome in family])
         answers = [findings[i].answer for i in at]
         p = np.array([np.nan if one is None else float(one.to_frame(level)["p_value"][0]) for one in answers])
         first = np.array([findings[i].component in showable for i in at])
-        adjusted[at] = holm(p)
-        adjusted[at[first]] = holm(p[first])
+        adjusted[at] = np.where(first, holm(p, family=first), holm(p))
     whole = [replace(e, p_adjusted=float(p)) for e, p in zip(raw, adjusted, strict=True)]
     return tuple((e, decide(e)) for e in whole)
 
@@ -131,9 +132,9 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         component=f.component, outcome=f.outcome.column, status=f.status, label=component.label,
         outcome_label=f.outcome.label, kind=f.outcome.kind, better=f.outcome.better, matters=f.outcome.matters,
         lag=component.lag, clean_until=f.window.until,
-        period=noun_from_column(study.period or "period") if study.paths.n_periods > 1 else "",
-        place=noun_from_column(place), unit=noun_from_column(study.unit), crossed_levels=crossed,
-        population="" if component.reach is None else f"{plural(noun_from_column(study.unit))} whom it can reach",
+        period=study.noun_for(study.period) if study.paths.n_periods > 1 else "",
+        place=study.noun_for(place), unit=study.noun_for(study.unit), crossed_levels=crossed,
+        population="" if component.reach is None else f"{plural(study.noun_for(study.unit))} whom it can reach",
         reason=f.reason, cure=str(cures["words"].iloc[0]) if len(cures) else "",
         bundle=min((b.evidence for b in mine), key=_weakness_of, default=None),
         tied=tuple(c.label for c in study.components if c.name in partners),
@@ -149,7 +150,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
-        people_exposed=_people_exposed(study, row), units_behind=float(row.get("units_exposed", math.nan)),
+        people_exposed=math.nan if "randomisation" in basis else _people_exposed(study, row),
+        units_behind=float(row.get("units_exposed", math.nan)),
         units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
         checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
@@ -157,8 +159,24 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         moved_by_results=moved_by_results(component), rests_on_matching=matched,
         unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis,
-        rests_on_one_place="one place" in basis, reason=str(row["reason"]),
+        rests_on_one_place="one place" in basis, rests_on_chance="randomisation" in basis, reason=str(row["reason"]),
+        **_by_time(f, level),
     )  # fmt: skip
+
+
+def _by_time(f: Finding, level: float) -> dict[str, Any]:
+    """Ends of the ranges of all claimed event times, and the clusters behind the last; nothing without them."""
+    if f.rows is None or "" in f.rows.labels.get("period", pd.Series([""])).tolist():
+        return {}
+    by_event = f.rows.aggregate("event_time")
+    frame = by_event.to_frame(level)
+    claimed = frame[f.window.holds(frame["event_time"].to_numpy()) & np.isfinite(frame["estimate"])]
+    if claimed.empty:
+        return {}
+    ends = claimed["conf_low"].min(skipna=False), claimed["conf_high"].max(skipna=False)
+    last = claimed.loc[claimed["event_time"].idxmax()]
+    behind = tuple(0 if np.isnan(last[c]) else int(last[c]) for c in ("clusters_exposed", "clusters_comparison"))
+    return {"by_time": tuple(map(float, ends)), "clusters_last": behind}
 
 
 def _beside(drift: Drift, level: float) -> BesideDrift:
@@ -304,7 +322,7 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
     for column in flat.columns:
         if flat[column].map(lambda v: isinstance(v, (tuple, list))).any():
             flat[column] = flat[column].map(lambda v: "; ".join(map(str, v)) if isinstance(v, (tuple, list)) else v)
-    path.write_text(csv_text(flat, float_format="%.10g"), encoding="utf-8")
+    path.write_text(csv_text(flat), encoding="utf-8")
     return path
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +17,7 @@ from evalkit.designs.people.people import People, Who, gather, read_column
 from evalkit.designs.people.weighting import CrossFit, aipw
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import OptionError
+from evalkit.evaluation.predicted import Scored, beyond_groups, calibration_of, dummies, halves
 from evalkit.inference.intervals import check_level, holm
 from evalkit.show.words import join_words
 from evalkit.study import Study
@@ -37,13 +36,17 @@ class ForWhom:
     table: by, group, people, exposed, estimate, std_error, conf_low, conf_high, reason; NaN where a group is too
         small to be shown, by `smallest` or the study's disclosure rule. differences: by, p_value, p_adjusted (Holm
         over `by`) of "the effect is the same in every group", NaN where nobody was compared. calibration: are effects
-        predicted from half the people borne out in the other half? words: what it comes to. reason: why nothing is
-        given, "" otherwise."""
+        by group, predicted from half the people, borne out in the other half? beyond: do covariates tell more of the
+        effect than the groups do? "failed" where they do. quarters: as `table`, of the half that was held back, by
+        quarter of the effect that covariates and groups predict. words: what it comes to. reason: why nothing is given,
+        "" otherwise."""
 
     component: str
     table: pd.DataFrame
     differences: pd.DataFrame
     calibration: CheckResult
+    beyond: CheckResult
+    quarters: pd.DataFrame
     words: str
     reason: str = ""
 
@@ -56,17 +59,6 @@ class ForWhom:
         return from_frame(self.table, f"For whom: {self.words}").to_html()
 
 
-@dataclass(frozen=True, eq=False)
-class _Scored:
-    """People with doubly robust scores psi (m,), whose mean is the average effect; groups: clusters (m,) or None."""
-
-    people: People
-    x: np.ndarray
-    y: np.ndarray
-    psi: np.ndarray
-    groups: np.ndarray | None
-
-
 def for_whom(
     study: Study, component: str, by: Sequence[str] | str, *, level: float = 0.95, smallest: int = 10, seed: int = 0
 ) -> ForWhom:
@@ -77,7 +69,9 @@ def for_whom(
     not only those who had the component, with the study's weights. smallest: fewest people in either arm of a group
     that is shown; the study's own disclosure rule holds where it asks for more.
 
-    Predictions for the calibration check come from econml's LinearDRLearner. Refuses, with the reason, below 400
+    Beyond the groups, effects that are a straight line in covariates and groups are predicted from half the people
+    (econml's LinearDRLearner) and held against the other half (its DRTester); differences that bend are not looked for.
+    Refuses, with the reason, below 400
     people or 100 in an arm, where the score of a fifth of them is all but 0 or 1, or where the outcome does not vary.
     Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent."""
     check_level(level)
@@ -101,11 +95,16 @@ def for_whom(
         return _refusal(component, kinds, people, why)
     level_name = cluster_level(study, component)
     groups = None if level_name is None else study.paths.levels[level_name].codes[people.rows]
-    scored = _Scored(people, x, y, _scores(people, x, y, groups, seed), groups)
+    scored = Scored(people, x, y, _scores(people, x, y, groups, seed), groups)
     table = pd.concat([_rows(scored, n, k, level, smallest, rules) for n, k in kinds.items()], ignore_index=True)
     differences = _differences(scored, kinds, smallest)
-    calibration = _calibration(scored, {n: _shown(scored, k, smallest) for n, k in kinds.items()}, seed)
-    return ForWhom(component, table, differences, calibration, _words(table, differences, calibration))
+    groups_of = dummies(scored, {n: _shown(scored, k, smallest) for n, k in kinds.items()})
+    first = halves(scored, seed)
+    calibration = calibration_of(scored, groups_of, first, seed)
+    beyond, held, kind = beyond_groups(scored, groups_of, first, seed)
+    quarters = _rows(held, "predicted effect", kind, level, smallest, rules)
+    words = _words(table, differences, calibration, beyond)
+    return ForWhom(component, table, differences, calibration, beyond, quarters, words)
 
 
 def _check_columns(study: Study, people: People, names: list[str]) -> None:
@@ -137,6 +136,18 @@ def _kinds(series: pd.Series) -> np.ndarray:
     return np.where(series.isna(), "not recorded", series.astype(str)).astype(object)
 
 
+def in_order(kinds: np.ndarray) -> list[str]:
+    """The groups in the order of their numbers (10 after 9), then those without by name, "not recorded" last."""
+
+    def key(kind: str) -> tuple[int, float, str]:
+        try:
+            return 0, float(kind.partition(" to ")[0]), kind
+        except ValueError:
+            return (2 if kind == "not recorded" else 1), 0.0, kind
+
+    return sorted(set(kinds), key=key)
+
+
 def _why_not(people: People, x: np.ndarray, y: np.ndarray, rules: Rules) -> str:
     arm = int(min(people.exposed.sum(), (~people.exposed).sum())) if len(people) else 0
     if len(people) < FEWEST or arm < ARM:
@@ -162,7 +173,7 @@ def _scores(people: People, x: np.ndarray, y: np.ndarray, groups: np.ndarray | N
     return total / REPEATS
 
 
-def _part(s: _Scored, mine: np.ndarray) -> tuple[float, np.ndarray]:
+def _part(s: Scored, mine: np.ndarray) -> tuple[float, np.ndarray]:
     """Mean score of some people, with the study's weights, and (m,) everybody's part in it."""
     share = np.where(mine, s.people.sizes, 0.0)
     share /= share.sum()
@@ -170,9 +181,9 @@ def _part(s: _Scored, mine: np.ndarray) -> tuple[float, np.ndarray]:
     return value, share * (s.psi - value)
 
 
-def _rows(s: _Scored, name: str, kinds: np.ndarray, level: float, smallest: int, rules: Rules) -> pd.DataFrame:
+def _rows(s: Scored, name: str, kinds: np.ndarray, level: float, smallest: int, rules: Rules) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
-    for kind in sorted(set(kinds)):
+    for kind in in_order(kinds):
         mine = kinds == kind
         exposed = int(s.people.exposed[mine].sum())
         row: dict[str, object] = {"by": name, "group": kind, "reason": ""}
@@ -198,7 +209,7 @@ def _rows(s: _Scored, name: str, kinds: np.ndarray, level: float, smallest: int,
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _differences(s: _Scored, kinds: dict[str, np.ndarray], smallest: int) -> pd.DataFrame:
+def _differences(s: Scored, kinds: dict[str, np.ndarray], smallest: int) -> pd.DataFrame:
     """Wald tests (F) that the groups of one column have the same mean score, on contributions summed by cluster."""
     p = np.full(len(kinds), np.nan)
     for i, values in enumerate(kinds.values()):
@@ -219,37 +230,7 @@ def _differences(s: _Scored, kinds: dict[str, np.ndarray], smallest: int) -> pd.
     return pd.DataFrame({"by": list(kinds), "p_value": p, "p_adjusted": holm(p)})
 
 
-def _calibration(s: _Scored, kinds: dict[str, np.ndarray], seed: int) -> CheckResult:
-    """Effects predicted from one half of the people, against the scores of the other half: a slope of 1 is
-    right, above 0 in the right direction (noise in the predictions pulls it below 1)."""
-    if all(len(set(k)) < 2 for k in kinds.values()):
-        return _calibrated("informational", "No groups were compared.")
-    rng = np.random.default_rng(seed)
-    unit = np.arange(len(s.psi)) if s.groups is None else np.unique(s.groups, return_inverse=True)[1]
-    first = (rng.permutation(unit.max() + 1) % 2 == 0)[unit]
-    design = np.column_stack([(k == v).astype(float) for k in kinds.values() for v in sorted(set(k))[1:]])
-    predicted, held = _predict(s, design, first, seed), ~first
-    centred = predicted - predicted.mean()
-    if np.std(centred) < 1e-9 * (1 + np.abs(predicted).max()):
-        return _calibrated("informational", "No differences between people are predicted.")
-    slope = float(centred @ s.psi[held] / (centred @ centred))
-    gap = centred * (s.psi[held] - s.psi[held].mean() - slope * centred)
-    if s.groups is not None:
-        gap = np.bincount(np.unique(s.groups[held], return_inverse=True)[1], weights=gap)
-    reach = stats.t.ppf(0.975, max(len(gap) - 2, 1)) * float(np.sqrt((gap**2).sum())) / float(centred @ centred)
-    found = (slope, slope - reach, slope + reach)
-    if slope - reach > 0:
-        return _calibrated("passed", "Differences predicted from half the people hold in the rest.", *found)
-    if slope + reach < 0:
-        return _calibrated("failed", "Differences predicted from half the people turn round in the other half.", *found)
-    words = "Differences predicted from half the people are not clearly borne out in the other half."
-    return _calibrated("informational", words, *found)
-
-
-_calibrated = partial(CheckResult, "calibration")
-
-
-def _shown(s: _Scored, kinds: np.ndarray, smallest: int) -> np.ndarray:
+def _shown(s: Scored, kinds: np.ndarray, smallest: int) -> np.ndarray:
     """Groups too small to be shown are joined to the largest."""
     names, code, size = np.unique(kinds.astype(str), return_inverse=True, return_counts=True)
     exposed = np.bincount(code, weights=s.people.exposed)
@@ -257,38 +238,15 @@ def _shown(s: _Scored, kinds: np.ndarray, smallest: int) -> np.ndarray:
     return np.where(small, names[size.argmax()], names)[code]
 
 
-def _predict(s: _Scored, design: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
-    """Effects of the second half by a model learnt on the first."""
-    try:
-        from econml.dr import LinearDRLearner
-    except ImportError:
-        raise OptionError(
-            "for_whom uses the package econml. Install it: pip install 'evalkit-components[ml]'."
-        ) from None
-    from sklearn.linear_model import LinearRegression, LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
-    # The last column is the exposure; without its products with the others every effect would be the same.
-    interact = FunctionTransformer(lambda features: np.hstack([features, features[:, :-1] * features[:, -1:]]))
-    learner: Any = LinearDRLearner(
-        model_propensity=make_pipeline(StandardScaler(), LogisticRegression(C=1e6, max_iter=1000)),
-        model_regression=make_pipeline(interact, LinearRegression()),
-        min_propensity=0.01, cv=5, random_state=seed,
-    )  # fmt: skip
-    learner.fit(s.y[first], s.people.exposed[first].astype(int), X=design[first], W=s.x[first], inference=None)
-    return np.asarray(learner.effect(design[~first])).ravel()
-
-
 def _refusal(component: str, kinds: dict[str, np.ndarray], people: People, why: str) -> ForWhom:
-    rows = [{"by": n, "group": k, "reason": why} for n, values in kinds.items() for k in sorted(set(values))]
+    rows = [{"by": n, "group": k, "reason": why} for n, values in kinds.items() for k in in_order(values)]
     table = pd.DataFrame(rows, columns=_COLUMNS)
     nothing = pd.DataFrame({"by": list(kinds), "p_value": np.nan, "p_adjusted": np.nan})
-    check = _calibrated("informational", "Nothing was estimated.")
-    return ForWhom(component, table, nothing, check, f"These data cannot say for whom: {why}.", why)
+    one, two = (CheckResult(n, "informational", "Nothing was estimated.") for n in ("calibration", "beyond_groups"))
+    return ForWhom(component, table, nothing, one, two, table[:0], f"These data cannot say for whom: {why}.", why)
 
 
-def _words(table: pd.DataFrame, differences: pd.DataFrame, calibration: CheckResult) -> str:
+def _words(table: pd.DataFrame, differences: pd.DataFrame, calibration: CheckResult, beyond: CheckResult) -> str:
     compared = differences["p_value"].notna()
     surely, sentences = list(differences.loc[differences["p_adjusted"] < 0.05, "by"]), []
     if surely:
@@ -305,4 +263,4 @@ def _words(table: pd.DataFrame, differences: pd.DataFrame, calibration: CheckRes
         elif shown.sum() > 1:
             why = "there are too few clusters"
         sentences.append(f"Nobody was compared by {name}: {why}.")
-    return " ".join(sentences)
+    return " ".join([*sentences, *([beyond.words] if beyond.status == "failed" else [])])

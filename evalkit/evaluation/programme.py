@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evalkit.decision.prior import prior_of
 from evalkit.errors import EvalkitError, OptionError, is_number
@@ -15,9 +16,12 @@ from evalkit.evaluation.value.costs import Prices
 from evalkit.evaluation.value.money import DRAWS, Value, value_of
 from evalkit.study import Outcome, Study
 
+if TYPE_CHECKING:
+    from evalkit.rollouts.planning import RolloutPlan
+
 
 def attribute(source: Study | Evaluation, outcome: str | Outcome | None = None) -> Attribution:
-    """Attribute the programme's total effect on one outcome to its components (design 2.7).
+    """Attribute the programme's total effect on one outcome to its components.
 
     source: a Study (which is evaluated first) or an Evaluation. outcome: default the first. The total comes
     from outcomes imputed for every exposed cell (Borusyak, Jaravel and Spiess 2024); own effects are the
@@ -59,14 +63,17 @@ def value_for_money(
 
 
 def decide(
-    evaluation: Evaluation, prior: str | Path = "sceptical", worth: float | Sequence[float] | None = None
-) -> Decisions:
+    evaluation: Evaluation, prior: str | Path = "sceptical", worth: float | Sequence[float] | None = None,
+    rollout: RolloutPlan | None = None,
+) -> Decisions:  # fmt: skip
     """Lean, chance, what is to be had and what to do next, for every component, combination and the programme.
 
     prior: "sceptical" (normal, one in six beyond what matters either way), "flat", or the file of a pool. worth: what
     one more outcome (or one fewer, where lower is better) is worth for one unit and period, in the currency and prices
     of the costs: one amount, or the two ends of a range; by default what the table of unit costs says. A line whose
-    amounts do not go together, or of which the prior does not speak, is held, with its reason.
+    amounts do not go together, or of which the prior does not speak, is held, with its reason. rollout: the next one
+    (`ek.next_rollout`): what it would tell of the first outcome, and what it costs, then decide whether a test is worth
+    it, instead of the rule "as much again".
 
     Rules, formulas and what they were measured to do: docs/decisions, "From a range to an act". Raises `OptionError`
     for a prior or a worth that makes no sense.
@@ -74,10 +81,12 @@ def decide(
     known, given = prior_of(prior), _worth(worth)
     if not isinstance(evaluation, Evaluation):
         raise EvalkitError(f"decide needs an Evaluation; it got {type(evaluation).__name__}.")
-    if (known.name, given) == ("sceptical", None):
+    if rollout is not None:
+        rollout.check_possible()
+    if (known.name, given, rollout) == ("sceptical", None, None):
         return evaluation.decisions
     evaluation.check_whole("decide")
-    return decisions_on(every_case(evaluation, given), known)
+    return decisions_on(every_case(evaluation, given, rollout), known)
 
 
 def _worth(given: float | Sequence[float] | None) -> tuple[float, float] | None:

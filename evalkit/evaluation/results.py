@@ -89,8 +89,8 @@ class Evaluation(Evaluated):
     def contamination(self, component: str, outcome: str | None = None) -> pd.DataFrame:
         """What two-way fixed effects would hand `component` of the others' effects (weights, no outcome model)."""
         weights = TwoWayFixedEffects(outcome=self.study.outcome(outcome).column).contamination(self.study, component)
-        hidden = self.protection is not None and self.protection.rules.active
-        return weights.drop(columns="cells", errors="ignore") if hidden else weights
+        rules = None if self.protection is None else self.protection.rules
+        return weights if rules is None else Guard(self.study, rules).borrowed(component, weights)
 
     def check_whole(self, what: str) -> None:
         """Raise `EvalkitError` where disclosure control took out what `what` is worked out from."""

@@ -17,6 +17,7 @@ from evalkit.errors import check_choice
 from evalkit.figures.balance import love, overlap, regression_to_mean
 from evalkit.figures.bars import contamination, flow, waterfall
 from evalkit.figures.compared import compared
+from evalkit.figures.estimates import estimates
 from evalkit.figures.event_study import event_study
 from evalkit.figures.forest import forest, leave_one_out
 from evalkit.figures.monitor import look_lines, place_charts
@@ -34,6 +35,7 @@ __all__ = [
     "contamination",
     "describe",
     "donor_weights",
+    "estimates",
     "event_study",
     "flow",
     "forest",

@@ -1,4 +1,4 @@
-"""Estimate: one immutable value under everything (design 2.4).
+"""Estimate: one immutable value under everything.
 
 Values, masses, labels and influence; standard errors, p-values and intervals are functions of
 them and are never stored.
@@ -6,7 +6,7 @@ them and are never stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import takewhile
@@ -19,6 +19,7 @@ from scipy import sparse
 from evalkit.errors import EvalkitError, OptionError, check_choice
 from evalkit.inference import labels as row_labels
 from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
+from evalkit.inference.named import Named
 from evalkit.inference.replicates import (
     FEW,
     Arms,
@@ -34,6 +35,7 @@ from evalkit.inference.replicates import (
     stacked_arms,
 )
 from evalkit.inference.sources import DenseSource, Influence, Rows, stacked
+from evalkit.show.tables import from_frame
 from evalkit.show.words import count_words
 
 PRIOR_DF = 10.0
@@ -42,7 +44,7 @@ NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='anal
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(Named):
     """Estimates of k numbers that share units.
 
     value: (k,) NaN where not identified. mass: (k,) adopters a row speaks for. labels: k rows.
@@ -221,7 +223,7 @@ class Estimate:
         own = [std_errors(s.vcov, p.value) for s, p in zip(spreads, self.pieces, strict=True)]
         return joined(spreads, np.concatenate(own), self._spread("analytic").vcov)
 
-    def aggregate(self, kind: str) -> Estimate:
+    def aggregate(self, kind: str = "simple") -> Estimate:
         """Averages "simple", by "event_time", "cohort" or "period", of rows by cohort and period.
 
         Weights are the adopters retained, whose shares are estimated (Callaway and Sant'Anna 2021, section 3.3); within
@@ -330,8 +332,6 @@ class Estimate:
             return "\n".join([f"Estimate of {count_words(len(self), 'row')}", str(shown), *notes])
 
     def _repr_html_(self) -> str:
-        from evalkit.show.tables import from_frame
-
         return from_frame(row_labels.short(self.to_frame()), f"Estimate of {count_words(len(self), 'row')}").to_html()
 
 
@@ -404,13 +404,14 @@ def _analytic(est: Estimate) -> Spread:
     return Spread(vcov, np.where(np.isnan(est.value), np.nan, df), ("",) * len(est))
 
 
-def stack(*estimates: Estimate) -> Estimate:
-    """Rows of several estimates with one joint covariance, units joined by id.
+def stack(*given: Estimate | Iterable[Estimate]) -> Estimate:
+    """Rows of several estimates, one by one or in a list, with one joint covariance, units joined by id.
 
     Raises `EvalkitError` for anything but Estimates, and where a unit's cluster codes conflict. With
     refits at one level the joint covariance is the jackknife's; else analytic, at the coarser level, and each row
     keeps its own interval.
     """
+    estimates: tuple[Estimate, ...] = tuple(e for g in given for e in (g if isinstance(g, (list, tuple)) else (g,)))
     for e in estimates:
         if not isinstance(e, Estimate):
             raise EvalkitError(f"stack joins Estimates; {type(e).__name__} has no contributions to join.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
@@ -25,6 +26,14 @@ class Interval:
     low: float
     high: float
     provenance: str
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """One row as `Estimate.to_frame` has it: no standard error, degrees of freedom or p value; `inference` is the
+        provenance. The range is that of the level at which it was made, whatever `level` says."""
+        row = {"estimate": self.value, "std_error": np.nan, "conf_low": self.low, "conf_high": self.high,
+               "p_value": np.nan, "df": np.nan, "inference": self.provenance, "clusters_exposed": np.nan,
+               "clusters_comparison": np.nan, "mass": np.nan, "reason": ""}  # fmt: skip
+        return pd.DataFrame([row])
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +70,7 @@ class Spread:
 
 def joined(parts: Sequence[Spread], own: np.ndarray, vcov: np.ndarray) -> Spread:
     """One spread of the rows of `parts`: their own standard errors `own` (k,), joined by the correlation of `vcov`
-    (k, k), each with its own degrees of freedom and reason (design 2.6). A row that has no variance in `vcov` has
+    (k, k), each with its own degrees of freedom and reason. A row that has no variance in `vcov` has
     none here."""
     root = np.sqrt(np.diag(vcov))
     scale = np.divide(own, root, out=np.ones(len(own)), where=root > 0)

@@ -114,6 +114,23 @@ def heads(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray]) -> li
     return list(np.bincount(of[order][start], weights=most, minlength=len(groups)).astype(int).tolist())
 
 
+def row_names(labels: pd.DataFrame) -> list[str]:
+    """A name for each row, from the labels that tell rows apart: 'nurse', 'event_time=2', 'cohort=5 period=7'."""
+    named = [c for c in ("component", "outcome") if c in labels and labels[c].astype(str).nunique() > 1]
+    times = [c for c in ("cohort", "period", "event_time") if c in labels and labels[c].astype(str).nunique() > 1]
+    if {"cohort", "period"} <= set(times):
+        times.remove("event_time") if "event_time" in times else None
+    if not named + times and "component" in labels and len(labels):
+        named = ["component"]
+    rows = labels[named + times].itertuples(index=False)
+    said = [" ".join([*map(str, r[: len(named)]), *(f"{c}={v}" for c, v in zip(times, r[len(named) :], strict=True))])
+            for r in rows]  # fmt: skip
+    if not said:
+        said = [""] * len(labels)
+    alone = [f"row {i}" if not words or said.count(words) > 1 else words for i, words in enumerate(said)]
+    return alone
+
+
 def reasons_in_words(frame: pd.DataFrame) -> list[str]:
     """Every reason, caution and doubt in full, with the rows that it is about."""
     notes = []

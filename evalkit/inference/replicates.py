@@ -1,9 +1,9 @@
-"""Delete-one-cluster refits (CV3), kept as values and masses, and clusters and cells behind each row (design 2.6).
+"""Delete-one-cluster refits (CV3), kept as values and masses, and clusters and cells behind each row.
 
 Variance = (G-1)/G times the sum over deleted clusters of (refit - estimate)^2, G the clusters with weight in the row.
 Degrees of freedom: (V1+V0)^2 / (V1^2/(n1-1) + V0^2/max(n0-1, 1)), V1 over the clusters that serve as exposed and V0
 over those that serve only as comparison. CV3: MacKinnon, Nielsen and Webb (2023), Fast and reliable jackknife and
-bootstrap methods; the degrees of freedom are the project's, with simulated coverage in the design.
+bootstrap methods; the degrees of freedom are the project's, with simulated coverage in benchmarks/README.md.
 
 Averages are applied alike to the full sample and to every refit, so that a row lost in a refit leaves
 its average, which is renormalised.
@@ -280,7 +280,7 @@ def jackknife(value: np.ndarray, reps: Replicates) -> Spread:
 
 
 def satterthwaite(v1: np.ndarray, v0: np.ndarray, n1: np.ndarray, n0: np.ndarray) -> np.ndarray:
-    """Degrees of freedom of design 2.6, at least 1."""
+    """Degrees of freedom as above, at least 1."""
     below = v1**2 / np.maximum(n1 - 1, 1) + v0**2 / np.maximum(n0 - 1, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.maximum(np.where(below > 0, (v1 + v0) ** 2 / below, 1.0), 1.0)

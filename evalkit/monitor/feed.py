@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from evalkit.errors import EvalkitError, Problem, StudyError, first_rows, raise_problems, suggest
 from evalkit.study.frame import FileSource, FrameSource, Table, find_files, open_source
+from evalkit.study.reading import Cells
 from evalkit.study.schema import Rule, check_column
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class Columns:
         """What may stand in each column of a delivery."""
         return {
             self.unit: Rule("id", must=True, filled=True, cased=True), self.place: _ID, "code": _ID,
-            "occurred": Rule("any", must=True, filled=True), "recorded": Rule("any", must=True, filled=True),
-            "value": Rule("number"), "provider": Rule("id"), "event_id": Rule("any"),
+            "occurred": Rule("words", must=True, filled=True), "recorded": Rule("words", must=True, filled=True),
+            "value": Rule("number"), "provider": Rule("id"), "event_id": Rule("words"),
         }  # fmt: skip
 
 
@@ -170,7 +171,7 @@ def _through_the_door(table: Table, name: str, columns: Columns) -> pd.DataFrame
     """The rows of a delivery, days as days. Every problem of its columns and values is raised at once."""
     rules = columns.rules
     ids = [*(c for c, rule in rules.items() if rule.kind == "id"), "event_id"]
-    frame = _frame(open_source(table, name, ids))
+    frame = _frame(open_source(table, name, Cells(ids=frozenset(ids))))
     lack = [c for c, rule in rules.items() if rule.must and c not in frame.columns]
     if lack:
         near = suggest(lack[0], map(str, frame.columns), "The columns are")

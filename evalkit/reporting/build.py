@@ -22,16 +22,17 @@ from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
 from evalkit.folders import aside, replaced
 from evalkit.inference.intervals import check_level
+from evalkit.progress import followed, step
 from evalkit.reporting.formats import make_notebook, run_notebook, to_page
-from evalkit.reporting.manifest import NAME, read_manifest, write_manifest
-from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.manifest import NAME, SIGNATURE, read_manifest, write_manifest
+from evalkit.reporting.more_sections import PRICED, sha256, tables_of, verdicts_of
 from evalkit.reporting.names import names_of, statements_of
 from evalkit.reporting.plan import read_plan
 from evalkit.show.tables import in_cell
 from evalkit.show.words import file_name
 from evalkit.study import Study
 
-LATER = ("report.pdf", "report.docx")  # made from a report once it is there
+LATER = ("report.pdf", "report.docx", SIGNATURE)  # made from a report once it is there
 
 
 def report(
@@ -80,7 +81,9 @@ def write_report(
     if plan is not None:
         read_plan(plan)
     made = make_notebook(relative, level=level, seed=seed, title=title, plan=fixed)
-    notebook = run_notebook(made, place, partial(without_small_numbers, study))
+    with followed():
+        notebook = run_notebook(made, place, partial(without_small_numbers, study))
+    step("Writing the page")
     (place / "report.ipynb").write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
     (place / "report.html").write_text(to_page(notebook), encoding="utf-8")
     verdicts = read_table(place / "verdicts.csv", study)
@@ -92,7 +95,8 @@ def write_report(
 
 def read_table(file: Path, study: Study) -> pd.DataFrame:
     """A table that a report wrote, with components and outcomes named as the study names them."""
-    table = pd.read_csv(file, dtype={"component": str, "outcome": str}, keep_default_na=False, na_values=[""])
+    texts = dict.fromkeys(("component", "outcome", "direction"), str)
+    table = pd.read_csv(file, dtype=texts, keep_default_na=False, na_values=[""])
     own = {in_cell(name): name for name in [*(c.name for c in study.components), *(o.column for o in study.outcomes)]}
     return table.assign(**{k: table[k].map(lambda name: own.get(name, name)) for k in ("component", "outcome")})
 
@@ -158,10 +162,11 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
     made, value = evaluation.attribution, evaluation.value
     if made is not None and made.pieces["estimate"].notna().any():
         out["waterfall"] = describe("waterfall", made)
-    if value is not None and len(value.plane):
-        out["value_plane"] = describe("value_plane", value)
-    if value is not None and len(value.acceptability):
-        out["acceptability"] = describe("acceptability", value)
+    if value is not None:
+        stand = [name for name, verdict in verdicts_of(evaluation, first).items() if verdict in PRICED]
+        for name, table in (("value_plane", value.plane), ("acceptability", value.acceptability)):
+            if (mine := table["name"].isin(stand)).any():  # no price where no effect stands
+                out[name] = describe(name, table[mine])
     weights = contamination_table(evaluation)
     if len(weights):
         out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))
@@ -174,12 +179,7 @@ def write_tables(evaluation: Evaluation, folder: str | Path) -> tuple[Path, ...]
     Only aggregates are written, never rows about units, and only what disclosure control allows.
     """
     evaluation = safe(evaluation)
-    named = {**evaluation.frames(), "verdicts": stated(evaluation)}
-    if evaluation.attribution is not None:
-        named["attribution"] = evaluation.attribution.pieces
-    if evaluation.value is not None:
-        named["value"] = evaluation.value.table
-    return write_frames(named, folder)
+    return write_frames({**tables_of(evaluation), "verdicts": stated(evaluation)}, folder)
 
 
 def stated(evaluation: Evaluation) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from evalkit.reporting.more_sections import inputs, sha256, versions
 from evalkit.reporting.names import period_words
 from evalkit.study import Study
 
-NAME = "manifest.json"
+NAME, SIGNATURE = "manifest.json", "manifest.json.sig"
 _NEEDED = {"study": str, "level": float, "seed": int, "inputs": dict, "versions": dict, "files": dict}
 
 

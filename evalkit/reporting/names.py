@@ -11,7 +11,7 @@ from evalkit.disclosure.rules import rules_of
 from evalkit.evaluation import Evaluation
 from evalkit.language.statement import Statement
 from evalkit.reporting.plan import plan_tags
-from evalkit.show.words import Count, count_words, noun_from_column, plural
+from evalkit.show.words import Count, count_words, plural
 from evalkit.study import Study
 
 _YEAR = 4  # digits of a year, which needs no noun
@@ -36,7 +36,7 @@ class Names:
 def names_of(study: Study) -> Names:
     """The words of a study's register."""
     usual = study.cluster or study.unit
-    places = {c.name: noun_from_column(str(c.assigned_at or usual)) for c in study.components}
+    places = {c.name: study.noun_for(c.assigned_at or usual) for c in study.components}
     return Names({c.name: c.label for c in study.components}, places)
 
 
@@ -50,7 +50,7 @@ def statements_of(evaluation: Evaluation, outcome: str) -> list[Statement]:
 def spread(study: Study) -> tuple[str, tuple[str, ...]]:
     """('447 people in 10 boroughs, December 2015 to November 2020', its figures), from the paths alone."""
     paths, rules = study.paths, rules_of(study)
-    unit = noun_from_column(str(study.unit))
+    unit = study.noun_for(study.unit)
     counted = rules.publish(Count(len(set(paths.units.tolist()))))
     figures = [counted.words]
     words = count_words(counted.value or 0, unit) if not counted.withheld else f"{counted.words} {plural(unit)}"
@@ -58,12 +58,12 @@ def spread(study: Study) -> tuple[str, tuple[str, ...]]:
     if levels and study.cluster and study.cluster != study.unit:
         places = len(levels[paths.cluster].names)
         figures.append(f"{places:,}")
-        words += f" in {count_words(places, noun_from_column(str(study.cluster)))}"
+        words += f" in {count_words(places, study.noun_for(study.cluster))}"
     if study.period is None or not len(paths.periods):
         return words, tuple(figures)
     first, last = (period_words(paths.periods[i]) for i in (0, -1))
     figures += [p.partition("-")[0] if _month(p) else p for p in (first, last)]
-    which = f"{plural(noun_from_column(str(study.period)))} " if first.isdigit() and len(first) < _YEAR else ""
+    which = f"{plural(study.noun_for(study.period))} " if first.isdigit() and len(first) < _YEAR else ""
     return f"{words}, {which}{spoken_period(first)} to {spoken_period(last)}", tuple(figures)
 
 

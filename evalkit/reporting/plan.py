@@ -19,9 +19,10 @@ from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, arrival_width, came_words, rule_words
+from evalkit.evaluation.ladder import Choices, arrival_width, came_words, design_of, rule_words
 from evalkit.folders import put
 from evalkit.inference.intervals import check_level
+from evalkit.show.words import join_words, quoted
 from evalkit.study import Study
 from evalkit.study.paths import Paths
 
@@ -47,7 +48,9 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
         window = window_of(rows.loc[c.name], c.lag).within(choices.horizon)
         best = str(rows.loc[c.name, "best_design"])
         arrival = arrival_width(study.paths, c.name, best, choices, window)
-        rule = rule_words(best, c.label) + came_words(names, arrival)
+        rule = rule_words(design_of(study.paths, c.name, best, bool(study.covariates)), c.label) + came_words(
+            names, arrival
+        )
         fixed = {name: _plain(getattr(c, name)) for name in _COMPONENT}
         components.append(
             {"name": c.name, "label": c.label, **fixed, "status": str(rows.loc[c.name, "status"]), "design": best,
@@ -109,9 +112,29 @@ def read_plan(file: str | Path) -> dict[str, Any]:
 
 def plan_tags(plan: Mapping[str, Any] | None, evaluation: Evaluation) -> dict[tuple[str, str], str]:
     """(component, outcome) -> 'planned' or 'not planned: ...'; empty where there was no plan."""
-    if not plan:
-        return {}
-    now = make_plan(evaluation.study, evaluation.level)
+    return {} if not plan else _tags(plan, evaluation.study, evaluation.level)
+
+
+def plan_sentence(plan: Mapping[str, Any], study: Study, level: float) -> str:
+    """What of a study is as it was planned, in a sentence: 'All 3 results were planned.'"""
+    tags, labels = _tags(plan, study, level), {c.name: c.label for c in study.components}
+    labels |= {o.column: o.label for o in study.outcomes}
+    new = {key: why.removeprefix("not planned: ") for key, why in tags.items() if why != "planned"}
+    if not new:
+        return f"All {len(tags)} results were planned."
+    several = len(study.outcomes) > 1
+    said = dict[str, list[str]]()
+    for (component, outcome), why in new.items():
+        said.setdefault(why, []).append(
+            quoted(labels[component]) + (f" on {quoted(labels[outcome])}" if several else "")
+        )
+    which = "; ".join(f"{join_words(names)} ({why})" for why, names in said.items())
+    rest = f"The other {len(tags) - len(new)} were planned." if len(new) < len(tags) else "None is as it was planned."
+    return f"Not as planned: {which}. {rest}"
+
+
+def _tags(plan: Mapping[str, Any], study: Study, level: float) -> dict[tuple[str, str], str]:
+    now = make_plan(study, level)
     before = {c["name"]: c for c in plan["components"]}
     asked = {o["column"]: o for o in plan["outcomes"]}
     out = {}

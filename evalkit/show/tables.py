@@ -133,6 +133,13 @@ class Table:
         return out.getvalue()
 
 
+class Summary(Table):
+    """A table that prints as itself, as summaries of models do."""
+
+    def __repr__(self) -> str:
+        return self.to_text(110) + (f"{self.note}\n" if self.note else "")
+
+
 def make_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]], **options: object) -> Table:
     """A `Table` from plain values; anything that is not a `Cell` becomes its words."""
     cells = tuple(tuple(v if isinstance(v, Cell) else Cell(plain(v)) for v in row) for row in rows)
@@ -168,15 +175,16 @@ def in_cell(value: object) -> object:
     return f"'{words}" if _FORMULA.match(words) and not _FIGURE.fullmatch(words) else words
 
 
-def csv_text(frame: pd.DataFrame, **options: str) -> str:
-    """A frame as CSV with Unix line ends, safe to open in a spreadsheet; warns where an apostrophe had to be added."""
+def csv_text(frame: pd.DataFrame, digits: int = 10) -> str:
+    """A frame as CSV with Unix line ends and ten significant digits (the others hang on the processor), safe to open in
+    a spreadsheet; warns where an apostrophe had to be added."""
     safe = frame.rename(columns=in_cell)
     for column in safe.columns[[not pd.api.types.is_numeric_dtype(t) for t in safe.dtypes]]:
         words = safe[column]
         safe[column] = words.map(in_cell)
         if any(isinstance(a, str) and len(b) > len(a) for a, b in zip(words, safe[column], strict=True)):
             warnings.warn(_APOSTROPHES, EvalkitWarning, stacklevel=2)
-    return safe.to_csv(index=False, lineterminator="\n", **options)
+    return safe.to_csv(index=False, lineterminator="\n", float_format=f"%.{digits}g")
 
 
 def spoken(name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import get_args
@@ -12,8 +13,8 @@ import pandas as pd
 
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
 from evalkit.study.frame import Table, read_table
-from evalkit.study.schema import CERTAINTIES, IDS, unprintable
-from evalkit.vocabulary import OUTCOME_KINDS, Better, Dates, OutcomeKind, PartPeriod
+from evalkit.study.schema import CERTAINTIES, TABLE_CELLS, odd_ids, unprintable
+from evalkit.vocabulary import OUTCOME_KINDS, Assigned, Better, Dates, OutcomeKind, PartPeriod
 
 _UNITS = {
     "share": "percentage points",
@@ -34,10 +35,17 @@ class Component:
     name: short name, used in every table.
     label: words for people; the name when not given.
     exposure: column of the panel with 0/1 or a dose, never missing in a row.
+    first_period: column of the panel with the first period on instead, as other packages take it (empty, infinite, or 0
+        where periods are above 0: never); it stays on from there.
     adoption: dated spells instead (a frame or the path of one): level_id, start and optionally end (missing: still on),
         dose, certainty, component. Half-open [start, end), so `end` is the first moment at which it is off.
     assigned_at: column naming the level at which somebody decided; default the
         study's cluster, or the unit when there is none.
+    assigned: "randomised" where chance decided who had it, in groups of `assigned_at` and by the recorded procedure: so
+        many of all, so many of each block, one of each pair, or in a panel an order of rollout. `exposure` then says
+        who was meant to have it.
+    within: column of the blocks or pairs inside which it was dealt, fixed for a unit.
+    compliance: column of what was taken up (0/1 or a dose), where not everybody did as was meant.
     reach: 0/1 column, fixed for a unit: whom the component can reach at all.
     lag: periods before an effect can show.
     bins: increasing cut points of a dose; below the first it counts as off.
@@ -47,7 +55,7 @@ class Component:
     part_period: how a period switched on part-way is read: "exclude" (neither off
         nor on), "half" (on from one half), "full" (off until the first full period).
     dates: how spells whose date is no surer than a quarter are read: "as_given", "early" or "late" (to the ends of
-        that quarter; by a quarter of a year where it was guessed).
+        that quarter or year; by a quarter of a year where it was guessed).
     description: what is done, in a sentence.
     card: what TIDieR asks of a description, in words, by any of the keys `CARD`.
 
@@ -59,6 +67,9 @@ class Component:
     exposure: str | None = None
     adoption: Table | None = field(default=None, compare=False, repr=False)
     assigned_at: str | None = None
+    assigned: Assigned | None = None
+    within: str | None = None
+    compliance: str | None = None
     reach: str | None = None
     lag: int = 0
     bins: tuple[float, ...] | None = None
@@ -67,6 +78,7 @@ class Component:
     unit_cost: float | None = None
     part_period: PartPeriod = "exclude"
     dates: Dates = "as_given"
+    first_period: str | None = None
     description: str = ""
     card: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
 
@@ -84,9 +96,20 @@ class Component:
         return self.adoption is not None
 
 
+def plain(heading: object) -> str:
+    """A heading in small letters, signs and spaces as one space: 'Start_Date ' gives 'start date'."""
+    return " ".join(re.findall(r"[^\W_]+", str(heading).casefold()))
+
+
+def name_by_words(components: Iterable[Component]) -> dict[str, str]:
+    """Component by its label and its name, as `plain` writes them; none by words that two share."""
+    words = [(w, c.name) for c in components for w in {plain(c.name), plain(c.label)}]
+    return {w: name for w, name in words if sum(w == v for v, _ in words) == 1}
+
+
 def spells_of(component: Component) -> pd.DataFrame:
     """A component's own spells: the rows that name it, when the table has such a column."""
-    table = read_table(component.adoption, f"adoption of component {component.name!r}", IDS)
+    table = read_table(component.adoption, f"adoption of component {component.name!r}", TABLE_CELLS)
     return table[table["component"] == component.name] if "component" in table.columns else table
 
 
@@ -104,15 +127,26 @@ def _component_problems(c: Component) -> Iterator[Problem]:
     where = f"component {c.name!r}"
     if not isinstance(c.name, str) or not c.name.strip():
         yield Problem(f"A component's name is {c.name!r}", next="Give each component a short name in words.")
+    elif not unprintable(c.name):
+        yield from (Problem(f"The name {what}", where, "Mend it.") for what, _ in odd_ids([c.name]))
     yield from _unprintable({"name": c.name, "label": c.label, "description": c.description}, where)
     yield from _wrong_choice("part_period", c.part_period, get_args(PartPeriod), where)
     yield from _wrong_choice("dates", c.dates, get_args(Dates), where)
+    yield from _wrong_choice("assigned", c.assigned, (None, *get_args(Assigned)), where)
+    for name in ("within", "compliance"):
+        if getattr(c, name) is not None and c.assigned is None:
+            advice = "Say assigned='randomised', or leave it out."
+            yield Problem(
+                f"{name}={getattr(c, name)!r} is given of a component that chance did not assign", where, advice
+            )
     if not is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
         yield Problem(f"lag={c.lag!r}", where, "A lag is a whole number of periods, 0 or more.")
     if c.unit_cost is not None and (not is_number(c.unit_cost) or c.unit_cost < 0):
         yield Problem(f"unit_cost={c.unit_cost!r}", where, "A cost is a number, 0 or more.")
-    if c.exposure is not None and c.adoption is not None:
-        yield Problem("Both exposure and adoption are given", where, "Keep the column or the dated spells, not both.")
+    ways = [n for n in ("exposure", "adoption", "first_period") if getattr(c, n) is not None]
+    if len(ways) > 1:
+        what = f"{'Both ' if len(ways) == 2 else ''}{' and '.join(ways)} are given"
+        yield Problem(what, where, "Keep the column or the dated spells, not both.")
     rising = isinstance(c.bins, tuple) and len(c.bins) > 0 and all(is_number(b) for b in c.bins)
     if c.bins is not None and not (rising and all(a < b for a, b in pairwise((0, *c.bins)))):
         yield Problem(f"bins={c.bins!r} are not increasing", where, "Give cut points above 0, from low to high.")
@@ -140,6 +174,7 @@ class Outcome:
 
     label: words for people; the column when not given.
     kind: how its effects are said: "share" (0 to 1), "count", "score", "log" or "money".
+    percent: whether a share is written as a percentage (45 or 45%); `matters` is a share all the same (0.05).
     better: "higher" or "lower".
     matters: the smallest effect worth having, in the column's own unit; without it a lack of effect is never claimed.
 
@@ -151,6 +186,7 @@ class Outcome:
     kind: OutcomeKind = "score"
     better: Better = "higher"
     matters: float | None = None
+    percent: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or str(self.column))
@@ -167,6 +203,8 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
     yield from _unprintable({"column": o.column, "label": o.label}, where)
     yield from _wrong_choice("kind", o.kind, OUTCOME_KINDS, where)
     yield from _wrong_choice("better", o.better, get_args(Better), where)
+    if o.percent and o.kind != "share":
+        yield Problem(f"percent={o.percent!r}", where, f"Percentages are of kind 'share', not {o.kind!r}.")
     if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
         yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
     elif o.matters is not None and o.kind == "share" and o.matters > 1:
@@ -174,6 +212,6 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
         yield Problem(f"matters={o.matters!r}", where, advice)
 
 
-def _wrong_choice(name: str, value: object, allowed: tuple[str, ...], where: str) -> Iterator[Problem]:
+def _wrong_choice(name: str, value: object, allowed: tuple[str | None, ...], where: str) -> Iterator[Problem]:
     if value not in allowed:
         yield Problem(f"{name}={value!r} is not a choice", where, f"Use one of: {', '.join(map(repr, allowed))}.")

@@ -10,19 +10,22 @@ import glob
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from evalkit.errors import EvalkitError, Problem, StudyError, raise_problems, suggest
-from evalkit.study.component import CARD, Component, Outcome
+from evalkit.errors import EvalkitError, OptionError, Problem, StudyError, raise_problems, suggest
+from evalkit.study.component import CARD, Component, Outcome, plain
 from evalkit.study.frame import FileSource, find_files, open_source, read_table
 from evalkit.study.money import TABLES
+from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Links, Register
-from evalkit.study.schema import IDS
+from evalkit.study.schema import TABLE_CELLS
+from evalkit.study.starts import HEADINGS, read_starts
+from evalkit.vocabulary import Family
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -52,12 +55,20 @@ def _as_written(hint: object) -> object:
 
 
 _STUDY_KEYS = (
-    "title question panel people unit period cluster covariates weights every disclosure allow_outside".split()
-)
+    "title question panel people unit period cluster covariates weights every family disclosure allow_outside noun"
+).split()
+_READING_KEYS = [f.name for f in fields(Reading)]
+_READING_TYPES: dict[str, Any] = {
+    key: (list[str], []) if key.endswith("_values") else (str | None, None) for key in _READING_KEYS
+}
+_HEADINGS = ("component", "level_id", "start", "end", "dose")
 _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "card")]
 _SECTIONS = {
-    "study": _section(Register, [*_STUDY_KEYS, "allow_outside"], panel=_FILE, people=_FILE,
-                      disclosure=(str | None, None), allow_outside=(bool, False)),
+    "study": _section(Register, [*_STUDY_KEYS, "allow_outside", *_READING_KEYS], panel=_FILE, people=_FILE,
+                      disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
+                      family=(Family, "outcome"), **_READING_TYPES),
+    "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
+                         **dict.fromkeys(_HEADINGS, (str | None, None))),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
     "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
     "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),
@@ -80,6 +91,7 @@ _StudyFile = create_model(
     components=(_by_name("components"), ...),
     evaluate=(dict[str, Any], {}),
     watch=(dict[str, Any], {}),
+    adoption=(_SECTIONS["adoption"] | None, None),
     **dict.fromkeys((*TABLES, "events"), (Any, None)),  # type: ignore[call-overload]
 )
 
@@ -101,13 +113,17 @@ def read_study(path: Path, panel: pd.DataFrame | None = None) -> StudyArguments:
     path = path / "study.toml" if path.is_dir() else path
     said = _read_file(path)
     study = dict(said["study"])
-    folder = _Folder(path, study.pop("allow_outside", False), _ids(said))
+    try:
+        reading = Reading(**{key: study.pop(key) for key in _READING_KEYS if key in study})
+    except OptionError as error:
+        raise StudyError(f"{path.name}, table [study]: {error}") from None
+    folder = _Folder(path, study.pop("allow_outside", False), replace(TABLE_CELLS, reading=reading, ids=_ids(said)))
     settings = said.get("evaluate", {})
     if disclosure := study.pop("disclosure", None):
         settings = {"disclosure": disclosure, **settings}
     if watch := said.get("watch"):
         settings = {**settings, "watch": watch}
-    components = folder.components(said["components"])
+    components = folder.components(said["components"], said.get("adoption"))
     links = {name: folder.table(k["links"], f"levels.{name}", "links") for name, k in said.get("levels", {}).items()}
     given = {
         "components": components,
@@ -116,6 +132,7 @@ def read_study(path: Path, panel: pd.DataFrame | None = None) -> StudyArguments:
         "people": folder.table(study.get("people"), "study", "people"),
         "panel": folder.panel(study.get("panel")) if panel is None else panel,
         "settings": settings,
+        "reading": reading,
     }
     money = {name: folder.rows(said.get(name), name) for name in TABLES}
     given["money"] = money if any(table is not None for table in money.values()) else None
@@ -161,7 +178,7 @@ def _ids(said: Mapping[str, Any]) -> frozenset[str]:
     study, levels = said["study"], said.get("levels", {})
     homes = [c.get("assigned_at") for c in said["components"].values()]
     named = [study["unit"], study.get("cluster"), *homes, *(level["to"] for level in levels.values())]
-    return IDS | {name for name in named if name}
+    return TABLE_CELLS.ids | {name for name in named if name}
 
 
 def _explain(error: ValidationError, file: str) -> Iterator[Problem]:
@@ -196,10 +213,10 @@ def _short(name: str) -> str:
 
 class _Folder:
     """Files beside the study file; what is missing piles up in `problems`. outside: whether paths may lead out of its
-    folder. ids: columns of names and numbers of things."""
+    folder. cells: how the cells of small tables are read."""
 
-    def __init__(self, path: Path, outside: bool, ids: frozenset[str]) -> None:
-        self.name, self.home, self.outside, self.ids = path.name, path.parent, outside, ids
+    def __init__(self, path: Path, outside: bool, cells: Cells) -> None:
+        self.name, self.home, self.outside, self.cells = path.name, path.parent, outside, cells
         self.problems: list[Problem] = []
         self.files: list[Path] = []
         self._read: dict[str, pd.DataFrame | None] = {}
@@ -213,7 +230,7 @@ class _Folder:
             self._add("The key 'panel' is missing", "table [study]", "Add it.")
             return None
         try:
-            source = open_source(self._full(pattern, "panel"), f"panel = {_short(pattern)}", self.ids)
+            source = open_source(self._full(pattern, "panel"), f"panel = {_short(pattern)}", self.cells)
         except StudyError as error:
             self._add(error, "table [study], key 'panel'")
             return None
@@ -242,8 +259,12 @@ class _Folder:
         if name not in self._read:
             self._read[name] = None
             try:
-                source = open_source(self._full(name, key), f"{key} = {_short(name)}", self.ids)
-                self._read[name] = read_table(source, name, self.ids)
+                said = f"{key} = {_short(name)}"
+                source = open_source(self._full(name, key), said, self.cells)
+                if table.startswith("components.") or table == "adoption":
+                    self._read[name] = read_starts(source, said, self.cells.reading)
+                else:
+                    self._read[name] = read_table(source, name, self.cells)
                 self.files += source.files if isinstance(source, FileSource) else ()
             except StudyError as error:
                 self._add(error, f"table [{table}], key {key!r}")
@@ -268,9 +289,17 @@ class _Folder:
             return None
         return pd.DataFrame(said) if said else None
 
-    def components(self, said: Mapping[str, Mapping[str, Any]]) -> list[Component]:
-        """Components with their spells."""
+    def components(
+        self, said: Mapping[str, Mapping[str, Any]], shared: Mapping[str, str] | None = None
+    ) -> list[Component]:
+        """Components with their spells. shared: the table of starts of all that say nothing else, and its headings."""
         made = []
+        if shared is not None:
+            own = ("adoption", "exposure", "first_period", "always_on")
+            for name, keys in said.items():
+                if not any(keys.get(key) for key in own):
+                    said = {**said, name: {**keys, "adoption": shared["table"]}}
+            self._rename(shared)
         if not said:
             advice = "Describe at least one component."
             self.problems.append(Problem("The table [components] is empty", self.name, advice))
@@ -284,12 +313,26 @@ class _Folder:
                 self._add(error, f"table [components.{name}]")
         for file in dict.fromkeys(keys["adoption"] for keys in said.values() if keys.get("adoption")):
             table = self._read[file]
-            named = pd.Series(dtype=object) if table is None or "component" not in table else table["component"]
-            for name in [name for name in named.dropna().unique() if name not in said]:
+            known = {plain(w) for c in made for w in (c.name, c.label)}
+            heading = None if table is None else next((c for c in table if plain(c) in HEADINGS["component"]), None)
+            named = pd.Series(dtype=object) if table is None or heading is None else table[heading]
+            for name in [n for n in named.dropna().unique() if n not in said and plain(n) not in known]:
                 rows = ", ".join(str(r) for r in named.index[named == name][:5])
                 advice = suggest(str(name), said, "The components are")
                 self.problems.append(Problem(f"Unknown component {name!r}", f"{file}, rows {rows}", advice))
         return made
+
+    def _rename(self, shared: Mapping[str, str]) -> None:
+        """Put the names that evalkit has in place of the headings that [adoption] names."""
+        table = self.table(shared["table"], "adoption", "table")
+        headings = {heading: name for name, heading in shared.items() if name != "table"}
+        if table is None:
+            return
+        for heading in [h for h in headings if h not in table.columns]:
+            known = suggest(heading, [str(c) for c in table.columns], "The columns are")
+            where = f"{self.name}, table [adoption], key {headings[heading]!r}"
+            self.problems.append(Problem(f"There is no column {heading!r} in {shared['table']}", where, known))
+        self._read[shared["table"]] = table.rename(columns=headings)
 
     def outcomes(self, said: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
         """Outcomes; a table's name is the column unless it says otherwise."""

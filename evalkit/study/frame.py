@@ -1,4 +1,4 @@
-"""Where the rows are: a frame, anything with an Arrow stream, CSV or Parquet files.
+"""Where the rows are: a frame, anything with an Arrow stream, files.
 
 A source gives its columns one at a time, so that no column is read before it is asked for. The form of a file (rows
 as long as the header, names once, UTF-8) is looked at when it is opened; what its values mean in `schema`.
@@ -6,21 +6,27 @@ as long as the header, names once, UTF-8) is looked at when it is opened; what i
 
 from __future__ import annotations
 
-import csv
 import glob
-import gzip
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
-from types import ModuleType
-from typing import Protocol, TextIO, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from evalkit.errors import Problem, StudyError, first_rows, raise_problems, suggest
+from evalkit.errors import Problem, StudyError, first_rows, suggest
+from evalkit.study.csvfiles import Form, form_of_csv, read_csv_columns
+from evalkit.study.formats import (
+    arrow_table,
+    is_parquet,
+    is_table,
+    parquet,
+    parquet_columns,
+    parquet_names,
+    whole_table,
+)
+from evalkit.study.reading import Cells, Reading
 
 
 class ArrowTable(Protocol):
@@ -33,19 +39,35 @@ Table: TypeAlias = pd.DataFrame | ArrowTable | str | Path
 """What users give as a table: a frame, anything with an Arrow stream, or the path of CSV or Parquet files."""
 
 
-_PACKED = b"\x1f\x8b"
-"""How a file packed by gzip begins."""
+NO_CELLS = Cells()
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A file whose columns are known. form: of a CSV file; table: of a file that is read as a whole."""
+
+    file: Path
+    columns: tuple[str, ...]
+    form: Form | None = None
+    table: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class FrameSource:
-    """Columns of a pandas frame. The frame is shared, never written to."""
+    """Columns of a pandas frame, levels of its index that have names among them. The frame is shared, never written
+    to."""
 
     frame: pd.DataFrame = field(repr=False)
     where: str = "the panel"
+    cells: Cells = NO_CELLS
+    _read: dict[str, pd.Series] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         _check_names(list(self.frame.columns), self.where)
+        levels = [n for n in self.frame.index.names if n is not None and n not in self.frame.columns]
+        if levels:
+            named = {n: self.frame.index.get_level_values(n) for n in levels}
+            object.__setattr__(self, "frame", self.frame.assign(**{str(n): v for n, v in named.items()}))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -56,7 +78,9 @@ class FrameSource:
         return len(self.frame)
 
     def column(self, name: str) -> pd.Series:
-        return self.frame[name]
+        if name not in self._read:
+            self._read[name] = self.cells.read(name, self.frame[name])
+        return self._read[name]
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Nothing to do: the columns are in memory."""
@@ -68,28 +92,38 @@ class FrameSource:
 
 @dataclass(frozen=True, eq=False)
 class FileSource:
-    """Columns of CSV or Parquet files, each read from disk when it is first asked for. ids: columns of names and
-    numbers of things, which a CSV file keeps as they are written ('007' is no 7)."""
+    """Columns of files, those of CSV or Parquet read from disk when they are first asked for. cells: how they are read;
+    columns of names and numbers of things a CSV file keeps as they are written ('007' is no 7)."""
 
-    files: tuple[Path, ...]
-    columns: tuple[str, ...]
+    opened: tuple[_Opened, ...]
     where: str
-    ids: Collection[str] = ()
+    cells: Cells = NO_CELLS
     _read: dict[str, pd.Series] = field(default_factory=dict, repr=False)
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(o.file for o in self.opened)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.opened[0].columns
+
+    @property
     def n_rows(self) -> int:
-        if all(_is_parquet(f) for f in self.files):
-            return sum(_parquet().read_metadata(f).num_rows for f in self.files)
+        if all(is_parquet(f) for f in self.files):
+            return sum(parquet(f, self.where).read_metadata(f).num_rows for f in self.files)
         return len(self.column(self.columns[0]))
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Read several columns in one pass over the files."""
         wanted = [n for n in dict.fromkeys(names) if n in self.columns and n not in self._read]
         if wanted:
-            parts = [_read_columns(f, wanted, self.where, self.ids) for f in self.files]
+            parts = [_read_columns(o, wanted, self.cells, self.where) for o in self.opened]
             table = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
-            self._read.update({name: as_ids(table[name]) if name in self.ids else table[name] for name in wanted})
+            for name in wanted:
+                plain = name in self.cells.ids or (name in self.cells.moments and not self.cells.reading.date_format)
+                column = as_ids(table[name]) if plain else table[name]
+                self._read[name] = self.cells.read(name, column)
 
     def column(self, name: str) -> pd.Series:
         self.prefetch([name])
@@ -103,33 +137,33 @@ class FileSource:
 Source = FrameSource | FileSource
 
 
-def open_source(panel: Table | Source, where: str = "the panel", ids: Collection[str] = ()) -> Source:
-    """A `Source` for a frame, an Arrow stream, or the path or glob of CSV or Parquet files.
+def open_source(panel: Table | Source, where: str = "the panel", cells: Cells = NO_CELLS) -> Source:
+    """A `Source` for a frame, an Arrow stream, or the path or glob of files (CSV, spreadsheets, Stata, SPSS, Parquet,
+    Feather).
 
-    ids: see `FileSource`. Raises `StudyError` when there is nothing there, it cannot be read as a table, two columns
-    have one name, or a row of a CSV file does not have the columns of its header.
+    Raises `StudyError` when there is nothing there, it cannot be read as a table, two columns have one name, or a row
+    of a CSV file does not have the columns of its header.
     """
-    if isinstance(panel, FrameSource):
-        return panel
-    if isinstance(panel, FileSource):
-        return replace(panel, ids=frozenset(ids), _read={}) if set(ids) - set(panel.ids) else panel
+    if isinstance(panel, (FrameSource, FileSource)):
+        return panel if cells in (panel.cells, NO_CELLS) else replace(panel, cells=cells, _read={})
     if isinstance(panel, pd.DataFrame):
-        return FrameSource(panel.copy(deep=False), where)
+        return FrameSource(panel.copy(deep=False), where, cells)
     if isinstance(panel, (str, Path)):
-        return _open_files(str(panel), where, ids)
+        return _open_files(str(panel), where, cells)
     if hasattr(panel, "__arrow_c_stream__") and not isinstance(panel, pd.Series):
-        return FrameSource(pa.table(panel).to_pandas(), where)
-    advice = "Give a DataFrame (pandas, polars or another with an Arrow stream) or the path of CSV or Parquet files."
+        return FrameSource(arrow_table(panel, where), where, cells)
+    advice = "Give a DataFrame (pandas, polars or another with an Arrow stream) or the path of a file."
     raise StudyError(f"{where} is a {type(panel).__name__}. {advice}")
 
 
-def read_table(table: Table | Source, where: str, ids: Collection[str]) -> pd.DataFrame:
-    """A small table (spells, people, links) as a frame of its own. ids: see `FileSource`."""
-    source = open_source(table, where, ids)
-    if isinstance(source, FrameSource):
+def read_table(table: Table | Source, where: str, cells: Cells) -> pd.DataFrame:
+    """A small table (spells, people, links) as a frame of its own."""
+    source = open_source(table, where, cells)
+    if isinstance(source, FrameSource) and not any(map(cells.changes, source.columns)):
         return source.frame
     source.prefetch(source.columns)
-    return pd.DataFrame({name: source.column(name) for name in source.columns})
+    read = {name: source.column(name) for name in source.columns}
+    return pd.DataFrame(read, index=source.frame.index if isinstance(source, FrameSource) else None)
 
 
 def find_files(pattern: str, where: str) -> tuple[Path, ...]:
@@ -146,14 +180,15 @@ def find_files(pattern: str, where: str) -> tuple[Path, ...]:
     return files
 
 
-def _open_files(pattern: str, where: str, ids: Collection[str]) -> FileSource:
-    files = find_files(pattern, where)
-    columns, *others = (_names_of(file, where) for file in files)
-    for file, have in zip(files[1:], others, strict=True):
-        if odd := sorted(set(have) ^ set(columns)):
+def _open_files(pattern: str, where: str, cells: Cells) -> FileSource:
+    opened = tuple(_names_of(file, cells.reading, where) for file in find_files(pattern, where))
+    for one in opened[1:]:
+        if odd := sorted(set(one.columns) ^ set(opened[0].columns)):
             differs = f"differs in {', '.join(odd[:5])}"
-            raise StudyError(f"{where}: {file.name} does not have the columns of {files[0].name} ({differs}).")
-    return FileSource(files, tuple(columns), where, frozenset(ids))
+            raise StudyError(
+                f"{where}: {one.file.name} does not have the columns of {opened[0].file.name} ({differs})."
+            )
+    return FileSource(opened, where, cells)
 
 
 def _check_names(names: list, where: str) -> None:
@@ -161,115 +196,30 @@ def _check_names(names: list, where: str) -> None:
         raise StudyError(f"{where} has {names.count(twice[0])} columns called {twice[0]!r}. Rename all but one.")
 
 
-def _is_parquet(file: Path) -> bool:
-    return file.suffix.lower() in (".parquet", ".pq")
+def _names_of(file: Path, reading: Reading, where: str) -> _Opened:
+    """The names of a file's columns, and what is needed to read them; a CSV file is looked through."""
+    if not is_table(file):
+        form = form_of_csv(file, reading, where)
+        found = _Opened(file, form.names, form=form)
+    elif is_parquet(file):
+        found = _Opened(file, parquet_names(file, where))
+    else:
+        table = whole_table(file, reading, where)
+        found = _Opened(
+            file, tuple(str(c) for c in table.columns), table=table.set_axis(map(str, table.columns), axis=1)
+        )
+    _check_names([name for name in found.columns if name], f"{where}: {file.name}")
+    return found
 
 
-def _parquet() -> ModuleType:
-    """pyarrow's reader of Parquet files, imported when the first one is read."""
-    import pyarrow.parquet
-
-    return pyarrow.parquet
-
-
-def _names_of(file: Path, where: str) -> list[str]:
-    """The names of a file's columns; a CSV file is looked through, each row beside its header."""
-    try:
-        if _is_parquet(file):
-            names = [str(c) for c in _parquet().read_schema(file).names]
-        else:
-            with _open_text(file, where) as text:
-                lines = islice(text, 1) if _is_even(file) else _lines(text, file, where)
-                names = _header(csv.reader(lines, strict=True), file, where)
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        form = "Parquet" if _is_parquet(file) else "CSV"
-        advice = " Save it as CSV UTF-8." if isinstance(error, UnicodeDecodeError) else ""
-        raise StudyError(f"{where}: {file.name} cannot be read as {form} ({_said(error)}).{advice}") from None
-    _check_names([name for name in names if name], f"{where}: {file.name}")
-    return names
-
-
-def _said(error: Exception) -> str:
-    """What an error says, in one short line."""
-    return str(error).split("\n")[0][:200].rstrip(".")
-
-
-def _open_text(file: Path, where: str) -> TextIO:
-    """A text file, unpacked where it is packed; UTF-16 is named."""
-    start = _start(file)
-    if start in (b"\xff\xfe", b"\xfe\xff"):
-        raise StudyError(f"{where}: {file.name} cannot be read as CSV: it is UTF-16. Save it as CSV UTF-8.")
-    if start == _PACKED:
-        return gzip.open(file, "rt", encoding="utf-8-sig", newline="")
-    return file.open(encoding="utf-8-sig", newline="")
-
-
-def _is_even(file: Path) -> bool:
-    """Whether a file plainly is rows as long as its header: then they need not be looked at one by one."""
-    raw = file.read_bytes()
-    if any(sign in raw for sign in (b'"', b"\r", b"\0", b",,\n", _PACKED)) or b"\n" not in raw:
-        return False
-    if not all(raw[: raw.index(b"\n")].split(b",")):
-        return False  # a column without a name is looked at for values
-    signs = np.frombuffer(raw if raw.endswith(b"\n") else raw + b"\n", dtype=np.uint8)
-    ends = np.flatnonzero(signs == ord("\n"))
-    commas = np.searchsorted(np.flatnonzero(signs == ord(",")), ends)
-    return bool(commas[0] and (np.diff(commas, prepend=0) == commas[0]).all())
-
-
-def _start(file: Path) -> bytes:
-    with file.open("rb") as raw:
-        return raw.read(2)
-
-
-def _lines(text: TextIO, file: Path, where: str) -> Iterator[str]:
-    quotes = 0
-    for line in text:
-        if "\0" in line:
-            raise StudyError(f"{where}: {file.name} cannot be read as CSV: it holds the character NUL. Is it a table?")
-        quotes += line.count('"')
-        yield line
-    if quotes % 2:
-        what = "a quotation mark has no partner. Is the file whole?"
-        raise StudyError(f"{where}: {file.name} cannot be read as CSV: {what}")
-
-
-def _header(rows: Iterator[list[str]], file: Path, where: str) -> list[str]:
-    """The names of the columns; rows that are longer or shorter than the header are refused."""
-    names = next((row for row in rows if row), None)
-    if names is None:
-        raise StudyError(f"{where}: {file.name} cannot be read as CSV (it is empty).")
-    for sign, word in ((";", "semicolons"), ("\t", "tabs")):
-        if len(names) == 1 and sign in names[0]:
-            advice = "Save it as CSV with commas between columns, and points in numbers."
-            raise StudyError(f"{where}: {file.name} cannot be read as CSV: it has {word} between columns. {advice}")
-    nameless = [j for j, name in enumerate(names) if not name]
-    odd = []
-    for i, row in enumerate(row for row in rows if row):
-        if len(row) != len(names):
-            odd.append((i, len(row)))
-        elif any(row[j] and (j or row[0] not in (str(i), str(i + 1))) for j in nameless):  # the first may count rows
-            what = f"{where}: a column of {file.name} has no name, but values such as in row {i}"
-            raise StudyError(f"{what}. Name it, or leave it out.")
-    if odd:
-        what = f"{where}: {file.name} has {odd[0][1]} cells in row {odd[0][0]}, and {len(names)} columns"
-        advice = 'Put a text or number with a comma in it into quotes ("1,012"), and end no row early.'
-        raise_problems([Problem(what, first_rows((i for i, _ in odd[:5]), len(odd)), advice)])
-    return [name or f"Unnamed: {i}" for i, name in enumerate(names)]
-
-
-def _read_columns(file: Path, names: list[str], where: str, ids: Collection[str]) -> pd.DataFrame:
+def _read_columns(opened: _Opened, names: list[str], cells: Cells, where: str) -> pd.DataFrame:
     """Some columns of a file; ids of a CSV file as text."""
-    try:
-        if _is_parquet(file):
-            return _parquet().read_table(file, columns=names).to_pandas()
-        text = {name: "str" for name in names if name in ids}
-        packed = "gzip" if _start(file) == _PACKED else None
-        form = {"encoding": "utf-8-sig", "compression": packed, "index_col": False, "low_memory": False}
-        return pd.read_csv(file, usecols=names, dtype=text, **form)
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, ValueError) as error:
-        what = f"columns {', '.join(names)} of {file.name} cannot be read"
-        raise StudyError(f"{where}: {what} ({_said(error)}).") from None
+    if opened.form is not None:
+        text = cells.ids | (cells.moments if cells.reading.date_format else frozenset())
+        return read_csv_columns(opened.file, opened.form, names, text, cells.reading.as_text, where)
+    if opened.table is not None:
+        return opened.table[names]
+    return parquet_columns(opened.file, names, where)
 
 
 def as_ids(column: pd.Series) -> pd.Series:

@@ -6,19 +6,23 @@ row; all others are factorised once and scattered.
 
 from __future__ import annotations
 
+import re
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OutcomeError, Problem, StudyError, raise_problems, suggest
+from evalkit.errors import EvalkitWarning, OutcomeError, Problem, StudyError, raise_problems, suggest
 from evalkit.show.words import count_words
 from evalkit.study.calendar import period_positions
+from evalkit.study.component import Outcome
 from evalkit.study.frame import Columns, Source, key_array, match, numbers, say_rows, wrong_rows
 from evalkit.study.paths import Level
+from evalkit.study.reading import holds_text
 from evalkit.study.schema import ROLES, check_column
-from evalkit.vocabulary import OutcomeKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +108,7 @@ def build_index(unit: pd.Series, period: pd.Series | None) -> tuple[Index | None
     order, position = stable_order(units), None
     if (np.diff(order) != 1).any():
         position = order[:, None] * len(keys) + np.arange(len(keys))
-    return Index(units[order], keys.copy(), position), np.empty(0, dtype=np.intp)
+    return Index(units[order], _days(keys), position), np.empty(0, dtype=np.intp)
 
 
 def _sorted_grid(u: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -134,7 +138,14 @@ def _scattered(
     position[flat] = rows
     if (position[flat] != rows).any():
         return None, np.flatnonzero(np.bincount(flat, minlength=len(position))[flat] > 1)
-    return Index(units, keys[rank], position.reshape(len(units), len(keys))), np.empty(0, dtype=np.intp)
+    grid = position.reshape(len(units), len(keys))
+    return Index(units, _days(keys[rank]), grid), np.empty(0, dtype=np.intp)
+
+
+def _days(keys: np.ndarray) -> np.ndarray:
+    """Stamps as days where none has a time of day, so that they print as people write dates."""
+    days = keys.astype("datetime64[D]") if keys.dtype.kind == "M" else keys
+    return days if days is not keys and (days == keys).all() else keys.copy()
 
 
 def sorted_codes(keys: np.ndarray, names: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -253,18 +264,61 @@ def check_people(columns: Columns, index: Index, unit: str, needed: list[str]) -
     return problems
 
 
-def read_outcome(column: str, kind: OutcomeKind, source: Source, index: Index) -> np.ndarray:
+_SIGN = re.compile(r"\s*([+-]?[\d.,]+)\s*%?\s*")
+
+
+def as_shares(column: pd.Series, decimal: str) -> pd.Series:
+    """Percentages (45, 45.0, '45%') as shares; cells that are none stay as they are."""
+
+    def one(cell: object) -> object:
+        if not isinstance(cell, str) or not (found := _SIGN.fullmatch(cell)):
+            return cell
+        try:
+            return float(found[1].replace(decimal, "."))
+        except ValueError:
+            return cell
+
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+        return column / 100
+    read = column.astype(object).map(one)
+    plain = read.map(lambda v: isinstance(v, (int, float, np.number)) and not isinstance(v, bool))
+    if not (plain | read.isna()).all():
+        return read
+    return read.astype(np.float64) / 100
+
+
+def absent_outcomes(outcomes: Sequence[Outcome], source: Source) -> list[Problem]:
+    """Outcomes whose column the panel does not have, from its header alone: no value is read."""
+    columns = [str(c) for c in source.columns]
+    return [
+        Problem(
+            f"There is no outcome column {o.column!r}",
+            f"table [outcomes.{o.column}]",
+            suggest(o.column, columns, "The columns are"),
+        )
+        for o in outcomes
+        if o.column not in source.columns
+    ]
+
+
+def read_outcome(outcome: Outcome, source: Source, index: Index) -> np.ndarray:
     """(n, T) float64 values of an outcome, NaN where missing or not seen; read-only.
 
     Raises `OutcomeError` naming the column and the first five rows that are text, infinite or not of its kind.
     """
+    column, kind = outcome.column, outcome.kind
     if column not in source.columns:
         known = suggest(column, [str(c) for c in source.columns], "The columns are")
         raise OutcomeError(f"There is no outcome column {column!r}. {known}")
     series, what = source.column(column), f"outcome {column!r}"
+    if outcome.percent:
+        series = as_shares(series, source.cells.reading.decimal)
     raise_problems(check_column(series, ROLES[kind], what, lambda rows: say_rows(source, rows)), OutcomeError)
     values = numbers(series)[0].astype(np.float64, copy=False)
     given = values[~np.isnan(values)]
+    if outcome.percent and len(given) and 0 < given.max() <= 0.01:
+        words = f"{what} is said to be in per cent, and its largest value is {100 * given.max():g}: "
+        warnings.warn(words + "where these are shares of 1, leave percent out.", EvalkitWarning, stacklevel=4)
     if kind == "log" and (given == 0).any() and np.isin(given, (0, 1)).all():
         raise OutcomeError(f"{what} is 0 or 1 everywhere, which is no logarithm. Choose kind='share'.")
     if kind == "count" and (given < 0).any() and (given[given >= 0] % 1 == 0).all():
@@ -277,16 +331,69 @@ def read_outcome(column: str, kind: OutcomeKind, source: Source, index: Index) -
 
 
 def read_covariates(names: tuple[str, ...], columns: Columns, index: Index, unit: str) -> np.ndarray:
-    """(n, T, q) float64 covariates, NaN where missing or not seen."""
+    """(n, T, q) float64 covariates, NaN where missing or not seen; words as `covariate_columns` says."""
     n, T = index.shape
-    out = np.empty((n, T, len(names)))
-    for j, name in enumerate(names):
-        if not columns.has(name):
-            raise_problems([columns.absent(name, "covariates")])
-        say = partial(columns.say, name)
-        raise_problems(check_column(columns.series(name), ROLES["covariate"], f"covariate {name!r}", say), StudyError)
+    made = [made for name in names for made in covariate_columns(name, columns).values()]
+    homes = [name for name in names for _ in covariate_columns(name, columns)]
+    out = np.empty((n, T, len(made)))
+    for j, (name, values) in enumerate(zip(homes, made, strict=True)):
         if columns.in_panel(name):
-            out[:, :, j] = index.grid(numbers(columns.panel.column(name))[0].astype(np.float64, copy=False))
+            out[:, :, j] = index.grid(values)
         else:
-            out[:, :, j] = numbers(per_unit(name, columns, index, unit))[0][:, None]
+            out[:, :, j] = values[own_rows(name, columns, index, unit)][:, None]
     return out
+
+
+KINDS = 20
+"""Most kinds that a covariate of words may have."""
+
+
+def covariate_columns(name: str, columns: Columns) -> dict[str, np.ndarray]:
+    """(N,) float64 columns that a covariate is, in its own rows: itself if it is numbers; for words a 0/1 column for
+    each kind but the commonest, 'region=North', NaN where there is no word. `StudyError` for what is neither."""
+    if not columns.has(name):
+        raise_problems([columns.absent(name, "covariates")])
+    series, say = columns.series(name), partial(columns.say, name)
+    kinds = _kinds(series)
+    if kinds is None and len(mixed := _numbers_among_words(series)):
+        what = f"covariate {name!r} holds text such as {series.iloc[mixed[0]]!r} among words"
+        raise_problems([Problem(what, say(mixed), "Write it as a word, or all of them as numbers.")])
+    if kinds is None:
+        raise_problems(check_column(series, ROLES["covariate"], f"covariate {name!r}", say), StudyError)
+        return {name: numbers(series)[0].astype(np.float64, copy=False)}
+    where, gone = f"covariate {name!r}", series.isna().to_numpy()
+    if len(kinds) > KINDS:
+        listed = ", ".join(map(repr, kinds[:5]))
+        advice = "Put kinds together until there are few, or leave it out."
+        raise_problems([Problem(f"It has {len(kinds)} kinds ({listed}, ...), more than {KINDS}", where, advice)])
+    text = series.astype(object).where(~gone, "").astype(str).to_numpy()
+    if len(kinds) == 1:
+        return {name: np.where(gone, np.nan, 1.0)}
+    return {f"{name}={kind}": np.where(gone, np.nan, text == kind) for kind in kinds[1:]}
+
+
+def _kinds(series: pd.Series) -> list[str] | None:
+    """The kinds of a covariate of words, the commonest first and the rest by name; None where it is numbers, or text of
+    which some is a number in another way of writing."""
+    if not holds_text(series):
+        return None
+    found = series.dropna().astype(object).value_counts()
+    words = all(isinstance(v, str) and v.strip() and not _A_NUMBER.fullmatch(v.strip()) for v in found.index)
+    if not len(found) or not words:
+        return None
+    common = min(found.index[found == found.max()])
+    return [common, *sorted(v for v in found.index if v != common)]
+
+
+def _numbers_among_words(series: pd.Series) -> np.ndarray:
+    """Rows of a column of text that are numbers in some way of writing, where other rows are words; else none."""
+    if not holds_text(series):
+        return np.empty(0, dtype=np.intp)
+    given = series.notna().to_numpy()
+    number = series.astype(object).map(lambda v: not isinstance(v, str) or bool(_A_NUMBER.fullmatch(v.strip())))
+    odd = number.to_numpy(dtype=bool) & given
+    return np.flatnonzero(odd) if odd.any() and (given & ~odd).sum() > odd.sum() else np.empty(0, dtype=np.intp)
+
+
+_A_NUMBER = re.compile(r"[<>£$€]?\s*[+-]?[\d.,]*\d[\d.,]*\s*%?(?:[eE][+-]?\d+)?")
+"""Text that is a number, if not as a computer writes it."""

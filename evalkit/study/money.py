@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import pandas as pd
 
 from evalkit.errors import Problem, StudyError, suggest
+from evalkit.study.component import Component, name_by_words, plain
 from evalkit.study.frame import Table, read_table
-from evalkit.study.schema import ALIASES, IDS, Known, check_table
+from evalkit.study.schema import ALIASES, TABLE_CELLS, Known, check_table
 
 PROGRAMME = "programme"
 
@@ -37,7 +38,7 @@ class Money:
 
     def __post_init__(self) -> None:
         for name, given in self.given().items():
-            table = read_table(given, name, IDS)
+            table = read_table(given, name, TABLE_CELLS)
             used = {old: new for old, new in ALIASES.items() if old in table.columns and new not in table.columns}
             once = {old: new for i, (old, new) in enumerate(used.items()) if new not in list(used.values())[:i]}
             object.__setattr__(self, name, table.rename(columns=once))
@@ -50,6 +51,16 @@ class Money:
         """The tables that are there, by name."""
         tables = {name: getattr(self, name) for name in TABLES}
         return {name: table for name, table in tables.items() if table is not None}
+
+    def named(self, components: Iterable[Component]) -> Money:
+        """The same tables, components by their names where rows have their labels."""
+        called, tables, changed = name_by_words(components), self.given(), False
+        for name, table in tables.items():
+            words = table.get("component")
+            read = None if words is None else words.map(lambda v: called.get(plain(v), v) if isinstance(v, str) else v)
+            if read is not None and not read.equals(words):
+                tables[name], changed = table.assign(component=read), True
+        return Money(**tables) if changed else self
 
     def keep(self, components: Sequence[str], outcomes: Sequence[str]) -> Money:
         """The rows about some components and outcomes (and about the programme)."""

@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, Problem, suggest
+from evalkit.show.words import Noun, noun_from_column, plural
 from evalkit.study.calendar import Event
 from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns, Table, match, read_table, wrong_rows
 from evalkit.study.money import Money
-from evalkit.study.schema import IDS, check_table
+from evalkit.study.reading import Cells, Reading
+from evalkit.study.schema import TABLE_CELLS, check_table, unprintable
+from evalkit.vocabulary import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,7 @@ class Links:
 
     def frame(self, level: str) -> pd.DataFrame:
         """The links as a frame."""
-        return read_table(self.table, f"links of level {level!r}", IDS)
+        return read_table(self.table, f"links of level {level!r}", TABLE_CELLS)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,19 +54,36 @@ class Register:
     settings: Mapping[str, object] = field(default_factory=dict)
     money: Money | None = None
     events: tuple[Event, ...] = ()
+    reading: Reading = field(default_factory=Reading)
+    noun: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    family: Family = "outcome"
 
     def component(self, name: str) -> Component:
-        """The component of that name; `OptionError` names the near miss."""
-        for c in self.components:
-            if c.name == name:
-                return c
+        """The component of that name, or of that label; `OptionError` names the near miss."""
+        named = [c for c in self.components if c.name == name] or [c for c in self.components if c.label == name]
+        if len(named) == 1:
+            return named[0]
         known = suggest(str(name), [c.name for c in self.components], "This study has")
         raise OptionError(f"There is no component {name!r}. {known}")
 
-    def id_columns(self) -> frozenset[str]:
-        """Columns of the panel and the people that hold names and numbers of things."""
-        homes = [self.home_of(c) for c in self.components]
-        return frozenset(filter(None, [self.unit, self.cluster, *homes, *(link.to for link in self.levels.values())]))
+    def cells(self) -> Cells:
+        """What the columns of the panel and of the people hold, as far as the study names them."""
+        homes = [name for c in self.components for name in (self.home_of(c), c.within)]
+        ids = frozenset(filter(None, [self.unit, self.cluster, *homes, *(link.to for link in self.levels.values())]))
+        dated = frozenset(filter(None, [self.period, *(c.first_period for c in self.components)]))
+        counted = {self.weights, *(o.column for o in self.outcomes)}
+        for c in self.components:
+            counted |= {c.reach, c.exposure or c.name}
+        return Cells(self.reading, ids, dated - ids, frozenset(filter(None, counted)) - ids - dated)
+
+    def noun_for(self, column: str | None) -> Noun:
+        """What the column of units, places or periods is called: its noun where the study gives one, else the words of
+        its name."""
+        if not column:
+            return Noun("", "")
+        role = {self.period: "period", self.unit: "unit"}.get(column, "place" if self.cluster in (column, None) else "")
+        given = self.noun.get(role)
+        return Noun(*given) if given else noun_from_column(column)
 
     def outcome(self, name: str | Outcome | None = None) -> Outcome:
         """The outcome of that column, the first one when no name is given."""
@@ -76,7 +96,9 @@ class Register:
         raise OptionError(f"There is no outcome {name!r}. {known}")
 
     def level_of(self, component: Component) -> str:
-        """Name of the level at which a component was decided."""
+        """Name of the level at which a component was decided; what was dealt within clusters was dealt to units."""
+        if component.assigned_at is None and component.within is not None and component.within == self.cluster:
+            return self.unit
         return component.assigned_at or self.cluster or self.unit
 
     def home_of(self, component: Component) -> str:
@@ -86,6 +108,8 @@ class Register:
 
     def exposure_of(self, component: Component, columns: Columns) -> str | None:
         """Column of a component's exposure: named, or the column of its own name."""
+        if component.first_period is not None:
+            return component.first_period
         if component.exposure is not None or component.by_spells or component.always_on:
             return component.exposure
         return component.name if columns.in_panel(component.name) else None
@@ -97,6 +121,7 @@ class Register:
         for c in self.components:
             where = f"component {c.name!r}"
             needed += [(self.exposure_of(c, columns), f"exposure of {where}"), (c.reach, f"reach of {where}")]
+            needed += [(c.within, f"within of {where}"), (c.compliance, f"compliance of {where}")]
             if c.assigned_at is not None:
                 home = self.home_of(c)
                 role = f"assigned_at of {where}" if home == c.assigned_at else f"level {c.assigned_at!r} leads to it"
@@ -149,6 +174,26 @@ def links_of(given: Mapping[str, Links | Mapping] | None, problems: list[Problem
         else:
             advice = "Give Links(table, to='column') or {'links': table, 'to': 'column'}."
             problems.append(Problem(f"Level {name!r} is {link!r}", "levels", advice))
+    return made
+
+
+NOUNS = ("unit", "place", "period")
+
+
+def nouns_of(
+    given: str | Mapping[str, str | Sequence[str]] | None, problems: list[Problem]
+) -> dict[str, tuple[str, str]]:
+    """(one, many) of what units, places and periods are called; problems pile up."""
+    made = {}
+    for role, said in ({"unit": given} if isinstance(given, str) else dict(given or {})).items():
+        words = [said, plural(said)] if isinstance(said, str) else list(said)
+        if role not in NOUNS:
+            problems.append(Problem(f"There is no noun for {role!r}", "noun", f"They are: {', '.join(NOUNS)}."))
+        elif len(words) != 2 or not all(isinstance(w, str) and w.strip() and not unprintable(w) for w in words):
+            advice = 'Give a word, or one and many: noun = {unit = ["child", "children"]}.'
+            problems.append(Problem(f"noun of the {role} is {said!r}", "noun", advice))
+        else:
+            made[role] = (words[0].strip(), words[1].strip())
     return made
 
 

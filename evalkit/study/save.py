@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from html import escape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from evalkit.show.words import file_name
 from evalkit.study.component import CARD, Component, Outcome, spells_of
+from evalkit.study.formats import arrow_errors
 from evalkit.study.frame import Columns, Source
+from evalkit.study.index import as_shares
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
 
@@ -28,6 +31,7 @@ def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, 
         codes = paths.levels[paths.assigned_at[c.name]].codes
         places = f"{len(np.unique(codes[ever]))} of {len(np.unique(codes))}"
         when = "always on" if c.always_on else str(paths.periods[on.any(axis=0).argmax()]) if on.any() else "never"
+        when = "at the time" if when not in ("always on", "never") and paths.n_periods == 1 else when
         rows.append((c.label, when, places, f"{len(np.unique(paths.units[ever])):,}"))
     return rows
 
@@ -53,7 +57,7 @@ def describe(study: Register, paths: Paths, movers: int) -> str:
     if study.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{o.label} ({o.better} is better)" for o in study.outcomes))
     for label, first, places, units in _component_rows(study, paths):
-        when = first if first in ("always on", "never") else f"first on {first}"
+        when = first if first in ("always on", "never", "at the time") else f"first on {first}"
         lines.append(f"  {label}: {when}, {places} places, {units} units")
     return "\n".join(lines)
 
@@ -69,8 +73,25 @@ def describe_html(study: Register, paths: Paths, movers: int) -> str:
     return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def study_frame(study: Register, paths: Paths, values: Callable[[str], np.ndarray]) -> pd.DataFrame:
+    """A row a unit and period that was seen: ids, states of the components, outcomes."""
+    seen = np.ones((paths.n_units, paths.n_periods), dtype=bool) if paths.seen is None else paths.seen
+    i, t = np.nonzero(seen)
+    made: dict[str, object] = {study.unit: paths.units[i]}
+    if study.period is not None:
+        made[study.period] = paths.periods[t]
+    if paths.cluster != study.unit:
+        level = paths.levels[paths.cluster]
+        made[paths.cluster] = np.asarray(level.names)[level.codes[i]]
+    for k, name in enumerate(paths.components):
+        state = paths.state[paths.path[i], t, k].astype(float)
+        made[name] = np.where(state < 0, np.nan, state * paths.reach[paths.path[i], k])
+    return pd.DataFrame(made | {o.column: values(o.column)[i, t] for o in study.outcomes})
+
+
 _CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
-_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every")
+_OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent")]  # shares are written as such
+_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every", "family")
 
 
 def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> Path:
@@ -85,12 +106,12 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     spells = _all_spells(study)
     adoption = _write(spells, folder, "adoption") if spells is not None else None
     keys |= {k: getattr(study, k) for k in _STUDY_KEYS}
-    lines = _table("study", {**keys, "disclosure": study.settings.get("disclosure")})
+    lines = _table("study", {**keys, "noun": study.noun or None, "disclosure": study.settings.get("disclosure")})
     for name, link in study.levels.items():
-        file = _write(link.frame(name), folder, f"links_{re.sub('[^A-Za-z0-9_-]', '_', name)}")
+        file = _write(link.frame(name), folder, file_name(f"links_{name}"))
         lines += _table(f"levels.{_key(name)}", {"links": file, "to": link.to})
     for o in study.outcomes:
-        lines += _table(f"outcomes.{_key(o.column)}", {f.name: getattr(o, f.name) for f in fields(Outcome)[1:]})
+        lines += _table(f"outcomes.{_key(o.column)}", {name: getattr(o, name) for name in _OUTCOME_KEYS})
     for c in study.components:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
         own |= {k: c.card[k] for k in CARD if k in c.card}
@@ -116,6 +137,9 @@ def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> p
     have = [n for n in dict.fromkeys(names) if n in source.columns]
     source.prefetch(have)
     frame = pd.DataFrame({n: source.column(n).reset_index(drop=True) for n in have})
+    for o in study.outcomes:
+        if o.percent and o.column in have:
+            frame[o.column] = as_shares(frame[o.column], source.cells.reading.decimal)
     return frame if rows is None else frame.iloc[np.sort(rows)].reset_index(drop=True)
 
 
@@ -131,18 +155,24 @@ def _all_spells(study: Register) -> pd.DataFrame | None:
 
 
 def _write(frame: pd.DataFrame, folder: Path, stem: str, parquet: bool = False) -> str:
-    """Write a table as Parquet, or as CSV if that keeps its ids as they are; returns the file's name."""
-    ids = frame.select_dtypes(exclude="number").drop(columns=["start", "end"], errors="ignore")
-    texts = ([v for v in ids[name].dropna() if isinstance(v, str)] for name in ids)
-    # CSV would give text such as '007' back as a number
-    if parquet or any(text and all(re.fullmatch(r"\d+", v) for v in text) for text in texts):
+    """Write a table as Parquet, or as CSV if that keeps its texts as they are; returns the file's name."""
+    texts = frame.select_dtypes(exclude="number").drop(columns=["start", "end"], errors="ignore")
+    if parquet or not _lasts(texts):
+        unwritten: tuple[type[Exception], ...] = (*arrow_errors(), ImportError, TypeError, ValueError)
         try:
             frame.to_parquet(folder / f"{stem}.parquet", index=False)
             return f"{stem}.parquet"
-        except (pa.ArrowException, TypeError, ValueError):
-            pass  # columns of mixed kinds have no Parquet type; CSV takes them as they print
+        except unwritten:
+            pass  # no pyarrow, or columns of mixed kinds, which have no Parquet type: CSV takes them as they print
     frame.to_csv(folder / f"{stem}.csv", index=False)
     return f"{stem}.csv"
+
+
+def _lasts(texts: pd.DataFrame) -> bool:
+    """Whether CSV gives every text back: not '007', which is a number there, nor 'NA', which is nothing."""
+    again = pd.read_csv(io.StringIO(texts.to_csv(index=False)), skip_blank_lines=False) if len(texts.columns) else texts
+    pairs = (pair for name in texts for pair in zip(texts[name], again[name], strict=True))
+    return all(a == b for a, b in pairs if isinstance(a, str))
 
 
 def _table(name: str, keys: Mapping[str, object]) -> list[str]:

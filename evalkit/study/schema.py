@@ -18,9 +18,10 @@ from evalkit.errors import Problem, first_rows, suggest
 from evalkit.show.words import count_words
 from evalkit.study.calendar import Calendar, Event
 from evalkit.study.frame import match, numbers, wrong_rows
+from evalkit.study.reading import Cells, advise_dates, advise_numbers
 
 BEARERS = ("fiscal", "economic", "social")
-CERTAINTIES = ("day", "month", "quarter", "guessed")
+CERTAINTIES = ("day", "month", "quarter", "year", "guessed")
 """How sure the date of a spell is; from the third on, no surer than a quarter of a year."""
 MOVED = ("planned", "capacity", "results")
 """Why a start lies where it does: as planned, because somebody had no room, or because of what was seen by then."""
@@ -32,13 +33,13 @@ UNIT_NAMES = ("unit", "person_id", "unit_id")
 class Rule:
     """What may stand in a column.
 
-    kind: "id" (names and numbers of things), "words", "number", "moment" (a date or period) or "any".
+    kind: "id" (names and numbers of things), "words", "number" or "moment" (a date or period).
     must: the column has to be there. filled: every row has a value. low, high: limits of numbers. whole: whole numbers
     only. options: the values there are. of: what values name ("component", "outcome" or "unit"). cased: ids that
     differ in capitals only are two. advice: what to do where it is not the usual.
     """
 
-    kind: Literal["id", "words", "number", "moment", "any"]
+    kind: Literal["id", "words", "number", "moment"]
     must: bool = False
     filled: bool = False
     low: float | None = None
@@ -60,7 +61,7 @@ class Schema:
     dated: tuple[str, ...] = ()
 
 
-_NAME, _WORDS, _ANY = Rule("id", must=True, filled=True), Rule("words"), Rule("any")
+_NAME, _WORDS = Rule("id", must=True, filled=True), Rule("words")
 _MOMENT, _YEAR = Rule("moment"), Rule("number", low=1900, high=2200, whole=True)
 _BEARER = Rule("words", options=BEARERS)
 _COMPONENT, _OUTCOME = (Rule("id", must=True, filled=True, of=of) for of in ("component", "outcome"))
@@ -73,8 +74,8 @@ TABLES = {
     "adoption": Schema({
         "component": Rule("id", filled=True), "level_id": _NAME, "start": Rule("moment", must=True, filled=True),
         "end": _MOMENT, "dose": Rule("number", low=0), "certainty": Rule("words", options=CERTAINTIES),
-        "planned_start": _ANY, "source": _WORDS, "change_note": _WORDS,
-        "moved": Rule("words", options=MOVED), "decided": _ANY,
+        "planned_start": _WORDS, "source": _WORDS, "change_note": _WORDS,
+        "moved": Rule("words", options=MOVED), "decided": _WORDS,
     }),
     "links": Schema({"from": _NAME, "to": _NAME, "weight": Rule("number", must=True, filled=True, low=0, high=1)},
                     once=("from", "to")),
@@ -113,8 +114,9 @@ ROLES = {
                   advice="Use 1 for those whom the component can reach, else 0."),
     "weights": Rule("number", must=True, filled=True, low=0),
     "covariate": Rule("number", must=True),
-    "share": Rule("number", low=0, high=1, advice="Write shares from 0 to 1 (20 per cent is 0.2), and leave it empty "
-                                                  "where it is missing; or choose another kind."),
+    "share": Rule("number", low=0, high=1, advice="Write shares from 0 to 1 (20 per cent is 0.2), or percent = true "
+                                                  "for percentages, and leave it empty where it is missing; or "
+                                                  "choose another kind."),
     "count": Rule("number"), "score": Rule("number"), "log": Rule("number"), "money": Rule("number"),
 }  # fmt: skip
 """Columns of the panel and the people by what they are for, and outcomes by their kind."""
@@ -125,9 +127,15 @@ ALIASES = {
     "value_gbp": "value", "tariff_gbp": "tariff", "trigger_rule": "trigger", "cap_gbp_per_person": "cap",
     "cap_gbp": "cap", "month": "period", "quarter": "period", "year": "period", "cost_type": "type",
 }  # fmt: skip
-_OF_IDS = {name for table in TABLES.values() for name, rule in table.columns.items() if rule.kind == "id"}
-IDS = frozenset(_OF_IDS | {old for old, new in ALIASES.items() if new in _OF_IDS})
-"""Columns of the tables above that hold names and numbers of things."""
+
+
+def _of_kind(kind: str) -> frozenset[str]:
+    found = {name for table in TABLES.values() for name, rule in table.columns.items() if rule.kind == kind}
+    return frozenset(found | {old for old, new in ALIASES.items() if new in found})
+
+
+TABLE_CELLS = Cells(ids=_of_kind("id"), moments=_of_kind("moment"), numbers=_of_kind("number"))
+"""What the columns of the tables above hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +256,7 @@ def check_column(column: pd.Series, rule: Rule, subject: str, say: Say, known: K
             advice = "Missing is not 0: fill these in or leave the rows out." if rule.kind == "number" else _FILL
             what = f"{subject} is missing in {count_words(int(gone.sum()), 'row')}"
             problems.append(Problem(what, say(np.flatnonzero(gone)), advice))
-    for wrong, what, advice in reader[rule.kind](column, rule, known) if rule.kind in reader else ():
+    for wrong, what, advice in reader[rule.kind](column, rule, known):
         rows = np.flatnonzero(wrong)
         if len(rows):
             said = what if what.startswith("Unknown") else f"{subject} {what}"
@@ -260,11 +268,13 @@ def _wrong_numbers(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wro
     values, text = numbers(column)
     odd = np.zeros(len(values), dtype=bool)
     odd[text] = True
+    advice = advise_numbers(column.iloc[text].unique()[:50], "share" if rule is ROLES["share"] else "")
     if rule.options:
         out = odd | ~(np.isin(values, rule.options) | np.isnan(values))
-        yield out, f"is not {' or '.join(map(str, rule.options))} everywhere", rule.advice
+        key = f" {advice}" if "[study]" in advice else ""
+        yield out, f"is not {' or '.join(map(str, rule.options))} everywhere", rule.advice + key
         return
-    yield odd, f"holds text such as {column.iloc[text[0]]!r}" if len(text) else "", "Write plain numbers only."
+    yield odd, f"holds text such as {column.iloc[text[0]]!r}" if len(text) else "", advice
     yield np.isinf(values), "is infinite", "Write finite numbers."
     if rule.low is not None:
         what = "is negative" if rule.low == 0 else f"is below {rule.low:g}"
@@ -298,7 +308,9 @@ def _wrong_moments(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wro
     place[given] = calendar.place(column.to_numpy(dtype=object)[given])
     unread = given & np.isnan(place)
     shown = f"{column.iloc[np.flatnonzero(unread)[0]]!r} " if unread.any() else ""
-    yield unread, f"{shown}is not a date of this calendar", f"Write it like {calendar.values[0]!s}, or as a date."
+    key = advise_dates(v for v in column[unread].unique()[:50] if isinstance(v, str))
+    advice = f"Write it like {calendar.values[0]!s}, or as a date (2020-03-31). {key}".strip()
+    yield unread, f"{shown}is not a date of this calendar", advice
     far = given & calendar.far(place)
     yield far, "lies far from the periods of the study", "Mend the date, or leave the row out."
 

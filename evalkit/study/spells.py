@@ -15,9 +15,10 @@ from evalkit.study.component import Component, spells_of, unsure
 from evalkit.study.frame import match, numbers, read_table, wrong_rows
 from evalkit.study.paths import Level
 from evalkit.study.register import Register, link_weights
-from evalkit.study.schema import IDS, Known, check_table
+from evalkit.study.schema import TABLE_CELLS, Known, check_table
 
 _TINY = 1e-9
+_MEND = "Mend the names, or assigned_at."
 _QUARTER = {"month": 3.0, "quarter": 1.0, "day": 91.0}
 """A quarter of a year in the units of each calendar; one period where the calendar has no dates."""
 
@@ -57,19 +58,20 @@ def spell_doses(
     """
     where = f"adoption of component {component.name!r}"
     table = spells_of(component)
-    if problems := check_table("adoption", table, where, Known(calendar=calendar)):
+    problems = check_table("adoption", table, where, Known(calendar=calendar))
+    problems += _misnamed(component, register, where, len(table))
+    if not {"level_id", "start"} <= set(table.columns) or not len(table):
         return None, problems
-    if misnamed := _misnamed(component, register, where, len(table)):
-        return None, misnamed
     name = register.level_of(component)
     links = register.levels.get(name)
     weights, places = link_weights(links.frame(name), level.names) if links else (None, level.names)
     code = match(table["level_id"].to_numpy(), places)
-    start, stop, dose = _read_spells(table, calendar)
     listed = ", ".join(dict.fromkeys(repr(v) for v in table["level_id"][code < 0].iloc[:5]))
     what = f"Places that the level {name!r} does not have: {listed}"
-    problems = wrong_rows(table, code < 0, what, where, "Mend the names, or assigned_at.")
-    problems += _check_order(table, code, start, stop, where)
+    problems += wrong_rows(table, (code < 0) & table["level_id"].notna().to_numpy(), what, where, _MEND)
+    if not problems:
+        start, stop, dose = _read_spells(table, calendar)
+        problems = _check_order(table, code, start, stop, where)
     if problems:
         return None, problems
     start, stop = _reread(component.dates, table, calendar.kind, code, (start, stop))
@@ -79,7 +81,7 @@ def spell_doses(
 
 def _misnamed(component: Component, register: Register, where: str, own: int) -> list[Problem]:
     """No row that names the component, or rows that nearly do: spells that would go missing in silence."""
-    table = read_table(component.adoption, where, IDS)
+    table = read_table(component.adoption, where, TABLE_CELLS)
     named = table.get("component", pd.Series(dtype=object)).astype(object)
     names = [str(n) for n in named.dropna().unique()]
     if not own:
@@ -126,12 +128,12 @@ def _reread(
         return start, stop
     sign, quarter = (-1.0 if dates == "early" else 1.0), _QUARTER.get(kind, 1.0)
     by = np.where((table["certainty"] == "guessed").to_numpy(), sign * quarter, 0.0)
-    within = (table["certainty"] == "quarter").to_numpy()
-    if kind == "month":
-        first = np.floor(start / quarter) * quarter
-        by = np.where(within, first - start if sign < 0 else np.maximum(first + quarter - 1 - start, 0.0), by)
+    length = table["certainty"].map({"quarter": quarter, "year": 4 * quarter}).fillna(0.0).to_numpy(dtype=float)
+    if kind in ("month", "quarter"):
+        first = np.floor(start / np.maximum(length, 1.0)) * length
+        by = np.where(length > 0, first - start if sign < 0 else np.maximum(first + length - 1 - start, 0.0), by)
     elif kind == "day":
-        by = np.where(within, sign * quarter / 2, by)
+        by = np.where(length > 0, sign * length / 2, by)
     start, stop = start + by, stop + by
     order = np.lexsort((start, code))
     follows = np.append(code[order][1:] == code[order][:-1], False)

@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, Problem, StudyError, suggest
+from evalkit.errors import OptionError, OutcomeError, Problem, StudyError, raise_problems, suggest
 from evalkit.study.calendar import Calendar, Event
 from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns, Source, Table, open_source, read_table
-from evalkit.study.index import Index, read_covariates, read_outcome
+from evalkit.study.index import Index, absent_outcomes, covariate_columns, read_covariates, read_outcome
 from evalkit.study.money import Money, money_of
 from evalkit.study.paths import Memo, Paths
-from evalkit.study.register import Links, Register, components_of, links_of, outcomes_of
-from evalkit.study.save import describe, describe_html, save_study
+from evalkit.study.reading import Reading, reading_of
+from evalkit.study.register import Links, Register, components_of, links_of, nouns_of, outcomes_of
+from evalkit.study.save import describe, describe_html, save_study, study_frame
 from evalkit.study.schema import events_of
+from evalkit.study.starts import with_tidy_spells
 from evalkit.study.validation import Opened, open_study
-from evalkit.vocabulary import Better, OutcomeKind
+from evalkit.vocabulary import Better, Family, OutcomeKind
 
 _Chosen = np.ndarray | Sequence[int] | slice | None
 
@@ -31,19 +33,23 @@ _Chosen = np.ndarray | Sequence[int] | slice | None
 class Study(Register):
     """A panel of units and periods, and the components that were switched on in it.
 
-    panel: DataFrame, anything with an Arrow stream, or the path or glob of CSV or
-        Parquet files; one row a unit and period. It is never changed.
+    panel: DataFrame (unit and period may be levels of its index), anything with an Arrow stream, or the path or glob
+        of files (CSV, Excel, Stata, SPSS, Parquet, Feather); one row a unit and period. It is never changed.
     unit, period: column names; period=None for a cross-section of people.
     components: `Component`s, or names of 0/1 columns.
     outcome (with better, matters, kind) or outcomes: what is hoped to change.
     cluster: column of the groups in which decisions or people hang together.
-    covariates, weights: column names; weights are fixed for a unit.
+    covariates, weights: column names; weights are fixed for a unit. Covariates may be words.
     people: table of columns that are fixed for a unit, joined by `unit`.
     levels: for levels reached by links, `{"association": Links(table, to="borough")}`.
     every: length of a period where the calendar has gaps that belong to the study.
     settings: anything the study file says about how to evaluate.
     money: `Money`, tables of costs, rate card, claims and unit costs.
     events: other things that went on at the time, (label, start, end) each; drawn, never estimated.
+    reading: how files and their cells are written, the keys of `Reading`: {"date_format": "%d/%m/%Y"}.
+    noun: what a unit is called, "pupil"; or what "unit", "place" and "period" are, each with its plural where that is
+        not usual: {"unit": ["person", "people"], "place": "school"}.
+    family: over which claims false ones are held at 5%: of the components of one "outcome", or "all" of the study.
 
     source: where the rows are. inputs: the files that a study file named, itself first;
         empty for a study made or changed in memory.
@@ -86,6 +92,9 @@ class Study(Register):
         settings: Mapping[str, object] | None = None,
         money: Money | Mapping[str, Table] | None = None,
         events: pd.DataFrame | Iterable[Event | Sequence | Mapping] | None = None,
+        reading: Reading | Mapping[str, object] | None = None,
+        noun: str | Mapping[str, str | Sequence[str]] | None = None,
+        family: Family = "outcome",
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
@@ -105,10 +114,17 @@ class Study(Register):
             settings=dict(settings or {}),
             money=money_of(money, problems),
             events=events_of(events, problems),
+            reading=reading_of(reading),
+            noun=nouns_of(noun, problems),
+            family=family,
         )
-        ids = self.id_columns()
+        self._set(components=with_tidy_spells(self, problems))
+        if self.money is not None:
+            self._set(money=self.money.named(self.components))
+        cells = self.cells()
         self._set(
-            source=open_source(panel, ids=ids), people=None if people is None else read_table(people, "people", ids)
+            source=open_source(panel, cells=cells),
+            people=None if people is None else read_table(people, "people", cells),
         )
         opened = open_study(self, Columns(self.source, self.people), _base, problems)
         self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None)
@@ -136,16 +152,43 @@ class Study(Register):
         holds text or is infinite. Read-only; read once.
         """
         chosen = self.outcome(outcome)
-        make = partial(read_outcome, chosen.column, chosen.kind, self.source, self._opened.index)
-        return self._values.get((chosen.column, chosen.kind), make)
+        make = partial(read_outcome, chosen, self.source, self._opened.index)
+        return self._values.get((chosen.column, chosen.kind, chosen.percent), make)
+
+    def check_header(self) -> None:
+        """Raise one `OutcomeError` that names every outcome whose column is not there. No value is read."""
+        raise_problems(absent_outcomes(self.outcomes, self.source), OutcomeError)
+
+    def open_outcomes(self) -> None:
+        """Open the second door for every outcome; one `OutcomeError` lists everything wrong with any of them."""
+        problems: list[Problem] = []
+        for outcome in self.outcomes:
+            try:
+                self.values(outcome)
+            except OutcomeError as error:
+                problems += error.problems or [Problem(str(error).rstrip("."))]
+        raise_problems(problems, OutcomeError)
 
     def covariate_values(self, names: Iterable[str] | None = None) -> np.ndarray:
-        """(n, T, q) covariates in the row order of `paths`, NaN where not seen.
+        """(n, T, q) covariates in the row order of `paths`, NaN where not seen; their names are `covariate_names`.
 
-        Columns of the people are repeated over the periods. Raises `StudyError` for text or infinite values.
+        Columns of the people are repeated over the periods; a column of words is a 0/1 column for each kind but the
+        commonest. Raises `StudyError` for numbers written as text, infinite values, and more than twenty kinds.
         """
         wanted = self.covariates if names is None else tuple(names)
         return read_covariates(wanted, Columns(self.source, self.people), self._opened.index, self.unit)
+
+    def covariate_names(self, names: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Names of the columns of `covariate_values`: 'age', 'region=North'."""
+        wanted, columns = self.covariates if names is None else tuple(names), Columns(self.source, self.people)
+        return tuple(called for name in wanted for called in covariate_columns(name, columns))
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a unit and period that was seen: unit, period, cluster, the state of each component, the outcomes.
+
+        States are 0 (off), 1 (on), the step of a dose, or missing where not known; never more than the study holds.
+        """
+        return study_frame(self, self.paths, self.values)
 
     def with_components(self, components: Sequence[Component | str]) -> Study:
         """The same rows under other components (or other readings of the same ones)."""
@@ -203,6 +246,9 @@ class Study(Register):
         try:
             made = cls(**said.fields)
         except StudyError as error:
+            lacking = absent_outcomes(said.fields["outcomes"], said.fields["panel"])
+            if lacking and error.problems:
+                raise_problems([*error.problems, *lacking])
             raise StudyError(f"{said.files[0].name}: {error}") from None
         made._set(inputs=said.files)
         return made

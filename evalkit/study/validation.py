@@ -8,19 +8,33 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import get_args
 
 import numpy as np
+import pandas as pd
 
 from evalkit.errors import EvalkitWarning, Problem, raise_problems, suggest
-from evalkit.study.calendar import Calendar, calendar_kind, complete, make_calendar, odd_periods, spelt_one_way
+from evalkit.study.assignment import assignment_problems
+from evalkit.study.calendar import (
+    Calendar,
+    calendar_kind,
+    complete,
+    make_calendar,
+    odd_periods,
+    period_positions,
+    spelt_one_way,
+)
+from evalkit.study.component import Component, spells_of
 from evalkit.study.exposure import Exposed, Setting, expose, join_paths
 from evalkit.study.frame import Columns, key_array, numbers, say_rows
 from evalkit.study.index import Index, build_index, check_fixed, check_people, own_rows, read_level, split_stays
 from evalkit.study.money import money_problems
 from evalkit.study.paths import Paths
+from evalkit.study.reading import advise_dates
 from evalkit.study.register import Register, check_links
-from evalkit.study.schema import ROLES, Known, check_column, check_events, unprintable
+from evalkit.study.schema import ROLES, Known, check_column, check_events, check_table, unprintable
 from evalkit.study.settings import settings_problems
+from evalkit.vocabulary import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +98,10 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
         raise_problems(problems)
     values, fixed = _read_exposures(reading), _read_fixed(reading)
     grid = _check_grid(reading, fixed, _check_keys(reading) if base is None else base)
-    homes = _level_names(register)
+    homes, blocks = _level_names(register), [c.within for c in register.components if c.within is not None]
     moving = [key_array(columns.panel.column(n))[0] for n in homes if n != register.unit and columns.in_panel(n)]
     index, movers = split_stays(grid, moving)
-    levels = {name: read_level(name, columns, index, register.unit) for name in homes}
+    levels = {name: read_level(name, columns, index, register.unit) for name in dict.fromkeys([*homes, *blocks])}
     setting = Setting(register, levels, index, make_calendar(index.keys, register.every))
     by_unit = {name: read[own_rows(name, columns, index, register.unit)] for name, read in fixed.items()}
     if lone := setting.calendar.lone():
@@ -100,9 +114,13 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     placed = money_problems(register.money, Known({}, places, grid.units, dated, register.unit, again=True))
     problems += [problem for problem in placed if problem not in money]
     raise_problems([*problems, *check_events(register.events, setting.calendar)])
+    paths = _paths(setting, exposed, by_unit.get(register.weights or ""))
+    raise_problems(
+        assignment_problems(paths, lambda units: f"panel, {say_rows(columns.panel, index.first_row[units])}")
+    )
     if base is None:
         _warn_of_gaps(setting.calendar)
-    return Opened(grid, index, setting.calendar, _paths(setting, exposed, by_unit.get(register.weights or "")), movers)
+    return Opened(grid, index, setting.calendar, paths, movers)
 
 
 def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
@@ -127,9 +145,13 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
     for name, role in ((register.unit, "unit"), (register.period, "period"), *exposures):
         if name is not None and columns.in_people(name):
             reading.problems.append(columns.absent(name, role))
-    for key, said in (("title", register.title), ("question", register.question)):
-        if unprintable(said):
+    said = [("title", register.title), ("question", register.question)]
+    said += [(f"The name of {role}", name) for name, role in needed] + [("A level's name", n) for n in register.levels]
+    for key, words in said:
+        if unprintable(words):
             reading.add(f"{key} holds a character that cannot be printed", "study", "Take it out.")
+    if register.family not in get_args(Family):
+        reading.add(f"family={register.family!r}", "study", "Give 'outcome', or 'all' for one family of all outcomes.")
     if register.every is not None and not _is_step(register.every):
         reading.add(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
 
@@ -141,11 +163,13 @@ def _is_step(every: object) -> bool:
 def _check_grid(reading: _Reading, fixed: dict[str, np.ndarray], grid: Index | None) -> Index:
     """The grid, with people, fixed columns and levels in order on it; else everything wrong so far is raised."""
     if grid is None:
-        raise_problems(reading.problems)
+        spells = {f"adoption of component {c.name!r}": spells_of(c) for c in reading.register.components if c.by_spells}
+        known = [p for where, table in spells.items() for p in check_table("adoption", table, where)]
+        raise_problems([*reading.problems, *known])
     assert grid is not None
     register, columns = reading.register, reading.columns
     named = [register.weights, register.cluster, *register.covariates]
-    named += [n for c in register.components for n in (c.reach, c.assigned_at)]
+    named += [n for c in register.components for n in (c.reach, c.assigned_at, c.within, c.compliance)]
     not_matched = check_people(columns, grid, register.unit, [n for n in named if n is not None])
     reading.problems.extend(not_matched)
     if not_matched:
@@ -159,14 +183,48 @@ def _check_grid(reading: _Reading, fixed: dict[str, np.ndarray], grid: Index | N
 
 def _read_exposures(reading: _Reading) -> dict[str, np.ndarray]:
     """(N,) exposure columns by component, as far as they are numbers."""
-    panel, values = reading.columns.panel, {}
+    panel, values = reading.columns.panel, dict[str, np.ndarray]()
     for c in reading.register.components:
         name = reading.register.exposure_of(c, reading.columns)
         if name is None or not reading.columns.in_panel(name):
             continue
-        if reading.check(name, "exposure", f"Component {c.name!r}: exposure"):
+        if c.first_period is not None:
+            read = _after_first(reading, c)
+            values |= {} if read is None else {c.name: read}
+        elif reading.check(name, "exposure", f"Component {c.name!r}: exposure"):
             values[c.name] = numbers(panel.column(name))[0]
     return values
+
+
+def _after_first(reading: _Reading, component: Component) -> np.ndarray | None:
+    """(N,) whether each row's period is that of the component's first one or later; None where a first period cannot
+    be read, which piles up."""
+    register, panel = reading.register, reading.columns.panel
+    where, name = f"component {component.name!r}", str(component.first_period)
+    if register.period is None:
+        reading.add("first_period needs a study with periods", where, "Give exposure, a 0/1 column.")
+        return None
+    if not reading.columns.in_panel(register.period):
+        return None
+    period, first = panel.column(register.period), panel.column(name)
+    stamps = np.asarray(pd.unique(period.dropna()))
+    if not len(stamps) or not calendar_kind(stamps):
+        return None
+    calendar = make_calendar(stamps[np.argsort(period_positions(stamps), kind="stable")])
+    distinct = [v for v in pd.unique(first.dropna()) if not (isinstance(v, (float, np.floating)) and np.isinf(v))]
+    place = dict(zip(distinct, calendar.place(np.array([*distinct, None], dtype=object)), strict=False))
+    unread = [v for v, p in place.items() if np.isnan(p)]
+    none = 0 if calendar.kind == "number" and calendar.start.min() > 0 else np.nan
+    odd = unread or [v for v, p in place.items() if p < 0 and none == 0]
+    if odd:
+        rows = np.flatnonzero(first.isin(odd).to_numpy())
+        key = advise_dates(v for v in odd[:50] if isinstance(v, str))
+        advice = f"Write the first period as in {register.period!r}, and leave it empty for never. {key}".strip()
+        reading.add(f"first_period {name!r} holds {odd[0]!r}", f"{where}, {say_rows(panel, rows)}", advice)
+        return None
+    begins = first.map({v: np.inf if p == none else p for v, p in place.items()}).astype(np.float64).fillna(np.inf)
+    stop = period.map(dict(zip(calendar.values, calendar.stop, strict=True))).astype(np.float64)
+    return (stop.to_numpy() > begins.to_numpy()).astype(np.int8)
 
 
 def _read_fixed(reading: _Reading) -> dict[str, np.ndarray]:
@@ -194,10 +252,13 @@ def _check_keys(reading: _Reading) -> Index | None:
         return None
     period = columns.panel.column(register.period) if register.period else None
     stamps = None if period is None else key_array(period)[1]
-    if stamps is not None and not calendar_kind(stamps):
-        shown = ", ".join(repr(s) for s in odd_periods(stamps)[:3])
-        advice = "Use whole numbers, months (2020-03), quarters (2020Q1) or dates, one kind throughout."
-        reading.add(f"period {register.period!r} holds {shown}", "calendar", advice)
+    if period is not None and stamps is not None and not calendar_kind(stamps):
+        odd = odd_periods(stamps)
+        shown = ", ".join(repr(s) for s in odd[:3])
+        key = advise_dates(s for s in odd[:200] if isinstance(s, str))
+        advice = f"Use whole numbers, months (2020-03), quarters (2020Q1) or dates, one kind throughout. {key}".strip()
+        where = say_rows(columns.panel, np.flatnonzero(period.isin(odd).to_numpy()))
+        reading.add(f"period {register.period!r} holds {shown}", f"calendar, {where}", advice)
         return None
     if period is not None and stamps is not None and (one_way := spelt_one_way(stamps)) is not stamps:
         period = period.map(dict(zip(stamps, one_way, strict=True)))
@@ -233,6 +294,14 @@ def _levels_usable(reading: _Reading, base: Index) -> bool:
         if not reading.columns.has(name):
             return False
         reading.check(name, "level", "level")
+    for c in register.components:
+        if c.within is not None and not reading.columns.has(c.within):
+            return False
+        if c.within is not None and reading.check(c.within, "level", "within"):
+            values = key_array(reading.columns.series(c.within))[0]
+            reading.problems.extend(check_fixed(c.within, values, reading.columns, base))
+        if c.compliance is not None and reading.columns.has(c.compliance):
+            reading.check(c.compliance, "exposure", f"Component {c.name!r}: compliance")
     if len(reading.problems) > before:
         return False
     for name, link in register.levels.items():
@@ -288,4 +357,5 @@ def _paths(setting: Setting, exposed: list[Exposed], weights: np.ndarray | None)
         lags=tuple(int(c.lag) for c in register.components),
         always_on=tuple(c.always_on for c in register.components),
         doses=tuple(e.doses for e in exposed),
+        randomised={c.name: c.within or "" for c in register.components if c.assigned is not None},
     )

@@ -7,7 +7,6 @@ import pandas as pd
 
 from evalkit.errors import OptionError
 from evalkit.study import Study
-from evalkit.synthetic.projects import project_effects
 from evalkit.synthetic.world import World
 
 CAME = ("came_from", "came_to")
@@ -71,8 +70,6 @@ def _of_component(world: World, study: Study, cells: pd.DataFrame, component: st
 def _of_units(world: World, study: Study, component: str, outcome: str) -> np.ndarray:
     """(n, T) true effect on each unit of the study."""
     off = members(study, component)
-    if world.scene.spec.pairs:
-        return project_effects(world, outcome, off)
     person = np.searchsorted(world.ids, study.paths.units.astype(np.int64))
     return (world.values[outcome][-1].astype(np.float64) - world.without(outcome, *off))[:, person].T
 

@@ -98,7 +98,7 @@ _CUTOFF = {
 def dictionary(spec: Spec, knobs: Knobs, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """One row a column: file, column, meaning."""
     known = {
-        "panel": _project_words(spec) if spec.pairs else _panel_words(spec, knobs),
+        "panel": _panel_words(spec, knobs),
         "people": {**_PEOPLE, **_place_words(spec), **{f.name: f.label or f.name for f in spec.flags}},
         "sites": {**_SITES, **_place_words(spec)},
         "components": _COMPONENTS,
@@ -132,18 +132,6 @@ def _panel_words(spec: Spec, knobs: Knobs) -> dict[str, str]:
         words |= {c: f"{w}, in this period" for c, w in _place_words(spec).items()}
     words |= {p.name: f"{p.label}: 1 in places that have it" for p in spec.parts if p.always_on}
     return words | {p.name: _outcome_words(p) for p in spec.processes}
-
-
-def _project_words(spec: Spec) -> dict[str, str]:
-    words = {
-        "project": "Number of the partnership",
-        "people": "People seen at both waves in the partnership",
-        "comparison_people": "People seen at both waves in its comparison group",
-        "effect": "Change of its people less change of its comparison group, in standard deviations",
-        "std_error": "Standard error of the effect",
-        "weight": "1 / std_error squared",
-    }
-    return words | {p.name: f"{p.label}: 1 if the partnership has it" for p in spec.parts}
 
 
 def _outcome_words(process: Process) -> str:

@@ -71,7 +71,7 @@ def event_feed(made: Simulated, **knobs: Any) -> EventFeed:
         if name not in known:
             raise OptionError(f"There is no knob {name!r}. {suggest(name, known, 'A feed has')}")
     turned, spec = FeedKnobs(**knobs), made.spec
-    if spec.pairs or spec.clock.step not in ("month", "quarter"):
+    if spec.clock.step not in ("month", "quarter"):
         raise OptionError(f"{spec.name} has no feed: a feed needs places and months or quarters.")
     usual = min(spec.clock.launch + (8 if spec.clock.step == "quarter" else 24), spec.clock.periods - 3)
     at = usual if turned.at is None else turned.at

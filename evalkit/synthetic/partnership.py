@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import pandas as pd
 
 from evalkit.errors import OptionError, check_choice
 from evalkit.synthetic.knobs import Knobs, check_knobs
+from evalkit.synthetic.portfolio import PORTFOLIO, Portfolio, portfolio
 from evalkit.synthetic.score import score_table
 from evalkit.synthetic.settings import SPECS
 from evalkit.synthetic.simulated import Simulated, Truth
@@ -41,19 +42,25 @@ class Partnership(Simulated):
         return f"Partnership({self.name!r}, setting={self.setting!r}, seed={self.seed})"
 
 
-def partnership(name: str, setting: str = "realistic", seed: int = 1, **knobs: Any) -> Partnership:
-    """A synthetic partnership with known truth.
+@overload
+def partnership(name: Literal["portfolio"], setting: str = ..., seed: int = ..., **knobs: Any) -> Portfolio: ...
+@overload
+def partnership(name: str, setting: str = ..., seed: int = ..., **knobs: Any) -> Partnership: ...
+def partnership(name: str, setting: str = "realistic", seed: int = 1, **knobs: Any) -> Partnership | Portfolio:
+    """A synthetic partnership with known truth; "portfolio" is 24 of them, each a study of its own (`Portfolio`).
 
     name: one of `names()`. setting: "clean", "realistic" or "hard". seed: the same seed gives the same bytes on
     every machine. knobs: any field of `Knobs`, which then replaces that of the setting.
 
     Raises `OptionError` for an unknown name, setting or knob.
     """
-    check_choice("name", name, SPECS)
+    check_choice("name", name, names())
     check_choice("setting", setting, SETTINGS)
     turned = check_knobs(knobs)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise OptionError(f"seed={seed!r} is not a choice. Use a whole number, 0 or more.")
+    if name == PORTFOLIO:
+        return portfolio(setting, seed, turned)
     spec = SPECS[name]
     made = replace(spec.settings[setting], **turned)
     _check_fit(spec, made)
@@ -65,8 +72,6 @@ def _check_fit(spec: Spec, knobs: Knobs) -> None:
     rule = None if spec.selection is None else spec.selection.rule
     if knobs.crisis and rule is None:
         raise OptionError(f"crisis={knobs.crisis!r} is not a choice: {spec.name} takes nobody on at a crisis.")
-    if knobs.movers and spec.pairs:
-        raise OptionError(f"movers={knobs.movers:g} is not a choice: {spec.name} has one row a project.")
     if knobs.above_cut and n_parts(spec, knobs) > 1:
         raise OptionError(f"above_cut is made in memory: size={knobs.size:g} is too large for it.")
     if knobs.above_cut and (rule != "bottom" or not knobs.crisis):
@@ -75,4 +80,4 @@ def _check_fit(spec: Spec, knobs: Knobs) -> None:
 
 def names() -> tuple[str, ...]:
     """Every partnership."""
-    return tuple(SPECS)
+    return (*SPECS, PORTFOLIO)

@@ -52,21 +52,18 @@ def readme(made: Simulated, files: Mapping[str, str]) -> str:
             "| File | What |",
             "|---|---|",
             "| `study.toml` | the study, as an evaluator would set it up |",
-            *(f"| `{file}` | {_WHAT[name] if name != 'panel' or not spec.pairs else _PROJECTS} |"
+            *(f"| `{file}` | {_WHAT[name]} |"
               for name, file in files.items()),
             "| `dictionary.csv` | every column of every table |",
             "| `truth/` | the answer, in a sealed envelope: open it when you have yours |",
         ],
-        [] if spec.pairs else [_ROWS],
+        [_ROWS],
         [_MONEY] if "rate_card" in files else [],
         [_at_the_line(made)] if "cutoff" in files else [],
         ["## The envelope"],
         [_envelope(made)],
     ]  # fmt: skip
     return "\n\n".join("\n".join(s) for s in sections if s) + "\n"
-
-
-_PROJECTS = "one row a project: effect and standard error"
 
 
 def command(made: Simulated) -> str:

@@ -133,6 +133,8 @@ def _level(part: Part, spec: Spec, sites: Sites) -> tuple[np.ndarray, np.ndarray
 def _dealt(part: Part, spec: Spec, knobs: Knobs, sites: Sites, draws: Draws, member: np.ndarray) -> np.ndarray:
     """Starts of the programme's groups: the launch rule's offsets in random order, or the neediest first."""
     T, launch = spec.clock.periods, part.launch
+    if launch.at:
+        return np.array([T if o is None else spec.clock.launch + o for o in launch.at])
     own = np.arange(len(member))
     if knobs.tidy and part.level == spec.places.linked:
         own = member

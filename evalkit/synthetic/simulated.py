@@ -16,7 +16,6 @@ from evalkit.synthetic.cells import true_of_cells
 from evalkit.synthetic.contract import Ledger
 from evalkit.synthetic.cutoff import Cutoff, cutoff_study, make_cutoff
 from evalkit.synthetic.knobs import Knobs
-from evalkit.synthetic.projects import projects_frame
 from evalkit.synthetic.spec import PERSON, Part, Spec
 from evalkit.synthetic.tables import panel_frame, people_frame, small_tables
 from evalkit.synthetic.truth import effects_table, regimes_table
@@ -69,12 +68,6 @@ class Simulated:
     def tables(self) -> dict[str, pd.DataFrame]:
         """panel, people, sites, links, components, adoption, background; rate_card, claims, costs and unit_costs."""
         world = self._world
-        if self.spec.pairs:
-            projects = projects_frame(world)
-            return {
-                "panel": projects,
-                "components": small_tables(self.spec, world.scene.sites, world.scene.rollout)["components"],
-            }
         ground, ledger = (world.scene.sites, world.scene.rollout), Ledger.of(world)
         money = ledger.tables(self.spec, *ground) if ledger else {}
         return {"panel": panel_frame(world), "people": people_frame(world), **small_tables(self.spec, *ground), **money}
@@ -133,8 +126,6 @@ class Simulated:
 
 def make_study(spec: Spec, knobs: Knobs, tables: dict[str, pd.DataFrame]) -> Study:
     """The study of a partnership's tables."""
-    if spec.pairs:
-        return _portfolio_study(spec, tables)
     adoption = tables.get("adoption")
     linked = spec.places.linked
     outcomes = [Outcome(p.name, p.label, p.study_kind, p.better, p.matters) for p in spec.processes if p.in_study]
@@ -153,21 +144,6 @@ def make_study(spec: Spec, knobs: Knobs, tables: dict[str, pd.DataFrame]) -> Stu
         settings=dict(spec.evaluate),
         money={name: tables[name] for name in TABLES if name in tables} or None,
         events=tables.get("background"),
-    )
-
-
-def _portfolio_study(spec: Spec, tables: dict[str, pd.DataFrame]) -> Study:
-    """A cross-section of projects, each weighted by the precision of its effect."""
-    first = spec.processes[0]
-    return Study(
-        tables["panel"],
-        unit="project",
-        period=None,
-        components=[Component(p.name, label=p.label, exposure=p.name) for p in spec.parts],
-        outcome=Outcome(first.name, first.label, "score", first.better, first.matters),
-        weights="weight",
-        title=spec.title,
-        question=spec.question,
     )
 
 

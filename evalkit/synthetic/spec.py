@@ -106,8 +106,8 @@ class Launch:
 
     after: each offset counts from the start of that component in the same site instead. ends_with: stops as that
     component starts.
-    lasts: periods until it ends again. apart: dealt instead, with nothing that follows or ends another, when the
-    setting is tidy.
+    lasts: periods until it ends again. at: offsets of the programme's groups in their own order, not dealt. apart:
+    dealt instead, with nothing that follows or ends another, when the setting is tidy.
     """
 
     offsets: tuple[int | None, ...] = ()
@@ -115,6 +115,7 @@ class Launch:
     ends_with: str | None = None
     lasts: int | None = None
     apart: tuple[int | None, ...] = ()
+    at: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -286,8 +287,7 @@ class Happening:
 class Spec:
     """One partnership: everything that the engine needs to know.
 
-    arrivals: people enter at the "launch" (late ones in the year after it), or "spread" over the calendar. pairs:
-    each programme site is a project with one comparison site, and the study has one row a project.
+    arrivals: people enter at the "launch" (late ones in the year after it), or "spread" over the calendar.
     """
 
     name: str
@@ -308,7 +308,6 @@ class Spec:
     women: float = 0.5
     settings: Mapping[str, Knobs] = field(default_factory=dict)
     evaluate: Mapping[str, object] = field(default_factory=dict)
-    pairs: bool = False
     contract: Contract | None = None
     happenings: tuple[Happening, ...] = ()
 

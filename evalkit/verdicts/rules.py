@@ -37,7 +37,7 @@ from evalkit.vocabulary import (
 
 _WORDS = tomllib.loads((files("evalkit.verdicts") / "weaknesses.toml").read_text(encoding="utf-8"))
 #: Failed main checks are weaknesses, and there are others; limits keep an answer without any from being called shown.
-#: Two groups that were already moving apart end a claim by themselves.
+#: Two groups that were already moving apart, and people missing who could account for it, end a claim by themselves.
 MAIN_CHECKS, OTHER_WEAKNESSES, LIMITS = (
     {name: words["words"] for name, words in _WORDS[kind].items()} for kind in ("main", "other", "limits")
 )
@@ -48,7 +48,7 @@ UNSTATED = "nobody has said how large a change would matter"
 NO_INTERVAL = "no likely range can be given"
 SMALLER = "the whole likely range is smaller than what matters"
 
-_ENDS_A_CLAIM = ("pre_trend", "drift", "drift_untested")
+ENDS_A_CLAIM = ("pre_trend", "drift", "drift_untested", "stayers")
 _ALPHA = 0.05
 _FEWEST = 3
 _FEWEST_PEOPLE = 50
@@ -135,6 +135,8 @@ class Evidence:
     ('people with both needs') or ''. `people_exposed` counts exposed units where units lie in clusters, else NaN.
     `units_behind` of the `units_had` that had it stand behind the answer; NaN where they are not counted.
     `drift`: None where the design is not asked whether a drift apart would explain its answer.
+    `by_time`: the lowest and the highest end of the ranges of its claimed event times, one by one; None where nothing
+    is seen over time. `clusters_last`: exposed and comparison clusters behind the last of them.
     `tied`: labels of all that it cannot be told apart from. `cure` says what rollout would have let us tell.
     """
 
@@ -165,6 +167,7 @@ class Evidence:
     rests_on_dose: bool = False
     rests_on_matching: bool = False
     rests_on_one_place: bool = False
+    rests_on_chance: bool = False
     unrecorded: bool = False
     by_people: bool = False
     by_people_check: PeopleCheck = "not_needed"
@@ -173,6 +176,8 @@ class Evidence:
     reason: str = ""
     bundle: BundleEvidence | None = None
     drift: BesideDrift | None = None
+    by_time: tuple[float, float] | None = None
+    clusters_last: tuple[int, int] = (0, 0)
     tied: tuple[str, ...] = ()
     clean_until: float | None = None
     lag: int = 0
@@ -245,12 +250,16 @@ class Verdict:
 
 
 def decide(evidence: Evidence) -> Verdict:
-    """The first of the six rules that applies (see the table in the design, 2.5)."""
+    """The first of the six rules that applies (README, how to read a verdict)."""
     for rule in (_not_tested, _cannot_tell_apart, _no_interval, _excludes_zero, _no_sign):
         verdict = rule(evidence)
         if verdict is not None:
             return verdict
-    unsure = () if benefit_below_margin(evidence) else (TOO_WIDE if evidence.margin is not None else UNSTATED,)
+    unsure: tuple[str, ...] = ()
+    if not benefit_below_margin(evidence):
+        unsure = (TOO_WIDE if evidence.margin is not None else UNSTATED,)
+    else:
+        unsure = tuple(w.words for w in at_some_time(evidence))
     return _with_numbers(evidence, "cannot_tell", 6, unsure + tuple(w.words for w in cautions(evidence)))
 
 
@@ -327,8 +336,26 @@ def inside_margin(evidence: Evidence) -> bool:
 
 def benefit_below_margin(evidence: Evidence) -> bool:
     """Whether the good end of the interval is below what matters."""
-    m = _margin_of_range(evidence)
-    return evidence.conf_high < m if evidence.better == "higher" else evidence.conf_low > -m
+    return _below(evidence, evidence.conf_low, evidence.conf_high)
+
+
+def never_above_margin(evidence: Evidence) -> bool:
+    """Whether the good end is below what matters at every claimed event time: each is tested by itself, and all must
+    be, so that no adjustment is needed (intersection-union; Berger 1982, Technometrics 24). True where nothing is seen
+    over time; False where some time has no range."""
+    return evidence.by_time is None or _below(evidence, *evidence.by_time)
+
+
+def at_some_time(evidence: Evidence) -> tuple[Weakness, ...]:
+    """What keeps a small average from being called no sign: a time at which a benefit that matters is not ruled out."""
+    if never_above_margin(evidence):
+        return ()
+    return (Weakness("some_time", _placed(OTHER_WEAKNESSES["some_time"], evidence)),)
+
+
+def _below(e: Evidence, low: float, high: float) -> bool:
+    m = _margin_of_range(e)
+    return high < m if e.better == "higher" else low > -m
 
 
 def harm_not_ruled_out(evidence: Evidence) -> bool:
@@ -375,13 +402,15 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
     if inside_margin(e):
         reasons += (SMALLER,)
     direction: Direction = "better" if e.good * e.conf_low > 0 else "worse"
-    if len(found) > 1 or any(w.name in _ENDS_A_CLAIM for w in found):
+    if len(found) > 1 or any(w.name in ENDS_A_CLAIM for w in found):
         return _with_numbers(e, "cannot_tell", 4, reasons, direction)
     return _with_numbers(e, "likely" if found or limited else "shown", 4, reasons, direction)
 
 
 def _no_sign(e: Evidence) -> Verdict | None:
     if not benefit_below_margin(e) or failed_main_checks(e) or e.rests_on_additivity or own_past_only(e):
+        return None
+    if not never_above_margin(e):
         return None
     return _with_numbers(e, "no_sign", 5, tuple(w.words for w in cautions(e)))
 
@@ -429,4 +458,6 @@ def _thin(e: Evidence) -> bool:
 
 
 def _placed(template: str, e: Evidence) -> str:
-    return template.format(place=e.place, places=plural(e.place), units=plural(e.unit or "unit"))
+    return template.format(
+        place=e.place, places=plural(e.place), units=plural(e.unit or "unit"), periods=plural(e.period or "period")
+    )

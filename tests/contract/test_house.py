@@ -16,7 +16,11 @@ from benchmarks.house import ROOT, circles, circles_among, modules
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MODULE_OF = {"scikit-learn": "sklearn", "python-docx": "docx"}
 """Distributions whose module has another name."""
-RUN_BY_NAME = {"ipykernel": "the kernel of the notebook, started by nbclient"}
+RUN_BY_NAME = {
+    "ipykernel": "the kernel of the notebook, started by nbclient",
+    "openpyxl": "pandas.read_excel",
+    "odfpy": "pandas.read_excel",
+}
 """Distributions that nothing imports, and what needs them."""
 
 
@@ -24,6 +28,10 @@ def distributions(extra: str | None = None) -> set[str]:
     """Names that pyproject.toml declares, of the package or of one extra."""
     listed = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
     return {re.split(r"[<>=\[ ;]", line)[0].lower() for line in listed}
+
+
+EXTRAS = ("ml", "rd", "word", "store", "plan", "watch", "files")
+"""Extras whose modules evalkit imports where they are installed."""
 
 
 def modules_of(names: Iterable[str]) -> set[str]:
@@ -54,17 +62,16 @@ def test_a_circle_is_found() -> None:
 
 def test_what_is_declared_is_used() -> None:
     used = imported_from_outside()
-    extras = distributions("ml") | distributions("rd") | distributions("word") | distributions("watch")
+    extras = set().union(*map(distributions, EXTRAS))
     unused = [n for n in distributions() | extras if n not in RUN_BY_NAME and not modules_of([n]) & used]
     assert sorted(unused) == []
 
 
 def test_what_is_used_is_declared() -> None:
-    extras = distributions("ml") | distributions("rd") | distributions("word") | distributions("watch")
-    declared = distributions() | extras
+    declared = distributions() | set().union(*map(distributions, EXTRAS))
     assert sorted(imported_from_outside() - modules_of(declared)) == []
 
 
 @pytest.mark.parametrize("name", sorted(RUN_BY_NAME))
 def test_what_is_run_by_name_is_declared(name: str) -> None:
-    assert name in distributions()
+    assert name in distributions() | set().union(*map(distributions, EXTRAS))

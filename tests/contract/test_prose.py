@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "evalkit"
 PARTS = ("verdicts", "disclosure", "language", "evaluation", "show", "reporting", "cli")
 # File -> what its regular expressions read, which is no prose.
 READS = {
+    "cli/starters.py": "which keys of TOML need quotation marks",
     "reporting/formats.py": "placeholders in code, the kernel's warnings, tags of a page",
     "reporting/pdf.py": "dates and ids in a PDF",
     "reporting/strict.py": "where a link leads",

@@ -38,7 +38,7 @@ STUDIES = {
     for name, folder in {
         "road_safety": "road_safety",
         **{n: f"synthetic/{n}" for n in (
-            "rough_sleeping", "young_people", "social_prescribing", "pupils", "carers", "portfolio",
+            "rough_sleeping", "young_people", "social_prescribing", "pupils", "carers",
         )},
     }.items()
 }  # fmt: skip

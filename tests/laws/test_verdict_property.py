@@ -99,6 +99,7 @@ def evidence(draw) -> Evidence:
         drift=draw(
             st.one_of(st.none(), st.builds(BesideDrift, st.sampled_from(DRIFT_WORDS), st.booleans(), *[sizes] * 4))
         ),
+        by_time=draw(st.one_of(st.none(), st.tuples(sizes, sizes).map(sorted).map(tuple))),
         clean_until=draw(st.one_of(st.none(), st.integers(0, 30), st.just(math.nan))),
         lag=draw(st.integers(0, 4)),
         unit=draw(st.sampled_from(["", "person", "state"])),
@@ -135,10 +136,12 @@ def restated(e: Evidence) -> list[str]:
     count += 1 if e.by_people and e.by_people_check == "failed" else 0
     unexplained = e.drift is not None and e.drift.carries in ("nothing", "untested")
     count += 1 if unexplained else 0
-    ended = "pre_trend" in failed_checks or unexplained
+    ended = not failed_checks.isdisjoint({"pre_trend", "stayers"}) or unexplained
     away = number and (low > 0 or high < 0)
     known = e.matters is not None and not math.isnan(e.matters)
     ruled_out = bool(number and known and high < e.matters)
+    if e.by_time is not None:
+        ruled_out = ruled_out and (e.by_time[1] < e.matters if e.better == "higher" else e.by_time[0] > -e.matters)
     quiet = free and number and not away
     own_past = e.rests_on_one_place and e.design == "InterruptedTimeSeries"
     carried = not failed_checks and not e.rests_on_additivity and not own_past
@@ -181,7 +184,7 @@ def test_every_sentence_reads_well(e: Evidence) -> None:
     for text in (said.sentence, said.may_say.text, said.not_to_be_said, said.would_change.text):
         assert_reads_well(text[:1].upper() + text[1:])
     spoken = said.sentence
-    mixed = re.search(r"likely range (?:is )?[^()]*(fewer|lower|less) to [^()]*(more|higher)", spoken)
+    mixed = re.search(r"likely range (?:is )?(?:(?!\. )[^()])*(fewer|lower|less) to [^()]*(more|higher)", spoken)
     if verdict.rule == 4:
         assert not mixed, spoken
     if verdict.rule in (5, 6) and e.conf_low < 0 < e.conf_high:

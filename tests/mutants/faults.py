@@ -9,7 +9,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-ROOMS = ("inference", "components", "verdicts", "rollout designs", "decision", "checks", "monitor")
+ROOMS = (
+    "inference", "components", "verdicts", "rollout designs", "decision", "checks", "planned rollouts", "pooling", "monitor",
+    "study",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

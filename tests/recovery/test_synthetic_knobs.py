@@ -82,7 +82,7 @@ def test_truth_over_cells_of_movers_is_that_of_the_people_there(moving: Partners
     assert len(used) > 3 and found == pytest.approx(effect.mean())
 
 
-@pytest.mark.parametrize("name", [n for n in SPECS if n != "portfolio"])
+@pytest.mark.parametrize("name", list(SPECS))
 def test_every_partnership_can_have_movers(name: str) -> None:
     p = partnership(name, "hard", 5, movers=0.3, size=0.3)
     assert p.study.movers > 0
@@ -251,7 +251,8 @@ def test_knobs_in_words_that_mean_nothing_are_refused(said: str, words: str) -> 
     ("name", "knobs", "words"),
     [
         ("carers", {"crisis": "both"}, "takes nobody on at a crisis"),
-        ("portfolio", {"movers": 0.1}, "one row a project"),
+        ("portfolio", {"movers": 0.1}, "has no knob 'movers'"),
+        ("portfolio", {"size": 9}, "names for 40 places"),
         ("carers", {"above_cut": True}, "chosen by a score"),
         ("pupils", {"above_cut": True, "crisis": None}, "chosen by a score"),
         ("pupils", {"above_cut": True, "size": 50}, "too large"),

@@ -142,7 +142,6 @@ def test_every_value_says_where_it_comes_from() -> None:
         for worth in unit_costs(contract).itertuples():
             assert worth.grade in "ABC" and worth.price_year > 2000 and worth.bearer in ("fiscal", "economic", "social")
             assert worth.source.startswith("Assumed") == (worth.grade == "C")
-    assert SPECS["portfolio"].contract is None
 
 
 def test_value_for_money_works_from_the_folder(tmp_path: Path) -> None:

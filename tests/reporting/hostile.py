@@ -1,6 +1,15 @@
-"""Words that try to be more than words: markup, scripts, mathematics, formulas, paths, control characters."""
+"""Words that try to be more than words: markup, scripts, mathematics, formulas, paths, control characters; and a study
+that holds them wherever users have words."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+import evalkit as ek
+from evalkit.study.component import CARD
 
 CANARY = "PWN" + "ED"  # what a script or a formula of the corpus would write, never written whole in it
 
@@ -32,3 +41,57 @@ CORPUS = (
 
 #: Characters that no file, page or terminal may get from a word.
 STEERING = [chr(c) for c in (*range(9), 11, 12, *range(14, 32), *range(127, 160), 0x202A, 0x202E, 0x2066, 0x2069)]
+
+PLACES, MONTHS = 12, 10
+COLUMNS = ("place", "month", "region", "one", "two", "score", "cost", "age")
+"""Columns of the panel, of which each may be called anything."""
+SPOTS = (
+    *(f"column {c}" for c in COLUMNS), "title", "question", "ids", "level", "linked", "events.label",
+    *(f"{part} {k}" for k in ("one", "two", "three") for part in ("name", "label", "description")),
+    *(f"card.{key}" for key in CARD), "label score", "label cost", "adoption.planned_start", "adoption.source",
+    "adoption.change_note", "costs.grade", "costs.type", "rate_card.trigger", "rate_card.name", "unit_costs.agency",
+    "unit_costs.grade", "unit_costs.source",
+)  # fmt: skip
+"""Wherever a string of users can be."""
+
+
+def study_of(words: Mapping[str, str]) -> ek.Study:
+    """Twelve places in ten months and three components, of which `words` says what stands where; by SPOTS."""
+    said = {spot: words.get(spot, spot) for spot in SPOTS}
+    ids = [f"{said['ids']}~{i}" for i in range(PLACES)]
+    rng, month = np.random.default_rng(1), np.arange(MONTHS)
+    first, second = np.array([[4, 5, 6, 4, 5, 6, *[99] * 6], [99, 6, 7, 99, 99, 99, 6, 7, 5, *[99] * 3]])
+    on, also = (month >= start[:, None] for start in (first, second))
+    panel = {
+        "place": np.repeat(ids, MONTHS), "month": np.tile(month, PLACES),
+        "region": np.repeat([f"{said['ids']}~r{i % 6}" for i in range(PLACES)], MONTHS), "one": on.ravel().astype(int),
+        "two": also.ravel().astype(int), "score": (rng.normal(size=on.shape) + 2 * on).ravel(),
+        "cost": rng.normal(size=on.size), "age": np.repeat(rng.normal(size=PLACES), MONTHS),
+    }  # fmt: skip
+    column = {c: said[f"column {c}"] for c in COLUMNS}
+    name, level = {k: said[f"name {k}"] for k in ("one", "two", "three")}, said["level"]
+    spells = {"level_id": f"{said['linked']}~1", "start": 6}
+    spells |= {c: said[f"adoption.{c}"] for c in ("planned_start", "source", "change_note")}
+    card = {key: said[f"card.{key}"] for key in CARD}
+    more = {k: {"exposure": column[k], "assigned_at": column["place"]} for k in ("one", "two")}
+    more["three"] = {"adoption": pd.DataFrame([spells]), "assigned_at": level, "card": card}
+    links = {"from": [f"{said['linked']}~{i}" for i in range(6)], "to": [f"{said['ids']}~r{i}" for i in range(6)]}
+    score, each = column["score"], {c: said[f"costs.{c}"] for c in ("grade", "type")}
+    worth = {c: said[f"unit_costs.{c}"] for c in ("agency", "grade", "source")}
+    money = {
+        "costs": pd.DataFrame([{"component": name["one"], "amount": 900.0, **each}]),
+        "rate_card": pd.DataFrame([{"outcome": score, "trigger": said["rate_card.trigger"], "tariff": 5.0,
+                                    "name": said["rate_card.name"]}]),
+        "unit_costs": pd.DataFrame([{"outcome": score, "value": 7.0, **worth}]),
+        "claims": pd.DataFrame([{"outcome": score, "amount": 5.0, "unit": ids[0]}]),
+    }  # fmt: skip
+    return ek.Study(
+        pd.DataFrame({column[c]: panel[c] for c in COLUMNS}), unit=column["place"], period=column["month"],
+        cluster=column["region"], covariates=[column["age"]], title=said["title"], question=said["question"],
+        components=[ek.Component(name[k], said[f"label {k}"], description=said[f"description {k}"], **more[k])
+                    for k in ("one", "two", "three")],
+        outcomes=[ek.Outcome(score, said["label score"], kind="score", better="higher", matters=0.5),
+                  ek.Outcome(column["cost"], said["label cost"], kind="money", better="lower", matters=0.5)],
+        levels={level: ek.Links(pd.DataFrame(links).assign(weight=1.0), to=column["region"])},
+        events=[(said["events.label"], 3, None)], money=money,
+    )  # fmt: skip

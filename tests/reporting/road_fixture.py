@@ -16,6 +16,7 @@ from evalkit.evaluation.compared import COMPARED
 from evalkit.evaluation.decisions import Decisions, decisions_on
 from evalkit.evaluation.results import Evaluation, Protection
 from evalkit.language.statement import Statement, statement
+from evalkit.show.words import noun_from_column
 from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
 
 LABELS = {
@@ -81,6 +82,7 @@ def study() -> SimpleNamespace:
         component=lookup.__getitem__,
         outcome=lambda name=None: outcome,
         settings={},
+        noun_for=noun_from_column,
         source=None,
     )
 

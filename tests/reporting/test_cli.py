@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,10 @@ from evalkit.cli.before import show_separability
 from evalkit.cli.findings import show_verdicts
 from evalkit.cli.reports import find_study
 from evalkit.cli.starters import write_starter
+from evalkit.reporting.formats import make_notebook, run_notebook
 from evalkit.show.tables import display_width
 from tests.reporting import road_fixture as road
+from tests.reporting.conftest import Built
 
 
 def call(*arguments: object) -> int:
@@ -179,3 +182,43 @@ def test_a_level_that_is_none_is_refused(command: str, tmp_path: Path, capsys: p
     assert call(command, tmp_path / "mine", "--out", tmp_path / "out", "--level", "nan") == 2
     assert "not a confidence level" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["new", "synth", "plan", "run", "report", "verify", "sign"])
+def test_no_command_writes_where_nobody_may(
+    command: str, built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = Path(shutil.copytree(built.study.parents[1], tmp_path / "all")) / "reports" / "second"
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    make = Path.mkdir
+
+    def refuse(place: Path, *given: object, **options: object) -> None:
+        if place.resolve().is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied", str(place))
+        make(place, *given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr("evalkit.reporting.signing._ssh", signed)
+    study = built.study
+    given = {
+        "new": [tmp_path / "x"], "synth": ["carers", "--out", tmp_path / "x"], "run": [study, "--out", tmp_path / "x"],
+        "plan": [study, "--out", tmp_path / "p.json"], "report": [report, "--to", "html"], "verify": [report],
+        "sign": [report, "--key", study],
+    }  # fmt: skip
+    assert call(command, *given[command]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Permission denied" in said and "Traceback" not in said
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+
+
+def signed(*words: str) -> subprocess.CompletedProcess[bytes]:
+    """What OpenSSH does, without a key."""
+    Path(f"{words[-1]}.sig").write_bytes(b"x")
+    return subprocess.CompletedProcess([], 0, b"", b"")
+
+
+def test_a_kernel_that_is_killed_is_said_in_words(tmp_path: Path) -> None:
+    source = "# %%\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    made = make_notebook("x.toml", level=0.95, seed=0, title="x", source=source)
+    with pytest.raises(evalkit.EvalkitError, match="was ended from outside, or could not start: .* too little memory"):
+        run_notebook(made, tmp_path)

@@ -6,17 +6,30 @@ costs divided by what one person costs, and tables that differ by a few people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import combinations, product
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
 import evalkit as ek
+from evalkit import reporting
 from evalkit.disclosure.rounding import Grain, grain_of, nice_step, to_step
 from evalkit.disclosure.rules import PROFILES, Rules, rules_for
-from evalkit.evaluation.results import _protected
+from evalkit.evaluation.results import _protected, safe
+from evalkit.figures import Picture, describe
+from evalkit.reporting.formats import to_page
+from evalkit.reporting.manifest import write_manifest
+from evalkit.show.tables import csv_text
+from tests.reporting.test_hostile import notebook_of
 
 MONTHS, START, EACH_COST = 8, 3, 40.0
 MULTIPLE = 60
@@ -218,3 +231,121 @@ def test_grains_and_steps_by_hand() -> None:
     assert nice_step([0.0, 0.01, 0.011, 0.03, 0.06, 3.0]).tolist() == [0.0, 0.01, 0.02, 0.05, 0.1, 5.0]
     assert to_step([0.137, -0.31, np.nan], [0.05, 0.1, 0.1]).tolist()[:2] == [0.15, -0.3]
     assert to_step([0.137], 0.0).tolist() == [0.137]
+
+
+# ---------------------------------------------------------------- what lies beside the tables: figures, words, metadata
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A report's figures, page, notebook and manifest under one profile."""
+
+    pictures: dict[str, Picture]
+    page: str
+    notebook: nbformat.NotebookNode
+    folder: Path
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Alternative texts and descriptions by figure, and the words of the page."""
+        said = {name: f"{p.title} {p.alt} {p.description}" for name, p in self.pictures.items()}
+        return {**said, "page": re.sub(r"<style.*?</style>|<[^>]+>|data:[^\"]+", " ", self.page, flags=re.DOTALL)}
+
+
+@pytest.fixture(scope="module")
+def shown(raw: ek.Evaluation, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Shown]:
+    """The report under a profile; "none": before any protection."""
+
+    @functools.cache
+    def make(name: str) -> Shown:
+        words = {"custom": "custom: count=6, round_to=10"}.get(name, name)
+        made = safe(replace(raw, study=raw.study.replace(settings={"disclosure": words})))
+        made = _protected(raw, PROFILES["none"]) if name == "none" else made
+        folder = tmp_path_factory.mktemp(name)
+        found = reporting.pictures(made) if name != "none" else {"flow": describe("flow", made)}
+        if name == "none":
+            return Shown(found, "", notebook_of(), folder)
+        reporting.write_pictures({n: found[n] for n in ("flow", "forest", "waterfall")}, folder / "figures")
+        of = ("page_one", "delivered", "who_is_in", "told_apart", "estimates", "held", "borrowed", "adds_up", "money")
+        sections = [getattr(reporting, s)(made, found) for s in of]
+        notebook = notebook_of(*sections, reporting.said(made), reporting.method(made), title="Advice")
+        (folder / "study.toml").write_text("")
+        facts: dict[str, object] = {"study": "study.toml", "title": "Advice", "level": 0.95, "seed": 0}
+        write_manifest(folder, raw.study, folder / "study.toml", facts, made.verdicts)
+        return Shown(found, to_page(notebook), notebook, folder)
+
+    return make
+
+
+def from_bars(svg: bytes, whole: float) -> list[float]:
+    """Counts that the lengths of a figure's bars come to, read off its paths; whole: what the longest row counts."""
+    number = r"(-?[\d.]+)"
+    corners = re.findall(
+        rf'd="M {number} {number} L {number} {number} L {number} {number} L {number} {number} z', svg.decode()
+    )
+    bars = [(float(c[0]), float(c[2]), round(float(c[1]), 1)) for c in corners if c[0] != c[2] and c[1] == c[3]]
+    rows: dict[float, list[float]] = {}
+    for left, right, height in bars:
+        rows.setdefault(height, []).append(right - left)
+    longest = max((sum(r) for r in rows.values() if len(r) > 1), default=1.0)
+    return [wide / longest * whole for row in rows.values() for wide in row]
+
+
+def test_bars_give_counts_away_where_they_are_drawn_of_them(shown: Callable[[str], Shown]) -> None:
+    found = from_bars(shown("none").pictures["flow"].svg, 101)
+    assert any(abs(n - 47) < 0.05 for n in found) and any(abs(n - 6) < 0.05 for n in found)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_no_bar_is_as_long_as_a_count_that_is_not_said(shown: Callable[[str], Shown], name: str) -> None:
+    rules, made = RULES[name], shown(name)
+    said = made.pictures["flow"].data["count"].dropna()
+    for n in from_bars(made.pictures["flow"].svg, float(said.max())):
+        assert abs(n - 6) > 0.05 and (not rules.round_to or abs(n - 47) > 0.05)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_data_of_figures_give_no_count_away(shown: Callable[[str], Shown], name: str) -> None:
+    rules, made = RULES[name], shown(name)
+    frames = {n: pd.read_csv(io.StringIO(csv_text(p.data))) for n, p in made.pictures.items()}
+    assert {"flow", "forest", "event_study_advice", "contamination", "waterfall"} <= set(frames)
+    for stem, frame in frames.items():
+        mine = frame[frame["component"] == "advice"] if "component" in frame else frame
+        values = mine.select_dtypes("number").to_numpy(dtype=float).ravel()
+        values = [float(v) for v in values if np.isfinite(v) and abs(v) < 1 and v % 0.01]
+        if values and rules.round_to and stem not in ("acceptability", "value_plane"):
+            assert (47, 54) not in by_fractions(values, (near(47, rules), near(54, rules))), stem
+        for column in [c for c in frame if re.search("count$|people|units", c)]:
+            counts = frame[column].dropna()
+            assert not rules.small(counts[counts > 0]).any(), (stem, column)
+    lent = frames["contamination"]
+    assert rules.count <= 6 or "nurse" not in {*lent["component"], *lent["from_component"]}
+    assert ((lent[["positive", "negative"]] * 100) % 1 == 0).all(axis=None) and "cells" not in lent
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_no_sentence_tells_a_count_that_is_hidden(shown: Callable[[str], Shown], name: str) -> None:
+    rules = RULES[name]
+    counted = r"(?<![\d.,+−])(?<!fewer than )([\d,]+) (?:people|persons?|of them)\b(?! in every)"
+    for where, words in shown(name).words.items():
+        said = [float(n.replace(",", "")) for n in re.findall(counted, words)]
+        assert not rules.small([n for n in said if n > 0]).any(), where
+        assert not rules.round_to or not (np.array(said) % rules.round_to).any(), where
+        assert rules.count <= 6 or not re.search(r"\b6 (?:can|did|never|stand)\b", words), where
+    raw = shown("none").words
+    assert re.search(r"\b6 (?:can|did)\b", raw["flow"]) and re.search(r"\b47 did\b", raw["flow"])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_metadata_tell_no_count(shown: Callable[[str], Shown], name: str) -> None:
+    made = shown(name)
+    assert set(made.notebook.metadata) == {"title"} and not [c for c in made.notebook.cells if c.metadata or c.source]
+    manifest = json.loads((made.folder / "manifest.json").read_text(encoding="utf-8"))
+    loose = {k: v for k, v in manifest.items() if k not in ("files", "inputs", "versions", "made_at")}
+    assert not re.search(r"\b(?:6|41|47|54|101)\b", json.dumps(loose))
+    for picture in (made.folder / "figures").glob("*.png"):
+        kinds = re.findall(rb"(IHDR|tEXt|iTXt|zTXt|eXIf|tIME|pHYs)", picture.read_bytes()[:4000])
+        assert set(kinds) <= {b"IHDR", b"pHYs"}, picture.name
+    for svg in (made.folder / "figures").glob("*.svg"):
+        told = re.sub(r"<rdf:RDF.*?</rdf:RDF>", "", svg.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.search(r"<(?:title|desc|text)\b", told), svg.name

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from evalkit.errors import EvalkitError
+from evalkit.reporting.build import LATER
 from evalkit.reporting.formats import write_formats
-from evalkit.reporting.manifest import check_files, processor, read_manifest
+from evalkit.reporting.manifest import SIGNATURE, check_files, processor, read_manifest
 from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.signing import check_signature, sign
 from evalkit.reporting.strict import strict
 from evalkit.reporting.verify import Verification, close, compare, verify
 from tests.reporting.conftest import Built
@@ -57,6 +60,23 @@ def test_one_sign_changed_is_noticed(copies: tuple[Path, Path], name: str, hidde
         assert "was changed after the report was written" in files[0]
 
 
+@pytest.mark.parametrize("name", ["panel.csv", "adoption.csv", "study.toml"])
+def test_data_that_were_changed_are_noticed(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Even where every number of the report stays the same: one blank line more."""
+    home = Built.under(Path(shutil.copytree(built.study.parents[1], tmp_path / "all")))
+    monkeypatch.setattr(
+        "evalkit.reporting.verify.write_report",
+        lambda study, folder, **_: shutil.copytree(home.second, folder, dirs_exist_ok=True),
+    )
+    assert verify(home.second).same
+    file = home.study.parent / name
+    file.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    found = verify(home.second)
+    assert found.inputs == (f"input {name} was changed",) and not found.same
+
+
 @pytest.mark.parametrize("name", [k for k in KINDS if not k.endswith("png")])
 def test_a_number_moved_is_noticed_on_another_processor_too(copies: tuple[Path, Path], name: str) -> None:
     old, new = copies
@@ -81,6 +101,15 @@ def test_last_digits_are_told_apart_from_differences(copies: tuple[Path, Path]) 
     assert compare(old, new, manifest, exact=True)[0][0].startswith("effects.csv: ")
     found = Verification((), (), (), (), ("effects.csv",))
     assert found.same and found.lines() == ["effects.csv is the same but for the last digits"]
+
+
+def test_no_number_of_any_table_has_more_than_ten_digits(built: Built) -> None:
+    """The last ones would hang on the processor; those of figures' data too."""
+    tables = list(built.first.rglob("*.csv"))
+    assert len(tables) > 15 and any(p.parent.name == "figures" for p in tables)
+    for table in tables:
+        numbers = re.findall(r"(?<![\w.])-?(\d+\.?\d*)(?:e[+-]?\d+)?(?![\w.])", table.read_text(encoding="utf-8"))
+        assert [n for n in numbers if len(n.replace(".", "").lstrip("0")) > 10] == [], table.name
 
 
 def test_figures_may_differ_by_what_no_eye_can_see(copies: tuple[Path, Path], tmp_path: Path) -> None:
@@ -135,6 +164,7 @@ def test_nothing_is_made_of_a_changed_report(copies: tuple[Path, Path], capsys: 
         "<script>1</script>", "<iframe src='file:///etc/passwd'></iframe>", "<img src='https://example.org/x.png'>",
         "<p onclick='1'>x</p>", "<a href='javascript:1'>x</a>", "<object data='x'></object>", "<link rel='stylesheet'>",
         "<meta http-equiv='refresh' content='0;url=x'>", "<svg><use xlink:href='x'/></svg>", "<form action='x'></form>",
+        "<a href='../x.csv'>x</a>", "<a href='https://example.org/x.csv'>x</a>", "<img src='x.csv'>",
         "<img srcset='data:image/svg+xml;base64,AA, https://example.org/x'>", "<p style='background:url(x)'>x</p>",
     ],
 )  # fmt: skip
@@ -173,3 +203,78 @@ def test_the_manifest_names_the_processor(built: Built) -> None:
     check_files(built.first, ["report.html", "figures/forest.png"])
     with pytest.raises(EvalkitError, match=r"no report\.pdf"):
         check_files(built.first, ["report.pdf"])
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the SSH keys of two people, and a list of signers that holds the first alone."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("NOBODY SIGNED A REPORT: OpenSSH is not installed.")
+    home = tmp_path_factory.mktemp("keys")
+    for name in ("hers", "his"):
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(home / name)]
+        subprocess.run(make, check=True)
+    (home / "signers").write_text(f"she@example.org {(home / 'hers.pub').read_text()}")
+    return home
+
+
+def test_a_signature_says_who_answers_for_every_file(copies: tuple[Path, Path], keys: Path) -> None:
+    report, _ = copies
+    made = sign(report, keys / "hers")
+    assert made.name in LATER  # it goes when the report is written again
+    assert check_signature(report, keys / "signers") == "she@example.org"
+    for name in ("report.html", "effects.csv", "figures/forest.svg"):
+        before, manifest = (report / name).read_bytes(), (report / "manifest.json").read_bytes()
+        changed(report / name)
+        with pytest.raises(EvalkitError, match="was changed after the report"):
+            check_signature(report, keys / "signers")
+        listed(report, name)
+        with pytest.raises(EvalkitError, match="does not fit the manifest as it is"):
+            check_signature(report, keys / "signers")
+        (report / name).write_bytes(before)
+        (report / "manifest.json").write_bytes(manifest)
+    assert check_signature(report, keys / "signers") == "she@example.org"
+
+
+def test_a_signature_of_anybody_else_is_none(copies: tuple[Path, Path], keys: Path) -> None:
+    report, _ = copies
+    with pytest.raises(EvalkitError, match="The report is not signed"):
+        check_signature(report, keys / "signers")
+    sign(report, keys / "his")
+    with pytest.raises(EvalkitError, match="is of nobody among the signers"):
+        check_signature(report, keys / "signers")
+    with pytest.raises(EvalkitError, match="There is no list of signers"):
+        check_signature(report, keys / "nobody")
+    other = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(keys / "hers"), "-n", "git", str(report / "manifest.json")]
+    (report / SIGNATURE).unlink()
+    subprocess.run(other, check=True, capture_output=True)
+    with pytest.raises(EvalkitError, match="does not fit the manifest"):
+        check_signature(report, keys / "signers")
+    for key in (keys / "nobody", keys / "signers"):
+        with pytest.raises(EvalkitError, match="could not sign: "):
+            sign(report, key)
+
+
+def test_nobody_signs_what_was_changed_or_without_openssh(
+    copies: tuple[Path, Path], keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, _ = copies
+    changed(report / "effects.csv")
+    with pytest.raises(EvalkitError, match="was changed after the report was written"):
+        sign(report, keys / "hers")
+    listed(report, "effects.csv")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(EvalkitError, match="Signatures need OpenSSH"):
+        sign(report, keys / "hers")
+    assert not (report / SIGNATURE).exists()
+
+
+def test_the_command_signs_and_asks_for_signatures(
+    copies: tuple[Path, Path], keys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, _ = copies
+    monkeypatch.setattr("evalkit.reporting.verify.verify", lambda _: Verification((), (), (), ()))
+    assert call("verify", report, "--signers", keys / "signers") == 2
+    assert call("sign", report, "--key", keys / "hers") == 0
+    assert call("verify", report, "--signers", keys / "signers") == 0
+    assert "Signed by she@example.org, and every file is as it was signed." in capsys.readouterr().out

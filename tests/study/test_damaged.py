@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
-from evalkit.study.schema import ALIASES, ROLES, TABLES, Rule
+from evalkit.study.schema import ALIASES, ROLES, TABLES, UNIT_NAMES, Rule, Schema
 from tests.study.damaged.damages import Damage, every_damage, written
 from tests.study.damaged.judge import judge, judge_all, lay_out
-from tests.study.damaged.plain import KINDS, found_in, read_plainly
+from tests.study.damaged.plain import KINDS, TOML, found_in, read_plainly
 from tests.study.damaged.plain import TABLES as CELLS
 
 DAMAGES = every_damage()
@@ -56,7 +56,7 @@ BREAKS = {
     "id": " A", "words": "a\x1b[31m", "number": "12k", "moment": "2021-13",
 }  # fmt: skip
 """A cell that breaks each part of a rule, and no rule but that one; None takes the column away."""
-_DEFAULT = Rule("any")
+_DEFAULT = Rule("words")
 
 
 def parts_of(rule: Rule) -> list[str]:
@@ -97,6 +97,9 @@ PANEL = [("panel", "person", "unit"), ("panel", "month", "period"), ("panel", "b
          ("people", "weight", "weights"), ("people", "age", "covariate"), ("people", "person", "unit")]  # fmt: skip
 
 
+PANEL += [("panel", "visits", kind) for kind in ("count", "score", "log", "money")]
+
+
 @pytest.mark.parametrize(("table", "column", "role", "part"),
                          [(*c, part) for c in PANEL for part in parts_of(ROLES[c[2]])])  # fmt: skip
 def test_every_rule_of_a_role_refuses_what_breaks_it(
@@ -108,7 +111,37 @@ def test_every_rule_of_a_role_refuses_what_breaks_it(
         cells = [row[:j] + row[j + 1 :] for row in cells]
     else:
         cells[1][j] = str(BREAKS[part])
-    assert judge(Damage(table, column, part, {f"{table}.csv": written(cells).encode()}), tmp_path / "s")[0] == "refused"
+    toml = TOML.replace('kind = "count"', f'kind = "{role}"') if column == "visits" else TOML
+    files = {f"{table}.csv": written(cells).encode(), "study.toml": toml.encode()}
+    verdict, words = judge(Damage(table, column, part, files), tmp_path / "s")
+    assert verdict == "refused" and (column in words or table == "people"), words
+
+
+TWICE = [(t, s) for t, s in TABLES.items() if s.once or s.dated]
+
+
+@pytest.mark.parametrize(("table", "schema"), TWICE, ids=[t for t, _ in TWICE])
+def test_rows_that_are_there_twice_are_refused(tmp_path: Path, table: str, schema: Schema) -> None:
+    """Those alike in what names a row, whatever else they say; where no column does, those alike in everything."""
+    head, first, *rows = CELLS[table]
+    again = [
+        v if not schema.once or c in schema.once else rows[-1][j]
+        for j, (c, v) in enumerate(zip(head, first, strict=True))
+    ]
+    damage = Damage(table, "", "twice", {f"{table}.csv": written([head, first, *rows, again]).encode()})
+    verdict, words = judge(damage, tmp_path / "study")
+    assert verdict == "refused" and ("there twice" in words or table == "links"), words
+
+
+@pytest.mark.parametrize("name", UNIT_NAMES)
+def test_units_of_claims_are_known_by_each_of_their_names(tmp_path: Path, name: str) -> None:
+    head, *rows = [list(row) for row in CELLS["claims"]]
+    renamed = [name if c == "person" else c for c in head]
+    for who in (rows[0][head.index("person")], "999"):
+        rows[0][head.index("person")] = who
+        damage = Damage("claims", name, who, {"claims.csv": written([renamed, *rows]).encode()})
+        verdict, words = judge(damage, tmp_path / who)
+        assert (verdict == "refused") is (who == "999") and verdict != "traceback", words
 
 
 def test_every_column_of_every_table_has_a_rule() -> None:
@@ -122,4 +155,4 @@ def test_every_column_of_every_table_has_a_rule() -> None:
             if file.is_file():
                 columns = {ALIASES.get(c, c) for c in pd.read_csv(file, nrows=0).columns}
                 assert columns <= set(schema.columns), (folder.name, name)
-    assert {role for *_, role in PANEL} | {"count", "score", "log", "money"} == set(ROLES)
+    assert {role for *_, role in PANEL} == set(ROLES)

@@ -152,8 +152,7 @@ def test_a_row_that_is_longer_than_the_header_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (written(TABLES["costs"], delimiter=";").encode(), "it has semicolons between columns"),
-        (written(TABLES["costs"]).encode("utf-16"), "it is UTF-16. Save it as CSV UTF-8"),
+        (b"a;b,c\n1;2,3\n", "either could stand between columns"),
         (written(TABLES["costs"]).replace("programme", "prográmme").encode("latin-1"), "Save it as CSV UTF-8"),
         (b"a,b\n1,\0\n", "it holds the character NUL"),
         (b"", "it is empty"),

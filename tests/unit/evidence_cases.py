@@ -114,7 +114,7 @@ def _of_kind(kind: str, e: Evidence) -> dict[str, tuple[Evidence, str]]:
         f"{kind} shown worse": (flipped(e), "shown"),
         f"{kind} shown but small": (small, "shown"),
         f"{kind} likely better": (replace(e, p_adjusted=0.2), "likely"),
-        f"{kind} likely worse": (replace(flipped(e), checks=failed("stayers")), "likely"),
+        f"{kind} likely worse": (replace(flipped(e), checks=failed("date_rule")), "likely"),
         f"{kind} moving apart": (replace(e, checks=failed("pre_trend")), "cannot_tell"),
         f"{kind} with the start": (replace(e, drift=beside(e, "shown")), "shown"),
         f"{kind} built up": (replace(e, drift=beside(e, "likely")), "likely"),
@@ -129,6 +129,8 @@ def _of_kind(kind: str, e: Evidence) -> dict[str, tuple[Evidence, str]]:
         f"{kind} small data": (_around_zero(e, -1.5, 2.2), "cannot_tell"),
         f"{kind} unstated": (replace(_around_zero(e, -1.5, 2.2), matters=None), "cannot_tell"),
         f"{kind} uncarried": (replace(harm, checks=failed("date_rule")), "cannot_tell"),
+        f"{kind} at some time": (replace(harm, by_time=(-9 * e.matters, 9 * e.matters)), "cannot_tell"),
+        f"{kind} missing": (replace(e, checks=failed("stayers")), "cannot_tell"),
         f"{kind} no sign, harm open": (harm, "no_sign"),
         f"{kind} no sign, small": (_around_zero(e, -0.8, 0.7), "no_sign"),
         f"{kind} no sign, caution": (replace(harm, rests_on_matching=True), "no_sign"),
@@ -209,7 +211,7 @@ def _of_status() -> dict[str, tuple[Evidence, str]]:
         **{
             f"failed {name}": (replace(NURSE, checks=failed(name)), "likely")
             for name in MAIN_CHECKS
-            if name != "pre_trend"
+            if name not in ("pre_trend", "stayers")
         },
     }
 

@@ -36,7 +36,7 @@ class TestAdjusting:
         people = study(table())
         got = answer(ek.MatchedComparison(method=method, adjust="auto"), people)
         want = answer(ek.MatchedComparison(method=method, adjust="reg"), people)
-        plain = answer(ek.MatchedComparison(method=method), people)
+        plain = answer(ek.MatchedComparison(method=method, adjust=None), people)
         assert (got["estimate"], got["std_error"]) == (want["estimate"], want["std_error"])
         assert got["std_error"] < (0.85 if method != "cem" else 1.05) * plain["std_error"]  # classes leave less
         assert (got["adjust"], plain["adjust"]) == ("reg", "none")
@@ -61,7 +61,7 @@ class TestWhatItRestsOn:
     @pytest.mark.parametrize(
         ("design", "words"),
         [
-            (ek.MatchedComparison(), "the propensity score has the right form"),
+            (ek.MatchedComparison(adjust=None), "the propensity score has the right form"),
             (ek.MatchedComparison(adjust="auto"), "the propensity score has the right form, or the outcome is linear"),
             (
                 ek.MatchedComparison(distance="mahalanobis", adjust="reg"),
@@ -191,7 +191,7 @@ def test_refits_without_each_set_are_regressions_without_its_people(options):
 
     frame = table(260, seed=6)
     people = study(frame)
-    design = ek.MatchedComparison(**options)
+    design = ek.MatchedComparison(**{"adjust": None, **options})
     matching = design.match(people, "got")
     reps = design(people, "got").replicates
     assert len(reps.names) == len(np.unique(matching.sets[matching.used]))
@@ -216,10 +216,10 @@ class TestDoubts:
     def test_a_plain_difference_says_what_partners_leave_unlike(self):
         """On two covariates without a caliper the last partners taken are far away."""
         people = study(table(steep=2.0))
-        plain = ek.MatchedComparison(distance="mahalanobis")(people, "got")
+        plain = ek.MatchedComparison(distance="mahalanobis", adjust=None)(people, "got")
         got, want = (
             answer(ek.MatchedComparison(distance="mahalanobis", adjust="auto"), people),
-            answer(ek.MatchedComparison(distance="mahalanobis"), people),
+            answer(ek.MatchedComparison(distance="mahalanobis", adjust=None), people),
         )
         moves = abs(want["estimate"] - got["estimate"]) / want["std_error"]
         assert moves > 0.5
@@ -233,7 +233,7 @@ class TestDoubts:
         people = pd.DataFrame(
             {"id": np.arange(600), "x": x, "z": x**2, "got": got, "y": x + got + rng.normal(size=600)}
         )
-        assert answer(ek.MatchedComparison(distance="mahalanobis"), study(people))["doubt"] == ""
+        assert answer(ek.MatchedComparison(distance="mahalanobis", adjust=None), study(people))["doubt"] == ""
 
     def test_nothing_to_ask_without_covariates(self):
         people = study(table().assign(kind="a"), covariates=())

@@ -40,8 +40,11 @@ class TestBadCovariates:
             design(study(table().assign(z=1.0)), "got")
 
     def test_text(self, design):
-        with pytest.raises(StudyError, match="holds text"):
-            design(study(table().assign(z="north")), "got")
+        with pytest.raises(StudyError, match="holds text such as '<5'"):
+            design(study(table().assign(z="<5")), "got")
+        kinds = np.where(np.arange(len(table())) % 3, "north", "south")
+        as_number = design(study(table().assign(z=(kinds == "south").astype(float))), "got")
+        assert design(study(table().assign(z=kinds)), "got").value == as_number.value
 
     def test_infinite(self, design):
         frame = table()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import evalkit as ek
+from evalkit.designs.people.people import Who, gather
 from evalkit.errors import OptionError
+from evalkit.evaluation import predicted
 
 
 def people(n: int = 4000, seed: int = 0, gap: float = 1.0, cluster: bool = False) -> ek.Study:
@@ -179,3 +183,75 @@ def test_a_group_in_one_cluster_has_no_standard_error():
     assert table.loc["one place", "reason"] == "all in one cluster: no standard error"
     assert np.isnan(table.loc["one place", "estimate"])
     assert table.loc["other places", "reason"] == ""
+
+
+def varied(effect, n: int = 2000, seed: int = 1, **more) -> ek.Study:
+    """People whose effect is what `effect(x, women)` says."""
+    rng = np.random.default_rng(seed)
+    x, women = rng.normal(size=n), rng.random(n) < 0.5
+    got = rng.random(n) < 1 / (1 + np.exp(-0.7 * x))
+    frame = pd.DataFrame({"id": range(n), "x": x, "sex": np.where(women, "women", "men"), "got": got.astype(int),
+                          "y": x + got * effect(x, women) + rng.normal(size=n)})  # fmt: skip
+    frame["place"] = rng.integers(0, 40, n)
+    return study_of(frame, components=[ek.Component("got", exposure="got", assigned_at="id")], **more)
+
+
+@pytest.mark.parametrize("more", [{}, {"cluster": "place"}])
+def test_effects_that_differ_within_groups_are_found(more):
+    found = ek.for_whom(varied(lambda x, women: 0.5 + 0.5 * x, **more), "got", "sex")
+    assert found.beyond.status == "failed" and found.beyond.conf_low > 0
+    assert found.beyond.conf_low < 1 < found.beyond.conf_high
+    assert found.words.endswith("within them, people predicted to gain more do gain more.")
+    quarters = found.quarters.set_index("group")
+    assert len(quarters) == 4 and quarters["people"].sum() == pytest.approx(1000, abs=100)
+    low, high = quarters.loc["1, predicted lowest"], quarters.loc["4, predicted highest"]
+    assert low["conf_high"] < high["conf_low"]  # quarters of a normal x: 0.5 -+ 0.5 * 1.27
+    assert low["conf_low"] < 0.5 - 0.64 < low["conf_high"] and high["conf_low"] < 0.5 + 0.64 < high["conf_high"]
+
+
+@pytest.mark.parametrize("effect", [lambda x, women: 0.5 + 0 * x, lambda x, women: 0.5 + women])
+def test_nothing_is_claimed_beyond_groups_that_tell_all(effect):
+    found = [ek.for_whom(varied(effect, 800, seed), "got", "sex") for seed in range(6)]
+    assert [f.beyond.status for f in found].count("failed") <= 1
+    quiet = next(f for f in found if f.beyond.status == "informational")
+    assert quiet.beyond.words.startswith("No clear sign that covariates tell more") and "covariates" not in quiet.words
+
+
+def test_slopes_and_quarters_are_those_of_the_library():
+    """Where nothing is taken out and nobody hangs together, econml's own regression gives the same slope."""
+    rng = np.random.default_rng(4)
+    x, got = rng.normal(size=(900, 2)), rng.random(900) < 0.5
+    y = x[:, 0] + got * (1 + x[:, 1]) + rng.normal(size=900)
+    people = gather(varied(lambda x, women: 0.5 + x, 900), "got", Who())
+    s = predicted.Scored(replace(people, exposed=got, x=x), x, y, np.zeros(900), None)
+    first = predicted.halves(s, 0)
+    tester = predicted._tester(s, x, first, 0)
+    slope, low, high = predicted._slope(s, tester, first, np.ones((int((~first).sum()), 1)))
+    assert slope == pytest.approx(tester.evaluate_blp().params[0], rel=1e-9)
+    assert (high - low) / 2 / 1.96 == pytest.approx(tester.evaluate_blp().errs[0], rel=0.15)
+    _, half, quarter = predicted.beyond_groups(s, np.empty((900, 0)), first, 0)
+    theirs = predicted._tester(s, x / x.std(axis=0), first, 0).evaluate_cal(n_groups=4).plot_data_dict[1]["gate"]
+    ours = [half.psi[quarter == q].mean() for q in sorted(set(quarter))]
+    assert ours == pytest.approx(theirs.to_numpy(), rel=1e-9)
+
+
+def test_clusters_stay_whole_and_few_people_predict_nothing():
+    study = varied(lambda x, women: 0.5 + x, 900, cluster="place")
+    people = gather(study, "got", Who())
+    place = study.paths.levels["place"].codes[people.rows]
+    s = predicted.Scored(people, people.x, people.x[:, 0], people.x[:, 0], place)
+    first = predicted.halves(s, 3)
+    assert not set(place[first]) & set(place[~first]) and 0.3 < first.mean() < 0.7
+    lone = replace(s, people=replace(people, exposed=first & (np.cumsum(first) < 200)))
+    check, half, quarter = predicted.beyond_groups(lone, np.empty((len(first), 0)), first, 3)
+    assert check.words.startswith("Too few people in a half") and len(half.psi) == len(quarter) == 0
+    same = replace(s, people=replace(people, x=np.ones_like(people.x)))
+    assert predicted.beyond_groups(same, np.empty((len(first), 0)), first, 3)[0].status == "informational"
+
+
+def test_a_quarter_of_few_people_is_hidden():
+    found = ek.for_whom(varied(lambda x, women: 0.5 + 0.5 * x, 500), "got", "sex", smallest=30)
+    hidden = found.quarters[found.quarters["reason"] != ""]
+    assert len(hidden) and hidden[["people", "exposed", "estimate", "conf_low"]].isna().all().all()
+    refused = ek.for_whom(varied(lambda x, women: x, 200), "got", "sex")
+    assert refused.beyond.words == "Nothing was estimated." and not len(refused.quarters)

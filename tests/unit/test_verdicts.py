@@ -64,7 +64,7 @@ def test_shown_then_likely_then_cannot_tell_as_weaknesses_mount() -> None:
 def test_each_main_check_is_one_weakness_once(check: str) -> None:
     once = replace(NURSE, checks=failed(check))
     twice = replace(NURSE, checks=failed(check, check))
-    expected = "cannot_tell" if check == "pre_trend" else "likely"
+    expected = "cannot_tell" if check in ("pre_trend", "stayers") else "likely"
     assert said(once) == said(twice) == (expected, "better")
     informational = replace(
         NURSE, checks=(CheckOutcome(check, "informational"), CheckOutcome("few_clusters", "failed"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -284,10 +284,7 @@ def _weights(targets: Targets, asked: np.ndarray, exposed: np.ndarray, T: int) -
 
 def with_noise(places: Sequence[Place], noise: Sequence[np.ndarray]) -> tuple[Place, ...]:
     """The same places under other covariances."""
-    return tuple(
-        Place(p.cluster, p.u, p.y, p.steps, p.at, p.level, V, p.weight, p.rows)
-        for p, V in zip(places, noise, strict=True)
-    )
+    return tuple(replace(p, V=V) for p, V in zip(places, noise, strict=True))
 
 
 def unit_influence(

@@ -16,6 +16,7 @@ from evalkit.designs.one_place.mixes import Mix, difference, synthetic_control, 
 from evalkit.designs.one_place.placebo import TOO_POOR, Compared, Placebos, PlaceboSpread
 from evalkit.designs.one_place.places import ENOUGH, Grouped, Place, Series, find_places, with_values
 from evalkit.designs.one_place.rows import Answered, Assembled
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
 from evalkit.designs.rollout.rows import Naming, cell_table
@@ -32,7 +33,7 @@ CONSTANT = "its outcome never changes before the start"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BesideDonors(ABC):
+class BesideDonors(Parameters, ABC):
     """What the designs have in common: whom they compare, what they refuse, and intervals from placebo places.
 
     horizon: the last event time asked for, None for the whole spell. anticipation: periods before the start that are

@@ -14,6 +14,7 @@ from evalkit.designs.one_place.places import Grouped, Place, Series, alone, find
 from evalkit.designs.one_place.rows import Answered, Assembled
 from evalkit.designs.one_place.segments import Began, Layout, Shape, changes, lay_out
 from evalkit.designs.one_place.series_noise import LEVEL, SeriesNoise, series_noise
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
 from evalkit.designs.rollout.rows import Naming, cell_table
@@ -101,7 +102,7 @@ class SeriesSpread:
 
 
 @dataclass(frozen=True)
-class InterruptedTimeSeries:
+class InterruptedTimeSeries(Parameters):
     """One place beside its own past: level and slope from the start on, beside a straight trend.
 
     y(t) = trend + season + for each component that began in the place: level and slope + noise; the effect of a period
@@ -173,7 +174,7 @@ class InterruptedTimeSeries:
     def _per(self, study: StudyLike) -> np.ndarray:
         if self.per not in study.covariates:
             raise OptionError(f"per={self.per!r} is not one of the study's covariates: {join_words(study.covariates)}.")
-        return study.covariate_values()[:, :, study.covariates.index(self.per)]
+        return study.covariate_values((self.per,))[:, :, 0]
 
     def _beside(self, place: Place, series: Series) -> Place:
         """The place with the controls asked for, alone where none are."""

@@ -11,6 +11,7 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.people.people import People, Who, gather, others_of, periods_of, status_of
 from evalkit.errors import OptionError, Problem, check_choice
 from evalkit.inference.estimate import Estimate
@@ -44,7 +45,7 @@ class Support:
         return int(((self.table["exposed"] > 0) & (self.table["comparison"] > 0)).sum())
 
 
-class AmongPeople:
+class AmongPeople(Parameters):
     """What designs that compare people with people share, by their fields."""
 
     estimand: str
@@ -127,6 +128,15 @@ def wrong_numbers(design: object, least: Mapping[str, int]) -> list[Problem]:
         Problem(f"{name}={value!r}", next=f"Give a whole number, {fewest} or more.")
         for name, fewest in least.items()
         if not (is_number(value := getattr(design, name)) and isinstance(value, Integral) and int(value) >= fewest)
+    ]
+
+
+def wrong_learners(design: object, needed: Mapping[str, str]) -> list[Problem]:
+    """Fields of a design that hold no learner: each needs `fit` and the method named."""
+    return [
+        Problem(f"{name}={model!r}", next=f"Give a scikit-learn estimator with fit and {method}.")
+        for name, method in needed.items()
+        if (model := getattr(design, name)) is not None and not (hasattr(model, "fit") and hasattr(model, method))
     ]
 
 

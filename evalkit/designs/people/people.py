@@ -232,8 +232,9 @@ def covariates_of(
     if isinstance(chosen, str):
         x, names = _formula(study, chosen, rows, base)
     else:
-        names = tuple(study.covariates) if chosen is None else tuple(chosen)
-        grid = study.covariate_values(names)[:, base, :] if names else np.zeros((study.paths.n_units, 0))
+        wanted = tuple(study.covariates) if chosen is None else tuple(chosen)
+        names = study.covariate_names(wanted)
+        grid = study.covariate_values(wanted)[:, base, :] if names else np.zeros((study.paths.n_units, 0))
         x = grid if len(rows) == len(grid) else grid[rows]
     problems = []
     for j, name in enumerate(names):

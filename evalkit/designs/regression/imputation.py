@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, additive_design, make_grid, programme_level
 from evalkit.designs.regression.imputation_fit import Imputed, Weigh, beyond_the_sum, mean_over, solve_periods
@@ -30,6 +31,7 @@ from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import joint_test
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import GroupSource, Influence
+from evalkit.progress import step
 from evalkit.study.paths import Paths
 
 ASSUMPTION = "without the programme everyone of the same reach would have moved alike"
@@ -43,7 +45,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Imputation:
+class Imputation(Parameters):
     """Effects against the outcome that a unit would have had without the programme.
 
     Untreated outcomes Y_it(0) = u_i + v_{t, reach} are fitted by weighted least squares on the rows in which
@@ -103,6 +105,7 @@ class Imputation:
 
     def _fit(self, study: StudyLike, level: str) -> Fitted:
         def fit() -> Fitted:
+            step("Imputation: what there would have been without any component")
             outcome = study.outcome(self.outcome)
             words = {"outcome": outcome.column, "outcome_unit": outcome.unit, "inference_level": level}
             # Paths of its own, so that what their memo keeps does not keep them.

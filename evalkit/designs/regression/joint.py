@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import sparse
 
 from evalkit.designs.noise.weighing import WEIGHTS, unweighted
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import Basis, StudyLike, Traits
 from evalkit.designs.regression import moments
 from evalkit.designs.regression.additive import AdditiveDesign, programme_level
@@ -58,7 +59,7 @@ def once(study: StudyLike, outcome: str | None, key: Hashable, make: Callable[[]
 
 
 @dataclass(frozen=True)
-class JointEventStudy(Shape):
+class JointEventStudy(Shape, Parameters):
     """Event-time effects of every component at once, by weighted least squares.
 
     Y_it = u_i + v_{t, reach} + sum over components k of d_k(t - start_k(i)) + error: unit effects,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, additive_design, make_grid
 from evalkit.designs.regression.columns import Shape
@@ -43,7 +44,7 @@ _ZERO = 1e-12
 
 
 @dataclass(frozen=True)
-class TwoWayFixedEffects:
+class TwoWayFixedEffects(Parameters):
     """One 0/1 column a component with unit and period effects, weighted least squares. For showing, never for a
     headline: right only if every effect adds up and is the same everywhere and at every event time.
 

@@ -63,7 +63,7 @@ def read_covariates(study: StudyLike, before: tuple[int, int] | None = None) -> 
 
     before: positions of the first and last period of a window, for two windows that both have them as last seen in it.
     """
-    names = tuple(study.covariates)
+    names = study.covariate_names() if study.covariates else ()
     if not names:
         raise OptionError(
             "This study has no covariates to adjust for. Give covariates=(...) to the Study, or adjust=None."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
@@ -146,7 +147,7 @@ class PairedSums(Sums):
 
 
 @dataclass(frozen=True)
-class DifferenceInDifferences:
+class DifferenceInDifferences(Parameters):
     """Change of the adopters from one window to another, less that of the comparison units.
 
     ATT = E[mean of Y after - mean of Y before | adopters] - E[the same | comparison units], within strata

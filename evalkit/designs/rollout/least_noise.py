@@ -67,7 +67,7 @@ def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np
     """Some rows of a contrast by the untreated model; `NoCovarianceError` where nothing gives a covariance."""
     component, k, columns = contrast.plan.component, len(rows), untreated_columns(states, rules)
     made = Weighing(
-        component, contrast.reader.sums, columns, _targets(contrast, rows),
+        component, contrast.reader.sums, columns, targets_of(contrast, rows),
         contrast.mass.ravel()[rows], key=(component, rules.others, rules.anticipation),
     )  # fmt: skip
     if rules.lookback:  # shocks are what they are, whoever stands beside whom
@@ -81,7 +81,7 @@ def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np
     return made.estimate(frame, on_mass)
 
 
-def _targets(contrast: Contrast, rows: np.ndarray) -> Targets:
+def targets_of(contrast: Contrast, rows: np.ndarray) -> Targets:
     """Adopters' shares of each row, as in the published weights."""
     places, found = contrast.places(rows), []
     for b in contrast.blocks:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.noise.weighing import WEIGHTS, unweighted
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
@@ -48,7 +49,7 @@ OTHERS = {
 
 
 @dataclass(frozen=True)
-class StaggeredRollout(Rules):
+class StaggeredRollout(Rules, Parameters):
     """Group-time effects of one component, ATT_k(g, t).
 
     ATT_k(g, t | s) = E[Y_t - Y_b | adopters of k at g, others' path s]
@@ -133,24 +134,30 @@ class StaggeredRollout(Rules):
                 "`separability` says what could still be told."
             )
         split = by_arrival(study.paths, self.arrival)
-        return named(split, self._read(plan, study, split.paths, component))
+        return named(split, self._read(study, split.paths, component))
 
-    def _read(self, plan: Plan, study: StudyLike, paths: Paths, component: str) -> Estimate:
-        level, _ = paths.inference_level(component)
-        sums, outcome = Sums.of_outcome(paths, level, study.values(self.outcome)), study.outcome(self.outcome)
+    def contrast(self, study: StudyLike, component: str) -> Contrast:
+        """Its comparisons read in the outcome, without covariates."""
+        paths = by_arrival(study.paths, self.arrival).paths
+        sums = Sums.of_outcome(paths, paths.inference_level(component)[0], study.values(self.outcome))
+        reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
+        return Contrast(self.plan(study.paths, component), reader)
+
+    def _read(self, study: StudyLike, paths: Paths, component: str) -> Estimate:
+        contrast, outcome = self.contrast(study, component), study.outcome(self.outcome)
         population, nobody = f"adopters with a match among {OTHERS[self.others]}", NO_MATCH
         if self.arrival is not None:
             together = "came onto the record at about the same time"
             population, nobody = f"{population}, among those who {together}", f"{NO_MATCH}, and {together}"
         naming = Naming(component, outcome.column, outcome.unit, population, nobody=nobody)
-        reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
         if self.adjust is not None:
-            made = adjusted_estimate(plan, read_covariates(study), sums, self.adjust, naming)
+            sums = contrast.reader.sums
+            made = adjusted_estimate(contrast.plan, read_covariates(study), sums, self.adjust, naming)
             return made if self.weights == "equal" else unweighted(made, ADJUSTED)
         if self.weights == "equal":
-            return assemble(Contrast(plan, reader), naming)
+            return assemble(contrast, naming)
         states = exposure_states(paths, component, self.others, by_arrival(study.paths, self.arrival).kind)
-        return least_noise_estimate(Contrast(plan, reader), states, self, naming)
+        return least_noise_estimate(contrast, states, self, naming)
 
 
 # ---------------------------------------------------------------- when units came onto the record

@@ -4,7 +4,7 @@ A *start* is a spell of the component that begins after a period in which it was
 off. For a start of path p at position g with base b, path q may serve at period
 t when it can be reached, has not been touched by the component up to
 max(t, b) + anticipation, and agrees with p on the other components over the
-window that the choice `others` names (design 2.3).
+window that the choice `others` names.
 """
 
 from __future__ import annotations

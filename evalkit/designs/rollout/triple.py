@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from evalkit.designs.noise.weighing import WEIGHTS, unweighted
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import Adjusted, AdjustedContrast, Read, Stratum, read_covariates, two_group
 from evalkit.designs.rollout.contrast import Contrast
@@ -56,7 +57,7 @@ ELIGIBLE_ELSEWHERE, INELIGIBLE_ELSEWHERE = "eligible people elsewhere", "ineligi
 
 
 @dataclass(frozen=True)
-class TripleDifference(Rules):
+class TripleDifference(Rules, Parameters):
     """Effects on the people whom a component can reach, by cohort and period.
 
     (change of eligible - change of ineligible) in clusters that switch k on at g, less the same in
@@ -101,6 +102,14 @@ class TripleDifference(Rules):
         make = lambda: make_plan(pair_states(paths, pairs, ignored), self.rules)  # noqa: E731
         return pairs, paths.memo.get(("pairs", component, ignored, self.rules), make, keep=is_small)
 
+    def contrast(self, study: StudyLike, component: str) -> Contrast:
+        """Its comparisons read in the outcome, without covariates; `NotIdentifiedError` where there are no pairs."""
+        pairs, plan = self._pairs_and_plan(study.paths, component)
+        if pairs is None:
+            raise NotIdentifiedError(f"{component!r} reaches everybody or nobody, so that there are no pairs.")
+        sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
+        return Contrast(plan, PairReader(sums, pairs))
+
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
@@ -109,18 +118,16 @@ class TripleDifference(Rules):
             raise NotIdentifiedError(
                 f"{component!r} has no eligible and ineligible people side by side in a place where it starts."
             )
-        sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
-        outcome = study.outcome(self.outcome)
+        contrast, outcome = self.contrast(study, component), study.outcome(self.outcome)
         naming = Naming(
             component, outcome.column, outcome.unit, "people whom it can reach, beside people whom it cannot",
             assumption=ALIKE if self.adjust is None else ALIKE_GIVEN,
         )  # fmt: skip
         if self.adjust is not None:
             covariates = read_covariates(study)
-            contrast = Contrast(plan, PairReader(sums.among(covariates.usable), pairs))
-            made = AdjustedPairs(contrast, covariates, self.adjust, pairs).estimate(naming)
+            known = Contrast(plan, PairReader(contrast.reader.sums.among(covariates.usable), pairs))
+            made = AdjustedPairs(known, covariates, self.adjust, pairs).estimate(naming)
             return made if self.weights == "equal" else unweighted(made, ADJUSTED)
-        contrast = Contrast(plan, PairReader(sums, pairs))
         if self.weights == "equal":
             return assemble(contrast, naming)
         return least_noise_estimate(contrast, exposure_states(study.paths, component, self.others), self, naming)

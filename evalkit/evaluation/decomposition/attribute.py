@@ -2,7 +2,7 @@
 
 Total = own effects of the components over the people periods for which they are claimed + identified
 interactions + what cannot be told apart + what lies beyond what was compared + what is left unexplained,
-in people periods of the outcome's unit (design 2.7). Total and pieces use the same cells."""
+in people periods of the outcome's unit. Total and pieces use the same cells."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _contrast(parts: Decomposition, matrix: np.ndarray, names: Sequence[str]) ->
 def _numbers(parts: Decomposition, matrix: np.ndarray, estimate: Estimate) -> pd.DataFrame:
     """estimate, std_error, conf_low, conf_high, df, reason of each sum of rows. Across levels each row keeps its own
     standard error, so that a piece that is one headline has that headline's interval; rows are joined by their analytic
-    correlation, with the smallest df of the rows in a sum (design 2.6)."""
+    correlation, with the smallest df of the rows in a sum."""
     level = parts.evaluation.level
     frame = estimate.to_frame(level)
     if parts.stacked.pieces:

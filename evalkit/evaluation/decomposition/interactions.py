@@ -24,7 +24,7 @@ from evalkit.inference import Estimate, stack
 from evalkit.inference.intervals import holm
 from evalkit.inference.labels import common
 from evalkit.inference.replicates import Averaging
-from evalkit.show.words import count_words, noun_from_column
+from evalkit.show.words import count_words
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import OFF, Paths
 
@@ -140,7 +140,7 @@ def _words(study: Study, p: Pair, tested: bool) -> str:
     """What was compared; or which of the four kinds of place lacks."""
     a, b = (study.component(c).label for c in (p.a, p.b))
     if tested:
-        places = count_words(p.counts[0], noun_from_column(study.paths.inference_level(p.a)[0]))
+        places = count_words(p.counts[0], study.noun_for(study.paths.inference_level(p.a)[0]))
         without = f"{p.counts[2]} that do not, each beside places without it"
         return f"Tested: “{a}” begins in {places} that have “{b}” and in {without}."
     if p.testable:

@@ -1,5 +1,5 @@
 """Value for money: what components cost, what one more outcome cost, and what was paid for outcomes that would have
-happened anyway (design 2.7). Costs, payments and effects cover the same people periods."""
+happened anyway. Costs, payments and effects cover the same people periods."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ from evalkit.evaluation.value.lines import (
     limits,
     make_case,
     repriced,
+    thresholds,
 )
 from evalkit.show.numbers import pounds
 from evalkit.show.tables import Table, from_frame
-from evalkit.show.words import count_words, full_stop, noun_from_column, quoted, sentences
+from evalkit.show.words import count_words, full_stop, quoted, sentences
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.study.schema import BEARERS
 
 DRAWS = 9999
 SHOWN_DRAWS = 500
+EVEN, MOST = 0.5, 0.8
 RATES = (0.0, 0.015, 0.06)
 
 
@@ -117,7 +119,8 @@ def _row(line: Line, case: Case) -> dict[str, object]:
 
 def _acceptability(case: Case, worth: Sequence[float] | None) -> pd.DataFrame:
     """name, label, worth, chance: one curve a line with an effect and a cost, over what one outcome may be worth: as
-    given, else from nothing to well above the dearest ratio."""
+    given, else from nothing to well above the dearest ratio, with the very worths at which a line has an even chance
+    and one of four in five."""
     if worth is not None:
         grid = np.asarray(worth, dtype=float)
         if grid.ndim != 1 or not len(grid) or not np.isfinite(grid).all() or (grid < 0).any():
@@ -126,7 +129,10 @@ def _acceptability(case: Case, worth: Sequence[float] | None) -> pd.DataFrame:
     else:
         found = [r.high if np.isfinite(r.high) else 4 * r.low for r in (x.cost_ratio(case.level) for x in case.lines)]
         top = max([1.5 * f for f in found if np.isfinite(f)] + [2 * sum(case.unit_costs["value"])], default=0.0)
-        grid = np.linspace(0.0, top, 51) if top > 0 else np.zeros(1)
+        solved = [
+            t for x in case.lines if x.counts for t in thresholds(x.cost.discounted, x.gains, EVEN, MOST) if t <= top
+        ]
+        grid = np.unique([*np.linspace(0.0, top, 51), *solved]) if top > 0 else np.zeros(1)
     parts = [
         {"name": x.name, "label": x.label, "worth": grid, "chance": acceptable(x.cost.discounted, x.gains, grid)}
         for x in case.lines
@@ -222,7 +228,7 @@ def line_words(line: Line, case: Case) -> str:
 def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     """The ratio and its limits in a sentence."""
     study, outcome = case.costs.study, case.costs.outcome
-    where = noun_from_column(study.unit) + (f" {noun_from_column(study.period)}" if study.period else "")
+    where = study.noun_for(study.unit) + (f" {study.noun_for(study.period)}" if study.period else "")
     up, label = outcome.better == "higher", quoted(outcome.label)
     one = {  # what one more outcome is: 'each additional person month with “In a settled home”'
         "share": f"each {'additional' if up else 'avoided'} {where} with {label}",

@@ -8,13 +8,10 @@ run `data/synthetic/make.py`.
 from __future__ import annotations
 
 from evalkit.synthetic.settings.carers import CARERS
-from evalkit.synthetic.settings.portfolio import PORTFOLIO
 from evalkit.synthetic.settings.pupils import PUPILS
 from evalkit.synthetic.settings.rough_sleeping import ROUGH_SLEEPING
 from evalkit.synthetic.settings.social_prescribing import SOCIAL_PRESCRIBING
 from evalkit.synthetic.settings.young_people import YOUNG_PEOPLE
 from evalkit.synthetic.spec import Spec
 
-SPECS: dict[str, Spec] = {
-    s.name: s for s in (ROUGH_SLEEPING, SOCIAL_PRESCRIBING, CARERS, YOUNG_PEOPLE, PUPILS, PORTFOLIO)
-}
+SPECS: dict[str, Spec] = {s.name: s for s in (ROUGH_SLEEPING, SOCIAL_PRESCRIBING, CARERS, YOUNG_PEOPLE, PUPILS)}

@@ -1,0 +1,224 @@
+"""Pages that teach, from Markdown: code in them is run, and what it prints stands under it.
+
+A block that begins with ```python is run, in the order of its page, in one folder of its own; others are shown.
+The reference is made from the docstrings of every public name, the gallery from the figures of a small study.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import inspect
+import io
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+
+import mistune
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+
+PAGES = Path(__file__).with_name("pages")
+ORDER = ("index", "lesson_1_one_place", "lesson_2_three_components", "lesson_3_people", "which_design", "how_to",
+         "gallery", "reference", "glossary", "methods", "from_did", "from_matchit", "from_econml", "from_statsmodels",
+         "from_causalpy", "decisions")  # fmt: skip
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STYLE = """
+:root { --ink: #1a1a1a; --paper: #fff; --link: #00527f; --shade: #f4f4f2 }
+@media (prefers-color-scheme: dark) { :root { --ink: #ececec; --paper: #16181a; --link: #8fc9f2; --shade: #22262a } }
+body { font: 1.05rem/1.55 system-ui, sans-serif; margin: 0; color: var(--ink); background: var(--paper);
+  overflow-wrap: break-word }
+a { color: var(--link) }
+a:focus-visible, pre:focus-visible, .scroll:focus-visible, input:focus-visible { outline: 3px solid var(--link);
+  outline-offset: 2px }
+.skip { position: absolute; left: -99rem } .skip:focus { left: 1rem }
+.all { display: grid; grid-template-columns: minmax(12rem, 16rem) minmax(0, 46rem); gap: 2rem; padding: 1rem 1.5rem }
+nav ol { padding-left: 1.2rem } nav a[aria-current] { font-weight: bold }
+pre { background: var(--shade); padding: .7rem; overflow: auto; font-size: .86rem; line-height: 1.4 }
+code { font-size: .92em } .out { border-left: 4px solid var(--link); margin-top: -.6rem }
+table { border-collapse: collapse } .scroll { overflow: auto } th, td { padding: .3rem .7rem; text-align: left;
+  border-bottom: 1px solid } img { max-width: 100% } details { margin: 1rem 0 } summary { cursor: pointer }
+input { font: inherit; padding: .3rem; width: 100%; box-sizing: border-box; color: inherit; background: var(--paper);
+  border: 1px solid }
+@media (max-width: 50rem) { .all { grid-template-columns: minmax(0, 1fr) } }
+"""
+PAGE = """<!doctype html>
+<html lang="en-GB"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>{title} · evalkit</title><style>{style}</style></head>
+<body><a class="skip" href="#main">To the text</a><div class="all"><nav aria-label="Pages">{nav}</nav>
+<main id="main">{body}</main></div></body></html>
+"""
+SEARCH = """<p><label for="search">Search names and words</label><input id="search" type="search"></p>
+<p role="status" id="found"></p><script>
+document.getElementById("search").addEventListener("input", (event) => {
+  const words = event.target.value.toLowerCase().split(/\\s+/); let n = 0;
+  for (const part of document.querySelectorAll("section.name")) {
+    const hit = words.every((w) => part.textContent.toLowerCase().includes(w));
+    part.hidden = !hit; n += hit;
+  }
+  document.getElementById("found").textContent = n + " found";
+});</script>"""
+
+
+@dataclass(frozen=True)
+class Page:
+    """name: of its file; title: its heading; body: HTML."""
+
+    name: str
+    title: str
+    body: str
+
+
+def blocks(name: str) -> list[str]:
+    """The blocks of Python of a page, in order."""
+    return BLOCK.findall((PAGES / f"{name}.md").read_text(encoding="utf-8"))
+
+
+def run_blocks(name: str) -> list[str]:
+    """Run the blocks of a page one after the other in an empty folder; what each printed."""
+    space: dict[str, object] = {"__name__": "__main__"}
+    printed, here = [], Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            for i, source in enumerate(blocks(name)):
+                said = io.StringIO()
+                with contextlib.redirect_stdout(said):
+                    exec(compile(source, f"{name}.md, block {i + 1}", "exec"), space)
+                printed.append(said.getvalue())
+        finally:
+            os.chdir(here)
+    return printed
+
+
+def rendered(name: str) -> Page:
+    """A page of Markdown with its code and what it printed."""
+    text, printed = (PAGES / f"{name}.md").read_text(encoding="utf-8"), iter(run_blocks(name))
+
+    def shown(found: re.Match[str]) -> str:
+        code = highlight(found[1], get_lexer_by_name("python"), HtmlFormatter(nowrap=True, noclasses=False))
+        out = next(printed)
+        said = f'<pre class="out" tabindex="0">{html.escape(out.rstrip())}</pre>' if out.strip() else ""
+        return f'<pre tabindex="0"><code>{code}</code></pre>{said}'.replace("\n", "&#10;")
+
+    title = text.partition("\n")[0].removeprefix("# ").strip()
+    body = mistune.create_markdown(escape=False, plugins=["table"])(BLOCK.sub(shown, text))
+    return Page(name, title, reachable(str(body)))
+
+
+def reachable(body: str) -> str:
+    """HTML whose code and tables the keyboard can scroll."""
+    number = count(1)
+    head = '<div class="scroll" role="region" tabindex="0" aria-label="Table {}"><table>'
+    body = re.sub("<table>", lambda _: head.format(next(number)), body).replace("</table>", "</table></div>")
+    return body.replace("<pre><code", '<pre tabindex="0"><code')
+
+
+def reference() -> Page:
+    """Every public name with its signature and docstring, and those of ek.plot, ek.checks and ek.progress."""
+    import evalkit as ek
+
+    parts = [_section(f"ek.{name}", getattr(ek, name)) for name in ek.__all__ if name != "__version__"]
+    for name in ("plot", "checks", "synthetic", "progress"):
+        module = getattr(ek, name)
+        for inner in getattr(module, "__all__", [n for n, v in vars(module).items() if _own(v, module)]):
+            parts.append(_section(f"ek.{name}.{inner}", getattr(module, inner)))
+    heading = "<h1>Reference</h1><p>Every public name, from its docstring.</p>"
+    return Page("reference", "Reference", heading + SEARCH + "".join(parts))
+
+
+def _own(value: object, module: ModuleType) -> bool:
+    named = inspect.isfunction(value) or inspect.isclass(value)
+    return named and str(value.__module__).startswith(module.__name__) and not value.__name__.startswith("_")
+
+
+def _section(name: str, value: object) -> str:
+    try:
+        signature = "" if inspect.ismodule(value) else str(inspect.signature(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        signature = ""
+    doc = html.escape(inspect.getdoc(value) or "")
+    methods = "".join(_method(n, m) for n, m in _methods(value))
+    call = f'<pre tabindex="0"><code>{html.escape(name + signature)}</code></pre>' if signature else ""
+    return f'<section class="name" id="{name}"><h2>{html.escape(name)}</h2>{call}{_paragraphs(doc)}{methods}</section>'
+
+
+def _methods(value: object) -> Iterator[tuple[str, object]]:
+    for name, held in inspect.getmembers(value) if inspect.isclass(value) else ():
+        if (
+            not name.startswith("_")
+            and (inspect.isfunction(held) or isinstance(held, property))
+            and inspect.getdoc(held)
+        ):
+            yield name, held
+
+
+def _method(name: str, held: object) -> str:
+    signature = str(inspect.signature(held)) if inspect.isfunction(held) else ""
+    return f"<h3>.{name}{html.escape(signature)}</h3>{_paragraphs(html.escape(inspect.getdoc(held) or ''))}"
+
+
+def _paragraphs(doc: str) -> str:
+    return "".join(f"<p>{part.strip()}</p>" for part in doc.split("\n\n") if part.strip())
+
+
+def gallery() -> Page:
+    """Figures of the small study of `evalkit new`, each with its words."""
+    import evalkit as ek
+    from evalkit.cli.starters import write_starter
+
+    with tempfile.TemporaryDirectory() as folder:
+        evaluation = ek.evaluate(ek.Study.load(write_starter(Path(folder))))
+        headlines = [f.headline for f in evaluation.findings if f.headline is not None]
+        answers = ek.stack([h.answer for h in headlines if h.answer is not None])
+        made = {
+            "timeline": (evaluation.study,), "separability": (evaluation.separability,), "forest": (evaluation,),
+            "event_study": (evaluation,), "leave_one_out": (evaluation,), "estimates": (answers,),
+        }  # fmt: skip
+        figures = [ek.plot.describe(name, *tables) for name, tables in made.items()]
+    parts = [f"<h2><code>ek.plot.{f.name}</code></h2>{f.to_html()}" for f in figures]
+    words = "<h1>Gallery</h1><p>Each figure knows its title, its words and its data: <code>ek.plot.describe</code>.</p>"
+    return Page("gallery", "Gallery", words + "".join(parts))
+
+
+def decisions(folder: Path) -> Page:
+    """The recorded decisions, one after the other."""
+    to_html = mistune.create_markdown(escape=True, plugins=["table"])
+    texts = [p.read_text(encoding="utf-8") for p in sorted(folder.glob("2*.md"))]
+    bodies = [str(to_html(re.sub(r"^# ", "## ", re.sub(r"\]\([^)]*\)", "]", t), flags=re.M))) for t in texts]
+    return Page("decisions", "Decisions", "<h1>Decisions</h1>" + reachable("".join(bodies)))
+
+
+def write_pages(site: Path, told: Callable[[str], None] = print) -> list[str]:
+    """Write every page into `site`; returns their names. told: hears each page as it is begun."""
+    own = {"reference": reference, "gallery": gallery, "decisions": partial(decisions, PAGES.parent / "decisions")}
+    made = []
+    for name in ORDER:
+        told(f"  {name}")
+        made.append(own[name]() if name in own else rendered(name))
+    for page in made:
+        up = "" if page.name == "index" else "../"
+        links = "".join(
+            f'<li><a href="{up}{_folder(p)}index.html"{_current(p is page)}>{html.escape(p.title)}</a></li>'
+            for p in made
+        )
+        text = PAGE.format(title=html.escape(page.title), style=STYLE, nav=f"<ol>{links}</ol>", body=page.body)
+        place = site / _folder(page)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "index.html").write_text(text, encoding="utf-8")
+    return [page.name for page in made]
+
+
+def _folder(page: Page) -> str:
+    return "" if page.name == "index" else f"{page.name}/"
+
+
+def _current(here: bool) -> str:
+    return ' aria-current="page"' if here else ""

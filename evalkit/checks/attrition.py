@@ -1,0 +1,128 @@
+"""Who is missing: how many were seen later on either side, and between which ends the answer lies if those missing are
+the best or the worst off."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr
+
+from evalkit.checks.headline import ALPHA, CheckResult, excludes_zero, first_row, numbers
+from evalkit.checks.matched import Rollout
+from evalkit.designs.protocol import StudyLike
+from evalkit.inference.estimate import Estimate
+
+LEAST = 0.005
+"""Difference in shares below which nobody is missing from one side more than from the other."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Shares of those seen before the start that were seen later, with it and without it; p of their difference, NaN
+    where it cannot be judged, and is then taken as it is."""
+
+    exposed: float
+    comparison: float
+    p: float = math.nan
+
+    @property
+    def trimmed(self) -> float:
+        """Share of the side seen more often whose like is missing on the other side (Lee 2009, equation 3)."""
+        most = max(self.exposed, self.comparison)
+        return (most - min(self.exposed, self.comparison)) / most if most > 0 else 0.0
+
+    @property
+    def differs(self) -> bool:
+        return abs(self.exposed - self.comparison) > LEAST and not self.p >= ALPHA
+
+
+def followed(design: Rollout, study: StudyLike, component: str, lag: int, until: int | None) -> Followed:
+    """Shares over event times `lag` .. `until` of every start, each unit seen at the base once for each period, with
+    variances between clusters: (G / (G - 1)) times squares of what each moves of the difference of both shares."""
+    contrast = design.contrast(study, component).by_cell()
+    clusters = int(contrast.reader.cluster.max(initial=0)) + 1
+    seen = np.zeros((2, 2, clusters))  # side, seen later and before, cluster
+    for c, _, ok in contrast.starts:
+        event = np.arange(contrast.n_periods) - c.cohort
+        asked = ok & (event >= lag) & (event <= (np.inf if until is None else until))
+        mine = np.isin(contrast.reader.path, c.adopters)[:, None]
+        sides = (mine & asked, c.match[contrast.reader.path] & asked)
+        for counts, into in zip(contrast.reader.heads(c), (0, 1), strict=True):
+            for side, there in enumerate(sides):
+                each = (counts * there).sum(axis=1)
+                seen[side, into] += np.bincount(contrast.reader.cluster, weights=each, minlength=clusters)
+    total = seen.sum(axis=2)
+    if not total[:, 1].all():
+        return Followed(math.nan, math.nan)
+    share = total[:, 0] / total[:, 1]
+    moves = (seen[:, 0] - share[:, None] * seen[:, 1]) / total[:, 1:]
+    return Followed(float(share[0]), float(share[1]), _p(share[0] - share[1], moves[0] - moves[1], seen[:, 1] > 0))
+
+
+def _p(difference: float, moves: np.ndarray, there: np.ndarray) -> float:
+    """Two-sided p of a difference by what each cluster moves; degrees of freedom one less than the smaller side."""
+    count, fewest = int(there.any(axis=0).sum()), int(there.sum(axis=1).min())
+    if fewest < 2:
+        return math.nan
+    error = math.sqrt(count / (count - 1) * float(moves @ moves))
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * stdtr(fewest - 1, -abs(difference) / error))
+
+
+def trimmed_shifts(values: np.ndarray, share: float) -> tuple[float, float]:
+    """By how much the mean of `values` moves, down and up, without the highest and without the lowest `share` of them
+    (Lee 2009, Review of Economic Studies 76, proposition 1a); a value at the edge is divided."""
+    if share <= 0 or not len(values):
+        return 0.0, 0.0
+    ordered = np.sort(values)
+    keep = (1 - share) * len(ordered)
+    left = np.clip(keep - np.arange(len(ordered)), 0.0, 1.0)
+    mean = float(ordered.mean())
+    return float(ordered @ left / keep) - mean, float(ordered[::-1] @ left / keep) - mean
+
+
+def stayers(
+    headline: Estimate, seen: Followed, values: tuple[np.ndarray, np.ndarray], matters: float | None
+) -> CheckResult:
+    """Failed where more are missing on one side than chance has it, and what they may have been decides: the interval
+    no longer excludes zero at one end, or an answer of no change moves by over half of what matters.
+
+    values: outcomes seen after the start with it, and without it at the time. The check's number is the difference of
+    the shares; its range are the ends of the answer's interval between Lee's bounds, where being seen is taken to
+    depend on it one way only (monotone).
+    """
+    if math.isnan(seen.exposed):
+        return CheckResult("stayers", "informational", "Nobody was seen before the start, so that none can be missed.")
+    more = seen.exposed > seen.comparison
+    words = (
+        f"Of those seen before the start, {_of_hundred(seen.exposed)} with it and {_of_hundred(seen.comparison)} "
+        "without it were seen later"
+    )
+    difference = seen.exposed - seen.comparison
+    row = first_row(headline)
+    value, low, high = numbers(row)
+    if not seen.differs:
+        return CheckResult("stayers", "passed", f"{words}, no more apart than by chance.", difference, low, high)
+    down, up = trimmed_shifts(values[0 if more else 1], seen.trimmed)
+    down, up = (down, up) if more else (-up, -down)
+    low, high = low + down, high + up
+    if excludes_zero(row):
+        decides = low <= 0 <= high or value * low < 0
+    else:
+        decides = max(-down, up) > (matters / 2 if matters is not None else float(row["std_error"]))
+    if decides:
+        return CheckResult(
+            "stayers", "failed", f"{words}, and those missing could account for it.", difference, low, high
+        )
+    tail = "whoever those missing were, the answer stays the same"
+    return CheckResult("stayers", "passed", f"{words}; {tail}.", difference, low, high)
+
+
+def _of_hundred(share: float) -> str:
+    """'92 in 100', finer where it would round to all or none."""
+    hundreds = 100 * share
+    near = f"{hundreds:.0f}" if share in (0.0, 1.0) or 0.5 <= hundreds <= 99.5 else f"{hundreds:.1f}"
+    return f"{near} in 100"

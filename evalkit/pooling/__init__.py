@@ -1,0 +1,1 @@
+"""Across places: evidence cards, component effects pooled over places, what worked where"""

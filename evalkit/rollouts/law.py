@@ -1,0 +1,275 @@
+"""What a rollout will let us tell: the law of an estimate and of the interval that will be printed about it.
+
+Weights of least noise do not depend on outcomes once the covariance is given, and neither do those of every refit
+without one place and of the influence of each place: all are linear in outcomes. Under a planning covariance they are
+jointly normal, so that the chance that the printed interval leaves out zero follows without one outcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.special import stdtrit
+
+from evalkit.components.status import Ruling, make_audit
+from evalkit.components.wording import Names
+from evalkit.designs.noise.model import CellMeans, Targets, make_places, untreated_columns, with_noise
+from evalkit.designs.noise.untreated import Place, Untreated
+from evalkit.designs.noise.weighing import NOTHING
+from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.least_noise import targets_of
+from evalkit.designs.rollout.plan import Rules, exposure_states
+from evalkit.designs.rollout.readers import Reader, Within
+from evalkit.designs.rollout.staggered import StaggeredRollout
+from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.rollout.triple import PairReader, TripleDifference
+from evalkit.designs.span import less
+from evalkit.inference.estimate import PRIOR_DF
+from evalkit.inference.replicates import satterthwaite
+from evalkit.rollouts.brief import BASE_WINDOW, Brief
+from evalkit.rollouts.kernel import Screen
+from evalkit.study.paths import Level, Paths
+from evalkit.vocabulary import SAME, TRIPLE
+
+LEVEL, POWER = 0.95, 0.80
+DRAWS, SEED = 8000, 20270104
+MOST_UNITS = 4000
+
+
+def paths_of(brief: Brief, starts: np.ndarray) -> Paths:
+    """Exposure paths of everybody under (P, K) starts: kinds of people in places, a unit a person."""
+    P, R = brief.heads.shape
+    scale = min(1.0, MOST_UNITS / brief.heads.sum())
+    count = np.where(brief.heads > 0, np.maximum(np.round(brief.heads * scale), 1), 0).astype(int)
+    count = count * 2 if count.sum() == P else count  # people, not places, are the units
+    on = np.arange(brief.T)[:, None] >= starts[:, None, :]
+    state = (on[:, None] & brief.kinds[None, :, None, :]).astype(np.int16).reshape(P * R, brief.T, -1)
+    path = np.repeat(np.arange(P * R), count.ravel())
+    place = Level("place", path // R, np.array(brief.places, dtype=object))
+    return Paths(
+        units=np.arange(len(path)), periods=brief.calendar.values, components=brief.names, path=path, state=state,
+        reach=np.tile(brief.kinds, (P, 1)), levels={"place": place}, assigned_at=dict.fromkeys(brief.names, "place"),
+        cluster="place", lags=tuple(int(x) for x in brief.lags), always_on=(False,) * len(brief.names),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """One component's estimate under a plan. status, until: as separability says. exposed, comparison: places on either
+    side. se: standard deviation of the estimate. draws: (n,) errors and half-widths of intervals; empty where no
+    interval can be given, for the reason. design: that of its headline."""
+
+    component: str
+    status: str
+    until: int
+    exposed: int
+    comparison: int
+    se: float = np.nan
+    error: np.ndarray = field(default_factory=lambda: np.empty(0))
+    half: np.ndarray = field(default_factory=lambda: np.empty(0))
+    reason: str = ""
+    design: str = ""
+
+    def power(self, effect: float) -> float:
+        """Chance that the printed interval leaves out zero when the effect is this large."""
+        if not len(self.error) or not np.isfinite(effect):
+            return np.nan if not np.isfinite(effect) else 0.0
+        found = abs(effect) > self.half - self.error
+        return float((found | (abs(effect) < -self.half - self.error)).mean())
+
+    @cached_property
+    def detectable(self) -> float:
+        """Smallest effect that is found with a chance of 8 in 10."""
+        return float(np.quantile(self.half - self.error, POWER)) if len(self.error) else np.nan
+
+
+def laws(brief: Brief, starts: np.ndarray, weights: str = "least_noise") -> tuple[Law, ...]:
+    """The law of every component under (P, K) starts. weights: those of the headline, or "equal", as published, with
+    its jackknife (comparisons of starts only)."""
+    paths = paths_of(brief, starts)
+    audit = make_audit(paths, Names(brief.names, "place", "period"))
+    screen = Screen.of(brief) if weights == "equal" else None
+    return tuple(law_of(brief, paths, k, r, screen, starts) for k, r in enumerate(audit.statuses))
+
+
+def law_of(brief: Brief, paths: Paths, k: int, ruling: Ruling, screen: Screen | None, starts: np.ndarray) -> Law:
+    """The law of one component, by the design that would be its headline; by the published weights where a `screen`
+    reads them."""
+    name, lag = brief.names[k], int(brief.lags[k])
+    until = min(ruling.clean_until, lag + brief.window - 1)
+    sides = ruling.clusters_exposed, ruling.clusters_comparison
+    law = Law(name, ruling.status, until - lag + 1, *sides, design=ruling.best_design)
+    if ruling.status != "separable" or ruling.best_design not in (SAME, TRIPLE):
+        return replace(law, until=0, reason=ruling.reason)
+    if screen is None:
+        forms = make_forms(brief, paths, name, ruling.best_design, (lag, until))
+    else:
+        forms = published_forms(brief, screen, screen.cells(starts), k)
+    if forms is None:
+        return replace(law, reason="without one place there is nothing left to compare")
+    error, half = forms.draw()
+    return replace(law, se=forms.se, error=error, half=half)
+
+
+@dataclass(frozen=True, eq=False)
+class Forms:
+    """Linear forms in outcomes, (G, 1 + 2 G) parts: for each place, what its outcomes add to the estimate, to the shift
+    of each refit, and to the influence of each place; as a covariance.
+
+    covariance: of estimate, shifts and influences. working: variance of the estimate by the model. exposed, only: (G,)
+    places that serve as exposed, and only as comparison.
+    """
+
+    covariance: np.ndarray
+    working: float
+    exposed: np.ndarray
+    only: np.ndarray
+    moderated: bool = True
+
+    @property
+    def se(self) -> float:
+        return float(np.sqrt(self.covariance[0, 0]))
+
+    def draw(self, n: int = DRAWS, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) errors of the estimate and half-widths of its moderated intervals (`inference/estimate.py`)."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0))
+        z = np.random.default_rng(seed).standard_normal((n // 2, len(root))) @ root.T
+        z = np.concatenate([z, -z])
+        G, used = len(self.exposed), self.exposed | self.only
+        clusters = used.sum()
+        square = z[:, 1 : 1 + G] ** 2 * (clusters - 1) / clusters
+        v1, v0 = square[:, self.exposed].sum(axis=1), square[:, self.only].sum(axis=1)
+        n1, n0 = self.exposed.sum(), self.only.sum()
+        df = satterthwaite(v1, v0, np.full(len(v1), n1), np.full(len(v0), n0))
+        most = square[:, used].sum(axis=1)
+        if not self.moderated:
+            return z[:, 0], stdtrit(df, 0.5 + LEVEL / 2) * np.sqrt(most)
+        least = (z[:, 1 + G :] ** 2).sum(axis=1)
+        prior = np.clip(min(n1, n0) - 1.0, 1.0, PRIOR_DF)
+        ratio = np.where(most > least, least / np.maximum(most, 1e-300), 1.0)
+        variance = (prior * self.working + df * most * np.sqrt(ratio)) / (prior + df)
+        return z[:, 0], stdtrit(prior + df, 0.5 + LEVEL / 2) * np.sqrt(variance)
+
+
+def make_forms(brief: Brief, paths: Paths, name: str, best_design: str, window: tuple[int, int]) -> Forms | None:
+    """Forms of the headline of one component; None where some refit leaves nothing to compare."""
+    model, where = _model(brief, paths, name, best_design, window)
+    if model is None:
+        return None
+    G = len(model.places)
+    parts = [np.zeros((len(p.y), 1 + 2 * G)) for p in model.places]
+    for part, weights in zip(parts, _weights(model), strict=True):
+        part[:, 0] = weights
+    N = model.information[0]
+    for s, gone in enumerate(model.places):
+        rest = Untreated(model.places[:s] + model.places[s + 1 :], model.columns, 1)
+        n = N.copy()
+        n[np.ix_(gone.at, gone.at)] -= gone.information[0]
+        vars(rest)["solver"] = less(model.solver, N, n)  # what the place took part in, without working all out anew
+        if not rest.weight[0] > NOTHING:
+            return None
+        others = _weights(rest)
+        others.insert(s, np.zeros(len(gone.y)))
+        for part, weights in zip(parts, others, strict=True):
+            part[:, 1 + s] = weights - part[:, 0]
+    _influences(model, parts)
+    covariance = np.zeros((1 + 2 * G, 1 + 2 * G))
+    for place, part, at in zip(model.places, parts, where, strict=True):
+        covariance += part.T @ _varying(brief, paths, place, at) @ part
+    exposed = np.array([p.weight[:, told].size > 0 for p, told in zip(model.places, model.kept, strict=True)])
+    serves = np.array([(np.abs(part[:, 0]) > NOTHING).any() for part in parts])
+    return Forms(covariance, float(model.vcov()[0, 0]), exposed, serves & ~exposed)
+
+
+def _model(
+    brief: Brief, paths: Paths, name: str, best_design: str, window: tuple[int, int]
+) -> tuple[Untreated | None, list[tuple[np.ndarray, np.ndarray]]]:
+    """The untreated model of a component under the planning covariance, with the average over the window as its row."""
+    rules = Rules(base_window=BASE_WINDOW, horizon=window[1])
+    sums = Sums.of_outcome(paths, "place", np.zeros((paths.n_units, paths.n_periods)))
+    reader: Reader = Within(sums)
+    design = StaggeredRollout(base_window=BASE_WINDOW, horizon=window[1])
+    plan = design.plan(paths, name)
+    if best_design == TRIPLE:
+        triple = TripleDifference(base_window=BASE_WINDOW, horizon=window[1])
+        pairs, plan = triple._pairs_and_plan(paths, name)
+        assert pairs is not None
+        reader = PairReader(sums.split(), pairs)
+    contrast = Contrast(plan, reader)
+    event = np.arange(contrast.n_periods) - contrast.cohorts[:, None]
+    rows = np.flatnonzero(((contrast.mass > 0) & (event >= window[0]) & (event <= window[1])).ravel())
+    if not len(rows):
+        return None, []
+    mass = contrast.mass.ravel()[rows]
+    asked = targets_of(contrast, rows)
+    targets = Targets(np.zeros_like(asked.row), asked.cell, asked.period, asked.weight * mass[asked.row] / mass.sum())
+    columns = untreated_columns(exposure_states(paths, name, "same"), rules)
+    cells = paths.cells("place")
+    heads, person = brief.heads.ravel()[cells.path], brief.noise.of_person(brief.T)
+    means = CellMeans(cells.path, cells.cluster, np.zeros((len(cells), brief.T)), tuple(person / h for h in heads))
+    places, where = make_places(means, columns, targets)
+    shocks = brief.noise.of_place(brief.T)
+    noise = [p.V + shocks[np.ix_(t, t)] for p, (_, t) in zip(places, where, strict=True)]
+    model = Untreated(with_noise(places, noise), columns.count, 1)
+    return (model if model.weight[0] > NOTHING else None), where
+
+
+def _weights(model: Untreated) -> list[np.ndarray]:
+    """For each place, (m + e,) weights of its cell-periods in the one row."""
+    out = []
+    for place, rows, L in model.linear:
+        out.append(L[:, 0] / model.weight[0] if len(rows) else np.zeros(len(place.y)))
+    return out
+
+
+def _influences(model: Untreated, parts: list[np.ndarray]) -> None:
+    """What outcomes add to the influence of each place: its residuals by its weights, less its share of the value."""
+    G, back = len(model.places), [p.whitened for p in model.places]
+    for i, (place, rows, L) in enumerate(model.linear):
+        if not len(rows):
+            continue
+        own = L[:, 0] / model.weight[0]
+        share = float(place.weight[:, model.kept[i]].sum()) / model.weight[0]
+        passed = np.zeros(model.columns)
+        passed[place.at] = place.steps.T @ own
+        pull = model.solver.solve(passed)
+        for j, (other, part) in enumerate(zip(model.places, parts, strict=True)):
+            part[: other.u, 1 + G + i] -= back[j] @ pull[other.at]
+            part[:, 1 + G + i] -= share * part[:, 0]
+        parts[i][:, 1 + G + i] += own
+
+
+def published_forms(brief: Brief, screen: Screen, cells: np.ndarray, k: int) -> Forms | None:
+    """Forms of the published comparison, equal weights, over the window; None where a refit has nothing to compare."""
+    W, seen = screen.weights(cells, k)
+    P, T = len(brief.places), brief.T
+    maps = [W]
+    for s in range(P):
+        without, left = screen.weights(cells, k, s)
+        if not left.any():
+            return None
+        maps.append(without - W)
+    L, covariance = np.stack(maps, axis=-1), np.zeros((1 + P, 1 + P))
+    on = np.arange(T)[:, None] >= cells[:, None, :]
+    for i in range(P):
+        mine = np.flatnonzero(screen.place == i)
+        part = L[mine].reshape(len(mine) * T, -1)
+        V = np.kron(np.ones((len(mine), len(mine))), screen.shocks)
+        V += np.kron(np.diag(1 / screen.heads[mine]), screen.person)
+        shown = on[mine].reshape(len(mine) * T, -1).astype(float)
+        covariance += part.T @ (V + brief.noise.effect**2 * (shown @ shown.T)) @ part
+    exposed, serves = (np.asarray(seen[:, side].any(axis=0)) for side in (0, 1))
+    return Forms(covariance, np.nan, exposed, serves & ~exposed, moderated=False)
+
+
+def _varying(brief: Brief, paths: Paths, place: Place, at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The planning covariance of a place's cell-periods, with effects that differ between places."""
+    V = place.V
+    if brief.noise.effect:
+        cell, t = at
+        on = paths.state[paths.cells("place").path[cell], t] > 0
+        V = V + brief.noise.effect**2 * (on.astype(float) @ on.T.astype(float))
+    return np.asarray(V)

@@ -1,0 +1,143 @@
+"""Noise that a plan reckons with: shocks of places that fade, and what people add."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from scipy.optimize import nnls
+
+from evalkit.designs.noise.covariance import Person
+from evalkit.designs.noise.model import make_places, untreated_columns
+from evalkit.designs.noise.weighing import NoCovarianceError, Weighing
+from evalkit.designs.protocol import StudyLike
+from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.least_noise import targets_of
+from evalkit.designs.rollout.plan import exposure_states
+from evalkit.designs.rollout.readers import Within
+from evalkit.designs.rollout.staggered import StaggeredRollout
+from evalkit.designs.rollout.sums import Sums
+from evalkit.errors import NotIdentifiedError, OptionError, is_number
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations in the outcome's unit.
+
+    place: shock of a place in a period; rho: its correlation from one period to the next. person: one person in one
+    period, about the person's own level (of a share p: sqrt(p (1 - p)), with everybody's effects added to p). people: a
+    place and period, where `places` does not say. fading, decay: the part of `person` that a person keeps from one
+    period to the next (standard deviation and correlation; 0 for none). slow: further shocks of places that fade by a
+    twentieth a period. effect: by how much effects differ between places.
+    """
+
+    place: float = 0.05
+    rho: float = 0.5
+    person: float = 0.45
+    people: float = 20
+    fading: float = 0.0
+    decay: float = 0.0
+    slow: float = 0.0
+    effect: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not is_number(value) or value < 0:
+                raise OptionError(f"Noise({field.name}={value!r}) is not a choice. Use a number, 0 or more.")
+        for name in ("rho", "decay"):
+            if getattr(self, name) >= 1:
+                raise OptionError(f"Noise({name}={getattr(self, name)!r}) is not a choice. Use 0 or more, below 1.")
+        if not self.people > 0:
+            raise OptionError("Noise(people=0) is not a choice. Say how many people a place has in a period.")
+        if self.fading > self.person:
+            raise OptionError("Noise(fading=...) is a part of person, so it cannot be larger.")
+        if not self.place and not self.person and not self.slow:
+            raise OptionError("Noise() without any noise is not a choice: everything could be told.")
+
+    def of_place(self, periods: int) -> np.ndarray:
+        """(T, T) covariance of the shocks of a place."""
+        lag = np.abs(np.subtract.outer(np.arange(periods), np.arange(periods)))
+        return np.asarray(self.place**2 * self.rho**lag + self.slow**2 * 0.95**lag)
+
+    def of_person(self, periods: int) -> np.ndarray:
+        """(T, T) covariance of one person about the own level."""
+        return Person(0.0, self.fading**2, self.decay, max(self.person**2 - self.fading**2, 0.0)).matrix(periods)
+
+    def times(self, factor: float) -> Noise:
+        """The same noise, larger or smaller by a factor."""
+        scaled = {name: factor * getattr(self, name) for name in ("place", "person", "fading", "slow", "effect")}
+        return Noise(**{**vars(self), **scaled})
+
+    @classmethod
+    def from_study(cls, study: StudyLike, outcome: str | None = None) -> Noise:
+        """Noise of a study's own past, by which `evaluate` weighs: people from deviations within places, places from
+        what is not yet exposed. Of the components the one that shows most is read.
+
+        Raises `NotIdentifiedError` where no component's past shows any noise.
+        """
+        found = [w for c in study.paths.components if (w := weighing_of(study, c, outcome)) is not None]
+        if not found:
+            raise NotIdentifiedError(
+                "The study's past shows no noise to plan by: too few places and periods before anything began. "
+                "Say it instead: Noise(place=..., rho=..., person=..., people=...)."
+            )
+        return max((_read(w) for w in found), key=lambda n: n.place**2 + n.slow**2)
+
+
+def weighing_of(study: StudyLike, component: str, outcome: str | None = None) -> Weighing | None:
+    """The working covariance behind a component's headline; None where nothing gives one."""
+    design = StaggeredRollout(base_window=6, outcome=outcome)
+    plan = design.plan(study.paths, component)
+    if not len(plan):
+        return None
+    level, _ = study.paths.inference_level(component)
+    contrast = Contrast(plan, Within(Sums.of_outcome(study.paths, level, study.values(outcome))))
+    event = np.arange(contrast.n_periods) - contrast.cohorts[:, None]
+    rows = np.flatnonzero(((contrast.mass > 0) & (event >= 0)).ravel())
+    if not len(rows):
+        return None
+    columns = untreated_columns(exposure_states(study.paths, component, "same"), design)
+    made = Weighing(component, contrast.reader.sums, columns, targets_of(contrast, rows), contrast.mass.ravel()[rows])
+    try:
+        return made if made.person is not None and made.model.places else None
+    except NoCovarianceError:
+        return None
+
+
+def _read(made: Weighing) -> Noise:
+    """Noise from a working covariance: what it has beyond people is shocks of places, fitted by lag."""
+    person, groups = made.person, made.groups
+    assert person is not None
+    _, where = make_places(made.cells, made.columns, replace(made.targets, cell=groups.cell[made.targets.cell]))
+    T = made.sums.paths.n_periods
+    own = replace(person, level=0.0).matrix(T)
+    seen = np.isfinite(made.values)
+    heads = np.bincount(groups.of, seen.mean(axis=1) / seen.any(axis=0).mean(), minlength=len(groups.path))
+    total, pairs = np.zeros(T), np.zeros(T)
+    for place, (cell, t) in zip(made.model.places, where, strict=True):
+        for c in np.unique(cell[: place.u]):
+            at = np.flatnonzero(cell[: place.u] == c)
+            lag = np.abs(np.subtract.outer(t[at], t[at])).ravel()
+            more = place.V[np.ix_(at, at)] - own[np.ix_(t[at], t[at])] / heads[c]
+            total += np.bincount(lag, more.ravel(), minlength=T)
+            pairs += np.bincount(lag, minlength=T)
+    shock, rho, slow = _fading(total, pairs)
+    clusters = len(np.unique(groups.cluster))
+    return Noise(
+        place=shock, rho=rho, slow=slow, person=float(np.sqrt(person.fading + person.own)), decay=person.decay,
+        fading=float(np.sqrt(person.fading)), people=float(seen.sum(axis=0)[seen.any(axis=0)].mean() / clusters),
+    )  # fmt: skip
+
+
+def _fading(total: np.ndarray, pairs: np.ndarray) -> tuple[float, float, float]:
+    """Standard deviation and correlation of one shock, and standard deviation of slow ones, that fit sums of products
+    by lag best, beside what never changes and so cancels."""
+    lag = np.flatnonzero(pairs)
+    root, found = np.sqrt(pairs[lag]), total[lag] / pairs[lag]
+    best = (np.inf, 0.0, 0.0, 0.0)
+    for rho in np.arange(0.0, 0.91, 0.1):
+        part, miss = nnls(np.column_stack([rho**lag, 0.95**lag, np.ones(len(lag))]) * root[:, None], found * root)
+        if miss < best[0]:
+            best = (miss, float(np.sqrt(part[0])), float(rho), float(np.sqrt(part[1])))
+    return best[1:]

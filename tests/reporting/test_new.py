@@ -1,0 +1,99 @@
+"""`evalkit new --from`: a study proposed from a table, which passes `audit`, and every guess said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evalkit as ek
+from benchmarks.files import CASES, people, pupils, schools, tried
+from evalkit.cli import main, starters
+from evalkit.study.proposal import propose
+
+
+def called(*command: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(c) for c in command])
+    return int(stopped.value.code or 0)
+
+
+CHOSEN = (
+    "CSV, semicolons and decimal commas", "CSV in cp1252 (older Excel)", "Excel, a second sheet of notes",
+    "Stata, labelled Yes and No", "Percentages with their sign", "Months first, 02/01/2021",
+    "Start dates, a column a component", "First period, empty for never", "People at one time, facts in words",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name in CHOSEN], ids=lambda c: c.name)
+def test_a_file_becomes_a_study_with_the_same_numbers(tmp_path: Path, case) -> None:
+    found = tried(case, tmp_path, quick=True)
+    assert found["answered"] and found["same"] and not found["traceback"], found["said"]
+
+
+def test_what_was_guessed_is_said(tmp_path: Path, capsys) -> None:
+    pupils().to_csv(tmp_path / "pupils.csv", index=False)
+    assert called("new", tmp_path / "study", "--from", tmp_path / "pupils.csv") == 0
+    said = capsys.readouterr().out
+    for words in ("unit = 'pupil_id'", "period = 'term'", "cluster = 'school'", "component 'tutoring'", "'reads_well'"):
+        assert words in said
+    made = ek.Study.load(tmp_path / "study")
+    assert made.cluster == "school" and made.outcome().kind == "share" and made.level_of(made.components[0]) == "school"
+    assert not (tmp_path / "study" / "plan.json").exists()
+
+
+def test_a_terminal_is_asked_and_its_answers_are_taken(tmp_path: Path, monkeypatch) -> None:
+    frame = schools().drop(columns=["Breakfast first", "Mentoring first"])
+    frame.assign(Meals=np.arange(len(frame)) % 7).to_csv(tmp_path / "a.csv", index=False)
+    answers = iter(["", "", "", "nothing like it", "Meals", "lower", "Breakfast"])
+    monkeypatch.setattr("typer.prompt", lambda words, default: next(answers) or default)
+    said: list[str] = []
+    monkeypatch.setattr(starters, "say", lambda *lines: said.extend(lines))
+    starters._from_table(tmp_path / "study", tmp_path / "a.csv", None, ask=True)
+    made = ek.Study.load(tmp_path / "study")
+    assert made.outcome().column == "Meals" and made.outcome().better == "lower"
+    assert [c.name for c in made.components] == ["Breakfast"] and any("no column 'nothing like it'" in s for s in said)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.assign(Breakfast=1, Mentoring=0), "Give the table of start dates too"),
+        (lambda f: pd.concat([f, f]), "come together more than once"),
+        (lambda f: f.drop(columns="Attendance score"), "No column|no column of numbers is left"),
+        (lambda f: f.iloc[:0], "has no rows"),
+    ],
+)
+def test_what_cannot_be_guessed_is_said_and_nothing_is_written(tmp_path: Path, capsys, change, words) -> None:
+    table = change(schools().drop(columns=["Breakfast first", "Mentoring first"]))
+    table.to_csv(tmp_path / "a.csv", index=False)
+    assert called("new", tmp_path / "study", "--from", tmp_path / "a.csv") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert any(w in said for w in words.split("|")) and not (tmp_path / "study").exists()
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys) -> None:
+    assert called("new", tmp_path / "study", "--from", tmp_path / "none.csv") == 2
+    assert "There is no file" in capsys.readouterr().err
+    assert called("new", tmp_path / "study", "--starts", tmp_path / "none.csv") == 2
+    assert "--starts belongs to --from" in " ".join(capsys.readouterr().err.split())
+
+
+def test_binary_outcomes_are_no_components(tmp_path: Path) -> None:
+    pupils().to_csv(tmp_path / "pupils.csv", index=False)
+    people().to_csv(tmp_path / "people.csv", index=False)
+    assert [c.column for c in propose(tmp_path / "pupils.csv").components] == ["tutoring"]
+    one = propose(tmp_path / "people.csv")
+    assert one.period is None and [c.column for c in one.components] == ["programme"]
+    assert one.covariates == ("region", "sex", "age") and one.outcomes[0].column == "wellbeing_score"
+
+
+@pytest.mark.parametrize(
+    ("column", "better"), [("absences", "lower"), ("Attendance score", "higher"), ("crime_rate", "lower")]
+)
+def test_which_way_is_better_is_guessed_from_the_name(tmp_path: Path, column: str, better: str) -> None:
+    frame = schools().rename(columns={"Attendance score": column}).drop(columns=["Breakfast first", "Mentoring first"])
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert propose(tmp_path / "a.csv").outcomes[0].better == better

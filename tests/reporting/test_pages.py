@@ -1,0 +1,64 @@
+"""Pages that teach: every block of code on them runs, every name is in the reference, and axe-core finds nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import evalkit as ek
+from docs import browser as chromium
+from docs import pages
+
+WRITTEN = [name for name in pages.ORDER if name not in ("reference", "gallery", "decisions")]
+LONG = ("index", "lesson_2_three_components")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in WRITTEN if pages.blocks(n)]
+)
+def test_every_block_runs_and_prints(name: str) -> None:
+    printed = pages.run_blocks(name)
+    assert len(printed) == len(pages.blocks(name)) and any(text.strip() for text in printed)
+
+
+def test_every_page_is_in_the_order_and_says_a_name_that_is_public() -> None:
+    assert {p.stem for p in pages.PAGES.glob("*.md")} == set(WRITTEN)
+    named = {n for p in pages.PAGES.glob("*.md") for n in re.findall(r"\bek\.([A-Za-z_]\w*)", p.read_text("utf-8"))}
+    assert len(named) > 15 and sorted(named - set(ek.__all__)) == []
+
+
+def test_the_reference_holds_every_public_name() -> None:
+    body = pages.reference().body
+    for name in ek.__all__:
+        assert name == "__version__" or f'id="ek.{name}"' in body
+    assert 'id="ek.plot.event_study"' in body and "<label for=" in body and ".aggregate(" in body
+
+
+def test_code_and_tables_are_reached_by_the_keyboard_and_scroll_alone() -> None:
+    body = pages.rendered("which_design").body
+    assert body.count("<table>") == body.count('role="region" tabindex="0" aria-label="Table') == 1
+    assert "<pre>" not in body and body.count('<pre tabindex="0">') + body.count('<pre class="out" tabindex="0">') == 2
+
+
+def test_lessons_end_with_an_exercise_and_its_answer() -> None:
+    for name in (n for n in WRITTEN if n.startswith("lesson")):
+        text = (pages.PAGES / f"{name}.md").read_text("utf-8")
+        assert text.index("## Exercise") < text.index("<summary>Answer</summary>") < text.rindex("```python")
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing_on_any_page(tmp_path: Path) -> None:
+    from tests.reporting.test_browser import axe_script, violations
+
+    if lacking := chromium.missing() or ("" if axe_script() else "axe-core"):
+        pytest.skip(f"{lacking} is not installed")
+    names = pages.write_pages(tmp_path, lambda words: None)
+    with chromium.open_browser() as window:
+        for name in names:
+            for width in (1280, 375):
+                window.size(width)
+                window.open(tmp_path / ("" if name == "index" else name) / "index.html")
+                assert violations(window) == [], (name, width)
+                assert window.run("return document.documentElement.scrollWidth") <= width, (name, width)
