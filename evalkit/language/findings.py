@@ -105,7 +105,8 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
 def _no_sign(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     margin, harm = margin_words(e), rules.harm_not_ruled_out(e)
     lead = (say.NO_SIGN_HARM if harm else say.NO_SIGN).format(margin=margin)
-    averaged = say.AVERAGED if _window(e) and last_period(e.clean_until) != e.lag else ""
+    throughout = e.by_time is not None and -(e.margin or 0.0) < e.by_time[0] and e.by_time[1] < (e.margin or 0.0)
+    averaged = say.AVERAGED if _window(e) and last_period(e.clean_until) != e.lag and not throughout else ""
     either = say.EITHER_WAY.format(averaged=averaged) if rules.inside_margin(e) else ""
     full = sentences(lead, _range_of(e), either, _rests_itself(e), _caution(e))
     short = f"{sentence_case(say.NO_SIGN.format(margin=margin))}: "

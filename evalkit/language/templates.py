@@ -73,7 +73,7 @@ NOBODY_WHICH = "nobody can say which of them did it"
 NO_SIGN = "no sign of a benefit as large as {margin}"
 NO_SIGN_HARM = "no sign of a benefit as large as {margin}, though a harm of that size is not ruled out"
 EITHER_WAY = "if it changed anything, for better or worse, the change was likely smaller than what matters{averaged}"
-AVERAGED = " on average over that time, which does not rule out a larger one in some of it"
+AVERAGED = " on average over that time"
 CAUTION = "a caution: {weaknesses}"
 
 ONLY_IF = "it could be told apart {reason}"

@@ -75,8 +75,8 @@ def page_one(
             names,
             evaluation.level,
             costs if priced else {},
-            the_whole(evaluation, chosen),
         ),
+        the_whole(evaluation, chosen, costs.get(PROGRAMME, "not given") if priced else ""),
         Paragraph(f"Cost of one more: of {evaluation.decisions.lines[0].case.one}.", "note") if priced else None,
         nothing_known(evaluation) if chosen == study.outcome().column else None,
         Paragraph(_NO_COST, "note") if costs and not priced else None,
@@ -121,13 +121,13 @@ def _with_end(evaluation: Evaluation, s: Statement, names: Names) -> Statement:
     return replace(s, rests=s.rests + words)
 
 
-def the_whole(evaluation: Evaluation, outcome: str) -> tuple[Cell, ...]:
-    """The programme as a whole as the last row of the findings: name, verdict, what was found, what it rests on; empty
-    where there is only one component, or the outcome is not the first."""
+def the_whole(evaluation: Evaluation, outcome: str, cost: str) -> Table | None:
+    """The programme as a whole, below its parts: verdict, what was found, what it rests on; None where there is one
+    component only, or the outcome is not the first."""
     study = evaluation.study
     cases = [line.case for line in evaluation.decisions.lines if line.case.name == PROGRAMME]
     if not cases or len(study.components) < 2 or outcome != study.outcome().column:
-        return ()
+        return None
     case, verdict = cases[0], whole_verdict(cases[0])
     left_out = [quoted(c.label) for c in study.components if c.name not in case.members]
     rests = f"{len(case.members)} of {count_words(len(study.components), 'part')}"
@@ -141,7 +141,9 @@ def the_whole(evaluation: Evaluation, outcome: str) -> tuple[Cell, ...]:
                           (matters, -matters))  # fmt: skip
         said = sentence_case(f"{scale.effect(numbers[0])}{scale.tail} (likely range {scale.span(*ends)})")
         found = (Run(said, "#attribution", "worked"), f". {full_stop(verdict[2])}")
-    return Cell(WHOLE), verdict_cell(verdict[0]), cell(found), Cell(rests)
+    row = (Cell(WHOLE), verdict_cell(verdict[0]), cell(found), Cell(rests), *([Cell(cost)] if cost else []))
+    head = ("Programme", "Verdict", "Found over its parts", "Holds", *(["Cost of one more"] if cost else []))
+    return Table("What they came to together", head, (row,), name="whole", cards=True)
 
 
 def nothing_known(evaluation: Evaluation) -> Paragraph | None:
@@ -156,11 +158,8 @@ def nothing_known(evaluation: Evaluation) -> Paragraph | None:
     return Paragraph((Run(words, "#spent", "worked"),), "note")
 
 
-def findings(
-    statements: Sequence[Statement], names: Names, level: float, costs: Mapping[str, str], whole: tuple[Cell, ...] = ()
-) -> Table:
-    """One line a component in the order of the register: verdict, what we found, what it rests on; the programme as a
-    `whole` comes last."""
+def findings(statements: Sequence[Statement], names: Names, level: float, costs: Mapping[str, str]) -> Table:
+    """One line a component in the order of the register: verdict, what we found, what it rests on."""
     rows = []
     for s in statements:
         brief, worked = s.brief, f"#effects-{s.component}"
@@ -181,8 +180,6 @@ def findings(
         "looked at; the verdict takes that into account. A place counts as without it until it starts, so the same "
         "place can stand on both sides. Each link leads to where the line was worked out."
     )
-    if whole:
-        rows.append((*whole, *((Cell(costs.get(PROGRAMME, "not given")),) if costs else ())))
     head = (
         "Component",
         "Verdict",
@@ -190,7 +187,7 @@ def findings(
         "What it rests on",
         *(["Cost of one more"] if costs else []),
     )
-    keys = (*(s.component for s in statements), *((PROGRAMME,) if whole else ()))
+    keys = tuple(s.component for s in statements)
     return Table("What each component did", head, tuple(rows), name="findings", keys=keys, note=note, cards=True)
 
 

@@ -18,6 +18,7 @@ from evalkit.errors import EvalkitError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PRINT_TIMEOUT = 300
+_BESIDE = re.compile(rb'<a href="[\w-]+\.(?:csv|ipynb)">(.*?)</a>')
 _NODES = re.compile(rb"node\d{8}")
 _DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+\-Z][^)]*)?\)")
 #: What the page may do while it is printed, whatever it says itself: show its own pictures and its own style.
@@ -34,6 +35,7 @@ def to_pdf(page: bytes) -> bytes:
 
     Raises `EvalkitError` where no Chromium is installed, or it fails.
     """
+    page = _BESIDE.sub(rb"\1", page)  # a file beside the page is not beside a PDF, and no server stays
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
         raise EvalkitError("PDF needs Chromium, which is not installed (Debian, Ubuntu: apt-get install chromium).")

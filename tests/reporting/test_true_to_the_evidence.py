@@ -124,6 +124,10 @@ def test_reasons_fit_what_is_there() -> None:
     assert "the figure itself is smaller than what matters" in statement(small, decide(small)).found.lower()
     wide = replace(NURSE, estimate=0.03, conf_low=-0.15, conf_high=0.21, std_error=0.09)
     assert "times as many" not in statement(wide, decide(wide)).would_change.text, "no rollout that can be made"
+    none = replace(NURSE, estimate=0.0, conf_low=-0.03, conf_high=0.03, std_error=0.015)
+    assert "on average over that time" in statement(none, decide(none)).found
+    always = replace(none, by_time=(-0.04, 0.04))
+    assert decide(always).verdict == "no_sign" and "on average" not in statement(always, decide(always)).found
     chance = replace(NURSE, p_adjusted=0.2)
     assert decide(chance).verdict == "likely" and "chance" not in statement(chance, decide(chance)).found
 
