@@ -178,10 +178,12 @@ def _exposure_before_start(feed: Feed) -> Rows:
 
 
 def _denominator_jump(feed: Feed) -> Rows:
-    """People of a place, or of all, that change from one period to the next as they never have."""
+    """People of a place that change from one period to the next as they never have; of providers that are late nothing
+    is known yet."""
     table = feed.ask(
-        "SELECT place, period, count(DISTINCT unit) AS n FROM known WHERE period <= ? AND code = ? GROUP BY ALL",
-        feed.last, feed.reading.roster,
+        "SELECT place, period, count(DISTINCT unit) AS n FROM known WHERE period <= ? AND code = ? "
+        "AND provider IN (SELECT DISTINCT provider FROM known WHERE period = ?) GROUP BY ALL",
+        feed.last, feed.reading.roster, feed.last,
     ).pivot(index="place", columns="period", values="n").sort_index(axis="columns")  # fmt: skip
     if feed.last not in table or table.shape[1] <= _FEWEST:
         return []

@@ -41,8 +41,6 @@ BAD: dict[str, tuple[bytes, str]] = {
     "no place": (swap("person,place", "person,plaice"), "no column 'place'"),
     "two names": (swap("value,occurred", "code,occurred"), "2 columns called 'code'"),
     "short row": (swap(",2027-01-04,2027-01-05", ",2027-01-04"), "6 cells in row 1"),
-    "semicolons": (GOOD.replace(",", ";").encode(), "semicolons"),
-    "UTF-16": (GOOD.encode("utf-16"), "UTF-16"),
     "Latin-1": (swap("Place B", "Plücke").decode().encode("latin-1"), "UTF-8"),
     "NUL": (swap("Place B", "Pla\0e B"), "NUL"),
     "open quote": (swap("Place B", '"Place B'), "quotation mark|cannot be read"),
@@ -58,6 +56,23 @@ BAD: dict[str, tuple[bytes, str]] = {
     "space": (swap("Place B", "Place B "), "begins or ends with a space"),
     "no Parquet": (b"PAR1 and then nothing", "cannot be read as Parquet"),
 }
+
+
+@pytest.mark.parametrize(
+    "content", [GOOD.replace(",", ";").encode(), GOOD.encode("utf-16")], ids=["semicolons", "UTF-16"]
+)
+def test_what_can_be_read_in_one_way_only_is_taken_in_as_the_plain_file_is(content: bytes, tmp_path: Path) -> None:
+    read = []
+    for place, given in (("plain", GOOD.encode()), ("other", content)):
+        feed = tmp_path / place / "feed"
+        feed.mkdir(parents=True)
+        (feed / "a-2027-01-10.csv").write_bytes(given)
+        with open_store(feed.parent / "watch.duckdb") as store:
+            take_in(store, "feed/*", feed.parent, COLUMNS)
+            read.append(
+                store.execute("SELECT place, code, occurred, recorded, value FROM events ORDER BY ALL").fetchall()
+            )
+    assert read[0] == read[1] and len(read[0]) > 1
 
 
 @pytest.mark.parametrize("name", sorted(BAD))
