@@ -10,8 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ROOMS = (
-    "inference", "components", "verdicts", "rollout designs", "decision", "checks", "planned rollouts", "pooling", "monitor",
-    "study",
+    "inference", "components", "verdicts", "rollout designs", "decision", "checks", "planned rollouts", "pooling",
+    "monitor", "study",
 )  # fmt: skip
 
 
