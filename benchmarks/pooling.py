@@ -230,47 +230,52 @@ def _raises(given: list[Card]) -> bool:
 def portfolio(draws: int) -> Iterator[Row]:
     """24 whole studies, evaluated, carded and pooled, in three settings."""
     for setting in ("clean", "realistic", "hard"):
-        inside, zero, found, single, seconds = [], [], [], [], []
-        for seed in range(1, draws + 1):
-            made = ek.synthetic.partnership("portfolio", setting, seed=seed)
-            start = time.process_time()
-            handed = list(cards_of(made))
-            pooled = ek.pool(handed)
-            with tempfile.TemporaryDirectory() as folder:
-                ek.portfolio(pooled, Path(folder) / "page")
-            seconds.append(time.process_time() - start)
-            score = made.score(pooled.components)
-            inside += score["covered"].dropna().tolist()
-            zero += score.loc[score["component"] == "training", "claimed"].tolist()
-            true = score[score["truth"] > 0]
-            found += (true["claimed"] & (true["direction"] == "better")).tolist()
-            rows = [r for c in handed for r in c.rows if r.kind == "component" and r.id != "training"]
-            single += [r.verdict in ("shown", "likely") and (r.estimate or 0) > 0 for r in rows]
-        n, apart = len(inside), f"{setting}: "
-        cover, share, alone = float(np.mean(inside)), float(np.mean(found)), float(np.mean(single))
-        yield (
-            f"{apart}24 studies to the page, seconds of processor",
-            "60",
-            f"{max(seconds):.1f}",
-            max(seconds) < 60,
-            draws,
-        )
-        yield (
-            f"{apart}pooled coverage ({n} intervals)",
-            ".93 to .98",
-            f"{cover:.3f}",
-            0.93 - 2 * (0.05 / n) ** 0.5 <= cover,
-            draws,
-        )
-        yield (
-            f"{apart}true nought claimed",
-            "at most .06",
-            f"{sum(zero)} of {len(zero)}",
-            sum(zero) <= 0.06 * len(zero),
-            draws,
-        )
-        yield (f"{apart}true effects found, against single studies", "3 times", f"{share:.2f} against {alone:.2f}",
-               share >= 3 * alone, draws)  # fmt: skip
+        yield from of_portfolio(setting, draws)
+
+
+def of_portfolio(setting: str, draws: int) -> Iterator[Row]:
+    """One setting of the portfolio."""
+    inside, zero, found, single, seconds = [], [], [], [], []
+    for seed in range(1, draws + 1):
+        made = ek.synthetic.partnership("portfolio", setting, seed=seed)
+        start = time.process_time()
+        handed = list(cards_of(made))
+        pooled = ek.pool(handed)
+        with tempfile.TemporaryDirectory() as folder:
+            ek.portfolio(pooled, Path(folder) / "page")
+        seconds.append(time.process_time() - start)
+        score = made.score(pooled.components)
+        inside += score["covered"].dropna().tolist()
+        zero += score.loc[score["component"] == "training", "claimed"].tolist()
+        true = score[score["truth"] > 0]
+        found += (true["claimed"] & (true["direction"] == "better")).tolist()
+        rows = [r for c in handed for r in c.rows if r.kind == "component" and r.id != "training"]
+        single += [r.verdict in ("shown", "likely") and (r.estimate or 0) > 0 for r in rows]
+    n, apart = len(inside), f"{setting}: "
+    cover, share, alone = float(np.mean(inside)), float(np.mean(found)), float(np.mean(single))
+    yield (
+        f"{apart}24 studies to the page, seconds of processor",
+        "60",
+        f"{max(seconds):.1f}",
+        max(seconds) < 60,
+        draws,
+    )
+    yield (
+        f"{apart}pooled coverage ({n} intervals)",
+        ".93 to .98",
+        f"{cover:.3f}",
+        0.93 - 2 * (0.05 / n) ** 0.5 <= cover,
+        draws,
+    )
+    yield (
+        f"{apart}true nought claimed",
+        "at most .06",
+        f"{sum(zero)} of {len(zero)}",
+        sum(zero) <= 0.06 * len(zero),
+        draws,
+    )
+    yield (f"{apart}true effects found, against single studies", "3 times", f"{share:.2f} against {alone:.2f}",
+           share >= 3 * alone, draws)  # fmt: skip
 
 
 def cards_of(made: ek.synthetic.Portfolio) -> Iterator[Card]:

@@ -39,6 +39,8 @@ Others = Literal["same", "unchanged", "ignored"]
 PeopleOthers = Literal["same", "balanced", "ignored"]
 """What must hold of the other components where people are compared."""
 Adjust = Literal["reg", "ipw", "dr"]
+Assigned = Literal["randomised"]
+"""How it was decided who has a component, where that was not left to people."""
 PartPeriod = Literal["exclude", "half", "full"]
 Dates = Literal["as_given", "early", "late"]
 Restriction = Literal["smoothness", "relative_magnitudes"]
@@ -46,7 +48,7 @@ Restriction = Literal["smoothness", "relative_magnitudes"]
 
 BestDesign = Literal[
     "StaggeredRollout(same)", "StaggeredRollout(unchanged)", "TripleDifference", "JointEventStudy",
-    "JointEventStudy(dose)", "MatchedComparison", "WeightedComparison",
+    "JointEventStudy(dose)", "MatchedComparison", "WeightedComparison", "RandomisedComparison",
     "SyntheticDifferenceInDifferences", "DifferenceBesidePlaces", "InterruptedTimeSeries(control)",
     "InterruptedTimeSeries", "bundle", "swap", "",
 ]  # fmt: skip
@@ -59,6 +61,8 @@ JOINT: Final = "JointEventStudy"
 DOSE: Final = "JointEventStudy(dose)"
 MATCHED: Final = "MatchedComparison"
 WEIGHTED: Final = "WeightedComparison"
+RANDOMISED: Final = "RandomisedComparison"
+FLEXIBLE: Final = "FlexibleComparison"
 SYNTHETIC_DIFFERENCE: Final = "SyntheticDifferenceInDifferences"
 BESIDE_PLACES: Final = "DifferenceBesidePlaces"
 CONTROLLED_SERIES: Final = "InterruptedTimeSeries(control)"

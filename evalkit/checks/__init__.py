@@ -29,4 +29,12 @@ from evalkit.checks.people import e_value_of_difference as e_value_of_difference
 from evalkit.checks.people import hidden_bias as hidden_bias
 from evalkit.checks.people import negative_control as negative_control
 from evalkit.checks.people import placebo_outcome as placebo_outcome
+from evalkit.checks.people import same_people as same_people
 from evalkit.checks.people import score_form as score_form
+from evalkit.checks.sensitivity import robustness_value as robustness_value
+from evalkit.checks.sensitivity import sensitivity as sensitivity
+from evalkit.checks.sensitivity import sensitivity_of as sensitivity_of
+from evalkit.checks.sensitivity import unrecorded as unrecorded
+from evalkit.checks.trials import attrition as attrition
+from evalkit.checks.trials import balance as balance
+from evalkit.checks.trials import compliance as compliance

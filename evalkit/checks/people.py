@@ -3,12 +3,13 @@ is an effect found where there can be none?"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 
 from evalkit.checks.headline import ALPHA, CheckResult, excludes_zero, first_row, numbers
+from evalkit.designs.people.flexible import Rival
 from evalkit.errors import OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import holm
@@ -22,14 +23,37 @@ UNLIKE = (
 )
 
 
-def score_form(weighted: Estimate) -> CheckResult:
+def score_form(weighted: Estimate, bends: bool = False) -> CheckResult:
     """Passed where nothing doubts the form of the propensity score behind `weighted`, a weighted comparison.
 
-    Informational where something does (its label `doubt`; adjusted p below 1%): regression and balance hold
-    while the outcome is linear, which this cannot see.
+    Failed where something does (its label `doubt`; adjusted p below 1%) and the headline follows straight lines:
+    regression and balance hold while the outcome is linear, which this cannot see. bends: whether the headline's
+    learners may bend, so that it does not lean on that, and this informs.
     """
     doubted = str(weighted.labels["doubt"].iloc[0]) != ""
-    return CheckResult("score_form", "informational" if doubted else "passed", UNLIKE if doubted else ALIKE)
+    if doubted and bends:
+        return CheckResult("score_form", "informational", f"{UNLIKE} The learners of this answer may bend.")
+    return CheckResult("score_form", "failed" if doubted else "passed", UNLIKE if doubted else ALIKE)
+
+
+def same_people(rivals: Sequence[Rival]) -> CheckResult:
+    """Other ways of comparing the same people: failed where one that counts lies over half a standard error from the
+    headline, with p below .025 (there are two at most). A straight line is told of, and never fails an answer that may
+    bend."""
+    counting = [r for r in rivals if r.counts and np.isfinite(r.p)]
+    if not counting:
+        return CheckResult("rungs", "informational", "No other comparison of the same people could be made.")
+    worst = min(counting, key=lambda r: (not r.far, r.p))
+    said = (worst.gap, worst.low, worst.high)
+    line = next((r for r in rivals if not r.counts and r.p < ALPHA), None)
+    bent = f" A straight line would answer {abs(line.gap):.2g} {'less' if line.gap > 0 else 'more'}." if line else ""
+    if worst.far and worst.p < ALPHA / 2:
+        words = f"Among the same people, {worst.name} gives another answer than chance allows.{bent}"
+        return CheckResult("rungs", "failed", words, *said)
+    listed = join_words([r.name for r in counting])
+    return CheckResult(
+        "rungs", "passed", f"Among the same people, others do not differ by more than chance: {listed}.{bent}", *said
+    )
 
 
 GAMMAS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0)
@@ -205,7 +229,10 @@ def by_people(gaps: dict[str, Estimate | None], matters: float | None) -> CheckR
     rows = {w: r for w, r in rows.items() if np.isfinite(r["conf_low"])}
     apart = [w for w, r in rows.items() if not _inside(r, matters) and excludes_zero(r)]
     if apart:
-        words = f"{join_words(apart)} {_affect(apart)} the two kinds of people differently."
+        words = (
+            f"It could not be ruled out that {join_words(apart)} {_affect(apart)} those whom it reaches and those whom"
+            " it cannot reach differently: they moved apart where nothing else began."
+        )
         return CheckResult("by_people", "failed", words, *numbers(rows[apart[0]]))
     wide = [w for w, r in rows.items() if not _inside(r, matters)]
     if wide:

@@ -15,8 +15,21 @@ from evalkit.components.wording import Names, absorbed_words, circuit_words, lon
 from evalkit.designs.one_place.choice import MOST, choose
 from evalkit.designs.regression.additive import Grid, make_grid, spell_ages
 from evalkit.designs.span import span
+from evalkit.study.assignment import dealt
 from evalkit.study.paths import OFF, Paths
-from evalkit.vocabulary import DOSE, ESTIMATED, JOINT, MATCHED, SAME, TRIPLE, UNCHANGED, WEIGHTED, BestDesign, Status
+from evalkit.vocabulary import (
+    DOSE,
+    ESTIMATED,
+    JOINT,
+    MATCHED,
+    RANDOMISED,
+    SAME,
+    TRIPLE,
+    UNCHANGED,
+    WEIGHTED,
+    BestDesign,
+    Status,
+)
 
 
 def forced_swaps(paths: Paths, facts: Sequence[Facts]) -> dict[int, tuple[int, ...]]:
@@ -179,6 +192,8 @@ def decide(audit: Audit, k: int) -> Ruling:
         others, stop = audit.names.all(audit.swaps[k]), "stops" if len(audit.swaps[k]) == 1 else "stop"
         words = f"wherever {audit.names.say(k)} starts, {others} {stop}"
         return _with_counts(Ruling("swap_only", words, "swap"), fact)
+    if fact.component in audit.paths.randomised:
+        return _dealt_status(audit, fact)
     if audit.paths.n_periods == 1:
         return _overlap_status(audit, fact)
     clean = _clean_status(audit, fact)
@@ -217,6 +232,25 @@ def _with_counts(ruling: Ruling, fact: Facts) -> Ruling:
     exposed, comparison = fact.usable.at(fact.lag)
     clean = fact.same.clean(fact.lag)
     return replace(ruling, clean_switches=clean, clusters_exposed=exposed, clusters_comparison=comparison)
+
+
+def _dealt_status(audit: Audit, fact: Facts) -> Ruling:
+    """What chance assigned: by whom it was dealt to, whatever else they had. In a panel it says nothing of one event
+    time: the answer is one number over all of them."""
+    deal = dealt(audit.paths, fact.component)
+    names = audit.names.at(fact.level)
+    person = lone_person(audit.paths, fact.level)
+    names = replace(names, place=person or names.place)
+    ever = deal.start < deal.periods
+    waited = ~ever if audit.paths.n_periods == 1 else deal.start > deal.start.min()
+    exposed, comparison = int(ever.sum()), int(waited.sum())
+    words = f"chance dealt it to {names.count(exposed)} and not, or not yet, to {names.count(comparison)}"
+    if audit.paths.n_periods == 1:
+        words = f"chance dealt it to {names.count(exposed)} and not to {names.count(comparison)}"
+    until = 0 if audit.paths.n_periods == 1 else int(deal.start.max()) - 1 - int(deal.start[deal.start > 0].min())
+    if min(exposed, comparison) < ENOUGH:
+        return Ruling("too_few_clusters", words, "", 0, -1, exposed, comparison)
+    return Ruling("separable", words, RANDOMISED, exposed, until, exposed, comparison)
 
 
 def _overlap_status(audit: Audit, fact: Facts) -> Ruling:

@@ -17,7 +17,7 @@ class Case:
     nobody has said. members: of a bundle or the programme, itself of a component. withheld: why no chance may be given.
     reason: why there is no range. left: whether places without it are left. kind, unit, good: of the outcome, `good`
     -1 where lower is better. one: one outcome in words, such as 'a person month with “In a settled home”'.
-    again: standard error of what the next rollout alone would tell, where one is planned; infinite for nothing.
+    again: standard error of what the next rollout alone would tell, where one is planned.
     """
 
     name: str

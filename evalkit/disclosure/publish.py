@@ -32,6 +32,11 @@ NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
 _BANDS = ("estimate", "conf_low", "conf_high", "band_low", "band_high")
 _RANGE = ("estimate", "conf_low", "conf_high")
 _CLUSTERS = ("clusters_exposed", "clusters_comparison")
+_ONE_LEFT_OUT = {
+    "passed": "It holds with any one place left out.",
+    "failed": "The answer moves when one place is left out; which one is held back.",
+    "informational": "The answer moves when one place is left out; which one is held back.",
+}
 _STAYED = {
     "passed": "As many with it as without it were seen later, or whoever is missing does not decide.",
     "failed": "More of one side than of the other were not seen later, and they could account for it.",
@@ -182,7 +187,8 @@ class Guard:
             nan, words = math.nan, _STAYED[check.status]
             return replace(check, words=words, brief="", estimate=nan, conf_low=nan, conf_high=nan)
         if check.check == "leave_one_cluster" and people.few_places(self.paths, component, self.rules).any():
-            return replace(check, conf_low=math.nan, conf_high=math.nan)
+            words = check.words if math.isnan(check.estimate) else _ONE_LEFT_OUT[check.status]
+            return replace(check, words=words, conf_low=math.nan, conf_high=math.nan)
         return check
 
     def effects(self, frame: pd.DataFrame, few: np.ndarray, flow: pd.DataFrame) -> pd.DataFrame:

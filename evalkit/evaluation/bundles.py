@@ -77,12 +77,21 @@ def _with(paths: Paths, drop: list[int], added: list[tuple[str, np.ndarray, np.n
     names = [n for n, _, _ in added]
     level = dict.fromkeys(names, programme_level(paths, [paths.components[k] for k in drop]))
     lags = {n: max((paths.lags[k] for k in drop), default=0) for n in names}
+    kept = {
+        paths.components[k]: paths.randomised[paths.components[k]]
+        for k in keep
+        if paths.components[k] in paths.randomised
+    }
+    # What was dealt together in the same blocks was dealt as one.
+    blocks = {paths.randomised.get(paths.components[k]) for k in drop}
+    dealt = dict.fromkeys(names, blocks.pop()) if len(blocks) == 1 and None not in blocks else {}
     return replace(
         paths,
         components=(*(paths.components[k] for k in keep), *names),
         state=np.concatenate([paths.state[:, :, keep], *(s[:, :, None].astype(np.int16) for _, s, _ in added)], axis=2),
         reach=np.column_stack([paths.reach[:, keep], *(r for _, _, r in added)]),
         assigned_at={**{paths.components[k]: paths.assigned_at[paths.components[k]] for k in keep}, **level},
+        randomised={**kept, **{n: b for n, b in dealt.items() if b is not None}},
         lags=(*(paths.lags[k] for k in keep), *(lags[n] for n in names)),
         always_on=(*(paths.always_on[k] for k in keep), *(False for _ in names)),
     )

@@ -23,12 +23,15 @@ from evalkit.show.words import join_words, quoted
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import Evidence, holding_back
+from evalkit.vocabulary import Direction, VerdictName
 
 if TYPE_CHECKING:
     from evalkit.rollouts.planning import RolloutPlan
 
 Worth = tuple[float, float]
 _LONGEST_LABEL = 5
+_NOTHING = 1e-3
+"""What a rollout that tells nothing adds, as a share of what is known, so that it stays a number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +144,7 @@ def _tested(case: Case, rollout: RolloutPlan) -> Case:
         return case
     cost = float(rollout.costs.set_index("component")["cost"][case.name])
     gained = 1 / law.se**2 - 1 / case.std_error**2 if law.se > 0 else 0.0
-    again = 1 / math.sqrt(gained) if gained > 0 else math.inf
+    again = 1 / math.sqrt(max(gained, (_NOTHING / case.std_error) ** 2))
     return replace(case, again=again, stake=replace(case.stake, testing=cost))
 
 
@@ -211,6 +214,23 @@ def _programme(stakes: Stakes) -> Case:
     held = sum(e.component in members and bool(holding_back(e)) for e in on_outcome)
     words = say.PARTS_HELD.format(some=held, all=len(members)) if held else ""
     return replace(_found(case, row), reason=str(row["reason"]) or case.reason, withheld=words)
+
+
+def whole_verdict(case: Case) -> tuple[VerdictName, Direction, str]:
+    """Verdict, direction and its one weakness or reason for the programme as a whole, from its line.
+
+    As for a component, but never shown: nobody attacked the sum by itself. A failed check of a part leaves it at cannot
+    tell.
+    """
+    if not case.ranged:
+        return "not_tested", "", case.withheld or case.reason or NOBODY_WITHOUT
+    direction: Direction = "better" if case.conf_low > 0 else "worse" if case.conf_high < 0 else ""
+    if case.withheld:
+        return "cannot_tell", direction, case.withheld
+    if direction:
+        return "likely", direction, say.WHOLE_UNTESTED
+    small = case.matters is not None and case.conf_high < case.matters
+    return ("no_sign" if small else "cannot_tell"), "", say.WHOLE_UNTESTED
 
 
 def _left(stakes: Stakes, members: Sequence[str], kind: str) -> bool:

@@ -19,11 +19,13 @@ from evalkit.components.wording import lone_person, names_of
 from evalkit.designs.one_place.donors import BesideDonors
 from evalkit.designs.one_place.interrupted import InterruptedTimeSeries
 from evalkit.designs.one_place.placebo import Compared
+from evalkit.designs.people.flexible import FlexibleComparison
 from evalkit.designs.protocol import Check, Design
 from evalkit.designs.regression.joint import growth_of_others
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
+from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
 from evalkit.evaluation.evidence import (
@@ -37,12 +39,12 @@ from evalkit.evaluation.evidence import (
     verdict_table,
 )
 from evalkit.evaluation.ladder import (
-    UNRECORDED,
     Choices,
     Run,
     Window,
     average_over,
     came_words,
+    design_of,
     published,
     rule_words,
     run,
@@ -61,7 +63,7 @@ from evalkit.progress import step
 from evalkit.study import Outcome, Study
 from evalkit.study.component import spells_of, unsure
 from evalkit.study.paths import UNKNOWN, Paths
-from evalkit.vocabulary import ESTIMATED, MATCHED
+from evalkit.vocabulary import ESTIMATED
 
 LEADS = 4
 ORDERS = 199
@@ -121,11 +123,10 @@ def _rules(
 ) -> dict[str, str]:
     """The rule that chose each headline, in words, with whom it (or the bundle it is run in) compares."""
     best, names = sep.components.set_index("component")["best_design"], names_of(study)
-    bare = study.paths.n_periods == 1 and not study.covariates
     runs = [((f.component,), f.headline) for f in findings] + [(b.members, b.run) for b in bundles]
     found = {}
     for c in study.components:
-        design = UNRECORDED if bare and best[c.name] == MATCHED else str(best[c.name])
+        design = design_of(study.paths, c.name, str(best[c.name]), bool(study.covariates))
         width = next((w for members, r in runs if c.name in members and (w := width_of(r)) is not None), None)
         found[c.name] = rule_words(design, c.label) + came_words(names, width)
     return found
@@ -146,7 +147,7 @@ def _find(
     if status not in ESTIMATED:
         return Finding(component, outcome, status, window, (), None, (), reason)
     runs: list[Run] = []
-    for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column):
+    for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column, seed):
         runs.append(run(rung, study, component, window))
     headline = next((r for r in runs if r.rung.headline), None)
     if headline is None or headline.rows is None or headline.answer is None:
@@ -229,10 +230,10 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
             found.append(_LEADS[check](target))
     person = lone_person(paths, paths.inference_level(target.component)[0])
     fair = {r.rung.name: r.answer for r in target.runs if r.answer is not None and r.rung.fair and not r.rung.headline}
-    if "one place" not in target.design.traits.rests_on:
+    if not target.design.traits.rests_on & {"one place", "randomisation"}:
         found.append(checks.leave_one_cluster(target.one, target.matters, person))
         found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
-        found.append(checks.rungs(target.one, fair))
+        found.append(_rungs(target, fair))
     found.append(_date_rule(target))
     for check in invited:
         if check in _AFTER and (result := _AFTER[check](target)) is not None:
@@ -240,13 +241,27 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
     for r in target.runs:
         scored = "score_form" in r.rung.design.traits.checks and bool(target.study.covariates)
         if scored and r.rows is not None and r.answer is not None:
-            found.append(checks.score_form(r.rows))
+            found.append(checks.score_form(r.rows, isinstance(target.design, FlexibleComparison)))
+    if target.design.traits.rests_on & {"matching", "weighting"}:
+        result = checks.sensitivity_of(target.study, target.component, getattr(target.design, "outcome", None))
+        if (said := checks.unrecorded(result, isinstance(target.design, FlexibleComparison))) is not None:
+            found.append(said)
     return tuple(found)
 
 
+def _rungs(target: Target, fair: dict[str, Estimate]) -> CheckResult:
+    """Other designs beside the headline; beside learners, other ways of comparing the same people."""
+    if isinstance(target.design, FlexibleComparison):
+        return checks.same_people(target.design.rivals(target.study, target.component))
+    return checks.rungs(target.one, fair)
+
+
 def randomisation_p(target: Target, seed: int) -> float | None:
-    """p over rollout orders that could have happened, where an arm has fewer than three clusters and the
-    interval excludes zero; None where it is not needed, there is no other order, or nothing is seen over time."""
+    """p over deals made again where chance assigned it. Else over rollout orders that could have happened, where an arm
+    has fewer than three clusters and the interval excludes zero; None where it is not needed, there is no other order,
+    or nothing is seen over time."""
+    if isinstance(target.design, RandomisedComparison):
+        return float(target.one.labels["exact_p"].iloc[0])
     if target.study.paths.n_periods == 1 or "one place" in target.design.traits.rests_on:
         return None
     row = first_row(target.one)
@@ -366,6 +381,21 @@ def _leave_one_donor(target: Target) -> CheckResult:
     return checks.leave_one_donor(target.design.without_each_donor(target.study, target.component))
 
 
+def _balance(target: Target) -> CheckResult:
+    assert isinstance(target.design, RandomisedComparison)
+    return checks.balance(target.design.balance(target.study, target.component))
+
+
+def _attrition(target: Target) -> CheckResult:
+    assert isinstance(target.design, RandomisedComparison)
+    return checks.attrition(target.one, target.design.attrition(target.study, target.component))
+
+
+def _compliance(target: Target) -> CheckResult | None:
+    assert isinstance(target.design, RandomisedComparison)
+    return checks.compliance(target.design.compliers(target.study, target.component))
+
+
 _LEADS: Mapping[Check, Callable[[Target], CheckResult]] = {
     "pre_trend": partial(_pre_trend, by_leads=False), "pre_trend_by_leads": partial(_pre_trend, by_leads=True),
     "drift": _drift, "placebo_date": _placebo_date, "bent_trend": _bent_trend,
@@ -375,6 +405,7 @@ _AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
     "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,
     "by_people": _by_people, "leave_one_donor": _leave_one_donor,
     "placebo_places": partial(_beside_donors, check=checks.placebo_places),
+    "balance": _balance, "attrition": _attrition, "compliance": _compliance,
 }  # fmt: skip
 
 

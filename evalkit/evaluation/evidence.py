@@ -66,7 +66,7 @@ class Finding:
     def by_event(self) -> Estimate | None:
         """The headline by event time. Before the start, where weights of least noise give no rows, those of the same
         comparison with equal weights."""
-        if self.headline is None or self.headline.rows is None:
+        if self.headline is None or self.headline.rows is None or "event_time" not in self.headline.rows.labels:
             return None
         later, equal = self.headline.rows.aggregate("event_time"), published(self.headline.rung.design)
         rows = next((r.rows for r in self.runs if r.rung.design == equal and r is not self.headline), None)
@@ -150,7 +150,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), df=float(row["df"]), design=f.headline.rung.name,
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
-        people_exposed=_people_exposed(study, row), units_behind=float(row.get("units_exposed", math.nan)),
+        people_exposed=math.nan if "randomisation" in basis else _people_exposed(study, row),
+        units_behind=float(row.get("units_exposed", math.nan)),
         units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
         checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
@@ -158,7 +159,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         moved_by_results=moved_by_results(component), rests_on_matching=matched,
         unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis,
-        rests_on_one_place="one place" in basis, reason=str(row["reason"]), **_by_time(f, level),
+        rests_on_one_place="one place" in basis, rests_on_chance="randomisation" in basis,
+        reason=str(row["reason"]), **_by_time(f, level),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from evalkit.designs.one_place.donors import (
     SyntheticControl,
     SyntheticDifferenceInDifferences,
 )
+from evalkit.designs.people.flexible import FEWEST_PEOPLE, FEWEST_PLACES, FlexibleComparison
 from evalkit.designs.people.matched import MatchedComparison
 from evalkit.designs.people.weighted import WeightedComparison
 from evalkit.designs.protocol import Design, StudyLike
@@ -23,6 +24,7 @@ from evalkit.designs.regression.twoway import TwoWayFixedEffects
 from evalkit.designs.rollout.plan import Plan
 from evalkit.designs.rollout.staggered import StaggeredRollout, apart, arrival_gap, by_arrival
 from evalkit.designs.rollout.triple import TripleDifference
+from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
 from evalkit.study.paths import Paths
@@ -30,8 +32,10 @@ from evalkit.vocabulary import (
     BESIDE_PLACES,
     CONTROLLED_SERIES,
     DOSE,
+    FLEXIBLE,
     JOINT,
     MATCHED,
+    RANDOMISED,
     SAME,
     SERIES,
     SYNTHETIC_DIFFERENCE,
@@ -50,6 +54,8 @@ TWO_WAY = "TwoWayFixedEffects"
 SYNTHETIC_CONTROL = "SyntheticControl"
 BEFORE_AFTER = "BeforeAfter"
 ONE_PLACE = (SYNTHETIC_DIFFERENCE, BESIDE_PLACES, CONTROLLED_SERIES, SERIES)
+ENOUGH_PLACES = 80
+"""Places from which on learners may tell what was decided by place; with fewer, ranges hold the truth too seldom."""
 UNRECORDED = "MatchedComparison(nothing on record)"
 
 RULES = {
@@ -67,6 +73,9 @@ RULES = {
     "are the same, because nobody was seen before and after.",
     WEIGHTED: "{label}: people who had it are compared with others weighted to be like them, also in their other "
     "components, because nobody was seen before and after, and too few share those. Right only if effects add up.",
+    RANDOMISED: "{label}: those to whom chance dealt it are compared with those to whom it did not, as it was dealt.",
+    FLEXIBLE: "{label}: people who had it and have somebody like them are compared with people who did not, by "
+    "learners that may bend, because nobody was seen before and after.",
     UNRECORDED: "{label}: people who had it are compared with people who did not, whose other components are the same. "
     "Nothing else about them is on record.",
     SYNTHETIC_DIFFERENCE: "{label}: one place is held beside a mix of other places that moved with it before, because "
@@ -167,8 +176,27 @@ def published(design: Design) -> Design:
     return with_options(design, weights="equal") if getattr(design, "weights", "") == "least_noise" else design
 
 
+def design_of(paths: Paths, component: str, best_design: str, covariates: bool) -> str:
+    """Which headline a cross-section of people has, from exposures and what is on record alone: learners that may bend
+    where there are enough people on either side, and enough places where they sit in places; else what
+    `best_design` says. What was decided by place is for learners from 80 places on."""
+    if best_design != MATCHED or paths.n_periods > 1:
+        return best_design
+    if not covariates:
+        return UNRECORDED
+    state, (level, _) = paths.state[paths.path, 0, paths.index(component)], paths.inference_level(component)
+    reached = paths.reach[paths.path, paths.index(component)]
+    places = len(paths.levels[level].names)
+    alone = places == paths.n_units
+    by_place = not alone and paths.nested(level, paths.assigned_at[component])
+    needed = 0 if alone else ENOUGH_PLACES if by_place else FEWEST_PLACES
+    sides = int((reached & (state > 0)).sum()), int((reached & (state == 0)).sum())
+    return FLEXIBLE if min(sides) >= FEWEST_PEOPLE and places >= needed else MATCHED
+
+
 def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Rung, ...]:
-    """The rungs of a cross-section of people: matched and regression-adjusted, weighted, and others ignored.
+    """The rungs of a cross-section of people: by learners that may bend, matched and regression-adjusted, weighted, and
+    others ignored. Beside learners the others are shown and not judged: they are compared on the same people instead.
 
     Without covariates people are compared within combinations of the other components: difference in means. There, and
     where too few people share the other components, the weighted rung balances those.
@@ -178,12 +206,21 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
     else:
         matched = MatchedComparison(method="exact", adjust=None, outcome=outcome)
     others = "balanced" if best_design == WEIGHTED or not covariates else "same"
+    straight = best_design != FLEXIBLE
     rungs = (
-        Rung(MATCHED, matched),
-        Rung(WEIGHTED, WeightedComparison(method="entropy", others=others, outcome=outcome)),
+        *(() if straight else (Rung(FLEXIBLE, FlexibleComparison(outcome=outcome)),)),
+        Rung(MATCHED, matched, fair=straight),
+        Rung(WEIGHTED, WeightedComparison(method="entropy", others=others, outcome=outcome), fair=straight),
         Rung(f"{MATCHED}(ignored)", replace(matched, others="ignored"), fair=False),
     )
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
+
+
+def trial_ladder(outcome: str, seed: int, adjusted: bool) -> tuple[Rung, ...]:
+    """What chance assigned needs no other comparison; where covariates enter, the plain difference is shown beside."""
+    headline = Rung(RANDOMISED, RandomisedComparison(outcome=outcome, seed=seed), headline=True)
+    plain = RandomisedComparison(adjust=None, draws=0, outcome=outcome)
+    return (headline, Rung(f"{RANDOMISED}(plain)", plain, fair=False)) if adjusted else (headline,)
 
 
 def rule_words(best_design: str, label: str) -> str:
@@ -302,12 +339,16 @@ def _gap(split: Paths, paths: Paths, component: str, design: Design, window: Win
 
 
 def rungs_for(
-    study: StudyLike, component: str, best_design: str, choices: Choices, window: Window, outcome: str
+    study: StudyLike, component: str, best_design: str, choices: Choices, window: Window, outcome: str, seed: int = 0
 ) -> tuple[Rung, ...]:
-    """The ladder, that of people where nothing is seen over time; where people came apart, its comparisons of starts
-    are among those who came together, and what compares whoever was there is shown only to show what goes wrong."""
+    """The ladder: that of chance where it assigned the component, that of people where nothing is seen over time. Where
+    people came apart, its comparisons of starts are among those who came together, and what compares whoever was there
+    is shown only to show what goes wrong."""
+    if best_design == RANDOMISED:
+        return trial_ladder(outcome, seed, study.paths.n_periods == 1 and bool(study.covariates))
     if study.paths.n_periods == 1:
-        return people_ladder(best_design, outcome, bool(study.covariates))
+        chosen = design_of(study.paths, component, best_design, bool(study.covariates))
+        return people_ladder(MATCHED if chosen == UNRECORDED else chosen, outcome, bool(study.covariates))
     if best_design in ONE_PLACE:
         return one_place_ladder(study.paths, component, best_design, choices, outcome)
     rungs = ladder(best_design, choices, outcome, window.lag)

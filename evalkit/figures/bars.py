@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, frame_of, in_order, labels_of
-from evalkit.show.numbers import signed
+from evalkit.show.numbers import signed, signed_range
 from evalkit.show.words import count_words, plural
 
 if TYPE_CHECKING:
@@ -192,11 +192,11 @@ def _weights(table: pd.DataFrame, component: str) -> tuple[float, float, float]:
 
 
 def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE) -> Figure:
-    """A bar a piece, each from where the last one ended, with its likely range; at the end the programme as a whole.
+    """A bar a piece, from zero, with its likely range about its own end; at the end the programme as a whole.
 
     source: an Attribution, an Evaluation, or the table of pieces. gross: begin at the outcome expected without
-    the programme and end at the one seen, instead of from nothing to the programme's total. Bars differ by
-    hatching too, and pieces without a number are named below the others. width: inches."""
+    the programme and end at the one seen, each bar from where the last one ended and without a range, which would lie
+    where nothing is. Bars differ by hatching too, and pieces without a number say so. width: inches."""
     made = source if hasattr(source, "pieces") else getattr(source, "attribution", source)
     table = frame_of(made, "pieces", _PIECES)
     total = float(getattr(made, "total", table["estimate"].sum(min_count=1)))
@@ -208,7 +208,7 @@ def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE)
     for row in rows:
         step = row["estimate"] if np.isfinite(row["estimate"]) else 0.0
         row |= {"start": at, "stop": at + step}
-        at += step
+        at += step if gross else 0.0
     last = {"piece": "Programme as a whole", "kind": "total", "estimate": total}
     last |= {"conf_low": getattr(made, "total_low", np.nan), "conf_high": getattr(made, "total_high", np.nan)}
     if gross:
@@ -223,7 +223,9 @@ def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE)
     else:
         per = "logs" if outcome.kind == "log" else Axis(outcome.kind).unit
         unit = f"{outcome.label}, summed over people periods ({per})"
-    return style.drawn(_draw_waterfall, _waterfall_words, (pd.DataFrame([*rows, last]), total, gross, unit), width)
+    ways = Axis(better=getattr(outcome, "better", "")).ways
+    said = unit if gross else f"{ways[0]} ← {unit} → {ways[1]}"
+    return style.drawn(_draw_waterfall, _waterfall_words, (pd.DataFrame([*rows, last]), total, gross, said), width)
 
 
 def _draw_waterfall(bars: pd.DataFrame, _: float, gross: bool, unit: str, width: float) -> Figure:
@@ -237,8 +239,8 @@ def _draw_waterfall(bars: pd.DataFrame, _: float, gross: bool, unit: str, width:
         look = _LOOK.get(bar["kind"], _LOOK["total"])
         ax.barh(y, bar["stop"] - bar["start"], left=bar["start"], height=0.6, zorder=2, linewidth=0.9, **look)
         low, high = _ends(bar)
-        if np.isfinite([low, high]).all():
-            ends = [bar["start"] + low, bar["start"] + high]
+        if not gross and np.isfinite([low, high]).all():
+            ends = [low, high]
             ax.plot(ends, [y, y], color="white", linewidth=3.4, zorder=3, solid_capstyle="butt")
             ax.plot(ends, [y, y], color=style.RUST, linewidth=1.6, zorder=4, marker="|", markersize=6)
     ax.margins(x=0.06)
@@ -255,7 +257,7 @@ def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told
     unclear = int((given & ~(pieces["conf_low"] > 0) & ~(pieces["conf_high"] < 0)).sum())
     counted = count_words(int(given.sum()), "piece")
     title = f"{counted} make up the result; {unclear} could be nothing"
-    alt = f"Waterfall: {counted} that add up to the programme's total"
+    alt = f"Bars from zero for {counted} that add up to the programme's total"
     alt += f" of {signed(total)}." if np.isfinite(total) else ", which cannot be given."
     lines = []
     for bar in bars.to_dict("records"):
@@ -265,7 +267,8 @@ def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told
         elif bar["kind"] in ("gross", "without"):
             said = f"{bar['estimate']:,.4g}."
         elif np.isfinite([low, high]).all():
-            said = f"{signed(bar['estimate'])} (likely range {signed(low)} to {signed(high)})."
+            value, first, last = signed_range(bar["estimate"], low, high)
+            said = f"{value} (likely range {first} to {last})."
         else:
             said = f"{signed(bar['estimate'])}, without a likely range."
         lines.append(f"{bar['piece']}: {said}")

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.estimates import event_table
+from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
 from evalkit.inference import Estimate
 from evalkit.show.words import count_words, join_words
@@ -25,8 +26,11 @@ _COLUMNS = ("component", "event_time", "estimate", "conf_low", "conf_high", "ban
 _LEADS = 12  # event times before the start that are drawn at most
 _MOSTLY = 0.7  # of the event times must have their band inside the picture for it to be shaded
 
-Panels = list[tuple[str, pd.DataFrame, float]]
-"""Label, event-time rows and last clean event time of each panel."""
+_BINNED_FROM, _BIN = 30, 3  # more event times than that are drawn in threes
+_RANGES = ("estimate", "conf_low", "conf_high", "band_low", "band_high")
+
+Panels = list[tuple[str, pd.DataFrame, float, str]]
+"""Label, event-time rows, last clean event time and verdict in words ('' where it is not known) of each panel."""
 
 
 def event_study(
@@ -46,8 +50,10 @@ def event_study(
     default all. clean_until: component -> last event time with clean comparisons; later ones have an open marker and
     lie beyond a dashed line. Rows without a number are a cross at the foot of the panel; an interval that goes beyond
     it ends in an arrow, and the band is shaded only if it mostly fits in. Up to twelve event times before the start are
-    drawn. ax: axes to draw one component into, which are given back; else a figure of its own."""
-    until = dict(clean_until or {})
+    drawn; of more than thirty in all, every three stand as one mark, at the means of their estimates and of their ends
+    (too wide rather than too narrow). Nothing is drawn beyond what the outcome can do. The title comes from the
+    verdict, never from single periods. ax: axes to draw one component into, which are given back; else a figure."""
+    until, found = dict(clean_until or {}), dict[str, str]()
     if isinstance(source, (pd.DataFrame, Estimate)):
         frame = frame_of(event_table(source), "", _COLUMNS)
         tables = {c: frame[frame["component"] == c] for c in in_order(frame["component"])}
@@ -56,18 +62,23 @@ def event_study(
         tables = {c: frame_of(t, "", _COLUMNS) for (c, o), t in source.event_studies.items() if o == outcome and len(t)}
         known = source.separability.components
         until = {**dict(zip(known["component"], known["clean_until"], strict=True)), **until}
+        own = source.verdicts[source.verdicts["outcome"] == outcome]
+        found = {c: VERDICT_WORDS.get(v, str(v)) for c, v in zip(own["component"], own["verdict"], strict=True)}
     tables = {c: t for c, t in tables.items() if component in (None, c)}
     if not tables:
         which = f" of {component!r}" if component is not None else ""
         raise OptionError(f"There is no event study{which} to draw: no design could give its event times.")
     names, unit = labels_of(source, labels), axis_of(scale if scale is not None else source, outcome)
-    panels = [(names.get(c, c), t, until.get(c, np.nan)) for c, t in tables.items()]
+    panels = [
+        (names.get(c, c), t.assign(**{n: unit.possible(t[n]) for n in _RANGES}), until.get(c, np.nan), found.get(c, ""))
+        for c, t in tables.items()
+    ]
     if ax is None:
         return style.drawn(_draw, _say, (panels, unit), width)
     if len(panels) > 1:
         listed = ", ".join(map(repr, tables))
         raise OptionError(f"ax= holds one component, and there are {len(panels)}. Name one of {listed}.")
-    _panel(ax, panels[0][1], panels[0][2], unit)
+    _panel(ax, _drawn_rows(panels[0][1], panels[0][2]), panels[0][2], unit)
     ax.set_title(panels[0][0])
     ax.set(xlabel="periods since the start", ylabel=unit.unit)
     return ax
@@ -78,36 +89,57 @@ def _draw(panels: Panels, unit: Axis, width: float) -> Figure:
     rows = -(-len(panels) // columns)
     figure = style.new_figure(width, rows * (2.6 if columns == 1 else 2.2) + 0.45)
     axes, shaded = figure.subplots(rows, columns, squeeze=False), False
-    for ax, (label, table, until) in zip(axes.flat, panels, strict=False):
-        shaded |= _panel(ax, table, until, unit)
+    for ax, (label, table, until, _) in zip(axes.flat, panels, strict=False):
+        shaded |= _panel(ax, _drawn_rows(table, until), until, unit)
         if len(panels) > 1:
             ax.set_title(label, wrap="$" not in label)  # wrapped words are measured as mathematics
-        ax.set_ylabel(unit.unit)
+        up = f"\n{unit.ways[1]} ↑   {unit.ways[0]} ↓" if unit.better else ""
+        ax.set_ylabel(f"{unit.unit}{up}")
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
-    key = "line: likely range" + ("; shaded: all of them at once" if shaded else "")
+    key = "dot: estimate; line: likely range" + ("; shaded: all of them at once" if shaded else "")
+    key += "; dashed: what matters" if unit.edges else ""
+    key += "\nevery three periods as one" if any(_many(table) for _, table, _, _ in panels) else ""
     figure.supxlabel(f"periods since the start\n{key}", fontsize=9)
     return figure
 
 
 def _say(panels: Panels, unit: Axis) -> style.Told:
-    away = 0
-    for _, table, until in panels:  # whether the band leaves zero at any event time from 0 on, inside the clean window
-        after = (table["event_time"] >= 0) & _clean(table, until)
-        away += bool((((table["band_low"] > 0) | (table["band_high"] < 0)) & after).any())
-    title = f"{count_words(away, 'component')} of {len(panels)} clearly moved after the start"
+    title = f"{count_words(len(panels), 'component')}: what was found by periods since the start"
     if len(panels) == 1:
-        title = f"{panels[0][0]}: {'a' if away else 'no'} clear change after the start"
-    who = join_words(label for label, _, _ in panels)
+        verdict = f" ({panels[0][3].lower()} as a whole)" if panels[0][3] else ""
+        title = f"{panels[0][0]}: what was found by periods since the start{verdict}"
+    who = join_words(label for label, *_ in panels)
     alt = f"Event study of {who}: estimates in {unit.unit} by periods since the start, with intervals."
-    lines = [line for label, table, until in panels for line in _lines(label, table, until, unit)]
-    data = pd.concat([table for _, table, _ in panels], ignore_index=True)
+    lines = [line for label, table, until, _ in panels for line in _lines(label, table, until, unit)]
+    data = pd.concat([table for _, table, _, _ in panels], ignore_index=True)
     return title, f"{alt} {lines[0]}", "\n".join(lines), data
 
 
 def _clean(table: pd.DataFrame, until: float) -> np.ndarray:
     times = table["event_time"].to_numpy(dtype=np.float64)
     return np.ones(len(times), dtype=bool) if until != until else times <= until
+
+
+def _many(table: pd.DataFrame) -> bool:
+    return int(table["estimate"].notna().sum()) > _BINNED_FROM
+
+
+def _drawn_rows(table: pd.DataFrame, until: float) -> pd.DataFrame:
+    """The rows as they are drawn: of many, every three as one, none across the start or the end of what is its own."""
+    if not _many(table):
+        return table
+    given = table[table["estimate"].notna()].sort_values("event_time", kind="stable")
+    last = until if until == until else np.inf
+    side = np.select([given["event_time"] < 0, given["event_time"] <= last], [0, 1], 2)
+    at = given["event_time"].to_numpy(dtype=float)
+    bins = np.where(side == 2, np.floor((at - last - 1) / _BIN) if np.isfinite(last) else 0, np.floor(at / _BIN))
+    return (
+        given.groupby([side, bins], sort=False)[["event_time", *_RANGES]]
+        .mean()
+        .assign(reason="")
+        .reset_index(drop=True)
+    )
 
 
 def _panel(ax: Axes, table: pd.DataFrame, until: float, unit: Axis) -> bool:
@@ -170,16 +202,16 @@ def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[st
     before = table[(table["event_time"] < 0) & table["estimate"].notna()]
     out = [f"{label}: no event time from the start on could be estimated with a clean comparison."]
     if len(after):
-        first, last = unit.say(after["estimate"].iloc[0], after["estimate"].iloc[-1])
+        first, last = (unit.span(*(float(after[c].iloc[i]) for c in _RANGES[:3])) for i in (0, -1))
         begin, end = after["event_time"].iloc[0], after["event_time"].iloc[-1]
-        out = [f"{label}: {first}{unit.after} at period {begin:.0f}, {last} at period {end:.0f}."]
+        out = [f"{label}: {first}{unit.after} at period {begin:.0f}, {last} at period {end:.0f}, ranges in brackets."]
     if len(before):
         low, high = unit.say(before["estimate"].min(), before["estimate"].max())
         out.append(f"Before the start: between {low} and {high}{unit.after}.")
     if until == until and not _clean(table, until).all():
         out.append(f"After period {until:.0f} the effect can no longer be told from the others' (open markers).")
     if len(after) and after[["band_low", "band_high"]].notna().all(axis=None):
-        low, high = unit.say(after["band_low"].median(), after["band_high"].median())
+        low, high = unit.say(after["band_low"].median(), after["band_high"].median(), ways=("down", "up"))
         out.append(f"All event times from the start on at once: typically between {low} and {high}{unit.after}.")
     gone = table[table["estimate"].isna()]
     if len(gone):

@@ -188,11 +188,21 @@ def leave_one_out(
         own = found[found["outcome"] == chosen]
         heads = dict(zip(own["component"], own["estimate"].astype(float), strict=True))
     unit = axis_of(scale if scale is not None else source, chosen)
-    shown = table[table["outcome"] == chosen], heads, labels_of(source, labels), unit
+    checks, settled = getattr(source, "checks", None), None
+    if isinstance(checks, pd.DataFrame) and len(checks):  # the caption says what the checks said
+        mine = checks[(checks["outcome"] == chosen) & (checks["check"] == "leave_one_cluster")]
+        settled = len(mine), int((mine["status"] == "passed").sum())
+    shown = table[table["outcome"] == chosen], heads, labels_of(source, labels), unit, settled
     return style.drawn(_draw_leave_one_out, _leave_one_out_words, shown, width)
 
 
-def _draw_leave_one_out(table: pd.DataFrame, heads: dict[str, float], names: Names, unit: Axis, width: float) -> Figure:
+Settled = tuple[int, int] | None
+"""How many answers were asked whether they hold with any one place left out, and how many do; None: not known."""
+
+
+def _draw_leave_one_out(
+    table: pd.DataFrame, heads: dict[str, float], names: Names, unit: Axis, _: Settled, width: float
+) -> Figure:
     phone, words, ends = style.narrow(width), [], []
     for component in in_order(table["component"]):
         said = "not given"
@@ -219,7 +229,9 @@ def _draw_leave_one_out(table: pd.DataFrame, heads: dict[str, float], names: Nam
     return figure
 
 
-def _leave_one_out_words(table: pd.DataFrame, heads: dict[str, float], names: Names, unit: Axis) -> style.Told:
+def _leave_one_out_words(
+    table: pd.DataFrame, heads: dict[str, float], names: Names, unit: Axis, settled: Settled
+) -> style.Told:
     components = in_order(table["component"])
     flips, lines = 0, []
     for component in components:
@@ -233,6 +245,8 @@ def _leave_one_out_words(table: pd.DataFrame, heads: dict[str, float], names: Na
                      f"to {last} (without {high}).")  # fmt: skip
     some = f"For {count_words(flips, 'component')} one place decides the direction"
     title = some if flips else "No single place decides the direction of any component"
+    if settled is not None:
+        title = f"{settled[1]} of {count_words(settled[0], 'answer')} hold with any one place left out"
     alt = f"For {count_words(len(components), 'component')}, the headline with each place left out in turn, "
     alt += f"in {unit.unit}. {lines[0] if lines else 'Nothing to show.'}"
     return title, alt, "\n".join(lines), table.reset_index(drop=True)

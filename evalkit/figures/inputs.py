@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from evalkit.errors import OptionError
 from evalkit.show import numbers
-from evalkit.show.numbers import MINUS, NOT_GIVEN, decimals_for
+from evalkit.show.numbers import MINUS, NOT_GIVEN, Way, decimals_for
 from evalkit.study import Outcome, Study
 
 Labels = Mapping[str, str] | None
@@ -32,6 +32,11 @@ class Axis:
         """Effects in the unit drawn, from effects in the unit of the column."""
         numbers = np.asarray(values, dtype=np.float64)
         return 100 * np.expm1(numbers) if self.kind == "log" else 100 * numbers if self.kind == "share" else numbers
+
+    def possible(self, values: ArrayLike) -> np.ndarray:
+        """Effects in the unit of the column, none beyond what the outcome can do: a share lies between 0 and 1."""
+        numbers = np.asarray(values, dtype=np.float64)
+        return np.clip(numbers, -1.0, 1.0) if self.kind == "share" else numbers
 
     @property
     def edges(self) -> list[float]:
@@ -54,22 +59,25 @@ class Axis:
         """What lies to the left and to the right of zero: better or worse."""
         return {"higher": ("worse", "better"), "lower": ("better", "worse")}.get(self.better, ("less", "more"))
 
-    def say(self, *values: float, std_error: float = np.nan) -> list[str]:
+    def say(self, *values: float, std_error: float = np.nan, ways: Sequence[Way] = ()) -> list[str]:
         """Effects in the unit drawn, with signs and alike decimals: ['−6%', '−9%', '−3%']. The first sets the
-        precision, as in the sentences of the verdicts; only zero is kept apart, because the figure itself shows on
-        which side of what matters a point lies."""
+        precision, as in the sentences of the verdicts; zero and what matters are kept apart. ways: how each is rounded,
+        by default to the nearest."""
         finite = [v for v in values if v == v] or [0.0]
         spread = std_error if std_error == std_error else (max(finite) - min(finite)) / 4
-        how = numbers.scale_for(finite, self.kind, None, spread or np.nan)
+        apart = () if self.matters is None else (-self.matters, self.matters)
+        how = numbers.scale_for(finite, self.kind, None, spread or np.nan, apart)
         if self.kind == "share":  # the axis counts in every 100, so the labels do
-            how = replace(how, factor=100.0, decimals=decimals_for(100 * finite[0], 100 * spread))
-        said = [how.figure(v) if v == v else NOT_GIVEN for v in values]
+            edges = (0.0, *(100.0 * edge for edge in apart))
+            how = replace(how, factor=100.0, decimals=max(decimals_for(100 * finite[0], 100 * spread), 0), apart=edges)
+        each: Sequence[Way] = ways or ["nearest" for _ in values]
+        said = [how.figure(v, way) if v == v else NOT_GIVEN for v, way in zip(values, each, strict=True)]
         bare = [not v or v != v or f.startswith(("less than", "more than")) for v, f in zip(values, said, strict=True)]
         return [f if b else ("+" if v > 0 else MINUS) + f for v, f, b in zip(values, said, bare, strict=True)]
 
     def span(self, estimate: float, low: float, high: float, std_error: float = np.nan) -> str:
-        """An effect with its interval: '−6% (−9% to −3%)'."""
-        value, first, last = self.say(estimate, low, high, std_error=std_error)
+        """An effect with its interval, rounded outwards: '−6% (−9% to −3%)'."""
+        value, first, last = self.say(estimate, low, high, std_error=std_error, ways=("nearest", "down", "up"))
         return f"{value} ({first} to {last})"
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from evalkit.figures import style
 from evalkit.figures.inputs import frame_of, in_order
-from evalkit.show.numbers import percent, pounds, signed
+from evalkit.show.numbers import percent, pounds, signed_range
 from evalkit.show.words import count_words
 
 _COLOURS = (style.BLUE, style.GREEN, style.RUST, style.INK, style.QUIET, style.RULE)
@@ -54,9 +54,10 @@ def _plane_words(table: pd.DataFrame) -> style.Told:
     alt = "Cost-effectiveness plane: additional outcomes across, cost upwards, "
     alt += f"for {count_words(len(rows), 'part')} with an effect and a cost."
     lines = [
-        f"{r['label']}: cost {pounds(r['cost'])}; additional outcomes {signed(r['middle'])} (likely range "
-        f"{signed(r['low'])} to {signed(r['high'])}); better in {percent(r['chance_better'])} of draws."
+        f"{r['label']}: cost {pounds(r['cost'])}; additional outcomes, discounted, {value} (likely range {low} to "
+        f"{high}); better in {percent(r['chance_better'])} of draws."
         for r in rows
+        for value, low, high in [signed_range(r["middle"], r["low"], r["high"])]
     ]
     columns = ["name", "label", "cost", "middle", "low", "high", "chance_better"]
     return title, alt, "\n".join(lines), pd.DataFrame(rows, columns=columns)
@@ -79,10 +80,16 @@ def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:
         look = {"linestyle": _DASHES[i % len(_DASHES)], "color": _COLOURS[i % len(_COLOURS)], "linewidth": 1.8}
         ax.plot(rows["worth"], rows["chance"], label=str(rows["label"].iloc[0]), **look)
     ax.set_ylim(0, 1.02)
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, _reach(table))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
     return _finished(figure, ax, "if one more outcome is worth", "chance that it is worth its cost", bool(len(table)))
+
+
+def _reach(table: pd.DataFrame) -> float | None:
+    """Half as much again as the dearest worth at which a curve comes to four in five; None for the whole table."""
+    sure = table[table["chance"] >= 0.8].groupby("name")["worth"].min()
+    return 1.5 * float(sure.max()) if len(sure) and sure.max() > 0 else None
 
 
 def _acceptability_words(table: pd.DataFrame) -> style.Told:

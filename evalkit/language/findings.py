@@ -54,12 +54,19 @@ def finding(evidence: Evidence, verdict: Verdict) -> tuple[str, Brief]:
 def _given(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     """Shown, or likely: then with the weaknesses, and what keeps it from being called shown."""
     lead = (say.SHOWN if v.verdict == "shown" else say.LIKELY).format(direction=say.DIRECTIONS[v.direction])
-    small = say.SMALLER.format(margin=margin_words(e)) if rules.inside_margin(e) else ""
+    small = _smaller(e)
     limited = say.NOT_CALLED_SHOWN.format(limits=_listed(rules.limits(e))) if rules.limits(e) else ""
     weak = rules.weaknesses(e)
     with_it = say.WITH_THE_START if e.drift is not None and e.drift.carries == "shown" else ""
     full = sentences(lead, _found_where(e), small, _rests_itself(e), _weak(weak), limited, with_it)
     return full, Brief("", sentence_case(_effect(e, e)), _end(e, small, _weak(weak, _TOLD), limited))
+
+
+def _smaller(e: Evidence) -> str:
+    """That the whole range, or the figure itself, is smaller than what matters; '' where it is not."""
+    if rules.inside_margin(e):
+        return say.SMALLER.format(margin=margin_words(e))
+    return say.BELOW.format(margin=margin_words(e)) if abs(e.estimate) < (e.margin or 0.0) else ""
 
 
 def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
@@ -76,7 +83,7 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
         end = _end(e, _weak(rules.weaknesses(e), _TOLD))
         return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), end)
     known = math.isfinite(v.smallest_detectable) and v.smallest_detectable > 0
-    seen = scale.named(scale.figure(e.good * v.smallest_detectable)) if known else ""
+    seen = scale.at_least(e.good * v.smallest_detectable) if known else ""
     rests = _rests_itself(e)
     ranged = sentence_case(_range(e))
     could = say.COULD_HAVE_SEEN.format(size=seen, tail=scale.brief) if seen else ""
@@ -98,7 +105,8 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
 def _no_sign(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     margin, harm = margin_words(e), rules.harm_not_ruled_out(e)
     lead = (say.NO_SIGN_HARM if harm else say.NO_SIGN).format(margin=margin)
-    either = say.EITHER_WAY if rules.inside_margin(e) else ""
+    averaged = say.AVERAGED if _window(e) and last_period(e.clean_until) != e.lag else ""
+    either = say.EITHER_WAY.format(averaged=averaged) if rules.inside_margin(e) else ""
     full = sentences(lead, _range_of(e), either, _rests_itself(e), _caution(e))
     short = f"{sentence_case(say.NO_SIGN.format(margin=margin))}: "
     return full, Brief(short, _range(e), _end(e, say.HARM_BRIEF if harm else "", _caution(e)))
@@ -109,14 +117,15 @@ def _apart(e: Evidence, v: Verdict) -> tuple[str, Brief]:
     unnamed = "another component" if swap else "the other components"
     others = join_words(map(quoted, e.tied or names)) or unnamed
     swapped = say.SWAP if e.period else say.SWAP_AT_ONE_TIME
-    lead = (swapped if swap else say.TOGETHER).format(others=others)
+    named = say.TOGETHER if e.tied or names else say.ALONE_TOGETHER  # of one component alone there are no others
+    lead = (swapped if swap else named).format(others=others)
     instead = swap or (bundle is not None and min(bundle.signs) < 0)
     close = say.ALONE if instead else say.EITHER if len(names) == 1 else say.ANY
     reason = say.ONLY_IF.format(reason=e.reason) if e.reason.lower().startswith("only if") else e.reason
     own = join_words(map(quoted, names)) or "other components"
     if bundle is None or not has_range(bundle):
         full = sentences(lead, reason, bundle_sentence(e))
-        return full, Brief(sentences(say.TOGETHER.format(others=own), e.reason))
+        return full, Brief(sentences(named.format(others=own), e.reason))
     full = sentences(lead, reason, bundle_sentence(e), close)
     gained, lost = _sides(bundle)
     short = f"With {gained} added together" if bundle.kind == "sum" else f"Together with {own}"
@@ -300,6 +309,8 @@ def _resting(e: Evidence) -> tuple[str, str]:
         return say.RESTS_PAST if e.clusters_exposed == 1 else say.RESTS_PASTS
     if e.rests_on_one_place:
         return {CONTROLLED_SERIES: say.RESTS_CONTROL, BESIDE_PLACES: say.RESTS_ALL}.get(e.design, say.RESTS_MIX)
+    if e.rests_on_chance:
+        return say.RESTS_CHANCE
     return say.RESTS_DOSE if e.rests_on_dose else say.RESTS
 
 

@@ -27,6 +27,7 @@ from evalkit.verdicts import rules
 from evalkit.verdicts.rules import CheckOutcome, Evidence, Verdict, Weakness
 
 _DIRECTED = ("shown", "likely", "cannot_tell")
+_MOST_TIMES = 3.0  # as many places as there were: more is no rollout that can still be made
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _would_change(e: Evidence, v: Verdict) -> Change:
     times = (v.smallest_detectable / e.margin) ** 2
     if not math.isfinite(times) or times < 1.2:
         return Change(full_stop(more))
-    if times > 20:
+    if times > _MOST_TIMES:
         return Change(full_stop(say.MIND_FAR.format(margin=findings.margin_words(e), units=units)))
     wanted = (findings.margin_words(e), number_in_words(max(2, math.ceil(times))), units)
     return Change(full_stop(say.MIND_MORE_DATA.format(margin=wanted[0], times=wanted[1], units=units)), *wanted)

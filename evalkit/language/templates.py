@@ -22,6 +22,7 @@ RANGE = "for {outcome}, the likely range is {span}{tail}{window}"
 # What it rests on, and when: 'this rests on 9 states with it and 20 without it at the time'.
 RESTS_ON = "this rests on {rests}"
 RESTS = ("{exposed} with it and {comparison} without it", " at the time")
+RESTS_CHANCE = ("{exposed} with it and {comparison} without it, as chance dealt it", "")
 RESTS_DOSE = ("{exposed} with more of it and {comparison} with less or without it", " at the time")
 RESTS_THEM = ("{exposed} with them and {comparison} without them", " at the time")
 RESTS_SWAP = ("{exposed} that changed over and {comparison} that did not", " at the time")
@@ -49,15 +50,14 @@ WITH_THE_START = "a steady drift apart would not explain it: the change came wit
 MOVED_APART = "the two groups were already moving apart"
 DRIFT_OUT = "with a straight drift taken out: {span}{tail}"
 SMALLER = "even so, the whole likely range is smaller than what matters ({margin})"
+BELOW = "the figure itself is smaller than what matters ({margin})"
 NOT_CALLED_SHOWN = "it is not called shown because {limits}"
 
 TOO_SMALL = "too little data to tell"
 UNDECIDED = "we cannot tell"
 UNSTATED = "nobody has said how large a change would matter, so we cannot say that one is ruled out"
 UNCARRIED = "that would leave no sign of a benefit as large as {margin}, but it is not safe to say so: {weaknesses}"
-COULD_HAVE_SEEN = (
-    "we would most likely have seen a change of {size} or more{tail}; a smaller one could easily be missed"
-)
+COULD_HAVE_SEEN = "these data would often have missed anything below {size}{tail}"
 NO_RANGE = "no likely range can be given, because too few {places} had it, or too few were without it"
 BEST_GUESS = "the best single figure, {effect}{tail}, cannot be relied on without a range"
 
@@ -65,18 +65,20 @@ BEST_GUESS = "the best single figure, {effect}{tail}, cannot be relied on withou
 NO_RANGE_BRIEF = "no likely range can be given"
 UNSTATED_BRIEF = "nobody has said how large a change would matter"
 UNCARRIED_BRIEF = "that would rule out a benefit of {margin}, but {first}{others}"
-SEEN_BRIEF = "we would most likely have seen a change of {size} or more"
+SEEN_BRIEF = "these data would often have missed anything below {size}"
 HARM_BRIEF = "a harm of that size is not ruled out"
 NOBODY_ALONE = "nobody can say what either does alone"
 NOBODY_WHICH = "nobody can say which of them did it"
 
 NO_SIGN = "no sign of a benefit as large as {margin}"
 NO_SIGN_HARM = "no sign of a benefit as large as {margin}, though a harm of that size is not ruled out"
-EITHER_WAY = "if it changed anything, for better or worse, the change was likely smaller than what matters"
+EITHER_WAY = "if it changed anything, for better or worse, the change was likely smaller than what matters{averaged}"
+AVERAGED = " on average over that time, which does not rule out a larger one in some of it"
 CAUTION = "a caution: {weaknesses}"
 
 ONLY_IF = "it could be told apart {reason}"
 TOGETHER = "it cannot be told apart from {others}"
+ALONE_TOGETHER = "what it did cannot be told from what else changed with it"
 SWAP = "it cannot be told apart from {others}, because one starts as the other stops"
 SWAP_AT_ONE_TIME = "it cannot be told apart from {others}, because people had the one or the other"
 BUNDLE_TOGETHER = "together, {found}"
@@ -126,12 +128,12 @@ MIND_SHOWN = (
 )
 MIND_LIKELY = "we would be surer if {remedies}"
 MIND_MORE_DATA = (
-    "to see a change of {margin} we would need about {times} times as many {units}, with it and without it, or an"
-    " outcome that varies less"
+    "to see a change of {margin} a next rollout would need about {times} times as many {units}, with it and without"
+    " it, or an outcome that varies less"
 )
 MIND_FAR = (
-    "a change of {margin} is too small for a rollout of this size, which would need more than 20 times as many {units}:"
-    " ask it of several partnerships together, or of an outcome that varies less"
+    "a change of {margin} is too small for a rollout of this size: ask it of several partnerships together, of an"
+    " outcome that varies less, or in a next rollout whose starts are spread over more {units} and a longer time"
 )
 MIND_MORE = "more {units}, or a longer time, would narrow the likely range"
 MIND_MARGIN = "say first how large a change would matter; then the likely range can be held against it"
@@ -220,6 +222,7 @@ NOT_MOVED = "The data moved this little: it rests on the doubt we started from."
 GAVE_WAY = "The data lie further out than what we started from allows, so that it gave way to them."
 NOT_MOVED_POOL = "The data moved this little: it rests on what {pool} found."
 LEFT_OUT = "Its price leaves out {names}."
+WHOLE_UNTESTED = "the sum was not attacked by itself"
 PARTS_HELD = "checks failed for {some} of the {all} parts that it holds"
 ALSO_TIED = "it cannot be told apart from {others}; see what they do together"
 CURRENCIES = "its costs are in {costs} and the worth of an outcome is in {worth}"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from evalkit.errors import EvalkitError, Problem, StudyError, first_rows, raise_problems, suggest
 from evalkit.study.frame import FileSource, FrameSource, Table, find_files, open_source
@@ -53,7 +54,7 @@ class Columns:
         return {
             self.unit: Rule("id", must=True, filled=True, cased=True), self.place: _ID, "code": _ID,
             "occurred": Rule("words", must=True, filled=True), "recorded": Rule("words", must=True, filled=True),
-            "value": Rule("number"), "provider": Rule("id"), "event_id": Rule("id", cased=True),
+            "value": Rule("number"), "provider": Rule("id"), "event_id": Rule("words"),
         }  # fmt: skip
 
 
@@ -169,7 +170,7 @@ def _frame(source: FileSource | FrameSource) -> pd.DataFrame:
 def _through_the_door(table: Table, name: str, columns: Columns) -> pd.DataFrame:
     """The rows of a delivery, days as days. Every problem of its columns and values is raised at once."""
     rules = columns.rules
-    ids = [c for c, rule in rules.items() if rule.kind == "id"]
+    ids = [*(c for c, rule in rules.items() if rule.kind == "id"), "event_id"]
     frame = _frame(open_source(table, name, Cells(ids=frozenset(ids))))
     lack = [c for c, rule in rules.items() if rule.must and c not in frame.columns]
     if lack:
@@ -178,7 +179,7 @@ def _through_the_door(table: Table, name: str, columns: Columns) -> pd.DataFrame
     if not len(frame):
         raise StudyError(f"{name}: there is no row. Leave an empty delivery out, or deliver it again.")
     problems: list[Problem] = []
-    for column in (c for c in rules if c in frame.columns):
+    for column in (c for c in rules if c in frame.columns and c != "event_id"):  # millions, compared as they are
         values = frame[column].drop_duplicates()  # a value is looked at once, and named by its first row
         problems += check_column(values, rules[column], column, _sayer(name, values.index))
     days = {c: _days(frame[c], c, name, problems) for c in ("occurred", "recorded")}
@@ -230,7 +231,8 @@ def _put(store: duckdb.DuckDBPyConnection, fresh: Sequence[Delivery], columns: C
         last = delivery.delivered or rows["recorded"].max().date()
         said.append((number, delivery.file, delivery.sha, last, len(rows), 0, edited))
     whole = pd.concat(parts, ignore_index=True)
-    store.register("fresh", whole.assign(number=np.arange(base + 1, base + 1 + len(whole))))
+    numbered = whole.assign(number=np.arange(base + 1, base + 1 + len(whole)))
+    store.register("fresh", pa.Table.from_pandas(numbered, preserve_index=False))
     store.execute(
         "INSERT INTO events SELECT number, delivery, CAST(delivered AS DATE), unit, place, provider, code, value, "
         f"CAST(occurred AS DATE), CAST(recorded AS DATE), event_id, {_PRINT}, false FROM fresh"

@@ -1,10 +1,12 @@
-"""The page of a watch and its tables: one static page, the same bytes whenever the same day is asked for."""
+"""What there is to see on a day, its tables, and one static page, the same bytes whenever the same day is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,16 +14,17 @@ from evalkit.disclosure.rules import rules_of
 from evalkit.errors import OptionError
 from evalkit.figures import describe
 from evalkit.folders import replaced
+from evalkit.monitor.agreement import Agreement
 from evalkit.monitor.charts import BUDGET, HORIZON
-from evalkit.monitor.looks import DIGITS
+from evalkit.monitor.ledger import Ledger
+from evalkit.monitor.looks import DIGITS, look_table
+from evalkit.monitor.status import status_table
 from evalkit.reporting.blocks import Block, Group, Heading, Paragraph, Section
 from evalkit.reporting.formats import page_of
 from evalkit.show.numbers import percent
 from evalkit.show.tables import Table, csv_text, make_table
 from evalkit.show.words import Count, count_words, full_stop, join_words, noun_from_column, sentence_case
-
-if TYPE_CHECKING:
-    from evalkit.monitor.watch import Watch
+from evalkit.study import Study
 
 PAGE = "watch.html"
 _TABLES = ("status", "alarms", "delivery", "delays", "looks", "charts")
@@ -38,6 +41,46 @@ _LINE = (
     "arm the line cannot be crossed before the last look. This page may be made again on any day: it shows new "
     "effects only on the days of looks."
 )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Watch:
+    """What there is to see on a day.
+
+    study: as it was known. as_of: the day (or number). alarms: about the feed, a row each. charts: places beside those
+    not yet, a row a place and period. looks: every look until then, a row each and component. status: what may be said,
+    a row a component. delivery: a row a component and place. delays: from occurring to being recorded.
+    """
+
+    study: Study
+    as_of: date | float
+    agreement: Agreement
+    ledger: Ledger
+    alarms: pd.DataFrame
+    charts: pd.DataFrame
+    delivery: pd.DataFrame
+    delays: pd.DataFrame
+    next_look: str
+    look_today: bool
+
+    @cached_property
+    def looks(self) -> pd.DataFrame:
+        """Every look until then."""
+        return look_table(self.ledger)
+
+    @cached_property
+    def status(self) -> pd.DataFrame:
+        """What may be said of each component: component, status, verdict, sentence, the last look and its numbers."""
+        return status_table(self.study, self.ledger, self.agreement, self.delivery, self.next_look, self.look_today)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the page and its tables into a folder, in one step; returns the page's path."""
+        return write_page(self, Path(folder))
+
+    def __repr__(self) -> str:
+        lines = [f"Watch of {self.study.title or 'a study'}, as of {self.as_of}", *self.status["sentence"]]
+        alarms = [f"  {r.alarm}: {r.where}: {r.what}" for r in self.alarms.itertuples()]
+        return "\n".join([*lines, f"Alarms: {len(alarms) or 'none'}", *alarms])
 
 
 def write_page(watch: Watch, folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -103,8 +104,9 @@ class FromFeed:
         return events.Reading(said["unit"], said["cluster"], period, every, watch.get("roster", "seen"), outcomes,
                               tuple(dict.fromkeys(exposures)))  # fmt: skip
 
-    @property
+    @cached_property
     def calendar(self) -> Calendar:
+        """The periods in which anything has occurred, but for days that are still to come."""
         name = self.reading.name_of("occurred")
         listed = self.store.execute(
             f"SELECT DISTINCT {name} AS period FROM events WHERE occurred <= recorded ORDER BY period"

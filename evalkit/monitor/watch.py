@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,54 +20,12 @@ from evalkit.monitor.alarms import ALARMS, COLUMNS, alarms_of
 from evalkit.monitor.delivery import delivery_of
 from evalkit.monitor.feed import STORE, Columns, newest, open_store, take_in
 from evalkit.monitor.ledger import FILE, Ledger, add_to, read_ledger
-from evalkit.monitor.looks import data_hash, look_table, planned_look, see, unplanned_look
+from evalkit.monitor.looks import data_hash, planned_look, see, unplanned_look
+from evalkit.monitor.page import Watch
 from evalkit.monitor.sources import FromFeed, FromPanel, Known, arguments_of, check_feed, settle_of
-from evalkit.monitor.status import status_table
 from evalkit.study import Study
 from evalkit.study.calendar import Calendar
 from evalkit.study.frame import Table
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Watch:
-    """What there is to see on a day.
-
-    study: as it was known. as_of: the day (or number). alarms: about the feed, a row each. charts: places beside those
-    not yet, a row a place and period. looks: every look until then, a row each and component. status: what may be said,
-    a row a component. delivery: a row a component and place. delays: from occurring to being recorded.
-    """
-
-    study: Study
-    as_of: date | float
-    agreement: Agreement
-    ledger: Ledger
-    alarms: pd.DataFrame
-    charts: pd.DataFrame
-    delivery: pd.DataFrame
-    delays: pd.DataFrame
-    next_look: str
-    look_today: bool
-
-    @cached_property
-    def looks(self) -> pd.DataFrame:
-        """Every look until then."""
-        return look_table(self.ledger)
-
-    @cached_property
-    def status(self) -> pd.DataFrame:
-        """What may be said of each component: component, status, verdict, sentence, the last look and its numbers."""
-        return status_table(self.study, self.ledger, self.agreement, self.delivery, self.next_look, self.look_today)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write the page and its tables into a folder, in one step; returns the page's path."""
-        from evalkit.monitor.page import write_page
-
-        return write_page(self, Path(folder))
-
-    def __repr__(self) -> str:
-        lines = [f"Watch of {self.study.title or 'a study'}, as of {self.as_of}", *self.status["sentence"]]
-        alarms = [f"  {r.alarm}: {r.where}: {r.what}" for r in self.alarms.itertuples()]
-        return "\n".join([*lines, f"Alarms: {len(alarms) or 'none'}", *alarms])
 
 
 def watch(
@@ -133,8 +90,9 @@ def _watched(source: Known, now: float, shown: date | float, file: Path | None, 
     outcome = study.outcome((study.settings.get("watch") or {}).get("outcome"))  # type: ignore[attr-defined]
     study.values(outcome)
     kept = read_ledger(file)
-    ledger = _agreed(kept, source, study)
-    ledger = _with_due_looks(ledger, source, now)
+    # What is asked of the feed of today comes first: looks ask what was known on other days.
+    about = _about_the_feed(source, now, study) if isinstance(source, FromFeed) else None
+    ledger = _with_due_looks(_agreed(kept, source, study), source, now)
     if unplanned is not None:
         ledger = _with_unplanned_look(ledger, study, now, unplanned)
     if file is not None and ledger.lines != kept.lines:
@@ -145,7 +103,7 @@ def _watched(source: Known, now: float, shown: date | float, file: Path | None, 
     positions = [due(source.calendar, look, agreement.settle) for look in agreement.looks]
     later = [look for look, at in zip(agreement.looks, positions, strict=True) if at > now + 1e-6]
     today = any(abs(x["at"] - now) < 1e-6 for x in visible.looks if x["planned"])
-    alarms, delays = _about_the_feed(source, now, study, visible)
+    alarms, delays = about or _about_the_panel(source, visible)
     return Watch(
         study, shown, agreement, visible, alarms,
         charts.charts_of(_publishable(charts.series_of(study, agreement.outcome), study), _budget(study)),
@@ -227,11 +185,13 @@ def _body(
             "data": data_hash(study, agreement.outcome), "components": said}  # fmt: skip
 
 
-def _about_the_feed(source: Known, now: float, study: Study, ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Alarms and delays; of a panel the one alarm that what the last look rested on has changed since."""
-    if isinstance(source, FromFeed):
-        events.known(source.store, source.day(now), source.reading)
-        return alarms_of(source.feed(now, study)), events.delays(source.store)
+def _about_the_feed(source: FromFeed, now: float, study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Alarms and delays; the view of what is known must be that of `now`."""
+    return alarms_of(source.feed(now, study)), events.delays(source.store)
+
+
+def _about_the_panel(source: Known, ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of a panel the one alarm that what the last look rested on has changed since; and no delays."""
     rows: Sequence[tuple[object, ...]] = ()
     last = next((x for x in reversed(ledger.looks) if x["planned"]), None)
     assert ledger.agreement is not None

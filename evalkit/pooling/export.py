@@ -87,9 +87,9 @@ def _variable(role: str, words: str) -> dict[str, Any]:
 
 def rows_csv(rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV: study, row, component, yi (estimate), vi (its variance), df, verdict."""
-    return csv_text(pd.DataFrame([list(r) for r in rows], columns=list(ROWS)), digits=12)
+    return csv_text(pd.DataFrame([list(r) for r in rows], columns=list(ROWS)))
 
 
 def matrix_csv(matrix: np.ndarray, names: Sequence[str]) -> str:
     """The covariance of those rows as CSV, for metafor's argument V."""
-    return csv_text(pd.DataFrame(matrix, columns=list(names)), digits=12)
+    return csv_text(pd.DataFrame(matrix, columns=list(names)))

@@ -24,7 +24,7 @@ UNSTATED = "nobody has said how large a change would matter"
 SMALLER = "the whole likely range is smaller than what matters"
 TOO_FEW = "{places} with a number: too few for a likely range; the places stand side by side"
 NO_SPREAD = "too few numbers to learn how places differ"
-NOT_EVERYWHERE = "it would not help everywhere"
+NOT_EVERYWHERE = {"better": "it would not help everywhere", "worse": "it would not do harm everywhere"}
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _beyond_zero(found: Found, limits: tuple[str, ...], weak: tuple[str, ...]) -
     small = found.matters is not None and max(abs(found.low), abs(found.high)) < found.matters
     reasons = (*weak, *limits, *((SMALLER,) if small else ()))
     if math.isfinite(found.predict_low) and found.predict_low < 0 < found.predict_high:
-        reasons += (NOT_EVERYWHERE if direction == "better" else "it would not do harm everywhere",)
+        reasons += (NOT_EVERYWHERE[direction],)
     if len(weak) > 1:
         return Judged("cannot_tell", direction, reasons)
     return Judged("likely" if weak or limits else "shown", direction, reasons)

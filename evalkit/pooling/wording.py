@@ -27,7 +27,8 @@ def pooled_scale(outcome: CardOutcome, found: Found) -> Scale:
 
 def sentence(outcome: CardOutcome, found: Found, judged: Judged) -> str:
     """Everything that is said of one component, without its name."""
-    reasons = [r for r in judged.reasons if r not in (NOT_EVERYWHERE, SMALLER)]
+    not_everywhere = NOT_EVERYWHERE.get(judged.direction, "")
+    reasons = [r for r in judged.reasons if r not in (not_everywhere, SMALLER)]
     if not (found.identified and found.ranged):
         lead = {"not_tested": say.NOT_TESTED, "cannot_tell_apart": "it cannot be told apart"}
         return sentences(lead.get(judged.verdict, say.UNDECIDED), *reasons)
@@ -37,8 +38,8 @@ def sentence(outcome: CardOutcome, found: Found, judged: Judged) -> str:
         span=scale.span(found.low, found.high), were="was" if scale.figure(found.estimate) == "1" else "were",
     )  # fmt: skip
     new = "" if math.isnan(found.predict_low) else NEW_PLACE.format(span=_span(scale, found))
-    if new and NOT_EVERYWHERE in judged.reasons:
-        new = f"{new}: {NOT_EVERYWHERE}"
+    if new and not_everywhere in judged.reasons:
+        new = f"{new}: {not_everywhere}"
     if judged.verdict in ("shown", "likely"):
         words = say.SHOWN if judged.verdict == "shown" else say.LIKELY
         lead = ACROSS.format(places=places, lead=words.format(direction=say.DIRECTIONS[judged.direction]))

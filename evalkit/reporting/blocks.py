@@ -74,8 +74,9 @@ class Listing:
 
 @dataclass(frozen=True)
 class Group:
-    """Blocks that stand together. look: their place on the page. label: what a region is called, or the id of what
-    names it. summary: the words behind which they are folded away. guide: links for the page alone, not for Word."""
+    """Blocks that stand together. look: their place on the page, or 'fold': folded away behind their own first heading.
+    label: what a region is called, or the id of what names it. summary: the words behind which they are folded away.
+    guide: links for the page alone, not for Word."""
 
     blocks: tuple[Block, ...]
     look: str = ""
@@ -150,6 +151,10 @@ def _as_html(block: Block) -> str:
             tag = "ol" if numbered else "ul"
             listed = "".join(f"<li>{inline(i)}</li>" for i in items)
             return f"<{tag}>{listed}</{tag}>" if items else ""
+        case Group((Heading() as head, *rest), "fold", anchor):
+            named = f'<h{head.level} id="{escaped(anchor)}-heading">{escaped(head.text)}</h{head.level}>'
+            inside = f'<div id="{escaped(anchor)}">{to_html(rest)}</div>'
+            return f'<details class="fold"><summary>{named}</summary>{inside}</details>'
         case Group(blocks, look, anchor, label, summary, guide):
             inside = to_html(blocks)
             if summary:

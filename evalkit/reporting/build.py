@@ -25,7 +25,7 @@ from evalkit.inference.intervals import check_level
 from evalkit.progress import followed, step
 from evalkit.reporting.formats import make_notebook, run_notebook, to_page
 from evalkit.reporting.manifest import NAME, SIGNATURE, read_manifest, write_manifest
-from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.more_sections import PRICED, sha256, tables_of, verdicts_of
 from evalkit.reporting.names import names_of, statements_of
 from evalkit.reporting.plan import read_plan
 from evalkit.show.tables import in_cell
@@ -162,10 +162,11 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
     made, value = evaluation.attribution, evaluation.value
     if made is not None and made.pieces["estimate"].notna().any():
         out["waterfall"] = describe("waterfall", made)
-    if value is not None and len(value.plane):
-        out["value_plane"] = describe("value_plane", value)
-    if value is not None and len(value.acceptability):
-        out["acceptability"] = describe("acceptability", value)
+    if value is not None:
+        stand = [name for name, verdict in verdicts_of(evaluation, first).items() if verdict in PRICED]
+        for name, table in (("value_plane", value.plane), ("acceptability", value.acceptability)):
+            if (mine := table["name"].isin(stand)).any():  # no price where no effect stands
+                out[name] = describe(name, table[mine])
     weights = contamination_table(evaluation)
     if len(weights):
         out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))
@@ -178,12 +179,7 @@ def write_tables(evaluation: Evaluation, folder: str | Path) -> tuple[Path, ...]
     Only aggregates are written, never rows about units, and only what disclosure control allows.
     """
     evaluation = safe(evaluation)
-    named = {**evaluation.frames(), "verdicts": stated(evaluation)}
-    if evaluation.attribution is not None:
-        named["attribution"] = evaluation.attribution.pieces
-    if evaluation.value is not None:
-        named["value"] = evaluation.value.table
-    return write_frames(named, folder)
+    return write_frames({**tables_of(evaluation), "verdicts": stated(evaluation)}, folder)
 
 
 def stated(evaluation: Evaluation) -> pd.DataFrame:

@@ -178,7 +178,10 @@ def _read(place: Path) -> NotebookNode:
         raise EvalkitError(words) from None
 
 
-_WIDTH_CM = 16.5
+_WIDTH_CM, _PICTURE_CM = 18.0, 13.0
+_SECTION = 2  # level of the headings before the first of which the contents stand
+_BODY, _SMALL = 9.5, 9.0  # points
+_LEAST_SHARE, _MOST_LETTERS = 0.06, 60  # of a table's width for a column; letters beyond which a cell wraps anyway
 _FIXED = datetime(2000, 1, 1)
 _LANGUAGE = "en-GB"
 
@@ -195,9 +198,13 @@ def to_word(notebook: NotebookNode, place: Path) -> bytes:
     except ImportError:
         raise EvalkitError("Word needs the package python-docx: install evalkit with its extra [word].") from None
     document = docx.Document()
+    listed = False
     _prepare(document, harmless(str(notebook.metadata.get("title", "Report")))[:255])  # more is none of Word's titles
     try:
         for block in blocks_of(notebook):
+            if block.get("level") == _SECTION and not listed:
+                listed = True
+                _contents(document)
             _put(document, block, place)
     except (TypeError, ValueError, IndexError, KeyError, UnrecognizedImageError) as error:
         if isinstance(error, EvalkitError):
@@ -234,7 +241,8 @@ def _prepare(document: Document, title: str) -> None:
     core.title, core.author, core.comments, core.language = title, "", "", _LANGUAGE
     core.created = core.modified = _FIXED
     normal = document.styles["Normal"]
-    normal.font.name, normal.font.size = "Calibri", Pt(10.5)
+    normal.font.name, normal.font.size = "Calibri", Pt(_BODY)
+    normal.paragraph_format.space_after = Pt(3)
     fonts = normal.element.get_or_add_rPr()
     fonts.append(fonts.makeelement(qn("w:lang"), {qn("w:val"): _LANGUAGE}))
     for section in document.sections:
@@ -259,26 +267,56 @@ def _put(document: Document, block: dict[str, Any], place: Path) -> None:
             document.add_paragraph(note)
         case {"picture": name, "alt": alt, "title": title, "description": description}:
             check_files(place, [file := f"figures/{name}.png"])
-            about = document.add_picture(str(place / file), width=Cm(_WIDTH_CM))._inline.docPr
-            about.set("descr", alt)
+            about = document.add_picture(str(place / file), width=Cm(_PICTURE_CM))._inline.docPr
+            about.set("descr", f"{alt} {' '.join(description.split())}".strip())
             about.set("name", name)
             document.add_paragraph(title, style="Caption")
-            for line in filter(str.strip, description.split("\n")):
-                document.add_paragraph(line)
         case _:
             raise EvalkitError(f"A block of {', '.join(block)} has no place in a Word document.")
 
 
-def _table(document: Document, caption: str, rows: list[list[str]]) -> None:
-    """A table with its caption above, a header row that repeats, and row headers in bold."""
+def _contents(document: Document) -> None:
+    """A contents list before the first section, which Word fills in when it opens the file."""
+    from docx.oxml import OxmlElement
     from docx.oxml.ns import qn
+
+    line = document.add_paragraph().add_run()
+    for kind, words in (("begin", ""), ("", 'TOC \\o "1-2" \\h \\z \\u'), ("separate", ""), ("end", "")):
+        piece = OxmlElement("w:fldChar" if kind else "w:instrText")
+        if kind:
+            piece.set(qn("w:fldCharType"), kind)
+        else:
+            piece.text = words
+        line._r.append(piece)
+
+
+def _table(document: Document, caption: str, rows: list[list[str]]) -> None:
+    """A table with its caption above, a header row that repeats, row headers in bold, columns as wide as they need."""
+    from docx.oxml.ns import qn
+    from docx.shared import Cm, Pt
 
     document.add_paragraph(caption, style="Caption")
     table = document.add_table(rows=len(rows), cols=len(rows[0]), style="Light Grid")
+    table.autofit = False
+    widths = [Cm(_WIDTH_CM * share) for share in column_shares(rows)]
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
     properties = table.rows[0]._tr.get_or_add_trPr()
     properties.append(properties.makeelement(qn("w:tblHeader"), {qn("w:val"): "true"}))
     described = table._tbl.tblPr
     described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): caption}))
     for i, (row, made) in enumerate(zip(rows, table.rows, strict=True)):
         for j, (text, place) in enumerate(zip(row, made.cells, strict=True)):
-            place.paragraphs[0].add_run(text).bold = i == 0 or j == 0
+            run = place.paragraphs[0].add_run(text)
+            run.bold, run.font.size, place.width = i == 0 or j == 0, Pt(_SMALL), widths[j]
+            place.paragraphs[0].paragraph_format.space_after = Pt(0)
+
+
+def column_shares(rows: list[list[str]]) -> list[float]:
+    """Share of a table's width for each column: by its longest word, and by how much there is to read in it."""
+    columns = [*zip(*rows, strict=True)]
+    words = [max(len(w) for text in column for w in [*text.split(), ""]) for column in columns]
+    read = [min(sum(len(t) for t in column) / len(column), _MOST_LETTERS) for column in columns]
+    wanted = [max(w, r) for w, r in zip(words, read, strict=True)]
+    shares = [max(w / max(sum(wanted), 1), _LEAST_SHARE) for w in wanted]
+    return [s / sum(shares) for s in shares]

@@ -17,18 +17,21 @@ import pandas as pd
 from evalkit import __version__
 from evalkit.disclosure.people import STAGES
 from evalkit.evaluation import Evaluation
+from evalkit.evaluation.deciding import whole_verdict
 from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
-from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, Section
+from evalkit.figures.forest import VERDICT_WORDS
+from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, Run, Section, Text
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.plan import exposure_hash
 from evalkit.reporting.sections import headed
-from evalkit.show.numbers import pounds, signed, size_words
-from evalkit.show.tables import make_table
-from evalkit.show.words import design_title, full_stop, plural, sentence_case
+from evalkit.show.numbers import pounds, pounds_outwards, signed_range, size_words
+from evalkit.show.tables import Table, make_table
+from evalkit.show.words import design_title, full_stop, join_words, plural, quoted, sentence_case
 from evalkit.study import Study
+from evalkit.study.money import PROGRAMME
 
-_PRICED = ("shown", "likely")
+PRICED = ("shown", "likely")
 PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
 _SOURCES = tomllib.loads((PAGE / "sources.toml").read_text(encoding="utf-8"))
 _ORDER = (
@@ -48,7 +51,7 @@ def adds_up(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
              "conf_high": made.total_high, "people_periods": made.people_periods, "reason": made.reason}  # fmt: skip
     rows = []
     for r in [*made.pieces.to_dict("records"), total]:
-        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
+        numbers = signed_range(*(float(r[c]) for c in ("estimate", "conf_low", "conf_high")))
         periods = "not given" if np.isnan(float(r["people_periods"])) else f"{float(r['people_periods']):,.0f}"
         reason = full_stop(r["reason"]) if isinstance(r["reason"], str) else ""
         rows.append((str(r["piece"]), *numbers, periods, reason or "nothing to add"))
@@ -64,16 +67,68 @@ def money(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     made = safe(evaluation).value
     if made is None:
         return headed("money", Paragraph("The register holds no costs, or they were held back: see the end."))
-    verdicts = {s.component: s.verdict for s in safe(evaluation).statements if s.outcome == made.outcome.column}
+    verdicts = verdicts_of(evaluation, made.outcome.column)
     rows = []
     for r in made.table.to_dict("records"):  # a component whose effect does not stand has no cost of one more outcome
-        one_more = cost_words(r) if verdicts.get(r["name"], "shown") in _PRICED else "not given"
+        one_more = cost_words(r) if verdicts.get(r["name"], "shown") in PRICED else "not given"
         cost = pounds(float(r["cost"])) if pd.notna(r["cost"]) else "not stated"
-        rows.append((r["label"], cost, one_more, full_stop(r["words"])))
-    head = ("Part", "Cost", "One more outcome", "In words")
+        rows.append((r["label"], cost, one_more, _outside(evaluation, r), full_stop(r["words"])))
+    head = ("Part", "Cost", "One more outcome", "What that price leaves out", "In words")
     table = make_table(f"Value for money: {made.outcome.label}", head, rows, name="value", cards=True)
     drawn = (pictures.get("value_plane"), pictures.get("acceptability"))
-    return headed("money", table, *drawn, Listing(tuple(map(full_stop, made.notes))))
+    return headed("money", _spent(evaluation), table, *drawn, Listing(tuple(map(full_stop, made.notes))))
+
+
+def verdicts_of(evaluation: Evaluation, outcome: str) -> dict[str, str]:
+    """Component, and the programme as a whole, -> verdict on one outcome."""
+    found = {s.component: s.verdict for s in safe(evaluation).statements if s.outcome == outcome}
+    cases = (line.case for line in safe(evaluation).decisions.lines if line.case.outcome == outcome)
+    return found | {c.name: whole_verdict(c)[0] for c in cases if c.name == PROGRAMME}
+
+
+def money_spent(evaluation: Evaluation) -> dict[str, float]:
+    """Component, or the programme for what belongs to no single one, -> all that was spent, every pound once; empty
+    where nothing may be told."""
+    made = safe(evaluation).value
+    if made is None:
+        return {}
+    known = dict(zip(made.table["name"], made.table["cost"].astype(float), strict=True))
+    out = {c.name: known[c.name] for c in evaluation.study.components if np.isfinite(known.get(c.name, np.nan))}
+    common = made.costs.loc[made.costs["component"] == PROGRAMME, "amount"].sum() if PROGRAMME in known else 0.0
+    return out | ({PROGRAMME: float(common)} if common > 0 else {})
+
+
+def _spent(evaluation: Evaluation) -> Table | None:
+    """All the money, every pound once, beside what is known of what it did."""
+    money, study = money_spent(evaluation), evaluation.study
+    if not money:
+        return None
+    verdicts, total = verdicts_of(evaluation, study.outcome().column), sum(money.values())
+    rows = []
+    for name, label in [*((c.name, c.label) for c in study.components), (PROGRAMME, "Belongs to no single part")]:
+        if name in money:
+            share = f"{int(100 * money[name] / total)}p" if total > 0 else "none"
+            verdict = VERDICT_WORDS.get(verdicts.get(name, ""), "") if name != PROGRAMME else "None of its own"
+            rows.append((label, f"£{money[name]:,.0f}", share, verdict or "None"))
+        elif name != PROGRAMME:
+            rows.append((label, "not given", "not given", VERDICT_WORDS.get(verdicts.get(name, ""), "None")))
+    rows.append(("All of it", f"£{sum(round(m) for m in money.values()):,.0f}", "100p", "See the programme as a whole"))
+    head = ("Part", "Spent", "Of every pound", "Verdict")
+    right = (False, True, True, False)
+    note = "Every pound stands here once. Pence of a pound are cut, not rounded up, so that they come to 100 at most."
+    return make_table("What was spent", head, rows, numeric=right, name="spent", note=note)
+
+
+def _outside(evaluation: Evaluation, row: Mapping[Any, Any]) -> str:
+    """What a price leaves out: money spent where nothing was compared, and parts that are not in it."""
+    cost, compared = float(row["cost"]), float(row["cost_compared"])
+    parts = []
+    if np.isfinite(compared) and cost - compared > 0.005 * cost:
+        parts.append(f"{pounds(cost - compared)} spent where nothing was compared")
+    if row["name"] == PROGRAMME:
+        left = [quoted(c.label) for c in evaluation.study.components if c.name not in row["components"]]
+        parts += [f"all of {join_words(left)}"] if left else []
+    return full_stop(join_words(parts)) if parts else "Nothing." if np.isfinite(compared) else "No price is given."
 
 
 def cost_words(row: Mapping[Any, Any]) -> str:
@@ -82,8 +137,8 @@ def cost_words(row: Mapping[Any, Any]) -> str:
     if not np.isfinite(value):
         return "not given"
     if np.isfinite(high):
-        return f"{pounds(value)} ({pounds(low)} to {pounds(high)})"
-    return f"{pounds(value)} ({pounds(low)} or more)" if np.isfinite(low) else pounds(value)
+        return f"{pounds(value)} ({pounds_outwards(low, False)} to {pounds_outwards(high, True)})"
+    return f"{pounds(value)} ({pounds_outwards(low, False)} or more)" if np.isfinite(low) else pounds(value)
 
 
 def costs_of(evaluation: Evaluation, verdicts: Mapping[str, str]) -> dict[str, str]:
@@ -95,7 +150,8 @@ def costs_of(evaluation: Evaluation, verdicts: Mapping[str, str]) -> dict[str, s
     if made is None or not np.isfinite(made.table["cost"].to_numpy(dtype=float)).any():
         return {}
     found = {r["name"]: cost_words(r) for r in made.table.to_dict("records")}
-    return {c: found.get(c, "not given") if v in _PRICED else "not given" for c, v in verdicts.items()}
+    whole = {c: v for c, v in verdicts_of(evaluation, made.outcome.column).items() if c == PROGRAMME}
+    return {c: found.get(c, "not given") if v in PRICED else "not given" for c, v in {**verdicts, **whole}.items()}
 
 
 def who_is_in(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
@@ -179,7 +235,29 @@ def provenance(evaluation: Evaluation, study_file: str | Path) -> Section:
     settings = list({**run, **versions()}.items())
     facts = make_table("Settings and versions", ("What", "Value"), settings, name="settings")
     how = Paragraph("To make this page again, run the notebook report.ipynb, or: evalkit run STUDY --out FOLDER")
-    return headed("provenance", files, facts, how)
+    beside: list[Text] = [(Run(name, href=name), f": {what}") for name, what in _beside(evaluation)]
+    listed = (Heading(3, "Files beside this page"), Listing(tuple(beside)))
+    return headed("provenance", files, facts, how, *listed)
+
+
+def _beside(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Every table that a report writes, and its notebook."""
+    names = list(tables_of(evaluation))
+    return [
+        *((f"{name}.csv", name.replace("_", " ")) for name in names),
+        ("report.ipynb", "the notebook behind it all"),
+    ]
+
+
+def tables_of(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    """Name -> table of everything that a report writes as CSV, as it may be published."""
+    made = safe(evaluation)
+    named = dict(made.frames())
+    if made.attribution is not None:
+        named["attribution"] = made.attribution.pieces
+    if made.value is not None:
+        named["value"] = made.value.table
+    return named
 
 
 def inputs(study: Study, study_file: str | Path) -> list[tuple[str, str]]:

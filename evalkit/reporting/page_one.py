@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from evalkit.evaluation import Evaluation
+from evalkit.evaluation.deciding import whole_verdict
 from evalkit.evaluation.decisions import Decisions
 from evalkit.evaluation.results import safe
+from evalkit.evaluation.value.lines import WHOLE
 from evalkit.figures import Picture
 from evalkit.language.statement import Statement, in_one_breath
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
-from evalkit.reporting.more_sections import costs_of
+from evalkit.reporting.more_sections import costs_of, money_spent
 from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.reporting.plan import plan_sentence
-from evalkit.show.numbers import range_words
+from evalkit.show.numbers import Nouns, pounds, range_words, scale_for
 from evalkit.show.tables import Cell, Table
-from evalkit.show.words import count_words, full_stop, join_words, quoted
+from evalkit.show.words import count_words, full_stop, join_words, noun_from_column, quoted, sentence_case
+from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import CheckOutcome
 from evalkit.vocabulary import OutcomeKind
 
@@ -33,6 +37,9 @@ _NO_COST = (
     ".",
 )
 _NO_ANSWER = "No answer was given, so nothing can be overturned."
+_KEY = "pre_trend"
+_TESTED = "The key assumption, that both sides would have moved alike, was tested on the time before each start."
+_UNTESTED = "The key assumption, that both sides would have moved alike without it, could not be tested{of}."
 _BUT = " These checks of the likely ranges failed:"
 
 
@@ -63,7 +70,15 @@ def page_one(
         Paragraph(Run(data, "#data", "worked"), "data"),
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         what_to_do(evaluation.decisions) if chosen == study.outcome().column else None,
-        findings(rows, names, evaluation.level, costs if priced else {}),
+        findings(
+            [_with_end(evaluation, s, names) for s in rows],
+            names,
+            evaluation.level,
+            costs if priced else {},
+            the_whole(evaluation, chosen),
+        ),
+        Paragraph(f"Cost of one more: of {evaluation.decisions.lines[0].case.one}.", "note") if priced else None,
+        nothing_known(evaluation) if chosen == study.outcome().column else None,
         Paragraph(_NO_COST, "note") if costs and not priced else None,
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
         _planned(evaluation, rows),
@@ -91,8 +106,61 @@ def what_to_do(decisions: Decisions) -> Table:
     return Table("What to do", head, tuple(rows), name="what-to-do", keys=keys, note=note, cards=True)
 
 
-def findings(statements: Sequence[Statement], names: Names, level: float, costs: Mapping[str, str]) -> Table:
-    """One line a component in the order of the register: verdict, what we found, what it rests on."""
+def _with_end(evaluation: Evaluation, s: Statement, names: Names) -> Statement:
+    """The statement with how many places stand behind the last period that is claimed, where those are fewer."""
+    table = evaluation.event_studies.get((s.component, s.outcome))
+    if table is None or not s.rests or not {"claimed", "clusters_exposed"} <= set(table):
+        return s
+    mine = table[table["claimed"].astype(bool) & table["estimate"].notna() & (table["event_time"] >= 0)]
+    ends = mine.sort_values("event_time")[["clusters_exposed", "clusters_comparison"]].dropna().to_numpy(dtype=int)
+    if not len(ends) or ends[-1, 0] >= ends[0, 0]:
+        return s
+    few = ": too few to say much of that time" if 3 * ends[-1, 0] < ends[0, 0] else ""
+    place = names.place(s.component)
+    words = f"; by its last period {count_words(int(ends[-1, 0]), place)} and {ends[-1, 1]}{few}"
+    return replace(s, rests=s.rests + words)
+
+
+def the_whole(evaluation: Evaluation, outcome: str) -> tuple[Cell, ...]:
+    """The programme as a whole as the last row of the findings: name, verdict, what was found, what it rests on; empty
+    where there is only one component, or the outcome is not the first."""
+    study = evaluation.study
+    cases = [line.case for line in evaluation.decisions.lines if line.case.name == PROGRAMME]
+    if not cases or len(study.components) < 2 or outcome != study.outcome().column:
+        return ()
+    case, verdict = cases[0], whole_verdict(cases[0])
+    left_out = [quoted(c.label) for c in study.components if c.name not in case.members]
+    rests = f"{len(case.members)} of {count_words(len(study.components), 'part')}"
+    rests += f"; leaves out {join_words(left_out)}" if left_out else ""
+    found: Text = full_stop(verdict[2])
+    if case.ranged:
+        ends = sorted((case.good * case.conf_low, case.good * case.conf_high))
+        numbers = (case.good * case.estimate, *ends)
+        matters = case.matters if case.matters is not None else float("nan")
+        scale = scale_for((*numbers, matters), case.kind, Nouns(noun_from_column(str(study.unit))), case.std_error,
+                          (matters, -matters))  # fmt: skip
+        said = sentence_case(f"{scale.effect(numbers[0])}{scale.tail} (likely range {scale.span(*ends)})")
+        found = (Run(said, "#attribution", "worked"), f". {full_stop(verdict[2])}")
+    return Cell(WHOLE), verdict_cell(verdict[0]), cell(found), Cell(rests)
+
+
+def nothing_known(evaluation: Evaluation) -> Paragraph | None:
+    """How much of the money went to what these data do not test, where that is most of it."""
+    money = money_spent(evaluation)
+    untested = {s.component for s in evaluation.statements if s.verdict == "not_tested"}
+    total = sum(money.values())
+    lost = sum(amount for name, amount in money.items() if name in untested)
+    if not total > 0 or lost < total / 2:
+        return None
+    words = f"{pounds(lost)}, {int(100 * lost / total)}p of every pound, went to what these data do not test."
+    return Paragraph((Run(words, "#spent", "worked"),), "note")
+
+
+def findings(
+    statements: Sequence[Statement], names: Names, level: float, costs: Mapping[str, str], whole: tuple[Cell, ...] = ()
+) -> Table:
+    """One line a component in the order of the register: verdict, what we found, what it rests on; the programme as a
+    `whole` comes last."""
     rows = []
     for s in statements:
         brief, worked = s.brief, f"#effects-{s.component}"
@@ -113,8 +181,16 @@ def findings(statements: Sequence[Statement], names: Names, level: float, costs:
         "looked at; the verdict takes that into account. A place counts as without it until it starts, so the same "
         "place can stand on both sides. Each link leads to where the line was worked out."
     )
-    head = ("Component", "Verdict", "What we found", "What it rests on", *(["Cost of one more"] if costs else []))
-    keys = tuple(s.component for s in statements)
+    if whole:
+        rows.append((*whole, *((Cell(costs.get(PROGRAMME, "not given")),) if costs else ())))
+    head = (
+        "Component",
+        "Verdict",
+        "What we found",
+        "What it rests on",
+        *(["Cost of one more"] if costs else []),
+    )
+    keys = (*(s.component for s in statements), *((PROGRAMME,) if whole else ()))
     return Table("What each component did", head, tuple(rows), name="findings", keys=keys, note=note, cards=True)
 
 
@@ -165,7 +241,7 @@ def _labels(statements: Iterable[Statement], last: str = "and") -> str:
 
 def _mind(statements: Sequence[Statement], names: Names) -> Group:
     """What would let us tell, one line for components with the same answer; first those that need more of the same:
-    'To see a change of 5% we would need more states, or ...: about three times as many for ...'"""
+    'To see a change of 5% a next rollout would need more states, or ...: about three times as many for ...'"""
     asked: dict[tuple[str, str], list[str]] = {}
     others = []
     unanswered = (s for s in statements if s.verdict in _UNANSWERED)
@@ -177,8 +253,8 @@ def _mind(statements: Sequence[Statement], names: Names) -> Group:
         else:
             others.append(f"{_labels(mine)}: {_lower(change.text, names)}")
     items = [
-        f"To see a change of {margin} we would need more {units}, with it and without it, or an outcome that varies "
-        f"less: about {join_words(each)}."
+        f"To see a change of {margin} a next rollout would need more {units}, with it and without it, or an outcome "
+        f"that varies less: about {join_words(each)}."
         for (margin, units), each in asked.items()
     ]
     listed = Listing((*items, *others)) if items or others else Paragraph("Every component has an answer.")
@@ -199,13 +275,19 @@ def _overturn(statements: Sequence[Statement], names: Names, kind: OutcomeKind) 
         words = _lower(full_stop(check_words(check, kind)), names)
         anchor = f"#check-{first.component}-{check.check}"
         items.append((f"{_labels(s for s, _ in mine)}: ", linked(words, anchor)))
-    passed, only = (sum(c.status == status for _, c in checks) for status in ("passed", "informational"))
-    if checks:
-        what = "the answers given" if given else "the likely ranges above"
-        rest = f"; {only} only inform" if only else ""
-        items.append(linked(f"{passed} of {len(checks)} checks of {what} passed{rest}.", "#checks"))
+    items += _key_assumption(given or statements)
     lead = [] if given else [Paragraph(_NO_ANSWER + _BUT * bool(failed))]
     return Group((Heading(2, "What could overturn this"), *lead, Listing(tuple(items))))
+
+
+def _key_assumption(statements: Sequence[Statement]) -> list[Text]:
+    """Of which answers the key assumption, that both sides would have moved alike, was tested; never a tally."""
+    asked = [(s, {c.status for c in s.checks if c.check == _KEY}) for s in statements if s.checks]
+    untested = [s for s, found in asked if not found & {"passed", "failed"}]
+    if not asked or not untested:
+        return [Run(_TESTED, "#checks", "worked")] if asked else []
+    of = "" if len(untested) == len(asked) else f" for {_labels(untested)}"
+    return [Run(_UNTESTED.format(of=of), "#checks", "worked")]
 
 
 def check_words(check: CheckOutcome, kind: str) -> str:

@@ -19,7 +19,7 @@ from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, arrival_width, came_words, rule_words
+from evalkit.evaluation.ladder import Choices, arrival_width, came_words, design_of, rule_words
 from evalkit.folders import put
 from evalkit.inference.intervals import check_level
 from evalkit.show.words import join_words, quoted
@@ -48,7 +48,9 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
         window = window_of(rows.loc[c.name], c.lag).within(choices.horizon)
         best = str(rows.loc[c.name, "best_design"])
         arrival = arrival_width(study.paths, c.name, best, choices, window)
-        rule = rule_words(best, c.label) + came_words(names, arrival)
+        rule = rule_words(design_of(study.paths, c.name, best, bool(study.covariates)), c.label) + came_words(
+            names, arrival
+        )
         fixed = {name: _plain(getattr(c, name)) for name in _COMPONENT}
         components.append(
             {"name": c.name, "label": c.label, **fixed, "status": str(rows.loc[c.name, "status"]), "design": best,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from evalkit.components import Separability
@@ -29,7 +28,7 @@ from evalkit.reporting.blocks import (
     verdict_cell,
 )
 from evalkit.reporting.names import Names, names_of, spoken_period, spread, statements_of
-from evalkit.show.numbers import MINUS, decimals_for, signed
+from evalkit.show.numbers import signed, signed_range
 from evalkit.show.tables import Cell, Table, make_table
 from evalkit.show.words import count_words, design_title, full_stop, join_words, noun_from_column, quoted, sentence_case
 from evalkit.study import Outcome
@@ -38,11 +37,12 @@ _SECTIONS = tomllib.loads((PAGE / "sections.toml").read_text(encoding="utf-8"))
 
 
 def headed(name: str, *blocks: Block | None) -> Section:
-    """A section of the blocks that are there, under its heading."""
+    """A section of the blocks that are there, folded away behind its heading."""
     heading = Heading(2, _SECTIONS[name]["heading"])
     intro = tuple(Run(text, look="em") if i % 2 else text for i, text in enumerate(_SECTIONS[name]["intro"]))
-    words = Group((heading, Paragraph(intro)) if intro else (heading,), "words")
-    return Section(name, (words, *(b for b in blocks if b is not None)))
+    words = (heading, Paragraph(intro)) if intro else (heading,)
+    whole = (*words, *(b for b in blocks if b is not None))
+    return Section(name, (Group(whole, "fold", slug(heading.text)),))
 
 
 def contents() -> Section:
@@ -163,10 +163,11 @@ def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -
     for r in rows.to_dict("records"):
         given = pd.notna(r["estimate"])
         error = float(r["std_error"])
-        numbers = [_alike(float(r[c]), error) for c in ("estimate", "conf_low", "conf_high")]
+        estimate, low, high = (float(r[c]) for c in _RANGE)
+        numbers = signed_range(estimate, low, high, error)
         p_value = "below 0.001" if r["p_value"] < 0.001 else f"{r['p_value']:.3f}"
         p_value = p_value if pd.notna(r["p_value"]) else "not given"
-        spread = _alike(error, error).lstrip("+")
+        spread = signed(error, 2).lstrip("+")
         places = (_whole(r["clusters_exposed"]), _whole(r["clusters_comparison"]))
         reason = str(r["reason"]).replace(f"'{r['component']}'", quoted(label))
         remark = full_stop(sentence_case(reason)) if r["reason"] else str(r["inference"] if given else "not given")
@@ -255,6 +256,7 @@ def _verdict_table(evaluation: Evaluation, outcome: Outcome, columns: tuple[str,
 
 
 _HALF = 0.5
+_RANGE = ("estimate", "conf_low", "conf_high")
 _CHECKS = {
     "pre_trend": "Alike beforehand",
     "drift": "Beside a steady drift",
@@ -286,19 +288,12 @@ def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
         both = list(zip(r["members"], [w > 0 for w in r["weights"]] or [True] * len(r["members"]), strict=True))
         gained, lost = (join_words([names.label(m) for m, added in both if added == side]) for side in (True, False))
         members = f"{gained} instead of {lost}" if lost else gained
-        numbers = [signed(float(r[c]), 3) for c in ("estimate", "conf_low", "conf_high")]
+        numbers = signed_range(*(float(r[c]) for c in _RANGE))
         design, kind = design_title(str(r["design"])) or "none", _KINDS.get(r["kind"], r["kind"])
         rows.append((members, *numbers, design, kind, str(r["reason"] or "nothing to add")))
     head = ("Components", "Estimate", "From", "To", "Design", "How they go", "Remarks")
     right = (False, True, True, True, False, False, False)
     return make_table("Combinations that can be judged together", head, rows, numeric=right, name="bundles")
-
-
-def _alike(value: float, error: float) -> str:
-    """A number with its sign, to the second digit of the standard error."""
-    if not (np.isfinite(value) and np.isfinite(error) and error > 0):
-        return signed(value, 3)
-    return f"{value:+,.{max(decimals_for(error), 0)}f}".replace("-", MINUS)
 
 
 def _whole(value: float) -> str:

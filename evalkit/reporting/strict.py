@@ -19,6 +19,7 @@ _ATTRIBUTES = frozenset(
     " http-equiv id lang media name r role scope src srcset stroke stroke-width tabindex viewbox width x y".split()
 )
 _LEADS = re.compile(r"#.*|data:image/svg\+xml;base64,[A-Za-z0-9+/=]*", re.DOTALL)
+_BESIDE = re.compile(r"[\w-]+\.(csv|ipynb)")  # a table or the notebook in the report's own folder
 
 
 class StrictPage(HTMLParser):
@@ -29,6 +30,7 @@ class StrictPage(HTMLParser):
         strange = [] if tag in _TAGS else [f"<{tag}>"]
         for name, value in attrs:
             leads = name in ("href", "src", "srcset") and not _LEADS.fullmatch(value or "")
+            leads = leads and not (tag == "a" and name == "href" and _BESIDE.fullmatch(value or ""))
             told = name == "http-equiv" and value != "Content-Security-Policy"
             strange += [f"<{tag} {name}={value!r}>"] if leads or told or name not in _ATTRIBUTES else []
         if strange:

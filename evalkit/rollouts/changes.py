@@ -11,7 +11,7 @@ from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.law import laws
 from evalkit.rollouts.search import Search
 
-FIRST, SECOND = 10, 90
+FIRST, SECOND = 8, 80
 """First moves of a pair that are followed up, and second moves tried after each."""
 COST = 0.002
 """What a place moved by one period counts, as a share of the loss: of moves that tell as much the smallest is taken."""

@@ -135,7 +135,9 @@ class RolloutPlan:
     def __repr__(self) -> str:
         if self.impossible:
             return "\n".join(["No rollout can do this.", *self.impossible])
-        return "\n".join([str(self.schedule), self.table().to_text(110).rstrip(), *self.notes])
+        return "\n".join(
+            [self.schedule.to_string(index=False, na_rep="never"), self.table().to_text(110).rstrip(), *self.notes]
+        )
 
     def _repr_html_(self) -> str:
         if self.impossible:

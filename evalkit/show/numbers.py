@@ -1,6 +1,7 @@
 """Numbers as people say them: natural frequencies, per cent for logs, points, pounds.
 
-An effect is shown with two significant digits, and never more finely than the first digit of its standard error.
+An effect is shown with two significant digits, and never more finely than the first digit of its standard error; of
+shares and logs every whole one in a hundred is shown. Ends of ranges are rounded outwards, sizes that were seen up.
 Rounding keeps signs and sides: a number on one side of zero (or of what matters) is never printed as lying on the
 other, and minus zero is never printed. What cannot be given prints as 'not given'.
 """
@@ -10,12 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from evalkit.show.words import plural
 
 NOT_GIVEN = "not given"
 MINUS = "−"
 _LARGEST_PERCENT = 1000.0
+Way = Literal["nearest", "down", "up"]
+"""How a number is rounded: to the nearest, or towards the end of a range that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,9 @@ class Scale:
             return 100.0 * math.expm1(min(value, 50.0))
         return self.factor * value
 
-    def figure(self, value: float) -> str:
+    def figure(self, value: float, way: Way = "nearest") -> str:
         """Size without sign, with its currency or per cent sign: '£120', '6%', '9'."""
-        text = _magnitude(self.shown(value), self.decimals, self.apart, self.kind == "log")
+        text = _magnitude(self.shown(value), self.decimals, self.apart, self.kind == "log", way)
         if self.kind == "money":
             words, _, number = text.rpartition(" ")
             return f"{words} {self.currency}{number}".strip()
@@ -83,17 +87,22 @@ class Scale:
         return f"{about}{self.named(figure)} {self.direction(value)}"
 
     def span(self, low: float, high: float) -> str:
-        """'2 to 16 more', '2% to 10% lower', '4 fewer to 11 more': without the tail."""
+        """'2 to 16 more', '2% to 10% lower', '4 fewer to 11 more': rounded outwards, without the tail."""
+        first, second = self.figure(low, "down"), self.figure(high, "up")
         if low < 0 < high:
-            return f"{self.named(self.figure(low))} {self.direction(low)} to {self.effect(high).removeprefix('about ')}"
-        near, far = (low, high) if high > 0 else (high, low)
-        first, second = self.figure(near), self.figure(far)
+            return f"{self.named(first)} {self.direction(low)} to {self.named(second)} {self.direction(high)}"
+        if high <= 0:
+            first, second = second, first
         both = second if first == second else f"{first} to {second}"
-        return f"{self.named(both)} {self.direction(far)}"
+        return f"{self.named(both)} {self.direction(high if high > 0 else low)}"
 
     def size(self, value: float) -> str:
         """Size without direction: '5 in every 100', '6%', '0.3 points'."""
         return self.named(self.figure(value)) + self.brief
+
+    def at_least(self, value: float) -> str:
+        """A size that is needed, or could be seen, rounded up, without direction and tail."""
+        return self.named(self.figure(value, "down" if value < 0 else "up"))
 
     def finely(self, value: float) -> str:
         """Size without direction, for a number that somebody set: two significant digits of its own."""
@@ -120,7 +129,8 @@ def scale_for(
     first = bare.shown(finite[0])
     spread = std_error * (100.0 * math.exp(min(finite[0], 50.0)) if kind == "log" else factor)
     edges = (0.0, *(bare.shown(a) for a in apart if math.isfinite(a)))
-    return replace(bare, decimals=decimals_for(first, spread), apart=edges)
+    decimals = decimals_for(first, spread)
+    return replace(bare, decimals=max(decimals, 0) if kind in ("share", "log") else decimals, apart=edges)
 
 
 def decimals_for(value: float, std_error: float = math.nan, digits: int = 2) -> int:
@@ -148,14 +158,25 @@ def size_words(value: float, kind: str, unit: str | None = None, *, period: str 
     return scale_for([value], kind, Nouns(unit=unit or "", period=period)).size(value)
 
 
-def signed(value: float, digits: int = 2, std_error: float = math.nan) -> str:
+def signed(value: float, digits: int = 2, std_error: float = math.nan, way: Way = "nearest") -> str:
     """A number with its sign for a table: '+9.3', '−0.034', '0'."""
+    return _with_sign(value, decimals_for(value, std_error, digits), way)
+
+
+def signed_range(estimate: float, low: float, high: float, std_error: float = math.nan) -> tuple[str, str, str]:
+    """An estimate and the ends of its range for a table: alike, to the second digit of the standard error (or three
+    digits of the estimate where it is not known), the ends rounded outwards."""
+    known = math.isfinite(std_error) and std_error > 0
+    decimals = max(decimals_for(std_error), 0) if known else decimals_for(estimate, digits=3)
+    return _with_sign(estimate, decimals), _with_sign(low, decimals, "down"), _with_sign(high, decimals, "up")
+
+
+def _with_sign(value: float, decimals: int, way: Way = "nearest") -> str:
     if not math.isfinite(value):
         return NOT_GIVEN
     if value == 0:
         return "0"
-    text = _magnitude(value, decimals_for(value, std_error, digits), (0.0,))
-    return ("+" if value > 0 else MINUS) + text
+    return ("+" if value > 0 else MINUS) + _magnitude(value, decimals, (0.0,), way=way)
 
 
 def percent(share: float, digits: int = 2) -> str:
@@ -204,18 +225,28 @@ def _denominator(kind: str, largest: float, nouns: Nouns) -> tuple[float, str]:
     return 1.0, ""
 
 
-def _magnitude(value: float, decimals: int, apart: tuple[float, ...], percentage: bool = False) -> str:
+def _magnitude(
+    value: float, decimals: int, apart: tuple[float, ...], percentage: bool = False, way: Way = "nearest"
+) -> str:
     """The absolute value in figures, with up to two more decimals where rounding would change sides."""
     if percentage and value > _LARGEST_PERCENT:
         return f"more than {_LARGEST_PERCENT:,.0f}"
     for used in range(decimals, max(decimals + 3, 1)):
-        rounded = round(value, used)
+        rounded = _rounded(value, used, way)
         if all(_same_side(value, rounded, edge) for edge in apart):
             return _figures(rounded, used)
     if rounded == 0:
         return f"less than {_figures(10.0**-used, used)}"
     side = "just under" if abs(value) < abs(rounded) else "just over"
     return f"{side} {_figures(rounded, used)}"
+
+
+def _rounded(value: float, decimals: int, way: Way) -> float:
+    """Rounded; a number that is whole but for its last bits stays as it is."""
+    scaled = value * 10.0**decimals
+    if way == "nearest" or abs(scaled - round(scaled)) <= 1e-9 * max(abs(scaled), 1.0):
+        return round(value, decimals)
+    return round((math.ceil if way == "up" else math.floor)(scaled) / 10.0**decimals, max(decimals, 0))
 
 
 def _same_side(value: float, rounded: float, edge: float) -> bool:

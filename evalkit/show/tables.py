@@ -175,7 +175,7 @@ def in_cell(value: object) -> object:
     return f"'{words}" if _FORMULA.match(words) and not _FIGURE.fullmatch(words) else words
 
 
-def csv_text(frame: pd.DataFrame, digits: int = 10) -> str:
+def csv_text(frame: pd.DataFrame) -> str:
     """A frame as CSV with Unix line ends and ten significant digits (the others hang on the processor), safe to open in
     a spreadsheet; warns where an apostrophe had to be added."""
     safe = frame.rename(columns=in_cell)
@@ -184,7 +184,7 @@ def csv_text(frame: pd.DataFrame, digits: int = 10) -> str:
         safe[column] = words.map(in_cell)
         if any(isinstance(a, str) and len(b) > len(a) for a, b in zip(words, safe[column], strict=True)):
             warnings.warn(_APOSTROPHES, EvalkitWarning, stacklevel=2)
-    return safe.to_csv(index=False, lineterminator="\n", float_format=f"%.{digits}g")
+    return safe.to_csv(index=False, lineterminator="\n", float_format="%.10g")
 
 
 def spoken(name: str) -> str:

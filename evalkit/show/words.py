@@ -17,7 +17,8 @@ _DIGITS = "0123456789,"
 _CARDINALS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _ORDINALS = "- first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "series": "series"}
-_ID_ENDINGS = ("_id", "_code", "_name", "_number", "_no", " id", " code")
+_ID_ENDINGS = ("_id", "_code", "_name", "_number", "_no", " id", " code", " name", " number")
+_VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -136,10 +137,14 @@ def count_words(count: int, noun: str) -> str:
 
 
 def noun_from_column(column: str) -> Noun:
-    """The noun that a column name stands for: 'person_id' gives 'person', 'court_area' 'court area', 'four_weeks'
-    'four-week period'."""
+    """The noun that a column name stands for: 'person_id' gives 'person', 'court_area' 'court area', 'School Name'
+    'school', 'four_weeks' 'four-week period'; letters that make no word give 'unit'."""
+    column = re.sub(r"\s*\([^)]*\)", "", column).strip() or column
     ending = next((e for e in _ID_ENDINGS if column.lower().endswith(e) and len(column) > len(e)), "")
     words = column[: len(column) - len(ending)].replace("_", " ").strip()
+    words = " ".join(w.lower() if w[:1].isupper() and w[1:].islower() else w for w in words.split())
+    if words.islower() and words.isalpha() and not _VOWEL.search(words):
+        return _regular("unit")
     first, _, last = words.rpartition(" ")
     if first.lower() in (*_CARDINALS, "half") and last.lower() in ("days", "weeks", "months", "years"):
         return _regular(f"{first}-{last[:-1]} period")
@@ -190,6 +195,9 @@ _DESIGNS = {
     "MatchedComparison": "people matched on what is recorded",
     "MatchedComparison(ignored)": "people matched whatever else they had",
     "WeightedComparison": "people weighted to be alike on record",
+    "FlexibleComparison": "people like them by learners that may bend",
+    "RandomisedComparison": "those to whom chance dealt it beside the others",
+    "RandomisedComparison(plain)": "the same, without what is recorded about them",
     "DifferenceInDifferences": "two groups before and after",
     "InterruptedTimeSeries": "one place beside its own past",
     "InterruptedTimeSeries(control)": "one place beside its own past, less that of a few others",

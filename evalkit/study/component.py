@@ -14,7 +14,7 @@ import pandas as pd
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
 from evalkit.study.frame import Table, read_table
 from evalkit.study.schema import CERTAINTIES, TABLE_CELLS, odd_ids, unprintable
-from evalkit.vocabulary import OUTCOME_KINDS, Better, Dates, OutcomeKind, PartPeriod
+from evalkit.vocabulary import OUTCOME_KINDS, Assigned, Better, Dates, OutcomeKind, PartPeriod
 
 _UNITS = {
     "share": "percentage points",
@@ -41,6 +41,11 @@ class Component:
         dose, certainty, component. Half-open [start, end), so `end` is the first moment at which it is off.
     assigned_at: column naming the level at which somebody decided; default the
         study's cluster, or the unit when there is none.
+    assigned: "randomised" where chance decided who had it, in groups of `assigned_at` and by the recorded procedure: so
+        many of all, so many of each block, one of each pair, or in a panel an order of rollout. `exposure` then says
+        who was meant to have it.
+    within: column of the blocks or pairs inside which it was dealt, fixed for a unit.
+    compliance: column of what was taken up (0/1 or a dose), where not everybody did as was meant.
     reach: 0/1 column, fixed for a unit: whom the component can reach at all.
     lag: periods before an effect can show.
     bins: increasing cut points of a dose; below the first it counts as off.
@@ -62,6 +67,9 @@ class Component:
     exposure: str | None = None
     adoption: Table | None = field(default=None, compare=False, repr=False)
     assigned_at: str | None = None
+    assigned: Assigned | None = None
+    within: str | None = None
+    compliance: str | None = None
     reach: str | None = None
     lag: int = 0
     bins: tuple[float, ...] | None = None
@@ -124,6 +132,13 @@ def _component_problems(c: Component) -> Iterator[Problem]:
     yield from _unprintable({"name": c.name, "label": c.label, "description": c.description}, where)
     yield from _wrong_choice("part_period", c.part_period, get_args(PartPeriod), where)
     yield from _wrong_choice("dates", c.dates, get_args(Dates), where)
+    yield from _wrong_choice("assigned", c.assigned, (None, *get_args(Assigned)), where)
+    for name in ("within", "compliance"):
+        if getattr(c, name) is not None and c.assigned is None:
+            advice = "Say assigned='randomised', or leave it out."
+            yield Problem(
+                f"{name}={getattr(c, name)!r} is given of a component that chance did not assign", where, advice
+            )
     if not is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
         yield Problem(f"lag={c.lag!r}", where, "A lag is a whole number of periods, 0 or more.")
     if c.unit_cost is not None and (not is_number(c.unit_cost) or c.unit_cost < 0):
@@ -197,6 +212,6 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
         yield Problem(f"matters={o.matters!r}", where, advice)
 
 
-def _wrong_choice(name: str, value: object, allowed: tuple[str, ...], where: str) -> Iterator[Problem]:
+def _wrong_choice(name: str, value: object, allowed: tuple[str | None, ...], where: str) -> Iterator[Problem]:
     if value not in allowed:
         yield Problem(f"{name}={value!r} is not a choice", where, f"Use one of: {', '.join(map(repr, allowed))}.")

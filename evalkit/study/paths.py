@@ -114,6 +114,8 @@ class Paths:
     always_on: (K,) registered as always on.
     doses: (K,) the dose of each component's states 1, 2, ..., averaged where a bin holds several;
         their ranks where nothing is given.
+    randomised: level of the blocks within which each component that chance assigned was dealt, "" where it was dealt
+        among all.
     memo: what was worked out from these paths; kept as long as they live.
     """
 
@@ -132,6 +134,7 @@ class Paths:
     lags: tuple[int, ...] = ()
     always_on: tuple[bool, ...] = ()
     doses: tuple[tuple[float, ...], ...] = ()
+    randomised: Mapping[str, str] = field(default_factory=dict)
     memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
     @property
@@ -189,10 +192,11 @@ class Paths:
         """Level at which inference for a component is clustered, and whether levels cross.
 
         The coarser of where it was decided and an explicitly given cluster, if
-        they nest; crossed levels fall back on the study's cluster.
+        they nest; crossed levels fall back on the study's cluster. What chance assigned is inferred from where it was
+        dealt.
         """
         own, study = self.assigned_at[self.components[self.index(component)]], self.cluster
-        if own == study or not self.cluster_given:
+        if own == study or not self.cluster_given or component in self.randomised:
             return own, False
         inside = self.nested(own, study)
         around = not inside and self.nested(study, own)

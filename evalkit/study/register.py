@@ -68,7 +68,7 @@ class Register:
 
     def cells(self) -> Cells:
         """What the columns of the panel and of the people hold, as far as the study names them."""
-        homes = [self.home_of(c) for c in self.components]
+        homes = [name for c in self.components for name in (self.home_of(c), c.within)]
         ids = frozenset(filter(None, [self.unit, self.cluster, *homes, *(link.to for link in self.levels.values())]))
         dated = frozenset(filter(None, [self.period, *(c.first_period for c in self.components)]))
         counted = {self.weights, *(o.column for o in self.outcomes)}
@@ -96,7 +96,9 @@ class Register:
         raise OptionError(f"There is no outcome {name!r}. {known}")
 
     def level_of(self, component: Component) -> str:
-        """Name of the level at which a component was decided."""
+        """Name of the level at which a component was decided; what was dealt within clusters was dealt to units."""
+        if component.assigned_at is None and component.within is not None and component.within == self.cluster:
+            return self.unit
         return component.assigned_at or self.cluster or self.unit
 
     def home_of(self, component: Component) -> str:
@@ -119,6 +121,7 @@ class Register:
         for c in self.components:
             where = f"component {c.name!r}"
             needed += [(self.exposure_of(c, columns), f"exposure of {where}"), (c.reach, f"reach of {where}")]
+            needed += [(c.within, f"within of {where}"), (c.compliance, f"compliance of {where}")]
             if c.assigned_at is not None:
                 home = self.home_of(c)
                 role = f"assigned_at of {where}" if home == c.assigned_at else f"level {c.assigned_at!r} leads to it"

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitWarning, Problem, raise_problems, suggest
+from evalkit.study.assignment import assignment_problems
 from evalkit.study.calendar import (
     Calendar,
     calendar_kind,
@@ -97,10 +98,10 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
         raise_problems(problems)
     values, fixed = _read_exposures(reading), _read_fixed(reading)
     grid = _check_grid(reading, fixed, _check_keys(reading) if base is None else base)
-    homes = _level_names(register)
+    homes, blocks = _level_names(register), [c.within for c in register.components if c.within is not None]
     moving = [key_array(columns.panel.column(n))[0] for n in homes if n != register.unit and columns.in_panel(n)]
     index, movers = split_stays(grid, moving)
-    levels = {name: read_level(name, columns, index, register.unit) for name in homes}
+    levels = {name: read_level(name, columns, index, register.unit) for name in dict.fromkeys([*homes, *blocks])}
     setting = Setting(register, levels, index, make_calendar(index.keys, register.every))
     by_unit = {name: read[own_rows(name, columns, index, register.unit)] for name, read in fixed.items()}
     if lone := setting.calendar.lone():
@@ -113,9 +114,13 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     placed = money_problems(register.money, Known({}, places, grid.units, dated, register.unit, again=True))
     problems += [problem for problem in placed if problem not in money]
     raise_problems([*problems, *check_events(register.events, setting.calendar)])
+    paths = _paths(setting, exposed, by_unit.get(register.weights or ""))
+    raise_problems(
+        assignment_problems(paths, lambda units: f"panel, {say_rows(columns.panel, index.first_row[units])}")
+    )
     if base is None:
         _warn_of_gaps(setting.calendar)
-    return Opened(grid, index, setting.calendar, _paths(setting, exposed, by_unit.get(register.weights or "")), movers)
+    return Opened(grid, index, setting.calendar, paths, movers)
 
 
 def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
@@ -164,7 +169,7 @@ def _check_grid(reading: _Reading, fixed: dict[str, np.ndarray], grid: Index | N
     assert grid is not None
     register, columns = reading.register, reading.columns
     named = [register.weights, register.cluster, *register.covariates]
-    named += [n for c in register.components for n in (c.reach, c.assigned_at)]
+    named += [n for c in register.components for n in (c.reach, c.assigned_at, c.within, c.compliance)]
     not_matched = check_people(columns, grid, register.unit, [n for n in named if n is not None])
     reading.problems.extend(not_matched)
     if not_matched:
@@ -289,6 +294,14 @@ def _levels_usable(reading: _Reading, base: Index) -> bool:
         if not reading.columns.has(name):
             return False
         reading.check(name, "level", "level")
+    for c in register.components:
+        if c.within is not None and not reading.columns.has(c.within):
+            return False
+        if c.within is not None and reading.check(c.within, "level", "within"):
+            values = key_array(reading.columns.series(c.within))[0]
+            reading.problems.extend(check_fixed(c.within, values, reading.columns, base))
+        if c.compliance is not None and reading.columns.has(c.compliance):
+            reading.check(c.compliance, "exposure", f"Component {c.name!r}: compliance")
     if len(reading.problems) > before:
         return False
     for name, link in register.levels.items():
@@ -344,4 +357,5 @@ def _paths(setting: Setting, exposed: list[Exposed], weights: np.ndarray | None)
         lags=tuple(int(c.lag) for c in register.components),
         always_on=tuple(c.always_on for c in register.components),
         doses=tuple(e.doses for e in exposed),
+        randomised={c.name: c.within or "" for c in register.components if c.assigned is not None},
     )

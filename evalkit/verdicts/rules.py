@@ -167,6 +167,7 @@ class Evidence:
     rests_on_dose: bool = False
     rests_on_matching: bool = False
     rests_on_one_place: bool = False
+    rests_on_chance: bool = False
     unrecorded: bool = False
     by_people: bool = False
     by_people_check: PeopleCheck = "not_needed"

@@ -59,4 +59,11 @@ def test_a_notebook_holds_what_word_is_made_from() -> None:
     assert BLOCKS in data[0] and blocks == [as_data(b) for s in shown for b in flat(s.blocks)]
     drawn = [b for b in blocks if "picture" in b]
     assert [b["picture"] for b in drawn] == ["forest", "leave_one_out"] and all(len(b["alt"]) > 40 for b in drawn)
-    assert headed("said", None, *PIECE).blocks[1:] == PIECE
+    folded = headed("said", None, *PIECE).blocks[0]
+    assert isinstance(folded, Group) and folded.blocks[2:] == PIECE
+
+
+def test_a_section_is_folded_behind_its_heading_and_its_link_unfolds_it() -> None:
+    page = headed("held", PIECE[1])._repr_html_()
+    assert '<details class="fold"><summary><h2 id="does-it-hold-heading">Does it hold?</h2></summary>' in page
+    assert page.index("</summary>") < page.index('<div id="does-it-hold">') < page.index("See ")

@@ -244,7 +244,7 @@ def test_contamination_says_what_is_its_own_and_what_is_borrowed(pictures: dict[
 
 def test_labels_round_sensibly_beside_what_matters() -> None:
     scale = Axis("log", matters=0.05)
-    assert scale.span(np.log(1.0513), np.log(0.999), np.log(1.11), 0.028) == "+5% (−0.1% to +11%)"
+    assert scale.span(np.log(1.0513), np.log(0.999), np.log(1.11), 0.028) == "+5.13% (−1% to +11%)"
 
 
 def test_leave_one_out_names_the_extremes() -> None:

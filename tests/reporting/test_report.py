@@ -67,6 +67,18 @@ def test_files_that_the_report_promises(built: Built) -> None:
     assert not any(name.endswith((".parquet", "panel.csv")) for name in names)
 
 
+def test_every_table_and_the_notebook_are_one_click_away(built: Built) -> None:
+    links = set(re.findall(r'href="([\w-]+\.(?:csv|ipynb))"', built.page))
+    assert links == {p.name for p in built.first.iterdir() if p.suffix in (".csv", ".ipynb")}
+
+
+def test_every_section_is_folded_and_the_way_back_is_there(built: Built) -> None:
+    appendix = built.page.partition('aria-label="Sections')[2]
+    assert appendix.count('<details class="fold"><summary><h2 ') == appendix.count("<h2 ") >= 10
+    assert '<a href="#main">Back to the top</a>' in built.page
+    assert "details-content { content-visibility: visible" in built.page, "on paper nothing stays folded"
+
+
 def test_manifest_says_what_the_numbers_rest_on(built: Built) -> None:
     manifest = json.loads((built.first / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["inputs"]["study.toml"] == sha256(built.study)
@@ -82,7 +94,8 @@ def test_page_loads_nothing_from_outside(page: str, reader: Reader) -> None:
     for tag, attributes in reader.tags:
         for name in ("src", "srcset", "href", "data", "action", "poster"):
             value = attributes.get(name) or ""
-            assert value == "" or value.startswith(("#", "data:image/svg+xml;base64,")), (tag, name, value[:80])
+            beside = tag == "a" and re.fullmatch(r"[\w-]+\.(csv|ipynb)", value)  # a file of this report
+            assert value == "" or beside or value.startswith(("#", "data:image/svg+xml;base64,")), (tag, value[:80])
     assert not reader.all("script") and not reader.all("link") and not reader.all("iframe")
     assert re.search(r"@import|url\(", page) is None
 

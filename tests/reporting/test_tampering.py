@@ -164,6 +164,7 @@ def test_nothing_is_made_of_a_changed_report(copies: tuple[Path, Path], capsys: 
         "<script>1</script>", "<iframe src='file:///etc/passwd'></iframe>", "<img src='https://example.org/x.png'>",
         "<p onclick='1'>x</p>", "<a href='javascript:1'>x</a>", "<object data='x'></object>", "<link rel='stylesheet'>",
         "<meta http-equiv='refresh' content='0;url=x'>", "<svg><use xlink:href='x'/></svg>", "<form action='x'></form>",
+        "<a href='../x.csv'>x</a>", "<a href='https://example.org/x.csv'>x</a>", "<img src='x.csv'>",
         "<img srcset='data:image/svg+xml;base64,AA, https://example.org/x'>", "<p style='background:url(x)'>x</p>",
     ],
 )  # fmt: skip

@@ -234,3 +234,18 @@ def test_outcomes_that_disagree_are_not_netted_out() -> None:
     unclear = decide(case(0.01, 0.05), DOUBT)
     assert together([good, unclear]) == good
     assert together([bad, good]).act == "hold_and_test"
+
+
+def test_a_planned_rollout_replaces_the_rule_of_as_much_again():
+    """What it would tell and what it costs decide whether a test is worth it."""
+    stake = Stake(people_periods=1000.0, cost=100_000.0, worth=(4_000.0, 4_000.0))
+    case = Case(
+        "nurse", "Nurse", "y", "Y", ("nurse",), "share", "points", estimate=0.04, conf_low=-0.04, conf_high=0.12,
+        std_error=0.04, df=20.0, matters=0.05, stake=stake,
+    )  # fmt: skip
+    plain = decide(case, DOUBT)
+    tested = [decide(replace(case, again=a, stake=replace(stake, testing=500.0)), DOUBT) for a in (0.01, 0.2, 1e3)]
+    told = [d.returns[0].next_rollout for d in tested]
+    assert told[0] > told[1] > told[2] == pytest.approx(0.0, abs=1e-9) and told[0] > plain.returns[0].next_rollout
+    assert [d.returns[0].cost_of_testing for d in tested] == [500.0] * 3
+    assert tested[0].act == "hold_and_test" and tested[2].act == "pool"

@@ -222,6 +222,12 @@ def test_what_cannot_be_done_is_refused_with_its_reason(name: str) -> None:
         plan.randomise(1)
 
 
+def test_capacities_are_counted_over_every_stretch_of_time() -> None:
+    few = IMPOSSIBLE["more starts than the capacity"]().impossible[0]
+    assert "10 places between 2028-01 and 2028-04" in few and "which makes 8" in few
+    assert "which makes 0" in IMPOSSIBLE["no capacity at all"]().impossible[0]
+
+
 def test_components_that_go_together_are_planned_as_one() -> None:
     planned = [ek.Planned("policy", wanted=0.2), ek.Planned("letter"), ek.Planned("nurse")]
     plan = ek.plan_rollout([f"p{i}" for i in range(7)], planned, (0, 35), together=[("policy", "letter")], effort=0.05)

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from evalkit.language.findings import bundle_sentence, window_words
@@ -63,7 +64,7 @@ def test_shown_gives_effect_range_window_places_and_population() -> None:
     assert statement(NURSE, decide(NURSE)).sentence == (
         "Dual-diagnosis nurse: a change for the better. In its first 14 months, where it was in place, about 9 more in"
         " every 100 people with both needs were recorded as “In a settled home” than we would have expected (likely"
-        " range 2 to 16 more). This rests on 8 boroughs with it and 14 without it at the time."
+        " range 2 to 17 more). This rests on 8 boroughs with it and 14 without it at the time."
     )
 
 
@@ -73,7 +74,7 @@ def test_shown_gives_effect_range_window_places_and_population() -> None:
         (LAW, "came out about 6% lower than we would have expected (likely range 2% to 10% lower)"),
         (VISITS, "about 31 fewer “A&E visits” for every 100 people each month than we would have expected (likely"),
         (HBA1C, "“HbA1c” came out about 0.1 points lower than we would have expected (likely range 0.03 to 0.17"),
-        (COST, "came to about £120 less for each person each month than we would have expected (likely range £20 to"),
+        (COST, "came to about £120 less for each person each month than we would have expected (likely range £10 to"),
     ],
 )
 def test_each_kind_has_its_own_measure(evidence, expected) -> None:
@@ -120,7 +121,7 @@ def test_small_data_says_what_could_have_been_seen() -> None:
     e = replace(NURSE, estimate=0.03, conf_low=-0.04, conf_high=0.11, std_error=0.0375, df=math.inf)
     spoken = statement(e, decide(e)).sentence
     assert "4 fewer to 11 more in every 100" in spoken
-    assert "a change of 11 or more in every 100; a smaller one could easily be missed" in spoken
+    assert "would often have missed anything below 11 in every 100" in spoken
 
 
 def test_numbers_keep_their_side_of_zero_and_of_what_matters() -> None:
@@ -191,9 +192,32 @@ def test_effect_words() -> None:
     assert numbers.size_words(math.nan, "log") == numbers.NOT_GIVEN
 
 
+def test_ends_are_rounded_outwards_and_sizes_up_without_crossing() -> None:
+    scale = numbers.scale_for([0.002, -0.242, 0.249], "share", std_error=0.118, apart=(0.3, -0.3))
+    assert scale.span(-0.242, 0.249) == "25 fewer to 25 more" and scale.at_least(0.342) == "35"
+    assert scale.span(0.001, 0.291) == "0.1 to 29.1 more", "neither zero nor what matters is reached"
+    law = numbers.scale_for([-0.06], "log", std_error=0.02)
+    assert law.at_least(-0.0801) == "8%" and law.span(-0.105, -0.01) == "0.9% to 10% lower"
+    assert numbers.signed_range(0.5, -24.21, 24.91, 12.0) == ("+0.5", "−25", "+25")
+
+
+@pytest.mark.parametrize("kind", ["share", "log", "score", "money", "count"])
+def test_no_end_is_ever_rounded_inwards(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    for low, wide in zip(rng.normal(0, 0.4, 60), rng.exponential(0.4, 60), strict=True):
+        high = low + wide
+        first, last = numbers.signed_range((low + high) / 2, low, high, wide / 4)[1:]
+        assert float(first.replace("−", "-")) <= low + 1e-9 and float(last.replace("−", "-")) >= high - 1e-9
+        scale = numbers.scale_for([(low + high) / 2, low, high], kind, std_error=wide / 4)
+        said = [float(scale.figure(v, w).strip("£%").replace(",", "")) for v, w in ((low, "down"), (high, "up"))]
+        shown = [scale.shown(v) for v in (low, high)]
+        signed = [math.copysign(s, v) for s, v in zip(said, shown, strict=True)]
+        assert signed[0] <= shown[0] + 1e-9 and signed[1] >= shown[1] - 1e-9
+
+
 def test_range_words() -> None:
-    assert numbers.range_words(0.021, 0.161, "share") == "2 to 16 more in every 100"
-    assert numbers.range_words(-0.161, -0.021, "share") == "2 to 16 fewer in every 100"
+    assert numbers.range_words(0.021, 0.161, "share") == "2 to 17 more in every 100"
+    assert numbers.range_words(-0.161, -0.021, "share") == "2 to 17 fewer in every 100"
     assert numbers.range_words(-0.04, 0.11, "share") == "4 fewer to 11 more in every 100"
     assert numbers.range_words(0.0, 0.11, "share") == "0 to 11 more in every 100"
     assert numbers.range_words(-0.17, 0.03, "score") == "0.17 points lower to 0.03 points higher"

@@ -131,6 +131,15 @@ def wrong_numbers(design: object, least: Mapping[str, int]) -> list[Problem]:
     ]
 
 
+def wrong_learners(design: object, needed: Mapping[str, str]) -> list[Problem]:
+    """Fields of a design that hold no learner: each needs `fit` and the method named."""
+    return [
+        Problem(f"{name}={model!r}", next=f"Give a scikit-learn estimator with fit and {method}.")
+        for name, method in needed.items()
+        if (model := getattr(design, name)) is not None and not (hasattr(model, "fit") and hasattr(model, method))
+    ]
+
+
 def steady(value: float, parts: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     """The same without numbers that are rounding alone: an outcome that never varies has no effect and no error."""
     dust = 1e-12 * float(np.abs(y).max(initial=0.0))

@@ -7,18 +7,24 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evalkit.designs.people import effect, estimating
 from evalkit.designs.people.distances import DISTANCES, LINE
+from evalkit.designs.people.folds import deal_folds, held_out, regression
 from evalkit.designs.people.matching import Matching, Ties
 from evalkit.designs.people.methods import ABADIE_IMBENS, HC1, METHODS, OPTIONS, ORDERS, Method, Reused, method_of
+from evalkit.designs.people.people import People
 from evalkit.designs.protocol import Traits
 from evalkit.errors import EvalkitWarning, OptionError, Problem, raise_problems
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.sources import Influence
 from evalkit.study import Study
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 FEW_PEOPLE = 300
 """Most people in classes whom refits leave out one by one: where an arm is small, intervals come from those."""
@@ -27,6 +33,7 @@ MANY_CLASSES = 20
 classes of equal size that carry as much: one that holds most people leaves few others."""
 EACH = 3
 """Fewest matched people of an arm for each covariate, for `adjust="auto"` to adjust."""
+FOLDS = 5
 FAR = 0.5
 """Standard errors by which a matched estimate may lean on unlike partners: at half of one, an interval said to hold the
 truth in 95 of 100 draws still holds it in 92."""
@@ -64,6 +71,9 @@ class MatchedComparison(estimating.AmongPeople):
         with the study's clusters (and with persons who serve twice); "hc1", for classes. "auto" is the first where it
         can be; "hc1" for "exact", "subclass" and "cem" where fewer than twenty classes carry weight; else "set".
     neighbours: 0 takes one residual variance in Abadie and Imbens; J learns it from J people of the own arm.
+    learner: any scikit-learn regression of the outcome on the covariates, learned from comparison people and said of
+        those it has not seen (five folds, by people or clusters); what it expects is taken off every outcome before
+        people are compared (Abadie and Imbens 2011, with a learner in place of a line). For "ATT", without `adjust`.
     outcome: name of another outcome than the study's first.
 
     Standard errors take the propensity score as known. Calling raises `OptionError`, `StudyError` (covariates that
@@ -92,6 +102,7 @@ class MatchedComparison(estimating.AmongPeople):
     cutpoints: str | Mapping[str, Sequence[float]] = "sturges"
     distance_on: tuple[str, ...] | None = None
     outcome: str | None = None
+    learner: BaseEstimator | None = None
     traits = Traits(frozenset({"matching"}))
 
     def __post_init__(self) -> None:
@@ -114,6 +125,10 @@ class MatchedComparison(estimating.AmongPeople):
         lists = self.cutpoints.values() if isinstance(self.cutpoints, Mapping) else ()
         if any(np.ndim(c) != 1 or not all(map(estimating.is_number, c)) for c in lists):
             problems.append(Problem(f"cutpoints={self.cutpoints!r}", next="Give a list of numbers for each covariate."))
+        problems += estimating.wrong_learners(self, {"learner": "predict"})
+        if self.learner is not None and (self.adjust is not None or self.estimand != "ATT"):
+            advice = "Leave adjust= out, and keep estimand='ATT'."
+            problems.append(Problem("learner= takes the place of adjust=, for those who had it", next=advice))
         raise_problems([*problems, *_clashes(self)], OptionError)
         unused = OPTIONS - self.how.used()
         ignored = [f.name for f in fields(self) if f.name in unused and getattr(self, f.name) != f.default]
@@ -152,6 +167,16 @@ class MatchedComparison(estimating.AmongPeople):
             return est
         again = partial(effect.without_people, seen, y, asked)
         return estimating.cluster_refits(again, est, study, people, level, not self.how.by_class)
+
+    def read(self, study: Study, people: People) -> np.ndarray:
+        """(m,) outcomes, less what the learner expects without it where there is one."""
+        y = super().read(study, people)
+        if self.learner is None:
+            return y
+        level, arm = estimating.cluster_level(study, people.component), people.exposed
+        groups = None if level is None else study.paths.levels[level].codes[people.rows]
+        fold = deal_folds(arm, FOLDS, np.random.default_rng(0), groups)
+        return y - held_out(regression(self.learner), people.x, y, fold, ~arm & np.isfinite(y))
 
     def differences(self, study: Study, matching: Matching) -> np.ndarray:
         """(sets,) mean of the exposed less mean of the comparison people, set by set: what `hidden_bias` asks for."""

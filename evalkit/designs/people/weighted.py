@@ -73,6 +73,7 @@ class WeightedComparison(estimating.AmongPeople):
     folds, repeats: of "aipw": parts of the data that predict each other, and how often they are drawn anew (the
         median counts). folds=1 fits on everybody.
     clip: scores are kept between clip and 1 - clip; None leaves them.
+    learner: of "aipw", any scikit-learn regression in place of least squares by arm (the same as `outcome_model`).
     propensity, outcome_model: scikit-learn estimators (predict_proba; predict) in place of logit and least squares by
         arm. A score of your own is taken as known by "ipw".
     exact, others, covariates, outcome_period, covariate_period, compare, outcome: as in MatchedComparison; people are
@@ -101,6 +102,7 @@ class WeightedComparison(estimating.AmongPeople):
     propensity: BaseEstimator | None = None
     outcome_model: BaseEstimator | None = None
     seed: int = 0
+    learner: BaseEstimator | None = None
     outcome: str | None = None
 
     def __post_init__(self) -> None:
@@ -115,11 +117,10 @@ class WeightedComparison(estimating.AmongPeople):
             problems.append(Problem(f"clip={self.clip!r}", next="Give a number between 0 and 0.5."))
         if self.estimand == "ATO" and self.method != "ipw":
             problems.append(Problem("estimand='ATO' belongs to method='ipw'", next="Use method='ipw'."))
-        for name, needed in (("propensity", "predict_proba"), ("outcome_model", "predict")):
-            model = getattr(self, name)
-            if model is not None and not (hasattr(model, "fit") and hasattr(model, needed)):
-                advice = f"Give a scikit-learn estimator with fit and {needed}."
-                problems.append(Problem(f"{name}={model!r}", next=advice))
+        needed = {"propensity": "predict_proba", "outcome_model": "predict", "learner": "predict"}
+        problems += estimating.wrong_learners(self, needed)
+        if self.learner is not None and self.outcome_model is not None:
+            problems.append(Problem("learner= and outcome_model= are given", next="Keep one of the two."))
         raise_problems(problems, OptionError)
         unused = _IGNORES[self.method]
         if ignored := [f.name for f in fields(self) if f.name in unused and getattr(self, f.name) != f.default]:
@@ -183,7 +184,7 @@ class WeightedComparison(estimating.AmongPeople):
         def robust(some: People, y: np.ndarray) -> Weighed:
             groups = None if clusters is None else clusters[some.rows]
             whole = groups if groups is not None and len(np.unique(groups)) >= 2 * self.folds else None
-            models = self.propensity, self.outcome_model, self.clip
+            models = self.propensity, self.outcome_model or self.learner, self.clip
             return aipw(y, some, self.estimand, CrossFit(self.folds, self.repeats, self.seed, whole, *models))
 
         return by_stratum(people, y, self.estimand, robust if self.method == "aipw" else self._plain)
@@ -234,8 +235,8 @@ def _refit(
 
 
 _IGNORES = {
-    "ipw": ("folds", "repeats", "outcome_model"),
-    "entropy": ("folds", "repeats", "outcome_model", "clip", "propensity"),
+    "ipw": ("folds", "repeats", "outcome_model", "learner"),
+    "entropy": ("folds", "repeats", "outcome_model", "learner", "clip", "propensity"),
     "aipw": (),
 }
 _SAVED = "; so the outcome must be linear in the covariates"

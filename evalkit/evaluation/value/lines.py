@@ -306,3 +306,12 @@ def acceptable(money: float, draws: np.ndarray, worth: np.ndarray) -> np.ndarray
     if not np.isfinite(draws).all() or not np.isfinite(money):
         return np.full(len(worth), np.nan)
     return np.asarray((worth[:, None] * draws[None, :] > money).mean(axis=1))
+
+
+def thresholds(money: float, draws: np.ndarray, *chances: float) -> list[float]:
+    """The least worth of one outcome at which the chance of `acceptable` is reached, to the next draw; none where no
+    worth reaches it, or nothing is spent."""
+    if not np.isfinite(draws).all() or not np.isfinite(money) or not money > 0:
+        return []
+    at = [np.sort(draws)[::-1][int(np.ceil(c * len(draws))) - 1] for c in chances]
+    return [float(np.nextafter(money / d, np.inf)) for d in at if d > 0]

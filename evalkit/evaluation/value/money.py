@@ -24,6 +24,7 @@ from evalkit.evaluation.value.lines import (
     limits,
     make_case,
     repriced,
+    thresholds,
 )
 from evalkit.show.numbers import pounds
 from evalkit.show.tables import Table, from_frame
@@ -34,6 +35,7 @@ from evalkit.study.schema import BEARERS
 
 DRAWS = 9999
 SHOWN_DRAWS = 500
+EVEN, MOST = 0.5, 0.8
 RATES = (0.0, 0.015, 0.06)
 
 
@@ -117,7 +119,8 @@ def _row(line: Line, case: Case) -> dict[str, object]:
 
 def _acceptability(case: Case, worth: Sequence[float] | None) -> pd.DataFrame:
     """name, label, worth, chance: one curve a line with an effect and a cost, over what one outcome may be worth: as
-    given, else from nothing to well above the dearest ratio."""
+    given, else from nothing to well above the dearest ratio, with the very worths at which a line has an even chance
+    and one of four in five."""
     if worth is not None:
         grid = np.asarray(worth, dtype=float)
         if grid.ndim != 1 or not len(grid) or not np.isfinite(grid).all() or (grid < 0).any():
@@ -126,7 +129,10 @@ def _acceptability(case: Case, worth: Sequence[float] | None) -> pd.DataFrame:
     else:
         found = [r.high if np.isfinite(r.high) else 4 * r.low for r in (x.cost_ratio(case.level) for x in case.lines)]
         top = max([1.5 * f for f in found if np.isfinite(f)] + [2 * sum(case.unit_costs["value"])], default=0.0)
-        grid = np.linspace(0.0, top, 51) if top > 0 else np.zeros(1)
+        solved = [
+            t for x in case.lines if x.counts for t in thresholds(x.cost.discounted, x.gains, EVEN, MOST) if t <= top
+        ]
+        grid = np.unique([*np.linspace(0.0, top, 51), *solved]) if top > 0 else np.zeros(1)
     parts = [
         {"name": x.name, "label": x.label, "worth": grid, "chance": acceptable(x.cost.discounted, x.gains, grid)}
         for x in case.lines

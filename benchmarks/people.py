@@ -1,0 +1,192 @@
+"""Trials of people, blocks, pairs, clusters and orders of rollout, drawn many times: `python benchmarks/people.py`.
+
+    nice python benchmarks/people.py --draws 400            every world
+    nice python benchmarks/people.py --draws 50 pairs_12    some worlds
+    python benchmarks/people.py --stored-only               run nothing: the table of what is stored into README.md
+
+A world's row of benchmarks/results/people_trials.csv: how often the 95% range holds the truth, how often an effect is
+found beside the t test of a correctly specified regression, and how often the exact test refuses where there is none.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import typer
+from scipy import stats
+
+import evalkit as ek
+
+RESULTS = Path(__file__).parent / "results" / "people_trials.csv"
+README = Path(__file__).parent / "README.md"
+START, END = "<!-- trials: start -->", "<!-- trials: end -->"
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One trial. frame: its rows, with exposure t and outcome y; truth; dealt: what the register says; columns: of the
+    correctly specified regression beside t, on the rows or (means) on clusters."""
+
+    frame: pd.DataFrame
+    truth: float
+    dealt: dict[str, str]
+    columns: np.ndarray
+    covariates: tuple[str, ...]
+    by: str = ""
+
+
+def people(n: int, share: float) -> Callable[[np.random.Generator, float], Drawn]:
+    def draw(rng: np.random.Generator, effect: float) -> Drawn:
+        x = rng.normal(size=(n, 3))
+        t = np.zeros(n, bool)
+        t[rng.choice(n, round(share * n), replace=False)] = True
+        y = x[:, 0] + 0.5 * x[:, 1] ** 2 + rng.gamma(2, 0.7, size=n) + t * (effect + 0.5 * x[:, 0])
+        return Drawn(_frame(t, y, x), effect, {}, x, ("x0", "x1", "x2"))
+
+    return draw
+
+
+def blocks(sizes: np.ndarray, counts: np.ndarray) -> Callable[[np.random.Generator, float], Drawn]:
+    def draw(rng: np.random.Generator, effect: float) -> Drawn:
+        block, n = np.repeat(np.arange(len(sizes)), sizes), int(sizes.sum())
+        lift = rng.normal(size=len(sizes))
+        x = rng.normal(size=(n, 2)) + 0.3 * lift[block][:, None]
+        t = np.zeros(n, bool)
+        for b, m in enumerate(counts):
+            t[rng.choice(np.flatnonzero(block == b), m, replace=False)] = True
+        share = (counts / sizes)[block]
+        pairs = bool((sizes == 2).all())
+        tau = effect + 1.5 * (share - np.average(counts / sizes, weights=sizes)) + (0 if pairs else 0.3 * lift[block])
+        y = lift[block] + 0.7 * x[:, 0] + rng.gamma(2, 0.7, size=n) + t * tau
+        dummies = np.eye(len(sizes))[block][:, 1:]
+        frame = _frame(t, y, x).assign(block=block)
+        return Drawn(frame, float(tau.mean()), {"within": "block"}, np.hstack([x, dummies]), ("x0", "x1"))
+
+    return draw
+
+
+def clusters(groups: int, exposed: int) -> Callable[[np.random.Generator, float], Drawn]:
+    def draw(rng: np.random.Generator, effect: float) -> Drawn:
+        size = rng.integers(8, 60, groups)
+        c, n = np.repeat(np.arange(groups), size), int(size.sum())
+        with_it = np.isin(np.arange(groups), rng.choice(groups, exposed, replace=False))
+        place = rng.normal(size=groups)
+        x, t = np.column_stack([place[c], rng.normal(size=n)]), with_it[c]
+        shock = 0.3 * rng.normal(size=groups)
+        y = 0.3 * place[c] + 0.5 * x[:, 1] + shock[c] + rng.normal(size=n) + t * effect
+        frame = _frame(t, y, x).assign(site=c)
+        return Drawn(frame, effect, {"assigned_at": "site"}, x, ("x0", "x1"), by="site")
+
+    return draw
+
+
+def order(groups: int, periods: int) -> Callable[[np.random.Generator, float], Drawn]:
+    def draw(rng: np.random.Generator, effect: float) -> Drawn:
+        start = rng.permutation(np.arange(groups) % (periods - 1) + 1)
+        on = np.arange(periods) >= start[:, None]
+        y = rng.normal(size=(groups, 1)) * 0.5 + rng.normal(size=periods).cumsum() * 0.2
+        y = y + rng.normal(size=on.shape) * 0.3 + effect * on
+        site, month = (v.ravel() for v in np.meshgrid(np.arange(groups), np.arange(periods), indexing="ij"))
+        frame = pd.DataFrame({"person": site, "month": month, "t": on.ravel().astype(int), "y": y.ravel()})
+        dummies = np.hstack([np.eye(groups)[site][:, 1:], np.eye(periods)[month][:, 1:]])
+        return Drawn(frame, effect, {}, dummies, ())
+
+    return draw
+
+
+WORLDS = {
+    "people_40": (people(40, 0.5), 0.7), "people_100_quarter": (people(100, 0.25), 0.7),
+    "people_500": (people(500, 0.5), 0.3),
+    "blocks_of_10": (blocks(np.full(20, 10), np.tile([2, 3, 4, 6], 5)), 0.6),
+    "blocks_of_3": (blocks(np.full(30, 3), np.ones(30, int)), 0.7),
+    "blocks_mixed": (blocks(np.tile([2, 3, 4, 8], 10), np.tile([1, 1, 2, 3], 10)), 0.5),
+    "pairs_12": (blocks(np.full(12, 2), np.ones(12, int)), 1.0),
+    "pairs_50": (blocks(np.full(50, 2), np.ones(50, int)), 0.6),
+    "clusters_8": (clusters(8, 4), 0.8), "clusters_12_6": (clusters(12, 6), 0.5),
+    "clusters_20": (clusters(20, 10), 0.4),
+    "order_12": (order(12, 5), 0.3), "order_24": (order(24, 7), 0.2),
+}  # fmt: skip
+
+
+def _frame(t: np.ndarray, y: np.ndarray, x: np.ndarray) -> pd.DataFrame:
+    frame = pd.DataFrame({"person": np.arange(len(t)), "t": t.astype(int), "y": y})
+    return frame.assign(**{f"x{j}": x[:, j] for j in range(x.shape[1])})
+
+
+def estimate(d: Drawn, draws: int) -> pd.Series:
+    """The package's answer for one trial, through a study."""
+    component = ek.Component("t", assigned="randomised", **d.dealt)  # type: ignore[arg-type]
+    made = ek.Study(d.frame, unit="person", period="month" if "month" in d.frame else None, outcome="y",
+                    covariates=d.covariates, components=[component])  # fmt: skip
+    return ek.RandomisedComparison(draws=draws)(made, "t").to_frame().iloc[0]
+
+
+def t_test(d: Drawn) -> float:
+    """Two-sided p of the exposure in the correctly specified regression, classical errors; of cluster means."""
+    y, t, x = d.frame["y"].to_numpy(), d.frame["t"].to_numpy(), d.columns
+    if d.by:
+        means = pd.DataFrame(np.column_stack([y, t, x])).groupby(d.frame[d.by]).mean().to_numpy()
+        y, t, x = means[:, 0], means[:, 1], means[:, 2:]
+    a = np.column_stack([t, np.ones(len(y)), x])
+    bread = np.linalg.pinv(a.T @ a)
+    slopes = bread @ (a.T @ y)
+    df = len(y) - np.linalg.matrix_rank(a)
+    error = np.sqrt(((y - a @ slopes) ** 2).sum() / df * bread[0, 0])
+    return float(2 * stats.t.sf(abs(slopes[0]) / error, df))
+
+
+def world(name: str, draws: int) -> dict[str, object]:
+    """How often the range holds the truth, finds an effect, and the exact test refuses one that is not there."""
+    draw, effect = WORLDS[name]
+    rows = []
+    for i in range(draws):
+        seed = [list(WORLDS).index(name), i]
+        some, none = draw(np.random.default_rng(seed), effect), draw(np.random.default_rng(seed), 0.0)
+        row, null = estimate(some, 0), estimate(none, 299)
+        held = row["conf_low"] <= some.truth <= row["conf_high"]
+        found = row["conf_low"] > 0 or row["conf_high"] < 0
+        rows.append((held, found, t_test(some) < 0.05, null["exact_p"] <= 0.05, row["estimate"] - some.truth))
+    held, found, classical, refused, off = np.array(rows, dtype=float).mean(axis=0)
+    return {"world": name, "draws": draws, "covered": held, "found": found, "t_test_finds": classical,
+            "exact_size": refused, "off": off}  # fmt: skip
+
+
+def table() -> None:
+    """The stored rows as a table in README.md."""
+    stored = pd.read_csv(RESULTS)
+    head = (
+        "| World | Draws | Range holds the truth | Effect found | t test finds it | Exact test refuses nothing done |"
+    )
+    lines = [head, "|---|---|---|---|---|---|"]
+    for r in stored.itertuples():
+        numbers = (r.covered, r.found, r.t_test_finds, r.exact_size)
+        lines.append(f"| {r.world.replace('_', ' ')} | {r.draws} | " + " | ".join(f"{v:.3f}" for v in numbers) + " |")
+    text = README.read_text(encoding="utf-8")
+    before, after = text.split(START)[0], text.split(END)[1]
+    README.write_text(before + START + "\n" + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+
+
+def main(worlds: list[str] | None = typer.Argument(None), draws: int = 400, stored_only: bool = False) -> None:
+    """Draw worlds and store a row each."""
+    for name in [] if stored_only else worlds or list(WORLDS):
+        made = pd.DataFrame([world(name, draws)])
+        if RESULTS.exists():
+            old = pd.read_csv(RESULTS)
+            made = pd.concat([old[old["world"] != name], made], ignore_index=True)
+        made.sort_values("world", key=lambda s: s.map(list(WORLDS).index)).to_csv(
+            RESULTS, index=False, float_format="%.4f"
+        )
+        print(made[made["world"] == name].to_string(index=False), flush=True)
+    table()
+
+
+if __name__ == "__main__":
+    typer.run(main)

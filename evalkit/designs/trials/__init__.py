@@ -1,0 +1,1 @@
+"""Trials: what chance assigned, by the procedure that assigned it"""
