@@ -73,8 +73,8 @@ class MatchedComparison(estimating.AmongPeople):
     neighbours: 0 takes one residual variance in Abadie and Imbens; J learns it from J people of the own arm.
     learner: any scikit-learn regression of the outcome on the covariates, learned from comparison people and said of
         those it has not seen (five folds, by people or clusters); what it expects is taken off every outcome before
-        people are compared (Abadie and Imbens 2011, with a learner in place of a line). For "ATT"; it takes the place of
-        `adjust`.
+        people are compared (Abadie and Imbens 2011, with a learner in place of a line). For "ATT"; it takes the
+        place of `adjust`.
     outcome: name of another outcome than the study's first.
 
     Standard errors take the propensity score as known. Calling raises `OptionError`, `StudyError` (covariates that
