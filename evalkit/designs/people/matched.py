@@ -73,7 +73,8 @@ class MatchedComparison(estimating.AmongPeople):
     neighbours: 0 takes one residual variance in Abadie and Imbens; J learns it from J people of the own arm.
     learner: any scikit-learn regression of the outcome on the covariates, learned from comparison people and said of
         those it has not seen (five folds, by people or clusters); what it expects is taken off every outcome before
-        people are compared (Abadie and Imbens 2011, with a learner in place of a line). For "ATT", without `adjust`.
+        people are compared (Abadie and Imbens 2011, with a learner in place of a line). For "ATT"; it takes the
+        place of `adjust`.
     outcome: name of another outcome than the study's first.
 
     Standard errors take the propensity score as known. Calling raises `OptionError`, `StudyError` (covariates that
@@ -126,7 +127,7 @@ class MatchedComparison(estimating.AmongPeople):
         if any(np.ndim(c) != 1 or not all(map(estimating.is_number, c)) for c in lists):
             problems.append(Problem(f"cutpoints={self.cutpoints!r}", next="Give a list of numbers for each covariate."))
         problems += estimating.wrong_learners(self, {"learner": "predict"})
-        if self.learner is not None and (self.adjust is not None or self.estimand != "ATT"):
+        if self.learner is not None and (self.adjust not in (None, "auto") or self.estimand != "ATT"):
             advice = "Leave adjust= out, and keep estimand='ATT'."
             problems.append(Problem("learner= takes the place of adjust=, for those who had it", next=advice))
         raise_problems([*problems, *_clashes(self)], OptionError)
@@ -210,7 +211,7 @@ class MatchedComparison(estimating.AmongPeople):
 
     def _asked(self, study: Study, component: str, matching: Matching) -> effect.Asked:
         level, how = estimating.cluster_level(study, component), self.how
-        adjust, errors = self._auto(matching, level is None) if self.adjust == "auto" else self.adjust, self.std_error
+        adjust, errors = self._adjust(matching, level is None), self.std_error
         if adjust == "bias" and level is not None:
             words = "adjust='bias' has standard errors of people one by one, "
             raise OptionError(words + f"and here they stand and fall with their {level}. Use adjust='reg' or 'auto'.")
@@ -226,6 +227,12 @@ class MatchedComparison(estimating.AmongPeople):
             warnings.warn("Standard errors clustered by few classes are too small. Use std_error='hc1'.",
                           EvalkitWarning, stacklevel=4)  # fmt: skip
         return effect.Asked(adjust, errors, self.neighbours, how.tolerance if isinstance(how, Reused) else None)
+
+    def _adjust(self, matching: Matching, alone: bool) -> str | None:
+        """How a line takes out what partners leave unlike; not at all where a learner has done that."""
+        if self.learner is not None:
+            return None
+        return self._auto(matching, alone) if self.adjust == "auto" else self.adjust
 
     def _auto(self, matching: Matching, alone: bool) -> str | None:
         """What "auto" comes to for these people; sees no outcome. alone: nobody shares a cluster."""
