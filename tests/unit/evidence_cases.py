@@ -199,6 +199,7 @@ def _of_status() -> dict[str, tuple[Evidence, str]]:
         "few clusters": (replace(NURSE, clusters_exposed=2), "likely"),
         "few clusters, carried": (replace(NURSE, clusters_exposed=2, randomisation_p=0.01), "likely"),
         "few people": (replace(NURSE, people_exposed=49), "likely"),
+        "moved by results": (replace(NURSE, moved_by_results=True), "likely"),
         "additivity": (replace(NURSE, status="additive_only", rests_on_additivity=True), "likely"),
         "dose": (replace(NURSE, status="additive_only", rests_on_additivity=True, rests_on_dose=True), "likely"),
         "no p": (replace(NURSE, p_adjusted=nan), "likely"),
