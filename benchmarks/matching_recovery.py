@@ -69,7 +69,7 @@ def designs() -> Mapping[str, Design]:
     }  # fmt: skip
     weighted = {"entropy": w(method="entropy"), "aipw": w(method="aipw"), "ipw": w()}
     adjusted = {f"{k}, {ADJUSTED}": ek.MatchedComparison(**o, adjust="auto") for k, o in plain.items()}
-    return {k: ek.MatchedComparison(**o) for k, o in plain.items()} | weighted | adjusted
+    return {k: ek.MatchedComparison(**o, adjust=None) for k, o in plain.items()} | weighted | adjusted
 
 
 def answers(world: str, seed: int) -> list[dict]:

@@ -44,7 +44,7 @@ def attrition(headline: Estimate, found: Attrition | None) -> CheckResult:
         return CheckResult(
             "attrition", "informational", f"{seen}; whoever they were, the sign of the answer stays.", *said
         )
-    words = f"{seen}; what those unseen could hide takes in no effect."
+    words = f"{seen}; with what those unseen could hide, it could be nothing."
     claims = excludes_zero(first_row(headline))
     return CheckResult("attrition", "failed" if claims else "informational", words, *said)
 

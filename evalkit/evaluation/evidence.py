@@ -19,7 +19,7 @@ from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.ladder import Run, Window, published
 from evalkit.inference import Estimate, stack
 from evalkit.inference.intervals import holm
-from evalkit.inference.replicates import FEWEST
+from evalkit.inference.replicates import FEWEST, Averaging
 from evalkit.language.statement import Statement
 from evalkit.show.tables import Table, csv_text, from_frame
 from evalkit.show.words import plural
@@ -34,6 +34,8 @@ NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
 EFFECTS = ("component", "outcome", "design", "headline", *NUMBERS, "inference", "clusters_exposed",
            "clusters_comparison", "units_exposed", "population", "reason")  # fmt: skip
 CHECKS = ("component", "outcome", "check", "status", "words", "estimate", "conf_low", "conf_high")
+PARTS = 4
+"""Parts of the claimed window over each of which a benefit that matters has to be ruled out."""
 BUNDLES = ("members", "kind", "weights", "outcome", "estimate", "conf_low", "conf_high", "design", "reason")
 
 
@@ -165,17 +167,25 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
 
 
 def _by_time(f: Finding, level: float) -> dict[str, Any]:
-    """Ends of the ranges of all claimed event times, and the clusters behind the last; nothing without them."""
+    """Ends of the ranges over each of four parts, at most, of the claimed event times, and the clusters behind the last
+    time; nothing where nothing is seen over time. Ends are those of a test at 1 - level of one side each."""
     if f.rows is None or "" in f.rows.labels.get("period", pd.Series([""])).tolist():
         return {}
     by_event = f.rows.aggregate("event_time")
-    frame = by_event.to_frame(level)
-    claimed = frame[f.window.holds(frame["event_time"].to_numpy()) & np.isfinite(frame["estimate"])]
-    if claimed.empty:
+    times = by_event.labels["event_time"].to_numpy()
+    claimed = np.flatnonzero(f.window.holds(times) & np.isfinite(by_event.value))
+    if not len(claimed):
         return {}
-    ends = claimed["conf_low"].min(skipna=False), claimed["conf_high"].max(skipna=False)
-    last = claimed.loc[claimed["event_time"].idxmax()]
-    behind = tuple(0 if np.isnan(last[c]) else int(last[c]) for c in ("clusters_exposed", "clusters_comparison"))
+    claimed = claimed[np.argsort(times[claimed])]
+    parts = [np.isin(np.arange(len(times)), part) for part in np.array_split(claimed, min(PARTS, len(claimed)))]
+    labels = pd.DataFrame({"estimand": ["mean of a part of the window"] * len(parts)})
+    averages = by_event.apply(Averaging(np.column_stack(parts), by_mass=True, total_mass=True), labels)
+    frame = averages.to_frame(2 * level - 1)
+    ends = frame["conf_low"].min(skipna=False), frame["conf_high"].max(skipna=False)
+    behind = (0, 0)
+    if by_event.arms is not None:
+        exposed, comparison = by_event.arms.select(claimed[-1:]).counts()
+        behind = int(exposed[0]), int(comparison[0])
     return {"by_time": tuple(map(float, ends)), "clusters_last": behind}
 
 

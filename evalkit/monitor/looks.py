@@ -25,7 +25,7 @@ from evalkit.study import Study
 from evalkit.vocabulary import ESTIMATED
 
 DIGITS = 10
-"""Significant digits that a look keeps: more depend on the machine."""
+"""Digits that a look keeps: more depend on the machine."""
 
 
 @dataclass(frozen=True)

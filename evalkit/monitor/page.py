@@ -32,7 +32,7 @@ _CHARTS = (
     "Each panel is one place: its difference to places where nothing is on yet, smoothed. Limits know how months hang "
     "together; where nothing happens, a chart goes beyond them within {horizon} periods with a chance of {budget}, so "
     "that about {expected} of these {charts} would by accident. What goes beyond is a reason to ask the place. It is "
-    "no effect, and no look: whoever decides on an effect after seeing a chart has looked."
+    "not an answer, and not a look: whoever decides on an effect after seeing a chart has looked."
 )
 _LINE = (
     "{alpha} of false alarms are shared by {components} over {looks}, through {first} to {last}. The line starts far "

@@ -26,7 +26,7 @@ _WORDS = {
     "inside": "{label}: too early. At look {number} of {total}, through {look}, it had not crossed the agreed line; "
     "what is not ruled out is {range}.",
     "between": "{label}: not a look. At the last one, look {number} of {total} through {look}, it had not crossed the "
-    "agreed line. The next goes through {next}; until then no effect is shown.",
+    "agreed line. The next goes through {next}; until then nothing is said of its effect.",
     "over": "{label}: cannot tell. All {total} looks are over and it has not crossed the agreed line; what is not "
     "ruled out is {range}. `evalkit run` says what the whole record carries.",
     "crossed": "{label}: crossed the agreed line at look {number} of {total}, through {look}: {direction} than without "

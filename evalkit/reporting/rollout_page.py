@@ -34,7 +34,7 @@ _FRAME = """<!DOCTYPE html>
 </body>
 </html>
 """
-_RIVALS = {"rival": "Rollout", "worst": "Worst component", "told_apart": "Share told apart"}
+_RIVALS = {"rival": "Rollout", "worst": "Hardest to tell", "told_apart": "Share told apart"}
 _STRESS = {
     "case": "Case", "component": "Component", "detectable": "Detectable (median)",
     "worst": "9 in 10 are better than", "told_apart": "Share told apart",

@@ -289,7 +289,11 @@ def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
             found.append(Problem(f"{c.name!r} is no name of a component", where, "Use a word."))
         if c.wanted is not None and (not is_number(c.wanted) or not c.wanted):
             found.append(
-                Problem(f"wanted={c.wanted!r} is no effect", where, "Use a number other than 0, in the outcome's unit.")
+                Problem(
+                    f"wanted={c.wanted!r} leaves nothing to look for",
+                    where,
+                    "Use a number other than 0, in the outcome's unit.",
+                )
             )
         if c.per_month is not None and (
             isinstance(c.per_month, bool) or not isinstance(c.per_month, int) or c.per_month < 0

@@ -135,8 +135,8 @@ class Evidence:
     ('people with both needs') or ''. `people_exposed` counts exposed units where units lie in clusters, else NaN.
     `units_behind` of the `units_had` that had it stand behind the answer; NaN where they are not counted.
     `drift`: None where the design is not asked whether a drift apart would explain its answer.
-    `by_time`: the lowest and the highest end of the ranges of its claimed event times, one by one; None where nothing
-    is seen over time. `clusters_last`: exposed and comparison clusters behind the last of them.
+    `by_time`: the lowest and the highest end of the ranges over each part of its claimed event times; None where
+    nothing is seen over time. `clusters_last`: exposed and comparison clusters behind the last of them.
     `tied`: labels of all that it cannot be told apart from. `cure` says what rollout would have let us tell.
     """
 
@@ -340,9 +340,9 @@ def benefit_below_margin(evidence: Evidence) -> bool:
 
 
 def never_above_margin(evidence: Evidence) -> bool:
-    """Whether the good end is below what matters at every claimed event time: each is tested by itself, and all must
-    be, so that no adjustment is needed (intersection-union; Berger 1982, Technometrics 24). True where nothing is seen
-    over time; False where some time has no range."""
+    """Whether the good end is below what matters over each part of the claimed event times: each is tested by itself,
+    and all must be, so that no adjustment is needed (intersection-union; Berger 1982, Technometrics 24). True where
+    nothing is seen over time; False where some part has no range."""
     return evidence.by_time is None or _below(evidence, *evidence.by_time)
 
 

@@ -26,7 +26,7 @@ ALWAYS = ["leave_one_cluster", "few_clusters", "rungs", "date_rule"]
 class LastPeriod:
     """Places that had a component beside those that never had it, by what is seen in the last period."""
 
-    basis: tuple[Basis, ...] = ("randomisation",)
+    basis: tuple[Basis, ...] = ()
     invites: tuple[Check, ...] = ()
 
     @property

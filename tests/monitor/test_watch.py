@@ -63,7 +63,7 @@ def test_what_may_be_said_from_the_first_day_to_a_crossing(tmp_path: Path) -> No
     said = {day: ek.watch(study, file, day).status.iloc[0] for day in days}
     assert [s["status"] for s in said.values()] == ["too early", "too early", "not a look", "crossed the agreed line"]
     between = said["2027-05-30"]
-    assert math.isnan(between["estimate"]) and "until then no effect is shown" in between["sentence"]
+    assert math.isnan(between["estimate"]) and "until then nothing is said of its effect" in between["sentence"]
     crossed = said["2027-07-25"]
     assert crossed["verdict"] == "shown" and crossed["adjusted_low"] > 0 and crossed["adjusted"] <= crossed["estimate"]
     later = ek.watch(study, file, "2027-12-31").status.iloc[0]
@@ -85,7 +85,7 @@ def test_dates_moved_because_of_results_cap_the_verdict() -> None:
     plain = worlds.study_of(1.0, planned_start="2027-03", moved="capacity")
     for made, said in ((study, True), (plain, False)):
         verdict = ek.evaluate(made).verdicts.iloc[0]
-        assert verdict["verdict"] == "likely"
+        assert verdict["verdict"] == ("likely" if said else "shown")
         assert ("because of their results" in f"{verdict['reasons']} {verdict['sentence']}") is said
     with pytest.raises(EvalkitError, match="'luck' is not a choice"):
         worlds.study_of(1.0, moved="luck")

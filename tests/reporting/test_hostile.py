@@ -239,14 +239,16 @@ def test_a_report_runs_nothing_that_lies_in_its_folder(tmp_path: Path, monkeypat
 def test_every_place_of_words_holds_its_own() -> None:
     """So that a new one cannot be forgotten: fields of components and outcomes, columns of tables, names of columns."""
     study = study_of({})
-    choices = {"part_period", "dates", "kind", "better", "reach", "replaces", "card"}
+    choices = {"part_period", "dates", "kind", "better", "reach", "replaces", "card", "assigned"}
+    choices |= {"first_period", "within", "compliance"}  # names of columns, as `exposure` is
     for parts in (study.components, study.outcomes):
         texts = {f.name for f in fields(parts[0]) if "str" in str(f.type) or "Kind" in str(f.type)} - choices
         said = {(n, getattr(part, n)) for part in parts for n in texts if getattr(part, n)}
         assert {n for n, _ in said} == texts and {words for _, words in said} <= set(SPOTS)
     assert set(CARD) == set(study.components[2].card) and {study.title, study.question} <= set(SPOTS)
     assert {study.unit, study.period, study.cluster, *study.covariates, *study.levels} <= set(SPOTS)
-    codes = {"adoption.component", "adoption.certainty", "costs.component", "costs.bearer", "costs.level_id",
+    codes = {"adoption.component", "adoption.certainty", "adoption.moved",
+             "costs.component", "costs.bearer", "costs.level_id",
              "rate_card.outcome", "claims.outcome", "unit_costs.outcome", "unit_costs.bearer", "adoption.level_id",
              "links.from", "links.to", *(f"claims.{n}" for n in UNIT_NAMES)}  # fmt: skip
     worded = {f"{t}.{c}" for t, s in TABLES.items() for c, rule in s.columns.items() if rule.kind in ("id", "words")}

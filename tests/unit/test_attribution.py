@@ -235,7 +235,7 @@ def test_a_headline_without_contributions_is_refused_by_name() -> None:
 def three_way(noise: float) -> pd.DataFrame:
     """a is on exactly when b or c is: b in the first ten sites, c in the next ten, neither in the last ten."""
     frame = rollout(5, noise=noise)
-    start = np.where(frame["site"] < 20, 4 + frame["site"] % 3, 99)
+    start = np.where(frame["site"] < 20, 4 + frame["site"] % 2, 99)
     on = (frame["t"] >= start).astype(int)
     frame = frame.assign(a=on, b=on * (frame["site"] < 10), c=on * (frame["site"] >= 10))
     return frame.assign(y=frame["none"] + frame["a"] + 0.5 * frame["b"] - 0.3 * frame["c"])

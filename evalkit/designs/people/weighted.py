@@ -145,7 +145,8 @@ class WeightedComparison(estimating.AmongPeople):
     def _people(self, study: Study, component: str) -> People:
         """Who takes part; `OptionError` where nothing is known by which they could be weighed."""
         people = self.people(study, component)
-        if not people.x.shape[1] and not self.exact:
+        balanced = self.others == "balanced" and len(study.paths.components) > 1
+        if not people.x.shape[1] and not self.exact and not balanced:
             words = f"WeightedComparison(method={self.method!r}) needs covariates and this study names none. "
             raise OptionError(words + "Give covariates=[...] to the study or to the design, or use exact=[...].")
         return people

@@ -117,12 +117,12 @@ TABLES: dict[str, Cells] = {
     "people": [["person", "needs", "age", "weight"]]
     + [[p, str(i // 6), str(31 + i), str(1 + i % 3)] for i, p in enumerate(PEOPLE)],
     "adoption": _cells("""
-component,level_id,start,end,dose,certainty,planned_start,source,change_note
-policy,X,2021-03,,1.0,month,2021-02,returns,
-policy,Y,2021-06,,1.0,month,2021-05,returns,
-nurse,Ash,2021-04,,1.0,day,2021-04,letters,
-nurse,Birch,2021-04,2021-07,1.0,guessed,,letters,left early
-nurse,Birch,2021-08,,1.0,day,,letters,"""),
+component,level_id,start,end,dose,certainty,planned_start,source,change_note,moved,decided
+policy,X,2021-03,,1.0,month,2021-02,returns,,capacity,2021-01
+policy,Y,2021-06,,1.0,month,2021-05,returns,,,
+nurse,Ash,2021-04,,1.0,day,2021-04,letters,,planned,
+nurse,Birch,2021-04,2021-07,1.0,guessed,,letters,left early,,
+nurse,Birch,2021-08,,1.0,day,,letters,,,"""),
     "links": _cells("from,to,weight\nX,Ash,0.8\nY,Ash,0.2\nX,Birch,0.5\nY,Birch,0.5\nY,Cedar,1\nX,Dale,1"),
     "costs": _cells("""
 component,level_id,period,type,amount,bearer,price_year,grade
@@ -156,7 +156,7 @@ KINDS: dict[str, dict[str, str]] = {
     "people": {"person": "person", "needs": FLAG, "age": "number -inf inf empty", "weight": POSITIVE},
     "adoption": {"component": "component", "level_id": "home", "start": "moment", "end": "moment empty",
                  "dose": POSITIVE + " empty", "certainty": "certainty empty", "planned_start": "ignored",
-                 "source": "words", "change_note": "words"},
+                 "source": "words", "change_note": "words", "moved": "moved empty", "decided": "ignored"},
     "links": {"from": "association", "to": "place", "weight": SHARE},
     "costs": {"component": "payer", "level_id": "home empty", "period": "moment empty", "type": "words",
               "amount": POSITIVE, "bearer": "bearer empty", "price_year": YEAR + " empty", "grade": "words"},
@@ -172,7 +172,7 @@ KINDS: dict[str, dict[str, str]] = {
 the column be gone as a whole."""
 NAMES = {"person": PEOPLE, "place": PLACES, "association": ASSOCIATIONS, "home": PLACES + ASSOCIATIONS,
          "component": COMPONENTS, "payer": (*COMPONENTS, "programme"), "outcome": OUTCOMES, "bearer": BEARERS,
-         "certainty": CERTAINTIES}  # fmt: skip
+         "certainty": CERTAINTIES, "moved": ("planned", "capacity", "results")}  # fmt: skip
 MISSING = ("", "n/a", "nan", "NA", "null", "None")
 Value = str | float | None
 
