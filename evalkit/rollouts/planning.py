@@ -199,7 +199,10 @@ def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: f
     told = zip(plan.laws, brief.asked, strict=True)
     lost = [f"{law.component!r}: {why}" for law, asked in told if asked and (why := _lost(law))]
     if lost:
-        words = "No rollout was found that lets everything be told apart, though none was shown to be impossible. In the best: "
+        words = (
+            "No rollout was found that lets everything be told apart, though none was shown to be impossible. "
+            "In the best: "
+        )
         return RolloutPlan(brief, nothing, seed, weights, (full_stop(words + join_words(lost)),))
     return plan
 
