@@ -12,6 +12,9 @@ from scipy.special import stdtr
 from evalkit.checks.headline import ALPHA, CheckResult, excludes_zero, first_row, numbers
 from evalkit.checks.matched import Rollout
 from evalkit.designs.protocol import StudyLike
+from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.plan import Comparison
+from evalkit.designs.rollout.sums import add_by
 from evalkit.inference.estimate import Estimate
 
 LEAST = 0.005
@@ -39,26 +42,37 @@ class Followed:
 
 
 def followed(design: Rollout, study: StudyLike, component: str, lag: int, until: int | None) -> Followed:
-    """Shares over event times `lag` .. `until` of every start, each unit seen at the base once for each period, with
-    variances between clusters: (G / (G - 1)) times squares of what each moves of the difference of both shares."""
+    """Shares over event times `lag` .. `until` of every start, each unit seen at the base once for each period; those
+    beside a start weigh in each period as those who start, so that who serves for longer does not decide.
+
+    Variances are between clusters, (G / (G - 1)) times squares of what each moves of the difference: those who start by
+    how far they are from their own comparison, the others by how far they are from each other.
+    """
     contrast = design.contrast(study, component).by_cell()
-    clusters = int(contrast.reader.cluster.max(initial=0)) + 1
-    seen = np.zeros((2, 2, clusters))  # side, seen later and before, cluster
-    for c, _, ok in contrast.starts:
-        event = np.arange(contrast.n_periods) - c.cohort
-        asked = ok & (event >= lag) & (event <= (np.inf if until is None else until))
-        mine = np.isin(contrast.reader.path, c.adopters)[:, None]
-        sides = (mine & asked, c.match[contrast.reader.path] & asked)
-        for counts, into in zip(contrast.reader.heads(c), (0, 1), strict=True):
-            for side, there in enumerate(sides):
-                each = (counts * there).sum(axis=1)
-                seen[side, into] += np.bincount(contrast.reader.cluster, weights=each, minlength=clusters)
-    total = seen.sum(axis=2)
-    if not total[:, 1].all():
+    seen = np.concatenate([_seen(contrast, c, ok, lag, until) for c, _, ok in contrast.starts])
+    later, before = seen[(seen[:, 1].sum(axis=-1) > 0).all(axis=1)].transpose(1, 2, 0, 3)  # (side, start x period, G)
+    if not before.size:
         return Followed(math.nan, math.nan)
-    share = total[:, 0] / total[:, 1]
-    moves = (seen[:, 0] - share[:, None] * seen[:, 1]) / total[:, 1:]
-    return Followed(float(share[0]), float(share[1]), _p(share[0] - share[1], moves[0] - moves[1], seen[:, 1] > 0))
+    weight = before[0].sum(axis=1) / before[0].sum()
+    beside = later[1].sum(axis=1) / before[1].sum(axis=1)
+    exposed, comparison = float(later[0].sum() / before[0].sum()), float(weight @ beside)
+    expected = (beside + exposed - comparison)[:, None]
+    moves = ((later[0] - expected * before[0]) / before[0].sum()).sum(axis=0)
+    away = (later[1] - beside[:, None] * before[1]) / before[1].sum(axis=1, keepdims=True)
+    moves = moves - weight @ away
+    return Followed(exposed, comparison, _p(exposed - comparison, moves, before.sum(axis=1) > 0))
+
+
+def _seen(contrast: Contrast, c: Comparison, ok: np.ndarray, lag: int, until: int | None) -> np.ndarray:
+    """(t, 2, 2, G) units of each cluster in each claimed period of one start: seen then and at the base, those who
+    start and those beside them."""
+    event = np.arange(contrast.n_periods) - c.cohort
+    asked = ok & (event >= lag) & (event <= (np.inf if until is None else until))
+    mine = np.repeat(np.isin(contrast.reader.path, c.adopters)[:, None], asked.sum(), axis=1)
+    sides = (mine, c.match[contrast.reader.path][:, asked])
+    cluster, counts = contrast.reader.cluster, [n[:, asked].astype(float) for n in contrast.reader.heads(c)]
+    size = int(cluster.max(initial=0)) + 1
+    return np.array([[add_by(n * side, cluster, size).T for side in sides] for n in counts]).transpose(2, 0, 1, 3)
 
 
 def _p(difference: float, moves: np.ndarray, there: np.ndarray) -> float:
@@ -101,6 +115,8 @@ def stayers(
         f"Of those seen before the start, {_of_hundred(seen.exposed)} with it and {_of_hundred(seen.comparison)} "
         "without it were seen later"
     )
+    if seen.exposed == seen.comparison == 1:
+        words = "All of those seen before the start were seen later, with it and without it"
     difference = seen.exposed - seen.comparison
     row = first_row(headline)
     value, low, high = numbers(row)

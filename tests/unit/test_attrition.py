@@ -48,6 +48,22 @@ def test_shares_are_those_of_people_seen_at_the_base() -> None:
     assert seen.trimmed == pytest.approx(0.1)
 
 
+def test_who_serves_for_longer_does_not_decide() -> None:
+    """Everybody fades at the same rate after month 4; half of those beside the first starters start later, so that the
+    comparison is thick while most are seen and thin when few are."""
+    rng, rows = np.random.default_rng(2), []
+    for place in range(24):
+        start = 4 if place < 8 else 7 if place < 20 else 99
+        for person in range(40):
+            last = 4 + rng.geometric(0.2)
+            rows += [(f"{place}-{person}", place, t, int(t >= start), rng.normal()) for t in range(min(last, 14))]
+    frame = pd.DataFrame(rows, columns=["person", "place", "month", "on", "y"])
+    study = ek.Study(frame, unit="person", period="month", components=["on"], outcome="y", cluster="place")
+    seen = followed(StaggeredRollout(), study, "on", 0, None)
+    assert seen.exposed < 0.9 and abs(seen.exposed - seen.comparison) < 0.05
+    assert not seen.differs
+
+
 def test_one_place_that_loses_some_is_no_more_than_chance() -> None:
     seen = followed(StaggeredRollout(), panel({0: 6}), "on", 0, None)
     assert seen.exposed == pytest.approx(1 - 6 / 180) and not seen.differs
