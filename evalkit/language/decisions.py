@@ -55,7 +55,8 @@ def said_of(decision: Decision, currency: str = "£") -> Said:
     outside = say.LEFT_OUT.format(names=join_words(stake.left_out)) if stake.left_out and stake.costed else ""
     act = " ".join(_act(d, currency))
     if not math.isfinite(d.chance_better):
-        return Said(say.LEANS[d.lean], act=act, left_out=outside)
+        held = say.HELD_LEANS if d.hangs == "withheld" else {}  # nothing is ruled out by a range whose check failed
+        return Said(held.get(d.lean, say.LEANS[d.lean]), act=act, left_out=outside)
     start = say.STARTS.get(d.prior.name, say.ELSEWHERE)
     chances = {"better": d.chance_better, "matters": d.chance_matters, "harm": d.chance_harm}
     chance = say.CHANCES.format(start=start, **{k: frequency(v) for k, v in chances.items()})

@@ -171,6 +171,11 @@ LEANS = {
     "says_nothing": "Says nothing: the data allow a benefit and a harm as large as what matters.",
     "": "No likely range, so nothing is ruled out.",
 }
+HELD_LEANS = {
+    "harm_ruled_out": "If that is settled, harm is ruled out: the likely range leaves out any that matters.",
+    "benefit_ruled_out": "If that is settled, benefit is ruled out: the likely range leaves out any that matters.",
+    "both_ruled_out": "If that is settled, a large change is ruled out: the likely range leaves out any that matters.",
+}
 STARTS = {"sceptical": "doubt", "flat": "nothing"}
 ELSEWHERE = "elsewhere"
 CHANCES = "Chances, starting from {start}: it helps, {better}; by what matters, {matters}; harms as much, {harm}."
@@ -206,7 +211,7 @@ STOP_AT_PRICE = (
 WITHHELD = "Hold: no chance is given, because {reason}"
 CONFLICT = "Hold: no act is given, because {reason}"
 SETTLE = "settle that first; spend no more until it is settled"
-UNDONE = "a drift of {drift} would undo what is ruled out"
+UNDONE = "a drift of {drift} would undo what the range seems to rule out"
 HANGING = {
     "worth": "Hold: it hangs on what one outcome is worth. Decide that first; until then spend no more.",
     "unstated": "Say first how large a change would matter: without that neither a chance nor an act can be given.",
