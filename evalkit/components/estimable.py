@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from evalkit.designs.regression.additive import AdditiveDesign, EventTimes, Grid, additive_design, varying
-from evalkit.designs.span import TOLERANCE, Span, span
+from evalkit.designs.span import TOLERANCE, Span, echelon, span
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import CombinationKind
 
@@ -123,7 +123,7 @@ def combinations_of(known: Dependence, group: tuple[int, ...]) -> list[Combinati
         row[[group.index(m) for m in pair.members]] = pair.weights
     _, strength, right = np.linalg.svd(null.T, full_matrices=True)
     rank = partial(np.linalg.matrix_rank, tol=_ZERO)
-    for vector in _reduced(right[int((strength > _ZERO).sum()) :]):  # as sparse as elimination makes them
+    for vector in echelon(right[int((strength > _ZERO).sum()) :], _ZERO):  # as sparse as elimination makes them
         longer = np.vstack([listed, vector])
         if not len(listed) or rank(longer) != rank(listed):
             listed, members = longer, np.flatnonzero(np.abs(vector) > _ZERO)
@@ -144,23 +144,6 @@ def _pair(null: np.ndarray, group: tuple[int, ...], i: int, j: int) -> Combinati
         return None
     weights = _tidy(np.array([ratio, -1.0]))
     return Combination((group[i], group[j]), weights, "sum" if min(weights) > 0 else "swap")
-
-
-def _reduced(rows: np.ndarray) -> np.ndarray:
-    """Reduced row echelon form of independent rows."""
-    out, done = rows.copy(), 0
-    for column in range(out.shape[1]):
-        if done == len(out):
-            break
-        best = done + int(np.abs(out[done:, column]).argmax())
-        if abs(out[best, column]) <= _ZERO:
-            continue
-        out[[done, best]] = out[[best, done]]
-        out[done] /= out[done, column]
-        others = np.arange(len(out)) != done
-        out[others] -= np.outer(out[others, column], out[done])
-        done += 1
-    return out
 
 
 def last_that(holds: Callable[[int], bool], lag: int, end: int) -> int:

@@ -112,6 +112,24 @@ def span(gram: np.ndarray, size: np.ndarray | None = None, tolerance: float = TO
     return Span(rank, null, condition, factor[:rank, :rank], pivot, scale)
 
 
+def echelon(rows: np.ndarray, zero: float) -> np.ndarray:
+    """Reduced row echelon form with the largest pivots; rows of nought are left out, and so is what is below `zero`."""
+    out, done = rows.copy(), 0
+    for column in range(out.shape[1]):
+        if done == len(out):
+            break
+        best = done + int(np.argmax(np.abs(out[done:, column])))
+        if abs(out[best, column]) <= zero:
+            out[done:, column] = 0.0
+            continue
+        out[[done, best]] = out[[best, done]]
+        out[done] /= out[done, column]
+        others = np.arange(len(out)) != done
+        out[others] -= np.outer(out[others, column], out[done])
+        done += 1
+    return np.asarray(out[:done])
+
+
 def less(whole: Span, before: np.ndarray, gram: np.ndarray) -> Span:
     """The span of a Gram matrix after a part was taken out of it, when `whole` is that of the matrix before.
 

@@ -1,4 +1,4 @@
-"""Who is compared with whom: how much each place and month counts in the answer on one component."""
+"""Who is compared with whom: how much each place and period counts in the answer on one component."""
 
 from __future__ import annotations
 
@@ -23,18 +23,16 @@ _LOOKS = (
     Patch(facecolor="none", edgecolor=style.INK, label="with it"),
 )
 
-"""Weights of one headline, the component in words, and the nouns for a place and a period."""
-
 
 def compared(
-    source: pd.DataFrame, *, labels: Labels = None, place: str = "place", period: str = "month",
+    source: pd.DataFrame, *, labels: Labels = None, place: str = "place", period: str = "period",
     width: float = style.WIDE,
 ) -> Figure:  # fmt: skip
-    """A row a place, a column a month: how much it counts in the answer on one component.
+    """A row a place, a column a period: how much it counts in the answer on one component.
 
     source: rows of `Evaluation.compared` of one component and outcome: component, cluster, period, side, weight. What
     counts for the answer is blue; what counts against it, the same places before and places beside, is rust; both are
-    deeper with the root of their weight. Months with the component are framed. place, period: what one is called.
+    deeper with the root of their weight. Periods with the component are framed. place, period: what one is called.
     """
     table = frame_of(source, "compared", ("component", "cluster", "period", "side", "weight"))
     found = list(dict.fromkeys(table["component"]))
@@ -48,7 +46,7 @@ def _draw(table: pd.DataFrame, label: str, place: str, period: str, width: float
     rows, grid, on = _grid(table, place)
     figure = style.new_figure(width, 1.5 + (0.24 if style.narrow(width) else 0.22) * len(rows))
     ax = figure.subplots()
-    grid = np.sign(grid) * np.sqrt(np.abs(grid))  # else one month of one place would leave the others white
+    grid = np.sign(grid) * np.sqrt(np.abs(grid))  # else one period of one place would leave the others white
     most = np.abs(grid).max()
     down, across = grid.shape  # a picture of a pixel a cell weighs a tenth of as many paths
     ax.imshow(grid, cmap=_COLOURS, vmin=-most, vmax=most, aspect="auto", interpolation="none",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -13,15 +14,15 @@ from evalkit.show.tables import Summary, from_frame
 from evalkit.show.words import count_words
 
 
-class Named:
+class Named(ABC):
     """What an `Estimate` gives to those who come from other packages; nothing is stored."""
 
     value: np.ndarray
     labels: pd.DataFrame
 
+    @abstractmethod
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """A row a number, as an Estimate gives it."""
-        raise NotImplementedError
 
     @property
     def params(self) -> pd.Series:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evalkit.designs.span import echelon
+
 _ZERO = 1e-8
 
 
@@ -27,21 +29,8 @@ def identified_together(basis: np.ndarray, unknown: Sequence[int], last: Sequenc
 
 
 def _reduced(matrix: np.ndarray) -> np.ndarray:
-    """Reduced row echelon form with whole pivots, rows of nought left out; tidied to whole numbers where it is."""
-    work, at = matrix.copy(), 0
-    for column in range(work.shape[1]):
-        if at == len(work):
-            break
-        best = at + int(np.argmax(np.abs(work[at:, column])))
-        if abs(work[best, column]) < _ZERO:
-            work[at:, column] = 0.0
-            continue
-        work[[at, best]] = work[[best, at]]
-        work[at] /= work[at, column]
-        others = np.arange(len(work)) != at
-        work[others] -= np.outer(work[others, column], work[at])
-        at += 1
-    made = work[:at]
+    """Reduced row echelon form, tidied to whole numbers where it is."""
+    made = echelon(matrix, _ZERO)
     whole = np.round(made)
     return np.where(np.abs(made - whole) < 1e-7, whole, made)
 

@@ -137,7 +137,7 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
     A picture that nothing can be drawn in is left out; the tables say why.
     """
     evaluation = safe(evaluation)
-    first = evaluation.study.outcome().column
+    first, period_column = evaluation.study.outcome().column, evaluation.study.period or "period"
     out = {"separability": describe("separability", evaluation)}
     named = {c.name for c in evaluation.study.components}
     if evaluation.study.paths.n_periods > 1 and evaluation.separability.withheld < named:
@@ -152,7 +152,8 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
             out[name] = describe("event_study", evaluation, component.name, outcome=first, name=file_name(name))
         mine = evaluation.compared[evaluation.compared["component"] == component.name]
         if len(mine := mine[mine["outcome"] == first]):
-            about = {"labels": labels_of(evaluation), "place": names_of(evaluation.study).place(component.name)}
+            place, period = names_of(evaluation.study).place(component.name), evaluation.study.noun_for(period_column)
+            about = {"labels": labels_of(evaluation), "place": place, "period": period}
             name = f"compared_{component.name}"
             out[name] = describe("compared", mine, **about, name=file_name(name))
     if len(evaluation.leave_one_out):

@@ -98,6 +98,22 @@ def columns(start: np.ndarray, k: int, T: int) -> tuple[np.ndarray, int]:
 
 
 @quick
+def through(
+    start: np.ndarray, k: int, at: np.ndarray, size: np.ndarray, steps: np.ndarray, x: np.ndarray
+) -> np.ndarray:
+    """(P, T) what the information of each place makes of coefficients x (count,) of the steps `at` (P, T)."""
+    P, T = at.shape
+    out = np.zeros((P, T))
+    for i in range(P):
+        u = min(start[i, k], T)
+        M = steps[size[i], u]
+        for t in range(1, u):
+            for s in range(1, u):
+                out[i, t] += M[t, s] * x[at[i, s]]
+    return out
+
+
+@quick
 def spread(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, size: np.ndarray, steps: np.ndarray,
            asks: np.ndarray, own: np.ndarray, rounds: int) -> np.ndarray:  # fmt: skip
     """(P,) what each place adds to the variance of the average over cell-periods `ok` (E, P) of component k."""
@@ -131,15 +147,10 @@ def spread(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, size: n
     for _ in range(rounds):
         if rz <= 1e-5 * first:
             break
-        Np = np.zeros(count)
+        Np, made = np.zeros(count), through(start, k, at, size, steps, p)
         for i in range(P):
-            u = min(start[i, k], T)
-            M = steps[size[i], u]
-            for t in range(1, u):
-                total = 0.0
-                for s in range(1, u):
-                    total += M[t, s] * p[at[i, s]]
-                Np[at[i, t]] += total
+            for t in range(1, min(start[i, k], T)):
+                Np[at[i, t]] += made[i, t]
         step = rz / (p * Np).sum()
         x += step * p
         r -= step * Np
@@ -147,14 +158,10 @@ def spread(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, size: n
         after = (r * z).sum()
         p = z + after / rz * p
         rz = after
+    made = through(start, k, at, size, steps, x)
     for i in range(P):
-        u = min(start[i, k], T)
-        M = steps[size[i], u]
-        for t in range(1, u):
-            total = 0.0
-            for s in range(1, u):
-                total += M[t, s] * x[at[i, s]]
-            out[i] += x[at[i, t]] * total
+        for t in range(1, min(start[i, k], T)):
+            out[i] += x[at[i, t]] * made[i, t]
     return out / mass**2
 
 

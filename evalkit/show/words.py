@@ -181,12 +181,12 @@ def sentences(*parts: str) -> str:
 # What each design compares, as part of a sentence; and as the title of a row, where that is not the same.
 _DESIGNS = {
     "StaggeredRollout(same)": "places whose other components follow the same path",
-    "StaggeredRollout(same, equal weights)": "the same places, every month before the start weighing alike",
+    "StaggeredRollout(same, equal weights)": "the same places, every period before the start weighing alike",
     "StaggeredRollout(same, one base period)": "the same places, measured from one period before the start",
     "StaggeredRollout(unchanged)": "places whose other components stand still",
     "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
     "TripleDifference": "people whom it can reach beside those it cannot",
-    "TripleDifference(equal weights)": "the same people, every month before the start weighing alike",
+    "TripleDifference(equal weights)": "the same people, every period before the start weighing alike",
     "JointEventStudy": "one regression on all components",
     "JointEventStudy(dose)": "one regression on all components, by dose",
     "JointCombination": "one regression on all components, effects added up",

@@ -118,7 +118,7 @@ def _tried(read: Callable[[], pd.DataFrame], file: Path, where: str) -> pd.DataF
         raise
     except Exception as error:  # readers of other packages raise anything on damaged files
         what = f"{where}: {file.name} cannot be read as {form_of(file)} ({said(error) or type(error).__name__})"
-        raise StudyError(f"{what}. Is the file whole? Save it again, or as CSV.") from None
+        raise StudyError(f"{what}. Is the file whole? Save it again, or as CSV.") from error
 
 
 def _spreadsheet(file: Path, reading: Reading, where: str) -> pd.DataFrame:
