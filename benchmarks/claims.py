@@ -28,7 +28,8 @@ import typer
 from claims_worlds import FALSE, PLACEBO, SHAPES, TRUE
 
 import evalkit as ek
-from evalkit.verdicts.rules import Evidence, Verdict, decide
+from evalkit.verdicts.evidence import Evidence, Verdict
+from evalkit.verdicts.rules import decide
 
 FILE = Path(__file__).parent / "results" / "claims.csv"
 COLUMNS = ("world", "draw", "effect", "shape", "verdict", "without", "pre_trend", "carries", "estimate", "low", "high",

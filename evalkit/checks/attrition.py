@@ -140,5 +140,6 @@ def stayers(
 def _of_hundred(share: float) -> str:
     """'92 in 100', finer where it would round to all or none."""
     hundreds = 100 * share
-    near = f"{hundreds:.0f}" if share in (0.0, 1.0) or 0.5 <= hundreds <= 99.5 else f"{hundreds:.1f}"
+    whole = np.isclose(share, np.round(share), atol=1e-9) or 0.5 <= hundreds <= 99.5
+    near = f"{hundreds:.0f}" if whole else f"{hundreds:.1f}"
     return f"{near} in 100"

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import check_choice
-from evalkit.inference.estimate import Estimate, stack
+from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import joint_test
 from evalkit.inference.replicates import FEW, FEWEST, Averaging
+from evalkit.inference.stacking import stack
 from evalkit.show.words import design_words, join_words, of_people, plural
 from evalkit.vocabulary import CHECK_STATUSES, CheckStatus
 

@@ -60,11 +60,6 @@ class Return:
     next_rollout: float
     cost_of_testing: float
 
-    @property
-    def perfect_information(self) -> float:
-        """Value of knowing the truth: the smaller of the two losses."""
-        return min(self.loss_keep, self.loss_stop)
-
 
 def return_at(worth: float, stake: Stake, matters: float, believed: Posterior, again: float, left: bool) -> Return:
     """The return of one line (a posterior of one row) at one worth.

@@ -14,7 +14,7 @@ from evalkit.components.facts import distinct, had
 from evalkit.disclosure.rules import Rules, dominated, hide
 from evalkit.study import Study
 from evalkit.study.paths import Paths
-from evalkit.verdicts.rules import Evidence
+from evalkit.verdicts.evidence import Evidence
 
 FLOW = ("component", "stage", "count", "hidden")
 STAGES = {

@@ -25,7 +25,7 @@ from evalkit.show.words import Count, plural, retold
 from evalkit.study import Study
 from evalkit.study.money import PROGRAMME
 from evalkit.study.paths import Paths
-from evalkit.verdicts.rules import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict
+from evalkit.verdicts.evidence import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict
 
 LOG = ("table", "row", "hidden", "rule")
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")

@@ -17,7 +17,7 @@ from evalkit.evaluation.ladder import Choices, Run, Rung, Window, run, rungs_for
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths
-from evalkit.verdicts.rules import BundleEvidence
+from evalkit.verdicts.evidence import BundleEvidence
 from evalkit.vocabulary import COMBINATION, CombinationKind
 
 EITHER = " (either)"

@@ -22,7 +22,8 @@ from evalkit.language import templates as say
 from evalkit.show.words import join_words, quoted
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
-from evalkit.verdicts.rules import Evidence, holding_back
+from evalkit.verdicts.evidence import Evidence
+from evalkit.verdicts.rules import holding_back
 from evalkit.vocabulary import Direction, VerdictName
 
 if TYPE_CHECKING:

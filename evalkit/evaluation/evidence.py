@@ -26,8 +26,9 @@ from evalkit.show.words import plural
 from evalkit.study import Outcome, Study
 from evalkit.study.component import moved_by_results
 from evalkit.study.paths import Memo
+from evalkit.verdicts.evidence import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict
 from evalkit.verdicts.lean import lean_of
-from evalkit.verdicts.rules import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict, decide
+from evalkit.verdicts.rules import decide
 from evalkit.vocabulary import PeopleCheck, Status
 
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")

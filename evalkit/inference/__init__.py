@@ -1,5 +1,5 @@
 """Estimates and their uncertainty: influence, covariance, refits, intervals."""
 
 from evalkit.inference.estimate import Estimate as Estimate
-from evalkit.inference.estimate import stack as stack
 from evalkit.inference.intervals import Interval as Interval
+from evalkit.inference.stacking import stack as stack

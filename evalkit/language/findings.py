@@ -24,7 +24,7 @@ from evalkit.show.words import (
     sentences,
 )
 from evalkit.verdicts import rules
-from evalkit.verdicts.rules import BundleEvidence, Evidence, Verdict, Weakness
+from evalkit.verdicts.evidence import BundleEvidence, Evidence, Verdict, Weakness
 from evalkit.vocabulary import BESIDE_PLACES, CONTROLLED_SERIES, SERIES
 
 #: From this share of those who had it on, the words say that they are not behind the answer.

@@ -24,7 +24,7 @@ from evalkit.show.words import (
     sentences,
 )
 from evalkit.verdicts import rules
-from evalkit.verdicts.rules import CheckOutcome, Evidence, Verdict, Weakness
+from evalkit.verdicts.evidence import CheckOutcome, Evidence, Verdict, Weakness
 
 _DIRECTED = ("shown", "likely", "cannot_tell")
 _MOST_TIMES = 3.0  # as many places as there were: more is no rollout that can still be made

@@ -21,7 +21,7 @@ from evalkit.show.numbers import Nouns, pounds, range_words, scale_for
 from evalkit.show.tables import Cell, Table
 from evalkit.show.words import count_words, full_stop, join_words, noun_from_column, quoted, sentence_case
 from evalkit.study.money import PROGRAMME
-from evalkit.verdicts.rules import CheckOutcome
+from evalkit.verdicts.evidence import CheckOutcome
 from evalkit.vocabulary import OutcomeKind
 
 T = TypeVar("T")

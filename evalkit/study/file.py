@@ -64,7 +64,7 @@ _READING_TYPES: dict[str, Any] = {
 _HEADINGS = ("component", "level_id", "start", "end", "dose")
 _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "card")]
 _SECTIONS = {
-    "study": _section(Register, [*_STUDY_KEYS, "allow_outside", *_READING_KEYS], panel=_FILE, people=_FILE,
+    "study": _section(Register, [*_STUDY_KEYS, *_READING_KEYS], panel=_FILE, people=_FILE,
                       disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
                       family=(Family, "outcome"), **_READING_TYPES),
     "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtr
 
-from evalkit.verdicts.rules import Evidence
+from evalkit.verdicts.evidence import Evidence
 from evalkit.vocabulary import Lean
 
 #: From this chance of any benefit (flat prior) a range that rules nothing out leans; no mark makes it a finding.

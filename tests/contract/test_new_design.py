@@ -15,7 +15,7 @@ from evalkit.evaluation.evidence import Finding, decide_all, effect_table
 from evalkit.evaluation.ladder import Rung, Window, run
 from evalkit.inference.replicates import Arms
 from evalkit.study.paths import Paths
-from evalkit.verdicts.rules import Evidence
+from evalkit.verdicts.evidence import Evidence
 
 NAME = "LastPeriod"
 SITES, PERIODS, EFFECT = 16, 8, 3.0

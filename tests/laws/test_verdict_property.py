@@ -10,13 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.language.statement import statement
-from evalkit.verdicts.rules import (
-    BesideDrift,
-    BundleEvidence,
-    CheckOutcome,
-    Evidence,
-    decide,
-)
+from evalkit.verdicts.evidence import BesideDrift, BundleEvidence, CheckOutcome, Evidence
+from evalkit.verdicts.rules import decide
 from evalkit.vocabulary import CHECK_STATUSES, DRIFT_WORDS, OUTCOME_KINDS, PEOPLE_CHECKS, STATUSES, VERDICTS
 from tests.unit.test_words import assert_reads_well
 

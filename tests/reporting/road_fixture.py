@@ -17,7 +17,8 @@ from evalkit.evaluation.decisions import Decisions, decisions_on
 from evalkit.evaluation.results import Evaluation, Protection
 from evalkit.language.statement import Statement, statement
 from evalkit.show.words import noun_from_column
-from evalkit.verdicts.rules import BundleEvidence, CheckOutcome, Evidence, Verdict, decide
+from evalkit.verdicts.evidence import BundleEvidence, CheckOutcome, Evidence, Verdict
+from evalkit.verdicts.rules import decide
 
 LABELS = {
     "bac08": "Blood alcohol limit of 0.08",

@@ -21,7 +21,8 @@ from evalkit.reporting.names import names_of
 from evalkit.reporting.page_one import _UNTESTED, _key_assumption, _with_end
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome
-from evalkit.verdicts.rules import CheckOutcome, decide
+from evalkit.verdicts.evidence import CheckOutcome
+from evalkit.verdicts.rules import decide
 from tests.reporting import road_fixture as road
 from tests.unit.evidence_cases import NURSE
 

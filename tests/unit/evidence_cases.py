@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evalkit.verdicts.rules import MAIN_CHECKS, BesideDrift, BundleEvidence, CheckOutcome, Evidence
+from evalkit.verdicts.evidence import BesideDrift, BundleEvidence, CheckOutcome, Evidence
+from evalkit.verdicts.rules import MAIN_CHECKS
 
 NURSE = Evidence(
     component="nurse",

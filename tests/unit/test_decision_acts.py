@@ -51,7 +51,6 @@ def test_a_return_by_hand() -> None:
     assert found.chance_pays == pytest.approx(stats.norm.cdf(z), abs=2e-3)
     assert found.loss_stop == pytest.approx(scale * gain, rel=0.01)
     assert found.loss_keep == pytest.approx(scale * (gain - (mean - 0.8)), rel=0.01)
-    assert found.perfect_information == min(found.loss_keep, found.loss_stop)
     assert found.cost_of_testing == pytest.approx((0.02 + 0.1 * 0.8) * scale)
     spread = 0.2 / np.sqrt(0.2 + 0.3)
     u = (mean - 0.8) / spread

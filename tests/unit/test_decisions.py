@@ -13,7 +13,7 @@ import pytest
 import evalkit as ek
 from evalkit.evaluation.decisions import COLUMNS, every_case
 from evalkit.evaluation.results import safe
-from evalkit.verdicts.rules import CheckOutcome
+from evalkit.verdicts.evidence import CheckOutcome
 from evalkit.vocabulary import ACTS, LEANS
 from tests.unit.test_value import panel
 

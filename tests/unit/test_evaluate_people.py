@@ -9,7 +9,7 @@ import pytest
 import evalkit as ek
 from evalkit.disclosure.people import with_counts
 from evalkit.reporting.build import pictures
-from evalkit.verdicts.rules import Evidence
+from evalkit.verdicts.evidence import Evidence
 
 
 @pytest.fixture(scope="module")

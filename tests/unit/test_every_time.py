@@ -11,7 +11,8 @@ import pytest
 import evalkit as ek
 from evalkit.components.switches import Tally
 from evalkit.errors import StudyError
-from evalkit.verdicts.rules import OTHER_WEAKNESSES, Evidence, decide
+from evalkit.verdicts.evidence import Evidence
+from evalkit.verdicts.rules import OTHER_WEAKNESSES, decide
 
 FLAT = Evidence(
     component="x", outcome="y", status="separable", matters=0.3, estimate=0.0, conf_low=-0.1, conf_high=0.1,

@@ -11,15 +11,8 @@ from scipy import stats
 
 from evalkit.errors import OptionError
 from evalkit.inference.intervals import holm
-from evalkit.verdicts.rules import (
-    MAIN_CHECKS,
-    BundleEvidence,
-    CheckOutcome,
-    Evidence,
-    decide,
-    smallest_detectable,
-    weaknesses,
-)
+from evalkit.verdicts.evidence import BundleEvidence, CheckOutcome, Evidence
+from evalkit.verdicts.rules import MAIN_CHECKS, decide, smallest_detectable, weaknesses
 from tests.unit.evidence_cases import LAW, NURSE, TOGETHER, failed, flipped
 
 EDGE = replace(NURSE, estimate=0.0, conf_low=-0.03, conf_high=0.04, p_adjusted=0.8)

@@ -33,9 +33,10 @@ from evalkit.designs.rollout.rows import by_path_source, rows_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.threads import one_thread
 from evalkit.errors import EvalkitError
-from evalkit.inference.estimate import Estimate, stack
+from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import DenseSource, GroupSource, Influence, Source
+from evalkit.inference.stacking import stack
 
 FLAT = "outcomes before exposure do not vary, so that there is no noise to weigh by"
 FEW = "fewer than two clusters are seen before exposure, so that there is no noise to weigh by"
