@@ -41,7 +41,7 @@ def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
     reached = paths.reach[paths.path, paths.index(component)]
     few = np.zeros(len(level.names), dtype=bool)
     for rows in (reached, had(paths, [component])):
-        sizes = np.bincount(level.codes[rows], minlength=len(level.names))
+        sizes = np.bincount(level.codes[rows], paths.people[rows], minlength=len(level.names))
         few |= (sizes < rules.count) & (sizes > 0)
     return pd.Series(few, index=level.names)
 
@@ -78,7 +78,7 @@ def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFram
 
 def stages(paths: Paths, component: str, used: int | None) -> dict[str, int]:
     """Stage -> distinct units."""
-    everybody = len(np.unique(paths.units))
+    everybody = paths.distinct()
     can = distinct(paths, paths.reach[paths.path, paths.index(component)])
     on = distinct(paths, had(paths, [component]))
     out = {"all": everybody, "outside": everybody - can, "reached": can, "never": can - on, "had": on}
@@ -105,7 +105,7 @@ def _protected(
     paths: Paths, counts: dict[str, dict[str, int]], rules: Rules, always: set[str]
 ) -> list[tuple[str, str, float, str]]:
     """The rows of every component, with what the rules hide among counts that add up, within and across components."""
-    cells = {("", "all"): len(np.unique(paths.units))}
+    cells = {("", "all"): paths.distinct()}
     cells |= {(c, stage): n for c, listed in counts.items() for stage, n in listed.items() if stage != "all"}
     at = {cell: i for i, cell in enumerate(cells)}
     sums = [

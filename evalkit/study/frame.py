@@ -169,7 +169,8 @@ def read_table(table: Table | Source, where: str, cells: Cells) -> pd.DataFrame:
 def find_files(pattern: str, where: str) -> tuple[Path, ...]:
     """The files of a path or glob, in order; `StudyError` where there are none."""
     try:
-        found = [] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))
+        inside = str(Path(glob.escape(pattern)) / "**" / "*.parquet") if Path(pattern).is_dir() else pattern
+        found = [] if Path(pattern).is_file() else sorted(glob.glob(inside, recursive=True))
         files = tuple(Path(p) for p in found) or (Path(pattern),)
         missing = [f for f in files if not f.is_file()]
     except (OSError, ValueError) as error:

@@ -32,7 +32,7 @@ def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, 
         places = f"{len(np.unique(codes[ever]))} of {len(np.unique(codes))}"
         when = "always on" if c.always_on else str(paths.periods[on.any(axis=0).argmax()]) if on.any() else "never"
         when = "at the time" if when not in ("always on", "never") and paths.n_periods == 1 else when
-        rows.append((c.label, when, places, f"{len(np.unique(paths.units[ever])):,}"))
+        rows.append((c.label, when, places, f"{paths.distinct(ever):,}"))
     return rows
 
 
@@ -40,12 +40,13 @@ def _size(study: Register, paths: Paths, movers: int) -> str:
     """Units, periods and clusters in words."""
     runs = 1 + int((paths.units[1:] != paths.units[:-1]).sum())
     n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else runs
+    n = n if paths.heads is None else paths.distinct()
     periods = f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})"
     words = [f"{n:,} units", periods if study.period else "one time"]
     if study.cluster:
         words.append(f"{len(np.unique(paths.levels[study.cluster].codes)):,} clusters ({study.cluster})")
     if paths.seen is not None:
-        words.append(f"{1 - paths.seen.mean():.0%} of rows not seen")
+        words.append(f"{1 - np.average(paths.seen.mean(axis=1), weights=paths.people):.0%} of rows not seen")
     if movers:
         words.append(f"{movers:,} units move between groups")
     return ", ".join(words)
