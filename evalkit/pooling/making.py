@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pydantic import ValidationError
 
 from evalkit import __version__
@@ -261,7 +260,8 @@ class _About:
         people = paths.distinct(there.any(axis=1))
         if people < max(50, 3 * self.rules.count):
             return None
-        return digits(float(np.average(values[there], weights=np.broadcast_to(paths.people[:, None], there.shape)[there])), 2)
+        each = np.broadcast_to(paths.people[:, None], there.shape)[there]
+        return digits(float(np.average(values[there], weights=each)), 2)
 
     @property
     def level(self) -> str:

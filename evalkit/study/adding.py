@@ -17,7 +17,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from evalkit.errors import StudyError
-from evalkit.study.scan import MEMORY, ROWS, Scan, Session, is_numeric, quoted
+from evalkit.study.alike import Kept
+from evalkit.study.scan import MEMORY, ROWS, Scan, Session, is_numeric, is_relation, quoted
 
 MOST = 20_000_000
 """Cell-periods above which nothing is gained by adding up."""
@@ -77,8 +78,14 @@ class Adding:
     _session: Session | None = field(default=None, repr=False)
     _ranked: bool = field(default=False, repr=False)
 
-    def __getstate__(self) -> dict[str, object]:
-        return {**vars(self), "_session": None, "_ranked": False, "scales": self.scales}
+    def __call__(self, column: str) -> np.ndarray:
+        """(n, T, T) sums of products of people's deviations from the mean of their cell, of an outcome."""
+        return self.within(column)
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        if is_relation(self.scan.given):  # which lives as long as its connection
+            return Kept, ({y: self.within(y) for y in self.wanted.outcomes},)
+        return Adding, (self.scan, self.wanted, self.memory)
 
     def close(self) -> None:
         """Let go of the connection and of what it kept on disk."""
@@ -173,8 +180,8 @@ class Adding:
         row = ", ".join([period, *map(_at, w.moving), *gone])
         place = ", ".join(map(_at, w.fixed)) or "0"
         session.run(
-            f"CREATE TEMP TABLE seen AS SELECT {unit} AS who, sum(hash(hash({row}), 1)) AS path, min(hash({place})) AS place, "
-            f"max(hash({place})) AS other FROM {ROWS} AS p GROUP BY {unit}"
+            f"CREATE TEMP TABLE seen AS SELECT {unit} AS who, sum(hash(hash({row}), 1)) AS path, "
+            f"min(hash({place})) AS place, max(hash({place})) AS other FROM {ROWS} AS p GROUP BY {unit}"
         )
         moved = session.frame("SELECT count(*) FILTER (place <> other) AS moved, count(*) AS units FROM seen")
         if moved["moved"].iloc[0]:
@@ -197,6 +204,8 @@ class Adding:
     def _few_enough(self, units: int) -> None:
         cells = int(self.session.frame("SELECT count(*) AS n FROM cells")["n"].iloc[0])
         spans = int(self.session.frame("SELECT count(*) AS n FROM times")["n"].iloc[0])
+        if spans == 1:
+            raise NotAlikeError("everybody is seen in one period only")
         if cells * spans > MOST:
             raise NotAlikeError(
                 f"{units:,} units make {cells:,} kinds of people alike in place, exposure and when they are seen, "
@@ -281,7 +290,7 @@ def _parts(heads: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
 
 def _scale(most: object, mean: object, column: str) -> _Scale:
     """How to make an outcome whole, from the largest and the mean of its sizes."""
-    if most is None or pd.isna(most) or not most:  # type: ignore[call-overload]
+    if most is None or pd.isna(most) or not most:
         return _Scale(1.0, False)
     if math.isinf(float(most)):  # type: ignore[arg-type]
         raise NotAlikeError(f"outcome {column!r} is infinite in some rows")

@@ -77,6 +77,11 @@ def arrow_errors() -> tuple[type[Exception], ...]:
     return (ArrowException,)
 
 
+def file_errors() -> tuple[type[Exception], ...]:
+    """What reading or writing a file of Arrow's raises."""
+    return (OSError, *arrow_errors())
+
+
 def said(error: Exception) -> str:
     """What an error says, in one short line."""
     return str(error).split("\n")[0][:200].rstrip(".")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+import pandas as pd
+
 from evalkit.errors import StudyError, check_choice
 from evalkit.study.adding import Adding, NotAlikeError, Wanted
 from evalkit.study.alike import CellSource
+from evalkit.study.cellfile import cells_in
 from evalkit.study.formats import is_parquet
 from evalkit.study.frame import Columns, FileSource, FrameSource, Source, Table, as_ids, open_source
 from evalkit.study.register import Register
@@ -45,7 +48,9 @@ def held(panel: Table | Source | Relation, register: Register, holding: Holding)
         if panel.origin is None:
             return panel
         return held(panel.origin, register, holding)
-    source = panel if is_relation(panel) else open_source(panel, cells=register.cells())
+    source: Source | Relation = panel if is_relation(panel) else open_source(panel, cells=register.cells())
+    if (cells := cells_in(source, register.cells())) is not None:
+        return cells
     if holding.hold == "rows" or not (has_duckdb() or holding.hold == "cells"):
         return _rows(source, register)
     return _added(source, register, holding)
@@ -74,11 +79,12 @@ def _added(source: Source | Relation, register: Register, holding: Holding) -> S
         made = adding.cells()
     except NotAlikeError as error:
         return _refused(str(error), asked, source, register, rows)
-    frame = made.frame
+    frame, periods = made.frame, made.periods
     if scan.files and not is_parquet(scan.files[0]):
         frame = frame.assign(**{c: as_ids(frame[c]) for c in text & set(frame.columns) - {wanted.unit}})
-    return CellSource(frame, "the panel", register.cells(), heads=made.heads, within=adding.within,
-                      periods=made.periods, origin=source)  # fmt: skip
+        periods = as_ids(periods)
+    return CellSource(frame, "the panel", register.cells(), heads=made.heads, within=adding,
+                      periods=register.cells().read(wanted.period, periods), origin=source)  # fmt: skip
 
 
 def _refused(why: str, asked: bool, source: Source | Relation, register: Register, rows: int = 0) -> Source:
@@ -91,54 +97,30 @@ def _refused(why: str, asked: bool, source: Source | Relation, register: Registe
     return _rows(source, register)
 
 
-def _wanted(register: Register, columns: tuple[str, ...]) -> Wanted | str:
-    """The columns to add up by; or why people cannot be added up."""
-    class_of = _Names(register, columns)
-    return class_of.why() or class_of.wanted()
-
-
-@dataclass(frozen=True)
-class _Names:
-    """What a register names in a panel with some columns."""
-
-    register: Register
-    columns: tuple[str, ...]
-
-    def why(self) -> str:
-        """Why people cannot be added up, "" where they can, as far as the register says."""
-        r = self.register
-        homes = [r.home_of(c) for c in r.components]
-        needed = [name for name, _ in r.columns_needed(self._as_columns())]
-        money = {} if r.money is None else r.money.given()
-        reasons = {
-            "it has no periods": r.period is None,
-            "every unit is a cluster of its own": r.cluster in (None, r.unit) or r.unit in homes,
-            "there are covariates, which are each person's own": bool(r.covariates),
-            "chance dealt a component, and is inferred from person by person": any(
-                c.assigned is not None or c.compliance is not None for c in r.components
-            ),
-            "payments are reckoned person by person": bool({"rate_card", "claims"} & set(money)),
-            "cells of some columns are read as something else than they hold": any(map(r.cells().changes, needed)),
-        }
-        lost = [name for name in needed if name not in self.columns]
-        folded = [c.casefold() for c in self.columns]
-        reasons["some of its columns differ only in capital letters"] = len(set(folded)) < len(folded)
-        return next((why for why, true in reasons.items() if true), f"it has no column {lost[0]!r}" if lost else "")
-
-    def wanted(self) -> Wanted:
-        r, columns = self.register, self._as_columns()
-        fixed = [r.cluster, r.weights, *(r.home_of(c) for c in r.components), *(c.reach for c in r.components)]
-        fixed += [link.to for link in r.levels.values()]
-        moving = [r.exposure_of(c, columns) for c in r.components]
-        still = tuple(dict.fromkeys(n for n in fixed if n is not None))
-        outcomes = tuple(o.column for o in r.outcomes if o.column in self.columns)
-        exposures = tuple(dict.fromkeys(n for n in moving if n is not None and n not in still))
-        return Wanted(r.unit, str(r.period), still, exposures, outcomes)
-
-    def _as_columns(self) -> Columns:
-        return Columns(_Header(self.columns))
-
-
-@dataclass(frozen=True)
-class _Header:
-    columns: tuple[str, ...]
+def _wanted(register: Register, names: tuple[str, ...]) -> Wanted | str:
+    """The columns to add up by, of a panel that has `names`; or why people cannot be added up."""
+    r, columns = register, Columns(FrameSource(pd.DataFrame(columns=list(names))))
+    homes = [r.home_of(c) for c in r.components]
+    needed = [name for name, _ in r.columns_needed(columns)]
+    folded, lost = [c.casefold() for c in names], [name for name in needed if name not in names]
+    reasons = {
+        "it has no periods": r.period is None,
+        "every unit is a cluster of its own": r.cluster in (None, r.unit) or r.unit in homes,
+        "there are covariates, which are each person's own": bool(r.covariates),
+        "chance dealt a component, and is inferred from person by person": any(
+            c.assigned is not None or c.compliance is not None for c in r.components
+        ),
+        "payments are reckoned person by person": bool(
+            {"rate_card", "claims"} & set(r.money.given() if r.money else ())
+        ),
+        "cells of some columns are read as something else than they hold": any(map(r.cells().changes, needed)),
+        f"it has no column {', '.join(map(repr, lost[:1]))}": bool(lost),
+        "some of its columns differ only in capital letters": len(set(folded)) < len(folded),
+    }
+    if why := next((why for why, true in reasons.items() if true), ""):
+        return why
+    fixed = [r.cluster, r.weights, *homes, *(c.reach for c in r.components), *(link.to for link in r.levels.values())]
+    still = tuple(dict.fromkeys(n for n in fixed if n is not None))
+    moving = dict.fromkeys(n for c in r.components if (n := r.exposure_of(c, columns)) is not None and n not in still)
+    outcomes = tuple(o.column for o in r.outcomes if o.column in names)
+    return Wanted(r.unit, str(r.period), still, tuple(moving), outcomes)

@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evalkit.errors import StudyError
 from evalkit.show.words import file_name
+from evalkit.study.alike import CellSource
+from evalkit.study.cellfile import write_cells
 from evalkit.study.component import CARD, Component, Outcome, spells_of
 from evalkit.study.formats import arrow_errors
 from evalkit.study.frame import Columns, Source
@@ -92,16 +95,28 @@ def study_frame(study: Register, paths: Paths, values: Callable[[str], np.ndarra
 
 _CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
 _OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent")]  # shares are written as such
-_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every", "family")
+_STUDY_KEYS = (
+    "title",
+    "question",
+    "unit",
+    "period",
+    "cluster",
+    "covariates",
+    "weights",
+    "every",
+    "family",
+    "hold",
+    "memory",
+)
 
 
-def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> Path:
+def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path, panel: bool = True) -> Path:
     """Write study.toml, the panel's used columns and the small tables; returns the study file.
 
-    rows: the rows to write, None for all. Paths in the file are relative to the folder.
+    rows: the rows to write, None for all; panel: whether to write any. Paths in the file are relative to the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    keys: dict[str, object] = {"panel": _write(_used_columns(study, source, rows), folder, "panel", parquet=True)}
+    keys: dict[str, object] = {"panel": _write_panel(study, source, rows, folder) if panel else "cells.parquet"}
     if study.people is not None:
         keys["people"] = _write(study.people, folder, "people")
     spells = _all_spells(study)
@@ -129,6 +144,16 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     file = folder / "study.toml"
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return file
+
+
+def _write_panel(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> str:
+    """Write the panel, rows or cells; returns the file's name."""
+    if not isinstance(source, CellSource):
+        return _write(_used_columns(study, source, rows), folder, "panel", parquet=True)
+    if rows is not None:
+        raise StudyError("A part of a study of cells cannot be saved. Save the whole, or open it with hold='rows'.")
+    outcomes = [o.column for o in study.outcomes if o.column in source.columns]
+    return write_cells(source, (study.unit, str(study.period)), outcomes, folder / "panel.parquet", {}).name
 
 
 def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> pd.DataFrame:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 import pandas as pd
 
 from evalkit.errors import OptionError, StudyError
-from evalkit.study.formats import arrow_errors, is_parquet, said
+from evalkit.study.formats import file_errors, is_parquet, said
 from evalkit.study.frame import FileSource, FrameSource, Source, Table
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ class Relation(Protocol):
     """A relation of DuckDB: a query that is not yet run."""
 
     columns: list[str]
+    types: list[object]
 
     def project(self, columns: str) -> Relation: ...
     def to_arrow_reader(self, batch_size: int) -> pa.RecordBatchReader: ...
 
 
-def is_relation(panel: object) -> bool:
+def is_relation(panel: object) -> TypeGuard[Relation]:
+    """Whether something is a relation of DuckDB."""
     return hasattr(panel, "project") and hasattr(panel, "to_arrow_reader") and hasattr(panel, "columns")
 
 
@@ -117,7 +119,7 @@ def scan_of(panel: Table | Source | Relation, where: str, text: frozenset[str]) 
         plain = all(isinstance(c, str) for c in panel.columns) and not any(n is not None for n in panel.index.names)
         return Scan(where, tuple(panel.columns), (), panel) if plain else None
     if is_relation(panel):
-        return Scan(where, tuple(panel.columns), (), panel)  # type: ignore[union-attr]
+        return Scan(where, tuple(panel.columns), (), panel)
     return None
 
 
@@ -153,7 +155,9 @@ class Session:
         import duckdb
 
         folder = tempfile.mkdtemp(prefix="evalkit-rows-")
-        how = {"memory_limit": self.memory, "temp_directory": folder, "preserve_insertion_order": False}
+        how: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": self.memory, "temp_directory": folder, "preserve_insertion_order": False,
+        }  # fmt: skip
         try:
             base = duckdb.connect(config=how)
         except duckdb.Error as error:
@@ -176,6 +180,9 @@ class Session:
 
     def kinds(self) -> Mapping[str, str]:
         """The type of each column."""
+        if is_relation(self.scan.given):
+            types = dict(zip(self.scan.given.columns, map(str, self.scan.given.types), strict=True))
+            return {c: types[c] for c in self.scan.columns}
         found = self.frame(f"DESCRIBE SELECT {', '.join(map(quoted, self.scan.columns))} FROM {ROWS}")
         return dict(zip(found["column_name"], found["column_type"], strict=True))
 
@@ -211,9 +218,10 @@ class Session:
         """What DuckDB, or whoever gives it rows, raises, in words."""
         import duckdb
 
+        unread: tuple[type[Exception], ...] = (duckdb.Error, *file_errors())
         try:
             yield
-        except (duckdb.Error, OSError, *arrow_errors()) as error:
+        except unread as error:
             raise self._failed(error) from error
 
     def _stream(self) -> object:

@@ -14,7 +14,9 @@ import pandas as pd
 from evalkit.errors import OptionError, OutcomeError, Problem, StudyError, raise_problems, suggest
 from evalkit.study.alike import CellSource, along
 from evalkit.study.calendar import Calendar, Event
+from evalkit.study.cellfile import unpacked
 from evalkit.study.component import Component, Outcome
+from evalkit.study.formats import is_parquet
 from evalkit.study.frame import Columns, Source, Table, read_table
 from evalkit.study.holding import Holding, held
 from evalkit.study.index import Index, absent_outcomes, covariate_columns, read_covariates, read_outcome
@@ -205,6 +207,8 @@ class Study(Register):
         commonest. Raises `StudyError` for numbers written as text, infinite values, and more than twenty kinds.
         """
         wanted = self.covariates if names is None else tuple(names)
+        if wanted:
+            self.paths.need_rows("A covariate")
         return read_covariates(wanted, Columns(self.source, self.people), self._opened.index, self.unit)
 
     def covariate_names(self, names: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -217,6 +221,7 @@ class Study(Register):
 
         States are 0 (off), 1 (on), the step of a dose, or missing where not known; never more than the study holds.
         """
+        self.paths.need_rows("A frame of people")
         return study_frame(self, self.paths, self.values)
 
     def with_components(self, components: Sequence[Component | str]) -> Study:
@@ -262,16 +267,23 @@ class Study(Register):
         made._set(memo=Memo(), _values=Memo())
         return made
 
-    def save(self, folder: str | Path) -> Path:
-        """Write study.toml and its tables into a folder, so that `Study.load` gives the same study."""
-        return save_study(self, self.source, self.rows, Path(folder))
+    def save(self, folder: str | Path, panel: bool = True) -> Path:
+        """Write study.toml and its tables into a folder, so that `Study.load` gives the same study; without the panel
+        where `panel` is false."""
+        return save_study(self, self.source, self.rows, Path(folder), panel)
 
     @classmethod
     def load(cls, path: str | Path) -> Study:
-        """The study that a TOML file describes; `StudyError` names file, table and key."""
+        """The study that a TOML file describes, or that a file of cells holds; `StudyError` names file, table, key."""
         from evalkit.study.file import read_study  # pydantic is needed for files only
 
-        said = read_study(Path(path))
+        path = Path(path)
+        if path.is_file() and is_parquet(path):
+            with unpacked(path) as home:
+                made = cls(**read_study(home, panel=str(path)).fields)
+            made._set(inputs=(path,))
+            return made
+        said = read_study(path)
         try:
             made = cls(**said.fields)
         except StudyError as error:

@@ -83,11 +83,13 @@ def autocovariance(people: People, of: np.ndarray, cells: int) -> tuple[np.ndarr
     mean = (collect @ np.where(seen, values, 0.0)) / np.maximum(count, 1)
     n = count[of]
     there = seen & (n > 1)
+    if people.within is not None:
+        there &= ~np.isnan(people.within).any(axis=(1, 2))[:, None]  # what is withheld of a cell says nothing
     scale = np.where(there, np.sqrt(n / np.maximum(n - 1, 1)), 0.0)
     away = np.where(there, values - mean[of], 0.0) * scale
     product, pairs = (heads * away).T @ away, (heads * there).T @ there.astype(float)
     if people.within is not None:
-        product += np.einsum("nst,ns,nt->st", people.within, scale, scale)
+        product += np.einsum("nst,ns,nt->st", np.nan_to_num(people.within), scale, scale)
     lag = _lags(np.arange(values.shape[1])).ravel()
     return np.bincount(lag, product.ravel()), np.bincount(lag, pairs.ravel())
 
