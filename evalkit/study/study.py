@@ -136,7 +136,7 @@ class Study(Register):
         self._set(people=None if people is None else read_table(people, "people", self.cells()))
         source = held(panel, self, Holding(hold, memory))
         try:
-            base = _base if source is panel or not isinstance(panel, CellSource) else None
+            base = _base if _same_rows(source, panel) else None
             opened = open_study(self, Columns(source, self.people), base, list(problems))
         except StudyError:
             if not isinstance(source, CellSource) or source.origin is None:
@@ -247,6 +247,7 @@ class Study(Register):
             said["money"] = self.money.keep(components, [o.column for o in outcomes])
         same = not {"panel", "unit", "period", "every"} & set(changes)
         made = Study(**said, _base=self._opened.base if same else None)
+        same = same and _same_rows(made.source, self.source)
         if same and (made._opened.index is self._opened.index or made.movers == self.movers == 0):
             made._set(_values=self._values)
         return made
@@ -299,6 +300,11 @@ class Study(Register):
 
     def _repr_html_(self) -> str:
         return describe_html(self, self.paths, self.movers)
+
+
+def _same_rows(source: Source, panel: object) -> bool:
+    """Whether a source holds the rows, or the cells, of a panel one for one."""
+    return source is panel or not (isinstance(source, CellSource) or isinstance(panel, CellSource))
 
 
 def _positions(chosen: _Chosen, size: int) -> np.ndarray:
