@@ -86,6 +86,12 @@ class Spread:
                 return found
         return None
 
+    def made(self) -> Spread:
+        """Those that have been worked out, which need nothing more."""
+        out = Spread()
+        out._known = [(known, make) for known, make in self._known if isinstance(make, _Made)]
+        return out
+
 
 @dataclass(frozen=True, eq=False)
 class _Made:
