@@ -78,8 +78,10 @@ def controlled(study: Study, rules: Rules) -> tuple[CellSource, dict[str, int], 
             hangs |= _hangs(outcome, study.values(outcome), source.heads, products[outcome.column], rules)
     keep = ~few & ~hangs
     if not keep.any():
-        advice = "Coarser periods, places or doses make larger cells."
-        raise StudyError(f"No cell may leave: {int(few.sum()):,} of {len(few):,} hold too few people. {advice}")
+        small, rare = int(few.sum()), int((hangs & ~few).sum())
+        why = f"of {len(few):,}, {small:,} hold too few people, and {rare:,} too few events"
+        advice = "Coarser periods, places or doses make larger cells; a rare outcome can be left out."
+        raise StudyError(f"No cell may leave: {why} or amounts that hang on a few. {advice}")
     made, pooled = {}, np.zeros(int(keep.sum()), dtype=bool)
     for outcome in study.outcomes:
         if outcome.column in products:

@@ -29,7 +29,7 @@ def test_spawned_seeds_give_the_same_draws_everywhere() -> None:
     assert plain == [_draw(s) for s in seeds]
     with parallel_config("loky", n_jobs=2):
         assert in_parallel(_draw, seeds) == plain
-        assert os.getpid() not in in_parallel(_where, range(BLOCK + 1))  # the caller's choice is taken, not one of our own
+        assert os.getpid() not in in_parallel(_where, range(BLOCK + 1))  # the caller's choice, not our own
     assert set(in_parallel(_where, range(BLOCK + 1))) == {os.getpid()}
 
 
@@ -43,6 +43,7 @@ def test_randomisation_draws_the_same_everywhere() -> None:
     assert np.array_equal(plain.drawn, spread.drawn)
 
 
+@pytest.mark.slow
 def test_dask_draws_the_same() -> None:
     distributed = pytest.importorskip("distributed")
     made = study(panel(gaps=False, people=120, sites=12, periods=6), "rows")
@@ -50,9 +51,9 @@ def test_dask_draws_the_same() -> None:
     plain = randomise(made, "b", headline, draws=BLOCK + 1, seed=3, slopes=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with distributed.Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None):
-            with parallel_config("dask"):
-                spread = randomise(made, "b", headline, draws=BLOCK + 1, seed=3, slopes=True)
+        client = distributed.Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None)
+        with client, parallel_config("dask"):
+            spread = randomise(made, "b", headline, draws=BLOCK + 1, seed=3, slopes=True)
     assert np.array_equal(plain.drawn, spread.drawn)
     assert np.array_equal(plain.slopes, spread.slopes)
     assert plain.interval() == spread.interval()
