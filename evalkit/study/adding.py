@@ -22,7 +22,7 @@ from evalkit.study.scan import MEMORY, ROWS, Scan, Session, is_numeric, is_relat
 
 MOST = 20_000_000
 """Cell-periods above which nothing is gained by adding up."""
-PART = 256_000_000
+PART = 500_000_000
 """Bytes of people's outcomes that are held at a time for cross-products."""
 _BITS, _UNEVEN = 52, 1000.0
 _LOWER = 2.0**_BITS
