@@ -165,7 +165,8 @@ def _block_cells(contrast: Contrast, b: Block, columns: np.ndarray, sides: list[
 
 def rows_of(paths: Paths) -> Rows:
     """Unit ids and cluster codes as inference wants them."""
-    return Rows(paths.units, {name: (level.codes, level.names) for name, level in paths.levels.items()})
+    levels = {name: (level.codes, level.names) for name, level in paths.levels.items()}
+    return Rows(paths.units, levels, paths.heads is None)
 
 
 def assemble(contrast: Contrast, naming: Naming, rows: np.ndarray | None = None) -> Estimate:
