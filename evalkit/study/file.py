@@ -10,6 +10,7 @@ import glob
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -70,7 +71,8 @@ _SECTIONS = {
     "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
                          **dict.fromkeys(_HEADINGS, (str | None, None))),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
-    "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
+    "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None),
+                         end=(float | str | date | None, None)),
     "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),
 }  # fmt: skip
 _NAMED_BY = {name: "component" if name == "costs" else "outcome" for name in TABLES}
@@ -335,10 +337,14 @@ class _Folder:
         self._read[shared["table"]] = table.rename(columns=headings)
 
     def outcomes(self, said: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
-        """Outcomes; a table's name is the column unless it says otherwise."""
+        """Outcomes; a table's name is the column unless it says otherwise, and the label of one that does not wait."""
         made = []
         for name, keys in said.items():
-            own = {**keys, "column": keys.get("column") or name, "label": keys.get("label") or name}
+            own = {
+                **keys,
+                "column": keys.get("column") or name,
+                "label": keys.get("label") or ("" if keys.get("kind") == "time_to_event" else name),
+            }
             try:
                 made.append(Outcome(**own))
             except EvalkitError as error:

@@ -24,6 +24,7 @@ from evalkit.study.save import describe, describe_html, save_study, study_frame
 from evalkit.study.schema import events_of
 from evalkit.study.starts import with_tidy_spells
 from evalkit.study.validation import Opened, open_study
+from evalkit.study.waits import Waits, read_waits
 from evalkit.vocabulary import Better, Family, OutcomeKind
 
 _Chosen = np.ndarray | Sequence[int] | slice | None
@@ -146,14 +147,25 @@ class Study(Register):
         return None if position is None else position[position >= 0]
 
     def values(self, outcome: str | Outcome | None = None) -> np.ndarray:
-        """(n, T) outcome in the row order of `paths`, NaN where no row or no value.
+        """(n, T) outcome in the row order of `paths`, NaN where no row or no value; of one that waits for an event, what
+        stands for each person (`waits`).
 
         Opens the second door: raises `OutcomeError` when the column is not there,
         holds text or is infinite. Read-only; read once.
         """
         chosen = self.outcome(outcome)
+        if chosen.waits:
+            return self.waits(chosen).values
         make = partial(read_outcome, chosen, self.source, self._opened.index)
         return self._values.get((chosen.column, chosen.kind, chosen.percent), make)
+
+    def waits(self, outcome: str | Outcome | None = None) -> Waits:
+        """How long people waited for the event of an outcome, and what stands for each; `OptionError` where it does not
+        wait, `OutcomeError` for times that cannot be read. Worked out once."""
+        chosen = self.outcome(outcome)
+        if not chosen.waits:
+            raise OptionError(f"Outcome {chosen.column!r} does not wait for an event: it is of kind {chosen.kind!r}.")
+        return self.memo.get(("waits", chosen), partial(read_waits, chosen, self, self._opened.index))
 
     def check_header(self) -> None:
         """Raise one `OutcomeError` that names every outcome whose column is not there. No value is read."""
