@@ -38,3 +38,4 @@ from evalkit.checks.sensitivity import unrecorded as unrecorded
 from evalkit.checks.trials import attrition as attrition
 from evalkit.checks.trials import balance as balance
 from evalkit.checks.trials import compliance as compliance
+from evalkit.checks.waiting import followed_to as followed_to

@@ -242,6 +242,15 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
         scored = "score_form" in r.rung.design.traits.checks and bool(target.study.covariates)
         if scored and r.rows is not None and r.answer is not None:
             found.append(checks.score_form(r.rows, isinstance(target.design, FlexibleComparison)))
+    outcome = target.study.outcome(getattr(target.design, "outcome", None))
+    if outcome.waits:
+        state = paths.state[paths.path, 0, paths.index(target.component)]
+        can = paths.reach[paths.path, paths.index(target.component)]
+        found.append(
+            checks.followed_to(
+                target.study.waits(outcome), can & (state > 0), can & (state == 0), outcome.time_unit or ""
+            )
+        )
     if target.design.traits.rests_on & {"matching", "weighting"}:
         result = checks.sensitivity_of(target.study, target.component, getattr(target.design, "outcome", None))
         if (said := checks.unrecorded(result, isinstance(target.design, FlexibleComparison))) is not None:

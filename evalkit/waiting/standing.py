@@ -107,10 +107,10 @@ def _of_some(
     known = part.known
     expected = _still_expected(part, x, loss, happened, whole)
     taken = np.column_stack([np.zeros(len(order)), np.cumsum(np.diff(stands, axis=1) * expected, axis=1)])
-    through = np.where(known, gone, gone + 1)  # who is lost was at risk of it then, too
+    through = np.searchsorted(loss.at, order, side="right")  # who is lost was at risk of it then, too
     value = np.where(known, part.outcome * stands[rows, gone], 0.0) - taken[rows, through]
     at = np.minimum(gone, expected.shape[1] - 1)
-    value += np.where(known, 0.0, stands[rows, np.minimum(through, expected.shape[1])] * expected[rows, at])
+    value += np.where(known, 0.0, stands[rows, through] * expected[rows, at])
     cut = known & (gone > 0) & over[rows, np.maximum(gone - 1, 0)]
     return value, np.where(known, stands[rows, gone], 0.0), cut
 
