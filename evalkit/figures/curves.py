@@ -32,8 +32,8 @@ def _draw(table: pd.DataFrame, arms: list[str], width: float) -> Figure:
     last = float(table["time"].max())
     for arm, (colour, line) in zip(arms, _LOOKS, strict=False):
         mine = table[table["arm"] == arm].sort_values("time")
-        ax.fill_between(mine["time"], 100 * mine["conf_low"], 100 * mine["conf_high"], step="post", color=colour, alpha=0.15,
-                        linewidth=0)  # fmt: skip
+        low, high = (100 * mine[c] for c in ("conf_low", "conf_high"))
+        ax.fill_between(mine["time"], low, high, step="post", color=colour, alpha=0.15, linewidth=0)
         ax.step(mine["time"], 100 * mine["share"], where="post", color=colour, linestyle=line, linewidth=2, label=arm)
     ax.set_xlim(0, last)
     ax.set_ylim(0, min(100.0, 5 + 105 * float(table["conf_high"].max())))
@@ -72,8 +72,8 @@ def _say(table: pd.DataFrame, arms: list[str]) -> style.Told:
     said = [f"{round(100 * r['share'])} in every 100 {arm}" for arm, r in ends.items()]
     title = f"By {by}: {', '.join(said)}"
     lines = [
-        f"{arm}: {100 * r['share']:.0f} in every 100 by {by} ({100 * r['conf_low']:.0f} to {100 * r['conf_high']:.0f}), "
-        f"{int(r['at_risk'])} still waiting and followed."
+        f"{arm}: {100 * r['share']:.0f} in every 100 by {by} ({100 * r['conf_low']:.0f} to {100 * r['conf_high']:.0f}) "
+        f"with {int(r['at_risk'])} still waiting and followed."
         for arm, r in ends.items()
     ]
     return title, f"Share with the event over time. {title}.", "\n".join(lines), table.reset_index(drop=True)

@@ -175,7 +175,8 @@ def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -
         cells.append((design, *numbers, spread, p_value, *places, remark))
     head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Remarks")
     right = (False, True, True, True, True, True, True, True, False)
-    note = f"Effects and standard errors (SE) in {_UNITS.get(outcome.said, outcome.unit)}. With, without: places that it rests on."
+    unit = _UNITS.get(outcome.said, outcome.unit)
+    note = f"Effects and standard errors (SE) in {unit}. With, without: places that it rests on."
     caption = f"{label}: every design that was tried ({outcome.label})"
     return make_table(caption, head, cells, numeric=right, name=name, note=note)
 

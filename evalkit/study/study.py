@@ -147,8 +147,8 @@ class Study(Register):
         return None if position is None else position[position >= 0]
 
     def values(self, outcome: str | Outcome | None = None) -> np.ndarray:
-        """(n, T) outcome in the row order of `paths`, NaN where no row or no value; of one that waits for an event, what
-        stands for each person (`waits`).
+        """(n, T) outcome in the row order of `paths`, NaN where no row or no value; what stands for each person
+        (`waits`) where it waits for an event.
 
         Opens the second door: raises `OutcomeError` when the column is not there,
         holds text or is infinite. Read-only; read once.

@@ -131,7 +131,7 @@ def _moments(column: pd.Series, name: str, source: Source, problems: list[Proble
         made, text = numbers(column)
         made, kind = made.astype(np.float64), "numbers"
         if len(text) and holds_text(column):
-            read = pd.to_datetime(column.astype(object), format="%Y-%m-%d", errors="coerce")
+            read = pd.to_datetime(column.astype(object).map(str), format="%Y-%m-%d", errors="coerce")
             if read.notna().sum() * 2 >= column.notna().sum():
                 made, kind = _days(read), "days"
                 text = np.flatnonzero(read.isna().to_numpy() & column.notna().to_numpy())
@@ -196,7 +196,7 @@ def _wrong_times(
 
 
 def _full(time: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Times of loss, and how many fully followed people a group is as good as just after each (and before the first)."""
+    """Times of loss, and how many fully followed people a group is as good as before the first and after each."""
     codes = 2 * np.unique(time, return_inverse=True)[1] + ~event
     lost = kaplan_meier(codes.astype(float), ~event)
     return np.sort(np.unique(time[~event])), len(time) * np.r_[1.0, lost.waiting]

@@ -1,8 +1,8 @@
 """Proportional hazards (Cox 1972, JRSS B 34): slopes by partial likelihood with Efron's ties, and hazards at each time
 that grouped times do not bend.
 
-`order` (n,) is a whole number by which people leave: 2 k for an event at the k-th time, 2 k + 1 for whoever was last seen
-then, so that an event comes first where both fall on one time."""
+`order` (n,) is a whole number by which people leave: 2 k for an event at the k-th time, 2 k + 1 for whoever was last
+seen then, so that an event comes first where both fall on one time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cox_slopes(order: np.ndarray, leaves: np.ndarray, x: np.ndarray) -> np.ndarr
     """(q,) slopes of the log hazard of leaving; zeros where one grows without end or covariates are collinear.
 
     leaves: (n,) whether the person's exit is the event that is modelled. Ties as Efron (1977, JASA 72)."""
-    n, q = x.shape
+    q = x.shape[1]
     last = np.argsort(-order, kind="stable")
     z, when, hit = x[last], order[last], leaves[last]
     ends = np.searchsorted(-when, -when[hit], side="right") - 1

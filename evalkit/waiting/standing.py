@@ -1,5 +1,5 @@
-"""What stands for each person whose outcome waits for an event: the outcome itself where it is known, and what those like
-them came to where they were lost from sight."""
+"""What stands for each person whose outcome waits for an event: the outcome where it is known, and what those like them
+came to where they were lost from sight."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def stand_ins(waited: Waited, group: np.ndarray, x: np.ndarray) -> Standing:
 
     The doubly robust transformation of censored outcomes (Rubin and van der Laan 2007, International Journal of
     Biostatistics 3; Robins and Rotnitzky 1992): the outcome of the known over their chance of being followed, and
-    for every time of loss what was expected of those still waiting then. Right if the hazard of being lost or that of the
-    event is. Without covariates the mean is Kaplan and Meier's, and its error Greenwood's but for n - 1.
+    for every time of loss what was expected of those still waiting then. Right if the hazard of being lost is, or that
+    of the event. Without covariates the mean is Kaplan and Meier's, and its error Greenwood's but for n - 1.
 
     group: (n,) codes; both hazards are those of the group. x: (n, q) covariates.
     """
