@@ -29,6 +29,9 @@ Better = Literal["higher", "lower"]
 Family = Literal["outcome", "all"]
 """Over which claims false ones are held at 5%: the components of each outcome, or those of all outcomes."""
 
+Missing = Literal["refuse", "indicator", "impute"]
+"""What is done where covariates are missing: nothing, and say so; a column that says where; or several fillings."""
+
 CheckStatus = Literal["passed", "failed", "informational"]
 DriftWord = Literal["shown", "likely", "nothing", "untested"]
 """How much of a claim a step beside a straight line carries: see `checks/drift.py`."""

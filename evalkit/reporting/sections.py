@@ -270,6 +270,7 @@ _CHECKS = {
     "score_form": "Squares and products of what is recorded",
     "stayers": "Who was seen later",
     "by_people": "Both kinds of people",
+    "filled_in": "What was missing beforehand",
     "followed_to": "Who was followed to the date",
 }
 _UNITS = {

@@ -26,7 +26,7 @@ from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Links, Register
 from evalkit.study.schema import TABLE_CELLS
 from evalkit.study.starts import HEADINGS, read_starts
-from evalkit.vocabulary import Family
+from evalkit.vocabulary import Family, Missing
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -56,7 +56,8 @@ def _as_written(hint: object) -> object:
 
 
 _STUDY_KEYS = (
-    "title question panel people unit period cluster covariates weights every family disclosure allow_outside noun"
+    "title question panel people unit period cluster covariates missing weights every family disclosure allow_outside"
+    " noun"
 ).split()
 _READING_KEYS = [f.name for f in fields(Reading)]
 _READING_TYPES: dict[str, Any] = {
@@ -67,7 +68,7 @@ _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "
 _SECTIONS = {
     "study": _section(Register, [*_STUDY_KEYS, *_READING_KEYS], panel=_FILE, people=_FILE,
                       disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
-                      family=(Family, "outcome"), **_READING_TYPES),
+                      family=(Family, "outcome"), missing=(Missing, "refuse"), **_READING_TYPES),
     "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
                          **dict.fromkeys(_HEADINGS, (str | None, None))),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),

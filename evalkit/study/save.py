@@ -108,6 +108,7 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     spells = _all_spells(study)
     adoption = _write(spells, folder, "adoption") if spells is not None else None
     keys |= {k: getattr(study, k) for k in _STUDY_KEYS}
+    keys |= {"missing": study.missing} if study.missing != "refuse" else {}
     lines = _table("study", {**keys, "noun": study.noun or None, "disclosure": study.settings.get("disclosure")})
     for name, link in study.levels.items():
         file = _write(link.frame(name), folder, file_name(f"links_{name}"))

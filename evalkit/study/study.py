@@ -25,7 +25,7 @@ from evalkit.study.schema import events_of
 from evalkit.study.starts import with_tidy_spells
 from evalkit.study.validation import Opened, open_study
 from evalkit.study.waits import Waits, read_waits
-from evalkit.vocabulary import Better, Family, OutcomeKind
+from evalkit.vocabulary import Better, Family, Missing, OutcomeKind
 
 _Chosen = np.ndarray | Sequence[int] | slice | None
 
@@ -51,7 +51,10 @@ class Study(Register):
     noun: what a unit is called, "pupil"; or what "unit", "place" and "period" are, each with its plural where that is
         not usual: {"unit": ["person", "people"], "place": "school"}.
     family: over which claims false ones are held at 5%: of the components of one "outcome", or "all" of the study.
-
+    missing: what is done with people of whom a covariate is missing: "refuse" them, naming rows; "indicator" fills in
+        the mean, and adds a column that says where; "impute" fills each gap ten times from other covariates, exposures
+        and outcomes, and joins the answers by Rubin's rules. For designs that compare people; nobody is dropped.
+    filling: which filling of missing covariates this study shows; None where that is left to designs.
     source: where the rows are. inputs: the files that a study file named, itself first;
         empty for a study made or changed in memory.
     movers: units that were split into stays because a level of theirs changes.
@@ -69,6 +72,7 @@ class Study(Register):
     _opened: Opened = field(init=False)
     _values: Memo = field(init=False)
     _view: tuple[Study, np.ndarray, np.ndarray] | None = field(init=False)
+    filling: int | None = field(init=False)
 
     def __init__(
         self,
@@ -96,6 +100,7 @@ class Study(Register):
         reading: Reading | Mapping[str, object] | None = None,
         noun: str | Mapping[str, str | Sequence[str]] | None = None,
         family: Family = "outcome",
+        missing: Missing = "refuse",
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
@@ -118,6 +123,7 @@ class Study(Register):
             reading=reading_of(reading),
             noun=nouns_of(noun, problems),
             family=family,
+            missing=missing,
         )
         self._set(components=with_tidy_spells(self, problems))
         if self.money is not None:
@@ -128,7 +134,7 @@ class Study(Register):
             people=None if people is None else read_table(people, "people", cells),
         )
         opened = open_study(self, Columns(self.source, self.people), _base, problems)
-        self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None)
+        self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None, filling=None)
         self._set(memo=Memo(), _values=Memo())
 
     def _set(self, **changes: object) -> None:
@@ -194,6 +200,21 @@ class Study(Register):
         """Names of the columns of `covariate_values`: 'age', 'region=North'."""
         wanted, columns = self.covariates if names is None else tuple(names), Columns(self.source, self.people)
         return tuple(called for name in wanted for called in covariate_columns(name, columns))
+
+    def gaps(self, names: Iterable[str] | None = None) -> np.ndarray:
+        """(n, T) whether a covariate is missing where a row was seen."""
+        gone = ~np.isfinite(self.covariate_values(names)).all(axis=2)
+        return gone if self.paths.seen is None else gone & self.paths.seen
+
+    def filled(self, filling: int) -> Study:
+        """The same study with gaps of covariates filled once; other numbers give other fillings."""
+
+        def fill() -> Study:
+            made = object.__new__(Study)
+            made._set(**{**vars(self), "filling": filling, "memo": Memo()})
+            return made
+
+        return self.memo.get(("filling", filling), fill)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a unit and period that was seen: unit, period, cluster, the state of each component, the outcomes.

@@ -14,6 +14,7 @@ from evalkit.errors import OutcomeError, Problem, raise_problems, suggest
 from evalkit.show.words import join_words
 from evalkit.study.component import Outcome
 from evalkit.study.frame import Source, numbers, say_rows
+from evalkit.study.gaps import filled
 from evalkit.study.index import Index
 from evalkit.study.paths import Paths
 from evalkit.study.reading import advise_dates, holds_text
@@ -86,16 +87,7 @@ def read_waits(outcome: Outcome, study: Read, index: Index) -> Waits:
     if not by > 0:
         raise OutcomeError(f"Outcome {outcome.column!r}: nobody was followed for any time. {_GIVE}")
     waited = Waited(time, event, by, outcome.effect == "share")
-    return Waits(waited, group, stand_ins(waited, group, _known(study.covariate_values()[:, 0, :])))
-
-
-def _known(x: np.ndarray) -> np.ndarray:
-    """Covariates without gaps: means in their place, and a column that says so of each that has any."""
-    gone = ~np.isfinite(x)
-    if not gone.any():
-        return x
-    mean = np.where(gone, 0.0, x).sum(axis=0) / np.maximum((~gone).sum(axis=0), 1)
-    return np.hstack([np.where(gone, mean, x), gone[:, gone.any(axis=0)].astype(float)])
+    return Waits(waited, group, stand_ins(waited, group, filled(study.covariate_values()[:, 0, :])))
 
 
 def _groups(paths: Paths) -> np.ndarray:

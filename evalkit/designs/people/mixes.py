@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.missing import over_fillings
 from evalkit.designs.people import estimating
 from evalkit.designs.people.folds import Learn, chances, deal_folds, held_out, least_squares, regression
 from evalkit.designs.people.people import covariates_of
@@ -99,6 +100,7 @@ class MixComparison:
         states, counts = np.unique(_states(paths), axis=0, return_counts=True)
         return tuple(Mix(tuple(map(int, s)), int(c)) for s, c in zip(states, counts, strict=True))
 
+    @over_fillings
     def __call__(self, study: Study, component: str | None = None) -> Estimate:
         """Every effect that the mixes identify, as an Estimate with a row each."""
         paths, k = study.paths, None if component is None else study.paths.index(component)

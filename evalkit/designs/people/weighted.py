@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from evalkit.designs.missing import over_fillings
 from evalkit.designs.people import estimating
 from evalkit.designs.people.distances import Scores, scores_by, standardised
 from evalkit.designs.people.people import People, balance_table, dropped_table, is_binary, sample_table, speaks_for
@@ -151,6 +152,7 @@ class WeightedComparison(estimating.AmongPeople):
             raise OptionError(words + "Give covariates=[...] to the study or to the design, or use exact=[...].")
         return people
 
+    @over_fillings
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
         people = self._people(study, component)
