@@ -19,7 +19,7 @@ MOST = 60
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """One arm's model of everybody. mean: (m,) expected outcomes; slope: (m,) their derivatives by the linear part; gap,
+    """One arm's model of everybody. mean: (m,) what is expected; slope: (m,) its derivative by the linear part; gap,
     curvature: (m,) of the arm's likelihood, 0 outside it."""
 
     mean: np.ndarray
