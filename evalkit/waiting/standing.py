@@ -100,17 +100,15 @@ def _of_some(
     with np.errstate(divide="ignore"):
         stands = 1 / np.cumprod(loss.staying(loss.risk(x)), axis=1)
     over = stands > MOST
-    stands = np.column_stack(
-        [np.ones(len(order)), np.minimum(stands, MOST)]
-    )  # (n, 1 + m): before the first, after each
+    stands = np.column_stack([np.ones(len(order)), np.minimum(stands, MOST)])  # before the first loss, after each
     gone = np.searchsorted(loss.at, order, side="left")  # losses before the own exit
     known = part.known
     expected = _still_expected(part, x, loss, happened, whole)
     taken = np.column_stack([np.zeros(len(order)), np.cumsum(np.diff(stands, axis=1) * expected, axis=1)])
-    through = np.searchsorted(loss.at, order, side="right")  # who is lost was at risk of it then, too
-    value = np.where(known, part.outcome * stands[rows, gone], 0.0) - taken[rows, through]
+    # Who is lost has for an outcome what is expected of them, and stands for as many as those followed until then.
     at = np.minimum(gone, expected.shape[1] - 1)
-    value += np.where(known, 0.0, stands[rows, through] * expected[rows, at])
+    own = np.where(known, part.outcome, expected[rows, at])
+    value = own * stands[rows, gone] - taken[rows, gone]
     cut = known & (gone > 0) & over[rows, np.maximum(gone - 1, 0)]
     return value, np.where(known, stands[rows, gone], 0.0), cut
 
