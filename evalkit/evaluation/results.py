@@ -23,6 +23,7 @@ from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation.compared import compared, publishable
 from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
+from evalkit.evaluation.mixed import MIXES, asks, attribution_on, mixes_table
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
 from evalkit.show.words import retold
@@ -110,6 +111,8 @@ class Evaluation(Evaluated):
             "cure": sep.cure, "checks": self.checks, "bundles": self.bundles, "leave_one_out": self.leave_one_out,
             "compared": self.compared, "decisions": self.decisions.table,
         }  # fmt: skip
+        if asks(self.study):
+            out["mixes"] = self.mixes
         if self.event_studies:
             out["event_studies"] = pd.concat(list(self.event_studies.values()), ignore_index=True)
         if self.protection is not None:
@@ -122,14 +125,20 @@ class Evaluation(Evaluated):
         return compared(self.study, self.findings) if self.protection is None else self.protection.compared
 
     @cached_property
+    def mixes(self) -> pd.DataFrame:
+        """Of several components seen at one time, every effect that their mixes identify, jointly (`ek.MixComparison`):
+        outcome, effect, kind, numbers, reason; none in a panel. Made when asked for."""
+        if not asks(self.study):
+            return pd.DataFrame(columns=list(MIXES))
+        return mixes_table(self.study, self.level, 0 if self.protection is None else self.protection.rules.count)
+
+    @cached_property
     def attribution(self) -> Attribution | None:
         """What each component can be given of the programme's total, on the first outcome; made when asked for.
         None where disclosure control holds it back."""
         if self.protection is not None:
             return self.protection.attribution
-        from evalkit.evaluation.decomposition.attribute import attribution_of
-
-        return attribution_of(self, self.study.outcome())
+        return attribution_on(self, self.study.outcome())
 
     @cached_property
     def value(self) -> Value | None:

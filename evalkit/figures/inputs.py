@@ -46,7 +46,8 @@ class Axis:
     @property
     def unit(self) -> str:
         """The unit drawn, in words."""
-        units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period"}
+        units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period",
+                 "time_to_event": "units of time"}  # fmt: skip
         return "pounds" if self.kind == "money" else units.get(self.kind, "points")
 
     @property
@@ -117,7 +118,7 @@ def axis_of(source: object, outcome: str | None = None) -> Axis:
         found = study.outcome(outcome)
     else:
         return Axis()
-    return Axis(found.kind, found.label, found.better, found.matters)
+    return Axis(found.said, found.label, found.better, found.matters)
 
 
 def in_order(values: Sequence[str]) -> list[str]:

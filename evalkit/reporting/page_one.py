@@ -83,7 +83,7 @@ def page_one(
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
         _planned(evaluation, rows),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
-        Group((_mind(rows, names), _overturn(rows, names, about.kind)), "two"),
+        Group((_mind(rows, names), _overturn(rows, names, about.said)), "two"),
     )
     whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
     return Section("page one", (whole,))
