@@ -177,6 +177,7 @@ class Outcome:
     percent: whether a share is written as a percentage (45 or 45%); `matters` is a share all the same (0.05).
     better: "higher" or "lower".
     matters: the smallest effect worth having, in the column's own unit; without it a lack of effect is never claimed.
+    harm: whether it is there to catch damage; the report says of each such outcome which harm is ruled out.
 
     Raises `OptionError` that lists everything wrong with the choices.
     """
@@ -187,6 +188,7 @@ class Outcome:
     better: Better = "higher"
     matters: float | None = None
     percent: bool = False
+    harm: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or str(self.column))
@@ -205,6 +207,8 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
     yield from _wrong_choice("better", o.better, get_args(Better), where)
     if o.percent and o.kind != "share":
         yield Problem(f"percent={o.percent!r}", where, f"Percentages are of kind 'share', not {o.kind!r}.")
+    if not isinstance(o.harm, bool):
+        yield Problem(f"harm={o.harm!r}", where, "Say True or False.")
     if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
         yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
     elif o.matters is not None and o.kind == "share" and o.matters > 1:
