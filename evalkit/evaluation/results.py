@@ -7,7 +7,7 @@ tables redacted before anything is worded, so that a figure and a sentence obey 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -23,6 +23,7 @@ from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation.compared import compared, publishable
 from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
+from evalkit.evaluation.over_time import baseline, over_time, publishable_baseline, publishable_series
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
 from evalkit.show.words import retold
@@ -42,7 +43,7 @@ class Protection:
 
     flow: who is in and who is missing. compared: what each place and month counts. log: what was hidden and why, never
     the number. attribution, value: what is left of the whole, None where it would give a hidden effect away.
-    decisions: as they follow from what is left.
+    decisions: as they follow from what is left. over_time, baseline: the outcome itself, and who began how.
     """
 
     rules: Rules
@@ -52,6 +53,8 @@ class Protection:
     attribution: Attribution | None
     value: Value | None
     decisions: Decisions | None = None
+    over_time: pd.DataFrame = field(default_factory=pd.DataFrame)
+    baseline: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -120,6 +123,16 @@ class Evaluation(Evaluated):
     def compared(self) -> pd.DataFrame:
         """Who is compared with whom: what each place and month counts in each headline; made when asked for."""
         return compared(self.study, self.findings) if self.protection is None else self.protection.compared
+
+    @cached_property
+    def over_time(self) -> pd.DataFrame:
+        """The outcome itself, period by period: see `evaluation/over_time.py`; made when asked for."""
+        return over_time(self) if self.protection is None else self.protection.over_time
+
+    @cached_property
+    def baseline(self) -> pd.DataFrame:
+        """Who had each component beside who never had it, before it began; made when asked for."""
+        return baseline(self.study) if self.protection is None else self.protection.baseline
 
     @cached_property
     def attribution(self) -> Attribution | None:
@@ -210,6 +223,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     attribution, value = _attribution(guard, ev), _value(guard, ev)
     decisions = _decisions(guard, ev, value, attribution is not None)
     who = publishable(guard, ev.compared)
+    series, before = publishable_series(guard, ev.over_time), publishable_baseline(guard, ev.baseline)
     log = pd.DataFrame(guard.log, columns=list(LOG))
     return replace(
         ev,
@@ -224,7 +238,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         bundle_runs=(),
         judged=tuple(redacted),
         statements=statements,
-        protection=Protection(rules, flow, who, log, attribution, value, decisions),
+        protection=Protection(rules, flow, who, log, attribution, value, decisions, series, before),
     )
 
 
