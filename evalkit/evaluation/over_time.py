@@ -40,11 +40,11 @@ def sides_of(paths: Paths) -> Sides | None:
     """Both sides of the programme; None where nothing in it ever begins."""
     if not paths.components:
         return None
-    off = (paths.state == OFF).all(axis=2)
-    begun = ~np.logical_and.accumulate(off, axis=1)
-    on = (paths.state > 0).any(axis=2)
-    ever = np.broadcast_to(on.any(axis=1)[:, None], on.shape)
-    never = np.broadcast_to(off.all(axis=1)[:, None], on.shape)
+    off = np.asarray((paths.state == OFF).all(axis=2))
+    begun = np.logical_or.accumulate(~off, axis=1)
+    on = np.asarray((paths.state > 0).any(axis=2))
+    ever = np.broadcast_to(np.any(on, axis=1, keepdims=True), on.shape)
+    never = np.broadcast_to(np.all(off, axis=1, keepdims=True), on.shape)
     if not ever.any():
         return None
     return Sides("ever", ever, never, begun) if never.any() else Sides("so far", on, ~begun, begun)
@@ -104,7 +104,7 @@ def _added(evaluation: Evaluated, outcome: Outcome, begun: np.ndarray, mass: np.
 
 
 def _over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))
 
 
 def baseline(study: Study) -> pd.DataFrame:
@@ -118,16 +118,17 @@ def baseline(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(BASELINE))
 
 
-def _groups(paths: Paths, component: str) -> tuple[np.ndarray, np.ndarray]:
+def groups_of(paths: Paths, component: str) -> tuple[np.ndarray, np.ndarray]:
     """(n,) those who ever had it, and those whom it could reach and who never had it."""
     k = paths.index(component)
     state, reach = paths.state[:, :, k], paths.reach[paths.path, k]
-    return (state > 0).any(axis=1)[paths.path] & reach, (state == OFF).all(axis=1)[paths.path] & reach
+    ever, never = np.asarray((state > 0).any(axis=1)), np.asarray((state == OFF).all(axis=1))
+    return ever[paths.path] & reach, never[paths.path] & reach
 
 
 def _before(study: Study, component: str) -> list[tuple[object, ...]]:
     paths = study.paths
-    ever, never = _groups(paths, component)
+    ever, never = groups_of(paths, component)
     starts = (paths.state[:, :, paths.index(component)] != OFF).any(axis=0)
     before = int(starts.argmax()) if starts.any() else 0
     if not ever.any() or not never.any():
@@ -146,7 +147,7 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 def _first(values: np.ndarray) -> np.ndarray:
     """(n,) the first value of each row that was recorded."""
-    return values[np.arange(len(values)), np.isfinite(values).argmax(axis=1)]
+    return np.asarray(values[np.arange(len(values)), np.isfinite(values).argmax(axis=1)])
 
 
 def _beside(values: np.ndarray, ever: np.ndarray, never: np.ndarray) -> tuple[float, ...]:
@@ -211,7 +212,7 @@ def _near_another(guard: Guard) -> set[str]:
     kept: list[np.ndarray] = []
     near = set()
     for c in guard.paths.components:
-        groups = _groups(guard.paths, c)
+        groups = groups_of(guard.paths, c)
         if any(0 < (group ^ other).sum() < guard.rules.count for group in groups for other in kept):
             near.add(c)
         else:

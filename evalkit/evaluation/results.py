@@ -22,6 +22,7 @@ from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation.compared import compared, publishable
+from evalkit.evaluation.delivered import delivery, publishable_delivery, publishable_recorded, recorded
 from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
 from evalkit.evaluation.over_time import baseline, over_time, publishable_baseline, publishable_series
 from evalkit.inference import Estimate
@@ -44,6 +45,7 @@ class Protection:
     flow: who is in and who is missing. compared: what each place and month counts. log: what was hidden and why, never
     the number. attribution, value: what is left of the whole, None where it would give a hidden effect away.
     decisions: as they follow from what is left. over_time, baseline: the outcome itself, and who began how.
+    delivery, recorded: what was planned and delivered, and what was recorded.
     """
 
     rules: Rules
@@ -55,6 +57,8 @@ class Protection:
     decisions: Decisions | None = None
     over_time: pd.DataFrame = field(default_factory=pd.DataFrame)
     baseline: pd.DataFrame = field(default_factory=pd.DataFrame)
+    delivery: pd.DataFrame = field(default_factory=pd.DataFrame)
+    recorded: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -133,6 +137,16 @@ class Evaluation(Evaluated):
     def baseline(self) -> pd.DataFrame:
         """Who had each component beside who never had it, before it began; made when asked for."""
         return baseline(self.study) if self.protection is None else self.protection.baseline
+
+    @cached_property
+    def delivery(self) -> pd.DataFrame:
+        """Starts and exposure as planned and as they were: see `evaluation/delivered.py`; made when asked for."""
+        return delivery(self.study) if self.protection is None else self.protection.delivery
+
+    @cached_property
+    def recorded(self) -> pd.DataFrame:
+        """Rows without an outcome, and people who are left at the end; made when asked for."""
+        return recorded(self.study) if self.protection is None else self.protection.recorded
 
     @cached_property
     def attribution(self) -> Attribution | None:
@@ -224,6 +238,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     decisions = _decisions(guard, ev, value, attribution is not None)
     who = publishable(guard, ev.compared)
     series, before = publishable_series(guard, ev.over_time), publishable_baseline(guard, ev.baseline)
+    kept = publishable_delivery(guard, ev.delivery), publishable_recorded(guard, ev.recorded)
     log = pd.DataFrame(guard.log, columns=list(LOG))
     return replace(
         ev,
@@ -238,7 +253,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         bundle_runs=(),
         judged=tuple(redacted),
         statements=statements,
-        protection=Protection(rules, flow, who, log, attribution, value, decisions, series, before),
+        protection=Protection(rules, flow, who, log, attribution, value, decisions, series, before, *kept),
     )
 
 

@@ -20,6 +20,7 @@ from evalkit.figures.compared import compared
 from evalkit.figures.estimates import estimates
 from evalkit.figures.event_study import event_study
 from evalkit.figures.forest import forest, leave_one_out
+from evalkit.figures.logic import logic_model
 from evalkit.figures.monitor import look_lines, place_charts
 from evalkit.figures.one_place import donor_weights, one_place, placebo_places
 from evalkit.figures.over_time import over_time
@@ -41,6 +42,7 @@ __all__ = [
     "flow",
     "forest",
     "leave_one_out",
+    "logic_model",
     "look_lines",
     "love",
     "one_place",

@@ -13,9 +13,11 @@ from evalkit.figures.inputs import Axis, axis_of, frame_of
 from evalkit.show.words import count_words
 
 _LINES = {
-    "with_it": ("with it", style.BLUE, "-", 2.0), "without": ("without it", style.QUIET, "--", 1.4),
-    "expected": ("expected without it", style.RUST, ":", 1.8),
+    "with_it": (style.BLUE, "-", 2.0), "without": (style.QUIET, "--", 1.4), "expected": (style.RUST, ":", 1.8),
 }  # fmt: skip
+SIDES = {"ever": ("Ever had a part", "Never had one"), "so far": ("Have a part by then", "Have none yet")}
+"""What the two sides are called, by how they are made up."""
+EXPECTED = "Expected without it"
 _FEWEST = 2
 
 
@@ -26,9 +28,9 @@ def over_time(
     """Mean outcome of those with the programme and of those without it in each period, and what those with it would
     have come to.
 
-    source: an Evaluation, or its table `over_time`. outcome: a column, default the first of the table. scale: an Outcome
-    or Evaluation, for units; logarithms are drawn as geometric means, shares in every 100. period: what one is called.
-    verdict: the verdict on the programme as a whole in words, for the title. The ground is shaded from the first start
+    source: an Evaluation, or its table `over_time`. outcome: a column, default the first of the table. scale: an
+    Outcome or Evaluation, for units; logarithms are drawn as geometric means, shares in every 100. period: what one is
+    called. verdict: that on the programme as a whole in words, for the title. The ground is shaded from the first start
     until all that ever begin have begun. Lines differ by dashes as well as colour.
     """
     table = frame_of(source, "over_time", SERIES)
@@ -53,7 +55,8 @@ def _draw(table: pd.DataFrame, axis: Axis, period: str, verdict: str, width: flo
     figure = style.new_figure(width, 3.6 if style.narrow(width) else 3.3)
     ax = figure.subplots()
     at = np.arange(len(table))
-    for column, (label, colour, dashes, wide) in _LINES.items():
+    names = (*SIDES[str(table["groups"].iloc[0]) if len(table) else "ever"], EXPECTED)
+    for (column, (colour, dashes, wide)), label in zip(_LINES.items(), names, strict=True):
         shown = levels(table[column], axis.kind)
         if np.isfinite(shown).any():
             ax.plot(at, shown, color=colour, linestyle=dashes, linewidth=wide, label=label)
@@ -81,8 +84,9 @@ def _shade(ax: Axes, table: pd.DataFrame) -> None:
 def _say(table: pd.DataFrame, axis: Axis, period: str, verdict: str) -> style.Told:
     last = table[table[["with_it", "without"]].notna().all(axis=1)].tail(1)
     what = axis.label or "The outcome"
-    title = f"{what}: with it and without it, {period} by {period}" + (f" ({verdict})" if verdict else "")
-    alt = f"{what}, {unit_of(axis)}, in {count_words(len(table), period)}: lines of those with the programme and without."
+    title = f"{what} with and without the programme, {period} by {period}"
+    title += f" (programme: {verdict.lower()})" if verdict else ""
+    alt = f"{what}, {unit_of(axis)}, in {count_words(len(table), period)}, for those with the programme and without it."
     if len(last):
         row = last.iloc[0]
         alt += f" In the last {period} {said(row['with_it'], axis)} with it and {said(row['without'], axis)} without it"
@@ -90,7 +94,8 @@ def _say(table: pd.DataFrame, axis: Axis, period: str, verdict: str) -> style.To
     lines = []
     for row in table.iloc[picked(table)].to_dict("records"):
         more = f", expected {said(row['expected'], axis)}" if row["expected"] == row["expected"] else ""
-        lines.append(f"{row['period']}: {said(row['with_it'], axis)} with it, {said(row['without'], axis)} without{more}.")
+        both = f"{said(row['with_it'], axis)} with it, {said(row['without'], axis)} without"
+        lines.append(f"{row['period']}: {both}{more}.")
     return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 

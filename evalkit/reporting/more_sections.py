@@ -253,6 +253,8 @@ def tables_of(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     """Name -> table of everything that a report writes as CSV, as it may be published."""
     made = safe(evaluation)
     named = dict(made.frames())
+    named |= {"over_time": made.over_time, "baseline": made.baseline, "delivery": made.delivery}
+    named["recorded"] = made.recorded
     if made.attribution is not None:
         named["attribution"] = made.attribution.pieces
     if made.value is not None:

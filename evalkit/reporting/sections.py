@@ -27,10 +27,10 @@ from evalkit.reporting.blocks import (
     slug,
     verdict_cell,
 )
-from evalkit.reporting.names import Names, names_of, spoken_period, spread, statements_of
+from evalkit.reporting.names import Names, names_of, spoken_period, statements_of
 from evalkit.show.numbers import signed, signed_range
 from evalkit.show.tables import Cell, Table, make_table
-from evalkit.show.words import count_words, design_title, full_stop, join_words, noun_from_column, quoted, sentence_case
+from evalkit.show.words import design_title, full_stop, join_words, quoted, sentence_case
 from evalkit.study import Outcome
 
 _SECTIONS = tomllib.loads((PAGE / "sections.toml").read_text(encoding="utf-8"))
@@ -51,23 +51,6 @@ def contents() -> Section:
     links.append(("code", "The code behind this page"))
     listed = Listing(tuple(Run(words, f"#{anchor}") for anchor, words in links), numbered=True)
     return Section("contents", (Group((listed,), label="Sections of this report", guide=True),))
-
-
-def delivered(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
-    """The timeline and the register."""
-    evaluation = safe(evaluation)
-    study = evaluation.study
-    names = names_of(study)
-    rows = []
-    for c in study.components:
-        reach = f"those with “{noun_from_column(c.reach)}”" if c.reach else "everyone"
-        lag = f"after {count_words(c.lag, study.noun_for(study.period))}" if c.lag else "at once"
-        shows = "always on" if c.always_on else lag
-        rows.append((c.label, names.place(c.name), reach, shows, c.description or "none"))
-    head = ("Component", "Decided by", "Can reach", "Can show an effect", "Notes")
-    table = make_table("The register of components", head, rows, name="register", cards=True)
-    line = Paragraph(full_stop(spread(study)[0]), anchor="data")
-    return headed("delivered", line, pictures.get("timeline"), table)
 
 
 def told_apart(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:

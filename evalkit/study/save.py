@@ -111,15 +111,17 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
         file = _write(link.frame(name), folder, file_name(f"links_{name}"))
         lines += _table(f"levels.{_key(name)}", {"links": file, "to": link.to})
     for o in study.outcomes:
-        lines += _table(f"outcomes.{_key(o.column)}", {n: v for n in _OUTCOME_KEYS if (v := getattr(o, n)) is not False})
+        lines += _table(
+            f"outcomes.{_key(o.column)}", {n: v for n in _OUTCOME_KEYS if (v := getattr(o, n)) is not False}
+        )
     for c in study.components:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
         own |= {k: c.card[k] for k in CARD if k in c.card}
         lines += _table(f"components.{_key(c.name)}", {**own, "adoption": adoption if c.by_spells else None})
     settings = {k: v for k, v in study.settings.items() if k not in ("disclosure", "watch", "report")}
     for name in ("watch", "report"):
-        if isinstance(said := study.settings.get(name), Mapping):
-            lines += _table(name, said)
+        if isinstance(own := study.settings.get(name), Mapping):
+            lines += _table(name, own)
     if settings:
         lines += ["[evaluate]", *(f"{_key(k)} = {_value(v)}" for k, v in settings.items() if v is not None), ""]
     for name, table in {} if study.money is None else study.money.given().items():
