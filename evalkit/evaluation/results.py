@@ -177,7 +177,7 @@ class Evaluation(Evaluated):
 
         if self.protection is not None and self.protection.decisions is not None:
             return self.protection.decisions
-        return decisions_on(every_case(self), prior_of("sceptical"))
+        return decisions_on(every_case(self), prior_of("sceptical"), self.study.currency)
 
     def save(self, folder: str, *, raw: bool = False) -> None:
         """Write every frame as CSV into `folder`, as the study's rules of disclosure allow; never unit rows.
@@ -330,7 +330,7 @@ def _decisions(guard: Guard, ev: Evaluation, value: Value | None, whole: bool) -
     if guard.rules.active:
         rows = {} if value is None else {row["name"]: row for row in value.table.to_dict("records")}
         cases = (replace(c, stake=_shown_stake(c.stake, rows.get(c.name), guard.reason)) for c in cases)
-    return decisions_on(cases, prior_of("sceptical"))
+    return decisions_on(cases, prior_of("sceptical"), ev.study.currency)
 
 
 def _shown_stake(stake: Stake, row: dict[Any, Any] | None, reason: str) -> Stake:

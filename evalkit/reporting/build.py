@@ -173,9 +173,11 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
         out["waterfall"] = describe("waterfall", made)
     if value is not None:
         stand = [name for name, verdict in verdicts_of(evaluation, first).items() if verdict in PRICED]
-        for name, table in (("value_plane", value.plane), ("acceptability", value.acceptability)):
-            if (mine := table["name"].isin(stand)).any():  # no price where no effect stands
-                out[name] = describe(name, table[mine])
+        sign = evaluation.study.currency  # no price where no effect stands
+        if len(plane := value.plane[value.plane["name"].isin(stand)]):
+            out["value_plane"] = describe("value_plane", plane, currency=sign, discount=value.discount)
+        if len(curves := value.acceptability[value.acceptability["name"].isin(stand)]):
+            out["acceptability"] = describe("acceptability", curves, currency=sign)
     weights = contamination_table(evaluation)
     if len(weights):
         out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))

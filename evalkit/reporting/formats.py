@@ -30,7 +30,7 @@ from evalkit.folders import put
 from evalkit.reporting.blocks import BLOCKS, PAGE, Section, slug, to_html
 from evalkit.reporting.manifest import check_files
 from evalkit.reporting.pdf import to_pdf
-from evalkit.reporting.strict import strict
+from evalkit.reporting.strict import SCRIPT, SCRIPT_HASH, strict
 from evalkit.show.words import full_stop, harmless, untypeset
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     config = Config({"HTMLExporter": {"extra_template_basedirs": [str(PAGE.parent)]}})  # type: ignore[attr-defined]
     exporter = HTMLExporter(template_name="page", exclude_anchor_links=True, config=config)
     css = (PAGE / "page.css").read_text(encoding="utf-8")
-    body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css, "show_code": show_code})
+    about = {"page_css": css, "show_code": show_code, "page_script": SCRIPT, "page_script_hash": SCRIPT_HASH}
+    body, _ = exporter.from_notebook_node(notebook, resources=about)
     body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
 

@@ -16,7 +16,7 @@ from evalkit.figures.over_time import picked
 from evalkit.language.statement import Statement, in_one_breath
 from evalkit.reporting.about import brief_notes, imprint, over_time_table
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
-from evalkit.reporting.more_sections import costs_of, money_spent
+from evalkit.reporting.more_sections import costs_of, money_spent, of_every
 from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.reporting.plan import plan_sentence
 from evalkit.show.numbers import Nouns, pounds, range_words, scale_for
@@ -159,7 +159,8 @@ def nothing_known(evaluation: Evaluation) -> Paragraph | None:
     lost = sum(amount for name, amount in money.items() if name in untested)
     if not total > 0 or lost < total / 2:
         return None
-    words = f"{pounds(lost)}, {int(100 * lost / total)}p of every pound, went to what these data do not test."
+    sign = evaluation.study.currency
+    words = f"{pounds(lost, currency=sign)}, {of_every(lost / total, sign)}, went to what these data do not test."
     return Paragraph((Run(words, "#spent", "worked"),), "note")
 
 

@@ -98,25 +98,39 @@ def pair_table(sep: Separability, names: Names) -> Table:
 def estimates(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     """For each component: its event study and every design that was tried; then the other outcomes."""
     evaluation = safe(evaluation)
-    effects = evaluation.effects
-    parts: list[Block | None] = []
-    for i, outcome in enumerate(evaluation.study.outcomes):
-        if i:
-            parts += [Heading(3, outcome.label), pictures.get(f"forest_{outcome.column}")]
-            parts.append(_verdict_table(evaluation, outcome, ("What we found",)))
-        found = {s.component: s.found for s in statements_of(evaluation, outcome.column)} if i == 0 else {}
-        for component in evaluation.study.components:
-            words = (Heading(3, component.label), Paragraph(found.get(component.name, ""))) if i == 0 else ()
-            drawn = pictures.get(f"event_study_{component.name}") if i == 0 else None
-            tried = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
-            anchor = f"effects-{component.name}" + (f"-{outcome.column}" if i else "")
-            if tried.empty:  # then the rule that left none
-                why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
-                parts.append(Group((*words, why), anchor=anchor))
-            else:
-                parts += [*words, drawn, *_compared(evaluation, component.name, outcome, pictures if i == 0 else {})]
-                parts.append(effects_table(tried, outcome, component.label, anchor))
+    outcomes = evaluation.study.outcomes
+    each = [_on_outcome(evaluation, o, pictures) for o in outcomes]
+    if len(outcomes) == 1:
+        return headed("estimates", *each[0])
+    parts: list[Block] = []
+    for outcome, found in zip(outcomes, each, strict=True):
+        anchor = f"outcome-{outcome.column}"
+        blocks = (Heading(3, outcome.label, anchor), *(b for b in found if b is not None))
+        parts.append(Group(blocks, "outcome", f"on-{outcome.column}", anchor))
     return headed("estimates", *parts)
+
+
+def _on_outcome(evaluation: Evaluation, outcome: Outcome, pictures: Mapping[str, Picture]) -> list[Block | None]:
+    """Estimates on one outcome: event studies of the first, the forest and the verdicts of others, every design."""
+    study, effects = evaluation.study, evaluation.effects
+    first, level = outcome == study.outcome(), 3 if len(study.outcomes) == 1 else 4
+    parts: list[Block | None] = []
+    forest, pictures = pictures.get(f"forest_{outcome.column}"), pictures if first else {}
+    if not first:
+        parts += [forest, _verdict_table(evaluation, outcome, ("What we found",))]
+    found = {s.component: s.found for s in statements_of(evaluation, outcome.column)} if first else {}
+    for component in study.components:
+        words = (Heading(level, component.label), Paragraph(found.get(component.name, ""))) if first else ()
+        tried = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
+        anchor = f"effects-{component.name}" + ("" if first else f"-{outcome.column}")
+        if tried.empty:  # then the rule that left none
+            why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
+            parts.append(Group((*words, why), anchor=anchor))
+        else:
+            drawn = pictures.get(f"event_study_{component.name}")
+            parts += [*words, drawn, *_compared(evaluation, component.name, outcome, pictures)]
+            parts.append(effects_table(tried, outcome, component.label, anchor))
+    return parts
 
 
 def _compared(

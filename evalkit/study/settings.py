@@ -24,6 +24,7 @@ _LIMITS = {
     "p_ratio": (0.0, 1.0, "a number from 0 to 1"),
     "round_to": (1, None, "a whole number, 1 or more"),
 }
+_CURRENCY = re.compile(r"[A-Z]{3}|[£€$¥₹]")
 _EVERY = ("month", "quarter", "half-year", "year")
 _WATCH: dict[str, tuple[Callable[[Any], bool], str]] = {
     "feed": (lambda v: isinstance(v, str) and bool(v), "the path or glob of deliveries, such as 'feed/*.csv'"),
@@ -151,7 +152,7 @@ def read_disclosure(words: str) -> tuple[str, dict[str, Any]]:
 def settings_problems(settings: Mapping[str, object], components: Collection[str] = ()) -> Iterator[Problem]:
     """What is wrong with the settings of a study: keys that nothing reads, values that are none, and evidence on
     something else than one of its components, or "programme"."""
-    where, known = "table [evaluate]", ("disclosure", "comparison", "inflation", "watch", "report", *_LEAST)
+    where, known = "table [evaluate]", ("disclosure", "comparison", "inflation", "currency", "watch", "report", *_LEAST)
     for key, value in settings.items():
         if key == "watch":
             yield from _watch_problems(value)
@@ -159,6 +160,9 @@ def settings_problems(settings: Mapping[str, object], components: Collection[str
             yield from _report_problems(value, (*components, "programme"))
         elif key not in known:
             yield Problem(f"There is no setting {key!r}", where, suggest(str(key), known, "The settings are"))
+        elif key == "currency":
+            if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
+                yield Problem(f"currency={value!r}", where, "Give its three letters, such as 'EUR', or its sign.")
         elif key in _LEAST and value is not None:
             whole = isinstance(value, Integral) and not isinstance(value, bool)
             if not whole or int(str(value)) < _LEAST[key]:
