@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -22,9 +22,16 @@ from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation.compared import compared, publishable
-from evalkit.evaluation.delivered import delivery, publishable_delivery, publishable_recorded, recorded
+from evalkit.evaluation.delivered import (
+    DELIVERY,
+    RECORDED,
+    delivery,
+    publishable_delivery,
+    publishable_recorded,
+    recorded,
+)
 from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
-from evalkit.evaluation.over_time import baseline, over_time, publishable_baseline, publishable_series
+from evalkit.evaluation.over_time import BASELINE, SERIES, baseline, over_time, publishable_baseline, publishable_series
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
 from evalkit.show.words import retold
@@ -55,10 +62,10 @@ class Protection:
     attribution: Attribution | None
     value: Value | None
     decisions: Decisions | None = None
-    over_time: pd.DataFrame = field(default_factory=pd.DataFrame)
-    baseline: pd.DataFrame = field(default_factory=pd.DataFrame)
-    delivery: pd.DataFrame = field(default_factory=pd.DataFrame)
-    recorded: pd.DataFrame = field(default_factory=pd.DataFrame)
+    over_time: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SERIES)))
+    baseline: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(BASELINE)))
+    delivery: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(DELIVERY)))
+    recorded: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(RECORDED)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

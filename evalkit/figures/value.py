@@ -57,8 +57,8 @@ def _plane_words(table: pd.DataFrame, sign: str, discount: float | None) -> styl
     alt = "Cost-effectiveness plane: additional outcomes across, cost upwards, "
     alt += f"for {count_words(len(rows), 'part')} with an effect and a cost."
     lines = [
-        f"{r['label']}: cost {pounds(r['cost'], currency=sign)}; additional outcomes, discounted, {value} (likely range "
-        f"{low} to {high}); better in {percent(r['chance_better'])} of draws."
+        f"{r['label']}: cost {pounds(r['cost'], currency=sign)}; additional outcomes, discounted, {value} (likely "
+        f"range {low} to {high}); better in {percent(r['chance_better'])} of draws."
         for r in rows
         for value, low, high in [signed_range(r["middle"], r["low"], r["high"])]
     ]

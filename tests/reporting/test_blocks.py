@@ -45,7 +45,7 @@ def test_links_for_the_page_alone_are_not_for_word() -> None:
     assert (
         reporting.contents()
         ._repr_html_()
-        .startswith('<nav aria-label="Sections of this report"><ol><li><a href="#what-was-')
+        .startswith('<nav aria-label="Sections of this report"><ol><li><a href="#the-outcome-')
     )
 
 
