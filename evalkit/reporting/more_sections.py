@@ -245,8 +245,14 @@ def method(evaluation: Evaluation) -> Section:
     run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])
     if evaluation.attribution is not None:
         run += " Imputation"
-    papers = (*(paper for design, paper in _SOURCES["designs"].items() if design in run), *_SOURCES["every"])
-    sources = (Heading(3, "Sources"), Listing(papers))
+    made, checked = set(evaluation.effects["inference"].dropna().astype(str)), set(evaluation.checks["check"])
+    papers = [
+        *(paper for design, paper in _SOURCES["designs"].items() if design in run),
+        *(paper for check, paper in _SOURCES["checks"].items() if check in checked),
+        *(paper for way, paper in _SOURCES["inference"].items() if any(way in words for words in made)),
+        *_SOURCES["standards"].values(), *_SOURCES["every"],
+    ]  # fmt: skip
+    sources = (Heading(3, "Sources"), Listing(tuple(dict.fromkeys(papers))))
     return headed("method", Listing(_ORDER), table, _planned(evaluation), Listing(tuple(matters)), *sources)
 
 
