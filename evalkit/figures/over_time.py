@@ -73,7 +73,9 @@ def _draw(table: pd.DataFrame, axis: Axis, period: str, verdict: str, width: flo
 
 def _shade(ax: Axes, table: pd.DataFrame) -> None:
     """A ground from the first start until nobody begins any more."""
-    begun = table["started"].to_numpy(dtype=float) / np.maximum(table["people_with"].to_numpy(dtype=float), 1.0)
+    begun = table["started"].to_numpy(dtype=float)
+    if len(table) and table["groups"].iloc[0] == "ever":  # else those with it are those who have begun
+        begun = begun / np.maximum(table["people_with"].to_numpy(dtype=float), 1.0)
     some = np.flatnonzero(begun > 0)
     if len(some):
         done = np.flatnonzero(begun >= np.nanmax(begun) - 1e-9)

@@ -273,7 +273,7 @@ def standards(evaluation: Evaluation) -> Section:
     rows = [(names.label(level.component), level.scale, level.level, level.reason) for level in levels(evaluation)]
     head = ("Component", "Scale", "Where it stands", "Why")
     caption = f"Scales that others use: {evaluation.study.outcome().label}"
-    made = make_table(caption, head, rows, name="standards", cards=True)
+    made = make_table(caption, head, rows, name="scales", cards=True)
     asked = [(asks, sentence_case(answer), why) for asks, answer, why in checklist(evaluation)]
     book = make_table("What the Magenta Book asks", ("Question", "Answer", "Why"), asked, name="magenta", cards=True)
     return headed("standards", made, book)

@@ -146,7 +146,7 @@ def _spent(evaluation: Evaluation) -> Table | None:
     rows.append(("All of it", spent, whole, "See the programme as a whole"))
     head = ("Part", "Spent", f"Of {every}", "Verdict")
     right = (False, True, True, False)
-    note = "Every pound stands here once. Shares are cut, not rounded up, so that they come to 100 at most."
+    note = "All that was spent stands here once. Shares are cut, not rounded up, so that they come to 100 at most."
     return make_table("What was spent", head, rows, numeric=right, name="spent", note=note)
 
 
