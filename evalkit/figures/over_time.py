@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from evalkit.evaluation.over_time import SERIES
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, axis_of, frame_of
-from evalkit.show.words import count_words
+from evalkit.show.words import count_words, period_words
 
 _LINES = {
     "with_it": (style.BLUE, "-", 2.0), "without": (style.QUIET, "--", 1.4), "expected": (style.RUST, ":", 1.8),
@@ -64,7 +64,7 @@ def _draw(table: pd.DataFrame, axis: Axis, period: str, verdict: str, width: flo
     low, high = ax.get_ylim()
     ax.set_ylim(0 if 0 < low < 0.5 * high else low, high)
     ticks = np.unique(np.linspace(0, max(len(table) - 1, 0), 3 if style.narrow(width) else 6).astype(int))
-    ax.set_xticks(ticks, [str(table["period"].iloc[i]) for i in ticks] if len(table) else [])
+    ax.set_xticks(ticks, [period_words(table["period"].iloc[i]) for i in ticks] if len(table) else [])
     ax.set_ylabel(unit_of(axis))
     style.bare(ax, ("bottom", "left"))
     figure.legend(loc="outside lower left", frameon=False, ncols=1 if style.narrow(width) else 3)
@@ -97,7 +97,7 @@ def _say(table: pd.DataFrame, axis: Axis, period: str, verdict: str) -> style.To
     for row in table.iloc[picked(table)].to_dict("records"):
         more = f", expected {said(row['expected'], axis)}" if row["expected"] == row["expected"] else ""
         both = f"{said(row['with_it'], axis)} with it, {said(row['without'], axis)} without"
-        lines.append(f"{row['period']}: {both}{more}.")
+        lines.append(f"{period_words(row['period'])}: {both}{more}.")
     return title, alt, "\n".join(lines), table.reset_index(drop=True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evalkit.show.words import file_name
+from evalkit.show.words import file_name, period_words
 from evalkit.study.component import CARD, Component, Outcome, spells_of
 from evalkit.study.formats import arrow_errors
 from evalkit.study.frame import Columns, Source
@@ -30,7 +30,13 @@ def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, 
         ever = np.asarray(on.any(axis=1))[paths.path]
         codes = paths.levels[paths.assigned_at[c.name]].codes
         places = f"{len(np.unique(codes[ever]))} of {len(np.unique(codes))}"
-        when = "always on" if c.always_on else str(paths.periods[on.any(axis=0).argmax()]) if on.any() else "never"
+        when = (
+            "always on"
+            if c.always_on
+            else period_words(paths.periods[on.any(axis=0).argmax()])
+            if on.any()
+            else "never"
+        )
         when = "at the time" if when not in ("always on", "never") and paths.n_periods == 1 else when
         rows.append((c.label, when, places, f"{len(np.unique(paths.units[ever])):,}"))
     return rows
@@ -40,7 +46,7 @@ def _size(study: Register, paths: Paths, movers: int) -> str:
     """Units, periods and clusters in words."""
     runs = 1 + int((paths.units[1:] != paths.units[:-1]).sum())
     n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else runs
-    periods = f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})"
+    periods = f"{paths.n_periods} periods ({period_words(paths.periods[0])} to {period_words(paths.periods[-1])})"
     words = [f"{n:,} units", periods if study.period else "one time"]
     if study.cluster:
         words.append(f"{len(np.unique(paths.levels[study.cluster].codes)):,} clusters ({study.cluster})")
@@ -57,14 +63,17 @@ def describe(study: Register, paths: Paths, movers: int) -> str:
     if study.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{o.label} ({o.better} is better)" for o in study.outcomes))
     for label, first, places, units in _component_rows(study, paths):
-        when = first if first in ("always on", "never", "at the time") else f"first on {first}"
+        plain = first in ("always on", "never", "at the time")
+        when = first if plain else f"first in {study.noun_for(study.period)} {first}"
         lines.append(f"  {label}: {when}, {places} places, {units} units")
     return "\n".join(lines)
 
 
 def describe_html(study: Register, paths: Paths, movers: int) -> str:
     """A table with caption and scoped headings."""
-    head = "".join(f'<th scope="col">{h}</th>' for h in ("Component", "First on", "Places exposed", "Units exposed"))
+    head = "".join(
+        f'<th scope="col">{h}</th>' for h in ("Component", "First period on", "Places exposed", "Units exposed")
+    )
     body = "".join(
         f'<tr><th scope="row">{escape(label)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
         for label, *cells in _component_rows(study, paths)
