@@ -107,10 +107,10 @@ def picked(table: pd.DataFrame, most: int = 6) -> np.ndarray:
 
 
 def said(value: float, axis: Axis) -> str:
-    """A level in the unit drawn, three digits at most: '37', '0.41', 'not given'."""
+    """A level in the unit drawn, in three digits, people in whole numbers: '37', '0.41', 'not given'."""
     if value != value:
         return "not given"
     shown = float(levels(value, axis.kind))
     if axis.kind == "share":
         return f"{shown:.0f}" if shown >= _FEWEST else f"{shown:.1f}"
-    return f"{shown:,.0f}" if abs(shown) >= 1000 else f"{shown:.3g}".replace("-", "−")
+    return f"{shown:,.0f}" if abs(shown) >= 1000 else f"{shown:#.3g}".rstrip(".").replace("-", "−")

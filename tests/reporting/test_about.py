@@ -230,7 +230,7 @@ def test_rounding_of_levels_and_pictures(evaluation: ek.Evaluation) -> None:
     picture = ek.plot.describe("over_time", safe(evaluation), period="month", verdict="Likely")
     assert picture.title.endswith("month by month (programme: likely)") and len(picture.figure.axes[0].lines) == 3
     last = evaluation.over_time.iloc[-1]
-    assert f"{last['with_it']:.3g} with it and {last['without']:.3g} without it" in picture.alt
+    assert f"{last['with_it']:.1f} with it and {last['without']:.1f} without it" in picture.alt
     study = evaluation.study
     carded = [replace(c, card={"why": "Because."}) if c.name == "visits" else c for c in study.components]
     logic = ek.plot.describe("logic_model", study.with_components(carded))
