@@ -132,8 +132,4 @@ def checklist(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
     for key, known in parts.items():
         item = _WORDS["magenta"][key]
         answer = "yes" if all(known) else "partly" if any(known) else "no"
-        yield (
-            item["asks"],
-            answer,
-            item[answer] if answer in item else item["partly"].format(n=sum(known), of=len(known)),
-        )
+        yield item["asks"], answer, item[answer].format(n=sum(known), of=len(known))

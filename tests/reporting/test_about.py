@@ -214,6 +214,7 @@ def test_every_section_says_what_the_study_file_says(evaluation: ek.Evaluation) 
     assert "The window was shortened." in data and "384" in data
     assert "Callers say that they waited less." in other and "40 interviews" in other and "Shown" in other
     assert "harm ruled out" in text(reporting.harms(evaluation)).lower()
+    assert "For 2 of 3 parts and outcomes." in (scales := text(reporting.standards(evaluation))) and "{" not in scales
     page = text(page_one(evaluation))
     assert "A. Author · 2026-03-31 · No plan was fixed" in page and "1" in imprint(evaluation)
     assert "Looked for as possible harm" in page and "other evidence on Helpline" in page
