@@ -179,7 +179,7 @@ def _read(place: Path) -> NotebookNode:
         raise EvalkitError(words) from None
 
 
-_WIDTH_CM, _PICTURE_CM = 18.0, 13.0
+_WIDTH_CM, _PICTURE_CM, _MARGIN_CM = 18.0, 11.5, 1.8
 _SECTION = 2  # level of the headings before the first of which the contents stand
 _BODY, _SMALL = 9.5, 9.0  # points
 _LEAST_SHARE, _MOST_LETTERS = 0.06, 60  # of a table's width for a column; letters beyond which a cell wraps anyway
@@ -249,6 +249,7 @@ def _prepare(document: Document, title: str) -> None:
     for section in document.sections:
         section.page_width, section.page_height = Cm(21.0), Cm(29.7)
         section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
+        section.top_margin = section.bottom_margin = Cm(_MARGIN_CM)
 
 
 def _put(document: Document, block: dict[str, Any], place: Path) -> None:

@@ -151,7 +151,7 @@ def _compared(
     head = (sentence_case(place), "Counts with it, of 100", "Counts beside it, of 100", "Counts with it since")
     made = make_table(f"{label}: how much each {place} counts", head, rows, numeric=(False, True, True, False),
                       name=f"compared-{component}")  # fmt: skip
-    return picture, Group((made,), summary=f"How much each {place} counts, as a table")
+    return (Group((picture, made), summary=f"How much each {place} counts"),)
 
 
 def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -> Table:
@@ -184,25 +184,29 @@ def held(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     if checks.empty:
         return headed("held", Paragraph("There was no estimate to check."))
     names = names_of(evaluation.study)
-    tables = [
-        check_table(checks[checks["outcome"] == o.column], names, o, first=i == 0)
-        for i, o in enumerate(evaluation.study.outcomes)
-        if (checks["outcome"] == o.column).any()
-    ]
+    tables: list[Block] = []
+    for i, o in enumerate(evaluation.study.outcomes):
+        mine = checks[checks["outcome"] == o.column]
+        if len(failed := mine[mine["status"] == "failed"]):
+            tables.append(check_table(failed, names, o, f"failed-{o.column}", "Checks that failed"))
+        if len(mine):
+            whole = check_table(mine, names, o, "check" if i == 0 else f"check-{o.column}")
+            tables.append(Group((whole,), summary=f"Every check in words: {o.label}"))
     at_a_glance = Group((glance(checks, names),), anchor="checks")
     return headed("held", at_a_glance, pictures.get("leave_one_out"), *tables)
 
 
-def check_table(checks: pd.DataFrame, names: Names, outcome: Outcome, first: bool) -> Table:
-    """Every check of the answers on one outcome, in words. first: whether page one links to its rows."""
+def check_table(
+    checks: pd.DataFrame, names: Names, outcome: Outcome, name: str, caption: str = "Every check in words"
+) -> Table:
+    """Checks of the answers on one outcome, in words; page one links to the rows of the table named 'check'."""
     rows = [
         (names.label(r["component"]), _check_words(r["check"]), _status(r["status"]), full_stop(str(r["words"])))
         for r in checks.to_dict("records")
     ]
     keys = tuple(f"{r['component']}-{r['check']}" for r in checks.to_dict("records"))
     head = ("Component", "Check", "Result", "In words")
-    name = "check" if first else f"check-{outcome.column}"
-    return make_table(f"Every check in words: {outcome.label}", head, rows, name=name, keys=keys, cards=True)
+    return make_table(f"{caption}: {outcome.label}", head, rows, name=name, keys=keys, cards=True)
 
 
 def _status(status: str) -> Cell:
