@@ -167,6 +167,19 @@ def test_a_mean_of_few_people_or_few_events_is_not_published() -> None:
     assert shown["with_it"].to_numpy() == pytest.approx(raw.to_numpy(), abs=0.02)
 
 
+def test_a_share_that_few_people_have_is_not_published() -> None:
+    study = people(160)
+    rare = study.to_frame().assign(age=1)
+    rare["y"] = ((rare["person"] < 30) & (rare["month"] == 2) & (rare["place"] < 2)).astype(float)
+    rare["y"] += ((rare["person"] < 99) & (rare["month"] == 4)).astype(float)
+    fields = {"unit": "person", "period": "month", "cluster": "place", "outcome": "y", "kind": "share"}
+    component = ek.Component("it", exposure="it", assigned_at="place")
+    raw = ek.evaluate(ek.Study(rare, components=[component], **fields))  # type: ignore[arg-type]
+    told, found = safe(raw).over_time["with_it"], raw.over_time
+    events = (found["with_it"] * found["people_with"]).round()
+    assert events[2] == 8 and np.isnan(told[2]) and events[4] > 10 and told[4] > 0 and told[0] == 0
+
+
 def test_where_nobody_never_had_any_those_with_it_stand_beside_those_without_yet() -> None:
     rows = pd.DataFrame({"place": np.repeat(np.arange(6), 5), "year": np.tile(np.arange(5), 6)})
     rows["it"] = (rows["year"] > rows["place"] % 3).astype(int)
