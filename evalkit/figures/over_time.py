@@ -67,7 +67,8 @@ def _draw(table: pd.DataFrame, axis: Axis, period: str, verdict: str, width: flo
     ax.set_xticks(ticks, [period_words(table["period"].iloc[i]) for i in ticks] if len(table) else [])
     ax.set_ylabel(unit_of(axis))
     style.bare(ax, ("bottom", "left"))
-    figure.legend(loc="outside lower left", frameon=False, ncols=1 if style.narrow(width) else 3)
+    if ax.lines:
+        figure.legend(loc="outside lower left", frameon=False, ncols=1 if style.narrow(width) else 3)
     return figure
 
 

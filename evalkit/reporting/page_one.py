@@ -204,7 +204,7 @@ def _over_time(evaluation: Evaluation, pictures: Mapping[str, Picture], outcome:
     if drawn is None or len(rows) < len(picked(rows)) or rows.empty:
         return None
     table = over_time_table(evaluation, evaluation.study.outcome(outcome), rows.iloc[picked(rows, 4)], "over-time")
-    return Group((drawn, replace(table, note="")), "over")
+    return Group((drawn, replace(table, caption=f"The outcome itself: {table.caption}", note="")), "over")
 
 
 def _planned(evaluation: Evaluation, statements: Sequence[Statement]) -> Paragraph | None:

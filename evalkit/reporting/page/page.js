@@ -97,7 +97,8 @@
   [...document.querySelectorAll("table")].forEach((table) => {
     if (!table.tHead || !table.tBodies[0]) return;
     if (table.id === "worth-grid") { sliding(table); return; }
-    if (table.tBodies[0].rows.length > 2) sortable(table);
+    const cards = table.classList.contains("cards") && matchMedia("(max-width: 640px)").matches;
+    if (table.tBodies[0].rows.length > 2 && !cards) sortable(table);
     if (table.tBodies[0].rows.length > 9) filterable(table);
   });
   const sections = new Set([...document.querySelectorAll(".outcome")].map((part) => part.parentElement));
