@@ -270,8 +270,13 @@ def standards(evaluation: Evaluation) -> Section:
     """Self-assessments by scales that others use, each with its reason, and the Magenta Book's questions."""
     evaluation = safe(evaluation)
     names = names_of(evaluation.study)
-    rows = [(names.label(level.component), level.scale, level.level, level.reason) for level in levels(evaluation)]
-    head = ("Component", "Scale", "Where it stands", "Why")
+    found = levels(evaluation)
+    scales, rows = list(dict.fromkeys(level.scale for level in found)), []
+    for component in dict.fromkeys(level.component for level in found):
+        mine = {level.scale: level for level in found if level.component == component}
+        why = " ".join(f"{scale.partition(',')[0]}: {mine[scale].reason}" for scale in scales)
+        rows.append((names.label(component), *(mine[scale].level for scale in scales), why))
+    head = ("Component", *scales, "Why")
     caption = f"Scales that others use: {evaluation.study.outcome().label}"
     made = make_table(caption, head, rows, name="scales", cards=True)
     asked = [(asks, sentence_case(answer), why) for asks, answer, why in checklist(evaluation)]

@@ -23,13 +23,13 @@ from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
 from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.language.decisions import frequency
-from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, Run, Section, Text
+from evalkit.reporting.blocks import PAGE, Block, Group, Heading, Listing, Paragraph, Run, Section, Text
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.plan import exposure_hash
 from evalkit.reporting.sections import headed
 from evalkit.show.numbers import pounds, pounds_outwards, signed_range, size_words
 from evalkit.show.tables import Table, make_table
-from evalkit.show.words import design_title, full_stop, join_words, plural, quoted, sentence_case
+from evalkit.show.words import count_words, design_title, full_stop, join_words, plural, quoted, sentence_case
 from evalkit.study import Study
 from evalkit.study.money import PROGRAMME
 
@@ -225,7 +225,9 @@ def held_back(evaluation: Evaluation) -> Section:
         spoken = [*(labels.get(w, w) for w in (component, *more[:1])), *map(design_title, more[1:])]
         rows.append((r["table"], ", ".join(spoken), r["hidden"], r["rule"]))
     head = ("Table", "Row", "Hidden", "Why")
-    return headed("held back", intro, make_table("What was held back", head, rows, name="held-back"))
+    table = make_table("What was held back", head, rows, name="held-back")
+    many = f"{count_words(len(rows), 'thing')} held back, one by one"
+    return headed("held back", intro, Group((table,), summary=many))
 
 
 def method(evaluation: Evaluation) -> Section:
@@ -281,7 +283,9 @@ def provenance(evaluation: Evaluation, study_file: str | Path) -> Section:
     how = Paragraph("To make this page again, run the notebook report.ipynb, or: evalkit run STUDY --out FOLDER")
     beside: list[Text] = [(Run(name, href=name), f": {what}") for name, what in _beside(evaluation)]
     listed = (Heading(3, "Files beside this page"), Listing(tuple(beside)))
-    return headed("provenance", files, facts, how, *listed)
+    return headed(
+        "provenance", how, Group((files, facts, *listed), summary="Files, their hashes, settings and versions")
+    )
 
 
 def _beside(evaluation: Evaluation) -> list[tuple[str, str]]:
