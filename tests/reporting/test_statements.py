@@ -3,7 +3,9 @@ and no component has two verdicts on one outcome."""
 
 from __future__ import annotations
 
+import html
 import io
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,7 +18,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.cli.findings import show_verdicts
-from evalkit.reporting.formats import blocks_of, to_word, write_formats
+from evalkit.reporting.formats import blocks_of, to_page, to_word, write_formats
 from tests.reporting.conftest import ROOT, Built
 from tests.reporting.statements import Held, Said, answers_of, ranges, texts, verdicts_said
 
@@ -29,6 +31,8 @@ def held(report: Path, study: Path, terminal: str, formats: bool) -> Held:
     notebook = nbformat.read(report / "report.ipynb", as_version=4)
     blocks, answers, found = blocks_of(notebook), answers_of(ek.evaluate(ek.Study.load(study))), Held()
     for text in (*texts(blocks), *(p.read_text("utf-8") for p in sorted((report / "figures").glob("*.txt")))):
+        found.hold(text, answers)
+    for text in spoken(to_page(notebook)):
         found.hold(text, answers)
     docx = pytest.importorskip("docx")
     word = docx.Document(io.BytesIO(to_word(notebook, report)))
@@ -43,6 +47,13 @@ def held(report: Path, study: Path, terminal: str, formats: bool) -> Held:
     found.count += sum(map(len, said.values()))
     found.wrong += [f"{k}: {sorted(v)}" for k, v in said.items() if len(v) > 1]
     return found
+
+
+def spoken(page: str) -> list[str]:
+    """The words of every element of a page, links and marks within them left as they are read."""
+    inside = re.sub(r"<script>.*?</script>|<style>.*?</style>|<svg.*?</svg>|</?(?:a|span|strong|em)\b[^>]*>", "", page,
+                    flags=re.DOTALL)  # fmt: skip
+    return [" ".join(html.unescape(words).split()) for words in re.split(r"<[^>]+>", inside) if words.strip()]
 
 
 def terminal_of(evaluation: ek.Evaluation, capsys: pytest.CaptureFixture[str]) -> str:
