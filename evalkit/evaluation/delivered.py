@@ -59,9 +59,10 @@ def _shares(study: Study, component: Component, due: dict[str, float], on: np.nd
     first = np.array([due.get(n, np.inf) for n in names])[level.codes]
     seen = np.ones(on.shape, dtype=bool) if paths.seen is None else paths.seen
     inside = seen & (reach & np.isfinite(first))[:, None] & (study.calendar.stop > min(due.values()))
+    inside = inside * paths.people[:, None]
     whole = float(inside.sum())
-    planned = inside & (first[:, None] <= study.calendar.start)
-    return (float(planned.sum() / whole), float((inside & on).sum() / whole)) if whole else (np.nan, np.nan)
+    planned = first[:, None] <= study.calendar.start
+    return (float(inside[planned].sum() / whole), float(inside[on].sum() / whole)) if whole else (np.nan, np.nan)
 
 
 def recorded(study: Study) -> pd.DataFrame:
@@ -72,14 +73,15 @@ def recorded(study: Study) -> pd.DataFrame:
         if not c.always_on:
             ever |= groups_of(paths, c.name)[0]
     seen = np.ones((paths.n_units, paths.n_periods), dtype=bool) if paths.seen is None else paths.seen
-    rows = []
+    rows, people = [], paths.people
     for outcome in study.outcomes:
         there = np.isfinite(study.values(outcome))
         for side, mine in (("ever had a part", ever), ("never had one", ~ever)):
             if mine.any():
-                counts = (seen[mine].sum(), (seen & ~there)[mine].sum(), seen[mine].any(axis=1).sum(),
-                          there[mine][:, -1].sum())  # fmt: skip
-                rows.append((outcome.column, side, *map(float, counts)))
+                per_row = np.column_stack(
+                    [seen.sum(axis=1), (seen & ~there).sum(axis=1), seen.any(axis=1), there[:, -1]]
+                )
+                rows.append((outcome.column, side, *map(float, people[mine] @ per_row[mine])))
     return pd.DataFrame(rows, columns=list(RECORDED))
 
 

@@ -74,7 +74,7 @@ def _series(evaluation: Evaluated, paths: Paths, sides: Sides, outcome: Outcome,
     cells = {
         "sum": add_by(np.where(seen, values, 0.0) * weight[:, None], paths.path, paths.n_paths),
         "mass": add_by(seen * weight[:, None], paths.path, paths.n_paths),
-        "people": add_by(seen.astype(float), paths.path, paths.n_paths),
+        "people": add_by(seen * paths.people[:, None], paths.path, paths.n_paths),
     }
     both = {"with_it": sides.with_it, "without": sides.without}
     of = {(side, what): (sums * where).sum(axis=0) for side, where in both.items() for what, sums in cells.items()}
@@ -137,7 +137,7 @@ def _before(study: Study, component: str) -> list[tuple[object, ...]]:
     if study.covariates:
         each = study.covariate_values()
         found += [(name, _first(each[:, :, j])) for j, name in enumerate(study.covariate_names())]
-    return [(component, name, *_beside(values, ever, never)) for name, values in found]
+    return [(component, name, *_beside(values, paths.people, ever, never)) for name, values in found]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -150,14 +150,17 @@ def _first(values: np.ndarray) -> np.ndarray:
     return np.asarray(values[np.arange(len(values)), np.isfinite(values).argmax(axis=1)])
 
 
-def _beside(values: np.ndarray, ever: np.ndarray, never: np.ndarray) -> tuple[float, ...]:
-    one, other = (values[side & np.isfinite(values)] for side in (ever, never))
-    if not len(one) or not len(other):
-        return (np.nan, np.nan, np.nan, float(len(one)), float(len(other)))
-    spread = np.sqrt((np.var(one) + np.var(other)) / 2)
-    gap = float(one.mean() - other.mean())
-    apart = gap / spread if spread > 0 else 0.0 if gap == 0 else np.nan
-    return float(one.mean()), float(other.mean()), float(apart), float(len(one)), float(len(other))
+def _beside(values: np.ndarray, people: np.ndarray, ever: np.ndarray, never: np.ndarray) -> tuple[float, ...]:
+    """Means of both sides, how far apart, and how many people; not how far where people were added up, as their spread
+    is not known."""
+    there = [side & np.isfinite(values) for side in (ever, never)]
+    counts = [float(people[side].sum()) for side in there]
+    if not min(counts) > 0:
+        return (np.nan, np.nan, np.nan, *counts)
+    one, other = (float(np.average(values[side], weights=people[side])) for side in there)
+    spread = np.sqrt(sum(np.var(values[side]) for side in there) / 2) if (people == 1).all() else np.nan
+    apart = (one - other) / spread if spread > 0 else 0.0 if one == other else np.nan
+    return (one, other, float(apart), *counts)
 
 
 # ---------------------------------------------------------------- as it may be published
@@ -210,10 +213,10 @@ def publishable_baseline(guard: Guard, table: pd.DataFrame) -> pd.DataFrame:
 def _near_another(guard: Guard) -> set[str]:
     """Components either of whose groups differs by a few people from that of one named before."""
     kept: list[np.ndarray] = []
-    near = set()
+    near, people = set(), guard.paths.people
     for c in guard.paths.components:
         groups = groups_of(guard.paths, c)
-        if any(0 < (group ^ other).sum() < guard.rules.count for group in groups for other in kept):
+        if any(0 < people[group ^ other].sum() < guard.rules.count for group in groups for other in kept):
             near.add(c)
         else:
             kept += groups

@@ -37,13 +37,15 @@ def levels(evaluation: Evaluation) -> list[Level]:
     the register."""
     first, study = evaluation.study.outcome(), evaluation.study
     spread = float(np.nanstd(study.values(first))) if len(study.paths.units) else math.nan
-    people = study.paths.n_units > len(study.paths.levels[study.paths.cluster].names)
+    paths = study.paths
+    people = paths.n_units > len(paths.levels[paths.cluster].names) and paths.heads is None
+    why = "places" if paths.heads is None else "added"
     lost = _lost(evaluation)
     found: list[Level] = []
     for e, v in evaluation.judged:
         if e.outcome == first.column:
             found.append(_maryland(e, study.paths.n_periods))
-            found.append(_padlocks(e, spread if people else math.nan, lost, study.paths.n_periods))
+            found.append(_padlocks(e, spread if people else math.nan, lost, paths.n_periods, why))
             found.append(_nesta(e, v, study.component(e.component).card, study.component(e.component).description))
     return found
 
@@ -76,11 +78,12 @@ def _maryland(e: Evidence, periods: int) -> Level:
     return Level(e.component, "Maryland scale, 1 to 5", level, reason)
 
 
-def _padlocks(e: Evidence, spread: float, lost: float, periods: int) -> Level:
-    """The lowest of design, what could have been seen and what was lost, less one where a check of it failed."""
+def _padlocks(e: Evidence, spread: float, lost: float, periods: int, why: str = "places") -> Level:
+    """The lowest of design, what could have been seen and what was lost, less one where a check of it failed. why: no spread of
+    people is known."""
     basis, scale = basis_of(e, periods), "EEF padlocks, 0 to 5"
     if basis == "none" or not spread > 0:
-        return Level(e.component, scale, "not rated", _WORDS["eef"]["none" if basis == "none" else "places"])
+        return Level(e.component, scale, "not rated", _WORDS["eef"]["none" if basis == "none" else why])
     seen = smallest_detectable(e.std_error, e.df) / spread
     each = {"design": int(_WORDS["eef"]["design"][basis]), "seen": _locks(seen, _DETECTABLE)}
     if lost == lost:
