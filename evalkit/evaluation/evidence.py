@@ -142,7 +142,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         reason=f.reason, cure=str(cures["words"].iloc[0]) if len(cures) else "",
         bundle=min((b.evidence for b in mine), key=_weakness_of, default=None),
         tied=tuple(c.label for c in study.components if c.name in partners),
-        observed=bool(np.isfinite(study.values(f.outcome)).any()),
+        currency=study.currency, observed=bool(np.isfinite(study.values(f.outcome)).any()),
     )  # fmt: skip
     if f.headline is None:
         return base

@@ -94,6 +94,7 @@ _StudyFile = create_model(
     components=(_by_name("components"), ...),
     evaluate=(dict[str, Any], {}),
     watch=(dict[str, Any], {}),
+    report=(dict[str, Any], {}),
     adoption=(_SECTIONS["adoption"] | None, None),
     **dict.fromkeys((*TABLES, "events"), (Any, None)),  # type: ignore[call-overload]
 )
@@ -126,6 +127,8 @@ def read_study(path: Path, panel: Table | None = None) -> StudyArguments:
         settings = {"disclosure": disclosure, **settings}
     if watch := said.get("watch"):
         settings = {**settings, "watch": watch}
+    if about := said.get("report"):
+        settings = {**settings, "report": about}
     components = folder.components(said["components"], said.get("adoption"))
     links = {name: folder.table(k["links"], f"levels.{name}", "links") for name, k in said.get("levels", {}).items()}
     given = {

@@ -20,7 +20,7 @@ from evalkit.study.formats import is_parquet
 from evalkit.study.frame import Columns, Source, Table, read_table
 from evalkit.study.holding import Holding, held
 from evalkit.study.index import Index, absent_outcomes, covariate_columns, read_covariates, read_outcome
-from evalkit.study.money import Money, money_of
+from evalkit.study.money import Money, currency_of, money_of
 from evalkit.study.paths import Memo, Paths
 from evalkit.study.reading import Reading, reading_of
 from evalkit.study.register import Links, Register, components_of, links_of, nouns_of, outcomes_of
@@ -157,6 +157,11 @@ class Study(Register):
     def _set(self, **changes: object) -> None:
         for name, value in changes.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def currency(self) -> str:
+        """What stands before an amount of money: '£' unless the study says otherwise."""
+        return currency_of(self.settings, self.money)
 
     @property
     def calendar(self) -> Calendar:

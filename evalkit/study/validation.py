@@ -91,7 +91,7 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     columns.panel.prefetch([name for name, _ in needed if name not in register.covariates])
     names = {"component": [c.name for c in register.components], "outcome": [o.column for o in register.outcomes]}
     problems += (money := money_problems(register.money, Known(names, unit=register.unit)))
-    problems += settings_problems(register.settings)
+    problems += settings_problems(register.settings, [c.name for c in register.components])
     reading = _Reading(register, columns, problems)
     _check_register(reading, needed)
     if not columns.panel.n_rows:
