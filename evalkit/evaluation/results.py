@@ -146,6 +146,7 @@ class Evaluation(Evaluated):
             return pd.DataFrame(columns=list(MIXES))
         return mixes_table(self.study, self.level, 0 if self.protection is None else self.protection.rules.count)
 
+    @cached_property
     def over_time(self) -> pd.DataFrame:
         """The outcome itself, period by period: see `evaluation/over_time.py`; made when asked for."""
         return over_time(self) if self.protection is None else self.protection.over_time
