@@ -109,6 +109,7 @@ def _wanted(register: Register, names: tuple[str, ...]) -> Wanted | str:
         "chance dealt a component, and is inferred from person by person": any(
             c.assigned is not None or c.compliance is not None for c in r.components
         ),
+        "an outcome waits for an event, which is each person's own": any(o.waits for o in r.outcomes),
         "payments are reckoned person by person": bool(
             {"rate_card", "claims"} & set(r.money.given() if r.money else ())
         ),
