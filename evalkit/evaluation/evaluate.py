@@ -25,6 +25,7 @@ from evalkit.designs.regression.joint import growth_of_others
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
+from evalkit.designs.threads import one_thread
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
@@ -75,6 +76,7 @@ READINGS = {
 }
 
 
+@one_thread()
 def evaluate(
     study: Study, *, level: float = 0.95, plan: Mapping[str, object] | None = None, seed: int = 0
 ) -> Evaluation:
