@@ -80,6 +80,8 @@ def study() -> SimpleNamespace:
             n_periods=len(PERIODS),
             n_units=48,
             units=np.array(PLACES),
+            heads=None,
+            distinct=lambda: len(PLACES),
             inference_level=lambda _: ("state", False),
         ),
         component=lookup.__getitem__,
