@@ -31,6 +31,7 @@ from evalkit.evaluation.delivered import (
     recorded,
 )
 from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
+from evalkit.evaluation.mixed import MIXES, asks, attribution_on, mixes_table
 from evalkit.evaluation.over_time import BASELINE, SERIES, baseline, over_time, publishable_baseline, publishable_series
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
@@ -124,6 +125,8 @@ class Evaluation(Evaluated):
             "cure": sep.cure, "checks": self.checks, "bundles": self.bundles, "leave_one_out": self.leave_one_out,
             "compared": self.compared, "decisions": self.decisions.table,
         }  # fmt: skip
+        if asks(self.study):
+            out["mixes"] = self.mixes
         if self.event_studies:
             out["event_studies"] = pd.concat(list(self.event_studies.values()), ignore_index=True)
         if self.protection is not None:
@@ -134,6 +137,14 @@ class Evaluation(Evaluated):
     def compared(self) -> pd.DataFrame:
         """Who is compared with whom: what each place and month counts in each headline; made when asked for."""
         return compared(self.study, self.findings) if self.protection is None else self.protection.compared
+
+    @cached_property
+    def mixes(self) -> pd.DataFrame:
+        """Of several components seen at one time, every effect that their mixes identify, jointly (`ek.MixComparison`):
+        outcome, effect, kind, numbers, reason; none in a panel. Made when asked for."""
+        if not asks(self.study):
+            return pd.DataFrame(columns=list(MIXES))
+        return mixes_table(self.study, self.level, 0 if self.protection is None else self.protection.rules.count)
 
     @cached_property
     def over_time(self) -> pd.DataFrame:
@@ -161,9 +172,7 @@ class Evaluation(Evaluated):
         None where disclosure control holds it back."""
         if self.protection is not None:
             return self.protection.attribution
-        from evalkit.evaluation.decomposition.attribute import attribution_of
-
-        return attribution_of(self, self.study.outcome())
+        return attribution_on(self, self.study.outcome())
 
     @cached_property
     def value(self) -> Value | None:

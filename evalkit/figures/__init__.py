@@ -17,6 +17,7 @@ from evalkit.errors import check_choice
 from evalkit.figures.balance import love, overlap, regression_to_mean
 from evalkit.figures.bars import contamination, flow, waterfall
 from evalkit.figures.compared import compared
+from evalkit.figures.curves import curves
 from evalkit.figures.estimates import estimates
 from evalkit.figures.event_study import event_study
 from evalkit.figures.forest import forest, leave_one_out
@@ -35,6 +36,7 @@ __all__ = [
     "acceptability",
     "compared",
     "contamination",
+    "curves",
     "describe",
     "donor_weights",
     "estimates",

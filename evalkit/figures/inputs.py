@@ -47,7 +47,8 @@ class Axis:
     @property
     def unit(self) -> str:
         """The unit drawn, in words."""
-        units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period"}
+        units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period",
+                 "time_to_event": "units of time"}  # fmt: skip
         money = "pounds" if self.currency == "£" else self.currency.strip()
         return money if self.kind == "money" else units.get(self.kind, "points")
 
@@ -120,7 +121,7 @@ def axis_of(source: object, outcome: str | None = None) -> Axis:
     else:
         return Axis()
     sign = "£" if study is None else study.currency
-    return Axis(found.kind, found.label, found.better, found.matters, sign)
+    return Axis(found.said, found.label, found.better, found.matters, sign)
 
 
 def in_order(values: Sequence[str]) -> list[str]:

@@ -88,7 +88,7 @@ def page_one(
         *(brief_notes(evaluation) if chosen == study.outcome().column else ()),
         _over_time(evaluation, pictures or {}, chosen),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
-        Group((_mind(rows, names), _overturn(rows, names, about.kind)), "two"),
+        Group((_mind(rows, names), _overturn(rows, names, about.said)), "two"),
     )
     whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
     return Section("page one", (whole,))

@@ -176,7 +176,8 @@ def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -
         cells.append((design, *numbers, spread, p_value, *places, remark))
     head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Remarks")
     right = (False, True, True, True, True, True, True, True, False)
-    note = f"Effects and standard errors (SE) in {_UNITS[outcome.kind]}. With, without: places that it rests on."
+    unit = _UNITS.get(outcome.said, outcome.unit)
+    note = f"Effects and standard errors (SE) in {unit}. With, without: places that it rests on."
     caption = f"{label}: {'every design that was tried' if len(rows) > 1 else 'the headline'} ({outcome.label})"
     return make_table(caption, head, cells, numeric=right, name=name, note=note)
 
@@ -274,6 +275,8 @@ _CHECKS = {
     "score_form": "Squares and products of what is recorded",
     "stayers": "Who was seen later",
     "by_people": "Both kinds of people",
+    "filled_in": "What was missing beforehand",
+    "followed_to": "Who was followed to the date",
     "fit": "Its own past, fitted",
     "bent_trend": "A trend that bends",
     "placebo_date": "A date at which nothing began",

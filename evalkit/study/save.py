@@ -103,7 +103,9 @@ def study_frame(study: Register, paths: Paths, values: Callable[[str], np.ndarra
 
 
 _CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
-_OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent")]  # shares are written as such
+_WAITING_KEYS = ("time", "event", "entry", "end", "by", "effect", "time_unit")
+_OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent", *_WAITING_KEYS)]
+"""Keys of an outcome; percentages are written as shares."""
 _STUDY_KEYS = (
     "title",
     "question",
@@ -131,13 +133,15 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     spells = _all_spells(study)
     adoption = _write(spells, folder, "adoption") if spells is not None else None
     keys |= {k: getattr(study, k) for k in _STUDY_KEYS}
+    keys |= {"missing": study.missing} if study.missing != "refuse" else {}
     lines = _table("study", {**keys, "noun": study.noun or None, "disclosure": study.settings.get("disclosure")})
     for name, link in study.levels.items():
         file = _write(link.frame(name), folder, file_name(f"links_{name}"))
         lines += _table(f"levels.{_key(name)}", {"links": file, "to": link.to})
     for o in study.outcomes:
         lines += _table(
-            f"outcomes.{_key(o.column)}", {n: v for n in _OUTCOME_KEYS if (v := getattr(o, n)) is not False}
+            f"outcomes.{_key(o.column)}",
+            {n: v for n in (*_OUTCOME_KEYS, *(_WAITING_KEYS if o.waits else ())) if (v := getattr(o, n)) is not False},
         )
     for c in study.components:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
@@ -171,7 +175,7 @@ def _write_panel(study: Register, source: Source, rows: np.ndarray | None, folde
 def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> pd.DataFrame:
     """The columns that the study names, for the rows that it holds."""
     needed = [name for name, _ in study.columns_needed(Columns(source, study.people))]
-    names = [*needed, *(o.column for o in study.outcomes)]
+    names = [*needed, *(name for o in study.outcomes for name in o.columns)]
     have = [n for n in dict.fromkeys(names) if n in source.columns]
     source.prefetch(have)
     frame = pd.DataFrame({n: source.column(n).reset_index(drop=True) for n in have})

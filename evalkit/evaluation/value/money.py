@@ -224,7 +224,7 @@ def line_words(line: Line, case: Case) -> str:
         return sentences(f"no effect of it alone is identified, so no cost for one more is given; {cost}", line.reason)
     if not line.priced:
         return "No cost is given."
-    if line.outcome.kind == "log":
+    if line.outcome.said == "log":
         return "Its effect is in per cent, so no cost for one more is given."
     return ratio_words(line.cost_ratio(case.level), line, case)
 
@@ -239,7 +239,7 @@ def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
         "share": f"each {'additional' if up else 'avoided'} {where} with {label}",
         "count": f"each event {'added' if up else 'avoided'} ({label})",
         "money": f"each {'pound' if sign == '£' else sign.strip()} {'gained' if up else 'saved'} ({label})",
-    }.get(outcome.kind, f"each point {'gained' if up else 'taken off'} for one {where} ({label})")
+    }.get(outcome.said, f"each point {'gained' if up else 'taken off'} for one {where} ({label})")
     if ratio.kind == "bounded":
         span = f"{low} to {high}"
         if case.verdicts.get(line.name, "shown") in ("shown", "likely"):
