@@ -84,7 +84,7 @@ def over_time_table(
     evaluation: Evaluation, outcome: Outcome, rows: pd.DataFrame, name: str, every: bool = False
 ) -> Table:
     """Some periods of one outcome: means with it and without, and what was expected, where that is known."""
-    axis = Axis(outcome.kind, outcome.label, outcome.better, outcome.matters)
+    axis = Axis(outcome.said, outcome.label, outcome.better, outcome.matters)
     expected, period = rows["expected"].notna().any(), evaluation.study.noun_for(evaluation.study.period)
     cells = []
     for r in rows.to_dict("records"):
@@ -113,7 +113,7 @@ def baseline_table(evaluation: Evaluation) -> Block:
     table, names = safe(evaluation).baseline, names_of(evaluation.study)
     if table.empty:
         return Paragraph("Nobody whom a component could reach was without it throughout, or nothing was seen before.")
-    labels = {f"{o.label}, before": Axis(o.kind, o.label) for o in evaluation.study.outcomes}
+    labels = {f"{o.label}, before": Axis(o.said, o.label) for o in evaluation.study.outcomes}
     cells = []
     for r in table.to_dict("records"):
         axis = labels.get(str(r["characteristic"]), Axis())
