@@ -1,11 +1,11 @@
-"""People who wait for an event and are lost from sight, drawn many times: `nice python benchmarks/waiting.py --draws 200`.
+"""People who wait for an event and are lost from sight, drawn many times: `nice python benchmarks/waiting.py`.
 
-    python benchmarks/waiting.py --stored-only     run nothing: the table of what is stored into README.md
-    python benchmarks/waiting.py --speed-only         20,000 people, doubly robust, beside DoubleML where it is installed
+    python benchmarks/waiting.py --stored-only     the table of what is stored into README.md; nothing is drawn
+    python benchmarks/waiting.py --speed-only      20,000 people, doubly robust, beside DoubleML where that is there
 
-A row of benchmarks/results/waiting.csv: how often the 95% range holds the effect on everybody, by who is lost (at random,
-by covariates, strongly by covariates and arm) and by what is compared; beside it the same with those lost left out. And
-the same of a covariate that is missing by another one, filled ten times.
+A row of benchmarks/results/waiting.csv: how often the 95% range holds the effect on everybody, by who is lost (at
+random, by covariates, strongly by covariates and arm) and by what is compared; beside it the same with those lost left
+out. And the same of a covariate that is missing by another one, filled ten times or told by a column.
 """
 
 from __future__ import annotations
@@ -77,7 +77,11 @@ def waits(draws: int, people: int) -> list[dict[str, object]]:
                 plain = known.assign(y=value if effect == "time" else (known["event"] * (known["weeks"] <= by)))
                 for how, found in (("stood for", answer(frame, stood, covariates=NAMES)),
                                    ("left out", answer(plain, ek.Outcome("y"), covariates=NAMES))):  # fmt: skip
-                    row = (found["conf_low"] <= truth <= found["conf_high"], found["estimate"] - truth, found["std_error"])
+                    row = (
+                        found["conf_low"] <= truth <= found["conf_high"],
+                        found["estimate"] - truth,
+                        found["std_error"],
+                    )
                     held.setdefault((effect, how), []).append(row)
         for (effect, how), each in held.items():
             covered, off, error = np.array(each, dtype=float).mean(axis=0)
@@ -112,10 +116,15 @@ def missing(draws: int, people: int) -> list[dict[str, object]]:
 def table() -> None:
     """The stored rows as a table in README.md."""
     stored = pd.read_csv(RESULTS)
-    lines = ["| Lost | Compared | Those lost are | People | Draws | Range holds the truth | Off | Error |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| Lost | Compared | Those lost are | People | Draws | Range holds the truth | Off | Error |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for r in stored.to_dict("records"):
         numbers = " | ".join(f"{r[c]:.3f}" for c in ("covered", "off", "mean_error"))
-        lines.append(f"| {r['lost']} | {r['compared']} | {r['those lost are']} | {r['people']} | {r['draws']} | {numbers} |")
+        lines.append(
+            f"| {r['lost']} | {r['compared']} | {r['those lost are']} | {r['people']} | {r['draws']} | {numbers} |"
+        )
     text = README.read_text(encoding="utf-8")
     before, after = text.split(START)[0], text.split(END)[1]
     README.write_text(before + START + "\n" + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
