@@ -27,6 +27,7 @@ WaitingEffect = Literal["share", "time"]
 """What of an outcome that waits for an event is compared: the share with it by a date, or the mean time until then."""
 Better = Literal["higher", "lower"]
 Family = Literal["outcome", "all"]
+Hold = Literal["auto", "rows", "cells"]
 """Over which claims false ones are held at 5%: the components of each outcome, or those of all outcomes."""
 
 Missing = Literal["refuse", "indicator", "impute"]

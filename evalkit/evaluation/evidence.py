@@ -142,7 +142,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         reason=f.reason, cure=str(cures["words"].iloc[0]) if len(cures) else "",
         bundle=min((b.evidence for b in mine), key=_weakness_of, default=None),
         tied=tuple(c.label for c in study.components if c.name in partners),
-        observed=bool(np.isfinite(study.values(f.outcome)).any()),
+        currency=study.currency, observed=bool(np.isfinite(study.values(f.outcome)).any()),
     )  # fmt: skip
     if f.headline is None:
         return base
@@ -207,7 +207,7 @@ def _people_check(checks: Sequence[CheckResult]) -> PeopleCheck:
 def _people_exposed(study: Study, row: pd.Series) -> float:
     """Exposed units behind the answer where several share a cluster; NaN where units are the clusters."""
     paths = study.paths
-    if paths.n_units == len(paths.levels[paths.cluster].names):
+    if paths.alone(paths.cluster):
         return math.nan
     return float(row.get("units_exposed", math.nan))
 

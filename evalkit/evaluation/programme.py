@@ -89,7 +89,7 @@ def decide(
     if (known.name, given, rollout) == ("sceptical", None, None):
         return evaluation.decisions
     evaluation.check_whole("decide")
-    return decisions_on(every_case(evaluation, given, rollout), known)
+    return decisions_on(every_case(evaluation, given, rollout), known, evaluation.study.currency)
 
 
 def _worth(given: float | Sequence[float] | None) -> tuple[float, float] | None:

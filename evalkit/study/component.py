@@ -178,6 +178,7 @@ class Outcome:
     percent: whether a share is written as a percentage (45 or 45%); `matters` is a share all the same (0.05).
     better: "higher" or "lower".
     matters: the smallest effect worth having, in the column's own unit; without it a lack of effect is never claimed.
+    harm: whether it is there to catch damage; the report says of each such outcome which harm is ruled out.
 
     Of kind "time_to_event", in a table with a row a person, `column` is its name (the column of the event by default):
 
@@ -199,6 +200,7 @@ class Outcome:
     better: Better = "higher"
     matters: float | None = None
     percent: bool = False
+    harm: bool = False
     time: str | None = None
     event: str | None = None
     entry: str | None = None
@@ -263,6 +265,8 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
     if not str(o.column).strip():
         yield Problem("An outcome has no column", "outcomes", "Name the column of the panel.")
     yield from _waiting_problems(o, where)
+    if not isinstance(o.harm, bool):
+        yield Problem(f"harm={o.harm!r}", where, "Say True or False.")
     if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
         yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
     elif o.matters is not None and o.said == "share" and o.matters > 1:
