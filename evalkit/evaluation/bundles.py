@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from evalkit.designs.regression.joint import JointCombination
 from evalkit.evaluation.ladder import Choices, Run, Rung, Window, run, rungs_for
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
-from evalkit.study.paths import Paths
+from evalkit.study.paths import Memo, Paths
 from evalkit.verdicts.evidence import BundleEvidence
-from evalkit.vocabulary import COMBINATION, CombinationKind
+from evalkit.vocabulary import COMBINATION, CombinationKind, Missing
 
 EITHER = " (either)"
 
@@ -29,6 +29,25 @@ class View:
 
     study: Study
     paths: Paths
+    memo: Memo = field(default_factory=Memo, repr=False)
+
+    @property
+    def missing(self) -> Missing:
+        return self.study.missing
+
+    @property
+    def filling(self) -> int | None:
+        return self.study.filling
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        return self.study.outcomes
+
+    def gaps(self, names: Sequence[str] | None = None) -> np.ndarray:
+        return self.study.gaps(names)
+
+    def filled(self, filling: int) -> View:
+        return View(self.study.filled(filling), self.paths)
 
     def values(self, outcome: str | None = None) -> np.ndarray:
         return self.study.values(outcome)
