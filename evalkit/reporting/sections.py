@@ -269,6 +269,7 @@ _CHECKS = {
     "score_form": "Squares and products of what is recorded",
     "stayers": "Who was seen later",
     "by_people": "Both kinds of people",
+    "scale": "In points and in proportion",
 }
 _UNITS = {
     "share": "shares of one: 0.05 is 5 people in every 100",

@@ -37,7 +37,7 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
     if rules.comparison == "never":
         return unweighted(assemble(contrast, naming), NEVER_ONLY)
     asked = np.flatnonzero(contrast.possible.ravel())
-    own = np.flatnonzero(_modelled(contrast, states).ravel())
+    own = np.flatnonzero(modelled(contrast, states).ravel())
     if not len(own):
         return unweighted(assemble(contrast, naming), AGAIN)
     try:
@@ -52,7 +52,7 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
     return beside(found, unweighted(published, np.where(later, AGAIN, EQUAL)), np.argsort(np.concatenate([own, rest])))
 
 
-def _modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
+def modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
     """(H, T) rows from the start on, all of whose adopters start for the first time."""
     later = np.arange(contrast.n_periods) >= contrast.cohorts[:, None]
     again = np.zeros(contrast.mass.shape, dtype=bool)
