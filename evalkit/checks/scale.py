@@ -7,7 +7,6 @@ import numpy as np
 
 from evalkit.checks.headline import CheckResult, excludes_zero, first_row, numbers
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.stacking import stack
 
 SCALE = "scale"
 PART = 0.25
@@ -17,19 +16,18 @@ HANGS = f"The groups started at different levels, and had they moved {PROPORTION
 HOLDS = f"It holds whether the groups would have moved by the same amount or {PROPORTION}."
 
 
-def scale(headline: Estimate, scaled: Estimate, linear: Estimate, matters: float | None = None) -> CheckResult:
+def scale(headline: Estimate, moved_by: Estimate, matters: float | None = None) -> CheckResult:
     """Failed when another scale surely gives another answer, and one that would be said otherwise.
 
-    scaled, linear: the same comparison on the other scale and in points, by the same weights, one row each. What lies
-    between them is due to the scale alone, and is nothing but noise where both groups start at one level. The
-    headline moved by it, range and all, is the answer on the other scale: the check's own number.
+    moved_by: one row, the answer on the other scale less that in points, of the same comparison by the same weights
+    (`ScaledRollout.less_points`): due to the scale alone, and nothing but noise where both groups start at one level.
+    The headline moved by it, range and all, is the check's own number.
 
-    Fails where the difference between the scales excludes zero and, of a claim, the sign turns, over half of it goes,
-    its range reaches zero, or it crosses what matters by over a quarter of that; of anything else, the range reaches
-    beyond what matters where it did not.
+    Fails where `moved_by` excludes zero and, of a claim, the sign turns, over half of it goes, its range reaches zero,
+    or it crosses what matters by over a quarter of that; of anything else, the range reaches beyond what matters where
+    it did not.
     """
-    row = first_row(headline)
-    between = first_row(stack(scaled, linear).contrast([1.0, -1.0], name="another scale less points"))
+    row, between = first_row(headline), first_row(moved_by)
     shift, *ends = numbers(between)
     value, low, high = (x + shift for x in numbers(row))
     if not np.isfinite(ends).all():

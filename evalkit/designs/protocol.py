@@ -21,8 +21,8 @@ place": a place alone would have gone on as its own past, or a mix of other plac
 
 Check = Literal[
     "pre_trend", "pre_trend_by_leads", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people",
-    "scale", "score_form", "fit", "leave_one_donor", "placebo_places", "placebo_date", "bent_trend", "balance", "attrition",
-    "compliance",
+    "scale", "score_form", "fit", "leave_one_donor", "placebo_places", "placebo_date", "bent_trend", "balance",
+    "attrition", "compliance",
 ]  # fmt: skip
 """Checks that some designs invite; those of one place, few places, other designs and other dates are for every one."""
 

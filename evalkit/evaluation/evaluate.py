@@ -362,10 +362,12 @@ def _scale(target: Target) -> CheckResult | None:
     found = next((r for r in target.runs if isinstance(r.rung.design, ScaledRollout)), None)
     if found is None:
         return None
-    points = target.over_window(with_options(found.rung.design, scale="identity"), target.study, target.component)
-    if found.answer is None or points is None:
+    if found.answer is None:
         return checks.untested(found.reason.rstrip("."))
-    return checks.scale(target.one, found.answer, points, target.matters)
+    w, design = target.window, found.rung.design
+    assert isinstance(design, ScaledRollout)
+    moved_by = design.less_points(target.study, target.component, w.lag, w.until)
+    return checks.scale(target.one, moved_by, target.matters)
 
 
 def _drift(target: Target) -> CheckResult:

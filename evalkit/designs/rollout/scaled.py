@@ -10,7 +10,7 @@ beside the answer in points.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,6 +94,25 @@ class ScaledRollout(Rules, Parameters):
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) from the start on of `component`; rows without an answer say why."""
+        outcome, split = study.outcome(self.outcome), by_arrival(study.paths, self.arrival)
+        population = f"adopters with a match among {OTHERS[self.others]}"
+        naming = Naming(component, outcome.column, outcome.unit, population, assumption=f"{ALIKE} {WORDS[self.scale]}")
+        return named(split, self._rows(study, component).estimate(naming))
+
+    @one_thread()
+    def less_points(self, study: StudyLike, component: str, lag: int = 0, until: int | None = None) -> Estimate:
+        """One row: its answer over event times lag .. until less that of the same comparison in points, by the same
+        weights: what is due to the scale alone. Raises as calling it does."""
+        made = self._rows(study, component)
+        cohort, period = np.divmod(made.rows, study.paths.n_periods)
+        event = period - made.contrast.cohorts[cohort]
+        inside = (event >= lag) & (event <= (np.inf if until is None else until))
+        if not inside.any():
+            raise NotIdentifiedError("No period in the claimed window could be compared.")
+        made = replace(made, rows=made.rows[inside], pooled=True)
+        return made.less(replace(made, scale="identity"))
+
+    def _rows(self, study: StudyLike, component: str) -> ScaledRows:
         plan = self.plan(study.paths, component)
         if not len(plan):
             raise NotIdentifiedError(f"No unit starts {component!r} after a period without it, with a base before it.")
@@ -104,17 +123,13 @@ class ScaledRollout(Rules, Parameters):
         values = contrast.reader.sums.values
         if (odd := np.isfinite(values) & ((values < low) | (values > high))).any():
             raise NotIdentifiedError(
-                f"The {self.scale} scale is for {words}; {int(odd.sum())} values lie outside, such as {values[odd][0]:g}."
+                f"The {self.scale} scale is for {words}. {int(odd.sum())} values lie outside; one is {values[odd][0]:g}"
             )
         contrast, groups = _grouped(contrast)
         rows = np.flatnonzero(modelled(contrast, states).ravel())
         if not len(rows):
             raise NotIdentifiedError(AGAIN.removeprefix("equal: "))
-        outcome = study.outcome(self.outcome)
-        population = f"adopters with a match among {OTHERS[self.others]}"
-        naming = Naming(component, outcome.column, outcome.unit, population, assumption=f"{ALIKE} {WORDS[self.scale]}")
-        made = ScaledRows(self.scale, self.rules, contrast, groups, states, rows)
-        return named(split, made.estimate(naming))
+        return ScaledRows(self.scale, self.rules, contrast, groups, states, rows)
 
 
 def _grouped(contrast: Contrast) -> tuple[Contrast, Groups]:
