@@ -22,7 +22,7 @@ Status = Literal[
 CombinationKind = Literal["together", "swap", "sum"]
 """How components that are only identified together stand in it: all at once, added, or one instead of another."""
 
-OutcomeKind = Literal["share", "count", "score", "log", "money"]
+OutcomeKind = Literal["share", "count", "rate", "score", "log", "money"]
 Better = Literal["higher", "lower"]
 Family = Literal["outcome", "all"]
 """Over which claims false ones are held at 5%: the components of each outcome, or those of all outcomes."""

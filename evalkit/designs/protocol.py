@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -54,6 +54,9 @@ class StudyLike(Protocol):
 
     def outcome(self, name: str | None = None) -> Outcome:
         """The outcome's description."""
+
+    def weighing(self, outcome: str | None = None) -> Self:
+        """The same, with the weights that means of an outcome have: those of a rate weigh by what it is per."""
 
     @property
     def covariates(self) -> tuple[str, ...]:

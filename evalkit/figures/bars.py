@@ -218,6 +218,8 @@ def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE)
     outcome = getattr(made, "outcome", None)
     if outcome is None:
         unit = "people periods in the outcome's unit"
+    elif outcome.kind == "rate":
+        unit = f"{outcome.label}, events in all"
     elif outcome.kind == "share":
         unit = f"people periods with: {outcome.label}"
     else:

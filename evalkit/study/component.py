@@ -19,6 +19,7 @@ from evalkit.vocabulary import OUTCOME_KINDS, Assigned, Better, Dates, OutcomeKi
 _UNITS = {
     "share": "percentage points",
     "count": "events for each unit and period",
+    "rate": "events for each of {per}",
     "score": "points",
     "log": "per cent",
     "money": "pounds",
@@ -173,10 +174,14 @@ class Outcome:
     """An outcome column of the panel.
 
     label: words for people; the column when not given.
-    kind: how its effects are said: "share" (0 to 1), "count", "score", "log" or "money".
+    kind: how its effects are said: "share" (0 to 1), "count", "rate", "score", "log" or "money".
+    per: of a rate, the column of what each count is divided by, such as residents or person years: the outcome's own
+        column holds counts, and its values are counts / `per`. Where rows are averaged they weigh by it, so that the
+        rate of a place is the sum of its counts over the sum of its residents.
     percent: whether a share is written as a percentage (45 or 45%); `matters` is a share all the same (0.05).
     better: "higher" or "lower".
-    matters: the smallest effect worth having, in the column's own unit; without it a lack of effect is never claimed.
+    matters: the smallest effect worth having, in the column's own unit (of a rate, in counts for one of `per`: 0.002 is
+        2 for every 1,000 residents); without it a lack of effect is never claimed.
 
     Raises `OptionError` that lists everything wrong with the choices.
     """
@@ -187,6 +192,7 @@ class Outcome:
     better: Better = "higher"
     matters: float | None = None
     percent: bool = False
+    per: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or str(self.column))
@@ -195,7 +201,12 @@ class Outcome:
     @property
     def unit(self) -> str:
         """The unit of an effect, in words."""
-        return _UNITS[self.kind]
+        return _UNITS[self.kind].format(per=self.per_words)
+
+    @property
+    def per_words(self) -> str:
+        """What a rate is per, in words: 'person years' of the column person_years."""
+        return (self.per or "").replace("_", " ")
 
 
 def _outcome_problems(o: Outcome) -> Iterator[Problem]:
@@ -205,6 +216,11 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
     yield from _wrong_choice("better", o.better, get_args(Better), where)
     if o.percent and o.kind != "share":
         yield Problem(f"percent={o.percent!r}", where, f"Percentages are of kind 'share', not {o.kind!r}.")
+    if (o.per is None) == (o.kind == "rate") or o.per == o.column:
+        advice = "Give the column of what is divided by with kind='rate', and only there: per='residents'."
+        yield Problem(f"kind={o.kind!r} with per={o.per!r}", where, advice)
+    elif o.per is not None:
+        yield from _unprintable({"per": o.per}, where)
     if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
         yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
     elif o.matters is not None and o.kind == "share" and o.matters > 1:

@@ -71,7 +71,7 @@ class Register:
         homes = [name for c in self.components for name in (self.home_of(c), c.within)]
         ids = frozenset(filter(None, [self.unit, self.cluster, *homes, *(link.to for link in self.levels.values())]))
         dated = frozenset(filter(None, [self.period, *(c.first_period for c in self.components)]))
-        counted = {self.weights, *(o.column for o in self.outcomes)}
+        counted = {self.weights, *(name for o in self.outcomes for name in (o.column, o.per))}
         for c in self.components:
             counted |= {c.reach, c.exposure or c.name}
         return Cells(self.reading, ids, dated - ids, frozenset(filter(None, counted)) - ids - dated)

@@ -133,7 +133,7 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
 def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> pd.DataFrame:
     """The columns that the study names, for the rows that it holds."""
     needed = [name for name, _ in study.columns_needed(Columns(source, study.people))]
-    names = [*needed, *(o.column for o in study.outcomes)]
+    names = [*needed, *(name for o in study.outcomes for name in (o.column, o.per) if name)]
     have = [n for n in dict.fromkeys(names) if n in source.columns]
     source.prefetch(have)
     frame = pd.DataFrame({n: source.column(n).reset_index(drop=True) for n in have})

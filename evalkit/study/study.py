@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ from evalkit.errors import OptionError, OutcomeError, Problem, StudyError, raise
 from evalkit.study.calendar import Calendar, Event
 from evalkit.study.component import Component, Outcome
 from evalkit.study.frame import Columns, Source, Table, open_source, read_table
-from evalkit.study.index import Index, absent_outcomes, covariate_columns, read_covariates, read_outcome
+from evalkit.study.index import (
+    Index,
+    absent_outcomes,
+    covariate_columns,
+    read_covariates,
+    read_denominators,
+    read_outcome,
+)
 from evalkit.study.money import Money, money_of
 from evalkit.study.paths import Memo, Paths
 from evalkit.study.reading import Reading, reading_of
@@ -68,6 +75,7 @@ class Study(Register):
     _opened: Opened = field(init=False)
     _values: Memo = field(init=False)
     _view: tuple[Study, np.ndarray, np.ndarray] | None = field(init=False)
+    _weighed: bool = field(init=False)
 
     def __init__(
         self,
@@ -81,6 +89,7 @@ class Study(Register):
         better: Better = "higher",
         matters: float | None = None,
         kind: OutcomeKind = "score",
+        per: str | None = None,
         cluster: str | None = None,
         covariates: Sequence[str] = (),
         weights: str | None = None,
@@ -98,7 +107,7 @@ class Study(Register):
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
-        first = partial(Outcome, better=better, matters=matters, kind=kind)
+        first = partial(Outcome, better=better, matters=matters, kind=kind, per=per)
         self._set(
             unit=unit,
             period=period,
@@ -128,7 +137,7 @@ class Study(Register):
         )
         opened = open_study(self, Columns(self.source, self.people), _base, problems)
         self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None)
-        self._set(memo=Memo(), _values=Memo())
+        self._set(memo=Memo(), _values=Memo(), _weighed=False)
 
     def _set(self, **changes: object) -> None:
         for name, value in changes.items():
@@ -153,7 +162,27 @@ class Study(Register):
         """
         chosen = self.outcome(outcome)
         make = partial(read_outcome, chosen, self.source, self._opened.index)
-        return self._values.get((chosen.column, chosen.kind, chosen.percent), make)
+        return self._values.get((chosen.column, chosen.kind, chosen.percent, chosen.per), make)
+
+    def weighing(self, outcome: str | Outcome | None = None) -> Study:
+        """The study as means of an outcome read it: of a rate, each unit weighs by what it is per (the mean over the
+        periods in which it was counted, times its weight), so that the rate of a place is the sum of its counts over
+        the sum of its residents as long as those hold still. The study itself for every other outcome."""
+        chosen = self.outcome(outcome)
+        if chosen.kind != "rate" or self._weighed:
+            return self
+        return self.memo.get(("weighing", chosen.column, chosen.per), lambda: self._by_denominator(chosen))
+
+    def _by_denominator(self, rate: Outcome) -> Study:
+        per = read_denominators(rate, self.source, self._opened.index)
+        counted = np.isfinite(per)
+        weights = np.where(counted, per, 0.0).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
+        if self.paths.weights is not None and self.weights != rate.per:
+            weights = weights * self.paths.weights
+        opened = replace(self._opened, paths=replace(self.paths, weights=weights))
+        made = object.__new__(Study)
+        made._set(**{**vars(self), "paths": opened.paths, "_opened": opened, "_weighed": True, "memo": Memo()})
+        return made
 
     def check_header(self) -> None:
         """Raise one `OutcomeError` that names every outcome whose column is not there. No value is read."""
@@ -200,7 +229,7 @@ class Study(Register):
             whole, units, periods = self._view
             return whole.replace(**changes).subset(units, periods)
         said: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Register)}
-        shorthand = {"outcome", "better", "matters", "kind"}
+        shorthand = {"outcome", "better", "matters", "kind", "per"}
         unknown = sorted(set(changes) - set(said) - {"panel"} - shorthand)
         if unknown:
             raise OptionError(f"A study has no field {unknown[0]!r}. {suggest(unknown[0], said, 'It has')}")

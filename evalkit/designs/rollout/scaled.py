@@ -94,6 +94,7 @@ class ScaledRollout(Rules, Parameters):
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) from the start on of `component`; rows without an answer say why."""
+        study = study.weighing(self.outcome)
         outcome, split = study.outcome(self.outcome), by_arrival(study.paths, self.arrival)
         population = f"adopters with a match among {OTHERS[self.others]}"
         naming = Naming(component, outcome.column, outcome.unit, population, assumption=f"{ALIKE} {WORDS[self.scale]}")
@@ -113,6 +114,7 @@ class ScaledRollout(Rules, Parameters):
         return made.less(replace(made, scale="identity"))
 
     def _rows(self, study: StudyLike, component: str) -> ScaledRows:
+        study = study.weighing(self.outcome)
         plan = self.plan(study.paths, component)
         if not len(plan):
             raise NotIdentifiedError(f"No unit starts {component!r} after a period without it, with a base before it.")
