@@ -60,7 +60,8 @@ class Levels:
 
 COUNT = 8.0
 SCALE_FALSE = {
-    "scale": Levels(), "scale_fall": Levels(apart=1.2, shock=-0.8), "scale_count": Levels(count=COUNT, apart=1.4, shock=-0.5),
+    "scale": Levels(), "scale_fall": Levels(apart=1.2, shock=-0.8),
+    "scale_count": Levels(count=COUNT, apart=1.4, shock=-0.5),
 }  # fmt: skip
 """No effect in any of them, on the scale on which they are made."""
 SCALE_TRUE = {

@@ -201,8 +201,9 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
 
 def _gone_in_proportion(e: Evidence) -> bool:
     """Whether on another scale the answer turns, or loses over half: then no word for how sure it is fits both."""
-    failed = (c.estimate for c in e.checks if c.check == "scale" and c.status == "failed")
-    return any(not math.copysign(1.0, e.estimate) * other >= abs(e.estimate) / 2 for other in failed)
+    sign = math.copysign(1.0, e.estimate)
+    failed = [sign * c.estimate for c in e.checks if c.check == "scale" and c.status == "failed"]
+    return any(other < abs(e.estimate) / 2 for other in failed)
 
 
 def _no_sign(e: Evidence) -> Verdict | None:

@@ -110,6 +110,11 @@ class Seen:
         half = (self._half @ weighted).toarray()
         return np.asarray(half + half.T)
 
+    def solver(self, curvature: np.ndarray, means: tuple[np.ndarray, np.ndarray]) -> Span:
+        """Solves by the information of the columns, with levels (`means` under the same curvature) taken out."""
+        whole, (d, mean) = self.products(curvature), means
+        return span(whole - (mean * d[:, None]).T @ mean, np.diag(whole).copy())
+
 
 @dataclass(frozen=True, eq=False)
 class Asked:
@@ -171,15 +176,15 @@ class Fit:
     @cached_property
     def solver(self) -> Span:
         """Solves by the information of the columns, with levels taken out."""
-        d, mean = self.of_levels
-        whole = self.seen.products(self.curvature)
-        return span(whole - (mean * d[:, None]).T @ mean, np.diag(whole).copy())
+        return self.seen.solver(self.curvature, self.of_levels)
 
     def told(self, asked: Asked) -> np.ndarray:
-        """(J,) whether each prediction is identified: its level is seen, and its columns are."""
+        """(J,) whether each prediction is identified: its level is seen, and its columns are. By weights alone, since
+        at the end of a range nothing curves."""
         there = np.bincount(self.seen.level, minlength=self.seen.levels) > 0
-        away = asked.Z.toarray() - self.of_levels[1][asked.level]
-        free = there[asked.level] & np.asarray(self.solver.identified(away.T))
+        means = self.seen.means(self.seen.n)
+        away = asked.Z.toarray() - means[1][asked.level]
+        free = there[asked.level] & np.asarray(self.seen.solver(self.seen.n, means).identified(away.T))
         return np.asarray(free | np.isfinite(asked.fixed))
 
     def predicted(self, asked: Asked) -> np.ndarray:
