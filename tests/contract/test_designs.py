@@ -323,7 +323,9 @@ def test_traits_say_what_the_options_make_an_answer_rest_on(design):
     first = "kinds alike" if isinstance(design, ek.TripleDifference) else "parallel trends"
     more = {"additivity"} if design.others == "unchanged" else set()
     assert design.traits.rests_on == {first, *more}
-    assert ("pre_trend" in design.traits.checks) == (not isinstance(design, ek.DifferenceInDifferences | ek.ScaledRollout))
+    assert ("pre_trend" in design.traits.checks) == (
+        not isinstance(design, ek.DifferenceInDifferences | ek.ScaledRollout)
+    )
 
 
 @pytest.mark.parametrize("design", REGRESSIONS, ids=short)

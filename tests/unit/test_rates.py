@@ -67,7 +67,9 @@ def test_a_place_weighs_by_its_residents_and_by_the_weights_of_the_study() -> No
     once = study(frame, unit="place", weights="residents")
     np.testing.assert_allclose(one.value, ek.StaggeredRollout()(once, "law").value, atol=1e-15)
     twice = study(frame.assign(w=frame["place"] % 3 + 1.0), unit="place", weights="w")
-    both = ek.Study(plain.assign(w=(frame["place"] % 3 + 1.0) * frame["residents"]), outcome="rate", weights="w", **asked)
+    both = ek.Study(
+        plain.assign(w=(frame["place"] % 3 + 1.0) * frame["residents"]), outcome="rate", weights="w", **asked
+    )
     np.testing.assert_allclose(
         ek.StaggeredRollout()(twice, "law").value, ek.StaggeredRollout()(both, "law").value, atol=1e-15
     )

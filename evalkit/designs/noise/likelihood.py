@@ -24,6 +24,8 @@ MOST = 100
 TIGHT = 1e-11
 SETTLED = 1e-10
 """Scores, as a share of what was counted, from which one more step is all that is left to do."""
+CLOSE, NO_GAIN = 1e4, 1e-13
+"""How much larger scores may be where a step gains no more than such a share of the likelihood."""
 LARGEST = 700.0
 """Largest logarithm of a number."""
 NO_MAXIMUM = "the likelihood on this scale did not settle"
@@ -207,10 +209,15 @@ def fit(scale: str, seen: Seen) -> Fit:
         pull, own = at.pull
         near = max(np.abs(pull).max(initial=0.0), np.abs(own).max(initial=0.0)) <= rounding
         d, mean = at.of_levels
-        gamma = at.solver.solve(pull)
+        gamma, before = at.solver.solve(pull), at.likelihood
         at, moved = _halved(at, gamma, own / d - mean @ gamma)
         if near or moved <= TIGHT * (1 + np.abs(at.a).max(initial=0.0)):
             return at
+        if at.likelihood - before <= NO_GAIN * abs(before):
+            break
+    pull, own = at.pull
+    if max(np.abs(pull).max(initial=0.0), np.abs(own).max(initial=0.0)) <= CLOSE * rounding:
+        return at
     raise NotIdentifiedError(NO_MAXIMUM)
 
 
