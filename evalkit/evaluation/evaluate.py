@@ -97,10 +97,10 @@ def evaluate(
     for outcome in study.outcomes:
         for component in study.components:
             step(f"{component.label}: comparing, on {outcome.label}")
-            findings.append(_find(study, sep, component.name, outcome, choices, readings, seed))
+            findings.append(_find(study.weighing(outcome), sep, component.name, outcome, choices, readings, seed))
         if len(sep.bundles):
             step(f"What goes together, on {outcome.label}")
-            bundles += run_bundles(study, sep, outcome, choices, level)
+            bundles += run_bundles(study.weighing(outcome), sep, outcome, choices, level)
     decisions = decide_all(study, sep, findings, bundles, level)
     statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(

@@ -1,8 +1,8 @@
 """Rollouts on the logit and log scale against statsmodels' `GLM` on the saturated regression of all rows.
 
 The saturated regression has a level for each place and path, steps of each period for those whose other components do
-the same, and an indicator for each exposed place and period (Wooldridge 2023, Econometrics Journal 26: C31-C66). Effects
-are what was less what it predicts with its indicators at nought, averaged over adopters.
+the same, and an indicator for each exposed place and period (Wooldridge 2023, Econometrics Journal 26: C31-C66).
+Effects are what was less what it predicts with its indicators at nought, averaged over adopters.
 """
 
 from __future__ import annotations

@@ -47,8 +47,9 @@ def test_values_are_counts_over_the_denominator() -> None:
 
 @pytest.mark.parametrize(
     "design",
-    [ek.StaggeredRollout(), ek.StaggeredRollout(compare="cross_sections"), ek.JointEventStudy(), ek.Imputation(), ek.TwoWayFixedEffects(), ek.ScaledRollout(scale="log"),
-     ek.DifferenceInDifferences(after=(4, 7)), ek.InterruptedTimeSeries()],
+    [ek.StaggeredRollout(), ek.StaggeredRollout(compare="cross_sections"), ek.JointEventStudy(), ek.Imputation(),
+     ek.TwoWayFixedEffects(), ek.ScaledRollout(scale="log"), ek.DifferenceInDifferences(after=(4, 7)),
+     ek.InterruptedTimeSeries()],
 )  # fmt: skip
 def test_wards_and_the_places_that_they_make_up_have_one_answer(design) -> None:
     """Sums of counts over sums of residents, whatever rows they come in."""

@@ -1,4 +1,4 @@
-"""Does the answer hang on the scale? The rung on the outcome's own scale, its check, and what the verdict makes of it."""
+"""Does the answer hang on the scale? The rung on the outcome's scale, its check, and what the verdict makes of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.evidence_cases import NURSE
 
 import evalkit as ek
 from evalkit import checks
@@ -15,6 +14,7 @@ from evalkit.designs.rollout.scaled import scale_of
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.verdicts.evidence import CheckOutcome
 from evalkit.verdicts.rules import decide
+from tests.unit.evidence_cases import NURSE
 
 
 class Line:
