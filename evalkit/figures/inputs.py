@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from evalkit.errors import OptionError
 from evalkit.show import numbers
-from evalkit.show.numbers import MINUS, NOT_GIVEN, Way, decimals_for
+from evalkit.show.numbers import MINUS, NOT_GIVEN, Nouns, Way, decimals_for
 from evalkit.study import Outcome, Study
 
 Labels = Mapping[str, str] | None
@@ -31,6 +31,7 @@ class Axis:
     label: str = ""
     better: str = ""
     matters: float | None = None
+    currency: str = "£"
 
     def show(self, values: ArrayLike) -> np.ndarray:
         """Effects in the unit drawn, from effects in the unit of the column."""
@@ -51,8 +52,9 @@ class Axis:
     def unit(self) -> str:
         """The unit drawn, in words."""
         units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period",
-                 "rate": "events for every 1,000"}  # fmt: skip
-        return "pounds" if self.kind == "money" else units.get(self.kind, "points")
+                 "rate": "events for every 1,000", "time_to_event": "units of time"}  # fmt: skip
+        money = "pounds" if self.currency == "£" else self.currency.strip()
+        return money if self.kind == "money" else units.get(self.kind, "points")
 
     @property
     def after(self) -> str:
@@ -71,7 +73,7 @@ class Axis:
         finite = [v for v in values if v == v] or [0.0]
         spread = std_error if std_error == std_error else (max(finite) - min(finite)) / 4
         apart = () if self.matters is None else (-self.matters, self.matters)
-        how = numbers.scale_for(finite, self.kind, None, spread or np.nan, apart)
+        how = numbers.scale_for(finite, self.kind, Nouns(currency=self.currency), spread or np.nan, apart)
         if every := _EVERY.get(self.kind):  # the axis counts in every 100 or 1,000, so the labels do
             edges, decimals = (0.0, *(every * edge for edge in apart)), decimals_for(every * finite[0], every * spread)
             how = replace(how, factor=float(every), decimals=max(decimals, 0), apart=edges)
@@ -122,7 +124,8 @@ def axis_of(source: object, outcome: str | None = None) -> Axis:
         found = study.outcome(outcome)
     else:
         return Axis()
-    return Axis(found.kind, found.label, found.better, found.matters)
+    sign = "£" if study is None else study.currency
+    return Axis(found.said, found.label, found.better, found.matters, sign)
 
 
 def in_order(values: Sequence[str]) -> list[str]:
