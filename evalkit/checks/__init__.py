@@ -32,6 +32,8 @@ from evalkit.checks.people import negative_control as negative_control
 from evalkit.checks.people import placebo_outcome as placebo_outcome
 from evalkit.checks.people import same_people as same_people
 from evalkit.checks.people import score_form as score_form
+from evalkit.checks.scale import scale as scale
+from evalkit.checks.scale import untested as untested
 from evalkit.checks.sensitivity import robustness_value as robustness_value
 from evalkit.checks.sensitivity import sensitivity as sensitivity
 from evalkit.checks.sensitivity import sensitivity_of as sensitivity_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -21,8 +21,8 @@ place": a place alone would have gone on as its own past, or a mix of other plac
 
 Check = Literal[
     "pre_trend", "pre_trend_by_leads", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people",
-    "score_form", "fit", "leave_one_donor", "placebo_places", "placebo_date", "bent_trend", "balance", "attrition",
-    "compliance",
+    "scale", "score_form", "fit", "leave_one_donor", "placebo_places", "placebo_date", "bent_trend", "balance",
+    "attrition", "compliance",
 ]  # fmt: skip
 """Checks that some designs invite; those of one place, few places, other designs and other dates are for every one."""
 
@@ -54,6 +54,9 @@ class StudyLike(Protocol):
 
     def outcome(self, name: str | None = None) -> Outcome:
         """The outcome's description."""
+
+    def weighing(self, outcome: str | None = None) -> Self:
+        """The same, with the weights that means of an outcome have: those of a rate weigh by what it is per."""
 
     @property
     def covariates(self) -> tuple[str, ...]:

@@ -69,6 +69,10 @@ class View:
     def outcome(self, name: str | None = None) -> Outcome:
         return self.study.outcome(name)
 
+    def weighing(self, outcome: str | None = None) -> View:
+        study = self.study.weighing(outcome)
+        return self if study is self.study else View(study, replace(self.paths, weights=study.paths.weights))
+
 
 def together(study: Study, members: Sequence[str], name: str) -> View:
     """Members as one component: on where all are on, off where all are off, else neither; for those whom all reach."""

@@ -22,6 +22,7 @@ from evalkit.designs.one_place.placebo import Compared
 from evalkit.designs.people.flexible import FlexibleComparison
 from evalkit.designs.protocol import Check, Design
 from evalkit.designs.regression.joint import growth_of_others
+from evalkit.designs.rollout.scaled import ScaledRollout
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
@@ -98,10 +99,10 @@ def evaluate(
     for outcome in study.outcomes:
         for component in study.components:
             step(f"{component.label}: comparing, on {outcome.label}")
-            findings.append(_find(study, sep, component.name, outcome, choices, readings, seed))
+            findings.append(_find(study.weighing(outcome), sep, component.name, outcome, choices, readings, seed))
         if len(sep.bundles):
             step(f"What goes together, on {outcome.label}")
-            bundles += run_bundles(study, sep, outcome, choices, level)
+            bundles += run_bundles(study.weighing(outcome), sep, outcome, choices, level)
     decisions = decide_all(study, sep, findings, bundles, level)
     statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
@@ -373,6 +374,19 @@ def _by_people(target: Target) -> CheckResult | None:
     return checks.by_people(gaps, target.matters)
 
 
+def _scale(target: Target) -> CheckResult | None:
+    """The headline beside the same comparison on the scale of its outcome; None where it has no other."""
+    found = next((r for r in target.runs if isinstance(r.rung.design, ScaledRollout)), None)
+    if found is None:
+        return None
+    if found.answer is None:
+        return checks.untested(found.reason.rstrip("."))
+    w, design = target.window, found.rung.design
+    assert isinstance(design, ScaledRollout)
+    moved_by = design.less_points(target.study, target.component, w.lag, w.until)
+    return checks.scale(target.one, moved_by, target.matters)
+
+
 def _drift(target: Target) -> CheckResult:
     assert target.drift is not None
     return checks.drift(target.one, target.drift)
@@ -420,7 +434,7 @@ _LEADS: Mapping[Check, Callable[[Target], CheckResult]] = {
 }  # fmt: skip
 _AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
     "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,
-    "by_people": _by_people, "leave_one_donor": _leave_one_donor,
+    "by_people": _by_people, "scale": _scale, "leave_one_donor": _leave_one_donor,
     "placebo_places": partial(_beside_donors, check=checks.placebo_places),
     "balance": _balance, "attrition": _attrition, "compliance": _compliance,
 }  # fmt: skip

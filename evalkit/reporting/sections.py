@@ -275,6 +275,7 @@ _CHECKS = {
     "score_form": "Squares and products of what is recorded",
     "stayers": "Who was seen later",
     "by_people": "Both kinds of people",
+    "scale": "In points and in proportion",
     "filled_in": "What was missing beforehand",
     "followed_to": "Who was followed to the date",
     "fit": "Its own past, fitted",
@@ -298,6 +299,7 @@ _UNITS = {
     "share": "shares of one: 0.05 is 5 people in every 100",
     "log": "log points: −0.05 is about 5% lower",
     "count": "events for each unit and period",
+    "rate": "events for each of what it is a rate per: 0.002 is 2 for every 1,000",
     "score": "points",
     "money": "pounds",
 }

@@ -185,6 +185,8 @@ _DESIGNS = {
     "StaggeredRollout(same, one base period)": "the same places, measured from one period before the start",
     "StaggeredRollout(unchanged)": "places whose other components stand still",
     "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
+    "ScaledRollout(logit)": "the same places, had all moved by the same odds",
+    "ScaledRollout(log)": "the same places, had all moved by the same proportion",
     "TripleDifference": "people whom it can reach beside those it cannot",
     "TripleDifference(equal weights)": "the same people, every period before the start weighing alike",
     "JointEventStudy": "one regression on all components",

@@ -20,6 +20,7 @@ from evalkit.vocabulary import OUTCOME_KINDS, Assigned, Better, Dates, OutcomeKi
 _UNITS = {
     "share": "percentage points",
     "count": "events for each unit and period",
+    "rate": "events for each of {per}",
     "score": "points",
     "log": "per cent",
     "money": "pounds",
@@ -174,10 +175,14 @@ class Outcome:
     """An outcome column of the panel.
 
     label: words for people; the column when not given.
-    kind: how its effects are said: "share" (0 to 1), "count", "score", "log" or "money"; or "time_to_event".
+    kind: how its effects are said: "share" (0 to 1), "count", "rate", "score", "log" or "money"; or "time_to_event".
+    per: of a rate, the column of what each count is divided by, such as residents or person years: the outcome's own
+        column holds counts, and its values are counts / `per`. Where rows are averaged they weigh by it, so that the
+        rate of a place is the sum of its counts over the sum of its residents.
     percent: whether a share is written as a percentage (45 or 45%); `matters` is a share all the same (0.05).
     better: "higher" or "lower".
-    matters: the smallest effect worth having, in the column's own unit; without it a lack of effect is never claimed.
+    matters: the smallest effect worth having, in the column's own unit (of a rate, in counts for one of `per`: 0.002 is
+        2 for every 1,000 residents); without it a lack of effect is never claimed.
     harm: whether it is there to catch damage; the report says of each such outcome which harm is ruled out.
 
     Of kind "time_to_event", in a table with a row a person, `column` is its name (the column of the event by default):
@@ -208,6 +213,7 @@ class Outcome:
     by: float | None = None
     effect: WaitingEffect = "share"
     time_unit: str | None = None
+    per: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "column", self.column or self.event or "")
@@ -229,12 +235,20 @@ class Outcome:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the panel that it is read from."""
-        return tuple(c for c in (self.time, self.event, self.entry) if c) if self.waits else (self.column,)
+        named = (self.time, self.event, self.entry) if self.waits else (self.column, self.per)
+        return tuple(c for c in named if c)
 
     @property
     def unit(self) -> str:
         """The unit of an effect, in words."""
-        return (self.time_unit or "units of time") if self.said == "time_to_event" else _UNITS[self.said]
+        if self.said == "time_to_event":
+            return self.time_unit or "units of time"
+        return _UNITS[self.said].format(per=self.per_words)
+
+    @property
+    def per_words(self) -> str:
+        """What a rate is per, in words: 'person years' of the column person_years."""
+        return (self.per or "").replace("_", " ")
 
 
 def _label_of(o: Outcome) -> str:
@@ -267,6 +281,11 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
     yield from _waiting_problems(o, where)
     if not isinstance(o.harm, bool):
         yield Problem(f"harm={o.harm!r}", where, "Say True or False.")
+    if (o.per is None) == (o.kind == "rate") or o.per == o.column:
+        advice = "Give the column of what is divided by with kind='rate', and only there: per='residents'."
+        yield Problem(f"kind={o.kind!r} with per={o.per!r}", where, advice)
+    elif o.per is not None:
+        yield from _unprintable({"per": o.per}, where)
     if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
         yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
     elif o.matters is not None and o.said == "share" and o.matters > 1:

@@ -106,6 +106,7 @@ def _wanted(register: Register, names: tuple[str, ...]) -> Wanted | str:
     reasons = {
         "it has no periods": r.period is None,
         "every unit is a cluster of its own": r.cluster in (None, r.unit) or r.unit in homes,
+        "rates divide each row by a column of its own": any(o.kind == "rate" for o in r.outcomes),
         "chance dealt a component, and is inferred from person by person": any(
             c.assigned is not None or c.compliance is not None for c in r.components
         ),

@@ -117,6 +117,9 @@ ROLES = {
     "share": Rule("number", low=0, high=1, advice="Write shares from 0 to 1 (20 per cent is 0.2), or percent = true "
                                                   "for percentages, and leave it empty where it is missing; or "
                                                   "choose another kind."),
+    "rate": Rule("number", low=0, advice="A rate's own column holds counts: write 0 or more, and leave it empty where "
+                                         "it is missing."),
+    "per": Rule("number", low=0, advice="What is divided by is above 0: mend it, or leave the row out."),
     "count": Rule("number"), "score": Rule("number"), "log": Rule("number"), "money": Rule("number"),
 }  # fmt: skip
 """Columns of the panel and the people by what they are for, and outcomes by their kind."""

@@ -194,9 +194,16 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
     if inside_margin(e):
         reasons += (SMALLER,)
     direction: Direction = "better" if e.good * e.conf_low > 0 else "worse"
-    if len(found) > 1 or any(w.name in ENDS_A_CLAIM for w in found):
+    if len(found) > 1 or any(w.name in ENDS_A_CLAIM for w in found) or _gone_in_proportion(e):
         return _with_numbers(e, "cannot_tell", 4, reasons, direction)
     return _with_numbers(e, "likely" if found or limited else "shown", 4, reasons, direction)
+
+
+def _gone_in_proportion(e: Evidence) -> bool:
+    """Whether on another scale the answer turns, or loses over half: then no word for how sure it is fits both."""
+    sign = math.copysign(1.0, e.estimate)
+    failed = [sign * c.estimate for c in e.checks if c.check == "scale" and c.status == "failed"]
+    return any(other < abs(e.estimate) / 2 for other in failed)
 
 
 def _no_sign(e: Evidence) -> Verdict | None:

@@ -131,7 +131,7 @@ def test_smallest_detectable() -> None:
 
 
 def test_misspelt_choices_are_refused() -> None:
-    for change in ({"status": "seperable"}, {"better": "up"}, {"kind": "rate"}, {"by_people_check": "maybe"}):
+    for change in ({"status": "seperable"}, {"better": "up"}, {"kind": "ratio"}, {"by_people_check": "maybe"}):
         with pytest.raises(OptionError, match="is not a choice"):
             replace(NURSE, **change)
     with pytest.raises(OptionError):
