@@ -76,6 +76,22 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
+class Near:
+    """What the neighbours of G groups of units have, for one component.
+
+    share: (G, T) of neighbours exposed, the largest of all rings; -1 where not known. ring: (G, T) the nearest ring, from
+    1 on, in which it is above what counts as touched; 0 where none is, -1 where not known. of: (n,) group of each unit.
+    """
+
+    share: np.ndarray
+    ring: np.ndarray
+    of: np.ndarray
+
+    def subset(self, units: np.ndarray, periods: np.ndarray) -> Near:
+        return Near(self.share[:, periods], self.ring[:, periods], self.of[units])
+
+
+@dataclass(frozen=True, eq=False)
 class Cells:
     """Units grouped by (cluster, path) at one level.
 
@@ -116,6 +132,7 @@ class Paths:
         their ranks where nothing is given.
     randomised: level of the blocks within which each component that chance assigned was dealt, "" where it was dealt
         among all.
+    near: what neighbours have, of each component that says whose they are.
     memo: what was worked out from these paths; kept as long as they live.
     """
 
@@ -135,6 +152,7 @@ class Paths:
     always_on: tuple[bool, ...] = ()
     doses: tuple[tuple[float, ...], ...] = ()
     randomised: Mapping[str, str] = field(default_factory=dict)
+    near: Mapping[str, Near] = field(default_factory=dict)
     memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
     @property
@@ -226,6 +244,7 @@ class Paths:
             levels={name: replace(level, codes=level.codes[units]) for name, level in self.levels.items()},
             seen=None if self.seen is None else np.ascontiguousarray(self.seen[np.ix_(units, periods)]),
             weights=None if self.weights is None else self.weights[units],
+            near={name: near.subset(units, periods) for name, near in self.near.items()},
         )
 
     @cached_property
