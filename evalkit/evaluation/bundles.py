@@ -10,7 +10,7 @@ import numpy as np
 from evalkit.components import Separability
 from evalkit.components.status import Audit, make_audit, status_of
 from evalkit.components.wording import Names, names_of
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, View
 from evalkit.designs.regression.additive import programme_level
 from evalkit.designs.regression.joint import JointCombination
 from evalkit.evaluation.ladder import Choices, Run, Rung, Window, run, rungs_for
@@ -21,34 +21,6 @@ from evalkit.verdicts.evidence import BundleEvidence
 from evalkit.vocabulary import COMBINATION, CombinationKind
 
 EITHER = " (either)"
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """The same rows and outcomes as `study` under other `paths`."""
-
-    study: Study
-    paths: Paths
-
-    def values(self, outcome: str | None = None) -> np.ndarray:
-        return self.study.values(outcome)
-
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        return self.study.covariates
-
-    def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
-        return self.study.covariate_values(names)
-
-    def covariate_names(self, names: Sequence[str] | None = None) -> tuple[str, ...]:
-        return self.study.covariate_names(names)
-
-    @property
-    def unit(self) -> str:
-        return self.study.unit
-
-    def outcome(self, name: str | None = None) -> Outcome:
-        return self.study.outcome(name)
 
 
 def together(study: Study, members: Sequence[str], name: str) -> View:

@@ -14,6 +14,7 @@ from evalkit import checks
 from evalkit.checks import CheckResult
 from evalkit.checks.drift import Drift, drift_beside
 from evalkit.checks.headline import excludes_zero, first_row
+from evalkit.checks.independence import Independence, independence
 from evalkit.components import Separability, separability
 from evalkit.components.wording import lone_person, names_of
 from evalkit.designs.one_place.donors import BesideDonors
@@ -25,6 +26,7 @@ from evalkit.designs.regression.joint import growth_of_others
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
+from evalkit.designs.touched import touched
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
@@ -50,6 +52,7 @@ from evalkit.evaluation.ladder import (
     run,
     run_design,
     rungs_for,
+    touched_rungs,
     width_of,
     with_options,
 )
@@ -60,10 +63,11 @@ from evalkit.inference.intervals import check_level
 from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import statement
 from evalkit.progress import step
+from evalkit.show.words import plural
 from evalkit.study import Outcome, Study
 from evalkit.study.component import spells_of, unsure
 from evalkit.study.paths import UNKNOWN, Paths
-from evalkit.vocabulary import ESTIMATED
+from evalkit.vocabulary import BESIDE_UNTOUCHED, ESTIMATED, ON_NEIGHBOURS
 
 LEADS = 4
 ORDERS = 199
@@ -152,6 +156,7 @@ def _find(
     headline = next((r for r in runs if r.rung.headline), None)
     if headline is None or headline.rows is None or headline.answer is None:
         return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
+    runs += [run(rung, study, component, window) for rung in touched_rungs(study, component, headline.rung)]
     target = Target(
         study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings
     )
@@ -215,6 +220,12 @@ class Target:
         return drift_beside(self.study, self.component, self.design, self.rows, self.one, w.lag, w.until)
 
     @cached_property
+    def independence(self) -> Independence | None:
+        """What the answer owes to each place; None where that cannot be told."""
+        assert isinstance(self.design, (StaggeredRollout, TripleDifference))
+        return independence(self.study, self.component, self.design, self.one)
+
+    @cached_property
     def growth(self) -> Estimate | None:
         """What the growth of other components puts into the answer; None where there is none."""
         return growth_of_others(self.study, self.one, self.component, getattr(self.design, "outcome", None))
@@ -235,6 +246,7 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
         found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
         found.append(_rungs(target, fair))
     found.append(_date_rule(target))
+    found += _touched(target)
     for check in invited:
         if check in _AFTER and (result := _AFTER[check](target)) is not None:
             found.append(result)
@@ -288,6 +300,32 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
     before = (events < 0) & (events >= -1 - max(len(claimed), LEADS))
     early = rows.select(np.flatnonzero(before)).aggregate("event_time").prepared()
     return checks.pre_trend(early, float(claimed.mean()) + 1 if len(claimed) else 1.0, target.matters)
+
+
+def _touched(target: Target) -> list[CheckResult]:
+    """The answer beside untouched places, and what is done to those touched; nothing where no neighbours are known."""
+    if target.component not in target.study.paths.near:
+        return []
+    if not touched(target.study.paths, target.component):
+        return [checks.spillover(target.one, None, None, target.matters)]
+    made = {r.rung.name: r for r in target.runs}
+    beside, around = made[BESIDE_UNTOUCHED], made[ON_NEIGHBOURS]
+    alike = None if beside.rows is None else _over_same(target, beside.rows)
+    return [
+        checks.spillover(target.one, beside.answer, alike, target.matters, beside.reason or "nothing is left to compare"),
+        checks.on_neighbours(around.answer, around.reason),
+    ]
+
+
+def _over_same(target: Target, rows: Estimate) -> Estimate | None:
+    """The headline over the cohorts and periods that `rows` have an answer for."""
+    by = [c for c in ("cohort", "period") if c in rows.labels and c in target.rows.labels]
+    if not by:
+        return target.one
+    told = np.isfinite(rows.value) & (rows.mass > 0)
+    same = pd.MultiIndex.from_frame(rows.labels.loc[told, by])
+    keep = pd.MultiIndex.from_frame(target.rows.labels[by]).isin(same)
+    return average_over(target.rows.select(keep), target.window) if keep.any() else None
 
 
 def _date_rule(target: Target) -> CheckResult:
@@ -361,6 +399,29 @@ def _drift(target: Target) -> CheckResult:
     return checks.drift(target.one, target.drift)
 
 
+def _effective_clusters(target: Target) -> CheckResult | None:
+    found = target.independence
+    return None if found is None else checks.effective_clusters(found, _place_of(target))
+
+
+def _dominant_place(target: Target) -> CheckResult | None:
+    found = target.independence
+    return None if found is None else checks.dominant_place(found, target.one, target.matters, _place_of(target))
+
+
+def _shared_shocks(target: Target) -> CheckResult | None:
+    found, study = target.independence, target.study
+    if found is None:
+        return None
+    nouns = {name: study.noun_for(name) for name in found.groups}
+    return checks.shared_shocks(found, target.one, target.matters, plural(_place_of(target)), nouns)
+
+
+def _place_of(target: Target) -> str:
+    """What a cluster of the answer is called."""
+    return target.study.noun_for(target.study.paths.inference_level(target.component)[0])
+
+
 def _placebo_date(target: Target) -> CheckResult:
     assert isinstance(target.design, InterruptedTimeSeries)
     return checks.placebo_date(target.design.placebo_date(target.study, target.component))
@@ -405,6 +466,7 @@ _AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
     "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,
     "by_people": _by_people, "leave_one_donor": _leave_one_donor,
     "placebo_places": partial(_beside_donors, check=checks.placebo_places),
+    "effective_clusters": _effective_clusters, "dominant_place": _dominant_place, "shared_shocks": _shared_shocks,
     "balance": _balance, "attrition": _attrition, "compliance": _compliance,
 }  # fmt: skip
 

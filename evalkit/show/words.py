@@ -192,6 +192,8 @@ _DESIGNS = {
     "JointCombination": "one regression on all components, effects added up",
     "TwoWayFixedEffects": "the regression that everybody runs",
     "Imputation": "what places without any component would predict",
+    "BesideUntouched": "the same, beside places whose neighbours do not have it",
+    "OnNeighbours": "places without it whose neighbours have it, beside those whose neighbours do not",
     "MatchedComparison": "people matched on what is recorded",
     "MatchedComparison(ignored)": "people matched whatever else they had",
     "WeightedComparison": "people weighted to be alike on record",
