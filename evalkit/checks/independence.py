@@ -26,7 +26,7 @@ MOST = 400
 """Clusters above which nobody is asked who is independent."""
 HALF = 0.5
 """Share of an answer's variance from which on one place decides it."""
-ALPHA, DRAWS, SEED = 0.05, 999, 20_171_001
+ALPHA, DRAWS, SEED = 0.02, 999, 20_171_001
 STARTS = "the time of their start"
 
 
@@ -68,7 +68,7 @@ class Independence:
 
     @property
     def sure(self) -> tuple[Shared, ...]:
-        """Those whose clusters move alike by more than chance (5%, divided among the kinds of groups asked)."""
+        """Those whose clusters move alike by more than chance (2%, divided among the kinds of groups asked)."""
         return tuple(s for s in self.asked if s.p * len(self.asked) < ALPHA and s.variance > 0)
 
 

@@ -163,9 +163,9 @@ def in_other_ranges(evidence: Evidence) -> tuple[Weakness, ...]:
 
 
 def _touched_elsewhere(e: Evidence) -> bool:
-    """Whether the answer beside untouched places is another one, and does not carry the claim."""
+    """Whether a claim is another one beside untouched places, and is not carried there."""
     c = _check_of(e, "spillover")
-    if c is None or c.status != "failed":
+    if c is None or c.status != "failed" or e.conf_low <= 0 <= e.conf_high:
         return False
     return not (c.conf_low > 0 and e.conf_low > 0) and not (c.conf_high < 0 and e.conf_high < 0)
 
