@@ -18,6 +18,7 @@ from evalkit.designs.rollout.sums import over_base
 from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import critical
+from evalkit.inference.replicates import FEWEST
 from evalkit.show.words import join_words, plural
 from evalkit.study.frame import match
 from evalkit.study.paths import Paths
@@ -111,8 +112,8 @@ def _weights(one: Estimate, paths: Paths, component: str, clusters: np.ndarray, 
 
 
 def _groups(paths: Paths, component: str, level: str, clusters: np.ndarray) -> dict[str, np.ndarray]:
-    """Codes (Q,) of clusters that started the component at the same time, where those that never did stand alone, and of
-    each level within which clusters nest."""
+    """Codes (Q,) of clusters that started the component at the same time, where those that never did stand alone, and
+    of each level within which clusters nest."""
     k, codes = paths.index(component), paths.levels[level].codes
     on = (paths.state[:, :, k] > 0) & paths.reach[:, [k]]
     first = np.where(on.any(axis=1), on.argmax(axis=1), paths.n_periods)[paths.path]
@@ -135,8 +136,8 @@ def _groups(paths: Paths, component: str, level: str, clusters: np.ndarray) -> d
 @dataclass(frozen=True)
 class Shared:
     """Shocks that the clusters of a group share. p: of clusters that move no more alike within groups than between,
-    over clusters dealt anew to groups; variance, rho: of what is shared, and its correlation of periods; groups: of which two
-    clusters or more carry weight."""
+    over clusters dealt anew to groups; variance, rho: of what is shared, and its correlation of periods; groups: of
+    which two clusters or more carry weight."""
 
     name: str
     p: float
@@ -212,9 +213,13 @@ def effective_clusters(found: Independence, place: str) -> CheckResult:
 
 def dominant_place(found: Independence, one: Estimate, matters: float | None, place: str) -> CheckResult:
     """Failed where one cluster adds more than half of the answer's variance, and the answer is another one without it
-    (see `moved`); its number is the largest share."""
-    at = int(found.share.argmax())
+    (see `moved`); its number is the largest share. With fewer than three on a side it informs: `few_clusters` says so.
+    """
+    at, row = int(found.share.argmax()), first_row(one)
     share, name = float(found.share[at]), found.names[at]
+    if min(row["clusters_exposed"], row["clusters_comparison"]) < FEWEST:
+        words = f"On a side with fewer than three {plural(place)} each of them decides the answer."
+        return CheckResult("dominant_place", "informational", words, share)
     of_hundred = f"{100 * share:.0f} in 100"
     if share <= HALF:
         words = f"No {place} decides the answer by itself: none carries more than {of_hundred} of what makes it unsure."

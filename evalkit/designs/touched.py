@@ -60,7 +60,7 @@ def _marked(paths: Paths, component: str, state: int) -> np.ndarray:
 def _split(paths: Paths, component: str, ring: int | None) -> Paths:
     near, k = paths.near[component], paths.index(component)
     kind = np.unique(near.ring, axis=0, return_inverse=True)[1].reshape(-1)
-    codes, first, path = np.unique(
+    _, first, path = np.unique(
         paths.path * (int(kind.max(initial=0)) + 1) + kind[near.of], return_index=True, return_inverse=True
     )
     origin, around = paths.path[first], near.ring[near.of[first]]

@@ -15,6 +15,7 @@ from evalkit.checks import CheckResult
 from evalkit.checks.drift import Drift, drift_beside
 from evalkit.checks.headline import excludes_zero, first_row
 from evalkit.checks.independence import Independence, independence
+from evalkit.checks.spillover import Around
 from evalkit.components import Separability, separability
 from evalkit.components.wording import lone_person, names_of
 from evalkit.designs.one_place.donors import BesideDonors
@@ -307,14 +308,12 @@ def _touched(target: Target) -> list[CheckResult]:
     if target.component not in target.study.paths.near:
         return []
     if not touched(target.study.paths, target.component):
-        return [checks.spillover(target.one, None, None, target.matters)]
+        return [checks.spillover(target.one, None, target.matters)]
     made = {r.rung.name: r for r in target.runs}
-    beside, around = made[BESIDE_UNTOUCHED], made[ON_NEIGHBOURS]
+    beside, on_others = made[BESIDE_UNTOUCHED], made[ON_NEIGHBOURS]
     alike = None if beside.rows is None else _over_same(target, beside.rows)
-    return [
-        checks.spillover(target.one, beside.answer, alike, target.matters, beside.reason or "nothing is left to compare"),
-        checks.on_neighbours(around.answer, around.reason),
-    ]
+    around = Around(beside.answer, alike, on_others.answer, (beside.reason, on_others.reason))
+    return [checks.spillover(target.one, around, target.matters), checks.on_neighbours(around)]
 
 
 def _over_same(target: Target, rows: Estimate) -> Estimate | None:

@@ -119,14 +119,18 @@ def _level_of(table: pd.DataFrame, paths: Paths, level: Level) -> Level:
 def _wrong_links(table: pd.DataFrame, where: str) -> list[Problem]:
     place, other = table["place"].to_numpy(), table["neighbour"].to_numpy()
     advice = "Leave the row out: what a place does to itself is its own effect."
-    problems = wrong_rows(table, match(place, place) == match(other, place), "A place is its own neighbour", where, advice)
+    problems = wrong_rows(
+        table, match(place, place) == match(other, place), "A place is its own neighbour", where, advice
+    )
     if "distance" in table.columns and "weight" not in table.columns:
         zero = table["distance"].to_numpy(dtype=np.float64) <= 0
         advice = "Write distances above 0, or give a weight."
         problems += wrong_rows(table, zero, "A distance is 0, by which nothing can be divided", where, advice)
     if "weight" in table.columns:
         total = table["weight"].groupby(table["place"]).transform("sum").to_numpy()
-        problems += wrong_rows(table, total <= 0, "The weights of a place sum to 0", where, "Give one a weight above 0.")
+        problems += wrong_rows(
+            table, total <= 0, "The weights of a place sum to 0", where, "Give one a weight above 0."
+        )
     return problems
 
 

@@ -79,8 +79,9 @@ class Level:
 class Near:
     """What the neighbours of G groups of units have, for one component.
 
-    share: (G, T) of neighbours exposed, the largest of all rings; -1 where not known. ring: (G, T) the nearest ring, from
-    1 on, in which it is above what counts as touched; 0 where none is, -1 where not known. of: (n,) group of each unit.
+    share: (G, T) of neighbours exposed, the largest of all rings; -1 where not known. ring: (G, T) the nearest ring,
+    from 1 on, in which it is above what counts as touched; 0 where none is, -1 where not known. of: (n,) group of each
+    unit.
     """
 
     share: np.ndarray

@@ -116,8 +116,8 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
         own |= {k: c.card[k] for k in CARD if k in c.card}
         beside = neighbour_table(c)
-        own["neighbours"] = neighbour_columns(c) if beside is None else _write(
-            beside, folder, file_name(f"neighbours_{c.name}")
+        own["neighbours"] = (
+            neighbour_columns(c) if beside is None else _write(beside, folder, file_name(f"neighbours_{c.name}"))
         )
         lines += _table(f"components.{_key(c.name)}", {**own, "adoption": adoption if c.by_spells else None})
     settings = {k: v for k, v in study.settings.items() if k not in ("disclosure", "watch")}
