@@ -39,6 +39,7 @@ from evalkit.checks.sensitivity import robustness_value as robustness_value
 from evalkit.checks.sensitivity import sensitivity as sensitivity
 from evalkit.checks.sensitivity import sensitivity_of as sensitivity_of
 from evalkit.checks.sensitivity import unrecorded as unrecorded
+from evalkit.checks.spillover import ONE_WAY as ONE_WAY
 from evalkit.checks.spillover import on_neighbours as on_neighbours
 from evalkit.checks.spillover import spillover as spillover
 from evalkit.checks.trials import attrition as attrition

@@ -12,6 +12,8 @@ from evalkit.checks.headline import CheckResult, excludes_zero, first_row, numbe
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.stacking import stack
 
+ONE_WAY = "Each pair of neighbours is given one way only: the one touches the other, and not the reverse."
+
 
 @dataclass(frozen=True, eq=False)
 class Around:

@@ -313,7 +313,10 @@ def _touched(target: Target) -> list[CheckResult]:
     beside, on_others = made[BESIDE_UNTOUCHED], made[ON_NEIGHBOURS]
     alike = None if beside.rows is None else _over_same(target, beside.rows)
     around = Around(beside.answer, alike, on_others.answer, (beside.reason, on_others.reason))
-    return [checks.spillover(target.one, around, target.matters), checks.on_neighbours(around)]
+    on = checks.on_neighbours(around)
+    if target.study.paths.near[target.component].one_way:
+        on = replace(on, words=f"{on.words} {checks.ONE_WAY}")
+    return [checks.spillover(target.one, around, target.matters), on]
 
 
 def _over_same(target: Target, rows: Estimate) -> Estimate | None:

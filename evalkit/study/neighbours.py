@@ -3,20 +3,20 @@
 A table of links has a row for each place and each of its neighbours: place, neighbour, and where wanted ring (1 for
 the nearest; a place is touched in the nearest ring in which it is), weight, or distance (without weight, neighbours
 then count by one over it). Both are places of the level at which the component was decided, or of the study's cluster.
-A place without rows has no neighbours. A table of shares has place, period and share, and where wanted ring; what it
+A row says that the neighbour touches the place; where both touch each other there are two. A place without rows has no
+neighbours. A table of shares has place, period and share, and where wanted ring; what it
 does not hold is not known. Columns of the panel hold shares, one column a ring, the nearest first.
 """
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from evalkit.errors import EvalkitWarning, Problem, StudyError
+from evalkit.errors import Problem, StudyError
 from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component, neighbour_columns, neighbour_table
 from evalkit.study.frame import Columns, match, numbers, say_rows, wrong_rows
@@ -44,7 +44,8 @@ def read_near(
             shares, level, wrong = _of_table(c, paths, calendar, where)
         problems += wrong
         if not wrong:
-            found[c.name] = Near(np.nanmax(_some(shares), axis=0), _rings(shares, c.touched_above), level.codes)
+            share, ring = np.nanmax(_some(shares), axis=0), _rings(shares, c.touched_above)
+            found[c.name] = Near(share, ring, level.codes, _one_way(neighbour_table(c)))
     return found, problems
 
 
@@ -102,7 +103,6 @@ def _of_table(
     parts = [table[rings == ring] for ring in np.unique(rings)]
     if kind == "neighbour_shares":
         return np.array([_given(part, level, calendar) for part in parts]), level, []
-    _warn_of_one_way(table, where)
     exposed = _exposed(paths, component.name, level)
     return np.array([_from_links(part, level, exposed) for part in parts]), level, []
 
@@ -134,15 +134,12 @@ def _wrong_links(table: pd.DataFrame, where: str) -> list[Problem]:
     return problems
 
 
-def _warn_of_one_way(table: pd.DataFrame, where: str) -> None:
+def _one_way(table: pd.DataFrame | None) -> bool:
+    """Whether there are links, and no pair of them goes both ways."""
+    if table is None or "neighbour" not in table.columns or len(table) < 2:
+        return False
     pairs = set(zip(table["place"], table["neighbour"], strict=True))
-    if len(pairs) > 1 and not any((b, a) in pairs for a, b in pairs):
-        warnings.warn(
-            f"{where}: each pair is there one way only, so that 'neighbour' touches 'place' and not the reverse. "
-            "Where both touch each other, write a row for each.",
-            EvalkitWarning,
-            stacklevel=6,
-        )
+    return not any((b, a) in pairs for a, b in pairs)
 
 
 def _exposed(paths: Paths, component: str, level: Level) -> np.ndarray:

@@ -81,15 +81,16 @@ class Near:
 
     share: (G, T) of neighbours exposed, the largest of all rings; -1 where not known. ring: (G, T) the nearest ring,
     from 1 on, in which it is above what counts as touched; 0 where none is, -1 where not known. of: (n,) group of each
-    unit.
+    unit. one_way: whether no pair of neighbours is given both ways.
     """
 
     share: np.ndarray
     ring: np.ndarray
     of: np.ndarray
+    one_way: bool = False
 
     def subset(self, units: np.ndarray, periods: np.ndarray) -> Near:
-        return Near(self.share[:, periods], self.ring[:, periods], self.of[units])
+        return replace(self, share=self.share[:, periods], ring=self.ring[:, periods], of=self.of[units])
 
 
 @dataclass(frozen=True, eq=False)
