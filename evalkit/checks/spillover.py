@@ -41,7 +41,7 @@ def spillover(one: Estimate, around: Around | None, matters: float | None) -> Ch
         return CheckResult("spillover", "passed", "Nobody who serves as comparison has neighbours that have it.")
     row = None if around.beside is None else first_row(around.beside)
     if around.beside is None or around.alike is None or row is None or not np.isfinite(row["conf_low"]):
-        why = around.reasons[0] or "no range can be given"
+        why = around.reasons[0].rstrip(".") or "no range can be given"
         words = f"Places compared have neighbours that have it, and beside others it cannot be told: {why}."
         return CheckResult("spillover", "informational", words)
     both = stack(around.alike, around.beside)
@@ -66,7 +66,8 @@ def _carried(row: pd.Series, other: pd.Series) -> bool:
 def on_neighbours(around: Around) -> CheckResult:
     """Informational: what having neighbours with it did to those without it."""
     if around.touched is None or not np.isfinite(first_row(around.touched)["conf_low"]):
-        words = f"What it does to places whose neighbours have it cannot be told: {around.reasons[1] or 'no range'}."
+        why = around.reasons[1].rstrip(".") or "no range can be given"
+        words = f"What it does to places whose neighbours have it cannot be told: {why}."
         return CheckResult("on_neighbours", "informational", words)
     row = first_row(around.touched)
     what = "changed" if excludes_zero(row) else "did not surely change"

@@ -93,7 +93,11 @@ class BesideUntouched:
 
     def __call__(self, study: StudyLike, component: str) -> Estimate | Interval:
         """Raises `NotIdentifiedError` where nobody's neighbours are known, and what the design raises."""
-        return self.design(View(study, untouched_paths(_asked(study, component, self.design), component)), component)
+        paths = untouched_paths(_asked(study, component, self.design), component)
+        try:
+            return self.design(View(study, paths), component)
+        except NotIdentifiedError as error:
+            raise NotIdentifiedError("nobody is left whose neighbours do not have it") from error
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,10 @@ class OnNeighbours:
     def __call__(self, study: StudyLike, component: str) -> Estimate | Interval:
         """Raises `NotIdentifiedError` where nobody's neighbours are known, and what the design raises."""
         paths = neighbour_paths(_asked(study, component, self.design), component, self.ring)
-        found = self.design(View(study, paths), component)
+        try:
+            found = self.design(View(study, paths), component)
+        except NotIdentifiedError as error:
+            raise NotIdentifiedError("nobody is touched who was untouched before, beside others who are not") from error
         if not isinstance(found, Estimate):
             return found
         which = ON_NEIGHBOURS if not self.ring else f"{ON_NEIGHBOURS}, the nearest in ring {self.ring}"
