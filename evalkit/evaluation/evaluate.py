@@ -15,7 +15,6 @@ from evalkit.checks import CheckResult
 from evalkit.checks.drift import Drift, drift_beside
 from evalkit.checks.headline import excludes_zero, first_row
 from evalkit.checks.independence import Independence, independence
-from evalkit.checks.spillover import Around
 from evalkit.components import Separability, separability
 from evalkit.components.wording import lone_person, names_of
 from evalkit.designs.one_place.donors import BesideDonors
@@ -27,7 +26,6 @@ from evalkit.designs.regression.joint import growth_of_others
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
-from evalkit.designs.touched import touched
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
@@ -53,12 +51,12 @@ from evalkit.evaluation.ladder import (
     run,
     run_design,
     rungs_for,
-    touched_rungs,
     width_of,
     with_options,
 )
 from evalkit.evaluation.randomisation import average_effect, randomise
 from evalkit.evaluation.results import Evaluation
+from evalkit.evaluation.touching import touched_results, touched_rungs
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
 from evalkit.inference.replicates import FEWEST
@@ -68,7 +66,7 @@ from evalkit.show.words import plural
 from evalkit.study import Outcome, Study
 from evalkit.study.component import spells_of, unsure
 from evalkit.study.paths import UNKNOWN, Paths
-from evalkit.vocabulary import BESIDE_UNTOUCHED, ESTIMATED, ON_NEIGHBOURS
+from evalkit.vocabulary import ESTIMATED
 
 LEADS = 4
 ORDERS = 199
@@ -247,7 +245,7 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
         found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
         found.append(_rungs(target, fair))
     found.append(_date_rule(target))
-    found += _touched(target)
+    found += touched_results(target.study, target.component, target.runs, target.window, target.matters)
     for check in invited:
         if check in _AFTER and (result := _AFTER[check](target)) is not None:
             found.append(result)
@@ -301,33 +299,6 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
     before = (events < 0) & (events >= -1 - max(len(claimed), LEADS))
     early = rows.select(np.flatnonzero(before)).aggregate("event_time").prepared()
     return checks.pre_trend(early, float(claimed.mean()) + 1 if len(claimed) else 1.0, target.matters)
-
-
-def _touched(target: Target) -> list[CheckResult]:
-    """The answer beside untouched places, and what is done to those touched; nothing where no neighbours are known."""
-    if target.component not in target.study.paths.near:
-        return []
-    if not touched(target.study.paths, target.component):
-        return [checks.spillover(target.one, None, target.matters)]
-    made = {r.rung.name: r for r in target.runs}
-    beside, on_others = made[BESIDE_UNTOUCHED], made[ON_NEIGHBOURS]
-    alike = None if beside.rows is None else _over_same(target, beside.rows)
-    around = Around(beside.answer, alike, on_others.answer, (beside.reason, on_others.reason))
-    on = checks.on_neighbours(around)
-    if target.study.paths.near[target.component].one_way:
-        on = replace(on, words=f"{on.words} {checks.ONE_WAY}")
-    return [checks.spillover(target.one, around, target.matters), on]
-
-
-def _over_same(target: Target, rows: Estimate) -> Estimate | None:
-    """The headline over the cohorts and periods that `rows` have an answer for."""
-    by = [c for c in ("cohort", "period") if c in rows.labels and c in target.rows.labels]
-    if not by:
-        return target.one
-    told = np.isfinite(rows.value) & (rows.mass > 0)
-    same = pd.MultiIndex.from_frame(rows.labels.loc[told, by])
-    keep = pd.MultiIndex.from_frame(target.rows.labels[by]).isin(same)
-    return average_over(target.rows.select(keep), target.window) if keep.any() else None
 
 
 def _date_rule(target: Target) -> CheckResult:
@@ -401,27 +372,24 @@ def _drift(target: Target) -> CheckResult:
     return checks.drift(target.one, target.drift)
 
 
-def _effective_clusters(target: Target) -> CheckResult | None:
+def _who(target: Target, check: Callable[[Independence, Target, str], CheckResult]) -> CheckResult | None:
+    """A check of who is independent, with what a cluster of the answer is called; None where that cannot be told."""
+    level = target.study.paths.inference_level(target.component)[0]
     found = target.independence
-    return None if found is None else checks.effective_clusters(found, _place_of(target))
+    return None if found is None else check(found, target, target.study.noun_for(level))
 
 
-def _dominant_place(target: Target) -> CheckResult | None:
-    found = target.independence
-    return None if found is None else checks.dominant_place(found, target.one, target.matters, _place_of(target))
+def _effective_clusters(found: Independence, target: Target, place: str) -> CheckResult:
+    return checks.effective_clusters(found, place)
 
 
-def _shared_shocks(target: Target) -> CheckResult | None:
-    found, study = target.independence, target.study
-    if found is None:
-        return None
-    nouns = {name: study.noun_for(name) for name in found.groups}
-    return checks.shared_shocks(found, target.one, target.matters, plural(_place_of(target)), nouns)
+def _dominant_place(found: Independence, target: Target, place: str) -> CheckResult:
+    return checks.dominant_place(found, target.one, target.matters, place)
 
 
-def _place_of(target: Target) -> str:
-    """What a cluster of the answer is called."""
-    return target.study.noun_for(target.study.paths.inference_level(target.component)[0])
+def _shared_shocks(found: Independence, target: Target, place: str) -> CheckResult:
+    nouns = {name: target.study.noun_for(name) for name in found.groups}
+    return checks.shared_shocks(found, target.one, target.matters, plural(place), nouns)
 
 
 def _placebo_date(target: Target) -> CheckResult:
@@ -468,7 +436,8 @@ _AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
     "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,
     "by_people": _by_people, "leave_one_donor": _leave_one_donor,
     "placebo_places": partial(_beside_donors, check=checks.placebo_places),
-    "effective_clusters": _effective_clusters, "dominant_place": _dominant_place, "shared_shocks": _shared_shocks,
+    "effective_clusters": partial(_who, check=_effective_clusters),
+    "dominant_place": partial(_who, check=_dominant_place), "shared_shocks": partial(_who, check=_shared_shocks),
     "balance": _balance, "attrition": _attrition, "compliance": _compliance,
 }  # fmt: skip
 

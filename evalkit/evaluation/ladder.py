@@ -24,20 +24,17 @@ from evalkit.designs.regression.twoway import TwoWayFixedEffects
 from evalkit.designs.rollout.plan import Plan
 from evalkit.designs.rollout.staggered import StaggeredRollout, apart, arrival_gap, by_arrival
 from evalkit.designs.rollout.triple import TripleDifference
-from evalkit.designs.touched import BesideUntouched, OnNeighbours, rings, touched
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import (
     BESIDE_PLACES,
-    BESIDE_UNTOUCHED,
     CONTROLLED_SERIES,
     DOSE,
     FLEXIBLE,
     JOINT,
     MATCHED,
-    ON_NEIGHBOURS,
     RANDOMISED,
     SAME,
     SERIES,
@@ -229,19 +226,6 @@ def trial_ladder(outcome: str, seed: int, adjusted: bool) -> tuple[Rung, ...]:
 def rule_words(best_design: str, label: str) -> str:
     """The rule that chose the headline, in words."""
     return RULES.get(best_design, RULES[""]).format(label=label)
-
-
-def touched_rungs(study: StudyLike, component: str, headline: Rung) -> tuple[Rung, ...]:
-    """Beside the headline, where neighbours are known and some places without the component are touched: the same
-    comparison beside untouched places only, and what it does to those touched, in all and by ring."""
-    if not touched(study.paths, component):
-        return ()
-    each = rings(study.paths, component)
-    around = [(ON_NEIGHBOURS, 0), *((f"{ON_NEIGHBOURS}(ring {r})", r) for r in each if len(each) > 1)]
-    return (
-        Rung(BESIDE_UNTOUCHED, BesideUntouched(headline.design), fair=False),
-        *(Rung(name, OnNeighbours(headline.design, ring), fair=False) for name, ring in around),
-    )
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,8 @@ _TITLES = {
 
 def design_words(design: str) -> str:
     """What a design compares, as part of a sentence; the name itself when it is a new one."""
-    return _DESIGNS.get(design, design)
+    name, ring, nearest = design.partition("(ring ")
+    return f"{_DESIGNS[name]}: ring {nearest.rstrip(')')}" if ring else _DESIGNS.get(design, design)
 
 
 def design_title(design: str) -> str:
