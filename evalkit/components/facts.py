@@ -205,4 +205,4 @@ def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
 
 def distinct(paths: Paths, rows: np.ndarray) -> int:
     """How many units the rows are about (one that moved has a row a stay)."""
-    return len(np.unique(paths.units[rows]))
+    return paths.distinct(rows)

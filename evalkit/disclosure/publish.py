@@ -75,7 +75,9 @@ class Guard:
     def lone(self) -> frozenset[str]:
         """Components decided by places that are mostly single people, or a handful."""
         components = self.paths.components if self.rules.active else ()
-        sizes = {c: np.bincount(self.paths.levels[self.paths.assigned_at[c]].codes) for c in components}
+        sizes = {
+            c: np.bincount(self.paths.levels[self.paths.assigned_at[c]].codes, self.paths.people) for c in components
+        }
         return frozenset(c for c, n in sizes.items() if np.median(n[n > 0]) < self.rules.count)
 
     @property
@@ -123,7 +125,7 @@ class Guard:
         with_it, without = (float(row.get(c, np.nan)) for c in ("units_exposed", "units_comparison"))
         if with_it > 0 and without > 0:
             return self.small(with_it, without)
-        return self.small(self.had([component]), float(self.paths.n_units))
+        return self.small(self.had([component]), float(self.paths.people.sum()))
 
     def had(self, members: Iterable[str]) -> float:
         """Distinct people who had every one of `members` at some time."""
@@ -138,10 +140,10 @@ class Guard:
         behind = max(self.rules.shown(behind), 1.0) if least and behind > 0 else behind
         if not least and self.rules.active and (told_apart or component in self.left_few):
             least = 1.0
-        return float(nice_step(least * self._grains.get(outcome, 0.0) / max(behind, 1.0))) if behind > 0 else 0.0
+        return float(nice_step(least * self.grains.get(outcome, 0.0) / max(behind, 1.0))) if behind > 0 else 0.0
 
     @cached_property
-    def _grains(self) -> dict[str, float]:
+    def grains(self) -> dict[str, float]:
         """Outcome -> the steps in which it is written."""
         return {o.column: grain_of(self.study.values(o)) for o in self.study.outcomes}
 

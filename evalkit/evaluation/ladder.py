@@ -187,7 +187,7 @@ def design_of(paths: Paths, component: str, best_design: str, covariates: bool) 
     state, (level, _) = paths.state[paths.path, 0, paths.index(component)], paths.inference_level(component)
     reached = paths.reach[paths.path, paths.index(component)]
     places = len(paths.levels[level].names)
-    alone = places == paths.n_units
+    alone = paths.alone(level)
     by_place = not alone and paths.nested(level, paths.assigned_at[component])
     needed = 0 if alone else ENOUGH_PLACES if by_place else FEWEST_PLACES
     sides = int((reached & (state > 0)).sum()), int((reached & (state == 0)).sum())
@@ -218,7 +218,8 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
 
 def trial_ladder(outcome: str, seed: int, adjusted: bool) -> tuple[Rung, ...]:
     """What chance assigned needs no other comparison; where covariates enter, the plain difference is shown beside."""
-    headline = Rung(RANDOMISED, RandomisedComparison(outcome=outcome, seed=seed), headline=True)
+    design = RandomisedComparison(outcome=outcome, seed=seed, weights="least_noise")
+    headline = Rung(RANDOMISED, design, headline=True)
     plain = RandomisedComparison(adjust=None, draws=0, outcome=outcome)
     return (headline, Rung(f"{RANDOMISED}(plain)", plain, fair=False)) if adjusted else (headline,)
 

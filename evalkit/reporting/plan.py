@@ -60,7 +60,7 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
         "evalkit": __version__, "title": study.title, "question": study.question, "level": level,
         "outcomes": [{name: _plain(getattr(o, name)) for name in _OUTCOME} for o in study.outcomes],
         "components": components,
-        "settings": {k: _plain(v) for k, v in sorted(study.settings.items())} if study.settings else {},
+        "settings": {k: _plain(v) for k, v in sorted(study.settings.items()) if k != "report"},
         "exposures": exposure_hash(study.paths),
     }  # fmt: skip
     return {**body, "sha256": plan_hash(body)}
@@ -78,6 +78,8 @@ def exposure_hash(paths: Paths) -> str:
     whole = hashlib.sha256()
     for part in (paths.units.astype(str), np.asarray([str(p) for p in paths.periods])):
         whole.update("\n".join(part.tolist()).encode("utf-8"))
+    if paths.heads is not None:
+        whole.update(paths.heads.astype("<i8").tobytes())
     whole.update(np.ascontiguousarray(paths.state[paths.path]).astype("<i2").tobytes())
     whole.update(np.ascontiguousarray(paths.reach[paths.path]).tobytes())
     if any(d != (1.0,) for d in paths.doses):

@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -19,13 +20,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from evalkit.errors import EvalkitError, OptionError, Problem, StudyError, raise_problems, suggest
 from evalkit.study.component import CARD, Component, Outcome, neighbour_columns, plain
-from evalkit.study.frame import FileSource, find_files, open_source, read_table
+from evalkit.study.frame import FileSource, Table, find_files, open_source, read_table
 from evalkit.study.money import TABLES
 from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Links, Register
 from evalkit.study.schema import TABLE_CELLS
 from evalkit.study.starts import HEADINGS, read_starts
-from evalkit.vocabulary import Family
+from evalkit.vocabulary import Family, Hold, Missing
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -55,7 +56,8 @@ def _as_written(hint: object) -> object:
 
 
 _STUDY_KEYS = (
-    "title question panel people unit period cluster covariates weights every family disclosure allow_outside noun"
+    "title question panel people unit period cluster covariates missing weights every family disclosure allow_outside"
+    " noun hold memory"
 ).split()
 _READING_KEYS = [f.name for f in fields(Reading)]
 _READING_TYPES: dict[str, Any] = {
@@ -66,11 +68,12 @@ _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "
 _SECTIONS = {
     "study": _section(Register, [*_STUDY_KEYS, *_READING_KEYS], panel=_FILE, people=_FILE,
                       disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
-                      family=(Family, "outcome"), **_READING_TYPES),
+                      family=(Family, "outcome"), hold=(Hold, "auto"), missing=(Missing, "refuse"), **_READING_TYPES),
     "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
                          **dict.fromkeys(_HEADINGS, (str | None, None))),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
-    "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
+    "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None),
+                         end=(float | str | date | None, None)),
     "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE,
                            neighbours=(str | list[str] | None, None), **dict.fromkeys(CARD, _TEXT)),
 }  # fmt: skip
@@ -92,6 +95,7 @@ _StudyFile = create_model(
     components=(_by_name("components"), ...),
     evaluate=(dict[str, Any], {}),
     watch=(dict[str, Any], {}),
+    report=(dict[str, Any], {}),
     adoption=(_SECTIONS["adoption"] | None, None),
     **dict.fromkeys((*TABLES, "events"), (Any, None)),  # type: ignore[call-overload]
 )
@@ -105,7 +109,7 @@ class StudyArguments:
     files: tuple[Path, ...]
 
 
-def read_study(path: Path, panel: pd.DataFrame | None = None) -> StudyArguments:
+def read_study(path: Path, panel: Table | None = None) -> StudyArguments:
     """The study that a TOML file describes; paths in it are relative to its folder, and lead nowhere else unless it
     says `allow_outside = true`. panel: rows that stand in for the panel of the file, which is then not looked for.
 
@@ -124,6 +128,8 @@ def read_study(path: Path, panel: pd.DataFrame | None = None) -> StudyArguments:
         settings = {"disclosure": disclosure, **settings}
     if watch := said.get("watch"):
         settings = {**settings, "watch": watch}
+    if about := said.get("report"):
+        settings = {**settings, "report": about}
     components = folder.components(said["components"], said.get("adoption"))
     links = {name: folder.table(k["links"], f"levels.{name}", "links") for name, k in said.get("levels", {}).items()}
     given = {
@@ -243,7 +249,7 @@ class _Folder:
         """A path or glob of the file, from where we are; `StudyError` where it leads out of the study's folder."""
         where, exact = f"{key} = {_short(pattern)}", self.home / pattern
         try:
-            literal = exact.is_file()
+            literal = exact.is_file() or exact.is_dir()
         except (OSError, ValueError):
             literal = True  # what is wrong with it is said below
         full = str(exact) if literal else str(Path(glob.escape(str(self.home))) / pattern)
@@ -341,10 +347,14 @@ class _Folder:
         self._read[shared["table"]] = table.rename(columns=headings)
 
     def outcomes(self, said: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
-        """Outcomes; a table's name is the column unless it says otherwise."""
+        """Outcomes; a table's name is the column unless it says otherwise, and the label of one that does not wait."""
         made = []
         for name, keys in said.items():
-            own = {**keys, "column": keys.get("column") or name, "label": keys.get("label") or name}
+            own = {
+                **keys,
+                "column": keys.get("column") or name,
+                "label": keys.get("label") or ("" if keys.get("kind") == "time_to_event" else name),
+            }
             try:
                 made.append(Outcome(**own))
             except EvalkitError as error:

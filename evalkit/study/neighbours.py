@@ -148,7 +148,8 @@ def _exposed(paths: Paths, component: str, level: Level) -> np.ndarray:
     k = paths.index(component)
     state, units = paths.state[:, :, k], paths.reach[paths.path, k]
     shape = (len(level.names), paths.n_paths)
-    count = sparse.csr_matrix((np.ones(units.sum()), (level.codes[units], paths.path[units])), shape=shape)
+    heads = np.ones(len(units)) if paths.heads is None else paths.heads.astype(float)
+    count = sparse.csr_matrix((heads[units], (level.codes[units], paths.path[units])), shape=shape)
     known = count @ (state != UNKNOWN).astype(float)
     on = count @ ((state != 0) & (state != UNKNOWN)).astype(float)
     share = np.divide(on, known, out=np.full(on.shape, np.nan), where=known > 0)

@@ -49,7 +49,7 @@ def labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFrame
     if plan.without_base:
         outside["units_exposed_throughout"] = contrast.reader.people(np.array(plan.without_base))
     if paths.weights is not None and (paths.weights == 0).any():
-        outside["units_without_weight"] = int((paths.weights == 0).sum())
+        outside["units_without_weight"] = int(paths.people[paths.weights == 0].sum())
     unseen = NOT_SEEN if contrast.reader.sums.usable is None else NO_COVARIATES
     why = [mass > 0, seen + missing == 0, seen == 0, contrast.without_base.ravel()[rows] == seen]
     return pd.DataFrame({
@@ -165,7 +165,8 @@ def _block_cells(contrast: Contrast, b: Block, columns: np.ndarray, sides: list[
 
 def rows_of(paths: Paths) -> Rows:
     """Unit ids and cluster codes as inference wants them."""
-    return Rows(paths.units, {name: (level.codes, level.names) for name, level in paths.levels.items()})
+    levels = {name: (level.codes, level.names) for name, level in paths.levels.items()}
+    return Rows(paths.units, levels, paths.heads is None)
 
 
 def assemble(contrast: Contrast, naming: Naming, rows: np.ndarray | None = None) -> Estimate:
