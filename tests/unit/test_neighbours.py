@@ -132,3 +132,15 @@ def test_what_is_wrong_with_neighbours_is_said_with_its_rows(given: object, said
 def test_a_share_from_which_on_nobody_is_touched_is_refused() -> None:
     with pytest.raises(OptionError, match="touched_above=1"):
         ek.Component("nurse", touched_above=1)
+
+
+def test_people_added_up_have_the_same_neighbours_and_shares_by_row_are_not_added_up() -> None:
+    people = panel().loc[lambda f: f.index.repeat(3)].reset_index(drop=True)
+    people["who"] = people.groupby(["place", "t"]).cumcount().astype(str) + people["place"]
+    options = {"unit": "who", "period": "t", "cluster": "place", "outcome": "y", "hold": "cells"}
+    nurse = ek.Component("nurse", exposure="nurse", neighbours=links(*RING))
+    near = ek.Study(people, components=[nurse], **options).paths.near["nurse"]  # type: ignore[arg-type]
+    assert len(near.of) == 4 and near.share[1].tolist() == [0, 0, 0.5, 0.5, 0.5, 0.5]
+    held = ek.Component("nurse", exposure="nurse", neighbours="near")
+    with pytest.raises(StudyError, match="neighbours are held row by row"):
+        ek.Study(people.assign(near=0.5), components=[held], **options)  # type: ignore[arg-type]
