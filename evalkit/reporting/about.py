@@ -96,7 +96,9 @@ def over_time_table(
     whom = plural(evaluation.study.noun_for(evaluation.study.unit))
     head = (sentence_case(period) if period else "When", *side, *([EXPECTED] if expected else []),
             *(f"{sentence_case(whom)}: {s.lower()}" for s in side))  # fmt: skip
-    note = "Raw means, before anything is compared: they are no effect." + (_EXPECTED if expected else "")
+    note = "Raw means, before anything is compared: their difference is not what the programme did." + (
+        _EXPECTED if expected else ""
+    )
     right = (False, *(True,) * (len(head) - 1))
     caption = f"{outcome.label}, {unit_of(axis)}" + (f", every {period}" if every else "")
     return make_table(caption, head, cells, numeric=right, name=name, note="" if every else note)
