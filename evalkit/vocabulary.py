@@ -73,6 +73,8 @@ SYNTHETIC_DIFFERENCE: Final = "SyntheticDifferenceInDifferences"
 BESIDE_PLACES: Final = "DifferenceBesidePlaces"
 CONTROLLED_SERIES: Final = "InterruptedTimeSeries(control)"
 SERIES: Final = "InterruptedTimeSeries"
+BESIDE_UNTOUCHED: Final = "BesideUntouched"
+ON_NEIGHBOURS: Final = "OnNeighbours"
 COMBINATION: Final = "JointCombination"
 
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)

@@ -389,7 +389,7 @@ def blocking(e: Evidence) -> tuple[Weakness, ...]:
     """What keeps a small benefit from being called no sign of a benefit."""
     names = {"additivity", *(("one_place", "a_few_places") if rules.own_past_only(e) else ())}
     found = rules.failed_main_checks(e) + tuple(w for w in rules.cautions(e) if w.name in names)
-    return found + rules.at_some_time(e)
+    return found + rules.at_some_time(e) + rules.in_other_ranges(e)
 
 
 def _listed(found: tuple[Weakness, ...]) -> str:

@@ -194,6 +194,8 @@ _DESIGNS = {
     "JointCombination": "one regression on all components, effects added up",
     "TwoWayFixedEffects": "the regression that everybody runs",
     "Imputation": "what places without any component would predict",
+    "BesideUntouched": "the same, beside places whose neighbours do not have it",
+    "OnNeighbours": "places without it whose neighbours have it, beside those whose neighbours do not",
     "MatchedComparison": "people matched on what is recorded",
     "MatchedComparison(ignored)": "people matched whatever else they had",
     "WeightedComparison": "people weighted to be alike on record",
@@ -225,7 +227,8 @@ _TITLES = {
 
 def design_words(design: str) -> str:
     """What a design compares, as part of a sentence; the name itself when it is a new one."""
-    return _DESIGNS.get(design, design)
+    name, ring, nearest = design.partition("(ring ")
+    return f"{_DESIGNS[name]}: ring {nearest.rstrip(')')}" if ring else _DESIGNS.get(design, design)
 
 
 def design_title(design: str) -> str:

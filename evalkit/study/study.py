@@ -259,8 +259,8 @@ class Study(Register):
         commonest. Raises `StudyError` for numbers written as text, infinite values, and more than twenty kinds.
         """
         wanted = self.covariates if names is None else tuple(names)
-        if wanted:
-            self.paths.need_rows("A covariate")
+        if not all(name in self.source.columns for name in wanted):
+            self.paths.need_rows("A covariate that is not one of the study's")
         return read_covariates(wanted, Columns(self.source, self.people), self._opened.index, self.unit)
 
     def covariate_names(self, names: Iterable[str] | None = None) -> tuple[str, ...]:
