@@ -100,6 +100,7 @@ class RandomisedComparison:
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
+        study = study.weighing(self.outcome)
         if study.paths.n_periods > 1:
             return self._order(study, component)
         whole = self.sample(study, component)
