@@ -2,7 +2,7 @@
 
     nice python benchmarks/waiting.py --draws 200
     python benchmarks/waiting.py --stored-only     run nothing: the table of what is stored into README.md
-    python benchmarks/waiting.py --speed-only         20,000 people, doubly robust, beside DoubleML where it is installed
+    python benchmarks/waiting.py --speed-only        20,000 people, doubly robust, beside DoubleML where it is installed
 
 A row of benchmarks/results/waiting.csv: how often the 95% range holds the effect on everybody, by who is lost (at
 random, by covariates, strongly by covariates and arm) and by what is compared; beside it the same with those lost left
