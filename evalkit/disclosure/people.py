@@ -41,13 +41,15 @@ def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
     reached = paths.reach[paths.path, paths.index(component)]
     few = np.zeros(len(level.names), dtype=bool)
     for rows in (reached, had(paths, [component])):
-        sizes = np.bincount(level.codes[rows], minlength=len(level.names))
+        heads = None if paths.heads is None else paths.heads[rows]
+        sizes = np.bincount(level.codes[rows], heads, minlength=len(level.names))
         few |= (sizes < rules.count) & (sizes > 0)
     return pd.Series(few, index=level.names)
 
 
 def hangs_on_few(study: Study, members: Iterable[str], rules: Rules) -> bool:
     """Whether the first outcome, added up where `members` were on, comes from too few people, or mostly from two."""
+    study = study.in_people
     outcome, paths = study.outcome(), study.paths
     if outcome.kind not in ("share", "count", "money"):
         return False
@@ -78,7 +80,7 @@ def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFram
 
 def stages(paths: Paths, component: str, used: int | None) -> dict[str, int]:
     """Stage -> distinct units."""
-    everybody = len(np.unique(paths.units))
+    everybody = distinct(paths, np.ones(paths.n_units, dtype=bool))
     can = distinct(paths, paths.reach[paths.path, paths.index(component)])
     on = distinct(paths, had(paths, [component]))
     out = {"all": everybody, "outside": everybody - can, "reached": can, "never": can - on, "had": on}
@@ -105,7 +107,7 @@ def _protected(
     paths: Paths, counts: dict[str, dict[str, int]], rules: Rules, always: set[str]
 ) -> list[tuple[str, str, float, str]]:
     """The rows of every component, with what the rules hide among counts that add up, within and across components."""
-    cells = {("", "all"): len(np.unique(paths.units))}
+    cells = {("", "all"): distinct(paths, np.ones(paths.n_units, dtype=bool))}
     cells |= {(c, stage): n for c, listed in counts.items() for stage, n in listed.items() if stage != "all"}
     at = {cell: i for i, cell in enumerate(cells)}
     sums = [
@@ -135,8 +137,9 @@ def _nested(paths: Paths, rules: Rules) -> list[tuple[tuple[str, str], tuple[str
     for k, component in enumerate(paths.components):
         groups[component, "reached"] = set(paths.units[paths.reach[paths.path, k]].tolist())
         groups[component, "had"] = set(paths.units[had(paths, [component])].tolist())
+    more = lambda large, small: distinct(paths, np.isin(paths.units, [*(large - small)]))  # noqa: E731
     return [
-        (a, b, len(large - small))
+        (a, b, more(large, small))
         for (a, large), (b, small) in permutations(groups.items(), 2)
-        if a[0] != b[0] and small < large and len(large - small) < rules.count
+        if a[0] != b[0] and small < large and len(large - small) < rules.count and more(large, small) < rules.count
     ]

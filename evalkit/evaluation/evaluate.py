@@ -28,6 +28,7 @@ from evalkit.designs.rollout.triple import EffectGap, TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
+from evalkit.evaluation.composition import Asked, OtherMeans, means_rung, who_was_asked
 from evalkit.evaluation.evidence import (
     Finding,
     bundle_table,
@@ -45,12 +46,14 @@ from evalkit.evaluation.ladder import (
     average_over,
     came_words,
     design_of,
+    gathered_words,
     published,
     rule_words,
     run,
     run_design,
     rungs_for,
     width_of,
+    window_of,
     with_options,
 )
 from evalkit.evaluation.randomisation import average_effect, randomise
@@ -89,14 +92,16 @@ def evaluate(
     for outcome in study.outcomes:
         study.values(outcome)
     step("What can be told apart")
-    sep = separability(study)
-    choices, readings = Choices.of(study.settings), readings_of(study)
+    study = study.as_compared()
+    sep, choices = separability(study), Choices.of(study.settings)
+    study, asked = who_was_asked(study, sep, choices)
+    readings = readings_of(study)
     findings: list[Finding] = []
     bundles: list[BundleRun] = []
     for outcome in study.outcomes:
         for component in study.components:
             step(f"{component.label}: comparing, on {outcome.label}")
-            findings.append(_find(study, sep, component.name, outcome, choices, readings, seed))
+            findings.append(_find(study, sep, component.name, outcome, choices, readings, asked, seed))
         if len(sep.bundles):
             step(f"What goes together, on {outcome.label}")
             bundles += run_bundles(study, sep, outcome, choices, level)
@@ -128,7 +133,7 @@ def _rules(
     for c in study.components:
         design = design_of(study.paths, c.name, str(best[c.name]), bool(study.covariates))
         width = next((w for members, r in runs if c.name in members and (w := width_of(r)) is not None), None)
-        found[c.name] = rule_words(design, c.label) + came_words(names, width)
+        found[c.name] = rule_words(design, c.label) + came_words(names, width) + gathered_words(study)
     return found
 
 
@@ -139,6 +144,7 @@ def _find(
     outcome: Outcome,
     choices: Choices,
     readings: Mapping[str, Study],
+    asked: Asked | None,
     seed: int,
 ) -> Finding:
     row = sep.components.set_index("component").loc[component]
@@ -149,21 +155,17 @@ def _find(
     runs: list[Run] = []
     for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column, seed):
         runs.append(run(rung, study, component, window))
+        if rung.headline and asked is not None and asked.shifts.get(component):
+            runs.append(run(means_rung(rung, asked), study, component, window))
     headline = next((r for r in runs if r.rung.headline), None)
     if headline is None or headline.rows is None or headline.answer is None:
         return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
     target = Target(
-        study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings
+        study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings, asked
     )
     step(f"{study.component(component).label}: attacking the answer")
     p = randomisation_p(target, seed)
     return Finding(component, outcome, status, window, tuple(runs), headline, falsify(target), reason, p, target.drift)
-
-
-def window_of(row: pd.Series, lag: int, in_time: bool = True) -> Window:
-    """lag to clean_until; nothing bounds it where separability gives no end, or nothing is seen over time."""
-    until = row["clean_until"]
-    return Window(lag, None if pd.isna(until) or not in_time else int(until))
 
 
 def readings_of(study: Study) -> dict[str, Study]:
@@ -188,6 +190,7 @@ class Target:
     """What is put to the test: the headline of one component, with all its runs, its window and what would matter.
 
     rows, one: the headline's rows, and its number over the window. readings: the study under other readings of dates.
+    asked: who was asked, where people are new each period.
     """
 
     study: Study
@@ -199,6 +202,7 @@ class Target:
     matters: float | None
     runs: Sequence[Run]
     readings: Mapping[str, Study]
+    asked: Asked | None = None
 
     def over_window(self, design: Design, study: Study, component: str) -> Estimate | None:
         """The average of a design's rows over the claimed window, where there are rows."""
@@ -235,6 +239,8 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
         found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
         found.append(_rungs(target, fair))
     found.append(_date_rule(target))
+    if target.asked is not None and not target.design.traits.rests_on & {"randomisation", "one place"}:
+        found.append(_composition(target, target.asked))
     for check in invited:
         if check in _AFTER and (result := _AFTER[check](target)) is not None:
             found.append(result)
@@ -297,6 +303,13 @@ def _date_rule(target: Target) -> CheckResult:
     return checks.date_rule(target.one, found, target.matters)
 
 
+def _composition(target: Target, asked: Asked) -> CheckResult:
+    """Whether the mix of those asked moved with it; takes the place of who was seen again, where nobody is."""
+    other = next((r.answer for r in target.runs if isinstance(r.rung.design, OtherMeans)), None)
+    shifts = asked.shifts.get(target.component, {})
+    return checks.composition(target.one, shifts, other, target.matters, asked.alike)
+
+
 def _still_growing(target: Target) -> CheckResult:
     """The headline beside the same among places alike for as long before as it claims after."""
     if len(target.study.components) == 1:
@@ -316,7 +329,9 @@ def _growth_taken_out(target: Target) -> CheckResult | None:
     return checks.growth_taken_out(target.one, target.growth) if len(target.study.components) > 1 else None
 
 
-def _stayers(target: Target) -> CheckResult:
+def _stayers(target: Target) -> CheckResult | None:
+    if target.asked is not None:
+        return None
     design, w = target.design, target.window
     if isinstance(design, (StaggeredRollout, TripleDifference)):
         seen = checks.followed(design, target.study, target.component, w.lag, w.until)

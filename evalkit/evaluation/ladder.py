@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 
-from evalkit.components.wording import Names
+from evalkit.components.wording import Names, names_of
 from evalkit.designs.one_place.choice import series_design
 from evalkit.designs.one_place.donors import (
     DifferenceBesidePlaces,
@@ -246,6 +247,12 @@ class Window:
         return Window(self.lag, min(ends) if ends else None)
 
 
+def window_of(row: pd.Series | Mapping[str, object], lag: int, in_time: bool = True) -> Window:
+    """lag to clean_until; nothing bounds it where separability gives no end, or nothing is seen over time."""
+    until = float(str(row["clean_until"]))
+    return Window(lag, None if np.isnan(until) or not in_time else int(until))
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """A rung that was run. rows: all cohorts and periods, None where it could not run. one: the
@@ -377,3 +384,11 @@ def came_words(names: Names, width: int | None) -> str:
 def within_words(names: Names, width: int) -> str:
     """'in the same month', 'within the same 6 months'."""
     return f"in the same {names.period}" if width == 1 else f"within the same {names.spell(width)}"
+
+
+NEW_PEOPLE = "Other people were asked each period, so that the means of {places} are compared, not people with themselves."
+
+
+def gathered_words(study: StudyLike) -> str:
+    """What is compared where people are new each period, as a further sentence; "" elsewhere."""
+    return "" if study.paths.heads is None else " " + NEW_PEOPLE.format(places=names_of(study).places)

@@ -268,6 +268,7 @@ _CHECKS = {
     "growth_taken_out": "Growth taken out",
     "score_form": "Squares and products of what is recorded",
     "stayers": "Who was seen later",
+    "composition": "Who was asked",
     "by_people": "Both kinds of people",
 }
 _UNITS = {

@@ -110,6 +110,7 @@ class Paths:
     cluster: name of the study's cluster level.
     seen: (n, T) whether the row exists; None when every row does.
     weights: (n,) or None.
+    heads: (n,) people that each row stands for, where rows are groups of people; None where each is one unit.
     lags: (K,) periods before an effect can show.
     always_on: (K,) registered as always on.
     doses: (K,) the dose of each component's states 1, 2, ..., averaged where a bin holds several;
@@ -135,6 +136,7 @@ class Paths:
     always_on: tuple[bool, ...] = ()
     doses: tuple[tuple[float, ...], ...] = ()
     randomised: Mapping[str, str] = field(default_factory=dict)
+    heads: np.ndarray | None = None
     memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
     @property
@@ -226,6 +228,7 @@ class Paths:
             levels={name: replace(level, codes=level.codes[units]) for name, level in self.levels.items()},
             seen=None if self.seen is None else np.ascontiguousarray(self.seen[np.ix_(units, periods)]),
             weights=None if self.weights is None else self.weights[units],
+            heads=None if self.heads is None else self.heads[units],
         )
 
     @cached_property

@@ -9,11 +9,14 @@ from numbers import Integral
 from typing import Any, get_args
 
 from evalkit.errors import OptionError, Problem, check_choice, is_number, suggest
-from evalkit.vocabulary import ComparisonGroup
+from evalkit.vocabulary import Compare, ComparisonGroup, Count
 
 PROFILES = ("none", "acro", "nhs", "custom")
 """Names of rules of disclosure."""
 _LEAST = {"base_window": 1, "horizon": 0, "price_year": 1900}
+_CHOICES = {
+    "comparison": get_args(ComparisonGroup), "compare": get_args(Compare), "count": get_args(Count),
+}  # fmt: skip
 _LIMITS = {
     "count": (1, None, "a whole number of people, 1 or more"),
     "df": (0, None, "a whole number, 0 or more"),
@@ -101,7 +104,7 @@ def read_disclosure(words: str) -> tuple[str, dict[str, Any]]:
 
 def settings_problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     """What is wrong with the settings of a study: keys that nothing reads, values that are none."""
-    where, known = "table [evaluate]", ("disclosure", "comparison", "inflation", "watch", *_LEAST)
+    where, known = "table [evaluate]", ("disclosure", "inflation", "watch", *_CHOICES, *_LEAST)
     for key, value in settings.items():
         if key == "watch":
             yield from _watch_problems(value)
@@ -116,8 +119,8 @@ def settings_problems(settings: Mapping[str, object]) -> Iterator[Problem]:
                 yield Problem(f"inflation={value!r}", where, "Give a yearly rate from 0 to 1, such as 0.02.")
         elif value is not None:
             try:
-                if key == "comparison":
-                    check_choice(key, value, get_args(ComparisonGroup))
+                if key in _CHOICES:
+                    check_choice(key, value, _CHOICES[key])
                 else:
                     read_disclosure(str(value))
             except OptionError as error:

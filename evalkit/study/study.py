@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from evalkit.study.frame import Columns, Source, Table, open_source, read_table
 from evalkit.study.index import Index, absent_outcomes, covariate_columns, read_covariates, read_outcome
 from evalkit.study.money import Money, money_of
 from evalkit.study.paths import Memo, Paths
+from evalkit.study.places import COUNTS, Gathered, gathered, grouped_index, people_are_new
 from evalkit.study.reading import Reading, reading_of
 from evalkit.study.register import Links, Register, components_of, links_of, nouns_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study, study_frame
@@ -68,6 +69,7 @@ class Study(Register):
     _opened: Opened = field(init=False)
     _values: Memo = field(init=False)
     _view: tuple[Study, np.ndarray, np.ndarray] | None = field(init=False)
+    _gathered: Gathered | None = field(init=False)
 
     def __init__(
         self,
@@ -128,7 +130,7 @@ class Study(Register):
         )
         opened = open_study(self, Columns(self.source, self.people), _base, problems)
         self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None)
-        self._set(memo=Memo(), _values=Memo())
+        self._set(_gathered=None, memo=Memo(), _values=Memo())
 
     def _set(self, **changes: object) -> None:
         for name, value in changes.items():
@@ -153,6 +155,8 @@ class Study(Register):
         """
         chosen = self.outcome(outcome)
         make = partial(read_outcome, chosen, self.source, self._opened.index)
+        if self._gathered is not None:
+            make = partial(self._gathered.values, chosen)
         return self._values.get((chosen.column, chosen.kind, chosen.percent), make)
 
     def check_header(self) -> None:
@@ -176,6 +180,8 @@ class Study(Register):
         commonest. Raises `StudyError` for numbers written as text, infinite values, and more than twenty kinds.
         """
         wanted = self.covariates if names is None else tuple(names)
+        if self._gathered is not None:
+            return self._gathered.covariates(wanted)
         return read_covariates(wanted, Columns(self.source, self.people), self._opened.index, self.unit)
 
     def covariate_names(self, names: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -199,6 +205,8 @@ class Study(Register):
         if self._view is not None:
             whole, units, periods = self._view
             return whole.replace(**changes).subset(units, periods)
+        if self._gathered is not None:
+            return self.in_people.replace(**changes).of_places(self._gathered.count, self._gathered.adjust)
         said: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Register)}
         shorthand = {"outcome", "better", "matters", "kind"}
         unknown = sorted(set(changes) - set(said) - {"panel"} - shorthand)
@@ -230,11 +238,54 @@ class Study(Register):
             view = (whole, first_units[keep[0]], first_periods[keep[1]])
         made = object.__new__(Study)
         made._set(**{**vars(self), "paths": opened.paths, "inputs": (), "_opened": opened, "_view": view})
+        made._set(_gathered=None if self._gathered is None else self._gathered.subset(*keep))
         made._set(memo=Memo(), _values=Memo())
         return made
 
+    def of_places(self, count: str = "people", adjust: str | None = None) -> Study:
+        """The study of places whose people are those of this one: a row a place (and kind of people that a component can
+        reach) and period, its outcomes and covariates the means of who was seen.
+
+        count: a place weighs as many "people" as were seen in a period, on average; or "places" count alike. adjust:
+        "reg", "ipw" or "dr" for means of people alike in the study's covariates (`study/standardise.py`). Raises
+        `OptionError` where a component was decided person by person, and for a study of one period.
+        """
+        people = self.in_people
+        if adjust is not None and not people.covariates:
+            raise OptionError(f"adjust={adjust!r} needs covariates, and the study names none.")
+        made, found = object.__new__(Study), gathered(people, count, adjust)
+        index = grouped_index(people._opened.index, found)
+        opened = replace(people._opened, index=index, paths=found.paths, movers=0)
+        made._set(**{**vars(people), "paths": found.paths, "movers": 0, "_opened": opened, "_view": None})
+        made._set(_gathered=found, memo=Memo(), _values=Memo())
+        return made
+
+    def regathered(self, adjust: str | None) -> Study:
+        """The same study of places by other means of its people."""
+        assert self._gathered is not None
+        people, count = self.in_people, self._gathered.count
+        return people.memo.get(("of places", count, adjust), lambda: people.of_places(count, adjust))
+
+    @property
+    def in_people(self) -> Study:
+        """The study of people behind a study of places; any other is its own."""
+        found = self if self._gathered is None else self._gathered.people
+        assert isinstance(found, Study)
+        return found
+
+    def as_compared(self) -> Study:
+        """The study whose rows can be set against themselves: of places where people are new each period, or the study
+        says `compare = "cross_sections"`; else as it is."""
+        how, count = self.settings.get("compare"), str(self.settings.get("count") or COUNTS[0])
+        if self._gathered is not None or how == "within" or (how is None and not people_are_new(self.paths)):
+            return self
+        return self.memo.get(("of places", count, None), lambda: self.of_places(count))
+
     def save(self, folder: str | Path) -> Path:
         """Write study.toml and its tables into a folder, so that `Study.load` gives the same study."""
+        if self._gathered is not None:
+            stated = {**self.settings, "compare": "cross_sections"}
+            return self.in_people.replace(settings=stated).save(folder)
         return save_study(self, self.source, self.rows, Path(folder))
 
     @classmethod

@@ -69,7 +69,8 @@ class Sums:
     def by_path(self) -> bool:
         n = self.paths.n_units
         alone = len(self.paths.levels[self.level].names) == n
-        return self.whole and alone and self.balanced and self.paths.n_paths * 4 <= max(n, 1)
+        one_each = alone and self.paths.heads is None
+        return self.whole and one_each and self.balanced and self.paths.n_paths * 4 <= max(n, 1)
 
     @cached_property
     def of(self) -> np.ndarray:
@@ -97,10 +98,10 @@ class Sums:
 
     @cached_property
     def people(self) -> np.ndarray:
-        """(G,) units in each group that carry weight."""
-        if self.paths.weights is None:
+        """(G,) units in each group that carry weight; people where units are groups of them."""
+        if self.paths.weights is None and self.paths.heads is None:
             return self.size
-        return np.bincount(self.of, weights=self.weights > 0, minlength=len(self.path)).astype(int)
+        return np.bincount(self.of, weights=self.carries[:, 0], minlength=len(self.path)).astype(int)
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -109,8 +110,9 @@ class Sums:
 
     @cached_property
     def carries(self) -> np.ndarray:
-        """(n, 1) one where a unit carries weight, else zero."""
-        return (self.weights[:, None] > 0).astype(float)
+        """(n, 1) people of a unit (one, unless it is a group of them) where it carries weight, else zero."""
+        heads = 1.0 if self.paths.heads is None else self.paths.heads[:, None]
+        return (self.weights[:, None] > 0) * heads
 
     @cached_property
     def mass(self) -> np.ndarray:
@@ -202,7 +204,7 @@ class Sums:
         usable = known if self.usable is None else known & self.usable[:, at]
         weighted = seen[:, periods] * np.where(usable, self.weights, 0.0)[:, None]
         n = self.group(weighted)
-        heads = n if self.paths.weights is None else self.group((weighted > 0).astype(float))
+        heads = n if self.paths.weights is None else self.group((weighted > 0) * self.carries)
         before = self.group(self.carries * known[:, None])[:, 0]
         s = np.full(n.shape, np.nan)  # windows are read in parts, so that only heads are asked of several periods
         if window <= 1:
