@@ -39,7 +39,9 @@ def composition(
         return CheckResult(check, "informational", NOTHING_KNOWN)
     changed = shifted(usable)
     if not changed:
-        words = f"Who was asked did not change with it by more than chance, as far as is on record: {join_words(usable)}."
+        words = (
+            f"Who was asked did not change with it by more than chance, as far as is on record: {join_words(usable)}."
+        )
         return CheckResult(check, "passed", words)
     which = join_words([f"{name} by {float(usable[name].value[0]):+.2g}" for name in changed])
     words = f"Who was asked changed with it: {which}."

@@ -10,6 +10,7 @@ import numpy as np
 from evalkit.checks.composition import shifted
 from evalkit.components import Separability
 from evalkit.designs.protocol import Design, StudyLike, Traits
+from evalkit.designs.rollout.did import DifferenceInDifferences
 from evalkit.evaluation.ladder import Choices, Rung, average_over, published, run_design, rungs_for, window_of
 from evalkit.inference import Estimate
 from evalkit.study import Outcome, Study
@@ -102,6 +103,11 @@ def _shifts(study: Study, row: Mapping[str, object], choices: Choices) -> dict[s
         if one is not None and np.isfinite(one.value[0]) and np.isfinite(one.to_frame()["p_value"].iloc[0]):
             found[name] = one
     return found
+
+
+def two_groups(outcome: str) -> Rung:
+    """The plain change of one group less that of another: shown where too few places allow more, without a range."""
+    return Rung("DifferenceInDifferences", DifferenceInDifferences(outcome=outcome), fair=False)
 
 
 def means_rung(headline: Rung, asked: Asked) -> Rung:

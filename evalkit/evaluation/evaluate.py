@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
-import pandas as pd
 
 from evalkit import checks
 from evalkit.checks import CheckResult
@@ -22,13 +21,14 @@ from evalkit.designs.one_place.placebo import Compared
 from evalkit.designs.people.flexible import FlexibleComparison
 from evalkit.designs.protocol import Check, Design
 from evalkit.designs.regression.joint import growth_of_others
+from evalkit.designs.rollout.plan import exposure_states
 from evalkit.designs.rollout.staggered import StaggeredRollout
-from evalkit.designs.rollout.starts import NEVER
+from evalkit.designs.rollout.starts import NEVER, begins_again
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
-from evalkit.evaluation.composition import Asked, OtherMeans, means_rung, who_was_asked
+from evalkit.evaluation.composition import Asked, OtherMeans, means_rung, two_groups, who_was_asked
 from evalkit.evaluation.evidence import (
     Finding,
     bundle_table,
@@ -40,6 +40,7 @@ from evalkit.evaluation.evidence import (
     verdict_table,
 )
 from evalkit.evaluation.ladder import (
+    CARRIED_OVER,
     Choices,
     Run,
     Window,
@@ -48,6 +49,7 @@ from evalkit.evaluation.ladder import (
     design_of,
     gathered_words,
     published,
+    reversal_rungs,
     rule_words,
     run,
     run_design,
@@ -57,6 +59,7 @@ from evalkit.evaluation.ladder import (
     with_options,
 )
 from evalkit.evaluation.randomisation import average_effect, randomise
+from evalkit.evaluation.readings import Readings, readings_of
 from evalkit.evaluation.results import Evaluation
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
@@ -64,18 +67,11 @@ from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import statement
 from evalkit.progress import step
 from evalkit.study import Outcome, Study
-from evalkit.study.component import spells_of, unsure
-from evalkit.study.paths import UNKNOWN, Paths
+from evalkit.study.paths import Paths
 from evalkit.vocabulary import ESTIMATED
 
 LEADS = 4
 ORDERS = 199
-READINGS = {
-    "half": "part-way periods read as whole from one half on",
-    "full": "part-way periods read as off until the first full one",
-    "early": "uncertain dates read early",
-    "late": "uncertain dates read late",
-}
 
 
 def evaluate(
@@ -143,7 +139,7 @@ def _find(
     component: str,
     outcome: Outcome,
     choices: Choices,
-    readings: Mapping[str, Study],
+    readings: Readings,
     asked: Asked | None,
     seed: int,
 ) -> Finding:
@@ -151,35 +147,35 @@ def _find(
     window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(choices.horizon)
     status, reason = sep.status(component), str(row["reason"])
     if status not in ESTIMATED:
-        return Finding(component, outcome, status, window, (), None, (), reason)
+        few = status == "too_few_clusters" and asked is not None
+        shown = (run(two_groups(outcome.column), study, component, Window(window.lag)),) if few else ()
+        return Finding(component, outcome, status, window, shown, None, (), reason)
     runs: list[Run] = []
     for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column, seed):
         runs.append(run(rung, study, component, window))
         if rung.headline and asked is not None and asked.shifts.get(component):
             runs.append(run(means_rung(rung, asked), study, component, window))
+    if status == "separable" or status == "additive_only":
+        rungs = reversal_rungs(study.paths, component, choices, outcome.column)
+        runs += [run(rung, study, component, window) for rung in rungs]
     headline = next((r for r in runs if r.rung.headline), None)
     if headline is None or headline.rows is None or headline.answer is None:
         return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
     target = Target(
-        study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings, asked
+        study,
+        component,
+        headline.rung.design,
+        headline.rows,
+        headline.answer,
+        window,
+        outcome.matters,
+        runs,
+        readings,
+        asked,
     )
     step(f"{study.component(component).label}: attacking the answer")
     p = randomisation_p(target, seed)
     return Finding(component, outcome, status, window, tuple(runs), headline, falsify(target), reason, p, target.drift)
-
-
-def readings_of(study: Study) -> dict[str, Study]:
-    """The study under the other readings of part-way periods and of uncertain dates; empty when there are none."""
-    found: dict[str, dict[str, str]] = {}
-    state = study.paths.state
-    if ((state < 0) & (state != UNKNOWN)).any():
-        found |= {r: {"part_period": r} for r in ("half", "full")}
-    if any(c.by_spells and unsure(spells_of(c)).any() for c in study.components):
-        found |= {r: {"dates": r} for r in ("early", "late")}
-    return {
-        r: study.with_components([replace(c, **how) for c in study.components])  # type: ignore[arg-type]
-        for r, how in found.items()
-    }
 
 
 # ---------------------------------------------------------------- one headline put to the test
@@ -201,7 +197,7 @@ class Target:
     window: Window
     matters: float | None
     runs: Sequence[Run]
-    readings: Mapping[str, Study]
+    readings: Readings
     asked: Asked | None = None
 
     def over_window(self, design: Design, study: Study, component: str) -> Estimate | None:
@@ -239,6 +235,10 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
         found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
         found.append(_rungs(target, fair))
     found.append(_date_rule(target))
+    if any(r.rung.name == CARRIED_OVER for r in target.runs):
+        found.append(_carry_over(target))
+    if target.readings.starts:
+        found.append(_start_dates(target))
     if target.asked is not None and not target.design.traits.rests_on & {"randomisation", "one place"}:
         found.append(_composition(target, target.asked))
     for check in invited:
@@ -297,10 +297,28 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
 
 
 def _date_rule(target: Target) -> CheckResult:
-    found: dict[str, Estimate | None] = {}
-    for reading, study in target.readings.items():
-        found[READINGS[reading]] = target.over_window(target.design, study, target.component)
-    return checks.date_rule(target.one, found, target.matters)
+    return checks.date_rule(target.one, _read(target, target.readings.dates), target.matters)
+
+
+def _read(target: Target, studies: Mapping[str, Study]) -> dict[str, Estimate | None]:
+    """The headline's number from the study under other readings."""
+    return {words: target.over_window(target.design, study, target.component) for words, study in studies.items()}
+
+
+def _start_dates(target: Target) -> CheckResult:
+    """The answer over what the starts may have been, those of other components among them."""
+    readings, names = target.readings, names_of(target.study)
+    assert readings.recorded is not None
+    recorded = target.over_window(target.design, readings.recorded, target.component)
+    read, places = _read(target, readings.starts), sum(readings.places.values())
+    return checks.start_dates(target.one, read, recorded, target.matters, places, names.place)
+
+
+def _carry_over(target: Target) -> CheckResult:
+    left = next(r for r in target.runs if r.rung.name == CARRIED_OVER)
+    states = exposure_states(target.study.paths, target.component, "ignored")
+    again = getattr(target.design, "starts", "all") == "all" and begins_again(states)
+    return checks.carry_over(left.answer, target.matters, again, left.reason)
 
 
 def _composition(target: Target, asked: Asked) -> CheckResult:

@@ -22,8 +22,10 @@ from evalkit.designs.people.weighted import WeightedComparison
 from evalkit.designs.protocol import Design, StudyLike
 from evalkit.designs.regression.joint import JointEventStudy
 from evalkit.designs.regression.twoway import TwoWayFixedEffects
-from evalkit.designs.rollout.plan import Plan
+from evalkit.designs.rollout.plan import Plan, exposure_states
+from evalkit.designs.rollout.reversals import CarriedOver, Withdrawn, ends
 from evalkit.designs.rollout.staggered import StaggeredRollout, apart, arrival_gap, by_arrival
+from evalkit.designs.rollout.starts import which_starts
 from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import NotIdentifiedError, OptionError
@@ -51,6 +53,8 @@ EQUAL = {SAME: "StaggeredRollout(same, equal weights)", TRIPLE: "TripleDifferenc
 """Headlines that weigh with least noise, and what the same with equal weights is called."""
 SINGLE = "StaggeredRollout(same, one base period)"
 IGNORED = "StaggeredRollout(ignored)"
+EVERY_START = "StaggeredRollout(same, every start)"
+WITHDRAWN, CARRIED_OVER = "Withdrawn", "CarriedOver"
 TWO_WAY = "TwoWayFixedEffects"
 SYNTHETIC_CONTROL = "SyntheticControl"
 BEFORE_AFTER = "BeforeAfter"
@@ -359,8 +363,32 @@ def rungs_for(
     if best_design in ONE_PLACE:
         return one_place_ladder(study.paths, component, best_design, choices, outcome)
     rungs = ladder(best_design, choices, outcome, window.lag)
+    if which_starts(exposure_states(study.paths, component, "ignored")) == "first":
+        rungs = _first_starts(rungs)
     width = arrival_width(study.paths, component, best_design, choices, window)
     return rungs if width is None else tuple(_alike(r, width) for r in rungs)
+
+
+def _first_starts(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    """Only the first start of each place, where some begin again: what an earlier spell left behind would be in the
+    base. Beside it every start, and what cannot tell them apart, only to show what goes wrong."""
+    own = [r for r in rungs if r.name in (SAME, EQUAL[SAME], SINGLE, UNCHANGED)]
+    made = {r.name: replace(r, design=with_options(r.design, starts="first")) for r in own}
+    plain = next(published(r.design) for r in rungs if r.name == SAME)
+    others = (made.get(r.name, r if r.headline else replace(r, fair=False)) for r in rungs)
+    return (*others, Rung(EVERY_START, plain, fair=False))
+
+
+def reversal_rungs(paths: Paths, component: str, choices: Choices, outcome: str) -> tuple[Rung, ...]:
+    """What happened when it was taken away and what was left of it, where it was switched off in some place; each is
+    evidence of its own, not another way of comparing starts."""
+    if not ends(paths, component)[np.unique(paths.path)].any():
+        return ()
+    options: dict[str, Any] = {"base_window": choices.base_window, "horizon": choices.horizon, "outcome": outcome}
+    return (
+        Rung(WITHDRAWN, Withdrawn(**options), fair=False),
+        Rung(CARRIED_OVER, CarriedOver(**options), fair=False),
+    )
 
 
 def _alike(rung: Rung, width: int) -> Rung:
@@ -386,7 +414,9 @@ def within_words(names: Names, width: int) -> str:
     return f"in the same {names.period}" if width == 1 else f"within the same {names.spell(width)}"
 
 
-NEW_PEOPLE = "Other people were asked each period, so that the means of {places} are compared, not people with themselves."
+NEW_PEOPLE = (
+    "Other people were asked each period, so that the means of {places} are compared, not people with themselves."
+)
 
 
 def gathered_words(study: StudyLike) -> str:

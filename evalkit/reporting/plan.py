@@ -56,9 +56,11 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
         window = window_of(rows.loc[c.name], c.lag).within(choices.horizon)
         best = str(rows.loc[c.name, "best_design"])
         arrival = arrival_width(study.paths, c.name, best, choices, window)
-        rule = rule_words(design_of(study.paths, c.name, best, bool(study.covariates)), c.label) + came_words(
-            names, arrival
-        ) + gathered_words(study)
+        rule = (
+            rule_words(design_of(study.paths, c.name, best, bool(study.covariates)), c.label)
+            + came_words(names, arrival)
+            + gathered_words(study)
+        )
         fixed = {name: _plain(getattr(c, name)) for name in _COMPONENT}
         components.append(
             {"name": c.name, "label": c.label, **fixed, "status": str(rows.loc[c.name, "status"]), "design": best,

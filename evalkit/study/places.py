@@ -102,9 +102,13 @@ def gathered(people: People, count: str = "people", adjust: str | None = None) -
     adjust: None; or "reg", "ipw" or "dr", for means of people alike in their covariates.
     Raises `OptionError` for another word, a cross-section, and components that were decided person by person.
     """
-    check_choice("count", count, COUNTS)
     check_choice("adjust", adjust, ADJUSTED)
-    paths = people.paths
+    return Gathered(people, *place_paths(people.paths, count), count, adjust)
+
+
+def place_paths(paths: Paths, count: str = "people") -> tuple[np.ndarray, Paths]:
+    """(n,) group of each row of the paths of people, and the paths of the groups; raises as `gathered` does."""
+    check_choice("count", count, COUNTS)
     if paths.n_periods == 1:
         raise OptionError("There is one period, so that no place is seen over time.")
     levels = shared_levels(paths)
@@ -113,8 +117,7 @@ def gathered(people: People, count: str = "people", adjust: str | None = None) -
             "People cannot be gathered in places: every component must have been decided for places, not for each "
             f"{paths.cluster}. Give cluster= or assigned_at=, the column of the place or group."
         )
-    of, grouped = paths.memo.get(("groups", count), lambda: _groups(paths, levels, count))
-    return Gathered(people, of, grouped, count, adjust)
+    return paths.memo.get(("groups", count), lambda: _groups(paths, levels, count))
 
 
 def grouped_index(index: Index, found: Gathered) -> Index:

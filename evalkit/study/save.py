@@ -21,6 +21,8 @@ from evalkit.study.index import as_shares
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
 
+_MOMENTS = ("start", "end", "start_low", "start_high")
+
 
 def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, str]]:
     """For each component: label, first start, clusters ever exposed, units ever exposed."""
@@ -32,7 +34,8 @@ def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, 
         places = f"{len(np.unique(codes[ever]))} of {len(np.unique(codes))}"
         when = "always on" if c.always_on else str(paths.periods[on.any(axis=0).argmax()]) if on.any() else "never"
         when = "at the time" if when not in ("always on", "never") and paths.n_periods == 1 else when
-        rows.append((c.label, when, places, f"{len(np.unique(paths.units[ever])):,}"))
+        had = len(np.unique(paths.units[ever])) if paths.heads is None else int(paths.heads[ever].sum())
+        rows.append((c.label, when, places, f"{had:,}"))
     return rows
 
 
@@ -40,8 +43,9 @@ def _size(study: Register, paths: Paths, movers: int) -> str:
     """Units, periods and clusters in words."""
     runs = 1 + int((paths.units[1:] != paths.units[:-1]).sum())
     n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else runs
+    units = f"{n:,} units" if paths.heads is None else f"{n:,} groups of {int(paths.heads.sum()):,} people"
     periods = f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})"
-    words = [f"{n:,} units", periods if study.period else "one time"]
+    words = [units, periods if study.period else "one time"]
     if study.cluster:
         words.append(f"{len(np.unique(paths.levels[study.cluster].codes)):,} clusters ({study.cluster})")
     if paths.seen is not None:
@@ -147,8 +151,8 @@ def _all_spells(study: Register) -> pd.DataFrame | None:
     parts = [spells_of(c).assign(component=c.name) for c in study.components if c.by_spells]
     if not parts:
         return None
-    spells = pd.concat([p.astype({c: object for c in ("start", "end") if c in p}) for p in parts], ignore_index=True)
-    for name in ("start", "end"):
+    spells = pd.concat([p.astype({c: object for c in _MOMENTS if c in p}) for p in parts], ignore_index=True)
+    for name in _MOMENTS:
         if name in spells.columns:
             spells[name] = [None if pd.isna(v) else str(v) for v in spells[name]]
     return spells[["component", *(c for c in spells.columns if c != "component")]]
@@ -156,7 +160,9 @@ def _all_spells(study: Register) -> pd.DataFrame | None:
 
 def _write(frame: pd.DataFrame, folder: Path, stem: str, parquet: bool = False) -> str:
     """Write a table as Parquet, or as CSV if that keeps its texts as they are; returns the file's name."""
-    texts = frame.select_dtypes(exclude="number").drop(columns=["start", "end"], errors="ignore")
+    texts = frame.select_dtypes(exclude="number").drop(
+        columns=["start", "end", "start_low", "start_high"], errors="ignore"
+    )
     if parquet or not _lasts(texts):
         unwritten: tuple[type[Exception], ...] = (*arrow_errors(), ImportError, TypeError, ValueError)
         try:

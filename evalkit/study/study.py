@@ -243,8 +243,8 @@ class Study(Register):
         return made
 
     def of_places(self, count: str = "people", adjust: str | None = None) -> Study:
-        """The study of places whose people are those of this one: a row a place (and kind of people that a component can
-        reach) and period, its outcomes and covariates the means of who was seen.
+        """The study of places whose people are those of this one: a row a place (and kind of people whom a component
+        can reach) and period, its outcomes and covariates the means of who was seen.
 
         count: a place weighs as many "people" as were seen in a period, on average; or "places" count alike. adjust:
         "reg", "ipw" or "dr" for means of people alike in the study's covariates (`study/standardise.py`). Raises
