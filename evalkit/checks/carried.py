@@ -1,4 +1,4 @@
-"""Is anything left of a component after it was switched off? Then a later start is compared with what it left behind."""
+"""Is anything left of a component after it was switched off? Then later starts are compared with what it left."""
 
 from __future__ import annotations
 

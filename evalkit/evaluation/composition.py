@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,15 @@ from evalkit.components import Separability
 from evalkit.designs.protocol import Design, StudyLike, Traits
 from evalkit.designs.rollout.did import DifferenceInDifferences
 from evalkit.evaluation.ladder import Choices, Rung, average_over, published, run_design, rungs_for, window_of
-from evalkit.inference import Estimate
+from evalkit.inference import Estimate, Interval
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import ESTIMATED
 
+ONE_GROUP = (
+    "the plain change of those with it less that of the others stands among the ways of comparing, without a range, "
+    "because what else happened to so few at that time cannot be told from it"
+)
 ALIKE, WHOEVER = "CrossSections(people alike)", "CrossSections(whoever was asked)"
 
 
@@ -60,7 +65,7 @@ class OtherMeans:
     def plan(self, paths: Paths, component: str) -> object:
         return self.design.plan(paths, component)
 
-    def __call__(self, study: Study, component: str) -> object:
+    def __call__(self, study: Any, component: str) -> Estimate | Interval:
         return self.design(study.regathered(self.adjust), component)
 
 

@@ -28,7 +28,7 @@ from evalkit.designs.rollout.triple import EffectGap, TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
-from evalkit.evaluation.composition import Asked, OtherMeans, means_rung, two_groups, who_was_asked
+from evalkit.evaluation.composition import ONE_GROUP, Asked, OtherMeans, means_rung, two_groups, who_was_asked
 from evalkit.evaluation.evidence import (
     Finding,
     bundle_table,
@@ -149,7 +149,8 @@ def _find(
     if status not in ESTIMATED:
         few = status == "too_few_clusters" and asked is not None
         shown = (run(two_groups(outcome.column), study, component, Window(window.lag)),) if few else ()
-        return Finding(component, outcome, status, window, shown, None, (), reason)
+        said = f"{reason}; {ONE_GROUP}" if few else reason
+        return Finding(component, outcome, status, window, shown, None, (), said)
     runs: list[Run] = []
     for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column, seed):
         runs.append(run(rung, study, component, window))

@@ -365,6 +365,8 @@ def rungs_for(
     rungs = ladder(best_design, choices, outcome, window.lag)
     if which_starts(exposure_states(study.paths, component, "ignored")) == "first":
         rungs = _first_starts(rungs)
+    elif ends(study.paths, component)[np.unique(study.paths.path)].any():
+        rungs = tuple(replace(r, fair=r.fair and (r.headline or r.name != JOINT)) for r in rungs)
     width = arrival_width(study.paths, component, best_design, choices, window)
     return rungs if width is None else tuple(_alike(r, width) for r in rungs)
 

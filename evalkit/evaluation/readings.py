@@ -67,7 +67,7 @@ def _with(study: Study, **how: str) -> Study:
 def _each_alone(study: Study, component: Component) -> dict[str, Study]:
     """Each place with bounds read early, and late, the others as they are."""
     table, found = spells_of(component), dict[str, Study]()
-    for row in np.flatnonzero(_bounds(component)):
+    for row in np.flatnonzero(_bounds(component)).tolist():
         place = table["level_id"].iloc[row]
         for when, bound in (("early", "start_low"), ("late", "start_high")):
             moment = table[bound].iloc[row] if bound in table else None

@@ -7,7 +7,7 @@ whom the same components can reach.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError, check_choice
-from evalkit.study.component import Outcome
 from evalkit.study.index import Index
 from evalkit.study.paths import Level, Paths
 from evalkit.study.standardise import standardised
@@ -32,10 +31,10 @@ class People(Protocol):
     def paths(self) -> Paths:
         """Their exposure paths."""
 
-    def values(self, outcome: str | Outcome | None = None) -> np.ndarray:
+    def values(self, outcome: str | None = None) -> np.ndarray:
         """(n, T) outcome."""
 
-    def covariate_values(self, names: Iterable[str] | None = None) -> np.ndarray:
+    def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
         """(n, T, q) covariates."""
 
 
@@ -60,13 +59,13 @@ class Gathered:
         first = self.kept or tuple(np.arange(k) for k in (len(self.paths.units), self.paths.n_periods))
         return replace(self, kept=(first[0][units], first[1][periods]))
 
-    def values(self, outcome: str | Outcome | None = None) -> np.ndarray:
+    def values(self, outcome: str | None = None) -> np.ndarray:
         """(G, T) means of an outcome, of those seen; NaN where nobody was."""
         found = self._means(self.people.values(outcome), self.adjust)
         found.flags.writeable = False
         return found
 
-    def covariates(self, names: Iterable[str] | None = None) -> np.ndarray:
+    def covariates(self, names: Sequence[str] | None = None) -> np.ndarray:
         """(G, T, q) means of covariates, as they are."""
         x = self.people.covariate_values(names)
         means = [self._means(x[:, :, j], None) for j in range(x.shape[2])]

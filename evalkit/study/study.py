@@ -156,7 +156,7 @@ class Study(Register):
         chosen = self.outcome(outcome)
         make = partial(read_outcome, chosen, self.source, self._opened.index)
         if self._gathered is not None:
-            make = partial(self._gathered.values, chosen)
+            make = partial(self._gathered.values, chosen.column)
         return self._values.get((chosen.column, chosen.kind, chosen.percent), make)
 
     def check_header(self) -> None:
