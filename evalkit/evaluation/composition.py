@@ -12,10 +12,13 @@ from evalkit.checks.composition import shifted
 from evalkit.components import Separability
 from evalkit.designs.protocol import Design, StudyLike, Traits
 from evalkit.designs.rollout.did import DifferenceInDifferences
+from evalkit.designs.rollout.staggered import StaggeredRollout
+from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.evaluation.ladder import Choices, Rung, average_over, published, run_design, rungs_for, window_of
 from evalkit.inference import Estimate, Interval
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths
+from evalkit.study.places import followed, shared_levels
 from evalkit.vocabulary import ESTIMATED
 
 ONE_GROUP = (
@@ -23,6 +26,9 @@ ONE_GROUP = (
     "because what else happened to so few at that time cannot be told from it"
 )
 ALIKE, WHOEVER = "CrossSections(people alike)", "CrossSections(whoever was asked)"
+THERE = "CrossSections(whoever was there)"
+COME_AND_GO = 0.9
+"""Share of later rows about somebody seen before, below which the means of places are shown beside people followed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +121,16 @@ def two_groups(outcome: str) -> Rung:
     return Rung("DifferenceInDifferences", DifferenceInDifferences(outcome=outcome), fair=False)
 
 
-def means_rung(headline: Rung, asked: Asked) -> Rung:
-    """The headline on the other kind of means. Judged beside it only where who was asked did not move."""
+def means_rung(study: Study, headline: Rung, component: str, asked: Asked | None) -> Rung | None:
+    """The headline on other means: of places whoever was there, where many come and go; where people are new each
+    period, the other kind of means, judged beside it only where who was asked did not move. None where there is none.
+    """
+    if asked is None:
+        often = followed(study.paths) >= COME_AND_GO or shared_levels(study.paths) is None
+        design = published(headline.design)
+        starts = isinstance(design, StaggeredRollout | TripleDifference)
+        return None if often or not starts else Rung(THERE, OtherMeans(design, None), fair=False)
+    if not asked.shifts.get(component):
+        return None
     name = WHOEVER if asked.alike else ALIKE
     return Rung(name, OtherMeans(published(headline.design), None if asked.alike else "dr"), fair=not asked.alike)

@@ -154,9 +154,9 @@ def _find(
     runs: list[Run] = []
     for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column, seed):
         runs.append(run(rung, study, component, window))
-        if rung.headline and asked is not None and asked.shifts.get(component):
-            runs.append(run(means_rung(rung, asked), study, component, window))
-    if status == "separable" or status == "additive_only":
+        if rung.headline and (other := means_rung(study, rung, component, asked)) is not None:
+            runs.append(run(other, study, component, window))
+    if status in ("separable", "additive_only"):
         rungs = reversal_rungs(study.paths, component, choices, outcome.column)
         runs += [run(rung, study, component, window) for rung in rungs]
     headline = next((r for r in runs if r.rung.headline), None)

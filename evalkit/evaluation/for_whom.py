@@ -75,6 +75,7 @@ def for_whom(
     people or 100 in an arm, where the score of a fifth of them is all but 0 or 1, or where the outcome does not vary.
     Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent."""
     check_level(level)
+    study = study.in_people
     rules = rules_of(study)
     if isinstance(smallest, bool) or not isinstance(smallest, Integral) or smallest < 1:
         raise OptionError(f"smallest={smallest!r} is not a number of people. Give a whole number from 1.")

@@ -201,6 +201,7 @@ _DESIGNS = {
     "DifferenceInDifferences": "two groups before and after",
     "CrossSections(people alike)": "the same places, read for people alike on record",
     "CrossSections(whoever was asked)": "the same places, whoever was asked",
+    "CrossSections(whoever was there)": "the means of the same places, whoever was there",
     "StaggeredRollout(same, every start)": "every start, those after an earlier spell among them",
     "Withdrawn": "what happened when it was taken away",
     "CarriedOver": "what was left of it after it ended",

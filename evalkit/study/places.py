@@ -176,7 +176,8 @@ def _groups(paths: Paths, levels: tuple[str, ...], count: str) -> tuple[np.ndarr
     main = paths.cluster if paths.cluster in levels else next(iter(paths.assigned_at.values()))
     home = paths.levels[main].codes[first]
     if count == "places":
-        size = size / np.bincount(home, size)[home]
+        people = np.bincount(home, size)
+        size = size / people[home] * people[people > 0].mean()
     who = pd.factorize(paths.units)[0]
     names = _names(paths.levels[main].names[home])
     held = {

@@ -261,9 +261,9 @@ class Study(Register):
         return made
 
     def regathered(self, adjust: str | None) -> Study:
-        """The same study of places by other means of its people."""
-        assert self._gathered is not None
-        people, count = self.in_people, self._gathered.count
+        """The study of places of the same people, by other means of them."""
+        people, count = self.in_people, str(self.settings.get("count") or COUNTS[0])
+        count = count if self._gathered is None else self._gathered.count
         return people.memo.get(("of places", count, adjust), lambda: people.of_places(count, adjust))
 
     @property
@@ -276,10 +276,10 @@ class Study(Register):
     def as_compared(self) -> Study:
         """The study whose rows can be set against themselves: of places where people are new each period, or the study
         says `compare = "cross_sections"`; else as it is."""
-        how, count = self.settings.get("compare"), str(self.settings.get("count") or COUNTS[0])
+        how = self.settings.get("compare")
         if self._gathered is not None or how == "within" or (how is None and not people_are_new(self.paths)):
             return self
-        return self.memo.get(("of places", count, None), lambda: self.of_places(count))
+        return self.regathered(None)
 
     def save(self, folder: str | Path) -> Path:
         """Write study.toml and its tables into a folder, so that `Study.load` gives the same study."""
