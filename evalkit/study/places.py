@@ -142,9 +142,13 @@ def followed(paths: Paths) -> float:
     there, or there is one period."""
     if paths.seen is None or paths.n_periods == 1:
         return 1.0
-    who = pd.factorize(paths.units)[0]
-    i, t = np.nonzero(paths.seen)
-    first = np.full(who.max() + 1, paths.n_periods)
+    return paths.memo.get("followed", lambda: _followed(paths.units, np.asarray(paths.seen)))
+
+
+def _followed(units: np.ndarray, seen: np.ndarray) -> float:
+    who = pd.factorize(units)[0]
+    i, t = np.nonzero(seen)
+    first = np.full(who.max() + 1, seen.shape[1])
     np.minimum.at(first, who[i], t)
     later = t > 0
     return float((first[who[i]] < t)[later].mean()) if later.any() else 1.0
