@@ -59,7 +59,7 @@ from evalkit.evaluation.ladder import (
     with_options,
 )
 from evalkit.evaluation.randomisation import average_effect, randomise
-from evalkit.evaluation.readings import Readings, readings_of
+from evalkit.evaluation.readings import StartReadings, readings_of, start_readings
 from evalkit.evaluation.results import Evaluation
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
@@ -91,13 +91,13 @@ def evaluate(
     study = study.as_compared()
     sep, choices = separability(study), Choices.of(study.settings)
     study, asked = who_was_asked(study, sep, choices)
-    readings = readings_of(study)
+    readings, starts = readings_of(study), start_readings(study)
     findings: list[Finding] = []
     bundles: list[BundleRun] = []
     for outcome in study.outcomes:
         for component in study.components:
             step(f"{component.label}: comparing, on {outcome.label}")
-            findings.append(_find(study, sep, component.name, outcome, choices, readings, asked, seed))
+            findings.append(_find(study, sep, component.name, outcome, choices, readings, starts, asked, seed))
         if len(sep.bundles):
             step(f"What goes together, on {outcome.label}")
             bundles += run_bundles(study, sep, outcome, choices, level)
@@ -139,7 +139,8 @@ def _find(
     component: str,
     outcome: Outcome,
     choices: Choices,
-    readings: Readings,
+    readings: Mapping[str, Study],
+    starts: StartReadings | None,
     asked: Asked | None,
     seed: int,
 ) -> Finding:
@@ -187,7 +188,7 @@ class Target:
     """What is put to the test: the headline of one component, with all its runs, its window and what would matter.
 
     rows, one: the headline's rows, and its number over the window. readings: the study under other readings of dates.
-    asked: who was asked, where people are new each period.
+    asked: who was asked, where people are new each period. starts: starts between two moments read otherwise.
     """
 
     study: Study
@@ -198,8 +199,9 @@ class Target:
     window: Window
     matters: float | None
     runs: Sequence[Run]
-    readings: Readings
+    readings: Mapping[str, Study]
     asked: Asked | None = None
+    starts: StartReadings | None = None
 
     def over_window(self, design: Design, study: Study, component: str) -> Estimate | None:
         """The average of a design's rows over the claimed window, where there are rows."""
@@ -238,7 +240,7 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
     found.append(_date_rule(target))
     if any(r.rung.name == CARRIED_OVER for r in target.runs):
         found.append(_carry_over(target))
-    if target.readings.starts:
+    if target.starts is not None:
         found.append(_start_dates(target))
     if target.asked is not None and not target.design.traits.rests_on & {"randomisation", "one place"}:
         found.append(_composition(target, target.asked))
@@ -298,7 +300,7 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
 
 
 def _date_rule(target: Target) -> CheckResult:
-    return checks.date_rule(target.one, _read(target, target.readings.dates), target.matters)
+    return checks.date_rule(target.one, _read(target, target.readings), target.matters)
 
 
 def _read(target: Target, studies: Mapping[str, Study]) -> dict[str, Estimate | None]:
@@ -308,10 +310,10 @@ def _read(target: Target, studies: Mapping[str, Study]) -> dict[str, Estimate | 
 
 def _start_dates(target: Target) -> CheckResult:
     """The answer over what the starts may have been, those of other components among them."""
-    readings, names = target.readings, names_of(target.study)
-    assert readings.recorded is not None
-    recorded = target.over_window(target.design, readings.recorded, target.component)
-    read, places = _read(target, readings.starts), sum(readings.places.values())
+    starts, names = target.starts, names_of(target.study)
+    assert starts is not None
+    recorded = target.over_window(target.design, starts.recorded, target.component)
+    read, places = _read(target, starts.studies), sum(starts.places.values())
     return checks.start_dates(target.one, read, recorded, target.matters, places, names.place)
 
 

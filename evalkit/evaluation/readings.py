@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -23,31 +24,42 @@ EACH = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Readings:
-    """The study under other readings of its dates, by words. dates: of part-way periods and of guessed dates. starts:
-    of starts between two moments; recorded: those as recorded, None where there are none. places: component -> places
-    whose start has bounds."""
+class StartReadings:
+    """Starts between two moments read otherwise. studies: by words. recorded: as recorded, taken as sure. places:
+    component -> places whose start has bounds."""
 
-    dates: dict[str, Study] = field(default_factory=dict)
-    starts: dict[str, Study] = field(default_factory=dict)
-    recorded: Study | None = None
-    places: dict[str, int] = field(default_factory=dict)
+    studies: Mapping[str, Study]
+    recorded: Study
+    places: Mapping[str, int]
 
 
-def readings_of(study: Study) -> Readings:
-    """Every other reading of a study's dates; none where all are sure."""
-    places = {c.name: int(spells_of(c).loc[_bounds(c), "level_id"].nunique()) for c in study.components if c.by_spells}
-    places = {name: n for name, n in places.items() if n}
-    plain = study.with_components([_recorded(c) for c in study.components]) if places else study
-    dates = {READINGS[r]: _with(study, **how) for r, how in _part_way(plain).items()}
+def readings_of(study: Study) -> dict[str, Study]:
+    """The study under the other readings of part-way periods and of guessed dates, by words; empty where all are sure.
+    Starts between two moments are `start_readings`."""
+    plain = _as_recorded(study)
+    return {READINGS[r]: _with(study, **how) for r, how in _part_way(plain).items()}
+
+
+def start_readings(study: Study) -> StartReadings | None:
+    """The study under other readings of starts between two moments; None where there are none."""
+    places = _places(study)
     if not places:
-        return Readings(dates)
+        return None
     step("Reading start dates within their bounds")
     starts = {f"with every start read {when}": _with(study, dates=when) for when in ("early", "late")}
     for c in study.components:
         if 0 < places.get(c.name, 0) <= EACH and sum(places.values()) > 1:
             starts |= _each_alone(study, c)
-    return Readings(dates, starts, plain, places)
+    return StartReadings(starts, _as_recorded(study), places)
+
+
+def _places(study: Study) -> dict[str, int]:
+    found = {c.name: int(spells_of(c).loc[_bounds(c), "level_id"].nunique()) for c in study.components if c.by_spells}
+    return {name: n for name, n in found.items() if n}
+
+
+def _as_recorded(study: Study) -> Study:
+    return study.with_components([_recorded(c) for c in study.components]) if _places(study) else study
 
 
 def _part_way(study: Study) -> dict[str, dict[str, str]]:

@@ -75,13 +75,14 @@ def test_an_answer_that_hangs_on_its_dates_is_not_shown() -> None:
 
 
 def test_few_places_are_read_each_by_itself() -> None:
-    from evalkit.evaluation.readings import readings_of
+    from evalkit.evaluation.readings import readings_of, start_readings
 
-    found = readings_of(study(*tables(2)))
-    assert [w for w in found.starts if "P0" in w or "P1" in w] == [
+    few = study(*tables(2))
+    found = start_readings(few)
+    assert found is not None and [w for w in found.studies if "P0" in w or "P1" in w] == [
         f"with {p} read {when}" for p in ("P0", "P1") for when in ("early", "late")
     ]
-    assert found.places == {"a": 2} and not found.dates
+    assert found.places == {"a": 2} and not readings_of(few)
     row = evaluated(2).checks.set_index("check").loc["start_dates"]
     assert row["status"] == "passed"
 

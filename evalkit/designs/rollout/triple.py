@@ -75,7 +75,7 @@ class TripleDifference(Rules, Parameters):
         what covariates do is fitted on all clusters of such a group together.
     outcome: name of another outcome than the study's first.
     compare: "within" each person against himself; "cross_sections" for the means of eligible and of ineligible people
-        of a place, whoever was there.
+        of a place, whoever was there; contributions are then those of such groups.
     weights: "equal", the published method; or "least_noise" for the model that `StaggeredRollout` has under these
         weights, in which eligible people elsewhere serve beside the ineligible of the same place.
 
