@@ -174,6 +174,7 @@ def _find(
         runs,
         readings,
         asked,
+        starts,
     )
     step(f"{study.component(component).label}: attacking the answer")
     p = randomisation_p(target, seed)
