@@ -56,6 +56,7 @@ _PUBLIC = {
     "card": "evalkit.pooling.making:card",
     "checks": "evalkit.checks",
     "compare": "evalkit.inference.compare:compare",
+    "compress": "evalkit.disclosure.cells:compress",
     "decide": "evalkit.evaluation.programme:decide",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",

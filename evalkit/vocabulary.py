@@ -25,6 +25,7 @@ CombinationKind = Literal["together", "swap", "sum"]
 OutcomeKind = Literal["share", "count", "score", "log", "money"]
 Better = Literal["higher", "lower"]
 Family = Literal["outcome", "all"]
+Hold = Literal["auto", "rows", "cells"]
 """Over which claims false ones are held at 5%: the components of each outcome, or those of all outcomes."""
 
 CheckStatus = Literal["passed", "failed", "informational"]

@@ -211,7 +211,5 @@ def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
 
 
 def distinct(paths: Paths, rows: np.ndarray) -> int:
-    """How many units the rows are about (one that moved has a row a stay); how many people, where they are groups."""
-    if paths.heads is not None:
-        return int(paths.heads[rows].sum())
-    return len(np.unique(paths.units[rows]))
+    """How many units the rows are about (one that moved has a row a stay)."""
+    return paths.distinct(rows)

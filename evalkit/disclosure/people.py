@@ -41,8 +41,7 @@ def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
     reached = paths.reach[paths.path, paths.index(component)]
     few = np.zeros(len(level.names), dtype=bool)
     for rows in (reached, had(paths, [component])):
-        heads = None if paths.heads is None else paths.heads[rows]
-        sizes = np.bincount(level.codes[rows], heads, minlength=len(level.names))
+        sizes = np.bincount(level.codes[rows], paths.counted[rows], minlength=len(level.names))
         few |= (sizes < rules.count) & (sizes > 0)
     return pd.Series(few, index=level.names)
 
@@ -54,12 +53,28 @@ def hangs_on_few(study: Study, members: Iterable[str], rules: Rules) -> bool:
     if outcome.kind not in ("share", "count", "money"):
         return False
     on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).any(axis=2))
+    if paths.heads is not None:
+        return _cells_hang_on_few(paths, study.values(outcome), on[paths.path], rules)
     amounts = np.where(on[paths.path], np.nan_to_num(np.abs(study.values(outcome))), 0.0).sum(axis=1)
     _, person = np.unique(paths.units, return_inverse=True)
     each = np.sort(np.bincount(person, weights=amounts))[::-1]
     first, second = (float(v) for v in [*each, 0.0, 0.0][:2])
     few = rules.small(int((each > 0).sum()))
     return bool(few or dominated(each.sum(), first, second, rules))
+
+
+def _cells_hang_on_few(paths: Paths, values: np.ndarray, on: np.ndarray, rules: Rules) -> bool:
+    """The same of people added up, of whom it is known how far one can be from the mean of a cell: no further than the
+    root of the sum of all squares. True where not even that is known."""
+    amounts = np.where(on, np.nan_to_num(np.abs(values)), 0.0)
+    within = None if paths.spread is None else paths.spread.within(values)
+    if within is None or paths.heads is None or np.isnan(within).any():
+        return True
+    there = (amounts > 0).any(axis=1)
+    most = (amounts + np.where(on, np.sqrt(np.diagonal(within, axis1=1, axis2=2)), 0.0)).sum(axis=1)
+    first, second = (float(v) for v in [*np.sort(np.repeat(most, np.minimum(paths.heads, 2)))[::-1], 0.0, 0.0][:2])
+    few = rules.small(int(paths.heads[there].sum()))
+    return bool(few or dominated(float(amounts.sum(axis=1) @ paths.heads), first, second, rules))
 
 
 def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFrame:
@@ -80,7 +95,7 @@ def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFram
 
 def stages(paths: Paths, component: str, used: int | None) -> dict[str, int]:
     """Stage -> distinct units."""
-    everybody = distinct(paths, np.ones(paths.n_units, dtype=bool))
+    everybody = paths.distinct()
     can = distinct(paths, paths.reach[paths.path, paths.index(component)])
     on = distinct(paths, had(paths, [component]))
     out = {"all": everybody, "outside": everybody - can, "reached": can, "never": can - on, "had": on}
@@ -107,7 +122,7 @@ def _protected(
     paths: Paths, counts: dict[str, dict[str, int]], rules: Rules, always: set[str]
 ) -> list[tuple[str, str, float, str]]:
     """The rows of every component, with what the rules hide among counts that add up, within and across components."""
-    cells = {("", "all"): distinct(paths, np.ones(paths.n_units, dtype=bool))}
+    cells = {("", "all"): paths.distinct()}
     cells |= {(c, stage): n for c, listed in counts.items() for stage, n in listed.items() if stage != "all"}
     at = {cell: i for i, cell in enumerate(cells)}
     sums = [

@@ -366,9 +366,12 @@ def _stayers(target: Target) -> CheckResult | None:
     return checks.stayers(target.one, seen, _after(target), target.matters)
 
 
-def _after(target: Target) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes seen with the component, and those of people whom it can reach without it at such times."""
+def _after(target: Target) -> tuple[np.ndarray, np.ndarray] | None:
+    """Outcomes seen with the component, and those of people whom it can reach without it at such times; None where
+    people are added up."""
     paths, k = target.study.paths, target.study.paths.index(target.component)
+    if paths.heads is not None:
+        return None
     on, reach = (paths.state[:, :, k] > 0)[paths.path], paths.reach[paths.path, k]
     values = target.study.values(getattr(target.design, "outcome", None))
     there = np.isfinite(values)

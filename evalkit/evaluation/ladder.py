@@ -192,7 +192,7 @@ def design_of(paths: Paths, component: str, best_design: str, covariates: bool) 
     state, (level, _) = paths.state[paths.path, 0, paths.index(component)], paths.inference_level(component)
     reached = paths.reach[paths.path, paths.index(component)]
     places = len(paths.levels[level].names)
-    alone = places == paths.n_units
+    alone = paths.alone(level)
     by_place = not alone and paths.nested(level, paths.assigned_at[component])
     needed = 0 if alone else ENOUGH_PLACES if by_place else FEWEST_PLACES
     sides = int((reached & (state > 0)).sum()), int((reached & (state == 0)).sum())
@@ -423,4 +423,4 @@ NEW_PEOPLE = (
 
 def gathered_words(study: StudyLike) -> str:
     """What is compared where people are new each period, as a further sentence; "" elsewhere."""
-    return "" if study.paths.heads is None else " " + NEW_PEOPLE.format(places=names_of(study).places)
+    return "" if study.paths.asked is None else " " + NEW_PEOPLE.format(places=names_of(study).places)

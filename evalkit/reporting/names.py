@@ -51,7 +51,7 @@ def spread(study: Study) -> tuple[str, tuple[str, ...]]:
     """('447 people in 10 boroughs, December 2015 to November 2020', its figures), from the paths alone."""
     paths, rules = study.paths, rules_of(study)
     unit = study.noun_for(study.unit)
-    counted = rules.publish(Count(len(set(paths.units.tolist()))))
+    counted = rules.publish(Count(paths.distinct()))
     figures = [counted.words]
     words = count_words(counted.value or 0, unit) if not counted.withheld else f"{counted.words} {plural(unit)}"
     levels = getattr(paths, "levels", None)

@@ -88,6 +88,8 @@ def exposure_hash(paths: Paths) -> str:
     whole = hashlib.sha256()
     for part in (paths.units.astype(str), np.asarray([str(p) for p in paths.periods])):
         whole.update("\n".join(part.tolist()).encode("utf-8"))
+    if paths.heads is not None:
+        whole.update(paths.heads.astype("<i8").tobytes())
     whole.update(np.ascontiguousarray(paths.state[paths.path]).astype("<i2").tobytes())
     whole.update(np.ascontiguousarray(paths.reach[paths.path]).tobytes())
     if any(d != (1.0,) for d in paths.doses):

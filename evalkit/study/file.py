@@ -19,13 +19,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from evalkit.errors import EvalkitError, OptionError, Problem, StudyError, raise_problems, suggest
 from evalkit.study.component import CARD, Component, Outcome, plain
-from evalkit.study.frame import FileSource, find_files, open_source, read_table
+from evalkit.study.frame import FileSource, Table, find_files, open_source, read_table
 from evalkit.study.money import TABLES
 from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Links, Register
 from evalkit.study.schema import TABLE_CELLS
 from evalkit.study.starts import HEADINGS, read_starts
-from evalkit.vocabulary import Family
+from evalkit.vocabulary import Family, Hold
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -56,6 +56,7 @@ def _as_written(hint: object) -> object:
 
 _STUDY_KEYS = (
     "title question panel people unit period cluster covariates weights every family disclosure allow_outside noun"
+    " hold memory"
 ).split()
 _READING_KEYS = [f.name for f in fields(Reading)]
 _READING_TYPES: dict[str, Any] = {
@@ -66,7 +67,7 @@ _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "
 _SECTIONS = {
     "study": _section(Register, [*_STUDY_KEYS, *_READING_KEYS], panel=_FILE, people=_FILE,
                       disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
-                      family=(Family, "outcome"), **_READING_TYPES),
+                      family=(Family, "outcome"), hold=(Hold, "auto"), **_READING_TYPES),
     "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
                          **dict.fromkeys(_HEADINGS, (str | None, None))),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
@@ -104,7 +105,7 @@ class StudyArguments:
     files: tuple[Path, ...]
 
 
-def read_study(path: Path, panel: pd.DataFrame | None = None) -> StudyArguments:
+def read_study(path: Path, panel: Table | None = None) -> StudyArguments:
     """The study that a TOML file describes; paths in it are relative to its folder, and lead nowhere else unless it
     says `allow_outside = true`. panel: rows that stand in for the panel of the file, which is then not looked for.
 
@@ -242,7 +243,7 @@ class _Folder:
         """A path or glob of the file, from where we are; `StudyError` where it leads out of the study's folder."""
         where, exact = f"{key} = {_short(pattern)}", self.home / pattern
         try:
-            literal = exact.is_file()
+            literal = exact.is_file() or exact.is_dir()
         except (OSError, ValueError):
             literal = True  # what is wrong with it is said below
         full = str(exact) if literal else str(Path(glob.escape(str(self.home))) / pattern)

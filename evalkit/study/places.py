@@ -43,7 +43,7 @@ class Gathered:
     """The groups of a study of people.
 
     of: (n,) group of each row of the people. paths: paths of the groups, whose `weights` are people a period, and
-    whose `heads` are the people ever seen. adjust: whether means are made for people alike, see `standardised`. kept:
+    whose `asked` are the people ever seen. adjust: whether means are made for people alike, see `standardised`. kept:
     positions of the groups and of the periods that are still there, None for all.
     """
 
@@ -130,7 +130,7 @@ def grouped_index(index: Index, found: Gathered) -> Index:
 
 def shared_levels(paths: Paths) -> tuple[str, ...] | None:
     """Levels in whose groups people are found together; None where something was decided for each of them alone."""
-    n = len(pd.unique(paths.units))
+    n = paths.distinct()
     shared = tuple(name for name, level in paths.levels.items() if len(np.unique(level.codes)) < n)
     needed = {*paths.assigned_at.values(), *filter(None, paths.randomised.values())}
     needed |= {paths.cluster} if paths.cluster_given else set()
@@ -142,16 +142,16 @@ def followed(paths: Paths) -> float:
     there, or there is one period."""
     if paths.seen is None or paths.n_periods == 1:
         return 1.0
-    return paths.memo.get("followed", lambda: _followed(paths.units, np.asarray(paths.seen)))
+    return paths.memo.get("followed", lambda: _followed(paths, np.asarray(paths.seen)))
 
 
-def _followed(units: np.ndarray, seen: np.ndarray) -> float:
-    who = pd.factorize(units)[0]
+def _followed(paths: Paths, seen: np.ndarray) -> float:
+    who = pd.factorize(paths.units)[0]
     i, t = np.nonzero(seen)
     first = np.full(who.max() + 1, seen.shape[1])
     np.minimum.at(first, who[i], t)
     later = t > 0
-    return float((first[who[i]] < t)[later].mean()) if later.any() else 1.0
+    return float(np.average((first[who[i]] < t)[later], weights=paths.people[i[later]])) if later.any() else 1.0
 
 
 def people_are_new(paths: Paths) -> bool:
@@ -188,9 +188,10 @@ def _groups(paths: Paths, levels: tuple[str, ...], count: str) -> tuple[np.ndarr
         name: replace(level, codes=level.codes[first]) if name in levels else Level(name, np.arange(n), names)
         for name, level in paths.levels.items()
     }
-    heads = np.bincount(np.unique(np.column_stack([of, who]), axis=0)[:, 0], minlength=n)
+    once = np.unique(np.column_stack([of, who]), axis=0, return_index=True)[1]
+    asked = np.bincount(of[once], paths.people[once], n).astype(np.int64)
     made = replace(
-        paths, units=names, path=paths.path[first], levels=held, weights=size, heads=heads,
+        paths, units=names, path=paths.path[first], levels=held, weights=size, asked=asked, heads=None, spread=None,
         seen=None if there.all() else there,
     )  # fmt: skip
     return of, made

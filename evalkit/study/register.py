@@ -16,7 +16,7 @@ from evalkit.study.frame import Columns, Table, match, read_table, wrong_rows
 from evalkit.study.money import Money
 from evalkit.study.reading import Cells, Reading
 from evalkit.study.schema import TABLE_CELLS, check_table, unprintable
-from evalkit.vocabulary import Family
+from evalkit.vocabulary import Family, Hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,8 @@ class Register:
     reading: Reading = field(default_factory=Reading)
     noun: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     family: Family = "outcome"
+    hold: Hold = "auto"
+    memory: str = "1GB"
 
     def component(self, name: str) -> Component:
         """The component of that name, or of that label; `OptionError` names the near miss."""

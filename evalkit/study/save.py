@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evalkit.errors import StudyError
 from evalkit.show.words import file_name
+from evalkit.study.alike import CellSource
+from evalkit.study.cellfile import write_cells
 from evalkit.study.component import CARD, Component, Outcome, spells_of
 from evalkit.study.formats import arrow_errors
 from evalkit.study.frame import Columns, Source
@@ -34,8 +37,7 @@ def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, 
         places = f"{len(np.unique(codes[ever]))} of {len(np.unique(codes))}"
         when = "always on" if c.always_on else str(paths.periods[on.any(axis=0).argmax()]) if on.any() else "never"
         when = "at the time" if when not in ("always on", "never") and paths.n_periods == 1 else when
-        had = len(np.unique(paths.units[ever])) if paths.heads is None else int(paths.heads[ever].sum())
-        rows.append((c.label, when, places, f"{had:,}"))
+        rows.append((c.label, when, places, f"{paths.distinct(ever):,}"))
     return rows
 
 
@@ -43,13 +45,14 @@ def _size(study: Register, paths: Paths, movers: int) -> str:
     """Units, periods and clusters in words."""
     runs = 1 + int((paths.units[1:] != paths.units[:-1]).sum())
     n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else runs
-    units = f"{n:,} units" if paths.heads is None else f"{n:,} groups of {int(paths.heads.sum()):,} people"
+    n = n if paths.heads is None else paths.distinct()
+    units = f"{n:,} units" if paths.asked is None else f"{n:,} groups of {paths.distinct():,} people"
     periods = f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})"
     words = [units, periods if study.period else "one time"]
     if study.cluster:
         words.append(f"{len(np.unique(paths.levels[study.cluster].codes)):,} clusters ({study.cluster})")
     if paths.seen is not None:
-        words.append(f"{1 - paths.seen.mean():.0%} of rows not seen")
+        words.append(f"{1 - np.average(paths.seen.mean(axis=1), weights=paths.people):.0%} of rows not seen")
     if movers:
         words.append(f"{movers:,} units move between groups")
     return ", ".join(words)
@@ -95,16 +98,28 @@ def study_frame(study: Register, paths: Paths, values: Callable[[str], np.ndarra
 
 _CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
 _OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent")]  # shares are written as such
-_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every", "family")
+_STUDY_KEYS = (
+    "title",
+    "question",
+    "unit",
+    "period",
+    "cluster",
+    "covariates",
+    "weights",
+    "every",
+    "family",
+    "hold",
+    "memory",
+)
 
 
-def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> Path:
+def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path, panel: bool = True) -> Path:
     """Write study.toml, the panel's used columns and the small tables; returns the study file.
 
-    rows: the rows to write, None for all. Paths in the file are relative to the folder.
+    rows: the rows to write, None for all; panel: whether to write any. Paths in the file are relative to the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    keys: dict[str, object] = {"panel": _write(_used_columns(study, source, rows), folder, "panel", parquet=True)}
+    keys: dict[str, object] = {"panel": _write_panel(study, source, rows, folder) if panel else "cells.parquet"}
     if study.people is not None:
         keys["people"] = _write(study.people, folder, "people")
     spells = _all_spells(study)
@@ -132,6 +147,16 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     file = folder / "study.toml"
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return file
+
+
+def _write_panel(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> str:
+    """Write the panel, rows or cells; returns the file's name."""
+    if not isinstance(source, CellSource):
+        return _write(_used_columns(study, source, rows), folder, "panel", parquet=True)
+    if rows is not None:
+        raise StudyError("A part of a study of cells cannot be saved. Save the whole, or open it with hold='rows'.")
+    outcomes = [o.column for o in study.outcomes if o.column in source.columns]
+    return write_cells(source, (study.unit, str(study.period)), outcomes, folder / "panel.parquet", {}).name
 
 
 def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> pd.DataFrame:

@@ -12,9 +12,13 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError, OutcomeError, Problem, StudyError, raise_problems, suggest
+from evalkit.study.alike import CellSource, along
 from evalkit.study.calendar import Calendar, Event
+from evalkit.study.cellfile import unpacked
 from evalkit.study.component import Component, Outcome
-from evalkit.study.frame import Columns, Source, Table, open_source, read_table
+from evalkit.study.formats import is_parquet
+from evalkit.study.frame import Columns, Source, Table, read_table
+from evalkit.study.holding import Holding, held
 from evalkit.study.index import Index, absent_outcomes, covariate_columns, read_covariates, read_outcome
 from evalkit.study.money import Money, money_of
 from evalkit.study.paths import Memo, Paths
@@ -22,10 +26,11 @@ from evalkit.study.places import COUNTS, Gathered, gathered, grouped_index, peop
 from evalkit.study.reading import Reading, reading_of
 from evalkit.study.register import Links, Register, components_of, links_of, nouns_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study, study_frame
+from evalkit.study.scan import MEMORY
 from evalkit.study.schema import events_of
 from evalkit.study.starts import with_tidy_spells
 from evalkit.study.validation import Opened, open_study
-from evalkit.vocabulary import Better, Family, OutcomeKind
+from evalkit.vocabulary import Better, Family, Hold, OutcomeKind
 
 _Chosen = np.ndarray | Sequence[int] | slice | None
 
@@ -50,6 +55,9 @@ class Study(Register):
     reading: how files and their cells are written, the keys of `Reading`: {"date_format": "%d/%m/%Y"}.
     noun: what a unit is called, "pupil"; or what "unit", "place" and "period" are, each with its plural where that is
         not usual: {"unit": ["person", "people"], "place": "school"}.
+    hold: "rows" keeps the panel's rows in memory; "cells" adds up people who are alike in place, exposure and when they
+        are seen, in DuckDB, and gives the same answers wherever no person is looked at; "auto" does that from five
+        million rows on, where it can be done. memory: what DuckDB may hold meanwhile, such as "2GB".
     family: over which claims false ones are held at 5%: of the components of one "outcome", or "all" of the study.
 
     source: where the rows are. inputs: the files that a study file named, itself first;
@@ -97,6 +105,8 @@ class Study(Register):
         reading: Reading | Mapping[str, object] | None = None,
         noun: str | Mapping[str, str | Sequence[str]] | None = None,
         family: Family = "outcome",
+        hold: Hold = "auto",
+        memory: str = MEMORY,
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
@@ -119,16 +129,23 @@ class Study(Register):
             reading=reading_of(reading),
             noun=nouns_of(noun, problems),
             family=family,
+            hold=hold,
+            memory=memory,
         )
         self._set(components=with_tidy_spells(self, problems))
         if self.money is not None:
             self._set(money=self.money.named(self.components))
-        cells = self.cells()
-        self._set(
-            source=open_source(panel, cells=cells),
-            people=None if people is None else read_table(people, "people", cells),
-        )
-        opened = open_study(self, Columns(self.source, self.people), _base, problems)
+        self._set(people=None if people is None else read_table(people, "people", self.cells()))
+        source = held(panel, self, Holding(hold, memory))
+        try:
+            base = _base if _same_rows(source, panel) else None
+            opened = open_study(self, Columns(source, self.people), base, list(problems))
+        except StudyError:
+            if not isinstance(source, CellSource) or source.origin is None:
+                raise
+            source = held(source.origin, self, Holding("rows", memory))  # whose rows its words can name
+            opened = open_study(self, Columns(source, self.people), None, problems)
+        self._set(source=source)
         self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None)
         self._set(_gathered=None, memo=Memo(), _values=Memo())
 
@@ -157,7 +174,21 @@ class Study(Register):
         make = partial(read_outcome, chosen, self.source, self._opened.index)
         if self._gathered is not None:
             make = partial(self._gathered.values, chosen.column)
-        return self._values.get((chosen.column, chosen.kind, chosen.percent), make)
+        values = self._values.get((chosen.column, chosen.kind, chosen.percent), make)
+        if self.paths.spread is not None:
+            self.paths.spread.tell(values, partial(self._within, chosen))
+        return values
+
+    def _within(self, outcome: Outcome) -> np.ndarray:
+        """(n, T, T) sums of products of people's deviations from the mean of their cell."""
+        if self._view is not None:
+            whole, units, periods = self._view
+            return whole._within(outcome)[np.ix_(units, periods, periods)]
+        source, index = self.source, self._opened.index
+        assert isinstance(source, CellSource)
+        if source.within is None:
+            raise OutcomeError(f"How people differ in {outcome.column!r} is not in these cells. Compress them again.")
+        return along(source.within(outcome.column), source, index, str(self.period)) / (1e4 if outcome.percent else 1.0)
 
     def check_header(self) -> None:
         """Raise one `OutcomeError` that names every outcome whose column is not there. No value is read."""
@@ -182,6 +213,8 @@ class Study(Register):
         wanted = self.covariates if names is None else tuple(names)
         if self._gathered is not None:
             return self._gathered.covariates(wanted)
+        if wanted:
+            self.paths.need_rows("A covariate")
         return read_covariates(wanted, Columns(self.source, self.people), self._opened.index, self.unit)
 
     def covariate_names(self, names: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -194,6 +227,7 @@ class Study(Register):
 
         States are 0 (off), 1 (on), the step of a dose, or missing where not known; never more than the study holds.
         """
+        self.paths.need_rows("A frame of people")
         return study_frame(self, self.paths, self.values)
 
     def with_components(self, components: Sequence[Component | str]) -> Study:
@@ -221,6 +255,7 @@ class Study(Register):
             said["money"] = self.money.keep(components, [o.column for o in outcomes])
         same = not {"panel", "unit", "period", "every"} & set(changes)
         made = Study(**said, _base=self._opened.base if same else None)
+        same = same and _same_rows(made.source, self.source)
         if same and (made._opened.index is self._opened.index or made.movers == self.movers == 0):
             made._set(_values=self._values)
         return made
@@ -281,19 +316,26 @@ class Study(Register):
             return self
         return self.regathered(None)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write study.toml and its tables into a folder, so that `Study.load` gives the same study."""
+    def save(self, folder: str | Path, panel: bool = True) -> Path:
+        """Write study.toml and its tables into a folder, so that `Study.load` gives the same study; without the panel
+        where `panel` is false."""
         if self._gathered is not None:
             stated = {**self.settings, "compare": "cross_sections"}
-            return self.in_people.replace(settings=stated).save(folder)
-        return save_study(self, self.source, self.rows, Path(folder))
+            return self.in_people.replace(settings=stated).save(folder, panel)
+        return save_study(self, self.source, self.rows, Path(folder), panel)
 
     @classmethod
     def load(cls, path: str | Path) -> Study:
-        """The study that a TOML file describes; `StudyError` names file, table and key."""
+        """The study that a TOML file describes, or that a file of cells holds; `StudyError` names file, table, key."""
         from evalkit.study.file import read_study  # pydantic is needed for files only
 
-        said = read_study(Path(path))
+        path = Path(path)
+        if path.is_file() and is_parquet(path):
+            with unpacked(path) as home:
+                made = cls(**read_study(home, panel=str(path)).fields)
+            made._set(inputs=(path,))
+            return made
+        said = read_study(path)
         try:
             made = cls(**said.fields)
         except StudyError as error:
@@ -309,6 +351,11 @@ class Study(Register):
 
     def _repr_html_(self) -> str:
         return describe_html(self, self.paths, self.movers)
+
+
+def _same_rows(source: Source, panel: object) -> bool:
+    """Whether a source holds the rows, or the cells, of a panel one for one."""
+    return source is panel or not (isinstance(source, CellSource) or isinstance(panel, CellSource))
 
 
 def _positions(chosen: _Chosen, size: int) -> np.ndarray:

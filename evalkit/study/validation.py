@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitWarning, Problem, raise_problems, suggest
+from evalkit.study.alike import CellSource
 from evalkit.study.assignment import assignment_problems
 from evalkit.study.calendar import (
     Calendar,
@@ -29,7 +30,7 @@ from evalkit.study.exposure import Exposed, Setting, expose, join_paths
 from evalkit.study.frame import Columns, key_array, numbers, say_rows
 from evalkit.study.index import Index, build_index, check_fixed, check_people, own_rows, read_level, split_stays
 from evalkit.study.money import money_problems
-from evalkit.study.paths import Paths
+from evalkit.study.paths import Paths, Spread
 from evalkit.study.reading import advise_dates
 from evalkit.study.register import Register, check_links
 from evalkit.study.schema import ROLES, Known, check_column, check_events, check_table, unprintable
@@ -115,6 +116,10 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     problems += [problem for problem in placed if problem not in money]
     raise_problems([*problems, *check_events(register.events, setting.calendar)])
     paths = _paths(setting, exposed, by_unit.get(register.weights or ""))
+    if isinstance(columns.panel, CellSource):
+        heads = columns.panel.heads
+        weights = heads.astype(np.float64) if paths.weights is None else heads * paths.weights
+        paths = replace(paths, heads=heads, weights=weights, spread=Spread())
     raise_problems(
         assignment_problems(paths, lambda units: f"panel, {say_rows(columns.panel, index.first_row[units])}")
     )

@@ -106,6 +106,7 @@ def gather(study: Study, component: str, who: Who) -> People:
     before anybody started) with those still without it at the outcome period (default: the last). Raises `OptionError`,
     `StudyError` (missing, text or infinite covariates) and `NotIdentifiedError` where an arm is empty."""
     paths = study.paths
+    paths.need_rows("Comparing people")
     k = paths.index(component)
     base, period = periods_of(paths, k, who)
     status, others = status_of(paths, k, base, period), others_of(paths, component, base, period, who.others)

@@ -281,7 +281,8 @@ class Combinations(moments.Lean):
     @property
     def _by_path(self) -> bool:
         """Whether lines of `arms` are paths, not clusters: each unit is one, and seen wherever its path may be used."""
-        return self.panel.whole and len(self.rows.level(self.level)[1]) == len(self.panel.path)
+        single = self.rows.single and len(self.rows.level(self.level)[1]) == len(self.panel.path)
+        return self.panel.whole and single
 
     def _lines(self) -> tuple[np.ndarray, sparse.csr_matrix]:
         """Clusters in each line of `arms`, and (lines, P T) the rows that it uses."""

@@ -90,6 +90,7 @@ class TwoWayFixedEffects(Parameters):
         it takes. Raises `NotIdentifiedError` when there is no column."""
         from linearmodels.panel import PanelOLS
 
+        study.paths.need_rows("Other software's regression")
         panel = _panel(self, study)
         kept = np.sort(panel.solution.span.pivot[: panel.solution.span.rank])
         if not len(kept):

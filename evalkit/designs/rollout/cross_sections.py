@@ -28,7 +28,7 @@ def check_compare(compare: str, adjust: str | None) -> None:
 
 def of_places(paths: Paths) -> Paths:
     """The paths of the places (and kinds of people) that people were in; as they are where they are those already."""
-    return paths if paths.heads is not None else place_paths(paths)[1]
+    return paths if paths.asked is not None else place_paths(paths)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class OfPlaces:
     def values(self, outcome: str | None = None) -> np.ndarray:
         return (
             self.people.values(outcome)
-            if self.people.paths.heads is not None
+            if self.people.paths.asked is not None
             else gathered(self.people).values(outcome)
         )
 
@@ -56,7 +56,7 @@ class OfPlaces:
         return self.people.covariates
 
     def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
-        if self.people.paths.heads is not None:
+        if self.people.paths.asked is not None:
             return self.people.covariate_values(names)
         return gathered(self.people).covariates(names)
 

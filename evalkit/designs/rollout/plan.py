@@ -75,7 +75,7 @@ def people_in_clusters(paths: Paths, level: str) -> tuple[sparse.csr_matrix, np.
 
     Units that are each a cluster make one line a path; all other clusters have a line each.
     """
-    if len(paths.levels[level].names) == paths.n_units:
+    if paths.alone(level):
         ones = sparse.eye_array(paths.n_paths, dtype=np.int32, format="csr")
         return sparse.csr_matrix(ones), np.bincount(paths.path, minlength=paths.n_paths)
     cells = paths.cells(level)
@@ -187,7 +187,7 @@ def gap_states(paths: Paths, pairs: Pairs, component: str) -> ExposureStates:
 
 def path_sizes(paths: Paths) -> tuple[np.ndarray, np.ndarray]:
     """(P,) mass and variance of the mean of each path."""
-    size = np.bincount(paths.path, minlength=paths.n_paths).astype(float)
+    size = np.bincount(paths.path, weights=paths.people, minlength=paths.n_paths).astype(float)
     return size, inverse(size)
 
 

@@ -67,10 +67,8 @@ class Sums:
 
     @cached_property
     def by_path(self) -> bool:
-        n = self.paths.n_units
-        alone = len(self.paths.levels[self.level].names) == n
-        one_each = alone and self.paths.heads is None
-        return self.whole and one_each and self.balanced and self.paths.n_paths * 4 <= max(n, 1)
+        few = self.paths.n_paths * 4 <= max(self.paths.n_units, 1)
+        return self.whole and self.paths.alone(self.level) and self.balanced and few
 
     @cached_property
     def of(self) -> np.ndarray:
@@ -98,10 +96,11 @@ class Sums:
 
     @cached_property
     def people(self) -> np.ndarray:
-        """(G,) units in each group that carry weight; people where units are groups of them."""
-        if self.paths.weights is None and self.paths.heads is None:
+        """(G,) people in each group who carry weight."""
+        if self.paths.weights is None:
             return self.size
-        return np.bincount(self.of, weights=self.carries[:, 0], minlength=len(self.path)).astype(int)
+        there = self.paths.people * (self.weights > 0)
+        return np.bincount(self.of, weights=there, minlength=len(self.path)).astype(int)
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -110,9 +109,8 @@ class Sums:
 
     @cached_property
     def carries(self) -> np.ndarray:
-        """(n, 1) people of a unit (one, unless it is a group of them) where it carries weight, else zero."""
-        heads = 1.0 if self.paths.heads is None else self.paths.heads[:, None]
-        return (self.weights[:, None] > 0) * heads
+        """(n, 1) people behind a unit that carries weight, else zero."""
+        return (self.paths.people * (self.weights > 0)).astype(float)[:, None]
 
     @cached_property
     def mass(self) -> np.ndarray:

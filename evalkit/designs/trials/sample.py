@@ -131,6 +131,7 @@ class Sample:
 
 def gather(study: Study, component: str, names: tuple[str, ...] | None) -> Sample:
     """Those of a cross-section who were dealt a component. names: covariates; the study's where None."""
+    study.paths.need_rows("What chance dealt to people")
     deal = deal_of(study.paths, component)
     rows = np.flatnonzero(deal.of >= 0)
     if study.paths.weights is not None:
