@@ -79,7 +79,8 @@ def evaluate(
 ) -> Evaluation:
     """Which components made a difference, by how much, and how sure.
 
-    Both doors are opened first: an outcome that cannot be read raises `OutcomeError` here. level:
+    Both doors are opened first: an outcome that cannot be read raises `OutcomeError` here. Where people are new each
+    period, the evaluation is of the study of their places (`Study.as_compared`), which its `study` then is. level:
     confidence level of printed intervals. seed: for every random step.
     """
     check_level(level)

@@ -146,12 +146,11 @@ def followed(paths: Paths) -> float:
 
 
 def _followed(paths: Paths, seen: np.ndarray) -> float:
-    who = pd.factorize(paths.units)[0]
-    i, t = np.nonzero(seen)
-    first = np.full(who.max() + 1, seen.shape[1])
-    np.minimum.at(first, who[i], t)
-    later = t > 0
-    return float(np.average((first[who[i]] < t)[later], weights=paths.people[i[later]])) if later.any() else 1.0
+    later, again = 0.0, 0.0
+    for t in range(1, paths.n_periods):  # a period at a time: people may be a million
+        people = np.where(seen[:, t], paths.people, 0)
+        later, again = later + float(people.sum()), again + float(people[paths.came < t].sum())
+    return again / later if later else 1.0
 
 
 def people_are_new(paths: Paths) -> bool:

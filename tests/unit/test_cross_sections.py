@@ -192,3 +192,11 @@ def test_people_who_come_and_go_are_shown_beside_the_means_of_places() -> None:
     ev = ek.evaluate(of_people(frame))
     assert ev.study.in_people is ev.study
     assert np.isfinite(ev.effects.set_index("design")["estimate"]["CrossSections(whoever was there)"])
+
+
+def test_people_added_up_are_gathered_all_the_same() -> None:
+    study, cells = of_people(rows()), of_people(rows(), hold="cells")
+    assert cells.paths.heads is not None
+    ours, theirs = (ek.StaggeredRollout()(s.as_compared(), "a").over(0, None) for s in (study, cells))
+    assert np.allclose(ours.value, theirs.value, atol=1e-12)
+    assert ours.labels["units_exposed"].tolist() == theirs.labels["units_exposed"].tolist()
