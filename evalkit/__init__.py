@@ -57,6 +57,7 @@ _PUBLIC = {
     "checks": "evalkit.checks",
     "compare": "evalkit.inference.compare:compare",
     "compress": "evalkit.disclosure.cells:compress",
+    "curves": "evalkit.designs.people.curves:curves",
     "decide": "evalkit.evaluation.programme:decide",
     "evaluate": "evalkit.evaluation:evaluate",
     "for_whom": "evalkit.evaluation.for_whom:for_whom",

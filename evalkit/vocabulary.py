@@ -22,11 +22,16 @@ Status = Literal[
 CombinationKind = Literal["together", "swap", "sum"]
 """How components that are only identified together stand in it: all at once, added, or one instead of another."""
 
-OutcomeKind = Literal["share", "count", "score", "log", "money"]
+OutcomeKind = Literal["share", "count", "score", "log", "money", "time_to_event"]
+WaitingEffect = Literal["share", "time"]
+"""What of an outcome that waits for an event is compared: the share with it by a date, or the mean time until then."""
 Better = Literal["higher", "lower"]
 Family = Literal["outcome", "all"]
 Hold = Literal["auto", "rows", "cells"]
 """Over which claims false ones are held at 5%: the components of each outcome, or those of all outcomes."""
+
+Missing = Literal["refuse", "indicator", "impute"]
+"""What is done where covariates are missing: nothing, and say so; a column that says where; or several fillings."""
 
 CheckStatus = Literal["passed", "failed", "informational"]
 DriftWord = Literal["shown", "likely", "nothing", "untested"]

@@ -29,6 +29,7 @@ from evalkit.checks.one_place import placebo_date as placebo_date
 from evalkit.checks.one_place import placebo_places as placebo_places
 from evalkit.checks.people import by_people as by_people
 from evalkit.checks.people import e_value_of_difference as e_value_of_difference
+from evalkit.checks.people import filled_in as filled_in
 from evalkit.checks.people import hidden_bias as hidden_bias
 from evalkit.checks.people import negative_control as negative_control
 from evalkit.checks.people import placebo_outcome as placebo_outcome
@@ -41,3 +42,4 @@ from evalkit.checks.sensitivity import unrecorded as unrecorded
 from evalkit.checks.trials import attrition as attrition
 from evalkit.checks.trials import balance as balance
 from evalkit.checks.trials import compliance as compliance
+from evalkit.checks.waiting import followed_to as followed_to

@@ -128,10 +128,10 @@ class Guard:
         behind = max(self.rules.shown(behind), 1.0) if least and behind > 0 else behind
         if not least and self.rules.active and (told_apart or component in self.left_few):
             least = 1.0
-        return float(nice_step(least * self._grains.get(outcome, 0.0) / max(behind, 1.0))) if behind > 0 else 0.0
+        return float(nice_step(least * self.grains.get(outcome, 0.0) / max(behind, 1.0))) if behind > 0 else 0.0
 
     @cached_property
-    def _grains(self) -> dict[str, float]:
+    def grains(self) -> dict[str, float]:
         """Outcome -> the steps in which it is written."""
         return {o.column: grain_of(self.study.values(o)) for o in self.study.outcomes}
 

@@ -253,11 +253,23 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
         scored = "score_form" in r.rung.design.traits.checks and bool(target.study.covariates)
         if scored and r.rows is not None and r.answer is not None:
             found.append(checks.score_form(r.rows, isinstance(target.design, FlexibleComparison)))
+    found += filter(None, (_followed_to(target), checks.filled_in(target.study, target.component)))
     if target.design.traits.rests_on & {"matching", "weighting"}:
         result = checks.sensitivity_of(target.study, target.component, getattr(target.design, "outcome", None))
         if (said := checks.unrecorded(result, isinstance(target.design, FlexibleComparison))) is not None:
             found.append(said)
     return tuple(found)
+
+
+def _followed_to(target: Target) -> CheckResult | None:
+    """Who was lost from sight before people are compared; None where the outcome does not wait for an event."""
+    outcome, paths = target.study.outcome(getattr(target.design, "outcome", None)), target.study.paths
+    if not outcome.waits:
+        return None
+    k = paths.index(target.component)
+    state, can = paths.state[paths.path, 0, k], paths.reach[paths.path, k]
+    arms = (can & (state > 0), can & (state == 0))
+    return checks.followed_to(target.study.waits(outcome), arms, outcome.time_unit or "")
 
 
 def _rungs(target: Target, fair: dict[str, Estimate]) -> CheckResult:

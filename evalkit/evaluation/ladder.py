@@ -223,7 +223,8 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
 
 def trial_ladder(outcome: str, seed: int, adjusted: bool) -> tuple[Rung, ...]:
     """What chance assigned needs no other comparison; where covariates enter, the plain difference is shown beside."""
-    headline = Rung(RANDOMISED, RandomisedComparison(outcome=outcome, seed=seed), headline=True)
+    design = RandomisedComparison(outcome=outcome, seed=seed, weights="least_noise")
+    headline = Rung(RANDOMISED, design, headline=True)
     plain = RandomisedComparison(adjust=None, draws=0, outcome=outcome)
     return (headline, Rung(f"{RANDOMISED}(plain)", plain, fair=False)) if adjusted else (headline,)
 

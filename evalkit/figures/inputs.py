@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from evalkit.errors import OptionError
 from evalkit.show import numbers
-from evalkit.show.numbers import MINUS, NOT_GIVEN, Way, decimals_for
+from evalkit.show.numbers import MINUS, NOT_GIVEN, Nouns, Way, decimals_for
 from evalkit.study import Outcome, Study
 
 Labels = Mapping[str, str] | None
@@ -27,6 +27,7 @@ class Axis:
     label: str = ""
     better: str = ""
     matters: float | None = None
+    currency: str = "£"
 
     def show(self, values: ArrayLike) -> np.ndarray:
         """Effects in the unit drawn, from effects in the unit of the column."""
@@ -46,8 +47,10 @@ class Axis:
     @property
     def unit(self) -> str:
         """The unit drawn, in words."""
-        units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period"}
-        return "pounds" if self.kind == "money" else units.get(self.kind, "points")
+        units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period",
+                 "time_to_event": "units of time"}  # fmt: skip
+        money = "pounds" if self.currency == "£" else self.currency.strip()
+        return money if self.kind == "money" else units.get(self.kind, "points")
 
     @property
     def after(self) -> str:
@@ -66,7 +69,7 @@ class Axis:
         finite = [v for v in values if v == v] or [0.0]
         spread = std_error if std_error == std_error else (max(finite) - min(finite)) / 4
         apart = () if self.matters is None else (-self.matters, self.matters)
-        how = numbers.scale_for(finite, self.kind, None, spread or np.nan, apart)
+        how = numbers.scale_for(finite, self.kind, Nouns(currency=self.currency), spread or np.nan, apart)
         if self.kind == "share":  # the axis counts in every 100, so the labels do
             edges = (0.0, *(100.0 * edge for edge in apart))
             how = replace(how, factor=100.0, decimals=max(decimals_for(100 * finite[0], 100 * spread), 0), apart=edges)
@@ -117,7 +120,8 @@ def axis_of(source: object, outcome: str | None = None) -> Axis:
         found = study.outcome(outcome)
     else:
         return Axis()
-    return Axis(found.kind, found.label, found.better, found.matters)
+    sign = "£" if study is None else study.currency
+    return Axis(found.said, found.label, found.better, found.matters, sign)
 
 
 def in_order(values: Sequence[str]) -> list[str]:

@@ -162,7 +162,8 @@ def scale_in(e: Evidence, x: Evidence | BundleEvidence) -> Scale:
     ends = [v for v in (x.conf_low, x.conf_high) if math.isfinite(v)]
     spread = x.std_error if math.isfinite(x.std_error) else (ends[1] - ends[0]) / 4.0 if len(ends) == 2 else math.nan
     whom = e.population if e.kind == "share" else ""
-    nouns = Nouns(unit=e.unit, whom=whom, period=e.period if e.unit else "", currency=e.currency)
+    nouns = Nouns(unit=e.unit, whom=whom, period=e.period if e.unit else "", currency=e.currency,
+                  time=e.time_unit)  # fmt: skip
     seen = rules.smallest_detectable(e.std_error, e.df) if x is e else math.nan
     values = [x.estimate, *ends, margin, seen]
     return scale_for(values, e.kind, nouns, spread, apart=(margin, -margin))

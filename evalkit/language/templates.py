@@ -16,6 +16,7 @@ FOUND = {
     "score": "{outcome} came out {effect} than we would have expected (likely range {span})",
     "log": "{outcome} came out {effect} than we would have expected (likely range {span})",
     "money": "{outcome} came to {effect}{tail} than we would have expected (likely range {span})",
+    "time_to_event": "{outcome} came {effect} on average than we would have expected (likely range {span})",
 }
 WHERE = "where it was in place"
 RANGE = "for {outcome}, the likely range is {span}{tail}{window}"
@@ -240,4 +241,5 @@ ONE_OUTCOME = {
     "score": "a point of {label} for a {where}",
     "log": "an outcome",
     "money": "a pound of {label}",
+    "time_to_event": "an outcome",
 }

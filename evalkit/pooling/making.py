@@ -224,7 +224,7 @@ class _About:
     def outcome_fields(self, named: str | None, measured: str) -> CardOutcome:
         o = self.of
         return CardOutcome(
-            id=named or o.column, label=o.label, kind=o.kind, unit=o.unit, better=o.better, matters=o.matters,
+            id=named or o.column, label=o.label, kind=o.said, unit=o.unit, better=o.better, matters=o.matters,
             measured=measured,
         )  # fmt: skip
 

@@ -70,7 +70,7 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
         "evalkit": __version__, "title": study.title, "question": study.question, "level": level,
         "outcomes": [{name: _plain(getattr(o, name)) for name in _OUTCOME} for o in study.outcomes],
         "components": components,
-        "settings": {k: _plain(v) for k, v in sorted(study.settings.items())} if study.settings else {},
+        "settings": {k: _plain(v) for k, v in sorted(study.settings.items()) if k != "report"},
         "exposures": exposure_hash(study.paths),
     }  # fmt: skip
     return {**body, "sha256": plan_hash(body)}

@@ -27,13 +27,14 @@ class Nouns:
     """Words about whom and what is counted, each optional.
 
     `unit` singular ('person'), `whom` plural ('people with both needs'; by default the unit's plural),
-    `period` singular ('month'), `currency` a sign put before the figure.
+    `period` singular ('month'), `currency` a sign put before the figure, `time` what waiting is counted in ('weeks').
     """
 
     unit: str = ""
     whom: str = ""
     period: str = ""
     currency: str = "£"
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Scale:
     currency: str = "£"
     brief: str = ""
     apart: tuple[float, ...] = (0.0,)
+    time: str = ""
 
     def shown(self, value: float) -> float:
         """The value in the units that are printed."""
@@ -69,12 +71,16 @@ class Scale:
 
     def named(self, figure: str) -> str:
         """The figure with the name of its unit where it has one: '0.3 points', '1 point'."""
+        if self.kind == "time_to_event":
+            return f"{figure} {self.time}".strip()
         if self.kind != "score":
             return figure
         return f"{figure} {'point' if figure.split()[-1] == '1' else 'points'}"
 
     def direction(self, value: float) -> str:
-        """'more' or 'fewer', 'higher' or 'lower', 'more' or 'less'."""
+        """'more' or 'fewer', 'higher' or 'lower', 'more' or 'less', 'later' or 'sooner'."""
+        if self.kind == "time_to_event":
+            return "sooner" if value < 0 else "later"
         if self.kind in ("score", "log"):
             return "lower" if value < 0 else "higher"
         less = "less" if self.kind == "money" else "fewer"
@@ -125,7 +131,7 @@ def scale_for(
     finite = [v for v in values if math.isfinite(v)] or [0.0]
     factor, tail = _denominator(kind, max(abs(v) for v in finite), nouns)
     brief = f" in every {factor:,.0f}" if kind == "share" else tail
-    bare = Scale(kind, factor, 0, tail, nouns.currency, brief)
+    bare = Scale(kind, factor, 0, tail, nouns.currency, brief, time=nouns.time)
     first = bare.shown(finite[0])
     spread = std_error * (100.0 * math.exp(min(finite[0], 50.0)) if kind == "log" else factor)
     edges = (0.0, *(bare.shown(a) for a in apart if math.isfinite(a)))

@@ -237,3 +237,10 @@ def design_words(design: str) -> str:
 def design_title(design: str) -> str:
     """What a design compares, as the title of a row; the name itself when it is a new one."""
     return _TITLES.get(design) or sentence_case(design_words(design))
+
+
+def period_words(value: object) -> str:
+    """A period as people write it: a date without its midnight, a whole number without its point."""
+    text = str(value)
+    text = text.split("T")[0] if "T00:00:00" in text else text.removesuffix(" 00:00:00")
+    return text.removesuffix(".0")

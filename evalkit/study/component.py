@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import pairwise
 from typing import get_args
 
@@ -14,7 +15,7 @@ import pandas as pd
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
 from evalkit.study.frame import Table, read_table
 from evalkit.study.schema import CERTAINTIES, TABLE_CELLS, odd_ids, unprintable
-from evalkit.vocabulary import OUTCOME_KINDS, Assigned, Better, Dates, OutcomeKind, PartPeriod
+from evalkit.vocabulary import OUTCOME_KINDS, Assigned, Better, Dates, OutcomeKind, PartPeriod, WaitingEffect
 
 _UNITS = {
     "share": "percentage points",
@@ -181,29 +182,85 @@ class Outcome:
     """An outcome column of the panel.
 
     label: words for people; the column when not given.
-    kind: how its effects are said: "share" (0 to 1), "count", "score", "log" or "money".
+    kind: how its effects are said: "share" (0 to 1), "count", "score", "log" or "money"; or "time_to_event".
     percent: whether a share is written as a percentage (45 or 45%); `matters` is a share all the same (0.05).
     better: "higher" or "lower".
     matters: the smallest effect worth having, in the column's own unit; without it a lack of effect is never claimed.
+    harm: whether it is there to catch damage; the report says of each such outcome which harm is ruled out.
+
+    Of kind "time_to_event", in a table with a row a person, `column` is its name (the column of the event by default):
+
+    time: column of how long each was followed, until the event or until last seen; or, with `entry`, of the date.
+    event: 0/1 column, whether it had happened by then.
+    entry: column of the date (or number) from which a person's time runs.
+    end: the date (or number) after which nobody was followed, if there is one.
+    by: time after which people are compared; the longest for which enough are followed when not given.
+    effect: what is compared: "share" (with the event by then) or "time" (mean time until it or then, the restricted
+        mean). `better` and `matters` speak of that number.
+    time_unit: what time is counted in, "weeks"; read from the name of its column, else days where dates are given.
 
     Raises `OptionError` that lists everything wrong with the choices.
     """
 
-    column: str
+    column: str = ""
     label: str = ""
     kind: OutcomeKind = "score"
     better: Better = "higher"
     matters: float | None = None
     percent: bool = False
+    harm: bool = False
+    time: str | None = None
+    event: str | None = None
+    entry: str | None = None
+    end: float | str | date | None = None
+    by: float | None = None
+    effect: WaitingEffect = "share"
+    time_unit: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "label", self.label or str(self.column))
+        object.__setattr__(self, "column", self.column or self.event or "")
+        unit = self.time_unit or (_unit_in(self.time or "") or ("days" if self.entry else None) if self.waits else None)
+        object.__setattr__(self, "time_unit", unit)
+        object.__setattr__(self, "label", self.label or _label_of(self))
         raise_problems(_outcome_problems(self), OptionError)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for an event."""
+        return self.kind == "time_to_event"
+
+    @property
+    def said(self) -> OutcomeKind:
+        """The kind by which its effects are said: a share where the share with the event by a date is compared."""
+        return "share" if self.waits and self.effect == "share" else self.kind
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the panel that it is read from."""
+        return tuple(c for c in (self.time, self.event, self.entry) if c) if self.waits else (self.column,)
 
     @property
     def unit(self) -> str:
         """The unit of an effect, in words."""
-        return _UNITS[self.kind]
+        return (self.time_unit or "units of time") if self.said == "time_to_event" else _UNITS[self.said]
+
+
+def _label_of(o: Outcome) -> str:
+    """What an outcome is called where nobody says: its column; of one that waits, with what is compared."""
+    if not o.waits:
+        return str(o.column)
+    unit, event = o.time_unit or "", str(o.event or o.column)
+    by = f"{o.by:g} {unit}".strip() if is_number(o.by) else ""
+    if o.effect == "share":
+        return f"{event} by {by}" if by else event
+    return f"time until {event}" + (f", up to {by}" if by else "")
+
+
+def _unit_in(name: str) -> str | None:
+    """The unit of time that the name of a column holds: 'weeks_followed' gives 'weeks'."""
+    words = plain(name.replace("_", " ")).split()
+    units = ("hour", "day", "week", "month", "quarter", "year", "session", "period")
+    return next((f"{u}s" for u in units if u in words or f"{u}s" in words), None)
 
 
 def _outcome_problems(o: Outcome) -> Iterator[Problem]:
@@ -213,11 +270,32 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
     yield from _wrong_choice("better", o.better, get_args(Better), where)
     if o.percent and o.kind != "share":
         yield Problem(f"percent={o.percent!r}", where, f"Percentages are of kind 'share', not {o.kind!r}.")
+    if not str(o.column).strip():
+        yield Problem("An outcome has no column", "outcomes", "Name the column of the panel.")
+    yield from _waiting_problems(o, where)
+    if not isinstance(o.harm, bool):
+        yield Problem(f"harm={o.harm!r}", where, "Say True or False.")
     if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
         yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
-    elif o.matters is not None and o.kind == "share" and o.matters > 1:
+    elif o.matters is not None and o.said == "share" and o.matters > 1:
         advice = "An effect on a share is between 0 and 1: 5 percentage points are 0.05."
         yield Problem(f"matters={o.matters!r}", where, advice)
+
+
+def _waiting_problems(o: Outcome, where: str) -> Iterator[Problem]:
+    own = {n: v for n in ("time", "event", "entry", "end", "by") if (v := getattr(o, n)) is not None}
+    if not o.waits:
+        if own or o.effect != "share" or o.time_unit:
+            given = ", ".join(own) or "effect or time_unit"
+            yield Problem(f"{given}: these are of kind 'time_to_event', not {o.kind!r}", where, "Say the kind.")
+        return
+    yield from _wrong_choice("effect", o.effect, get_args(WaitingEffect), where)
+    for name in ("time", "event"):
+        if not getattr(o, name):
+            advice = "Name the columns of how long each was followed (time=) and whether it happened (event=, 0 or 1)."
+            yield Problem(f"It waits for an event, and {name} is not given", where, advice)
+    if o.by is not None and (not is_number(o.by) or o.by <= 0):
+        yield Problem(f"by={o.by!r}", where, "Give a number above 0 in the unit of time.")
 
 
 def _wrong_choice(name: str, value: object, allowed: tuple[str | None, ...], where: str) -> Iterator[Problem]:

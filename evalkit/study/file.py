@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -25,7 +26,7 @@ from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Links, Register
 from evalkit.study.schema import TABLE_CELLS
 from evalkit.study.starts import HEADINGS, read_starts
-from evalkit.vocabulary import Family, Hold
+from evalkit.vocabulary import Family, Hold, Missing
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -55,8 +56,8 @@ def _as_written(hint: object) -> object:
 
 
 _STUDY_KEYS = (
-    "title question panel people unit period cluster covariates weights every family disclosure allow_outside noun"
-    " hold memory"
+    "title question panel people unit period cluster covariates missing weights every family disclosure allow_outside"
+    " noun hold memory"
 ).split()
 _READING_KEYS = [f.name for f in fields(Reading)]
 _READING_TYPES: dict[str, Any] = {
@@ -67,11 +68,12 @@ _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "
 _SECTIONS = {
     "study": _section(Register, [*_STUDY_KEYS, *_READING_KEYS], panel=_FILE, people=_FILE,
                       disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
-                      family=(Family, "outcome"), hold=(Hold, "auto"), **_READING_TYPES),
+                      family=(Family, "outcome"), hold=(Hold, "auto"), missing=(Missing, "refuse"), **_READING_TYPES),
     "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
                          **dict.fromkeys(_HEADINGS, (str | None, None))),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
-    "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
+    "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None),
+                         end=(float | str | date | None, None)),
     "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),
 }  # fmt: skip
 _NAMED_BY = {name: "component" if name == "costs" else "outcome" for name in TABLES}
@@ -92,6 +94,7 @@ _StudyFile = create_model(
     components=(_by_name("components"), ...),
     evaluate=(dict[str, Any], {}),
     watch=(dict[str, Any], {}),
+    report=(dict[str, Any], {}),
     adoption=(_SECTIONS["adoption"] | None, None),
     **dict.fromkeys((*TABLES, "events"), (Any, None)),  # type: ignore[call-overload]
 )
@@ -124,6 +127,8 @@ def read_study(path: Path, panel: Table | None = None) -> StudyArguments:
         settings = {"disclosure": disclosure, **settings}
     if watch := said.get("watch"):
         settings = {**settings, "watch": watch}
+    if about := said.get("report"):
+        settings = {**settings, "report": about}
     components = folder.components(said["components"], said.get("adoption"))
     links = {name: folder.table(k["links"], f"levels.{name}", "links") for name, k in said.get("levels", {}).items()}
     given = {
@@ -336,10 +341,14 @@ class _Folder:
         self._read[shared["table"]] = table.rename(columns=headings)
 
     def outcomes(self, said: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
-        """Outcomes; a table's name is the column unless it says otherwise."""
+        """Outcomes; a table's name is the column unless it says otherwise, and the label of one that does not wait."""
         made = []
         for name, keys in said.items():
-            own = {**keys, "column": keys.get("column") or name, "label": keys.get("label") or name}
+            own = {
+                **keys,
+                "column": keys.get("column") or name,
+                "label": keys.get("label") or ("" if keys.get("kind") == "time_to_event" else name),
+            }
             try:
                 made.append(Outcome(**own))
             except EvalkitError as error:

@@ -288,16 +288,17 @@ def as_shares(column: pd.Series, decimal: str) -> pd.Series:
 
 
 def absent_outcomes(outcomes: Sequence[Outcome], source: Source) -> list[Problem]:
-    """Outcomes whose column the panel does not have, from its header alone: no value is read."""
-    columns = [str(c) for c in source.columns]
+    """Outcomes whose columns the panel does not have, from its header alone: no value is read."""
+    known = [str(c) for c in source.columns]
     return [
         Problem(
-            f"There is no outcome column {o.column!r}",
+            f"There is no outcome column {name!r}",
             f"table [outcomes.{o.column}]",
-            suggest(o.column, columns, "The columns are"),
+            suggest(name, known, "The columns are"),
         )
         for o in outcomes
-        if o.column not in source.columns
+        for name in o.columns
+        if name not in source.columns
     ]
 
 

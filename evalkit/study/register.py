@@ -16,7 +16,7 @@ from evalkit.study.frame import Columns, Table, match, read_table, wrong_rows
 from evalkit.study.money import Money
 from evalkit.study.reading import Cells, Reading
 from evalkit.study.schema import TABLE_CELLS, check_table, unprintable
-from evalkit.vocabulary import Family, Hold
+from evalkit.vocabulary import Family, Hold, Missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,7 @@ class Register:
     family: Family = "outcome"
     hold: Hold = "auto"
     memory: str = "1GB"
+    missing: Missing = "refuse"
 
     def component(self, name: str) -> Component:
         """The component of that name, or of that label; `OptionError` names the near miss."""
@@ -73,7 +74,8 @@ class Register:
         homes = [name for c in self.components for name in (self.home_of(c), c.within)]
         ids = frozenset(filter(None, [self.unit, self.cluster, *homes, *(link.to for link in self.levels.values())]))
         dated = frozenset(filter(None, [self.period, *(c.first_period for c in self.components)]))
-        counted = {self.weights, *(o.column for o in self.outcomes)}
+        dated |= {name for o in self.outcomes if o.entry for name in (o.time, o.entry) if name}
+        counted = {self.weights, *(name for o in self.outcomes for name in o.columns)} - dated
         for c in self.components:
             counted |= {c.reach, c.exposure or c.name}
         return Cells(self.reading, ids, dated - ids, frozenset(filter(None, counted)) - ids - dated)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import StudyError
-from evalkit.show.words import file_name
+from evalkit.show.words import file_name, period_words
 from evalkit.study.alike import CellSource
 from evalkit.study.cellfile import write_cells
 from evalkit.study.component import CARD, Component, Outcome, spells_of
@@ -35,7 +35,13 @@ def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, 
         ever = np.asarray(on.any(axis=1))[paths.path]
         codes = paths.levels[paths.assigned_at[c.name]].codes
         places = f"{len(np.unique(codes[ever]))} of {len(np.unique(codes))}"
-        when = "always on" if c.always_on else str(paths.periods[on.any(axis=0).argmax()]) if on.any() else "never"
+        when = (
+            "always on"
+            if c.always_on
+            else period_words(paths.periods[on.any(axis=0).argmax()])
+            if on.any()
+            else "never"
+        )
         when = "at the time" if when not in ("always on", "never") and paths.n_periods == 1 else when
         rows.append((c.label, when, places, f"{paths.distinct(ever):,}"))
     return rows
@@ -47,7 +53,7 @@ def _size(study: Register, paths: Paths, movers: int) -> str:
     n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else runs
     n = n if paths.heads is None else paths.distinct()
     units = f"{n:,} units" if paths.asked is None else f"{n:,} groups of {paths.distinct():,} people"
-    periods = f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})"
+    periods = f"{paths.n_periods} periods ({period_words(paths.periods[0])} to {period_words(paths.periods[-1])})"
     words = [units, periods if study.period else "one time"]
     if study.cluster:
         words.append(f"{len(np.unique(paths.levels[study.cluster].codes)):,} clusters ({study.cluster})")
@@ -64,14 +70,17 @@ def describe(study: Register, paths: Paths, movers: int) -> str:
     if study.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{o.label} ({o.better} is better)" for o in study.outcomes))
     for label, first, places, units in _component_rows(study, paths):
-        when = first if first in ("always on", "never", "at the time") else f"first on {first}"
+        plain = first in ("always on", "never", "at the time")
+        when = first if plain else f"first in {study.noun_for(study.period)} {first}"
         lines.append(f"  {label}: {when}, {places} places, {units} units")
     return "\n".join(lines)
 
 
 def describe_html(study: Register, paths: Paths, movers: int) -> str:
     """A table with caption and scoped headings."""
-    head = "".join(f'<th scope="col">{h}</th>' for h in ("Component", "First on", "Places exposed", "Units exposed"))
+    head = "".join(
+        f'<th scope="col">{h}</th>' for h in ("Component", "First period on", "Places exposed", "Units exposed")
+    )
     body = "".join(
         f'<tr><th scope="row">{escape(label)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
         for label, *cells in _component_rows(study, paths)
@@ -97,7 +106,9 @@ def study_frame(study: Register, paths: Paths, values: Callable[[str], np.ndarra
 
 
 _CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
-_OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent")]  # shares are written as such
+_WAITING_KEYS = ("time", "event", "entry", "end", "by", "effect", "time_unit")
+_OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent", *_WAITING_KEYS)]
+"""Keys of an outcome; percentages are written as shares."""
 _STUDY_KEYS = (
     "title",
     "question",
@@ -125,19 +136,24 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     spells = _all_spells(study)
     adoption = _write(spells, folder, "adoption") if spells is not None else None
     keys |= {k: getattr(study, k) for k in _STUDY_KEYS}
+    keys |= {"missing": study.missing} if study.missing != "refuse" else {}
     lines = _table("study", {**keys, "noun": study.noun or None, "disclosure": study.settings.get("disclosure")})
     for name, link in study.levels.items():
         file = _write(link.frame(name), folder, file_name(f"links_{name}"))
         lines += _table(f"levels.{_key(name)}", {"links": file, "to": link.to})
     for o in study.outcomes:
-        lines += _table(f"outcomes.{_key(o.column)}", {name: getattr(o, name) for name in _OUTCOME_KEYS})
+        lines += _table(
+            f"outcomes.{_key(o.column)}",
+            {n: v for n in (*_OUTCOME_KEYS, *(_WAITING_KEYS if o.waits else ())) if (v := getattr(o, n)) is not False},
+        )
     for c in study.components:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
         own |= {k: c.card[k] for k in CARD if k in c.card}
         lines += _table(f"components.{_key(c.name)}", {**own, "adoption": adoption if c.by_spells else None})
-    settings = {k: v for k, v in study.settings.items() if k not in ("disclosure", "watch")}
-    if isinstance(watch := study.settings.get("watch"), Mapping):
-        lines += _table("watch", watch)
+    settings = {k: v for k, v in study.settings.items() if k not in ("disclosure", "watch", "report")}
+    for name in ("watch", "report"):
+        if isinstance(own := study.settings.get(name), Mapping):
+            lines += _table(name, own)
     if settings:
         lines += ["[evaluate]", *(f"{_key(k)} = {_value(v)}" for k, v in settings.items() if v is not None), ""]
     for name, table in {} if study.money is None else study.money.given().items():
@@ -162,7 +178,7 @@ def _write_panel(study: Register, source: Source, rows: np.ndarray | None, folde
 def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> pd.DataFrame:
     """The columns that the study names, for the rows that it holds."""
     needed = [name for name, _ in study.columns_needed(Columns(source, study.people))]
-    names = [*needed, *(o.column for o in study.outcomes)]
+    names = [*needed, *(name for o in study.outcomes for name in o.columns)]
     have = [n for n in dict.fromkeys(names) if n in source.columns]
     source.prefetch(have)
     frame = pd.DataFrame({n: source.column(n).reset_index(drop=True) for n in have})

@@ -20,7 +20,7 @@ from evalkit.study.formats import is_parquet
 from evalkit.study.frame import Columns, Source, Table, read_table
 from evalkit.study.holding import Holding, held
 from evalkit.study.index import Index, absent_outcomes, covariate_columns, read_covariates, read_outcome
-from evalkit.study.money import Money, money_of
+from evalkit.study.money import Money, currency_of, money_of
 from evalkit.study.paths import Memo, Paths
 from evalkit.study.places import COUNTS, Gathered, gathered, grouped_index, people_are_new
 from evalkit.study.reading import Reading, reading_of
@@ -30,7 +30,8 @@ from evalkit.study.scan import MEMORY
 from evalkit.study.schema import events_of
 from evalkit.study.starts import with_tidy_spells
 from evalkit.study.validation import Opened, open_study
-from evalkit.vocabulary import Better, Family, Hold, OutcomeKind
+from evalkit.study.waits import Waits, read_waits
+from evalkit.vocabulary import Better, Family, Hold, Missing, OutcomeKind
 
 _Chosen = np.ndarray | Sequence[int] | slice | None
 
@@ -59,7 +60,10 @@ class Study(Register):
         are seen, in DuckDB, and gives the same answers wherever no person is looked at; "auto" does that from five
         million rows on, where it can be done. memory: what DuckDB may hold meanwhile, such as "2GB".
     family: over which claims false ones are held at 5%: of the components of one "outcome", or "all" of the study.
-
+    missing: what is done with people of whom a covariate is missing: "refuse" them, naming rows; "indicator" fills in
+        the mean, and adds a column that says where; "impute" fills each gap ten times from other covariates, exposures
+        and outcomes, and joins the answers by Rubin's rules. For designs that compare people; nobody is dropped.
+    filling: which filling of missing covariates this study shows; None where that is left to designs.
     source: where the rows are. inputs: the files that a study file named, itself first;
         empty for a study made or changed in memory.
     movers: units that were split into stays because a level of theirs changes.
@@ -78,6 +82,7 @@ class Study(Register):
     _values: Memo = field(init=False)
     _view: tuple[Study, np.ndarray, np.ndarray] | None = field(init=False)
     _gathered: Gathered | None = field(init=False)
+    filling: int | None = field(init=False)
 
     def __init__(
         self,
@@ -107,6 +112,7 @@ class Study(Register):
         family: Family = "outcome",
         hold: Hold = "auto",
         memory: str = MEMORY,
+        missing: Missing = "refuse",
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
@@ -131,6 +137,7 @@ class Study(Register):
             family=family,
             hold=hold,
             memory=memory,
+            missing=missing,
         )
         self._set(components=with_tidy_spells(self, problems))
         if self.money is not None:
@@ -146,12 +153,17 @@ class Study(Register):
             source = held(source.origin, self, Holding("rows", memory))  # whose rows its words can name
             opened = open_study(self, Columns(source, self.people), None, problems)
         self._set(source=source)
-        self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None)
+        self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None, filling=None)
         self._set(_gathered=None, memo=Memo(), _values=Memo())
 
     def _set(self, **changes: object) -> None:
         for name, value in changes.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def currency(self) -> str:
+        """What stands before an amount of money: '£' unless the study says otherwise."""
+        return currency_of(self.settings, self.money)
 
     @property
     def calendar(self) -> Calendar:
@@ -165,12 +177,15 @@ class Study(Register):
         return None if position is None else position[position >= 0]
 
     def values(self, outcome: str | Outcome | None = None) -> np.ndarray:
-        """(n, T) outcome in the row order of `paths`, NaN where no row or no value.
+        """(n, T) outcome in the row order of `paths`, NaN where no row or no value; what stands for each person
+        (`waits`) where it waits for an event.
 
         Opens the second door: raises `OutcomeError` when the column is not there,
         holds text or is infinite. Read-only; read once.
         """
         chosen = self.outcome(outcome)
+        if chosen.waits and self._gathered is None:
+            return self.waits(chosen).values
         make = partial(read_outcome, chosen, self.source, self._opened.index)
         if self._gathered is not None:
             make = partial(self._gathered.values, chosen.column)
@@ -189,6 +204,14 @@ class Study(Register):
         if source.within is None:
             raise OutcomeError(f"How people differ in {outcome.column!r} is not in these cells. Compress them again.")
         return along(source.within(outcome.column), source, index, str(self.period)) / (1e4 if outcome.percent else 1.0)
+
+    def waits(self, outcome: str | Outcome | None = None) -> Waits:
+        """How long people waited for the event of an outcome, and what stands for each; `OptionError` where it does not
+        wait, `OutcomeError` for times that cannot be read. Worked out once."""
+        chosen = self.outcome(outcome)
+        if not chosen.waits:
+            raise OptionError(f"Outcome {chosen.column!r} does not wait for an event: it is of kind {chosen.kind!r}.")
+        return self.memo.get(("waits", chosen), partial(read_waits, chosen, self, self._opened.index))
 
     def check_header(self) -> None:
         """Raise one `OutcomeError` that names every outcome whose column is not there. No value is read."""
@@ -221,6 +244,21 @@ class Study(Register):
         """Names of the columns of `covariate_values`: 'age', 'region=North'."""
         wanted, columns = self.covariates if names is None else tuple(names), Columns(self.source, self.people)
         return tuple(called for name in wanted for called in covariate_columns(name, columns))
+
+    def gaps(self, names: Iterable[str] | None = None) -> np.ndarray:
+        """(n, T) whether a covariate is missing where a row was seen."""
+        gone = ~np.isfinite(self.covariate_values(names)).all(axis=2)
+        return gone if self.paths.seen is None else gone & self.paths.seen
+
+    def filled(self, filling: int) -> Study:
+        """The same study with gaps of covariates filled once; other numbers give other fillings."""
+
+        def fill() -> Study:
+            made = object.__new__(Study)
+            made._set(**{**vars(self), "filling": filling, "memo": Memo()})
+            return made
+
+        return self.memo.get(("filling", filling), fill)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a unit and period that was seen: unit, period, cluster, the state of each component, the outcomes.

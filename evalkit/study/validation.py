@@ -35,7 +35,7 @@ from evalkit.study.reading import advise_dates
 from evalkit.study.register import Register, check_links
 from evalkit.study.schema import ROLES, Known, check_column, check_events, check_table, unprintable
 from evalkit.study.settings import settings_problems
-from evalkit.vocabulary import Family
+from evalkit.vocabulary import Family, Missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     columns.panel.prefetch([name for name, _ in needed if name not in register.covariates])
     names = {"component": [c.name for c in register.components], "outcome": [o.column for o in register.outcomes]}
     problems += (money := money_problems(register.money, Known(names, unit=register.unit)))
-    problems += settings_problems(register.settings)
+    problems += settings_problems(register.settings, [c.name for c in register.components])
     reading = _Reading(register, columns, problems)
     _check_register(reading, needed)
     if not columns.panel.n_rows:
@@ -157,6 +157,9 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
             reading.add(f"{key} holds a character that cannot be printed", "study", "Take it out.")
     if register.family not in get_args(Family):
         reading.add(f"family={register.family!r}", "study", "Give 'outcome', or 'all' for one family of all outcomes.")
+    if register.missing not in get_args(Missing):
+        listed = ", ".join(map(repr, get_args(Missing)))
+        reading.add(f"missing={register.missing!r}", "study", f"Use one of: {listed}.")
     if register.every is not None and not _is_step(register.every):
         reading.add(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
 

@@ -157,6 +157,7 @@ class Evidence:
     place: str = "place"
     population: str = ""
     currency: str = "£"
+    time_unit: str = ""
     cure: str = ""
 
     def __post_init__(self) -> None:

@@ -35,7 +35,7 @@ UNSTATED = "nobody has said how large a change would matter"
 NO_INTERVAL = "no likely range can be given"
 SMALLER = "the whole likely range is smaller than what matters"
 
-ENDS_A_CLAIM = ("pre_trend", "drift", "drift_untested", "stayers")
+ENDS_A_CLAIM = ("pre_trend", "drift", "drift_untested", "stayers", "raw")
 _ALPHA = 0.05
 _FEWEST = 3
 _FEWEST_PEOPLE = 50
@@ -67,7 +67,7 @@ def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
     if evidence.moved_by_results:
         names.append("moved_by_results")
     if evidence.rests_on_matching:
-        names += ["raw", "unrecorded"] if evidence.unrecorded else ["matching"]
+        names.append("raw" if evidence.unrecorded else "matching")
     if evidence.rests_on_one_place:
         names.append("one_place" if evidence.clusters_exposed == 1 else "a_few_places")
     if _few_clusters(evidence):

@@ -121,7 +121,6 @@ def restated(e: Evidence) -> list[str]:
     count += 0 if e.p_adjusted < 0.05 else 1
     count += 1 if e.rests_on_additivity else 0
     count += 1 if e.rests_on_matching else 0
-    count += 1 if e.rests_on_matching and e.unrecorded else 0
     count += 1 if e.rests_on_one_place else 0
     few = not e.rests_on_one_place and (e.clusters_exposed < 3 or e.clusters_comparison < 3)
     count += 1 if few and not (e.randomisation_p is not None and e.randomisation_p < 0.05) else 0
@@ -132,6 +131,7 @@ def restated(e: Evidence) -> list[str]:
     unexplained = e.drift is not None and e.drift.carries in ("nothing", "untested")
     count += 1 if unexplained else 0
     ended = not failed_checks.isdisjoint({"pre_trend", "stayers"}) or unexplained
+    ended = ended or (e.rests_on_matching and e.unrecorded)
     away = number and (low > 0 or high < 0)
     known = e.matters is not None and not math.isnan(e.matters)
     ruled_out = bool(number and known and high < e.matters)
@@ -179,7 +179,9 @@ def test_every_sentence_reads_well(e: Evidence) -> None:
     for text in (said.sentence, said.may_say.text, said.not_to_be_said, said.would_change.text):
         assert_reads_well(text[:1].upper() + text[1:])
     spoken = said.sentence
-    mixed = re.search(r"likely range (?:is )?(?:(?!\. )[^()])*(fewer|lower|less) to [^()]*(more|higher)", spoken)
+    mixed = re.search(
+        r"likely range (?:is )?(?:(?!\. )[^()])*(fewer|lower|less|sooner) to [^()]*(more|higher|later)", spoken
+    )
     if verdict.rule == 4:
         assert not mixed, spoken
     if verdict.rule in (5, 6) and e.conf_low < 0 < e.conf_high:

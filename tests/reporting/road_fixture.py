@@ -48,6 +48,7 @@ def study() -> SimpleNamespace:
         kind="log",
         better="lower",
         matters=0.05,
+        harm=False,
         unit="per cent",
     )
     components = tuple(
@@ -58,6 +59,7 @@ def study() -> SimpleNamespace:
             lag=0,
             assigned_at="state",
             description="",
+            card={},
             unit_cost=None,
             reach=None,
             replaces="sbsecon" if n == "sbprim" else None,
@@ -83,6 +85,7 @@ def study() -> SimpleNamespace:
         component=lookup.__getitem__,
         outcome=lambda name=None: outcome,
         settings={},
+        currency="£",
         noun_for=noun_from_column,
         source=None,
     )

@@ -205,7 +205,7 @@ class Costs:
     def paid_for(self) -> np.ndarray | None:
         """(n, T) what a rate card pays for: the outcome, or a period without it where lower is better; None where that
         cannot be counted (a lower count has nothing to count)."""
-        kind, higher = self.outcome.kind, self.outcome.better == "higher"
+        kind, higher = self.outcome.said, self.outcome.better == "higher"
         if kind != "share" and not (kind == "count" and higher):
             return None
         values = self.rows.values(self.outcome)
