@@ -16,6 +16,7 @@ from evalkit.folders import put
 from evalkit.study import Outcome, Study
 from evalkit.study.alike import CellSource
 from evalkit.study.cellfile import Kept, write_cells
+from evalkit.study.formats import is_parquet
 
 FEW, HANGS, POOLED = "fewer people than the rules allow", "outcomes hang on a few people", "differences pooled"
 LEAST_POOLED = 3
@@ -48,9 +49,12 @@ def compress(study: Study, out: str | Path, rules: Rules | None = None) -> Compr
     is made of) leave only with as many degrees of freedom as the rules ask for, else as the mean of cells seen in the
     same periods. Counts are rounded where the rules round. Where nothing was withheld, answers are those of the rows.
 
-    Raises `StudyError` where people cannot be added up, where no cell is left, and where there is a file already.
+    Raises `StudyError` where people cannot be added up, where no cell is left, and where there is a file already or its
+    name does not end in .parquet.
     """
     out = Path(out)
+    if not is_parquet(out):
+        raise StudyError(f"Cells are a Parquet file, and {out.name!r} does not end in .parquet.")
     if out.exists():
         raise StudyError(f"There is a file {out.name!r} in {str(out.parent)!r} already. Name another, or move it.")
     whole = study if study.paths.heads is not None else study.replace(hold="cells")

@@ -49,6 +49,13 @@ class AsOutcome:
     def outcome(self, name: str | None = None) -> Outcome:
         return Outcome(self.study.covariate_names()[self.column])
 
+    @property
+    def unit(self) -> str:
+        return self.study.unit
+
+    def weighing(self, outcome: str | None = None) -> AsOutcome:
+        return self
+
     def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
         return self.study.covariate_values(())
 

@@ -20,8 +20,8 @@ from evalkit.errors import StudyError
 from evalkit.study.alike import Kept
 from evalkit.study.scan import MEMORY, ROWS, Scan, Session, is_numeric, is_relation, quoted
 
-MOST = 20_000_000
-"""Cell-periods above which nothing is gained by adding up."""
+MOST, MOST_PRODUCTS = 4_000_000, 100_000_000
+"""Cell-periods, and numbers in the cross-products of an outcome, above which nothing is gained by adding up."""
 PART = 500_000_000
 """Bytes of people's outcomes that are held at a time for cross-products."""
 _BITS, _UNEVEN = 52, 1000.0
@@ -34,7 +34,8 @@ class NotAlikeError(StudyError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Columns of a panel. fixed: the same in all rows of a unit. moving: exposures, which may change."""
+    """Columns of a panel. fixed: the same in all rows of a unit. moving: exposures and covariates, which may
+    change."""
 
     unit: str
     period: str
@@ -206,11 +207,12 @@ class Adding:
         spans = int(self.session.frame("SELECT count(*) AS n FROM times")["n"].iloc[0])
         if spans == 1:
             raise NotAlikeError("everybody is seen in one period only")
-        if cells * spans > MOST:
+        fit = min(MOST // spans, MOST_PRODUCTS // spans**2)
+        if cells > fit:
             raise NotAlikeError(
-                f"{units:,} units make {cells:,} kinds of people alike in place, exposure and when they are seen, "
-                f"over {spans:,} periods: more than the {MOST // spans:,} that fit. Coarser periods, rounded doses, or "
-                "fewer outcomes with gaps of their own make them fewer"
+                f"{units:,} units make {cells:,} kinds of people alike in place, path and when they are seen, "
+                f"over {spans:,} periods: more than the {fit:,} that fit. Coarser periods, rounded doses and "
+                "covariates, or fewer outcomes with gaps of their own make them fewer"
             )
 
     def _look(self) -> None:

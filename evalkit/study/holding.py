@@ -11,6 +11,7 @@ from evalkit.errors import StudyError, check_choice
 from evalkit.study.adding import Adding, NotAlikeError, Wanted
 from evalkit.study.alike import CellSource
 from evalkit.study.cellfile import cells_in
+from evalkit.study.component import neighbour_columns
 from evalkit.study.formats import is_parquet
 from evalkit.study.frame import Columns, FileSource, FrameSource, Source, Table, as_ids, open_source
 from evalkit.study.register import Register
@@ -106,10 +107,12 @@ def _wanted(register: Register, names: tuple[str, ...]) -> Wanted | str:
     reasons = {
         "it has no periods": r.period is None,
         "every unit is a cluster of its own": r.cluster in (None, r.unit) or r.unit in homes,
-        "there are covariates, which are each person's own": bool(r.covariates),
+        "rates divide each row by a column of its own": any(o.kind == "rate" for o in r.outcomes),
+        "shares of neighbours are held row by row": any(neighbour_columns(c) for c in r.components),
         "chance dealt a component, and is inferred from person by person": any(
             c.assigned is not None or c.compliance is not None for c in r.components
         ),
+        "an outcome waits for an event, which is each person's own": any(o.waits for o in r.outcomes),
         "payments are reckoned person by person": bool(
             {"rate_card", "claims"} & set(r.money.given() if r.money else ())
         ),
@@ -121,6 +124,7 @@ def _wanted(register: Register, names: tuple[str, ...]) -> Wanted | str:
         return why
     fixed = [r.cluster, r.weights, *homes, *(c.reach for c in r.components), *(link.to for link in r.levels.values())]
     still = tuple(dict.fromkeys(n for n in fixed if n is not None))
-    moving = dict.fromkeys(n for c in r.components if (n := r.exposure_of(c, columns)) is not None and n not in still)
+    changing = [*(r.exposure_of(c, columns) for c in r.components), *r.covariates]
+    moving = dict.fromkeys(n for n in changing if n is not None and n not in still)
     outcomes = tuple(o.column for o in r.outcomes if o.column in names)
     return Wanted(r.unit, str(r.period), still, tuple(moving), outcomes)

@@ -61,6 +61,21 @@ def test_weights_of_people_are_kept() -> None:
     assert apart(*(e.to_frame() for e in found)) == []
 
 
+@pytest.mark.parametrize("adjust", ["reg", "dr"])
+def test_covariates_of_few_values_are_kept(adjust: str) -> None:
+    frame = panel()
+    frame["band"], frame["region"] = (
+        (frame["id"] + frame["t"] // 3) % 3,
+        np.where(frame["id"] % 5 < 2, "North", "South"),
+    )
+    said = {"covariates": ["band", "region"], "outcomes": ["y"]}
+    rows, cells = (study(frame, hold, **said) for hold in ("rows", "cells"))
+    for design in (ek.StaggeredRollout(adjust=adjust), ek.TripleDifference(adjust=adjust)):
+        found = [design(s, "a") for s in (rows, cells)]
+        assert apart(*(e.to_frame().drop(columns="reason") for e in found)) == []
+        assert apart(*(e.aggregate().to_frame(inference="jackknife") for e in found)) == []
+
+
 def test_evaluate_says_the_same_of_cells() -> None:
     frame = panel(people=240, sites=16)
     rows, cells = (ek.evaluate(study(frame, hold, outcomes=["y"])) for hold in ("rows", "cells"))
@@ -145,7 +160,7 @@ def test_what_needs_rows_says_so() -> None:
     cells = study(panel())
     for asked in (
         cells.to_frame,
-        partial(cells.covariate_values, ["can"]),
+        partial(cells.covariate_values, ["height"]),
         partial(ek.MatchedComparison(), cells, "a"),
     ):
         with pytest.raises(ek.EvalkitError, match="hold='rows'"):
@@ -156,7 +171,7 @@ def test_what_needs_rows_says_so() -> None:
     ("more", "why"),
     [
         ({"cluster": None, "components": ["b"]}, "cluster of its own"),
-        ({"covariates": ["can"]}, "covariates"),
+        ({"covariates": ["height"]}, "'height'"),
         ({"hold": "sells"}, "sells"),
         ({"memory": "lots"}, "no amount of memory"),
     ],
@@ -188,12 +203,12 @@ def test_many_rows_are_added_up_by_themselves(monkeypatch: pytest.MonkeyPatch) -
     assert study(frame, "auto").paths.heads is None
     monkeypatch.setattr(holding, "LARGE", 1000)
     assert study(frame, "auto").paths.heads is not None
-    assert study(frame, "auto", covariates=["can"]).paths.heads is None
+    assert study(frame, "auto", cluster=None, components=["b"]).paths.heads is None
     with pytest.raises(StudyError, match="rows repeat"):  # in the words of rows, which name them
         study(pd.concat([frame, frame.iloc[:1]], ignore_index=True), "auto")
     monkeypatch.setattr(holding, "TOO_MANY", 2000)
-    with pytest.raises(StudyError, match="covariates.*hold='rows'"):
-        study(frame, "auto", covariates=["can"])
+    with pytest.raises(StudyError, match="cluster of its own.*hold='rows'"):
+        study(frame, "auto", cluster=None, components=["b"])
 
 
 def test_more_kinds_of_people_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,8 @@ def test_counts_are_rounded_where_the_rules_round(tmp_path: Path) -> None:
 def test_doors(tmp_path: Path) -> None:
     rows = _whole()
     file = ek.compress(rows, tmp_path / "cells.parquet").file
+    with pytest.raises(StudyError, match="does not end in .parquet"):
+        ek.compress(rows, tmp_path / "cells.csv")
     with pytest.raises(StudyError, match="already"):
         ek.compress(rows, file)
     with pytest.raises(StudyError, match="No cell may leave"):

@@ -52,6 +52,13 @@ class OfPlaces:
         return self.people.outcome(name)
 
     @property
+    def unit(self) -> str:
+        return self.people.unit
+
+    def weighing(self, outcome: str | None = None) -> OfPlaces:
+        return self
+
+    @property
     def covariates(self) -> tuple[str, ...]:
         return self.people.covariates
 

@@ -8,18 +8,16 @@ base lies before the component first began: places that had it beside those that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evalkit.designs.parameters import Parameters
-from evalkit.designs.protocol import StudyLike, Traits
+from evalkit.designs.protocol import StudyLike, Traits, View
 from evalkit.designs.rollout.plan import Plan, rollout_traits
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
-from evalkit.study import Outcome
 from evalkit.study.paths import OFF, Paths
 
 PART = np.int16(-1)
@@ -61,7 +59,7 @@ class Withdrawn(Parameters):
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Rows by the first period without it (`cohort`) and period."""
-        return _read(self._design, Reread(study, withdrawn_paths(study.paths, component)), component, "withdrawn(g,t)")
+        return _read(self._design, View(study, withdrawn_paths(study.paths, component)), component, "withdrawn(g,t)")
 
 
 @dataclass(frozen=True)
@@ -97,31 +95,7 @@ class CarriedOver(Parameters):
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Rows by the first period without it (`cohort`) and period."""
-        return _read(self._design, Reread(study, after_paths(study.paths, component)), component, "carried over(g,t)")
-
-
-@dataclass(frozen=True, eq=False)
-class Reread:
-    """A study whose exposures are read as something else."""
-
-    study: StudyLike
-    paths: Paths
-
-    def values(self, outcome: str | None = None) -> np.ndarray:
-        return self.study.values(outcome)
-
-    def outcome(self, name: str | None = None) -> Outcome:
-        return self.study.outcome(name)
-
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        return self.study.covariates
-
-    def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
-        return self.study.covariate_values(names)
-
-    def covariate_names(self, names: Sequence[str] | None = None) -> tuple[str, ...]:
-        return self.study.covariate_names(names)
+        return _read(self._design, View(study, after_paths(study.paths, component)), component, "carried over(g,t)")
 
 
 def ends(paths: Paths, component: str) -> np.ndarray:
@@ -179,7 +153,7 @@ def _withdrawn(paths: Paths, component: str) -> Paths:
     )  # fmt: skip
 
 
-def _read(design: StaggeredRollout, study: Reread, component: str, estimand: str) -> Estimate:
+def _read(design: StaggeredRollout, study: View, component: str, estimand: str) -> Estimate:
     try:
         found = design(study, component)
     except NotIdentifiedError:
