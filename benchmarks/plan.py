@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 import evalkit as ek
 from benchmarks.plan_briefs import IMPOSSIBLE
@@ -297,6 +298,14 @@ def yardsticks(draws: int) -> Iterator[Row]:
         "1e-10",
         abs(found / closed - 1) < 1e-10,
     )
+
+    # The example in the README of swCRTdesign 4.1 (CRAN): 24 clusters, 5 periods, 120 people, .05 to .035, tau .01.
+    X = (np.arange(5) >= 1 + np.repeat(np.arange(4), 6)[:, None]).astype(float)
+    noise = ek.Noise(place=0.0, person=np.sqrt(0.0425 * 0.9575), people=120)
+    apart = 0.015 / np.sqrt(_additive(X, 0.01**2 + noise.of_person(5) / 120))
+    got = float(norm.cdf(apart - norm.ppf(0.975)) + norm.cdf(-apart - norm.ppf(0.975)))
+    gap = abs(got - 0.7861896)
+    yield row("A7", f"power {got:.7f} beside .7861896 of swCRTdesign", "24 places, 5 periods", gap, "1e-3", gap < 1e-3)
 
 
 def _additive(X: np.ndarray, V: np.ndarray) -> float:

@@ -76,7 +76,7 @@ def test_the_screen_weighs_and_refits_as_the_estimator_does(people: list[int] | 
 def test_loops_and_arrays_are_the_same_reckoning() -> None:
     b = a_brief([4, 6, 8, 2, 10, 4, 6], 0.5)
     screen = Screen.of(b)
-    cells, own = screen.cells(STARTS), screen._own(screen.cells(STARTS))
+    cells, own = screen.cells(STARTS)
     for k in range(2):
         made = []
         for read in (kernel.loops, kernel.arrays):
