@@ -223,8 +223,9 @@ class _About:
 
     def outcome_fields(self, named: str | None, measured: str) -> CardOutcome:
         o = self.of
+        kind = "score" if o.said == "time_to_event" else o.said  # a mean of times, in its own unit
         return CardOutcome(
-            id=named or o.column, label=o.label, kind=o.said, unit=o.unit, better=o.better, matters=o.matters,
+            id=named or o.column, label=o.label, kind=kind, unit=o.unit, better=o.better, matters=o.matters,
             measured=measured,
         )  # fmt: skip
 
