@@ -1,12 +1,12 @@
-"""People who wait for an event and are lost from sight, drawn many times.
+"""People who wait for an event and are lost from sight, drawn many times: `nice python benchmarks/waiting.py`.
 
-    nice python benchmarks/waiting.py --draws 200
-    python benchmarks/waiting.py --stored-only     run nothing: the table of what is stored into README.md
-    python benchmarks/waiting.py --speed-only        20,000 people, doubly robust, beside DoubleML where it is installed
+    python benchmarks/waiting.py --stored-only     the table of what is stored into README.md; nothing is drawn
+    python benchmarks/waiting.py --draws 200 --first 100     further draws of those who wait, printed and not stored
+    python benchmarks/waiting.py --speed-only      20,000 people, doubly robust, beside DoubleML where that is there
 
 A row of benchmarks/results/waiting.csv: how often the 95% range holds the effect on everybody, by who is lost (at
 random, by covariates, strongly by covariates and arm) and by what is compared; beside it the same with those lost left
-out. And the same of a covariate that is missing by another one, filled ten times.
+out. And the same of a covariate that is missing by another one, filled ten times or told by a column.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def answer(frame: pd.DataFrame, outcome: ek.Outcome, **more: object) -> pd.Serie
     return ek.WeightedComparison(method="aipw", estimand="ATE", repeats=1)(study, "had").to_frame().iloc[0]
 
 
-def waits(draws: int, people: int) -> list[dict[str, object]]:
-    """Coverage by who is lost and what is compared, and with those lost left out."""
+def waits(draws: int, people: int, first: int = 0) -> list[dict[str, object]]:
+    """Coverage by who is lost and what is compared, and with those lost left out. first: number of the first draw."""
     _, one, none = draw(400_000, np.random.default_rng(99), "at random")
     rows = []
     for world, lost in enumerate(LOST):
         held: dict[tuple[str, str], list[tuple[bool, float, float]]] = {}
-        for i in range(draws):
+        for i in range(first, first + draws):
             frame, *_ = draw(people, np.random.default_rng([world, i, people]), lost)
             for effect, by in COMPARED.items():
                 truth = gain(effect, one, none)
@@ -163,11 +163,16 @@ def _least(call) -> float:  # type: ignore[no-untyped-def]
     return min(took)
 
 
-def main(draws: int = 200, people: int = 500, stored_only: bool = False, speed_only: bool = False) -> None:
+def main(
+    draws: int = 100, people: int = 500, first: int = 0, stored_only: bool = False, speed_only: bool = False
+) -> None:
     """Draw and store, or only write the table, or only time."""
     warnings.simplefilter("ignore")
     if speed_only:
         speed()
+        return
+    if first:
+        print(pd.DataFrame(waits(draws, people, first)).to_string(index=False))
         return
     if not stored_only:
         rows = [*waits(draws, people), *missing(draws // 2, people)]

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 1000
 PICTURES = ROOT / "docs" / "pictures"
 SHOWN = "rough_sleeping"
-WIDTHS = {1280: (0.6, 0.42), 375: (0.8, 0.5)}  # window: scales of the brief, and of the appendix unfolded
+WIDTHS = {1280: (0.6, 0.42), 375: (0.8, 0.44)}  # window: scales of the brief, and of the appendix unfolded
 COLOURS, SHEETS, DOTS = 48, 2, 60
 
 
@@ -31,9 +31,7 @@ def main() -> None:
     page, shown = page_of("road_safety"), page_of(SHOWN)
     with open_browser(WIDTH) as browser:
         browser.open(page)
-        target = ROOT / "docs" / "page-one.png"
-        target.write_bytes(browser.picture("#page-one", until=".page-one figure"))
-        print(f"Wrote {target.relative_to(ROOT)}")
+        keep("page-one", browser.picture("#page-one", until=".page-one figure"), PICTURES.parent)
         for width, (brief, appendix) in WIDTHS.items():
             browser.size(width)
             browser.open(shown)
@@ -56,12 +54,13 @@ def unfold(browser: Browser) -> None:
     browser.run("document.querySelectorAll('details.fold').forEach(d => d.open = true)")
 
 
-def keep(name: str, png: bytes) -> None:
+def keep(name: str, png: bytes, folder: Path = PICTURES) -> None:
     """A picture in few colours, so that it weighs little."""
-    PICTURES.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     image = Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    image.save(PICTURES / f"{name}.png", optimize=True)
-    print(f"Wrote docs/pictures/{name}.png, {(PICTURES / f'{name}.png').stat().st_size / 1000:.0f} kB")
+    file = folder / f"{name}.png"
+    image.save(file, optimize=True)
+    print(f"Wrote {file.relative_to(ROOT)}, {file.stat().st_size / 1000:.0f} kB")
 
 
 def sheets(report: Path) -> None:

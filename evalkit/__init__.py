@@ -41,6 +41,7 @@ _PUBLIC = {
     "JointEventStudy": "evalkit.designs.regression.joint:JointEventStudy",
     "RandomisedComparison": "evalkit.designs.trials.randomised:RandomisedComparison",
     "RegressionDiscontinuity": "evalkit.designs.people.cutoff:RegressionDiscontinuity",
+    "ScaledRollout": "evalkit.designs.rollout.scaled:ScaledRollout",
     "Separability": "evalkit.components:Separability",
     "StaggeredRollout": "evalkit.designs.rollout.staggered:StaggeredRollout",
     "Study": "evalkit.study:Study",

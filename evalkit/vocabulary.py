@@ -22,7 +22,7 @@ Status = Literal[
 CombinationKind = Literal["together", "swap", "sum"]
 """How components that are only identified together stand in it: all at once, added, or one instead of another."""
 
-OutcomeKind = Literal["share", "count", "score", "log", "money", "time_to_event"]
+OutcomeKind = Literal["share", "count", "rate", "score", "log", "money", "time_to_event"]
 WaitingEffect = Literal["share", "time"]
 """What of an outcome that waits for an event is compared: the share with it by a date, or the mean time until then."""
 Better = Literal["higher", "lower"]
@@ -73,6 +73,8 @@ SYNTHETIC_DIFFERENCE: Final = "SyntheticDifferenceInDifferences"
 BESIDE_PLACES: Final = "DifferenceBesidePlaces"
 CONTROLLED_SERIES: Final = "InterruptedTimeSeries(control)"
 SERIES: Final = "InterruptedTimeSeries"
+BESIDE_UNTOUCHED: Final = "BesideUntouched"
+ON_NEIGHBOURS: Final = "OnNeighbours"
 COMBINATION: Final = "JointCombination"
 
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)

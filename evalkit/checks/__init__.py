@@ -19,6 +19,10 @@ from evalkit.checks.headline import leave_one_cluster as leave_one_cluster
 from evalkit.checks.headline import others_still_growing as others_still_growing
 from evalkit.checks.headline import pre_trend as pre_trend
 from evalkit.checks.headline import rungs as rungs
+from evalkit.checks.independence import dominant_place as dominant_place
+from evalkit.checks.independence import effective_clusters as effective_clusters
+from evalkit.checks.independence import independence as independence
+from evalkit.checks.independence import shared_shocks as shared_shocks
 from evalkit.checks.one_place import bent_trend as bent_trend
 from evalkit.checks.one_place import fit as fit
 from evalkit.checks.one_place import leave_one_donor as leave_one_donor
@@ -32,10 +36,15 @@ from evalkit.checks.people import negative_control as negative_control
 from evalkit.checks.people import placebo_outcome as placebo_outcome
 from evalkit.checks.people import same_people as same_people
 from evalkit.checks.people import score_form as score_form
+from evalkit.checks.scale import scale as scale
+from evalkit.checks.scale import untested as untested
 from evalkit.checks.sensitivity import robustness_value as robustness_value
 from evalkit.checks.sensitivity import sensitivity as sensitivity
 from evalkit.checks.sensitivity import sensitivity_of as sensitivity_of
 from evalkit.checks.sensitivity import unrecorded as unrecorded
+from evalkit.checks.spillover import ONE_WAY as ONE_WAY
+from evalkit.checks.spillover import on_neighbours as on_neighbours
+from evalkit.checks.spillover import spillover as spillover
 from evalkit.checks.trials import attrition as attrition
 from evalkit.checks.trials import balance as balance
 from evalkit.checks.trials import compliance as compliance

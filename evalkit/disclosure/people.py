@@ -49,12 +49,14 @@ def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
 def hangs_on_few(study: Study, members: Iterable[str], rules: Rules) -> bool:
     """Whether the first outcome, added up where `members` were on, comes from too few people, or mostly from two."""
     outcome, paths = study.outcome(), study.paths
-    if outcome.kind not in ("share", "count", "money"):
+    if outcome.kind not in ("share", "count", "rate", "money"):
         return False
     on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).any(axis=2))
     if paths.heads is not None:
         return _cells_hang_on_few(paths, study.values(outcome), on[paths.path], rules)
+    weights = study.weighing(outcome).paths.weights if outcome.kind == "rate" else None
     amounts = np.where(on[paths.path], np.nan_to_num(np.abs(study.values(outcome))), 0.0).sum(axis=1)
+    amounts = amounts if weights is None else weights * amounts
     _, person = np.unique(paths.units, return_inverse=True)
     each = np.sort(np.bincount(person, weights=amounts))[::-1]
     first, second = (float(v) for v in [*each, 0.0, 0.0][:2])

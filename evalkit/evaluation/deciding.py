@@ -47,7 +47,7 @@ class Stakes:
     @cached_property
     def costs(self) -> Costs:
         """Costs in the prices that the study file states."""
-        study = self.evaluation.study
+        study = self.evaluation.study.weighing(self.outcome)
         return Costs(study, self.outcome, Prices.stated(study.settings))
 
     @cached_property

@@ -14,6 +14,7 @@ from evalkit import checks
 from evalkit.checks import CheckResult
 from evalkit.checks.drift import Drift, drift_beside
 from evalkit.checks.headline import excludes_zero, first_row
+from evalkit.checks.independence import Independence, independence
 from evalkit.components import Separability, separability
 from evalkit.components.wording import lone_person, names_of
 from evalkit.designs.one_place.donors import BesideDonors
@@ -22,6 +23,7 @@ from evalkit.designs.one_place.placebo import Compared
 from evalkit.designs.people.flexible import FlexibleComparison
 from evalkit.designs.protocol import Check, Design
 from evalkit.designs.regression.joint import growth_of_others
+from evalkit.designs.rollout.scaled import ScaledRollout
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.starts import NEVER
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
@@ -56,11 +58,13 @@ from evalkit.evaluation.ladder import (
 )
 from evalkit.evaluation.randomisation import average_effect, randomise
 from evalkit.evaluation.results import Evaluation
+from evalkit.evaluation.touching import touched_results, touched_rungs
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import check_level
 from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import statement
 from evalkit.progress import step
+from evalkit.show.words import plural
 from evalkit.study import Outcome, Study
 from evalkit.study.component import spells_of, unsure
 from evalkit.study.paths import UNKNOWN, Paths
@@ -98,10 +102,10 @@ def evaluate(
     for outcome in study.outcomes:
         for component in study.components:
             step(f"{component.label}: comparing, on {outcome.label}")
-            findings.append(_find(study, sep, component.name, outcome, choices, readings, seed))
+            findings.append(_find(study.weighing(outcome), sep, component.name, outcome, choices, readings, seed))
         if len(sep.bundles):
             step(f"What goes together, on {outcome.label}")
-            bundles += run_bundles(study, sep, outcome, choices, level)
+            bundles += run_bundles(study.weighing(outcome), sep, outcome, choices, level)
     decisions = decide_all(study, sep, findings, bundles, level)
     statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
@@ -154,6 +158,7 @@ def _find(
     headline = next((r for r in runs if r.rung.headline), None)
     if headline is None or headline.rows is None or headline.answer is None:
         return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
+    runs += [run(rung, study, component, window) for rung in touched_rungs(study, component, headline.rung)]
     target = Target(
         study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings
     )
@@ -217,6 +222,12 @@ class Target:
         return drift_beside(self.study, self.component, self.design, self.rows, self.one, w.lag, w.until)
 
     @cached_property
+    def independence(self) -> Independence | None:
+        """What the answer owes to each place; None where that cannot be told."""
+        assert isinstance(self.design, (StaggeredRollout, TripleDifference))
+        return independence(self.study, self.component, self.design, self.one)
+
+    @cached_property
     def growth(self) -> Estimate | None:
         """What the growth of other components puts into the answer; None where there is none."""
         return growth_of_others(self.study, self.one, self.component, getattr(self.design, "outcome", None))
@@ -237,6 +248,7 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
         found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
         found.append(_rungs(target, fair))
     found.append(_date_rule(target))
+    found += touched_results(target.study, target.component, target.runs, target.window, target.matters)
     for check in invited:
         if check in _AFTER and (result := _AFTER[check](target)) is not None:
             found.append(result)
@@ -373,9 +385,42 @@ def _by_people(target: Target) -> CheckResult | None:
     return checks.by_people(gaps, target.matters)
 
 
+def _scale(target: Target) -> CheckResult | None:
+    """The headline beside the same comparison on the scale of its outcome; None where it has no other."""
+    found = next((r for r in target.runs if isinstance(r.rung.design, ScaledRollout)), None)
+    if found is None:
+        return None
+    if found.answer is None:
+        return checks.untested(found.reason.rstrip("."))
+    w, design = target.window, found.rung.design
+    assert isinstance(design, ScaledRollout)
+    moved_by = design.less_points(target.study, target.component, w.lag, w.until)
+    return checks.scale(target.one, moved_by, target.matters)
+
+
 def _drift(target: Target) -> CheckResult:
     assert target.drift is not None
     return checks.drift(target.one, target.drift)
+
+
+def _who(target: Target, check: Callable[[Independence, Target, str], CheckResult]) -> CheckResult | None:
+    """A check of who is independent, with what a cluster of the answer is called; None where that cannot be told."""
+    level = target.study.paths.inference_level(target.component)[0]
+    found = target.independence
+    return None if found is None else check(found, target, target.study.noun_for(level))
+
+
+def _effective_clusters(found: Independence, target: Target, place: str) -> CheckResult:
+    return checks.effective_clusters(found, place)
+
+
+def _dominant_place(found: Independence, target: Target, place: str) -> CheckResult:
+    return checks.dominant_place(found, target.one, target.matters, place)
+
+
+def _shared_shocks(found: Independence, target: Target, place: str) -> CheckResult:
+    nouns = {name: target.study.noun_for(name) for name in found.groups}
+    return checks.shared_shocks(found, target.one, target.matters, plural(place), nouns)
 
 
 def _placebo_date(target: Target) -> CheckResult:
@@ -420,8 +465,10 @@ _LEADS: Mapping[Check, Callable[[Target], CheckResult]] = {
 }  # fmt: skip
 _AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
     "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,
-    "by_people": _by_people, "leave_one_donor": _leave_one_donor,
+    "by_people": _by_people, "scale": _scale, "leave_one_donor": _leave_one_donor,
     "placebo_places": partial(_beside_donors, check=checks.placebo_places),
+    "effective_clusters": partial(_who, check=_effective_clusters),
+    "dominant_place": partial(_who, check=_dominant_place), "shared_shocks": partial(_who, check=_shared_shocks),
     "balance": _balance, "attrition": _attrition, "compliance": _compliance,
 }  # fmt: skip
 

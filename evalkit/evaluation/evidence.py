@@ -133,7 +133,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
     partners = {m for b in mine for m in b.members if m != f.component}
     base = Evidence(
         component=f.component, outcome=f.outcome.column, status=f.status, label=component.label,
-        outcome_label=f.outcome.label, kind=f.outcome.said, better=f.outcome.better, matters=f.outcome.matters,
+        outcome_label=f.outcome.label, kind=f.outcome.said, per=f.outcome.per_words, better=f.outcome.better,
+        matters=f.outcome.matters,
         lag=component.lag, clean_until=f.window.until,
         period=study.noun_for(study.period) if study.paths.n_periods > 1 else "",
         place=study.noun_for(place), unit=study.noun_for(study.unit), crossed_levels=crossed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +21,8 @@ from evalkit.designs.people.weighted import WeightedComparison
 from evalkit.designs.protocol import Design, StudyLike
 from evalkit.designs.regression.joint import JointEventStudy
 from evalkit.designs.regression.twoway import TwoWayFixedEffects
-from evalkit.designs.rollout.plan import Plan
+from evalkit.designs.rollout.plan import Plan, Rules
+from evalkit.designs.rollout.scaled import ScaledRollout, scale_of
 from evalkit.designs.rollout.staggered import StaggeredRollout, apart, arrival_gap, by_arrival
 from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
@@ -354,7 +355,19 @@ def rungs_for(
         return one_place_ladder(study.paths, component, best_design, choices, outcome)
     rungs = ladder(best_design, choices, outcome, window.lag)
     width = arrival_width(study.paths, component, best_design, choices, window)
-    return rungs if width is None else tuple(_alike(r, width) for r in rungs)
+    rungs = rungs if width is None else tuple(_alike(r, width) for r in rungs)
+    return (*rungs, *_on_its_scale(rungs, scale_of(study.outcome(outcome), study.values(outcome))))
+
+
+def _on_its_scale(rungs: tuple[Rung, ...], scale: str) -> tuple[Rung, ...]:
+    """The headline's own comparison of starts on the scale of its outcome, where it has one: not judged among the
+    others, but by a check of its own."""
+    own = next((r.design for r in rungs if r.headline), None)
+    if not scale or not isinstance(own, StaggeredRollout) or own.comparison != "not_yet":
+        return ()
+    same = {f.name: getattr(own, f.name) for f in fields(Rules)}
+    design = ScaledRollout(**same, scale=scale, outcome=own.outcome, arrival=own.arrival)
+    return (Rung(f"ScaledRollout({scale})", design, fair=False),)
 
 
 def _alike(rung: Rung, width: int) -> Rung:

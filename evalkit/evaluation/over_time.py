@@ -171,7 +171,7 @@ def publishable_series(guard: Guard, table: pd.DataFrame) -> pd.DataFrame:
     means as coarse as the counts behind them, counts rounded, so that none gives a hidden count away."""
     if not guard.rules.active or table.empty:
         return table
-    kinds = {o.column: o.kind for o in guard.study.outcomes}
+    kinds = {o.column: o.said for o in guard.study.outcomes}
     counted = table["outcome"].map(kinds).isin(_COUNTED).to_numpy()
     out = table.copy()
     for side, people in (("with_it", "people_with"), ("without", "people_without")):

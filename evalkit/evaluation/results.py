@@ -236,6 +236,8 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         (c, guard.had([c]) - float(n)) for c, n in zip(heads["component"], heads["units_exposed"], strict=True) if n > 0
     ]
     guard = replace(guard, few=frozenset(few), left_few=frozenset(c for c, n in left if 0 < n < rules.count))
+    tried = [(f, r) for f in ev.findings for r in f.runs]
+    guard = guard.touched_by_few(((f.component, f.outcome.column, r.rung.name, r.one) for f, r in tried), ev.level)
     flow = flow_table(ev.study, ev.effects, rules)
     for r in flow[flow["hidden"] != ""].to_dict("records"):
         guard.note("flow", f"{r['component']}, {r['stage']}", "count", r["hidden"])
@@ -243,7 +245,6 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     left = [guard.evidence(e, unnamed.get(e.component, "")) for e, _ in ev.judged]
     redacted = [(e, decide(e)) for e in left]
     separability = guard.separability(ev.separability)
-    tried = [(f, r) for f in ev.findings for r in f.runs]
     small = np.array([guard.rests_on_few(r.one, f.component, ev.level) for f, r in tried], dtype=bool)
     effects = guard.effects(ev.effects, small, flow)
     if rules.active:

@@ -218,6 +218,8 @@ def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE)
     outcome = getattr(made, "outcome", None)
     if outcome is None:
         unit = "people periods in the outcome's unit"
+    elif outcome.said == "rate":
+        unit = f"{outcome.label}, events in all"
     elif outcome.said == "share":
         unit = f"people periods with: {outcome.label}"
     else:

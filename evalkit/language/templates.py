@@ -13,6 +13,7 @@ DIRECTIONS = {"better": "a change for the better", "worse": "a change for the wo
 FOUND = {
     "share": "{effect}{tail} {were} recorded as {outcome} than we would have expected (likely range {span})",
     "count": "we counted {effect} {outcome}{tail} than we would have expected (likely range {span})",
+    "rate": "we counted {effect} {outcome}{tail} than we would have expected (likely range {span})",
     "score": "{outcome} came out {effect} than we would have expected (likely range {span})",
     "log": "{outcome} came out {effect} than we would have expected (likely range {span})",
     "money": "{outcome} came to {effect}{tail} than we would have expected (likely range {span})",
@@ -238,6 +239,7 @@ ONE_WITHOUT = "a {where} without {label}"
 ONE_OUTCOME = {
     "share": "a {where} with {label}",
     "count": "one {more} of {label}",
+    "rate": "one {more} of {label}",
     "score": "a point of {label} for a {where}",
     "log": "an outcome",
     "money": "a pound of {label}",

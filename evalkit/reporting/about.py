@@ -84,7 +84,7 @@ def over_time_table(
     evaluation: Evaluation, outcome: Outcome, rows: pd.DataFrame, name: str, every: bool = False
 ) -> Table:
     """Some periods of one outcome: means with it and without, and what was expected, where that is known."""
-    axis = Axis(outcome.kind, outcome.label, outcome.better, outcome.matters)
+    axis = Axis(outcome.said, outcome.label, outcome.better, outcome.matters)
     expected, period = rows["expected"].notna().any(), evaluation.study.noun_for(evaluation.study.period)
     cells = []
     for r in rows.to_dict("records"):
@@ -96,7 +96,9 @@ def over_time_table(
     whom = plural(evaluation.study.noun_for(evaluation.study.unit))
     head = (sentence_case(period), *side, *([EXPECTED] if expected else []),
             *(f"{sentence_case(whom)}: {s.lower()}" for s in side))  # fmt: skip
-    note = "Raw means, before anything is compared: they are no effect." + (_EXPECTED if expected else "")
+    note = "Raw means, before anything is compared: nobody's effect is read from them." + (
+        _EXPECTED if expected else ""
+    )
     right = (False, *(True,) * (len(head) - 1))
     caption = f"{outcome.label}, {unit_of(axis)}" + (f", every {period}" if every else "")
     return make_table(caption, head, cells, numeric=right, name=name, note="" if every else note)
@@ -113,7 +115,7 @@ def baseline_table(evaluation: Evaluation) -> Block:
     table, names = safe(evaluation).baseline, names_of(evaluation.study)
     if table.empty:
         return Paragraph("Nobody whom a component could reach was without it throughout, or nothing was seen before.")
-    labels = {f"{o.label}, before": Axis(o.kind, o.label) for o in evaluation.study.outcomes}
+    labels = {f"{o.label}, before": Axis(o.said, o.label) for o in evaluation.study.outcomes}
     cells = []
     for r in table.to_dict("records"):
         axis = labels.get(str(r["characteristic"]), Axis())

@@ -181,7 +181,7 @@ def _read(place: Path) -> NotebookNode:
 
 _WIDTH_CM, _PICTURE_CM, _MARGIN_CM = 18.0, 11.5, 1.8
 _SECTION = 2  # level of the headings before the first of which the contents stand
-_BODY, _SMALL = 9.5, 9.0  # points
+_BODY, _SMALL = 9.0, 9.0  # points
 _LEAST_SHARE, _MOST_LETTERS = 0.06, 60  # of a table's width for a column; letters beyond which a cell wraps anyway
 _FIXED = datetime(2000, 1, 1)
 _LANGUAGE = "en-GB"

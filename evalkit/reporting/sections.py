@@ -129,7 +129,11 @@ def _on_outcome(evaluation: Evaluation, outcome: Outcome, pictures: Mapping[str,
         else:
             drawn = pictures.get(f"event_study_{component.name}")
             parts += [*words, drawn, *_compared(evaluation, component.name, outcome, pictures)]
-            parts.append(effects_table(tried, outcome, component.label, anchor))
+            head = tried[tried["headline"].astype(bool)]
+            parts.append(effects_table(head if len(head) else tried, outcome, component.label, anchor))
+            if 0 < len(head) < len(tried):
+                every = effects_table(tried, outcome, component.label, anchor.replace("effects", "designs", 1))
+                parts.append(Group((every,), summary=f"{component.label}: every design that was tried"))
     return parts
 
 
@@ -174,7 +178,7 @@ def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -
     right = (False, True, True, True, True, True, True, True, False)
     unit = _UNITS.get(outcome.said, outcome.unit)
     note = f"Effects and standard errors (SE) in {unit}. With, without: places that it rests on."
-    caption = f"{label}: every design that was tried ({outcome.label})"
+    caption = f"{label}: {'every design that was tried' if len(rows) > 1 else 'the headline'} ({outcome.label})"
     return make_table(caption, head, cells, numeric=right, name=name, note=note)
 
 
@@ -268,9 +272,15 @@ _CHECKS = {
     "date_rule": "Other readings of dates",
     "others_still_growing": "Others still growing",
     "growth_taken_out": "Growth taken out",
+    "spillover": "Beside untouched places",
+    "on_neighbours": "On neighbours without it",
+    "effective_clusters": "What the places are worth",
+    "dominant_place": "One place that decides",
+    "shared_shocks": "Places that move together",
     "score_form": "Squares and products of what is recorded",
     "stayers": "Who was seen later",
     "by_people": "Both kinds of people",
+    "scale": "In points and in proportion",
     "filled_in": "What was missing beforehand",
     "followed_to": "Who was followed to the date",
     "fit": "Its own past, fitted",
@@ -294,6 +304,7 @@ _UNITS = {
     "share": "shares of one: 0.05 is 5 people in every 100",
     "log": "log points: −0.05 is about 5% lower",
     "count": "events for each unit and period",
+    "rate": "events for each of what it is a rate per: 0.002 is 2 for every 1,000",
     "score": "points",
     "money": "pounds",
 }

@@ -79,8 +79,8 @@ def _maryland(e: Evidence, periods: int) -> Level:
 
 
 def _padlocks(e: Evidence, spread: float, lost: float, periods: int, why: str = "places") -> Level:
-    """The lowest of design, what could have been seen and what was lost, less one where a check of it failed. why:
-    no spread of people is known."""
+    """The lowest of design, what could have been seen and what was lost, less one where a check of it failed. why: why
+    there is no spread of people."""
     basis, scale = basis_of(e, periods), "EEF padlocks, 0 to 5"
     if basis == "none" or not spread > 0:
         return Level(e.component, scale, "not rated", _WORDS["eef"]["none" if basis == "none" else why])

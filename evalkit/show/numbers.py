@@ -18,6 +18,8 @@ from evalkit.show.words import plural
 NOT_GIVEN = "not given"
 MINUS = "−"
 _LARGEST_PERCENT = 1000.0
+_TIMES = tuple(plural(t) for t in ("year", "quarter", "month", "week", "day", "night", "hour", "period"))
+"""What a rate may be per that holds its time already."""
 Way = Literal["nearest", "down", "up"]
 """How a number is rounded: to the nearest, or towards the end of a range that it stands for."""
 
@@ -26,8 +28,9 @@ Way = Literal["nearest", "down", "up"]
 class Nouns:
     """Words about whom and what is counted, each optional.
 
-    `unit` singular ('person'), `whom` plural ('people with both needs'; by default the unit's plural),
-    `period` singular ('month'), `currency` a sign put before the figure, `time` what waiting is counted in ('weeks').
+    `unit` singular ('person'), `whom` plural ('people with both needs'; by default the unit's plural, and of a rate
+    what it is per), `period` singular ('month'), `currency` a sign put before the figure, `time` what waiting is
+    counted in ('weeks').
     """
 
     unit: str = ""
@@ -157,11 +160,11 @@ def range_words(low: float, high: float, kind: str) -> str:
     return scale.span(low, high) + scale.tail
 
 
-def size_words(value: float, kind: str, unit: str | None = None, *, period: str = "") -> str:
+def size_words(value: float, kind: str, unit: str | None = None, *, period: str = "", whom: str = "") -> str:
     """A size without direction: '5 in every 100', '6%'. For logs the sign matters: pass a fall as negative."""
     if not math.isfinite(value):
         return NOT_GIVEN
-    return scale_for([value], kind, Nouns(unit=unit or "", period=period)).size(value)
+    return scale_for([value], kind, Nouns(unit=unit or "", whom=whom, period=period)).size(value)
 
 
 def signed(value: float, digits: int = 2, std_error: float = math.nan, way: Way = "nearest") -> str:
@@ -218,11 +221,15 @@ def pounds_outwards(amount: float, up: bool, currency: str = "£") -> str:
 
 def _denominator(kind: str, largest: float, nouns: Nouns) -> tuple[float, str]:
     """Factor and tail: natural frequencies for shares, small counts in 100 units, money for each unit."""
-    whom = nouns.whom or (plural(nouns.unit) if nouns.unit else "")
+    whom = nouns.whom or (plural(nouns.unit) if nouns.unit and kind != "rate" else "")
     every = f" each {nouns.period}" if nouns.period else ""
     if kind == "share":
         factor = 100.0 if largest >= 0.01 or largest == 0 else 1_000.0 if largest >= 0.001 else 10_000.0
         return factor, f" in every {factor:,.0f}" + (f" {whom}" if whom else "")
+    if kind == "rate":
+        factor = next((f for f in (100.0, 1_000.0, 10_000.0) if largest * f >= 1 or largest == 0), 100_000.0)
+        per_time = not nouns.period or whom.endswith(_TIMES)
+        return factor, f" for every {factor:,.0f}" + (f" {whom}" if whom else "") + ("" if per_time else every)
     if kind == "count" and whom and 0 < largest < 1:
         factor = 100.0 if largest >= 0.01 else 10_000.0
         return factor, f" for every {factor:,.0f} {whom}{every}"

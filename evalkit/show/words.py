@@ -185,6 +185,8 @@ _DESIGNS = {
     "StaggeredRollout(same, one base period)": "the same places, measured from one period before the start",
     "StaggeredRollout(unchanged)": "places whose other components stand still",
     "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
+    "ScaledRollout(logit)": "the same places, had all moved by the same odds",
+    "ScaledRollout(log)": "the same places, had all moved by the same proportion",
     "TripleDifference": "people whom it can reach beside those it cannot",
     "TripleDifference(equal weights)": "the same people, every period before the start weighing alike",
     "JointEventStudy": "one regression on all components",
@@ -192,6 +194,8 @@ _DESIGNS = {
     "JointCombination": "one regression on all components, effects added up",
     "TwoWayFixedEffects": "the regression that everybody runs",
     "Imputation": "what places without any component would predict",
+    "BesideUntouched": "the same, beside places whose neighbours do not have it",
+    "OnNeighbours": "places without it whose neighbours have it, beside those whose neighbours do not",
     "MatchedComparison": "people matched on what is recorded",
     "MatchedComparison(ignored)": "people matched whatever else they had",
     "WeightedComparison": "people weighted to be alike on record",
@@ -223,7 +227,8 @@ _TITLES = {
 
 def design_words(design: str) -> str:
     """What a design compares, as part of a sentence; the name itself when it is a new one."""
-    return _DESIGNS.get(design, design)
+    name, ring, nearest = design.partition("(ring ")
+    return f"{_DESIGNS[name]}: ring {nearest.rstrip(')')}" if ring else _DESIGNS.get(design, design)
 
 
 def design_title(design: str) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
-from typing import get_args
+from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError, Problem, is_number, raise_problems
+from evalkit.study.formats import TABLES
 from evalkit.study.frame import Table, read_table
 from evalkit.study.schema import CERTAINTIES, TABLE_CELLS, odd_ids, unprintable
 from evalkit.vocabulary import OUTCOME_KINDS, Assigned, Better, Dates, OutcomeKind, PartPeriod, WaitingEffect
@@ -20,10 +22,12 @@ from evalkit.vocabulary import OUTCOME_KINDS, Assigned, Better, Dates, OutcomeKi
 _UNITS = {
     "share": "percentage points",
     "count": "events for each unit and period",
+    "rate": "events for each of {per}",
     "score": "points",
     "log": "per cent",
     "money": "pounds",
 }
+_TEXTS = (".csv", ".tsv", ".txt")
 CARD = ("why", "materials", "procedures", "who", "how", "where", "when", "how_much", "tailoring", "modifications",
         "planned", "actual")  # fmt: skip
 """Keys of a component's card: the items of TIDieR besides the name (Hoffmann and others 2014, BMJ 348)."""
@@ -59,6 +63,10 @@ class Component:
         that quarter or year; by a quarter of a year where it was guessed).
     description: what is done, in a sentence.
     card: what TIDieR asks of a description, in words, by any of the keys `CARD`.
+    neighbours: whose neighbours have it, where what one place does may touch another: a table (frame, path) of who is
+        beside whom, with the columns of `study/neighbours.py`, or the column of the panel with the share of neighbours
+        exposed (several: rings, the nearest first).
+    touched_above: share of neighbours exposed above which a place counts as touched.
 
     Raises `OptionError` that lists everything wrong with the choices.
     """
@@ -82,6 +90,8 @@ class Component:
     first_period: str | None = None
     description: str = ""
     card: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    neighbours: Table | Sequence[str] | None = field(default=None, compare=False, repr=False)
+    touched_above: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or str(self.name))
@@ -114,6 +124,23 @@ def spells_of(component: Component) -> pd.DataFrame:
     return table[table["component"] == component.name] if "component" in table.columns else table
 
 
+def neighbour_columns(component: Component) -> tuple[str, ...]:
+    """Columns of the panel that hold shares of neighbours exposed; none where a table says who is beside whom."""
+    given = component.neighbours
+    if isinstance(given, str):
+        return () if Path(given).suffix.lower() in (*TABLES, *_TEXTS) else (given,)
+    return tuple(map(str, given)) if isinstance(given, (list, tuple)) else ()
+
+
+def neighbour_table(component: Component) -> pd.DataFrame | None:
+    """The table of neighbours, or of their shares, None where there is none; `StudyError` where it cannot be read."""
+    given = component.neighbours
+    if given is None or neighbour_columns(component):
+        return None
+    table = read_table(cast(Table, given), f"neighbours of component {component.name!r}", TABLE_CELLS)
+    return table.rename(columns={} if "neighbour" in table.columns else {"neighbor": "neighbour"})
+
+
 def unsure(table: pd.DataFrame) -> np.ndarray:
     """(r,) whether the date of a spell is no surer than a quarter of a year."""
     return table.get("certainty", pd.Series("", table.index)).isin(CERTAINTIES[2:]).to_numpy()
@@ -140,6 +167,9 @@ def _component_problems(c: Component) -> Iterator[Problem]:
             yield Problem(
                 f"{name}={getattr(c, name)!r} is given of a component that chance did not assign", where, advice
             )
+    if not is_number(c.touched_above) or not 0 <= c.touched_above < 1:
+        advice = "Give a share of neighbours, from 0 to below 1; 0 counts a place with any neighbour exposed."
+        yield Problem(f"touched_above={c.touched_above!r}", where, advice)
     if not is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
         yield Problem(f"lag={c.lag!r}", where, "A lag is a whole number of periods, 0 or more.")
     if c.unit_cost is not None and (not is_number(c.unit_cost) or c.unit_cost < 0):
@@ -174,10 +204,14 @@ class Outcome:
     """An outcome column of the panel.
 
     label: words for people; the column when not given.
-    kind: how its effects are said: "share" (0 to 1), "count", "score", "log" or "money"; or "time_to_event".
+    kind: how its effects are said: "share" (0 to 1), "count", "rate", "score", "log" or "money"; or "time_to_event".
+    per: of a rate, the column of what each count is divided by, such as residents or person years: the outcome's own
+        column holds counts, and its values are counts / `per`. Where rows are averaged they weigh by it, so that the
+        rate of a place is the sum of its counts over the sum of its residents.
     percent: whether a share is written as a percentage (45 or 45%); `matters` is a share all the same (0.05).
     better: "higher" or "lower".
-    matters: the smallest effect worth having, in the column's own unit; without it a lack of effect is never claimed.
+    matters: the smallest effect worth having, in the column's own unit (of a rate, in counts for one of `per`: 0.002 is
+        2 for every 1,000 residents); without it a lack of effect is never claimed.
     harm: whether it is there to catch damage; the report says of each such outcome which harm is ruled out.
 
     Of kind "time_to_event", in a table with a row a person, `column` is its name (the column of the event by default):
@@ -208,6 +242,7 @@ class Outcome:
     by: float | None = None
     effect: WaitingEffect = "share"
     time_unit: str | None = None
+    per: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "column", self.column or self.event or "")
@@ -229,12 +264,20 @@ class Outcome:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the panel that it is read from."""
-        return tuple(c for c in (self.time, self.event, self.entry) if c) if self.waits else (self.column,)
+        named = (self.time, self.event, self.entry) if self.waits else (self.column, self.per)
+        return tuple(c for c in named if c)
 
     @property
     def unit(self) -> str:
         """The unit of an effect, in words."""
-        return (self.time_unit or "units of time") if self.said == "time_to_event" else _UNITS[self.said]
+        if self.said == "time_to_event":
+            return self.time_unit or "units of time"
+        return _UNITS[self.said].format(per=self.per_words)
+
+    @property
+    def per_words(self) -> str:
+        """What a rate is per, in words: 'person years' of the column person_years."""
+        return (self.per or "").replace("_", " ")
 
 
 def _label_of(o: Outcome) -> str:
@@ -267,6 +310,11 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
     yield from _waiting_problems(o, where)
     if not isinstance(o.harm, bool):
         yield Problem(f"harm={o.harm!r}", where, "Say True or False.")
+    if (o.per is None) == (o.kind == "rate") or o.per == o.column:
+        advice = "Give the column of what is divided by with kind='rate', and only there: per='residents'."
+        yield Problem(f"kind={o.kind!r} with per={o.per!r}", where, advice)
+    elif o.per is not None:
+        yield from _unprintable({"per": o.per}, where)
     if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
         yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
     elif o.matters is not None and o.said == "share" and o.matters > 1:

@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from evalkit.errors import EvalkitError, OptionError, Problem, StudyError, raise_problems, suggest
-from evalkit.study.component import CARD, Component, Outcome, plain
+from evalkit.study.component import CARD, Component, Outcome, neighbour_columns, plain
 from evalkit.study.frame import FileSource, Table, find_files, open_source, read_table
 from evalkit.study.money import TABLES
 from evalkit.study.reading import Cells, Reading
@@ -74,7 +74,8 @@ _SECTIONS = {
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
     "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None),
                          end=(float | str | date | None, None)),
-    "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),
+    "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE,
+                           neighbours=(str | list[str] | None, None), **dict.fromkeys(CARD, _TEXT)),
 }  # fmt: skip
 _NAMED_BY = {name: "component" if name == "costs" else "outcome" for name in TABLES}
 """What the key of a row in a table of money is: [costs.nurse] is a cost of the component nurse."""
@@ -267,7 +268,7 @@ class _Folder:
             try:
                 said = f"{key} = {_short(name)}"
                 source = open_source(self._full(name, key), said, self.cells)
-                if table.startswith("components.") or table == "adoption":
+                if (key == "adoption" and table.startswith("components.")) or table == "adoption":
                     self._read[name] = read_starts(source, said, self.cells.reading)
                 else:
                     self._read[name] = read_table(source, name, self.cells)
@@ -314,9 +315,14 @@ class _Folder:
             card = {key: keys[key] for key in CARD if keys.get(key)}
             own = {key: value for key, value in keys.items() if key not in ("adoption", *CARD)}
             try:
-                made.append(Component(name, adoption=spells, card=card, **own))
+                component = Component(name, adoption=spells, card=card, **own)
             except EvalkitError as error:
                 self._add(error, f"table [components.{name}]")
+                continue
+            if (beside := component.neighbours) is not None and not neighbour_columns(component):
+                table = self.table(str(beside), f"components.{name}", "neighbours")
+                component = replace(component, neighbours=table)
+            made.append(component)
         for file in dict.fromkeys(keys["adoption"] for keys in said.values() if keys.get("adoption")):
             table = self._read[file]
             known = {plain(w) for c in made for w in (c.name, c.label)}

@@ -11,6 +11,7 @@ from evalkit.errors import StudyError, check_choice
 from evalkit.study.adding import Adding, NotAlikeError, Wanted
 from evalkit.study.alike import CellSource
 from evalkit.study.cellfile import cells_in
+from evalkit.study.component import neighbour_columns
 from evalkit.study.formats import is_parquet
 from evalkit.study.frame import Columns, FileSource, FrameSource, Source, Table, as_ids, open_source
 from evalkit.study.register import Register
@@ -106,6 +107,8 @@ def _wanted(register: Register, names: tuple[str, ...]) -> Wanted | str:
     reasons = {
         "it has no periods": r.period is None,
         "every unit is a cluster of its own": r.cluster in (None, r.unit) or r.unit in homes,
+        "rates divide each row by a column of its own": any(o.kind == "rate" for o in r.outcomes),
+        "shares of neighbours are held row by row": any(neighbour_columns(c) for c in r.components),
         "chance dealt a component, and is inferred from person by person": any(
             c.assigned is not None or c.compliance is not None for c in r.components
         ),

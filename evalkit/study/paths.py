@@ -111,6 +111,24 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
+class Near:
+    """What the neighbours of G groups of units have, for one component.
+
+    share: (G, T) of neighbours exposed, the largest of all rings; -1 where not known. ring: (G, T) the nearest ring,
+    from 1 on, in which it is above what counts as touched; 0 where none is, -1 where not known. of: (n,) group of each
+    unit. one_way: whether no pair of neighbours is given both ways.
+    """
+
+    share: np.ndarray
+    ring: np.ndarray
+    of: np.ndarray
+    one_way: bool = False
+
+    def subset(self, units: np.ndarray, periods: np.ndarray) -> Near:
+        return replace(self, share=self.share[:, periods], ring=self.ring[:, periods], of=self.of[units])
+
+
+@dataclass(frozen=True, eq=False)
 class Cells:
     """Units grouped by (cluster, path) at one level.
 
@@ -153,6 +171,7 @@ class Paths:
     spread: how far those people are from each other, where units stand for several.
     randomised: level of the blocks within which each component that chance assigned was dealt, "" where it was dealt
         among all.
+    near: what neighbours have, of each component that says whose they are.
     memo: what was worked out from these paths; kept as long as they live.
     """
 
@@ -172,6 +191,7 @@ class Paths:
     always_on: tuple[bool, ...] = ()
     doses: tuple[tuple[float, ...], ...] = ()
     randomised: Mapping[str, str] = field(default_factory=dict)
+    near: Mapping[str, Near] = field(default_factory=dict)
     heads: np.ndarray | None = None
     spread: Spread | None = field(default=None, repr=False)
     memo: Memo = field(default_factory=Memo, init=False, repr=False)
@@ -292,6 +312,7 @@ class Paths:
             levels={name: replace(level, codes=level.codes[units]) for name, level in self.levels.items()},
             seen=None if self.seen is None else np.ascontiguousarray(self.seen[np.ix_(units, periods)]),
             weights=None if self.weights is None else self.weights[units],
+            near={name: near.subset(units, periods) for name, near in self.near.items()},
             heads=None if self.heads is None else self.heads[units],
             spread=None if self.spread is None else Spread(),
         )

@@ -11,7 +11,7 @@ import pandas as pd
 from evalkit.errors import EvalkitError, OptionError, Problem, suggest
 from evalkit.show.words import Noun, noun_from_column, plural
 from evalkit.study.calendar import Event
-from evalkit.study.component import Component, Outcome
+from evalkit.study.component import Component, Outcome, neighbour_columns
 from evalkit.study.frame import Columns, Table, match, read_table, wrong_rows
 from evalkit.study.money import Money
 from evalkit.study.reading import Cells, Reading
@@ -77,7 +77,7 @@ class Register:
         dated |= {name for o in self.outcomes if o.entry for name in (o.time, o.entry) if name}
         counted = {self.weights, *(name for o in self.outcomes for name in o.columns)} - dated
         for c in self.components:
-            counted |= {c.reach, c.exposure or c.name}
+            counted |= {c.reach, c.exposure or c.name, *neighbour_columns(c)}
         return Cells(self.reading, ids, dated - ids, frozenset(filter(None, counted)) - ids - dated)
 
     def noun_for(self, column: str | None) -> Noun:
@@ -126,6 +126,7 @@ class Register:
             where = f"component {c.name!r}"
             needed += [(self.exposure_of(c, columns), f"exposure of {where}"), (c.reach, f"reach of {where}")]
             needed += [(c.within, f"within of {where}"), (c.compliance, f"compliance of {where}")]
+            needed += [(name, f"neighbours of {where}") for name in neighbour_columns(c)]
             if c.assigned_at is not None:
                 home = self.home_of(c)
                 role = f"assigned_at of {where}" if home == c.assigned_at else f"level {c.assigned_at!r} leads to it"

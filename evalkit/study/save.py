@@ -17,7 +17,7 @@ from evalkit.errors import StudyError
 from evalkit.show.words import file_name, period_words
 from evalkit.study.alike import CellSource
 from evalkit.study.cellfile import write_cells
-from evalkit.study.component import CARD, Component, Outcome, spells_of
+from evalkit.study.component import CARD, Component, Outcome, neighbour_columns, neighbour_table, spells_of
 from evalkit.study.formats import arrow_errors
 from evalkit.study.frame import Columns, Source
 from evalkit.study.index import as_shares
@@ -102,7 +102,7 @@ def study_frame(study: Register, paths: Paths, values: Callable[[str], np.ndarra
     return pd.DataFrame(made | {o.column: values(o.column)[i, t] for o in study.outcomes})
 
 
-_CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
+_CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card", "neighbours")]
 _WAITING_KEYS = ("time", "event", "entry", "end", "by", "effect", "time_unit")
 _OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent", *_WAITING_KEYS)]
 """Keys of an outcome; percentages are written as shares."""
@@ -146,6 +146,10 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     for c in study.components:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
         own |= {k: c.card[k] for k in CARD if k in c.card}
+        beside = neighbour_table(c)
+        own["neighbours"] = (
+            neighbour_columns(c) if beside is None else _write(beside, folder, file_name(f"neighbours_{c.name}"))
+        )
         lines += _table(f"components.{_key(c.name)}", {**own, "adoption": adoption if c.by_spells else None})
     settings = {k: v for k, v in study.settings.items() if k not in ("disclosure", "watch", "report")}
     for name in ("watch", "report"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,14 @@ from evalkit.study.component import Component, Outcome
 from evalkit.study.formats import is_parquet
 from evalkit.study.frame import Columns, Source, Table, read_table
 from evalkit.study.holding import Holding, held
-from evalkit.study.index import Index, absent_outcomes, covariate_columns, read_covariates, read_outcome
+from evalkit.study.index import (
+    Index,
+    absent_outcomes,
+    covariate_columns,
+    read_covariates,
+    read_denominators,
+    read_outcome,
+)
 from evalkit.study.money import Money, currency_of, money_of
 from evalkit.study.paths import Memo, Paths
 from evalkit.study.reading import Reading, reading_of
@@ -81,6 +88,7 @@ class Study(Register):
     _values: Memo = field(init=False)
     _view: tuple[Study, np.ndarray, np.ndarray] | None = field(init=False)
     filling: int | None = field(init=False)
+    _weighed: bool = field(init=False)
 
     def __init__(
         self,
@@ -94,6 +102,7 @@ class Study(Register):
         better: Better = "higher",
         matters: float | None = None,
         kind: OutcomeKind = "score",
+        per: str | None = None,
         cluster: str | None = None,
         covariates: Sequence[str] = (),
         weights: str | None = None,
@@ -114,7 +123,7 @@ class Study(Register):
         _base: Index | None = None,
     ) -> None:
         problems: list[Problem] = []
-        first = partial(Outcome, better=better, matters=matters, kind=kind)
+        first = partial(Outcome, better=better, matters=matters, kind=kind, per=per)
         self._set(
             unit=unit,
             period=period,
@@ -152,7 +161,7 @@ class Study(Register):
             opened = open_study(self, Columns(source, self.people), None, problems)
         self._set(source=source)
         self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None, filling=None)
-        self._set(memo=Memo(), _values=Memo())
+        self._set(memo=Memo(), _values=Memo(), _weighed=False)
 
     def _set(self, **changes: object) -> None:
         for name, value in changes.items():
@@ -185,10 +194,30 @@ class Study(Register):
         if chosen.waits:
             return self.waits(chosen).values
         make = partial(read_outcome, chosen, self.source, self._opened.index)
-        values = self._values.get((chosen.column, chosen.kind, chosen.percent), make)
+        values = self._values.get((chosen.column, chosen.kind, chosen.percent, chosen.per), make)
         if self.paths.spread is not None:
             self.paths.spread.tell(values, partial(self._within, chosen))
         return values
+
+    def weighing(self, outcome: str | Outcome | None = None) -> Study:
+        """The study as means of an outcome read it: of a rate, each unit weighs by what it is per (the mean over the
+        periods in which it was counted, times its weight), so that the rate of a place is the sum of its counts over
+        the sum of its residents as long as those hold still. The study itself for every other outcome."""
+        chosen = self.outcome(outcome)
+        if chosen.kind != "rate" or self._weighed:
+            return self
+        return self.memo.get(("weighing", chosen.column, chosen.per), lambda: self._by_denominator(chosen))
+
+    def _by_denominator(self, rate: Outcome) -> Study:
+        per = read_denominators(rate, self.source, self._opened.index)
+        counted = np.isfinite(per)
+        weights = np.where(counted, per, 0.0).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
+        if self.paths.weights is not None and self.weights != rate.per:
+            weights = weights * self.paths.weights
+        opened = replace(self._opened, paths=replace(self.paths, weights=weights))
+        made = object.__new__(Study)
+        made._set(**{**vars(self), "paths": opened.paths, "_opened": opened, "_weighed": True, "memo": Memo()})
+        return made
 
     def _within(self, outcome: Outcome) -> np.ndarray:
         """(n, T, T) sums of products of people's deviations from the mean of their cell."""
@@ -272,7 +301,7 @@ class Study(Register):
             whole, units, periods = self._view
             return whole.replace(**changes).subset(units, periods)
         said: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Register)}
-        shorthand = {"outcome", "better", "matters", "kind"}
+        shorthand = {"outcome", "better", "matters", "kind", "per"}
         unknown = sorted(set(changes) - set(said) - {"panel"} - shorthand)
         if unknown:
             raise OptionError(f"A study has no field {unknown[0]!r}. {suggest(unknown[0], said, 'It has')}")

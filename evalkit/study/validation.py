@@ -30,6 +30,7 @@ from evalkit.study.exposure import Exposed, Setting, expose, join_paths
 from evalkit.study.frame import Columns, key_array, numbers, say_rows
 from evalkit.study.index import Index, build_index, check_fixed, check_people, own_rows, read_level, split_stays
 from evalkit.study.money import money_problems
+from evalkit.study.neighbours import read_near
 from evalkit.study.paths import Paths, Spread
 from evalkit.study.reading import advise_dates
 from evalkit.study.register import Register, check_links
@@ -120,6 +121,9 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
         heads = columns.panel.heads
         weights = heads.astype(np.float64) if paths.weights is None else heads * paths.weights
         paths = replace(paths, heads=heads, weights=weights, spread=Spread())
+    near, unread = read_near(register, columns, index, setting.calendar, paths)
+    paths = replace(paths, near=near)
+    raise_problems(unread)
     raise_problems(
         assignment_problems(paths, lambda units: f"panel, {say_rows(columns.panel, index.first_row[units])}")
     )

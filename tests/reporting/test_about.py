@@ -180,6 +180,23 @@ def test_a_share_that_few_people_have_is_not_published() -> None:
     assert events[2] == 8 and np.isnan(told[2]) and events[4] > 10 and told[4] > 0 and told[0] == 0
 
 
+def test_people_added_up_are_counted_as_many(tmp_path: Path) -> None:
+    study = people(160)
+    study.to_frame().to_parquet(tmp_path / "panel.parquet")
+    fields = {"unit": "person", "period": "month", "cluster": "place", "outcome": "y", "kind": "share"}
+    added, single = (
+        ek.Study(tmp_path / "panel.parquet", components=list(study.components), hold=hold, **fields)  # type: ignore[arg-type]
+        for hold in ("cells", "rows")
+    )
+    assert added.paths.heads is not None and added.paths.n_units < 160
+    for table in (baseline, recorded, delivery):
+        one, other = (
+            table(s).select_dtypes("number").drop(columns="difference", errors="ignore") for s in (added, single)
+        )
+        pd.testing.assert_frame_equal(one, other)
+    assert baseline(added)["difference"].isna().all(), "how far people are from each other is not held"
+
+
 def test_where_nobody_never_had_any_those_with_it_stand_beside_those_without_yet() -> None:
     rows = pd.DataFrame({"place": np.repeat(np.arange(6), 5), "year": np.tile(np.arange(5), 6)})
     rows["it"] = (rows["year"] > rows["place"] % 3).astype(int)

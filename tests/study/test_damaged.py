@@ -97,7 +97,7 @@ PANEL = [("panel", "person", "unit"), ("panel", "month", "period"), ("panel", "b
          ("people", "weight", "weights"), ("people", "age", "covariate"), ("people", "person", "unit")]  # fmt: skip
 
 
-PANEL += [("panel", "visits", kind) for kind in ("count", "score", "log", "money")]
+PANEL += [("panel", "visits", kind) for kind in ("count", "rate", "per", "score", "log", "money")]
 
 
 @pytest.mark.parametrize(("table", "column", "role", "part"),

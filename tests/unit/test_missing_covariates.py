@@ -28,8 +28,8 @@ def people(n: int = 500, seed: int = 0) -> pd.DataFrame:
 
 
 def study(frame: pd.DataFrame, **options: object) -> ek.Study:
-    said: dict = {"covariates": ("need", "other", "area")} | options
-    return ek.Study(frame, unit="id", period=None, components=["nurse"], outcome="y", **said)
+    said: dict = {"covariates": ("need", "other", "area"), "components": ["nurse"]} | options
+    return ek.Study(frame, unit="id", period=None, outcome="y", **said)
 
 
 DESIGN = ek.WeightedComparison(method="entropy")
@@ -104,3 +104,11 @@ def test_a_study_file_says_it_and_wrong_words_are_refused(tmp_path: Path) -> Non
         ek.Study.load(tmp_path)
     with pytest.raises(ek.EvalkitError, match="missing='drop'"):
         study(people(60), missing="drop")
+
+
+def test_components_that_went_together_see_gaps_as_their_study_does() -> None:
+    frame = people(90).assign(both=lambda f: f["nurse"])
+    made = study(frame, missing="indicator", components=["nurse", "both"], covariates=("need", "other"))
+    bundle = ek.evaluate(made).bundles.iloc[0]
+    assert set(bundle["members"]) == {"nurse", "both"}
+    assert np.isfinite(bundle["estimate"])

@@ -169,7 +169,7 @@ class WeightedComparison(estimating.AmongPeople):
         if self.method == "aipw" and self.folds > 1 and len(people) < SMALL:
             words = f"With {len(people)} people the answer of cross-fitting moves with the split. The median over "
             words += f"{self.repeats} splits is given; folds=1 fits on everybody."
-            warnings.warn(words, EvalkitWarning, stacklevel=2)
+            warnings.warn(words, EvalkitWarning, stacklevel=3)
         level = estimating.cluster_level(study, component)
         clusters = None if level is None else study.paths.levels[level].codes
         if self.method == "standardised" and self.family is None:

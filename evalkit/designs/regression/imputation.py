@@ -104,6 +104,8 @@ class Imputation(Parameters):
         return self._fit(study, level or programme_level(study.paths)).additivity
 
     def _fit(self, study: StudyLike, level: str) -> Fitted:
+        study = study.weighing(self.outcome)
+
         def fit() -> Fitted:
             step("Imputation: what there would have been without any component")
             outcome = study.outcome(self.outcome)

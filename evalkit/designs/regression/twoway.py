@@ -71,6 +71,7 @@ class TwoWayFixedEffects(Parameters):
 
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All components' coefficients with their joint covariance, clustered at `level`."""
+        study = study.weighing(self.outcome)
 
         def estimate() -> Estimate:
             panel, outcome = _panel(self, study), study.outcome(self.outcome)

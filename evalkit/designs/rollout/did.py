@@ -196,6 +196,7 @@ class DifferenceInDifferences(Parameters):
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row: the effect of `component` on those who had it throughout `after`."""
+        study = study.weighing(self.outcome)
         paths = study.paths
         windows = find_windows(paths, component, self.before, self.after)
         plan, states = self._plan(paths, component, windows)

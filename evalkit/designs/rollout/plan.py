@@ -208,7 +208,8 @@ def inverse(x: np.ndarray) -> np.ndarray:
 
 ADJUSTMENTS = (None, "reg", "ipw", "dr")
 LEADS_AND_OTHERS: tuple[Check, ...] = (
-    "pre_trend", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people"
+    "pre_trend", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people", "scale",
+    "effective_clusters", "dominant_place", "shared_shocks",
 )  # fmt: skip
 MOST_KEPT = 16_000_000
 """Bytes of matches above which a plan is made anew each time."""

@@ -122,6 +122,7 @@ class StaggeredRollout(Rules, Parameters):
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""
+        study = study.weighing(self.outcome)
         plan = self.plan(study.paths, component)
         if not len(plan) and plan.baseless:
             raise NotIdentifiedError(
@@ -138,6 +139,7 @@ class StaggeredRollout(Rules, Parameters):
 
     def contrast(self, study: StudyLike, component: str) -> Contrast:
         """Its comparisons read in the outcome, without covariates."""
+        study = study.weighing(self.outcome)
         paths = by_arrival(study.paths, self.arrival).paths
         sums = Sums.of_outcome(paths, paths.inference_level(component)[0], study.values(self.outcome))
         reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())

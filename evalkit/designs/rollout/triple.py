@@ -104,6 +104,7 @@ class TripleDifference(Rules, Parameters):
 
     def contrast(self, study: StudyLike, component: str) -> Contrast:
         """Its comparisons read in the outcome, without covariates; `NotIdentifiedError` where there are no pairs."""
+        study = study.weighing(self.outcome)
         pairs, plan = self._pairs_and_plan(study.paths, component)
         if pairs is None:
             raise NotIdentifiedError(f"{component!r} reaches everybody or nobody, so that there are no pairs.")
@@ -113,6 +114,7 @@ class TripleDifference(Rules, Parameters):
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
+        study = study.weighing(self.outcome)
         pairs, plan = self._pairs_and_plan(study.paths, component)
         if pairs is None or not len(plan):
             raise NotIdentifiedError(
@@ -164,6 +166,7 @@ class EffectGap:
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Rows by cohort and period; `NotIdentifiedError` when no start allows it."""
+        study = study.weighing(self.outcome)
         pairs, plan = self._pairs_and_plan(study.paths, component)
         if pairs is None or not len(plan):
             raise NotIdentifiedError(f"{component!r} never starts where {self.by!r} stays as it is for both kinds.")

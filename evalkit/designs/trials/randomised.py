@@ -100,6 +100,7 @@ class RandomisedComparison:
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
+        study = study.weighing(self.outcome)
         if study.paths.n_periods > 1:
             return self._order(study, component)
         whole = self.sample(study, component)
@@ -190,7 +191,7 @@ class RandomisedComparison:
         values = study.values(self.outcome)[rows]
         weight = np.ones(len(rows)) if study.paths.weights is None else study.paths.weights[rows]
         panel = _panel(values, deal.of[rows], weight, len(deal.start))
-        lag = study.component(component).lag
+        lag = study.paths.lags[study.paths.index(component)]
         wedge = Wedge(panel, deal.start, deal.block, lag, self.weights == "least_noise")
         draws = int(min(self.draws or FEWEST_DRAWS, max(FEWEST_DRAWS, WORK // len(deal.start))))
         found = replay(wedge, draws, np.random.default_rng(self.seed))

@@ -94,7 +94,7 @@ class Line:
         be lower the people periods without it; NaN for what is not counted."""
         good = NAN
         if self.outcome.better == "higher":
-            good = self.gross if self.outcome.said in ("share", "count") else NAN
+            good = self.gross if self.outcome.said in ("share", "count", "rate") else NAN
         elif self.outcome.said == "share":
             good = self.people_periods - self.gross
         if not good > 0:

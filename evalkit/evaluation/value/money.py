@@ -91,7 +91,7 @@ def value_of(
     costs are multiplied by. Raises `OptionError` for a `worth` that makes no sense."""
     grains, heads = rounding
     prices = Prices.stated(evaluation.study.settings) if prices is None else prices
-    costs = Costs(evaluation.study, outcome, prices, heads)
+    costs = Costs(evaluation.study.weighing(outcome), outcome, prices, heads)
     case = make_case(effects_of(evaluation, costs, RATES), costs, draws, grains)
     table = pd.DataFrame([_row(line, case) for line in case.lines])
     points = [  # the first draws of each line beside its cost, both discounted
@@ -238,6 +238,7 @@ def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     one = {  # what one more outcome is: 'each additional person month with “In a settled home”'
         "share": f"each {'additional' if up else 'avoided'} {where} with {label}",
         "count": f"each event {'added' if up else 'avoided'} ({label})",
+        "rate": f"each event {'added' if up else 'avoided'} ({label})",
         "money": f"each {'pound' if sign == '£' else sign.strip()} {'gained' if up else 'saved'} ({label})",
     }.get(outcome.said, f"each point {'gained' if up else 'taken off'} for one {where} ({label})")
     if ratio.kind == "bounded":
