@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 # Public name -> where it lives: "module:name", or "module" for a module.
 _PUBLIC = {
     "Cards": "evalkit.pooling.store:Cards",
+    "CarriedOver": "evalkit.designs.rollout.reversals:CarriedOver",
     "Component": "evalkit.study:Component",
     "DifferenceInDifferences": "evalkit.designs.rollout.did:DifferenceInDifferences",
     "Estimate": "evalkit.inference:Estimate",
@@ -49,6 +50,7 @@ _PUBLIC = {
     "SyntheticDifferenceInDifferences": "evalkit.designs.one_place.donors:SyntheticDifferenceInDifferences",
     "TripleDifference": "evalkit.designs.rollout.triple:TripleDifference",
     "TwoWayFixedEffects": "evalkit.designs.regression.twoway:TwoWayFixedEffects",
+    "Withdrawn": "evalkit.designs.rollout.reversals:Withdrawn",
     "WeightedComparison": "evalkit.designs.people.weighted:WeightedComparison",
     "Reading": "evalkit.study.reading:Reading",
     "attribute": "evalkit.evaluation.programme:attribute",

@@ -40,6 +40,10 @@ PeopleCheck = Literal["passed", "failed", "untestable", "not_needed"]
 """What a verdict makes of the check by people."""
 
 ComparisonGroup = Literal["not_yet", "never"]
+Compare = Literal["within", "cross_sections"]
+"""Whether each unit is set against itself, or whoever was there at each time."""
+Count = Literal["people", "places"]
+"""What counts alike where people are gathered in places."""
 Others = Literal["same", "unchanged", "ignored"]
 """What must hold of the other components where starts are compared."""
 PeopleOthers = Literal["same", "balanced", "ignored"]

@@ -8,7 +8,10 @@ cannot have moved, `cutoff_checks` of a regression discontinuity.
 from evalkit.checks.attrition import Followed as Followed
 from evalkit.checks.attrition import followed as followed
 from evalkit.checks.attrition import stayers as stayers
+from evalkit.checks.carried import carry_over as carry_over
+from evalkit.checks.composition import composition as composition
 from evalkit.checks.cutoff import cutoff_checks as cutoff_checks
+from evalkit.checks.dates import start_dates as start_dates
 from evalkit.checks.drift import drift as drift
 from evalkit.checks.drift import drift_beside as drift_beside
 from evalkit.checks.headline import CheckResult as CheckResult

@@ -77,7 +77,7 @@ def names_of(study: WithPaths) -> Names:
     paths, labels = study.paths, {c.name: c.label for c in getattr(study, "components", ())}
     period, level = getattr(study, "period", None) or "period", paths.levels.get(paths.cluster)
     protected = (getattr(study, "settings", None) or {}).get("disclosure")
-    of_people = protected or (level is not None and paths.people.sum() > len(level.names))
+    of_people = protected or (level is not None and paths.counted.sum() > len(level.names))
     noun: Callable[[str], str] = getattr(study, "noun_for", noun_from_column)
     return Names(
         tuple(str(labels.get(name) or name) for name in paths.components),

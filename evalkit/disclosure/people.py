@@ -41,13 +41,14 @@ def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
     reached = paths.reach[paths.path, paths.index(component)]
     few = np.zeros(len(level.names), dtype=bool)
     for rows in (reached, had(paths, [component])):
-        sizes = np.bincount(level.codes[rows], paths.people[rows], minlength=len(level.names))
+        sizes = np.bincount(level.codes[rows], paths.counted[rows], minlength=len(level.names))
         few |= (sizes < rules.count) & (sizes > 0)
     return pd.Series(few, index=level.names)
 
 
 def hangs_on_few(study: Study, members: Iterable[str], rules: Rules) -> bool:
     """Whether the first outcome, added up where `members` were on, comes from too few people, or mostly from two."""
+    study = study.in_people
     outcome, paths = study.outcome(), study.paths
     if outcome.kind not in ("share", "count", "rate", "money"):
         return False
@@ -153,8 +154,9 @@ def _nested(paths: Paths, rules: Rules) -> list[tuple[tuple[str, str], tuple[str
     for k, component in enumerate(paths.components):
         groups[component, "reached"] = set(paths.units[paths.reach[paths.path, k]].tolist())
         groups[component, "had"] = set(paths.units[had(paths, [component])].tolist())
+    more = lambda large, small: distinct(paths, np.isin(paths.units, [*(large - small)]))  # noqa: E731
     return [
-        (a, b, len(large - small))
+        (a, b, more(large, small))
         for (a, large), (b, small) in permutations(groups.items(), 2)
-        if a[0] != b[0] and small < large and len(large - small) < rules.count
+        if a[0] != b[0] and small < large and len(large - small) < rules.count and more(large, small) < rules.count
     ]

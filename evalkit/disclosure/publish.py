@@ -76,7 +76,7 @@ class Guard:
         """Components decided by places that are mostly single people, or a handful."""
         components = self.paths.components if self.rules.active else ()
         sizes = {
-            c: np.bincount(self.paths.levels[self.paths.assigned_at[c]].codes, self.paths.people) for c in components
+            c: np.bincount(self.paths.levels[self.paths.assigned_at[c]].codes, self.paths.counted) for c in components
         }
         return frozenset(c for c, n in sizes.items() if np.median(n[n > 0]) < self.rules.count)
 
@@ -125,7 +125,7 @@ class Guard:
         with_it, without = (float(row.get(c, np.nan)) for c in ("units_exposed", "units_comparison"))
         if with_it > 0 and without > 0:
             return self.small(with_it, without)
-        return self.small(self.had([component]), float(self.paths.people.sum()))
+        return self.small(self.had([component]), float(self.paths.counted.sum()))
 
     def had(self, members: Iterable[str]) -> float:
         """Distinct people who had every one of `members` at some time."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
-import pandas as pd
 
 from evalkit import checks
 from evalkit.checks import CheckResult
@@ -23,14 +22,16 @@ from evalkit.designs.one_place.placebo import Compared
 from evalkit.designs.people.flexible import FlexibleComparison
 from evalkit.designs.protocol import Check, Design
 from evalkit.designs.regression.joint import growth_of_others
+from evalkit.designs.rollout.plan import exposure_states
 from evalkit.designs.rollout.scaled import ScaledRollout
 from evalkit.designs.rollout.staggered import StaggeredRollout
-from evalkit.designs.rollout.starts import NEVER
+from evalkit.designs.rollout.starts import NEVER, begins_again
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
 from evalkit.designs.threads import one_thread
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import EvalkitError, NotIdentifiedError
 from evalkit.evaluation.bundles import BundleRun, run_bundles
+from evalkit.evaluation.composition import ONE_GROUP, Asked, OtherMeans, means_rung, two_groups, who_was_asked
 from evalkit.evaluation.evidence import (
     Finding,
     bundle_table,
@@ -42,21 +43,26 @@ from evalkit.evaluation.evidence import (
     verdict_table,
 )
 from evalkit.evaluation.ladder import (
+    CARRIED_OVER,
     Choices,
     Run,
     Window,
     average_over,
     came_words,
     design_of,
+    gathered_words,
     published,
+    reversal_rungs,
     rule_words,
     run,
     run_design,
     rungs_for,
     width_of,
+    window_of,
     with_options,
 )
 from evalkit.evaluation.randomisation import average_effect, randomise
+from evalkit.evaluation.readings import StartReadings, readings_of, start_readings
 from evalkit.evaluation.results import Evaluation
 from evalkit.evaluation.touching import touched_results, touched_rungs
 from evalkit.inference import Estimate
@@ -66,18 +72,11 @@ from evalkit.language.statement import statement
 from evalkit.progress import step
 from evalkit.show.words import plural
 from evalkit.study import Outcome, Study
-from evalkit.study.component import spells_of, unsure
-from evalkit.study.paths import UNKNOWN, Paths
+from evalkit.study.paths import Paths
 from evalkit.vocabulary import ESTIMATED
 
 LEADS = 4
 ORDERS = 199
-READINGS = {
-    "half": "part-way periods read as whole from one half on",
-    "full": "part-way periods read as off until the first full one",
-    "early": "uncertain dates read early",
-    "late": "uncertain dates read late",
-}
 
 
 @one_thread()
@@ -86,7 +85,8 @@ def evaluate(
 ) -> Evaluation:
     """Which components made a difference, by how much, and how sure.
 
-    Both doors are opened first: an outcome that cannot be read raises `OutcomeError` here. level:
+    Both doors are opened first: an outcome that cannot be read raises `OutcomeError` here. Where people are new each
+    period, the evaluation is of the study of their places (`Study.as_compared`), which its `study` then is. level:
     confidence level of printed intervals. seed: for every random step.
     """
     check_level(level)
@@ -95,14 +95,17 @@ def evaluate(
     for outcome in study.outcomes:
         study.values(outcome)
     step("What can be told apart")
-    sep = separability(study)
-    choices, readings = Choices.of(study.settings), readings_of(study)
+    study = study.as_compared()
+    sep, choices = separability(study), Choices.of(study.settings)
+    study, asked = who_was_asked(study, sep, choices)
+    readings, starts = readings_of(study), start_readings(study)
     findings: list[Finding] = []
     bundles: list[BundleRun] = []
     for outcome in study.outcomes:
         for component in study.components:
             step(f"{component.label}: comparing, on {outcome.label}")
-            findings.append(_find(study.weighing(outcome), sep, component.name, outcome, choices, readings, seed))
+            mine = study.weighing(outcome)
+            findings.append(_find(mine, sep, component.name, outcome, choices, readings, starts, asked, seed))
         if len(sep.bundles):
             step(f"What goes together, on {outcome.label}")
             bundles += run_bundles(study.weighing(outcome), sep, outcome, choices, level)
@@ -134,7 +137,7 @@ def _rules(
     for c in study.components:
         design = design_of(study.paths, c.name, str(best[c.name]), bool(study.covariates))
         width = next((w for members, r in runs if c.name in members and (w := width_of(r)) is not None), None)
-        found[c.name] = rule_words(design, c.label) + came_words(names, width)
+        found[c.name] = rule_words(design, c.label) + came_words(names, width) + gathered_words(study)
     return found
 
 
@@ -145,46 +148,46 @@ def _find(
     outcome: Outcome,
     choices: Choices,
     readings: Mapping[str, Study],
+    starts: StartReadings | None,
+    asked: Asked | None,
     seed: int,
 ) -> Finding:
     row = sep.components.set_index("component").loc[component]
     window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(choices.horizon)
     status, reason = sep.status(component), str(row["reason"])
     if status not in ESTIMATED:
-        return Finding(component, outcome, status, window, (), None, (), reason)
+        few = status == "too_few_clusters" and asked is not None
+        shown = (run(two_groups(outcome.column), study, component, Window(window.lag)),) if few else ()
+        said = f"{reason}; {ONE_GROUP}" if few else reason
+        return Finding(component, outcome, status, window, shown, None, (), said)
     runs: list[Run] = []
     for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column, seed):
         runs.append(run(rung, study, component, window))
+        if rung.headline and (other := means_rung(study, rung, component, asked)) is not None:
+            runs.append(run(other, study, component, window))
+    if status in ("separable", "additive_only"):
+        rungs = reversal_rungs(study.paths, component, choices, outcome.column)
+        runs += [run(rung, study, component, window) for rung in rungs]
     headline = next((r for r in runs if r.rung.headline), None)
     if headline is None or headline.rows is None or headline.answer is None:
         return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
     runs += [run(rung, study, component, window) for rung in touched_rungs(study, component, headline.rung)]
     target = Target(
-        study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings
+        study,
+        component,
+        headline.rung.design,
+        headline.rows,
+        headline.answer,
+        window,
+        outcome.matters,
+        runs,
+        readings,
+        asked,
+        starts,
     )
     step(f"{study.component(component).label}: attacking the answer")
     p = randomisation_p(target, seed)
     return Finding(component, outcome, status, window, tuple(runs), headline, falsify(target), reason, p, target.drift)
-
-
-def window_of(row: pd.Series, lag: int, in_time: bool = True) -> Window:
-    """lag to clean_until; nothing bounds it where separability gives no end, or nothing is seen over time."""
-    until = row["clean_until"]
-    return Window(lag, None if pd.isna(until) or not in_time else int(until))
-
-
-def readings_of(study: Study) -> dict[str, Study]:
-    """The study under the other readings of part-way periods and of uncertain dates; empty when there are none."""
-    found: dict[str, dict[str, str]] = {}
-    state = study.paths.state
-    if ((state < 0) & (state != UNKNOWN)).any():
-        found |= {r: {"part_period": r} for r in ("half", "full")}
-    if any(c.by_spells and unsure(spells_of(c)).any() for c in study.components):
-        found |= {r: {"dates": r} for r in ("early", "late")}
-    return {
-        r: study.with_components([replace(c, **how) for c in study.components])  # type: ignore[arg-type]
-        for r, how in found.items()
-    }
 
 
 # ---------------------------------------------------------------- one headline put to the test
@@ -195,6 +198,7 @@ class Target:
     """What is put to the test: the headline of one component, with all its runs, its window and what would matter.
 
     rows, one: the headline's rows, and its number over the window. readings: the study under other readings of dates.
+    asked: who was asked, where people are new each period. starts: starts between two moments read otherwise.
     """
 
     study: Study
@@ -206,6 +210,8 @@ class Target:
     matters: float | None
     runs: Sequence[Run]
     readings: Mapping[str, Study]
+    asked: Asked | None = None
+    starts: StartReadings | None = None
 
     def over_window(self, design: Design, study: Study, component: str) -> Estimate | None:
         """The average of a design's rows over the claimed window, where there are rows."""
@@ -248,6 +254,12 @@ def falsify(target: Target) -> tuple[CheckResult, ...]:
         found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
         found.append(_rungs(target, fair))
     found.append(_date_rule(target))
+    if any(r.rung.name == CARRIED_OVER for r in target.runs):
+        found.append(_carry_over(target))
+    if target.starts is not None:
+        found.append(_start_dates(target))
+    if target.asked is not None and not target.design.traits.rests_on & {"randomisation", "one place"}:
+        found.append(_composition(target, target.asked))
     found += touched_results(target.study, target.component, target.runs, target.window, target.matters)
     for check in invited:
         if check in _AFTER and (result := _AFTER[check](target)) is not None:
@@ -317,10 +329,35 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
 
 
 def _date_rule(target: Target) -> CheckResult:
-    found: dict[str, Estimate | None] = {}
-    for reading, study in target.readings.items():
-        found[READINGS[reading]] = target.over_window(target.design, study, target.component)
-    return checks.date_rule(target.one, found, target.matters)
+    return checks.date_rule(target.one, _read(target, target.readings), target.matters)
+
+
+def _read(target: Target, studies: Mapping[str, Study]) -> dict[str, Estimate | None]:
+    """The headline's number from the study under other readings."""
+    return {words: target.over_window(target.design, study, target.component) for words, study in studies.items()}
+
+
+def _start_dates(target: Target) -> CheckResult:
+    """The answer over what the starts may have been, those of other components among them."""
+    starts, names = target.starts, names_of(target.study)
+    assert starts is not None
+    recorded = target.over_window(target.design, starts.recorded, target.component)
+    read, places = _read(target, starts.studies), sum(starts.places.values())
+    return checks.start_dates(target.one, read, recorded, target.matters, places, names.place)
+
+
+def _carry_over(target: Target) -> CheckResult:
+    left = next(r for r in target.runs if r.rung.name == CARRIED_OVER)
+    states = exposure_states(target.study.paths, target.component, "ignored")
+    again = getattr(target.design, "starts", "all") == "all" and begins_again(states)
+    return checks.carry_over(left.answer, target.matters, again, left.reason)
+
+
+def _composition(target: Target, asked: Asked) -> CheckResult:
+    """Whether the mix of those asked moved with it; takes the place of who was seen again, where nobody is."""
+    other = next((r.answer for r in target.runs if isinstance(r.rung.design, OtherMeans)), None)
+    shifts = asked.shifts.get(target.component, {})
+    return checks.composition(target.one, shifts, other, target.matters, asked.alike)
 
 
 def _still_growing(target: Target) -> CheckResult:
@@ -342,7 +379,9 @@ def _growth_taken_out(target: Target) -> CheckResult | None:
     return checks.growth_taken_out(target.one, target.growth) if len(target.study.components) > 1 else None
 
 
-def _stayers(target: Target) -> CheckResult:
+def _stayers(target: Target) -> CheckResult | None:
+    if target.asked is not None:
+        return None
     design, w = target.design, target.window
     if isinstance(design, (StaggeredRollout, TripleDifference)):
         seen = checks.followed(design, target.study, target.component, w.lag, w.until)

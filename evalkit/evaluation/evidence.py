@@ -208,7 +208,7 @@ def _people_check(checks: Sequence[CheckResult]) -> PeopleCheck:
 def _people_exposed(study: Study, row: pd.Series) -> float:
     """Exposed units behind the answer where several share a cluster; NaN where units are the clusters."""
     paths = study.paths
-    if paths.alone(paths.cluster):
+    if paths.asked is None and paths.alone(paths.cluster):
         return math.nan
     return float(row.get("units_exposed", math.nan))
 

@@ -260,7 +260,7 @@ class _About:
         people = paths.distinct(there.any(axis=1))
         if people < max(50, 3 * self.rules.count):
             return None
-        each = np.broadcast_to(paths.people[:, None], there.shape)[there]
+        each = np.broadcast_to(paths.counted[:, None], there.shape)[there]
         return digits(float(np.average(values[there], weights=each)), 2)
 
     @property

@@ -18,8 +18,15 @@ from evalkit.components import separability
 from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
-from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, arrival_width, came_words, design_of, rule_words
+from evalkit.evaluation.ladder import (
+    Choices,
+    arrival_width,
+    came_words,
+    design_of,
+    gathered_words,
+    rule_words,
+    window_of,
+)
 from evalkit.folders import put
 from evalkit.inference.intervals import check_level
 from evalkit.show.words import join_words, quoted
@@ -41,6 +48,7 @@ _WORDS = {
 def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
     """What will be asked of a study and how, from its register and exposures alone. Opens no outcome."""
     check_level(level)
+    study = study.as_compared()
     rows = separability(study).components.set_index("component")
     choices, names = Choices.of(study.settings), names_of(study)
     components = []
@@ -48,8 +56,10 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
         window = window_of(rows.loc[c.name], c.lag).within(choices.horizon)
         best = str(rows.loc[c.name, "best_design"])
         arrival = arrival_width(study.paths, c.name, best, choices, window)
-        rule = rule_words(design_of(study.paths, c.name, best, bool(study.covariates)), c.label) + came_words(
-            names, arrival
+        rule = (
+            rule_words(design_of(study.paths, c.name, best, bool(study.covariates)), c.label)
+            + came_words(names, arrival)
+            + gathered_words(study)
         )
         fixed = {name: _plain(getattr(c, name)) for name in _COMPONENT}
         components.append(

@@ -203,6 +203,12 @@ _DESIGNS = {
     "RandomisedComparison": "those to whom chance dealt it beside the others",
     "RandomisedComparison(plain)": "the same, without what is recorded about them",
     "DifferenceInDifferences": "two groups before and after",
+    "CrossSections(people alike)": "the same places, read for people alike on record",
+    "CrossSections(whoever was asked)": "the same places, whoever was asked",
+    "CrossSections(whoever was there)": "the means of the same places, whoever was there",
+    "StaggeredRollout(same, every start)": "every start, those after an earlier spell among them",
+    "Withdrawn": "what happened when it was taken away",
+    "CarriedOver": "what was left of it after it ended",
     "InterruptedTimeSeries": "one place beside its own past",
     "InterruptedTimeSeries(control)": "one place beside its own past, less that of a few others",
     "SyntheticControl": "one place beside a mix of others at its level",
@@ -221,6 +227,8 @@ _TITLES = {
     "JointCombination": "One regression on all, effects added up",
     "TwoWayFixedEffects": "The regression everybody runs (shows what goes wrong)",
     "MatchedComparison(ignored)": "People matched, whatever else they had (shows what goes wrong)",
+    "CrossSections(whoever was asked)": "The same places, whoever was asked (shows what goes wrong)",
+    "StaggeredRollout(same, every start)": "Every start, those after an earlier spell too (shows what goes wrong)",
     "RegressionDiscontinuity": "People just above and below the line",
 }
 

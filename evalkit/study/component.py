@@ -43,7 +43,8 @@ class Component:
     first_period: column of the panel with the first period on instead, as other packages take it (empty, infinite, or 0
         where periods are above 0: never); it stays on from there.
     adoption: dated spells instead (a frame or the path of one): level_id, start and optionally end (missing: still on),
-        dose, certainty, component. Half-open [start, end), so `end` is the first moment at which it is off.
+        dose, certainty, component, start_low and start_high (the earliest and latest that it may have begun). Half-open
+        [start, end), so `end` is the first moment at which it is off.
     assigned_at: column naming the level at which somebody decided; default the
         study's cluster, or the unit when there is none.
     assigned: "randomised" where chance decided who had it, in groups of `assigned_at` and by the recorded procedure: so
@@ -60,7 +61,8 @@ class Component:
     part_period: how a period switched on part-way is read: "exclude" (neither off
         nor on), "half" (on from one half), "full" (off until the first full period).
     dates: how spells whose date is no surer than a quarter are read: "as_given", "early" or "late" (to the ends of
-        that quarter or year; by a quarter of a year where it was guessed).
+        that quarter or year; by a quarter of a year where it was guessed), or that are known to have begun between
+        start_low and start_high. As given, the periods between those two are neither off nor on.
     description: what is done, in a sentence.
     card: what TIDieR asks of a description, in words, by any of the keys `CARD`.
     neighbours: whose neighbours have it, where what one place does may touch another: a table (frame, path) of who is
@@ -122,6 +124,12 @@ def spells_of(component: Component) -> pd.DataFrame:
     """A component's own spells: the rows that name it, when the table has such a column."""
     table = read_table(component.adoption, f"adoption of component {component.name!r}", TABLE_CELLS)
     return table[table["component"] == component.name] if "component" in table.columns else table
+
+
+def bounded(table: pd.DataFrame) -> np.ndarray:
+    """(r,) whether a spell is said to have begun between two moments."""
+    bounds = [table[c].notna().to_numpy() for c in ("start_low", "start_high") if c in table]
+    return np.logical_or.reduce(bounds) if bounds else np.zeros(len(table), dtype=bool)
 
 
 def neighbour_columns(component: Component) -> tuple[str, ...]:

@@ -169,6 +169,8 @@ class Paths:
         their ranks where nothing is given.
     heads: (n,) people that each unit stands for, who are alike in everything here; None for one each.
     spread: how far those people are from each other, where units stand for several.
+    asked: (n,) people of whom the outcomes of each unit are means, where it is a group of a study of places; None
+        elsewhere. Such a group is one unit to every estimator, and so many people to whom counts them.
     randomised: level of the blocks within which each component that chance assigned was dealt, "" where it was dealt
         among all.
     near: what neighbours have, of each component that says whose they are.
@@ -194,6 +196,7 @@ class Paths:
     near: Mapping[str, Near] = field(default_factory=dict)
     heads: np.ndarray | None = None
     spread: Spread | None = field(default=None, repr=False)
+    asked: np.ndarray | None = None
     memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
     @property
@@ -219,9 +222,15 @@ class Paths:
         w = np.ones(self.n_units) if self.weights is None else self.weights
         return w**2 / self.people
 
+    @property
+    def counted(self) -> np.ndarray:
+        """(n,) people behind each unit, those asked in it where it is a place."""
+        return self.people if self.asked is None else self.asked
+
     def distinct(self, units: np.ndarray | slice = slice(None)) -> int:
         """How many people some units are about (one that moved has a unit a stay)."""
-        return len(np.unique(self.units[units])) if self.heads is None else int(self.heads[units].sum())
+        grouped = self.heads is not None or self.asked is not None
+        return int(self.counted[units].sum()) if grouped else len(np.unique(self.units[units]))
 
     def need_rows(self, what: str) -> None:
         """Raise `OptionError` where units stand for people added up, from whom `what` cannot be had."""
@@ -315,6 +324,7 @@ class Paths:
             near={name: near.subset(units, periods) for name, near in self.near.items()},
             heads=None if self.heads is None else self.heads[units],
             spread=None if self.spread is None else Spread(),
+            asked=None if self.asked is None else self.asked[units],
         )
 
     @cached_property

@@ -24,6 +24,8 @@ from evalkit.study.index import as_shares
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
 
+_MOMENTS = ("start", "end", "start_low", "start_high")
+
 
 def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, str]]:
     """For each component: label, first start, clusters ever exposed, units ever exposed."""
@@ -50,8 +52,9 @@ def _size(study: Register, paths: Paths, movers: int) -> str:
     runs = 1 + int((paths.units[1:] != paths.units[:-1]).sum())
     n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else runs
     n = n if paths.heads is None else paths.distinct()
+    units = f"{n:,} units" if paths.asked is None else f"{n:,} groups of {paths.distinct():,} people"
     periods = f"{paths.n_periods} periods ({period_words(paths.periods[0])} to {period_words(paths.periods[-1])})"
-    words = [f"{n:,} units", periods if study.period else "one time"]
+    words = [units, periods if study.period else "one time"]
     if study.cluster:
         words.append(f"{len(np.unique(paths.levels[study.cluster].codes)):,} clusters ({study.cluster})")
     if paths.seen is not None:
@@ -193,8 +196,8 @@ def _all_spells(study: Register) -> pd.DataFrame | None:
     parts = [spells_of(c).assign(component=c.name) for c in study.components if c.by_spells]
     if not parts:
         return None
-    spells = pd.concat([p.astype({c: object for c in ("start", "end") if c in p}) for p in parts], ignore_index=True)
-    for name in ("start", "end"):
+    spells = pd.concat([p.astype({c: object for c in _MOMENTS if c in p}) for p in parts], ignore_index=True)
+    for name in _MOMENTS:
         if name in spells.columns:
             spells[name] = [None if pd.isna(v) else str(v) for v in spells[name]]
     return spells[["component", *(c for c in spells.columns if c != "component")]]
@@ -202,7 +205,9 @@ def _all_spells(study: Register) -> pd.DataFrame | None:
 
 def _write(frame: pd.DataFrame, folder: Path, stem: str, parquet: bool = False) -> str:
     """Write a table as Parquet, or as CSV if that keeps its texts as they are; returns the file's name."""
-    texts = frame.select_dtypes(exclude="number").drop(columns=["start", "end"], errors="ignore")
+    texts = frame.select_dtypes(exclude="number").drop(
+        columns=["start", "end", "start_low", "start_high"], errors="ignore"
+    )
     if parquet or not _lasts(texts):
         unwritten: tuple[type[Exception], ...] = (*arrow_errors(), ImportError, TypeError, ValueError)
         try:

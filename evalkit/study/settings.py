@@ -11,11 +11,14 @@ from typing import Any, get_args
 
 from evalkit.errors import OptionError, Problem, check_choice, is_number, suggest
 from evalkit.study.schema import unprintable
-from evalkit.vocabulary import ComparisonGroup
+from evalkit.vocabulary import Compare, ComparisonGroup, Count
 
 PROFILES = ("none", "acro", "nhs", "custom")
 """Names of rules of disclosure."""
 _LEAST = {"base_window": 1, "horizon": 0, "price_year": 1900}
+_CHOICES = {
+    "comparison": get_args(ComparisonGroup), "compare": get_args(Compare), "count": get_args(Count),
+}  # fmt: skip
 _LIMITS = {
     "count": (1, None, "a whole number of people, 1 or more"),
     "df": (0, None, "a whole number, 0 or more"),
@@ -152,7 +155,7 @@ def read_disclosure(words: str) -> tuple[str, dict[str, Any]]:
 def settings_problems(settings: Mapping[str, object], components: Collection[str] = ()) -> Iterator[Problem]:
     """What is wrong with the settings of a study: keys that nothing reads, values that are none, and evidence on
     something else than one of its components, or "programme"."""
-    where, known = "table [evaluate]", ("disclosure", "comparison", "inflation", "currency", "watch", "report", *_LEAST)
+    where, known = "table [evaluate]", ("disclosure", "inflation", "currency", "watch", "report", *_CHOICES, *_LEAST)
     for key, value in settings.items():
         if key == "watch":
             yield from _watch_problems(value)
@@ -172,8 +175,8 @@ def settings_problems(settings: Mapping[str, object], components: Collection[str
                 yield Problem(f"inflation={value!r}", where, "Give a yearly rate from 0 to 1, such as 0.02.")
         elif value is not None:
             try:
-                if key == "comparison":
-                    check_choice(key, value, get_args(ComparisonGroup))
+                if key in _CHOICES:
+                    check_choice(key, value, _CHOICES[key])
                 else:
                     read_disclosure(str(value))
             except OptionError as error:

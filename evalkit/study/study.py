@@ -29,6 +29,7 @@ from evalkit.study.index import (
 )
 from evalkit.study.money import Money, currency_of, money_of
 from evalkit.study.paths import Memo, Paths
+from evalkit.study.places import COUNTS, Gathered, gathered, grouped_index, people_are_new
 from evalkit.study.reading import Reading, reading_of
 from evalkit.study.register import Links, Register, components_of, links_of, nouns_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study, study_frame
@@ -87,6 +88,7 @@ class Study(Register):
     _opened: Opened = field(init=False)
     _values: Memo = field(init=False)
     _view: tuple[Study, np.ndarray, np.ndarray] | None = field(init=False)
+    _gathered: Gathered | None = field(init=False)
     filling: int | None = field(init=False)
     _weighed: bool = field(init=False)
 
@@ -161,7 +163,7 @@ class Study(Register):
             opened = open_study(self, Columns(source, self.people), None, problems)
         self._set(source=source)
         self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None, filling=None)
-        self._set(memo=Memo(), _values=Memo(), _weighed=False)
+        self._set(_gathered=None, memo=Memo(), _values=Memo(), _weighed=False)
 
     def _set(self, **changes: object) -> None:
         for name, value in changes.items():
@@ -191,9 +193,11 @@ class Study(Register):
         holds text or is infinite. Read-only; read once.
         """
         chosen = self.outcome(outcome)
-        if chosen.waits:
+        if chosen.waits and self._gathered is None:
             return self.waits(chosen).values
         make = partial(read_outcome, chosen, self.source, self._opened.index)
+        if self._gathered is not None:
+            make = partial(self._gathered.values, chosen.column)
         values = self._values.get((chosen.column, chosen.kind, chosen.percent, chosen.per), make)
         if self.paths.spread is not None:
             self.paths.spread.tell(values, partial(self._within, chosen))
@@ -204,7 +208,7 @@ class Study(Register):
         periods in which it was counted, times its weight), so that the rate of a place is the sum of its counts over
         the sum of its residents as long as those hold still. The study itself for every other outcome."""
         chosen = self.outcome(outcome)
-        if chosen.kind != "rate" or self._weighed:
+        if chosen.kind != "rate" or self._weighed or self._gathered is not None:
             return self
         return self.memo.get(("weighing", chosen.column, chosen.per), lambda: self._by_denominator(chosen))
 
@@ -259,6 +263,8 @@ class Study(Register):
         commonest. Raises `StudyError` for numbers written as text, infinite values, and more than twenty kinds.
         """
         wanted = self.covariates if names is None else tuple(names)
+        if self._gathered is not None:
+            return self._gathered.covariates(wanted)
         if not all(name in self.source.columns for name in wanted):
             self.paths.need_rows("A covariate that is not one of the study's")
         return read_covariates(wanted, Columns(self.source, self.people), self._opened.index, self.unit)
@@ -300,6 +306,8 @@ class Study(Register):
         if self._view is not None:
             whole, units, periods = self._view
             return whole.replace(**changes).subset(units, periods)
+        if self._gathered is not None:
+            return self.in_people.replace(**changes).of_places(self._gathered.count, self._gathered.adjust)
         said: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Register)}
         shorthand = {"outcome", "better", "matters", "kind", "per"}
         unknown = sorted(set(changes) - set(said) - {"panel"} - shorthand)
@@ -332,12 +340,55 @@ class Study(Register):
             view = (whole, first_units[keep[0]], first_periods[keep[1]])
         made = object.__new__(Study)
         made._set(**{**vars(self), "paths": opened.paths, "inputs": (), "_opened": opened, "_view": view})
+        made._set(_gathered=None if self._gathered is None else self._gathered.subset(*keep))
         made._set(memo=Memo(), _values=Memo())
         return made
+
+    def of_places(self, count: str = "people", adjust: str | None = None) -> Study:
+        """The study of places whose people are those of this one: a row a place (and kind of people whom a component
+        can reach) and period, its outcomes and covariates the means of who was seen.
+
+        count: a place weighs as many "people" as were seen in a period, on average; or "places" count alike. adjust:
+        "reg", "ipw" or "dr" for means of people alike in the study's covariates (`study/standardise.py`). Raises
+        `OptionError` where a component was decided person by person, and for a study of one period.
+        """
+        people = self.in_people
+        if adjust is not None and not people.covariates:
+            raise OptionError(f"adjust={adjust!r} needs covariates, and the study names none.")
+        made, found = object.__new__(Study), gathered(people, count, adjust)
+        index = grouped_index(people._opened.index, found)
+        opened = replace(people._opened, index=index, paths=found.paths, movers=0)
+        made._set(**{**vars(people), "paths": found.paths, "movers": 0, "_opened": opened, "_view": None})
+        made._set(_gathered=found, memo=Memo(), _values=Memo())
+        return made
+
+    def regathered(self, adjust: str | None) -> Study:
+        """The study of places of the same people, by other means of them."""
+        people, count = self.in_people, str(self.settings.get("count") or COUNTS[0])
+        count = count if self._gathered is None else self._gathered.count
+        return people.memo.get(("of places", count, adjust), lambda: people.of_places(count, adjust))
+
+    @property
+    def in_people(self) -> Study:
+        """The study of people behind a study of places; any other is its own."""
+        found = self if self._gathered is None else self._gathered.people
+        assert isinstance(found, Study)
+        return found
+
+    def as_compared(self) -> Study:
+        """The study whose rows can be set against themselves: of places where people are new each period, or the study
+        says `compare = "cross_sections"`; else as it is."""
+        how = self.settings.get("compare")
+        if self._gathered is not None or how == "within" or (how is None and not people_are_new(self.paths)):
+            return self
+        return self.regathered(None)
 
     def save(self, folder: str | Path, panel: bool = True) -> Path:
         """Write study.toml and its tables into a folder, so that `Study.load` gives the same study; without the panel
         where `panel` is false."""
+        if self._gathered is not None:
+            stated = {**self.settings, "compare": "cross_sections"}
+            return self.in_people.replace(settings=stated).save(folder, panel)
         return save_study(self, self.source, self.rows, Path(folder), panel)
 
     @classmethod

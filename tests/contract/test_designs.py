@@ -32,6 +32,8 @@ ROLLOUTS = [
     ek.TripleDifference(others="ignored", base_window=2, horizon=3),
     ek.TripleDifference(adjust="dr", base_window=2),
     ek.DifferenceInDifferences(after=(4, 6)),
+    ek.DifferenceInDifferences(after=(4, 6), compare="cross_sections"),
+    ek.StaggeredRollout(starts="first", base_window=2),
     ek.DifferenceInDifferences(after=(4, 6), adjust="dr", others="ignored"),
 ]
 REGRESSIONS = [

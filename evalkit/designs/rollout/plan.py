@@ -227,11 +227,13 @@ class Rules:
     anticipation: int = 0
     horizon: int | None = None
     lookback: int = 0
+    starts: str = "all"
 
     def __post_init__(self) -> None:
         check_choice("comparison", self.comparison, ("not_yet", "never"))
         check_choice("others", self.others, ("same", "unchanged", "ignored"))
         check_choice("base", self.base, ("varying", "universal"))
+        check_choice("starts", self.starts, ("all", "first"))
         for name, least in (("base_window", 1), ("anticipation", 0), ("lookback", 0)):
             check_periods(name, getattr(self, name), least)
         if self.horizon is not None:

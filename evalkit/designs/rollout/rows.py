@@ -77,10 +77,11 @@ def count_heads(contrast: Contrast) -> tuple[np.ndarray, ...]:
     used, missing, matches = np.zeros((3, *shape))
     seen = contrast.without_base.copy()
     kept, began = np.zeros((2, *shape)), np.zeros((2, *shape))
-    size = np.asarray(contrast.reader.size)
+    each = _asked(contrast)
+    size = np.asarray(contrast.reader.size) * each
     serving: dict[int, np.ndarray] = {}
     for c, line, ok in contrast.starts:
-        heads, base = contrast.reader.heads(c)
+        heads, base = (n * each[:, None] for n in contrast.reader.heads(c))
         mine, serve = np.isin(contrast.reader.path, c.adopters), c.match[contrast.reader.path]
         adopters = heads[mine].sum(axis=0)
         used[line] += np.where(ok, adopters, 0)
@@ -96,6 +97,15 @@ def count_heads(contrast: Contrast) -> tuple[np.ndarray, ...]:
     for line, most in serving.items():
         matches[line] = most.sum(axis=0)
     return used, seen, missing, matches, *np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)
+
+
+def _asked(contrast: Contrast) -> np.ndarray:
+    """(G,) people asked for one unit of each group, on average; one where units are no places of a study of people."""
+    sums, asked = contrast.reader.sums, contrast.paths.asked
+    if asked is None:
+        return np.ones(len(contrast.reader.path))
+    size = np.bincount(sums.of, minlength=len(sums.path))
+    return np.asarray(np.bincount(sums.of, asked, len(sums.path)) / np.maximum(size, 1))[contrast.reader.cells]
 
 
 _CELL = ("row", "path", "cluster", "period", "base", "window", "sign")
