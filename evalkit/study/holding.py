@@ -124,7 +124,7 @@ def _wanted(register: Register, names: tuple[str, ...]) -> Wanted | str:
         return why
     fixed = [r.cluster, r.weights, *homes, *(c.reach for c in r.components), *(link.to for link in r.levels.values())]
     still = tuple(dict.fromkeys(n for n in fixed if n is not None))
-    changing = [*(r.exposure_of(c, columns) for c in r.components), *r.covariates]
-    moving = dict.fromkeys(n for n in changing if n is not None and n not in still)
+    changing = [*(r.exposure_of(c, columns) for c in r.components), *needed]
+    moving = dict.fromkeys(n for n in changing if n is not None and n not in (r.unit, r.period, *still))
     outcomes = tuple(o.column for o in r.outcomes if o.column in names)
     return Wanted(r.unit, str(r.period), still, tuple(moving), outcomes)
