@@ -94,9 +94,9 @@ def over_time_table(
         cells.append((when, *shown, *people))
     side = SIDES[str(rows["groups"].iloc[0])]
     whom = plural(evaluation.study.noun_for(evaluation.study.unit))
-    head = (sentence_case(period), *side, *([EXPECTED] if expected else []),
+    head = (sentence_case(period) if period else "When", *side, *([EXPECTED] if expected else []),
             *(f"{sentence_case(whom)}: {s.lower()}" for s in side))  # fmt: skip
-    note = "Raw means, before anything is compared: nobody's effect is read from them." + (
+    note = "Raw means, before anything is compared: their difference is not what the programme did." + (
         _EXPECTED if expected else ""
     )
     right = (False, *(True,) * (len(head) - 1))

@@ -223,7 +223,6 @@ def evidence(name: str) -> Evidence:
         label=LABELS[name],
         outcome_label="Traffic deaths per 100,000 people (log)",
         kind="log",
-        said="log",
         better="lower",
         matters=0.05,
         estimate=est,

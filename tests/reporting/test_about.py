@@ -37,6 +37,7 @@ from evalkit.reporting.standards import _locks, _maryland, _padlocks, basis_of
 from evalkit.reporting.strict import SCRIPT, strict
 from evalkit.study.money import Money, currency_of
 from evalkit.verdicts.evidence import CheckOutcome
+from tests.unit import test_waiting as waiting
 from tests.unit.evidence_cases import NURSE
 from tests.unit.test_decision_acts import STAKE, case
 
@@ -206,6 +207,19 @@ def test_where_nobody_never_had_any_those_with_it_stand_beside_those_without_yet
     assert set(table["groups"]) == {"so far"} and table["started"].tolist() == [0, 2, 4, 6, 6]
     assert table["with_it"].iloc[1] == pytest.approx(11.5) and table["without"].iloc[1] == pytest.approx(3.0)
     assert np.isnan(table["without"].iloc[3]) and "have none yet" in text(reporting.itself(ek.evaluate(study)))
+
+
+def test_people_seen_once_and_people_who_wait_have_their_sections_too() -> None:
+    rng = np.random.default_rng(5)
+    once = pd.DataFrame({"person": np.arange(200), "it": np.arange(200) % 2, "age": rng.integers(20, 60, 200)})
+    once["y"] = once["it"] * 2.0 + rng.normal(size=200)
+    plain = ek.Study(once, unit="person", period=None, outcome="y", covariates=["age"],
+                     components=[ek.Component("it", exposure="it")])  # fmt: skip
+    for made in map(ek.evaluate, (plain, waiting.study(waiting.people(), waiting.outcome()))):
+        whole = text(reporting.itself(made))
+        assert "At the time" in whole and "Ever had a part" in whole and len(made.over_time) == 1
+        for section in (reporting.harms, reporting.data_statement, reporting.standards, page_one):
+            assert text(section(made))
 
 
 # ---------------------------------------------------------------- delivery, and what was recorded

@@ -112,6 +112,9 @@ def test_every_rule_of_a_role_refuses_what_breaks_it(
     else:
         cells[1][j] = str(BREAKS[part])
     toml = TOML.replace('kind = "count"', f'kind = "{role}"') if column == "visits" else TOML
+    toml = toml.replace('kind = "rate"', 'kind = "rate"\nper = "court"')
+    if role == "per":
+        toml = TOML.replace('kind = "share"', 'kind = "rate"\nper = "visits"')
     files = {f"{table}.csv": written(cells).encode(), "study.toml": toml.encode()}
     verdict, words = judge(Damage(table, column, part, files), tmp_path / "s")
     assert verdict == "refused" and (column in words or table == "people"), words
