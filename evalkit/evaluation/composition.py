@@ -14,7 +14,7 @@ from evalkit.designs.protocol import Design, StudyLike, Traits
 from evalkit.designs.rollout.did import DifferenceInDifferences
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.triple import TripleDifference
-from evalkit.evaluation.ladder import Choices, Rung, average_over, published, run_design, rungs_for, window_of
+from evalkit.evaluation.ladder import Choices, Rung, average_over, ladder, published, run_design, window_of
 from evalkit.inference import Estimate, Interval
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Paths
@@ -110,10 +110,10 @@ def who_was_asked(study: Study, sep: Separability, choices: Choices) -> tuple[St
 def _shifts(study: Study, row: Mapping[str, object], choices: Choices) -> dict[str, Estimate]:
     component = str(row["component"])
     window = window_of(row, study.component(component).lag).within(choices.horizon)
-    rungs = rungs_for(study, component, str(row["best_design"]), choices, window, "")
+    rungs = ladder(str(row["best_design"]), choices, "", window.lag)
     headline = next((r.design for r in rungs if r.headline), None)
     found: dict[str, Estimate] = {}
-    if headline is None or headline.traits.rests_on & {"randomisation", "one place"}:
+    if headline is None:  # dealt by chance, or one place alone
         return found
     for j, name in enumerate(study.covariate_names()):
         rows, _ = run_design(published(headline), AsOutcome(study, j), component)

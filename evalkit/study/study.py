@@ -208,7 +208,9 @@ class Study(Register):
         periods in which it was counted, times its weight), so that the rate of a place is the sum of its counts over
         the sum of its residents as long as those hold still. The study itself for every other outcome."""
         chosen = self.outcome(outcome)
-        if chosen.kind != "rate" or self._weighed or self._gathered is not None:
+        if self._gathered is not None:  # of places whose people each have a rate
+            return self
+        if chosen.kind != "rate" or self._weighed:
             return self
         return self.memo.get(("weighing", chosen.column, chosen.per), lambda: self._by_denominator(chosen))
 
