@@ -14,7 +14,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from evalkit.errors import Problem, StudyError
 from evalkit.study.calendar import Calendar
@@ -149,6 +148,8 @@ def _exposed(paths: Paths, component: str, level: Level) -> np.ndarray:
     state, units = paths.state[:, :, k], paths.reach[paths.path, k]
     shape = (len(level.names), paths.n_paths)
     heads = np.ones(len(units)) if paths.heads is None else paths.heads.astype(float)
+    from scipy import sparse  # here, so that a study without neighbours loads without it
+
     count = sparse.csr_matrix((heads[units], (level.codes[units], paths.path[units])), shape=shape)
     known = count @ (state != UNKNOWN).astype(float)
     on = count @ ((state != 0) & (state != UNKNOWN)).astype(float)
@@ -165,6 +166,8 @@ def _from_links(table: pd.DataFrame, level: Level, exposed: np.ndarray) -> np.nd
         weight = table["weight"].to_numpy(dtype=np.float64)
     elif "distance" in table.columns:
         weight = 1 / table["distance"].to_numpy(dtype=np.float64)
+    from scipy import sparse
+
     links = sparse.csr_matrix((weight, (row, column)), shape=(len(level.names),) * 2)
     known = ~np.isnan(exposed)
     mass = links @ known.astype(float)
