@@ -156,7 +156,7 @@ def _shared(found: Independence, name: str, code: np.ndarray) -> Shared | None:
         return None
     cross = found.residual @ found.residual.T
     scale = np.sqrt(np.outer(found.noise.variance, found.noise.variance) * np.maximum(both, 1))
-    score = np.where(both >= 2, cross / scale, 0.0)
+    score = np.divide(cross, scale, out=np.zeros(cross.shape), where=(both >= 2) & (scale > 1e-300))
     one, other = i[alike], j[alike]
     rng, drawn = np.random.default_rng(SEED), np.empty(DRAWS)
     for d in range(DRAWS):

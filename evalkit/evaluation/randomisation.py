@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from math import factorial, prod
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Runs(Protocol):
     def paths(self) -> Paths: ...
     def values(self, outcome: str | None = None) -> np.ndarray: ...
     def outcome(self, name: str | None = None) -> object: ...
+    def weighing(self, outcome: str | None = None) -> Self: ...
 
 
 Headline = Callable[[Runs], float]
@@ -53,6 +54,10 @@ class Rearranged:
     def outcome(self, name: str | None = None) -> object:
         return self.study.outcome(name)
 
+    def weighing(self, outcome: str | None = None) -> Self:
+        weights = self.study.weighing(outcome).paths.weights
+        return self if weights is self.paths.weights else replace(self, paths=replace(self.paths, weights=weights))
+
 
 @dataclass(frozen=True, eq=False)
 class Held:
@@ -63,6 +68,7 @@ class Held:
     study: Runs | None
     read: dict[str | None, np.ndarray] = field(default_factory=dict)
     called: dict[str | None, object] = field(default_factory=dict)
+    weighed: dict[str | None, np.ndarray | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, study: Runs) -> Held:
@@ -78,11 +84,22 @@ class Held:
             self.called[name] = self.study.outcome(name)
         return self.called[name]
 
+    def weights(self, outcome: str | None = None) -> np.ndarray | None:
+        """(n,) weights that means of an outcome have; None where they are those of the paths."""
+        if outcome not in self.weighed and self.study is not None:
+            found = self.study.weighing(outcome)
+            self.weighed[outcome] = None if found is self.study else found.paths.weights
+        return self.weighed.get(outcome)
+
+    def weighing(self, outcome: str | None = None) -> Self:
+        weights = self.weights(outcome)
+        return self if weights is None else replace(self, paths=replace(self.paths, weights=weights))
+
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         """Without the study: what the first headline did not ask for, no other one will."""
         spread = self.paths.spread
         paths = self.paths if spread is None else replace(self.paths, spread=spread.made())
-        return Held, (paths, None, self.read, self.called)
+        return Held, (paths, None, self.read, self.called, self.weighed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,7 +89,8 @@ def _of_table(
     except StudyError as error:
         return nothing, level, [Problem(str(error).rstrip("."), where)]
     assert table is not None
-    kind = "neighbour_shares" if "share" in table.columns and "neighbour" not in table.columns else "neighbours"
+    given = "neighbour" not in table.columns and not {"share", "period"}.isdisjoint(table.columns)
+    kind = "neighbour_shares" if given else "neighbours"
     level = _level_of(table, paths, level)
     problems = check_table(kind, table, where, Known(places=level.names, calendar=calendar))
     if not problems and not len(table):

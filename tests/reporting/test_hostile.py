@@ -240,7 +240,7 @@ def test_every_place_of_words_holds_its_own() -> None:
     """So that a new one cannot be forgotten: fields of components and outcomes, columns of tables, names of columns."""
     study = study_of({})
     choices = {"part_period", "dates", "kind", "better", "reach", "replaces", "card", "assigned"}
-    choices |= {"first_period", "within", "compliance"}  # names of columns, as `exposure` is
+    choices |= {"first_period", "within", "compliance", "neighbours"}  # names of columns, as `exposure` is
     for parts in (study.components, study.outcomes):
         texts = {f.name for f in fields(parts[0]) if "str" in str(f.type) or "Kind" in str(f.type)} - choices
         said = {(n, getattr(part, n)) for part in parts for n in texts if getattr(part, n)}
