@@ -240,7 +240,8 @@ def test_every_place_of_words_holds_its_own() -> None:
     """So that a new one cannot be forgotten: fields of components and outcomes, columns of tables, names of columns."""
     study = study_of({})
     choices = {"part_period", "dates", "kind", "better", "reach", "replaces", "card", "assigned"}
-    choices |= {"first_period", "within", "compliance", "neighbours"}  # names of columns, as `exposure` is
+    choices |= {"first_period", "within", "compliance", "neighbours", "per"}  # names of columns, as `exposure` is
+    choices |= {"time", "event", "entry", "end", "time_unit"}  # of outcomes that wait, which no panel has
     for parts in (study.components, study.outcomes):
         texts = {f.name for f in fields(parts[0]) if "str" in str(f.type) or "Kind" in str(f.type)} - choices
         said = {(n, getattr(part, n)) for part in parts for n in texts if getattr(part, n)}
@@ -250,7 +251,8 @@ def test_every_place_of_words_holds_its_own() -> None:
     codes = {"adoption.component", "adoption.certainty", "adoption.moved",
              "costs.component", "costs.bearer", "costs.level_id",
              "rate_card.outcome", "claims.outcome", "unit_costs.outcome", "unit_costs.bearer", "adoption.level_id",
-             "links.from", "links.to", *(f"claims.{n}" for n in UNIT_NAMES)}  # fmt: skip
+             "links.from", "links.to", "neighbours.place", "neighbours.neighbour", "neighbour_shares.place",
+             *(f"claims.{n}" for n in UNIT_NAMES)}  # fmt: skip
     worded = {f"{t}.{c}" for t, s in TABLES.items() for c, rule in s.columns.items() if rule.kind in ("id", "words")}
     assert worded - set(SPOTS) <= codes and codes <= worded
 
