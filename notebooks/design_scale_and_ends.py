@@ -70,6 +70,17 @@ line("in points", ek.StaggeredRollout(starts="first", base_window=4)(grown, "hel
 line("in proportion", ek.ScaledRollout(scale="log", starts="first")(grown, "helpline").over(0, 4))
 
 # %% [markdown]
+# ## Open the envelope
+#
+# The truth is zero: the helpline did nothing. In points the growth of large places was taken for its effect.
+
+# %%
+truth = 0.0
+points = ek.StaggeredRollout(starts="first", base_window=4)(grown, "helpline").over(0, 4)
+scaled = ek.ScaledRollout(scale="log", starts="first")(grown, "helpline").over(0, 4)
+print(f"off by {points.value[0] - truth:.1f} calls in points, by {scaled.value[0] - truth:.1f} in proportion")
+
+# %% [markdown]
 # ## When it ends
 #
 # Now the helpline takes a fifth of the calls away. `Withdrawn` sets places that give it up beside those that go on;
@@ -83,7 +94,7 @@ for stays in (0.0, 1.0):
     line("  left after its end", ek.CarriedOver(base_window=4)(told, "helpline").aggregate("simple"))
 
 # %% [markdown]
-# ## The knob
+# ## Turn one knob until it breaks
 #
 # With equal levels points and proportion agree; the further apart places start, the less they do.
 
