@@ -200,7 +200,7 @@ class Search:
         if self.least:
             return 1000 * size, 200 / size, (0.01, 0.001)
         work = len(self.groups) * len(self.screen.place) ** 2 / 300
-        return 1500 * size / max(work / 20, 1.0), max(9000 / (work * len(self.brief.places) / 10), 100), (0.05, 0.001)
+        return 1500 * size / max(work / 20, 1.0), max(6000 / (work * len(self.brief.places) / 10), 100), (0.05, 0.001)
 
 
 _NO_TABLES = Tables(*(np.zeros(0) for _ in range(4)))
