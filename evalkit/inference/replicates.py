@@ -25,6 +25,8 @@ from evalkit.show.words import noun_from_column
 
 FEW = 50  # clusters in an arm below which inference is by delete-one-cluster refits
 FEWEST = 3  # clusters in an arm below which an interval holds the truth less often than it says
+NO_REFIT = "no interval: without"
+"""How the reason begins where a cluster cannot be left out; its name follows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +277,7 @@ def jackknife(value: np.ndarray, reps: Replicates) -> Spread:
     for j in np.flatnonzero(lost & ~np.isnan(value)):
         name = str(reps.names[np.flatnonzero(np.isnan(reps.values[:, j]) & used[:, j])[0]])
         name = name if name[:1].isalpha() else f"{noun_from_column(reps.level)} {name}"
-        reason[j] = f"no interval: without {name} there is nothing left to compare"
+        reason[j] = f"{NO_REFIT} {name} there is nothing left to compare"
     return Spread(vcov, np.where(lost, np.nan, df), tuple(reason))
 
 

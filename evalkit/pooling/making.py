@@ -22,6 +22,7 @@ from evalkit.evaluation.decisions import every_case
 from evalkit.evaluation.decomposition.pieces import decompose
 from evalkit.evaluation.results import Evaluation, safe
 from evalkit.inference import Estimate, stack
+from evalkit.inference.replicates import NO_REFIT
 from evalkit.pooling.card import TIDIER, Card
 from evalkit.pooling.parts import MIN_CLUSTERS, CardOutcome, Row
 from evalkit.pooling.reading import problems_of
@@ -198,7 +199,7 @@ class _About:
         if one is None:
             if about["verdict"] in ("shown", "no_sign"):  # which rest on a number that may not be said
                 about = {**about, "verdict": "cannot_tell"}
-            return Row(**about, reason=_short(reason)), None, math.nan
+            return Row(**about, reason=_short(_unnamed(reason))), None, math.nan
         found: dict[str, Any] = {"estimate": digits(value), "df": digits(min(df, _MOST_DF)), "clusters": clusters}
         return Row(**about, **found), one, error
 
@@ -320,6 +321,11 @@ def _band(count: int) -> str:
     if above is None:
         return f"{_BANDS[-1]:,} or more"
     return f"under {above}" if above == _BANDS[0] else f"{_BANDS[_BANDS.index(above) - 1]:,} to {above:,}"
+
+
+def _unnamed(reason: str) -> str:
+    """A reason that names no cluster."""
+    return f"{NO_REFIT} one of the clusters nothing is left to compare" if reason.startswith(NO_REFIT) else reason
 
 
 def _short(words: str) -> str:

@@ -128,7 +128,9 @@ def test_few_clusters_lose_their_number_and_keep_their_verdict() -> None:
     assert card.rows[0].estimate is None and "fewer than 3 places" in card.rows[0].reason and not card.numbered
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    "seed", [0, 1, 862]
+)  # without one place the last has no range, and its reason names that place
 def test_no_value_of_a_unit_or_cluster_is_in_a_card(seed: int) -> None:
     found, size = leaks(seed)
     assert found == [] and size < 8_000
