@@ -5,8 +5,10 @@
     python benchmarks/claims.py --stored-only --write            run nothing: the table of what is stored into README.md
 
 Draws are kept in benchmarks/results/claims.csv, a row each, written as they end. `verdict` is what `evaluate` says of
-the first component; `without` what the same evidence gives where a drift is not asked about. Effects in the true
-worlds are 1, 1.5 and 2 times what the same study without one could detect, flat, growing over four periods or fading.
+the first component; `without` what the same evidence gives where a drift (in worlds of scale, the scale) is not asked
+about, `alone` where it is not asked who is touched and who is independent (empty in draws from before it was). Effects
+in the true worlds are 1, 1.5 and 2 times what the same study without one could detect, flat, growing over four periods
+or fading.
 """
 
 from __future__ import annotations
@@ -25,19 +27,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import typer
-from claims_worlds import FALSE, PLACEBO, SHAPES, TRUE
+from claims_scale import SCALE_FALSE, SCALE_TRUE
+from claims_worlds import FALSE, GAIN, GAINED, PLACEBO, SHAPES, TRUE
 
 import evalkit as ek
 from evalkit.verdicts.evidence import Evidence, Verdict
 from evalkit.verdicts.rules import decide
 
 FILE = Path(__file__).parent / "results" / "claims.csv"
-COLUMNS = ("world", "draw", "effect", "shape", "verdict", "without", "pre_trend", "carries", "estimate", "low", "high",
-           "drift_low", "drift_high", "breakdown", "seconds")  # fmt: skip
+COLUMNS = ("world", "draw", "effect", "shape", "verdict", "without", "alone", "pre_trend", "carries", "estimate", "low",
+           "high", "drift_low", "drift_high", "breakdown", "seconds")  # fmt: skip
 CLAIMS = ("shown", "likely")
+WHO = ("spillover", "dominant_place", "shared_shocks")
+"""Checks of who is touched and who is independent."""
 BATCH = 10
 START, END = "<!-- claims: start -->", "<!-- claims: end -->"
-NOTHING = {**FALSE, **PLACEBO}
+NOTHING = {**FALSE, **PLACEBO, **SCALE_FALSE}
+SOMETHING = {**TRUE, **SCALE_TRUE}
 SIZES = (1.0, 1.5, 2.0)
 
 
@@ -50,21 +56,31 @@ def draw(world: str, seed: int) -> dict[str, object]:
     began, own = time.perf_counter(), (zlib.crc32(world.encode()), seed)  # worlds share no noise
     if world in NOTHING:
         size, shape, study = 0.0, "", NOTHING[world].draw(own)
+    elif world in GAINED:
+        size, shape = GAIN, "flat"
+        study = GAINED[world].draw(own, partial(_effect, size=size, shape=shape))
     else:
-        bare = _first(TRUE[world].draw(own))[1].smallest_detectable
+        bare = _first(SOMETHING[world].draw(own))[1].smallest_detectable
         size, shape = bare * SIZES[seed % 3], list(SHAPES)[seed // 3 % 3]
-        study = TRUE[world].draw(own, partial(_effect, size=size, shape=shape))
+        study = SOMETHING[world].draw(own, partial(_effect, size=size, shape=shape))
     e, v = _first(study)
-    drift = e.drift
+    drift, others = e.drift, tuple(c for c in e.checks if c.check not in WHO)
     return {
         "world": world, "draw": seed, "effect": size, "shape": shape, "verdict": v.verdict,
-        "without": decide(replace(e, drift=None)).verdict,
+        "without": decide(_unasked(world, e)).verdict, "alone": decide(replace(e, checks=others)).verdict,
         "pre_trend": next((c.status for c in e.checks if c.check == "pre_trend"), ""),
         "carries": "" if drift is None else drift.carries,
         "estimate": e.estimate, "low": e.conf_low, "high": e.conf_high,
         "drift_low": np.nan if drift is None else drift.low, "drift_high": np.nan if drift is None else drift.high,
         "breakdown": np.nan if drift is None else drift.breakdown, "seconds": time.perf_counter() - began,
     }  # fmt: skip
+
+
+def _unasked(world: str, e: Evidence) -> Evidence:
+    """The evidence without what the world is about: whether a drift explains it, or whether it hangs on the scale."""
+    if world in SCALE_FALSE or world in SCALE_TRUE:
+        return replace(e, checks=tuple(c for c in e.checks if c.check != "scale"))
+    return replace(e, drift=None)
 
 
 def _first(study: ek.Study) -> tuple[Evidence, Verdict]:
@@ -85,9 +101,11 @@ def run(world: str, draws: int) -> None:
 
 def table() -> pd.DataFrame:
     """A row a world: draws, what is claimed and shown (in 100), with and without the check of a drift; of the true
-    worlds the share of claims that is kept; and how often the range with a drift taken out holds the truth."""
+    worlds the share of claims that is kept; claims, and no signs, where it is not asked who is touched and who is
+    independent; and how often the range with a drift taken out holds the truth."""
     rows = pd.read_csv(FILE, keep_default_na=False, na_values=[""])
     rows["claimed"], rows["before"] = rows["verdict"].isin(CLAIMS), rows["without"].isin(CLAIMS)
+    rows["free"] = rows["alone"].isin(CLAIMS)
     rows["holds"] = (rows["drift_low"] <= rows["effect"]) & (rows["effect"] <= rows["drift_high"])
     made = []
     for world, mine in rows.groupby("world", sort=False):
@@ -97,7 +115,10 @@ def table() -> pd.DataFrame:
             "world": world, "draws": len(mine), "claimed": 100 * claimed.mean(), "without": 100 * before.mean(),
             "shown": 100 * (mine["verdict"] == "shown").mean(),
             "shown_without": 100 * (mine["without"] == "shown").mean(),
-            "kept": 100 * (claimed & before).sum() / before.sum() if world in TRUE and before.any() else np.nan,
+            "kept": 100 * (claimed & before).sum() / before.sum() if world in SOMETHING and before.any() else np.nan,
+            "alone": 100 * mine["free"].mean() if mine["alone"].notna().all() else np.nan,
+            "no_sign": 100 * (mine["verdict"] == "no_sign").mean(),
+            "no_sign_alone": 100 * (mine["alone"] == "no_sign").mean() if mine["alone"].notna().all() else np.nan,
             "held": 100 * flat["holds"].mean() if len(flat) else np.nan, "seconds": mine["seconds"].mean(),
         })  # fmt: skip
     return pd.DataFrame(made)
@@ -119,7 +140,7 @@ def main(
 ) -> None:
     """Run the worlds named (all by default), then print the table; write: put it into README.md."""
     for most in [] if stored_only else range(BATCH, draws + BATCH, BATCH):
-        for world in worlds or [*NOTHING, *TRUE]:
+        for world in worlds or [*NOTHING, *SOMETHING, *GAINED]:
             run(world, min(most, draws))
         print(f"{min(most, draws)} draws a world stored", flush=True)
     found = table().round(1)

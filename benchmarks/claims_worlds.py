@@ -7,7 +7,7 @@ staggered from the sixth period on. A drift of .048 a period moves the answer by
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,8 @@ class World:
     that four regions share, which start together. people: how many share a place's mean, 0 for places alone. season:
     a pattern over four periods, each place with its own phase. lag: periods before an effect can show. early: first
     period of starts. unseen: share of the rows with the component that are not there, the worst off of them, or by
-    chance where `by_chance`.
+    chance where `by_chance`. touch: the two places beside each, on a ring, are in a table of neighbours; spill: what
+    a place without it gains while one of those has it. large: share of all people who live in the first place to start.
     """
 
     G: int = 20
@@ -53,6 +54,9 @@ class World:
     early: int = 5
     unseen: float = 0.0
     by_chance: bool = False
+    touch: bool = False
+    spill: float = 0.0
+    large: float = 0.0
 
     def draw(self, seed: int | Sequence[int], effect: Callable[[np.ndarray], np.ndarray] | None = None) -> ek.Study:
         """A study; effect: by periods since it can show."""
@@ -61,6 +65,8 @@ class World:
         u = np.arange(self.T)
         since, starts = u - start[:, None], (start < self.T)[:, None]
         y = y + self._disturbance(rng, since, starts)
+        on = since >= 0
+        y = y + self.spill * ((np.roll(on, 1, axis=0) | np.roll(on, -1, axis=0)) & ~on)
         if effect is not None:
             y = y + np.where(since >= self.lag, effect(np.maximum(since - self.lag, 0)), 0.0)
         return self._study(rng, y, start, others)
@@ -99,8 +105,9 @@ class World:
         return out + np.repeat(_fading(rng, 4, self.T, 0.6, self.region), self.G // 4, axis=0)
 
     def _study(self, rng: np.random.Generator, y: np.ndarray, start: np.ndarray, others: np.ndarray) -> ek.Study:
-        per = max(self.people, 1)
-        place = np.repeat(np.arange(self.G), per)
+        size = np.full(self.G, max(self.people, 1))
+        size[start.argmin()] += round(self.large / (1 - self.large) * size.sum()) if self.large else 0
+        place = np.repeat(np.arange(self.G), size)
         y = y[place] + (1.5 * rng.normal(size=(len(place), self.T)) if self.people else 0.0)
         y = np.where(self._missing(rng, y, start[place]), np.nan, y) if self.unseen else y
         u = np.tile(np.arange(self.T), len(place))
@@ -111,6 +118,10 @@ class World:
             **{name: (u >= w).astype(int) for name, w in zip(names, when, strict=True)},
         })  # fmt: skip
         parts = [ek.Component(n, exposure=n, assigned_at="place", lag=self.lag if n == "a" else 0) for n in names]
+        if self.touch:
+            beside = pd.DataFrame({"place": np.arange(self.G).repeat(2)})
+            beside["neighbour"] = (beside["place"] + np.tile([-1, 1], self.G)) % self.G
+            parts[0] = replace(parts[0], neighbours=beside)
         frame = frame.dropna(subset="y")
         return ek.Study(frame, unit="who", period="t", cluster="place", outcome="y", components=parts, matters=MATTERS)
 
@@ -155,6 +166,7 @@ FALSE: dict[str, World] = {
     "people": World(people=8, drift=PULL), "season": World(season=0.3, drift=PULL), "lag": World(lag=2, drift=PULL),
     "ar0": World(rho=0.0, drift=PULL), "ar8": World(rho=0.8, drift=PULL),
     "missing": World(people=20, sd=0.2, unseen=0.08),
+    "touched": World(G=40, sd=0.3, rho=0.3, touch=True, spill=0.5), "dominant": World(people=5, large=0.6),
 }  # fmt: skip
 """No effect in any of them."""
 TRUE: dict[str, World] = {
@@ -164,8 +176,13 @@ TRUE: dict[str, World] = {
     "true_people": World(people=8), "true_season": World(season=0.3), "true_lag": World(lag=2),
     "true_missing": World(people=20, sd=0.2, unseen=0.08, by_chance=True),
     "true_size": World(sd=0.2, rho=0.3, size=1e-12), "true_region": World(rho=0.01, sd=0.3, G=24),
+    "true_region_starts": World(region=1e-9, rho=0.01, sd=0.3, G=24), "true_dominant": World(people=12),
+    "true_touched": World(G=40, sd=0.3, rho=0.3, touch=True),
 }  # fmt: skip
 """Their undisturbed twins, to which effects are added."""
+GAIN = 0.5
+GAINED: dict[str, World] = {"touched_gain": World(G=40, sd=0.3, rho=0.3, touch=True, spill=GAIN)}
+"""Those with the component gain so much, and their neighbours without it as much: comparisons hide it."""
 
 
 # ---------------------------------------------------------------- laws that never were, on deaths on the road

@@ -126,7 +126,7 @@ def estimate(d: Drawn, draws: int) -> pd.Series:
     component = ek.Component("t", assigned="randomised", **d.dealt)  # type: ignore[arg-type]
     made = ek.Study(d.frame, unit="person", period="month" if "month" in d.frame else None, outcome="y",
                     covariates=d.covariates, components=[component])  # fmt: skip
-    return ek.RandomisedComparison(draws=draws)(made, "t").to_frame().iloc[0]
+    return ek.RandomisedComparison(draws=draws, weights="least_noise")(made, "t").to_frame().iloc[0]
 
 
 def t_test(d: Drawn) -> float:

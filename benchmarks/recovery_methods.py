@@ -16,8 +16,7 @@ from scipy import stats
 import evalkit as ek
 from evalkit.errors import NotIdentifiedError
 from evalkit.evaluation.bundles import run_bundles
-from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, ladder, run
+from evalkit.evaluation.ladder import Choices, ladder, run, window_of
 from evalkit.evaluation.results import Evaluation
 from evalkit.inference import Estimate
 from evalkit.vocabulary import ESTIMATED

@@ -22,10 +22,16 @@ Status = Literal[
 CombinationKind = Literal["together", "swap", "sum"]
 """How components that are only identified together stand in it: all at once, added, or one instead of another."""
 
-OutcomeKind = Literal["share", "count", "score", "log", "money"]
+OutcomeKind = Literal["share", "count", "rate", "score", "log", "money", "time_to_event"]
+WaitingEffect = Literal["share", "time"]
+"""What of an outcome that waits for an event is compared: the share with it by a date, or the mean time until then."""
 Better = Literal["higher", "lower"]
 Family = Literal["outcome", "all"]
+Hold = Literal["auto", "rows", "cells"]
 """Over which claims false ones are held at 5%: the components of each outcome, or those of all outcomes."""
+
+Missing = Literal["refuse", "indicator", "impute"]
+"""What is done where covariates are missing: nothing, and say so; a column that says where; or several fillings."""
 
 CheckStatus = Literal["passed", "failed", "informational"]
 DriftWord = Literal["shown", "likely", "nothing", "untested"]
@@ -34,6 +40,10 @@ PeopleCheck = Literal["passed", "failed", "untestable", "not_needed"]
 """What a verdict makes of the check by people."""
 
 ComparisonGroup = Literal["not_yet", "never"]
+Compare = Literal["within", "cross_sections"]
+"""Whether each unit is set against itself, or whoever was there at each time."""
+Count = Literal["people", "places"]
+"""What counts alike where people are gathered in places."""
 Others = Literal["same", "unchanged", "ignored"]
 """What must hold of the other components where starts are compared."""
 PeopleOthers = Literal["same", "balanced", "ignored"]
@@ -67,6 +77,8 @@ SYNTHETIC_DIFFERENCE: Final = "SyntheticDifferenceInDifferences"
 BESIDE_PLACES: Final = "DifferenceBesidePlaces"
 CONTROLLED_SERIES: Final = "InterruptedTimeSeries(control)"
 SERIES: Final = "InterruptedTimeSeries"
+BESIDE_UNTOUCHED: Final = "BesideUntouched"
+ON_NEIGHBOURS: Final = "OnNeighbours"
 COMBINATION: Final = "JointCombination"
 
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)

@@ -99,12 +99,13 @@ def trimmed_shifts(values: np.ndarray, share: float) -> tuple[float, float]:
 
 
 def stayers(
-    headline: Estimate, seen: Followed, values: tuple[np.ndarray, np.ndarray], matters: float | None
+    headline: Estimate, seen: Followed, values: tuple[np.ndarray, np.ndarray] | None, matters: float | None
 ) -> CheckResult:
     """Failed where more are missing on one side than chance has it, and what they may have been decides: the interval
     no longer excludes zero at one end, or an answer of no change moves by over half of what matters.
 
-    values: outcomes seen after the start with it, and without it at the time. The check's number is the difference of
+    values: outcomes seen after the start with it, and without it at the time, None where people are added up, so that
+    what those missing may have been is not known. The check's number is the difference of
     the shares; its range are the ends of the answer's interval between Lee's bounds, where being seen is taken to
     depend on it one way only (monotone).
     """
@@ -122,6 +123,9 @@ def stayers(
     value, low, high = numbers(row)
     if not seen.differs:
         return CheckResult("stayers", "passed", f"{words}, no more apart than by chance.", difference, low, high)
+    if values is None:
+        tail = "what those missing may have been is told by every person's own rows, and people are added up here"
+        return CheckResult("stayers", "informational", f"{words}; {tail}.", difference, low, high)
     down, up = trimmed_shifts(values[0 if more else 1], seen.trimmed)
     down, up = (down, up) if more else (-up, -down)
     low, high = low + down, high + up

@@ -181,6 +181,14 @@ def date_rule(headline: Estimate, readings: dict[str, Estimate | None], matters:
     return CheckResult("date_rule", "passed", words, value, min(values), max(values))
 
 
+def verdict_side(est: Estimate, matters: float | None) -> tuple[int, bool]:
+    """Which side of zero the interval lies on (0 for neither), and whether it is smaller than what matters there."""
+    row = first_row(est)
+    small = matters is not None and -matters < row["conf_low"] and row["conf_high"] < matters
+    side = _side(est)
+    return side, bool(small) if side == 0 else False
+
+
 def _side(est: Estimate) -> int:
     """1 or -1 where the interval excludes zero, else 0."""
     row = first_row(est)

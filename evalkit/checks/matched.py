@@ -31,23 +31,30 @@ FEWEST = 2
 @dataclass(frozen=True, eq=False)
 class Matched:
     """A plan of starts read against one period (universal base), and the series of its cells; path: (C,) of each, as in
-    the plan; origin: (P,) the study's path of each of the plan's; periods: (T,) as the user knows them."""
+    the plan; origin: (P,) the study's path of each of the plan's; periods: (T,) as the user knows them; clusters: codes
+    of the clusters whose cells there are, in order."""
 
     plan: Plan
     series: Series
     path: np.ndarray
     origin: np.ndarray
     periods: np.ndarray
+    clusters: np.ndarray
 
     @cached_property
-    def noise(self) -> Noise:
-        """What the cells do by themselves before exposure."""
+    def before(self) -> tuple[np.ndarray, np.ndarray]:
+        """(C, T) cell-periods before exposure, and codes of what others do in them, as `own_noise` takes them."""
         states = self.plan.states
         assert states is not None
         free = ~np.maximum.accumulate(~states.off, axis=1) & (states.others >= 0) & states.reach[:, None]
         kind = np.zeros(len(free), dtype=np.int64) if states.kind is None else states.kind
         alike = states.others * (int(kind.max(initial=0)) + 1) + kind[:, None]
-        return own_noise(self.series, free[self.path], alike[self.path])
+        return free[self.path], alike[self.path]
+
+    @cached_property
+    def noise(self) -> Noise:
+        """What the cells do by themselves before exposure."""
+        return own_noise(self.series, *self.before)
 
     @cached_property
     def share(self) -> np.ndarray:
@@ -119,7 +126,8 @@ def matched(design: Rollout, study: StudyLike, component: str) -> Matched:
     sums = Sums.of_outcome(split.paths, level, values).split()
     plan = replace(design, base="universal", base_window=1).plan(paths, component)
     mean = _levels(sums, within=design.compare == "within")
-    return Matched(plan, Series(mean, sums.mass, grouped(sums.cluster)), sums.path, split.origin, paths.periods)
+    series, clusters = Series(mean, sums.mass, grouped(sums.cluster)), np.unique(sums.cluster)
+    return Matched(plan, series, sums.path, split.origin, paths.periods, clusters)
 
 
 def _pairs(design: TripleDifference, study: StudyLike, component: str) -> Matched:
@@ -131,7 +139,8 @@ def _pairs(design: TripleDifference, study: StudyLike, component: str) -> Matche
     mean, reader = _levels(sums, within=True), PairReader(sums, pairs)
     gap = mean[pairs.member_eligible] - mean[pairs.member_ineligible]
     series = Series(gap, reader.size, grouped(pairs.member_cluster))
-    return Matched(plan, series, pairs.member_pair, pairs.eligible, study.paths.periods)
+    clusters = np.unique(pairs.member_cluster)
+    return Matched(plan, series, pairs.member_pair, pairs.eligible, study.paths.periods, clusters)
 
 
 def grouped(cluster: np.ndarray) -> np.ndarray:

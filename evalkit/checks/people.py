@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from evalkit.checks.headline import ALPHA, CheckResult, excludes_zero, first_row, numbers
+from evalkit.designs.missing import TIMES
 from evalkit.designs.people.flexible import Rival
 from evalkit.errors import OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import holm
 from evalkit.inference.replicates import FEWEST
-from evalkit.show.words import join_words
+from evalkit.show.words import join_words, of_people
+from evalkit.study import Study
 
 ALIKE = "Weighted to be alike in what is recorded, people are alike in its squares and products too."
 UNLIKE = (
@@ -54,6 +56,25 @@ def same_people(rivals: Sequence[Rival]) -> CheckResult:
     return CheckResult(
         "rungs", "passed", f"Among the same people, others do not differ by more than chance: {listed}.{bent}", *said
     )
+
+
+def filled_in(study: Study, component: str) -> CheckResult | None:
+    """Informational: of how many people a covariate was missing, and what was done; None where none was, or the study
+    refuses them. Those of trials are filled with a column that says where, whatever the study says."""
+    if study.missing == "refuse" or not study.covariates:
+        return None
+    paths = study.paths
+    on = paths.state[paths.path, :, paths.index(component)].max(axis=1) > 0
+    gone, can = study.gaps().any(axis=1), paths.reach[paths.path, paths.index(component)]
+    if not (gone & can).any():
+        return None
+    sides = ((on, "with it"), (~on, "without"))
+    counts = [of_people(f"{int((gone & can & side).sum()):,}", words) for side, words in sides]
+    how = {
+        "indicator": "the mean stands for it, and a column that says so",
+        "impute": f"each gap was filled {TIMES} times from what else is on record, and the answers joined",
+    }[study.missing]
+    return CheckResult("filled_in", "informational", f"A covariate is missing of {counts[0]} and {counts[1]}: {how}.")
 
 
 GAMMAS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0)

@@ -12,6 +12,7 @@ from scipy import stats
 from evalkit.checks.headline import CheckResult
 from evalkit.errors import OptionError
 from evalkit.study import Study
+from evalkit.study.gaps import filled
 from evalkit.study.paths import Paths
 
 TIMES = (1.0, 2.0, 3.0)
@@ -110,13 +111,14 @@ def sensitivity(
 
 
 def sensitivity_of(study: Study, component: str, outcome: str | None = None) -> Sensitivity | None:
-    """The same of a cross-section of people and its covariates, those whom nothing is missing of; None where there are
-    none, or the regression tells nothing."""
+    """The same of a cross-section of people and its covariates: of those of whom nothing is missing, or with means in
+    gaps where the study fills them. None where there are no covariates, or the regression tells nothing."""
     paths: Paths = study.paths
     if paths.n_periods > 1 or not study.covariates:
         return None
     k = paths.index(component)
     x = study.covariate_values()[:, 0, :]
+    x = x if study.missing == "refuse" else filled(x)[:, : x.shape[1]]
     y, state = study.values(outcome)[:, 0], paths.state[paths.path, 0, k]
     seen = np.isfinite(y) & np.isfinite(x).all(axis=1) & paths.reach[paths.path, k] & (state >= 0)
     try:

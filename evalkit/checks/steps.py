@@ -57,6 +57,22 @@ def own_noise(series: Series, free: np.ndarray, alike: np.ndarray) -> Noise:
     free: (C, T) cell-periods before exposure. alike: (C, T) codes; periods have an effect for each, so that what other
     components do is no noise. The lag-one correlation is given back its bias in short panels.
     """
+    r, free, together = residuals(series, free, alike)
+    both = free[:, 1:] & free[:, :-1]
+    square = ((r[:, 1:] ** 2 + r[:, :-1] ** 2) * both).sum() / 2
+    r1 = float((r[:, 1:] * r[:, :-1] * both).sum() / square) if square > 0 else 0.0
+    long = free.sum(axis=1)
+    rho = float(np.clip(r1 + (1 + 3 * r1) / long[long > 0].mean(), 0.0, MOST_RHO)) if long.any() else 0.0
+    share = np.where(free, 1 - 1 / np.maximum(together, 1), 0.0).sum(axis=1) / np.maximum(long, 1)
+    decay = Noise(rho, np.empty(0)).correlation(free.shape[1])
+    inside = free.astype(float)
+    expected = (long - ((inside @ decay) * inside).sum(axis=1) / np.maximum(long, 1)) * share
+    return Noise(rho, _variance((r**2).sum(axis=1), expected, series.size))
+
+
+def residuals(series: Series, free: np.ndarray, alike: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(C, T) means less cell and period effects, zero where not free; where some are, and how many share the effect of
+    their period. By alternating projections; arguments as in `own_noise`."""
     code = alike.astype(np.int64) * free.shape[1] + np.arange(free.shape[1])
     _, group = np.unique(code, return_inverse=True)
     group = group.reshape(free.shape)
@@ -64,21 +80,10 @@ def own_noise(series: Series, free: np.ndarray, alike: np.ndarray) -> Noise:
     together = np.bincount(group[free], minlength=int(group.max(initial=0)) + 1)
     free = free & (together[group] > 1)
     together = np.bincount(group[free], minlength=len(together))
-    r = _residuals(series.mean, free, group, together)
-    both = free[:, 1:] & free[:, :-1]
-    square = ((r[:, 1:] ** 2 + r[:, :-1] ** 2) * both).sum() / 2
-    r1 = float((r[:, 1:] * r[:, :-1] * both).sum() / square) if square > 0 else 0.0
-    long = free.sum(axis=1)
-    rho = float(np.clip(r1 + (1 + 3 * r1) / long[long > 0].mean(), 0.0, MOST_RHO)) if long.any() else 0.0
-    share = np.where(free, 1 - 1 / np.maximum(together[group], 1), 0.0).sum(axis=1) / np.maximum(long, 1)
-    decay = Noise(rho, np.empty(0)).correlation(free.shape[1])
-    inside = free.astype(float)
-    expected = (long - ((inside @ decay) * inside).sum(axis=1) / np.maximum(long, 1)) * share
-    return Noise(rho, _variance((r**2).sum(axis=1), expected, series.size))
+    return _projected(series.mean, free, group, together), free, together[group]
 
 
-def _residuals(mean: np.ndarray, free: np.ndarray, group: np.ndarray, together: np.ndarray) -> np.ndarray:
-    """(C, T) values less cell and group effects, zero where not free; by alternating projections."""
+def _projected(mean: np.ndarray, free: np.ndarray, group: np.ndarray, together: np.ndarray) -> np.ndarray:
     r = np.where(free, mean, 0.0)
     long = np.maximum(free.sum(axis=1, keepdims=True), 1)
     for _ in range(30):

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from evalkit import __version__
 from evalkit.cli.across import card, pool
-from evalkit.cli.before import audit, plan
+from evalkit.cli.before import audit, compress, plan
 from evalkit.cli.reports import demo, report, run, sign, verify
 from evalkit.cli.screen import Quiet, Screen
 from evalkit.cli.starters import new, synth
@@ -41,7 +41,7 @@ class _InWords(TyperGroup):
 
 
 app = typer.Typer(cls=_InWords, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (new, audit, plan, run, report, sign, verify, watch, demo, synth, card, pool):
+for command in (new, audit, plan, run, report, sign, verify, watch, demo, synth, card, pool, compress):
     app.command()(command)
 
 

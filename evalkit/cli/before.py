@@ -49,6 +49,27 @@ def show_separability(study: Study, sep: Separability) -> None:
         screen.print(f"What would let us tell: {full_stop(str(r['words']))}")
 
 
+def compress(
+    study: Path = typer.Argument(help="A study file, or the folder that holds study.toml."),
+    out: Path = typer.Option(Path("cells.parquet"), "--out", help="The file of cells."),
+) -> None:
+    """Add people up into cells that may leave a secure environment; `run` and `audit` take the file for a study."""
+    with steps(2) as begin:
+        begin("Reading the study")
+        from evalkit.disclosure.cells import compress as write
+        from evalkit.study import Study
+
+        read = Study.load(study)
+        begin("Adding people up")
+        made = write(read, out)
+    say(f"Wrote {made.file}: {count_words(made.cells, 'cell')}.", made.rules)
+    say(*(f"Withheld for {why}: {count_words(n, 'cell')}." for why, n in made.withheld.items() if n))
+    if made.pooled:
+        say(f"Of {count_words(made.pooled, 'cell')} only the mean of how people differ is there.")
+    words = "Answers are those of the rows." if made.exact else "Answers may differ from those of the rows."
+    say(words)
+
+
 def plan(
     study: Path = typer.Argument(help="A study file, the folder that holds study.toml, or the file of a rollout."),
     out: Path | None = typer.Option(

@@ -291,7 +291,8 @@ def condensed(paths: Paths) -> Paths:
         of, seen = (finer, seen) if finer.max(initial=0) < _MOST else (of, None)
     _, first = np.unique(of, return_index=True)
     return replace(
-        paths, units=np.arange(len(first)), path=paths.path[first], seen=None if seen is None else seen[first],
+        paths, units=np.arange(len(first)), heads=None, path=paths.path[first],
+        seen=None if seen is None else seen[first],
         levels={name: replace(level, codes=level.codes[first]) for name, level in levels.items()}, weights=None,
     )  # fmt: skip
 

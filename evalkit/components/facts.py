@@ -12,7 +12,7 @@ from evalkit.components.estimable import last_that
 from evalkit.components.switches import ENOUGH, Against, Members, Tally, against_each, members_of, sight_of, tally
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout import plan as plans
-from evalkit.designs.rollout.starts import make_plan
+from evalkit.designs.rollout.starts import make_plan, which_starts
 from evalkit.study.paths import OFF, Paths
 
 
@@ -58,8 +58,14 @@ class Facts:
         return members_of(self.paths, self.level)
 
     def _plan(self, others: str, lookback: int = 0) -> plans.Plan:
-        rules = plans.Rules(others=others, lookback=lookback)
+        starts = "all" if others == "ignored" else self.starts
+        rules = plans.Rules(others=others, lookback=lookback, starts=starts)
         return make_plan(plans.exposure_states(self.paths, self.component, others), rules, leads=False)
+
+    @cached_property
+    def starts(self) -> str:
+        """Which starts an answer rests on: all, or where some begin again the first."""
+        return which_starts(plans.exposure_states(self.paths, self.component, "ignored"))
 
     def _tally(self, plan: plans.Plan) -> Tally:
         return tally(plan, self.members, self.paths.n_periods)
@@ -97,14 +103,15 @@ class Facts:
 
     @cached_property
     def same(self) -> Tally:
-        return self._tally(self._plan("same")) if len(self.paths.components) > 1 else self.usable
+        alone = len(self.paths.components) == 1 and self.starts == "all"
+        return self.usable if alone else self._tally(self._plan("same"))
 
     @cached_property
     def unchanged(self) -> Tally:
         """Clean where the others stand still on both sides, and did for max(1, lag) periods before the base: what
         began just then arrives together with it."""
         if len(self.paths.components) == 1:
-            return self.usable
+            return self.same
         return self._tally(self._plan("unchanged", max(1, self.lag)))
 
     @cached_property
@@ -205,4 +212,4 @@ def had(paths: Paths, members: Iterable[str]) -> np.ndarray:
 
 def distinct(paths: Paths, rows: np.ndarray) -> int:
     """How many units the rows are about (one that moved has a row a stay)."""
-    return len(np.unique(paths.units[rows]))
+    return paths.distinct(rows)

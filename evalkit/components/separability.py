@@ -17,6 +17,7 @@ from evalkit.components.status import Audit, make_audit
 from evalkit.components.wording import WithPaths, circuit_words, combination_words, names_of
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import full_stop
+from evalkit.study import Study
 from evalkit.study.paths import UNKNOWN, Paths
 from evalkit.vocabulary import ESTIMATED, Status
 
@@ -119,7 +120,9 @@ def separability(study: WithPaths) -> Separability:
     """What can be told apart in `study`, from exposures and from which rows exist; no outcome is read.
 
     study: anything with `paths` (and, for words, `components`, `period`). Each component gets the first status that
-    applies (`components/status.py`). Raises nothing of its own: a study that could be made can be audited."""
+    applies (`components/status.py`). Where people are new each period, their places are audited. Raises nothing of its
+    own: a study that could be made can be audited."""
+    study = study.as_compared() if isinstance(study, Study) else study
     names = names_of(study)
     audit = make_audit(study.paths, names)
     components = [

@@ -10,6 +10,7 @@ import numpy as np
 
 from evalkit.components import estimable
 from evalkit.components.facts import Facts, dose_until, in_use, overlap
+from evalkit.components.reversal import reversal_words
 from evalkit.components.switches import ENOUGH, Tally
 from evalkit.components.wording import Names, absorbed_words, circuit_words, lone_person
 from evalkit.designs.one_place.choice import MOST, choose
@@ -17,6 +18,7 @@ from evalkit.designs.regression.additive import Grid, make_grid, spell_ages
 from evalkit.designs.span import span
 from evalkit.study.assignment import dealt
 from evalkit.study.paths import OFF, Paths
+from evalkit.study.places import NEW, followed, shared_levels
 from evalkit.vocabulary import (
     DOSE,
     ESTIMATED,
@@ -69,6 +71,10 @@ def _near(flags: np.ndarray, margin: int) -> np.ndarray:
     return out
 
 
+SEEN_ONCE = (
+    "other people were seen each time, and it is not said which place or group they belong to: give cluster, or "
+    "assigned_at, the column of those for whom it was decided"
+)
 OWN_DOSE = "only its dose tells it apart: if effects add up and are in proportion to the dose"
 DOSE_OF_OTHERS = (
     "only the dose of others tells it apart: its effect would be what is left if theirs grew in exact proportion to the"
@@ -175,12 +181,24 @@ def status_of(paths: Paths, names: Names, component: str) -> Ruling:
 
 
 def decide(audit: Audit, k: int) -> Ruling:
-    """The first rule that applies to component k."""
+    """The first rule that applies to component k; where it was switched off and on again, what that means."""
+    found, fact = _first_rule(audit, k), audit.facts[k]
+    dealt_out = fact.component in audit.paths.randomised
+    if found.status in ("bundle_only", "swap_only", "not_tested") or audit.paths.n_periods == 1 or dealt_out:
+        return found
+    until = fact.starts if found.best_design in (SAME, UNCHANGED) else ""
+    words = reversal_words(audit.paths, fact.component, until, audit.names.at(fact.level))
+    return replace(found, reason=f"{found.reason}; {words}") if words else found
+
+
+def _first_rule(audit: Audit, k: int) -> Ruling:
     fact = audit.facts[k]
     if fact.always or k in audit.exact.loops:
         if alone := _one_place(audit, fact, absorbed=True):
             return alone
         words = absorbed_words(audit.paths, k, fact.always, audit.names)
+        if not fact.always and followed(audit.paths) < NEW and shared_levels(audit.paths) is None:
+            words = SEEN_ONCE
         return Ruling("not_tested", words, clusters_exposed=len(fact.ever))
     # Rule 2: in a circuit; or wherever it starts another stops, and nowhere does that one stop alone.
     if mine := [c for c in audit.exact.circuits if k in c.members]:

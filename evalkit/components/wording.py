@@ -77,7 +77,7 @@ def names_of(study: WithPaths) -> Names:
     paths, labels = study.paths, {c.name: c.label for c in getattr(study, "components", ())}
     period, level = getattr(study, "period", None) or "period", paths.levels.get(paths.cluster)
     protected = (getattr(study, "settings", None) or {}).get("disclosure")
-    of_people = protected or (level is not None and paths.n_units > len(level.names))
+    of_people = protected or (level is not None and paths.counted.sum() > len(level.names))
     noun: Callable[[str], str] = getattr(study, "noun_for", noun_from_column)
     return Names(
         tuple(str(labels.get(name) or name) for name in paths.components),
@@ -91,7 +91,7 @@ def names_of(study: WithPaths) -> Names:
 def lone_person(paths: Paths, level: str) -> str:
     """What one of the people of a cross-section is called where each is alone at a level; "" elsewhere."""
     known = paths.levels.get(level)
-    if paths.n_periods > 1 or known is None or len(known.names) < paths.n_units:
+    if paths.n_periods > 1 or known is None or not paths.alone(level):
         return ""
     noun = noun_from_column(level)
     return "person" if noun.lower() in _NAMELESS else noun

@@ -98,13 +98,31 @@ def decide(case: Case, prior: Prior) -> Decision:
     return _by_chances(replace(held, hangs=""), case.matters)
 
 
-def _by_chances(held: Decision, matters: float) -> Decision:
-    case, stake = held.case, held.case.stake
+def chance_pays(decision: Decision, worth: Sequence[float]) -> np.ndarray:
+    """(w,) chance that a line pays where one outcome is worth so much; NaN where no chance may be given, or nothing is
+    known of its cost."""
+    stake, matters = decision.case.stake, decision.case.matters
+    if matters is None or not stake.costed or not math.isfinite(decision.chance_better):
+        return np.full(len(worth), math.nan)
+    effects = [stake.cost / (stake.people_periods * matters * w) for w in worth]
+    believed = _believed(decision, matters, effects)[0]
+    return np.array([float(believed.above(effect)[0]) for effect in effects])
+
+
+def _believed(held: Decision, matters: float, at: Sequence[float]) -> tuple[Posterior, tuple[float, float], float]:
+    """What is believed of the effect in units of what matters, exact at some effects; the prior's mean and spread after
+    it gave way, and its spread before."""
+    case = held.case
     mean, doubt = held.prior.on(case, matters)
-    est, se, df = case.estimate / matters, case.std_error / matters, case.df
+    est, se = case.estimate / matters, case.std_error / matters
     sd = float(giving_way(est, widened(se), (mean, doubt)))
+    return posterior(est, widened(se), case.df, (mean, sd), at=at), (mean, sd), doubt
+
+
+def _by_chances(held: Decision, matters: float) -> Decision:
+    case, stake, se = held.case, held.case.stake, held.case.std_error / matters
     at = [stake.cost / (stake.people_periods * matters * w) for w in stake.worth or () if stake.costed]
-    believed = posterior(est, widened(se), df, (mean, sd), at=at)
+    believed, (mean, sd), doubt = _believed(held, matters, at)
     better, helps, no_harm = (float(believed.above(x)[0]) for x in (0.0, 1.0, -1.0))
     before = held.prior.better(mean, sd)
     found = replace(
@@ -124,7 +142,7 @@ def _by_chances(held: Decision, matters: float) -> Decision:
     if not (stake.costed and stake.worth):
         return replace(found, act=_unpriced(found, matters))
     planned = not math.isnan(case.again)
-    again = (case.again / matters) ** 2 if planned else float(next_variance(se, df))
+    again = (case.again / matters) ** 2 if planned else float(next_variance(se, case.df))
     return _priced(found, matters, believed, again)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -21,8 +21,8 @@ place": a place alone would have gone on as its own past, or a mix of other plac
 
 Check = Literal[
     "pre_trend", "pre_trend_by_leads", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people",
-    "score_form", "fit", "leave_one_donor", "placebo_places", "placebo_date", "bent_trend", "balance", "attrition",
-    "compliance",
+    "scale", "score_form", "fit", "leave_one_donor", "placebo_places", "placebo_date", "bent_trend", "balance",
+    "attrition", "compliance", "effective_clusters", "dominant_place", "shared_shocks",
 ]  # fmt: skip
 """Checks that some designs invite; those of one place, few places, other designs and other dates are for every one."""
 
@@ -49,11 +49,18 @@ class StudyLike(Protocol):
     def paths(self) -> Paths:
         """Exposure paths, no outcome."""
 
+    @property
+    def unit(self) -> str:
+        """Column of the units."""
+
     def values(self, outcome: str | None = None) -> np.ndarray:
         """(n, T) outcome, NaN where not seen."""
 
     def outcome(self, name: str | None = None) -> Outcome:
         """The outcome's description."""
+
+    def weighing(self, outcome: str | None = None) -> Self:
+        """The same, with the weights that means of an outcome have: those of a rate weigh by what it is per."""
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -64,6 +71,40 @@ class StudyLike(Protocol):
 
     def covariate_names(self, names: Sequence[str] | None = None) -> tuple[str, ...]:
         """Names of those columns."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The same rows and outcomes as `study` under other `paths`."""
+
+    study: StudyLike
+    paths: Paths
+
+    def values(self, outcome: str | None = None) -> np.ndarray:
+        return self.study.values(outcome)
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        return self.study.covariates
+
+    def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
+        return self.study.covariate_values(names)
+
+    def covariate_names(self, names: Sequence[str] | None = None) -> tuple[str, ...]:
+        return self.study.covariate_names(names)
+
+    @property
+    def unit(self) -> str:
+        return self.study.unit
+
+    def outcome(self, name: str | None = None) -> Outcome:
+        return self.study.outcome(name)
+
+    def weighing(self, outcome: str | None = None) -> Self:
+        study = self.study.weighing(outcome)
+        if study is self.study:
+            return self
+        return replace(self, study=study, paths=replace(self.paths, weights=study.paths.weights))
 
 
 @runtime_checkable

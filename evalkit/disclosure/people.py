@@ -41,23 +41,42 @@ def few_places(paths: Paths, component: str, rules: Rules) -> pd.Series:
     reached = paths.reach[paths.path, paths.index(component)]
     few = np.zeros(len(level.names), dtype=bool)
     for rows in (reached, had(paths, [component])):
-        sizes = np.bincount(level.codes[rows], minlength=len(level.names))
+        sizes = np.bincount(level.codes[rows], paths.counted[rows], minlength=len(level.names))
         few |= (sizes < rules.count) & (sizes > 0)
     return pd.Series(few, index=level.names)
 
 
 def hangs_on_few(study: Study, members: Iterable[str], rules: Rules) -> bool:
     """Whether the first outcome, added up where `members` were on, comes from too few people, or mostly from two."""
+    study = study.in_people
     outcome, paths = study.outcome(), study.paths
-    if outcome.kind not in ("share", "count", "money"):
+    if outcome.kind not in ("share", "count", "rate", "money"):
         return False
     on = np.asarray((paths.state[:, :, [paths.index(m) for m in members]] > 0).any(axis=2))
+    if paths.heads is not None:
+        return _cells_hang_on_few(paths, study.values(outcome), on[paths.path], rules)
+    weights = study.weighing(outcome).paths.weights if outcome.kind == "rate" else None
     amounts = np.where(on[paths.path], np.nan_to_num(np.abs(study.values(outcome))), 0.0).sum(axis=1)
+    amounts = amounts if weights is None else weights * amounts
     _, person = np.unique(paths.units, return_inverse=True)
     each = np.sort(np.bincount(person, weights=amounts))[::-1]
     first, second = (float(v) for v in [*each, 0.0, 0.0][:2])
     few = rules.small(int((each > 0).sum()))
     return bool(few or dominated(each.sum(), first, second, rules))
+
+
+def _cells_hang_on_few(paths: Paths, values: np.ndarray, on: np.ndarray, rules: Rules) -> bool:
+    """The same of people added up, of whom it is known how far one can be from the mean of a cell: no further than the
+    root of the sum of all squares. True where not even that is known."""
+    amounts = np.where(on, np.nan_to_num(np.abs(values)), 0.0)
+    within = None if paths.spread is None else paths.spread.within(values)
+    if within is None or paths.heads is None or np.isnan(within).any():
+        return True
+    there = (amounts > 0).any(axis=1)
+    most = (amounts + np.where(on, np.sqrt(np.diagonal(within, axis1=1, axis2=2)), 0.0)).sum(axis=1)
+    first, second = (float(v) for v in [*np.sort(np.repeat(most, np.minimum(paths.heads, 2)))[::-1], 0.0, 0.0][:2])
+    few = rules.small(int(paths.heads[there].sum()))
+    return bool(few or dominated(float(amounts.sum(axis=1) @ paths.heads), first, second, rules))
 
 
 def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFrame:
@@ -78,7 +97,7 @@ def flow_table(study: Study, effects: pd.DataFrame, rules: Rules) -> pd.DataFram
 
 def stages(paths: Paths, component: str, used: int | None) -> dict[str, int]:
     """Stage -> distinct units."""
-    everybody = len(np.unique(paths.units))
+    everybody = paths.distinct()
     can = distinct(paths, paths.reach[paths.path, paths.index(component)])
     on = distinct(paths, had(paths, [component]))
     out = {"all": everybody, "outside": everybody - can, "reached": can, "never": can - on, "had": on}
@@ -105,7 +124,7 @@ def _protected(
     paths: Paths, counts: dict[str, dict[str, int]], rules: Rules, always: set[str]
 ) -> list[tuple[str, str, float, str]]:
     """The rows of every component, with what the rules hide among counts that add up, within and across components."""
-    cells = {("", "all"): len(np.unique(paths.units))}
+    cells = {("", "all"): paths.distinct()}
     cells |= {(c, stage): n for c, listed in counts.items() for stage, n in listed.items() if stage != "all"}
     at = {cell: i for i, cell in enumerate(cells)}
     sums = [
@@ -135,8 +154,9 @@ def _nested(paths: Paths, rules: Rules) -> list[tuple[tuple[str, str], tuple[str
     for k, component in enumerate(paths.components):
         groups[component, "reached"] = set(paths.units[paths.reach[paths.path, k]].tolist())
         groups[component, "had"] = set(paths.units[had(paths, [component])].tolist())
+    more = lambda large, small: distinct(paths, np.isin(paths.units, [*(large - small)]))  # noqa: E731
     return [
-        (a, b, len(large - small))
+        (a, b, more(large, small))
         for (a, large), (b, small) in permutations(groups.items(), 2)
-        if a[0] != b[0] and small < large and len(large - small) < rules.count
+        if a[0] != b[0] and small < large and len(large - small) < rules.count and more(large, small) < rules.count
     ]

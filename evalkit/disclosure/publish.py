@@ -26,6 +26,7 @@ from evalkit.study import Study
 from evalkit.study.money import PROGRAMME
 from evalkit.study.paths import Paths
 from evalkit.verdicts.evidence import BesideDrift, BundleEvidence, CheckOutcome, Evidence, Verdict
+from evalkit.vocabulary import BESIDE_UNTOUCHED, ON_NEIGHBOURS
 
 LOG = ("table", "row", "hidden", "rule")
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
@@ -44,11 +45,21 @@ _STAYED = {
 }
 
 
+_DECIDES = {
+    "passed": "No one place decides the answer, or without it the answer is much the same.",
+    "failed": "One place decides most of the answer, and without it the answer is not the same.",
+    "informational": "On a side with so few places each of them decides the answer.",
+}
+_TOUCHED = {BESIDE_UNTOUCHED: "spillover", ON_NEIGHBOURS: "on_neighbours"}
+_FEW_TOUCHED = "Of places that neighbours may touch, too few people are left for it to be published."
+
+
 @dataclass(frozen=True, eq=False)
 class Guard:
     """The rules of one study, applied to evidence and to tables.
 
-    few: (component, outcome) whose answer rests on too few. left_few: components of which a few people who had it were
+    few: (component, outcome) whose answer rests on too few; few_touched: (component, outcome, check) whose check of
+    touched places does. left_few: components of which a few people who had it were
     left out of an answer. log: rows of
     LOG, what was hidden and why, never the number.
     """
@@ -56,6 +67,7 @@ class Guard:
     study: Study
     rules: Rules
     few: frozenset[tuple[str, str]] = frozenset()
+    few_touched: frozenset[tuple[str, str, str]] = frozenset()
     left_few: frozenset[str] = frozenset()
     log: list[tuple[str, str, str, str]] = field(default_factory=list)
 
@@ -63,7 +75,9 @@ class Guard:
     def lone(self) -> frozenset[str]:
         """Components decided by places that are mostly single people, or a handful."""
         components = self.paths.components if self.rules.active else ()
-        sizes = {c: np.bincount(self.paths.levels[self.paths.assigned_at[c]].codes) for c in components}
+        sizes = {
+            c: np.bincount(self.paths.levels[self.paths.assigned_at[c]].codes, self.paths.counted) for c in components
+        }
         return frozenset(c for c, n in sizes.items() if np.median(n[n > 0]) < self.rules.count)
 
     @property
@@ -111,7 +125,7 @@ class Guard:
         with_it, without = (float(row.get(c, np.nan)) for c in ("units_exposed", "units_comparison"))
         if with_it > 0 and without > 0:
             return self.small(with_it, without)
-        return self.small(self.had([component]), float(self.paths.n_units))
+        return self.small(self.had([component]), float(self.paths.counted.sum()))
 
     def had(self, members: Iterable[str]) -> float:
         """Distinct people who had every one of `members` at some time."""
@@ -126,10 +140,10 @@ class Guard:
         behind = max(self.rules.shown(behind), 1.0) if least and behind > 0 else behind
         if not least and self.rules.active and (told_apart or component in self.left_few):
             least = 1.0
-        return float(nice_step(least * self._grains.get(outcome, 0.0) / max(behind, 1.0))) if behind > 0 else 0.0
+        return float(nice_step(least * self.grains.get(outcome, 0.0) / max(behind, 1.0))) if behind > 0 else 0.0
 
     @cached_property
-    def _grains(self) -> dict[str, float]:
+    def grains(self) -> dict[str, float]:
         """Outcome -> the steps in which it is written."""
         return {o.column: grain_of(self.study.values(o)) for o in self.study.outcomes}
 
@@ -155,7 +169,7 @@ class Guard:
                 bundle = replace(bundle, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, reason=self.reason)
         e = replace(e, cure=unnamed or self.told(e.cure), reason=self.told(e.reason), bundle=bundle)
         if (e.component, e.outcome) not in self.few:
-            return replace(e, checks=tuple(self._check(c, e.component) for c in e.checks))
+            return replace(e, checks=tuple(self._check(c, e.component, e.outcome) for c in e.checks))
         self.note("verdicts", f"{e.component}, {e.outcome}", "effect and checks", "too few")
         return replace(
             e, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, df=nan, p_adjusted=nan, people_exposed=nan,
@@ -178,11 +192,24 @@ class Guard:
     def _few_had(self, members: Iterable[str]) -> bool:
         return self.rules.active and bool(self.rules.small(self.had(members)))
 
-    def _check(self, check: CheckOutcome, component: str) -> CheckOutcome:
-        """A check without shares of people, and without a range that a place of a few may have set."""
+    def touched_by_few(self, runs: Iterable[tuple[str, str, str, Estimate | None]], level: float) -> Guard:
+        """The guard that knows which checks of touched places rest on too few. runs: component, outcome, design and its
+        number."""
+        few = ((c, o, _TOUCHED[d]) for c, o, d, one in runs if d in _TOUCHED and self.rests_on_few(one, c, level))
+        return replace(self, few_touched=frozenset(few))
+
+    def _check(self, check: CheckOutcome, component: str, outcome: str) -> CheckOutcome:
+        """A check without shares of people or places, without a range that a place of a few may have set, and untested
+        where too few stand behind it."""
         check = replace(check, words=self.told(check.words), brief=self.told(check.brief))
         if not self.rules.active:
             return check
+        if (component, outcome, check.check) in self.few_touched:
+            self.note("checks", f"{component}, {outcome}, {check.check}", "number", "too few")
+            return CheckOutcome(check.check, "informational", _FEW_TOUCHED)
+        if check.check in ("effective_clusters", "dominant_place"):
+            words = check.words if check.check == "effective_clusters" else _DECIDES[check.status]
+            return replace(check, words=words, estimate=math.nan)
         if check.check == "stayers":
             nan, words = math.nan, _STAYED[check.status]
             return replace(check, words=words, brief="", estimate=nan, conf_low=nan, conf_high=nan)

@@ -101,7 +101,7 @@ def rules_of(study: Study) -> Rules:
         return rules_for(str(named))
     levels = getattr(study.paths, "levels", None)
     places = levels.get(study.paths.cluster) if levels else None
-    return PROFILES["acro" if places is not None and study.paths.n_units > len(places.names) else "none"]
+    return PROFILES["acro" if places is not None and study.paths.counted.sum() > len(places.names) else "none"]
 
 
 def dominated(total: ArrayLike, first: ArrayLike, second: ArrayLike, rules: Rules) -> np.ndarray:

@@ -3,72 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from evalkit.components import Separability
 from evalkit.components.status import Audit, make_audit, status_of
 from evalkit.components.wording import Names, names_of
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, View
 from evalkit.designs.regression.additive import programme_level
 from evalkit.designs.regression.joint import JointCombination
 from evalkit.evaluation.ladder import Choices, Run, Rung, Window, run, rungs_for
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
-from evalkit.study.paths import Paths
+from evalkit.study.paths import Memo, Paths
 from evalkit.verdicts.evidence import BundleEvidence
-from evalkit.vocabulary import COMBINATION, CombinationKind
+from evalkit.vocabulary import COMBINATION, CombinationKind, Missing
 
 EITHER = " (either)"
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """The same rows and outcomes as `study` under other `paths`."""
+class BundleView(View):
+    """The same rows, outcomes and fillings as `study` under the paths of components joined."""
 
     study: Study
-    paths: Paths
-
-    def values(self, outcome: str | None = None) -> np.ndarray:
-        return self.study.values(outcome)
+    memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
     @property
-    def covariates(self) -> tuple[str, ...]:
-        return self.study.covariates
-
-    def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
-        return self.study.covariate_values(names)
-
-    def covariate_names(self, names: Sequence[str] | None = None) -> tuple[str, ...]:
-        return self.study.covariate_names(names)
+    def missing(self) -> Missing:
+        return self.study.missing
 
     @property
-    def unit(self) -> str:
-        return self.study.unit
+    def filling(self) -> int | None:
+        return self.study.filling
 
-    def outcome(self, name: str | None = None) -> Outcome:
-        return self.study.outcome(name)
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        return self.study.outcomes
+
+    def gaps(self, names: Sequence[str] | None = None) -> np.ndarray:
+        return self.study.gaps(names)
+
+    def filled(self, filling: int) -> BundleView:
+        return replace(self, study=self.study.filled(filling))
 
 
-def together(study: Study, members: Sequence[str], name: str) -> View:
+def together(study: Study, members: Sequence[str], name: str) -> BundleView:
     """Members as one component: on where all are on, off where all are off, else neither; for those whom all reach."""
     paths = study.paths
     at = [paths.index(m) for m in members]
     states = paths.state[:, :, at]
     state = np.where(np.asarray((states > 0).all(axis=2)), 1, np.where((states == 0).all(axis=2), 0, -1))
     reach = np.asarray(paths.reach[:, at].all(axis=1))
-    return View(study, _with(paths, at, [(name, state, reach)]))
+    return BundleView(study, _with(paths, at, [(name, state, reach)]))
 
 
-def swap(study: Study, old: str, new: str, name: str) -> View:
+def swap(study: Study, old: str, new: str, name: str) -> BundleView:
     """`new` in place of `old`: the state of `new`, compared where having either is alike."""
     paths = study.paths
     at = [paths.index(old), paths.index(new)]
     states = paths.state[:, :, at]
     either = np.where((states > 0).any(axis=2), 1, np.where((states == 0).all(axis=2), 0, -1))
     reach = np.asarray(paths.reach[:, at].all(axis=1))
-    return View(study, _with(paths, at, [(name, states[:, :, 1], reach), (name + EITHER, either, reach)]))
+    return BundleView(study, _with(paths, at, [(name, states[:, :, 1], reach), (name + EITHER, either, reach)]))
 
 
 def _with(paths: Paths, drop: list[int], added: list[tuple[str, np.ndarray, np.ndarray]]) -> Paths:

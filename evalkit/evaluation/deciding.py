@@ -47,7 +47,7 @@ class Stakes:
     @cached_property
     def costs(self) -> Costs:
         """Costs in the prices that the study file states."""
-        study = self.evaluation.study
+        study = self.evaluation.study.weighing(self.outcome)
         return Costs(study, self.outcome, Prices.stated(study.settings))
 
     @cached_property
@@ -154,7 +154,7 @@ def _case(stakes: Stakes, name: str, members: Sequence[str], kind: str, reason: 
     study, o = stakes.evaluation.study, stakes.outcome
     label = WHOLE if kind == "programme" else label_of(study, members, "with")
     return Case(
-        name, label, o.column, quoted(o.label), tuple(members), o.kind, o.unit, 1.0 if o.better == "higher" else -1.0,
+        name, label, o.column, quoted(o.label), tuple(members), o.said, o.unit, 1.0 if o.better == "higher" else -1.0,
         matters=o.matters, reason=reason, left=_left(stakes, members, kind), stake=stakes.of(name, members, kind),
         one=_one_outcome(stakes),
     )  # fmt: skip
@@ -248,5 +248,5 @@ def _one_outcome(stakes: Stakes) -> str:
     where = study.noun_for(study.unit) + (f" {study.noun_for(study.period)}" if study.period else "")
     if len(o.label.split()) > _LONGEST_LABEL:
         return "an outcome"
-    words = say.ONE_OUTCOME[o.kind] if o.kind != "share" or o.better == "higher" else say.ONE_WITHOUT
+    words = say.ONE_OUTCOME[o.said] if o.said != "share" or o.better == "higher" else say.ONE_WITHOUT
     return words.format(where=where, label=quoted(o.label), more="more" if o.better == "higher" else "fewer")

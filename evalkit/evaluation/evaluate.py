@@ -3,31 +3,15 @@ put to the checks that its design invites and to those of every answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-import pandas as pd
-
-from evalkit import checks
-from evalkit.checks import CheckResult
-from evalkit.checks.drift import Drift, drift_beside
-from evalkit.checks.headline import excludes_zero, first_row
 from evalkit.components import Separability, separability
-from evalkit.components.wording import lone_person, names_of
-from evalkit.designs.one_place.donors import BesideDonors
-from evalkit.designs.one_place.interrupted import InterruptedTimeSeries
-from evalkit.designs.one_place.placebo import Compared
-from evalkit.designs.people.flexible import FlexibleComparison
-from evalkit.designs.protocol import Check, Design
-from evalkit.designs.regression.joint import growth_of_others
-from evalkit.designs.rollout.staggered import StaggeredRollout
-from evalkit.designs.rollout.starts import NEVER
-from evalkit.designs.rollout.triple import EffectGap, TripleDifference
-from evalkit.designs.trials.randomised import RandomisedComparison
-from evalkit.errors import EvalkitError, NotIdentifiedError
+from evalkit.components.wording import names_of
+from evalkit.designs.threads import one_thread
+from evalkit.errors import EvalkitError
+from evalkit.evaluation.attacking import Target, falsify, randomisation_p
 from evalkit.evaluation.bundles import BundleRun, run_bundles
+from evalkit.evaluation.composition import ONE_GROUP, Asked, means_rung, two_groups, who_was_asked
 from evalkit.evaluation.evidence import (
     Finding,
     bundle_table,
@@ -42,45 +26,34 @@ from evalkit.evaluation.ladder import (
     Choices,
     Run,
     Window,
-    average_over,
     came_words,
     design_of,
-    published,
+    gathered_words,
+    reversal_rungs,
     rule_words,
     run,
-    run_design,
     rungs_for,
     width_of,
-    with_options,
+    window_of,
 )
-from evalkit.evaluation.randomisation import average_effect, randomise
+from evalkit.evaluation.readings import StartReadings, readings_of, start_readings
 from evalkit.evaluation.results import Evaluation
-from evalkit.inference import Estimate
+from evalkit.evaluation.touching import touched_rungs
 from evalkit.inference.intervals import check_level
-from evalkit.inference.replicates import FEWEST
 from evalkit.language.statement import statement
 from evalkit.progress import step
 from evalkit.study import Outcome, Study
-from evalkit.study.component import spells_of, unsure
-from evalkit.study.paths import UNKNOWN, Paths
 from evalkit.vocabulary import ESTIMATED
 
-LEADS = 4
-ORDERS = 199
-READINGS = {
-    "half": "part-way periods read as whole from one half on",
-    "full": "part-way periods read as off until the first full one",
-    "early": "uncertain dates read early",
-    "late": "uncertain dates read late",
-}
 
-
+@one_thread()
 def evaluate(
     study: Study, *, level: float = 0.95, plan: Mapping[str, object] | None = None, seed: int = 0
 ) -> Evaluation:
     """Which components made a difference, by how much, and how sure.
 
-    Both doors are opened first: an outcome that cannot be read raises `OutcomeError` here. level:
+    Both doors are opened first: an outcome that cannot be read raises `OutcomeError` here. Where people are new each
+    period, the evaluation is of the study of their places (`Study.as_compared`), which its `study` then is. level:
     confidence level of printed intervals. seed: for every random step.
     """
     check_level(level)
@@ -89,17 +62,20 @@ def evaluate(
     for outcome in study.outcomes:
         study.values(outcome)
     step("What can be told apart")
-    sep = separability(study)
-    choices, readings = Choices.of(study.settings), readings_of(study)
+    study = study.as_compared()
+    sep, choices = separability(study), Choices.of(study.settings)
+    study, asked = who_was_asked(study, sep, choices)
+    readings, starts = readings_of(study), start_readings(study)
     findings: list[Finding] = []
     bundles: list[BundleRun] = []
     for outcome in study.outcomes:
         for component in study.components:
             step(f"{component.label}: comparing, on {outcome.label}")
-            findings.append(_find(study, sep, component.name, outcome, choices, readings, seed))
+            mine = study.weighing(outcome)
+            findings.append(_find(mine, sep, component.name, outcome, choices, readings, starts, asked, seed))
         if len(sep.bundles):
             step(f"What goes together, on {outcome.label}")
-            bundles += run_bundles(study, sep, outcome, choices, level)
+            bundles += run_bundles(study.weighing(outcome), sep, outcome, choices, level)
     decisions = decide_all(study, sep, findings, bundles, level)
     statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
@@ -128,7 +104,7 @@ def _rules(
     for c in study.components:
         design = design_of(study.paths, c.name, str(best[c.name]), bool(study.covariates))
         width = next((w for members, r in runs if c.name in members and (w := width_of(r)) is not None), None)
-        found[c.name] = rule_words(design, c.label) + came_words(names, width)
+        found[c.name] = rule_words(design, c.label) + came_words(names, width) + gathered_words(study)
     return found
 
 
@@ -139,290 +115,43 @@ def _find(
     outcome: Outcome,
     choices: Choices,
     readings: Mapping[str, Study],
+    starts: StartReadings | None,
+    asked: Asked | None,
     seed: int,
 ) -> Finding:
     row = sep.components.set_index("component").loc[component]
     window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(choices.horizon)
     status, reason = sep.status(component), str(row["reason"])
     if status not in ESTIMATED:
-        return Finding(component, outcome, status, window, (), None, (), reason)
+        few = status == "too_few_clusters" and asked is not None
+        shown = (run(two_groups(outcome.column), study, component, Window(window.lag)),) if few else ()
+        said = f"{reason}; {ONE_GROUP}" if few else reason
+        return Finding(component, outcome, status, window, shown, None, (), said)
     runs: list[Run] = []
     for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column, seed):
         runs.append(run(rung, study, component, window))
+        if rung.headline and (other := means_rung(study, rung, component, asked)) is not None:
+            runs.append(run(other, study, component, window))
+    if status in ("separable", "additive_only"):
+        rungs = reversal_rungs(study.paths, component, choices, outcome.column)
+        runs += [run(rung, study, component, window) for rung in rungs]
     headline = next((r for r in runs if r.rung.headline), None)
     if headline is None or headline.rows is None or headline.answer is None:
         return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
+    runs += [run(rung, study, component, window) for rung in touched_rungs(study, component, headline.rung)]
     target = Target(
-        study, component, headline.rung.design, headline.rows, headline.answer, window, outcome.matters, runs, readings
+        study,
+        component,
+        headline.rung.design,
+        headline.rows,
+        headline.answer,
+        window,
+        outcome.matters,
+        runs,
+        readings,
+        asked,
+        starts,
     )
     step(f"{study.component(component).label}: attacking the answer")
     p = randomisation_p(target, seed)
     return Finding(component, outcome, status, window, tuple(runs), headline, falsify(target), reason, p, target.drift)
-
-
-def window_of(row: pd.Series, lag: int, in_time: bool = True) -> Window:
-    """lag to clean_until; nothing bounds it where separability gives no end, or nothing is seen over time."""
-    until = row["clean_until"]
-    return Window(lag, None if pd.isna(until) or not in_time else int(until))
-
-
-def readings_of(study: Study) -> dict[str, Study]:
-    """The study under the other readings of part-way periods and of uncertain dates; empty when there are none."""
-    found: dict[str, dict[str, str]] = {}
-    state = study.paths.state
-    if ((state < 0) & (state != UNKNOWN)).any():
-        found |= {r: {"part_period": r} for r in ("half", "full")}
-    if any(c.by_spells and unsure(spells_of(c)).any() for c in study.components):
-        found |= {r: {"dates": r} for r in ("early", "late")}
-    return {
-        r: study.with_components([replace(c, **how) for c in study.components])  # type: ignore[arg-type]
-        for r, how in found.items()
-    }
-
-
-# ---------------------------------------------------------------- one headline put to the test
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """What is put to the test: the headline of one component, with all its runs, its window and what would matter.
-
-    rows, one: the headline's rows, and its number over the window. readings: the study under other readings of dates.
-    """
-
-    study: Study
-    component: str
-    design: Design
-    rows: Estimate
-    one: Estimate
-    window: Window
-    matters: float | None
-    runs: Sequence[Run]
-    readings: Mapping[str, Study]
-
-    def over_window(self, design: Design, study: Study, component: str) -> Estimate | None:
-        """The average of a design's rows over the claimed window, where there are rows."""
-        rows, _ = run_design(design, study, component)
-        return None if rows is None else average_over(rows, self.window)
-
-    @cached_property
-    def drift(self) -> Drift | None:
-        """The answer held against a steady drift apart; None where its design does not invite that."""
-        if "drift" not in self.design.traits.checks:
-            return None
-        assert isinstance(self.design, (StaggeredRollout, TripleDifference))
-        w = self.window
-        return drift_beside(self.study, self.component, self.design, self.rows, self.one, w.lag, w.until)
-
-    @cached_property
-    def growth(self) -> Estimate | None:
-        """What the growth of other components puts into the answer; None where there is none."""
-        return growth_of_others(self.study, self.one, self.component, getattr(self.design, "outcome", None))
-
-
-def falsify(target: Target) -> tuple[CheckResult, ...]:
-    """Every check that applies to the headline: what its design invites, leads first, and what every
-    answer is asked. A score of the wrong form in any run, headline or not, doubts the headline too."""
-    invited, paths = target.design.traits.checks, target.study.paths
-    found: list[CheckResult] = []
-    for check in invited:
-        if check in _LEADS:
-            found.append(_LEADS[check](target))
-    person = lone_person(paths, paths.inference_level(target.component)[0])
-    fair = {r.rung.name: r.answer for r in target.runs if r.answer is not None and r.rung.fair and not r.rung.headline}
-    if not target.design.traits.rests_on & {"one place", "randomisation"}:
-        found.append(checks.leave_one_cluster(target.one, target.matters, person))
-        found.append(checks.few_clusters(target.one, target.design.traits.arms, person or "place"))
-        found.append(_rungs(target, fair))
-    found.append(_date_rule(target))
-    for check in invited:
-        if check in _AFTER and (result := _AFTER[check](target)) is not None:
-            found.append(result)
-    for r in target.runs:
-        scored = "score_form" in r.rung.design.traits.checks and bool(target.study.covariates)
-        if scored and r.rows is not None and r.answer is not None:
-            found.append(checks.score_form(r.rows, isinstance(target.design, FlexibleComparison)))
-    if target.design.traits.rests_on & {"matching", "weighting"}:
-        result = checks.sensitivity_of(target.study, target.component, getattr(target.design, "outcome", None))
-        if (said := checks.unrecorded(result, isinstance(target.design, FlexibleComparison))) is not None:
-            found.append(said)
-    return tuple(found)
-
-
-def _rungs(target: Target, fair: dict[str, Estimate]) -> CheckResult:
-    """Other designs beside the headline; beside learners, other ways of comparing the same people."""
-    if isinstance(target.design, FlexibleComparison):
-        return checks.same_people(target.design.rivals(target.study, target.component))
-    return checks.rungs(target.one, fair)
-
-
-def randomisation_p(target: Target, seed: int) -> float | None:
-    """p over deals made again where chance assigned it. Else over rollout orders that could have happened, where an arm
-    has fewer than three clusters and the interval excludes zero; None where it is not needed, there is no other order,
-    or nothing is seen over time."""
-    if isinstance(target.design, RandomisedComparison):
-        return float(target.one.labels["exact_p"].iloc[0])
-    if target.study.paths.n_periods == 1 or "one place" in target.design.traits.rests_on:
-        return None
-    row = first_row(target.one)
-    few = min(row["clusters_exposed"], row["clusters_comparison"]) < FEWEST
-    if not few or not excludes_zero(row):
-        return None
-    headline = average_effect(target.design, target.component, (target.window.lag, target.window.until))
-    try:
-        return randomise(target.study, target.component, headline, draws=ORDERS, seed=seed).p_value
-    except NotIdentifiedError:
-        return None
-
-
-def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
-    """Rows before the start: leads of the regression itself, or by a universal base, over as many periods as are
-    claimed and no fewer than four."""
-    options: dict[str, object] = (
-        {"window": (LEADS, target.study.paths.n_periods)} if by_leads else {"base": "universal", "base_window": 1}
-    )
-    rows = with_options(published(target.design), **options)(target.study, target.component)
-    assert isinstance(rows, Estimate)
-    events = rows.labels["event_time"].to_numpy()
-    claimed = np.unique(events[target.window.holds(events)])
-    before = (events < 0) & (events >= -1 - max(len(claimed), LEADS))
-    early = rows.select(np.flatnonzero(before)).aggregate("event_time").prepared()
-    return checks.pre_trend(early, float(claimed.mean()) + 1 if len(claimed) else 1.0, target.matters)
-
-
-def _date_rule(target: Target) -> CheckResult:
-    found: dict[str, Estimate | None] = {}
-    for reading, study in target.readings.items():
-        found[READINGS[reading]] = target.over_window(target.design, study, target.component)
-    return checks.date_rule(target.one, found, target.matters)
-
-
-def _still_growing(target: Target) -> CheckResult:
-    """The headline beside the same among places alike for as long before as it claims after."""
-    if len(target.study.components) == 1:
-        return CheckResult("others_still_growing", "passed", "There is no other component in this study.")
-    events = target.rows.labels["event_time"].to_numpy()
-    inside = events[target.window.holds(events) & ~np.isnan(target.rows.value)]
-    longer = with_options(target.design, lookback=int(inside.max()) + 1 if len(inside) else 1)
-    alike = target.over_window(longer, target.study, target.component)
-    differ = "additivity" in target.design.traits.rests_on
-    found = checks.others_still_growing(target.one, alike, target.matters, differ, target.growth)
-    if target.growth is None and found.status == "informational":
-        found = replace(found, status="passed", words=checks.growth_taken_out(target.one, None).words)
-    return found
-
-
-def _growth_taken_out(target: Target) -> CheckResult | None:
-    return checks.growth_taken_out(target.one, target.growth) if len(target.study.components) > 1 else None
-
-
-def _stayers(target: Target) -> CheckResult:
-    design, w = target.design, target.window
-    if isinstance(design, (StaggeredRollout, TripleDifference)):
-        seen = checks.followed(design, target.study, target.component, w.lag, w.until)
-    else:
-        use = w.holds(target.rows.labels["event_time"].to_numpy()) & (target.rows.mass > 0)
-        labels, weight = target.rows.labels[use], target.rows.mass[use]
-        seen = checks.Followed(
-            *(float(np.average(labels[c], weights=weight)) for c in ("stay_exposed", "stay_comparison"))
-        )
-    return checks.stayers(target.one, seen, _after(target), target.matters)
-
-
-def _after(target: Target) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes seen with the component, and those of people whom it can reach without it at such times."""
-    paths, k = target.study.paths, target.study.paths.index(target.component)
-    on, reach = (paths.state[:, :, k] > 0)[paths.path], paths.reach[paths.path, k]
-    values = target.study.values(getattr(target.design, "outcome", None))
-    there = np.isfinite(values)
-    without = there & ~on & on.any(axis=0) & reach[:, None]
-    return values[there & on], values[without]
-
-
-def _by_people(target: Target) -> CheckResult | None:
-    """Whether the answer could be another component's that does more for those whom this one reaches.
-
-    Asked where people of both kinds are compared, or it reaches only some and another starts with it. Alike places
-    share the level of the other's effect, not what it still adds among those reached.
-    """
-    study, paths = target.study, target.study.paths
-    starting = starting_with(paths, target.component, target.window)
-    everybody = bool(paths.reach[:, paths.index(target.component)].all())
-    if "kinds alike" not in target.design.traits.rests_on and (everybody or not starting):
-        return None
-    options = {name: getattr(target.design, name) for name in ("base_window", "horizon", "outcome")}
-    gap = EffectGap(target.component, **options)
-    gaps = {study.component(other).label: target.over_window(gap, study, other) for other in starting}
-    return checks.by_people(gaps, target.matters)
-
-
-def _drift(target: Target) -> CheckResult:
-    assert target.drift is not None
-    return checks.drift(target.one, target.drift)
-
-
-def _placebo_date(target: Target) -> CheckResult:
-    assert isinstance(target.design, InterruptedTimeSeries)
-    return checks.placebo_date(target.design.placebo_date(target.study, target.component))
-
-
-def _bent_trend(target: Target) -> CheckResult:
-    bent = target.over_window(with_options(target.design, trend="bent"), target.study, target.component)
-    return checks.bent_trend(target.one, bent)
-
-
-def _beside_donors(target: Target, check: Callable[[Sequence[Compared]], CheckResult]) -> CheckResult:
-    assert isinstance(target.design, BesideDonors)
-    return check(target.design.compared(target.study, target.component))
-
-
-def _leave_one_donor(target: Target) -> CheckResult:
-    assert isinstance(target.design, BesideDonors)
-    return checks.leave_one_donor(target.design.without_each_donor(target.study, target.component))
-
-
-def _balance(target: Target) -> CheckResult:
-    assert isinstance(target.design, RandomisedComparison)
-    return checks.balance(target.design.balance(target.study, target.component))
-
-
-def _attrition(target: Target) -> CheckResult:
-    assert isinstance(target.design, RandomisedComparison)
-    return checks.attrition(target.one, target.design.attrition(target.study, target.component))
-
-
-def _compliance(target: Target) -> CheckResult | None:
-    assert isinstance(target.design, RandomisedComparison)
-    return checks.compliance(target.design.compliers(target.study, target.component))
-
-
-_LEADS: Mapping[Check, Callable[[Target], CheckResult]] = {
-    "pre_trend": partial(_pre_trend, by_leads=False), "pre_trend_by_leads": partial(_pre_trend, by_leads=True),
-    "drift": _drift, "placebo_date": _placebo_date, "bent_trend": _bent_trend,
-    "fit": partial(_beside_donors, check=checks.fit),
-}  # fmt: skip
-_AFTER: Mapping[Check, Callable[[Target], CheckResult | None]] = {
-    "others_still_growing": _still_growing, "growth_taken_out": _growth_taken_out, "stayers": _stayers,
-    "by_people": _by_people, "leave_one_donor": _leave_one_donor,
-    "placebo_places": partial(_beside_donors, check=checks.placebo_places),
-    "balance": _balance, "attrition": _attrition, "compliance": _compliance,
-}  # fmt: skip
-
-
-def starting_with(paths: Paths, component: str, window: Window) -> list[str]:
-    """Other components that reach people of both kinds and start in a place between the base and the
-    end of the claimed window after a start of `component` there."""
-    k = paths.index(component)
-    cells = paths.cells(paths.inference_level(component)[0])
-    on = paths.state > 0
-    first = np.where(on.any(axis=1), on.argmax(axis=1), NEVER)[cells.path]
-    earliest = np.full((int(cells.cluster.max()) + 1, len(paths.components)), NEVER)
-    np.minimum.at(earliest, cells.cluster, first)
-    last = paths.n_periods if window.until is None else window.until
-    mine, out = earliest[:, k], []
-    for j, name in enumerate(paths.components):
-        kinds, other = paths.reach[paths.reach[:, j], k], earliest[:, j]
-        together = (mine < NEVER) & (other >= mine) & (other <= mine + last)
-        if j != k and kinds.any() and not kinds.all() and together.any():
-            out.append(name)
-    return out

@@ -133,15 +133,17 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
     partners = {m for b in mine for m in b.members if m != f.component}
     base = Evidence(
         component=f.component, outcome=f.outcome.column, status=f.status, label=component.label,
-        outcome_label=f.outcome.label, kind=f.outcome.kind, better=f.outcome.better, matters=f.outcome.matters,
+        outcome_label=f.outcome.label, kind=f.outcome.said, per=f.outcome.per_words, better=f.outcome.better,
+        matters=f.outcome.matters,
         lag=component.lag, clean_until=f.window.until,
         period=study.noun_for(study.period) if study.paths.n_periods > 1 else "",
         place=study.noun_for(place), unit=study.noun_for(study.unit), crossed_levels=crossed,
+        time_unit=f.outcome.time_unit or "",
         population="" if component.reach is None else f"{plural(study.noun_for(study.unit))} whom it can reach",
         reason=f.reason, cure=str(cures["words"].iloc[0]) if len(cures) else "",
         bundle=min((b.evidence for b in mine), key=_weakness_of, default=None),
         tied=tuple(c.label for c in study.components if c.name in partners),
-        observed=bool(np.isfinite(study.values(f.outcome)).any()),
+        currency=study.currency, observed=bool(np.isfinite(study.values(f.outcome)).any()),
     )  # fmt: skip
     if f.headline is None:
         return base
@@ -206,7 +208,7 @@ def _people_check(checks: Sequence[CheckResult]) -> PeopleCheck:
 def _people_exposed(study: Study, row: pd.Series) -> float:
     """Exposed units behind the answer where several share a cluster; NaN where units are the clusters."""
     paths = study.paths
-    if paths.n_units == len(paths.levels[paths.cluster].names):
+    if paths.asked is None and paths.alone(paths.cluster):
         return math.nan
     return float(row.get("units_exposed", math.nan))
 

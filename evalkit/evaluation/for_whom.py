@@ -16,7 +16,7 @@ from evalkit.designs.people.estimating import cluster_level
 from evalkit.designs.people.people import People, Who, gather, read_column
 from evalkit.designs.people.weighting import CrossFit, aipw
 from evalkit.disclosure.rules import Rules, rules_of
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, check_choice
 from evalkit.evaluation.predicted import Scored, beyond_groups, calibration_of, dummies, halves
 from evalkit.inference.intervals import check_level, holm
 from evalkit.show.words import join_words
@@ -28,6 +28,8 @@ REPEATS = 3
 ROUNDING = 1e-12
 _COLUMNS = ["by", "group", "people", "exposed", "estimate", "std_error", "conf_low", "conf_high", "reason"]
 
+_POLICIES = ["policy", "share", "estimate", "std_error", "conf_low", "conf_high", "reason"]
+
 
 @dataclass(frozen=True, eq=False)
 class ForWhom:
@@ -38,8 +40,10 @@ class ForWhom:
         over `by`) of "the effect is the same in every group", NaN where nobody was compared. calibration: are effects
         by group, predicted from half the people, borne out in the other half? beyond: do covariates tell more of the
         effect than the groups do? "failed" where they do. quarters: as `table`, of the half that was held back, by
-        quarter of the effect that covariates and groups predict. words: what it comes to. reason: why nothing is given,
-        "" otherwise."""
+        quarter of the effect that covariates and groups predict. policies: what it would come to, for each person of
+        all, to give it to everybody, to one group, or to those predicted to gain (told by people who were held back),
+        beside giving it to nobody: policy, share (of people who would be given it), estimate, std_error, conf_low,
+        conf_high, reason. words: what it comes to. reason: why nothing is given, "" otherwise."""
 
     component: str
     table: pd.DataFrame
@@ -47,6 +51,7 @@ class ForWhom:
     calibration: CheckResult
     beyond: CheckResult
     quarters: pd.DataFrame
+    policies: pd.DataFrame
     words: str
     reason: str = ""
 
@@ -60,8 +65,9 @@ class ForWhom:
 
 
 def for_whom(
-    study: Study, component: str, by: Sequence[str] | str, *, level: float = 0.95, smallest: int = 10, seed: int = 0
-) -> ForWhom:
+    study: Study, component: str, by: Sequence[str] | str, *, level: float = 0.95, smallest: int = 10, seed: int = 0,
+    learner: str = "line",
+) -> ForWhom:  # fmt: skip
     """Average effects of a component by groups of people, from cross-fitted doubly robust scores.
 
     by: columns read when covariates are; numbers with more than six values are cut into thirds. The effect in a group
@@ -69,12 +75,14 @@ def for_whom(
     not only those who had the component, with the study's weights. smallest: fewest people in either arm of a group
     that is shown; the study's own disclosure rule holds where it asks for more.
 
-    Beyond the groups, effects that are a straight line in covariates and groups are predicted from half the people
-    (econml's LinearDRLearner) and held against the other half (its DRTester); differences that bend are not looked for.
-    Refuses, with the reason, below 400
+    learner: how effects are predicted beyond the groups, from half the people, and held against the other half
+    (econml's DRTester): by a "line" in covariates and groups (its LinearDRLearner), or by a "forest" that may bend (its
+    ForestDRLearner). Refuses, with the reason, below 400
     people or 100 in an arm, where the score of a fifth of them is all but 0 or 1, or where the outcome does not vary.
     Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent."""
     check_level(level)
+    check_choice("learner", learner, ("line", "forest"))
+    study = study.in_people
     rules = rules_of(study)
     if isinstance(smallest, bool) or not isinstance(smallest, Integral) or smallest < 1:
         raise OptionError(f"smallest={smallest!r} is not a number of people. Give a whole number from 1.")
@@ -95,16 +103,19 @@ def for_whom(
         return _refusal(component, kinds, people, why)
     level_name = cluster_level(study, component)
     groups = None if level_name is None else study.paths.levels[level_name].codes[people.rows]
-    scored = Scored(people, x, y, _scores(people, x, y, groups, seed), groups)
+    scored = Scored(people, x, y, _scores(people, x, y, groups, seed), groups, learner)
     table = pd.concat([_rows(scored, n, k, level, smallest, rules) for n, k in kinds.items()], ignore_index=True)
     differences = _differences(scored, kinds, smallest)
     groups_of = dummies(scored, {n: _shown(scored, k, smallest) for n, k in kinds.items()})
     first = halves(scored, seed)
     calibration = calibration_of(scored, groups_of, first, seed)
-    beyond, held, kind = beyond_groups(scored, groups_of, first, seed)
+    beyond, held, kind, predicted = beyond_groups(scored, groups_of, first, seed)
     quarters = _rows(held, "predicted effect", kind, level, smallest, rules)
+    good = 1.0 if study.outcome().better == "higher" else -1.0
+    shown = {n: (k, table.loc[(table["by"] == n) & table["estimate"].notna(), "group"]) for n, k in kinds.items()}
+    policies = _policies(scored, shown, (held, good * predicted > 0), level, smallest)
     words = _words(table, differences, calibration, beyond)
-    return ForWhom(component, table, differences, calibration, beyond, quarters, words)
+    return ForWhom(component, table, differences, calibration, beyond, quarters, policies, words)
 
 
 def _check_columns(study: Study, people: People, names: list[str]) -> None:
@@ -181,6 +192,47 @@ def _part(s: Scored, mine: np.ndarray) -> tuple[float, np.ndarray]:
     return value, share * (s.psi - value)
 
 
+def _policies(
+    s: Scored, shown: dict[str, tuple[np.ndarray, pd.Series]], told: tuple[Scored, np.ndarray], level: float,
+    smallest: int,
+) -> pd.DataFrame:  # fmt: skip
+    """What giving it to some comes to for each person of all, beside giving it to nobody: the mean of the scores of
+    those who would be given it, and 0 of the others (Athey and Wager 2021, Econometrica 89). shown: groups that may be
+    shown, by column. told: people held back, and whether each was predicted to gain."""
+    everybody = np.ones(len(s.psi), dtype=bool)
+    rows = [("everybody", s, everybody)]
+    rows += [(f"{name}: {kind}", s, kinds == kind) for name, (kinds, groups) in shown.items() for kind in groups]
+    rows.append(("those predicted to gain", *told))
+    out: list[dict[str, object]] = []
+    for policy, of, given in rows:
+        row: dict[str, object] = {"policy": policy, "reason": ""}
+        out.append(row)
+        if len(given) and min(given.sum(), (~given).sum() or smallest) < smallest:
+            row["reason"] = f"fewer than {smallest} people would be given it, or would not"
+        elif not len(given) or (error := _error(of, gap := _given(of, given), gap.sum())) is None:
+            row["reason"] = "too few people to say"
+        else:
+            value, reach = float(gap.sum()), error[0] * stats.t.ppf(0.5 + level / 2, error[1])
+            share = round(float(of.people.sizes @ given / of.people.sizes.sum()), 2)
+            row |= {"share": share, "estimate": value, "std_error": error[0], "conf_low": value - reach,
+                    "conf_high": value + reach}  # fmt: skip
+    return pd.DataFrame(out, columns=_POLICIES)
+
+
+def _given(s: Scored, given: np.ndarray) -> np.ndarray:
+    """(m,) each person's share of the mean score of those who would be given it."""
+    return np.asarray(s.people.sizes / s.people.sizes.sum() * np.where(given, s.psi, 0.0))
+
+
+def _error(s: Scored, gap: np.ndarray, value: float) -> tuple[float, float] | None:
+    """Standard error of a mean by its shares, summed by cluster, and degrees of freedom; None below two clusters."""
+    own = gap - s.people.sizes / s.people.sizes.sum() * value
+    if s.groups is not None:
+        own = np.bincount(np.unique(s.groups, return_inverse=True)[1], weights=own)
+    n = len(own)
+    return None if n < 2 else (float(np.sqrt(n / (n - 1) * (own**2).sum())), n - 1.0)
+
+
 def _rows(s: Scored, name: str, kinds: np.ndarray, level: float, smallest: int, rules: Rules) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for kind in in_order(kinds):
@@ -243,7 +295,10 @@ def _refusal(component: str, kinds: dict[str, np.ndarray], people: People, why: 
     table = pd.DataFrame(rows, columns=_COLUMNS)
     nothing = pd.DataFrame({"by": list(kinds), "p_value": np.nan, "p_adjusted": np.nan})
     one, two = (CheckResult(n, "informational", "Nothing was estimated.") for n in ("calibration", "beyond_groups"))
-    return ForWhom(component, table, nothing, one, two, table[:0], f"These data cannot say for whom: {why}.", why)
+    policies = pd.DataFrame(columns=_POLICIES)
+    return ForWhom(
+        component, table, nothing, one, two, table[:0], policies, f"These data cannot say for whom: {why}.", why
+    )
 
 
 def _words(table: pd.DataFrame, differences: pd.DataFrame, calibration: CheckResult, beyond: CheckResult) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 
-from evalkit.components.wording import Names
+from evalkit.components.wording import Names, names_of
 from evalkit.designs.one_place.choice import series_design
 from evalkit.designs.one_place.donors import (
     DifferenceBesidePlaces,
@@ -21,8 +22,11 @@ from evalkit.designs.people.weighted import WeightedComparison
 from evalkit.designs.protocol import Design, StudyLike
 from evalkit.designs.regression.joint import JointEventStudy
 from evalkit.designs.regression.twoway import TwoWayFixedEffects
-from evalkit.designs.rollout.plan import Plan
+from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
+from evalkit.designs.rollout.reversals import CarriedOver, Withdrawn, ends
+from evalkit.designs.rollout.scaled import ScaledRollout, scale_of
 from evalkit.designs.rollout.staggered import StaggeredRollout, apart, arrival_gap, by_arrival
+from evalkit.designs.rollout.starts import which_starts
 from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import NotIdentifiedError, OptionError
@@ -50,6 +54,8 @@ EQUAL = {SAME: "StaggeredRollout(same, equal weights)", TRIPLE: "TripleDifferenc
 """Headlines that weigh with least noise, and what the same with equal weights is called."""
 SINGLE = "StaggeredRollout(same, one base period)"
 IGNORED = "StaggeredRollout(ignored)"
+EVERY_START = "StaggeredRollout(same, every start)"
+WITHDRAWN, CARRIED_OVER = "Withdrawn", "CarriedOver"
 TWO_WAY = "TwoWayFixedEffects"
 SYNTHETIC_CONTROL = "SyntheticControl"
 BEFORE_AFTER = "BeforeAfter"
@@ -187,7 +193,7 @@ def design_of(paths: Paths, component: str, best_design: str, covariates: bool) 
     state, (level, _) = paths.state[paths.path, 0, paths.index(component)], paths.inference_level(component)
     reached = paths.reach[paths.path, paths.index(component)]
     places = len(paths.levels[level].names)
-    alone = places == paths.n_units
+    alone = paths.alone(level)
     by_place = not alone and paths.nested(level, paths.assigned_at[component])
     needed = 0 if alone else ENOUGH_PLACES if by_place else FEWEST_PLACES
     sides = int((reached & (state > 0)).sum()), int((reached & (state == 0)).sum())
@@ -218,7 +224,8 @@ def people_ladder(best_design: str, outcome: str, covariates: bool) -> tuple[Run
 
 def trial_ladder(outcome: str, seed: int, adjusted: bool) -> tuple[Rung, ...]:
     """What chance assigned needs no other comparison; where covariates enter, the plain difference is shown beside."""
-    headline = Rung(RANDOMISED, RandomisedComparison(outcome=outcome, seed=seed), headline=True)
+    design = RandomisedComparison(outcome=outcome, seed=seed, weights="least_noise")
+    headline = Rung(RANDOMISED, design, headline=True)
     plain = RandomisedComparison(adjust=None, draws=0, outcome=outcome)
     return (headline, Rung(f"{RANDOMISED}(plain)", plain, fair=False)) if adjusted else (headline,)
 
@@ -244,6 +251,12 @@ class Window:
         """The window cut at `horizon`."""
         ends = [e for e in (self.until, horizon) if e is not None]
         return Window(self.lag, min(ends) if ends else None)
+
+
+def window_of(row: pd.Series | Mapping[str, object], lag: int, in_time: bool = True) -> Window:
+    """lag to clean_until; nothing bounds it where separability gives no end, or nothing is seen over time."""
+    until = float(str(row["clean_until"]))
+    return Window(lag, None if np.isnan(until) or not in_time else int(until))
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,8 +365,46 @@ def rungs_for(
     if best_design in ONE_PLACE:
         return one_place_ladder(study.paths, component, best_design, choices, outcome)
     rungs = ladder(best_design, choices, outcome, window.lag)
+    if which_starts(exposure_states(study.paths, component, "ignored")) == "first":
+        rungs = _first_starts(rungs)
+    elif ends(study.paths, component)[np.unique(study.paths.path)].any():
+        rungs = tuple(replace(r, fair=r.fair and (r.headline or r.name != JOINT)) for r in rungs)
     width = arrival_width(study.paths, component, best_design, choices, window)
-    return rungs if width is None else tuple(_alike(r, width) for r in rungs)
+    rungs = rungs if width is None else tuple(_alike(r, width) for r in rungs)
+    return (*rungs, *_on_its_scale(rungs, scale_of(study.outcome(outcome), study.values(outcome))))
+
+
+def _on_its_scale(rungs: tuple[Rung, ...], scale: str) -> tuple[Rung, ...]:
+    """The headline's own comparison of starts on the scale of its outcome, where it has one: not judged among the
+    others, but by a check of its own."""
+    own = next((r.design for r in rungs if r.headline), None)
+    if not scale or not isinstance(own, StaggeredRollout) or own.comparison != "not_yet":
+        return ()
+    same = {f.name: getattr(own, f.name) for f in fields(Rules)}
+    design = ScaledRollout(**same, scale=scale, outcome=own.outcome, arrival=own.arrival)
+    return (Rung(f"ScaledRollout({scale})", design, fair=False),)
+
+
+def _first_starts(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    """Only the first start of each place, where some begin again: what an earlier spell left behind would be in the
+    base. Beside it every start, and what cannot tell them apart, only to show what goes wrong."""
+    own = [r for r in rungs if r.name in (SAME, EQUAL[SAME], SINGLE, UNCHANGED)]
+    made = {r.name: replace(r, design=with_options(r.design, starts="first")) for r in own}
+    plain = next(published(r.design) for r in rungs if r.name == SAME)
+    others = (made.get(r.name, r if r.headline else replace(r, fair=False)) for r in rungs)
+    return (*others, Rung(EVERY_START, plain, fair=False))
+
+
+def reversal_rungs(paths: Paths, component: str, choices: Choices, outcome: str) -> tuple[Rung, ...]:
+    """What happened when it was taken away and what was left of it, where it was switched off in some place; each is
+    evidence of its own, not another way of comparing starts."""
+    if not ends(paths, component)[np.unique(paths.path)].any():
+        return ()
+    options: dict[str, Any] = {"base_window": choices.base_window, "horizon": choices.horizon, "outcome": outcome}
+    return (
+        Rung(WITHDRAWN, Withdrawn(**options), fair=False),
+        Rung(CARRIED_OVER, CarriedOver(**options), fair=False),
+    )
 
 
 def _alike(rung: Rung, width: int) -> Rung:
@@ -377,3 +428,13 @@ def came_words(names: Names, width: int | None) -> str:
 def within_words(names: Names, width: int) -> str:
     """'in the same month', 'within the same 6 months'."""
     return f"in the same {names.period}" if width == 1 else f"within the same {names.spell(width)}"
+
+
+NEW_PEOPLE = (
+    "Other people were asked each period, so that the means of {places} are compared, not people with themselves."
+)
+
+
+def gathered_words(study: StudyLike) -> str:
+    """What is compared where people are new each period, as a further sentence; "" elsewhere."""
+    return "" if study.paths.asked is None else " " + NEW_PEOPLE.format(places=names_of(study).places)

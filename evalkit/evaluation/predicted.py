@@ -1,6 +1,7 @@
 """Effects predicted from half the people and held against the other half: by groups, and beyond them by covariates.
 
-The learner and the doubly robust scores of the half that was held back are econml's (LinearDRLearner, DRTester). Its
+The learners and the doubly robust scores of the half that was held back are econml's (LinearDRLearner or
+ForestDRLearner, DRTester). Its
 regression of scores on predictions (Chernozhukov and others 2018, Generic machine learning) knows neither clusters nor
 groups to be taken out, so that one is made here.
 """
@@ -22,18 +23,21 @@ if TYPE_CHECKING:
 
 FEWEST = 25
 """People in either arm of either half, without whom nothing is predicted."""
+TREES, LEAF = 200, 20
 _QUARTERS = ("1, predicted lowest", "2", "3", "4, predicted highest")
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """People with doubly robust scores psi (m,), whose mean is the average effect; groups: clusters (m,) or None."""
+    """People with doubly robust scores psi (m,), whose mean is the average effect; groups: clusters (m,) or None;
+    learner: what predicts effects by covariates, a "line" or a "forest"."""
 
     people: People
     x: np.ndarray
     y: np.ndarray
     psi: np.ndarray
     groups: np.ndarray | None
+    learner: str = "line"
 
 
 def dummies(s: Scored, kinds: dict[str, np.ndarray]) -> np.ndarray:
@@ -70,10 +74,11 @@ def calibration_of(s: Scored, groups: np.ndarray, first: np.ndarray, seed: int) 
 
 def beyond_groups(
     s: Scored, groups: np.ndarray, first: np.ndarray, seed: int
-) -> tuple[CheckResult, Scored, np.ndarray]:
+) -> tuple[CheckResult, Scored, np.ndarray, np.ndarray]:
     """Whether covariates tell more of the effect than the groups do: the slope of scores on predictions by covariates
     and groups, once groups are taken out of both. And the half that was held back, with the quarter of the predicted
-    effect that each person is in (cut where the first half's quarters are, as econml's calibration is)."""
+    effect that each person is in (cut where the first half's quarters are, as econml's calibration is), and the effect
+    predicted of each."""
     name, held = "beyond_groups", ~first
     nobody = replace(s, people=s.people.take(np.zeros(len(first), dtype=bool)), psi=s.psi[:0], groups=None)
     spread = s.people.x.std(axis=0)
@@ -81,18 +86,20 @@ def beyond_groups(
     tester = _tester(s, np.hstack([groups, covariates]), first, seed)
     if tester is None:
         words = "Too few people in a half, or covariates that do not vary."
-        return CheckResult(name, "informational", words), nobody, np.empty(0, dtype=object)
+        return CheckResult(name, "informational", words), nobody, np.empty(0, dtype=object), np.empty(0)
+    predicted = np.asarray(tester.cate_preds_val_[:, 0])
     cuts = np.quantile(tester.cate_preds_train_[:, 0], [0.25, 0.5, 0.75])
-    quarter = np.array(_QUARTERS, dtype=object)[np.searchsorted(cuts, tester.cate_preds_val_[:, 0])]
+    quarter = np.array(_QUARTERS, dtype=object)[np.searchsorted(cuts, predicted)]
     clusters = None if s.groups is None else s.groups[held]
-    half = Scored(s.people.take(held), s.x[held], s.y[held], np.asarray(tester.dr_val_[:, 0]), clusters)
+    half = Scored(s.people.take(held), s.x[held], s.y[held], np.asarray(tester.dr_val_[:, 0]), clusters, s.learner)
     within = np.column_stack([np.ones(int(held.sum())), groups[held]])
     found = _slope(s, tester, first, within)
     if found is not None and found[1] > 0:
         words = "Covariates tell more than these groups: within them, people predicted to gain more do gain more."
-        return CheckResult(name, "failed", words, *found), half, quarter
-    words = "No clear sign that covariates tell more than these groups, along a straight line."
-    return CheckResult(name, "informational", words, *(found or ())), half, quarter
+        return CheckResult(name, "failed", words, *found), half, quarter, predicted
+    words = "No clear sign that covariates tell more than these groups"
+    words += ", along a straight line." if s.learner == "line" else ", by a forest."
+    return CheckResult(name, "informational", words, *(found or ())), half, quarter, predicted
 
 
 def _slope(s: Scored, tester: DRTester, first: np.ndarray, within: np.ndarray) -> tuple[float, float, float] | None:
@@ -118,7 +125,7 @@ def _tester(s: Scored, features: np.ndarray, first: np.ndarray, seed: int) -> DR
     if not features.shape[1] or min((had & half).sum() for had in (had, ~had) for half in (first, ~first)) < FEWEST:
         return None
     try:
-        from econml.dr import LinearDRLearner
+        from econml.dr import ForestDRLearner, LinearDRLearner
         from econml.validate import DRTester
     except ImportError:
         raise OptionError(
@@ -131,10 +138,11 @@ def _tester(s: Scored, features: np.ndarray, first: np.ndarray, seed: int) -> DR
     score = make_pipeline(StandardScaler(), LogisticRegression(C=1e6, max_iter=1000))
     # The last column is the exposure; without its products with the others every effect would be the same.
     interact = FunctionTransformer(lambda given: np.hstack([given, given[:, :-1] * given[:, -1:]]))
-    learner = LinearDRLearner(
-        model_propensity=score, model_regression=make_pipeline(interact, LinearRegression()),
-        min_propensity=0.01, cv=5, random_state=seed,
-    )  # fmt: skip
+    models = {"model_propensity": score, "model_regression": make_pipeline(interact, LinearRegression())}
+    models |= {"min_propensity": 0.01, "cv": 5, "random_state": seed}
+    learner = LinearDRLearner(**models)
+    if s.learner == "forest":
+        learner = ForestDRLearner(n_estimators=TREES, min_samples_leaf=LEAF, n_jobs=1, **models)
     known, had, held = np.hstack([features, s.x]), had.astype(int), ~first
     learner.fit(s.y[first], had[first], X=features[first], W=s.x[first], inference=None)
     tester = DRTester(model_regression=LinearRegression(), model_propensity=score, cate=learner, cv=5)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from evalkit.decision.prior import prior_of
 from evalkit.errors import EvalkitError, OptionError, is_number
 from evalkit.evaluation.decisions import Decisions, decisions_on, every_case
-from evalkit.evaluation.decomposition.attribute import Attribution, attribution_of
+from evalkit.evaluation.decomposition.attribute import Attribution
 from evalkit.evaluation.evaluate import evaluate
+from evalkit.evaluation.mixed import attribution_on
 from evalkit.evaluation.results import Evaluation
 from evalkit.evaluation.value.costs import Prices
 from evalkit.evaluation.value.money import DRAWS, Value, value_of
@@ -27,11 +28,13 @@ def attribute(source: Study | Evaluation, outcome: str | Outcome | None = None) 
     from outcomes imputed for every exposed cell (Borusyak, Jaravel and Spiess 2024); own effects are the
     headlines over the cells they claim, less identified interactions; what everything claimed leaves of
     the total is split by whether all that was on had been compared ("unexplained"), could not be told
-    apart, or was not compared at all ("beyond"). People periods are taken as they are.
+    apart, or was not compared at all ("beyond"). People periods are taken as they are. Where several components are
+    seen at one time the total is the sum over mixes (`ek.MixComparison`), and its pieces what each did alone and what
+    sets of them did beyond that.
 
     Raises `EvalkitError` for anything but a Study or an Evaluation."""
     evaluation = _evaluated(source, "attribute")
-    return attribution_of(evaluation, evaluation.study.outcome(outcome))
+    return attribution_on(evaluation, evaluation.study.outcome(outcome))
 
 
 def value_for_money(
@@ -86,7 +89,7 @@ def decide(
     if (known.name, given, rollout) == ("sceptical", None, None):
         return evaluation.decisions
     evaluation.check_whole("decide")
-    return decisions_on(every_case(evaluation, given, rollout), known)
+    return decisions_on(every_case(evaluation, given, rollout), known, evaluation.study.currency)
 
 
 def _worth(given: float | Sequence[float] | None) -> tuple[float, float] | None:

@@ -10,13 +10,15 @@ as the claim that every order was equally likely; `among` says among whom."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 from math import factorial, prod
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
+from evalkit.draws import in_parallel
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference import Estimate, Interval
 from evalkit.inference.intervals import check_level
@@ -30,6 +32,7 @@ class Runs(Protocol):
     def paths(self) -> Paths: ...
     def values(self, outcome: str | None = None) -> np.ndarray: ...
     def outcome(self, name: str | None = None) -> object: ...
+    def weighing(self, outcome: str | None = None) -> Self: ...
 
 
 Headline = Callable[[Runs], float]
@@ -50,6 +53,53 @@ class Rearranged:
 
     def outcome(self, name: str | None = None) -> object:
         return self.study.outcome(name)
+
+    def weighing(self, outcome: str | None = None) -> Self:
+        weights = self.study.weighing(outcome).paths.weights
+        return self if weights is self.paths.weights else replace(self, paths=replace(self.paths, weights=weights))
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What a headline asked of a study, light enough to be sent to where draws are made. study: None where
+    that has been left behind."""
+
+    paths: Paths
+    study: Runs | None
+    read: dict[str | None, np.ndarray] = field(default_factory=dict)
+    called: dict[str | None, object] = field(default_factory=dict)
+    weighed: dict[str | None, np.ndarray | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, study: Runs) -> Held:
+        return cls(study.paths, study)
+
+    def values(self, outcome: str | None = None) -> np.ndarray:
+        if outcome not in self.read and self.study is not None:
+            self.read[outcome] = self.study.values(outcome)
+        return self.read[outcome]
+
+    def outcome(self, name: str | None = None) -> object:
+        if name not in self.called and self.study is not None:
+            self.called[name] = self.study.outcome(name)
+        return self.called[name]
+
+    def weights(self, outcome: str | None = None) -> np.ndarray | None:
+        """(n,) weights that means of an outcome have; None where they are those of the paths."""
+        if outcome not in self.weighed and self.study is not None:
+            found = self.study.weighing(outcome)
+            self.weighed[outcome] = None if found is self.study else found.paths.weights
+        return self.weighed.get(outcome)
+
+    def weighing(self, outcome: str | None = None) -> Self:
+        weights = self.weights(outcome)
+        return self if weights is None else replace(self, paths=replace(self.paths, weights=weights))
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Without the study: what the first headline did not ask for, no other one will."""
+        spread = self.paths.spread
+        paths = self.paths if spread is None else replace(self.paths, spread=spread.made())
+        return Held, (paths, None, self.read, self.called, self.weighed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,28 +172,33 @@ def randomise(
     A cluster where nobody is reached holds what it has. Raises `NotIdentifiedError` when the component's
     schedule varies within a cluster, when there is no other order, or when the headline itself is NaN;
     `OptionError` for another `among`."""
-    deal, observed = make_deal(study.paths, component, among), headline(study)
+    held = Held.of(study)
+    deal, observed = make_deal(study.paths, component, among), headline(held)
     if not np.isfinite(observed):
         raise NotIdentifiedError(f"The headline of {component!r} is not a number, so there is nothing to compare.")
     state = study.paths.state[:, :, study.paths.index(component)]
     on = (state != 0) & (state != UNKNOWN)  # part-way included
     exposure = np.asarray(on[study.paths.path], dtype=float) if slopes else None
-    own = headline(Rearranged(study, study.paths, exposure)) if slopes else None
-    drawn, tilt = [], []
+    own = headline(Rearranged(held, study.paths, exposure)) if slopes else None
     orders, enumerated = _orders(deal, draws, seed)
-    for order in orders:
-        paths = rearrange(study.paths, component, deal, order)
-        found = headline(Rearranged(study, paths))
-        drawn.append(found)
-        if exposure is not None and np.isfinite(found):
-            tilt.append(headline(Rearranged(study, paths, exposure)))
-    result = np.array(drawn)
+    made = in_parallel(partial(_again, held, component, deal, headline, exposure), orders)
+    result, tilt = np.array([found for found, _ in made]), [tilted for _, tilted in made if tilted is not None]
     good = np.isfinite(result)
     words = f"held fixed: outcomes, rows, reach and other components; dealt among {among} clusters of {deal.level}"
     return Randomisation(
         float(observed), result[good], None if own is None else float(own), np.array(tilt) if slopes else None,
         enumerated, int((~good).sum()), int((deal.stratum >= 0).sum()), words,
     )  # fmt: skip
+
+
+def _again(
+    held: Held, component: str, deal: Deal, headline: Headline, exposure: np.ndarray | None, order: np.ndarray
+) -> tuple[float, float | None]:
+    """The headline under one order, and what it makes of exposure read as the outcome, where that is asked for."""
+    paths = rearrange(held.paths, component, deal, order)
+    found = headline(Rearranged(held, paths))
+    told = exposure is not None and bool(np.isfinite(found))
+    return found, headline(Rearranged(held, paths, exposure)) if told else None
 
 
 def average_effect(

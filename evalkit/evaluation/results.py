@@ -7,8 +7,8 @@ tables redacted before anything is worded, so that a figure and a sentence obey 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,17 @@ from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation.compared import compared, publishable
+from evalkit.evaluation.delivered import (
+    DELIVERY,
+    RECORDED,
+    delivery,
+    publishable_delivery,
+    publishable_recorded,
+    recorded,
+)
 from evalkit.evaluation.evidence import Evaluated, check_table, summary_table, verdict_table, write_frames
+from evalkit.evaluation.mixed import MIXES, asks, attribution_on, mixes_table
+from evalkit.evaluation.over_time import BASELINE, SERIES, baseline, over_time, publishable_baseline, publishable_series
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
 from evalkit.show.words import retold
@@ -42,7 +52,8 @@ class Protection:
 
     flow: who is in and who is missing. compared: what each place and month counts. log: what was hidden and why, never
     the number. attribution, value: what is left of the whole, None where it would give a hidden effect away.
-    decisions: as they follow from what is left.
+    decisions: as they follow from what is left. over_time, baseline: the outcome itself, and who began how.
+    delivery, recorded: what was planned and delivered, and what was recorded.
     """
 
     rules: Rules
@@ -52,6 +63,10 @@ class Protection:
     attribution: Attribution | None
     value: Value | None
     decisions: Decisions | None = None
+    over_time: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SERIES)))
+    baseline: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(BASELINE)))
+    delivery: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(DELIVERY)))
+    recorded: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(RECORDED)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,6 +125,8 @@ class Evaluation(Evaluated):
             "cure": sep.cure, "checks": self.checks, "bundles": self.bundles, "leave_one_out": self.leave_one_out,
             "compared": self.compared, "decisions": self.decisions.table,
         }  # fmt: skip
+        if asks(self.study):
+            out["mixes"] = self.mixes
         if self.event_studies:
             out["event_studies"] = pd.concat(list(self.event_studies.values()), ignore_index=True)
         if self.protection is not None:
@@ -122,14 +139,40 @@ class Evaluation(Evaluated):
         return compared(self.study, self.findings) if self.protection is None else self.protection.compared
 
     @cached_property
+    def mixes(self) -> pd.DataFrame:
+        """Of several components seen at one time, every effect that their mixes identify, jointly (`ek.MixComparison`):
+        outcome, effect, kind, numbers, reason; none in a panel. Made when asked for."""
+        if not asks(self.study):
+            return pd.DataFrame(columns=list(MIXES))
+        return mixes_table(self.study, self.level, 0 if self.protection is None else self.protection.rules.count)
+
+    @cached_property
+    def over_time(self) -> pd.DataFrame:
+        """The outcome itself, period by period: see `evaluation/over_time.py`; made when asked for."""
+        return over_time(self) if self.protection is None else self.protection.over_time
+
+    @cached_property
+    def baseline(self) -> pd.DataFrame:
+        """Who had each component beside who never had it, before it began; made when asked for."""
+        return baseline(self.study) if self.protection is None else self.protection.baseline
+
+    @cached_property
+    def delivery(self) -> pd.DataFrame:
+        """Starts and exposure as planned and as they were: see `evaluation/delivered.py`; made when asked for."""
+        return delivery(self.study) if self.protection is None else self.protection.delivery
+
+    @cached_property
+    def recorded(self) -> pd.DataFrame:
+        """Rows without an outcome, and people who are left at the end; made when asked for."""
+        return recorded(self.study) if self.protection is None else self.protection.recorded
+
+    @cached_property
     def attribution(self) -> Attribution | None:
         """What each component can be given of the programme's total, on the first outcome; made when asked for.
         None where disclosure control holds it back."""
         if self.protection is not None:
             return self.protection.attribution
-        from evalkit.evaluation.decomposition.attribute import attribution_of
-
-        return attribution_of(self, self.study.outcome())
+        return attribution_on(self, self.study.outcome())
 
     @cached_property
     def value(self) -> Value | None:
@@ -150,7 +193,7 @@ class Evaluation(Evaluated):
 
         if self.protection is not None and self.protection.decisions is not None:
             return self.protection.decisions
-        return decisions_on(every_case(self), prior_of("sceptical"))
+        return decisions_on(every_case(self), prior_of("sceptical"), self.study.currency)
 
     def save(self, folder: str, *, raw: bool = False) -> None:
         """Write every frame as CSV into `folder`, as the study's rules of disclosure allow; never unit rows.
@@ -193,6 +236,8 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         (c, guard.had([c]) - float(n)) for c, n in zip(heads["component"], heads["units_exposed"], strict=True) if n > 0
     ]
     guard = replace(guard, few=frozenset(few), left_few=frozenset(c for c, n in left if 0 < n < rules.count))
+    tried = [(f, r) for f in ev.findings for r in f.runs]
+    guard = guard.touched_by_few(((f.component, f.outcome.column, r.rung.name, r.one) for f, r in tried), ev.level)
     flow = flow_table(ev.study, ev.effects, rules)
     for r in flow[flow["hidden"] != ""].to_dict("records"):
         guard.note("flow", f"{r['component']}, {r['stage']}", "count", r["hidden"])
@@ -200,7 +245,6 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     left = [guard.evidence(e, unnamed.get(e.component, "")) for e, _ in ev.judged]
     redacted = [(e, decide(e)) for e in left]
     separability = guard.separability(ev.separability)
-    tried = [(f, r) for f in ev.findings for r in f.runs]
     small = np.array([guard.rests_on_few(r.one, f.component, ev.level) for f, r in tried], dtype=bool)
     effects = guard.effects(ev.effects, small, flow)
     if rules.active:
@@ -210,6 +254,8 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     attribution, value = _attribution(guard, ev), _value(guard, ev)
     decisions = _decisions(guard, ev, value, attribution is not None)
     who = publishable(guard, ev.compared)
+    series, before = publishable_series(guard, ev.over_time), publishable_baseline(guard, ev.baseline)
+    kept = publishable_delivery(guard, ev.delivery), publishable_recorded(guard, ev.recorded)
     log = pd.DataFrame(guard.log, columns=list(LOG))
     return replace(
         ev,
@@ -224,7 +270,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         bundle_runs=(),
         judged=tuple(redacted),
         statements=statements,
-        protection=Protection(rules, flow, who, log, attribution, value, decisions),
+        protection=Protection(rules, flow, who, log, attribution, value, decisions, series, before, *kept),
     )
 
 
@@ -301,7 +347,7 @@ def _decisions(guard: Guard, ev: Evaluation, value: Value | None, whole: bool) -
     if guard.rules.active:
         rows = {} if value is None else {row["name"]: row for row in value.table.to_dict("records")}
         cases = (replace(c, stake=_shown_stake(c.stake, rows.get(c.name), guard.reason)) for c in cases)
-    return decisions_on(cases, prior_of("sceptical"))
+    return decisions_on(cases, prior_of("sceptical"), ev.study.currency)
 
 
 def _shown_stake(stake: Stake, row: dict[Any, Any] | None, reason: str) -> Stake:

@@ -17,11 +17,14 @@ from evalkit.errors import check_choice
 from evalkit.figures.balance import love, overlap, regression_to_mean
 from evalkit.figures.bars import contamination, flow, waterfall
 from evalkit.figures.compared import compared
+from evalkit.figures.curves import curves
 from evalkit.figures.estimates import estimates
 from evalkit.figures.event_study import event_study
 from evalkit.figures.forest import forest, leave_one_out
+from evalkit.figures.logic import logic_model
 from evalkit.figures.monitor import look_lines, place_charts
 from evalkit.figures.one_place import donor_weights, one_place, placebo_places
+from evalkit.figures.over_time import over_time
 from evalkit.figures.style import NARROW, Drawn, to_png, to_svg
 from evalkit.figures.timeline import separability, timeline
 from evalkit.figures.value import acceptability, value_plane
@@ -33,6 +36,7 @@ __all__ = [
     "acceptability",
     "compared",
     "contamination",
+    "curves",
     "describe",
     "donor_weights",
     "estimates",
@@ -40,9 +44,11 @@ __all__ = [
     "flow",
     "forest",
     "leave_one_out",
+    "logic_model",
     "look_lines",
     "love",
     "one_place",
+    "over_time",
     "overlap",
     "place_charts",
     "placebo_places",

@@ -218,10 +218,12 @@ def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE)
     outcome = getattr(made, "outcome", None)
     if outcome is None:
         unit = "people periods in the outcome's unit"
-    elif outcome.kind == "share":
+    elif outcome.said == "rate":
+        unit = f"{outcome.label}, events in all"
+    elif outcome.said == "share":
         unit = f"people periods with: {outcome.label}"
     else:
-        per = "logs" if outcome.kind == "log" else Axis(outcome.kind).unit
+        per = "logs" if outcome.kind == "log" else Axis(outcome.said).unit
         unit = f"{outcome.label}, summed over people periods ({per})"
     ways = Axis(better=getattr(outcome, "better", "")).ways
     said = unit if gross else f"{ways[0]} ← {unit} → {ways[1]}"

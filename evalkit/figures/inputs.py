@@ -12,26 +12,31 @@ from numpy.typing import ArrayLike
 
 from evalkit.errors import OptionError
 from evalkit.show import numbers
-from evalkit.show.numbers import MINUS, NOT_GIVEN, Way, decimals_for
+from evalkit.show.numbers import MINUS, NOT_GIVEN, Nouns, Way, decimals_for
 from evalkit.study import Outcome, Study
 
 Labels = Mapping[str, str] | None
 """Words for components."""
 
 
+_EVERY = {"share": 100, "rate": 1_000}
+"""In how many shares and rates are counted."""
+
+
 @dataclass(frozen=True)
 class Axis:
-    """How effects on an outcome are drawn: "log" as per cent, "share" as people in every 100."""
+    """How effects on an outcome are drawn: "log" as per cent, "share" as people in every 100, "rate" in every 1,000."""
 
     kind: str = "score"
     label: str = ""
     better: str = ""
     matters: float | None = None
+    currency: str = "£"
 
     def show(self, values: ArrayLike) -> np.ndarray:
         """Effects in the unit drawn, from effects in the unit of the column."""
         numbers = np.asarray(values, dtype=np.float64)
-        return 100 * np.expm1(numbers) if self.kind == "log" else 100 * numbers if self.kind == "share" else numbers
+        return 100 * np.expm1(numbers) if self.kind == "log" else _EVERY.get(self.kind, 1) * numbers
 
     def possible(self, values: ArrayLike) -> np.ndarray:
         """Effects in the unit of the column, none beyond what the outcome can do: a share lies between 0 and 1."""
@@ -46,8 +51,10 @@ class Axis:
     @property
     def unit(self) -> str:
         """The unit drawn, in words."""
-        units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period"}
-        return "pounds" if self.kind == "money" else units.get(self.kind, "points")
+        units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period",
+                 "rate": "events for every 1,000", "time_to_event": "units of time"}  # fmt: skip
+        money = "pounds" if self.currency == "£" else self.currency.strip()
+        return money if self.kind == "money" else units.get(self.kind, "points")
 
     @property
     def after(self) -> str:
@@ -66,10 +73,10 @@ class Axis:
         finite = [v for v in values if v == v] or [0.0]
         spread = std_error if std_error == std_error else (max(finite) - min(finite)) / 4
         apart = () if self.matters is None else (-self.matters, self.matters)
-        how = numbers.scale_for(finite, self.kind, None, spread or np.nan, apart)
-        if self.kind == "share":  # the axis counts in every 100, so the labels do
-            edges = (0.0, *(100.0 * edge for edge in apart))
-            how = replace(how, factor=100.0, decimals=max(decimals_for(100 * finite[0], 100 * spread), 0), apart=edges)
+        how = numbers.scale_for(finite, self.kind, Nouns(currency=self.currency), spread or np.nan, apart)
+        if every := _EVERY.get(self.kind):  # the axis counts in every 100 or 1,000, so the labels do
+            edges, decimals = (0.0, *(every * edge for edge in apart)), decimals_for(every * finite[0], every * spread)
+            how = replace(how, factor=float(every), decimals=max(decimals, 0), apart=edges)
         each: Sequence[Way] = ways or ["nearest" for _ in values]
         said = [how.figure(v, way) if v == v else NOT_GIVEN for v, way in zip(values, each, strict=True)]
         bare = [not v or v != v or f.startswith(("less than", "more than")) for v, f in zip(values, said, strict=True)]
@@ -117,7 +124,8 @@ def axis_of(source: object, outcome: str | None = None) -> Axis:
         found = study.outcome(outcome)
     else:
         return Axis()
-    return Axis(found.kind, found.label, found.better, found.matters)
+    sign = "£" if study is None else study.currency
+    return Axis(found.said, found.label, found.better, found.matters, sign)
 
 
 def in_order(values: Sequence[str]) -> list[str]:

@@ -19,17 +19,20 @@ _DASHES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (1, 1)))
 _TALL = 0.018  # half the height of a tick, of that of the plane
 
 
-def value_plane(source: object, *, width: float = style.WIDE) -> Figure:
+def value_plane(
+    source: object, *, currency: str | None = None, discount: float | None = None, width: float = style.WIDE
+) -> Figure:
     """The cost-effectiveness plane: additional outcomes across, cost upwards, discounted alike.
 
     source: a Value, an Evaluation, or its table of draws. Costs are known, so each component's draws lie on a
     line: a tick for each hundredth of them, the thick part holds the middle 95, the mark is the middle. Left of
-    zero the outcome is worse."""
+    zero the outcome is worse. currency: what stands before amounts; by default as the Value has it. discount: the
+    yearly rate, for the words."""
     table = _of_value(source, "plane", ("name", "label", "additional", "cost"))
-    return style.drawn(_draw_plane, _plane_words, (table,), width)
+    return style.drawn(_draw_plane, _plane_words, (table, _sign(source, currency), discount), width)
 
 
-def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
+def _draw_plane(table: pd.DataFrame, sign: str, discount: float | None, width: float) -> Figure:
     figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.6)
     ax = figure.subplots()
     ax.axvline(0, color=style.INK, linewidth=1)
@@ -42,11 +45,11 @@ def _draw_plane(table: pd.DataFrame, width: float) -> Figure:
         ax.plot([s["low"], s["high"]], [s["cost"]] * 2, color=colour, linewidth=2.4, solid_capstyle="butt")
         ax.plot([s["middle"]], [s["cost"]], mark, color=colour, markersize=8, markeredgecolor="white", label=s["label"])
     ax.set_ylim(-_TALL * top, top)
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v, currency=sign)))
     return _finished(figure, ax, "worse ← additional outcomes → better", "cost", bool(len(table)))
 
 
-def _plane_words(table: pd.DataFrame) -> style.Told:
+def _plane_words(table: pd.DataFrame, sign: str, discount: float | None) -> style.Told:
     rows = [summary for summary, _ in _clouds(table)]
     sure = sum(r["chance_better"] >= 0.975 for r in rows)
     title = f"{sure} of {count_words(len(rows), 'part')}: more of the outcome in nearly every draw"
@@ -54,24 +57,28 @@ def _plane_words(table: pd.DataFrame) -> style.Told:
     alt = "Cost-effectiveness plane: additional outcomes across, cost upwards, "
     alt += f"for {count_words(len(rows), 'part')} with an effect and a cost."
     lines = [
-        f"{r['label']}: cost {pounds(r['cost'])}; additional outcomes, discounted, {value} (likely range {low} to "
-        f"{high}); better in {percent(r['chance_better'])} of draws."
+        f"{r['label']}: cost {pounds(r['cost'], currency=sign)}; additional outcomes, discounted, {value} (likely "
+        f"range {low} to {high}); better in {percent(r['chance_better'])} of draws."
         for r in rows
         for value, low, high in [signed_range(r["middle"], r["low"], r["high"])]
     ]
+    if rows:
+        rate = "" if discount is None else f" at {100 * discount:g}% a year"
+        lines.append(f"Costs and outcomes are discounted{rate}; effects and totals elsewhere on this page are not.")
     columns = ["name", "label", "cost", "middle", "low", "high", "chance_better"]
     return title, alt, "\n".join(lines), pd.DataFrame(rows, columns=columns)
 
 
-def acceptability(source: object, *, width: float = style.WIDE) -> Figure:
+def acceptability(source: object, *, currency: str | None = None, width: float = style.WIDE) -> Figure:
     """A curve a part: what one more outcome is worth across, the chance that it is worth its cost upwards.
 
-    source: a Value, an Evaluation, or its table of chances. Curves differ by dashes as well as colour."""
+    source: a Value, an Evaluation, or its table of chances. currency: as in `value_plane`. Curves differ by dashes as
+    well as colour."""
     table = _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
-    return style.drawn(_draw_acceptability, _acceptability_words, (table,), width)
+    return style.drawn(_draw_acceptability, _acceptability_words, (table, _sign(source, currency)), width)
 
 
-def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:
+def _draw_acceptability(table: pd.DataFrame, sign: str, width: float) -> Figure:
     figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.4)
     ax = figure.subplots()
     ax.axhline(0.5, color=style.RULE, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -81,7 +88,7 @@ def _draw_acceptability(table: pd.DataFrame, width: float) -> Figure:
         ax.plot(rows["worth"], rows["chance"], label=str(rows["label"].iloc[0]), **look)
     ax.set_ylim(0, 1.02)
     ax.set_xlim(0, _reach(table))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v, currency=sign)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
     return _finished(figure, ax, "if one more outcome is worth", "chance that it is worth its cost", bool(len(table)))
 
@@ -92,7 +99,7 @@ def _reach(table: pd.DataFrame) -> float | None:
     return 1.5 * float(sure.max()) if len(sure) and sure.max() > 0 else None
 
 
-def _acceptability_words(table: pd.DataFrame) -> style.Told:
+def _acceptability_words(table: pd.DataFrame, sign: str) -> style.Told:
     top = float(table["worth"].max()) if len(table) else 0.0
     good, lines = 0, []
     for name in in_order(table["name"]):
@@ -100,15 +107,21 @@ def _acceptability_words(table: pd.DataFrame) -> style.Told:
         half, most, end, label = rows[rows["chance"] >= 0.5], rows[rows["chance"] >= 0.8], rows.iloc[-1], rows["label"]
         good += bool(len(most))
         if half.empty:
-            said = f"a chance of {percent(end['chance'])} at {pounds(end['worth'])}, and less below."
+            said = f"a chance of {percent(end['chance'])} at {pounds(end['worth'], currency=sign)}, and less below."
         else:
-            more = f", and of four in five from {pounds(most['worth'].iloc[0])}" if len(most) else ""
-            said = f"an even chance of being worth its cost from {pounds(half['worth'].iloc[0])}{more}."
+            more = f", and of four in five from {pounds(most['worth'].iloc[0], currency=sign)}" if len(most) else ""
+            said = f"an even chance of being worth its cost from {pounds(half['worth'].iloc[0], currency=sign)}{more}."
         lines.append(f"{label.iloc[0]}: {said}")
     parts = count_words(len(lines), "part")
-    title = f"{good} of {parts} probably worth it at some price up to {pounds(top)}"
-    alt = f"Acceptability curves of {parts}, for outcomes worth nothing to {pounds(top)} each."
+    title = f"{good} of {parts} probably worth it at some price up to {pounds(top, currency=sign)}"
+    alt = f"Acceptability curves of {parts}, for outcomes worth nothing to {pounds(top, currency=sign)} each."
     return title, alt, "\n".join(lines), table.reset_index(drop=True)
+
+
+def _sign(source: object, currency: str | None) -> str:
+    """What stands before amounts: as given, else as the value, or the study, behind the table has it."""
+    found = getattr(getattr(source, "value", source), "currency", None)
+    return currency or (found if isinstance(found, str) else "£")
 
 
 def _of_value(source: object, name: str, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -23,15 +23,19 @@ UNIT = "unit"
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Unit ids and their cluster codes in one table. levels: name -> (codes (n,), names)."""
+    """Unit ids and their cluster codes in one table. levels: name -> (codes (n,), names). single: whether each is one
+    person."""
 
     ids: np.ndarray
     levels: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    single: bool = True
 
     def level(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Codes and names of a level; "unit" means one group a unit id."""
         if name in self.levels:
             return self.levels[name]
+        if name == UNIT and not self.single:
+            raise OptionError("Clustering by unit needs every person's own rows. Open the study with hold='rows'.")
         if name == UNIT:
             names, codes = np.unique(self.ids, return_inverse=True)
             return codes, names

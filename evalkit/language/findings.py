@@ -161,8 +161,9 @@ def scale_in(e: Evidence, x: Evidence | BundleEvidence) -> Scale:
     margin = e.margin or math.nan
     ends = [v for v in (x.conf_low, x.conf_high) if math.isfinite(v)]
     spread = x.std_error if math.isfinite(x.std_error) else (ends[1] - ends[0]) / 4.0 if len(ends) == 2 else math.nan
-    whom = e.population if e.kind == "share" else ""
-    nouns = Nouns(unit=e.unit, whom=whom, period=e.period if e.unit else "", currency=e.currency)
+    whom = e.population if e.kind == "share" else e.per
+    nouns = Nouns(unit=e.unit, whom=whom, period=e.period if e.unit else "", currency=e.currency,
+                  time=e.time_unit)  # fmt: skip
     seen = rules.smallest_detectable(e.std_error, e.df) if x is e else math.nan
     values = [x.estimate, *ends, margin, seen]
     return scale_for(values, e.kind, nouns, spread, apart=(margin, -margin))
@@ -218,7 +219,8 @@ def _breakdown(e: Evidence) -> str:
     names = {w.name for w in rules.weaknesses(e)}
     if "drift" not in names or "pre_trend" in names or e.drift is None or not math.isfinite(e.drift.breakdown):
         return ""
-    return scale_for([e.drift.breakdown], e.kind, Nouns(unit=e.unit, currency=e.currency)).size(e.drift.breakdown)
+    nouns = Nouns(unit=e.unit, whom=e.per, currency=e.currency)
+    return scale_for([e.drift.breakdown], e.kind, nouns).size(e.drift.breakdown)
 
 
 def _apart_already(e: Evidence) -> str:
@@ -387,7 +389,7 @@ def blocking(e: Evidence) -> tuple[Weakness, ...]:
     """What keeps a small benefit from being called no sign of a benefit."""
     names = {"additivity", *(("one_place", "a_few_places") if rules.own_past_only(e) else ())}
     found = rules.failed_main_checks(e) + tuple(w for w in rules.cautions(e) if w.name in names)
-    return found + rules.at_some_time(e)
+    return found + rules.at_some_time(e) + rules.in_other_ranges(e)
 
 
 def _listed(found: tuple[Weakness, ...]) -> str:

@@ -13,9 +13,11 @@ DIRECTIONS = {"better": "a change for the better", "worse": "a change for the wo
 FOUND = {
     "share": "{effect}{tail} {were} recorded as {outcome} than we would have expected (likely range {span})",
     "count": "we counted {effect} {outcome}{tail} than we would have expected (likely range {span})",
+    "rate": "we counted {effect} {outcome}{tail} than we would have expected (likely range {span})",
     "score": "{outcome} came out {effect} than we would have expected (likely range {span})",
     "log": "{outcome} came out {effect} than we would have expected (likely range {span})",
     "money": "{outcome} came to {effect}{tail} than we would have expected (likely range {span})",
+    "time_to_event": "{outcome} came {effect} on average than we would have expected (likely range {span})",
 }
 WHERE = "where it was in place"
 RANGE = "for {outcome}, the likely range is {span}{tail}{window}"
@@ -237,7 +239,9 @@ ONE_WITHOUT = "a {where} without {label}"
 ONE_OUTCOME = {
     "share": "a {where} with {label}",
     "count": "one {more} of {label}",
+    "rate": "one {more} of {label}",
     "score": "a point of {label} for a {where}",
     "log": "an outcome",
     "money": "a pound of {label}",
+    "time_to_event": "an outcome",
 }

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.components import separability
-from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, Run, run, rungs_for
+from evalkit.evaluation.ladder import Choices, Run, run, rungs_for, window_of
 from evalkit.inference import Estimate
 from evalkit.monitor.agreement import Agreement
 from evalkit.monitor.bounds import FAR, Adjusted, adjusted, next_bound, sequence_bound, spent, t_of, z_of
@@ -81,6 +80,7 @@ def headline(study: Study, row: pd.Series, outcome: str) -> Run | None:
 
 def see(study: Study, agreement: Agreement) -> dict[str, Seen]:
     """What a study says now of each component of the agreement."""
+    study = study.as_compared()
     rows = separability(study).components.to_dict("records")
     named = {str(r["component"]): pd.Series(r) for r in rows}
     return {c: _seen(study, named[c], agreement.outcome) for c in agreement.components}

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pydantic import ValidationError
 
 from evalkit import __version__
@@ -224,8 +223,9 @@ class _About:
 
     def outcome_fields(self, named: str | None, measured: str) -> CardOutcome:
         o = self.of
+        kind = "score" if o.said == "time_to_event" else o.said  # a mean of times, in its own unit
         return CardOutcome(
-            id=named or o.column, label=o.label, kind=o.kind, unit=o.unit, better=o.better, matters=o.matters,
+            id=named or o.column, label=o.label, kind=kind, unit=o.unit, better=o.better, matters=o.matters,
             measured=measured,
         )  # fmt: skip
 
@@ -244,7 +244,7 @@ class _About:
         study = self.evaluation.study
         on = (study.paths.state > 0) & ~np.array(study.paths.always_on)
         had = on.any(axis=(1, 2))[study.paths.path]
-        units = int(pd.Series(study.paths.units)[had].nunique())
+        units = study.paths.distinct(had)
         if self.rules.active and units < self.rules.count:
             band = f"under {_BANDS[0]}"
         else:
@@ -258,10 +258,11 @@ class _About:
         paths, values = self.evaluation.study.paths, self.evaluation.study.values(self.of)
         started = np.maximum.accumulate(on.any(axis=2), axis=1)[paths.path]
         there = ~started & had[:, None] & np.isfinite(values)
-        people = int(pd.Series(paths.units)[there.any(axis=1)].nunique())
+        people = paths.distinct(there.any(axis=1))
         if people < max(50, 3 * self.rules.count):
             return None
-        return digits(float(values[there].mean()), 2)
+        each = np.broadcast_to(paths.counted[:, None], there.shape)[there]
+        return digits(float(np.average(values[there], weights=each)), 2)
 
     @property
     def level(self) -> str:

@@ -75,7 +75,8 @@ class Listing:
 @dataclass(frozen=True)
 class Group:
     """Blocks that stand together. look: their place on the page, or 'fold': folded away behind their own first heading.
-    label: what a region is called, or the id of what names it. summary: the words behind which they are folded away.
+    label: what a region is called, or the id of what names it. summary: the words behind which they are folded away, on
+    the page alone: neither PDF nor Word shows them.
     guide: links for the page alone, not for Word."""
 
     blocks: tuple[Block, ...]
@@ -90,11 +91,11 @@ Block = Heading | Paragraph | Listing | Table | Picture | Group
 
 
 def flat(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Every block in order, out of its groups; guides left out."""
+    """Every block in order, out of its groups; guides are left out, and details folded away within a section."""
     for block in blocks:
         if not isinstance(block, Group):
             yield block
-        elif not block.guide:
+        elif not block.guide and not block.summary:
             yield from flat(block.blocks)
 
 

@@ -19,6 +19,7 @@ from evalkit.evaluation.evidence import write_frames
 from evalkit.evaluation.results import safe, without_small_numbers
 from evalkit.figures import Picture, describe
 from evalkit.figures.bars import contamination_table
+from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.figures.inputs import labels_of
 from evalkit.folders import aside, replaced
 from evalkit.inference.intervals import check_level
@@ -31,6 +32,7 @@ from evalkit.reporting.plan import read_plan
 from evalkit.show.tables import in_cell
 from evalkit.show.words import file_name
 from evalkit.study import Study
+from evalkit.study.money import PROGRAMME
 
 LATER = ("report.pdf", "report.docx", SIGNATURE)  # made from a report once it is there
 
@@ -131,14 +133,20 @@ def _same_verdicts(before: pd.DataFrame, after: pd.DataFrame, file: Path) -> Non
 
 
 def pictures(evaluation: Evaluation) -> dict[str, Picture]:
-    """Name -> Picture: timeline, separability, forest (one an outcome), event studies, leave one out, flow,
-    contamination, and waterfall, value plane and acceptability where there are such numbers.
+    """Name -> Picture: the outcome over time, logic model, timeline, separability, forest (one an outcome), event
+    studies, leave one out, flow, contamination; waterfall, value plane and acceptability where there are such numbers.
 
     A picture that nothing can be drawn in is left out; the tables say why.
     """
     evaluation = safe(evaluation)
     first, period_column = evaluation.study.outcome().column, evaluation.study.period or "period"
     out = {"separability": describe("separability", evaluation)}
+    if len(evaluation.over_time) and evaluation.study.paths.n_periods > 1:
+        period = evaluation.study.noun_for(period_column)
+        whole = VERDICT_WORDS.get(verdicts_of(evaluation, first).get(PROGRAMME, ""), "")
+        out["over_time"] = describe("over_time", evaluation, outcome=first, period=period, verdict=whole)
+    if any(c.card.get("why") for c in evaluation.study.components):
+        out["logic_model"] = describe("logic_model", evaluation)
     named = {c.name for c in evaluation.study.components}
     if evaluation.study.paths.n_periods > 1 and evaluation.separability.withheld < named:
         out["timeline"] = describe("timeline", evaluation)
@@ -165,9 +173,11 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
         out["waterfall"] = describe("waterfall", made)
     if value is not None:
         stand = [name for name, verdict in verdicts_of(evaluation, first).items() if verdict in PRICED]
-        for name, table in (("value_plane", value.plane), ("acceptability", value.acceptability)):
-            if (mine := table["name"].isin(stand)).any():  # no price where no effect stands
-                out[name] = describe(name, table[mine])
+        sign = evaluation.study.currency  # no price where no effect stands
+        if len(plane := value.plane[value.plane["name"].isin(stand)]):
+            out["value_plane"] = describe("value_plane", plane, currency=sign, discount=value.discount)
+        if len(curves := value.acceptability[value.acceptability["name"].isin(stand)]):
+            out["acceptability"] = describe("acceptability", curves, currency=sign)
     weights = contamination_table(evaluation)
     if len(weights):
         out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))

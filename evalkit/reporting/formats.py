@@ -30,7 +30,7 @@ from evalkit.folders import put
 from evalkit.reporting.blocks import BLOCKS, PAGE, Section, slug, to_html
 from evalkit.reporting.manifest import check_files
 from evalkit.reporting.pdf import to_pdf
-from evalkit.reporting.strict import strict
+from evalkit.reporting.strict import SCRIPT, SCRIPT_HASH, strict
 from evalkit.show.words import full_stop, harmless, untypeset
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     config = Config({"HTMLExporter": {"extra_template_basedirs": [str(PAGE.parent)]}})  # type: ignore[attr-defined]
     exporter = HTMLExporter(template_name="page", exclude_anchor_links=True, config=config)
     css = (PAGE / "page.css").read_text(encoding="utf-8")
-    body, _ = exporter.from_notebook_node(notebook, resources={"page_css": css, "show_code": show_code})
+    about = {"page_css": css, "show_code": show_code, "page_script": SCRIPT, "page_script_hash": SCRIPT_HASH}
+    body, _ = exporter.from_notebook_node(notebook, resources=about)
     body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
 
@@ -178,9 +179,9 @@ def _read(place: Path) -> NotebookNode:
         raise EvalkitError(words) from None
 
 
-_WIDTH_CM, _PICTURE_CM = 18.0, 13.0
+_WIDTH_CM, _PICTURE_CM, _MARGIN_CM = 18.0, 11.5, 1.8
 _SECTION = 2  # level of the headings before the first of which the contents stand
-_BODY, _SMALL = 9.5, 9.0  # points
+_BODY, _SMALL = 9.0, 9.0  # points
 _LEAST_SHARE, _MOST_LETTERS = 0.06, 60  # of a table's width for a column; letters beyond which a cell wraps anyway
 _FIXED = datetime(2000, 1, 1)
 _LANGUAGE = "en-GB"
@@ -248,6 +249,7 @@ def _prepare(document: Document, title: str) -> None:
     for section in document.sections:
         section.page_width, section.page_height = Cm(21.0), Cm(29.7)
         section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
+        section.top_margin = section.bottom_margin = Cm(_MARGIN_CM)
 
 
 def _put(document: Document, block: dict[str, Any], place: Path) -> None:

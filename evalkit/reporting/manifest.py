@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 
 from evalkit.errors import EvalkitError
 from evalkit.reporting.more_sections import inputs, sha256, versions
-from evalkit.reporting.names import period_words
+from evalkit.show.words import period_words
 from evalkit.study import Study
 
 NAME, SIGNATURE = "manifest.json", "manifest.json.sig"

@@ -15,23 +15,26 @@ import numpy as np
 import pandas as pd
 
 from evalkit import __version__
+from evalkit.decision.acts import chance_pays
 from evalkit.disclosure.people import STAGES
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.deciding import whole_verdict
 from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
 from evalkit.figures.forest import VERDICT_WORDS
-from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, Run, Section, Text
+from evalkit.language.decisions import frequency
+from evalkit.reporting.blocks import PAGE, Block, Group, Heading, Listing, Paragraph, Run, Section, Text
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.plan import exposure_hash
 from evalkit.reporting.sections import headed
 from evalkit.show.numbers import pounds, pounds_outwards, signed_range, size_words
 from evalkit.show.tables import Table, make_table
-from evalkit.show.words import design_title, full_stop, join_words, plural, quoted, sentence_case
+from evalkit.show.words import count_words, design_title, full_stop, join_words, plural, quoted, sentence_case
 from evalkit.study import Study
 from evalkit.study.money import PROGRAMME
 
 PRICED = ("shown", "likely")
+_WORTHS = 9
 PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
 _SOURCES = tomllib.loads((PAGE / "sources.toml").read_text(encoding="utf-8"))
 _ORDER = (
@@ -67,16 +70,42 @@ def money(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     made = safe(evaluation).value
     if made is None:
         return headed("money", Paragraph("The register holds no costs, or they were held back: see the end."))
-    verdicts = verdicts_of(evaluation, made.outcome.column)
+    verdicts, sign = verdicts_of(evaluation, made.outcome.column), evaluation.study.currency
     rows = []
     for r in made.table.to_dict("records"):  # a component whose effect does not stand has no cost of one more outcome
-        one_more = cost_words(r) if verdicts.get(r["name"], "shown") in PRICED else "not given"
-        cost = pounds(float(r["cost"])) if pd.notna(r["cost"]) else "not stated"
+        one_more = cost_words(r, sign) if verdicts.get(r["name"], "shown") in PRICED else "not given"
+        cost = pounds(float(r["cost"]), currency=sign) if pd.notna(r["cost"]) else "not stated"
         rows.append((r["label"], cost, one_more, _outside(evaluation, r), full_stop(r["words"])))
     head = ("Part", "Cost", "One more outcome", "What that price leaves out", "In words")
     table = make_table(f"Value for money: {made.outcome.label}", head, rows, name="value", cards=True)
     drawn = (pictures.get("value_plane"), pictures.get("acceptability"))
-    return headed("money", _spent(evaluation), table, *drawn, Listing(tuple(map(full_stop, made.notes))))
+    notes = Listing(tuple(map(full_stop, made.notes)))
+    return headed("money", _spent(evaluation), table, worth_grid(safe(evaluation)), *drawn, notes)
+
+
+def worth_grid(evaluation: Evaluation) -> Table | None:
+    """The chance that each line pays, by what one outcome may be worth; None where nothing can be priced."""
+    lines = [d for d in evaluation.decisions.lines if d.case.stake.costed and np.isfinite(d.chance_better)]
+    told = [m for d in lines for m in (d.stop_below, d.break_even_worth, d.extend_from, *(d.case.stake.worth or ()))]
+    marks = [float(m) for m in told if 0 < m < np.inf]
+    if not marks:
+        return None
+    worth = _round_worths(min(marks) / 2, 2 * max(marks))
+    rows = [(d.case.label, *map(frequency, chance_pays(d, worth))) for d in lines]
+    head = ("Part", *(pounds(w, currency=evaluation.study.currency) for w in worth))
+    note = (
+        f"The worth of {lines[0].case.one}. Chances start from doubt, as under What to do; none where a check failed."
+    )
+    return make_table(
+        "The chance that it pays, by what one more outcome is worth", head, rows, name="worth-grid", note=note
+    )
+
+
+def _round_worths(low: float, high: float) -> list[float]:
+    """At most _WORTHS amounts of 1, 2 or 5 times a power of ten between two, evenly chosen with both ends."""
+    tens = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    found = [n * 10.0**k for k in tens for n in (1, 2, 5) if low <= n * 10.0**k <= high] or [float(f"{high:.1g}")]
+    return [found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(len(found), _WORTHS)).round().astype(int))]
 
 
 def verdicts_of(evaluation: Evaluation, outcome: str) -> dict[str, str]:
@@ -100,22 +129,24 @@ def money_spent(evaluation: Evaluation) -> dict[str, float]:
 
 def _spent(evaluation: Evaluation) -> Table | None:
     """All the money, every pound once, beside what is known of what it did."""
-    money, study = money_spent(evaluation), evaluation.study
+    money, study, sign = money_spent(evaluation), evaluation.study, evaluation.study.currency
     if not money:
         return None
     verdicts, total = verdicts_of(evaluation, study.outcome().column), sum(money.values())
     rows = []
     for name, label in [*((c.name, c.label) for c in study.components), (PROGRAMME, "Belongs to no single part")]:
         if name in money:
-            share = f"{int(100 * money[name] / total)}p" if total > 0 else "none"
+            share = of_every(money[name] / total, sign).split(" of ")[0] if total > 0 else "none"
             verdict = VERDICT_WORDS.get(verdicts.get(name, ""), "") if name != PROGRAMME else "None of its own"
-            rows.append((label, f"£{money[name]:,.0f}", share, verdict or "None"))
+            rows.append((label, f"{sign}{money[name]:,.0f}", share, verdict or "None"))
         elif name != PROGRAMME:
             rows.append((label, "not given", "not given", VERDICT_WORDS.get(verdicts.get(name, ""), "None")))
-    rows.append(("All of it", f"£{sum(round(m) for m in money.values()):,.0f}", "100p", "See the programme as a whole"))
-    head = ("Part", "Spent", "Of every pound", "Verdict")
+    whole, every = of_every(1.0, sign).split(" of ")
+    spent = f"{sign}{sum(round(m) for m in money.values()):,.0f}"
+    rows.append(("All of it", spent, whole, "See the programme as a whole"))
+    head = ("Part", "Spent", f"Of {every}", "Verdict")
     right = (False, True, True, False)
-    note = "Every pound stands here once. Pence of a pound are cut, not rounded up, so that they come to 100 at most."
+    note = "All that was spent stands here once. Shares are cut, not rounded up, so that they come to 100 at most."
     return make_table("What was spent", head, rows, numeric=right, name="spent", note=note)
 
 
@@ -124,21 +155,28 @@ def _outside(evaluation: Evaluation, row: Mapping[Any, Any]) -> str:
     cost, compared = float(row["cost"]), float(row["cost_compared"])
     parts = []
     if np.isfinite(compared) and cost - compared > 0.005 * cost:
-        parts.append(f"{pounds(cost - compared)} spent where nothing was compared")
+        left = pounds(cost - compared, currency=evaluation.study.currency)
+        parts.append(f"{left} spent where nothing was compared")
     if row["name"] == PROGRAMME:
         left = [quoted(c.label) for c in evaluation.study.components if c.name not in row["components"]]
         parts += [f"all of {join_words(left)}"] if left else []
     return full_stop(join_words(parts)) if parts else "Nothing." if np.isfinite(compared) else "No price is given."
 
 
-def cost_words(row: Mapping[Any, Any]) -> str:
+def of_every(share: float, sign: str) -> str:
+    """A share of all that was spent, cut: '72p of every pound', '72 of every 100 spent'."""
+    return f"{int(100 * share)}p of every pound" if sign == "£" else f"{int(100 * share)} of every 100 spent"
+
+
+def cost_words(row: Mapping[Any, Any], sign: str = "£") -> str:
     """'£18,400 (£9,900 to £71,000)', or 'not given' where the effect may be nothing."""
     value, low, high = (float(row[c]) for c in ("cost_per_outcome", "cost_low", "cost_high"))
     if not np.isfinite(value):
         return "not given"
+    found = pounds(value, currency=sign)
     if np.isfinite(high):
-        return f"{pounds(value)} ({pounds_outwards(low, False)} to {pounds_outwards(high, True)})"
-    return f"{pounds(value)} ({pounds_outwards(low, False)} or more)" if np.isfinite(low) else pounds(value)
+        return f"{found} ({pounds_outwards(low, False, sign)} to {pounds_outwards(high, True, sign)})"
+    return f"{found} ({pounds_outwards(low, False, sign)} or more)" if np.isfinite(low) else found
 
 
 def costs_of(evaluation: Evaluation, verdicts: Mapping[str, str]) -> dict[str, str]:
@@ -149,7 +187,7 @@ def costs_of(evaluation: Evaluation, verdicts: Mapping[str, str]) -> dict[str, s
     made = safe(evaluation).value
     if made is None or not np.isfinite(made.table["cost"].to_numpy(dtype=float)).any():
         return {}
-    found = {r["name"]: cost_words(r) for r in made.table.to_dict("records")}
+    found = {r["name"]: cost_words(r, evaluation.study.currency) for r in made.table.to_dict("records")}
     whole = {c: v for c, v in verdicts_of(evaluation, made.outcome.column).items() if c == PROGRAMME}
     return {c: found.get(c, "not given") if v in PRICED else "not given" for c, v in {**verdicts, **whole}.items()}
 
@@ -187,7 +225,9 @@ def held_back(evaluation: Evaluation) -> Section:
         spoken = [*(labels.get(w, w) for w in (component, *more[:1])), *map(design_title, more[1:])]
         rows.append((r["table"], ", ".join(spoken), r["hidden"], r["rule"]))
     head = ("Table", "Row", "Hidden", "Why")
-    return headed("held back", intro, make_table("What was held back", head, rows, name="held-back"))
+    table = make_table("What was held back", head, rows, name="held-back")
+    many = f"{count_words(len(rows), 'thing')} held back, one by one"
+    return headed("held back", intro, Group((table,), summary=many))
 
 
 def method(evaluation: Evaluation) -> Section:
@@ -201,14 +241,22 @@ def method(evaluation: Evaluation) -> Section:
     for o in evaluation.study.outcomes:
         words = "how much would matter was not stated, so an absence of effect is never claimed"
         if o.matters is not None:
-            size = size_words(o.matters * (1 if o.better == "higher" else -1), o.kind, unit, period=period)
+            size = size_words(
+                o.matters * (1 if o.better == "higher" else -1), o.said, unit, period=period, whom=o.per_words
+            )
             words = f"an effect smaller than {size} does not matter"
         matters.append(f"{o.label}: {words}.")
     run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])
     if evaluation.attribution is not None:
         run += " Imputation"
-    papers = (*(paper for design, paper in _SOURCES["designs"].items() if design in run), *_SOURCES["every"])
-    sources = (Heading(3, "Sources"), Listing(papers))
+    made, checked = set(evaluation.effects["inference"].dropna().astype(str)), set(evaluation.checks["check"])
+    papers = [
+        *(paper for design, paper in _SOURCES["designs"].items() if design in run),
+        *(paper for check, paper in _SOURCES["checks"].items() if check in checked),
+        *(paper for way, paper in _SOURCES["inference"].items() if any(way in words for words in made)),
+        *_SOURCES["standards"].values(), *_SOURCES["every"],
+    ]  # fmt: skip
+    sources = (Heading(3, "Sources"), Listing(tuple(dict.fromkeys(papers))))
     return headed("method", Listing(_ORDER), table, _planned(evaluation), Listing(tuple(matters)), *sources)
 
 
@@ -237,7 +285,9 @@ def provenance(evaluation: Evaluation, study_file: str | Path) -> Section:
     how = Paragraph("To make this page again, run the notebook report.ipynb, or: evalkit run STUDY --out FOLDER")
     beside: list[Text] = [(Run(name, href=name), f": {what}") for name, what in _beside(evaluation)]
     listed = (Heading(3, "Files beside this page"), Listing(tuple(beside)))
-    return headed("provenance", files, facts, how, *listed)
+    return headed(
+        "provenance", how, Group((files, facts, *listed), summary="Files, their hashes, settings and versions")
+    )
 
 
 def _beside(evaluation: Evaluation) -> list[tuple[str, str]]:
@@ -253,6 +303,8 @@ def tables_of(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     """Name -> table of everything that a report writes as CSV, as it may be published."""
     made = safe(evaluation)
     named = dict(made.frames())
+    named |= {"over_time": made.over_time, "baseline": made.baseline, "delivery": made.delivery}
+    named["recorded"] = made.recorded
     if made.attribution is not None:
         named["attribution"] = made.attribution.pieces
     if made.value is not None:

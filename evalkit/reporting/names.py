@@ -11,7 +11,7 @@ from evalkit.disclosure.rules import rules_of
 from evalkit.evaluation import Evaluation
 from evalkit.language.statement import Statement
 from evalkit.reporting.plan import plan_tags
-from evalkit.show.words import Count, count_words, plural
+from evalkit.show.words import Count, count_words, period_words, plural
 from evalkit.study import Study
 
 _YEAR = 4  # digits of a year, which needs no noun
@@ -51,7 +51,7 @@ def spread(study: Study) -> tuple[str, tuple[str, ...]]:
     """('447 people in 10 boroughs, December 2015 to November 2020', its figures), from the paths alone."""
     paths, rules = study.paths, rules_of(study)
     unit = study.noun_for(study.unit)
-    counted = rules.publish(Count(len(set(paths.units.tolist()))))
+    counted = rules.publish(Count(paths.distinct()))
     figures = [counted.words]
     words = count_words(counted.value or 0, unit) if not counted.withheld else f"{counted.words} {plural(unit)}"
     levels = getattr(paths, "levels", None)
@@ -79,10 +79,3 @@ def _month(text: str) -> int:
     year, _, month = text.partition("-")
     iso = len(year) == _YEAR and len(month) == 2 and (year + month).isdigit()
     return int(month) if iso and 1 <= int(month) <= 12 else 0
-
-
-def period_words(value: object) -> str:
-    """A period as people write it: a date without its midnight, a whole number without its point."""
-    text = str(value)
-    text = text.split("T")[0] if "T00:00:00" in text else text.removesuffix(" 00:00:00")
-    return text.removesuffix(".0")

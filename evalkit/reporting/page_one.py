@@ -12,9 +12,11 @@ from evalkit.evaluation.decisions import Decisions
 from evalkit.evaluation.results import safe
 from evalkit.evaluation.value.lines import WHOLE
 from evalkit.figures import Picture
+from evalkit.figures.over_time import picked
 from evalkit.language.statement import Statement, in_one_breath
+from evalkit.reporting.about import brief_notes, imprint, over_time_table
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
-from evalkit.reporting.more_sections import costs_of, money_spent
+from evalkit.reporting.more_sections import costs_of, money_spent, of_every
 from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.reporting.plan import plan_sentence
 from evalkit.show.numbers import Nouns, pounds, range_words, scale_for
@@ -68,6 +70,7 @@ def page_one(
     parts = (
         Heading(1, title, "question"),
         Paragraph(Run(data, "#data", "worked"), "data"),
+        Paragraph((f"{imprint(evaluation)} ", Run("Data and ethics", "#data-and-ethics")), "data"),
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         what_to_do(evaluation.decisions) if chosen == study.outcome().column else None,
         findings(
@@ -82,8 +85,10 @@ def page_one(
         Paragraph(_NO_COST, "note") if costs and not priced else None,
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
         _planned(evaluation, rows),
+        *(brief_notes(evaluation) if chosen == study.outcome().column else ()),
+        _over_time(evaluation, pictures or {}, chosen),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
-        Group((_mind(rows, names), _overturn(rows, names, about.kind)), "two"),
+        Group((_mind(rows, names), _overturn(rows, names, about.said)), "two"),
     )
     whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
     return Section("page one", (whole,))
@@ -154,7 +159,8 @@ def nothing_known(evaluation: Evaluation) -> Paragraph | None:
     lost = sum(amount for name, amount in money.items() if name in untested)
     if not total > 0 or lost < total / 2:
         return None
-    words = f"{pounds(lost)}, {int(100 * lost / total)}p of every pound, went to what these data do not test."
+    sign = evaluation.study.currency
+    words = f"{pounds(lost, currency=sign)}, {of_every(lost / total, sign)}, went to what these data do not test."
     return Paragraph((Run(words, "#spent", "worked"),), "note")
 
 
@@ -189,6 +195,16 @@ def findings(statements: Sequence[Statement], names: Names, level: float, costs:
     )
     keys = tuple(s.component for s in statements)
     return Table("What each component did", head, tuple(rows), name="findings", keys=keys, note=note, cards=True)
+
+
+def _over_time(evaluation: Evaluation, pictures: Mapping[str, Picture], outcome: str) -> Group | None:
+    """The outcome itself, as a figure beside a few periods in numbers; None where nothing is seen over time."""
+    rows = evaluation.over_time[evaluation.over_time["outcome"] == outcome]
+    drawn = pictures.get("over_time") if outcome == evaluation.study.outcome().column else None
+    if drawn is None or len(rows) < len(picked(rows)) or rows.empty:
+        return None
+    table = over_time_table(evaluation, evaluation.study.outcome(outcome), rows.iloc[picked(rows, 4)], "over-time")
+    return Group((drawn, replace(table, caption=f"The outcome itself: {table.caption}", note="")), "over")
 
 
 def _planned(evaluation: Evaluation, statements: Sequence[Statement]) -> Paragraph | None:

@@ -18,8 +18,15 @@ from evalkit.components import separability
 from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
-from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, arrival_width, came_words, design_of, rule_words
+from evalkit.evaluation.ladder import (
+    Choices,
+    arrival_width,
+    came_words,
+    design_of,
+    gathered_words,
+    rule_words,
+    window_of,
+)
 from evalkit.folders import put
 from evalkit.inference.intervals import check_level
 from evalkit.show.words import join_words, quoted
@@ -41,6 +48,7 @@ _WORDS = {
 def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
     """What will be asked of a study and how, from its register and exposures alone. Opens no outcome."""
     check_level(level)
+    study = study.as_compared()
     rows = separability(study).components.set_index("component")
     choices, names = Choices.of(study.settings), names_of(study)
     components = []
@@ -48,8 +56,10 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
         window = window_of(rows.loc[c.name], c.lag).within(choices.horizon)
         best = str(rows.loc[c.name, "best_design"])
         arrival = arrival_width(study.paths, c.name, best, choices, window)
-        rule = rule_words(design_of(study.paths, c.name, best, bool(study.covariates)), c.label) + came_words(
-            names, arrival
+        rule = (
+            rule_words(design_of(study.paths, c.name, best, bool(study.covariates)), c.label)
+            + came_words(names, arrival)
+            + gathered_words(study)
         )
         fixed = {name: _plain(getattr(c, name)) for name in _COMPONENT}
         components.append(
@@ -60,7 +70,7 @@ def make_plan(study: Study, level: float = 0.95) -> dict[str, Any]:
         "evalkit": __version__, "title": study.title, "question": study.question, "level": level,
         "outcomes": [{name: _plain(getattr(o, name)) for name in _OUTCOME} for o in study.outcomes],
         "components": components,
-        "settings": {k: _plain(v) for k, v in sorted(study.settings.items())} if study.settings else {},
+        "settings": {k: _plain(v) for k, v in sorted(study.settings.items()) if k != "report"},
         "exposures": exposure_hash(study.paths),
     }  # fmt: skip
     return {**body, "sha256": plan_hash(body)}
@@ -78,6 +88,8 @@ def exposure_hash(paths: Paths) -> str:
     whole = hashlib.sha256()
     for part in (paths.units.astype(str), np.asarray([str(p) for p in paths.periods])):
         whole.update("\n".join(part.tolist()).encode("utf-8"))
+    if paths.heads is not None:
+        whole.update(paths.heads.astype("<i8").tobytes())
     whole.update(np.ascontiguousarray(paths.state[paths.path]).astype("<i2").tobytes())
     whole.update(np.ascontiguousarray(paths.reach[paths.path]).tobytes())
     if any(d != (1.0,) for d in paths.doses):

@@ -27,10 +27,10 @@ from evalkit.reporting.blocks import (
     slug,
     verdict_cell,
 )
-from evalkit.reporting.names import Names, names_of, spoken_period, spread, statements_of
+from evalkit.reporting.names import Names, names_of, spoken_period, statements_of
 from evalkit.show.numbers import signed, signed_range
 from evalkit.show.tables import Cell, Table, make_table
-from evalkit.show.words import count_words, design_title, full_stop, join_words, noun_from_column, quoted, sentence_case
+from evalkit.show.words import design_title, full_stop, join_words, quoted, sentence_case
 from evalkit.study import Outcome
 
 _SECTIONS = tomllib.loads((PAGE / "sections.toml").read_text(encoding="utf-8"))
@@ -51,23 +51,6 @@ def contents() -> Section:
     links.append(("code", "The code behind this page"))
     listed = Listing(tuple(Run(words, f"#{anchor}") for anchor, words in links), numbered=True)
     return Section("contents", (Group((listed,), label="Sections of this report", guide=True),))
-
-
-def delivered(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
-    """The timeline and the register."""
-    evaluation = safe(evaluation)
-    study = evaluation.study
-    names = names_of(study)
-    rows = []
-    for c in study.components:
-        reach = f"those with “{noun_from_column(c.reach)}”" if c.reach else "everyone"
-        lag = f"after {count_words(c.lag, study.noun_for(study.period))}" if c.lag else "at once"
-        shows = "always on" if c.always_on else lag
-        rows.append((c.label, names.place(c.name), reach, shows, c.description or "none"))
-    head = ("Component", "Decided by", "Can reach", "Can show an effect", "Notes")
-    table = make_table("The register of components", head, rows, name="register", cards=True)
-    line = Paragraph(full_stop(spread(study)[0]), anchor="data")
-    return headed("delivered", line, pictures.get("timeline"), table)
 
 
 def told_apart(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
@@ -115,25 +98,43 @@ def pair_table(sep: Separability, names: Names) -> Table:
 def estimates(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     """For each component: its event study and every design that was tried; then the other outcomes."""
     evaluation = safe(evaluation)
-    effects = evaluation.effects
-    parts: list[Block | None] = []
-    for i, outcome in enumerate(evaluation.study.outcomes):
-        if i:
-            parts += [Heading(3, outcome.label), pictures.get(f"forest_{outcome.column}")]
-            parts.append(_verdict_table(evaluation, outcome, ("What we found",)))
-        found = {s.component: s.found for s in statements_of(evaluation, outcome.column)} if i == 0 else {}
-        for component in evaluation.study.components:
-            words = (Heading(3, component.label), Paragraph(found.get(component.name, ""))) if i == 0 else ()
-            drawn = pictures.get(f"event_study_{component.name}") if i == 0 else None
-            tried = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
-            anchor = f"effects-{component.name}" + (f"-{outcome.column}" if i else "")
-            if tried.empty:  # then the rule that left none
-                why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
-                parts.append(Group((*words, why), anchor=anchor))
-            else:
-                parts += [*words, drawn, *_compared(evaluation, component.name, outcome, pictures if i == 0 else {})]
-                parts.append(effects_table(tried, outcome, component.label, anchor))
+    outcomes = evaluation.study.outcomes
+    each = [_on_outcome(evaluation, o, pictures) for o in outcomes]
+    if len(outcomes) == 1:
+        return headed("estimates", *each[0])
+    parts: list[Block] = []
+    for outcome, found in zip(outcomes, each, strict=True):
+        anchor = f"outcome-{outcome.column}"
+        blocks = (Heading(3, outcome.label, anchor), *(b for b in found if b is not None))
+        parts.append(Group(blocks, "outcome", f"on-{outcome.column}", anchor))
     return headed("estimates", *parts)
+
+
+def _on_outcome(evaluation: Evaluation, outcome: Outcome, pictures: Mapping[str, Picture]) -> list[Block | None]:
+    """Estimates on one outcome: event studies of the first, the forest and the verdicts of others, every design."""
+    study, effects = evaluation.study, evaluation.effects
+    first, level = outcome == study.outcome(), 3 if len(study.outcomes) == 1 else 4
+    parts: list[Block | None] = []
+    forest, pictures = pictures.get(f"forest_{outcome.column}"), pictures if first else {}
+    if not first:
+        parts += [forest, _verdict_table(evaluation, outcome, ("What we found",))]
+    found = {s.component: s.found for s in statements_of(evaluation, outcome.column)} if first else {}
+    for component in study.components:
+        words = (Heading(level, component.label), Paragraph(found.get(component.name, ""))) if first else ()
+        tried = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
+        anchor = f"effects-{component.name}" + ("" if first else f"-{outcome.column}")
+        if tried.empty:  # then the rule that left none
+            why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
+            parts.append(Group((*words, why), anchor=anchor))
+        else:
+            drawn = pictures.get(f"event_study_{component.name}")
+            parts += [*words, drawn, *_compared(evaluation, component.name, outcome, pictures)]
+            head = tried[tried["headline"].astype(bool)]
+            parts.append(effects_table(head if len(head) else tried, outcome, component.label, anchor))
+            if 0 < len(head) < len(tried):
+                every = effects_table(tried, outcome, component.label, anchor.replace("effects", "designs", 1))
+                parts.append(Group((every,), summary=f"{component.label}: every design that was tried"))
+    return parts
 
 
 def _compared(
@@ -154,7 +155,7 @@ def _compared(
     head = (sentence_case(place), "Counts with it, of 100", "Counts beside it, of 100", "Counts with it since")
     made = make_table(f"{label}: how much each {place} counts", head, rows, numeric=(False, True, True, False),
                       name=f"compared-{component}")  # fmt: skip
-    return picture, Group((made,), summary=f"How much each {place} counts, as a table")
+    return (Group((picture, made), summary=f"How much each {place} counts"),)
 
 
 def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -> Table:
@@ -175,8 +176,9 @@ def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -
         cells.append((design, *numbers, spread, p_value, *places, remark))
     head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Remarks")
     right = (False, True, True, True, True, True, True, True, False)
-    note = f"Effects and standard errors (SE) in {_UNITS[outcome.kind]}. With, without: places that it rests on."
-    caption = f"{label}: every design that was tried ({outcome.label})"
+    unit = _UNITS.get(outcome.said, outcome.unit)
+    note = f"Effects and standard errors (SE) in {unit}. With, without: places that it rests on."
+    caption = f"{label}: {'every design that was tried' if len(rows) > 1 else 'the headline'} ({outcome.label})"
     return make_table(caption, head, cells, numeric=right, name=name, note=note)
 
 
@@ -187,25 +189,29 @@ def held(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     if checks.empty:
         return headed("held", Paragraph("There was no estimate to check."))
     names = names_of(evaluation.study)
-    tables = [
-        check_table(checks[checks["outcome"] == o.column], names, o, first=i == 0)
-        for i, o in enumerate(evaluation.study.outcomes)
-        if (checks["outcome"] == o.column).any()
-    ]
+    tables: list[Block] = []
+    for i, o in enumerate(evaluation.study.outcomes):
+        mine = checks[checks["outcome"] == o.column]
+        if len(failed := mine[mine["status"] == "failed"]):
+            tables.append(check_table(failed, names, o, f"failed-{o.column}", "Checks that failed"))
+        if len(mine):
+            whole = check_table(mine, names, o, "check" if i == 0 else f"check-{o.column}")
+            tables.append(Group((whole,), summary=f"Every check in words: {o.label}"))
     at_a_glance = Group((glance(checks, names),), anchor="checks")
     return headed("held", at_a_glance, pictures.get("leave_one_out"), *tables)
 
 
-def check_table(checks: pd.DataFrame, names: Names, outcome: Outcome, first: bool) -> Table:
-    """Every check of the answers on one outcome, in words. first: whether page one links to its rows."""
+def check_table(
+    checks: pd.DataFrame, names: Names, outcome: Outcome, name: str, caption: str = "Every check in words"
+) -> Table:
+    """Checks of the answers on one outcome, in words; page one links to the rows of the table named 'check'."""
     rows = [
         (names.label(r["component"]), _check_words(r["check"]), _status(r["status"]), full_stop(str(r["words"])))
         for r in checks.to_dict("records")
     ]
     keys = tuple(f"{r['component']}-{r['check']}" for r in checks.to_dict("records"))
     head = ("Component", "Check", "Result", "In words")
-    name = "check" if first else f"check-{outcome.column}"
-    return make_table(f"Every check in words: {outcome.label}", head, rows, name=name, keys=keys, cards=True)
+    return make_table(f"{caption}: {outcome.label}", head, rows, name=name, keys=keys, cards=True)
 
 
 def _status(status: str) -> Cell:
@@ -264,16 +270,44 @@ _CHECKS = {
     "few_clusters": "How many places",
     "rungs": "Other ways of comparing",
     "date_rule": "Other readings of dates",
+    "start_dates": "Starts within their bounds",
     "others_still_growing": "Others still growing",
     "growth_taken_out": "Growth taken out",
+    "spillover": "Beside untouched places",
+    "on_neighbours": "On neighbours without it",
+    "effective_clusters": "What the places are worth",
+    "dominant_place": "One place that decides",
+    "shared_shocks": "Places that move together",
     "score_form": "Squares and products of what is recorded",
+    "carry_over": "What was left after its end",
     "stayers": "Who was seen later",
+    "composition": "Who was asked",
     "by_people": "Both kinds of people",
+    "scale": "In points and in proportion",
+    "filled_in": "What was missing beforehand",
+    "followed_to": "Who was followed to the date",
+    "fit": "Its own past, fitted",
+    "bent_trend": "A trend that bends",
+    "placebo_date": "A date at which nothing began",
+    "placebo_places": "Places where nothing began",
+    "placebo_outcome": "An outcome it cannot change",
+    "placebo_cutoffs": "Cut-offs where nothing changes",
+    "negative_control": "An outcome it cannot change",
+    "leave_one_donor": "One place of the mix left out",
+    "balance": "Alike as dealt",
+    "attrition": "Who was lost",
+    "compliance": "Who took it up",
+    "bunching": "Crowding at the cut-off",
+    "others_at_cutoff": "Others at the cut-off",
+    "hidden_bias": "What was not recorded, in pairs",
+    "unrecorded": "What was not recorded",
+    "calibration": "Who gains, as predicted",
 }
 _UNITS = {
     "share": "shares of one: 0.05 is 5 people in every 100",
     "log": "log points: −0.05 is about 5% lower",
     "count": "events for each unit and period",
+    "rate": "events for each of what it is a rate per: 0.002 is 2 for every 1,000",
     "score": "points",
     "money": "pounds",
 }

@@ -81,11 +81,11 @@ class Brief:
     def names(self) -> tuple[str, ...]:
         return tuple(c.name for c in self.components)
 
-    @property
+    @cached_property
     def T(self) -> int:
         return len(self.calendar)
 
-    @property
+    @cached_property
     def lags(self) -> np.ndarray:
         """(K,) periods before an effect can show."""
         return np.array([c.lag for c in self.components])

@@ -98,8 +98,9 @@ def _places(said: object, folder: Path) -> list[str] | pd.DataFrame:
 
 def _noise(said: Mapping[str, object], folder: Path) -> Noise | None:
     """Noise as said, on top of that of a study's past where one is named."""
-    own = {k: v for k, v in said.items() if k not in ("study", "outcome")}
+    own = {k: v for k, v in said.items() if k not in ("study", "outcome", "effects")}
     if "study" in said:
-        found = Noise.from_study(Study.load(folder / str(said["study"])), said.get("outcome"))  # type: ignore[arg-type]
+        study = Study.load(folder / str(said["study"]))
+        found = Noise.from_study(study, said.get("outcome"), said.get("effects", 0.0))  # type: ignore[arg-type]
         return Noise(**{**vars(found), **own})
     return Noise(**own) if own else None  # type: ignore[arg-type]

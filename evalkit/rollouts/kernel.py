@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from evalkit.rollouts.brief import BASE_WINDOW, Brief
 from evalkit.rollouts.compiled import COMPILED, quick
+
+
+class Cells(NamedTuple):
+    """start: (C, K) starts of cells, T where a component cannot reach them. own: (C,) people on the same path, in all
+    places."""
+
+    start: np.ndarray
+    own: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,35 +54,56 @@ class Screen:
         """Whether every place is one cell."""
         return len(self.place) == len(self.brief.places)
 
-    def cells(self, starts: np.ndarray) -> np.ndarray:
-        """(C, K) starts of cells, T where a component cannot reach them, from (P, K) of places."""
-        return np.where(self.reach, starts[self.place], self.brief.T)
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """(C, T, T) covariance of a cell's mean: of its people, and of its place where the place is one cell."""
+        people = self.person / self.heads[:, None, None]
+        return people + self.shocks if self.alone else people
 
-    def weights(self, cells: np.ndarray, k: int, skip: int = -1) -> tuple[np.ndarray, np.ndarray]:
+    def cells(self, starts: np.ndarray) -> Cells:
+        """Cells as they start when places do at (P, K) starts."""
+        start = np.where(self.reach, starts[self.place], self.brief.T)
+        code = np.concatenate([start, self.reach], axis=1) @ _MARKS[: 2 * start.shape[1]]
+        return Cells(start, (code[:, None] == code) @ self.heads)
+
+    def weights(self, cells: Cells, k: int, skip: int = -1) -> tuple[np.ndarray, np.ndarray]:
         """(C, T) weights of component k, averaged over its window, and (E, 2, P) places on either side at each event
         time. skip: a place that is left out. All zero where nothing is compared."""
-        own = self._own(cells)
         read = loops if COMPILED else arrays
         window, lag = self.brief.window, int(self.brief.lags[k])
-        W = np.zeros((len(cells), self.brief.T))
+        W = np.zeros((len(self.place), self.brief.T))
         seen = np.zeros((window, 2, len(self.brief.places)), dtype=np.bool_)
-        mass = read(cells, self.reach, self.place, self.heads, own, k, skip, lag, BASE_WINDOW, W, seen)
+        mass = read(cells.start, self.reach, self.place, self.heads, cells.own, k, skip, lag, BASE_WINDOW, W, seen)
         return W / mass if mass > 0 else W, seen
-
-    def _own(self, cells: np.ndarray) -> np.ndarray:
-        """(C,) people on the same path, in all places."""
-        code = np.concatenate([cells, self.reach], axis=1) @ _MARKS[: 2 * cells.shape[1]]
-        return (code[:, None] == code) @ self.heads
 
     def spread(self, W: np.ndarray) -> np.ndarray:
         """(P,) variance that each place adds."""
-        people = np.einsum("ct,ct->c", W @ self.person, W) / self.heads
+        out = np.zeros(len(self.brief.places))
+        if COMPILED:
+            squares(W, self.place, self.noise, self.shocks, self.alone, out)
+            return out
+        np.add.at(out, self.place, np.einsum("ct,cts,cs->c", W, self.noise, W))
         if self.alone:
-            return np.asarray(people + np.einsum("ct,ct->c", W @ self.shocks, W))
-        total = np.zeros((len(self.brief.places), W.shape[1]))
+            return out
+        total = np.zeros((len(out), W.shape[1]))
         np.add.at(total, self.place, W)
-        out = np.bincount(self.place, people, minlength=len(total))
         return np.asarray(out + np.einsum("ct,ct->c", total @ self.shocks, total))
+
+    def shifts(self, cells: Cells, k: int, W: np.ndarray) -> np.ndarray | None:
+        """(P,) expected squares of the shift of component k without each place; None where one leaves nothing to
+        compare. W: (C, T) weights with all of them."""
+        out = np.zeros(len(self.brief.places))
+        if COMPILED:
+            lag = int(self.brief.lags[k])
+            told = refits(cells.start, self.reach, self.place, self.heads, cells.own, k, lag, self.brief.window,
+                          BASE_WINDOW, W, self.noise, self.shocks, self.alone, out)  # fmt: skip
+            return out if told else None
+        for s in range(len(out)):
+            without, seen = self.weights(cells, k, s)
+            if not seen.any():
+                return None
+            out[s] = self.spread(without - W).sum()
+        return out
 
 
 _MARKS = np.random.default_rng(2027).integers(1, 2**40, 64)
@@ -132,15 +162,66 @@ def loops(
                 continue
             mass += heads[i]
             W[i, g + e] += heads[i]
-            W[i, g - chosen : g] -= heads[i] / chosen
+            for t in range(g - chosen, g):  # loops, which take a fifth of the time of slices here
+                W[i, t] -= heads[i] / chosen
             seen[e - lag, 0, place[i]] = True
             for j in range(C):
                 if ahead[j] > e and back[j] >= chosen:
                     share = heads[i] * heads[j] / people
                     W[j, g + e] -= share
-                    W[j, g - chosen : g] += share / chosen
+                    for t in range(g - chosen, g):
+                        W[j, t] += share / chosen
                     seen[e - lag, 1, place[j]] = True
     return mass
+
+
+@quick
+def squares(
+    W: np.ndarray, place: np.ndarray, noise: np.ndarray, shocks: np.ndarray, alone: bool, out: np.ndarray
+) -> None:
+    """Adds to out (P,) the variance of what weights W (C, T) make of each place. Cells are sorted by place."""
+    C, T = W.shape
+    total = np.zeros(T)
+    for c in range(C):
+        out[place[c]] += quadratic(W[c], noise[c])
+        if alone:
+            continue
+        total += W[c]
+        if c + 1 == C or place[c + 1] != place[c]:
+            out[place[c]] += quadratic(total, shocks)
+            total[:] = 0.0
+
+
+@quick
+def quadratic(w: np.ndarray, V: np.ndarray) -> float:
+    """w' V w of a symmetric V, where many of w are nought."""
+    at = np.flatnonzero(w)
+    found = 0.0
+    for i in range(len(at)):
+        t, half = at[i], 0.0
+        for j in range(i):
+            half += V[t, at[j]] * w[at[j]]
+        found += w[t] * (2.0 * half + V[t, t] * w[t])
+    return found
+
+
+@quick
+def refits(
+    start: np.ndarray, reach: np.ndarray, place: np.ndarray, heads: np.ndarray, own: np.ndarray, k: int, lag: int,
+    window: int, most: int, W: np.ndarray, noise: np.ndarray, shocks: np.ndarray, alone: bool, out: np.ndarray,
+) -> bool:  # fmt: skip
+    """Expected squares of shifts into out (P,); whether something is compared without each place."""
+    each = np.zeros(len(out))
+    seen = np.zeros((window, 2, len(out)), np.bool_)
+    for s in range(len(out)):
+        without = np.zeros(W.shape)
+        mass = loops(start, reach, place, heads, own, k, s, lag, most, without, seen)
+        if mass <= 0.0:
+            return False
+        each[:] = 0.0
+        squares(without / mass - W, place, noise, shocks, alone, each)
+        out[s] = each.sum()
+    return True
 
 
 def arrays(

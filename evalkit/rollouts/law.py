@@ -29,7 +29,7 @@ from evalkit.designs.span import less
 from evalkit.inference.estimate import PRIOR_DF
 from evalkit.inference.replicates import satterthwaite
 from evalkit.rollouts.brief import BASE_WINDOW, Brief
-from evalkit.rollouts.kernel import Screen
+from evalkit.rollouts.kernel import Cells, Screen
 from evalkit.study.paths import Level, Paths
 from evalkit.vocabulary import SAME, TRIPLE
 
@@ -242,7 +242,7 @@ def _influences(model: Untreated, parts: list[np.ndarray]) -> None:
         parts[i][:, 1 + G + i] += own
 
 
-def published_forms(brief: Brief, screen: Screen, cells: np.ndarray, k: int) -> Forms | None:
+def published_forms(brief: Brief, screen: Screen, cells: Cells, k: int) -> Forms | None:
     """Forms of the published comparison, equal weights, over the window; None where a refit has nothing to compare."""
     W, seen = screen.weights(cells, k)
     P, T = len(brief.places), brief.T
@@ -253,7 +253,7 @@ def published_forms(brief: Brief, screen: Screen, cells: np.ndarray, k: int) -> 
             return None
         maps.append(without - W)
     L, covariance = np.stack(maps, axis=-1), np.zeros((1 + P, 1 + P))
-    on = np.arange(T)[:, None] >= cells[:, None, :]
+    on = np.arange(T)[:, None] >= cells.start[:, None, :]
     for i in range(P):
         mine = np.flatnonzero(screen.place == i)
         part = L[mine].reshape(len(mine) * T, -1)

@@ -70,11 +70,13 @@ class Noise:
         return Noise(**{**vars(self), **scaled})
 
     @classmethod
-    def from_study(cls, study: StudyLike, outcome: str | None = None) -> Noise:
+    def from_study(cls, study: StudyLike, outcome: str | None = None, effects: float = 0.0) -> Noise:
         """Noise of a study's own past, by which `evaluate` weighs: people from deviations within places, places from
         what is not yet exposed. Of the components the one that shows most is read.
 
-        Raises `NotIdentifiedError` where no component's past shows any noise.
+        effects: what all components are expected to add to a share, on average over those who are compared: people's
+        noise is then that of the share with it added. Raises `NotIdentifiedError` where no component's past shows any
+        noise, `OptionError` for effects on what is no share, or that lead out of 0 to 1.
         """
         found = [w for c in study.paths.components if (w := weighing_of(study, c, outcome)) is not None]
         if not found:
@@ -82,7 +84,21 @@ class Noise:
                 "The study's past shows no noise to plan by: too few places and periods before anything began. "
                 "Say it instead: Noise(place=..., rho=..., person=..., people=...)."
             )
-        return max((_read(w) for w in found), key=lambda n: n.place**2 + n.slow**2)
+        made = max((_read(w) for w in found), key=lambda n: n.place**2 + n.slow**2)
+        if not effects:
+            return made
+        factor = _with_effects(float(np.nanmean(study.values(outcome))), study.outcome(outcome).kind, effects)
+        return replace(made, person=factor * made.person, fading=factor * made.fading)
+
+
+def _with_effects(share: float, kind: str, effects: float) -> float:
+    """By what people's standard deviation about a share grows when effects are added to it."""
+    if kind != "share" or not is_number(effects) or not 0 < share + effects < 1:
+        raise OptionError(
+            f"Noise.from_study(effects={effects!r}) is not a choice for an outcome of kind {kind} with a mean of "
+            f"{share:.3g}. Say what is added to a share, or leave it out."
+        )
+    return float(np.sqrt((share + effects) * (1 - share - effects) / (share * (1 - share))))
 
 
 def weighing_of(study: StudyLike, component: str, outcome: str | None = None) -> Weighing | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -10,8 +11,8 @@ from scipy.special import stdtrit
 from evalkit.inference.estimate import PRIOR_DF
 from evalkit.inference.replicates import satterthwaite
 from evalkit.rollouts.brief import Brief
-from evalkit.rollouts.compiled import COMPILED
-from evalkit.rollouts.kernel import Screen
+from evalkit.rollouts.compiled import COMPILED, quick
+from evalkit.rollouts.kernel import Cells, Screen
 from evalkit.rollouts.least import Moments, System, Tables, spread
 
 LOST = 30.0
@@ -31,6 +32,7 @@ class Search:
         self.brief, self.screen, self.rng = brief, Screen.of(brief), np.random.default_rng(seed)
         self.groups = [np.flatnonzero(brief.groups == g) for g in np.unique(brief.groups)]
         self.told = [g for g in self.groups if brief.asked[g].any()]
+        self.most = [int(brief.most[g].min()) for g in self.groups]
         self.least = weights == "least_noise" and self.screen.alone
         self.moderated = weights == "least_noise"
         wanted, said = brief.wanted, np.isfinite(brief.wanted)
@@ -60,23 +62,22 @@ class Search:
     def allowed(self, starts: np.ndarray) -> bool:
         """Whether every start is one of those allowed, and no period from now on has too many."""
         b = self.brief
-        inside = ((starts >= b.low) & (starts <= b.high)) | ((starts == b.T) & b.never)
-        if not inside.all():
+        if not (((starts >= b.low) & (starts <= b.high)) | ((starts == b.T) & b.never)).all():
             return False
         total = np.zeros(b.T + 1, dtype=np.int64)
-        for g in self.groups:
+        for g, most in zip(self.groups, self.most, strict=True):
             count = np.bincount(starts[:, g[0]], minlength=b.T + 1)
             total += count
-            if (count[b.past : b.T] > b.most[g].min()).any():
+            if count[b.past : b.T].max(initial=0) > most:
                 return False
-        return not (total[b.past : b.T] > b.most_in_all).any()
+        return bool(total[b.past : b.T].max(initial=0) <= b.most_in_all)
 
     def random(self, tries: int = 200) -> np.ndarray | None:
         """Starts at random, one after another, each where there is room; None where none was found."""
         b, many = self.brief, 10**6
         for _ in range(tries):
             starts = np.full((len(b.places), len(b.components)), b.T)
-            room = np.tile(np.array([[b.most[g].min()] for g in self.groups]), (1, b.T + 1))
+            room = np.tile(np.array([self.most]).T, (1, b.T + 1))
             whole = np.full(b.T + 1, b.most_in_all)
             room[:, b.T] = whole[b.T] = many
             room[:, : b.past] = whole[: b.past] = many
@@ -105,18 +106,20 @@ class Search:
             W, seen = self.screen.weights(cells, g[0])
             lacking[g] = np.maximum(ENOUGH - seen.sum(axis=2), 0).sum()
             if seen.any():
-                made = self._moments(starts, g[0], W, seen, full)
+                made = self._moments(starts, cells, g[0], W, seen, full)
                 if made is not None:
                     found[g] = expected(made, np.asarray(seen[:, 0].any(axis=0)), self.moderated)
         return found, lacking
 
-    def _moments(self, starts: np.ndarray, k: int, W: np.ndarray, seen: np.ndarray, full: bool) -> Moments | None:
+    def _moments(
+        self, starts: np.ndarray, cells: Cells, k: int, W: np.ndarray, seen: np.ndarray, full: bool
+    ) -> Moments | None:
         heads, tables, ok = self.brief.people, self.tables[k], np.ascontiguousarray(seen[:, 0])
         if not self.least:
             own = self.screen.spread(W)
             if not full:
                 return Moments(own, own, own)
-            shift = self._shifts(starts, k, W)
+            shift = self.screen.shifts(cells, k, W)
             return None if shift is None else Moments(own, shift, own)
         if full:
             return System.of(starts, k, ok, heads, tables).moments()
@@ -125,16 +128,6 @@ class Search:
         else:
             own = System.of(starts, k, ok, heads, tables).spread()
         return Moments(own, own, own)
-
-    def _shifts(self, starts: np.ndarray, k: int, W: np.ndarray) -> np.ndarray | None:
-        """(P,) expected squares of refits by equal weights; None where one has nothing to compare."""
-        cells, out = self.screen.cells(starts), np.empty(len(self.brief.places))
-        for s in range(len(out)):
-            without, seen = self.screen.weights(cells, k, s)
-            if not seen.any():
-                return None
-            out[s] = self.screen.spread(without - W).sum()
-        return out
 
     @cached_property
     def tables(self) -> list[Tables]:
@@ -207,7 +200,7 @@ class Search:
         if self.least:
             return 1000 * size, 200 / size, (0.01, 0.001)
         work = len(self.groups) * len(self.screen.place) ** 2 / 300
-        return 1000 * size / max(work / 20, 1.0), max(1500 / (work * len(self.brief.places) / 10), 40), (0.05, 0.001)
+        return 1500 * size / max(work / 20, 1.0), max(9000 / (work * len(self.brief.places) / 10), 100), (0.05, 0.001)
 
 
 _NO_TABLES = Tables(*(np.zeros(0) for _ in range(4)))
@@ -216,13 +209,30 @@ _NO_TABLES = Tables(*(np.zeros(0) for _ in range(4)))
 def expected(found: Moments, exposed: np.ndarray, moderated: bool) -> float:
     """Detectable effect by the expected interval: moderated, or by refits alone (`inference/`). Its width is random,
     which a t with its degrees of freedom makes up for."""
-    spread, V = found.spread, float(found.spread.sum())
-    only = (spread > NOTHING * V) & ~exposed
-    n1, n0, used = int(exposed.sum()), int(only.sum()), exposed | only
-    square = found.shift * (used.sum() - 1) / used.sum()
-    df = float(satterthwaite(square[exposed].sum(), square[only].sum(), np.array(n1), np.array(n0)))
+    V, v1, v0, most, n1, n0, used = parts(found.spread, found.shift, exposed)
+    shrunk = (used - 1) / used
+    df = float(satterthwaite(*np.array([v1 * shrunk, v0 * shrunk, n1, n0])))
     prior = min(max(min(n1, n0) - 1.0, 1.0), PRIOR_DF) if moderated else 0.0
-    least, most = found.influence.sum(), square[used].sum()
-    width = (prior + df * np.sqrt(min(least, most) * most) / V) / (prior + df) if moderated else most / V
-    c = stdtrit(prior + df, 0.975) * np.sqrt(width)
-    return float((c + Z80 * np.sqrt(1 + c**2 / (2 * (prior + df)))) * np.sqrt(V))
+    least, most = found.influence.sum(), most * shrunk
+    width = (prior + df * math.sqrt(min(least, most) * most) / V) / (prior + df) if moderated else most / V
+    c = float(stdtrit(prior + df, 0.975)) * math.sqrt(width)
+    return (c + Z80 * math.sqrt(1 + c**2 / (2 * (prior + df)))) * math.sqrt(V)
+
+
+@quick
+def parts(
+    spread: np.ndarray, shift: np.ndarray, exposed: np.ndarray
+) -> tuple[float, float, float, float, int, int, int]:
+    """Variance; squares of the shifts of exposed places, of those that serve as comparison alone, and of both; how many
+    places each are."""
+    V, v1, v0, most = spread.sum(), 0.0, 0.0, 0.0
+    n1, n0, used = 0, 0, 0
+    for i in range(len(spread)):
+        only = spread[i] > NOTHING * V and not exposed[i]
+        if exposed[i]:
+            v1, n1 = v1 + shift[i], n1 + 1
+        if only:
+            v0, n0 = v0 + shift[i], n0 + 1
+        if exposed[i] or only:
+            most, used = most + shift[i], used + 1
+    return V, v1, v0, most, n1, n0, used

@@ -18,6 +18,8 @@ from evalkit.show.words import plural
 NOT_GIVEN = "not given"
 MINUS = "−"
 _LARGEST_PERCENT = 1000.0
+_TIMES = tuple(plural(t) for t in ("year", "quarter", "month", "week", "day", "night", "hour", "period"))
+"""What a rate may be per that holds its time already."""
 Way = Literal["nearest", "down", "up"]
 """How a number is rounded: to the nearest, or towards the end of a range that it stands for."""
 
@@ -26,14 +28,16 @@ Way = Literal["nearest", "down", "up"]
 class Nouns:
     """Words about whom and what is counted, each optional.
 
-    `unit` singular ('person'), `whom` plural ('people with both needs'; by default the unit's plural),
-    `period` singular ('month'), `currency` a sign put before the figure.
+    `unit` singular ('person'), `whom` plural ('people with both needs'; by default the unit's plural, and of a rate
+    what it is per), `period` singular ('month'), `currency` a sign put before the figure, `time` what waiting is
+    counted in ('weeks').
     """
 
     unit: str = ""
     whom: str = ""
     period: str = ""
     currency: str = "£"
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Scale:
     currency: str = "£"
     brief: str = ""
     apart: tuple[float, ...] = (0.0,)
+    time: str = ""
 
     def shown(self, value: float) -> float:
         """The value in the units that are printed."""
@@ -69,12 +74,16 @@ class Scale:
 
     def named(self, figure: str) -> str:
         """The figure with the name of its unit where it has one: '0.3 points', '1 point'."""
+        if self.kind == "time_to_event":
+            return f"{figure} {self.time}".strip()
         if self.kind != "score":
             return figure
         return f"{figure} {'point' if figure.split()[-1] == '1' else 'points'}"
 
     def direction(self, value: float) -> str:
-        """'more' or 'fewer', 'higher' or 'lower', 'more' or 'less'."""
+        """'more' or 'fewer', 'higher' or 'lower', 'more' or 'less', 'later' or 'sooner'."""
+        if self.kind == "time_to_event":
+            return "sooner" if value < 0 else "later"
         if self.kind in ("score", "log"):
             return "lower" if value < 0 else "higher"
         less = "less" if self.kind == "money" else "fewer"
@@ -125,7 +134,7 @@ def scale_for(
     finite = [v for v in values if math.isfinite(v)] or [0.0]
     factor, tail = _denominator(kind, max(abs(v) for v in finite), nouns)
     brief = f" in every {factor:,.0f}" if kind == "share" else tail
-    bare = Scale(kind, factor, 0, tail, nouns.currency, brief)
+    bare = Scale(kind, factor, 0, tail, nouns.currency, brief, time=nouns.time)
     first = bare.shown(finite[0])
     spread = std_error * (100.0 * math.exp(min(finite[0], 50.0)) if kind == "log" else factor)
     edges = (0.0, *(bare.shown(a) for a in apart if math.isfinite(a)))
@@ -151,11 +160,11 @@ def range_words(low: float, high: float, kind: str) -> str:
     return scale.span(low, high) + scale.tail
 
 
-def size_words(value: float, kind: str, unit: str | None = None, *, period: str = "") -> str:
+def size_words(value: float, kind: str, unit: str | None = None, *, period: str = "", whom: str = "") -> str:
     """A size without direction: '5 in every 100', '6%'. For logs the sign matters: pass a fall as negative."""
     if not math.isfinite(value):
         return NOT_GIVEN
-    return scale_for([value], kind, Nouns(unit=unit or "", period=period)).size(value)
+    return scale_for([value], kind, Nouns(unit=unit or "", whom=whom, period=period)).size(value)
 
 
 def signed(value: float, digits: int = 2, std_error: float = math.nan, way: Way = "nearest") -> str:
@@ -212,11 +221,15 @@ def pounds_outwards(amount: float, up: bool, currency: str = "£") -> str:
 
 def _denominator(kind: str, largest: float, nouns: Nouns) -> tuple[float, str]:
     """Factor and tail: natural frequencies for shares, small counts in 100 units, money for each unit."""
-    whom = nouns.whom or (plural(nouns.unit) if nouns.unit else "")
+    whom = nouns.whom or (plural(nouns.unit) if nouns.unit and kind != "rate" else "")
     every = f" each {nouns.period}" if nouns.period else ""
     if kind == "share":
         factor = 100.0 if largest >= 0.01 or largest == 0 else 1_000.0 if largest >= 0.001 else 10_000.0
         return factor, f" in every {factor:,.0f}" + (f" {whom}" if whom else "")
+    if kind == "rate":
+        factor = next((f for f in (100.0, 1_000.0, 10_000.0) if largest * f >= 1 or largest == 0), 100_000.0)
+        per_time = not nouns.period or whom.endswith(_TIMES)
+        return factor, f" for every {factor:,.0f}" + (f" {whom}" if whom else "") + ("" if per_time else every)
     if kind == "count" and whom and 0 < largest < 1:
         factor = 100.0 if largest >= 0.01 else 10_000.0
         return factor, f" for every {factor:,.0f} {whom}{every}"

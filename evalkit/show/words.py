@@ -185,6 +185,8 @@ _DESIGNS = {
     "StaggeredRollout(same, one base period)": "the same places, measured from one period before the start",
     "StaggeredRollout(unchanged)": "places whose other components stand still",
     "StaggeredRollout(ignored)": "places not yet exposed, whatever else went on there",
+    "ScaledRollout(logit)": "the same places, had all moved by the same odds",
+    "ScaledRollout(log)": "the same places, had all moved by the same proportion",
     "TripleDifference": "people whom it can reach beside those it cannot",
     "TripleDifference(equal weights)": "the same people, every period before the start weighing alike",
     "JointEventStudy": "one regression on all components",
@@ -192,6 +194,8 @@ _DESIGNS = {
     "JointCombination": "one regression on all components, effects added up",
     "TwoWayFixedEffects": "the regression that everybody runs",
     "Imputation": "what places without any component would predict",
+    "BesideUntouched": "the same, beside places whose neighbours do not have it",
+    "OnNeighbours": "places without it whose neighbours have it, beside those whose neighbours do not",
     "MatchedComparison": "people matched on what is recorded",
     "MatchedComparison(ignored)": "people matched whatever else they had",
     "WeightedComparison": "people weighted to be alike on record",
@@ -199,6 +203,12 @@ _DESIGNS = {
     "RandomisedComparison": "those to whom chance dealt it beside the others",
     "RandomisedComparison(plain)": "the same, without what is recorded about them",
     "DifferenceInDifferences": "two groups before and after",
+    "CrossSections(people alike)": "the same places, read for people alike on record",
+    "CrossSections(whoever was asked)": "the same places, whoever was asked",
+    "CrossSections(whoever was there)": "the means of the same places, whoever was there",
+    "StaggeredRollout(same, every start)": "every start, those after an earlier spell among them",
+    "Withdrawn": "what happened when it was taken away",
+    "CarriedOver": "what was left of it after it ended",
     "InterruptedTimeSeries": "one place beside its own past",
     "InterruptedTimeSeries(control)": "one place beside its own past, less that of a few others",
     "SyntheticControl": "one place beside a mix of others at its level",
@@ -217,15 +227,25 @@ _TITLES = {
     "JointCombination": "One regression on all, effects added up",
     "TwoWayFixedEffects": "The regression everybody runs (shows what goes wrong)",
     "MatchedComparison(ignored)": "People matched, whatever else they had (shows what goes wrong)",
+    "CrossSections(whoever was asked)": "The same places, whoever was asked (shows what goes wrong)",
+    "StaggeredRollout(same, every start)": "Every start, those after an earlier spell too (shows what goes wrong)",
     "RegressionDiscontinuity": "People just above and below the line",
 }
 
 
 def design_words(design: str) -> str:
     """What a design compares, as part of a sentence; the name itself when it is a new one."""
-    return _DESIGNS.get(design, design)
+    name, ring, nearest = design.partition("(ring ")
+    return f"{_DESIGNS[name]}: ring {nearest.rstrip(')')}" if ring else _DESIGNS.get(design, design)
 
 
 def design_title(design: str) -> str:
     """What a design compares, as the title of a row; the name itself when it is a new one."""
     return _TITLES.get(design) or sentence_case(design_words(design))
+
+
+def period_words(value: object) -> str:
+    """A period as people write it: a date without its midnight, a whole number without its point."""
+    text = str(value)
+    text = text.split("T")[0] if "T00:00:00" in text else text.removesuffix(" 00:00:00")
+    return text.removesuffix(".0")

@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -18,14 +19,14 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from evalkit.errors import EvalkitError, OptionError, Problem, StudyError, raise_problems, suggest
-from evalkit.study.component import CARD, Component, Outcome, plain
-from evalkit.study.frame import FileSource, find_files, open_source, read_table
+from evalkit.study.component import CARD, Component, Outcome, neighbour_columns, plain
+from evalkit.study.frame import FileSource, Table, find_files, open_source, read_table
 from evalkit.study.money import TABLES
 from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Links, Register
 from evalkit.study.schema import TABLE_CELLS
 from evalkit.study.starts import HEADINGS, read_starts
-from evalkit.vocabulary import Family
+from evalkit.vocabulary import Family, Hold, Missing
 
 _TEXT, _FILE = (str, ""), (str | None, None)
 
@@ -55,7 +56,8 @@ def _as_written(hint: object) -> object:
 
 
 _STUDY_KEYS = (
-    "title question panel people unit period cluster covariates weights every family disclosure allow_outside noun"
+    "title question panel people unit period cluster covariates missing weights every family disclosure allow_outside"
+    " noun hold memory"
 ).split()
 _READING_KEYS = [f.name for f in fields(Reading)]
 _READING_TYPES: dict[str, Any] = {
@@ -66,12 +68,14 @@ _COMPONENT_KEYS = [f.name for f in fields(Component) if f.name not in ("name", "
 _SECTIONS = {
     "study": _section(Register, [*_STUDY_KEYS, *_READING_KEYS], panel=_FILE, people=_FILE,
                       disclosure=(str | None, None), allow_outside=(bool, False), noun=(str | dict[str, Any], {}),
-                      family=(Family, "outcome"), **_READING_TYPES),
+                      family=(Family, "outcome"), hold=(Hold, "auto"), missing=(Missing, "refuse"), **_READING_TYPES),
     "adoption": _section(Component, ("table", *_HEADINGS), table=(str, ...),
                          **dict.fromkeys(_HEADINGS, (str | None, None))),
     "levels": _section(Links, ("links", "to"), links=(str, ...)),
-    "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None)),
-    "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE, **dict.fromkeys(CARD, _TEXT)),
+    "outcomes": _section(Outcome, [f.name for f in fields(Outcome)], column=(str | None, None),
+                         end=(float | str | date | None, None)),
+    "components": _section(Component, [*_COMPONENT_KEYS, *CARD], adoption=_FILE,
+                           neighbours=(str | list[str] | None, None), **dict.fromkeys(CARD, _TEXT)),
 }  # fmt: skip
 _NAMED_BY = {name: "component" if name == "costs" else "outcome" for name in TABLES}
 """What the key of a row in a table of money is: [costs.nurse] is a cost of the component nurse."""
@@ -91,6 +95,7 @@ _StudyFile = create_model(
     components=(_by_name("components"), ...),
     evaluate=(dict[str, Any], {}),
     watch=(dict[str, Any], {}),
+    report=(dict[str, Any], {}),
     adoption=(_SECTIONS["adoption"] | None, None),
     **dict.fromkeys((*TABLES, "events"), (Any, None)),  # type: ignore[call-overload]
 )
@@ -104,7 +109,7 @@ class StudyArguments:
     files: tuple[Path, ...]
 
 
-def read_study(path: Path, panel: pd.DataFrame | None = None) -> StudyArguments:
+def read_study(path: Path, panel: Table | None = None) -> StudyArguments:
     """The study that a TOML file describes; paths in it are relative to its folder, and lead nowhere else unless it
     says `allow_outside = true`. panel: rows that stand in for the panel of the file, which is then not looked for.
 
@@ -123,6 +128,8 @@ def read_study(path: Path, panel: pd.DataFrame | None = None) -> StudyArguments:
         settings = {"disclosure": disclosure, **settings}
     if watch := said.get("watch"):
         settings = {**settings, "watch": watch}
+    if about := said.get("report"):
+        settings = {**settings, "report": about}
     components = folder.components(said["components"], said.get("adoption"))
     links = {name: folder.table(k["links"], f"levels.{name}", "links") for name, k in said.get("levels", {}).items()}
     given = {
@@ -242,7 +249,7 @@ class _Folder:
         """A path or glob of the file, from where we are; `StudyError` where it leads out of the study's folder."""
         where, exact = f"{key} = {_short(pattern)}", self.home / pattern
         try:
-            literal = exact.is_file()
+            literal = exact.is_file() or exact.is_dir()
         except (OSError, ValueError):
             literal = True  # what is wrong with it is said below
         full = str(exact) if literal else str(Path(glob.escape(str(self.home))) / pattern)
@@ -261,7 +268,7 @@ class _Folder:
             try:
                 said = f"{key} = {_short(name)}"
                 source = open_source(self._full(name, key), said, self.cells)
-                if table.startswith("components.") or table == "adoption":
+                if (key == "adoption" and table.startswith("components.")) or table == "adoption":
                     self._read[name] = read_starts(source, said, self.cells.reading)
                 else:
                     self._read[name] = read_table(source, name, self.cells)
@@ -308,9 +315,14 @@ class _Folder:
             card = {key: keys[key] for key in CARD if keys.get(key)}
             own = {key: value for key, value in keys.items() if key not in ("adoption", *CARD)}
             try:
-                made.append(Component(name, adoption=spells, card=card, **own))
+                component = Component(name, adoption=spells, card=card, **own)
             except EvalkitError as error:
                 self._add(error, f"table [components.{name}]")
+                continue
+            if (beside := component.neighbours) is not None and not neighbour_columns(component):
+                table = self.table(str(beside), f"components.{name}", "neighbours")
+                component = replace(component, neighbours=table)
+            made.append(component)
         for file in dict.fromkeys(keys["adoption"] for keys in said.values() if keys.get("adoption")):
             table = self._read[file]
             known = {plain(w) for c in made for w in (c.name, c.label)}
@@ -335,10 +347,14 @@ class _Folder:
         self._read[shared["table"]] = table.rename(columns=headings)
 
     def outcomes(self, said: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
-        """Outcomes; a table's name is the column unless it says otherwise."""
+        """Outcomes; a table's name is the column unless it says otherwise, and the label of one that does not wait."""
         made = []
         for name, keys in said.items():
-            own = {**keys, "column": keys.get("column") or name, "label": keys.get("label") or name}
+            own = {
+                **keys,
+                "column": keys.get("column") or name,
+                "label": keys.get("label") or ("" if keys.get("kind") == "time_to_event" else name),
+            }
             try:
                 made.append(Outcome(**own))
             except EvalkitError as error:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from evalkit.errors import KeyNeeded, StudyError
 from evalkit.study.reading import Reading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 ARROW = (".parquet", ".pq", ".feather", ".arrow")
@@ -47,13 +51,34 @@ def parquet(file: Path, where: str) -> ModuleType:
     return pyarrow.parquet
 
 
-def parquet_names(file: Path, where: str) -> tuple[str, ...]:
-    """The names of a Parquet file's columns; no value is read."""
+def parquet_kinds(file: Path, where: str) -> dict[str, str]:
+    """The columns of a Parquet file, and what each holds: numbers, text, dates; "" for nothing. No value is read."""
     reader = parquet(file, where)
-    unread: tuple[type[Exception], ...] = (*arrow_errors(), OSError)
     try:
-        return tuple(str(c) for c in reader.read_schema(file).names)
-    except unread as error:
+        schema = reader.read_schema(file)
+    except file_errors() as error:
+        raise StudyError(f"{where}: {file.name} cannot be read as Parquet ({said(error)}).") from None
+    return {str(name): _kind(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
+
+
+def _kind(kind: pa.DataType) -> str:
+    import pyarrow.types as t
+
+    kind = kind.value_type if t.is_dictionary(kind) else kind
+    if t.is_null(kind):
+        return ""
+    if t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind) or t.is_boolean(kind):
+        return "numbers"
+    if t.is_date(kind) or t.is_timestamp(kind):
+        return "dates"
+    return "text" if t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind) else str(kind)
+
+
+def parquet_rows(file: Path, where: str) -> int:
+    """How many rows a Parquet file has; no value is read."""
+    try:
+        return int(parquet(file, where).read_metadata(file).num_rows)
+    except file_errors() as error:
         raise StudyError(f"{where}: {file.name} cannot be read as Parquet ({said(error)}).") from None
 
 
@@ -75,6 +100,11 @@ def arrow_errors() -> tuple[type[Exception], ...]:
     except ImportError:
         return ()
     return (ArrowException,)
+
+
+def file_errors() -> tuple[type[Exception], ...]:
+    """What reading or writing a file of Arrow's raises."""
+    return (OSError, *arrow_errors())
 
 
 def said(error: Exception) -> str:

@@ -7,7 +7,7 @@ as long as the header, names once, UTF-8) is looked at when it is opened; what i
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -21,9 +21,9 @@ from evalkit.study.formats import (
     arrow_table,
     is_parquet,
     is_table,
-    parquet,
     parquet_columns,
-    parquet_names,
+    parquet_kinds,
+    parquet_rows,
     whole_table,
 )
 from evalkit.study.reading import Cells, Reading
@@ -44,12 +44,14 @@ NO_CELLS = Cells()
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """A file whose columns are known. form: of a CSV file; table: of a file that is read as a whole."""
+    """A file whose columns are known. form: of a CSV file; table: of a file that is read as a whole; kinds: of the
+    columns of a Parquet file, "" where nothing is in them."""
 
     file: Path
     columns: tuple[str, ...]
     form: Form | None = None
     table: pd.DataFrame | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,7 @@ class FileSource:
     @property
     def n_rows(self) -> int:
         if all(is_parquet(f) for f in self.files):
-            return sum(parquet(f, self.where).read_metadata(f).num_rows for f in self.files)
+            return sum(parquet_rows(f, self.where) for f in self.files)
         return len(self.column(self.columns[0]))
 
     def prefetch(self, names: Iterable[str]) -> None:
@@ -169,7 +171,8 @@ def read_table(table: Table | Source, where: str, cells: Cells) -> pd.DataFrame:
 def find_files(pattern: str, where: str) -> tuple[Path, ...]:
     """The files of a path or glob, in order; `StudyError` where there are none."""
     try:
-        found = [] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))
+        inside = str(Path(glob.escape(pattern)) / "**" / "*.parquet") if Path(pattern).is_dir() else pattern
+        found = [] if Path(pattern).is_file() else sorted(glob.glob(inside, recursive=True))
         files = tuple(Path(p) for p in found) or (Path(pattern),)
         missing = [f for f in files if not f.is_file()]
     except (OSError, ValueError) as error:
@@ -188,7 +191,19 @@ def _open_files(pattern: str, where: str, cells: Cells) -> FileSource:
             raise StudyError(
                 f"{where}: {one.file.name} does not have the columns of {opened[0].file.name} ({differs})."
             )
+    _check_kinds(opened, where)
     return FileSource(opened, where, cells)
+
+
+def _check_kinds(opened: tuple[_Opened, ...], where: str) -> None:
+    """A column of several Parquet files is of one kind in all of them."""
+    known: dict[str, tuple[str, Path]] = {}
+    for one in opened:
+        for name, kind in one.kinds.items():
+            first, file = known.setdefault(name, (kind, one.file)) if kind else ("", one.file)
+            if kind != first:
+                differs = f"holds {kind} in {one.file.name} and {first} in {file.name}"
+                raise StudyError(f"{where}: column {name!r} {differs}. Write the files again with one type.")
 
 
 def _check_names(names: list, where: str) -> None:
@@ -202,7 +217,8 @@ def _names_of(file: Path, reading: Reading, where: str) -> _Opened:
         form = form_of_csv(file, reading, where)
         found = _Opened(file, form.names, form=form)
     elif is_parquet(file):
-        found = _Opened(file, parquet_names(file, where))
+        kinds = parquet_kinds(file, where)
+        found = _Opened(file, tuple(kinds), kinds=kinds)
     else:
         table = whole_table(file, reading, where)
         found = _Opened(

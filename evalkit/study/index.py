@@ -288,16 +288,17 @@ def as_shares(column: pd.Series, decimal: str) -> pd.Series:
 
 
 def absent_outcomes(outcomes: Sequence[Outcome], source: Source) -> list[Problem]:
-    """Outcomes whose column the panel does not have, from its header alone: no value is read."""
-    columns = [str(c) for c in source.columns]
+    """Outcomes whose columns the panel does not have, from its header alone: no value is read."""
+    known = [str(c) for c in source.columns]
     return [
         Problem(
-            f"There is no outcome column {o.column!r}",
+            f"There is no outcome column {name!r}",
             f"table [outcomes.{o.column}]",
-            suggest(o.column, columns, "The columns are"),
+            suggest(name, known, "The columns are"),
         )
         for o in outcomes
-        if o.column not in source.columns
+        for name in o.columns
+        if name not in source.columns
     ]
 
 
@@ -315,6 +316,8 @@ def read_outcome(outcome: Outcome, source: Source, index: Index) -> np.ndarray:
         series = as_shares(series, source.cells.reading.decimal)
     raise_problems(check_column(series, ROLES[kind], what, lambda rows: say_rows(source, rows)), OutcomeError)
     values = numbers(series)[0].astype(np.float64, copy=False)
+    if outcome.per is not None:
+        values = values / _denominator(outcome, source, ~np.isnan(values))
     given = values[~np.isnan(values)]
     if outcome.percent and len(given) and 0 < given.max() <= 0.01:
         words = f"{what} is said to be in per cent, and its largest value is {100 * given.max():g}: "
@@ -328,6 +331,30 @@ def read_outcome(outcome: Outcome, source: Source, index: Index) -> np.ndarray:
     out = grid if grid.base is None and index.position is not None else grid.view()
     out.flags.writeable = False
     return out
+
+
+def read_denominators(outcome: Outcome, source: Source, index: Index) -> np.ndarray:
+    """(n, T) what a rate's counts are divided by, NaN where there is no count."""
+    counted = ~np.isnan(numbers(source.column(outcome.column))[0].astype(np.float64, copy=False))
+    return index.grid(np.where(counted, _denominator(outcome, source, counted), np.nan))
+
+
+def _denominator(outcome: Outcome, source: Source, counted: np.ndarray) -> np.ndarray:
+    """(N,) the column that a rate is per; `OutcomeError` where it is not there, or not above 0 beside a count."""
+    column, what = str(outcome.per), f"per={outcome.per!r} of the rate {outcome.column!r}"
+    if column not in source.columns:
+        known = suggest(column, [str(c) for c in source.columns], "The columns are")
+        raise OutcomeError(f"There is no column {column!r}, which {outcome.column!r} is a rate per. {known}")
+    series = source.column(column)
+    raise_problems(check_column(series, ROLES["per"], what, lambda rows: say_rows(source, rows)), OutcomeError)
+    values = np.asarray(numbers(series)[0].astype(np.float64, copy=False))
+    problems = []
+    for wrong, how in ((np.isnan(values), "is missing where there is a count"), (values == 0, "is 0")):
+        if (wrong & counted).any():
+            where, advice = say_rows(source, np.flatnonzero(wrong & counted)), "Fill it in, or leave the count empty."
+            problems.append(Problem(f"{what} {how}", where, advice))
+    raise_problems(problems, OutcomeError)
+    return np.where(counted, values, 1.0)
 
 
 def read_covariates(names: tuple[str, ...], columns: Columns, index: Index, unit: str) -> np.ndarray:

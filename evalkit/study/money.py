@@ -13,6 +13,7 @@ from evalkit.study.frame import Table, read_table
 from evalkit.study.schema import ALIASES, TABLE_CELLS, Known, check_table
 
 PROGRAMME = "programme"
+_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥", "INR": "₹"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,15 @@ def money_of(given: Money | Mapping[str, Table] | None, problems: list[Problem])
     except StudyError as error:
         problems.append(Problem(str(error).rstrip("."), "money"))
         return None
+
+
+def currency_of(settings: Mapping[str, object], money: Money | None) -> str:
+    """What stands before an amount: the sign of the currency that [evaluate] names, else of the one that every table of
+    money with a column `currency` names, its letters and a space where it has no sign, '£' where nothing is said."""
+    tables = {} if money is None else money.given()
+    named = {str(c) for t in tables.values() if "currency" in t for c in t["currency"].dropna().unique()}
+    code = str(settings.get("currency") or (named.pop() if len(named) == 1 else "GBP"))
+    return _SIGNS.get(code, code if len(code) == 1 else f"{code} ")
 
 
 def money_problems(money: Money | None, known: Known) -> list[Problem]:

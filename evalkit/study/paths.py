@@ -66,6 +66,41 @@ def _forget(memo: Memo | None, place: tuple[Hashable, int | None]) -> None:
         memo._kept.pop(place, None)
 
 
+class Spread:
+    """Cross-products of people's deviations from the mean of their cell, for outcomes that have been read."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[np.ndarray, Callable[[], np.ndarray]]] = []
+
+    def tell(self, values: np.ndarray, make: Callable[[], np.ndarray]) -> None:
+        """Say where those of an outcome come from; values: the (n, T) array that designs are given."""
+        if not any(known is values for known, _ in self._known):
+            self._known.append((values, make))
+
+    def within(self, values: np.ndarray) -> np.ndarray | None:
+        """(n, T, T) of an outcome; None for values that are the same for all people of a cell."""
+        for i, (known, make) in enumerate(self._known):
+            if known is values:
+                found = make()
+                self._known[i] = (known, _Made(found))
+                return found
+        return None
+
+    def made(self) -> Spread:
+        """Those that have been worked out, which need nothing more."""
+        out = Spread()
+        out._known = [(known, make) for known, make in self._known if isinstance(make, _Made)]
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    found: np.ndarray
+
+    def __call__(self) -> np.ndarray:
+        return self.found
+
+
 @dataclass(frozen=True, eq=False)
 class Level:
     """A level at which somebody decided: `codes` (n,) point into `names`."""
@@ -76,10 +111,28 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
+class Near:
+    """What the neighbours of G groups of units have, for one component.
+
+    share: (G, T) of neighbours exposed, the largest of all rings; -1 where not known. ring: (G, T) the nearest ring,
+    from 1 on, in which it is above what counts as touched; 0 where none is, -1 where not known. of: (n,) group of each
+    unit. one_way: whether no pair of neighbours is given both ways.
+    """
+
+    share: np.ndarray
+    ring: np.ndarray
+    of: np.ndarray
+    one_way: bool = False
+
+    def subset(self, units: np.ndarray, periods: np.ndarray) -> Near:
+        return replace(self, share=self.share[:, periods], ring=self.ring[:, periods], of=self.of[units])
+
+
+@dataclass(frozen=True, eq=False)
 class Cells:
     """Units grouped by (cluster, path) at one level.
 
-    of: (n,) cell of each unit. cluster, path, count: (C,). order: units sorted by
+    of: (n,) cell of each unit. cluster, path, count: (C,), of people. order: units sorted by
     cell. start: (C,) first position of each cell in `order`.
     """
 
@@ -114,8 +167,13 @@ class Paths:
     always_on: (K,) registered as always on.
     doses: (K,) the dose of each component's states 1, 2, ..., averaged where a bin holds several;
         their ranks where nothing is given.
+    heads: (n,) people that each unit stands for, who are alike in everything here; None for one each.
+    spread: how far those people are from each other, where units stand for several.
+    asked: (n,) people of whom the outcomes of each unit are means, where it is a group of a study of places; None
+        elsewhere. Such a group is one unit to every estimator, and so many people to whom counts them.
     randomised: level of the blocks within which each component that chance assigned was dealt, "" where it was dealt
         among all.
+    near: what neighbours have, of each component that says whose they are.
     memo: what was worked out from these paths; kept as long as they live.
     """
 
@@ -135,6 +193,10 @@ class Paths:
     always_on: tuple[bool, ...] = ()
     doses: tuple[tuple[float, ...], ...] = ()
     randomised: Mapping[str, str] = field(default_factory=dict)
+    near: Mapping[str, Near] = field(default_factory=dict)
+    heads: np.ndarray | None = None
+    spread: Spread | None = field(default=None, repr=False)
+    asked: np.ndarray | None = None
     memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
     @property
@@ -148,6 +210,37 @@ class Paths:
     @property
     def n_periods(self) -> int:
         return self.state.shape[1]
+
+    @cached_property
+    def people(self) -> np.ndarray:
+        """(n,) people behind each unit."""
+        return np.ones(self.n_units, dtype=np.int64) if self.heads is None else self.heads
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """(n,) sum of the squared weights of the people behind each unit, who weigh alike."""
+        w = np.ones(self.n_units) if self.weights is None else self.weights
+        return w**2 / self.people
+
+    @property
+    def counted(self) -> np.ndarray:
+        """(n,) people behind each unit, those asked in it where it is a place."""
+        return self.people if self.asked is None else self.asked
+
+    def distinct(self, units: np.ndarray | slice = slice(None)) -> int:
+        """How many people some units are about (one that moved has a unit a stay)."""
+        grouped = self.heads is not None or self.asked is not None
+        return int(self.counted[units].sum()) if grouped else len(np.unique(self.units[units]))
+
+    def need_rows(self, what: str) -> None:
+        """Raise `OptionError` where units stand for people added up, from whom `what` cannot be had."""
+        if self.heads is not None:
+            advice = "Open the study with hold='rows'."
+            raise OptionError(f"{what} needs every person's own rows, and this study holds people added up. {advice}")
+
+    def alone(self, level: str) -> bool:
+        """Whether every unit is a group of its own at a level, and one person."""
+        return self.heads is None and len(self.levels[level].names) == self.n_units
 
     def index(self, component: str) -> int:
         """Position of a component; raises `OptionError` with the known names."""
@@ -211,6 +304,8 @@ class Paths:
         keys, of, count = np.unique(key, return_inverse=True, return_counts=True)
         start = np.concatenate([[0], np.cumsum(count)[:-1]])
         order = np.argsort(of, kind="stable")
+        if self.heads is not None:
+            count = np.bincount(of, weights=self.heads).astype(np.int64)
         return Cells(level, of, keys // self.n_paths, keys % self.n_paths, count, order, start)
 
     def subset(self, units: np.ndarray, periods: np.ndarray) -> Paths:
@@ -226,6 +321,10 @@ class Paths:
             levels={name: replace(level, codes=level.codes[units]) for name, level in self.levels.items()},
             seen=None if self.seen is None else np.ascontiguousarray(self.seen[np.ix_(units, periods)]),
             weights=None if self.weights is None else self.weights[units],
+            near={name: near.subset(units, periods) for name, near in self.near.items()},
+            heads=None if self.heads is None else self.heads[units],
+            spread=None if self.spread is None else Spread(),
+            asked=None if self.asked is None else self.asked[units],
         )
 
     @cached_property

@@ -11,12 +11,12 @@ import pandas as pd
 from evalkit.errors import EvalkitError, OptionError, Problem, suggest
 from evalkit.show.words import Noun, noun_from_column, plural
 from evalkit.study.calendar import Event
-from evalkit.study.component import Component, Outcome
+from evalkit.study.component import Component, Outcome, neighbour_columns
 from evalkit.study.frame import Columns, Table, match, read_table, wrong_rows
 from evalkit.study.money import Money
 from evalkit.study.reading import Cells, Reading
 from evalkit.study.schema import TABLE_CELLS, check_table, unprintable
-from evalkit.vocabulary import Family
+from evalkit.vocabulary import Family, Hold, Missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,9 @@ class Register:
     reading: Reading = field(default_factory=Reading)
     noun: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     family: Family = "outcome"
+    hold: Hold = "auto"
+    memory: str = "1GB"
+    missing: Missing = "refuse"
 
     def component(self, name: str) -> Component:
         """The component of that name, or of that label; `OptionError` names the near miss."""
@@ -71,9 +74,10 @@ class Register:
         homes = [name for c in self.components for name in (self.home_of(c), c.within)]
         ids = frozenset(filter(None, [self.unit, self.cluster, *homes, *(link.to for link in self.levels.values())]))
         dated = frozenset(filter(None, [self.period, *(c.first_period for c in self.components)]))
-        counted = {self.weights, *(o.column for o in self.outcomes)}
+        dated |= {name for o in self.outcomes if o.entry for name in (o.time, o.entry) if name}
+        counted = {self.weights, *(name for o in self.outcomes for name in o.columns)} - dated
         for c in self.components:
-            counted |= {c.reach, c.exposure or c.name}
+            counted |= {c.reach, c.exposure or c.name, *neighbour_columns(c)}
         return Cells(self.reading, ids, dated - ids, frozenset(filter(None, counted)) - ids - dated)
 
     def noun_for(self, column: str | None) -> Noun:
@@ -122,6 +126,7 @@ class Register:
             where = f"component {c.name!r}"
             needed += [(self.exposure_of(c, columns), f"exposure of {where}"), (c.reach, f"reach of {where}")]
             needed += [(c.within, f"within of {where}"), (c.compliance, f"compliance of {where}")]
+            needed += [(name, f"neighbours of {where}") for name in neighbour_columns(c)]
             if c.assigned_at is not None:
                 home = self.home_of(c)
                 role = f"assigned_at of {where}" if home == c.assigned_at else f"level {c.assigned_at!r} leads to it"

@@ -13,13 +13,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evalkit.show.words import file_name
-from evalkit.study.component import CARD, Component, Outcome, spells_of
+from evalkit.errors import StudyError
+from evalkit.show.words import file_name, period_words
+from evalkit.study.alike import CellSource
+from evalkit.study.cellfile import write_cells
+from evalkit.study.component import CARD, Component, Outcome, neighbour_columns, neighbour_table, spells_of
 from evalkit.study.formats import arrow_errors
 from evalkit.study.frame import Columns, Source
 from evalkit.study.index import as_shares
 from evalkit.study.paths import Paths
 from evalkit.study.register import Register
+
+_MOMENTS = ("start", "end", "start_low", "start_high")
 
 
 def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, str]]:
@@ -30,9 +35,15 @@ def _component_rows(study: Register, paths: Paths) -> list[tuple[str, str, str, 
         ever = np.asarray(on.any(axis=1))[paths.path]
         codes = paths.levels[paths.assigned_at[c.name]].codes
         places = f"{len(np.unique(codes[ever]))} of {len(np.unique(codes))}"
-        when = "always on" if c.always_on else str(paths.periods[on.any(axis=0).argmax()]) if on.any() else "never"
+        when = (
+            "always on"
+            if c.always_on
+            else period_words(paths.periods[on.any(axis=0).argmax()])
+            if on.any()
+            else "never"
+        )
         when = "at the time" if when not in ("always on", "never") and paths.n_periods == 1 else when
-        rows.append((c.label, when, places, f"{len(np.unique(paths.units[ever])):,}"))
+        rows.append((c.label, when, places, f"{paths.distinct(ever):,}"))
     return rows
 
 
@@ -40,12 +51,14 @@ def _size(study: Register, paths: Paths, movers: int) -> str:
     """Units, periods and clusters in words."""
     runs = 1 + int((paths.units[1:] != paths.units[:-1]).sum())
     n = len(np.unique(paths.levels[study.unit].codes)) if study.unit in paths.levels else runs
-    periods = f"{paths.n_periods} periods ({paths.periods[0]} to {paths.periods[-1]})"
-    words = [f"{n:,} units", periods if study.period else "one time"]
+    n = n if paths.heads is None else paths.distinct()
+    units = f"{n:,} units" if paths.asked is None else f"{n:,} groups of {paths.distinct():,} people"
+    periods = f"{paths.n_periods} periods ({period_words(paths.periods[0])} to {period_words(paths.periods[-1])})"
+    words = [units, periods if study.period else "one time"]
     if study.cluster:
         words.append(f"{len(np.unique(paths.levels[study.cluster].codes)):,} clusters ({study.cluster})")
     if paths.seen is not None:
-        words.append(f"{1 - paths.seen.mean():.0%} of rows not seen")
+        words.append(f"{1 - np.average(paths.seen.mean(axis=1), weights=paths.people):.0%} of rows not seen")
     if movers:
         words.append(f"{movers:,} units move between groups")
     return ", ".join(words)
@@ -57,14 +70,17 @@ def describe(study: Register, paths: Paths, movers: int) -> str:
     if study.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{o.label} ({o.better} is better)" for o in study.outcomes))
     for label, first, places, units in _component_rows(study, paths):
-        when = first if first in ("always on", "never", "at the time") else f"first on {first}"
+        plain = first in ("always on", "never", "at the time")
+        when = first if plain else f"first in {study.noun_for(study.period)} {first}"
         lines.append(f"  {label}: {when}, {places} places, {units} units")
     return "\n".join(lines)
 
 
 def describe_html(study: Register, paths: Paths, movers: int) -> str:
     """A table with caption and scoped headings."""
-    head = "".join(f'<th scope="col">{h}</th>' for h in ("Component", "First on", "Places exposed", "Units exposed"))
+    head = "".join(
+        f'<th scope="col">{h}</th>' for h in ("Component", "First period on", "Places exposed", "Units exposed")
+    )
     body = "".join(
         f'<tr><th scope="row">{escape(label)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
         for label, *cells in _component_rows(study, paths)
@@ -89,36 +105,59 @@ def study_frame(study: Register, paths: Paths, values: Callable[[str], np.ndarra
     return pd.DataFrame(made | {o.column: values(o.column)[i, t] for o in study.outcomes})
 
 
-_CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card")]
-_OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent")]  # shares are written as such
-_STUDY_KEYS = ("title", "question", "unit", "period", "cluster", "covariates", "weights", "every", "family")
+_CHANGED = [f for f in fields(Component) if f.name not in ("name", "adoption", "card", "neighbours")]
+_WAITING_KEYS = ("time", "event", "entry", "end", "by", "effect", "time_unit")
+_OUTCOME_KEYS = [f.name for f in fields(Outcome) if f.name not in ("column", "percent", *_WAITING_KEYS)]
+"""Keys of an outcome; percentages are written as shares."""
+_STUDY_KEYS = (
+    "title",
+    "question",
+    "unit",
+    "period",
+    "cluster",
+    "covariates",
+    "weights",
+    "every",
+    "family",
+    "hold",
+    "memory",
+)
 
 
-def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> Path:
+def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path, panel: bool = True) -> Path:
     """Write study.toml, the panel's used columns and the small tables; returns the study file.
 
-    rows: the rows to write, None for all. Paths in the file are relative to the folder.
+    rows: the rows to write, None for all; panel: whether to write any. Paths in the file are relative to the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    keys: dict[str, object] = {"panel": _write(_used_columns(study, source, rows), folder, "panel", parquet=True)}
+    keys: dict[str, object] = {"panel": _write_panel(study, source, rows, folder) if panel else "cells.parquet"}
     if study.people is not None:
         keys["people"] = _write(study.people, folder, "people")
     spells = _all_spells(study)
     adoption = _write(spells, folder, "adoption") if spells is not None else None
     keys |= {k: getattr(study, k) for k in _STUDY_KEYS}
+    keys |= {"missing": study.missing} if study.missing != "refuse" else {}
     lines = _table("study", {**keys, "noun": study.noun or None, "disclosure": study.settings.get("disclosure")})
     for name, link in study.levels.items():
         file = _write(link.frame(name), folder, file_name(f"links_{name}"))
         lines += _table(f"levels.{_key(name)}", {"links": file, "to": link.to})
     for o in study.outcomes:
-        lines += _table(f"outcomes.{_key(o.column)}", {name: getattr(o, name) for name in _OUTCOME_KEYS})
+        lines += _table(
+            f"outcomes.{_key(o.column)}",
+            {n: v for n in (*_OUTCOME_KEYS, *(_WAITING_KEYS if o.waits else ())) if (v := getattr(o, n)) is not False},
+        )
     for c in study.components:
         own = {f.name: getattr(c, f.name) for f in _CHANGED if getattr(c, f.name) != f.default}
         own |= {k: c.card[k] for k in CARD if k in c.card}
+        beside = neighbour_table(c)
+        own["neighbours"] = (
+            neighbour_columns(c) if beside is None else _write(beside, folder, file_name(f"neighbours_{c.name}"))
+        )
         lines += _table(f"components.{_key(c.name)}", {**own, "adoption": adoption if c.by_spells else None})
-    settings = {k: v for k, v in study.settings.items() if k not in ("disclosure", "watch")}
-    if isinstance(watch := study.settings.get("watch"), Mapping):
-        lines += _table("watch", watch)
+    settings = {k: v for k, v in study.settings.items() if k not in ("disclosure", "watch", "report")}
+    for name in ("watch", "report"):
+        if isinstance(own := study.settings.get(name), Mapping):
+            lines += _table(name, own)
     if settings:
         lines += ["[evaluate]", *(f"{_key(k)} = {_value(v)}" for k, v in settings.items() if v is not None), ""]
     for name, table in {} if study.money is None else study.money.given().items():
@@ -130,10 +169,20 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
     return file
 
 
+def _write_panel(study: Register, source: Source, rows: np.ndarray | None, folder: Path) -> str:
+    """Write the panel, rows or cells; returns the file's name."""
+    if not isinstance(source, CellSource):
+        return _write(_used_columns(study, source, rows), folder, "panel", parquet=True)
+    if rows is not None:
+        raise StudyError("A part of a study of cells cannot be saved. Save the whole, or open it with hold='rows'.")
+    outcomes = [o.column for o in study.outcomes if o.column in source.columns]
+    return write_cells(source, (study.unit, str(study.period)), outcomes, folder / "panel.parquet", {}).name
+
+
 def _used_columns(study: Register, source: Source, rows: np.ndarray | None) -> pd.DataFrame:
     """The columns that the study names, for the rows that it holds."""
     needed = [name for name, _ in study.columns_needed(Columns(source, study.people))]
-    names = [*needed, *(o.column for o in study.outcomes)]
+    names = [*needed, *(name for o in study.outcomes for name in o.columns)]
     have = [n for n in dict.fromkeys(names) if n in source.columns]
     source.prefetch(have)
     frame = pd.DataFrame({n: source.column(n).reset_index(drop=True) for n in have})
@@ -147,8 +196,8 @@ def _all_spells(study: Register) -> pd.DataFrame | None:
     parts = [spells_of(c).assign(component=c.name) for c in study.components if c.by_spells]
     if not parts:
         return None
-    spells = pd.concat([p.astype({c: object for c in ("start", "end") if c in p}) for p in parts], ignore_index=True)
-    for name in ("start", "end"):
+    spells = pd.concat([p.astype({c: object for c in _MOMENTS if c in p}) for p in parts], ignore_index=True)
+    for name in _MOMENTS:
         if name in spells.columns:
             spells[name] = [None if pd.isna(v) else str(v) for v in spells[name]]
     return spells[["component", *(c for c in spells.columns if c != "component")]]
@@ -156,7 +205,9 @@ def _all_spells(study: Register) -> pd.DataFrame | None:
 
 def _write(frame: pd.DataFrame, folder: Path, stem: str, parquet: bool = False) -> str:
     """Write a table as Parquet, or as CSV if that keeps its texts as they are; returns the file's name."""
-    texts = frame.select_dtypes(exclude="number").drop(columns=["start", "end"], errors="ignore")
+    texts = frame.select_dtypes(exclude="number").drop(
+        columns=["start", "end", "start_low", "start_high"], errors="ignore"
+    )
     if parquet or not _lasts(texts):
         unwritten: tuple[type[Exception], ...] = (*arrow_errors(), ImportError, TypeError, ValueError)
         try:

@@ -68,17 +68,30 @@ _COMPONENT, _OUTCOME = (Rule("id", must=True, filled=True, of=of) for of in ("co
 _PAID = "Write 0 or more; take what was paid back off the row it belongs to."
 _MONEY = Rule("number", must=True, filled=True, low=0, advice=_PAID)
 _PLACE = "Mend them, or leave the cell empty."
+_NEIGHBOURS = "Use the places of the panel, and leave out rows of places that are not in it."
+_OF_ONE = "Write shares from 0 to 1 (20 per cent is 0.2), and leave it empty where it is not known."
 _SEEN = "Write 1 for validated, 0 for refused, and nothing where nobody has looked."
 
 TABLES = {
     "adoption": Schema({
         "component": Rule("id", filled=True), "level_id": _NAME, "start": Rule("moment", must=True, filled=True),
         "end": _MOMENT, "dose": Rule("number", low=0), "certainty": Rule("words", options=CERTAINTIES),
-        "planned_start": _WORDS, "source": _WORDS, "change_note": _WORDS,
+        "start_low": _MOMENT, "start_high": _MOMENT, "planned_start": _WORDS, "source": _WORDS, "change_note": _WORDS,
         "moved": Rule("words", options=MOVED), "decided": _WORDS,
     }),
     "links": Schema({"from": _NAME, "to": _NAME, "weight": Rule("number", must=True, filled=True, low=0, high=1)},
                     once=("from", "to")),
+    "neighbours": Schema({
+        "place": Rule("id", must=True, filled=True, of="place", advice=_NEIGHBOURS),
+        "neighbour": Rule("id", must=True, filled=True, of="place", advice=_NEIGHBOURS),
+        "ring": Rule("number", filled=True, low=0), "distance": Rule("number", filled=True, low=0),
+        "weight": Rule("number", filled=True, low=0),
+    }, once=("place", "neighbour")),
+    "neighbour_shares": Schema({
+        "place": Rule("id", must=True, filled=True, of="place", advice=_NEIGHBOURS),
+        "period": Rule("moment", must=True, filled=True),
+        "share": Rule("number", must=True, low=0, high=1, advice=_OF_ONE), "ring": Rule("number", filled=True, low=0),
+    }, once=("place", "period", "ring")),
     "costs": Schema({
         "component": _COMPONENT, "amount": _MONEY, "period": _MOMENT, "bearer": _BEARER, "price_year": _YEAR,
         "grade": _WORDS, "type": _WORDS, "level_id": Rule("id", of="place", advice=_PLACE),
@@ -113,10 +126,14 @@ ROLES = {
     "reach": Rule("number", must=True, filled=True, options=(0, 1),
                   advice="Use 1 for those whom the component can reach, else 0."),
     "weights": Rule("number", must=True, filled=True, low=0),
+    "neighbours": Rule("number", must=True, low=0, high=1, advice=_OF_ONE),
     "covariate": Rule("number", must=True),
     "share": Rule("number", low=0, high=1, advice="Write shares from 0 to 1 (20 per cent is 0.2), or percent = true "
                                                   "for percentages, and leave it empty where it is missing; or "
                                                   "choose another kind."),
+    "rate": Rule("number", low=0, advice="A rate's own column holds counts: write 0 or more, and leave it empty where "
+                                         "it is missing."),
+    "per": Rule("number", low=0, advice="What is divided by is above 0: mend it, or leave the row out."),
     "count": Rule("number"), "score": Rule("number"), "log": Rule("number"), "money": Rule("number"),
 }  # fmt: skip
 """Columns of the panel and the people by what they are for, and outcomes by their kind."""
@@ -240,7 +257,8 @@ def _one_slip(a: str, b: str) -> bool:
 def _written_twice(schema: Schema, table: pd.DataFrame, say: Say, unit: str) -> list[Problem]:
     if not schema.once and not {*schema.dated, unit} & set(table.columns):
         return []
-    again = np.flatnonzero(table.duplicated(list(schema.once) or None, keep=False).to_numpy())
+    once = [c for c in schema.once if c in table.columns]
+    again = np.flatnonzero(table.duplicated(once or None, keep=False).to_numpy())
     advice = "Keep one of each; where both are right, tell them apart in a column of their own."
     return [Problem("Rows are there twice", say(again), advice)] if len(again) else []
 

@@ -1,19 +1,24 @@
-"""What a study may say about how it is evaluated and watched: the keys of [evaluate] and [watch], and rules of
-disclosure of one's own."""
+"""What a study may say about how it is evaluated, watched and reported: the keys of [evaluate], [watch] and [report],
+and rules of disclosure of one's own."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import date
 from numbers import Integral
 from typing import Any, get_args
 
 from evalkit.errors import OptionError, Problem, check_choice, is_number, suggest
-from evalkit.vocabulary import ComparisonGroup
+from evalkit.study.schema import unprintable
+from evalkit.vocabulary import Compare, ComparisonGroup, Count
 
 PROFILES = ("none", "acro", "nhs", "custom")
 """Names of rules of disclosure."""
 _LEAST = {"base_window": 1, "horizon": 0, "price_year": 1900}
+_CHOICES = {
+    "comparison": get_args(ComparisonGroup), "compare": get_args(Compare), "count": get_args(Count),
+}  # fmt: skip
 _LIMITS = {
     "count": (1, None, "a whole number of people, 1 or more"),
     "df": (0, None, "a whole number, 0 or more"),
@@ -22,6 +27,7 @@ _LIMITS = {
     "p_ratio": (0.0, 1.0, "a number from 0 to 1"),
     "round_to": (1, None, "a whole number, 1 or more"),
 }
+_CURRENCY = re.compile(r"[A-Z]{3}|[£€$¥₹]")
 _EVERY = ("month", "quarter", "half-year", "year")
 _WATCH: dict[str, tuple[Callable[[Any], bool], str]] = {
     "feed": (lambda v: isinstance(v, str) and bool(v), "the path or glob of deliveries, such as 'feed/*.csv'"),
@@ -39,6 +45,18 @@ _WATCH: dict[str, tuple[Callable[[Any], bool], str]] = {
     "fewest": (lambda v: _whole(v, 2), "places, 2 or more"),
 }
 """Keys of [watch]: what is a value, and how to say so."""
+
+
+STRENGTHS = ("weak", "moderate", "strong")
+"""How strong evidence that is not a number is, as whoever gathered it judged."""
+_REPORT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("author", "ethics", "data_protection", "origin", "missing"), (lambda v: _printable(v), "words")),
+    "date": (lambda v: _printable(v) or isinstance(v, date), "a date such as 2026-03-31"),
+    "deviations": (lambda v: isinstance(v, (list, tuple)) and all(map(_printable, v)), "a list of sentences"),
+    "evidence": (lambda v: isinstance(v, (list, tuple)), "a list of tables, [[report.evidence]] each"),
+}
+"""Keys of [report]: what is a value, and how to say so."""
+_CLAIM = ("component", "claim", "source", "strength")
 
 
 def _whole(value: object, least: int) -> bool:
@@ -64,6 +82,41 @@ def _watch_problems(value: object) -> Iterator[Problem]:
             yield Problem(f"There is no key {key!r}", where, suggest(str(key), _WATCH, "The keys are"))
         elif not _WATCH[key][0](given):
             yield Problem(f"{key}={given!r} cannot be used", where, f"Give {_WATCH[key][1]}.")
+
+
+def _printable(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and not unprintable(value)
+
+
+def _report_problems(value: object, components: Collection[str]) -> Iterator[Problem]:
+    where = "table [report]"
+    if not isinstance(value, Mapping):
+        yield Problem(f"report={value!r} is not a table", where, f"Give keys such as {', '.join(list(_REPORT)[:3])}.")
+        return
+    for key, given in value.items():
+        if key not in _REPORT:
+            yield Problem(f"There is no key {key!r}", where, suggest(str(key), _REPORT, "The keys are"))
+        elif not _REPORT[key][0](given):
+            yield Problem(f"{key}={given!r} cannot be used", where, f"Give {_REPORT[key][1]}.")
+        elif key == "evidence":
+            for i, claim in enumerate(given, 1):
+                yield from _claim_problems(claim, f"table [[report.evidence]], number {i}", components)
+
+
+def _claim_problems(claim: object, where: str, components: Collection[str]) -> Iterator[Problem]:
+    said = claim if isinstance(claim, Mapping) else {}
+    odd = [key for key in said if key not in _CLAIM]
+    lacking = [key for key in _CLAIM if not _printable(said.get(key))]
+    if odd or lacking:
+        what = f"There is no key {odd[0]!r}" if odd else f"{', '.join(lacking)} is not given in words"
+        yield Problem(what, where, f"Each needs {', '.join(_CLAIM)}.")
+        return
+    if said["strength"] not in STRENGTHS:
+        advice = f"Use one of: {', '.join(STRENGTHS)}."
+        yield Problem(f"strength={said['strength']!r} is not a choice", where, advice)
+    if said["component"] not in components:
+        advice = suggest(said["component"], components, "The components are")
+        yield Problem(f"Unknown component {said['component']!r}", where, advice)
 
 
 _SETTING = re.compile(r"(\w+)\s*[= ]\s*(\d+(?:\.\d+)?)\s*(%?)")
@@ -99,14 +152,20 @@ def read_disclosure(words: str) -> tuple[str, dict[str, Any]]:
     return name, found
 
 
-def settings_problems(settings: Mapping[str, object]) -> Iterator[Problem]:
-    """What is wrong with the settings of a study: keys that nothing reads, values that are none."""
-    where, known = "table [evaluate]", ("disclosure", "comparison", "inflation", "watch", *_LEAST)
+def settings_problems(settings: Mapping[str, object], components: Collection[str] = ()) -> Iterator[Problem]:
+    """What is wrong with the settings of a study: keys that nothing reads, values that are none, and evidence on
+    something else than one of its components, or "programme"."""
+    where, known = "table [evaluate]", ("disclosure", "inflation", "currency", "watch", "report", *_CHOICES, *_LEAST)
     for key, value in settings.items():
         if key == "watch":
             yield from _watch_problems(value)
+        elif key == "report":
+            yield from _report_problems(value, (*components, "programme"))
         elif key not in known:
             yield Problem(f"There is no setting {key!r}", where, suggest(str(key), known, "The settings are"))
+        elif key == "currency":
+            if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
+                yield Problem(f"currency={value!r}", where, "Give its three letters, such as 'EUR', or its sign.")
         elif key in _LEAST and value is not None:
             whole = isinstance(value, Integral) and not isinstance(value, bool)
             if not whole or int(str(value)) < _LEAST[key]:
@@ -116,8 +175,8 @@ def settings_problems(settings: Mapping[str, object]) -> Iterator[Problem]:
                 yield Problem(f"inflation={value!r}", where, "Give a yearly rate from 0 to 1, such as 0.02.")
         elif value is not None:
             try:
-                if key == "comparison":
-                    check_choice(key, value, get_args(ComparisonGroup))
+                if key in _CHOICES:
+                    check_choice(key, value, _CHOICES[key])
                 else:
                     read_disclosure(str(value))
             except OptionError as error:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evalkit.errors import Problem
 from evalkit.study.calendar import Calendar
-from evalkit.study.component import Component, spells_of, unsure
+from evalkit.study.component import Component, bounded, spells_of, unsure
 from evalkit.study.frame import match, numbers, read_table, wrong_rows
 from evalkit.study.paths import Level
 from evalkit.study.register import Register, link_weights
@@ -71,11 +71,18 @@ def spell_doses(
     problems += wrong_rows(table, (code < 0) & table["level_id"].notna().to_numpy(), what, where, _MEND)
     if not problems:
         start, stop, dose = _read_spells(table, calendar)
-        problems = _check_order(table, code, start, stop, where)
+        low, high = _read_bounds(table, calendar, start)
+        problems = _check_order(table, code, start, stop, where) + _check_bounds(table, (low, start, high, stop), where)
     if problems:
         return None, problems
     start, stop = _reread(component.dates, table, calendar.kind, code, (start, stop))
-    doses = _cover(code, (start, stop, dose), len(places), calendar)
+    cover = lambda start: _cover(code, (start, stop, dose), len(places), calendar)  # noqa: E731
+    if component.dates == "as_given" and (low < high).any():
+        doses = _between(cover(_after_others(low, stop, code)), cover(start), cover(high))
+    else:
+        known = bounded(table)
+        read = {"early": _after_others(low, stop, code), "late": high}.get(component.dates, start)
+        doses = cover(np.where(known, read, start))
     return doses if weights is None else doses.each(lambda table: weights @ table), []
 
 
@@ -105,6 +112,40 @@ def _read_spells(table: pd.DataFrame, calendar: Calendar) -> tuple[np.ndarray, n
     if "dose" in table.columns:
         dose = np.where(table["dose"].isna(), 1.0, numbers(table["dose"])[0])
     return start, np.broadcast_to(stop, start.shape).copy(), np.broadcast_to(dose, start.shape).copy()
+
+
+def _read_bounds(table: pd.DataFrame, calendar: Calendar, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Earliest and latest start of each spell: its start where nothing is said."""
+    found = []
+    for name in ("start_low", "start_high"):
+        given = table[name].to_numpy(dtype=object) if name in table.columns else np.full(len(table), None, dtype=object)
+        found.append(np.where(pd.isna(given), start, calendar.place(given)))
+    return found[0], found[1]
+
+
+def _check_bounds(table: pd.DataFrame, moments: tuple[np.ndarray, ...], where: str) -> list[Problem]:
+    low, start, high, stop = moments
+    advice = "Give the earliest, a start between the two, and the latest."
+    problems = wrong_rows(table, high < low, "The latest start lies before the earliest", where, advice)
+    outside = (high >= low) & ((start < low) | (start > high))
+    problems += wrong_rows(table, outside, "A start lies outside its earliest and latest", where, advice)
+    late = (high >= stop) & (high > start)
+    return problems + wrong_rows(table, late, "A spell ends before its latest start", where, "Give an earlier one.")
+
+
+def _after_others(low: np.ndarray, stop: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Earliest starts, none before the spell before it in its place has ended."""
+    order = np.lexsort((low, code))
+    out = low.copy()
+    same = code[order][1:] == code[order][:-1]
+    out[order[1:]] = np.where(same, np.maximum(low[order[1:]], stop[order[:-1]]), low[order[1:]])
+    return out
+
+
+def _between(early: Doses, given: Doses, late: Doses) -> Doses:
+    """Doses where starts lie between two moments: least and most over both, as recorded where one has to be taken."""
+    low, high = np.minimum(early.low, late.low), np.maximum(early.high, late.high)
+    return Doses(low, high, given.major, np.where(low == high, low, (early.mean + late.mean) / 2))
 
 
 def _check_order(

@@ -24,6 +24,8 @@ HEADINGS = {
     "end": ("end", "end date", "enddate", "ended", "until", "end month", "end period", "date ended"),
     "dose": ("dose",),
     "certainty": ("certainty",),
+    "start_low": ("start low", "earliest", "earliest start", "start earliest"),
+    "start_high": ("start high", "latest", "latest start", "start latest"),
 }  # fmt: skip
 """Headings, in small letters and without signs, that mean a column of the spells."""
 _BESIDE = ("start", "start date", "started", "start month", "starts", "from", "first period", "first month", "date",

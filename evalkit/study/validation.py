@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitWarning, Problem, raise_problems, suggest
+from evalkit.study.alike import CellSource
 from evalkit.study.assignment import assignment_problems
 from evalkit.study.calendar import (
     Calendar,
@@ -29,12 +30,13 @@ from evalkit.study.exposure import Exposed, Setting, expose, join_paths
 from evalkit.study.frame import Columns, key_array, numbers, say_rows
 from evalkit.study.index import Index, build_index, check_fixed, check_people, own_rows, read_level, split_stays
 from evalkit.study.money import money_problems
-from evalkit.study.paths import Paths
+from evalkit.study.neighbours import read_near
+from evalkit.study.paths import Paths, Spread
 from evalkit.study.reading import advise_dates
 from evalkit.study.register import Register, check_links
 from evalkit.study.schema import ROLES, Known, check_column, check_events, check_table, unprintable
 from evalkit.study.settings import settings_problems
-from evalkit.vocabulary import Family
+from evalkit.vocabulary import Family, Missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +92,7 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     columns.panel.prefetch([name for name, _ in needed if name not in register.covariates])
     names = {"component": [c.name for c in register.components], "outcome": [o.column for o in register.outcomes]}
     problems += (money := money_problems(register.money, Known(names, unit=register.unit)))
-    problems += settings_problems(register.settings)
+    problems += settings_problems(register.settings, [c.name for c in register.components])
     reading = _Reading(register, columns, problems)
     _check_register(reading, needed)
     if not columns.panel.n_rows:
@@ -115,6 +117,13 @@ def open_study(register: Register, columns: Columns, base: Index | None, problem
     problems += [problem for problem in placed if problem not in money]
     raise_problems([*problems, *check_events(register.events, setting.calendar)])
     paths = _paths(setting, exposed, by_unit.get(register.weights or ""))
+    if isinstance(columns.panel, CellSource):
+        heads = columns.panel.heads
+        weights = heads.astype(np.float64) if paths.weights is None else heads * paths.weights
+        paths = replace(paths, heads=heads, weights=weights, spread=Spread())
+    near, unread = read_near(register, columns, index, setting.calendar, paths)
+    paths = replace(paths, near=near)
+    raise_problems(unread)
     raise_problems(
         assignment_problems(paths, lambda units: f"panel, {say_rows(columns.panel, index.first_row[units])}")
     )
@@ -152,6 +161,9 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
             reading.add(f"{key} holds a character that cannot be printed", "study", "Take it out.")
     if register.family not in get_args(Family):
         reading.add(f"family={register.family!r}", "study", "Give 'outcome', or 'all' for one family of all outcomes.")
+    if register.missing not in get_args(Missing):
+        listed = ", ".join(map(repr, get_args(Missing)))
+        reading.add(f"missing={register.missing!r}", "study", f"Use one of: {listed}.")
     if register.every is not None and not _is_step(register.every):
         reading.add(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
 

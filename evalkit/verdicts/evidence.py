@@ -105,6 +105,7 @@ class Evidence:
     is the last event time claimed, None where nothing bounds it. `population` is a plural noun phrase
     ('people with both needs') or ''. `people_exposed` counts exposed units where units lie in clusters, else NaN.
     `units_behind` of the `units_had` that had it stand behind the answer; NaN where they are not counted.
+    `per`: what a rate is per, in words, '' for all others.
     `drift`: None where the design is not asked whether a drift apart would explain its answer.
     `by_time`: the lowest and the highest end of the ranges over each part of its claimed event times; None where
     nothing is seen over time. `clusters_last`: exposed and comparison clusters behind the last of them.
@@ -117,6 +118,7 @@ class Evidence:
     label: str = ""
     outcome_label: str = ""
     kind: OutcomeKind = "score"
+    per: str = ""
     better: Better = "higher"
     matters: float | None = None
     estimate: float = math.nan
@@ -157,6 +159,7 @@ class Evidence:
     place: str = "place"
     population: str = ""
     currency: str = "£"
+    time_unit: str = ""
     cure: str = ""
 
     def __post_init__(self) -> None:

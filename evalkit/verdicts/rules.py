@@ -13,7 +13,7 @@ from importlib.resources import files
 from scipy.special import stdtrit
 
 from evalkit.show.words import plural
-from evalkit.verdicts.evidence import Evidence, Verdict, Weakness
+from evalkit.verdicts.evidence import CheckOutcome, Evidence, Verdict, Weakness
 from evalkit.vocabulary import (
     CONTROLLED_SERIES,
     SERIES,
@@ -35,7 +35,9 @@ UNSTATED = "nobody has said how large a change would matter"
 NO_INTERVAL = "no likely range can be given"
 SMALLER = "the whole likely range is smaller than what matters"
 
-ENDS_A_CLAIM = ("pre_trend", "drift", "drift_untested", "stayers")
+ENDS_A_CLAIM = (
+    "pre_trend", "drift", "drift_untested", "stayers", "raw", "touched", "shared_shocks", "dominant_place",
+)  # fmt: skip
 _ALPHA = 0.05
 _FEWEST = 3
 _FEWEST_PEOPLE = 50
@@ -51,7 +53,7 @@ def decide(evidence: Evidence) -> Verdict:
     if not benefit_below_margin(evidence):
         unsure = (TOO_WIDE if evidence.margin is not None else UNSTATED,)
     else:
-        unsure = tuple(w.words for w in at_some_time(evidence))
+        unsure = tuple(w.words for w in (*at_some_time(evidence), *in_other_ranges(evidence)))
     return _with_numbers(evidence, "cannot_tell", 6, unsure + tuple(w.words for w in cautions(evidence)))
 
 
@@ -67,13 +69,15 @@ def weaknesses(evidence: Evidence) -> tuple[Weakness, ...]:
     if evidence.moved_by_results:
         names.append("moved_by_results")
     if evidence.rests_on_matching:
-        names += ["raw", "unrecorded"] if evidence.unrecorded else ["matching"]
+        names.append("raw" if evidence.unrecorded else "matching")
     if evidence.rests_on_one_place:
         names.append("one_place" if evidence.clusters_exposed == 1 else "a_few_places")
     if _few_clusters(evidence):
         names.append("few_clusters")
     if evidence.by_people and evidence.by_people_check == "failed":
         names.append("by_people_failed")
+    if _touched_elsewhere(evidence):
+        names.append("touched")
     if beside := _unexplained(evidence):
         names.insert(0, beside)
     others = ((n if n != "dose" else "additivity", OTHER_WEAKNESSES[n]) for n in names)
@@ -96,13 +100,15 @@ def limits(evidence: Evidence) -> tuple[Weakness, ...]:
     """What keeps an answer at likely however it passed its checks: a level that cuts across clusters; fewer than three
     clusters in an arm, where intervals hold the truth about 91 times in 100 (benchmarks/README.md); fewer than 50
     people exposed in clusters, where what is found is found because it came out large; a component that begins with
-    it and may do more for those whom this one reaches; a change that built up, or too few periods before, so that a
+    it and may do more for those whom this one reaches; places compared that may be touched by neighbours, with no
+    others beside which it could be held; a change that built up, or too few periods before, so that a
     drift that set in at about the start would look the same."""
     limited = {
         "crossed": evidence.crossed_levels,
         "two_places": _thin(evidence) and not _few_clusters(evidence),
         "few_people": evidence.people_exposed < _FEWEST_PEOPLE,
         "by_people_untestable": evidence.by_people and evidence.by_people_check == "untestable",
+        "touched_untested": (c := _check_of(evidence, "spillover")) is not None and c.status == "informational",
         "builds_up": _carries(evidence) == "likely" and _early(evidence),
         "few_leads": _carries(evidence) == "likely" and not _early(evidence),
     }
@@ -143,6 +149,31 @@ def at_some_time(evidence: Evidence) -> tuple[Weakness, ...]:
     if never_above_margin(evidence):
         return ()
     return (Weakness("some_time", _placed(OTHER_WEAKNESSES["some_time"], evidence)),)
+
+
+def in_other_ranges(evidence: Evidence) -> tuple[Weakness, ...]:
+    """What keeps a small average from being called no sign: ranges of checks in which a benefit that matters is not
+    ruled out, beside untouched places or with places counted by group; a range that could not be given rules out
+    nothing where places compared may be touched."""
+    found = []
+    for check, name in (("spillover", "touched_benefit"), ("shared_shocks", "shared_benefit")):
+        c = _check_of(evidence, check)
+        asked = c is not None and (math.isfinite(c.estimate) or (check == "spillover" and c.status != "passed"))
+        if c is not None and asked and not _below(evidence, c.conf_low, c.conf_high):
+            found.append(Weakness(name, _placed(OTHER_WEAKNESSES[name], evidence)))
+    return tuple(found)
+
+
+def _touched_elsewhere(e: Evidence) -> bool:
+    """Whether a claim is another one beside untouched places, and is not carried there."""
+    c = _check_of(e, "spillover")
+    if c is None or c.status != "failed" or e.conf_low <= 0 <= e.conf_high:
+        return False
+    return not (c.conf_low > 0 and e.conf_low > 0) and not (c.conf_high < 0 and e.conf_high < 0)
+
+
+def _check_of(e: Evidence, name: str) -> CheckOutcome | None:
+    return next((c for c in e.checks if c.check == name), None)
 
 
 def _below(e: Evidence, low: float, high: float) -> bool:
@@ -194,15 +225,22 @@ def _excludes_zero(e: Evidence) -> Verdict | None:
     if inside_margin(e):
         reasons += (SMALLER,)
     direction: Direction = "better" if e.good * e.conf_low > 0 else "worse"
-    if len(found) > 1 or any(w.name in ENDS_A_CLAIM for w in found):
+    if len(found) > 1 or any(w.name in ENDS_A_CLAIM for w in found) or _gone_in_proportion(e):
         return _with_numbers(e, "cannot_tell", 4, reasons, direction)
     return _with_numbers(e, "likely" if found or limited else "shown", 4, reasons, direction)
+
+
+def _gone_in_proportion(e: Evidence) -> bool:
+    """Whether on another scale the answer turns, or loses over half: then no word for how sure it is fits both."""
+    sign = math.copysign(1.0, e.estimate)
+    failed = [sign * c.estimate for c in e.checks if c.check == "scale" and c.status == "failed"]
+    return any(other < abs(e.estimate) / 2 for other in failed)
 
 
 def _no_sign(e: Evidence) -> Verdict | None:
     if not benefit_below_margin(e) or failed_main_checks(e) or e.rests_on_additivity or own_past_only(e):
         return None
-    if not never_above_margin(e):
+    if not never_above_margin(e) or in_other_ranges(e):
         return None
     return _with_numbers(e, "no_sign", 5, tuple(w.words for w in cautions(e)))
 

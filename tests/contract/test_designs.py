@@ -26,10 +26,14 @@ ROLLOUTS = [
     ek.StaggeredRollout(others="ignored", adjust="reg"),
     ek.StaggeredRollout(others="ignored", adjust="ipw"),
     ek.StaggeredRollout(others="ignored", adjust="dr", comparison="never"),
+    ek.ScaledRollout(scale="identity"),
+    ek.ScaledRollout(scale="identity", others="unchanged", base_window=3),
     ek.TripleDifference(),
     ek.TripleDifference(others="ignored", base_window=2, horizon=3),
     ek.TripleDifference(adjust="dr", base_window=2),
     ek.DifferenceInDifferences(after=(4, 6)),
+    ek.DifferenceInDifferences(after=(4, 6), compare="cross_sections"),
+    ek.StaggeredRollout(starts="first", base_window=2),
     ek.DifferenceInDifferences(after=(4, 6), adjust="dr", others="ignored"),
 ]
 REGRESSIONS = [
@@ -321,7 +325,9 @@ def test_traits_say_what_the_options_make_an_answer_rest_on(design):
     first = "kinds alike" if isinstance(design, ek.TripleDifference) else "parallel trends"
     more = {"additivity"} if design.others == "unchanged" else set()
     assert design.traits.rests_on == {first, *more}
-    assert ("pre_trend" in design.traits.checks) == (not isinstance(design, ek.DifferenceInDifferences))
+    assert ("pre_trend" in design.traits.checks) == (
+        not isinstance(design, ek.DifferenceInDifferences | ek.ScaledRollout)
+    )
 
 
 @pytest.mark.parametrize("design", REGRESSIONS, ids=short)

@@ -10,7 +10,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.designs.protocol import Basis, Check, Design, StudyLike, Traits
-from evalkit.evaluation.evaluate import Target, falsify
+from evalkit.evaluation.attacking import Target, falsify
 from evalkit.evaluation.evidence import Finding, decide_all, effect_table
 from evalkit.evaluation.ladder import Rung, Window, run
 from evalkit.inference.replicates import Arms

@@ -20,9 +20,10 @@ def beside(frame: pd.DataFrame, extra: pd.DataFrame, new_sites: bool = True) -> 
     return pd.concat([frame, extra.assign(person=extra["person"] + 10_000, site=site)], ignore_index=True)
 
 
-@rollouts
+@pytest.mark.parametrize("design", [d for d in ROLLOUTS if not isinstance(d, ek.ScaledRollout)], ids=short)
 def test_units_exposed_from_the_first_period_change_nothing(design):
-    """Nobody can be compared with them, and they are never a comparison for the component."""
+    """Nobody can be compared with them, and they are never a comparison for the component. Where one model is fitted to
+    all, as on another scale, those among them serve whom the component cannot reach."""
     frame = people()
     always = frame[frame["site"] < 3].assign(a=1, y=lambda d: d["y"] + 5)
     one, two = usual(design), design(study(beside(frame, always)), "a")
@@ -30,7 +31,10 @@ def test_units_exposed_from_the_first_period_change_nothing(design):
     np.testing.assert_allclose(one.vcov(inference="jackknife"), two.vcov(inference="jackknife"), atol=1e-9)
 
 
-@pytest.mark.parametrize("design", [d for d in ROLLOUTS if not isinstance(d, ek.TripleDifference)], ids=short)
+WITHOUT_KINDS = [d for d in ROLLOUTS if not isinstance(d, ek.TripleDifference | ek.ScaledRollout)]
+
+
+@pytest.mark.parametrize("design", WITHOUT_KINDS, ids=short)
 def test_units_whom_the_component_cannot_reach_change_nothing(design):
     frame = people()
     beyond = frame.assign(eligible=0, y=lambda d: d["y"] ** 2)
@@ -57,17 +61,27 @@ def test_they_do_change_what_ignores_the_others():
     assert abs(one - two) > 0.1
 
 
-@pytest.mark.parametrize("design", [d for d in ROLLOUTS if getattr(d, "compare", "within") == "within"], ids=short)
+WITHIN_UNITS = [
+    d for d in ROLLOUTS if getattr(d, "compare", "within") == "within" and not isinstance(d, ek.ScaledRollout)
+]
+
+
+@pytest.mark.parametrize("design", WITHIN_UNITS, ids=short)
 def test_constant_shifts_of_a_unit_change_nothing(design):
-    """A unit is compared with itself; across people a shift does matter, and cross-sections are left out."""
+    """A unit is compared with itself; across people a shift does matter, and cross-sections are left out, as is another
+    scale, whose levels are those of places and paths (some people are not always seen here)."""
     frame = people()
     shift = np.random.default_rng(4).normal(scale=20, size=frame["person"].max() + 1)[frame["person"]]
     alike(usual(design), design(study(frame.assign(y=frame["y"] + shift)), "a"), atol=1e-8)
 
 
-@every
+ONE_PERIOD = [d for d in ROLLOUTS if not isinstance(d, ek.DifferenceInDifferences) or d.compare == "within"]
+
+
+@pytest.mark.parametrize("design", [*ONE_PERIOD, *REGRESSIONS], ids=short)
 def test_period_shifts_common_to_all_change_nothing(design):
-    """Whoever was seen when, and however many base periods there are."""
+    """Whoever was seen when, and however many base periods there are; but for whoever was there in windows of several
+    periods, of which each is seen in some."""
     frame = people(missing=0.15)
     moved = frame.assign(y=frame["y"] + 10 * np.sin(frame["month"]))
     alike(design(study(frame), "a"), design(study(moved), "a"), atol=1e-8)

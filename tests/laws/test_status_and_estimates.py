@@ -13,8 +13,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.evaluation.bundles import run_bundles
-from evalkit.evaluation.evaluate import window_of
-from evalkit.evaluation.ladder import Choices, ladder, run
+from evalkit.evaluation.ladder import Choices, ladder, run, window_of
 from evalkit.vocabulary import ESTIMATED
 from tests.laws.kinds import KINDS, Known, known
 

@@ -15,7 +15,8 @@ from evalkit.verdicts.rules import decide
 from evalkit.vocabulary import CHECK_STATUSES, DRIFT_WORDS, OUTCOME_KINDS, PEOPLE_CHECKS, STATUSES, VERDICTS
 from tests.unit.test_words import assert_reads_well
 
-MAIN = {"pre_trend", "rungs", "date_rule", "others_still_growing", "growth_taken_out", "stayers"}
+WHO = {"spillover", "shared_shocks", "dominant_place"}
+MAIN = {"pre_trend", "rungs", "date_rule", "others_still_growing", "growth_taken_out", "stayers", *WHO}
 LABELS = ("0.08 blood alcohol limit", "Dual-diagnosis nurse", "Zero tolerance under 21", "keyworker", "A & B (pilot)")
 
 sizes = st.one_of(
@@ -30,8 +31,13 @@ checks = st.lists(
         CheckOutcome,
         st.sampled_from([*sorted(MAIN), "leave_one_cluster", "few_clusters"]),
         st.sampled_from(CHECK_STATUSES),
+        st.just(""),
+        sizes,
+        sizes,
+        sizes,
     ),
     max_size=4,
+    unique_by=lambda c: c.check,
 ).map(tuple)
 
 
@@ -121,22 +127,33 @@ def restated(e: Evidence) -> list[str]:
     count += 0 if e.p_adjusted < 0.05 else 1
     count += 1 if e.rests_on_additivity else 0
     count += 1 if e.rests_on_matching else 0
-    count += 1 if e.rests_on_matching and e.unrecorded else 0
     count += 1 if e.rests_on_one_place else 0
     few = not e.rests_on_one_place and (e.clusters_exposed < 3 or e.clusters_comparison < 3)
     count += 1 if few and not (e.randomisation_p is not None and e.randomisation_p < 0.05) else 0
     unseen = e.by_people and e.by_people_check == "untestable"
     builds = e.drift is not None and e.drift.carries == "likely"
+    spilt = next((c for c in e.checks if c.check == "spillover"), None)
+    shared = next((c for c in e.checks if c.check == "shared_shocks"), None)
     capped = e.crossed_levels or few or e.people_exposed < 50 or unseen or builds
+    capped = capped or (spilt is not None and spilt.status == "informational")
     count += 1 if e.by_people and e.by_people_check == "failed" else 0
     unexplained = e.drift is not None and e.drift.carries in ("nothing", "untested")
     count += 1 if unexplained else 0
-    ended = not failed_checks.isdisjoint({"pre_trend", "stayers"}) or unexplained
+    ended = not failed_checks.isdisjoint({"pre_trend", "stayers", "shared_shocks", "dominant_place"}) or unexplained
+    ended = ended or (e.rests_on_matching and e.unrecorded)
     away = number and (low > 0 or high < 0)
+    if spilt is not None and spilt.status == "failed" and away:
+        elsewhere = not ((spilt.conf_low > 0 and e.conf_low > 0) or (spilt.conf_high < 0 and e.conf_high < 0))
+        count += elsewhere
+        ended = ended or elsewhere
     known = e.matters is not None and not math.isnan(e.matters)
     ruled_out = bool(number and known and high < e.matters)
     if e.by_time is not None:
         ruled_out = ruled_out and (e.by_time[1] < e.matters if e.better == "higher" else e.by_time[0] > -e.matters)
+    for c, asked in ((spilt, spilt is not None and spilt.status != "passed"), (shared, False)):
+        if c is not None and (asked or math.isfinite(c.estimate)):
+            good = c.conf_high if e.better == "higher" else -c.conf_low
+            ruled_out = ruled_out and good < e.matters
     quiet = free and number and not away
     own_past = e.rests_on_one_place and e.design == "InterruptedTimeSeries"
     carried = not failed_checks and not e.rests_on_additivity and not own_past
@@ -179,7 +196,9 @@ def test_every_sentence_reads_well(e: Evidence) -> None:
     for text in (said.sentence, said.may_say.text, said.not_to_be_said, said.would_change.text):
         assert_reads_well(text[:1].upper() + text[1:])
     spoken = said.sentence
-    mixed = re.search(r"likely range (?:is )?(?:(?!\. )[^()])*(fewer|lower|less) to [^()]*(more|higher)", spoken)
+    mixed = re.search(
+        r"likely range (?:is )?(?:(?!\. )[^()])*(fewer|lower|less|sooner) to [^()]*(more|higher|later)", spoken
+    )
     if verdict.rule == 4:
         assert not mixed, spoken
     if verdict.rule in (5, 6) and e.conf_low < 0 < e.conf_high:

@@ -10,7 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ROOMS = ("inference", "components", "verdicts", "rollout designs", "decision", "checks", "planned rollouts", "pooling",
-         "monitor", "study")  # fmt: skip
+         "monitor", "study", "waiting", "designs", "evaluation", "reporting")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,9 @@ SPOTS = (
     *(f"card.{key}" for key in CARD), "label score", "label cost", "adoption.planned_start", "adoption.source",
     "adoption.change_note", "adoption.decided",
     "costs.grade", "costs.type", "rate_card.trigger", "rate_card.name", "unit_costs.agency",
-    "unit_costs.grade", "unit_costs.source",
+    "unit_costs.grade", "unit_costs.source", *(f"report.{key}" for key in (
+        "author", "date", "origin", "missing", "ethics", "data_protection", "deviations", "claim", "source"
+    )),
 )  # fmt: skip
 """Wherever a string of users can be."""
 
@@ -86,13 +88,17 @@ def study_of(words: Mapping[str, str]) -> ek.Study:
         "unit_costs": pd.DataFrame([{"outcome": score, "value": 7.0, **worth}]),
         "claims": pd.DataFrame([{"outcome": score, "amount": 5.0, "unit": ids[0]}]),
     }  # fmt: skip
+    words = ("author", "date", "origin", "missing", "ethics", "data_protection")
+    about: dict[str, object] = {key: said[f"report.{key}"] for key in words}
+    claim = {"component": name["one"], "strength": "weak", **{k: said[f"report.{k}"] for k in ("claim", "source")}}
+    about |= {"deviations": [said["report.deviations"]], "evidence": [claim]}
     return ek.Study(
         pd.DataFrame({column[c]: panel[c] for c in COLUMNS}), unit=column["place"], period=column["month"],
         cluster=column["region"], covariates=[column["age"]], title=said["title"], question=said["question"],
         components=[ek.Component(name[k], said[f"label {k}"], description=said[f"description {k}"], **more[k])
                     for k in ("one", "two", "three")],
         outcomes=[ek.Outcome(score, said["label score"], kind="score", better="higher", matters=0.5),
-                  ek.Outcome(column["cost"], said["label cost"], kind="money", better="lower", matters=0.5)],
+                  ek.Outcome(column["cost"], said["label cost"], kind="money", better="lower", matters=0.5, harm=True)],
         levels={level: ek.Links(pd.DataFrame(links).assign(weight=1.0), to=column["region"])},
-        events=[(said["events.label"], 3, None)], money=money,
+        events=[(said["events.label"], 3, None)], money=money, settings={"report": about},
     )  # fmt: skip

@@ -46,8 +46,10 @@ def study() -> SimpleNamespace:
         column=OUTCOME,
         label="Traffic deaths per 100,000 people (log)",
         kind="log",
+        said="log",
         better="lower",
         matters=0.05,
+        harm=False,
         unit="per cent",
     )
     components = tuple(
@@ -58,6 +60,7 @@ def study() -> SimpleNamespace:
             lag=0,
             assigned_at="state",
             description="",
+            card={},
             unit_cost=None,
             reach=None,
             replaces="sbsecon" if n == "sbprim" else None,
@@ -78,11 +81,14 @@ def study() -> SimpleNamespace:
             n_periods=len(PERIODS),
             n_units=48,
             units=np.array(PLACES),
+            heads=None,
+            distinct=lambda: len(PLACES),
             inference_level=lambda _: ("state", False),
         ),
         component=lookup.__getitem__,
         outcome=lambda name=None: outcome,
         settings={},
+        currency="£",
         noun_for=noun_from_column,
         source=None,
     )

@@ -117,7 +117,8 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(
     browser.size(1280)
     browser.open(page_of(name))
     browser.run(
-        "window.stops = [...document.querySelectorAll('a[href], summary, [tabindex=\"0\"]')]"
+        "window.stops = [...document.querySelectorAll("
+        "'a[href], summary, button, input, select, [tabindex=\"0\"]')]"
         ".filter(e => !(e.tagName === 'SUMMARY' ? e.parentElement.parentElement : e).closest('details:not([open])'))"
     )
     count = browser.run("return window.stops.length")

@@ -240,7 +240,7 @@ def test_every_place_of_words_holds_its_own() -> None:
     """So that a new one cannot be forgotten: fields of components and outcomes, columns of tables, names of columns."""
     study = study_of({})
     choices = {"part_period", "dates", "kind", "better", "reach", "replaces", "card", "assigned"}
-    choices |= {"first_period", "within", "compliance"}  # names of columns, as `exposure` is
+    choices |= {"first_period", "within", "compliance", "neighbours"}  # names of columns, as `exposure` is
     for parts in (study.components, study.outcomes):
         texts = {f.name for f in fields(parts[0]) if "str" in str(f.type) or "Kind" in str(f.type)} - choices
         said = {(n, getattr(part, n)) for part in parts for n in texts if getattr(part, n)}
@@ -294,12 +294,13 @@ def test_words_are_no_templates() -> None:
 
 
 SECTIONS = ("page_one", "delivered", "who_is_in", "told_apart", "estimates", "held", "borrowed", "adds_up", "money")
+ALONE = ("itself", "harms", "other_evidence", "said", "data_statement", "standards", "method", "held_back")
 
 
 def test_the_rounds_show_every_section() -> None:
     source = (Path(reporting.__file__).parent / "page" / "report.py.txt").read_text(encoding="utf-8")
     called = set(re.findall(r"^reporting\.(\w+)\(", source, re.MULTILINE)) - {"write_tables", "write_pictures"}
-    assert called == {*SECTIONS, "contents", "said", "method", "provenance", "held_back"}
+    assert called == {*SECTIONS, *ALONE, "contents", "provenance"}
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font", "ignore:constrained_layout not applied")
@@ -316,8 +317,8 @@ def test_a_study_of_such_words_is_reported(k: int, tmp_path: Path, capsys: pytes
         reporting.write_pictures(pictures, home / "figures")
     file = study.save(tmp_path / "study")
     sections = (
-        *(getattr(reporting, name)(made, pictures) for name in SECTIONS), reporting.said(made),
-        reporting.method(made), reporting.provenance(made, file), reporting.held_back(made),
+        *(getattr(reporting, name)(made, pictures) for name in SECTIONS),
+        *(getattr(reporting, name)(made) for name in ALONE), reporting.provenance(made, file),
     )  # fmt: skip
     notebook = notebook_of(*sections, title=study.title)
     page = to_page(notebook)

@@ -280,9 +280,7 @@ def shown(raw: ek.Evaluation, tmp_path_factory: pytest.TempPathFactory) -> Calla
 def from_bars(svg: bytes, whole: float) -> list[float]:
     """Counts that the lengths of a figure's bars come to, read off its paths; whole: what the longest row counts."""
     number = r"(-?[\d.]+)"
-    corners = re.findall(
-        rf'd="M {number} {number} L {number} {number} L {number} {number} L {number} {number} z', svg.decode()
-    )
+    corners = re.findall(rf'd="M{number} {number}L{number} {number}L{number} {number}L{number} {number}z', svg.decode())
     bars = [(float(c[0]), float(c[2]), round(float(c[1]), 1)) for c in corners if c[0] != c[2] and c[1] == c[3]]
     rows: dict[float, list[float]] = {}
     for left, right, height in bars:

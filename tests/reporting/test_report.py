@@ -18,6 +18,7 @@ from evalkit.errors import EvalkitError
 from evalkit.reporting.build import study_file
 from evalkit.reporting.formats import ReportError, make_notebook, run_notebook, to_page
 from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.strict import SCRIPT, SCRIPT_HASH
 from tests.reporting.conftest import PARTNERSHIPS, Built
 
 
@@ -96,7 +97,9 @@ def test_page_loads_nothing_from_outside(page: str, reader: Reader) -> None:
             value = attributes.get(name) or ""
             beside = tag == "a" and re.fullmatch(r"[\w-]+\.(csv|ipynb)", value)  # a file of this report
             assert value == "" or beside or value.startswith(("#", "data:image/svg+xml;base64,")), (tag, value[:80])
-    assert not reader.all("script") and not reader.all("link") and not reader.all("iframe")
+    assert reader.all("script") == [{}] and not reader.all("link") and not reader.all("iframe")
+    assert page.count(SCRIPT) == 1 and f"script-src '{SCRIPT_HASH}'" in page
+    assert "'unsafe" not in page.replace("style-src 'unsafe-inline'", "")
     assert re.search(r"@import|url\(", page) is None
 
 

@@ -94,10 +94,11 @@ def test_every_rule_of_a_table_refuses_what_breaks_it(tmp_path: Path, table: str
 
 PANEL = [("panel", "person", "unit"), ("panel", "month", "period"), ("panel", "borough", "level"),
          ("panel", "court", "exposure"), ("panel", "settled", "share"), ("people", "needs", "reach"),
-         ("people", "weight", "weights"), ("people", "age", "covariate"), ("people", "person", "unit")]  # fmt: skip
+         ("people", "weight", "weights"), ("people", "age", "covariate"), ("people", "person", "unit"),
+         ("panel", "settled", "neighbours")]  # fmt: skip
 
 
-PANEL += [("panel", "visits", kind) for kind in ("count", "score", "log", "money")]
+PANEL += [("panel", "visits", kind) for kind in ("count", "rate", "per", "score", "log", "money")]
 
 
 @pytest.mark.parametrize(("table", "column", "role", "part"),
@@ -112,6 +113,11 @@ def test_every_rule_of_a_role_refuses_what_breaks_it(
     else:
         cells[1][j] = str(BREAKS[part])
     toml = TOML.replace('kind = "count"', f'kind = "{role}"') if column == "visits" else TOML
+    toml = toml.replace('kind = "rate"', 'kind = "rate"\nper = "court"')
+    if role == "per":
+        toml = TOML.replace('kind = "share"', 'kind = "rate"\nper = "visits"')
+    if role == "neighbours":
+        toml = TOML.replace('neighbours = "neighbours.csv"', f'neighbours = ["{column}"]')
     files = {f"{table}.csv": written(cells).encode(), "study.toml": toml.encode()}
     verdict, words = judge(Damage(table, column, part, files), tmp_path / "s")
     assert verdict == "refused" and (column in words or table == "people"), words

@@ -237,7 +237,7 @@ def test_every_key_of_the_file_is_a_field_of_what_it_becomes(folder):
         ek.Study.load(folder)
     listed = {line.split("'")[1]: line for line in str(caught.value).splitlines()[1:]}
     assert listed.keys() == keys.keys() and all(f"table {table})" in listed[key] for key, table in keys.items())
-    assert listed["zzx"].endswith("The keys are: column, label, kind, better, matters, percent.")
+    assert "The keys are: column, label, kind, better, matters, percent, harm, time, event" in listed["zzx"]
     assert listed["zzw"].endswith("The keys are: links, to.")
     assert "unit, period, cluster, covariates" in listed["zzz"] and "lag, bins, always_on" in listed["zzy"]
 

@@ -242,7 +242,7 @@ def test_two_million_rows_are_read_quickly():
 def test_a_study_says_what_it_holds(panel):
     study = of(panel, "nurse", outcome="settled", cluster="borough", title="Test & try")
     assert "12 units, 8 periods (0 to 7), 4 clusters (borough)" in repr(study)
-    assert "nurse: first on 3, 2 of 4 places, 6 units" in repr(study)
+    assert "nurse: first in month 3, 2 of 4 places, 6 units" in repr(study)
     html = study._repr_html_()
     assert "<caption>Test &amp; try: 12 units" in html and '<th scope="row">nurse</th>' in html
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from evalkit.verdicts.evidence import BesideDrift, BundleEvidence, CheckOutcome, Evidence
 from evalkit.verdicts.rules import MAIN_CHECKS
+from evalkit.vocabulary import CheckStatus
 
 NURSE = Evidence(
     component="nurse",
@@ -30,6 +32,8 @@ NURSE = Evidence(
     place="borough",
     population="people with both needs",
 )
+CALM = replace(NURSE, estimate=0.005, conf_low=-0.02, conf_high=0.03, p_adjusted=0.9)
+ENDING = ("spillover", "dominant_place", "shared_shocks")
 LAW = replace(
     NURSE,
     component="bac08",
@@ -211,11 +215,22 @@ def _of_status() -> dict[str, tuple[Evidence, str]]:
         "one late period": (replace(NURSE, clean_until=2, lag=2), "shown"),
         "cross-section": (replace(NURSE, clean_until=None, period=""), "shown"),
         **{
-            f"failed {name}": (replace(NURSE, checks=failed(name)), "likely")
+            f"failed {name}": (replace(NURSE, checks=failed(name)), "cannot_tell" if name in ENDING else "likely")
             for name in MAIN_CHECKS
             if name not in ("pre_trend", "stayers")
         },
+        "touched, carried": (replace(NURSE, checks=ranged("spillover", "failed", 0.01, 0.2)), "likely"),
+        "touched, untested": (replace(NURSE, checks=ranged("spillover", "informational")), "likely"),
+        "touched, no sign open": (replace(CALM, checks=ranged("spillover", "passed", -0.01, 0.09)), "cannot_tell"),
+        "touched, no sign": (replace(CALM, checks=ranged("spillover", "passed", -0.01, 0.03)), "no_sign"),
+        "shared, no sign open": (replace(CALM, checks=ranged("shared_shocks", "failed", -0.1, 0.09)), "cannot_tell"),
+        "shared, no sign unclear": (replace(CALM, checks=ranged("shared_shocks", "passed", -0.1, 0.09)), "cannot_tell"),
     }
+
+
+def ranged(check: str, status: CheckStatus, low: float = math.nan, high: float = math.nan) -> tuple[CheckOutcome, ...]:
+    """One check with the range that goes with it."""
+    return (CheckOutcome(check, status, "In words.", (low + high) / 2, low, high),)
 
 
 def all_cases() -> dict[str, tuple[Evidence, str]]:

@@ -229,7 +229,7 @@ def test_slopes_and_quarters_are_those_of_the_library():
     slope, low, high = predicted._slope(s, tester, first, np.ones((int((~first).sum()), 1)))
     assert slope == pytest.approx(tester.evaluate_blp().params[0], rel=1e-9)
     assert (high - low) / 2 / 1.96 == pytest.approx(tester.evaluate_blp().errs[0], rel=0.15)
-    _, half, quarter = predicted.beyond_groups(s, np.empty((900, 0)), first, 0)
+    _, half, quarter, _ = predicted.beyond_groups(s, np.empty((900, 0)), first, 0)
     theirs = predicted._tester(s, x / x.std(axis=0), first, 0).evaluate_cal(n_groups=4).plot_data_dict[1]["gate"]
     ours = [half.psi[quarter == q].mean() for q in sorted(set(quarter))]
     assert ours == pytest.approx(theirs.to_numpy(), rel=1e-9)
@@ -243,7 +243,7 @@ def test_clusters_stay_whole_and_few_people_predict_nothing():
     first = predicted.halves(s, 3)
     assert not set(place[first]) & set(place[~first]) and 0.3 < first.mean() < 0.7
     lone = replace(s, people=replace(people, exposed=first & (np.cumsum(first) < 200)))
-    check, half, quarter = predicted.beyond_groups(lone, np.empty((len(first), 0)), first, 3)
+    check, half, quarter, _ = predicted.beyond_groups(lone, np.empty((len(first), 0)), first, 3)
     assert check.words.startswith("Too few people in a half") and len(half.psi) == len(quarter) == 0
     same = replace(s, people=replace(people, x=np.ones_like(people.x)))
     assert predicted.beyond_groups(same, np.empty((len(first), 0)), first, 3)[0].status == "informational"
@@ -255,3 +255,32 @@ def test_a_quarter_of_few_people_is_hidden():
     assert len(hidden) and hidden[["people", "exposed", "estimate", "conf_low"]].isna().all().all()
     refused = ek.for_whom(varied(lambda x, women: x, 200), "got", "sex")
     assert refused.beyond.words == "Nothing was estimated." and not len(refused.quarters)
+
+
+@pytest.mark.parametrize("learner", ["line", "forest"])
+def test_what_giving_it_to_some_comes_to(learner):
+    """Men gain nothing and women 1: giving it to women is worth as much as giving it to everybody."""
+    made = people(2000, gap=1.0, seed=3)
+    frame = made.to_frame()
+    assert len(frame) == 2000
+    found = ek.for_whom(made, "got", ["sex", "area"], learner=learner)
+    worth = found.policies.set_index("policy")
+    for policy, truth in (("everybody", 1.0), ("sex: women", 0.75), ("sex: men", 0.25)):
+        assert worth.loc[policy, "conf_low"] < truth < worth.loc[policy, "conf_high"]
+    whole = worth.loc["everybody", "estimate"]
+    assert worth.loc["sex: women", "estimate"] + worth.loc["sex: men", "estimate"] == pytest.approx(whole)
+    assert worth.loc["sex: women", "share"] == pytest.approx(0.5, abs=0.03)
+    assert "area: tiny" not in worth.index, "a group too small to be shown is no policy"
+    gain = worth.loc["those predicted to gain"]
+    assert gain["conf_low"] < 1.0 < gain["conf_high"]
+    assert 0.8 < gain["share"] <= 1.0
+
+
+def test_a_policy_for_an_outcome_that_should_be_lower_gives_it_to_those_whom_it_lowers():
+    made = people(2000, gap=-1.5, seed=4)
+    lower = made.replace(outcomes=[ek.Outcome("y", better="lower")])
+    gain = ek.for_whom(lower, "got", ["sex"]).policies.set_index("policy").loc["those predicted to gain"]
+    assert gain["estimate"] < -0.3
+    assert gain["share"] < 0.7
+    with pytest.raises(OptionError, match="learner='net'"):
+        ek.for_whom(made, "got", ["sex"], learner="net")

@@ -171,3 +171,59 @@ class TestFactorial:
 
 def test_an_alias_says_its_signs():
     assert Alias(((0,), (1, 2)), (1, -1)).words(("a", "b", "c")) == "a = -b:c"
+
+
+class TestInAnEvaluation:
+    """Numbers from the mixes alone: no learner is run."""
+
+    def test_the_total_is_that_of_mixes_and_its_pieces_add_up(self):
+        from evalkit.evaluation.mixed import attribution_of_mixes
+
+        frame = world(3000)
+        made = study(frame)
+        found = attribution_of_mixes(_evaluated(made), made.outcome())
+        rows = found.pieces.set_index("piece")
+        assert rows["estimate"].sum() == pytest.approx(found.total)
+        both = float(((frame["a"] == 1) & (frame["b"] == 1)).sum())
+        for piece, truth in (("a", 0.5 * frame["a"].sum()), ("b", 0.3 * frame["b"].sum()),
+                             ("a and b together, beyond the sum", -0.2 * both)):  # fmt: skip
+            assert rows.loc[piece, "conf_low"] < truth < rows.loc[piece, "conf_high"]
+        assert rows.loc["a", "people_periods"] == frame["a"].sum()
+        table = ek.MixComparison()(made).to_frame().set_index("effect")["estimate"]
+        alone = frame.groupby(["a", "b"]).size()
+        total = sum(alone[m] * table[w] for m, w in (((1, 0), "a against none"), ((0, 1), "b against none"),
+                                                     ((1, 1), "a and b against none")))  # fmt: skip
+        assert found.total == pytest.approx(total)
+        orders = found.orders.set_index(["component", "order"])["estimate"]
+        assert orders["a", "last_in"] - orders["a", "first_in"] == pytest.approx(
+            rows.loc["a and b together, beyond the sum", "estimate"]
+        )
+        assert found.shapley["estimate"].sum() == pytest.approx(found.total)
+        assert found.gross - found.expected_without == pytest.approx(found.total)
+
+    def test_a_mix_whose_parts_were_not_seen_is_not_divided(self):
+        from evalkit.evaluation.mixed import attribution_of_mixes
+
+        frame = world(2000)
+        frame = frame[(frame["a"] == frame["b"]) | (frame["b"] == 1)]
+        made = study(frame)
+        found = attribution_of_mixes(_evaluated(made), made.outcome())
+        assert list(found.pieces["kind"]) == ["own", "undivided"]
+        assert found.pieces["estimate"].sum() == pytest.approx(found.total)
+        nobody = study(frame[(frame["a"] == 1) | (frame["b"] == 1)])
+        assert attribution_of_mixes(_evaluated(nobody), nobody.outcome()) is None
+
+    def test_mixes_of_few_people_are_not_told_of(self):
+        from evalkit.evaluation.mixed import mixes_table
+
+        made = study(world())
+        table = mixes_table(made, 0.95, 0)
+        assert len(table) == 6 and table["estimate"].notna().all()
+        hidden = mixes_table(made, 0.95, 10_000)
+        assert hidden["estimate"].isna().all() and hidden["reason"].str.startswith("too few people").all()
+
+
+def _evaluated(made: ek.Study):
+    from types import SimpleNamespace
+
+    return SimpleNamespace(study=made, level=0.95)

@@ -76,7 +76,7 @@ def test_the_screen_weighs_and_refits_as_the_estimator_does(people: list[int] | 
 def test_loops_and_arrays_are_the_same_reckoning() -> None:
     b = a_brief([4, 6, 8, 2, 10, 4, 6], 0.5)
     screen = Screen.of(b)
-    cells, own = screen.cells(STARTS), screen._own(screen.cells(STARTS))
+    cells, own = screen.cells(STARTS)
     for k in range(2):
         made = []
         for read in (kernel.loops, kernel.arrays):
@@ -310,8 +310,15 @@ def test_noise_and_the_next_rollout_of_a_study() -> None:
     noise = ek.Noise.from_study(study)
     assert noise.person == pytest.approx(0.5, abs=0.03) and noise.people == 30
     assert np.hypot(noise.place, noise.slow) == pytest.approx(0.1, abs=0.04)
+    with pytest.raises(ek.EvalkitError, match="kind score"):
+        ek.Noise.from_study(study, effects=0.1)
     plan = ek.next_rollout(study, 18, window=4, noise=replace(noise, slow=0.0), effort=0.05)
     assert not plan.impossible and plan.schedule["a"].tolist()[:3] == [6, 9, 6]
     assert all(s is None or s >= T for s in plan.schedule["a"][3:]) and plan.power["wanted"].eq(0.2).all()
+    # a share of .2 that becomes .5 is noisier by the root of .25 / .16
+    share = ek.Study(frame.assign(y=(np.arange(len(frame)) % 5 == 0).astype(float)), unit="person", period="t",
+                     outcome="y", cluster="place", kind="share", components=["a", "b"])  # fmt: skip
+    more = ek.Noise.from_study(share, effects=0.3).person / ek.Noise.from_study(share).person
+    assert more == pytest.approx(1.25)
     costs = plan.costs.set_index("component")
     assert costs.loc["a", "cost"] == 10 * costs.loc["a", "person_periods"] and np.isnan(costs.loc["b", "cost"])

@@ -126,6 +126,35 @@ class TestByHand:
         assert (two.value - 3, two.low - 3, two.high - 3) == pytest.approx((one.value, one.low, one.high), abs=1e-6)
         assert two.p < 0.05 < one.p
 
+    def test_an_order_weighs_by_what_comparisons_tell_and_leaves_no_period_out(self):
+        rng = np.random.default_rng(5)
+        panel, start = rng.normal(size=(12, 5)), rng.permutation(np.arange(12) % 4 + 1)
+        usual, least = (Wedge(panel, start, np.zeros(12, int), least_noise=v) for v in (False, True))
+        assert set(least.weights) == set(usual.weights)
+        assert sum(least.weights.values()) == pytest.approx(1)
+        assert all(least.weights[k] >= w / 2 - 1e-12 for k, w in usual.weights.items())
+        noise = rng.normal(size=(400, 12, 5))
+        spread = [np.std([w.statistic(start[None], y)[0] for y in noise]) for w in (usual, least)]
+        assert spread[1] < 0.95 * spread[0]
+        on = np.where(np.arange(5) >= start[:, None], 2.0, 0.0)
+        assert least.statistic(start[None], on)[0] == pytest.approx(2.0)
+        assert least.statistic(start[None])[0] == pytest.approx(
+            sum(w * _cell(panel, start, s, t) for (_, s, t), w in least.weights.items())
+        )
+
+    def test_an_effect_that_shows_late_is_not_sought_before(self):
+        start = np.arange(12) % 4 + 1
+        on = (np.arange(5) >= start[:, None] + 1).astype(float)
+        wedge = Wedge(on, start, np.zeros(12, int), lag=1)
+        assert wedge.statistic(start[None])[0] == pytest.approx(1.0)
+        assert min(t - s for _, s, t in wedge.weights) == 1
+        assert replay(wedge, 199, np.random.default_rng(0)).value == pytest.approx(1.0)
+
+
+def _cell(panel: np.ndarray, start: np.ndarray, first: int, period: int) -> float:
+    change = panel[:, period] - panel[:, :first].mean(axis=1)
+    return float(change[start == first].mean() - change[start > period].mean())
+
 
 def _welch(y: np.ndarray, t: np.ndarray) -> float:
     return float(stats.ttest_ind(y[t], y[~t], equal_var=False).statistic)

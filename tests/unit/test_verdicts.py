@@ -57,12 +57,13 @@ def test_shown_then_likely_then_cannot_tell_as_weaknesses_mount() -> None:
 def test_each_main_check_is_one_weakness_once(check: str) -> None:
     once = replace(NURSE, checks=failed(check))
     twice = replace(NURSE, checks=failed(check, check))
-    expected = "cannot_tell" if check in ("pre_trend", "stayers") else "likely"
+    ends = ("pre_trend", "stayers", "spillover", "shared_shocks", "dominant_place")
+    expected = "cannot_tell" if check in ends else "likely"
     assert said(once) == said(twice) == (expected, "better")
     informational = replace(
         NURSE, checks=(CheckOutcome(check, "informational"), CheckOutcome("few_clusters", "failed"))
     )
-    assert said(informational) == ("shown", "better")
+    assert said(informational) == ("likely" if check == "spillover" else "shown", "better")
 
 
 def test_few_clusters_are_a_weakness_unless_randomisation_carries_them_and_never_shown() -> None:
@@ -131,7 +132,7 @@ def test_smallest_detectable() -> None:
 
 
 def test_misspelt_choices_are_refused() -> None:
-    for change in ({"status": "seperable"}, {"better": "up"}, {"kind": "rate"}, {"by_people_check": "maybe"}):
+    for change in ({"status": "seperable"}, {"better": "up"}, {"kind": "ratio"}, {"by_people_check": "maybe"}):
         with pytest.raises(OptionError, match="is not a choice"):
             replace(NURSE, **change)
     with pytest.raises(OptionError):

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from evalkit.designs.noise.untreated import Place, Untreated
+from evalkit.designs.rollout.sums import Sums
 
 DECAYS = np.concatenate([np.arange(0.0, 0.9, 0.1), np.arange(0.9, 0.995, 0.01)])
 """Correlations of neighbouring periods that are tried."""
@@ -53,20 +54,42 @@ def _lags(t: np.ndarray) -> np.ndarray:
     return np.abs(np.subtract.outer(t, t))
 
 
-def autocovariance(values: np.ndarray, of: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class People:
+    """Outcomes (n, T) of units, NaN where not seen; the people behind each (n,); and the sums (n, T, T) of products of
+    their deviations from the unit's outcome, None where each is one person."""
+
+    values: np.ndarray
+    heads: np.ndarray
+    within: np.ndarray | None = None
+
+    @classmethod
+    def of_sums(cls, sums: Sums, values: np.ndarray) -> Self:
+        """Those of a reader of sums; values: its own, but for a constant."""
+        paths = sums.paths
+        return cls(values, paths.people, None if paths.spread is None else paths.spread.within(sums.values))
+
+
+def autocovariance(people: People, of: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Sums (T,) by lag of products of people's deviations from the mean of their cell and period, and how many.
 
-    values: (n, T), NaN where not seen. of: (n,) cell. Deviations are scaled by n / (n - 1), so that a product is
-    unbiased for the covariance of one person; cells with one person in a period say nothing there.
+    of: (n,) cell of each unit. Deviations are scaled by n / (n - 1), so that a product is unbiased for the covariance
+    of one person; cells with one person in a period say nothing there.
     """
+    values, heads = people.values, people.heads[:, None].astype(float)
     seen = np.isfinite(values)
-    collect = sparse.csr_array((np.ones(len(of)), (of, np.arange(len(of)))), shape=(cells, len(of)))
+    collect = sparse.csr_array((people.heads.astype(float), (of, np.arange(len(of)))), shape=(cells, len(of)))
     count = collect @ seen.astype(float)
     mean = (collect @ np.where(seen, values, 0.0)) / np.maximum(count, 1)
     n = count[of]
     there = seen & (n > 1)
-    away = np.where(there, (values - mean[of]) * np.sqrt(n / np.maximum(n - 1, 1)), 0.0)
-    product, pairs = away.T @ away, there.astype(float).T @ there
+    if people.within is not None:
+        there &= ~np.isnan(people.within).any(axis=(1, 2))[:, None]  # what is withheld of a cell says nothing
+    scale = np.where(there, np.sqrt(n / np.maximum(n - 1, 1)), 0.0)
+    away = np.where(there, values - mean[of], 0.0) * scale
+    product, pairs = (heads * away).T @ away, (heads * there).T @ there.astype(float)
+    if people.within is not None:
+        product += np.einsum("nst,ns,nt->st", np.nan_to_num(people.within), scale, scale)
     lag = _lags(np.arange(values.shape[1])).ravel()
     return np.bincount(lag, product.ravel()), np.bincount(lag, pairs.ravel())
 

@@ -133,7 +133,7 @@ class Groups:
     def of_sums(cls, sums: Sums) -> Groups:
         """Those of a reader of sums."""
         cells = np.arange(len(sums.path))
-        if len(sums.paths.levels[sums.level].names) < len(sums.of):
+        if not sums.paths.alone(sums.level):
             return cls(sums.of, sums.path, sums.cluster, cells, lone=False)
         _, seen = np.unique(np.isfinite(sums.values), axis=0, return_inverse=True)
         alike, first, of = np.unique(
@@ -158,36 +158,41 @@ class CellMeans:
 
 
 def cell_means(
-    values: np.ndarray, of: np.ndarray, order: np.ndarray, weights: np.ndarray, R: np.ndarray
+    values: np.ndarray, of: np.ndarray, order: np.ndarray, weights: tuple[np.ndarray, np.ndarray], R: np.ndarray
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """(C, T) means by generalised least squares over the people of each cell, and their covariances.
 
-    Where everybody is seen throughout these are plain means and R / n. order: units sorted by cell.
+    Where everybody is seen throughout these are plain means and R / n. order: units sorted by cell. weights: (n,) of
+    units, and sums of squares of those of the people behind each.
     """
     cells = int(of.max()) + 1
     stops = np.searchsorted(of[order], np.arange(cells + 1))
     mean, noise, inverses = np.full((cells, values.shape[1]), np.nan), [], dict[bytes, np.ndarray]()
     for c, (low, high) in enumerate(pairwise(stops)):
-        units = order[low:high][weights[order[low:high]] > 0]
-        y, w = values[units], weights[units]
+        units = order[low:high][weights[0][order[low:high]] > 0]
+        y, w, squares = values[units], weights[0][units], weights[1][units]
         seen = np.isfinite(y)
         if seen.all() and len(units):
             mean[c] = w @ y / w.sum()
-            noise.append(R * (w @ w) / w.sum() ** 2)
+            noise.append(R * squares.sum() / w.sum() ** 2)
         else:
-            made = _gapped(y, seen, w, R, inverses)
+            made = _gapped(y, seen, (w, squares), R, inverses)
             mean[c] = made[0]
             noise.append(made[1])
     return mean, tuple(noise)
 
 
 def _gapped(
-    y: np.ndarray, seen: np.ndarray, w: np.ndarray, R: np.ndarray, inverses: dict[bytes, np.ndarray]
+    y: np.ndarray,
+    seen: np.ndarray,
+    weights: tuple[np.ndarray, np.ndarray],
+    R: np.ndarray,
+    inverses: dict[bytes, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     """(T,) mean and (T, T) covariance of a cell in which rows are missing: (sum of S' R^-1 S)^-1 over its people.
 
     inverses: of R by pattern of rows, each worked out once for all cells."""
-    T = y.shape[1]
+    T, (w, squares) = y.shape[1], weights
     mean, V, W, M, v = np.full(T, np.nan), np.zeros((T, T)), np.zeros((T, T)), np.zeros((T, T)), np.zeros(T)
     patterns, of = np.unique(seen, axis=0, return_inverse=True)
     for j, pattern in enumerate(patterns):
@@ -200,7 +205,7 @@ def _gapped(
             inverses[key] = np.linalg.inv(R[np.ix_(at, at)])
         Q = inverses[key]
         W[np.ix_(at, at)] += w[mine].sum() * Q
-        M[np.ix_(at, at)] += (w[mine] ** 2).sum() * Q
+        M[np.ix_(at, at)] += squares[mine].sum() * Q
         v[at] += Q @ (w[mine] @ y[np.ix_(mine, at)])
     there = np.flatnonzero(np.diag(W) > 0)
     inverse = np.linalg.inv(W[np.ix_(there, there)])

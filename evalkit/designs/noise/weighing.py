@@ -11,6 +11,7 @@ import pandas as pd
 
 from evalkit.designs.noise.covariance import (
     SHOCKS,
+    People,
     Person,
     autocovariance,
     fit_person,
@@ -64,9 +65,9 @@ def people_in_cells(sums: Sums, groups: Groups) -> tuple[Person | None, CellMean
     def make() -> tuple[Person | None, CellMeans]:
         of, T = sums.paths.path if groups.lone else groups.of, sums.paths.n_periods
         values = less_mean(sums)
-        person = fit_person(*autocovariance(values, of, int(of.max()) + 1))
+        person = fit_person(*autocovariance(People.of_sums(sums, values), of, int(of.max()) + 1))
         R = np.eye(T) if person is None else person.matrix(T)
-        mean, noise = cell_means(values, groups.of, groups.order, sums.weights, R)
+        mean, noise = cell_means(values, groups.of, groups.order, (sums.weights, sums.paths.squares), R)
         if person is None:  # what there is of noise is the places' then
             noise = tuple(map(np.zeros_like, noise))
         return person, CellMeans(groups.path, groups.cluster, mean, noise)

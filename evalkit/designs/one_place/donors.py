@@ -67,6 +67,7 @@ class BesideDonors(Parameters, ABC):
 
     def compared(self, study: StudyLike, component: str) -> list[Compared]:
         """Every start of every place with its donors and placebos, refused ones with the reason."""
+        study = study.weighing(self.outcome)
         paths = study.paths
         lag = paths.lags[paths.index(component)] if paths.lags else 0
         grouped = Grouped(paths, paths.inference_level(component)[0])
@@ -121,6 +122,7 @@ class BesideDonors(Parameters, ABC):
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row for each cohort and period from the start on; rows that are refused say why."""
+        study = study.weighing(self.outcome)
         compared, paths = self.compared(study, component), study.paths
         grouped = Grouped(paths, paths.inference_level(component)[0])
         rows = Assembled.of(grouped, [_answered(c) for c in compared])

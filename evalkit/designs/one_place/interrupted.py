@@ -163,6 +163,7 @@ class InterruptedTimeSeries(Parameters):
 
     def interrupted(self, study: StudyLike, component: str, shift: bool = False) -> list[Interrupted]:
         """Every start of every place with its fitted series. shift: as if it had begun earlier, from the past alone."""
+        study = study.weighing(self.outcome)
         paths = study.paths
         grouped = Grouped(paths, paths.inference_level(component)[0])
         values = study.values(self.outcome)
@@ -252,6 +253,7 @@ class InterruptedTimeSeries(Parameters):
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row for each cohort and period from the start on; rows that are refused say why."""
+        study = study.weighing(self.outcome)
         found, paths = self.interrupted(study, component), study.paths
         grouped = Grouped(paths, paths.inference_level(component)[0])
         rows = Assembled.of(grouped, [_answered(i) for i in found])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from evalkit.designs.missing import over_fillings
 from evalkit.designs.people import estimating
 from evalkit.designs.people.folds import (
     Learn,
@@ -139,6 +140,7 @@ class FlexibleComparison(estimating.AmongPeople):
         basis: frozenset[Basis] = frozenset({"matching"})
         return Traits(basis)
 
+    @over_fillings
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
         people, y, unseen = self._seen(study, component)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evalkit.designs.missing import over_fillings
 from evalkit.designs.people import effect, estimating
 from evalkit.designs.people.distances import DISTANCES, LINE
 from evalkit.designs.people.folds import deal_folds, held_out, regression
@@ -149,6 +150,7 @@ class MatchedComparison(estimating.AmongPeople):
         made = self.how.match(people, self.how.space(people))
         return replace(made, _tie_range=partial(_tie_range, self, study, made))
 
+    @over_fillings
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
         return self.estimate(study, component, self.match(study, component))

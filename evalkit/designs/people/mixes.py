@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.missing import over_fillings
 from evalkit.designs.people import estimating
 from evalkit.designs.people.folds import Learn, chances, deal_folds, held_out, least_squares, regression
 from evalkit.designs.people.people import covariates_of
@@ -44,6 +45,26 @@ class Mixed:
 
     value: np.ndarray
     parts: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class MixMeans:
+    """Mean outcomes of mixes with one joint covariance. mixes: (G,) states; people: (G,) who had each and were seen;
+    use: (n,) rows of the study; mix: (n,) which each had; level: clusters, None for none."""
+
+    mixes: tuple[tuple[int, ...], ...]
+    people: np.ndarray
+    found: Mixed
+    use: np.ndarray
+    mix: np.ndarray
+    level: str | None
+
+    def estimate(self, study: Study, weights: np.ndarray, labels: pd.DataFrame) -> Estimate:
+        """Weighted sums (k, G) of the means, as an Estimate."""
+        names = {n: (one.codes[self.use], one.names) for n, one in study.paths.levels.items()}
+        source = DenseSource(Rows(study.paths.units[self.use], names), self.found.parts)
+        influence = Influence(((source, weights.T),), self.level or "unit")
+        return Estimate(weights @ self.found.value, np.full(len(weights), float(len(self.use))), labels, influence)
 
 
 def means_of_mixes(
@@ -99,11 +120,22 @@ class MixComparison:
         states, counts = np.unique(_states(paths), axis=0, return_counts=True)
         return tuple(Mix(tuple(map(int, s)), int(c)) for s, c in zip(states, counts, strict=True))
 
+    @over_fillings
     def __call__(self, study: Study, component: str | None = None) -> Estimate:
         """Every effect that the mixes identify, as an Estimate with a row each."""
-        paths, k = study.paths, None if component is None else study.paths.index(component)
-        y = study.values(self.outcome)[:, 0]
-        states = _states(paths)
+        k = None if component is None else study.paths.index(component)
+        made = self.means(study)
+        rows = [
+            r for r in effects_of(list(made.mixes), study.paths.components) if k is None or r.changes(made.mixes)[k]
+        ]
+        if not rows:
+            raise NotIdentifiedError(f"No two mixes of {FEWEST} people differ in {component!r} alone.")
+        labels = self._labels(study, rows, made, component)
+        return made.estimate(study, np.array([r.weights for r in rows]), labels)
+
+    def means(self, study: Study) -> MixMeans:
+        """Mean outcomes had everybody had each mix of enough people, of which every effect is a contrast."""
+        paths, y, states = study.paths, study.values(self.outcome)[:, 0], _states(study.paths)
         known, code, counts = np.unique(states[np.isfinite(y)], axis=0, return_inverse=True, return_counts=True)
         enough = counts >= FEWEST
         if enough.sum() < 2:
@@ -111,22 +143,13 @@ class MixComparison:
             raise NotIdentifiedError(words + "Compare one component alone.")
         use = np.flatnonzero(np.isfinite(y))[enough[code]]
         mix = np.unique(code[enough[code]], return_inverse=True)[1]
-        mixes = [tuple(map(int, s)) for s in known[enough]]
         x, _ = covariates_of(study, self.covariates, use, 0)
         level = _level(study)
         groups = None if level is None else paths.levels[level].codes[use]
         fold = deal_folds(mix, self.folds, np.random.default_rng(self.seed), groups)
         spread = x.std(axis=0) if x.shape[1] else np.ones(0)
-        made = means_of_mixes(y[use], mix, (x - x.mean(axis=0)) / spread, fold, self._learners())
-        rows = [r for r in effects_of(mixes, paths.components) if k is None or r.changes(mixes)[k]]
-        if not rows:
-            raise NotIdentifiedError(f"No two mixes of {FEWEST} people differ in {component!r} alone.")
-        matrix = np.array([r.weights for r in rows])
-        labels = self._labels(study, rows, mixes, len(y) - len(use), component)
-        names = {n: (one.codes[use], one.names) for n, one in paths.levels.items()}
-        source = DenseSource(Rows(paths.units[use], names), made.parts)
-        influence = Influence(((source, matrix.T),), level or "unit")
-        return Estimate(matrix @ made.value, np.full(len(rows), float(len(use))), labels, influence)
+        found = means_of_mixes(y[use], mix, (x - x.mean(axis=0)) / spread, fold, self._learners())
+        return MixMeans(tuple(tuple(map(int, s)) for s in known[enough]), counts[enough], found, use, mix, level)
 
     def _learners(self) -> tuple[Learn, BaseEstimator]:
         from sklearn.linear_model import LogisticRegression
@@ -134,18 +157,14 @@ class MixComparison:
         outcome = least_squares if self.learner is None else regression(self.learner)
         return outcome, LogisticRegression(C=1e4, max_iter=500) if self.score is None else self.score
 
-    def _labels(
-        self, study: Study, rows: list[Effect], mixes: list[tuple[int, ...]], gone: int, component: str | None
-    ) -> pd.DataFrame:
+    def _labels(self, study: Study, rows: list[Effect], made: MixMeans, component: str | None) -> pd.DataFrame:
         outcome = study.outcome(self.outcome)
-        states = [tuple(s) for s in _states(study.paths)]
-        size = {m: states.count(m) for m in mixes}
         return pd.DataFrame({
             "component": component or "all", "outcome": outcome.column, "effect": [r.words for r in rows],
             "kind": [r.kind for r in rows], "estimand": "ATE", "population": "everybody in the mixes compared",
             "outcome_unit": outcome.unit,
-            "smallest_mix": [min(size[mixes[i]] for i in np.flatnonzero(r.weights)) for r in rows],
-            "not_compared": gone, "reason": "",
+            "smallest_mix": [int(made.people[np.flatnonzero(r.weights)].min()) for r in rows],
+            "not_compared": study.paths.n_units - len(made.use), "reason": "",
         })  # fmt: skip
 
 
@@ -158,9 +177,9 @@ class Effect:
     kind: str
     words: str
 
-    def changes(self, mixes: list[tuple[int, ...]]) -> np.ndarray:
+    def changes(self, mixes: Sequence[tuple[int, ...]]) -> np.ndarray:
         """(K,) components that are not the same in all mixes of it."""
-        used = np.array([mixes[i] for i in np.flatnonzero(self.weights)])
+        used = np.array([mixes[int(i)] for i in np.flatnonzero(self.weights)])
         return np.asarray(np.ptp(used, axis=0) > 0)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from evalkit.errors import NotIdentifiedError, OptionError, Problem, StudyError, raise_problems, suggest
 from evalkit.study import Study
 from evalkit.study.frame import Columns
+from evalkit.study.gaps import drawn, filled
 from evalkit.study.index import per_unit
 from evalkit.study.paths import UNKNOWN, Paths
 
@@ -106,6 +107,7 @@ def gather(study: Study, component: str, who: Who) -> People:
     before anybody started) with those still without it at the outcome period (default: the last). Raises `OptionError`,
     `StudyError` (missing, text or infinite covariates) and `NotIdentifiedError` where an arm is empty."""
     paths = study.paths
+    paths.need_rows("Comparing people")
     k = paths.index(component)
     base, period = periods_of(paths, k, who)
     status, others = status_of(paths, k, base, period), others_of(paths, component, base, period, who.others)
@@ -236,6 +238,8 @@ def covariates_of(
         names = study.covariate_names(wanted)
         grid = study.covariate_values(wanted)[:, base, :] if names else np.zeros((study.paths.n_units, 0))
         x = grid if len(rows) == len(grid) else grid[rows]
+        if study.missing != "refuse" and not np.isfinite(x).all():
+            x, names = _without_gaps(study, grid, rows, base, names)
     problems = []
     for j, name in enumerate(names):
         gone = np.flatnonzero(~np.isfinite(x[:, j]))
@@ -243,11 +247,42 @@ def covariates_of(
             more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             what = f"covariate {name!r} is missing for {len(gone)} people"
             where = f"{_first_ids(study, rows[gone])}{more}"
-            problems.append(Problem(what, where, "Missing is not 0: fill in or leave them out."))
+            problems.append(Problem(what, where, ADVICE))
         elif len(x) and (x[:, j] == x[0, j]).all():
             problems.append(Problem(f"covariate {name!r} is the same for everybody", "covariates", "Leave it out."))
     raise_problems(problems, StudyError)
     return np.ascontiguousarray(x), names
+
+
+ADVICE = "Missing is not 0: fill in, or say missing = 'impute' or 'indicator' of the study."
+
+
+def _without_gaps(
+    study: Study, grid: np.ndarray, rows: np.ndarray, base: int, names: tuple[str, ...]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Covariates of some rows of a grid (n, q) as the study fills them, and their names. A covariate of words has one
+    column that says where it is missing."""
+    if study.missing == "indicator":
+        x = filled(grid[rows])
+        gone = ~np.isfinite(grid[rows])
+        homes = [names[j].split("=")[0] for j in np.flatnonzero(gone.any(axis=0))]
+        own = [len(names) + homes.index(home) for home in dict.fromkeys(homes)]
+        own = [j for j in own if 0 < x[:, j].mean() < 1]
+        called = [f"{homes[j - len(names)]} missing" for j in own]
+        return x[:, [*range(len(names)), *own]], (*names, *called)
+
+    def fill() -> np.ndarray:
+        paths = study.paths
+        when = sorted({base, paths.n_periods - 1})
+        states = [paths.state[paths.path, t, k] for t in when for k in range(len(paths.components))]
+        outcomes = [study.values(o)[:, t] for t in when for o in study.outcomes]
+        beside = np.column_stack([*np.unique(np.array(states, dtype=float), axis=0), *outcomes])
+        here = np.arange(len(grid)) if paths.seen is None else np.flatnonzero(paths.seen[:, base])
+        out = grid.copy()
+        out[here] = drawn(grid[here], beside[here], study.filling or 0)
+        return out
+
+    return study.memo.get(("filled", names, base), fill)[rows], names
 
 
 def read_column(study: Study, name: str, rows: np.ndarray, base: int) -> pd.Series:

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from evalkit.designs.missing import over_fillings
 from evalkit.designs.people import estimating
 from evalkit.designs.people.distances import Scores, scores_by, standardised
 from evalkit.designs.people.people import People, balance_table, dropped_table, is_binary, sample_table, speaks_for
+from evalkit.designs.people.standardising import FAMILIES, family_of, standardise
 from evalkit.designs.people.weighting import CrossFit, Weighed, aipw, by_stratum, entropy, fewest_of, ipw
 from evalkit.designs.protocol import Basis, Traits
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems
@@ -68,7 +70,8 @@ class WeightedComparison(estimating.AmongPeople):
     """The effect of a component on people, from weighed people without it.
 
     method: "ipw" (inverse probability weighting, Hajek form), "entropy" (covariate means agree exactly; Hainmueller
-        2012) or "aipw" (doubly robust, cross-fitted; Chernozhukov et al. 2018).
+        2012), "aipw" (doubly robust, cross-fitted; Chernozhukov et al. 2018) or "standardised" (a model of the outcome
+        in each arm, averaged over the estimand's people: differences in risk, and in mean counts).
     estimand: "ATT", "ATC", "ATE", or "ATO" (overlap weights, "ipw" only).
     folds, repeats: of "aipw": parts of the data that predict each other, and how often they are drawn anew (the
         median counts). folds=1 fits on everybody.
@@ -76,6 +79,8 @@ class WeightedComparison(estimating.AmongPeople):
     learner: of "aipw", any scikit-learn regression in place of least squares by arm (the same as `outcome_model`).
     propensity, outcome_model: scikit-learn estimators (predict_proba; predict) in place of logit and least squares by
         arm. A score of your own is taken as known by "ipw".
+    family: of "standardised", how the outcome is modelled: "logit", "log" or "line"; None: 0/1 by a logit, counts by a
+        log link, the rest by a line.
     exact, others, covariates, outcome_period, covariate_period, compare, outcome: as in MatchedComparison; people are
         weighed within strata of the other components and of `exact`. others="balanced" takes the others' exposures (in
         the covariates' period) as covariates instead: right if effects add up.
@@ -104,11 +109,13 @@ class WeightedComparison(estimating.AmongPeople):
     seed: int = 0
     learner: BaseEstimator | None = None
     outcome: str | None = None
+    family: str | None = None
 
     def __post_init__(self) -> None:
         estimating.as_tuples(self, ("exact", "covariates"), ("exact",))
-        choices = {"method": ("ipw", "entropy", "aipw"), "estimand": ("ATT", "ATC", "ATE", "ATO"),
-                   "others": ("same", "balanced", "ignored"), "compare": ("level", "change")}  # fmt: skip
+        choices = {"method": tuple(_IGNORES), "estimand": ("ATT", "ATC", "ATE", "ATO"),
+                   "others": ("same", "balanced", "ignored"), "compare": ("level", "change"),
+                   "family": (None, *FAMILIES)}  # fmt: skip
         problems = [
             *estimating.wrong_choices(self, choices),
             *estimating.wrong_numbers(self, {"folds": 1, "repeats": 1}),
@@ -151,6 +158,7 @@ class WeightedComparison(estimating.AmongPeople):
             raise OptionError(words + "Give covariates=[...] to the study or to the design, or use exact=[...].")
         return people
 
+    @over_fillings
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
         people = self._people(study, component)
@@ -161,14 +169,16 @@ class WeightedComparison(estimating.AmongPeople):
         if self.method == "aipw" and self.folds > 1 and len(people) < SMALL:
             words = f"With {len(people)} people the answer of cross-fitting moves with the split. The median over "
             words += f"{self.repeats} splits is given; folds=1 fits on everybody."
-            warnings.warn(words, EvalkitWarning, stacklevel=2)
+            warnings.warn(words, EvalkitWarning, stacklevel=3)
         level = estimating.cluster_level(study, component)
         clusters = None if level is None else study.paths.levels[level].codes
+        if self.method == "standardised" and self.family is None:
+            return replace(self, family=family_of(y, study.outcome(self.outcome).kind))(study, component)
         found = self._run(people, y, clusters)
         value, parts = estimating.steady(found.value, found.parts, y)
         row = self._row(study, people, replace(found, value=value, parts=parts), unseen, level)
         est = row.estimate(self, study, people, level)
-        if self.method != "aipw":  # entropy balance rests on the score too, unless the outcome is linear
+        if self.method in ("ipw", "entropy"):  # entropy balance rests on the score too, unless the outcome is linear
             groups = None if clusters is None else clusters[people.rows]
             p_value, doubt = score_doubt(people, self.estimand, self._scores, groups)
             linear = _SAVED if self.method == "entropy" and doubt else ""
@@ -194,9 +204,11 @@ class WeightedComparison(estimating.AmongPeople):
         return scores_by(people, self.propensity, self.clip)
 
     def _plain(self, people: People, y: np.ndarray) -> Weighed:
-        """One stratum, weighed without models of the outcome."""
+        """One stratum, without a split into folds."""
         if self.method == "entropy":
             return entropy(y, people, self.estimand)
+        if self.method == "standardised":
+            return standardise(y, people, self.estimand, self.family or "line")
         return ipw(y, people.exposed, self._scores(people), self.estimand)
 
     def value(self, people: People, y: np.ndarray, clusters: np.ndarray) -> float:
@@ -218,7 +230,7 @@ class WeightedComparison(estimating.AmongPeople):
             reason = f"no combination of the others has {fewest_of(people)} people in both arms ({one} exposed, "
             reason += f"{zero} comparison in all)"
         sample = sample_table(people, found.weight, "weighed")
-        effective = sample["effective"] if self.method != "aipw" else [np.nan, np.nan]
+        effective = sample["effective"] if self.method in ("ipw", "entropy") else [np.nan, np.nan]
         before = {"effective_exposed": effective[0], "effective_comparison": effective[1]}
         right_if = _RIGHT_IF[self.method] if people.x.shape[1] else estimating.NOTHING_ELSE
         lost = left_out_words(people, found.left_out)
@@ -236,14 +248,16 @@ def _refit(
 
 
 _IGNORES = {
-    "ipw": ("folds", "repeats", "outcome_model", "learner"),
-    "entropy": ("folds", "repeats", "outcome_model", "learner", "clip", "propensity"),
-    "aipw": (),
+    "ipw": ("folds", "repeats", "outcome_model", "learner", "family"),
+    "entropy": ("folds", "repeats", "outcome_model", "learner", "clip", "propensity", "family"),
+    "aipw": ("family",),
+    "standardised": ("folds", "repeats", "outcome_model", "learner", "clip", "propensity"),
 }
 _SAVED = "; so the outcome must be linear in the covariates"
 _RIGHT_IF = {
     "ipw": "the propensity score has the right form",
     "entropy": "the outcome, or the log odds of having it, is linear in the covariates",
+    "standardised": "the model of the outcome has the right form",
     "aipw": "the propensity score or the model of the outcome has the right form",
 }
 

@@ -104,6 +104,8 @@ class Imputation(Parameters):
         return self._fit(study, level or programme_level(study.paths)).additivity
 
     def _fit(self, study: StudyLike, level: str) -> Fitted:
+        study = study.weighing(self.outcome)
+
         def fit() -> Fitted:
             step("Imputation: what there would have been without any component")
             outcome = study.outcome(self.outcome)
@@ -260,8 +262,14 @@ class Fitted(Lean):
         rows = sparse.csr_matrix((np.ones(len(unit)), (unit, cell)), shape=(self.imputed.paths.n_units, len(where[0])))
         used = sparse.csr_matrix((can.astype(float), (unit, cell)), shape=rows.shape)
         used.eliminate_zeros()
-        exposed, both = (np.bincount((x @ member).indices, minlength=member.shape[1]) for x in (used, rows))
+        exposed, both = (self._people(x @ member) for x in (used, rows))
         return {"units_exposed": exposed, "units_left_out": both - exposed}
+
+    def _people(self, those: sparse.csr_matrix) -> np.ndarray:
+        """(k,) people behind the units that have an entry in each column of (n, k)."""
+        unit, column = those.nonzero()
+        people = self.imputed.paths.people[unit]
+        return np.bincount(column, weights=people, minlength=those.shape[1]).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

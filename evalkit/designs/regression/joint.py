@@ -141,6 +141,7 @@ class JointEventStudy(Shape, Parameters):
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Event-time effects of `component`, from the regression on all of them."""
+        study = study.weighing(self.outcome)
         whole = self.fit(study, self._level(study.paths, component))
         mine = np.flatnonzero(whole.labels["component"].to_numpy() == component)
         if not len(mine):
@@ -161,6 +162,7 @@ class JointEventStudy(Shape, Parameters):
 
 
 def _estimate(design: JointEventStudy, study: StudyLike, level: str) -> Estimate:
+    study = study.weighing(design.outcome)
     panel, paths = joint_panel(study, design.outcome, design._choices), study.paths
     if not panel.columns.width:
         raise NotIdentifiedError("No component is on in a row with an outcome, so that the regression has no columns.")
@@ -281,7 +283,8 @@ class Combinations(moments.Lean):
     @property
     def _by_path(self) -> bool:
         """Whether lines of `arms` are paths, not clusters: each unit is one, and seen wherever its path may be used."""
-        return self.panel.whole and len(self.rows.level(self.level)[1]) == len(self.panel.path)
+        single = self.rows.single and len(self.rows.level(self.level)[1]) == len(self.panel.path)
+        return self.panel.whole and single
 
     def _lines(self) -> tuple[np.ndarray, sparse.csr_matrix]:
         """Clusters in each line of `arms`, and (lines, P T) the rows that it uses."""
@@ -338,6 +341,7 @@ class JointCombination:
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row an event time that all members have; `component` is what the combination is called."""
+        study = study.weighing(self.outcome)
         panel, level = joint_panel(study, self.outcome, Shape()), programme_level(study.paths, self.members)
         columns, index = panel.columns, [study.paths.index(c) for c in self.members]
         shared = [set(columns.event_time[columns.component == k].tolist()) for k in index]

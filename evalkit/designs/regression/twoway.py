@@ -71,6 +71,7 @@ class TwoWayFixedEffects(Parameters):
 
     def fit(self, study: StudyLike, level: str) -> Estimate:
         """All components' coefficients with their joint covariance, clustered at `level`."""
+        study = study.weighing(self.outcome)
 
         def estimate() -> Estimate:
             panel, outcome = _panel(self, study), study.outcome(self.outcome)
@@ -90,6 +91,7 @@ class TwoWayFixedEffects(Parameters):
         it takes. Raises `NotIdentifiedError` when there is no column."""
         from linearmodels.panel import PanelOLS
 
+        study.paths.need_rows("Other software's regression")
         panel = _panel(self, study)
         kept = np.sort(panel.solution.span.pivot[: panel.solution.span.rank])
         if not len(kept):

@@ -12,8 +12,16 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.regression.additive import spell_ages
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.plan import Comparison, ExposureStates, Plan, Rules, people_in_clusters, rollout_traits
-from evalkit.designs.rollout.readers import Within
+from evalkit.designs.rollout.cross_sections import check_compare
+from evalkit.designs.rollout.plan import (
+    Comparison,
+    ExposureStates,
+    Plan,
+    Rules,
+    people_in_clusters,
+    rollout_traits,
+)
+from evalkit.designs.rollout.readers import CrossSections, Within
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import OTHERS
 from evalkit.designs.rollout.starts import make_plan
@@ -87,15 +95,15 @@ def two_paths(paths: Paths, component: str, windows: Windows, states: ExposureSt
     return replace(paths, periods=periods, state=state, seen=None)
 
 
-def window_sums(paths: Paths, level: str, y: np.ndarray, windows: Windows) -> Sums:
+def window_sums(paths: Paths, level: str, y: np.ndarray, windows: Windows, paired: bool = True) -> Sums:
     """Sums of means (n, 2) of outcomes (n, T) in two windows, which are the periods of `paths`; or of pairs of periods
-    where somebody was not seen throughout both."""
+    where somebody was not seen throughout both, if paired: where units are set against themselves."""
     blocks = tuple(y[:, low : high + 1] for low, high in (windows.before, windows.after))
     seen = [np.isfinite(b) for b in blocks]
     count = [s.sum(axis=1) for s in seen]
     total = [np.where(s, b, 0.0).sum(axis=1) for b, s in zip(blocks, seen, strict=True)]
     means = np.column_stack([np.where(n > 0, t / np.maximum(n, 1), np.nan) for t, n in zip(total, count, strict=True)])
-    if all(s.all() for s in seen) or all(b.shape[1] == 1 for b in blocks):
+    if not paired or all(s.all() for s in seen) or all(b.shape[1] == 1 for b in blocks):
         return Sums(paths, level, means)
     return PairedSums(paths, level, means, blocks=blocks)
 
@@ -164,6 +172,7 @@ class DifferenceInDifferences(Parameters):
     others: "same" path of every other component from the beginning of `before` to the end of `after`;
         "unchanged" others on both sides; "ignored".
     adjust: None, or "reg", "ipw" or "dr" for covariates as last seen in `before` (Sant'Anna and Zhao 2020).
+    compare: "within" each unit against itself; "cross_sections" whoever was there, each unit by its mean in a window.
     outcome: name of another outcome than the study's first.
 
     Raises `OptionError` for windows that overlap or are not in the panel, `NotIdentifiedError` when nobody
@@ -176,9 +185,11 @@ class DifferenceInDifferences(Parameters):
     others: str = "same"
     adjust: str | None = None
     outcome: str | None = None
+    compare: str = "within"
 
     def __post_init__(self) -> None:
         Rules(self.comparison, self.others, self.adjust)  # an impossible option is refused when the design is made
+        check_compare(self.compare, self.adjust)
 
     @property
     def traits(self) -> Traits:
@@ -196,6 +207,7 @@ class DifferenceInDifferences(Parameters):
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row: the effect of `component` on those who had it throughout `after`."""
+        study = study.weighing(self.outcome)
         paths = study.paths
         windows = find_windows(paths, component, self.before, self.after)
         plan, states = self._plan(paths, component, windows)
@@ -205,15 +217,16 @@ class DifferenceInDifferences(Parameters):
                 f"{windows.name(paths.periods, 1)}, so there is no change to compare. Choose other windows."
             )
         level, _ = paths.inference_level(component)
-        sums = window_sums(two_paths(paths, component, windows, states), level, study.values(self.outcome), windows)
+        crossed, both = self.compare == "cross_sections", two_paths(paths, component, windows, states)
+        sums = window_sums(both, level, study.values(self.outcome), windows, paired=not crossed)
         outcome, population = study.outcome(self.outcome), f"adopters with a match among {OTHERS[self.others]}"
         naming = Naming(component, outcome.column, outcome.unit, population, estimand="ATT")
         if self.adjust is None:
-            found = assemble(Contrast(plan, Within(sums)), naming)
+            found = assemble(Contrast(plan, CrossSections(sums.split()) if crossed else Within(sums)), naming)
         else:
             found = adjusted_estimate(plan, read_covariates(study, windows.before), sums, self.adjust, naming)
         neither = states.reach & ~(states.off[:, 0] & (states.on[:, 1] | states.off[:, 1]))
-        return replace(found, labels=found.labels.assign(units_outside=int(neither[paths.path].sum())))
+        return replace(found, labels=found.labels.assign(units_outside=int(paths.people[neither[paths.path]].sum())))
 
 
 def _states(paths: Paths, component: str, windows: Windows, rules: Rules) -> ExposureStates:

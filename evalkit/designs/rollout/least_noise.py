@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalkit.designs.noise.model import Targets, untreated_columns
+from evalkit.designs.noise.model import Steps, Targets, untreated_columns
 from evalkit.designs.noise.weighing import EQUAL, NoCovarianceError, Weighing, beside, unweighted
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.plan import ExposureStates, Rules
@@ -37,7 +37,7 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
     if rules.comparison == "never":
         return unweighted(assemble(contrast, naming), NEVER_ONLY)
     asked = np.flatnonzero(contrast.possible.ravel())
-    own = np.flatnonzero(_modelled(contrast, states).ravel())
+    own = np.flatnonzero(modelled(contrast, states).ravel())
     if not len(own):
         return unweighted(assemble(contrast, naming), AGAIN)
     try:
@@ -52,7 +52,7 @@ def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rule
     return beside(found, unweighted(published, np.where(later, AGAIN, EQUAL)), np.argsort(np.concatenate([own, rest])))
 
 
-def _modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
+def modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
     """(H, T) rows from the start on, all of whose adopters start for the first time."""
     later = np.arange(contrast.n_periods) >= contrast.cohorts[:, None]
     again = np.zeros(contrast.mass.shape, dtype=bool)
@@ -65,7 +65,7 @@ def _modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
 
 def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np.ndarray, naming: Naming) -> Estimate:
     """Some rows of a contrast by the untreated model; `NoCovarianceError` where nothing gives a covariance."""
-    component, k, columns = contrast.plan.component, len(rows), untreated_columns(states, rules)
+    component, k, columns = contrast.plan.component, len(rows), columns_of(contrast, states, rules)
     made = Weighing(
         component, contrast.reader.sums, columns, targets_of(contrast, rows),
         contrast.mass.ravel()[rows], key=(component, rules.others, rules.anticipation),
@@ -79,6 +79,12 @@ def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np
         frame["assumption"] = BOTH
     on_mass = Influence(((source_of(contrast, rows), np.eye(2 * k)[:, k:]),), made.sums.level)
     return made.estimate(frame, on_mass)
+
+
+def columns_of(contrast: Contrast, states: ExposureStates, rules: Rules) -> Steps:
+    """The columns of the untreated model, made once for all that is read on the same paths."""
+    key = ("untreated", contrast.plan.component, rules.others, rules.anticipation, rules.lookback)
+    return contrast.paths.memo.get(key, lambda: untreated_columns(states, rules))
 
 
 def targets_of(contrast: Contrast, rows: np.ndarray) -> Targets:

@@ -75,7 +75,7 @@ def people_in_clusters(paths: Paths, level: str) -> tuple[sparse.csr_matrix, np.
 
     Units that are each a cluster make one line a path; all other clusters have a line each.
     """
-    if len(paths.levels[level].names) == paths.n_units:
+    if paths.alone(level):
         ones = sparse.eye_array(paths.n_paths, dtype=np.int32, format="csr")
         return sparse.csr_matrix(ones), np.bincount(paths.path, minlength=paths.n_paths)
     cells = paths.cells(level)
@@ -187,7 +187,7 @@ def gap_states(paths: Paths, pairs: Pairs, component: str) -> ExposureStates:
 
 def path_sizes(paths: Paths) -> tuple[np.ndarray, np.ndarray]:
     """(P,) mass and variance of the mean of each path."""
-    size = np.bincount(paths.path, minlength=paths.n_paths).astype(float)
+    size = np.bincount(paths.path, weights=paths.people, minlength=paths.n_paths).astype(float)
     return size, inverse(size)
 
 
@@ -208,7 +208,8 @@ def inverse(x: np.ndarray) -> np.ndarray:
 
 ADJUSTMENTS = (None, "reg", "ipw", "dr")
 LEADS_AND_OTHERS: tuple[Check, ...] = (
-    "pre_trend", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people"
+    "pre_trend", "drift", "others_still_growing", "growth_taken_out", "stayers", "by_people", "scale",
+    "effective_clusters", "dominant_place", "shared_shocks",
 )  # fmt: skip
 MOST_KEPT = 16_000_000
 """Bytes of matches above which a plan is made anew each time."""
@@ -226,11 +227,13 @@ class Rules:
     anticipation: int = 0
     horizon: int | None = None
     lookback: int = 0
+    starts: str = "all"
 
     def __post_init__(self) -> None:
         check_choice("comparison", self.comparison, ("not_yet", "never"))
         check_choice("others", self.others, ("same", "unchanged", "ignored"))
         check_choice("base", self.base, ("varying", "universal"))
+        check_choice("starts", self.starts, ("all", "first"))
         for name, least in (("base_window", 1), ("anticipation", 0), ("lookback", 0)):
             check_periods(name, getattr(self, name), least)
         if self.horizon is not None:

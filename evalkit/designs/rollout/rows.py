@@ -49,7 +49,7 @@ def labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFrame
     if plan.without_base:
         outside["units_exposed_throughout"] = contrast.reader.people(np.array(plan.without_base))
     if paths.weights is not None and (paths.weights == 0).any():
-        outside["units_without_weight"] = int((paths.weights == 0).sum())
+        outside["units_without_weight"] = int(paths.people[paths.weights == 0].sum())
     unseen = NOT_SEEN if contrast.reader.sums.usable is None else NO_COVARIATES
     why = [mass > 0, seen + missing == 0, seen == 0, contrast.without_base.ravel()[rows] == seen]
     return pd.DataFrame({
@@ -77,10 +77,11 @@ def count_heads(contrast: Contrast) -> tuple[np.ndarray, ...]:
     used, missing, matches = np.zeros((3, *shape))
     seen = contrast.without_base.copy()
     kept, began = np.zeros((2, *shape)), np.zeros((2, *shape))
-    size = np.asarray(contrast.reader.size)
+    each = _asked(contrast)
+    size = np.asarray(contrast.reader.size) * each
     serving: dict[int, np.ndarray] = {}
     for c, line, ok in contrast.starts:
-        heads, base = contrast.reader.heads(c)
+        heads, base = (n * each[:, None] for n in contrast.reader.heads(c))
         mine, serve = np.isin(contrast.reader.path, c.adopters), c.match[contrast.reader.path]
         adopters = heads[mine].sum(axis=0)
         used[line] += np.where(ok, adopters, 0)
@@ -96,6 +97,15 @@ def count_heads(contrast: Contrast) -> tuple[np.ndarray, ...]:
     for line, most in serving.items():
         matches[line] = most.sum(axis=0)
     return used, seen, missing, matches, *np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)
+
+
+def _asked(contrast: Contrast) -> np.ndarray:
+    """(G,) people asked for one unit of each group, on average; one where units are no places of a study of people."""
+    sums, asked = contrast.reader.sums, contrast.paths.asked
+    if asked is None:
+        return np.ones(len(contrast.reader.path))
+    size = np.bincount(sums.of, minlength=len(sums.path))
+    return np.asarray(np.bincount(sums.of, asked, len(sums.path)) / np.maximum(size, 1))[contrast.reader.cells]
 
 
 _CELL = ("row", "path", "cluster", "period", "base", "window", "sign")
@@ -165,7 +175,8 @@ def _block_cells(contrast: Contrast, b: Block, columns: np.ndarray, sides: list[
 
 def rows_of(paths: Paths) -> Rows:
     """Unit ids and cluster codes as inference wants them."""
-    return Rows(paths.units, {name: (level.codes, level.names) for name, level in paths.levels.items()})
+    levels = {name: (level.codes, level.names) for name, level in paths.levels.items()}
+    return Rows(paths.units, levels, paths.heads is None)
 
 
 def assemble(contrast: Contrast, naming: Naming, rows: np.ndarray | None = None) -> Estimate:

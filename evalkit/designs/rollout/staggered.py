@@ -21,6 +21,7 @@ from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.cross_sections import check_compare
 from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate
 from evalkit.designs.rollout.plan import (
     LEADS_AND_OTHERS,
@@ -71,7 +72,8 @@ class StaggeredRollout(Rules, Parameters):
         an adopter is divided among those in which it was seen.
     anticipation: periods before g in which an effect may already show.
     horizon: last event time estimated. lookback: periods before the base in which the others must also
-        agree, and an earlier spell of k must have ended.
+        agree, and an earlier spell of k must have ended. starts: "all", or only the "first" of each unit: what an
+        earlier spell left behind would be in the base of another.
     outcome: name of another outcome than the study's first.
     arrival: None, or the width in periods of the bands in which units came onto the record: each is compared with those
         of its own band only. Bands are counted from the second period; those there from the first on are one. Cells of
@@ -97,12 +99,13 @@ class StaggeredRollout(Rules, Parameters):
         super().__post_init__()
         if self.arrival is not None:
             check_periods("arrival", self.arrival, 1)
-        check_choice("compare", self.compare, ("within", "cross_sections"))
-        if self.adjust is not None and self.compare != "within":
-            raise OptionError("adjust needs compare='within': each unit's covariates are read at its own base.")
+        check_compare(self.compare, self.adjust)
         check_choice("weights", self.weights, WEIGHTS)
         if self.weights == "least_noise" and self.compare != "within":
-            raise OptionError("weights='least_noise' needs compare='within': they set each unit against itself.")
+            raise OptionError(
+                "weights='least_noise' needs compare='within': they set each unit against itself. Where others are "
+                "asked each period, run the design on study.of_places()."
+            )
 
     @property
     def traits(self) -> Traits:
@@ -122,6 +125,7 @@ class StaggeredRollout(Rules, Parameters):
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""
+        study = study.weighing(self.outcome)
         plan = self.plan(study.paths, component)
         if not len(plan) and plan.baseless:
             raise NotIdentifiedError(
@@ -138,6 +142,7 @@ class StaggeredRollout(Rules, Parameters):
 
     def contrast(self, study: StudyLike, component: str) -> Contrast:
         """Its comparisons read in the outcome, without covariates."""
+        study = study.weighing(self.outcome)
         paths = by_arrival(study.paths, self.arrival).paths
         sums = Sums.of_outcome(paths, paths.inference_level(component)[0], study.values(self.outcome))
         reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())

@@ -86,14 +86,38 @@ def windows_without_each(plan: Plan) -> dict[tuple[int, int], tuple[tuple[Compar
     return found
 
 
-def _starts(states: ExposureStates, rules: Rules) -> tuple[list[Start], list[int], History]:
-    """Every start; paths on before any off period; and what every path did."""
+def begins_again(states: ExposureStates) -> bool:
+    """Whether any path starts it again after an earlier spell."""
+    begins, _, before_on = _begins(states)
+    return bool((begins & (before_on >= 0)).any())
+
+
+def which_starts(states: ExposureStates) -> str:
+    """Which starts an answer rests on, from exposures alone: only the "first" of each path where some begin again and
+    two clusters begin for the first time; else "all"."""
+    begins, _, before_on = _begins(states)
+    first, again = begins & (before_on < 0), begins & (before_on >= 0)
+    if not again.any():
+        return "all"
+    clusters = states.people @ first.any(axis=1).astype(np.int32)
+    return "first" if states.total(clusters > 0) >= 2 else "all"
+
+
+def _begins(states: ExposureStates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(P, T) each: starts, the last period without it so far, and the last period with it before."""
     position = np.arange(states.shape[1])
     last_off = np.maximum.accumulate(np.where(states.off, position, -1), axis=1)
-    last_busy = np.maximum.accumulate(np.where(states.off, -1, position), axis=1)
     last_on = np.maximum.accumulate(np.where(states.on, position, -1), axis=1)
     before_on = np.concatenate([np.full((len(last_on), 1), -1), last_on[:, :-1]], axis=1)
-    begins = states.on & (last_off > before_on) & states.reach[:, None]
+    return states.on & (last_off > before_on) & states.reach[:, None], last_off, before_on
+
+
+def _starts(states: ExposureStates, rules: Rules) -> tuple[list[Start], list[int], History]:
+    """Every start; paths on before any off period; and what every path did."""
+    begins, last_off, before_on = _begins(states)
+    last_busy = np.maximum.accumulate(np.where(states.off, -1, np.arange(states.shape[1])), axis=1)
+    if rules.starts == "first":
+        begins &= before_on < 0
     orphans = np.flatnonzero((states.on & (last_off < 0)).any(axis=1) & states.reach)
     starts, first = [], np.full(states.shape[0], -1)
     for p, g in np.argwhere(begins).tolist():

@@ -67,9 +67,8 @@ class Sums:
 
     @cached_property
     def by_path(self) -> bool:
-        n = self.paths.n_units
-        alone = len(self.paths.levels[self.level].names) == n
-        return self.whole and alone and self.balanced and self.paths.n_paths * 4 <= max(n, 1)
+        few = self.paths.n_paths * 4 <= max(self.paths.n_units, 1)
+        return self.whole and self.paths.alone(self.level) and self.balanced and few
 
     @cached_property
     def of(self) -> np.ndarray:
@@ -97,10 +96,11 @@ class Sums:
 
     @cached_property
     def people(self) -> np.ndarray:
-        """(G,) units in each group that carry weight."""
+        """(G,) people in each group who carry weight."""
         if self.paths.weights is None:
             return self.size
-        return np.bincount(self.of, weights=self.weights > 0, minlength=len(self.path)).astype(int)
+        there = self.paths.people * (self.weights > 0)
+        return np.bincount(self.of, weights=there, minlength=len(self.path)).astype(int)
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -109,8 +109,8 @@ class Sums:
 
     @cached_property
     def carries(self) -> np.ndarray:
-        """(n, 1) one where a unit carries weight, else zero."""
-        return (self.weights[:, None] > 0).astype(float)
+        """(n, 1) people behind a unit that carries weight, else zero."""
+        return (self.paths.people * (self.weights > 0)).astype(float)[:, None]
 
     @cached_property
     def mass(self) -> np.ndarray:
@@ -202,7 +202,7 @@ class Sums:
         usable = known if self.usable is None else known & self.usable[:, at]
         weighted = seen[:, periods] * np.where(usable, self.weights, 0.0)[:, None]
         n = self.group(weighted)
-        heads = n if self.paths.weights is None else self.group((weighted > 0).astype(float))
+        heads = n if self.paths.weights is None else self.group((weighted > 0) * self.carries)
         before = self.group(self.carries * known[:, None])[:, 0]
         s = np.full(n.shape, np.nan)  # windows are read in parts, so that only heads are asked of several periods
         if window <= 1:

@@ -24,6 +24,7 @@ from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import Adjusted, AdjustedContrast, Read, Stratum, read_covariates, two_group
 from evalkit.designs.rollout.contrast import Contrast
+from evalkit.designs.rollout.cross_sections import OfPlaces, check_compare, of_places
 from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate
 from evalkit.designs.rollout.plan import (
     LEADS_AND_OTHERS,
@@ -67,12 +68,14 @@ class TripleDifference(Rules, Parameters):
     differently must do so alike in the clusters compared. Olden and Moen (2022), Econometrics Journal 25,
     staggered as in Callaway and Sant'Anna (2021).
 
-    comparison, others, base, base_window, anticipation, horizon, lookback: as in `StaggeredRollout`.
+    comparison, others, base, base_window, anticipation, horizon, lookback, starts: as in `StaggeredRollout`.
     adjust: None, or for covariates at base "reg", "ipw" or "dr": all comparison groups are made like the eligible
         people where it starts, those elsewhere apart by when they start (Ortiz-Villavicencio and Sant'Anna 2025,
         "Better understanding triple differences estimators"). Pairs keep their weights in every cluster, but
         what covariates do is fitted on all clusters of such a group together.
     outcome: name of another outcome than the study's first.
+    compare: "within" each person against himself; "cross_sections" for the means of eligible and of ineligible people
+        of a place, whoever was there; contributions are then those of such groups.
     weights: "equal", the published method; or "least_noise" for the model that `StaggeredRollout` has under these
         weights, in which eligible people elsewhere serve beside the ineligible of the same place.
 
@@ -81,9 +84,11 @@ class TripleDifference(Rules, Parameters):
 
     outcome: str | None = None
     weights: str = "equal"
+    compare: str = "within"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_compare(self.compare, self.adjust)
         check_choice("weights", self.weights, WEIGHTS)
 
     @property
@@ -96,6 +101,7 @@ class TripleDifference(Rules, Parameters):
         return self._pairs_and_plan(paths, component)[1]
 
     def _pairs_and_plan(self, paths: Paths, component: str) -> tuple[Pairs | None, Plan]:
+        paths = of_places(paths) if self.compare == "cross_sections" else paths
         pairs, ignored = make_pairs(paths, component), self.others == "ignored"
         if pairs is None:
             return None, Plan(component, (), ())
@@ -104,6 +110,7 @@ class TripleDifference(Rules, Parameters):
 
     def contrast(self, study: StudyLike, component: str) -> Contrast:
         """Its comparisons read in the outcome, without covariates; `NotIdentifiedError` where there are no pairs."""
+        study = study.weighing(self.outcome)
         pairs, plan = self._pairs_and_plan(study.paths, component)
         if pairs is None:
             raise NotIdentifiedError(f"{component!r} reaches everybody or nobody, so that there are no pairs.")
@@ -113,6 +120,8 @@ class TripleDifference(Rules, Parameters):
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
+        study = OfPlaces(study) if self.compare == "cross_sections" else study
+        study = study.weighing(self.outcome)
         pairs, plan = self._pairs_and_plan(study.paths, component)
         if pairs is None or not len(plan):
             raise NotIdentifiedError(
@@ -164,6 +173,7 @@ class EffectGap:
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Rows by cohort and period; `NotIdentifiedError` when no start allows it."""
+        study = study.weighing(self.outcome)
         pairs, plan = self._pairs_and_plan(study.paths, component)
         if pairs is None or not len(plan):
             raise NotIdentifiedError(f"{component!r} never starts where {self.by!r} stays as it is for both kinds.")

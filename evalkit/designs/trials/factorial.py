@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.protocol import Traits
-from evalkit.designs.trials.sample import filled, independent
+from evalkit.designs.trials.sample import independent
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import Spread
@@ -18,6 +18,7 @@ from evalkit.inference.replicates import Method
 from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.show.words import join_words
 from evalkit.study import Study
+from evalkit.study.gaps import filled
 from evalkit.study.paths import Paths
 
 Several = tuple[int, ...]

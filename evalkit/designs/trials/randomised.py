@@ -65,7 +65,9 @@ class RandomisedComparison:
     adjust: "auto" takes covariates into account where there are enough people or groups for them; None does not.
     covariates: names; the study's when None. Where they are missing they are filled in, with a column that says so.
     draws: deals made again for the exact test (label `exact_p`; fewer with many people), 0 for none. seed: for these.
-    outcome: name of another outcome than the study's first.
+    outcome: name of another outcome than the study's first. weights: of an order of rollout, "equal" (cohorts and
+    periods by n1 n0 / (n1 + n0)) or "least_noise" (half so, and half by what each comparison tells: what `evaluate`
+    uses).
 
     Labels: how it was dealt, `adjust`, `exact_p`; `icc` of groups; `hedges_g` with its range; people not seen, and left
     out because their block lost its other arm. Calling raises `OptionError` where chance did not assign the component,
@@ -76,10 +78,12 @@ class RandomisedComparison:
     draws: int = 1999
     seed: int = 0
     outcome: str | None = None
+    weights: str = "equal"
     traits = Traits(frozenset({"randomisation"}), ("dealt it", "not"), ("balance", "attrition", "compliance"))
 
     def __post_init__(self) -> None:
         check_choice("adjust", self.adjust, ("auto", None))
+        check_choice("weights", self.weights, ("equal", "least_noise"))
         if isinstance(self.covariates, list | str):
             names = (self.covariates,) if isinstance(self.covariates, str) else tuple(self.covariates)
             object.__setattr__(self, "covariates", names)
@@ -96,6 +100,7 @@ class RandomisedComparison:
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
+        study = study.weighing(self.outcome)
         if study.paths.n_periods > 1:
             return self._order(study, component)
         whole = self.sample(study, component)
@@ -186,7 +191,8 @@ class RandomisedComparison:
         values = study.values(self.outcome)[rows]
         weight = np.ones(len(rows)) if study.paths.weights is None else study.paths.weights[rows]
         panel = _panel(values, deal.of[rows], weight, len(deal.start))
-        wedge = Wedge(panel, deal.start, deal.block)
+        lag = study.paths.lags[study.paths.index(component)]
+        wedge = Wedge(panel, deal.start, deal.block, lag, self.weights == "least_noise")
         draws = int(min(self.draws or FEWEST_DRAWS, max(FEWEST_DRAWS, WORK // len(deal.start))))
         found = replay(wedge, draws, np.random.default_rng(self.seed))
         (exposed, waited, _), error = wedge.used(), (found.high - found.low) / (2 * NORMAL)

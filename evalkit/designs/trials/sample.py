@@ -12,6 +12,7 @@ from evalkit.designs.trials.exact import exact_p
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.study import Study
 from evalkit.study.assignment import Dealt, dealt
+from evalkit.study.gaps import filled
 from evalkit.study.paths import Paths
 
 PRODUCTS = 10
@@ -131,6 +132,7 @@ class Sample:
 
 def gather(study: Study, component: str, names: tuple[str, ...] | None) -> Sample:
     """Those of a cross-section who were dealt a component. names: covariates; the study's where None."""
+    study.paths.need_rows("What chance dealt to people")
     deal = deal_of(study.paths, component)
     rows = np.flatnonzero(deal.of >= 0)
     if study.paths.weights is not None:
@@ -145,16 +147,6 @@ def gather(study: Study, component: str, names: tuple[str, ...] | None) -> Sampl
     blocks = deal.block[group] if study.paths.randomised[component] else None
     weight = None if study.paths.weights is None else study.paths.weights[rows]
     return Sample(rows, t, group, deal.alone, blocks, independent(x, t), weight)
-
-
-def filled(x: np.ndarray) -> np.ndarray:
-    """(m, q + r) covariates with means where they are missing, and a 0/1 column for each that says where: under chance
-    that keeps everybody and biases nothing (White and Thompson 2005, Statistics in Medicine 24)."""
-    gone = ~np.isfinite(x)
-    some = gone.any(axis=0)
-    seen = (~gone).sum(axis=0)
-    mean = np.where(gone, 0.0, x).sum(axis=0) / np.maximum(seen, 1)
-    return np.hstack([np.where(gone, mean, x), gone[:, some].astype(float)])
 
 
 def others_dealt(paths: Paths, component: str, rows: np.ndarray) -> np.ndarray:

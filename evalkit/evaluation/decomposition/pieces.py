@@ -6,7 +6,7 @@ in the averages, so that one joint covariance gives every interval, and they add
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -224,8 +224,17 @@ class Decomposition:
 
 
 def decompose(evaluation: Evaluated, outcome: Outcome) -> Decomposition:
-    """The decomposition of one outcome, made once for each Evaluation."""
-    return evaluation.memo.get(("decomposition", outcome.column), lambda: Decomposition(evaluation, outcome))
+    """The decomposition of one outcome, made once for each Evaluation; of a rate, what is added up are counts, since
+    rows weigh by what it is per."""
+
+    def make() -> Decomposition:
+        study = evaluation.study.weighing(outcome)
+        if study is evaluation.study:
+            return Decomposition(evaluation, outcome)
+        kept = {f.name: getattr(evaluation, f.name) for f in fields(Evaluated) if f.init}
+        return Decomposition(Evaluated(**{**kept, "study": study}), outcome)
+
+    return evaluation.memo.get(("decomposition", outcome.column), make)
 
 
 def _of_pair(pair: Pair) -> Key:

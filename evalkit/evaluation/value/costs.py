@@ -64,6 +64,11 @@ class Costs:
     def money(self) -> Money:
         return self.study.money or Money()
 
+    @property
+    def rows(self) -> Study:
+        """The study of people, where places are compared: payments and claims are about people."""
+        return self.study.in_people
+
     @cached_property
     def there(self) -> np.ndarray:
         """(P, T) people periods with a row."""
@@ -186,7 +191,7 @@ class Costs:
         if not len(card) or self.paid_for is None:
             return None, float("nan"), "no claims, and no rate card that can be counted"
         # A payment for every so many periods with the outcome while anything is on, up to the cap.
-        run = np.cumsum(self.paid_for * self.on(PROGRAMME)[self.study.paths.path], axis=1)
+        run = np.cumsum(self.paid_for * self.on(PROGRAMME)[self.rows.paths.path], axis=1)
         grid = np.zeros(run.shape)
         for _, row in card.iterrows():
             every = float(row["periods"]) if "periods" in card.columns and pd.notna(row["periods"]) else 1.0
@@ -200,10 +205,10 @@ class Costs:
     def paid_for(self) -> np.ndarray | None:
         """(n, T) what a rate card pays for: the outcome, or a period without it where lower is better; None where that
         cannot be counted (a lower count has nothing to count)."""
-        kind, higher = self.outcome.kind, self.outcome.better == "higher"
+        kind, higher = self.outcome.said, self.outcome.better == "higher"
         if kind != "share" and not (kind == "count" and higher):
             return None
-        values = self.study.values(self.outcome)
+        values = self.rows.values(self.outcome)
         return np.nan_to_num(values if higher else 1.0 - values)
 
     def _claimed(self, claims: pd.DataFrame) -> tuple[np.ndarray | None, float, str]:
@@ -219,7 +224,7 @@ class Costs:
         when = self._when(claims)
         if unit is None or (when < 0).all():
             return None, float(amount.sum()), words
-        rows, seen = pd.Index(self.study.paths.units), self.study.paths.seen
+        rows, seen = pd.Index(self.rows.paths.units), self.rows.paths.seen
         if rows.is_unique:
             at = rows.get_indexer(pd.Index(claims[unit]))
         elif seen is None:
@@ -230,7 +235,7 @@ class Costs:
             found = known.get_indexer(pd.MultiIndex.from_arrays([claims[unit], when]))
             at = np.where(found >= 0, row[found], -1)
         good = (at >= 0) & (when >= 0)
-        grid = np.zeros((self.study.paths.n_units, self.study.paths.n_periods))
+        grid = np.zeros((self.rows.paths.n_units, self.rows.paths.n_periods))
         np.add.at(grid, (at[good], when[good]), amount[good])
         lost = int((~good).sum())
         if lost:
@@ -240,7 +245,7 @@ class Costs:
 
     def _cells(self, grid: np.ndarray) -> np.ndarray:
         out = np.zeros(self.there.shape)
-        np.add.at(out, self.study.paths.path, grid)
+        np.add.at(out, self.rows.paths.path, grid)
         return out
 
     def payments(self, cells: np.ndarray) -> tuple[float, float]:
@@ -253,7 +258,7 @@ class Costs:
     @cached_property
     def mean(self) -> np.ndarray:
         """(P, T) mean outcome of those seen."""
-        values, paths = self.study.values(self.outcome), self.study.paths
+        values, paths = self.rows.values(self.outcome), self.rows.paths
         w = np.ones(paths.n_units) if paths.weights is None else paths.weights
         return share_of(self._cells(np.nan_to_num(values) * w[:, None]), people_periods(paths, np.isfinite(values)))
 

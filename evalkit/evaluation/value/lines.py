@@ -74,7 +74,7 @@ class Line:
     @property
     def counts(self) -> bool:
         """Whether a cost for one more outcome makes sense at all: outcomes in per cent cannot be counted."""
-        given = self.outcome.kind != "log" and self.kind != "not_given"
+        given = self.outcome.said != "log" and self.kind != "not_given"
         return given and self.priced and bool(np.isfinite(self.gains).all())
 
     def cost_ratio(self, level: float) -> Ratio:
@@ -83,7 +83,7 @@ class Line:
 
     def paid_ratio(self, level: float) -> Ratio:
         """Payments for one more outcome."""
-        if self.outcome.kind == "log" or self.kind == "not_given" or not np.isfinite(self.paid_discounted):
+        if self.outcome.said == "log" or self.kind == "not_given" or not np.isfinite(self.paid_discounted):
             return NONE
         return ratio(self.paid_discounted, self.gain, self.gains, level)
 
@@ -94,8 +94,8 @@ class Line:
         be lower the people periods without it; NaN for what is not counted."""
         good = NAN
         if self.outcome.better == "higher":
-            good = self.gross if self.outcome.kind in ("share", "count") else NAN
-        elif self.outcome.kind == "share":
+            good = self.gross if self.outcome.said in ("share", "count", "rate") else NAN
+        elif self.outcome.said == "share":
             good = self.people_periods - self.gross
         if not good > 0:
             return NAN, NAN, NAN

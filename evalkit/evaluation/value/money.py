@@ -26,7 +26,7 @@ from evalkit.evaluation.value.lines import (
     repriced,
     thresholds,
 )
-from evalkit.show.numbers import pounds
+from evalkit.show.numbers import pounds, pounds_outwards
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, full_stop, quoted, sentences
 from evalkit.study import Outcome
@@ -61,11 +61,14 @@ class Value:
     plane: pd.DataFrame
     sensitivity: pd.DataFrame
     notes: tuple[str, ...]
+    currency: str = "£"
 
     def summary(self) -> Table:
         """What each part cost, and one more outcome of it, as an accessible table."""
         frame = self.table[["label", "cost", "words"]]
-        frame = frame.assign(cost=[pounds(c) if np.isfinite(c) else "not given" for c in frame["cost"]])
+        frame = frame.assign(
+            cost=[pounds(c, currency=self.currency) if np.isfinite(c) else "not given" for c in frame["cost"]]
+        )
         labels = {"label": "Part", "cost": "Cost", "words": "What one more cost"}
         return from_frame(frame, f"Value for money: {self.outcome.label}", labels, note=" ".join(self.notes))
 
@@ -88,7 +91,7 @@ def value_of(
     costs are multiplied by. Raises `OptionError` for a `worth` that makes no sense."""
     grains, heads = rounding
     prices = Prices.stated(evaluation.study.settings) if prices is None else prices
-    costs = Costs(evaluation.study, outcome, prices, heads)
+    costs = Costs(evaluation.study.weighing(outcome), outcome, prices, heads)
     case = make_case(effects_of(evaluation, costs, RATES), costs, draws, grains)
     table = pd.DataFrame([_row(line, case) for line in case.lines])
     points = [  # the first draws of each line beside its cost, both discounted
@@ -99,7 +102,7 @@ def value_of(
     return Value(
         outcome, float(costs.prices.discount), evaluation.level, table, given, _benefits(case),
         _acceptability(case, worth), _joined(points, ["name", "label", "draw", "additional", "cost"]),
-        _sensitivity(case, draws), _notes(case),
+        _sensitivity(case, draws), _notes(case), evaluation.study.currency,
     )  # fmt: skip
 
 
@@ -190,7 +193,7 @@ def _notes(case: Case) -> tuple[str, ...]:
     if np.isfinite(costs.paid[1]):
         grain = case.grains(case.lines[-1])
         paid = costs.paid[1] if grain is None else float(grain.amounts(costs.paid[1]))
-        out.append(f"Payments: {pounds(paid)} in all, from {costs.paid[2]}.")
+        out.append(f"Payments: {pounds(paid, currency=costs.study.currency)} in all, from {costs.paid[2]}.")
     if lost := costs.outside:
         out.append(f"In {count_words(lost, 'row')} of the costs nothing was on in the period named: that money is "
                    "shared out over all people periods exposed.")  # fmt: skip
@@ -216,34 +219,37 @@ def _notes(case: Case) -> tuple[str, ...]:
 def line_words(line: Line, case: Case) -> str:
     """One or two sentences: cost, cost for one more outcome, or why it is not given."""
     if line.kind == "not_given":
-        cost = f"it cost {pounds(line.cost.whole)}" if np.isfinite(line.cost.whole) else "no cost is given"
+        whole = pounds(line.cost.whole, currency=case.costs.study.currency)
+        cost = f"it cost {whole}" if np.isfinite(line.cost.whole) else "no cost is given"
         return sentences(f"no effect of it alone is identified, so no cost for one more is given; {cost}", line.reason)
     if not line.priced:
         return "No cost is given."
-    if line.outcome.kind == "log":
+    if line.outcome.said == "log":
         return "Its effect is in per cent, so no cost for one more is given."
     return ratio_words(line.cost_ratio(case.level), line, case)
 
 
 def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
     """The ratio and its limits in a sentence."""
-    study, outcome = case.costs.study, case.costs.outcome
+    study, outcome, sign = case.costs.study, case.costs.outcome, case.costs.study.currency
+    low, high = pounds_outwards(ratio.low, False, sign), pounds_outwards(ratio.high, True, sign)
     where = study.noun_for(study.unit) + (f" {study.noun_for(study.period)}" if study.period else "")
     up, label = outcome.better == "higher", quoted(outcome.label)
     one = {  # what one more outcome is: 'each additional person month with “In a settled home”'
         "share": f"each {'additional' if up else 'avoided'} {where} with {label}",
         "count": f"each event {'added' if up else 'avoided'} ({label})",
-        "money": f"each pound {'gained' if up else 'saved'} ({label})",
-    }.get(outcome.kind, f"each point {'gained' if up else 'taken off'} for one {where} ({label})")
+        "rate": f"each event {'added' if up else 'avoided'} ({label})",
+        "money": f"each {'pound' if sign == '£' else sign.strip()} {'gained' if up else 'saved'} ({label})",
+    }.get(outcome.said, f"each point {'gained' if up else 'taken off'} for one {where} ({label})")
     if ratio.kind == "bounded":
-        span = f"{pounds(ratio.low)} to {pounds(ratio.high)}"
+        span = f"{low} to {high}"
         if case.verdicts.get(line.name, "shown") in ("shown", "likely"):
-            return f"{pounds(ratio.value)} for {one} (likely range {span})."
+            return f"{pounds(ratio.value, currency=sign)} for {one} (likely range {span})."
         alone = f"(the likely range alone would be {span} for {one})"
         return f"Not given: the evaluation cannot tell whether it made a difference {alone}."
     if ratio.kind in ("unbounded", "unclear"):
         why = "because the effect may be zero or go the wrong way"
-        return f"At least {pounds(ratio.low)} for {one}; there is no upper limit, {why}."
+        return f"At least {low} for {one}; there is no upper limit, {why}."
     if ratio.kind == "worse":
         return "The outcome is worse with it, so no cost for one more is given."
     if ratio.kind == "nothing":

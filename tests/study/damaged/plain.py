@@ -1,4 +1,4 @@
-"""A small study of ten files, and what a careful person reads in it: an oracle that uses no reader of evalkit.
+"""A small study of twelve files, and what a careful person reads in it: an oracle that uses no reader of evalkit.
 
 `TABLES` are cells as they stand in the files. `read_plainly` works out from any cells who had what in which month, the
 outcomes, and the rows of money; it raises `Nonsense` where a careful person would send the file back. `found_in` says
@@ -61,12 +61,14 @@ adoption = "adoption.csv"
 assigned_at = "borough"
 reach = "needs"
 part_period = "exclude"
+neighbours = "neighbour_shares.csv"
 who = "A nurse"
 
 [components.court]
 label = "Court"
 exposure = "court"
 assigned_at = "borough"
+neighbours = "neighbours.csv"
 
 [components.keyworker]
 label = "Keyworker"
@@ -117,12 +119,12 @@ TABLES: dict[str, Cells] = {
     "people": [["person", "needs", "age", "weight"]]
     + [[p, str(i // 6), str(31 + i), str(1 + i % 3)] for i, p in enumerate(PEOPLE)],
     "adoption": _cells("""
-component,level_id,start,end,dose,certainty,planned_start,source,change_note,moved,decided
-policy,X,2021-03,,1.0,month,2021-02,returns,,capacity,2021-01
-policy,Y,2021-06,,1.0,month,2021-05,returns,,,
-nurse,Ash,2021-04,,1.0,day,2021-04,letters,,planned,
-nurse,Birch,2021-04,2021-07,1.0,guessed,,letters,left early,,
-nurse,Birch,2021-08,,1.0,day,,letters,,,"""),
+component,level_id,start,end,dose,certainty,planned_start,source,change_note,moved,decided,start_low,start_high
+policy,X,2021-03,,1.0,month,2021-02,returns,,capacity,2021-01,,
+policy,Y,2021-06,,1.0,month,2021-05,returns,,,,,
+nurse,Ash,2021-04,,1.0,day,2021-04,letters,,planned,,,
+nurse,Birch,2021-04,2021-07,1.0,guessed,,letters,left early,,,,
+nurse,Birch,2021-08,,1.0,day,,letters,,,,,"""),
     "links": _cells("from,to,weight\nX,Ash,0.8\nY,Ash,0.2\nX,Birch,0.5\nY,Birch,0.5\nY,Cedar,1\nX,Dale,1"),
     "costs": _cells("""
 component,level_id,period,type,amount,bearer,price_year,grade
@@ -146,6 +148,13 @@ outcome,value,bearer,agency,price_year,grade,source
 settled,750,fiscal,councils,2020,B,a questionnaire
 settled,300,social,the person,2020,C,assumed
 visits,180,fiscal,hospitals,2021,C,assumed"""),
+    "neighbours": _cells("""
+place,neighbour,ring,distance,weight
+Ash,Birch,1,2,1
+Birch,Ash,1,2,2
+Birch,Cedar,1,3,1
+Dale,Cedar,2,9,0.5"""),
+    "neighbour_shares": _cells("place,period,share,ring\nAsh,2021-04,0.5,1\nAsh,2021-05,,1\nDale,2021-04,0.25,1"),
     "events": _cells("label,start,end\nRooms for everybody,2021-03,2021-06\nHospitals kept clear,2021-05,"),
 }
 BEARERS, CERTAINTIES = ("fiscal", "economic", "social"), ("day", "month", "quarter", "guessed")
@@ -156,7 +165,8 @@ KINDS: dict[str, dict[str, str]] = {
     "people": {"person": "person", "needs": FLAG, "age": "number -inf inf empty", "weight": POSITIVE},
     "adoption": {"component": "component", "level_id": "home", "start": "moment", "end": "moment empty",
                  "dose": POSITIVE + " empty", "certainty": "certainty empty", "planned_start": "ignored",
-                 "source": "words", "change_note": "words", "moved": "moved empty", "decided": "ignored"},
+                 "source": "words", "change_note": "words", "moved": "moved empty", "decided": "ignored",
+                 "start_low": "moment empty", "start_high": "moment empty"},
     "links": {"from": "association", "to": "place", "weight": SHARE},
     "costs": {"component": "payer", "level_id": "home empty", "period": "moment empty", "type": "words",
               "amount": POSITIVE, "bearer": "bearer empty", "price_year": YEAR + " empty", "grade": "words"},
@@ -166,6 +176,9 @@ KINDS: dict[str, dict[str, str]] = {
                "validated": FLAG + " empty", "price_year": YEAR + " empty"},
     "unit_costs": {"outcome": "outcome", "value": POSITIVE, "bearer": "bearer empty", "agency": "words",
                    "price_year": YEAR + " empty", "grade": "words", "source": "words"},
+    "neighbours": {"place": "place", "neighbour": "place", "ring": "number 0 inf", "distance": POSITIVE,
+                   "weight": POSITIVE},
+    "neighbour_shares": {"place": "place", "period": "moment", "share": SHARE + " empty", "ring": "number 0 inf"},
     "events": {"label": "said", "start": "moment", "end": "moment empty"},
 }  # fmt: skip
 """What a careful person takes each column for: a kind, limits of numbers, and whether a cell may be empty, or
@@ -175,6 +188,8 @@ NAMES = {"person": PEOPLE, "place": PLACES, "association": ASSOCIATIONS, "home":
          "certainty": CERTAINTIES, "moved": ("planned", "capacity", "results")}  # fmt: skip
 MISSING = ("", "n/a", "nan", "NA", "null", "None")
 Value = str | float | None
+Spell = tuple[float, float, float, float]
+"""Earliest start, end, dose, and latest start."""
 
 
 class Nonsense(Exception):
@@ -269,6 +284,15 @@ def read_plainly(tables: Mapping[str, Cells]) -> dict[str, object]:
             raise Nonsense("weights that do not sum to one")
     if len(weight) < len(read["links"]):
         raise Nonsense("links that are there twice")
+    beside = [(row["place"], row["neighbour"]) for row in read["neighbours"]]
+    if len(set(beside)) < len(beside) or not beside or any(place == other for place, other in beside):
+        raise Nonsense("neighbours that are there twice, of themselves, or not at all")
+    told = [(row["place"], position(str(row["period"])), row["ring"]) for row in read["neighbour_shares"]]
+    weights = {
+        place: sum(float(str(r["weight"])) for r in read["neighbours"] if r["place"] == place) for place, _ in beside
+    }
+    if len(set(told)) < len(told) or not told or not all(weights.values()):
+        raise Nonsense("shares that are there twice, or not at all, or neighbours that weigh nothing")
     for row in [*read["adoption"], *read["events"]]:
         if row["end"] is not None and position(str(row["end"])) <= position(str(row["start"])):
             raise Nonsense("the end comes before the start")
@@ -300,15 +324,19 @@ def _agree(exposures: Sequence[tuple[Value, Value, Value]]) -> None:
 
 def _spells(
     rows: list[dict[str, Value]], places: set[Value], sources: set[Value]
-) -> dict[tuple[str, str], list[tuple[float, float, float]]]:
-    spells: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
+) -> dict[tuple[str, str], list[Spell]]:
+    spells: dict[tuple[str, str], list[Spell]] = {}
     for row in rows:
         component, home = str(row["component"]), str(row["level_id"])
         if component not in ("policy", "nurse") or home not in (sources if component == "policy" else places):
             raise Nonsense("a spell that belongs nowhere")
         stop = math.inf if row["end"] is None else position(str(row["end"]))
         dose = 1.0 if row["dose"] is None else float(str(row["dose"]))
-        spells.setdefault((component, home), []).append((position(str(row["start"])), stop, dose))
+        start = position(str(row["start"]))
+        low, high = (start if row[c] is None else position(str(row[c])) for c in ("start_low", "start_high"))
+        if not low <= start <= high < stop:
+            raise Nonsense("a start outside its bounds")
+        spells.setdefault((component, home), []).append((low, stop, dose, high))
     for listed in spells.values():
         listed.sort()
         if any(a[1] > b[0] for a, b in pairwise(listed)):
@@ -318,11 +346,11 @@ def _spells(
     return spells
 
 
-def _reach_of(spells: list[tuple[float, float, float]], when: float) -> tuple[float, float]:
+def _reach_of(spells: list[Spell], when: float) -> tuple[float, float]:
     """Least and most dose of a place in the month that begins at `when`."""
-    inside = [(max(a, when), min(b, when + 1), dose) for a, b, dose in spells if a < when + 1 and b > when]
+    inside = [(max(sure, when), min(b, when + 1), dose) for a, b, dose, sure in spells if a < when + 1 and b > when]
     doses = [dose for *_, dose in inside]
-    if sum(b - a for a, b, _ in inside) < 1 - 1e-6:
+    if sum(max(b - a, 0.0) for a, b, _ in inside) < 1 - 1e-6:
         doses.append(0.0)
     return min(doses), max(doses)
 

@@ -1,0 +1,121 @@
+"""What may leave: cells without too few people, which give the answers of the rows where nothing was withheld."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+import evalkit as ek
+from evalkit.cli.app import app
+from evalkit.disclosure.cells import FEW, HANGS, compress
+from evalkit.disclosure.rules import PROFILES
+from evalkit.errors import StudyError
+from evalkit.study.cellfile import KEY, PEOPLE, said_of
+from tests.study.panels import apart, panel, study
+
+LEAST = ek.StaggeredRollout(weights="least_noise")
+
+
+def _whole(**more: object) -> ek.Study:
+    """Twenty people of each kind in each place, so that nothing need be withheld."""
+    frame = panel(gaps=False, people=480, sites=12, periods=6)
+    frame["can"] = (frame["id"] // 12 % 2).astype(int)
+    return study(frame, "rows", outcomes=[ek.Outcome("y", matters=0.2)], title="Whole", **more)
+
+
+def test_cells_give_the_answers_of_rows(tmp_path: Path) -> None:
+    rows = _whole()
+    made = ek.compress(rows, tmp_path / "cells.parquet")
+    assert (made.exact, made.cells) == (True, 24)
+    cells = ek.Study.load(made.file)
+    assert cells.title == "Whole"
+    for design in (ek.StaggeredRollout(), LEAST, ek.TripleDifference(weights="least_noise"), ek.JointEventStudy()):
+        assert apart(design(rows, "a").to_frame(), design(cells, "a").to_frame()) == []
+    again = ek.Study(made.file, unit="id", period="t", cluster="site", outcome="y", components=list(rows.components))
+    assert apart(LEAST(rows, "a").to_frame(), LEAST(again, "a").to_frame()) == []
+
+
+def test_no_cell_of_few_leaves(tmp_path: Path) -> None:
+    frame = panel(gaps=False, people=480, sites=12, periods=6)
+    few = frame["site"] == "S03"
+    frame = frame[~few | (frame["id"] < 7 + 12 * 15)]  # fifteen people of two kinds
+    made = compress(study(frame, outcomes=["y"]), tmp_path / "cells.parquet")
+    assert made.withheld[FEW] > 0
+    left = pq.read_table(made.file).to_pandas()
+    assert left[PEOPLE].min() >= PROFILES["acro"].count
+    assert "S03" in set(frame["site"])
+    assert not {"S03"} & set(left["site"]) or left.loc[left["site"] == "S03", PEOPLE].min() >= 10
+    assert set(left["id"]) == set(range(made.cells))  # no id of a person, and no gap that says how many are missing
+    assert not {"7", 7} & {v for v in said_of(made.file).get("people", [])}
+
+
+def test_rare_events_and_rich_people_do_not_leave(tmp_path: Path) -> None:
+    rows = panel(gaps=False, people=480, sites=12, periods=6).assign(z=lambda f: (f["id"] == 7).astype(float))
+    made = compress(study(rows), tmp_path / "rare.parquet")
+    assert made.withheld[HANGS] == 1  # one person of one cell has it
+    money = rows.assign(z=np.where(rows["id"] == 7, 1e6, 1.0))
+    paid = study(money, outcomes=[ek.Outcome("z", kind="money")])
+    assert compress(paid, tmp_path / "rich.parquet").withheld[HANGS] == 1
+
+
+def test_differences_of_few_are_pooled(tmp_path: Path) -> None:
+    frame = panel(gaps=False, people=480, sites=12, periods=6)
+    frame["can"] = (frame["id"] // 12 % 4 == 0).astype(int)  # ten in each place, seen six times: nine less six
+    made = study(frame, outcomes=["y"])
+    file = compress(made, tmp_path / "cells.parquet")
+    assert (file.pooled, file.exact) == (12, False)
+    cells = ek.Study.load(file.file)
+    own, left = (s.paths.spread.within(s.values("y")) for s in (made, cells))
+    reached = made.paths.heads == 10
+    assert np.allclose(own[reached].sum(axis=0), left[reached].sum(axis=0))
+    assert np.allclose(left[reached], left[reached][0])
+    assert np.array_equal(own[~reached], left[~reached])
+    assert np.isfinite(LEAST(cells, "a").aggregate().value).all()
+
+
+def test_counts_are_rounded_where_the_rules_round(tmp_path: Path) -> None:
+    made = compress(_whole(settings={"disclosure": "nhs"}), tmp_path / "cells.parquet")
+    assert set(pq.read_table(made.file).column(PEOPLE).to_numpy() % 5) == {0}
+
+
+def test_doors(tmp_path: Path) -> None:
+    rows = _whole()
+    file = ek.compress(rows, tmp_path / "cells.parquet").file
+    with pytest.raises(StudyError, match="does not end in .parquet"):
+        ek.compress(rows, tmp_path / "cells.csv")
+    with pytest.raises(StudyError, match="already"):
+        ek.compress(rows, file)
+    with pytest.raises(StudyError, match="No cell may leave"):
+        compress(rows, tmp_path / "none.parquet", dataclasses.replace(PROFILES["acro"], count=1000))
+    table = pq.read_table(file)
+    about = json.loads(table.schema.metadata[KEY])
+    other = tmp_path / "other.parquet"
+    for change, words in (({"version": 99}, "version 99"), ({"outcomes": ["q"]}, "does not hold the cells")):
+        known = {**table.schema.metadata, KEY: json.dumps({**about, **change}).encode()}
+        pq.write_table(table.replace_schema_metadata(known), other)
+        with pytest.raises(StudyError, match=words):
+            ek.Study.load(other)
+    pd.DataFrame({"x": [1]}).to_parquet(other)
+    with pytest.raises(StudyError, match="no file of cells"):
+        ek.Study.load(other)
+    with pytest.raises(StudyError, match="cannot be read"):
+        (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+        ek.Study.load(tmp_path / "broken.parquet")
+
+
+def test_the_command(tmp_path: Path) -> None:
+    _whole().save(tmp_path / "study")
+    run = CliRunner().invoke(app, ["compress", str(tmp_path / "study"), "--out", str(tmp_path / "cells.parquet")])
+    assert run.exit_code == 0, run.output
+    assert "Wrote" in run.output
+    assert "Answers are those of the rows" in run.output
+    audit = CliRunner().invoke(app, ["audit", str(tmp_path / "cells.parquet")])
+    assert audit.exit_code == 0, audit.output
+    assert "can be told apart" in audit.output
