@@ -204,6 +204,7 @@ def cards(draws: int) -> Iterator[Row]:
     for seed in range(draws):
         leaked, size = leaks(seed)
         found += leaked
+        print(*leaked, sep="\n", end="\n" if leaked else "")
         largest = max(largest, size)
     yield "evaluations that wrote a unit's or cluster's value into a card", "0", f"{len(found)}", not found, draws
     yield "largest card, bytes", "8,000", f"{largest:,}", largest < 8_000, draws

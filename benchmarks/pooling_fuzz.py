@@ -15,7 +15,7 @@ import evalkit as ek
 from benchmarks.pooling_worlds import World, draw_cards
 
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
-_DIGITS = 5  # a number of the card that has so many digits and is a cell's gives it away
+_DIGITS = 5  # a number of the card that has so many digits, all of them a cell's, gives it away
 
 
 def leaks(seed: int) -> tuple[list[str], int]:
@@ -27,17 +27,16 @@ def leaks(seed: int) -> tuple[list[str], int]:
     text = made.to_json()
     secret = {str(v) for column in ("site", "person") if column in frame for v in frame[column].unique()}
     found = [name for name in secret if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
-    numbers = {_short(v) for v in frame["y"]} | {
-        _short(v) for v in frame.groupby("site")["y"].agg(["mean", "sum"]).to_numpy().ravel()
-    }
-    numbers |= {_short(v) for v in evaluation.leave_one_out["estimate"].dropna()}
-    said = {n for n in _NUMBER.findall(text) if len(n.replace("-", "").replace(".", "").strip("0")) >= _DIGITS}
-    found += [n for n in said if _short(float(n)) in numbers]
+    cells = frame.groupby("site")["y"].agg(["mean", "sum"]).to_numpy().ravel()
+    secrets = np.concatenate([frame["y"], cells, evaluation.leave_one_out["estimate"].dropna()])
+    found += [n for n in _NUMBER.findall(text) if _gives_away(n, secrets)]
     return [f"{seed}: {f}" for f in found], len(text.encode())
 
 
-def _short(value: float) -> str:
-    return f"{value:.{_DIGITS}g}"
+def _gives_away(said: str, secrets: np.ndarray) -> bool:
+    """Whether a number of the card is somebody's, to every digit that it has; of few digits many are."""
+    digits = len(said.partition("e")[0].replace("-", "").replace(".", "").lstrip("0"))
+    return digits >= _DIGITS and any(float(f"{v:.{digits}g}") == float(said) for v in secrets)
 
 
 def _random_study(rng: np.random.Generator) -> tuple[ek.Study, pd.DataFrame]:
