@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 
 import evalkit as ek
 from benchmarks.pooling_fuzz import bad_cards, leaks
@@ -201,8 +202,7 @@ def cards(draws: int) -> Iterator[Row]:
         yield "bad cards refused", "20 of 20", f"{refused} of {len(bad_cards())}", refused == len(bad_cards()) >= 20, 0
         yield "bad cards named", "20 of 20", f"{named} of {len(bad_cards())}", named == len(bad_cards()), 0
     found, largest = [], 0
-    for seed in range(draws):
-        leaked, size = leaks(seed)
+    for leaked, size in Parallel(-1, return_as="generator")(delayed(leaks)(seed) for seed in range(draws)):
         found += leaked
         print(*leaked, sep="\n", end="\n" if leaked else "")
         largest = max(largest, size)
