@@ -29,6 +29,7 @@ import pandas as pd
 import typer
 from claims_scale import SCALE_FALSE, SCALE_TRUE
 from claims_worlds import FALSE, GAIN, GAINED, PLACEBO, SHAPES, TRUE
+from result_tables import markdown
 
 import evalkit as ek
 from evalkit.verdicts.evidence import Evidence, Verdict
@@ -122,17 +123,6 @@ def table() -> pd.DataFrame:
             "held": 100 * flat["holds"].mean() if len(flat) else np.nan, "seconds": mine["seconds"].mean(),
         })  # fmt: skip
     return pd.DataFrame(made)
-
-
-def markdown(found: pd.DataFrame) -> str:
-    """The table as lines of Markdown, nothing where a world has no such figure."""
-    lines = ["| " + " | ".join(found.columns) + " |", "|---" * len(found.columns) + "|"]
-    for row in found.itertuples(index=False):
-        cells = [
-            "" if isinstance(x, float) and np.isnan(x) else f"{x:g}" if isinstance(x, float) else str(x) for x in row
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def main(

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import typer
+from result_tables import markdown
 
 import evalkit as ek
 from evalkit.vocabulary import ESTIMATED
@@ -172,24 +173,13 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
-def markdown(found: pd.DataFrame) -> str:
-    """The table as lines of Markdown."""
-    lines = ["| " + " | ".join(found.columns) + " |", "|---" * len(found.columns) + "|"]
-    for row in found.itertuples(index=False):
-        cells = [
-            "" if isinstance(x, float) and np.isnan(x) else f"{x:.3g}" if isinstance(x, float) else str(x) for x in row
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def main(
     worlds: list[str] = typer.Argument(None), draws: int = 40, stored_only: bool = False, write: bool = False
 ) -> None:
     """Run the worlds named (all by default), then print the table; write: put it into README.md."""
     for world in [] if stored_only else worlds or WORLDS:
         run(world, draws)
-    text = markdown(table())
+    text = markdown(table(), 3)
     print(text)
     if write:
         page = Path(__file__).parent / "README.md"

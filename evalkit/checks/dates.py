@@ -42,7 +42,9 @@ def start_dates(
     known = f"When it began is known only within bounds in {which}; the periods in between count on neither side."
     ran = f"Read otherwise, the answer runs from {low:.2g} to {high:.2g}"
     less = (
-        recorded is not None and abs(recorded.value[0]) < 0.9 * abs(value) and verdict_side(headline, matters)[0] != 0
+        recorded is not None
+        and abs(recorded.value[0]) < DRAWN_BY * abs(value)
+        and verdict_side(headline, matters)[0] != 0
     )
     drawn = f"{DRAWN} ({float(recorded.value[0]):.2g})." if less and recorded is not None else ""
     changed = [w for w, e in given.items() if _hangs(headline, e, matters)]

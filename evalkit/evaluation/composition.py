@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from evalkit.checks.composition import shifted
 from evalkit.components import Separability
-from evalkit.designs.protocol import Design, StudyLike, Traits
+from evalkit.designs.protocol import Design, Traits, View
 from evalkit.designs.rollout.did import DifferenceInDifferences
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.triple import TripleDifference
@@ -32,16 +32,10 @@ COME_AND_GO = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class AsOutcome:
+class AsOutcome(View):
     """A study with the means of one covariate in place of the outcome."""
 
-    study: StudyLike
     column: int
-    covariates: tuple[str, ...] = ()
-
-    @property
-    def paths(self) -> Paths:
-        return self.study.paths
 
     def values(self, outcome: str | None = None) -> np.ndarray:
         return np.ascontiguousarray(self.study.covariate_values()[:, :, self.column])
@@ -49,12 +43,12 @@ class AsOutcome:
     def outcome(self, name: str | None = None) -> Outcome:
         return Outcome(self.study.covariate_names()[self.column])
 
-    @property
-    def unit(self) -> str:
-        return self.study.unit
-
-    def weighing(self, outcome: str | None = None) -> AsOutcome:
+    def weighing(self, outcome: str | None = None) -> Self:
         return self
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        return ()
 
     def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
         return self.study.covariate_values(())
@@ -116,7 +110,7 @@ def _shifts(study: Study, row: Mapping[str, object], choices: Choices) -> dict[s
     if headline is None:  # dealt by chance, or one place alone
         return found
     for j, name in enumerate(study.covariate_names()):
-        rows, _ = run_design(published(headline), AsOutcome(study, j), component)
+        rows, _ = run_design(published(headline), AsOutcome(study, study.paths, j), component)
         one = None if rows is None else average_over(rows, window)
         if one is not None and np.isfinite(one.value[0]) and np.isfinite(one.to_frame()["p_value"].iloc[0]):
             found[name] = one

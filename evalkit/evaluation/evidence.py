@@ -170,8 +170,8 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
 
 
 def _by_time(f: Finding, level: float) -> dict[str, Any]:
-    """Ends of the ranges over each of four parts, at most, of the claimed event times, and the clusters behind the last
-    time; nothing where nothing is seen over time. Ends are those of a test at 1 - level of one side each."""
+    """Ends of the ranges over each of four parts, at most, of the claimed event times; nothing where nothing is seen
+    over time. Ends are those of a test at 1 - level of one side each."""
     if f.rows is None or "" in f.rows.labels.get("period", pd.Series([""])).tolist():
         return {}
     by_event = f.rows.aggregate("event_time")
@@ -185,11 +185,7 @@ def _by_time(f: Finding, level: float) -> dict[str, Any]:
     averages = by_event.apply(Averaging(np.column_stack(parts), by_mass=True, total_mass=True), labels)
     frame = averages.to_frame(2 * level - 1)
     ends = frame["conf_low"].min(skipna=False), frame["conf_high"].max(skipna=False)
-    behind = (0, 0)
-    if by_event.arms is not None:
-        exposed, comparison = by_event.arms.select(claimed[-1:]).counts()
-        behind = int(exposed[0]), int(comparison[0])
-    return {"by_time": tuple(map(float, ends)), "clusters_last": behind}
+    return {"by_time": tuple(map(float, ends))}
 
 
 def _beside(drift: Drift, level: float) -> BesideDrift:

@@ -111,6 +111,31 @@ _MARKS = np.random.default_rng(2027).integers(1, 2**40, 64)
 
 
 @quick
+def base_of(
+    own: float, room: int, most: int, back: np.ndarray, heads: np.ndarray, place: np.ndarray
+) -> tuple[int, float]:
+    """How many base periods give the least noise, and people to compare with then. own: people who start; back: (C,)
+    base periods for which each cell is like them."""
+    chosen, enough, before, people = 0, 0, 0.0, 0.0
+    for m in range(1, most + 1):
+        n, c, last = 0.0, 0, -1
+        for j in range(len(back)):
+            if back[j] >= m:
+                n += heads[j]
+                c += place[j] != last
+                last = place[j]
+        if n == 0.0:
+            break
+        noise = (1.0 + 1.0 / m) * (1.0 / own + 1.0 / n)
+        if m == 1:
+            enough = min(c, 2)
+        elif m > room or c < enough or noise > before:
+            break
+        chosen, before, people = m, noise, n
+    return chosen, people
+
+
+@quick
 def loops(
     start: np.ndarray, reach: np.ndarray, place: np.ndarray, heads: np.ndarray, own: np.ndarray,
     k: int, skip: int, lag: int, most: int, W: np.ndarray, seen: np.ndarray,
@@ -142,27 +167,12 @@ def loops(
                         a = min(a, max(low, g) - g)
             back[j], ahead[j] = b, a
         for e in range(lag, min(lag + window, T - g)):
-            chosen, enough, before, people = 0, 0, 0.0, 0.0
-            for m in range(1, most + 1):
-                n, c, last = 0.0, 0, -1
-                for j in range(C):
-                    if ahead[j] > e and back[j] >= m:
-                        n += heads[j]
-                        c += place[j] != last
-                        last = place[j]
-                if n == 0.0:
-                    break
-                noise = (1.0 + 1.0 / m) * (1.0 / own[i] + 1.0 / n)
-                if m == 1:
-                    enough = min(c, 2)
-                elif m > room or c < enough or noise > before:
-                    break
-                chosen, before, people = m, noise, n
+            chosen, people = base_of(own[i], room, most, np.where(ahead > e, back, 0), heads, place)
             if chosen == 0:
                 continue
             mass += heads[i]
             W[i, g + e] += heads[i]
-            for t in range(g - chosen, g):  # loops, which take a fifth of the time of slices here
+            for t in range(g - chosen, g):
                 W[i, t] -= heads[i] / chosen
             seen[e - lag, 0, place[i]] = True
             for j in range(C):

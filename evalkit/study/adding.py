@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -109,11 +110,11 @@ class Adding:
 
     def cells(self) -> Added:
         """The cells, added up."""
-        try:
-            return self._cells()
-        except BaseException:
-            self.close()
-            raise
+        with ExitStack() as on_failure:
+            on_failure.callback(self.close)
+            found = self._cells()
+            on_failure.pop_all()
+        return found
 
     def _cells(self) -> Added:
         w, n = self.wanted, len(self.wanted.outcomes)

@@ -72,16 +72,20 @@ def _moments(value: object) -> bool:
     return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(v, plain) and v != "" for v in value)
 
 
-def _watch_problems(value: object) -> Iterator[Problem]:
-    where = "table [watch]"
+Keys = Mapping[str, tuple[Callable[[Any], bool], str]]
+
+
+def _key_problems(name: str, value: object, keys: Keys) -> Iterator[Problem]:
+    """What is wrong with the table of that name: keys that do not exist, and values that cannot be used."""
+    where = f"table [{name}]"
     if not isinstance(value, Mapping):
-        yield Problem(f"watch={value!r} is not a table", where, f"Give keys such as {', '.join(list(_WATCH)[:3])}.")
+        yield Problem(f"{name}={value!r} is not a table", where, f"Give keys such as {', '.join(list(keys)[:3])}.")
         return
     for key, given in value.items():
-        if key not in _WATCH:
-            yield Problem(f"There is no key {key!r}", where, suggest(str(key), _WATCH, "The keys are"))
-        elif not _WATCH[key][0](given):
-            yield Problem(f"{key}={given!r} cannot be used", where, f"Give {_WATCH[key][1]}.")
+        if key not in keys:
+            yield Problem(f"There is no key {key!r}", where, suggest(str(key), keys, "The keys are"))
+        elif not keys[key][0](given):
+            yield Problem(f"{key}={given!r} cannot be used", where, f"Give {keys[key][1]}.")
 
 
 def _printable(value: object) -> bool:
@@ -89,18 +93,10 @@ def _printable(value: object) -> bool:
 
 
 def _report_problems(value: object, components: Collection[str]) -> Iterator[Problem]:
-    where = "table [report]"
-    if not isinstance(value, Mapping):
-        yield Problem(f"report={value!r} is not a table", where, f"Give keys such as {', '.join(list(_REPORT)[:3])}.")
-        return
-    for key, given in value.items():
-        if key not in _REPORT:
-            yield Problem(f"There is no key {key!r}", where, suggest(str(key), _REPORT, "The keys are"))
-        elif not _REPORT[key][0](given):
-            yield Problem(f"{key}={given!r} cannot be used", where, f"Give {_REPORT[key][1]}.")
-        elif key == "evidence":
-            for i, claim in enumerate(given, 1):
-                yield from _claim_problems(claim, f"table [[report.evidence]], number {i}", components)
+    yield from _key_problems("report", value, _REPORT)
+    given = value.get("evidence") if isinstance(value, Mapping) else None
+    for i, claim in enumerate(given if isinstance(given, (list, tuple)) else (), 1):
+        yield from _claim_problems(claim, f"table [[report.evidence]], number {i}", components)
 
 
 def _claim_problems(claim: object, where: str, components: Collection[str]) -> Iterator[Problem]:
@@ -158,7 +154,7 @@ def settings_problems(settings: Mapping[str, object], components: Collection[str
     where, known = "table [evaluate]", ("disclosure", "inflation", "currency", "watch", "report", *_CHOICES, *_LEAST)
     for key, value in settings.items():
         if key == "watch":
-            yield from _watch_problems(value)
+            yield from _key_problems("watch", value, _WATCH)
         elif key == "report":
             yield from _report_problems(value, (*components, "programme"))
         elif key not in known:

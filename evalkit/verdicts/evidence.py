@@ -108,7 +108,7 @@ class Evidence:
     `per`: what a rate is per, in words, '' for all others.
     `drift`: None where the design is not asked whether a drift apart would explain its answer.
     `by_time`: the lowest and the highest end of the ranges over each part of its claimed event times; None where
-    nothing is seen over time. `clusters_last`: exposed and comparison clusters behind the last of them.
+    nothing is seen over time.
     `tied`: labels of all that it cannot be told apart from. `cure` says what rollout would have let us tell.
     """
 
@@ -150,7 +150,6 @@ class Evidence:
     bundle: BundleEvidence | None = None
     drift: BesideDrift | None = None
     by_time: tuple[float, float] | None = None
-    clusters_last: tuple[int, int] = (0, 0)
     tied: tuple[str, ...] = ()
     clean_until: float | None = None
     lag: int = 0

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Self, get_args
 
 import numpy as np
 
-from evalkit.designs.protocol import StudyLike
+from evalkit.designs.protocol import StudyLike, View
 from evalkit.errors import OptionError, check_choice
-from evalkit.study import Outcome
 from evalkit.study.paths import Paths
 from evalkit.study.places import gathered, place_paths
 from evalkit.vocabulary import Compare
@@ -32,40 +31,20 @@ def of_places(paths: Paths) -> Paths:
 
 
 @dataclass(frozen=True, eq=False)
-class OfPlaces:
+class OfPlaces(View):
     """What a design reads of places in place of their people."""
 
-    people: StudyLike
-
-    @property
-    def paths(self) -> Paths:
-        return of_places(self.people.paths)
+    @classmethod
+    def of(cls, people: StudyLike) -> Self:
+        return cls(people, of_places(people.paths))
 
     def values(self, outcome: str | None = None) -> np.ndarray:
-        return (
-            self.people.values(outcome)
-            if self.people.paths.asked is not None
-            else gathered(self.people).values(outcome)
-        )
+        places = self.study.paths.asked is not None
+        return self.study.values(outcome) if places else gathered(self.study).values(outcome)
 
-    def outcome(self, name: str | None = None) -> Outcome:
-        return self.people.outcome(name)
-
-    @property
-    def unit(self) -> str:
-        return self.people.unit
-
-    def weighing(self, outcome: str | None = None) -> OfPlaces:
+    def weighing(self, outcome: str | None = None) -> Self:
         return self
 
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        return self.people.covariates
-
     def covariate_values(self, names: Sequence[str] | None = None) -> np.ndarray:
-        if self.people.paths.asked is not None:
-            return self.people.covariate_values(names)
-        return gathered(self.people).covariates(names)
-
-    def covariate_names(self, names: Sequence[str] | None = None) -> tuple[str, ...]:
-        return self.people.covariate_names(names)
+        places = self.study.paths.asked is not None
+        return self.study.covariate_values(names) if places else gathered(self.study).covariates(names)

@@ -120,7 +120,7 @@ class TripleDifference(Rules, Parameters):
     @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
-        study = OfPlaces(study) if self.compare == "cross_sections" else study
+        study = OfPlaces.of(study) if self.compare == "cross_sections" else study
         study = study.weighing(self.outcome)
         pairs, plan = self._pairs_and_plan(study.paths, component)
         if pairs is None or not len(plan):
