@@ -152,18 +152,14 @@ class Study(Register):
         if self.money is not None:
             self._set(money=self.money.named(self.components))
         self._set(people=None if people is None else read_table(people, "people", self.cells()))
-        self._open(panel, _base, problems)
-
-    def _open(self, panel: Table | Source, base: Index | None, problems: list[Problem]) -> None:
-        """Read exposures and structure; all that is wrong, with what is in `problems`, is raised at once."""
-        source = held(panel, self, Holding(self.hold, self.memory))
+        source = held(panel, self, Holding(hold, memory))
         try:
-            base = base if _same_rows(source, panel) else None
+            base = _base if _same_rows(source, panel) else None
             opened = open_study(self, Columns(source, self.people), base, list(problems))
         except StudyError:
             if not isinstance(source, CellSource) or source.origin is None:
                 raise
-            source = held(source.origin, self, Holding("rows", self.memory))  # whose rows its words can name
+            source = held(source.origin, self, Holding("rows", memory))  # whose rows its words can name
             opened = open_study(self, Columns(source, self.people), None, problems)
         self._set(source=source)
         self._set(paths=opened.paths, movers=opened.movers, _opened=opened, inputs=(), _view=None, filling=None)
