@@ -1,9 +1,9 @@
 """Thirty-odd files as people have them, through `evalkit new --from`, `audit` and `run`: `python benchmarks/files.py`.
 
 Every file is written from the same few clean tables, whose answers are known from frames in memory. `answered` says
-that each command ended with 0, `same` that the study made from the file gives the numbers of the frame, `report` whether the
-verdicts, estimates and ranges of the report are those of an evaluation of the frame (1, 0; -1: no report), `traceback`
-that something else than words was said; `new`, `audit` and `run` are exit codes, -1 where a command was not called.
+that each command ended with 0, `same` that the study made from the file gives the numbers of the frame, `report`
+whether the report's verdicts, estimates and ranges are those of an evaluation of the frame (1, 0; -1: no report),
+`traceback` that something else than words was said; `new`, `audit` and `run` are exit codes, -1 where not called.
 With --quick only `new`, `audit` and the comparison of numbers are run; --resume goes on where runs are lacking.
 """
 
