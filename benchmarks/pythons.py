@@ -8,6 +8,7 @@ With --write the line of each version goes into results/pythons.csv; else it is 
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import re
 import subprocess
@@ -16,8 +17,6 @@ import tempfile
 import time
 import venv
 from pathlib import Path
-
-import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "pythons.csv"
@@ -76,6 +75,18 @@ def tried(python: str, folder: Path, uv: Path) -> dict[str, object]:
             "seconds": round(time.monotonic() - begun)}  # fmt: skip
 
 
+def keep(row: dict[str, object]) -> None:
+    """The line of one version in the table of results, in place of an older one."""
+    rows = {str(row["python"]): row}
+    if RESULTS.exists():
+        with RESULTS.open(newline="") as file:
+            rows = {old["python"]: old for old in csv.DictReader(file)} | rows
+    with RESULTS.open("w", newline="") as file:
+        out = csv.DictWriter(file, list(row), lineterminator="\n")
+        out.writeheader()
+        out.writerows(rows[version] for version in sorted(rows))
+
+
 def weighed(uv: Path) -> None:
     """Megabytes that an installation takes, of the core and of everything; exit code 1 where that is too much."""
     heavy = False
@@ -104,9 +115,7 @@ def run() -> None:
             row = tried(python, Path(folder) / str(i), uv)
             print(row, flush=True)
             if chosen.write:
-                old = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=list(row))
-                table = pd.concat([old[old["python"] != row["python"]], pd.DataFrame([row])])
-                table.sort_values("python").to_csv(RESULTS, index=False)
+                keep(row)
         if chosen.sizes:
             weighed(uv)
 
