@@ -164,6 +164,13 @@ def counted(frame: pd.DataFrame, home: Path) -> Path:
     return home / "attendance.csv"
 
 
+def indexed(frame: pd.DataFrame, home: Path) -> Path:
+    """Schools and months as the levels of an index, beside one that counts rows."""
+    table = plain(frame).set_index(["School", "Month"], append=True)
+    table.to_parquet(home / "attendance.parquet", index=True)
+    return home / "attendance.parquet"
+
+
 def two_sheets(frame: pd.DataFrame, home: Path) -> Path:
     file = home / "attendance.xlsx"
     with pd.ExcelWriter(file) as book:
@@ -231,6 +238,7 @@ CASES = (
     Case("CSV, semicolons and decimal commas", text(sep=";", decimal=",")),
     Case("CSV packed by gzip", gz),
     Case("CSV with a column that counts rows", counted),
+    Case("CSV, headings with spaces around them", changed(lambda f: f.rename(columns=lambda c: f" {c} "))),
     Case("Excel", changed(lambda f: f, "attendance.xlsx")),
     Case("Excel, dates as dates", changed(stamped, "attendance.xlsx")),
     Case("Excel, a second sheet of notes", two_sheets),
@@ -239,6 +247,7 @@ CASES = (
     Case("Stata, labelled Yes and No", changed(labelled, "attendance.dta")),
     Case("SPSS", changed(lambda f: f, "attendance.sav")),
     Case("Parquet", changed(lambda f: f, "attendance.parquet")),
+    Case("Parquet, with the index of pandas", indexed),
     Case("Feather", changed(lambda f: f, "attendance.feather")),
     Case("Yes and No", changed(worded("Yes", "No"))),
     Case("Y and N in Excel", changed(worded("Y", "N"), "attendance.xlsx")),
