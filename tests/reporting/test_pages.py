@@ -10,6 +10,7 @@ import pytest
 import evalkit as ek
 from docs import browser as chromium
 from docs import pages
+from docs.browser import axe_script, violations
 
 WRITTEN = [name for name in pages.ORDER if name not in ("reference", "gallery", "decisions")]
 LONG = ("index", "lesson_2_three_components")
@@ -50,8 +51,6 @@ def test_lessons_end_with_an_exercise_and_its_answer() -> None:
 
 @pytest.mark.slow
 def test_axe_finds_nothing_on_any_page(tmp_path: Path) -> None:
-    from tests.reporting.test_browser import axe_script, violations
-
     if lacking := chromium.missing() or ("" if axe_script() else "axe-core"):
         pytest.skip(f"{lacking} is not installed")
     names = pages.write_pages(tmp_path, lambda words: None)

@@ -26,6 +26,11 @@ def study() -> ek.Study:
     return ek.Study(frame, unit="site", period="month", outcome=outcome, components=components)
 
 
+@pytest.fixture(scope="module")
+def effects(study: ek.Study) -> pd.DataFrame:
+    return ek.evaluate(study).effects
+
+
 @pytest.mark.parametrize(("window", "group"), [(1, "not_yet"), (3, "never")])
 def test_numbers_are_those_of_the_design_under_the_choices(study: ek.Study, window: int, group: str) -> None:
     found = ek.respecify(study, base_window=window, comparison=group).set_index("component")
@@ -44,11 +49,11 @@ def test_without_choices_they_are_the_studys(study: ek.Study) -> None:
     pd.testing.assert_frame_equal(ek.respecify(told), ek.respecify(study, base_window=2, comparison="never"))
 
 
-def test_the_published_form_stands_beside_the_evaluation(study: ek.Study) -> None:
-    effects = ek.evaluate(study).effects.set_index(["component", "design"])["estimate"]
+def test_the_published_form_stands_beside_the_evaluation(study: ek.Study, effects: pd.DataFrame) -> None:
+    tried = effects.set_index(["component", "design"])["estimate"]
     for row in ek.respecify(study).to_dict("records"):
         assert "equal weights" in row["design"]
-        assert effects[row["component"], row["design"]] == pytest.approx(row["estimate"], rel=1e-12)
+        assert tried[row["component"], row["design"]] == pytest.approx(row["estimate"], rel=1e-12)
 
 
 def test_what_matters_turns_the_lean_and_no_number(study: ek.Study) -> None:
@@ -92,8 +97,8 @@ def test_people_at_one_time_have_no_base_window() -> None:
     assert Explored(people, people.outcome()).widest == 6
 
 
-def test_the_page_beside_the_sliders_says_what_the_table_says(study: ek.Study) -> None:
-    made = Explored(study, study.outcome(), answers=ek.evaluate(study).effects)
+def test_the_page_beside_the_sliders_says_what_the_table_says(study: ek.Study, effects: pd.DataFrame) -> None:
+    made = Explored(study, study.outcome(), answers=effects)
     table = made.table(2, "never", 0.5)
     pd.testing.assert_frame_equal(table, ek.respecify(study, base_window=2, comparison="never", matters=0.5))
     picture, page = made.picture(2, "never", 0.5), made.page(2, "never", 0.5)
