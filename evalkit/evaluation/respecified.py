@@ -14,6 +14,7 @@ from evalkit.designs.threads import one_thread
 from evalkit.errors import OptionError, check_choice, check_periods, is_number
 from evalkit.evaluation.ladder import EQUAL, Choices, published, run, rungs_for, window_of
 from evalkit.inference.intervals import check_level
+from evalkit.progress import step
 from evalkit.study import Outcome, Study
 from evalkit.verdicts.lean import flat_chance, lean_of_range
 from evalkit.vocabulary import ESTIMATED, ComparisonGroup
@@ -57,7 +58,11 @@ def refitted(study: Study, choices: Choices, outcome: Outcome, level: float) -> 
     """`respecify` without what matters: a row a component, fitted under the choices."""
     study = study.as_compared()
     known, mine = separability(study).components.set_index("component"), study.weighing(outcome)
-    return pd.DataFrame([_refit(mine, known.loc[c.name], choices, outcome, level) for c in study.components])
+    rows = []
+    for component in study.components:
+        step(f"{component.label}: under other choices")
+        rows.append(_refit(mine, known.loc[component.name], choices, outcome, level))
+    return pd.DataFrame(rows)
 
 
 def _refit(study: Study, known: pd.Series, choices: Choices, outcome: Outcome, level: float) -> dict[str, object]:

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeVarTuple
+from typing import Any, TypeAlias, TypeVarTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -74,9 +74,9 @@ Told = tuple[str, str, str, pd.DataFrame]
 _Shown = TypeVarTuple("_Shown")
 
 
-Given = Axes | Sequence[Axes] | Figure | SubFigure | None
+Given: TypeAlias = Axes | Sequence[Axes] | Figure | SubFigure | None
 """Where somebody wants a figure: in axes, a list of them (one a panel), or a figure or part of one; None: its own."""
-Where = float | Axes | Sequence[Axes] | Figure | SubFigure
+Where: TypeAlias = float | Axes | Sequence[Axes] | Figure | SubFigure
 """Where a figure is drawn: what was given, or the width in inches of a figure of its own."""
 
 
@@ -143,7 +143,7 @@ def new_panels(
     """Axes for `panels` (their names), in a grid of so many rows and columns of a figure `height` inches high; or those
     given. noun: what a panel holds. Raises `OptionError` where axes are given and there are not as many as panels."""
     if not given(where):
-        page = new_figure(where, height) if isinstance(where, float | int) else where
+        page: Any = new_figure(where, height) if isinstance(where, float | int) else where
         axes = page.subplots(*shape, squeeze=False, **grid).ravel()
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
