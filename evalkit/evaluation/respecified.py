@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ def respecify(
     group = usual.comparison if comparison is None else comparison
     check_level(level)
     check_periods("base_window", window, 1)
-    check_choice("comparison", group, ComparisonGroup.__args__)
+    check_choice("comparison", group, get_args(ComparisonGroup))
     found = refitted(study, replace(usual, base_window=int(window), comparison=group), chosen, level)
     return beside_what_matters(found, chosen, chosen.matters if matters is None else matters)
 

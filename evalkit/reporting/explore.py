@@ -104,6 +104,16 @@ class Explored:
         return self.picture(base_window, comparison, matters).to_html() + numbers
 
 
+def _explored(source: Study | Evaluation, outcome: str | None, level: float | None) -> Explored:
+    if not isinstance(source, Evaluation):
+        study = source.as_compared()
+        return Explored(study, study.outcome(outcome), level or 0.95)
+    source.check_whole("explore")
+    chosen = source.study.outcome(outcome)
+    mine = source.effects[source.effects["outcome"] == chosen.column]
+    return Explored(source.study, chosen, level or source.level, mine)
+
+
 def explore(source: Study | Evaluation, outcome: str | None = None, *, level: float | None = None) -> VBox:
     """Sliders beside the forest, for Jupyter: base window, comparison, and the smallest effect that matters.
 
@@ -120,13 +130,8 @@ def explore(source: Study | Evaluation, outcome: str | None = None, *, level: fl
             "explore uses the package ipywidgets. Install it: pip install 'evalkit-components[widget]'. Without it, "
             "ek.respecify(study, base_window=..., comparison=..., matters=...) gives the same numbers as a table."
         ) from None
-    evaluated = isinstance(source, Evaluation)
-    if evaluated:
-        source.check_whole("explore")
-    study = source.study if evaluated else source.as_compared()
-    chosen = study.outcome(outcome)
-    answers = source.effects[source.effects["outcome"] == chosen.column] if evaluated else None
-    made = Explored(study, chosen, level or (source.level if evaluated else 0.95), answers)
+    made = _explored(source, outcome, level)
+    chosen = made.outcome
     look: dict[str, Any] = {"continuous_update": False, "style": {"description_width": "9em"},
                             "layout": {"width": "min(32em, 100%)"}}  # fmt: skip
     options = [(words, name) for name, words in BESIDE.items()]

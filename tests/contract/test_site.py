@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def test_notebooks_are_run_and_shown_with_their_code(tmp_path: Path) -> None:
     assert "<title>Twice two</title>" in page and "print(2 * 2)" in page and '<pre class="out">4' in page
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert "Notebooks on designs" in index and "notebooks/design_sums/index.html" in index
+
+
+def test_what_cells_print_and_frames_are_regions_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    cells = ["# %% [markdown]\n# # Two", "# %%\nprint(1)", "# %%\nimport pandas as pd\nprint(2)",
+             "# %%\npd.DataFrame({'a': [1, 2, 3]})", "# %%\npd.DataFrame({'b': [1, 2, 3]})"]  # fmt: skip
+    (tmp_path / "notebooks" / "design_two.py").write_text("\n\n".join(cells), encoding="utf-8")
+    BUILD(tmp_path / "reports", tmp_path / "site", tmp_path / "notebooks")
+    page = (tmp_path / "site" / "notebooks" / "design_two" / "index.html").read_text(encoding="utf-8")
+    labels = [w for w in re.findall(r'role="region" aria-label="([^"]*)"', page) if "Code" not in w]
+    assert labels == ["Printed, part 1", "Printed, part 2", "Frame 1", "Frame 2"] and "<th></th>" not in page
 
 
 def test_without_reports_nothing_is_written(tmp_path: Path) -> None:
