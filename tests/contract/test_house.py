@@ -30,7 +30,7 @@ def distributions(extra: str | None = None) -> set[str]:
     return {re.split(r"[<>=\[ ;]", line)[0].lower() for line in listed}
 
 
-EXTRAS = ("ml", "rd", "word", "store", "plan", "watch", "files", "scale")
+EXTRAS = ("ml", "rd", "word", "store", "plan", "watch", "files", "scale", "widget")
 """Extras whose modules evalkit imports where they are installed."""
 
 
