@@ -14,7 +14,7 @@ from evalkit.evaluation.value.lines import WHOLE
 from evalkit.figures import Picture
 from evalkit.figures.over_time import picked
 from evalkit.language.statement import Statement, in_one_breath
-from evalkit.reporting.about import brief_notes, imprint, over_time_table
+from evalkit.reporting.about import RAW, brief_notes, imprint, lacking, over_time_table
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
 from evalkit.reporting.more_sections import costs_of, money_spent, of_every
 from evalkit.reporting.names import Names, names_of, spread, statements_of
@@ -42,6 +42,11 @@ _NO_ANSWER = "No answer was given, so nothing can be overturned."
 _KEY = "pre_trend"
 _TESTED = "The key assumption, that both sides would have moved alike, was tested on the time before each start."
 _UNTESTED = "The key assumption, that both sides would have moved alike without it, could not be tested{of}."
+_ON_THE_PAGE = (
+    "What follows is what a reader needs. The page report.html holds more: every period of the outcome, every design "
+    "that was tried, every check in words, every pair of components, what may be said of each, and what the usual "
+    "regression borrows. The CSV files beside it hold every number."
+)
 _BUT = " These checks of the likely ranges failed:"
 
 
@@ -70,7 +75,7 @@ def page_one(
     parts = (
         Heading(1, title, "question"),
         Paragraph(Run(data, "#data", "worked"), "data"),
-        Paragraph((f"{imprint(evaluation)} ", Run("Data and ethics", "#data-and-ethics")), "data"),
+        Paragraph(imprint(evaluation), "data"),
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         what_to_do(evaluation.decisions) if chosen == study.outcome().column else None,
         findings(
@@ -85,10 +90,12 @@ def page_one(
         Paragraph(_NO_COST, "note") if costs and not priced else None,
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
         _planned(evaluation, rows),
+        Paragraph((f"{lacking(evaluation)} ".lstrip(), Run("Data and ethics", "#data-and-ethics")), "note"),
         *(brief_notes(evaluation) if chosen == study.outcome().column else ()),
         _over_time(evaluation, pictures or {}, chosen),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
         Group((_mind(rows, names), _overturn(rows, names, about.said)), "two"),
+        Paragraph(_ON_THE_PAGE, "paper"),
     )
     whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
     return Section("page one", (whole,))
@@ -204,7 +211,7 @@ def _over_time(evaluation: Evaluation, pictures: Mapping[str, Picture], outcome:
     if drawn is None or len(rows) < len(picked(rows)) or rows.empty:
         return None
     table = over_time_table(evaluation, evaluation.study.outcome(outcome), rows.iloc[picked(rows, 4)], "over-time")
-    return Group((drawn, replace(table, caption=f"The outcome itself: {table.caption}", note="")), "over")
+    return Group((drawn, replace(table, caption=f"The outcome itself: {table.caption}", note=RAW)), "over")
 
 
 def _planned(evaluation: Evaluation, statements: Sequence[Statement]) -> Paragraph | None:
