@@ -260,7 +260,7 @@ def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told
     counted = count_words(int(given.sum()), "piece")
     title = f"{counted} make up the result; {unclear} could be nothing"
     alt = f"Bars from zero for {counted} that add up to the programme's total"
-    alt += f" of {signed(total)}." if np.isfinite(total) else ", which cannot be given."
+    alt += f" of {signed_range(total, np.nan, np.nan)[0]}." if np.isfinite(total) else ", which cannot be given."
     lines = []
     for bar in bars.to_dict("records"):
         low, high = _ends(bar)
@@ -272,7 +272,7 @@ def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told
             value, first, last = signed_range(bar["estimate"], low, high)
             said = f"{value} (likely range {first} to {last})."
         else:
-            said = f"{signed(bar['estimate'])}, without a likely range."
+            said = f"{signed_range(bar['estimate'], low, high)[0]}, without a likely range."
         lines.append(f"{bar['piece']}: {said}")
     return title, alt, "\n".join(lines), bars.reset_index(drop=True)
 

@@ -63,6 +63,8 @@ def said_of(decision: Decision, currency: str = "£") -> Said:
     believed = say.BELIEVED.format(before=frequency(d.believed)) if math.isfinite(d.believed) else ""
     doubt = "" if d.moved else say.NOT_MOVED if d.prior.name in NAMES else say.NOT_MOVED_POOL.format(pool=d.prior.name)
     doubt = say.GAVE_WAY if d.gave_way else doubt
+    beside = say.BESIDE.format(reason=d.case.beside) if d.case.beside else ""
+    doubt = " ".join(filter(None, (beside, doubt)))
     return Said(say.LEANS[d.lean], chance, believed, _thresholds(d, currency), act, _pays(d, currency), doubt, outside)
 
 

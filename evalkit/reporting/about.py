@@ -128,7 +128,9 @@ def baseline_table(evaluation: Evaluation) -> Block:
         people = ["not given" if n != n else f"{n:,.0f}" for n in (r["people_with"], r["people_without"])]
         numbers = (said(r["with_it"], axis), said(r["without"], axis))
         far = "not given" if apart != apart else f"{apart:+.2f}".replace("-", "−")
-        cells.append((names.label(str(r["component"])), str(r["characteristic"]), *numbers, far, *people))
+        what = str(r["characteristic"])
+        what = what if what in labels else what.replace("_", " ")
+        cells.append((names.label(str(r["component"])), what, *numbers, far, *people))
     whom = plural(evaluation.study.noun_for(evaluation.study.unit))
     head = ("Component", "Before it began", "Ever had it", "Never had it", "Apart", f"{sentence_case(whom)} with",
             f"{sentence_case(whom)} without")  # fmt: skip

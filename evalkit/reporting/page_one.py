@@ -47,6 +47,7 @@ _ON_THE_PAGE = (
     "that was tried, every check in words, every pair of components, what may be said of each, and what the usual "
     "regression borrows. The CSV files beside it hold every number."
 )
+_LEADS = {"keep": "Keep it", "hold_and_test": "Hold", "stop": "Stop", "pool": "Do not evaluate it again alone"}
 _BUT = " These checks of the likely ranges failed:"
 
 
@@ -74,12 +75,12 @@ def page_one(
     data = " · ".join(filter(None, (study.title, whose, f"{about.label} ({about.better} is better)")))
     parts = (
         Heading(1, title, "question"),
-        Paragraph(Run(data, "#data", "worked"), "data"),
+        Paragraph((f"{data} · ", Run("Who is in", "#who-is-in-and-who-is-missing")), "data"),
         Paragraph(imprint(evaluation), "data"),
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         what_to_do(evaluation.decisions) if chosen == study.outcome().column else None,
         findings(
-            [_with_end(evaluation, s, names) for s in rows],
+            [_with_end(evaluation, s) for s in rows],
             names,
             evaluation.level,
             costs if priced else {},
@@ -107,7 +108,9 @@ def what_to_do(decisions: Decisions) -> Table:
     for line, said in zip(decisions.lines, decisions.said, strict=True):
         act = " ".join(filter(None, (said.act, said.pays)))
         sure = " ".join(filter(None, (said.lean, said.chance, said.doubt, said.left_out)))
-        rows.append((Cell(line.case.label), Cell(act), Cell(sure)))
+        lead = _LEADS.get(line.act, "")
+        first = (Run(lead, look="strong"), act[len(lead) :]) if lead and act.startswith(lead) else (act,)
+        rows.append((Cell(line.case.label), cell(first), Cell(sure)))
     note = (
         "Chances start from doubt: before the data, a change as large as what matters was given one chance in six, for "
         "better and for worse. A line is held where a check failed. This is no ranking: what a part costs, whom it "
@@ -118,7 +121,7 @@ def what_to_do(decisions: Decisions) -> Table:
     return Table("What to do", head, tuple(rows), name="what-to-do", keys=keys, note=note, cards=True)
 
 
-def _with_end(evaluation: Evaluation, s: Statement, names: Names) -> Statement:
+def _with_end(evaluation: Evaluation, s: Statement) -> Statement:
     """The statement with how many places stand behind the last period that is claimed, where those are fewer."""
     table = evaluation.event_studies.get((s.component, s.outcome))
     if table is None or not s.rests or not {"claimed", "clusters_exposed"} <= set(table):
@@ -128,7 +131,7 @@ def _with_end(evaluation: Evaluation, s: Statement, names: Names) -> Statement:
     if not len(ends) or ends[-1, 0] >= ends[0, 0]:
         return s
     few = ": too few to say much of that time" if 3 * ends[-1, 0] < ends[0, 0] else ""
-    place = names.place(s.component)
+    place = next(e.place for e, _ in evaluation.judged if (e.component, e.outcome) == (s.component, s.outcome))
     words = f"; by its last period {count_words(int(ends[-1, 0]), place)} and {ends[-1, 1]}{few}"
     return replace(s, rests=s.rests + words)
 
