@@ -44,7 +44,7 @@ $(READY): pyproject.toml constraints.txt
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,files,rd,ml]'; } && \
 	touch $(READY)
 
-demo: $(READY) ## evaluate the road-safety study and write its report
+demo: $(READY) ## evaluate the three studies that come with evalkit and write their reports
 	@$(BIN)/evalkit demo
 
 # Pages are judged by axe-core: the newest one where npm is at hand, else the one that the test extra brings.

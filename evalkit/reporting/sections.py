@@ -287,7 +287,7 @@ def _verdict_table(evaluation: Evaluation, outcome: Outcome, columns: tuple[str,
     return make_table(caption, ("Component", "Verdict", *columns), rows, name=name, cards=True)
 
 
-_HALF = 0.5
+_HALF, _ERRORS = 0.5, 4.0  # of a range: standard errors between its ends
 _RANGE = ("estimate", "conf_low", "conf_high")
 _CHECKS = {
     "pre_trend": "Alike beforehand",
@@ -348,7 +348,8 @@ def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
         both = list(zip(r["members"], [w > 0 for w in r["weights"]] or [True] * len(r["members"]), strict=True))
         gained, lost = (join_words([names.label(m) for m, added in both if added == side]) for side in (True, False))
         members = f"{gained} instead of {lost}" if lost else gained
-        numbers = signed_range(*(float(r[c]) for c in _RANGE))
+        estimate, low, high = (float(r[c]) for c in _RANGE)
+        numbers = signed_range(estimate, low, high, (high - low) / _ERRORS)
         design, kind = design_title(str(r["design"])) or "none", _KINDS.get(r["kind"], r["kind"])
         rows.append((members, *numbers, design, kind, str(r["reason"] or "nothing to add")))
     head = ("Components", "Estimate", "From", "To", "Design", "How they go", "Remarks")

@@ -19,6 +19,7 @@ from evalkit.reporting.more_sections import _SOURCES, money_spent, versions
 from evalkit.reporting.names import spoken_period
 from evalkit.reporting.standards import levels
 from evalkit.show.words import period_words
+from evalkit.study.calendar import event_bands
 from evalkit.study.money import PROGRAMME
 from tests.reporting.known import Known, in_words, walked
 
@@ -61,6 +62,7 @@ class Evidence:
         counts = [len(study.components), len(study.outcomes), paths.distinct(), paths.n_periods]
         counts += [len(level.names) for level in (paths.levels or {}).values()]
         self.add("study", "", "", walked(counts), walked({"level": made.level}))
+        self.add("study", "", "", in_words(*(period_words(paths.periods[i]) for i in (0, -1) if len(paths.periods))))
         for o in study.outcomes:
             if o.matters is not None:
                 for outcome in ("", o.column):
@@ -71,6 +73,7 @@ class Evidence:
             both = int(given.get("shown", 0) + given.get("likely", 0))
             self.add("study", "", "", walked([*map(int, given), both, told, len(mine) - told, len(mine)]))
         self.add("apart", "", "", walked([*map(int, sep.components["status"].value_counts())]), walked(sep.cure))
+        self.add("apart", "", "", in_words(*sep.cure["words"].astype(str) if len(sep.cure) else ()))
         self.add("apart", "", "", walked([len(sep.pairs), int(sep.pairs["separable"].sum())]), in_words(*sep.aliased))
         for r in sep.pairs.to_dict("records"):
             self.add("apart", r["a"], "", walked([r["clean_switches_a"], r["clean_switches_b"]]))
@@ -203,6 +206,13 @@ class Evidence:
             self.add(f"compared_{component}", "", "", walked([int((least < 0.5).sum()) + 1]))
         for c in made.study.components:
             self._timeline(c.name)
+        drawn = self.pictures.get("timeline")
+        if drawn is not None:
+            began = drawn.data.groupby("component")["start"].nunique()
+            self.add("timeline", "", "", walked([int((began > 1).sum()), len(began)]))
+        if study_events := made.study.events:
+            bands = event_bands(study_events, made.study.calendar)
+            self.add("timeline", "", "", *(in_words(str(start), str(end)) for _, start, end in bands))
 
     def _borrowed(self, weights: pd.DataFrame) -> None:
         for component, mine in weights.groupby("component"):
@@ -238,13 +248,17 @@ class Evidence:
         found += versions().values()
         if made.protection is not None:
             found.append(made.protection.rules.words())
-        found += [w for p in study.paths.periods for w in (spoken_period(p), period_words(p), str(p))]
+        when = [w for p in study.paths.periods for w in (spoken_period(p), period_words(p), str(p))]
+        found += [w for w in when if len(w) >= _YEAR]
         found += [w for b in _background(study) for w in b]
         nouns = [w.replace("_", " ") for w in found if "_" in w]
         return sorted({w for w in [*found, *nouns] if any(ch.isdigit() for ch in w)}, key=len, reverse=True)
 
 
 _RANGES = ("estimate", "conf_low", "conf_high", "band_low", "band_high")
+
+
+_YEAR = 4  # letters of the shortest period that is no number as others are
 
 
 def _background(study: object) -> Iterator[tuple[str, ...]]:

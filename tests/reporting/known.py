@@ -23,6 +23,7 @@ _LEVELS = {"with_it", "without", "expected"}
 _SHARES = {"level", "discount", "share_cut", "planned_share", "actual_share", "missing_share", "chance"}
 _APART = {"checks", "case", "prior", "returns"}  # held by themselves
 _EPS = 1e-6
+_TENS = 10.0  # from here on an end may have been cut to tens
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class Number:
         if way == "near":
             return abs(beyond) <= self.unit / 2 + slack
         outwards = beyond if (way == "up") == (shown >= 0) else -beyond
-        return -slack <= outwards < self.unit + slack
+        tens = 10.0 if self.unit == 1.0 and self.value >= _TENS and self.value % 10 == 0 else self.unit
+        return -slack <= outwards < tens + slack
 
 
 def in_words(*texts: str) -> Iterator[Known]:

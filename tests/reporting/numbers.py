@@ -32,7 +32,7 @@ VOCABULARY = (
 _CHANCE = re.compile(r"(fewer than |more than |just over |nearly )?(\d+)(?: to (\d+))? in (10|20)\b", re.IGNORECASE)
 #: What a text speaks of: topic -> what stands above it, or the beginning of its figure's name; 'found' where none does.
 TOPICS = {
-    "designs": ("The headline of each", "every design that was tried", "Identified"),
+    "designs": ("The headline of each", "every design that was tried", "Combinations that"),
     "checks": ("Checks", "Every check in words", "What could overturn", "Does it hold"),
     "flow": ("Numbers of", " flow", "Who is in"),
     "baseline": ("Who began how",),
@@ -126,7 +126,7 @@ class Numbers:
 
     def hold(self, piece: Piece, seed: bool = True) -> None:
         """Hold every number of a text against what is known of what it is about."""
-        text = self._own(piece.text)
+        text = self._own(piece.text) if piece.text != piece.row or not self._series(piece) else ""
         about = self._about(piece)
         for found in _CHANCE.finditer(text):
             self._chance(found, about, piece)
@@ -142,9 +142,10 @@ class Numbers:
 
     def _own(self, text: str) -> str:
         """A text without words that are not the evaluation's, and fixed words."""
+        text = re.sub("|".join((*VOCABULARY, r"\b[0-9a-f]{12,64}\b", "SHA-256")), "~", text)
         for words in self.evidence.verbatim:
-            text = re.sub(rf"(?<!\d){re.escape(words)}(?!\d)", "~", text, flags=re.IGNORECASE)
-        return re.sub("|".join((*VOCABULARY, r"\b[0-9a-f]{12,64}\b", "SHA-256")), "~", text)
+            text = re.sub(rf"(?<![\d.,]){re.escape(words)}(?!\d|[.,]\d)", "~", text, flags=re.IGNORECASE)
+        return text
 
     def repeat(self, text: str, where: str) -> None:
         """Hold the numbers of a text that says nothing new: each was held in its place, or is the register's."""
@@ -192,6 +193,12 @@ class Numbers:
                 return found
         return set()
 
+    def _series(self, piece: Piece) -> bool:
+        """Whether it is of the outcome itself, over time: then a row is a period."""
+        labels = [o.label for o in self.evidence.evaluation.study.outcomes]
+        series = tuple(w for label in labels for w in (label, f"The outcome itself: {label}"))
+        return piece.picture == "over_time" or piece.above.startswith(series)
+
     def _pool(self, piece: Piece, about: set[str]) -> list[Known]:
         pools, outcomes = self.evidence.pools, self.evidence.evaluation.study.outcomes
         place = f"{piece.above} {piece.picture}"
@@ -201,8 +208,7 @@ class Numbers:
         topics |= {"found"} if topics <= {"study", "", piece.picture} else set()
         out = [k for (name, outcome, topic), known in pools.items()
                if topic in topics and name in {"", *about} and outcome in named for k in known]  # fmt: skip
-        series = (w for o in outcomes for w in (o.label, f"The outcome itself: {o.label}"))
-        if piece.picture == "over_time" or place.startswith(tuple(series)):
+        if self._series(piece):
             told = piece.row or piece.text
             out += [k for (name, _, topic), known in pools.items() if topic == "over_time"
                     and any(w in told for w in {spoken_period(name), name}) for k in known]  # fmt: skip
