@@ -351,9 +351,10 @@ def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
         estimate, low, high = (float(r[c]) for c in _RANGE)
         numbers = signed_range(estimate, low, high, (high - low) / _ERRORS)
         design, kind = design_title(str(r["design"])) or "none", _KINDS.get(r["kind"], r["kind"])
-        rows.append((members, *numbers, design, kind, str(r["reason"] or "nothing to add")))
-    head = ("Components", "Estimate", "From", "To", "Design", "How they go", "Remarks")
-    right = (False, True, True, True, False, False, False)
+        outcome = names.outcomes.get(r["outcome"], str(r["outcome"]))
+        rows.append((members, outcome, *numbers, design, kind, str(r["reason"] or "nothing to add")))
+    head = ("Components", "Outcome", "Estimate", "From", "To", "Design", "How they go", "Remarks")
+    right = (False, False, True, True, True, False, False, False)
     return make_table("Combinations that can be judged together", head, rows, numeric=right, name="bundles")
 
 

@@ -97,6 +97,7 @@ class Evidence:
             if study is not None and {"claimed", "clusters_exposed"} <= set(study):
                 last = study[study["claimed"].astype(bool) & study["estimate"].notna()].tail(1)
                 self.add("found", *at, walked(last[["clusters_exposed", "clusters_comparison"]]))
+            self.add("found", *at, in_words(e.cure or ""))
             self.add("checks", *at, walked(list(e.checks), kind), *(in_words(c.words, c.brief) for c in e.checks))
 
     def _frames(self) -> None:
@@ -152,7 +153,9 @@ class Evidence:
         for name, amount in [*spent.items(), ("", total), ("", sum(map(round, spent.values())))]:
             self.add("money", name, "", walked([amount]), walked({"share_cut": [amount / total]} if total else ()))
         self.add("money", "", "", in_words(*made.value.notes), walked({"discount": made.value.discount}))
-        self.add("value_plane", "", "", walked(made.value.table), walked(made.value.acceptability))
+        for name in ("value_plane", "acceptability"):
+            if name in self.pictures:
+                self.add(name, "", "", walked(self.pictures[name].data))
         self.add("acceptability", "", "", walked(made.value.acceptability))
 
     def _decisions(self) -> None:
@@ -190,6 +193,7 @@ class Evidence:
         for e, _ in made.judged:
             self.add("leave_one_out", e.component, "", walked({"estimate": e.estimate}, self.kinds[e.outcome]))
         held = made.checks[made.checks["check"] == "leave_one_cluster"]
+        held = held[held["outcome"] == made.study.outcome().column]
         self.add("leave_one_out", "", "", walked([*map(int, held["status"].value_counts()), len(held)]))
         weights = contamination_table(made)
         if len(weights):

@@ -20,7 +20,16 @@ _EFFECTS = {
     "smallest_detectable", "least_low", "band_low", "band_high", "with_it", "without", "expected", "rounded_to",
 }  # fmt: skip
 _LEVELS = {"with_it", "without", "expected"}
-_SHARES = {"level", "discount", "share_cut", "planned_share", "actual_share", "missing_share", "chance"}
+_SHARES = {
+    "level",
+    "discount",
+    "share_cut",
+    "planned_share",
+    "actual_share",
+    "missing_share",
+    "chance",
+    "chance_better",
+}
 _APART = {"checks", "case", "prior", "returns"}  # held by themselves
 _EPS = 1e-6
 _TENS = 10.0  # from here on an end may have been cut to tens

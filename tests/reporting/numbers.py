@@ -204,6 +204,7 @@ class Numbers:
         place = f"{piece.above} {piece.picture}"
         named = {o.column for o in outcomes if o.label in f"{place} {piece.text}" or o.column in piece.picture}
         named = {"", *(named or {outcomes[0].column})}
+        named |= {o.column for o in outcomes if "Combinations that" in place}
         topics = {"study", piece.picture, *(t for t, marks in TOPICS.items() if any(m in place for m in marks))}
         topics |= {"found"} if topics <= {"study", "", piece.picture} else set()
         out = [k for (name, outcome, topic), known in pools.items()
