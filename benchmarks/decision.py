@@ -289,8 +289,8 @@ def summary(
     """What README.md says of the tables."""
     stored = f"Draws stored (clean / realistic / hard where they differ): {draws_stored(every)}."
     out = [f"{len(every):,} answers with a range; made by `python benchmarks/decision.py --write`. {stored} They "
-           "were given before headlines had weights of least noise. Pupils serve the lean alone. Other truths than the stored ones "
-           "are drawn with the same errors and ranges: nothing is evaluated anew.", "",
+           "were given before headlines had weights of least noise. Pupils serve the lean alone. Other truths than the "
+           "stored ones are drawn with the same errors and ranges: nothing is evaluated anew.", "",
            *reaches(reliability, brier, acts), "",
            "Chance that it helps, truths drawn ten times from the prior: in each tenth, lines and how often it helps.",
            "",
