@@ -47,7 +47,7 @@ _ON_THE_PAGE = (
     "that was tried, every check in words, every pair of components, what may be said of each, and what the usual "
     "regression borrows. The CSV files beside it hold every number."
 )
-_LEADS = {"keep": "Keep it", "hold_and_test": "Hold", "stop": "Stop", "pool": "Do not evaluate it again alone"}
+_LEADS = ("Promising", "Worth extending", "Keep it", "Hold", "Stop", "Do not evaluate it again alone")  # of acts
 _BUT = " These checks of the likely ranges failed:"
 
 
@@ -108,8 +108,8 @@ def what_to_do(decisions: Decisions) -> Table:
     for line, said in zip(decisions.lines, decisions.said, strict=True):
         act = " ".join(filter(None, (said.act, said.pays)))
         sure = " ".join(filter(None, (said.lean, said.chance, said.doubt, said.left_out)))
-        lead = _LEADS.get(line.act, "")
-        first = (Run(lead, look="strong"), act[len(lead) :]) if lead and act.startswith(lead) else (act,)
+        lead = next((words for words in _LEADS if act.startswith(words)), "")
+        first = (Run(lead, look="strong"), act.removeprefix(lead)) if lead else (act,)
         rows.append((Cell(line.case.label), cell(first), Cell(sure)))
     note = (
         "Chances start from doubt: before the data, a change as large as what matters was given one chance in six, for "
