@@ -1,4 +1,4 @@
-"""Trials of people, blocks, pairs, clusters and orders of rollout, drawn many times: `python benchmarks/people.py`.
+"""Trials of people, blocks, pairs, clusters, factorials and orders of rollout, drawn many times: `python benchmarks/people.py`.
 
     nice python benchmarks/people.py --draws 400            every world
     nice python benchmarks/people.py --draws 50 pairs_12    some worlds
@@ -6,6 +6,8 @@
 
 A world's row of benchmarks/results/people_trials.csv: how often the 95% range holds the truth, how often an effect is
 found beside the t test of a correctly specified regression, and how often the exact test refuses where there is none.
+Of a factorial the first component is read within the others' values, as `evaluate` does, and by `FactorialComparison`
+(whose range and findings are those of the world `factorial_regression`).
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Drawn:
     columns: np.ndarray
     covariates: tuple[str, ...]
     by: str = ""
+    others: tuple[str, ...] = ()
 
 
 def people(n: int, share: float) -> Callable[[np.random.Generator, float], Drawn]:
@@ -102,6 +105,21 @@ def order(groups: int, periods: int) -> Callable[[np.random.Generator, float], D
     return draw
 
 
+def factorial(each: int) -> Callable[[np.random.Generator, float], Drawn]:
+    """Three components dealt at once, each mix to as many people; the first does more where the second is on."""
+
+    def draw(rng: np.random.Generator, effect: float) -> Drawn:
+        mix = rng.permutation(np.tile(np.array(list(np.ndindex(2, 2, 2))), (each, 1)))
+        a, b, c = mix.T - 0.5
+        x = rng.normal(size=len(mix))
+        y = 0.7 * x + rng.gamma(2, 0.7, size=len(mix)) + a * effect * (1 + b) + 0.3 * b - 0.2 * c
+        frame = _frame(mix[:, 0] == 1, y, x[:, None]).assign(b=mix[:, 1], c=mix[:, 2])
+        columns = np.column_stack([x, b, c, a * b, a * c, b * c, a * b * c])
+        return Drawn(frame, effect, {}, columns, ("x0",), others=("b", "c"))
+
+    return draw
+
+
 WORLDS = {
     "people_40": (people(40, 0.5), 0.7), "people_100_quarter": (people(100, 0.25), 0.7),
     "people_500": (people(500, 0.5), 0.3),
@@ -113,6 +131,7 @@ WORLDS = {
     "clusters_8": (clusters(8, 4), 0.8), "clusters_12_6": (clusters(12, 6), 0.5),
     "clusters_20": (clusters(20, 10), 0.4),
     "order_12": (order(12, 5), 0.3), "order_24": (order(24, 7), 0.2),
+    "factorial": (factorial(12), 0.5), "factorial_regression": (factorial(12), 0.5),
 }  # fmt: skip
 
 
@@ -121,11 +140,13 @@ def _frame(t: np.ndarray, y: np.ndarray, x: np.ndarray) -> pd.DataFrame:
     return frame.assign(**{f"x{j}": x[:, j] for j in range(x.shape[1])})
 
 
-def estimate(d: Drawn, draws: int) -> pd.Series:
+def estimate(d: Drawn, draws: int, regression: bool = False) -> pd.Series:
     """The package's answer for one trial, through a study."""
-    component = ek.Component("t", assigned="randomised", **d.dealt)  # type: ignore[arg-type]
+    dealt = [ek.Component(name, assigned="randomised", **d.dealt) for name in ("t", *d.others)]  # type: ignore[arg-type]
     made = ek.Study(d.frame, unit="person", period="month" if "month" in d.frame else None, outcome="y",
-                    covariates=d.covariates, components=[component])  # fmt: skip
+                    covariates=d.covariates, components=dealt)  # fmt: skip
+    if regression:
+        return ek.FactorialComparison()(made).to_frame().set_index("component").loc["t"]
     return ek.RandomisedComparison(draws=draws, weights="least_noise")(made, "t").to_frame().iloc[0]
 
 
@@ -150,7 +171,7 @@ def world(name: str, draws: int) -> dict[str, object]:
     for i in range(draws):
         seed = [list(WORLDS).index(name), i]
         some, none = draw(np.random.default_rng(seed), effect), draw(np.random.default_rng(seed), 0.0)
-        row, null = estimate(some, 0), estimate(none, 299)
+        row, null = estimate(some, 0, name == "factorial_regression"), estimate(none, 299)
         held = row["conf_low"] <= some.truth <= row["conf_high"]
         found = row["conf_low"] > 0 or row["conf_high"] < 0
         rows.append((held, found, t_test(some) < 0.05, null["exact_p"] <= 0.05, row["estimate"] - some.truth))
