@@ -81,6 +81,20 @@ def blocks(sizes: np.ndarray, counts: np.ndarray) -> Draw:
     return draw
 
 
+def uneven_pairs(pairs: int) -> Draw:
+    """Pairs whose errors and effects hang on a covariate that is adjusted for."""
+
+    def draw(rng: np.random.Generator, effect: float, varies: float = 1.0) -> Drawn:
+        block, x = np.repeat(np.arange(pairs), 2), rng.normal(size=(2 * pairs, 2))
+        t = (rng.random(pairs) < 0.5)[block] ^ (np.arange(2 * pairs) % 2 == 1)
+        tau = effect + varies * 0.5 * x[:, 0]
+        y = 0.7 * x[:, 0] + np.exp(0.7 * x[:, 0]) * rng.normal(size=2 * pairs) + t * tau
+        columns = np.hstack([x, np.eye(pairs)[block][:, 1:]])
+        return Drawn(_frame(t, y, x).assign(block=block), effect, {"within": "block"}, columns, ("x0", "x1"))
+
+    return draw
+
+
 def clusters(groups: int, exposed: int) -> Draw:
     def draw(rng: np.random.Generator, effect: float, varies: float = 1.0) -> Drawn:
         size = rng.integers(8, 60, groups)
@@ -137,6 +151,7 @@ WORLDS = {
     "clusters_20": (clusters(20, 10), 0.4),
     "order_12": (order(12, 5), 0.3), "order_24": (order(24, 7), 0.2),
     "factorial": (factorial(12), 0.5), "factorial_regression": (factorial(12), 0.5),
+    "pairs_uneven_8": (uneven_pairs(8), 2.0), "pairs_uneven_20": (uneven_pairs(20), 1.0),
 }  # fmt: skip
 
 
