@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from pathlib import Path
 
 import jupytext
@@ -31,6 +32,8 @@ from evalkit.reporting.word import to_word
 from evalkit.show.words import full_stop, harmless, untypeset
 
 _RUN_TIMEOUT = 3600
+_PRINTED = re.compile(r'aria-label="Printed"')
+_FRAME = re.compile(r'<table border="1" class="dataframe">.*?</table>', re.DOTALL)
 
 
 class ReportError(EvalkitError):
@@ -113,7 +116,16 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     about = {"page_css": css, "show_code": show_code, "page_script": SCRIPT, "page_script_hash": SCRIPT_HASH}
     body, _ = exporter.from_notebook_node(notebook, resources=about)
     body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
+    parts, frames = count(1), count(1)
+    body = _PRINTED.sub(lambda found: f'aria-label="Printed, part {next(parts)}"', body)
+    body = _FRAME.sub(lambda found: _reachable(found[0], next(frames)), body)
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
+
+
+def _reachable(frame: str, number: int) -> str:
+    """A table as pandas writes it, without empty headers, in a region of its own that the keyboard can scroll."""
+    region = f'<div class="scroll" role="region" aria-label="Frame {number}" tabindex="0">'
+    return f"{region}{frame.replace('<th></th>', '<td></td>')}</div>"
 
 
 def page_of(sections: Sequence[Section], title: str) -> str:
