@@ -33,7 +33,7 @@ from evalkit.study.places import COUNTS, Gathered, gathered, grouped_index, peop
 from evalkit.study.reading import Reading, reading_of
 from evalkit.study.register import Links, Register, components_of, links_of, nouns_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study, study_frame
-from evalkit.study.scan import MEMORY
+from evalkit.study.scan import MEMORY, is_expression
 from evalkit.study.schema import events_of
 from evalkit.study.starts import with_tidy_spells
 from evalkit.study.validation import Opened, open_study
@@ -157,7 +157,7 @@ class Study(Register):
             base = _base if _same_rows(source, panel) else None
             opened = open_study(self, Columns(source, self.people), base, list(problems))
         except StudyError:
-            if not isinstance(source, CellSource) or source.origin is None:
+            if not isinstance(source, CellSource) or source.origin is None or is_expression(source.origin):
                 raise
             source = held(source.origin, self, Holding("rows", memory))  # whose rows its words can name
             opened = open_study(self, Columns(source, self.people), None, problems)
