@@ -49,9 +49,7 @@ class EngineAdding:
 
     def cells(self) -> Added:
         """The cells, added up."""
-        w, rows = self.wanted, self._rows
-        means = self._look()
-        units = self._units
+        w, means, units = self.wanted, self._look(), self._units
         moved = units.moved.ifelse(1, 0).sum()
         found = _frame(units.aggregate(units=units.count(), moved=moved, cells=units.first.nunique())).iloc[0]
         if found["moved"]:
@@ -161,8 +159,7 @@ class EngineAdding:
         """Cells in the order of their smallest units, from what the engine says of each and period."""
         w, periods = self.wanted, pd.Series(self._periods)
         if any(
-            not found[f"k{i}"].equals(found[f"other{i}"])
-            for i in range(len(w.fixed), len(w.fixed) + len(w.moving))
+            not found[f"k{i}"].equals(found[f"other{i}"]) for i in range(len(w.fixed), len(w.fixed) + len(w.moving))
         ):
             raise NotAlikeError("this engine takes values for the same that are not")
         found = found.assign(cell=self._first.get_indexer(pd.Index(found["first"])))

@@ -18,17 +18,9 @@ from evalkit.errors import StudyError
 from evalkit.study import adding, engines
 from evalkit.study.alike import CellSource
 from tests.study.panels import apart, panel, study
+from tests.study.warehouse import drop, table
 
 ibis = pytest.importorskip("ibis")
-
-
-def table(frame: pd.DataFrame, name: str = "p") -> object:
-    """A frame's rows as a table of ibis in a DuckDB of its own; the name may be anything."""
-    base = ibis.duckdb.connect()
-    base.con.register("given", frame)
-    base.con.execute(f"""CREATE TABLE "{name.replace('"', '""')}" AS SELECT * FROM given""")
-    base.con.unregister("given")
-    return base.table(name)
 
 
 def three(frame: pd.DataFrame) -> pd.DataFrame:
@@ -156,8 +148,7 @@ def test_what_needs_rows_says_to_collect_them(monkeypatch: pytest.MonkeyPatch) -
 def test_an_engine_that_fails_midway() -> None:
     rows = table(panel(people=60, sites=6))
     made = study(rows, "auto")
-    base = rows.get_backend()
-    base.con.execute("DROP TABLE p")
+    drop(rows)
     with pytest.raises(StudyError, match=r"cannot be added up where it is \(.*Is its connection open"):
         ek.StaggeredRollout(weights="least_noise")(made, "a")
     with pytest.raises(StudyError, match="cannot be added up where it is"):
