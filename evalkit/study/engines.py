@@ -24,8 +24,8 @@ from evalkit.study.formats import said
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-PERIODS = 1000
-"""Periods up to which each may be a column of a person's, as engines have them."""
+PERIODS = 900
+"""Periods up to which each may be a column of one table: Postgres holds no wider row of numbers."""
 TERMS = 400
 """Sums that an engine is asked for at a time."""
 _NOT_SEEN = "!"
@@ -142,12 +142,12 @@ class EngineAdding:
     def _code(self, rows: ir.Table) -> ir.StringValue:
         """What a person had in a period, as a text: which outcomes are missing, and the values of moving columns, each
         ended by a comma; text with its length before it, so that nothing in it can be meant for an end."""
+        import ibis
+
         w = self.wanted
         gone = [rows[f"y{j}"].isnull().ifelse("0", "1") for j in range(len(w.outcomes))]
         values = [rows[f"k{len(w.fixed) + i}"] for i in range(len(w.moving))]
         texts = [v.length().cast("string") + ":" + v if v.type().is_string() else v.cast("string") for v in values]
-        import ibis
-
         return _joined([ibis.literal("."), *gone, *(text.fill_null("") + "," for text in texts)])
 
     @property
@@ -158,9 +158,8 @@ class EngineAdding:
     def _added(self, found: pd.DataFrame, cells: pd.DataFrame, means: Sequence[float]) -> Added:
         """Cells in the order of their smallest units, from what the engine says of each and period."""
         w, periods = self.wanted, pd.Series(self._periods)
-        if any(
-            not found[f"k{i}"].equals(found[f"other{i}"]) for i in range(len(w.fixed), len(w.fixed) + len(w.moving))
-        ):
+        moving = range(len(w.fixed), len(w.fixed) + len(w.moving))
+        if not all(found[f"k{i}"].equals(found[f"other{i}"]) for i in moving):
             raise NotAlikeError("this engine takes values for the same that are not")
         found = found.assign(cell=self._first.get_indexer(pd.Index(found["first"])))
         at = pd.Index(self._periods).get_indexer(pd.Index(found["period"]))
