@@ -105,12 +105,13 @@ def test_names_with_quotes_spaces_and_sql() -> None:
 
 def test_texts_that_could_be_meant_for_others_stay_apart() -> None:
     frame = panel(gaps=False, people=90, sites=6)
-    frame["one"] = np.where(frame["id"] % 3 == 0, "a,1:b", "a")
-    frame["two"] = np.where(frame["id"] % 3 == 0, "", np.where(frame["id"] % 3 == 1, "1:b,0:", "b"))
+    kind = (frame["id"] - 7) // 6 % 5  # in every place
+    frame["one"] = kind.map({0: "a,b", 1: "a", 2: "1:a", 3: "a,1:b", 4: ""})
+    frame["two"] = kind.map({0: "c", 1: "b,c", 2: "!;", 3: "", 4: None})
     made = study(table(frame), covariates=["one", "two"], outcomes=["y"])
-    frame_of = made.source.frame
     assert made.paths.distinct() == 90
-    assert len(frame_of[["one", "two"]].drop_duplicates()) == 3
+    assert len(made.source.frame[["one", "two"]].drop_duplicates()) == 5
+    assert made.paths.n_units == len(frame[["site", "can", "one", "two"]].drop_duplicates())
 
 
 @pytest.mark.parametrize(
