@@ -48,7 +48,8 @@ class Study(Register):
     """A panel of units and periods, and the components that were switched on in it.
 
     panel: DataFrame (unit and period may be levels of its index), anything with an Arrow stream, or the path or glob
-        of files (CSV, Excel, Stata, SPSS, Parquet, Feather); one row a unit and period. It is never changed.
+        of files (CSV, Excel, Stata, SPSS, Parquet, Feather), or a table of ibis, which its engine adds up; one row a
+        unit and period. It is never changed.
     unit, period: column names; period=None for a cross-section of people.
     components: `Component`s, or names of 0/1 columns.
     outcome (with better, matters, kind) or outcomes: what is hoped to change.
