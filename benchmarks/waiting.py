@@ -2,7 +2,7 @@
 
     python benchmarks/waiting.py --stored-only     the table of what is stored into README.md; nothing is drawn
     python benchmarks/waiting.py --draws 200 --first 100     further draws of those who wait, printed and not stored
-    python benchmarks/waiting.py --speed-only      20,000 people, linear and boosted, beside DoubleML where that is there
+    python benchmarks/waiting.py --speed-only      20,000 people, linear and boosted, beside DoubleML where it is there
 
 A row of benchmarks/results/waiting.csv: how often the 95% range holds the effect on everybody, by who is lost (at
 random, by covariates, strongly by covariates and arm) and by what is compared; beside it the same with those lost left

@@ -89,8 +89,8 @@ def of_clusters(
 
 
 def of_pairs(y: np.ndarray, t: np.ndarray, x: np.ndarray, block: np.ndarray) -> Fit:
-    """Mean of differences within pairs, given the differences of covariates; t with the residual variance. A pair's part
-    stands with the one who had it.
+    """Mean of differences within pairs, given the differences of covariates; t with the residual variance. A pair's
+    part stands with the one who had it.
 
     Which of two had it is chance, so that differences of covariates are nought on average, whoever they are: every pair
     pulls at the mean alike, and uneven variances, which HC2 is for, do next to nothing to it (benchmarks, trials)."""
