@@ -32,7 +32,7 @@ def three(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_evaluate_says_the_same_of_a_table() -> None:
-    frame = three(panel(people=80, sites=8, periods=6))
+    frame = three(panel(people=48, sites=6, periods=6))
     said = {"outcomes": [ek.Outcome("y", matters=0.2)], "components": ["a", "b", "c"]}
     rows, cells = (ek.evaluate(study(p, "auto", **said)) for p in (frame, table(frame)))
     assert cells.study.paths.heads is not None
