@@ -60,7 +60,7 @@ $(LEARNERS): $(READY)
 $(LINT): $(READY)
 	@echo "Installing ruff and mypy (80 MB) ..." && { $(call packages,lint); } && touch $(LINT)
 
-demo: $(READY) ## evaluate the road-safety study and write its report
+demo: $(READY) ## evaluate the three studies that come with evalkit and write their reports
 	@$(BIN)/evalkit demo
 
 # Pages are judged by axe-core: the newest one where npm is at hand, else the one that the test extra brings.

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, frame_of, in_order, labels_of
-from evalkit.show.numbers import signed, signed_range
+from evalkit.show.numbers import signed_range
 from evalkit.show.words import count_words, plural
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told
     counted = count_words(int(given.sum()), "piece")
     title = f"{counted} make up the result; {unclear} could be nothing"
     alt = f"Bars from zero for {counted} that add up to the programme's total"
-    alt += f" of {signed(total)}." if np.isfinite(total) else ", which cannot be given."
+    alt += f" of {signed_range(total, np.nan, np.nan)[0]}." if np.isfinite(total) else ", which cannot be given."
     lines = []
     for bar in bars.to_dict("records"):
         low, high = _ends(bar)
@@ -280,7 +280,7 @@ def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told
             value, first, last = signed_range(bar["estimate"], low, high)
             said = f"{value} (likely range {first} to {last})."
         else:
-            said = f"{signed(bar['estimate'])}, without a likely range."
+            said = f"{signed_range(bar['estimate'], low, high)[0]}, without a likely range."
         lines.append(f"{bar['piece']}: {said}")
     return title, alt, "\n".join(lines), bars.reset_index(drop=True)
 

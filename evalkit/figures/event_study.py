@@ -90,6 +90,7 @@ def _draw(panels: Panels, unit: Axis, where: style.Where) -> Axes:
     key = "dot: estimate; line: likely range" + ("; shaded: all of them at once" if shaded else "")
     key += "; dashed: what matters" if unit.edges else ""
     key += "\nevery three periods as one" if any(_many(table) for _, table, _, _ in panels) else ""
+    key += "".join(f"\n{words}" for words in in_order(filter(None, (_coarse(t, unit) for _, t, _, _ in panels))))
     style.words_below(where, axes, f"periods since the start\n{key}")
     return axes[0]
 
@@ -187,6 +188,12 @@ def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, unt
                     fontsize=8, color=style.RUST, **where)  # fmt: skip
 
 
+def _coarse(table: pd.DataFrame, unit: Axis) -> str:
+    """To what its numbers are rounded, where few people stand behind some of them; '' where nothing is."""
+    step = float(table["rounded_to"].max()) if "rounded_to" in table else 0.0
+    return f"rounded to steps of {unit.show(step):.2g}, as few stand behind some of them" if step > 0 else ""
+
+
 def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[str]:
     after = table[(table["event_time"] >= 0) & _clean(table, until) & table["estimate"].notna()]
     before = table[(table["event_time"] < 0) & table["estimate"].notna()]
@@ -203,6 +210,7 @@ def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[st
     if len(after) and after[["band_low", "band_high"]].notna().all(axis=None):
         low, high = unit.say(after["band_low"].median(), after["band_high"].median(), ways=("down", "up"))
         out.append(f"All event times from the start on at once: typically between {low} and {high}{unit.after}.")
+    out += [f"{words[:1].upper()}{words[1:]}." for words in [_coarse(table, unit)] if words]
     gone = table[table["estimate"].isna()]
     if len(gone):
         reasons = join_words([r for r in in_order(gone["reason"]) if r])

@@ -92,7 +92,10 @@ def _say(table: pd.DataFrame, axis: Axis, period: str, verdict: str) -> style.To
     alt = f"{what}, {unit_of(axis)}, in {count_words(len(table), period)}, for those with the programme and without it."
     if len(last):
         row = last.iloc[0]
-        alt += f" In the last {period} {said(row['with_it'], axis)} with it and {said(row['without'], axis)} without it"
+        alt += (
+            f" In {period_words(row['period'])}, the last {period} with both, {said(row['with_it'], axis)} with it and"
+        )
+        alt += f" {said(row['without'], axis)} without it"
         alt += f"; {said(row['expected'], axis)} were to be expected." if row["expected"] == row["expected"] else "."
     lines = []
     for row in table.iloc[picked(table)].to_dict("records"):
