@@ -31,7 +31,7 @@ def distributions(extra: str | None = None) -> set[str]:
     return {re.split(r"[<>=\[ ;]", line)[0].lower() for line in listed}
 
 
-EXTRAS = ("ml", "rd", "word", "store", "plan", "watch", "files", "scale", "spark", "postgres")
+EXTRAS = ("ml", "rd", "word", "store", "plan", "watch", "files", "scale", "spark", "postgres", "widget")
 """Extras whose modules evalkit imports where they are installed."""
 
 
