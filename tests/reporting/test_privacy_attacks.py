@@ -29,7 +29,7 @@ from evalkit.figures import Picture, describe
 from evalkit.reporting.formats import to_page
 from evalkit.reporting.manifest import write_manifest
 from evalkit.show.tables import csv_text
-from tests.reporting.test_hostile import notebook_of
+from tests.reporting.rounds import notebook_of
 
 MONTHS, START, EACH_COST = 8, 3, 40.0
 MULTIPLE = 60
