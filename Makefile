@@ -16,6 +16,10 @@ OUT ?= reports/$(notdir $(patsubst %/,%,$(dir $(STUDY))))
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
+# What Python compiles is kept, below .venv and not beside the sources: a process that compiles everything anew, as each
+# kernel of a report would, takes three times as long to start.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/compiled
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow coverage mutants frozen lint report site notebooks lab picture recovery speed faults house inventory constraints clean
