@@ -292,7 +292,7 @@ def _added_keys(name: str, toml: str) -> Iterator[Damage]:
             text = toml if head in toml else f"{toml}\n{head}\n"
             there = text.partition(f"{head}\n")[2].partition("[")[0]
             for key in [k for k in keys if not re.search(rf"^{k} =", there, re.MULTILINE)]:
-                for value in nonsense:
+                for value in nonsense if key != "percent" else nonsense[:4]:  # true is a choice there, and warned of
                     made = text.replace(f"{head}\n", f"{head}\n{key} = {value}\n")
                     yield Damage(name, f"{head} {key}", f"key: {value}", {"study.toml": made.encode()})
 

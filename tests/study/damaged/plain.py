@@ -93,6 +93,7 @@ table = "events.csv"
 horizon = 4
 """
 COMPONENTS, OUTCOMES = ("policy", "nurse", "court", "keyworker"), ("settled", "visits")
+LABELS = dict(zip(("Allocation policy", "Nurse", "Court", "Keyworker"), COMPONENTS, strict=True))
 PLACES, ASSOCIATIONS = ("Ash", "Birch", "Cedar", "Dale"), ("X", "Y")
 PEOPLE = tuple(str(i) for i in range(101, 113))
 Cells = list[list[str]]
@@ -390,6 +391,10 @@ def found_in(study: ek.Study) -> dict[str, object]:
         said = [None if np.isnan(v) else float(v) for v in (*(o[i, t] for o in outcomes), age[i, t], paths.weights[i])]
         rows[key] = (*(c if c >= 0 else -1 for c in codes), *said)
     tables = {} if study.money is None else study.money.given()
+    called = {c.name: LABELS.get(c.label, c.name) for c in study.components}  # tables may know them by their labels
+    tables = {
+        n: t.assign(component=t["component"].replace(called)) if "component" in t else t for n, t in tables.items()
+    }
     money = {name: sorted(_frame_rows(table, name)) for name, table in tables.items()}
     events = sorted(_plain_row({"l": e.label, "s": _told(e.start, "moment"), "e": _told(e.end, "moment")})
                     for e in study.events)  # fmt: skip
