@@ -156,12 +156,9 @@ def holm(p: ArrayLike, family: ArrayLike | None = None) -> NDArray[np.float64]:
     if member.shape != values.shape:
         raise OptionError(f"family has {member.size} entries and p has {values.size}. Pass one boolean a p value.")
     adjusted = np.full(values.shape, np.nan)
-    if (seen & member).any():
-        # By hand, as statsmodels' way collects all garbage at each call, which takes longer than a small evaluation.
-        # Members without a p value stand last, so that they count towards the size of the family and change no other.
-        given = np.where(seen, values, 1.0)[member]
-        order = np.argsort(given, kind="stable")
-        found = np.empty(len(given))
-        found[order] = np.minimum(np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1)), 1.0)
-        adjusted[member] = np.where(seen[member], found, np.nan)
+    mine = values[seen & member]
+    if len(mine):
+        order = np.argsort(mine, kind="stable")
+        stepped = np.maximum.accumulate(mine[order] * (member.sum() - np.arange(len(mine))))
+        adjusted[np.flatnonzero(seen & member)[order]] = np.minimum(stepped, 1.0)
     return adjusted
