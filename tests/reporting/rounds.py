@@ -291,18 +291,24 @@ def _main(folder: Path, chosen: Sequence[Round]) -> list[list[object]]:
 def main() -> None:
     """Print, and with --write keep, how the rounds ended."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="rounds whose kind or name matches this alone")
+    parser.add_argument(
+        "--only", default="", help="rounds whose kind or name matches this alone; the others stay as written"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name} into benchmarks/results")
     options = parser.parse_args()
     chosen = [r for r in ROUNDS if re.search(options.only, f"{r.kind}: {r.name}")]
     with tempfile.TemporaryDirectory() as folder:
-        rows = _main(Path(folder), chosen)
+        fresh = {str(row[0]): list(map(str, row)) for row in _main(Path(folder), chosen)}
     head = ["kind", "strings", "places", "rounds", "printed", "executed", "crashed", "files_from_outside", "date"]
-    for row in [head, *rows]:
-        print(" | ".join(map(str, row)))
-    if options.write and not options.only:
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        kept = {row[0]: row for row in csv.reader(file)}
+    kinds = dict.fromkeys(r.kind for r in ROUNDS)
+    rows = [head, *(row for kind in kinds if (row := fresh.get(kind, kept.get(kind))))]
+    for row in rows:
+        print(" | ".join(row))
+    if options.write:
         with TABLE.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([head, *rows])
+            csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 if __name__ == "__main__":
