@@ -1,4 +1,5 @@
 """The whole programme where people are seen once: everyone with some mix, beside what they would have had with none."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
