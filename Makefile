@@ -17,7 +17,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 # What Python compiles is kept, below .venv and not beside the sources: a process that compiles everything anew, as each
-# kernel of a report would, takes three times as long to start.
+# kernel of a report would, takes more than twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/compiled
 

@@ -90,12 +90,13 @@ def together(k: int, spots: Sequence[str]) -> dict[str, str]:
 
 
 def where_taken(word: str) -> dict[str, str]:
-    """A word that is refused somewhere, in all places that take it; elsewhere it is refused in harmless words."""
+    """A word that is refused somewhere, in all places that take it, with a number so that no two names are one; elsewhere
+    it is refused in harmless words."""
     taken = {}
-    for spot in SPOTS:
+    for j, spot in enumerate(SPOTS):
         try:
-            study_of({spot: word})
-            taken[spot] = word
+            study_of({spot: f"{word}{j:02d}"})
+            taken[spot] = f"{word}{j:02d}"
         except EvalkitError as error:
             assert not [c for c in STEERING if c in screened(str(error))], spot
     return taken
@@ -205,6 +206,8 @@ def run(a_round: Round, folder: Path, browser: chromium.Browser | None = None, p
     browser: opens the page, scripts and all; paper: prints it too.
     """
     words, seen = a_round.words(), Seen()
+    if not words:
+        return seen  # refused everywhere
     home = folder / "report"
     with WATCHED.outside(folder, seen.outside), contextlib.redirect_stdout(io.StringIO()) as said:
         study = a_round.make(words)

@@ -165,7 +165,7 @@ def test_means_over_time_and_before_give_no_count_away(raw: ek.Evaluation, name:
 
 @pytest.mark.parametrize("name", RULES)
 def test_no_weight_is_left_of_a_place_that_is_too_few(raw: ek.Evaluation, name: str) -> None:
-    """Under acro some sites of the comparison are of fewer than ten people: no weight is told, with a name or without."""
+    """Under acro some sites are of fewer than ten people: no weight is told, with a name or without."""
     table = published(raw, RULES[name])["compared"]
     assert not table.isna().to_numpy().any() and table.empty is (name == "acro")
 
