@@ -90,7 +90,7 @@ def together(k: int, spots: Sequence[str]) -> dict[str, str]:
 
 
 def where_taken(word: str) -> dict[str, str]:
-    """A word that is refused somewhere, in all places that take it, with a number so that no two names are one; elsewhere
+    """A word that is refused somewhere, in all places that take it, numbered so that no two names are one; elsewhere
     it is refused in harmless words."""
     taken = {}
     for j, spot in enumerate(SPOTS):
