@@ -101,7 +101,7 @@ class BesideDonors(Parameters, ABC):
         if reason:
             return Compared(place, donors, exposed, claimed, None, reason)
         method = partial(self.mix, before=place.before, claimed=claimed)
-        placebos = Placebos.of(method, donors, exposed, place.donors)
+        placebos = Placebos.of(method, donors, exposed, place.donors, len(claimed))
         return Compared(place, donors, exposed, claimed, placebos, POOR_FIT if placebos.fit > TOO_POOR else "")
 
     def _refusal(self, place: Place, exposed: np.ndarray, after: int, paths: Paths) -> str:
@@ -141,7 +141,8 @@ class SyntheticControl(BesideDonors):
     gap(t) = Y1(t) - sum_j w_j Y_j(t), less its mean before where `intercept` (Abadie, Diamond and Hainmueller 2010, on
     outcomes alone; Ferman and Pinto 2021, equation 6). Others are places not yet exposed whose other components follow
     the same path from the first period used to the last. Intervals rest on the same method in places where nothing
-    began, t(n0 - 1), the wider of plain and scaled by how badly each was followed before.
+    began, t(n0 - 1), the widest of plain and scaled by how badly each was followed before, period by period and over as
+    many periods as are claimed.
 
     intercept: whether the mix may differ by a constant; without one, a place of unusual level is not to be believed.
     augment: None, or "ridge" for the correction of Ben-Michael, Feller and Rothstein (2021).
@@ -208,7 +209,7 @@ def spread_of(compared: Sequence[Compared]) -> PlaceboSpread:
     plain, scaled, names = [], [], []
     for c in compared:
         nothing = np.zeros((1, c.exposed.size))
-        plain.append(_rows_of(c, nothing if c.placebos is None else c.placebos.gaps))
+        plain.append(_rows_of(c, nothing if c.placebos is None else c.placebos.plain()))
         scaled.append(_rows_of(c, nothing if c.placebos is None else c.placebos.scaled()))
         names.append(np.array([-1]) if c.placebos is None else c.placebos.names)
     return PlaceboSpread(tuple(plain), tuple(scaled), tuple(names))
@@ -221,7 +222,7 @@ def _influence(grouped: Grouped, compared: Sequence[Compared]) -> np.ndarray:
     for c, out in zip(compared, parts, strict=True):
         if c.placebos is None:
             continue
-        n0, rows = len(c.place.donors), _rows_of(c, c.placebos.gaps)
+        n0, rows = len(c.place.donors), _rows_of(c, c.placebos.plain())
         cluster = grouped.cells.cluster[c.place.beside]
         for name, row in zip(c.place.donors, rows, strict=True):
             people = np.flatnonzero(np.isin(of, c.place.beside[cluster == name]))

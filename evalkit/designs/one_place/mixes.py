@@ -106,9 +106,11 @@ class Mix:
     donors: np.ndarray
     periods: np.ndarray
 
-    def spread(self) -> float:
-        """How far the gap strays from its mean before the start: root mean square."""
-        return float(np.std(self.gap[: len(self.periods)]))
+    def spread(self, over: int = 1) -> float:
+        """How far means of the gap over so many periods stray from its mean before the start: root mean square."""
+        past = self.gap[: len(self.periods)]
+        means = np.convolve(past - past.mean(), np.full(over, 1 / over), mode="valid")
+        return float(np.sqrt((means**2).mean()))
 
 
 def _mix(donors: np.ndarray, exposed: np.ndarray, weights: np.ndarray, periods: np.ndarray) -> Mix:

@@ -51,7 +51,7 @@ def gaps(paths: Paths, compared: Sequence[Compared], level: float = 0.95) -> pd.
         assert c.placebos is not None
         names, said = _names(paths, c)
         times = np.arange(c.place.first, c.place.until + 1)
-        spread = PlaceboSpread((c.placebos.gaps,), (c.placebos.scaled(),), (c.placebos.names,))(None)
+        spread = PlaceboSpread((c.placebos.plain(),), (c.placebos.scaled(),), (c.placebos.names,))(None)
         half = critical(spread.df, level) * np.sqrt(np.diag(spread.vcov))
         nothing = np.full(len(times), np.nan)
         lines = [("", c.exposed, c.placebos.mix.gap, half)]
