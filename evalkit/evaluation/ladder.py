@@ -58,7 +58,9 @@ EVERY_START = "StaggeredRollout(same, every start)"
 WITHDRAWN, CARRIED_OVER = "Withdrawn", "CarriedOver"
 TWO_WAY = "TwoWayFixedEffects"
 SYNTHETIC_CONTROL = "SyntheticControl"
-BEFORE_AFTER = "BeforeAfter"
+BEFORE_AFTER, WITHOUT_TREND, WITHOUT_LAST = "BeforeAfter", "BeforeAfter(trend)", "BeforeAfter(last)"
+LAST = 3
+"""Periods before the start in which a place that was chosen at its worst is likely to have been at its worst."""
 ONE_PLACE = (SYNTHETIC_DIFFERENCE, BESIDE_PLACES, CONTROLLED_SERIES, SERIES)
 ENOUGH_PLACES = 80
 """Places from which on learners may tell what was decided by place; with fewer, ranges hold the truth too seldom."""
@@ -161,7 +163,8 @@ def one_place_ladder(
     paths: Paths, component: str, best_design: str, choices: Choices, outcome: str
 ) -> tuple[Rung, ...]:
     """The rungs of one or two places alone. Only the headline is judged: the others lean on other assumptions about the
-    same place, and a plain before and after is there to show how much it would have claimed."""
+    same place, and a plain before and after is there to show how much it would have claimed; and what is left of that
+    without a straight trend, and without the last periods before."""
     control = best_design != SERIES
     series = replace(series_design(paths, component, control), horizon=choices.horizon, outcome=outcome)
     options: dict[str, Any] = {"horizon": choices.horizon, "outcome": outcome}
@@ -173,6 +176,8 @@ def one_place_ladder(
         Rung(CONTROLLED_SERIES, replace(series, control="clean"), fair=False),
         Rung(SERIES, replace(series, control=()), fair=False),
         Rung(BEFORE_AFTER, plain, fair=False),
+        Rung(WITHOUT_TREND, replace(plain, trend="straight"), fair=False),
+        Rung(WITHOUT_LAST, replace(plain, anticipation=LAST), fair=False),
     )
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
 

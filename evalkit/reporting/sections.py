@@ -10,10 +10,12 @@ import pandas as pd
 from evalkit.components import Separability
 from evalkit.components.separability import STATUS_WORDS
 from evalkit.evaluation import Evaluation
+from evalkit.evaluation.alone import before_and_after
 from evalkit.evaluation.compared import shares
 from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
 from evalkit.figures.timeline import WAYS
+from evalkit.language import templates as say
 from evalkit.reporting.blocks import (
     PAGE,
     Block,
@@ -28,7 +30,7 @@ from evalkit.reporting.blocks import (
     verdict_cell,
 )
 from evalkit.reporting.names import Names, names_of, spoken_period, statements_of
-from evalkit.show.numbers import signed, signed_range
+from evalkit.show.numbers import signed, signed_range, size_words
 from evalkit.show.tables import Cell, Table, make_table
 from evalkit.show.words import design_title, full_stop, join_words, quoted, sentence_case
 from evalkit.study import Outcome
@@ -128,7 +130,8 @@ def _on_outcome(evaluation: Evaluation, outcome: Outcome, pictures: Mapping[str,
             parts.append(Group((*words, why), anchor=anchor))
         else:
             drawn = pictures.get(f"event_study_{component.name}")
-            parts += [*words, drawn, *_compared(evaluation, component.name, outcome, pictures)]
+            parts += [*words, drawn, *_alone(evaluation, component.name, outcome, pictures)]
+            parts += _compared(evaluation, component.name, outcome, pictures)
             head = tried[tried["headline"].astype(bool)]
             parts.append(effects_table(head if len(head) else tried, outcome, component.label, anchor))
             if 0 < len(head) < len(tried):
@@ -156,6 +159,33 @@ def _compared(
     made = make_table(f"{label}: how much each {place} counts", head, rows, numeric=(False, True, True, False),
                       name=f"compared-{component}")  # fmt: skip
     return (Group((picture, made), summary=f"How much each {place} counts"),)
+
+
+def _alone(
+    evaluation: Evaluation, component: str, outcome: Outcome, pictures: Mapping[str, Picture]
+) -> tuple[Block | None, ...]:
+    """What stands behind an answer from one place: seen and expected, others in its role, who they are, and what a plain
+    before and after would have said."""
+    drawn = [p for name, p in pictures.items() if name.startswith(_ALONE) and _is_of(name, component)]
+    gaps, donors = (t[(t["component"] == component) & (t["outcome"] == outcome.column)]
+                    for t in (evaluation.alone.gaps, evaluation.alone.donors))  # fmt: skip
+    words: list[Block] = []
+    for place, own in gaps.groupby("place", sort=False):
+        before, after = (size_words(x, outcome.said) for x in before_and_after(own))
+        words.append(Paragraph(full_stop(say.BEFORE_AFTER.format(place=place, before=before, after=after))))
+    parts: list[Block] = [*drawn, *words]
+    if len(donors):
+        first = donors.loc[donors["weight"].abs().idxmax()]
+        rows = [(str(r.donor), f"{r.weight:.3f}") for r in donors.itertuples()]
+        made = make_table("Weights of the other places in the mix", ("Place", "Weight"), rows, numeric=(False, True),
+                          name=f"donors-{component}")  # fmt: skip
+        said = say.MOST_WEIGHT.format(place=first["donor"], weight=f"{first['weight']:.2f}")
+        parts += [Paragraph(full_stop(said)), Group((made,), summary="Weights of all the others")]
+    return tuple(parts)
+
+
+def _is_of(name: str, component: str) -> bool:
+    return any(name.removeprefix(kind).rstrip("0123456789").rstrip("_") == component for kind in _ALONE)
 
 
 def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -> Table:
@@ -311,6 +341,7 @@ _UNITS = {
     "score": "points",
     "money": "pounds",
 }
+_ALONE = ("one_place_", "placebo_places_", "donor_weights_")
 _KINDS = {"together": "together", "swap": "one in place of another", "sum": "as a sum"}
 _SAID = ("You may say", "You may not say", "What would change our mind")
 

@@ -81,7 +81,8 @@ class BesideDonors(Parameters, ABC):
 
     def gaps(self, study: StudyLike, component: str) -> pd.DataFrame:
         """Each place and each of its donors in its role, by period: place, cohort, who ("" for the place itself),
-        period, event_time, observed, expected, gap, conf_low, conf_high (NaN for donors)."""
+        period, event_time, observed, expected, gap, conf_low, conf_high (prediction intervals of the place itself, each
+        period from the start on; NaN elsewhere)."""
         return tables.gaps(study.paths, self.compared(study, component))
 
     def without_each_donor(self, study: StudyLike, component: str) -> pd.DataFrame:

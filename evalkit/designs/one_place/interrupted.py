@@ -361,19 +361,21 @@ def _influence(grouped: Grouped, found: Sequence[Interrupted], spread: SeriesSpr
 
 
 def _cells(grouped: Grouped, component: str, found: Sequence[Interrupted], matrix: np.ndarray | None) -> pd.DataFrame:
-    """Cells of the rows: every period of the place with its weight in the effect, and those of its control."""
+    """Cells of the rows: the place in the period that a row speaks of, less what all periods of the place and of its
+    control lead to expect of it."""
     spread, keys, weights = spread_of(found), [np.empty((7, 0), dtype=int)], [np.empty(0)]
     there = [i for i in found if i.fitted is not None]
     for i, fitted, rows in zip(there, spread.series, spread.rows, strict=True):
-        pull = fitted.pull()
-        at, t = np.nonzero(np.abs(pull) > 1e-12)
-        time = fitted.layout.first + t
+        first, claimed, pull = fitted.layout.first, fitted.layout.claimed, fitted.pull()
+        expected = pull.copy()
+        expected[np.arange(len(claimed)), claimed - first] -= 1
         cluster, mass = grouped.cells.cluster[i.place.beside], grouped.mass[i.place.beside]
         share = [-m / mass[cluster == c].sum() / len(i.place.donors) for m, c in zip(mass, cluster, strict=True)]
-        for cell, part in zip([i.place.cell, *i.place.beside], [1.0, *share], strict=True):
-            sign = np.where((time >= i.own.at) & (part > 0), 1, -1)
-            codes = (grouped.cells.path[cell], grouped.cells.cluster[cell])
-            filled = [np.full(len(at), x) for x in (*codes, i.place.last_base, 1)]
-            keys.append(np.vstack([rows[at], filled[0], filled[1], time, filled[2], filled[3], sign]))
-            weights.append(part * pull[at, t])
+        parts = [(i.place.cell, np.eye(len(fitted.response))[claimed - first], 1), (i.place.cell, expected, -1)]
+        parts += [(cell, part * pull, -1) for cell, part in zip(i.place.beside, share, strict=True)]
+        for cell, each, sign in parts:
+            at, t = np.nonzero(np.abs(each) > 1e-12)
+            said = (grouped.cells.path[cell], grouped.cells.cluster[cell], first + t, i.place.last_base, 1, sign)
+            keys.append(np.vstack([rows[at], *(np.broadcast_to(x, len(at)) for x in said)]))
+            weights.append(each[at, t])
     return cell_table(grouped.paths, component, grouped.level, np.hstack(keys), np.concatenate(weights), matrix)
