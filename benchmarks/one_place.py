@@ -35,6 +35,8 @@ RESULTS, PEERS = HERE / "results" / "one_place.csv", HERE / "results" / "one_pla
 ROADS = HERE.parent / "data" / "road_safety" / "panel.csv"
 START, END = "<!-- one place: start -->", "<!-- one place: end -->"
 EFFECT = 2.0
+TOWNS = 20
+"""Draws of the synthetic town, which is evaluated whole."""
 COLUMNS = ("world", "design", "draws", "refused", "coverage", "excludes zero", "false claims", "found", "claimed",
            "width")  # fmt: skip
 Row = tuple[float, float, bool, bool]
@@ -132,7 +134,7 @@ def counts_world(world: Series, draws: int) -> Iterator[dict[str, object]]:
     judge = SeriesJudge(world.before, world.after)
     drawn = [world.draw(seed) for seed in range(draws)]
     rows = [judge.judge(y) for y in drawn]
-    yield line(world.name, "InterruptedTimeSeries", [r[:3] + (False,) for r in rows], power=False)
+    yield line(world.name, "InterruptedTimeSeries", [(*r[:3], False) for r in rows], power=False)
     logs = [(*by_design(y, world.before, link="log"), False) for y in drawn]
     yield line(world.name, "InterruptedTimeSeries(log)", logs, power=False)
 
@@ -173,6 +175,21 @@ def road_safety(draws: int) -> Iterator[dict[str, object]]:
     yield line("road safety, less 3 others, 16/6", "InterruptedTimeSeries(control)", controlled, power=False)
 
 
+def towns(draws: int) -> Iterator[dict[str, object]]:
+    """The synthetic town, evaluated whole: every answer and bundle of every draw, against its own cells' truth."""
+    for setting in ("clean", "realistic", "hard"):
+        rows: list[Row] = []
+        for seed in range(1, 1 + min(draws, TOWNS)):
+            made = ek.synthetic.partnership("town", setting, seed=seed)
+            scored = made.score(ek.evaluate(made.study)).dropna(subset=["truth"])
+            # An answer against its truth; what is claimed of a component that did nothing is a false claim.
+            for r in scored.itertuples():
+                false = bool(r.claimed and r.truth == 0)
+                rows.append((r.estimate - r.truth, (r.conf_high - r.conf_low) / 2, false, False))
+        found = line(f"town, {setting}", "evaluate", rows, power=False)
+        yield {**found, "false claims": sum(r[2] for r in rows) / min(draws, TOWNS), "draws": min(draws, TOWNS)}
+
+
 def line(world: str, design: str, found: list[Row], power: bool = True) -> dict[str, object]:
     """Shares of draws; of refused ones none excludes zero."""
     value, half, passed, passed_with = np.array(found, dtype=float).T
@@ -194,11 +211,12 @@ def run(draws: int) -> pd.DataFrame:
         **{w.name: partial(series_world, w) for w in (*LINES, *BENT)},
         **{w.name: partial(places_world, w) for w in PLACES},
         "road safety": road_safety,
+        "town": towns,
         **{w.name: partial(counts_world, w) for w in COUNTS},
     }  # fmt: skip
     for name, make in worlds.items():
         done = table.loc[table["world"].str.startswith(name), "draws"]
-        if len(done) and done.min() >= (min(draws, 192) if name == "road safety" else draws):
+        if len(done) and done.min() >= min(draws, {"road safety": 192, "town": TOWNS}.get(name, draws)):
             continue
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -5,9 +5,9 @@
     nice python benchmarks/one_place_peers.py speed         50 donors by 40 periods, each with its own inference
     nice python benchmarks/one_place_peers.py deaths        CausalPy's worked example: deaths in England and Wales
 
-`series` draws as many of the worlds of `one_place.py` as are asked for with CausalPy (default priors, as its examples fit
-it: to the past, carried on), and 200 with statsmodels' SARIMAX and UnobservedComponents on the columns of our design.
-All move with an effect by just that effect. Each part writes its lines of results/one_place_peers.csv.
+`series` draws as many of the worlds of `one_place.py` as are asked for with CausalPy (default priors, fitted to the
+past and carried on, as in its examples), and 200 with statsmodels' SARIMAX and UnobservedComponents on the columns of
+our design. All move with an effect by just that effect. Each part writes its lines of results/one_place_peers.csv.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def series(draws: int) -> list[dict[str, object]]:
                          ("CausalPy", causalpy, draws)):  # fmt: skip
         for rho in RHOS:
             world = Series(BEFORE, rho)
-            value, low, high = np.array([fit(world.draw(seed)) for seed in range(n)]).T
+            _, low, high = np.array([fit(world.draw(seed)) for seed in range(n)]).T
             lines.append({
                 "what": world.name, "by": name, "draws": n, "coverage": ((low <= 0) & (high >= 0)).mean(),
                 "found": ((low + EFFECT > 0) | (high + EFFECT < 0)).mean(), "width": np.median(high - low),
@@ -170,7 +170,7 @@ def deaths() -> list[dict[str, object]]:
                      components=["from_2020"])  # fmt: skip
     row = ek.InterruptedTimeSeries(season=12)(study, "from_2020").over(0).to_frame().iloc[0]
     own = (row["estimate"], row["conf_low"], row["conf_high"])
-    lines = [{"what": "deaths in England and Wales from 2020", "by": by, **dict(zip(("estimate", "low", "high"), x))}
+    lines = [{"what": "deaths in England and Wales from 2020", "by": by, **dict(zip(("estimate", "low", "high"), x, strict=True))}
              for by, x in (("CausalPy", size * np.array(ranges)), ("InterruptedTimeSeries", own))]  # fmt: skip
     print(lines)
     return lines

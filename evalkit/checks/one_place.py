@@ -32,8 +32,8 @@ def placebo_date(found: Interval) -> CheckResult:
 
 
 def bent_trend(headline: Estimate, bent: Estimate | None) -> CheckResult:
-    """Failed where a trend that may bend takes the sign, or more than half, of the effect away, or leaves so little of it
-    that its range at 75% holds no change."""
+    """Failed where a trend that may bend takes the sign, or more than half, of the effect away, or leaves so little of
+    it that its range at 75% holds no change."""
     check = "bent_trend"
     if bent is None or np.isnan(bent.value[0]):
         return CheckResult(check, "informational", "The past is too short to let the trend bend.")

@@ -87,8 +87,8 @@ TOO_CLOSE = "it began so close to others that room for their effects to grow mak
 
 @dataclass(frozen=True)
 class Ruling:
-    """One component's row. clean_until: -1 where nothing is claimed. flat: told apart only if effects do not grow. bound:
-    components with which it makes the bundle that one place can answer for."""
+    """One component's row. clean_until: -1 where nothing is claimed. flat: told apart only if effects do not grow.
+    bound: components with which it makes the bundle that one place can answer for."""
 
     status: Status
     reason: str
@@ -226,9 +226,9 @@ def _first_rule(audit: Audit, k: int) -> Ruling:
 
 
 def _one_place(audit: Audit, fact: Facts, absorbed: bool = False) -> Ruling | None:
-    """One or two places alone, beside other places or their own past, where that is long enough; or the bundle of it and
-    what began too near. absorbed: it began everywhere at once, so that why their own past does not do is all there is to
-    say."""
+    """One or two places alone, beside other places or their own past, where that is long enough; or the bundle of it
+    and what began too near. absorbed: it began everywhere at once, so that why their own past does not do is all there
+    is to say."""
     if fact.always or audit.paths.n_periods == 1 or not 0 < len(fact.ever) <= MOST:
         return None
     names = audit.names.at(fact.level)

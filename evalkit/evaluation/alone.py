@@ -59,7 +59,7 @@ def publishable_alone(guard: Guard, made: Alone) -> Alone:
     if not guard.rules.active or made.gaps.empty:
         return made
     keep = []
-    for (component, outcome), rows in made.gaps.groupby(KEYS, sort=False):
+    for component, outcome in made.gaps[KEYS].drop_duplicates().itertuples(index=False):
         guard.note("alone", f"{component}, {outcome}", "one place by period", "too few")
         small = few_places(guard.paths, str(component), guard.rules)
         if (component, outcome) not in guard.few and component not in guard.lone and not small.any():

@@ -31,6 +31,7 @@ from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
+from evalkit.study.calendar import event_bands
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import (
     BESIDE_PLACES,
@@ -160,13 +161,15 @@ def _least_noise(rung: Rung) -> tuple[Rung, Rung]:
 
 
 def one_place_ladder(
-    paths: Paths, component: str, best_design: str, choices: Choices, outcome: str
+    study: StudyLike, component: str, best_design: str, choices: Choices, outcome: str
 ) -> tuple[Rung, ...]:
     """The rungs of one or two places alone. Only the headline is judged: the others lean on other assumptions about the
     same place, and a plain before and after is there to show how much it would have claimed; and what is left of that
-    without a straight trend, and without the last periods before."""
+    without a straight trend, and without the last periods before. What the study lists as events are steps in
+    series."""
     control = best_design != SERIES
-    series = replace(series_design(paths, component, control), horizon=choices.horizon, outcome=outcome)
+    series = replace(series_design(study.paths, component, control), horizon=choices.horizon, outcome=outcome)
+    series = replace(series, events=steps_of(study))
     options: dict[str, Any] = {"horizon": choices.horizon, "outcome": outcome}
     plain = replace(series, control=(), trend="none", slope=False)
     rungs = (
@@ -180,6 +183,16 @@ def one_place_ladder(
         Rung(WITHOUT_LAST, replace(plain, anticipation=LAST), fair=False),
     )
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
+
+
+def steps_of(study: StudyLike) -> tuple[object, ...]:
+    """Periods in which what the study lists as an event began or was over, each once; also of a view of a study."""
+    whole = getattr(study, "study", study)
+    if not getattr(whole, "events", ()):
+        return ()
+    bands = event_bands(whole.events, whole.calendar)
+    known = {str(p): p for p in study.paths.periods[1:]}
+    return tuple(dict.fromkeys(known[str(p)] for _, *ends in bands for p in ends if str(p) in known))
 
 
 def published(design: Design) -> Design:
@@ -368,7 +381,7 @@ def rungs_for(
         chosen = design_of(study.paths, component, best_design, bool(study.covariates))
         return people_ladder(MATCHED if chosen == UNRECORDED else chosen, outcome, bool(study.covariates))
     if best_design in ONE_PLACE:
-        return one_place_ladder(study.paths, component, best_design, choices, outcome)
+        return one_place_ladder(study, component, best_design, choices, outcome)
     rungs = ladder(best_design, choices, outcome, window.lag)
     if which_starts(exposure_states(study.paths, component, "ignored")) == "first":
         rungs = _first_starts(rungs)

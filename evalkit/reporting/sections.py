@@ -164,8 +164,8 @@ def _compared(
 def _alone(
     evaluation: Evaluation, component: str, outcome: Outcome, pictures: Mapping[str, Picture]
 ) -> tuple[Block | None, ...]:
-    """What stands behind an answer from one place: seen and expected, others in its role, who they are, and what a plain
-    before and after would have said."""
+    """What stands behind an answer from one place: seen and expected, others in its role, who they are, and what a
+    plain before and after would have said."""
     drawn = [p for name, p in pictures.items() if name.startswith(_ALONE) and _is_of(name, component)]
     gaps, donors = (t[(t["component"] == component) & (t["outcome"] == outcome.column)]
                     for t in (evaluation.alone.gaps, evaluation.alone.donors))  # fmt: skip

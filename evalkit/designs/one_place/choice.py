@@ -6,26 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from evalkit.designs.one_place.donors import BesideDonors, DifferenceBesidePlaces, SyntheticDifferenceInDifferences
 from evalkit.designs.one_place.interrupted import LEAST, LEAST_WITH_SEASON, InterruptedTimeSeries
 from evalkit.designs.one_place.places import ENOUGH, Grouped, Place, alone, find_places
 from evalkit.designs.one_place.segments import Shape, changes, lay_out
 from evalkit.show.words import count_words
+from evalkit.study.calendar import seasons
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import BESIDE_PLACES, CONTROLLED_SERIES, SERIES, SYNTHETIC_DIFFERENCE, BestDesign
 
 MOST = 2
 """Exposed places up to which they are looked at one by one."""
-YEARS = {"M": 12, "Q": 4}
-"""Periods in a year, by pandas' letter for the calendar."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The design that is chosen, "" for none; the last event time claimed; places with it and beside it; and why. bound:
-    where there is none for it alone, components that began too near, and within how many periods of each other."""
+    """The design that is chosen, "" for none; the last event time claimed; places with it and beside it; and why.
+    bound: where there is none for it alone, components that began too near, and within how many periods of each
+    other."""
 
     design: BestDesign
     until: int = -1
@@ -38,8 +37,7 @@ class Choice:
 
 def season_of(paths: Paths, before: int, after: int) -> int | None:
     """Periods in a year, where the calendar says so and enough of them lie before and after to take a season out."""
-    first = paths.periods[0]
-    season = YEARS.get(first.freqstr[:1]) if isinstance(first, pd.Period) else None
+    season = seasons(paths.periods)
     return season if before >= LEAST_WITH_SEASON[0] and after >= LEAST_WITH_SEASON[1] else None
 
 

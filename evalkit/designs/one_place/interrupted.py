@@ -119,7 +119,8 @@ class InterruptedTimeSeries(Parameters):
     "straight", "bent" (quadratic) or "none". horizon, anticipation, outcome: as in `SyntheticControl`.
 
     Rows are refused, with the reason, below 16 periods before or 6 after (24 and 12 with a season), for a gap in the
-    series, a constant one, a control that was exposed itself, and where another component began too near to tell apart.
+    series, a constant one, a control that was exposed itself, and where another component, or an event, began too near
+    to tell apart.
     """
 
     slope: bool = True
@@ -196,14 +197,15 @@ class InterruptedTimeSeries(Parameters):
         paths = series.grouped.paths
         own, others = changes(paths, component, place, self.transition)
         asked, short = place.asked[place.asked <= place.until], self._short(place, own)
+        steps = self._steps(paths)
+        if at_once := [e for e in steps if own.at <= e <= own.live]:
+            when = paths.periods[at_once[0]]
+            short = (
+                short or f"an event that the study lists changed in {when} too, and one place cannot tell the two apart"
+            )
         if shift:
             move = min(place.until + 1 - own.live, (own.at - place.first) // 3)
             asked, own = np.arange(own.at - move, own.at), Began(None, own.at - move, 0)
-        positions = {str(p): i for i, p in enumerate(paths.periods)}
-        lost = [e for e in self.events if str(e) not in positions]
-        if lost:
-            raise OptionError(f"events: there is no period {lost[0]!r} in the panel.")
-        steps = tuple(positions[str(e)] for e in self.events)
         shape = Shape(self.slope, self.season, TRENDS.index(self.trend), steps)
         layout = lay_out(own, others, place.first, asked, shape)
         reason = short or layout.reason or self._unfit(place, own, layout)
@@ -224,6 +226,13 @@ class InterruptedTimeSeries(Parameters):
             return Interrupted(place, own, Fitted(layout, y, np.ones(len(y))))
         at_risk = (series.weight if per is None else per.total)[place.cell, times]
         return Interrupted(place, own, working(layout, series.total[place.cell, times], np.log(at_risk)))
+
+    def _steps(self, paths: Paths) -> tuple[int, ...]:
+        """Positions of the events."""
+        positions = {str(p): i for i, p in enumerate(paths.periods)}
+        if lost := [e for e in self.events if str(e) not in positions]:
+            raise OptionError(f"events: there is no period {lost[0]!r} in the panel.")
+        return tuple(positions[str(e)] for e in self.events)
 
     def _short(self, place: Place, own: Began) -> str:
         """Why there is too little of it, before its layout is known."""

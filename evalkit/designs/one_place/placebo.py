@@ -4,8 +4,8 @@ half-width = t(n0 - 1) sqrt(1 + n1 / n0) max( rms(p), rms(p / r) r_own, rms(p) b
 
 p: estimates with each of n0 donors (or each set of n1 different ones) in the exposed's role; r: how far its gap strayed
 before the start from period to period; b: the same of means over as many periods as are claimed, in the middle donor.
-The widest, because a place outside the range of the others fits worse, and one that fits worse is wrong by more: slowly,
-where others move in ways that no mix of them shares, which the noise of single periods hides.
+The widest, because a place outside the range of the others fits worse, and one that fits worse is wrong by more:
+slowly, where others move in ways that no mix of them shares, which the noise of single periods hides.
 """
 
 from __future__ import annotations
