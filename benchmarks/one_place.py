@@ -35,7 +35,7 @@ RESULTS, PEERS = HERE / "results" / "one_place.csv", HERE / "results" / "one_pla
 ROADS = HERE.parent / "data" / "road_safety" / "panel.csv"
 START, END = "<!-- one place: start -->", "<!-- one place: end -->"
 EFFECT = 2.0
-TOWNS = 20
+TOWNS = 10
 """Draws of the synthetic town, which is evaluated whole."""
 COLUMNS = ("world", "design", "draws", "refused", "coverage", "excludes zero", "false claims", "found", "claimed",
            "width")  # fmt: skip

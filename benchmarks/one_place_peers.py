@@ -170,7 +170,8 @@ def deaths() -> list[dict[str, object]]:
                      components=["from_2020"])  # fmt: skip
     row = ek.InterruptedTimeSeries(season=12)(study, "from_2020").over(0).to_frame().iloc[0]
     own = (row["estimate"], row["conf_low"], row["conf_high"])
-    lines = [{"what": "deaths in England and Wales from 2020", "by": by, **dict(zip(("estimate", "low", "high"), x, strict=True))}
+    named, what = ("estimate", "low", "high"), "deaths in England and Wales from 2020"
+    lines = [{"what": what, "by": by, **dict(zip(named, x, strict=True))}
              for by, x in (("CausalPy", size * np.array(ranges)), ("InterruptedTimeSeries", own))]  # fmt: skip
     print(lines)
     return lines

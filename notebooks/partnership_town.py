@@ -14,9 +14,10 @@
 # # One town alone: four components, no second town
 #
 # Northmoor wants fewer people in hospital. Navigators came first, step-down beds a year and a half later, then a
-contract # that pays from its thirteenth month on, and two months after that an evening rota. No other town did any of
-it
-it. # # All of it is made up. The truth lies in an envelope that no estimate ever opens.
+# contract that pays from its thirteenth month on, and two months after that an evening rota. No other town did any of
+# it.
+#
+# All of it is made up. The truth lies in an envelope that no estimate ever opens.
 
 # %%
 import pandas as pd

@@ -16,6 +16,7 @@ from evalkit.designs.one_place.donors import (
     SyntheticControl,
     SyntheticDifferenceInDifferences,
 )
+from evalkit.designs.one_place.usual import ERRORS
 from evalkit.designs.people.flexible import FEWEST_PEOPLE, FEWEST_PLACES, FlexibleComparison
 from evalkit.designs.people.matched import MatchedComparison
 from evalkit.designs.people.weighted import WeightedComparison
@@ -178,6 +179,7 @@ def one_place_ladder(
         Rung(BESIDE_PLACES, DifferenceBesidePlaces(**options), fair=False),
         Rung(CONTROLLED_SERIES, replace(series, control="clean"), fair=False),
         Rung(SERIES, replace(series, control=()), fair=False),
+        *(Rung(f"{SERIES}({e})", replace(series, control=(), errors=e), fair=False) for e in ERRORS[1:]),
         Rung(BEFORE_AFTER, plain, fair=False),
         Rung(WITHOUT_TREND, replace(plain, trend="straight"), fair=False),
         Rung(WITHOUT_LAST, replace(plain, anticipation=LAST), fair=False),

@@ -21,7 +21,7 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
 from evalkit.designs.rollout.rows import Naming, cell_table
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.errors import check_choice
+from evalkit.errors import OptionError, check_choice
 from evalkit.inference import Estimate
 from evalkit.inference.replicates import Method
 from evalkit.show.words import count_words
@@ -146,7 +146,9 @@ class SyntheticControl(BesideDonors):
     many periods as are claimed.
 
     intercept: whether the mix may differ by a constant; without one, a place of unusual level is not to be believed.
-    augment: None, or "ridge" for the correction of Ben-Michael, Feller and Rothstein (2021).
+    augment: None, or "ridge" for the correction of Ben-Michael, Feller and Rothstein (2021). penalty: 0 or more, the
+    price of donors that are far from the place by themselves, beside the distance of the mix: nearer donors and fewer
+    (Abadie and L'Hour 2021).
 
     Rows are refused, with the reason, below five other places, 12 periods before or 4 after, for a gap in the series, a
     constant one, and where the mix followed the place less than half as well as it follows the middle one of the
@@ -155,14 +157,18 @@ class SyntheticControl(BesideDonors):
 
     intercept: bool = True
     augment: str | None = None
+    penalty: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.penalty, bool) or not np.isfinite(self.penalty) or self.penalty < 0:
+            raise OptionError(f"penalty={self.penalty!r} is not a choice. Use a number, 0 or more.")
         check_choice("intercept", self.intercept, (True, False))
         check_choice("augment", self.augment, (None, "ridge"))
 
     def mix(self, donors: np.ndarray, exposed: np.ndarray, before: int, claimed: np.ndarray) -> Mix:
-        return synthetic_control(donors, exposed, before, self.intercept, self.augment == "ridge")
+        ridge = self.augment == "ridge"
+        return synthetic_control(donors, exposed, before, self.intercept, ridge, penalty=self.penalty)
 
 
 @dataclass(frozen=True)

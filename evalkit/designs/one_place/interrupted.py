@@ -10,10 +10,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.one_place.fitted import Fitted, working
 from evalkit.designs.one_place.places import Grouped, Place, Series, alone, find_places, with_values
 from evalkit.designs.one_place.rows import Answered, Assembled
 from evalkit.designs.one_place.segments import Began, Layout, Shape, changes, lay_out
-from evalkit.designs.one_place.series_noise import LEVEL, SeriesNoise, series_noise
+from evalkit.designs.one_place.series_noise import LEVEL
+from evalkit.designs.one_place.usual import ERRORS, Errors
 from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
@@ -32,38 +34,6 @@ LEAST, LEAST_WITH_SEASON = (16, 6), (24, 12)
 Trend = Literal["none", "straight", "bent"]
 TRENDS: tuple[Trend, ...] = ("none", "straight", "bent")
 """By the power of time that they go up to."""
-STEPS = 25  # of iterated least squares, which needs about six
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """One series with its layout. response: (n,) outcome, or the working response of a log-linear mean; weight: (n,)
-    its standard deviation beside the others; floor: by how much the interval is widened so as to be no narrower than a
-    Poisson count allows."""
-
-    layout: Layout
-    response: np.ndarray
-    weight: np.ndarray
-    floor: float = 1.0
-
-    @property
-    def noise(self) -> SeriesNoise:
-        return series_noise(self.layout.columns, self.weight)
-
-    def estimate(self, contrasts: np.ndarray) -> tuple[np.ndarray, Spread]:
-        """Contrasts (r, k) of the coefficients, and their spread."""
-        value, spread, _ = self.noise.estimate(self.response, contrasts)
-        return value, replace(spread, vcov=spread.vcov * self.floor**2)
-
-    def fitted(self) -> np.ndarray:
-        """(n,) what the model gives for each period."""
-        fits = self.noise.ar1.fit(self.response[:, None])
-        return np.asarray(self.layout.columns @ fits.coefficients[int(fits.best[0]), :, 0])
-
-    def pull(self) -> np.ndarray:
-        """(r, n) weight of each period in each claimed effect."""
-        best = int(self.noise.ar1.fit(self.response[:, None]).best[0])
-        return np.asarray(self.layout.contrasts @ self.noise.ar1.solve[best])
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +86,9 @@ class InterruptedTimeSeries(Parameters):
     "clean" for all that qualify: not exposed, everything else alike throughout. events: periods from which something
     known shifts the series by a step. link: "identity", or "log" for counts, with effects on the log scale. per: name
     of the covariate with what counts are divided by (people at risk); people seen, where none is named. trend:
-    "straight", "bent" (quadratic) or "none". horizon, anticipation, outcome: as in `SyntheticControl`.
+    "straight", "bent" (quadratic) or "none". errors: "own" for the intervals above; "GLSAR" or "SARIMAX" for what
+    statsmodels makes of AR(1) errors on the same columns, which claims too often. horizon, anticipation, outcome: as
+    in `SyntheticControl`.
 
     Rows are refused, with the reason, below 16 periods before or 6 after (24 and 12 with a season), for a gap in the
     series, a constant one, a control that was exposed itself, and where another component, or an event, began too near
@@ -131,6 +103,7 @@ class InterruptedTimeSeries(Parameters):
     link: Literal["identity", "log"] = "identity"
     per: str | None = None
     trend: Trend = "straight"
+    errors: Errors = "own"
     horizon: int | None = None
     anticipation: int = 0
     outcome: str | None = None
@@ -139,6 +112,7 @@ class InterruptedTimeSeries(Parameters):
         check_choice("slope", self.slope, (True, False))
         check_choice("link", self.link, ("identity", "log"))
         check_choice("trend", self.trend, TRENDS)
+        check_choice("errors", self.errors, ERRORS)
         check_periods("transition", self.transition, 0)
         if self.season is not None:
             check_periods("season", self.season, 2)
@@ -146,6 +120,8 @@ class InterruptedTimeSeries(Parameters):
             given = getattr(self, name)
             if given != "clean" and not isinstance(given, tuple):
                 raise OptionError(f"{name}={given!r} is not a choice. Use a tuple, such as ({given!r},).")
+        if self.link == "log" and self.errors != "own":
+            raise OptionError(f"errors={self.errors!r} needs link='identity'. Leave errors='own' for counts.")
         if self.link == "log" and self.control:
             raise OptionError("A control series needs link='identity'. Leave control=() for counts.")
         self._rules()
@@ -223,7 +199,7 @@ class InterruptedTimeSeries(Parameters):
         if len(place.donors):
             y = y - series.donors(place)[:, layout.first - place.first :][:, : len(y)].mean(axis=0)
         if self.link == "identity":
-            return Interrupted(place, own, Fitted(layout, y, np.ones(len(y))))
+            return Interrupted(place, own, Fitted(layout, y, np.ones(len(y)), errors=self.errors))
         at_risk = (series.weight if per is None else per.total)[place.cell, times]
         return Interrupted(place, own, working(layout, series.total[place.cell, times], np.log(at_risk)))
 
@@ -270,7 +246,7 @@ class InterruptedTimeSeries(Parameters):
         beside = "places that started it beside their own past" + (" and a control series" if self.control else "")
         unit = outcome.unit if self.link == "identity" else "per cent"
         naming = Naming(component, outcome.column, unit, beside, assumption=ASSUMED)
-        method = Method("simulated", spread)
+        method = Method("simulated" if self.errors == "own" else self.errors, spread)
         return rows.estimate(
             naming, method, _influence(grouped, found, spread), partial(_cells, grouped, component, tuple(found))
         )
@@ -312,23 +288,6 @@ class InterruptedTimeSeries(Parameters):
         value = float(np.mean([v[0] for v, _ in each]))
         half = float(np.mean([critical(s.df, LEVEL)[0] * np.sqrt(s.vcov[0, 0]) for _, s in each]))
         return Interval(value, value - half, value + half, "interrupted series, an earlier date")
-
-
-def working(layout: Layout, counts: np.ndarray, offset: np.ndarray) -> Fitted:
-    """The working response of a log-linear mean of counts (n,), its weights, and its least spread: dispersion as
-    estimated, and not below that of Poisson counts."""
-    columns, level = layout.columns, np.log(np.maximum(counts, 0.5))
-    for _ in range(STEPS):
-        mean = np.exp(level)
-        response, root = level - offset + (counts - mean) / mean, np.sqrt(mean)
-        fitted = columns @ np.linalg.lstsq(columns * root[:, None], response * root, rcond=None)[0] + offset
-        moved, level = np.abs(fitted - level).max(), fitted
-        if moved < 1e-10:
-            break
-    mean = np.exp(level)
-    response = level - offset + (counts - mean) / mean
-    dispersion = ((counts - mean) ** 2 / mean).sum() / (len(counts) - columns.shape[1])
-    return Fitted(layout, response, 1 / np.sqrt(mean), float(np.sqrt(1 / min(max(dispersion, 1e-12), 1.0))))
 
 
 def _answered(i: Interrupted) -> Answered:
