@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 import evalkit as ek
 from evalkit import checks
 from evalkit.designs.one_place.donors import BesideDonors, DifferenceBesidePlaces
+from evalkit.designs.one_place.placebo import TOO_POOR, Placebos, PlaceboSpread
 from evalkit.designs.one_place.segments import Layout
 from evalkit.designs.one_place.series_noise import series_noise
 from evalkit.inference.intervals import critical
@@ -146,11 +147,28 @@ def beside(design: BesideDonors, y: np.ndarray, start: int) -> Row:
     return float(one.value[0]), float(one.to_frame()["conf_high"].iloc[0] - one.value[0]), True, True
 
 
+def by_placebos(design: BesideDonors, y: np.ndarray, before: int) -> Row:
+    """The same without a study: the design's own mix, placebos and spread."""
+    claimed = np.arange(before, y.shape[1])
+    method = partial(design.mix, before=before, claimed=claimed)
+    found = Placebos.of(method, y[1:], y[0], np.arange(len(y) - 1), len(claimed))
+    if found.fit > TOO_POOR:
+        return np.nan, np.nan, True, True
+    average = np.where(np.arange(y.shape[1]) >= before, 1 / len(claimed), 0.0)[None]
+    spread = PlaceboSpread((found.plain(),), (found.scaled(),), (found.names,))(average)
+    half = float(critical(spread.df, 0.95)[0] * np.sqrt(spread.vcov[0, 0]))
+    return float(found.mix.gap[claimed].mean()), half, True, True
+
+
 def places_world(world: Places, draws: int) -> Iterator[dict[str, object]]:
-    """One line a design."""
+    """One line a design; the first draws by the design itself too."""
     drawn = [world.draw(seed) for seed in range(draws)]
     for design in (ek.SyntheticDifferenceInDifferences(), ek.SyntheticControl()):
-        yield line(world.name, type(design).__name__, [beside(design, y, world.before) for y in drawn])
+        for y in drawn[:3]:
+            np.testing.assert_allclose(
+                by_placebos(design, y, world.before)[:2], beside(design, y, world.before)[:2], atol=1e-8
+            )
+        yield line(world.name, type(design).__name__, [by_placebos(design, y, world.before) for y in drawn])
 
 
 def road_safety(draws: int) -> Iterator[dict[str, object]]:
@@ -211,8 +229,8 @@ def run(draws: int) -> pd.DataFrame:
         **{w.name: partial(series_world, w) for w in (*LINES, *BENT)},
         **{w.name: partial(places_world, w) for w in PLACES},
         "road safety": road_safety,
-        "town": towns,
         **{w.name: partial(counts_world, w) for w in COUNTS},
+        "town": towns,
     }  # fmt: skip
     for name, make in worlds.items():
         done = table.loc[table["world"].str.startswith(name), "draws"]

@@ -88,5 +88,5 @@ BENT = [
     for bend, goes_on in ((2.0, True), (2.0, False))
 ]
 COUNTS = [Series(36, 0.3, mean=mean) for mean in (3, 10, 40)]
-PLACES = [Places(donors, inside) for inside in (True, False) for donors in (5, 10, 20, 40)]
+PLACES = [Places(donors, inside) for inside in (True, False) for donors in (5, 10, 20)]
 PLACES += [Places(10, inside, rho=0.6) for inside in (True, False)]

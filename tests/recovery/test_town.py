@@ -87,3 +87,11 @@ def test_the_command_writes_a_study_that_loads(tmp_path: Path, capsys: pytest.Ca
     said = json.loads((tmp_path / "made" / "truth" / "settings.json").read_text(encoding="utf-8"))
     assert said["knobs"]["rho"] == 0.6
     np.testing.assert_array_equal(study.values(), town(rho=0.6, event=2.0).study.values())
+
+
+def test_the_town_that_is_kept_is_the_one_that_is_made() -> None:
+    kept = Path(__file__).resolve().parents[2] / "data" / "synthetic" / "town"
+    study, made = ek.Study.load(kept / "study.toml"), town()
+    np.testing.assert_array_equal(study.values(), made.study.values())
+    truth = pd.read_csv(kept / "truth" / "effects.csv")
+    pd.testing.assert_frame_equal(truth, made.reveal_truth().effects, check_dtype=False)
