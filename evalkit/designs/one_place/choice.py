@@ -112,9 +112,11 @@ def _claimed(paths: Paths, component: str, place: Place, period: str) -> tuple[i
     asked = place.asked[place.asked <= place.until]
     layout = lay_out(own, others, place.first, asked, Shape())
     if layout.reason:
-        starts = [own.at, *(b.at for b in layout.bound)]
+        group = (own, *layout.bound)
+        starts = [b.at for b in group]
         bound = tuple(sorted({b.name for b in layout.bound if b.name}, key=paths.components.index))
-        whole = all(b.name and b.on for b in layout.bound)
+        room = min(starts) - place.first, int(np.sum(asked >= max(b.live for b in group)))
+        whole = all(b.name and b.on for b in layout.bound) and room[0] >= LEAST[0] and room[1] >= LEAST[1]
         return -1, layout.reason, bound if whole else (), max(starts) - min(starts)
     before, after = own.at - max(place.first, layout.first), int(np.sum(asked >= own.live))
     for there, side, least in ((before, "before", LEAST[0]), (after, "after", LEAST[1])):
