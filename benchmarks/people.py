@@ -1,11 +1,13 @@
-"""Trials of people, blocks, pairs, clusters and orders of rollout, drawn many times: `python benchmarks/people.py`.
+"""Trials of people, blocks, pairs, clusters, factorials and orders, drawn many times: `python benchmarks/people.py`.
 
     nice python benchmarks/people.py --draws 400            every world
     nice python benchmarks/people.py --draws 50 pairs_12    some worlds
     python benchmarks/people.py --stored-only               run nothing: the table of what is stored into README.md
 
 A world's row of benchmarks/results/people_trials.csv: how often the 95% range holds the truth, how often an effect is
-found beside the t test of a correctly specified regression, and how often the exact test refuses where there is none.
+found beside the t test of a correctly specified regression, and how often the exact test refuses where nobody has any.
+Of a factorial the first component is read within the others' values, as `evaluate` does, and by `FactorialComparison`
+(whose range and findings are those of the world `factorial_regression`, which has no exact test).
 """
 
 from __future__ import annotations
@@ -30,6 +32,10 @@ README = Path(__file__).parent / "README.md"
 START, END = "<!-- trials: start -->", "<!-- trials: end -->"
 
 
+Draw = Callable[..., "Drawn"]
+"""A trial from a generator, an effect and how much effects vary about it (1 as in the world, 0 not at all)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """One trial. frame: its rows, with exposure t and outcome y; truth; dealt: what the register says; columns: of the
@@ -41,21 +47,22 @@ class Drawn:
     columns: np.ndarray
     covariates: tuple[str, ...]
     by: str = ""
+    others: tuple[str, ...] = ()
 
 
-def people(n: int, share: float) -> Callable[[np.random.Generator, float], Drawn]:
-    def draw(rng: np.random.Generator, effect: float) -> Drawn:
+def people(n: int, share: float) -> Draw:
+    def draw(rng: np.random.Generator, effect: float, varies: float = 1.0) -> Drawn:
         x = rng.normal(size=(n, 3))
         t = np.zeros(n, bool)
         t[rng.choice(n, round(share * n), replace=False)] = True
-        y = x[:, 0] + 0.5 * x[:, 1] ** 2 + rng.gamma(2, 0.7, size=n) + t * (effect + 0.5 * x[:, 0])
+        y = x[:, 0] + 0.5 * x[:, 1] ** 2 + rng.gamma(2, 0.7, size=n) + t * (effect + varies * 0.5 * x[:, 0])
         return Drawn(_frame(t, y, x), effect, {}, x, ("x0", "x1", "x2"))
 
     return draw
 
 
-def blocks(sizes: np.ndarray, counts: np.ndarray) -> Callable[[np.random.Generator, float], Drawn]:
-    def draw(rng: np.random.Generator, effect: float) -> Drawn:
+def blocks(sizes: np.ndarray, counts: np.ndarray) -> Draw:
+    def draw(rng: np.random.Generator, effect: float, varies: float = 1.0) -> Drawn:
         block, n = np.repeat(np.arange(len(sizes)), sizes), int(sizes.sum())
         lift = rng.normal(size=len(sizes))
         x = rng.normal(size=(n, 2)) + 0.3 * lift[block][:, None]
@@ -64,7 +71,8 @@ def blocks(sizes: np.ndarray, counts: np.ndarray) -> Callable[[np.random.Generat
             t[rng.choice(np.flatnonzero(block == b), m, replace=False)] = True
         share = (counts / sizes)[block]
         pairs = bool((sizes == 2).all())
-        tau = effect + 1.5 * (share - np.average(counts / sizes, weights=sizes)) + (0 if pairs else 0.3 * lift[block])
+        apart = 1.5 * (share - np.average(counts / sizes, weights=sizes)) + (0 if pairs else 0.3 * lift[block])
+        tau = effect + varies * apart
         y = lift[block] + 0.7 * x[:, 0] + rng.gamma(2, 0.7, size=n) + t * tau
         dummies = np.eye(len(sizes))[block][:, 1:]
         frame = _frame(t, y, x).assign(block=block)
@@ -73,8 +81,22 @@ def blocks(sizes: np.ndarray, counts: np.ndarray) -> Callable[[np.random.Generat
     return draw
 
 
-def clusters(groups: int, exposed: int) -> Callable[[np.random.Generator, float], Drawn]:
-    def draw(rng: np.random.Generator, effect: float) -> Drawn:
+def uneven_pairs(pairs: int) -> Draw:
+    """Pairs whose errors and effects hang on a covariate that is adjusted for."""
+
+    def draw(rng: np.random.Generator, effect: float, varies: float = 1.0) -> Drawn:
+        block, x = np.repeat(np.arange(pairs), 2), rng.normal(size=(2 * pairs, 2))
+        t = (rng.random(pairs) < 0.5)[block] ^ (np.arange(2 * pairs) % 2 == 1)
+        tau = effect + varies * 0.5 * x[:, 0]
+        y = 0.7 * x[:, 0] + np.exp(0.7 * x[:, 0]) * rng.normal(size=2 * pairs) + t * tau
+        columns = np.hstack([x, np.eye(pairs)[block][:, 1:]])
+        return Drawn(_frame(t, y, x).assign(block=block), effect, {"within": "block"}, columns, ("x0", "x1"))
+
+    return draw
+
+
+def clusters(groups: int, exposed: int) -> Draw:
+    def draw(rng: np.random.Generator, effect: float, varies: float = 1.0) -> Drawn:
         size = rng.integers(8, 60, groups)
         c, n = np.repeat(np.arange(groups), size), int(size.sum())
         with_it = np.isin(np.arange(groups), rng.choice(groups, exposed, replace=False))
@@ -88,8 +110,8 @@ def clusters(groups: int, exposed: int) -> Callable[[np.random.Generator, float]
     return draw
 
 
-def order(groups: int, periods: int) -> Callable[[np.random.Generator, float], Drawn]:
-    def draw(rng: np.random.Generator, effect: float) -> Drawn:
+def order(groups: int, periods: int) -> Draw:
+    def draw(rng: np.random.Generator, effect: float, varies: float = 1.0) -> Drawn:
         start = rng.permutation(np.arange(groups) % (periods - 1) + 1)
         on = np.arange(periods) >= start[:, None]
         y = rng.normal(size=(groups, 1)) * 0.5 + rng.normal(size=periods).cumsum() * 0.2
@@ -98,6 +120,21 @@ def order(groups: int, periods: int) -> Callable[[np.random.Generator, float], D
         frame = pd.DataFrame({"person": site, "month": month, "t": on.ravel().astype(int), "y": y.ravel()})
         dummies = np.hstack([np.eye(groups)[site][:, 1:], np.eye(periods)[month][:, 1:]])
         return Drawn(frame, effect, {}, dummies, ())
+
+    return draw
+
+
+def factorial(each: int) -> Draw:
+    """Three components dealt at once, each mix to as many people; the first does more where the second is on."""
+
+    def draw(rng: np.random.Generator, effect: float, varies: float = 1.0) -> Drawn:
+        mix = rng.permutation(np.tile(np.array(list(np.ndindex(2, 2, 2))), (each, 1)))
+        a, b, c = mix.T - 0.5
+        x = rng.normal(size=len(mix))
+        y = 0.7 * x + rng.gamma(2, 0.7, size=len(mix)) + a * effect * (1 + varies * b) + 0.3 * b - 0.2 * c
+        frame = _frame(mix[:, 0] == 1, y, x[:, None]).assign(b=mix[:, 1], c=mix[:, 2])
+        columns = np.column_stack([x, b, c, a * b, a * c, b * c, a * b * c])
+        return Drawn(frame, effect, {}, columns, ("x0",), others=("b", "c"))
 
     return draw
 
@@ -113,6 +150,8 @@ WORLDS = {
     "clusters_8": (clusters(8, 4), 0.8), "clusters_12_6": (clusters(12, 6), 0.5),
     "clusters_20": (clusters(20, 10), 0.4),
     "order_12": (order(12, 5), 0.3), "order_24": (order(24, 7), 0.2),
+    "factorial": (factorial(12), 0.5), "factorial_regression": (factorial(12), 0.5),
+    "pairs_uneven_8": (uneven_pairs(8), 2.0), "pairs_uneven_20": (uneven_pairs(20), 1.0),
 }  # fmt: skip
 
 
@@ -121,11 +160,13 @@ def _frame(t: np.ndarray, y: np.ndarray, x: np.ndarray) -> pd.DataFrame:
     return frame.assign(**{f"x{j}": x[:, j] for j in range(x.shape[1])})
 
 
-def estimate(d: Drawn, draws: int) -> pd.Series:
+def estimate(d: Drawn, draws: int, regression: bool = False) -> pd.Series:
     """The package's answer for one trial, through a study."""
-    component = ek.Component("t", assigned="randomised", **d.dealt)  # type: ignore[arg-type]
+    dealt = [ek.Component(name, assigned="randomised", **d.dealt) for name in ("t", *d.others)]  # type: ignore[arg-type]
     made = ek.Study(d.frame, unit="person", period="month" if "month" in d.frame else None, outcome="y",
-                    covariates=d.covariates, components=[component])  # fmt: skip
+                    covariates=d.covariates, components=dealt)  # fmt: skip
+    if regression:
+        return ek.FactorialComparison()(made).to_frame().set_index("component").loc["t"]
     return ek.RandomisedComparison(draws=draws, weights="least_noise")(made, "t").to_frame().iloc[0]
 
 
@@ -143,41 +184,45 @@ def t_test(d: Drawn) -> float:
     return float(2 * stats.t.sf(abs(slopes[0]) / error, df))
 
 
-def world(name: str, draws: int) -> dict[str, object]:
-    """How often the range holds the truth, finds an effect, and the exact test refuses one that is not there."""
+def world(name: str, draws: int, nothing: int) -> dict[str, object]:
+    """How often the range holds the truth and finds an effect in some draws, and how often the exact test refuses what
+    is not there in others."""
     draw, effect = WORLDS[name]
     rows = []
     for i in range(draws):
-        seed = [list(WORLDS).index(name), i]
-        some, none = draw(np.random.default_rng(seed), effect), draw(np.random.default_rng(seed), 0.0)
-        row, null = estimate(some, 0), estimate(none, 299)
+        some = draw(np.random.default_rng([list(WORLDS).index(name), i]), effect)
+        row = estimate(some, 0, name == "factorial_regression")
         held = row["conf_low"] <= some.truth <= row["conf_high"]
         found = row["conf_low"] > 0 or row["conf_high"] < 0
-        rows.append((held, found, t_test(some) < 0.05, null["exact_p"] <= 0.05, row["estimate"] - some.truth))
-    held, found, classical, refused, off = np.array(rows, dtype=float).mean(axis=0)
-    return {"world": name, "draws": draws, "covered": held, "found": found, "t_test_finds": classical,
-            "exact_size": refused, "off": off}  # fmt: skip
+        rows.append((held, found, t_test(some) < 0.05, row["estimate"] - some.truth))
+    held, found, classical, off = np.array(rows, dtype=float).mean(axis=0)
+    nothing = 0 if name == "factorial_regression" else nothing
+    nulls = (draw(np.random.default_rng([list(WORLDS).index(name), i]), 0.0, 0.0) for i in range(nothing))
+    refused = float(np.mean([estimate(none, 299)["exact_p"] <= 0.05 for none in nulls])) if nothing else float("nan")
+    return {"world": name, "draws": draws, "covered": held, "found": found, "t_test_finds": classical, "off": off,
+            "nothing": nothing, "exact_size": refused}  # fmt: skip
 
 
 def table() -> None:
     """The stored rows as a table in README.md."""
     stored = pd.read_csv(RESULTS)
-    head = (
-        "| World | Draws | Range holds the truth | Effect found | t test finds it | Exact test refuses nothing done |"
-    )
-    lines = [head, "|---|---|---|---|---|---|"]
+    head = "| World | Draws | Range holds the truth | Effect found | t test finds | Nothing done | Exact test refuses |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
     for r in stored.itertuples():
-        numbers = (r.covered, r.found, r.t_test_finds, r.exact_size)
-        lines.append(f"| {r.world.replace('_', ' ')} | {r.draws} | " + " | ".join(f"{v:.3f}" for v in numbers) + " |")
+        numbers = " | ".join(f"{v:.3f}" for v in (r.covered, r.found, r.t_test_finds))
+        size = f"{r.exact_size:.3f}" if r.nothing else ""
+        lines.append(f"| {r.world.replace('_', ' ')} | {r.draws} | {numbers} | {r.nothing or ''} | {size} |")
     text = README.read_text(encoding="utf-8")
     before, after = text.split(START)[0], text.split(END)[1]
     README.write_text(before + START + "\n" + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
 
 
-def main(worlds: list[str] | None = typer.Argument(None), draws: int = 400, stored_only: bool = False) -> None:
+def main(
+    worlds: list[str] | None = typer.Argument(None), draws: int = 400, nothing: int = 1200, stored_only: bool = False
+) -> None:
     """Draw worlds and store a row each."""
     for name in [] if stored_only else worlds or list(WORLDS):
-        made = pd.DataFrame([world(name, draws)])
+        made = pd.DataFrame([world(name, draws, nothing)])
         if RESULTS.exists():
             old = pd.read_csv(RESULTS)
             made = pd.concat([old[old["world"] != name], made], ignore_index=True)

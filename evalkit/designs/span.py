@@ -138,14 +138,16 @@ def less(whole: Span, before: np.ndarray, gram: np.ndarray) -> Span:
     rounding are set to nothing.
     """
     gone = np.diag(gram) <= TOLERANCE * np.maximum(np.diag(before), 0.0)
-    gram = np.where(gone[:, None] | gone[None, :], 0.0, gram)
-    scale = np.sqrt(np.where(gone, 1.0, np.diag(gram)))
+    if gone.any():
+        gram = np.where(gone[:, None] | gone[None, :], 0.0, gram)
     kept = whole.pivot[: whole.rank]
     use, lost = kept[~gone[kept]], kept[gone[kept]]
-    factor, failed = lapack.dpotrf(gram[np.ix_(use, use)] / np.outer(scale[use], scale[use]), lower=0)
-    pivots = np.diag(factor) ** 2
+    factor, failed = lapack.dpotrf(gram[np.ix_(use, use)].T, lower=0, overwrite_a=1)  # symmetric: no copy is made
+    pivots = np.diag(factor) ** 2 / np.diag(gram)[use]
     if failed or pivots.min(initial=1.0) <= SURE:
         return span(gram)
-    null = np.hstack([whole.null, np.eye(len(gram))[:, lost]])
-    pivot = np.concatenate([use, np.setdiff1d(np.arange(len(gram)), use)])
-    return Span(len(use), null, float(pivots.max() / pivots.min()), factor, pivot, scale)
+    null = whole.null if not len(lost) else np.hstack([whole.null, np.eye(len(gram))[:, lost]])
+    rest = np.ones(len(gram), dtype=bool)
+    rest[use] = False
+    pivot = np.concatenate([use, np.flatnonzero(rest)])
+    return Span(len(use), null, float(pivots.max() / pivots.min()), factor, pivot, np.ones(len(gram)))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Worth = tuple[float, float]
 _LONGEST_LABEL = 5
+SEEN_ONCE = "people were seen once, and each part has a line of its own; only what chance dealt is judged as a whole"
 _NOTHING = 1e-3
 """What a rollout that tells nothing adds, as a share of what is known, so that it stays a number."""
 
@@ -59,8 +60,8 @@ class Stakes:
     def cells(self) -> dict[str, np.ndarray]:
         """Line -> (P, T) people periods compared."""
         found = {c.name: c.by_cell(self.costs.there.shape) for c in self.parts.claims}
-        if self.parts.programme is not None:
-            found[PROGRAMME] = self.parts.programme.mass
+        if self.parts.judged is not None:
+            found[PROGRAMME] = self.parts.judged.mass
         return found
 
     @cached_property
@@ -203,9 +204,10 @@ def _bundles(stakes: Stakes) -> Iterator[Case]:
 
 
 def _programme(stakes: Stakes) -> Case:
-    programme = stakes.parts.programme
-    members = tuple(stakes.evaluation.study.paths.components if programme is None else programme.paths.components)
-    case = _case(stakes, PROGRAMME, members, "programme", NOBODY_WITHOUT)
+    """The programme as a whole; of people seen once only where chance dealt all of it."""
+    study, programme = stakes.evaluation.study, stakes.parts.judged
+    members = tuple(study.paths.components if programme is None else programme.paths.components)
+    case = _case(stakes, PROGRAMME, members, "programme", SEEN_ONCE if study.paths.n_periods == 1 else NOBODY_WITHOUT)
     if programme is None:
         return case
     whole = programme.averages([(programme.mass > 0).astype(float)], [PROGRAMME])

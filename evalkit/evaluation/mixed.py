@@ -12,6 +12,7 @@ import pandas as pd
 
 from evalkit.designs.people.mixes import FEWEST, MixComparison, MixMeans
 from evalkit.errors import NotIdentifiedError, OptionError, StudyError
+from evalkit.evaluation.decomposition.at_once import mix_means
 from evalkit.evaluation.decomposition.attribute import PIECES, SHAPLEY, Attribution, attribution_of, label_of
 from evalkit.evaluation.decomposition.interactions import COLUMNS
 from evalkit.evaluation.evidence import Evaluated
@@ -75,18 +76,14 @@ def attribution_of_mixes(evaluation: Evaluated, outcome: Outcome) -> Attribution
     """The total over all who had something, and its pieces: what each component did alone, what sets of them did beyond
     that, and what mixes without their parts leave undivided. None where no mix stands beside people with none."""
     study = evaluation.study
-    try:
-        means = MixComparison(outcome=outcome.column).means(study)
-    except (NotIdentifiedError, OptionError, StudyError):
-        return None
-    none = (0,) * len(study.paths.components)
-    if none not in means.mixes:
+    means = mix_means(study, outcome)
+    if means is None:
         return None
     pieces = list(_pieces(means, study))
     total = np.sum([p.weights for p in pieces], axis=0)
     whole = [
         *pieces,
-        _Sum("total", "total", (), total, float(means.people.sum() - means.people[means.mixes.index(none)])),
+        _Sum("total", "total", (), total, float(means.people.sum() - means.people[means.mixes.index(means.none)])),
     ]
     estimate = means.estimate(study, np.array([p.weights for p in whole]), _labels(whole, outcome))
     frame = estimate.to_frame(evaluation.level)
@@ -96,7 +93,7 @@ def attribution_of_mixes(evaluation: Evaluated, outcome: Outcome) -> Attribution
         for p, r in zip(pieces, frame.to_dict("records"), strict=False)
     ]  # fmt: skip
     value, low, high = (float(frame[c].iloc[-1]) for c in ("estimate", "conf_low", "conf_high"))
-    had = means.mix != means.mixes.index(none)
+    had = means.mix != means.mixes.index(means.none)
     gross = float(study.values(outcome)[means.use[had], 0].sum())
     return Attribution(
         outcome, evaluation.level, pd.DataFrame(rows, columns=list(PIECES)), value, low, high, "", gross, gross - value,

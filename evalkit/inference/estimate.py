@@ -63,6 +63,7 @@ class Estimate(Named):
     method: Method | None = None
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
     _spreads: dict[str, Spread] = field(default_factory=dict, init=False, repr=False)
+    _frames: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for array in (self.value, self.mass):
@@ -180,6 +181,11 @@ class Estimate(Named):
         three clusters in an arm, where it holds the truth less often than it says (benchmarks/README.md).
         """
         check_level(level)
+        if (level, inference) not in self._frames:
+            self._frames[level, inference] = self._framed(level, inference)
+        return self._frames[level, inference].copy()
+
+    def _framed(self, level: float, inference: str) -> pd.DataFrame:
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
         spread = self._spread(inference)
@@ -261,7 +267,7 @@ class Estimate(Named):
             mass_influence = self.mass_influence.map(mass_map)
         labels = labels.assign(reason=row_labels.reasons(value, self.labels, averaging.member.T))
         arms = None if self.arms is None else self.arms.map(used)
-        step = methodcaller("average", averaging, used)
+        step = methodcaller("then", methodcaller("average", averaging, used))
         return Estimate(value, mass, labels, parts, mass_influence, arms, *_carried(self, step, by_value))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
@@ -295,7 +301,7 @@ class Estimate(Named):
         labels = pd.concat([row_labels.common(self.labels, u) for u in used], ignore_index=True)
         labels = labels.assign(estimand=name or "contrast", reason=row_labels.reasons(value, self.labels, used))
         parts, arms = self.value_influence.map(matrix), None if self.arms is None else self.arms.map(used)
-        carried = _carried(self, methodcaller("map", matrix), matrix)
+        carried = _carried(self, methodcaller("then", methodcaller("map", matrix)), matrix)
         return Estimate(value, np.ones(len(value)), labels, parts, None, arms, *carried)
 
     def select(self, keep: np.ndarray) -> Estimate:
@@ -332,12 +338,12 @@ class Estimate(Named):
 
 
 def _carried(
-    est: Estimate, step: Callable[[Replicates], Replicates], matrix: np.ndarray
+    est: Estimate, step: Callable[[Refits], Refits], matrix: np.ndarray
 ) -> tuple[Refits | None, CellWeights | None, np.ndarray | None, Method | None]:
     """Refits, cells, working covariance and own method of rows made of those of an estimate: by one more step,
     linearly (k', k)."""
     method = None if est.method is None else est.method.then(matrix)
-    cells, refits = est.cells, est.replicate.then(step) if isinstance(est.replicate, Refits) else None
+    cells, refits = est.cells, step(est.replicate) if isinstance(est.replicate, Refits) else None
     if cells is None:
         return refits, None, _working(est, matrix), method
     make, maps = (cells.make, cells.maps) if isinstance(cells, CellWeights) else (cells, ())

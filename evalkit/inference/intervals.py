@@ -156,10 +156,9 @@ def holm(p: ArrayLike, family: ArrayLike | None = None) -> NDArray[np.float64]:
     if member.shape != values.shape:
         raise OptionError(f"family has {member.size} entries and p has {values.size}. Pass one boolean a p value.")
     adjusted = np.full(values.shape, np.nan)
-    if (seen & member).any():
-        from statsmodels.stats.multitest import multipletests  # importing statsmodels takes longer than an audit
-
-        # Members without a p value stand last, so that they count towards the size of the family and change no other.
-        found = multipletests(np.where(seen, values, 1.0)[member], method="holm")[1]
-        adjusted[member] = np.where(seen[member], found, np.nan)
+    mine = values[seen & member]
+    if len(mine):
+        order = np.argsort(mine, kind="stable")
+        stepped = np.maximum.accumulate(mine[order] * (member.sum() - np.arange(len(mine))))
+        adjusted[np.flatnonzero(seen & member)[order]] = np.minimum(stepped, 1.0)
     return adjusted

@@ -64,7 +64,8 @@ def grouped(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
     keep = np.ones(len(labels), dtype=bool) if kind == "event_time" else labels["event_time"].to_numpy() >= 0
     names = [c for c in ("component", "outcome", *GROUPED_BY[kind]) if c in labels]
     chosen = labels[keep]
-    groups = chosen.groupby(names, sort=True, dropna=False).ngroup().to_numpy() if len(chosen) else np.array([], int)
+    codes = [pd.factorize(chosen[c], sort=True, use_na_sentinel=False)[0] for c in names]
+    groups = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel()
     count = int(groups.max()) + 1 if len(groups) else 0
     member = np.zeros((len(labels), count), dtype=bool)
     member[np.flatnonzero(keep), groups] = True

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from operator import methodcaller
 
 import numpy as np
 import pandas as pd
@@ -181,6 +182,12 @@ class Refits:
     def then(self, step: Callable[[Replicates], Replicates]) -> Refits:
         return Refits(self.source, (*self.steps, step))
 
+    def select(self, index: np.ndarray) -> Refits:
+        """Those of the rows at some positions."""
+        if isinstance(self.source.make, StackedRefits) and not self.steps:
+            return self.source.make.select(index)
+        return self.then(methodcaller("select", index))
+
     def __call__(self) -> Replicates:
         refits = self.source.made
         for step in self.steps:
@@ -195,6 +202,17 @@ class StackedRefits:
     refits: tuple[Refits, ...]
     values: tuple[np.ndarray, ...]
     masses: tuple[np.ndarray, ...]
+
+    def select(self, index: np.ndarray) -> Refits:
+        """Those of the rows at some positions, of the estimates alone that have any of them."""
+        sizes = np.array([len(v) for v in self.values])
+        of = np.searchsorted(np.cumsum(sizes), index, side="right")
+        used = np.unique(of) if len(index) else np.arange(len(sizes))
+        at = index - (np.cumsum(sizes) - sizes)[of] + (np.cumsum(sizes[used]) - sizes[used])[np.searchsorted(used, of)]
+        if len(used) == 1:
+            return self.refits[used[0]].select(at)
+        few = StackedRefits(*(tuple(x[i] for i in used) for x in (self.refits, self.values, self.masses)))
+        return Refits(Once(few), (methodcaller("select", at),))
 
     def __call__(self) -> Replicates:
         """A cluster that one estimate does not use leaves that estimate as it is."""

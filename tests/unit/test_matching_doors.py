@@ -190,7 +190,7 @@ def test_arguments_that_a_method_ignores_are_named(options):
     ("options", "words"),
     [
         ({"method": "gmm"}, "method='gmm'"),
-        ({"method": "aipw", "estimand": "ATO"}, "belongs to method='ipw'"),
+        ({"method": "entropy", "estimand": "ATO"}, "belongs to method='ipw'"),
         ({"folds": 0, "method": "aipw"}, "folds=0"),
         ({"clip": 0.7}, "clip=0.7"),
         ({"propensity": "logit"}, "scikit-learn"),

@@ -211,6 +211,18 @@ class TestThroughAStudy:
         assert said.loc["compliance", "estimate"] > row["estimate"]
         assert "to whom chance dealt it" in ev.rules["t"]
 
+    def test_pairs_are_the_regression_with_a_level_for_each_pair(self):
+        f = people()
+        y, t, x = f["y"].to_numpy(), f["p"].to_numpy() == 1, f[["x"]].to_numpy()
+        fit = fits.of_pairs(y, t, x, f["pair"].to_numpy())
+        levels = (f["pair"].to_numpy()[:, None] == np.unique(f["pair"])).astype(float)
+        columns = np.hstack([t[:, None], x, levels])
+        bread = np.linalg.inv(columns.T @ columns)
+        left, df = y - columns @ bread @ columns.T @ y, len(y) - columns.shape[1]
+        error = (left @ left / df * bread[0, 0]) ** 0.5
+        assert (fit.value, fit.variance**0.5, fit.df) == pytest.approx(((bread @ columns.T @ y)[0], error, df))
+        assert (fit.parts**2).sum() == pytest.approx(fit.variance)
+
     def test_estimate_is_that_of_the_fit_and_can_be_stacked(self):
         f = people()
         one = ek.RandomisedComparison(draws=0)(study(f, randomised("p", within="pair")), "p")

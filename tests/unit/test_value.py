@@ -341,3 +341,39 @@ def test_the_cost_of_what_nobody_was_without_is_said_to_be_left_out(cost: float 
     line = made.table.set_index("name").loc["programme"]
     assert line["cost"] == pytest.approx(100 * panel(1.0)["a"].sum())
     assert any("the cost of b is not in its line" in n for n in made.notes) is said
+
+
+class TestPeopleSeenOnce:
+    """Several components at one time: a line is what its headline says times the people who had it."""
+
+    @staticmethod
+    def trial(n: int = 320, untreated: bool = True) -> ek.Study:
+        rng = np.random.default_rng(4)
+        frame = pd.DataFrame({"person": np.arange(n), "a": rng.random(n) < 0.5, "b": rng.random(n) < 0.5}).astype(int)
+        frame["y"] = 1.0 * frame["a"] + 0.5 * frame["b"] + rng.normal(size=n)
+        frame = frame if untreated else frame[(frame["a"] + frame["b"]) > 0]
+        costs = pd.DataFrame({"component": ["a", "b"], "amount": [10_000.0, 8_000.0]})
+        return ek.Study(
+            frame, unit="person", period=None, outcome=ek.Outcome("y", better="higher", matters=0.2),
+            money=ek.Money(costs=costs),
+            components=[ek.Component(c, assigned="randomised") for c in "ab"],
+        )  # fmt: skip
+
+    def test_lines_are_headlines_times_people_and_the_whole_is_that_of_mixes(self):
+        evaluation = ek.evaluate(self.trial())
+        table = value_for_money(evaluation, draws=500).table.set_index("name")
+        told, had = evaluation.verdicts.set_index("component"), self.trial().to_frame() > 0
+        for name in "ab":
+            assert table.loc[name, "additional"] == pytest.approx(told.loc[name, "estimate"] * had[name].sum())
+        total = ek.attribute(evaluation)
+        assert table.loc["programme", "additional"] == pytest.approx(total.total)
+        assert table.loc["programme", "people_periods"] == total.people_periods == (had["a"] | had["b"]).sum()
+
+    def test_a_whole_that_chance_dealt_is_judged(self):
+        whole = ek.evaluate(self.trial()).decisions.table.set_index("component").loc["programme"]
+        assert whole["chance_better"] > 0.95
+
+    def test_without_people_who_had_nothing_the_whole_says_so(self):
+        line = value_for_money(ek.evaluate(self.trial(untreated=False)), draws=500).table.set_index("name")
+        assert "no mix of several components stands beside people with none" in line.loc["programme", "words"]
+        assert np.isfinite(line.loc["a", "additional"])

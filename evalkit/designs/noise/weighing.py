@@ -30,7 +30,7 @@ from evalkit.designs.noise.model import (
     with_noise,
 )
 from evalkit.designs.noise.untreated import Gone, Place, Untreated
-from evalkit.designs.rollout.rows import by_path_source, rows_of
+from evalkit.designs.rollout.rows import by_path_source, cell_table, rows_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.threads import one_thread
 from evalkit.errors import EvalkitError
@@ -301,27 +301,21 @@ class CellsUsed:
         made, sums, groups = self.made, self.made.sums, self.made.groups
         codes = sums.paths.levels[sums.level].codes
         lift = np.eye(len(made.mass)) if matrix is None else np.atleast_2d(matrix)
-        parts = []
+        parts: list[tuple[np.ndarray, ...]] = []
         for (place, rows, own), (cell, t) in zip(made.model.linear, made._made[1], strict=True):
             weight = (own / made.model.weight[rows]) @ lift[:, rows].T
             at, row = np.nonzero(np.abs(weight) > NOTHING)
-            frame = pd.DataFrame({
-                "row": row, "path": groups.path[cell[at]], "cluster": groups.cluster[cell[at]], "period": t[at],
-                "base": t[at], "window": 0, "sign": np.where(at >= place.u, 1, -1), "weight": weight[at, row],
-            })  # fmt: skip
+            of, sign, each = cell[at], np.where(at >= place.u, 1, -1), weight[at, row]
+            found = (row, groups.path[of], groups.cluster[of], t[at], t[at], np.zeros_like(row), sign, each)
             if groups.lone:
                 units, share = made.shares(place.cluster)
-                frame = frame.loc[np.repeat(frame.index, len(units))].assign(
-                    cluster=np.tile(codes[units], len(frame)),
-                    weight=lambda f, s=share: f["weight"] * np.resize(s, len(f)),
-                )
-            parts.append(frame)
-        frame = pd.concat(parts, ignore_index=True).sort_values(["row", "cluster", "path", "period"], ignore_index=True)
-        frame.insert(1, "component", made.component)
-        names, periods = sums.paths.levels[sums.level].names, sums.paths.periods
-        return frame.assign(
-            cluster=names[frame["cluster"]], period=periods[frame["period"]], base=periods[frame["base"]]
-        )
+                found = tuple(np.repeat(x, len(units)) for x in found)
+                found = (*found[:2], np.tile(codes[units], len(at)), *found[3:7], found[7] * np.tile(share, len(at)))
+            parts.append(found)
+        row, path, cluster, t, *_ = joined = [np.concatenate(x) for x in zip(*parts, strict=True)]
+        order = np.lexsort((t, path, cluster, row))
+        keys, weight = np.stack(joined[:-1])[:, order].astype(np.int64), joined[-1][order]
+        return cell_table(sums.paths, made.component, sums.level, keys, weight, None)
 
 
 def unweighted(published: Estimate, why: str | np.ndarray) -> Estimate:

@@ -59,6 +59,11 @@ class MixMeans:
     mix: np.ndarray
     level: str | None
 
+    @property
+    def none(self) -> tuple[int, ...]:
+        """The mix of those who had nothing, seen or not."""
+        return (0,) * len(self.mixes[0])
+
     def estimate(self, study: Study, weights: np.ndarray, labels: pd.DataFrame) -> Estimate:
         """Weighted sums (k, G) of the means, as an Estimate."""
         names = {n: (one.codes[self.use], one.names) for n, one in study.paths.levels.items()}

@@ -72,7 +72,8 @@ class WeightedComparison(estimating.AmongPeople):
     method: "ipw" (inverse probability weighting, Hajek form), "entropy" (covariate means agree exactly; Hainmueller
         2012), "aipw" (doubly robust, cross-fitted; Chernozhukov et al. 2018) or "standardised" (a model of the outcome
         in each arm, averaged over the estimand's people: differences in risk, and in mean counts).
-    estimand: "ATT", "ATC", "ATE", or "ATO" (overlap weights, "ipw" only).
+    estimand: "ATT", "ATC", "ATE", or "ATO" (overlap weights: "ipw", and "aipw", which is then the partially linear
+        model of Robinson 1988: outcome and exposure each less what covariates, or learners, say of them).
     folds, repeats: of "aipw": parts of the data that predict each other, and how often they are drawn anew (the
         median counts). folds=1 fits on everybody.
     clip: scores are kept between clip and 1 - clip; None leaves them.
@@ -122,8 +123,9 @@ class WeightedComparison(estimating.AmongPeople):
         ]
         if self.clip is not None and not (isinstance(self.clip, (int, float)) and 0 < self.clip < 0.5):
             problems.append(Problem(f"clip={self.clip!r}", next="Give a number between 0 and 0.5."))
-        if self.estimand == "ATO" and self.method != "ipw":
-            problems.append(Problem("estimand='ATO' belongs to method='ipw'", next="Use method='ipw'."))
+        if self.estimand == "ATO" and self.method not in ("ipw", "aipw"):
+            words = "estimand='ATO' belongs to method='ipw' and method='aipw'"
+            problems.append(Problem(words, next="Use one of these."))
         needed = {"propensity": "predict_proba", "outcome_model": "predict", "learner": "predict"}
         problems += estimating.wrong_learners(self, needed)
         if self.learner is not None and self.outcome_model is not None:
@@ -232,7 +234,8 @@ class WeightedComparison(estimating.AmongPeople):
         sample = sample_table(people, found.weight, "weighed")
         effective = sample["effective"] if self.method in ("ipw", "entropy") else [np.nan, np.nan]
         before = {"effective_exposed": effective[0], "effective_comparison": effective[1]}
-        right_if = _RIGHT_IF[self.method] if people.x.shape[1] else estimating.NOTHING_ELSE
+        kind = "ipw" if self.estimand == "ATO" else self.method  # the partially linear model needs the score too
+        right_if = _RIGHT_IF[kind] if people.x.shape[1] else estimating.NOTHING_ELSE
         lost = left_out_words(people, found.left_out)
         after = {"not_weighed": lost, "right_if": right_if, "score_p": float("nan"), "doubt": ""}
         parts = estimating.by_person(study, people, found.parts, level)

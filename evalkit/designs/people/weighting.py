@@ -153,8 +153,8 @@ def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed
     """Augmented inverse probability weighting; the median over repeated splits, whose variance adds each split's
     distance from it (median of s^2 + (theta - median)^2). NaN with its reason where scores are 0 or 1.
 
-    ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n. The
-    study's weights go into every model and every mean."""
+    ATT: psi = [t (y - m0) - (1 - t) e/(1 - e) (y - m0)] / mean(t), contribution (psi - t ATT / mean(t)) / n. ATO: the
+    partially linear model. The study's weights go into every model and every mean."""
     score = fit_score(people.x, people.exposed, people.weight)
     if how.folds == 1:
         return _once(y, people, estimand, how, np.zeros(len(y), dtype=int), score)
@@ -165,7 +165,7 @@ def aipw(y: np.ndarray, people: People, estimand: str, how: CrossFit) -> Weighed
     middle, variances = float(np.median(values)), np.array([r.parts @ r.parts for r in runs])
     total, chosen = float(np.median(variances + (values - middle) ** 2)), int(np.abs(values - middle).argmin())
     grow = np.sqrt(total / variances[chosen]) if variances[chosen] > 0 else 1.0
-    return Weighed(middle, runs[chosen].parts * grow)
+    return Weighed(middle, runs[chosen].parts * grow, stands_for=runs[chosen].stands_for)
 
 
 def _fold_of(exposed: np.ndarray, how: CrossFit, repeat: int) -> np.ndarray:
@@ -198,6 +198,14 @@ def _once(y: np.ndarray, people: People, estimand: str, how: CrossFit, fold: np.
         e = e.clip(how.clip, 1 - how.clip)
     if reason := too_sure(e, exposed, estimand):
         return Weighed(float("nan"), np.zeros(len(y)), reason=reason)
+    if estimand == "ATO":
+        everybody = np.ones(len(y), dtype=bool)
+        m = (
+            _least_squares(y, size, matrix, fold)
+            if how.outcome is None
+            else (_predicted(how.outcome, people, y, fold, everybody))
+        )
+        return _partialled_out(y - m, exposed - e, size)
     if how.outcome is None:
         m1, m0 = (_least_squares(y, np.where(arm, size, 0.0), matrix, fold) for arm in (exposed, ~exposed))
     else:
@@ -212,6 +220,15 @@ def _once(y: np.ndarray, people: People, estimand: str, how: CrossFit, fold: np.
     total = size @ target
     value = float(size @ psi / total)
     return Weighed(value, size * (psi - target * value) / total)
+
+
+def _partialled_out(y: np.ndarray, t: np.ndarray, size: np.ndarray) -> Weighed:
+    """The effect in a partially linear model, from outcome and exposure less what covariates say of each (Robinson
+    1988, Econometrica 56; Chernozhukov and others 2018, section 4.1): where effects differ, their mean by overlap."""
+    stands = size * t**2
+    value = float((size * t) @ y / stands.sum())
+    parts = size * t * (y - value * t) / stands.sum()
+    return Weighed(value, parts, stands_for=(stands, np.zeros(len(y))))
 
 
 def _least_squares(y: np.ndarray, size: np.ndarray, matrix: np.ndarray, fold: np.ndarray) -> np.ndarray:

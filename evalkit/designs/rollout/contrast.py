@@ -184,7 +184,7 @@ class Contrast:
 
     def exposed_groups(self, b: Block) -> np.ndarray:
         """(G, 1) groups on the side of the adopters."""
-        return np.isin(self.reader.path, b.comparison.adopters)[:, None]
+        return b.comparison.adopting(self.reader.path)[:, None]
 
     def totals(self, rows: np.ndarray) -> np.ndarray:
         """(G, 2k) contributions summed in groups: of the values, then of the masses, at `rows`."""

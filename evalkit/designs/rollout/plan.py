@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -54,6 +55,17 @@ class ExposureStates:
         return replace(
             self, on=self.on[rows], off=self.off[rows], reach=self.reach[rows], others=self.others[rows], kind=kind
         )
+
+    @cached_property
+    def _by_path(self) -> sparse.csc_matrix:
+        return self.people.tocsc()
+
+    def on_path(self, path: int) -> np.ndarray:
+        """(lines, 1) units of one path."""
+        out, column = np.zeros((self.people.shape[0], 1), dtype=self.people.dtype), self._by_path
+        at = slice(column.indptr[path], column.indptr[path + 1])
+        out[column.indices[at], 0] = column.data[at]
+        return out
 
     def total(self, lines: np.ndarray) -> np.ndarray:
         """Sum of (lines, ...) over clusters."""
@@ -276,6 +288,10 @@ class Comparison:
     def adopters(self) -> np.ndarray:
         """Paths of all that start here."""
         return np.array([self.path, *self.also])
+
+    def adopting(self, path: np.ndarray) -> np.ndarray:
+        """(G,) which of some paths (G,) start here."""
+        return np.isin(path, self.adopters) if self.also else np.asarray(path == self.path)
 
     @property
     def whole(self) -> Comparison:

@@ -131,7 +131,7 @@ class Within(Reader):
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         n, s = self.sums.read(c)
-        mine = np.flatnonzero(np.isin(self.path, c.adopters))
+        mine = np.flatnonzero(c.adopting(self.path))
         own = (n[mine], s[mine]) if c.parent is None else self.sums.own(c, mine)
         return adopters(1, mine, *own), matches(-1, c.match[self.path], n, s)
 
@@ -168,7 +168,7 @@ class CrossSections(Reader):
         (n1, s1), asked = self.later, c.base >= 0
         n0 = n1[:, np.maximum(c.base, 0)] * asked
         s0 = window_mean(s1, c.base, c.window)[0] * asked  # whole windows only where everybody is seen in all of them
-        mine = np.flatnonzero(np.isin(self.path, c.adopters))
+        mine = np.flatnonzero(c.adopting(self.path))
         other, each = c.match[self.path], _each(c)
         return (
             adopters(1, mine, n1[mine] * each, s1[mine] * each, "later"),

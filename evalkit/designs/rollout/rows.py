@@ -82,7 +82,7 @@ def count_heads(contrast: Contrast) -> tuple[np.ndarray, ...]:
     serving: dict[int, np.ndarray] = {}
     for c, line, ok in contrast.starts:
         heads, base = (n * each[:, None] for n in contrast.reader.heads(c))
-        mine, serve = np.isin(contrast.reader.path, c.adopters), c.match[contrast.reader.path]
+        mine, serve = c.adopting(contrast.reader.path), c.match[contrast.reader.path]
         adopters = heads[mine].sum(axis=0)
         used[line] += np.where(ok, adopters, 0)
         seen[line] += np.where(c.possible, adopters, 0)

@@ -224,7 +224,7 @@ def _choose(
     """(1, T) the widest base window that keeps two comparison clusters (or as many as a single base period has, if
     that is fewer) and loses less by matches that drop out than it gains by more base periods; and the matches of
     every width that is used. each: (lines, T) without each cluster in turn."""
-    own = _arm(states, states.people[:, [path]].toarray(), each)[1]
+    own = _arm(states, states.on_path(path), each)[1]
     window, enough, before = np.ones(1), np.zeros(1), np.zeros(1)
     matches: list[np.ndarray] = []
     for width, (match, room) in enumerate(widths, 1):

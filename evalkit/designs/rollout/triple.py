@@ -255,7 +255,7 @@ class PairReader(Reader):
 
     def terms(self, c: Comparison) -> tuple[Term, ...]:
         mass, eligible, ineligible, _, share, gap = self._parts(c)
-        mine = np.flatnonzero(np.isin(self.path, c.adopters))
+        mine = np.flatnonzero(c.adopting(self.path))
         own, mean = mass[mine], eligible[mine]
         if c.parent is not None:  # adopters are divided among the parts that they are in
             groups, of = np.unique(self.pairs.member_eligible[mine], return_inverse=True)

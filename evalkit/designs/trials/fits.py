@@ -89,15 +89,21 @@ def of_clusters(
 
 
 def of_pairs(y: np.ndarray, t: np.ndarray, x: np.ndarray, block: np.ndarray) -> Fit:
-    """Mean of differences within pairs, given the differences of covariates; HC2. A pair's part stands with the one who
-    had it."""
+    """Mean of differences within pairs, given the differences of covariates; t with the residual variance. A pair's
+    part stands with the one who had it.
+
+    Which of two had it is chance, so that differences of covariates are nought on average, whoever they are: every pair
+    pulls at the mean alike, and uneven variances, which HC2 is for, do next to nothing to it (benchmarks, trials)."""
     order = np.lexsort((~t, block))
     first, second = order[0::2], order[1::2]
     columns = np.column_stack([np.ones(len(first)), x[first] - x[second]])
-    fit = by_least_squares(y[first] - y[second], columns, of=0)
-    parts = np.zeros(len(y))
-    parts[first] = fit.parts
-    return Fit(fit.value, fit.variance, fit.df, parts, "pairs")
+    bread, gap = np.linalg.pinv(columns.T @ columns), y[first] - y[second]
+    slopes, df = bread @ (columns.T @ gap), len(first) - np.linalg.matrix_rank(columns)
+    residual = gap - columns @ slopes
+    variance = float(residual @ residual / max(df, 1) * bread[0, 0])
+    parts, raw = np.zeros(len(y)), (columns @ bread[0]) * residual
+    parts[first] = raw * np.sqrt(variance / (raw @ raw)) if raw.any() else 0.0
+    return Fit(float(slopes[0]), variance, float(max(df, 1)), parts, "pairs")
 
 
 def of_blocks(y: np.ndarray, t: np.ndarray, x: np.ndarray, block: np.ndarray) -> Fit:

@@ -79,9 +79,14 @@ def claim_of(
 ) -> Claim | None:
     """The claim behind a headline that gave a number, over the cells (P, T) of `where`; None where it has none."""
     rows, paths = run.rows, study.paths
-    if rows is None or run.answer is None or "event_time" not in rows.labels:
+    if rows is None or run.answer is None or ("event_time" not in rows.labels and paths.n_periods > 1):
         return None
-    if rows.cells is not None:  # adopters' cells from the weights of a plan
+    events = rows.labels["event_time"].to_numpy() if paths.n_periods > 1 else np.zeros(len(rows), dtype=int)
+    if paths.n_periods == 1:  # people seen once: everyone who had it
+        seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
+        path, period = np.nonzero((paths.state[:, :, paths.index(name)] > 0) & (seen > 0))
+        row, mass = np.zeros(len(path), dtype=int), seen[path, period]
+    elif rows.cells is not None:  # adopters' cells from the weights of a plan
         weights = rows.weights()
         frame = weights[weights["sign"] == 1]
         row, path = (frame[c].to_numpy(dtype=int) for c in ("row", "path"))
@@ -91,11 +96,11 @@ def claim_of(
         state = paths.state[:, :, paths.index(name)]
         age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1], -1)
         seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
-        at = {int(e): i for i, e in enumerate(rows.labels["event_time"])}
+        at = {int(e): i for i, e in enumerate(events)}
         path, period = np.nonzero((age >= 0) & (seen > 0))
         row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)
         mass = seen[path, period]
-    inside = window.holds(rows.labels["event_time"].to_numpy())
+    inside = window.holds(events)
     # With weights of least noise adopters' periods before the start are cells too, and speak of no effect.
     on = paths.state[path, period, paths.index(name)] > 0
     keep = on & (row >= 0) & inside[row] & np.isfinite(rows.value[row]) & (mass > 0)

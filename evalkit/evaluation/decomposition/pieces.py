@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from evalkit.evaluation.decomposition.at_once import AtOnce, mix_means
 from evalkit.evaluation.decomposition.cells import Claim, Programme, claims_of, share_of, without
 from evalkit.evaluation.decomposition.interactions import Interactions, interaction_tests
 from evalkit.evaluation.evidence import Evaluated
@@ -56,6 +57,21 @@ class Decomposition:
         words = {"outcome": self.outcome.column, "outcome_unit": self.outcome.unit}
         made = Programme(paths, study.values(self.outcome), words, self.arrival)
         return made if len(made.imputed.atoms.mass) else None
+
+    @cached_property
+    def whole(self) -> Programme | AtOnce | None:
+        """The programme; where people are seen once, everyone whose mix stands beside people with none."""
+        study = self.evaluation.study
+        if study.paths.n_periods > 1 or len(study.paths.components) < 2:
+            return self.programme
+        means = mix_means(study, self.outcome)
+        return None if means is None else AtOnce(study, self.outcome, means)
+
+    @property
+    def judged(self) -> Programme | AtOnce | None:
+        """The programme that is given a verdict: of people seen once only what chance dealt, since nobody attacks the
+        sum."""
+        return self.whole if all(c.assigned for c in self.evaluation.study.components) else self.programme
 
     @cached_property
     def tested(self) -> Interactions:

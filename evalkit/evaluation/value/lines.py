@@ -24,6 +24,7 @@ from evalkit.study.money import PROGRAMME
 
 WHOLE = "Programme as a whole"
 NOBODY_WITHOUT = "nothing untreated is left to compare with"
+SEEN_ONCE = "people are seen once, and no mix of several components stands beside people with none"
 NAN = float("nan")
 
 
@@ -175,12 +176,12 @@ def effects_of(evaluation: Evaluated, costs: Costs, rates: Sequence[float]) -> E
     `rates`."""
     parts = decompose(evaluation, costs.outcome)
     rates = tuple(dict.fromkeys([costs.prices.discount, *rates]))
-    if parts.programme is None:
+    if parts.whole is None:
         return Effects(parts, None, rates)
-    there = (parts.programme.mass > 0).astype(float)
+    there = (parts.whole.mass > 0).astype(float)
     fades = [replace(costs, prices=replace(costs.prices, discount=r)).fade for r in rates]
     names = ["programme", *(f"programme, discounted at {100 * r:g}% a year" for r in rates)]
-    return Effects(parts, parts.programme.averages([there, *(there * f for f in fades)], names), rates)
+    return Effects(parts, parts.whole.averages([there, *(there * f for f in fades)], names), rates)
 
 
 def make_case(effects: Effects, costs: Costs, draws: int, grains: Grains = as_it_is) -> Case:
@@ -197,7 +198,7 @@ def make_case(effects: Effects, costs: Costs, draws: int, grains: Grains = as_it
         label = WHOLE if whole else evaluation.study.component(name).label
         amount, _ = cost_of(costs, members, np.zeros(costs.there.shape), "programme" if whole else "component")
         reasons = [why_none(f) for f in evaluation.findings if (f.component, f.outcome) == (name, costs.outcome)]
-        reason = reasons[0] if reasons else NOBODY_WITHOUT
+        reason = reasons[0] if reasons else SEEN_ONCE if evaluation.study.paths.n_periods == 1 else NOBODY_WITHOUT
         cost, priced = Amount(amount.whole, NAN, NAN), bool(np.isfinite(amount.whole))
         made[name] = Line(name, label, "not_given", members, costs.outcome, cost, priced, reason)
     verdicts = {e.component: v.verdict for e, v in evaluation.judged if e.outcome == costs.outcome.column}
@@ -207,7 +208,7 @@ def make_case(effects: Effects, costs: Costs, draws: int, grains: Grains = as_it
 
 def repriced(case: Case, costs: Costs) -> Case:
     """The same effects, discounted alike, at other costs."""
-    shape, programme = costs.there.shape, case.effects.parts.programme
+    shape, programme = costs.there.shape, case.effects.parts.whole
     cells = {c.name: c.by_cell(shape) for c in case.effects.parts.claims}
     if programme is not None:
         cells[PROGRAMME] = programme.mass
@@ -224,7 +225,7 @@ def _parts(effects: Effects, costs: Costs) -> list[tuple[Line, Estimate, float]]
     """Lines with an effect, the programme's last, without their draws; the discounted average of each, and its people
     periods (less than 0 where lower is better), by which draws of that average become additional outcomes."""
     found: list[tuple[tuple[str, str, str, tuple[str, ...]], np.ndarray, Estimate, Estimate, float]] = []
-    shape, programme, both = costs.there.shape, effects.parts.programme, effects.whole
+    shape, programme, both = costs.there.shape, effects.parts.whole, effects.whole
     for c in effects.parts.claims:
         plain, _ = c.average(np.ones(shape))
         faded, weight = c.average(np.broadcast_to(costs.fade, shape))
