@@ -32,7 +32,8 @@ from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
-from evalkit.study.calendar import Event, event_bands
+from evalkit.study import Study
+from evalkit.study.calendar import event_bands
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import (
     BESIDE_PLACES,
@@ -190,10 +191,9 @@ def one_place_ladder(
 def steps_of(study: StudyLike) -> tuple[object, ...]:
     """Periods in which what the study lists as an event began or was over, each once; also of a view of a study."""
     whole = getattr(study, "study", study)
-    events: tuple[Event, ...] = getattr(whole, "events", ())
-    if not events:
+    if not isinstance(whole, Study) or not whole.events:
         return ()
-    bands = event_bands(events, getattr(whole, "calendar"))  # noqa: B009
+    bands = event_bands(whole.events, whole.calendar)
     known = {str(p): p for p in study.paths.periods[1:]}
     return tuple(dict.fromkeys(known[str(p)] for _, *ends in bands for p in ends if str(p) in known))
 
