@@ -75,19 +75,33 @@ def causalpy(y: np.ndarray, formula: str = "y ~ 1 + t", **more: np.ndarray) -> t
 
 
 def series(draws: int) -> list[dict[str, object]]:
-    """A line for each peer and each memory of the noise."""
-    lines = []
+    """A line for each peer and each memory of the noise, stored as soon as it is done; one with as many draws is not
+    made again."""
+    lines: list[dict[str, object]] = []
+    known = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=["what", "by", "draws"])
     for name, fit, n in (("SARIMAX", sarimax, OTHERS), ("UnobservedComponents", unobserved, OTHERS),
                          ("CausalPy", causalpy, draws)):  # fmt: skip
         for rho in RHOS:
             world = Series(BEFORE, rho)
+            stored = known[(known["what"] == world.name) & (known["by"] == name)]
+            if len(stored) and stored["draws"].max() >= n:
+                continue
             _, low, high = np.array([fit(world.draw(seed)) for seed in range(n)]).T
             lines.append({
                 "what": world.name, "by": name, "draws": n, "coverage": ((low <= 0) & (high >= 0)).mean(),
                 "found": ((low + EFFECT > 0) | (high + EFFECT < 0)).mean(), "width": np.median(high - low),
             })  # fmt: skip
             print(lines[-1], flush=True)
-    return lines
+            store(lines[-1:])
+    return []
+
+
+def store(lines: list[dict[str, object]]) -> None:
+    """Lines in the place of those stored of the same."""
+    made = pd.DataFrame(lines)
+    kept = pd.read_csv(RESULTS) if RESULTS.exists() else made.iloc[:0]
+    same = pd.MultiIndex.from_frame(kept[["what", "by"]]).isin(pd.MultiIndex.from_frame(made[["what", "by"]]))
+    pd.concat([kept[~same], made], ignore_index=True).to_csv(RESULTS, index=False, float_format="%.4g")
 
 
 def panel() -> tuple[np.ndarray, pd.DataFrame]:
@@ -187,10 +201,8 @@ def main() -> None:
         sys.exit(__doc__)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = pd.DataFrame(parts[part]())
-    kept = pd.read_csv(RESULTS) if RESULTS.exists() else made.iloc[:0]
-    old = kept[~kept["what"].isin(made["what"])]
-    pd.concat([old, made], ignore_index=True).to_csv(RESULTS, index=False, float_format="%.4g")
+        if lines := parts[part]():
+            store(lines)
 
 
 if __name__ == "__main__":

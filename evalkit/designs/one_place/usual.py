@@ -1,5 +1,5 @@
 """What is usually done with one series: the same columns with AR(1) errors by statsmodels. Shown beside, never judged:
-with 24 to 60 periods their intervals leave out the truth two to five times as often as they say (benchmarks/README.md).
+with 24 to 60 periods their intervals leave out the truth up to five times as often as they say (benchmarks/README.md).
 """
 
 from __future__ import annotations
