@@ -1,180 +1,275 @@
-"""One place alone in worlds of known truth: `python benchmarks/one_place.py [--draws 100] [--write]`.
+"""One place alone where the truth is known: `nice python benchmarks/one_place.py [--draws 400] [--write]`.
 
-Series: a line, AR(1) noise of standard deviation one, and in the last worlds a past that bends by two standard
-deviations. Places: two factors that wander, loads drawn alike, or the exposed place loaded outside the range of the
-others. False claims are those of the rules on the ladder: the interval leaves out zero and the main checks pass.
-Effects are added where power is asked for: 2 standard deviations throughout. GLSAR is that of statsmodels, iterated, on
-the same columns. Each world is a line of results/one_place.csv, written when it is done; one with as many draws is not
-made again. `--write` puts the table into benchmarks/README.md.
+Worlds of `one_place_worlds.py`, and a road-safety panel in which every state and year is given a start that never was.
+False claims are those of the rules on the ladder: the interval leaves out zero and the main checks pass. Power is asked
+for with an effect of two standard deviations throughout: every estimator here moves by just that, with its interval, so
+that one fit answers for both (`as_the_design_says` holds the first draw of each world against the design itself).
+GLSAR is that of statsmodels, iterated, on the same columns. Each world is a line of results/one_place.csv, written when
+it is done; one with as many draws is not made again. `--write` puts tables into benchmarks/README.md, with those of
+`one_place_peers.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
+from one_place_worlds import BENT, COUNTS, LINES, PLACES, Places, Series
 from threadpoolctl import threadpool_limits
 
 import evalkit as ek
 from evalkit import checks
+from evalkit.designs.one_place.donors import BesideDonors, DifferenceBesidePlaces
+from evalkit.designs.one_place.placebo import TOO_POOR, Placebos, PlaceboSpread
+from evalkit.designs.one_place.segments import Layout
+from evalkit.designs.one_place.series_noise import series_noise
+from evalkit.inference.intervals import critical
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "one_place.csv"
+RESULTS, PEERS = HERE / "results" / "one_place.csv", HERE / "results" / "one_place_peers.csv"
+ROADS = HERE.parent / "data" / "road_safety" / "panel.csv"
 START, END = "<!-- one place: start -->", "<!-- one place: end -->"
 EFFECT = 2.0
-AFTER = 12
-SERIES = [
-    (f"series, {before} before, AR {rho}", before, rho, 0.0) for before in (24, 36, 60) for rho in (0.0, 0.3, 0.6, 0.8)
-]
-BENT = [(f"series, 36 before, AR {rho}, past bends by 2", 36, rho, 2.0) for rho in (0.3, 0.6)]
-PLACES = [
-    (f"{donors} others, {'inside' if inside else 'outside'} their range", donors, inside)
-    for inside in (True, False) for donors in (5, 10, 20)
-]  # fmt: skip
-COLUMNS = (
-    "world",
-    "design",
-    "draws",
-    "refused",
-    "coverage",
-    "excludes zero",
-    "false claims",
-    "found",
-    "claimed",
-    "width",
-)
+TOWNS = 10
+"""Draws of the synthetic town, which is evaluated whole."""
+COLUMNS = ("world", "design", "draws", "refused", "coverage", "excludes zero", "false claims", "found", "claimed",
+           "width")  # fmt: skip
+Row = tuple[float, float, bool, bool]
+"""Estimate and half-width without an effect; whether the main checks pass without one, and with one."""
 
 
-def ar1(rng: np.random.Generator, n: int, rho: float) -> np.ndarray:
-    """(n,) noise of variance one."""
-    out = rng.standard_normal(n)
-    for t in range(1, n):
-        out[t] = rho * out[t - 1] + np.sqrt(1 - rho**2) * out[t]
-    return out
-
-
-def study(y: np.ndarray, start: int) -> ek.Study:
+def study(y: np.ndarray, start: int, kind: str = "score") -> ek.Study:
     """Places (n, T), the first of which has the component from `start` on."""
     n, periods = y.shape
     frame = pd.DataFrame({"place": np.repeat(np.arange(n), periods), "t": np.tile(np.arange(periods), n)})
     frame["a"] = ((frame["place"] == 0) & (frame["t"] >= start)).astype(int)
-    return ek.Study(frame.assign(y=y.ravel()), unit="place", period="t", outcomes=["y"], components=["a"])
+    outcome = ek.Outcome("y", kind=kind)
+    return ek.Study(frame.assign(y=y.ravel()), unit="place", period="t", outcomes=[outcome], components=["a"])
 
 
-def judged_series(y: np.ndarray, start: int) -> tuple[float, float, bool]:
-    """Estimate, half-width, and whether the main checks pass."""
-    made, design = study(y[None], start), ek.InterruptedTimeSeries()
+def by_design(y: np.ndarray, start: int, **options: object) -> tuple[float, float, bool]:
+    """Estimate, half-width, and whether the main checks pass, of a series (T,) by the design itself."""
+    kind = "count" if options.get("link") == "log" else "score"
+    made, design = study(y[None], start, kind), ek.InterruptedTimeSeries(**options)  # type: ignore[arg-type]
     one = design(made, "a").over(0)
     assert one is not None
-    row = one.to_frame().iloc[0]
-    bent = ek.InterruptedTimeSeries(trend="bent")(made, "a").over(0)
-    passed = [checks.placebo_date(design.placebo_date(made, "a")), checks.bent_trend(one, bent)]
-    return float(one.value[0]), float(row["conf_high"] - one.value[0]), all(c.status != "failed" for c in passed)
+    half = float(one.to_frame()["conf_high"].iloc[0] - one.value[0])
+    if abs(one.value[0]) <= half:
+        return float(one.value[0]), half, False
+    bent = ek.InterruptedTimeSeries(trend="bent", **options)(made, "a").over(0)  # type: ignore[arg-type]
+    found = [checks.placebo_date(design.placebo_date(made, "a")), checks.bent_trend(one, bent)]
+    return float(one.value[0]), half, all(c.status != "failed" for c in found)
 
 
-def glsar(y: np.ndarray, start: int) -> tuple[float, float]:
-    """Estimate and half-width of the mean effect by statsmodels."""
+class SeriesJudge:
+    """The design's own numbers for many series of one length: straight, bent, and at an earlier date."""
+
+    def __init__(self, before: int, after: int) -> None:
+        made, self.before = study(np.arange(before + after, dtype=float)[None] ** 3, before), before
+        straight, bent = ek.InterruptedTimeSeries(), ek.InterruptedTimeSeries(trend="bent")
+        asked = ((straight, False), (bent, False), (straight, True))
+        self.layouts = [self._layout(design, made, shift) for design, shift in asked]
+
+    @staticmethod
+    def _layout(design: ek.InterruptedTimeSeries, made: ek.Study, shift: bool) -> Layout:
+        fitted = design.interrupted(made, "a", shift)[0].fitted
+        assert fitted is not None
+        return fitted.layout
+
+    def mean_effect(self, which: int, y: np.ndarray) -> tuple[float, np.ndarray]:
+        """The mean effect by one of the three, and half-widths at 95% and at the level of the bent trend's check."""
+        layout = self.layouts[which]
+        mean = layout.contrasts.mean(axis=0, keepdims=True)
+        value, spread, _ = series_noise(layout.columns).estimate(y[: len(layout.columns)], mean)
+        levels = (0.95, checks.one_place.AGREES_AT)
+        return float(value[0]), np.array([critical(spread.df, a)[0] for a in levels]) * np.sqrt(spread.vcov[0, 0])
+
+    def judge(self, y: np.ndarray) -> Row:
+        """One row of a line."""
+        (value, half), (bent, reach), (placebo, least) = (self.mean_effect(i, y) for i in range(3))
+        passed = []
+        for effect in (0.0, EFFECT):
+            own, other = value + effect, bent + effect
+            agrees = np.sign(own) == np.sign(other) and abs(other) >= abs(own) / 2 and abs(other) > reach[1]
+            passed.append(bool(agrees and abs(placebo) <= least[0]))
+        return value, float(half[0]), passed[0], passed[1]
+
+
+def as_the_design_says(judge: SeriesJudge, y: np.ndarray) -> None:
+    """The first draw by the design itself, without an effect and with one."""
+    for effect in (0.0, EFFECT):
+        value, half, passed = by_design(y + effect * (np.arange(len(y)) >= judge.before), judge.before)
+        own = judge.judge(y)
+        np.testing.assert_allclose([value - effect, half], own[:2], atol=1e-8)
+        assert abs(value) <= half or passed == own[3 if effect else 2]
+
+
+def glsar(y: np.ndarray, start: int) -> Row:
+    """The mean effect by statsmodels."""
     t = np.arange(len(y))
     on = t >= start
     columns = np.column_stack([np.ones(len(y)), t, on, on * (t - start)])
     fit = sm.GLSAR(y, columns, rho=1).iterative_fit(10)
     test = fit.t_test(np.array([0, 0, 1, (len(y) - start - 1) / 2]))
     low, high = test.conf_int()[0]
-    return float(test.effect[0]), float(high - low) / 2
+    return float(test.effect[0]), float(high - low) / 2, True, True
 
 
-def series_world(name: str, before: int, rho: float, bend: float, draws: int) -> Iterator[dict[str, object]]:
+def series_world(world: Series, draws: int) -> Iterator[dict[str, object]]:
     """One line for the project's design, one for GLSAR."""
-    found = {"InterruptedTimeSeries": [], "GLSAR": []}
-    n = before + AFTER
-    time = np.clip(np.arange(n), 0, before) / before
-    for seed in range(draws):
-        y = ar1(np.random.default_rng([seed, before, int(100 * rho)]), n, rho) + 4 * bend * time * (time - 1)
-        for effect in (0.0, EFFECT):
-            shifted = y + effect * (np.arange(n) >= before)
-            found["InterruptedTimeSeries"].append((effect, *judged_series(shifted, before)))
-            found["GLSAR"].append((effect, *glsar(shifted, before), True))
-    for design, rows in found.items():
-        yield line(name, design, draws, np.array(rows, dtype=float))
+    judge = SeriesJudge(world.before, world.after)
+    as_the_design_says(judge, world.draw(0))
+    drawn = [world.draw(seed) for seed in range(draws)]
+    yield line(world.name, "InterruptedTimeSeries", [judge.judge(y) for y in drawn])
+    yield line(world.name, "GLSAR", [glsar(y, world.before) for y in drawn])
 
 
-def places_world(name: str, donors: int, inside: bool, draws: int) -> Iterator[dict[str, object]]:
-    """One line a design."""
-    designs = (ek.SyntheticDifferenceInDifferences(), ek.SyntheticControl())
-    found = {type(d).__name__: [] for d in designs}
-    for seed in range(draws):
-        rng = np.random.default_rng([seed, donors, inside])
-        factors = np.cumsum(rng.standard_normal((2, 36)), axis=1) * 0.3
-        loads = rng.standard_normal((donors + 1, 2))
-        loads[0] = loads[0] if inside else 2.5
-        y = 3 * rng.standard_normal((donors + 1, 1)) + loads @ factors + rng.standard_normal((donors + 1, 36))
-        for effect in (0.0, EFFECT):
-            shifted = y.copy()
-            shifted[0, 24:] += effect
-            for design in designs:
-                one = design(study(shifted, 24), "a").over(0)
-                assert one is not None
-                half = one.to_frame()["conf_high"].iloc[0] - one.value[0]
-                found[type(design).__name__].append((effect, one.value[0], half, True))
-    for name_of, rows in found.items():
-        yield line(name, name_of, draws, np.array(rows, dtype=float))
+def counts_world(world: Series, draws: int) -> Iterator[dict[str, object]]:
+    """The levels of counts, and their logarithm by a quasi-Poisson mean; no power is asked for."""
+    judge = SeriesJudge(world.before, world.after)
+    drawn = [world.draw(seed) for seed in range(draws)]
+    rows = [judge.judge(y) for y in drawn]
+    yield line(world.name, "InterruptedTimeSeries", [(*r[:3], False) for r in rows], power=False)
+    logs = [(*by_design(y, world.before, link="log"), False) for y in drawn]
+    yield line(world.name, "InterruptedTimeSeries(log)", logs, power=False)
 
 
-def line(world: str, design: str, draws: int, rows: np.ndarray) -> dict[str, object]:
-    """rows: effect, estimate, half-width, and whether the checks pass."""
-    kept = rows[np.isfinite(rows[:, 2])]
-    effect, value, half, passed = kept.T
-    away, none = np.abs(value) > half, effect == 0
+def beside(design: BesideDonors, y: np.ndarray, start: int) -> Row:
+    """The mean effect beside other places, NaN where it is refused."""
+    one = design(study(y, start), "a").over(0)
+    assert one is not None
+    return float(one.value[0]), float(one.to_frame()["conf_high"].iloc[0] - one.value[0]), True, True
+
+
+def by_placebos(design: BesideDonors, y: np.ndarray, before: int) -> Row:
+    """The same without a study: the design's own mix, placebos and spread."""
+    claimed = np.arange(before, y.shape[1])
+    method = partial(design.mix, before=before, claimed=claimed)
+    found = Placebos.of(method, y[1:], y[0], np.arange(len(y) - 1), len(claimed))
+    if found.fit > TOO_POOR:
+        return np.nan, np.nan, True, True
+    average = np.where(np.arange(y.shape[1]) >= before, 1 / len(claimed), 0.0)[None]
+    spread = PlaceboSpread((found.plain(),), (found.scaled(),), (found.names,))(average)
+    half = float(critical(spread.df, 0.95)[0] * np.sqrt(spread.vcov[0, 0]))
+    return float(found.mix.gap[claimed].mean()), half, True, True
+
+
+def places_world(world: Places, draws: int) -> Iterator[dict[str, object]]:
+    """One line a design; the first draws by the design itself too."""
+    drawn = [world.draw(seed) for seed in range(draws)]
+    for design in (ek.SyntheticDifferenceInDifferences(), ek.SyntheticControl()):
+        for y in drawn[:3]:
+            np.testing.assert_allclose(
+                by_placebos(design, y, world.before)[:2], beside(design, y, world.before)[:2], atol=1e-8
+            )
+        yield line(world.name, type(design).__name__, [by_placebos(design, y, world.before) for y in drawn])
+
+
+def road_safety(draws: int) -> Iterator[dict[str, object]]:
+    """Starts that never were: every state from each year that leaves 16 before and 6 after, by the log of deaths on the
+    road; beside all other states, beside ten, three as controls, and its own past. At most `draws` of the 192."""
+    wide = pd.read_csv(ROADS).pivot(index="state", columns="year", values="log_totfatrte").to_numpy()
+    rng = np.random.default_rng(0)
+    asked = [(state, year) for state in range(len(wide)) for year in range(wide.shape[1] - 21)][: max(draws, 1)]
+    cut = [np.roll(wide, -state, axis=0)[:, year : year + 22] for state, year in asked]
+    few = [y[[0, *1 + rng.choice(len(y) - 1, 10, replace=False)]] for y in cut]
+    designs: dict[str, Callable[[np.ndarray], Row]] = {
+        "SyntheticDifferenceInDifferences": partial(beside, ek.SyntheticDifferenceInDifferences(), start=16),
+        "SyntheticControl": partial(beside, ek.SyntheticControl(), start=16),
+        "DifferenceBesidePlaces": partial(beside, DifferenceBesidePlaces(), start=16),
+    }  # fmt: skip
+    for name, judge in designs.items():
+        yield line("road safety, 47 others, 16/6", name, [judge(y) for y in cut], power=False)
+        yield line("road safety, 10 others, 16/6", name, [judge(y) for y in few], power=False)
+    own = [(*by_design(y[0], 16), False) for y in cut]
+    yield line("road safety, its own past, 16/6", "InterruptedTimeSeries", own, power=False)
+    controlled = [(*by_design(y[0] - y[1:4].mean(axis=0), 16), False) for y in few]
+    yield line("road safety, less 3 others, 16/6", "InterruptedTimeSeries(control)", controlled, power=False)
+
+
+def towns(draws: int) -> Iterator[dict[str, object]]:
+    """The synthetic town, evaluated whole: every answer and bundle of every draw, against its own cells' truth."""
+    for setting in ("clean", "realistic", "hard"):
+        rows: list[Row] = []
+        for seed in range(1, 1 + min(draws, TOWNS)):
+            made = ek.synthetic.partnership("town", setting, seed=seed)
+            scored = made.score(ek.evaluate(made.study)).dropna(subset=["truth"])
+            # An answer against its truth; what is claimed of a component that did nothing is a false claim.
+            for r in scored.itertuples():
+                false = bool(r.claimed and r.truth == 0)
+                rows.append((r.estimate - r.truth, (r.conf_high - r.conf_low) / 2, false, False))
+        found = line(f"town, {setting}", "evaluate", rows, power=False)
+        yield {**found, "false claims": sum(r[2] for r in rows) / min(draws, TOWNS), "draws": min(draws, TOWNS)}
+
+
+def line(world: str, design: str, found: list[Row], power: bool = True) -> dict[str, object]:
+    """Shares of draws; of refused ones none excludes zero."""
+    value, half, passed, passed_with = np.array(found, dtype=float).T
+    kept = np.isfinite(half)
+    value, half, passed, passed_with = value[kept], half[kept], passed[kept] > 0, passed_with[kept] > 0
+    away, seen = np.abs(value) > half, np.abs(value + EFFECT) > half
     return {
-        "world": world, "design": design, "draws": draws, "refused": 1 - len(kept) / len(rows),
-        "coverage": (np.abs(value - effect) <= half).mean(), "excludes zero": away[none].mean(),
-        "false claims": (away & (passed > 0))[none].mean(), "found": away[~none].mean(),
-        "claimed": (away & (passed > 0))[~none].mean(), "width": 2 * np.median(half),
+        "world": world, "design": design, "draws": len(found), "refused": 1 - kept.mean(), "coverage": 1 - away.mean(),
+        "excludes zero": away.mean(), "false claims": (away & passed).sum() / len(found),
+        "found": seen.sum() / len(found) if power else np.nan,
+        "claimed": (seen & passed_with).sum() / len(found) if power else np.nan, "width": 2 * np.median(half),
     }  # fmt: skip
 
 
 def run(draws: int) -> pd.DataFrame:
     """Every world that has no line with as many draws yet; the table of all."""
     table = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=list(COLUMNS))
-    for world in [*SERIES, *BENT, *PLACES]:
-        done = table.loc[table["world"] == world[0], "draws"]
-        if len(done) and done.min() >= draws:
+    worlds: dict[str, Callable[[int], Iterator[dict[str, object]]]] = {
+        **{w.name: partial(series_world, w) for w in (*LINES, *BENT)},
+        **{w.name: partial(places_world, w) for w in PLACES},
+        "road safety": road_safety,
+        **{w.name: partial(counts_world, w) for w in COUNTS},
+        "town": towns,
+    }  # fmt: skip
+    for name, make in worlds.items():
+        done = table.loc[table["world"].str.startswith(name), "draws"]
+        if len(done) and done.min() >= min(draws, {"road safety": 192, "town": TOWNS}.get(name, draws)):
             continue
-        make = series_world if world[0].startswith("series") else places_world
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fresh = pd.DataFrame(list(make(*world, draws)))  # type: ignore[operator]
-        table = pd.concat([table[table["world"] != world[0]], fresh], ignore_index=True)
+            fresh = pd.DataFrame(list(make(draws)))
+        table = pd.concat([table[~table["world"].isin(fresh["world"])], fresh], ignore_index=True).astype(
+            dict.fromkeys(COLUMNS[3:], float)
+        )
         table.to_csv(RESULTS, index=False, float_format="%.4g")
         print(fresh.round(3).to_string(index=False, header=False), flush=True)
     return table
 
 
 def as_markdown(table: pd.DataFrame) -> str:
-    """The table for the page."""
-    shown = table.assign(**{c: table[c].map("{:.2f}".format) for c in COLUMNS[3:]})[list(COLUMNS)]
+    """A table for the page."""
+    words = [c for c in table if not pd.api.types.is_float_dtype(table[c])]
+    shown = table.assign(**{c: table[c].map("{:.2f}".format).replace("nan", "") for c in table if c not in words})
     rows = [f"| {' | '.join(map(str, row))} |" for row in shown.itertuples(index=False)]
-    return "\n".join([f"| {' | '.join(COLUMNS)} |", "|---|---|" + "--:|" * (len(COLUMNS) - 2), *rows])
+    ruler = "".join("---|" if c in words[:2] else "--:|" for c in table)
+    return "\n".join([f"| {' | '.join(map(str, table))} |", f"|{ruler}", *rows])
 
 
 def main() -> None:
     """Run, print, and write where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--draws", type=int, default=400)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    table = run(given.draws)
-    print(as_markdown(table))
+    tables = [run(given.draws)[list(COLUMNS)], *([pd.read_csv(PEERS)] if PEERS.exists() else [])]
+    text = "\n\n".join(as_markdown(t) for t in tables)
+    print(text)
     if given.write:
         page = HERE / "README.md"
-        text = page.read_text(encoding="utf-8")
-        head, tail = text.split(START)[0], text.split(END)[1]
-        page.write_text(f"{head}{START}\n\n{as_markdown(table)}\n\n{END}{tail}", encoding="utf-8")
+        whole = page.read_text(encoding="utf-8")
+        head, tail = whole.split(START)[0], whole.split(END)[1]
+        page.write_text(f"{head}{START}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import evalkit as ek
 from evalkit.synthetic import partnership
 from evalkit.synthetic.knobs import knob_words
 from evalkit.synthetic.settings import SPECS
+from evalkit.synthetic.town import TOWN, TownKnobs
 
 HERE = Path(__file__).parent
 _PLACES = "| `places/` | a folder for each place: `study.toml`, panel and adoption |"
@@ -21,8 +22,8 @@ MARKS = "<!-- knobs: start -->", "<!-- knobs: end -->"
 
 
 def main(folder: Path) -> None:
-    """Write the realistic setting, seed 1, of every partnership."""
-    for name in SPECS:
+    """Write the realistic setting, seed 1, of every partnership, and of the town."""
+    for name in (*SPECS, TOWN):
         shutil.rmtree(folder / name, ignore_errors=True)
         print(partnership(name, "realistic", 1).write(folder / name))
 
@@ -44,9 +45,10 @@ def portfolio(folder: Path, cards: bool = True) -> None:
 
 
 def write_knobs(page: Path) -> None:
-    """Put the table of knobs between its marks."""
+    """Put the table of knobs between its marks; those of the town after the others."""
     before, rest = page.read_text(encoding="utf-8").split(MARKS[0])
     rows = [f"| `{name}` | {words} |" for name, words in knob_words().items()]
+    rows += [f"| `{name}` (town) | {words} |" for name, words in knob_words(TownKnobs).items()]
     table = "\n".join(["| Knob | What it does |", "|---|---|", *rows])
     page.write_text(f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8", newline="\n")
 

@@ -190,7 +190,9 @@ def _list_knobs(wanted: bool) -> None:
 
 
 def synth(
-    name: str = typer.Argument(help="rough_sleeping, social_prescribing, carers, young_people, pupils or portfolio."),
+    name: str = typer.Argument(
+        help="rough_sleeping, social_prescribing, carers, young_people, pupils, portfolio or town."
+    ),
     setting: str = typer.Option("realistic", "--setting", help="clean, realistic or hard."),
     seed: int = typer.Option(1, "--seed", help="The same seed gives the same tables everywhere."),
     size: float = typer.Option(1.0, "--size", help="Multiple of the people."),
@@ -204,10 +206,12 @@ def synth(
     _check_new(out)
     from evalkit.synthetic import partnership
     from evalkit.synthetic.feed import WATCHED, event_feed, write_feed
-    from evalkit.synthetic.knobs import read_knobs
+    from evalkit.synthetic.knobs import Knobs, read_knobs
     from evalkit.synthetic.portfolio import PORTFOLIO
+    from evalkit.synthetic.town import TOWN, TownKnobs
 
-    made = partnership(name, setting, seed, **read_knobs([*knob, *([] if size == 1 else [f"size={size}"])]))
+    said = read_knobs([*knob, *([] if size == 1 else [f"size={size}"])], TownKnobs if name == TOWN else Knobs)
+    made = partnership(name, setting, seed, **said)
     with replaced(out) as draft:
         file = out / made.write(draft).relative_to(draft)
         if feed or fault is not None:

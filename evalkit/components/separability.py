@@ -151,17 +151,21 @@ def bundle_table(audit: Audit) -> pd.DataFrame:
     rows = []
     identified = [c for group in audit.exact.groups for c in combinations_of(audit.exact, group)]
     identified += [Combination((k, a), (1.0, -1.0), "swap") for k in audit.swapped for a in audit.swaps[k]]
+    near = dict.fromkeys(tuple(sorted((k, *s.bound))) for k, s in enumerate(audit.statuses) if s.bound)
+    late = [Combination(members, (1.0,) * len(members), "together") for members in near]
     # Sums of effects at the lag that are identified among components told apart only if effects do not grow.
     flat = [k for k, s in enumerate(audit.statuses) if s.flat]
     for members in [*combinations(flat, 2), *([tuple(flat)] if len(flat) > 2 else [])]:
         lag, ones = max(audit.facts[k].lag for k in members), (1.0,) * len(members)
         if audit.events.combination_holds([audit.paths.components[k] for k in members], ones, lag):
             identified.append(Combination(members, ones, "sum"))
-    for found in identified:
+    for found in [*identified, *late]:
         names = tuple(audit.paths.components[m] for m in found.members)
         signs = ["" if i == 0 and w > 0 else "+" if w > 0 else "-" for i, w in enumerate(found.weights)]
         title = "".join(f"{sign}{name}" for sign, name in zip(signs, names, strict=True))
         words = full_stop(combination_words(found.members, found.weights, found.kind, audit.names))
+        if found in late:
+            words = f"{audit.names.all(found.members)} can be judged together, from when all were there."
         rows.append((title, found.kind, names, found.weights, words))
     return pd.DataFrame(rows, columns=["bundle", "kind", "members", "weights", "words"])
 

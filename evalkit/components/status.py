@@ -87,7 +87,8 @@ TOO_CLOSE = "it began so close to others that room for their effects to grow mak
 
 @dataclass(frozen=True)
 class Ruling:
-    """One component's row. clean_until: -1 where nothing is claimed. flat: told apart only if effects do not grow."""
+    """One component's row. clean_until: -1 where nothing is claimed. flat: told apart only if effects do not grow.
+    bound: components with which it makes the bundle that one place can answer for."""
 
     status: Status
     reason: str
@@ -97,6 +98,7 @@ class Ruling:
     clusters_exposed: int = 0
     clusters_comparison: int = 0
     flat: bool = False
+    bound: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,19 +219,25 @@ def _first_rule(audit: Audit, k: int) -> Ruling:
     clean = _clean_status(audit, fact)
     if clean is not None and clean.status == "separable":
         return clean
-    other = clean or _additive_status(audit, fact)
+    other = clean or _additive_status(audit, fact) or _one_place(audit, fact)
     if other is None and (flat := _flat_reason(audit, fact)):
         return _with_counts(Ruling("bundle_only", flat, "bundle", flat=True), fact)
-    other = other or _one_place(audit, fact)
     return other or _with_counts(Ruling("too_few_clusters", _few_words(fact, audit.names.at(fact.level))), fact)
 
 
 def _one_place(audit: Audit, fact: Facts, absorbed: bool = False) -> Ruling | None:
-    """One or two places alone, beside other places or their own past, where that is long enough. absorbed: it began
-    everywhere at once, so that why their own past does not do is all there is to say."""
+    """One or two places alone, beside other places or their own past, where that is long enough; or the bundle of it
+    and what began too near. absorbed: it began everywhere at once, so that why their own past does not do is all there
+    is to say."""
     if fact.always or audit.paths.n_periods == 1 or not 0 < len(fact.ever) <= MOST:
         return None
-    found = choose(audit.paths, fact.component)
+    names = audit.names.at(fact.level)
+    found = choose(audit.paths, fact.component, names.place, names.period)
+    if found.bound:
+        bound = tuple(audit.paths.index(c) for c in found.bound)
+        apart = f"within {names.spell(found.within)} of each other" if found.within else f"in the same {names.period}"
+        words = f"{names.all(sorted((fact.index, *bound)))} began {apart}, and one {names.place} cannot tell them apart"
+        return Ruling("bundle_only", words, "bundle", clusters_exposed=len(fact.ever), bound=bound)
     if not found.design:
         return Ruling("not_tested", found.words, clusters_exposed=len(fact.ever)) if absorbed and found.words else None
     return Ruling("one_place", found.words, found.design, 0, found.until, found.exposed, found.comparison)

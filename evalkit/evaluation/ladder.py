@@ -16,6 +16,7 @@ from evalkit.designs.one_place.donors import (
     SyntheticControl,
     SyntheticDifferenceInDifferences,
 )
+from evalkit.designs.one_place.usual import ERRORS
 from evalkit.designs.people.flexible import FEWEST_PEOPLE, FEWEST_PLACES, FlexibleComparison
 from evalkit.designs.people.matched import MatchedComparison
 from evalkit.designs.people.weighted import WeightedComparison
@@ -31,6 +32,8 @@ from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.inference import Estimate
+from evalkit.study import Study
+from evalkit.study.calendar import event_bands
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import (
     BESIDE_PLACES,
@@ -58,7 +61,9 @@ EVERY_START = "StaggeredRollout(same, every start)"
 WITHDRAWN, CARRIED_OVER = "Withdrawn", "CarriedOver"
 TWO_WAY = "TwoWayFixedEffects"
 SYNTHETIC_CONTROL = "SyntheticControl"
-BEFORE_AFTER = "BeforeAfter"
+BEFORE_AFTER, WITHOUT_TREND, WITHOUT_LAST = "BeforeAfter", "BeforeAfter(trend)", "BeforeAfter(last)"
+LAST = 3
+"""Periods before the start in which a place that was chosen at its worst is likely to have been at its worst."""
 ONE_PLACE = (SYNTHETIC_DIFFERENCE, BESIDE_PLACES, CONTROLLED_SERIES, SERIES)
 ENOUGH_PLACES = 80
 """Places from which on learners may tell what was decided by place; with fewer, ranges hold the truth too seldom."""
@@ -158,12 +163,15 @@ def _least_noise(rung: Rung) -> tuple[Rung, Rung]:
 
 
 def one_place_ladder(
-    paths: Paths, component: str, best_design: str, choices: Choices, outcome: str
+    study: StudyLike, component: str, best_design: str, choices: Choices, outcome: str
 ) -> tuple[Rung, ...]:
     """The rungs of one or two places alone. Only the headline is judged: the others lean on other assumptions about the
-    same place, and a plain before and after is there to show how much it would have claimed."""
+    same place, and a plain before and after is there to show how much it would have claimed; and what is left of that
+    without a straight trend, and without the last periods before. What the study lists as events are steps in
+    series."""
     control = best_design != SERIES
-    series = replace(series_design(paths, component, control), horizon=choices.horizon, outcome=outcome)
+    series = replace(series_design(study.paths, component, control), horizon=choices.horizon, outcome=outcome)
+    series = replace(series, events=steps_of(study))
     options: dict[str, Any] = {"horizon": choices.horizon, "outcome": outcome}
     plain = replace(series, control=(), trend="none", slope=False)
     rungs = (
@@ -172,9 +180,22 @@ def one_place_ladder(
         Rung(BESIDE_PLACES, DifferenceBesidePlaces(**options), fair=False),
         Rung(CONTROLLED_SERIES, replace(series, control="clean"), fair=False),
         Rung(SERIES, replace(series, control=()), fair=False),
+        *(Rung(f"{SERIES}({e})", replace(series, control=(), errors=e), fair=False) for e in ERRORS[1:]),
         Rung(BEFORE_AFTER, plain, fair=False),
+        Rung(WITHOUT_TREND, replace(plain, trend="straight"), fair=False),
+        Rung(WITHOUT_LAST, replace(plain, anticipation=LAST), fair=False),
     )
     return tuple(replace(r, headline=r.name == best_design) for r in rungs)
+
+
+def steps_of(study: StudyLike) -> tuple[object, ...]:
+    """Periods in which what the study lists as an event began or was over, each once; also of a view of a study."""
+    whole = getattr(study, "study", study)
+    if not isinstance(whole, Study) or not whole.events:
+        return ()
+    bands = event_bands(whole.events, whole.calendar)
+    known = {str(p): p for p in study.paths.periods[1:]}
+    return tuple(dict.fromkeys(known[str(p)] for _, *ends in bands for p in ends if str(p) in known))
 
 
 def published(design: Design) -> Design:
@@ -363,7 +384,7 @@ def rungs_for(
         chosen = design_of(study.paths, component, best_design, bool(study.covariates))
         return people_ladder(MATCHED if chosen == UNRECORDED else chosen, outcome, bool(study.covariates))
     if best_design in ONE_PLACE:
-        return one_place_ladder(study.paths, component, best_design, choices, outcome)
+        return one_place_ladder(study, component, best_design, choices, outcome)
     rungs = ladder(best_design, choices, outcome, window.lag)
     if which_starts(exposure_states(study.paths, component, "ignored")) == "first":
         rungs = _first_starts(rungs)

@@ -21,6 +21,7 @@ from evalkit.disclosure.people import flow_table, with_counts
 from evalkit.disclosure.publish import LOG, Guard
 from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import EvalkitError
+from evalkit.evaluation.alone import Alone, alone, nobody, publishable_alone
 from evalkit.evaluation.compared import compared, publishable
 from evalkit.evaluation.delivered import (
     DELIVERY,
@@ -53,7 +54,7 @@ class Protection:
     flow: who is in and who is missing. compared: what each place and month counts. log: what was hidden and why, never
     the number. attribution, value: what is left of the whole, None where it would give a hidden effect away.
     decisions: as they follow from what is left. over_time, baseline: the outcome itself, and who began how.
-    delivery, recorded: what was planned and delivered, and what was recorded.
+    delivery, recorded: what was planned and delivered, and what was recorded. alone: what stands behind one place.
     """
 
     rules: Rules
@@ -67,6 +68,7 @@ class Protection:
     baseline: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(BASELINE)))
     delivery: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(DELIVERY)))
     recorded: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(RECORDED)))
+    alone: Alone = field(default_factory=nobody)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -127,6 +129,10 @@ class Evaluation(Evaluated):
         }  # fmt: skip
         if asks(self.study):
             out["mixes"] = self.mixes
+        if len(self.alone.gaps):
+            out["one_place"] = self.alone.gaps
+        if len(self.alone.donors):
+            out["donors"] = self.alone.donors
         if self.event_studies:
             out["event_studies"] = pd.concat(list(self.event_studies.values()), ignore_index=True)
         if self.protection is not None:
@@ -137,6 +143,11 @@ class Evaluation(Evaluated):
     def compared(self) -> pd.DataFrame:
         """Who is compared with whom: what each place and month counts in each headline; made when asked for."""
         return compared(self.study, self.findings) if self.protection is None else self.protection.compared
+
+    @cached_property
+    def alone(self) -> Alone:
+        """One place alone: seen and expected by period, and who stands beside it; made when asked for."""
+        return alone(self.study, self.findings) if self.protection is None else self.protection.alone
 
     @cached_property
     def mixes(self) -> pd.DataFrame:
@@ -256,6 +267,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
     who = publishable(guard, ev.compared)
     series, before = publishable_series(guard, ev.over_time), publishable_baseline(guard, ev.baseline)
     kept = publishable_delivery(guard, ev.delivery), publishable_recorded(guard, ev.recorded)
+    by_place = publishable_alone(guard, ev.alone)
     log = pd.DataFrame(guard.log, columns=list(LOG))
     return replace(
         ev,
@@ -270,7 +282,7 @@ def _protected(ev: Evaluation, rules: Rules) -> Evaluation:
         bundle_runs=(),
         judged=tuple(redacted),
         statements=statements,
-        protection=Protection(rules, flow, who, log, attribution, value, decisions, series, before, *kept),
+        protection=Protection(rules, flow, who, log, attribution, value, decisions, series, before, *kept, by_place),
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import frame_of
-from evalkit.show.words import count_words
+from evalkit.show.words import count_words, plural, sentence_case
 
 _GAPS = ("place", "cohort", "who", "period", "event_time", "observed", "expected", "gap", "conf_low", "conf_high")
 _SHOWN = 12  # donors drawn at most
@@ -19,25 +19,37 @@ _LEAST = 0.005  # weight below which a donor is not drawn
 
 
 def one_place(
-    source: pd.DataFrame, place: object = None, *, unit: str = "", width: float = style.WIDE, ax: style.Given = None
+    source: pd.DataFrame,
+    place: object = None,
+    *,
+    unit: str = "",
+    period: str = "period",
+    width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """Above: one place as seen and as expected, by period. Below: the gap between the two with its interval.
 
     source: the table of a design's `gaps`. place: one of its places, the first where none is named. unit: of the
-    outcome, in words. ax: two, for the outcome and for the gap. Raises `OptionError` for a place that is not in the
-    table."""
-    return style.drawn(_draw_expected, _say_expected, (_of_place(source, place), unit), width, ax)
+    outcome, in words. period: what a period is called. ax: two, for the outcome and for the gap. Raises `OptionError`
+    for a place that is not in the table."""
+    return style.drawn(_draw_expected, _say_expected, (_of_place(source, place), unit, period), width, ax)
 
 
 def placebo_places(
-    source: pd.DataFrame, place: object = None, *, unit: str = "", width: float = style.WIDE, ax: style.Given = None
+    source: pd.DataFrame,
+    place: object = None,
+    *,
+    unit: str = "",
+    period: str = "period",
+    width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """The gap of one place (thick) and of every other place in its role (thin), by periods since the start. Source,
-    place and unit are as in `one_place`."""
+    place, unit and period are as in `one_place`."""
     found = _of_place(source, place)
     if not found["who"].ne("").any():
         raise OptionError("There are no other places in this table. Give that of a design beside other places.")
-    return style.drawn(_draw_placebos, _say_placebos, (found, unit), width, ax)
+    return style.drawn(_draw_placebos, _say_placebos, (found, unit, period), width, ax)
 
 
 def donor_weights(
@@ -62,7 +74,7 @@ def _one(table: pd.DataFrame, place: object) -> pd.DataFrame:
     return found[found["cohort"] == found["cohort"].iloc[0]] if "cohort" in found else found
 
 
-def _draw_expected(table: pd.DataFrame, unit: str, where: style.Where) -> Axes:
+def _draw_expected(table: pd.DataFrame, unit: str, period: str, where: style.Where) -> Axes:
     own = table[table["who"] == ""]
     top, below = style.new_panels(where, 4.6, ("the outcome", "the gap"), (2, 1), sharex=True, height_ratios=(3, 2))
     time = own["event_time"]
@@ -77,26 +89,26 @@ def _draw_expected(table: pd.DataFrame, unit: str, where: style.Where) -> Axes:
         ax.axvline(-0.5, color=style.RULE, linewidth=0.8, linestyle=(0, (4, 3)))
     top.set_ylabel(unit or "outcome")
     below.set_ylabel("gap")
-    below.set_xlabel("periods since the start; shaded: likely range")
+    below.set_xlabel(f"{plural(period)} since the start; shaded: likely range")
     style.legend_above(top)
     return top
 
 
-def _say_expected(table: pd.DataFrame, unit: str) -> style.Told:
+def _say_expected(table: pd.DataFrame, unit: str, period: str) -> style.Told:
     own = table[table["who"] == ""]
     name, after = own["place"].iloc[0], own[(own["event_time"] >= 0) & own["gap"].notna()]
     away = int(((after["conf_low"] > 0) | (after["conf_high"] < 0)).sum())
-    title = f"{name}: {count_words(away, 'period')} of {len(after)} after the start beyond the likely range"
-    alt = f"{name} as seen and as expected by period, and the gap between the two with its interval."
+    title = f"{name}: {away} of {count_words(len(after), period)} after the start beyond the likely range"
+    alt = f"{name} as seen and as expected by {period}, and the gap between the two with its interval."
     lines = [
-        f"Period {r.event_time}: seen {r.observed:.4g}, expected {r.expected:.4g}, gap {r.gap:.4g}"
+        f"{sentence_case(period)} {r.event_time}: seen {r.observed:.4g}, expected {r.expected:.4g}, gap {r.gap:.4g}"
         + (f" ({r.conf_low:.4g} to {r.conf_high:.4g})." if np.isfinite(r.conf_low) else ".")
         for r in own.itertuples() if np.isfinite(r.gap)
     ]  # fmt: skip
-    return title, alt + (f" In {unit}." if unit else ""), "\n".join(lines), own
+    return title, alt + (f" Outcome: {unit}." if unit else ""), "\n".join(lines), own
 
 
-def _draw_placebos(table: pd.DataFrame, unit: str, where: style.Where) -> Axes:
+def _draw_placebos(table: pd.DataFrame, unit: str, period: str, where: style.Where) -> Axes:
     ax = style.new_axes(where, 3.4)
     for i, (_, other) in enumerate(table[table["who"] != ""].groupby("who", sort=False)):
         label = "others in its role" if i == 0 else None
@@ -106,18 +118,18 @@ def _draw_placebos(table: pd.DataFrame, unit: str, where: style.Where) -> Axes:
     ax.axhline(0, color=style.INK, linewidth=0.8)
     ax.axvline(-0.5, color=style.RULE, linewidth=0.8, linestyle=(0, (4, 3)))
     ax.set_ylabel(f"gap, {unit}" if unit else "gap")
-    ax.set_xlabel("periods since the start")
+    ax.set_xlabel(f"{plural(period)} since the start")
     style.legend_above(ax)
     return ax
 
 
-def _say_placebos(table: pd.DataFrame, unit: str) -> style.Told:
+def _say_placebos(table: pd.DataFrame, unit: str, period: str) -> style.Told:
     after = table[(table["event_time"] >= 0)].groupby("who", sort=False)["gap"].mean()
     own, others, name = abs(after[""]), after.drop("").abs(), table.loc[table["who"] == "", "place"].iloc[0]
     as_large = int((others >= own).sum())
     title = f"{name}: {as_large} of {len(others)} other places moved as far from expectation"
-    alt = f"Gaps by periods since the start: {name} and {count_words(len(others), 'other place')} in its role"
-    alt += f", in {unit}." if unit else "."
+    alt = f"Gaps by {plural(period)} since the start: {name} and {count_words(len(others), 'other place')} in its role"
+    alt += f". Outcome: {unit}." if unit else "."
     lines = [f"{name if who == '' else who}: mean gap after the start {value:.4g}." for who, value in after.items()]
     return title, alt, "\n".join(lines), table
 

@@ -25,7 +25,7 @@ from evalkit.show.words import (
 )
 from evalkit.verdicts import rules
 from evalkit.verdicts.evidence import BundleEvidence, Evidence, Verdict, Weakness
-from evalkit.vocabulary import BESIDE_PLACES, CONTROLLED_SERIES, SERIES
+from evalkit.vocabulary import BESIDE_PLACES, CONTROLLED_SERIES, SERIES, SYNTHETIC_DIFFERENCE
 
 #: From this share of those who had it on, the words say that they are not behind the answer.
 MATERIAL = 0.1
@@ -271,6 +271,8 @@ def _sides(bundle: BundleEvidence) -> tuple[str, str]:
 
 
 def _bundle_rests(evidence: Evidence, bundle: BundleEvidence) -> tuple[str, str]:
+    if alone := _alone(bundle.design, bundle.clusters_exposed):
+        return alone
     if min(bundle.signs) >= 0:
         return say.RESTS_THEM
     if bundle.additive:
@@ -309,13 +311,19 @@ def _rests_itself(e: Evidence) -> str:
 
 def _resting(e: Evidence) -> tuple[str, str]:
     """What stands beside what, by design."""
-    if e.design == SERIES:
-        return say.RESTS_PAST if e.clusters_exposed == 1 else say.RESTS_PASTS
-    if e.rests_on_one_place:
-        return {CONTROLLED_SERIES: say.RESTS_CONTROL, BESIDE_PLACES: say.RESTS_ALL}.get(e.design, say.RESTS_MIX)
+    if alone := _alone(e.design, e.clusters_exposed):
+        return alone
     if e.rests_on_chance:
         return say.RESTS_CHANCE
     return say.RESTS_DOSE if e.rests_on_dose else say.RESTS
+
+
+def _alone(design: str, exposed: int) -> tuple[str, str] | None:
+    """What one place or two stand beside; None by other designs."""
+    if design == SERIES:
+        return say.RESTS_PAST if exposed == 1 else say.RESTS_PASTS
+    others = {CONTROLLED_SERIES: say.RESTS_CONTROL, BESIDE_PLACES: say.RESTS_ALL, SYNTHETIC_DIFFERENCE: say.RESTS_MIX}
+    return others.get(design)
 
 
 def _rests(e: Evidence, x: Evidence | BundleEvidence, template: tuple[str, str]) -> str:

@@ -35,6 +35,11 @@ RESTS_PASTS = ("{exposed} beside their own past", "")
 RESTS_CONTROL = ("{exposed} beside its own past, less that of {comparison} without it", "")
 RESTS_MIX = ("{exposed} beside {comparison} others that moved with it before", "")
 RESTS_ALL = ("{exposed} beside {comparison} others without it", "")
+BEFORE_AFTER = (
+    "{place}: {before} before, {after} after. This cannot carry a claim: where nothing happened, such differences pass "
+    "for proof up to 7 times in 10"
+)
+MOST_WEIGHT = "Most weight in the mix: {place}, {weight} of 1"
 BUNDLE_ADDS = "it holds only if the effects of the components simply add up"
 SPEAKS = "{rests}, and speaks of {population}"
 SPEAKS_ALONE = "this speaks of {population}"

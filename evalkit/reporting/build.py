@@ -164,6 +164,7 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
             about = {"labels": labels_of(evaluation), "place": place, "period": period}
             name = f"compared_{component.name}"
             out[name] = describe("compared", mine, **about, name=file_name(name))
+    out |= _of_one_place(evaluation)
     if len(evaluation.leave_one_out):
         out["leave_one_out"] = describe("leave_one_out", evaluation, outcome=first)
     if evaluation.flow is not None and len(evaluation.flow):
@@ -181,6 +182,24 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
     weights = contamination_table(evaluation)
     if len(weights):
         out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))
+    return out
+
+
+def _of_one_place(evaluation: Evaluation) -> dict[str, Picture]:
+    """What stands behind answers from one place, on the first outcome: seen and expected, others in its role, who they
+    are; a picture each for every place."""
+    study, made, out = evaluation.study, evaluation.alone, {}
+    about = {"unit": study.outcome().label, "period": study.noun_for(study.period or "period")}
+    for component in dict.fromkeys(made.gaps["component"]):
+        gaps, donors = (t[(t["component"] == component) & (t["outcome"] == study.outcome().column)]
+                        for t in (made.gaps, made.donors))  # fmt: skip
+        for i, place in enumerate(dict.fromkeys(gaps["place"])):
+            asked: list[tuple[str, pd.DataFrame, dict[str, str]]] = [("one_place", gaps, about)]
+            if len(donors):
+                asked += [("placebo_places", gaps, about), ("donor_weights", donors, {})]
+            for kind, table, said in asked:
+                name = f"{kind}_{component}" + (f"_{i + 1}" if i else "")
+                out[name] = describe(kind, table, place, **said, name=file_name(name))
     return out
 
 

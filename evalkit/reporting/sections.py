@@ -11,10 +11,12 @@ import pandas as pd
 from evalkit.components import Separability
 from evalkit.components.separability import STATUS_WORDS
 from evalkit.evaluation import Evaluation
+from evalkit.evaluation.alone import before_and_after
 from evalkit.evaluation.compared import shares
 from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
 from evalkit.figures.timeline import WAYS
+from evalkit.language import templates as say
 from evalkit.reporting.blocks import (
     PAGE,
     Block,
@@ -29,7 +31,7 @@ from evalkit.reporting.blocks import (
     verdict_cell,
 )
 from evalkit.reporting.names import Names, names_of, spoken_period, statements_of
-from evalkit.show.numbers import signed, signed_range
+from evalkit.show.numbers import signed, signed_range, size_words
 from evalkit.show.tables import Cell, Table, make_table
 from evalkit.show.words import design_title, full_stop, join_words, quoted, sentence_case
 from evalkit.study import Outcome
@@ -128,7 +130,8 @@ def _on_outcome(evaluation: Evaluation, outcome: Outcome, pictures: Mapping[str,
         if first:
             parts += [Heading(level, component.label), Paragraph(found.get(component.name, ""))]
             parts += [pictures.get(f"event_study_{component.name}")] if len(tried) else []
-            parts += _compared(evaluation, component.name, outcome, pictures)
+        parts += _alone(evaluation, component.name, outcome, pictures)
+        parts += _compared(evaluation, component.name, outcome, pictures)
         if len(tried) > 1:
             anchor = f"designs-{component.name}" + ("" if first else f"-{outcome.column}")
             every = effects_table(tried, outcome, component.label, anchor)
@@ -176,6 +179,33 @@ def headlines_table(effects: pd.DataFrame, evaluation: Evaluation, outcome: Outc
     caption = f"The headline of each component: {outcome.label}"
     return make_table(caption, ("Component", *_HEAD), rows, numeric=(False, *_RIGHT), name=name, keys=tuple(keys),
                       note=_unit_note(outcome), cards=True)  # fmt: skip
+
+
+def _alone(
+    evaluation: Evaluation, component: str, outcome: Outcome, pictures: Mapping[str, Picture]
+) -> tuple[Block | None, ...]:
+    """What stands behind an answer from one place: seen and expected, others in its role, who they are, and what a
+    plain before and after would have said."""
+    drawn = [p for name, p in pictures.items() if name.startswith(_ALONE) and _is_of(name, component)]
+    gaps, donors = (t[(t["component"] == component) & (t["outcome"] == outcome.column)]
+                    for t in (evaluation.alone.gaps, evaluation.alone.donors))  # fmt: skip
+    words: list[Block] = []
+    for place, own in gaps.groupby("place", sort=False):
+        before, after = (size_words(x, outcome.said) for x in before_and_after(own))
+        words.append(Paragraph(full_stop(say.BEFORE_AFTER.format(place=place, before=before, after=after))))
+    parts: list[Block] = [*drawn, *words]
+    if len(donors):
+        first = donors.loc[donors["weight"].abs().idxmax()]
+        rows = [(str(r.donor), f"{r.weight:.3f}") for r in donors.itertuples()]
+        made = make_table("Weights of the other places in the mix", ("Place", "Weight"), rows, numeric=(False, True),
+                          name=f"donors-{component}")  # fmt: skip
+        said = say.MOST_WEIGHT.format(place=first["donor"], weight=f"{first['weight']:.2f}")
+        parts += [Paragraph(full_stop(said)), Group((made,), summary="Weights of all the others")]
+    return tuple(parts)
+
+
+def _is_of(name: str, component: str) -> bool:
+    return any(name.removeprefix(kind).rstrip("0123456789").rstrip("_") == component for kind in _ALONE)
 
 
 def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -> Table:
@@ -337,6 +367,7 @@ _UNITS = {
     "score": "points",
     "money": "pounds",
 }
+_ALONE = ("one_place_", "placebo_places_", "donor_weights_")
 _KINDS = {"together": "together", "swap": "one in place of another", "sum": "as a sum"}
 _SAID = ("You may say", "You may not say", "What would change our mind")
 

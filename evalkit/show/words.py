@@ -211,10 +211,14 @@ _DESIGNS = {
     "CarriedOver": "what was left of it after it ended",
     "InterruptedTimeSeries": "one place beside its own past",
     "InterruptedTimeSeries(control)": "one place beside its own past, less that of a few others",
-    "SyntheticControl": "one place beside a mix of others at its level",
+    "InterruptedTimeSeries(GLSAR)": "one place beside its own past, by iterated least squares",
+    "InterruptedTimeSeries(SARIMAX)": "one place beside its own past, by maximum likelihood",
+    "SyntheticControl": "one place beside a mix of others, its own level set aside",
     "SyntheticDifferenceInDifferences": "one place beside a mix of others that moved with it",
     "DifferenceBesidePlaces": "one place beside all others alike",
     "BeforeAfter": "before and after, which cannot carry a claim",
+    "BeforeAfter(trend)": "before and after, a straight trend taken out",
+    "BeforeAfter(last)": "before and after, without the last periods before",
     "RegressionDiscontinuity": "people just above and just below the line",
 }
 _TITLES = {
@@ -229,6 +233,10 @@ _TITLES = {
     "MatchedComparison(ignored)": "People matched, whatever else they had (shows what goes wrong)",
     "CrossSections(whoever was asked)": "The same places, whoever was asked (shows what goes wrong)",
     "StaggeredRollout(same, every start)": "Every start, those after an earlier spell too (shows what goes wrong)",
+    "InterruptedTimeSeries(GLSAR)": "The same past, by iterated least squares (claims too often)",
+    "InterruptedTimeSeries(SARIMAX)": "The same past, by maximum likelihood (claims too often)",
+    "BeforeAfter": "Before and after, which cannot carry a claim (shows what goes wrong)",
+    "BeforeAfter(last)": "Before and after, without the last periods before, where a place may have been at its worst",
     "RegressionDiscontinuity": "People just above and below the line",
 }
 

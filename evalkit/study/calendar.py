@@ -106,6 +106,16 @@ def period_positions(values: np.ndarray) -> np.ndarray:
     return np.array([_place(v, kind) for v in values], dtype=np.float64)
 
 
+def seasons(values: np.ndarray) -> int | None:
+    """How many of distinct periods in order make a year, where they are months or quarters (days that far apart among
+    them); None of others."""
+    kind, steps = calendar_kind(values), np.diff(period_positions(values))
+    if not len(steps) or kind not in ("month", "quarter", "day"):
+        return None
+    a_year = _A_YEAR[kind] / float(np.median(steps))
+    return next((n for n in (4, 12) if abs(a_year / n - 1) < 0.05), None)
+
+
 def make_calendar(values: np.ndarray, every: float | None = None) -> Calendar:
     """The calendar of distinct periods already in order.
 
@@ -211,7 +221,7 @@ def _name(position: float, kind: str, like: object) -> object:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that went on in the background, drawn and never estimated: words, first moment, and first moment
+    """Something that went on in the background, whose effect is never given: words, first moment, and first moment
     after it (None: still going on)."""
 
     label: str

@@ -60,7 +60,7 @@ class Study(Register):
     every: length of a period where the calendar has gaps that belong to the study.
     settings: anything the study file says about how to evaluate.
     money: `Money`, tables of costs, rate card, claims and unit costs.
-    events: other things that went on at the time, (label, start, end) each; drawn, never estimated.
+    events: other things that went on at the time, (label, start, end) each; drawn, and steps in one place's own past.
     reading: how files and their cells are written, the keys of `Reading`: {"date_format": "%d/%m/%Y"}.
     noun: what a unit is called, "pupil"; or what "unit", "place" and "period" are, each with its plural where that is
         not usual: {"unit": ["person", "people"], "place": "school"}.

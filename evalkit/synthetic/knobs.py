@@ -12,7 +12,7 @@ YES_NO, SHARE, TIMES, MORE = "yes or no", "0 to 1", "0 or more", "above 0, up to
 PERIODS, NUMBER = "whole number, 0 or more", "number"
 
 
-def _knob(default: Any, takes: str | tuple[str, ...], means: str) -> Any:
+def knob(default: Any, takes: str | tuple[str, ...], means: str) -> Any:
     """A field whose meaning and values are said once, here, and read by checks, command and README."""
     return field(default=default, metadata={"takes": takes, "means": means})
 
@@ -21,65 +21,65 @@ def _knob(default: Any, takes: str | tuple[str, ...], means: str) -> Any:
 class Knobs:
     """What may be turned, one by one (each is off by default). `knob_words()` says what each does."""
 
-    gap: int | None = _knob(
+    gap: int | None = knob(
         None, PERIODS, "every component starts within this many periods of one date in each zone of the programme"
     )
-    order: str = _knob("random", ("random", "need"), '"need": the neediest places start first')
-    crisis: str | None = _knob(
+    order: str = knob("random", ("random", "need"), '"need": the neediest places start first')
+    crisis: str | None = knob(
         None, ("one", "both"), 'people are taken on at a crisis: in programme places alone ("one") or on both sides'
     )
-    crisis_share: float = _knob(
+    crisis_share: float = knob(
         1.0, SHARE, "share of the people taken on at the crisis; the others come from a list of all who are known"
     )
-    spillover: float = _knob(0.0, SHARE, "share of a neighbouring place's dose that leaks over, unregistered")
-    date_error: int = _knob(0, PERIODS, "registered start dates are wrong by up to this many periods")
-    recording: float = _knob(
+    spillover: float = knob(0.0, SHARE, "share of a neighbouring place's dose that leaks over, unregistered")
+    date_error: int = knob(0, PERIODS, "registered start dates are wrong by up to this many periods")
+    recording: float = knob(
         0.0, SHARE, "share of programme rows before the launch whose outcomes nobody wrote down: recording starts with "
         "payment",
     )  # fmt: skip
-    gaming: float = _knob(
+    gaming: float = knob(
         0.0, SHARE, "chance that a lost outcome is still reported for one period, in programme places after the launch"
     )
-    movers: float = _knob(
+    movers: float = knob(
         0.0, SHARE, "share of the people who move to another place once, and have what is on there from then on"
     )
-    attrition: float = _knob(0.0, TIMES, "people leave: multiple of the partnership's own rates, 0 for nobody")
-    late_entry: float = _knob(0.0, TIMES, "people are known late and join late: multiple of the partnership's share")
-    missing: float = _knob(0.0, TIMES, "outcomes nobody wrote down: multiple of the partnership's share")
-    need_shift: float = _knob(0.0, NUMBER, "more need in programme places, in standard deviations")
-    core: bool = _knob(
+    attrition: float = knob(0.0, TIMES, "people leave: multiple of the partnership's own rates, 0 for nobody")
+    late_entry: float = knob(0.0, TIMES, "people are known late and join late: multiple of the partnership's share")
+    missing: float = knob(0.0, TIMES, "outcomes nobody wrote down: multiple of the partnership's share")
+    need_shift: float = knob(0.0, NUMBER, "more need in programme places, in standard deviations")
+    core: bool = knob(
         False, YES_NO, "programme places alone get the part that is always on, at the launch; else everybody always has"
         " it",
     )  # fmt: skip
-    tidy: bool = _knob(
+    tidy: bool = knob(
         False, YES_NO, "no component waits for another; linked groups cross no border, and those of one place move "
         "together",
     )  # fmt: skip
-    synergy: float = _knob(1.0, TIMES, "multiple of the effects that need several components at once")
-    above_cut: bool = _knob(
+    synergy: float = knob(1.0, TIMES, "multiple of the effects that need several components at once")
+    above_cut: bool = knob(
         False, YES_NO, "a table of everybody in programme places from whom the lowest scores were chosen: compare "
         "at the cut-off",
     )  # fmt: skip
-    size: float = _knob(1.0, MORE, "multiple of the people")
+    size: float = knob(1.0, MORE, "multiple of the people")
 
 
-def knob_words() -> dict[str, str]:
-    """Knob -> what it does, with the values that it takes."""
-    return {f.name: f"{f.metadata['means']} ({_values(f.metadata['takes'])})" for f in fields(Knobs)}
+def knob_words(of: type[Any] = Knobs) -> dict[str, str]:
+    """Knob -> what it does, with the values that it takes; of: the class whose fields are the knobs."""
+    return {f.name: f"{f.metadata['means']} ({_values(f.metadata['takes'])})" for f in fields(of)}
 
 
-def check_knobs(given: Mapping[str, Any]) -> dict[str, Any]:
+def check_knobs(given: Mapping[str, Any], of: type[Any] = Knobs) -> dict[str, Any]:
     """Values by knob, as the engine takes them. Raises `OptionError` for unknown knobs and values that none takes."""
-    known = {f.name: f for f in fields(Knobs)}
+    known = {f.name: f for f in fields(of)}
     for name in given:
         check_choice("knob", name, tuple(known))
     return {name: _checked(name, value, known[name].metadata["takes"], known[name].default)
             for name, value in given.items()}  # fmt: skip
 
 
-def read_knobs(said: list[str]) -> dict[str, Any]:
+def read_knobs(said: list[str], of: type[Any] = Knobs) -> dict[str, Any]:
     """Knobs from words such as "gap=2"; `OptionError` says what cannot be read."""
-    known = {f.name: f for f in fields(Knobs)}
+    known = {f.name: f for f in fields(of)}
     out: dict[str, Any] = {}
     for one in said:
         name, equals, value = (part.strip() for part in one.partition("="))
@@ -87,7 +87,7 @@ def read_knobs(said: list[str]) -> dict[str, Any]:
             raise OptionError(f"--knob {one!r} is not a choice. Write NAME=VALUE, such as gap=2.")
         check_choice("knob", name, tuple(known))
         out[name] = _read(value, known[name].metadata["takes"])
-    return check_knobs(out)
+    return check_knobs(out, of)
 
 
 def turned(knobs: Knobs, base: Knobs) -> dict[str, Any]:

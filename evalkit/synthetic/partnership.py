@@ -15,6 +15,7 @@ from evalkit.synthetic.score import score_table
 from evalkit.synthetic.settings import SPECS
 from evalkit.synthetic.simulated import Simulated, Truth
 from evalkit.synthetic.spec import Spec
+from evalkit.synthetic.town import TOWN, Town, TownKnobs, town
 from evalkit.synthetic.world import n_parts
 from evalkit.synthetic.write import write_partnership
 
@@ -45,22 +46,27 @@ class Partnership(Simulated):
 @overload
 def partnership(name: Literal["portfolio"], setting: str = ..., seed: int = ..., **knobs: Any) -> Portfolio: ...
 @overload
+def partnership(name: Literal["town"], setting: str = ..., seed: int = ..., **knobs: Any) -> Town: ...
+@overload
 def partnership(name: str, setting: str = ..., seed: int = ..., **knobs: Any) -> Partnership: ...
-def partnership(name: str, setting: str = "realistic", seed: int = 1, **knobs: Any) -> Partnership | Portfolio:
-    """A synthetic partnership with known truth; "portfolio" is 24 of them, each a study of its own (`Portfolio`).
+def partnership(name: str, setting: str = "realistic", seed: int = 1, **knobs: Any) -> Partnership | Portfolio | Town:
+    """A synthetic partnership with known truth; "portfolio" is 24 of them, each a study of its own (`Portfolio`),
+    "town" one place alone (`Town`).
 
     name: one of `names()`. setting: "clean", "realistic" or "hard". seed: the same seed gives the same bytes on
-    every machine. knobs: any field of `Knobs`, which then replaces that of the setting.
+    every machine. knobs: any field of `Knobs` (of the town, of `TownKnobs`), which then replaces that of the setting.
 
     Raises `OptionError` for an unknown name, setting or knob.
     """
     check_choice("name", name, names())
     check_choice("setting", setting, SETTINGS)
-    turned = check_knobs(knobs)
+    turned = check_knobs(knobs, TownKnobs if name == TOWN else Knobs)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise OptionError(f"seed={seed!r} is not a choice. Use a whole number, 0 or more.")
     if name == PORTFOLIO:
         return portfolio(setting, seed, turned)
+    if name == TOWN:
+        return town(setting, seed, turned)
     spec = SPECS[name]
     made = replace(spec.settings[setting], **turned)
     _check_fit(spec, made)
@@ -80,4 +86,4 @@ def _check_fit(spec: Spec, knobs: Knobs) -> None:
 
 def names() -> tuple[str, ...]:
     """Every partnership."""
-    return (*SPECS, PORTFOLIO)
+    return (*SPECS, PORTFOLIO, TOWN)

@@ -41,7 +41,7 @@ def lived(p: Partnership, outcome: str = "settled") -> np.ndarray:
 
 
 def test_there_are_six_partnerships_of_three_settings() -> None:
-    assert names() == (*ALL, "portfolio")
+    assert names() == (*ALL, "portfolio", "town")
     for name, setting in itertools.product(ALL, ("clean", "realistic", "hard")):
         assert set(partnership(name, setting).spec.settings) == {"clean", "realistic", "hard"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import statsmodels.api as sm
 from scipy import optimize
 
 import evalkit as ek
-from evalkit.designs.one_place.interrupted import working
+from evalkit.designs.one_place.fitted import working
 from evalkit.designs.one_place.mixes import (
     Sides,
     difference,
@@ -222,3 +223,61 @@ def test_with_white_noise_alone_the_estimate_is_that_of_ordinary_least_squares()
     np.testing.assert_allclose(noise.ar1.fit(y[:, None]).coefficients[at, :, 0], ols.params, atol=1e-10)
     critical = noise.simulated.critical(noise.ar1, np.eye(3)[[2]])[:, 0]
     assert (np.diff(critical) >= 0).all() and critical[np.flatnonzero(NODES == 0)[0]] > 1.96
+
+
+@pytest.mark.parametrize("slope", [True, False])
+def test_usual_errors_are_those_of_statsmodels_by_hand(sicily, slope):
+    frame, columns = by_hand()
+    y = (frame["aces"] / frame["stdpop"] * 1e5).to_numpy()
+    on = frame["smokban"].to_numpy()
+    after, n = int(on.sum()), len(y)
+    grows = on * (np.cumsum(on) - 1)
+    columns = np.column_stack([columns, grows]) if slope else columns
+    mean = np.array([0, 0, 1, 0, 0, 0, 0, *([(after - 1) / 2] if slope else [])])
+    whole = ek.InterruptedTimeSeries(season=12, slope=slope, outcome="rate", errors="GLSAR")
+    row = whole(sicily, "smokban").over(0).to_frame().iloc[0]
+    test = sm.GLSAR(y, columns, rho=1).iterative_fit(10).t_test(mean)
+    assert row["estimate"] == pytest.approx(float(test.effect[0]), abs=1e-8)
+    assert [row["conf_low"], row["conf_high"]] == pytest.approx(test.conf_int()[0].tolist(), abs=1e-8)
+    assert row["df"] == n - 1 - columns.shape[1]
+    likely = replace(whole, errors="SARIMAX")(sicily, "smokban").over(0)
+    fit = sm.tsa.SARIMAX(y, columns, order=(1, 0, 0)).fit(disp=0)
+    assert likely.value[0] == pytest.approx(mean @ fit.params[: len(mean)], abs=1e-2)
+    cells = likely.weights()
+    rate = frame.set_index("time")["aces"] / frame.set_index("time")["stdpop"] * 1e5
+    back = float((cells["weight"] * rate.reindex(cells["period"]).to_numpy()).sum())
+    assert back == pytest.approx(likely.value[0], abs=0.05)  # maximum likelihood stops within its own tolerance
+
+
+def test_deaths_from_2020_lie_within_the_interval_of_a_worked_example():
+    """CausalPy 0.9, trend and months, deaths a month in England and Wales from 2020 on
+    (benchmarks/one_place_peers.py)."""
+    frame = pd.read_csv(DATA / "england_wales_deaths.csv").assign(place="England and Wales")
+    study = ek.Study(frame, unit="place", period="month", outcome="deaths", components=["from_2020"])
+    own = ek.InterruptedTimeSeries(season=12)(study, "from_2020").over(0).value[0]
+    peers = pd.read_csv(DATA.parents[1] / "benchmarks" / "results" / "one_place_peers.csv").set_index(["what", "by"])
+    theirs = peers.loc[("deaths in England and Wales from 2020", "CausalPy")]
+    assert theirs["low"] < own < theirs["high"]
+    assert own == pytest.approx(4437.0, abs=0.1)
+
+
+def test_a_penalty_brings_nearer_donors_as_a_general_solver_has_it(states):
+    donors, exposed = states
+    past, target = donors[:, :BEFORE].T, exposed[:BEFORE]
+    away = ((past - target[:, None]) ** 2).sum(axis=0)
+    for penalty in (0.1, 1.0):
+        w = synthetic_control(donors, exposed, BEFORE, False, False, penalty=penalty).donors
+
+        def cost(v: np.ndarray, price: float = penalty) -> float:
+            return float(((past @ v - target) ** 2).sum() + price * away @ v)
+
+        found = optimize.minimize(
+            cost, np.full(len(w), 1 / len(w)), bounds=[(0, 1)] * len(w), method="SLSQP",
+            jac=lambda v, price=penalty: 2 * past.T @ (past @ v - target) + price * away,
+            constraints={"type": "eq", "fun": lambda v: v.sum() - 1}, options={"ftol": 1e-10, "maxiter": 500},
+        )  # fmt: skip
+        assert cost(w) <= found.fun * (1 + 1e-6)
+    nearest = synthetic_control(donors, exposed, BEFORE, False, False, penalty=1e6).donors
+    assert nearest.argmax() == away.argmin() and nearest.max() == pytest.approx(1)
+    with pytest.raises(ek.EvalkitError, match="penalty=-1"):
+        ek.SyntheticControl(penalty=-1)

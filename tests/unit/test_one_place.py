@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -11,9 +12,14 @@ import pytest
 from scipy import stats
 
 import evalkit as ek
+from evalkit import checks
+from evalkit.designs.one_place.choice import series_design
 from evalkit.designs.one_place.mixes import PENALTIES, synthetic_control, synthetic_difference
 from evalkit.designs.one_place.placebo import PlaceboSpread
-from evalkit.designs.one_place.segments import Shape, season_columns
+from evalkit.designs.one_place.segments import Began, Shape, season_columns, too_near
+from evalkit.evaluation.alone import before_and_after
+from evalkit.evaluation.ladder import Choices, one_place_ladder, steps_of
+from evalkit.evaluation.results import safe
 
 SERIES, MIX = ek.InterruptedTimeSeries(), ek.SyntheticDifferenceInDifferences()
 DESIGNS = [SERIES, ek.InterruptedTimeSeries(control="clean"), ek.SyntheticControl(), MIX]
@@ -186,9 +192,9 @@ def test_the_effect_of_a_period_is_level_and_slope():
     assert shape.base(t, 26).shape == (40, 2)
 
 
-@pytest.mark.parametrize("seed", [1, 4])
-def test_placebo_interval_by_hand(seed):
-    """With one seed the plain spread is the wider, with the other the scaled one."""
+@pytest.mark.parametrize(("seed", "widest"), [(1, 0), (8, 1), (4, 2)])
+def test_placebo_interval_by_hand(seed, widest):
+    """The widest of three: as others strayed, scaled period by period, and by means over as many as are claimed."""
     frame = panel(seed=seed, a={"p0": 26})
     wide = frame.pivot(index="place", columns="month", values="y").to_numpy()
     exposed, donors, claimed = wide[0], wide[1:], np.arange(26, 40)
@@ -196,8 +202,10 @@ def test_placebo_interval_by_hand(seed):
     others = np.array([synthetic_difference(np.delete(donors, j, 0), donors[j], 26, claimed).gap for j in range(7)])
     p, r = others[:, 26:].mean(axis=1), others[:, :26].std(axis=1)
     plain, scaled = np.sqrt((p**2).mean()), np.sqrt(((p / r) ** 2).mean()) * own[:26].std()
-    assert (scaled > plain) == (seed == 4)
-    half = stats.t.ppf(0.975, 6) * np.sqrt(1 + 1 / 7) * max(plain, scaled)
+    slowly = [np.sqrt(np.mean([(g[t : t + 8].mean() - g[:26].mean()) ** 2 for t in range(19)])) for g in (own, *others)]
+    each = [plain, scaled, plain * slowly[0] / np.median(slowly[1:])]
+    assert int(np.argmax(each)) == widest
+    half = stats.t.ppf(0.975, 6) * np.sqrt(1 + 1 / 7) * max(each)
     found = MIX(study(frame), "a").over(0).to_frame().iloc[0]
     assert found["estimate"] == pytest.approx(own[26:].mean(), abs=1e-9)
     assert found["conf_high"] - found["estimate"] == pytest.approx(half, rel=1e-9)
@@ -313,3 +321,103 @@ def test_fifty_donors_and_forty_periods_take_less_than_a_second():
     clock = time.process_time()
     MIX(made, "a").over(0).to_frame()
     assert time.process_time() - clock < 1
+
+
+def two(gap: int, lag: int = 0, places: int = 1) -> ek.Study:
+    """One place in which a begins in month 26 and b so many later."""
+    frame = panel(places=places, periods=60, a={"p0": 26}, b={"p0": 26 + gap})
+    return study(frame, ek.Component("a", lag=lag), ek.Component("b", lag=lag))
+
+
+@pytest.mark.parametrize(("gap", "lag", "first", "second"), [
+    (0, 0, "bundle_only", "bundle_only"), (2, 3, "bundle_only", "bundle_only"), (4, 3, "one_place", "bundle_only"),
+    (6, 0, "one_place", "bundle_only"), (12, 0, "one_place", "one_place"), (15, 3, "one_place", "one_place"),
+])  # fmt: skip
+def test_what_began_too_near_is_a_bundle_of_one_place(gap, lag, first, second):
+    found = ek.separability(two(gap, lag))
+    assert found.components["status"].tolist() == [first, second]
+    assert found.bundles["members"].tolist() == ([("a", "b")] if second == "bundle_only" else [])
+    if gap == 4:
+        assert found.components["clean_until"][0] == 3  # b begins then
+        assert "began within 4 months of each other, and one place cannot" in found.components["reason"][1]
+
+
+def test_a_bundle_of_one_place_is_answered_together():
+    evaluation = ek.evaluate(two(6))
+    said = evaluation.verdicts.set_index("component")
+    assert said.loc["a", "verdict"] in ("likely", "cannot_tell")
+    assert said.loc["b", "verdict"] == "cannot_tell_apart"
+    assert "Together, in their first 28 months" in said.loc["b", "sentence"]
+    assert "1 place beside its own past" in said.loc["b", "sentence"]
+    bundle = evaluation.bundles.iloc[0]
+    assert bundle["conf_low"] < 4 < bundle["conf_high"]
+
+
+def test_what_is_near_to_what_is_near_joins_the_bundle():
+    own = Began(None, 40, 0)
+    near, further, apart, off = Began("b", 34, 0), Began("c", 25, 0), Began("d", 10, 0), Began("e", 60, 0)
+    assert [b.name for b in too_near(own, [apart, further, near, off])] == ["b", "c"]
+    assert too_near(Began(None, 20, 0), [near]) == ()
+
+
+def test_listed_events_are_steps_and_one_at_the_start_is_refused():
+    frame = panel(places=1, periods=60, a={"p0": 40})
+    frame["y"] = 0.1 * np.sin(frame["month"] ** 2) + 2 * frame["a"] + 6.0 * (frame["month"] >= 30)
+    plain, told = study(frame), study(frame, events=[("Mill shut", 30, None)])
+    design = one_place_ladder(told, "a", "InterruptedTimeSeries", Choices(), "y")[4].design
+    assert steps_of(told) == (30,) and steps_of(plain) == () and design.events == (30,)
+    assert abs(design(told, "a").over(0).value[0] - 2) < 0.2 < abs(SERIES(plain, "a").over(0).value[0] - 2)
+    at_once = ek.evaluate(study(frame, events=[("Mill shut", 40, 44)])).verdicts.iloc[0]
+    assert at_once["verdict"] == "cannot_tell" and "event that the study lists" in at_once["sentence"]
+
+
+def test_a_bent_trend_must_keep_sign_and_size_and_be_told_from_no_change():
+    est = SERIES(study(panel(places=1, a={"p0": 26})), "a").over(0)
+    other = ek.InterruptedTimeSeries(trend="bent")(study(panel(places=1, a={"p0": 26})), "a").over(0)
+    row = other.to_frame(checks.one_place.AGREES_AT).iloc[0]
+    clear = row["conf_low"] > 0 or row["conf_high"] < 0
+    half = abs(other.value[0]) >= abs(est.value[0]) / 2 and np.sign(other.value[0]) == np.sign(est.value[0])
+    assert checks.bent_trend(est, other).status == ("passed" if clear and half else "failed")
+    flat = panel(places=1, periods=60, a={"p0": 40})
+    flat["y"] = 0.1 * np.sin(flat["month"] ** 2) + 3.0 * flat["a"]
+    made = study(flat)
+    bent = ek.InterruptedTimeSeries(trend="bent")(made, "a").over(0)
+    assert checks.bent_trend(SERIES(made, "a").over(0), bent).status == "passed"
+    unsure = checks.bent_trend(replace(bent, value=np.array([0.0001])), replace(bent, value=np.array([0.0001])))
+    assert unsure.status == "failed" and "too unsure" in unsure.words
+
+
+MONTHS = pd.period_range("2019-01", periods=40, freq="M")
+QUARTERS = pd.period_range("2019Q1", periods=40, freq="Q")
+
+
+@pytest.mark.parametrize(("periods", "season"), [
+    (MONTHS, 12), (MONTHS.astype(str), 12), (MONTHS.start_time, 12), (QUARTERS.astype(str), 4), (np.arange(40), None),
+    (pd.date_range("2019", periods=40, freq="W"), None),
+])  # fmt: skip
+def test_a_year_is_read_from_the_calendar_however_it_is_written(periods, season):
+    frame = panel(places=1, a={"p0": 26}).assign(month=list(periods))
+    assert series_design(study(frame).paths, "a", False).season == season
+
+
+def test_an_effect_is_that_of_its_own_period_less_what_was_expected():
+    est = SERIES(study(panel(places=1, a={"p0": 26})), "a")
+    cells = est.weights()
+    on = cells[cells["sign"] == 1]
+    assert on["weight"].tolist() == [1.0] * 14 and on["period"].tolist() == list(range(26, 40))
+    wide = panel(places=1, a={"p0": 26})["y"].to_numpy()
+    back = cells.assign(y=wide[cells["period"].to_numpy(dtype=int)]).eval("weight * y").groupby(cells["row"]).sum()
+    np.testing.assert_allclose(back, est.value, atol=1e-9)
+
+
+def test_tables_of_one_place_are_held_back_by_period_under_rules_of_disclosure():
+    frame = panel(periods=40, a={"p0": 26})
+    open_study, closed = study(frame), study(frame, settings={"disclosure": "nhs"})
+    shown = ek.evaluate(open_study).alone
+    assert set(shown.gaps["who"]) == {"", *(f"p{i}" for i in range(1, 8))} and len(shown.donors) == 7
+    assert shown.gaps.loc[shown.gaps["event_time"] < 0, "conf_low"].isna().all()
+    before, after = before_and_after(shown.gaps)
+    own = frame[frame["place"] == "p0"]["y"].to_numpy()
+    assert (before, after) == pytest.approx((own[:26].mean(), own[26:].mean()))
+    held = safe(ek.evaluate(closed)).alone
+    assert held.gaps.empty

@@ -21,7 +21,7 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
 from evalkit.designs.rollout.rows import Naming, cell_table
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.errors import check_choice
+from evalkit.errors import OptionError, check_choice
 from evalkit.inference import Estimate
 from evalkit.inference.replicates import Method
 from evalkit.show.words import count_words
@@ -81,7 +81,8 @@ class BesideDonors(Parameters, ABC):
 
     def gaps(self, study: StudyLike, component: str) -> pd.DataFrame:
         """Each place and each of its donors in its role, by period: place, cohort, who ("" for the place itself),
-        period, event_time, observed, expected, gap, conf_low, conf_high (NaN for donors)."""
+        period, event_time, observed, expected, gap, conf_low, conf_high (prediction intervals of the place itself, each
+        period from the start on; NaN elsewhere)."""
         return tables.gaps(study.paths, self.compared(study, component))
 
     def without_each_donor(self, study: StudyLike, component: str) -> pd.DataFrame:
@@ -101,7 +102,7 @@ class BesideDonors(Parameters, ABC):
         if reason:
             return Compared(place, donors, exposed, claimed, None, reason)
         method = partial(self.mix, before=place.before, claimed=claimed)
-        placebos = Placebos.of(method, donors, exposed, place.donors)
+        placebos = Placebos.of(method, donors, exposed, place.donors, len(claimed))
         return Compared(place, donors, exposed, claimed, placebos, POOR_FIT if placebos.fit > TOO_POOR else "")
 
     def _refusal(self, place: Place, exposed: np.ndarray, after: int, paths: Paths) -> str:
@@ -141,10 +142,13 @@ class SyntheticControl(BesideDonors):
     gap(t) = Y1(t) - sum_j w_j Y_j(t), less its mean before where `intercept` (Abadie, Diamond and Hainmueller 2010, on
     outcomes alone; Ferman and Pinto 2021, equation 6). Others are places not yet exposed whose other components follow
     the same path from the first period used to the last. Intervals rest on the same method in places where nothing
-    began, t(n0 - 1), the wider of plain and scaled by how badly each was followed before.
+    began, t(n0 - 1), the widest of plain and scaled by how badly each was followed before, period by period and over as
+    many periods as are claimed.
 
     intercept: whether the mix may differ by a constant; without one, a place of unusual level is not to be believed.
-    augment: None, or "ridge" for the correction of Ben-Michael, Feller and Rothstein (2021).
+    augment: None, or "ridge" for the correction of Ben-Michael, Feller and Rothstein (2021). penalty: 0 or more, the
+    price of donors that are far from the place by themselves, beside the distance of the mix: nearer donors and fewer
+    (Abadie and L'Hour 2021).
 
     Rows are refused, with the reason, below five other places, 12 periods before or 4 after, for a gap in the series, a
     constant one, and where the mix followed the place less than half as well as it follows the middle one of the
@@ -153,14 +157,18 @@ class SyntheticControl(BesideDonors):
 
     intercept: bool = True
     augment: str | None = None
+    penalty: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.penalty, bool) or not np.isfinite(self.penalty) or self.penalty < 0:
+            raise OptionError(f"penalty={self.penalty!r} is not a choice. Use a number, 0 or more.")
         check_choice("intercept", self.intercept, (True, False))
         check_choice("augment", self.augment, (None, "ridge"))
 
     def mix(self, donors: np.ndarray, exposed: np.ndarray, before: int, claimed: np.ndarray) -> Mix:
-        return synthetic_control(donors, exposed, before, self.intercept, self.augment == "ridge")
+        ridge = self.augment == "ridge"
+        return synthetic_control(donors, exposed, before, self.intercept, ridge, penalty=self.penalty)
 
 
 @dataclass(frozen=True)
@@ -208,7 +216,7 @@ def spread_of(compared: Sequence[Compared]) -> PlaceboSpread:
     plain, scaled, names = [], [], []
     for c in compared:
         nothing = np.zeros((1, c.exposed.size))
-        plain.append(_rows_of(c, nothing if c.placebos is None else c.placebos.gaps))
+        plain.append(_rows_of(c, nothing if c.placebos is None else c.placebos.plain()))
         scaled.append(_rows_of(c, nothing if c.placebos is None else c.placebos.scaled()))
         names.append(np.array([-1]) if c.placebos is None else c.placebos.names)
     return PlaceboSpread(tuple(plain), tuple(scaled), tuple(names))
@@ -221,7 +229,7 @@ def _influence(grouped: Grouped, compared: Sequence[Compared]) -> np.ndarray:
     for c, out in zip(compared, parts, strict=True):
         if c.placebos is None:
             continue
-        n0, rows = len(c.place.donors), _rows_of(c, c.placebos.gaps)
+        n0, rows = len(c.place.donors), _rows_of(c, c.placebos.plain())
         cluster = grouped.cells.cluster[c.place.beside]
         for name, row in zip(c.place.donors, rows, strict=True):
             people = np.flatnonzero(np.isin(of, c.place.beside[cluster == name]))

@@ -10,10 +10,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.one_place.fitted import Fitted, working
 from evalkit.designs.one_place.places import Grouped, Place, Series, alone, find_places, with_values
 from evalkit.designs.one_place.rows import Answered, Assembled
 from evalkit.designs.one_place.segments import Began, Layout, Shape, changes, lay_out
-from evalkit.designs.one_place.series_noise import LEVEL, SeriesNoise, series_noise
+from evalkit.designs.one_place.series_noise import LEVEL
+from evalkit.designs.one_place.usual import ERRORS, Errors
 from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
@@ -32,38 +34,6 @@ LEAST, LEAST_WITH_SEASON = (16, 6), (24, 12)
 Trend = Literal["none", "straight", "bent"]
 TRENDS: tuple[Trend, ...] = ("none", "straight", "bent")
 """By the power of time that they go up to."""
-STEPS = 25  # of iterated least squares, which needs about six
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """One series with its layout. response: (n,) outcome, or the working response of a log-linear mean; weight: (n,)
-    its standard deviation beside the others; floor: by how much the interval is widened so as to be no narrower than a
-    Poisson count allows."""
-
-    layout: Layout
-    response: np.ndarray
-    weight: np.ndarray
-    floor: float = 1.0
-
-    @property
-    def noise(self) -> SeriesNoise:
-        return series_noise(self.layout.columns, self.weight)
-
-    def estimate(self, contrasts: np.ndarray) -> tuple[np.ndarray, Spread]:
-        """Contrasts (r, k) of the coefficients, and their spread."""
-        value, spread, _ = self.noise.estimate(self.response, contrasts)
-        return value, replace(spread, vcov=spread.vcov * self.floor**2)
-
-    def fitted(self) -> np.ndarray:
-        """(n,) what the model gives for each period."""
-        fits = self.noise.ar1.fit(self.response[:, None])
-        return np.asarray(self.layout.columns @ fits.coefficients[int(fits.best[0]), :, 0])
-
-    def pull(self) -> np.ndarray:
-        """(r, n) weight of each period in each claimed effect."""
-        best = int(self.noise.ar1.fit(self.response[:, None]).best[0])
-        return np.asarray(self.layout.contrasts @ self.noise.ar1.solve[best])
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +86,13 @@ class InterruptedTimeSeries(Parameters):
     "clean" for all that qualify: not exposed, everything else alike throughout. events: periods from which something
     known shifts the series by a step. link: "identity", or "log" for counts, with effects on the log scale. per: name
     of the covariate with what counts are divided by (people at risk); people seen, where none is named. trend:
-    "straight", "bent" (quadratic) or "none". horizon, anticipation, outcome: as in `SyntheticControl`.
+    "straight", "bent" (quadratic) or "none". errors: "own" for the intervals above; "GLSAR" or "SARIMAX" for what
+    statsmodels makes of AR(1) errors on the same columns, which claims too often. horizon, anticipation, outcome: as
+    in `SyntheticControl`.
 
     Rows are refused, with the reason, below 16 periods before or 6 after (24 and 12 with a season), for a gap in the
-    series, a constant one, a control that was exposed itself, and where another component began too near to tell apart.
+    series, a constant one, a control that was exposed itself, and where another component, or an event, began too near
+    to tell apart.
     """
 
     slope: bool = True
@@ -130,6 +103,7 @@ class InterruptedTimeSeries(Parameters):
     link: Literal["identity", "log"] = "identity"
     per: str | None = None
     trend: Trend = "straight"
+    errors: Errors = "own"
     horizon: int | None = None
     anticipation: int = 0
     outcome: str | None = None
@@ -138,6 +112,7 @@ class InterruptedTimeSeries(Parameters):
         check_choice("slope", self.slope, (True, False))
         check_choice("link", self.link, ("identity", "log"))
         check_choice("trend", self.trend, TRENDS)
+        check_choice("errors", self.errors, ERRORS)
         check_periods("transition", self.transition, 0)
         if self.season is not None:
             check_periods("season", self.season, 2)
@@ -145,6 +120,8 @@ class InterruptedTimeSeries(Parameters):
             given = getattr(self, name)
             if given != "clean" and not isinstance(given, tuple):
                 raise OptionError(f"{name}={given!r} is not a choice. Use a tuple, such as ({given!r},).")
+        if self.link == "log" and self.errors != "own":
+            raise OptionError(f"errors={self.errors!r} needs link='identity'. Leave errors='own' for counts.")
         if self.link == "log" and self.control:
             raise OptionError("A control series needs link='identity'. Leave control=() for counts.")
         self._rules()
@@ -196,14 +173,15 @@ class InterruptedTimeSeries(Parameters):
         paths = series.grouped.paths
         own, others = changes(paths, component, place, self.transition)
         asked, short = place.asked[place.asked <= place.until], self._short(place, own)
+        steps = self._steps(paths)
+        if at_once := [e for e in steps if own.at <= e <= own.live]:
+            when = paths.periods[at_once[0]]
+            short = (
+                short or f"an event that the study lists changed in {when} too, and one place cannot tell the two apart"
+            )
         if shift:
             move = min(place.until + 1 - own.live, (own.at - place.first) // 3)
             asked, own = np.arange(own.at - move, own.at), Began(None, own.at - move, 0)
-        positions = {str(p): i for i, p in enumerate(paths.periods)}
-        lost = [e for e in self.events if str(e) not in positions]
-        if lost:
-            raise OptionError(f"events: there is no period {lost[0]!r} in the panel.")
-        steps = tuple(positions[str(e)] for e in self.events)
         shape = Shape(self.slope, self.season, TRENDS.index(self.trend), steps)
         layout = lay_out(own, others, place.first, asked, shape)
         reason = short or layout.reason or self._unfit(place, own, layout)
@@ -221,9 +199,16 @@ class InterruptedTimeSeries(Parameters):
         if len(place.donors):
             y = y - series.donors(place)[:, layout.first - place.first :][:, : len(y)].mean(axis=0)
         if self.link == "identity":
-            return Interrupted(place, own, Fitted(layout, y, np.ones(len(y))))
+            return Interrupted(place, own, Fitted(layout, y, np.ones(len(y)), errors=self.errors))
         at_risk = (series.weight if per is None else per.total)[place.cell, times]
         return Interrupted(place, own, working(layout, series.total[place.cell, times], np.log(at_risk)))
+
+    def _steps(self, paths: Paths) -> tuple[int, ...]:
+        """Positions of the events."""
+        positions = {str(p): i for i, p in enumerate(paths.periods)}
+        if lost := [e for e in self.events if str(e) not in positions]:
+            raise OptionError(f"events: there is no period {lost[0]!r} in the panel.")
+        return tuple(positions[str(e)] for e in self.events)
 
     def _short(self, place: Place, own: Began) -> str:
         """Why there is too little of it, before its layout is known."""
@@ -261,7 +246,7 @@ class InterruptedTimeSeries(Parameters):
         beside = "places that started it beside their own past" + (" and a control series" if self.control else "")
         unit = outcome.unit if self.link == "identity" else "per cent"
         naming = Naming(component, outcome.column, unit, beside, assumption=ASSUMED)
-        method = Method("simulated", spread)
+        method = Method("simulated" if self.errors == "own" else self.errors, spread)
         return rows.estimate(
             naming, method, _influence(grouped, found, spread), partial(_cells, grouped, component, tuple(found))
         )
@@ -305,23 +290,6 @@ class InterruptedTimeSeries(Parameters):
         return Interval(value, value - half, value + half, "interrupted series, an earlier date")
 
 
-def working(layout: Layout, counts: np.ndarray, offset: np.ndarray) -> Fitted:
-    """The working response of a log-linear mean of counts (n,), its weights, and its least spread: dispersion as
-    estimated, and not below that of Poisson counts."""
-    columns, level = layout.columns, np.log(np.maximum(counts, 0.5))
-    for _ in range(STEPS):
-        mean = np.exp(level)
-        response, root = level - offset + (counts - mean) / mean, np.sqrt(mean)
-        fitted = columns @ np.linalg.lstsq(columns * root[:, None], response * root, rcond=None)[0] + offset
-        moved, level = np.abs(fitted - level).max(), fitted
-        if moved < 1e-10:
-            break
-    mean = np.exp(level)
-    response = level - offset + (counts - mean) / mean
-    dispersion = ((counts - mean) ** 2 / mean).sum() / (len(counts) - columns.shape[1])
-    return Fitted(layout, response, 1 / np.sqrt(mean), float(np.sqrt(1 / min(max(dispersion, 1e-12), 1.0))))
-
-
 def _answered(i: Interrupted) -> Answered:
     if i.fitted is None:
         return Answered.refused(i.place, i.reason)
@@ -361,19 +329,21 @@ def _influence(grouped: Grouped, found: Sequence[Interrupted], spread: SeriesSpr
 
 
 def _cells(grouped: Grouped, component: str, found: Sequence[Interrupted], matrix: np.ndarray | None) -> pd.DataFrame:
-    """Cells of the rows: every period of the place with its weight in the effect, and those of its control."""
+    """Cells of the rows: the place in the period that a row speaks of, less what all periods of the place and of its
+    control lead to expect of it."""
     spread, keys, weights = spread_of(found), [np.empty((7, 0), dtype=int)], [np.empty(0)]
     there = [i for i in found if i.fitted is not None]
     for i, fitted, rows in zip(there, spread.series, spread.rows, strict=True):
-        pull = fitted.pull()
-        at, t = np.nonzero(np.abs(pull) > 1e-12)
-        time = fitted.layout.first + t
+        first, claimed, pull = fitted.layout.first, fitted.layout.claimed, fitted.pull()
+        expected = pull.copy()
+        expected[np.arange(len(claimed)), claimed - first] -= 1
         cluster, mass = grouped.cells.cluster[i.place.beside], grouped.mass[i.place.beside]
         share = [-m / mass[cluster == c].sum() / len(i.place.donors) for m, c in zip(mass, cluster, strict=True)]
-        for cell, part in zip([i.place.cell, *i.place.beside], [1.0, *share], strict=True):
-            sign = np.where((time >= i.own.at) & (part > 0), 1, -1)
-            codes = (grouped.cells.path[cell], grouped.cells.cluster[cell])
-            filled = [np.full(len(at), x) for x in (*codes, i.place.last_base, 1)]
-            keys.append(np.vstack([rows[at], filled[0], filled[1], time, filled[2], filled[3], sign]))
-            weights.append(part * pull[at, t])
+        parts = [(i.place.cell, np.eye(len(fitted.response))[claimed - first], 1), (i.place.cell, expected, -1)]
+        parts += [(cell, part * pull, -1) for cell, part in zip(i.place.beside, share, strict=True)]
+        for cell, each, sign in parts:
+            at, t = np.nonzero(np.abs(each) > 1e-12)
+            said = (grouped.cells.path[cell], grouped.cells.cluster[cell], first + t, i.place.last_base, 1, sign)
+            keys.append(np.vstack([rows[at], *(np.broadcast_to(x, len(at)) for x in said)]))
+            weights.append(each[at, t])
     return cell_table(grouped.paths, component, grouped.level, np.hstack(keys), np.concatenate(weights), matrix)

@@ -25,7 +25,8 @@ class Sides:
     """One least squares problem on the simplex: `target` (m,) by a mix of the columns of `columns` (m, n).
 
     ridge: added to the diagonal of the cross-products. level: whether a constant is free. tolerance: a step of the
-    objective, in units of the outcome, that does not matter (the exact solver needs none).
+    objective, in units of the outcome, that does not matter (the exact solver needs none). apart: price of a column's
+    own squared distance from the target.
     """
 
     columns: np.ndarray
@@ -33,6 +34,7 @@ class Sides:
     ridge: float
     level: bool
     tolerance: float
+    apart: float = 0.0
 
     def centred(self) -> tuple[np.ndarray, np.ndarray]:
         """Columns and target without their means where a constant is free."""
@@ -49,7 +51,8 @@ def exact_weights(sides: Sides) -> np.ndarray:
     """Weights (n,), none below zero, of sum one, that leave the least squared distance: exact to rounding."""
     columns, target = sides.centred()
     gram = columns.T @ columns + sides.ridge * np.eye(columns.shape[1])
-    return least_squares_on_simplex(gram, columns.T @ target)
+    away = ((columns - target[:, None]) ** 2).sum(axis=0)
+    return least_squares_on_simplex(gram, columns.T @ target - sides.apart * away / 2)
 
 
 def least_squares_on_simplex(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
@@ -106,9 +109,11 @@ class Mix:
     donors: np.ndarray
     periods: np.ndarray
 
-    def spread(self) -> float:
-        """How far the gap strays from its mean before the start: root mean square."""
-        return float(np.std(self.gap[: len(self.periods)]))
+    def spread(self, over: int = 1) -> float:
+        """How far means of the gap over so many periods stray from its mean before the start: root mean square."""
+        past = self.gap[: len(self.periods)]
+        means = np.convolve(past - past.mean(), np.full(over, 1 / over), mode="valid")
+        return float(np.sqrt((means**2).mean()))
 
 
 def _mix(donors: np.ndarray, exposed: np.ndarray, weights: np.ndarray, periods: np.ndarray) -> Mix:
@@ -127,13 +132,15 @@ def step_noise(donors: np.ndarray, before: int) -> float:
 
 
 def synthetic_control(
-    donors: np.ndarray, exposed: np.ndarray, before: int, level: bool, augment: bool, solve: Solver = exact_weights
-) -> Mix:
+    donors: np.ndarray, exposed: np.ndarray, before: int, level: bool, augment: bool, solve: Solver = exact_weights,
+    penalty: float = 0.0,
+) -> Mix:  # fmt: skip
     """Synthetic control on outcomes alone (Abadie, Diamond and Hainmueller 2010); level: a constant is free (Ferman and
-    Pinto 2021, equation 6); augment: the ridge correction of Ben-Michael, Feller and Rothstein (2021, equation 9)."""
+    Pinto 2021, equation 6); augment: the ridge correction of Ben-Michael, Feller and Rothstein (2021, equation 9);
+    penalty: the price of donors that are far by themselves (Abadie and L'Hour 2021, equation 5)."""
     past = donors[:, :before]
     noise = step_noise(donors, before)
-    weights = solve(Sides(past.T, exposed[:before], before * (TRACE * noise) ** 2, level, 1e-5 * noise))
+    weights = solve(Sides(past.T, exposed[:before], before * (TRACE * noise) ** 2, level, 1e-5 * noise, penalty))
     if augment:
         weights = weights + _ridge_correction(past, exposed[:before], weights)
     return _mix(donors, exposed, weights, np.full(before, 1 / before if level else 0.0))

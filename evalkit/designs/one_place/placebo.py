@@ -1,10 +1,11 @@
 """Placebo places: what the same method finds in places where nothing began, and intervals from it.
 
-half-width = t(n0 - 1) sqrt(1 + n1 / n0) max( rms(p), rms(p / r) r_own )
+half-width = t(n0 - 1) sqrt(1 + n1 / n0) max( rms(p), rms(p / r) r_own, rms(p) b_own / b )
 
 p: estimates with each of n0 donors (or each set of n1 different ones) in the exposed's role; r: how far its gap strayed
-before the start. The wider, because a place outside the range of the others fits worse, and one that fits worse is
-wrong by more.
+before the start from period to period; b: the same of means over as many periods as are claimed, in the middle donor.
+The widest, because a place outside the range of the others fits worse, and one that fits worse is wrong by more:
+slowly, where others move in ways that no mix of them shares, which the noise of single periods hides.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from evalkit.inference.intervals import Spread
 
 TOO_POOR = 2.0
 """Times the donors' median spread before the start, above which a place is followed by no mix of others."""
+LONGEST, SHORTEST = 3, 2
+"""Slow straying is asked of means over two periods or more, three times as many of which lie before the start."""
 FLOOR = 0.25
 """Of the donors' median spread: below it a placebo place counts as if its spread were this."""
 
@@ -32,25 +35,37 @@ class Placebos:
     """One exposed place beside its donors, and each donor beside the others.
 
     mix: of the exposed place. gaps: (n0, T) of the donors. spreads: (n0,) theirs before the start, and `own`.
-    names: (n0,) codes of the donors.
+    names: (n0,) codes of the donors. slow: how far means over as many periods as are claimed strayed before the start,
+    in medians of the donors, and not below one.
     """
 
     mix: Mix
     gaps: np.ndarray
     spreads: np.ndarray
     names: np.ndarray
+    slow: float = 1.0
 
     @classmethod
-    def of(cls, method: MixOf, donors: np.ndarray, exposed: np.ndarray, names: np.ndarray) -> Placebos:
+    def of(cls, method: MixOf, donors: np.ndarray, exposed: np.ndarray, names: np.ndarray, claimed: int) -> Placebos:
+        """claimed: the number of periods whose mean effect is asked for."""
         found = [method(np.delete(donors, j, axis=0), donors[j]) for j in range(len(donors))]
-        spreads = np.array([m.spread() for m in found])
-        return cls(method(donors, exposed), np.array([m.gap for m in found]), spreads, names)
+        mix, spreads = method(donors, exposed), np.array([m.spread() for m in found])
+        over = min(claimed, len(mix.periods) // LONGEST)
+        slow = 1.0
+        if over >= SHORTEST:
+            middle = float(np.median([m.spread(over) for m in found]))
+            slow = max(1.0, mix.spread(over) / middle) if middle > 0 else 1.0
+        return cls(mix, np.array([m.gap for m in found]), spreads, names, slow)
 
     @property
     def fit(self) -> float:
         """Spread of the exposed place's gap before the start, in medians of the donors' spreads."""
         middle = float(np.median(self.spreads))
         return self.mix.spread() / middle if middle > 0 else float("inf" if self.mix.spread() > 0 else 1.0)
+
+    def plain(self) -> np.ndarray:
+        """(n0, T) gaps of the donors, by as much larger as the exposed place strayed slowly before the start."""
+        return self.gaps * self.slow
 
     def scaled(self) -> np.ndarray:
         """(n0, T) gaps of the donors as they would be with the spread of the exposed place."""

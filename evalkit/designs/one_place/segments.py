@@ -22,11 +22,12 @@ HARMONICS = 2
 @dataclass(frozen=True)
 class Began:
     """Something that changed in the place at position `at` and shows fully `free` periods later. name: None for the
-    component that is asked about."""
+    component that is asked about. on: whether it went on."""
 
     name: str | None
     at: int
     free: int
+    on: bool = True
 
     @property
     def live(self) -> int:
@@ -36,13 +37,14 @@ class Began:
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Columns (n, k) of the periods `first` on, and for each of `claimed` (positions of periods) its effect as a
-    contrast (r, k) of their coefficients. reason: why there is none."""
+    contrast (r, k) of their coefficients. reason: why there is none; bound: what it cannot be told from."""
 
     first: int
     columns: np.ndarray
     claimed: np.ndarray
     contrasts: np.ndarray
     reason: str = ""
+    bound: tuple[Began, ...] = ()
 
 
 def changes(paths: Paths, component: str, place: Place, transition: int) -> tuple[Began, list[Began]]:
@@ -55,7 +57,8 @@ def changes(paths: Paths, component: str, place: Place, transition: int) -> tupl
     for j, name in enumerate(paths.components):
         moved = 1 + np.flatnonzero(np.diff(state[:, j]) != 0)
         if paths.reach[place.comparison.path, j]:
-            others += [Began(None if j == k else name, int(t), lags[j]) for t in moved if t > place.first]
+            named = None if j == k else name
+            others += [Began(named, int(t), lags[j], bool(state[t, j] > 0)) for t in moved if t > place.first]
     return own, [b for b in others if b.name is not None or b.at > place.cohort]
 
 
@@ -98,10 +101,8 @@ def lay_out(own: Began, others: list[Began], first: int, asked: np.ndarray, shap
     from it, and what began before it by less than `ALONE` beyond its lag leaves it to the pair."""
     last = int(asked.max(initial=first))
     others = [b for b in others if b.at <= last]
-    for b in others:
-        near = abs(b.at - own.at) <= (own.free if b.at >= own.at else b.free)
-        if near or b.live <= own.at < b.live + ALONE:
-            return Layout(first, np.empty((0, 0)), asked[:0], np.empty((0, 0)), _cannot(b, own))
+    if bound := too_near(own, others):
+        return Layout(first, np.empty((0, 0)), asked[:0], np.empty((0, 0)), _cannot(bound[0], own), bound)
     first = max([first, *(b.live for b in others if b.at < first + FEWEST and b.at < own.at)])
     times = np.arange(first, last + 1)
     until = min([b.at for b in others if b.at > own.at], default=last + 1)
@@ -113,6 +114,20 @@ def lay_out(own: Began, others: list[Began], first: int, asked: np.ndarray, shap
     contrasts[:, base.shape[1] : base.shape[1] + shown] = mine[claimed - first, :shown]
     kept = _independent(columns, width)
     return Layout(first, columns[:, kept], claimed, contrasts[:, kept])
+
+
+def too_near(own: Began, others: list[Began]) -> tuple[Began, ...]:
+    """What began too near to be told from it, the nearest first, and what cannot be told from that in turn."""
+    group, left = [own], sorted(others, key=lambda b: abs(b.at - own.at))
+    while found := next((b for b in left if any(_near(b, g) for g in group)), None):
+        group.append(found)
+        left.remove(found)
+    return tuple(group[1:])
+
+
+def _near(b: Began, own: Began) -> bool:
+    near = abs(b.at - own.at) <= (own.free if b.at >= own.at else b.free)
+    return near or b.live <= own.at < b.live + ALONE
 
 
 def _cannot(b: Began, own: Began) -> str:

@@ -54,23 +54,27 @@ class Models:
     def __init__(self, columns: np.ndarray, grid: np.ndarray, weight: np.ndarray) -> None:
         n, k = columns.shape
         self.grid, self.freedom = grid, n - k
-        self.solve, self.inverse = np.empty((len(grid), k, n)), np.empty((len(grid), k, k))
-        self.rest, self.log_size = np.empty((len(grid), n - k, n)), np.empty(len(grid))
+        self.plain = np.linalg.qr(columns)[0]
+        self.white, self.pull = np.empty((len(grid), n, n)), np.empty((len(grid), k, n))
+        self.back, self.log_size = np.empty((len(grid), k, k)), np.empty(len(grid))
         for i, (rho, share) in enumerate(grid):
             white = np.linalg.inv(np.linalg.cholesky(covariance(n, rho, share) * np.outer(weight, weight)))
-            basis, upper = np.linalg.qr(white @ columns, mode="complete")
-            back = np.linalg.inv(upper[:k])
-            self.solve[i], self.inverse[i] = back @ basis[:, :k].T @ white, back @ back.T
-            self.rest[i] = basis[:, k:].T @ white
-            self.log_size[i] = 2 * (np.log(np.abs(np.diag(upper[:k]))).sum() - np.log(np.diag(white)).sum())
+            basis, upper = np.linalg.qr(white @ columns)
+            self.white[i], self.pull[i], self.back[i] = white, basis.T @ white, np.linalg.inv(upper)
+            self.log_size[i] = 2 * (np.log(np.abs(np.diag(upper))).sum() - np.log(np.diag(white)).sum())
+        self.solve, self.inverse = self.back @ self.pull, self.back @ self.back.transpose(0, 2, 1)
 
     def fit(self, series: np.ndarray) -> Fits:
         """Every model on d series (n, d)."""
-        squares = ((self.rest @ series) ** 2).sum(axis=1)
-        likelihood = -(self.freedom * np.log(squares) + self.log_size[:, None]) / 2
-        best = likelihood.argmax(axis=0)
-        deviance = 2 * (likelihood.max(axis=0) - likelihood)
+        left = series - self.plain @ (self.plain.T @ series)  # so that a high level costs no digits
+        squares = ((self.white @ left) ** 2).sum(axis=1) - ((self.pull @ left) ** 2).sum(axis=1)
+        deviance, best = self.deviance(squares)
         return Fits(self.solve @ series, squares / self.freedom, deviance, best)
+
+    def deviance(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(m, d) twice the log likelihood ratio beside the best from squared residuals (m, d), and (d,) the best."""
+        likelihood = -(self.freedom * np.log(squares) + self.log_size[:, None]) / 2
+        return 2 * (likelihood.max(axis=0) - likelihood), likelihood.argmax(axis=0)
 
     def variances(self, contrasts: np.ndarray) -> np.ndarray:
         """(m, r) variance of each contrast (r, k) for noise of scale one."""
@@ -152,17 +156,23 @@ def _kept(columns: bytes, shape: tuple[int, int], weight: bytes) -> SeriesNoise:
 
 
 def _simulate(models: Models, weight: np.ndarray) -> Simulated:
-    shocks = np.random.default_rng(SEED).standard_normal((len(weight), DRAWS))
-    each = np.arange(DRAWS)
+    """AR(1) models alone. Their squares are sums of products of neighbours, less what the columns take out."""
+    rho, k, n = models.grid[:, :1], models.pull.shape[1], len(weight)
+    shocks = np.random.default_rng(SEED).standard_normal((n, DRAWS))
+    each, pull = np.arange(DRAWS), (models.pull * weight).reshape(-1, n)
     made = []
-    for rho in NODES:
+    for node in NODES:
         noise = shocks.copy()
-        noise[0] /= np.sqrt(1 - rho**2)
-        for t in range(1, len(noise)):
-            noise[t] += rho * noise[t - 1]
-        fits = models.fit(noise * weight[:, None])
-        at = fits.best
-        made.append((models.grid[at, 0], fits.coefficients[at, :, each].T, fits.scale[at, each], at))
+        noise[0] /= np.sqrt(1 - node**2)
+        for t in range(1, n):
+            noise[t] += node * noise[t - 1]
+        taken = (pull @ noise).reshape(len(rho), k, DRAWS)
+        first, now, before = noise[0] ** 2, (noise[1:] ** 2).sum(axis=0), (noise[:-1] ** 2).sum(axis=0)
+        both = (noise[1:] * noise[:-1]).sum(axis=0)
+        squares = first + (now - 2 * rho * both + rho**2 * before) / (1 - rho**2) - (taken**2).sum(axis=1)
+        at = models.deviance(squares)[1]
+        found = np.einsum("dkl,dl->kd", models.back[at], taken[at, :, each])
+        made.append((models.grid[at, 0], found, squares[at, each] / models.freedom, at))
     rhos, coefficients, scale, best = (np.array(x) for x in zip(*made, strict=True))
     lower = np.quantile(rhos, LOWER, axis=1)
     return Simulated(np.maximum.accumulate(lower + 1e-9 * np.arange(len(lower))), coefficients, scale, best)

@@ -51,15 +51,16 @@ def gaps(paths: Paths, compared: Sequence[Compared], level: float = 0.95) -> pd.
         assert c.placebos is not None
         names, said = _names(paths, c)
         times = np.arange(c.place.first, c.place.until + 1)
-        spread = PlaceboSpread((c.placebos.gaps,), (c.placebos.scaled(),), (c.placebos.names,))(None)
-        half = critical(spread.df, level) * np.sqrt(np.diag(spread.vcov))
+        spread = PlaceboSpread((c.placebos.plain(),), (c.placebos.scaled(),), (c.placebos.names,))(None)
+        reach = critical(spread.df, level) * np.sqrt(np.diag(spread.vcov))
+        half = np.where(times >= c.place.cohort, reach, np.nan)
         nothing = np.full(len(times), np.nan)
         lines = [("", c.exposed, c.placebos.mix.gap, half)]
         lines += [(str(n), y, g, nothing) for n, y, g in zip(names, c.donors, c.placebos.gaps, strict=True)]
-        for who, seen, gap, reach in lines:
+        for who, seen, gap, wide in lines:
             frames.append(pd.DataFrame({
                 "who": who, "period": paths.periods[times], "event_time": times - c.place.cohort, "observed": seen,
-                "expected": seen - gap, "gap": gap, "conf_low": gap - reach, "conf_high": gap + reach,
+                "expected": seen - gap, "gap": gap, "conf_low": gap - wide, "conf_high": gap + wide,
             }).assign(**said))  # fmt: skip
     columns = ["place", "cohort", "who", "period", "event_time", "observed", "expected", "gap", "conf_low", "conf_high"]
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
