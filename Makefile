@@ -3,6 +3,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LEARNERS := $(VENV)/.learners
+LINT := $(VENV)/.lint
+EVERYTHING := test,files,rd
 AXE := $(VENV)/axe/.ready
 
 # The first Python on the path that is new enough; another one: make PYTHON=/path/to/python install
@@ -16,6 +19,10 @@ OUT ?= reports/$(notdir $(patsubst %/,%,$(dir $(STUDY))))
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
+# What Python compiles is kept, in one folder and not beside the sources: a process that compiles everything anew, as each
+# kernel of a report would, takes more than twice as long to start.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.compiled
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow coverage mutants frozen lint report site notebooks lab picture recovery speed faults house inventory constraints clean
@@ -23,7 +30,15 @@ export MPLBACKEND := Agg
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-install: $(READY) ## make .venv with everything that demo and test need
+# Packages of some extras, by uv where it is to be had (kept only as long as it is needed: it weighs 60 MB), else by pip.
+# $(call packages,EXTRAS)
+packages = tools=$$(mktemp -d) && { \
+		{ $(BIN)/python -m pip install --quiet --disable-pip-version-check --target $$tools uv || echo "uv is not to be had: going on with pip."; } && \
+		{ { test -x $$tools/bin/uv && $$tools/bin/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; } || \
+			$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'; }; \
+	}; made=$$?; rm -rf $$tools; test $$made = 0
+
+install: $(READY) ## make .venv with everything that demo and most tests need (less than 900 MB)
 
 # The mark is written last: an install that fails leaves none, and is done again next time.
 $(READY): pyproject.toml constraints.txt
@@ -39,12 +54,17 @@ $(READY): pyproject.toml constraints.txt
 	fi && \
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(VENV) holds a Python older than 3.11: remove the folder and run make again.")' && \
 	echo "Installing (about a minute) ..." && \
-	{ test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "uv is not to be had: going on with pip."; } && \
-	{ { test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,files,rd,ml]'; } || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,files,rd,ml]'; } && \
+	{ $(call packages,$(EVERYTHING)); } && \
 	touch $(READY)
 
-demo: $(READY) ## evaluate the road-safety study and write its report
+# Learners (econml, and numba with it) weigh 230 MB: they come with what needs them.
+$(LEARNERS): $(READY)
+	@echo "Installing learners (230 MB, for the tests and the site) ..." && { $(call packages,ml); } && touch $(LEARNERS)
+
+$(LINT): $(READY)
+	@echo "Installing ruff and mypy (80 MB) ..." && { $(call packages,lint); } && touch $(LINT)
+
+demo: $(READY) ## evaluate the three studies that come with evalkit and write their reports
 	@$(BIN)/evalkit demo
 
 # Pages are judged by axe-core: the newest one where npm is at hand, else the one that the test extra brings.
@@ -52,28 +72,28 @@ $(AXE): $(READY)
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/axe axe-core@4 >/dev/null 2>&1 \
 		|| echo "axe-core could not be had from npm: the older one from the test extra is used."; fi; mkdir -p $(VENV)/axe && touch $(AXE)
 
-test: $(READY) $(AXE) ## run every test but the slow ones
+test: $(LEARNERS) $(AXE) ## run every test but the slow ones
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow"
 
-test-slow: $(READY) $(AXE) ## run the slow tests (listed in CONTRIBUTING.md)
+test-slow: $(LEARNERS) $(AXE) ## run the slow tests (listed in CONTRIBUTING.md)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m slow
 
-coverage: $(READY) $(AXE) ## run the tests and print which share of the lines of evalkit/ they reach; exit 1 below 95%
+coverage: $(LEARNERS) $(AXE) ## run the tests and print which share of the lines of evalkit/ they reach; exit 1 below 95%
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow" --cov=evalkit --cov-report=term --cov-fail-under=95
 
-frozen: $(READY) ## compare every study's answers and reports with tests/frozen (minutes); exit 1 if any moved
+frozen: $(LEARNERS) ## compare every study's answers and reports with tests/frozen (minutes); exit 1 if any moved
 	@$(BIN)/python tests/frozen/make.py --check --reports --jobs 2
 
-lint: $(READY) ## ruff (lint and format) and the type checker
+lint: $(LINT) ## ruff (lint and format) and the type checker
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
 
-mutants: $(READY) ## seed faults one at a time and see that the tests catch them (minutes)
-	@$(BIN)/python tests/mutants/run.py
+mutants: $(LEARNERS) ## seed faults one at a time and see that the tests catch them (minutes)
+	@PYTHONDONTWRITEBYTECODE=1 $(BIN)/python tests/mutants/run.py
 
 report: $(READY) ## evaluate a study: make report STUDY=folder/study.toml OUT=folder
 	@$(BIN)/evalkit run $(STUDY) --out $(OUT)
 
-site: $(READY) ## pages that teach, the reports that were built and the notebooks, run, in site/
+site: $(LEARNERS) ## pages that teach, the reports that were built and the notebooks, run, in site/
 	@$(BIN)/python docs/build_site.py
 
 notebooks: $(READY) ## write the notebooks as .ipynb beside their sources
@@ -101,8 +121,9 @@ inventory: $(READY) ## write docs/modules.md again
 	@$(BIN)/python tests/contract/test_inventory.py
 
 constraints: $(READY) ## pin the newest versions that go together
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--extra test --extra files --extra rd --extra ml pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
+	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url --extra test --extra files --extra rd --extra ml --extra lint \
+		pyproject.toml -o constraints.txt && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
 
 clean: ## remove what was made here, but not .venv
-	@find reports -mindepth 1 -not -name README.md -delete 2>/dev/null; rm -rf site .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@find reports -mindepth 1 -not -name README.md -delete 2>/dev/null; rm -rf site .compiled .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage build dist && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

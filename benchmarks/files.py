@@ -1,8 +1,9 @@
 """Thirty-odd files as people have them, through `evalkit new --from`, `audit` and `run`: `python benchmarks/files.py`.
 
 Every file is written from the same few clean tables, whose answers are known from frames in memory. `answered` says
-that each command ended with 0, `same` that the study made from the file gives the numbers of the frame, `traceback`
-that something else than words was said; `new`, `audit` and `run` are exit codes, -1 where a command was not called.
+that each command ended with 0, `same` that the study made from the file gives the numbers of the frame, `report`
+whether the report's verdicts, estimates and ranges are those of an evaluation of the frame (1, 0; -1: no report),
+`traceback` that something else than words was said; `new`, `audit` and `run` are exit codes, -1 where not called.
 With --quick only `new`, `audit` and the comparison of numbers are run; --resume goes on where runs are lacking.
 """
 
@@ -17,6 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +164,13 @@ def counted(frame: pd.DataFrame, home: Path) -> Path:
     return home / "attendance.csv"
 
 
+def indexed(frame: pd.DataFrame, home: Path) -> Path:
+    """Schools and months as the levels of an index, beside one that counts rows."""
+    table = plain(frame).set_index(["School", "Month"], append=True)
+    table.to_parquet(home / "attendance.parquet", index=True)
+    return home / "attendance.parquet"
+
+
 def two_sheets(frame: pd.DataFrame, home: Path) -> Path:
     file = home / "attendance.xlsx"
     with pd.ExcelWriter(file) as book:
@@ -216,8 +225,8 @@ def percent(column: str, sign: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     return change
 
 
+FRAMES: Mapping[str, Callable[[], pd.DataFrame]] = {"schools": schools, "pupils": pupils, "people": people}
 SHARE = {"kind": "share", "scale": 0.01}
-MONTHS = {"months": True}
 CASES = (
     Case("CSV, commas", text()),
     Case("CSV, semicolons", text(sep=";")),
@@ -229,6 +238,7 @@ CASES = (
     Case("CSV, semicolons and decimal commas", text(sep=";", decimal=",")),
     Case("CSV packed by gzip", gz),
     Case("CSV with a column that counts rows", counted),
+    Case("CSV, headings with spaces around them", changed(lambda f: f.rename(columns=lambda c: f" {c} "))),
     Case("Excel", changed(lambda f: f, "attendance.xlsx")),
     Case("Excel, dates as dates", changed(stamped, "attendance.xlsx")),
     Case("Excel, a second sheet of notes", two_sheets),
@@ -237,6 +247,7 @@ CASES = (
     Case("Stata, labelled Yes and No", changed(labelled, "attendance.dta")),
     Case("SPSS", changed(lambda f: f, "attendance.sav")),
     Case("Parquet", changed(lambda f: f, "attendance.parquet")),
+    Case("Parquet, with the index of pandas", indexed),
     Case("Feather", changed(lambda f: f, "attendance.feather")),
     Case("Yes and No", changed(worded("Yes", "No"))),
     Case("Y and N in Excel", changed(worded("Y", "N"), "attendance.xlsx")),
@@ -280,6 +291,25 @@ def answers(study: ek.Study) -> np.ndarray:
     return np.array(rows)
 
 
+@cache
+def evaluated(base: str, kind: str, components: tuple[str, ...]) -> pd.DataFrame:
+    """The verdicts on the clean frame, whatever file it was written to."""
+    case = next(c for c in CASES if (c.base, kind_of(c), c.components) == (base, kind, components))
+    return ek.evaluate(expected(case, FRAMES[base]())).verdicts
+
+
+def kind_of(case: Case) -> str:
+    return str(case.keys.get("kind", "score"))
+
+
+def as_reported(case: Case, report: Path) -> bool:
+    """Whether a report's verdicts, estimates and ranges are those of the clean frame."""
+    found, wanted = pd.read_csv(report / "verdicts.csv"), evaluated(case.base, kind_of(case), case.components)
+    numbers = ["estimate", "conf_low", "conf_high"]
+    alike = np.allclose(found[numbers], wanted[numbers].astype(float), rtol=1e-6, atol=1e-9, equal_nan=True)
+    return list(found["verdict"]) == list(wanted["verdict"]) and alike
+
+
 def spoken(*command: str) -> tuple[int, str]:
     """Exit code of a command, and all that it said."""
     said = io.StringIO()
@@ -295,7 +325,7 @@ def spoken(*command: str) -> tuple[int, str]:
 
 def tried(case: Case, home: Path, quick: bool) -> dict[str, object]:
     """One file through the commands, and its numbers beside those of the frame."""
-    frame = {"schools": schools, "pupils": pupils, "people": people}[case.base]()
+    frame = FRAMES[case.base]()
     files = case.write(frame, home)
     table, *starts = files if isinstance(files, tuple) else (files,)
     study = home / "study"
@@ -317,6 +347,7 @@ def tried(case: Case, home: Path, quick: bool) -> dict[str, object]:
         **codes,
         "answered": not any(asked),
         "same": bool(worst <= case.tolerance),
+        "report": int(as_reported(case, home / "report")) if codes["run"] == 0 else -1,
         "traceback": "Traceback" in words,
         "largest_difference": worst,
         "said": words[-400:],
@@ -329,7 +360,7 @@ def keep(rows: list[dict[str, object]]) -> pd.DataFrame:
     old = pd.read_csv(RESULTS).set_index("file") if RESULTS.exists() else made.iloc[:0]
     for name in made.index.intersection(old.index):
         if made.loc[name, "run"] == -1:
-            made.loc[name, "run"] = old.loc[name, "run"]
+            made.loc[name, ["run", "report"]] = old.loc[name, ["run", "report"]]
     order = [c.name for c in CASES]
     table = pd.concat([made, old.loc[~old.index.isin(made.index)]])
     return table.loc[[n for n in order if n in table.index]]
@@ -349,12 +380,13 @@ def run() -> None:
     for case in (c for c in CASES if chosen.only.casefold() in c.name.casefold() and c.name not in done):
         with tempfile.TemporaryDirectory() as folder:
             row = tried(case, Path(folder), chosen.quick)
-        good = row["answered"] and row["same"] and not row["traceback"]
+        good = row["answered"] and row["same"] and row["report"] != 0 and not row["traceback"]
         print(f"{'ok  ' if good else 'FAIL'} {row['file']}", "" if good else row["said"], flush=True)
         keep([row]).to_csv(RESULTS)
     table = pd.read_csv(RESULTS)
     print(f"{len(table)} files: {table['answered'].sum()} answered, {table['same'].sum()} with the same numbers, "
-          f"{table['traceback'].sum()} with a traceback; {(table['run'] == 0).sum()} reports written.")  # fmt: skip
+          f"{table['traceback'].sum()} with a traceback; {(table['run'] == 0).sum()} reports written, "
+          f"{(table['report'] == 1).sum()} with the numbers of the frame.")  # fmt: skip
 
 
 if __name__ == "__main__":

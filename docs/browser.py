@@ -1,8 +1,9 @@
-"""A headless Chromium for pictures of pages and for the tests that read them; needs selenium and chromedriver."""
+"""A headless Chromium for pictures of pages, for tests that read them, and for axe-core; by selenium, chromedriver."""
 
 from __future__ import annotations
 
 import base64
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
 _HEIGHT = 900
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def missing() -> str:
@@ -75,3 +77,29 @@ def open_browser(width: int = 1280, dark: bool = False) -> Iterator[Browser]:
         yield browser
     finally:
         driver.quit()
+
+
+def axe_script() -> Path | None:
+    """axe-core from npm where `make test` could fetch it, else the copy of the test extra."""
+    fetched = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+    if fetched.is_file():
+        return fetched
+    found = importlib.util.find_spec("axe_core_python")
+    bundled = Path(str(found.origin)).parent / "axe.min.js" if found and found.origin else None
+    return bundled if bundled is not None and bundled.is_file() else None
+
+
+def violations(browser: Browser) -> list[str]:
+    """What axe-core finds on the page that is open, with everything unfolded."""
+    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    source = axe_script()
+    assert source is not None
+    browser.run(source.read_text(encoding="utf-8"))
+    found: dict[str, Any] = browser.driver.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "axe.run(document, {resultTypes: ['violations']}).then(r => done({found: r.violations.map("
+        "v => v.id + ' x' + v.nodes.length + ': ' + v.nodes[0].html.slice(0, 160)), passed: r.passes.length}))"
+        ".catch(e => done({found: [String(e)], passed: 0}))"
+    )
+    assert found["found"] or found["passed"] > 10
+    return [str(v) for v in found["found"]]

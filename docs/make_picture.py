@@ -1,7 +1,8 @@
-"""Draw the pictures of docs: page one of the road-safety report, and brief and appendix of a partnership, wide, on a
-phone and on paper, as a browser shows them.
+"""Draw the pictures of docs: page one of the road-safety report and of a small study with all three kinds of answer,
+and brief and appendix of a partnership, wide, on a phone and on paper, as a browser shows them; and say on how many
+sheets it prints.
 
-make picture      # needs Chromium; writes the reports first where they are missing
+make picture      # needs Chromium; writes the reports first where they are missing; Word sheets need LibreOffice
 """
 
 from __future__ import annotations
@@ -23,15 +24,18 @@ WIDTH = 1000
 PICTURES = ROOT / "docs" / "pictures"
 SHOWN = "rough_sleeping"
 WIDTHS = {1280: (0.6, 0.42), 375: (0.8, 0.44)}  # window: scales of the brief, and of the appendix unfolded
+SMALL = "starter"
 COLOURS, SHEETS, DOTS = 48, 2, 60
 
 
 def main() -> None:
     """Write the pictures."""
-    page, shown = page_of("road_safety"), page_of(SHOWN)
+    page, small, shown = map(page_of, ("road_safety", SMALL, SHOWN))
     with open_browser(WIDTH) as browser:
         browser.open(page)
         keep("page-one", browser.picture("#page-one", until=".page-one figure"), PICTURES.parent)
+        browser.open(small)
+        keep("all-three", browser.picture("#page-one", until="#what-would-let-us-tell", scale=WIDTHS[1280][0]))
         for width, (brief, appendix) in WIDTHS.items():
             browser.size(width)
             browser.open(shown)
@@ -64,16 +68,25 @@ def keep(name: str, png: bytes, folder: Path = PICTURES) -> None:
 
 
 def sheets(report: Path) -> None:
-    """The first sheets of the PDF, where poppler is installed."""
-    draw = shutil.which("pdftoppm")
+    """The first sheets of PDF and Word, where poppler and LibreOffice are installed, and how many there are."""
+    draw, office = shutil.which("pdftoppm"), shutil.which("soffice")
     if draw is None:
         return
-    (pdf,) = write_formats(report, ["pdf"])
+    pdf, word = write_formats(report, ["pdf", "docx"])
     with tempfile.TemporaryDirectory() as scratch:
-        command = [draw, "-png", "-r", str(DOTS), "-l", str(SHEETS), str(pdf), f"{scratch}/sheet"]
-        subprocess.run(command, check=True)
-        for i, drawn in enumerate(sorted(Path(scratch).glob("*.png")), 1):
-            keep(f"sheet-{i}", drawn.read_bytes())
+        printed = {"sheet": pdf}
+        if office is not None:
+            command = [office, "--headless", f"-env:UserInstallation=file://{scratch}/office", "--convert-to", "pdf",
+                       "--outdir", scratch, str(word)]  # fmt: skip
+            subprocess.run(command, check=True, capture_output=True)
+            printed["word"] = Path(scratch) / "report.pdf"
+        for name, file in printed.items():
+            told = subprocess.run(["pdfinfo", str(file)], check=True, capture_output=True, text=True).stdout
+            print(f"{name}: {next(line for line in told.splitlines() if line.startswith('Pages'))}")
+            command = [draw, "-png", "-r", str(DOTS), "-l", str(SHEETS), str(file), f"{scratch}/{name}"]
+            subprocess.run(command, check=True)
+            for i, drawn in enumerate(sorted(Path(scratch).glob(f"{name}-*.png")), 1):
+                keep(f"{name}-{i}", drawn.read_bytes())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import io
 import os
 import re
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,13 @@ ORDER = ("index", "lesson_1_one_place", "lesson_2_three_components", "lesson_3_p
          "gallery", "reference", "glossary", "methods", "from_did", "from_matchit", "from_econml", "from_statsmodels",
          "from_causalpy", "decisions")  # fmt: skip
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_STEP = 62
+_TIP = (
+    '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="6" refY="4" orient="auto">'
+    '<path d="M0 0 8 4 0 8z"/></marker></defs>'
+)
+DRAWN = re.compile(r"^<!-- as a picture -->\n\n((?:^\|.*\n)+)", re.MULTILINE)
+"""A table that is shown as a picture too."""
 STYLE = """
 :root { --ink: #1a1a1a; --paper: #fff; --link: #00527f; --shade: #f4f4f2 }
 @media (prefers-color-scheme: dark) { :root { --ink: #ececec; --paper: #16181a; --link: #8fc9f2; --shade: #22262a } }
@@ -45,6 +53,8 @@ pre { background: var(--shade); padding: .7rem; overflow: auto; font-size: .86re
 code { font-size: .92em } .out { border-left: 4px solid var(--link); margin-top: -.6rem }
 table { border-collapse: collapse } .scroll { overflow: auto } th, td { padding: .3rem .7rem; text-align: left;
   border-bottom: 1px solid } img { max-width: 100% } details { margin: 1rem 0 } summary { cursor: pointer }
+.way { min-width: 34rem; width: 100%; font-size: 14px; stroke: none; fill: currentColor }
+.way rect { fill: var(--shade); stroke: currentColor } .way > path { fill: none; stroke: currentColor }
 input { font: inherit; padding: .3rem; width: 100%; box-sizing: border-box; color: inherit; background: var(--paper);
   border: 1px solid }
 @media (max-width: 50rem) { .all { grid-template-columns: minmax(0, 1fr) } }
@@ -109,8 +119,37 @@ def rendered(name: str) -> Page:
         return f'<pre tabindex="0"><code>{code}</code></pre>{said}'.replace("\n", "&#10;")
 
     title = text.partition("\n")[0].removeprefix("# ").strip()
+    text = DRAWN.sub(lambda found: f"{decision_picture(found[1])}\n\n{found[1]}", text)
     body = mistune.create_markdown(escape=False, plugins=["table"])(BLOCK.sub(shown, text))
     return Page(name, title, reachable(str(body)))
+
+
+def decision_picture(table: str) -> str:
+    """The rows of a table of Markdown (question, design, ...) as a picture: a design beside each yes, no leads on."""
+    lines = [line.strip("|").split("|") for line in table.splitlines()[2:]]
+    rows = [[re.sub(r"`(?:ek\.)?([^`]*)`", r"\1", cell.strip()) for cell in line[:2]] for line in lines]
+    parts = []
+    for i, (question, design) in enumerate(rows):
+        y = 10 + _STEP * i
+        parts += [_box(10, y, 300, textwrap.wrap(question, 38)), _box(400, y, 290, textwrap.wrap(design, 36))]
+        parts += [_arrow(f"M312 {y + 22} H394", 340, y + 17, "yes")]
+        if i + 1 < len(rows):
+            parts.append(_arrow(f"M160 {y + 46} V{y + _STEP - 4}", 168, y + 59, "no"))
+    said = html.escape("; else, ".join(f"{question}: {design}" for question, design in rows))
+    picture = f'<svg class="way" role="img" aria-label="{said}" viewBox="0 0 700 {_STEP * len(rows)}">{_TIP}'
+    where = '<div class="scroll" role="region" tabindex="0" aria-label="Decision picture">'
+    return f"{where}{picture}{''.join(parts)}</svg></div>"
+
+
+def _arrow(path: str, x: int, y: int, words: str) -> str:
+    return f'<path d="{path}" marker-end="url(#tip)"/><text x="{x}" y="{y}">{words}</text>'
+
+
+def _box(x: int, y: int, wide: int, lines: list[str]) -> str:
+    """A box with one line of words or two in it."""
+    first = y + (27 if len(lines) == 1 else 19)
+    words = "".join(f'<text x="{x + 10}" y="{first + 17 * i}">{html.escape(w)}</text>' for i, w in enumerate(lines))
+    return f'<rect x="{x}" y="{y}" width="{wide}" height="44" rx="4"/>{words}'
 
 
 def reachable(body: str) -> str:

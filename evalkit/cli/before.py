@@ -83,12 +83,16 @@ def plan(
     if is_rollout(study):
         _plan_rollout(study, out or study.parent / "plan")
         return
-    from evalkit.reporting.plan import FILE, make_plan, write_plan
-    from evalkit.study import Study
+    with steps(2) as begin:
+        begin("Reading the study")
+        from evalkit.study import Study
 
-    read = Study.load(study)
-    read.check_header()
-    made = make_plan(read, level)
+        read = Study.load(study)
+        read.check_header()
+        begin("Fixing the plan")
+        from evalkit.reporting.plan import FILE, make_plan, write_plan  # after the door, as in `audit`
+
+        made = make_plan(read, level)
     file = write_plan(made, out or (study if study.is_dir() else study.parent) / FILE)
     counts = f"{count_words(len(made['outcomes']), 'outcome')}, {count_words(len(made['components']), 'component')}"
     say(f"Wrote {file}: {counts}.", f"Its hash, to be kept or published: {made['sha256']}")

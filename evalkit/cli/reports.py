@@ -9,7 +9,7 @@ import typer
 from evalkit.cli.screen import say, steps
 from evalkit.errors import EvalkitError, OptionError
 
-STUDIES = ("road_safety", "synthetic/rough_sleeping")
+STUDIES = ("starter", "road_safety", "synthetic/rough_sleeping")
 
 
 def run(
@@ -104,16 +104,18 @@ def verify(
 
 
 def demo(out: Path = typer.Option(Path("reports"), "--out", help="Folder for the reports.")) -> None:
-    """Evaluate the studies that come with evalkit: traffic-safety laws in 48 US states, and rough sleeping in ten
-    boroughs (synthetic, with a known truth)."""
+    """Evaluate the studies that come with evalkit: a small one in which something is found, something is ruled out and
+    something cannot be told; traffic-safety laws in 48 US states; rough sleeping in ten boroughs. The first and the
+    last are synthetic."""
     for name in STUDIES:
         evaluate_and_report(find_study(name), out / Path(name).name)
 
 
 def find_study(name: str) -> Path:
-    """The study file of that name: in the checkout's data folder, else the copy inside the installed package."""
+    """The study file of that name: in the checkout's data folder, else inside the installed package."""
     package = Path(__file__).resolve().parents[1]
-    places = (package.parent / "data" / name / "study.toml", package / "data" / name / "study.toml")
+    folders = (package.parent / "data", package / "data", package / "cli")
+    places = tuple(folder / name / "study.toml" for folder in folders)
     for place in places:
         if place.is_file():
             return place

@@ -151,7 +151,7 @@ def study_lines(p: Proposal, table: Path, starts: Path | None) -> Iterator[str]:
 
 
 def _component_lines(c: Part, starts: Path | None) -> Iterator[str]:
-    yield f"[components.{_key(_short(c.column) if c.by == 'adoption' else c.column)}]"
+    yield f"[components.{_key(_short(c.column) if c.by == 'adoption' else ' '.join(c.column.split()))}]"
     yield _line("label", _title(c.column) if c.by != "adoption" else c.column)
     notes = {"exposure": "0 while off, 1 while on", "first_period": "empty (or 0) for never", "adoption": "start dates"}
     yield _line(c.by, starts.name if c.by == "adoption" and starts is not None else c.column, notes[c.by])

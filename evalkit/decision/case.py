@@ -15,9 +15,10 @@ class Case:
 
     Estimate, range and std_error in the outcome's unit, benefit positive; NaN where there is none. matters: None where
     nobody has said. members: of a bundle or the programme, itself of a component. withheld: why no chance may be given.
-    reason: why there is no range. left: whether places without it are left. kind, unit, good: of the outcome, `good`
-    -1 where lower is better. one: one outcome in words, such as 'a person month with “In a settled home”'.
-    again: standard error of what the next rollout alone would tell, where one is planned.
+    beside: what ended a claim and no chance allows for. reason: why there is no range. left: whether places without it
+    are left. kind, unit, good: of the outcome, `good` -1 where lower is better. one: one outcome in words, such as 'a
+    person month with “In a settled home”'. again: standard error of what the next rollout alone would tell, where one
+    is planned.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Case:
     df: float = math.nan
     matters: float | None = None
     withheld: str = ""
+    beside: str = ""
     reason: str = ""
     left: bool = True
     stake: Stake = field(default_factory=Stake)

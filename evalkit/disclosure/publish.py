@@ -18,7 +18,7 @@ import pandas as pd
 from evalkit.components import Separability
 from evalkit.decision.case import Case
 from evalkit.disclosure import people
-from evalkit.disclosure.rounding import Grain, coarse, grain_of, nice_step, to_step, two_digits
+from evalkit.disclosure.rounding import Grain, coarse, grain_of, nice_step, to_step, two_digits, way_of
 from evalkit.disclosure.rules import Rules, apart, at_least_two
 from evalkit.inference import Estimate
 from evalkit.show.words import Count, plural, retold
@@ -154,7 +154,8 @@ class Guard:
             bundle = _coarse_values(bundle, self.step(e.component, e.outcome, self.had(bundle.members)))
         checks = tuple(_coarse_values(c, step) for c in e.checks)
         drift = None if e.drift is None else _coarse_values(e.drift, step)
-        by_time = None if e.by_time is None else tuple(to_step(e.by_time, step).tolist())
+        ends = zip(("low", "high"), e.by_time or (), strict=False)
+        by_time = None if e.by_time is None else tuple(float(to_step(v, step, way_of(name))) for name, v in ends)
         made = replace(_coarse_values(e, step), bundle=bundle, checks=checks, drift=drift, by_time=by_time)
         return made, _coarse_values(v, step)
 
@@ -179,7 +180,8 @@ class Guard:
     def case(self, case: Case, whole: bool) -> Case:
         """A line to decide on without what rests on too few people, as coarse as the counts behind it; the programme's
         only where `whole` may be told."""
-        case = replace(case, reason=self.told(case.reason), withheld=self.told(case.withheld))
+        case = replace(case, reason=self.told(case.reason), withheld=self.told(case.withheld),
+                       beside=self.told(case.beside))  # fmt: skip
         behind = self.had(case.members) if case.name != PROGRAMME else max(self.had([m]) for m in case.members)
         case = _coarse_values(case, max(self.step(m, case.outcome, behind) for m in case.members))
         if case.name == PROGRAMME:
@@ -297,7 +299,9 @@ class Guard:
             told_apart = bool(
                 (gaps < self.rules.count).any() or (np.diff(np.unique(sizes[:, 1])) < self.rules.count).any()
             )
-            frame = coarse(frame, _BANDS, np.full(len(frame), self.step(*key, fewest, told_apart)))
+            step = self.step(*key, fewest, told_apart)
+            frame = coarse(frame, _BANDS, np.full(len(frame), step))
+            frame = frame.assign(rounded_to=step) if step > 0 else frame
             given = frame["estimate"].notna().to_numpy()
             few = given & np.array([self.small(a, b) for a, b in sizes])
             claimed = given & frame["claimed"].to_numpy(dtype=bool) if "claimed" in frame else given
@@ -416,5 +420,7 @@ def _coarse_values(given: _T, step: float) -> _T:
         return given
     steps = dict.fromkeys((*_RANGE, "low", "high", "breakdown", "smallest_detectable"), step)
     steps |= {n: float(two_digits(getattr(given, n, math.nan))) for n in ("std_error", "p_adjusted")}
-    changes: dict[str, Any] = {n: float(to_step(getattr(given, n), s)) for n, s in steps.items() if hasattr(given, n)}
+    changes: dict[str, Any] = {
+        n: float(to_step(getattr(given, n), s, way_of(n))) for n, s in steps.items() if hasattr(given, n)
+    }
     return replace(given, **changes)

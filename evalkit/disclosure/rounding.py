@@ -6,11 +6,14 @@ fractions. An effect is therefore rounded to a step so wide that every count nea
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+
+from evalkit.show.numbers import Way
 
 FINEST = 3
 """Decimals up to which an outcome counts as written in whole steps; finer ones are measured, and give nothing away."""
@@ -25,14 +28,25 @@ def nice_step(least: ArrayLike) -> np.ndarray:
     return np.where(wanted > 0, times * tens, 0.0)
 
 
-def to_step(values: ArrayLike, step: ArrayLike) -> np.ndarray:
-    """Values to the nearest multiple of their steps, without binary dust; as they are where the step is 0."""
+_ENDS = {"down": math.floor, "up": math.ceil}
+_DUST = 1e-9
+
+
+def way_of(name: str) -> Way:
+    """How a number of that name is rounded: ends of ranges outwards, everything else to the nearest."""
+    return "down" if name.endswith("low") else "up" if name.endswith("high") else "nearest"
+
+
+def to_step(values: ArrayLike, step: ArrayLike, way: Way = "nearest") -> np.ndarray:
+    """Values to a multiple of their steps, without binary dust; as they are where the step is 0."""
     given, steps = np.broadcast_arrays(np.asarray(values, dtype=float), np.asarray(step, dtype=float))
     out = given.copy()
     for at in np.argwhere((steps > 0) & np.isfinite(given)):
         i = tuple(at)
         decimals = max(0, int(np.ceil(-np.log10(steps[i]) - 1e-9)))
-        out[i] = round(round(given[i] / steps[i]) * steps[i], decimals)
+        many = given[i] / steps[i]
+        whole = way == "nearest" or abs(many - round(many)) < _DUST
+        out[i] = round((round(many) if whole else _ENDS[way](many)) * steps[i], decimals)
     return out
 
 
@@ -87,7 +101,7 @@ def coarse(frame: pd.DataFrame, columns: tuple[str, ...], step: np.ndarray) -> p
     frame = frame.copy()
     for column in columns:
         if column in frame:
-            frame[column] = to_step(frame[column], step)
+            frame[column] = to_step(frame[column], step, way_of(column))
     for column in ("std_error", "p_value"):
         if column in frame:
             own = np.where(step > 0, two_digits(frame[column]), 0.0)

@@ -59,7 +59,8 @@ def publishable(guard: Guard, table: pd.DataFrame) -> pd.DataFrame:
         if (component, outcome) in guard.few or component in guard.lone or named:
             keep[rows.index] = False
             guard.note("compared", f"{component}, {outcome}", "weights of places", "too few")
-    return table[keep].assign(weight=table["weight"].round(2)).query("weight != 0").reset_index(drop=True)
+    kept = table[keep]  # rounded by itself: pandas fills a frame without rows from whatever it is given
+    return kept.assign(weight=kept["weight"].round(2)).query("weight != 0").reset_index(drop=True)
 
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from evalkit.show.words import join_words, quoted
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.evidence import Evidence
-from evalkit.verdicts.rules import holding_back
+from evalkit.verdicts.rules import claim_ended_by, holding_back
 from evalkit.vocabulary import Direction, VerdictName
 
 if TYPE_CHECKING:
@@ -182,7 +182,9 @@ def _components(stakes: Stakes) -> Iterator[Case]:
             yield replace(case, withheld=_tied(e))
             continue
         row = {c: getattr(e, c) for c in ("estimate", "conf_low", "conf_high", "std_error", "df")}
-        yield replace(_found(case, row), withheld=next((w.words for w in holding_back(e)), ""))
+        held = holding_back(e)
+        withheld, beside = (next((w.words for w in found), "") for found in (held, () if held else claim_ended_by(e)))
+        yield replace(_found(case, row), withheld=withheld, beside=beside)
 
 
 def _tied(e: Evidence) -> str:

@@ -97,13 +97,20 @@ def publishable_delivery(guard: Guard, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def publishable_recorded(guard: Guard, table: pd.DataFrame) -> pd.DataFrame:
-    """What was recorded, without small counts, and the others rounded so that no two tell a few people apart."""
+    """What was recorded, without small counts, and the others rounded so that no two tell a few people apart.
+
+    Rows are first brought to the number of people that is said, and rounded as all rows of so many people: rows of
+    people who are there in every period would give their number away.
+    """
     if not guard.rules.active or table.empty:
         return table
     least = guard.rules.round_to or guard.rules.count
+    shown = np.round(table["people"] / least) * least
     out = table.copy()
     for name in RECORDED[2:]:
+        step = least * (guard.paths.n_periods if name in ("rows", "missing") else 1)
+        said = np.round(table[name] * (shown / table["people"] if name == "rows" else 1.0) / step) * step
         told = [guard.rules.publish(Count(int(n))) for n in table[name]]
-        out[name] = [np.nan if c.withheld and n > 0 else np.round(n / least) * least for c, n in
-                     zip(told, table[name], strict=True)]  # fmt: skip
+        hidden = np.array([c.withheld for c in told]) | (said == 0)
+        out[name] = said.where(~(hidden & (table[name] > 0)))
     return out

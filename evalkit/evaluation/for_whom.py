@@ -19,6 +19,7 @@ from evalkit.disclosure.rules import Rules, rules_of
 from evalkit.errors import OptionError, check_choice
 from evalkit.evaluation.predicted import Scored, beyond_groups, calibration_of, dummies, halves
 from evalkit.inference.intervals import check_level, holm
+from evalkit.progress import step
 from evalkit.show.words import join_words
 from evalkit.study import Study
 
@@ -103,10 +104,12 @@ def for_whom(
         return _refusal(component, kinds, people, why)
     level_name = cluster_level(study, component)
     groups = None if level_name is None else study.paths.levels[level_name].codes[people.rows]
+    step(f"{study.component(component).label}: for whom, by {join_words(names)}")
     scored = Scored(people, x, y, _scores(people, x, y, groups, seed), groups, learner)
     table = pd.concat([_rows(scored, n, k, level, smallest, rules) for n, k in kinds.items()], ignore_index=True)
     differences = _differences(scored, kinds, smallest)
     groups_of = dummies(scored, {n: _shown(scored, k, smallest) for n, k in kinds.items()})
+    step(f"{study.component(component).label}: is it so among people held out")
     first = halves(scored, seed)
     calibration = calibration_of(scored, groups_of, first, seed)
     beyond, held, kind, predicted = beyond_groups(scored, groups_of, first, seed)

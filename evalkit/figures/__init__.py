@@ -1,6 +1,9 @@
 """Figures, public as `ek.plot`: each a pure function from tables to a matplotlib Figure.
 
-`describe` gives the same figure with its title, alt text, long description and data."""
+`describe` gives the same figure with its title, alt text, long description and data. Every figure takes `width`, inches
+of a figure of its own (below 5 it is laid out for a telephone), or `ax`, where somebody wants it: axes, a list of axes
+where it has several panels (one each, in order), or a figure or subfigure that holds all of its panels
+(`plt.figure(layout="constrained").subfigures(1, 2)`). What was given as `ax` is given back."""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from evalkit.errors import check_choice
+from evalkit.errors import OptionError, check_choice
 from evalkit.figures.balance import love, overlap, regression_to_mean
 from evalkit.figures.bars import contamination, flow, waterfall
 from evalkit.figures.compared import compared
@@ -58,6 +61,10 @@ __all__ = [
     "value_plane",
     "waterfall",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +131,16 @@ def describe(figure: Callable[..., Figure] | str, *tables: object, name: str = "
     """The `Picture` of a figure: figure, title, alt text, long description, data, file name.
 
     figure: one of the functions of `ek.plot`, or its name. tables and options: what
-    that function takes. name: file name; the function's own when not given.
+    that function takes, but for `ax`. name: file name; the function's own when not given.
 
         ek.plot.describe(ek.plot.forest, evaluation).save("figures")"""
     key = figure if isinstance(figure, str) else figure.__name__
     made = {n: globals()[n] for n in __all__ if n not in ("Picture", "describe")}
     check_choice("figure", key, made)
+    if options.pop("ax", None) is not None:
+        raise OptionError(
+            f"describe makes a figure of its own and takes no ax=. Call ek.plot.{key}(..., ax=ax) for it."
+        )
     drawn = made[key](*tables, **options)
     assert isinstance(drawn, Drawn)
     return Picture(drawn, *drawn.say(), name or key, drawn.again(NARROW))

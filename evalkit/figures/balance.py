@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
@@ -14,10 +15,18 @@ from evalkit.show.words import count_words, join_words
 THRESHOLD = 0.1
 _SUPPORT = ("others", "exposed", "comparison", "status")
 _SCORE = ("low", "high", "exposed", "comparison")
+_TWO = ("what people had besides", "people")
 _COLUMNS = ("score", "people", "share_with", "outcome", "expected", "extrapolated")
 
 
-def love(source: object, *, labels: Labels = None, threshold: float = THRESHOLD, width: float = style.WIDE) -> Figure:
+def love(
+    source: object,
+    *,
+    labels: Labels = None,
+    threshold: float = THRESHOLD,
+    width: float = style.WIDE,
+    ax: style.Given = None,
+) -> Figure:
     """A row a covariate, largest difference first: an open circle before, a filled one after, in standard deviations.
 
     source: a Matching, a Weighting, or their table of balance. The band marks differences below `threshold`."""
@@ -28,13 +37,12 @@ def love(source: object, *, labels: Labels = None, threshold: float = THRESHOLD,
     table = frame_of(found, "", ("covariate", "smd_before", "smd_after"))
     table = table.iloc[np.argsort(-table["smd_before"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
     names = [dict(labels or {}).get(c, c) for c in table["covariate"]]
-    return style.drawn(_draw_love, _love_words, (table, names, threshold), width)
+    return style.drawn(_draw_love, _love_words, (table, names, threshold), width, ax)
 
 
-def _draw_love(table: pd.DataFrame, names: list[str], threshold: float, width: float) -> Figure:
-    phone = style.narrow(width)
-    figure = style.new_figure(width, 1.0 + max(len(table), 1) * (0.42 if phone else 0.27))
-    ax = figure.subplots()
+def _draw_love(table: pd.DataFrame, names: list[str], threshold: float, where: style.Where) -> Axes:
+    phone = style.narrow(where)
+    ax = style.new_axes(where, 1.0 + max(len(table), 1) * (0.42 if phone else 0.27))
     ax.axvspan(-threshold, threshold, color=style.BAND, linewidth=0)
     ax.axvline(0, color=style.INK, linewidth=1)
     at = np.arange(len(table))
@@ -51,7 +59,7 @@ def _draw_love(table: pd.DataFrame, names: list[str], threshold: float, width: f
     ax.set_xlabel("difference in standard deviations" + ("" if phone else " (exposed less comparison)"))
     style.legend_above(ax)
     style.bare(ax)
-    return figure
+    return ax
 
 
 def _love_words(table: pd.DataFrame, names: list[str], threshold: float) -> style.Told:
@@ -65,11 +73,12 @@ def _love_words(table: pd.DataFrame, names: list[str], threshold: float) -> styl
     return title, alt, "\n".join(lines), table
 
 
-def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE) -> Figure:
+def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE, ax: style.Given = None) -> Figure:
     """People of both arms in every combination of the other components, or in every band of the propensity score.
 
     source: the plan of a matched or weighted comparison (or its table): a row a combination, dots name what it holds,
-    bars count people; or a Matching (or its `overlap()`): exposed people upwards, comparison people downwards."""
+    bars count people; or a Matching (or its `overlap()`): exposed people upwards, comparison people downwards.
+    ax: of combinations two, for dots and for bars."""
     bands = getattr(source, "overlap", None)
     found = bands() if callable(bands) else getattr(source, "table", source)
     if not isinstance(found, pd.DataFrame):
@@ -77,14 +86,14 @@ def overlap(source: object, *, labels: Labels = None, width: float = style.WIDE)
     table = frame_of(found, "", _SCORE if "low" in found else _SUPPORT).reset_index(drop=True)
     words = {c: dict(labels or {}).get(c, c) for c in table.columns if c not in {*_SUPPORT, *_SCORE}}
     if "low" in table:
-        return style.drawn(_bands, _band_words, (table,), width)
-    return style.drawn(_combinations, _combination_words, (table, words), width)
+        return style.drawn(_bands, _band_words, (table,), width, ax)
+    return style.drawn(_combinations, _combination_words, (table, words), width, ax)
 
 
-def _combinations(table: pd.DataFrame, others: dict[str, str], width: float) -> Figure:
-    phone, rows = style.narrow(width), max(len(table), 1)
-    figure = style.new_figure(width, 1.3 + rows * (0.5 if phone else 0.36))
-    dots, bars = figure.subplots(1, 2, width_ratios=[max(len(others), 1), 5 if phone else 8], sharey=True)
+def _combinations(table: pd.DataFrame, others: dict[str, str], where: style.Where) -> Axes:
+    phone, rows = style.narrow(where), max(len(table), 1)
+    wide, tall = [max(len(others), 1), 5 if phone else 8], 1.3 + rows * (0.5 if phone else 0.36)
+    dots, bars = style.new_panels(where, tall, _TWO, (1, 2), width_ratios=wide, sharey=True)
     at, holds = np.arange(len(table)), np.reshape(table[list(others)].to_numpy() > 0, (len(table), len(others)))
     for j, on in enumerate(holds.T):  # as in an UpSet plot (Lex et al. 2014): filled where it holds the component
         dots.plot(np.full((~on).sum(), j), at[~on], "o", color=style.RULE, markerfacecolor="white", markersize=6)
@@ -111,7 +120,7 @@ def _combinations(table: pd.DataFrame, others: dict[str, str], width: float) -> 
     style.legend_above(bars)
     style.bare(bars)
     bars.tick_params(left=False, labelleft=False)
-    return figure
+    return bars
 
 
 def _combination_words(table: pd.DataFrame, others: dict[str, str]) -> style.Told:
@@ -130,9 +139,8 @@ def _combination_words(table: pd.DataFrame, others: dict[str, str]) -> style.Tol
     return title, alt, "\n".join(lines), table
 
 
-def _bands(table: pd.DataFrame, width: float) -> Figure:
-    figure = style.new_figure(width, 3.4)
-    ax = figure.subplots()
+def _bands(table: pd.DataFrame, where: style.Where) -> Axes:
+    ax = style.new_axes(where, 3.4)
     middle, span = (table["low"] + table["high"]) / 2, (table["high"] - table["low"]) * 0.92
     one, zero = (table[arm] / max(table[arm].sum(), 1) * 100 for arm in ("exposed", "comparison"))
     ax.bar(middle, one, span, color=style.BLUE, label="with it")
@@ -146,7 +154,7 @@ def _bands(table: pd.DataFrame, width: float) -> Figure:
     ax.set_xlabel("propensity score: chance of having it, from what is recorded")
     style.legend_above(ax)
     style.bare(ax, keep=("bottom", "left"))
-    return figure
+    return ax
 
 
 def _band_words(table: pd.DataFrame) -> style.Told:
@@ -164,19 +172,18 @@ def _band_words(table: pd.DataFrame) -> style.Told:
 
 
 def regression_to_mean(
-    source: object, *, score: str = "score", outcome: str = "outcome", width: float = style.WIDE
+    source: object, *, score: str = "score", outcome: str = "outcome", width: float = style.WIDE, ax: style.Given = None
 ) -> Figure:
     """Mean outcome in each band of the score: filled where most had the component, open where most did not; the line is
     what people without it point to, broken where nobody without it has such a score.
 
     source: the table of `RegressionDiscontinuity.expected`. score, outcome: words for the axes."""
     table = frame_of(source, "expected", _COLUMNS).sort_values("score", ignore_index=True)
-    return style.drawn(_draw_regression, _regression_words, (table, score, outcome), width)
+    return style.drawn(_draw_regression, _regression_words, (table, score, outcome), width, ax)
 
 
-def _draw_regression(table: pd.DataFrame, score: str, outcome: str, width: float) -> Figure:
-    figure = style.new_figure(width, 3.6)
-    ax = figure.subplots()
+def _draw_regression(table: pd.DataFrame, score: str, outcome: str, where: style.Where) -> Axes:
+    ax = style.new_axes(where, 3.6)
     x, line = table["score"].to_numpy(), table["expected"].to_numpy()
     ax.plot(x, line, "--", color=style.QUIET, linewidth=1.2, label="expected without it")
     ax.plot(x, np.where(table["extrapolated"].astype(bool), np.nan, line), color=style.QUIET, linewidth=1.2)
@@ -188,7 +195,7 @@ def _draw_regression(table: pd.DataFrame, score: str, outcome: str, width: float
     ax.set_ylabel(outcome)
     style.legend_above(ax, 3)
     style.bare(ax, keep=("bottom", "left"))
-    return figure
+    return ax
 
 
 def _regression_words(table: pd.DataFrame, score: str, outcome: str) -> style.Told:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.figures import style
 from evalkit.figures.inputs import Axis, Labels, frame_of, in_order, labels_of
-from evalkit.show.numbers import signed, signed_range
+from evalkit.show.numbers import signed_range
 from evalkit.show.words import count_words, plural
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ _LOOK: dict[str, dict[str, Any]] = {
 _LONG = 34
 
 
-def flow(source: object, *, labels: Labels = None, noun: str = "", width: float = style.WIDE) -> Figure:
+def flow(
+    source: object, *, labels: Labels = None, noun: str = "", width: float = style.WIDE, ax: style.Given = None
+) -> Figure:
     """One bar a component, split into those behind its answer, those left out of it, those who never had it and
     those whom it cannot reach.
 
@@ -56,12 +59,12 @@ def flow(source: object, *, labels: Labels = None, noun: str = "", width: float 
     study, names = getattr(source, "study", None), labels_of(source, labels)
     unit = noun or (study.noun_for(study.unit) if study is not None else "unit")
     words = {c: names.get(c, c) for c in in_order(table["component"])}
-    return style.drawn(_draw_flow, _flow_words, (table, words, unit), width)
+    return style.drawn(_draw_flow, _flow_words, (table, words, unit), width, ax)
 
 
-def _draw_flow(table: pd.DataFrame, names: dict[str, str], unit: str, width: float) -> Figure:
-    columns = 1 if style.narrow(width) else 2
-    figure, ax, at = style.rows_figure(width, list(names.values()), 1.65 if columns == 1 else 1.15, 0.42)
+def _draw_flow(table: pd.DataFrame, names: dict[str, str], unit: str, where: style.Where) -> Axes:
+    columns = 1 if style.narrow(where) else 2
+    ax, at = style.rows_axes(where, list(names.values()), 1.65 if columns == 1 else 1.15, 0.42)
     for y, component in zip(at, names, strict=True):
         counts, left = _counts(table, component), 0.0
         stages = [s for s in _STAGES if s in counts]
@@ -85,9 +88,9 @@ def _draw_flow(table: pd.DataFrame, names: dict[str, str], unit: str, width: flo
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
     ax.set_xlabel(f"{plural(unit)} out of every 100 in the study")
     keys = [Patch(**look) for look in _STAGES.values()]
-    figure.legend(handles=keys, loc="outside lower left", ncols=columns, frameon=False)
+    style.legend_below(where, ax, columns, keys)
     style.bare(ax)
-    return figure
+    return ax
 
 
 def _flow_words(table: pd.DataFrame, names: dict[str, str], unit: str) -> style.Told:
@@ -129,7 +132,12 @@ def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None =
 
 
 def contamination(
-    source: Evaluation | pd.DataFrame, *, outcome: str | None = None, labels: Labels = None, width: float = style.WIDE
+    source: Evaluation | pd.DataFrame,
+    *,
+    outcome: str | None = None,
+    labels: Labels = None,
+    width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """Two bars a component: the weights of its own effects, and those borrowed from other components.
 
@@ -137,14 +145,14 @@ def contamination(
     added for some places and periods is taken away for others, and cancels only if that effect is the same in all.
     source: an Evaluation, or the table of its weights."""
     shown = contamination_table(source, outcome), labels_of(source, labels)
-    return style.drawn(_draw_contamination, _contamination_words, shown, width)
+    return style.drawn(_draw_contamination, _contamination_words, shown, width, ax)
 
 
-def _draw_contamination(table: pd.DataFrame, names: dict[str, str], width: float) -> Figure:
+def _draw_contamination(table: pd.DataFrame, names: dict[str, str], where: style.Where) -> Axes:
     components = in_order(table["component"])
     if not components:
         raise OptionError("There are no weights to draw: the regression can tell no component from the others.")
-    figure, ax, at = style.rows_figure(width, [names.get(c, c) for c in components], 1.0, 0.5)
+    ax, at = style.rows_axes(where, [names.get(c, c) for c in components], 1.0, 0.5)
     longest = 1.0
     own_look, taken_look, lent_look = ({k: v for k, v in w.items() if k != "label"} for w in _WEIGHTS)
     for i, component in zip(at, components, strict=True):
@@ -158,10 +166,10 @@ def _draw_contamination(table: pd.DataFrame, names: dict[str, str], width: float
     ax.axvline(1, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     ax.set_xlim(-1.05 * longest, 1.05 * longest)
     ax.set_xlabel("weight in the coefficient (its own sum to 1)")
-    keys, columns = [Patch(**look) for look in _WEIGHTS], 1 if style.narrow(width) else 3
-    figure.legend(handles=keys, loc="outside lower left", ncols=columns, frameon=False)
+    keys, columns = [Patch(**look) for look in _WEIGHTS], 1 if style.narrow(where) else 3
+    style.legend_below(where, ax, columns, keys)
     style.bare(ax)
-    return figure
+    return ax
 
 
 def _contamination_words(table: pd.DataFrame, names: dict[str, str]) -> style.Told:
@@ -191,7 +199,7 @@ def _weights(table: pd.DataFrame, component: str) -> tuple[float, float, float]:
     return float(mine["positive"].sum()), float(-mine["negative"].sum()), float(others["positive"].sum())
 
 
-def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE) -> Figure:
+def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE, ax: style.Given = None) -> Figure:
     """A bar a piece, from zero, with its likely range about its own end; at the end the programme as a whole.
 
     source: an Attribution, an Evaluation, or the table of pieces. gross: begin at the outcome expected without
@@ -227,12 +235,12 @@ def waterfall(source: object, *, gross: bool = False, width: float = style.WIDE)
         unit = f"{outcome.label}, summed over people periods ({per})"
     ways = Axis(better=getattr(outcome, "better", "")).ways
     said = unit if gross else f"{ways[0]} ← {unit} → {ways[1]}"
-    return style.drawn(_draw_waterfall, _waterfall_words, (pd.DataFrame([*rows, last]), total, gross, said), width)
+    return style.drawn(_draw_waterfall, _waterfall_words, (pd.DataFrame([*rows, last]), total, gross, said), width, ax)
 
 
-def _draw_waterfall(bars: pd.DataFrame, _: float, gross: bool, unit: str, width: float) -> Figure:
-    words = [w if style.narrow(width) else "\n".join(textwrap.wrap(w, _LONG)) for w in bars["piece"]]
-    figure, ax, at = style.rows_figure(width, words, 0.8, 0.38)
+def _draw_waterfall(bars: pd.DataFrame, _: float, gross: bool, unit: str, where: style.Where) -> Axes:
+    words = [w if style.narrow(where) else "\n".join(textwrap.wrap(w, _LONG)) for w in bars["piece"]]
+    ax, at = style.rows_axes(where, words, 0.8, 0.38)
     for y, bar in zip(at, bars.to_dict("records"), strict=True):
         if not np.isfinite(bar["estimate"]):
             where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 8.5, "bbox": style.PLATE}
@@ -250,7 +258,7 @@ def _draw_waterfall(bars: pd.DataFrame, _: float, gross: bool, unit: str, width:
         ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
     ax.set_xlabel(unit, wrap="$" not in unit)  # wrapped words are measured as mathematics
     style.bare(ax)
-    return figure
+    return ax
 
 
 def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told:
@@ -260,7 +268,7 @@ def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told
     counted = count_words(int(given.sum()), "piece")
     title = f"{counted} make up the result; {unclear} could be nothing"
     alt = f"Bars from zero for {counted} that add up to the programme's total"
-    alt += f" of {signed(total)}." if np.isfinite(total) else ", which cannot be given."
+    alt += f" of {signed_range(total, np.nan, np.nan)[0]}." if np.isfinite(total) else ", which cannot be given."
     lines = []
     for bar in bars.to_dict("records"):
         low, high = _ends(bar)
@@ -272,7 +280,7 @@ def _waterfall_words(bars: pd.DataFrame, total: float, *_: object) -> style.Told
             value, first, last = signed_range(bar["estimate"], low, high)
             said = f"{value} (likely range {first} to {last})."
         else:
-            said = f"{signed(bar['estimate'])}, without a likely range."
+            said = f"{signed_range(bar['estimate'], low, high)[0]}, without a likely range."
         lines.append(f"{bar['piece']}: {said}")
     return title, alt, "\n".join(lines), bars.reset_index(drop=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -27,6 +28,7 @@ _LOOKS = (
 def compared(
     source: pd.DataFrame, *, labels: Labels = None, place: str = "place", period: str = "period",
     width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:  # fmt: skip
     """A row a place, a column a period: how much it counts in the answer on one component.
 
@@ -39,13 +41,12 @@ def compared(
     if len(found) != 1:
         raise OptionError(f"compared draws the weights of one component; the table has {len(found)}.")
     label = labels_of(None, labels).get(found[0], found[0])
-    return style.drawn(_draw, _say, (table, str(label), place, period), width)
+    return style.drawn(_draw, _say, (table, str(label), place, period), width, ax)
 
 
-def _draw(table: pd.DataFrame, label: str, place: str, period: str, width: float) -> Figure:
+def _draw(table: pd.DataFrame, label: str, place: str, period: str, where: style.Where) -> Axes:
     rows, grid, on = _grid(table, place)
-    figure = style.new_figure(width, 1.5 + (0.24 if style.narrow(width) else 0.22) * len(rows))
-    ax = figure.subplots()
+    ax = style.new_axes(where, 1.5 + (0.24 if style.narrow(where) else 0.22) * len(rows))
     grid = np.sign(grid) * np.sqrt(np.abs(grid))  # else one period of one place would leave the others white
     most = np.abs(grid).max()
     down, across = grid.shape  # a picture of a pixel a cell weighs a tenth of as many paths
@@ -58,12 +59,12 @@ def _draw(table: pd.DataFrame, label: str, place: str, period: str, width: float
     ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
     ax.set_ylim(len(rows), 0)
     periods = sorted(table["period"].unique())
-    ticks = np.unique(np.linspace(0, len(periods) - 1, 3 if style.narrow(width) else 6).astype(int))
+    ticks = np.unique(np.linspace(0, len(periods) - 1, 3 if style.narrow(where) else 6).astype(int))
     ax.set_xticks(ticks + 0.5, [str(periods[i]) for i in ticks])
     ax.set_xlabel(plural(period))
     style.bare(ax, keep=())
-    figure.legend(handles=list(_LOOKS), loc="outside lower left", ncols=1 if style.narrow(width) else 3, frameon=False)
-    return figure
+    style.legend_below(where, ax, 1 if style.narrow(where) else 3, list(_LOOKS))
+    return ax
 
 
 def _frames(on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,19 +16,18 @@ _LOOKS = ((style.BLUE, "-"), (style.RUST, (0, (5, 2))))
 _MARKS = {False: 6, True: 4}
 
 
-def curves(source: pd.DataFrame, *, width: float = style.WIDE) -> Figure:
+def curves(source: pd.DataFrame, *, width: float = style.WIDE, ax: style.Given = None) -> Figure:
     """Steps with their ranges for each arm of the table that `ek.curves` gives, and below how many were still waiting
     and followed."""
     table = frame_of(source, "", _NEEDED)
     arms = in_order(table["arm"].astype(str).tolist())
     if not 1 <= len(arms) <= len(_LOOKS):
         raise OptionError(f"This figure draws one arm or two; the table has {len(arms)}.")
-    return style.drawn(_draw, _say, (table, arms), width)
+    return style.drawn(_draw, _say, (table, arms), width, ax)
 
 
-def _draw(table: pd.DataFrame, arms: list[str], width: float) -> Figure:
-    figure = style.new_figure(width, 3.4 + 0.25 * len(arms))
-    ax = figure.subplots()
+def _draw(table: pd.DataFrame, arms: list[str], where: style.Where) -> Axes:
+    ax = style.new_axes(where, 3.4 + 0.25 * len(arms))
     last = float(table["time"].max())
     for arm, (colour, line) in zip(arms, _LOOKS, strict=False):
         mine = table[table["arm"] == arm].sort_values("time")
@@ -41,8 +40,8 @@ def _draw(table: pd.DataFrame, arms: list[str], width: float) -> Figure:
     ax.set_xlabel(f"time, {table.attrs['unit']}" if table.attrs.get("unit") else "time")
     style.legend_above(ax)
     style.bare(ax, keep=("bottom", "left"))
-    _still_followed(ax, table, arms, style.narrow(width))
-    return figure
+    _still_followed(ax, table, arms, style.narrow(where))
+    return ax
 
 
 def _still_followed(ax: Axes, table: pd.DataFrame, arms: list[str], narrow: bool) -> None:

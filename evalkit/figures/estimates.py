@@ -38,27 +38,22 @@ def estimates(
     *,
     scale: Outcome | None = None,
     width: float = style.WIDE,
-    ax: Axes | None = None,
-) -> Figure | Axes:
+    ax: style.Given = None,
+) -> Figure:
     """A dot with its interval for each row of an Estimate, an Interval or their table, in the order of the rows.
 
     scale: the outcome, for its unit. ax: axes to draw into, which are given back; else a figure of its own."""
     table = source if isinstance(source, pd.DataFrame) else source.to_frame()
     rows, unit = frame_of(table, "", _NEEDED), axis_of(scale) if scale is not None else Axis()
     names = row_names(rows) if "component" in rows or "event_time" in rows else [f"row {i}" for i in range(len(rows))]
-    if ax is None:
-        return style.drawn(_draw, _say, (rows, names, unit), width)
-    ax.set_yticks(range(len(rows)), names)
-    ax.set_ylim(len(rows) - 0.45, -0.6)
-    _marks(ax, rows, unit, [float(i) for i in range(len(rows))])
-    return ax
+    return style.drawn(_draw, _say, (rows, names, unit), width, ax)
 
 
-def _draw(rows: pd.DataFrame, names: list[str], unit: Axis, width: float) -> Figure:
-    figure, ax, at = style.rows_figure(width, names, 0.8, 0.36)
+def _draw(rows: pd.DataFrame, names: list[str], unit: Axis, where: style.Where) -> Axes:
+    ax, at = style.rows_axes(where, names, 0.8, 0.36)
     _marks(ax, rows, unit, at)
     style.bare(ax, keep=("bottom",))
-    return figure
+    return ax
 
 
 def _marks(ax: Axes, rows: pd.DataFrame, unit: Axis, at: list[float]) -> None:

@@ -42,8 +42,8 @@ def event_study(
     labels: Labels = None,
     scale: Outcome | None = None,
     width: float = style.WIDE,
-    ax: Axes | None = None,
-) -> Figure | Axes:
+    ax: style.Given = None,
+) -> Figure:
     """A panel a component: estimate, pointwise interval (bars) and simultaneous band (shaded) by event time.
 
     source: an Evaluation, an Estimate by event time (or by cohort and period), or its table. component: one of them,
@@ -52,7 +52,7 @@ def event_study(
     it ends in an arrow, and the band is shaded only if it mostly fits in. Up to twelve event times before the start are
     drawn; of more than thirty in all, every three stand as one mark, at the means of their estimates and of their ends
     (too wide rather than too narrow). Nothing is drawn beyond what the outcome can do. The title comes from the
-    verdict, never from single periods. ax: axes to draw one component into, which are given back; else a figure."""
+    verdict, never from single periods. ax: axes to draw into, one for each component, which are given back."""
     until, found = dict(clean_until or {}), dict[str, str]()
     if isinstance(source, (pd.DataFrame, Estimate)):
         frame = frame_of(event_table(source), "", _COLUMNS)
@@ -73,35 +73,26 @@ def event_study(
         (names.get(c, c), t.assign(**{n: unit.possible(t[n]) for n in _RANGES}), until.get(c, np.nan), found.get(c, ""))
         for c, t in tables.items()
     ]
-    if ax is None:
-        return style.drawn(_draw, _say, (panels, unit), width)
-    if len(panels) > 1:
-        listed = ", ".join(map(repr, tables))
-        raise OptionError(f"ax= holds one component, and there are {len(panels)}. Name one of {listed}.")
-    _panel(ax, _drawn_rows(panels[0][1], panels[0][2]), panels[0][2], unit)
-    ax.set_title(panels[0][0])
-    ax.set(xlabel="periods since the start", ylabel=unit.unit)
-    return ax
+    return style.drawn(_draw, _say, (panels, unit), width, ax)
 
 
-def _draw(panels: Panels, unit: Axis, width: float) -> Figure:
-    columns = 1 if style.narrow(width) or len(panels) == 1 else 2
+def _draw(panels: Panels, unit: Axis, where: style.Where) -> Axes:
+    columns = 1 if style.narrow(where) or len(panels) == 1 else 2
     rows = -(-len(panels) // columns)
-    figure = style.new_figure(width, rows * (2.6 if columns == 1 else 2.2) + 0.45)
-    axes, shaded = figure.subplots(rows, columns, squeeze=False), False
-    for ax, (label, table, until, _) in zip(axes.flat, panels, strict=False):
+    names, tall = [label for label, *_ in panels], rows * (2.6 if columns == 1 else 2.2) + 0.45
+    axes, shaded = style.new_panels(where, tall, names, (rows, columns), noun="component"), False
+    for ax, (label, table, until, _) in zip(axes, panels, strict=True):
         shaded |= _panel(ax, _drawn_rows(table, until), until, unit)
-        if len(panels) > 1:
+        if len(panels) > 1 or style.given(where):
             ax.set_title(label, wrap="$" not in label)  # wrapped words are measured as mathematics
         up = f"\n{unit.ways[1]} ↑   {unit.ways[0]} ↓" if unit.better else ""
         ax.set_ylabel(f"{unit.unit}{up}")
-    for ax in axes.flat[len(panels) :]:
-        ax.set_axis_off()
     key = "dot: estimate; line: likely range" + ("; shaded: all of them at once" if shaded else "")
     key += "; dashed: what matters" if unit.edges else ""
     key += "\nevery three periods as one" if any(_many(table) for _, table, _, _ in panels) else ""
-    figure.supxlabel(f"periods since the start\n{key}", fontsize=9)
-    return figure
+    key += "".join(f"\n{words}" for words in in_order(filter(None, (_coarse(t, unit) for _, t, _, _ in panels))))
+    style.words_below(where, axes, f"periods since the start\n{key}")
+    return axes[0]
 
 
 def _say(panels: Panels, unit: Axis) -> style.Told:
@@ -197,6 +188,12 @@ def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, unt
                     fontsize=8, color=style.RUST, **where)  # fmt: skip
 
 
+def _coarse(table: pd.DataFrame, unit: Axis) -> str:
+    """To what its numbers are rounded, where few people stand behind some of them; '' where nothing is."""
+    step = float(table["rounded_to"].max()) if "rounded_to" in table else 0.0
+    return f"rounded to steps of {unit.show(step):.2g}, as few stand behind some of them" if step > 0 else ""
+
+
 def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[str]:
     after = table[(table["event_time"] >= 0) & _clean(table, until) & table["estimate"].notna()]
     before = table[(table["event_time"] < 0) & table["estimate"].notna()]
@@ -213,6 +210,7 @@ def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[st
     if len(after) and after[["band_low", "band_high"]].notna().all(axis=None):
         low, high = unit.say(after["band_low"].median(), after["band_high"].median(), ways=("down", "up"))
         out.append(f"All event times from the start on at once: typically between {low} and {high}{unit.after}.")
+    out += [f"{words[:1].upper()}{words[1:]}." for words in [_coarse(table, unit)] if words]
     gone = table[table["estimate"].isna()]
     if len(gone):
         reasons = join_words([r for r in in_order(gone["reason"]) if r])

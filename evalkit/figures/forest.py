@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from evalkit.figures import style
+from evalkit.figures.estimates import estimates
 from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
+from evalkit.inference import Estimate, Interval
 from evalkit.show.words import count_words, join_words
 from evalkit.study import Outcome
 
@@ -45,13 +47,18 @@ def forest(
     labels: Labels = None,
     scale: Outcome | None = None,
     width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """One row a component: estimate, interval, verdict; refused ones are a grey band with the words in it.
 
-    source: an Evaluation or its table of verdicts. effects: the table of effects; the
+    source: an Evaluation or its table of verdicts; of an Estimate, an Interval or their table, which know no verdict,
+    the rows are drawn as `estimates` draws them. effects: the table of effects; the
     other designs' estimates are drawn as small ticks. outcome: which one, default the
     first. scale: an Outcome, when only tables are given. Lines at zero and, where the
     outcome has one, at plus and minus what matters. An interval far wider than the others ends in an arrow."""
+    bare = isinstance(source, pd.DataFrame) and "verdict" not in source and set(_COLUMNS[3:]) <= set(source)
+    if bare or isinstance(source, Estimate | Interval):
+        return estimates(source, scale=scale, width=width, ax=ax)
     table = frame_of(source, "verdicts", _COLUMNS)
     chosen = outcome if outcome is not None else table["outcome"].iloc[0] if len(table) else None
     keep = [c for c in (*_COLUMNS, "direction", "clusters_exposed", "clusters_comparison") if c in table]
@@ -64,16 +71,18 @@ def forest(
         heads = found[found["headline"].astype(bool)].drop_duplicates(key)
         rows = rows.merge(heads[[*key, "std_error"]], on=key, how="left")
     unit = axis_of(scale if scale is not None else source, chosen)
-    return style.drawn(_draw_forest, _forest_words, (rows, effects, labels_of(source, labels), unit), width)
+    return style.drawn(_draw_forest, _forest_words, (rows, effects, labels_of(source, labels), unit), width, ax)
 
 
-def _draw_forest(rows: pd.DataFrame, effects: pd.DataFrame | None, names: Names, unit: Axis, width: float) -> Figure:
-    phone, drawn = style.narrow(width), _drawn(rows)
+def _draw_forest(
+    rows: pd.DataFrame, effects: pd.DataFrame | None, names: Names, unit: Axis, where: style.Where
+) -> Axes:
+    phone, drawn = style.narrow(where), _drawn(rows)
     words = [
         f"{names.get(r['component'], r['component'])}\n{_verdict(r)}{f': {_span(r, unit)}' if phone and given else ''}"
         for r, given in zip(rows.to_dict("records"), drawn, strict=True)
     ]
-    figure, ax, at = style.rows_figure(width, words, 1.0, 0.36)
+    ax, at = style.rows_axes(where, words, 1.0, 0.36)
     ax.set_xlim(*_limits(rows[drawn], unit))
     ax.axvline(0, color=style.INK, linewidth=1, zorder=1)
     for value, side in zip(unit.edges, ("right", "left"), strict=False):
@@ -95,7 +104,7 @@ def _draw_forest(rows: pd.DataFrame, effects: pd.DataFrame | None, names: Names,
     key = "\nshort ticks below: the answers of other designs" if others else ""
     ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}{key}")
     style.bare(ax)
-    return figure
+    return ax
 
 
 def _forest_words(rows: pd.DataFrame, _: object, names: Names, unit: Axis) -> style.Told:
@@ -175,6 +184,7 @@ def leave_one_out(
     labels: Labels = None,
     scale: Outcome | None = None,
     width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """A row a component: a tick for each place left out, the headline as a dot, the extremes named.
 
@@ -193,7 +203,7 @@ def leave_one_out(
         mine = checks[(checks["outcome"] == chosen) & (checks["check"] == "leave_one_cluster")]
         settled = len(mine), int((mine["status"] == "passed").sum())
     shown = table[table["outcome"] == chosen], heads, labels_of(source, labels), unit, settled
-    return style.drawn(_draw_leave_one_out, _leave_one_out_words, shown, width)
+    return style.drawn(_draw_leave_one_out, _leave_one_out_words, shown, width, ax)
 
 
 Settled = tuple[int, int] | None
@@ -201,9 +211,9 @@ Settled = tuple[int, int] | None
 
 
 def _draw_leave_one_out(
-    table: pd.DataFrame, heads: dict[str, float], names: Names, unit: Axis, _: Settled, width: float
-) -> Figure:
-    phone, words, ends = style.narrow(width), [], []
+    table: pd.DataFrame, heads: dict[str, float], names: Names, unit: Axis, _: Settled, where: style.Where
+) -> Axes:
+    phone, words, ends = style.narrow(where), [], []
     for component in in_order(table["component"]):
         said = "not given"
         if spread := _extremes(table, component, heads, unit):
@@ -211,7 +221,7 @@ def _draw_leave_one_out(
             said = f"{first} without {low}\nto {last} without {high}"
         ends.append(said)
         words.append(names.get(component, component) + ("\n" + said.replace("\n", " ") if phone else ""))
-    figure, ax, at = style.rows_figure(width, words, 0.75, 0.46)
+    ax, at = style.rows_axes(where, words, 0.75, 0.46)
     ax.axvline(0, color=style.INK, linewidth=1)
     for y, said, component in zip(at, ends, in_order(table["component"]), strict=True):
         if not phone:
@@ -226,7 +236,7 @@ def _draw_leave_one_out(
     ax.margins(x=0.06)
     ax.set_xlabel(f"{unit.ways[0]} ← {unit.unit} → {unit.ways[1]}")
     style.bare(ax)
-    return figure
+    return ax
 
 
 def _leave_one_out_words(

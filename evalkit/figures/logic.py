@@ -25,14 +25,14 @@ _HEAD, _GAP = 2.6, 1.2  # lines
 _HEADS = ("What is done", "Why it should help", "What should change")
 
 
-def logic_model(source: object, *, width: float = style.WIDE) -> Figure:
+def logic_model(source: object, *, width: float = style.WIDE, ax: style.Given = None) -> Figure:
     """A row a component: what it is called, who does what, why that should help (the card's `why`), then the outcomes.
 
     source: a Study, or what holds one. What the register does not say is written as such, never guessed."""
     study = study_of(source)
     if study is None:
         raise OptionError(f"logic_model needs a Study or an Evaluation; it got {type(source).__name__}.")
-    return style.drawn(_draw, _say, (study,), width)
+    return style.drawn(_draw, _say, (study,), width, ax)
 
 
 def _rows(study: Study) -> list[tuple[str, str]]:
@@ -44,14 +44,13 @@ def _changes(study: Study) -> list[str]:
     return [f"{o.label} ({'a possible harm' if o.harm else way[o.better]})" for o in study.outcomes]
 
 
-def _draw(study: Study, width: float) -> Figure:
-    letters, middle, wide, bar, right = _SLIM if style.narrow(width) else _WIDE
+def _draw(study: Study, where: style.Where) -> Axes:
+    letters, middle, wide, bar, right = _SLIM if style.narrow(where) else _WIDE
     cells = [[textwrap.wrap(words, n) or [""] for words, n in zip(row, letters, strict=False)] for row in _rows(study)]
     ends = [textwrap.wrap(words, letters[2]) or [""] for words in _changes(study)]
     tall, low = [max(map(len, row)) + _GAP for row in cells], [len(end) + _GAP for end in ends]
     lines = max(sum(tall), sum(low)) + _HEAD
-    figure = style.new_figure(width, _LINE * lines + 0.3)
-    ax = figure.subplots()
+    ax = style.new_axes(where, _LINE * lines + 0.3)
     ax.set_xlim(-0.5, 100.5)
     ax.set_ylim(lines + 0.3, 0)
     ax.axis("off")
@@ -70,7 +69,7 @@ def _draw(study: Study, width: float) -> Figure:
     for end, y in zip(ends, changes, strict=True):
         _box(ax, right, y, end, 100 - right)
         _arrow(ax, (bar, y), (right - 0.6, y))
-    return figure
+    return ax
 
 
 def _box(ax: Axes, x: float, centre: float, lines: list[str], wide: float) -> None:

@@ -19,7 +19,7 @@ _TOP = 6.0
 """z up to which the line is drawn; early bounds lie far above anything seen."""
 
 
-def place_charts(table: pd.DataFrame, *, unit: str = "", width: float = style.WIDE) -> Figure:
+def place_charts(table: pd.DataFrame, *, unit: str = "", width: float = style.WIDE, ax: style.Given = None) -> Figure:
     """A panel a place: its difference to places not yet, smoothed, between limits; alarms are marked.
 
     table: rows by place and period as the monitor gives them (`charts` of a watch). unit: of the outcome."""
@@ -28,7 +28,7 @@ def place_charts(table: pd.DataFrame, *, unit: str = "", width: float = style.WI
     panels = [(p, rows) for p, rows in panels if rows["low"].notna().any()]
     if not panels:
         raise OptionError("There is no chart to draw: no place has a baseline that is long enough.")
-    return style.drawn(_draw_charts, _say_charts, (panels, unit), width)
+    return style.drawn(_draw_charts, _say_charts, (panels, unit), width, ax)
 
 
 def _checked(table: pd.DataFrame, needed: tuple[str, ...], what: str) -> pd.DataFrame:
@@ -41,12 +41,11 @@ def _checked(table: pd.DataFrame, needed: tuple[str, ...], what: str) -> pd.Data
 Panels = list[tuple[str, pd.DataFrame]]
 
 
-def _draw_charts(panels: Panels, unit: str, width: float) -> Figure:
+def _draw_charts(panels: Panels, unit: str, where: style.Where) -> Axes:
     """All panels lie in one axes, each in a box of its own: two dozen axes take seconds to lay out."""
-    columns = min(2 if style.narrow(width) else 4, len(panels))
+    columns = min(2 if style.narrow(where) else 4, len(panels))
     rows = -(-len(panels) // columns)
-    figure = style.new_figure(width, 0.95 * rows + 0.6)
-    ax = figure.subplots()
+    ax = style.new_axes(where, 0.95 * rows + 0.6)
     tall = np.nanmax([np.nanmax(np.abs(t[["smoothed", "low", "high"]].to_numpy(dtype=float))) for _, t in panels])
     for i, (place, table) in enumerate(panels):
         left, middle = 1.08 * (i % columns), -1.3 * (i // columns)
@@ -59,8 +58,8 @@ def _draw_charts(panels: Panels, unit: str, width: float) -> Figure:
     style.bare(ax, ())
     first, last = panels[0][1]["period"].iloc[[0, -1]]
     scale = f"Half a box is {tall:.2g}{f' {unit}' if unit else ''}."
-    figure.supxlabel(f"{first} to {last}. Grey: limits. Cross: beyond them.\n{scale}", fontsize=9)
-    return figure
+    style.words_below(where, [ax], f"{first} to {last}. Grey: limits. Cross: beyond them.\n{scale}")
+    return ax
 
 
 def _one_chart(ax: Axes, table: pd.DataFrame, left: float, middle: float, scale: float) -> None:
@@ -94,7 +93,9 @@ def _say_charts(panels: Panels, unit: str) -> style.Told:
     return title, alt, "\n".join(lines), data
 
 
-def look_lines(table: pd.DataFrame, *, labels: Mapping[str, str] | None = None, width: float = style.WIDE) -> Figure:
+def look_lines(
+    table: pd.DataFrame, *, labels: Mapping[str, str] | None = None, width: float = style.WIDE, ax: style.Given = None
+) -> Figure:
     """A panel a component: z at each planned look, and the agreed line on both sides, which narrows look by look.
 
     table: rows by look and component as the monitor gives them (`looks` of a watch). labels: component -> words."""
@@ -106,15 +107,15 @@ def look_lines(table: pd.DataFrame, *, labels: Mapping[str, str] | None = None, 
     panels = [(c, rows) for c, rows in panels if rows["z"].notna().any()]
     if not panels:
         raise OptionError("There is no look to draw: none has given a number yet.")
-    return style.drawn(_draw_looks, _say_looks, (panels,), width)
+    return style.drawn(_draw_looks, _say_looks, (panels,), width, ax)
 
 
-def _draw_looks(panels: Panels, width: float) -> Figure:
-    columns = 1 if style.narrow(width) else min(2, len(panels))
+def _draw_looks(panels: Panels, where: style.Where) -> Axes:
+    columns = 1 if style.narrow(where) else min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure = style.new_figure(width, 1.7 * rows + 0.5)
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for ax, (label, table) in zip(axes.flat, panels, strict=False):
+    names = [label for label, _ in panels]
+    axes = style.new_panels(where, 1.7 * rows + 0.5, names, (rows, columns), noun="component", sharey=True)
+    for ax, (label, table) in zip(axes, panels, strict=True):
         at, bound = np.arange(len(table)), table["bound"].to_numpy(dtype=float)
         for side in (1, -1):
             ax.step(at, side * np.minimum(bound, _TOP), where="mid", color=style.INK, linewidth=1)
@@ -127,10 +128,8 @@ def _draw_looks(panels: Panels, width: float) -> Figure:
         ax.set_xticklabels([str(table["through"].iloc[i]) for i in ax.get_xticks().astype(int)])
         ax.set_title(label, wrap="$" not in label)
         style.bare(ax, ("left", "bottom"))
-    for ax in axes.flat[len(panels) :]:
-        ax.set_axis_off()
-    figure.supxlabel("looks, by their last period. Black: the agreed line", fontsize=9)
-    return figure
+    style.words_below(where, axes, "looks, by their last period. Black: the agreed line")
+    return axes[0]
 
 
 def _say_looks(panels: Panels) -> style.Told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
@@ -18,30 +19,45 @@ _LEAST = 0.005  # weight below which a donor is not drawn
 
 
 def one_place(
-    source: pd.DataFrame, place: object = None, *, unit: str = "", period: str = "period", width: float = style.WIDE
+    source: pd.DataFrame,
+    place: object = None,
+    *,
+    unit: str = "",
+    period: str = "period",
+    width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """Above: one place as seen and as expected, by period. Below: the gap between the two with its interval.
 
     source: the table of a design's `gaps`. place: one of its places, the first where none is named. unit: of the
-    outcome, in words. period: what a period is called. Raises `OptionError` for a place that is not in the table."""
-    return style.drawn(_draw_expected, _say_expected, (_of_place(source, place), unit, period), width)
+    outcome, in words. period: what a period is called. ax: two, for the outcome and for the gap. Raises `OptionError`
+    for a place that is not in the table."""
+    return style.drawn(_draw_expected, _say_expected, (_of_place(source, place), unit, period), width, ax)
 
 
 def placebo_places(
-    source: pd.DataFrame, place: object = None, *, unit: str = "", period: str = "period", width: float = style.WIDE
+    source: pd.DataFrame,
+    place: object = None,
+    *,
+    unit: str = "",
+    period: str = "period",
+    width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """The gap of one place (thick) and of every other place in its role (thin), by periods since the start. Source,
     place, unit and period are as in `one_place`."""
     found = _of_place(source, place)
     if not found["who"].ne("").any():
         raise OptionError("There are no other places in this table. Give that of a design beside other places.")
-    return style.drawn(_draw_placebos, _say_placebos, (found, unit, period), width)
+    return style.drawn(_draw_placebos, _say_placebos, (found, unit, period), width, ax)
 
 
-def donor_weights(source: pd.DataFrame, place: object = None, *, width: float = style.WIDE) -> Figure:
+def donor_weights(
+    source: pd.DataFrame, place: object = None, *, width: float = style.WIDE, ax: style.Given = None
+) -> Figure:
     """Which other places the mix is made of, a bar each. source: the table of a design's `donors`."""
     table = _one(frame_of(source, "", ("place", "donor", "weight")), place)
-    return style.drawn(_draw_donors, _say_donors, (table,), width)
+    return style.drawn(_draw_donors, _say_donors, (table,), width, ax)
 
 
 def _of_place(source: pd.DataFrame, place: object) -> pd.DataFrame:
@@ -58,10 +74,9 @@ def _one(table: pd.DataFrame, place: object) -> pd.DataFrame:
     return found[found["cohort"] == found["cohort"].iloc[0]] if "cohort" in found else found
 
 
-def _draw_expected(table: pd.DataFrame, unit: str, period: str, width: float) -> Figure:
+def _draw_expected(table: pd.DataFrame, unit: str, period: str, where: style.Where) -> Axes:
     own = table[table["who"] == ""]
-    figure = style.new_figure(width, 4.6)
-    top, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    top, below = style.new_panels(where, 4.6, ("the outcome", "the gap"), (2, 1), sharex=True, height_ratios=(3, 2))
     time = own["event_time"]
     top.plot(time, own["expected"], color=style.RUST, linestyle="--", linewidth=1.6, label="expected")
     top.plot(time, own["observed"], color=style.BLUE, linewidth=1.8, label="seen")
@@ -76,7 +91,7 @@ def _draw_expected(table: pd.DataFrame, unit: str, period: str, width: float) ->
     below.set_ylabel("gap")
     below.set_xlabel(f"{plural(period)} since the start; shaded: likely range")
     style.legend_above(top)
-    return figure
+    return top
 
 
 def _say_expected(table: pd.DataFrame, unit: str, period: str) -> style.Told:
@@ -93,9 +108,8 @@ def _say_expected(table: pd.DataFrame, unit: str, period: str) -> style.Told:
     return title, alt + (f" Outcome: {unit}." if unit else ""), "\n".join(lines), own
 
 
-def _draw_placebos(table: pd.DataFrame, unit: str, period: str, width: float) -> Figure:
-    figure = style.new_figure(width, 3.4)
-    ax = figure.subplots()
+def _draw_placebos(table: pd.DataFrame, unit: str, period: str, where: style.Where) -> Axes:
+    ax = style.new_axes(where, 3.4)
     for i, (_, other) in enumerate(table[table["who"] != ""].groupby("who", sort=False)):
         label = "others in its role" if i == 0 else None
         ax.plot(other["event_time"], other["gap"], color=style.RULE, linewidth=0.7, alpha=0.7, label=label)
@@ -106,7 +120,7 @@ def _draw_placebos(table: pd.DataFrame, unit: str, period: str, width: float) ->
     ax.set_ylabel(f"gap, {unit}" if unit else "gap")
     ax.set_xlabel(f"{plural(period)} since the start")
     style.legend_above(ax)
-    return figure
+    return ax
 
 
 def _say_placebos(table: pd.DataFrame, unit: str, period: str) -> style.Told:
@@ -120,15 +134,15 @@ def _say_placebos(table: pd.DataFrame, unit: str, period: str) -> style.Told:
     return title, alt, "\n".join(lines), table
 
 
-def _draw_donors(table: pd.DataFrame, width: float) -> Figure:
+def _draw_donors(table: pd.DataFrame, where: style.Where) -> Axes:
     shown = _heaviest(table)
-    figure, ax, rows = style.rows_figure(width, [str(d) for d in shown["donor"]], 0.6, 0.32)
+    ax, rows = style.rows_axes(where, [str(d) for d in shown["donor"]], 0.6, 0.32)
     ax.barh(rows, shown["weight"], height=0.6, color=style.BLUE)
     for row, weight in zip(rows, shown["weight"], strict=True):
         style.beside(ax, row, f"{weight:.2f}")
     ax.axvline(0, color=style.INK, linewidth=0.8)
     ax.set_xlabel("weight in the mix")
-    return figure
+    return ax
 
 
 def _say_donors(table: pd.DataFrame) -> style.Told:

@@ -24,6 +24,7 @@ _FEWEST = 2
 def over_time(
     source: object, *, outcome: str | None = None, scale: object = None, period: str = "period", verdict: str = "",
     width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:  # fmt: skip
     """Mean outcome of those with the programme and of those without it in each period, and what those with it would
     have come to.
@@ -36,7 +37,7 @@ def over_time(
     table = frame_of(source, "over_time", SERIES)
     chosen = outcome if outcome is not None else (table["outcome"].iloc[0] if len(table) else "")
     axis = axis_of(source if scale is None else scale, outcome)
-    return style.drawn(_draw, _say, (table[table["outcome"] == chosen], axis, period, verdict), width)
+    return style.drawn(_draw, _say, (table[table["outcome"] == chosen], axis, period, verdict), width, ax)
 
 
 def levels(values: object, kind: str) -> np.ndarray:
@@ -51,9 +52,8 @@ def unit_of(axis: Axis) -> str:
     return units.get(axis.kind, "mean")
 
 
-def _draw(table: pd.DataFrame, axis: Axis, period: str, verdict: str, width: float) -> Figure:
-    figure = style.new_figure(width, 3.6 if style.narrow(width) else 3.3)
-    ax = figure.subplots()
+def _draw(table: pd.DataFrame, axis: Axis, period: str, verdict: str, where: style.Where) -> Axes:
+    ax = style.new_axes(where, 3.6 if style.narrow(where) else 3.3)
     at = np.arange(len(table))
     names = (*SIDES[str(table["groups"].iloc[0]) if len(table) else "ever"], EXPECTED)
     for (column, (colour, dashes, wide)), label in zip(_LINES.items(), names, strict=True):
@@ -63,13 +63,13 @@ def _draw(table: pd.DataFrame, axis: Axis, period: str, verdict: str, width: flo
     _shade(ax, table)
     low, high = ax.get_ylim()
     ax.set_ylim(0 if 0 < low < 0.5 * high else low, high)
-    ticks = np.unique(np.linspace(0, max(len(table) - 1, 0), 3 if style.narrow(width) else 6).astype(int))
+    ticks = np.unique(np.linspace(0, max(len(table) - 1, 0), 3 if style.narrow(where) else 6).astype(int))
     ax.set_xticks(ticks, [period_words(table["period"].iloc[i]) for i in ticks] if len(table) else [])
     ax.set_ylabel(unit_of(axis))
     style.bare(ax, ("bottom", "left"))
     if ax.lines:
-        figure.legend(loc="outside lower left", frameon=False, ncols=1 if style.narrow(width) else 3)
-    return figure
+        style.legend_below(where, ax, 1 if style.narrow(where) else 3)
+    return ax
 
 
 def _shade(ax: Axes, table: pd.DataFrame) -> None:
@@ -92,7 +92,10 @@ def _say(table: pd.DataFrame, axis: Axis, period: str, verdict: str) -> style.To
     alt = f"{what}, {unit_of(axis)}, in {count_words(len(table), period)}, for those with the programme and without it."
     if len(last):
         row = last.iloc[0]
-        alt += f" In the last {period} {said(row['with_it'], axis)} with it and {said(row['without'], axis)} without it"
+        alt += (
+            f" In {period_words(row['period'])}, the last {period} with both, {said(row['with_it'], axis)} with it and"
+        )
+        alt += f" {said(row['without'], axis)} without it"
         alt += f"; {said(row['expected'], axis)} were to be expected." if row["expected"] == row["expected"] else "."
     lines = []
     for row in table.iloc[picked(table)].to_dict("records"):

@@ -11,18 +11,20 @@ import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeVarTuple
+from typing import Any, TypeAlias, TypeVarTuple
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.text import Text
+from matplotlib.transforms import offset_copy
 
 from evalkit.errors import OptionError
-from evalkit.show.words import harmless
+from evalkit.show.words import harmless, join_words
 
 INK = "#1a1a1a"
 QUIET = "#595959"
@@ -44,8 +46,10 @@ WIDE, NARROW = 7.5, 3.7
 PHONE = 5.0
 PLATE: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.1"}
 _LETTERS = 46  # of a line of words in a narrow figure
+_SHORT = 32  # of a line of words beside axes of somebody's
 _LINE, _ROW = 0.42, 0.95  # heights of a line of words and of what is drawn below it; a unit is _UNIT inches
 _UNIT = 0.36
+_BELOW = 36  # points from axes of somebody's down to their key: below numbers and the name of the axis
 
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -70,6 +74,12 @@ Told = tuple[str, str, str, pd.DataFrame]
 _Shown = TypeVarTuple("_Shown")
 
 
+Given: TypeAlias = Axes | Sequence[Axes] | Figure | SubFigure | None
+"""Where somebody wants a figure: in axes, a list of them (one a panel), or a figure or part of one; None: its own."""
+Where: TypeAlias = float | Axes | Sequence[Axes] | Figure | SubFigure
+"""Where a figure is drawn: what was given, or the width in inches of a figure of its own."""
+
+
 class Drawn(Figure):
     """A figure that can be put into words, and drawn again at another width."""
 
@@ -78,14 +88,38 @@ class Drawn(Figure):
 
 
 def drawn(
-    draw: Callable[[*_Shown, float], Figure], say: Callable[[*_Shown], Told], shown: tuple[*_Shown], width: float
-) -> Figure:
-    """What is `shown` drawn in our theme, as a `Drawn`."""
-    with theme():
-        figure = draw(*shown, width)
-    assert isinstance(figure, Drawn)
-    figure.say, figure.again = partial(say, *shown), partial(drawn, draw, say, shown)
-    return figure
+    draw: Callable[[*_Shown, Where], Axes],
+    say: Callable[[*_Shown], Told],
+    shown: tuple[*_Shown],
+    width: float,
+    ax: Given = None,
+) -> Figure | Axes | Sequence[Axes] | SubFigure:
+    """What is `shown` drawn in our theme, as a `Drawn`; or drawn where `ax` says, which is given back."""
+    if ax is None:
+        with theme():
+            figure = draw(*shown, width).figure
+        assert isinstance(figure, Drawn)
+        figure.say, figure.again = partial(say, *shown), partial(drawn, draw, say, shown)
+        return figure
+    if isinstance(ax, FigureBase):
+        with theme():
+            draw(*shown, ax)
+        return ax
+    axes = _axes(ax)
+    before = {text: text.get_text() for each in axes for text in each.findobj(Text)}
+    draw(*shown, ax)
+    for text in (t for each in axes for t in each.findobj(Text)):
+        if (words := text.get_text()) != before.get(text, ""):
+            text.set(text=harmless(words), parse_math=False)  # a $ in a label is a dollar
+    return ax
+
+
+def _axes(ax: Axes | Sequence[Axes]) -> list[Axes]:
+    """The axes that were given, in order."""
+    found = list(np.ravel(np.array(ax, dtype=object)))
+    if not found or not all(isinstance(each, Axes) for each in found):
+        raise OptionError(f"ax={ax!r} is nothing to draw into. Give matplotlib axes, a list of them, or a subfigure.")
+    return found
 
 
 def theme() -> AbstractContextManager[None]:
@@ -102,23 +136,62 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def narrow(width: float) -> bool:
-    """Whether a figure of this width (inches) is meant for a telephone."""
-    return width < PHONE
+def new_panels(
+    where: Where, height: float, panels: Sequence[str], shape: tuple[int, int] = (1, 1), *, noun: str = "panel",
+    **grid: Any,
+) -> list[Axes]:  # fmt: skip
+    """Axes for `panels` (their names), in a grid of so many rows and columns of a figure `height` inches high; or those
+    given. noun: what a panel holds. Raises `OptionError` where axes are given and there are not as many as panels."""
+    if not given(where):
+        page: Any = new_figure(where, height) if isinstance(where, float | int) else where
+        axes = page.subplots(*shape, squeeze=False, **grid).ravel()
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        return list(axes[: len(panels)])
+    found = _axes(where)
+    if len(found) != len(panels):
+        holds = f"one {noun}" if len(found) == 1 else f"{len(found)} {noun}s"
+        raise OptionError(
+            f"ax= holds {holds}, and there are {len(panels)}: {join_words(map(repr, panels))}. Give a list of as many "
+            "axes, a subfigure, or less to draw."
+        )
+    return found
 
 
-def rows_figure(width: float, words: Sequence[str], room: float, each: float) -> tuple[Figure, Axes, list[float]]:
-    """A figure with a row for each of some words, and where on the y axis the rows are. Words stand beside their row,
+def given(where: Where) -> bool:
+    """Whether axes of somebody's are drawn into."""
+    return not isinstance(where, float | int | FigureBase)
+
+
+def new_axes(where: Where, height: float) -> Axes:
+    """The axes of a figure with one panel."""
+    return new_panels(where, height, ("",))[0]
+
+
+def inches(where: Where) -> float:
+    """How wide the figure is: axes of somebody's are reckoned as wide, since words may stand beside them."""
+    if isinstance(where, FigureBase):
+        return float(where.bbox.width / where.dpi)
+    return where if isinstance(where, float | int) else WIDE
+
+
+def narrow(where: Where) -> bool:
+    """Whether a figure is as narrow as for a telephone."""
+    return inches(where) < PHONE
+
+
+def rows_axes(where: Where, words: Sequence[str], room: float, each: float) -> tuple[Axes, list[float]]:
+    """Axes with a row for each of some words, and where on the y axis the rows are. Words stand beside their row,
     or wrapped above it in a narrow figure. room: inches for all but the rows. each: inches a row whose words stand
     beside it."""
-    rows, over = max(len(words), 1), narrow(width)
+    rows, over = max(len(words), 1), narrow(where)
     tall = max(sum(_LINE * len(_wrapped(w)) + _ROW for w in words), _ROW)
-    figure = new_figure(width, room + (_UNIT * tall if over else rows * each))
-    ax = figure.subplots()
+    ax = new_axes(where, room + (_UNIT * tall if over else rows * each))
     if not over:
-        ax.set_yticks(range(len(words)), words)
+        beside = ["\n".join(_wrapped(w, _SHORT)) for w in words] if given(where) else words
+        ax.set_yticks(range(len(words)), beside)
         ax.set_ylim(rows - 0.45, -0.6)
-        return figure, ax, [float(i) for i in range(len(words))]
+        return ax, [float(i) for i in range(len(words))]
     at, middles = 0.0, []
     ax.set_yticks([])
     for lines in map(_wrapped, words):
@@ -128,11 +201,11 @@ def rows_figure(width: float, words: Sequence[str], room: float, each: float) ->
         middles.append(at + _ROW / 2)
         at += _ROW
     ax.set_ylim(max(at, _ROW), 0)
-    return figure, ax, middles
+    return ax, middles
 
 
-def _wrapped(words: str) -> list[str]:
-    return [line for part in words.split("\n") for line in textwrap.wrap(part, _LETTERS) or [""]]
+def _wrapped(words: str, letters: int = _LETTERS) -> list[str]:
+    return [line for part in words.split("\n") for line in textwrap.wrap(part, letters) or [""]]
 
 
 def beside(ax: Axes, row: float, words: str) -> None:
@@ -144,6 +217,25 @@ def beside(ax: Axes, row: float, words: str) -> None:
 def legend_above(ax: Axes, columns: int = 2) -> None:
     """The key in a line above the axes."""
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False, borderaxespad=0.2)
+
+
+def legend_below(where: Where, ax: Axes, columns: int, handles: Sequence[Any] | None = None) -> None:
+    """The key below the whole figure, or below the axes where those were given. handles: by default what is drawn."""
+    look: dict[str, Any] = {"frameon": False, **({} if handles is None else {"handles": handles})}
+    if not given(where):
+        ax.figure.legend(loc="outside lower left", ncols=columns, **look)
+        return
+    below = offset_copy(ax.transAxes, fig=ax.figure, y=-_BELOW, units="points")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0, **look)
+
+
+def words_below(where: Where, axes: Sequence[Axes], words: str) -> None:
+    """Words below the whole figure, or the first line of them below each of the axes that were given."""
+    if not given(where):
+        axes[0].figure.supxlabel(words, fontsize=9)
+        return
+    for ax in axes:
+        ax.set_xlabel(words.partition("\n")[0])
 
 
 def bare(ax: Axes, keep: tuple[str, ...] = ("bottom",)) -> None:
@@ -186,5 +278,8 @@ def _save(figure: Figure, kind: str, metadata: dict[str, str | None], dpi: float
         if (words := text.get_text()) != harmless(words):
             text.set_text(harmless(words))
     with theme():
+        if figure.get_layout_engine() is not None:  # laid out once for all kinds of file
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         figure.savefig(out, format=kind, metadata=metadata, dpi="figure" if dpi is None else dpi)
     return out.getvalue()

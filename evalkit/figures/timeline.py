@@ -29,6 +29,7 @@ _PART: dict[str, Any] = {"facecolor": "white", "edgecolor": style.BLUE, "hatch":
 _HATCHES = ("////", "\\\\\\\\", "xxx")
 _CORNERS = np.array([-0.36, -0.36, 0.36, 0.36])
 WAYS = {"by_time": "time", "by_place": "place", "by_people": "people", "by_dose": "dose"}
+_SIDES = ("statuses", "the matrix")
 _PAIRS = ("a", "b", *WAYS, "separable")
 
 
@@ -54,13 +55,15 @@ def timeline(
     places: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
     bands: Sequence[Band] | None = None,
     width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """A panel a component, a row a place (earliest first), a bar a spell; part periods are hatched.
 
     source: a Study, a Separability, an Evaluation, or the table of spells with columns
     component, cluster, start, end (half-open), state ("part" or other). periods: all
     periods in order. places: all places (of each component). bands: (words, start,
-    end) of background events, those of the study when not given. width: inches; below 5 it is laid out for a telephone.
+    end) of background events, those of the study when not given. width: inches; below 5 it is laid out for a
+    telephone. ax: one for each component.
     """
     study, spells = study_of(source), source
     if study is not None and study is source:
@@ -85,36 +88,35 @@ def timeline(
         listed = places[component] if isinstance(places, Mapping) else places
         lanes.append(Lane(words.get(component, component), lane, in_order([*listed, *lane["cluster"]])))
     withheld = [words.get(c, c) for c in sorted(hidden)]  # their dates would be those of single people
-    return style.drawn(_draw, _say, (table, lanes, list(periods), bands, withheld), width)
+    return style.drawn(_draw, _say, (table, lanes, list(periods), bands, withheld), width, ax)
 
 
 def _draw(
-    table: pd.DataFrame, lanes: list[Lane], order: list[object], bands: Sequence[Band], _: list[str], width: float
-) -> Figure:
+    table: pd.DataFrame, lanes: list[Lane], order: list[object], bands: Sequence[Band], _: list[str], where: style.Where
+) -> Axes:
     if not lanes:
         raise OptionError("There is no component whose dates could be drawn.")
-    columns = 1 if style.narrow(width) or len(lanes) == 1 else 2
+    columns = 1 if style.narrow(where) or len(lanes) == 1 else 2
     named = max(len(lane.places) for lane in lanes) <= _NAMED
     each = 0.17 if named else 0.032 if columns == 2 else 0.026
     rows = [lanes[i : i + columns] for i in range(0, len(lanes), columns)]
     tall = [0.5 + min(each * max(len(lane.places) for lane in row), _TALLEST) for row in rows]
-    figure = style.new_figure(width, sum(tall) + 0.5)
-    axes = figure.subplots(len(rows), columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": tall})
-    for ax, lane in zip(axes.flat, lanes, strict=False):
+    shape, ratios = (len(rows), columns), {"height_ratios": tall}
+    axes = style.new_panels(where, sum(tall) + 0.5, [lane.label for lane in lanes], shape, noun="component",
+                            sharex=True, gridspec_kw=ratios)  # fmt: skip
+    for ax, lane in zip(axes, lanes, strict=True):
         _lane(ax, lane, order, bands, named)
         title = f"{lane.label}: {lane.reach}"
         ax.set_title(title, wrap="$" not in title)  # wrapped words are measured as mathematics
         ax.tick_params(labelbottom=True)
-    for ax in axes.flat[len(lanes) :]:
-        ax.set_axis_off()
     key = [Patch(color=style.BLUE, label="on")]
     if (table["state"] == "part").any():
         key.append(Patch(**_PART, label="part of the period"))
     key.append(Patch(facecolor="white", edgecolor=style.BAND, label="a thin line: off"))
     for i, (words, _, _) in enumerate(bands):
         key.append(Patch(facecolor="none", edgecolor=style.RULE, hatch=_HATCHES[i % len(_HATCHES)], label=words))
-    figure.legend(handles=key, loc="outside lower left", ncols=1 if columns == 1 else 3, frameon=False)
-    return figure
+    style.legend_below(where, axes[-1], 1 if columns == 1 else 3, key)
+    return axes[-1]
 
 
 def _say(
@@ -184,12 +186,17 @@ def _lane(ax: Axes, lane: Lane, order: Sequence[object], bands: Sequence[Band], 
 
 
 def separability(
-    source: object, pairs: pd.DataFrame | None = None, *, labels: Labels = None, width: float = style.WIDE
+    source: object,
+    pairs: pd.DataFrame | None = None,
+    *,
+    labels: Labels = None,
+    width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """A row and a column a component; each cell says by what the two are told apart; statuses at the side.
 
     source: a Separability, an Evaluation, or its table of components with `pairs`
-    beside it. Cells that cannot be told apart are hatched and say "no"."""
+    beside it. Cells that cannot be told apart are hatched and say "no". ax: two, for the statuses and the matrix."""
     names = labels_of(source, labels)
     if not isinstance(source, pd.DataFrame):
         own = isinstance(getattr(source, "pairs", None), pd.DataFrame)
@@ -197,17 +204,17 @@ def separability(
         names = names or labels_of(found)
         source, pairs = found, getattr(found, "pairs", None)
     components = frame_of(source, "components", ("component", "status", "reason"))
-    return style.drawn(_draw_matrix, _matrix_words, (components, frame_of(pairs, "pairs", _PAIRS), names), width)
+    return style.drawn(_draw_matrix, _matrix_words, (components, frame_of(pairs, "pairs", _PAIRS), names), width, ax)
 
 
-def _draw_matrix(components: pd.DataFrame, table: pd.DataFrame, names: dict[str, str], width: float) -> Figure:
-    phone, k = style.narrow(width), max(len(components), 1)
+def _draw_matrix(components: pd.DataFrame, table: pd.DataFrame, names: dict[str, str], where: style.Where) -> Axes:
+    phone, k = style.narrow(where), max(len(components), 1)
     if phone:
-        figure = style.new_figure(width, 0.8 + width * 0.92 + 0.36 * k + 0.6)
-        ax, side = figure.subplots(2, 1, height_ratios=[width * 0.92, 0.36 * k + 0.4])
+        square = 0.92 * style.inches(where)
+        ratios = [square, 0.36 * k + 0.4]
+        ax, side = style.new_panels(where, sum(ratios) + 1.0, _SIDES[::-1], (2, 1), height_ratios=ratios)
     else:
-        figure = style.new_figure(width, 1.0 + 0.62 * k)
-        side, ax = figure.subplots(1, 2, width_ratios=[3.1, 4.4])
+        side, ax = style.new_panels(where, 1.0 + 0.62 * k, _SIDES, (1, 2), width_ratios=[3.1, 4.4])
     _cells(ax, table, list(components["component"]), phone)
     for i, row in enumerate(components[["component", "status"]].to_dict("records")):
         shape, words = STATUS_SHAPES.get(row["status"], ""), STATUS_WORDS.get(row["status"], row["status"])
@@ -218,7 +225,7 @@ def _draw_matrix(components: pd.DataFrame, table: pd.DataFrame, names: dict[str,
     side.set_axis_off()
     if phone:
         side.set_title("Components")
-    return figure
+    return ax
 
 
 def _matrix_words(components: pd.DataFrame, table: pd.DataFrame, names: dict[str, str]) -> style.Told:

@@ -20,7 +20,12 @@ _TALL = 0.018  # half the height of a tick, of that of the plane
 
 
 def value_plane(
-    source: object, *, currency: str | None = None, discount: float | None = None, width: float = style.WIDE
+    source: object,
+    *,
+    currency: str | None = None,
+    discount: float | None = None,
+    width: float = style.WIDE,
+    ax: style.Given = None,
 ) -> Figure:
     """The cost-effectiveness plane: additional outcomes across, cost upwards, discounted alike.
 
@@ -29,12 +34,11 @@ def value_plane(
     zero the outcome is worse. currency: what stands before amounts; by default as the Value has it. discount: the
     yearly rate, for the words."""
     table = _of_value(source, "plane", ("name", "label", "additional", "cost"))
-    return style.drawn(_draw_plane, _plane_words, (table, _sign(source, currency), discount), width)
+    return style.drawn(_draw_plane, _plane_words, (table, _sign(source, currency), discount), width, ax)
 
 
-def _draw_plane(table: pd.DataFrame, sign: str, discount: float | None, width: float) -> Figure:
-    figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.6)
-    ax = figure.subplots()
+def _draw_plane(table: pd.DataFrame, sign: str, discount: float | None, where: style.Where) -> Axes:
+    ax = style.new_axes(where, 3.9 if style.narrow(where) else 3.6)
     ax.axvline(0, color=style.INK, linewidth=1)
     top = 1.15 * float(table["cost"].max()) if len(table) else 1.0
     tall = np.tile([-_TALL * top, _TALL * top, np.nan], 100)
@@ -46,7 +50,7 @@ def _draw_plane(table: pd.DataFrame, sign: str, discount: float | None, width: f
         ax.plot([s["middle"]], [s["cost"]], mark, color=colour, markersize=8, markeredgecolor="white", label=s["label"])
     ax.set_ylim(-_TALL * top, top)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v, currency=sign)))
-    return _finished(figure, ax, "worse ← additional outcomes → better", "cost", bool(len(table)))
+    return _finished(where, ax, "worse ← additional outcomes → better", "cost", bool(len(table)))
 
 
 def _plane_words(table: pd.DataFrame, sign: str, discount: float | None) -> style.Told:
@@ -69,18 +73,19 @@ def _plane_words(table: pd.DataFrame, sign: str, discount: float | None) -> styl
     return title, alt, "\n".join(lines), pd.DataFrame(rows, columns=columns)
 
 
-def acceptability(source: object, *, currency: str | None = None, width: float = style.WIDE) -> Figure:
+def acceptability(
+    source: object, *, currency: str | None = None, width: float = style.WIDE, ax: style.Given = None
+) -> Figure:
     """A curve a part: what one more outcome is worth across, the chance that it is worth its cost upwards.
 
     source: a Value, an Evaluation, or its table of chances. currency: as in `value_plane`. Curves differ by dashes as
     well as colour."""
     table = _of_value(source, "acceptability", ("name", "label", "worth", "chance"))
-    return style.drawn(_draw_acceptability, _acceptability_words, (table, _sign(source, currency)), width)
+    return style.drawn(_draw_acceptability, _acceptability_words, (table, _sign(source, currency)), width, ax)
 
 
-def _draw_acceptability(table: pd.DataFrame, sign: str, width: float) -> Figure:
-    figure = style.new_figure(width, 3.9 if style.narrow(width) else 3.4)
-    ax = figure.subplots()
+def _draw_acceptability(table: pd.DataFrame, sign: str, where: style.Where) -> Axes:
+    ax = style.new_axes(where, 3.9 if style.narrow(where) else 3.4)
     ax.axhline(0.5, color=style.RULE, linewidth=0.8, linestyle=(0, (4, 3)))
     for i, name in enumerate(in_order(table["name"])):
         rows = table[table["name"] == name]
@@ -90,7 +95,7 @@ def _draw_acceptability(table: pd.DataFrame, sign: str, width: float) -> Figure:
     ax.set_xlim(0, _reach(table))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: pounds(v, currency=sign)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
-    return _finished(figure, ax, "if one more outcome is worth", "chance that it is worth its cost", bool(len(table)))
+    return _finished(where, ax, "if one more outcome is worth", "chance that it is worth its cost", bool(len(table)))
 
 
 def _reach(table: pd.DataFrame) -> float | None:
@@ -141,10 +146,10 @@ def _clouds(table: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
     return out
 
 
-def _finished(figure: Figure, ax: Axes, across: str, upwards: str, key: bool) -> Figure:
+def _finished(where: style.Where, ax: Axes, across: str, upwards: str, key: bool) -> Axes:
     ax.set_xlabel(across)
     ax.set_ylabel(upwards)
     style.bare(ax, ("bottom", "left"))
     if key:
-        figure.legend(loc="outside lower left", frameon=False, ncols=1 if figure.get_figwidth() < style.PHONE else 2)
-    return figure
+        style.legend_below(where, ax, 1 if style.narrow(where) else 2)
+    return ax

@@ -210,7 +210,7 @@ class StackedRefits:
         used = np.unique(of) if len(index) else np.arange(len(sizes))
         at = index - (np.cumsum(sizes) - sizes)[of] + (np.cumsum(sizes[used]) - sizes[used])[np.searchsorted(used, of)]
         if len(used) == 1:
-            return self.refits[used[0]].select(at)
+            return self.refits[int(used[0])].select(at)
         few = StackedRefits(*(tuple(x[i] for i in used) for x in (self.refits, self.values, self.masses)))
         return Refits(Once(few), (methodcaller("select", at),))
 

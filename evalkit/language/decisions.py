@@ -13,7 +13,7 @@ from evalkit.decision.acts import MATTERS, Decision
 from evalkit.decision.prior import NAMES
 from evalkit.decision.worth import EXTEND, STOP
 from evalkit.language import templates as say
-from evalkit.show.numbers import pounds_outwards, size_words
+from evalkit.show.numbers import pounds, pounds_outwards, size_words
 from evalkit.show.words import join_words, sentence_case, sentences
 
 _BESIDE_MARK = 0.05
@@ -63,6 +63,8 @@ def said_of(decision: Decision, currency: str = "£") -> Said:
     believed = say.BELIEVED.format(before=frequency(d.believed)) if math.isfinite(d.believed) else ""
     doubt = "" if d.moved else say.NOT_MOVED if d.prior.name in NAMES else say.NOT_MOVED_POOL.format(pool=d.prior.name)
     doubt = say.GAVE_WAY if d.gave_way else doubt
+    beside = say.BESIDE.format(reason=d.case.beside) if d.case.beside else ""
+    doubt = " ".join(filter(None, (beside, doubt)))
     return Said(say.LEANS[d.lean], chance, believed, _thresholds(d, currency), act, _pays(d, currency), doubt, outside)
 
 
@@ -96,7 +98,7 @@ def _act(d: Decision, currency: str) -> Iterator[str]:
     case = d.case
     if d.act == "no_evidence":
         whole = case.stake.whole
-        money = pounds_outwards(whole, True, currency) if math.isfinite(whole) and whole > 0 else "it"
+        money = pounds(whole, currency=currency) if math.isfinite(whole) and whole > 0 else "it"
         reason = case.reason or say.NO_COMPARISON
         yield sentences(say.NO_EVIDENCE.format(whole=money, reason=reason), say.NOTHING_AGAINST)
     elif d.hangs == "withheld":

@@ -78,9 +78,10 @@ def _cannot_tell(e: Evidence, v: Verdict) -> tuple[str, Brief]:
         return full, Brief(full_stop(e.reason or say.NO_RANGE_BRIEF))
     if v.direction:
         lead, said = _points(e, v), ("drift",) if _breakdown(e) else ("pre_trend", "drift") if _apart_already(e) else ()
-        weak = _weak(tuple(w for w in all_weaknesses(e) if w.name not in said))
-        full = sentences(lead, _found_where(e), _rests_itself(e), weak, _apart_already(e), _drift_out(e))
-        end = _end(e, _weak(rules.weaknesses(e), _TOLD))
+        more = tuple(w for w in all_weaknesses(e) if w.name not in said)
+        full = sentences(lead, _found_where(e), _rests_itself(e), _weak(more), _apart_already(e), _drift_out(e))
+        told = ("drift",) if _breakdown(e) else ()  # the lead of both has named it
+        end = _end(e, _weak(tuple(w for w in rules.weaknesses(e) if w.name not in told), _TOLD))
         return full, Brief(f"{full_stop(lead)} ", sentence_case(_effect(e, e)), end)
     known = math.isfinite(v.smallest_detectable) and v.smallest_detectable > 0
     seen = scale.at_least(e.good * v.smallest_detectable) if known else ""

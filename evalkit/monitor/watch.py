@@ -23,6 +23,7 @@ from evalkit.monitor.ledger import FILE, Ledger, add_to, read_ledger
 from evalkit.monitor.looks import data_hash, planned_look, see, unplanned_look
 from evalkit.monitor.page import Watch
 from evalkit.monitor.sources import FromFeed, FromPanel, Known, arguments_of, check_feed, settle_of
+from evalkit.progress import step
 from evalkit.study import Study
 from evalkit.study.calendar import Calendar
 from evalkit.study.frame import Table
@@ -91,7 +92,9 @@ def _watched(source: Known, now: float, shown: date | float, file: Path | None, 
     study.values(outcome)
     kept = read_ledger(file)
     # What is asked of the feed of today comes first: looks ask what was known on other days.
+    step("What is right about the feed")
     about = _about_the_feed(source, now, study) if isinstance(source, FromFeed) else None
+    step("Looks that are due")
     ledger = _with_due_looks(_agreed(kept, source, study), source, now)
     if unplanned is not None:
         ledger = _with_unplanned_look(ledger, study, now, unplanned)

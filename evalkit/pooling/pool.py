@@ -38,6 +38,7 @@ from evalkit.pooling.rows import USES, Question, Use, gather
 from evalkit.pooling.store import Cards
 from evalkit.pooling.verdicts import Found, Judged, judge
 from evalkit.pooling.wording import sentence
+from evalkit.progress import step
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import count_words, join_words
 
@@ -88,6 +89,7 @@ def pool(
         raise EvalkitError("There is no card to pool.")
     named = _one_outcome(served, outcome)
     pairs = tuple((str(a), str(b)) for a, b in interactions)
+    step(f"{count_words(len(served), 'card')} pooled")
     gathered = gather(served.cards, Question(named, whom, use, pairs, convert))
     fitted = fit(gathered.blocks, method) if gathered.blocks else None
     return Pool(served, gathered, fitted, inference, level)

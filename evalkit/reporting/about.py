@@ -29,6 +29,7 @@ from evalkit.verdicts.rules import failed_main_checks
 NO_PLAN = "No plan was fixed before outcomes were read."
 _ABOUT = {"origin": "Where they come from", "missing": "What is missing, and why", "ethics": "Ethics",
           "data_protection": "Data protection"}  # fmt: skip
+_UNSAID = {"author": "No author is named.", "date": "It bears no date."}
 _NOT_SAID = "Not stated in the study file."
 _BESIDE = "It stands beside the verdicts and raises none of them."
 
@@ -40,16 +41,19 @@ def said_of(study: Study) -> Mapping[str, Any]:
 
 
 def imprint(evaluation: Evaluation) -> str:
-    """Who wrote it, when, and whether a plan was fixed: 'A. Author · 31 March 2026 · No plan was fixed ...'."""
+    """Who wrote it and when, as far as that is said: 'A. Author · 31 March 2026'."""
     given = said_of(evaluation.study)
-    author, date = str(given.get("author", "")), str(given.get("date", ""))
-    parts = [author or "Author: not named", date or "Undated"]
-    if not evaluation.plan:
-        parts.append(NO_PLAN)
-    many = len(given.get("deviations", ()))
-    if many:
+    return " · ".join(str(given[key]) for key in ("author", "date") if given.get(key))
+
+
+def lacking(evaluation: Evaluation) -> str:
+    """For the end of page one: that no plan was fixed, how often the authors left one, who is not named, no date."""
+    given = said_of(evaluation.study)
+    parts = [] if evaluation.plan else [NO_PLAN]
+    if many := len(given.get("deviations", ())):
         parts.append(f"Deviations from the plan that the authors name: {many}.")
-    return " · ".join(parts)
+    parts += [words for key, words in _UNSAID.items() if not given.get(key)]
+    return " ".join(parts)
 
 
 # ---------------------------------------------------------------- the outcome itself
@@ -72,7 +76,9 @@ def over_time_tables(evaluation: Evaluation, outcome: Outcome, rows: pd.DataFram
     """A few periods of one outcome as a table, and every period folded away."""
     few = rows.iloc[picked(rows)]
     anchor = f"over-time-{outcome.column}"
-    short = over_time_table(evaluation, outcome, few, anchor)
+    short: Block = over_time_table(evaluation, outcome, few, anchor)
+    if outcome == evaluation.study.outcome() and evaluation.study.paths.n_periods > 1:
+        short = Group((short,), screen=True)  # on paper page one has it
     if len(few) == len(rows):
         return (short,)
     period = evaluation.study.noun_for(evaluation.study.period)
@@ -96,14 +102,13 @@ def over_time_table(
     whom = plural(evaluation.study.noun_for(evaluation.study.unit))
     head = (sentence_case(period) if period else "When", *side, *([EXPECTED] if expected else []),
             *(f"{sentence_case(whom)}: {s.lower()}" for s in side))  # fmt: skip
-    note = "Raw means, before anything is compared: their difference is not what the programme did." + (
-        _EXPECTED if expected else ""
-    )
+    note = RAW + (_EXPECTED if expected else "")
     right = (False, *(True,) * (len(head) - 1))
     caption = f"{outcome.label}, {unit_of(axis)}" + (f", every {period}" if every else "")
     return make_table(caption, head, cells, numeric=right, name=name, note="" if every else note)
 
 
+RAW = "Raw means, before anything is compared: their difference is not what the programme did."
 _EXPECTED = (
     " Expected: what those with it would have come to by the imputation behind the programme's total; not given before"
     " anybody began, nor where it stands for fewer than nine in ten of those who had."
@@ -123,7 +128,9 @@ def baseline_table(evaluation: Evaluation) -> Block:
         people = ["not given" if n != n else f"{n:,.0f}" for n in (r["people_with"], r["people_without"])]
         numbers = (said(r["with_it"], axis), said(r["without"], axis))
         far = "not given" if apart != apart else f"{apart:+.2f}".replace("-", "−")
-        cells.append((names.label(str(r["component"])), str(r["characteristic"]), *numbers, far, *people))
+        what = str(r["characteristic"])
+        what = what if what in labels else what.replace("_", " ")
+        cells.append((names.label(str(r["component"])), what, *numbers, far, *people))
     whom = plural(evaluation.study.noun_for(evaluation.study.unit))
     head = ("Component", "Before it began", "Ever had it", "Never had it", "Apart", f"{sentence_case(whom)} with",
             f"{sentence_case(whom)} without")  # fmt: skip

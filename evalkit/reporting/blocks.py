@@ -57,7 +57,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph; look: 'note' for small print, 'data' for the line about the data."""
+    """A paragraph; look: 'note' for small print, 'data' for the line about the data, 'paper' for print and Word."""
 
     text: Text
     look: str = ""
@@ -76,7 +76,7 @@ class Listing:
 class Group:
     """Blocks that stand together. look: their place on the page, or 'fold': folded away behind their own first heading.
     label: what a region is called, or the id of what names it. summary: the words behind which they are folded away, on
-    the page alone: neither PDF nor Word shows them.
+    the page alone: neither PDF nor Word shows them. screen: in sight, but for the page alone too.
     guide: links for the page alone, not for Word."""
 
     blocks: tuple[Block, ...]
@@ -85,17 +85,18 @@ class Group:
     label: str = ""
     summary: str = ""
     guide: bool = False
+    screen: bool = False
 
 
 Block = Heading | Paragraph | Listing | Table | Picture | Group
 
 
 def flat(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Every block in order, out of its groups; guides are left out, and details folded away within a section."""
+    """Every block in order, out of its groups; what is for the page alone is left out."""
     for block in blocks:
         if not isinstance(block, Group):
             yield block
-        elif not block.guide and not block.summary:
+        elif not (block.guide or block.summary or block.screen):
             yield from flat(block.blocks)
 
 
@@ -152,17 +153,19 @@ def _as_html(block: Block) -> str:
             tag = "ol" if numbered else "ul"
             listed = "".join(f"<li>{inline(i)}</li>" for i in items)
             return f"<{tag}>{listed}</{tag}>" if items else ""
-        case Group((Heading() as head, *rest), "fold", anchor):
+        case Group((Heading() as head, *rest), "fold", anchor, screen=screen):
             named = f'<h{head.level} id="{escaped(anchor)}-heading">{escaped(head.text)}</h{head.level}>'
             inside = f'<div id="{escaped(anchor)}">{to_html(rest)}</div>'
-            return f'<details class="fold"><summary>{named}</summary>{inside}</details>'
-        case Group(blocks, look, anchor, label, summary, guide):
+            look = "fold screen" if screen else "fold"
+            return f'<details class="{look}"><summary>{named}</summary>{inside}</details>'
+        case Group(blocks, look, anchor, label, summary, guide, screen):
             inside = to_html(blocks)
             if summary:
                 return f"<details><summary>{escaped(summary)}</summary>{inside}</details>"
             if guide:
                 return f"<nav{_attribute('aria-label', label)}>{inside}</nav>"
             tag, named = ("section", "aria-labelledby") if label else ("div", "")
+            look = f"{look} screen".strip() if screen else look
             about = _attribute("class", look) + _attribute("id", anchor) + _attribute(named, label)
             return f"<{tag}{about}>{inside}</{tag}>"
     return block.to_html()

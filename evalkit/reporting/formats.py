@@ -1,19 +1,16 @@
-"""From the source of the report to a notebook that was run, and from that to a page, tagged PDF and Word."""
+"""From the source of the report to a notebook that was run, and from that to a page, and the formats beside it."""
 
 from __future__ import annotations
 
 import atexit
-import io
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import jupytext
 import nbformat
@@ -27,16 +24,16 @@ from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, check_choice
 from evalkit.folders import put
-from evalkit.reporting.blocks import BLOCKS, PAGE, Section, slug, to_html
+from evalkit.reporting.blocks import PAGE, Section, slug, to_html
 from evalkit.reporting.manifest import check_files
 from evalkit.reporting.pdf import to_pdf
 from evalkit.reporting.strict import SCRIPT, SCRIPT_HASH, strict
+from evalkit.reporting.word import to_word
 from evalkit.show.words import full_stop, harmless, untypeset
 
-if TYPE_CHECKING:
-    from docx.document import Document
-
 _RUN_TIMEOUT = 3600
+_PRINTED = re.compile(r'aria-label="Printed"')
+_FRAME = re.compile(r'<table border="1" class="dataframe">.*?</table>', re.DOTALL)
 
 
 class ReportError(EvalkitError):
@@ -119,7 +116,16 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
     about = {"page_css": css, "show_code": show_code, "page_script": SCRIPT, "page_script_hash": SCRIPT_HASH}
     body, _ = exporter.from_notebook_node(notebook, resources=about)
     body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{slug(found[1])}">{found[1]}</h2>', body)
+    parts, frames = count(1), count(1)
+    body = _PRINTED.sub(lambda found: f'aria-label="Printed, part {next(parts)}"', body)
+    body = _FRAME.sub(lambda found: _reachable(found[0], next(frames)), body)
     return "\n".join(line.rstrip() for line in body.splitlines()) + "\n"
+
+
+def _reachable(frame: str, number: int) -> str:
+    """A table as pandas writes it, without empty headers, in a region of its own that the keyboard can scroll."""
+    region = f'<div class="scroll" role="region" aria-label="Frame {number}" tabindex="0">'
+    return f"{region}{frame.replace('<th></th>', '<td></td>')}</div>"
 
 
 def page_of(sections: Sequence[Section], title: str) -> str:
@@ -177,148 +183,3 @@ def _read(place: Path) -> NotebookNode:
     except (ValueError, KeyError, AttributeError, RecursionError):
         words = f"{str(place / 'report.ipynb')!r} is not a notebook. Write the report again: evalkit run STUDY."
         raise EvalkitError(words) from None
-
-
-_WIDTH_CM, _PICTURE_CM, _MARGIN_CM = 18.0, 11.5, 1.8
-_SECTION = 2  # level of the headings before the first of which the contents stand
-_BODY, _SMALL = 9.0, 9.0  # points
-_LEAST_SHARE, _MOST_LETTERS = 0.06, 60  # of a table's width for a column; letters beyond which a cell wraps anyway
-_FIXED = datetime(2000, 1, 1)
-_LANGUAGE = "en-GB"
-
-
-def to_word(notebook: NotebookNode, place: Path) -> bytes:
-    """A report's notebook as .docx; the same notebook gives the same bytes.
-
-    place: the report's folder, which holds the pictures as PNG in figures/. Raises `EvalkitError` where python-docx is
-    not installed, and where a picture is not as the report wrote it.
-    """
-    try:
-        import docx
-        from docx.image.exceptions import UnrecognizedImageError
-    except ImportError:
-        raise EvalkitError("Word needs the package python-docx: install evalkit with its extra [word].") from None
-    document = docx.Document()
-    listed = False
-    _prepare(document, harmless(str(notebook.metadata.get("title", "Report")))[:255])  # more is none of Word's titles
-    try:
-        for block in blocks_of(notebook):
-            if block.get("level") == _SECTION and not listed:
-                listed = True
-                _contents(document)
-            _put(document, block, place)
-    except (TypeError, ValueError, IndexError, KeyError, UnrecognizedImageError) as error:
-        if isinstance(error, EvalkitError):
-            raise
-        raise EvalkitError(f"The notebook of this report is not as evalkit makes it: {error}.") from None
-    saved, steady = io.BytesIO(), io.BytesIO()
-    document.save(saved)
-    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(steady, "w", zipfile.ZIP_DEFLATED) as new:
-        for part in sorted(old.namelist()):  # without the time at which its parts were packed
-            info = zipfile.ZipInfo(part, date_time=(2000, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
-            new.writestr(info, old.read(part))
-    return steady.getvalue()
-
-
-def blocks_of(notebook: NotebookNode) -> list[dict[str, Any]]:
-    """The blocks of every section that a notebook shows, in order, as data (`blocks.as_data`)."""
-    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    return [_harmless(block) for o in outputs if "data" in o and BLOCKS in o.data for block in o.data[BLOCKS]]
-
-
-def _harmless(data: Any) -> Any:
-    """Words in what JSON holds without control characters, of which a Word file can hold none."""
-    if isinstance(data, (list, dict)):
-        return [*map(_harmless, data)] if isinstance(data, list) else {k: _harmless(v) for k, v in data.items()}
-    return harmless(data) if isinstance(data, str) else data
-
-
-def _prepare(document: Document, title: str) -> None:
-    from docx.oxml.ns import qn
-    from docx.shared import Cm, Pt
-
-    core = document.core_properties
-    core.title, core.author, core.comments, core.language = title, "", "", _LANGUAGE
-    core.created = core.modified = _FIXED
-    normal = document.styles["Normal"]
-    normal.font.name, normal.font.size = "Calibri", Pt(_BODY)
-    normal.paragraph_format.space_after = Pt(3)
-    fonts = normal.element.get_or_add_rPr()
-    fonts.append(fonts.makeelement(qn("w:lang"), {qn("w:val"): _LANGUAGE}))
-    for section in document.sections:
-        section.page_width, section.page_height = Cm(21.0), Cm(29.7)
-        section.left_margin = section.right_margin = Cm((21.0 - _WIDTH_CM) / 2)
-        section.top_margin = section.bottom_margin = Cm(_MARGIN_CM)
-
-
-def _put(document: Document, block: dict[str, Any], place: Path) -> None:
-    """A block, as data, at the end of the document."""
-    from docx.shared import Cm
-
-    match block:
-        case {"heading": text, "level": level}:
-            document.add_heading(text, level)
-        case {"paragraph": text}:
-            document.add_paragraph(text)
-        case {"list": items, "numbered": numbered}:
-            for item in items:
-                document.add_paragraph(item, style="List Number" if numbered else "List Bullet")
-        case {"table": caption, "columns": columns, "rows": rows, "note": note}:
-            _table(document, caption, [columns, *rows])
-            document.add_paragraph(note)
-        case {"picture": name, "alt": alt, "title": title, "description": description}:
-            check_files(place, [file := f"figures/{name}.png"])
-            about = document.add_picture(str(place / file), width=Cm(_PICTURE_CM))._inline.docPr
-            about.set("descr", f"{alt} {' '.join(description.split())}".strip())
-            about.set("name", name)
-            document.add_paragraph(title, style="Caption")
-        case _:
-            raise EvalkitError(f"A block of {', '.join(block)} has no place in a Word document.")
-
-
-def _contents(document: Document) -> None:
-    """A contents list before the first section, which Word fills in when it opens the file."""
-    from docx.oxml import OxmlElement
-    from docx.oxml.ns import qn
-
-    line = document.add_paragraph().add_run()
-    for kind, words in (("begin", ""), ("", 'TOC \\o "1-2" \\h \\z \\u'), ("separate", ""), ("end", "")):
-        piece = OxmlElement("w:fldChar" if kind else "w:instrText")
-        if kind:
-            piece.set(qn("w:fldCharType"), kind)
-        else:
-            piece.text = words
-        line._r.append(piece)
-
-
-def _table(document: Document, caption: str, rows: list[list[str]]) -> None:
-    """A table with its caption above, a header row that repeats, row headers in bold, columns as wide as they need."""
-    from docx.oxml.ns import qn
-    from docx.shared import Cm, Pt
-
-    document.add_paragraph(caption, style="Caption")
-    table = document.add_table(rows=len(rows), cols=len(rows[0]), style="Light Grid")
-    table.autofit = False
-    widths = [Cm(_WIDTH_CM * share) for share in column_shares(rows)]
-    for column, width in zip(table.columns, widths, strict=True):
-        column.width = width
-    properties = table.rows[0]._tr.get_or_add_trPr()
-    properties.append(properties.makeelement(qn("w:tblHeader"), {qn("w:val"): "true"}))
-    described = table._tbl.tblPr
-    described.append(described.makeelement(qn("w:tblCaption"), {qn("w:val"): caption}))
-    for i, (row, made) in enumerate(zip(rows, table.rows, strict=True)):
-        for j, (text, place) in enumerate(zip(row, made.cells, strict=True)):
-            run = place.paragraphs[0].add_run(text)
-            run.bold, run.font.size, place.width = i == 0 or j == 0, Pt(_SMALL), widths[j]
-            place.paragraphs[0].paragraph_format.space_after = Pt(0)
-
-
-def column_shares(rows: list[list[str]]) -> list[float]:
-    """Share of a table's width for each column: by its longest word, and by how much there is to read in it."""
-    columns = [*zip(*rows, strict=True)]
-    words = [max(len(w) for text in column for w in [*text.split(), ""]) for column in columns]
-    read = [min(sum(len(t) for t in column) / len(column), _MOST_LETTERS) for column in columns]
-    wanted = [max(w, r) for w, r in zip(words, read, strict=True)]
-    shares = [max(w / max(sum(wanted), 1), _LEAST_SHARE) for w in wanted]
-    return [s / sum(shares) for s in shares]

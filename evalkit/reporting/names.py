@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from evalkit.disclosure.rules import rules_of
 from evalkit.evaluation import Evaluation
@@ -19,10 +19,11 @@ _YEAR = 4  # digits of a year, which needs no noun
 
 @dataclass(frozen=True)
 class Names:
-    """Words for components: `labels` and `places` (the noun of the level at which each was decided)."""
+    """Words for components: `labels` and `places` (the noun of the level at which each was decided); for `outcomes`."""
 
     labels: Mapping[str, str]
     places: Mapping[str, str]
+    outcomes: Mapping[str, str] = field(default_factory=dict)
 
     def label(self, component: str) -> str:
         """What people call a component."""
@@ -37,7 +38,8 @@ def names_of(study: Study) -> Names:
     """The words of a study's register."""
     usual = study.cluster or study.unit
     places = {c.name: study.noun_for(c.assigned_at or usual) for c in study.components}
-    return Names({c.name: c.label for c in study.components}, places)
+    outcomes = {o.column: o.label for o in study.outcomes}
+    return Names({c.name: c.label for c in study.components}, places, outcomes)
 
 
 def statements_of(evaluation: Evaluation, outcome: str) -> list[Statement]:

@@ -14,7 +14,7 @@ from evalkit.evaluation.value.lines import WHOLE
 from evalkit.figures import Picture
 from evalkit.figures.over_time import picked
 from evalkit.language.statement import Statement, in_one_breath
-from evalkit.reporting.about import brief_notes, imprint, over_time_table
+from evalkit.reporting.about import RAW, brief_notes, imprint, lacking, over_time_table
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section, Text, cell, linked, verdict_cell
 from evalkit.reporting.more_sections import costs_of, money_spent, of_every
 from evalkit.reporting.names import Names, names_of, spread, statements_of
@@ -42,6 +42,12 @@ _NO_ANSWER = "No answer was given, so nothing can be overturned."
 _KEY = "pre_trend"
 _TESTED = "The key assumption, that both sides would have moved alike, was tested on the time before each start."
 _UNTESTED = "The key assumption, that both sides would have moved alike without it, could not be tested{of}."
+_ON_THE_PAGE = (
+    "What follows is what a reader needs. The page report.html holds more: every period of the outcome, every design "
+    "that was tried, every check in words, every pair of components, what may be said of each, and what the usual "
+    "regression borrows. The CSV files beside it hold every number."
+)
+_LEADS = ("Promising", "Worth extending", "Keep it", "Hold", "Stop", "Do not evaluate it again alone")  # of acts
 _BUT = " These checks of the likely ranges failed:"
 
 
@@ -69,12 +75,12 @@ def page_one(
     data = " · ".join(filter(None, (study.title, whose, f"{about.label} ({about.better} is better)")))
     parts = (
         Heading(1, title, "question"),
-        Paragraph(Run(data, "#data", "worked"), "data"),
-        Paragraph((f"{imprint(evaluation)} ", Run("Data and ethics", "#data-and-ethics")), "data"),
+        Paragraph((f"{data} · ", Run("Who is in", "#who-is-in-and-who-is-missing")), "data"),
+        Paragraph(imprint(evaluation), "data"),
         Group((Paragraph((Run("In one breath.", look="strong"), f" {breath}")),), "breath"),
         what_to_do(evaluation.decisions) if chosen == study.outcome().column else None,
         findings(
-            [_with_end(evaluation, s, names) for s in rows],
+            [_with_end(evaluation, s) for s in rows],
             names,
             evaluation.level,
             costs if priced else {},
@@ -85,10 +91,12 @@ def page_one(
         Paragraph(_NO_COST, "note") if costs and not priced else None,
         Paragraph(("Other outcomes, under ", link, f": {others}."), "note") if others else None,
         _planned(evaluation, rows),
+        Paragraph((f"{lacking(evaluation)} ".lstrip(), Run("Data and ethics", "#data-and-ethics")), "note"),
         *(brief_notes(evaluation) if chosen == study.outcome().column else ()),
         _over_time(evaluation, pictures or {}, chosen),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
         Group((_mind(rows, names), _overturn(rows, names, about.said)), "two"),
+        Paragraph(_ON_THE_PAGE, "paper"),
     )
     whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
     return Section("page one", (whole,))
@@ -100,7 +108,9 @@ def what_to_do(decisions: Decisions) -> Table:
     for line, said in zip(decisions.lines, decisions.said, strict=True):
         act = " ".join(filter(None, (said.act, said.pays)))
         sure = " ".join(filter(None, (said.lean, said.chance, said.doubt, said.left_out)))
-        rows.append((Cell(line.case.label), Cell(act), Cell(sure)))
+        lead = next((words for words in _LEADS if act.startswith(words)), "")
+        first = (Run(lead, look="strong"), act.removeprefix(lead)) if lead else (act,)
+        rows.append((Cell(line.case.label), cell(first), Cell(sure)))
     note = (
         "Chances start from doubt: before the data, a change as large as what matters was given one chance in six, for "
         "better and for worse. A line is held where a check failed. This is no ranking: what a part costs, whom it "
@@ -111,7 +121,7 @@ def what_to_do(decisions: Decisions) -> Table:
     return Table("What to do", head, tuple(rows), name="what-to-do", keys=keys, note=note, cards=True)
 
 
-def _with_end(evaluation: Evaluation, s: Statement, names: Names) -> Statement:
+def _with_end(evaluation: Evaluation, s: Statement) -> Statement:
     """The statement with how many places stand behind the last period that is claimed, where those are fewer."""
     table = evaluation.event_studies.get((s.component, s.outcome))
     if table is None or not s.rests or not {"claimed", "clusters_exposed"} <= set(table):
@@ -121,7 +131,7 @@ def _with_end(evaluation: Evaluation, s: Statement, names: Names) -> Statement:
     if not len(ends) or ends[-1, 0] >= ends[0, 0]:
         return s
     few = ": too few to say much of that time" if 3 * ends[-1, 0] < ends[0, 0] else ""
-    place = names.place(s.component)
+    place = next(e.place for e, _ in evaluation.judged if (e.component, e.outcome) == (s.component, s.outcome))
     words = f"; by its last period {count_words(int(ends[-1, 0]), place)} and {ends[-1, 1]}{few}"
     return replace(s, rests=s.rests + words)
 
@@ -204,7 +214,7 @@ def _over_time(evaluation: Evaluation, pictures: Mapping[str, Picture], outcome:
     if drawn is None or len(rows) < len(picked(rows)) or rows.empty:
         return None
     table = over_time_table(evaluation, evaluation.study.outcome(outcome), rows.iloc[picked(rows, 4)], "over-time")
-    return Group((drawn, replace(table, caption=f"The outcome itself: {table.caption}", note="")), "over")
+    return Group((drawn, replace(table, caption=f"The outcome itself: {table.caption}", note=RAW)), "over")
 
 
 def _planned(evaluation: Evaluation, statements: Sequence[Statement]) -> Paragraph | None:

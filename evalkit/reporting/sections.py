@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -38,13 +39,13 @@ from evalkit.study import Outcome
 _SECTIONS = tomllib.loads((PAGE / "sections.toml").read_text(encoding="utf-8"))
 
 
-def headed(name: str, *blocks: Block | None) -> Section:
-    """A section of the blocks that are there, folded away behind its heading."""
+def headed(name: str, *blocks: Block | None, screen: bool = False) -> Section:
+    """A section of the blocks that are there, folded away behind its heading. screen: for the page alone."""
     heading = Heading(2, _SECTIONS[name]["heading"])
     intro = tuple(Run(text, look="em") if i % 2 else text for i, text in enumerate(_SECTIONS[name]["intro"]))
     words = (heading, Paragraph(intro)) if intro else (heading,)
     whole = (*words, *(b for b in blocks if b is not None))
-    return Section(name, (Group(whole, "fold", slug(heading.text)),))
+    return Section(name, (Group(whole, "fold", slug(heading.text), screen=screen),))
 
 
 def contents() -> Section:
@@ -60,7 +61,8 @@ def told_apart(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Secti
     evaluation = safe(evaluation)
     sep = evaluation.separability
     names = names_of(evaluation.study)
-    parts: list[Block | None] = [pictures.get("separability"), status_table(sep, names)]
+    drawn = pictures.get("separability")
+    parts: list[Block | None] = [Group((drawn,), screen=True) if drawn else None, status_table(sep, names)]
     parts += [Paragraph(full_stop(s)) for s in sep.aliased]
     parts.append(Group((pair_table(sep, names),), summary="Every pair as a table"))
     if len(evaluation.bundles):
@@ -121,22 +123,19 @@ def _on_outcome(evaluation: Evaluation, outcome: Outcome, pictures: Mapping[str,
     if not first:
         parts += [forest, _verdict_table(evaluation, outcome, ("What we found",))]
     found = {s.component: s.found for s in statements_of(evaluation, outcome.column)} if first else {}
+    mine = effects[effects["outcome"] == outcome.column]
+    parts.append(headlines_table(mine, evaluation, outcome, "effects" if first else f"headlines-{outcome.column}"))
     for component in study.components:
-        words = (Heading(level, component.label), Paragraph(found.get(component.name, ""))) if first else ()
-        tried = effects[(effects["outcome"] == outcome.column) & (effects["component"] == component.name)]
-        anchor = f"effects-{component.name}" + ("" if first else f"-{outcome.column}")
-        if tried.empty:  # then the rule that left none
-            why = Paragraph(full_stop(evaluation.rules.get(component.name, "")))
-            parts.append(Group((*words, why), anchor=anchor))
-        else:
-            drawn = pictures.get(f"event_study_{component.name}")
-            parts += [*words, drawn, *_alone(evaluation, component.name, outcome, pictures)]
-            parts += _compared(evaluation, component.name, outcome, pictures)
-            head = tried[tried["headline"].astype(bool)]
-            parts.append(effects_table(head if len(head) else tried, outcome, component.label, anchor))
-            if 0 < len(head) < len(tried):
-                every = effects_table(tried, outcome, component.label, anchor.replace("effects", "designs", 1))
-                parts.append(Group((every,), summary=f"{component.label}: every design that was tried"))
+        tried = mine[mine["component"] == component.name]
+        if first:
+            parts += [Heading(level, component.label), Paragraph(found.get(component.name, ""))]
+            parts += [pictures.get(f"event_study_{component.name}")] if len(tried) else []
+        parts += _alone(evaluation, component.name, outcome, pictures)
+        parts += _compared(evaluation, component.name, outcome, pictures)
+        if len(tried) > 1:
+            anchor = f"designs-{component.name}" + ("" if first else f"-{outcome.column}")
+            every = effects_table(tried, outcome, component.label, anchor)
+            parts.append(Group((every,), summary=f"{component.label}: every design that was tried"))
     return parts
 
 
@@ -159,6 +158,27 @@ def _compared(
     made = make_table(f"{label}: how much each {place} counts", head, rows, numeric=(False, True, True, False),
                       name=f"compared-{component}")  # fmt: skip
     return (Group((picture, made), summary=f"How much each {place} counts"),)
+
+
+_HEAD = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Remarks")
+_RIGHT = (False, True, True, True, True, True, True, True, False)
+
+
+def headlines_table(effects: pd.DataFrame, evaluation: Evaluation, outcome: Outcome, name: str) -> Table:
+    """The headline of every component on one outcome, a row each; every design of one that has none, and the rule that
+    left none where none could be tried. Page one links to the rows of the table named 'effects'."""
+    rows, keys = [], []
+    for component in evaluation.study.components:
+        tried = effects[effects["component"] == component.name]
+        head = tried[tried["headline"].astype(bool)]
+        shown = [_design_cells(r, component.label) for r in (head if len(head) else tried).to_dict("records")]
+        why = full_stop(evaluation.rules.get(component.name, "") or "No estimate")
+        shown = shown or [("None", *("not given",) * 5, "none", "none", why)]
+        rows += [(component.label, *cells) for cells in shown]
+        keys += [component.name if i == 0 else f"{component.name}-{i + 1}" for i in range(len(shown))]
+    caption = f"The headline of each component: {outcome.label}"
+    return make_table(caption, ("Component", *_HEAD), rows, numeric=(False, *_RIGHT), name=name, keys=tuple(keys),
+                      note=_unit_note(outcome), cards=True)  # fmt: skip
 
 
 def _alone(
@@ -190,26 +210,29 @@ def _is_of(name: str, component: str) -> bool:
 
 def effects_table(rows: pd.DataFrame, outcome: Outcome, label: str, name: str) -> Table:
     """Estimates of one component in the outcome's own unit, a row a design; the headline comes first."""
-    cells = []
-    for r in rows.to_dict("records"):
-        given = pd.notna(r["estimate"])
-        error = float(r["std_error"])
-        estimate, low, high = (float(r[c]) for c in _RANGE)
-        numbers = signed_range(estimate, low, high, error)
-        p_value = "below 0.001" if r["p_value"] < 0.001 else f"{r['p_value']:.3f}"
-        p_value = p_value if pd.notna(r["p_value"]) else "not given"
-        spread = signed(error, 2).lstrip("+")
-        places = (_whole(r["clusters_exposed"]), _whole(r["clusters_comparison"]))
-        reason = str(r["reason"]).replace(f"'{r['component']}'", quoted(label))
-        remark = full_stop(sentence_case(reason)) if r["reason"] else str(r["inference"] if given else "not given")
-        design = design_title(r["design"]) + (" (headline)" if r["headline"] else "")
-        cells.append((design, *numbers, spread, p_value, *places, remark))
-    head = ("Design", "Estimate", "From", "To", "SE", "p value", "With", "Without", "Remarks")
-    right = (False, True, True, True, True, True, True, True, False)
+    cells = [_design_cells(r, label) for r in rows.to_dict("records")]
+    caption = f"{label}: every design that was tried ({outcome.label})"
+    return make_table(caption, _HEAD, cells, numeric=_RIGHT, name=name, note=_unit_note(outcome))
+
+
+def _unit_note(outcome: Outcome) -> str:
     unit = _UNITS.get(outcome.said, outcome.unit)
-    note = f"Effects and standard errors (SE) in {unit}. With, without: places that it rests on."
-    caption = f"{label}: {'every design that was tried' if len(rows) > 1 else 'the headline'} ({outcome.label})"
-    return make_table(caption, head, cells, numeric=right, name=name, note=note)
+    return f"Effects and standard errors (SE) in {unit}. With, without: places that it rests on."
+
+
+def _design_cells(r: Mapping[Hashable, Any], label: str) -> tuple[str, ...]:
+    """One row of the table of effects in words: design, numbers, and what is to be remarked."""
+    error = float(r["std_error"])
+    numbers = signed_range(*(float(r[c]) for c in _RANGE), error)
+    p_value = "below 0.001" if r["p_value"] < 0.001 else f"{r['p_value']:.3f}"
+    p_value = p_value if pd.notna(r["p_value"]) else "not given"
+    spread = signed(error, 2).lstrip("+")
+    places = (_whole(r["clusters_exposed"]), _whole(r["clusters_comparison"]))
+    reason = str(r["reason"]).replace(f"'{r['component']}'", quoted(label))
+    plain = str(r["inference"]) if pd.notna(r["estimate"]) else "not given"
+    remark = full_stop(sentence_case(reason)) if r["reason"] else plain
+    design = design_title(r["design"]) + (" (headline)" if r["headline"] else "")
+    return design, *numbers, spread, p_value, *places, remark
 
 
 def held(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
@@ -250,15 +273,18 @@ def _status(status: str) -> Cell:
 
 
 def glance(checks: pd.DataFrame, names: Names) -> Table:
-    """A row a component, a column a check: passed, failed, informational or not run (first outcome)."""
+    """Passed, failed, informational or not run (first outcome): a row a check, a column a component, or the other way
+    round where there are more components than checks."""
     own = checks[checks["outcome"] == checks["outcome"].iloc[0]]
     kinds = list(dict.fromkeys(own["check"]))
     status = {(r["component"], r["check"]): r["status"] for r in own.to_dict("records")}
-    rows = []
-    for component in dict.fromkeys(own["component"]):
-        found = [status.get((component, kind), "not run") for kind in kinds]
-        rows.append((names.label(component), *map(_status, found)))
-    head = ("Component", *(_check_words(kind) for kind in kinds))
+    components = list(dict.fromkeys(own["component"]))
+    found = [[_status(status.get((c, kind), "not run")) for c in components] for kind in kinds]
+    side, top = [_check_words(kind) for kind in kinds], [names.label(c) for c in components]
+    head = ("Check", *top)
+    if len(components) > len(kinds):
+        found, side, head = [list(column) for column in zip(*found, strict=True)], top, ("Component", *side)
+    rows = [(label, *cells) for label, cells in zip(side, found, strict=True)]
     note = "Only informs: the check cannot count for or against here, mostly because it has too little power."
     return make_table("Checks at a glance", head, rows, name="glance", note=note)
 
@@ -270,13 +296,13 @@ def _check_words(check: str) -> str:
 def borrowed(evaluation: Evaluation, pictures: Mapping[str, Picture]) -> Section:
     """What the regression that everybody runs hands each component of the others' effects (first outcome)."""
     nothing = Paragraph("The regression can tell no component from the others here.")
-    return headed("borrowed", pictures.get("contamination", nothing))
+    return headed("borrowed", pictures.get("contamination", nothing), screen=True)
 
 
 def said(evaluation: Evaluation) -> Section:
     """For every component and outcome: may say, may not say, what would change our mind."""
     evaluation = safe(evaluation)
-    return headed("said", *(_verdict_table(evaluation, o, _SAID) for o in evaluation.study.outcomes))
+    return headed("said", *(_verdict_table(evaluation, o, _SAID) for o in evaluation.study.outcomes), screen=True)
 
 
 def _verdict_table(evaluation: Evaluation, outcome: Outcome, columns: tuple[str, ...]) -> Table:
@@ -291,7 +317,7 @@ def _verdict_table(evaluation: Evaluation, outcome: Outcome, columns: tuple[str,
     return make_table(caption, ("Component", "Verdict", *columns), rows, name=name, cards=True)
 
 
-_HALF = 0.5
+_HALF, _ERRORS = 0.5, 4.0  # of a range: standard errors between its ends
 _RANGE = ("estimate", "conf_low", "conf_high")
 _CHECKS = {
     "pre_trend": "Alike beforehand",
@@ -353,11 +379,13 @@ def _bundle_table(bundles: pd.DataFrame, names: Names) -> Table:
         both = list(zip(r["members"], [w > 0 for w in r["weights"]] or [True] * len(r["members"]), strict=True))
         gained, lost = (join_words([names.label(m) for m, added in both if added == side]) for side in (True, False))
         members = f"{gained} instead of {lost}" if lost else gained
-        numbers = signed_range(*(float(r[c]) for c in _RANGE))
+        estimate, low, high = (float(r[c]) for c in _RANGE)
+        numbers = signed_range(estimate, low, high, (high - low) / _ERRORS)
         design, kind = design_title(str(r["design"])) or "none", _KINDS.get(r["kind"], r["kind"])
-        rows.append((members, *numbers, design, kind, str(r["reason"] or "nothing to add")))
-    head = ("Components", "Estimate", "From", "To", "Design", "How they go", "Remarks")
-    right = (False, True, True, True, False, False, False)
+        outcome = names.outcomes.get(r["outcome"], str(r["outcome"]))
+        rows.append((members, outcome, *numbers, design, kind, str(r["reason"] or "nothing to add")))
+    head = ("Components", "Outcome", "Estimate", "From", "To", "Design", "How they go", "Remarks")
+    right = (False, False, True, True, True, False, False, False)
     return make_table("Combinations that can be judged together", head, rows, numeric=right, name="bundles")
 
 

@@ -123,7 +123,9 @@ def checklist(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
     about = study.settings.get("report")
     given = about if isinstance(about, Mapping) else {}
     why = [bool(c.card.get("why")) for c in study.components]
-    matters = [o.matters is not None for o in study.outcomes]
+    planned = (evaluation.plan or {}).get("outcomes")
+    fixed = {o["column"]: o["matters"] for o in planned} if isinstance(planned, list) else {}
+    matters = [o.matters is not None and fixed.get(o.column, o.matters) == o.matters for o in study.outcomes]
     answered = [s.verdict not in ("not_tested", "cannot_tell_apart") for s in evaluation.statements]
     parts = {
         "question": [bool(study.question)], "theory": why, "described": [bool(c.description) for c in study.components],

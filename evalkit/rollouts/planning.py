@@ -11,6 +11,7 @@ import pandas as pd
 
 from evalkit.designs.threads import one_thread
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice, is_number
+from evalkit.progress import step
 from evalkit.rollouts.allocation import Allocation, allocate
 from evalkit.rollouts.brief import Brief, Planned, make_brief
 from evalkit.rollouts.changes import cheapest_changes
@@ -189,12 +190,14 @@ def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: f
     nothing = np.full((len(brief.places), len(brief.components)), brief.T)
     if proof := why_impossible(brief, search):
         return RolloutPlan(brief, nothing, seed, weights, proof)
+    step("Looking for an order of starts")
     starts = search.best(effort)
     if starts is None:
         words = (
             "No order of starts was found that keeps to all dates and capacities; 200 were tried at random, 3 times."
         )
         return RolloutPlan(brief, nothing, seed, weights, (words,))
+    step("What it would let us tell")
     plan = RolloutPlan(brief, starts, seed, weights)
     told = zip(plan.laws, brief.asked, strict=True)
     lost = [f"{law.component!r}: {why}" for law, asked in told if asked and (why := _lost(law))]
@@ -232,6 +235,7 @@ def power_table(brief: Brief, found: Sequence[Law]) -> pd.DataFrame:
 def rivals(plan: RolloutPlan, random: int = RANDOM) -> pd.DataFrame:
     """At once, one by one, all together in one place after another, at random (median and best), beside the plan."""
     plan.check_possible()
+    step("Other rollouts, held beside it")
     brief, search = plan.brief, Search(plan.brief, plan.seed + 1, plan.weights)
     table = [_rival(brief, "this plan", plan.laws)]
     for name, starts in _orders(brief, search):

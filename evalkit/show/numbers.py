@@ -197,12 +197,15 @@ def percent(share: float, digits: int = 2) -> str:
 
 
 def pounds(amount: float, digits: int = 3, currency: str = "£") -> str:
-    """Money with `digits` significant digits: 18,432 gives '£18,400'; whole pounds from ten on, else pence."""
+    """Money with `digits` significant digits: 18,432 gives '£18,400', 4,362,111 gives '£4.36 million'; whole
+    pounds from ten on, else pence."""
     if not math.isfinite(amount):
         return NOT_GIVEN
     sign = MINUS if amount < 0 else ""
     if 0.01 <= abs(amount) < 10:
         return f"{sign}{currency}{abs(amount):.2f}"
+    if float(f"{abs(amount):.{digits}g}") >= 1e6:
+        return f"{sign}{currency}{_magnitude(amount / 1e6, decimals_for(amount / 1e6, digits=digits), (0.0,))} million"
     decimals = decimals_for(amount, digits=digits)
     return f"{sign}{currency}{_magnitude(amount, min(decimals, 0) if abs(amount) >= 10 else decimals, (0.0,))}"
 

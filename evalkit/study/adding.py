@@ -8,10 +8,10 @@ by unit in that order, a part of the units at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -69,6 +69,57 @@ class Added:
     periods: pd.Series
 
 
+def check_ids(given: Mapping[str, int], rows: int) -> None:
+    """That columns of ids are `given` in all rows."""
+    for column, n in given.items():
+        if n < rows:
+            raise NotAlikeError(f"{column!r} is missing in {rows - n:,} rows")
+    if not rows:
+        raise NotAlikeError("there are no rows")
+
+
+def check_range(most: object, outcome: str) -> None:
+    """That the largest size of an outcome is a number; None where it has none."""
+    if not pd.isna(most) and math.isinf(float(most)):  # type: ignore[arg-type]
+        raise NotAlikeError(f"outcome {outcome!r} is infinite in some rows")
+
+
+def check_size(units: int, cells: int, spans: int) -> None:
+    """That something is gained by adding up, and fits."""
+    if spans == 1:
+        raise NotAlikeError("everybody is seen in one period only")
+    fit = min(MOST // spans, MOST_PRODUCTS // spans**2)
+    if cells > fit:
+        raise NotAlikeError(
+            f"{units:,} units make {cells:,} kinds of people alike in place, path and when they are seen, "
+            f"over {spans:,} periods: more than the {fit:,} that fit. Coarser periods, rounded doses and "
+            "covariates, or fewer outcomes with gaps of their own make them fewer"
+        )
+
+
+def assembled(
+    found: pd.DataFrame, wanted: Wanted, heads: np.ndarray, mean: Callable[[int, np.ndarray], np.ndarray]
+) -> pd.DataFrame:
+    """`Added.frame` from a row a cell and period: cell, period, n (rows), k0, k1 ... (fixed and moving columns), c0, c1
+    ... (rows with each outcome). mean: from an outcome's position and those counts, 1 where 0, to its means.
+
+    Raises `NotAlikeError` where rows repeat or people of a cell are not seen alike.
+    """
+    w, behind = wanted, heads[found["cell"].to_numpy()]
+    if (found["n"].to_numpy() != behind).any():
+        at = int(np.flatnonzero(found["n"].to_numpy() != behind)[0])
+        raise NotAlikeError(f"rows repeat a unit and period (some in {found['period'].iloc[at]})")
+    made = {w.unit: found["cell"].to_numpy(), w.period: found["period"]}
+    made |= {c: found[f"k{i}"] for i, c in enumerate((*w.fixed, *w.moving))}
+    for j, outcome in enumerate(w.outcomes):
+        count = found[f"c{j}"].to_numpy()
+        if ((count > 0) & (count != behind)).any():
+            raise NotAlikeError(f"people of one cell are not seen alike in {outcome!r}")
+        with np.errstate(invalid="ignore"):
+            made[outcome] = np.where(count > 0, mean(j, np.maximum(count, 1)), np.nan)
+    return pd.DataFrame(made)
+
+
 @dataclass(eq=False)
 class Adding:
     """A panel's rows on their way to cells. Raises `NotAlikeError` where they cannot be added up: an id is missing,
@@ -117,7 +168,7 @@ class Adding:
         return found
 
     def _cells(self) -> Added:
-        w, n = self.wanted, len(self.wanted.outcomes)
+        w = self.wanted
         session, unit, period = self.session, _at(self.wanted.unit), _at(self.wanted.period)
         exposed = f"hash({', '.join(map(_at, w.moving))})" if w.moving else "0"
         sums = [f"min({exposed}) = max({exposed}) AS alike"]
@@ -135,28 +186,18 @@ class Adding:
         )
         found = session.frame("SELECT * FROM summed JOIN told USING (cell, period) ORDER BY cell, period")
         heads = session.frame("SELECT heads FROM cells ORDER BY cell")["heads"].to_numpy(dtype=np.int64)
-        behind = heads[found["cell"].to_numpy()]
-        if (found["n"].to_numpy() != behind).any():
-            at = int(np.flatnonzero(found["n"].to_numpy() != behind)[0])
-            raise NotAlikeError(f"rows repeat a unit and period (some in {found['period'].iloc[at]})")
+        frame = assembled(found, w, heads, partial(self._mean, found))
         if not found["alike"].all():
             raise NotAlikeError("two exposure paths have one hash")
-        made = {w.unit: found["cell"].to_numpy(), w.period: found["period"]}
-        made |= {c: found[f"k{i}"] for i, c in enumerate((*w.fixed, *w.moving))}
-        for j in range(n):
-            made[w.outcomes[j]] = self._mean(found, j, behind)
         periods = session.frame("SELECT period FROM times ORDER BY t")["period"]
-        return Added(pd.DataFrame(made), heads, periods)
+        return Added(frame, heads, periods)
 
-    def _mean(self, found: pd.DataFrame, j: int, behind: np.ndarray) -> np.ndarray:
-        scale, count = self.scales[self.wanted.outcomes[j]], found[f"c{j}"].to_numpy()
-        if not np.isin(count, (0,)).all() and ((count > 0) & (count != behind)).any():
-            raise NotAlikeError(f"people of one cell are not seen alike in {self.wanted.outcomes[j]!r}")
+    def _mean(self, found: pd.DataFrame, j: int, count: np.ndarray) -> np.ndarray:
+        scale = self.scales[self.wanted.outcomes[j]]
         total = found[f"s{j}_0"].to_numpy(dtype=np.float64)
         if scale.uneven:
             total = total + found[f"s{j}_1"].to_numpy(dtype=np.float64) / _LOWER
-        with np.errstate(invalid="ignore"):
-            return np.where(count > 0, total / np.maximum(count, 1) / scale.power, np.nan)
+        return total / count / scale.power
 
     def _value(self, outcome: str) -> str:
         """An outcome as a number, nothing where it is missing or no number."""
@@ -201,20 +242,10 @@ class Adding:
             "CREATE TEMP TABLE times AS SELECT period, CAST(row_number() OVER (ORDER BY period) - 1 AS INTEGER) AS t "
             f"FROM (SELECT DISTINCT {period} AS period FROM {ROWS} AS p)"
         )
-        self._few_enough(int(moved["units"].iloc[0]))
-
-    def _few_enough(self, units: int) -> None:
-        cells = int(self.session.frame("SELECT count(*) AS n FROM cells")["n"].iloc[0])
-        spans = int(self.session.frame("SELECT count(*) AS n FROM times")["n"].iloc[0])
-        if spans == 1:
-            raise NotAlikeError("everybody is seen in one period only")
-        fit = min(MOST // spans, MOST_PRODUCTS // spans**2)
-        if cells > fit:
-            raise NotAlikeError(
-                f"{units:,} units make {cells:,} kinds of people alike in place, path and when they are seen, "
-                f"over {spans:,} periods: more than the {fit:,} that fit. Coarser periods, rounded doses and "
-                "covariates, or fewer outcomes with gaps of their own make them fewer"
-            )
+        cells, spans = (
+            int(session.frame(f"SELECT count(*) AS n FROM {name}")["n"].iloc[0]) for name in ("cells", "times")
+        )
+        check_size(int(moved["units"].iloc[0]), cells, spans)
 
     def _look(self) -> None:
         """The range of every outcome, and that no id is missing."""
@@ -227,11 +258,8 @@ class Adding:
             value = self._value(y)
             parts += [f"max(abs({value})) AS most{j}", f"avg(abs({value})) AS mean{j}"]
         found = session.frame(f"SELECT count(*) AS n, {', '.join(parts)} FROM {ROWS} AS p").iloc[0]
-        for i, column in enumerate((w.unit, w.period, *w.fixed)):
-            if found[f"k{i}"] < found["n"]:
-                raise NotAlikeError(f"{column!r} is missing in {int(found['n'] - found[f'k{i}']):,} rows")
-        if not found["n"]:
-            raise NotAlikeError("there are no rows")
+        ids = enumerate((w.unit, w.period, *w.fixed))
+        check_ids({column: int(found[f"k{i}"]) for i, column in ids}, int(found["n"]))
         made = {y: _scale(found[f"most{j}"], found[f"mean{j}"], y) for j, y in enumerate(w.outcomes)}
         if not self.scales:
             self.scales.update(made)
@@ -295,7 +323,6 @@ def _scale(most: object, mean: object, column: str) -> _Scale:
     """How to make an outcome whole, from the largest and the mean of its sizes."""
     if most is None or pd.isna(most) or not most:
         return _Scale(1.0, False)
-    if math.isinf(float(most)):  # type: ignore[arg-type]
-        raise NotAlikeError(f"outcome {column!r} is infinite in some rows")
+    check_range(most, column)
     power = min(max(_BITS - math.frexp(float(most))[1], -1000), 1000)  # type: ignore[arg-type]
     return _Scale(2.0**power, float(most) > _UNEVEN * float(mean))  # type: ignore[arg-type]

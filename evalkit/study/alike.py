@@ -17,7 +17,7 @@ import pandas as pd
 from evalkit.errors import StudyError
 from evalkit.study.frame import FrameSource, Source, Table
 from evalkit.study.index import Index
-from evalkit.study.scan import is_relation
+from evalkit.study.scan import is_expression, is_relation
 
 
 class Products(Protocol):
@@ -53,8 +53,9 @@ class CellSource(FrameSource):
     origin: Table | Source | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, object]:
-        """Without a relation, which lives as long as its connection."""
-        return {**vars(self), "_read": {}, "origin": None if is_relation(self.origin) else self.origin}
+        """Without a relation or a table of ibis, which live as long as their connection."""
+        bound = is_expression(self.origin) or is_relation(self.origin)
+        return {**vars(self), "_read": {}, "origin": None if bound else self.origin}
 
     def labels(self, rows: np.ndarray) -> list[object]:
         """Cells have no rows that the user knows; their places and periods say more."""

@@ -65,6 +65,8 @@ def read_csv_columns(
 
 def _unread(file: Path, error: Exception, where: str) -> StudyError:
     what = f"{where}: {file.name} cannot be read as CSV ({said(error)})."
+    if _start(file) == b"PK" and file.suffix.lower() == ".zip":
+        return StudyError(f"{what} It is an archive: unpack it, or pack the table by gzip (.csv.gz).")
     if _start(file) == b"PK":
         return StudyError(f"{what} It is a spreadsheet by another name: give it the ending .xlsx, or save it as CSV.")
     if isinstance(error, UnicodeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ STATISTICS = (".dta", ".sav", ".zsav", ".por")
 TABLES = (*SPREADSHEETS, *ARROW, *STATISTICS)
 """Endings of files that hold a table and are no text."""
 READERS = "Install the readers: pip install 'evalkit-components[files]', or save it as CSV."
+_NAMELESS = re.compile(r"__index_level_\d+__")
 _CALLED = {**dict.fromkeys(SPREADSHEETS, "a spreadsheet"), ".dta": "Stata", ".sav": "SPSS", ".zsav": "SPSS",
            ".por": "SPSS", ".parquet": "Parquet", ".pq": "Parquet", ".feather": "Feather",
            ".arrow": "Feather"}  # fmt: skip
@@ -52,13 +54,15 @@ def parquet(file: Path, where: str) -> ModuleType:
 
 
 def parquet_kinds(file: Path, where: str) -> dict[str, str]:
-    """The columns of a Parquet file, and what each holds: numbers, text, dates; "" for nothing. No value is read."""
+    """The columns of a Parquet file, and what each holds: numbers, text, dates; "" for nothing. No value is read. A
+    nameless index that pandas kept is none of them."""
     reader = parquet(file, where)
     try:
         schema = reader.read_schema(file)
     except file_errors() as error:
         raise StudyError(f"{where}: {file.name} cannot be read as Parquet ({said(error)}).") from None
-    return {str(name): _kind(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
+    held = zip(map(str, schema.names), schema.types, strict=True)
+    return {name: _kind(kind) for name, kind in held if not _NAMELESS.fullmatch(name)}
 
 
 def _kind(kind: pa.DataType) -> str:
@@ -87,7 +91,8 @@ def parquet_columns(file: Path, names: list[str], where: str) -> pd.DataFrame:
     reader = parquet(file, where)
     unread: tuple[type[Exception], ...] = (*arrow_errors(), OSError, ValueError)
     try:
-        return reader.read_table(file, columns=names).to_pandas()
+        # pandas' own notes would turn columns into an index, or ask for one that was not read
+        return reader.read_table(file, columns=names).to_pandas(ignore_metadata=True)
     except unread as error:
         what = f"columns {', '.join(names)} of {file.name} cannot be read"
         raise StudyError(f"{where}: {what} ({said(error)}).") from None

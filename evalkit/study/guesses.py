@@ -39,10 +39,13 @@ _LOWER = re.compile(
     r"sick|dropout|debt|anxi|depress|symptom|pain|violen|burgl|theft|accident|emission|smok|evict|arrear"
 )
 _PERCENT = re.compile(r"percent|per cent|pct|%")
+_NEARLY = re.compile(r"[£$€<>~]?\s?[+-]?\d[\d,.\s]*\s?[%£$€*]?")
 _MONEY = re.compile(r"£|\$|€|gbp|usd|eur|pound|earn|income|wage|price|spend")
 FLIPS = 0.25
 """Most switches off for each switch on, in a column of 0 and 1 that is taken for a component."""
 FEW_KINDS = 20
+FEW_GAPS = 0.2
+"""Share of cells at most that are empty, or no number, in a column that was meant to be full of them."""
 PLACES = 6
 """Fewest groups of people that are taken for places in which they hang together."""
 
@@ -77,7 +80,7 @@ def guess_reading(file: Path) -> Reading:
     table = read_table(source, file.name, Cells(reading, ids=frozenset(source.columns)))
     texts = {name: texts_of(table[name]) for name in table.columns}
     comma = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
-    if any(len(t) and all(re.fullmatch(r"[+-]?[\d.]+(,\d+)?%?", v) for v in t) and any(map(comma.match, t))
+    if any(len(t) and all(re.fullmatch(r"[+-]?[\d.]+(,\d+)?\s?%?", v) for v in t) and any(map(comma.match, t))
            for t in texts.values()):  # fmt: skip
         reading = replace(reading, decimal=",")
     small = [{v.casefold() for v in t} for t in texts.values()]
@@ -149,6 +152,11 @@ class Looked:
         alone = [u for u in units if not self.raw[u].duplicated().any()]
         if alone:
             return None, max(alone, key=lambda n: (_score(n, _UNIT), -self.names.index(n)))
+        gap = next((n for n in self.names if 0 < self.raw[n].isna().mean() <= FEW_GAPS), None)
+        if gap is not None:
+            row = int(self.raw[gap].isna().argmax())
+            what = f"No column tells the rows apart, and {gap!r} is empty in row {row}"
+            raise StudyError(f"{what}. Fill it, or leave out what is no row of the table.")
         if periods and units:
             unit = max(units, key=lambda n: (_score(n, _UNIT), self.raw[n].nunique()))
             what = f"No column tells the rows apart: {unit!r} and {periods[0]!r} come together more than once"
@@ -276,6 +284,18 @@ class Looked:
             found = sorted(found, key=lambda n: self.names.index(n))[::-1]
         found.sort(key=lambda n: -_score(n, _OUTCOME))
         return [self._result(n) for n in found]
+
+    def nearly_numbers(self) -> str:
+        """A column that would be numbers but for how some cells are written, with the first of them; "" for none."""
+        for name in self.names:
+            column = self.raw[name]
+            if name in self.values or not holds_text(column):
+                continue
+            told = column.dropna().astype(str).str.strip()
+            if len(told) and told.str.fullmatch(_NEARLY).mean() >= 1 - FEW_GAPS:
+                odd = told[pd.to_numeric(told, errors="coerce").isna()]
+                return f"{name!r} would be one, but holds {odd.iloc[0]!r} (row {odd.index[0]})"
+        return ""
 
     def _result(self, name: str) -> Result:
         values = self.values[name][~np.isnan(self.values[name])]

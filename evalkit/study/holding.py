@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import pandas as pd
 
@@ -12,11 +12,15 @@ from evalkit.study.adding import Adding, NotAlikeError, Wanted
 from evalkit.study.alike import CellSource
 from evalkit.study.cellfile import cells_in
 from evalkit.study.component import neighbour_columns
+from evalkit.study.engines import EngineAdding
 from evalkit.study.formats import is_parquet
 from evalkit.study.frame import Columns, FileSource, FrameSource, Source, Table, as_ids, open_source
 from evalkit.study.register import Register
-from evalkit.study.scan import MEMORY, Relation, count_rows, has_duckdb, is_relation, scan_of
+from evalkit.study.scan import MEMORY, Relation, count_rows, has_duckdb, is_expression, is_relation, scan_of
 from evalkit.vocabulary import Hold
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 HOLDS = get_args(Hold)
 LARGE = 5_000_000
@@ -49,6 +53,8 @@ def held(panel: Table | Source | Relation, register: Register, holding: Holding)
         if panel.origin is None:
             return panel
         return held(panel.origin, register, holding)
+    if is_expression(panel):
+        return _in_engine(panel, register, holding)
     source: Source | Relation = panel if is_relation(panel) else open_source(panel, cells=register.cells())
     if (cells := cells_in(source, register.cells())) is not None:
         return cells
@@ -86,6 +92,23 @@ def _added(source: Source | Relation, register: Register, holding: Holding) -> S
         periods = as_ids(periods)
     return CellSource(frame, "the panel", register.cells(), heads=made.heads, within=adding,
                       periods=register.cells().read(wanted.period, periods), origin=source)  # fmt: skip
+
+
+def _in_engine(table: ir.Table, register: Register, holding: Holding) -> CellSource:
+    """Cells of a table of ibis, whose rows stay in their engine; `StudyError` where they would have to leave it."""
+    advice = "collect the table first, where it fits into memory: ek.Study(table.to_pandas(), ...)"
+    if holding.hold == "rows":
+        raise StudyError(f"The panel is a table of ibis, and its rows stay in their engine. For rows, {advice}.")
+    wanted, cells = _wanted(register, tuple(table.columns)), register.cells()
+    try:
+        if isinstance(wanted, str):
+            raise NotAlikeError(wanted)
+        adding = EngineAdding(table, wanted)
+        made = adding.cells()
+    except NotAlikeError as error:
+        raise StudyError(f"The people of this panel cannot be added up: {error}. Mend that, or {advice}.") from None
+    return CellSource(made.frame, "the panel", cells, heads=made.heads, within=adding,
+                      periods=cells.read(wanted.period, made.periods), origin=table)  # fmt: skip
 
 
 def _refused(why: str, asked: bool, source: Source | Relation, register: Register, rows: int = 0) -> Source:

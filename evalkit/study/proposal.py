@@ -63,7 +63,9 @@ def propose(file: Path, starts: Path | None = None) -> Proposal:
         what = f"{file.name}: no column of 0 and 1 (or Yes and No) switches on over time, and none holds a first period"
         raise StudyError(f"{what}. Give the table of start dates too: evalkit new FOLDER --from FILE --starts FILE.")
     if not results:
-        raise StudyError(f"{file.name}: no column of numbers is left that could be an outcome. Add one.")
+        near = table.nearly_numbers()
+        advice = f"{near}. Write plain numbers (1012.5), and nothing where one is missing." if near else "Add one."
+        raise StudyError(f"{file.name}: no column of numbers is left that could be an outcome. {advice}")
     covariates = table.covariates({*taken, results[0].column}) if period is None else ()
     made = Proposal(unit, period, cluster, tuple(parts), tuple(results), covariates, table.reading, (), table.names)
     return replace(made, guesses=tuple(_sentences(made, table)))

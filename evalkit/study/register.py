@@ -189,13 +189,15 @@ def nouns_of(
     given: str | Mapping[str, str | Sequence[str]] | None, problems: list[Problem]
 ) -> dict[str, tuple[str, str]]:
     """(one, many) of what units, places and periods are called; problems pile up."""
-    made = {}
-    for role, said in ({"unit": given} if isinstance(given, str) else dict(given or {})).items():
-        words = [said, plural(said)] if isinstance(said, str) else list(said)
+    made, advice = {}, 'Give a word, or one and many: noun = {unit = ["child", "children"]}.'
+    if given is not None and not isinstance(given, (str, Mapping)):
+        problems.append(Problem(f"noun is {given!r}", "noun", advice))
+        return made
+    for role, said in ({"unit": given} if isinstance(given, str) else given or {}).items():
+        words = [said, plural(said)] if isinstance(said, str) else list(said) if isinstance(said, (list, tuple)) else []
         if role not in NOUNS:
             problems.append(Problem(f"There is no noun for {role!r}", "noun", f"They are: {', '.join(NOUNS)}."))
         elif len(words) != 2 or not all(isinstance(w, str) and w.strip() and not unprintable(w) for w in words):
-            advice = 'Give a word, or one and many: noun = {unit = ["child", "children"]}.'
             problems.append(Problem(f"noun of the {role} is {said!r}", "noun", advice))
         else:
             made[role] = (words[0].strip(), words[1].strip())

@@ -20,6 +20,7 @@ from evalkit.study.frame import FileSource, FrameSource, Source, Table
 
 if TYPE_CHECKING:
     import duckdb
+    import ibis.expr.types as ir
     import pyarrow as pa
 
 MEMORY = "1GB"
@@ -43,6 +44,11 @@ class Relation(Protocol):
 def is_relation(panel: object) -> TypeGuard[Relation]:
     """Whether something is a relation of DuckDB."""
     return hasattr(panel, "project") and hasattr(panel, "to_arrow_reader") and hasattr(panel, "columns")
+
+
+def is_expression(panel: object) -> TypeGuard[ir.Table]:
+    """Whether something is a table of ibis: a query that is not yet run, in whatever engine."""
+    return any(c.__name__ == "Table" and c.__module__.startswith("ibis.") for c in type(panel).__mro__)
 
 
 def quoted(name: str) -> str:

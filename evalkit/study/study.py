@@ -33,7 +33,7 @@ from evalkit.study.places import COUNTS, Gathered, gathered, grouped_index, peop
 from evalkit.study.reading import Reading, reading_of
 from evalkit.study.register import Links, Register, components_of, links_of, nouns_of, outcomes_of
 from evalkit.study.save import describe, describe_html, save_study, study_frame
-from evalkit.study.scan import MEMORY
+from evalkit.study.scan import MEMORY, is_expression
 from evalkit.study.schema import events_of
 from evalkit.study.starts import with_tidy_spells
 from evalkit.study.validation import Opened, open_study
@@ -48,7 +48,8 @@ class Study(Register):
     """A panel of units and periods, and the components that were switched on in it.
 
     panel: DataFrame (unit and period may be levels of its index), anything with an Arrow stream, or the path or glob
-        of files (CSV, Excel, Stata, SPSS, Parquet, Feather); one row a unit and period. It is never changed.
+        of files (CSV, Excel, Stata, SPSS, Parquet, Feather), or a table of ibis, which its engine adds up; one row a
+        unit and period. It is never changed.
     unit, period: column names; period=None for a cross-section of people.
     components: `Component`s, or names of 0/1 columns.
     outcome (with better, matters, kind) or outcomes: what is hoped to change.
@@ -157,7 +158,7 @@ class Study(Register):
             base = _base if _same_rows(source, panel) else None
             opened = open_study(self, Columns(source, self.people), base, list(problems))
         except StudyError:
-            if not isinstance(source, CellSource) or source.origin is None:
+            if not isinstance(source, CellSource) or source.origin is None or is_expression(source.origin):
                 raise
             source = held(source.origin, self, Holding("rows", memory))  # whose rows its words can name
             opened = open_study(self, Columns(source, self.people), None, problems)

@@ -96,6 +96,11 @@ def holding_back(evidence: Evidence) -> tuple[Weakness, ...]:
     return (*failed_main_checks(evidence), *people)
 
 
+def claim_ended_by(evidence: Evidence) -> tuple[Weakness, ...]:
+    """Weaknesses of which each ends a claim by itself, though chances are given."""
+    return tuple(w for w in weaknesses(evidence) if w.name in ENDS_A_CLAIM)
+
+
 def limits(evidence: Evidence) -> tuple[Weakness, ...]:
     """What keeps an answer at likely however it passed its checks: a level that cuts across clusters; fewer than three
     clusters in an arm, where intervals hold the truth about 91 times in 100 (benchmarks/README.md); fewer than 50

@@ -14,12 +14,13 @@ import pytest
 from benchmarks.house import ROOT, circles, circles_among, modules
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MODULE_OF = {"scikit-learn": "sklearn", "python-docx": "docx"}
+MODULE_OF = {"scikit-learn": "sklearn", "python-docx": "docx", "ibis-framework": "ibis"}
 """Distributions whose module has another name."""
 RUN_BY_NAME = {
     "ipykernel": "the kernel of the notebook, started by nbclient",
     "openpyxl": "pandas.read_excel",
     "odfpy": "pandas.read_excel",
+    "sqlglot": "ibis, which makes statements with it",
 }
 """Distributions that nothing imports, and what needs them."""
 
@@ -30,7 +31,7 @@ def distributions(extra: str | None = None) -> set[str]:
     return {re.split(r"[<>=\[ ;]", line)[0].lower() for line in listed}
 
 
-EXTRAS = ("ml", "rd", "word", "store", "plan", "watch", "files", "scale")
+EXTRAS = ("ml", "rd", "word", "store", "plan", "watch", "files", "scale", "spark", "postgres", "widget")
 """Extras whose modules evalkit imports where they are installed."""
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+from evalkit.reporting.formats import to_page
 
 BUILD = runpy.run_path(str(Path(__file__).resolve().parents[2] / "docs" / "build_site.py"))["build"]
 
@@ -29,6 +35,18 @@ def test_notebooks_are_run_and_shown_with_their_code(tmp_path: Path) -> None:
     assert "<title>Twice two</title>" in page and "print(2 * 2)" in page and '<pre class="out">4' in page
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert "Notebooks on designs" in index and "notebooks/design_sums/index.html" in index
+
+
+def test_what_cells_print_and_frames_are_regions_of_their_own() -> None:
+    frame = pd.DataFrame({"a": [1, 2, 3]})._repr_html_()
+    outputs = [nbformat.v4.new_output("stream", text=f"{i}\n") for i in range(2)]
+    outputs += [nbformat.v4.new_output("display_data", {"text/html": frame}) for _ in range(2)]
+    cells = [nbformat.v4.new_code_cell("1", outputs=[output]) for output in outputs]
+    about = {"title": "Two", "language_info": {"name": "python", "mimetype": "text/x-python"}}
+    page = to_page(nbformat.v4.new_notebook(cells=cells, metadata=about), show_code=True)
+    labels = re.findall(r'aria-label="((?:Printed|Frame)[^"]*)"', page)
+    assert labels == ["Printed, part 1", "Printed, part 2", "Frame 1", "Frame 2"]
+    assert page.count('class="dataframe"') == 2 and "<th></th>" not in page
 
 
 def test_without_reports_nothing_is_written(tmp_path: Path) -> None:

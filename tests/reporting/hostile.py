@@ -56,6 +56,14 @@ SPOTS = (
     )),
 )  # fmt: skip
 """Wherever a string of users can be."""
+NOUN_SPOTS = tuple(f"noun {role}{many}" for role in ("unit", "place", "period") for many in ("", "s"))
+"""What a study may call its rows, instead of what their columns are called."""
+
+
+def nouns_in(words: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """(one, many) of units, places and periods, where words are given for them."""
+    roles = [spot.removeprefix("noun ") for spot in NOUN_SPOTS[::2] if spot in words]
+    return {role: (words[f"noun {role}"], words[f"noun {role}s"]) for role in roles}
 
 
 def study_of(words: Mapping[str, str]) -> ek.Study:
@@ -100,5 +108,54 @@ def study_of(words: Mapping[str, str]) -> ek.Study:
         outcomes=[ek.Outcome(score, said["label score"], kind="score", better="higher", matters=0.5),
                   ek.Outcome(column["cost"], said["label cost"], kind="money", better="lower", matters=0.5, harm=True)],
         levels={level: ek.Links(pd.DataFrame(links).assign(weight=1.0), to=column["region"])},
-        events=[(said["events.label"], 3, None)], money=money, settings={"report": about},
+        events=[(said["events.label"], 3, None)], money=money, settings={"report": about}, noun=nouns_in(words),
+    )  # fmt: skip
+
+
+PERSON_SPOTS = (
+    "title", "question", *(f"column {c}" for c in ("id", "block", "nurse", "age", "weeks", "settled")), "name nurse",
+    "label nurse", "column wait", "label wait", "time_unit", "noun unit", "noun units",
+)  # fmt: skip
+"""Wherever a string can be in a study of people dealt by chance, whose outcome waits for an event."""
+ANEW_SPOTS = (
+    "title", "ids", *(f"column {c}" for c in ("person", "month", "place", "shop", "age", "score")), "name shop",
+    "label shop", "label score",
+    *NOUN_SPOTS,
+)  # fmt: skip
+"""The same in a study that asks other people each month."""
+
+
+def of_persons(words: Mapping[str, str]) -> ek.Study:
+    """Forty-eight people in blocks of four, half of each dealt a nurse, followed until something happens or is lost."""
+    said = {spot: words.get(spot, spot) for spot in PERSON_SPOTS}
+    rng, n = np.random.default_rng(4), 48
+    nurse, life = np.tile([1, 0, 0, 1], n // 4), rng.exponential(8, n)
+    weeks = np.ceil(np.minimum(life * (1 - 0.4 * nurse), 14))
+    data = {"id": np.arange(n), "block": np.arange(n) // 4, "nurse": nurse, "age": rng.normal(size=n), "weeks": weeks,
+            "settled": (weeks < 14).astype(int)}  # fmt: skip
+    column = {c: said[f"column {c}"] for c in data}
+    wait = ek.Outcome(said["column wait"], said["label wait"], kind="time_to_event", time=column["weeks"],
+                      event=column["settled"], by=10, time_unit=said["time_unit"], matters=0.05)  # fmt: skip
+    dealt = {"exposure": column["nurse"], "assigned": "randomised", "within": column["block"]}
+    return ek.Study(
+        pd.DataFrame({column[c]: v for c, v in data.items()}), unit=column["id"], period=None, outcomes=[wait],
+        components=[ek.Component(said["name nurse"], said["label nurse"], **dealt)], covariates=[column["age"]],
+        title=said["title"], question=said["question"], noun=nouns_in(said),
+    )  # fmt: skip
+
+
+def asked_anew(words: Mapping[str, str]) -> ek.Study:
+    """Eight people in each of twelve places and seven months, never the same ones; half of the places get a shop."""
+    said = {spot: words.get(spot, spot) for spot in ANEW_SPOTS}
+    rng = np.random.default_rng(5)
+    place, month = (x.ravel() for x in np.meshgrid(np.repeat(range(12), 8), range(7)))
+    shop = (month >= np.array([3, 4, 5, 3, 4, 5, *[99] * 6])[place]).astype(int)
+    data = {"person": np.arange(len(place)), "month": month, "place": [f"{said['ids']}~{i}" for i in place],
+            "shop": shop, "age": rng.normal(size=len(place)), "score": rng.normal(size=len(place)) + shop}  # fmt: skip
+    column = {c: said[f"column {c}"] for c in data}
+    return ek.Study(
+        pd.DataFrame({column[c]: v for c, v in data.items()}), unit=column["person"], period=column["month"],
+        cluster=column["place"], title=said["title"], covariates=[column["age"]],
+        components=[ek.Component(said["name shop"], said["label shop"], exposure=column["shop"])],
+        outcomes=[ek.Outcome(column["score"], said["label score"], kind="score", matters=0.5)], noun=nouns_in(said),
     )  # fmt: skip

@@ -27,7 +27,7 @@ from evalkit.evaluation.delivered import delivery, recorded
 from evalkit.evaluation.over_time import baseline, over_time
 from evalkit.evaluation.results import safe
 from evalkit.figures.style import _compact
-from evalkit.reporting.about import imprint
+from evalkit.reporting.about import imprint, lacking
 from evalkit.reporting.blocks import flat, words
 from evalkit.reporting.formats import page_of
 from evalkit.reporting.page_one import page_one
@@ -262,7 +262,8 @@ def test_every_section_says_what_the_study_file_says(evaluation: ek.Evaluation) 
     assert "harm ruled out" in text(reporting.harms(evaluation)).lower()
     assert "For 2 of 3 parts and outcomes." in (scales := text(reporting.standards(evaluation))) and "{" not in scales
     page = text(page_one(evaluation))
-    assert "A. Author · 2026-03-31 · No plan was fixed" in page and "1" in imprint(evaluation)
+    assert "A. Author · 2026-03-31" in page and "No plan was fixed" in page and "authors name: 1." in page
+    assert lacking(evaluation).startswith("No plan was fixed") and "No author" not in lacking(evaluation)
     assert "Looked for as possible harm" in page and "other evidence on Helpline" in page
 
 
@@ -270,7 +271,8 @@ def test_evidence_that_is_not_a_number_changes_no_verdict(evaluation: ek.Evaluat
     bare = ek.evaluate(ek.Study.load(file).replace(settings={}))
     pd.testing.assert_frame_equal(bare.verdicts, evaluation.verdicts)
     pd.testing.assert_frame_equal(bare.decisions.table, evaluation.decisions.table)
-    assert "None was given" in text(reporting.other_evidence(bare)) and "Undated" in imprint(bare)
+    assert "None was given" in text(reporting.other_evidence(bare)) and imprint(bare) == ""
+    assert "No author is named. It bears no date." in lacking(bare)
 
 
 def test_rounding_of_levels_and_pictures(evaluation: ek.Evaluation) -> None:

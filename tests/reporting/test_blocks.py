@@ -8,8 +8,8 @@ import nbformat
 
 from evalkit import reporting
 from evalkit.reporting.blocks import BLOCKS, Group, Heading, Listing, Paragraph, Run, as_data, flat, to_html
-from evalkit.reporting.formats import blocks_of
 from evalkit.reporting.sections import headed
+from evalkit.reporting.word import blocks_of
 from evalkit.show.tables import make_table
 from tests.reporting import road_fixture as road
 

@@ -6,7 +6,6 @@ Skipped, loudly, where Chromium is not installed; `.ci/run` installs it.
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import re
 import runpy
@@ -14,11 +13,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from docs import browser as chromium
+from docs.browser import axe_script, violations
 from tests.reporting.conftest import PARTNERSHIPS, Built
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,16 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 VIEWS = [(1280, False), (375, True)] + [pytest.param(*v, marks=pytest.mark.slow) for v in ((1280, True), (375, False))]
 PAGES = ("report", "site", *PARTNERSHIPS)
 TAB = "\ue004"
-
-
-def axe_script() -> Path | None:
-    """axe-core from npm where `make test` could fetch it, else the copy of the test extra."""
-    fetched = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
-    if fetched.is_file():
-        return fetched
-    found = importlib.util.find_spec("axe_core_python")
-    bundled = Path(str(found.origin)).parent / "axe.min.js" if found and found.origin else None
-    return bundled if bundled is not None and bundled.is_file() else None
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +50,6 @@ def site(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page_of(built: Built, site: Path, partnership_report: Callable[[str], Path]) -> Callable[[str], Path]:
     own = {"report": built.first / "report.html", "site": site}
     return lambda name: own[name] if name in own else partnership_report(name) / "report.html"
-
-
-def violations(browser: chromium.Browser) -> list[str]:
-    """What axe-core finds on the page that is open, with everything unfolded."""
-    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
-    source = axe_script()
-    assert source is not None
-    browser.run(source.read_text(encoding="utf-8"))
-    found: dict[str, Any] = browser.driver.execute_async_script(
-        "const done = arguments[arguments.length - 1];"
-        "axe.run(document, {resultTypes: ['violations']}).then(r => done({found: r.violations.map("
-        "v => v.id + ' x' + v.nodes.length + ': ' + v.nodes[0].html.slice(0, 160)), passed: r.passes.length}))"
-        ".catch(e => done({found: [String(e)], passed: 0}))"
-    )
-    assert found["found"] or found["passed"] > 10
-    return [str(v) for v in found["found"]]
 
 
 @pytest.mark.parametrize(("width", "dark"), VIEWS)

@@ -15,7 +15,7 @@ import evalkit
 from evalkit.cli import main
 from evalkit.cli.before import show_separability
 from evalkit.cli.findings import show_verdicts
-from evalkit.cli.reports import find_study
+from evalkit.cli.reports import STUDIES, find_study
 from evalkit.cli.starters import write_starter
 from evalkit.reporting.formats import make_notebook, run_notebook
 from evalkit.show.tables import display_width
@@ -138,8 +138,9 @@ def test_separability_in_the_terminal(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_demo_finds_the_study_that_comes_with_evalkit() -> None:
-    file = find_study("road_safety")
-    assert file.name == "study.toml" and (file.parent / "panel.csv").is_file()
+    for name in STUDIES:
+        file = find_study(name)
+        assert file.name == "study.toml" and list(file.parent.glob("panel.*"))
     with pytest.raises(evalkit.EvalkitError, match="moon"):
         find_study("moon")
 

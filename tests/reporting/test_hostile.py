@@ -5,14 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
-import subprocess
 import warnings
+from collections.abc import Iterator
 from dataclasses import fields
-from html.parser import HTMLParser
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,28 +19,32 @@ import evalkit as ek
 from docs import browser as chromium
 from evalkit import reporting
 from evalkit.cli import screen
-from evalkit.cli.before import show_separability
-from evalkit.cli.findings import show_verdicts
 from evalkit.errors import EvalkitError, EvalkitWarning
 from evalkit.figures import Picture
 from evalkit.figures.style import theme
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, Section
-from evalkit.reporting.build import read_table
 from evalkit.reporting.formats import make_notebook, run_notebook, to_page, to_word
-from evalkit.reporting.manifest import write_manifest
-from evalkit.reporting.pdf import to_pdf
-from evalkit.reporting.plan import make_plan, read_plan, write_plan
-from evalkit.reporting.strict import StrictPage
 from evalkit.show.tables import Cell, csv_text, in_cell, make_table
 from evalkit.show.words import file_name, harmless
 from evalkit.study.component import CARD
-from evalkit.study.schema import TABLES, UNIT_NAMES, odd_ids, unprintable
+from evalkit.study.schema import TABLES, UNIT_NAMES
 from tests.reporting.hostile import CANARY, CORPUS, SPOTS, STEERING, study_of
+from tests.reporting.rounds import (
+    ALONE,
+    ROUNDS,
+    SECTIONS,
+    Round,
+    Seen,
+    Words,
+    assert_harmless,
+    cannot_print,
+    notebook_of,
+    printed,
+    run,
+    screened,
+)  # fmt: skip
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-ADMITTED = tuple(s for s in CORPUS if not unprintable(s) and not list(odd_ids([f"{s}~0"])) and not set(s) & set("\t\n"))
-"""Words that the door of a study lets through."""
-ROUNDS = range(len(ADMITTED))
 QUICK = (0,)
 
 
@@ -58,31 +59,6 @@ def gallery(strings: tuple[str, ...] = CORPUS) -> Section:
             make_table(s, ("Who", s), rows, name=f"t{i}", keys=(s,), note=s, cards=True),
         ]  # fmt: skip
     return Section("gallery", tuple(blocks))
-
-
-def notebook_of(*sections: Section, title: str = "x") -> nbformat.NotebookNode:
-    shown = [nbformat.v4.new_output("execute_result", s._repr_mimebundle_()) for s in sections]
-    cells = [nbformat.v4.new_code_cell(outputs=[s]) for s in shown]
-    made = nbformat.v4.new_notebook(cells=cells)
-    made.metadata["title"] = harmless(title)
-    return made
-
-
-class Words(HTMLParser):
-    """The words that a page shows."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.feed(page)
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
-def assert_harmless(page: str) -> None:
-    StrictPage().feed(page)
-    assert not [c for c in STEERING if c in page]
 
 
 def test_there_are_enough_words() -> None:
@@ -113,16 +89,10 @@ def test_word_holds_every_word(tmp_path: Path) -> None:
     assert [s for s in CORPUS if " ".join(harmless(s).split()) not in cells] == []
 
 
-def printed(page: str) -> str:
-    """The words of a page as PDF."""
-    if chromium.missing() or not shutil.which("pdftotext"):
-        pytest.skip("NOBODY PRINTED THE PAGE: Chromium or pdftotext is not installed.")
-    made = subprocess.run(["pdftotext", "-", "-"], input=to_pdf(page.encode()), capture_output=True, check=True)
-    return made.stdout.decode()
-
-
 def test_a_page_that_is_printed_runs_nothing_and_reads_nothing(tmp_path: Path) -> None:
     """Even one that somebody wrote to do so, and that went past every check before."""
+    if cannot_print():
+        pytest.skip("NOBODY PRINTED THE PAGE: Chromium or pdftotext is not installed.")
     secret = tmp_path / "secret.txt"
     secret.write_text("SECRET-IN-A-FILE")
     (tmp_path / "frame.html").write_text("<p>SECRET-IN-A-FRAME</p>")
@@ -278,15 +248,6 @@ def test_what_is_taken_is_saved_and_read_again_as_the_same(words: dict[str, str]
     assert {p.parent for p in tmp_path.rglob("*") if p.is_file()} == {tmp_path / "study"}
 
 
-def screened(words: str) -> str:
-    """Words as the terminal shows them."""
-    shown = io.StringIO()
-    made = screen.Screen()
-    made.file = shown
-    made.print(words)
-    return shown.getvalue()
-
-
 def test_words_are_no_templates() -> None:
     """Braces and per cents of users are what they are in every sentence that is made of them."""
     made = ek.evaluate(study_of({spot: f"{{label}} {{}} %s {spot}" for spot in SPOTS}))
@@ -295,48 +256,35 @@ def test_words_are_no_templates() -> None:
     assert "{label} {} %s ids~" in " ".join(map(str, said))
 
 
-SECTIONS = ("page_one", "delivered", "who_is_in", "told_apart", "estimates", "held", "borrowed", "adds_up", "money")
-ALONE = ("itself", "harms", "other_evidence", "said", "data_statement", "standards", "method", "held_back")
-
-
 def test_the_rounds_show_every_section() -> None:
     source = (Path(reporting.__file__).parent / "page" / "report.py.txt").read_text(encoding="utf-8")
     called = set(re.findall(r"^reporting\.(\w+)\(", source, re.MULTILINE)) - {"write_tables", "write_pictures"}
     assert called == {*SECTIONS, *ALONE, "contents", "provenance"}
 
 
-@pytest.mark.filterwarnings("ignore:Glyph .* missing from font", "ignore:constrained_layout not applied")
-@pytest.mark.parametrize("k", [pytest.param(k, marks=[] if k in QUICK else pytest.mark.slow) for k in ROUNDS])
-def test_a_study_of_such_words_is_reported(k: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[chromium.Browser | None]:
+    """One that opens the pages of all slow rounds, where one is installed."""
+    if chromium.missing():
+        yield None
+        return
+    with chromium.open_browser() as opened:
+        yield opened
+
+
+GLYPHS = pytest.mark.filterwarnings("ignore:Glyph .* missing from font", "ignore:constrained_layout not applied")
+
+
+@GLYPHS
+@pytest.mark.parametrize("k", QUICK)
+def test_a_study_of_such_words_is_reported(k: int, tmp_path: Path) -> None:
     """Each round moves every word on by one place, so that all rounds put every word everywhere."""
-    study = study_of({spot: ADMITTED[(k + 5 * j) % len(ADMITTED)] for j, spot in enumerate(SPOTS)})
-    home = tmp_path / "report"
-    made = ek.evaluate(study)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", EvalkitWarning)
-        pictures = reporting.pictures(made)
-        reporting.write_tables(made, home)
-        reporting.write_pictures(pictures, home / "figures")
-    file = study.save(tmp_path / "study")
-    sections = (
-        *(getattr(reporting, name)(made, pictures) for name in SECTIONS),
-        *(getattr(reporting, name)(made) for name in ALONE), reporting.provenance(made, file),
-    )  # fmt: skip
-    notebook = notebook_of(*sections, title=study.title)
-    page = to_page(notebook)
-    assert_harmless(page)
-    assert CANARY not in page and not [c for c in STEERING if c in nbformat.writes(notebook).encode().decode("utf-8")]
-    write_manifest(home, study, file, {"study": "x", "title": study.title, "level": 0.95, "seed": 0}, made.verdicts)
-    assert to_word(notebook, home).startswith(b"PK")
-    if k % 8 == 1:
-        assert CANARY not in printed(page)
-    plan = write_plan(make_plan(study), tmp_path / "plan.json")
-    assert read_plan(plan)["components"] and not [c for c in STEERING if c in plan.read_text(encoding="utf-8")]
-    tables = [read_table(home / f"{name}.csv", study) for name in ("verdicts", "effects")]
-    show_verdicts(study, tables[0].fillna({"direction": ""}), tables[1])
-    show_separability(study, made.separability)
-    assert not [c for c in STEERING if c in capsys.readouterr().out]
-    assert {p.parent for p in tmp_path.rglob("*") if p.is_file()} <= {tmp_path, file.parent, home, home / "figures"}
-    for table in home.rglob("*.csv"):
-        cells = [c for row in csv.reader(io.StringIO(table.read_text("utf-8"))) for c in row]
-        assert not [c for c in cells if c.startswith(("=", "+", "@", "\t"))], table.name
+    assert run(ROUNDS[k], tmp_path) == Seen()
+
+
+@GLYPHS
+@pytest.mark.slow
+@pytest.mark.parametrize("a_round", [r for i, r in enumerate(ROUNDS) if i not in QUICK], ids=lambda r: r.name)
+def test_every_round_is_reported(a_round: Round, tmp_path: Path, browser: chromium.Browser | None) -> None:
+    paper = not cannot_print() and ROUNDS.index(a_round) % 4 == 0
+    assert run(a_round, tmp_path, browser, paper) == Seen()

@@ -23,6 +23,7 @@ def called(*command: object) -> int:
 CHOSEN = (
     "CSV, semicolons and decimal commas", "CSV in cp1252 (older Excel)", "Excel, a second sheet of notes",
     "Stata, labelled Yes and No", "Percentages with their sign", "Months first, 02/01/2021",
+    "Parquet, with the index of pandas", "CSV, headings with spaces around them",
     "Start dates, a column a component", "First period, empty for never", "People at one time, facts in words",
 )  # fmt: skip
 
@@ -63,6 +64,11 @@ def test_a_terminal_is_asked_and_its_answers_are_taken(tmp_path: Path, monkeypat
         (lambda f: f.assign(Breakfast=1, Mentoring=0), "Give the table of start dates too"),
         (lambda f: pd.concat([f, f]), "come together more than once"),
         (lambda f: f.drop(columns="Attendance score"), "No column|no column of numbers is left"),
+        (
+            lambda f: f.astype({"Attendance score": object}).replace({"Attendance score": {f.iloc[5, -1]: "<5"}}),
+            "'Attendance score' would be one, but holds '<5' (row 5). Write plain numbers",
+        ),
+        (lambda f: pd.concat([f, f.iloc[[0]].assign(School=None)]), "'School' is empty in row 960"),
         (lambda f: f.iloc[:0], "has no rows"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 import evalkit as ek
 from docs import browser as chromium
 from docs import pages
+from docs.browser import axe_script, violations
 
 WRITTEN = [name for name in pages.ORDER if name not in ("reference", "gallery", "decisions")]
 LONG = ("index", "lesson_2_three_components")
@@ -42,6 +43,16 @@ def test_code_and_tables_are_reached_by_the_keyboard_and_scroll_alone() -> None:
     assert "<pre>" not in body and body.count('<pre tabindex="0">') + body.count('<pre class="out" tabindex="0">') == 2
 
 
+def test_which_design_is_a_picture_with_the_words_of_its_table() -> None:
+    body = pages.rendered("which_design").body
+    assert body.count("<svg") == 1 and body.index("<svg") < body.index("<table>")
+    assert body.count("<rect") == 2 * (body.count("<tr>") - 1) > 10
+    drawn = body[body.index("<svg") : body.index("</svg>")]
+    for words in ("StaggeredRollout(others=", "these data cannot test it", "People seen once"):
+        assert (words in drawn) is ("cannot test" not in words)
+    assert "; else, One place, nobody else: InterruptedTimeSeries; else, " in drawn
+
+
 def test_lessons_end_with_an_exercise_and_its_answer() -> None:
     for name in (n for n in WRITTEN if n.startswith("lesson")):
         text = (pages.PAGES / f"{name}.md").read_text("utf-8")
@@ -50,8 +61,6 @@ def test_lessons_end_with_an_exercise_and_its_answer() -> None:
 
 @pytest.mark.slow
 def test_axe_finds_nothing_on_any_page(tmp_path: Path) -> None:
-    from tests.reporting.test_browser import axe_script, violations
-
     if lacking := chromium.missing() or ("" if axe_script() else "axe-core"):
         pytest.skip(f"{lacking} is not installed")
     names = pages.write_pages(tmp_path, lambda words: None)

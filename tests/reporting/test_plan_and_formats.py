@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import zipfile
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from evalkit.errors import EvalkitError
 from evalkit.reporting.formats import write_formats
 from evalkit.reporting.more_sections import sha256
 from evalkit.reporting.pdf import renumbered, undated
-from evalkit.reporting.plan import make_plan, plan_hash, plan_tags, read_plan, write_plan
+from evalkit.reporting.plan import make_plan, plan_hash, plan_sentence, plan_tags, read_plan, write_plan
+from evalkit.reporting.standards import checklist
 from evalkit.reporting.verify import compare, other_formats, verify
 from tests.reporting.conftest import Built
 from tests.reporting.test_cli import call
@@ -62,6 +64,13 @@ def test_results_are_tagged_planned_or_not(study: ek.Study) -> None:
     assert tags["helpline", "wellbeing"] == "not planned: how much matters was changed"
     assert tags["visits", "wellbeing"].startswith("not planned: the component was not in the plan")
     assert plan_tags(None, evaluation) == {}
+    said = plan_sentence(plan, study, 0.95)
+    assert said.startswith("Not as planned: ") and said.endswith("None is as it was planned.")
+    assert said.count("(how much matters was changed)") == 1 and said.count("“") == len(tags)
+    assert plan_sentence(make_plan(study), study, 0.95) == f"All {len(tags)} results were planned."
+    asked = {q: (answer, why) for q, answer, why in checklist(replace(evaluation, plan=plan))}
+    assert asked["Was it set beforehand how much would matter?"] == ("no", "For no outcome.")
+    assert ("Was it set beforehand how much would matter?", "yes", "For every outcome.") in list(checklist(evaluation))
 
 
 def test_the_page_says_what_was_planned(built: Built) -> None:

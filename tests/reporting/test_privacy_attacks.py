@@ -10,7 +10,7 @@ import functools
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from pathlib import Path
@@ -22,19 +22,24 @@ import pytest
 
 import evalkit as ek
 from evalkit import reporting
+from evalkit.disclosure.publish import Guard
 from evalkit.disclosure.rounding import Grain, grain_of, nice_step, to_step
 from evalkit.disclosure.rules import PROFILES, Rules, rules_for
+from evalkit.evaluation.delivered import publishable_recorded
 from evalkit.evaluation.results import _protected, safe
 from evalkit.figures import Picture, describe
 from evalkit.reporting.formats import to_page
 from evalkit.reporting.manifest import write_manifest
 from evalkit.show.tables import csv_text
-from tests.reporting.test_hostile import notebook_of
+from tests.reporting.rounds import ALONE, SECTIONS, notebook_of
 
 MONTHS, START, EACH_COST = 8, 3, 40.0
 MULTIPLE = 60
 """Every number of base periods and of periods averaged over divides it."""
 RULES = {**{name: PROFILES[name] for name in ("acro", "nhs")}, "custom": rules_for("custom: count=6, round_to=10")}
+
+
+BESIDE = ("over_time", "baseline", "delivery", "recorded")
 
 
 def people_study() -> ek.Study:
@@ -63,7 +68,7 @@ def raw() -> ek.Evaluation:
 def published(evaluation: ek.Evaluation, rules: Rules | None) -> dict[str, pd.DataFrame]:
     """Every table that a report writes, to the ten digits to which it writes them."""
     made = evaluation if rules is None else _protected(evaluation, rules)
-    tables = made.frames()
+    tables = {**made.frames(), **{name: getattr(made, name) for name in BESIDE}}
     if made.attribution is not None:
         tables["attribution"] = made.attribution.pieces
     if made.value is not None:
@@ -125,6 +130,71 @@ def test_no_count_that_is_hidden_is_found_from_fractions(raw: ek.Evaluation) -> 
     for rules, found in ((None, True), (RULES["acro"], False)):
         values = [v for v in effects_of(published(raw, rules), "advice") if np.isfinite(v)]
         assert ((41, 54) in by_fractions(values, (hidden, known))) is found
+
+
+def by_denominator(values: Iterable[float], near_to: range, whole: int = 1) -> set[int]:
+    """Counts that a mean of so many people in whole numbers singles out among all that are near; `whole`: what else may
+    stand below the line."""
+    listed = [v for v in values if np.isfinite(v)]
+    steps = [factor * 10.0**-k for k in range(11) for factor in (1.0, 0.5, 0.2)]
+    step = next((s for s in steps if listed and np.abs(to_step(listed, s) - listed).max() < s / 1e3), 1e-10)
+    slack = step / 2 + 1e-9
+    left = [[n for n in near_to if abs(v * n * whole - round(v * n * whole)) <= slack * n * whole] for v in listed]
+    return {n[0] for n in left if len(n) == 1}
+
+
+def means_of(tables: dict[str, pd.DataFrame]) -> dict[tuple[str, str, int], list[float]]:
+    """Means of either side in the outcome over time and in the baseline, and in how many months each was taken."""
+    return {(name, side, months): tables[name][side].dropna().tolist()
+            for name, months in (("over_time", 1), ("baseline", START)) for side in ("with_it", "without")}  # fmt: skip
+
+
+def test_means_over_time_and_before_give_counts_away_where_nothing_is_rounded(raw: ek.Evaluation) -> None:
+    found = {key[:2]: by_denominator(v, near(dict(with_it=47, without=54)[key[1]], RULES["nhs"]), key[2])
+             for key, v in means_of(published(raw, None)).items()}  # fmt: skip
+    assert all(47 in found[name, "with_it"] and 54 in found[name, "without"] for name in ("over_time", "baseline"))
+
+
+@pytest.mark.parametrize("name", ["nhs", "custom"])
+def test_means_over_time_and_before_give_no_count_away(raw: ek.Evaluation, name: str) -> None:
+    rules = RULES[name]
+    for (table, side, months), values in means_of(published(raw, rules)).items():
+        count = dict(with_it=47, without=54)[side]
+        assert values and count not in by_denominator(values, near(count, rules), months), (table, side)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_no_weight_is_left_of_a_place_that_is_too_few(raw: ek.Evaluation, name: str) -> None:
+    """Under acro some sites are of fewer than ten people: no weight is told, with a name or without."""
+    table = published(raw, RULES[name])["compared"]
+    assert not table.isna().to_numpy().any() and table.empty is (name == "acro")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rows_of_people_who_are_there_all_along_tell_no_number_of_people(raw: ek.Evaluation, name: str) -> None:
+    """Whoever divides rows by months finds the number that is said, whichever number near it is true."""
+    rules = RULES[name]
+    guard, table = Guard(raw.study, rules), raw.recorded
+    least = rules.round_to or rules.count
+    for shown in range(2 * least, 12 * least, least):
+        near_to = [n for n in range(shown - least, shown + least) if np.round(n / least) * least == shown]
+        said = [publishable_recorded(guard, table.assign(rows=MONTHS * n, missing=0.0, people=n, last=n))
+                for n in map(float, near_to)]  # fmt: skip
+        assert len(near_to) >= least - 1 and all(s.equals(said[0]) for s in said)
+        assert (said[0]["rows"] == MONTHS * shown).all() and (said[0]["people"] == shown).all()
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rows_that_are_missing_tell_no_number_of_people(raw: ek.Evaluation, name: str) -> None:
+    """People without an outcome in any month lack as many rows as there are months: several numbers look alike."""
+    rules = RULES[name]
+    least, guard = rules.round_to or rules.count, Guard(raw.study, rules)
+    said = {n: publishable_recorded(guard, raw.recorded.assign(missing=float(MONTHS * n)))["missing"][0]
+            for n in range(4 * least)}  # fmt: skip
+    for people in range(1, 3 * least):
+        alike = [n for n, m in said.items() if m == said[people] or np.isnan([m, said[people]]).all()]
+        assert len(alike) >= least // 2, people
+    assert said[0] == 0 and 0 not in [said[n] for n in range(1, 4 * least)]
 
 
 def from_money(tables: dict[str, pd.DataFrame], rules: Rules) -> set[int]:
@@ -266,9 +336,8 @@ def shown(raw: ek.Evaluation, tmp_path_factory: pytest.TempPathFactory) -> Calla
         if name == "none":
             return Shown(found, "", notebook_of(), folder)
         reporting.write_pictures({n: found[n] for n in ("flow", "forest", "waterfall")}, folder / "figures")
-        of = ("page_one", "delivered", "who_is_in", "told_apart", "estimates", "held", "borrowed", "adds_up", "money")
-        sections = [getattr(reporting, s)(made, found) for s in of]
-        notebook = notebook_of(*sections, reporting.said(made), reporting.method(made), title="Advice")
+        sections = [getattr(reporting, s)(made, found) for s in SECTIONS] + [getattr(reporting, s)(made) for s in ALONE]
+        notebook = notebook_of(*sections, title="Advice")
         (folder / "study.toml").write_text("")
         facts: dict[str, object] = {"study": "study.toml", "title": "Advice", "level": 0.95, "seed": 0}
         write_manifest(folder, raw.study, folder / "study.toml", facts, made.verdicts)
@@ -306,7 +375,8 @@ def test_no_bar_is_as_long_as_a_count_that_is_not_said(shown: Callable[[str], Sh
 def test_data_of_figures_give_no_count_away(shown: Callable[[str], Shown], name: str) -> None:
     rules, made = RULES[name], shown(name)
     frames = {n: pd.read_csv(io.StringIO(csv_text(p.data))) for n, p in made.pictures.items()}
-    assert {"flow", "forest", "event_study_advice", "contamination", "waterfall"} <= set(frames)
+    assert {"flow", "forest", "event_study_advice", "contamination", "waterfall", "over_time"} <= set(frames)
+    assert ("compared_advice" in frames) is (name != "acro")  # under which places of eight or nine may not be told
     for stem, frame in frames.items():
         mine = frame[frame["component"] == "advice"] if "component" in frame else frame
         values = mine.select_dtypes("number").to_numpy(dtype=float).ravel()

@@ -16,9 +16,9 @@ from evalkit.evaluation.deciding import whole_verdict
 from evalkit.evaluation.value.lines import acceptable, thresholds
 from evalkit.figures.inputs import Axis
 from evalkit.language.statement import statement
-from evalkit.reporting.formats import column_shares
 from evalkit.reporting.names import names_of
 from evalkit.reporting.page_one import _UNTESTED, _key_assumption, _with_end
+from evalkit.reporting.word import column_widths, least_width
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome
 from evalkit.verdicts.evidence import CheckOutcome
@@ -145,5 +145,9 @@ def test_nouns_are_words(column: str, nouns: str) -> None:
 
 
 def test_columns_of_a_word_table_are_as_wide_as_they_need() -> None:
-    shares = column_shares([["Part", "n", "In words"], ["Nurse", "3", "a long sentence that wants most of the room"]])
-    assert sum(shares) == pytest.approx(1.0) and shares[2] > 2 * shares[0] > 2 * shares[1] >= 0.1
+    few = [["Part", "n", "In words"], ["Nurse", "3", "a long sentence that wants most of the room " * 4]]
+    part, number, words = column_widths(few, 18.0)
+    assert part + number + words == pytest.approx(18.0) and words > 4 * part > 4 * number > 1.0
+    assert least_width(few) < 6.0 < 26.0 < least_width([["Respectability"] * 12])
+    both = column_widths([["a", "words " * 50, "words " * 50]], 18.0)
+    assert both[1] == pytest.approx(both[2], abs=0.5) and both[1] > 5 * both[0]

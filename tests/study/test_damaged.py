@@ -13,13 +13,15 @@ import pytest
 
 import evalkit as ek
 from evalkit.study.schema import ALIASES, ROLES, TABLES, UNIT_NAMES, Rule, Schema
-from tests.study.damaged.damages import Damage, every_damage, written
-from tests.study.damaged.judge import judge, judge_all, lay_out
+from tests.study.damaged import waiting
+from tests.study.damaged.damages import ALL, Damage, every_damage, written
+from tests.study.damaged.judge import judge, judge_all, lay_out, lean
 from tests.study.damaged.plain import KINDS, TOML, found_in, read_plainly
 from tests.study.damaged.plain import TABLES as CELLS
 
 DAMAGES = every_damage()
 SAMPLE = random.Random(15).sample(range(len(DAMAGES)), 150)
+MONEY = ("costs", "rate_card", "claims", "unit_costs")
 BAD = ("silent", "moved", "traceback")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,8 +36,23 @@ def test_the_sound_study_says_what_its_files_say(tmp_path: Path) -> None:
     assert found_in(ek.Study.load(tmp_path / "study")) == read_plainly(CELLS)
 
 
+@pytest.mark.parametrize("table", CELLS)
+def test_a_study_of_fewer_tables_is_sound_too(tmp_path: Path, table: str) -> None:
+    """So that rules of one table can be tried without the others."""
+    lay_out(Damage(table, "", "", {"study.toml": lean(table)}), tmp_path / "study")
+    made = ek.Study.load(tmp_path / "study")
+    assert list(made.money.given() if made.money else ()) == [table] * (table in MONEY)
+    assert found_in(made)["rows"] == read_plainly(CELLS)["rows"]
+
+
+def test_the_study_of_people_who_wait_says_what_its_file_says(tmp_path: Path) -> None:
+    lay_out(Damage(waiting.NAME, "", "", {}), tmp_path / "study")
+    read = waiting.read_waiting(waiting.CELLS)
+    assert waiting.found_waiting(ek.Study.load(tmp_path / "study")) == read and len(read["rows"]) == 24
+
+
 def test_a_sample_of_damages_is_refused_or_read_rightly(tmp_path: Path) -> None:
-    assert len(DAMAGES) >= 1500 and {d.table for d in DAMAGES} == {*CELLS, "study.toml"}
+    assert len(DAMAGES) >= 1500 and {d.table for d in DAMAGES} == {*ALL, "study.toml"}
     judged = judge_all([DAMAGES[i] for i in SAMPLE], tmp_path)
     assert said(judged) == []
     assert sum(verdict == "refused" for _, verdict, _ in judged) > 80
@@ -86,7 +103,7 @@ def test_every_rule_of_a_table_refuses_what_breaks_it(tmp_path: Path, table: str
         cells = [row[:j] + row[j + 1 :] for row in cells]
     else:
         cells[1][j] = new
-    damage = Damage(table, column, part, {f"{table}.csv": written(cells).encode()})
+    damage = Damage(table, column, part, {f"{table}.csv": written(cells).encode(), "study.toml": lean(table)})
     verdict, words = judge(damage, tmp_path / "study")
     assert verdict == "refused", words
     assert str(own_name(table, column)) in words or part == "filled"
@@ -112,7 +129,8 @@ def test_every_rule_of_a_role_refuses_what_breaks_it(
         cells = [row[:j] + row[j + 1 :] for row in cells]
     else:
         cells[1][j] = str(BREAKS[part])
-    toml = TOML.replace('kind = "count"', f'kind = "{role}"') if column == "visits" else TOML
+    whole = TOML if role == "neighbours" else lean(table).decode()
+    toml = whole.replace('kind = "count"', f'kind = "{role}"') if column == "visits" else whole
     toml = toml.replace('kind = "rate"', 'kind = "rate"\nper = "court"')
     if role == "per":
         toml = TOML.replace('kind = "share"', 'kind = "rate"\nper = "visits"')
@@ -134,7 +152,8 @@ def test_rows_that_are_there_twice_are_refused(tmp_path: Path, table: str, schem
         v if not schema.once or c in schema.once else rows[-1][j]
         for j, (c, v) in enumerate(zip(head, first, strict=True))
     ]
-    damage = Damage(table, "", "twice", {f"{table}.csv": written([head, first, *rows, again]).encode()})
+    files = {f"{table}.csv": written([head, first, *rows, again]).encode(), "study.toml": lean(table)}
+    damage = Damage(table, "", "twice", files)
     verdict, words = judge(damage, tmp_path / "study")
     assert verdict == "refused" and ("there twice" in words or table == "links"), words
 
@@ -145,7 +164,8 @@ def test_units_of_claims_are_known_by_each_of_their_names(tmp_path: Path, name: 
     renamed = [name if c == "person" else c for c in head]
     for who in (rows[0][head.index("person")], "999"):
         rows[0][head.index("person")] = who
-        damage = Damage("claims", name, who, {"claims.csv": written([renamed, *rows]).encode()})
+        files = {"claims.csv": written([renamed, *rows]).encode(), "study.toml": lean("claims")}
+        damage = Damage("claims", name, who, files)
         verdict, words = judge(damage, tmp_path / who)
         assert (verdict == "refused") is (who == "999") and verdict != "traceback", words
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -309,6 +312,16 @@ def test_outcomes_are_looked_for_in_the_header_before_they_are_read(tmp_path: Pa
         main([command, str(home)])
     assert stopped.value.code == 2 and "no outcome column 'attend'" in " ".join(capsys.readouterr().err.split())
     assert not (home / "plan.json").exists()
+
+
+@pytest.mark.parametrize("command", ["audit", "plan"])
+def test_a_study_that_is_refused_waits_for_nothing_more(tmp_path: Path, command: str) -> None:
+    """Processor seconds of the whole command: 1 and 2, where imports of what is not reached took 5."""
+    home, before = folder(tmp_path, TOML.replace("[outcomes.attended]", "[outcomes.attend]")), os.times()
+    done = subprocess.run([sys.executable, "-m", "evalkit", command, str(home)], capture_output=True, check=False)
+    after = os.times()
+    assert done.returncode == 2 and b"attend" in done.stderr
+    assert sum(after[2:4]) - sum(before[2:4]) < 3.0
 
 
 def test_labels_are_taken_where_names_are_meant() -> None:

@@ -267,17 +267,31 @@ def test_no_member_is_claimed_twice_in_a_cell() -> None:
     assert counts == [2, 2]
 
 
-def test_a_piece_that_is_one_headline_has_its_interval_also_across_levels():
-    evaluation = ek.evaluate(ek.synthetic.partnership("rough_sleeping", "realistic", seed=1).study)
-    pieces = ek.attribute(evaluation).pieces.set_index("piece")
-    verdicts = evaluation.verdicts.query("outcome == 'settled'").set_index("component")
-    labels = {"policy": "Allocation policy", "newsletter": "Landlords' newsletter"}
-    for component, label in labels.items():
-        piece, row = pieces.loc[label], verdicts.loc[component]
-        width = (piece["conf_high"] - piece["conf_low"]) / piece["people_periods"]
-        assert width == pytest.approx(row["conf_high"] - row["conf_low"], rel=0.5)
-        assert (piece["conf_low"] > 0) == (row["conf_low"] > 0)
+def crossed(seed: int) -> pd.DataFrame:
+    """Two halves of 36 people in sites and in areas that cross them: a begins by site in one half, b by area in the
+    other, so that nobody has both."""
+    rng, periods = np.random.default_rng(seed), 12
+    unit, t = np.arange(72), np.arange(periods)
+    half = unit // 36
+    site, area = 12 * half + unit % 36 // 3, 9 * half + unit % 9
+    begin = {"a": [4, 6, 8, 99] * 3 + [99] * 12, "b": [99] * 9 + [5, 6, 7, 99, 99, 5, 6, 7, 99]}
+    on = {c: (t >= np.array(begin[c])[at][:, None]).astype(int) for c, at in (("a", site), ("b", area))}
+    y = rng.normal(size=(72, 1)) + 0.3 * rng.normal(size=(72, periods)) + on["a"] + 0.5 * on["b"]
+    frame = {"unit": np.repeat(unit, periods), "site": np.repeat(site, periods), "area": np.repeat(area, periods)}
+    return pd.DataFrame(frame | {"t": np.tile(t, 72), "y": y.ravel(), **{c: on[c].ravel() for c in on}})
+
+
+def test_a_piece_that_is_one_headline_has_its_interval_also_across_levels() -> None:
+    homes = {"a": "site", "b": "area"}
+    parts = [ek.Component(c, exposure=c, assigned_at=home, unit_cost=10) for c, home in homes.items()]
+    evaluation = ek.evaluate(ek.Study(crossed(4), unit="unit", period="t", outcome="y", components=parts))
+    made, verdicts = ek.attribute(evaluation), evaluation.verdicts.set_index("component")
+    assert verdicts["clusters_exposed"].to_dict() == {"a": 9, "b": 6}
+    for piece in made.pieces[made.pieces["kind"] == "own"].to_dict("records"):
+        for column in ("estimate", "conf_low", "conf_high"):
+            each = piece[column] / piece["people_periods"]
+            assert each == pytest.approx(verdicts.loc[piece["piece"], column], abs=1e-9), (piece["piece"], column)
+    assert {*made.pieces["piece"]} >= {"a", "b"}
     total = ek.value_for_money(evaluation).table.set_index("name").loc["programme"]
-    attribution = ek.attribute(evaluation)
-    assert attribution.total_low == pytest.approx(total["additional_low"], rel=0.02)
-    assert attribution.total_high == pytest.approx(total["additional_high"], rel=0.02)
+    assert made.total_low == pytest.approx(total["additional_low"], abs=1e-6)
+    assert made.total_high == pytest.approx(total["additional_high"], abs=1e-6)

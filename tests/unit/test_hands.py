@@ -127,7 +127,9 @@ DESIGNS = [
     ek.JointEventStudy(), ek.Imputation(), ek.TwoWayFixedEffects(),
     ek.MatchedComparison(exact=["a"], caliper={"x": 0.2}),
     ek.WeightedComparison(method="entropy"), ek.RegressionDiscontinuity("score", 0.5), ek.InterruptedTimeSeries(),
-    ek.SyntheticControl(), ek.SyntheticDifferenceInDifferences(),
+    ek.SyntheticControl(), ek.SyntheticDifferenceInDifferences(), ek.FlexibleComparison(folds=4),
+    ek.RandomisedComparison(draws=99), ek.FactorialComparison(order=2), ek.MixComparison(seed=3),
+    ek.ScaledRollout(), ek.Withdrawn(), ek.CarriedOver(),
 ]  # fmt: skip
 
 
@@ -135,6 +137,12 @@ DESIGNS = [
 def test_scikit_learn_clones_every_design(design) -> None:
     again = clone(design)
     assert again == design and again is not design and type(design)(**design.get_params(deep=False)) == design
+
+
+def test_no_public_design_is_left_out() -> None:
+    public = (getattr(ek, name) for name in ek.__all__ if name != "__version__")
+    designs = {d for d in public if isinstance(d, type) and d.__module__.startswith("evalkit.designs.")}
+    assert designs == {type(d) for d in DESIGNS}
 
 
 def test_choices_are_set_in_a_design_of_its_own() -> None:

@@ -12,6 +12,7 @@ import evalkit as ek
 from evalkit.designs.people.people import Who, gather
 from evalkit.errors import OptionError
 from evalkit.evaluation import predicted
+from evalkit.evaluation.for_whom import in_order
 
 
 def people(n: int = 4000, seed: int = 0, gap: float = 1.0, cluster: bool = False) -> ek.Study:
@@ -55,6 +56,11 @@ def test_same_for_all_is_not_claimed():
     found = ek.for_whom(people(gap=0.0, seed=2), "got", ["sex"])
     assert found.differences["p_adjusted"][0] > 0.05
     assert "not a sign that it is the same for all" in found.words
+
+
+def test_groups_of_numbers_come_in_the_order_of_numbers():
+    given = ["10", "9", "not recorded", "100 to 120", "-2", "north", "2.5 to 9"]
+    assert in_order(np.array(given)) == ["-2", "2.5 to 9", "9", "10", "100 to 120", "north", "not recorded"]
 
 
 def test_refuses_few_people_and_no_overlap():

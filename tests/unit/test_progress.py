@@ -44,6 +44,20 @@ def test_imputation_says_that_it_works(study: ek.Study) -> None:
     assert heard and all(words.startswith("Imputation") for words in heard)
 
 
+def test_long_calls_beside_an_evaluation_say_where_they_are(study: ek.Study) -> None:
+    heard: list[str] = []
+    rng = np.random.default_rng(0)
+    people = pd.DataFrame({"id": np.arange(400), "got": rng.integers(0, 2, 400), "x": rng.normal(size=400)})
+    people["kind"], people["y"] = np.where(people["x"] > 0, "high", "low"), rng.normal(size=400)
+    crowd = ek.Study(people, unit="id", period=None, outcome="y", components=["got"], covariates=("x",))
+    with progress.told(heard.append):
+        ek.respecify(study)
+        ek.plan_rollout([f"p{i}" for i in range(8)], [ek.Planned("nurse", 6, 14)], periods=(0, 23), effort=0.05)
+        ek.FlexibleComparison(folds=2)(crowd, "got")
+    for words in ("court: under other choices", "Looking for an order of starts", "got: learners, on people held out"):
+        assert words in heard
+
+
 def test_nobody_hears_what_nobody_asked_for(capsys: pytest.CaptureFixture[str], study: ek.Study) -> None:
     ek.Imputation()(study, "court")
     assert capsys.readouterr() == ("", "")

@@ -29,6 +29,7 @@ from evalkit.errors import NotIdentifiedError, OptionError, raise_problems
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import Spread
 from evalkit.inference.replicates import Method
+from evalkit.progress import step
 from evalkit.study import Study
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ class FlexibleComparison(estimating.AmongPeople):
             return self._row(
                 study, people, (np.nan, np.zeros(len(y)), np.nan, np.nan), people.exposed, unseen, reason, level
             )
+        step(f"{study.component(component).label}: learners, on people held out")
         found = []
         for split in self.splits(people, y, groups):
             value, parts = kept_effect(y, people.exposed, split.without, split.odds, split.keep)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.missing import over_fillings
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.people import estimating
 from evalkit.designs.people.folds import Learn, chances, deal_folds, held_out, least_squares, regression
 from evalkit.designs.people.people import covariates_of
@@ -93,7 +94,7 @@ def means_of_mixes(
 
 
 @dataclass(frozen=True)
-class MixComparison:
+class MixComparison(Parameters):
     """What several components did in a cross-section, alone and together, from every mix that enough people had.
 
     Rows: each mix against none; each component at each value of the others; and for two components at each value of the

@@ -157,6 +157,24 @@ class Clustered(Lean):
         _, first, pair = np.unique(code, return_index=True, return_inverse=True)
         return group[first], *im.pieces(pair, len(first))
 
+    @cached_property
+    def without_each(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Mass and effect of each atom without each cluster, imputed again from sums less its own: once for every
+        average."""
+        im, cluster = self.imputed, self.cluster
+        atoms, order = im.collect(cluster), np.argsort(cluster, kind="stable")
+        at, q = np.searchsorted(im.atoms.key, atoms.key), im.split.pattern[atoms.path]
+        stops, out = np.searchsorted(cluster[order], np.arange(self.clusters + 1)), []
+        for c in range(self.clusters):
+            gone = im.systems(order[stops[c] : stops[c + 1]])
+            periods = solve_periods(*(a - b for a, b in zip(im.totals, gone, strict=True)))
+            keep = atoms.cluster != c
+            keep &= periods.linked[q, atoms.period] == periods.linked[q, atoms.base]
+            left = [np.where(keep, x, 0.0) for x in (atoms.mass, im.sums(atoms, periods))]
+            mass, effect = (np.bincount(at, weights=x, minlength=len(im.atoms.mass)) for x in left)
+            out.append((mass, effect))
+        return out
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted(Lean):
@@ -360,17 +378,8 @@ class Averages(Lean):
     def __call__(self) -> Replicates:
         """Refits without each cluster: sums less its own, in closed form."""
         im, cluster, clusters = self.shared.imputed, self.shared.cluster, self.shared.clusters
-        atoms, order = im.collect(cluster), np.argsort(cluster, kind="stable")
-        at, q = np.searchsorted(im.atoms.key, atoms.key), im.split.pattern[atoms.path]
-        stops = np.searchsorted(cluster[order], np.arange(clusters + 1))
         values, masses = np.zeros((2, clusters, len(self.value)))
-        for c in range(clusters):
-            gone = im.systems(order[stops[c] : stops[c + 1]])
-            periods = solve_periods(*(a - b for a, b in zip(im.totals, gone, strict=True)))
-            keep = atoms.cluster != c
-            keep &= periods.linked[q, atoms.period] == periods.linked[q, atoms.base]
-            left = [np.where(keep, x, 0.0) for x in (atoms.mass, im.sums(atoms, periods))]
-            mass, effect = (np.bincount(at, weights=x, minlength=len(im.atoms.mass)) for x in left)
+        for c, (mass, effect) in enumerate(self.shared.without_each):
             weight, known = self.weigh(mass)
             masses[c] = np.where(known, mass @ self.of, 0.0)
             values[c] = np.where(masses[c] > 0, effect @ weight, np.nan)

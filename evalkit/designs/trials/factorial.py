@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import Traits
 from evalkit.designs.trials.sample import independent
 from evalkit.errors import NotIdentifiedError, OptionError
@@ -68,7 +69,7 @@ def aliases(mixes: np.ndarray) -> tuple[tuple[Alias, ...], tuple[Several, ...]]:
 
 
 @dataclass(frozen=True)
-class FactorialComparison:
+class FactorialComparison(Parameters):
     """Effects of several components that chance dealt at once, in a cross-section: mean with it less mean without it,
     the others' values weighing alike, and what pairs (and more) do beyond that.
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from evalkit.designs.parameters import Parameters
 from evalkit.designs.people.people import weighted_variance
 from evalkit.designs.protocol import Traits
 from evalkit.designs.trials.exact import unlike_p
@@ -51,7 +52,7 @@ class Attrition:
 
 
 @dataclass(frozen=True)
-class RandomisedComparison:
+class RandomisedComparison(Parameters):
     """The effect of having been dealt a component that chance assigned (intention to treat).
 
     By how it was dealt: people one by one (regression on the arm and centred covariates, with their products from ten

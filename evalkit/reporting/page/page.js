@@ -5,7 +5,8 @@
   const numeric = (words) => {
     const plain = words.replace(/\u2212/g, "-").replace(/,/g, "");
     const found = /^[^\d-]*(-?\d+(\.\d+)?)/.exec(plain);
-    return found && !/^[^\d-]*[A-Za-z]{2}/.test(plain) ? Number(found[1]) : NaN;
+    const times = /\d million/.test(plain) ? 1e6 : 1;
+    return found && !/^[^\d-]*[A-Za-z]{2}/.test(plain) ? times * Number(found[1]) : NaN;
   };
   const before = (a, b) => {
     const x = numeric(a), y = numeric(b);

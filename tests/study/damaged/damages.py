@@ -16,9 +16,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from evalkit.study import file, settings
+from tests.study.damaged import waiting
 from tests.study.damaged.plain import KINDS, NAMES, TABLES, TOML, Cells
 
 Files = dict[str, bytes]
+ALL: dict[str, Cells] = {**TABLES, waiting.NAME: waiting.CELLS}
+"""Tables of both small studies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,15 @@ class Damage:
     same: bool = False
     place: Callable[[Path], None] | None = field(default=None)
 
+    @property
+    def study_file(self) -> str:
+        """That of the sound study of which it is."""
+        return toml_of(self.table)
+
+
+def toml_of(table: str) -> str:
+    return waiting.TOML if table == waiting.NAME else TOML
+
 
 def written(cells: Cells, quoting: int = csv.QUOTE_MINIMAL, **form: str) -> str:
     """Cells as a CSV file."""
@@ -44,16 +57,18 @@ def written(cells: Cells, quoting: int = csv.QUOTE_MINIMAL, **form: str) -> str:
 
 
 def sound() -> Files:
-    """The files of the sound study."""
-    return {"study.toml": TOML.encode(), **{f"{name}.csv": written(cells).encode() for name, cells in TABLES.items()}}
+    """The files of both sound studies but for the study file."""
+    return {f"{name}.csv": written(cells).encode() for name, cells in ALL.items()}
 
 
 def every_damage() -> list[Damage]:
     """All of them, in an order that never changes."""
     made = []
-    for name in TABLES:
+    for name in ALL:
         made += [*_cell_damages(name), *_column_damages(name), *_row_damages(name), *_file_damages(name)]
-    return [*made, *_study_file_damages(), *_path_damages()]
+    for table, text in (("study.toml", TOML), (waiting.NAME, waiting.TOML)):
+        made += [*_study_file_damages(table, text), *_added_keys(table, text)]
+    return [*made, *_study_files(), *_path_damages()]
 
 
 CELLS: dict[str, Callable[[str], str]] = {
@@ -121,21 +136,21 @@ def _matters(what: str, kind: str) -> bool:
 
 
 def _cell_damages(name: str) -> Iterator[Damage]:
-    head, *rows = TABLES[name]
+    head, *rows = ALL[name]
     for j, column in enumerate(head):
         r = next((i for i in range(len(rows) // 2, len(rows)) if rows[i][j]), len(rows) // 2)
         for what, change in CELLS.items():
             new = change(rows[r][j])
             if new == rows[r][j] or not _matters(what, KINDS[name][column].split()[0]):
                 continue
-            cells = [list(row) for row in TABLES[name]]
+            cells = [list(row) for row in ALL[name]]
             cells[r + 1][j] = new
             text = written(cells)
             same = what == "a month without its nought"
             yield Damage(name, column, f"cell: {what}", {f"{name}.csv": text.encode()}, cells, same)
         yield from _raw_cells(name, j, r)
         for other in NAMES.get(KINDS[name][column].split()[0], ())[:2]:
-            cells = [list(row) for row in TABLES[name]]
+            cells = [list(row) for row in ALL[name]]
             if cells[r + 1][j] != other:
                 cells[r + 1][j] = other
                 yield Damage(
@@ -147,7 +162,7 @@ def _raw_cells(name: str, j: int, r: int) -> Iterator[Damage]:
     """Cells that break the form of their row."""
     for what, new in {"1,012 without quotes": "1,012", "a quote that never ends": '"abc', "a quote inside": 'a"b"c',
                       "a line break without quotes": "a\nb"}.items():  # fmt: skip
-        lines = [list(row) for row in TABLES[name]]
+        lines = [list(row) for row in ALL[name]]
         lines[r + 1][j] = new
         text = "\n".join(",".join(row) for row in lines) + "\n"
         cells = None if what != "a quote inside" else lines
@@ -155,7 +170,7 @@ def _raw_cells(name: str, j: int, r: int) -> Iterator[Damage]:
 
 
 def _column_damages(name: str) -> Iterator[Damage]:
-    cells = TABLES[name]
+    cells = ALL[name]
     for j, column in enumerate(cells[0]):
         dropped = [row[:j] + row[j + 1 :] for row in cells]
         yield _whole(name, column, "column: gone", dropped)
@@ -183,13 +198,13 @@ def _whole(name: str, column: str, what: str, cells: Cells, same: bool = False, 
 
 
 def _row_damages(name: str) -> Iterator[Damage]:
-    head, *rows = TABLES[name]
+    head, *rows = ALL[name]
     for r in {0, len(rows) // 2, len(rows) - 1}:
         yield _whole(name, "", f"row {r}: gone", [head, *rows[:r], *rows[r + 1 :]])
         yield _whole(name, "", f"row {r}: there twice", [head, *rows, rows[r]])
-        short = "\n".join(",".join(row[:-1] if i == r + 1 else row) for i, row in enumerate(TABLES[name])) + "\n"
+        short = "\n".join(",".join(row[:-1] if i == r + 1 else row) for i, row in enumerate(ALL[name])) + "\n"
         yield Damage(name, "", f"row {r}: too short", {f"{name}.csv": short.encode()})
-        long = "\n".join(",".join([*row, "7"] if i == r + 1 else row) for i, row in enumerate(TABLES[name])) + "\n"
+        long = "\n".join(",".join([*row, "7"] if i == r + 1 else row) for i, row in enumerate(ALL[name])) + "\n"
         yield Damage(name, "", f"row {r}: too long", {f"{name}.csv": long.encode()})
         blank = [head, *rows[:r], [""] * len(head), *rows[r:]]
         yield _whole(name, "", f"row {r}: commas only", blank)
@@ -204,7 +219,7 @@ def _row_damages(name: str) -> Iterator[Damage]:
 
 
 def _file_damages(name: str) -> Iterator[Damage]:
-    cells = TABLES[name]
+    cells = ALL[name]
     text = written(cells)
     raw = text.encode()
     harmless = {
@@ -243,15 +258,15 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
-def _study_file_damages() -> Iterator[Damage]:
-    lines = TOML.splitlines()
+def _study_file_damages(name: str, toml: str) -> Iterator[Damage]:
+    lines = toml.splitlines()
     for i, line in enumerate(lines):
         if " = " in line:
             key, value = line.split(" = ", 1)
             table = next(x for x in reversed(lines[:i]) if x.startswith("["))
             for what, new in _lines(key, value):
                 text = "\n".join([*lines[:i], new, *lines[i + 1 :]])
-                yield Damage("study.toml", f"{table} {key}", f"line: {what}", {"study.toml": text.encode()})
+                yield Damage(name, f"{table} {key}", f"line: {what}", {"study.toml": text.encode()})
         elif line.startswith("["):
             for what, new in {"misspelt": line[:-2] + "]", "there twice": f"{line}\n\n{line}", "open": line[:-1],
                               "a key that is not": f"{line}\nzzz = 1"}.items():  # fmt: skip
@@ -262,8 +277,24 @@ def _study_file_damages() -> Iterator[Damage]:
                     or what != "misspelt"
                 ):
                     text = "\n".join([*lines[:i], new, *lines[i + 1 :]])
-                    yield Damage("study.toml", line, f"table: {what}", {"study.toml": text.encode()})
-    yield from _study_files()
+                    yield Damage(name, line, f"table: {what}", {"study.toml": text.encode()})
+
+
+def _added_keys(name: str, toml: str) -> Iterator[Damage]:
+    """Every key that the study file does not have, with each of some values that are nonsense for most keys."""
+    kinds = {kind: list(model.model_fields) for kind, model in file._SECTIONS.items()}
+    kinds |= {"evaluate": [*settings._CHOICES, *settings._LEAST, "disclosure", "inflation", "currency"],
+              "watch": list(settings._WATCH), "report": list(settings._REPORT)}  # fmt: skip
+    nonsense = ('"zzz"', "-1", "7.5", "nan", "true", "{a = 1}", '["zzz"]', "2021-02-03", '"a\\u001b[31m"', '""')
+    for kind, keys in kinds.items():
+        heads = [line for line in toml.splitlines() if line.startswith((f"[{kind}]", f"[{kind}."))] or [f"[{kind}]"]
+        for head in heads[-1:] if kind != "outcomes" else heads:
+            text = toml if head in toml else f"{toml}\n{head}\n"
+            there = text.partition(f"{head}\n")[2].partition("[")[0]
+            for key in [k for k in keys if not re.search(rf"^{k} =", there, re.MULTILINE)]:
+                for value in nonsense if key != "percent" else nonsense[:4]:  # true is a choice there, and warned of
+                    made = text.replace(f"{head}\n", f"{head}\n{key} = {value}\n")
+                    yield Damage(name, f"{head} {key}", f"key: {value}", {"study.toml": made.encode()})
 
 
 def _lines(key: str, value: str) -> Iterator[tuple[str, str]]:
@@ -320,11 +351,11 @@ def _study_files() -> Iterator[Damage]:
 
 
 def _path_damages() -> Iterator[Damage]:
-    for name in TABLES:
+    for name in ALL:
         for what, path in {"a path of 300 characters": "x" * 300 + ".csv", "a path out of the folder": f"../{name}.csv",
                            "an absolute path": "/etc/passwd", "NUL in a path": "a\\u0000.csv",
                            "a path to the folder": ".", "an empty path": ""}.items():  # fmt: skip
-            text = TOML.replace(f'"{name}.csv"', f'"{path}"')
+            text = toml_of(name).replace(f'"{name}.csv"', f'"{path}"')
             yield Damage(name, "", f"path: {what}", {"study.toml": text.encode()}, place=partial(_copy_out, name))
         yield Damage(name, "", "path: a link out of the folder", {}, place=partial(_link_out, name))
 

@@ -93,6 +93,7 @@ table = "events.csv"
 horizon = 4
 """
 COMPONENTS, OUTCOMES = ("policy", "nurse", "court", "keyworker"), ("settled", "visits")
+LABELS = dict(zip(("Allocation policy", "Nurse", "Court", "Keyworker"), COMPONENTS, strict=True))
 PLACES, ASSOCIATIONS = ("Ash", "Birch", "Cedar", "Dale"), ("X", "Y")
 PEOPLE = tuple(str(i) for i in range(101, 113))
 Cells = list[list[str]]
@@ -215,7 +216,9 @@ def value_of(text: str, kind: str) -> Value:
         return text
     if first == "association" and re.fullmatch(r'[A-Za-z0-9=+.,"\[\]-]+', text):
         return text  # any plain name may be that of one that never had it
-    if text not in NAMES[first]:
+    if first == "anybody" and text.isprintable() and not re.search(r"\s", text):
+        return text  # whoever it is, it is one more
+    if text not in NAMES.get(first, ()):
         raise Nonsense(f"{text!r} is no {first}")
     return text
 
@@ -387,7 +390,12 @@ def found_in(study: ek.Study) -> dict[str, object]:
         key = (str(paths.units[i]), f"{months // 12}-{months % 12 + 1}")
         said = [None if np.isnan(v) else float(v) for v in (*(o[i, t] for o in outcomes), age[i, t], paths.weights[i])]
         rows[key] = (*(c if c >= 0 else -1 for c in codes), *said)
-    money = {name: sorted(_frame_rows(study.money.table(name), name)) for name in study.money.given()}
+    tables = {} if study.money is None else study.money.given()
+    called = {c.name: LABELS.get(c.label, c.name) for c in study.components}  # tables may know them by their labels
+    tables = {
+        n: t.assign(component=t["component"].replace(called)) if "component" in t else t for n, t in tables.items()
+    }
+    money = {name: sorted(_frame_rows(table, name)) for name, table in tables.items()}
     events = sorted(_plain_row({"l": e.label, "s": _told(e.start, "moment"), "e": _told(e.end, "moment")})
                     for e in study.events)  # fmt: skip
     return {"rows": rows, **money, "events": events}
