@@ -154,8 +154,10 @@ class Guard:
             bundle = _coarse_values(bundle, self.step(e.component, e.outcome, self.had(bundle.members)))
         checks = tuple(_coarse_values(c, step) for c in e.checks)
         drift = None if e.drift is None else _coarse_values(e.drift, step)
-        ends = zip(("low", "high"), e.by_time or (), strict=False)
-        by_time = None if e.by_time is None else tuple(float(to_step(v, step, way_of(name))) for name, v in ends)
+        by_time = e.by_time
+        if by_time is not None:
+            low, high = (float(to_step(x, step, way_of(end))) for x, end in zip(by_time, ("low", "high"), strict=True))
+            by_time = low, high
         made = replace(_coarse_values(e, step), bundle=bundle, checks=checks, drift=drift, by_time=by_time)
         return made, _coarse_values(v, step)
 
