@@ -123,9 +123,9 @@ def to_page(notebook: NotebookNode, show_code: bool = False) -> str:
 
 
 def _reachable(frame: str, number: int) -> str:
-    """A table as pandas writes it, without empty headers, in a region of its own that the keyboard can scroll."""
+    """A table as pandas writes it, its nameless headers called row, in a region that the keyboard can scroll."""
     region = f'<div class="scroll" role="region" aria-label="Frame {number}" tabindex="0">'
-    return f"{region}{frame.replace('<th></th>', '<td></td>')}</div>"
+    return f"{region}{frame.replace('<th></th>', '<th>row</th>')}</div>"
 
 
 def page_of(sections: Sequence[Section], title: str) -> str:
