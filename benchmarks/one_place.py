@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from one_place_worlds import BENT, COUNTS, LINES, PLACES, Places, Series
+from one_place_worlds import BENT, COUNTS, LINES, PLACES, RHOS, Places, Series
 from threadpoolctl import threadpool_limits
 
 import evalkit as ek
@@ -247,12 +247,23 @@ def run(draws: int) -> pd.DataFrame:
     return table
 
 
+def beside_peers(table: pd.DataFrame, peers: pd.DataFrame) -> list[pd.DataFrame]:
+    """Tables of peers, without empty columns: coverage and power beside our design and GLSAR, then the rest."""
+    worlds = [f"series, 36/12, AR {rho}" for rho in RHOS]
+    own = table[table["world"].isin(worlds)].rename(columns={"world": "what", "design": "by"})
+    series = pd.concat([own, peers[peers["what"].isin(worlds)]])[["what", "by", "draws", "coverage", "found", "width"]]
+    rest = [g for what, g in peers.groupby("what", sort=False) if what not in worlds]
+    return [series.sort_values("what", kind="stable"), *(g.dropna(axis=1, how="all") for g in rest)]
+
+
 def as_markdown(table: pd.DataFrame) -> str:
     """A table for the page."""
-    words = [c for c in table if not pd.api.types.is_float_dtype(table[c])]
-    shown = table.assign(**{c: table[c].map("{:.2f}".format).replace("nan", "") for c in table if c not in words})
+    words = [c for c in ("world", "design", "what", "by") if c in table]
+    shown = table.assign(**{c: table[c].map("{:.3g}".format).replace("nan", "") for c in table if c not in words})
+    for c in set(table) & {"draws", "estimate", "low", "high"}:
+        shown[c] = table[c].map("{:.0f}".format if table[c].abs().max() >= 10 else "{:.3f}".format)
     rows = [f"| {' | '.join(map(str, row))} |" for row in shown.itertuples(index=False)]
-    ruler = "".join("---|" if c in words[:2] else "--:|" for c in table)
+    ruler = "".join("---|" if c in words else "--:|" for c in table)
     return "\n".join([f"| {' | '.join(map(str, table))} |", f"|{ruler}", *rows])
 
 
@@ -262,7 +273,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=400)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    tables = [run(given.draws)[list(COLUMNS)], *([pd.read_csv(PEERS)] if PEERS.exists() else [])]
+    table = run(given.draws)[list(COLUMNS)]
+    tables = [table, *(beside_peers(table, pd.read_csv(PEERS)) if PEERS.exists() else [])]
     text = "\n\n".join(as_markdown(t) for t in tables)
     print(text)
     if given.write:

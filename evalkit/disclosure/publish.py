@@ -154,8 +154,9 @@ class Guard:
             bundle = _coarse_values(bundle, self.step(e.component, e.outcome, self.had(bundle.members)))
         checks = tuple(_coarse_values(c, step) for c in e.checks)
         drift = None if e.drift is None else _coarse_values(e.drift, step)
-        ends = zip(("low", "high"), e.by_time or (), strict=False)
-        by_time = None if e.by_time is None else tuple(float(to_step(v, step, way_of(name))) for name, v in ends)
+        by_time = None
+        if e.by_time is not None:
+            by_time = float(to_step(e.by_time[0], step, "down")), float(to_step(e.by_time[1], step, "up"))
         made = replace(_coarse_values(e, step), bundle=bundle, checks=checks, drift=drift, by_time=by_time)
         return made, _coarse_values(v, step)
 

@@ -90,8 +90,8 @@ def _draw(panels: Panels, unit: Axis, where: style.Where) -> Axes:
     key = "dot: estimate; line: likely range" + ("; shaded: all of them at once" if shaded else "")
     key += "; dashed: what matters" if unit.edges else ""
     key += "\nevery three periods as one" if any(_many(table) for _, table, _, _ in panels) else ""
-    coarse = in_order([_coarse(table, unit) for _, table, _, _ in panels])
-    key += "".join(f"\n{words}" for words in coarse if words)
+    rounded = [_coarse(table, unit) for _, table, _, _ in panels]
+    key += "".join(f"\n{words}" for words in in_order(rounded) if words)
     style.words_below(where, axes, f"periods since the start\n{key}")
     return axes[0]
 

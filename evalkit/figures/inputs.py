@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -128,6 +128,6 @@ def axis_of(source: object, outcome: str | None = None) -> Axis:
     return Axis(found.said, found.label, found.better, found.matters, sign)
 
 
-def in_order(values: Sequence[str]) -> list[str]:
+def in_order(values: Iterable[str]) -> list[str]:
     """Distinct values in the order in which they first appear."""
     return list(dict.fromkeys(values))

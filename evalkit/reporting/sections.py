@@ -222,8 +222,9 @@ def _unit_note(outcome: Outcome) -> str:
 
 def _design_cells(r: Mapping[Hashable, Any], label: str) -> tuple[str, ...]:
     """One row of the table of effects in words: design, numbers, and what is to be remarked."""
-    error, (value, low, high) = float(r["std_error"]), (float(r[c]) for c in _RANGE)
-    numbers = signed_range(value, low, high, error)
+    error = float(r["std_error"])
+    estimate, low, high = (float(r[c]) for c in _RANGE)
+    numbers = signed_range(estimate, low, high, error)
     p_value = "below 0.001" if r["p_value"] < 0.001 else f"{r['p_value']:.3f}"
     p_value = p_value if pd.notna(r["p_value"]) else "not given"
     spread = signed(error, 2).lstrip("+")
