@@ -55,10 +55,12 @@ def sarimax(y: np.ndarray) -> tuple[float, float, float]:
 
 
 def unobserved(y: np.ndarray) -> tuple[float, float, float]:
-    """A level and a slope that wander."""
+    """A level and a slope that wander; coefficients as states, whose covariance the smoother gives."""
     exog, contrast = columns()
-    fit = sm.tsa.UnobservedComponents(y, "local linear trend", exog=exog[:, 1:]).fit(disp=0)
-    return of_contrast(fit, ["beta.x1", "beta.x2"], contrast[1:])
+    fit = sm.tsa.UnobservedComponents(y, "local linear trend", exog=exog[:, 1:], mle_regression=False).fit(disp=0)
+    value = float(contrast[1:] @ fit.smoothed_state[-2:, -1])
+    se = float(np.sqrt(contrast[1:] @ fit.smoothed_state_cov[-2:, -2:, -1] @ contrast[1:]))
+    return value, value - 1.96 * se, value + 1.96 * se
 
 
 def causalpy(y: np.ndarray, formula: str = "y ~ 1 + t", **more: np.ndarray) -> tuple[float, float, float]:

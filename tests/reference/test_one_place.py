@@ -249,6 +249,27 @@ def test_usual_errors_are_those_of_statsmodels_by_hand(sicily, slope):
     assert back == pytest.approx(likely.value[0], abs=0.05)  # maximum likelihood stops within its own tolerance
 
 
+def test_a_level_and_slope_that_wander_are_those_of_statsmodels(sicily):
+    frame, columns = by_hand()
+    y = (frame["aces"] / frame["stdpop"] * 1e5).to_numpy()
+    on = frame["smokban"].to_numpy()
+    grows = on * (np.cumsum(on) - 1)
+    mean = np.array([0, 0, 1, 0, 0, 0, 0, (on.sum() - 1) / 2])
+    columns = np.column_stack([columns, grows])[:, 2:]  # a level and a slope to begin with are the model's own
+    model = sm.tsa.UnobservedComponents(y, "local linear trend", exog=columns, mle_regression=False)
+    fit = model.fit(disp=0)
+    found = ek.InterruptedTimeSeries(season=12, outcome="rate", errors="UnobservedComponents")(sicily, "smokban")
+    one = found.over(0)
+    row = one.to_frame().iloc[0]
+    value = fit.smoothed_state[-6:, -1] @ mean[2:]
+    se = np.sqrt(mean[2:] @ fit.smoothed_state_cov[-6:, -6:, -1] @ mean[2:])
+    assert row["estimate"] == pytest.approx(value, abs=0.02 * se) and row["std_error"] == pytest.approx(se, rel=0.02)
+    cells = one.weights()
+    rate = frame.set_index("time")["aces"] / frame.set_index("time")["stdpop"] * 1e5
+    back = float((cells["weight"] * rate.reindex(cells["period"]).to_numpy()).sum())
+    assert back == pytest.approx(one.value[0], abs=1e-6)
+
+
 def test_deaths_from_2020_lie_within_the_interval_of_a_worked_example():
     """CausalPy 0.9, trend and months, deaths a month in England and Wales from 2020 on
     (benchmarks/one_place_peers.py)."""

@@ -87,8 +87,8 @@ class InterruptedTimeSeries(Parameters):
     known shifts the series by a step. link: "identity", or "log" for counts, with effects on the log scale. per: name
     of the covariate with what counts are divided by (people at risk); people seen, where none is named. trend:
     "straight", "bent" (quadratic) or "none". errors: "own" for the intervals above; "GLSAR" or "SARIMAX" for what
-    statsmodels makes of AR(1) errors on the same columns, which claims too often. horizon, anticipation, outcome: as
-    in `SyntheticControl`.
+    statsmodels makes of AR(1) errors on the same columns, which claims too often; "UnobservedComponents" for
+    a level and slope that wander. horizon, anticipation, outcome: as in `SyntheticControl`.
 
     Rows are refused, with the reason, below 16 periods before or 6 after (24 and 12 with a season), for a gap in the
     series, a constant one, a control that was exposed itself, and where another component, or an event, began too near
