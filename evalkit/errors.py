@@ -106,6 +106,12 @@ def check_choice(name: str, value: object, allowed: Iterable[object]) -> None:
         raise OptionError(f"{name}={value!r} is not a choice. Use one of: {listed}.")
 
 
+def check_whole(name: str, value: object, least: int) -> None:
+    """Raise an `OptionError` unless `value` is a whole number, `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise OptionError(f"{name}={value!r} is not a choice. Use a whole number, {least} or more.")
+
+
 def check_periods(name: str, value: object, least: int) -> None:
     """Raise an `OptionError` unless `value` is a whole number of periods, `least` or more."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Worth = tuple[float, float]
 _LONGEST_LABEL = 5
-SEEN_ONCE = "people were seen once, and each part has a line of its own; only what chance dealt is judged as a whole"
+SEEN_ONCE = "people were seen once, so that each part has a line of its own, and nothing is compared with the whole"
 _NOTHING = 1e-3
 """What a rollout that tells nothing adds, as a share of what is known, so that it stays a number."""
 
@@ -211,7 +211,7 @@ def _programme(stakes: Stakes) -> Case:
     members = tuple(study.paths.components if programme is None else programme.paths.components)
     case = _case(stakes, PROGRAMME, members, "programme", SEEN_ONCE if study.paths.n_periods == 1 else NOBODY_WITHOUT)
     if programme is None:
-        return case
+        return _of_one(stakes, case)
     whole = programme.averages([(programme.mass > 0).astype(float)], [PROGRAMME])
     row = whole.to_frame(stakes.evaluation.level).iloc[0]
     # Nobody attacked the sum by itself: what a failed check says of a part, it says of the whole.
@@ -219,6 +219,14 @@ def _programme(stakes: Stakes) -> Case:
     held = sum(e.component in members and bool(holding_back(e)) for e in on_outcome)
     words = say.PARTS_HELD.format(some=held, all=len(members)) if held else ""
     return replace(_found(case, row), reason=str(row["reason"]) or case.reason, withheld=words)
+
+
+def _of_one(stakes: Stakes, case: Case) -> Case:
+    """The line of a programme of one component, which is that component: what it has and costs besides is not in it."""
+    lines = list(_components(stakes)) if len(stakes.evaluation.study.components) == 1 else []
+    if not lines or not lines[0].ranged or stakes.costs.has_cost(PROGRAMME):
+        return case
+    return replace(lines[0], name=case.name, label=case.label)
 
 
 def whole_verdict(case: Case) -> tuple[VerdictName, Direction, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,20 @@ def dealt(paths: Paths, component: str) -> Dealt:
     if within := paths.randomised.get(component):
         block[code] = paths.levels[within].codes[reached]
     return Dealt(level.name, of, level.names[used], start, np.unique(block, return_inverse=True)[1], T)
+
+
+def uneven(paths: Paths, names: Iterable[str]) -> str:
+    """Why people who had a mix of components stand beside all others in no plain way: weights that differ, or blocks in
+    which one was dealt; "" where neither."""
+    if paths.weights is not None and len(np.unique(paths.weights)) > 1:
+        return "people weigh unlike each other"
+    return next((f"{name!r} was dealt within blocks" for name in names if paths.randomised.get(name)), "")
+
+
+def in_groups(paths: Paths, names: Iterable[str]) -> str:
+    """Which component was dealt to groups of people, in words; "" where none."""
+    dealt_so = (name for name in names if name in paths.randomised and not dealt(paths, name).alone)
+    return next((f"{name!r} was dealt to groups" for name in dealt_so), "")
 
 
 def _first(paths: Paths, k: int) -> np.ndarray:

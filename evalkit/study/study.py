@@ -54,7 +54,8 @@ class Study(Register):
     components: `Component`s, or names of 0/1 columns.
     outcome (with better, matters, kind) or outcomes: what is hoped to change.
     cluster: column of the groups in which decisions or people hang together.
-    covariates, weights: column names; weights are fixed for a unit. Covariates may be words.
+    covariates, weights: column names; weights are fixed for a unit, and where money is set against outcomes each says
+        how many people the unit stands for. Covariates may be words.
     people: table of columns that are fixed for a unit, joined by `unit`.
     levels: for levels reached by links, `{"association": Links(table, to="borough")}`.
     every: length of a period where the calendar has gaps that belong to the study.

@@ -10,6 +10,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.evaluation.value.costs import Costs, Prices
+from evalkit.show.numbers import pounds
 from evalkit.synthetic import partnership
 from evalkit.synthetic.contract import unit_costs
 from evalkit.synthetic.partnership import Partnership
@@ -149,7 +150,7 @@ def test_value_for_money_works_from_the_folder(tmp_path: Path) -> None:
     value = ek.evaluate(ek.Study.load(p.write(tmp_path / "made"))).value
     claims, costs = p.tables["claims"], p.tables["costs"]
     stood = claims.query("validated == 1")["amount_gbp"].sum()
-    assert stood > 0 and any(f"£{stood:,.0f}" in note for note in value.notes)
+    assert stood > 0 and any(pounds(stood) in note for note in value.notes)
     assert value.costs["amount"].sum() == pytest.approx(costs["amount_gbp"].sum())
     assert set(value.costs["bearer"]) == {"fiscal", "social"}
     programme = value.table.set_index("name").loc["programme"]

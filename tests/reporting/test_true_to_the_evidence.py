@@ -16,7 +16,6 @@ from evalkit.evaluation.deciding import whole_verdict
 from evalkit.evaluation.value.lines import acceptable, thresholds
 from evalkit.figures.inputs import Axis
 from evalkit.language.statement import statement
-from evalkit.reporting.names import names_of
 from evalkit.reporting.page_one import _UNTESTED, _key_assumption, _with_end
 from evalkit.reporting.word import column_widths, least_width
 from evalkit.show.words import noun_from_column, plural
@@ -85,9 +84,9 @@ def test_places_behind_the_last_period_claimed_are_named_where_they_are_fewer() 
     table.loc[table["event_time"] == 4, ["clusters_exposed", "clusters_comparison"]] = [2, 14]
     (said, *_) = [s for s in road.statements() if s.component == "bac08"]
     fewer = replace(made, event_studies={("bac08", road.OUTCOME): table})
-    rests = _with_end(fewer, said, names_of(made.study)).rests
+    rests = _with_end(fewer, said).rests
     assert rests.endswith("by its last period 2 states and 14: too few to say much of that time")
-    assert _with_end(made, said, names_of(made.study)) == said
+    assert _with_end(made, said) == said
 
 
 @pytest.mark.parametrize(

@@ -227,3 +227,45 @@ def _evaluated(made: ek.Study):
     from types import SimpleNamespace
 
     return SimpleNamespace(study=made, level=0.95)
+
+
+class TestWhatWasDealtOtherwise:
+    """Blocks, groups and weights: refused where they are not taken into account, errors of groups where they are."""
+
+    @staticmethod
+    def dealt(frame: pd.DataFrame, weights: str | None = None, **how: str) -> ek.Study:
+        parts = [ek.Component(c, assigned="randomised", **how) for c in "ab"]
+        outcome = ek.Outcome("y", matters=0.3)
+        return ek.Study(frame, unit="person", period=None, components=parts, outcome=outcome, weights=weights)
+
+    def test_blocks_and_weights_are_refused_and_no_whole_is_made_of_them(self):
+        rng, n = np.random.default_rng(0), 400
+        site = np.repeat([0, 1], n // 2)
+        had = {c: (rng.random(n) < np.where(site == 1, 0.8, 0.2)).astype(int) for c in "ab"}
+        frame = pd.DataFrame({"person": np.arange(n), "site": site, **had, "y": 2.0 * site + rng.normal(size=n)})
+        made = self.dealt(frame, within="site")
+        weighed = self.dealt(frame.assign(w=1.0 + site), weights="w")
+        for study_, words in ((made, "dealt within blocks"), (weighed, "weigh unlike")):
+            for design in (ek.FactorialComparison(), ek.MixComparison()):
+                with pytest.raises(ek.EvalkitError, match=words):
+                    design(study_)
+        table = ek.evaluate(made).decisions.table.set_index("component")
+        assert np.isnan(table.loc["programme", "chance_better"]) and np.isfinite(table.loc["a", "chance_better"])
+
+    def test_groups_have_errors_of_groups(self):
+        found = []
+        for seed in range(12):
+            rng, schools, each = np.random.default_rng(seed), 16, 20
+            had = {c: rng.permutation(np.repeat([0, 1], schools // 2)) for c in "ab"}
+            school = np.repeat(np.arange(schools), each)
+            y = rng.normal(size=schools)[school] + rng.normal(size=schools * each)
+            frame = pd.DataFrame({"person": np.arange(len(y)), "school": school, "y": y})
+            made = self.dealt(frame.assign(**{c: v[school] for c, v in had.items()}), assigned_at="school")
+            row = ek.MixComparison()(made, "a").to_frame().iloc[0]
+            found.append(row["conf_low"] > 0 or row["conf_high"] < 0)
+            assert row["inference"] == "clustered" and row["df"] < schools
+        assert sum(found) <= 2
+        with pytest.raises(ek.EvalkitError, match="dealt to groups"):
+            ek.FactorialComparison()(made)
+        with pytest.raises(ek.EvalkitError, match="order=0"):
+            ek.FactorialComparison(order=0)

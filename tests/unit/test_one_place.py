@@ -421,3 +421,30 @@ def test_tables_of_one_place_are_held_back_by_period_under_rules_of_disclosure()
     assert (before, after) == pytest.approx((own[:26].mean(), own[26:].mean()))
     held = safe(ek.evaluate(closed)).alone
     assert held.gaps.empty
+
+
+def test_months_that_nobody_recorded_are_a_gap() -> None:
+    months = pd.period_range("2019-01", periods=60, freq="M").astype(str)
+    k = np.arange(60)
+    whole = pd.DataFrame({"place": "p", "month": months, "a": (k >= 36).astype(int), "y": 20 + 0.3 * k})
+    whole["y"] += np.random.default_rng(0).normal(0, 0.5, 60)
+    with pytest.warns(ek.EvalkitWarning, match="gaps"):
+        made = ek.Study(whole[(k < 30) | (k >= 36)], unit="place", period="month", components=["a"], outcome="y")
+    row = ek.InterruptedTimeSeries()(made, "a").over(0).to_frame().iloc[0]
+    assert np.isnan(row["estimate"]) and "nothing is recorded between 2021-06 and 2022-01" in row["reason"]
+
+
+def test_a_log_link_refuses_what_has_no_logarithm() -> None:
+    k = np.arange(60)
+    base = pd.DataFrame({"place": "p", "month": k, "a": (k >= 36).astype(int)})
+    rng = np.random.default_rng(0)
+    below = ek.Study(base.assign(y=rng.normal(size=60)), unit="place", period="month", components=["a"], outcome="y")
+    with pytest.raises(ek.EvalkitError, match="below zero"):
+        ek.InterruptedTimeSeries(link="log")(below, "a")
+    nobody = base.assign(y=rng.poisson(20, 60), pop=np.where(k == 5, 0.0, 1000.0))
+    outcome = ek.Outcome("y", kind="count")
+    made = ek.Study(nobody, unit="place", period="month", components=["a"], outcome=outcome, covariates=["pop"])
+    row = ek.InterruptedTimeSeries(link="log", per="pop")(made, "a").over(0).to_frame().iloc[0]
+    assert "nobody was at risk in 5" in row["reason"]
+    with pytest.raises(ek.EvalkitError, match="twice"):
+        ek.InterruptedTimeSeries(control=("q", "q"))

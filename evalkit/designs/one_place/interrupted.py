@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.one_place.fitted import Fitted, working
-from evalkit.designs.one_place.places import Grouped, Place, Series, alone, find_places, with_values
+from evalkit.designs.one_place.places import Grouped, Place, Series, alone, find_places, hole, with_values
 from evalkit.designs.one_place.rows import Answered, Assembled
 from evalkit.designs.one_place.segments import Began, Layout, Shape, changes, lay_out
 from evalkit.designs.one_place.series_noise import LEVEL
@@ -120,6 +120,8 @@ class InterruptedTimeSeries(Parameters):
             given = getattr(self, name)
             if given != "clean" and not isinstance(given, tuple):
                 raise OptionError(f"{name}={given!r} is not a choice. Use a tuple, such as ({given!r},).")
+        if self.control != "clean" and len(set(map(str, self.control))) < len(self.control):
+            raise OptionError("control names a place twice. Name each once.")
         if self.link == "log" and self.errors != "own":
             raise OptionError(f"errors={self.errors!r} needs link='identity'. Leave errors='own' for counts.")
         if self.link == "log" and self.control:
@@ -184,7 +186,8 @@ class InterruptedTimeSeries(Parameters):
             asked, own = np.arange(own.at - move, own.at), Began(None, own.at - move, 0)
         shape = Shape(self.slope, self.season, TRENDS.index(self.trend), steps)
         layout = lay_out(own, others, place.first, asked, shape)
-        reason = short or layout.reason or self._unfit(place, own, layout)
+        reason = short or hole(paths, layout.first, layout.first + len(layout.columns)) or layout.reason
+        reason = reason or self._unfit(place, own, layout)
         if reason:
             return Interrupted(place, own, None, reason)
         times = slice(layout.first, layout.first + len(layout.columns))
@@ -194,6 +197,8 @@ class InterruptedTimeSeries(Parameters):
         if len(missing):
             where = paths.periods[layout.first + missing[0]]
             return Interrupted(place, own, None, f"a gap in the series: it has no value in {where}")
+        if self.link == "log" and (y < 0).any():
+            raise OptionError("link='log' is for counts and rates, and the outcome is below zero. Use link='identity'.")
         if np.ptp(y[: own.at - layout.first]) == 0:
             return Interrupted(place, own, None, "its outcome never changes before the start")
         if len(place.donors):
@@ -201,6 +206,9 @@ class InterruptedTimeSeries(Parameters):
         if self.link == "identity":
             return Interrupted(place, own, Fitted(layout, y, np.ones(len(y)), errors=self.errors))
         at_risk = (series.weight if per is None else per.total)[place.cell, times]
+        if self.link == "log" and not (at_risk > 0).all():
+            where = paths.periods[layout.first + np.flatnonzero(~(at_risk > 0))[0]]
+            return Interrupted(place, own, None, f"nobody was at risk in {where}, or it is not known how many")
         return Interrupted(place, own, working(layout, series.total[place.cell, times], np.log(at_risk)))
 
     def _steps(self, paths: Paths) -> tuple[int, ...]:

@@ -151,7 +151,7 @@ class FlexibleComparison(estimating.AmongPeople):
             return self._row(
                 study, people, (np.nan, np.zeros(len(y)), np.nan, np.nan), people.exposed, unseen, reason, level
             )
-        step(f"{study.component(component).label}: learners, on people held out")
+        step(f"{component}: learners, on people held out")
         found = []
         for split in self.splits(people, y, groups):
             value, parts = kept_effect(y, people.exposed, split.without, split.odds, split.keep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,12 @@ from evalkit.designs.people.people import covariates_of
 from evalkit.designs.protocol import Traits
 from evalkit.errors import NotIdentifiedError, OptionError, raise_problems
 from evalkit.inference.estimate import Estimate
+from evalkit.inference.intervals import Spread
+from evalkit.inference.replicates import Method
 from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.show.words import join_words
 from evalkit.study import Study
+from evalkit.study.assignment import uneven
 from evalkit.study.paths import Paths
 
 if TYPE_CHECKING:
@@ -70,7 +74,12 @@ class MixMeans:
         names = {n: (one.codes[self.use], one.names) for n, one in study.paths.levels.items()}
         source = DenseSource(Rows(study.paths.units[self.use], names), self.found.parts)
         influence = Influence(((source, weights.T),), self.level or "unit")
-        return Estimate(weights @ self.found.value, np.full(len(weights), float(len(self.use))), labels, influence)
+        method = None
+        if self.level is not None:
+            clusters = np.unique(study.paths.levels[self.level].codes[self.use], return_inverse=True)[1]
+            method = Method("clustered", partial(_clustered, self.found.parts, clusters, weights, self.mix))
+        mass = np.full(len(weights), float(len(self.use)))
+        return Estimate(weights @ self.found.value, mass, labels, influence, method=method)
 
 
 def means_of_mixes(
@@ -104,8 +113,10 @@ class MixComparison(Parameters):
     component: when called with one, only the rows that it changes. learner: a scikit-learn regression in place of least
     squares; score: a classifier in place of a multinomial logit; both cross-fitted in `folds` by people, or by the
     study's clusters. covariates: names or a formula; the study's when None. A mix of fewer than 35 people is not
-    compared: the label `not_compared` says how many people that leaves out. Raises `NotIdentifiedError` where fewer
-    than two mixes are left, `OptionError` for a panel or a learner that cannot do what it has to."""
+    compared: the label `not_compared` says how many people that leaves out. Where people sit in clusters, or a
+    component was decided for groups, errors are those of the groups, with t. Raises `NotIdentifiedError` where fewer
+    than two mixes are left, `OptionError` for a panel, weights, blocks in which chance dealt, or a learner that cannot
+    do what it has to."""
 
     learner: BaseEstimator | None = None
     score: BaseEstimator | None = None
@@ -142,6 +153,8 @@ class MixComparison(Parameters):
     def means(self, study: Study) -> MixMeans:
         """Mean outcomes had everybody had each mix of enough people, of which every effect is a contrast."""
         paths, y, states = study.paths, study.values(self.outcome)[:, 0], _states(study.paths)
+        if why := uneven(study.weighing(self.outcome).paths, paths.components):
+            raise OptionError(f"MixComparison counts everybody alike, and here {why}. Compare one component alone.")
         known, code, counts = np.unique(states[np.isfinite(y)], axis=0, return_inverse=True, return_counts=True)
         enough = counts >= FEWEST
         if enough.sum() < 2:
@@ -170,7 +183,8 @@ class MixComparison(Parameters):
             "kind": [r.kind for r in rows], "estimand": "ATE", "population": "everybody in the mixes compared",
             "outcome_unit": outcome.unit,
             "smallest_mix": [int(made.people[np.flatnonzero(r.weights)].min()) for r in rows],
-            "not_compared": study.paths.n_units - len(made.use), "reason": "",
+            "not_compared": int(np.isfinite(study.values(self.outcome)[:, 0]).sum()) - len(made.use),
+            "units_not_seen": int((~np.isfinite(study.values(self.outcome)[:, 0])).sum()), "reason": "",
         })  # fmt: skip
 
 
@@ -239,6 +253,24 @@ def _states(paths: Paths) -> np.ndarray:
 
 
 def _level(study: Study) -> str | None:
-    """The study's clusters, None where everybody is alone."""
-    level = study.paths.cluster
-    return None if len(study.paths.levels[level].names) == study.paths.n_units else level
+    """The coarsest level at which a component was decided or the study is clustered, None where everybody is alone."""
+    paths = study.paths
+    levels = {paths.cluster, *(paths.inference_level(c)[0] for c in paths.components)}
+    level = min(sorted(levels), key=lambda name: len(paths.levels[name].names))
+    return None if len(paths.levels[level].names) == paths.n_units else level
+
+
+def _clustered(
+    parts: np.ndarray, clusters: np.ndarray, weights: np.ndarray, mix: np.ndarray, matrix: np.ndarray | None
+) -> Spread:
+    """Covariance of sums (k, G) of means with contributions (n, G), by cluster, and t with one less than the fewest
+    clusters of those who had a mix on either side."""
+    sums = np.zeros((int(clusters.max()) + 1, parts.shape[1]))
+    np.add.at(sums, clusters, parts)
+    used = weights if matrix is None else matrix @ weights
+    there = np.zeros(sums.shape, dtype=bool)
+    there[clusters, mix] = True
+    sides = [[int(there[:, w].any(axis=1).sum()) for w in (line > 0, line < 0)] for line in used]
+    fewest = np.array([max(min((n for n in each if n), default=1) - 1.0, 1.0) for each in sides])
+    each = sums @ used.T
+    return Spread(len(sums) / max(len(sums) - 1, 1) * each.T @ each, fewest, ("",) * len(used))

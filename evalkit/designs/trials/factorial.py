@@ -12,13 +12,14 @@ import pandas as pd
 from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import Traits
 from evalkit.designs.trials.sample import independent
-from evalkit.errors import NotIdentifiedError, OptionError
+from evalkit.errors import NotIdentifiedError, OptionError, check_whole
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import Spread
 from evalkit.inference.replicates import Method
 from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.show.words import join_words
 from evalkit.study import Study
+from evalkit.study.assignment import in_groups, uneven
 from evalkit.study.gaps import filled
 from evalkit.study.paths import Paths
 
@@ -80,12 +81,17 @@ class FactorialComparison(Parameters):
     A - A:B - A:C + A:B:C.
 
     order: the largest number of components in an effect; all when None (effects of a class whose shortest is longer
-    are taken to be nothing). Raises `OptionError` for a panel, doses, or a component that chance did not deal."""
+    are taken to be nothing). Raises `OptionError` for a panel, doses, a component that chance did not deal, and what
+    was dealt in blocks or to groups, or is weighted: `RandomisedComparison` takes those into account."""
 
     order: int | None = None
     covariates: tuple[str, ...] | None = None
     outcome: str | None = None
     traits = Traits(frozenset({"randomisation"}), ("dealt it", "not"))
+
+    def __post_init__(self) -> None:
+        if self.order is not None:
+            check_whole("order", self.order, 1)
 
     def plan(self, paths: Paths, component: str = "") -> tuple[Alias, ...]:
         """Which effects can be told apart, from what was dealt alone."""
@@ -95,6 +101,11 @@ class FactorialComparison(Parameters):
     def __call__(self, study: Study, component: str | None = None) -> Estimate:
         """The effects, a row each; of those that hold `component`, where one is named."""
         names, mixes = _mixes(study.paths)
+        paths = study.weighing(self.outcome).paths
+        if why := uneven(paths, names) or in_groups(paths, names):
+            raise OptionError(
+                f"FactorialComparison counts people one by one, and here {why}. Use RandomisedComparison."
+            )
         classes, lost = aliases(mixes)
         wanted = [a for a in classes if len(a.effects[0]) <= (self.order or len(names))]
         y = study.values(self.outcome)[:, 0]
