@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import statsmodels.api as sm
 
 from evalkit.designs.one_place.series_noise import covariance
 
@@ -35,6 +34,8 @@ class Usual:
 def usual(errors: Errors, columns: np.ndarray, y: np.ndarray) -> Usual:
     """Iterated feasible least squares (Cochrane and Orcutt 1949; `GLSAR`, t intervals), or maximum likelihood
     (`SARIMAX` of order 1, 0, 0; `UnobservedComponents` with a local linear trend; normal intervals)."""
+    import statsmodels.api as sm  # a second to import
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit that did not settle is a fit that people report
         if errors == "GLSAR":
@@ -56,6 +57,8 @@ def _wandering(columns: np.ndarray, y: np.ndarray) -> Usual:
     """A level and a slope that each go on by steps of chance (Harvey 1989, Forecasting, Structural Time Series Models,
     section 2.3). What says nothing about where they began is a constant and a trend, so that generalised least squares
     on all columns under the steps' variances, by likelihood with coefficients as states, is the smoother's answer."""
+    import statsmodels.api as sm
+
     n = len(y)
     line = np.column_stack([np.ones(n), np.arange(n)])
     beyond = columns - line @ np.linalg.lstsq(line, columns, rcond=None)[0]
