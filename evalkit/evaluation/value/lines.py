@@ -238,8 +238,8 @@ def _parts(effects: Effects, costs: Costs) -> list[tuple[Line, Estimate, float]]
         whole = (PROGRAMME, WHOLE, "programme", named), programme.mass, both.select(np.array([0])), faded, weight
         found.append(whole)
     if both is None and len(found) == len(costs.study.components) == 1:  # the programme is its one component
-        (_, _, _, members), *same = found[0]
-        found.append(((PROGRAMME, WHOLE, "programme", members), *same))
+        what, cells, plain, faded, weight = found[0]
+        found.append(((PROGRAMME, WHOLE, "programme", what[3]), cells, plain, faded, weight))
     out, sign = [], 1.0 if costs.outcome.better == "higher" else -1.0
     for what, cells, plain, faded, weight in (x for x in found if np.isfinite(x[3].value[0])):
         n, row = float(cells.sum()), plain.to_frame(effects.parts.evaluation.level).iloc[0]
