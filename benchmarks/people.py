@@ -7,7 +7,8 @@
 A world's row of benchmarks/results/people_trials.csv: how often the 95% range holds the truth, how often an effect is
 found beside the t test of a correctly specified regression, and how often the exact test refuses where nobody has any.
 Of a factorial the first component is read within the others' values, as `evaluate` does, and by `FactorialComparison`
-(whose range and findings are those of the world `factorial_regression`, which has no exact test).
+(the world `factorial_regression`). In worlds of mixes two components are dealt to groups, and the first is read beside
+none of them by `MixComparison`. Neither of the two has an exact test.
 """
 
 from __future__ import annotations
@@ -139,6 +140,21 @@ def factorial(each: int) -> Draw:
     return draw
 
 
+def mixes(groups: int) -> Draw:
+    """Two components dealt to groups of 20, each mix to as many; people of a group share a shock as large as theirs."""
+
+    def draw(rng: np.random.Generator, effect: float, varies: float = 1.0) -> Drawn:
+        mix = rng.permutation(np.tile(np.array(list(np.ndindex(2, 2))), (groups // 4, 1)))
+        c = np.repeat(np.arange(groups), 20)
+        t, b = mix[c].T
+        y = rng.normal(size=groups)[c] + rng.normal(size=len(c)) + t * effect * (1 + varies * 0.5 * b) + 0.3 * b
+        frame = _frame(t == 1, y, np.zeros((len(c), 0))).assign(b=b, site=c)
+        dealt = {"assigned_at": "site"}
+        return Drawn(frame, effect, dealt, np.column_stack([b, t * b]), (), by="site", others=("b",))
+
+    return draw
+
+
 WORLDS = {
     "people_40": (people(40, 0.5), 0.7), "people_100_quarter": (people(100, 0.25), 0.7),
     "people_500": (people(500, 0.5), 0.3),
@@ -152,6 +168,7 @@ WORLDS = {
     "order_12": (order(12, 5), 0.3), "order_24": (order(24, 7), 0.2),
     "factorial": (factorial(12), 0.5), "factorial_regression": (factorial(12), 0.5),
     "pairs_uneven_8": (uneven_pairs(8), 2.0), "pairs_uneven_20": (uneven_pairs(20), 1.0),
+    "mixes_12": (mixes(12), 2.0), "mixes_24": (mixes(24), 1.5), "mixes_48": (mixes(48), 1.0),
 }  # fmt: skip
 
 
@@ -160,13 +177,27 @@ def _frame(t: np.ndarray, y: np.ndarray, x: np.ndarray) -> pd.DataFrame:
     return frame.assign(**{f"x{j}": x[:, j] for j in range(x.shape[1])})
 
 
-def estimate(d: Drawn, draws: int, regression: bool = False) -> pd.Series:
+def of_regression(study: ek.Study) -> pd.Series:
+    """The first component's line of the factorial's regression."""
+    return ek.FactorialComparison()(study).to_frame().set_index("component").loc["t"]
+
+
+def of_mixes(study: ek.Study) -> pd.Series:
+    """The first component beside none of the two."""
+    return ek.MixComparison()(study).to_frame().set_index("effect").loc["t against none"]
+
+
+JOINTLY = {"factorial_regression": of_regression, **dict.fromkeys(("mixes_12", "mixes_24", "mixes_48"), of_mixes)}
+"""Worlds that are read by a design of several components at once, which has no exact test."""
+
+
+def estimate(d: Drawn, draws: int, jointly: Callable[[ek.Study], pd.Series] | None = None) -> pd.Series:
     """The package's answer for one trial, through a study."""
     dealt = [ek.Component(name, assigned="randomised", **d.dealt) for name in ("t", *d.others)]  # type: ignore[arg-type]
     made = ek.Study(d.frame, unit="person", period="month" if "month" in d.frame else None, outcome="y",
                     covariates=d.covariates, components=dealt)  # fmt: skip
-    if regression:
-        return ek.FactorialComparison()(made).to_frame().set_index("component").loc["t"]
+    if jointly is not None:
+        return jointly(made)
     return ek.RandomisedComparison(draws=draws, weights="least_noise")(made, "t").to_frame().iloc[0]
 
 
@@ -191,12 +222,12 @@ def world(name: str, draws: int, nothing: int) -> dict[str, object]:
     rows = []
     for i in range(draws):
         some = draw(np.random.default_rng([list(WORLDS).index(name), i]), effect)
-        row = estimate(some, 0, name == "factorial_regression")
+        row = estimate(some, 0, JOINTLY.get(name))
         held = row["conf_low"] <= some.truth <= row["conf_high"]
         found = row["conf_low"] > 0 or row["conf_high"] < 0
         rows.append((held, found, t_test(some) < 0.05, row["estimate"] - some.truth))
     held, found, classical, off = np.array(rows, dtype=float).mean(axis=0)
-    nothing = 0 if name == "factorial_regression" else nothing
+    nothing = 0 if name in JOINTLY else nothing
     nulls = (draw(np.random.default_rng([list(WORLDS).index(name), i]), 0.0, 0.0) for i in range(nothing))
     refused = float(np.mean([estimate(none, 299)["exact_p"] <= 0.05 for none in nulls])) if nothing else float("nan")
     return {"world": name, "draws": draws, "covered": held, "found": found, "t_test_finds": classical, "off": off,

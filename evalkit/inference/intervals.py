@@ -156,6 +156,7 @@ def holm(p: ArrayLike, family: ArrayLike | None = None) -> NDArray[np.float64]:
     if member.shape != values.shape:
         raise OptionError(f"family has {member.size} entries and p has {values.size}. Pass one boolean a p value.")
     adjusted = np.full(values.shape, np.nan)
+    # By hand: statsmodels' `multipletests` collects all garbage at each call, as long as a small evaluation.
     mine = values[seen & member]
     if len(mine):
         order = np.argsort(mine, kind="stable")

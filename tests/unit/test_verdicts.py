@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from evalkit.errors import OptionError
 from evalkit.inference.intervals import holm
@@ -148,6 +149,12 @@ def test_holm_by_hand_leaves_nan_out() -> None:
     np.testing.assert_allclose(holm([np.nan, *p, np.nan]), [np.nan, 0.03, 0.06, 0.06, 0.02, np.nan], rtol=1e-12)
     np.testing.assert_array_equal(holm([0.6, 0.7]), [1.0, 1.0])
     assert np.isnan(holm([np.nan])).all() and holm([]).shape == (0,)
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    p = np.random.default_rng(0).random(40) ** 3
+    p[[3, 7]] = p[5]
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], rtol=1e-12)
 
 
 def test_holm_counts_a_family_fixed_beforehand() -> None:

@@ -13,26 +13,19 @@ import numpy as np
 from scipy import sparse
 
 from evalkit.designs.rollout.plan import Comparison, Plan
-from evalkit.study.calendar import period_positions
+from evalkit.study.calendar import make_calendar
 from evalkit.study.paths import Cells, Paths
 
 ENOUGH = 5
 """Other places below which no interval is given from them."""
 
 
-LONG = 1.5
-"""Usual steps from a period to the next above which some are missing between them."""
-
-
 def hole(paths: Paths, first: int, stop: int) -> str:
     """Which periods of a series that is read from one position to another have others between them that nobody
     recorded; "" where none have."""
-    steps = np.diff(period_positions(np.asarray(paths.periods)))[first : stop - 1]
-    late = np.flatnonzero(steps > LONG * np.median(steps)) if len(steps) else np.empty(0, dtype=int)
-    if not len(late):
-        return ""
-    before, after = paths.periods[first + late[0]], paths.periods[first + late[0] + 1]
-    return f"a gap in the series: nothing is recorded between {before} and {after}"
+    read, gaps = paths.periods[first:stop], set(make_calendar(np.asarray(paths.periods)).gaps)
+    late = [i for i, period in enumerate(read[:-1]) if period in gaps]
+    return f"a gap in the series: nothing is recorded between {read[late[0]]} and {read[late[0] + 1]}" if late else ""
 
 
 @dataclass(frozen=True, eq=False)

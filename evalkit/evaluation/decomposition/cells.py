@@ -82,19 +82,15 @@ def claim_of(
     if rows is None or run.answer is None or ("event_time" not in rows.labels and paths.n_periods > 1):
         return None
     events = rows.labels["event_time"].to_numpy() if paths.n_periods > 1 else np.zeros(len(rows), dtype=int)
-    if paths.n_periods == 1:  # people seen once: everyone who had it
-        seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
-        path, period = np.nonzero((paths.state[:, :, paths.index(name)] > 0) & (seen > 0))
-        row, mass = np.zeros(len(path), dtype=int), seen[path, period]
-    elif rows.cells is not None:  # adopters' cells from the weights of a plan
+    if rows.cells is not None:  # adopters' cells from the weights of a plan
         weights = rows.weights()
         frame = weights[weights["sign"] == 1]
         row, path = (frame[c].to_numpy(dtype=int) for c in ("row", "path"))
         period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
         mass = frame["weight"].to_numpy() * rows.mass[row]
-    else:  # of a regression every cell with an event time that it gives an effect for
+    else:  # of a regression every cell with an event time that it gives an effect for; of people seen once all with it
         state = paths.state[:, :, paths.index(name)]
-        age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1], -1)
+        age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1] if paths.n_periods > 1 else 0, -1)
         seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
         at = {int(e): i for i, e in enumerate(events)}
         path, period = np.nonzero((age >= 0) & (seen > 0))
