@@ -19,7 +19,8 @@ import pandas as pd
 
 import evalkit as ek
 from evalkit.components import separability
-from evalkit.evaluation.ladder import Choices, Rung, Window, run_design, rungs_for, window_of
+from evalkit.evaluation.ladder import Choices, Rung, Window, run_design, window_of
+from evalkit.evaluation.rungs import rungs_for
 from evalkit.inference.replicates import Averaging
 
 PLACES, BEFORE, LOOKS, RHO = 24, 12, 24, 0.5

@@ -13,7 +13,8 @@ from evalkit.components.wording import Names, names_of
 from evalkit.designs.protocol import StudyLike, View
 from evalkit.designs.regression.additive import programme_level
 from evalkit.designs.regression.joint import JointCombination
-from evalkit.evaluation.ladder import Choices, Run, Rung, Window, run, rungs_for
+from evalkit.evaluation.ladder import Choices, Run, Rung, Window, run
+from evalkit.evaluation.rungs import rungs_for
 from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 from evalkit.study.paths import Memo, Paths

@@ -22,22 +22,10 @@ from evalkit.evaluation.evidence import (
     leave_one_out_table,
     verdict_table,
 )
-from evalkit.evaluation.ladder import (
-    Choices,
-    Run,
-    Window,
-    came_words,
-    design_of,
-    gathered_words,
-    reversal_rungs,
-    rule_words,
-    run,
-    rungs_for,
-    width_of,
-    window_of,
-)
+from evalkit.evaluation.ladder import Choices, Run, Window, design_of, rule_words, run, window_of
 from evalkit.evaluation.readings import StartReadings, readings_of, start_readings
 from evalkit.evaluation.results import Evaluation
+from evalkit.evaluation.rungs import came_words, gathered_words, reversal_rungs, rungs_for, width_of
 from evalkit.evaluation.touching import touched_rungs
 from evalkit.inference.intervals import check_level
 from evalkit.language.statement import statement

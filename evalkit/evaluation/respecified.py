@@ -13,7 +13,8 @@ from evalkit.components import separability
 from evalkit.designs.rollout.plan import Rules
 from evalkit.designs.threads import one_thread
 from evalkit.errors import OptionError, check_choice, check_periods, is_number
-from evalkit.evaluation.ladder import EQUAL, Choices, published, run, rungs_for, window_of
+from evalkit.evaluation.ladder import EQUAL, Choices, published, run, window_of
+from evalkit.evaluation.rungs import rungs_for
 from evalkit.inference.intervals import check_level
 from evalkit.progress import step
 from evalkit.study import Outcome, Study

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.components import separability
-from evalkit.evaluation.ladder import Choices, Run, run, rungs_for, window_of
+from evalkit.evaluation.ladder import Choices, Run, run, window_of
+from evalkit.evaluation.rungs import rungs_for
 from evalkit.inference import Estimate
 from evalkit.monitor.agreement import Agreement
 from evalkit.monitor.bounds import FAR, Adjusted, adjusted, next_bound, sequence_bound, spent, t_of, z_of

@@ -18,15 +18,8 @@ from evalkit.components import separability
 from evalkit.components.wording import names_of
 from evalkit.errors import EvalkitError
 from evalkit.evaluation import Evaluation
-from evalkit.evaluation.ladder import (
-    Choices,
-    arrival_width,
-    came_words,
-    design_of,
-    gathered_words,
-    rule_words,
-    window_of,
-)
+from evalkit.evaluation.ladder import Choices, design_of, rule_words, window_of
+from evalkit.evaluation.rungs import arrival_width, came_words, gathered_words
 from evalkit.folders import put
 from evalkit.inference.intervals import check_level
 from evalkit.show.words import join_words, quoted

@@ -8,7 +8,8 @@ import pytest
 import evalkit as ek
 from evalkit.designs.rollout.staggered import apart, arrival_gap, by_arrival
 from evalkit.evaluation.decomposition.interactions import interaction_tests
-from evalkit.evaluation.ladder import Choices, Window, arrival_width
+from evalkit.evaluation.ladder import Choices, Window
+from evalkit.evaluation.rungs import arrival_width
 from evalkit.reporting.plan import make_plan, plan_tags
 from evalkit.synthetic import partnership
 

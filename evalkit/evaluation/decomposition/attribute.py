@@ -15,7 +15,7 @@ import pandas as pd
 from evalkit.components.wording import names_of
 from evalkit.evaluation.decomposition.pieces import BEYOND, JOINT_CELLS, Decomposition, decompose
 from evalkit.evaluation.evidence import Evaluated, Finding
-from evalkit.evaluation.ladder import within_words
+from evalkit.evaluation.rungs import within_words
 from evalkit.inference import Estimate
 from evalkit.inference.intervals import critical
 from evalkit.show.tables import Table, from_frame

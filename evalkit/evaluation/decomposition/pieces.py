@@ -15,7 +15,8 @@ from evalkit.evaluation.decomposition.at_once import AtOnce, mix_means
 from evalkit.evaluation.decomposition.cells import Claim, Programme, claims_of, share_of, without
 from evalkit.evaluation.decomposition.interactions import Interactions, interaction_tests
 from evalkit.evaluation.evidence import Evaluated
-from evalkit.evaluation.ladder import Choices, width_of
+from evalkit.evaluation.ladder import Choices
+from evalkit.evaluation.rungs import width_of
 from evalkit.inference import Estimate, stack
 from evalkit.study import Outcome
 
