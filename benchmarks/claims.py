@@ -29,7 +29,7 @@ import pandas as pd
 import typer
 from claims_scale import SCALE_FALSE, SCALE_TRUE
 from claims_worlds import FALSE, GAIN, GAINED, PLACEBO, SHAPES, TRUE
-from result_tables import markdown
+from result_tables import into_readme, markdown
 
 import evalkit as ek
 from evalkit.verdicts.evidence import Evidence, Verdict
@@ -136,10 +136,7 @@ def main(
     found = table().round(1)
     print(found.to_string(index=False))
     if write:
-        page = Path(__file__).parent / "README.md"
-        before, rest = page.read_text(encoding="utf-8").split(START)
-        text = markdown(found)
-        page.write_text(f"{before}{START}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        into_readme(START, END, markdown(found))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import typer
-from result_tables import markdown
+from result_tables import into_readme, markdown
 
 import evalkit as ek
 from evalkit.vocabulary import ESTIMATED
@@ -182,10 +182,7 @@ def main(
     text = markdown(table(), 3)
     print(text)
     if write:
-        page = Path(__file__).parent / "README.md"
-        said = page.read_text(encoding="utf-8")
-        head, rest = said.split(START)
-        page.write_text(f"{head}{START}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        into_readme(START, END, text)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from result_tables import into_readme
 from scipy import stats
 
 import evalkit as ek
@@ -377,9 +378,7 @@ def main() -> None:
         for name, table in named.items():
             table.to_csv(RESULTS / f"decision_{name}.csv", index=False, float_format="%.4f", lineterminator="\n")
         picture(reliability, RESULTS / "decision_reliability.png")
-        page = Path(__file__).parent / "README.md"
-        before, rest = page.read_text(encoding="utf-8").split(START)
-        page.write_text(f"{before}{START}\n{words}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        into_readme(START, END, words)
 
 
 if __name__ == "__main__":

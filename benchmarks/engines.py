@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from result_tables import into_readme
 from scale import COMPONENTS, MONTHS, SAID, write_panel
 
 import evalkit as ek
@@ -158,9 +159,7 @@ def main() -> None:
     table = "\n".join([head, *lines]) + f"\n\n{where}; load average at the end {os.getloadavg()[0]:.1f}."
     print(table)
     if chosen.write:
-        readme = Path(__file__).resolve().parent / "README.md"
-        before, rest = readme.read_text().split(START)
-        readme.write_text(f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}")
+        into_readme(START, END, table)
 
 
 if __name__ == "__main__":

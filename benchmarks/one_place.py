@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from one_place_worlds import BENT, COUNTS, LINES, PLACES, RHOS, Places, Series
+from result_tables import into_readme
 from threadpoolctl import threadpool_limits
 
 import evalkit as ek
@@ -278,10 +279,7 @@ def main() -> None:
     text = "\n\n".join(as_markdown(t) for t in tables)
     print(text)
     if given.write:
-        page = HERE / "README.md"
-        whole = page.read_text(encoding="utf-8")
-        head, tail = whole.split(START)[0], whole.split(END)[1]
-        page.write_text(f"{head}{START}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+        into_readme(START, END, text)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import typer
 from joblib import Parallel, delayed
 from partnership_targets import BEFORE_AFTER, EVALKIT, targets
 from recovery_table import binomial
+from result_tables import into_readme
 from rich.console import Console
 from rich.progress import Progress
 from scipy import stats
@@ -230,9 +231,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 def write_readme(table: str) -> None:
     """Put the table between its marks in the README."""
-    readme = RESULTS.parent / "README.md"
-    before, rest = readme.read_text().split(START)
-    readme.write_text(f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}")
+    into_readme(START, END, table)
 
 
 def _number(x: float) -> str:

@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import typer
+from result_tables import into_readme
 from scipy import stats
 
 import evalkit as ek
 
 RESULTS = Path(__file__).parent / "results" / "people_trials.csv"
-README = Path(__file__).parent / "README.md"
 START, END = "<!-- trials: start -->", "<!-- trials: end -->"
 
 
@@ -243,9 +243,7 @@ def table() -> None:
         numbers = " | ".join(f"{v:.3f}" for v in (r.covered, r.found, r.t_test_finds))
         size = f"{r.exact_size:.3f}" if r.nothing else ""
         lines.append(f"| {r.world.replace('_', ' ')} | {r.draws} | {numbers} | {r.nothing or ''} | {size} |")
-    text = README.read_text(encoding="utf-8")
-    before, after = text.split(START)[0], text.split(END)[1]
-    README.write_text(before + START + "\n" + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+    into_readme(START, END, "\n".join(lines))
 
 
 def main(

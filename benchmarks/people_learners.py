@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import typer
+from result_tables import into_readme
 from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 import evalkit as ek
 
 RESULTS = Path(__file__).parent / "results" / "people_learners.csv"
-README = Path(__file__).parent / "README.md"
 START, END = "<!-- learners: start -->", "<!-- learners: end -->"
 WORLDS = ("linear", "both_bent", "steps", "places")
 NAMES = ("x0", "x1", "x2", "x3", "x4")
@@ -119,9 +119,7 @@ def table() -> None:
         failed = "" if np.isnan(r.failed) else f"{r.failed:.2f}"
         numbers = f"{r.covered:.2f} | {r.wrong:.2f} | {r.off:+.3f} | {failed}"
         lines.append(f"| {r.world.replace('_', ' ')} | {r.way} | {r.draws} | {numbers} |")
-    text = README.read_text(encoding="utf-8")
-    before, after = text.split(START)[0], text.split(END)[1]
-    README.write_text(before + START + "\n" + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+    into_readme(START, END, "\n".join(lines))
 
 
 def main(draws: int = 100, people: int = 1000, stored_only: bool = False) -> None:

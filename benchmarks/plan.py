@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from result_tables import into_readme
 from scipy.stats import norm
 
 import evalkit as ek
@@ -444,13 +445,10 @@ def main() -> None:
 
 def put_table(table: pd.DataFrame) -> None:
     """The table between its marks in benchmarks/README.md."""
-    page = ROOT / "benchmarks" / "README.md"
-    text = page.read_text(encoding="utf-8")
     shown = table.drop(columns="section").fillna("")
     lines = ["| goal | what | on | measured | asked | reached |", "|---|---|---|--:|--:|---|"]
     lines += [f"| {' | '.join(str(v) for v in r)} |" for r in shown.itertuples(index=False)]
-    before, rest = text.split(START)
-    page.write_text(f"{before}{START}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    into_readme(START, END, "\n".join(lines))
 
 
 if __name__ == "__main__":

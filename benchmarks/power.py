@@ -24,6 +24,7 @@ import pandas as pd
 import typer
 from power_tables import tables
 from power_worlds import LINES
+from result_tables import into_readme
 from threadpoolctl import threadpool_limits
 
 import evalkit as ek
@@ -99,9 +100,7 @@ def main(
     text = tables(stored())
     print(text)
     if write:
-        page = Path(__file__).parent / "README.md"
-        before, rest = page.read_text(encoding="utf-8").split(START)
-        page.write_text(f"{before}{START}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        into_readme(START, END, text)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from result_tables import into_readme
+
 SITES, MONTHS = 400, 20
 START, END = "<!-- scale: start -->", "<!-- scale: end -->"
 COMPONENTS = ["a", "b", "c"]
@@ -196,9 +198,7 @@ def main() -> None:
     table = "\n".join([head, *lines])
     print(table)
     if chosen.write:
-        readme = Path(__file__).resolve().parent / "README.md"
-        before, rest = readme.read_text().split(START)
-        readme.write_text(f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}")
+        into_readme(START, END, table)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from result_tables import into_readme
+
 HERE = Path(__file__).resolve().parent
 TASKS = HERE / "speed_tasks.py"
 START, END = "<!-- speed: start -->", "<!-- speed: end -->"
@@ -178,10 +180,7 @@ def said(peers: str, repeats: int) -> str:
 
 def write(text: str) -> None:
     """Put the table between its marks in benchmarks/README.md."""
-    path = HERE / "README.md"
-    whole = path.read_text()
-    before, rest = whole.split(START)
-    path.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}")
+    into_readme(START, END, text)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import typer
+from result_tables import into_readme
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -30,7 +31,6 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 import evalkit as ek
 
 RESULTS = Path(__file__).parent / "results" / "waiting.csv"
-README = Path(__file__).parent / "README.md"
 START, END = "<!-- waiting: start -->", "<!-- waiting: end -->"
 LOST = ("at random", "by covariates", "strongly")
 COMPARED = {"share": 1.0, "time": 2.0}
@@ -129,9 +129,7 @@ def table() -> None:
         lines.append(
             f"| {r['lost']} | {r['compared']} | {r['those lost are']} | {r['people']} | {r['draws']} | {numbers} |"
         )
-    text = README.read_text(encoding="utf-8")
-    before, after = text.split(START)[0], text.split(END)[1]
-    README.write_text(before + START + "\n" + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+    into_readme(START, END, "\n".join(lines))
 
 
 def speed() -> None:
