@@ -12,16 +12,12 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 import evalkit as ek
+from tests.unit.site_cases import two_by_site
 
 
 @pytest.fixture(scope="module")
 def study() -> ek.Study:
-    rng = np.random.default_rng(2)
-    frame = pd.DataFrame({"site": np.repeat(np.arange(24), 10), "month": np.tile(np.arange(10), 24)})
-    for name, first in (("a", 3 + np.arange(24) % 4), ("b", 4 + np.arange(24) % 5)):
-        start = np.where(np.arange(24) % (2 + (name == "b")) == 0, first, 99)
-        frame[name] = (frame["month"] >= start[frame["site"]]).astype(int)
-    frame["y"] = rng.normal(size=len(frame)) + frame["a"]
+    frame = two_by_site(1.0)
     return ek.Study(frame, unit="site", period="month", outcome="y", components=["a", "b"])
 
 

@@ -10,17 +10,13 @@ import pytest
 
 import evalkit as ek
 from evalkit.reporting.explore import Explored
+from tests.unit.site_cases import two_by_site
 
 
 @pytest.fixture(scope="module")
 def study() -> ek.Study:
     """Two components over 24 sites; half of the sites never have `a`."""
-    rng = np.random.default_rng(2)
-    frame = pd.DataFrame({"site": np.repeat(np.arange(24), 10), "month": np.tile(np.arange(10), 24)})
-    for name, first in (("a", 3 + np.arange(24) % 4), ("b", 4 + np.arange(24) % 5)):
-        start = np.where(np.arange(24) % (2 + (name == "b")) == 0, first, 99)
-        frame[name] = (frame["month"] >= start[frame["site"]]).astype(int)
-    frame["y"] = rng.normal(size=len(frame)) - frame["a"]
+    frame = two_by_site(-1.0)
     components = [ek.Component("a", label="Art"), ek.Component("b", label="Ballet")]
     outcome = ek.Outcome("y", kind="score", better="lower", matters=0.6)
     return ek.Study(frame, unit="site", period="month", outcome=outcome, components=components)
