@@ -21,8 +21,8 @@ from evalkit.designs.threads import one_thread
 from evalkit.draws import worth
 from evalkit.study import Study
 
-_Task = TypeVar("_Task")
-_Made = TypeVar("_Made")
+_Task = TypeVar("_Task", contravariant=True)
+_Made = TypeVar("_Made", covariant=True)
 
 
 class Worker(Protocol[_Task, _Made]):

@@ -41,7 +41,8 @@ def made() -> ek.Study:
 
 
 def test_evaluations_are_the_same_and_say_each_step(made: ek.Study) -> None:
-    alone, steps = ek.evaluate(made), []
+    alone = ek.evaluate(made)
+    steps: list[str] = []
     with parallel_config("loky", n_jobs=2), told(steps.append):
         beside = ek.evaluate(study(panel(gaps=True, people=160, sites=12, periods=8)))
     for name, frame in alone.frames().items():
