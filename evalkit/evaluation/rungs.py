@@ -109,11 +109,12 @@ def _on_its_scale(rungs: tuple[Rung, ...], scale: str) -> tuple[Rung, ...]:
     """The headline's own comparison of starts on the scale of its outcome, where it has one: not judged among the
     others, but by a check of its own."""
     own = next((r.design for r in rungs if r.headline), None)
-    pairs = isinstance(own, TripleDifference) and own.compare == "within"
-    if not scale or not (pairs or isinstance(own, StaggeredRollout)) or own.comparison != "not_yet":
+    if not scale or not isinstance(own, StaggeredRollout | TripleDifference) or own.comparison != "not_yet":
+        return ()
+    if isinstance(own, TripleDifference) and own.compare != "within":
         return ()
     same = {f.name: getattr(own, f.name) for f in fields(Rules)} | {"scale": scale, "outcome": own.outcome}
-    design = ScaledRollout(**same, arrival=getattr(own, "arrival", None), ineligible=pairs)
+    design = ScaledRollout(**same, arrival=getattr(own, "arrival", None), ineligible=isinstance(own, TripleDifference))
     return (Rung(f"ScaledRollout({scale})", design, fair=False),)
 
 
