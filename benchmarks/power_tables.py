@@ -47,8 +47,8 @@ def found_table(full: pd.DataFrame) -> str:
     rows = full[full["line"].str.startswith("places_")]
     if not len(rows):
         return ""
-    lines = ["| places, components | draws | regression finds | spread known | excludes zero | claimed | but for drift | "
-             "shown | claimed / found | but for drift |", "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
+    lines = ["| places, components | draws | regression finds | spread known | excludes zero | claimed | "
+             "but for drift | shown | claimed / found | but for drift |", "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
     for line, x in rows.groupby("line", sort=False):
         regression = x["found"].astype(str).eq("True").mean()
         excludes, right, but = ((x[c] & (x["estimate"] > 0)).mean() for c in ("excludes", "claimed", "undrifted"))
