@@ -48,7 +48,8 @@ def found_table(full: pd.DataFrame) -> str:
     if not len(rows):
         return ""
     lines = ["| places, components | draws | regression finds | spread known | excludes zero | claimed | "
-             "but for drift | shown | claimed / found | but for drift |", "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
+             "but for drift | shown | claimed / found | but for drift |",
+             "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
     for line, x in rows.groupby("line", sort=False):
         regression = x["found"].astype(str).eq("True").mean()
         excludes, right, but = ((x[c] & (x["estimate"] > 0)).mean() for c in ("excludes", "claimed", "undrifted"))
