@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from evalkit.verdicts.rules import ENDS_A_CLAIM
 
@@ -41,21 +42,31 @@ def judged(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def found_table(full: pd.DataFrame) -> str:
-    """Claims beside what the correctly specified regression finds, over components with an effect."""
+    """Claims beside what the correctly specified regression finds, over components with an effect, and beside what a
+    test would find that knew the spread of these answers over draws and held no gate."""
     rows = full[full["line"].str.startswith("places_")]
     if not len(rows):
         return ""
-    lines = ["| places, components | draws | regression finds | excludes zero | claimed | but for drift | shown | "
-             "claimed / found | but for drift |", "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
+    lines = ["| places, components | draws | regression finds | spread known | excludes zero | claimed | "
+             "but for drift | shown | claimed / found | but for drift |",
+             "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
     for line, x in rows.groupby("line", sort=False):
         regression = x["found"].astype(str).eq("True").mean()
         excludes, right, but = ((x[c] & (x["estimate"] > 0)).mean() for c in ("excludes", "claimed", "undrifted"))
         shown = (x["verdict"] == "shown").mean()
         _, n, k = line.split("_")
-        numbers = (regression, excludes, right, but, shown, right / regression, but / regression)
+        numbers = (regression, spread_known(x), excludes, right, but, shown, right / regression, but / regression)
         cells = (f"{n}, {k}", str(x["draw"].nunique()), *(f"{v:.2f}" for v in numbers))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def spread_known(x: pd.DataFrame) -> float:
+    """Share of draws in which a two-sided test at .05 of normal answers of this spread excludes zero on the right side:
+    the most that intervals around them can."""
+    size = [np.sqrt(((mine["estimate"] - mine["truth"]) ** 2).mean()) for _, mine in x.groupby("component")]
+    ratio = x.groupby("component")["truth"].mean().to_numpy() / np.array(size)
+    return float(stats.norm.cdf(ratio - stats.norm.ppf(0.975)).mean())
 
 
 def claims_table(full: pd.DataFrame) -> str:
