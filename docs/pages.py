@@ -14,7 +14,7 @@ import os
 import re
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -235,24 +235,25 @@ def decisions(folder: Path) -> Page:
     return Page("decisions", "Decisions", "<h1>Decisions</h1>" + reachable("".join(bodies)))
 
 
-def write_pages(site: Path, told: Callable[[str], None] = print) -> list[str]:
-    """Write every page into `site`; returns their names. told: hears each page as it is begun."""
+def made(name: str) -> Page:
+    """The page of this name."""
     own = {"reference": reference, "gallery": gallery, "decisions": partial(decisions, PAGES.parent / "decisions")}
-    made = []
-    for name in ORDER:
-        told(f"  {name}")
-        made.append(own[name]() if name in own else rendered(name))
-    for page in made:
+    return own[name]() if name in own else rendered(name)
+
+
+def write_pages(site: Path, pages: Sequence[Page]) -> list[str]:
+    """Write the pages into `site`, each with links to all; returns their names."""
+    for page in pages:
         up = "" if page.name == "index" else "../"
         links = "".join(
             f'<li><a href="{up}{_folder(p)}index.html"{_current(p is page)}>{html.escape(p.title)}</a></li>'
-            for p in made
+            for p in pages
         )
         text = PAGE.format(title=html.escape(page.title), style=STYLE, nav=f"<ol>{links}</ol>", body=page.body)
         place = site / _folder(page)
         place.mkdir(parents=True, exist_ok=True)
         (place / "index.html").write_text(text, encoding="utf-8")
-    return [page.name for page in made]
+    return [page.name for page in pages]
 
 
 def _folder(page: Page) -> str:

@@ -1,0 +1,94 @@
+"""Make the pages of the site: each notebook and each page in a process of its own, as many at a time as there are
+processors. Where the system can, a process begins as a copy of one that has imported everything.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import chdir
+from pathlib import Path
+
+import joblib
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from traitlets.config import Config
+
+from docs import pages
+from evalkit.reporting.formats import make_notebook, to_page
+
+FIRST = ("partnership_portfolio", "partnership_rough_sleeping", "partnership_town", "partnership_pupils",
+         "watch_a_delivery", "partnership_social_prescribing", "design_staggered_rollout", "design_triple_difference",
+         "partnership_carers", "how_to")  # fmt: skip
+"""What takes longest is begun first, so that no processor waits for another at the end."""
+IMPORTED = ["IPython.core.interactiveshell", "duckdb", "evalkit.evaluation.evaluate", "evalkit.figures",
+            "evalkit.monitor", "evalkit.reporting.formats", "evalkit.rollouts", "evalkit.synthetic", "mistune",
+            "matplotlib.backends.backend_svg", "matplotlib.pyplot", "pyarrow.parquet",
+            "sklearn.linear_model"]  # fmt: skip
+"""What is imported once for all of them."""
+
+
+def all_made(tasks: Sequence[Path | str], tell: Callable[[str], None]) -> Iterator[tuple[Path | str, str | pages.Page]]:
+    """Each notebook (a path) and each page that teaches (a name) with what was made of it, as it is done.
+
+    tell: hears each as it is done, with its seconds by the clock.
+    """
+    order = {name: i for i, name in enumerate(FIRST)}
+    methods = multiprocessing.get_all_start_methods()
+    start = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if "forkserver" in methods:
+        start.set_forkserver_preload(IMPORTED)
+
+    def made(task: Path | str) -> tuple[str | pages.Page, float]:
+        begun = time.monotonic()
+        with ProcessPoolExecutor(1, mp_context=start) as one:
+            return one.submit(_made, task).result(), time.monotonic() - begun
+
+    tell(f"Making {len(tasks)} pages, {joblib.cpu_count()} at a time")
+    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
+        waiting = {threads.submit(made, t): t for t in sorted(tasks, key=lambda t: order.get(Path(t).stem, len(FIRST)))}
+        for i, done in enumerate(as_completed(waiting)):
+            task = waiting[done]
+            try:
+                page, seconds = done.result()
+            except BaseException as error:
+                threads.shutdown(cancel_futures=True)
+                error.add_note(f"That was {Path(task).stem}.")
+                raise
+            tell(f"  {i + 1} of {len(tasks)}: {Path(task).stem} ({seconds:.0f} s)")
+            yield task, page
+
+
+def _made(task: Path | str) -> str | pages.Page:
+    """The page of a notebook, run, or one that teaches. Runs in a process of its own."""
+    return _run(task) if isinstance(task, Path) else pages.made(task)
+
+
+def _run(path: Path) -> str:
+    """The page of a notebook, run in this process and in an empty folder."""
+    source = path.read_text(encoding="utf-8")
+    heading = next((line for line in source.splitlines() if line.startswith("# # ")), "# # Notebook")
+    notebook = make_notebook("", level=0.95, seed=0, title=heading[4:], source=source)
+    with tempfile.TemporaryDirectory() as place, chdir(place):
+        run_cells(notebook)
+    return to_page(notebook, show_code=True)
+
+
+def run_cells(notebook: NotebookNode) -> None:
+    """Run every cell of code in this process, as Jupyter would; its outputs are what it printed, then what it showed.
+
+    Raises what a cell raises.
+    """
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            with capture_output() as said:
+                result = shell.run_cell(cell.source)
+            result.raise_error()
+            cell.outputs = [new_output("stream", text=said.stdout)] if said.stdout else []
+            cell.outputs += [new_output("display_data", shown.data) for shown in said.outputs]
