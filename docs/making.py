@@ -5,6 +5,7 @@ processors. Where the system can, a process begins as a copy of one that has imp
 from __future__ import annotations
 
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,14 +30,14 @@ FIRST = ("partnership_portfolio", "partnership_rough_sleeping", "partnership_tow
 IMPORTED = ["IPython.core.interactiveshell", "duckdb", "evalkit.evaluation.evaluate", "evalkit.figures",
             "evalkit.monitor", "evalkit.reporting.formats", "evalkit.rollouts", "evalkit.synthetic", "mistune",
             "matplotlib.backends.backend_svg", "matplotlib.pyplot", "pyarrow.parquet",
-            "sklearn.linear_model"]  # fmt: skip
+            "sklearn.linear_model", "statsmodels.api"]  # fmt: skip
 """What is imported once for all of them."""
 
 
 def all_made(tasks: Sequence[Path | str], tell: Callable[[str], None]) -> Iterator[tuple[Path | str, str | pages.Page]]:
     """Each notebook (a path) and each page that teaches (a name) with what was made of it, as it is done.
 
-    tell: hears each as it is done, with its seconds by the clock.
+    tell: hears each as it is done, with its seconds by the clock, and how much of processors all of them took.
     """
     order = {name: i for i, name in enumerate(FIRST)}
     methods = multiprocessing.get_all_start_methods()
@@ -44,10 +45,12 @@ def all_made(tasks: Sequence[Path | str], tell: Callable[[str], None]) -> Iterat
     if "forkserver" in methods:
         start.set_forkserver_preload(IMPORTED)
 
-    def made(task: Path | str) -> tuple[str | pages.Page, float]:
+    def made(task: Path | str) -> tuple[str | pages.Page, float, float]:
         begun = time.monotonic()
         with ProcessPoolExecutor(1, mp_context=start) as one:
-            return one.submit(_made, task).result(), time.monotonic() - begun
+            return *one.submit(_made, task).result(), time.monotonic() - begun
+
+    total = 0.0
 
     tell(f"Making {len(tasks)} pages, {joblib.cpu_count()} at a time")
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
@@ -55,18 +58,21 @@ def all_made(tasks: Sequence[Path | str], tell: Callable[[str], None]) -> Iterat
         for i, done in enumerate(as_completed(waiting)):
             task = waiting[done]
             try:
-                page, seconds = done.result()
+                page, used, seconds = done.result()
             except BaseException as error:
                 threads.shutdown(cancel_futures=True)
                 error.add_note(f"That was {Path(task).stem}.")
                 raise
             tell(f"  {i + 1} of {len(tasks)}: {Path(task).stem} ({seconds:.0f} s)")
+            total += used
             yield task, page
+    tell(f"{total:.0f} s of processor went into the pages")
 
 
-def _made(task: Path | str) -> str | pages.Page:
-    """The page of a notebook, run, or one that teaches. Runs in a process of its own."""
-    return _run(task) if isinstance(task, Path) else pages.made(task)
+def _made(task: Path | str) -> tuple[str | pages.Page, float]:
+    """The page of a notebook, run, or one that teaches, and its seconds of processor. In a process of its own."""
+    page = _run(task) if isinstance(task, Path) else pages.made(task)
+    return page, sum(os.times()[:4])
 
 
 def _run(path: Path) -> str:
