@@ -56,6 +56,7 @@ def run(site: bool, write: bool) -> None:
             used = sum(after[2:4]) - sum(before[2:4])
             if said := re.search(r"(\d+) s of processor went into", done.stderr):
                 used = float(said[1])  # its processes are not this one's to count
+                print(done.stderr)
             total += used * (len(rows) < len(answer))
             rows.append({"step": name, "clock": round(wall, 1), "processor": round(used, 1)})
             print(f"{name:20s} {wall:6.1f} s on the clock, {used:6.1f} s of processor", flush=True)

@@ -37,7 +37,7 @@ IMPORTED = ["IPython.core.interactiveshell", "duckdb", "evalkit.evaluation.evalu
 def all_made(tasks: Sequence[Path | str], tell: Callable[[str], None]) -> Iterator[tuple[Path | str, str | pages.Page]]:
     """Each notebook (a path) and each page that teaches (a name) with what was made of it, as it is done.
 
-    tell: hears each as it is done, with its seconds by the clock, and how much of processors all of them took.
+    tell: hears each as it is done, with its seconds by the clock and of processor, and of processor all together.
     """
     order = {name: i for i, name in enumerate(FIRST)}
     methods = multiprocessing.get_all_start_methods()
@@ -63,7 +63,7 @@ def all_made(tasks: Sequence[Path | str], tell: Callable[[str], None]) -> Iterat
                 threads.shutdown(cancel_futures=True)
                 error.add_note(f"That was {Path(task).stem}.")
                 raise
-            tell(f"  {i + 1} of {len(tasks)}: {Path(task).stem} ({seconds:.0f} s)")
+            tell(f"  {i + 1} of {len(tasks)}: {Path(task).stem} ({seconds:.0f} s, {used:.1f} of processor)")
             total += used
             yield task, page
     tell(f"{total:.0f} s of processor went into the pages")
