@@ -33,6 +33,8 @@ IMPORTED = ["IPython.core.interactiveshell", "duckdb", "evalkit.evaluation.evalu
             "sklearn.linear_model", "statsmodels.api"]  # fmt: skip
 """What is imported once for all of them."""
 
+BACK = '<nav aria-label="Pages"><a href="../../index.html">All pages and notebooks</a></nav>'
+
 
 def all_made(tasks: Sequence[Path | str], tell: Callable[[str], None]) -> Iterator[tuple[Path | str, str | pages.Page]]:
     """Each notebook (a path) and each page that teaches (a name) with what was made of it, as it is done.
@@ -82,7 +84,8 @@ def _run(path: Path) -> str:
     notebook = make_notebook("", level=0.95, seed=0, title=heading[4:], source=source)
     with tempfile.TemporaryDirectory() as place, chdir(place):
         run_cells(notebook)
-    return to_page(notebook, show_code=True)
+    page = to_page(notebook, show_code=True)
+    return page.replace('<main id="main">', f'<main id="main">{BACK}', 1)
 
 
 def run_cells(notebook: NotebookNode) -> None:
