@@ -136,14 +136,19 @@ def rendered(name: str) -> Page:
 
     title = text.partition("\n")[0].removeprefix("# ").strip()
     text = DRAWN.sub(lambda found: f"{decision_picture(found[1])}\n\n{found[1]}", text)
-    to_html = mistune.create_markdown(escape=False, plugins=["table"])
-    add_toc_hook(to_html, 2, 2, lambda heading, _: slug(heading["text"]))
-    body, state = to_html.parse(BLOCK.sub(shown, text))
+    return Page(name, title, to_html(name, BLOCK.sub(shown, text)))
+
+
+def to_html(name: str, text: str) -> str:
+    """The Markdown of a page as HTML, with its links to other pages and, if it is long, a list of its headings."""
+    markdown = mistune.create_markdown(escape=False, plugins=["table"])
+    add_toc_hook(markdown, 2, 2, lambda heading, _: slug(heading["text"]))
+    body, state = markdown.parse(text)
     listed = state.env["toc_items"]
     if len(listed) > MANY:
         on_page = f'<nav aria-label="On this page">{render_toc_ul(listed)}</nav>'
         body = str(body).replace("</h1>", f"</h1>{on_page}", 1)
-    return Page(name, title, reachable(LINKED.sub(partial(_linked, name), str(body))))
+    return reachable(LINKED.sub(partial(_linked, name), str(body)))
 
 
 def _linked(name: str, found: re.Match[str]) -> str:
@@ -213,10 +218,10 @@ def _section(name: str, value: object) -> str:
         signature = "" if inspect.ismodule(value) else _said(inspect.signature(value))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         signature = ""
-    doc = html.escape(inspect.getdoc(value) or "")
+    doc = _listed(value, signature)
     methods = "".join(_method(n, m) for n, m in _methods(value))
     call = f'<pre tabindex="0"><code>{html.escape(name + signature)}</code></pre>' if signature else ""
-    return f'<section class="name" id="{name}"><h2>{html.escape(name)}</h2>{call}{_paragraphs(doc)}{methods}</section>'
+    return f'<section class="name" id="{name}"><h2>{html.escape(name)}</h2>{call}{doc}{methods}</section>'
 
 
 def _said(signature: inspect.Signature) -> str:
@@ -237,14 +242,18 @@ def _methods(value: object) -> Iterator[tuple[str, object]]:
 
 def _method(name: str, held: object) -> str:
     signature = _said(inspect.signature(held)) if inspect.isfunction(held) else ""
-    return f"<h3>.{name}{html.escape(signature)}</h3>{_paragraphs(html.escape(inspect.getdoc(held) or ''))}"
+    return f"<h3>.{name}{html.escape(signature)}</h3>{_listed(held, signature)}"
 
 
-def _paragraphs(doc: str) -> str:
-    """A docstring's paragraphs, what is indented as code."""
+def _listed(value: object, signature: str) -> str:
+    """A docstring's paragraphs: what is indented as code, and each choice that it explains on a line of its own."""
+    doc = html.escape(inspect.getdoc(value) or "", quote=False)
     parts = [part.strip("\n") for part in doc.split("\n\n") if part.strip()]
+    one = "|".join(re.findall(r"(\w+): ", signature)) or "(?!)"
+    explained = re.compile(rf"(?:^|(?<=[.;] )|(?<=\.\) ))((?:{one})(?:(?:, | and )(?:{one}))*):(?=\s)", re.MULTILINE)
     code = [all(line.startswith("    ") for line in part.splitlines()) for part in parts]
     words = [re.sub(r"`([^`]+)`", r"<code>\1</code>", part.strip()) for part in parts]
+    words = [explained.sub(r"<br><strong>\1</strong>:", part).removeprefix("<br>") for part in words]
     return "".join(
         f'<pre tabindex="0"><code>{textwrap.dedent(part)}</code></pre>' if shown else f"<p>{said}</p>"
         for part, shown, said in zip(parts, code, words, strict=True)
@@ -289,9 +298,9 @@ def _drawn_elsewhere() -> dict[str, str]:
 
 def decisions(folder: Path) -> Page:
     """The recorded decisions, one after the other."""
-    to_html = mistune.create_markdown(escape=True, plugins=["table"])
+    markdown = mistune.create_markdown(escape=True, plugins=["table"])
     texts = [p.read_text(encoding="utf-8") for p in sorted(folder.glob("2*.md"))]
-    bodies = [str(to_html(re.sub(r"^# ", "## ", re.sub(r"\]\([^)]*\)", "]", t), flags=re.M))) for t in texts]
+    bodies = [str(markdown(re.sub(r"^# ", "## ", re.sub(r"\]\([^)]*\)", "]", t), flags=re.M))) for t in texts]
     return Page("decisions", "Decisions", "<h1>Decisions</h1>" + reachable("".join(bodies)))
 
 
