@@ -96,8 +96,12 @@ def run_cells(notebook: NotebookNode) -> None:
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     for cell in notebook.cells:
         if cell.cell_type == "code":
+            last: list[object] = []
+            shell.display_trap.hook = last.append
             with capture_output() as said:
                 result = shell.run_cell(cell.source)
             result.raise_error()
+            shown = [output.data for output in said.outputs]
+            shown += [shell.display_formatter.format(value)[0] for value in last if value is not None]
             cell.outputs = [new_output("stream", text=said.stdout)] if said.stdout else []
-            cell.outputs += [new_output("display_data", shown.data) for shown in said.outputs]
+            cell.outputs += [new_output("display_data", data) for data in shown]
