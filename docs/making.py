@@ -23,9 +23,10 @@ from traitlets.config import Config
 from docs import pages
 from evalkit.reporting.formats import make_notebook, to_page
 
-FIRST = ("partnership_portfolio", "partnership_rough_sleeping", "partnership_town", "partnership_pupils",
-         "watch_a_delivery", "partnership_social_prescribing", "design_staggered_rollout", "design_triple_difference",
-         "partnership_carers", "how_to")  # fmt: skip
+FIRST = ("partnership_rough_sleeping", "partnership_portfolio", "partnership_social_prescribing", "partnership_town",
+         "partnership_pupils", "design_staggered_rollout", "watch_a_delivery", "design_triple_difference",
+         "partnership_carers", "design_flexible_comparison", "partnership_young_people", "how_to",
+         "gallery")  # fmt: skip
 """What takes longest is begun first, so that no processor waits for another at the end."""
 IMPORTED = ["IPython.core.interactiveshell", "duckdb", "evalkit.evaluation.evaluate", "evalkit.figures",
             "evalkit.monitor", "evalkit.reporting.formats", "evalkit.rollouts", "evalkit.synthetic", "mistune",
