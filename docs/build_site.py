@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import html
+import os
 import re
 import shutil
 import sys
-import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,26 +55,33 @@ def build(reports: Path, site: Path, notebooks: Path | None = None, teach: bool 
     teach: whether the pages of docs/pages are written too; the index is theirs then, with the lists at its end. Unit
     rows are never copied. Nothing is written where there is neither a report nor a notebook.
     """
+    from docs import making, pages
+
     made = {"Reports": _reports(reports, site)}
-    if notebooks is not None:
-        made |= _notebooks(notebooks, site)
+    paths = sorted(notebooks.glob("*.py")) if notebooks is not None else []
+    marks = _marks(paths)
+    new = [p for p in paths if not (_mark(site, p).is_file() and _mark(site, p).read_text() == marks[p])]
+    taught: dict[str, pages.Page] = {}
+    tell = partial(print, file=sys.stderr, flush=True)
+    for task, page in making.all_made([*new, *(pages.ORDER if teach else ())], tell):
+        if isinstance(page, pages.Page):
+            taught[page.name] = page
+        else:
+            target = site / "notebooks" / task.stem
+            target.mkdir(parents=True, exist_ok=True)
+            (target / "index.html").write_text(page, encoding="utf-8")
+            _mark(site, task).write_text(marks[task])
+    made |= _listed(paths, site)
     sections = "".join(_section(heading, links) for heading, links in made.items() if links)
     names = [name for links in made.values() for name, _ in links]
     if teach:
-        from docs.pages import write_pages
-
-        _tell("Pages that teach")
-        names = [*write_pages(site, _tell), *names]
+        names = [*pages.write_pages(site, [taught[name] for name in pages.ORDER]), *names]
         index = site / "index.html"
         text = index.read_text(encoding="utf-8").replace("</main>", f"{sections}</main>")
         index.write_text(text, encoding="utf-8")
     elif sections:
         (site / "index.html").write_text(PAGE.format(sections=sections), encoding="utf-8")
     return names
-
-
-def _tell(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
 
 
 def _reports(reports: Path, site: Path) -> list[tuple[str, str]]:
@@ -88,25 +96,20 @@ def _reports(reports: Path, site: Path) -> list[tuple[str, str]]:
     return links
 
 
-def _notebooks(folder: Path, site: Path) -> dict[str, list[tuple[str, str]]]:
-    """Heading -> (name, title) of every notebook that was run and turned into a page, two at a time."""
+def _listed(paths: Sequence[Path], site: Path) -> dict[str, list[tuple[str, str]]]:
+    """Heading -> (name, title) of every notebook, of which there is a page."""
     out: dict[str, list[tuple[str, str]]] = {"Notebooks on designs": [], "Notebooks on partnerships": []}
-    package, paths = _package(), sorted(folder.glob("*.py"))
-    marks = {p: hashlib.sha256(p.read_bytes() + package).hexdigest() for p in paths}
-    old = [p for p in paths if _mark(site, p).is_file() and _mark(site, p).read_text() == marks[p]]
-    new = [p for p in paths if p not in old]
-    with ThreadPoolExecutor(2) as pool:
-        for path, page in zip(new, pool.map(_run, new), strict=True):
-            _tell(f"  {path.stem}")
-            target = site / "notebooks" / path.stem
-            target.mkdir(parents=True, exist_ok=True)
-            (target / "index.html").write_text(page, encoding="utf-8")
-            _mark(site, path).write_text(marks[path])
     for path in paths:
         page = (site / "notebooks" / path.stem / "index.html").read_text(encoding="utf-8")
         heading = f"Notebooks on {'partnerships' if path.stem.startswith('partnership') else 'designs'}"
         out[heading].append((f"notebooks/{path.stem}", title_of(page, path.stem)))
     return out
+
+
+def _marks(paths: Sequence[Path]) -> dict[Path, str]:
+    """What the page of each notebook is made from, as one hash."""
+    package = _package()
+    return {p: hashlib.sha256(p.read_bytes() + package).hexdigest() for p in paths}
 
 
 def _mark(site: Path, path: Path) -> Path:
@@ -122,17 +125,6 @@ def _package() -> bytes:
     return whole.digest()
 
 
-def _run(path: Path) -> str:
-    """The page of a notebook, run."""
-    from evalkit.reporting.formats import make_notebook, run_notebook, to_page
-
-    source = path.read_text(encoding="utf-8")
-    heading = next((line for line in source.splitlines() if line.startswith("# # ")), "# # Notebook")
-    notebook = make_notebook("", level=0.95, seed=0, title=heading[4:], source=source)
-    with tempfile.TemporaryDirectory() as place:
-        return to_page(run_notebook(notebook, Path(place)), show_code=True)
-
-
 def _section(heading: str, links: list[tuple[str, str]]) -> str:
     items = "\n".join(
         f'<li><a href="{html.escape(name)}/index.html">{html.escape(title)}</a></li>' for name, title in links
@@ -143,6 +135,7 @@ def _section(heading: str, links: list[tuple[str, str]]) -> str:
 def main() -> None:
     """Build site/ and say what is in it."""
     site, begun = ROOT / "site", time.monotonic()
+    os.environ |= {"PYTHONHASHSEED": "0", "MPLBACKEND": "Agg"}  # the same pages in every run, and no window
     sys.path.insert(0, str(ROOT))
     names = build(ROOT / "reports", site, ROOT / "notebooks", teach=True)
     print(f"site/index.html and {len(names)} pages: {', '.join(names)} ({time.monotonic() - begun:.0f} s)")

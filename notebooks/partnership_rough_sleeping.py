@@ -98,7 +98,7 @@ print(
 
 # %%
 for knob in ({}, {"movers": 0.2}, {"gap": 6}, {"gap": 1}):
-    turned = ek.synthetic.partnership("rough_sleeping", "realistic", seed=1, **knob)
+    turned = ek.synthetic.partnership("rough_sleeping", "realistic", seed=1, size=0.5, **knob)
     statuses = ek.separability(turned.study).components["status"].value_counts()
     print(
         knob or "as it was",

@@ -97,7 +97,7 @@ print(
 
 # %%
 for knob in ({}, {"gap": 4}, {"gap": 1}):
-    turned = ek.synthetic.partnership("social_prescribing", "realistic", seed=1, size=0.5, **knob)
+    turned = ek.synthetic.partnership("social_prescribing", "realistic", seed=1, size=0.2, **knob)
     statuses = ek.separability(turned.study).components["status"].value_counts()
     print(knob or "as it was", "->", ", ".join(f"{n} {status}" for status, n in statuses.items()))
 

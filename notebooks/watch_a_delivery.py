@@ -99,7 +99,7 @@ print(watch.status[["estimate", "adjusted", "adjusted_low", "adjusted_high"]].ro
 # fault in; we know which. Does the monitor find it, and nothing else?
 
 # %%
-partnership = ek.synthetic.partnership("rough_sleeping")
+partnership = ek.synthetic.partnership("rough_sleeping", size=0.3)
 feed = ek.synthetic.event_feed(partnership, fault="exposure_before_start", at=38)
 day = feed.when.date() + pd.Timedelta(days=40)
 said = ek.watch(

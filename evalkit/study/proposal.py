@@ -120,8 +120,18 @@ def _sentences(p: Proposal, table: Looked) -> Iterable[str]:
     )
     if p.covariates:
         yield f"covariates: {join_words(map(repr, p.covariates))}"
+    used = {p.unit, p.period, p.cluster, *(c.column for c in p.components), first.column, *(r.column for r in more[:5])}
+    left = [n for n in p.columns if n not in used.union(p.covariates) and table.raw[n].notna().any()]
+    if left:
+        yield f"not used: {join_words(map(repr, left))}{_marked(table, left)}"
     for key, value in p.reading.said().items():
         yield f"{key} = {list(value) if isinstance(value, tuple) else value!r}: that is how the file is written"
+
+
+def _marked(table: Looked, columns: Iterable[str]) -> str:
+    """What to do with columns in which one word stands for yes and an empty cell for no."""
+    held = [repr(n) for n in columns if table.raw[n].nunique() == 1 and table.raw[n].isna().any()]
+    return f"; where {join_words(held, 'or')} switches on, write 1 and 0: an empty cell says neither" if held else ""
 
 
 def label_of(column: str) -> str:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
+import pytest
 
+from docs import making, pages
 from evalkit.reporting.formats import to_page
 
-BUILD = runpy.run_path(str(Path(__file__).resolve().parents[2] / "docs" / "build_site.py"))["build"]
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = runpy.run_path(str(ROOT / "docs" / "build_site.py"))["build"]
 
 
 def test_site_lists_reports_and_copies_pages_only(tmp_path: Path) -> None:
@@ -35,6 +38,35 @@ def test_notebooks_are_run_and_shown_with_their_code(tmp_path: Path) -> None:
     assert "<title>Twice two</title>" in page and "print(2 * 2)" in page and '<pre class="out">4' in page
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert "Notebooks on designs" in index and "notebooks/design_sums/index.html" in index
+
+
+def test_each_notebook_has_names_of_its_own_and_shows_what_jupyter_would(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    cells = ["x = 2", "print(x)\nx + 40", "import pandas as pd\npd.DataFrame({'a': [7]})", "None"]
+    one = "# %%\n" + "\n\n# %%\n".join(cells) + "\n"
+    (tmp_path / "notebooks" / "design_one.py").write_text(one, encoding="utf-8")
+    two = "# %%\nfrom pathlib import Path\nprint('x' in globals(), list(Path('.').iterdir()))\n"
+    (tmp_path / "notebooks" / "design_two.py").write_text(two, encoding="utf-8")
+    BUILD(tmp_path / "reports", tmp_path / "site", tmp_path / "notebooks")
+    first, second = (
+        (tmp_path / "site" / "notebooks" / f"design_{n}" / "index.html").read_text("utf-8") for n in ("one", "two")
+    )
+    assert re.findall(r'<pre class="out">(.*?)\n</pre>', first) == ["2"] and "<pre>42</pre>" in first
+    assert first.index("<pre>42</pre>") < first.index('class="dataframe"') < first.index("<code>None</code>")
+    assert first.count("<pre>") == 1 and "False []" in second
+
+
+def test_a_notebook_that_stops_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "design_broken.py").write_text("# %%\n1 / 0\n", encoding="utf-8")
+    with pytest.raises(ZeroDivisionError) as stopped:
+        BUILD(tmp_path / "reports", tmp_path / "site", tmp_path / "notebooks")
+    assert stopped.value.__notes__ == ["That was design_broken."]
+    assert not (tmp_path / "site").exists()
+
+
+def test_what_is_begun_first_is_there() -> None:
+    assert set(making.FIRST) <= {p.stem for p in (ROOT / "notebooks").glob("*.py")} | set(pages.ORDER)
 
 
 def test_what_cells_print_and_frames_are_regions_of_their_own() -> None:

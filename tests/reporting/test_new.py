@@ -45,6 +45,17 @@ def test_what_was_guessed_is_said(tmp_path: Path, capsys) -> None:
     assert not (tmp_path / "study" / "plan.json").exists()
 
 
+def test_columns_that_were_not_taken_are_named_and_a_mark_in_an_empty_column_is_no_component(tmp_path: Path) -> None:
+    frame = schools().drop(columns=["Breakfast first", "Mentoring first"])
+    frame = frame.assign(Visits=np.where(np.arange(len(frame)) % 3 == 0, "x", None), Note="as before", Empty=None)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    said = [g for g in propose(tmp_path / "a.csv").guesses if g.startswith("not used")]
+    words = "not used: 'Visits' and 'Note'; where 'Visits' switches on, write 1 and 0: an empty cell says neither"
+    assert said == [words]
+    frame.drop(columns=["Visits", "Note"]).to_csv(tmp_path / "b.csv", index=False)
+    assert not any(g.startswith("not used") for g in propose(tmp_path / "b.csv").guesses)
+
+
 def test_a_terminal_is_asked_and_its_answers_are_taken(tmp_path: Path, monkeypatch) -> None:
     frame = schools().drop(columns=["Breakfast first", "Mentoring first"])
     frame.assign(Meals=np.arange(len(frame)) % 7).to_csv(tmp_path / "a.csv", index=False)

@@ -37,6 +37,37 @@ def test_the_reference_holds_every_public_name() -> None:
     assert 'id="ek.plot.event_study"' in body and "<label for=" in body and ".aggregate(" in body
 
 
+def test_the_reference_explains_each_choice_on_a_line_of_its_own_without_quotes_about_types() -> None:
+    part = pages._section("ek.plot.describe", ek.plot.describe)
+    assert "figure: Callable[..., Figure] | str, *tables: object" in part and ") -&gt; Picture" in part
+    assert "<p><strong>figure</strong>: one of" in part and "<br><strong>tables and options</strong>: what" in part
+    assert "The <code>Picture</code> of a figure: figure, title" in part
+    assert part.count("<pre") == 2 and '<code>ek.plot.describe(ek.plot.forest, evaluation).save("figures")' in part
+    assert "(self" not in pages._section("ek.Estimate", ek.Estimate)
+
+
+def test_pages_link_to_each_other_and_long_ones_list_their_headings(tmp_path: Path) -> None:
+    made = [pages.Page(name, name, "<h1>Title</h1>") for name in pages.ORDER]
+    made[4] = pages.rendered("which_design")
+    pages.write_pages(tmp_path, made)
+    first, second = ((tmp_path / name / "index.html").read_text("utf-8") for name in ("", "lesson_1_one_place"))
+    assert 'Next: <a href="lesson_1_one_place/index.html">' in first
+    assert 'Next: <a href="../lesson_2_three_components/index.html">' in second and 'href="../index.html"' in second
+    assert "Next:" not in (tmp_path / pages.ORDER[-1] / "index.html").read_text("utf-8")
+    text = "# Many\n\n[next](glossary.md#a-b) and [start](index.md)\n" + "".join(f"\n## No {i}?\n" for i in range(9))
+    body = pages.to_html("from_did", text)
+    assert '<a href="../glossary/index.html#a-b">' in body and '<a href="../index.html">' in body
+    assert '<nav aria-label="On this page">' in body and '<a href="#no-8">' in body and '<h2 id="no-8">' in body
+    assert "On this page" not in pages.to_html("index", text.replace("## No 8?", ""))
+    assert 'href="glossary/' in pages.to_html("index", text)
+
+
+def test_links_between_written_pages_lead_somewhere() -> None:
+    for path in pages.PAGES.glob("*.md"):
+        for name in re.findall(r"\]\((\w+)\.md", path.read_text("utf-8")):
+            assert name in WRITTEN, (path.stem, name)
+
+
 def test_code_and_tables_are_reached_by_the_keyboard_and_scroll_alone() -> None:
     body = pages.rendered("which_design").body
     assert body.count("<table>") == body.count('role="region" tabindex="0" aria-label="Table') == 1
@@ -63,7 +94,7 @@ def test_lessons_end_with_an_exercise_and_its_answer() -> None:
 def test_axe_finds_nothing_on_any_page(tmp_path: Path) -> None:
     if lacking := chromium.missing() or ("" if axe_script() else "axe-core"):
         pytest.skip(f"{lacking} is not installed")
-    names = pages.write_pages(tmp_path, lambda words: None)
+    names = pages.write_pages(tmp_path, [pages.made(name) for name in pages.ORDER])
     with chromium.open_browser() as window:
         for name in names:
             for width in (1280, 375):
