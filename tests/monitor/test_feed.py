@@ -164,6 +164,24 @@ def test_events_become_the_rows_that_they_make_by_hand(kind: Any) -> None:
     pd.testing.assert_series_equal(both["score"], expected, check_names=False)
 
 
+def test_of_values_of_one_day_the_one_that_came_last_counts() -> None:
+    day = pd.Timestamp("2027-01-04")
+    rows = pd.DataFrame({"person": 1, "place": "Place A", "code": ["seen", *["score"] * 6], "value": [1.0, *range(6)]})
+    reading = events.Reading("person", "place", "month", "month", "seen", (ek.Outcome("score", kind="score"),))
+    with open_store(None) as store:
+        take_in(store, rows.assign(occurred=day, recorded=day, delivered=day), None, COLUMNS)
+        events.known(store, day.date(), reading)
+        assert events.panel_of(store, reading)["score"].tolist() == [5.0]
+
+
+def test_providers_that_are_not_named_are_asked_about_jumps_too() -> None:
+    rows = worlds.events().drop(columns="provider")
+    last = rows["occurred"].dt.to_period("M") == pd.Period("2027-03")
+    gone = rows[~(last & (rows["place"] == rows["place"].iloc[0]) & (rows["person"].astype(int) % 5 > 0))]
+    assert "denominator_jump" in set(alarms(gone, "2027-05-05")["alarm"])
+    assert "denominator_jump" not in set(alarms(rows, "2027-05-05")["alarm"])
+
+
 def test_the_last_correction_counts_and_a_row_that_came_twice_does_not() -> None:
     rows = worlds.events().head(200)
     last = rows["delivered"].max()
