@@ -29,7 +29,8 @@ class Cells(NamedTuple):
 class Screen:
     """Cells of people (C of them: kinds in places) of a brief, by which rollouts are screened.
 
-    place, heads: (C,). reach: (C, K). shocks: (T, T) covariance of a place; person: that of one person.
+    place, heads: (C,). reach: (C, K). shocks: (T, T) covariance of a place; person: that of one person, `more` (C,)
+    times as large in each cell.
     """
 
     brief: Brief
@@ -38,6 +39,7 @@ class Screen:
     reach: np.ndarray
     shocks: np.ndarray
     person: np.ndarray
+    more: np.ndarray
 
     @classmethod
     def of(cls, brief: Brief) -> Screen:
@@ -46,7 +48,7 @@ class Screen:
         T, noise = brief.T, brief.noise
         return cls(
             brief, np.repeat(np.arange(P), R)[there], brief.heads.ravel()[there], np.tile(brief.kinds, (P, 1))[there],
-            noise.of_place(T), noise.of_person(T),
+            noise.of_place(T), noise.of_person(T), np.tile(brief.spread, P)[there],
         )  # fmt: skip
 
     @cached_property
@@ -57,7 +59,7 @@ class Screen:
     @cached_property
     def noise(self) -> np.ndarray:
         """(C, T, T) covariance of a cell's mean: of its people, and of its place where the place is one cell."""
-        people = self.person / self.heads[:, None, None]
+        people = self.person * (self.more / self.heads)[:, None, None]
         return people + self.shocks if self.alone else people
 
     def cells(self, starts: np.ndarray) -> Cells:
