@@ -15,9 +15,10 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from evalkit.rollouts.allocation import replay
 from evalkit.rollouts.brief import Brief, make_brief
 from evalkit.rollouts.following import history
 from evalkit.rollouts.kernel import Screen
-from evalkit.rollouts.law import laws
+from evalkit.rollouts.law import Law, laws
 from evalkit.rollouts.planning import rivals, search_plan
 from evalkit.rollouts.search import Search
 from evalkit.synthetic.knobs import Knobs
@@ -45,6 +46,7 @@ from evalkit.vocabulary import TRIPLE
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "benchmarks" / "results" / "plan.csv"
+PARTNERSHIPS = FILE.with_name("plan_partnerships.csv")
 START, END = "<!-- plan: start -->", "<!-- plan: end -->"
 SHARE, TIMES, WANTED = 0.3, 3.0, {"policy": 0.11, "nurse": 0.05, "court": 0.055}
 """Of Manchester's people, and of the effects there, so that power is neither none nor full; effects that are wanted."""
@@ -408,21 +410,8 @@ def _under(
     spec = replace(
         spec, parts=tuple(replace(p, launch=Launch(at=at[p.name])) if p.name in at else p for p in spec.parts)
     )
-    found, hits, truths = laws(b, starts), [], []
-    for seed in range(draws):
-        made = Partnership(spec, "clean", 1000 + seed, knobs)
-        for law in found:
-            if not len(law.error):
-                continue
-            family = TripleDifference if law.design == TRIPLE else StaggeredRollout
-            one = family(base_window=6, horizon=5, weights="least_noise")(made.study, law.component).over(
-                0, law.until - 1
-            )
-            line = one.to_frame().iloc[0]
-            hits.append(not line["conf_low"] < 0 < line["conf_high"])
-            truths.append(float(made.truth_for(one.weights()).iloc[0]))
-    told = [law for law in found if len(law.error)]
-    hit, truth = (np.reshape(x, (draws, -1)) for x in (hits, truths))
+    told = [law for law in laws(b, starts) if len(law.error)]
+    hit, truth = _simulated(name, spec, knobs, starts, told, draws)
     for k, law in enumerate(told):
         effect = float(truth[:, k].mean())
         promised, got = law.power(effect), float(hit[:, k].mean())
@@ -430,6 +419,32 @@ def _under(
         yield row("plan", "detectable effect, points", on, 100 * law.detectable, "", True)
         what = f"power at {100 * effect:.1f} points, simulated {got:.2f} less promised {promised:.2f}"
         yield row("plan", what, on, got - promised, "within .05", abs(got - promised) <= 0.05)
+
+
+def _simulated(
+    name: str, spec: Spec, knobs: Knobs, starts: np.ndarray, told: Sequence[Law], draws: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(draws, K) whether the interval leaves out zero, and the true effect on who is compared: a partnership a seed,
+    kept one by one, so that a run that was stopped goes on."""
+    key = f"{name} {sha256(starts.tobytes()).hexdigest()[:8]}"
+    kept = pd.read_csv(PARTNERSHIPS) if PARTNERSHIPS.exists() else pd.DataFrame(columns=["rollout", "seed"])
+    done = set(kept.loc[kept["rollout"] == key, "seed"])
+    for seed in (s for s in range(draws) if s not in done):
+        made, lines = Partnership(spec, "clean", 1000 + seed, knobs), []
+        for law in told:
+            family = TripleDifference if law.design == TRIPLE else StaggeredRollout
+            design = family(base_window=6, horizon=5, weights="least_noise")
+            one = design(made.study, law.component).over(0, law.until - 1)
+            line, true = one.to_frame().iloc[0], float(made.truth_for(one.weights()).iloc[0])
+            lines.append((key, seed, law.component, int(not line["conf_low"] < 0 < line["conf_high"]), round(true, 6)))
+        columns = ["rollout", "seed", "component", "found", "truth"]
+        pd.DataFrame(lines, columns=columns).to_csv(
+            PARTNERSHIPS, mode="a", header=not PARTNERSHIPS.exists(), index=False
+        )
+    kept = pd.read_csv(PARTNERSHIPS)
+    mine = kept[(kept["rollout"] == key) & (kept["seed"] < draws)].pivot(index="seed", columns="component")
+    names = [law.component for law in told]
+    return mine["found"][names].to_numpy(float), mine["truth"][names].to_numpy(float)
 
 
 def _boroughs(study: ek.Study) -> pd.DataFrame:

@@ -4,7 +4,7 @@
 
 writes results/watch.csv: what is asked, the goal, what was measured, and whether it was reached. FOLDER keeps the draws
 of `watch_worlds.py`, which take most of the time. `--only looks bounds speed charts feed files adaptive` measures a
-part, `--first 1000` begins at another draw.
+part; `--only fresh` looks at draws beyond those of the table.
 """
 
 from __future__ import annotations
@@ -40,19 +40,21 @@ from evalkit.synthetic.feed import FAULTS, EventFeed, event_feed, write_deliveri
 from evalkit.synthetic.write import study_file
 
 RESULTS = Path(__file__).with_name("results") / "watch.csv"
+TUNED = 300
+"""Draws by which degrees of freedom of looks were chosen."""
 START, END = "<!-- watch: start -->", "<!-- watch: end -->"
 Row = tuple[str, str, str, float, bool]
 """Goal's number, what is asked, the goal in words, what was measured, and whether it was reached."""
 
 
-def draws_of(name: str, count: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """numbers and influence of a rollout's looks, kept in a folder in batches of 50."""
+def draws_of(name: str, count: int, folder: Path, begin: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """numbers and influence of a rollout's looks from draw `begin` on, kept in a folder in batches of 50."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
-    for first in range(0, count, 50):
+    for first in range(begin, begin + count, 50):
         file = folder / f"{name.replace(' ', '_')}-{first:05d}.npz"
         if not file.exists():
-            np.savez_compressed(file, **looked_at(name, range(first, min(first + 50, count))))
+            np.savez_compressed(file, **looked_at(name, range(first, min(first + 50, begin + count))))
         parts.append(dict(np.load(file)))
     return tuple(np.concatenate([p[k] for p in parts]) for k in ("numbers", "influence"))  # type: ignore[return-value]
 
@@ -101,6 +103,17 @@ def looks(count: int, folder: Path) -> Iterator[Row]:
             yield "", "false alarms of the printed interval at the end, 12 v 12", "", size, True
             more = next(power(crossed, t, se[:, -1], printed))[3]
             yield "", "power lost beside the printed interval, 12 v 12", "", more, True
+
+
+def fresh(count: int, folder: Path) -> Iterator[Row]:
+    """B1: false alarms in draws from which nothing was chosen, against the line of those in the table."""
+    for name in ("12 v 12", "waves"):
+        bound, _ = line_of(*draws_of(name, TUNED, folder))
+        numbers, influence = draws_of(name, count, folder, TUNED)
+        _, df = line_of(numbers, influence)
+        z = np.abs(ndtri(stdtr(df, -np.abs(numbers[:, :, 0] / numbers[:, :, 1]))))
+        rate = float((z >= bound).any(axis=1).mean())
+        yield "", f"false alarms in {count} draws that nothing was chosen by, {name}", "", rate, True
 
 
 def power(crossed: Callable[[float], np.ndarray], t: np.ndarray, se: np.ndarray, once: np.ndarray) -> Iterator[Row]:
@@ -303,8 +316,9 @@ def main() -> None:
     said.add_argument("--only", nargs="*", default=["looks", "bounds", "speed", "charts", "feed", "files", "adaptive"])
     said.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     given = said.parse_args()
-    parts = {"looks": lambda: looks(given.draws, given.keep), "bounds": bounds, "speed": speed, "charts": charts,
-             "feed": feed, "files": files, "adaptive": adaptive}  # fmt: skip
+    parts = {"looks": lambda: looks(given.draws, given.keep), "fresh": lambda: fresh(given.draws, given.keep),
+             "bounds": bounds, "speed": speed, "charts": charts, "feed": feed, "files": files,
+             "adaptive": adaptive}  # fmt: skip
     kept = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame()
     for part in given.only:
         rows = pd.DataFrame(list(parts[part]()), columns=["goal", "what", "wanted", "measured", "reached"])
