@@ -103,20 +103,6 @@ class Brief:
         return np.array([[r < 0 or kind[r] for r in self.reach_of] for kind in found])
 
     @cached_property
-    def spread(self) -> np.ndarray:
-        """(R,) variance of one person of each kind over that of all people."""
-        at = [self.reach_of.index(r) for r in sorted({r for r in self.reach_of if r >= 0})]
-        columns = [str(self.components[k].reach) for k in at]
-        share = np.average(self.share[:, at], axis=0, weights=self.people)
-        return self.noise.by_kind(columns, self.kinds[:, at], share)
-
-    def swell(self, on: np.ndarray, kind: np.ndarray) -> np.ndarray:
-        """(m,) standard deviation of one person over that which is planned for all, where components (m, K) are on, for
-        people of a kind (m,)."""
-        added = np.array([float(c.wanted or 0.0) for c in self.components])
-        return np.sqrt(self.spread[kind] * self.noise.grown(on @ added))
-
-    @cached_property
     def heads(self) -> np.ndarray:
         """(P, R) people of each kind in each place, whole ones: reaches fall on people independently."""
         reaches = sorted({r for r in self.reach_of if r >= 0})

@@ -212,7 +212,7 @@ class Search:
         """Steps on the screen and downhill, and the heat of the latter: fewer where each takes longer."""
         size = max(np.sqrt(len(self.brief.places) * len(self.groups) / 30), 1.0)
         if self.least:
-            return 1000 * size, 600 / size, (0.02, 0.001)
+            return 1000 * size, 450 / size, (0.01, 0.001)
         work = len(self.groups) * len(self.screen.place) ** 2 / 300
         return 1500 * size / max(work / 20, 1.0), max(6500 / (work * len(self.brief.places) / 10), 150), (0.05, 0.001)
 
