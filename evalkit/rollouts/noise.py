@@ -19,6 +19,7 @@ from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import NotIdentifiedError, OptionError, is_number
+from evalkit.study.study import Study
 
 LEAST = 0.1
 """Of the variance of all people, what those outside a reach have at least."""
@@ -102,7 +103,7 @@ class Noise:
         return np.asarray(p * (1 - p) / (self.share * (1 - self.share)))
 
     @classmethod
-    def from_study(cls, study: StudyLike, outcome: str | None = None, effects: float = 0.0) -> Noise:
+    def from_study(cls, study: Study, outcome: str | None = None, effects: float = 0.0) -> Noise:
         """Noise of a study's own past, by which `evaluate` weighs: people from deviations within places, places from
         what is not yet exposed. Of the components the one that shows most is read. Of a share people's noise is that of
         the share where nothing is on, to which effects wanted are then added.
@@ -141,10 +142,11 @@ def _untouched(study: StudyLike, values: np.ndarray) -> float:
     return share if 0 < share < 1 else 0.0
 
 
-def _reached(study: StudyLike, values: np.ndarray) -> dict[str, tuple[float, float]]:
+def _reached(study: Study, values: np.ndarray) -> dict[str, tuple[float, float]]:
     """Column of reach -> standard deviation of those whom it names over that of all people, about the mean of their
     place and period among their like, and their mean. Nothing where rows stand for several people, or too few."""
-    paths, out = study.paths, {}
+    paths = study.paths
+    out: dict[str, tuple[float, float]] = {}
     columns = {c.reach: paths.index(c.name) for c in study.components if c.reach}
     if paths.heads is not None and (paths.heads > 1).any():
         return out
