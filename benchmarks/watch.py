@@ -1,15 +1,17 @@
 """What the monitor keeps: false alarms of looks, bounds, speed, charts, feed faults; one table.
 
-    python benchmarks/watch.py --draws 400 --keep FOLDER
+    python -m benchmarks.watch --draws 400 --keep FOLDER
 
 writes results/watch.csv: what is asked, the goal, what was measured, and whether it was reached. FOLDER keeps the draws
-of `watch_worlds.py`, which take most of the time. `--only looks bounds speed charts feed adaptive` measures a part.
+of `watch_worlds.py`, which take most of the time. `--only looks bounds speed charts feed files adaptive` measures a
+part; `--only fresh` looks at draws beyond those of the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,30 +25,36 @@ from scipy.optimize import brentq
 from scipy.special import ndtri, stdtr, stdtrit
 
 import evalkit as ek
+from benchmarks.result_tables import into_readme
+from benchmarks.watch_files import BAD, GOOD
 from benchmarks.watch_worlds import LOOKS, PLACES, looked_at
+from evalkit.errors import EvalkitError
 from evalkit.monitor import bounds as lines
 from evalkit.monitor import events
 from evalkit.monitor.alarms import alarms_of
 from evalkit.monitor.charts import Series, autoregressive, beside_not_yet, charts_of
-from evalkit.monitor.feed import Columns, open_store, take_in
+from evalkit.monitor.feed import STORE, Columns, open_store, take_in
 from evalkit.monitor.looks import Seen
 from evalkit.monitor.sources import FromFeed, arguments_of
 from evalkit.synthetic.feed import FAULTS, EventFeed, event_feed, write_deliveries
 from evalkit.synthetic.write import study_file
 
 RESULTS = Path(__file__).with_name("results") / "watch.csv"
+TUNED = 300
+"""Draws by which degrees of freedom of looks were chosen."""
+START, END = "<!-- watch: start -->", "<!-- watch: end -->"
 Row = tuple[str, str, str, float, bool]
 """Goal's number, what is asked, the goal in words, what was measured, and whether it was reached."""
 
 
-def draws_of(name: str, count: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """numbers and influence of a rollout's looks, kept in a folder in batches of 50."""
+def draws_of(name: str, count: int, folder: Path, begin: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """numbers and influence of a rollout's looks from draw `begin` on, kept in a folder in batches of 50."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
-    for first in range(0, count, 50):
+    for first in range(begin, begin + count, 50):
         file = folder / f"{name.replace(' ', '_')}-{first:05d}.npz"
         if not file.exists():
-            np.savez_compressed(file, **looked_at(name, range(first, min(first + 50, count))))
+            np.savez_compressed(file, **looked_at(name, range(first, min(first + 50, begin + count))))
         parts.append(dict(np.load(file)))
     return tuple(np.concatenate([p[k] for p in parts]) for k in ("numbers", "influence"))  # type: ignore[return-value]
 
@@ -95,6 +103,17 @@ def looks(count: int, folder: Path) -> Iterator[Row]:
             yield "", "false alarms of the printed interval at the end, 12 v 12", "", size, True
             more = next(power(crossed, t, se[:, -1], printed))[3]
             yield "", "power lost beside the printed interval, 12 v 12", "", more, True
+
+
+def fresh(count: int, folder: Path) -> Iterator[Row]:
+    """B1: false alarms in draws from which nothing was chosen, against the line of those in the table."""
+    for name in ("12 v 12", "waves"):
+        bound, _ = line_of(*draws_of(name, TUNED, folder))
+        numbers, influence = draws_of(name, count, folder, TUNED)
+        _, df = line_of(numbers, influence)
+        z = np.abs(ndtri(stdtr(df, -np.abs(numbers[:, :, 0] / numbers[:, :, 1]))))
+        rate = float((z >= bound).any(axis=1).mean())
+        yield "", f"false alarms in {count} draws that nothing was chosen by, {name}", "", rate, True
 
 
 def power(crossed: Callable[[float], np.ndarray], t: np.ndarray, se: np.ndarray, once: np.ndarray) -> Iterator[Row]:
@@ -219,6 +238,32 @@ def feed(seeds: tuple[int, ...] = (1, 2)) -> Iterator[Row]:
     yield "B5", "alarms of a feed without a fault, a year", "at most 1", yearly, yearly <= 1
 
 
+def files() -> Iterator[Row]:
+    """B5: bad deliveries beside a good one: refused with their reason, and nothing taken in."""
+    said = clean = 0
+    for content, words in BAD.values():
+        with tempfile.TemporaryDirectory() as scratch:
+            home = Path(scratch)
+            (home / "a-2027-01-10.csv").write_text(GOOD)
+            bad = home / f"b-2027-01-11.{'parquet' if content.startswith(b'PAR1') else 'csv'}"
+            bad.write_bytes(content)
+            with open_store(home / STORE) as store:
+                try:
+                    take_in(store, "?-*", home, Columns("person", "place"))
+                except EvalkitError as error:
+                    said += bool(re.search(words, str(error))) and bad.stem in str(error)
+                tables = ("events", "deliveries", "repeated")
+                clean += not any(store.execute(f"SELECT count(*) FROM {t}").fetchall()[0][0] for t in tables)
+    yield "B5", f"bad files refused with their reason, of {len(BAD)}", str(len(BAD)), float(said), said == len(BAD)
+    yield (
+        "B5",
+        "nothing of theirs, nor of the file beside them, taken in",
+        str(len(BAD)),
+        float(clean),
+        clean == len(BAD),
+    )
+
+
 def alarms_on(made: ek.synthetic.Partnership, made_feed: EventFeed, days: list[pd.Timestamp]) -> Iterator[pd.DataFrame]:
     said, _ = arguments_of(made.study)
     said["settings"] = {"watch": {"outcome": "hba1c"}}
@@ -268,10 +313,12 @@ def main() -> None:
     said = argparse.ArgumentParser(description=__doc__)
     said.add_argument("--draws", type=int, default=400)
     said.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "evalkit-watch")
-    said.add_argument("--only", nargs="*", default=["looks", "bounds", "speed", "charts", "feed", "adaptive"])
+    said.add_argument("--only", nargs="*", default=["looks", "bounds", "speed", "charts", "feed", "files", "adaptive"])
+    said.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     given = said.parse_args()
-    parts = {"looks": lambda: looks(given.draws, given.keep), "bounds": bounds, "speed": speed, "charts": charts,
-             "feed": feed, "adaptive": adaptive}  # fmt: skip
+    parts = {"looks": lambda: looks(given.draws, given.keep), "fresh": lambda: fresh(given.draws, given.keep),
+             "bounds": bounds, "speed": speed, "charts": charts, "feed": feed, "files": files,
+             "adaptive": adaptive}  # fmt: skip
     kept = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame()
     for part in given.only:
         rows = pd.DataFrame(list(parts[part]()), columns=["goal", "what", "wanted", "measured", "reached"])
@@ -279,7 +326,18 @@ def main() -> None:
         print(rows.to_string(index=False), flush=True)
         kept = pd.concat([kept[kept["part"] != part] if len(kept) else kept, rows], ignore_index=True)
     order = {part: i for i, part in enumerate(parts)}
-    kept.sort_values("part", key=lambda s: s.map(order), kind="stable").to_csv(RESULTS, index=False)
+    kept = kept.sort_values("part", key=lambda s: s.map(order), kind="stable")
+    kept.to_csv(RESULTS, index=False)
+    if given.write:
+        words = {True: "yes", False: "no"}
+        shown = kept.assign(reached=kept["reached"].map(words).where(kept["goal"].notna() & (kept["goal"] != "")))
+        lines = ["| goal | what | wanted | measured | reached |", "|---|---|--:|--:|---|"]
+        lines += [f"| {' | '.join(map(_shown, r))} |" for r in shown.drop(columns="part").itertuples(index=False)]
+        into_readme(START, END, "\n".join(lines))
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) and value == value else "" if value != value else str(value)
 
 
 if __name__ == "__main__":

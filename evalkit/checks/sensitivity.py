@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from evalkit.checks.headline import CheckResult
 from evalkit.errors import OptionError
@@ -27,7 +27,7 @@ def robustness_value(t: float, df: float, share: float = 1.0, alpha: float | Non
         raise OptionError(f"df={df!r}, share={share!r}: df is above 1, share above 0 and no more than 1.")
     f = share * abs(t) / np.sqrt(df)
     if alpha is not None:
-        critical = abs(stats.t.ppf(alpha / 2, df - 1)) / np.sqrt(df - 1)
+        critical = abs(stdtrit(df - 1, alpha / 2)) / np.sqrt(df - 1)
         whole, f = f, f - critical
         if f <= 0:
             return 0.0

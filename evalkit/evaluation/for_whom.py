@@ -8,7 +8,7 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import fdtrc, stdtrit
 
 from evalkit.checks.headline import CheckResult
 from evalkit.designs.people.distances import fit_score
@@ -215,7 +215,7 @@ def _policies(
         elif not len(given) or (error := _error(of, gap := _given(of, given), gap.sum())) is None:
             row["reason"] = "too few people to say"
         else:
-            value, reach = float(gap.sum()), error[0] * stats.t.ppf(0.5 + level / 2, error[1])
+            value, reach = float(gap.sum()), error[0] * stdtrit(error[1], 0.5 + level / 2)
             share = round(float(of.people.sizes @ given / of.people.sizes.sum()), 2)
             row |= {"share": share, "estimate": value, "std_error": error[0], "conf_low": value - reach,
                     "conf_high": value + reach}  # fmt: skip
@@ -259,7 +259,7 @@ def _rows(s: Scored, name: str, kinds: np.ndarray, level: float, smallest: int, 
         if not se > ROUNDING * np.abs(s.y).max():
             row["reason"] = "nothing varies: no standard error"
             continue
-        reach = stats.t.ppf(0.5 + level / 2, n - 1.0) * se
+        reach = stdtrit(n - 1.0, 0.5 + level / 2) * se
         row |= {"estimate": value, "std_error": se, "conf_low": value - reach, "conf_high": value + reach}
     return pd.DataFrame(rows, columns=_COLUMNS)
 
@@ -281,7 +281,7 @@ def _differences(s: Scored, kinds: dict[str, np.ndarray], smallest: int) -> pd.D
         gap = means[1:] - means[0]
         vcov = np.cov((parts[:, 1:] - parts[:, :1]).T * np.sqrt(n), ddof=1).reshape(k, k)
         if n > k + 1:
-            p[i] = stats.f.sf(float(gap @ np.linalg.pinv(vcov) @ gap) / k, k, n - 1 - k)
+            p[i] = fdtrc(k, n - 1 - k, float(gap @ np.linalg.pinv(vcov) @ gap) / k)
     return pd.DataFrame({"by": list(kinds), "p_value": p, "p_adjusted": holm(p)})
 
 

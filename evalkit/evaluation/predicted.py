@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from evalkit.checks.headline import CheckResult
 from evalkit.designs.people.people import People
@@ -114,7 +114,7 @@ def _slope(s: Scored, tester: DRTester, first: np.ndarray, within: np.ndarray) -
     if s.groups is not None:
         gap = np.bincount(np.unique(s.groups[~first], return_inverse=True)[1], weights=gap)
     df = max(len(gap) - within.shape[1] - 1, 1)
-    reach = stats.t.ppf(0.975, df) * float(np.sqrt((gap**2).sum())) / float(predicted @ predicted)
+    reach = stdtrit(df, 0.975) * float(np.sqrt((gap**2).sum())) / float(predicted @ predicted)
     return slope, slope - reach, slope + reach
 
 

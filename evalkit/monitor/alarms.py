@@ -64,17 +64,30 @@ class Feed:
 
 def alarms_of(feed: Feed) -> pd.DataFrame:
     """The alarms of a day, a row each: alarm, where, what, count (of people or events, -1 for none), next."""
+    _sum_up(feed)
     found = [
         (name, where, what, count, ALARMS[name]) for name, ask in _QUESTIONS.items() for where, what, count in ask(feed)
     ]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
+def _sum_up(feed: Feed) -> None:
+    """What several alarms ask, out of millions of events once: `counted`, events by what they are and when they came,
+    and `there`, who was seen where by whom, on the roster (`listed` is when that came last) or not."""
+    feed.store.execute(
+        "CREATE OR REPLACE TEMP TABLE counted AS SELECT place, coalesce(provider, '') AS provider, code, period, "
+        "delivered, count(*) AS n FROM known GROUP BY ALL"
+    )
+    feed.store.execute(
+        "CREATE OR REPLACE TEMP TABLE there AS SELECT place, coalesce(provider, '') AS provider, period, unit, "
+        "max(delivered) FILTER (WHERE code = ?) AS listed FROM known GROUP BY ALL",
+        [feed.reading.roster],
+    )
+
+
 def _late_provider(feed: Feed) -> Rows:
     """Nothing from a provider for half as long again as ever before, and for more than a week."""
-    days = feed.ask(
-        "SELECT coalesce(provider, '') AS provider, delivered FROM known GROUP BY ALL ORDER BY provider, delivered"
-    )
+    days = feed.ask("SELECT provider, delivered FROM counted GROUP BY ALL ORDER BY provider, delivered")
     out: Rows = []
     for provider, mine in days.groupby("provider")["delivered"]:
         gaps = mine.diff().dt.days.dropna()
@@ -96,7 +109,7 @@ def _duplicate_file(feed: Feed) -> Rows:
 
 def _by_place(feed: Feed) -> pd.DataFrame:
     """Events of each place (rows) in each period until the last complete one (columns)."""
-    counts = feed.ask("SELECT place, period, count(*) AS n FROM known WHERE period <= ? GROUP BY ALL", feed.last)
+    counts = feed.ask("SELECT place, period, sum(n) AS n FROM counted WHERE period <= ? GROUP BY ALL", feed.last)
     return counts.pivot(index="place", columns="period", values="n").fillna(0.0).sort_index(axis="columns")
 
 
@@ -116,14 +129,12 @@ def _missing_place(feed: Feed) -> Rows:
 
 def _code_renamed(feed: Feed) -> Rows:
     """A code that nobody has used before, or a known one that has gone silent everywhere or with one provider."""
-    codes = feed.ask("SELECT code, min(delivered) AS first, count(*) AS n FROM known GROUP BY code ORDER BY code")
-    start = feed.ask("SELECT min(delivered) AS first FROM known")["first"].iloc[0]
-    fresh = (codes["first"] > pd.Timestamp(feed.since)) & (codes["first"] > start)
+    codes = feed.ask("SELECT code, min(delivered) AS first, sum(n) AS n FROM counted GROUP BY code ORDER BY code")
+    fresh = (codes["first"] > pd.Timestamp(feed.since)) & (codes["first"] > codes["first"].min())
     new = codes[fresh & ~codes["code"].isin(feed.codes)]
     out: Rows = [(r.code, "nobody has used this code before", int(r.n)) for r in new.itertuples()]
     table = feed.ask(
-        "SELECT code, coalesce(provider, '') AS provider, period, count(*) AS n FROM known WHERE period <= ? "
-        "GROUP BY ALL",
+        "SELECT code, provider, period, sum(n) AS n FROM counted WHERE period <= ? GROUP BY ALL",
         feed.last,
     )  # fmt: skip
     table = table.pivot(index=["code", "provider"], columns="period", values="n").fillna(0.0).sort_index(axis="columns")
@@ -181,9 +192,9 @@ def _denominator_jump(feed: Feed) -> Rows:
     """People of a place that change from one period to the next as they never have; of providers that are late nothing
     is known yet."""
     table = feed.ask(
-        "SELECT place, period, count(DISTINCT unit) AS n FROM known WHERE period <= ? AND code = ? "
-        "AND provider IN (SELECT DISTINCT provider FROM known WHERE period = ?) GROUP BY ALL",
-        feed.last, feed.reading.roster, feed.last,
+        "SELECT place, period, count(DISTINCT unit) AS n FROM there WHERE period <= ? AND listed IS NOT NULL "
+        "AND provider IN (SELECT DISTINCT provider FROM counted WHERE period = ?) GROUP BY ALL",
+        feed.last, feed.last,
     ).pivot(index="place", columns="period", values="n").sort_index(axis="columns")  # fmt: skip
     if feed.last not in table or table.shape[1] <= _FEWEST:
         return []
@@ -201,13 +212,13 @@ def _denominator_jump(feed: Feed) -> Rows:
 def _recorded_only_after_start(feed: Feed) -> Rows:
     """An outcome that a place hardly wrote down before it started something, and does since, as others always did."""
     people = feed.ask(
-        "SELECT place, period, count(DISTINCT unit) AS n FROM known WHERE period <= ? GROUP BY ALL", feed.last
+        "SELECT place, period, count(DISTINCT unit) AS n FROM there WHERE period <= ? GROUP BY ALL", feed.last
     )
     out: Rows = []
     first = feed.starts.groupby("place")["start_period"].min()
     for outcome in feed.reading.outcomes:
         seen = feed.ask(
-            "SELECT place, period, count(*) AS seen FROM known WHERE period <= ? AND code = ? GROUP BY ALL",
+            "SELECT place, period, sum(n) AS seen FROM counted WHERE period <= ? AND code = ? GROUP BY ALL",
             feed.last, outcome.column,
         )  # fmt: skip
         table = people.merge(seen, how="left", on=["place", "period"]).fillna({"seen": 0})
@@ -239,9 +250,9 @@ def _two_places(feed: Feed) -> Rows:
     """People whom two places count as theirs in one period, both newly."""
     rows = feed.ask(
         "SELECT least(a, b) AS one, greatest(a, b) AS two, count(*) AS n FROM (SELECT unit, period, min(place) AS a, "
-        "max(place) AS b, max(delivered) AS day FROM known WHERE code = ? GROUP BY unit, period HAVING min(place) <> "
-        "max(place)) WHERE day > ? GROUP BY ALL ORDER BY one, two",
-        feed.reading.roster, feed.since,
+        "max(place) AS b, max(listed) AS day FROM there WHERE listed IS NOT NULL GROUP BY unit, period HAVING "
+        "min(place) <> max(place)) WHERE day > ? GROUP BY ALL ORDER BY one, two",
+        feed.since,
     )  # fmt: skip
     return [(f"{r.one} and {r.two}", "the same people in both in one period", int(r.n)) for r in rows.itertuples()]
 

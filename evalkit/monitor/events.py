@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from evalkit.study import Outcome
@@ -48,22 +50,35 @@ def known(store: duckdb.DuckDBPyConnection, as_of: date, reading: Reading) -> No
     last, with the period in which it occurred."""
     store.execute("DROP TABLE IF EXISTS known; DROP TABLE IF EXISTS corrected")
     store.execute(
-        "CREATE TEMP TABLE corrected AS SELECT event_id, max(delivery) AS last FROM events "
-        "WHERE event_id IS NOT NULL AND NOT again AND delivered <= ? GROUP BY event_id HAVING count(*) > 1",
+        "CREATE TEMP TABLE corrected AS SELECT event_id, max(delivery) AS last FROM events WHERE event_id IN (SELECT "
+        "event_id FROM repeated) AND NOT again AND delivered <= ? GROUP BY event_id HAVING count(*) > 1",
         [as_of],
     )
     store.execute(
-        f"CREATE TEMP TABLE known AS SELECT e.*, {reading.name_of('e.occurred')} AS period FROM events e "
+        "CREATE TEMP TABLE known AS SELECT number, delivered, unit, place, provider, code, value, occurred, recorded, "
+        f"period FROM events e JOIN ({_periods(reading)}) d ON e.occurred = d.day "
         "LEFT JOIN corrected c ON e.event_id = c.event_id WHERE NOT e.again AND e.delivered <= ? AND e.occurred <= ? "
         "AND (c.last IS NULL OR e.delivery = c.last)",
         [as_of, as_of],
     )
 
 
+def _periods(reading: Reading) -> str:
+    """SQL for the days on which anything occurred, and the period of each."""
+    return f"SELECT day, {reading.name_of('day')} AS period FROM (SELECT DISTINCT occurred AS day FROM events)"
+
+
+def calendar_of(store: duckdb.DuckDBPyConnection, reading: Reading) -> list[str]:
+    """The periods in which anything has occurred, but for days that were still to come."""
+    days = "SELECT DISTINCT occurred AS day FROM events WHERE occurred <= recorded"
+    listed = store.execute(f"SELECT DISTINCT {reading.name_of('day')} AS period FROM ({days}) ORDER BY period")
+    return [period for (period,) in listed.fetchall()]
+
+
 def panel_of(store: duckdb.DuckDBPyConnection, reading: Reading, until: str | None = None) -> pd.DataFrame:
     """A row a person and period from the view `known`, in order; until: the last period."""
-    order = "epoch(occurred) * 4294967296 + number"  # the day, then the order of arrival
-    on_roster = bool(store.execute("SELECT count(*) FROM known WHERE code = ?", [reading.roster]).fetchall()[0][0])
+    order = "(occurred - DATE '1900-01-01') * 4294967296 + number"  # the day, then the order of arrival
+    on_roster = bool(store.execute("SELECT 1 FROM known WHERE code = ? LIMIT 1", [reading.roster]).fetchall())
     there = "code = $roster" if on_roster else "true"
     parts = [f"arg_max(place, {order}) FILTER (WHERE {there}) AS place"]
     given: dict[str, object] = {"roster": reading.roster} if on_roster else {}
@@ -89,10 +104,15 @@ def panel_of(store: duckdb.DuckDBPyConnection, reading: Reading, until: str | No
 
 def delays(store: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """provider, events, median, most (95 in 100): days from when an event occurred until it was recorded, and `recent`,
-    the median of the events of the last period but one; -1 where nobody names a provider."""
-    return store.execute(
-        "WITH d AS (SELECT coalesce(provider, '') AS provider, date_diff('day', occurred, recorded) AS days, "
-        "dense_rank() OVER (ORDER BY period DESC) AS back FROM known WHERE recorded >= occurred) "
-        "SELECT provider, count(*) AS events, median(days) AS median, quantile_disc(days, 0.95) AS most, "
-        "median(days) FILTER (WHERE back = 2) AS recent FROM d GROUP BY provider ORDER BY provider"
+    the median of the events of the last period but one; "" where nobody names a provider."""
+    counted = store.execute(
+        "SELECT coalesce(provider, '') AS provider, period, date_diff('day', occurred, recorded) AS days, "
+        "count(*) AS n FROM known WHERE recorded >= occurred GROUP BY ALL ORDER BY ALL"
     ).df()
+    last = sorted(counted["period"].unique())[-2:-1]
+    rows = []
+    for provider, mine in counted.groupby("provider"):
+        days, late = (np.sort(np.repeat(t["days"], t["n"])) for t in (mine, mine[mine["period"].isin(last)]))
+        most = days[max(math.ceil(0.95 * len(days)), 1) - 1]
+        rows.append((provider, len(days), np.median(days), most, np.median(late) if len(late) else np.nan))
+    return pd.DataFrame(rows, columns=["provider", "events", "median", "most", "recent"])

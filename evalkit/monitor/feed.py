@@ -35,8 +35,9 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS deliveries (delivery INTEGER, file VARCHAR, sha VARCHAR, delivered DATE, rows BIGINT,
     again BIGINT, edited BIGINT);
 CREATE TABLE IF NOT EXISTS events (number BIGINT, delivery INTEGER, delivered DATE, unit VARCHAR, place VARCHAR,
-    provider VARCHAR, code VARCHAR, value DOUBLE, occurred DATE, recorded DATE, event_id VARCHAR, print UBIGINT,
-    again BOOLEAN);
+    provider VARCHAR, code VARCHAR, value DOUBLE, occurred DATE, recorded DATE,
+    event_id VARCHAR USING COMPRESSION uncompressed, again BOOLEAN);
+CREATE TABLE IF NOT EXISTS repeated (event_id VARCHAR);
 CREATE TABLE IF NOT EXISTS registers (name VARCHAR, since DATE, sha VARCHAR, content BLOB);
 """
 
@@ -84,7 +85,7 @@ def open_store(file: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
         advice = "Wait for it to end; a store that is damaged may be deleted, it is made again from the deliveries."
         raise EvalkitError(f"The store {file} cannot be opened: {why.rstrip('.')}. {advice}") from None
     try:
-        store.execute("SET threads = 2")
+        store.execute("SET threads = 2; SET preserve_insertion_order = false")  # `number` says what came first
         store.execute(_TABLES)
         yield store
     except duckdb.BinderException as error:
@@ -226,16 +227,16 @@ def _put(store: duckdb.DuckDBPyConnection, fresh: Sequence[Delivery], columns: C
         number += 1
         rows = delivery.rows[names].set_axis(list(_FIELDS), axis="columns")
         days = rows["recorded"] if delivery.delivered is None else pd.Timestamp(delivery.delivered)
-        parts.append(rows.assign(delivery=number, delivered=days))
         edited = 0 if delivery.delivered is not None else _replaced(store, delivery.file, rows)
         last = delivery.delivered or rows["recorded"].max().date()
         said.append((number, delivery.file, delivery.sha, last, len(rows), 0, edited))
-    whole = pd.concat(parts, ignore_index=True)
-    numbered = whole.assign(number=np.arange(base + 1, base + 1 + len(whole)))
-    store.register("fresh", pa.Table.from_pandas(numbered, preserve_index=False))
+        numbered = rows.assign(delivery=number, delivered=days, number=np.arange(base + 1, base + 1 + len(rows)))
+        parts.append(pa.Table.from_pandas(numbered, preserve_index=False))
+        base += len(rows)
+    store.register("fresh", pa.concat_tables(parts, promote_options="permissive"))
     store.execute(
         "INSERT INTO events SELECT number, delivery, CAST(delivered AS DATE), unit, place, provider, code, value, "
-        f"CAST(occurred AS DATE), CAST(recorded AS DATE), event_id, {_PRINT}, false FROM fresh"
+        "CAST(occurred AS DATE), CAST(recorded AS DATE), event_id, false FROM fresh"
     )
     store.unregister("fresh")
     store.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", said)
@@ -249,7 +250,7 @@ def _replaced(store: duckdb.DuckDBPyConnection, file: str, rows: pd.DataFrame) -
     old = held[0][0]
     store.register("grown", rows)
     gone = _one(
-        store, f"SELECT count(*) FROM events WHERE delivery = {old} AND print NOT IN (SELECT {_PRINT} FROM grown)"
+        store, f"SELECT count(*) FROM events WHERE delivery = {old} AND {_PRINT} NOT IN (SELECT {_PRINT} FROM grown)"
     )
     store.unregister("grown")
     store.execute(f"DELETE FROM events WHERE delivery = {old}; DELETE FROM deliveries WHERE delivery = {old}")
@@ -257,19 +258,34 @@ def _replaced(store: duckdb.DuckDBPyConnection, file: str, rows: pd.DataFrame) -
 
 
 def _mark_again(store: duckdb.DuckDBPyConnection) -> None:
-    """Rows that an earlier delivery holds to the letter are kept, and never counted."""
+    """Rows that an earlier delivery holds to the letter are kept, and never counted; of the others, ids of events that
+    several deliveries bring are `repeated`. Who is alike in neither is not looked at twice."""
     store.execute(
-        "UPDATE events SET again = true FROM (SELECT print, min(delivery) AS first FROM events GROUP BY print "
-        "HAVING min(delivery) < max(delivery)) d WHERE events.print = d.print AND events.delivery > d.first"
+        f"CREATE OR REPLACE TEMP TABLE alike AS SELECT {_KEY} AS key FROM events GROUP BY key "
+        "HAVING min(delivery) < max(delivery)"
+    )
+    store.execute(
+        f"CREATE OR REPLACE TEMP TABLE twice AS SELECT number, delivery, event_id, {_PRINT} AS print FROM events "
+        f"WHERE {_KEY} IN (SELECT key FROM alike)"
+    )
+    store.execute(
+        "UPDATE events SET again = true WHERE number IN (SELECT number FROM twice JOIN (SELECT print, min(delivery) AS "
+        "first FROM twice GROUP BY print) p ON twice.print = p.print AND delivery > first)"
     )
     store.execute(
         "UPDATE deliveries SET again = c.n FROM (SELECT delivery, count(*) AS n FROM events WHERE again "
         "GROUP BY delivery) c WHERE deliveries.delivery = c.delivery"
     )
+    store.execute(
+        "DELETE FROM repeated; INSERT INTO repeated SELECT event_id FROM events WHERE NOT again AND number IN "
+        "(SELECT number FROM twice) AND event_id IS NOT NULL GROUP BY event_id HAVING min(delivery) < max(delivery)"
+    )
 
 
 _PRINT = "hash(unit, place, provider, code, value, CAST(occurred AS DATE), CAST(recorded AS DATE), event_id)"
 """What is the same for rows that are."""
+_KEY = f"coalesce(hash(event_id), {_PRINT})"
+"""What is the same for rows that are, and for rows of one event."""
 _FIELDS = ("unit", "place", "provider", "code", "value", "occurred", "recorded", "event_id")
 
 

@@ -107,11 +107,7 @@ class FromFeed:
     @cached_property
     def calendar(self) -> Calendar:
         """The periods in which anything has occurred, but for days that are still to come."""
-        name = self.reading.name_of("occurred")
-        listed = self.store.execute(
-            f"SELECT DISTINCT {name} AS period FROM events WHERE occurred <= recorded ORDER BY period"
-        ).fetchall()
-        return make_calendar(np.array([p for (p,) in listed], dtype=object))
+        return make_calendar(np.array(events.calendar_of(self.store, self.reading), dtype=object))
 
     def day(self, position: float) -> date:
         """The day of a position on the calendar's line."""

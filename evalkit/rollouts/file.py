@@ -58,7 +58,7 @@ def read_rollout(file: Path) -> RolloutPlan:
         parts[name] = said
     if not parts:
         problems.append(Problem("There is no component", str(file), "Add a table [components.NAME] for each."))
-    noise_keys = [*(f.name for f in fields(Noise)), "study", "outcome"]
+    noise_keys = [*(f.name for f in fields(Noise)), "study", "outcome", "effects"]
     problems += _unknown(tables.get("noise", {}), noise_keys, "[noise]")
     raise_problems(problems, StudyError)
     options = {k: v for k, v in asked.items() if k not in ("title", "places", "periods")}

@@ -29,7 +29,8 @@ class Cells(NamedTuple):
 class Screen:
     """Cells of people (C of them: kinds in places) of a brief, by which rollouts are screened.
 
-    place, heads: (C,). reach: (C, K). shocks: (T, T) covariance of a place; person: that of one person.
+    place, heads: (C,). reach: (C, K). shocks: (T, T) covariance of a place; person: that of one person, `more` (C,)
+    times as large in each cell.
     """
 
     brief: Brief
@@ -38,6 +39,7 @@ class Screen:
     reach: np.ndarray
     shocks: np.ndarray
     person: np.ndarray
+    more: np.ndarray
 
     @classmethod
     def of(cls, brief: Brief) -> Screen:
@@ -46,7 +48,7 @@ class Screen:
         T, noise = brief.T, brief.noise
         return cls(
             brief, np.repeat(np.arange(P), R)[there], brief.heads.ravel()[there], np.tile(brief.kinds, (P, 1))[there],
-            noise.of_place(T), noise.of_person(T),
+            noise.of_place(T), noise.of_person(T), np.tile(spread_of(brief), P)[there],
         )  # fmt: skip
 
     @cached_property
@@ -57,7 +59,7 @@ class Screen:
     @cached_property
     def noise(self) -> np.ndarray:
         """(C, T, T) covariance of a cell's mean: of its people, and of its place where the place is one cell."""
-        people = self.person / self.heads[:, None, None]
+        people = self.person * (self.more / self.heads)[:, None, None]
         return people + self.shocks if self.alone else people
 
     def cells(self, starts: np.ndarray) -> Cells:
@@ -104,6 +106,20 @@ class Screen:
                 return None
             out[s] = self.spread(without - W).sum()
         return out
+
+
+def spread_of(brief: Brief) -> np.ndarray:
+    """(R,) variance of one person of each kind over that of all people."""
+    at = [brief.reach_of.index(r) for r in sorted({r for r in brief.reach_of if r >= 0})]
+    columns = [str(brief.components[k].reach) for k in at]
+    share = np.average(brief.share[:, at], axis=0, weights=brief.people)
+    return brief.noise.by_kind(columns, brief.kinds[:, at], share)
+
+
+def swell(brief: Brief, on: np.ndarray) -> np.ndarray:
+    """(m,) standard deviation of one person where components (m, K) are on, over that where nothing is."""
+    wanted = np.array([float(c.wanted or 0.0) for c in brief.components])
+    return np.sqrt(brief.noise.grown(on @ wanted))
 
 
 _MARKS = np.random.default_rng(2027).integers(1, 2**40, 64)

@@ -29,7 +29,7 @@ from evalkit.designs.span import less
 from evalkit.inference.estimate import PRIOR_DF
 from evalkit.inference.replicates import satterthwaite
 from evalkit.rollouts.brief import BASE_WINDOW, Brief
-from evalkit.rollouts.kernel import Cells, Screen
+from evalkit.rollouts.kernel import Cells, Screen, spread_of, swell
 from evalkit.study.paths import Level, Paths
 from evalkit.vocabulary import SAME, TRIPLE
 
@@ -257,19 +257,25 @@ def published_forms(brief: Brief, screen: Screen, cells: Cells, k: int) -> Forms
     for i in range(P):
         mine = np.flatnonzero(screen.place == i)
         part = L[mine].reshape(len(mine) * T, -1)
-        V = np.kron(np.ones((len(mine), len(mine))), screen.shocks)
-        V += np.kron(np.diag(1 / screen.heads[mine]), screen.person)
         shown = on[mine].reshape(len(mine) * T, -1).astype(float)
+        more = swell(brief, shown)
+        V = np.kron(np.diag(screen.more[mine] / screen.heads[mine]), screen.person) * np.outer(more, more)
+        V += np.kron(np.ones((len(mine), len(mine))), screen.shocks)
         covariance += part.T @ (V + brief.noise.effect**2 * (shown @ shown.T)) @ part
     exposed, serves = (np.asarray(seen[:, side].any(axis=0)) for side in (0, 1))
     return Forms(covariance, np.nan, exposed, serves & ~exposed, moderated=False)
 
 
 def _varying(brief: Brief, paths: Paths, place: Place, at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """The planning covariance of a place's cell-periods, with effects that differ between places."""
-    V = place.V
+    """The planning covariance of a place's cell-periods, with effects that differ between places and people who vary
+    more, or less, than all. Weights know neither."""
+    V, (cell, t) = place.V, at
+    path = paths.cells("place").path[cell]  # one a place and kind
+    on = (paths.state[path, t] > 0).astype(float)
+    more = swell(brief, on) * np.sqrt(spread_of(brief))[path % brief.heads.shape[1]]
+    if (more != 1).any():
+        person = brief.noise.of_person(brief.T)[np.ix_(t, t)] / brief.heads.ravel()[path]
+        V = V + np.equal.outer(cell, cell) * person * (np.outer(more, more) - 1)
     if brief.noise.effect:
-        cell, t = at
-        on = paths.state[paths.cells("place").path[cell], t] > 0
-        V = V + brief.noise.effect**2 * (on.astype(float) @ on.T.astype(float))
+        V = V + brief.noise.effect**2 * (on @ on.T)
     return np.asarray(V)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from scipy.optimize import nnls
@@ -18,6 +19,14 @@ from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import NotIdentifiedError, OptionError, is_number
+from evalkit.study.study import Study
+
+LEAST = 0.1
+"""Of the variance of all people, what those outside a reach have at least."""
+NEARLY = 0.02, 0.98
+"""Shares beyond which effects that are added lead nowhere."""
+FEWEST = 200
+"""Degrees of freedom on either side from which the noise of those within reach is told from that of all."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,10 @@ class Noise:
     period, about the person's own level (of a share p: sqrt(p (1 - p)), with everybody's effects added to p). people: a
     place and period, where `places` does not say. fading, decay: the part of `person` that a person keeps from one
     period to the next (standard deviation and correlation; 0 for none). slow: further shocks of places that fade by a
-    twentieth a period. effect: by how much effects differ between places.
+    twentieth a period. effect: by how much effects differ between places. reached: column of reach -> the standard
+    deviation of those whom it names, where it is another than `person`, that of all people. share: of people for whom
+    the outcome is one while nothing is on (0: it is no share); where something is on, people vary as p (1 - p) does
+    with the effects wanted added.
     """
 
     place: float = 0.05
@@ -39,13 +51,17 @@ class Noise:
     decay: float = 0.0
     slow: float = 0.0
     effect: float = 0.0
+    reached: Mapping[str, float] = field(default_factory=dict)
+    share: float = 0.0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reached"}
+        if not isinstance(self.reached, Mapping):
+            raise OptionError(f"Noise(reached={self.reached!r}) is no table. Write {{'dual_diagnosis': 0.48}}.")
+        for name, value in {**numbers, **{f"reached of {c}": sd for c, sd in self.reached.items()}}.items():
             if not is_number(value) or value < 0:
-                raise OptionError(f"Noise({field.name}={value!r}) is not a choice. Use a number, 0 or more.")
-        for name in ("rho", "decay"):
+                raise OptionError(f"Noise({name}={value!r}) is not a choice. Use a number, 0 or more.")
+        for name in ("rho", "decay", "share"):
             if getattr(self, name) >= 1:
                 raise OptionError(f"Noise({name}={getattr(self, name)!r}) is not a choice. Use 0 or more, below 1.")
         if not self.people > 0:
@@ -67,16 +83,35 @@ class Noise:
     def times(self, factor: float) -> Noise:
         """The same noise, larger or smaller by a factor."""
         scaled = {name: factor * getattr(self, name) for name in ("place", "person", "fading", "slow", "effect")}
-        return Noise(**{**vars(self), **scaled})
+        return Noise(**{**vars(self), **scaled, "reached": {c: factor * sd for c, sd in self.reached.items()}})
+
+    def by_kind(self, columns: Sequence[str], within: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """(R,) variance of one person of each kind over that of all. columns: of reach, C of them. within: (R, C) whom
+        each names; share: (C,) of all people. Those outside have what leaves the variance of all as it is."""
+        out = np.ones(len(within))
+        for c, name in enumerate(columns):
+            if name in self.reached and self.person and 0 < share[c] < 1:
+                inside = (self.reached[name] / self.person) ** 2
+                out *= np.where(within[:, c], inside, max((1 - share[c] * inside) / (1 - share[c]), LEAST))
+        return out
+
+    def grown(self, effects: np.ndarray) -> np.ndarray:
+        """Variance of one person where effects are added to a share, over that without; one where it is no share."""
+        if not self.share:
+            return np.ones(effects.shape)
+        p = np.clip(self.share + effects, *NEARLY)
+        return np.asarray(p * (1 - p) / (self.share * (1 - self.share)))
 
     @classmethod
-    def from_study(cls, study: StudyLike, outcome: str | None = None, effects: float = 0.0) -> Noise:
+    def from_study(cls, study: Study, outcome: str | None = None, effects: float = 0.0) -> Noise:
         """Noise of a study's own past, by which `evaluate` weighs: people from deviations within places, places from
-        what is not yet exposed. Of the components the one that shows most is read.
+        what is not yet exposed. Of the components the one that shows most is read. Of a share people's noise is that of
+        the share where nothing is on, to which effects wanted are then added.
 
-        effects: what all components are expected to add to a share, on average over those who are compared: people's
-        noise is then that of the share with it added. Raises `NotIdentifiedError` where no component's past shows any
-        noise, `OptionError` for effects on what is no share, or that lead out of 0 to 1.
+        effects: where they are not wanted one by one, what all components are expected to add to a share, on average
+        over those who are compared: people's noise is then that of the share with it added. Raises `NotIdentifiedError`
+        where no component's past shows any noise, `OptionError` for effects on what is no share, or that lead out of 0
+        to 1.
         """
         found = [w for c in study.paths.components if (w := weighing_of(study, c, outcome)) is not None]
         if not found:
@@ -85,10 +120,56 @@ class Noise:
                 "Say it instead: Noise(place=..., rho=..., person=..., people=...)."
             )
         made = max((_read(w) for w in found), key=lambda n: n.place**2 + n.slow**2)
-        if not effects:
-            return made
-        factor = _with_effects(float(np.nanmean(study.values(outcome))), study.outcome(outcome).kind, effects)
-        return replace(made, person=factor * made.person, fading=factor * made.fading)
+        values, kind = study.values(outcome), study.outcome(outcome).kind
+        ratios = _reached(study, values)
+        whole, off = float(np.nanmean(values)), _untouched(study, values) if kind == "share" and not effects else 0.0
+        added = off - whole if off else effects
+        factor = _with_effects(whole, kind, added) if added else 1.0
+        reached = {
+            column: ratio * made.person * (_with_effects(mean, kind, added) if added else 1.0)
+            for column, (ratio, mean) in ratios.items()
+        }
+        fading = factor * made.fading
+        return replace(made, person=factor * made.person, fading=fading, reached=reached, share=off)
+
+
+def _untouched(study: StudyLike, values: np.ndarray) -> float:
+    """The share where nothing is on but what always is; 0 where there is no such period, or nothing varies."""
+    paths = study.paths
+    rolled = ~np.asarray(paths.always_on, dtype=bool)
+    off = ~(paths.state[:, :, rolled] != 0).any(axis=2)[paths.path] & ~np.isnan(values)
+    share = float(values[off].mean()) if off.any() else 0.0
+    return share if 0 < share < 1 else 0.0
+
+
+def _reached(study: Study, values: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Column of reach -> standard deviation of those whom it names over that of all people, about the mean of their
+    place and period among their like, and their mean. Nothing where rows stand for several people, or too few."""
+    paths = study.paths
+    out: dict[str, tuple[float, float]] = {}
+    columns = {c.reach: paths.index(c.name) for c in study.components if c.reach}
+    if paths.heads is not None and (paths.heads > 1).any():
+        return out
+    cluster = paths.levels[paths.cluster].codes
+    for column, k in columns.items():
+        inside = np.asarray(paths.reach[paths.path, k], dtype=bool)
+        parts = [_within(values[m], cluster[m]) for m in (inside, ~inside)]
+        if min(n for _, n in parts) >= FEWEST:
+            pooled = sum(s for s, _ in parts) / sum(n for _, n in parts)
+            mean = float(np.nanmean(values[inside]))
+            if pooled > 0:
+                out[column] = float(np.sqrt(parts[0][0] / parts[0][1] / pooled)), mean
+    return out
+
+
+def _within(values: np.ndarray, cluster: np.ndarray) -> tuple[float, int]:
+    """Sum of squares of values (n, T) about the mean of their cluster and period, and its degrees of freedom."""
+    at = cluster[:, None] * values.shape[1] + np.arange(values.shape[1])
+    seen = ~np.isnan(values)
+    x, where = values[seen], at[seen]
+    people = np.bincount(where)
+    mean = np.bincount(where, x) / np.maximum(people, 1)
+    return float(((x - mean[where]) ** 2).sum()), int((people[people > 0] - 1).sum())
 
 
 def _with_effects(share: float, kind: str, effects: float) -> float:

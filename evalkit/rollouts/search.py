@@ -17,6 +17,10 @@ from evalkit.rollouts.least import Moments, System, Tables, spread
 
 LOST = 30.0
 """What a component counts, in effects wanted, that nothing can tell."""
+SMOOTH, WORST = 4, 16
+"""Powers by which components are averaged: smooth while an order is looked for, and in the end little but the worst."""
+NEAR = 0.92
+"""Of the bar: how good an order must be by the quick reckoning to be worked out in full."""
 ENOUGH = 2
 """Places on either side at every event time."""
 NOTHING = 1e-12
@@ -136,12 +140,12 @@ class Search:
         made = {lag: Tables.of(b, s.shocks, s.person, lag) for lag in {int(x) for x in b.lags}} if self.least else {}
         return [made[int(lag)] if made else _NO_TABLES for lag in b.lags]
 
-    def loss(self, starts: np.ndarray, full: bool = False) -> float:
-        """(mean over components of (detectable / wanted)^4)^(1/4): near the worst of them, yet smooth. An effect counts
-        in units of the smallest that is wanted."""
+    def loss(self, starts: np.ndarray, full: bool = False, power: int = SMOOTH) -> float:
+        """(mean over components of (detectable / wanted)^power)^(1/power): near the worst, yet smooth. An effect
+        counts in units of the smallest that is wanted."""
         found, lacking = self.detectable(starts, full)
         each = np.minimum(found / self.scale, LOST) * (1 + 0.25 * lacking)
-        return float(np.mean([each[g[0]] ** 4 for g in self.told]) ** 0.25)
+        return float(np.mean([each[g[0]] ** power for g in self.told]) ** (1 / power))
 
     # ------------------------------------------------------------ the way to better ones
 
@@ -163,26 +167,35 @@ class Search:
         return out
 
     def anneal(
-        self, starts: np.ndarray, steps: int, heat: tuple[float, float] = (0.15, 0.003), full: bool = False
-    ) -> tuple[np.ndarray, float]:
-        """The best rollout met on the way from `starts`, and its loss. heat: first and last, as shares of the loss."""
-        now = self.loss(starts, full)
+        self, starts: np.ndarray, steps: int, heat: tuple[float, float] = (0.15, 0.003), full: bool = False,
+        power: int = SMOOTH,
+    ) -> tuple[np.ndarray, float]:  # fmt: skip
+        """The best rollout met on the way from `starts`, and its loss. heat: first and last, as shares of the loss.
+
+        In full, an order that is far too bad by the quick reckoning, at the ratio that both had last, is not worked
+        out."""
+        now, quick = self.loss(starts, full, power), self.loss(starts, power=power)
         best, least = starts, now
         for step in range(steps if self.free else 0):
             trial = self.moved(starts)
             if not self.allowed(trial):
                 continue
-            value = self.loss(trial, full)
             warm = heat[0] * (heat[1] / heat[0]) ** (step / steps)
-            if value < now or self.rng.random() < np.exp((now - value) / (warm * now)):
-                starts, now = trial, value
+            bar = now * (1 - warm * math.log(1 - self.rng.random()))
+            value = rough = self.loss(trial, power=power)
+            if full and rough * now / quick * NEAR < bar:
+                value = self.loss(trial, True, power)
+            elif full:
+                continue
+            if value < bar:
+                starts, now, quick = trial, value, rough
                 if value < least:
                     best, least = trial, value
         return best, least
 
     def best(self, effort: float = 1.0, restarts: int = 3) -> np.ndarray | None:
         """The best rollout found; None where no rollout was found that keeps to what is allowed. effort: multiple of
-        the steps."""
+        the steps. The last steps look at little but the worst component."""
         fast, slow, heat = self._steps()
         found: list[tuple[float, int, np.ndarray]] = []
         for _ in range(restarts):
@@ -192,15 +205,16 @@ class Search:
             made, _ = self.anneal(start, int(fast * effort))
             found.append((self.loss(made, full=True), len(found), made))
         _, _, made = min(found)
-        return self.anneal(made, int(slow * effort), heat, full=True)[0]
+        made, _ = self.anneal(made, int(0.7 * slow * effort), heat, full=True)
+        return self.anneal(made, int(0.3 * slow * effort), (heat[0] / 5, heat[1]), full=True, power=WORST)[0]
 
     def _steps(self) -> tuple[float, float, tuple[float, float]]:
         """Steps on the screen and downhill, and the heat of the latter: fewer where each takes longer."""
         size = max(np.sqrt(len(self.brief.places) * len(self.groups) / 30), 1.0)
         if self.least:
-            return 1000 * size, 200 / size, (0.01, 0.001)
+            return 1000 * size, 450 / size, (0.01, 0.001)
         work = len(self.groups) * len(self.screen.place) ** 2 / 300
-        return 1500 * size / max(work / 20, 1.0), max(6000 / (work * len(self.brief.places) / 10), 100), (0.05, 0.001)
+        return 1500 * size / max(work / 20, 1.0), max(6500 / (work * len(self.brief.places) / 10), 150), (0.05, 0.001)
 
 
 _NO_TABLES = Tables(*(np.zeros(0) for _ in range(4)))

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import evalkit as ek
+from benchmarks.watch_files import BAD, GOOD, swap
 from evalkit.errors import EvalkitError
 from evalkit.monitor import events
 from evalkit.monitor.alarms import ALARMS, alarms_of
@@ -21,41 +22,6 @@ from evalkit.synthetic.feed import FAULTS, event_feed
 from tests.monitor import worlds
 
 COLUMNS = Columns("person", "place")
-GOOD = (
-    "person,place,provider,code,value,occurred,recorded\n"
-    "1,Place A,North,seen,1,2027-01-03,2027-01-05\n"
-    "2,Place B,North,score,4.5,2027-01-04,2027-01-05\n"
-)
-
-
-def swap(old: str, new: str) -> bytes:
-    assert old in GOOD
-    return GOOD.replace(old, new).encode()
-
-
-# What is in the file, and words of the refusal.
-BAD: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "is empty"),
-    "no rows": (GOOD.splitlines()[0].encode() + b"\n", "there is no row"),
-    "no code": (swap("provider,code,", "provider,kind,"), "no column 'code'"),
-    "no place": (swap("person,place", "person,plaice"), "no column 'place'"),
-    "two names": (swap("value,occurred", "code,occurred"), "2 columns called 'code'"),
-    "short row": (swap(",2027-01-04,2027-01-05", ",2027-01-04"), "6 cells in row 1"),
-    "Latin-1": (swap("Place B", "Plücke").decode().encode("latin-1"), "UTF-8"),
-    "NUL": (swap("Place B", "Pla\0e B"), "NUL"),
-    "open quote": (swap("Place B", '"Place B'), "quotation mark|cannot be read"),
-    "no day": (swap("2027-01-04", "soon"), "occurred 'soon' is no day"),
-    "day of a month that has none": (swap("2027-01-04", "2027-02-30"), "is no day"),
-    "number for a day": (swap("2027-01-04", "45000"), "is no day"),
-    "far day": (swap("2027-01-04", "1027-01-04"), "lies outside|is no day"),
-    "day missing": (swap("2027-01-04,", ","), "occurred is missing in 1 row"),
-    "person missing": (swap("\n2,", "\n,"), "person is missing in 1 row"),
-    "words for a value": (swap("4.5", "four"), "value holds text such as 'four'"),
-    "infinite": (swap("4.5", "inf"), "value is infinite"),
-    "places alike": (swap("Place B", "place  a"), "ids that look alike"),
-    "space": (swap("Place B", "Place B "), "begins or ends with a space"),
-    "no Parquet": (b"PAR1 and then nothing", "cannot be read as Parquet"),
-}
 
 
 @pytest.mark.parametrize(
@@ -162,6 +128,24 @@ def test_events_become_the_rows_that_they_make_by_hand(kind: Any) -> None:
     assert (both["_merge"] == "both").all() and len(made) > 500
     expected = both["value"].fillna(0.0) if kind == "count" else both["value"]
     pd.testing.assert_series_equal(both["score"], expected, check_names=False)
+
+
+def test_of_values_of_one_day_the_one_that_came_last_counts() -> None:
+    day = pd.Timestamp("2027-01-04")
+    rows = pd.DataFrame({"person": 1, "place": "Place A", "code": ["seen", *["score"] * 6], "value": [1.0, *range(6)]})
+    reading = events.Reading("person", "place", "month", "month", "seen", (ek.Outcome("score", kind="score"),))
+    with open_store(None) as store:
+        take_in(store, rows.assign(occurred=day, recorded=day, delivered=day), None, COLUMNS)
+        events.known(store, day.date(), reading)
+        assert events.panel_of(store, reading)["score"].tolist() == [5.0]
+
+
+def test_providers_that_are_not_named_are_asked_about_jumps_too() -> None:
+    rows = worlds.events().drop(columns="provider")
+    last = rows["occurred"].dt.to_period("M") == pd.Period("2027-03")
+    gone = rows[~(last & (rows["place"] == rows["place"].iloc[0]) & (rows["person"].astype(int) % 5 > 0))]
+    assert "denominator_jump" in set(alarms(gone, "2027-05-05")["alarm"])
+    assert "denominator_jump" not in set(alarms(rows, "2027-05-05")["alarm"])
 
 
 def test_the_last_correction_counts_and_a_row_that_came_twice_does_not() -> None:

@@ -268,11 +268,47 @@ def test_what_cannot_be_meant_is_said(options: dict, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"place": -1}, {"rho": 1.0}, {"people": 0}, {"fading": 2.0}, {"place": 0, "person": 0}]
+    "wrong",
+    [
+        {"place": -1},
+        {"rho": 1.0},
+        {"people": 0},
+        {"fading": 2.0},
+        {"place": 0, "person": 0},
+        {"share": 1.0},
+        {"reached": {"woman": -1}},
+        {"reached": 0.5},
+    ],
 )
 def test_noise_that_is_none_is_refused(wrong: dict) -> None:
     with pytest.raises(OptionError, match="Noise"):
         ek.Noise(**wrong)
+
+
+@pytest.mark.parametrize("weights", ["least_noise", "equal"])
+def test_those_within_reach_may_vary_more_than_all(weights: str) -> None:
+    """With twice the standard deviation of all, b's estimate has nearly twice; a's, which weighs all, hardly moves."""
+    places = pd.DataFrame({"place": list("tuvwxyz"), "people": 60, "woman": 0.25})
+    planned, starts = [ek.Planned("a"), ek.Planned("b", reach="woman")], STARTS.copy()
+    plain, more = (
+        laws(make_brief(places, planned, (0, T - 1), ek.Noise(place=0.0, reached=of), WINDOW), starts, weights)
+        for of in ({}, {"woman": 0.9})
+    )
+    assert 1.7 < more[1].se / plain[1].se < 2.01 and 0.9 < more[0].se / plain[0].se < 1.1
+
+
+@pytest.mark.parametrize("weights", ["least_noise", "equal"])
+def test_people_vary_by_the_share_that_effects_lead_to(weights: str) -> None:
+    """From .2 by .3 to .5 they vary more; from .2 by .6 to .8 as much as before; downwards to .05 less."""
+    noise = ek.Noise(place=0.0, person=0.4, share=0.2)
+
+    def spread(wanted: float | None, noise: ek.Noise = noise) -> float:
+        planned = [ek.Planned("a", wanted=wanted), ek.Planned("b")]
+        return laws(make_brief(list("tuvwxyz"), planned, (0, T - 1), noise, WINDOW), STARTS, weights)[0].se
+
+    plain = spread(0.3, ek.Noise(place=0.0, person=0.4))
+    assert spread(None) == pytest.approx(plain) == pytest.approx(spread(0.6))
+    assert spread(0.3) > 1.02 * plain and spread(-0.15) < 0.98 * plain
 
 
 def test_the_promise_is_that_of_the_moderated_interval() -> None:
@@ -319,6 +355,7 @@ def test_noise_and_the_next_rollout_of_a_study() -> None:
     share = ek.Study(frame.assign(y=(np.arange(len(frame)) % 5 == 0).astype(float)), unit="person", period="t",
                      outcome="y", cluster="place", kind="share", components=["a", "b"])  # fmt: skip
     more = ek.Noise.from_study(share, effects=0.3).person / ek.Noise.from_study(share).person
-    assert more == pytest.approx(1.25)
+    assert more == pytest.approx(1.25, abs=0.02)
+    assert ek.Noise.from_study(share).share == pytest.approx(0.2, abs=0.02)
     costs = plan.costs.set_index("component")
     assert costs.loc["a", "cost"] == 10 * costs.loc["a", "person_periods"] and np.isnan(costs.loc["b", "cost"])

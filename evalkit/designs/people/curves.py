@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtri
 
 from evalkit.designs.people.distances import fit_score
 from evalkit.designs.people.people import Who, gather
@@ -37,7 +37,7 @@ def curves(study: Study, component: str, outcome: str | None = None, *, level: f
         chance = fit_score(people.x, people.exposed, people.weight).value.clip(EXTREME, 1 - EXTREME)
     weight, quantile = (
         people.sizes / np.where(people.exposed, chance, 1 - chance),
-        float(stats.norm.ppf((1 + level) / 2)),
+        float(ndtri((1 + level) / 2)),
     )
     rows = []
     for arm, mine in (("with it", people.exposed), ("without", ~people.exposed)):

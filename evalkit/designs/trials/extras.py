@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
+from scipy.special import ndtr, stdtrit
 
 from evalkit.designs.trials.fits import Fitting
 
@@ -57,7 +58,7 @@ def hedges_g(
     small = 1 - 3 / (4 * freedom - 1) if freedom > 1 else 1.0
     g = small * likeness * value / spread
     se = np.sqrt((small * likeness * error / spread) ** 2 + g**2 / (2 * freedom))
-    reach = stats.t.ppf(0.5 + level / 2, df) * se
+    reach = stdtrit(df, 0.5 + level / 2) * se
     return EffectSize(float(g), float(g - reach), float(g + reach))
 
 
@@ -81,7 +82,7 @@ def compliers(fit: Fitting, y: np.ndarray, taken: np.ndarray, t: np.ndarray, lev
     refused (Anderson and Rubin 1949, Annals of Mathematical Statistics 20): right however weak take-up is. The variance
     of the difference is a quadratic form in outcomes, so that three fits give it for every b."""
     on_y, on_taken = fit(y), fit(taken)
-    q = stats.t.ppf(0.5 + level / 2, on_y.df) ** 2
+    q = stdtrit(on_y.df, 0.5 + level / 2) ** 2
     vy, shared = on_y.variance, (fit(y + taken).variance - on_y.variance - on_taken.variance) / 2
     a = on_taken.value**2 - q * on_taken.variance
     b = -2 * (on_y.value * on_taken.value - q * shared)
@@ -121,5 +122,5 @@ def lee_bounds(y: np.ndarray, t: np.ndarray, inflate: float = 1.0, level: float 
     if not max(errors) > 0:
         return low, high, low, high
     gap = (high - low) / max(errors)
-    reach = optimize.brentq(lambda c: stats.norm.cdf(c + gap) - stats.norm.cdf(-c) - level, 0.1, 9.0)
+    reach = optimize.brentq(lambda c: ndtr(c + gap) - ndtr(-c) - level, 0.1, 9.0)
     return float(low), float(high), float(low - reach * errors[0]), float(high + reach * errors[1])

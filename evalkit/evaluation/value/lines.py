@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from evalkit.disclosure.rounding import Grain, to_step
 from evalkit.evaluation.decomposition.attribute import label_of, why_none
@@ -276,7 +276,7 @@ def draw(joint: Estimate, size: int, level: float, seed: int) -> np.ndarray:
     values, vectors = np.linalg.eigh(correlation(vcov[np.ix_(good, good)]))
     z = np.random.default_rng(seed).standard_normal((size, len(good))) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
     even = (np.argsort(np.argsort(z, axis=0), axis=0) + 0.5) / size
-    out[:, good] = joint.value[good] + se[good] * stats.t.ppf(even, np.where(np.isnan(df[good]), np.inf, df[good]))
+    out[:, good] = joint.value[good] + se[good] * stdtrit(np.where(np.isnan(df[good]), np.inf, df[good]), even)
     return out
 
 
