@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVarTuple
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase, SubFigure
@@ -50,14 +51,6 @@ _LINE, _ROW = 0.42, 0.95  # heights of a line of words and of what is drawn belo
 _UNIT = 0.36
 _BELOW = 36  # points from axes of somebody's down to their key: below numbers and the name of the axis
 
-_WHITE: dict[str, Any] = {
-    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "patch.edgecolor"), "white"),
-    **dict.fromkeys(("xtick.bottom", "xtick.top", "ytick.left", "ytick.right", "axes.grid"), False),
-    **dict.fromkeys([f"axes.spines.{side}" for side in ("left", "bottom", "right", "top")], True),
-    **dict.fromkeys(("axes.axisbelow", "patch.force_edgecolor"), True),
-    "lines.solid_capstyle": "round",
-    "grid.color": ".8",
-}
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     **dict.fromkeys(("font.size", "axes.labelsize"), 9),
@@ -130,8 +123,8 @@ def _axes(ax: Axes | Sequence[Axes]) -> list[Axes]:
 
 
 def theme() -> AbstractContextManager[None]:
-    """White without ticks, with our fonts and sizes, whatever the settings of whoever draws; undone afterwards."""
-    return mpl.rc_context({**_WHITE, **_RC})
+    """Seaborn's white style with our fonts and sizes, undone afterwards."""
+    return mpl.rc_context({**sns.axes_style("white"), **_RC})
 
 
 def new_figure(width: float, height: float) -> Figure:
