@@ -35,7 +35,7 @@ from evalkit.study.money import PROGRAMME
 
 PRICED = ("shown", "likely")
 _WORTHS = 9
-PACKAGES = ("numpy", "pandas", "scipy", "matplotlib")
+PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
 _SOURCES = tomllib.loads((PAGE / "sources.toml").read_text(encoding="utf-8"))
 _ORDER = (
     "The register of components, their dates and levels was read first.",
