@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.estimates import event_table
-from evalkit.figures.forest import VERDICT_WORDS
-from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
+from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of
 from evalkit.inference import Estimate
+from evalkit.language.axis import Axis, axis_of
+from evalkit.language.templates import VERDICT_WORDS
 from evalkit.show.words import count_words, join_words
 
 if TYPE_CHECKING:

@@ -6,6 +6,14 @@ more than a comparison can: a test reads every sentence that they can make.
 
 from __future__ import annotations
 
+VERDICT_WORDS = {
+    "shown": "Shown",
+    "likely": "Likely",
+    "cannot_tell_apart": "Cannot tell apart",
+    "cannot_tell": "Cannot tell",
+    "no_sign": "No sign",
+    "not_tested": "Not tested",
+}
 NAMED = "{label}: {text}"
 DIRECTIONS = {"better": "a change for the better", "worse": "a change for the worse", "": "a change"}
 

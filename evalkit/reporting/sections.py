@@ -17,20 +17,9 @@ from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
 from evalkit.figures.timeline import WAYS
 from evalkit.language import templates as say
-from evalkit.reporting.blocks import (
-    PAGE,
-    Block,
-    Group,
-    Heading,
-    Listing,
-    Paragraph,
-    Run,
-    Section,
-    cell,
-    slug,
-    verdict_cell,
-)
+from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run, Section, cell, verdict_cell
 from evalkit.reporting.names import Names, names_of, spoken_period, statements_of
+from evalkit.reporting.strict import PAGE, slug
 from evalkit.show.numbers import signed, signed_range, size_words
 from evalkit.show.tables import Cell, Table, make_table
 from evalkit.show.words import design_title, full_stop, join_words, quoted, sentence_case

@@ -189,11 +189,12 @@ def _with_sign(value: float, decimals: int, way: Way = "nearest") -> str:
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share as per cent with `digits` significant digits: 0.123 gives '12%'."""
+    """A share as per cent with `digits` significant digits: 0.123 gives '12%', 0.998 'more than 99%': not all of it."""
     if not math.isfinite(share):
         return NOT_GIVEN
     sign = MINUS if share < 0 else ""
-    return f"{sign}{_magnitude(100.0 * share, max(decimals_for(100.0 * share, digits=digits), 0), (0.0,))}%"
+    said = _magnitude(100.0 * share, max(decimals_for(100.0 * share, digits=digits), 0), (0.0,))
+    return "more than 99%" if said == "100" and share < 1 else f"{sign}{said}%"
 
 
 def pounds(amount: float, digits: int = 3, currency: str = "£") -> str:
