@@ -60,8 +60,8 @@ class Stakes:
     def cells(self) -> dict[str, np.ndarray]:
         """Line -> (P, T) people periods compared."""
         found = {c.name: c.by_cell(self.costs.there.shape) for c in self.parts.claims}
-        if self.parts.judged is not None:
-            found[PROGRAMME] = self.parts.judged.mass
+        if self.parts.whole is not None:
+            found[PROGRAMME] = self.parts.whole.mass
         return found
 
     @cached_property
@@ -206,8 +206,8 @@ def _bundles(stakes: Stakes) -> Iterator[Case]:
 
 
 def _programme(stakes: Stakes) -> Case:
-    """The programme as a whole; of people seen once only where chance dealt all of it."""
-    study, programme = stakes.evaluation.study, stakes.parts.judged
+    """The programme as a whole; held where people were seen once and chance did not deal all of it."""
+    study, programme = stakes.evaluation.study, stakes.parts.whole
     members = tuple(study.paths.components if programme is None else programme.paths.components)
     case = _case(stakes, PROGRAMME, members, "programme", SEEN_ONCE if study.paths.n_periods == 1 else NOBODY_WITHOUT)
     if programme is None:
@@ -218,6 +218,9 @@ def _programme(stakes: Stakes) -> Case:
     on_outcome = (e for e, _ in stakes.evaluation.judged if e.outcome == stakes.outcome.column)
     held = sum(e.component in members and bool(holding_back(e)) for e in on_outcome)
     words = say.PARTS_HELD.format(some=held, all=len(members)) if held else ""
+    if stakes.parts.judged is None:
+        chosen = join_words([quoted(c.label) for c in study.components if not c.assigned])
+        words = say.WHOLE_CHOSEN.format(chosen=chosen)
     return replace(_found(case, row), reason=str(row["reason"]) or case.reason, withheld=words)
 
 
@@ -261,4 +264,5 @@ def _one_outcome(stakes: Stakes) -> str:
     if len(o.label.split()) > _LONGEST_LABEL:
         return "an outcome"
     words = say.ONE_OUTCOME[o.said] if o.said != "share" or o.better == "higher" else say.ONE_WITHOUT
-    return words.format(where=where, label=quoted(o.label), more="more" if o.better == "higher" else "fewer")
+    more = "more" if o.better == "higher" else "fewer"
+    return words.format(where=where, label=quoted(o.label), more=more, one=o.one)

@@ -27,6 +27,7 @@ class Axis:
     better: str = ""
     matters: float | None = None
     currency: str = "£"
+    time: str = ""
 
     def show(self, values: ArrayLike) -> np.ndarray:
         """Effects in the unit drawn, from effects in the unit of the column."""
@@ -47,7 +48,7 @@ class Axis:
     def unit(self) -> str:
         """The unit drawn, in words."""
         units = {"log": "per cent", "share": "people in every 100", "count": "events a unit and period",
-                 "rate": "events for every 1,000", "time_to_event": "units of time"}  # fmt: skip
+                 "rate": "events for every 1,000", "time_to_event": self.time or "units of time"}  # fmt: skip
         money = "pounds" if self.currency == "£" else self.currency.strip()
         return money if self.kind == "money" else units.get(self.kind, "points")
 
@@ -101,4 +102,5 @@ def axis_of(source: object, outcome: str | None = None) -> Axis:
     else:
         return Axis()
     sign = "£" if study is None else study.currency
-    return Axis(found.said, found.label, found.better, found.matters, sign)
+    time = found.unit if found.said == "time_to_event" else ""
+    return Axis(found.said, found.label, found.better, found.matters, sign, time)

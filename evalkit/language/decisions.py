@@ -104,7 +104,7 @@ def _act(d: Decision, currency: str) -> Iterator[str]:
     elif d.hangs == "withheld":
         yield sentences(say.WITHHELD.format(reason=case.withheld), say.SETTLE if case.ranged else "")
         if math.isfinite(case.drift) and d.lean in say.RULED_OUT:
-            size = size_words(case.drift * case.good, case.kind)
+            size = size_words(case.drift * case.good, case.kind, currency=currency, time=case.unit)
             yield sentences(say.UNDONE.format(drift=size))
     elif d.hangs == "conflict":
         yield sentences(say.CONFLICT.format(reason=case.stake.conflict), say.SETTLE)

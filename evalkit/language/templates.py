@@ -244,6 +244,9 @@ GAVE_WAY = "The data lie further out than what we started from allows, so that i
 NOT_MOVED_POOL = "The data moved this little: it rests on what {pool} found."
 LEFT_OUT = "Its price leaves out {names}."
 WHOLE_UNTESTED = "the sum was not attacked by itself"
+WHOLE_CHOSEN = (
+    "chance did not deal {chosen}, and nobody tested of the sum whether those with it are like the others"
+)
 PARTS_HELD = "checks failed for {some} of the {all} parts that it holds"
 ALSO_TIED = "it cannot be told apart from {others}; see what they do together"
 CURRENCIES = "its costs are in {costs} and the worth of an outcome is in {worth}"
@@ -254,8 +257,8 @@ ONE_OUTCOME = {
     "share": "a {where} with {label}",
     "count": "one {more} of {label}",
     "rate": "one {more} of {label}",
-    "score": "a point of {label} for a {where}",
+    "score": "a {one} of {label} for a {where}",
     "log": "an outcome",
     "money": "a pound of {label}",
-    "time_to_event": "an outcome",
+    "time_to_event": "a {one} of {label} for a {where}",
 }

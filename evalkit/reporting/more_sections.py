@@ -237,9 +237,8 @@ def method(evaluation: Evaluation) -> Section:
     for o in evaluation.study.outcomes:
         words = "how much would matter was not stated, so an absence of effect is never claimed"
         if o.matters is not None:
-            size = size_words(
-                o.matters * (1 if o.better == "higher" else -1), o.said, unit, period=period, whom=o.per_words
-            )
+            mine = {"whom": o.per_words, "currency": evaluation.study.currency, "time": o.unit}
+            size = size_words(o.matters * (1 if o.better == "higher" else -1), o.said, unit, period=period, **mine)
             words = f"an effect smaller than {size} does not matter"
         matters.append(f"{o.label}: {words}.")
     run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])

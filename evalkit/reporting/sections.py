@@ -180,7 +180,10 @@ def _alone(
                     for t in (evaluation.alone.gaps, evaluation.alone.donors))  # fmt: skip
     words: list[Block] = []
     for place, own in gaps.groupby("place", sort=False):
-        before, after = (size_words(x, outcome.said) for x in before_and_after(own))
+        before, after = (
+            size_words(x, outcome.said, currency=evaluation.study.currency, time=outcome.unit)
+            for x in before_and_after(own)
+        )
         words.append(Paragraph(full_stop(say.BEFORE_AFTER.format(place=place, before=before, after=after))))
     parts: list[Block] = [*drawn, *words]
     if len(donors):
