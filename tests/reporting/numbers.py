@@ -151,6 +151,8 @@ class Numbers:
     def repeat(self, text: str, where: str) -> None:
         """Hold the numbers of a text that says nothing new: each was held in its place, or is the register's."""
         known = self.tokens | {w for words in self.evidence.verbatim for w in TOKEN.findall(words)}
+        if where == "PDF":  # where a line of a cell may end between an amount and its millions
+            known |= {w.removesuffix(" million") for w in known}
         for words in TOKEN.findall(_CHANCE.sub("~", self._own(text))):
             self.count += 1
             if words not in known:
