@@ -84,7 +84,7 @@ def hold(evaluation: ek.Evaluation, notebook: nbformat.NotebookNode, folder: Pat
     read["Word"] = words_in_word(to_word(notebook, folder))
     read["the terminal"] = [" ".join(terminal_of(made).split())]
     if paper:
-        read["PDF"] = [" ".join(printed(page).split())]
+        read["PDF"] = [" ".join(printed(page, "-raw").split())]
     for where, every in read.items():
         for text in every:
             found.hold(text, answers)

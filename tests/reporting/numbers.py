@@ -27,6 +27,7 @@ from tests.reporting.known import TOKEN, Known, Number
 VOCABULARY = (
     r"(?:in|for) every 1(?:00|,000|0,000|00,000)\b", r"\bof 100\b", r"at most 100\b|100 at most\b",
     r"(?<!\.)\b[01] to 5\b",
+    r"fewer than 50 people who had it",
     r"\b0/1 column\b", r"0\.05 is 5 people in every 100", r"−0\.05 is about 5% lower", r"below 0\.001",
     r"of every 100 spent", r"0\.05 or more", r"at the 5% level",
 )  # fmt: skip
@@ -127,7 +128,10 @@ class Numbers:
 
     def hold(self, piece: Piece, seed: bool = True) -> None:
         """Hold every number of a text against what is known of what it is about."""
-        text = self._own(piece.text) if piece.text != piece.row or not self._series(piece) else ""
+        text = self._own(piece.text)
+        if piece.text == piece.row and self._series(piece):  # the row's period
+            self.tokens |= set(TOKEN.findall(text))
+            text = ""
         about = self._about(piece)
         for found in _CHANCE.finditer(text):
             self._chance(found, about, piece)
@@ -151,8 +155,6 @@ class Numbers:
     def repeat(self, text: str, where: str) -> None:
         """Hold the numbers of a text that says nothing new: each was held in its place, or is the register's."""
         known = self.tokens | {w for words in self.evidence.verbatim for w in TOKEN.findall(words)}
-        if where == "PDF":  # where a line of a cell may end between an amount and its millions
-            known |= {w.removesuffix(" million") for w in known}
         for words in TOKEN.findall(_CHANCE.sub("~", self._own(text))):
             self.count += 1
             if words not in known:
