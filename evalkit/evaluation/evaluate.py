@@ -4,6 +4,7 @@ put to the checks that its design invites and to those of every answer."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from evalkit.components import Separability, separability
 from evalkit.components.wording import names_of
@@ -26,6 +27,7 @@ from evalkit.evaluation.ladder import Choices, Run, Window, design_of, rule_word
 from evalkit.evaluation.readings import StartReadings, readings_of, start_readings
 from evalkit.evaluation.results import Evaluation
 from evalkit.evaluation.rungs import came_words, gathered_words, reversal_rungs, rungs_for, width_of
+from evalkit.evaluation.side_by_side import side_by_side
 from evalkit.evaluation.touching import touched_rungs
 from evalkit.inference.intervals import check_level
 from evalkit.language.statement import statement
@@ -53,17 +55,13 @@ def evaluate(
     study = study.as_compared()
     sep, choices = separability(study), Choices.of(study.settings)
     study, asked = who_was_asked(study, sep, choices)
-    readings, starts = readings_of(study), start_readings(study)
-    findings: list[Finding] = []
+    asking = Asking(study, sep, choices, readings_of(study), start_readings(study), asked, seed)
+    tasks = [(outcome, c.name) for outcome in study.outcomes for c in study.components]
+    findings = side_by_side(asking, tasks, lambda t: step(f"{study.component(t[1]).label}: comparing, on {t[0].label}"))
     bundles: list[BundleRun] = []
-    for outcome in study.outcomes:
-        for component in study.components:
-            step(f"{component.label}: comparing, on {outcome.label}")
-            mine = study.weighing(outcome)
-            findings.append(_find(mine, sep, component.name, outcome, choices, readings, starts, asked, seed))
-        if len(sep.bundles):
-            step(f"What goes together, on {outcome.label}")
-            bundles += run_bundles(study.weighing(outcome), sep, outcome, choices, level)
+    for outcome in study.outcomes if len(sep.bundles) else ():
+        step(f"What goes together, on {outcome.label}")
+        bundles += run_bundles(study.weighing(outcome), sep, outcome, choices, level)
     decisions = decide_all(study, sep, findings, bundles, level)
     statements = tuple(statement(e, v) for e, v in decisions)
     return Evaluation(
@@ -96,50 +94,51 @@ def _rules(
     return found
 
 
-def _find(
-    study: Study,
-    sep: Separability,
-    component: str,
-    outcome: Outcome,
-    choices: Choices,
-    readings: Mapping[str, Study],
-    starts: StartReadings | None,
-    asked: Asked | None,
-    seed: int,
-) -> Finding:
-    row = sep.components.set_index("component").loc[component]
-    window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(choices.horizon)
-    status, reason = sep.status(component), str(row["reason"])
-    if status not in ESTIMATED:
-        few = status == "too_few_clusters" and asked is not None
-        shown = (run(two_groups(outcome.column), study, component, Window(window.lag)),) if few else ()
-        said = f"{reason}; {ONE_GROUP}" if few else reason
-        return Finding(component, outcome, status, window, shown, None, (), said)
-    runs: list[Run] = []
-    for rung in rungs_for(study, component, str(row["best_design"]), choices, window, outcome.column, seed):
-        runs.append(run(rung, study, component, window))
-        if rung.headline and (other := means_rung(study, rung, component, asked)) is not None:
-            runs.append(run(other, study, component, window))
-    if status in ("separable", "additive_only"):
-        rungs = reversal_rungs(study.paths, component, choices, outcome.column)
-        runs += [run(rung, study, component, window) for rung in rungs]
-    headline = next((r for r in runs if r.rung.headline), None)
-    if headline is None or headline.rows is None or headline.answer is None:
-        return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
-    runs += [run(rung, study, component, window) for rung in touched_rungs(study, component, headline.rung)]
-    target = Target(
-        study,
-        component,
-        headline.rung.design,
-        headline.rows,
-        headline.answer,
-        window,
-        outcome.matters,
-        runs,
-        readings,
-        asked,
-        starts,
-    )
-    step(f"{study.component(component).label}: attacking the answer")
-    p = randomisation_p(target, seed)
-    return Finding(component, outcome, status, window, tuple(runs), headline, falsify(target), reason, p, target.drift)
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """What every component is asked, and the study it is asked of: gives the finding of a component on an outcome."""
+
+    study: Study
+    separability: Separability
+    choices: Choices
+    readings: Mapping[str, Study]
+    starts: StartReadings | None
+    asked: Asked | None
+    seed: int
+
+    def __call__(self, task: tuple[Outcome, str]) -> Finding:
+        """The ladder of designs, its headline, and what the checks say of it."""
+        outcome, component, study = *task, self.study.weighing(task[0])
+        row = self.separability.components.set_index("component").loc[component]
+        window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(self.choices.horizon)
+        status, reason = self.separability.status(component), str(row["reason"])
+        if status not in ESTIMATED:
+            few = status == "too_few_clusters" and self.asked is not None
+            shown = (run(two_groups(outcome.column), study, component, Window(window.lag)),) if few else ()
+            said = f"{reason}; {ONE_GROUP}" if few else reason
+            return Finding(component, outcome, status, window, shown, None, (), said)
+        runs = self._runs(study, component, outcome.column, window)
+        headline = next((r for r in runs if r.rung.headline), None)
+        if headline is None or headline.rows is None or headline.answer is None:
+            return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
+        runs += [run(rung, study, component, window) for rung in touched_rungs(study, component, headline.rung)]
+        answer, design = (headline.rows, headline.answer), headline.rung.design
+        target = Target(
+            study, component, design, *answer, window, outcome.matters, runs, self.readings, self.asked, self.starts
+        )
+        step(f"{study.component(component).label}: attacking the answer")
+        p, checks = randomisation_p(target, self.seed), falsify(target)
+        return Finding(component, outcome, status, window, tuple(runs), headline, checks, reason, p, target.drift)
+
+    def _runs(self, study: Study, component: str, outcome: str, window: Window) -> list[Run]:
+        """The rungs that the study supports, the headline among them."""
+        best = str(self.separability.components.set_index("component").loc[component, "best_design"])
+        runs: list[Run] = []
+        for rung in rungs_for(study, component, best, self.choices, window, outcome, self.seed):
+            runs.append(run(rung, study, component, window))
+            if rung.headline and (other := means_rung(study, rung, component, self.asked)) is not None:
+                runs.append(run(other, study, component, window))
+        if self.separability.status(component) in ("separable", "additive_only"):
+            rungs = reversal_rungs(study.paths, component, self.choices, outcome)
+            runs += [run(rung, study, component, window) for rung in rungs]
+        return runs

@@ -14,6 +14,7 @@ from evalkit.designs.rollout.reversals import CarriedOver, Withdrawn, ends
 from evalkit.designs.rollout.scaled import ScaledRollout, scale_of
 from evalkit.designs.rollout.staggered import StaggeredRollout, apart, arrival_gap, by_arrival
 from evalkit.designs.rollout.starts import which_starts
+from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.evaluation.ladder import (
     CARRIED_OVER,
     EQUAL,
@@ -108,10 +109,12 @@ def _on_its_scale(rungs: tuple[Rung, ...], scale: str) -> tuple[Rung, ...]:
     """The headline's own comparison of starts on the scale of its outcome, where it has one: not judged among the
     others, but by a check of its own."""
     own = next((r.design for r in rungs if r.headline), None)
-    if not scale or not isinstance(own, StaggeredRollout) or own.comparison != "not_yet":
+    if not scale or not isinstance(own, StaggeredRollout | TripleDifference) or own.comparison != "not_yet":
         return ()
-    same = {f.name: getattr(own, f.name) for f in fields(Rules)}
-    design = ScaledRollout(**same, scale=scale, outcome=own.outcome, arrival=own.arrival)
+    if isinstance(own, TripleDifference) and own.compare != "within":
+        return ()
+    same = {f.name: getattr(own, f.name) for f in fields(Rules)} | {"scale": scale, "outcome": own.outcome}
+    design = ScaledRollout(**same, arrival=getattr(own, "arrival", None), ineligible=isinstance(own, TripleDifference))
     return (Rung(f"ScaledRollout({scale})", design, fair=False),)
 
 

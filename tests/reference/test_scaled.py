@@ -84,6 +84,44 @@ def test_equal_to_the_saturated_regression(scale, others, gaps):
     np.testing.assert_allclose(found[told], expected[told.to_numpy()], rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize("scale", ["logit", "log", "identity"])
+def test_beside_the_ineligible_equal_to_the_saturated_regression(scale):
+    """A level for each place and kind of people, steps of each period, a step of the gap between kinds in each period,
+    and an indicator for each place and period in which those who can be reached are exposed."""
+    frame = panel(scale, each=8)
+    frame["can"] = frame["person"] % 2 == 0
+    frame["a"] *= frame["can"].astype(int)
+    components = [ek.Component("a", exposure="a", reach="can")]
+    made = ek.Study(frame, unit="person", period="t", cluster="site", outcome="y", components=components)
+    found = ours(ek.ScaledRollout(scale=scale, ineligible=True)(made, "a"))
+    columns = {f"level {s} {k}": (frame["site"] == s) & (frame["can"] == k) for s in range(SITES) for k in (0, 1)}
+    for t in range(1, PERIODS):
+        columns |= {f"step {t}": frame["t"] >= t, f"gap {t}": (frame["t"] >= t) & frame["can"]}
+    own, on = frame["site"].astype(str) + " " + frame["t"].astype(str), frame["a"] == 1
+    columns |= {f"effect {cell}": (own == cell) & on for cell in own[on].unique()}
+    fitted = sm.GLM(frame["y"], pd.DataFrame(columns).astype(float), family=FAMILIES[scale]()).fit(
+        tol=1e-14, maxiter=300
+    )
+    beta = fitted.params.where(~fitted.params.index.str.startswith("effect"), 0.0)
+    away = frame["y"] - fitted.family.link.inverse(pd.DataFrame(columns).astype(float) @ beta)
+    start = frame["site"].map(frame[on].groupby("site")["t"].min())
+    expected = away[on].groupby([start[on].astype(int), frame["t"][on]]).mean()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
+
+
+def test_what_lies_at_infinity_is_not_predicted():
+    """Two places counted nothing before the third period and then something; one more is asked what it would have come
+    to, having counted something before: no number, and none that a rounding error made."""
+    rows = {"one": [0, 0, 4, 5, 4, 5], "other": [0, 0, 3, 4, 5, 4], "with": [2, 3, 8, 9, 9, 9], "still": [0] * 6}
+    frame = pd.DataFrame([
+        {"place": place, "t": t, "y": float(y), "a": int(place == "with" and t >= 2)}
+        for place, ys in rows.items() for t, y in enumerate(ys)
+    ])  # fmt: skip
+    made = ek.Study(frame, unit="place", period="t", outcome="y", components=["a"])
+    found = ek.ScaledRollout(scale="log")(made, "a").to_frame()
+    assert found["estimate"].isna().all() and (found["reason"] != "").all()
+
+
 def test_equal_with_weights():
     frame = panel("logit")
     frame["w"] = 1.0 + frame["person"] % 3

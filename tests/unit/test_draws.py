@@ -23,16 +23,31 @@ def _where(_: int) -> int:
     return os.getpid()
 
 
+@pytest.fixture
+def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any work is sent out, however short."""
+    monkeypatch.setattr("evalkit.draws.WORTH", -1.0)
+
+
+@pytest.mark.usefixtures("worth_it")
 def test_spawned_seeds_give_the_same_draws_everywhere() -> None:
     seeds = np.random.SeedSequence(7).spawn(3 * BLOCK + 1)
     plain = in_parallel(_draw, seeds)
     assert plain == [_draw(s) for s in seeds]
     with parallel_config("loky", n_jobs=2):
         assert in_parallel(_draw, seeds) == plain
-        assert os.getpid() not in in_parallel(_where, range(BLOCK + 1))  # the caller's choice, not our own
+        here = in_parallel(_where, range(2 * BLOCK + 1))
+        assert set(here[:BLOCK]) == {os.getpid()}  # the first tell how long they take
+        assert os.getpid() not in here[BLOCK:]  # the caller's choice, not our own
     assert set(in_parallel(_where, range(BLOCK + 1))) == {os.getpid()}
 
 
+def test_short_work_stays_here() -> None:
+    with parallel_config("loky", n_jobs=2):
+        assert set(in_parallel(_where, range(BLOCK + 1))) == {os.getpid()}
+
+
+@pytest.mark.usefixtures("worth_it")
 def test_randomisation_draws_the_same_everywhere() -> None:
     made = study(panel(gaps=False, people=120, sites=12, periods=6))
     headline = average_effect(ek.StaggeredRollout(weights="least_noise"), "b")
@@ -44,6 +59,7 @@ def test_randomisation_draws_the_same_everywhere() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("worth_it")
 def test_dask_draws_the_same() -> None:
     distributed = pytest.importorskip("distributed")
     made = study(panel(gaps=False, people=120, sites=12, periods=6), "rows")

@@ -117,6 +117,49 @@ def test_a_shock_in_odds_is_no_effect_of_what_began_in_lower_places():
     assert "started at different levels" in found.verdicts["sentence"].iloc[0]
 
 
+def kinds(apart: float, shock: float, effect: float = 0.0) -> ek.Study:
+    """People of sixteen places over sixteen periods, of whom every other can be reached; half of the places start
+    at the seventh or later, where those whom it can reach lie `apart` lower in odds; all rise from then on. Another
+    component begins along with it there, and elsewhere at other times, so that kinds of people are compared."""
+    rng = np.random.default_rng(11)
+    people, T = 16 * 60, 16
+    site, can, t = np.arange(people) % 16, np.arange(people) // 16 % 2 == 0, np.arange(16)
+    mine, on = (site < 8) & can, t >= (6 + site % 4)[:, None]
+    elsewhere = np.array([2, 3, 4, 5, 11, 12, 13, 14])[site % 8]
+    b = t >= np.where(site < 8, 6 + site % 4, elsewhere)[:, None]
+    eta = (-apart * mine + 0.1 * rng.normal(size=16)[site])[:, None] + shock * np.clip((t - 5) / 8, 0, 1)
+    p = 1 / (1 + np.exp(-eta)) + effect * (mine[:, None] & on)
+    frame = pd.DataFrame({
+        "person": np.repeat(np.arange(people), T), "t": np.tile(t, people), "site": np.repeat(site, T),
+        "can": np.repeat(can, T), "a": (mine[:, None] & on).ravel().astype(int),
+        "b": b.ravel().astype(int), "y": (rng.random(p.shape) < p).ravel().astype(float),
+    })  # fmt: skip
+    components = [ek.Component("a", exposure="a", reach="can"), "b"]
+    outcome = ek.Outcome("y", kind="share", matters=0.05)
+    return ek.Study(frame, unit="person", period="t", cluster="site", outcomes=[outcome], components=components)
+
+
+def of_a(found: ek.Evaluation) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    """Its effects by design, the check of the scale, and its verdict."""
+    effects = found.effects[found.effects["component"] == "a"].set_index("design")
+    assert effects["headline"].idxmax() == "TripleDifference"
+    check = found.checks[found.checks["component"] == "a"].set_index("check").loc["scale"]
+    return effects, check, found.verdicts.set_index("component").loc["a"]
+
+
+def test_kinds_of_people_of_other_levels_are_asked_too():
+    effects, check, verdict = of_a(ek.evaluate(kinds(apart=2.5, shock=2.0)))
+    assert check["status"] == "failed" and verdict["verdict"] not in ("shown", "likely")
+    assert abs(effects.loc["ScaledRollout(logit)", "estimate"]) < 0.03 < 0.04 < -verdict["estimate"]
+    assert "started at different levels" in verdict["sentence"]
+
+
+def test_an_effect_among_kinds_of_one_level_is_not_doubted_for_its_scale():
+    effects, check, verdict = of_a(ek.evaluate(kinds(apart=0.0, shock=1.2, effect=0.15)))
+    assert check["status"] == "passed" and verdict["estimate"] == pytest.approx(0.15, abs=0.06)
+    assert effects.loc["ScaledRollout(logit)", "estimate"] == pytest.approx(0.15, abs=0.06)
+
+
 def test_an_effect_among_places_of_one_level_stays_shown():
     found = evaluated(panel(apart=0.0, shock=1.2, effect=0.1))
     assert found.verdicts["verdict"].iloc[0] == "shown"

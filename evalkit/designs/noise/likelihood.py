@@ -26,6 +26,8 @@ SETTLED = 1e-10
 """Scores, as a share of what was counted, from which one more step is all that is left to do."""
 CLOSE, NO_GAIN = 1e4, 1e-13
 """How much larger scores may be where a step gains no more than such a share of the likelihood."""
+AN_END = 1e-5
+"""Share of the usual mean (of all or none, for shares) from which on a fitted mean lies at an end of the range."""
 LARGEST = 700.0
 """Largest logarithm of a number."""
 NO_MAXIMUM = "the likelihood on this scale did not settle"
@@ -181,13 +183,33 @@ class Fit:
         return self.seen.solver(self.curvature, self.of_levels)
 
     def told(self, asked: Asked) -> np.ndarray:
-        """(J,) whether each prediction is identified: its level is seen, and its columns are. By weights alone, since
-        at the end of a range nothing curves."""
-        there = np.bincount(self.seen.level, minlength=self.seen.levels) > 0
-        means = self.seen.means(self.seen.n)
+        """(J,) whether each prediction is identified: its level is seen and its columns are, by cell-periods inside the
+        range. Of what others never counted (or always did) the columns lie at infinity; what rests on them is told
+        where it comes to an end of the range, and nowhere else (Correia, Guimaraes and Zylkin 2019, arXiv 1903.01633).
+        """
+        if self.scale == "identity":
+            return self._identified(asked, self.seen.n) | np.isfinite(asked.fixed)
+        inside, at = (self._inside(mean) for mean in (self.mean, self.predicted(asked)))
+        free = self._identified(asked, self.seen.n * inside)
+        low = ~at & ((self.scale == "logit") | (self.predicted(asked) <= self.usual))
+        return np.asarray(free | (low & self._identified(asked, self.seen.n)) | np.isfinite(asked.fixed))
+
+    @cached_property
+    def usual(self) -> float:
+        """Mean of all that is seen."""
+        return float(self.seen.n @ self.seen.y / max(self.seen.n.sum(), 1e-300))
+
+    def _inside(self, mean: np.ndarray) -> np.ndarray:
+        """Which means are neither nothing nor, on the logit scale, everything; on the log scale no end lies above."""
+        some = mean > AN_END * self.usual
+        return some & (mean < 1.0 - AN_END) if self.scale == "logit" else some & (mean < self.usual / AN_END)
+
+    def _identified(self, asked: Asked, weights: np.ndarray) -> np.ndarray:
+        """(J,) whether rows of these weights identify each prediction; by weights alone, since at the end of a range
+        nothing curves."""
+        there, means = self.seen.by_level(weights) > 0, self.seen.means(weights)
         away = asked.Z.toarray() - means[1][asked.level]
-        free = there[asked.level] & np.asarray(self.seen.solver(self.seen.n, means).identified(away.T))
-        return np.asarray(free | np.isfinite(asked.fixed))
+        return there[asked.level] & np.asarray(self.seen.solver(weights, means).identified(away.T))
 
     def predicted(self, asked: Asked) -> np.ndarray:
         """(J,) means expected without the component."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from evalkit.designs.noise.untreated import Place
 from evalkit.designs.rollout.plan import ExposureStates, Rules
-from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.rollout.sums import Sums, add_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,50 +167,39 @@ def cell_means(
     """
     cells = int(of.max()) + 1
     stops = np.searchsorted(of[order], np.arange(cells + 1))
-    mean, noise, inverses = np.full((cells, values.shape[1]), np.nan), [], dict[bytes, np.ndarray]()
+    patterns, kind = np.unique(np.isfinite(values), axis=0, return_inverse=True)
+    inverse = cache(lambda k: _padded_inverse(R, patterns[k]))
+    mean, noise = np.full((cells, values.shape[1]), np.nan), []
     for c, (low, high) in enumerate(pairwise(stops)):
         units = order[low:high][weights[0][order[low:high]] > 0]
-        y, w, squares = values[units], weights[0][units], weights[1][units]
-        seen = np.isfinite(y)
-        if seen.all() and len(units):
+        y, w, squares, mine = values[units], weights[0][units], weights[1][units], kind.ravel()[units]
+        if len(units) and patterns[mine].all():
             mean[c] = w @ y / w.sum()
             noise.append(R * squares.sum() / w.sum() ** 2)
         else:
-            made = _gapped(y, seen, (w, squares), R, inverses)
-            mean[c] = made[0]
-            noise.append(made[1])
+            mean[c], V = _gapped(y, mine, (w, squares), inverse)
+            noise.append(V)
     return mean, tuple(noise)
 
 
 def _gapped(
-    y: np.ndarray,
-    seen: np.ndarray,
-    weights: tuple[np.ndarray, np.ndarray],
-    R: np.ndarray,
-    inverses: dict[bytes, np.ndarray],
+    y: np.ndarray, kind: np.ndarray, weights: tuple[np.ndarray, np.ndarray], inverse: Callable[[int], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(T,) mean and (T, T) covariance of a cell in which rows are missing: (sum of S' R^-1 S)^-1 over its people.
 
-    inverses: of R by pattern of rows, each worked out once for all cells."""
+    kind: (n,) pattern of rows of each; inverse: that of R among the rows of a pattern, nought elsewhere."""
     T, (w, squares) = y.shape[1], weights
-    mean, V, W, M, v = np.full(T, np.nan), np.zeros((T, T)), np.zeros((T, T)), np.zeros((T, T)), np.zeros(T)
-    patterns, of = np.unique(seen, axis=0, return_inverse=True)
-    for j, pattern in enumerate(patterns):
-        at = np.flatnonzero(pattern)
-        if not len(at):
-            continue
-        mine = of.ravel() == j
-        key = pattern.tobytes()
-        if key not in inverses:
-            inverses[key] = np.linalg.inv(R[np.ix_(at, at)])
-        Q = inverses[key]
-        W[np.ix_(at, at)] += w[mine].sum() * Q
-        M[np.ix_(at, at)] += squares[mine].sum() * Q
-        v[at] += Q @ (w[mine] @ y[np.ix_(mine, at)])
+    mean, V = np.full(T, np.nan), np.zeros((T, T))
+    used, of = np.unique(kind, return_inverse=True)
+    if not len(used):
+        return mean, V
+    Q = np.stack([inverse(int(k)) for k in used])
+    W, M = (np.tensordot(np.bincount(of, x), Q, 1) for x in (w, squares))
+    v = np.einsum("kts,ks->t", Q, add_by(w[:, None] * np.nan_to_num(y), of, len(used)))
     there = np.flatnonzero(np.diag(W) > 0)
-    inverse = np.linalg.inv(W[np.ix_(there, there)])
-    mean[there] = inverse @ v[there]
-    V[np.ix_(there, there)] = inverse @ M[np.ix_(there, there)] @ inverse
+    back = np.linalg.inv(W[np.ix_(there, there)])
+    mean[there] = back @ v[there]
+    V[np.ix_(there, there)] = back @ M[np.ix_(there, there)] @ back
     return mean, V
 
 

@@ -121,7 +121,10 @@ def cell_weights(contrast: Contrast, rows: np.ndarray, matrix: np.ndarray | None
     """
     contrast = contrast.by_cell()
     at, sides = contrast.places(rows), contrast.reader.sides()
-    pieces = [piece for b in contrast.blocks for piece in _block_cells(contrast, b, at[b.line], sides)]
+    if matrix is not None:  # rows that no combination takes are not read
+        at[~np.append(matrix.any(axis=0), False)[at]] = -1
+    asked = (b for b in contrast.blocks if (at[b.line] >= 0).any())
+    pieces = [piece for b in asked for piece in _block_cells(contrast, b, at[b.line], sides)]
     joined = [np.concatenate(x) for x in zip(*pieces, strict=True)] if pieces else [np.empty(0, int)] * 8
     keys, weight = np.stack(joined[:-1]).astype(np.int64), joined[-1].astype(float)
     return cell_table(contrast.paths, contrast.plan.component, contrast.reader.sums.level, keys, weight, matrix)

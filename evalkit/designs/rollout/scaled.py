@@ -24,6 +24,8 @@ from evalkit.designs.rollout.plan import Plan, Rules, exposure_states, rollout_t
 from evalkit.designs.rollout.rows import Naming
 from evalkit.designs.rollout.scaled_rows import ScaledRows
 from evalkit.designs.rollout.staggered import OTHERS, StaggeredRollout, by_arrival, named
+from evalkit.designs.rollout.triple import ALIKE as KINDS
+from evalkit.designs.rollout.triple import BESIDE, TripleDifference
 from evalkit.designs.threads import one_thread
 from evalkit.errors import NotIdentifiedError, OptionError, check_choice
 from evalkit.inference.estimate import Estimate
@@ -35,6 +37,7 @@ OF_KIND = {"share": "logit", "count": "log", "rate": "log"}
 """The scale of an outcome, by its kind."""
 RANGE = {"logit": (0.0, 1.0, "shares from 0 to 1"), "log": (0.0, np.inf, "counts and rates of 0 and more")}
 ALIKE = "the two groups would have moved alike,"
+KINDS_ALIKE = f"{KINDS},"
 MOST_ALONE = 2_000
 """Units that are each a cluster above which those of one path share a level."""
 
@@ -61,30 +64,38 @@ class ScaledRollout(Rules, Parameters):
         squares, to set beside either). Standard errors are by the clusters of `StaggeredRollout`, and hold whatever the
         outcome's variance is.
     outcome, arrival, and the rules: as there; rows before the start are not estimated.
+    ineligible: whether people whom the component cannot reach stand beside those of their place, as in
+        `TripleDifference`: the gap between the two kinds would have moved alike in all places, on the scale.
 
     Calling raises `NotIdentifiedError` where no unit starts, where an outcome is outside the scale's range, where those
-    who start had recorded nothing (or everything) before, and where the likelihood does not settle.
+    who start had recorded nothing (or everything) before, where the likelihood does not settle, and, of the ineligible,
+    where no place holds both.
     """
 
     scale: str = "logit"
     outcome: str | None = None
     arrival: int | None = None
+    ineligible: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("scale", self.scale, SCALES)
         if self.adjust is not None or self.comparison != "not_yet":
             raise OptionError("Another scale takes no adjust=, and compares with those not yet exposed.")
+        if self.ineligible and self.arrival is not None:
+            raise OptionError("arrival= is for comparisons of places; people beside the ineligible are not told apart.")
 
     @property
     def traits(self) -> Traits:
         """What its answers rest on."""
-        return rollout_traits(self.others, "parallel trends")
+        return rollout_traits(self.others, "kinds alike" if self.ineligible else "parallel trends")
 
     @property
-    def _plain(self) -> StaggeredRollout:
+    def _plain(self) -> StaggeredRollout | TripleDifference:
         """The same comparison in points."""
         own = {name: getattr(self, name) for name in Rules.__dataclass_fields__}
+        if self.ineligible:
+            return TripleDifference(**own, outcome=self.outcome)
         return StaggeredRollout(**own, outcome=self.outcome, arrival=self.arrival)
 
     def plan(self, paths: Paths, component: str) -> Plan:
@@ -96,8 +107,10 @@ class ScaledRollout(Rules, Parameters):
         """Estimate every (cohort, period) from the start on of `component`; rows without an answer say why."""
         study = study.weighing(self.outcome)
         outcome, split = study.outcome(self.outcome), by_arrival(study.paths, self.arrival)
-        population = f"adopters with a match among {OTHERS[self.others]}"
-        naming = Naming(component, outcome.column, outcome.unit, population, assumption=f"{ALIKE} {WORDS[self.scale]}")
+        alike, population = ALIKE, f"adopters with a match among {OTHERS[self.others]}"
+        if self.ineligible:
+            alike, population = KINDS_ALIKE, BESIDE
+        naming = Naming(component, outcome.column, outcome.unit, population, assumption=f"{alike} {WORDS[self.scale]}")
         return named(split, self._rows(study, component).estimate(naming))
 
     @one_thread()

@@ -53,6 +53,7 @@ ALIKE_GIVEN = (
     "eligible and ineligible people with the same covariates would have moved alike, as they did elsewhere; "
     "what covariates do is fitted on all places of a group together"
 )
+BESIDE = "people whom it can reach, beside people whom it cannot"
 INELIGIBLE_HERE = "ineligible people where it starts"
 ELIGIBLE_ELSEWHERE, INELIGIBLE_ELSEWHERE = "eligible people elsewhere", "ineligible people elsewhere"
 
@@ -129,7 +130,7 @@ class TripleDifference(Rules, Parameters):
             )
         contrast, outcome = self.contrast(study, component), study.outcome(self.outcome)
         naming = Naming(
-            component, outcome.column, outcome.unit, "people whom it can reach, beside people whom it cannot",
+            component, outcome.column, outcome.unit, BESIDE,
             assumption=ALIKE if self.adjust is None else ALIKE_GIVEN,
         )  # fmt: skip
         if self.adjust is not None:

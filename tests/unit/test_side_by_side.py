@@ -1,0 +1,73 @@
+"""Components evaluated in processes of joblib are what they are one after another, and share the caller's study."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+from joblib import parallel_config
+
+import evalkit as ek
+from evalkit.evaluation.side_by_side import side_by_side
+from evalkit.progress import told
+from tests.study.panels import panel, study
+
+
+@pytest.fixture(autouse=True)
+def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any work is sent out, however short."""
+    monkeypatch.setattr("evalkit.draws.WORTH", -1.0)
+
+
+@dataclass(frozen=True)
+class Where:
+    """Says which process it ran in, and warns there."""
+
+    study: ek.Study
+
+    def __call__(self, task: int) -> tuple[int, ek.Study]:
+        warnings.warn(f"task {task}", ek.EvalkitWarning, stacklevel=2)
+        if task < 0:
+            raise ek.EvalkitError(f"task {task} is negative")
+        return os.getpid(), self.study
+
+
+@pytest.fixture(scope="module")
+def made() -> ek.Study:
+    return study(panel(gaps=True, people=160, sites=12, periods=8))
+
+
+def test_evaluations_are_the_same_and_say_each_step(made: ek.Study) -> None:
+    alone = ek.evaluate(made)
+    steps: list[str] = []
+    with parallel_config("loky", n_jobs=2), told(steps.append):
+        beside = ek.evaluate(study(panel(gaps=True, people=160, sites=12, periods=8)))
+    for name, frame in alone.frames().items():
+        pd.testing.assert_frame_equal(frame, beside.frames()[name], check_exact=True)
+    labels = 2 * [c.label for c in made.components]  # of two outcomes
+    assert [s.split(":")[0] for s in steps if "comparing" in s] == labels
+    last = beside.findings[-1].answer
+    assert last is not None and last.weights().equals(alone.findings[-1].answer.weights())
+
+
+def test_others_send_back_what_the_caller_has_as_the_caller_s_own(made: ek.Study) -> None:
+    with parallel_config("loky", n_jobs=2), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = side_by_side(Where(made), [1, 2, 3], lambda _: None)
+    assert found[0][0] == os.getpid() and os.getpid() not in {p for p, _ in found[1:]}
+    assert all(s is made for _, s in found)
+    assert [str(w.message) for w in said if w.category is ek.EvalkitWarning] == ["task 1", "task 2", "task 3"]
+
+
+@pytest.mark.filterwarnings("ignore:task")
+def test_what_goes_wrong_elsewhere_is_raised_here(made: ek.Study) -> None:
+    with parallel_config("loky", n_jobs=2), pytest.raises(ek.EvalkitError, match="task -3 is negative"):
+        side_by_side(Where(made), [1, 2, -3], lambda _: None)
+
+
+@pytest.mark.filterwarnings("ignore:task")
+def test_nothing_is_sent_out_unless_the_caller_says_so(made: ek.Study) -> None:
+    assert {p for p, _ in side_by_side(Where(made), [1, 2, 3], lambda _: None)} == {os.getpid()}
