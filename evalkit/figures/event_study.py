@@ -193,7 +193,8 @@ def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, unt
 def _coarse(table: pd.DataFrame, unit: Axis) -> str:
     """To what its numbers are rounded, where few people stand behind some of them; '' where nothing is."""
     step = float(table["rounded_to"].max()) if "rounded_to" in table else 0.0
-    return f"rounded to steps of {unit.show(step):.2g}, as few stand behind some of them" if step > 0 else ""
+    words = f"{float(f'{unit.show(step):.2g}'):,g}"  # a hundred is no 1e+02
+    return f"rounded to steps of {words}, as few stand behind some of them" if step > 0 else ""
 
 
 def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[str]:
