@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.folders import aside
-from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.manifest import sha256
 
 RESULTS = Path(__file__).resolve().parent / "results" / "faults.csv"
 STUDY = """[study]

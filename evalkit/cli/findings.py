@@ -8,9 +8,9 @@ import pandas as pd
 from rich.table import Table
 
 from evalkit.cli.screen import Screen, titled
-from evalkit.figures.forest import VERDICT_WORDS
-from evalkit.figures.inputs import axis_of
+from evalkit.language.axis import axis_of
 from evalkit.language.statement import in_one_breath
+from evalkit.language.templates import VERDICT_WORDS
 from evalkit.show.words import count_words
 from evalkit.study import Outcome, Study
 

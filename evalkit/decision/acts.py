@@ -83,19 +83,18 @@ def decide(case: Case, prior: Prior) -> Decision:
 
     Rules 1 and 2 need no chance; 3 to 6 come from the returns at each end of the worth, which must agree.
     """
+    if not case.ranged:  # whatever the prior speaks of, it is no evidence
+        held: tuple[Act, str] = ("hold_and_test", "withheld") if case.withheld else ("no_evidence", "")
+        return Decision(case, prior, "", held[0], hangs=held[1])
     withheld = case.withheld or prior.refused(case)
-    if not case.ranged:
-        if withheld:
-            return Decision(replace(case, withheld=withheld), prior, "", "hold_and_test", hangs="withheld")
-        return Decision(case, prior, "", "no_evidence")
     df = case.df if math.isfinite(case.df) and case.df > 0 else math.inf
     lean = lean_of_range((case.conf_low, case.conf_high), case.matters, flat_chance(case.estimate, case.std_error, df))
-    held = Decision(replace(case, withheld=withheld, df=df), prior, lean, "hold_and_test", hangs="withheld")
+    line = Decision(replace(case, withheld=withheld, df=df), prior, lean, "hold_and_test", hangs="withheld")
     if withheld:
-        return held
+        return line
     if case.matters is None:
-        return replace(held, hangs="unstated")
-    return _by_chances(replace(held, hangs=""), case.matters)
+        return replace(line, hangs="unstated")
+    return _by_chances(replace(line, hangs=""), case.matters)
 
 
 def chance_pays(decision: Decision, worth: Sequence[float]) -> np.ndarray:

@@ -66,6 +66,8 @@ def prior_of(given: str | Path | Prior) -> Prior:
         return given
     if given in NAMES:
         return Prior(str(given))
+    if not isinstance(given, (str, Path)):
+        raise OptionError(f"prior={given!r} is neither 'sceptical' nor 'flat' nor the path of a file.")
     path = Path(given)
     try:
         text = path.read_text(encoding="utf-8")

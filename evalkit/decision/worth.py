@@ -20,6 +20,7 @@ EXTEND, STOP = 0.70, 0.30
 #: Later rounds for which what the next rollout tells can be used.
 ROUNDS = 3
 _TEST_FIXED, _TEST_SHARE = 0.02, 0.10
+_NORMAL = 1e9  # degrees of freedom from which on a t is a normal
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def cost_of_testing(effect: ArrayLike) -> np.ndarray:
 
 def next_variance(std_error: ArrayLike, df: ArrayLike) -> np.ndarray:
     """Variance of an answer from a rollout as large again, t with `df` (as with 2.5 where there are fewer)."""
-    df = np.asarray(df, dtype=float)
+    df = np.minimum(np.asarray(df, dtype=float), _NORMAL)  # infinitely many would be infinity over infinity
     return widened(std_error) ** 2 * np.where(df > 2.5, df / np.maximum(df - 2, 0.5), 5.0)
 
 

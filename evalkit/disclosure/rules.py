@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evalkit.show.words import Count
+from evalkit.show.words import Count, retold
 from evalkit.study import Study
 from evalkit.study.settings import read_disclosure
 
@@ -102,6 +102,11 @@ def rules_of(study: Study) -> Rules:
     levels = getattr(study.paths, "levels", None)
     places = levels.get(study.paths.cluster) if levels else None
     return PROFILES["acro" if places is not None and study.paths.counted.sum() > len(places.names) else "none"]
+
+
+def without_small_numbers(study: Study, text: str) -> str:
+    """A sentence as the study's rules allow it to be published: its tied numbers of people withheld or rounded."""
+    return retold(text, rules_of(study).publish)
 
 
 def dominated(total: ArrayLike, first: ArrayLike, second: ArrayLike, rules: Rules) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from evalkit.evaluation.value.lines import NOBODY_WITHOUT, WHOLE, cost_of
 from evalkit.language import templates as say
 from evalkit.show.words import join_words, quoted
 from evalkit.study import Outcome
-from evalkit.study.money import PROGRAMME
+from evalkit.study.money import PROGRAMME, sign_of
 from evalkit.verdicts.evidence import Evidence
 from evalkit.verdicts.rules import claim_ended_by, holding_back
 from evalkit.vocabulary import Direction, VerdictName
@@ -60,8 +60,8 @@ class Stakes:
     def cells(self) -> dict[str, np.ndarray]:
         """Line -> (P, T) people periods compared."""
         found = {c.name: c.by_cell(self.costs.there.shape) for c in self.parts.claims}
-        if self.parts.judged is not None:
-            found[PROGRAMME] = self.parts.judged.mass
+        if self.parts.whole is not None:
+            found[PROGRAMME] = self.parts.whole.mass
         return found
 
     @cached_property
@@ -108,23 +108,41 @@ class Stakes:
         return tuple(quoted(c.label) for c in parts if (c.name in members) != self.costs.has_cost(c.name))
 
     def _conflict(self, members: Sequence[str]) -> str:
-        """Why costs and worth do not go together: another currency, or price years that no stated index joins."""
+        """Why costs and worth do not go together: another currency, price years that no stated index joins, or amounts
+        of which nobody said what others say of theirs."""
         costs = self.costs.money.costs
         rows = pd.DataFrame() if costs is None else costs[costs["component"].isin(members)]
-        tables = [("costs", rows), ("worth", pd.DataFrame() if self.given else self.unit_costs)]
-        said = {name: {t: _given(table, name) for t, table in tables} for name in ("currency", "price_year")}
-        if len(set().union(*said["currency"].values())) > 1:
-            return say.CURRENCIES.format(**{t: join_words(sorted(v)) or "£" for t, v in said["currency"].items()})
-        years = said["price_year"]
-        if len(set().union(*years.values())) > 1 and self.costs.prices.price_year is None:
-            listed = {t: join_words(sorted(v)) for t, v in years.items()}
-            return (say.PRICE_YEARS if years["worth"] else say.COST_YEARS).format(**listed)
+        tables = {"costs": rows, "worth": pd.DataFrame() if self.given else self.unit_costs}
+        stated = self.evaluation.study.settings.get("currency")
+        said = {t: _given(table, "currency", str(stated) if stated else "") for t, table in tables.items()}
+        every = {sign_of(v) for found in said.values() for v in found if v}
+        if len(every) > 1:
+            return say.CURRENCIES.format(**{t: join_words(sorted(v - {""})) or "£" for t, v in said.items()})
+        if every - {"£"} and (words := _unsaid(say.CURRENCY_UNSAID, said)):
+            return words
+        years = {t: _given(table, "price_year") for t, table in tables.items()}
+        if self.costs.prices.price_year is not None:
+            return ""
+        if len(set().union(*years.values()) - {""}) > 1:
+            listed = {t: join_words(sorted(v - {""})) for t, v in years.items()}
+            return (say.PRICE_YEARS if listed["worth"] else say.COST_YEARS).format(**listed)
+        return _unsaid(say.YEAR_UNSAID, years)
+
+
+def _given(table: pd.DataFrame, column: str, otherwise: str = "") -> set[str]:
+    """What the rows of a table say; `otherwise` for those that say nothing."""
+    values = table[column] if column in table else pd.Series(np.nan, table.index)
+    whole = values.map(lambda v: str(int(v)) if isinstance(v, (float, np.integer)) else str(v), na_action="ignore")
+    return {otherwise if pd.isna(v) else str(v) for v in whole.unique()}
+
+
+def _unsaid(words: Mapping[str, str], said: Mapping[str, set[str]]) -> str:
+    """That nobody said of some amounts what is said of others; '' where it is said of all, or of none."""
+    named = join_words(sorted(set().union(*said.values()) - {""}))
+    silent = [t for t, found in said.items() if "" in found]
+    if not named or not silent:
         return ""
-
-
-def _given(table: pd.DataFrame, column: str) -> set[str]:
-    values = table[column].dropna() if column in table else pd.Series(dtype=object)
-    return {str(int(v)) if isinstance(v, (float, np.integer)) else str(v) for v in values.unique()}
+    return words["both" if len(silent) > 1 or said[silent[0]] != {""} else silent[0]].format(named=named)
 
 
 def cases_of(
@@ -206,8 +224,8 @@ def _bundles(stakes: Stakes) -> Iterator[Case]:
 
 
 def _programme(stakes: Stakes) -> Case:
-    """The programme as a whole; of people seen once only where chance dealt all of it."""
-    study, programme = stakes.evaluation.study, stakes.parts.judged
+    """The programme as a whole; held where people were seen once and chance did not deal all of it."""
+    study, programme = stakes.evaluation.study, stakes.parts.whole
     members = tuple(study.paths.components if programme is None else programme.paths.components)
     case = _case(stakes, PROGRAMME, members, "programme", SEEN_ONCE if study.paths.n_periods == 1 else NOBODY_WITHOUT)
     if programme is None:
@@ -218,6 +236,9 @@ def _programme(stakes: Stakes) -> Case:
     on_outcome = (e for e, _ in stakes.evaluation.judged if e.outcome == stakes.outcome.column)
     held = sum(e.component in members and bool(holding_back(e)) for e in on_outcome)
     words = say.PARTS_HELD.format(some=held, all=len(members)) if held else ""
+    if stakes.parts.judged is None:
+        chosen = join_words([quoted(c.label) for c in study.components if not c.assigned])
+        words = say.WHOLE_CHOSEN.format(chosen=chosen)
     return replace(_found(case, row), reason=str(row["reason"]) or case.reason, withheld=words)
 
 
@@ -261,4 +282,5 @@ def _one_outcome(stakes: Stakes) -> str:
     if len(o.label.split()) > _LONGEST_LABEL:
         return "an outcome"
     words = say.ONE_OUTCOME[o.said] if o.said != "share" or o.better == "higher" else say.ONE_WITHOUT
-    return words.format(where=where, label=quoted(o.label), more="more" if o.better == "higher" else "fewer")
+    more = "more" if o.better == "higher" else "fewer"
+    return words.format(where=where, label=quoted(o.label), more=more, one=o.one)

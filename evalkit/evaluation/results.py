@@ -36,8 +36,6 @@ from evalkit.evaluation.mixed import MIXES, asks, attribution_on, mixes_table
 from evalkit.evaluation.over_time import BASELINE, SERIES, baseline, over_time, publishable_baseline, publishable_series
 from evalkit.inference import Estimate
 from evalkit.language.statement import Statement, statement
-from evalkit.show.words import retold
-from evalkit.study import Study
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import decide
 
@@ -232,11 +230,6 @@ def safe(evaluation: Evaluation) -> Evaluation:
     if evaluation not in _SAFE:
         _SAFE[evaluation] = _protected(evaluation, rules_of(evaluation.study))
     return _SAFE[evaluation]
-
-
-def without_small_numbers(study: Study, text: str) -> str:
-    """A sentence as the study's rules allow it to be published: its tied numbers of people withheld or rounded."""
-    return retold(text, rules_of(study).publish)
 
 
 def _protected(ev: Evaluation, rules: Rules) -> Evaluation:

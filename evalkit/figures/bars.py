@@ -13,7 +13,8 @@ from matplotlib.patches import Patch
 
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import Axis, Labels, frame_of, in_order, labels_of
+from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of
+from evalkit.language.axis import Axis
 from evalkit.show.numbers import signed_range
 from evalkit.show.words import count_words, plural
 

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import Axis, axis_of, frame_of
+from evalkit.figures.inputs import frame_of
 from evalkit.inference import Estimate, Interval
 from evalkit.inference.labels import row_names
+from evalkit.language.axis import Axis, axis_of
 from evalkit.show.words import count_words
 from evalkit.study import Outcome
 

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.estimates import event_table
-from evalkit.figures.forest import VERDICT_WORDS
-from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
+from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of
 from evalkit.inference import Estimate
+from evalkit.language.axis import Axis, axis_of
+from evalkit.language.templates import VERDICT_WORDS
 from evalkit.show.words import count_words, join_words
 
 if TYPE_CHECKING:
@@ -192,7 +193,8 @@ def _marks(ax: Axes, time: np.ndarray, given: np.ndarray, clean: np.ndarray, unt
 def _coarse(table: pd.DataFrame, unit: Axis) -> str:
     """To what its numbers are rounded, where few people stand behind some of them; '' where nothing is."""
     step = float(table["rounded_to"].max()) if "rounded_to" in table else 0.0
-    return f"rounded to steps of {unit.show(step):.2g}, as few stand behind some of them" if step > 0 else ""
+    words = f"{float(f'{unit.show(step):.2g}'):,g}"  # a hundred is no 1e+02
+    return f"rounded to steps of {words}, as few stand behind some of them" if step > 0 else ""
 
 
 def _lines(label: str, table: pd.DataFrame, until: float, unit: Axis) -> list[str]:

@@ -13,19 +13,13 @@ from matplotlib.patches import Rectangle
 
 from evalkit.figures import style
 from evalkit.figures.estimates import estimates
-from evalkit.figures.inputs import Axis, Labels, axis_of, frame_of, in_order, labels_of
+from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of
 from evalkit.inference import Estimate, Interval
+from evalkit.language.axis import Axis, axis_of
+from evalkit.language.templates import VERDICT_WORDS
 from evalkit.show.words import count_words, join_words
 from evalkit.study import Outcome
 
-VERDICT_WORDS = {
-    "shown": "Shown",
-    "likely": "Likely",
-    "cannot_tell_apart": "Cannot tell apart",
-    "cannot_tell": "Cannot tell",
-    "no_sign": "No sign",
-    "not_tested": "Not tested",
-}
 _COLUMNS = ("component", "outcome", "verdict", "estimate", "conf_low", "conf_high")
 _LOOK: dict[str, dict[str, Any]] = {
     "shown": {"marker": "o", "color": style.BLUE, "markerfacecoloralt": "white"},

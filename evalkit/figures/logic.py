@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import study_of
+from evalkit.language.axis import study_of
 from evalkit.show.words import count_words, join_words
 from evalkit.study import Study
 

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from evalkit.evaluation.over_time import SERIES
 from evalkit.figures import style
-from evalkit.figures.inputs import Axis, axis_of, frame_of
+from evalkit.figures.inputs import frame_of
+from evalkit.language.axis import Axis, axis_of
 from evalkit.show.words import count_words, period_words
 
 _LINES = {

@@ -274,12 +274,12 @@ def to_png(figure: Figure, dpi: int = 200) -> bytes:
 
 def _save(figure: Figure, kind: str, metadata: dict[str, str | None], dpi: float | None = None) -> bytes:
     out = io.BytesIO()
-    for text in figure.findobj(Text):
-        if (words := text.get_text()) != harmless(words):
-            text.set_text(harmless(words))
     with theme():
-        if figure.get_layout_engine() is not None:  # laid out once for all kinds of file
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+        if (engine := figure.get_layout_engine()) is not None:  # laid out once for all kinds of file
+            for text in figure.findobj(Text):
+                if (words := text.get_text()) != harmless(words):
+                    text.set_text(harmless(words))
+            engine.execute(figure)
+            figure.set_layout_engine(None)  # with one, even one that does nothing, each file would be drawn twice
         figure.savefig(out, format=kind, metadata=metadata, dpi="figure" if dpi is None else dpi)
     return out.getvalue()

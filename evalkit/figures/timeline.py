@@ -18,7 +18,8 @@ from evalkit import components
 from evalkit.components.separability import STATUS_SHAPES, STATUS_WORDS
 from evalkit.errors import OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of, study_of
+from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of
+from evalkit.language.axis import study_of
 from evalkit.show.words import count_words, join_words
 from evalkit.study.calendar import event_bands
 

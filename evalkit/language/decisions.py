@@ -15,6 +15,7 @@ from evalkit.decision.worth import EXTEND, STOP
 from evalkit.language import templates as say
 from evalkit.show.numbers import pounds, pounds_outwards, size_words
 from evalkit.show.words import join_words, sentence_case, sentences
+from evalkit.vocabulary import Lean
 
 _BESIDE_MARK = 0.05
 
@@ -55,8 +56,7 @@ def said_of(decision: Decision, currency: str = "£") -> Said:
     outside = say.LEFT_OUT.format(names=join_words(stake.left_out)) if stake.left_out and stake.costed else ""
     act = " ".join(_act(d, currency))
     if not math.isfinite(d.chance_better):
-        held = say.HELD_LEANS if d.hangs == "withheld" else {}  # nothing is ruled out by a range whose check failed
-        return Said(held.get(d.lean, say.LEANS[d.lean]), act=act, left_out=outside)
+        return Said(lean_words(d.lean, d.case.matters, d.hangs == "withheld"), act=act, left_out=outside)
     start = say.STARTS.get(d.prior.name, say.ELSEWHERE)
     chances = {"better": d.chance_better, "matters": d.chance_matters, "harm": d.chance_harm}
     chance = say.CHANCES.format(start=start, **{k: frequency(v) for k, v in chances.items()})
@@ -66,6 +66,14 @@ def said_of(decision: Decision, currency: str = "£") -> Said:
     beside = say.BESIDE.format(reason=d.case.beside) if d.case.beside else ""
     doubt = " ".join(filter(None, (beside, doubt)))
     return Said(say.LEANS[d.lean], chance, believed, _thresholds(d, currency), act, _pays(d, currency), doubt, outside)
+
+
+def lean_words(lean: Lean, matters: float | None, held: bool = False) -> str:
+    """What a likely range leaves out, in a sentence. held: by a check that failed, so that nothing is ruled out yet."""
+    stated = matters is not None
+    words = say.LEANS if stated else {**say.LEANS, **say.UNSTATED_LEANS}
+    settled = say.HELD_LEANS if stated else say.HELD_UNSTATED_LEANS
+    return settled.get(lean, words[lean]) if held else words[lean]
 
 
 def why(decision: Decision) -> str:
@@ -104,7 +112,7 @@ def _act(d: Decision, currency: str) -> Iterator[str]:
     elif d.hangs == "withheld":
         yield sentences(say.WITHHELD.format(reason=case.withheld), say.SETTLE if case.ranged else "")
         if math.isfinite(case.drift) and d.lean in say.RULED_OUT:
-            size = size_words(case.drift * case.good, case.kind)
+            size = size_words(case.drift * case.good, case.kind, currency=currency, time=case.unit)
             yield sentences(say.UNDONE.format(drift=size))
     elif d.hangs == "conflict":
         yield sentences(say.CONFLICT.format(reason=case.stake.conflict), say.SETTLE)

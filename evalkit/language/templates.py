@@ -6,6 +6,14 @@ more than a comparison can: a test reads every sentence that they can make.
 
 from __future__ import annotations
 
+VERDICT_WORDS = {
+    "shown": "Shown",
+    "likely": "Likely",
+    "cannot_tell_apart": "Cannot tell apart",
+    "cannot_tell": "Cannot tell",
+    "no_sign": "No sign",
+    "not_tested": "Not tested",
+}
 NAMED = "{label}: {text}"
 DIRECTIONS = {"better": "a change for the better", "worse": "a change for the worse", "": "a change"}
 
@@ -178,10 +186,19 @@ LEANS = {
     "says_nothing": "Says nothing: the data allow a benefit and a harm as large as what matters.",
     "": "No likely range, so nothing is ruled out.",
 }
+UNSTATED_LEANS = {  # where nobody has said how large a change would matter
+    "harm_ruled_out": "Harm ruled out: the likely range leaves out any change for the worse.",
+    "benefit_ruled_out": "Benefit ruled out: the likely range leaves out any change for the better.",
+    "says_nothing": "Says nothing: the data allow a benefit and a harm.",
+}
 HELD_LEANS = {
     "harm_ruled_out": "If that is settled, harm is ruled out: the likely range leaves out any that matters.",
     "benefit_ruled_out": "If that is settled, benefit is ruled out: the likely range leaves out any that matters.",
     "both_ruled_out": "If that is settled, a large change is ruled out: the likely range leaves out any that matters.",
+}
+HELD_UNSTATED_LEANS = {
+    "harm_ruled_out": "If that is settled, harm is ruled out: the likely range leaves out any change for the worse.",
+    "benefit_ruled_out": "If that is settled, benefit is ruled out: the likely range leaves out any for the better.",
 }
 STARTS = {"sceptical": "doubt", "flat": "nothing"}
 ELSEWHERE = "elsewhere"
@@ -236,18 +253,29 @@ GAVE_WAY = "The data lie further out than what we started from allows, so that i
 NOT_MOVED_POOL = "The data moved this little: it rests on what {pool} found."
 LEFT_OUT = "Its price leaves out {names}."
 WHOLE_UNTESTED = "the sum was not attacked by itself"
+WHOLE_CHOSEN = "chance did not deal {chosen}, and nobody tested of the sum whether those with it are like the others"
 PARTS_HELD = "checks failed for {some} of the {all} parts that it holds"
 ALSO_TIED = "it cannot be told apart from {others}; see what they do together"
 CURRENCIES = "its costs are in {costs} and the worth of an outcome is in {worth}"
 PRICE_YEARS = "costs are in prices of {costs}, worth in prices of {worth}, and no index between them is stated"
 COST_YEARS = "its costs are in prices of {costs}, and no index between them is stated"
+CURRENCY_UNSAID = {
+    "costs": "the worth of an outcome is in {named}, and nobody has said in which currency its costs are",
+    "worth": "its costs are in {named}, and nobody has said in which currency the worth of an outcome is",
+    "both": "some amounts are in {named}, and nobody has said in which currency the others are",
+}
+YEAR_UNSAID = {
+    "costs": "the worth of an outcome is in prices of {named}, and nobody has said of which year its costs are",
+    "worth": "its costs are in prices of {named}, and nobody has said of which year the worth of an outcome is",
+    "both": "some amounts are in prices of {named}, and nobody has said of which year the others are",
+}
 ONE_WITHOUT = "a {where} without {label}"
 ONE_OUTCOME = {
     "share": "a {where} with {label}",
     "count": "one {more} of {label}",
     "rate": "one {more} of {label}",
-    "score": "a point of {label} for a {where}",
+    "score": "a {one} of {label} for a {where}",
     "log": "an outcome",
     "money": "a pound of {label}",
-    "time_to_event": "an outcome",
+    "time_to_event": "a {one} of {label} for a {where}",
 }

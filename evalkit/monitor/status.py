@@ -113,4 +113,4 @@ def _adjusted(ledger: Ledger, component: str) -> dict[str, float]:
 def _range(study: Study, agreement: Agreement, low: float, high: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return NOT_GIVEN
-    return range_words(low, high, study.outcome(agreement.outcome).kind)
+    return range_words(low, high, study.outcome(agreement.outcome).kind, currency=study.currency)

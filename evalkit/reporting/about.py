@@ -11,14 +11,14 @@ import pandas as pd
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
-from evalkit.figures.forest import VERDICT_WORDS
-from evalkit.figures.inputs import Axis
 from evalkit.figures.over_time import EXPECTED, SIDES, picked, said, unit_of
-from evalkit.language import templates as say
+from evalkit.language.axis import Axis
+from evalkit.language.decisions import lean_words
+from evalkit.language.templates import VERDICT_WORDS
 from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run, Section, Text
 from evalkit.reporting.names import names_of, spoken_period, spread
+from evalkit.reporting.scales import checklist, levels
 from evalkit.reporting.sections import headed
-from evalkit.reporting.standards import checklist, levels
 from evalkit.show.numbers import percent, signed_range
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import count_words, full_stop, noun_from_column, plural, quoted, sentence_case
@@ -205,9 +205,8 @@ def _harm_table(evaluation: Evaluation, outcome: Outcome) -> Table:
     for e, v in evaluation.judged:
         if e.outcome == outcome.column:
             numbers = signed_range(e.estimate, e.conf_low, e.conf_high, e.std_error)
-            settled = say.HELD_LEANS if failed_main_checks(e) else {}
-            lean = str(leans.get((e.component, e.outcome), ""))
-            rows.append((e.name, VERDICT_WORDS[v.verdict], *numbers, settled.get(lean, say.LEANS[lean])))
+            words = lean_words(leans.get((e.component, e.outcome), ""), e.margin, bool(failed_main_checks(e)))
+            rows.append((e.name, VERDICT_WORDS[v.verdict], *numbers, words))
     head = ("Component", "Verdict", "Estimate", "From", "To", "Harm")
     right = (False, False, True, True, True, False)
     caption = f"Possible harm: {outcome.label} ({outcome.better} is better)"

@@ -17,7 +17,6 @@ from evalkit.folders import replaced
 from evalkit.pooling.indigo import Indigo, without_card
 from evalkit.pooling.pool import Pool
 from evalkit.reporting.blocks import (
-    PAGE,
     Block,
     Group,
     Heading,
@@ -29,7 +28,7 @@ from evalkit.reporting.blocks import (
     to_html,
     verdict_cell,
 )
-from evalkit.reporting.strict import strict
+from evalkit.reporting.strict import PAGE, strict
 from evalkit.show.numbers import pounds, range_words
 from evalkit.show.tables import Cell, Table, from_frame, make_table
 from evalkit.show.words import count_words, escaped, full_stop, join_words, sentence_case

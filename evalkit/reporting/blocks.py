@@ -9,16 +9,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from evalkit.figures import Picture
-from evalkit.figures.forest import VERDICT_WORDS
+from evalkit.language.templates import VERDICT_WORDS
+from evalkit.reporting.strict import BLOCKS, PAGE, slug
 from evalkit.show.tables import Cell, Table
 from evalkit.show.words import escaped, untypeset
 
-BLOCKS = "application/vnd.evalkit.blocks+json"
-PAGE = files("evalkit.reporting") / "page"
 _SHAPES = tomllib.loads((PAGE / "shapes.toml").read_text(encoding="utf-8"))
 
 
@@ -205,8 +203,3 @@ def verdict_cell(verdict: str) -> Cell:
 def linked(text: str, href: str) -> Run:
     """The text as a link to where its figures are worked out; without figures just the text."""
     return Run(text, href, "worked") if any(c.isdigit() for c in text) else Run(text)
-
-
-def slug(heading: str) -> str:
-    """A heading as an anchor: 'Does it hold?' gives 'does-it-hold'."""
-    return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in heading.lower()).split())

@@ -15,6 +15,7 @@ from evalkit.evaluation import Evaluation
 from evalkit.evaluation.ladder import Choices
 from evalkit.evaluation.respecified import beside_what_matters, refitted
 from evalkit.figures import Picture, describe
+from evalkit.language.decisions import lean_words
 from evalkit.language.templates import LEANS
 from evalkit.show.tables import from_frame
 from evalkit.show.words import count_words
@@ -97,7 +98,7 @@ class Explored:
         """The forest, its numbers and what they are not, as HTML."""
         table = self.table(base_window, comparison, matters)
         labels = {c.name: c.label for c in self.study.components}
-        said = [LEANS[word] for word in table["lean"]]
+        said = [lean_words(word, matters or None) for word in table["lean"]]
         shown = table.assign(component=[labels[c] for c in table["component"]], said=said)
         headings = {c: words for c, words in _SHOWN.items() if c != "reason" or table["reason"].any()}
         numbers = from_frame(shown, self.outcome.label, headings, note=CAUTION).to_html()

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jupytext
 import nbformat
@@ -24,12 +25,14 @@ from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, check_choice
 from evalkit.folders import put
-from evalkit.reporting.blocks import PAGE, Section, slug, to_html
 from evalkit.reporting.manifest import check_files
 from evalkit.reporting.pdf import to_pdf
-from evalkit.reporting.strict import SCRIPT, SCRIPT_HASH, strict
+from evalkit.reporting.strict import PAGE, SCRIPT, SCRIPT_HASH, slug, strict
 from evalkit.reporting.word import to_word
 from evalkit.show.words import full_stop, harmless, untypeset
+
+if TYPE_CHECKING:
+    from evalkit.reporting.blocks import Section
 
 _RUN_TIMEOUT = 3600
 _PRINTED = re.compile(r'aria-label="Printed"')
@@ -132,7 +135,7 @@ def page_of(sections: Sequence[Section], title: str) -> str:
     """Sections as one HTML page that loads nothing from outside, without a notebook behind it."""
     cells = []
     for i, section in enumerate(sections):
-        output = nbformat.v4.new_output("display_data", {"text/html": untypeset(to_html(section.blocks))})
+        output = nbformat.v4.new_output("display_data", {"text/html": untypeset(section._repr_html_())})
         cells.append(nbformat.v4.new_code_cell("", outputs=[output], id=f"cell-{i:03d}"))
     about = {"title": harmless(title), "language_info": {"name": "python", "mimetype": "text/x-python"}}
     return to_page(nbformat.v4.new_notebook(cells=cells, metadata=about), show_code=True)

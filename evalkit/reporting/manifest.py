@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 from threadpoolctl import threadpool_info
 
+from evalkit import __version__
 from evalkit.errors import EvalkitError
-from evalkit.reporting.more_sections import inputs, sha256, versions
 from evalkit.show.words import period_words
 from evalkit.study import Study
 
 NAME, SIGNATURE = "manifest.json", "manifest.json.sig"
+PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
 _NEEDED = {"study": str, "level": float, "seed": int, "inputs": dict, "versions": dict, "files": dict}
 
 
@@ -75,3 +78,25 @@ def check_files(place: Path, names: Iterable[str]) -> None:
                 f"{name} in {str(place)!r} is not the file that its manifest names: it was changed after the report "
                 "was written. Nothing is made from it. Write the report again: evalkit run STUDY."
             )
+
+
+def inputs(study: Study, study_file: str | Path) -> list[tuple[str, str]]:
+    """(file, SHA-256) of the study file and of each file that it names, by name within the study's folder."""
+    file = Path(study_file)
+    file = file / "study.toml" if file.is_dir() else file
+    listed: Sequence[Path] = tuple(study.inputs) or (file,)
+    base = file.resolve().parent
+    named = {p.relative_to(base).as_posix() if p.is_relative_to(base) else p.name: p
+             for p in (Path(given).resolve() for given in listed)}  # fmt: skip
+    return [(name, sha256(path)) for name, path in sorted(named.items())]
+
+
+def versions() -> dict[str, str]:
+    """Versions of evalkit, Python and the packages that the numbers and figures depend on."""
+    return {"evalkit": __version__, "python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

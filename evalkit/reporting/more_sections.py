@@ -3,39 +3,35 @@ held back, method, and where it comes from."""
 
 from __future__ import annotations
 
-import hashlib
-import platform
 import tomllib
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evalkit import __version__
 from evalkit.decision.acts import chance_pays
 from evalkit.disclosure.people import STAGES
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.deciding import whole_verdict
 from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
-from evalkit.figures.forest import VERDICT_WORDS
 from evalkit.language.decisions import frequency
-from evalkit.reporting.blocks import PAGE, Block, Group, Heading, Listing, Paragraph, Run, Section, Text
+from evalkit.language.templates import VERDICT_WORDS
+from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run, Section, Text
+from evalkit.reporting.manifest import inputs, versions
 from evalkit.reporting.names import names_of, spoken_period, statements_of
 from evalkit.reporting.plan import exposure_hash
 from evalkit.reporting.sections import headed
+from evalkit.reporting.strict import PAGE
 from evalkit.show.numbers import pounds, pounds_outwards, signed_range, size_words
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import count_words, design_title, full_stop, join_words, plural, quoted, sentence_case
-from evalkit.study import Study
 from evalkit.study.money import PROGRAMME
 
 PRICED = ("shown", "likely")
 _WORTHS = 9
-PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "seaborn")
 _SOURCES = tomllib.loads((PAGE / "sources.toml").read_text(encoding="utf-8"))
 _ORDER = (
     "The register of components, their dates and levels was read first.",
@@ -241,9 +237,8 @@ def method(evaluation: Evaluation) -> Section:
     for o in evaluation.study.outcomes:
         words = "how much would matter was not stated, so an absence of effect is never claimed"
         if o.matters is not None:
-            size = size_words(
-                o.matters * (1 if o.better == "higher" else -1), o.said, unit, period=period, whom=o.per_words
-            )
+            mine = {"whom": o.per_words, "currency": evaluation.study.currency, "time": o.unit}
+            size = size_words(o.matters * (1 if o.better == "higher" else -1), o.said, unit, period=period, **mine)
             words = f"an effect smaller than {size} does not matter"
         matters.append(f"{o.label}: {words}.")
     run = " ".join([*evaluation.effects["design"].astype(str), *evaluation.bundles["design"].astype(str)])
@@ -310,25 +305,3 @@ def tables_of(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     if made.value is not None:
         named["value"] = made.value.table
     return named
-
-
-def inputs(study: Study, study_file: str | Path) -> list[tuple[str, str]]:
-    """(file, SHA-256) of the study file and of each file that it names, by name within the study's folder."""
-    file = Path(study_file)
-    file = file / "study.toml" if file.is_dir() else file
-    listed: Sequence[Path] = tuple(study.inputs) or (file,)
-    base = file.resolve().parent
-    named = {p.relative_to(base).as_posix() if p.is_relative_to(base) else p.name: p
-             for p in (Path(given).resolve() for given in listed)}  # fmt: skip
-    return [(name, sha256(path)) for name, path in sorted(named.items())]
-
-
-def versions() -> dict[str, str]:
-    """Versions of evalkit, Python and the packages that the numbers and figures depend on."""
-    return {"evalkit": __version__, "python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

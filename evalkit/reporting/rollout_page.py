@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from evalkit.folders import replaced
-from evalkit.reporting.blocks import PAGE, Block, Heading, Listing, Paragraph, to_html
-from evalkit.reporting.strict import strict
+from evalkit.reporting.blocks import Block, Heading, Listing, Paragraph, to_html
+from evalkit.reporting.strict import PAGE, strict
 from evalkit.rollouts.allocation import FILE, REGISTER, Allocation
 from evalkit.rollouts.planning import RolloutPlan
 from evalkit.show.tables import Table, csv_text, make_table

@@ -17,20 +17,9 @@ from evalkit.evaluation.results import safe
 from evalkit.figures import Picture
 from evalkit.figures.timeline import WAYS
 from evalkit.language import templates as say
-from evalkit.reporting.blocks import (
-    PAGE,
-    Block,
-    Group,
-    Heading,
-    Listing,
-    Paragraph,
-    Run,
-    Section,
-    cell,
-    slug,
-    verdict_cell,
-)
+from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run, Section, cell, verdict_cell
 from evalkit.reporting.names import Names, names_of, spoken_period, statements_of
+from evalkit.reporting.strict import PAGE, slug
 from evalkit.show.numbers import signed, signed_range, size_words
 from evalkit.show.tables import Cell, Table, make_table
 from evalkit.show.words import design_title, full_stop, join_words, quoted, sentence_case
@@ -191,7 +180,10 @@ def _alone(
                     for t in (evaluation.alone.gaps, evaluation.alone.donors))  # fmt: skip
     words: list[Block] = []
     for place, own in gaps.groupby("place", sort=False):
-        before, after = (size_words(x, outcome.said) for x in before_and_after(own))
+        before, after = (
+            size_words(x, outcome.said, currency=evaluation.study.currency, time=outcome.unit)
+            for x in before_and_after(own)
+        )
         words.append(Paragraph(full_stop(say.BEFORE_AFTER.format(place=place, before=before, after=after))))
     parts: list[Block] = [*drawn, *words]
     if len(donors):

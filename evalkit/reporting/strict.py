@@ -10,10 +10,12 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 
 from evalkit.errors import EvalkitError
-from evalkit.reporting.blocks import PAGE
 
+BLOCKS = "application/vnd.evalkit.blocks+json"
+PAGE = files("evalkit.reporting") / "page"
 SCRIPT = "\n" + (PAGE / "page.js").read_text(encoding="utf-8")
 SCRIPT_HASH = "sha256-" + base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii")
 
@@ -84,3 +86,8 @@ def strict(page: str) -> bytes:
     reader.feed(page)
     reader.close()
     return page.encode()
+
+
+def slug(heading: str) -> str:
+    """A heading as an anchor: 'Does it hold?' gives 'does-it-hold'."""
+    return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in heading.lower()).split())

@@ -17,8 +17,7 @@ from evalkit.errors import EvalkitError
 from evalkit.folders import aside
 from evalkit.reporting.build import write_report
 from evalkit.reporting.formats import FORMATS, write_formats
-from evalkit.reporting.manifest import processor, read_manifest
-from evalkit.reporting.more_sections import inputs, sha256, versions
+from evalkit.reporting.manifest import inputs, processor, read_manifest, sha256, versions
 from evalkit.study import Study
 
 #: Two numbers of a table are the same but for their last digits when they differ by no more than this share of the

@@ -15,8 +15,8 @@ import numpy as np
 from nbformat import NotebookNode
 
 from evalkit.errors import EvalkitError
-from evalkit.reporting.blocks import BLOCKS
 from evalkit.reporting.manifest import check_files
+from evalkit.reporting.strict import BLOCKS
 from evalkit.show.words import harmless
 
 if TYPE_CHECKING:

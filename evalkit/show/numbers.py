@@ -152,19 +152,23 @@ def decimals_for(value: float, std_error: float = math.nan, digits: int = 2) -> 
     return min(min(limits, default=0), 12)
 
 
-def range_words(low: float, high: float, kind: str) -> str:
+def range_words(low: float, high: float, kind: str, *, currency: str = "£", time: str = "") -> str:
     """A range in words: '2 to 16 more in every 100', '4 fewer to 11 more in every 100', '2% to 10% lower'."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return NOT_GIVEN
-    scale = scale_for([(low + high) / 2.0, low, high], kind, std_error=(high - low) / 4.0)
+    nouns = Nouns(currency=currency, time=time)
+    scale = scale_for([(low + high) / 2.0, low, high], kind, nouns, std_error=(high - low) / 4.0)
     return scale.span(low, high) + scale.tail
 
 
-def size_words(value: float, kind: str, unit: str | None = None, *, period: str = "", whom: str = "") -> str:
+def size_words(
+    value: float, kind: str, unit: str | None = None, *, period: str = "", whom: str = "", currency: str = "£",
+    time: str = "",
+) -> str:  # fmt: skip
     """A size without direction: '5 in every 100', '6%'. For logs the sign matters: pass a fall as negative."""
     if not math.isfinite(value):
         return NOT_GIVEN
-    return scale_for([value], kind, Nouns(unit=unit or "", whom=whom, period=period)).size(value)
+    return scale_for([value], kind, Nouns(unit or "", whom, period, currency, time)).size(value)
 
 
 def signed(value: float, digits: int = 2, std_error: float = math.nan, way: Way = "nearest") -> str:
@@ -189,11 +193,12 @@ def _with_sign(value: float, decimals: int, way: Way = "nearest") -> str:
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share as per cent with `digits` significant digits: 0.123 gives '12%'."""
+    """A share as per cent with `digits` significant digits: 0.123 gives '12%', 0.998 'more than 99%': not all of it."""
     if not math.isfinite(share):
         return NOT_GIVEN
     sign = MINUS if share < 0 else ""
-    return f"{sign}{_magnitude(100.0 * share, max(decimals_for(100.0 * share, digits=digits), 0), (0.0,))}%"
+    said = _magnitude(100.0 * share, max(decimals_for(100.0 * share, digits=digits), 0), (0.0,))
+    return "more than 99%" if said == "100" and share < 1 else f"{sign}{said}%"
 
 
 def pounds(amount: float, digits: int = 3, currency: str = "£") -> str:

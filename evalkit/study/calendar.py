@@ -43,7 +43,9 @@ class Calendar:
 
     def place(self, moments: np.ndarray) -> np.ndarray:
         """Positions of dates on this calendar's line; NaN where one cannot be read."""
-        out = np.array([_place(m, self.kind) for m in moments], dtype=np.float64)
+        words = {m: _place(m, self.kind) for m in dict.fromkeys(m for m in moments if isinstance(m, str))}
+        read = [words[m] if isinstance(m, str) else _place(m, self.kind) for m in moments]
+        out = np.array(read, dtype=np.float64)
         if self.kind == "number" and (self.start.min() < 1800 or self.start.max() > 2200):
             out[[_stamp(m) is not None for m in moments]] = np.nan  # the numbers are not years: a date has no place
         return out

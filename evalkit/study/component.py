@@ -283,6 +283,11 @@ class Outcome:
         return _UNITS[self.said].format(per=self.per_words)
 
     @property
+    def one(self) -> str:
+        """One of what is counted where it is a score or a time, in words: 'point', 'week'."""
+        return (self.time_unit or "unit of time").removesuffix("s") if self.said == "time_to_event" else "point"
+
+    @property
     def per_words(self) -> str:
         """What a rate is per, in words: 'person years' of the column person_years."""
         return (self.per or "").replace("_", " ")

@@ -103,6 +103,11 @@ def currency_of(settings: Mapping[str, object], money: Money | None) -> str:
     tables = {} if money is None else money.given()
     named = {str(c) for t in tables.values() if "currency" in t for c in t["currency"].dropna().unique()}
     code = str(settings.get("currency") or (named.pop() if len(named) == 1 else "GBP"))
+    return sign_of(code)
+
+
+def sign_of(code: str) -> str:
+    """What stands before an amount in a currency: its sign, or its letters and a space where it has none."""
     return _SIGNS.get(code, code if len(code) == 1 else f"{code} ")
 
 

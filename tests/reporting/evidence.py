@@ -14,10 +14,11 @@ from evalkit.evaluation import Evaluation
 from evalkit.evaluation.compared import shares
 from evalkit.figures import Picture
 from evalkit.figures.bars import contamination_table
-from evalkit.figures.inputs import Axis
-from evalkit.reporting.more_sections import _SOURCES, money_spent, versions
+from evalkit.language.axis import Axis
+from evalkit.reporting.manifest import versions
+from evalkit.reporting.more_sections import _SOURCES, money_spent
 from evalkit.reporting.names import spoken_period
-from evalkit.reporting.standards import levels
+from evalkit.reporting.scales import levels
 from evalkit.show.words import period_words
 from evalkit.study.calendar import event_bands
 from evalkit.study.money import PROGRAMME

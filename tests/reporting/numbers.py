@@ -25,7 +25,10 @@ from tests.reporting.known import TOKEN, Known, Number
 
 #: Words with a number that is none of the evaluation's: what a frequency is out of, and fixed sentences.
 VOCABULARY = (
-    r"(?:in|for) every 1(?:00|,000|0,000|00,000)\b", r"\bof 100\b", r"at most 100\b|100 at most\b", r"\b[01] to 5\b",
+    r"(?:in|for) every 1(?:00|,000|0,000|00,000)\b", r"\bof 100\b", r"at most 100\b|100 at most\b",
+    r"(?<!\.)\b[01] to 5\b",
+    r"fewer than 50 people who had it",
+    r"n_jobs=-1\b",
     r"\b0/1 column\b", r"0\.05 is 5 people in every 100", r"−0\.05 is about 5% lower", r"below 0\.001",
     r"of every 100 spent", r"0\.05 or more", r"at the 5% level",
 )  # fmt: skip
@@ -126,7 +129,10 @@ class Numbers:
 
     def hold(self, piece: Piece, seed: bool = True) -> None:
         """Hold every number of a text against what is known of what it is about."""
-        text = self._own(piece.text) if piece.text != piece.row or not self._series(piece) else ""
+        text = self._own(piece.text)
+        if piece.text == piece.row and self._series(piece):  # the row's period
+            self.tokens |= set(TOKEN.findall(text))
+            text = ""
         about = self._about(piece)
         for found in _CHANCE.finditer(text):
             self._chance(found, about, piece)
@@ -230,7 +236,7 @@ def sections_of(evaluation: Evaluation, pictures: Mapping[str, Picture], study_f
 
 
 def numbers_of(evaluation: Evaluation, study_file: str) -> Numbers:
-    """Every number of every section of a report, held. evaluation: what `safe` returns."""
+    """Every number of every section of a report, held. evaluation: what `safe` returns. study_file: a file that is."""
     pictures = reporting.pictures(evaluation)
     held = Numbers(Evidence(evaluation, pictures))
     for section in sections_of(evaluation, pictures, study_file):

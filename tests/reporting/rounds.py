@@ -141,9 +141,9 @@ def assert_harmless(page: str) -> None:
     assert not [c for c in STEERING if c in page]
 
 
-def printed(page: str) -> str:
-    """The words of a page as PDF."""
-    made = subprocess.run(["pdftotext", "-", "-"], input=to_pdf(page.encode()), capture_output=True, check=True)
+def printed(page: str, *how: str) -> str:
+    """The words of a page as PDF. how: what pdftotext is told; "-raw" for one cell after another."""
+    made = subprocess.run(["pdftotext", *how, "-", "-"], input=to_pdf(page.encode()), capture_output=True, check=True)
     return made.stdout.decode()
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.results import safe
+from evalkit.figures import Picture
 
 _NUMBER = r"[−+-]?[£€$]?\d[\d,]*(?:\.\d+)?"
 _SIGNED = re.compile(rf"([−+]?{_NUMBER})(%?) \(([−+]?{_NUMBER})%? to ([−+]?{_NUMBER})%?\)")
@@ -86,8 +87,8 @@ class Held:
                 self.wrong.append(f"{said.words}  in: {text[:120]}")
 
 
-def answers_of(evaluation: Evaluation) -> np.ndarray:
-    """(a, 3) low, high and estimate of everything that was found and may be published."""
+def answers_of(evaluation: Evaluation, pictures: Mapping[str, Picture] | None = None) -> np.ndarray:
+    """(a, 3) low, high and estimate of everything that was found and may be published. pictures: of the report."""
     made = safe(evaluation)
     frames = [made.effects, made.bundles, *made.event_studies.values()]
     if made.attribution is not None:
@@ -104,6 +105,8 @@ def answers_of(evaluation: Evaluation) -> np.ndarray:
     if made.value is not None:
         table = made.value.table
         rows += [table[list(c)].to_numpy(dtype=float) for c in _MONEY]
+    if plane := (pictures or {}).get("value_plane"):
+        rows.append(plane.data[["low", "high", "middle"]].to_numpy(dtype=float))
     whole = np.vstack(rows)
     return whole[np.isfinite(whole[:, :2]).all(axis=1)]
 

@@ -29,11 +29,11 @@ from evalkit.evaluation.results import safe
 from evalkit.figures.style import _compact
 from evalkit.reporting.about import imprint, lacking
 from evalkit.reporting.blocks import flat, words
+from evalkit.reporting.brief import page_one
 from evalkit.reporting.formats import page_of
-from evalkit.reporting.page_one import page_one
 from evalkit.reporting.plan import make_plan
+from evalkit.reporting.scales import _locks, _maryland, _padlocks, basis_of
 from evalkit.reporting.sections import _CHECKS
-from evalkit.reporting.standards import _locks, _maryland, _padlocks, basis_of
 from evalkit.reporting.strict import SCRIPT, strict
 from evalkit.study.money import Money, currency_of
 from evalkit.verdicts.evidence import CheckOutcome

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 
 import nbformat
 
 from evalkit import reporting
-from evalkit.reporting.blocks import BLOCKS, Group, Heading, Listing, Paragraph, Run, as_data, flat, to_html
+from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, as_data, flat, to_html
 from evalkit.reporting.sections import headed
+from evalkit.reporting.strict import BLOCKS
 from evalkit.reporting.word import blocks_of
 from evalkit.show.tables import make_table
 from tests.reporting import road_fixture as road
@@ -64,3 +66,9 @@ def test_a_section_is_folded_behind_its_heading_and_its_link_unfolds_it() -> Non
     page = headed("held", PIECE[1])._repr_html_()
     assert '<details class="fold"><summary><h2 id="does-it-hold-heading">Does it hold?</h2></summary>' in page
     assert page.index("</summary>") < page.index('<div id="does-it-hold">') < page.index("See ")
+
+
+def test_no_module_takes_the_name_of_what_a_notebook_calls() -> None:
+    modules = {m.name for m in pkgutil.iter_modules(reporting.__path__)}
+    assert not modules & set(reporting._WHERE)  # else importing the one would hide the other
+    assert all(callable(getattr(reporting, name)) for name in reporting._WHERE)

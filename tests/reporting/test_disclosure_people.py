@@ -13,8 +13,7 @@ import pytest
 import evalkit as ek
 from evalkit.disclosure import people
 from evalkit.disclosure.people import flow_table
-from evalkit.disclosure.rules import PROFILES
-from evalkit.evaluation.results import without_small_numbers
+from evalkit.disclosure.rules import PROFILES, without_small_numbers
 from evalkit.reporting.formats import make_notebook, run_notebook
 from evalkit.show.words import of_people, retold
 

@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 import evalkit as ek
 from evalkit.errors import OptionError
 from evalkit.figures import Picture, style
-from evalkit.figures.inputs import Axis
+from evalkit.language.axis import Axis
 from tests.reporting import road_fixture as road
 
 

@@ -9,6 +9,7 @@ import pytest
 import evalkit as ek
 from evalkit import reporting
 from evalkit.reporting.blocks import Paragraph, Section
+from evalkit.reporting.drawn import _of_one_place
 from evalkit.show.tables import Table
 from tests.unit.test_one_place import panel
 
@@ -40,7 +41,7 @@ def mix() -> ek.Evaluation:
 
 
 def test_a_mix_is_drawn_with_its_words(mix: ek.Evaluation) -> None:
-    drawn = reporting.build._of_one_place(mix)
+    drawn = _of_one_place(mix)
     assert list(drawn) == ["one_place_a", "placebo_places_a", "donor_weights_a"]
     assert "months since the start" not in drawn["one_place_a"].alt and drawn["one_place_a"].title.startswith("p0: ")
     page = reporting.estimates(mix, drawn)
@@ -56,13 +57,13 @@ def test_a_mix_is_drawn_with_its_words(mix: ek.Evaluation) -> None:
 
 def test_a_series_has_no_others(mix: ek.Evaluation) -> None:
     alone = ek.evaluate(study(places=1))
-    assert list(reporting.build._of_one_place(alone)) == ["one_place_a"]
+    assert list(_of_one_place(alone)) == ["one_place_a"]
     assert len(alone.alone.donors) == 0 and "one_place" in alone.frames() and "donors" not in alone.frames()
     assert set(mix.frames()) >= {"one_place", "donors"}
 
 
 def test_rules_hold_back_every_period_of_the_place(mix: ek.Evaluation) -> None:
     held = reporting.safe(replace(mix, study=mix.study.replace(settings={"disclosure": "nhs"})))
-    assert not reporting.build._of_one_place(held)
+    assert not _of_one_place(held)
     assert "This cannot carry a claim" not in texts(reporting.estimates(held, {}))
     assert "one place by period" in held.protection.log.to_string()

@@ -11,9 +11,9 @@ from evalkit import reporting
 from evalkit.evaluation.evidence import verdict_table
 from evalkit.language.statement import statement
 from evalkit.reporting.blocks import inline, linked
-from evalkit.reporting.build import stated
+from evalkit.reporting.brief import check_words, findings
+from evalkit.reporting.drawn import stated
 from evalkit.reporting.names import names_of, spoken_period, statements_of
-from evalkit.reporting.page_one import check_words, findings
 from evalkit.verdicts.evidence import CheckOutcome
 from evalkit.verdicts.rules import decide
 from tests.reporting import road_fixture as road

@@ -18,10 +18,10 @@ import evalkit as ek
 from docs import browser as chromium
 from evalkit.errors import EvalkitError
 from evalkit.reporting.formats import write_formats
-from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.manifest import sha256
 from evalkit.reporting.pdf import renumbered, undated
 from evalkit.reporting.plan import make_plan, plan_hash, plan_sentence, plan_tags, read_plan, write_plan
-from evalkit.reporting.standards import checklist
+from evalkit.reporting.scales import checklist
 from evalkit.reporting.verify import compare, other_formats, verify
 from tests.reporting.conftest import Built
 from tests.reporting.test_cli import call

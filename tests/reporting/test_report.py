@@ -17,7 +17,7 @@ import evalkit as ek
 from evalkit.errors import EvalkitError
 from evalkit.reporting.build import study_file
 from evalkit.reporting.formats import ReportError, make_notebook, run_notebook, to_page
-from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.manifest import sha256
 from evalkit.reporting.strict import SCRIPT, SCRIPT_HASH
 from tests.reporting.conftest import PARTNERSHIPS, Built
 

@@ -14,8 +14,7 @@ import pytest
 from evalkit.errors import EvalkitError
 from evalkit.reporting.build import LATER
 from evalkit.reporting.formats import write_formats
-from evalkit.reporting.manifest import SIGNATURE, check_files, processor, read_manifest
-from evalkit.reporting.more_sections import sha256
+from evalkit.reporting.manifest import SIGNATURE, check_files, processor, read_manifest, sha256
 from evalkit.reporting.signing import check_signature, sign
 from evalkit.reporting.strict import strict
 from evalkit.reporting.verify import Verification, close, compare, verify

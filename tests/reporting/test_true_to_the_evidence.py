@@ -14,9 +14,9 @@ from evalkit import reporting
 from evalkit.decision.case import Case
 from evalkit.evaluation.deciding import whole_verdict
 from evalkit.evaluation.value.lines import acceptable, thresholds
-from evalkit.figures.inputs import Axis
+from evalkit.language.axis import Axis
 from evalkit.language.statement import statement
-from evalkit.reporting.page_one import _UNTESTED, _key_assumption, _with_end
+from evalkit.reporting.brief import _UNTESTED, _key_assumption, _with_end
 from evalkit.reporting.word import column_widths, least_width
 from evalkit.show.words import noun_from_column, plural
 from evalkit.study import Outcome

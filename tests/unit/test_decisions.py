@@ -20,6 +20,7 @@ from tests.unit.test_value import panel
 KEYWORKER = ek.Component("keyworker", label="Keyworker", always_on=True, unit_cost=500)
 COSTS = pd.DataFrame({"component": ["a"], "amount": [40_000.0], "price_year": [2018], "currency": ["£"]})
 WORTH = pd.DataFrame({"outcome": "y", "value": [600.0, 300.0], "bearer": ["fiscal", "social"], "price_year": 2018})
+UNSAID: dict[str, object] = {"component": ["a"], "amount": [40_000.0]}
 
 
 def study(effect: float = 1.0, **more: object) -> ek.Study:
@@ -183,13 +184,17 @@ def test_without_a_worth_thresholds_are_given(good: ek.Evaluation) -> None:
     [
         ({}, {"price_year": 2020}, "costs are in prices of 2018, worth in prices of 2020"),
         ({}, {"currency": "€"}, "its costs are in £ and the worth of an outcome is in €"),
+        ({**UNSAID, "currency": "EUR"}, {}, "its costs are in EUR, and nobody has said in which currency the worth of"),
+        (UNSAID, {"currency": "EUR"}, "the worth of an outcome is in EUR, and nobody has said in which currency its"),
+        (UNSAID, {}, "is in prices of 2018, and nobody has said of which year its costs are"),
+        ({**UNSAID, "price_year": 2019}, {"price_year": None}, "prices of 2019, and nobody has said of which year the"),
         ({"component": ["a", "a"], "amount": [3e4, 1e4], "price_year": [2018, 2019]}, {}, "prices of 2018 and 2019"),
     ],
 )
 def test_amounts_that_do_not_go_together_hold_the_line(
     good: ek.Evaluation, costs: Mapping[str, object], worth: Mapping[str, object], words: str
 ) -> None:
-    table = pd.DataFrame(costs).assign(currency="£") if costs else COSTS
+    table = pd.DataFrame({"currency": np.nan if costs is UNSAID else "£", **costs}) if costs else COSTS
     found = row(priced(good, money=ek.Money(costs=table, unit_costs=WORTH.assign(**worth))))
     assert found["act"] == "hold_and_test" and words in str(found["reason"]) and words in str(found["sentence"])
     assert np.isnan(found["net_benefit"]) and found["chance_better"] > 0.9
@@ -211,6 +216,17 @@ def test_without_what_matters_there_is_neither_chance_nor_act() -> None:
     assert (found["act"], found["lean"]) == ("hold_and_test", "harm_ruled_out")
     assert found["reason"] == "nobody has said how large a change would matter"
     assert "Say first how large a change would matter" in str(found["sentence"])
+    assert "leaves out any change for the worse." in str(found["sentence"]) and "what matters" not in found["sentence"]
+
+
+def test_a_currency_is_the_same_by_its_letters_and_its_sign(good: ek.Evaluation) -> None:
+    costs, worth = COSTS.assign(currency="GBP"), WORTH.assign(currency="£")
+    for said in (worth, WORTH):  # pounds are what a page says where nothing is said
+        assert np.isfinite(row(priced(good, money=ek.Money(costs=costs, unit_costs=said)))["net_benefit"])
+    euros = priced(
+        good, money=ek.Money(costs=COSTS.assign(currency="EUR"), unit_costs=WORTH), settings={"currency": "EUR"}
+    )
+    assert np.isfinite(row(euros)["net_benefit"])
 
 
 def test_outcomes_that_disagree_are_said() -> None:

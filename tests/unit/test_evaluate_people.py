@@ -8,7 +8,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.disclosure.people import with_counts
-from evalkit.reporting.build import pictures
+from evalkit.reporting.drawn import pictures
 from evalkit.verdicts.evidence import Evidence
 
 

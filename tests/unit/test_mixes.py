@@ -269,3 +269,21 @@ class TestWhatWasDealtOtherwise:
             ek.FactorialComparison()(made)
         with pytest.raises(ek.EvalkitError, match="order=0"):
             ek.FactorialComparison(order=0)
+
+
+def test_a_whole_of_which_chance_dealt_a_part_has_its_range_and_no_chance() -> None:
+    frame = world(800)
+    frame["a"] = np.random.default_rng(1).integers(0, 2, len(frame))
+    money = {
+        "costs": pd.DataFrame({"component": ["a", "b"], "amount": [1000.0, 2000.0]}),
+        "unit_costs": pd.DataFrame({"outcome": ["y"], "value": [50.0]}),
+    }
+    parts, outcome = [ek.Component("a", assigned="randomised"), ek.Component("b")], ek.Outcome("y", matters=0.2)
+    made = ek.evaluate(ek.Study(frame, unit="person", period=None, covariates=("x0", "x1"), outcome=outcome,
+                                components=parts, money=money))  # fmt: skip
+    line = next(d for d in made.decisions.lines if d.case.name == "programme")
+    row = made.value.table.set_index("name").loc["programme"]
+    assert line.act == "hold_and_test" and np.isnan(line.chance_better) and "“b”" in line.case.withheld
+    people = row["additional"] / line.case.estimate
+    ends = row[["additional_low", "additional_high"]].astype(float) / people
+    assert [line.case.conf_low, line.case.conf_high] == pytest.approx(list(ends))

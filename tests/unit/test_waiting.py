@@ -181,3 +181,16 @@ def test_curves_and_their_figure_tell_of_both_arms() -> None:
     assert b"<svg" in picture.svg
     with pytest.raises(ek.EvalkitError, match="does not wait"):
         ek.curves(study(people(), ek.Outcome("settled", kind="share")), "nurse")
+
+
+def test_money_and_drifts_of_a_mean_time_are_said_in_its_unit() -> None:
+    money = {
+        "costs": pd.DataFrame({"component": ["nurse"], "amount": [1000.0]}),
+        "unit_costs": pd.DataFrame({"outcome": ["wait"], "value": [50.0]}),
+    }
+    time = outcome(column="wait", label="The wait", effect="time", better="lower", matters=1.0)
+    made = ek.evaluate(study(people(), time, money=money))
+    assert "for each week taken off for one id" in made.value.table.set_index("name").loc["programme", "words"]
+    line = made.decisions.lines[0]
+    assert line.case.one.startswith("a week of “The wait” for") and "point" not in made.decisions.table["sentence"][0]
+    assert "weeks would undo" in made.decisions.table["sentence"][0]

@@ -228,7 +228,15 @@ def test_range_words() -> None:
 def test_signs_per_cent_and_pounds() -> None:
     assert [numbers.signed(v) for v in (9.34, -0.0342, -0.0, 0.0)] == ["+9.3", "−0.034", "0", "0"]
     assert numbers.signed(9.34, std_error=3.1) == "+9"
-    assert [numbers.percent(v) for v in (0.123, 0.0, -0.5, 1.0, 0.004)] == ["12%", "0%", "−50%", "100%", "0.4%"]
+    more = "more than 99%"  # of draws, where a few are otherwise
+    assert [numbers.percent(v) for v in (0.123, 0.0, -0.5, 1.0, 0.004, 0.998)] == [
+        "12%",
+        "0%",
+        "−50%",
+        "100%",
+        "0.4%",
+        more,
+    ]
     assert [numbers.pounds(v) for v in (18_432, 9_900, 71_000, -250, 0, 45.4, 28.49, 1.5)] == [
         "£18,400", "£9,900", "£71,000", "−£250", "£0", "£45", "£28", "£1.50"
     ]  # fmt: skip

@@ -240,7 +240,7 @@ def ratio_words(ratio: Ratio, line: Line, case: Case) -> str:
         "count": f"each event {'added' if up else 'avoided'} ({label})",
         "rate": f"each event {'added' if up else 'avoided'} ({label})",
         "money": f"each {'pound' if sign == '£' else sign.strip()} {'gained' if up else 'saved'} ({label})",
-    }.get(outcome.said, f"each point {'gained' if up else 'taken off'} for one {where} ({label})")
+    }.get(outcome.said, f"each {outcome.one} {'gained' if up else 'taken off'} for one {where} ({label})")
     if ratio.kind == "bounded":
         span = f"{low} to {high}"
         if case.verdicts.get(line.name, "shown") in ("shown", "likely"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from evalkit.evaluation import Evaluation
@@ -22,9 +23,9 @@ from evalkit.reporting.plan import plan_sentence
 from evalkit.show.numbers import Nouns, pounds, range_words, scale_for
 from evalkit.show.tables import Cell, Table
 from evalkit.show.words import count_words, full_stop, join_words, noun_from_column, quoted, sentence_case
+from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.evidence import CheckOutcome
-from evalkit.vocabulary import OutcomeKind
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ def page_one(
         *(brief_notes(evaluation) if chosen == study.outcome().column else ()),
         _over_time(evaluation, pictures or {}, chosen),
         Group((*([forest] if forest else []), Group(_say(rows, names), "say")), "middle"),
-        Group((_mind(rows, names), _overturn(rows, names, about.said)), "two"),
+        Group((_mind(rows, names), _overturn(rows, names, about, study.currency)), "two"),
         Paragraph(_ON_THE_PAGE, "paper"),
     )
     whole = Group(tuple(p for p in parts if p is not None), "page-one", "page-one", "question")
@@ -152,8 +153,8 @@ def the_whole(evaluation: Evaluation, outcome: str, cost: str) -> Table | None:
         ends = sorted((case.good * case.conf_low, case.good * case.conf_high))
         numbers = (case.good * case.estimate, *ends)
         matters = case.matters if case.matters is not None else float("nan")
-        scale = scale_for((*numbers, matters), case.kind, Nouns(noun_from_column(str(study.unit))), case.std_error,
-                          (matters, -matters))  # fmt: skip
+        nouns = Nouns(noun_from_column(str(study.unit)), currency=study.currency, time=case.unit)
+        scale = scale_for((*numbers, matters), case.kind, nouns, case.std_error, (matters, -matters))
         said = sentence_case(f"{scale.effect(numbers[0])}{scale.tail} (likely range {scale.span(*ends)})")
         found = (Run(said, "#attribution", "worked"), f". {full_stop(verdict[2])}")
     row = (Cell(WHOLE), verdict_cell(verdict[0]), cell(found), Cell(rests), *([Cell(cost)] if cost else []))
@@ -284,18 +285,19 @@ def _mind(statements: Sequence[Statement], names: Names) -> Group:
     return Group((Heading(2, "What would let us tell"), listed), "mind")
 
 
-def _overturn(statements: Sequence[Statement], names: Names, kind: OutcomeKind) -> Group:
+def _overturn(statements: Sequence[Statement], names: Names, about: Outcome, currency: str) -> Group:
     """What could overturn the answers that were given: failed checks first, then what held; one line for each thing
     that checks said, with every component of which they said it."""
+    said = partial(check_words, kind=about.said, currency=currency, time=about.unit)
     given = [s for s in statements if s.verdict in _STRONG]
     checks = [(s, c) for s in given or statements for c in s.checks]
     ordered = sorted(checks, key=lambda pair: (*_TOLD, pair[1].check).index(pair[1].check))
     failed = [pair for pair in ordered if pair[1].status == "failed"]
     held = [(s, c) for s, c in ordered if c.status != "failed" and c.check in _TOLD and c.estimate == c.estimate]
     items: list[Text] = []
-    for mine in _grouped([*failed, *(held if given else [])], lambda pair: check_words(pair[1], kind))[: _MOST + 1]:
+    for mine in _grouped([*failed, *(held if given else [])], lambda pair: said(pair[1]))[: _MOST + 1]:
         first, check = mine[0]
-        words = _lower(full_stop(check_words(check, kind)), names)
+        words = _lower(full_stop(said(check)), names)
         anchor = f"#check-{first.component}-{check.check}"
         items.append((f"{_labels(s for s, _ in mine)}: ", linked(words, anchor)))
     items += _key_assumption(given or statements)
@@ -313,12 +315,13 @@ def _key_assumption(statements: Sequence[Statement]) -> list[Text]:
     return [Run(_UNTESTED.format(of=of), "#checks", "worked")]
 
 
-def check_words(check: CheckOutcome, kind: str) -> str:
-    """What a check said, without p values; with the answers from which one place was left out, if they held."""
+def check_words(check: CheckOutcome, kind: str, **units: str) -> str:
+    """What a check said, without p values; with the answers from which one place was left out, if they held. units:
+    currency and time, as `range_words` takes them."""
     words = check.brief or check.words
     if check.check != "leave_one_cluster" or check.status != "passed" or not check.conf_low < check.conf_high:
         return words
-    return f"{words.rstrip('.')} ({range_words(check.conf_low, check.conf_high, kind)})."
+    return f"{words.rstrip('.')} ({range_words(check.conf_low, check.conf_high, kind, **units)})."
 
 
 def _lower(text: str, names: Names) -> str:

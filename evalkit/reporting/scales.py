@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.evaluation import Evaluation
-from evalkit.reporting.blocks import PAGE
+from evalkit.reporting.strict import PAGE
 from evalkit.verdicts.evidence import Evidence, Verdict
 from evalkit.verdicts.rules import smallest_detectable
 
