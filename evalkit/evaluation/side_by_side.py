@@ -11,8 +11,8 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
-from uuid import uuid4
+from dataclasses import fields
+from typing import Protocol, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -20,6 +20,7 @@ from joblib import Parallel, delayed
 from evalkit.designs.threads import one_thread
 from evalkit.draws import worth
 from evalkit.study import Study
+from evalkit.study.paths import Level, Paths
 
 _Task = TypeVar("_Task", contravariant=True)
 _Made = TypeVar("_Made", covariant=True)
@@ -49,31 +50,25 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
 
 
 def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> Iterator[_Made]:
-    name, sent, held = uuid4().hex, pickle.dumps(work, pickle.HIGHEST_PROTOCOL), _held(work.study)
-    jobs = (delayed(_made)(name, sent, task) for task in tasks)
-    for task, (made, said) in zip(tasks, Parallel(return_as="generator")(jobs), strict=True):
-        for words in said:
-            warnings.warn(words, stacklevel=2)
-        say(task)
-        yield _Received(io.BytesIO(made), held).load()
+    sent, held = pickle.dumps(work, pickle.HIGHEST_PROTOCOL), _held(work.study)
+    jobs = (delayed(_made)(sent, task) for task in tasks)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped", UserWarning)  # another has taken its place
+        for task, (made, said) in zip(tasks, Parallel(return_as="generator")(jobs), strict=True):
+            for words in said:
+                warnings.warn(words, stacklevel=2)
+            say(task)
+            yield _Received(io.BytesIO(made), held).load()
 
 
-class _Here(Generic[_Task, _Made]):
-    """The last work that was sent to this process, so that its study is read once for all tasks."""
-
-    name = ""
-    work: Any = None
-
-
-def _made(name: str, sent: bytes, task: _Task) -> tuple[bytes, list[Warning]]:
-    """What a process sends back: what it found, without what the caller has, and the warnings that it gave."""
-    if _Here.name != name:
-        _Here.name, _Here.work = name, pickle.loads(sent)  # noqa: S301 (the caller's own)
-    out = io.BytesIO()
+def _made(sent: bytes, task: object) -> tuple[bytes, list[Warning]]:
+    """What a process sends back: what it found, without what the caller has, and the warnings that it gave. It keeps
+    nothing: a process that grows is ended by joblib."""
+    work, out = pickle.loads(sent), io.BytesIO()  # noqa: S301 (the caller's own)
     with warnings.catch_warnings(record=True) as said, one_thread():
         warnings.simplefilter("always")
-        found = _Here.work(task)
-    _Sent(out, _held(_Here.work.study)).dump(found)
+        found = work(task)
+    _Sent(out, _held(work.study)).dump(found)
     return out.getvalue(), [w.message for w in said if isinstance(w.message, Warning)]
 
 
@@ -84,9 +79,10 @@ def _held(study: Study) -> dict[str, object]:
         mine = study.weighing(outcome)
         found |= {f"{outcome.column} study": mine, f"{outcome.column} paths": mine.paths}
         found[f"{outcome.column} values"] = mine.values(outcome)
-        parts = [vars(mine.paths), *({"codes": x.codes, "names": x.names} for x in mine.paths.levels.values())]
+        parts: list[Paths | Level] = [mine.paths, *mine.paths.levels.values()]
         for i, part in enumerate(parts):
-            found |= {f"{outcome.column} {i} {k}": v for k, v in part.items() if isinstance(v, np.ndarray)}
+            arrays = {f.name: getattr(part, f.name) for f in fields(part)}  # given, not worked out on one side alone
+            found |= {f"{outcome.column} {i} {k}": v for k, v in arrays.items() if isinstance(v, np.ndarray)}
     return {"study": study, **found}
 
 

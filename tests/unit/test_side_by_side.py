@@ -6,6 +6,7 @@ import os
 import warnings
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pytest
 from joblib import parallel_config
@@ -28,11 +29,11 @@ class Where:
 
     study: ek.Study
 
-    def __call__(self, task: int) -> tuple[int, ek.Study]:
+    def __call__(self, task: int) -> tuple[int, ek.Study, np.ndarray]:
         warnings.warn(f"task {task}", ek.EvalkitWarning, stacklevel=2)
         if task < 0:
             raise ek.EvalkitError(f"task {task} is negative")
-        return os.getpid(), self.study
+        return os.getpid(), self.study, self.study.paths.came  # worked out there, not here
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,9 @@ def test_others_send_back_what_the_caller_has_as_the_caller_s_own(made: ek.Study
     with parallel_config("loky", n_jobs=2), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         found = side_by_side(Where(made), [1, 2, 3], lambda _: None)
-    assert found[0][0] == os.getpid() and os.getpid() not in {p for p, _ in found[1:]}
-    assert all(s is made for _, s in found)
+    assert found[0][0] == os.getpid() and os.getpid() not in {p for p, *_ in found[1:]}
+    assert all(s is made for _, s, _ in found)
+    assert all(np.array_equal(came, made.paths.came) for *_, came in found)
     assert [str(w.message) for w in said if w.category is ek.EvalkitWarning] == ["task 1", "task 2", "task 3"]
 
 
@@ -70,4 +72,4 @@ def test_what_goes_wrong_elsewhere_is_raised_here(made: ek.Study) -> None:
 
 @pytest.mark.filterwarnings("ignore:task")
 def test_nothing_is_sent_out_unless_the_caller_says_so(made: ek.Study) -> None:
-    assert {p for p, _ in side_by_side(Where(made), [1, 2, 3], lambda _: None)} == {os.getpid()}
+    assert {p for p, *_ in side_by_side(Where(made), [1, 2, 3], lambda _: None)} == {os.getpid()}
