@@ -51,6 +51,7 @@ _DECIDES = {
     "informational": "On a side with so few places each of them decides the answer.",
 }
 _TOUCHED = {BESIDE_UNTOUCHED: "spillover", ON_NEIGHBOURS: "on_neighbours"}
+NOTHING_LEFT = "not published: rounded as coarsely as its counts ask for, nothing of it would be left"
 _FEW_TOUCHED = "Of places that neighbours may touch, too few people are left for it to be published."
 
 
@@ -287,6 +288,12 @@ class Guard:
                 self.note("leave_one_out", f"{component}, {outcome}", "some places or all", "too few")
         return frame[keep].reset_index(drop=True)
 
+    def _nothing_left(self, frame: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
+        """By event time, of which rounding would leave nothing but noughts and ones: without its numbers."""
+        self.note("event_studies", ", ".join(key), "all event times", "rounded")
+        empty = frame.assign(**{c: np.nan for c in _BANDS if c in frame})
+        return empty.assign(reason=frame["reason"].where(frame["estimate"].isna(), NOTHING_LEFT))
+
     def event_study(self, frame: pd.DataFrame, labels: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
         """By event time: a row that rests on too few is empty, and so is a second where one alone would be.
 
@@ -301,6 +308,8 @@ class Guard:
                 (gaps < self.rules.count).any() or (np.diff(np.unique(sizes[:, 1])) < self.rules.count).any()
             )
             step = self.step(*key, fewest, told_apart)
+            if (frame["conf_high"] - frame["conf_low"]).max() < step:
+                return self._nothing_left(frame, key)
             frame = coarse(frame, _BANDS, np.full(len(frame), step))
             frame = frame.assign(rounded_to=step) if step > 0 else frame
             given = frame["estimate"].notna().to_numpy()

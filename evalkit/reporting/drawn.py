@@ -43,7 +43,7 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
         out[name] = describe("forest", evaluation, evaluation.effects, outcome=outcome, name=file_name(name))
     for component in evaluation.study.components:
         table = evaluation.event_studies.get((component.name, first))
-        if table is not None and len(table):
+        if table is not None and table["estimate"].notna().any():
             name = f"event_study_{component.name}"
             out[name] = describe("event_study", evaluation, component.name, outcome=first, name=file_name(name))
         mine = evaluation.compared[evaluation.compared["component"] == component.name]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from evalkit.components import Separability
 from evalkit.components.separability import STATUS_WORDS
+from evalkit.disclosure.publish import NOTHING_LEFT
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.alone import before_and_after
 from evalkit.evaluation.compared import shares
@@ -119,6 +120,9 @@ def _on_outcome(evaluation: Evaluation, outcome: Outcome, pictures: Mapping[str,
         if first:
             parts += [Heading(level, component.label), Paragraph(found.get(component.name, ""))]
             parts += [pictures.get(f"event_study_{component.name}")] if len(tried) else []
+            by_time = evaluation.event_studies.get((component.name, outcome.column))
+            if by_time is not None and (by_time["reason"] == NOTHING_LEFT).any():
+                parts.append(Paragraph(f"How it came out over time since the start is {NOTHING_LEFT}."))
         parts += _alone(evaluation, component.name, outcome, pictures)
         parts += _compared(evaluation, component.name, outcome, pictures)
         if len(tried) > 1:

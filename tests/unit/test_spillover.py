@@ -12,7 +12,7 @@ import pytest
 import evalkit as ek
 from evalkit import checks
 from evalkit.checks.spillover import Around
-from evalkit.disclosure.publish import Guard
+from evalkit.disclosure.publish import NOTHING_LEFT, Guard
 from evalkit.disclosure.rules import rules_of
 from evalkit.inference import Estimate
 from evalkit.verdicts.evidence import CheckOutcome, Evidence
@@ -129,3 +129,15 @@ def test_harm_that_is_the_neighbours_gain_is_not_claimed() -> None:
     found = ek.evaluate(rollout(spill=0.6, own=0.0))
     assert found.verdicts["verdict"].item() == "cannot_tell" and found.verdicts["conf_high"].item() < 0
     assert OTHER_WEAKNESSES["touched"].format(places="places") in found.verdicts["reasons"].item()
+
+
+def test_an_event_study_of_which_rounding_leaves_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard, heads = Guard(rollout(0.0, 0.0), rules_of(rollout(0.0, 0.0))), {"units_exposed": 90, "units_comparison": 400}
+    frame = pd.DataFrame({"event_time": [0, 1], "estimate": [0.2, np.nan], "conf_low": [-0.1, np.nan],
+                          "conf_high": [0.5, np.nan], "reason": ["", "nobody to compare with"]})  # fmt: skip
+    for step, told in ((0.5, [0.0, np.nan]), (1.0, [np.nan, np.nan])):
+        monkeypatch.setattr(Guard, "step", lambda *_, step=step: step)
+        made = guard.event_study(frame, frame.assign(**heads), ("a", "y"))
+        np.testing.assert_array_equal(made["estimate"], told)
+    assert made["reason"].tolist() == [NOTHING_LEFT, "nobody to compare with"]
+    assert guard.log[-1][:2] == ("event_studies", "a, y")
