@@ -115,7 +115,7 @@ def frame(folder: Path) -> dict[str, float]:
 
 
 def manchester(_: Path) -> dict[str, float]:
-    """Realistic rough sleeping, both outcomes, components side by side: from a study in memory to verdicts."""
+    """Realistic rough sleeping, both outcomes: from a study in memory to verdicts."""
     import evalkit as ek
 
     return whole(lambda: ek.synthetic.partnership("rough_sleeping", setting="realistic", seed=1).study)
@@ -129,16 +129,13 @@ def road_safety(_: Path) -> dict[str, float]:
 
 
 def whole(make: Callable[[], Study]) -> dict[str, float]:
-    """An evaluation on all cores, once what it imports is there and its processes have begun."""
-    from joblib import parallel_config
-
+    """An evaluation in this process, once what it imports is there."""
     import evalkit as ek
 
-    with parallel_config("loky", n_jobs=-1):
-        ek.evaluate(make())
-        study = make()
-        began = time.perf_counter()
-        found = ek.evaluate(study).verdicts
+    ek.evaluate(make())
+    study = make()
+    began = time.perf_counter()
+    found = ek.evaluate(study).verdicts
     return {"seconds": time.perf_counter() - began, "verdicts": int(found["verdict"].notna().sum())}
 
 

@@ -10,12 +10,12 @@ import io
 import pickle
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Protocol, TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 
 from evalkit.designs.threads import one_thread
 from evalkit.draws import worth
@@ -45,29 +45,31 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
         found.append(work(task))
         rest = tasks[i + 1 :]
         if len(rest) > 1 and worth(time.process_time() - began):
-            return found + list(_elsewhere(work, rest, say))
+            return found + _elsewhere(work, rest, say)
     return found
 
 
-def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> Iterator[_Made]:
-    sent, held = pickle.dumps(work, pickle.HIGHEST_PROTOCOL), _held(work.study)
-    jobs = (delayed(_made)(sent, task) for task in tasks)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A worker stopped", UserWarning)  # another has taken its place
-        for task, (made, said) in zip(tasks, Parallel(return_as="generator")(jobs), strict=True):
-            for words in said:
-                warnings.warn(words, stacklevel=2)
-            say(task)
-            yield _Received(io.BytesIO(made), held).load()
+def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> list[_Made]:
+    """A share of the tasks for each process, so that it reads the study once and is not ended as one that grows."""
+    sent, held, n = pickle.dumps(work, pickle.HIGHEST_PROTOCOL), _held(work.study), effective_n_jobs(None)
+    found: dict[int, _Made] = {}
+    shares = [range(i, len(tasks), n) for i in range(min(n, len(tasks)))]
+    jobs = (delayed(_made)(sent, [tasks[i] for i in share]) for share in shares)
+    for share, (made, said) in zip(shares, Parallel(return_as="generator")(jobs), strict=True):
+        for words in said:
+            warnings.warn(words, stacklevel=2)
+        found |= zip(share, _Received(io.BytesIO(made), held).load(), strict=True)
+    for task in tasks:
+        say(task)
+    return [found[i] for i in range(len(tasks))]
 
 
-def _made(sent: bytes, task: object) -> tuple[bytes, list[Warning]]:
-    """What a process sends back: what it found, without what the caller has, and the warnings that it gave. It keeps
-    nothing: a process that grows is ended by joblib."""
+def _made(sent: bytes, tasks: Sequence[object]) -> tuple[bytes, list[Warning]]:
+    """What a process sends back: what it found, without what the caller has, and the warnings that it gave."""
     work, out = pickle.loads(sent), io.BytesIO()  # noqa: S301 (the caller's own)
     with warnings.catch_warnings(record=True) as said, one_thread():
         warnings.simplefilter("always")
-        found = work(task)
+        found = [work(task) for task in tasks]
     _Sent(out, _held(work.study)).dump(found)
     return out.getvalue(), [w.message for w in said if isinstance(w.message, Warning)]
 
