@@ -289,7 +289,7 @@ class Guard:
         return frame[keep].reset_index(drop=True)
 
     def _nothing_left(self, frame: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
-        """By event time, of which rounding would leave nothing but noughts and ones: without its numbers."""
+        """By event time, most of whose ranges are narrower than one step of rounding: without its numbers."""
         self.note("event_studies", ", ".join(key), "all event times", "rounded")
         empty = frame.assign(**{c: np.nan for c in _BANDS if c in frame})
         return empty.assign(reason=frame["reason"].where(frame["estimate"].isna(), NOTHING_LEFT))
@@ -308,7 +308,7 @@ class Guard:
                 (gaps < self.rules.count).any() or (np.diff(np.unique(sizes[:, 1])) < self.rules.count).any()
             )
             step = self.step(*key, fewest, told_apart)
-            if (frame["conf_high"] - frame["conf_low"]).max() < step:
+            if (frame["conf_high"] - frame["conf_low"]).median() < step:
                 return self._nothing_left(frame, key)
             frame = coarse(frame, _BANDS, np.full(len(frame), step))
             frame = frame.assign(rounded_to=step) if step > 0 else frame

@@ -189,10 +189,10 @@ class Fit:
         """
         if self.scale == "identity":
             return self._identified(asked, self.seen.n) | np.isfinite(asked.fixed)
-        inside, at = (self._inside(mean) for mean in (self.mean, self.predicted(asked)))
-        free = self._identified(asked, self.seen.n * inside)
-        low = ~at & ((self.scale == "logit") | (self.predicted(asked) <= self.usual))
-        return np.asarray(free | (low & self._identified(asked, self.seen.n)) | np.isfinite(asked.fixed))
+        predicted = self.predicted(asked)
+        free = self._identified(asked, self.seen.n * self._inside(self.mean))
+        end = ~self._inside(predicted) & ((self.scale == "logit") | (predicted <= self.usual))
+        return np.asarray(free | (end & self._identified(asked, self.seen.n)) | np.isfinite(asked.fixed))
 
     @cached_property
     def usual(self) -> float:
@@ -200,7 +200,7 @@ class Fit:
         return float(self.seen.n @ self.seen.y / max(self.seen.n.sum(), 1e-300))
 
     def _inside(self, mean: np.ndarray) -> np.ndarray:
-        """Which means are neither nothing nor, on the logit scale, everything; on the log scale no end lies above."""
+        """Which means are neither nothing nor, on the logit scale, everything, on the log scale out of all measure."""
         some = mean > AN_END * self.usual
         return some & (mean < 1.0 - AN_END) if self.scale == "logit" else some & (mean < self.usual / AN_END)
 

@@ -167,19 +167,27 @@ def cell_means(
     """
     cells = int(of.max()) + 1
     stops = np.searchsorted(of[order], np.arange(cells + 1))
-    patterns, kind = np.unique(np.isfinite(values), axis=0, return_inverse=True)
+    patterns, kind = _patterns(np.isfinite(values))
     inverse = cache(lambda k: _padded_inverse(R, patterns[k]))
     mean, noise = np.full((cells, values.shape[1]), np.nan), []
     for c, (low, high) in enumerate(pairwise(stops)):
         units = order[low:high][weights[0][order[low:high]] > 0]
-        y, w, squares, mine = values[units], weights[0][units], weights[1][units], kind.ravel()[units]
-        if len(units) and patterns[mine].all():
+        y, w, squares, mine = values[units], weights[0][units], weights[1][units], kind[units]
+        if len(units) and not mine.any():
             mean[c] = w @ y / w.sum()
             noise.append(R * squares.sum() / w.sum() ** 2)
         else:
             mean[c], V = _gapped(y, mine, (w, squares), inverse)
             noise.append(V)
     return mean, tuple(noise)
+
+
+def _patterns(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Patterns (K, T) of rows, the first of those seen throughout, and which is that of each unit (n,) of `seen`."""
+    kind, gapped = np.zeros(len(seen), dtype=np.int64), np.flatnonzero(~seen.all(axis=1))
+    patterns, of = np.unique(seen[gapped], axis=0, return_inverse=True)
+    kind[gapped] = 1 + of.ravel()
+    return np.vstack([np.ones((1, seen.shape[1]), dtype=bool), patterns]), kind
 
 
 def _gapped(
