@@ -6,9 +6,8 @@
 
 Draws are kept in benchmarks/results/claims.csv, a row each, written as they end. `verdict` is what `evaluate` says of
 the first component; `without` what the same evidence gives where a drift (in worlds of scale, the scale) is not asked
-about, `alone` where it is not asked who is touched and who is independent. Effects
-in the true worlds are 1, 1.5 and 2 times what the same study without one could detect, flat, growing over four periods
-or fading.
+about, `alone` where it is not asked who is touched and who is independent. Effects in the true worlds are 1, 1.5 and 2
+times what the same study without one could detect, flat, growing over four periods or fading.
 """
 
 from __future__ import annotations
