@@ -101,10 +101,13 @@ def run(world: str, draws: int) -> None:
         row.to_csv(FILE, mode="a", header=not FILE.exists(), index=False, float_format="%.6g", lineterminator="\n")
 
 
-def forget(worlds: list[str]) -> None:
-    """Leave out what is stored of draws in which something is claimed where the check is not asked."""
+def forget(*worlds: str) -> None:
+    """Leave out what is stored of draws in which something is claimed where the check is not asked; in worlds of scale,
+    where another check is not asked, of draws whose range excludes zero."""
     rows = pd.read_csv(FILE, dtype=str, keep_default_na=False)
-    gone = rows["without"].isin(CLAIMS) & rows["world"].isin(worlds)
+    low, high = (pd.to_numeric(rows[c], errors="coerce") for c in ("low", "high"))
+    scale = rows["world"].isin([*SCALE_FALSE, *SCALE_TRUE])
+    gone = rows["world"].isin(worlds) & np.where(scale, low * high > 0, rows["without"].isin(CLAIMS))
     rows[~gone].to_csv(FILE, index=False, lineterminator="\n")
 
 
@@ -141,8 +144,10 @@ def main(
     write: bool = False,
 ) -> None:
     """Run the worlds named (all by default), then print the table; write: put it into README.md."""
-    if again:
-        forget(worlds or [*NOTHING, *SOMETHING, *GAINED])
+    for world in (worlds or [*NOTHING, *SOMETHING, *GAINED]) if again else []:
+        forget(world)
+        run(world, draws)
+        print(world, flush=True)
     for most in [] if stored_only else range(BATCH, draws + BATCH, BATCH):
         for world in worlds or [*NOTHING, *SOMETHING, *GAINED]:
             run(world, min(most, draws))
