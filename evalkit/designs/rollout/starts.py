@@ -20,6 +20,9 @@ NEVER = np.iinfo(np.int64).max // 4
 AT_ONCE = 1_000_000
 """Starts x periods x paths (or lines of clusters) that are compared at once."""
 
+Windows = tuple[tuple[Comparison, np.ndarray], ...]
+"""A comparison with each of its base windows, and which clusters (lines, T) use it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Starts:
@@ -77,7 +80,7 @@ def make_plan(states: ExposureStates, rules: Rules, leads: bool = True) -> Plan:
     return Plan(states.component, tuple(made), tuple(orphans), tuple(lost), states, rules)
 
 
-def windows_without_each(plan: Plan) -> dict[tuple[int, int], tuple[tuple[Comparison, np.ndarray], ...]]:
+def windows_without_each(plan: Plan) -> dict[tuple[int, int], Windows]:
     """Comparisons, by path and cohort, whose base window is another one without some cluster: as planned, then with
     each other window; which clusters (lines of `states.people`) use which."""
     states, rules = plan.states, plan.rules
@@ -98,7 +101,7 @@ def windows_without_each(plan: Plan) -> dict[tuple[int, int], tuple[tuple[Compar
     return found
 
 
-def _otherwise(c: Comparison, window: np.ndarray, matches: list[np.ndarray]) -> tuple[tuple[Comparison, np.ndarray], ...]:
+def _otherwise(c: Comparison, window: np.ndarray, matches: list[np.ndarray]) -> Windows:
     """A comparison with the windows (lines, T) that it has without each cluster."""
     uses = [(c, window == c.window)]
     for width, match in enumerate(matches, 1):
@@ -216,7 +219,7 @@ def _matches(
 def _widths(
     states: ExposureStates, rules: Rules, starts: Starts, history: History, base: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(S, P, T) matches, and the periods (S, T) in which the adopter allows it, for base windows of 1, 2, ... periods."""
+    """(S, P, T) matches, and the periods (S, T) in which the adopter allows it, for base windows of 1, 2, ... ."""
     path, t, last, code = starts.path, np.arange(base.shape[1]), np.maximum(base, 0), states.others
     high, own = np.maximum(last, t), history.moved[starts.path[:, None], last]
     until = high + rules.anticipation if rules.comparison == "not_yet" else np.full(base.shape, NEVER - 1)
