@@ -29,21 +29,32 @@ def common_rows(labels: pd.DataFrame, groups: Sequence[np.ndarray]) -> pd.DataFr
     full = np.flatnonzero(size > 0)
     at = np.concatenate([g for g in groups if len(g)]) if len(full) else np.empty(0, dtype=int)
     start = np.cumsum(size[full]) - size[full]
+    first = at[np.repeat(start, size[full])]
     out: dict[Hashable, object] = {}
     for column, values in labels.items():
-        alike = np.zeros(len(groups), dtype=bool)
-        if len(full):
-            codes = pd.factorize(values, use_na_sentinel=False)[0][at]
-            alike[full] = np.minimum.reduceat(codes, start) == np.maximum.reduceat(codes, start)
         if column in _HEADS:
             out[column] = heads(labels, column, groups)
-        elif alike.all():
+            continue
+        alike = np.zeros(len(groups), dtype=bool)
+        if len(full):
+            alike[full] = np.logical_and.reduceat(_same(values, at, first), start)
+        if alike.all():
             out[column] = values.array.take([g[0] for g in groups]) if len(groups) else values.array[:0]
         elif alike.any() or column not in ("reason", "mass"):  # these two are not filled in
             words = values.dtype == object or pd.api.types.is_string_dtype(values)
             fill = "several" if words and column != "reason" else np.nan
             out[column] = [values.iat[g[0]] if same else fill for g, same in zip(groups, alike, strict=True)]
     return pd.DataFrame(out, index=range(len(groups)))
+
+
+def _same(values: pd.Series, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Whether the values at some positions are those at others; nothing is the same as nothing."""
+    plain = (
+        values.dtype.kind in "biufM" if isinstance(values.dtype, np.dtype) else isinstance(values.dtype, pd.StringDtype)
+    )
+    x = values.to_numpy() if plain else pd.factorize(values, use_na_sentinel=False)[0]
+    same = np.asarray(x[one] == x[other], dtype=bool)
+    return same if same.all() else same | (pd.isna(x[one]) & pd.isna(x[other]))
 
 
 def reasons(value: np.ndarray, labels: pd.DataFrame, used: np.ndarray) -> list[str]:
@@ -63,12 +74,15 @@ def grouped(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
     """Which rows (k, k') are averaged together, and the labels of the averages."""
     keep = np.ones(len(labels), dtype=bool) if kind == "event_time" else labels["event_time"].to_numpy() >= 0
     names = [c for c in ("component", "outcome", *GROUPED_BY[kind]) if c in labels]
-    chosen = labels[keep]
-    codes = [pd.factorize(chosen[c], sort=True, use_na_sentinel=False)[0] for c in names]
-    groups = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel()
+    kept = np.flatnonzero(keep)
+    differ = [c for c in names if len(kept) and not _same(labels[c], kept, np.repeat(kept[:1], len(kept))).all()]
+    codes = [pd.factorize(labels[c][keep], sort=True, use_na_sentinel=False)[0] for c in differ]
+    groups = np.zeros(len(kept), dtype=int)
+    if codes:
+        groups = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel()
     count = int(groups.max()) + 1 if len(groups) else 0
     member = np.zeros((len(labels), count), dtype=bool)
-    member[np.flatnonzero(keep), groups] = True
+    member[kept, groups] = True
     frame = common_rows(labels, [np.flatnonzero(m) for m in member.T])
     frame["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
     frame = frame.drop(columns={"cohort", "period", "event_time"} - set(GROUPED_BY[kind]), errors="ignore")
@@ -156,9 +170,10 @@ def _said(frame: pd.DataFrame) -> list[str]:
 def cautions(frame: pd.DataFrame) -> np.ndarray:
     """(r,) a caution for each row with fewer than three clusters in an arm, '' elsewhere."""
     words, people = np.full(len(frame), "", dtype=object), np.zeros(len(frame), dtype=bool)
-    if {"right_if", "inference_level"} <= set(frame):  # people who are each alone, in no cluster, are compared
+    few = [arm for arm in ("comparison", "exposed") if (frame[f"clusters_{arm}"].to_numpy(dtype=float) < FEWEST).any()]
+    if few and {"right_if", "inference_level"} <= set(frame):  # people who are each alone, in no cluster, are compared
         people = np.array([set(str(level).split(" and ")) <= _ALONE for level in frame["inference_level"]], dtype=bool)
-    for arm in ("comparison", "exposed"):
+    for arm in few:
         counts = frame[f"clusters_{arm}"].to_numpy(dtype=float)
         for n in np.unique(counts[counts < FEWEST]):
             for alone in (False, True):

@@ -146,7 +146,7 @@ class StaggeredRollout(Rules, Parameters):
         paths = by_arrival(study.paths, self.arrival).paths
         sums = Sums.of_outcome(paths, paths.inference_level(component)[0], study.values(self.outcome))
         reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
-        return Contrast(self.plan(study.paths, component), reader)
+        return Contrast.shared(self.plan(study.paths, component), reader)
 
     def _read(self, study: StudyLike, paths: Paths, component: str) -> Estimate:
         contrast, outcome = self.contrast(study, component), study.outcome(self.outcome)
