@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from evalkit.designs.span import Span, less, span
 
@@ -49,20 +49,20 @@ class Place:
     @cached_property
     def root(self) -> np.ndarray:
         """Lower Cholesky root of the covariance before exposure."""
-        return np.asarray(cholesky(self.V[: self.u, : self.u], lower=True, check_finite=False))
+        return _root(self.V[: self.u, : self.u])
 
     @cached_property
     def _levels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Indicators (m, q) of the levels, V^-1 times them, and the root of their information."""
         D = (self.level[: self.u, None] == np.unique(self.level[: self.u])).astype(float)
-        VD = cho_solve((self.root, True), D, check_finite=False)
-        return D, VD, np.asarray(cholesky(D.T @ VD, lower=True, check_finite=False))
+        VD = _solve(self.root, D)
+        return D, VD, _root(D.T @ VD)
 
     def precision(self, x: np.ndarray) -> np.ndarray:
         """Omega x: V^-1 x with the levels taken out."""
         _, VD, M = self._levels
-        Vx = cho_solve((self.root, True), x, check_finite=False)
-        return np.asarray(Vx - VD @ cho_solve((M, True), VD.T @ x, check_finite=False))
+        Vx = _solve(self.root, x)
+        return np.asarray(Vx - VD @ _solve(M, VD.T @ x))
 
     @cached_property
     def omega(self) -> np.ndarray:
@@ -90,8 +90,7 @@ class Place:
         _, VD, M = self._levels
         across = self.V[: self.u, self.u :] @ self.weight
         own = (self.level[self.u :, None] == np.unique(self.level[: self.u])).astype(float).T @ self.weight
-        inner = cho_solve((M, True), own - VD.T @ across, check_finite=False)
-        before = -(cho_solve((self.root, True), across, check_finite=False) + VD @ inner)
+        before = -(_solve(self.root, across) + VD @ _solve(M, own - VD.T @ across))
         return np.vstack([before, self.weight])
 
     @cached_property
@@ -270,6 +269,19 @@ class Untreated:
             weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
         weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
         return _divided(Ay - G.T @ solver.solve(v), weight), weight
+
+
+def _root(V: np.ndarray) -> np.ndarray:
+    """Lower Cholesky root; `LinAlgError` where there is none. LAPACK itself: there are many small matrices."""
+    root, failed = lapack.dpotrf(V, lower=1, clean=1)
+    if failed:
+        raise np.linalg.LinAlgError("not positive definite")
+    return np.asarray(root)
+
+
+def _solve(root: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """V^-1 x by the lower root of V."""
+    return np.asarray(lapack.dpotrs(root, x, lower=1)[0]) if x.size else np.zeros(x.shape)
 
 
 def _divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:
