@@ -11,7 +11,7 @@ weighted sum of *atoms*, the exposed rows that share a path and a period:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -66,6 +66,12 @@ class PeriodEffects:
     beta: np.ndarray
     inverse: np.ndarray
     linked: np.ndarray
+
+    def but(self, patterns: np.ndarray, found: PeriodEffects) -> PeriodEffects:
+        """These with what was found for some patterns in their place."""
+        out = replace(self, **{f.name: getattr(self, f.name).copy() for f in fields(self)})
+        out.beta[patterns], out.inverse[patterns], out.linked[patterns] = found.beta, found.inverse, found.linked
+        return out
 
 
 def solve_periods(system: np.ndarray, right: np.ndarray, count: np.ndarray) -> PeriodEffects:
