@@ -78,7 +78,9 @@ def solve_periods(system: np.ndarray, right: np.ndarray, count: np.ndarray) -> P
     """Period effects from (q, T, T) systems, (q, T) right-hand sides, and counts of units seen at both periods."""
     inverse, linked = np.zeros(system.shape), np.zeros(right.shape, dtype=int)
     for q in range(len(system)):
-        _, linked[q] = connected_components(sparse.csr_matrix(count[q] > 0), directed=False)
+        together = count[q] > 0
+        if not together.all(axis=1).any():  # else one period links all others
+            _, linked[q] = connected_components(sparse.csr_matrix(together), directed=False)
         keep = np.setdiff1d(np.arange(system.shape[1]), np.unique(linked[q], return_index=True)[1])
         if len(keep):
             inverse[q][np.ix_(keep, keep)] = cho_solve(cho_factor(system[q][np.ix_(keep, keep)]), np.eye(len(keep)))
