@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from evalkit.reporting.blocks import Section
 
 _RUN_TIMEOUT = 3600
+# What is registered first is done last: the system frees at once what Python would take a second to.
+_KERNEL = "import atexit, os; atexit.register(os._exit, 0); from ipykernel.kernelapp import main; main()"
 _PRINTED = re.compile(r'aria-label="Printed"')
 _FRAME = re.compile(r'<table border="1" class="dataframe">.*?</table>', re.DOTALL)
 
@@ -48,7 +50,7 @@ class OwnKernel(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [sys.executable, "-P", "-c", _KERNEL, "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
