@@ -30,10 +30,13 @@ def common_rows(labels: pd.DataFrame, groups: Sequence[np.ndarray]) -> pd.DataFr
     at = np.concatenate([g for g in groups if len(g)]) if len(full) else np.empty(0, dtype=int)
     start = np.cumsum(size[full]) - size[full]
     first = at[np.repeat(start, size[full])]
-    out: dict[Hashable, object] = {}
+    of, out = np.repeat(np.arange(len(groups)), size), dict[Hashable, object]()
+    cohort = pd.factorize(labels["cohort"])[0] if "cohort" in labels else np.zeros(len(labels), dtype=int)
     for column, values in labels.items():
         if column in _HEADS:
-            out[column] = heads(labels, column, groups)
+            counts = values.to_numpy(dtype=float, na_value=np.nan)
+            alone = column == "units_comparison"
+            out[column] = heads(counts, of, at, np.zeros_like(cohort) if alone else cohort, len(groups))
             continue
         alike = np.zeros(len(groups), dtype=bool)
         if len(full):
@@ -108,25 +111,18 @@ def check_alike(labels: pd.DataFrame, used: np.ndarray) -> None:
             )
 
 
-def heads(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray]) -> list[int]:
+def heads(counts: np.ndarray, of: np.ndarray, at: np.ndarray, cohort: np.ndarray, groups: int) -> list[int]:
     """People behind the rows of each group, each once: the most in any period, summed over cohorts
     (adopters of different cohorts are different people; comparison units may serve several, so the
-    most). Rows that count no people are passed over."""
-    counts = labels[column].to_numpy(dtype=float, na_value=np.nan)
-    there = ~np.isnan(counts)
-    apart = "cohort" in labels and column != "units_comparison"
-    cohort = pd.factorize(labels["cohort"])[0] if apart else np.zeros(len(labels), dtype=int)
-    there &= cohort >= 0
-    of = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
-    at = np.concatenate(groups) if len(of) else of
-    of, at = of[there[at]], at[there[at]]
-    if not len(of):
-        return [0] * len(groups)
-    key = of * (int(cohort.max()) + 1) + cohort[at]
-    order = np.argsort(key, kind="stable")
-    start = np.flatnonzero(np.diff(key[order], prepend=-1))
-    most = np.maximum.reduceat(counts[at][order], start)
-    return list(np.bincount(of[order][start], weights=most, minlength=len(groups)).astype(int).tolist())
+    most). Rows that count no people are passed over.
+
+    counts, cohort: (k,) of each row, cohorts by codes, -1 for none. of, at: group and position of each row that is in
+    one."""
+    kept = ~np.isnan(counts[at]) & (cohort[at] >= 0)
+    of, at, cohorts = of[kept], at[kept], int(cohort.max(initial=-1)) + 1
+    most = np.zeros(groups * cohorts)
+    np.maximum.at(most, of * cohorts + cohort[at], counts[at])
+    return list(most.reshape(groups, cohorts).sum(axis=1).astype(int).tolist())
 
 
 def row_names(labels: pd.DataFrame) -> list[str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
@@ -25,6 +26,10 @@ from evalkit.designs.span import Span, less, span
 
 RANK = 1e-9
 """Relative size of what is left of a column below which it is a combination of others."""
+
+
+SMALL = 10_000_000
+"""Columns x rows of all places up to which what can be told is asked of all at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +163,25 @@ class Untreated:
     @cached_property
     def kept(self) -> tuple[np.ndarray, ...]:
         """For each place (r,) the rows in which its exposed cell-periods can be told."""
-        return tuple(self._told(self.solver, place) for place in self.places)
+        return self._told(self.solver)
 
-    def _told(self, solver: Span, place: Place) -> np.ndarray:
-        return np.asarray(solver.identified(place.g, place.at))
+    @cached_property
+    def _added(self) -> np.ndarray:
+        """(P, m) what the model's columns add in all places, rows side by side."""
+        out, edges = np.zeros((self.columns, int(self._edges[-1]))), pairwise(self._edges.tolist())
+        for p, (low, high) in zip(self.places, edges, strict=True):
+            out[p.at, low:high] = p.g
+        return out
+
+    @cached_property
+    def _edges(self) -> np.ndarray:
+        return np.cumsum([0, *(len(p.rows) for p in self.places)])
+
+    def _told(self, solver: Span) -> tuple[np.ndarray, ...]:
+        """For each place (r,) the rows in which a solver tells its exposed cell-periods."""
+        if self.columns * self._edges[-1] > SMALL:
+            return tuple(np.asarray(solver.identified(p.g, p.at)) for p in self.places)
+        return tuple(np.split(np.asarray(solver.identified(self._added)), self._edges[1:-1]))
 
     def _sums(self, kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A'y (k,), G (P, k) and weights (k,) of what can be told."""
@@ -258,7 +278,7 @@ class Untreated:
         """The estimates by a solver, and by v (P,), without the parts that are gone from both."""
         (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
         if solver.rank != self.solver.rank:
-            kept = tuple(k & self._told(solver, p) for k, p in zip(self.kept, self.places, strict=True))
+            kept = tuple(k & told for k, told in zip(self.kept, self._told(solver), strict=True))
             untold = [mine & ~left for mine, left in zip(self.kept, kept, strict=True)]
             Ay, G, weight = (x - y for x, y in zip((Ay, G, weight), self._sums(untold), strict=True))
         for g in gone:
