@@ -224,7 +224,7 @@ def unequal(model: Untreated) -> np.ndarray:
     for i, p in enumerate(model.places):
         residual = p.y[: p.u] - p.steps[: p.u] @ model.gamma[p.at]
         seen[i] = residual @ p.precision(residual)
-        fitted = (inverse[np.ix_(p.at, p.at)] * p.information[0]).sum()
+        fitted = (inverse[p.at[:, None], p.at] * p.information[0]).sum()
         free[i] = p.u - len(np.unique(p.level[: p.u])) - fitted
         exposed[i] = len(p.y) > p.u
     total, degrees = (np.bincount(exposed, weights=x, minlength=2) for x in (seen, free))

@@ -211,9 +211,9 @@ def _gapped(
     W, M = (np.tensordot(np.bincount(of, x), Q, 1) for x in (w, squares))
     v = np.einsum("kts,ks->t", Q, add_by(w[:, None] * np.nan_to_num(y), of, len(used)))
     there = np.flatnonzero(np.diag(W) > 0)
-    back = np.linalg.inv(W[np.ix_(there, there)])
+    back = np.linalg.inv(W[there[:, None], there])
     mean[there] = back @ v[there]
-    V[np.ix_(there, there)] = back @ M[np.ix_(there, there)] @ back
+    V[there[:, None], there] = back @ M[there[:, None], there] @ back
     return mean, V
 
 
@@ -273,7 +273,7 @@ def _place(
     V = np.zeros((len(y), len(y)))
     for c in range(len(mine)):
         here = np.flatnonzero(cell_all == c)
-        V[np.ix_(here, here)] = cells.noise[mine[c]][np.ix_(t_all[here], t_all[here])]
+        V[here[:, None], here] = cells.noise[mine[c]][t_all[here][:, None], t_all[here]]
     levels = np.concatenate([level, of * T + columns.level[cells.path[of], at]])
     place = Place(int(cells.cluster[mine[0]]), len(cell), y, steps, used, levels, V, weight, rows)
     return place, (mine[cell_all], t_all)

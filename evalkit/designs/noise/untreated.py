@@ -147,7 +147,7 @@ class Untreated:
         N, v = np.zeros((self.columns, self.columns)), np.zeros(self.columns)
         for place in self.places:
             n, own = place.information
-            N[np.ix_(place.at, place.at)] += n
+            N[place.at[:, None], place.at] += n
             v[place.at] += own
         return N, v
 
@@ -163,7 +163,7 @@ class Untreated:
     @cached_property
     def kept(self) -> tuple[np.ndarray, ...]:
         """For each place (r,) the rows in which its exposed cell-periods can be told."""
-        return self._told(self.solver)
+        return self._by_place(self._told(self.solver))
 
     @cached_property
     def _added(self) -> np.ndarray:
@@ -177,11 +177,14 @@ class Untreated:
     def _edges(self) -> np.ndarray:
         return np.cumsum([0, *(len(p.rows) for p in self.places)])
 
-    def _told(self, solver: Span) -> tuple[np.ndarray, ...]:
-        """For each place (r,) the rows in which a solver tells its exposed cell-periods."""
+    def _told(self, solver: Span) -> np.ndarray:
+        """(m,) the rows of all places, side by side, in which a solver tells their exposed cell-periods."""
         if self.columns * self._edges[-1] > SMALL:
-            return tuple(np.asarray(solver.identified(p.g, p.at)) for p in self.places)
-        return tuple(np.split(np.asarray(solver.identified(self._added)), self._edges[1:-1]))
+            return np.concatenate([np.asarray(solver.identified(p.g, p.at)) for p in self.places])
+        return np.asarray(solver.identified(self._added))
+
+    def _by_place(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(rows[low:high] for low, high in pairwise(self._edges.tolist()))
 
     def _sums(self, kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A'y (k,), G (P, k) and weights (k,) of what can be told."""
@@ -191,7 +194,7 @@ class Untreated:
                 continue
             rows = place.rows[told]
             Ay[rows] += place.y @ place.A[:, told]
-            G[np.ix_(place.at, rows)] += place.g[:, told]
+            G[place.at[:, None], rows] += place.g[:, told]
             weight[rows] += place.weight[:, told].sum(axis=0)
         return Ay, G, weight
 
@@ -228,7 +231,7 @@ class Untreated:
         for place, told in zip(self.places, self.kept, strict=True):
             rows = np.union1d(np.flatnonzero(back[place.at].any(axis=0)), place.rows[told])
             L = np.zeros((len(place.y), len(rows)))
-            L[: place.u] = place.whitened @ -back[np.ix_(place.at, rows)]
+            L[: place.u] = place.whitened @ -back[place.at[:, None], rows]
             L[:, np.searchsorted(rows, place.rows[told])] += place.A[:, told]
             found.append((place, rows, L))
         return tuple(found)
@@ -239,7 +242,7 @@ class Untreated:
         for place, told in zip(self.places, self.kept, strict=True):
             rows = place.rows[told]
             A = place.A[:, told]
-            Q[np.ix_(rows, rows)] += A.T @ place.V @ A
+            Q[rows[:, None], rows] += A.T @ place.V @ A
         return np.asarray(_divided(_divided(Q, self.weight).T, self.weight).T)
 
     def totals(self) -> tuple[np.ndarray, np.ndarray]:
@@ -269,7 +272,7 @@ class Untreated:
                 n = N.copy()
                 for g in gone:
                     place = self.places[g.place]
-                    n[np.ix_(place.at, place.at)] -= g.share * place.information[0]
+                    n[place.at[:, None], place.at] -= g.share * place.information[0]
                 solvers = {key: less(self.solver, N, n)}
             values[i], weights[i] = self._without(gone, solvers[key], left)
         return values, weights
@@ -278,14 +281,16 @@ class Untreated:
         """The estimates by a solver, and by v (P,), without the parts that are gone from both."""
         (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
         if solver.rank != self.solver.rank:
-            kept = tuple(k & told for k, told in zip(self.kept, self._told(solver), strict=True))
-            untold = [mine & ~left for mine, left in zip(self.kept, kept, strict=True)]
-            Ay, G, weight = (x - y for x, y in zip((Ay, G, weight), self._sums(untold), strict=True))
+            whole = np.concatenate(kept)
+            lost = whole & ~self._told(solver)
+            if lost.any():
+                kept, untold = self._by_place(whole & ~lost), self._by_place(lost)
+                Ay, G, weight = (x - y for x, y in zip((Ay, G, weight), self._sums(untold), strict=True))
         for g in gone:
             place, told = self.places[g.place], kept[g.place]
             rows = place.rows[told]
             Ay[rows] -= g.share * (g.outcomes(place) @ place.A[:, told])
-            G[np.ix_(place.at, rows)] -= g.share * place.g[:, told]
+            G[place.at[:, None], rows] -= g.share * place.g[:, told]
             weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
         weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
         return _divided(Ay - G.T @ solver.solve(v), weight), weight
