@@ -261,7 +261,7 @@ def _place(
     of, at, line, exposed = of[told], at[told], line[told], exposed[told]
     rows, weight = _weights(targets, asked, exposed, T)
     cell_all, t_all = np.concatenate([cell, line]), np.concatenate([t, at])
-    first = np.array([cells.mean[mine[c], t[cell == c][0]] if (cell == c).any() else 0.0 for c in range(len(mine))])
+    first = np.where(free.any(axis=1), cells.mean[mine, free.argmax(axis=1)], 0.0)
     y = cells.mean[mine[cell_all], t_all] - first[cell_all]
     passed = [columns.passed(int(p)) for p in path]
     used = np.unique(np.concatenate([own for own, _ in passed]))
@@ -269,7 +269,8 @@ def _place(
     for c, (own, each) in enumerate(passed):
         here = np.flatnonzero(cell_all == c)
         steps[np.ix_(here, np.searchsorted(used, own))] = each[t_all[here]]
-    used, steps = used[steps.any(axis=0)], steps[:, steps.any(axis=0)]
+    some = steps.any(axis=0)
+    used, steps = used[some], steps[:, some]
     V = np.zeros((len(y), len(y)))
     for c in range(len(mine)):
         here = np.flatnonzero(cell_all == c)
