@@ -211,9 +211,9 @@ def _gapped(
     W, M = (np.tensordot(np.bincount(of, x), Q, 1) for x in (w, squares))
     v = np.einsum("kts,ks->t", Q, add_by(w[:, None] * np.nan_to_num(y), of, len(used)))
     there = np.flatnonzero(np.diag(W) > 0)
-    back = np.linalg.inv(W[np.ix_(there, there)])
+    back = np.linalg.inv(W[there[:, None], there])
     mean[there] = back @ v[there]
-    V[np.ix_(there, there)] = back @ M[np.ix_(there, there)] @ back
+    V[there[:, None], there] = back @ M[there[:, None], there] @ back
     return mean, V
 
 
@@ -261,7 +261,7 @@ def _place(
     of, at, line, exposed = of[told], at[told], line[told], exposed[told]
     rows, weight = _weights(targets, asked, exposed, T)
     cell_all, t_all = np.concatenate([cell, line]), np.concatenate([t, at])
-    first = np.array([cells.mean[mine[c], t[cell == c][0]] if (cell == c).any() else 0.0 for c in range(len(mine))])
+    first = np.where(free.any(axis=1), cells.mean[mine, free.argmax(axis=1)], 0.0)
     y = cells.mean[mine[cell_all], t_all] - first[cell_all]
     passed = [columns.passed(int(p)) for p in path]
     used = np.unique(np.concatenate([own for own, _ in passed]))
@@ -269,11 +269,12 @@ def _place(
     for c, (own, each) in enumerate(passed):
         here = np.flatnonzero(cell_all == c)
         steps[np.ix_(here, np.searchsorted(used, own))] = each[t_all[here]]
-    used, steps = used[steps.any(axis=0)], steps[:, steps.any(axis=0)]
+    some = steps.any(axis=0)
+    used, steps = used[some], steps[:, some]
     V = np.zeros((len(y), len(y)))
     for c in range(len(mine)):
         here = np.flatnonzero(cell_all == c)
-        V[np.ix_(here, here)] = cells.noise[mine[c]][np.ix_(t_all[here], t_all[here])]
+        V[here[:, None], here] = cells.noise[mine[c]][t_all[here][:, None], t_all[here]]
     levels = np.concatenate([level, of * T + columns.level[cells.path[of], at]])
     place = Place(int(cells.cluster[mine[0]]), len(cell), y, steps, used, levels, V, weight, rows)
     return place, (mine[cell_all], t_all)

@@ -252,6 +252,11 @@ class Contrast:
             asked[np.searchsorted(self.cohorts, lost.cohort)] |= lost.asked
         return asked
 
+    def rows(self, leads: bool = True) -> np.ndarray:
+        """Which (cohort, period) the rollout asks for; without `leads` those from the start on, where there are any."""
+        later = self.possible & (np.arange(self.n_periods) >= self.cohorts[:, None])
+        return np.flatnonzero(self.possible if leads or not later.any() else later)
+
     @cached_property
     def value(self) -> np.ndarray:
         """(H, T) estimates, NaN where no adopter has a match."""

@@ -30,21 +30,24 @@ BOTH = (
 )
 
 
-def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rules, naming: Naming) -> Estimate:
+def least_noise_estimate(
+    contrast: Contrast, states: ExposureStates, rules: Rules, naming: Naming, leads: bool = True
+) -> Estimate:
     """Rows of a contrast, with weights of least noise from the start on; labels, masses and adopters as published.
 
-    The label `weights` says which they are: equal, and why, where nothing gives a working covariance.
+    The label `weights` says which they are: equal, and why, where nothing gives a working covariance. leads: whether
+    rows before the start are asked for.
     """
+    asked = contrast.rows(leads)
     if rules.comparison == "never":
-        return unweighted(assemble(contrast, naming), NEVER_ONLY)
-    asked = np.flatnonzero(contrast.possible.ravel())
+        return unweighted(assemble(contrast, naming, asked), NEVER_ONLY)
     own = np.flatnonzero(modelled(contrast, states).ravel())
     if not len(own):
-        return unweighted(assemble(contrast, naming), AGAIN)
+        return unweighted(assemble(contrast, naming, asked), AGAIN)
     try:
         found = _by_model(contrast, states, rules, own, naming)
     except NoCovarianceError as nothing:
-        return unweighted(assemble(contrast, naming), f"{EQUAL}: {nothing}")
+        return unweighted(assemble(contrast, naming, asked), f"{EQUAL}: {nothing}")
     rest = np.setdiff1d(asked, own)
     if not len(rest):
         return found

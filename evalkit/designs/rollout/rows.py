@@ -201,7 +201,7 @@ def rows_of(paths: Paths) -> Rows:
 
 def assemble(contrast: Contrast, naming: Naming, rows: np.ndarray | None = None) -> Estimate:
     """An Estimate with one row for each (cohort, period) that the rollout asks for, or for some of them."""
-    rows = np.flatnonzero(contrast.possible.ravel()) if rows is None else rows
+    rows = contrast.rows() if rows is None else rows
     value, refits = contrast.value.ravel()[rows], partial(contrast.replicates, rows)
     return estimate_of(contrast, rows, value, labels(contrast, naming, rows), source_of(contrast, rows), refits)
 

@@ -118,9 +118,16 @@ class TripleDifference(Rules, Parameters):
         sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
         return Contrast.shared(plan, PairReader(sums, pairs))
 
-    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
+        return self._estimate(study, component)
+
+    def later(self, study: StudyLike, component: str) -> Estimate:
+        """The rows from the start on, where there are any: sooner, for who asks nothing of those before."""
+        return self._estimate(study, component, leads=False)
+
+    @one_thread()
+    def _estimate(self, study: StudyLike, component: str, leads: bool = True) -> Estimate:
         study = OfPlaces.of(study) if self.compare == "cross_sections" else study
         study = study.weighing(self.outcome)
         pairs, plan = self._pairs_and_plan(study.paths, component)
@@ -139,8 +146,9 @@ class TripleDifference(Rules, Parameters):
             made = AdjustedPairs(known, covariates, self.adjust, pairs).estimate(naming)
             return made if self.weights == "equal" else unweighted(made, ADJUSTED)
         if self.weights == "equal":
-            return assemble(contrast, naming)
-        return least_noise_estimate(contrast, exposure_states(study.paths, component, self.others), self, naming)
+            return assemble(contrast, naming, contrast.rows(leads))
+        states = exposure_states(study.paths, component, self.others)
+        return least_noise_estimate(contrast, states, self, naming, leads)
 
 
 @dataclass(frozen=True)
