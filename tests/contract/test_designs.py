@@ -155,7 +155,11 @@ def test_what_a_design_gives_pickles_with_all_that_is_made_of_it(design):
             pd.testing.assert_frame_equal(again.to_frame(), make(est).to_frame())
 
 
-@every
+@pytest.mark.parametrize(
+    "design",
+    [*DESIGNS, *(ek.StaggeredRollout(weights="least_noise", arrival=width) for width in (None, 2))],
+    ids=short,
+)
 def test_cells_of_adopters_are_those_of_all_that_have_sign_1(design):
     est = usual(design)
     if est.cells is None:
